@@ -1,0 +1,86 @@
+import { isUtf8 } from 'node:buffer'
+import { assert } from './assert.ts'
+import { type Reader, violation } from './reader.ts'
+import type { Writer } from './writer.ts'
+
+/** How one type travels. `shape` names the encoding; the shapes together are pinned to the protocol's version. */
+export interface Codec<T> {
+  readonly shape: string
+  write(writer: Writer, value: T): void
+  read(reader: Reader): T
+}
+
+export type ValueOf<C> = C extends Codec<infer T> ? T : never
+
+export const u8: Codec<number> = { shape: 'u8', write: (w, v) => void w.u8(v), read: (r) => r.u8() }
+export const u16: Codec<number> = { shape: 'u16', write: (w, v) => void w.u16(v), read: (r) => r.u16() }
+export const u32: Codec<number> = { shape: 'u32', write: (w, v) => void w.u32(v), read: (r) => r.u32() }
+export const u64: Codec<number> = { shape: 'u64', write: (w, v) => void w.u64(v), read: (r) => r.u64() }
+
+export const flag: Codec<boolean> = {
+  shape: 'flag',
+  write: (writer, value) => void writer.u8(value ? 1 : 0),
+  read: (reader) => {
+    const value = reader.u8()
+    if (value > 1) throw violation(`a flag is ${value}, not 0 or 1`)
+    return value === 1
+  },
+}
+
+/** Up to 65,535 bytes behind a u16 length. Read as a view of the message. */
+export const bytes: Codec<Uint8Array> = {
+  shape: 'bytes',
+  write: (writer, value) => {
+    assert(value.length <= 0xffff, 'a byte string fits its u16 length')
+    writer.u16(value.length).raw(value)
+  },
+  read: (reader) => reader.raw(reader.u16()),
+}
+
+/** UTF-8 text behind a u16 length. */
+export const text: Codec<string> = {
+  shape: 'text',
+  write: (writer, value) => bytes.write(writer, Buffer.from(value)),
+  read: (reader) => {
+    const raw = reader.raw(reader.u16())
+    if (!isUtf8(raw)) throw violation('a text is not UTF-8')
+    return raw.toString()
+  },
+}
+
+/** A u32 count, then the elements. Every element takes at least a byte, which bounds what a count can allocate. */
+export function array<T>(element: Codec<T>): Codec<readonly T[]> {
+  return {
+    shape: `[${element.shape}]`,
+    write: (writer, values) => {
+      writer.u32(values.length)
+      for (const value of values) element.write(writer, value)
+    },
+    read: (reader) => {
+      const count = reader.u32()
+      if (count > reader.remaining)
+        throw violation(`a list announces ${count} elements in ${reader.remaining} bytes`)
+      return Array.from({ length: count }, () => element.read(reader))
+    },
+  }
+}
+
+/** The fields in their order, nothing between them. */
+export function struct<Shape extends Record<string, unknown>>(
+  fields: {
+    [Name in keyof Shape]: Codec<Shape[Name]>
+  },
+): Codec<Shape> {
+  const entries = Object.entries(fields) as [keyof Shape & string, Codec<unknown>][]
+  return {
+    shape: `{${entries.map(([name, codec]) => `${name}:${codec.shape}`).join(',')}}`,
+    write: (writer, value) => {
+      for (const [name, codec] of entries) codec.write(writer, value[name])
+    },
+    read: (reader) => {
+      const value: Partial<Record<string, unknown>> = {}
+      for (const [name, codec] of entries) value[name] = codec.read(reader)
+      return value as Shape
+    },
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The one table of errors, shared by the wire (`wire`), the HTTP API (`status`) and the SDK (`code`).
+ *
+ * - `blame` says whose fault it is: the caller's `request`, the `server`, a violation of the `protocol`, or a
+ *   connection or client that is `closed`.
+ * - `retryable` means that the same call may succeed later without any change.
+ * - `advice` is what the user can do; it ends every message.
+ */
+export const errorTable = {
+  BAD_REQUEST: row(1, 400, 'request', false, 'Correct the field that the message names.'),
+  UNAUTHENTICATED: row(
+    2,
+    401,
+    'request',
+    false,
+    'Use the API key, or the ticket that registration returned.',
+  ),
+  TICKET_EXPIRED: row(
+    3,
+    401,
+    'request',
+    false,
+    'Ask the controller for the job again: it answers with a fresh ticket.',
+  ),
+  FORBIDDEN: row(4, 403, 'request', false, 'Use a ticket that grants this right.'),
+  JOB_NOT_FOUND: row(5, 404, 'request', false, 'Look for the id with `mayfly jobs`.'),
+  JOB_ENDED: row(6, 410, 'request', false, 'Register the job again: its data is gone.'),
+  BUCKET_NOT_FOUND: row(7, 404, 'request', false, 'Create the bucket with createBucket first.'),
+  BUCKET_EXISTS: row(8, 409, 'request', false, 'Use the bucket that is there, or another name.'),
+  NOT_FOUND: row(9, 404, 'request', false, 'Check the key, or wait until its producer has put it.'),
+  KEY_EXISTS: row(
+    10,
+    409,
+    'request',
+    false,
+    'Another put of this key came first; drop ifAbsent to overwrite it.',
+  ),
+  OBJECT_TOO_LARGE: row(11, 413, 'request', false, 'Split the object.'),
+  CAPACITY_EXCEEDED: row(
+    12,
+    507,
+    'request',
+    false,
+    'Register the job with a larger capacityBytes, or delete objects.',
+  ),
+  RESERVATION_REFUSED: row(
+    13,
+    409,
+    'request',
+    false,
+    'Ask for less, end other jobs, or raise nodesMax in the config.',
+  ),
+  STALE_PLACEMENT: row(14, 503, 'server', true, 'Ask metadata for the placement again.'),
+  OBJECT_LOST: row(15, 410, 'server', false, 'It may have been on a node that died; run its producer again.'),
+  OUTCOME_UNKNOWN: row(
+    16,
+    504,
+    'server',
+    false,
+    'The node died before it answered; read the key to see what it holds.',
+  ),
+  PUT_EXPIRED: row(
+    17,
+    409,
+    'server',
+    false,
+    'The put took longer than its lease without a sign of life; put again.',
+  ),
+  UNAVAILABLE: row(18, 503, 'server', true, 'Try again in a moment.'),
+  DEADLINE_EXCEEDED: row(19, 504, 'server', true, 'Try again, or allow the call more time.'),
+  TOO_MANY_REQUESTS: row(20, 429, 'request', true, 'Wait for outstanding calls before starting more.'),
+  PROTOCOL_VIOLATION: row(
+    21,
+    400,
+    'protocol',
+    false,
+    'Use a client of the same protocol version as the cluster.',
+  ),
+  CLOSED: row(22, 499, 'closed', false, 'Open the job again.'),
+  ABORTED: row(23, 499, 'closed', false, 'The signal that was passed to the call aborted it.'),
+  ROUTE_NOT_FOUND: row(24, 404, 'request', false, 'See GET /openapi.json for what the controller offers.'),
+  NODE_NOT_FOUND: row(25, 404, 'request', false, 'Look for the id with `mayfly nodes`.'),
+  INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
+} as const satisfies Record<string, ErrorRow>
+
+type Blame = 'request' | 'server' | 'protocol' | 'closed'
+
+interface ErrorRow {
+  readonly wire: number
+  readonly status: number
+  readonly blame: Blame
+  readonly retryable: boolean
+  readonly advice: string
+}
+
+export type ErrorCode = keyof typeof errorTable
+
+function row(wire: number, status: number, blame: Blame, retryable: boolean, advice: string): ErrorRow {
+  return { wire, status, blame, retryable, advice }
+}
+
+const codeByWire = new Map<number, ErrorCode>(
+  Object.entries(errorTable).map(([code, { wire }]) => [wire, code as ErrorCode]),
+)
+
+/** The code behind a wire number; an unknown one, from a newer server, is `INTERNAL`. */
+export function errorCodeOf(wire: number): ErrorCode {
+  return codeByWire.get(wire) ?? 'INTERNAL'
+}
+
+/** The one error that Mayfly throws at its users. `message` says what is wrong and what to do. */
+export class MayflyError extends Error {
+  override readonly name = 'MayflyError'
+  readonly code: ErrorCode
+  /** True if the same call may succeed later without any change. */
+  readonly retryable: boolean
+  /** What happened, without the advice: what travels on the wire. */
+  readonly reason: string
+
+  constructor(code: ErrorCode, reason: string, options?: ErrorOptions) {
+    super(`${reason}. ${errorTable[code].advice}`, options)
+    this.code = code
+    this.retryable = errorTable[code].retryable
+    this.reason = reason
+  }
+}
+
+/** True if `error` is Mayfly's error with one of these codes. */
+export function isError(error: unknown, ...codes: ErrorCode[]): error is MayflyError {
+  return error instanceof MayflyError && codes.includes(error.code)
+}
+
+/** Any thrown value as a MayflyError; what is not one already is a bug and becomes `INTERNAL`, its cause kept. */
+export function asMayflyError(error: unknown): MayflyError {
+  if (error instanceof MayflyError) return error
+  return new MayflyError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error })
+}

@@ -1,0 +1,117 @@
+/**
+ * Every bound of Mayfly in one place: what it limits, its unit, and why it has this value. A bound that only
+ * one process can see still stands here, so that an operator finds all of them on one page.
+ */
+
+/** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
+export const PROTOCOL_VERSION = 1
+
+// Keys and names.
+
+/** As S3: long enough for any path, short enough that a hash of it costs well under a microsecond. */
+export const KEY_BYTES_MAX = 1024
+/** As S3's bucket names. */
+export const BUCKET_NAME_BYTES_MAX = 63
+/** Bucket ids are never used again, so this bounds creations over the life of a job, not living buckets. */
+export const BUCKETS_MAX = 10_000
+export const JOB_NAME_BYTES_MAX = 128
+/** User metadata of an object: four times S3's 2 KiB, so that encoded S3 headers fit too. */
+export const METADATA_BYTES_MAX = 8 * 1024
+
+// Objects and frames.
+
+/** An object up to this size is one message; above it, it travels in chunks of this size. */
+export const CHUNK_BYTES = 1024 * 1024
+/** 2^20 chunks of 1 MiB: 1 TiB. */
+export const CHUNKS_MAX = 2 ** 20
+export const OBJECT_BYTES_MAX = CHUNK_BYTES * CHUNKS_MAX
+/** `get` returns one Buffer; what is larger has to be read in parts. Half of what Node 20 can allocate. */
+export const GET_BYTES_MAX = 2 ** 31
+/** Fields of one message. The largest are a page of a listing and the placement of a job on 4,096 nodes. */
+export const HEAD_BYTES_MAX = 1024 * 1024
+export const PAYLOAD_BYTES_MAX = CHUNK_BYTES
+/** What a peer may send before its hello has passed: a token is under 200 bytes. */
+export const HELLO_BYTES_MAX = 4 * 1024
+export const HELLO_MS_MAX = 5_000
+/** Message texts of errors are cut to this, so that an error always fits its frame. */
+export const ERROR_MESSAGE_BYTES_MAX = 1024
+
+// Placement.
+
+/** Enough that 100 nodes differ by less than 10 % in their share, few enough that a placement is 2 KiB. */
+export const SLOTS_DEFAULT = 1024
+export const SLOTS_MAX = 16_384
+/** Nodes of one job. A slot's node is a u16 index, and 65,535 says «nobody». */
+export const JOB_NODES_MAX = 4_096
+/** A version is `epoch × 2^32 + counter` and must stay a safe integer: 53 - 32 = 21 bits of epoch. */
+export const EPOCH_MAX = 2 ** 21 - 1
+/** How long metadata holds a question for a newer placement before it answers with what it has. */
+export const PLACEMENT_HOLD_MS = 1_000
+
+// Calls and connections.
+
+/** A call's deadline where the caller names none. Longer than a node lease plus the repair after it. */
+export const CALL_MS_DEFAULT = 30_000
+export const CALL_MS_MAX = 15 * 60_000
+/** Connecting on a network where functions live takes milliseconds; a SYN that was lost is sent again at 1 s and 3 s. */
+export const CONNECT_MS_MAX = 4_000
+/** Calls between the planes: they wait for a SQLite write and a round trip, never for a user. */
+export const CONTROL_CALL_MS = 5_000
+/** Calls on one connection that wait for their answer. The next one is refused, so that a runaway loop fails early. */
+export const CALLS_OUTSTANDING_MAX = 65_536
+/** Chunks of one large object under way at once: 16 MiB fill a 10 Gb/s path of 12 ms. */
+export const CHUNKS_IN_FLIGHT = 16
+/** Bytes queued in one socket above which its reader is paused until they are written. */
+export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024
+/** Connections of one server process. */
+export const CONNECTIONS_MAX = 10_000
+/** Pause between two attempts to reach a peer that refused: doubled up to the maximum, with jitter. */
+export const RETRY_MS_MIN = 20
+export const RETRY_MS_MAX = 500
+
+// Storage nodes.
+
+/** What an object costs beside its payload, key and metadata: index entry, hash table share, object headers. */
+export const ENTRY_OVERHEAD_BYTES = 128
+/** A large put must commit, or renew, within this; its chunks are reclaimed after it. */
+export const PUT_LEASE_MS = 30_000
+/** A reader of a manifest has this long to fetch its chunks, or to ask again. */
+export const READ_LEASE_MS = 30_000
+/** Pause between two rounds in which a node asks the owners whether the chunks that it holds are still wanted. */
+export const RECLAIM_MS = 2_000
+/** Versions asked about in one message of such a round: 256 keys of up to 200 bytes fit the head. */
+export const RECLAIM_BATCH = 256
+/** Expired objects vanish at once for readers; their bytes are freed by a sweep this often. */
+export const TTL_SWEEP_MS = 1_000
+/** Ten years: longer than any job, short enough that milliseconds stay exact. */
+export const TTL_SECONDS_MAX = 10 * 365 * 86_400
+/** Entries of one page of a listing: with keys of the maximum length 1.1 MiB would not fit a head, so bytes bound it too. */
+export const LIST_PAGE_MAX = 1_000
+export const LIST_PAGE_BYTES_MAX = 512 * 1024
+/** Keys examined between two yields of a listing to the event loop: about 2 ms of work. */
+export const LIST_SCAN_BATCH = 5_000
+
+// Leases and heartbeats.
+
+export const HEARTBEAT_MS = 1_000
+/** A node may serve a job's slots this long after it sent the last heartbeat that metadata answered. */
+export const NODE_LEASE_MS = 15_000
+/** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
+export const JOB_LEASE_SECONDS_DEFAULT = 600
+export const JOB_LEASE_SECONDS_MIN = 1
+export const JOB_LEASE_SECONDS_MAX = 7 * 86_400
+/** A ticket's token; a fresh one comes with every read of the job. */
+export const TICKET_SECONDS = 24 * 3600
+
+// Controller.
+
+export const HTTP_BODY_BYTES_MAX = 64 * 1024
+/** From the start of a node process to its first heartbeat; a cold start takes under a second on an idle machine. */
+export const NODE_START_MS_MAX = 15_000
+/** A process that was asked to stop is killed after this. */
+export const PROCESS_STOP_MS_MAX = 5_000
+/** Events kept for readers of `GET /v1/events` who reconnect. */
+export const EVENTS_KEPT_MAX = 1_000
+export const EVENT_STREAMS_MAX = 100
+/** Ended jobs kept for `GET /v1/jobs/:id`. */
+export const ENDED_JOBS_KEPT_MAX = 1_000

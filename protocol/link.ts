@@ -1,0 +1,32 @@
+/**
+ * An ordered stream of bytes to one peer, as TCP gives it: nothing lost or doubled while it lives, and any part
+ * of what was written may never arrive once it is closed. The simulation has its own.
+ */
+export interface Link {
+  /** Starts delivery. Called once. */
+  open(handlers: LinkHandlers): void
+  /** Queues the parts in one system call where possible. They must not change until they are written. */
+  write(parts: readonly Uint8Array[]): void
+  /** Bytes written and not yet taken by the network. */
+  readonly queuedBytes: number
+  /** Stops and resumes delivery, so that a peer that sends too fast is slowed by its own window. */
+  pause(): void
+  resume(): void
+  /** Closes once all that was queued is written. */
+  end(): void
+  /** Closes at once; `closed` is still called. */
+  destroy(): void
+  /** Whether this link alone keeps the process alive. */
+  keepAlive(value: boolean): void
+}
+
+export interface LinkHandlers {
+  data(piece: Buffer): void
+  /** All that was queued has been taken by the network. */
+  drained(): void
+  /** Called once, whoever closed. */
+  closed(cause: Error | null): void
+}
+
+/** Connects to `host:port`. Rejects with `UNAVAILABLE`. */
+export type Dial = (address: string) => Promise<Link>

@@ -1,0 +1,56 @@
+import { array, type Codec, struct, u32 } from './codec.ts'
+import { CHUNK_BYTES, CHUNKS_MAX } from './limits.ts'
+import { violation } from './reader.ts'
+
+/** The lengths of a large object's chunks, in order, as runs of equal ones. */
+export type Manifest = readonly ChunkRun[]
+
+export interface ChunkRun {
+  readonly count: number
+  readonly chunkBytes: number
+}
+
+const runs = array(struct({ count: u32, chunkBytes: u32 }))
+
+export const manifestCodec: Codec<Manifest> = {
+  shape: runs.shape,
+  write: runs.write,
+  read: (reader) => {
+    const manifest = runs.read(reader)
+    let chunks = 0
+    for (const { count, chunkBytes } of manifest) {
+      chunks += count
+      if (count === 0 || chunkBytes === 0 || chunkBytes > CHUNK_BYTES || chunks > CHUNKS_MAX) {
+        throw violation('a manifest has an empty run, a chunk over the limit or too many chunks')
+      }
+    }
+    return manifest
+  },
+}
+
+/** The manifest of an object cut into chunks of `CHUNK_BYTES`, the last one shorter. */
+export function manifestOf(bytes: number): Manifest {
+  const count = Math.floor(bytes / CHUNK_BYTES)
+  const rest = bytes % CHUNK_BYTES
+  return [
+    ...(count > 0 ? [{ count, chunkBytes: CHUNK_BYTES }] : []),
+    ...(rest > 0 ? [{ count: 1, chunkBytes: rest }] : []),
+  ]
+}
+
+export function manifestBytes(manifest: Manifest): number {
+  return manifest.reduce((sum, run) => sum + run.count * run.chunkBytes, 0)
+}
+
+/** Every chunk of the object with its place in it. */
+export function* chunksOf(manifest: Manifest): Generator<{ index: number; offset: number; bytes: number }> {
+  let index = 0
+  let offset = 0
+  for (const run of manifest) {
+    for (let i = 0; i < run.count; i++) {
+      yield { index, offset, bytes: run.chunkBytes }
+      index++
+      offset += run.chunkBytes
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto'
+
+/**
+ * What deciding code may know of the world. Production passes `systemRuntime`; the simulation passes a virtual
+ * clock and a seeded generator, so that a run is reproduced from its seed.
+ */
+export interface Runtime {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface Clock {
+  /** Milliseconds that only ever grow: for durations, leases and deadlines. */
+  monotonicMs(): number
+  /** Milliseconds since the epoch: for what users and other machines see. */
+  wallMs(): number
+  /** Runs `task` once after `ms`. */
+  after(ms: number, task: () => void): Timer
+}
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Random {
+  bytes(count: number): Buffer
+  /** Uniform in [0, 1). */
+  fraction(): number
+}
+
+export const systemRuntime: Runtime = {
+  clock: {
+    monotonicMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    after: (ms, task) => {
+      const timer = setTimeout(task, ms)
+      return { cancel: () => clearTimeout(timer) }
+    },
+  },
+  random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
+}
+
+/** Resolves after `ms`. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve))
+}
+
+/** Runs `task` every `ms` until cancelled; the pause counts from the end of one run to the start of the next. */
+export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Timer {
+  let cancelled = false
+  let timer = clock.after(ms, run)
+  async function run(): Promise<void> {
+    await task()
+    if (!cancelled) timer = clock.after(ms, run)
+  }
+  return {
+    cancel: () => {
+      cancelled = true
+      timer.cancel()
+    },
+  }
+}
+
+/** Pause before attempt `attempt` (from 0): doubled each time up to `msMax`, with full jitter above one half. */
+export function backoffMs(attempt: number, bounds: { msMin: number; msMax: number }, random: Random): number {
+  const ceiling = Math.min(bounds.msMax, bounds.msMin * 2 ** Math.min(attempt, 20))
+  return ceiling * (0.5 + random.fraction() / 2)
+}

@@ -1,0 +1,42 @@
+import { asMayflyError } from '../protocol/errors.ts'
+import { PROCESS_STOP_MS_MAX } from '../protocol/limits.ts'
+import type { Logger } from './log.ts'
+import { tellSupervisor } from './supervision.ts'
+
+/** A server process between start and exit. */
+export interface Service {
+  /** Where it serves. */
+  readonly address: string
+  /** Finishes what is under way and frees every resource. */
+  stop(): Promise<void>
+}
+
+/**
+ * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, SIGINT, or when the
+ * supervisor is gone. Exits with 1, after one line that says why, if it cannot start or meets a bug.
+ */
+export async function runService(log: Logger, start: () => Promise<Service>): Promise<void> {
+  const die = (error: unknown): never => {
+    log.fatal({ err: error }, asMayflyError(error).message)
+    process.exit(1)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+  const service = await start().catch(die)
+  let stopping = false
+  const stop = async (reason: string): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    log.info({ reason }, 'stopping')
+    setTimeout(() => process.exit(1), PROCESS_STOP_MS_MAX).unref()
+    await service.stop()
+    process.exit(0)
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM').catch(die))
+  // Ctrl-C reaches the whole process group; the supervisor decides the order in which its children stop.
+  if (process.connected) process.on('SIGINT', () => log.debug("SIGINT is the supervisor's"))
+  else process.on('SIGINT', () => void stop('SIGINT').catch(die))
+  process.on('disconnect', () => void stop('the supervisor is gone').catch(die))
+  log.info({ address: service.address }, 'ready')
+  tellSupervisor({ type: 'ready', address: service.address })
+}

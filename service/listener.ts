@@ -1,0 +1,47 @@
+import { createServer, type Socket } from 'node:net'
+import { MayflyError } from '../protocol/errors.ts'
+import { CONNECTIONS_MAX } from '../protocol/limits.ts'
+import type { Link } from '../protocol/link.ts'
+import { formatAddress, TcpLink } from '../protocol/tcp.ts'
+
+export interface Listener {
+  /** With the port that was really taken. */
+  readonly address: string
+  /** Stops accepting and cuts every connection. */
+  close(): Promise<void>
+}
+
+/** Accepts connections at `host:port`; port 0 takes a free one. Rejects with `UNAVAILABLE` if the port is taken. */
+export function listen(at: { host: string; port: number }, accept: (link: Link) => void): Promise<Listener> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    accept(new TcpLink(socket))
+  })
+  server.maxConnections = CONNECTIONS_MAX
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(bindError(at, cause)))
+    server.listen(at.port, at.host, () => {
+      const bound = server.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
+      resolve({
+        address: formatAddress(at.host, port),
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => closed())
+            for (const socket of sockets) socket.destroy()
+          }),
+      })
+    })
+  })
+}
+
+/** A driver's error at `listen`, as a line that says what to do. */
+export function bindError(at: { host: string; port: number }, cause: NodeJS.ErrnoException): MayflyError {
+  const reason =
+    cause.code === 'EADDRINUSE'
+      ? `Port ${at.port} on ${at.host} is taken by another process; stop it or choose another port`
+      : `Cannot listen on ${formatAddress(at.host, at.port)}: ${cause.message}`
+  return new MayflyError('UNAVAILABLE', reason, { cause })
+}
