@@ -17,6 +17,7 @@ export class CallerPool {
 
   /** The open connection to `address`, or one that is being opened. Rejects with `UNAVAILABLE`: nothing was sent. */
   to(address: string): Caller | Promise<Caller> {
+    if (this.#closed) return Promise.reject(new MayflyError('CLOSED', 'The client was closed'))
     const caller = this.#callers.get(address)
     if (caller !== undefined && !caller.closed) return caller
     const opening = this.#opening.get(address) ?? this.#open(address)

@@ -37,7 +37,7 @@ const DEADLINE_CHECK_MS = 20
  * The calling side of one connection: any number of requests under way, answered in any order. It begins with a
  * hello and sends requests right behind it; if the hello is refused, they all fail with its error.
  *
- * A call rejects with the server's error; with `UNAVAILABLE` if the connection broke before the answer came,
+ * A call rejects with the server's error; with `CONNECTION_LOST` if the connection broke before the answer came,
  * `DEADLINE_EXCEEDED`, or `ABORTED`: after these three nobody knows whether the server carried it out.
  */
 export class Caller {
@@ -59,7 +59,7 @@ export class Caller {
     link.open({
       data: (piece) => this.#data(piece),
       drained: () => undefined,
-      closed: (cause) => this.#end(new MayflyError('UNAVAILABLE', 'The connection broke', { cause })),
+      closed: (cause) => this.#end(new MayflyError('CONNECTION_LOST', 'The connection broke', { cause })),
     })
     this.server = this.#greet(options)
     this.server.catch((error: unknown) => this.close(asMayflyError(error)))

@@ -52,12 +52,12 @@ export const placementOperations = {
   jobs: operation(84, { request: empty, reply: array(struct({ job: text })) }),
 } as const
 
-/** Asked by nodes of metadata. */
-export const leaseOperations = {
+/** Asked by nodes of metadata, every `HEARTBEAT_MS`. */
+export const heartbeatOperations = {
   /** `jobs` are those that live and have slots on this node; what else it holds of this server's, it drops. */
   heartbeat: operation(96, {
-    request: struct({ node: text, address: text }),
-    reply: struct({ generation: u32, leaseMs: u32, jobs: array(text) }),
+    request: struct({ node: text }),
+    reply: struct({ jobs: array(text) }),
   }),
 } as const
 

@@ -80,6 +80,7 @@ export const errorTable = {
   ABORTED: row(23, 499, 'closed', false, 'The signal that was passed to the call aborted it.'),
   ROUTE_NOT_FOUND: row(24, 404, 'request', false, 'See GET /openapi.json for what the controller offers.'),
   NODE_NOT_FOUND: row(25, 404, 'request', false, 'Look for the id with `mayfly nodes`.'),
+  CONNECTION_LOST: row(26, 503, 'closed', true, 'Try again; a mutation may have been carried out.'),
   INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -47,6 +47,8 @@ export const JOB_NODES_MAX = 4_096
 export const EPOCH_MAX = 2 ** 21 - 1
 /** How long metadata holds a question for a newer placement before it answers with what it has. */
 export const PLACEMENT_HOLD_MS = 1_000
+/** Held questions of one job; the next is answered at once with what there is. */
+export const QUESTIONS_MAX = 10_000
 
 // Calls and connections.
 
@@ -75,6 +77,8 @@ export const RETRY_MS_MAX = 500
 export const ENTRY_OVERHEAD_BYTES = 128
 /** A large put must commit, or renew, within this; its chunks are reclaimed after it. */
 export const PUT_LEASE_MS = 30_000
+/** Large puts under way in one slot: with 1,024 slots, 65,536 for a job. */
+export const OPEN_PUTS_MAX = 64
 /** A reader of a manifest has this long to fetch its chunks, or to ask again. */
 export const READ_LEASE_MS = 30_000
 /** Pause between two rounds in which a node asks the owners whether the chunks that it holds are still wanted. */
@@ -94,8 +98,6 @@ export const LIST_SCAN_BATCH = 5_000
 // Leases and heartbeats.
 
 export const HEARTBEAT_MS = 1_000
-/** A node may serve a job's slots this long after it sent the last heartbeat that metadata answered. */
-export const NODE_LEASE_MS = 15_000
 /** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
 export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1
@@ -115,3 +117,39 @@ export const EVENTS_KEPT_MAX = 1_000
 export const EVENT_STREAMS_MAX = 100
 /** Ended jobs kept for `GET /v1/jobs/:id`. */
 export const ENDED_JOBS_KEPT_MAX = 1_000
+/** Living jobs: each lease check and each decision looks at all of them, and 10,000 take about a millisecond. */
+export const JOBS_MAX = 10_000
+/** Hints above these are mistakes: a hundred times the largest jobs of the literature. */
+export const HINT_FUNCTIONS_MAX = 100_000
+export const HINT_BYTES_MAX = 2 ** 50
+export const HINT_BYTES_PER_SECOND_MAX = 10 ** 13
+/** A heartbeat of a node with every living job on it: about 160 bytes of JSON for each. */
+export const REPORT_BYTES_MAX = 2 * 1024 * 1024
+/** As long as the headers of the payment APIs that made `Idempotency-Key` known. */
+export const IDEMPOTENCY_KEY_BYTES_MAX = 255
+/** Nodes started in place of ones that exited before they reported, for one registration or repair. */
+export const NODE_REPLACEMENTS_MAX = 2
+/** A lost node stays in `GET /v1/nodes` this long, so that whoever looks after a fault still sees it. */
+export const LOST_NODE_KEPT_MS = 10 * 60_000
+export const LOST_NODES_KEPT_MAX = 100
+/** After nodes failed to start, those that nobody waits for are tried again this late, doubled up to the maximum. */
+export const NODE_START_RETRY_MS_MIN = 1_000
+export const NODE_START_RETRY_MS_MAX = 60_000
+/** A job's last use is written down this often, so a controller that restarts ends no job more than this too early. */
+export const LAST_USE_WRITE_MS = 5_000
+/** A comment on silent event streams, below the idle limits of common proxies (30 s and more). */
+export const EVENT_STREAM_HEARTBEAT_MS = 15_000
+/** A reader of events that lets this much pile up is cut off; it resumes where it stopped. */
+export const EVENT_STREAM_BYTES_MAX = 1024 * 1024
+
+// Supervisor.
+
+/** A server process that died is started again this many times in a row; then the whole cluster stops with a clear line. */
+export const SERVER_RESTARTS_MAX = 5
+/** A server process that lived this long is sound: its next death counts as the first in a row. */
+export const SERVER_STABLE_MS = 30_000
+/** Pause before a server process is started again: doubled from `RETRY_MS_MIN` up to this. */
+export const SERVER_RESTART_MS_MAX = 2_000
+/** A config file of 100 node classes is 20 KiB; what is larger is another kind of file. */
+export const CONFIG_BYTES_MAX = 1024 * 1024
+export const NODE_CLASSES_MAX = 100

@@ -1,6 +1,6 @@
 import { asMayflyError } from '../protocol/errors.ts'
 import { PROCESS_STOP_MS_MAX } from '../protocol/limits.ts'
-import type { Logger } from './log.ts'
+import { createLog, type Logger, type LogName } from './log.ts'
 import { tellSupervisor } from './supervision.ts'
 
 /** A server process between start and exit. */
@@ -15,14 +15,18 @@ export interface Service {
  * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, SIGINT, or when the
  * supervisor is gone. Exits with 1, after one line that says why, if it cannot start or meets a bug.
  */
-export async function runService(log: Logger, start: () => Promise<Service>): Promise<void> {
+export async function runService<Config extends { readonly logLevel: string }>(
+  name: LogName,
+  plane: { readConfig: () => Config; start: (config: Config, log: Logger) => Promise<Service> },
+): Promise<void> {
+  let log = createLog(name, 'info')
   const die = (error: unknown): never => {
     log.fatal({ err: error }, asMayflyError(error).message)
     process.exit(1)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
-  const service = await start().catch(die)
+  const service = await begin().catch(die)
   let stopping = false
   const stop = async (reason: string): Promise<void> => {
     if (stopping) return
@@ -39,4 +43,10 @@ export async function runService(log: Logger, start: () => Promise<Service>): Pr
   process.on('disconnect', () => void stop('the supervisor is gone').catch(die))
   log.info({ address: service.address }, 'ready')
   tellSupervisor({ type: 'ready', address: service.address })
+
+  async function begin(): Promise<Service> {
+    const config = plane.readConfig()
+    log = createLog(name, config.logLevel)
+    return await plane.start(config, log)
+  }
 }

@@ -70,8 +70,6 @@ export interface ResponderOptions {
   readonly clock: Clock
   readonly handlers: Handlers
   readonly log: Logger
-  /** Called once the connection is gone. */
-  readonly onClosed: () => void
 }
 
 /** Serves one connection: hello first, then any number of requests, each answered when it is done. */
@@ -96,7 +94,7 @@ class Responder {
   }
 
   open(): void {
-    const { clock, onClosed } = this.#options
+    const { clock } = this.#options
     const greeting = clock.after(HELLO_MS_MAX, () => {
       if (this.#claims === null) this.#link.destroy()
     })
@@ -106,7 +104,6 @@ class Responder {
       closed: () => {
         this.#closed = true
         greeting.cancel()
-        onClosed()
       },
     })
   }

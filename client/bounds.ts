@@ -1,0 +1,39 @@
+import { MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { CallerOptions } from './options.ts'
+
+/** When a call has to be over, on the clock's monotonic scale, and what may end it earlier. */
+export interface Bounds {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export function boundsOf(options: CallerOptions, clock: Clock): Bounds {
+  return { deadlineMs: clock.monotonicMs() + (options.deadlineMs ?? CALL_MS_DEFAULT), signal: options.signal }
+}
+
+/** What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may. */
+export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => settle(() => reject(abortedBy(bounds)))
+    const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => {
+      settle(() => reject(new MayflyError('DEADLINE_EXCEEDED', 'No node could be reached in time')))
+    })
+    const settle = (how: () => void): void => {
+      timer.cancel()
+      bounds.signal?.removeEventListener('abort', onAbort)
+      how()
+    }
+    bounds.signal?.addEventListener('abort', onAbort, { once: true })
+    if (bounds.signal?.aborted) onAbort()
+    promise.then(
+      (result) => settle(() => resolve(result)),
+      (error: unknown) => settle(() => reject(error)),
+    )
+  })
+}
+
+function abortedBy({ signal }: Bounds): MayflyError {
+  return new MayflyError('ABORTED', 'The call was aborted', { cause: signal?.reason })
+}

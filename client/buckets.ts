@@ -1,0 +1,57 @@
+import { metadataOperations } from '../protocol/control-operations.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
+import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
+import type { Bounds } from './bounds.ts'
+import type { Router } from './router.ts'
+
+/** Names of buckets as ids, which is how they travel. Metadata is asked about a name once. */
+export class Buckets {
+  readonly #router: Router
+  #ids = new Map<string, number>([[DEFAULT_BUCKET, DEFAULT_BUCKET_ID]])
+
+  constructor(router: Router) {
+    this.#router = router
+  }
+
+  /**
+   * Runs `call` with the bucket's id. If the bucket was deleted since the name was looked up, it is looked up again,
+   * once: a new one may have its name. Throws `BUCKET_NOT_FOUND`.
+   */
+  async with<Result>(name: string, bounds: Bounds, call: (id: number) => Promise<Result>): Promise<Result> {
+    const known = this.#ids.get(name)
+    if (known === undefined) return await call(await this.#find(name, bounds))
+    try {
+      return await call(known)
+    } catch (error) {
+      if (!isError(error, 'BUCKET_NOT_FOUND') || name === DEFAULT_BUCKET) throw error
+      return await call(await this.#find(name, bounds))
+    }
+  }
+
+  async create(name: string, bounds: Bounds): Promise<void> {
+    this.#ids.set(
+      name,
+      (await this.#router.askMetadata(metadataOperations.bucketCreate, { name }, bounds)).id,
+    )
+  }
+
+  async delete(name: string, bounds: Bounds): Promise<void> {
+    if (name === DEFAULT_BUCKET) throw new MayflyError('BAD_REQUEST', `bucket: '${name}' cannot be deleted`)
+    await this.#router.askMetadata(metadataOperations.bucketDelete, { name }, bounds)
+    this.#ids.delete(name)
+  }
+
+  /** In the order of their creation. */
+  async names(bounds: Bounds): Promise<string[]> {
+    const buckets = await this.#router.askMetadata(metadataOperations.buckets, {}, bounds)
+    this.#ids = new Map(buckets.map(({ id, name }) => [name, id]))
+    return buckets.map(({ name }) => name)
+  }
+
+  async #find(name: string, bounds: Bounds): Promise<number> {
+    await this.names(bounds)
+    const id = this.#ids.get(name)
+    if (id === undefined) throw new MayflyError('BUCKET_NOT_FOUND', `The job has no bucket '${name}'`)
+    return id
+  }
+}

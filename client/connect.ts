@@ -1,0 +1,141 @@
+import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import { type Job, openJob } from './job.ts'
+import type { CallerOptions } from './options.ts'
+
+/** What the driver knows of its job; all of it is optional. */
+export interface Hints {
+  /** True, the default: objects lie in RAM. False: on the cheapest tier that gives capacity and throughput. */
+  readonly latencySensitive?: boolean
+  /** Functions at peak. */
+  readonly maxFunctions?: number
+  /** Bytes that the job holds at its peak. */
+  readonly capacityBytes?: number
+  /** Bytes in and out per second at its peak. */
+  readonly peakBytesPerSecond?: number
+}
+
+/** What the controller set aside for the job. */
+export interface Reservation {
+  readonly latencyClass: string
+  readonly bytes: Readonly<Record<string, number>>
+  readonly bytesPerSecond: number
+  readonly nodes: readonly {
+    readonly node: string
+    readonly bytes: Readonly<Record<string, number>>
+    readonly bytesPerSecond: number
+  }[]
+}
+
+export interface RegisterOptions extends CallerOptions {
+  /** The job ends when nobody has used or renewed it for this long: 1 to 604,800, 600 if not given. */
+  readonly leaseSeconds?: number
+}
+
+/** The driver's side of a job. */
+export interface Registration {
+  readonly id: string
+  /** What a function needs to open the job: pass it on as it is, and keep it as secret as the data. */
+  readonly ticket: string
+  readonly reservation: Reservation
+  /** Keeps the job alive for another lease. Use of its data does that as well. */
+  renew(): Promise<void>
+  /** Ends the job: when this resolves every byte of it is gone. */
+  deregister(): Promise<void>
+}
+
+export type RegisteredJob = Job & Registration
+
+/** The controller, as a driver sees it. */
+export interface Mayfly {
+  /**
+   * Registers a job; resolves once what it needs is set aside and the nodes that hold it are up. Fails with
+   * `RESERVATION_REFUSED` if that is more than the cluster has.
+   */
+  registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
+}
+
+/** `url` and `apiKey` are MAYFLY_URL and MAYFLY_API_KEY of the environment where they are not given. */
+export async function connect(
+  url: string | undefined = process.env.MAYFLY_URL,
+  options: { readonly apiKey?: string } = {},
+): Promise<Mayfly> {
+  const apiKey = options.apiKey ?? process.env.MAYFLY_API_KEY
+  if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
+  if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
+  const controller = new Controller(url, apiKey)
+  return {
+    registerJob: async (name, hints = {}, { leaseSeconds, ...bounds } = {}) => {
+      const body = { name, hints, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
+      const { id, ticket, reservation } = (await controller.call('POST', '/v1/jobs', {
+        body,
+        ...bounds,
+      })) as Registered
+      const path = `/v1/jobs/${id}`
+      const job = await openJob(ticket)
+      const registration: Registration = {
+        id,
+        ticket,
+        reservation,
+        renew: async () => void (await controller.call('POST', `${path}/renew`)),
+        deregister: async () => {
+          await controller.call('DELETE', path)
+          await job.close()
+        },
+      }
+      return Object.assign(job, registration)
+    },
+  }
+}
+
+type Registered = Pick<Registration, 'id' | 'ticket' | 'reservation'>
+
+/** The controller's HTTP API. */
+class Controller {
+  readonly #url: string
+  readonly #apiKey: string
+
+  constructor(url: string, apiKey: string) {
+    this.#url = url
+    this.#apiKey = apiKey
+  }
+
+  async call(method: string, path: string, call: CallerOptions & { body?: unknown } = {}): Promise<unknown> {
+    const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
+    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
+    const headers = { authorization: `Bearer ${this.#apiKey}` }
+    const content =
+      call.body === undefined
+        ? { headers }
+        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
+    try {
+      const response = await fetch(new URL(path, this.#url), { method, signal, ...content })
+      const answer: unknown = await response.json()
+      if (!response.ok) throw errorOf(answer, response.status)
+      return answer
+    } catch (cause) {
+      if (cause instanceof MayflyError) throw cause
+      if (call.signal?.aborted) throw new MayflyError('ABORTED', 'The call was aborted', { cause })
+      if (timeout.aborted)
+        throw new MayflyError('DEADLINE_EXCEEDED', `The controller at ${this.#url} did not answer`, { cause })
+      throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached`, { cause })
+    }
+  }
+}
+
+/** The error of an answer; its message ends with the table's advice already. */
+function errorOf(answer: unknown, status: number): MayflyError {
+  const { code, message } = (answer as { error?: { code?: string; message?: string } } | null)?.error ?? {}
+  if (code === undefined || !(code in errorTable)) {
+    return new MayflyError(
+      'INTERNAL',
+      `The controller answered with status ${status} and no error of Mayfly's`,
+    )
+  }
+  const known = code as ErrorCode
+  const advice = `. ${errorTable[known].advice}`
+  return new MayflyError(
+    known,
+    message?.endsWith(advice) ? message.slice(0, -advice.length) : (message ?? code),
+  )
+}

@@ -1,0 +1,8 @@
+export type { ErrorCode } from '../protocol/errors.ts'
+export { MayflyError } from '../protocol/errors.ts'
+export type { Hints, Mayfly, RegisteredJob, RegisterOptions, Registration, Reservation } from './connect.ts'
+export { connect } from './connect.ts'
+export type { Job, ObjectStat } from './job.ts'
+export { openJob } from './job.ts'
+export type { ListEntry } from './listing.ts'
+export type { CallerOptions, GetOptions, KeyOptions, ListOptions, PutOptions } from './options.ts'

@@ -1,0 +1,91 @@
+import { MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_MAX, METADATA_BYTES_MAX, TTL_SECONDS_MAX } from '../protocol/limits.ts'
+
+/** Options of every call. */
+export interface CallerOptions {
+  /** Gives the call up with `ABORTED`. What was sent may still be carried out. */
+  readonly signal?: AbortSignal
+  /** The call fails with `DEADLINE_EXCEEDED` after this many milliseconds: 1 to 900,000, 30,000 if not given. */
+  readonly deadlineMs?: number
+}
+
+export interface KeyOptions extends CallerOptions {
+  /** Name of a bucket of the job; `default` if not given. */
+  readonly bucket?: string
+}
+
+export interface PutOptions extends KeyOptions {
+  /** The object vanishes after this many whole seconds, 1 to 315,360,000; with its job if not given. */
+  readonly ttlSeconds?: number
+  /** Fail with `KEY_EXISTS` if there is an object under the key. */
+  readonly ifAbsent?: boolean
+  /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+export interface GetOptions extends KeyOptions {
+  /**
+   * Removes the object in the same step: of many consumers exactly one gets it, the others `NOT_FOUND`. If the
+   * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
+   */
+  readonly consume?: boolean
+}
+
+export interface ListOptions extends KeyOptions {
+  /** Only keys that start with this. */
+  readonly prefix?: string
+  /** List what is left where a node died, instead of failing with `OBJECT_LOST`. */
+  readonly acceptHoles?: boolean
+}
+
+const callOptions = ['signal', 'deadlineMs']
+const keyOptions = [...callOptions, 'bucket']
+
+/** The options that each call takes; another one is a mistake that would be silently ignored. */
+const allowedOptions = {
+  call: callOptions,
+  key: keyOptions,
+  get: [...keyOptions, 'consume'],
+  put: [...keyOptions, 'ttlSeconds', 'ifAbsent', 'metadata'],
+  list: [...keyOptions, 'prefix', 'acceptHoles'],
+} as const
+
+/** Throws `BAD_REQUEST`, naming the option. */
+export function checkOptions(call: keyof typeof allowedOptions, options: object): void {
+  const { deadlineMs } = options as CallerOptions
+  if (deadlineMs !== undefined && !(deadlineMs >= 1 && deadlineMs <= CALL_MS_MAX)) {
+    throw badOption('deadlineMs', `is not a number from 1 to ${CALL_MS_MAX}`)
+  }
+  for (const name in options) {
+    if (!(allowedOptions[call] as readonly string[]).includes(name)) {
+      throw badOption(name, `is no option of this call; it takes ${allowedOptions[call].join(', ')}`)
+    }
+  }
+}
+
+/** The time to live as it travels: 0 is none. Throws `BAD_REQUEST`. */
+export function checkTtl(ttlSeconds: number | undefined): number {
+  if (ttlSeconds === undefined) return 0
+  if (Number.isInteger(ttlSeconds) && ttlSeconds >= 1 && ttlSeconds <= TTL_SECONDS_MAX) return ttlSeconds
+  throw badOption('ttlSeconds', `is ${ttlSeconds}, not a whole number from 1 to ${TTL_SECONDS_MAX}`)
+}
+
+/** User metadata as it travels. Throws `BAD_REQUEST`. */
+export function checkMetadata(
+  metadata: Readonly<Record<string, string>> = {},
+): { name: string; value: string }[] {
+  const pairs = Object.entries(metadata).map(([name, value]) => ({ name, value }))
+  let bytes = 0
+  for (const { name, value } of pairs) {
+    if (typeof value !== 'string')
+      throw badOption('metadata', `has a value under '${name}' that is not a string`)
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
+  }
+  if (bytes > METADATA_BYTES_MAX)
+    throw badOption('metadata', `has ${bytes} bytes, more than ${METADATA_BYTES_MAX}`)
+  return pairs
+}
+
+function badOption(name: string, what: string): MayflyError {
+  return new MayflyError('BAD_REQUEST', `${name}: it ${what}`)
+}

@@ -1,0 +1,35 @@
+import { MayflyError } from '../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import { clusterToken } from './cluster-token.ts'
+
+/**
+ * A function that posts a report to the controller's internal port and returns its answer. It rejects with
+ * `UNAVAILABLE` if the controller does not take it.
+ */
+export function reportTo<Report, Answer>(to: {
+  url: string
+  /** What the report is about: `nodes/ID` or `metadata/ID`. */
+  path: string
+  secret: Buffer
+  clock: Clock
+}): (report: Report) => Promise<Answer> {
+  const url = new URL(`/internal/v1/${to.path}/heartbeat`, to.url)
+  return async (report) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${clusterToken(to.secret, to.clock.wallMs()).toString('base64url')}`,
+      },
+      body: JSON.stringify(report),
+      signal: AbortSignal.timeout(CONTROL_CALL_MS),
+    }).catch((cause: unknown) => {
+      throw new MayflyError('UNAVAILABLE', `The controller at ${to.url} does not answer`, { cause })
+    })
+    const body = await response.text()
+    if (!response.ok)
+      throw new MayflyError('UNAVAILABLE', `The controller answered ${response.status}: ${body}`)
+    return JSON.parse(body) as Answer
+  }
+}

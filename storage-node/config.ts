@@ -1,0 +1,16 @@
+import { type Environment, readListen, readNumber, readSecret, readText } from '../service/environment.ts'
+
+/** Settings of a storage node, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
+export function readConfig(env: Environment = process.env) {
+  return Object.freeze({
+    id: readText(env, 'MAYFLY_NODE_ID'),
+    class: readText(env, 'MAYFLY_NODE_CLASS'),
+    ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
+    listen: readListen(env),
+    controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
+    secret: readSecret(env),
+    logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
+  })
+}
+
+export type NodeConfig = ReturnType<typeof readConfig>

@@ -1,0 +1,79 @@
+import type { CallerPool } from '../protocol/caller-pool.ts'
+import { heartbeatOperations } from '../protocol/control-operations.ts'
+import { asMayflyError } from '../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../protocol/limits.ts'
+import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Logger } from '../service/log.ts'
+import type { StorageNode } from './node.ts'
+
+export interface HeartbeatOptions {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly pool: CallerPool
+  /** What is the same in every report. */
+  readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
+  /** Sends a report to the controller. */
+  readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
+}
+
+/** Tells the controller what this node uses, and each metadata server that it lives. Neither waits for the other. */
+export class Heartbeats {
+  readonly #node: StorageNode
+  readonly #options: HeartbeatOptions
+  #metadata: readonly string[] = []
+  #reportedMs: number
+  #controllerSilent = false
+
+  constructor(node: StorageNode, options: HeartbeatOptions) {
+    this.#node = node
+    this.#options = options
+    this.#reportedMs = options.clock.monotonicMs()
+  }
+
+  /** One heartbeat to the controller, then one to each metadata server. Never rejects. */
+  async beat(): Promise<void> {
+    await this.#beatController()
+    await Promise.all(this.#metadata.map((address) => this.#beatMetadata(address)))
+  }
+
+  async #beatController(): Promise<void> {
+    const { clock, log, self, tellController } = this.#options
+    const now = clock.monotonicMs()
+    const jobs = this.#node.report(now - this.#reportedMs)
+    this.#reportedMs = now
+    const { capacityBytes, usedBytes } = this.#node.ram
+    const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
+    try {
+      const answer = await tellController({
+        ...self,
+        tiers: { ram: { capacityBytes, usedBytes } },
+        bytesPerSecond,
+        jobs,
+      })
+      this.#metadata = answer.metadata
+      this.#controllerSilent = false
+    } catch (error) {
+      if (!this.#controllerSilent)
+        log.warn({ reason: asMayflyError(error).reason }, 'the controller does not answer')
+      this.#controllerSilent = true
+    }
+  }
+
+  async #beatMetadata(address: string): Promise<void> {
+    const { clock, log, pool } = this.#options
+    const sentMs = clock.monotonicMs()
+    try {
+      const caller = await pool.to(address)
+      const deadlineMs = sentMs + CONTROL_CALL_MS
+      const { head } = await caller.call(
+        heartbeatOperations.heartbeat,
+        { node: this.#node.id },
+        { deadlineMs },
+      )
+      this.#node.keepOnly(head.jobs, { metadata: address, sentMs })
+    } catch (error) {
+      log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
+    }
+  }
+}

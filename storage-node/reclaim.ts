@@ -1,0 +1,128 @@
+import type { CallerPool } from '../protocol/caller-pool.ts'
+import { metadataOperations, peerOperations } from '../protocol/control-operations.ts'
+import { isError } from '../protocol/errors.ts'
+import { hashKey, slotOf } from '../protocol/hash.ts'
+import { CONTROL_CALL_MS, RECLAIM_BATCH } from '../protocol/limits.ts'
+import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { JobSpace } from './job-space.ts'
+import { freeChunks } from './large-objects.ts'
+import type { StorageNode } from './node.ts'
+import type { ChunkGroup } from './slot.ts'
+
+/** Any slot, in a question for a placement. */
+const ANY_SLOT = 0xffff
+
+/**
+ * Frees chunks of large objects that never were committed, or whose object was overwritten, deleted, consumed or
+ * expired. The holder asks the key's owner before it frees anything; where the owner does not answer, the chunks
+ * stay until the next round.
+ */
+export class Reclaim {
+  readonly #node: StorageNode
+  readonly #pool: CallerPool
+  readonly #clock: Clock
+  readonly #placements = new Map<string, Placement>()
+
+  constructor(node: StorageNode, options: { pool: CallerPool; clock: Clock }) {
+    this.#node = node
+    this.#pool = options.pool
+    this.#clock = options.clock
+  }
+
+  /** One round over all jobs. Never rejects: a job whose owners cannot be reached is left for the next one. */
+  async round(): Promise<void> {
+    for (const id of this.#placements.keys()) if (!this.#node.jobs.has(id)) this.#placements.delete(id)
+    for (const job of [...this.#node.jobs.values()]) {
+      try {
+        await this.#reclaimJob(job)
+      } catch (error) {
+        if (isError(error, 'INTERNAL', 'BAD_REQUEST', 'PROTOCOL_VIOLATION')) throw error
+        this.#placements.delete(job.id)
+      }
+    }
+  }
+
+  async #reclaimJob(job: JobSpace): Promise<void> {
+    const groups = groupsOf(job)
+    if (groups.size === 0) return
+    const byOwner = new Map<PlacedNode, string[]>()
+    for (const [name, [{ group }]] of groups) {
+      const owner = await this.#ownerOf(job, group)
+      if (owner !== null) byOwner.set(owner, [...(byOwner.get(owner) ?? []), name])
+    }
+    for (const [owner, names] of byOwner) {
+      for (let from = 0; from < names.length; from += RECLAIM_BATCH) {
+        const batch = names.slice(from, from + RECLAIM_BATCH)
+        await this.#reclaimBatch(
+          job,
+          owner,
+          batch.map((name) => groups.get(name) ?? []),
+        )
+      }
+    }
+  }
+
+  async #reclaimBatch(job: JobSpace, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
+    const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
+    const alive = await this.#versionsAlive(job, owner, versions)
+    batch.forEach((held, index) => {
+      if ((((alive[index >> 3] ?? 0) >> (index & 7)) & 1) === 1) return
+      for (const { slot, groupKey } of held) {
+        const owned = job.slots[slot]
+        if (owned !== undefined) freeChunks(job, owned, groupKey)
+      }
+    })
+  }
+
+  async #versionsAlive(
+    job: JobSpace,
+    owner: PlacedNode,
+    versions: readonly ChunkGroup[],
+  ): Promise<Uint8Array> {
+    const request = { job: job.id, versions }
+    if (owner.id === this.#node.id) return this.#node.versionsAlive(request)
+    const caller = await this.#pool.to(owner.address)
+    const answer = await caller.call(peerOperations.versionsAlive, request, { deadlineMs: this.#deadline() })
+    return answer.head.alive
+  }
+
+  async #ownerOf(job: JobSpace, { key, bucket }: ChunkGroup): Promise<PlacedNode | null> {
+    const placement = this.#placements.get(job.id) ?? (await this.#fetchPlacement(job))
+    return ownerOf(placement, slotOf(hashKey(key, bucket), placement.owners.length))
+  }
+
+  async #fetchPlacement(job: JobSpace): Promise<Placement> {
+    const caller = await this.#pool.to(job.metadata)
+    const request = { job: job.id, known: 0, slot: ANY_SLOT }
+    const { head } = await caller.call(metadataOperations.placement, request, {
+      deadlineMs: this.#deadline(),
+    })
+    this.#placements.set(job.id, head)
+    return head
+  }
+
+  #deadline(): number {
+    return this.#clock.monotonicMs() + CONTROL_CALL_MS
+  }
+}
+
+interface Held {
+  readonly slot: number
+  readonly groupKey: string
+  readonly group: ChunkGroup
+}
+
+/** Every version of which this node holds chunks, with the slots that hold them. Never an empty list. */
+function groupsOf(job: JobSpace): Map<string, [Held, ...Held[]]> {
+  const groups = new Map<string, [Held, ...Held[]]>()
+  job.slots.forEach((slot, index) => {
+    for (const [groupKey, group] of slot?.chunks ?? []) {
+      const held = { slot: index, groupKey, group }
+      const known = groups.get(groupKey)
+      if (known === undefined) groups.set(groupKey, [held])
+      else known.push(held)
+    }
+  })
+  return groups
+}
