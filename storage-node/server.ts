@@ -15,8 +15,13 @@ import { StorageNode } from './node.ts'
 import { Reclaim } from './reclaim.ts'
 import { sweep } from './sweep.ts'
 
+/** A running node, and what it holds. */
+export interface NodeService extends Service {
+  readonly node: StorageNode
+}
+
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
-export async function startNode(config: NodeConfig, { clock }: Runtime, log: Logger): Promise<Service> {
+export async function startNode(config: NodeConfig, { clock }: Runtime, log: Logger): Promise<NodeService> {
   const { id, secret } = config
   const node = new StorageNode({ id, ramBytes: config.ramBytes, clock })
   const handlers = nodeHandlers(node, clock)
@@ -39,6 +44,7 @@ export async function startNode(config: NodeConfig, { clock }: Runtime, log: Log
     repeat(clock, TTL_SWEEP_MS, () => sweep(node, clock)),
   ]
   return {
+    node,
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()
