@@ -67,7 +67,7 @@ export class Placements {
 
   /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
   async end(job: string): Promise<void> {
-    const { store, messenger, generation } = this.#options
+    const { store, messenger } = this.#options
     await this.#serial.run(job, async () => {
       const record = this.#records.get(job)
       await store.remove(job)
@@ -75,9 +75,7 @@ export class Placements {
       this.#questions.end(job)
       // Whom this does not reach learns it from the answer to its next heartbeat.
       await Promise.allSettled(
-        (record?.nodes ?? []).map((node) =>
-          messenger.tell(node, nodeOperations.jobDrop, { job, generation }),
-        ),
+        (record?.nodes ?? []).map((node) => messenger.tell(node, nodeOperations.jobDrop, { job })),
       )
     })
   }

@@ -13,9 +13,6 @@ export const hello = operation(1, {
   reply: struct({ server: text }),
 })
 
-/** Does nothing: shows that the peer is alive. */
-export const ping = operation(2, { request: empty, reply: empty })
-
 /** Asked by clients, whose token names the job, and by nodes, which name it in `job`. */
 export const metadataOperations = {
   /**
@@ -81,8 +78,8 @@ export const nodeOperations = {
     }),
     reply: empty,
   }),
-  jobDrop: operation(113, { request: struct({ job: text, generation: u32 }), reply: empty }),
-  bucketDrop: operation(114, { request: struct({ job: text, generation: u32, bucket: u32 }), reply: empty }),
+  /** The job has ended: its bytes are free when this is answered. */
+  jobDrop: operation(113, { request: struct({ job: text }), reply: empty }),
 } as const
 
 /** Asked by nodes of one another. */

@@ -29,7 +29,8 @@ export const OBJECT_BYTES_MAX = CHUNK_BYTES * CHUNKS_MAX
 export const GET_BYTES_MAX = 2 ** 31
 /** Fields of one message. The largest are a page of a listing and the placement of a job on 4,096 nodes. */
 export const HEAD_BYTES_MAX = 1024 * 1024
-export const PAYLOAD_BYTES_MAX = CHUNK_BYTES
+/** One chunk; what is larger is cut. */
+export const PAYLOAD_BYTES_MAX = 1024 * 1024
 /** What a peer may send before its hello has passed: a token is under 200 bytes. */
 export const HELLO_BYTES_MAX = 4 * 1024
 export const HELLO_MS_MAX = 5_000

@@ -5,7 +5,7 @@ import { violation } from './reader.ts'
 /** The lengths of a large object's chunks, in order, as runs of equal ones. */
 export type Manifest = readonly ChunkRun[]
 
-export interface ChunkRun {
+interface ChunkRun {
   readonly count: number
   readonly chunkBytes: number
 }

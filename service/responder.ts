@@ -1,5 +1,5 @@
 import type { Codec } from '../protocol/codec.ts'
-import { hello, ping } from '../protocol/control-operations.ts'
+import { hello } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
 import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import type { Frame } from '../protocol/frame.ts'
@@ -20,7 +20,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
 import type { Logger } from './log.ts'
 
-export interface Reply<Head> {
+interface Reply<Head> {
   readonly head: Head
   readonly payload?: Uint8Array
 }
@@ -46,10 +46,6 @@ interface Entry {
 /** The operations that a server offers. */
 export class Handlers {
   readonly #entries = new Map<number, Entry>()
-
-  constructor() {
-    this.on(ping, () => ({ head: {} }))
-  }
 
   on<Request, Head>(operation: Operation<Request, Head>, handle: Handle<Request, Head>): this {
     this.#entries.set(operation.number, { operation, handle } as Entry)

@@ -67,11 +67,6 @@ function addControlHandlers(handlers: Handlers, node: StorageNode): Handlers {
       node.dropJob(request.job)
       return done
     })
-    .on(nodeOperations.bucketDrop, (claims, request) => {
-      requireCluster(claims)
-      node.dropBucket(request)
-      return done
-    })
     .on(peerOperations.versionsAlive, (claims, request) => {
       requireCluster(claims)
       return { head: { alive: node.versionsAlive(request) } }

@@ -65,13 +65,6 @@ export class StorageNode {
     this.jobs.delete(id)
   }
 
-  dropBucket(request: { job: string; generation: number; bucket: number }): void {
-    const job = this.jobs.get(request.job)
-    if (job === undefined) return
-    checkGeneration(job, request.generation)
-    job.dropBucket(request.bucket)
-  }
-
   /**
    * Drops jobs that a metadata server no longer names, told by its answer to a heartbeat that was sent at
    * `sentMs`: what it told this node after that, the answer may not know yet.

@@ -1,0 +1,52 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { dataOperations } from '../../protocol/data-operations.ts'
+import type { Frame } from '../../protocol/frame.ts'
+import { FrameReader } from '../../protocol/frame-reader.ts'
+import { frameBytes } from '../fixture/raw-connection.ts'
+
+const chunkPut = (key: string, payload: Uint8Array) =>
+  frameBytes(7, dataOperations.chunkPut, { epoch: 1, bucket: 2, key: Buffer.from(key), version: 3, index: 4 }, payload)
+
+function readAll(pieces: readonly Buffer[]): { head: string; payload: string }[] {
+  const frames: { head: string; payload: string }[] = []
+  const reader = new FrameReader(({ head, payload }: Frame) => {
+    frames.push({ head: head.toString('hex'), payload: payload.toString('hex') })
+  })
+  for (const piece of pieces) reader.push(Buffer.from(piece))
+  expect(reader.atBoundary).toBe(true)
+  return frames
+}
+
+test('frames come out the same however the stream is cut', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.string({ minLength: 1, maxLength: 50 }), fc.uint8Array({ maxLength: 300 })), {
+        minLength: 1,
+        maxLength: 8,
+      }),
+      fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 50 }),
+      async (objects, cuts) => {
+        const frames = await Promise.all(objects.map(([key, payload]) => chunkPut(key, payload)))
+        const stream = Buffer.concat(frames)
+        const pieces: Buffer[] = []
+        for (let offset = 0, cut = 0; offset < stream.length; cut++) {
+          const end = offset + (cuts[cut % cuts.length] as number)
+          pieces.push(stream.subarray(offset, end))
+          offset = end
+        }
+        expect(readAll(pieces)).toEqual(readAll(frames))
+      },
+    ),
+  )
+})
+
+test('a frame that came in one piece is not owned, one that came in several is', async () => {
+  const frame = await chunkPut('key', Buffer.alloc(1000, 1))
+  const owned: boolean[] = []
+  const reader = new FrameReader((read) => owned.push(read.owned))
+  reader.push(frame)
+  reader.push(frame.subarray(0, 500))
+  reader.push(frame.subarray(500))
+  expect(owned).toEqual([false, true])
+})

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { errorReply } from '../../protocol/error-reply.ts'
+import { type ErrorCode, errorTable } from '../../protocol/errors.ts'
+import { PROTOCOL_VERSION } from '../../protocol/limits.ts'
+import { operations } from '../../protocol/operations.ts'
+
+const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
+
+/** The shape of the wire in each version of the protocol. A change of the shape takes a new version, and a row here. */
+const shapeOfVersion: Record<number, string> = {
+  1: 'cd1b1b50174e2eae',
+}
+
+test('the shape of the wire belongs to this version of the protocol', () => {
+  const lines = Object.entries(operations).map(
+    ([name, { number, request, reply }]) => `${number} ${name} ${request.shape} ${reply.shape}`,
+  )
+  const shape = [...lines, errorReply.shape].join('\n')
+  const digest = createHash('sha256').update(shape).digest('hex').slice(0, 16)
+  expect(digest).toBe(shapeOfVersion[PROTOCOL_VERSION])
+})
+
+test('no two operations share a number', () => {
+  const numbers = Object.values(operations).map(({ number }) => number)
+  expect(new Set(numbers).size).toBe(numbers.length)
+})
+
+test('the guide has a row for every operation, with its number and the shape of its heads', () => {
+  for (const [name, { number, request, reply }] of Object.entries(operations)) {
+    expect(guide).toContain(`| ${number} | \`${name}\` | \`${request.shape}\` | \`${reply.shape}\` |`)
+  }
+})
+
+test('the guide and the table of errors agree, both ways', () => {
+  const rows = [...guide.matchAll(/^\| `([A-Z_]+)` \| (\d+) \| (\d+) \| (\w+) \| (yes|no) \|/gm)]
+  const documented = Object.fromEntries(rows.map(([, code, ...cells]) => [code, cells.join(' ')]))
+  const actual = Object.fromEntries(
+    Object.entries(errorTable).map(([code, { wire, status, blame, retryable }]) => [
+      code as ErrorCode,
+      `${wire} ${status} ${blame} ${retryable ? 'yes' : 'no'}`,
+    ]),
+  )
+  expect(documented).toEqual(actual)
+})
