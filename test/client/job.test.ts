@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { Planes, open } from '../fixture/planes.ts'
+import { open, Planes } from '../fixture/planes.ts'
 
 async function openOne(options = {}) {
   const planes = await Planes.start()
@@ -32,7 +32,20 @@ test('an object larger than one chunk is put and got whole', async () => {
 
 test('keys may hold any Unicode but NUL, and are not paths', async () => {
   const { job } = await openOne()
-  const keys = ['../x', 'a//b', '/', '.', ' ', 'ключ', '🪰', 'é', 'e\u0301', '\u0001', 'x'.repeat(1024), '\uffff']
+  const keys = [
+    '../x',
+    'a//b',
+    '/',
+    '.',
+    ' ',
+    'ключ',
+    '🪰',
+    'é',
+    'e\u0301',
+    '\u0001',
+    'x'.repeat(1024),
+    '\uffff',
+  ]
   for (const [index, key] of keys.entries()) await job.put(key, `${index}`)
   for (const [index, key] of keys.entries()) expect((await job.get(key)).toString()).toBe(`${index}`)
 })
@@ -45,7 +58,10 @@ test.each([
   ['\ud800', 'surrogate'],
 ])('the key %j is refused', async (key, why) => {
   const { job } = await openOne()
-  await expect(job.put(key, 'x')).rejects.toMatchObject({ code: 'BAD_REQUEST', message: expect.stringContaining(why) })
+  await expect(job.put(key, 'x')).rejects.toMatchObject({
+    code: 'BAD_REQUEST',
+    message: expect.stringContaining(why),
+  })
   await expect(job.get(key)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
 })
 
@@ -76,14 +92,18 @@ test('a second put overwrites and gives a new version; ifAbsent does not', async
   expect(second.version).not.toBe(first.version)
   expect((await job.get('k')).toString()).toBe('three')
   expect(await job.stat('k')).toMatchObject({ version: second.version, bytes: 5, expiresAt: null })
-  await expect(job.put('k', randomBytes(2 ** 21), { ifAbsent: true })).rejects.toMatchObject({ code: 'KEY_EXISTS' })
+  await expect(job.put('k', randomBytes(2 ** 21), { ifAbsent: true })).rejects.toMatchObject({
+    code: 'KEY_EXISTS',
+  })
 })
 
 test('of many consumers exactly one gets an object, small or large', async () => {
   const { job } = await openOne()
   for (const bytes of [10, 2 * 1024 * 1024]) {
     await job.put('once', randomBytes(bytes))
-    const results = await Promise.allSettled(Array.from({ length: 20 }, () => job.get('once', { consume: true })))
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => job.get('once', { consume: true })),
+    )
     const got = results.filter((result) => result.status === 'fulfilled')
     expect(got).toHaveLength(1)
     expect(got[0]?.value.length).toBe(bytes)
@@ -150,7 +170,9 @@ test('a bucket made by another client is found by name', async () => {
 test('a put over the budget fails with CAPACITY_EXCEEDED and stores nothing; what was there stays', async () => {
   const { job } = await openOne({ capacityBytes: 3 * 1024 * 1024 })
   await job.put('k', 'before')
-  await expect(job.put('k', randomBytes(8 * 1024 * 1024))).rejects.toMatchObject({ code: 'CAPACITY_EXCEEDED' })
+  await expect(job.put('k', randomBytes(8 * 1024 * 1024))).rejects.toMatchObject({
+    code: 'CAPACITY_EXCEEDED',
+  })
   expect((await job.get('k')).toString()).toBe('before')
   let stored = 0
   await expect(async () => {

@@ -6,7 +6,12 @@ import { FrameReader } from '../../protocol/frame-reader.ts'
 import { frameBytes } from '../fixture/raw-connection.ts'
 
 const chunkPut = (key: string, payload: Uint8Array) =>
-  frameBytes(7, dataOperations.chunkPut, { epoch: 1, bucket: 2, key: Buffer.from(key), version: 3, index: 4 }, payload)
+  frameBytes(
+    7,
+    dataOperations.chunkPut,
+    { epoch: 1, bucket: 2, key: Buffer.from(key), version: 3, index: 4 },
+    payload,
+  )
 
 function readAll(pieces: readonly Buffer[]): { head: string; payload: string }[] {
   const frames: { head: string; payload: string }[] = []

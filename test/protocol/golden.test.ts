@@ -29,14 +29,25 @@ function encode<T>(codec: Codec<T>, value: T): string {
 }
 
 test('a put request', async () => {
-  const fields = { epoch: 5, bucket: 0, key, condition: 1, ttlSeconds: 60, metadata: [{ name: 'a', value: 'b' }] }
+  const fields = {
+    epoch: 5,
+    bucket: 0,
+    key,
+    condition: 1,
+    ttlSeconds: 60,
+    metadata: [{ name: 'a', value: 'b' }],
+  }
   const frame = await frameBytes(9, dataOperations.put, fields, Buffer.from('xyz'))
-  expect(frame.toString('hex')).toMatchInlineSnapshot(`"1e000000030000000900000010000000050000000000000005006d61702f33013c0000000100000001006101006278797a"`)
+  expect(frame.toString('hex')).toMatchInlineSnapshot(
+    `"1e000000030000000900000010000000050000000000000005006d61702f33013c0000000100000001006101006278797a"`,
+  )
 })
 
 test('a get request', async () => {
   const frame = await frameBytes(10, dataOperations.get, { epoch: 5, bucket: 2, key, consume: true })
-  expect(frame.toString('hex')).toMatchInlineSnapshot(`"10000000000000000a00000011000000050000000200000005006d61702f3301"`)
+  expect(frame.toString('hex')).toMatchInlineSnapshot(
+    `"10000000000000000a00000011000000050000000200000005006d61702f3301"`,
+  )
 })
 
 test('the head of a get reply with a manifest', () => {
@@ -44,11 +55,15 @@ test('the head of a get reply with a manifest', () => {
     { count: 2, chunkBytes: 1_048_576 },
     { count: 1, chunkBytes: 17 },
   ]
-  expect(encode(dataOperations.get.reply, { version: 5 * 2 ** 32 + 1, kind: 1, manifest })).toMatchInlineSnapshot(`"0100000005000000010200000002000000000010000100000011000000"`)
+  expect(
+    encode(dataOperations.get.reply, { version: 5 * 2 ** 32 + 1, kind: 1, manifest }),
+  ).toMatchInlineSnapshot(`"0100000005000000010200000002000000000010000100000011000000"`)
 })
 
 test('a placement', () => {
-  expect(encode(placementCodec, placement)).toMatchInlineSnapshot(`"050000000100000003006e2d610e003132372e302e302e313a373030310200000000000300ffff0100"`)
+  expect(encode(placementCodec, placement)).toMatchInlineSnapshot(
+    `"050000000100000003006e2d610e003132372e302e302e313a373030310200000000000300ffff0100"`,
+  )
 })
 
 test('slots told to a node', () => {
@@ -62,14 +77,20 @@ test('slots told to a node', () => {
     droppedBuckets: [1],
     owned: [{ first: 0, count: 3, epoch: 5, lost: true }],
   }
-  expect(encode(nodeOperations.own.request, fields)).toMatchInlineSnapshot(`"03006a2d31020000000e003132372e302e302e313a373030320400000000001000000000000000200000000000010000000100000001000000000003000500000001"`)
+  expect(encode(nodeOperations.own.request, fields)).toMatchInlineSnapshot(
+    `"03006a2d31020000000e003132372e302e302e313a373030320400000000001000000000000000200000000000010000000100000001000000000003000500000001"`,
+  )
 })
 
 test('a token and a ticket', () => {
   const token = signToken(secret, { job: 'j-1', read: true, write: false, expiresSeconds: 2_000_000_000 })
-  expect(token.toString('hex')).toMatchInlineSnapshot(`"0103006a2d310100009435770cf3cf8009c56e2a9eec85b93106cdcb4efad18d5a5e9c3d4b9be2df39a86ee2"`)
+  expect(token.toString('hex')).toMatchInlineSnapshot(
+    `"0103006a2d310100009435770cf3cf8009c56e2a9eec85b93106cdcb4efad18d5a5e9c3d4b9be2df39a86ee2"`,
+  )
   expect(verifyToken(secret, token, 0)).toMatchObject({ job: 'j-1', read: true, write: false })
   const ticket = formatTicket({ metadata: '127.0.0.1:7002', job: 'j-1', token, placement })
-  expect(ticket).toMatchInlineSnapshot(`"mayfly1.DgAxMjcuMC4wLjE6NzAwMgMAai0xLAABAwBqLTEBAACUNXcM88-ACcVuKp7shbkxBs3LTvrRjVpenD1Lm-LfOahu4gUAAAABAAAAAwBuLWEOADEyNy4wLjAuMTo3MDAxAgAAAAAAAwD__wEA"`)
+  expect(ticket).toMatchInlineSnapshot(
+    `"mayfly1.DgAxMjcuMC4wLjE6NzAwMgMAai0xLAABAwBqLTEBAACUNXcM88-ACcVuKp7shbkxBs3LTvrRjVpenD1Lm-LfOahu4gUAAAABAAAAAwBuLWEOADEyNy4wLjAuMTo3MDAxAgAAAAAAAwD__wEA"`,
+  )
   expect(parseTicket(ticket)).toMatchObject({ job: 'j-1', placement })
 })

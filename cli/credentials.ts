@@ -1,0 +1,35 @@
+import { resolve } from 'node:path'
+import type { Arguments } from './arguments.ts'
+import type { CliConfig } from './config.ts'
+import type { Credentials } from './http.ts'
+import { readFileIfThere, stateFolderAt } from './up/state-folder.ts'
+
+/** The option that says where the cluster's state lies; every verb that talks to a cluster has it. */
+export const dirOption = { dir: 'text' } as const
+
+/** The state folder: --dir, or the user's own. */
+export function stateDirOf(args: Arguments, config: CliConfig): string {
+  return resolve(args.text('dir') ?? config.stateDir)
+}
+
+/** Which cluster a verb talks to: MAYFLY_URL and MAYFLY_API_KEY, or what `mayfly up` left in its folder. */
+export function findCredentials(args: Arguments, config: CliConfig): Credentials {
+  const { url, apiKey } = config
+  if (url !== undefined && apiKey !== undefined) return { url, apiKey }
+  if (url !== undefined || apiKey !== undefined) {
+    throw new Error(
+      `${url === undefined ? 'MAYFLY_URL' : 'MAYFLY_API_KEY'} is not set, but the other of the two is`,
+    )
+  }
+  return readCredentials(stateFolderAt(stateDirOf(args, config)).credentialsFile)
+}
+
+function readCredentials(path: string): Credentials {
+  const text = readFileIfThere(path)
+  if (text === null) {
+    throw new Error(`no cluster has run here (${path} is missing); start one with \`mayfly up\``)
+  }
+  const { url, apiKey } = JSON.parse(text) as Partial<Credentials>
+  if (typeof url !== 'string' || typeof apiKey !== 'string') throw new Error(`${path} is damaged; delete it`)
+  return { url, apiKey }
+}

@@ -1,0 +1,11 @@
+import type { ClusterView, JobView, NodeView } from '../controller/schemas.ts'
+
+export type ClusterReply = ClusterView
+export type NodeReply = NodeView
+/** The ticket is there while the job is active. */
+export type JobReply = JobView & { readonly ticket?: string }
+
+/** Bytes of all tiers together. */
+export function sumTiers(bytes: Readonly<Record<string, number>>): number {
+  return Object.values(bytes).reduce((sum, each) => sum + each, 0)
+}

@@ -1,0 +1,98 @@
+import { readFileSync, statSync } from 'node:fs'
+import type { NodeClass } from '../../controller/node-class.ts'
+import { CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
+import { ConfigError, Fields, type Range } from './fields.ts'
+
+/** What `mayfly up` is told of the cluster, and what the controller reads in turn. */
+export interface ClusterConfig {
+  /** Nodes that are kept running without any job, so that a registration does not wait for a process to start. */
+  readonly warmNodes: number
+  readonly nodeClasses: readonly NodeClass[]
+}
+
+/** Up to four nodes of 1 GiB: a laptop can hold them, and a job of some size gets more than one process. */
+export const defaultConfig: ClusterConfig = {
+  warmNodes: 1,
+  nodeClasses: [
+    {
+      name: 'local',
+      cores: 1,
+      ramBytes: 2 ** 30,
+      ssdBytes: 8 * 2 ** 30,
+      bytesPerSecond: 1e9,
+      pricePerHour: 0.1,
+      nodesMax: 4,
+    },
+  ],
+}
+
+const MIB = 1024 * 1024
+const wholeNumber = { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true } as const satisfies Range
+
+/** Reads and checks a config file. Throws a ConfigError that names the file and the field. */
+export function readConfigFile(path: string): ClusterConfig {
+  try {
+    return parseConfig(readText(path))
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ConfigError(`config file ${path}: ${reason}`, { cause: error })
+  }
+}
+
+/** Checks the text of a config file. Throws a ConfigError that names the field, like `nodeClasses[0].ramBytes`. */
+export function parseConfig(text: string): ClusterConfig {
+  const fields = Fields.of(parseJson(text), '')
+  fields.optional('metadataServers', (at) => requireOneServer(at.number({ ...wholeNumber, least: 1 })))
+  fields.optional('s3', (at) => at.refuse('this version keeps objects in RAM only; leave the field out'))
+  const nodeClasses =
+    fields.optional('nodeClasses', (at) => {
+      const classes = at
+        .list({ least: 1, most: NODE_CLASSES_MAX })
+        .map((each) => readNodeClass(each.fields()))
+      const names = classes.map(({ name }) => name)
+      const twice = names.find((name, i) => names.indexOf(name) !== i)
+      if (twice !== undefined) at.refuse(`two classes are named '${twice}'`)
+      return classes
+    }) ?? defaultConfig.nodeClasses
+  const nodesMax = nodeClasses.reduce((sum, each) => sum + each.nodesMax, 0)
+  const warmNodes =
+    fields.optional('warmNodes', (at) => at.number({ ...wholeNumber, most: nodesMax })) ??
+    Math.min(defaultConfig.warmNodes, nodesMax)
+  fields.refuseOthers()
+  return { warmNodes, nodeClasses }
+}
+
+function readNodeClass(fields: Fields): NodeClass {
+  const ssdBytes = fields.optional('ssdBytes', (at) => at.number(wholeNumber))
+  const nodeClass = {
+    name: fields.required('name', (at) => at.text(/^[a-z0-9][a-z0-9-]{0,62}$/)),
+    cores: fields.required('cores', (at) => at.number({ least: 0.1, most: 1024 })),
+    ramBytes: fields.required('ramBytes', (at) => at.number({ ...wholeNumber, least: MIB })),
+    ...(ssdBytes === undefined ? {} : { ssdBytes }),
+    bytesPerSecond: fields.required('bytesPerSecond', (at) => at.number({ ...wholeNumber, least: 1 })),
+    pricePerHour: fields.required('pricePerHour', (at) => at.number({ least: 0, most: 1e6 })),
+    nodesMax: fields.required('nodesMax', (at) => at.number({ ...wholeNumber, most: JOB_NODES_MAX })),
+  }
+  fields.refuseOthers()
+  return nodeClass
+}
+
+function requireOneServer(count: number): void {
+  if (count !== 1)
+    throw new ConfigError(`metadataServers: it is ${count}, but this version runs one metadata server`)
+}
+
+function readText(path: string): string {
+  const { size } = statSync(path)
+  if (size > CONFIG_BYTES_MAX)
+    throw new ConfigError(`it has ${size} bytes, more than a config of ${CONFIG_BYTES_MAX} can have`)
+  return readFileSync(path, 'utf8')
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new ConfigError(`it is not JSON: ${cause instanceof Error ? cause.message : cause}`, { cause })
+  }
+}

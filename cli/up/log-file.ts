@@ -1,0 +1,25 @@
+import { readFileIfThere } from './state-folder.ts'
+
+interface Line {
+  readonly msg?: unknown
+  readonly err?: { readonly reason?: unknown; readonly message?: unknown }
+}
+
+/** Why the process behind a log ended: what its last fatal line says. Null if the log does not tell. */
+export function lastReason(path: string): string | null {
+  const last = readFileIfThere(path)?.trimEnd().split('\n').at(-1) ?? ''
+  const line = parseLine(last)
+  const reason = line?.err?.reason ?? line?.err?.message ?? line?.msg
+  return typeof reason === 'string' ? reason : null
+}
+
+/** A process that crashed before its log was set up wrote plain text. */
+function parseLine(text: string): Line | null {
+  if (!text.startsWith('{"level":60')) return null
+  try {
+    return JSON.parse(text) as Line
+  } catch (error) {
+    if (error instanceof SyntaxError) return null
+    throw error
+  }
+}

@@ -1,0 +1,45 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { type Cluster, Supervisor, type SupervisorOptions } from './supervisor.ts'
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Exit code of a process that Ctrl-C ended, by the shell's convention: 128 + SIGINT. */
+export const INTERRUPTED = 130
+
+/**
+ * Runs a cluster for as long as `use` takes and returns what it returned. The signal that `use` gets aborts on
+ * Ctrl-C, with `ABORTED`, and when the cluster failed; `use` then has to come to its end, and the reason is thrown.
+ * Whatever happens, no process of the cluster is left. A second Ctrl-C waits for nothing.
+ */
+export async function runCluster<T>(
+  options: Omit<SupervisorOptions, 'onFailed'>,
+  use: (cluster: Cluster, ended: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const end = new AbortController()
+  const supervisor = new Supervisor({ ...options, onFailed: (error) => end.abort(error) })
+  let interrupted = false
+  const interrupt = (): void => {
+    if (interrupted) {
+      supervisor.kill()
+      process.exit(INTERRUPTED)
+    }
+    interrupted = true
+    end.abort(new MayflyError('ABORTED', 'The cluster was interrupted'))
+  }
+  for (const signal of signals) process.on(signal, interrupt)
+  try {
+    const cluster = await Promise.race([supervisor.start(), rejectOn(end.signal)])
+    const result = await use(cluster, end.signal)
+    end.signal.throwIfAborted()
+    return result
+  } finally {
+    await supervisor.stop()
+    for (const signal of signals) process.off(signal, interrupt)
+  }
+}
+
+function rejectOn(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

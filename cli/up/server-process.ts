@@ -1,0 +1,88 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import {
+  RETRY_MS_MIN,
+  SERVER_RESTART_MS_MAX,
+  SERVER_RESTARTS_MAX,
+  SERVER_STABLE_MS,
+} from '../../protocol/limits.ts'
+import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
+import type { ToController } from '../../service/supervision.ts'
+import type { Child } from './child.ts'
+
+export interface ServerProcessOptions {
+  /** As the user reads it: `controller`, `metadata server`. */
+  readonly name: string
+  /** Starts the process listening at `host:port`. */
+  readonly spawn: (listen: string) => Child
+  readonly runtime: Runtime
+  /** Tells the user one line. */
+  readonly say: (line: string) => void
+  /** Called once, when it died too often to be started again. */
+  readonly onGaveUp: (error: MayflyError) => void
+}
+
+/** A server that is started again, at the same address, whenever its process dies: others know it by that address. */
+export class ServerProcess {
+  readonly #options: ServerProcessOptions
+  #child: Child | null = null
+  #stopping = false
+  /** Deaths in a row, each soon after its start. */
+  #deaths = 0
+
+  constructor(options: ServerProcessOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Starts it at `host:port`, where port 0 takes a free one, and resolves with its address once it serves. A first
+   * start that fails rejects with `UNAVAILABLE` and is not tried again: its cause, such as a taken port, would stay.
+   */
+  async start(listen: string): Promise<string> {
+    const child = this.#spawn(listen)
+    const address = await child.serving()
+    this.#watch(child, address)
+    return address
+  }
+
+  send(message: ToController): void {
+    this.#child?.send(message)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await this.#child?.stop()
+  }
+
+  kill(): void {
+    this.#stopping = true
+    this.#child?.kill()
+  }
+
+  #spawn(listen: string): Child {
+    if (this.#stopping) throw new MayflyError('CLOSED', `The ${this.#options.name} was stopped`)
+    this.#child = this.#options.spawn(listen)
+    return this.#child
+  }
+
+  #watch(child: Child, address: string): void {
+    const startedMs = this.#options.runtime.clock.monotonicMs()
+    void child.exited.then(({ reason }) => {
+      const livedMs = this.#options.runtime.clock.monotonicMs() - startedMs
+      if (livedMs >= SERVER_STABLE_MS) this.#deaths = 0
+      return this.#startAgain(address, reason)
+    })
+  }
+
+  async #startAgain(address: string, reason: string): Promise<void> {
+    const { name, runtime, say, onGaveUp } = this.#options
+    if (this.#stopping) return
+    if (++this.#deaths > SERVER_RESTARTS_MAX) {
+      const why = `The ${name} died ${this.#deaths} times in a row, last by ${reason}`
+      return onGaveUp(new MayflyError('UNAVAILABLE', why))
+    }
+    say(`the ${name} died (${reason}); starting it again`)
+    const bounds = { msMin: RETRY_MS_MIN, msMax: SERVER_RESTART_MS_MAX }
+    await sleep(runtime.clock, backoffMs(this.#deaths - 1, bounds, runtime.random))
+    if (!this.#stopping) this.#watch(this.#spawn(address), address)
+  }
+}

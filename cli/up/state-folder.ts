@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Where everything of one cluster lies. */
+export interface StateFolder {
+  readonly dir: string
+  readonly secretFile: string
+  readonly apiKeyFile: string
+  readonly credentialsFile: string
+  readonly clusterFile: string
+  readonly lockFile: string
+  readonly logsDir: string
+  readonly controllerDir: string
+  readonly metadataDir: string
+  readonly metadataPortFile: string
+}
+
+/** The paths below `dir`; touches nothing. */
+export function stateFolderAt(dir: string): StateFolder {
+  const metadataDir = join(dir, 'metadata-1')
+  return {
+    dir,
+    secretFile: join(dir, 'cluster-secret'),
+    apiKeyFile: join(dir, 'api-key'),
+    credentialsFile: join(dir, 'credentials.json'),
+    clusterFile: join(dir, 'cluster.json'),
+    lockFile: join(dir, 'lock'),
+    logsDir: join(dir, 'logs'),
+    controllerDir: join(dir, 'controller'),
+    metadataDir,
+    metadataPortFile: join(metadataDir, 'port'),
+  }
+}
+
+/**
+ * Makes what is missing, after the lock was taken. Secret and key stay over restarts; the logs of the last run go,
+ * which bounds them.
+ */
+export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
+  for (const dir of [folder.controllerDir, folder.metadataDir])
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+  rmSync(folder.logsDir, { recursive: true, force: true })
+  mkdirSync(folder.logsDir, { mode: 0o700 })
+  keepSecret(folder.secretFile, () => randomBytes(32).toString('hex'))
+  return { apiKey: keepSecret(folder.apiKeyFile, () => randomBytes(32).toString('base64url')) }
+}
+
+/** Writes a file that only its owner may read, whole or not at all. */
+export function writePrivateFile(path: string, text: string): void {
+  const fresh = `${path}.new`
+  rmSync(fresh, { force: true })
+  writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' })
+  renameSync(fresh, path)
+}
+
+/** The text of a file; null where there is none. */
+export function readFileIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
+
+function keepSecret(path: string, make: () => string): string {
+  const kept = readFileIfThere(path)?.trim()
+  if (kept !== undefined && kept !== '') return kept
+  const made = make()
+  writePrivateFile(path, `${made}\n`)
+  return made
+}

@@ -1,0 +1,209 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { MayflyError } from '../../protocol/errors.ts'
+import type { Runtime } from '../../protocol/runtime.ts'
+import type { Environment } from '../../service/environment.ts'
+import { Child, type NodeRequest } from './child.ts'
+import type { ClusterConfig } from './cluster-config.ts'
+import { takeLock } from './lock.ts'
+import { NodeProcesses } from './node-processes.ts'
+import { untilServing } from './readiness.ts'
+import { ServerProcess } from './server-process.ts'
+import {
+  prepareStateFolder,
+  readFileIfThere,
+  type StateFolder,
+  stateFolderAt,
+  writePrivateFile,
+} from './state-folder.ts'
+
+export interface SupervisorOptions {
+  /** All state of the cluster lies in it; it is made if it is not there. */
+  readonly dir: string
+  /** Of the controller's HTTP API, on the loopback interface. 0 takes a free one. */
+  readonly port: number
+  readonly config: ClusterConfig
+  /** What the processes inherit; what they need of their own is added to it. */
+  readonly environment: Environment
+  /** The folder with the built planes, each `NAME/main.js`. */
+  readonly programs: URL
+  readonly runtime: Runtime
+  /** Tells the user one line. */
+  readonly say: (line: string) => void
+  /** Called when the cluster cannot be kept running; it then has to be stopped. */
+  readonly onFailed: (error: MayflyError) => void
+}
+
+export interface Cluster {
+  readonly url: string
+  readonly apiKey: string
+  /** Path of the file that holds both. */
+  readonly credentialsFile: string
+}
+
+const HOST = '127.0.0.1'
+const METADATA_ID = 'm-1'
+
+/**
+ * A whole cluster on this machine: the parent of the controller, the metadata server and every storage node. It
+ * starts the first two again when they die; of the nodes it only tells the controller, which decides.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #folder: StateFolder
+  readonly #controller: ServerProcess
+  readonly #metadata: ServerProcess
+  readonly #nodes: NodeProcesses
+  readonly #stopping = new AbortController()
+  /** Empty until the controller serves. */
+  #controllerUrl = ''
+  /** Requests for nodes that came before the controller's address was known. */
+  readonly #early: NodeRequest[] = []
+  #unlock: (() => void) | null = null
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options
+    this.#folder = stateFolderAt(options.dir)
+    const server = (name: string, spawn: (listen: string) => Child): ServerProcess => {
+      const { runtime, say, onFailed } = options
+      return new ServerProcess({ name, spawn, runtime, say, onGaveUp: onFailed })
+    }
+    this.#controller = server('controller', (listen) => this.#spawnController(listen))
+    this.#metadata = server('metadata server', (listen) => this.#spawnMetadata(listen))
+    this.#nodes = new NodeProcesses({
+      spawn: (node, nodeClass) => this.#spawnNode(node, nodeClass),
+      tell: (message) => this.#controller.send(message),
+      onExited: (node, failed) => this.#nodeExited(node, failed),
+    })
+  }
+
+  /**
+   * Resolves when the cluster can serve. Rejects with `UNAVAILABLE` if another cluster uses the folder, the port is
+   * taken, or a process does not come up; call `stop` then too.
+   */
+  async start(): Promise<Cluster> {
+    const { port, config } = this.#options
+    this.#unlock = takeLock(this.#folder.lockFile)
+    const { apiKey } = prepareStateFolder(this.#folder)
+    writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(config, null, 2)}\n`)
+    // One after the other: the metadata server sends its token to the controller's port, which before this
+    // moment may belong to anybody.
+    const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
+    this.#controllerUrl = url
+    for (const request of this.#early.splice(0)) this.#nodes.handle(request)
+    await this.#startMetadata()
+    await untilServing({ url, apiKey }, { clock: this.#options.runtime.clock, signal: this.#stopping.signal })
+    writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify({ url, apiKey }, null, 2)}\n`)
+    return { url, apiKey, credentialsFile: this.#folder.credentialsFile }
+  }
+
+  /**
+   * Stops every process, and kills those that do not in time. The controller goes first, so that it does not take
+   * the end of the others for failures to repair.
+   */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new MayflyError('CLOSED', 'The cluster was stopped'))
+    await this.#controller.stop()
+    await Promise.all([this.#metadata.stop(), this.#nodes.stop()])
+    this.#release()
+  }
+
+  /** Ends every process at once, without asking it. */
+  kill(): void {
+    this.#controller.kill()
+    this.#metadata.kill()
+    this.#nodes.kill()
+    this.#release()
+  }
+
+  #release(): void {
+    this.#unlock?.()
+    this.#unlock = null
+  }
+
+  /** Tickets carry the metadata server's address, so it comes back at the port that it had, if that is still free. */
+  async #startMetadata(): Promise<void> {
+    const kept = Number(readFileIfThere(this.#folder.metadataPortFile) ?? 0)
+    const start = (port: number): Promise<string> => this.#metadata.start(`${HOST}:${port}`)
+    const address = await start(kept).catch((error: unknown) => {
+      if (kept === 0 || this.#stopping.signal.aborted) throw error
+      this.#options.say(
+        `the metadata server cannot have its port ${kept} again; older tickets no longer work`,
+      )
+      return start(0)
+    })
+    writePrivateFile(this.#folder.metadataPortFile, `${address.slice(address.lastIndexOf(':') + 1)}\n`)
+  }
+
+  #spawnController(listen: string): Child {
+    const { controllerDir, apiKeyFile, clusterFile } = this.#folder
+    return this.#spawn('controller', {
+      name: 'controller',
+      settings: {
+        MAYFLY_LISTEN: listen,
+        MAYFLY_DIR: controllerDir,
+        MAYFLY_API_KEY_FILE: apiKeyFile,
+        MAYFLY_CLUSTER_FILE: clusterFile,
+      },
+      onMessage: (message) => this.#requested(message),
+    })
+  }
+
+  /** Nodes have to wait for the controller's address; its other questions do not, unless they follow such a wait. */
+  #requested(request: NodeRequest): void {
+    const waits = this.#early.length > 0 || request.type === 'startNode'
+    if (waits && this.#controllerUrl === '') this.#early.push(request)
+    else this.#nodes.handle(request)
+  }
+
+  #spawnMetadata(listen: string): Child {
+    return this.#spawn('metadata', {
+      name: 'metadata-1',
+      settings: {
+        MAYFLY_LISTEN: listen,
+        MAYFLY_METADATA_ID: METADATA_ID,
+        MAYFLY_DIR: this.#folder.metadataDir,
+        MAYFLY_CONTROLLER_URL: this.#controllerUrl,
+      },
+    })
+  }
+
+  #spawnNode(node: string, className: string): Child {
+    const nodeClass = this.#options.config.nodeClasses.find(({ name }) => name === className)
+    if (nodeClass === undefined) throw new Error(`there is no node class '${className}'`)
+    return this.#spawn('storage-node', {
+      name: node,
+      settings: {
+        MAYFLY_LISTEN: `${HOST}:0`,
+        MAYFLY_NODE_ID: node,
+        MAYFLY_NODE_CLASS: className,
+        MAYFLY_NODE_RAM_BYTES: String(nodeClass.ramBytes),
+        MAYFLY_CONTROLLER_URL: this.#controllerUrl,
+      },
+    })
+  }
+
+  #spawn(
+    plane: 'controller' | 'metadata' | 'storage-node',
+    child: { name: string; settings: Environment; onMessage?: (message: NodeRequest) => void },
+  ): Child {
+    const { environment, programs, runtime } = this.#options
+    return new Child({
+      name: child.name,
+      program: new URL(`${plane}/main.js`, programs),
+      environment: { ...environment, ...child.settings, MAYFLY_SECRET_FILE: this.#folder.secretFile },
+      logFile: this.#logFile(child.name),
+      clock: runtime.clock,
+      ...(child.onMessage && { onMessage: child.onMessage }),
+    })
+  }
+
+  /** Nodes come and go; the log of one that failed stays for whoever looks for the cause. */
+  #nodeExited(node: string, failed: boolean): void {
+    if (!failed) rmSync(this.#logFile(node), { force: true })
+  }
+
+  #logFile(name: string): string {
+    return join(this.#folder.logsDir, `${name}.log`)
+  }
+}

@@ -1,0 +1,39 @@
+import type { Verb } from './verb.ts'
+import { demo } from './verbs/demo.ts'
+import { end } from './verbs/end.ts'
+import { get } from './verbs/get.ts'
+import { jobs } from './verbs/jobs.ts'
+import { ls } from './verbs/ls.ts'
+import { nodes } from './verbs/nodes.ts'
+import { put } from './verbs/put.ts'
+import { register } from './verbs/register.ts'
+import { rm } from './verbs/rm.ts'
+import { status } from './verbs/status.ts'
+import { up } from './verbs/up.ts'
+
+/** Every verb by its name, in the order of the help. */
+export const verbs: ReadonlyMap<string, Verb> = new Map([
+  ['up', up],
+  ['demo', demo],
+  ['status', status],
+  ['nodes', nodes],
+  ['jobs', jobs],
+  ['register', register],
+  ['end', end],
+  ['put', put],
+  ['get', get],
+  ['ls', ls],
+  ['rm', rm],
+])
+
+/** What `mayfly help` prints. */
+export function helpText(): string {
+  const usages = [...verbs.values()].map(({ usage, summary }) => `  mayfly ${usage}\n      ${summary}`)
+  return [
+    'mayfly: an elastic store for the short-lived data that serverless functions hand to one another',
+    '',
+    ...usages,
+    '',
+    'A cluster is found by MAYFLY_URL and MAYFLY_API_KEY, or by the folder in which `mayfly up` keeps its state.',
+  ].join('\n')
+}

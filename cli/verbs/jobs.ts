@@ -1,0 +1,38 @@
+import { dirOption, findCredentials } from '../credentials.ts'
+import { request } from '../http.ts'
+import { type JobReply, sumTiers } from '../replies.ts'
+import { type Column, formatBytes, formatTable, printable } from '../table.ts'
+import type { Verb } from '../verb.ts'
+
+const columns: readonly Column[] = [
+  { heading: 'JOB', align: 'left' },
+  { heading: 'NAME', align: 'left' },
+  { heading: 'STATE', align: 'left' },
+  { heading: 'RESERVED', align: 'right' },
+  { heading: 'USED', align: 'right' },
+  { heading: 'OBJECTS', align: 'right' },
+  { heading: 'BYTES/S', align: 'right' },
+]
+
+export const jobs: Verb = {
+  usage: 'jobs [--dir DIR] [--json]',
+  summary: 'list the jobs that live',
+  shape: { options: { json: 'flag', ...dirOption }, required: [], optional: [] },
+  async run({ args, config, print }) {
+    const { jobs } = await request<{ jobs: JobReply[] }>(findCredentials(args, config), { path: '/v1/jobs' })
+    print(args.flag('json') ? JSON.stringify(jobs) : formatTable(columns, jobs.map(rowOf)))
+    return 0
+  },
+}
+
+function rowOf({ id, name, state, reservation, usage }: JobReply): string[] {
+  return [
+    id,
+    printable(name),
+    state,
+    formatBytes(sumTiers(reservation.bytes)),
+    formatBytes(sumTiers(usage.bytes)),
+    String(usage.objects),
+    formatBytes(usage.bytesPerSecond),
+  ]
+}

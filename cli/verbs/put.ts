@@ -1,0 +1,27 @@
+import { readFile } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
+import { UsageError } from '../arguments.ts'
+import { dirOption } from '../credentials.ts'
+import { bucketOf, withJob } from '../open-job.ts'
+import { formatBytes, printable } from '../table.ts'
+import type { Verb } from '../verb.ts'
+
+export const put: Verb = {
+  usage: 'put JOB KEY [FILE|-] [--bucket NAME] [--dir DIR]',
+  summary: 'store a file, or standard input, under a key',
+  shape: { options: { bucket: 'text', ...dirOption }, required: ['JOB', 'KEY'], optional: ['FILE'] },
+  async run(input) {
+    const bytes = await readInput(input.args.words[2])
+    const key = input.args.word(1)
+    await withJob(input, (job) => job.put(key, bytes, bucketOf(input)))
+    input.print(`${printable(key)}: ${formatBytes(bytes.length)}`)
+    return 0
+  },
+}
+
+/** A terminal has nothing to say unless it was asked for by name. */
+function readInput(file: string | undefined): Promise<Buffer> {
+  if (file !== undefined && file !== '-') return readFile(file)
+  if (file === undefined && process.stdin.isTTY) throw new UsageError('FILE is missing')
+  return buffer(process.stdin)
+}

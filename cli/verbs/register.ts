@@ -1,0 +1,62 @@
+import { JOB_LEASE_SECONDS_MAX, JOB_LEASE_SECONDS_MIN } from '../../protocol/limits.ts'
+import { UsageError } from '../arguments.ts'
+import { dirOption, findCredentials } from '../credentials.ts'
+import { request } from '../http.ts'
+import { type JobReply, sumTiers } from '../replies.ts'
+import { formatBytes } from '../table.ts'
+import type { Verb } from '../verb.ts'
+
+const lease = { least: JOB_LEASE_SECONDS_MIN, most: JOB_LEASE_SECONDS_MAX }
+
+export const register: Verb = {
+  usage: 'register NAME [--hint k=v …] [--lease-seconds N] [--dir DIR] [--json]',
+  summary: 'register a job and print the ticket for its functions',
+  shape: {
+    options: { hint: 'list', 'lease-seconds': 'text', json: 'flag', ...dirOption },
+    required: ['NAME'],
+    optional: [],
+  },
+  async run({ args, config, print }) {
+    const leaseSeconds = args.number('lease-seconds', lease)
+    const body = {
+      name: args.word(0),
+      hints: parseHints(args.list('hint')),
+      ...(leaseSeconds !== undefined && { leaseSeconds }),
+    }
+    const credentials = findCredentials(args, config)
+    const job = await request<JobReply>(credentials, { method: 'POST', path: '/v1/jobs', body })
+    print(args.flag('json') ? JSON.stringify(job) : describe(job))
+    return 0
+  },
+}
+
+/** `k=v` as JSON has it: true, false and numbers are themselves. Which hints there are is for the controller to say. */
+export function parseHints(hints: readonly string[]): Record<string, boolean | number | string> {
+  return Object.fromEntries(
+    hints.map((hint) => {
+      const [, name, value] = /^([^=]+)=(.+)$/s.exec(hint) ?? []
+      if (name === undefined || value === undefined) {
+        throw new UsageError(`--hint is '${hint}', not of the form name=value`)
+      }
+      return [name, parseValue(value)]
+    }),
+  )
+}
+
+function parseValue(text: string): boolean | number | string {
+  if (text === 'true' || text === 'false') return text === 'true'
+  const number = Number(text)
+  return Number.isFinite(number) && text.trim() !== '' ? number : text
+}
+
+function describe({ id, ticket, leaseSeconds, reservation }: JobReply): string {
+  const { nodes, bytes, bytesPerSecond } = reservation
+  const where = `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`
+  return [
+    `job       ${id}`,
+    `reserved  ${formatBytes(sumTiers(bytes))} and ${formatBytes(bytesPerSecond)}/s on ${where}`,
+    `lease     ${leaseSeconds} s without any use`,
+    'For its functions:',
+    `export MAYFLY_TICKET=${ticket}`,
+  ].join('\n')
+}

@@ -1,0 +1,51 @@
+import { isError } from '../../protocol/errors.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { dirOption, stateDirOf } from '../credentials.ts'
+import { defaultConfig, readConfigFile } from '../up/cluster-config.ts'
+import { programs } from '../up/programs.ts'
+import { runCluster } from '../up/run-cluster.ts'
+import type { Cluster } from '../up/supervisor.ts'
+import type { Verb } from '../verb.ts'
+
+const PORT_DEFAULT = 7400
+
+export const up: Verb = {
+  usage: 'up [--port 7400] [--dir DIR] [--config FILE] [--json]',
+  summary: 'run a whole cluster on this machine until Ctrl-C',
+  shape: {
+    options: { port: 'text', config: 'text', json: 'flag', ...dirOption },
+    required: [],
+    optional: [],
+  },
+  async run({ args, config, print }) {
+    const port = args.number('port', { least: 0, most: 65_535 }) ?? PORT_DEFAULT
+    const configFile = args.text('config')
+    const options = {
+      dir: stateDirOf(args, config),
+      port,
+      config: configFile === undefined ? defaultConfig : readConfigFile(configFile),
+      environment: config.environment,
+      programs,
+      runtime: systemRuntime,
+      say: (line: string) => process.stderr.write(`mayfly: ${line}\n`),
+    }
+    try {
+      await runCluster(options, async (cluster, ended) => {
+        print(args.flag('json') ? readyJson(cluster) : readyText(cluster))
+        await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
+      })
+    } catch (error) {
+      // Ctrl-C is how this verb is meant to end.
+      if (!isError(error, 'ABORTED')) throw error
+    }
+    return 0
+  },
+}
+
+function readyJson({ url, credentialsFile }: Cluster): string {
+  return JSON.stringify({ event: 'ready', url, credentials: credentialsFile })
+}
+
+function readyText({ url }: Cluster): string {
+  return `Mayfly is ready at ${url}. Register a job in another terminal: mayfly register NAME. Ctrl-C stops the cluster.`
+}

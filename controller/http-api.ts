@@ -1,0 +1,82 @@
+import swagger from '@fastify/swagger'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { type FastifyRequest, fastify } from 'fastify'
+import { MayflyError } from '../protocol/errors.ts'
+import { HTTP_BODY_BYTES_MAX } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Logger } from '../service/log.ts'
+import { requireApiKey, requireClusterToken } from './authentication.ts'
+import { answerFailure } from './failures.ts'
+import type { Api, Routes } from './routes/api.ts'
+import { clusterRoutes } from './routes/cluster.ts'
+import { internalRoutes } from './routes/internal.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { health } from './schemas.ts'
+
+export interface HttpApiOptions extends Routes {
+  readonly apiKey: string
+  readonly secret: Buffer
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** One part of a path; ids have 22. */
+const ID_CHARACTERS_MAX = 128
+
+/** The HTTP API, ready to listen. */
+export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
+  const app = fastify({
+    bodyLimit: HTTP_BODY_BYTES_MAX,
+    routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
+    ajv: {
+      // What is not known is refused, not dropped, and nothing is turned into another type; `verbose` lets an
+      // error say what would have been allowed.
+      customOptions: { removeAdditional: false, coerceTypes: false, verbose: true, strict: false },
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.setErrorHandler(answerFailure(options.log))
+  const requireKey = async (request: FastifyRequest): Promise<void> => requireApiKey(request, options.apiKey)
+  app.setNotFoundHandler({ preHandler: requireKey }, (request) => {
+    throw new MayflyError('ROUTE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}`)
+  })
+  allowEmptyJson(app)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Mayfly controller', description: 'Jobs, nodes and the cluster', version: '1' },
+      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+      security: [{ apiKey: [] }],
+    },
+  })
+  app.get(
+    '/healthz',
+    { schema: { security: [], summary: 'Whether the controller serves', response: { 200: health } } },
+    () => ({
+      status: 'ok' as const,
+    }),
+  )
+  await app.register(async (scope: Api) => {
+    scope.addHook('onRequest', requireKey)
+    jobRoutes(scope, options)
+    clusterRoutes(scope, options)
+    scope.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  })
+  await app.register(async (scope: Api) => {
+    scope.addHook('onRequest', async (request) => requireClusterToken(request, options))
+    internalRoutes(scope, options)
+  })
+  await app.ready()
+  return app
+}
+
+/**
+ * Many clients name a content type also where they send no body, as for a DELETE. A key like `__proto__` is left
+ * to the schemas, which refuse every field that they do not know, by its name.
+ */
+function allowEmptyJson(app: Api): void {
+  const parse = app.getDefaultJsonParser('ignore', 'ignore')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else void parse(request, body as string, done)
+  })
+}

@@ -1,0 +1,77 @@
+import type { CallerPool } from '../protocol/caller-pool.ts'
+import { metadataOperations, placementOperations } from '../protocol/control-operations.ts'
+import { CONTROL_CALL_MS, SLOTS_DEFAULT } from '../protocol/limits.ts'
+import type { Operation } from '../protocol/operation.ts'
+import type { Placement } from '../protocol/placement.ts'
+import type { Clock } from '../protocol/runtime.ts'
+
+/** A node's part of a job, as metadata takes it. */
+export interface PlacedShare {
+  readonly node: string
+  readonly address: string
+  readonly weight: number
+  readonly ramBytes: number
+}
+
+/** What the controller asks of the metadata server at an address. All are idempotent. */
+export interface MetadataClient {
+  createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement>
+  shareJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement>
+  /** Resolves once every node that can be reached has freed the job's bytes. */
+  endJob(address: string, id: string): Promise<void>
+  nodesDied(address: string, nodes: readonly string[]): Promise<void>
+  jobs(address: string): Promise<string[]>
+  placement(address: string, id: string): Promise<Placement>
+}
+
+/** Metadata itself waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
+const METADATA_CALL_MS = 2 * CONTROL_CALL_MS
+/** Any slot: the question is not held for the sake of one. */
+const ANY_SLOT = 0xffff
+
+export class WireMetadataClient implements MetadataClient {
+  readonly #pool: CallerPool
+  readonly #clock: Clock
+
+  constructor(pool: CallerPool, clock: Clock) {
+    this.#pool = pool
+    this.#clock = clock
+  }
+
+  createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    const request = { job: job.id, slots: SLOTS_DEFAULT, shares: job.shares }
+    return this.#ask(address, placementOperations.jobCreate, request)
+  }
+
+  shareJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    return this.#ask(address, placementOperations.jobShares, { job: job.id, shares: job.shares })
+  }
+
+  async endJob(address: string, id: string): Promise<void> {
+    await this.#ask(address, placementOperations.jobEnd, { job: id })
+  }
+
+  async nodesDied(address: string, nodes: readonly string[]): Promise<void> {
+    await this.#ask(address, placementOperations.nodesDied, { nodes })
+  }
+
+  async jobs(address: string): Promise<string[]> {
+    const jobs = await this.#ask(address, placementOperations.jobs, {})
+    return jobs.map(({ job }) => job)
+  }
+
+  placement(address: string, id: string): Promise<Placement> {
+    return this.#ask(address, metadataOperations.placement, { job: id, known: 0, slot: ANY_SLOT })
+  }
+
+  async #ask<Request, Reply>(
+    address: string,
+    operation: Operation<Request, Reply>,
+    request: Request,
+  ): Promise<Reply> {
+    const caller = await this.#pool.to(address)
+    const deadlineMs = this.#clock.monotonicMs() + METADATA_CALL_MS
+    const { head } = await caller.call(operation, request, { deadlineMs })
+    return head
+  }
+}

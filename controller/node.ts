@@ -1,0 +1,62 @@
+import type { NodeReport } from '../protocol/reports.ts'
+import type { NodeClass, ResourceVector } from './node-class.ts'
+
+/**
+ * - `starting`: asked of the fleet; it has not reported yet.
+ * - `active`: it reported, and carries jobs or waits for one.
+ * - `draining`: nothing is reserved on it and it was told to stop.
+ * - `lost`: the fleet saw its process exit, and nobody had asked it to.
+ */
+export const nodeStates = ['starting', 'active', 'draining', 'lost'] as const
+export type NodeState = (typeof nodeStates)[number]
+
+/** A node as it stands in the store. */
+export interface NodeRecord {
+  readonly id: string
+  readonly class: string
+  readonly state: NodeState
+  /** Null until it reported, or where the fleet is not local. */
+  readonly pid: number | null
+  readonly address: string | null
+  /** Milliseconds since the Unix epoch; the oldest node is filled first. */
+  readonly startedAtMs: number
+  readonly lostAtMs: number | null
+}
+
+/** A node as it is known now. */
+export interface Node {
+  readonly record: NodeRecord
+  readonly class: NodeClass
+  /** Null until it reported to this controller process. */
+  readonly report: NodeReport | null
+  /** On the monotonic clock, as is `sinceMs`. */
+  readonly reportedMs: number | null
+  /** Since when this controller process knows it. */
+  readonly sinceMs: number
+}
+
+/** True while its process runs, as far as the fleet has told. */
+export function isAlive({ record }: Node): boolean {
+  return record.state !== 'lost'
+}
+
+/** True if new shares may be put on it. */
+export function isOpen({ record }: Node): boolean {
+  return record.state === 'starting' || record.state === 'active'
+}
+
+/** What it has in all: what it says of itself, once it did. */
+export function capacityOf({ report, class: nodeClass }: Node): ResourceVector {
+  return {
+    ramBytes: report?.tiers.ram?.capacityBytes ?? nodeClass.ramBytes,
+    bytesPerSecond: nodeClass.bytesPerSecond,
+  }
+}
+
+/** Nodes that may take shares, in the order in which they are filled: those that serve first, oldest first. */
+export function inFillOrder(nodes: Iterable<Node>): Node[] {
+  const rank = ({ record }: Node): number => (record.state === 'active' ? 0 : 1)
+  return [...nodes]
+    .filter(isOpen)
+    .sort((a, b) => rank(a) - rank(b) || a.record.startedAtMs - b.record.startedAtMs)
+}

@@ -1,0 +1,273 @@
+import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import {
+  LOST_NODE_KEPT_MS,
+  LOST_NODES_KEPT_MAX,
+  NODE_START_MS_MAX,
+  NODE_START_RETRY_MS_MAX,
+  NODE_START_RETRY_MS_MIN,
+} from '../protocol/limits.ts'
+import type { NodeReport } from '../protocol/reports.ts'
+import { backoffMs, type Runtime } from '../protocol/runtime.ts'
+import type { Logger } from '../service/log.ts'
+import type { Events } from './events.ts'
+import type { Fleet, FleetNode } from './fleet/fleet.ts'
+import { newNodeId } from './id.ts'
+import { capacityOf, inFillOrder, isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
+import { type NodeClass, nothing, type ResourceVector, subtract } from './node-class.ts'
+import type { Room, Spare } from './packing.ts'
+import type { Store } from './store/store.ts'
+
+export interface NodesOptions {
+  readonly runtime: Runtime
+  readonly store: Store
+  readonly fleet: Fleet
+  readonly classes: readonly NodeClass[]
+  readonly events: Events
+  readonly log: Logger
+  readonly stopped: AbortSignal
+  /** Called once for each node that is lost, after that is written down. */
+  readonly onLost: (node: Node) => void
+}
+
+/** The life of storage nodes: asked of the fleet, reporting, told to stop, exited. */
+export class Nodes {
+  readonly #options: NodesOptions
+  readonly #nodes = new Map<string, Node>()
+  /** Those who wait for nodes look again whenever one changes. */
+  readonly #waiting = new Set<() => void>()
+  #startsFailed = 0
+  #startNotBeforeMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: NodesOptions) {
+    this.#options = options
+    options.stopped.addEventListener('abort', () => this.#wake())
+    options.fleet.watch({
+      started: ({ node, pid }) => void this.#set(node, { pid }),
+      exited: (node, reason) => this.#exited(node, reason),
+    })
+  }
+
+  /** Takes over what the store had. */
+  restore(records: readonly NodeRecord[]): void {
+    for (const record of records) {
+      const nodeClass = this.#options.classes.find(({ name }) => name === record.class)
+      this.#add(record, nodeClass ?? unknownClass(record.class))
+    }
+  }
+
+  /** Compares what was restored with what the fleet runs: a node that it no longer runs is dead. */
+  compare(running: readonly FleetNode[]): void {
+    const { fleet, onLost } = this.#options
+    const runs = new Set(running.map(({ node }) => node))
+    for (const node of this.all()) {
+      const { id } = node.record
+      if (runs.has(id) && !isOpen(node)) fleet.stop(id)
+      if (!isAlive(node)) onLost(node)
+      else if (!runs.has(id)) this.#exited(id, 'its process was gone when the controller started')
+    }
+    for (const id of runs) if (!this.#nodes.has(id)) fleet.stop(id)
+  }
+
+  all(): Node[] {
+    return [...this.#nodes.values()].sort((a, b) => a.record.startedAtMs - b.record.startedAtMs)
+  }
+
+  get(id: string): Node | undefined {
+    return this.#nodes.get(id)
+  }
+
+  isAlive(id: string): boolean {
+    const node = this.#nodes.get(id)
+    return node !== undefined && isAlive(node)
+  }
+
+  /** What is left on the nodes that may take shares, in the order in which they are filled. */
+  spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
+    return inFillOrder(this.#nodes.values()).map((node) => {
+      const { id } = node.record
+      return { node: id, ...subtract(capacityOf(node), reserved.get(id) ?? nothing) }
+    })
+  }
+
+  /** How many nodes of each class may be started. One that drains is on its way out and holds nobody up. */
+  rooms(): Room[] {
+    return this.#options.classes.map((nodeClass) => {
+      const open = this.all().filter((node) => isOpen(node) && node.record.class === nodeClass.name)
+      return { nodeClass, nodes: Math.max(0, nodeClass.nodesMax - open.length) }
+    })
+  }
+
+  /** False for a while after nodes failed to start, longer each time: for starts that nobody waits for. */
+  get mayStart(): boolean {
+    return this.#options.runtime.clock.monotonicMs() >= this.#startNotBeforeMs
+  }
+
+  /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
+  start(nodeClass: NodeClass): Node {
+    const { runtime, events } = this.#options
+    const record: NodeRecord = {
+      id: newNodeId(runtime.random),
+      class: nodeClass.name,
+      state: 'starting',
+      pid: null,
+      address: null,
+      startedAtMs: runtime.clock.wallMs(),
+      lostAtMs: null,
+    }
+    const node = this.#add(record, nodeClass)
+    events.emit('node.starting', { node: record.id, class: nodeClass.name })
+    void this.#launch(record)
+    return node
+  }
+
+  /** Stops a node on which nothing is reserved. */
+  async stop(id: string): Promise<void> {
+    const node = this.#set(id, { state: 'draining' })
+    if (node === null) return
+    await this.#write(node)
+    this.#options.fleet.stop(id)
+  }
+
+  /** Takes a heartbeat. Throws `NODE_NOT_FOUND` for a node that was given up. */
+  async heard(id: string, report: NodeReport): Promise<void> {
+    const node = this.#nodes.get(id)
+    if (node === undefined || !isAlive(node))
+      throw new MayflyError('NODE_NOT_FOUND', `There is no node '${id}'`)
+    const { runtime, store, events } = this.#options
+    this.#nodes.set(id, { ...node, report, reportedMs: runtime.clock.monotonicMs() })
+    const { address, pid } = report
+    const { record } = node
+    if (record.state !== 'starting' && record.address === address) return
+    const state = record.state === 'starting' ? 'active' : record.state
+    await store.putNode({ ...record, state, address, pid })
+    if (this.#nodes.get(id)?.record.state !== record.state) return
+    this.#set(id, { state, address, pid })
+    if (record.state !== 'starting') return
+    this.#startsFailed = 0
+    events.emit('node.active', { node: id, class: record.class, address })
+  }
+
+  /** Gives up nodes that did not report within `NODE_START_MS_MAX`; nothing was placed on them yet. */
+  expireStarts(): void {
+    const nowMs = this.#options.runtime.clock.monotonicMs()
+    for (const { record, sinceMs } of this.all()) {
+      if (record.state !== 'starting' || nowMs - sinceMs < NODE_START_MS_MAX) continue
+      this.#options.fleet.stop(record.id)
+      this.#exited(record.id, `it did not report within ${NODE_START_MS_MAX} ms`)
+    }
+  }
+
+  /** Resolves when each of these nodes reported or is lost. Rejects with `UNAVAILABLE` at the deadline or at a stop. */
+  async settled(ids: readonly string[], deadlineMs: number): Promise<void> {
+    const { runtime, stopped } = this.#options
+    const { clock } = runtime
+    for (;;) {
+      if (stopped.aborted) throw new MayflyError('UNAVAILABLE', 'The controller is stopping')
+      const starting = ids.filter((id) => this.#nodes.get(id)?.record.state === 'starting')
+      if (starting.length === 0) return
+      const leftMs = deadlineMs - clock.monotonicMs()
+      if (leftMs <= 0) {
+        throw new MayflyError('UNAVAILABLE', `Storage nodes did not start in time: ${starting.join(', ')}`)
+      }
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          timer.cancel()
+          this.#waiting.delete(wake)
+          resolve()
+        }
+        const timer = clock.after(leftMs, wake)
+        this.#waiting.add(wake)
+      })
+    }
+  }
+
+  /** Drops lost nodes that nobody needs to see any more, oldest first; those in `keep` stay. */
+  async forgetLost(keep: ReadonlySet<string>): Promise<void> {
+    const { runtime, store } = this.#options
+    const lost = this.all().filter((node) => !isAlive(node) && !keep.has(node.record.id))
+    const surplus = lost.length - LOST_NODES_KEPT_MAX
+    for (const [index, { record }] of lost.entries()) {
+      const ageMs = runtime.clock.wallMs() - (record.lostAtMs ?? 0)
+      if (index >= surplus && ageMs < LOST_NODE_KEPT_MS) continue
+      this.#nodes.delete(record.id)
+      await store.deleteNode(record.id)
+    }
+  }
+
+  async #launch(record: NodeRecord): Promise<void> {
+    try {
+      await this.#options.store.putNode(record)
+    } catch (error) {
+      this.#exited(record.id, asMayflyError(error).reason)
+      return
+    }
+    this.#options.fleet.start(record.id, record.class)
+  }
+
+  #exited(id: string, reason: string): void {
+    const node = this.#nodes.get(id)
+    if (node === undefined || !isAlive(node)) return
+    if (node.record.state === 'draining') return this.#stopped(id)
+    if (node.record.state === 'starting') this.#startFailed()
+    void this.#lose(node, reason)
+  }
+
+  async #lose({ record }: Node, reason: string): Promise<void> {
+    const { runtime, events, log, onLost } = this.#options
+    const lost = this.#set(record.id, { state: 'lost', lostAtMs: runtime.clock.wallMs() })
+    log.warn({ node: record.id, reason }, 'a storage node is lost')
+    if (lost === null) return
+    await this.#write(lost)
+    events.emit('node.lost', { node: record.id, class: record.class, reason })
+    onLost(lost)
+  }
+
+  #stopped(id: string): void {
+    const { store, events, log } = this.#options
+    this.#nodes.delete(id)
+    store
+      .deleteNode(id)
+      .catch((err: unknown) => log.error({ err, node: id }, 'a stopped node stays in the store'))
+    events.emit('node.stopped', { node: id })
+    this.#wake()
+  }
+
+  #startFailed(): void {
+    const { clock, random } = this.#options.runtime
+    const bounds = { msMin: NODE_START_RETRY_MS_MIN, msMax: NODE_START_RETRY_MS_MAX }
+    this.#startNotBeforeMs = clock.monotonicMs() + backoffMs(this.#startsFailed++, bounds, random)
+  }
+
+  #add(record: NodeRecord, nodeClass: NodeClass): Node {
+    const sinceMs = this.#options.runtime.clock.monotonicMs()
+    const node: Node = { record, class: nodeClass, report: null, reportedMs: null, sinceMs }
+    this.#nodes.set(record.id, node)
+    return node
+  }
+
+  /** What the fleet says of a process is true whether or not it could be written down: a failure is only logged. */
+  async #write({ record }: Node): Promise<void> {
+    const { store, log } = this.#options
+    await store.putNode(record).catch((err: unknown) => {
+      log.error({ err, node: record.id }, 'a change of a node could not be written down')
+    })
+  }
+
+  #set(id: string, change: Partial<NodeRecord>): Node | null {
+    const node = this.#nodes.get(id)
+    if (node === undefined) return null
+    const changed = { ...node, record: { ...node.record, ...change } }
+    this.#nodes.set(id, changed)
+    this.#wake()
+    return changed
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake()
+  }
+}
+
+/** A node of a class that left the config keeps what its jobs reserved and takes nothing new. */
+function unknownClass(name: string): NodeClass {
+  return { name, cores: 0, ramBytes: 0, bytesPerSecond: 0, pricePerHour: 0, nodesMax: 0 }
+}

@@ -1,0 +1,159 @@
+import { isError } from '../protocol/errors.ts'
+import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Logger } from '../service/log.ts'
+import type { Serial } from '../service/serial.ts'
+import type { Events } from './events.ts'
+import { type Job, reservedBy } from './job.ts'
+import type { Jobs } from './jobs.ts'
+import type { Ledger } from './ledger.ts'
+import { isGone, type MetadataServers } from './metadata-servers.ts'
+import type { Node } from './node.ts'
+import type { Nodes } from './nodes.ts'
+import type { Placer } from './placer.ts'
+import { placedShares } from './shares.ts'
+import type { Tickets } from './tickets.ts'
+
+export interface RepairOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly placer: Placer
+  readonly metadata: MetadataServers
+  readonly tickets: Tickets
+  readonly jobs: Jobs
+  readonly events: Events
+  readonly log: Logger
+  readonly serial: Serial
+}
+
+/** Brings jobs back into order: after nodes died, and where metadata may have missed something. */
+export class Repair {
+  readonly #options: RepairOptions
+  /** Active jobs whose shares metadata may not know, or that have no node. */
+  readonly #wanting = new Set<string>()
+  readonly #underWay = new Set<string>()
+  /** Dead nodes of which metadata has not been told yet. */
+  readonly #reporting = new Map<string, Promise<void>>()
+
+  constructor(options: RepairOptions) {
+    this.#options = options
+  }
+
+  /** Dead nodes that cannot be forgotten yet. */
+  get unreported(): ReadonlySet<string> {
+    return new Set(this.#reporting.keys())
+  }
+
+  /** A node died: metadata is told at once, and each of its jobs gets room elsewhere. */
+  nodeLost({ record }: Node): void {
+    const jobs = this.#options.ledger
+      .living()
+      .filter(({ shares }) => shares.some(({ node }) => node === record.id))
+    if (record.address !== null) this.#report(record.id, jobs)
+    for (const { id } of jobs) this.#want(id)
+  }
+
+  /** Tries again what could not be repaired. Nodes that keep failing to start are not started for it time after time. */
+  retry(): void {
+    if (!this.#options.nodes.mayStart) return
+    for (const id of this.#wanting) this.#want(id)
+  }
+
+  /** Compares a metadata server that is new, or back, with the ledger: each then has the jobs that the other has. */
+  async compare(server: string): Promise<void> {
+    const { ledger, metadata, clock } = this.#options
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    const known = await metadata.ask(server, deadlineMs, (client, address) => client.jobs(address))
+    for (const id of known) {
+      const job = ledger.get(id)
+      if (job !== undefined && job.state !== 'ended') continue
+      await metadata.ask(server, deadlineMs, (client, address) => client.endJob(address, id))
+    }
+    for (const job of ledger.living()) {
+      if (job.metadata === server && job.state === 'active') this.#want(job.id)
+    }
+  }
+
+  #report(node: string, jobs: readonly Job[]): void {
+    if (this.#reporting.has(node)) return
+    const { metadata, log } = this.#options
+    const servers = new Set([...metadata.all().map(({ id }) => id), ...jobs.map((job) => job.metadata)])
+    const told = [...servers].map((server) =>
+      metadata.ask(server, Number.POSITIVE_INFINITY, (client, address) => client.nodesDied(address, [node])),
+    )
+    const reported = Promise.all(told)
+      .then(() => undefined)
+      .catch((err: unknown) => log.error({ err, node }, 'metadata could not be told of a dead node'))
+      .finally(() => this.#reporting.delete(node))
+    this.#reporting.set(node, reported)
+  }
+
+  #want(id: string): void {
+    this.#wanting.add(id)
+    if (this.#underWay.has(id)) return
+    this.#underWay.add(id)
+    const { serial, log } = this.#options
+    serial
+      .run(id, async () => {
+        // What comes to be wanted from here on is for another run.
+        this.#underWay.delete(id)
+        this.#wanting.add(id)
+        await this.#repair(id)
+      })
+      .catch((err: unknown) => log.warn({ err, job: id }, 'a job could not be repaired yet'))
+  }
+
+  async #repair(id: string): Promise<void> {
+    const { ledger, nodes, metadata, tickets, jobs, clock } = this.#options
+    const job = ledger.get(id)
+    if (job?.state !== 'active') return void this.#wanting.delete(id)
+    const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
+    const placed = await this.#replace(job, dead)
+    await Promise.all(dead.map((node) => this.#reporting.get(node)))
+    if (placed.shares.length === 0) return
+    const shares = placedShares(placed, nodes)
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    try {
+      const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
+        client.shareJob(address, { id, shares }),
+      )
+      tickets.note(id, placement)
+      this.#wanting.delete(id)
+    } catch (error) {
+      if (!isGone(error)) throw error
+      this.#wanting.delete(id)
+      this.#options.log.error(
+        { job: id },
+        'metadata does not know a job; it ends, as nobody can find its data',
+      )
+      jobs.endInBackground(id, 'failed')
+    }
+  }
+
+  /** The job with the shares of dead nodes on others; where there is no room, with those of the survivors. */
+  async #replace(job: Job, dead: readonly string[]): Promise<Job> {
+    if (dead.length === 0 && job.shares.length > 0) return job
+    const { ledger, placer, nodes, clock } = this.#options
+    try {
+      const shares = job.shares.length === 0 ? placer.find(job.demand) : placer.replaceDead(job)
+      const changed = await ledger.change(job.id, { shares })
+      return await placer.secure(changed, clock.monotonicMs() + NODE_START_MS_MAX)
+    } catch (error) {
+      if (!isError(error, 'RESERVATION_REFUSED', 'UNAVAILABLE')) throw error
+      const shares = ledger
+        .require(job.id)
+        .shares.filter(({ node }) => nodes.get(node)?.record.state === 'active')
+      const degraded = await ledger.change(job.id, { shares })
+      if (job.shares.length > 0) this.#tellDegraded(degraded, error.reason)
+      return degraded
+    }
+  }
+
+  #tellDegraded(job: Job, reason: string): void {
+    const { events, log } = this.#options
+    const { ramBytes, bytesPerSecond } = reservedBy(job)
+    log.warn({ job: job.id, reason }, 'a dead node has no replacement; the others take its slots')
+    events.emit('job.degraded', { job: job.id, ramBytes, bytesPerSecond, reason })
+  }
+}

@@ -1,0 +1,34 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { Registry } from 'prom-client'
+import type { EventStreams } from '../event-streams.ts'
+import type { Jobs } from '../jobs.ts'
+import type { Ledger } from '../ledger.ts'
+import type { MetadataServers } from '../metadata-servers.ts'
+import type { Nodes } from '../nodes.ts'
+import type { Repair } from '../repair.ts'
+import type { Tickets } from '../tickets.ts'
+import type { Views } from '../views.ts'
+
+/** Fastify, with the types of bodies taken from their schemas. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** What the routes serve. */
+export interface Routes {
+  readonly jobs: Jobs
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly metadata: MetadataServers
+  readonly repair: Repair
+  readonly tickets: Tickets
+  readonly views: Views
+  readonly streams: EventStreams
+  readonly metrics: Registry
+}

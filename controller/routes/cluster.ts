@@ -1,0 +1,68 @@
+import Type from 'typebox'
+import { cluster, nodeList, replies } from '../schemas.ts'
+import type { Api, Routes } from './api.ts'
+
+const tags = ['cluster']
+
+export function clusterRoutes(app: Api, { views, streams, metrics }: Routes): void {
+  app.get(
+    '/v1/nodes',
+    { schema: { tags, summary: 'Storage nodes', response: replies(200, nodeList, []) } },
+    () => ({
+      nodes: views.allNodes(),
+    }),
+  )
+
+  app.get(
+    '/v1/cluster',
+    {
+      schema: {
+        tags,
+        summary: 'Node classes, totals and metadata servers',
+        response: replies(200, cluster, []),
+      },
+    },
+    () => views.cluster(),
+  )
+
+  app.get(
+    '/v1/events',
+    {
+      schema: {
+        tags,
+        summary: 'What happens, as server-sent events',
+        description:
+          'Each event has an id, a type and a JSON body. A Last-Event-ID header resumes after it, as far as events are kept; without one the stream begins with what happens next.',
+        headers: Type.Object({
+          'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,16}$' })),
+        }),
+        response: {
+          ...replies(200, Type.String(), ['BAD_REQUEST', 'TOO_MANY_REQUESTS']),
+          200: text('text/event-stream'),
+        },
+      },
+    },
+    (request, reply) => {
+      streams.requireRoom()
+      const last = request.headers['last-event-id']
+      reply.hijack()
+      streams.serve(reply.raw, last === undefined ? Number.POSITIVE_INFINITY : Number(last))
+    },
+  )
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        tags,
+        summary: 'Metrics in the text format of Prometheus',
+        response: { ...replies(200, Type.String(), []), 200: text('text/plain') },
+      },
+    },
+    async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
+  )
+}
+
+function text(type: string) {
+  return { description: 'Text', content: { [type]: { schema: Type.String() } } }
+}

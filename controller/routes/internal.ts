@@ -1,0 +1,48 @@
+import Type from 'typebox'
+import { asMayflyError } from '../../protocol/errors.ts'
+import { REPORT_BYTES_MAX } from '../../protocol/limits.ts'
+import type { NodeReport, NodeReportAnswer } from '../../protocol/reports.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Logger } from '../../service/log.ts'
+import { metadataReport, nodeReport } from '../schemas.ts'
+import type { Api, Routes } from './api.ts'
+
+const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
+const bodyLimit = REPORT_BYTES_MAX
+
+/** Heartbeats of the cluster's own processes; no part of the public API. */
+export function internalRoutes(
+  app: Api,
+  { nodes, ledger, metadata, repair, clock, log }: Routes & Heard,
+): void {
+  app.post(
+    '/internal/v1/nodes/:id/heartbeat',
+    { bodyLimit, schema: { hide: true, params, body: nodeReport } },
+    async (request): Promise<NodeReportAnswer> => {
+      const report = request.body as NodeReport
+      await nodes.heard(request.params.id, report)
+      const nowMs = clock.monotonicMs()
+      for (const { id, idleMs } of report.jobs) ledger.touch(id, nowMs - idleMs)
+      return { metadata: metadata.all().map(({ address }) => address) }
+    },
+  )
+
+  app.post(
+    '/internal/v1/metadata/:id/heartbeat',
+    { bodyLimit, schema: { hide: true, params, body: metadataReport } },
+    (request) => {
+      const { id } = request.params
+      if (metadata.heard(id, request.body.address)) {
+        repair.compare(id).catch((error: unknown) => {
+          log.warn({ metadata: id, reason: asMayflyError(error).reason }, 'metadata could not be compared')
+        })
+      }
+      return {}
+    },
+  )
+}
+
+interface Heard {
+  readonly clock: Clock
+  readonly log: Logger
+}

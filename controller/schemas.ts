@@ -1,0 +1,181 @@
+import Type, { type Static, type TProperties, type TSchema } from 'typebox'
+import { type ErrorCode, errorTable } from '../protocol/errors.ts'
+import {
+  HINT_BYTES_MAX,
+  HINT_BYTES_PER_SECOND_MAX,
+  HINT_FUNCTIONS_MAX,
+  JOB_LEASE_SECONDS_DEFAULT,
+  JOB_LEASE_SECONDS_MAX,
+  JOB_LEASE_SECONDS_MIN,
+  JOB_NAME_BYTES_MAX,
+} from '../protocol/limits.ts'
+import { endReasons, jobStates } from './job.ts'
+import { nodeStates } from './node.ts'
+
+/** Every body of the HTTP API, once: Fastify checks by these, /openapi.json shows them, and the types follow. */
+
+const closed = { additionalProperties: false } as const
+
+function object<Properties extends TProperties>(properties: Properties, description?: string) {
+  return Type.Object(properties, description === undefined ? closed : { ...closed, description })
+}
+
+const count = Type.Integer({ minimum: 0 })
+const bytes = Type.Integer({ minimum: 0, description: 'Bytes' })
+const bytesPerSecond = Type.Integer({ minimum: 0, description: 'Bytes per second' })
+const time = Type.String({ format: 'date-time' })
+const tierBytes = object({ ram: bytes, ssd: bytes, s3: bytes }, 'Bytes on each tier')
+
+function hint(maximum: number, description: string) {
+  return Type.Optional(Type.Integer({ minimum: 1, maximum, description }))
+}
+
+const hints = object({
+  latencySensitive: Type.Optional(Type.Boolean({ description: 'RAM first (default), or the cheapest tier' })),
+  maxFunctions: hint(HINT_FUNCTIONS_MAX, 'Functions that run at once at the peak'),
+  capacityBytes: hint(HINT_BYTES_MAX, 'Payload at the peak; keys and index come on top'),
+  peakBytesPerSecond: hint(HINT_BYTES_PER_SECOND_MAX, 'Reads and writes together at the peak'),
+})
+
+export const registration = object({
+  name: Type.String({ minLength: 1, maxLength: JOB_NAME_BYTES_MAX }),
+  hints: Type.Optional(hints),
+  leaseSeconds: Type.Optional(
+    Type.Integer({
+      minimum: JOB_LEASE_SECONDS_MIN,
+      maximum: JOB_LEASE_SECONDS_MAX,
+      description: `The job ends once nobody used it for this long; ${JOB_LEASE_SECONDS_DEFAULT} where it is missing`,
+    }),
+  ),
+})
+
+export const hintsChange = object({ hints })
+
+const reservation = object({
+  latencyClass: Type.String({ description: 'The tier where new bytes go first' }),
+  bytes: tierBytes,
+  bytesPerSecond,
+  nodes: Type.Array(object({ node: Type.String(), bytes: tierBytes, bytesPerSecond })),
+})
+
+const jobProperties = {
+  id: Type.String(),
+  name: Type.String(),
+  state: Type.Enum(jobStates),
+  hints,
+  reservation,
+  usage: object({ objects: count, bytes: tierBytes, bytesPerSecond }),
+  leaseSeconds: count,
+  leaseExpiresAt: time,
+  createdAt: time,
+  endReason: Type.Optional(Type.Enum(endReasons)),
+}
+
+export const job = object(jobProperties)
+export type JobView = Static<typeof job>
+
+export const jobWithTicket = object({
+  ...jobProperties,
+  ticket: Type.Optional(Type.String({ description: 'For the functions of the job, while it is active' })),
+})
+
+export const jobList = object({ jobs: Type.Array(job) })
+
+export const node = object({
+  id: Type.String(),
+  class: Type.String(),
+  state: Type.Enum(nodeStates),
+  address: Type.String({ description: 'host:port, empty until it reported' }),
+  pid: Type.Optional(Type.Integer()),
+  tiers: Type.Record(
+    Type.String(),
+    object({ capacityBytes: bytes, reservedBytes: bytes, usedBytes: bytes }),
+    { description: 'ram, ssd and s3, as far as the node has them' },
+  ),
+  bytesPerSecond: object({ capacity: bytesPerSecond, reserved: bytesPerSecond, used: bytesPerSecond }),
+})
+export type NodeView = Static<typeof node>
+
+export const nodeList = object({ nodes: Type.Array(node) })
+
+const total = object({
+  limit: Type.Integer({ description: 'With as many nodes as the classes allow' }),
+  capacity: Type.Integer({ description: 'Of the nodes that run or start' }),
+  asked: Type.Integer({ description: 'By the hints of all living jobs' }),
+  reserved: Type.Integer(),
+  used: Type.Integer(),
+  free: Type.Integer({ description: 'Of the capacity, reserved by nobody' }),
+})
+
+export const cluster = object({
+  nodeClasses: Type.Array(
+    object({
+      name: Type.String(),
+      cores: Type.Number(),
+      ramBytes: bytes,
+      ssdBytes: Type.Optional(bytes),
+      bytesPerSecond,
+      pricePerHour: Type.Number(),
+      nodesMax: count,
+      nodes: Type.Integer({ description: 'How many run or start' }),
+    }),
+  ),
+  warmNodes: count,
+  totals: object({ bytes: object({ ram: total }), bytesPerSecond: total }),
+  metadata: Type.Array(object({ id: Type.String(), address: Type.String(), silentMs: count })),
+  jobs: Type.Record(Type.String(), count, { description: 'How many living jobs are in which state' }),
+  nodes: Type.Record(Type.String(), count, { description: 'How many nodes are in which state' }),
+})
+export type ClusterView = Static<typeof cluster>
+
+export const health = object({ status: Type.Literal('ok') })
+
+const failure = object({
+  error: object({
+    code: Type.Enum(Object.keys(errorTable) as ErrorCode[]),
+    message: Type.String({ description: 'What is wrong and what to do' }),
+    field: Type.Optional(Type.String({ description: 'The field at fault, like hints.capacityBytes' })),
+  }),
+})
+
+/** Replies of a route: its own, and for each status of the error table that its codes have, the one error body. */
+export function replies<Reply extends TSchema>(status: 200 | 201, reply: Reply, codes: readonly ErrorCode[]) {
+  const codesOf = new Map<number, ErrorCode[]>()
+  for (const code of [...codes, 'UNAUTHENTICATED', 'INTERNAL'] as const) {
+    codesOf.set(errorTable[code].status, [...(codesOf.get(errorTable[code].status) ?? []), code])
+  }
+  const failures = [...codesOf].map(([failed, of]) => [failed, { ...failure, description: of.join(', ') }])
+  return { [status]: reply, ...Object.fromEntries(failures) } as Record<number, TSchema>
+}
+
+const count0 = Type.Number({ minimum: 0 })
+const tierReport = Type.Object({ capacityBytes: count0, usedBytes: count0 })
+
+/** `NodeReport` of protocol/reports.ts. */
+export const nodeReport = Type.Object({
+  class: Type.String(),
+  address: Type.String({ minLength: 3 }),
+  pid: Type.Integer(),
+  tiers: Type.Object({
+    ram: Type.Optional(tierReport),
+    ssd: Type.Optional(tierReport),
+    s3: Type.Optional(tierReport),
+  }),
+  bytesPerSecond: count0,
+  jobs: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      objects: count0,
+      bytes: Type.Object({
+        ram: Type.Optional(count0),
+        ssd: Type.Optional(count0),
+        s3: Type.Optional(count0),
+      }),
+      bytesPerSecond: count0,
+      idleMs: count0,
+    }),
+  ),
+})
+
+/** `MetadataReport` of protocol/reports.ts. */
+export const metadataReport = Type.Object({ address: Type.String({ minLength: 3 }) })

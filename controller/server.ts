@@ -1,0 +1,109 @@
+import { mkdirSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { asMayflyError } from '../protocol/errors.ts'
+import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import { type Runtime, repeat } from '../protocol/runtime.ts'
+import { formatAddress } from '../protocol/tcp.ts'
+import type { Service } from '../service/lifecycle.ts'
+import { bindError } from '../service/listener.ts'
+import type { Logger } from '../service/log.ts'
+import { Serial } from '../service/serial.ts'
+import type { ControllerConfig } from './config.ts'
+import { EventStreams } from './event-streams.ts'
+import { Events } from './events.ts'
+import type { Fleet } from './fleet/fleet.ts'
+import { buildHttpApi } from './http-api.ts'
+import { Jobs } from './jobs.ts'
+import { Ledger } from './ledger.ts'
+import type { MetadataClient } from './metadata-client.ts'
+import { MetadataServers } from './metadata-servers.ts'
+import { clusterMetrics } from './metrics.ts'
+import { Nodes } from './nodes.ts'
+import { Placer } from './placer.ts'
+import { Repair } from './repair.ts'
+import { SqliteStore } from './store/sqlite-store.ts'
+import { Tickets } from './tickets.ts'
+import { Upkeep } from './upkeep.ts'
+import { Views } from './views.ts'
+
+/** What the controller reaches beyond itself; the tests have others. */
+export interface Surroundings {
+  readonly runtime: Runtime
+  readonly fleet: Fleet
+  readonly metadataClient: MetadataClient
+  readonly log: Logger
+}
+
+/** Starts the controller: it takes over what its store has and serves until it is stopped. */
+export async function startController(config: ControllerConfig, around: Surroundings): Promise<Service> {
+  const { runtime, fleet, metadataClient, log } = around
+  const { clock } = runtime
+  const { classes, firstClass, warmNodes, secret, apiKey } = config
+  const stopping = new AbortController()
+  mkdirSync(config.dir, { recursive: true, mode: 0o700 })
+  const store = new SqliteStore(join(config.dir, 'controller.sqlite'))
+  const events = new Events(clock)
+  const serial = new Serial()
+  const ledger = new Ledger(store, clock)
+  const nodes: Nodes = new Nodes({
+    runtime,
+    store,
+    fleet,
+    classes,
+    events,
+    log,
+    stopped: stopping.signal,
+    onLost: (node) => {
+      repair.nodeLost(node)
+      upkeep.balance()
+    },
+  })
+  const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped: stopping.signal })
+  const placer = new Placer({ ledger, nodes, classes })
+  const tickets = new Tickets({ secret, clock, metadata })
+  const shared = { runtime, clock, ledger, nodes, placer, metadata, tickets, events, log, serial, firstClass }
+  const jobs: Jobs = new Jobs({ ...shared, onFreed: () => upkeep.balance() })
+  const repair = new Repair({ ...shared, jobs })
+  const upkeep = new Upkeep({ ...shared, jobs, repair, warmNodes })
+  const views = new Views({ ...shared, classes, warmNodes })
+  const streams = new EventStreams(events, clock)
+  const metrics = clusterMetrics(views, events)
+  const server = await buildHttpApi({ ...shared, jobs, repair, views, streams, metrics, apiKey, secret })
+
+  const stored = await store.load()
+  ledger.restore(stored.jobs, stored.keys)
+  nodes.restore(stored.nodes)
+  const running = await fleet.list()
+  const { host, port } = config.listen
+  await server.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
+    throw bindError({ host, port }, cause)
+  })
+  // Nothing is started or ended before the port is ours.
+  nodes.compare(running)
+  await takeUp(ledger, jobs)
+  upkeep.balance()
+  const heartbeat = repeat(clock, HEARTBEAT_MS, () =>
+    upkeep.round().catch((error: unknown) => {
+      log.error({ err: error }, asMayflyError(error).message)
+    }),
+  )
+  return {
+    address: formatAddress(host, (server.server.address() as AddressInfo).port),
+    stop: async () => {
+      stopping.abort()
+      heartbeat.cancel()
+      streams.close()
+      await server.close()
+      await store.close()
+    },
+  }
+}
+
+/** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
+async function takeUp(ledger: Ledger, jobs: Jobs): Promise<void> {
+  for (const { id, state, endReason } of ledger.living()) {
+    if (state === 'registering') await jobs.giveUp(id)
+    else if (state === 'ending') jobs.endInBackground(id, endReason ?? 'failed')
+  }
+}

@@ -1,0 +1,29 @@
+import type { Job } from '../job.ts'
+import type { NodeRecord } from '../node.ts'
+
+/** A registration's `Idempotency-Key`: the job that it made, and from which body. */
+export interface IdempotencyKey {
+  readonly key: string
+  readonly bodyHash: string
+  readonly job: string
+}
+
+/**
+ * What survives the controller. Everything it decides is written here before it is acted on or answered; a
+ * promise that resolves means that it will be read again after a crash. Rejects with `INTERNAL`.
+ */
+export interface Store {
+  /** All that is there, to begin with. */
+  load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[] }>
+  /** Writes these jobs, new or changed, all or none. */
+  putJobs(jobs: readonly Job[]): Promise<void>
+  /** Writes a new job and the key by which its registration can be repeated, both or none. */
+  createJob(job: Job, key: IdempotencyKey | null): Promise<void>
+  /** Forgets the key, so that a registration that failed can be tried again with it. */
+  deleteKeyOf(job: string): Promise<void>
+  /** Forgets jobs, and their keys with them. */
+  deleteJobs(ids: readonly string[]): Promise<void>
+  putNode(node: NodeRecord): Promise<void>
+  deleteNode(id: string): Promise<void>
+  close(): Promise<void>
+}

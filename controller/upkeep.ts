@@ -1,0 +1,70 @@
+import type { Clock } from '../protocol/runtime.ts'
+import type { Job } from './job.ts'
+import type { Jobs } from './jobs.ts'
+import { hasLapsed } from './lease.ts'
+import type { Ledger } from './ledger.ts'
+import { inFillOrder } from './node.ts'
+import type { NodeClass } from './node-class.ts'
+import type { Nodes } from './nodes.ts'
+import type { Repair } from './repair.ts'
+import { balanceWarm } from './warm-nodes.ts'
+
+export interface UpkeepOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly jobs: Jobs
+  readonly repair: Repair
+  readonly warmNodes: number
+  /** Of which nodes are kept warm. */
+  readonly firstClass: NodeClass
+}
+
+/** What has to be looked at again and again: leases, starts that hang, idle nodes, repairs that failed. */
+export class Upkeep {
+  readonly #options: UpkeepOptions
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options
+  }
+
+  /** Once every `HEARTBEAT_MS`. */
+  async round(): Promise<void> {
+    const { ledger, nodes, jobs, repair } = this.#options
+    nodes.expireStarts()
+    for (const job of ledger.living()) {
+      if (job.state === 'ending') jobs.endInBackground(job.id, job.endReason ?? 'failed')
+      else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
+    }
+    repair.retry()
+    this.balance()
+    await ledger.writeUses()
+    await nodes.forgetLost(repair.unreported)
+  }
+
+  /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
+  balance(): void {
+    const { ledger, nodes, warmNodes, firstClass } = this.#options
+    const { stop, start } = balanceWarm({
+      open: inFillOrder(nodes.all()).map(({ record }) => record.id),
+      reserved: new Set(ledger.reserved().keys()),
+      warmNodes,
+      room: nodes.rooms().find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
+    })
+    for (const node of stop) void nodes.stop(node)
+    if (!nodes.mayStart) return
+    for (let count = 0; count < start; count++) nodes.start(firstClass)
+  }
+
+  #isUnused(job: Job): boolean {
+    const { ledger, nodes, clock } = this.#options
+    const reports = job.shares
+      .filter(({ node }) => nodes.isAlive(node))
+      .map(({ node }) => nodes.get(node)?.reportedMs ?? null)
+    const knownUntilMs = reports.reduce<number | null>(
+      (oldest, reported) => (oldest === null || reported === null ? null : Math.min(oldest, reported)),
+      clock.monotonicMs(),
+    )
+    return hasLapsed({ usedMs: ledger.usedMs(job.id), knownUntilMs }, job.leaseSeconds * 1000)
+  }
+}

@@ -1,0 +1,184 @@
+import type { Job } from './job.ts'
+import { jobStates, reservedBy } from './job.ts'
+import type { Ledger } from './ledger.ts'
+import type { MetadataServers } from './metadata-servers.ts'
+import { capacityOf, isAlive, isOpen, type Node, nodeStates } from './node.ts'
+import { type NodeClass, nothing, type ResourceVector, subtract, sum, type TierBytes } from './node-class.ts'
+import type { Nodes } from './nodes.ts'
+import type { ClusterView, JobView, NodeView } from './schemas.ts'
+
+export interface ViewsOptions {
+  readonly clock: { monotonicMs(): number; wallMs(): number }
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly metadata: MetadataServers
+  readonly classes: readonly NodeClass[]
+  readonly warmNodes: number
+}
+
+/** The cluster as the HTTP API shows it. */
+export class Views {
+  readonly #options: ViewsOptions
+
+  constructor(options: ViewsOptions) {
+    this.#options = options
+  }
+
+  job(job: Job): JobView {
+    const { clock, ledger } = this.#options
+    const idleMs = clock.monotonicMs() - ledger.usedMs(job.id)
+    const leaseEndsAtMs = job.endedAtMs ?? clock.wallMs() - idleMs + job.leaseSeconds * 1000
+    const { ramBytes, bytesPerSecond } = reservedBy(job)
+    return {
+      id: job.id,
+      name: job.name,
+      state: job.state,
+      hints: job.hints,
+      reservation: {
+        latencyClass: job.demand.latencyClass,
+        bytes: inRam(ramBytes),
+        bytesPerSecond,
+        nodes: job.shares.map((share) => ({
+          node: share.node,
+          bytes: inRam(share.ramBytes),
+          bytesPerSecond: share.bytesPerSecond,
+        })),
+      },
+      usage: this.#usage(job),
+      leaseSeconds: job.leaseSeconds,
+      leaseExpiresAt: new Date(leaseEndsAtMs).toISOString(),
+      createdAt: new Date(job.createdAtMs).toISOString(),
+      ...(job.endReason !== null && { endReason: job.endReason }),
+    }
+  }
+
+  node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
+    const { record } = node
+    const capacity = capacityOf(node)
+    const held = reserved.get(record.id) ?? nothing
+    const used = usedOn(node)
+    return {
+      id: record.id,
+      class: record.class,
+      state: record.state,
+      address: record.address ?? '',
+      ...(record.pid !== null && { pid: record.pid }),
+      tiers: tiersOf(node, held),
+      bytesPerSecond: {
+        capacity: capacity.bytesPerSecond,
+        reserved: held.bytesPerSecond,
+        used: used.bytesPerSecond,
+      },
+    }
+  }
+
+  allNodes(): NodeView[] {
+    const reserved = this.#options.ledger.reserved()
+    return this.#options.nodes.all().map((node) => this.node(node, reserved))
+  }
+
+  cluster(): ClusterView {
+    const { clock, ledger, nodes, metadata, classes, warmNodes } = this.#options
+    const all = nodes.all()
+    const open = all.filter(isOpen)
+    const living = ledger.living()
+    const limit = sum(
+      classes.map(({ ramBytes, bytesPerSecond, nodesMax }) => ({
+        ramBytes: ramBytes * nodesMax,
+        bytesPerSecond: bytesPerSecond * nodesMax,
+      })),
+    )
+    const capacity = sum(open.map(capacityOf))
+    const reserved = sum(living.flatMap(({ shares }) => shares))
+    const totals = {
+      limit,
+      capacity,
+      asked: sum(living.map(({ demand }) => demand)),
+      reserved,
+      used: sum(all.map(usedOn)),
+      free: subtract(capacity, reserved),
+    }
+    return {
+      nodeClasses: classes.map((nodeClass) => ({
+        ...nodeClass,
+        nodes: open.filter((node) => node.record.class === nodeClass.name).length,
+      })),
+      warmNodes,
+      totals: {
+        bytes: { ram: mapValues(totals, ({ ramBytes }) => ramBytes) },
+        bytesPerSecond: mapValues(totals, ({ bytesPerSecond }) => bytesPerSecond),
+      },
+      metadata: metadata.all().map(({ id, address, heardMs }) => ({
+        id,
+        address,
+        silentMs: Math.round(clock.monotonicMs() - heardMs),
+      })),
+      jobs: countBy(living, jobStates.slice(0, -1)),
+      nodes: countBy(
+        all.map(({ record }) => record),
+        nodeStates,
+      ),
+    }
+  }
+
+  #usage(job: Job): JobView['usage'] {
+    const reports = this.#options.nodes
+      .all()
+      .filter((node) => isAlive(node) && job.state !== 'ended')
+      .flatMap(({ report }) => report?.jobs.find(({ id }) => id === job.id) ?? [])
+    const total = (of: (report: (typeof reports)[number]) => number): number =>
+      Math.round(reports.reduce((total, report) => total + of(report), 0))
+    return {
+      objects: total(({ objects }) => objects),
+      bytes: {
+        ram: total(({ bytes }) => bytes.ram ?? 0),
+        ssd: total(({ bytes }) => bytes.ssd ?? 0),
+        s3: total(({ bytes }) => bytes.s3 ?? 0),
+      },
+      bytesPerSecond: total(({ bytesPerSecond }) => bytesPerSecond),
+    }
+  }
+}
+
+/** A node that starts will have the RAM of its class; from its first report on it has what it says. */
+function tiersOf(node: Node, { ramBytes }: ResourceVector): NodeView['tiers'] {
+  const reported = node.report?.tiers ?? { ram: { capacityBytes: node.class.ramBytes, usedBytes: 0 } }
+  const alive = isAlive(node)
+  return Object.fromEntries(
+    Object.entries(reported).map(([tier, { capacityBytes, usedBytes }]) => {
+      const reservedBytes = tier === 'ram' ? ramBytes : 0
+      return [tier, { capacityBytes, reservedBytes, usedBytes: alive ? Math.round(usedBytes) : 0 }]
+    }),
+  )
+}
+
+/** What was lost with a node is not used any more. */
+function usedOn(node: Node): ResourceVector {
+  const { report } = node
+  if (report === null || !isAlive(node)) return nothing
+  return {
+    ramBytes: Math.round(report.tiers.ram?.usedBytes ?? 0),
+    bytesPerSecond: Math.round(report.bytesPerSecond),
+  }
+}
+
+function inRam(bytes: number): TierBytes {
+  return { ram: bytes, ssd: 0, s3: 0 }
+}
+
+function mapValues<Key extends string, From, To>(
+  values: Readonly<Record<Key, From>>,
+  change: (value: From) => To,
+): Record<Key, To> {
+  const entries = Object.entries<From>(values).map(([key, value]) => [key, change(value)])
+  return Object.fromEntries(entries) as Record<Key, To>
+}
+
+function countBy(
+  items: readonly { readonly state: string }[],
+  states: readonly string[],
+): Record<string, number> {
+  return Object.fromEntries(
+    states.map((state) => [state, items.filter((item) => item.state === state).length]),
+  )
+}

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+
+interface Run {
+  readonly program: string
+  readonly processes: number
+  /** How many of them may run at a time. */
+  readonly atOnce: number
+  readonly ticket: string
+  /** Called every now and then while they run. */
+  readonly watch: () => Promise<void>
+}
+
+const WATCH_MS = 200
+
+/**
+ * Stands in for a cloud's functions: starts each process with nothing but a ticket, and waits until all are done.
+ * If one fails, the others are ended, and it rejects.
+ */
+export async function runFunctions({ program, processes, atOnce, ticket, watch }: Run): Promise<void> {
+  const end = new AbortController()
+  let waiting = processes
+  const lane = async (): Promise<void> => {
+    while (waiting > 0) {
+      waiting--
+      await runFunction(join(import.meta.dirname, program), ticket, end.signal)
+    }
+  }
+  const lanes = Promise.all(Array.from({ length: atOnce }, lane))
+  try {
+    let done = false
+    while (!done) {
+      const pause = new Promise<false>((resolve) => setTimeout(() => resolve(false), WATCH_MS))
+      done = await Promise.race([lanes.then(() => true), pause])
+      await watch()
+    }
+  } finally {
+    end.abort()
+  }
+}
+
+function runFunction(program: string, ticket: string, signal: AbortSignal): Promise<void> {
+  const child = spawn(process.execPath, [program], {
+    env: { MAYFLY_TICKET: ticket },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    signal,
+  })
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, killer) => {
+      if (code === 0) resolve()
+      else reject(new Error(`${program} ended with ${killer ?? `exit code ${code}`}`))
+    })
+  })
+}

@@ -1,0 +1,34 @@
+/**
+ * The map function: reads its pieces of the input, counts their words, and leaves one partition for each reducer.
+ * All that it is given is a ticket.
+ */
+import { openJob } from 'mayfly'
+import { claim } from './claim.ts'
+import { type InputFile, keys, REDUCERS, reducerOf, type WordEntry, wordsOf } from './plan.ts'
+import { Tally } from './tally.ts'
+
+const job = await openJob(process.env.MAYFLY_TICKET ?? '')
+
+// Which mapper am I? One of the numbers that the driver put under task/map/, and nobody else is.
+const task = await claim(job, 'task/map/')
+if (task === null) throw new Error('There is no map task left')
+const mapper = Number(task)
+
+// Each piece is read once, so it is consumed: the memory that it took is free for what comes next.
+const tally = new Tally()
+for await (const { key } of job.list({ prefix: `input/${mapper}/` })) {
+  const files = JSON.parse((await job.get(key, { consume: true })).toString()) as InputFile[]
+  for (const { file, text } of files) {
+    for (const word of wordsOf(text)) tally.add(word, 1, [file])
+  }
+}
+
+// A partition may be larger than one message; the SDK cuts it in chunks, and readers see all of it or nothing.
+const partitions: WordEntry[][] = Array.from({ length: REDUCERS }, () => [])
+for (const entry of tally.entries()) partitions[reducerOf(entry[0])]?.push(entry)
+await Promise.all(
+  partitions.map((partition, reducer) => {
+    return job.put(keys.partition(mapper, reducer), JSON.stringify(partition))
+  }),
+)
+await job.close()

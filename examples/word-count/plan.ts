@@ -1,0 +1,33 @@
+/** What driver, mappers and reducers agree on: how the work is cut and under which keys its pieces lie. */
+
+export const MAPPERS = 8
+export const REDUCERS = 4
+
+/** A piece of the input: some whole files. Its key says which mapper reads it. */
+export interface InputFile {
+  readonly file: number
+  readonly text: string
+}
+
+/** A word, how often it stands in the input, and the files that it stands in, in ascending order. */
+export type WordEntry = readonly [word: string, count: number, files: readonly number[]]
+
+export const keys = {
+  mapTask: (mapper: number) => `task/map/${mapper}`,
+  reduceTask: (reducer: number) => `task/reduce/${reducer}`,
+  input: (mapper: number, piece: number) => `input/${mapper}/${piece}`,
+  partition: (mapper: number, reducer: number) => `map/${mapper}/part/${reducer}`,
+  result: (reducer: number) => `result/${reducer}`,
+} as const
+
+/** A word is a run of letters and digits of any script, in lower case. */
+export function wordsOf(text: string): readonly string[] {
+  return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
+}
+
+/** Which reducer a word belongs to: every mapper must say the same (the FNV-1a hash spreads them evenly). */
+export function reducerOf(word: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)
+  return (hash >>> 0) % REDUCERS
+}

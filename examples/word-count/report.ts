@@ -1,0 +1,36 @@
+import type { StageReport } from './stage.ts'
+
+const heading = ['stage', 'processes', 'objects', 'MiB', 'seconds', 'MiB/s']
+
+/** The table at the end: what each stage moved through Mayfly, and what is left of it. */
+export function formatReport(stages: readonly StageReport[], bytesLeft: number): string {
+  const total: StageReport = {
+    name: 'total',
+    processes: sum(stages, ({ processes }) => processes),
+    objects: sum(stages, ({ objects }) => objects),
+    bytes: sum(stages, ({ bytes }) => bytes),
+    ms: sum(stages, ({ ms }) => ms),
+  }
+  const rows = [heading, ...[...stages, total].map(cellsOf)]
+  const lines = rows.map(([name = '', ...cells]) => {
+    return name.padEnd(8) + cells.map((cell) => cell.padStart(11)).join('')
+  })
+  return ['', ...lines, `bytes left after clean-up: ${bytesLeft}`].join('\n')
+}
+
+function cellsOf({ name, processes, objects, bytes, ms }: StageReport): string[] {
+  const mebibytes = bytes / 2 ** 20
+  const seconds = ms / 1000
+  return [
+    name,
+    String(processes),
+    String(objects),
+    mebibytes.toFixed(1),
+    seconds.toFixed(1),
+    (mebibytes / seconds).toFixed(0),
+  ]
+}
+
+function sum(stages: readonly StageReport[], of: (stage: StageReport) => number): number {
+  return stages.reduce((total, stage) => total + of(stage), 0)
+}

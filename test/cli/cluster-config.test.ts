@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { defaultConfig, parseConfig, readConfigFile } from '../../cli/up/cluster-config.ts'
+
+const nodeClass = {
+  name: 'local',
+  cores: 1,
+  ramBytes: 1073741824,
+  ssdBytes: 8589934592,
+  bytesPerSecond: 1000000000,
+  pricePerHour: 0.1,
+  nodesMax: 4,
+}
+const parse = (config: unknown) => parseConfig(JSON.stringify(config))
+const withClass = (changes: object) => ({ nodeClasses: [{ ...nodeClass, ...changes }] })
+
+test('an empty config gives the defaults', () => {
+  expect(parse({})).toEqual(defaultConfig)
+})
+
+test('a whole config passes, without what only the supervisor needs to know', () => {
+  const config = { metadataServers: 1, warmNodes: 2, nodeClasses: [nodeClass, { ...nodeClass, name: 'big' }] }
+  expect(parse(config)).toEqual({ warmNodes: 2, nodeClasses: config.nodeClasses })
+})
+
+test('ssdBytes may be left out', () => {
+  const { ssdBytes, ...rest } = nodeClass
+  expect(ssdBytes).toBeGreaterThan(0)
+  expect(parse({ nodeClasses: [rest] }).nodeClasses[0]).toEqual(rest)
+})
+
+test('no more nodes are kept warm by default than may run', () => {
+  expect(parse(withClass({ nodesMax: 0 })).warmNodes).toBe(0)
+})
+
+test.each([
+  ['nodeClasses[0].ramBytes: it is -1, not a whole number from 1048576 to', withClass({ ramBytes: -1 })],
+  ['nodeClasses[0].ramBytes: it is "1GiB", not a whole number', withClass({ ramBytes: '1GiB' })],
+  ['nodeClasses[0].ramBytes: it is 1048576.5, not a whole number', withClass({ ramBytes: 1048576.5 })],
+  ['nodeClasses[0].bytesPerSecond: it is 0', withClass({ bytesPerSecond: 0 })],
+  ['nodeClasses[0].pricePerHour: it is null', withClass({ pricePerHour: null })],
+  ['nodeClasses[0].cores: it is 0', withClass({ cores: 0 })],
+  ['nodeClasses[0].ssdBytes: it is -5', withClass({ ssdBytes: -5 })],
+  ['nodeClasses[0].nodesMax: it is 1000000', withClass({ nodesMax: 1_000_000 })],
+  ['nodeClasses[0].name: it is "../x", not a text of the form', withClass({ name: '../x' })],
+  ['nodeClasses[0].ramByte: there is no such field', withClass({ ramByte: 1 })],
+  ['nodeClasses[1].name: it is missing', { nodeClasses: [nodeClass, {}] }],
+  ['nodeClasses[0]: it is not an object', { nodeClasses: [7] }],
+  ['nodeClasses: it is [], not a list of 1 to 100 elements', { nodeClasses: [] }],
+  ["nodeClasses: two classes are named 'local'", { nodeClasses: [nodeClass, nodeClass] }],
+  ['warmNodes: it is -1, not a whole number from 0 to 4', { warmNodes: -1 }],
+  ['warmNodes: it is 5, not a whole number from 0 to 4', { warmNodes: 5 }],
+  ['metadataServers: it is 3, but this version runs one', { metadataServers: 3 }],
+  ['metadataServers: it is 0, not a whole number from 1', { metadataServers: 0 }],
+  ['s3: this version keeps objects in RAM only', { s3: { bucket: 'mayfly' } }],
+  ['warmNode: there is no such field', { warmNode: 1 }],
+  ['__proto__: there is no such field', JSON.parse('{"__proto__": 1}')],
+  ['it is not an object', []],
+])('a config is refused with «%s»', (message, config) => {
+  expect(() => parse(config)).toThrow(message)
+})
+
+test('a file that is no JSON, or not there, is named', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'mayfly-test-'))
+  const path = join(dir, 'mayfly.json')
+  try {
+    expect(() => readConfigFile(path)).toThrow(`config file ${path}: ENOENT`)
+    writeFileSync(path, '{ "warmNodes": 1, }')
+    expect(() => readConfigFile(path)).toThrow(`config file ${path}: it is not JSON`)
+    writeFileSync(path, 'x'.repeat(2 ** 20 + 1))
+    expect(() => readConfigFile(path)).toThrow('more than a config')
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})

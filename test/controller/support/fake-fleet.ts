@@ -1,0 +1,35 @@
+import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/fleet/fleet.ts'
+
+/** A fleet whose processes exist on paper: a test says when one reports and when one dies. */
+export class FakeFleet implements Fleet {
+  readonly running = new Map<string, FleetNode & { readonly class: string }>()
+  /** Called after a node was started; by default nothing comes of it. */
+  onStart: (node: string) => void = () => undefined
+  /** How often each class was asked for. */
+  started = 0
+  #watcher: FleetWatcher | null = null
+
+  watch(watcher: FleetWatcher): void {
+    this.#watcher = watcher
+  }
+
+  start(node: string, nodeClass: string): void {
+    this.started++
+    const process = { node, pid: 40_000 + this.started, class: nodeClass }
+    this.running.set(node, process)
+    this.#watcher?.started(process)
+    this.onStart(node)
+  }
+
+  stop(node: string): void {
+    if (this.running.has(node)) setImmediate(() => this.kill(node, 'it was stopped'))
+  }
+
+  async list(): Promise<readonly FleetNode[]> {
+    return [...this.running.values()]
+  }
+
+  kill(node: string, reason = 'signal SIGKILL'): void {
+    if (this.running.delete(node)) this.#watcher?.exited(node, reason)
+  }
+}

@@ -1,0 +1,55 @@
+import type { MetadataClient, PlacedShare } from '../../../controller/metadata-client.ts'
+import { MayflyError } from '../../../protocol/errors.ts'
+import type { Placement } from '../../../protocol/placement.ts'
+
+/** A metadata server that only remembers what it was told. */
+export class FakeMetadata implements MetadataClient {
+  readonly shares = new Map<string, readonly PlacedShare[]>()
+  /** What was asked, in order, as `operation id`. */
+  readonly asked: string[] = []
+  reachable = true
+
+  async createJob(_address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    this.#ask(`create ${job.id}`)
+    this.shares.set(job.id, job.shares)
+    return this.#place(job.id)
+  }
+
+  async shareJob(_address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    this.#ask(`share ${job.id}`)
+    const placement = this.#place(job.id)
+    this.shares.set(job.id, job.shares)
+    return { ...placement, ...this.#place(job.id) }
+  }
+
+  async endJob(_address: string, id: string): Promise<void> {
+    this.#ask(`end ${id}`)
+    this.shares.delete(id)
+  }
+
+  async nodesDied(_address: string, nodes: readonly string[]): Promise<void> {
+    this.#ask(`died ${nodes.join(' ')}`)
+  }
+
+  async jobs(): Promise<string[]> {
+    this.#ask('jobs')
+    return [...this.shares.keys()]
+  }
+
+  async placement(_address: string, id: string): Promise<Placement> {
+    this.#ask(`placement ${id}`)
+    return this.#place(id)
+  }
+
+  #ask(what: string): void {
+    this.asked.push(what)
+    if (!this.reachable) throw new MayflyError('UNAVAILABLE', 'The connection was refused')
+  }
+
+  #place(id: string): Placement {
+    const shares = this.shares.get(id)
+    if (shares === undefined) throw new MayflyError('JOB_ENDED', `Job ${id} has ended`)
+    const nodes = shares.map(({ node, address }) => ({ id: node, address }))
+    return { epoch: 1, nodes, owners: new Uint16Array(1024).fill(0) }
+  }
+}

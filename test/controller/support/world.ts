@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import type { NodeClass } from '../../../controller/node-class.ts'
+import { startController } from '../../../controller/server.ts'
+import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
+import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
+import { clusterToken } from '../../../service/cluster-token.ts'
+import type { Service } from '../../../service/lifecycle.ts'
+import { FakeFleet } from './fake-fleet.ts'
+import { FakeMetadata } from './fake-metadata.ts'
+
+export const MIB = 1024 * 1024
+export const apiKey = 'test-key-0123456789'
+const secret = Buffer.alloc(32, 7)
+
+/** Small enough that tests fill it, large enough for headroom. */
+export const smallClass: NodeClass = {
+  name: 'small',
+  cores: 1,
+  ramBytes: 256 * MIB,
+  bytesPerSecond: 1_000_000_000,
+  pricePerHour: 0.1,
+  nodesMax: 2,
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // biome-ignore lint/suspicious/noExplicitAny: what the controller answers is what these tests find out.
+  readonly body: any
+}
+
+export interface Ask {
+  readonly method?: string
+  readonly body?: unknown
+  readonly headers?: Record<string, string>
+}
+
+interface WorldOptions {
+  readonly clock?: Clock
+  readonly warmNodes?: number
+  readonly classes?: readonly NodeClass[]
+  /** Nodes report as soon as they start, unless a test does it itself. */
+  readonly nodesReport?: boolean
+}
+
+/** A real controller with its HTTP API and store, between a fleet and a metadata server that a test plays. */
+export class World {
+  readonly fleet = new FakeFleet()
+  readonly metadata = new FakeMetadata()
+  readonly clock: Clock
+  readonly #options: WorldOptions
+  readonly #dir: string
+  #service: Service | null = null
+
+  private constructor(options: WorldOptions) {
+    this.#options = options
+    this.clock = options.clock ?? systemRuntime.clock
+    this.#dir = mkdtempSync(join(tmpdir(), 'mayfly-controller-'))
+    if (options.nodesReport !== false) {
+      this.fleet.onStart = (node) => void setImmediate(() => void this.report(node))
+    }
+  }
+
+  /** Serves, with a metadata server that has reported. */
+  static async start(options: WorldOptions = {}): Promise<World> {
+    const world = new World(options)
+    onTestFinished(async () => {
+      await world.stop()
+      rmSync(world.#dir, { recursive: true })
+    })
+    await world.startController()
+    return world
+  }
+
+  async startController({ metadataReports = true } = {}): Promise<void> {
+    const classes = this.#options.classes ?? [smallClass]
+    const [firstClass = smallClass] = classes
+    this.#service = await startController(
+      {
+        listen: { host: '127.0.0.1', port: 0 },
+        dir: this.#dir,
+        secret,
+        apiKey,
+        classes: [...classes],
+        firstClass,
+        warmNodes: this.#options.warmNodes ?? 0,
+        logLevel: 'silent',
+      },
+      {
+        runtime: { clock: this.clock, random: systemRuntime.random },
+        fleet: this.fleet,
+        metadataClient: this.metadata,
+        log: pino({ level: 'silent' }),
+      },
+    )
+    if (metadataReports) await this.reportMetadata()
+  }
+
+  async stop(): Promise<void> {
+    const service = this.#service
+    this.#service = null
+    await service?.stop()
+  }
+
+  get url(): string {
+    return `http://${this.#service?.address}`
+  }
+
+  async ask(path: string, { method = 'GET', body, headers = {} }: Ask = {}): Promise<Reply> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${apiKey}`,
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? false
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    }
+  }
+
+  register(body: Record<string, unknown> = {}, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.ask('/v1/jobs', { method: 'POST', body: { name: 'job', ...body }, headers })
+  }
+
+  /** A heartbeat of a node that the fleet runs. */
+  report(node: string, jobs: readonly Partial<JobUsageReport>[] = []): Promise<Reply> {
+    const running = this.fleet.running.get(node)
+    const report: NodeReport = {
+      class: running?.class ?? smallClass.name,
+      address: `127.0.0.1:${running?.pid ?? 1}`,
+      pid: running?.pid ?? 1,
+      tiers: { ram: { capacityBytes: smallClass.ramBytes, usedBytes: 0 } },
+      bytesPerSecond: 0,
+      jobs: jobs.map((job) => ({ id: '', objects: 0, bytes: {}, bytesPerSecond: 0, idleMs: 0, ...job })),
+    }
+    return this.heartbeat(`nodes/${node}`, report)
+  }
+
+  reportMetadata(): Promise<Reply> {
+    return this.heartbeat('metadata/m-1', { address: '127.0.0.1:7401' })
+  }
+
+  heartbeat(path: string, report: unknown): Promise<Reply> {
+    const token = clusterToken(secret, this.clock.wallMs()).toString('base64url')
+    return this.ask(`/internal/v1/${path}/heartbeat`, {
+      method: 'POST',
+      body: report,
+      headers: { authorization: `Bearer ${token}` },
+    })
+  }
+
+  async nodes(): Promise<{ id: string; state: string; tiers: { ram: { reservedBytes: number } } }[]> {
+    return (await this.ask('/v1/nodes')).body.nodes
+  }
+}
+
+/** Looks again and again until `check` passes. */
+export async function eventually(check: () => Promise<void> | void, withinMs = 3_000): Promise<void> {
+  const untilMs = Date.now() + withinMs
+  for (;;) {
+    try {
+      return await check()
+    } catch (error) {
+      if (Date.now() > untilMs) throw error
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { Cluster, isRunning } from '../fixture/mayfly-up.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
+
+test('a second terminal registers a job, puts, lists, gets, removes and ends it', async () => {
+  const cluster = await Cluster.start()
+  const dir = await tempDir()
+  const object = randomBytes(3 * 1024 * 1024)
+  await writeFile(join(dir, 'in'), object)
+  const { id } = JSON.parse(
+    await cluster.mayfly('register', 'demo', '--hint', 'capacityBytes=50000000', '--json'),
+  )
+  await cluster.mayfly('put', id, 'a/large', join(dir, 'in'))
+  await cluster.mayfly('put', id, 'b/small', command())
+  expect(await cluster.mayfly('ls', id)).toMatch(/a\/large[\s\S]*b\/small/)
+  expect(await cluster.mayfly('ls', id, 'b/')).not.toContain('a/large')
+  await cluster.mayfly('get', id, 'a/large', join(dir, 'out'))
+  expect((await readFile(join(dir, 'out'))).equals(object)).toBe(true)
+  await cluster.mayfly('rm', id, 'a/large')
+  await expect(cluster.mayfly('get', id, 'a/large')).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('no object'),
+  })
+  expect(await cluster.mayfly('jobs')).toContain(id)
+  expect(await cluster.mayfly('nodes')).toContain('active')
+  await cluster.mayfly('status')
+  await cluster.mayfly('end', id)
+  expect(await cluster.mayfly('jobs')).not.toContain(id)
+  await expect(cluster.mayfly('put', id, 'late', command())).rejects.toMatchObject({ code: 1 })
+})
+
+test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('%s leaves no process behind', async (signal) => {
+  const cluster = await Cluster.start()
+  const job = await (await cluster.connect()).registerJob('any')
+  await job.put('k', 'x')
+  await job.close()
+  const pids = (await cluster.processes()).map(({ pid }) => pid)
+  expect(pids.length).toBeGreaterThanOrEqual(3)
+  const code = await cluster.stop(signal)
+  expect(code).toBe(signal === 'SIGKILL' ? null : 0)
+  await expect.poll(() => pids.filter(isRunning), { timeout: 10_000 }).toEqual([])
+})
+
+test('a cluster that is started again on its folder keeps its key and its jobs, and says what was lost', async () => {
+  const dir = await tempDir()
+  const first = await Cluster.start([], dir)
+  const job = await (await first.connect()).registerJob('again')
+  await job.put('k', 'x')
+  await job.close()
+  await first.stop()
+  const second = await Cluster.start([], dir)
+  expect(second.apiKey).toBe(first.apiKey)
+  const { jobs } = await second.api<{ jobs: { id: string }[] }>('/v1/jobs')
+  expect(jobs.map(({ id }) => id)).toContain(job.id)
+  await expect(second.mayfly('get', job.id, 'k')).rejects.toMatchObject({
+    stderr: expect.stringContaining('run its producer again'),
+  })
+})
+
+function command(): string {
+  return new URL('../../package.json', import.meta.url).pathname
+}
