@@ -10,7 +10,8 @@ export async function withJob<T>({ args, config }: VerbInput, use: (job: Job) =>
   const path = `/v1/jobs/${encodeURIComponent(args.word(0))}`
   const { id, state, ticket } = await request<JobReply>(findCredentials(args, config), { path })
   if (ticket === undefined) {
-    if (state === 'registering') throw new MayflyError('UNAVAILABLE', `The job ${id} is still being registered`)
+    if (state === 'registering')
+      throw new MayflyError('UNAVAILABLE', `The job ${id} is still being registered`)
     throw new MayflyError('JOB_ENDED', `The job ${id} has ended`)
   }
   const job = await openJob(ticket)

@@ -8,7 +8,7 @@ import type { Demand, Hints } from './rightsizing.ts'
  * - `ended`: nothing is left of it but this record.
  */
 export const jobStates = ['registering', 'active', 'ending', 'ended'] as const
-export type JobState = (typeof jobStates)[number]
+type JobState = (typeof jobStates)[number]
 
 /** What is set aside for a job on one node. */
 export interface Share extends ResourceVector {

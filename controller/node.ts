@@ -8,7 +8,7 @@ import type { NodeClass, ResourceVector } from './node-class.ts'
  * - `lost`: the fleet saw its process exit, and nobody had asked it to.
  */
 export const nodeStates = ['starting', 'active', 'draining', 'lost'] as const
-export type NodeState = (typeof nodeStates)[number]
+type NodeState = (typeof nodeStates)[number]
 
 /** A node as it stands in the store. */
 export interface NodeRecord {

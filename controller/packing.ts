@@ -13,12 +13,12 @@ export interface Room {
 }
 
 /** Where a part of the demand goes: on a node that is there, or on a new one of a class. */
-export interface Assignment extends ResourceVector {
+interface Assignment extends ResourceVector {
   readonly on: { readonly node: string } | { readonly newOf: NodeClass }
 }
 
 /** Why a demand cannot be met: what nobody has reserved yet, on nodes that run and on ones that may be started. */
-export interface Shortage {
+interface Shortage {
   readonly free: ResourceVector
 }
 

@@ -81,7 +81,7 @@ export const jobWithTicket = object({
 
 export const jobList = object({ jobs: Type.Array(job) })
 
-export const node = object({
+const node = object({
   id: Type.String(),
   class: Type.String(),
   state: Type.Enum(nodeStates),

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { NodeClass } from '../../../controller/node-class.ts'
@@ -9,6 +6,7 @@ import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
 import type { Service } from '../../../service/lifecycle.ts'
+import { tempDir } from '../../fixture/temp-dir.ts'
 import { FakeFleet } from './fake-fleet.ts'
 import { FakeMetadata } from './fake-metadata.ts'
 
@@ -57,10 +55,10 @@ export class World {
   readonly #dir: string
   #service: Service | null = null
 
-  private constructor(options: WorldOptions) {
+  private constructor(dir: string, options: WorldOptions) {
     this.#options = options
     this.clock = options.clock ?? systemRuntime.clock
-    this.#dir = mkdtempSync(join(tmpdir(), 'mayfly-controller-'))
+    this.#dir = dir
     if (options.nodesReport !== false) {
       this.fleet.onStart = (node) => void setImmediate(() => void this.report(node))
     }
@@ -68,11 +66,8 @@ export class World {
 
   /** Serves, with a metadata server that has reported. */
   static async start(options: WorldOptions = {}): Promise<World> {
-    const world = new World(options)
-    onTestFinished(async () => {
-      await world.stop()
-      rmSync(world.#dir, { recursive: true })
-    })
+    const world = new World(await tempDir(), options)
+    onTestFinished(() => world.stop())
     await world.startController()
     return world
   }

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest'
+import type { Job } from '../../../controller/job.ts'
+import type { NodeRecord } from '../../../controller/node.ts'
+import type { Store } from '../../../controller/store/store.ts'
+
+const job: Job = {
+  id: 'j-a',
+  name: 'naïve ✓',
+  state: 'registering',
+  hints: { capacityBytes: 5 },
+  demand: { latencyClass: 'ram', ramBytes: 6, bytesPerSecond: 7 },
+  shares: [{ node: 'n-a', ramBytes: 6, bytesPerSecond: 7 }],
+  metadata: 'm-1',
+  leaseSeconds: 600,
+  createdAtMs: 1,
+  usedAtMs: 2,
+  endedAtMs: null,
+  endReason: null,
+}
+
+const node: NodeRecord = {
+  id: 'n-a',
+  class: 'local',
+  state: 'starting',
+  pid: null,
+  address: null,
+  startedAtMs: 1,
+  lostAtMs: null,
+}
+
+/** What every store must do. `open` opens the same state each time within one test. */
+export function storeContract(name: string, prepare: () => Promise<() => Promise<Store>>): void {
+  describe(`the ${name} store`, () => {
+    test('is empty at first', async () => {
+      const store = await (await prepare())()
+      expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [] })
+      await store.close()
+    })
+
+    test('has what was written after it is opened again', async () => {
+      const open = await prepare()
+      const before = await open()
+      const key = { key: 'k', bodyHash: 'h', job: job.id }
+      await before.createJob(job, key)
+      await before.putNode(node)
+      await before.close()
+      const after = await open()
+      expect(await after.load()).toEqual({ jobs: [job], nodes: [node], keys: [key] })
+      await after.close()
+    })
+
+    test('keeps the last write of each job and node', async () => {
+      const store = await (await prepare())()
+      const other = { ...job, id: 'j-b' }
+      await store.createJob(job, null)
+      await store.putJobs([{ ...job, state: 'active' }, other])
+      await store.putNode(node)
+      await store.putNode({ ...node, state: 'active', pid: 5, address: 'a:1' })
+      const { jobs, nodes } = await store.load()
+      expect(jobs).toEqual([{ ...job, state: 'active' }, other])
+      expect(nodes).toEqual([{ ...node, state: 'active', pid: 5, address: 'a:1' }])
+      await store.close()
+    })
+
+    test('writes a job and its key both or neither', async () => {
+      const store = await (await prepare())()
+      await store.createJob(job, { key: 'k', bodyHash: 'h', job: job.id })
+      const second = store.createJob({ ...job, id: 'j-b' }, { key: 'k', bodyHash: 'x', job: 'j-b' })
+      await expect(second).rejects.toMatchObject({ code: 'INTERNAL' })
+      expect((await store.load()).jobs).toEqual([job])
+      await store.close()
+    })
+
+    test('forgets the key with the job, or alone', async () => {
+      const store = await (await prepare())()
+      const other = { ...job, id: 'j-b' }
+      await store.createJob(job, { key: 'a', bodyHash: 'h', job: 'j-a' })
+      await store.createJob(other, { key: 'b', bodyHash: 'h', job: 'j-b' })
+      await store.deleteJobs(['j-a', 'j-unknown'])
+      await store.deleteKeyOf('j-b')
+      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [] })
+      await store.close()
+    })
+
+    test('forgets nodes', async () => {
+      const store = await (await prepare())()
+      await store.putNode(node)
+      await store.deleteNode(node.id)
+      await store.deleteNode('n-unknown')
+      expect((await store.load()).nodes).toEqual([])
+      await store.close()
+    })
+
+    test('translates the errors of its driver', async () => {
+      const store = await (await prepare())()
+      await store.close()
+      await expect(store.putNode(node)).rejects.toMatchObject({ name: 'MayflyError', code: 'INTERNAL' })
+    })
+  })
+}
