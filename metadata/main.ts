@@ -1,9 +1,18 @@
+import { join } from 'node:path'
 import { systemRuntime } from '../protocol/runtime.ts'
+import { reportTo } from '../service/controller-report.ts'
 import { runService } from '../service/lifecycle.ts'
+import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
 import { startMetadata } from './server.ts'
+import { SqlitePlacementStore } from './store/sqlite-placement-store.ts'
 
 await runService('metadata', {
   readConfig: () => readConfig(),
-  start: (config, log) => startMetadata(config, systemRuntime, log),
+  start: (config, log) => {
+    const { id, secret, controllerUrl: url } = config
+    const tellController = reportTo({ url, path: `metadata/${id}`, secret, clock: systemRuntime.clock })
+    const store = new SqlitePlacementStore(join(config.dir, 'metadata.sqlite'))
+    return startMetadata(config, { runtime: systemRuntime, network: tcpNetwork, store, tellController, log })
+  },
 })

@@ -3,6 +3,9 @@ import { CONTROL_CALL_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { clusterToken } from './cluster-token.ts'
 
+/** Sends a report to the controller and gives its answer; rejects with `UNAVAILABLE` if there is none. */
+export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
+
 /**
  * A function that posts a report to the controller's internal port and returns its answer. It rejects with
  * `UNAVAILABLE` if the controller does not take it.
@@ -13,7 +16,7 @@ export function reportTo<Report, Answer>(to: {
   path: string
   secret: Buffer
   clock: Clock
-}): (report: Report) => Promise<Answer> {
+}): Tell<Report, Answer> {
   const url = new URL(`/internal/v1/${to.path}/heartbeat`, to.url)
   return async (report) => {
     const response = await fetch(url, {

@@ -1,8 +1,19 @@
 import { createServer, type Socket } from 'node:net'
 import { MayflyError } from '../protocol/errors.ts'
 import { CONNECTIONS_MAX } from '../protocol/limits.ts'
-import type { Link } from '../protocol/link.ts'
-import { formatAddress, TcpLink } from '../protocol/tcp.ts'
+import type { Dial, Link } from '../protocol/link.ts'
+import { dialTcp, formatAddress, TcpLink } from '../protocol/tcp.ts'
+
+/** Where a server process meets the others: sockets in production, a simulated network in the simulation. */
+export interface Network {
+  readonly dial: Dial
+  listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener>
+}
+
+export interface ListenAt {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Listener {
   /** With the port that was really taken. */
@@ -12,7 +23,7 @@ export interface Listener {
 }
 
 /** Accepts connections at `host:port`; port 0 takes a free one. Rejects with `UNAVAILABLE` if the port is taken. */
-export function listen(at: { host: string; port: number }, accept: (link: Link) => void): Promise<Listener> {
+function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -38,10 +49,12 @@ export function listen(at: { host: string; port: number }, accept: (link: Link) 
 }
 
 /** A driver's error at `listen`, as a line that says what to do. */
-export function bindError(at: { host: string; port: number }, cause: NodeJS.ErrnoException): MayflyError {
+export function bindError(at: ListenAt, cause: NodeJS.ErrnoException): MayflyError {
   const reason =
     cause.code === 'EADDRINUSE'
       ? `Port ${at.port} on ${at.host} is taken by another process; stop it or choose another port`
       : `Cannot listen on ${formatAddress(at.host, at.port)}: ${cause.message}`
   return new MayflyError('UNAVAILABLE', reason, { cause })
 }
+
+export const tcpNetwork: Network = { dial: dialTcp, listen }

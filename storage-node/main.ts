@@ -1,9 +1,21 @@
+import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
+import { reportTo } from '../service/controller-report.ts'
 import { runService } from '../service/lifecycle.ts'
+import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
 import { startNode } from './server.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
-  start: (config, log) => startNode(config, systemRuntime, log),
+  start: (config, log) => {
+    const { id, secret, controllerUrl: url } = config
+    const tellController = reportTo<NodeReport, NodeReportAnswer>({
+      url,
+      path: `nodes/${id}`,
+      secret,
+      clock: systemRuntime.clock,
+    })
+    return startNode(config, { runtime: systemRuntime, network: tcpNetwork, tellController, log })
+  },
 })

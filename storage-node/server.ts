@@ -1,11 +1,11 @@
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { HEARTBEAT_MS, RECLAIM_MS, TTL_SWEEP_MS } from '../protocol/limits.ts'
+import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
-import { dialTcp } from '../protocol/tcp.ts'
 import { clusterToken } from '../service/cluster-token.ts'
-import { reportTo } from '../service/controller-report.ts'
+import type { Tell } from '../service/controller-report.ts'
 import type { Service } from '../service/lifecycle.ts'
-import { listen } from '../service/listener.ts'
+import type { Network } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
 import { serveLink } from '../service/responder.ts'
 import type { NodeConfig } from './config.ts'
@@ -20,21 +20,35 @@ export interface NodeService extends Service {
   readonly node: StorageNode
 }
 
+/** What a storage node has around it; the simulation brings its own. */
+export interface NodeWorld {
+  readonly runtime: Runtime
+  readonly network: Network
+  readonly tellController: Tell<NodeReport, NodeReportAnswer>
+  readonly log: Logger
+}
+
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
-export async function startNode(config: NodeConfig, { clock }: Runtime, log: Logger): Promise<NodeService> {
+export async function startNode(config: NodeConfig, world: NodeWorld): Promise<NodeService> {
   const { id, secret } = config
+  const { network, tellController, log } = world
+  const { clock } = world.runtime
   const node = new StorageNode({ id, ramBytes: config.ramBytes, clock })
   const handlers = nodeHandlers(node, clock)
-  const listener = await listen(config.listen, (link) => {
+  const listener = await network.listen(config.listen, (link) => {
     serveLink(link, { server: id, secret, clock, handlers, log })
   })
-  const pool = new CallerPool({ dial: dialTcp, clock, token: () => clusterToken(secret, clock.wallMs()) })
+  const pool = new CallerPool({
+    dial: network.dial,
+    clock,
+    token: () => clusterToken(secret, clock.wallMs()),
+  })
   const heartbeats = new Heartbeats(node, {
     clock,
     log,
     pool,
     self: { class: config.class, address: listener.address, pid: process.pid },
-    tellController: reportTo({ url: config.controllerUrl, path: `nodes/${id}`, secret, clock }),
+    tellController,
   })
   const reclaim = new Reclaim(node, { pool, clock })
   await heartbeats.beat()

@@ -7,13 +7,38 @@ const bad: readonly [name: string, body: unknown, field: string, allowed: string
   ['an unknown field', { name: 'a', speed: 1 }, 'speed', 'name, hints, leaseSeconds'],
   ['a negative capacity', { name: 'a', hints: { capacityBytes: -1 } }, 'hints.capacityBytes', 'from 1 to'],
   ['no capacity', { name: 'a', hints: { capacityBytes: 0 } }, 'hints.capacityBytes', 'from 1 to'],
-  ['a capacity with a fraction', { name: 'a', hints: { capacityBytes: 1.5 } }, 'hints.capacityBytes', 'whole number'],
+  [
+    'a capacity with a fraction',
+    { name: 'a', hints: { capacityBytes: 1.5 } },
+    'hints.capacityBytes',
+    'whole number',
+  ],
   ['a capacity as text', { name: 'a', hints: { capacityBytes: '5' } }, 'hints.capacityBytes', 'whole number'],
-  ['a capacity of null', { name: 'a', hints: { capacityBytes: null } }, 'hints.capacityBytes', 'whole number'],
-  ['a capacity beyond reason', { name: 'a', hints: { capacityBytes: 2 ** 53 } }, 'hints.capacityBytes', 'to 11258'],
-  ['negative throughput', { name: 'a', hints: { peakBytesPerSecond: -5 } }, 'hints.peakBytesPerSecond', 'from 1'],
+  [
+    'a capacity of null',
+    { name: 'a', hints: { capacityBytes: null } },
+    'hints.capacityBytes',
+    'whole number',
+  ],
+  [
+    'a capacity beyond reason',
+    { name: 'a', hints: { capacityBytes: 2 ** 53 } },
+    'hints.capacityBytes',
+    'to 11258',
+  ],
+  [
+    'negative throughput',
+    { name: 'a', hints: { peakBytesPerSecond: -5 } },
+    'hints.peakBytesPerSecond',
+    'from 1',
+  ],
   ['no functions', { name: 'a', hints: { maxFunctions: 0 } }, 'hints.maxFunctions', 'from 1 to'],
-  ['a flag as text', { name: 'a', hints: { latencySensitive: 'yes' } }, 'hints.latencySensitive', 'true or false'],
+  [
+    'a flag as text',
+    { name: 'a', hints: { latencySensitive: 'yes' } },
+    'hints.latencySensitive',
+    'true or false',
+  ],
   ['hints that are a list', { name: 'a', hints: [] }, 'hints', 'an object'],
   ['no name', { hints: {} }, 'name', 'missing'],
   ['an empty name', { name: '' }, 'name', '1 to 128 characters'],
@@ -46,7 +71,10 @@ describe('bad input', () => {
 
   test('a body over the limit is refused before it is read', async () => {
     const world = await World.start()
-    const { status, body } = await world.ask('/v1/jobs', { method: 'POST', body: { name: 'a'.repeat(70_000) } })
+    const { status, body } = await world.ask('/v1/jobs', {
+      method: 'POST',
+      body: { name: 'a'.repeat(70_000) },
+    })
     expect(status).toBe(413)
     expect(body.error.code).toBe('OBJECT_TOO_LARGE')
   })
@@ -77,7 +105,15 @@ describe('bad input', () => {
 })
 
 describe('the API key', () => {
-  const paths = ['/v1/jobs', '/v1/nodes', '/v1/cluster', '/v1/events', '/metrics', '/openapi.json', '/v1/unknown']
+  const paths = [
+    '/v1/jobs',
+    '/v1/nodes',
+    '/v1/cluster',
+    '/v1/events',
+    '/metrics',
+    '/openapi.json',
+    '/v1/unknown',
+  ]
 
   test.for(paths)('is wanted by %s', async (path) => {
     const world = await World.start()

@@ -42,7 +42,11 @@ describe('a job', () => {
     const first = await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
     const second = await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
     expect(first.status).toBe(200)
-    expect(first.body).toMatchObject({ state: 'ended', endReason: 'deregistered', reservation: { nodes: [] } })
+    expect(first.body).toMatchObject({
+      state: 'ended',
+      endReason: 'deregistered',
+      reservation: { nodes: [] },
+    })
     expect(second.body).toEqual(first.body)
     expect(world.metadata.asked.filter((asked) => asked.startsWith('end')).length).toBe(1)
     const read = await world.ask(`/v1/jobs/${body.id}`)
@@ -99,12 +103,15 @@ describe('a changed hint', () => {
   test('that does not fit is refused with numbers and changes nothing', async () => {
     const world = await World.start()
     const { body } = await world.register(capacity(32))
-    await world.register(capacity(160))
-    const { status, body: refused } = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(64) })
+    await world.register(capacity(192))
+    const { status, body: refused } = await world.ask(`/v1/jobs/${body.id}`, {
+      method: 'PATCH',
+      body: capacity(64),
+    })
     expect(status).toBe(409)
     expect(refused.error.code).toBe('RESERVATION_REFUSED')
     expect(refused.error.message).toContain(`${69 * MIB} bytes`)
-    expect(refused.error.message).toContain(`${(256 - 35 - 171) * MIB} bytes`)
+    expect(refused.error.message).toContain(`${(256 - 35 - 205) * MIB} bytes`)
     const read = await world.ask(`/v1/jobs/${body.id}`)
     expect(read.body).toMatchObject({ ...capacity(32), reservation: body.reservation })
   })

@@ -63,7 +63,7 @@ describe('a registration', () => {
     const replies = await Promise.all(Array.from({ length: 12 }, () => world.register({ hints })))
     const granted = replies.filter(({ status }) => status === 201)
     expect(replies.filter(({ status }) => status === 409).length).toBe(12 - granted.length)
-    expect(granted.length).toBe(8)
+    expect(granted.length).toBe(9)
     for (const { tiers } of await world.nodes()) {
       expect(tiers.ram.reservedBytes).toBeLessThanOrEqual(smallClass.ramBytes)
     }
@@ -114,7 +114,10 @@ describe('a registration', () => {
     world.fleet.onStart = (node) => void setImmediate(() => world.fleet.kill(node, 'exit code 1'))
     const { status, body } = await world.register()
     expect(status).toBe(503)
-    expect(body.error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('as they start') })
+    expect(body.error).toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('as they start'),
+    })
     await eventually(async () => expect((await world.ask('/v1/jobs')).body.jobs).toEqual([]))
     expect((await world.ask('/v1/cluster')).body.totals.bytes.ram.reserved).toBe(0)
   })
@@ -125,7 +128,9 @@ describe('a registration', () => {
     const { status, body } = await world.register()
     expect(status).toBe(500)
     expect(body.error.code).toBe('INTERNAL')
-    await eventually(() => expect(world.metadata.asked.some((asked) => asked.startsWith('end j-'))).toBe(true))
+    await eventually(() =>
+      expect(world.metadata.asked.some((asked) => asked.startsWith('end j-'))).toBe(true),
+    )
     await eventually(async () => expect((await world.ask('/v1/jobs')).body.jobs).toEqual([]))
   })
 })

@@ -44,6 +44,7 @@ interface WorldOptions {
   readonly classes?: readonly NodeClass[]
   /** Nodes report as soon as they start, unless a test does it itself. */
   readonly nodesReport?: boolean
+  readonly port?: number
 }
 
 /** A real controller with its HTTP API and store, between a fleet and a metadata server that a test plays. */
@@ -77,7 +78,7 @@ export class World {
     const [firstClass = smallClass] = classes
     this.#service = await startController(
       {
-        listen: { host: '127.0.0.1', port: 0 },
+        listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
         dir: this.#dir,
         secret,
         apiKey,
