@@ -23,6 +23,7 @@ export class EventStreams {
 
   /** Writes kept events above `after`, then each new one, until the reader leaves, falls behind, or all is closed. */
   serve(response: ServerResponse, after: number): void {
+    response.shouldKeepAlive = false
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',

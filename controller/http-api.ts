@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../protocol/errors.ts'
-import { HTTP_BODY_BYTES_MAX } from '../protocol/limits.ts'
+import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
 import { requireApiKey, requireClusterToken } from './authentication.ts'
@@ -18,6 +18,7 @@ export interface HttpApiOptions extends Routes {
   readonly secret: Buffer
   readonly clock: Clock
   readonly log: Logger
+  readonly stopped: AbortSignal
 }
 
 /** One part of a path; ids have 22. */
@@ -27,6 +28,7 @@ const ID_CHARACTERS_MAX = 128
 export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   const app = fastify({
     bodyLimit: HTTP_BODY_BYTES_MAX,
+    requestTimeout: HTTP_REQUEST_MS_MAX,
     routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
     ajv: {
       // What is not known is refused, not dropped, and nothing is turned into another type; `verbose` lets an
@@ -34,10 +36,15 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
       customOptions: { removeAdditional: false, coerceTypes: false, verbose: true, strict: false },
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
+  app.server.maxConnections = CONNECTIONS_MAX
   app.setErrorHandler(answerFailure(options.log))
   const requireKey = async (request: FastifyRequest): Promise<void> => requireApiKey(request, options.apiKey)
   app.setNotFoundHandler({ preHandler: requireKey }, (request) => {
     throw new MayflyError('ROUTE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}`)
+  })
+  // A connection that a client keeps for later would hold up the stop once its last answer is out.
+  app.addHook('onSend', async (_request, reply) => {
+    if (options.stopped.aborted) reply.header('connection', 'close')
   })
   allowEmptyJson(app)
   await app.register(swagger, {

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { asMayflyError } from '../protocol/errors.ts'
-import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import { HEARTBEAT_MS, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { formatAddress } from '../protocol/tcp.ts'
 import type { Service } from '../service/lifecycle.ts'
@@ -41,6 +41,7 @@ export async function startController(config: ControllerConfig, around: Surround
   const { clock } = runtime
   const { classes, firstClass, warmNodes, secret, apiKey } = config
   const stopping = new AbortController()
+  const stopped = stopping.signal
   mkdirSync(config.dir, { recursive: true, mode: 0o700 })
   const store = new SqliteStore(join(config.dir, 'controller.sqlite'))
   const events = new Events(clock)
@@ -53,13 +54,13 @@ export async function startController(config: ControllerConfig, around: Surround
     classes,
     events,
     log,
-    stopped: stopping.signal,
+    stopped,
     onLost: (node) => {
       repair.nodeLost(node)
       upkeep.balance()
     },
   })
-  const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped: stopping.signal })
+  const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
   const placer = new Placer({ ledger, nodes, classes })
   const tickets = new Tickets({ secret, clock, metadata })
   const shared = { runtime, clock, ledger, nodes, placer, metadata, tickets, events, log, serial, firstClass }
@@ -69,14 +70,25 @@ export async function startController(config: ControllerConfig, around: Surround
   const views = new Views({ ...shared, classes, warmNodes })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
-  const server = await buildHttpApi({ ...shared, jobs, repair, views, streams, metrics, apiKey, secret })
+  const server = await buildHttpApi({
+    ...shared,
+    jobs,
+    repair,
+    views,
+    streams,
+    metrics,
+    apiKey,
+    secret,
+    stopped,
+  })
 
   const stored = await store.load()
   ledger.restore(stored.jobs, stored.keys)
   nodes.restore(stored.nodes)
   const running = await fleet.list()
   const { host, port } = config.listen
-  await server.listen({ host, port }).catch((cause: NodeJS.ErrnoException) => {
+  await server.listen({ host, port }).catch(async (cause: NodeJS.ErrnoException) => {
+    await store.close()
     throw bindError({ host, port }, cause)
   })
   // Nothing is started or ended before the port is ours.
@@ -94,7 +106,10 @@ export async function startController(config: ControllerConfig, around: Surround
       stopping.abort()
       heartbeat.cancel()
       streams.close()
+      // Node counts a connection on which nothing was asked yet as busy; a client may hold one for minutes.
+      const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       await server.close()
+      cut.cancel()
       await store.close()
     },
   }

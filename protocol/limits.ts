@@ -109,6 +109,10 @@ export const TICKET_SECONDS = 24 * 3600
 // Controller.
 
 export const HTTP_BODY_BYTES_MAX = 64 * 1024
+/** A request has to have arrived after this: its head and body are a few kilobytes. */
+export const HTTP_REQUEST_MS_MAX = 30_000
+/** At a stop, answers under way get this long; each of them learns of the stop within `RETRY_MS_MAX`. */
+export const HTTP_STOP_MS_MAX = 1_000
 /** From the start of a node process to its first heartbeat; a cold start takes under a second on an idle machine. */
 export const NODE_START_MS_MAX = 15_000
 /** A process that was asked to stop is killed after this. */

@@ -15,7 +15,7 @@ export interface ListenAt {
   readonly port: number
 }
 
-export interface Listener {
+interface Listener {
   /** With the port that was really taken. */
   readonly address: string
   /** Stops accepting and cuts every connection. */

@@ -88,6 +88,21 @@ describe('the lease of a job', () => {
   })
 })
 
+describe('an end that metadata does not hear of', () => {
+  test('is answered as unavailable in time, and carried out once metadata is back', async () => {
+    const { clock, world, id, state } = await begin()
+    world.metadata.reachable = false
+    const ending = world.ask(`/v1/jobs/${id}`, { method: 'DELETE' })
+    await eventually(() => expect(world.metadata.asked).toContain(`end ${id}`))
+    await clock.advance(6_000)
+    const { status, body } = await ending
+    expect([status, body.error.code]).toEqual([503, 'UNAVAILABLE'])
+    world.metadata.reachable = true
+    await clock.advance(1_000)
+    await eventually(async () => expect(await state()).toBe('ended'))
+  })
+})
+
 describe('a node that never reports', () => {
   test('is given up after its time, and the registration with it', async () => {
     const clock = new VirtualClock()

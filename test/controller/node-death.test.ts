@@ -97,9 +97,6 @@ describe('a node that dies', () => {
   })
 
   test('and dies again and again is not started in a hot loop', async () => {
-    const world = await World.start({ nodesReport: false })
-    await world.stop()
-    world.fleet.onStart = (node) => void setImmediate(() => world.fleet.kill(node, 'exit code 1'))
     const failing = await World.start({ nodesReport: false, warmNodes: 2 })
     failing.fleet.onStart = (node) => void setImmediate(() => failing.fleet.kill(node, 'exit code 1'))
     for (const node of [...failing.fleet.running.keys()]) failing.fleet.kill(node)

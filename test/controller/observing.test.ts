@@ -30,10 +30,9 @@ async function readEvents(world: World, count: number, headers: Record<string, s
 }
 
 function parse(block: string): StreamEvent {
-  const fields = Object.fromEntries(
-    block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
-  )
-  return { id: fields.id, event: fields.event, data: JSON.parse(fields.data) }
+  const lines = block.split('\n').map((line) => line.split(/: (.*)/s))
+  const field = (name: string): string => lines.find(([found]) => found === name)?.[1] ?? ''
+  return { id: field('id'), event: field('event'), data: JSON.parse(field('data')) }
 }
 
 describe('the stream of events', () => {
