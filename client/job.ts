@@ -1,26 +1,30 @@
-import { dataOperations, ObjectKind, PutCondition, tiers } from '../protocol/data-operations.ts'
+import { dataOperations, tiers } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/keys.ts'
-import { CHUNK_BYTES, OBJECT_BYTES_MAX } from '../protocol/limits.ts'
+import { CALL_MS_DEFAULT, CHUNK_BYTES, OBJECT_BYTES_MAX } from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import { type Runtime, systemRuntime } from '../protocol/runtime.ts'
 import { dialTcp } from '../protocol/tcp.ts'
 import { parseTicket } from '../protocol/ticket.ts'
 import { type Bounds, boundsOf } from './bounds.ts'
 import { Buckets } from './buckets.ts'
-import { addressOf, getChunks, type KeyAddress, putLarge } from './large-object.ts'
+import { deleteKeys } from './delete-many.ts'
+import { addressOf, type KeyAddress, putLarge } from './large-object.ts'
 import { type ListEntry, listPage } from './listing.ts'
 import {
   type CallerOptions,
+  checkCondition,
   checkMetadata,
   checkOptions,
   checkTtl,
+  checkWait,
   type GetOptions,
   type KeyOptions,
   type ListOptions,
   type PutOptions,
 } from './options.ts'
-import { Router } from './router.ts'
+import { getObject } from './reading.ts'
+import { Router, type Sent } from './router.ts'
 
 export interface ObjectStat {
   readonly key: string
@@ -74,51 +78,47 @@ export class Job {
     const object = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
     checkObject(object)
     const fields = {
-      condition: options.ifAbsent === true ? PutCondition.absent : PutCondition.always,
+      ...checkCondition(options),
       ttlSeconds: checkTtl(options.ttlSeconds),
       metadata: checkMetadata(options.metadata),
     }
     return await this.#at(key, options, async (at, bounds) => {
       if (object.length > CHUNK_BYTES)
         return await putLarge(this.#router, at, { bytes: object, bounds, ...fields })
-      const request = { bucket: at.bucket, key: at.key, ...fields }
-      const call = { hash: at.hash, request, payload: object, mutates: true, ...bounds }
-      return (await this.#router.call(dataOperations.put, call)).head
+      const { hash, ...place } = at
+      const { head } = await this.#router.mutate(dataOperations.put, {
+        hash,
+        request: (sent) => ({ ...place, ...sent, ...fields }),
+        payload: object,
+        ...bounds,
+      })
+      return head
     })
   }
 
-  /** The object's bytes; the Buffer is the caller's own. `NOT_FOUND`, or `OBJECT_LOST` where a node died. */
+  /**
+   * The object's bytes; the Buffer is the caller's own. `NOT_FOUND`, or `OBJECT_LOST` where a node died. With
+   * `consume` also `OUTCOME_UNKNOWN`: the object may be gone with the answer.
+   */
   async get(key: string, options: GetOptions = {}): Promise<Buffer> {
     checkOptions('get', options)
     const consume = options.consume === true
-    return await this.#at(key, options, async (at, bounds) => {
-      for (;;) {
-        const request = { bucket: at.bucket, key: at.key, consume }
-        const call = { hash: at.hash, request, mutates: consume, ...bounds }
-        const { head, payload } = await this.#router.call(dataOperations.get, call)
-        if (head.kind === ObjectKind.value) return payload
-        try {
-          return await getChunks(this.#router, at, { ...head, bounds })
-        } catch (error) {
-          // The version was replaced, and its chunks freed, while they were read: there is a newer one, or none.
-          if (consume || !isError(error, 'NOT_FOUND')) throw error
-        }
-      }
-    })
+    const waitMs = checkWait(options.waitSeconds)
+    const untilMs = this.#router.runtime.clock.monotonicMs() + waitMs
+    return await this.#at(
+      key,
+      { ...options, deadlineMs: waitMs + (options.deadlineMs ?? CALL_MS_DEFAULT) },
+      (at, bounds) => getObject(this.#router, at, { consume, untilMs, bounds }),
+    )
   }
 
   /** Null where there is no object. */
   async stat(key: string, options: KeyOptions = {}): Promise<ObjectStat | null> {
     checkOptions('key', options)
-    return await this.#at(key, options, async (at, bounds) => {
-      const request = { bucket: at.bucket, key: at.key }
+    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
       try {
-        const { head } = await this.#router.call(dataOperations.stat, {
-          hash: at.hash,
-          request,
-          mutates: false,
-          ...bounds,
-        })
+        const request = ({ epoch }: { epoch: number }) => ({ ...place, epoch })
+        const { head } = await this.#router.call(dataOperations.stat, { hash, request, ...bounds })
         return {
           key,
           bytes: head.bytes,
@@ -141,15 +141,47 @@ export class Job {
   /** Whether there was an object to delete. */
   async delete(key: string, options: KeyOptions = {}): Promise<boolean> {
     checkOptions('key', options)
-    return await this.#at(key, options, async (at, bounds) => {
-      const request = { bucket: at.bucket, key: at.key }
-      const { head } = await this.#router.call(dataOperations.delete, {
-        hash: at.hash,
-        request,
-        mutates: true,
-        ...bounds,
-      })
-      return head.existed
+    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
+      const request = (sent: Sent) => ({ ...place, ...sent })
+      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds })).head.existed
+    })
+  }
+
+  /**
+   * Deletes up to any number of keys, one message for each node; gives how many there were. Not one step: another
+   * client may see some of them gone and others not yet.
+   */
+  async deleteMany(keys: readonly string[], options: KeyOptions = {}): Promise<number> {
+    checkOptions('key', options)
+    const encoded = keys.map(encodeKey)
+    const bounds = this.#bounds(options)
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      deleteKeys(
+        this.#router,
+        encoded.map((key) => addressOf(bucket, key)),
+        bounds,
+      ),
+    )
+  }
+
+  /**
+   * Adds up to 1 MiB at the end of an object of up to 16 MiB; gives its new length. A key that is not there begins
+   * empty. `OBJECT_TOO_LARGE`, and `BAD_REQUEST` where the object was put in chunks, which is above 1 MiB.
+   */
+  async append(key: string, bytes: Uint8Array | string, options: KeyOptions = {}): Promise<number> {
+    checkOptions('key', options)
+    const payload = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+    checkObject(payload)
+    if (payload.length > CHUNK_BYTES) {
+      throw new MayflyError(
+        'OBJECT_TOO_LARGE',
+        `append takes up to ${CHUNK_BYTES} bytes at once, not ${payload.length}`,
+      )
+    }
+    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
+      const request = (sent: Sent) => ({ ...place, ...sent })
+      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds })).head
+        .bytes
     })
   }
 

@@ -19,7 +19,10 @@ export function addressOf(bucket: number, key: Buffer): KeyAddress {
   return { bucket, key, hash: hashKey(key, bucket) }
 }
 
-type Commit = Pick<RequestOf<typeof dataOperations.putCommit>, 'condition' | 'ttlSeconds' | 'metadata'>
+type Commit = Pick<
+  RequestOf<typeof dataOperations.putCommit>,
+  'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata'
+>
 
 /**
  * Puts an object that is larger than one chunk: its chunks first, many at a time, then the manifest, which makes it
@@ -31,14 +34,13 @@ export async function putLarge(
   object: Commit & { bytes: Uint8Array; bounds: Bounds },
 ): Promise<{ version: number }> {
   const { bytes, bounds, ...commit } = object
-  const { bucket, key, hash } = at
+  const { hash, ...place } = at
+  const { condition, ifVersion } = commit
   const manifest = manifestOf(bytes.length)
-  const call = { hash, ...bounds }
-  const { condition } = commit
   const { head } = await router.call(dataOperations.putBegin, {
-    ...call,
-    request: { bucket, key, condition },
-    mutates: false,
+    hash,
+    request: ({ epoch }) => ({ ...place, epoch, condition, ifVersion }),
+    ...bounds,
   })
   const { version, leaseMs } = head
   const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
@@ -48,14 +50,17 @@ export async function putLarge(
     await forEachChunk(manifest, async ({ index, offset, bytes: chunkBytes }) => {
       await router.call(dataOperations.chunkPut, {
         hash: hashChunk(hash, version, index),
-        request: { bucket, key, version, index },
+        request: ({ epoch }) => ({ ...place, epoch, version, index }),
         payload: bytes.subarray(offset, offset + chunkBytes),
-        mutates: false,
         ...bounds,
       })
     })
-    const request = { bucket, key, version, manifest, ...commit }
-    return (await router.call(dataOperations.putCommit, { ...call, request, mutates: true })).head
+    const committed = await router.mutate(dataOperations.putCommit, {
+      hash,
+      request: (sent) => ({ ...place, ...sent, ...commit, version, manifest }),
+      ...bounds,
+    })
+    return committed.head
   } catch (error) {
     if (!isError(error, 'OUTCOME_UNKNOWN'))
       void tellOwner(router, at, { operation: dataOperations.putAbort, version })
@@ -82,13 +87,12 @@ export async function getChunks(
       `The object has ${total} bytes; get returns up to ${GET_BYTES_MAX} in one Buffer`,
     )
   }
-  const { bucket, key, hash } = at
+  const { hash, ...place } = at
   const target = Buffer.allocUnsafeSlow(total)
   await forEachChunk(manifest, async ({ index, offset, bytes }) => {
     const { payload } = await router.call(dataOperations.chunkGet, {
       hash: hashChunk(hash, version, index),
-      request: { bucket, key, version, index },
-      mutates: false,
+      request: ({ epoch }) => ({ ...place, epoch, version, index }),
       ...bounds,
     })
     if (payload.length !== bytes) {
@@ -127,11 +131,15 @@ async function forEachChunk(
  */
 async function tellOwner(
   router: Router,
-  { bucket, key, hash }: KeyAddress,
+  { hash, ...place }: KeyAddress,
   about: { operation: typeof dataOperations.putRenew | typeof dataOperations.putAbort; version: number },
 ): Promise<void> {
-  const request = { bucket, key, version: about.version }
+  const { operation, version } = about
   const deadlineMs = router.runtime.clock.monotonicMs() + CONTROL_CALL_MS
-  const told = router.call(about.operation, { hash, request, deadlineMs, mutates: false })
+  const told = router.call(operation, {
+    hash,
+    request: ({ epoch }) => ({ ...place, epoch, version }),
+    deadlineMs,
+  })
   await told.catch(() => undefined)
 }

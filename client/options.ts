@@ -1,5 +1,6 @@
+import { PutCondition } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_MAX, METADATA_BYTES_MAX, TTL_SECONDS_MAX } from '../protocol/limits.ts'
+import { CALL_MS_MAX, METADATA_BYTES_MAX, TTL_SECONDS_MAX, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 
 /** Options of every call. */
 export interface CallerOptions {
@@ -19,6 +20,8 @@ export interface PutOptions extends KeyOptions {
   readonly ttlSeconds?: number
   /** Fail with `KEY_EXISTS` if there is an object under the key. */
   readonly ifAbsent?: boolean
+  /** Fail with `VERSION_MISMATCH` unless the key is at this version, as `put` or `stat` gave it. */
+  readonly ifVersion?: number
   /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */
   readonly metadata?: Readonly<Record<string, string>>
 }
@@ -29,6 +32,11 @@ export interface GetOptions extends KeyOptions {
    * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
    */
   readonly consume?: boolean
+  /**
+   * Where the key is not there, wait for it to be put, up to this many seconds: 0 to 900. The producer's put answers
+   * the call directly. `NOT_FOUND` when the time is over; the deadline counts from then.
+   */
+  readonly waitSeconds?: number
 }
 
 export interface ListOptions extends KeyOptions {
@@ -45,8 +53,8 @@ const keyOptions = [...callOptions, 'bucket']
 const allowedOptions = {
   call: callOptions,
   key: keyOptions,
-  get: [...keyOptions, 'consume'],
-  put: [...keyOptions, 'ttlSeconds', 'ifAbsent', 'metadata'],
+  get: [...keyOptions, 'consume', 'waitSeconds'],
+  put: [...keyOptions, 'ttlSeconds', 'ifAbsent', 'ifVersion', 'metadata'],
   list: [...keyOptions, 'prefix', 'acceptHoles'],
 } as const
 
@@ -68,6 +76,27 @@ export function checkTtl(ttlSeconds: number | undefined): number {
   if (ttlSeconds === undefined) return 0
   if (Number.isInteger(ttlSeconds) && ttlSeconds >= 1 && ttlSeconds <= TTL_SECONDS_MAX) return ttlSeconds
   throw badOption('ttlSeconds', `is ${ttlSeconds}, not a whole number from 1 to ${TTL_SECONDS_MAX}`)
+}
+
+/** How long a get may wait, in ms. Throws `BAD_REQUEST`. */
+export function checkWait(waitSeconds: number | undefined): number {
+  if (waitSeconds === undefined) return 0
+  if (waitSeconds >= 0 && waitSeconds <= WAIT_SECONDS_MAX) return Math.ceil(waitSeconds * 1000)
+  throw badOption('waitSeconds', `is ${waitSeconds}, not a number from 0 to ${WAIT_SECONDS_MAX}`)
+}
+
+/** The condition of a put as it travels. Throws `BAD_REQUEST`. */
+export function checkCondition({ ifAbsent, ifVersion }: PutOptions): {
+  condition: number
+  ifVersion: number
+} {
+  if (ifVersion === undefined) {
+    return { condition: ifAbsent === true ? PutCondition.absent : PutCondition.always, ifVersion: 0 }
+  }
+  if (ifAbsent === true) throw badOption('ifVersion', 'contradicts ifAbsent')
+  if (!Number.isSafeInteger(ifVersion) || ifVersion < 1)
+    throw badOption('ifVersion', `is ${ifVersion}, not a version`)
+  return { condition: PutCondition.version, ifVersion }
 }
 
 /** User metadata as it travels. Throws `BAD_REQUEST`. */

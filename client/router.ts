@@ -4,23 +4,39 @@ import { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { slotOf } from '../protocol/hash.ts'
-import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
+import {
+  CONTROL_CALL_MS,
+  REPEAT_MS_MAX,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+  SESSION_BYTES,
+} from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Ticket } from '../protocol/ticket.ts'
 import { type Bounds, within } from './bounds.ts'
+import { type Sequence, Sequencer } from './sequencer.ts'
+
+/** What a request carries beside what the caller asks for. */
+export interface Sent extends Sequence {
+  /** Of the placement by which the node was chosen. */
+  readonly epoch: number
+}
 
 export interface RoutedCall<Request> extends Bounds {
   /** The hash that places the key or chunk. */
   readonly hash: number
-  /** The request without the epoch, which is that of the placement by which the node is chosen. */
-  readonly request: Omit<Request, 'epoch'>
+  /** Makes the request anew for each attempt. */
+  readonly request: (sent: Sent) => Request
   readonly payload?: Uint8Array | undefined
-  /** A repetition could change what the first one did: if its answer is lost, its outcome is unknown. */
-  readonly mutates: boolean
 }
+
+/** No slot, in a question for a placement that is about none in particular. */
+const ANY_SLOT = 0xffff
+
+const UNSEQUENCED: Sequence = { sequence: 0, settled: 0 }
 
 /**
  * Brings calls to the node that owns their slot. It has one placement of the job, from the ticket at first, and asks
@@ -30,34 +46,74 @@ export class Router {
   readonly runtime: Runtime
   readonly #ticket: Ticket
   readonly #pool: CallerPool
+  readonly #sequencers = new Map<string, Sequencer>()
   #placement: Placement
   #refreshing: Promise<void> | null = null
 
   constructor(ticket: Ticket, options: { runtime: Runtime; dial: Dial }) {
-    this.runtime = options.runtime
+    const { runtime, dial } = options
+    this.runtime = runtime
     this.#ticket = ticket
     this.#placement = ticket.placement
-    const { clock } = options.runtime
-    this.#pool = new CallerPool({ dial: options.dial, clock, token: () => ticket.token })
+    const session = runtime.random.bytes(SESSION_BYTES)
+    this.#pool = new CallerPool({ dial, clock: runtime.clock, token: () => ticket.token, session })
   }
 
   get placement(): Placement {
     return this.#placement
   }
 
-  /** Calls the node that owns the hash's slot, wherever that is by then. */
-  async call<Request extends { epoch: number }, Reply>(
+  slotOf(hash: number): number {
+    return slotOf(hash, this.#placement.owners.length)
+  }
+
+  /** Reads from the node that owns the hash's slot, wherever that is by then; repeats where the answer was lost. */
+  async call<Request, Reply>(
     operation: Operation<Request, Reply>,
     call: RoutedCall<Request>,
   ): Promise<Answer<Reply>> {
-    return this.retry(call, slotOf(call.hash, this.#placement.owners.length), async (caller, { epoch }) => {
-      const request = { ...call.request, epoch } as Request
-      try {
-        return await caller.call(operation, request, call)
-      } catch (error) {
-        throw call.mutates ? asOutcome(error) : error
+    return this.retry(call, this.slotOf(call.hash), (caller, { epoch }) =>
+      caller.call(operation, call.request({ epoch, ...UNSEQUENCED }), call),
+    )
+  }
+
+  /** Changes something at the node that owns the hash's slot: once, or not at all, or `OUTCOME_UNKNOWN`. */
+  async mutate<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    call: RoutedCall<Request> & { readonly holds?: boolean },
+  ): Promise<Answer<Reply>> {
+    return this.retry(call, this.slotOf(call.hash), (caller, placement, owner) =>
+      this.mutateAt({ caller, placement, owner }, operation, call),
+    )
+  }
+
+  /** Sends a mutation to one node, and repeats it there alone where the answer was lost. */
+  async mutateAt<Request, Reply>(
+    at: { caller: Caller; placement: Placement; owner: PlacedNode },
+    operation: Operation<Request, Reply>,
+    call: Omit<RoutedCall<Request>, 'hash'> & { readonly holds?: boolean },
+  ): Promise<Answer<Reply>> {
+    const { owner } = at
+    const { epoch } = at.placement
+    const { clock } = this.runtime
+    const sequencer = this.#sequencer(owner.id)
+    const sequence = sequencer.begin(call.holds === true)
+    const giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
+    let { caller } = at
+    try {
+      for (;;) {
+        try {
+          const request = call.request({ epoch, sequence, settled: sequencer.settled })
+          return await caller.call(operation, request, call)
+        } catch (error) {
+          if (!isError(error, 'CONNECTION_LOST'))
+            throw isError(error, 'DEADLINE_EXCEEDED') ? unknown(error) : error
+        }
+        caller = await this.#reach(owner, { ...call, deadlineMs: giveUpMs })
       }
-    })
+    } finally {
+      sequencer.end(sequence, caller)
+    }
   }
 
   /**
@@ -102,6 +158,41 @@ export class Router {
       }
       await this.#pause(bounds, round, failure)
     }
+  }
+
+  /**
+   * The very node that a mutation was sent to, over a new connection. Rejects with `OUTCOME_UNKNOWN` if another process
+   * is at its address, if metadata knows it no more, or if it cannot be reached in time.
+   */
+  async #reach(node: PlacedNode, bounds: Bounds): Promise<Caller> {
+    const { clock, random } = this.runtime
+    for (let round = 0; ; round++) {
+      let failure: unknown
+      try {
+        const caller = await this.#connection(node.address, bounds)
+        if ((await within(bounds, clock, caller.server)) !== node.id) throw unknown(null)
+        return caller
+      } catch (error) {
+        if (isError(error, 'DEADLINE_EXCEEDED')) throw unknown(error)
+        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
+        failure = error
+      }
+      const { epoch } = this.#placement
+      await this.#refresh(bounds, { known: epoch, slot: ANY_SLOT })
+      const pauseMs = backoffMs(round, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+      const isGone = !this.#placement.nodes.some(({ id }) => id === node.id)
+      if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)
+      await within(bounds, clock, sleep(clock, pauseMs))
+    }
+  }
+
+  #sequencer(node: string): Sequencer {
+    let sequencer = this.#sequencers.get(node)
+    if (sequencer === undefined) {
+      sequencer = new Sequencer(this.runtime.clock)
+      this.#sequencers.set(node, sequencer)
+    }
+    return sequencer
   }
 
   close(): void {
@@ -149,8 +240,8 @@ export class Router {
   }
 }
 
-/** After these nobody knows whether the node carried a mutation out. */
-function asOutcome(error: unknown): unknown {
-  if (!isError(error, 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) return error
-  return new MayflyError('OUTCOME_UNKNOWN', `The answer was lost: ${error.reason}`, { cause: error })
+/** Nobody knows whether the node carried the mutation out. */
+function unknown(cause: unknown): MayflyError {
+  const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
+  return new MayflyError('OUTCOME_UNKNOWN', `The answer of the node was lost${why}`, { cause })
 }

@@ -1,48 +1,54 @@
-import type { nodeOperations } from '../protocol/control-operations.ts'
+import { type nodeOperations, SlotOrigin } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import { NOBODY, type PlacedNode } from '../protocol/placement.ts'
+import type { PlacedNode } from '../protocol/placement.ts'
 import { type JobRecord, type Share, slotRuns } from './job-record.ts'
-import { spreadSlots } from './spread.ts'
+import { SlotTable } from './slot-table.ts'
+import { apportion, divide } from './spread.ts'
 
 /**
  * What metadata decides about one job: record in, record out. Nothing here waits, writes or sends.
  */
 
-/** New shares: slots that nobody owns go to their nodes. The epoch rises if one did. */
+/** New shares: slots that nobody owns go to their nodes. */
 export function withShares(record: JobRecord, shares: readonly Share[]): JobRecord {
-  const takers = shares.filter((share) => share.weight > 0)
-  if (takers.length === 0 || !record.owners.includes(NOBODY)) return { ...record, shares }
-  const nodes: PlacedNode[] = [...record.nodes]
-  for (const { node, address } of takers) {
-    if (!nodes.some(({ id }) => id === node)) nodes.push({ id: node, address })
-  }
-  const weights = nodes.map(({ id }) => takers.find(({ node }) => node === id)?.weight ?? 0)
-  const owners = spreadSlots(record.owners, weights)
-  const epoch = nextEpoch(record)
-  const epochs = record.epochs.map((before, slot) => (owners[slot] === record.owners[slot] ? before : epoch))
-  return { ...record, epoch, shares, nodes, owners, epochs }
+  return fillSlots({ ...record, shares })
 }
 
-/**
- * The nodes died: their slots are marked lost and go to the nodes that are left, or to nobody until the controller
- * names new ones. Returns the same record if none of the nodes had a part in the job.
- */
-export function withoutNodes(record: JobRecord, dead: ReadonlySet<string>): JobRecord {
-  const shares = record.shares.filter(({ node }) => !dead.has(node))
-  if (!record.nodes.some(({ id }) => dead.has(id))) {
-    return shares.length === record.shares.length ? record : { ...record, shares }
-  }
-  const nodes = record.nodes.filter(({ id }) => !dead.has(id))
-  const indexOf = record.nodes.map(({ id }) =>
-    dead.has(id) ? NOBODY : nodes.findIndex((node) => node.id === id),
-  )
-  const owners = record.owners.map((owner) => indexOf[owner] ?? NOBODY)
-  const lost = record.lost.map((before, slot) =>
-    owners[slot] === NOBODY && record.owners[slot] !== NOBODY ? 1 : before,
-  )
-  return withShares({ ...record, epoch: nextEpoch(record), nodes, owners, lost }, shares)
+/** Gives every slot that nobody owns to the nodes of the shares; leaves them where no node takes any. */
+export function fillSlots(record: JobRecord): JobRecord {
+  const takers = takersOf(record)
+  const table = new SlotTable(record)
+  const free = table.owners.flatMap((owner, slot) => (owner === null ? [slot] : []))
+  if (takers.length === 0 || free.length === 0) return record
+  const epoch = nextEpoch(record)
+  const parts = divide(free.length, { owned: ownedBy(takers, table.owners), due: duesOf(record, takers) })
+  let next = 0
+  parts.forEach((part, index) => {
+    const owner = takers[index] as PlacedNode
+    for (const slot of free.slice(next, next + part))
+      table.give(slot, { owner, epoch, origin: SlotOrigin.fresh })
+    next += part
+  })
+  // The slots have one epoch; each node that took some has one of its own for when clients are shown it.
+  return { ...table.write(), epoch: epoch + parts.filter((part) => part > 0).length }
+}
+
+/** The nodes that slots may go to. */
+export function takersOf({ shares }: JobRecord): PlacedNode[] {
+  return shares.filter(({ weight }) => weight > 0).map(({ node, address }) => ({ id: node, address }))
+}
+
+/** How many slots each of the nodes is due. */
+export function duesOf({ shares, owners }: JobRecord, nodes: readonly PlacedNode[]): number[] {
+  const weights = nodes.map(({ id }) => shares.find(({ node }) => node === id)?.weight ?? 0)
+  return apportion(owners.length, weights)
+}
+
+/** How many slots each of the nodes has. */
+export function ownedBy(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
+  return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
 }
 
 /** Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has used up its bucket ids. */
@@ -80,15 +86,16 @@ export function ownMessage(
   to: { node: string; metadata: string; generation: number },
 ): RequestOf<typeof nodeOperations.own> {
   const index = record.nodes.findIndex(({ id }) => id === to.node)
-  const owned = []
-  let first = 0
-  for (const { count, owner, epoch, lost } of slotRuns(record)) {
-    if (owner === index) owned.push({ first, count, epoch, lost })
-    first += count
-  }
+  const sources = new Map(
+    record.moves.flatMap(({ epoch, published, source }) => (published ? [[epoch, source.address]] : [])),
+  )
+  const owned = slotRuns(record)
+    .filter(({ owner }) => owner === index)
+    .map(({ owner: _, ...run }) => ({ ...run, source: sources.get(run.epoch) ?? '' }))
   return {
     job: record.id,
     generation: to.generation,
+    revision: record.revision,
     metadata: to.metadata,
     slots: record.owners.length,
     ...budgetOf(record, to.node),
@@ -110,7 +117,7 @@ function budgetOf({ shares }: JobRecord, node: string): { ramBytes: number; ramB
   }
 }
 
-function nextEpoch({ id, epoch }: JobRecord): number {
+export function nextEpoch({ id, epoch }: JobRecord): number {
   if (epoch >= EPOCH_MAX) {
     throw new MayflyError(
       'UNAVAILABLE',

@@ -4,8 +4,7 @@ import {
   placementOperations,
 } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import type { Claims } from '../protocol/token.ts'
-import { Handlers, requireCluster } from '../service/responder.ts'
+import { Handlers, type Peer, requireCluster } from '../service/responder.ts'
 import type { Placements } from './placements.ts'
 
 const done = { head: {} }
@@ -16,56 +15,56 @@ const RAM_TIER = 0
 /** Which method answers which operation, and who may ask. */
 export function metadataHandlers(placements: Placements): Handlers {
   const handlers = new Handlers()
-    .on(metadataOperations.placement, async (claims, { job, ...question }) => ({
-      head: await placements.placement(jobOf(claims, job), question),
+    .on(metadataOperations.placement, async (peer, { job, ...question }) => ({
+      head: await placements.placement(jobOf(peer, job), question),
     }))
-    .on(metadataOperations.locate, (claims, request) => {
-      const { epoch, slot, owner } = placements.locate(jobOf(claims), request)
+    .on(metadataOperations.locate, (peer, request) => {
+      const { epoch, slot, owner } = placements.locate(jobOf(peer), request)
       return { head: { epoch, slot, node: owner?.id ?? '', address: owner?.address ?? '', tier: RAM_TIER } }
     })
-    .on(metadataOperations.bucketCreate, async (claims, { name }) => ({
-      head: { id: await placements.createBucket(writable(claims), name) },
+    .on(metadataOperations.bucketCreate, async (peer, { name }) => ({
+      head: { id: await placements.createBucket(writable(peer), name) },
     }))
-    .on(metadataOperations.bucketDelete, async (claims, { name }) => {
-      await placements.deleteBucket(writable(claims), name)
+    .on(metadataOperations.bucketDelete, async (peer, { name }) => {
+      await placements.deleteBucket(writable(peer), name)
       return done
     })
-    .on(metadataOperations.buckets, (claims) => ({ head: placements.buckets(jobOf(claims)) }))
-    .on(heartbeatOperations.heartbeat, (claims, { node }) => {
-      requireCluster(claims)
-      return { head: { jobs: placements.jobsOn(node) } }
+    .on(metadataOperations.buckets, (peer) => ({ head: placements.buckets(jobOf(peer)) }))
+    .on(heartbeatOperations.heartbeat, (peer, { node, jobs }) => {
+      requireCluster(peer)
+      return { head: placements.heartbeat(node, jobs) }
     })
   return addControllerHandlers(handlers, placements)
 }
 
 function addControllerHandlers(handlers: Handlers, placements: Placements): Handlers {
   return handlers
-    .on(placementOperations.jobCreate, async (claims, { job, slots, shares }) => {
-      requireCluster(claims)
+    .on(placementOperations.jobCreate, async (peer, { job, slots, shares }) => {
+      requireCluster(peer)
       return { head: await placements.create(job, slots, shares) }
     })
-    .on(placementOperations.jobShares, async (claims, { job, shares }) => {
-      requireCluster(claims)
+    .on(placementOperations.jobShares, async (peer, { job, shares }) => {
+      requireCluster(peer)
       return { head: await placements.setShares(job, shares) }
     })
-    .on(placementOperations.jobEnd, async (claims, { job }) => {
-      requireCluster(claims)
+    .on(placementOperations.jobEnd, async (peer, { job }) => {
+      requireCluster(peer)
       await placements.end(job)
       return done
     })
-    .on(placementOperations.nodesDied, async (claims, { nodes }) => {
-      requireCluster(claims)
+    .on(placementOperations.nodesDied, async (peer, { nodes }) => {
+      requireCluster(peer)
       await placements.nodesDied(nodes)
       return done
     })
-    .on(placementOperations.jobs, (claims) => {
-      requireCluster(claims)
+    .on(placementOperations.jobs, (peer) => {
+      requireCluster(peer)
       return { head: placements.jobs().map((job) => ({ job })) }
     })
 }
 
 /** The job of a ticket; the planes, whose token is for none, name it. */
-function jobOf(claims: Claims, named = ''): string {
+function jobOf({ claims }: Peer, named = ''): string {
   const job = claims.job === '' ? named : claims.job
   if (job === '') throw new MayflyError('BAD_REQUEST', 'job: a request with a cluster token names its job')
   if (claims.job !== '' && named !== '' && named !== claims.job) {
@@ -74,7 +73,7 @@ function jobOf(claims: Claims, named = ''): string {
   return job
 }
 
-function writable(claims: Claims): string {
-  if (!claims.write) throw new MayflyError('FORBIDDEN', 'The ticket grants no right to write')
-  return jobOf(claims)
+function writable(peer: Peer): string {
+  if (!peer.claims.write) throw new MayflyError('FORBIDDEN', 'The ticket grants no right to write')
+  return jobOf(peer)
 }

@@ -1,10 +1,10 @@
-import { array, flag, struct, text, u16, u32, u64 } from '../protocol/codec.ts'
+import { array, flag, struct, text, u8, u16, u32, u64 } from '../protocol/codec.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
-import { NOBODY, type PlacedNode, type Placement } from '../protocol/placement.ts'
+import { NOBODY, type PlacedNode } from '../protocol/placement.ts'
 import { Reader } from '../protocol/reader.ts'
 import { Writer } from '../protocol/writer.ts'
 
-/** What was reserved for a job on one node; slots go to the nodes in proportion to `weight`. */
+/** What was reserved for a job on one node; slots go to the nodes in proportion to `weight`, all of 0 away from it. */
 export interface Share {
   readonly node: string
   readonly address: string
@@ -12,10 +12,30 @@ export interface Share {
   readonly ramBytes: number
 }
 
+/** Slots on their way from one node to another. They do not move again before the move is over. */
+export interface Move {
+  /** The epoch of these slots once the target owns them; names the move. */
+  readonly epoch: number
+  readonly source: PlacedNode
+  readonly target: PlacedNode
+  readonly slots: readonly number[]
+  /** False: the source still counts as their owner. True: the target does, and pulls what is left on the source. */
+  readonly published: boolean
+}
+
+/** What a node holds of a handoff that is over, one way or another, and has to free. */
+export interface Leftover {
+  readonly node: PlacedNode
+  readonly epoch: number
+  readonly slots: readonly number[]
+}
+
 /** All that metadata knows of a job: written down in one piece before anyone hears of a change. */
 export interface JobRecord {
   readonly id: string
-  /** Rises at every change of an owner. */
+  /** Rises with every write, so that a node can tell an older budget from a newer one. */
+  readonly revision: number
+  /** The last epoch that was given out. Every decision about slots takes the next one. */
   readonly epoch: number
   readonly shares: readonly Share[]
   /** The nodes that own slots. */
@@ -26,6 +46,10 @@ export interface JobRecord {
   readonly epochs: Uint32Array
   /** For each slot 1 if an owner of it has died, else 0. */
   readonly lost: Uint8Array
+  /** For each slot how its owner came to it, one of `SlotOrigin`. */
+  readonly origins: Uint8Array
+  readonly moves: readonly Move[]
+  readonly leftovers: readonly Leftover[]
   readonly nextBucket: number
   readonly buckets: readonly Bucket[]
   readonly droppedBuckets: readonly number[]
@@ -36,35 +60,46 @@ export interface Bucket {
   readonly name: string
 }
 
+/** Neighbouring slots that are alike in everything. */
+export interface SlotRun {
+  readonly first: number
+  readonly count: number
+  readonly owner: number
+  readonly epoch: number
+  readonly lost: boolean
+  readonly origin: number
+}
+
+const node = struct({ id: text, address: text })
+
 const wireRecord = struct({
   id: text,
+  revision: u32,
   epoch: u32,
   shares: array(struct({ node: text, address: text, weight: u32, ramBytes: u64 })),
-  nodes: array(struct({ id: text, address: text })),
-  slots: array(struct({ count: u16, owner: u16, epoch: u32, lost: flag })),
+  nodes: array(node),
+  slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),
+  moves: array(struct({ epoch: u32, source: node, target: node, slots: array(u16), published: flag })),
+  leftovers: array(struct({ node, epoch: u32, slots: array(u16) })),
   nextBucket: u32,
   buckets: array(struct({ id: u32, name: text })),
   droppedBuckets: array(u32),
 })
 
-/** Neighbouring slots of one owner, epoch and fate. */
-export interface SlotRun {
-  readonly count: number
-  readonly owner: number
-  readonly epoch: number
-  readonly lost: boolean
-}
-
 /** A job that nobody owns yet, at epoch 0. */
 export function newRecord(id: string, slots: number): JobRecord {
   return {
     id,
+    revision: 0,
     epoch: 0,
     shares: [],
     nodes: [],
     owners: new Uint16Array(slots).fill(NOBODY),
     epochs: new Uint32Array(slots),
     lost: new Uint8Array(slots),
+    origins: new Uint8Array(slots),
+    moves: [],
+    leftovers: [],
     nextBucket: DEFAULT_BUCKET_ID + 1,
     buckets: [{ id: DEFAULT_BUCKET_ID, name: DEFAULT_BUCKET }],
     droppedBuckets: [],
@@ -73,7 +108,7 @@ export function newRecord(id: string, slots: number): JobRecord {
 
 export function encodeRecord(record: JobRecord): Buffer {
   const writer = new Writer()
-  wireRecord.write(writer, { ...record, slots: slotRuns(record).map((run) => run) })
+  wireRecord.write(writer, { ...record, slots: slotRuns(record) })
   return writer.take()
 }
 
@@ -87,36 +122,42 @@ export function decodeRecord(bytes: Buffer): JobRecord {
     owners: new Uint16Array(slots),
     epochs: new Uint32Array(slots),
     lost: new Uint8Array(slots),
+    origins: new Uint8Array(slots),
   }
-  let from = 0
-  for (const { count, owner, epoch, lost } of runs) {
-    record.owners.fill(owner, from, from + count)
-    record.epochs.fill(epoch, from, from + count)
-    record.lost.fill(lost ? 1 : 0, from, from + count)
-    from += count
+  for (const { first, count, owner, epoch, lost, origin } of runs) {
+    record.owners.fill(owner, first, first + count)
+    record.epochs.fill(epoch, first, first + count)
+    record.lost.fill(lost ? 1 : 0, first, first + count)
+    record.origins.fill(origin, first, first + count)
   }
   return record
 }
 
 /** The record's slots, in order, as runs. */
-export function slotRuns({ owners, epochs, lost }: Pick<JobRecord, 'owners' | 'epochs' | 'lost'>): SlotRun[] {
+export function slotRuns(record: Pick<JobRecord, 'owners' | 'epochs' | 'lost' | 'origins'>): SlotRun[] {
   const runs: SlotRun[] = []
-  let start = 0
-  for (let slot = 1; slot <= owners.length; slot++) {
-    const same =
-      owners[slot] === owners[start] && epochs[slot] === epochs[start] && lost[slot] === lost[start]
-    if (slot < owners.length && same) continue
-    runs.push({
-      count: slot - start,
-      owner: owners[start] as number,
-      epoch: epochs[start] as number,
-      lost: lost[start] === 1,
-    })
-    start = slot
+  for (let first = 0; first < record.owners.length; ) {
+    const run = slotAt(record, first)
+    let end = first + 1
+    while (end < record.owners.length && isSame(run, slotAt(record, end))) end++
+    runs.push({ first, count: end - first, ...run })
+    first = end
   }
   return runs
 }
 
-export function placementOf({ epoch, nodes, owners }: JobRecord): Placement {
-  return { epoch, nodes, owners }
+type SlotFate = Omit<SlotRun, 'first' | 'count'>
+
+function slotAt(record: Pick<JobRecord, 'owners' | 'epochs' | 'lost' | 'origins'>, slot: number): SlotFate {
+  const { owners, epochs, lost, origins } = record
+  return {
+    owner: owners[slot] as number,
+    epoch: epochs[slot] as number,
+    lost: lost[slot] === 1,
+    origin: origins[slot] as number,
+  }
+}
+
+function isSame(a: SlotFate, b: SlotFate): boolean {
+  return a.owner === b.owner && a.epoch === b.epoch && a.lost === b.lost && a.origin === b.origin
 }

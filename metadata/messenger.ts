@@ -11,6 +11,7 @@ export class Messenger {
   readonly #pool: CallerPool
   readonly #runtime: Runtime
   readonly #log: Logger
+  #stopped = false
 
   constructor(options: { pool: CallerPool; runtime: Runtime; log: Logger }) {
     this.#pool = options.pool
@@ -19,39 +20,50 @@ export class Messenger {
   }
 
   /** Says it once. Rejects if the node did not confirm, or if another process is at its address now. */
-  async tell<Request>(
+  async tell<Request, Reply>(
     node: PlacedNode,
-    operation: Operation<Request, unknown>,
+    operation: Operation<Request, Reply>,
     request: Request,
-  ): Promise<void> {
+  ): Promise<Reply> {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const caller = await this.#pool.to(node.address)
     const server = await caller.server
     if (server !== node.id) throw new Error(`${node.address} is ${server} now, not ${node.id}`)
-    await caller.call(operation, request, { deadlineMs })
+    return (await caller.call(operation, request, { deadlineMs })).head
   }
 
-  /**
-   * Says it again and again until the node confirms, or until `next` gives nothing more to say. Resolves with
-   * whether the node confirmed.
-   */
+  /** Says it until the node confirms, or until `next` has nothing more to say. Resolves with whether it confirmed. */
   async tellUntilHeard<Request>(
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     next: () => Request | null,
   ): Promise<boolean> {
+    return (await this.askUntilHeard(node, operation, next)) !== null
+  }
+
+  /** As `tellUntilHeard`, with the answer; null if there was nothing more to ask. */
+  async askUntilHeard<Request, Reply>(
+    node: PlacedNode,
+    operation: Operation<Request, Reply>,
+    next: () => Request | null,
+  ): Promise<Reply | null> {
     const { clock, random } = this.#runtime
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0; !this.#stopped; attempt++) {
       const request = next()
-      if (request === null) return false
+      if (request === null) return null
       try {
-        await this.tell(node, operation, request)
-        return true
+        return await this.tell(node, operation, request)
       } catch (error) {
         if (attempt === 0)
           this.#log.warn({ node: node.id, reason: asMayflyError(error).reason }, 'a node did not hear')
       }
       await sleep(clock, backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
     }
+    return null
+  }
+
+  /** Gives up whatever was not heard yet. */
+  stop(): void {
+    this.#stopped = true
   }
 }

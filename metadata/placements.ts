@@ -2,14 +2,17 @@ import { nodeOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
-import { CONTROL_CALL_MS, SLOTS_MAX } from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
-import { Serial } from '../service/serial.ts'
-import { findBucket, ownMessage, withBucket, withoutBucket, withoutNodes, withShares } from './decisions.ts'
-import { type Bucket, type JobRecord, newRecord, placementOf, type Share } from './job-record.ts'
+import { findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
+import { Driver } from './driver.ts'
+import { type Bucket, type JobRecord, newRecord, type Share } from './job-record.ts'
+import { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
-import { Questions } from './questions.ts'
+import { withoutNodes } from './moves.ts'
+import { NodeLeases } from './node-leases.ts'
+import { type Answers, type Question, Questions } from './questions.ts'
 import type { PlacementStore } from './store/placement-store.ts'
 
 export interface PlacementsOptions {
@@ -21,77 +24,115 @@ export interface PlacementsOptions {
   readonly generation: number
 }
 
-/**
- * The jobs of one metadata server. Each change of a job is decided, written down, told to the nodes that it
- * concerns, and only then shown; changes of one job come one after another.
- */
+/** What one metadata server can be asked. Each change is decided, written down, told to the nodes, and then shown. */
 export class Placements {
   readonly #options: PlacementsOptions
-  readonly #records = new Map<string, JobRecord>()
+  readonly #jobs: Jobs
+  readonly #driver: Driver
   readonly #questions: Questions
-  readonly #serial = new Serial()
+  readonly #leases = new NodeLeases()
+  #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
+    const { store, messenger, address, generation, runtime } = options
     this.#options = options
-    this.#questions = new Questions(options.runtime.clock)
+    this.#jobs = new Jobs(store)
+    this.#questions = new Questions(runtime.clock)
+    const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
+    this.#driver = new Driver({ jobs: this.#jobs, messenger, address, generation, onShown })
   }
 
-  /** Takes over what an earlier process of this server wrote down, and tells the nodes again. */
+  /** Takes over what an earlier process of this server wrote down, and carries on with it. */
   async load(): Promise<void> {
-    for (const record of await this.#options.store.jobs()) {
-      this.#records.set(record.id, record)
-      for (const node of record.nodes) void this.#tellOwner(record.id, node)
+    await this.#jobs.load()
+    this.#dead = new Set(await this.#options.store.deadNodes())
+    for (const job of this.#jobs.ids()) {
+      const { nodes } = this.#jobs.record(job)
+      for (const node of nodes) void this.#driver.tellOwner(job, node)
+      this.#watch(this.#jobs.record(job))
+      void this.#driver.plan(job)
     }
   }
 
   jobs(): string[] {
-    return [...this.#records.keys()]
+    return this.#jobs.ids()
   }
 
-  /** The jobs that have slots on a node. */
-  jobsOn(node: string): string[] {
-    return this.jobs().filter((id) => this.#records.get(id)?.nodes.some((placed) => placed.id === node))
+  /**
+   * A node lives and names the jobs that it knows: the ones of them that live. From this moment it has a lease, in ms.
+   * Throws `NODE_DEAD` if its slots have gone to others.
+   */
+  heartbeat(node: string, jobs: readonly string[]): { leaseMs: number; jobs: string[] } {
+    if (this.#dead.has(node)) throw new MayflyError('NODE_DEAD', `Node ${node} was declared dead`)
+    this.#leases.grant(node, this.#options.runtime.clock.monotonicMs())
+    return { leaseMs: NODE_LEASE_MS, jobs: jobs.filter((job) => this.#jobs.has(job)) }
+  }
+
+  /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Gives their ids. */
+  async bury(): Promise<string[]> {
+    const silent = this.#leases.silent(this.#options.runtime.clock.monotonicMs())
+    const concerned = new Set(
+      this.#jobs.ids().flatMap((job) => nodesOf(this.#jobs.record(job)).map(({ id }) => id)),
+    )
+    for (const node of silent) if (!concerned.has(node)) this.#leases.forget(node)
+    const dead = silent.filter((node) => concerned.has(node))
+    if (dead.length > 0) await this.nodesDied(dead)
+    return dead
   }
 
   /** Begins a job, or, if it is there, gives it new shares. Resolves once every node knows its slots. */
-  create(job: string, slots: number, shares: readonly Share[]): Promise<Placement> {
+  async create(job: string, slots: number, shares: readonly Share[]): Promise<Placement> {
     if (slots === 0 || slots > SLOTS_MAX || (slots & (slots - 1)) !== 0) {
       throw new MayflyError('BAD_REQUEST', `slots: ${slots} is not a power of two up to ${SLOTS_MAX}`)
     }
-    return this.#place(job, () => withShares(this.#records.get(job) ?? newRecord(job, slots), shares))
+    const record = await this.#jobs.create(job, (known) =>
+      withShares(known ?? newRecord(job, slots), this.#living(shares)),
+    )
+    return await this.#carryOut(record)
   }
 
-  setShares(job: string, shares: readonly Share[]): Promise<Placement> {
-    return this.#place(job, () => withShares(this.#record(job), shares))
+  /** New weights and budgets: slots that nobody owns go to the nodes at once, others move until the weights hold. */
+  async setShares(job: string, shares: readonly Share[]): Promise<Placement> {
+    return await this.#carryOut(
+      await this.#jobs.change(job, (record) => withShares(record, this.#living(shares))),
+    )
   }
 
   /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
   async end(job: string): Promise<void> {
-    const { store, messenger } = this.#options
-    await this.#serial.run(job, async () => {
-      const record = this.#records.get(job)
-      await store.remove(job)
-      this.#records.delete(job)
-      this.#questions.end(job)
-      // Whom this does not reach learns it from the answer to its next heartbeat.
-      await Promise.allSettled(
-        (record?.nodes ?? []).map((node) => messenger.tell(node, nodeOperations.jobDrop, { job })),
-      )
-    })
+    const record = await this.#jobs.end(job)
+    this.#questions.end(job)
+    if (record === null) return
+    // Whom this does not reach learns it from the answer to its next heartbeat.
+    await Promise.allSettled(
+      nodesOf(record).map((node) => this.#options.messenger.tell(node, nodeOperations.jobDrop, { job })),
+    )
   }
 
-  /** The fleet saw these nodes exit: their slots go to others, marked as lost. */
+  /** These nodes are dead, by proof or by silence, and stay so: their slots go to others, marked as lost. */
   async nodesDied(nodes: readonly string[]): Promise<void> {
     const dead = new Set(nodes)
-    const concerned = this.jobs().filter((id) =>
-      this.#records.get(id)?.shares.some(({ node }) => dead.has(node)),
+    await this.#options.store.addDeadNodes(nodes)
+    for (const node of nodes) {
+      this.#dead.add(node)
+      this.#leases.forget(node)
+    }
+    await Promise.all(
+      this.#jobs.ids().map(async (job) => {
+        let changed = false
+        const record = await this.#jobs.changeLiving(job, (before) => {
+          const after = withoutNodes(before, dead)
+          changed = after !== before
+          return after
+        })
+        if (record !== null && changed) await this.#carryOut(record)
+      }),
     )
-    await Promise.all(concerned.map((job) => this.#place(job, () => withoutNodes(this.#record(job), dead))))
   }
 
-  /** The job's placement, as soon as it is newer than `known` and somebody owns `slot`; after a bound, as it is. */
-  placement(job: string, question: { known: number; slot: number }): Promise<Placement> {
-    return this.#questions.ask(job, question, () => placementOf(this.#record(job)))
+  /** The job's placement, as soon as it answers the question; after a bound, as it is. */
+  async placement(job: string, question: Question): Promise<Placement> {
+    return await this.#questions.ask(job, question, this.#answers(job))
   }
 
   locate(
@@ -99,80 +140,73 @@ export class Placements {
     at: { bucket: string; key: Uint8Array },
   ): { epoch: number; slot: number; owner: PlacedNode | null } {
     checkKey(at.key)
-    const record = this.#record(job)
-    const slot = slotOf(hashKey(at.key, findBucket(record, at.bucket).id), record.owners.length)
-    return { epoch: record.epoch, slot, owner: ownerOf(placementOf(record), slot) }
+    const { placement } = this.#jobs.view(job)
+    const { id } = findBucket(this.#jobs.record(job), at.bucket)
+    const slot = slotOf(hashKey(at.key, id), placement.owners.length)
+    return { epoch: placement.epoch, slot, owner: ownerOf(placement, slot) }
   }
 
   buckets(job: string): readonly Bucket[] {
-    return this.#record(job).buckets
+    return this.#jobs.record(job).buckets
   }
 
   /** The id of the new bucket. */
-  createBucket(job: string, name: string): Promise<number> {
+  async createBucket(job: string, name: string): Promise<number> {
     checkBucketName(name)
-    return this.#serial.run(job, async () => {
-      const record = withBucket(this.#record(job), name)
-      await this.#write(record)
-      return findBucket(record, name).id
-    })
+    return findBucket(await this.#jobs.change(job, (record) => withBucket(record, name)), name).id
   }
 
   /** Resolves once every node has dropped the bucket's objects. */
-  deleteBucket(job: string, name: string): Promise<void> {
-    return this.#serial.run(job, async () => {
-      const before = this.#record(job)
-      const bucket = findBucket(before, name).id
-      const record = withoutBucket(before, name)
-      await this.#write(record)
-      await this.#allWithin(
-        record.nodes.map((node) => this.#tellOwner(job, node)),
-        `drop bucket ${bucket}`,
-      )
-    })
+  async deleteBucket(job: string, name: string): Promise<void> {
+    await this.#tellAll(
+      await this.#jobs.change(job, (record) => withoutBucket(record, name)),
+      'drop the bucket',
+    )
   }
 
-  async #place(job: string, decide: () => JobRecord): Promise<Placement> {
-    const { before, after } = await this.#serial.run(job, async () => {
-      const before = this.#records.get(job)
-      const after = decide()
-      if (after !== before) await this.#write(after)
-      return { before, after }
-    })
-    const told = after === before ? [] : after.nodes.map((node) => this.#tellOwner(job, node))
-    await this.#allWithin(told, 'take slots over')
-    this.#questions.answer(job, placementOf(after))
-    return placementOf(this.#record(job))
-  }
-
-  async #write(record: JobRecord): Promise<void> {
-    await this.#options.store.save(record)
-    this.#records.set(record.id, record)
-  }
-
-  /** Tells a node all that it owns of a job, as long as it has a part in it. */
-  #tellOwner(job: string, node: PlacedNode): Promise<boolean> {
-    const { messenger, address, generation } = this.#options
-    return messenger.tellUntilHeard(node, nodeOperations.own, () => {
-      const record = this.#records.get(job)
-      if (!record?.nodes.some(({ id }) => id === node.id)) return null
-      return ownMessage(record, { node: node.id, metadata: address, generation })
-    })
+  async #carryOut(record: JobRecord): Promise<Placement> {
+    this.#watch(record)
+    void this.#driver.plan(record.id)
+    await this.#tellAll(record, 'take slots over')
+    return this.#jobs.view(record.id).placement
   }
 
   /** The telling goes on where a node does not hear in time; only this answer does not wait for it. */
-  async #allWithin(told: readonly Promise<boolean>[], what: string): Promise<void> {
-    const heard = Promise.all(told).then(() => true)
-    const inTime = await Promise.race([
-      heard,
-      sleep(this.#options.runtime.clock, CONTROL_CALL_MS).then(() => false),
-    ])
-    if (!inTime) throw new MayflyError('UNAVAILABLE', `Not every node of the job could be told to ${what}`)
+  async #tellAll({ id, nodes }: JobRecord, what: string): Promise<void> {
+    const heard = Promise.all(nodes.map((node) => this.#driver.tellOwner(id, node))).then(() => true)
+    const tooLate = sleep(this.#options.runtime.clock, CONTROL_CALL_MS).then(() => false)
+    if (!(await Promise.race([heard, tooLate]))) {
+      throw new MayflyError('UNAVAILABLE', `Not every node of the job could be told to ${what}`)
+    }
   }
 
-  #record(job: string): JobRecord {
-    const record = this.#records.get(job)
-    if (record === undefined) throw new MayflyError('JOB_ENDED', `Job ${job} has ended`)
-    return record
+  #watch(record: JobRecord): void {
+    const now = this.#options.runtime.clock.monotonicMs()
+    for (const { id } of nodesOf(record)) this.#leases.watch(id, now)
   }
+
+  /** The controller may not know yet that a node has died. */
+  #living(shares: readonly Share[]): readonly Share[] {
+    return shares.filter(({ node }) => !this.#dead.has(node))
+  }
+
+  #answers(job: string): Answers {
+    return {
+      placement: () => this.#jobs.view(job).placement,
+      satisfies: ({ known, slot }) => {
+        const view = this.#jobs.view(job)
+        return view.placement.epoch > known && view.isStable(slot, this.#jobs.record(job))
+      },
+    }
+  }
+}
+
+/** Every node that has something of the job. */
+function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
+  const all = [
+    ...nodes,
+    ...moves.flatMap(({ source, target }) => [source, target]),
+    ...leftovers.map(({ node }) => node),
+  ]
+  return [...new Map(all.map((node) => [node.id, node])).values()]
 }

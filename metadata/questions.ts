@@ -1,18 +1,24 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { PLACEMENT_HOLD_MS, QUESTIONS_MAX } from '../protocol/limits.ts'
-import { ownerOf, type Placement } from '../protocol/placement.ts'
+import type { Placement } from '../protocol/placement.ts'
 import type { Clock, Timer } from '../protocol/runtime.ts'
 
-interface Question {
+/** What is asked: a placement with an epoch above `known`, in which nothing is under way about `slot`. */
+export interface Question {
   readonly known: number
-  /** A slot that must have an owner; one that the job does not have stands for any. */
+  /** A slot that the job does not have stands for any. */
   readonly slot: number
 }
 
+/** What there is to answer with. Throws `JOB_ENDED`. */
+export interface Answers {
+  placement(): Placement
+  satisfies(question: Question): boolean
+}
+
 interface Held extends Question {
-  readonly resolve: (placement: Placement) => void
-  readonly reject: (error: Error) => void
-  readonly timer: Timer
+  readonly settle: () => void
+  readonly end: (error: Error) => void
 }
 
 /**
@@ -27,53 +33,44 @@ export class Questions {
     this.#clock = clock
   }
 
-  /** `current` gives the placement of this moment, or throws. */
-  async ask(job: string, question: Question, current: () => Placement): Promise<Placement> {
-    const placement = current()
-    if (satisfies(placement, question)) return placement
+  async ask(job: string, question: Question, answers: Answers): Promise<Placement> {
     const held = this.#held.get(job) ?? new Set()
-    if (held.size >= QUESTIONS_MAX) return placement
+    if (answers.satisfies(question) || held.size >= QUESTIONS_MAX) return answers.placement()
     this.#held.set(job, held)
     return await new Promise((resolve, reject) => {
+      let timer: Timer | null = null
+      const leave = (): void => {
+        timer?.cancel()
+        held.delete(entry)
+        if (held.size === 0 && this.#held.get(job) === held) this.#held.delete(job)
+      }
       const entry: Held = {
         ...question,
-        resolve,
-        reject,
-        timer: this.#clock.after(PLACEMENT_HOLD_MS, () => {
-          held.delete(entry)
+        settle: () => {
+          leave()
           try {
-            resolve(current())
+            resolve(answers.placement())
           } catch (error) {
             reject(error as Error)
           }
-        }),
+        },
+        end: (error) => {
+          leave()
+          reject(error)
+        },
       }
       held.add(entry)
+      timer = this.#clock.after(PLACEMENT_HOLD_MS, entry.settle)
     })
   }
 
-  /** A placement was published. */
-  answer(job: string, placement: Placement): void {
-    const held = this.#held.get(job)
-    for (const entry of held ?? []) {
-      if (!satisfies(placement, entry)) continue
-      held?.delete(entry)
-      entry.timer.cancel()
-      entry.resolve(placement)
-    }
-    if (held?.size === 0) this.#held.delete(job)
+  /** Something has changed: answers the questions that it satisfies. */
+  review(job: string, answers: Answers): void {
+    for (const entry of [...(this.#held.get(job) ?? [])]) if (answers.satisfies(entry)) entry.settle()
   }
 
   end(job: string): void {
-    for (const { timer, reject } of this.#held.get(job) ?? []) {
-      timer.cancel()
-      reject(new MayflyError('JOB_ENDED', `Job ${job} has ended`))
-    }
-    this.#held.delete(job)
+    const error = new MayflyError('JOB_ENDED', `Job ${job} has ended`)
+    for (const entry of [...(this.#held.get(job) ?? [])]) entry.end(error)
   }
-}
-
-function satisfies(placement: Placement, { known, slot }: Question): boolean {
-  if (placement.epoch <= known) return false
-  return slot >= placement.owners.length || ownerOf(placement, slot) !== null
 }

@@ -49,11 +49,16 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
     })
   }
   await beat()
-  const heartbeat = repeat(clock, HEARTBEAT_MS, beat)
+  const bury = async (): Promise<void> => {
+    const dead = await placements.bury()
+    if (dead.length > 0) log.warn({ nodes: dead }, 'nodes were silent for longer than their lease')
+  }
+  const timers = [repeat(clock, HEARTBEAT_MS, beat), repeat(clock, HEARTBEAT_MS, bury)]
   return {
     address: listener.address,
     stop: async () => {
-      heartbeat.cancel()
+      for (const timer of timers) timer.cancel()
+      messenger.stop()
       pool.close()
       await listener.close()
       await store.close()

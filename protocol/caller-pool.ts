@@ -4,14 +4,24 @@ import { CONTROL_CALL_MS } from './limits.ts'
 import type { Dial } from './link.ts'
 import type { Clock } from './runtime.ts'
 
+const NO_SESSION = new Uint8Array(0)
+
+interface CallerPoolOptions {
+  readonly dial: Dial
+  readonly clock: Clock
+  readonly token: () => Uint8Array
+  /** Names the client over all its connections; without one, nothing is repeated. */
+  readonly session?: Uint8Array
+}
+
 /** One connection for each address, opened when it is first needed and again when it broke. */
 export class CallerPool {
   readonly #callers = new Map<string, Caller>()
   readonly #opening = new Map<string, Promise<Caller>>()
-  readonly #options: { dial: Dial; clock: Clock; token: () => Uint8Array }
+  readonly #options: CallerPoolOptions
   #closed = false
 
-  constructor(options: { dial: Dial; clock: Clock; token: () => Uint8Array }) {
+  constructor(options: CallerPoolOptions) {
     this.#options = options
   }
 
@@ -34,7 +44,7 @@ export class CallerPool {
 
   async #open(address: string): Promise<Caller> {
     try {
-      const { dial, clock, token } = this.#options
+      const { dial, clock, token, session = NO_SESSION } = this.#options
       const link = await dial(address)
       if (this.#closed) {
         link.destroy()
@@ -43,6 +53,7 @@ export class CallerPool {
       const caller = new Caller(link, {
         clock,
         token: token(),
+        session,
         deadlineMs: clock.monotonicMs() + CONTROL_CALL_MS,
       })
       this.#callers.set(address, caller)

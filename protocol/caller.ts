@@ -17,6 +17,15 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+interface CallerOptions {
+  readonly clock: Clock
+  readonly token: Uint8Array
+  /** Names the client over all its connections; empty for one that repeats nothing. */
+  readonly session: Uint8Array
+  /** For the hello's answer. */
+  readonly deadlineMs: number
+}
+
 export interface Answer<Reply> {
   readonly head: Reply
   /** The caller's own: nobody else has this memory. */
@@ -52,7 +61,7 @@ export class Caller {
   #deadlineTimer: Timer | null = null
   #closedBy: Error | null = null
 
-  constructor(link: Link, options: { clock: Clock; token: Uint8Array; deadlineMs: number }) {
+  constructor(link: Link, options: CallerOptions) {
     this.#link = link
     this.#clock = options.clock
     this.#outbox = new Outbox(link)
@@ -88,8 +97,8 @@ export class Caller {
     this.#link.destroy()
   }
 
-  async #greet({ token, deadlineMs }: { token: Uint8Array; deadlineMs: number }): Promise<string> {
-    const { head } = await this.call(hello, { protocol: PROTOCOL_VERSION, token }, { deadlineMs })
+  async #greet({ token, session, deadlineMs }: CallerOptions): Promise<string> {
+    const { head } = await this.call(hello, { protocol: PROTOCOL_VERSION, token, session }, { deadlineMs })
     return head.server
   }
 

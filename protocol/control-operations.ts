@@ -1,4 +1,5 @@
 import { array, bytes, flag, struct, text, u8, u16, u32, u64 } from './codec.ts'
+import { manifestCodec } from './manifest.ts'
 import { operation } from './operation.ts'
 import { placementCodec } from './placement.ts'
 
@@ -8,7 +9,8 @@ const empty = struct<Record<never, never>>({})
 
 /** The first message of every connection. */
 export const hello = operation(1, {
-  request: struct({ protocol: u16, token: bytes }),
+  /** `session` names the client over all its connections, by 16 random bytes; the planes among themselves leave it empty. */
+  request: struct({ protocol: u16, token: bytes, session: bytes }),
   /** `server` is the id of the process behind the address. */
   reply: struct({ server: text }),
 })
@@ -51,36 +53,83 @@ export const placementOperations = {
 
 /** Asked by nodes of metadata, every `HEARTBEAT_MS`. */
 export const heartbeatOperations = {
-  /** `jobs` are those that live and have slots on this node; what else it holds of this server's, it drops. */
+  /**
+   * `jobs` are those of this server that the node knows; the reply names the ones that live. It is a lease as well:
+   * the node may serve their slots for `leaseMs` from when it sent this. `NODE_DEAD` means that the slots have gone to others: the node must end.
+   */
   heartbeat: operation(96, {
-    request: struct({ node: text }),
-    reply: struct({ jobs: array(text) }),
+    request: struct({ node: text, jobs: array(text) }),
+    reply: struct({ leaseMs: u32, jobs: array(text) }),
   }),
+} as const
+
+/** How an owner came to a slot. */
+export const SlotOrigin = {
+  /** It begins empty. */
+  fresh: 0,
+  /** It had released the slot, and the handoff was taken back: it goes on with what it holds. */
+  restored: 1,
+  /** By handoff: it goes on with the index that the owner before it sent for this epoch. */
+  handedOver: 2,
 } as const
 
 /** Asked by metadata of nodes. All are idempotent; a node refuses an older `generation` than it knows. */
 export const nodeOperations = {
   /**
-   * The node owns these slots from the slot's epoch on. `lost` marks slots whose last owner died: a miss there
-   * is `OBJECT_LOST`. `metadata` is where to ask for the job's placement. `ramBytes` is set aside for the job on
-   * this node; up to `ramBytesMax` it may use what nobody else reserved.
+   * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
+   * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
+   * are lost. `ramBytes` is set aside for the job on this node; up to `ramBytesMax` it may use what nobody else
+   * reserved; both, as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
       job: text,
       generation: u32,
+      revision: u32,
       metadata: text,
       slots: u32,
       ramBytes: u64,
       ramBytesMax: u64,
       droppedBuckets: array(u32),
-      owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag })),
+      owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
     }),
     reply: empty,
   }),
   /** The job has ended: its bytes are free when this is answered. */
   jobDrop: operation(113, { request: struct({ job: text }), reply: empty }),
+  /** Stop serving the slots and send their index, under `epoch`, to `target`, which has it when this is answered. */
+  release: operation(114, {
+    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16), target: text }),
+    reply: empty,
+  }),
+  /** Whether the slots that were handed over under `epoch` have all their bytes here. Held for up to `SETTLE_HOLD_MS`. */
+  settled: operation(115, {
+    request: struct({ job: text, epoch: u32, slots: array(u16) }),
+    reply: struct({ settled: flag }),
+  }),
+  /** Free what is left of slots that were released, or offered, under `epoch`. */
+  drop: operation(116, {
+    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16) }),
+    reply: empty,
+  }),
 } as const
+
+const place = { bucket: u32, key: bytes }
+
+/** An entry of a slot's index; `manifest` is empty where the object is a value. Times are what is left of them. */
+const indexEntry = struct({
+  ...place,
+  version: u64,
+  /** The version that the last put made; appends since then have made `version` of it. */
+  base: u64,
+  bytes: u64,
+  ttlMs: u64,
+  manifest: manifestCodec,
+  metadata: array(struct({ name: text, value: text })),
+})
+
+/** In a pull: the object itself, not one of its chunks. */
+export const NO_CHUNK = 0xffff_ffff
 
 /** Asked by nodes of one another. */
 export const peerOperations = {
@@ -89,7 +138,42 @@ export const peerOperations = {
    * a bit for each, as in `list`. The key's owner answers; who does not own a key's slot says `STALE_PLACEMENT`.
    */
   versionsAlive: operation(120, {
-    request: struct({ job: text, versions: array(struct({ bucket: u32, key: bytes, version: u64 })) }),
+    request: struct({ job: text, versions: array(struct({ ...place, version: u64 })) }),
     reply: struct({ alive: bytes }),
   }),
+  /**
+   * A page of the index of a slot that is being handed over: objects, chunks that lie in the slot, large puts under
+   * way, versions under reading, and keys whose bytes were lost. Page 0 begins anew; `last` completes it.
+   */
+  slotIndex: operation(121, {
+    request: struct({
+      job: text,
+      slot: u16,
+      epoch: u32,
+      page: u32,
+      last: flag,
+      entries: array(indexEntry),
+      chunks: array(struct({ ...place, version: u64, index: u32, bytes: u32, lost: flag })),
+      openPuts: array(struct({ version: u64, leftMs: u32 })),
+      readLeases: array(struct({ version: u64, leftMs: u32 })),
+      lostKeys: array(struct(place)),
+    }),
+    reply: empty,
+  }),
+  /**
+   * Bytes of entries that were handed over: of each item what lies from `offset`, as far as the reply has room.
+   * `bytes` has a length for each item, in the order of the payload; `MISSING` where it is not there.
+   */
+  pull: operation(122, {
+    request: struct({
+      job: text,
+      slot: u16,
+      epoch: u32,
+      items: array(struct({ ...place, version: u64, chunk: u32, offset: u64 })),
+    }),
+    reply: struct({ bytes: array(u32) }),
+  }),
 } as const
+
+/** In the reply to a pull: there is no such item. */
+export const MISSING = 0xffff_ffff

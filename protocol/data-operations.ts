@@ -7,8 +7,8 @@ import { operation } from './operation.ts'
  * `bucket` is a bucket's id; `key` is UTF-8. A payload, where there is one, is the object's bytes.
  */
 
-/** `always` overwrites; `absent` fails with `KEY_EXISTS` if the key is there. */
-export const PutCondition = { always: 0, absent: 1 } as const
+/** `always` overwrites; `absent` fails with `KEY_EXISTS` if the key is there, `version` with `VERSION_MISMATCH` if it is not at `ifVersion`. */
+export const PutCondition = { always: 0, absent: 1, version: 2 } as const
 
 /** A `value` comes with its bytes; a `manifest` says in which chunks the bytes lie. */
 export const ObjectKind = { value: 0, manifest: 1 } as const
@@ -17,28 +17,42 @@ export const ObjectKind = { value: 0, manifest: 1 } as const
 export const tiers = ['ram', 'ssd', 's3'] as const
 export type Tier = (typeof tiers)[number]
 
+/** In a `get`: any version of the key. */
+export const ANY_VERSION = 0
+
 const metadata = array(struct({ name: text, value: text }))
 const address = { epoch: u32, bucket: u32, key: bytes }
+/**
+ * Names a mutation in its session, so that a repetition is answered and not carried out again. `sequence` rises by
+ * one with each mutation that the session sends to this node; the client has the answers of all below `settled`.
+ */
+const repeatable = { sequence: u32, settled: u32 }
+const condition = { condition: u8, ifVersion: u64 }
 const version = struct({ version: u64 })
-const empty = struct<Record<never, never>>({})
+const empty = struct({})
 
 export const dataOperations = {
   /** Payload: the object. `ttlSeconds` 0 means as long as the job. */
   put: operation(16, {
-    request: struct({ ...address, condition: u8, ttlSeconds: u32, metadata }),
+    request: struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata }),
     reply: version,
   }),
-  /** Reply's payload: the object, where `kind` is `value`. `consume` removes it in the same step. */
+  /**
+   * Reply's payload: up to 1 MiB of the object from `offset`, where `kind` is `value`; `bytes` is its whole length.
+   * `waitMs` parks the request until the key is put. `version` asks for that version or one that appends have made of
+   * it, else `VERSION_MISMATCH`. `consume` removes the object in the same step, if the reply has all of it;
+   * only then do `sequence` and `settled` count.
+   */
   get: operation(17, {
-    request: struct({ ...address, consume: flag }),
-    reply: struct({ version: u64, kind: u8, manifest: manifestCodec }),
+    request: struct({ ...address, ...repeatable, consume: flag, waitMs: u32, version: u64, offset: u64 }),
+    reply: struct({ version: u64, kind: u8, bytes: u64, consumed: flag, manifest: manifestCodec }),
   }),
   /** `expiresAtMs` counts from the Unix epoch, 0 where there is none. */
   stat: operation(18, {
     request: struct(address),
     reply: struct({ bytes: u64, version: u64, tier: u8, expiresAtMs: u64, metadata }),
   }),
-  delete: operation(19, { request: struct(address), reply: struct({ existed: flag }) }),
+  delete: operation(19, { request: struct({ ...address, ...repeatable }), reply: struct({ existed: flag }) }),
   /**
    * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is slot
    * i). The node must own all of them. `complete` says that nothing follows the last entry.
@@ -57,7 +71,7 @@ export const dataOperations = {
   }),
   /** Opens a large put at the key's owner, which gives the version and leases it for `leaseMs`. */
   putBegin: operation(21, {
-    request: struct({ ...address, condition: u8 }),
+    request: struct({ ...address, ...condition }),
     reply: struct({ version: u64, leaseMs: u32 }),
   }),
   /** Renews the lease of a large put that is still sending. */
@@ -66,8 +80,9 @@ export const dataOperations = {
   putCommit: operation(23, {
     request: struct({
       ...address,
+      ...repeatable,
+      ...condition,
       version: u64,
-      condition: u8,
       ttlSeconds: u32,
       manifest: manifestCodec,
       metadata,
@@ -80,4 +95,19 @@ export const dataOperations = {
   chunkPut: operation(25, { request: struct({ ...address, version: u64, index: u32 }), reply: empty }),
   /** Reply's payload: the chunk. */
   chunkGet: operation(26, { request: struct({ ...address, version: u64, index: u32 }), reply: empty }),
+  /** Payload: what follows the object's last byte; a key that is not there begins empty. `bytes` is the new length. */
+  append: operation(27, {
+    request: struct({ ...address, ...repeatable }),
+    reply: struct({ bytes: u64, version: u64 }),
+  }),
+  /** `results` has a byte for each key, one of `DeleteResult`. */
+  deleteMany: operation(28, {
+    request: struct({ epoch: u32, bucket: u32, ...repeatable, keys: array(bytes) }),
+    reply: struct({ results: bytes }),
+  }),
+  /** The client has the answers of all mutations below `settled`; sent where no other mutation says so soon. */
+  settle: operation(29, { request: struct({ settled: u32 }), reply: empty }),
 } as const
+
+/** `stale`: the node does not own that key's slot, and the key is as it was. */
+export const DeleteResult = { absent: 0, deleted: 1, stale: 2 } as const

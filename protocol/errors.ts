@@ -81,6 +81,8 @@ export const errorTable = {
   ROUTE_NOT_FOUND: row(24, 404, 'request', false, 'See GET /openapi.json for what the controller offers.'),
   NODE_NOT_FOUND: row(25, 404, 'request', false, 'Look for the id with `mayfly nodes`.'),
   CONNECTION_LOST: row(26, 503, 'closed', true, 'Try again; a mutation may have been carried out.'),
+  VERSION_MISMATCH: row(27, 412, 'request', false, 'Read the key again: another put came in between.'),
+  NODE_DEAD: row(28, 410, 'server', false, 'The node was silent for longer than its lease; it must end.'),
   INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -51,6 +51,22 @@ export const PLACEMENT_HOLD_MS = 1_000
 /** Held questions of one job; the next is answered at once with what there is. */
 export const QUESTIONS_MAX = 10_000
 
+// Handoff.
+
+/** Slots of one move: they are frozen together, for about the time that their index takes to travel. */
+export const MOVE_SLOTS_MAX = 16
+/** Moves of one job that have not settled. */
+export const MOVES_MAX = 4
+/** How long a node holds the question whether slots have settled. */
+export const SETTLE_HOLD_MS = 500
+/** Entries of one page of an index: with keys and metadata of usual size, some 100 KiB. */
+export const INDEX_PAGE_ENTRIES = 1_000
+export const INDEX_PAGE_BYTES = 512 * 1024
+/** Bytes that a node pulls per second in the background, so that reads and writes keep most of the machine. */
+export const PULL_BYTES_PER_SECOND = 256 * 1024 * 1024
+/** Items of one pull. */
+export const PULL_ITEMS_MAX = 256
+
 // Calls and connections.
 
 /** A call's deadline where the caller names none. Longer than a node lease plus the repair after it. */
@@ -86,6 +102,23 @@ export const READ_LEASE_MS = 30_000
 export const RECLAIM_MS = 2_000
 /** Versions asked about in one message of such a round: 256 keys of up to 200 bytes fit the head. */
 export const RECLAIM_BATCH = 256
+/** `append` keeps an object in one place; what is larger should be put. */
+export const APPEND_BYTES_MAX = 16 * 1024 * 1024
+/** Longest time that a get may wait for its key. */
+export const WAIT_SECONDS_MAX = 900
+/** Gets parked in one slot. */
+export const WAITS_MAX = 10_000
+export const DELETE_MANY_MAX = 1_000
+/** Names a client over all its connections: random, so that no two ever share one. */
+export const SESSION_BYTES = 16
+/** Answers of one session that its client has not settled; the next mutation is refused. */
+export const ANSWERS_MAX = 65_536
+/** A client repeats a mutation for this long; a consumed object's bytes are kept for it as long. */
+export const REPEAT_MS_MAX = 30_000
+/** A node forgets a session after this much silence: twice what a client may still repeat. */
+export const SESSION_KEEP_MS = 60_000
+/** A client that has nothing more to say settles its last mutations after this, so that consumed bytes are freed. */
+export const SETTLE_AFTER_MS = 20
 /** Expired objects vanish at once for readers; their bytes are freed by a sweep this often. */
 export const TTL_SWEEP_MS = 1_000
 /** Ten years: longer than any job, short enough that milliseconds stay exact. */
@@ -99,6 +132,15 @@ export const LIST_SCAN_BATCH = 5_000
 // Leases and heartbeats.
 
 export const HEARTBEAT_MS = 1_000
+/**
+ * A node may serve the slots of a metadata server's jobs for this long after it sent a heartbeat that was answered:
+ * longer than a restart of metadata, shorter than a function is willing to wait.
+ */
+export const NODE_LEASE_MS = 15_000
+/** Silence is death only this long after the lease: clocks of two machines differ by far less over 15 s. */
+export const LEASE_MARGIN_MS = 1_500
+/** Nodes declared dead that a metadata server remembers; a node hears of it with its first heartbeat. */
+export const DEAD_NODES_KEPT_MAX = 10_000
 /** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
 export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1

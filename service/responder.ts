@@ -20,7 +20,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
 import type { Logger } from './log.ts'
 
-interface Reply<Head> {
+export interface Reply<Head> {
   readonly head: Head
   readonly payload?: Uint8Array
 }
@@ -32,8 +32,17 @@ export interface Payload {
   readonly owned: boolean
 }
 
+/** Who is at the other end of a connection. */
+export interface Peer {
+  readonly claims: Claims
+  /** The client's session, over all its connections; empty for one that has none. */
+  readonly session: string
+  /** Runs `task` when the connection is gone; the returned function takes that back. */
+  whenClosed(task: () => void): () => void
+}
+
 type Handle<Request, Head> = (
-  claims: Claims,
+  peer: Peer,
   request: Request,
   payload: Payload,
 ) => Reply<Head> | Promise<Reply<Head>>
@@ -78,7 +87,8 @@ class Responder {
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
   readonly #reader = new FrameReader((frame) => this.#receive(frame), HELLO_BYTES_MAX)
-  #claims: Claims | null = null
+  #peer: Peer | null = null
+  readonly #closing = new Set<() => void>()
   #underWay = 0
   #paused = false
   #closed = false
@@ -92,7 +102,7 @@ class Responder {
   open(): void {
     const { clock } = this.#options
     const greeting = clock.after(HELLO_MS_MAX, () => {
-      if (this.#claims === null) this.#link.destroy()
+      if (this.#peer === null) this.#link.destroy()
     })
     this.#link.open({
       data: (piece) => this.#data(piece),
@@ -100,6 +110,7 @@ class Responder {
       closed: () => {
         this.#closed = true
         greeting.cancel()
+        for (const task of this.#closing) task()
       },
     })
   }
@@ -117,11 +128,11 @@ class Responder {
 
   #receive(frame: Frame): void {
     if (this.#closed) return
-    if (this.#claims === null) return this.#greet(frame)
+    if (this.#peer === null) return this.#greet(frame)
     const { operation, handle } = this.#options.handlers.get(frame.kind)
     const request = decode(operation, frame)
     try {
-      const reply = handle(this.#claims, request, { bytes: frame.payload, owned: frame.owned })
+      const reply = handle(this.#peer, request, { bytes: frame.payload, owned: frame.owned })
       if (reply instanceof Promise) this.#later(frame.id, operation.reply, reply)
       else this.#answer(frame.id, operation.reply, reply)
     } catch (error) {
@@ -131,19 +142,29 @@ class Responder {
 
   #greet(frame: Frame): void {
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
-    const { protocol, token } = decode(hello, frame)
+    const { protocol, token, session } = decode(hello, frame)
     try {
       if (protocol !== PROTOCOL_VERSION) {
         throw violation(
           `the client speaks version ${protocol} of the protocol, this server ${PROTOCOL_VERSION}`,
         )
       }
-      this.#claims = verifyToken(this.#options.secret, Buffer.from(token), this.#options.clock.wallMs())
+      const claims = verifyToken(this.#options.secret, Buffer.from(token), this.#options.clock.wallMs())
+      this.#peer = {
+        claims,
+        session: Buffer.from(session).toString('hex'),
+        whenClosed: (task) => this.#onClose(task),
+      }
     } catch (error) {
       return this.#refuse(frame.id, error)
     }
     this.#reader.allowAll()
     this.#answer(frame.id, hello.reply, { head: { server: this.#options.server } })
+  }
+
+  #onClose(task: () => void): () => void {
+    this.#closing.add(task)
+    return () => void this.#closing.delete(task)
   }
 
   #later(id: number, codec: Codec<unknown>, reply: Promise<Reply<unknown>>): void {
@@ -199,7 +220,7 @@ function decode<Request>(operation: Operation<Request, unknown>, frame: Frame): 
 }
 
 /** Throws unless the token is the cluster's own. */
-export function requireCluster(claims: Claims): void {
+export function requireCluster({ claims }: Peer): void {
   if (claims.job !== '')
     throw new MayflyError('FORBIDDEN', 'A job ticket grants no access to the control plane')
 }

@@ -1,6 +1,6 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { heartbeatOperations } from '../protocol/control-operations.ts'
-import { asMayflyError } from '../protocol/errors.ts'
+import { asMayflyError, isError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
@@ -15,6 +15,8 @@ export interface HeartbeatOptions {
   readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
   /** Sends a report to the controller. */
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
+  /** A metadata server has given this node's slots to others: the node has to end. */
+  readonly onDead: (reason: Error) => void
 }
 
 /** Tells the controller what this node uses, and each metadata server that it lives. Neither waits for the other. */
@@ -31,13 +33,19 @@ export class Heartbeats {
     this.#reportedMs = options.clock.monotonicMs()
   }
 
-  /** One heartbeat to the controller, then one to each metadata server. Never rejects. */
-  async beat(): Promise<void> {
-    await this.#beatController()
+  /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
+  async begin(): Promise<void> {
+    await this.beatController()
+    await this.beatMetadata()
+  }
+
+  /** One heartbeat to each metadata server, whether the controller answers or not. Never rejects. */
+  async beatMetadata(): Promise<void> {
     await Promise.all(this.#metadata.map((address) => this.#beatMetadata(address)))
   }
 
-  async #beatController(): Promise<void> {
+  /** One report to the controller. Never rejects. */
+  async beatController(): Promise<void> {
     const { clock, log, self, tellController } = this.#options
     const now = clock.monotonicMs()
     const jobs = this.#node.report(now - this.#reportedMs)
@@ -61,19 +69,23 @@ export class Heartbeats {
   }
 
   async #beatMetadata(address: string): Promise<void> {
-    const { clock, log, pool } = this.#options
+    const { clock, log, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
+    const jobs = this.#node.jobsOf(address)
     try {
       const caller = await pool.to(address)
       const deadlineMs = sentMs + CONTROL_CALL_MS
       const { head } = await caller.call(
         heartbeatOperations.heartbeat,
-        { node: this.#node.id },
+        { node: this.#node.id, jobs },
         { deadlineMs },
       )
-      this.#node.keepOnly(head.jobs, { metadata: address, sentMs })
+      this.#node.renewLease(address, sentMs + head.leaseMs)
+      const living = new Set(head.jobs)
+      for (const job of jobs) if (!living.has(job)) this.#node.dropJob(job)
     } catch (error) {
-      log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
+      if (isError(error, 'NODE_DEAD')) onDead(error)
+      else log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
     }
   }
 }

@@ -1,34 +1,47 @@
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
-import { checkKey } from '../protocol/keys.ts'
 import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { Remote } from './content.ts'
 import type { JobSpace } from './job-space.ts'
-import { keyString, locate, type Objects } from './objects.ts'
-import { chunkCharge, chunkGroupKey, type Slot } from './slot.ts'
+import type { ObjectTable } from './object-table.ts'
+import { locate, locateChunk, type Place } from './place.ts'
+import { chunkCharge, chunkGroupKey, LostChunk, type Slot } from './slot.ts'
 
 type Requests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
 type Replies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }
+
+/** One chunk, as its slot knows it. */
+export interface ChunkPlace {
+  readonly place: Place
+  readonly groupKey: string
+  readonly version: number
+  readonly index: number
+}
+
+/** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
+export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
 
 /**
  * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
  * manifest that `commit` brings makes the object visible, all at once.
  */
 export class LargeObjects {
-  readonly #objects: Objects
+  readonly #table: ObjectTable
   readonly #clock: Clock
+  readonly #fetch: FetchChunk
 
-  constructor(objects: Objects, clock: Clock) {
-    this.#objects = objects
-    this.#clock = clock
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: FetchChunk }) {
+    this.#table = table
+    this.#clock = options.clock
+    this.#fetch = options.fetch
   }
 
   begin(job: JobSpace, request: Requests['putBegin']): Replies['putBegin'] {
     const place = locate(job, request)
-    this.#objects.checkCondition(job, place, request.condition)
+    this.#table.check(job, place, request)
     const { openPuts } = place.slot
     if (openPuts.size >= OPEN_PUTS_MAX) dropLapsed(openPuts, this.#clock.monotonicMs())
     if (openPuts.size >= OPEN_PUTS_MAX) {
@@ -47,11 +60,12 @@ export class LargeObjects {
 
   commit(job: JobSpace, request: Requests['putCommit']): Replies['putCommit'] {
     const place = locate(job, request)
-    this.#requireOpen(place.slot, request.version)
-    this.#objects.checkCondition(job, place, request.condition)
-    const reply = this.#objects.store(job, place, { ...request, content: request.manifest })
-    place.slot.openPuts.delete(request.version)
-    return reply
+    const { version } = request
+    this.#requireOpen(place.slot, version)
+    this.#table.check(job, place, request)
+    this.#table.store(job, place, { ...request, content: request.manifest })
+    place.slot.openPuts.delete(version)
+    return { version }
   }
 
   abort(job: JobSpace, request: Requests['putAbort']): void {
@@ -60,25 +74,23 @@ export class LargeObjects {
 
   /** `payload` is kept as it is: the caller gives its memory away. */
   putChunk(job: JobSpace, request: Requests['chunkPut'], payload: Buffer): void {
-    const { slot, groupKey } = locateChunk(job, request)
-    if (request.index >= CHUNKS_MAX) throw violation(`chunk ${request.index} is over ${CHUNKS_MAX}`)
-    const before = slot.chunks.get(groupKey)?.chunks.get(request.index)
+    const { bucket, version, index } = request
+    if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
+    const { place, groupKey } = placeOf(job, request)
+    const before = place.slot.chunks.get(groupKey)?.chunks.get(index)
     const change = chunkCharge(payload) - (before === undefined ? 0 : chunkCharge(before))
     job.admit(change)
     job.charge(change)
-    let group = slot.chunks.get(groupKey)
-    if (group === undefined) {
-      const { bucket, version } = request
-      group = { bucket, key: Buffer.from(request.key), version, chunks: new Map() }
-      slot.chunks.set(groupKey, group)
-    }
-    group.chunks.set(request.index, payload)
+    place.slot.setChunk({ bucket, key: Buffer.from(request.key), version }, { groupKey, index }, payload)
   }
 
-  getChunk(job: JobSpace, request: Requests['chunkGet']): Buffer {
-    const { slot, groupKey } = locateChunk(job, request)
-    const chunk = slot.chunks.get(groupKey)?.chunks.get(request.index)
-    if (chunk === undefined) throw slot.missing()
+  getChunk(job: JobSpace, request: Requests['chunkGet']): Buffer | Promise<Buffer> {
+    const at = placeOf(job, request)
+    const { slot, bucket, key } = at.place
+    const chunk = slot.chunks.get(at.groupKey)?.chunks.get(at.index)
+    if (chunk === undefined) throw slot.missing(bucket, key)
+    if (chunk instanceof LostChunk) throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
+    if (chunk instanceof Remote) return this.#fetch(job, at).then(() => this.getChunk(job, request))
     job.movedBytes += chunk.length
     return chunk
   }
@@ -91,7 +103,7 @@ export class LargeObjects {
     const { openPuts, readLeases } = place.slot
     if ((openPuts.get(request.version) ?? 0) > now || (readLeases.get(request.version) ?? 0) > now)
       return true
-    return this.#objects.find(job, place)?.version === request.version
+    return this.#table.find(job, place)?.version === request.version
   }
 
   #requireOpen(slot: Slot, version: number): void {
@@ -103,25 +115,13 @@ export class LargeObjects {
   }
 }
 
-/** Frees one group of chunks that nobody wants any more. */
-export function freeChunks(job: JobSpace, slot: Slot, groupKey: string): void {
-  for (const chunk of slot.chunks.get(groupKey)?.chunks.values() ?? []) job.charge(-chunkCharge(chunk))
-  slot.chunks.delete(groupKey)
-}
-
 /** Forgets leases that have lapsed. */
 export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
   for (const [version, untilMs] of leases) if (untilMs <= nowMs) leases.delete(version)
 }
 
-function locateChunk(
-  job: JobSpace,
-  request: { bucket: number; key: Uint8Array; version: number; index: number },
-): { slot: Slot; groupKey: string } {
-  checkKey(request.key)
-  const hash = hashChunk(hashKey(request.key, request.bucket), request.version, request.index)
-  const slot = job.ownedSlot(slotOf(hash, job.slots.length))
-  if (job.droppedBuckets.has(request.bucket))
-    throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
-  return { slot, groupKey: chunkGroupKey(request.bucket, keyString(request.key), request.version) }
+function placeOf(job: JobSpace, request: Requests['chunkGet']): ChunkPlace {
+  const place = locateChunk(job, request)
+  const { version, index } = request
+  return { place, groupKey: chunkGroupKey(place.bucket, place.key, version), version, index }
 }

@@ -4,9 +4,11 @@ import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH } from '../protocol
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { sleep } from '../protocol/runtime.ts'
+import { contentBytes } from './content.ts'
 import type { JobSpace } from './job-space.ts'
-import { isExpired, keyString } from './objects.ts'
-import { type KeyString, objectBytes, type Slot, type StoredObject } from './slot.ts'
+import { isExpired } from './object-table.ts'
+import { keyBytes, keyString } from './place.ts'
+import type { KeyString, Slot, StoredObject } from './slot.ts'
 
 type Request = RequestOf<typeof dataOperations.list>
 type Reply = ReplyOf<typeof dataOperations.list>
@@ -24,8 +26,12 @@ export async function listPage(job: JobSpace, request: Request, clock: Clock): P
   for (let index = 0; index < job.slots.length; index++) {
     if (!hasBit(request.slots, index)) continue
     const slot = job.ownedSlot(index)
-    if (slot.lost && !request.acceptHoles) {
-      throw new MayflyError('OBJECT_LOST', `The listing has a hole: the last owner of slot ${index} died`)
+    const holes = slot.lost || (slot.lostKeys.get(request.bucket)?.size ?? 0) > 0
+    if (holes && !request.acceptHoles) {
+      throw new MayflyError(
+        'OBJECT_LOST',
+        `The listing has a hole: a node that held part of slot ${index} died`,
+      )
     }
     scanned += page.collect(slot, request.bucket, clock.wallMs())
     if (scanned < LIST_SCAN_BATCH) continue
@@ -71,7 +77,7 @@ class Page {
     for (const { key, object } of this.#entries) {
       pageBytes += key.length + ENTRY_BYTES
       if (pageBytes > LIST_PAGE_BYTES_MAX) return { complete: false, entries }
-      entries.push({ key: Buffer.from(key, 'latin1').toString(), bytes: objectBytes(object) })
+      entries.push({ key: keyBytes(key).toString(), bytes: contentBytes(object.content) })
     }
     return { complete: !this.#overflowed, entries }
   }

@@ -16,6 +16,10 @@ await runService('storage-node', {
       secret,
       clock: systemRuntime.clock,
     })
-    return startNode(config, { runtime: systemRuntime, network: tcpNetwork, tellController, log })
+    const onDead = (reason: Error): never => {
+      log.fatal({ reason: reason.message }, 'metadata has declared this node dead')
+      process.exit(1)
+    }
+    return startNode(config, { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log })
   },
 })

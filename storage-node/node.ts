@@ -1,18 +1,24 @@
+import type { CallerPool } from '../protocol/caller-pool.ts'
 import type { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { JobUsageReport } from '../protocol/reports.ts'
-import type { Clock } from '../protocol/runtime.ts'
+import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import { TierBudget } from './budget.ts'
-import { JobSpace, stalePlacement } from './job-space.ts'
+import { dropReleased, HandoffSource } from './handoff-source.ts'
+import { dropArriving, takeOver } from './handoff-target.ts'
+import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
 import { LargeObjects } from './large-objects.ts'
+import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
-import { Slot } from './slot.ts'
+import { Puller } from './puller.ts'
+import { Sessions } from './sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
+type Drop = RequestOf<typeof nodeOperations.drop>
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 
 /** One storage node: the jobs that have slots here, and what may be done with them. */
@@ -20,16 +26,43 @@ export class StorageNode {
   readonly id: string
   readonly ram: TierBudget
   readonly jobs = new Map<string, JobSpace>()
+  readonly table: ObjectTable
   readonly objects: Objects
   readonly largeObjects: LargeObjects
-  readonly #clock: Clock
+  readonly sessions: Sessions
+  readonly source: HandoffSource
+  readonly puller: Puller
+  readonly #runtime: Runtime
+  readonly #leases = new Map<string, Lease>()
+  readonly #generations = new Map<string, number>()
 
-  constructor(options: { id: string; ramBytes: number; clock: Clock }) {
+  constructor(options: { id: string; ramBytes: number; runtime: Runtime; pool: CallerPool }) {
+    const { runtime, pool } = options
+    const { clock } = runtime
     this.id = options.id
     this.ram = new TierBudget(options.ramBytes)
-    this.#clock = options.clock
-    this.objects = new Objects(options.clock)
-    this.largeObjects = new LargeObjects(this.objects, options.clock)
+    this.#runtime = runtime
+    this.table = new ObjectTable(clock)
+    this.sessions = new Sessions(clock)
+    this.source = new HandoffSource({ pool, clock })
+    this.puller = new Puller({ pool, runtime })
+    const { puller } = this
+    this.objects = new Objects(this.table, {
+      clock,
+      fetch: (job, { index, bucket, key }, { version, content }) => {
+        const bytes = 'bytes' in content ? content.bytes : 0
+        return puller.fetch(job, index, { bucket, key, version, bytes, chunk: null })
+      },
+    })
+    this.largeObjects = new LargeObjects(this.table, {
+      clock,
+      fetch: (job, { place, groupKey, version, index }) => {
+        const chunk = place.slot.chunks.get(groupKey)?.chunks.get(index)
+        const bytes = chunk !== undefined && 'bytes' in chunk ? chunk.bytes : 0
+        const { bucket, key } = place
+        return puller.fetch(job, place.index, { bucket, key, version, bytes, chunk: { groupKey, index } })
+      },
+    })
   }
 
   /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
@@ -37,50 +70,72 @@ export class StorageNode {
     if (claims.job === '')
       throw new MayflyError('FORBIDDEN', 'Objects are reached with the ticket of their job')
     if (!claims[right]) throw new MayflyError('FORBIDDEN', `The ticket grants no right to ${right}`)
-    const job = this.jobs.get(claims.job)
-    if (job === undefined) throw stalePlacement('any slot of the job')
-    job.lastUseMs = this.#clock.monotonicMs()
+    const job = this.space(claims.job)
+    job.lastUseMs = this.#runtime.clock.monotonicMs()
     return job
   }
 
-  /** Takes slots over, on the word of metadata. Slots that are owned already keep what they hold. */
-  own(request: Own): void {
+  /** What this node has of a job. Throws `STALE_PLACEMENT` if it never had a part in it. */
+  space(id: string): JobSpace {
+    const job = this.jobs.get(id)
+    if (job === undefined) throw stalePlacement('any slot of the job')
+    return job
+  }
+
+  /** Takes metadata's word about all that the node owns of a job. Returns the slots that it did not own before. */
+  own(request: Own): { job: JobSpace; taken: number[] } {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
+    this.checkGeneration(request.metadata, request.generation)
     const job = this.#knownJob(request)
-    job.metadata = request.metadata
-    job.setBudget(request.ramBytes, request.ramBytesMax)
-    for (const bucket of request.droppedBuckets) {
-      if (!job.droppedBuckets.has(bucket)) job.dropBucket(bucket)
+    if (request.revision >= job.revision) {
+      job.revision = request.revision
+      job.setBudget(request.ramBytes, request.ramBytesMax)
     }
-    for (const { first, count, epoch, lost } of request.owned) {
+    for (const bucket of request.droppedBuckets) if (!job.droppedBuckets.has(bucket)) job.dropBucket(bucket)
+    const taken: number[] = []
+    for (const { first, count, ...word } of request.owned) {
       if (first + count > job.slots.length)
         throw violation(`slots ${first} to ${first + count - 1} are out of range`)
-      for (let index = first; index < first + count; index++) job.slots[index] ??= new Slot(epoch, lost)
+      for (let index = first; index < first + count; index++)
+        if (takeOver(job, { index, ...word })) taken.push(index)
+    }
+    return { job, taken }
+  }
+
+  /** Frees what a handoff has left behind. */
+  drop({ job: id, generation, epoch, slots }: Drop): void {
+    const job = this.jobs.get(id)
+    if (job === undefined) return
+    this.checkGeneration(job.metadata, generation)
+    for (const slot of slots) {
+      dropReleased(job, slot, epoch)
+      dropArriving(job, slot, epoch)
     }
   }
 
   /** Frees every byte of a job, at once. */
   dropJob(id: string): void {
-    this.jobs.get(id)?.release()
+    const job = this.jobs.get(id)
+    if (job === undefined) return
     this.jobs.delete(id)
+    this.sessions.dropJob(job)
+    job.end()
   }
 
-  /**
-   * Drops jobs that a metadata server no longer names, told by its answer to a heartbeat that was sent at
-   * `sentMs`: what it told this node after that, the answer may not know yet.
-   */
-  keepOnly(living: readonly string[], from: { metadata: string; sentMs: number }): void {
-    const names = new Set(living)
-    for (const job of this.jobs.values()) {
-      if (job.metadata !== from.metadata || job.toldMs >= from.sentMs || names.has(job.id)) continue
-      this.dropJob(job.id)
-    }
+  /** The jobs of one metadata server that this node knows, also those of which it has nothing left. */
+  jobsOf(metadata: string): string[] {
+    return [...this.jobs.values()].filter((job) => job.metadata === metadata).map(({ id }) => id)
+  }
+
+  /** A metadata server has answered a heartbeat: it lets this node serve its jobs until then. */
+  renewLease(metadata: string, untilMs: number): void {
+    const lease = this.#lease(metadata)
+    lease.untilMs = Math.max(lease.untilMs, untilMs)
   }
 
   /** One bit for each version: whether it is still wanted. */
   versionsAlive({ job: id, versions }: VersionsAlive): Buffer {
-    const job = this.jobs.get(id)
-    if (job === undefined) throw stalePlacement('any slot of the job')
+    const job = this.space(id)
     const alive = Buffer.alloc(Math.ceil(versions.length / 8))
     versions.forEach((version, index) => {
       if (this.largeObjects.isAlive(job, version))
@@ -91,8 +146,9 @@ export class StorageNode {
 
   /** What each job uses here; `elapsedMs` is the time since the last report. */
   report(elapsedMs: number): JobUsageReport[] {
-    const now = this.#clock.monotonicMs()
-    return [...this.jobs.values()].map((job) => {
+    const now = this.#runtime.clock.monotonicMs()
+    const present = [...this.jobs.values()].filter((job) => job.present)
+    return present.map((job) => {
       const bytesPerSecond = Math.round((job.movedBytes * 1000) / Math.max(1, elapsedMs))
       job.movedBytes = 0
       return {
@@ -105,23 +161,31 @@ export class StorageNode {
     })
   }
 
-  #knownJob(request: Own): JobSpace {
-    let job = this.jobs.get(request.job)
-    const nowMs = this.#clock.monotonicMs()
-    if (job === undefined) {
-      job = new JobSpace(request.job, { slots: request.slots, tier: this.ram, nowMs })
-      this.jobs.set(request.job, job)
+  /** A metadata server that was restarted has a higher generation; its predecessor's late words count no more. */
+  checkGeneration(metadata: string, generation: number): void {
+    const known = this.#generations.get(metadata) ?? 0
+    if (generation < known) {
+      throw new MayflyError('STALE_PLACEMENT', `Generation ${generation} of the metadata server is over`)
     }
-    checkGeneration(job, request.generation)
-    job.toldMs = nowMs
+    this.#generations.set(metadata, generation)
+  }
+
+  #knownJob({ job: id, slots, metadata }: Own): JobSpace {
+    let job = this.jobs.get(id)
+    if (job === undefined) {
+      const { clock } = this.#runtime
+      job = new JobSpace({ id, slots, metadata }, { tier: this.ram, clock, lease: this.#lease(metadata) })
+      this.jobs.set(id, job)
+    }
     return job
   }
-}
 
-/** A metadata server that was restarted has a higher generation; its predecessor's late words count no more. */
-function checkGeneration(job: JobSpace, generation: number): void {
-  if (generation < job.generation) {
-    throw new MayflyError('STALE_PLACEMENT', `Generation ${generation} of the metadata server is over`)
+  #lease(metadata: string): Lease {
+    let lease = this.#leases.get(metadata)
+    if (lease === undefined) {
+      lease = { untilMs: Number.NEGATIVE_INFINITY }
+      this.#leases.set(metadata, lease)
+    }
+    return lease
   }
-  job.generation = generation
 }

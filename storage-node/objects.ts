@@ -1,151 +1,178 @@
-import { type dataOperations, ObjectKind, PutCondition, tiers } from '../protocol/data-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
-import { hashKey, slotOf } from '../protocol/hash.ts'
-import { checkKey } from '../protocol/keys.ts'
-import { METADATA_BYTES_MAX, READ_LEASE_MS, TTL_SECONDS_MAX } from '../protocol/limits.ts'
+import {
+  ANY_VERSION,
+  DeleteResult,
+  type dataOperations,
+  ObjectKind,
+  tiers,
+} from '../protocol/data-operations.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
+import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Peer, Reply } from '../service/responder.ts'
+import { Appended, type Content, contentBytes, isManifest, Remote } from './content.ts'
 import type { JobSpace } from './job-space.ts'
-import {
-  type KeyString,
-  type Metadata,
-  objectBytes,
-  objectCharge,
-  type Slot,
-  type StoredObject,
-} from './slot.ts'
+import type { ObjectTable } from './object-table.ts'
+import { locate, type Place } from './place.ts'
+import type { StoredObject } from './slot.ts'
+import { park } from './waits.ts'
 
 type Requests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
 type Replies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }
+type Get = Reply<Replies['get']>
 
-interface Address {
-  readonly bucket: number
-  readonly key: Uint8Array
-}
+/** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
+export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
 
-/** Where a key lies in a job: its slot, which this node owns, and its name there. */
-export interface Place {
-  readonly slot: Slot
-  readonly bucket: number
-  readonly key: KeyString
-}
-
-/** Put, get, stat and delete of one key: each is decided in one step of the event loop. */
+/**
+ * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
+ * which a handoff has not brought yet waits for them and then begins anew.
+ */
 export class Objects {
+  readonly #table: ObjectTable
   readonly #clock: Clock
+  readonly #fetch: Fetch
 
-  constructor(clock: Clock) {
-    this.#clock = clock
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch }) {
+    this.#table = table
+    this.#clock = options.clock
+    this.#fetch = options.fetch
   }
 
   /** `payload` is kept as it is: the caller gives its memory away. */
   put(job: JobSpace, request: Requests['put'], payload: Buffer): Replies['put'] {
     const place = locate(job, request)
-    this.checkCondition(job, place, request.condition)
-    return this.store(job, place, { ...request, content: payload, version: place.slot.nextVersion() })
+    this.#table.check(job, place, request)
+    const version = place.slot.nextVersion()
+    this.#table.store(job, place, { ...request, content: payload, version })
+    return { version }
   }
 
-  get(job: JobSpace, request: Requests['get']): { head: Replies['get']; payload?: Buffer } {
+  get(job: JobSpace, request: Requests['get'], peer: Peer): Get | Promise<Get> {
     const place = locate(job, request)
-    const object = this.#present(job, place)
-    if (request.consume) this.remove(job, place, object)
-    const { version, content } = object
-    job.movedBytes += Buffer.isBuffer(content) ? content.length : 0
-    if (Buffer.isBuffer(content))
-      return { head: { version, kind: ObjectKind.value, manifest: [] }, payload: content }
-    place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
-    return { head: { version, kind: ObjectKind.manifest, manifest: content } }
+    const object = this.#table.find(job, place)
+    if (object === undefined) return this.#await(job, request, peer)
+    if (object.content instanceof Remote) {
+      return this.#fetch(job, place, object).then(() => this.get(job, request, peer))
+    }
+    return this.#read(job, place, object, request)
   }
 
   stat(job: JobSpace, request: Requests['stat']): Replies['stat'] {
-    const object = this.#present(job, locate(job, request))
-    const { version, expiresAtMs, metadata } = object
-    return { bytes: objectBytes(object), version, tier: tiers.indexOf('ram'), expiresAtMs, metadata }
+    const { version, expiresAtMs, metadata, content } = this.#present(job, locate(job, request))
+    return { bytes: contentBytes(content), version, tier: tiers.indexOf('ram'), expiresAtMs, metadata }
   }
 
   delete(job: JobSpace, request: Requests['delete']): Replies['delete'] {
     const place = locate(job, request)
-    const object = this.find(job, place)
-    if (object !== undefined) this.remove(job, place, object)
+    const object = this.#table.find(job, place)
+    if (object !== undefined) this.#table.remove(job, place, object)
     return { existed: object !== undefined }
   }
 
-  /** The object, unless its time is over: then it is removed on the way. */
-  find(job: JobSpace, place: Place): StoredObject | undefined {
-    const object = place.slot.find(place.bucket, place.key)
-    if (object === undefined || !isExpired(object, this.#clock.wallMs())) return object
-    this.remove(job, place, object)
-    return undefined
+  deleteMany(job: JobSpace, request: Requests['deleteMany']): Replies['deleteMany'] {
+    if (request.keys.length > DELETE_MANY_MAX)
+      throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
+    const results = request.keys.map((key) => {
+      try {
+        const { existed } = this.delete(job, { ...request, key })
+        return existed ? DeleteResult.deleted : DeleteResult.absent
+      } catch (error) {
+        if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return DeleteResult.stale
+        throw error
+      }
+    })
+    return { results: Uint8Array.from(results) }
   }
 
-  checkCondition(job: JobSpace, place: Place, condition: number): void {
-    if (condition === PutCondition.always) return
-    if (condition !== PutCondition.absent) throw violation(`a put has the unknown condition ${condition}`)
-    if (this.find(job, place) !== undefined)
-      throw new MayflyError('KEY_EXISTS', 'An object is under this key')
-  }
-
-  /** Makes the object visible in the place of what was there, or changes nothing and throws. */
-  store(
+  append(
     job: JobSpace,
-    place: Place,
-    request: Pick<StoredObject, 'version' | 'content'> & { ttlSeconds: number; metadata: Metadata },
-  ): { version: number } {
-    const { version, content, metadata } = request
-    checkMetadata(metadata)
-    const object = { version, content, metadata, expiresAtMs: this.#expiry(request.ttlSeconds) }
-    const before = place.slot.find(place.bucket, place.key)
-    const keyBytes = place.key.length
-    const change =
-      objectCharge(keyBytes, object) - (before === undefined ? 0 : objectCharge(keyBytes, before))
-    job.admit(change)
-    job.charge(change)
-    if (before === undefined) job.objects++
-    place.slot.set(place.bucket, place.key, object)
-    return { version }
+    request: Requests['append'],
+    payload: Buffer,
+  ): Reply<Replies['append']> | Promise<Reply<Replies['append']>> {
+    const place = locate(job, request)
+    const object = this.#table.find(job, place)
+    if (object?.content instanceof Remote) {
+      return this.#fetch(job, place, object).then(() => this.append(job, request, payload))
+    }
+    const content = growing(object?.content)
+    const version = place.slot.nextVersion()
+    const base = object?.base ?? version
+    const metadata = object?.metadata ?? []
+    const expiresAtMs = object?.expiresAtMs ?? 0
+    this.#table.grow(job, place, {
+      before: object,
+      payload,
+      after: { version, base, content, metadata, expiresAtMs },
+    })
+    return { head: { bytes: content.bytes, version } }
   }
 
-  remove(job: JobSpace, { slot, bucket, key }: Place, object: StoredObject): void {
-    slot.remove(bucket, key)
-    job.charge(-objectCharge(key.length, object))
-    job.objects--
+  #read(job: JobSpace, place: Place, object: StoredObject, request: Requests['get']): Get {
+    const { content, version } = object
+    checkVersion(object, request)
+    if (isManifest(content)) {
+      if (request.consume) this.#table.remove(job, place, object)
+      place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
+      const bytes = contentBytes(content)
+      return {
+        head: { version, kind: ObjectKind.manifest, bytes, consumed: request.consume, manifest: content },
+      }
+    }
+    const bytes = contentBytes(content)
+    const payload = piece(content, request.offset)
+    const whole = request.version === version || payload.length === bytes
+    const consumed = request.consume && whole
+    if (consumed) this.#table.remove(job, place, object)
+    job.movedBytes += payload.length
+    return { head: { version, kind: ObjectKind.value, bytes, consumed, manifest: [] }, payload }
+  }
+
+  /** The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. */
+  #await(job: JobSpace, request: Requests['get'], peer: Peer): Promise<Get> {
+    const place = locate(job, request)
+    if (request.waitMs === 0) throw place.slot.missing(place.bucket, place.key)
+    const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
+    return park(place, { waitMs, clock: this.#clock, peer }, () => {
+      const object = this.#table.find(job, place)
+      return object === undefined ? null : this.#read(job, place, object, request)
+    })
   }
 
   #present(job: JobSpace, place: Place): StoredObject {
-    const object = this.find(job, place)
-    if (object === undefined) throw place.slot.missing()
+    const object = this.#table.find(job, place)
+    if (object === undefined) throw place.slot.missing(place.bucket, place.key)
     return object
   }
+}
 
-  #expiry(ttlSeconds: number): number {
-    if (ttlSeconds > TTL_SECONDS_MAX) {
-      throw new MayflyError('BAD_REQUEST', `ttlSeconds: ${ttlSeconds} is over ${TTL_SECONDS_MAX}`)
-    }
-    return ttlSeconds === 0 ? 0 : Math.round(this.#clock.wallMs() + ttlSeconds * 1000)
+/** A reader of several pieces goes on as long as appends alone have changed the object since. */
+function checkVersion(object: StoredObject, { version, consume }: Requests['get']): void {
+  if (version === ANY_VERSION || version === object.version) return
+  if (!consume && object.base <= version && version < object.version) return
+  throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
+}
+
+function piece(content: Content, offset: number): Buffer {
+  const length = contentBytes(content)
+  if (offset > length)
+    throw new MayflyError('BAD_REQUEST', `offset: ${offset} is past the object's ${length} bytes`)
+  if (content instanceof Appended) return content.slice(offset, PAYLOAD_BYTES_MAX)
+  if (Buffer.isBuffer(content)) return content.subarray(offset, offset + PAYLOAD_BYTES_MAX)
+  throw new Error('Only values have bytes at their owner')
+}
+
+/** What an append adds to: the object as it is, in a form that can grow. */
+function growing(content: Content | undefined): Appended {
+  if (content instanceof Appended) return content
+  const grown = new Appended()
+  if (Buffer.isBuffer(content)) grown.append(content)
+  else if (content !== undefined) {
+    throw new MayflyError(
+      'BAD_REQUEST',
+      'key: its object was put in chunks, and append adds only to objects in one piece',
+    )
   }
-}
-
-/** Checks a key and finds its slot. Throws `STALE_PLACEMENT` if this node does not own it. */
-export function locate(job: JobSpace, { bucket, key }: Address): Place {
-  checkKey(key)
-  const slot = job.ownedSlot(slotOf(hashKey(key, bucket), job.slots.length))
-  if (job.droppedBuckets.has(bucket)) throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
-  return { slot, bucket, key: keyString(key) }
-}
-
-export function keyString(key: Uint8Array): KeyString {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
-}
-
-export function isExpired(object: StoredObject, wallMs: number): boolean {
-  return object.expiresAtMs !== 0 && object.expiresAtMs <= wallMs
-}
-
-function checkMetadata(metadata: Metadata): void {
-  let bytes = 0
-  for (const { name, value } of metadata) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
-  if (bytes > METADATA_BYTES_MAX) {
-    throw new MayflyError('BAD_REQUEST', `metadata: ${bytes} bytes are over ${METADATA_BYTES_MAX}`)
-  }
+  return grown
 }

@@ -6,7 +6,6 @@ import { CONTROL_CALL_MS, RECLAIM_BATCH } from '../protocol/limits.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
-import { freeChunks } from './large-objects.ts'
 import type { StorageNode } from './node.ts'
 import type { ChunkGroup } from './slot.ts'
 
@@ -70,7 +69,7 @@ export class Reclaim {
       if ((((alive[index >> 3] ?? 0) >> (index & 7)) & 1) === 1) return
       for (const { slot, groupKey } of held) {
         const owned = job.slots[slot]
-        if (owned !== undefined) freeChunks(job, owned, groupKey)
+        if (owned !== undefined) job.charge(-owned.removeChunks(groupKey))
       }
     })
   }

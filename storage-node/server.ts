@@ -25,6 +25,8 @@ export interface NodeWorld {
   readonly runtime: Runtime
   readonly network: Network
   readonly tellController: Tell<NodeReport, NodeReportAnswer>
+  /** Called when metadata has declared this node dead: its process must end. */
+  readonly onDead: (reason: Error) => void
   readonly log: Logger
 }
 
@@ -33,15 +35,15 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const { id, secret } = config
   const { network, tellController, log } = world
   const { clock } = world.runtime
-  const node = new StorageNode({ id, ramBytes: config.ramBytes, clock })
-  const handlers = nodeHandlers(node, clock)
-  const listener = await network.listen(config.listen, (link) => {
-    serveLink(link, { server: id, secret, clock, handlers, log })
-  })
   const pool = new CallerPool({
     dial: network.dial,
     clock,
     token: () => clusterToken(secret, clock.wallMs()),
+  })
+  const node = new StorageNode({ id, ramBytes: config.ramBytes, runtime: world.runtime, pool })
+  const handlers = nodeHandlers(node, clock)
+  const listener = await network.listen(config.listen, (link) => {
+    serveLink(link, { server: id, secret, clock, handlers, log })
   })
   const heartbeats = new Heartbeats(node, {
     clock,
@@ -49,11 +51,13 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     pool,
     self: { class: config.class, address: listener.address, pid: process.pid },
     tellController,
+    onDead: world.onDead,
   })
   const reclaim = new Reclaim(node, { pool, clock })
-  await heartbeats.beat()
+  await heartbeats.begin()
   const timers = [
-    repeat(clock, HEARTBEAT_MS, () => heartbeats.beat()),
+    repeat(clock, HEARTBEAT_MS, () => heartbeats.beatController()),
+    repeat(clock, HEARTBEAT_MS, () => heartbeats.beatMetadata()),
     repeat(clock, RECLAIM_MS, () => reclaim.round()),
     repeat(clock, TTL_SWEEP_MS, () => sweep(node, clock)),
   ]
@@ -62,6 +66,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()
+      node.puller.stop()
       pool.close()
       await listener.close()
     },

@@ -2,27 +2,28 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
 import { dropLapsed } from './large-objects.ts'
 import type { StorageNode } from './node.ts'
-import { isExpired, type Objects } from './objects.ts'
+import { isExpired, type ObjectTable } from './object-table.ts'
 import type { Slot } from './slot.ts'
 
 /** Frees expired objects and forgets lapsed leases. Readers never see either, so this is about bytes alone. */
 export function sweep(node: StorageNode, clock: Clock): void {
   const now = clock.monotonicMs()
   const wallMs = clock.wallMs()
+  node.sessions.sweep()
   for (const job of node.jobs.values()) {
     for (const slot of job.slots) {
       if (slot === undefined) continue
       dropLapsed(slot.openPuts, now)
       dropLapsed(slot.readLeases, now)
-      if (slot.expiring > 0) removeExpired({ objects: node.objects, job, slot }, wallMs)
+      if (slot.expiring > 0) removeExpired({ table: node.table, job, slot }, wallMs)
     }
   }
 }
 
-function removeExpired(at: { objects: Objects; job: JobSpace; slot: Slot }, wallMs: number): void {
+function removeExpired(at: { table: ObjectTable; job: JobSpace; slot: Slot }, wallMs: number): void {
   for (const [bucket, keys] of at.slot.objects) {
     for (const [key, object] of keys) {
-      if (isExpired(object, wallMs)) at.objects.remove(at.job, { slot: at.slot, bucket, key }, object)
+      if (isExpired(object, wallMs)) at.table.remove(at.job, { slot: at.slot, bucket, key }, object)
     }
   }
 }

@@ -10,5 +10,8 @@ export interface PlacementStore {
   jobs(): Promise<JobRecord[]>
   save(record: JobRecord): Promise<void>
   remove(job: string): Promise<void>
+  /** The last `DEAD_NODES_KEPT_MAX` that were added. */
+  deadNodes(): Promise<string[]>
+  addDeadNodes(nodes: readonly string[]): Promise<void>
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
+import { DEAD_NODES_KEPT_MAX } from '../../protocol/limits.ts'
 import { decodeRecord, encodeRecord, type JobRecord } from '../job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
 
@@ -12,6 +13,7 @@ const schema = `
   PRAGMA synchronous = NORMAL;
   CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS server (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS dead_nodes (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
   INSERT OR IGNORE INTO server VALUES (1, 0);
 `
 
@@ -54,6 +56,23 @@ export class SqlitePlacementStore implements PlacementStore {
 
   async remove(job: string): Promise<void> {
     this.#run(() => this.#remove.run(job))
+  }
+
+  async deadNodes(): Promise<string[]> {
+    return this.#run(() => this.#database.prepare('SELECT id FROM dead_nodes').pluck().all() as string[])
+  }
+
+  async addDeadNodes(nodes: readonly string[]): Promise<void> {
+    this.#run(() => {
+      const add = this.#database.prepare('INSERT OR IGNORE INTO dead_nodes (id) VALUES (?)')
+      const prune = this.#database.prepare(
+        'DELETE FROM dead_nodes WHERE number <= (SELECT max(number) FROM dead_nodes) - ?',
+      )
+      this.#database.transaction(() => {
+        for (const node of nodes) add.run(node)
+        prune.run(DEAD_NODES_KEPT_MAX)
+      })()
+    })
   }
 
   async close(): Promise<void> {

@@ -33,20 +33,33 @@ test('a put request', async () => {
     epoch: 5,
     bucket: 0,
     key,
+    sequence: 3,
+    settled: 2,
     condition: 1,
+    ifVersion: 0,
     ttlSeconds: 60,
     metadata: [{ name: 'a', value: 'b' }],
   }
   const frame = await frameBytes(9, dataOperations.put, fields, Buffer.from('xyz'))
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"1e000000030000000900000010000000050000000000000005006d61702f33013c0000000100000001006101006278797a"`,
+    `"2e000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c0000000100000001006101006278797a"`,
   )
 })
 
 test('a get request', async () => {
-  const frame = await frameBytes(10, dataOperations.get, { epoch: 5, bucket: 2, key, consume: true })
+  const frame = await frameBytes(10, dataOperations.get, {
+    epoch: 5,
+    bucket: 2,
+    key,
+    sequence: 4,
+    settled: 4,
+    consume: true,
+    waitMs: 250,
+    version: 0,
+    offset: 0,
+  })
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"10000000000000000a00000011000000050000000200000005006d61702f3301"`,
+    `"2c000000000000000a00000011000000050000000200000005006d61702f33040000000400000001fa00000000000000000000000000000000000000"`,
   )
 })
 
@@ -56,8 +69,14 @@ test('the head of a get reply with a manifest', () => {
     { count: 1, chunkBytes: 17 },
   ]
   expect(
-    encode(dataOperations.get.reply, { version: 5 * 2 ** 32 + 1, kind: 1, manifest }),
-  ).toMatchInlineSnapshot(`"0100000005000000010200000002000000000010000100000011000000"`)
+    encode(dataOperations.get.reply, {
+      version: 5 * 2 ** 32 + 1,
+      kind: 1,
+      bytes: 2_097_169,
+      consumed: false,
+      manifest,
+    }),
+  ).toMatchInlineSnapshot(`"0100000005000000011100200000000000000200000002000000000010000100000011000000"`)
 })
 
 test('a placement', () => {
@@ -70,15 +89,16 @@ test('slots told to a node', () => {
   const fields = {
     job: 'j-1',
     generation: 2,
+    revision: 3,
     metadata: '127.0.0.1:7002',
     slots: 4,
     ramBytes: 1_048_576,
     ramBytesMax: 2_097_152,
     droppedBuckets: [1],
-    owned: [{ first: 0, count: 3, epoch: 5, lost: true }],
+    owned: [{ first: 0, count: 3, epoch: 5, lost: true, origin: 2, source: '127.0.0.1:7003' }],
   }
   expect(encode(nodeOperations.own.request, fields)).toMatchInlineSnapshot(
-    `"03006a2d31020000000e003132372e302e302e313a373030320400000000001000000000000000200000000000010000000100000001000000000003000500000001"`,
+    `"03006a2d3102000000030000000e003132372e302e302e313a373030320400000000001000000000000000200000000000010000000100000001000000000003000500000001020e003132372e302e302e313a37303033"`,
   )
 })
 

@@ -18,7 +18,17 @@ const put = (key: string, payload: Uint8Array) =>
   frameBytes(
     2,
     dataOperations.put,
-    { epoch: 1, bucket: 0, key: Buffer.from(key), condition: 0, ttlSeconds: 0, metadata: [] },
+    {
+      epoch: 1,
+      bucket: 0,
+      key: Buffer.from(key),
+      sequence: 0,
+      settled: 0,
+      condition: 0,
+      ifVersion: 0,
+      ttlSeconds: 0,
+      metadata: [],
+    },
     payload,
   )
 

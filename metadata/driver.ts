@@ -1,0 +1,137 @@
+import { nodeOperations } from '../protocol/control-operations.ts'
+import type { PlacedNode } from '../protocol/placement.ts'
+import { ownMessage } from './decisions.ts'
+import type { MoveEvent } from './handoff.ts'
+import type { JobRecord, Leftover, Move } from './job-record.ts'
+import type { Jobs } from './jobs.ts'
+import type { Messenger } from './messenger.ts'
+import { planMoves, withMoveEvent, withoutLeftover } from './moves.ts'
+
+export interface DriverOptions {
+  readonly jobs: Jobs
+  readonly messenger: Messenger
+  /** Where nodes reach this server. */
+  readonly address: string
+  readonly generation: number
+  /** What clients are shown of a job has changed. */
+  readonly onShown: (job: string) => void
+}
+
+/**
+ * Carries out what was decided: tells nodes what they own, drives each move from state to state, and has leftovers
+ * freed. It goes by what is written down alone, so a server that was started again just takes up where the record stands.
+ */
+export class Driver {
+  readonly #options: DriverOptions
+  /** Moves and leftovers that are being driven, by job, epoch and state. */
+  readonly #driving = new Set<string>()
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+  }
+
+  /** Begins whatever the record says has to be done and nobody is doing yet. */
+  advance(job: string): void {
+    const record = this.#find(job)
+    if (record === null) return
+    for (const move of record.moves) {
+      const work = move.published ? () => this.#settle(job, move) : () => this.#hand(job, move)
+      this.#drive(`${job}/${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
+    }
+    for (const leftover of record.leftovers) {
+      this.#drive(`${job}/${leftover.epoch}/${leftover.node.id}`, () => this.#drop(job, leftover))
+    }
+  }
+
+  /** Tells a node all that it owns of a job, until it confirms, and shows that to clients. False: it has no part in it. */
+  async tellOwner(job: string, node: PlacedNode): Promise<boolean> {
+    const { jobs, messenger, address, generation, onShown } = this.#options
+    let told: JobRecord | null = null
+    const heard = await messenger.tellUntilHeard(node, nodeOperations.own, () => {
+      told = this.#find(job)
+      if (told === null || !isConcerned(told, node)) return null
+      return ownMessage(told, { node: node.id, metadata: address, generation })
+    })
+    if (!heard || told === null || !jobs.has(job)) return false
+    jobs.view(job).show(node, { told, now: jobs.record(job) })
+    onShown(job)
+    return true
+  }
+
+  /** Begins moves where the shares ask for them. */
+  async plan(job: string): Promise<void> {
+    await this.#options.jobs.changeLiving(job, planMoves)
+    this.advance(job)
+  }
+
+  /** Prepared: the target learns of the job, the source freezes the slots and brings it their index. */
+  async #hand(job: string, move: Move): Promise<void> {
+    const { messenger, generation } = this.#options
+    const { epoch, source, target, slots } = move
+    if (!(await this.tellOwner(job, target))) return
+    const released = await messenger.tellUntilHeard(source, nodeOperations.release, () =>
+      this.#isAt(job, move) ? { job, generation, epoch, slots: [...slots], target: target.address } : null,
+    )
+    if (released) await this.#happen(job, move, 'indexDelivered')
+  }
+
+  /** Published: the target serves, clients are shown it, and it pulls what is left. */
+  async #settle(job: string, move: Move): Promise<void> {
+    const { messenger } = this.#options
+    const { epoch, target, slots } = move
+    await this.tellOwner(job, target)
+    await this.plan(job)
+    for (;;) {
+      const answer = await messenger.askUntilHeard(target, nodeOperations.settled, () =>
+        this.#isAt(job, move) ? { job, epoch, slots: [...slots] } : null,
+      )
+      if (answer === null) return
+      if (answer.settled) return await this.#happen(job, move, 'settled')
+    }
+  }
+
+  async #drop(job: string, { node, epoch, slots }: Leftover): Promise<void> {
+    const { jobs, messenger, generation } = this.#options
+    const isLeft = (): boolean =>
+      this.#find(job)?.leftovers.some((left) => left.node.id === node.id && left.epoch === epoch) ?? false
+    const dropped = await messenger.tellUntilHeard(node, nodeOperations.drop, () =>
+      isLeft() ? { job, generation, epoch, slots: [...slots] } : null,
+    )
+    if (dropped && jobs.has(job))
+      await jobs.change(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
+  }
+
+  /** Decides, writes down and goes on; an event of a move that is in another state by now changes nothing. */
+  async #happen(job: string, move: Move, event: MoveEvent): Promise<void> {
+    const { jobs } = this.#options
+    await jobs.changeLiving(job, (record) =>
+      isAt(record, move) ? withMoveEvent(record, move, event) : record,
+    )
+    await this.plan(job)
+  }
+
+  #drive(name: string, work: () => Promise<void>): void {
+    if (this.#driving.has(name)) return
+    this.#driving.add(name)
+    void work().finally(() => this.#driving.delete(name))
+  }
+
+  #isAt(job: string, move: Move): boolean {
+    const record = this.#find(job)
+    return record !== null && isAt(record, move)
+  }
+
+  #find(job: string): JobRecord | null {
+    const { jobs } = this.#options
+    return jobs.has(job) ? jobs.record(job) : null
+  }
+}
+
+function isAt(record: JobRecord, { epoch, published }: Move): boolean {
+  return record.moves.some((move) => move.epoch === epoch && move.published === published)
+}
+
+/** Whether a node owns slots of the job or is about to. */
+function isConcerned({ nodes, moves }: JobRecord, { id }: PlacedNode): boolean {
+  return nodes.some((node) => node.id === id) || moves.some(({ target }) => target.id === id)
+}

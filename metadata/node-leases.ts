@@ -1,0 +1,30 @@
+import { LEASE_MARGIN_MS, NODE_LEASE_MS } from '../protocol/limits.ts'
+
+/**
+ * When each node was last granted a lease. A node that is silent for longer than that has stopped serving by its own
+ * clock, and only then may its slots go to others. All times are monotonic ms of this process: after a restart every
+ * node has a whole lease before it counts as silent.
+ */
+export class NodeLeases {
+  readonly #grantedMs = new Map<string, number>()
+
+  /** A node that has slots is watched from now on, if it is not already. */
+  watch(node: string, nowMs: number): void {
+    if (!this.#grantedMs.has(node)) this.#grantedMs.set(node, nowMs)
+  }
+
+  grant(node: string, nowMs: number): void {
+    this.#grantedMs.set(node, nowMs)
+  }
+
+  forget(node: string): void {
+    this.#grantedMs.delete(node)
+  }
+
+  /** Nodes whose lease must have lapsed. */
+  silent(nowMs: number): string[] {
+    return [...this.#grantedMs].flatMap(([node, grantedMs]) =>
+      nowMs - grantedMs > NODE_LEASE_MS + LEASE_MARGIN_MS ? [node] : [],
+    )
+  }
+}

@@ -1,0 +1,130 @@
+import { type nodeOperations, type peerOperations, SlotOrigin } from '../protocol/control-operations.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { SETTLE_HOLD_MS } from '../protocol/limits.ts'
+import type { RequestOf } from '../protocol/operation.ts'
+import { violation } from '../protocol/reader.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { JobSpace } from './job-space.ts'
+import { fill } from './puller.ts'
+import { remoteItems } from './remote-items.ts'
+import { Slot } from './slot.ts'
+import { enterPage } from './slot-index.ts'
+
+type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
+type Own = RequestOf<typeof nodeOperations.own>
+type Owned = Own['owned'][number]
+
+/** One slot as metadata's word has it. */
+export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'source'> {
+  readonly index: number
+}
+
+/** Takes a page of the index of a slot that is on its way here. It is served only once metadata says so. */
+export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): void {
+  const { slot: index, epoch, page, last } = request
+  if (index >= job.slots.length) throw violation(`the job has no slot ${index}`)
+  // The index was here and the slot was taken over, or something newer happened to it: a late repetition.
+  if ((job.epochs[index] ?? 0) >= epoch) return
+  const known = job.arriving.get(index)
+  if (known !== undefined && known.epoch > epoch) return
+  if (page === 0) {
+    if (known !== undefined) dropArriving(job, index, known.epoch)
+    job.arriving.set(index, { slot: new Slot(epoch, false), epoch, nextPage: 0, complete: false })
+  }
+  const arriving = job.arriving.get(index)
+  if (arriving === undefined || arriving.epoch !== epoch || arriving.nextPage !== page) {
+    throw new MayflyError('UNAVAILABLE', `Page ${page} of the index of slot ${index} came out of order`)
+  }
+  job.account(arriving.slot, -1)
+  enterPage(arriving.slot, request, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
+  for (const bucket of job.droppedBuckets) arriving.slot.objects.delete(bucket)
+  job.account(arriving.slot, 1)
+  arriving.nextPage = page + 1
+  arriving.complete = last
+}
+
+/**
+ * Takes a slot over on metadata's word. Returns whether it is newly owned; a word that is older than what is known
+ * changes nothing, and one that is as old can only tell that the source of remote bytes is gone.
+ */
+export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
+  const { index, epoch, source } = word
+  const known = job.epochs[index] ?? 0
+  const owned = job.slots[index]
+  if (epoch < known) return false
+  if (epoch === known) {
+    if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)
+    return false
+  }
+  if (owned !== undefined)
+    throw new MayflyError('INTERNAL', `Slot ${index} is owned already, in an older epoch`)
+  const slot = begin(job, word)
+  slot.lost = word.lost
+  slot.source = source
+  job.slots[index] = slot
+  job.epochs[index] = epoch
+  if (source === '') loseRemote(job, slot)
+  return true
+}
+
+/** Whether the slots have all their bytes here; waits for it up to a bound. A slot that has moved on has settled. */
+export async function awaitSettled(
+  job: JobSpace,
+  { slots, epoch }: { slots: readonly number[]; epoch: number },
+  clock: Clock,
+): Promise<boolean> {
+  const open = slots.flatMap((index) => {
+    const slot = job.slots[index]
+    return slot !== undefined && slot.epoch === epoch && !slot.settled ? [slot] : []
+  })
+  if (open.length === 0) return true
+  return await new Promise((resolve) => {
+    const timer = clock.after(SETTLE_HOLD_MS, () => resolve(false))
+    let left = open.length
+    for (const slot of open) {
+      slot.whenSettled(() => {
+        if (--left > 0) return
+        timer.cancel()
+        resolve(true)
+      })
+    }
+  })
+}
+
+/** Frees an index that came for a handoff which was given up. */
+export function dropArriving(job: JobSpace, index: number, epoch: number): void {
+  const arriving = job.arriving.get(index)
+  if (arriving?.epoch !== epoch) return
+  job.arriving.delete(index)
+  job.account(arriving.slot, -1)
+}
+
+/** The slot with what its origin says it begins with; what else was kept for it is freed. */
+function begin(job: JobSpace, { index, epoch, lost, origin }: OwnedSlot): Slot {
+  const leaving = job.leaving.get(index)
+  const arriving = job.arriving.get(index)
+  if (origin === SlotOrigin.handedOver) {
+    if (arriving?.epoch !== epoch || !arriving.complete) {
+      throw new MayflyError('UNAVAILABLE', `The index of slot ${index} for epoch ${epoch} is not here`)
+    }
+    job.arriving.delete(index)
+  } else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)
+  if (origin === SlotOrigin.restored) {
+    if (leaving === undefined)
+      throw new MayflyError('INTERNAL', `Slot ${index} has nothing to be restored from`)
+    job.leaving.delete(index)
+    leaving.slot.epoch = epoch
+    return leaving.slot
+  }
+  if (leaving !== undefined) {
+    job.leaving.delete(index)
+    job.account(leaving.slot, -1)
+  }
+  return origin === SlotOrigin.handedOver && arriving !== undefined ? arriving.slot : new Slot(epoch, lost)
+}
+
+/** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */
+function loseRemote(job: JobSpace, slot: Slot): void {
+  slot.source = ''
+  for (const item of [...remoteItems(slot)]) fill(job, slot, { item, bytes: null })
+}

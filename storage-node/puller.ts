@@ -1,0 +1,185 @@
+import type { CallerPool } from '../protocol/caller-pool.ts'
+import { MISSING, NO_CHUNK, peerOperations } from '../protocol/control-operations.ts'
+import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
+import {
+  CONTROL_CALL_MS,
+  PAYLOAD_BYTES_MAX,
+  PULL_BYTES_PER_SECOND,
+  PULL_ITEMS_MAX,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+} from '../protocol/limits.ts'
+import type { RequestOf } from '../protocol/operation.ts'
+import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
+import { Appended, Remote } from './content.ts'
+import type { JobSpace } from './job-space.ts'
+import { keyBytes } from './place.ts'
+import { type RemoteItem, remoteItems, stillRemote } from './remote-items.ts'
+import type { Slot } from './slot.ts'
+import { chunkCharge, LostChunk, objectCharge } from './slot.ts'
+
+type Item = RequestOf<typeof peerOperations.pull>['items'][number]
+
+/** Bytes that one get of a remote entry waits for at most before its client is told to try again. */
+const FETCH_MS_MAX = CONTROL_CALL_MS
+
+/**
+ * Brings the bytes of slots that were handed over: those that somebody asks for at once, the rest in the background
+ * at a bounded rate. Bytes that arrive for an entry which has changed meanwhile are dropped.
+ */
+export class Puller {
+  readonly #pool: CallerPool
+  readonly #runtime: Runtime
+  #stopped = false
+
+  constructor(options: { pool: CallerPool; runtime: Runtime }) {
+    this.#pool = options.pool
+    this.#runtime = options.runtime
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Pulls all that is remote in a slot, until nothing is or the slot is not owned any more. Never rejects. */
+  async settle(job: JobSpace, index: number): Promise<void> {
+    const slot = job.slots[index]
+    if (slot === undefined) return
+    const { clock, random } = this.#runtime
+    for (let failures = 0; this.#isWanted(job, index, slot); ) {
+      try {
+        const bytes = await this.#pullBatch(job, index, slot)
+        failures = 0
+        await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
+      } catch (error) {
+        if (isError(error, 'INTERNAL', 'PROTOCOL_VIOLATION')) throw error
+        await sleep(clock, backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
+      }
+    }
+  }
+
+  /** Pulls one entry that somebody waits for. Rejects with `UNAVAILABLE` if its holder cannot be reached in time. */
+  async fetch(job: JobSpace, index: number, item: RemoteItem): Promise<void> {
+    const slot = job.slots[index]
+    if (slot === undefined) return
+    const { clock, random } = this.#runtime
+    const deadlineMs = clock.monotonicMs() + FETCH_MS_MAX
+    for (let failures = 0; this.#isWanted(job, index, slot) && stillRemote(slot, item); ) {
+      try {
+        await this.#pullWhole(job, { index, slot, item })
+      } catch (error) {
+        if (isError(error, 'INTERNAL', 'PROTOCOL_VIOLATION')) throw error
+        const pauseMs = backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+        if (clock.monotonicMs() + pauseMs >= deadlineMs) {
+          const { reason } = asMayflyError(error)
+          throw new MayflyError('UNAVAILABLE', `The node that has the bytes cannot be reached: ${reason}`)
+        }
+        await sleep(clock, pauseMs)
+      }
+    }
+  }
+
+  #isWanted(job: JobSpace, index: number, slot: Slot): boolean {
+    return !this.#stopped && job.slots[index] === slot && slot.source !== '' && !slot.settled
+  }
+
+  /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
+  async #pullBatch(job: JobSpace, index: number, slot: Slot): Promise<number> {
+    const batch: RemoteItem[] = []
+    let room = PAYLOAD_BYTES_MAX
+    for (const item of remoteItems(slot)) {
+      if (batch.length > 0 && (item.bytes > room || batch.length >= PULL_ITEMS_MAX)) break
+      batch.push(item)
+      room -= item.bytes
+    }
+    const [first] = batch
+    if (first === undefined) return 0
+    if (first.bytes > PAYLOAD_BYTES_MAX) return await this.#pullWhole(job, { index, slot, item: first })
+    const pieces = await this.#pull(
+      job,
+      { index, slot },
+      batch.map((item) => wireItem(item, 0)),
+    )
+    let bytes = 0
+    batch.forEach((item, at) => {
+      const piece = pieces[at]
+      if (piece !== undefined && piece !== null && piece.length < item.bytes) return
+      fill(job, slot, { item, bytes: piece ?? null })
+      bytes += item.bytes
+    })
+    return bytes
+  }
+
+  async #pullWhole(job: JobSpace, from: { index: number; slot: Slot; item: RemoteItem }): Promise<number> {
+    const { slot, item } = from
+    const pieces: Buffer[] = []
+    for (let offset = 0; offset < item.bytes; ) {
+      const [piece] = await this.#pull(job, from, [wireItem(item, offset)])
+      if (piece === undefined || piece === null || piece.length === 0) {
+        fill(job, slot, { item, bytes: null })
+        return 0
+      }
+      pieces.push(piece)
+      offset += piece.length
+    }
+    fill(job, slot, { item, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) })
+    return item.bytes
+  }
+
+  /** The bytes of each item, null where the holder has none. */
+  async #pull(
+    job: JobSpace,
+    from: { index: number; slot: Slot },
+    items: readonly Item[],
+  ): Promise<(Buffer | null)[]> {
+    const caller = await this.#pool.to(from.slot.source)
+    const request = { job: job.id, slot: from.index, epoch: from.slot.epoch, items }
+    const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
+    const { head, payload } = await caller.call(peerOperations.pull, request, { deadlineMs })
+    let offset = 0
+    return head.bytes.map((length) => {
+      if (length === MISSING) return null
+      const piece = payload.subarray(offset, offset + length)
+      offset += length
+      return items.length === 1 ? piece : Buffer.from(piece)
+    })
+  }
+}
+
+function wireItem({ bucket, key, version, chunk }: RemoteItem, offset: number): Item {
+  return { bucket, key: keyBytes(key), version, chunk: chunk?.index ?? NO_CHUNK, offset }
+}
+
+/** Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. */
+export function fill(job: JobSpace, slot: Slot, arrived: { item: RemoteItem; bytes: Buffer | null }): void {
+  const { item, bytes } = arrived
+  if (!stillRemote(slot, item)) return
+  const { bucket, key, version, chunk } = item
+  if (chunk !== null) {
+    const { groupKey, index } = chunk
+    const group = slot.chunks.get(groupKey)
+    if (group === undefined) return
+    const after = bytes ?? new LostChunk()
+    job.charge(chunkCharge(after) - chunkCharge(new Remote(item.bytes)))
+    slot.setChunk({ bucket, key: group.key, version }, { groupKey, index }, after)
+    return
+  }
+  const object = slot.find(bucket, key)
+  if (object === undefined) return
+  if (bytes === null) {
+    job.charge(-objectCharge(key.length, object))
+    job.objects--
+    slot.lose(bucket, key)
+    return
+  }
+  const content = object.base === object.version ? bytes : grown(bytes)
+  const after = { ...object, content }
+  job.charge(objectCharge(key.length, after) - objectCharge(key.length, object))
+  slot.set(bucket, key, after)
+}
+
+function grown(bytes: Buffer): Appended {
+  const content = new Appended()
+  content.append(bytes)
+  return content
+}

@@ -1,0 +1,157 @@
+import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
+import { ANSWERS_MAX, REPEAT_MS_MAX, SESSION_KEEP_MS } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Reply } from '../service/responder.ts'
+import type { JobSpace } from './job-space.ts'
+
+/** Names a mutation among those of its session. */
+interface Sequenced {
+  readonly sequence: number
+  readonly settled: number
+}
+
+interface Answer {
+  readonly outcome: Reply<unknown> | Promise<Reply<unknown>> | MayflyError
+  readonly atMs: number
+  /** Bytes of a consumed object, kept in case the answer did not arrive. */
+  readonly heldBytes: number
+}
+
+interface Session {
+  readonly job: JobSpace
+  readonly answers: Map<number, Answer>
+  /** The client has the answers of all mutations below this; what it sent of them may still arrive, and is refused. */
+  settled: number
+  lastMs: number
+}
+
+/**
+ * Answers of mutations that their clients may repeat because a connection broke. A repetition is given the answer
+ * that is here before anything else is looked at: what was done is not done twice, wherever its slot is by now.
+ */
+export class Sessions {
+  readonly #clock: Clock
+  readonly #sessions = new Map<string, Session>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Carries a mutation out, once. `job` is the space on this node that its bytes are held against. */
+  run<Head>(
+    of: { session: string; job: JobSpace },
+    mutation: Sequenced,
+    execute: () => Reply<Head> | Promise<Reply<Head>>,
+  ): Reply<Head> | Promise<Reply<Head>> {
+    if (of.session === '') return execute()
+    const session = this.#session(of.session, of.job)
+    this.#settle(session, mutation.settled)
+    const known = session.answers.get(mutation.sequence)
+    if (known !== undefined) return given(known) as Reply<Head> | Promise<Reply<Head>>
+    if (mutation.sequence < session.settled) {
+      throw new MayflyError('OUTCOME_UNKNOWN', 'The client has given this mutation up')
+    }
+    if (session.answers.size >= ANSWERS_MAX) {
+      throw new MayflyError(
+        'TOO_MANY_REQUESTS',
+        `${ANSWERS_MAX} mutations of one client wait for it to settle them`,
+      )
+    }
+    return this.#execute(session, mutation.sequence, execute)
+  }
+
+  settle(name: string, settled: number): void {
+    const session = this.#sessions.get(name)
+    if (session !== undefined) this.#settle(session, settled)
+  }
+
+  /** Frees consumed bytes that were kept long enough, and forgets sessions that have been silent. */
+  sweep(): void {
+    const now = this.#clock.monotonicMs()
+    for (const [name, session] of this.#sessions) {
+      if (now - session.lastMs > SESSION_KEEP_MS) {
+        this.#settle(session, Number.POSITIVE_INFINITY)
+        this.#sessions.delete(name)
+        continue
+      }
+      for (const [sequence, answer] of session.answers) {
+        if (answer.heldBytes === 0 || now - answer.atMs <= REPEAT_MS_MAX) continue
+        session.job.charge(-answer.heldBytes)
+        const outcome = new MayflyError(
+          'OUTCOME_UNKNOWN',
+          'The consumed bytes were kept for 30 s and are gone',
+        )
+        session.answers.set(sequence, { outcome, atMs: now, heldBytes: 0 })
+      }
+    }
+  }
+
+  dropJob(job: JobSpace): void {
+    for (const [name, session] of this.#sessions) if (session.job === job) this.#sessions.delete(name)
+  }
+
+  #session(name: string, job: JobSpace): Session {
+    let session = this.#sessions.get(name)
+    if (session === undefined) {
+      session = { job, answers: new Map(), settled: 0, lastMs: 0 }
+      this.#sessions.set(name, session)
+    }
+    session.lastMs = this.#clock.monotonicMs()
+    return session
+  }
+
+  #settle(session: Session, settled: number): void {
+    if (settled <= session.settled) return
+    session.settled = settled
+    for (const [sequence, answer] of session.answers) {
+      if (sequence >= settled) continue
+      session.answers.delete(sequence)
+      session.job.charge(-answer.heldBytes)
+    }
+  }
+
+  #execute<Head>(
+    session: Session,
+    sequence: number,
+    execute: () => Reply<Head> | Promise<Reply<Head>>,
+  ): Reply<Head> | Promise<Reply<Head>> {
+    let reply: Reply<Head> | Promise<Reply<Head>>
+    try {
+      reply = execute()
+    } catch (error) {
+      this.#record(session, sequence, asMayflyError(error))
+      throw error
+    }
+    if (!(reply instanceof Promise)) {
+      this.#record(session, sequence, reply)
+      return reply
+    }
+    const settled = reply.then(
+      (value) => {
+        this.#record(session, sequence, value)
+        return value
+      },
+      (error: unknown) => {
+        // A get that was parked for a connection that broke has done nothing: its repetition starts anew.
+        if (isError(error, 'CONNECTION_LOST')) session.answers.delete(sequence)
+        else this.#record(session, sequence, asMayflyError(error))
+        throw error
+      },
+    )
+    this.#record(session, sequence, settled)
+    return settled
+  }
+
+  #record(session: Session, sequence: number, outcome: Answer['outcome']): void {
+    if (sequence < session.settled) return
+    const heldBytes =
+      outcome instanceof Promise || outcome instanceof MayflyError ? 0 : (outcome.payload?.length ?? 0)
+    session.job.charge(heldBytes)
+    session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
+  }
+}
+
+function given({ outcome }: Answer): Reply<unknown> | Promise<Reply<unknown>> {
+  if (outcome instanceof MayflyError) throw outcome
+  return outcome
+}

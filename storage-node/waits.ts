@@ -1,0 +1,84 @@
+import { MayflyError } from '../protocol/errors.ts'
+import { WAITS_MAX } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Peer } from '../service/responder.ts'
+import type { KeyString, Slot } from './slot.ts'
+
+/** A get that is parked until its key is put. */
+export interface Wait {
+  /** Answers the get with what is under the key now; false if that is nothing, and it goes on waiting. */
+  answer(): boolean
+  fail(error: MayflyError): void
+}
+
+interface At {
+  readonly slot: Slot
+  readonly bucket: number
+  readonly key: KeyString
+}
+
+/**
+ * Parks a get. `attempt` is run at every put of the key and gives the answer, or null if another consumer was
+ * faster. It fails as a miss when its time is over, and with `CONNECTION_LOST` when nobody waits for it any more.
+ */
+export function park<Result>(
+  at: At,
+  options: { waitMs: number; clock: Clock; peer: Peer },
+  attempt: () => Result | null,
+): Promise<Result> {
+  const { slot, bucket, key } = at
+  const name = waitKey(bucket, key)
+  const waits = slot.waits.get(name) ?? []
+  if (slot.waits.size >= WAITS_MAX || waits.length >= WAITS_MAX) {
+    return Promise.reject(new MayflyError('TOO_MANY_REQUESTS', `${WAITS_MAX} gets wait in one slot`))
+  }
+  slot.waits.set(name, waits)
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      timer.cancel()
+      forgetClose()
+      const index = waits.indexOf(wait)
+      if (index >= 0) waits.splice(index, 1)
+      if (waits.length === 0 && slot.waits.get(name) === waits) slot.waits.delete(name)
+    }
+    const wait: Wait = {
+      answer: () => {
+        try {
+          const result = attempt()
+          if (result === null) return false
+          leave()
+          resolve(result)
+        } catch (error) {
+          leave()
+          reject(error)
+        }
+        return true
+      },
+      fail: (error) => {
+        leave()
+        reject(error)
+      },
+    }
+    const timer = options.clock.after(options.waitMs, () => wait.fail(slot.missing(bucket, key)))
+    const forgetClose = options.peer.whenClosed(() => {
+      wait.fail(new MayflyError('CONNECTION_LOST', 'The connection broke while the get waited'))
+    })
+    waits.push(wait)
+  })
+}
+
+/** The key was put: whoever waits for it is answered, in the order of their coming, as far as the object goes. */
+export function answerWaits({ slot, bucket, key }: At): void {
+  for (const wait of [...(slot.waits.get(waitKey(bucket, key)) ?? [])]) {
+    if (!wait.answer()) return
+  }
+}
+
+/** The slot is released: whoever waits here is told to ask its new owner. */
+export function failWaits(slot: Slot, error: MayflyError): void {
+  for (const waits of [...slot.waits.values()]) for (const wait of [...waits]) wait.fail(error)
+}
+
+function waitKey(bucket: number, key: KeyString): string {
+  return `${bucket}/${key}`
+}
