@@ -39,8 +39,8 @@ interface Pending {
   reject(error: Error): void
 }
 
-/** Deadlines are checked this often: one timer for a connection instead of one for each call. */
-const DEADLINE_CHECK_MS = 20
+/** A deadline may be noticed this much late, so that one timer of a connection serves for many calls. */
+const DEADLINE_SLACK_MS = 20
 
 /**
  * The calling side of one connection: any number of requests under way, answered in any order. It begins with a
@@ -59,6 +59,8 @@ export class Caller {
   readonly #pending = new Map<number, Pending>()
   #nextId = 1
   #deadlineTimer: Timer | null = null
+  /** When the deadlines are looked at next. */
+  #checkMs = Number.POSITIVE_INFINITY
   #closedBy: Error | null = null
 
   constructor(link: Link, options: CallerOptions) {
@@ -146,7 +148,7 @@ export class Caller {
   #add(id: number, pending: Pending): void {
     if (this.#pending.size === 0) this.#link.keepAlive(true)
     this.#pending.set(id, pending)
-    this.#deadlineTimer ??= this.#clock.after(DEADLINE_CHECK_MS, () => this.#checkDeadlines())
+    if (pending.deadlineMs + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(pending.deadlineMs)
   }
 
   #take(id: number): Pending | undefined {
@@ -160,19 +162,25 @@ export class Caller {
   #rest(): void {
     this.#link.keepAlive(false)
     this.#deadlineTimer?.cancel()
-    this.#deadlineTimer = null
+    this.#checkMs = Number.POSITIVE_INFINITY
+  }
+
+  /** Looks at the deadlines when the first of them is over. */
+  #watchDeadline(deadlineMs: number): void {
+    this.#deadlineTimer?.cancel()
+    this.#checkMs = deadlineMs + DEADLINE_SLACK_MS
+    const waitMs = Math.max(0, this.#checkMs - this.#clock.monotonicMs())
+    this.#deadlineTimer = this.#clock.after(waitMs, () => this.#checkDeadlines())
   }
 
   #checkDeadlines(): void {
-    this.#deadlineTimer = null
     const now = this.#clock.monotonicMs()
+    let first = Number.POSITIVE_INFINITY
     for (const [id, { deadlineMs }] of this.#pending) {
-      if (deadlineMs <= now)
-        this.#take(id)?.reject(new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
+      if (deadlineMs > now) first = Math.min(first, deadlineMs)
+      else this.#take(id)?.reject(new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
     }
-    if (this.#pending.size > 0) {
-      this.#deadlineTimer = this.#clock.after(DEADLINE_CHECK_MS, () => this.#checkDeadlines())
-    }
+    if (this.#pending.size > 0) this.#watchDeadline(first)
   }
 
   #data(piece: Buffer): void {

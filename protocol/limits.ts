@@ -139,6 +139,11 @@ export const HEARTBEAT_MS = 1_000
 export const NODE_LEASE_MS = 15_000
 /** Silence is death only this long after the lease: clocks of two machines differ by far less over 15 s. */
 export const LEASE_MARGIN_MS = 1_500
+/**
+ * The controller ends a node that was silent for longer: by then metadata has given it up, so nothing is lost that
+ * could be saved. Three heartbeats more than that takes.
+ */
+export const NODE_SILENCE_MS_MAX = NODE_LEASE_MS + LEASE_MARGIN_MS + 3 * HEARTBEAT_MS
 /** Nodes declared dead that a metadata server remembers; a node hears of it with its first heartbeat. */
 export const DEAD_NODES_KEPT_MAX = 10_000
 /** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
@@ -176,6 +181,10 @@ export const REPORT_BYTES_MAX = 2 * 1024 * 1024
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255
 /** Nodes started in place of ones that exited before they reported, for one registration or repair. */
 export const NODE_REPLACEMENTS_MAX = 2
+/** Reports without any job, one after another, before a node that drains counts as empty: one may have been under way. */
+export const DRAIN_EMPTY_REPORTS = 2
+/** `mayfly drain` stops watching when a node has not got emptier for this long: four times what a node takes to start. */
+export const DRAIN_STALL_MS_MAX = 60_000
 /** A lost node stays in `GET /v1/nodes` this long, so that whoever looks after a fault still sees it. */
 export const LOST_NODE_KEPT_MS = 10 * 60_000
 export const LOST_NODES_KEPT_MAX = 100

@@ -7,7 +7,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
 import { fill } from './puller.ts'
 import { remoteItems } from './remote-items.ts'
-import { Slot } from './slot.ts'
+import { removeBucket, Slot } from './slot.ts'
 import { enterPage } from './slot-index.ts'
 
 type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
@@ -37,7 +37,7 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
   }
   job.account(arriving.slot, -1)
   enterPage(arriving.slot, request, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
-  for (const bucket of job.droppedBuckets) arriving.slot.objects.delete(bucket)
+  for (const bucket of job.droppedBuckets) removeBucket(arriving.slot, bucket)
   job.account(arriving.slot, 1)
   arriving.nextPage = page + 1
   arriving.complete = last

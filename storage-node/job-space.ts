@@ -2,7 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import type { Slot } from './slot.ts'
-import { objectCharge, slotCharge, slotObjects } from './slot.ts'
+import { removeBucket, slotCharge, slotObjects } from './slot.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
 export interface Lease {
@@ -99,16 +99,9 @@ export class JobSpace {
   dropBucket(bucket: number): void {
     this.droppedBuckets.add(bucket)
     for (const slot of this.#everySlot()) {
-      for (const [key, object] of slot.objects.get(bucket) ?? []) {
-        slot.remove(bucket, key)
-        this.objects--
-        this.charge(-objectCharge(key.length, object))
-      }
-      slot.objects.delete(bucket)
-      slot.lostKeys.delete(bucket)
-      for (const [groupKey, group] of slot.chunks) {
-        if (group.bucket === bucket) this.charge(-slot.removeChunks(groupKey))
-      }
+      this.account(slot, -1)
+      removeBucket(slot, bucket)
+      this.account(slot, 1)
     }
   }
 

@@ -64,6 +64,7 @@ export class Puller {
     if (slot === undefined) return
     const { clock, random } = this.#runtime
     const deadlineMs = clock.monotonicMs() + FETCH_MS_MAX
+    if (this.#stopped) throw new MayflyError('UNAVAILABLE', 'The node is stopping')
     for (let failures = 0; this.#isWanted(job, index, slot) && stillRemote(slot, item); ) {
       try {
         await this.#pullWhole(job, { index, slot, item })

@@ -44,7 +44,7 @@ export class Sessions {
     execute: () => Reply<Head> | Promise<Reply<Head>>,
   ): Reply<Head> | Promise<Reply<Head>> {
     if (of.session === '') return execute()
-    const session = this.#session(of.session, of.job)
+    const session = this.#session(of)
     this.#settle(session, mutation.settled)
     const known = session.answers.get(mutation.sequence)
     if (known !== undefined) return given(known) as Reply<Head> | Promise<Reply<Head>>
@@ -60,8 +60,8 @@ export class Sessions {
     return this.#execute(session, mutation.sequence, execute)
   }
 
-  settle(name: string, settled: number): void {
-    const session = this.#sessions.get(name)
+  settle(of: { session: string; job: string }, settled: number): void {
+    const session = this.#sessions.get(nameOf(of))
     if (session !== undefined) this.#settle(session, settled)
   }
 
@@ -90,7 +90,8 @@ export class Sessions {
     for (const [name, session] of this.#sessions) if (session.job === job) this.#sessions.delete(name)
   }
 
-  #session(name: string, job: JobSpace): Session {
+  #session({ session: id, job }: { session: string; job: JobSpace }): Session {
+    const name = nameOf({ session: id, job: job.id })
     let session = this.#sessions.get(name)
     if (session === undefined) {
       session = { job, answers: new Map(), settled: 0, lastMs: 0 }
@@ -149,6 +150,11 @@ export class Sessions {
     session.job.charge(heldBytes)
     session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
   }
+}
+
+/** A session belongs to one job: no token reaches the answers of another's. */
+function nameOf({ session, job }: { session: string; job: string }): string {
+  return `${job}/${session}`
 }
 
 function given({ outcome }: Answer): Reply<unknown> | Promise<Reply<unknown>> {

@@ -194,3 +194,11 @@ export function slotObjects(slot: Slot): number {
   for (const keys of slot.objects.values()) objects += keys.size
   return objects
 }
+
+/** Removes every object and chunk of a bucket. */
+export function removeBucket(slot: Slot, bucket: number): void {
+  for (const key of slot.objects.get(bucket)?.keys() ?? []) slot.remove(bucket, key)
+  for (const [groupKey, group] of slot.chunks) if (group.bucket === bucket) slot.removeChunks(groupKey)
+  slot.objects.delete(bucket)
+  slot.lostKeys.delete(bucket)
+}
