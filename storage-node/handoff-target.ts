@@ -26,7 +26,7 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
   // The index was here and the slot was taken over, or something newer happened to it: a late repetition.
   if ((job.epochs[index] ?? 0) >= epoch) return
   const known = job.arriving.get(index)
-  if (known !== undefined && known.epoch > epoch) return
+  if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
   if (page === 0) {
     if (known !== undefined) dropArriving(job, index, known.epoch)
     job.arriving.set(index, { slot: new Slot(epoch, false), epoch, nextPage: 0, complete: false })
@@ -56,8 +56,14 @@ export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
     if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)
     return false
   }
-  if (owned !== undefined)
-    throw new MayflyError('INTERNAL', `Slot ${index} is owned already, in an older epoch`)
+  if (owned !== undefined) {
+    // The release that this takes back never came: nothing was given away.
+    if (word.origin !== SlotOrigin.restored)
+      throw new MayflyError('INTERNAL', `Slot ${index} is owned already`)
+    owned.epoch = epoch
+    job.epochs[index] = epoch
+    return false
+  }
   const slot = begin(job, word)
   slot.lost = word.lost
   slot.source = source

@@ -2,7 +2,6 @@ import type { peerOperations } from '../protocol/control-operations.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { contentBytes, isManifest, Remote } from './content.ts'
-import { isExpired } from './object-table.ts'
 import { keyBytes, keyString } from './place.ts'
 import { chunkGroupKey, LostChunk, type Slot, type StoredObject } from './slot.ts'
 
@@ -83,10 +82,11 @@ function takePage(
   return page
 }
 
+/** Expired objects too: a released slot does not change, so its pages are the same however often they are sent. */
 function* objectEntries(slot: Slot, wallMs: number): Generator<IndexPage['entries'][number]> {
   for (const [bucket, keys] of slot.objects) {
     for (const [key, object] of keys) {
-      if (!isExpired(object, wallMs)) yield objectEntry({ bucket, key: keyBytes(key) }, object, wallMs)
+      yield objectEntry({ bucket, key: keyBytes(key) }, object, wallMs)
     }
   }
 }

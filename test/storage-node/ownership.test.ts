@@ -1,0 +1,131 @@
+import { expect, test } from 'vitest'
+import { type peerOperations, SlotOrigin } from '../../protocol/control-operations.ts'
+import type { RequestOf } from '../../protocol/operation.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { TierBudget } from '../../storage-node/budget.ts'
+import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
+import { JobSpace } from '../../storage-node/job-space.ts'
+import { fill } from '../../storage-node/puller.ts'
+import { remoteItems } from '../../storage-node/remote-items.ts'
+
+const { clock } = systemRuntime
+
+function newSpace(leaseMs = 60_000): JobSpace {
+  return new JobSpace(
+    { id: 'j', slots: 4, metadata: 'm' },
+    { tier: new TierBudget(1e9), clock, lease: { untilMs: clock.monotonicMs() + leaseMs } },
+  )
+}
+
+const word = (epoch: number, change: object = {}) => ({
+  index: 0,
+  epoch,
+  lost: false,
+  origin: SlotOrigin.fresh,
+  source: '',
+  ...change,
+})
+
+function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof peerOperations.slotIndex> {
+  const entries = keys.map((key) => ({
+    bucket: 0,
+    key: Buffer.from(key),
+    version: 7,
+    base: 7,
+    bytes: 5,
+    ttlMs: 0,
+    manifest: [],
+    metadata: [],
+  }))
+  return {
+    job: 'j',
+    slot: 0,
+    epoch,
+    page: 0,
+    last: true,
+    entries,
+    chunks: [],
+    openPuts: [],
+    readLeases: [],
+    lostKeys: [],
+  }
+}
+
+test('I2: a word about a slot that is older than what the node knows changes nothing', () => {
+  const job = newSpace()
+  expect(takeOver(job, word(5))).toBe(true)
+  const slot = job.ownedSlot(0)
+  expect(takeOver(job, word(4))).toBe(false)
+  expect(takeOver(job, word(5))).toBe(false)
+  expect(job.ownedSlot(0)).toBe(slot)
+})
+
+test('I1: an index alone does not make a node the owner; the word of metadata does', () => {
+  const job = newSpace()
+  receiveIndex(job, indexPage(3, ['k']), clock)
+  expect(() => job.ownedSlot(0)).toThrow('does not own')
+  expect(takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))).toBe(true)
+  expect(job.ownedSlot(0).find(0, 'k')?.version).toBe(7)
+})
+
+test('a slot is not taken over by handoff without its whole index', () => {
+  const job = newSpace()
+  const handedOver = word(3, { origin: SlotOrigin.handedOver, source: 'a:1' })
+  expect(() => takeOver(job, handedOver)).toThrow('index')
+  receiveIndex(job, { ...indexPage(3, ['k']), last: false }, clock)
+  expect(() => takeOver(job, handedOver)).toThrow('index')
+})
+
+test('a page of an index that comes out of order is refused', () => {
+  const job = newSpace()
+  expect(() => receiveIndex(job, { ...indexPage(3, ['k']), page: 1 }, clock)).toThrow('out of order')
+})
+
+test('I6: bytes that arrive for an entry which has changed meanwhile are dropped', () => {
+  const job = newSpace()
+  receiveIndex(job, indexPage(3, ['k']), clock)
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
+  const slot = job.ownedSlot(0)
+  const [item] = [...remoteItems(slot)]
+  if (item === undefined) throw new Error('the entry is remote')
+  slot.set(0, 'k', { version: 8, base: 8, content: Buffer.from('newer'), metadata: [], expiresAtMs: 0 })
+  fill(job, slot, { item, bytes: Buffer.from('older') })
+  expect(slot.find(0, 'k')?.content.toString()).toBe('newer')
+  expect(slot.settled).toBe(true)
+})
+
+test('when the source is gone exactly the entries that are still remote are lost', () => {
+  const job = newSpace()
+  receiveIndex(job, indexPage(3, ['here', 'there']), clock)
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
+  const slot = job.ownedSlot(0)
+  const here = [...remoteItems(slot)].find(({ key }) => key === 'here')
+  if (here === undefined) throw new Error('the entry is remote')
+  fill(job, slot, { item: here, bytes: Buffer.from('bytes') })
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
+  expect(slot.find(0, 'here')?.content.toString()).toBe('bytes')
+  expect(slot.find(0, 'there')).toBeUndefined()
+  expect(slot.missing(0, 'there').code).toBe('OBJECT_LOST')
+  expect(slot.missing(0, 'never').code).toBe('NOT_FOUND')
+  expect(slot.settled).toBe(true)
+})
+
+test('without a lease a node serves nothing', () => {
+  const job = newSpace(-1)
+  takeOver(job, word(1))
+  expect(() => job.ownedSlot(0)).toThrow('lease')
+})
+
+test('a restored slot goes on with what it held, whether the release came or not', () => {
+  const job = newSpace()
+  takeOver(job, word(1))
+  const slot = job.ownedSlot(0)
+  slot.set(0, 'k', { version: 1, base: 1, content: Buffer.from('kept'), metadata: [], expiresAtMs: 0 })
+  takeOver(job, word(3, { origin: SlotOrigin.restored }))
+  expect(job.ownedSlot(0)).toBe(slot)
+  job.slots[0] = undefined
+  job.epochs[0] = 4
+  job.leaving.set(0, { slot, epoch: 4 })
+  takeOver(job, word(5, { origin: SlotOrigin.restored }))
+  expect(job.ownedSlot(0).find(0, 'k')?.content.toString()).toBe('kept')
+})

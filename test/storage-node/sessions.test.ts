@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { Caller } from '../../protocol/caller.ts'
+import { dataOperations } from '../../protocol/data-operations.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { dialTcp } from '../../protocol/tcp.ts'
+import { parseTicket } from '../../protocol/ticket.ts'
+import { open, Planes } from '../fixture/planes.ts'
+
+/** A client that can break its connection and repeat what it sent. */
+async function startOne() {
+  const planes = await Planes.start()
+  const node = await planes.startNode()
+  const ticket = await planes.createJob('j-1', [node])
+  const { token } = parseTicket(ticket)
+  const session = randomBytes(16)
+  const connect = async () => {
+    const link = await dialTcp(node.address)
+    return new Caller(link, {
+      clock: systemRuntime.clock,
+      token,
+      session,
+      deadlineMs: performance.now() + 5000,
+    })
+  }
+  return { node, connect, job: await open(ticket) }
+}
+
+const soon = () => ({ deadlineMs: performance.now() + 5000 })
+const at = (key: string, sequence: number, settled = 0) => ({
+  epoch: 1,
+  bucket: 0,
+  key: Buffer.from(key),
+  sequence,
+  settled,
+})
+const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [] }
+const consume = { consume: true, waitMs: 0, version: 0, offset: 0 }
+
+test('I9: a mutation that is repeated over a new connection is answered, not carried out again', async () => {
+  const { connect, job } = await startOne()
+  const first = await connect()
+  const put = { ...at('k', 1), ...putFields }
+  const answer = await first.call(dataOperations.put, put, { ...soon(), payload: Buffer.from('mine') })
+  first.close()
+  await job.put('k', "another client's")
+  const second = await connect()
+  const again = await second.call(dataOperations.put, put, { ...soon(), payload: Buffer.from('mine') })
+  expect(again.head.version).toBe(answer.head.version)
+  expect((await job.get('k')).toString()).toBe("another client's")
+  const length = { ...at('log', 2) }
+  await second.call(dataOperations.append, length, { ...soon(), payload: Buffer.from('once') })
+  expect(
+    (await second.call(dataOperations.append, length, { ...soon(), payload: Buffer.from('once') })).head
+      .bytes,
+  ).toBe(4)
+  second.close()
+})
+
+test('a consumed object is kept for its consumer until it is settled', async () => {
+  const { node, connect, job } = await startOne()
+  await job.put('k', randomBytes(10_000))
+  const first = await connect()
+  const answer = await first.call(dataOperations.get, { ...at('k', 1), ...consume }, soon())
+  first.close()
+  expect(await job.exists('k')).toBe(false)
+  expect(node.node.ram.usedBytes).toBeGreaterThan(9_999)
+  const second = await connect()
+  const again = await second.call(dataOperations.get, { ...at('k', 1), ...consume }, soon())
+  expect(again.payload.equals(answer.payload)).toBe(true)
+  await second.call(dataOperations.settle, { settled: 2 }, soon())
+  expect(node.node.ram.usedBytes).toBe(0)
+  await expect(second.call(dataOperations.get, { ...at('k', 1), ...consume }, soon())).rejects.toMatchObject({
+    code: 'OUTCOME_UNKNOWN',
+  })
+  second.close()
+})
+
+test('an error is an answer too: its repetition does nothing', async () => {
+  const { connect, job } = await startOne()
+  const caller = await connect()
+  const put = { ...at('k', 1), ...putFields, condition: 2, ifVersion: 99 }
+  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await job.put('k', 'x')
+  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  caller.close()
+})
+
+test('a consumer whose connection broke while it waited has consumed nothing', async () => {
+  const { connect, job } = await startOne()
+  const caller = await connect()
+  await caller.server
+  const waiting = caller.call(dataOperations.get, { ...at('k', 1), ...consume, waitMs: 5000 }, soon())
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  caller.close()
+  await expect(waiting).rejects.toMatchObject({ code: 'CLOSED' })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  await job.put('k', 'x')
+  expect((await job.get('k')).toString()).toBe('x')
+})
