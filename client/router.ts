@@ -96,6 +96,7 @@ export class Router {
     const { owner } = at
     const { epoch } = at.placement
     const { clock } = this.runtime
+    if (at.caller.serverId !== owner.id) await this.#verify(at.caller, owner, call)
     const sequencer = this.#sequencer(owner.id)
     const sequence = sequencer.begin(call.holds === true)
     const giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
@@ -170,10 +171,10 @@ export class Router {
       let failure: unknown
       try {
         const caller = await this.#connection(node.address, bounds)
-        if ((await within(bounds, clock, caller.server)) !== node.id) throw unknown(null)
+        await this.#verify(caller, node, bounds)
         return caller
       } catch (error) {
-        if (isError(error, 'DEADLINE_EXCEEDED')) throw unknown(error)
+        if (isError(error, 'DEADLINE_EXCEEDED', 'STALE_PLACEMENT')) throw unknown(error)
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
         failure = error
       }
@@ -184,6 +185,16 @@ export class Router {
       if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)
       await within(bounds, clock, sleep(clock, pauseMs))
     }
+  }
+
+  /**
+   * Rejects with `STALE_PLACEMENT` if another process is at the node's address by now: sequences are counted for each
+   * process, and what was counted for one means something else to another.
+   */
+  async #verify(caller: Caller, node: PlacedNode, bounds: Bounds): Promise<void> {
+    const server = caller.serverId ?? (await within(bounds, this.runtime.clock, caller.server))
+    if (server === node.id) return
+    throw new MayflyError('STALE_PLACEMENT', `At ${node.address} there is ${server} now, not ${node.id}`)
   }
 
   #sequencer(node: string): Sequencer {

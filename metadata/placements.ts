@@ -109,14 +109,17 @@ export class Placements {
     )
   }
 
-  /** These nodes are dead, by proof or by silence, and stay so: their slots go to others, marked as lost. */
+  /**
+   * These nodes are dead, by proof or by silence, and stay so: their slots go to others, marked as lost. From this very
+   * moment none of them is given a lease. Resolves once that is decided; the telling goes on behind it.
+   */
   async nodesDied(nodes: readonly string[]): Promise<void> {
     const dead = new Set(nodes)
-    await this.#options.store.addDeadNodes(nodes)
     for (const node of nodes) {
       this.#dead.add(node)
       this.#leases.forget(node)
     }
+    await this.#options.store.addDeadNodes(nodes)
     await Promise.all(
       this.#jobs.ids().map(async (job) => {
         let changed = false
@@ -125,7 +128,7 @@ export class Placements {
           changed = after !== before
           return after
         })
-        if (record !== null && changed) await this.#carryOut(record)
+        if (record !== null && changed) this.#begin(record)
       }),
     )
   }
@@ -158,26 +161,27 @@ export class Placements {
 
   /** Resolves once every node has dropped the bucket's objects. */
   async deleteBucket(job: string, name: string): Promise<void> {
-    await this.#tellAll(
-      await this.#jobs.change(job, (record) => withoutBucket(record, name)),
-      'drop the bucket',
-    )
+    const record = await this.#jobs.change(job, (before) => withoutBucket(before, name))
+    await this.#heard(this.#begin(record), 'drop the bucket')
   }
 
   async #carryOut(record: JobRecord): Promise<Placement> {
-    this.#watch(record)
-    void this.#driver.plan(record.id)
-    await this.#tellAll(record, 'take slots over')
+    await this.#heard(this.#begin(record), 'take slots over')
     return this.#jobs.view(record.id).placement
   }
 
+  /** Sets going what a new record asks for; each promise is of one node that has been told what it owns. */
+  #begin(record: JobRecord): Promise<boolean>[] {
+    this.#watch(record)
+    void this.#driver.plan(record.id)
+    return record.nodes.map((node) => this.#driver.tellOwner(record.id, node))
+  }
+
   /** The telling goes on where a node does not hear in time; only this answer does not wait for it. */
-  async #tellAll({ id, nodes }: JobRecord, what: string): Promise<void> {
-    const heard = Promise.all(nodes.map((node) => this.#driver.tellOwner(id, node))).then(() => true)
+  async #heard(told: readonly Promise<boolean>[], what: string): Promise<void> {
     const tooLate = sleep(this.#options.runtime.clock, CONTROL_CALL_MS).then(() => false)
-    if (!(await Promise.race([heard, tooLate]))) {
-      throw new MayflyError('UNAVAILABLE', `Not every node of the job could be told to ${what}`)
-    }
+    const inTime = await Promise.race([Promise.all(told).then(() => true), tooLate])
+    if (!inTime) throw new MayflyError('UNAVAILABLE', `Not every node of the job could be told to ${what}`)
   }
 
   #watch(record: JobRecord): void {

@@ -52,6 +52,8 @@ const DEADLINE_SLACK_MS = 20
 export class Caller {
   /** The id of the process that answered the hello; rejects with what ends the connection before that. */
   readonly server: Promise<string>
+  /** The same, once it is known. */
+  serverId: string | null = null
   readonly #link: Link
   readonly #clock: Clock
   readonly #outbox: Outbox
@@ -101,6 +103,7 @@ export class Caller {
 
   async #greet({ token, session, deadlineMs }: CallerOptions): Promise<string> {
     const { head } = await this.call(hello, { protocol: PROTOCOL_VERSION, token, session }, { deadlineMs })
+    this.serverId = head.server
     return head.server
   }
 

@@ -23,8 +23,8 @@ export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'so
 export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): void {
   const { slot: index, epoch, page, last } = request
   if (index >= job.slots.length) throw violation(`the job has no slot ${index}`)
-  // The index was here and the slot was taken over, or something newer happened to it: a late repetition.
-  if ((job.epochs[index] ?? 0) >= epoch) return
+  // The slot was taken over, something newer happened to it, or the handoff was given up: a late repetition.
+  if ((job.epochs[index] ?? 0) >= epoch || (job.refused[index] ?? 0) >= epoch) return
   const known = job.arriving.get(index)
   if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
   if (page === 0) {
@@ -97,8 +97,13 @@ export async function awaitSettled(
   })
 }
 
-/** Frees an index that came for a handoff which was given up. */
-export function dropArriving(job: JobSpace, index: number, epoch: number): void {
+/** A handoff was given up: frees the index that came for it, and takes none that still may. */
+export function refuseArrival(job: JobSpace, index: number, epoch: number): void {
+  dropArriving(job, index, epoch)
+  job.refused[index] = Math.max(job.refused[index] ?? 0, epoch)
+}
+
+function dropArriving(job: JobSpace, index: number, epoch: number): void {
   const arriving = job.arriving.get(index)
   if (arriving?.epoch !== epoch) return
   job.arriving.delete(index)

@@ -30,6 +30,8 @@ export class JobSpace {
   readonly arriving = new Map<number, Arriving>()
   /** For each slot the epoch of the newest word about it: an older one that comes late changes nothing. */
   readonly epochs: Uint32Array
+  /** For each slot the last epoch of a handoff to this node that was given up. */
+  readonly refused: Uint32Array
   /** Address of the job's metadata server. */
   readonly metadata: string
   /** Of the budget that was told last. */
@@ -54,6 +56,7 @@ export class JobSpace {
     this.metadata = job.metadata
     this.slots = new Array(job.slots)
     this.epochs = new Uint32Array(job.slots)
+    this.refused = new Uint32Array(job.slots)
     this.#clock = options.clock
     this.#lease = options.lease
     this.lastUseMs = options.clock.monotonicMs()

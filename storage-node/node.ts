@@ -9,7 +9,7 @@ import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import { TierBudget } from './budget.ts'
 import { dropReleased, HandoffSource } from './handoff-source.ts'
-import { dropArriving, takeOver } from './handoff-target.ts'
+import { refuseArrival, takeOver } from './handoff-target.ts'
 import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ObjectTable } from './object-table.ts'
@@ -109,7 +109,7 @@ export class StorageNode {
     this.checkGeneration(job.metadata, generation)
     for (const slot of slots) {
       dropReleased(job, slot, epoch)
-      dropArriving(job, slot, epoch)
+      refuseArrival(job, slot, epoch)
     }
   }
 

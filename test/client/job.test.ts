@@ -167,7 +167,7 @@ test('a bucket made by another client is found by name', async () => {
   expect((await job.get('k', { bucket: 'later' })).toString()).toBe('y')
 })
 
-test('a put over the budget fails with CAPACITY_EXCEEDED and stores nothing; what was there stays', async () => {
+test('I13: a put over the budget fails with CAPACITY_EXCEEDED and stores nothing; what was there stays', async () => {
   const { job } = await openOne({ capacityBytes: 3 * 1024 * 1024 })
   await job.put('k', 'before')
   await expect(job.put('k', randomBytes(8 * 1024 * 1024))).rejects.toMatchObject({

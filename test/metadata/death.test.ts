@@ -79,7 +79,7 @@ test('a metadata server that is started again knows its jobs, and running client
   expect((await job.get('k/2')).toString()).toBe('two')
 })
 
-test('chunks of an object that was overwritten, deleted or never committed are freed within seconds', async () => {
+test('I11: chunks of an object that was overwritten, deleted or never committed are freed within seconds', async () => {
   const { nodes, job } = await startTwo()
   const used = () => nodes.reduce((sum, { node }) => sum + node.ram.usedBytes, 0)
   const before = used()

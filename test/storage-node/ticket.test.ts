@@ -51,7 +51,7 @@ test('a token whose claims were changed is refused', async () => {
   }
 })
 
-test("a job's ticket never reaches another job's data, even with the other's placement", async () => {
+test("I12: a job's ticket never reaches another job's data, even with the other's placement", async () => {
   const { planes, node } = await startOne()
   const mine = await open(await planes.createJob('j-mine', [node]))
   const theirs = await open(await planes.createJob('j-theirs', [node]))
@@ -75,7 +75,7 @@ test('rights of a ticket are enforced', async () => {
   await expect(reader.createBucket('b')).rejects.toMatchObject({ code: 'FORBIDDEN' })
 })
 
-test('a ticket of a job that ended answers JOB_ENDED, and its bytes are free', async () => {
+test('I15: a ticket of a job that ended answers JOB_ENDED, and its bytes are free', async () => {
   const { planes, node, ticket } = await startOne()
   const job = await open(ticket)
   await job.put('k', randomBytes(100_000))

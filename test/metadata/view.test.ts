@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import { withShares } from '../../metadata/decisions.ts'
+import { type JobRecord, newRecord, type Share } from '../../metadata/job-record.ts'
+import { Jobs } from '../../metadata/jobs.ts'
+import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/moves.ts'
+import type { PlacementStore } from '../../metadata/store/placement-store.ts'
+import { View } from '../../metadata/view.ts'
+import { ownerOf } from '../../protocol/placement.ts'
+
+const share = (node: string): Share => ({ node, address: `${node}:1`, weight: 1, ramBytes: 1000 })
+const b = { id: 'b', address: 'b:1' }
+
+function published(): { before: JobRecord; after: JobRecord; slot: number } {
+  const owned = withShares(newRecord('j', 8), [share('a')])
+  const before = planMoves({ ...owned, shares: [share('a'), share('b')] })
+  const [move] = before.moves
+  if (move === undefined) throw new Error('half of the slots move')
+  return { before, after: withMoveEvent(before, move, 'indexDelivered'), slot: move.slots[0] as number }
+}
+
+test('I4: clients are shown a new owner only once it has confirmed, and then under a higher epoch', () => {
+  const { before, after, slot } = published()
+  const view = new View(before)
+  expect(view.isStable(slot, before)).toBe(false)
+  expect(ownerOf(view.placement, slot)?.id).toBe('a')
+  expect(view.isStable(slot, after)).toBe(false)
+  const { epoch } = view.placement
+  view.show(b, { told: after, now: after })
+  expect(ownerOf(view.placement, slot)?.id).toBe('b')
+  expect(view.placement.epoch).toBeGreaterThan(epoch)
+  expect(view.isStable(slot, after)).toBe(true)
+})
+
+test('a confirmation that comes after the slot went elsewhere shows nothing old', () => {
+  const { before, after, slot } = published()
+  const view = new View(before)
+  const now = withoutNodes(after, new Set(['b']))
+  view.show({ id: 'a', address: 'a:1' }, { told: now, now })
+  view.show(b, { told: after, now })
+  expect(ownerOf(view.placement, slot)?.id).toBe('a')
+})
+
+test('the epoch that is shown rises over a restart of the server', () => {
+  const { before, after } = published()
+  const view = new View(before)
+  view.show(b, { told: after, now: after })
+  expect(new View(after).placement.epoch).toBeGreaterThanOrEqual(view.placement.epoch)
+})
+
+test('I8: a change that could not be written down is not seen', async () => {
+  let fail = false
+  const store = {
+    jobs: async () => [],
+    save: async () => {
+      if (fail) throw new Error('the disk is full')
+    },
+  } as unknown as PlacementStore
+  const jobs = new Jobs(store)
+  const record = await jobs.create('j', () => withShares(newRecord('j', 8), [share('a')]))
+  fail = true
+  await expect(jobs.change('j', (known) => withShares(known, [share('b')]))).rejects.toThrow('disk')
+  expect(jobs.record('j')).toBe(record)
+})

@@ -1,0 +1,56 @@
+import type { Operation } from '../model/state.ts'
+import { type Call, describeCall } from '../traffic/history.ts'
+import { checkAnswers } from './answers.ts'
+import { type Death, type JobEnds, type KeyHistory, splitByKey } from './key-histories.ts'
+import { checkOrder } from './linearizability.ts'
+
+/** A rule that did not hold, and how one can see it. */
+export interface Failure {
+  readonly rule: string
+  readonly what: string
+}
+
+/** Judges the whole history of a run. `gaveUp` counts keys with more possible orders than can be looked at. */
+export function judge(
+  calls: readonly Call[],
+  world: { deaths: readonly Death[]; ends: JobEnds },
+): { failures: Failure[]; gaveUp: number } {
+  const failures: Failure[] = checkAnswers(calls, world).map(({ call, what }) => ({
+    rule: 'an answer that cannot be',
+    what: `${what}\n  ${describeCall(call)}`,
+  }))
+  let gaveUp = 0
+  for (const history of splitByKey(calls, world)) {
+    const verdict = checkOrder(history.operations)
+    if (verdict.kind === 'gaveUp') gaveUp++
+    if (verdict.kind === 'violated') {
+      failures.push({ rule: 'not linearizable', what: describe(history, calls, verdict) })
+    }
+  }
+  return { failures, gaveUp }
+}
+
+/** How much of a key's past is shown with a failure. */
+const SHOWN_CALLS = 14
+
+function describe(
+  { home, operations }: KeyHistory,
+  calls: readonly Call[],
+  { operation, states }: { operation: Operation; states: readonly string[] },
+): string {
+  const before = operations
+    .filter(({ calledMs }) => calledMs <= operation.returnedMs)
+    .sort((a, b) => a.calledMs - b.calledMs)
+    .slice(-SHOWN_CALLS)
+  const lines = before.map((shown) => {
+    const call = shown.call === null ? undefined : calls[shown.call]
+    const text =
+      call === undefined ? `${shown.calledMs.toFixed(1)} ms: a node with the key dies` : describeCall(call)
+    return `${shown === operation ? '>' : ' '} ${text}`
+  })
+  return [
+    `no order explains the marked call on ${home.job}/${home.bucket}/${home.key};`,
+    `before it the key could be: ${states.join(' or ')}`,
+    ...lines,
+  ].join('\n  ')
+}

@@ -1,0 +1,136 @@
+import { CHUNK_BYTES } from '../../../protocol/limits.ts'
+import type { Effect, Miss, Operation } from '../model/state.ts'
+import { type Call, isUnknown } from '../traffic/history.ts'
+import { bytesOf, type Home } from '../traffic/values.ts'
+
+/** A storage node that died, with what was in its memory. */
+export interface Death {
+  readonly node: string
+  readonly atMs: number
+  /** Whether the key's slot may have been on it, and whether chunks of it were. */
+  touches(home: Home): { slot: boolean; chunks: boolean }
+}
+
+export interface KeyHistory {
+  readonly home: Home
+  readonly operations: readonly Operation[]
+}
+
+/** When the end of a job was asked for: what was called later says nothing. */
+export type JobEnds = ReadonlyMap<string, number>
+
+/** The calls of a run as operations on single keys, with the deaths that may concern each. */
+export function splitByKey(
+  calls: readonly Call[],
+  world: { deaths: readonly Death[]; ends: JobEnds },
+): KeyHistory[] {
+  const keys = new Map<string, { home: Home; operations: Operation[] }>()
+  for (const { home, action } of calls) {
+    for (const key of action.kind === 'deleteMany' ? action.keys : [home.key]) {
+      if (action.kind !== 'list')
+        keys.set(nameOf({ ...home, key }), { home: { ...home, key }, operations: [] })
+    }
+  }
+  for (const call of calls) {
+    const endMs = world.ends.get(call.home.job) ?? Number.POSITIVE_INFINITY
+    if (call.calledMs >= endMs) continue
+    const judged = call.returnedMs > endMs ? { ...call, outcome: { kind: 'none' } as const } : call
+    for (const { home, operations } of keys.values()) {
+      const returnedMs = isUnknown(judged.outcome) ? Number.POSITIVE_INFINITY : call.returnedMs
+      const seen = effectOn(home, judged)
+      if (seen === null) continue
+      const mayHaveHoles = world.deaths.some(
+        (death) => call.calledMs <= death.atMs && death.atMs <= returnedMs && death.touches(home).chunks,
+      )
+      const what = 'mayHaveHoles' in seen ? { ...seen, mayHaveHoles } : seen
+      operations.push({ what, calledMs: beginningOf(call), returnedMs, call: call.id })
+    }
+  }
+  for (const { home, operations } of keys.values()) {
+    for (const death of world.deaths) {
+      const { slot, chunks } = death.touches(home)
+      if (!slot && !chunks) continue
+      const what: Effect = { kind: 'death', slot, chunks }
+      operations.push({ what, calledMs: death.atMs, returnedMs: Number.POSITIVE_INFINITY, call: null })
+    }
+  }
+  return [...keys.values()]
+}
+
+/** A wait that ends without the key has to have missed it at its end. */
+function beginningOf({ action, outcome, calledMs, returnedMs }: Call): number {
+  const missed = outcome.kind === 'error' && outcome.code === 'NOT_FOUND'
+  if (action.kind !== 'get' || action.waitSeconds === 0 || !missed) return calledMs
+  return Math.min(returnedMs, calledMs + action.waitSeconds * 1000 - 2)
+}
+
+/** Answers that tell what a put found, beside that it was carried out. */
+const refusals: Readonly<Record<string, 'exists' | 'mismatch' | Miss>> = {
+  KEY_EXISTS: 'exists',
+  VERSION_MISMATCH: 'mismatch',
+  NOT_FOUND: 'missing',
+  OBJECT_LOST: 'lost',
+}
+
+/** What a call did to, or saw of, one key; null if it says nothing about it. */
+function effectOn(home: Home, call: Call): Effect | null {
+  const { action, outcome } = call
+  if (call.home.job !== home.job || call.home.bucket !== home.bucket) return null
+  if (action.kind === 'list') {
+    if (outcome.kind !== 'entries' || !home.key.startsWith(action.prefix)) return null
+    const entry = outcome.entries.find(({ key }) => key === home.key)
+    return { kind: 'listed', bytes: entry?.bytes ?? null, acceptHoles: action.acceptHoles }
+  }
+  if (action.kind === 'deleteMany') {
+    if (!action.keys.includes(home.key)) return null
+    return outcome.kind === 'count' || isUnknown(outcome) ? { kind: 'delete', existed: null } : null
+  }
+  return call.home.key === home.key ? effectOfCall(call) : null
+}
+
+function effectOfCall({ action, outcome }: Call): Effect | null {
+  const code = outcome.kind === 'error' ? outcome.code : null
+  const unknown = isUnknown(outcome)
+  const miss = code === 'NOT_FOUND' ? 'missing' : code === 'OBJECT_LOST' ? 'lost' : null
+  switch (action.kind) {
+    case 'put': {
+      const result = outcome.kind === 'version' ? 'stored' : unknown ? 'unknown' : refusals[code ?? '']
+      if (result === undefined) return null
+      const { value, condition: rule, ttlSeconds } = action
+      const version = outcome.kind === 'version' ? outcome.version : null
+      const large = bytesOf(value) > CHUNK_BYTES
+      return {
+        kind: 'put',
+        value,
+        large,
+        rule,
+        ttlMs: ttlSeconds * 1000,
+        result,
+        version,
+        mayHaveHoles: false,
+      }
+    }
+    case 'append':
+      if (outcome.kind === 'length') return { kind: 'append', value: action.value, bytes: outcome.bytes }
+      return unknown ? { kind: 'append', value: action.value, bytes: null } : null
+    case 'get': {
+      const { consume } = action
+      if (outcome.kind === 'value')
+        return { kind: 'get', consume, found: { value: outcome.value }, mayHaveHoles: false }
+      if (miss !== null) return { kind: 'get', consume, found: miss, mayHaveHoles: false }
+      return unknown && consume ? { kind: 'get', consume, found: 'unknown', mayHaveHoles: false } : null
+    }
+    case 'stat':
+      if (outcome.kind === 'stat') return { kind: 'stat', found: outcome.stat ?? 'missing' }
+      return miss === 'lost' ? { kind: 'stat', found: miss } : null
+    case 'delete':
+      if (outcome.kind === 'existed') return { kind: 'delete', existed: outcome.existed }
+      return unknown ? { kind: 'delete', existed: null } : null
+    default:
+      return null
+  }
+}
+
+function nameOf({ job, bucket, key }: Home): string {
+  return `${job}\n${bucket}\n${key}`
+}

@@ -1,0 +1,124 @@
+import { absent, type KeyState, nameState, type Operation } from '../model/state.ts'
+import { step } from '../model/step.ts'
+
+export type Verdict =
+  | { readonly kind: 'linearizable' }
+  /** No order explains the answer of `operation`; just before it the key could be in one of `states`. */
+  | { readonly kind: 'violated'; readonly operation: Operation; readonly states: readonly string[] }
+  /** Too many orders to look at all of them: nothing is known. */
+  | { readonly kind: 'gaveUp' }
+
+/** One way in which things may have gone so far. */
+interface Course {
+  readonly state: KeyState
+  /** Operations that have happened and have not been answered, in the order of their numbers. */
+  readonly happened: readonly number[]
+}
+
+/** In which order moments of the same time are looked at: what overlaps in doubt, overlaps. */
+const moments = { call: 0, death: 1, return: 2 } as const
+
+interface Moment {
+  readonly atMs: number
+  readonly kind: keyof typeof moments
+  readonly number: number
+}
+
+/**
+ * Whether the operations on one key can be put in an order in which each happens between its call and its return and
+ * finds what it reported. Every set of courses that explains the answers so far is kept, and at each answer those
+ * are followed in which the answered operation has happened ("just-in-time linearization", Gavin Lowe, Testing for
+ * Linearizability, 2017). A death happens at its moment or, as far as this key goes, not at all: what the dead node
+ * still decided it had decided before. `coursesMax` bounds the work.
+ */
+export function checkOrder(operations: readonly Operation[], coursesMax = 60_000): Verdict {
+  const pending = new Set<number>()
+  let courses: Course[] = [{ state: absent, happened: [] }]
+  for (const { kind, number } of momentsOf(operations)) {
+    const operation = operations[number] as Operation
+    if (kind === 'call') {
+      pending.add(number)
+      continue
+    }
+    const next =
+      kind === 'death'
+        ? die(courses, { operations, pending, death: operation, coursesMax })
+        : follow(courses, { operations, pending, answered: number, coursesMax })
+    if (next === null) return { kind: 'gaveUp' }
+    if (next.length === 0) {
+      const states = [...new Set(courses.map(({ state }) => nameState(state)))]
+      return { kind: 'violated', operation, states }
+    }
+    pending.delete(number)
+    courses = next
+  }
+  return { kind: 'linearizable' }
+}
+
+function momentsOf(operations: readonly Operation[]): Moment[] {
+  return operations
+    .flatMap(({ what, calledMs, returnedMs }, number): Moment[] => {
+      if (what.kind === 'death') return [{ atMs: calledMs, kind: 'death', number }]
+      return [
+        { atMs: calledMs, kind: 'call', number },
+        { atMs: returnedMs, kind: 'return', number },
+      ]
+    })
+    .filter(({ atMs }) => Number.isFinite(atMs))
+    .sort((a, b) => a.atMs - b.atMs || moments[a.kind] - moments[b.kind] || a.number - b.number)
+}
+
+interface Bounds {
+  readonly operations: readonly Operation[]
+  readonly pending: ReadonlySet<number>
+  readonly coursesMax: number
+}
+
+/** The courses as they are, and those in which the death took something away after some of what was pending. */
+function die(courses: readonly Course[], at: Bounds & { death: Operation }): Course[] | null {
+  const found = new Map(courses.map((course) => [nameCourse(course), course]))
+  const complete = explore(courses, at, (course) => {
+    for (const state of step(course.state, at.death)) {
+      const after = { ...course, state }
+      found.set(nameCourse(after), after)
+    }
+    return true
+  })
+  return complete ? [...found.values()] : null
+}
+
+/** Every course that goes on from one of these and in which the answered operation has happened. */
+function follow(courses: readonly Course[], at: Bounds & { answered: number }): Course[] | null {
+  const found = new Map<string, Course>()
+  const complete = explore(courses, at, (course) => {
+    if (!course.happened.includes(at.answered)) return true
+    const after = { ...course, happened: course.happened.filter((number) => number !== at.answered) }
+    found.set(nameCourse(after), after)
+    return false
+  })
+  return complete ? [...found.values()] : null
+}
+
+/** Visits all courses in which pending operations happen, beyond one only if `visit` says so. False if they are too many. */
+function explore(courses: readonly Course[], at: Bounds, visit: (course: Course) => boolean): boolean {
+  const seen = new Set<string>()
+  const stack = [...courses]
+  for (let course = stack.pop(); course !== undefined; course = stack.pop()) {
+    const name = nameCourse(course)
+    if (seen.has(name)) continue
+    seen.add(name)
+    if (seen.size > at.coursesMax) return false
+    if (!visit(course)) continue
+    for (const number of at.pending) {
+      if (course.happened.includes(number)) continue
+      for (const state of step(course.state, at.operations[number] as Operation)) {
+        stack.push({ state, happened: [...course.happened, number].sort((a, b) => a - b) })
+      }
+    }
+  }
+  return true
+}
+
+function nameCourse({ state, happened }: Course): string {
+  return `${happened.join(',')}/${nameState(state)}`
+}

@@ -1,0 +1,204 @@
+import { unreachable } from '../../../protocol/assert.ts'
+import type { Client } from '../traffic/client.ts'
+import type { Cluster, RunningNode } from '../world/cluster.ts'
+import type { Controller, PlacedJob } from '../world/controller.ts'
+import type { Host } from '../world/host.ts'
+import { isPresent } from '../world/inspection.ts'
+import type { SeededRandom } from '../world/random.ts'
+import type { Fault } from './plan.ts'
+
+export interface Scene {
+  readonly cluster: Cluster
+  readonly controller: Controller
+  readonly clients: readonly Client[]
+  readonly jobs: ReadonlyMap<string, PlacedJob>
+  /** Called at the moment when a node dies, with its memory still there to look at. */
+  readonly nodeDies: (node: RunningNode) => void
+  /** Writes down what really happened, for a failure's report. */
+  readonly note: (what: string) => void
+}
+
+/** Lets a fault happen; resolves when it, and what the controller does about it, is over. */
+export async function inject(scene: Scene, fault: Fault): Promise<void> {
+  const { cluster, controller } = scene
+  const random = cluster.random.fork(fault.seed)
+  switch (fault.kind) {
+    case 'crashNode':
+      return await crashNode(scene, fault, random)
+    case 'pauseNode': {
+      const node = pickNode(scene, random)
+      return node === null ? undefined : await pause(scene, fault, node.host)
+    }
+    case 'crashMetadata':
+      return await crashMetadata(scene, fault, random)
+    case 'pauseMetadata':
+      return await pause(scene, fault, cluster.metadata)
+    case 'crashClient': {
+      const client = random.pick(scene.clients)
+      if (client.done || !client.host.alive) return
+      scene.note(`${client.host.id} crashes`)
+      cluster.crash(client.host, random.chance(0.3))
+      await controller.sleep(fault.lastsMs)
+      return client.start()
+    }
+    case 'pauseClient':
+      return await pause(scene, fault, random.pick(scene.clients).host)
+    case 'partition':
+      return await partition(scene, fault, random)
+    case 'breakConnections':
+      return await breakConnections(scene, fault, random)
+    case 'slow':
+      return await during(scene, fault, cluster.network.slow(pickIp(scene, random), random.between(10, 60)))
+    case 'refuse':
+      return await during(scene, fault, cluster.network.refuse(pickIp(scene, random)))
+    case 'controllerSilent':
+      cluster.controllerHears = false
+      return await during(scene, fault, () => {
+        cluster.controllerHears = true
+      })
+    case 'addNode':
+      return await addNode(scene)
+    case 'drainNode':
+      return await drainNode(scene, random)
+    case 'endJob': {
+      const job = [...scene.jobs.values()].at(-1)
+      return job === undefined ? undefined : await controller.endJob(job)
+    }
+    default:
+      return unreachable(fault.kind)
+  }
+}
+
+/** The process dies; another one comes, sometimes before its death is proved and sometimes at its address. */
+async function crashNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { cluster, controller } = scene
+  const node = pickNode(scene, random)
+  if (node === null) return
+  const machine = random.chance(0.3)
+  const unseen = random.chance(0.3)
+  scene.nodeDies(node)
+  cluster.crash(node.host, machine)
+  scene.note(`${node.id} dies${machine ? ' with its machine' : ''}`)
+  for (const job of scene.jobs.values()) job.nodes = job.nodes.filter((other) => other !== node)
+  const prove = async (): Promise<void> => {
+    await controller.sleep(random.between(1, fault.lastsMs))
+    // Without a proof silence has to do.
+    if (unseen) return
+    await controller.proveDeath(node)
+    scene.note(`the death of ${node.id} is proved`)
+  }
+  const replace = async (): Promise<void> => {
+    await controller.sleep(random.between(1, 2 * fault.lastsMs))
+    await addNode(scene, !machine && random.chance(0.5) ? node.host.ip : undefined)
+  }
+  await Promise.all([prove(), replace()])
+}
+
+/** A network that resets connections now and then, of which it leaves most alone. */
+async function breakConnections(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { cluster, controller } = scene
+  const untilMs = cluster.timeline.nowMs + fault.lastsMs
+  while (cluster.timeline.nowMs < untilMs) {
+    cluster.network.breakSome(random.between(0.02, 0.4), random)
+    await controller.sleep(random.between(5, 150))
+  }
+}
+
+async function crashMetadata(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { cluster, controller } = scene
+  if (!cluster.metadata.alive) return
+  scene.note('metadata dies')
+  cluster.crash(cluster.metadata, random.chance(0.2))
+  await controller.sleep(fault.lastsMs)
+  await cluster.startMetadata()
+  scene.note('metadata is there again')
+}
+
+/** Metadata has given a node up that lives, or of whose death nobody had a proof. */
+export async function replaceLost(scene: Scene, node: RunningNode): Promise<void> {
+  for (const job of scene.jobs.values()) job.nodes = job.nodes.filter((other) => other !== node)
+  await addNode(scene)
+}
+
+async function addNode(scene: Scene, ip?: string): Promise<void> {
+  const node = await scene.cluster.startNode(ip)
+  scene.note(`${node.id} joins${ip ? ' at the address of a dead one' : ''}`)
+  for (const job of scene.jobs.values()) job.nodes.push(node)
+  await share(scene)
+}
+
+async function drainNode(scene: Scene, random: SeededRandom): Promise<void> {
+  const node = pickNode(scene, random)
+  if (node === null || scene.cluster.living.length < 2) return
+  scene.note(`${node.id} is to be emptied`)
+  for (const job of scene.jobs.values()) {
+    if (job.nodes.length > 1) job.nodes = job.nodes.filter((other) => other !== node)
+  }
+  await share(scene)
+  await stopWhenEmpty(scene, node)
+}
+
+/** A node on which nothing is left is stopped, and nothing is lost with it. */
+async function stopWhenEmpty(
+  { cluster, controller, jobs, nodeDies, note }: Scene,
+  node: RunningNode,
+): Promise<void> {
+  for (let tries = 0; tries < 200 && node.host.alive; tries++) {
+    await controller.sleep(50)
+    const { service } = node
+    if (service === null || [...jobs.keys()].some((job) => isPresent(service, job))) continue
+    nodeDies(node)
+    cluster.crash(node.host, false)
+    note(`${node.id} is empty and stops`)
+    return await controller.proveDeath(node)
+  }
+}
+
+async function share({ controller, jobs }: Scene): Promise<void> {
+  await Promise.all([...jobs.values()].map((job) => controller.setShares(job)))
+}
+
+async function pause(scene: Scene, fault: Fault, host: Host): Promise<void> {
+  if (!host.alive) return
+  scene.note(`${host.id} is paused`)
+  host.pause()
+  await during(scene, fault, () => host.resume())
+}
+
+async function partition(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const ips = ipsOf(scene)
+  const cut = ips.filter(() => random.chance(0.4))
+  const rest = ips.filter((ip) => !cut.includes(ip))
+  const away = random.chance(0.8) ? scene.cluster.network.block(cut, rest) : () => undefined
+  const back = random.chance(0.7) ? scene.cluster.network.block(rest, cut) : () => undefined
+  scene.note(`nothing passes between ${cut.join(', ')} and the others`)
+  await during(scene, fault, () => {
+    away()
+    back()
+  })
+}
+
+/** Undoes a fault when its time is over. */
+async function during({ controller }: Scene, { lastsMs }: Fault, undo: () => void): Promise<void> {
+  await controller.sleep(lastsMs)
+  undo()
+}
+
+/** A node that runs and has begun to serve. */
+function pickNode({ cluster }: Scene, random: SeededRandom): RunningNode | null {
+  const nodes = cluster.living.filter(({ service }) => service !== null)
+  return nodes.length === 0 ? null : random.pick(nodes)
+}
+
+/** The controller's own network is left alone: it plays a part, it is not on trial. */
+function ipsOf({ cluster, clients }: Scene): string[] {
+  return [
+    cluster.metadata,
+    ...cluster.living.map(({ host }) => host),
+    ...clients.map(({ host }) => host),
+  ].map(({ ip }) => ip)
+}
+
+function pickIp(scene: Scene, random: SeededRandom): string {
+  return random.pick(ipsOf(scene))
+}

@@ -1,0 +1,49 @@
+import type { SeededRandom } from '../world/random.ts'
+
+export const faultKinds = [
+  'crashNode',
+  'pauseNode',
+  'crashMetadata',
+  'pauseMetadata',
+  'crashClient',
+  'pauseClient',
+  'partition',
+  'breakConnections',
+  'slow',
+  'refuse',
+  'controllerSilent',
+  'addNode',
+  'drainNode',
+  'endJob',
+] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+/** One thing that goes wrong, or changes, in a run. */
+export interface Fault {
+  /** Its place in the plan, by which it can be left out or kept. */
+  readonly number: number
+  readonly kind: FaultKind
+  readonly atMs: number
+  readonly lastsMs: number
+  /** Seed of everything else that the fault draws. */
+  readonly seed: string
+}
+
+const FAULTS_MAX = 7
+
+/** What goes wrong in a run, in the order of time. Many runs have few kinds, so that each is seen alone as well. */
+export function planFaults(random: SeededRandom, horizonMs: number): Fault[] {
+  const kinds = random.chance(0.5) ? faultKinds : [random.pick(faultKinds), random.pick(faultKinds)]
+  const count = random.below(FAULTS_MAX + 1)
+  const drawn = Array.from({ length: count }, (_, index) => ({
+    kind: random.pick(kinds),
+    atMs: random.between(0, horizonMs),
+    lastsMs: random.chance(0.5) ? random.between(5, 400) : random.between(400, 5_000),
+    seed: `fault/${index}`,
+  }))
+  return drawn.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))
+}
+
+export function describeFault({ number, kind, atMs, lastsMs }: Fault): string {
+  return `fault ${number}: ${kind} at ${atMs.toFixed(0)} ms for ${lastsMs.toFixed(0)} ms`
+}

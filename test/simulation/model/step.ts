@@ -1,0 +1,129 @@
+import { unreachable } from '../../../protocol/assert.ts'
+import { bytesOf } from '../traffic/values.ts'
+import type { Effect, KeyState, Operation } from './state.ts'
+
+/** A node's clock is as good as the virtual one; rounding to whole ms and the way of the answer are not. */
+const EXPIRY_SLACK_MS = 2
+
+/** The states in which an operation can leave a key, none if it cannot have happened in this one. */
+export function step(state: KeyState, operation: Operation): KeyState[] {
+  const { what } = operation
+  return viewsOf(state, operation).flatMap((view) => apply(view, what, operation))
+}
+
+/** A value whose time is nearly over may be there or not. */
+function viewsOf(state: KeyState, { calledMs, returnedMs }: Operation): KeyState[] {
+  const { expiry } = state
+  if (state.holes) return [state, { ...emptied(state), lost: 'fresh' }]
+  if (state.value === null || expiry === null) return [state]
+  const views: KeyState[] = []
+  if (calledMs <= expiry.toMs + EXPIRY_SLACK_MS) views.push(state)
+  if (returnedMs >= expiry.fromMs - EXPIRY_SLACK_MS) views.push(emptied(state))
+  return views
+}
+
+function apply(state: KeyState, what: Effect, operation: Operation): KeyState[] {
+  switch (what.kind) {
+    case 'put':
+      return put(state, what, operation)
+    case 'append':
+      return append(state, what)
+    case 'get':
+      return get(state, what)
+    case 'stat':
+      return stat(state, what.found)
+    case 'delete':
+      if (what.existed !== null && what.existed !== (state.value !== null)) return []
+      return [emptied(state)]
+    case 'listed': {
+      if (what.bytes !== null) return holdsBytes(state, what.bytes) ? [state] : []
+      return state.value === null && (state.lost !== 'fresh' || what.acceptHoles) ? [state] : []
+    }
+    case 'death':
+      return death(state, what)
+    default:
+      return unreachable(what)
+  }
+}
+
+function put(state: KeyState, what: Extract<Effect, { kind: 'put' }>, operation: Operation): KeyState[] {
+  const allowed = isAllowed(state, what.rule)
+  switch (what.result) {
+    case 'exists':
+      return state.value !== null ? [state] : []
+    case 'mismatch':
+      return state.value === null || state.version !== what.rule ? [state] : []
+    case 'missing':
+      return state.value === null && state.lost !== 'fresh' ? [state] : []
+    case 'lost':
+      return (state.value === null && state.lost !== 'no') || state.holes ? [state] : []
+    case 'unknown':
+    case 'stored':
+      return allowed ? written(state, what, operation) : []
+    default:
+      return unreachable(what.result)
+  }
+}
+
+function isAllowed(state: KeyState, rule: 'always' | 'absent' | number): boolean {
+  if (rule === 'always') return true
+  if (rule === 'absent') return state.value === null
+  return state.value !== null && (state.version === null || state.version === rule)
+}
+
+function written(
+  state: KeyState,
+  { value, large, ttlMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
+  { calledMs, returnedMs }: Operation,
+): KeyState[] {
+  const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs }
+  const after = { value, large, version, expiry, lost: touched(state), holes: false }
+  return mayHaveHoles ? [after, { ...after, holes: true }] : [after]
+}
+
+function append(state: KeyState, { value, bytes }: Extract<Effect, { kind: 'append' }>): KeyState[] {
+  const joined = state.value === null ? value : `${state.value}+${value}`
+  if (bytes !== null && bytesOf(joined) !== bytes) return []
+  return [{ ...state, value: joined, version: null, lost: touched(state) }]
+}
+
+function get(
+  state: KeyState,
+  { consume, found, mayHaveHoles }: Extract<Effect, { kind: 'get' }>,
+): KeyState[] {
+  const after = consume ? emptied(state) : state
+  if (found === 'unknown') return state.value === null ? [] : [after]
+  if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
+  if (found === 'lost') {
+    if (state.value === null) return state.lost === 'no' ? [] : [state]
+    return state.holes || mayHaveHoles || (consume && state.large) ? [after] : []
+  }
+  return state.value === found.value && !state.holes ? [after] : []
+}
+
+function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']): KeyState[] {
+  if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
+  if (found === 'lost') return state.value === null && state.lost !== 'no' ? [state] : []
+  if (!holdsBytes(state, found.bytes)) return []
+  if (state.version !== null && state.version !== found.version) return []
+  return [{ ...state, version: found.version }]
+}
+
+function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death' }>): KeyState[] {
+  const after: KeyState[] = []
+  if (slot) after.push({ ...emptied(state), lost: 'fresh' })
+  if (chunks && state.value !== null && !state.holes) after.push({ ...state, holes: true })
+  return after
+}
+
+function emptied(state: KeyState): KeyState {
+  return { value: null, large: false, version: null, expiry: null, lost: touched(state), holes: false }
+}
+
+function touched({ lost }: KeyState): KeyState['lost'] {
+  return lost === 'no' ? 'no' : 'old'
+}
+
+function holdsBytes(state: KeyState, bytes: number): boolean {
+  return state.value !== null && bytesOf(state.value) === bytes
+}

@@ -1,0 +1,289 @@
+import { hashKey, slotOf } from '../../protocol/hash.ts'
+import { type Failure, judge } from './checker/judge.ts'
+import type { Death } from './checker/key-histories.ts'
+import { checkEmpty, checkLeaks, checkOwners } from './checker/quiet.ts'
+import { inject, replaceLost, type Scene } from './faults/inject.ts'
+import { describeFault, type Fault, planFaults } from './faults/plan.ts'
+import { Client } from './traffic/client.ts'
+import { describeCall, History } from './traffic/history.ts'
+import { BUCKETS, Mix } from './traffic/mix.ts'
+import { openSimulated } from './traffic/open.ts'
+import type { Home } from './traffic/values.ts'
+import { Cluster, type RunningNode } from './world/cluster.ts'
+import { Controller, type PlacedJob } from './world/controller.ts'
+import { holdsChunk, isLeaving, mayServe, ownsSlot, unsettledSlots } from './world/inspection.ts'
+
+/** What a run is made from: the same plan gives the same run. */
+export interface Plan {
+  readonly seed: number
+  /** Calls of all clients together. */
+  readonly calls: number
+  /** Numbers of the faults that happen, or null for all that the seed draws. */
+  readonly faults: readonly number[] | null
+}
+
+export interface Run {
+  readonly failures: readonly Failure[]
+  /** Keys whose history had too many orders to judge. */
+  readonly gaveUp: number
+  readonly calls: number
+  readonly events: number
+  readonly virtualMs: number
+  readonly hash: string
+  /** All faults that the seed draws. */
+  readonly faults: readonly Fault[]
+  /** What happened beside the calls, in the order of time. */
+  readonly notes: readonly string[]
+}
+
+export const CALLS_DEFAULT = 300
+const CLIENTS = 6
+/** Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
+const HORIZON_MS = 5_000
+/** Leases and sessions of up to 6 s lapse, slots move, their chunks are asked about, and times to live are over. */
+const QUIET_MS = 14_000
+/** A node that was told of no end hears it with its next heartbeat. */
+const FORGET_MS = 3_000
+const RUN_MS_MAX = 120_000
+const LAST_DEADLINE_MS = 10_000
+const JOBS = ['red', 'blue'] as const
+
+/** Runs the planes once, in virtual time, and judges what they did. */
+export async function simulate(plan: Plan): Promise<Run> {
+  const scenario = new Scenario(plan)
+  return await scenario.run()
+}
+
+class Scenario {
+  readonly #plan: Plan
+  readonly #cluster: Cluster
+  readonly #controller: Controller
+  readonly #history = new History()
+  readonly #mix = new Mix(JOBS)
+  readonly #jobs = new Map<string, PlacedJob>()
+  readonly #deaths: Death[] = []
+  readonly #dead = new Set<string>()
+  /** What the controller does about nodes that metadata has given up. */
+  readonly #repairs: Promise<void>[] = []
+  #scene: Scene | null = null
+  readonly #failures: Failure[] = []
+  readonly #notes: string[] = []
+  readonly #faults: readonly Fault[]
+
+  constructor(plan: Plan) {
+    this.#plan = plan
+    this.#cluster = new Cluster(plan.seed, (what) => this.#fail('an error in a log', what))
+    this.#controller = new Controller(this.#cluster)
+    this.#cluster.onDeclaredDead = (node) => this.#declaredDead(node)
+    this.#faults = planFaults(this.#cluster.random.fork('faults'), HORIZON_MS)
+  }
+
+  async run(): Promise<Run> {
+    const { timeline } = this.#cluster
+    const onRejection = (error: unknown): void => {
+      this.#fail(
+        'an unhandled rejection',
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      )
+    }
+    process.on('unhandledRejection', onRejection)
+    try {
+      await timeline.run(this.#play(), RUN_MS_MAX)
+    } catch (error) {
+      const open = this.#history.calls.filter(({ outcome }) => outcome.kind === 'none').map(describeCall)
+      this.#fail(
+        'the run does not end',
+        [String(error), ...open.slice(-5), ...this.#controller.waiting].join('\n  '),
+      )
+    } finally {
+      process.off('unhandledRejection', onRejection)
+    }
+    const ends = new Map(
+      [...this.#jobs].flatMap(([id, { endAskedMs }]) => (endAskedMs ? [[id, endAskedMs]] : [])),
+    )
+    const { calls } = this.#history
+    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends })
+    return {
+      failures: [...this.#failures, ...failures],
+      gaveUp,
+      calls: calls.length,
+      events: timeline.events,
+      virtualMs: timeline.nowMs,
+      hash: timeline.hash,
+      faults: this.#faults,
+      notes: this.#notes,
+    }
+  }
+
+  async #play(): Promise<void> {
+    await this.#begin()
+    const clients = this.#startClients()
+    const scene: Scene = {
+      cluster: this.#cluster,
+      controller: this.#controller,
+      clients,
+      jobs: this.#jobs,
+      nodeDies: (node) => this.#nodeDies(node),
+      note: (what) => this.#note(what),
+    }
+    this.#scene = scene
+    await Promise.all(this.#chosenFaults().map((fault) => this.#at(scene, fault)))
+    while (clients.some(({ done }) => !done)) await this.#controller.sleep(50)
+    await Promise.all(this.#repairs)
+    this.#note('all is quiet')
+    await this.#controller.sleep(QUIET_MS)
+    await this.#inspect()
+    for (const job of this.#jobs.values()) await this.#controller.endJob(job)
+    await this.#controller.sleep(FORGET_MS)
+    for (const what of checkEmpty(this.#cluster.living)) this.#fail('bytes are left', what)
+  }
+
+  async #begin(): Promise<void> {
+    const { random } = this.#cluster
+    await this.#cluster.startMetadata()
+    const nodes = 2 + random.below(3)
+    for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
+    const slots = random.pick([8, 16])
+    // In some runs room is scarce.
+    const capacityBytes = random.chance(0.2) ? 6_000 : 400_000
+    for (const id of JOBS) {
+      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes }))
+    }
+    await this.#createBuckets()
+  }
+
+  async #createBuckets(): Promise<void> {
+    for (const job of this.#jobs.values()) {
+      const client = openSimulated(this.#cluster, this.#controller.host, job.ticket)
+      for (const bucket of BUCKETS) if (bucket !== 'default') await client.createBucket(bucket)
+      await client.close()
+    }
+  }
+
+  #startClients(): Client[] {
+    const calls = Math.ceil(this.#plan.calls / CLIENTS)
+    const clients = Array.from({ length: CLIENTS }, (_, index) => this.#newClient(`client/${index}`, calls))
+    for (const client of clients) client.start()
+    return clients
+  }
+
+  #newClient(name: string, calls: number): Client {
+    return new Client({
+      cluster: this.#cluster,
+      jobs: this.#jobs,
+      history: this.#history,
+      mix: this.#mix,
+      random: this.#cluster.random.fork(name),
+      calls,
+      violate: (rule, what) => this.#fail(rule, what),
+    })
+  }
+
+  #chosenFaults(): Fault[] {
+    const { faults } = this.#plan
+    return this.#faults.filter(({ number }) => faults === null || faults.includes(number))
+  }
+
+  async #at(scene: Scene, fault: Fault): Promise<void> {
+    await this.#controller.sleep(fault.atMs)
+    this.#note(describeFault(fault))
+    await inject(scene, fault)
+  }
+
+  /** Nothing happens any more: every key is read, and every byte accounted for. */
+  async #inspect(): Promise<void> {
+    const reader = this.#newClient('reader', 0)
+    const nodes = this.#cluster.living
+    for (const job of this.#jobs.values()) {
+      if (job.endAskedMs !== null) continue
+      const homes = this.#mix.homes().filter((home) => home.job === job.id)
+      const readings = await Promise.all(
+        homes.flatMap((home) => [
+          reader.call(home, { kind: 'get', consume: false, waitSeconds: 0 }, LAST_DEADLINE_MS),
+          reader.call(home, { kind: 'stat' }, LAST_DEADLINE_MS),
+        ]),
+      )
+      const calls = readings.filter((call) => call !== null)
+      for (const { id, outcome } of calls) {
+        const dead = outcome.kind === 'error' && !['NOT_FOUND', 'OBJECT_LOST'].includes(outcome.code)
+        if (dead)
+          this.#fail(
+            'the cluster does not recover',
+            `call #${id} fails with ${outcome.code}: ${outcome.message}`,
+          )
+      }
+      for (const what of checkOwners(nodes, job)) this.#fail('not one owner', what)
+      for (const { id, service } of nodes) {
+        const unsettled = service === null ? [] : unsettledSlots(service, job.id)
+        if (unsettled.length > 0)
+          this.#fail('not settled', `${id}: slots ${unsettled.join(', ')} of ${job.id}`)
+      }
+      for (const what of checkLeaks(nodes, job.id, calls)) this.#fail('bytes that nobody owns', what)
+    }
+  }
+
+  /** What a death may take with it is seen in the memory of the nodes, not in what metadata believes. */
+  #nodeDies(node: RunningNode): void {
+    const { service } = node
+    if (service === null || this.#dead.has(node.id)) return
+    this.#dead.add(node.id)
+    const others = this.#cluster.living.filter((other) => other !== node)
+    const slots = new Set<string>()
+    const bytes = new Set<string>()
+    for (const job of this.#jobs.values()) {
+      for (let slot = 0; slot < job.slots; slot++) {
+        const elsewhere = others.some(
+          (other) => other.service !== null && ownsSlot(other.service, job.id, slot),
+        )
+        if (ownsSlot(service, job.id, slot) || !elsewhere) slots.add(`${job.id}/${slot}`)
+        if (isLeaving(service, job.id, slot)) bytes.add(`${job.id}/${slot}`)
+      }
+    }
+    const chunks = new Set<string>()
+    for (const home of this.#mix.homes()) {
+      if (holdsChunk(service, home.job, { bucket: bucketId(home), key: home.key })) chunks.add(nameOf(home))
+    }
+    this.#deaths.push({
+      node: node.id,
+      atMs: this.#cluster.timeline.nowMs,
+      touches: (home) => ({
+        slot: slots.has(`${home.job}/${this.#slotOf(home)}`),
+        chunks: chunks.has(nameOf(home)) || bytes.has(`${home.job}/${this.#slotOf(home)}`),
+      }),
+    })
+  }
+
+  /** Metadata may give a living node up only when its lease has lapsed, or on the controller's word. */
+  #declaredDead(node: RunningNode): void {
+    const { service } = node
+    const serving = [...this.#jobs.keys()].filter((job) => service !== null && mayServe(service, job))
+    if (serving.length > 0)
+      this.#fail('a living node was given up', `${node.id} may still serve ${serving.join(', ')}`)
+    this.#nodeDies(node)
+    this.#note(`${node.id} is given up`)
+    const scene = this.#scene
+    if (scene !== null) this.#repairs.push(replaceLost(scene, node))
+  }
+
+  #slotOf(home: Home): number {
+    const slots = this.#jobs.get(home.job)?.slots ?? 1
+    return slotOf(hashKey(Buffer.from(home.key), bucketId(home)), slots)
+  }
+
+  #note(what: string): void {
+    this.#notes.push(`${this.#cluster.timeline.nowMs.toFixed(1)} ms: ${what}`)
+  }
+
+  #fail(rule: string, what: string): void {
+    this.#failures.push({ rule, what })
+  }
+}
+
+/** Metadata numbers a job's buckets in the order of their creation. */
+function bucketId({ bucket }: Home): number {
+  return BUCKETS.findIndex((name) => name === bucket)
+}
+
+function nameOf({ job, bucket, key }: Home): string {
+  return `${job}/${bucket}/${key}`
+}

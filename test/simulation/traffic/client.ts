@@ -1,0 +1,116 @@
+import type { Job } from '../../../client/job.ts'
+import { sleep } from '../../../protocol/runtime.ts'
+import type { Cluster } from '../world/cluster.ts'
+import type { PlacedJob } from '../world/controller.ts'
+import type { Host } from '../world/host.ts'
+import type { SeededRandom } from '../world/random.ts'
+import type { Action, Call, History } from './history.ts'
+import type { Mix } from './mix.ts'
+import { openSimulated } from './open.ts'
+import { perform, WrongBytes } from './perform.ts'
+import type { Home } from './values.ts'
+
+const THINK_MS_MAX = 160
+/** The client checks deadlines every 20 ms. */
+const DEADLINE_SLACK_MS = 100
+
+export interface ClientOptions {
+  readonly cluster: Cluster
+  readonly jobs: ReadonlyMap<string, PlacedJob>
+  readonly history: History
+  readonly mix: Mix
+  readonly random: SeededRandom
+  readonly calls: number
+  readonly violate: (rule: string, what: string) => void
+}
+
+/** A function that runs: it makes one call after another until it has made them all; if it crashes, another goes on. */
+export class Client {
+  readonly #options: ClientOptions
+  host: Host
+  done = false
+  #jobs = new Map<string, Job>()
+  #left: number
+
+  constructor(options: ClientOptions) {
+    this.#options = options
+    this.#left = options.calls
+    this.host = options.cluster.newHost('client')
+  }
+
+  /** Begins, or goes on in a new process. Nobody waits for it: it never rejects. */
+  start(): void {
+    if (!this.host.alive) {
+      this.host = this.#options.cluster.newHost('client')
+      this.#jobs = new Map()
+    }
+    const { violate } = this.#options
+    this.#run().catch((error: unknown) =>
+      violate('client bug', error instanceof Error ? (error.stack ?? '') : ''),
+    )
+  }
+
+  /** Makes one call and writes it down. */
+  async call(home: Home, action: Action, deadlineMs: number, signal?: AbortSignal): Promise<Call | null> {
+    const { cluster, history, violate } = this.#options
+    const job = this.#open(home.job)
+    if (job === null) return null
+    const { timeline } = cluster
+    const { host } = this
+    const call = history.begin({ client: host.id, home, action, deadlineMs, calledMs: timeline.nowMs })
+    const pausedMs = host.pausedMs
+    try {
+      call.outcome = await perform(job, { home, action, deadlineMs, ...(signal ? { signal } : {}) })
+    } catch (error) {
+      if (!(error instanceof WrongBytes)) throw error
+      violate('foreign or damaged bytes', `${error.message}\n(call #${call.id})`)
+      return call
+    }
+    call.returnedMs = timeline.nowMs
+    timeline.trace(call.outcome.kind.length + call.id)
+    this.#options.mix.learn(call)
+    // A listing has its deadline for each page.
+    const pages = action.kind === 'list' ? 20 : 1
+    const tookMs = call.returnedMs - call.calledMs - (host.pausedMs - pausedMs)
+    const waitMs = action.kind === 'get' ? action.waitSeconds * 1000 : 0
+    if (tookMs > deadlineMs * pages + waitMs + DEADLINE_SLACK_MS) {
+      violate(
+        'a call outlived its deadline',
+        `call #${call.id} took ${tookMs.toFixed(0)} of ${deadlineMs} ms`,
+      )
+    }
+    return call
+  }
+
+  async #run(): Promise<void> {
+    const { mix, random } = this.#options
+    while (this.#left > 0) {
+      this.#left--
+      await sleep(this.host.clock, random.between(0, THINK_MS_MAX))
+      const { home, action } = mix.draw(random)
+      const deadlineMs = 200 + random.below(random.chance(0.2) ? 8_000 : 2_500)
+      const abortMs = random.chance(0.04) ? random.between(0, 40) : null
+      if (abortMs === null) {
+        await this.call(home, action, deadlineMs)
+      } else {
+        const controller = new AbortController()
+        const timer = this.host.after(abortMs, () => controller.abort())
+        await this.call(home, action, deadlineMs, controller.signal)
+        timer.cancel()
+      }
+    }
+    this.done = true
+  }
+
+  /** Null while the job has no ticket yet. */
+  #open(id: string): Job | null {
+    const known = this.#jobs.get(id)
+    if (known !== undefined) return known
+    const { cluster, jobs } = this.#options
+    const ticket = jobs.get(id)?.ticket
+    if (!ticket) return null
+    const job = openSimulated(cluster, this.host, ticket)
+    this.#jobs.set(id, job)
+    return job
+  }
+}

@@ -1,0 +1,99 @@
+import type { ErrorCode } from '../../../protocol/errors.ts'
+import type { Home, ValueName } from './values.ts'
+
+/** What a client asked for. */
+export type Action =
+  | {
+      readonly kind: 'put'
+      readonly value: ValueName
+      readonly condition: PutRule
+      readonly ttlSeconds: number
+    }
+  | { readonly kind: 'append'; readonly value: ValueName }
+  | { readonly kind: 'get'; readonly consume: boolean; readonly waitSeconds: number }
+  | { readonly kind: 'stat' }
+  | { readonly kind: 'delete' }
+  | { readonly kind: 'deleteMany'; readonly keys: readonly string[] }
+  | { readonly kind: 'list'; readonly prefix: string; readonly acceptHoles: boolean }
+
+/** When a put counts: always, if the key is absent, or if it has this version. */
+export type PutRule = 'always' | 'absent' | number
+
+/** What came of it. `null` where a stat found nothing. */
+export type Outcome =
+  | { readonly kind: 'version'; readonly version: number }
+  | { readonly kind: 'value'; readonly value: ValueName }
+  | { readonly kind: 'length'; readonly bytes: number }
+  | { readonly kind: 'stat'; readonly stat: { readonly bytes: number; readonly version: number } | null }
+  | { readonly kind: 'existed'; readonly existed: boolean }
+  | { readonly kind: 'count'; readonly count: number }
+  | {
+      readonly kind: 'entries'
+      readonly entries: readonly { readonly key: string; readonly bytes: number }[]
+    }
+  | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string }
+  /** The client died, or the run ended, before it had an answer. */
+  | { readonly kind: 'none' }
+
+/** One call of one client, in virtual ms. */
+export interface Call {
+  readonly id: number
+  readonly client: string
+  readonly home: Home
+  readonly action: Action
+  readonly deadlineMs: number
+  readonly calledMs: number
+  returnedMs: number
+  outcome: Outcome
+}
+
+/** All calls of one run. */
+export class History {
+  readonly calls: Call[] = []
+
+  begin(call: Pick<Call, 'client' | 'home' | 'action' | 'deadlineMs' | 'calledMs'>): Call {
+    const begun: Call = {
+      id: this.calls.length,
+      ...call,
+      returnedMs: Number.POSITIVE_INFINITY,
+      outcome: { kind: 'none' },
+    }
+    this.calls.push(begun)
+    return begun
+  }
+}
+
+export function isMutation(action: Action): boolean {
+  switch (action.kind) {
+    case 'put':
+    case 'append':
+    case 'delete':
+    case 'deleteMany':
+      return true
+    case 'get':
+      return action.consume
+    case 'stat':
+    case 'list':
+      return false
+  }
+}
+
+/** After these nobody knows whether a mutation was carried out; after any other error it was not. */
+const unknowing: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'ABORTED']
+
+export function isUnknown(outcome: Outcome): boolean {
+  return outcome.kind === 'none' || (outcome.kind === 'error' && unknowing.includes(outcome.code))
+}
+
+/** One line for a failure's report. */
+export function describeCall({ id, client, home, action, calledMs, returnedMs, outcome }: Call): string {
+  const { kind, ...details } = action
+  const at = `${calledMs.toFixed(1)}–${Number.isFinite(returnedMs) ? returnedMs.toFixed(1) : '…'} ms`
+  const { kind: result, ...found } = outcome
+  return `#${id} ${at} ${client} ${kind} ${home.job}/${home.bucket}/${home.key} ${brief(details)} → ${result} ${brief(found)}`
+}
+
+function brief(value: object): string {
+  const text = JSON.stringify(value)
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text
+}

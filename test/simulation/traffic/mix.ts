@@ -1,0 +1,104 @@
+import type { SeededRandom } from '../world/random.ts'
+import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
+import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
+
+export const BUCKETS = ['default', 'frames'] as const
+const KEYS = ['a', 'b', 'c/1', 'd'] as const
+
+/** More mutations of one key that nobody knows the outcome of would make its history too costly to judge. */
+const UNKNOWN_MAX = 4
+const LARGE_BYTES_MAX = 1_400
+
+/**
+ * Draws what clients do: a few keys, so that calls collide, the same ones in every job and bucket, so that a leak
+ * between them shows.
+ */
+export class Mix {
+  readonly #jobs: readonly string[]
+  readonly #unknown = new Map<string, number>()
+  readonly #versions = new Map<string, number>()
+  #values = 0
+
+  constructor(jobs: readonly string[]) {
+    this.#jobs = jobs
+  }
+
+  draw(random: SeededRandom): { home: Home; action: Action } {
+    const job = random.pick(this.#jobs)
+    const bucket = random.chance(0.75) ? 'default' : 'frames'
+    const stem = random.pick(KEYS)
+    const home = { job, bucket, key: this.#living(job, bucket, stem) }
+    return { home, action: this.#action(home, random) }
+  }
+
+  /** Every key that may hold something, for the last reading of a run. */
+  homes(): Home[] {
+    return this.#jobs.flatMap((job) =>
+      BUCKETS.flatMap((bucket) =>
+        KEYS.flatMap((stem) => {
+          const rounds = this.#rounds(job, bucket, stem)
+          return Array.from({ length: rounds + 1 }, (_, round) => ({ job, bucket, key: keyOf(stem, round) }))
+        }),
+      ),
+    )
+  }
+
+  /** Remembers versions, and how many outcomes of a key are unknown: a key with too many is not used again. */
+  learn({ home, action, outcome }: Call): void {
+    const name = nameOf(home)
+    if (isMutation(action) && isUnknown(outcome)) {
+      for (const key of action.kind === 'deleteMany' ? action.keys : [home.key]) {
+        const touched = nameOf({ ...home, key })
+        this.#unknown.set(touched, (this.#unknown.get(touched) ?? 0) + 1)
+      }
+    }
+    if (outcome.kind === 'version') this.#versions.set(name, outcome.version)
+    if (outcome.kind === 'stat' && outcome.stat !== null) this.#versions.set(name, outcome.stat.version)
+  }
+
+  #action(home: Home, random: SeededRandom): Action {
+    return random.weighted<() => Action>([
+      [() => this.#put(random, 'always', 0), 20],
+      [() => this.#put(random, 'absent', 0), 9],
+      [() => this.#put(random, 'always', 1 + random.below(2)), 4],
+      [() => ({ kind: 'get', consume: false, waitSeconds: 0 }), 20],
+      [() => ({ kind: 'get', consume: true, waitSeconds: 0 }), 12],
+      [() => ({ kind: 'get', consume: random.chance(0.5), waitSeconds: random.between(0.01, 1) }), 8],
+      [() => this.#put(random, this.#versions.get(nameOf(home)) ?? 1, 0), 8],
+      [() => ({ kind: 'append', value: nameValue(++this.#values, VALUE_BYTES_MIN + random.below(60)) }), 9],
+      [() => ({ kind: 'deleteMany', keys: this.#several(home, random) }), 3],
+      [() => ({ kind: 'stat' }), 8],
+      [() => ({ kind: 'delete' }), 8],
+      [() => ({ kind: 'list', prefix: random.pick(['', '', 'c/']), acceptHoles: random.chance(0.5) }), 7],
+    ])()
+  }
+
+  #put(random: SeededRandom, condition: PutRule, ttlSeconds: number): Action {
+    const bytes = random.chance(0.3)
+      ? 257 + random.below(LARGE_BYTES_MAX - 257)
+      : VALUE_BYTES_MIN + random.below(190)
+    return { kind: 'put', value: nameValue(++this.#values, bytes), condition, ttlSeconds }
+  }
+
+  #several({ job, bucket }: Home, random: SeededRandom): string[] {
+    return KEYS.filter(() => random.chance(0.5)).map((stem) => this.#living(job, bucket, stem))
+  }
+
+  #living(job: string, bucket: string, stem: string): string {
+    return keyOf(stem, this.#rounds(job, bucket, stem))
+  }
+
+  #rounds(job: string, bucket: string, stem: string): number {
+    let round = 0
+    while ((this.#unknown.get(nameOf({ job, bucket, key: keyOf(stem, round) })) ?? 0) >= UNKNOWN_MAX) round++
+    return round
+  }
+}
+
+function nameOf({ job, bucket, key }: Home): string {
+  return `${job}/${bucket}/${key}`
+}
+
+function keyOf(stem: string, round: number): string {
+  return round === 0 ? stem : `${stem}~${round}`
+}

@@ -1,0 +1,81 @@
+import type { Job } from '../../../client/job.ts'
+import { asMayflyError } from '../../../protocol/errors.ts'
+import type { Action, Outcome, PutRule } from './history.ts'
+import { type Home, makeValue, readValue, type ValueName } from './values.ts'
+
+/** Bytes that do not belong where they were found: never allowed, whatever else happened. */
+export class WrongBytes extends Error {}
+
+/** Carries one action out through the SDK. Rejects with `WrongBytes` alone. */
+export async function perform(
+  job: Job,
+  call: { home: Home; action: Action; deadlineMs: number; signal?: AbortSignal },
+): Promise<Outcome> {
+  try {
+    return await act(job, call)
+  } catch (error) {
+    if (error instanceof WrongBytes) throw error
+    const { code, message, stack, cause } = asMayflyError(error)
+    const bug = code === 'INTERNAL' ? ` ${cause instanceof Error ? cause.stack : stack}` : ''
+    return { kind: 'error', code, message: message + bug }
+  }
+}
+
+async function act(
+  job: Job,
+  {
+    home,
+    action,
+    deadlineMs,
+    signal,
+  }: { home: Home; action: Action; deadlineMs: number; signal?: AbortSignal },
+): Promise<Outcome> {
+  const { bucket, key } = home
+  const options = { bucket, deadlineMs, ...(signal ? { signal } : {}) }
+  switch (action.kind) {
+    case 'put': {
+      const ttl = action.ttlSeconds > 0 ? { ttlSeconds: action.ttlSeconds } : {}
+      const rule = ruleOf(action.condition)
+      const { version } = await job.put(key, bytesFor(home, action.value), { ...options, ...ttl, ...rule })
+      return { kind: 'version', version }
+    }
+    case 'get': {
+      const bytes = await job.get(key, {
+        ...options,
+        consume: action.consume,
+        waitSeconds: action.waitSeconds,
+      })
+      const read = readValue(home, bytes)
+      if ('wrong' in read) throw new WrongBytes(`${home.job}/${bucket}/${key}: ${read.wrong}`)
+      return { kind: 'value', value: read.name }
+    }
+    case 'stat': {
+      const stat = await job.stat(key, options)
+      return { kind: 'stat', stat: stat && { bytes: stat.bytes, version: stat.version } }
+    }
+    case 'delete':
+      return { kind: 'existed', existed: await job.delete(key, options) }
+    case 'list': {
+      const { prefix, acceptHoles } = action
+      const entries = []
+      for await (const { key, bytes } of job.list({ ...options, prefix, acceptHoles })) {
+        entries.push({ key, bytes })
+      }
+      return { kind: 'entries', entries }
+    }
+    case 'append':
+      return { kind: 'length', bytes: await job.append(key, bytesFor(home, action.value), options) }
+    case 'deleteMany':
+      return { kind: 'count', count: await job.deleteMany(action.keys, options) }
+  }
+}
+
+function ruleOf(rule: PutRule): { ifAbsent?: true; ifVersion?: number } {
+  if (rule === 'absent') return { ifAbsent: true }
+  return rule === 'always' ? {} : { ifVersion: rule }
+}
+
+function bytesFor(home: Home, value: ValueName): Buffer {
+  const [id, bytes] = value.split(':')
+  return makeValue(home, Number(id), Number(bytes))
+}

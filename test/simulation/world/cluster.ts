@@ -1,0 +1,151 @@
+import { startMetadata } from '../../../metadata/server.ts'
+import { MayflyError } from '../../../protocol/errors.ts'
+import type { Logger } from '../../../service/log.ts'
+import { type NodeService, startNode } from '../../../storage-node/server.ts'
+import { Host } from './host.ts'
+import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
+import { SimulatedNetwork } from './network.ts'
+import { SeededRandom } from './random.ts'
+import { Timeline } from './timeline.ts'
+
+/** A storage node while it runs and after it died; `service` is what is, or was, in its memory. */
+export interface RunningNode {
+  readonly id: string
+  readonly host: Host
+  readonly address: string
+  service: NodeService | null
+}
+
+const METADATA_IP = '10.0.0.1'
+const METADATA_PORT = 7500
+const NODE_PORT = 7600
+const NODE_RAM_BYTES = 1 << 20
+
+/** The processes of one run and the world around them. */
+export class Cluster {
+  readonly timeline = new Timeline()
+  readonly network: SimulatedNetwork
+  readonly random: SeededRandom
+  readonly secret: Buffer
+  readonly nodes: RunningNode[] = []
+  readonly metadataAddress = `${METADATA_IP}:${METADATA_PORT}`
+  metadata: Host
+  /** False while the controller takes no reports. */
+  controllerHears = true
+  /** Called when metadata has given up a node that lives. */
+  onDeclaredDead: (node: RunningNode) => void = () => undefined
+  readonly #disk: Disk = { generation: 0, records: new Map(), deadNodes: new Set() }
+  readonly #log: Logger
+  #hosts = 0
+
+  /** `complain` is told of whatever a plane logs as an error: a bug. */
+  constructor(seed: number, complain: (what: string) => void) {
+    this.random = new SeededRandom(`mayfly/${seed}`)
+    this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
+    this.secret = this.random.fork('secret').bytes(32)
+    this.#log = quietLog(complain)
+    this.metadata = this.newHost('metadata', METADATA_IP)
+  }
+
+  /** A machine of its own, or, with an ip, a process in the place of another one. */
+  newHost(name: string, ip?: string): Host {
+    this.#hosts++
+    const random = this.random.fork(`host/${this.#hosts}`)
+    return new Host(`${name}-${this.#hosts}`, {
+      ip: ip ?? `10.0.1.${this.#hosts}`,
+      timeline: this.timeline,
+      random,
+    })
+  }
+
+  get living(): RunningNode[] {
+    return this.nodes.filter(({ host }) => host.alive)
+  }
+
+  async startMetadata(): Promise<void> {
+    const host = this.metadata.alive ? this.metadata : this.newHost('metadata', METADATA_IP)
+    this.metadata = host
+    const store = new MemoryPlacementStore(this.#disk, {
+      host,
+      random: this.random.fork(`store/${host.id}`),
+      onDead: (nodes) => this.#declareDead(nodes),
+    })
+    const config = {
+      id: 'm-1',
+      dir: '',
+      listen: { host: METADATA_IP, port: METADATA_PORT },
+      ...this.#shared(),
+    }
+    await startMetadata(config, {
+      runtime: host.runtime,
+      network: this.network.of(host),
+      store,
+      tellController: () => this.#toController(host, {}),
+      log: this.#log,
+    })
+  }
+
+  /** Starts a storage node under a new id; with `ip`, at the address of one that died. */
+  async startNode(ip?: string): Promise<RunningNode> {
+    const host = this.newHost('node', ip)
+    const node: RunningNode = { id: host.id, host, address: `${host.ip}:${NODE_PORT}`, service: null }
+    this.nodes.push(node)
+    const config = {
+      id: node.id,
+      class: 'simulated',
+      ramBytes: NODE_RAM_BYTES,
+      listen: { host: host.ip, port: NODE_PORT },
+      ...this.#shared(),
+    }
+    node.service = await startNode(config, {
+      runtime: host.runtime,
+      network: this.network.of(host),
+      tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
+      log: this.#log,
+      onDead: () => this.crash(host, false),
+    })
+    return node
+  }
+
+  #declareDead(ids: readonly string[]): void {
+    for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node)
+  }
+
+  /** Kills a process; `machine` takes its kernel with it, so that nobody is told. */
+  crash(host: Host, machine: boolean): void {
+    host.crash()
+    this.network.died(host, machine)
+  }
+
+  /** Plays the controller, which answers reports over HTTP: a delay, or nothing. */
+  #toController<Answer>(host: Host, answer: Answer): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      host.after(2, () => {
+        if (this.controllerHears) resolve(answer)
+        else reject(new MayflyError('UNAVAILABLE', 'The controller does not answer'))
+      })
+    })
+  }
+
+  #shared() {
+    return { controllerUrl: '', secret: this.secret, logLevel: 'silent' }
+  }
+}
+
+/** A log that keeps nothing and hands on what only a bug writes. */
+function quietLog(complain: (what: string) => void): Logger {
+  const quiet = (): void => undefined
+  const loud = (fields: { err?: unknown }, message: string): void => {
+    const { err } = fields
+    complain(`${message}: ${err instanceof Error ? (err.stack ?? err.message) : String(err)}`)
+  }
+  const log = {
+    trace: quiet,
+    debug: quiet,
+    info: quiet,
+    warn: quiet,
+    error: loud,
+    fatal: loud,
+  }
+  return log as unknown as Logger
+}

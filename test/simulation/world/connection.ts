@@ -1,0 +1,220 @@
+import type { Link, LinkHandlers } from '../../../protocol/link.ts'
+import type { Host } from './host.ts'
+
+/** What a connection asks of the network that it runs through. */
+export interface Wire {
+  nowMs(): number
+  at(atMs: number, task: () => void): void
+  /** How long a piece takes, and in how many pieces so many bytes arrive. */
+  delayMs(from: Host, to: Host): number
+  pieces(bytes: number): number[]
+  isBlocked(from: Host, to: Host): boolean
+  chance(probability: number): boolean
+  forget(end: End): void
+  received(bytes: Buffer): void
+}
+
+/** Node's own high watermark of a socket: `drained` follows only a write that passed it. */
+const HIGH_WATERMARK_BYTES = 16 * 1024
+
+interface Segment {
+  parts: readonly Uint8Array[]
+  joined: Buffer | null
+}
+
+/** Part of what was written, or the end of the stream. */
+interface Piece {
+  readonly segment: Segment | null
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * One end of a connection. Bytes keep their order and are neither lost nor doubled while it lives; what is under way
+ * when it breaks is lost from some byte on, in the middle of a frame as well.
+ */
+export class End implements Link {
+  readonly host: Host
+  readonly #wire: Wire
+  #peer: End | null = null
+  #handlers: LinkHandlers | null = null
+  #closed = false
+  #ended = false
+  #paused = false
+  #inbox: Buffer[] = []
+  #lastArrivalMs = 0
+  #stalled: Piece[] = []
+  #queuedBytes = 0
+  #mustDrain = false
+  /** What is under way to this end never arrives. */
+  #deaf = false
+  /** Segments whose bytes the sender still owns. */
+  readonly #flying = new Set<Segment>()
+
+  private constructor(host: Host, wire: Wire) {
+    this.host = host
+    this.#wire = wire
+  }
+
+  static pair(a: Host, b: Host, wire: Wire): [End, End] {
+    const first = new End(a, wire)
+    const second = new End(b, wire)
+    first.#peer = second
+    second.#peer = first
+    return [first, second]
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  get peer(): End {
+    return this.#peer as End
+  }
+
+  open(handlers: LinkHandlers): void {
+    this.#handlers = handlers
+    this.#later(() => this.#empty())
+  }
+
+  write(parts: readonly Uint8Array[]): void {
+    if (this.#closed || this.#ended) return
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+    if (bytes === 0) return
+    this.#queuedBytes += bytes
+    if (this.#queuedBytes > HIGH_WATERMARK_BYTES) this.#mustDrain = true
+    const segment = { parts, joined: null }
+    this.#flying.add(segment)
+    let from = 0
+    for (const length of this.#wire.pieces(bytes)) {
+      this.#send({ segment, from, to: from + length })
+      from += length
+    }
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#later(() => this.#empty())
+  }
+
+  end(): void {
+    if (this.#closed || this.#ended) return
+    this.#ended = true
+    this.#send({ segment: null, from: 0, to: 0 })
+  }
+
+  /** Half of the time what was under way still arrives, as with a kernel that has it already. */
+  destroy(): void {
+    if (this.#closed) return
+    this.#take()
+    if (this.#wire.chance(0.5)) this.peer.#deaf = true
+    this.#send({ segment: null, from: 0, to: 0 })
+    this.close(null)
+  }
+
+  keepAlive(): void {
+    // Nothing here keeps a real process alive.
+  }
+
+  /** Breaks this side: what was under way to it is lost, and `closed` is called. */
+  close(cause: Error | null): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#take()
+    this.#inbox = []
+    this.#wire.forget(this)
+    this.#later(() => this.#handlers?.closed(cause))
+  }
+
+  /** The process is gone: nobody is called any more. */
+  vanish(): void {
+    this.#take()
+    this.#closed = true
+    this.#wire.forget(this)
+  }
+
+  /** The way to the peer is free again: what waited goes on in its order. */
+  flow(): void {
+    const stalled = this.#stalled
+    this.#stalled = []
+    for (const piece of stalled) this.#send(piece)
+  }
+
+  #send(piece: Piece): void {
+    const wire = this.#wire
+    if (this.#stalled.length > 0) {
+      this.#stalled.push(piece)
+      return
+    }
+    const arrivalMs = Math.max(wire.nowMs() + wire.delayMs(this.host, this.peer.host), this.#lastArrivalMs)
+    this.#lastArrivalMs = arrivalMs
+    wire.at(arrivalMs, () => this.#arrive(piece))
+  }
+
+  #arrive(piece: Piece): void {
+    if (this.#stalled.length > 0 || this.#wire.isBlocked(this.host, this.peer.host)) {
+      this.#stalled.push(piece)
+      return
+    }
+    const { segment, from, to } = piece
+    if (segment === null) return this.peer.#finish()
+    const joined = join(segment)
+    const whole = to === joined.length
+    if (whole) this.#flying.delete(segment)
+    this.#queuedBytes -= to - from
+    this.peer.#receive(joined.subarray(from, to))
+    if (this.#queuedBytes > 0 || !this.#mustDrain || this.#closed) return
+    this.#mustDrain = false
+    this.#later(() => this.#handlers?.drained())
+  }
+
+  #receive(bytes: Buffer): void {
+    if (this.#closed || this.#deaf) return
+    this.#wire.received(bytes)
+    this.host.run(() => {
+      if (this.#closed) return
+      this.#inbox.push(bytes)
+      this.#empty()
+    })
+  }
+
+  #finish(): void {
+    if (this.#closed) return
+    this.host.run(() => {
+      if (this.#closed) return
+      this.#empty()
+      this.#send({ segment: null, from: 0, to: 0 })
+      this.close(null)
+    })
+  }
+
+  #empty(): void {
+    while (!this.#paused && !this.#closed && this.#handlers !== null) {
+      const bytes = this.#inbox.shift()
+      if (bytes === undefined) return
+      // A copy: the receiver may keep views of what it got, and nobody else has its memory.
+      this.#handlers.data(Buffer.from(bytes))
+    }
+  }
+
+  /** From here on the kernel has the bytes, and the sender may use its memory again. */
+  #take(): void {
+    for (const segment of this.#flying) join(segment)
+    this.#flying.clear()
+  }
+
+  #later(task: () => void): void {
+    this.#wire.at(this.#wire.nowMs(), () => this.host.run(task))
+  }
+}
+
+function join(segment: Segment): Buffer {
+  segment.joined ??= Buffer.concat(segment.parts)
+  segment.parts = []
+  return segment.joined
+}

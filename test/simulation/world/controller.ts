@@ -1,0 +1,133 @@
+import { CallerPool } from '../../../protocol/caller-pool.ts'
+import { placementOperations } from '../../../protocol/control-operations.ts'
+import { isError } from '../../../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../../../protocol/limits.ts'
+import type { Operation } from '../../../protocol/operation.ts'
+import type { Placement } from '../../../protocol/placement.ts'
+import { sleep } from '../../../protocol/runtime.ts'
+import { formatTicket } from '../../../protocol/ticket.ts'
+import { signToken } from '../../../protocol/token.ts'
+import { clusterToken } from '../../../service/cluster-token.ts'
+import type { Cluster, RunningNode } from './cluster.ts'
+import type { Host } from './host.ts'
+
+const TICKET_SECONDS = 24 * 3600
+const RETRY_MS = 50
+const NODE_WEIGHT = 100
+
+/** What the controller knows of a job that it placed. */
+export interface PlacedJob {
+  readonly id: string
+  readonly slots: number
+  readonly capacityBytes: number
+  ticket: string
+  /** Nodes that have a share of the job and are not to be emptied. */
+  nodes: RunningNode[]
+  /** When its end was asked for, in virtual ms. */
+  endAskedMs: number | null
+}
+
+/** Plays the controller: places jobs, proves deaths, changes shares, ends jobs. It tries until it is heard. */
+export class Controller {
+  readonly host: Host
+  readonly #cluster: Cluster
+  readonly #pool: CallerPool
+  /** Why what it asks has not been done yet. */
+  readonly #refusals = new Map<string, string>()
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.host = cluster.newHost('controller')
+    const { clock } = this.host
+    this.#pool = new CallerPool({
+      dial: cluster.network.of(this.host).dial,
+      clock,
+      token: () => clusterToken(cluster.secret, clock.wallMs()),
+    })
+  }
+
+  async createJob(id: string, options: { slots: number; capacityBytes: number }): Promise<PlacedJob> {
+    const job: PlacedJob = {
+      id,
+      ...options,
+      ticket: '',
+      nodes: [...this.#cluster.living],
+      endAskedMs: null,
+    }
+    await this.#create(job)
+    return job
+  }
+
+  /** A ticket of this moment. */
+  async renewTicket(job: PlacedJob): Promise<void> {
+    if (job.endAskedMs === null) await this.#create(job)
+  }
+
+  async setShares(job: PlacedJob): Promise<void> {
+    if (job.endAskedMs !== null) return
+    await this.#askUntilHeard(placementOperations.jobShares, () => ({ job: job.id, shares: sharesOf(job) }))
+  }
+
+  /** The fleet saw the process exit. */
+  async proveDeath(node: RunningNode): Promise<void> {
+    await this.#askUntilHeard(placementOperations.nodesDied, () => ({ nodes: [node.id] }))
+  }
+
+  async endJob(job: PlacedJob): Promise<void> {
+    job.endAskedMs ??= this.#cluster.timeline.nowMs
+    await this.#askUntilHeard(placementOperations.jobEnd, () => ({ job: job.id }))
+  }
+
+  /** What it has asked for in vain so far, in words. */
+  get waiting(): string[] {
+    return [...this.#refusals.values()]
+  }
+
+  sleep(ms: number): Promise<void> {
+    return sleep(this.host.clock, ms)
+  }
+
+  async #create(job: PlacedJob): Promise<void> {
+    const placement = await this.#askUntilHeard(placementOperations.jobCreate, () => ({
+      job: job.id,
+      slots: job.slots,
+      shares: sharesOf(job),
+    }))
+    if (placement !== null) job.ticket = this.#ticket(job, placement)
+  }
+
+  #ticket(job: PlacedJob, placement: Placement): string {
+    const { secret, metadataAddress } = this.#cluster
+    const expiresSeconds = Math.floor(this.host.clock.wallMs() / 1000) + TICKET_SECONDS
+    const token = signToken(secret, { job: job.id, read: true, write: true, expiresSeconds })
+    return formatTicket({ metadata: metadataAddress, job: job.id, token, placement })
+  }
+
+  /** Null if the job has ended meanwhile. */
+  async #askUntilHeard<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    request: () => Request,
+  ): Promise<Reply | null> {
+    const name = JSON.stringify(request())
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const caller = await this.#pool.to(this.#cluster.metadataAddress)
+        const deadlineMs = this.host.clock.monotonicMs() + CONTROL_CALL_MS + 1_000
+        const { head } = await caller.call(operation, request(), { deadlineMs })
+        this.#refusals.delete(name)
+        return head
+      } catch (error) {
+        this.#refusals.set(name, `the controller asks ${name}, attempt ${attempt}: ${String(error)}`)
+        if (isError(error, 'JOB_ENDED')) return null
+        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) throw error
+      }
+      await this.sleep(RETRY_MS)
+    }
+  }
+}
+
+function sharesOf(job: PlacedJob) {
+  const nodes = job.nodes.filter(({ host }) => host.alive)
+  const ramBytes = Math.floor(job.capacityBytes / Math.max(1, nodes.length))
+  return nodes.map(({ id, address }) => ({ node: id, address, weight: NODE_WEIGHT, ramBytes }))
+}

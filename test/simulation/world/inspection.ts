@@ -1,0 +1,93 @@
+import type { JobSpace } from '../../../storage-node/job-space.ts'
+import type { NodeService } from '../../../storage-node/server.ts'
+import type { Slot } from '../../../storage-node/slot.ts'
+
+/**
+ * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker
+ * judges. The one place of the simulation that looks inside a plane.
+ */
+
+/** Whether the node alone decides about the slot. */
+export function ownsSlot(service: NodeService, job: string, slot: number): boolean {
+  return jobOf(service, job)?.slots[slot] !== undefined
+}
+
+/** Whether the node may still answer for a slot that it owns: its lease has not lapsed. */
+export function mayServe(service: NodeService, job: string): boolean {
+  const space = jobOf(service, job)
+  const owned = space?.slots.findIndex((slot) => slot !== undefined) ?? -1
+  if (space === undefined || owned < 0) return false
+  try {
+    space.ownedSlot(owned)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether the node has given the slot away and others may still need its bytes. */
+export function isLeaving(service: NodeService, job: string, slot: number): boolean {
+  return jobOf(service, job)?.leaving.has(slot) === true
+}
+
+/** Whether anything of the job is on the node, or on its way from or to it. */
+export function isPresent(service: NodeService, job: string): boolean {
+  return jobOf(service, job)?.present === true
+}
+
+/** Slots of the job here whose handoff is not over. */
+export function unsettledSlots(service: NodeService, job: string): number[] {
+  const space = jobOf(service, job)
+  if (space === undefined) return []
+  const owned = space.slots.flatMap((slot, index) => (slot === undefined || slot.settled ? [] : [index]))
+  return [...owned, ...space.leaving.keys(), ...space.arriving.keys()]
+}
+
+/** Whether the node holds a chunk of any version of a large object under the key. */
+export function holdsChunk(service: NodeService, job: string, at: { bucket: number; key: string }): boolean {
+  const key = Buffer.from(at.key)
+  const space = jobOf(service, job)
+  if (space === undefined) return false
+  return allSlots(space).some((slot) =>
+    [...slot.chunks.values()].some((group) => group.bucket === at.bucket && key.equals(group.key)),
+  )
+}
+
+/** Bytes that are booked for the job, and how many objects. */
+export function usageOf(service: NodeService, job: string): { usedBytes: number; objects: number } {
+  const space = jobOf(service, job)
+  return { usedBytes: space?.usedBytes ?? 0, objects: space?.objects ?? 0 }
+}
+
+/** Bytes booked on the node for all jobs, and how many jobs it knows. */
+export function totalOf(service: NodeService): { usedBytes: number; jobs: number } {
+  return { usedBytes: service.node.ram.usedBytes, jobs: service.node.jobs.size }
+}
+
+/** What the node holds of the job, in words, for a failure's report. */
+export function describeNode(service: NodeService, job: string): string {
+  const space = jobOf(service, job)
+  if (space === undefined) return 'does not know the job'
+  const owned = space.slots.flatMap((slot, index) => (slot === undefined ? [] : [describeSlot(slot, index)]))
+  const leaving = [...space.leaving].map(([index, { slot }]) => `leaving ${describeSlot(slot, index)}`)
+  const arriving = [...space.arriving].map(([index, { slot }]) => `arriving ${describeSlot(slot, index)}`)
+  return `${space.usedBytes} bytes; ${[...owned, ...leaving, ...arriving].join('; ')}`
+}
+
+function describeSlot(slot: Slot, index: number): string {
+  const keys = [...slot.objects].flatMap(([bucket, objects]) =>
+    [...objects].map(([key, { version }]) => `${bucket}/${key}@${version}`),
+  )
+  const chunks = [...slot.chunks].map(([name, { chunks }]) => `${name}×${chunks.size}`)
+  const marks = `${slot.lost ? ' lost' : ''}${slot.settled ? '' : ' unsettled'}`
+  return `slot ${index} e${slot.epoch}${marks} [${keys.join(' ')}] chunks [${chunks.join(' ')}]`
+}
+
+function allSlots(space: JobSpace): Slot[] {
+  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
+  return [...space.slots.filter((slot) => slot !== undefined), ...moving]
+}
+
+function jobOf(service: NodeService, job: string): JobSpace | undefined {
+  return service.node.jobs.get(job)
+}

@@ -1,0 +1,173 @@
+import { MayflyError } from '../../../protocol/errors.ts'
+import { CONNECT_MS_MAX } from '../../../protocol/limits.ts'
+import type { Link } from '../../../protocol/link.ts'
+import type { ListenAt, Network } from '../../../service/listener.ts'
+import { End, type Wire } from './connection.ts'
+import type { Host } from './host.ts'
+import type { SeededRandom } from './random.ts'
+import type { Timeline } from './timeline.ts'
+
+interface Listening {
+  readonly host: Host
+  readonly accept: (link: Link) => void
+}
+
+/** Connects hosts. Faults block, slow down or break; without them it is an ordinary network with its jitter. */
+export class SimulatedNetwork {
+  readonly #timeline: Timeline
+  readonly #random: SeededRandom
+  readonly #wire: Wire
+  readonly #listeners = new Map<string, Listening>()
+  /** In the order in which they were opened, so that a draw means the same in each run. */
+  readonly #ends = new Set<End>()
+  /** `from>to` of ips between which nothing passes, with how many faults say so. */
+  readonly #blocked = new Map<string, number>()
+  readonly #slow = new Map<string, number>()
+  readonly #refusing = new Set<string>()
+  readonly #unreachable = new Set<string>()
+  #nextPort = 40_000
+
+  constructor(timeline: Timeline, random: SeededRandom) {
+    this.#timeline = timeline
+    this.#random = random
+    this.#wire = {
+      nowMs: () => timeline.nowMs,
+      at: (atMs, task) => void timeline.at(atMs, task),
+      delayMs: (from, to) => this.#delayMs(from, to),
+      pieces: (bytes) => this.#pieces(bytes),
+      isBlocked: (from, to) => this.#blocked.has(`${from.ip}>${to.ip}`) || this.#unreachable.has(to.ip),
+      chance: (probability) => random.chance(probability),
+      forget: (end) => void this.#ends.delete(end),
+      received: (bytes) => this.#trace(bytes),
+    }
+  }
+
+  /** The network as one host sees it. */
+  of(host: Host): Network {
+    return {
+      dial: (address) => this.#dial(host, address),
+      listen: async (at, accept) => this.#listen(host, at, accept),
+    }
+  }
+
+  /** Nothing passes from any of `from` to any of `to` until the answer is called; then most of it goes on. */
+  block(from: readonly string[], to: readonly string[]): () => void {
+    const pairs = from.flatMap((a) => to.filter((b) => a !== b).map((b) => `${a}>${b}`))
+    for (const pair of pairs) this.#blocked.set(pair, (this.#blocked.get(pair) ?? 0) + 1)
+    return () => {
+      for (const pair of pairs) {
+        const left = (this.#blocked.get(pair) ?? 1) - 1
+        if (left > 0) this.#blocked.set(pair, left)
+        else this.#blocked.delete(pair)
+      }
+      for (const end of [...this.#ends]) {
+        if (!pairs.includes(`${end.host.ip}>${end.peer.host.ip}`)) continue
+        if (this.#random.chance(0.2)) this.#break(end)
+        else end.flow()
+      }
+    }
+  }
+
+  slow(ip: string, factor: number): () => void {
+    this.#slow.set(ip, factor)
+    return () => void this.#slow.delete(ip)
+  }
+
+  refuse(ip: string): () => void {
+    this.#refusing.add(ip)
+    return () => void this.#refusing.delete(ip)
+  }
+
+  /** Breaks some of the connections; each side learns of it at another time. */
+  breakSome(share: number, random: SeededRandom): void {
+    for (const end of [...this.#ends]) if (random.chance(share)) this.#break(end)
+  }
+
+  /**
+   * The process is gone. Its kernel says so to its peers at once; with the whole machine they learn it only when
+   * their own kernels give up.
+   */
+  died(host: Host, machine: boolean): void {
+    for (const [address, listening] of this.#listeners) {
+      if (listening.host === host) this.#listeners.delete(address)
+    }
+    if (machine) {
+      this.#unreachable.add(host.ip)
+      this.#timeline.at(this.#timeline.nowMs + CONNECT_MS_MAX, () => this.#unreachable.delete(host.ip))
+    }
+    for (const end of [...this.#ends]) {
+      if (end.host !== host) continue
+      const { peer } = end
+      end.vanish()
+      const afterMs = machine ? this.#random.between(500, 4_000) : this.#random.between(0, 5)
+      this.#timeline.at(this.#timeline.nowMs + afterMs, () => peer.close(new Error('the peer is gone')))
+    }
+  }
+
+  #break(end: End): void {
+    const cause = new Error('the connection was reset')
+    const { peer } = end
+    end.close(cause)
+    const laterMs = this.#random.chance(0.3) ? this.#random.between(0, 3_000) : 0
+    this.#timeline.at(this.#timeline.nowMs + laterMs, () => peer.close(cause))
+  }
+
+  #listen(host: Host, at: ListenAt, accept: (link: Link) => void): Awaited<ReturnType<Network['listen']>> {
+    const address = `${host.ip}:${at.port === 0 ? this.#nextPort++ : at.port}`
+    if (this.#listeners.has(address)) throw new Error(`${address} is taken`)
+    this.#listeners.set(address, { host, accept })
+    this.#unreachable.delete(host.ip)
+    return {
+      address,
+      close: async () => {
+        if (this.#listeners.get(address)?.host === host) this.#listeners.delete(address)
+        for (const end of [...this.#ends]) if (end.host === host) end.destroy()
+      },
+    }
+  }
+
+  #dial(host: Host, address: string): Promise<Link> {
+    const ip = address.slice(0, address.lastIndexOf(':'))
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string): void => {
+        reject(new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${reason}`))
+      }
+      const wayMs = this.#random.between(0.1, 1)
+      this.#timeline.at(this.#timeline.nowMs + wayMs, () => {
+        const listening = this.#listeners.get(address)
+        const silent =
+          this.#blocked.has(`${host.ip}>${ip}`) ||
+          this.#blocked.has(`${ip}>${host.ip}`) ||
+          this.#unreachable.has(ip)
+        if (silent) {
+          host.after(CONNECT_MS_MAX, () => fail('no answer'))
+        } else if (listening === undefined || this.#refusing.has(ip)) {
+          host.after(wayMs, () => fail('refused'))
+        } else {
+          const [near, far] = End.pair(host, listening.host, this.#wire)
+          this.#ends.add(near).add(far)
+          // A paused process's kernel accepts; the process itself sees the connection when it goes on.
+          listening.host.run(() => listening.accept(far))
+          host.after(wayMs, () => resolve(near))
+        }
+      })
+    })
+  }
+
+  #delayMs(from: Host, to: Host): number {
+    const factor = Math.max(this.#slow.get(from.ip) ?? 1, this.#slow.get(to.ip) ?? 1)
+    const baseMs = this.#random.chance(0.01) ? this.#random.between(5, 150) : this.#random.between(0.1, 1.5)
+    return baseMs * factor
+  }
+
+  #pieces(bytes: number): number[] {
+    if (bytes < 2 || this.#random.chance(0.8)) return [bytes]
+    const cut = 1 + this.#random.below(bytes - 1)
+    return [cut, bytes - cut]
+  }
+
+  #trace(bytes: Buffer): void {
+    this.#timeline.trace(bytes.length)
+    for (let at = 0; at < bytes.length; at += 7) this.#timeline.trace(bytes[at] as number)
+  }
+}

@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest'
+import { SlotOrigin } from '../../protocol/control-operations.ts'
+import { PUT_LEASE_MS } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { TierBudget } from '../../storage-node/budget.ts'
+import { takeOver } from '../../storage-node/handoff-target.ts'
+import { JobSpace } from '../../storage-node/job-space.ts'
+import { LargeObjects } from '../../storage-node/large-objects.ts'
+import { ObjectTable } from '../../storage-node/object-table.ts'
+import { Slot } from '../../storage-node/slot.ts'
+
+const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), sequence: 0, settled: 0, condition: 0, ifVersion: 0 }
+const manifest = [{ count: 2, chunkBytes: 10 }]
+
+/** One slot under a clock that the test moves. */
+function newJob() {
+  let nowMs = 1000
+  const clock: Clock = {
+    monotonicMs: () => nowMs,
+    wallMs: () => nowMs,
+    after: () => ({ cancel: () => undefined }),
+  }
+  const lease = { untilMs: Number.POSITIVE_INFINITY }
+  const job = new JobSpace({ id: 'j', slots: 1, metadata: 'm' }, { tier: new TierBudget(1e9), clock, lease })
+  job.setBudget(1e6, 1e6)
+  takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
+  const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve() })
+  const pass = (ms: number): void => {
+    nowMs += ms
+  }
+  return { job, large, pass }
+}
+
+test('I11: a commit whose lease lapsed is PUT_EXPIRED, for its chunks may be gone', () => {
+  const { job, large, pass } = newJob()
+  const { version } = large.begin(job, at)
+  expect(large.isAlive(job, { ...at, version })).toBe(true)
+  pass(PUT_LEASE_MS)
+  expect(large.isAlive(job, { ...at, version })).toBe(false)
+  expect(() => large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [] })).toThrow(
+    'not being put',
+  )
+})
+
+test('a put that renews its lease commits after any time, and its chunks are wanted as long as its object is there', () => {
+  const { job, large, pass } = newJob()
+  const { version } = large.begin(job, at)
+  for (let i = 0; i < 5; i++) {
+    pass(PUT_LEASE_MS / 2)
+    large.renew(job, { ...at, version })
+  }
+  large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [] })
+  pass(10 * PUT_LEASE_MS)
+  expect(large.isAlive(job, { ...at, version })).toBe(true)
+  const second = large.begin(job, at).version
+  large.commit(job, { ...at, version: second, manifest, ttlSeconds: 0, metadata: [] })
+  expect(large.isAlive(job, { ...at, version })).toBe(false)
+})
+
+test('I10: no version is given twice, also not by the next owner of the slot', () => {
+  const versions = new Set<number>()
+  for (const epoch of [1, 2, 7]) {
+    const slot = new Slot(epoch, false)
+    for (let i = 0; i < 100; i++) versions.add(slot.nextVersion())
+  }
+  expect(versions.size).toBe(300)
+  expect([...versions].every(Number.isSafeInteger)).toBe(true)
+})
