@@ -12,4 +12,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.exitCode = await runCommand(process.argv.slice(2), readConfig(), {
   print: (text) => void process.stdout.write(`${text}\n`),
   printError: (text) => void process.stderr.write(`${text}\n`),
+  // Carriage return, then the control sequence that clears the line (ECMA-48, EL).
+  ...(process.stdout.isTTY && { redraw: (line: string) => void process.stdout.write(`\r\u001b[K${line}`) }),
 })

@@ -8,6 +8,7 @@ import { helpText, verbs } from './verbs.ts'
 export interface Terminal {
   readonly print: (text: string) => void
   readonly printError: (text: string) => void
+  readonly redraw?: (line: string) => void
 }
 
 /** Exit code for a command line that means nothing, by the shell's convention. */
@@ -46,7 +47,8 @@ async function runVerb(
   { config, terminal }: { config: CliConfig; terminal: Terminal },
 ): Promise<number> {
   try {
-    return await verb.run({ args: new Arguments(args, verb.shape), config, print: terminal.print })
+    const { print, redraw } = terminal
+    return await verb.run({ args: new Arguments(args, verb.shape), config, print, redraw })
   } catch (error) {
     terminal.printError(`mayfly: ${error instanceof Error ? error.message : String(error)}`)
     if (!(error instanceof UsageError)) return 1

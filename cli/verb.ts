@@ -17,4 +17,6 @@ export interface VerbInput {
   readonly config: CliConfig
   /** Writes to standard output, with a line feed behind it. */
   readonly print: (text: string) => void
+  /** Puts a line in the place of the one that it drew before; where output is no terminal, there is none. */
+  readonly redraw?: ((line: string) => void) | undefined
 }

@@ -1,5 +1,6 @@
 import type { Verb } from './verb.ts'
 import { demo } from './verbs/demo.ts'
+import { drain } from './verbs/drain.ts'
 import { end } from './verbs/end.ts'
 import { get } from './verbs/get.ts'
 import { jobs } from './verbs/jobs.ts'
@@ -17,6 +18,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['demo', demo],
   ['status', status],
   ['nodes', nodes],
+  ['drain', drain],
   ['jobs', jobs],
   ['register', register],
   ['end', end],

@@ -32,11 +32,9 @@ export async function getObject(router: Router, at: KeyAddress, get: Get): Promi
       if (head.kind === ObjectKind.manifest) return await getChunks(router, at, { ...head, bounds })
       return await getPieces(router, at, { first, get })
     } catch (error) {
-      // The version was replaced while it was read: there is a newer one, or none. Consumed chunks were leased to us.
+      if (head.consumed) throw afterConsume(error)
+      // The version was replaced while it was read: there is a newer one, or none.
       const replaced = isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
-      if (replaced && head.consumed) {
-        throw new MayflyError('OBJECT_LOST', 'The consumed object was not read in time', { cause: error })
-      }
       if (!replaced || (consume && isError(error, 'NOT_FOUND'))) throw error
     }
   }
@@ -72,4 +70,13 @@ async function getPiece(router: Router, at: KeyAddress, piece: Piece & Get): Pro
   }
   if (!consume) return await router.call(dataOperations.get, { hash, request, ...bounds })
   return await router.mutate(dataOperations.get, { hash, request, holds: true, ...bounds })
+}
+
+/** The object is ours and nobody else's any more, but not all of it could be read: trying again would not find it. */
+function afterConsume(error: unknown): unknown {
+  if (!(error instanceof MayflyError) || error.code === 'OBJECT_LOST') return error
+  const code = error.code === 'NOT_FOUND' ? 'OBJECT_LOST' : 'OUTCOME_UNKNOWN'
+  return new MayflyError(code, `The object was consumed and could not be read: ${error.reason}`, {
+    cause: error,
+  })
 }

@@ -1,4 +1,5 @@
-import { type ResourceVector, sum } from './node-class.ts'
+import { add, fits, most, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
+import { partThatFits, type Spare } from './packing.ts'
 import type { Demand, Hints } from './rightsizing.ts'
 
 /**
@@ -42,6 +43,11 @@ export function reservedBy(job: Job): ResourceVector {
   return sum(job.shares)
 }
 
+/** What a job lacks of its demand, given its shares on nodes that take shares. */
+export function missingOf(job: Job, open: readonly Share[]): ResourceVector {
+  return subtract(job.demand, sum(open))
+}
+
 /** Shares on the same node become one. */
 export function mergeShares(shares: readonly Share[]): Share[] {
   const byNode = new Map<string, Share>()
@@ -53,9 +59,18 @@ export function mergeShares(shares: readonly Share[]): Share[] {
   return [...byNode.values()]
 }
 
+/** On each node the larger of two shares. */
+export function maxShares(some: readonly Share[], others: readonly Share[]): Share[] {
+  const byNode = new Map<string, Share>(some.map((share) => [share.node, share]))
+  for (const share of others)
+    byNode.set(share.node, { ...share, ...most(share, byNode.get(share.node) ?? share) })
+  return [...byNode.values()]
+}
+
 /** The shares in their present proportion, so that they add up to `total`. */
 export function scaleShares(shares: readonly Share[], total: ResourceVector): Share[] {
   const before = sum(shares)
+  if (before.ramBytes === 0) return [...shares]
   let seen: ResourceVector = { ramBytes: 0, bytesPerSecond: 0 }
   let given: ResourceVector = { ramBytes: 0, bytesPerSecond: 0 }
   return shares.map((share) => {
@@ -71,5 +86,23 @@ export function scaleShares(shares: readonly Share[], total: ResourceVector): Sh
     }
     given = upTo
     return part
+  })
+}
+
+/**
+ * The shares in their present proportion, each as near to its part of `total` as what it has and what is spare on
+ * its node allow. What is missing then has to go elsewhere.
+ */
+export function growShares(
+  shares: readonly Share[],
+  total: ResourceVector,
+  spares: readonly Spare[],
+): Share[] {
+  return scaleShares(shares, total).map((part, index) => {
+    const share = shares[index] ?? part
+    const spare = spares.find(({ node }) => node === share.node) ?? nothing
+    const fitting = partThatFits(part, add(share, spare))
+    // A node that owns slots keeps a part in the job.
+    return fits(fitting, nothing) ? share : { node: share.node, ...fitting }
   })
 }

@@ -6,13 +6,12 @@ import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Events } from './events.ts'
 import { newJobId } from './id.ts'
-import type { EndReason, Job } from './job.ts'
+import { type EndReason, type Job, maxShares } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
-import type { NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { Placer } from './placer.ts'
-import { type Hints, rightsize } from './rightsizing.ts'
+import { type Hints, rightsize, type Sizing } from './rightsizing.ts'
 import { placedShares } from './shares.ts'
 import type { IdempotencyKey } from './store/store.ts'
 import type { Tickets } from './tickets.ts'
@@ -34,10 +33,11 @@ export interface JobsOptions {
   readonly log: Logger
   /** Changes of one job come one after another. */
   readonly serial: Serial
-  /** Hints are sized by it. */
-  readonly firstClass: NodeClass
+  readonly sizing: Sizing
   /** Called when a reservation was given back. */
   readonly onFreed: () => void
+  /** Called when metadata may have other shares of a job than the ledger. */
+  readonly onUnsure: (job: string) => void
 }
 
 /** The life of jobs: registered, resized, renewed, ended. */
@@ -45,6 +45,7 @@ export class Jobs {
   readonly #options: JobsOptions
   readonly #registering = new Map<string, Promise<Job>>()
   readonly #ending = new Map<string, Promise<Job>>()
+  readonly #resizing = new Set<Promise<Job>>()
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -76,7 +77,23 @@ export class Jobs {
   /** Grows or shrinks what is reserved. If it does not fit, everything stays as it was. */
   async resize(id: string, hints: Hints): Promise<Job> {
     this.#requireLiving(id)
-    return await this.#options.serial.run(id, () => this.#resize(this.#requireLiving(id), hints))
+    const resize = this.#options.serial.run(id, () => {
+      const resizing = this.#resize(this.#requireLiving(id), hints).finally(() =>
+        this.#resizing.delete(resizing),
+      )
+      this.#resizing.add(resizing)
+      return resizing
+    })
+    return await resize
+  }
+
+  /**
+   * Resolves once the resizes that are under way are over: what they have reserved, metadata may not know yet. Rejects
+   * with `UNAVAILABLE` if others have begun meanwhile.
+   */
+  async resized(): Promise<void> {
+    await Promise.allSettled(this.#resizing)
+    if (this.#resizing.size > 0) throw new MayflyError('UNAVAILABLE', 'Jobs are being resized at this moment')
   }
 
   /** The job's lease counts from now. */
@@ -116,14 +133,14 @@ export class Jobs {
   }
 
   #admit(request: Registration, metadata: string): Job {
-    const { ledger, placer, runtime, firstClass } = this.#options
+    const { ledger, placer, runtime, sizing } = this.#options
     if (ledger.living().length >= JOBS_MAX) {
       throw new MayflyError(
         'RESERVATION_REFUSED',
         `${JOBS_MAX} jobs live already, as many as a cluster may have`,
       )
     }
-    const demand = rightsize(request.hints, firstClass)
+    const demand = rightsize(request.hints, sizing)
     const nowMs = runtime.clock.wallMs()
     return {
       id: newJobId(runtime.random),
@@ -144,8 +161,8 @@ export class Jobs {
     const { id, name } = job
     events.emit('job.registering', { job: id, name })
     try {
-      const secured = await placer.secure(job, deadlineMs)
-      const shares = placedShares(secured, nodes)
+      const secured = await placer.secure(id, deadlineMs)
+      const shares = placedShares(secured.shares, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
         client.createJob(address, { id, shares }),
       )
@@ -183,24 +200,25 @@ export class Jobs {
     const { ledger, nodes, placer, metadata, tickets, events, runtime } = this.#options
     const { id } = job
     const hints = { ...job.hints, ...added }
-    const demand = rightsize(hints, this.#options.firstClass)
+    const demand = rightsize(hints, this.#options.sizing)
     const shares = placer.resize(job, demand)
     // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
-    const both = shares.map((share, index) => ({
-      node: share.node,
-      ramBytes: Math.max(share.ramBytes, job.shares[index]?.ramBytes ?? 0),
-      bytesPerSecond: Math.max(share.bytesPerSecond, job.shares[index]?.bytesPerSecond ?? 0),
-    }))
-    await ledger.change(id, { shares: both })
+    await ledger.change(id, { shares: maxShares(job.shares, shares) })
     try {
-      const placed = placedShares({ ...job, shares }, nodes)
-      const deadlineMs = runtime.clock.monotonicMs() + CONTROL_CALL_MS
+      const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
+      await nodes.settled(
+        shares.map(({ node }) => node),
+        deadlineMs,
+      )
+      const placed = placedShares(shares, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
         client.shareJob(address, { id, shares: placed }),
       )
       tickets.note(id, placement)
     } catch (error) {
       await ledger.change(id, { shares: job.shares })
+      // Metadata may have heard of it all the same.
+      this.#options.onUnsure(id)
       throw error
     }
     const resized = await ledger.change(id, { hints, demand, shares })

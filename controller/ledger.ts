@@ -1,7 +1,8 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Job } from './job.ts'
+import type { Job, Share } from './job.ts'
+import type { NodeRecord } from './node.ts'
 import { add, nothing, type ResourceVector } from './node-class.ts'
 import type { IdempotencyKey, Store } from './store/store.ts'
 
@@ -90,6 +91,19 @@ export class Ledger {
     }
     if (job.state === 'ended') await this.#prune(id)
     return job
+  }
+
+  /** New shares of jobs, written down together with the node on whose account they change: all of it, or nothing. */
+  async reshare(sharesOf: ReadonlyMap<string, readonly Share[]>, node: NodeRecord): Promise<void> {
+    const before = [...sharesOf.keys()].map((id) => this.require(id))
+    const after = before.map((job) => ({ ...job, shares: sharesOf.get(job.id) ?? job.shares }))
+    for (const job of after) this.#jobs.set(job.id, job)
+    try {
+      await this.#store.putDraining(node, after)
+    } catch (error) {
+      for (const job of before) this.#jobs.set(job.id, job)
+      throw error
+    }
   }
 
   /** Forgets the key of a registration that failed, so that it can be tried again. */

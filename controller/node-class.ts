@@ -43,6 +43,32 @@ export function sum(vectors: Iterable<ResourceVector>): ResourceVector {
   return total
 }
 
+/** The least of both in every dimension. */
+export function least(a: ResourceVector, b: ResourceVector): ResourceVector {
+  return {
+    ramBytes: Math.min(a.ramBytes, b.ramBytes),
+    bytesPerSecond: Math.min(a.bytesPerSecond, b.bytesPerSecond),
+  }
+}
+
+/** The most of both in every dimension. */
+export function most(a: ResourceVector, b: ResourceVector): ResourceVector {
+  return {
+    ramBytes: Math.max(a.ramBytes, b.ramBytes),
+    bytesPerSecond: Math.max(a.bytesPerSecond, b.bytesPerSecond),
+  }
+}
+
+/** What a cluster has with as many nodes as its classes allow. */
+export function limitOf(classes: readonly NodeClass[]): ResourceVector {
+  return sum(
+    classes.map(({ ramBytes, bytesPerSecond, nodesMax }) => ({
+      ramBytes: ramBytes * nodesMax,
+      bytesPerSecond: bytesPerSecond * nodesMax,
+    })),
+  )
+}
+
 /** True if `a` is no more than `b` in every dimension. */
 export function fits(a: ResourceVector, b: ResourceVector): boolean {
   return a.ramBytes <= b.ramBytes && a.bytesPerSecond <= b.bytesPerSecond

@@ -4,7 +4,8 @@ import type { NodeClass, ResourceVector } from './node-class.ts'
 /**
  * - `starting`: asked of the fleet; it has not reported yet.
  * - `active`: it reported, and carries jobs or waits for one.
- * - `draining`: nothing is reserved on it and it was told to stop.
+ * - `draining`: it takes no more shares. While some are reserved on it, its slots move to others; then it is told to
+ *   stop.
  * - `lost`: the fleet saw its process exit, and nobody had asked it to.
  */
 export const nodeStates = ['starting', 'active', 'draining', 'lost'] as const
@@ -33,6 +34,16 @@ export interface Node {
   readonly reportedMs: number | null
   /** Since when this controller process knows it. */
   readonly sinceMs: number
+}
+
+/** What a node still holds, as it last reported; null if it has not reported to this controller process. */
+export function loadOf({ report }: Node): { jobs: number; objects: number; usedBytes: number } | null {
+  if (report === null) return null
+  return {
+    jobs: report.jobs.length,
+    objects: report.jobs.reduce((sum, { objects }) => sum + objects, 0),
+    usedBytes: Object.values(report.tiers).reduce((sum, { usedBytes }) => sum + usedBytes, 0),
+  }
 }
 
 /** True while its process runs, as far as the fleet has told. */

@@ -27,6 +27,10 @@ export interface NodesOptions {
   readonly stopped: AbortSignal
   /** Called once for each node that is lost, after that is written down. */
   readonly onLost: (node: Node) => void
+  /** Called for each node that was told to stop, when its process has exited. */
+  readonly onStopped: (node: Node) => void
+  /** Whether a job has a share on a node. */
+  readonly isReserved: (node: string) => boolean
 }
 
 /** The life of storage nodes: asked of the fleet, reporting, told to stop, exited. */
@@ -35,6 +39,10 @@ export class Nodes {
   readonly #nodes = new Map<string, Node>()
   /** Those who wait for nodes look again whenever one changes. */
   readonly #waiting = new Set<() => void>()
+  /** Nodes whose process was told to end. */
+  readonly #stopping = new Set<string>()
+  /** Why, of those that were told because they did not answer. */
+  readonly #silent = new Map<string, string>()
   #startsFailed = 0
   #startNotBeforeMs = Number.NEGATIVE_INFINITY
 
@@ -61,7 +69,7 @@ export class Nodes {
     const runs = new Set(running.map(({ node }) => node))
     for (const node of this.all()) {
       const { id } = node.record
-      if (runs.has(id) && !isOpen(node)) fleet.stop(id)
+      if (runs.has(id) && !isOpen(node) && !this.isEmptying(id)) this.#tellStop(id)
       if (!isAlive(node)) onLost(node)
       else if (!runs.has(id)) this.#exited(id, 'its process was gone when the controller started')
     }
@@ -81,6 +89,27 @@ export class Nodes {
     return node !== undefined && isAlive(node)
   }
 
+  /** True once it has reported, until it dies. */
+  serves(id: string): boolean {
+    const state = this.#nodes.get(id)?.record.state
+    return state === 'active' || state === 'draining'
+  }
+
+  isOpen(id: string): boolean {
+    const node = this.#nodes.get(id)
+    return node !== undefined && isOpen(node)
+  }
+
+  /** True while a node drains and jobs still have shares on it. */
+  isEmptying(id: string): boolean {
+    return this.#nodes.get(id)?.record.state === 'draining' && this.#options.isReserved(id)
+  }
+
+  /** Nodes that drain and were not told to stop yet. */
+  draining(): Node[] {
+    return this.all().filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
+  }
+
   /** What is left on the nodes that may take shares, in the order in which they are filled. */
   spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
     return inFillOrder(this.#nodes.values()).map((node) => {
@@ -89,11 +118,16 @@ export class Nodes {
     })
   }
 
-  /** How many nodes of each class may be started. One that drains is on its way out and holds nobody up. */
-  rooms(): Room[] {
+  /**
+   * How many nodes of each class may be started. One that is being emptied is still there with all that it holds; one
+   * that is empty and about to exit holds nobody up.
+   */
+  rooms(reserved: ReadonlyMap<string, ResourceVector>): Room[] {
+    const counts = (node: Node): boolean =>
+      isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id))
     return this.#options.classes.map((nodeClass) => {
-      const open = this.all().filter((node) => isOpen(node) && node.record.class === nodeClass.name)
-      return { nodeClass, nodes: Math.max(0, nodeClass.nodesMax - open.length) }
+      const there = this.all().filter((node) => counts(node) && node.record.class === nodeClass.name)
+      return { nodeClass, nodes: Math.max(0, nodeClass.nodesMax - there.length) }
     })
   }
 
@@ -102,11 +136,16 @@ export class Nodes {
     return this.#options.runtime.clock.monotonicMs() >= this.#startNotBeforeMs
   }
 
+  /** An id for a node that is about to be started. */
+  newId(): string {
+    return newNodeId(this.#options.runtime.random)
+  }
+
   /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
-  start(nodeClass: NodeClass): Node {
+  start(nodeClass: NodeClass, id: string): void {
     const { runtime, events } = this.#options
     const record: NodeRecord = {
-      id: newNodeId(runtime.random),
+      id,
       class: nodeClass.name,
       state: 'starting',
       pid: null,
@@ -114,25 +153,51 @@ export class Nodes {
       startedAtMs: runtime.clock.wallMs(),
       lostAtMs: null,
     }
-    const node = this.#add(record, nodeClass)
+    this.#add(record, nodeClass)
     events.emit('node.starting', { node: record.id, class: nodeClass.name })
     void this.#launch(record)
-    return node
   }
 
   /** Stops a node on which nothing is reserved. */
   async stop(id: string): Promise<void> {
+    this.#stopping.add(id)
     const node = this.#set(id, { state: 'draining' })
     if (node === null) return
     await this.#write(node)
-    this.#options.fleet.stop(id)
+    this.#tellStop(id)
+  }
+
+  /**
+   * From now on the node takes no new shares. `writeDown` gets its record as it then is; if that fails, the node is
+   * as it was.
+   */
+  async beginDrain(id: string, writeDown: (record: NodeRecord) => Promise<void>): Promise<void> {
+    const node = this.#set(id, { state: 'draining' })
+    if (node === null) throw unknownNode(id)
+    try {
+      await writeDown(node.record)
+    } catch (error) {
+      this.#set(id, { state: 'active' })
+      throw error
+    }
+  }
+
+  /** Ends a process that does not answer. What it held counts as lost only once it has exited. */
+  endSilent(id: string, silentMs: number): void {
+    const { events, fleet, log } = this.#options
+    if (this.#stopping.has(id)) return
+    this.#stopping.add(id)
+    const seconds = Math.round(silentMs / 1000)
+    this.#silent.set(id, `it was silent for ${seconds} s`)
+    log.warn({ node: id, silentMs: Math.round(silentMs) }, 'a storage node is silent; its process is ended')
+    events.emit('node.silent', { node: id, silentMs: Math.round(silentMs) })
+    fleet.stop(id)
   }
 
   /** Takes a heartbeat. Throws `NODE_NOT_FOUND` for a node that was given up. */
   async heard(id: string, report: NodeReport): Promise<void> {
     const node = this.#nodes.get(id)
-    if (node === undefined || !isAlive(node))
-      throw new MayflyError('NODE_NOT_FOUND', `There is no node '${id}'`)
+    if (node === undefined || !isAlive(node)) throw unknownNode(id)
     const { runtime, store, events } = this.#options
     this.#nodes.set(id, { ...node, report, reportedMs: runtime.clock.monotonicMs() })
     const { address, pid } = report
@@ -189,7 +254,7 @@ export class Nodes {
     for (const [index, { record }] of lost.entries()) {
       const ageMs = runtime.clock.wallMs() - (record.lostAtMs ?? 0)
       if (index >= surplus && ageMs < LOST_NODE_KEPT_MS) continue
-      this.#nodes.delete(record.id)
+      this.#forget(record.id)
       await store.deleteNode(record.id)
     }
   }
@@ -207,9 +272,10 @@ export class Nodes {
   #exited(id: string, reason: string): void {
     const node = this.#nodes.get(id)
     if (node === undefined || !isAlive(node)) return
-    if (node.record.state === 'draining') return this.#stopped(id)
+    if (node.record.state === 'draining' && !this.isEmptying(id)) return this.#stopped(node)
     if (node.record.state === 'starting') this.#startFailed()
-    void this.#lose(node, reason)
+    const silence = this.#silent.get(id)
+    void this.#lose(node, silence === undefined ? reason : `${silence} and was ended: ${reason}`)
   }
 
   async #lose({ record }: Node, reason: string): Promise<void> {
@@ -222,14 +288,27 @@ export class Nodes {
     onLost(lost)
   }
 
-  #stopped(id: string): void {
-    const { store, events, log } = this.#options
-    this.#nodes.delete(id)
+  #tellStop(id: string): void {
+    this.#stopping.add(id)
+    this.#options.fleet.stop(id)
+  }
+
+  #stopped(node: Node): void {
+    const { store, events, log, onStopped } = this.#options
+    const { id } = node.record
+    this.#forget(id)
     store
       .deleteNode(id)
       .catch((err: unknown) => log.error({ err, node: id }, 'a stopped node stays in the store'))
     events.emit('node.stopped', { node: id })
+    onStopped(node)
     this.#wake()
+  }
+
+  #forget(id: string): void {
+    this.#nodes.delete(id)
+    this.#stopping.delete(id)
+    this.#silent.delete(id)
   }
 
   #startFailed(): void {
@@ -265,6 +344,10 @@ export class Nodes {
   #wake(): void {
     for (const wake of [...this.#waiting]) wake()
   }
+}
+
+export function unknownNode(id: string): MayflyError {
+  return new MayflyError('NODE_NOT_FOUND', `There is no node '${id}'`)
 }
 
 /** A node of a class that left the config keeps what its jobs reserved and takes nothing new. */

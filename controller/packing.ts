@@ -1,5 +1,5 @@
 import { JOB_NODES_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
-import { fits, type NodeClass, type ResourceVector, subtract, sum } from './node-class.ts'
+import { fits, type NodeClass, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
 
 /** A node that runs or starts, and what nobody has reserved on it. */
 export interface Spare extends ResourceVector {
@@ -24,6 +24,46 @@ interface Shortage {
 
 export type Packing = { readonly assignments: readonly Assignment[] } | { readonly shortage: Shortage }
 
+/** Where each of several demands goes, in their order, and the nodes that have to be started for it. */
+export interface Plan {
+  readonly started: readonly { readonly node: string; readonly nodeClass: NodeClass }[]
+  readonly shares: readonly (readonly Spare[])[]
+}
+
+/** Packs demands one after another, each into what those before it left: all of them, or none. */
+export function packAll(
+  demands: readonly ResourceVector[],
+  into: { readonly spares: readonly Spare[]; readonly rooms: readonly Room[] },
+  newNode: () => string,
+): Plan | { readonly shortage: Shortage } {
+  const started: { node: string; nodeClass: NodeClass }[] = []
+  const shares: Spare[][] = []
+  let { spares, rooms } = into
+  for (const demand of demands) {
+    const packing = pack(demand, spares, rooms)
+    if ('shortage' in packing) return { shortage: { free: freeOf(into.spares, into.rooms) } }
+    const own: Spare[] = []
+    for (const { on, ...part } of packing.assignments) {
+      if ('newOf' in on) {
+        const { newOf: nodeClass } = on
+        const node = newNode()
+        started.push({ node, nodeClass })
+        rooms = rooms.map((room) =>
+          room.nodeClass === nodeClass ? { nodeClass, nodes: room.nodes - 1 } : room,
+        )
+        spares = [...spares, { node, ...subtract(nodeClass, part) }]
+        own.push({ node, ...part })
+      } else {
+        const { node } = on
+        spares = spares.map((spare) => (spare.node === node ? { node, ...subtract(spare, part) } : spare))
+        own.push({ node, ...part })
+      }
+    }
+    shares.push(own)
+  }
+  return { started, shares }
+}
+
 /**
  * First fit: the first node, in the order given, that takes all of the demand; else as much as fits on each in
  * turn, and new nodes, class by class, for the rest. On every node bytes and bytes per second stand in the same
@@ -37,12 +77,18 @@ export function pack(demand: ResourceVector, spares: readonly Spare[], rooms: re
   for (const bin of binsOf(spares, rooms)) {
     if (assignments.length === JOB_NODES_MAX) break
     const part = partThatFits(rest, bin.spare)
+    if (fits(part, nothing)) continue
     if (part.ramBytes * SLOTS_DEFAULT < demand.ramBytes && !fits(rest, part)) continue
     assignments.push({ on: bin.on, ...part })
     rest = subtract(rest, part)
-    if (rest.ramBytes === 0) return { assignments }
+    if (fits(rest, nothing)) return { assignments }
   }
-  return { shortage: { free: sum([...spares, ...rooms.map(capacityOf)]) } }
+  return { shortage: { free: freeOf(spares, rooms) } }
+}
+
+/** What nobody has reserved, on nodes that run and on ones that may be started. */
+export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): ResourceVector {
+  return sum([...spares, ...rooms.map(capacityOf)])
 }
 
 function* binsOf(
@@ -59,7 +105,7 @@ function* binsOf(
  * The largest part of `demand` that fits, in the demand's own proportion. A part of less than one slot is not
  * worth a connection and could not be placed anyway; `pack` passes over it.
  */
-function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
+export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
   if (fits(demand, spare)) return demand
   const byRam = spare.ramBytes / demand.ramBytes
   const byRate = demand.bytesPerSecond === 0 ? 1 : spare.bytesPerSecond / demand.bytesPerSecond
@@ -74,7 +120,7 @@ function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVe
 }
 
 /** What a whole room of new nodes has. */
-export function capacityOf({ nodeClass, nodes }: Room): ResourceVector {
+function capacityOf({ nodeClass, nodes }: Room): ResourceVector {
   return { ramBytes: nodeClass.ramBytes * nodes, bytesPerSecond: nodeClass.bytesPerSecond * nodes }
 }
 

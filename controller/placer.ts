@@ -1,15 +1,16 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { NODE_REPLACEMENTS_MAX } from '../protocol/limits.ts'
-import { type Job, mergeShares, reservedBy, type Share, scaleShares } from './job.ts'
+import { growShares, type Job, mergeShares, missingOf, type Share, scaleShares } from './job.ts'
 import type { Ledger } from './ledger.ts'
-import { fits, type NodeClass, type ResourceVector, subtract, sum } from './node-class.ts'
+import { fits, least, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import { capacityOf, pack } from './packing.ts'
+import { freeOf, packAll } from './packing.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
   readonly nodes: Nodes
-  readonly classes: readonly NodeClass[]
+  /** All that the cluster can ever have. */
+  readonly limit: ResourceVector
 }
 
 /** Finds room for jobs, starts the nodes that are missing, and waits until they serve. */
@@ -25,69 +26,122 @@ export class Placer {
    * ledger before it awaits anything, so that nobody else is given the same bytes. Throws `RESERVATION_REFUSED`.
    */
   find(demand: ResourceVector): Share[] {
-    const { ledger, nodes, classes } = this.#options
-    const packing = pack(demand, nodes.spares(ledger.reserved()), nodes.rooms())
-    if ('shortage' in packing) {
-      const limit = sum(classes.map((nodeClass) => capacityOf({ nodeClass, nodes: nodeClass.nodesMax })))
-      throw refusal(demand, `${describe(packing.shortage.free)} are free of the cluster's ${describe(limit)}`)
-    }
-    return packing.assignments.map(({ on, ramBytes, bytesPerSecond }) => {
-      const node = 'node' in on ? on.node : nodes.start(on.newOf).record.id
-      return { node, ramBytes, bytesPerSecond }
-    })
+    return this.#findAll([demand]).flat()
   }
 
   /**
-   * Waits until every node of the job serves, and puts others in the place of those that never came to be.
-   * Rejects with `UNAVAILABLE` where that goes on, or takes until the deadline.
+   * The shares of every job with a part on `node`, with as much again elsewhere; what they have on `node` stays
+   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `find`, the caller
+   * enters them at once.
    */
-  async secure(job: Job, deadlineMs: number): Promise<Job> {
+  leave(node: string): Map<string, Share[]> {
+    const leaving = this.#options.ledger
+      .living()
+      .filter(({ state }) => state !== 'ending')
+      .flatMap(({ id, shares }) => {
+        const share = shares.find((each) => each.node === node)
+        return share === undefined ? [] : [{ id, shares, share }]
+      })
+      // The largest first, which leaves the fewest gaps.
+      .sort((a, b) => b.share.ramBytes - a.share.ramBytes)
+    const found = this.#findAll(leaving.map(({ share }) => share))
+    return new Map(leaving.map(({ id, shares }, i) => [id, mergeShares([...shares, ...(found[i] ?? [])])]))
+  }
+
+  /**
+   * Waits until every node of the job serves, and puts others in the place of those that died. Resolves with the
+   * job as it then is; rejects with `UNAVAILABLE` where nodes go on dying, or it takes until the deadline.
+   */
+  async secure(id: string, deadlineMs: number): Promise<Job> {
     const { ledger, nodes } = this.#options
-    let secured = job
-    for (let replacements = 0; ; replacements++) {
-      const ids = secured.shares.map(({ node }) => node)
+    for (let replacements = 0; ; ) {
+      const completed = this.#complete(ledger.require(id))
+      if (completed !== null) await ledger.change(id, { shares: completed })
+      const { shares } = ledger.require(id)
+      const ids = shares.map(({ node }) => node)
       await nodes.settled(ids, deadlineMs)
-      const dead = ids.filter((id) => !nodes.isAlive(id))
-      if (dead.length === 0) return secured
-      if (replacements === NODE_REPLACEMENTS_MAX) {
+      const dead = ids.filter((node) => !nodes.isAlive(node))
+      if (dead.length === 0) {
+        // A drain that began meanwhile has given the job nodes that start.
+        const job = ledger.require(id)
+        if (job.shares.every(({ node }) => nodes.serves(node))) return job
+      } else if (++replacements > NODE_REPLACEMENTS_MAX) {
         throw new MayflyError('UNAVAILABLE', `Storage nodes exit as soon as they start: ${dead.join(', ')}`)
       }
-      secured = await ledger.change(job.id, { shares: this.replaceDead(secured) })
     }
   }
 
-  /** The job's shares, with those on dead nodes put elsewhere. Throws `RESERVATION_REFUSED`. */
-  replaceDead({ shares }: Job): Share[] {
-    const living = shares.filter(({ node }) => this.#options.nodes.isAlive(node))
-    if (living.length === shares.length) return [...shares]
-    const dead = shares.filter((share) => !living.includes(share))
-    return mergeShares([...living, ...this.find(sum(dead))])
-  }
-
   /**
-   * The job's shares, grown or shrunk to `demand` where they are: slots stay on their nodes, so room on other
-   * nodes would not be the job's to use. Throws `RESERVATION_REFUSED`.
+   * The job's shares, grown or shrunk to `demand`: where they are as far as that goes, and on other nodes for the
+   * rest. What it has on a node that drains stays beside them. Throws `RESERVATION_REFUSED`.
    */
   resize(job: Job, demand: ResourceVector): Share[] {
-    const { ledger, nodes } = this.#options
-    const spares = new Map(nodes.spares(ledger.reserved()).map((spare) => [spare.node, spare]))
-    const resized = scaleShares(job.shares, demand)
-    const allFit = resized.every((share, index) => {
-      const more = subtract(share, job.shares[index] ?? share)
-      return fits(more, spares.get(share.node) ?? { ramBytes: 0, bytesPerSecond: 0 })
-    })
-    if (allFit && resized.length > 0) return resized
-    const free = sum(job.shares.flatMap(({ node }) => spares.get(node) ?? []))
-    const has = describe(reservedBy(job))
-    throw refusal(
-      demand,
-      `the job has ${has}, and ${describe(free)} are free on its ${job.shares.length} nodes`,
-    )
+    const { ledger, nodes, limit } = this.#options
+    const open = job.shares.filter(({ node }) => nodes.isOpen(node))
+    const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
+    const reserved = ledger.reserved()
+    const into = { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
+    const inPlace = fits(demand, sum(open))
+      ? scaleShares(open, demand)
+      : growShares(open, demand, into.spares)
+    const rest = subtract(demand, sum(inPlace))
+    if (fits(rest, nothing)) return [...inPlace, ...leaving]
+    const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
+    const spares = into.spares.map((spare) => ({
+      node: spare.node,
+      ...subtract(spare, taken.get(spare.node) ?? nothing),
+    }))
+    // The job's own nodes come first: what rounding left of the rest is not worth another connection.
+    const ownFirst = [
+      ...spares.filter(({ node }) => taken.has(node)),
+      ...spares.filter(({ node }) => !taken.has(node)),
+    ]
+    const plan = packAll([rest], { spares: ownFirst, rooms: into.rooms }, () => nodes.newId())
+    if ('shortage' in plan) {
+      throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit })
+    }
+    for (const { node, nodeClass } of plan.started) nodes.start(nodeClass, node)
+    return mergeShares([...inPlace, ...plan.shares.flat(), ...leaving])
+  }
+
+  /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
+  #complete(job: Job): Share[] | null {
+    const { nodes } = this.#options
+    const living = job.shares.filter(({ node }) => nodes.isAlive(node))
+    const open = living.filter(({ node }) => nodes.isOpen(node))
+    const dead = job.shares.filter((share) => !living.includes(share))
+    // What a node held that died while it drained has been found elsewhere before, so that nothing is missing. And
+    // a job that lost something for which there was no room goes on without it.
+    const missing = missingOf(job, open)
+    const due = open.length === 0 ? missing : least(missing, sum(dead))
+    if (due.ramBytes > 0) return mergeShares([...living, ...this.find(due)])
+    return living.length === job.shares.length ? null : living
+  }
+
+  #findAll(demands: readonly ResourceVector[]): Share[][] {
+    const { ledger, nodes, limit } = this.#options
+    const reserved = ledger.reserved()
+    const into = { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
+    const plan = packAll(demands, into, () => nodes.newId())
+    if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit })
+    for (const { node, nodeClass } of plan.started) nodes.start(nodeClass, node)
+    return plan.shares.map((shares) => [...shares])
   }
 }
 
-function refusal(asked: ResourceVector, why: string): MayflyError {
-  return new MayflyError('RESERVATION_REFUSED', `Asked for ${describe(asked)}; ${why}`)
+function shareOn(shares: readonly Share[], node: string): ResourceVector {
+  return shares.find((share) => share.node === node) ?? nothing
+}
+
+function refusal(
+  asked: ResourceVector,
+  of: { has?: ResourceVector; free: ResourceVector; limit: ResourceVector },
+): MayflyError {
+  const has = of.has === undefined ? '' : `the job has ${describe(of.has)}, and `
+  return new MayflyError(
+    'RESERVATION_REFUSED',
+    `Asked for ${describe(asked)}; ${has}${describe(of.free)} are free of the cluster's ${describe(of.limit)}`,
+  )
 }
 
 function describe({ ramBytes, bytesPerSecond }: ResourceVector): string {

@@ -45,19 +45,30 @@ export class Repair {
     return new Set(this.#reporting.keys())
   }
 
-  /** A node died: metadata is told at once, and each of its jobs gets room elsewhere. */
+  /** A node that was empty has exited: metadata need not wait for its lease to know that it is gone. */
+  nodeStopped({ record }: Node): void {
+    if (record.address !== null) this.#report(record.id, [])
+  }
+
+  /**
+   * A node died: metadata is told at once, and each of its jobs gets room elsewhere. Their leases count from now, as
+   * nobody can tell any more when they were last used there.
+   */
   nodeLost({ record }: Node): void {
     const jobs = this.#options.ledger
       .living()
       .filter(({ shares }) => shares.some(({ node }) => node === record.id))
     if (record.address !== null) this.#report(record.id, jobs)
-    for (const { id } of jobs) this.#want(id)
+    for (const { id } of jobs) {
+      this.#options.ledger.touch(id, this.#options.clock.monotonicMs())
+      this.want(id)
+    }
   }
 
   /** Tries again what could not be repaired. Nodes that keep failing to start are not started for it time after time. */
   retry(): void {
     if (!this.#options.nodes.mayStart) return
-    for (const id of this.#wanting) this.#want(id)
+    for (const id of this.#wanting) this.want(id)
   }
 
   /** Compares a metadata server that is new, or back, with the ledger: each then has the jobs that the other has. */
@@ -71,7 +82,7 @@ export class Repair {
       await metadata.ask(server, deadlineMs, (client, address) => client.endJob(address, id))
     }
     for (const job of ledger.living()) {
-      if (job.metadata === server && job.state === 'active') this.#want(job.id)
+      if (job.metadata === server && job.state === 'active') this.want(job.id)
     }
   }
 
@@ -89,7 +100,8 @@ export class Repair {
     this.#reporting.set(node, reported)
   }
 
-  #want(id: string): void {
+  /** Metadata is told of the job's shares, once those on dead nodes are elsewhere and every node serves. */
+  want(id: string): void {
     this.#wanting.add(id)
     if (this.#underWay.has(id)) return
     this.#underWay.add(id)
@@ -109,10 +121,10 @@ export class Repair {
     const job = ledger.get(id)
     if (job?.state !== 'active') return void this.#wanting.delete(id)
     const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
-    const placed = await this.#replace(job, dead)
+    const placed = await this.#secure(job)
     await Promise.all(dead.map((node) => this.#reporting.get(node)))
-    if (placed.shares.length === 0) return
-    const shares = placedShares(placed, nodes)
+    if (placed === null || placed.shares.length === 0) return
+    const shares = placedShares(placed.shares, nodes)
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
     try {
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
@@ -131,21 +143,20 @@ export class Repair {
     }
   }
 
-  /** The job with the shares of dead nodes on others; where there is no room, with those of the survivors. */
-  async #replace(job: Job, dead: readonly string[]): Promise<Job> {
-    if (dead.length === 0 && job.shares.length > 0) return job
+  /**
+   * The job with the shares of dead nodes on others; where there is no room, with those of the survivors. Null if one
+   * of these drains: its data would have to go where less is reserved than it needs, so it stays until there is room.
+   */
+  async #secure(job: Job): Promise<Job | null> {
     const { ledger, placer, nodes, clock } = this.#options
     try {
-      const shares = job.shares.length === 0 ? placer.find(job.demand) : placer.replaceDead(job)
-      const changed = await ledger.change(job.id, { shares })
-      return await placer.secure(changed, clock.monotonicMs() + NODE_START_MS_MAX)
+      return await placer.secure(job.id, clock.monotonicMs() + NODE_START_MS_MAX)
     } catch (error) {
       if (!isError(error, 'RESERVATION_REFUSED', 'UNAVAILABLE')) throw error
-      const shares = ledger
-        .require(job.id)
-        .shares.filter(({ node }) => nodes.get(node)?.record.state === 'active')
+      const shares = ledger.require(job.id).shares.filter(({ node }) => nodes.serves(node))
+      if (shares.some(({ node }) => nodes.isEmptying(node))) return null
       const degraded = await ledger.change(job.id, { shares })
-      if (job.shares.length > 0) this.#tellDegraded(degraded, error.reason)
+      if (shares.length < job.shares.length) this.#tellDegraded(degraded, error.reason)
       return degraded
     }
   }

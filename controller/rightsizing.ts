@@ -19,6 +19,13 @@ export interface Demand extends ResourceVector {
   readonly latencyClass: Tier
 }
 
+/** What hints are sized by. */
+export interface Sizing {
+  readonly nodeClass: NodeClass
+  /** All that the cluster can ever have. */
+  readonly limit: ResourceVector
+}
+
 /** What one function moves at most: 0.6 Gb/s, measured by Pocket on AWS Lambda (OSDI'18, Table 3). */
 const FUNCTION_BYTES_PER_SECOND = 75_000_000
 
@@ -37,19 +44,21 @@ const HEADROOM_FRACTION = 1 / 16
 const HEADROOM_BYTES_MIN = 1024 * 1024
 
 /**
- * Pocket's Table 3, scaled from its i3.2xlarge to `nodeClass`: throughput and capacity that were not hinted
- * follow from what was, at the class's own ratio of bytes per second to bytes.
+ * Pocket's Table 3, scaled from its i3.2xlarge to `nodeClass`: throughput and capacity that were not
+ * hinted follow from what was, at the class's own ratio of bytes per second to bytes. What is derived is never more
+ * than the cluster can ever have: 54 functions would saturate 4 GB/s, but a job of 54 functions works on less. An
+ * explicit hint stays as it is, and is refused if the cluster cannot give it.
  */
-export function rightsize(hints: Hints, nodeClass: NodeClass): Demand {
+export function rightsize(hints: Hints, { nodeClass, limit }: Sizing): Demand {
   const bytesPerByte = nodeClass.bytesPerSecond / nodeClass.ramBytes
   const ofFunctions =
     hints.maxFunctions === undefined ? undefined : hints.maxFunctions * FUNCTION_BYTES_PER_SECOND
   const ofCapacity = hints.capacityBytes === undefined ? undefined : hints.capacityBytes * bytesPerByte
-  const bytesPerSecond =
-    hints.peakBytesPerSecond ?? ofFunctions ?? ofCapacity ?? nodeClass.bytesPerSecond * DEFAULT_NODE_FRACTION
+  const derived = ofFunctions ?? ofCapacity ?? nodeClass.bytesPerSecond * DEFAULT_NODE_FRACTION
+  const bytesPerSecond = hints.peakBytesPerSecond ?? Math.min(derived, limit.bytesPerSecond)
   const ramBytes =
     hints.capacityBytes === undefined
-      ? (ofFunctions ?? bytesPerSecond) / bytesPerByte
+      ? Math.min((ofFunctions ?? bytesPerSecond) / bytesPerByte, limit.ramBytes)
       : hints.capacityBytes * (1 + HEADROOM_FRACTION) + HEADROOM_BYTES_MIN
   return {
     latencyClass: latencyClassOf(hints),

@@ -81,7 +81,7 @@ export const jobWithTicket = object({
 
 export const jobList = object({ jobs: Type.Array(job) })
 
-const node = object({
+export const node = object({
   id: Type.String(),
   class: Type.String(),
   state: Type.Enum(nodeStates),
@@ -93,6 +93,9 @@ const node = object({
     { description: 'ram, ssd and s3, as far as the node has them' },
   ),
   bytesPerSecond: object({ capacity: bytesPerSecond, reserved: bytesPerSecond, used: bytesPerSecond }),
+  left: Type.Optional(
+    object({ jobs: count, objects: count, usedBytes: bytes }, 'What a node that drains still holds'),
+  ),
 })
 export type NodeView = Static<typeof node>
 
@@ -139,7 +142,11 @@ const failure = object({
 })
 
 /** Replies of a route: its own, and for each status of the error table that its codes have, the one error body. */
-export function replies<Reply extends TSchema>(status: 200 | 201, reply: Reply, codes: readonly ErrorCode[]) {
+export function replies<Reply extends TSchema>(
+  status: 200 | 201 | 202,
+  reply: Reply,
+  codes: readonly ErrorCode[],
+) {
   const codesOf = new Map<number, ErrorCode[]>()
   for (const code of [...codes, 'UNAUTHENTICATED', 'INTERNAL'] as const) {
     codesOf.set(errorTable[code].status, [...(codesOf.get(errorTable[code].status) ?? []), code])

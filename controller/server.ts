@@ -10,6 +10,7 @@ import { bindError } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
 import { Serial } from '../service/serial.ts'
 import type { ControllerConfig } from './config.ts'
+import { Drains } from './drains.ts'
 import { EventStreams } from './event-streams.ts'
 import { Events } from './events.ts'
 import type { Fleet } from './fleet/fleet.ts'
@@ -19,6 +20,7 @@ import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { MetadataServers } from './metadata-servers.ts'
 import { clusterMetrics } from './metrics.ts'
+import { limitOf } from './node-class.ts'
 import { Nodes } from './nodes.ts'
 import { Placer } from './placer.ts'
 import { Repair } from './repair.ts'
@@ -59,21 +61,31 @@ export async function startController(config: ControllerConfig, around: Surround
       repair.nodeLost(node)
       upkeep.balance()
     },
+    onStopped: (node) => repair.nodeStopped(node),
+    isReserved: (node) => ledger.reserved().has(node),
   })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
-  const placer = new Placer({ ledger, nodes, classes })
+  const limit = limitOf(classes)
+  const placer = new Placer({ ledger, nodes, limit })
   const tickets = new Tickets({ secret, clock, metadata })
   const shared = { runtime, clock, ledger, nodes, placer, metadata, tickets, events, log, serial, firstClass }
-  const jobs: Jobs = new Jobs({ ...shared, onFreed: () => upkeep.balance() })
+  const jobs: Jobs = new Jobs({
+    ...shared,
+    sizing: { nodeClass: firstClass, limit },
+    onFreed: () => upkeep.balance(),
+    onUnsure: (job) => repair.want(job),
+  })
   const repair = new Repair({ ...shared, jobs })
-  const upkeep = new Upkeep({ ...shared, jobs, repair, warmNodes })
-  const views = new Views({ ...shared, classes, warmNodes })
+  const drains = new Drains({ ...shared, jobs, repair })
+  const upkeep = new Upkeep({ ...shared, jobs, repair, drains, warmNodes })
+  const views = new Views({ ...shared, classes, limit, warmNodes })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
   const server = await buildHttpApi({
     ...shared,
     jobs,
     repair,
+    drains,
     views,
     streams,
     metrics,

@@ -1,4 +1,5 @@
 import type { Clock } from '../protocol/runtime.ts'
+import type { Drains } from './drains.ts'
 import type { Job } from './job.ts'
 import type { Jobs } from './jobs.ts'
 import { hasLapsed } from './lease.ts'
@@ -7,6 +8,7 @@ import { inFillOrder } from './node.ts'
 import type { NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { Repair } from './repair.ts'
+import { Silence } from './silence.ts'
 import { balanceWarm } from './warm-nodes.ts'
 
 export interface UpkeepOptions {
@@ -15,6 +17,7 @@ export interface UpkeepOptions {
   readonly nodes: Nodes
   readonly jobs: Jobs
   readonly repair: Repair
+  readonly drains: Drains
   readonly warmNodes: number
   /** Of which nodes are kept warm. */
   readonly firstClass: NodeClass
@@ -23,6 +26,7 @@ export interface UpkeepOptions {
 /** What has to be looked at again and again: leases, starts that hang, idle nodes, repairs that failed. */
 export class Upkeep {
   readonly #options: UpkeepOptions
+  readonly #silence = new Silence()
 
   constructor(options: UpkeepOptions) {
     this.#options = options
@@ -30,13 +34,17 @@ export class Upkeep {
 
   /** Once every `HEARTBEAT_MS`. */
   async round(): Promise<void> {
-    const { ledger, nodes, jobs, repair } = this.#options
+    const { ledger, nodes, jobs, repair, drains, clock } = this.#options
     nodes.expireStarts()
+    for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
+      nodes.endSilent(node, silentMs)
+    }
     for (const job of ledger.living()) {
       if (job.state === 'ending') jobs.endInBackground(job.id, job.endReason ?? 'failed')
       else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
     }
     repair.retry()
+    drains.round()
     this.balance()
     await ledger.writeUses()
     await nodes.forgetLost(repair.unreported)
@@ -45,15 +53,16 @@ export class Upkeep {
   /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
   balance(): void {
     const { ledger, nodes, warmNodes, firstClass } = this.#options
+    const reserved = ledger.reserved()
     const { stop, start } = balanceWarm({
       open: inFillOrder(nodes.all()).map(({ record }) => record.id),
-      reserved: new Set(ledger.reserved().keys()),
+      reserved: new Set(reserved.keys()),
       warmNodes,
-      room: nodes.rooms().find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
+      room: nodes.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
     })
     for (const node of stop) void nodes.stop(node)
     if (!nodes.mayStart) return
-    for (let count = 0; count < start; count++) nodes.start(firstClass)
+    for (let count = 0; count < start; count++) nodes.start(firstClass, nodes.newId())
   }
 
   #isUnused(job: Job): boolean {

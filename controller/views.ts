@@ -2,7 +2,7 @@ import type { Job } from './job.ts'
 import { jobStates, reservedBy } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import type { MetadataServers } from './metadata-servers.ts'
-import { capacityOf, isAlive, isOpen, type Node, nodeStates } from './node.ts'
+import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from './node.ts'
 import { type NodeClass, nothing, type ResourceVector, subtract, sum, type TierBytes } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { ClusterView, JobView, NodeView } from './schemas.ts'
@@ -13,6 +13,7 @@ export interface ViewsOptions {
   readonly nodes: Nodes
   readonly metadata: MetadataServers
   readonly classes: readonly NodeClass[]
+  readonly limit: ResourceVector
   readonly warmNodes: number
 }
 
@@ -57,6 +58,7 @@ export class Views {
     const capacity = capacityOf(node)
     const held = reserved.get(record.id) ?? nothing
     const used = usedOn(node)
+    const load = loadOf(node)
     return {
       id: record.id,
       class: record.class,
@@ -69,7 +71,13 @@ export class Views {
         reserved: held.bytesPerSecond,
         used: used.bytesPerSecond,
       },
+      ...(record.state === 'draining' && load !== null && { left: load }),
     }
+  }
+
+  /** One node, with what is reserved on it now. */
+  nodeNow(node: Node): NodeView {
+    return this.node(node, this.#options.ledger.reserved())
   }
 
   allNodes(): NodeView[] {
@@ -78,16 +86,10 @@ export class Views {
   }
 
   cluster(): ClusterView {
-    const { clock, ledger, nodes, metadata, classes, warmNodes } = this.#options
+    const { clock, ledger, nodes, metadata, classes, limit, warmNodes } = this.#options
     const all = nodes.all()
     const open = all.filter(isOpen)
     const living = ledger.living()
-    const limit = sum(
-      classes.map(({ ramBytes, bytesPerSecond, nodesMax }) => ({
-        ramBytes: ramBytes * nodesMax,
-        bytesPerSecond: bytesPerSecond * nodesMax,
-      })),
-    )
     const capacity = sum(open.map(capacityOf))
     const reserved = sum(living.flatMap(({ shares }) => shares))
     const totals = {

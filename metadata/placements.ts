@@ -30,13 +30,14 @@ export class Placements {
   readonly #jobs: Jobs
   readonly #driver: Driver
   readonly #questions: Questions
-  readonly #leases = new NodeLeases()
+  readonly #leases: NodeLeases
   #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
     const { store, messenger, address, generation, runtime } = options
     this.#options = options
     this.#jobs = new Jobs(store)
+    this.#leases = new NodeLeases(runtime.clock.monotonicMs())
     this.#questions = new Questions(runtime.clock)
     const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
     this.#driver = new Driver({ jobs: this.#jobs, messenger, address, generation, onShown })
@@ -128,7 +129,7 @@ export class Placements {
           changed = after !== before
           return after
         })
-        if (record !== null && changed) this.#begin(record)
+        if (record !== null && changed) void Promise.all(this.#begin(record))
       }),
     )
   }

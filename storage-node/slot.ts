@@ -2,7 +2,7 @@ import { assert } from '../protocol/assert.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { ENTRY_OVERHEAD_BYTES } from '../protocol/limits.ts'
 import { type Content, contentCharge, Remote } from './content.ts'
-import type { Wait } from './waits.ts'
+import type { Wait } from './wait.ts'
 
 export type Metadata = readonly { readonly name: string; readonly value: string }[]
 

@@ -3,13 +3,7 @@ import { WAITS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer } from '../service/responder.ts'
 import type { KeyString, Slot } from './slot.ts'
-
-/** A get that is parked until its key is put. */
-export interface Wait {
-  /** Answers the get with what is under the key now; false if that is nothing, and it goes on waiting. */
-  answer(): boolean
-  fail(error: MayflyError): void
-}
+import type { Wait } from './wait.ts'
 
 interface At {
   readonly slot: Slot

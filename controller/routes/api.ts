@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Registry } from 'prom-client'
+import type { Drains } from '../drains.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Jobs } from '../jobs.ts'
 import type { Ledger } from '../ledger.ts'
@@ -27,6 +28,7 @@ export interface Routes {
   readonly nodes: Nodes
   readonly metadata: MetadataServers
   readonly repair: Repair
+  readonly drains: Drains
   readonly tickets: Tickets
   readonly views: Views
   readonly streams: EventStreams

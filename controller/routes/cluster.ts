@@ -1,16 +1,31 @@
 import Type from 'typebox'
-import { cluster, nodeList, replies } from '../schemas.ts'
+import { cluster, node, nodeList, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const tags = ['cluster']
 
-export function clusterRoutes(app: Api, { views, streams, metrics }: Routes): void {
+export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Routes): void {
   app.get(
     '/v1/nodes',
     { schema: { tags, summary: 'Storage nodes', response: replies(200, nodeList, []) } },
     () => ({
       nodes: views.allNodes(),
     }),
+  )
+
+  app.post(
+    '/v1/nodes/:id/drain',
+    {
+      schema: {
+        tags,
+        summary: 'Empty a node, then stop it',
+        description:
+          'Its jobs get as much on other nodes, their slots move there, and the node stops once it is empty. If there is no room, nothing changes.',
+        params: Type.Object({ id: Type.String() }),
+        response: replies(202, node, ['BAD_REQUEST', 'NODE_NOT_FOUND', 'RESERVATION_REFUSED', 'UNAVAILABLE']),
+      },
+    },
+    async (request, reply) => reply.status(202).send(views.nodeNow(await drains.begin(request.params.id))),
   )
 
   app.get(

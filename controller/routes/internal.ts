@@ -13,7 +13,7 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, metadata, repair, clock, log }: Routes & Heard,
+  { nodes, ledger, metadata, repair, drains, clock, log }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -23,6 +23,7 @@ export function internalRoutes(
       await nodes.heard(request.params.id, report)
       const nowMs = clock.monotonicMs()
       for (const { id, idleMs } of report.jobs) ledger.touch(id, nowMs - idleMs)
+      drains.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }
     },
   )

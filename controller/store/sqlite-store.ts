@@ -86,6 +86,13 @@ export class SqliteStore implements Store {
     this.#transaction(() => this.#put('nodes', node))
   }
 
+  async putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
+    this.#transaction(() => {
+      this.#put('nodes', node)
+      for (const job of jobs) this.#put('jobs', job)
+    })
+  }
+
   async deleteNode(id: string): Promise<void> {
     this.#transaction(() => this.#run('DELETE FROM nodes WHERE id = ?', id))
   }
@@ -127,6 +134,9 @@ export class SqliteStore implements Store {
     try {
       return task()
     } catch (cause) {
+      if (cause instanceof Database.SqliteError && cause.code === 'SQLITE_FULL') {
+        throw new MayflyError('UNAVAILABLE', `The disk is full that holds ${this.#path}`, { cause })
+      }
       const reason = cause instanceof Error ? cause.message : String(cause)
       throw new MayflyError('INTERNAL', `The controller's state at ${this.#path} failed: ${reason}`, {
         cause,

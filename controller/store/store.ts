@@ -10,7 +10,8 @@ export interface IdempotencyKey {
 
 /**
  * What survives the controller. Everything it decides is written here before it is acted on or answered; a
- * promise that resolves means that it will be read again after a crash. Rejects with `INTERNAL`.
+ * promise that resolves means that it will be read again after a crash. Rejects with `UNAVAILABLE` where the disk is
+ * full, else with `INTERNAL`.
  */
 export interface Store {
   /** All that is there, to begin with. */
@@ -24,6 +25,8 @@ export interface Store {
   /** Forgets jobs, and their keys with them. */
   deleteJobs(ids: readonly string[]): Promise<void>
   putNode(node: NodeRecord): Promise<void>
+  /** Writes a node that is to be emptied and the jobs that leave it, all or none. */
+  putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void>
   deleteNode(id: string): Promise<void>
   close(): Promise<void>
 }

@@ -100,18 +100,45 @@ describe('a changed hint', () => {
     expect((await world.nodes())[0]?.tiers.ram.reservedBytes).toBe(18 * MIB)
   })
 
+  test('takes what does not fit where the job is from other nodes, and starts them', async () => {
+    const world = await World.start()
+    const { body } = await world.register(capacity(32))
+    await world.register(capacity(160))
+    const grown = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(128) })
+    expect(grown.status).toBe(200)
+    expect(world.fleet.started).toBe(2)
+    const { nodes, bytes, bytesPerSecond } = grown.body.reservation
+    expect([bytes.ram, bytesPerSecond]).toEqual([137 * MIB, 1000])
+    const ram = nodes.map((share: { bytes: { ram: number } }) => share.bytes.ram)
+    expect(ram).toEqual([(256 - 171) * MIB, (137 - 85) * MIB])
+    expect(world.metadata.shares.get(body.id)?.map(({ weight }) => weight)).toEqual([85, 52])
+    const shrunk = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(16) })
+    expect(shrunk.body.reservation.bytes.ram).toBe(18 * MIB)
+    expect(shrunk.body.reservation.nodes.length).toBe(2)
+  })
+
+  test('that cannot have its new node changes nothing', async () => {
+    const world = await World.start()
+    const { body } = await world.register(capacity(32))
+    world.fleet.onStart = (node) => void setImmediate(() => world.fleet.kill(node, 'exit code 1'))
+    const { status } = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(300) })
+    expect(status).toBe(503)
+    expect((await world.ask(`/v1/jobs/${body.id}`)).body.reservation).toEqual(body.reservation)
+  })
+
   test('that does not fit is refused with numbers and changes nothing', async () => {
     const world = await World.start()
     const { body } = await world.register(capacity(32))
     await world.register(capacity(192))
     const { status, body: refused } = await world.ask(`/v1/jobs/${body.id}`, {
       method: 'PATCH',
-      body: capacity(64),
+      body: capacity(400),
     })
     expect(status).toBe(409)
     expect(refused.error.code).toBe('RESERVATION_REFUSED')
-    expect(refused.error.message).toContain(`${69 * MIB} bytes`)
-    expect(refused.error.message).toContain(`${(256 - 35 - 205) * MIB} bytes`)
+    expect(refused.error.message).toContain(`${426 * MIB} bytes`)
+    expect(refused.error.message).toContain(`${(2 * 256 - 35 - 205) * MIB} bytes`)
+    expect(world.fleet.started).toBe(1)
     const read = await world.ask(`/v1/jobs/${body.id}`)
     expect(read.body).toMatchObject({ ...capacity(32), reservation: body.reservation })
   })

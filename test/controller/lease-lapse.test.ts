@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { settle, VirtualClock } from './support/virtual-clock.ts'
 import { eventually, World } from './support/world.ts'
 
@@ -53,7 +54,7 @@ describe('the lease of a job', () => {
 
   test('does not lapse while a live node of the job is silent, since that may be the one that is used', async () => {
     const { clock, state, pass } = await begin()
-    await clock.advance(60_000)
+    await clock.advance(NODE_LEASE_MS)
     expect(await state()).toBe('active')
     await pass(1)
     await eventually(async () => expect(await state()).toBe('ended'))

@@ -109,6 +109,7 @@ describe('a node that dies', () => {
     const { body } = await world.register(small)
     await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
     await eventually(async () => expect(await world.nodes()).toEqual([]))
-    expect(askedAt(world, 'died')).toBe(-1)
+    const { text } = await world.ask('/metrics')
+    expect(text).toContain('mayfly_events_total{type="node.lost"} 0')
   })
 })

@@ -190,6 +190,7 @@ describe('the OpenAPI document', () => {
       'patch /v1/jobs/{id}',
       'post /v1/jobs',
       'post /v1/jobs/{id}/renew',
+      'post /v1/nodes/{id}/drain',
     ])
     const { responses, requestBody } = body.paths['/v1/jobs'].post
     expect(Object.keys(responses)).toEqual(['201', '400', '401', '409', '410', '413', '500', '503', '504'])

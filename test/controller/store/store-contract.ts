@@ -37,6 +37,18 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
+    test('writes a node that drains and the jobs that leave it together', async () => {
+      const open = await prepare()
+      const before = await open()
+      await before.createJob(job, null)
+      const left = { ...job, shares: [{ node: 'n-b', ramBytes: 6, bytesPerSecond: 7 }] }
+      await before.putDraining({ ...node, state: 'draining' }, [left])
+      await before.close()
+      const after = await open()
+      expect(await after.load()).toEqual({ jobs: [left], nodes: [{ ...node, state: 'draining' }], keys: [] })
+      await after.close()
+    })
+
     test('has what was written after it is opened again', async () => {
       const open = await prepare()
       const before = await open()

@@ -8,6 +8,8 @@ export class FakeMetadata implements MetadataClient {
   /** What was asked, in order, as `operation id`. */
   readonly asked: string[] = []
   reachable = true
+  /** Nodes from which no slot can move: they go on owning some of every job that knows them. */
+  readonly stuck = new Set<string>()
 
   async createJob(_address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
     this.#ask(`create ${job.id}`)
@@ -49,7 +51,13 @@ export class FakeMetadata implements MetadataClient {
   #place(id: string): Placement {
     const shares = this.shares.get(id)
     if (shares === undefined) throw new MayflyError('JOB_ENDED', `Job ${id} has ended`)
-    const nodes = shares.map(({ node, address }) => ({ id: node, address }))
-    return { epoch: 1, nodes, owners: new Uint16Array(1024).fill(0) }
+    const nodes = shares
+      .filter(({ node, weight }) => weight > 0 || this.stuck.has(node))
+      .map(({ node, address }) => ({ id: node, address }))
+    return {
+      epoch: 1,
+      nodes,
+      owners: Uint16Array.from({ length: 1024 }, (_, slot) => slot % Math.max(1, nodes.length)),
+    }
   }
 }

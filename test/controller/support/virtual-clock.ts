@@ -31,6 +31,11 @@ export class VirtualClock implements Clock {
     return { cancel: () => void this.#tasks.delete(task) }
   }
 
+  /** Moves on by `ms` while nothing runs, as for a process that was stopped. */
+  jump(ms: number): void {
+    this.#nowMs += ms
+  }
+
   /** Moves on by `ms`, runs what falls due in its order, and lets what follows from each settle before the next. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms

@@ -38,7 +38,7 @@ export interface Ask {
   readonly headers?: Record<string, string>
 }
 
-interface WorldOptions {
+export interface WorldOptions {
   readonly clock?: Clock
   readonly warmNodes?: number
   readonly classes?: readonly NodeClass[]

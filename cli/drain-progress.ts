@@ -1,0 +1,73 @@
+import { DRAIN_STALL_MS_MAX } from '../protocol/limits.ts'
+import { formatBytes } from './table.ts'
+
+/** What a node that drains still holds. */
+export interface Left {
+  readonly jobs: number
+  readonly objects: number
+  readonly usedBytes: number
+}
+
+const BAR_CHARACTERS = 24
+
+/** How far a drain has come, and whether it still gets on. Times are on one clock, in milliseconds. */
+export class DrainProgress {
+  readonly #node: string
+  #left: Left | null = null
+  /** The most that the node was seen to hold, as some is still written while it drains. */
+  #bytesMax = 0
+  /** When there was last less than before, and how much that was. */
+  #least: Left = { jobs: Infinity, objects: Infinity, usedBytes: Infinity }
+  #movedMs: number
+
+  constructor(node: string, nowMs: number) {
+    this.#node = node
+    this.#movedMs = nowMs
+  }
+
+  /** Takes what is left now. True if it is something else than before. */
+  note(left: Left, nowMs: number): boolean {
+    const changed = JSON.stringify(left) !== JSON.stringify(this.#left)
+    this.#left = left
+    this.#bytesMax = Math.max(this.#bytesMax, left.usedBytes)
+    const { jobs, objects, usedBytes } = this.#least
+    if (left.jobs < jobs || left.objects < objects || left.usedBytes < usedBytes) {
+      this.#movedMs = nowMs
+      this.#least = {
+        jobs: Math.min(jobs, left.jobs),
+        objects: Math.min(objects, left.objects),
+        usedBytes: Math.min(usedBytes, left.usedBytes),
+      }
+    }
+    return changed
+  }
+
+  /** True if the node has not got emptier for `DRAIN_STALL_MS_MAX`. */
+  isStalled(nowMs: number): boolean {
+    return nowMs - this.#movedMs > DRAIN_STALL_MS_MAX
+  }
+
+  /** `n-… drains: 1 job, 40 objects and 2.5 MiB are left`. */
+  line(): string {
+    return `${this.#node} drains: ${this.#what()}`
+  }
+
+  /** The same behind a bar, for a line that is drawn again and again. */
+  bar(): string {
+    const { usedBytes } = this.#left ?? { usedBytes: this.#bytesMax }
+    const done = this.#bytesMax === 0 ? 0 : 1 - usedBytes / this.#bytesMax
+    const full = Math.floor(done * BAR_CHARACTERS)
+    const bar = '█'.repeat(full) + '░'.repeat(BAR_CHARACTERS - full)
+    return `${this.#node} ${bar} ${String(Math.floor(done * 100)).padStart(3)} %  ${this.#what()}`
+  }
+
+  #what(): string {
+    if (this.#left === null) return 'it has not said yet what is left'
+    const { jobs, objects, usedBytes } = this.#left
+    return `${count(jobs, 'job')}, ${count(objects, 'object')} and ${formatBytes(usedBytes)} are left`
+  }
+}
+
+function count(of: number, what: string): string {
+  return `${of} ${what}${of === 1 ? '' : 's'}`
+}

@@ -1,0 +1,149 @@
+import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { CONTROL_CALL_MS, DRAIN_EMPTY_REPORTS } from '../protocol/limits.ts'
+import type { Placement } from '../protocol/placement.ts'
+import type { NodeReport } from '../protocol/reports.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Logger } from '../service/log.ts'
+import type { Serial } from '../service/serial.ts'
+import type { Events } from './events.ts'
+import type { Jobs } from './jobs.ts'
+import type { Ledger } from './ledger.ts'
+import type { MetadataServers } from './metadata-servers.ts'
+import { loadOf, type Node } from './node.ts'
+import { type Nodes, unknownNode } from './nodes.ts'
+import type { Placer } from './placer.ts'
+import type { Repair } from './repair.ts'
+import { placedShares } from './shares.ts'
+import type { Tickets } from './tickets.ts'
+
+export interface DrainsOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly placer: Placer
+  readonly metadata: MetadataServers
+  readonly tickets: Tickets
+  readonly jobs: Jobs
+  readonly repair: Repair
+  readonly events: Events
+  readonly log: Logger
+  readonly serial: Serial
+}
+
+/**
+ * Empties nodes so that they can stop. What a drain has come to is in the store alone: a node that drains and has
+ * shares is being emptied, and one that has none is to stop. A controller that starts again goes on from there.
+ */
+export class Drains {
+  readonly #options: DrainsOptions
+  /** How many reports in a row named no job, of each node that is being emptied. */
+  readonly #emptyReports = new Map<string, number>()
+  readonly #detaching = new Set<string>()
+
+  constructor(options: DrainsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves once the drain is written down; a node that drains already stays as it is. Throws `NODE_NOT_FOUND`,
+   * `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED` where its jobs have no room elsewhere.
+   */
+  async begin(id: string): Promise<Node> {
+    const { ledger, nodes, placer, jobs, repair, log } = this.#options
+    if (this.#require(id).record.state === 'draining') return this.#require(id)
+    await jobs.resized()
+    if (this.#require(id).record.state === 'draining') return this.#require(id)
+    const moved: string[] = []
+    await nodes.beginDrain(id, async (record) => {
+      const sharesOf = placer.leave(id)
+      moved.push(...sharesOf.keys())
+      await ledger.reshare(sharesOf, record)
+    })
+    log.info({ node: id, jobs: moved.length }, 'a storage node drains')
+    for (const job of moved) repair.want(job)
+    const node = this.#require(id)
+    this.#look(node)
+    return node
+  }
+
+  /** Takes a report of a node. */
+  heard(id: string, report: NodeReport): void {
+    const { nodes } = this.#options
+    if (!nodes.isEmptying(id)) return
+    this.#emptyReports.set(id, report.jobs.length === 0 ? (this.#emptyReports.get(id) ?? 0) + 1 : 0)
+    this.#detachIfEmpty(id)
+  }
+
+  /** Once every `HEARTBEAT_MS`: tells how far each drain has come, and stops nodes that nothing is reserved on. */
+  round(): void {
+    const draining = this.#options.nodes.draining()
+    const ids = new Set(draining.map(({ record }) => record.id))
+    for (const id of this.#emptyReports.keys()) if (!ids.has(id)) this.#emptyReports.delete(id)
+    for (const node of draining) this.#look(node)
+  }
+
+  #look(node: Node): void {
+    const { nodes, events, log } = this.#options
+    const { id } = node.record
+    if (nodes.isEmptying(id)) {
+      const load = loadOf(node)
+      if (load !== null) events.emit('node.draining', { node: id, ...load })
+      return this.#detachIfEmpty(id)
+    }
+    log.info({ node: id }, 'a storage node is empty and stops')
+    events.emit('node.drained', { node: id })
+    void nodes.stop(id)
+  }
+
+  #detachIfEmpty(id: string): void {
+    const { ledger, nodes, log } = this.#options
+    if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
+    this.#detaching.add(id)
+    const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
+    Promise.all(jobs.map((job) => this.#detach(job.id, id)))
+      .then(() => {
+        const node = nodes.draining().find(({ record }) => record.id === id)
+        if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
+      })
+      .catch((error: unknown) => {
+        log.warn({ node: id, reason: asMayflyError(error).reason }, 'a drained node keeps its shares for now')
+      })
+      .finally(() => this.#detaching.delete(id))
+  }
+
+  /** Takes the node out of the job, if metadata has no slot on it either: a report may have been older than a move. */
+  async #detach(id: string, node: string): Promise<void> {
+    const { ledger, nodes, metadata, tickets, repair, serial, clock } = this.#options
+    await serial.run(id, async () => {
+      const job = ledger.get(id)
+      if (job?.state !== 'active') return
+      const others = job.shares.filter((share) => share.node !== node && nodes.isAlive(share.node))
+      if (!others.some((share) => nodes.isOpen(share.node))) return
+      const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+      const before = await metadata.ask(job.metadata, deadlineMs, (client, at) => client.placement(at, id))
+      if (ownsSlots(before, node)) return
+      const shares = placedShares(others, nodes)
+      const placement = await metadata.ask(job.metadata, deadlineMs, (client, at) =>
+        client.shareJob(at, { id, shares }),
+      )
+      tickets.note(id, placement)
+      if (ownsSlots(placement, node)) return repair.want(id)
+      // Another drain may have given the job shares meanwhile, which metadata is told of by a repair.
+      const left = ledger.require(id).shares.filter((share) => share.node !== node)
+      await ledger.change(id, { shares: left })
+    })
+  }
+
+  #require(id: string): Node {
+    const node = this.#options.nodes.get(id)
+    if (node === undefined) throw unknownNode(id)
+    const { state } = node.record
+    if (state === 'active' || state === 'draining') return node
+    throw new MayflyError('BAD_REQUEST', `id: node ${id} is ${state}; only an active node can be drained`)
+  }
+}
+
+function ownsSlots({ nodes, owners }: Placement, node: string): boolean {
+  const index = nodes.findIndex(({ id }) => id === node)
+  return index !== -1 && owners.includes(index)
+}
