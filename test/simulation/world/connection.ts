@@ -43,7 +43,10 @@ export class End implements Link {
   #paused = false
   #inbox: Buffer[] = []
   #lastArrivalMs = 0
-  #stalled: Piece[] = []
+  /** In the order in which it was sent. */
+  readonly #underWay: Piece[] = []
+  /** Arrivals that found the way blocked. */
+  #stalled = 0
   #queuedBytes = 0
   #mustDrain = false
   /** What is under way to this end never arrives. */
@@ -138,29 +141,33 @@ export class End implements Link {
     this.#wire.forget(this)
   }
 
-  /** The way to the peer is free again: what waited goes on in its order. */
+  /** The way to the peer is free again: what waited goes on. */
   flow(): void {
     const stalled = this.#stalled
-    this.#stalled = []
-    for (const piece of stalled) this.#send(piece)
+    this.#stalled = 0
+    for (let arrival = 0; arrival < stalled; arrival++) this.#schedule()
   }
 
   #send(piece: Piece): void {
-    const wire = this.#wire
-    if (this.#stalled.length > 0) {
-      this.#stalled.push(piece)
-      return
-    }
-    const arrivalMs = Math.max(wire.nowMs() + wire.delayMs(this.host, this.peer.host), this.#lastArrivalMs)
-    this.#lastArrivalMs = arrivalMs
-    wire.at(arrivalMs, () => this.#arrive(piece))
+    this.#underWay.push(piece)
+    this.#schedule()
   }
 
-  #arrive(piece: Piece): void {
-    if (this.#stalled.length > 0 || this.#wire.isBlocked(this.host, this.peer.host)) {
-      this.#stalled.push(piece)
+  /** At each arrival the first piece that is under way arrives, so that none overtakes another. */
+  #schedule(): void {
+    const wire = this.#wire
+    const arrivalMs = Math.max(wire.nowMs() + wire.delayMs(this.host, this.peer.host), this.#lastArrivalMs)
+    this.#lastArrivalMs = arrivalMs
+    wire.at(arrivalMs, () => this.#arrive())
+  }
+
+  #arrive(): void {
+    if (this.#wire.isBlocked(this.host, this.peer.host)) {
+      this.#stalled++
       return
     }
+    const piece = this.#underWay.shift()
+    if (piece === undefined) return
     const { segment, from, to } = piece
     if (segment === null) return this.peer.#finish()
     const joined = join(segment)
