@@ -137,6 +137,8 @@ export const HEARTBEAT_MS = 1_000
  * longer than a restart of metadata, shorter than a function is willing to wait.
  */
 export const NODE_LEASE_MS = 15_000
+/** A heartbeat that is not answered by then is given up for the next one: five of them fit a lease. */
+export const HEARTBEAT_CALL_MS = NODE_LEASE_MS / 5
 /** Silence is death only this long after the lease: clocks of two machines differ by far less over 15 s. */
 export const LEASE_MARGIN_MS = 1_500
 /**

@@ -1,7 +1,7 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { heartbeatOperations } from '../protocol/control-operations.ts'
 import { asMayflyError, isError } from '../protocol/errors.ts'
-import { CONTROL_CALL_MS } from '../protocol/limits.ts'
+import { HEARTBEAT_CALL_MS } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
@@ -74,7 +74,7 @@ export class Heartbeats {
     const jobs = this.#node.jobsOf(address)
     try {
       const caller = await pool.to(address)
-      const deadlineMs = sentMs + CONTROL_CALL_MS
+      const deadlineMs = sentMs + HEARTBEAT_CALL_MS
       const { head } = await caller.call(
         heartbeatOperations.heartbeat,
         { node: this.#node.id, jobs },

@@ -54,7 +54,8 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     onDead: world.onDead,
   })
   const reclaim = new Reclaim(node, { pool, clock })
-  await heartbeats.begin()
+  // Nobody waits for this: a node that serves without a lease says so, and a server that hangs must not keep it from the others.
+  void heartbeats.begin()
   const timers = [
     repeat(clock, HEARTBEAT_MS, () => heartbeats.beatController()),
     repeat(clock, HEARTBEAT_MS, () => heartbeats.beatMetadata()),
