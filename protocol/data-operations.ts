@@ -1,6 +1,6 @@
 import { array, bytes, flag, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
-import { operation } from './operation.ts'
+import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
 /**
  * What functions ask of storage nodes. `epoch` is that of the placement by which the client chose the node;
@@ -111,3 +111,7 @@ export const dataOperations = {
 
 /** `stale`: the node does not own that key's slot, and the key is as it was. */
 export const DeleteResult = { absent: 0, deleted: 1, stale: 2 } as const
+
+/** The fields of each request, and of each reply. */
+export type DataRequests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
+export type DataReplies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }

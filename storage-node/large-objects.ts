@@ -1,7 +1,6 @@
-import type { dataOperations } from '../protocol/data-operations.ts'
+import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS } from '../protocol/limits.ts'
-import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Remote } from './content.ts'
@@ -9,9 +8,6 @@ import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { locate, locateChunk, type Place } from './place.ts'
 import { chunkCharge, chunkGroupKey, LostChunk, type Slot } from './slot.ts'
-
-type Requests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
-type Replies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }
 
 /** One chunk, as its slot knows it. */
 export interface ChunkPlace {
@@ -39,7 +35,7 @@ export class LargeObjects {
     this.#fetch = options.fetch
   }
 
-  begin(job: JobSpace, request: Requests['putBegin']): Replies['putBegin'] {
+  begin(job: JobSpace, request: DataRequests['putBegin']): DataReplies['putBegin'] {
     const place = locate(job, request)
     this.#table.check(job, place, request)
     const { openPuts } = place.slot
@@ -52,13 +48,13 @@ export class LargeObjects {
     return { version, leaseMs: PUT_LEASE_MS }
   }
 
-  renew(job: JobSpace, request: Requests['putRenew']): void {
+  renew(job: JobSpace, request: DataRequests['putRenew']): void {
     const { slot } = locate(job, request)
     this.#requireOpen(slot, request.version)
     slot.openPuts.set(request.version, this.#clock.monotonicMs() + PUT_LEASE_MS)
   }
 
-  commit(job: JobSpace, request: Requests['putCommit']): Replies['putCommit'] {
+  commit(job: JobSpace, request: DataRequests['putCommit']): DataReplies['putCommit'] {
     const place = locate(job, request)
     const { version } = request
     this.#requireOpen(place.slot, version)
@@ -68,12 +64,12 @@ export class LargeObjects {
     return { version }
   }
 
-  abort(job: JobSpace, request: Requests['putAbort']): void {
+  abort(job: JobSpace, request: DataRequests['putAbort']): void {
     locate(job, request).slot.openPuts.delete(request.version)
   }
 
   /** `payload` is kept as it is: the caller gives its memory away. */
-  putChunk(job: JobSpace, request: Requests['chunkPut'], payload: Buffer): void {
+  putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Buffer): void {
     const { bucket, version, index } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
     const { place, groupKey } = placeOf(job, request)
@@ -84,7 +80,7 @@ export class LargeObjects {
     place.slot.setChunk({ bucket, key: Buffer.from(request.key), version }, { groupKey, index }, payload)
   }
 
-  getChunk(job: JobSpace, request: Requests['chunkGet']): Buffer | Promise<Buffer> {
+  getChunk(job: JobSpace, request: DataRequests['chunkGet']): Buffer | Promise<Buffer> {
     const at = placeOf(job, request)
     const { slot, bucket, key } = at.place
     const chunk = slot.chunks.get(at.groupKey)?.chunks.get(at.index)
@@ -120,7 +116,7 @@ export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
   for (const [version, untilMs] of leases) if (untilMs <= nowMs) leases.delete(version)
 }
 
-function placeOf(job: JobSpace, request: Requests['chunkGet']): ChunkPlace {
+function placeOf(job: JobSpace, request: DataRequests['chunkGet']): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, place.key, version), version, index }

@@ -1,13 +1,13 @@
 import {
   ANY_VERSION,
+  type DataReplies,
+  type DataRequests,
   DeleteResult,
-  type dataOperations,
   ObjectKind,
   tiers,
 } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
-import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer, Reply } from '../service/responder.ts'
@@ -18,9 +18,7 @@ import { locate, type Place } from './place.ts'
 import type { StoredObject } from './slot.ts'
 import { park } from './waits.ts'
 
-type Requests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
-type Replies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }
-type Get = Reply<Replies['get']>
+type Get = Reply<DataReplies['get']>
 
 /** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
 export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
@@ -41,7 +39,7 @@ export class Objects {
   }
 
   /** `payload` is kept as it is: the caller gives its memory away. */
-  put(job: JobSpace, request: Requests['put'], payload: Buffer): Replies['put'] {
+  put(job: JobSpace, request: DataRequests['put'], payload: Buffer): DataReplies['put'] {
     const place = locate(job, request)
     this.#table.check(job, place, request)
     const version = place.slot.nextVersion()
@@ -49,7 +47,7 @@ export class Objects {
     return { version }
   }
 
-  get(job: JobSpace, request: Requests['get'], peer: Peer): Get | Promise<Get> {
+  get(job: JobSpace, request: DataRequests['get'], peer: Peer): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object === undefined) return this.#await(job, request, peer)
@@ -59,19 +57,19 @@ export class Objects {
     return this.#read(job, place, object, request)
   }
 
-  stat(job: JobSpace, request: Requests['stat']): Replies['stat'] {
+  stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
     const { version, expiresAtMs, metadata, content } = this.#present(job, locate(job, request))
     return { bytes: contentBytes(content), version, tier: tiers.indexOf('ram'), expiresAtMs, metadata }
   }
 
-  delete(job: JobSpace, request: Requests['delete']): Replies['delete'] {
+  delete(job: JobSpace, request: DataRequests['delete']): DataReplies['delete'] {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object !== undefined) this.#table.remove(job, place, object)
     return { existed: object !== undefined }
   }
 
-  deleteMany(job: JobSpace, request: Requests['deleteMany']): Replies['deleteMany'] {
+  deleteMany(job: JobSpace, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
     if (request.keys.length > DELETE_MANY_MAX)
       throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
     const results = request.keys.map((key) => {
@@ -88,9 +86,9 @@ export class Objects {
 
   append(
     job: JobSpace,
-    request: Requests['append'],
+    request: DataRequests['append'],
     payload: Buffer,
-  ): Reply<Replies['append']> | Promise<Reply<Replies['append']>> {
+  ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object?.content instanceof Remote) {
@@ -109,7 +107,7 @@ export class Objects {
     return { head: { bytes: content.bytes, version } }
   }
 
-  #read(job: JobSpace, place: Place, object: StoredObject, request: Requests['get']): Get {
+  #read(job: JobSpace, place: Place, object: StoredObject, request: DataRequests['get']): Get {
     const { content, version } = object
     checkVersion(object, request)
     if (isManifest(content)) {
@@ -130,7 +128,7 @@ export class Objects {
   }
 
   /** The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. */
-  #await(job: JobSpace, request: Requests['get'], peer: Peer): Promise<Get> {
+  #await(job: JobSpace, request: DataRequests['get'], peer: Peer): Promise<Get> {
     const place = locate(job, request)
     if (request.waitMs === 0) throw place.slot.missing(place.bucket, place.key)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
@@ -148,7 +146,7 @@ export class Objects {
 }
 
 /** A reader of several pieces goes on as long as appends alone have changed the object since. */
-function checkVersion(object: StoredObject, { version, consume }: Requests['get']): void {
+function checkVersion(object: StoredObject, { version, consume }: DataRequests['get']): void {
   if (version === ANY_VERSION || version === object.version) return
   if (!consume && object.base <= version && version < object.version) return
   throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
