@@ -1,5 +1,5 @@
-import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import type { CallerOptions } from './options.ts'
 
@@ -63,7 +63,7 @@ export async function connect(
   const apiKey = options.apiKey ?? process.env.MAYFLY_API_KEY
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
-  const controller = new Controller(url, apiKey)
+  const controller = new ControllerApi(url, apiKey)
   return {
     registerJob: async (name, hints = {}, { leaseSeconds, ...bounds } = {}) => {
       const body = { name, hints, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
@@ -89,53 +89,3 @@ export async function connect(
 }
 
 type Registered = Pick<Registration, 'id' | 'ticket' | 'reservation'>
-
-/** The controller's HTTP API. */
-class Controller {
-  readonly #url: string
-  readonly #apiKey: string
-
-  constructor(url: string, apiKey: string) {
-    this.#url = url
-    this.#apiKey = apiKey
-  }
-
-  async call(method: string, path: string, call: CallerOptions & { body?: unknown } = {}): Promise<unknown> {
-    const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
-    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
-    const headers = { authorization: `Bearer ${this.#apiKey}` }
-    const content =
-      call.body === undefined
-        ? { headers }
-        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
-    try {
-      const response = await fetch(new URL(path, this.#url), { method, signal, ...content })
-      const answer: unknown = await response.json()
-      if (!response.ok) throw errorOf(answer, response.status)
-      return answer
-    } catch (cause) {
-      if (cause instanceof MayflyError) throw cause
-      if (call.signal?.aborted) throw new MayflyError('ABORTED', 'The call was aborted', { cause })
-      if (timeout.aborted)
-        throw new MayflyError('DEADLINE_EXCEEDED', `The controller at ${this.#url} did not answer`, { cause })
-      throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached`, { cause })
-    }
-  }
-}
-
-/** The error of an answer; its message ends with the table's advice already. */
-function errorOf(answer: unknown, status: number): MayflyError {
-  const { code, message } = (answer as { error?: { code?: string; message?: string } } | null)?.error ?? {}
-  if (code === undefined || !(code in errorTable)) {
-    return new MayflyError(
-      'INTERNAL',
-      `The controller answered with status ${status} and no error of Mayfly's`,
-    )
-  }
-  const known = code as ErrorCode
-  const advice = `. ${errorTable[known].advice}`
-  return new MayflyError(
-    known,
-    message?.endsWith(advice) ? message.slice(0, -advice.length) : (message ?? code),
-  )
-}

@@ -1,0 +1,57 @@
+import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import type { CallerOptions } from './options.ts'
+
+/** The controller's HTTP API, as its clients reach it. */
+export class ControllerApi {
+  readonly #url: string
+  readonly #apiKey: string
+
+  constructor(url: string, apiKey: string) {
+    this.#url = url
+    this.#apiKey = apiKey
+  }
+
+  /** What the controller answers; rejects with the error that it answers, or `UNAVAILABLE` if nothing does. */
+  async call(method: string, path: string, call: CallerOptions & { body?: unknown } = {}): Promise<unknown> {
+    const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
+    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
+    const headers = { authorization: `Bearer ${this.#apiKey}` }
+    const content =
+      call.body === undefined
+        ? { headers }
+        : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
+    try {
+      const response = await fetch(new URL(path, this.#url), { method, signal, ...content })
+      const text = await response.text()
+      if (!response.ok) throw errorOf(text, response.status)
+      return JSON.parse(text)
+    } catch (cause) {
+      if (cause instanceof MayflyError) throw cause
+      if (call.signal?.aborted) throw new MayflyError('ABORTED', 'The call was aborted', { cause })
+      if (timeout.aborted)
+        throw new MayflyError('DEADLINE_EXCEEDED', `The controller at ${this.#url} did not answer`, { cause })
+      throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached`, { cause })
+    }
+  }
+}
+
+/** The error of an answer; its message ends with the table's advice already. */
+function errorOf(text: string, status: number): MayflyError {
+  const { code, message } = parseError(text)
+  if (code === undefined || !Object.hasOwn(errorTable, code)) {
+    return new MayflyError('INTERNAL', `The controller answered with HTTP status ${status}`)
+  }
+  const known = code as ErrorCode
+  const advice = `. ${errorTable[known].advice}`
+  return new MayflyError(known, message?.endsWith(advice) ? message.slice(0, -advice.length) : `${message}`)
+}
+
+function parseError(text: string): { code?: string; message?: string } {
+  try {
+    return (JSON.parse(text) as { error?: { code?: string; message?: string } }).error ?? {}
+  } catch (error) {
+    if (error instanceof SyntaxError) return {}
+    throw error
+  }
+}
