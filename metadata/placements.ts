@@ -2,7 +2,7 @@ import { nodeOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
-import { CONTROL_CALL_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, JOB_DROP_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
 import { findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
@@ -105,9 +105,10 @@ export class Placements {
     this.#questions.end(job)
     if (record === null) return
     // Whom this does not reach learns it from the answer to its next heartbeat.
-    await Promise.allSettled(
-      nodesOf(record).map((node) => this.#options.messenger.tell(node, nodeOperations.jobDrop, { job })),
+    const told = nodesOf(record).map((node) =>
+      this.#options.messenger.tell(node, nodeOperations.jobDrop, { job }),
     )
+    await Promise.race([Promise.allSettled(told), sleep(this.#options.runtime.clock, JOB_DROP_MS)])
   }
 
   /**

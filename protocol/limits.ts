@@ -64,6 +64,10 @@ export const INDEX_PAGE_ENTRIES = 1_000
 export const INDEX_PAGE_BYTES = 512 * 1024
 /** Bytes that a node pulls per second in the background, so that reads and writes keep most of the machine. */
 export const PULL_BYTES_PER_SECOND = 256 * 1024 * 1024
+/** Background pulls of a node that are under way at once; a read of an entry that is not here yet does not queue behind them. */
+export const PULLS_MAX = 2
+/** Of one background pull: some 100 µs of the source's time, which is what a client's call may have to wait for. */
+export const PULL_BATCH_BYTES = 256 * 1024
 /** Items of one pull. */
 export const PULL_ITEMS_MAX = 256
 
@@ -74,6 +78,8 @@ export const CALL_MS_DEFAULT = 30_000
 export const CALL_MS_MAX = 15 * 60_000
 /** Connecting on a network where functions live takes milliseconds; a SYN that was lost is sent again at 1 s and 3 s. */
 export const CONNECT_MS_MAX = 4_000
+/** How long the end of a job waits for nodes to free its bytes; one that hangs frees them with its next heartbeat. */
+export const JOB_DROP_MS = 2_000
 /** Calls between the planes: they wait for a SQLite write and a round trip, never for a user. */
 export const CONTROL_CALL_MS = 5_000
 /** Calls on one connection that wait for their answer. The next one is refused, so that a runaway loop fails early. */

@@ -3,6 +3,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import type { Slot } from './slot.ts'
 import { removeBucket, slotCharge, slotObjects } from './slot.ts'
+import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
 export interface Lease {
@@ -82,10 +83,13 @@ export class JobSpace {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
     const slot = this.slots[index]
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
-    if (this.#lease.untilMs <= this.#clock.monotonicMs()) {
-      throw new MayflyError('UNAVAILABLE', 'The node has not heard from metadata for longer than its lease')
-    }
+    if (!this.hasLease) throw leaseLapsed()
     return slot
+  }
+
+  /** Without it none of the job's slots may be served. */
+  get hasLease(): boolean {
+    return this.#lease.untilMs > this.#clock.monotonicMs()
   }
 
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more. */
@@ -114,10 +118,13 @@ export class JobSpace {
     this.charge(change * slotCharge(slot))
   }
 
-  /** Gives all bytes back at once. */
+  /** Gives all bytes back at once; whoever waits for a key is told. */
   end(): void {
     this.#tier.change(this.#budget, null)
     this.#ended = true
+    for (const slot of this.slots) {
+      if (slot !== undefined) failWaits(slot, new MayflyError('JOB_ENDED', `Job ${this.id} has ended`))
+    }
   }
 
   *#everySlot(): Generator<Slot> {
@@ -130,6 +137,10 @@ export class JobSpace {
     this.#tier.change(this.#budget, budget)
     this.#budget = budget
   }
+}
+
+export function leaseLapsed(): MayflyError {
+  return new MayflyError('UNAVAILABLE', 'The node has not heard from metadata for longer than its lease')
 }
 
 export function stalePlacement(what: string): MayflyError {

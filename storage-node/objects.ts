@@ -6,7 +6,7 @@ import {
   ObjectKind,
   tiers,
 } from '../protocol/data-operations.ts'
-import { isError, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
@@ -132,10 +132,26 @@ export class Objects {
     const place = locate(job, request)
     if (request.waitMs === 0) throw place.slot.missing(place.bucket, place.key)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
-    return park(place, { waitMs, clock: this.#clock, peer }, () => {
-      const object = this.#table.find(job, place)
-      return object === undefined ? null : this.#read(job, place, object, request)
-    })
+    return park(
+      place,
+      { waitMs, clock: this.#clock, peer },
+      {
+        attempt: () => {
+          const object = this.#table.find(job, place)
+          return object === undefined ? null : this.#read(job, place, object, request)
+        },
+        missed: () => this.#miss(job, place),
+      },
+    )
+  }
+
+  /** Only who may still serve the slot can say that a key is not there. */
+  #miss(job: JobSpace, { index, bucket, key }: Place): MayflyError {
+    try {
+      return job.ownedSlot(index).missing(bucket, key)
+    } catch (error) {
+      return asMayflyError(error)
+    }
   }
 
   #present(job: JobSpace, place: Place): StoredObject {

@@ -4,8 +4,10 @@ import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import {
   CONTROL_CALL_MS,
   PAYLOAD_BYTES_MAX,
+  PULL_BATCH_BYTES,
   PULL_BYTES_PER_SECOND,
   PULL_ITEMS_MAX,
+  PULLS_MAX,
   RETRY_MS_MAX,
   RETRY_MS_MIN,
 } from '../protocol/limits.ts'
@@ -31,6 +33,8 @@ export class Puller {
   readonly #pool: CallerPool
   readonly #runtime: Runtime
   #stopped = false
+  #pulls = 0
+  readonly #waiting: (() => void)[] = []
 
   constructor(options: { pool: CallerPool; runtime: Runtime }) {
     this.#pool = options.pool
@@ -48,9 +52,12 @@ export class Puller {
     const { clock, random } = this.#runtime
     for (let failures = 0; this.#isWanted(job, index, slot); ) {
       try {
-        const bytes = await this.#pullBatch(job, index, slot)
+        await this.#inTurn(async () => {
+          if (!this.#isWanted(job, index, slot)) return
+          const bytes = await this.#pullBatch(job, index, slot)
+          await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
+        })
         failures = 0
-        await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
       } catch (error) {
         if (isError(error, 'INTERNAL', 'PROTOCOL_VIOLATION')) throw error
         await sleep(clock, backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
@@ -80,6 +87,19 @@ export class Puller {
     }
   }
 
+  /** Only so many background pulls are under way at once, whatever the number of slots: reads come first. */
+  async #inTurn(pull: () => Promise<void>): Promise<void> {
+    if (this.#pulls >= PULLS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#pulls++
+    try {
+      await pull()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#pulls--
+      else next()
+    }
+  }
+
   #isWanted(job: JobSpace, index: number, slot: Slot): boolean {
     return !this.#stopped && job.slots[index] === slot && slot.source !== '' && !slot.settled
   }
@@ -87,7 +107,7 @@ export class Puller {
   /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
   async #pullBatch(job: JobSpace, index: number, slot: Slot): Promise<number> {
     const batch: RemoteItem[] = []
-    let room = PAYLOAD_BYTES_MAX
+    let room = PULL_BATCH_BYTES
     for (const item of remoteItems(slot)) {
       if (batch.length > 0 && (item.bytes > room || batch.length >= PULL_ITEMS_MAX)) break
       batch.push(item)

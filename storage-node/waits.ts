@@ -13,12 +13,12 @@ interface At {
 
 /**
  * Parks a get. `attempt` is run at every put of the key and gives the answer, or null if another consumer was
- * faster. It fails as a miss when its time is over, and with `CONNECTION_LOST` when nobody waits for it any more.
+ * faster; `missed` says what it means that the time is over. It fails with `CONNECTION_LOST` when nobody waits for it any more.
  */
 export function park<Result>(
   at: At,
   options: { waitMs: number; clock: Clock; peer: Peer },
-  attempt: () => Result | null,
+  outcome: { attempt: () => Result | null; missed: () => MayflyError },
 ): Promise<Result> {
   const { slot, bucket, key } = at
   const name = waitKey(bucket, key)
@@ -38,7 +38,7 @@ export function park<Result>(
     const wait: Wait = {
       answer: () => {
         try {
-          const result = attempt()
+          const result = outcome.attempt()
           if (result === null) return false
           leave()
           resolve(result)
@@ -53,7 +53,7 @@ export function park<Result>(
         reject(error)
       },
     }
-    const timer = options.clock.after(options.waitMs, () => wait.fail(slot.missing(bucket, key)))
+    const timer = options.clock.after(options.waitMs, () => wait.fail(outcome.missed()))
     const forgetClose = options.peer.whenClosed(() => {
       wait.fail(new MayflyError('CONNECTION_LOST', 'The connection broke while the get waited'))
     })

@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/** The built command: this file is dist/bench/cluster.js. */
+const command = fileURLToPath(new URL('../cli/main.js', import.meta.url))
+
+export interface NodeClassConfig {
+  readonly ramBytes: number
+  readonly nodesMax: number
+}
+
+export interface NodeView {
+  readonly id: string
+  readonly state: string
+  readonly pid: number
+  readonly tiers: { readonly ram?: { readonly usedBytes: number } }
+}
+
+/** A cluster of real processes in a temporary folder, as `mayfly up` starts it. */
+export class Cluster {
+  readonly url: string
+  readonly apiKey: string
+  readonly #dir: string
+  readonly #process: ChildProcess
+
+  private constructor(dir: string, credentials: { url: string; apiKey: string }, child: ChildProcess) {
+    this.#dir = dir
+    this.url = credentials.url
+    this.apiKey = credentials.apiKey
+    this.#process = child
+  }
+
+  static async start(nodeClass: NodeClassConfig): Promise<Cluster> {
+    const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
+    const config = join(dir, 'config.json')
+    const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
+    await writeFile(config, JSON.stringify({ warmNodes: 1, nodeClasses: [node] }))
+    const child = spawn(
+      process.execPath,
+      [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { credentials } = JSON.parse(line) as { credentials: string }
+      return new Cluster(dir, JSON.parse(await readFile(credentials, 'utf8')), child)
+    }
+    throw new Error('`mayfly up` ended before it was ready')
+  }
+
+  async call<Answer>(method: string, path: string): Promise<Answer> {
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      headers: { authorization: `Bearer ${this.apiKey}` },
+    })
+    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
+    return (await response.json()) as Answer
+  }
+
+  async nodes(): Promise<readonly NodeView[]> {
+    return (await this.call<{ nodes: NodeView[] }>('GET', '/v1/nodes')).nodes
+  }
+
+  /** A ticket with the placement of this moment. */
+  async ticket(job: string): Promise<string> {
+    return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      this.#process.kill('SIGTERM')
+      await once(this.#process, 'exit')
+    }
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+}

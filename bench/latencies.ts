@@ -1,0 +1,27 @@
+/** What calls of one kind took, in ms. */
+export class Latencies {
+  readonly #sorted: Float64Array
+  readonly #seconds: number
+
+  /** `ms` in any order; `seconds` is how long they were gathered. */
+  constructor(ms: readonly number[], seconds: number) {
+    this.#sorted = Float64Array.from(ms).sort()
+    this.#seconds = seconds
+  }
+
+  /** The nearest rank; 0 where there are no calls. */
+  percentile(percent: number): number {
+    const rank = Math.ceil((percent / 100) * this.#sorted.length)
+    return this.#sorted[Math.max(0, rank - 1)] ?? 0
+  }
+
+  get callsPerSecond(): number {
+    return this.#sorted.length / this.#seconds
+  }
+
+  /** Calls per second, then p50, p99, p999 and the maximum in ms. */
+  cells(): string[] {
+    const figures = [50, 99, 99.9, 100].map((percent) => this.percentile(percent).toFixed(2))
+    return [this.callsPerSecond.toFixed(0), ...figures]
+  }
+}

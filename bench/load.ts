@@ -1,0 +1,94 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type LoggedCall, readCallLog } from './call-log.ts'
+
+export interface LoadOptions {
+  readonly ticket: string
+  /** From 0; of `clients`. */
+  readonly client: number
+  readonly clients: number
+  /** Calls that it has under way at a time, in each group of objects. */
+  readonly lanes: number
+  readonly objects: number
+  readonly objectBytes: number
+  readonly logFile: string
+}
+
+/** `groups` are numbers of objects: lanes work on one group each, so that one which stalls holds up no other. */
+export type ToLoadClient =
+  | { readonly type: 'start'; readonly groups: readonly (readonly number[])[] }
+  | { readonly type: 'stop' }
+export type FromLoadClient =
+  | { readonly type: 'filled' }
+  | { readonly type: 'stopped'; readonly problems: readonly string[] }
+
+const program = fileURLToPath(new URL('load-client.js', import.meta.url))
+
+/** Several processes that first put every object once and then, when told to, put and get at full speed. */
+export class Load {
+  readonly #children: readonly { process: ChildProcess; logFile: string }[]
+
+  private constructor(children: readonly { process: ChildProcess; logFile: string }[]) {
+    this.#children = children
+  }
+
+  /** Resolves when every object is there. Logs are written into `dir`. */
+  static async fill(options: Omit<LoadOptions, 'client' | 'logFile'> & { dir: string }): Promise<Load> {
+    const { dir, ...shared } = options
+    const children = Array.from({ length: options.clients }, (_, client) => {
+      const logFile = join(dir, `calls-${client}`)
+      const own: LoadOptions = { ...shared, client, logFile }
+      return { process: fork(program, [JSON.stringify(own)]), logFile }
+    })
+    const load = new Load(children)
+    await Promise.all(children.map((child) => answerOf(child.process, 'filled')))
+    return load
+  }
+
+  start(groups: readonly (readonly number[])[]): void {
+    for (const child of this.#children) child.process.send({ type: 'start', groups } satisfies ToLoadClient)
+  }
+
+  /** Resolves with every call that was made since `start`, and with what was wrong. */
+  async stop(): Promise<{ calls: LoggedCall[]; problems: string[] }> {
+    const answers = await Promise.all(
+      this.#children.map(async ({ process, logFile }) => {
+        process.send({ type: 'stop' } satisfies ToLoadClient)
+        const { problems } = await answerOf(process, 'stopped')
+        return { problems, calls: await readCallLog(logFile) }
+      }),
+    )
+    return {
+      calls: answers.flatMap(({ calls }) => calls),
+      problems: answers.flatMap(({ problems }) => problems),
+    }
+  }
+
+  /** Ends the processes, whatever they do. */
+  async end(): Promise<void> {
+    await Promise.all(
+      this.#children.map(async ({ process }) => {
+        if (process.exitCode !== null || process.signalCode !== null) return
+        process.kill('SIGKILL')
+        await once(process, 'exit')
+      }),
+    )
+  }
+}
+
+function answerOf<Type extends FromLoadClient['type']>(
+  child: ChildProcess,
+  type: Type,
+): Promise<Extract<FromLoadClient, { type: Type }>> {
+  return new Promise((resolve, reject) => {
+    const onExit = (code: number | null): void => reject(new Error(`a load process ended with ${code}`))
+    child.once('exit', onExit)
+    child.on('message', (message: FromLoadClient) => {
+      if (message.type !== type) return
+      child.off('exit', onExit)
+      resolve(message as Extract<FromLoadClient, { type: Type }>)
+    })
+  })
+}
