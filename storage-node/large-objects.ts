@@ -10,7 +10,7 @@ import { locate, locateChunk, type Place } from './place.ts'
 import { chunkCharge, chunkGroupKey, LostChunk, type Slot } from './slot.ts'
 
 /** One chunk, as its slot knows it. */
-export interface ChunkPlace {
+interface ChunkPlace {
   readonly place: Place
   readonly groupKey: string
   readonly version: number

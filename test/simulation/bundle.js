@@ -25,14 +25,23 @@ const smallWorld = [
   ['LIST_SCAN_BATCH = 5_000', 'LIST_SCAN_BATCH = 2'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
-  .concat({
-    file: 'storage-node/content.ts',
-    find: 'PART_BYTES_MIN = 4 * 1024',
-    replace: 'PART_BYTES_MIN = 64',
-  })
+  .concat(
+    {
+      file: 'storage-node/content.ts',
+      find: 'PART_BYTES_MIN = 4 * 1024',
+      replace: 'PART_BYTES_MIN = 64',
+    },
+    // A slot of this world has few bytes, which would be pulled before anyone meets one that is not there yet.
+    {
+      file: 'storage-node/puller.ts',
+      find: 'const bytes = await this.#pullBatch(',
+      replace:
+        'await sleep(clock, random.fraction() ** 2 * 400)\n        const bytes = await this.#pullBatch(',
+    },
+  )
 
-/** Bundles the simulation with the planes, some texts of them replaced. */
-export async function bundle(outfile, replacements = []) {
+/** Bundles the simulation with the planes: in a small world, and with a planted bug or without one. */
+export async function bundle(outfile, bug = null) {
   await build({
     entryPoints: [resolve(import.meta.dirname, 'main.ts')],
     outfile,
@@ -42,25 +51,37 @@ export async function bundle(outfile, replacements = []) {
     target: 'node20',
     sourcemap: 'inline',
     external: ['better-sqlite3', 'pino'],
-    logLevel: 'error',
-    plugins: [replacing([...smallWorld, ...replacements])],
+    logLevel: 'silent',
+    plugins: [replacing([...smallWorld, ...editsOf(bug)])],
   })
 }
 
-function replacing(replacements) {
+/** Throws, with the name of the bug, unless each of its texts stands in its file exactly once. */
+export async function checkTexts(bug) {
+  const files = new Map()
+  for (const edit of editsOf(bug)) {
+    const { file } = edit
+    const contents = files.get(file) ?? (await readFile(resolve(root, file), 'utf8'))
+    files.set(file, replaceOnce(contents, edit))
+  }
+}
+
+function editsOf(bug) {
+  return bug === null ? [] : [bug, ...(bug.also ?? [])].map((edit) => ({ ...edit, bug: bug.name }))
+}
+
+function replacing(edits) {
   return {
     name: 'replace',
     setup(context) {
-      const files = new Set(replacements.map(({ file }) => file))
+      const files = new Set(edits.map(({ file }) => file))
       const seen = new Set()
       context.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
         const file = relative(root, path)
         if (!files.has(file)) return null
         seen.add(file)
         let contents = await readFile(path, 'utf8')
-        for (const replacement of replacements) {
-          if (replacement.file === file) contents = replaceOnce(contents, replacement)
-        }
+        for (const edit of edits) if (edit.file === file) contents = replaceOnce(contents, edit)
         return { contents, loader: 'ts' }
       })
       context.onEnd(() => {
@@ -70,8 +91,8 @@ function replacing(replacements) {
   }
 }
 
-function replaceOnce(contents, { file, find, replace }) {
+function replaceOnce(contents, { file, find, replace, bug = 'the small world' }) {
   const parts = contents.split(find)
-  if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times, not once: ${find}`)
+  if (parts.length !== 2) throw new Error(`${bug}: ${file} has ${parts.length - 1} times, not once: ${find}`)
   return parts.join(replace)
 }

@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { bundle } from './bundle.js'
+import { bundle, checkTexts } from './bundle.js'
 
 const { values: flags } = parseArgs({
   options: {
@@ -36,14 +36,31 @@ async function main() {
   await bundle(plain)
   if (flags.planted === undefined) return await runPlain(plain)
   const { planted } = await import(pathToFileURL(plain).href)
-  const chosen = planted.filter(
-    ({ name }) => flags.planted === 'all' || flags.planted.split(',').includes(name),
-  )
-  if (chosen.length === 0) throw new Error(`no planted bug is called ${flags.planted}`)
+  const names = flags.planted === 'all' ? planted.map(({ name }) => name) : flags.planted.split(',')
+  const chosen = planted.filter(({ name }) => names.includes(name))
+  const unknown = names.find((name) => !planted.some((bug) => bug.name === name))
+  if (unknown !== undefined) throw new Error(`no planted bug is called ${unknown}`)
+  await checkAllTexts(planted)
+  return await runAllPlanted(chosen)
+}
+
+async function checkAllTexts(bugs) {
+  const checks = await Promise.allSettled(bugs.map((bug) => checkTexts(bug)))
+  const wrong = checks.flatMap(({ reason }) => (reason === undefined ? [] : [reason.message]))
+  if (wrong.length > 0) throw new Error(`planted bugs that no longer fit the code:\n${wrong.join('\n')}`)
+}
+
+async function runAllPlanted(bugs) {
+  const started = Date.now()
   let caught = 0
-  for (const bug of chosen) caught += (await runPlanted(bug)) ? 1 : 0
-  console.log(`${caught} of ${chosen.length} planted bugs caught`)
-  return caught === chosen.length
+  if (bugs.length > 1) console.log('caught by seed | of at most | seconds | planted bug')
+  for (const bug of bugs) caught += (await runPlanted(bug, bugs.length > 1)) ? 1 : 0
+  console.log(`${caught} of ${bugs.length} planted bugs caught in ${secondsSince(started)} s`)
+  return caught === bugs.length
+}
+
+function secondsSince(startedMs) {
+  return ((Date.now() - startedMs) / 1000).toFixed(1)
 }
 
 async function runPlain(file) {
@@ -56,27 +73,27 @@ async function runPlain(file) {
     stopAtFailure: false,
     planted: '',
   })
-  const seconds = (Date.now() - started) / 1000
   console.log(
-    `${ran} seeds from ${from}: ${failures.length} failed; ${calls} calls in ${seconds.toFixed(1)} s; ` +
+    `${ran} seeds from ${from}: ${failures.length} failed; ${calls} calls in ${secondsSince(started)} s; ` +
       `${gaveUp} histories with too many orders to judge`,
   )
   return failures.length === 0 && ran === seeds
 }
 
-async function runPlanted(bug) {
+async function runPlanted(bug, quiet) {
+  const started = Date.now()
   const file = join(dir, `${bug.name}.mjs`)
-  await bundle(file, [bug])
+  await bundle(file, bug)
   const one =
-    flags.seed === undefined ? { from: 1, seeds: bug.seedsMax } : { from: Number(flags.seed), seeds: 1 }
-  const quiet = flags.planted === 'all' || flags.planted.includes(',')
+    flags.seed === undefined
+      ? { from: Number(flags.from), seeds: Number(flags.seeds ?? bug.seedsMax) }
+      : { from: Number(flags.seed), seeds: 1 }
   const { failures } = await runSeeds(file, { ...one, stopAtFailure: true, planted: bug.name, quiet })
   const [first] = failures.map(({ seed }) => seed).sort((a, b) => a - b)
-  console.log(
-    first === undefined
-      ? `NOT CAUGHT  ${bug.name}: ${bug.what} (${bug.seedsMax} seeds)`
-      : `caught      ${bug.name} by seed ${first} (of ${bug.seedsMax})`,
-  )
+  const seed = first === undefined ? 'NOT CAUGHT' : String(first)
+  const cells = [seed.padStart(14), String(one.seeds).padStart(10), secondsSince(started).padStart(7)]
+  console.log(`${cells.join(' | ')} | ${bug.name}: ${bug.what}`)
+  if (flags.verbose && quiet) for (const { text } of failures.slice(0, 1)) console.log(text.slice(0, 700))
   return first !== undefined
 }
 

@@ -1,9 +1,10 @@
-import { hashKey, slotOf } from '../../protocol/hash.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
+import { lossesOf } from './checker/losses.ts'
 import { checkEmpty, checkLeaks, checkOwners } from './checker/quiet.ts'
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
-import { describeFault, type Fault, planFaults } from './faults/plan.ts'
+import { describeFault, type Fault, gentleKinds, planFaults } from './faults/plan.ts'
 import { Client } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
 import { BUCKETS, Mix } from './traffic/mix.ts'
@@ -11,7 +12,7 @@ import { openSimulated } from './traffic/open.ts'
 import type { Home } from './traffic/values.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
 import { Controller, type PlacedJob } from './world/controller.ts'
-import { holdsChunk, isLeaving, mayServe, ownsSlot, unsettledSlots } from './world/inspection.ts'
+import { mayServe, type Spot, unsettledSlots } from './world/inspection.ts'
 
 /** What a run is made from: the same plan gives the same run. */
 export interface Plan {
@@ -39,12 +40,14 @@ export interface Run {
 export const CALLS_DEFAULT = 300
 const CLIENTS = 6
 /** Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
-const HORIZON_MS = 5_000
+const HORIZON_MS = 4_000
 /** Leases and sessions of up to 6 s lapse, slots move, their chunks are asked about, and times to live are over. */
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
 const FORGET_MS = 3_000
 const RUN_MS_MAX = 120_000
+/** The most that a few messages take where nothing is wrong. */
+const ORDINARY_DELAY_MS = 400
 const LAST_DEADLINE_MS = 10_000
 const JOBS = ['red', 'blue'] as const
 
@@ -102,7 +105,10 @@ class Scenario {
       [...this.#jobs].flatMap(([id, { endAskedMs }]) => (endAskedMs ? [[id, endAskedMs]] : [])),
     )
     const { calls } = this.#history
-    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends })
+    const disturbing = this.#chosenFaults().filter(({ kind }) => !gentleKinds.includes(kind))
+    const calmUntilMs = Math.min(Number.POSITIVE_INFINITY, ...disturbing.map(({ atMs }) => atMs))
+    const lateMs = disturbing.length === 0 ? ORDINARY_DELAY_MS : CONTROL_CALL_MS
+    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends, calmUntilMs, lateMs })
     return {
       failures: [...this.#failures, ...failures],
       gaveUp,
@@ -143,7 +149,7 @@ class Scenario {
     await this.#cluster.startMetadata()
     const nodes = 2 + random.below(3)
     for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
-    const slots = random.pick([8, 16])
+    const slots = random.pick([4, 8, 16])
     // In some runs room is scarce.
     const capacityBytes = random.chance(0.2) ? 6_000 : 400_000
     for (const id of JOBS) {
@@ -222,34 +228,21 @@ class Scenario {
     }
   }
 
-  /** What a death may take with it is seen in the memory of the nodes, not in what metadata believes. */
+  /** What a death may take with it is seen now, while the memory of the nodes is as it was. */
   #nodeDies(node: RunningNode): void {
-    const { service } = node
-    if (service === null || this.#dead.has(node.id)) return
+    if (node.service === null || this.#dead.has(node.id)) return
     this.#dead.add(node.id)
-    const others = this.#cluster.living.filter((other) => other !== node)
-    const slots = new Set<string>()
-    const bytes = new Set<string>()
-    for (const job of this.#jobs.values()) {
-      for (let slot = 0; slot < job.slots; slot++) {
-        const elsewhere = others.some(
-          (other) => other.service !== null && ownsSlot(other.service, job.id, slot),
-        )
-        if (ownsSlot(service, job.id, slot) || !elsewhere) slots.add(`${job.id}/${slot}`)
-        if (isLeaving(service, job.id, slot)) bytes.add(`${job.id}/${slot}`)
-      }
-    }
-    const chunks = new Set<string>()
-    for (const home of this.#mix.homes()) {
-      if (holdsChunk(service, home.job, { bucket: bucketId(home), key: home.key })) chunks.add(nameOf(home))
-    }
+    const losses = lossesOf({
+      node,
+      others: this.#cluster.living.filter((other) => !this.#dead.has(other.id)),
+      jobs: new Map([...this.#jobs].map(([id, { slots }]) => [id, slots])),
+      spots: this.#mix.homes().map(spotOf),
+      wasPublished: (job, slot) => this.#cluster.wasPublished(job, slot, node),
+    })
     this.#deaths.push({
       node: node.id,
       atMs: this.#cluster.timeline.nowMs,
-      touches: (home) => ({
-        slot: slots.has(`${home.job}/${this.#slotOf(home)}`),
-        chunks: chunks.has(nameOf(home)) || bytes.has(`${home.job}/${this.#slotOf(home)}`),
-      }),
+      touches: (home) => losses(spotOf(home)),
     })
   }
 
@@ -265,11 +258,6 @@ class Scenario {
     if (scene !== null) this.#repairs.push(replaceLost(scene, node))
   }
 
-  #slotOf(home: Home): number {
-    const slots = this.#jobs.get(home.job)?.slots ?? 1
-    return slotOf(hashKey(Buffer.from(home.key), bucketId(home)), slots)
-  }
-
   #note(what: string): void {
     this.#notes.push(`${this.#cluster.timeline.nowMs.toFixed(1)} ms: ${what}`)
   }
@@ -280,10 +268,6 @@ class Scenario {
 }
 
 /** Metadata numbers a job's buckets in the order of their creation. */
-function bucketId({ bucket }: Home): number {
-  return BUCKETS.findIndex((name) => name === bucket)
-}
-
-function nameOf({ job, bucket, key }: Home): string {
-  return `${job}/${bucket}/${key}`
+function spotOf({ job, bucket, key }: Home): Spot {
+  return { job, bucket: BUCKETS.indexOf(bucket), key }
 }

@@ -1,6 +1,17 @@
 import type { ErrorCode } from '../../../protocol/errors.ts'
+import { PUT_LEASE_MS, READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { type Call, isMutation } from '../traffic/history.ts'
 import type { Death, JobEnds } from './key-histories.ts'
+
+/** What happened beside the calls. */
+export interface World {
+  readonly deaths: readonly Death[]
+  readonly ends: JobEnds
+  /** The first fault that callers may notice begins then. */
+  readonly calmUntilMs: number
+  /** How late the index of a slot may come to its new owner. */
+  readonly lateMs: number
+}
 
 /** Errors that any call may meet in a cluster where anything may fail. */
 const always: readonly ErrorCode[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'ABORTED']
@@ -25,24 +36,28 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
 }
 
 /** What is wrong with single answers, whatever came before them. */
-export function checkAnswers(
-  calls: readonly Call[],
-  world: { deaths: readonly Death[]; ends: JobEnds },
-): { call: Call; what: string }[] {
+export function checkAnswers(calls: readonly Call[], world: World): { call: Call; what: string }[] {
   const wrong: { call: Call; what: string }[] = []
   const keys = new Set(calls.map(({ home: { job, bucket, key } }) => `${job}/${bucket}/${key}`))
+  const versions = new Set<string>()
   for (const call of calls) {
-    const what = whatIsWrong(call, { ...world, keys })
+    const what = whatIsWrong(call, { ...world, keys }) ?? whatIsOld(call, versions)
     if (what !== null) wrong.push({ call, what })
   }
   return wrong
 }
 
-function whatIsWrong(
-  call: Call,
-  world: { deaths: readonly Death[]; ends: JobEnds; keys: ReadonlySet<string> },
-): string | null {
-  const { action, outcome, home, returnedMs } = call
+/** A version names one put of its key. */
+function whatIsOld({ home: { job, bucket, key }, outcome }: Call, versions: Set<string>): string | null {
+  if (outcome.kind !== 'version') return null
+  const name = `${job}/${bucket}/${key}@${outcome.version}`
+  if (versions.has(name)) return 'another put of the key has the same version'
+  versions.add(name)
+  return null
+}
+
+function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): string | null {
+  const { action, outcome, home, calledMs, returnedMs } = call
   if (outcome.kind === 'entries') {
     const { entries } = outcome
     const unsorted = entries.findIndex(
@@ -63,9 +78,24 @@ function whatIsWrong(
     return 'it changes nothing, so it has no unknown outcome'
   if (![...always, ...byAction[action.kind]].includes(code)) return `it may not fail with ${code}`
   // A consumer of a large object that was too slow for its lease is told so.
-  if (action.kind === 'get' && action.consume && code === 'OBJECT_LOST') return null
+  if (action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS) return null
   if (code === 'OBJECT_LOST' && !world.deaths.some(({ atMs }) => atMs <= returnedMs)) {
     return 'no node has died'
   }
-  return null
+  const calmUntilMs = Math.min(world.calmUntilMs, world.ends.get(home.job) ?? Number.POSITIVE_INFINITY)
+  return returnedMs < calmUntilMs ? whatDisturbs(call, code, world.deaths) : null
+}
+
+/** Slots that move and jobs that end are nothing that a caller should notice. */
+function whatDisturbs(
+  { calledMs, returnedMs, deadlineMs, aborted }: Call,
+  code: ErrorCode,
+  deaths: readonly Death[],
+): string | null {
+  const tookMs = returnedMs - calledMs
+  // A node that was emptied and stopped takes the answers with it that were still under way.
+  const hasStopped = deaths.some(({ atMs }) => calledMs <= atMs && atMs <= returnedMs)
+  const isSlow = tookMs >= (code === 'PUT_EXPIRED' ? PUT_LEASE_MS : deadlineMs / 2)
+  const disturbed = ['UNAVAILABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PUT_EXPIRED'].includes(code)
+  return disturbed && !isSlow && !hasStopped && !aborted ? 'nothing has gone wrong so far' : null
 }

@@ -1,7 +1,7 @@
 import type { Operation } from '../model/state.ts'
 import { type Call, describeCall } from '../traffic/history.ts'
-import { checkAnswers } from './answers.ts'
-import { type Death, type JobEnds, type KeyHistory, splitByKey } from './key-histories.ts'
+import { checkAnswers, type World } from './answers.ts'
+import { type KeyHistory, splitByKey } from './key-histories.ts'
 import { checkOrder } from './linearizability.ts'
 
 /** A rule that did not hold, and how one can see it. */
@@ -11,10 +11,7 @@ export interface Failure {
 }
 
 /** Judges the whole history of a run. `gaveUp` counts keys with more possible orders than can be looked at. */
-export function judge(
-  calls: readonly Call[],
-  world: { deaths: readonly Death[]; ends: JobEnds },
-): { failures: Failure[]; gaveUp: number } {
+export function judge(calls: readonly Call[], world: World): { failures: Failure[]; gaveUp: number } {
   const failures: Failure[] = checkAnswers(calls, world).map(({ call, what }) => ({
     rule: 'an answer that cannot be',
     what: `${what}\n  ${describeCall(call)}`,

@@ -1,14 +1,16 @@
-import { CHUNK_BYTES } from '../../../protocol/limits.ts'
+import { CHUNK_BYTES, READ_LEASE_MS } from '../../../protocol/limits.ts'
 import type { Effect, Miss, Operation } from '../model/state.ts'
 import { type Call, isUnknown } from '../traffic/history.ts'
 import { bytesOf, type Home } from '../traffic/values.ts'
+import type { World } from './answers.ts'
+import type { Losses } from './losses.ts'
 
 /** A storage node that died, with what was in its memory. */
 export interface Death {
   readonly node: string
   readonly atMs: number
   /** Whether the key's slot may have been on it, and whether chunks of it were. */
-  touches(home: Home): { slot: boolean; chunks: boolean }
+  touches(home: Home): Losses
 }
 
 export interface KeyHistory {
@@ -22,7 +24,7 @@ export type JobEnds = ReadonlyMap<string, number>
 /** The calls of a run as operations on single keys, with the deaths that may concern each. */
 export function splitByKey(
   calls: readonly Call[],
-  world: { deaths: readonly Death[]; ends: JobEnds },
+  world: Pick<World, 'deaths' | 'ends' | 'lateMs'>,
 ): KeyHistory[] {
   const keys = new Map<string, { home: Home; operations: Operation[] }>()
   for (const { home, action } of calls) {
@@ -39,10 +41,12 @@ export function splitByKey(
       const returnedMs = isUnknown(judged.outcome) ? Number.POSITIVE_INFINITY : call.returnedMs
       const seen = effectOn(home, judged)
       if (seen === null) continue
-      const mayHaveHoles = world.deaths.some(
-        (death) => call.calledMs <= death.atMs && death.atMs <= returnedMs && death.touches(home).chunks,
-      )
-      const what = 'mayHaveHoles' in seen ? { ...seen, mayHaveHoles } : seen
+      const mayHaveHoles =
+        lapsed(judged) ||
+        world.deaths.some(
+          (death) => call.calledMs <= death.atMs && death.atMs <= returnedMs && concerns(death, home, judged),
+        )
+      const what = 'mayHaveHoles' in seen ? { ...seen, mayHaveHoles, lateMs: world.lateMs } : seen
       operations.push({ what, calledMs: beginningOf(call), returnedMs, call: call.id })
     }
   }
@@ -55,6 +59,17 @@ export function splitByKey(
     }
   }
   return [...keys.values()]
+}
+
+/** A consumer of a large object who is slower than its lease may find it freed. */
+function lapsed({ action, calledMs, returnedMs }: Call): boolean {
+  return action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS
+}
+
+/** A put has its chunks at stake; a reader, who leased them from the key's owner, that owner as well. */
+function concerns(death: Death, home: Home, { action }: Call): boolean {
+  const { slot, chunks } = death.touches(home)
+  return chunks || (slot && action.kind === 'get')
 }
 
 /** A wait that ends without the key has to have missed it at its end. */
@@ -105,6 +120,7 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
         large,
         rule,
         ttlMs: ttlSeconds * 1000,
+        lateMs: 0,
         result,
         version,
         mayHaveHoles: false,
@@ -112,6 +128,7 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
     }
     case 'append':
       if (outcome.kind === 'length') return { kind: 'append', value: action.value, bytes: outcome.bytes }
+      if (code === 'BAD_REQUEST') return { kind: 'append', value: action.value, bytes: 'refused' }
       return unknown ? { kind: 'append', value: action.value, bytes: null } : null
     case 'get': {
       const { consume } = action

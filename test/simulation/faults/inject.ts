@@ -3,7 +3,7 @@ import type { Client } from '../traffic/client.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Controller, PlacedJob } from '../world/controller.ts'
 import type { Host } from '../world/host.ts'
-import { isPresent } from '../world/inspection.ts'
+import { isPresent, unsettledSlots } from '../world/inspection.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Fault } from './plan.ts'
 
@@ -56,6 +56,10 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await during(scene, fault, () => {
         cluster.controllerHears = true
       })
+    case 'loseAnswers':
+      return await during(scene, fault, cluster.network.lose(random.between(0.005, 0.1)))
+    case 'rebalance':
+      return await rebalance(scene, fault, random)
     case 'addNode':
       return await addNode(scene)
     case 'drainNode':
@@ -72,7 +76,7 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
 /** The process dies; another one comes, sometimes before its death is proved and sometimes at its address. */
 async function crashNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const { cluster, controller } = scene
-  const node = pickNode(scene, random)
+  const node = random.chance(0.6) ? await movingNode(scene, random) : pickNode(scene, random)
   if (node === null) return
   const machine = random.chance(0.3)
   const unseen = random.chance(0.3)
@@ -125,6 +129,18 @@ async function addNode(scene: Scene, ip?: string): Promise<void> {
   scene.note(`${node.id} joins${ip ? ' at the address of a dead one' : ''}`)
   for (const job of scene.jobs.values()) job.nodes.push(node)
   await share(scene)
+}
+
+/** Shares change again and again, so that slots move to and fro. */
+async function rebalance(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { cluster, controller, jobs } = scene
+  const untilMs = cluster.timeline.nowMs + fault.lastsMs
+  do {
+    for (const job of jobs.values())
+      for (const node of job.nodes) job.weights.set(node.id, random.pick([0, 1, 10, 100]))
+    await share(scene)
+    await controller.sleep(random.between(20, 500))
+  } while (cluster.timeline.nowMs < untilMs)
 }
 
 async function drainNode(scene: Scene, random: SeededRandom): Promise<void> {
@@ -182,6 +198,20 @@ async function partition(scene: Scene, fault: Fault, random: SeededRandom): Prom
 async function during({ controller }: Scene, { lastsMs }: Fault, undo: () => void): Promise<void> {
   await controller.sleep(lastsMs)
   undo()
+}
+
+/** A node with a part in a handoff, as soon as there is one: a death means most then. After a while, any node. */
+async function movingNode(scene: Scene, random: SeededRandom): Promise<RunningNode | null> {
+  const { cluster, controller, jobs } = scene
+  const ids = [...jobs.keys()]
+  for (let tries = 0; tries < 500; tries++) {
+    const moving = cluster.living.filter(
+      ({ service }) => service !== null && ids.some((job) => unsettledSlots(service, job).length > 0),
+    )
+    if (moving.length > 0) return random.pick(moving)
+    await controller.sleep(2)
+  }
+  return pickNode(scene, random)
 }
 
 /** A node that runs and has begun to serve. */

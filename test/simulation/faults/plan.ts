@@ -1,6 +1,6 @@
 import type { SeededRandom } from '../world/random.ts'
 
-export const faultKinds = [
+const faultKinds = [
   'crashNode',
   'pauseNode',
   'crashMetadata',
@@ -12,11 +12,35 @@ export const faultKinds = [
   'slow',
   'refuse',
   'controllerSilent',
+  'loseAnswers',
   'addNode',
   'drainNode',
+  'rebalance',
   'endJob',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
+
+/** What an operator does every day: no caller should notice. */
+export const gentleKinds: readonly FaultKind[] = [
+  'addNode',
+  'drainNode',
+  'rebalance',
+  'endJob',
+  'controllerSilent',
+]
+
+/** Slots that move and processes that die are what the protocol is about. */
+const likely: readonly FaultKind[] = [
+  ...faultKinds,
+  'crashNode',
+  'crashNode',
+  'addNode',
+  'drainNode',
+  'rebalance',
+  'rebalance',
+  'rebalance',
+  'loseAnswers',
+]
 
 /** One thing that goes wrong, or changes, in a run. */
 export interface Fault {
@@ -33,15 +57,15 @@ const FAULTS_MAX = 7
 
 /** What goes wrong in a run, in the order of time. Many runs have few kinds, so that each is seen alone as well. */
 export function planFaults(random: SeededRandom, horizonMs: number): Fault[] {
-  const kinds = random.chance(0.5) ? faultKinds : [random.pick(faultKinds), random.pick(faultKinds)]
+  const kinds = random.chance(0.5) ? likely : [random.pick(likely), random.pick(likely)]
   const count = random.below(FAULTS_MAX + 1)
-  const drawn = Array.from({ length: count }, (_, index) => ({
+  const faults = Array.from({ length: count }, (_, index) => ({
     kind: random.pick(kinds),
     atMs: random.between(0, horizonMs),
     lastsMs: random.chance(0.5) ? random.between(5, 400) : random.between(400, 5_000),
     seed: `fault/${index}`,
   }))
-  return drawn.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))
+  return faults.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))
 }
 
 export function describeFault({ number, kind, atMs, lastsMs }: Fault): string {

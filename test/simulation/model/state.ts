@@ -39,17 +39,20 @@ export type Effect =
       readonly large: boolean
       readonly rule: 'always' | 'absent' | number
       readonly ttlMs: number
+      /** Its time to live travels as what is left of it, so each index that is late makes it longer. */
+      readonly lateMs: number
       readonly result: 'stored' | 'exists' | 'mismatch' | 'unknown' | Miss
       readonly version: number | null
       /** A node that held chunks of the key died while they were being put. */
       readonly mayHaveHoles: boolean
     }
-  | { readonly kind: 'append'; readonly value: ValueName; readonly bytes: number | null }
+  /** `bytes` is null where nobody knows; an object in chunks cannot be appended to. */
+  | { readonly kind: 'append'; readonly value: ValueName; readonly bytes: number | null | 'refused' }
   | {
       readonly kind: 'get'
       readonly consume: boolean
       readonly found: Found
-      /** A node that held chunks of the key died while they were being read. */
+      /** While it was read its chunks may have gone: a node died, or the reader was slower than its lease. */
       readonly mayHaveHoles: boolean
     }
   | { readonly kind: 'stat'; readonly found: { readonly bytes: number; readonly version: number } | Miss }
@@ -61,7 +64,7 @@ export type Effect =
 
 export type Miss = 'missing' | 'lost'
 /** `unknown` is a consume without an answer. */
-export type Found = { readonly value: ValueName } | Miss | 'unknown'
+type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** Names a state: equal states have equal names. */
 export function nameState({ value, version, expiry, lost, holes }: KeyState): string {

@@ -11,14 +11,16 @@ export function step(state: KeyState, operation: Operation): KeyState[] {
   return viewsOf(state, operation).flatMap((view) => apply(view, what, operation))
 }
 
-/** A value whose time is nearly over may be there or not. */
+/** A value whose time is nearly over may be there or not; one with holes may be known to be lost, or its time be over. */
 function viewsOf(state: KeyState, { calledMs, returnedMs }: Operation): KeyState[] {
-  const { expiry } = state
-  if (state.holes) return [state, { ...emptied(state), lost: 'fresh' }]
-  if (state.value === null || expiry === null) return [state]
+  const { value, expiry, holes } = state
   const views: KeyState[] = []
-  if (calledMs <= expiry.toMs + EXPIRY_SLACK_MS) views.push(state)
-  if (returnedMs >= expiry.fromMs - EXPIRY_SLACK_MS) views.push(emptied(state))
+  const mayLive = expiry === null || calledMs <= expiry.toMs + EXPIRY_SLACK_MS
+  if (value === null || mayLive) views.push(state)
+  if (value !== null && expiry !== null && returnedMs >= expiry.fromMs - EXPIRY_SLACK_MS) {
+    views.push(emptied(state))
+  }
+  if (holes) views.push({ ...emptied(state), lost: 'fresh' })
   return views
 }
 
@@ -73,15 +75,17 @@ function isAllowed(state: KeyState, rule: 'always' | 'absent' | number): boolean
 
 function written(
   state: KeyState,
-  { value, large, ttlMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
+  { value, large, ttlMs, lateMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
   { calledMs, returnedMs }: Operation,
 ): KeyState[] {
-  const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs }
+  const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs + lateMs }
   const after = { value, large, version, expiry, lost: touched(state), holes: false }
   return mayHaveHoles ? [after, { ...after, holes: true }] : [after]
 }
 
 function append(state: KeyState, { value, bytes }: Extract<Effect, { kind: 'append' }>): KeyState[] {
+  if (bytes === 'refused') return state.large ? [state] : []
+  if (state.large) return bytes === null ? [state] : []
   const joined = state.value === null ? value : `${state.value}+${value}`
   if (bytes !== null && bytesOf(joined) !== bytes) return []
   return [{ ...state, value: joined, version: null, lost: touched(state) }]
@@ -96,7 +100,7 @@ function get(
   if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
   if (found === 'lost') {
     if (state.value === null) return state.lost === 'no' ? [] : [state]
-    return state.holes || mayHaveHoles || (consume && state.large) ? [after] : []
+    return state.holes || mayHaveHoles ? [after] : []
   }
   return state.value === found.value && !state.holes ? [after] : []
 }

@@ -10,7 +10,9 @@ import { openSimulated } from './open.ts'
 import { perform, WrongBytes } from './perform.ts'
 import type { Home } from './values.ts'
 
-const THINK_MS_MAX = 160
+const THINK_MS_MAX = 240
+/** Calls that one client has under way at most. */
+const LANES = 2
 /** The client checks deadlines every 20 ms. */
 const DEADLINE_SLACK_MS = 100
 
@@ -45,8 +47,12 @@ export class Client {
       this.#jobs = new Map()
     }
     const { violate } = this.#options
-    this.#run().catch((error: unknown) =>
-      violate('client bug', error instanceof Error ? (error.stack ?? '') : ''),
+    const lanes = Array.from({ length: LANES }, () => this.#run())
+    Promise.all(lanes).then(
+      () => {
+        this.done = true
+      },
+      (error: unknown) => violate('client bug', error instanceof Error ? (error.stack ?? '') : ''),
     )
   }
 
@@ -67,6 +73,7 @@ export class Client {
       return call
     }
     call.returnedMs = timeline.nowMs
+    call.aborted = signal?.aborted === true
     timeline.trace(call.outcome.kind.length + call.id)
     this.#options.mix.learn(call)
     // A listing has its deadline for each page.
@@ -99,7 +106,6 @@ export class Client {
         timer.cancel()
       }
     }
-    this.done = true
   }
 
   /** Null while the job has no ticket yet. */

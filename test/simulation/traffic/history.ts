@@ -45,6 +45,8 @@ export interface Call {
   readonly calledMs: number
   returnedMs: number
   outcome: Outcome
+  /** The caller gave it up. */
+  aborted: boolean
 }
 
 /** All calls of one run. */
@@ -57,6 +59,7 @@ export class History {
       ...call,
       returnedMs: Number.POSITIVE_INFINITY,
       outcome: { kind: 'none' },
+      aborted: false,
     }
     this.calls.push(begun)
     return begun

@@ -2,7 +2,7 @@ import type { SeededRandom } from '../world/random.ts'
 import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
-export const BUCKETS = ['default', 'frames'] as const
+export const BUCKETS: readonly string[] = ['default', 'frames']
 const KEYS = ['a', 'b', 'c/1', 'd'] as const
 
 /** More mutations of one key that nobody knows the outcome of would make its history too costly to judge. */

@@ -34,6 +34,8 @@ export class Cluster {
   controllerHears = true
   /** Called when metadata has given up a node that lives. */
   onDeclaredDead: (node: RunningNode) => void = () => undefined
+  /** Moves that metadata has written down as published, as `job/slot/target`. */
+  readonly #published = new Set<string>()
   readonly #disk: Disk = { generation: 0, records: new Map(), deadNodes: new Set() }
   readonly #log: Logger
   #hosts = 0
@@ -69,6 +71,9 @@ export class Cluster {
       host,
       random: this.random.fork(`store/${host.id}`),
       onDead: (nodes) => this.#declareDead(nodes),
+      onPublished: ({ job, target, slots }) => {
+        for (const slot of slots) this.#published.add(`${job}/${slot}/${target}`)
+      },
     })
     const config = {
       id: 'm-1',
@@ -109,6 +114,11 @@ export class Cluster {
 
   #declareDead(ids: readonly string[]): void {
     for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node)
+  }
+
+  /** Whether a move of the slot to the node was ever written down as published. */
+  wasPublished(job: string, slot: number, target: RunningNode): boolean {
+    return this.#published.has(`${job}/${slot}/${target.id}`)
   }
 
   /** Kills a process; `machine` takes its kernel with it, so that nobody is told. */

@@ -10,6 +10,9 @@ export interface Wire {
   pieces(bytes: number): number[]
   isBlocked(from: Host, to: Host): boolean
   chance(probability: number): boolean
+  /** Whether the connection breaks instead of bringing the next piece. */
+  isLost(): boolean
+  reset(end: End): void
   forget(end: End): void
   received(bytes: Buffer): void
 }
@@ -168,6 +171,10 @@ export class End implements Link {
     }
     const piece = this.#underWay.shift()
     if (piece === undefined) return
+    if (!this.#closed && !this.peer.#closed && this.#wire.isLost()) {
+      this.peer.#deaf = true
+      return this.#wire.reset(this)
+    }
     const { segment, from, to } = piece
     if (segment === null) return this.peer.#finish()
     const joined = join(segment)

@@ -23,6 +23,8 @@ export interface PlacedJob {
   ticket: string
   /** Nodes that have a share of the job and are not to be emptied. */
   nodes: RunningNode[]
+  /** How many slots each of them is due, in proportion; those that are not here, as many as any. */
+  readonly weights: Map<string, number>
   /** When its end was asked for, in virtual ms. */
   endAskedMs: number | null
 }
@@ -52,6 +54,7 @@ export class Controller {
       ...options,
       ticket: '',
       nodes: [...this.#cluster.living],
+      weights: new Map(),
       endAskedMs: null,
     }
     await this.#create(job)
@@ -129,5 +132,14 @@ export class Controller {
 function sharesOf(job: PlacedJob) {
   const nodes = job.nodes.filter(({ host }) => host.alive)
   const ramBytes = Math.floor(job.capacityBytes / Math.max(1, nodes.length))
-  return nodes.map(({ id, address }) => ({ node: id, address, weight: NODE_WEIGHT, ramBytes }))
+  const isSomeone = nodes.some(({ id }) => weightOf(job, id) > 0)
+  return nodes.map(({ id, address }) => {
+    // Slots need some node to be on.
+    const weight = isSomeone ? weightOf(job, id) : NODE_WEIGHT
+    return { node: id, address, weight, ramBytes }
+  })
+}
+
+function weightOf({ weights }: PlacedJob, node: string): number {
+  return weights.get(node) ?? NODE_WEIGHT
 }

@@ -1,6 +1,7 @@
+import { Remote } from '../../../storage-node/content.ts'
 import type { JobSpace } from '../../../storage-node/job-space.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
-import type { Slot } from '../../../storage-node/slot.ts'
+import type { Chunk, Slot } from '../../../storage-node/slot.ts'
 
 /**
  * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker
@@ -30,6 +31,11 @@ export function isLeaving(service: NodeService, job: string, slot: number): bool
   return jobOf(service, job)?.leaving.has(slot) === true
 }
 
+/** Whether the index of the slot is coming, or has come, to the node, which does not serve it. */
+export function isArriving(service: NodeService, job: string, slot: number): boolean {
+  return jobOf(service, job)?.arriving.has(slot) === true
+}
+
 /** Whether anything of the job is on the node, or on its way from or to it. */
 export function isPresent(service: NodeService, job: string): boolean {
   return jobOf(service, job)?.present === true
@@ -43,14 +49,27 @@ export function unsettledSlots(service: NodeService, job: string): number[] {
   return [...owned, ...space.leaving.keys(), ...space.arriving.keys()]
 }
 
-/** Whether the node holds a chunk of any version of a large object under the key. */
-export function holdsChunk(service: NodeService, job: string, at: { bucket: number; key: string }): boolean {
-  const key = Buffer.from(at.key)
-  const space = jobOf(service, job)
+/** A key of a job, as nodes name it. */
+export interface Spot {
+  readonly job: string
+  readonly bucket: number
+  readonly key: string
+}
+
+/** Whether the node holds chunks of any version of a large object under the key, in one of its slots. */
+export function holdsChunk(service: NodeService, at: Spot, slot: number): boolean {
+  const space = jobOf(service, at.job)
   if (space === undefined) return false
-  return allSlots(space).some((slot) =>
-    [...slot.chunks.values()].some((group) => group.bucket === at.bucket && key.equals(group.key)),
-  )
+  const copies = [space.slots[slot], space.leaving.get(slot)?.slot, space.arriving.get(slot)?.slot]
+  return copies.some((copy) => copy !== undefined && chunksIn(copy, at).length > 0)
+}
+
+/** Whether the node owns the slot and waits for bytes under the key: of the object, or of a chunk. */
+export function awaits(service: NodeService, at: Spot, slot: number): boolean {
+  const owned = jobOf(service, at.job)?.slots[slot]
+  if (owned === undefined) return false
+  const contents = [owned.find(at.bucket, at.key)?.content, ...chunksIn(owned, at)]
+  return contents.some((content) => content instanceof Remote)
 }
 
 /** Bytes that are booked for the job, and how many objects. */
@@ -83,9 +102,11 @@ function describeSlot(slot: Slot, index: number): string {
   return `slot ${index} e${slot.epoch}${marks} [${keys.join(' ')}] chunks [${chunks.join(' ')}]`
 }
 
-function allSlots(space: JobSpace): Slot[] {
-  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
-  return [...space.slots.filter((slot) => slot !== undefined), ...moving]
+function chunksIn(slot: Slot, { bucket, key }: Spot): Chunk[] {
+  const bytes = Buffer.from(key)
+  return [...slot.chunks.values()].flatMap((group) =>
+    group.bucket === bucket && bytes.equals(group.key) ? [...group.chunks.values()] : [],
+  )
 }
 
 function jobOf(service: NodeService, job: string): JobSpace | undefined {

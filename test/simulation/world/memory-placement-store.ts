@@ -19,14 +19,24 @@ export class MemoryPlacementStore implements PlacementStore {
   readonly #host: Host
   readonly #random: SeededRandom
   readonly #onDead: (nodes: readonly string[]) => void
+  readonly #onPublished: (move: { job: string; target: string; slots: readonly number[] }) => void
 
-  /** `onDead` is told when metadata has written down that nodes are dead, whether they are or not. */
+  /**
+   * `onDead` is told when metadata has written down that nodes are dead, whether they are or not; `onPublished`, that
+   * it has written down a move as published.
+   */
   constructor(
     disk: Disk,
-    at: { host: Host; random: SeededRandom; onDead: (nodes: readonly string[]) => void },
+    at: {
+      host: Host
+      random: SeededRandom
+      onDead: (nodes: readonly string[]) => void
+      onPublished: (move: { job: string; target: string; slots: readonly number[] }) => void
+    },
   ) {
-    const { host, random, onDead } = at
+    const { host, random, onDead, onPublished } = at
     this.#onDead = onDead
+    this.#onPublished = onPublished
     this.#disk = disk
     this.#host = host
     this.#random = random
@@ -43,7 +53,11 @@ export class MemoryPlacementStore implements PlacementStore {
 
   save(record: JobRecord): Promise<void> {
     const bytes = Buffer.from(encodeRecord(record))
-    return this.#write(() => this.#disk.records.set(record.id, bytes))
+    return this.#write(() => {
+      this.#disk.records.set(record.id, bytes)
+      for (const { published, target, slots } of record.moves)
+        if (published) this.#onPublished({ job: record.id, target: target.id, slots })
+    })
   }
 
   remove(job: string): Promise<void> {

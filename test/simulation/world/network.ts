@@ -25,6 +25,8 @@ export class SimulatedNetwork {
   readonly #slow = new Map<string, number>()
   readonly #refusing = new Set<string>()
   readonly #unreachable = new Set<string>()
+  /** How likely a piece is to find its connection broken. */
+  #losses = 0
   #nextPort = 40_000
 
   constructor(timeline: Timeline, random: SeededRandom) {
@@ -37,6 +39,8 @@ export class SimulatedNetwork {
       pieces: (bytes) => this.#pieces(bytes),
       isBlocked: (from, to) => this.#blocked.has(`${from.ip}>${to.ip}`) || this.#unreachable.has(to.ip),
       chance: (probability) => random.chance(probability),
+      isLost: () => this.#losses > 0 && this.#random.chance(this.#losses),
+      reset: (end) => this.#break(end),
       forget: (end) => void this.#ends.delete(end),
       received: (bytes) => this.#trace(bytes),
     }
@@ -76,6 +80,14 @@ export class SimulatedNetwork {
   refuse(ip: string): () => void {
     this.#refusing.add(ip)
     return () => void this.#refusing.delete(ip)
+  }
+
+  /** Connections break when something is about to arrive: what was asked for is done, and the answer lost. */
+  lose(probability: number): () => void {
+    this.#losses += probability
+    return () => {
+      this.#losses = Math.max(0, this.#losses - probability)
+    }
   }
 
   /** Breaks some of the connections; each side learns of it at another time. */
