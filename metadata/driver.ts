@@ -97,8 +97,7 @@ export class Driver {
     const dropped = await messenger.tellUntilHeard(node, nodeOperations.drop, () =>
       isLeft() ? { job, generation, epoch, slots: [...slots] } : null,
     )
-    if (dropped && jobs.has(job))
-      await jobs.change(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
+    if (dropped) await jobs.changeLiving(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
   }
 
   /** Decides, writes down and goes on; an event of a move that is in another state by now changes nothing. */
