@@ -86,6 +86,9 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
   return returnedMs < calmUntilMs ? whatDisturbs(call, code, world.deaths) : null
 }
 
+/** That a connection is closed takes as long to be heard of as anything else. */
+const NEWS_MS = 200
+
 /** Slots that move and jobs that end are nothing that a caller should notice. */
 function whatDisturbs(
   { calledMs, returnedMs, deadlineMs, aborted }: Call,
@@ -94,7 +97,7 @@ function whatDisturbs(
 ): string | null {
   const tookMs = returnedMs - calledMs
   // A node that was emptied and stopped takes the answers with it that were still under way.
-  const hasStopped = deaths.some(({ atMs }) => calledMs <= atMs && atMs <= returnedMs)
+  const hasStopped = deaths.some(({ atMs }) => calledMs - NEWS_MS <= atMs && atMs <= returnedMs)
   const isSlow = tookMs >= (code === 'PUT_EXPIRED' ? PUT_LEASE_MS : deadlineMs / 2)
   const disturbed = ['UNAVAILABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PUT_EXPIRED'].includes(code)
   return disturbed && !isSlow && !hasStopped && !aborted ? 'nothing has gone wrong so far' : null

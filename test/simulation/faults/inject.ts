@@ -42,7 +42,7 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return client.start()
     }
     case 'pauseClient':
-      return await pause(scene, fault, random.pick(scene.clients).host)
+      return await pauseClients(scene, fault, random)
     case 'partition':
       return await partition(scene, fault, random)
     case 'breakConnections':
@@ -64,6 +64,8 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await addNode(scene)
     case 'drainNode':
       return await drainNode(scene, random)
+    case 'crashDrained':
+      return await crashDrained(scene, fault, random)
     case 'endJob': {
       const job = [...scene.jobs.values()].at(-1)
       return job === undefined ? undefined : await controller.endJob(job)
@@ -75,9 +77,16 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
 
 /** The process dies; another one comes, sometimes before its death is proved and sometimes at its address. */
 async function crashNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
-  const { cluster, controller } = scene
   const node = random.chance(0.6) ? await movingNode(scene, random) : pickNode(scene, random)
-  if (node === null) return
+  if (node !== null) await kill(scene, node, { fault, random })
+}
+
+async function kill(
+  scene: Scene,
+  node: RunningNode,
+  { fault, random }: { fault: Fault; random: SeededRandom },
+): Promise<void> {
+  const { cluster, controller } = scene
   const machine = random.chance(0.3)
   const unseen = random.chance(0.3)
   scene.nodeDies(node)
@@ -144,14 +153,27 @@ async function rebalance(scene: Scene, fault: Fault, random: SeededRandom): Prom
 }
 
 async function drainNode(scene: Scene, random: SeededRandom): Promise<void> {
+  const node = await takeShares(scene, random)
+  if (node !== null) await stopWhenEmpty(scene, node)
+}
+
+/** A node dies while it is being emptied: it owns slots and has no share any more. */
+async function crashDrained(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const node = await takeShares(scene, random)
+  await scene.controller.sleep(random.between(0, 200))
+  if (node?.host.alive) await kill(scene, node, { fault, random })
+}
+
+/** Gives a node's part of the jobs to others, where there are any. */
+async function takeShares(scene: Scene, random: SeededRandom): Promise<RunningNode | null> {
   const node = pickNode(scene, random)
-  if (node === null || scene.cluster.living.length < 2) return
+  if (node === null || scene.cluster.living.length < 2) return null
   scene.note(`${node.id} is to be emptied`)
   for (const job of scene.jobs.values()) {
     if (job.nodes.length > 1) job.nodes = job.nodes.filter((other) => other !== node)
   }
   await share(scene)
-  await stopWhenEmpty(scene, node)
+  return node
 }
 
 /** A node on which nothing is left is stopped, and nothing is lost with it. */
@@ -181,6 +203,11 @@ async function pause(scene: Scene, fault: Fault, host: Host): Promise<void> {
   await during(scene, fault, () => host.resume())
 }
 
+async function pauseClients(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const paused = scene.clients.filter(() => random.chance(0.6))
+  await Promise.all(paused.map(({ host }) => pause(scene, fault, host)))
+}
+
 async function partition(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const ips = ipsOf(scene)
   const cut = ips.filter(() => random.chance(0.4))
@@ -188,10 +215,10 @@ async function partition(scene: Scene, fault: Fault, random: SeededRandom): Prom
   const away = random.chance(0.8) ? scene.cluster.network.block(cut, rest) : () => undefined
   const back = random.chance(0.7) ? scene.cluster.network.block(rest, cut) : () => undefined
   scene.note(`nothing passes between ${cut.join(', ')} and the others`)
-  await during(scene, fault, () => {
-    away()
-    back()
-  })
+  // One way is often free again before the other, so that late answers come and questions do not.
+  const shorter = { ...fault, lastsMs: fault.lastsMs * random.between(0.1, 1) }
+  const [first, last] = random.chance(0.5) ? [away, back] : [back, away]
+  await Promise.all([during(scene, shorter, first), during(scene, fault, last)])
 }
 
 /** Undoes a fault when its time is over. */

@@ -2,6 +2,7 @@ import type { SeededRandom } from '../world/random.ts'
 
 const faultKinds = [
   'crashNode',
+  'crashDrained',
   'pauseNode',
   'crashMetadata',
   'pauseMetadata',
@@ -55,6 +56,13 @@ export interface Fault {
 
 const FAULTS_MAX = 7
 
+/** Shorter than any deadline, longer than most, and about as long as a node's lease. */
+const lengthsMs = [
+  (random: SeededRandom) => random.between(5, 400),
+  (random: SeededRandom) => random.between(400, 2_500),
+  (random: SeededRandom) => random.between(2_500, 5_000),
+]
+
 /** What goes wrong in a run, in the order of time. Many runs have few kinds, so that each is seen alone as well. */
 export function planFaults(random: SeededRandom, horizonMs: number): Fault[] {
   const kinds = random.chance(0.5) ? likely : [random.pick(likely), random.pick(likely)]
@@ -62,7 +70,7 @@ export function planFaults(random: SeededRandom, horizonMs: number): Fault[] {
   const faults = Array.from({ length: count }, (_, index) => ({
     kind: random.pick(kinds),
     atMs: random.between(0, horizonMs),
-    lastsMs: random.chance(0.5) ? random.between(5, 400) : random.between(400, 5_000),
+    lastsMs: random.pick(lengthsMs)(random),
     seed: `fault/${index}`,
   }))
   return faults.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))

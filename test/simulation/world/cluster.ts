@@ -107,7 +107,11 @@ export class Cluster {
       network: this.network.of(host),
       tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
       log: this.#log,
-      onDead: () => this.crash(host, false),
+      onDead: () => {
+        // It may hear so before that is written down.
+        this.onDeclaredDead(node)
+        this.crash(host, false)
+      },
     })
     return node
   }

@@ -10,6 +10,9 @@ export interface Disk {
   readonly deadNodes: Set<string>
 }
 
+/** How often a death is written down slowly: there are few in a run, and much that may come in between. */
+const SLOW_DEATHS = 0.4
+
 /**
  * A store that outlives its process. A crash may come before a write lies on the disk, or after that and before the
  * process hears of it.
@@ -72,18 +75,23 @@ export class MemoryPlacementStore implements PlacementStore {
     return this.#write(() => {
       for (const node of nodes) this.#disk.deadNodes.add(node)
       this.#onDead(nodes)
-    })
+    }, SLOW_DEATHS)
   }
 
   async close(): Promise<void> {
     // The disk stays.
   }
 
-  #write(change: () => unknown): Promise<void> {
+  /** Disks are busy now and then. */
+  #delayMs(slow: number): number {
+    return this.#random.between(0, this.#random.chance(slow) ? 400 : 2)
+  }
+
+  #write(change: () => unknown, slow = 0.03): Promise<void> {
     return new Promise((resolve) => {
-      this.#host.after(this.#random.between(0, 2), () => {
+      this.#host.after(this.#delayMs(slow), () => {
         change()
-        this.#host.after(this.#random.between(0, 2), resolve)
+        this.#host.after(this.#delayMs(slow), resolve)
       })
     })
   }

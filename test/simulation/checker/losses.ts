@@ -1,0 +1,81 @@
+import { hashKey, slotOf } from '../../../protocol/hash.ts'
+import type { RunningNode } from '../world/cluster.ts'
+import { awaits, holdsChunk, isArriving, isLeaving, ownsSlot, type Spot } from '../world/inspection.ts'
+
+export interface Dying {
+  readonly node: RunningNode
+  /** The nodes that live on. */
+  readonly others: readonly RunningNode[]
+  /** Number of slots of each job. */
+  readonly jobs: ReadonlyMap<string, number>
+  /** Every key that anybody may have put so far. */
+  readonly spots: readonly Spot[]
+  /** Whether a move of the slot to the node was ever written down as published: asked when the run is over. */
+  readonly wasPublished: (job: string, slot: number) => boolean
+}
+
+/** What a death may do to one key. */
+export interface Losses {
+  /** All that its owner knew of it is gone. */
+  readonly slot: boolean
+  /** Bytes of it are gone, and perhaps not all. */
+  readonly chunks: boolean
+}
+
+/**
+ * What a dying node may take with it, seen in the memory of the nodes at that moment, not in what metadata believes:
+ * the slots that it owns; slots that it has released and that nobody serves yet; of those that another serves, exactly
+ * the entries whose bytes have not come there; and slots on their way to it whose move was published.
+ */
+export function lossesOf(dying: Dying): (spot: Spot) => Losses {
+  const { node, others, jobs, spots, wasPublished } = dying
+  const fates = new Map(
+    [...jobs].map(([job, slots]) => [job, numbers(slots).map((slot) => fateOf(dying, job, slot))]),
+  )
+  const isGone = (job: string, slot: number): boolean => {
+    const fate = fates.get(job)?.[slot]
+    return fate === 'gone' || fate === 'left' || (fate === 'arriving' && wasPublished(job, slot))
+  }
+  const bytes = new Map(spots.map((spot) => [nameOf(spot), bytesOf(spot)]))
+
+  /** The slots with chunks of the key on the dying node, and whether bytes of it were still to be pulled from there. */
+  function bytesOf(spot: Spot): { held: number[]; awaited: boolean } {
+    const slots = numbers(jobs.get(spot.job) ?? 0)
+    const { service } = node
+    const held = service === null ? [] : slots.filter((slot) => holdsChunk(service, spot, slot))
+    const awaited = slots.some(
+      (slot) =>
+        fates.get(spot.job)?.[slot] === 'pulled' &&
+        others.some((other) => other.service !== null && awaits(other.service, spot, slot)),
+    )
+    return { held, awaited }
+  }
+
+  return (spot) => {
+    const known = bytes.get(nameOf(spot))
+    const slot = slotOf(hashKey(Buffer.from(spot.key), spot.bucket), jobs.get(spot.job) ?? 1)
+    // A target that has the index and does not serve yet may still begin to, without any bytes.
+    const isLeft = fates.get(spot.job)?.[slot] === 'left'
+    const isTorn = known !== undefined && (known.awaited || known.held.some((at) => isGone(spot.job, at)))
+    return { slot: isGone(spot.job, slot), chunks: isLeft || isTorn }
+  }
+}
+
+/** What the dying node is to a slot: its owner, the one before (with a new one that serves or without), the next, or nothing. */
+type Fate = 'gone' | 'pulled' | 'left' | 'arriving' | 'none'
+
+function fateOf({ node: { service }, others }: Dying, job: string, slot: number): Fate {
+  if (service === null) return 'none'
+  if (ownsSlot(service, job, slot)) return 'gone'
+  const isServed = others.some((other) => other.service !== null && ownsSlot(other.service, job, slot))
+  if (isLeaving(service, job, slot)) return isServed ? 'pulled' : 'left'
+  return isArriving(service, job, slot) && !isServed ? 'arriving' : 'none'
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, number) => number)
+}
+
+function nameOf({ job, bucket, key }: Spot): string {
+  return `${job}/${bucket}/${key}`
+}

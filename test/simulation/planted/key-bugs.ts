@@ -1,0 +1,101 @@
+import type { Planted } from './planted.ts'
+
+/** What is decided about a key by its owner, whether slots move or not. */
+export const keyBugs: readonly Planted[] = [
+  {
+    name: 'if-absent-forgotten',
+    what: 'A put with ifAbsent overwrites what is there.',
+    file: 'storage-node/object-table.ts',
+    find: "if (object !== undefined) throw new MayflyError('KEY_EXISTS'",
+    replace: "if (object === null) throw new MayflyError('KEY_EXISTS'",
+    seedsMax: 30,
+  },
+  {
+    name: 'if-version-forgotten',
+    what: 'A put with ifVersion overwrites a newer version.',
+    file: 'storage-node/object-table.ts',
+    find: 'if (object.version !== put.ifVersion) {',
+    replace: 'if (object.version < put.ifVersion) {',
+    seedsMax: 30,
+  },
+  {
+    name: 'consume-keeps',
+    what: 'A consumed object stays, so that a second consumer gets it too.',
+    file: 'storage-node/objects.ts',
+    find: 'if (consumed) this.#table.remove(job, place, object)',
+    replace: 'if (consumed && version % 2 === 0) this.#table.remove(job, place, object)',
+    seedsMax: 30,
+  },
+  {
+    name: 'waiting-consumer-keeps',
+    what: 'An object that answers a waiting consumer stays, so that the next one gets it too.',
+    file: 'storage-node/objects.ts',
+    find: 'return object === undefined ? null : this.#read(job, place, object, request)',
+    replace:
+      'return object === undefined ? null : this.#read(job, place, object, { ...request, consume: false })',
+    seedsMax: 30,
+  },
+  {
+    name: 'put-answers-nobody',
+    what: 'A get that waits for a key is not answered by its put.',
+    file: 'storage-node/object-table.ts',
+    find: 'answerWaits(place)',
+    replace: '',
+    also: [
+      {
+        file: 'storage-node/object-table.ts',
+        find: "import { answerWaits } from './waits.ts'",
+        replace: '',
+      },
+    ],
+    seedsMax: 30,
+  },
+  {
+    name: 'expired-served',
+    what: 'An object is served after its time to live.',
+    file: 'storage-node/object-table.ts',
+    find: 'object.expiresAtMs <= wallMs',
+    replace: 'object.expiresAtMs + 1_500 <= wallMs',
+    seedsMax: 200,
+  },
+  {
+    name: 'budget-not-released',
+    what: 'The bytes of a removed object stay booked (I13).',
+    file: 'storage-node/object-table.ts',
+    find: '    job.charge(-objectCharge(key.length, object))\n    job.objects--',
+    replace: '    job.objects--',
+    seedsMax: 30,
+  },
+  {
+    name: 'list-skips-a-slot',
+    what: 'A listing passes over the first slot.',
+    file: 'storage-node/listing.ts',
+    find: 'if (!hasBit(request.slots, index)) continue',
+    replace: 'if (!hasBit(request.slots, index) || index === 0) continue',
+    seedsMax: 30,
+  },
+  {
+    name: 'list-page-not-cut',
+    what: "Pages of several nodes are merged without ending where the first one's answer ends.",
+    file: 'client/listing.ts',
+    find: '.filter(({ bytes }) => cut === null || Buffer.compare(bytes, cut) <= 0)',
+    replace: '',
+    seedsMax: 30,
+  },
+  {
+    name: 'token-of-any-job',
+    what: 'The job of a request is not that of its ticket (I12).',
+    file: 'storage-node/node.ts',
+    find: 'const job = this.space(claims.job)',
+    replace: 'const job = this.jobs.values().next().value',
+    seedsMax: 30,
+  },
+  {
+    name: 'frame-memory-kept',
+    what: 'A frame that is still to be sent shares its memory with the next one.',
+    file: 'protocol/writer.ts',
+    find: 'this.#start = this.#offset\n    return taken',
+    replace: 'this.#start = 0\n    this.#offset = 0\n    return taken',
+    seedsMax: 30,
+  },
+]

@@ -1,0 +1,70 @@
+import type { Planted } from './planted.ts'
+
+/** Objects in chunks: leases of versions, and chunks that are reclaimed. */
+export const largeObjectBugs: readonly Planted[] = [
+  {
+    name: 'commit-without-lease',
+    what: 'A large put whose lease lapsed is committed over chunks that were freed (I11).',
+    file: 'storage-node/large-objects.ts',
+    find: '    this.#requireOpen(place.slot, version)\n    this.#table.check',
+    replace: '    this.#table.check',
+    seedsMax: 200,
+  },
+  {
+    name: 'chunks-freed-unasked',
+    what: 'A holder frees chunks without heeding what the owner of their key says (I11).',
+    file: 'storage-node/reclaim.ts',
+    find: '>> (index & 7)) & 1) === 1) return',
+    replace: '>> (index & 7)) & 1) === 2) return',
+    seedsMax: 30,
+  },
+  {
+    name: 'reader-without-lease',
+    what: 'Chunks of a version that was consumed or overwritten are freed while it is read (I11).',
+    file: 'storage-node/objects.ts',
+    find: 'place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)',
+    replace: 'place.slot.readLeases.delete(version)',
+    seedsMax: 30,
+  },
+  {
+    name: 'open-put-not-wanted',
+    what: 'Chunks of a put under way are freed before it commits (I11).',
+    file: 'storage-node/large-objects.ts',
+    find: '(openPuts.get(request.version) ?? 0) > now ||',
+    replace: 'openPuts.size < 0 ||',
+    seedsMax: 30,
+  },
+  {
+    name: 'stale-owner-asked',
+    what: "A node that does not own a key any more says that its object's chunks are not wanted (I11).",
+    file: 'storage-node/node.ts',
+    find: 'if (this.largeObjects.isAlive(job, version))',
+    replace:
+      'const isWanted = () => { try { return this.largeObjects.isAlive(job, version) } catch { return false } }\n      if (isWanted())',
+    seedsMax: 30,
+  },
+  {
+    name: 'chunks-never-freed',
+    what: 'Chunks of what was overwritten or deleted stay for ever.',
+    file: 'storage-node/reclaim.ts',
+    find: 'if (owned !== undefined) job.charge(-owned.removeChunks(groupKey))',
+    replace: 'if (owned === undefined) return',
+    seedsMax: 30,
+  },
+  {
+    name: 'bucket-not-in-name',
+    what: 'Chunks of one key in two buckets are taken for the same (I12).',
+    file: 'storage-node/slot.ts',
+    find: '{bucket}/$',
+    replace: '{0}/$',
+    seedsMax: 100,
+  },
+  {
+    name: 'freed-after-the-end',
+    what: 'Chunks that are freed after their job ended are given back a second time.',
+    file: 'storage-node/job-space.ts',
+    find: 'if (!this.#ended) this.#replaceBudget',
+    replace: 'this.#replaceBudget',
+    seedsMax: 1000,
+  },
+]

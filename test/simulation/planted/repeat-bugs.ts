@@ -1,0 +1,61 @@
+import type { Planted } from './planted.ts'
+
+/** Mutations whose answer was lost. */
+export const repeatBugs: readonly Planted[] = [
+  {
+    name: 'answer-forgotten',
+    what: 'A node carries a repeated mutation out again (I9).',
+    file: 'storage-node/sessions.ts',
+    find: 'const known = session.answers.get(mutation.sequence)',
+    replace: 'const known = undefined',
+    seedsMax: 30,
+  },
+  {
+    name: 'ownership-before-answer',
+    what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
+    file: 'storage-node/handlers.ts',
+    find: 'const bytes = received(job, payload)\n',
+    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n',
+    also: [
+      {
+        file: 'storage-node/handlers.ts',
+        find: "import { listPage } from './listing.ts'",
+        replace: "import { listPage } from './listing.ts'\nimport { locate } from './place.ts'",
+      },
+    ],
+    seedsMax: 500,
+  },
+  {
+    name: 'mutation-sent-anew',
+    what: 'A client sends a mutation whose answer was lost as a new one (I9).',
+    file: 'client/router.ts',
+    find: "if (!isError(error, 'CONNECTION_LOST'))\n            throw isError(error, 'DEADLINE_EXCEEDED') ? unknown(error) : error",
+    replace: 'throw error',
+    seedsMax: 30,
+  },
+  {
+    name: 'mutation-sent-to-successor',
+    what: 'A mutation whose node is gone is sent to the new owner instead of failing as OUTCOME_UNKNOWN (I9).',
+    file: 'client/router.ts',
+    find: 'if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)',
+    replace:
+      'if (isGone) throw failure\n      if (clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)',
+    seedsMax: 1000,
+  },
+  {
+    name: 'sequence-of-another-process',
+    what: 'Sequences that were counted for a dead node go to the process that took its address (I9).',
+    file: 'client/router.ts',
+    find: 'if (at.caller.serverId !== owner.id) await this.#verify(at.caller, owner, call)',
+    replace: '',
+    seedsMax: 100,
+  },
+  {
+    name: 'settled-too-far',
+    what: 'A client says that it has answers for which it still waits (I9).',
+    file: 'client/sequencer.ts',
+    find: 'for (const sequence of this.#outstanding) return sequence\n',
+    replace: '',
+    seedsMax: 30,
+  },
+]
