@@ -24,6 +24,7 @@ type GetAnswer = Answer<ReplyOf<typeof dataOperations.get>>
 /** Reads an object, in one message where it fits, in chunks or pieces of one version where it does not. */
 export async function getObject(router: Router, at: KeyAddress, get: Get): Promise<Buffer> {
   const { consume, bounds } = get
+  let lostVersion = ANY_VERSION
   for (;;) {
     const first = await getPiece(router, at, { ...get, version: ANY_VERSION, offset: 0 })
     const { head, payload } = first
@@ -33,6 +34,11 @@ export async function getObject(router: Router, at: KeyAddress, get: Get): Promi
       return await getPieces(router, at, { first, get })
     } catch (error) {
       if (head.consumed) throw afterConsume(error)
+      if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion) {
+        // A chunk that is missing where a node died was lost, or freed because its version was replaced: the owner knows.
+        lostVersion = head.version
+        continue
+      }
       // The version was replaced while it was read: there is a newer one, or none.
       const replaced = isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
       if (!replaced || (consume && isError(error, 'NOT_FOUND'))) throw error
