@@ -13,6 +13,8 @@ export interface DriverOptions {
   /** Where nodes reach this server. */
   readonly address: string
   readonly generation: number
+  /** The node's death is decided, though perhaps not yet written down: nothing is given to it any more. */
+  readonly isDead: (node: string) => boolean
   /** What clients are shown of a job has changed. */
   readonly onShown: (job: string) => void
 }
@@ -102,10 +104,12 @@ export class Driver {
 
   /** Decides, writes down and goes on; an event of a move that is in another state by now changes nothing. */
   async #happen(job: string, move: Move, event: MoveEvent): Promise<void> {
-    const { jobs } = this.#options
-    await jobs.changeLiving(job, (record) =>
-      isAt(record, move) ? withMoveEvent(record, move, event) : record,
-    )
+    const { jobs, isDead } = this.#options
+    await jobs.changeLiving(job, (record) => {
+      // What becomes of a move whose target is dead is for its death to say: the source still has everything.
+      const tooLate = event === 'indexDelivered' && isDead(move.target.id)
+      return isAt(record, move) && !tooLate ? withMoveEvent(record, move, event) : record
+    })
     await this.plan(job)
   }
 

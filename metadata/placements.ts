@@ -40,7 +40,8 @@ export class Placements {
     this.#leases = new NodeLeases(runtime.clock.monotonicMs())
     this.#questions = new Questions(runtime.clock)
     const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
-    this.#driver = new Driver({ jobs: this.#jobs, messenger, address, generation, onShown })
+    const isDead = (node: string): boolean => this.#dead.has(node)
+    this.#driver = new Driver({ jobs: this.#jobs, messenger, address, generation, isDead, onShown })
   }
 
   /** Takes over what an earlier process of this server wrote down, and carries on with it. */

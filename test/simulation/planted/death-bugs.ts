@@ -11,14 +11,6 @@ export const deathBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'lease-from-the-answer',
-    what: 'A node counts its lease from when it heard of it, not from when it asked (I1).',
-    file: 'storage-node/heartbeats.ts',
-    find: 'this.#node.renewLease(address, sentMs + head.leaseMs)',
-    replace: 'this.#node.renewLease(address, clock.monotonicMs() + head.leaseMs)',
-    seedsMax: 1000,
-  },
-  {
     name: 'buried-early',
     what: 'Metadata gives a silent node up before its lease must have lapsed (I1).',
     file: 'metadata/node-leases.ts',
@@ -48,7 +40,7 @@ export const deathBugs: readonly Planted[] = [
           'await this.#options.store.addDeadNodes(nodes)\n    for (const node of nodes) {\n      this.#dead.add(node)',
       },
     ],
-    seedsMax: 1000,
+    seedsMax: 100,
   },
   {
     name: 'burial-waits-to-be-heard',
@@ -64,7 +56,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/handoff.ts',
     find: "targetDied: 'lose'",
     replace: "targetDied: 'restore'",
-    seedsMax: 30,
+    seedsMax: 1000,
   },
   {
     name: 'fresh-with-copies',
@@ -73,7 +65,7 @@ export const deathBugs: readonly Planted[] = [
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
-    seedsMax: 500,
+    seedsMax: 100,
   },
   {
     name: 'restored-empty',
@@ -113,7 +105,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'storage-node/puller.ts',
     find: 'slot.lose(bucket, key)',
     replace: 'slot.remove(bucket, key)',
-    seedsMax: 60,
+    seedsMax: 30,
   },
   {
     name: 'list-hides-holes',
@@ -138,5 +130,21 @@ export const deathBugs: readonly Planted[] = [
     find: 'if (server !== node.id) throw',
     replace: 'if (server === null) throw',
     seedsMax: 60,
+  },
+  {
+    name: 'published-to-the-dead',
+    what: 'A move is published to a node whose death is being written down (I5).',
+    file: 'metadata/driver.ts',
+    find: "event === 'indexDelivered' && isDead(move.target.id)",
+    replace: 'false',
+    seedsMax: 1000,
+  },
+  {
+    name: 'ended-job-written',
+    what: 'A job that ended while it was being written down that leftovers are freed is an unhandled rejection.',
+    file: 'metadata/driver.ts',
+    find: 'if (dropped) await jobs.changeLiving(',
+    replace: 'if (dropped && jobs.has(job)) await jobs.change(',
+    seedsMax: 200,
   },
 ]

@@ -49,7 +49,7 @@ export const handoffBugs: readonly Planted[] = [
     find: 'await this.#store.save(record)\n    if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n',
     replace:
       'if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n    void this.#store.save(record)\n',
-    seedsMax: 60,
+    seedsMax: 500,
   },
   {
     name: 'decision-unwritten',

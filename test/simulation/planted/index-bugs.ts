@@ -40,7 +40,7 @@ export const indexBugs: readonly Planted[] = [
     file: 'storage-node/slot-index.ts',
     find: 'lostKeys: last ? lostKeys(slot) : []',
     replace: 'lostKeys: []',
-    seedsMax: 500,
+    seedsMax: 30,
   },
   {
     name: 'index-without-expiry',
@@ -86,6 +86,6 @@ export const indexBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',
-    seedsMax: 300,
+    seedsMax: 500,
   },
 ]

@@ -59,12 +59,4 @@ export const largeObjectBugs: readonly Planted[] = [
     replace: '{0}/$',
     seedsMax: 100,
   },
-  {
-    name: 'freed-after-the-end',
-    what: 'Chunks that are freed after their job ended are given back a second time.',
-    file: 'storage-node/job-space.ts',
-    find: 'if (!this.#ended) this.#replaceBudget',
-    replace: 'this.#replaceBudget',
-    seedsMax: 1000,
-  },
 ]

@@ -34,15 +34,6 @@ export const repeatBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'mutation-sent-to-successor',
-    what: 'A mutation whose node is gone is sent to the new owner instead of failing as OUTCOME_UNKNOWN (I9).',
-    file: 'client/router.ts',
-    find: 'if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)',
-    replace:
-      'if (isGone) throw failure\n      if (clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)',
-    seedsMax: 1000,
-  },
-  {
     name: 'sequence-of-another-process',
     what: 'Sequences that were counted for a dead node go to the process that took its address (I9).',
     file: 'client/router.ts',
