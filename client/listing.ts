@@ -1,3 +1,4 @@
+import { bitmapOf } from '../protocol/bitmap.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
 import { LIST_PAGE_MAX } from '../protocol/limits.ts'
 import { NOBODY, type PlacedNode, type Placement } from '../protocol/placement.ts'
@@ -97,10 +98,4 @@ function groupByOwner({ owners }: Placement, slots: readonly number[]): number[]
 
 function allSlots({ owners }: Placement): number[] {
   return Array.from(owners, (_, slot) => slot)
-}
-
-function bitmapOf(slots: readonly number[], count: number): Uint8Array {
-  const bitmap = new Uint8Array(Math.ceil(count / 8))
-  for (const slot of slots) bitmap[slot >> 3] = (bitmap[slot >> 3] ?? 0) | (1 << (slot & 7))
-  return bitmap
 }

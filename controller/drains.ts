@@ -2,32 +2,13 @@ import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, DRAIN_EMPTY_REPORTS } from '../protocol/limits.ts'
 import type { Placement } from '../protocol/placement.ts'
 import type { NodeReport } from '../protocol/reports.ts'
-import type { Clock } from '../protocol/runtime.ts'
-import type { Logger } from '../service/log.ts'
-import type { Serial } from '../service/serial.ts'
-import type { Events } from './events.ts'
-import type { Jobs } from './jobs.ts'
-import type { Ledger } from './ledger.ts'
-import type { MetadataServers } from './metadata-servers.ts'
 import { loadOf, type Node } from './node.ts'
-import { type Nodes, unknownNode } from './nodes.ts'
-import type { Placer } from './placer.ts'
-import type { Repair } from './repair.ts'
+import { unknownNode } from './nodes.ts'
+import type { Repair, RepairOptions } from './repair.ts'
 import { placedShares } from './shares.ts'
-import type { Tickets } from './tickets.ts'
 
-export interface DrainsOptions {
-  readonly clock: Clock
-  readonly ledger: Ledger
-  readonly nodes: Nodes
-  readonly placer: Placer
-  readonly metadata: MetadataServers
-  readonly tickets: Tickets
-  readonly jobs: Jobs
+export interface DrainsOptions extends RepairOptions {
   readonly repair: Repair
-  readonly events: Events
-  readonly log: Logger
-  readonly serial: Serial
 }
 
 /**

@@ -1,3 +1,4 @@
+import { hasBit } from '../protocol/bitmap.ts'
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH } from '../protocol/limits.ts'
@@ -89,8 +90,4 @@ class Page {
     this.#overflowed = true
     this.#bound = this.#entries.at(-1)?.key ?? null
   }
-}
-
-function hasBit(bitmap: Uint8Array, index: number): boolean {
-  return (((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1
 }

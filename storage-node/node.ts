@@ -1,3 +1,4 @@
+import { bitmapOf } from '../protocol/bitmap.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import type { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
@@ -134,14 +135,12 @@ export class StorageNode {
   }
 
   /** One bit for each version: whether it is still wanted. */
-  versionsAlive({ job: id, versions }: VersionsAlive): Buffer {
+  versionsAlive({ job: id, versions }: VersionsAlive): Uint8Array {
     const job = this.space(id)
-    const alive = Buffer.alloc(Math.ceil(versions.length / 8))
-    versions.forEach((version, index) => {
-      if (this.largeObjects.isAlive(job, version))
-        alive[index >> 3] = (alive[index >> 3] ?? 0) | (1 << (index & 7))
-    })
-    return alive
+    const alive = versions.flatMap((version, index) =>
+      this.largeObjects.isAlive(job, version) ? [index] : [],
+    )
+    return bitmapOf(alive, versions.length)
   }
 
   /** What each job uses here; `elapsedMs` is the time since the last report. */

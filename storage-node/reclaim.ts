@@ -1,3 +1,4 @@
+import { hasBit } from '../protocol/bitmap.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations, peerOperations } from '../protocol/control-operations.ts'
 import { isError } from '../protocol/errors.ts'
@@ -66,7 +67,7 @@ export class Reclaim {
     const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
     const alive = await this.#versionsAlive(job, owner, versions)
     batch.forEach((held, index) => {
-      if ((((alive[index >> 3] ?? 0) >> (index & 7)) & 1) === 1) return
+      if (hasBit(alive, index)) return
       for (const { slot, groupKey } of held) {
         const owned = job.slots[slot]
         if (owned !== undefined) job.charge(-owned.removeChunks(groupKey))

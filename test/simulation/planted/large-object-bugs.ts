@@ -14,8 +14,8 @@ export const largeObjectBugs: readonly Planted[] = [
     name: 'chunks-freed-unasked',
     what: 'A holder frees chunks without heeding what the owner of their key says (I11).',
     file: 'storage-node/reclaim.ts',
-    find: '>> (index & 7)) & 1) === 1) return',
-    replace: '>> (index & 7)) & 1) === 2) return',
+    find: 'if (hasBit(alive, index)) return',
+    replace: 'if (hasBit(alive, index) && index < 0) return',
     seedsMax: 30,
   },
   {
@@ -38,9 +38,9 @@ export const largeObjectBugs: readonly Planted[] = [
     name: 'stale-owner-asked',
     what: "A node that does not own a key any more says that its object's chunks are not wanted (I11).",
     file: 'storage-node/node.ts',
-    find: 'if (this.largeObjects.isAlive(job, version))',
+    find: 'this.largeObjects.isAlive(job, version) ? [index] : []',
     replace:
-      'const isWanted = () => { try { return this.largeObjects.isAlive(job, version) } catch { return false } }\n      if (isWanted())',
+      '(() => { try { return this.largeObjects.isAlive(job, version) } catch { return false } })() ? [index] : []',
     seedsMax: 30,
   },
   {
