@@ -1,20 +1,29 @@
 import { hello } from './control-operations.ts'
 import { errorReply } from './error-reply.ts'
 import { asMayflyError, errorCodeOf, isError, MayflyError } from './errors.ts'
-import type { Frame } from './frame.ts'
+import type { Frame, Landing } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { CALLS_OUTSTANDING_MAX, PROTOCOL_VERSION } from './limits.ts'
 import type { Link } from './link.ts'
 import type { Operation } from './operation.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Payload } from './outbox.ts'
 import { Reader } from './reader.ts'
 import type { Clock, Timer } from './runtime.ts'
 
 export interface CallOptions {
-  readonly payload?: Uint8Array | undefined
+  readonly payload?: Payload | undefined
   /** On the clock's monotonic scale. */
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+}
+
+/** Who waits for one answer. One of `answered` and `failed` is called, once. */
+export interface Waiting<Reply> {
+  /** `payload` is the receiver's own: nobody else has this memory. */
+  answered(head: Reply, payload: Buffer): void
+  failed(error: Error): void
+  /** Asked where the answer's payload goes, if that is large; null is a buffer of its own. */
+  land?(payloadBytes: number): Landing | null
 }
 
 interface CallerOptions {
@@ -34,10 +43,14 @@ export interface Answer<Reply> {
 
 interface Pending {
   readonly operation: Operation<unknown, unknown>
+  readonly waiting: Waiting<unknown>
   readonly deadlineMs: number
-  resolve(answer: Answer<unknown>): void
-  reject(error: Error): void
 }
+
+const nothing = Buffer.alloc(0)
+
+/** In the place of a call that was given up: its id is used again only when its answer has come. */
+const givenUp = Symbol('a call that was given up')
 
 /** A deadline may be noticed this much late, so that one timer of a connection serves for many calls. */
 const DEADLINE_SLACK_MS = 20
@@ -57,9 +70,16 @@ export class Caller {
   readonly #link: Link
   readonly #clock: Clock
   readonly #outbox: Outbox
-  readonly #reader = new FrameReader((frame) => this.#receive(frame))
-  readonly #pending = new Map<number, Pending>()
-  #nextId = 1
+  readonly #frames = new FrameReader({
+    onFrame: (frame) => this.#receive(frame),
+    land: (frame) => this.#land(frame),
+  })
+  readonly #reader = new Reader()
+  /** By id less one; undefined where no call has the id. */
+  readonly #pending: (Pending | typeof givenUp | undefined)[] = []
+  readonly #freeIds: number[] = []
+  /** Calls that somebody waits for. */
+  #waiting = 0
   #deadlineTimer: Timer | null = null
   /** When the deadlines are looked at next. */
   #checkMs = Number.POSITIVE_INFINITY
@@ -70,7 +90,8 @@ export class Caller {
     this.#clock = options.clock
     this.#outbox = new Outbox(link)
     link.open({
-      data: (piece) => this.#data(piece),
+      space: () => this.#frames.space(),
+      filled: (bytes) => this.#filled(bytes),
       drained: () => undefined,
       closed: (cause) => this.#end(new MayflyError('CONNECTION_LOST', 'The connection broke', { cause })),
     })
@@ -88,11 +109,37 @@ export class Caller {
     options: CallOptions,
   ): Promise<Answer<Reply>> {
     return new Promise((resolve, reject) => {
-      this.#start(operation, request, {
-        options,
-        settle: { resolve: resolve as (answer: Answer<unknown>) => void, reject },
+      this.start(operation, request, {
+        ...options,
+        waiting: { answered: (head, payload) => resolve({ head, payload }), failed: reject },
       })
     })
+  }
+
+  /** As `call`, without a promise: for who makes many calls. */
+  start<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    request: Request,
+    call: CallOptions & { readonly waiting: Waiting<Reply> },
+  ): void {
+    const { payload, deadlineMs, signal } = call
+    const waiting = call.waiting as Waiting<unknown>
+    if (this.#closedBy !== null) return waiting.failed(this.#closedBy)
+    if (signal?.aborted) return waiting.failed(abortedBy(signal))
+    const id = this.#freeIds.pop() ?? this.#pending.length + 1
+    if (id > CALLS_OUTSTANDING_MAX) {
+      return waiting.failed(
+        new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`),
+      )
+    }
+    try {
+      this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+    } catch (error) {
+      this.#freeIds.push(id)
+      return waiting.failed(asMayflyError(error))
+    }
+    const pending = { operation: operation as Operation<unknown, unknown>, waiting, deadlineMs }
+    this.#add(id, signal === undefined ? pending : this.#abortable(id, pending, signal))
   }
 
   /** Fails what is outstanding with `error` and closes the connection. */
@@ -107,122 +154,129 @@ export class Caller {
     return head.server
   }
 
-  #start<Request, Reply>(
-    operation: Operation<Request, Reply>,
-    request: Request,
-    call: { options: CallOptions; settle: Pick<Pending, 'resolve' | 'reject'> },
-  ): void {
-    const { payload, deadlineMs, signal } = call.options
-    const { resolve, reject } = call.settle
-    if (this.#closedBy !== null) return reject(this.#closedBy)
-    if (signal?.aborted) return reject(abortedBy(signal))
-    if (this.#pending.size >= CALLS_OUTSTANDING_MAX) {
-      return reject(
-        new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`),
-      )
-    }
-    const id = this.#takeId()
-    this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
-    const onAbort = signal && (() => this.#take(id)?.reject(abortedBy(signal)))
-    if (onAbort) signal.addEventListener('abort', onAbort, { once: true })
-    const release = (): void => {
-      if (onAbort) signal.removeEventListener('abort', onAbort)
-    }
-    this.#add(id, {
-      operation: operation as Operation<unknown, unknown>,
-      deadlineMs,
-      resolve: (answer) => {
-        release()
-        resolve(answer)
+  /** The call as it is, given up when `signal` says so. */
+  #abortable(id: number, pending: Pending, signal: AbortSignal): Pending {
+    const { waiting } = pending
+    const onAbort = (): void => this.#giveUp(id, abortedBy(signal))
+    const release = (): void => signal.removeEventListener('abort', onAbort)
+    signal.addEventListener('abort', onAbort, { once: true })
+    return {
+      ...pending,
+      waiting: {
+        answered: (head, payload) => {
+          release()
+          waiting.answered(head, payload)
+        },
+        failed: (error) => {
+          release()
+          waiting.failed(error)
+        },
+        land: (payloadBytes) => waiting.land?.(payloadBytes) ?? null,
       },
-      reject: (error) => {
-        release()
-        reject(error)
-      },
-    })
-  }
-
-  #takeId(): number {
-    const id = this.#nextId
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1
-    return id
+    }
   }
 
   #add(id: number, pending: Pending): void {
-    if (this.#pending.size === 0) this.#link.keepAlive(true)
-    this.#pending.set(id, pending)
+    this.#pending[id - 1] = pending
+    if (this.#waiting++ === 0) this.#link.keepAlive(true)
     if (pending.deadlineMs + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(pending.deadlineMs)
   }
 
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id)
-    this.#pending.delete(id)
-    if (this.#pending.size === 0) this.#rest()
-    return pending
+  /** Nobody waits for one call any more. With none left, nothing of this connection keeps the process alive. */
+  #leave(): void {
+    if (--this.#waiting === 0) this.#link.keepAlive(false)
   }
 
-  /** Nothing is outstanding: nothing of this connection keeps the process alive. */
-  #rest(): void {
-    this.#link.keepAlive(false)
-    this.#deadlineTimer?.cancel()
-    this.#checkMs = Number.POSITIVE_INFINITY
+  #giveUp(id: number, error: MayflyError): void {
+    const pending = this.#pending[id - 1]
+    if (pending === undefined || pending === givenUp) return
+    this.#pending[id - 1] = givenUp
+    this.#leave()
+    pending.waiting.failed(error)
   }
 
-  /** Looks at the deadlines when the first of them is over. */
+  /** Looks at the deadlines when the first of them is over. The timer goes on when its call is done: the next has one as well. */
   #watchDeadline(deadlineMs: number): void {
     this.#deadlineTimer?.cancel()
     this.#checkMs = deadlineMs + DEADLINE_SLACK_MS
     const waitMs = Math.max(0, this.#checkMs - this.#clock.monotonicMs())
     this.#deadlineTimer = this.#clock.after(waitMs, () => this.#checkDeadlines())
+    this.#deadlineTimer.unref()
   }
 
   #checkDeadlines(): void {
     const now = this.#clock.monotonicMs()
+    this.#checkMs = Number.POSITIVE_INFINITY
     let first = Number.POSITIVE_INFINITY
-    for (const [id, { deadlineMs }] of this.#pending) {
-      if (deadlineMs > now) first = Math.min(first, deadlineMs)
-      else this.#take(id)?.reject(new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
+    for (let id = 1; id <= this.#pending.length; id++) {
+      const pending = this.#pending[id - 1]
+      if (pending === undefined || pending === givenUp) continue
+      if (pending.deadlineMs > now) first = Math.min(first, pending.deadlineMs)
+      else this.#giveUp(id, new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
     }
-    if (this.#pending.size > 0) this.#watchDeadline(first)
+    if (first + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(first)
   }
 
-  #data(piece: Buffer): void {
+  #filled(bytes: number): void {
     try {
-      this.#reader.push(piece)
+      this.#frames.filled(bytes)
     } catch (error) {
       this.close(asMayflyError(error))
     }
   }
 
-  /** An answer to a call that was given up is dropped. */
+  #land(frame: Frame): Landing | null {
+    const pending = this.#pending[frame.id - 1]
+    if (pending === undefined || pending === givenUp || frame.kind !== 0) return null
+    return pending.waiting.land?.(frame.payloadBytes) ?? null
+  }
+
+  /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */
   #receive(frame: Frame): void {
-    const pending = this.#take(frame.id)
+    const index = frame.id - 1
+    const pending = this.#pending[index]
     if (pending === undefined) return
+    this.#pending[index] = undefined
+    this.#freeIds.push(frame.id)
+    if (pending === givenUp) return
+    this.#leave()
+    let head: unknown
     try {
-      pending.resolve(readAnswer(frame, pending.operation))
+      head = this.#readHead(frame, pending.operation)
     } catch (error) {
-      pending.reject(asMayflyError(error))
+      pending.waiting.failed(asMayflyError(error))
       if (isError(error, 'PROTOCOL_VIOLATION')) throw error
+      return
     }
+    pending.waiting.answered(head, frame.owned ? frame.payloadMemory : copyPayload(frame))
+  }
+
+  /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
+  #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
+    const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+    if (frame.kind !== 0) throw new MayflyError(errorCodeOf(frame.kind), errorReply.read(reader).reason)
+    const head = operation.reply.read(reader)
+    reader.finish()
+    return head
   }
 
   #end(error: Error): void {
     if (this.#closedBy !== null) return
     this.#closedBy = error
-    const pending = [...this.#pending.values()]
-    this.#pending.clear()
-    this.#rest()
-    for (const { reject } of pending) reject(error)
+    this.#frames.close()
+    this.#deadlineTimer?.cancel()
+    const pending = this.#pending.splice(0)
+    this.#waiting = 0
+    this.#link.keepAlive(false)
+    for (const call of pending) if (call !== undefined && call !== givenUp) call.waiting.failed(error)
   }
 }
 
-/** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
-function readAnswer(frame: Frame, operation: Operation<unknown, unknown>): Answer<unknown> {
-  const reader = new Reader(frame.head)
-  if (frame.kind !== 0) throw new MayflyError(errorCodeOf(frame.kind), errorReply.read(reader).reason)
-  const head = operation.reply.read(reader)
-  reader.finish()
-  return { head, payload: frame.owned ? frame.payload : Buffer.from(frame.payload) }
+function copyPayload({ payloadMemory, payloadStart, payloadBytes }: Frame): Buffer {
+  if (payloadBytes === 0) return nothing
+  const copy = Buffer.allocUnsafe(payloadBytes)
+  payloadMemory.copy(copy, 0, payloadStart, payloadStart + payloadBytes)
+  return copy
 }
 
 function abortedBy(signal: AbortSignal): MayflyError {

@@ -27,14 +27,14 @@ export const flag: Codec<boolean> = {
   },
 }
 
-/** Up to 65,535 bytes behind a u16 length. Read as a view of the message. */
+/** Up to 65,535 bytes behind a u16 length. Read as a copy: a message's own memory is used again. */
 export const bytes: Codec<Uint8Array> = {
   shape: 'bytes',
   write: (writer, value) => {
     assert(value.length <= 0xffff, 'a byte string fits its u16 length')
     writer.u16(value.length).raw(value)
   },
-  read: (reader) => reader.raw(reader.u16()),
+  read: (reader) => Buffer.from(reader.raw(reader.u16())),
 }
 
 /** UTF-8 text behind a u16 length. */

@@ -1,5 +1,5 @@
 import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX } from './limits.ts'
-import { violation } from './reader.ts'
+import { readU16, readU32, violation } from './reader.ts'
 
 /**
  * Every message is one frame: a header of 16 bytes, the head (the operation's fields), the payload (raw bytes).
@@ -14,37 +14,57 @@ import { violation } from './reader.ts'
  */
 export const FRAME_HEADER_BYTES = 16
 
-export interface Frame {
-  readonly id: number
-  readonly kind: number
-  /** Valid until the handler returns, unless `owned`. */
-  readonly head: Buffer
-  /** Valid until the handler returns, unless `owned`: then nobody else has this memory and it may be kept. */
-  readonly payload: Buffer
-  readonly owned: boolean
+const nothing = Buffer.alloc(0)
+
+/** Memory that a payload is received into as it arrives. */
+export interface Landing {
+  /** Exactly as long as the payload. */
+  readonly bytes: Buffer
+  /** The connection broke before all of the payload was here: nobody will use the memory. */
+  abandon(): void
 }
 
-interface FrameHeader {
-  readonly headBytes: number
-  readonly payloadBytes: number
-  readonly id: number
-  readonly kind: number
-}
+/**
+ * One message as it was received. Its reader fills it anew for each message, so that a message costs no object; it
+ * says where head and payload lie, and makes views of them only for who asks.
+ */
+export class Frame {
+  id = 0
+  kind = 0
+  headBytes = 0
+  payloadBytes = 0
+  /** The head lies here, from `headStart`, until the handler returns. */
+  headMemory: Buffer = nothing
+  headStart = 0
+  /** The payload lies here, from `payloadStart`; until the handler returns, unless `owned`. */
+  payloadMemory: Buffer = nothing
+  payloadStart = 0
+  /** Nobody else has the payload's memory, all of `payloadMemory`: it may be kept. */
+  owned = false
+  /** Where the payload was received, if its receiver asked for that. */
+  landing: Landing | null = null
 
-/** Reads and checks a header, before anything is allocated for what it announces. */
-export function readHeader(buffer: Buffer, offset: number): FrameHeader {
-  const headBytes = buffer.readUInt32LE(offset)
-  const payloadBytes = buffer.readUInt32LE(offset + 4)
-  if (headBytes > HEAD_BYTES_MAX)
-    throw violation(`a frame's head of ${headBytes} bytes is over ${HEAD_BYTES_MAX}`)
-  if (payloadBytes > PAYLOAD_BYTES_MAX) {
-    throw violation(`a frame's payload of ${payloadBytes} bytes is over ${PAYLOAD_BYTES_MAX}`)
+  get head(): Buffer {
+    return this.headMemory.subarray(this.headStart, this.headStart + this.headBytes)
   }
-  if (buffer.readUInt16LE(offset + 14) !== 0) throw violation('the reserved field of a frame is not 0')
-  return {
-    headBytes,
-    payloadBytes,
-    id: buffer.readUInt32LE(offset + 8),
-    kind: buffer.readUInt16LE(offset + 12),
+
+  get payload(): Buffer {
+    if (this.owned) return this.payloadMemory
+    return this.payloadMemory.subarray(this.payloadStart, this.payloadStart + this.payloadBytes)
+  }
+
+  /** Reads and checks the header at `offset`, before anything is allocated for what it announces. */
+  readHeader(memory: Buffer, offset: number): void {
+    this.headBytes = readU32(memory, offset)
+    this.payloadBytes = readU32(memory, offset + 4)
+    this.id = readU32(memory, offset + 8)
+    this.kind = readU16(memory, offset + 12)
+    if (this.headBytes > HEAD_BYTES_MAX) {
+      throw violation(`a frame's head of ${this.headBytes} bytes is over ${HEAD_BYTES_MAX}`)
+    }
+    if (this.payloadBytes > PAYLOAD_BYTES_MAX) {
+      throw violation(`a frame's payload of ${this.payloadBytes} bytes is over ${PAYLOAD_BYTES_MAX}`)
+    }
+    if (readU16(memory, offset + 14) !== 0) throw violation('the reserved field of a frame is not 0')
   }
 }

@@ -90,6 +90,12 @@ export const CHUNKS_IN_FLIGHT = 16
 export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024
 /** Connections of one server process. */
 export const CONNECTIONS_MAX = 10_000
+/** What one read of a socket takes at most, into memory that all connections of a process share. */
+export const RECEIVE_BYTES = 256 * 1024
+/** Memory that the frames of one write are encoded into, payloads of up to 8 KiB with them. */
+export const SLAB_BYTES = 64 * 1024
+/** Of those that are not in use; more are given back to the system. */
+export const SLABS_KEPT_MAX = 64
 /** Pause between two attempts to reach a peer that refused: doubled up to the maximum, with jitter. */
 export const RETRY_MS_MIN = 20
 export const RETRY_MS_MAX = 500

@@ -5,8 +5,11 @@
 export interface Link {
   /** Starts delivery. Called once. */
   open(handlers: LinkHandlers): void
-  /** Queues the parts in one system call where possible. They must not change until they are written. */
-  write(parts: readonly Uint8Array[]): void
+  /**
+   * Queues the parts in one system call where possible. They must not change until `taken` is called, once: the
+   * network has them, or the link is closed and nobody will read them.
+   */
+  write(parts: readonly Uint8Array[], taken: () => void): void
   /** Bytes written and not yet taken by the network. */
   readonly queuedBytes: number
   /** Stops and resumes delivery, so that a peer that sends too fast is slowed by its own window. */
@@ -21,7 +24,10 @@ export interface Link {
 }
 
 export interface LinkHandlers {
-  data(piece: Buffer): void
+  /** Where the next bytes go; asked before each piece, and never empty. */
+  space(): Buffer
+  /** The first `bytes` of the last `space` are here. */
+  filled(bytes: number): void
   /** All that was queued has been taken by the network. */
   drained(): void
   /** Called once, whoever closed. */

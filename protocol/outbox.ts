@@ -1,11 +1,18 @@
 import type { Codec } from './codec.ts'
+import { SLAB_BYTES } from './limits.ts'
 import type { Link } from './link.ts'
+import { giveSlab, takeSlab } from './slabs.ts'
 import { Writer } from './writer.ts'
 
 /** Up to this size copying a payload behind its head costs less than one more entry in a gathered write. */
 const COPY_BYTES_MAX = 8 * 1024
+/** Header and head of a frame as they usually are; a larger head grows out of its slab. */
+const HEAD_BYTES_USUAL = 512
 
-const nothing = Buffer.alloc(0)
+/** A write up to this size is copied out of its slab if it has to wait. */
+const SMALL_BYTES_MAX = SLAB_BYTES / 4
+
+const nothing: readonly Uint8Array[] = []
 
 /** What goes out: an operation's number and fields in a request, 0 or an error's number in a reply. */
 export interface Outgoing<T> {
@@ -13,15 +20,21 @@ export interface Outgoing<T> {
   readonly kind: number
   readonly codec: Codec<T>
   readonly head: T
-  /** Not copied above 8 KiB: it must not change until it is sent. */
-  readonly payload?: Uint8Array | undefined
+  readonly payload?: Payload | undefined
+  /** Called once, when nobody reads the payload's memory any more. */
+  readonly sent?: (() => void) | undefined
 }
+
+/** The parts of a payload in their order. None may change until it is sent. */
+export type Payload = Uint8Array | readonly Uint8Array[]
 
 /** Encodes frames for one link; all that one turn of the event loop produces leaves in one write. */
 export class Outbox {
   readonly #link: Link
   readonly #writer = new Writer()
   #parts: Uint8Array[] = []
+  #slabs: Buffer[] = []
+  #whenTaken: (() => void)[] = []
   #scheduled = false
 
   constructor(link: Link) {
@@ -30,10 +43,14 @@ export class Outbox {
 
   /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry. */
   send<T>(frame: Outgoing<T>): void {
-    const payload = frame.payload ?? nothing
+    const { payload } = frame
+    const parts = partsOf(payload)
+    const payloadBytes = bytesOf(payload)
+    const copies = payloadBytes <= COPY_BYTES_MAX
     const writer = this.#writer
+    if (writer.room < HEAD_BYTES_USUAL + (copies ? payloadBytes : 0)) this.#nextSlab()
     const start = writer.length
-    writer.u32(0).u32(payload.length).u32(frame.id).u16(frame.kind).u16(0)
+    writer.u32(0).u32(payloadBytes).u32(frame.id).u16(frame.kind).u16(0)
     const headStart = writer.length
     try {
       frame.codec.write(writer, frame.head)
@@ -42,26 +59,70 @@ export class Outbox {
       throw error
     }
     writer.patchU32(start, writer.length - headStart)
-    if (payload.length <= COPY_BYTES_MAX) writer.raw(payload)
-    else this.#parts.push(writer.take(), payload)
+    if (copies) {
+      for (const part of parts) writer.raw(part)
+      frame.sent?.()
+    } else {
+      this.#parts.push(writer.take(), ...parts)
+      if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
+    }
     this.#schedule()
   }
 
   /** Writes what is queued, now. */
   flush(): void {
     this.#scheduled = false
-    if (this.#writer.length > 0) this.#parts.push(this.#writer.take())
-    if (this.#parts.length === 0) return
+    const writer = this.#writer
+    if (writer.length > 0) this.#parts.push(writer.take())
+    writer.reset(noMemory)
     const parts = this.#parts
+    const slabs = this.#slabs
+    const whenTaken = this.#whenTaken
     this.#parts = []
-    this.#link.write(parts)
+    this.#slabs = []
+    this.#whenTaken = []
+    const [first] = parts
+    if (first === undefined) return
+    if (parts.length === 1 && first.length <= SMALL_BYTES_MAX && this.#link.queuedBytes > 0) {
+      // The peer does not keep up: what waits for it takes no more memory than it has bytes.
+      this.#link.write([Buffer.from(first)], () => undefined)
+      for (const slab of slabs) giveSlab(slab)
+      return
+    }
+    this.#link.write(parts, () => {
+      for (const slab of slabs) giveSlab(slab)
+      for (const taken of whenTaken) taken()
+    })
   }
 
+  #nextSlab(): void {
+    const writer = this.#writer
+    if (writer.length > 0) this.#parts.push(writer.take())
+    const slab = takeSlab()
+    this.#slabs.push(slab)
+    writer.reset(slab)
+  }
+
+  /** After all microtasks: what they send for answers that came in one read leaves together. */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    queueMicrotask(() => {
+    process.nextTick(() => {
       if (this.#scheduled) this.flush()
     })
   }
 }
+
+/** Of all parts together. */
+export function bytesOf(payload: Payload | undefined): number {
+  let bytes = 0
+  for (const part of partsOf(payload)) bytes += part.length
+  return bytes
+}
+
+function partsOf(payload: Payload | undefined): readonly Uint8Array[] {
+  if (payload === undefined) return nothing
+  return payload instanceof Uint8Array ? [payload] : payload
+}
+
+const noMemory = Buffer.alloc(0)

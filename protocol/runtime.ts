@@ -20,6 +20,8 @@ export interface Clock {
 
 export interface Timer {
   cancel(): void
+  /** From here on the timer alone does not keep the process alive. */
+  unref(): void
 }
 
 export interface Random {
@@ -34,7 +36,7 @@ export const systemRuntime: Runtime = {
     wallMs: () => Date.now(),
     after: (ms, task) => {
       const timer = setTimeout(task, ms)
-      return { cancel: () => clearTimeout(timer) }
+      return { cancel: () => clearTimeout(timer), unref: () => void timer.unref() }
     },
   },
   random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
@@ -46,7 +48,7 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
 }
 
 /** Runs `task` every `ms` until cancelled; the pause counts from the end of one run to the start of the next. */
-export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Timer {
+export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Pick<Timer, 'cancel'> {
   let cancelled = false
   let timer = clock.after(ms, run)
   async function run(): Promise<void> {

@@ -3,37 +3,56 @@ import { MayflyError } from './errors.ts'
 import { CONNECT_MS_MAX } from './limits.ts'
 import type { Link, LinkHandlers } from './link.ts'
 
-/** A link over a socket that is connected already. */
+/** What a socket is made with, so that the network writes into memory that the link's reader names. */
+export interface Receiving {
+  readonly buffer: () => Uint8Array
+  readonly callback: (bytes: number) => boolean
+}
+
+/** Node wants memory for the first read before anybody listens; a hello, or its answer, fits. */
+const FIRST_READ_BYTES = 1024
+
+/** A link over a socket that is connected already, or about to be. */
 export class TcpLink implements Link {
   readonly #socket: Socket
+  #handlers: LinkHandlers | null = null
+  #first: Buffer | null = Buffer.allocUnsafe(FIRST_READ_BYTES)
 
-  constructor(socket: Socket) {
-    this.#socket = socket
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true, 30_000)
+  /** `makeSocket` makes the socket with what it is given, or, where that is not possible, one that emits `data`. */
+  constructor(makeSocket: (receiving: Receiving) => Socket) {
+    this.#socket = makeSocket({
+      buffer: () => this.#handlers?.space() ?? (this.#first as Buffer),
+      callback: (bytes) => this.#received(bytes),
+    })
+  }
+
+  get socket(): Socket {
+    return this.#socket
   }
 
   open(handlers: LinkHandlers): void {
     let cause: Error | null = null
+    this.#handlers = handlers
     this.#socket
-      .on('data', (piece) => handlers.data(piece))
+      .on('data', (piece) => this.#copy(piece))
       .on('drain', () => handlers.drained())
       .on('error', (error) => {
         cause = error
       })
       .on('close', () => handlers.closed(cause))
+      .setNoDelay(true)
+      .setKeepAlive(true, 30_000)
+      .resume()
   }
 
-  write(parts: readonly Uint8Array[]): void {
+  write(parts: readonly Uint8Array[], taken: () => void): void {
     const socket = this.#socket
-    if (socket.destroyed || socket.writableEnded) return
-    if (parts.length === 1) {
-      socket.write(parts[0] as Uint8Array)
-      return
-    }
-    socket.cork()
-    for (const part of parts) socket.write(part)
-    socket.uncork()
+    if (socket.destroyed || socket.writableEnded) return taken()
+    const last = parts.length - 1
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(parts[i] as Uint8Array)
+    socket.write(parts[last] as Uint8Array, taken)
+    if (last > 0) socket.uncork()
   }
 
   get queuedBytes(): number {
@@ -60,13 +79,30 @@ export class TcpLink implements Link {
     if (value) this.#socket.ref()
     else this.#socket.unref()
   }
+
+  #received(bytes: number): boolean {
+    const first = this.#first
+    this.#first = null
+    if (first !== null) this.#copy(first.subarray(0, bytes))
+    else this.#handlers?.filled(bytes)
+    return true
+  }
+
+  #copy(piece: Buffer): void {
+    for (let offset = 0; offset < piece.length && !this.#socket.destroyed; ) {
+      const copied = piece.copy(this.#handlers?.space() as Buffer, 0, offset)
+      this.#handlers?.filled(copied)
+      offset += copied
+    }
+  }
 }
 
 /** Connects to `host:port` or `[ipv6]:port`. */
 export function dialTcp(address: string): Promise<TcpLink> {
   const { host, port } = parseAddress(address)
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port })
+    const link = new TcpLink((onread) => connect({ host, port, onread }))
+    const { socket } = link
     const timer = setTimeout(() => fail(new Error(`no answer within ${CONNECT_MS_MAX} ms`)), CONNECT_MS_MAX)
     function fail(cause: Error): void {
       clearTimeout(timer)
@@ -77,7 +113,7 @@ export function dialTcp(address: string): Promise<TcpLink> {
     socket.once('connect', () => {
       clearTimeout(timer)
       socket.off('error', fail)
-      resolve(new TcpLink(socket))
+      resolve(link)
     })
   })
 }

@@ -1,24 +1,40 @@
-const GROW_BYTES = 64 * 1024
+const GROW_BYTES = 1024
 
-/**
- * Appends little-endian values to a buffer that grows. What was written before `take` stays untouched after it,
- * so that the part can wait in a socket while writing goes on behind it.
- */
+const nothing = Buffer.alloc(0)
+
+/** Appends little-endian values to memory that grows. */
 export class Writer {
-  #buffer: Buffer = Buffer.alloc(0)
+  #memory: Buffer
   #start = 0
   #offset = 0
+
+  /** Writes into `memory` first, from its beginning, and into memory of its own once that is full. */
+  constructor(memory: Buffer = nothing) {
+    this.#memory = memory
+  }
 
   /** Bytes written and not yet taken. */
   get length(): number {
     return this.#offset - this.#start
   }
 
-  /** What was written since the last call, as one view without a copy. */
+  /** What can be written before memory has to grow. */
+  get room(): number {
+    return this.#memory.length - this.#offset
+  }
+
+  /** What was written since the last call, as one view without a copy. It stays untouched until `reset`. */
   take(): Buffer {
-    const taken = this.#buffer.subarray(this.#start, this.#offset)
+    const taken = this.#memory.subarray(this.#start, this.#offset)
     this.#start = this.#offset
     return taken
+  }
+
+  /** Goes on in other memory. All that was written must have been taken. */
+  reset(memory: Buffer): void {
+    this.#memory = memory
+    this.#start = 0
+    this.#offset = 0
   }
 
   /** Forgets what was written past `length`. */
@@ -27,46 +43,64 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#reserve(1)
-    this.#buffer[this.#offset++] = value
+    const offset = this.#advance(1)
+    this.#memory[offset] = value
     return this
   }
 
   u16(value: number): this {
-    this.#reserve(2)
-    this.#offset = this.#buffer.writeUInt16LE(value, this.#offset)
+    const offset = this.#advance(2)
+    const memory = this.#memory
+    memory[offset] = value
+    memory[offset + 1] = value >>> 8
     return this
   }
 
   u32(value: number): this {
-    this.#reserve(4)
-    this.#offset = this.#buffer.writeUInt32LE(value, this.#offset)
+    const offset = this.#advance(4)
+    writeU32(this.#memory, offset, value)
     return this
   }
 
   /** A safe integer from 0 to 2^53 - 1, in eight bytes. */
   u64(value: number): this {
-    return this.u32(value % 2 ** 32).u32(Math.floor(value / 2 ** 32))
+    const offset = this.#advance(8)
+    writeU32(this.#memory, offset, value % 2 ** 32)
+    writeU32(this.#memory, offset + 4, Math.floor(value / 2 ** 32))
+    return this
   }
 
   raw(bytes: Uint8Array): this {
-    this.#reserve(bytes.length)
-    this.#buffer.set(bytes, this.#offset)
-    this.#offset += bytes.length
+    const offset = this.#advance(bytes.length)
+    this.#memory.set(bytes, offset)
     return this
   }
 
   /** Overwrites four bytes at `position`, counted from the first byte that was not taken. */
   patchU32(position: number, value: number): void {
-    this.#buffer.writeUInt32LE(value, this.#start + position)
+    writeU32(this.#memory, this.#start + position, value)
   }
 
-  #reserve(bytes: number): void {
-    if (this.#offset + bytes <= this.#buffer.length) return
-    const pending = this.#buffer.subarray(this.#start, this.#offset)
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(GROW_BYTES, 2 * (pending.length + bytes)))
-    pending.copy(this.#buffer)
+  /** Makes room, and gives the place of it. Memory must be read after it, for it may be another. */
+  #advance(bytes: number): number {
+    if (this.#offset + bytes > this.#memory.length) this.#grow(bytes)
+    const offset = this.#offset
+    this.#offset = offset + bytes
+    return offset
+  }
+
+  #grow(bytes: number): void {
+    const pending = this.#memory.subarray(this.#start, this.#offset)
+    this.#memory = Buffer.allocUnsafeSlow(Math.max(GROW_BYTES, 2 * (pending.length + bytes)))
+    pending.copy(this.#memory)
     this.#start = 0
     this.#offset = pending.length
   }
+}
+
+function writeU32(memory: Buffer, offset: number, value: number): void {
+  memory[offset] = value
+  memory[offset + 1] = value >>> 8
+  memory[offset + 2] = value >>> 16
+  memory[offset + 3] = value >>> 24
 }

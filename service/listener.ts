@@ -3,6 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CONNECTIONS_MAX } from '../protocol/limits.ts'
 import type { Dial, Link } from '../protocol/link.ts'
 import { dialTcp, formatAddress, TcpLink } from '../protocol/tcp.ts'
+import { rebuildSocket } from './accepted-socket.ts'
 
 /** Where a server process meets the others: sockets in production, a simulated network in the simulation. */
 export interface Network {
@@ -25,10 +26,11 @@ interface Listener {
 /** Accepts connections at `host:port`; port 0 takes a free one. Rejects with `UNAVAILABLE` if the port is taken. */
 function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    accept(new TcpLink(socket))
+  const server = createServer({ pauseOnConnect: true }, (accepted) => {
+    const link = new TcpLink((receiving) => rebuildSocket(accepted, receiving))
+    sockets.add(link.socket)
+    link.socket.once('close', () => sockets.delete(link.socket))
+    accept(link)
   })
   server.maxConnections = CONNECTIONS_MAX
   return new Promise((resolve, reject) => {

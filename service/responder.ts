@@ -2,7 +2,7 @@ import type { Codec } from '../protocol/codec.ts'
 import { hello } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
 import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/errors.ts'
-import type { Frame } from '../protocol/frame.ts'
+import type { Frame, Landing } from '../protocol/frame.ts'
 import { FrameReader } from '../protocol/frame-reader.ts'
 import {
   CALLS_OUTSTANDING_MAX,
@@ -14,7 +14,7 @@ import {
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
-import { Outbox } from '../protocol/outbox.ts'
+import { Outbox, type Payload } from '../protocol/outbox.ts'
 import { Reader, violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
@@ -22,15 +22,16 @@ import type { Logger } from './log.ts'
 
 export interface Reply<Head> {
   readonly head: Head
-  readonly payload?: Uint8Array
+  readonly payload?: Payload
+  /** Called once, when nobody reads the payload's memory any more: it was copied or written, or the connection is gone. */
+  readonly sent?: () => void
 }
 
-export interface Payload {
-  /** Valid until the handler returns, unless `owned`. */
-  readonly bytes: Buffer
-  /** Nobody else has this memory: it may be kept without a copy. */
-  readonly owned: boolean
-}
+/** A request's payload where it was received. All of it but the memory that is `owned` is valid until the handler returns. */
+export type Received = Pick<
+  Frame,
+  'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
+>
 
 /** Who is at the other end of a connection. */
 export interface Peer {
@@ -44,25 +45,37 @@ export interface Peer {
 type Handle<Request, Head> = (
   peer: Peer,
   request: Request,
-  payload: Payload,
+  payload: Received,
 ) => Reply<Head> | Promise<Reply<Head>>
+
+/**
+ * Asked for the memory of a payload that does not arrive with its header; null is a buffer of its own. The handler
+ * finds it in `landing`; where it is never called for that request, the landing is abandoned.
+ */
+type Land = (peer: Peer, payloadBytes: number) => Landing | null
 
 interface Entry {
   readonly operation: Operation<unknown, unknown>
   readonly handle: Handle<unknown, unknown>
+  readonly land: Land | undefined
 }
 
 /** The operations that a server offers. */
 export class Handlers {
-  readonly #entries = new Map<number, Entry>()
+  /** By number. */
+  readonly #entries: (Entry | undefined)[] = []
 
-  on<Request, Head>(operation: Operation<Request, Head>, handle: Handle<Request, Head>): this {
-    this.#entries.set(operation.number, { operation, handle } as Entry)
+  on<Request, Head>(
+    operation: Operation<Request, Head>,
+    handle: Handle<Request, Head>,
+    { land }: { land?: Land } = {},
+  ): this {
+    this.#entries[operation.number] = { operation, handle, land } as Entry
     return this
   }
 
   get(kind: number): Entry {
-    const entry = this.#entries.get(kind)
+    const entry = this.#entries[kind]
     if (entry === undefined) throw violation(`operation ${kind} is not offered here`)
     return entry
   }
@@ -86,7 +99,12 @@ class Responder {
   readonly #link: Link
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
-  readonly #reader = new FrameReader((frame) => this.#receive(frame), HELLO_BYTES_MAX)
+  readonly #frames = new FrameReader({
+    onFrame: (frame) => this.#receive(frame),
+    land: (frame) => this.#land(frame),
+    frameBytesMax: HELLO_BYTES_MAX,
+  })
+  readonly #reader = new Reader()
   #peer: Peer | null = null
   readonly #closing = new Set<() => void>()
   #underWay = 0
@@ -105,10 +123,11 @@ class Responder {
       if (this.#peer === null) this.#link.destroy()
     })
     this.#link.open({
-      data: (piece) => this.#data(piece),
+      space: () => this.#frames.space(),
+      filled: (bytes) => this.#filled(bytes),
       drained: () => this.#balance(),
       closed: () => {
-        this.#closed = true
+        this.#close()
         greeting.cancel()
         for (const task of this.#closing) task()
       },
@@ -116,33 +135,53 @@ class Responder {
   }
 
   /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
-  #data(piece: Buffer): void {
+  #filled(bytes: number): void {
     if (this.#closed) return
     try {
-      this.#reader.push(piece)
+      this.#frames.filled(bytes)
     } catch (error) {
       this.#refuse(0, error)
     }
+    // What came in one read is answered in one write.
+    this.#outbox.flush()
     this.#balance()
   }
 
+  #land(frame: Frame): Landing | null {
+    if (this.#peer === null) return null
+    return this.#options.handlers.get(frame.kind).land?.(this.#peer, frame.payloadBytes) ?? null
+  }
+
   #receive(frame: Frame): void {
-    if (this.#closed) return
     if (this.#peer === null) return this.#greet(frame)
     const { operation, handle } = this.#options.handlers.get(frame.kind)
-    const request = decode(operation, frame)
+    const { id } = frame
+    const request = this.#decode(operation, frame)
     try {
-      const reply = handle(this.#peer, request, { bytes: frame.payload, owned: frame.owned })
-      if (reply instanceof Promise) this.#later(frame.id, operation.reply, reply)
-      else this.#answer(frame.id, operation.reply, reply)
+      const reply = handle(this.#peer, request, frame)
+      if (reply instanceof Promise) this.#later(id, operation.reply, reply)
+      else this.#answer(id, operation.reply, reply)
     } catch (error) {
-      this.#fail(frame.id, error)
+      this.#fail(id, error)
+    }
+  }
+
+  /** A request that breaks the protocol never reaches its handler, so nobody else gives up what its payload landed in. */
+  #decode<Request>(operation: Operation<Request, unknown>, frame: Frame): Request {
+    try {
+      const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+      const request = operation.request.read(reader)
+      reader.finish()
+      return request
+    } catch (error) {
+      frame.landing?.abandon()
+      throw error
     }
   }
 
   #greet(frame: Frame): void {
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
-    const { protocol, token, session } = decode(hello, frame)
+    const { protocol, token, session } = this.#decode(hello, frame)
     try {
       if (protocol !== PROTOCOL_VERSION) {
         throw violation(
@@ -158,7 +197,7 @@ class Responder {
     } catch (error) {
       return this.#refuse(frame.id, error)
     }
-    this.#reader.allowAll()
+    this.#frames.allowAll()
     this.#answer(frame.id, hello.reply, { head: { server: this.#options.server } })
   }
 
@@ -181,8 +220,9 @@ class Responder {
   }
 
   #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
-    if (this.#closed) return
-    this.#outbox.send({ id, kind: 0, codec, head: reply.head, payload: reply.payload })
+    const { head, payload, sent } = reply
+    if (this.#closed) sent?.()
+    else this.#outbox.send({ id, kind: 0, codec, head, payload, sent })
   }
 
   #fail(id: number, thrown: unknown): void {
@@ -198,8 +238,13 @@ class Responder {
       this.#options.log.info({ reason: asMayflyError(thrown).reason }, 'connection refused')
     this.#fail(id, thrown)
     this.#outbox.flush()
-    this.#closed = true
+    this.#close()
     this.#link.end()
+  }
+
+  #close(): void {
+    this.#closed = true
+    this.#frames.close()
   }
 
   /** A peer that does not take its answers, or asks for too much at once, is not read from until it has. */
@@ -210,13 +255,6 @@ class Responder {
     if (full) this.#link.pause()
     else this.#link.resume()
   }
-}
-
-function decode<Request>(operation: Operation<Request, unknown>, frame: Frame): Request {
-  const reader = new Reader(frame.head)
-  const request = operation.request.read(reader)
-  reader.finish()
-  return request
 }
 
 /** Throws unless the token is the cluster's own. */

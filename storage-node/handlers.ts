@@ -1,7 +1,7 @@
 import { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { Handlers, type Payload, requireCluster } from '../service/responder.ts'
+import { Handlers, type Received, requireCluster } from '../service/responder.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
 import { listPage } from './listing.ts'
@@ -145,10 +145,10 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
 }
 
 /** Memory that may be kept: a payload that came in a buffer of its own, or a copy of what is part of a larger one. */
-function received(job: JobSpace, { bytes, owned }: Payload): Buffer {
-  job.movedBytes += bytes.length
-  if (owned) return bytes
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  bytes.copy(copy)
+function received(job: JobSpace, { payload, owned }: Received): Buffer {
+  job.movedBytes += payload.length
+  if (owned) return payload
+  const copy = Buffer.allocUnsafeSlow(payload.length)
+  payload.copy(copy)
   return copy
 }

@@ -1,5 +1,6 @@
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { ANSWERS_MAX, REPEAT_MS_MAX, SESSION_KEEP_MS } from '../protocol/limits.ts'
+import { bytesOf } from '../protocol/outbox.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
@@ -146,7 +147,7 @@ export class Sessions {
   #record(session: Session, sequence: number, outcome: Answer['outcome']): void {
     if (sequence < session.settled) return
     const heldBytes =
-      outcome instanceof Promise || outcome instanceof MayflyError ? 0 : (outcome.payload?.length ?? 0)
+      outcome instanceof Promise || outcome instanceof MayflyError ? 0 : bytesOf(outcome.payload)
     session.job.charge(heldBytes)
     session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
   }

@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { dataOperations } from '../../protocol/data-operations.ts'
-import type { Frame } from '../../protocol/frame.ts'
 import { FrameReader } from '../../protocol/frame-reader.ts'
-import { frameBytes } from '../fixture/raw-connection.ts'
+import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const chunkPut = (key: string, payload: Uint8Array) =>
   frameBytes(
@@ -15,10 +14,12 @@ const chunkPut = (key: string, payload: Uint8Array) =>
 
 function readAll(pieces: readonly Buffer[]): { head: string; payload: string }[] {
   const frames: { head: string; payload: string }[] = []
-  const reader = new FrameReader(({ head, payload }: Frame) => {
-    frames.push({ head: head.toString('hex'), payload: payload.toString('hex') })
+  const reader = new FrameReader({
+    onFrame: ({ head, payload }) => {
+      frames.push({ head: head.toString('hex'), payload: payload.toString('hex') })
+    },
   })
-  for (const piece of pieces) reader.push(Buffer.from(piece))
+  for (const piece of pieces) feed(reader, piece)
   expect(reader.atBoundary).toBe(true)
   return frames
 }
@@ -49,9 +50,9 @@ test('frames come out the same however the stream is cut', async () => {
 test('a frame that came in one piece is not owned, one that came in several is', async () => {
   const frame = await chunkPut('key', Buffer.alloc(1000, 1))
   const owned: boolean[] = []
-  const reader = new FrameReader((read) => owned.push(read.owned))
-  reader.push(frame)
-  reader.push(frame.subarray(0, 500))
-  reader.push(frame.subarray(500))
+  const reader = new FrameReader({ onFrame: (read) => owned.push(read.owned) })
+  feed(reader, frame)
+  feed(reader, frame.subarray(0, 500))
+  feed(reader, frame.subarray(500))
   expect(owned).toEqual([false, true])
 })

@@ -18,7 +18,7 @@ function newJob() {
   const clock: Clock = {
     monotonicMs: () => nowMs,
     wallMs: () => nowMs,
-    after: () => ({ cancel: () => undefined }),
+    after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
   const lease = { untilMs: Number.POSITIVE_INFINITY }
   const job = new JobSpace({ id: 'j', slots: 1, metadata: 'm' }, { tier: new TierBudget(1e9), clock, lease })

@@ -28,7 +28,7 @@ export class VirtualClock implements Clock {
   after(ms: number, run: () => void): Timer {
     const task = { atMs: this.#nowMs + ms, order: this.#order++, run }
     this.#tasks.add(task)
-    return { cancel: () => void this.#tasks.delete(task) }
+    return { cancel: () => void this.#tasks.delete(task), unref: () => undefined }
   }
 
   /** Moves on by `ms` while nothing runs, as for a process that was stopped. */

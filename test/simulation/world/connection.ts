@@ -23,6 +23,8 @@ const HIGH_WATERMARK_BYTES = 16 * 1024
 interface Segment {
   parts: readonly Uint8Array[]
   joined: Buffer | null
+  /** Tells the sender that its memory is its own again. */
+  readonly taken: () => void
 }
 
 /** Part of what was written, or the end of the stream. */
@@ -83,13 +85,12 @@ export class End implements Link {
     this.#later(() => this.#empty())
   }
 
-  write(parts: readonly Uint8Array[]): void {
-    if (this.#closed || this.#ended) return
+  write(parts: readonly Uint8Array[], taken: () => void): void {
     const bytes = parts.reduce((sum, part) => sum + part.length, 0)
-    if (bytes === 0) return
+    if (this.#closed || this.#ended || bytes === 0) return taken()
     this.#queuedBytes += bytes
     if (this.#queuedBytes > HIGH_WATERMARK_BYTES) this.#mustDrain = true
-    const segment = { parts, joined: null }
+    const segment = { parts, joined: null, taken }
     this.#flying.add(segment)
     let from = 0
     for (const length of this.#wire.pieces(bytes)) {
@@ -178,8 +179,7 @@ export class End implements Link {
     const { segment, from, to } = piece
     if (segment === null) return this.peer.#finish()
     const joined = join(segment)
-    const whole = to === joined.length
-    if (whole) this.#flying.delete(segment)
+    if (to === joined.length && this.#flying.delete(segment)) segment.taken()
     this.#queuedBytes -= to - from
     this.peer.#receive(joined.subarray(from, to))
     if (this.#queuedBytes > 0 || !this.#mustDrain || this.#closed) return
@@ -211,15 +211,26 @@ export class End implements Link {
     while (!this.#paused && !this.#closed && this.#handlers !== null) {
       const bytes = this.#inbox.shift()
       if (bytes === undefined) return
-      // A copy: the receiver may keep views of what it got, and nobody else has its memory.
-      this.#handlers.data(Buffer.from(bytes))
+      this.#deliver(bytes, this.#handlers)
+    }
+  }
+
+  #deliver(bytes: Buffer, handlers: LinkHandlers): void {
+    for (let offset = 0; offset < bytes.length && !this.#closed; ) {
+      const copied = bytes.copy(handlers.space(), 0, offset)
+      handlers.filled(copied)
+      offset += copied
     }
   }
 
   /** From here on the kernel has the bytes, and the sender may use its memory again. */
   #take(): void {
-    for (const segment of this.#flying) join(segment)
+    const flying = [...this.#flying]
     this.#flying.clear()
+    for (const segment of flying) {
+      join(segment)
+      segment.taken()
+    }
   }
 
   #later(task: () => void): void {

@@ -64,6 +64,7 @@ export class Host {
         cancelled = true
         timer.cancel()
       },
+      unref: () => undefined,
     }
   }
 

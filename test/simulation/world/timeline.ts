@@ -38,6 +38,8 @@ export class Timeline {
       cancel: () => {
         event.cancelled = true
       },
+      // Nothing here keeps a real process alive.
+      unref: () => undefined,
     }
   }
 

@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest'
+import { dataOperations } from '../../protocol/data-operations.ts'
+import type { Landing } from '../../protocol/frame.ts'
+import { FrameReader } from '../../protocol/frame-reader.ts'
+import type { Link } from '../../protocol/link.ts'
+import { Outbox } from '../../protocol/outbox.ts'
+import { feed, frameBytes } from '../fixture/raw-connection.ts'
+
+const chunk = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251))
+
+function chunkPut(payload: Uint8Array): Promise<Buffer> {
+  const head = { epoch: 1, bucket: 0, key: Buffer.from('k'), version: 1, index: 0 }
+  return frameBytes(3, dataOperations.chunkPut, head, payload)
+}
+
+/** A reader whose payloads land, with what has become of them. */
+function landingReader() {
+  const log: string[] = []
+  const landed: Buffer[] = []
+  const reader = new FrameReader({
+    onFrame: ({ landing, owned, payload }) => {
+      log.push(landing === null ? 'not landed' : `landed, owned: ${owned}`)
+      landed.push(Buffer.from(payload))
+    },
+    land: ({ payloadBytes }): Landing => ({
+      bytes: Buffer.alloc(payloadBytes),
+      abandon: () => log.push('abandoned'),
+    }),
+  })
+  return { reader, log, landed }
+}
+
+test('a payload that comes after its header is received into memory of the receiver’s choice', async () => {
+  const { reader, log, landed } = landingReader()
+  const frame = await chunkPut(chunk)
+  feed(reader, frame.subarray(0, 1000))
+  feed(reader, frame.subarray(1000))
+  feed(reader, await chunkPut(Buffer.alloc(10, 1)))
+  expect(log).toEqual(['landed, owned: true', 'not landed'])
+  expect(landed[0]?.equals(chunk)).toBe(true)
+})
+
+test('the rest of a large payload is written where it stays, and the end of it with what follows', async () => {
+  const { reader } = landingReader()
+  const frame = await chunkPut(chunk)
+  const shared = reader.space()
+  feed(reader, frame.subarray(0, 1000))
+  expect(reader.space().length).toBeLessThan(chunk.length)
+  feed(reader, frame.subarray(1000, frame.length - 100))
+  expect(reader.space().buffer).toBe(shared.buffer)
+})
+
+test('memory for a payload of which the rest never comes is given up, once', async () => {
+  const { reader, log } = landingReader()
+  feed(reader, (await chunkPut(chunk)).subarray(0, 1000))
+  reader.close()
+  reader.close()
+  expect(log).toEqual(['abandoned'])
+})
+
+test('whoever lends a payload is told once that it was copied, or that the network has it', () => {
+  const taken: (() => void)[] = []
+  const sent: string[] = []
+  const link = { queuedBytes: 0, write: (_: unknown, done: () => void) => void taken.push(done) }
+  const outbox = new Outbox(link as unknown as Link)
+  const send = (payload: Uint8Array, name: string): void => {
+    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: {} }
+    outbox.send({ ...frame, payload, sent: () => sent.push(name) })
+  }
+  send(Buffer.alloc(100), 'small')
+  send(chunk, 'large')
+  expect(sent).toEqual(['small'])
+  outbox.flush()
+  expect(sent).toEqual(['small'])
+  for (const done of taken) done()
+  expect(sent).toEqual(['small', 'large'])
+})
+
+test('what was written stays as it is until the network has it', () => {
+  const written: Buffer[] = []
+  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
+  const outbox = new Outbox(link as unknown as Link)
+  const send = (byte: number): void => {
+    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: {} }
+    outbox.send({ ...frame, payload: Buffer.alloc(5000, byte) })
+    outbox.flush()
+  }
+  for (let byte = 1; byte <= 100; byte++) send(byte)
+  expect(written.map((part) => part.at(-1))).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
+})
