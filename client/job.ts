@@ -149,7 +149,7 @@ export class Job {
 
   /**
    * Deletes up to any number of keys, one message for each node; gives how many there were. Not one step: another
-   * client may see some of them gone and others not yet.
+   * client may see some of them gone and others not yet, and where it fails with `OUTCOME_UNKNOWN` it may stay so.
    */
   async deleteMany(keys: readonly string[], options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)

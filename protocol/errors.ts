@@ -57,7 +57,7 @@ export const errorTable = {
     504,
     'server',
     false,
-    'The node died before it answered; read the key to see what it holds.',
+    'It may have been carried out, or a part of it; read the key to see what it holds.',
   ),
   PUT_EXPIRED: row(
     17,

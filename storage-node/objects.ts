@@ -7,6 +7,7 @@ import {
   tiers,
 } from '../protocol/data-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
+import { checkKey } from '../protocol/keys.ts'
 import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
@@ -72,6 +73,8 @@ export class Objects {
   deleteMany(job: JobSpace, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
     if (request.keys.length > DELETE_MANY_MAX)
       throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
+    // Before the first is deleted: a request that fails has changed nothing.
+    for (const key of request.keys) checkKey(key)
     const results = request.keys.map((key) => {
       try {
         const { existed } = this.delete(job, { ...request, key })
