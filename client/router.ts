@@ -102,15 +102,19 @@ export class Router {
     const giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
     let { caller } = at
     try {
-      for (;;) {
+      for (let isRepeated = false; ; isRepeated = true) {
         try {
           const request = call.request({ epoch, sequence, settled: sequencer.settled })
           return await caller.call(operation, request, call)
         } catch (error) {
-          if (!isError(error, 'CONNECTION_LOST'))
-            throw isError(error, 'DEADLINE_EXCEEDED') ? unknown(error) : error
+          // A repetition that cannot even be sent says nothing about the message before it.
+          const isOpen =
+            isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS'))
+          if (!isError(error, 'CONNECTION_LOST')) throw isOpen ? unknown(error) : error
         }
-        caller = await this.#reach(owner, { ...call, deadlineMs: giveUpMs })
+        caller = await this.#reach(owner, { ...call, deadlineMs: giveUpMs }).catch((error: unknown) => {
+          throw unknown(error)
+        })
       }
     } finally {
       sequencer.end(sequence, caller)
@@ -162,8 +166,8 @@ export class Router {
   }
 
   /**
-   * The very node that a mutation was sent to, over a new connection. Rejects with `OUTCOME_UNKNOWN` if another process
-   * is at its address, if metadata knows it no more, or if it cannot be reached in time.
+   * The very node that a mutation was sent to, over a new connection. Rejects if another process is at its address, if
+   * metadata knows it no more, or if it cannot be reached in time.
    */
   async #reach(node: PlacedNode, bounds: Bounds): Promise<Caller> {
     const { clock, random } = this.runtime
@@ -174,7 +178,6 @@ export class Router {
         await this.#verify(caller, node, bounds)
         return caller
       } catch (error) {
-        if (isError(error, 'DEADLINE_EXCEEDED', 'STALE_PLACEMENT')) throw unknown(error)
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
         failure = error
       }
@@ -182,7 +185,7 @@ export class Router {
       await this.#refresh(bounds, { known: epoch, slot: ANY_SLOT })
       const pauseMs = backoffMs(round, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
       const isGone = !this.#placement.nodes.some(({ id }) => id === node.id)
-      if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw unknown(failure)
+      if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw failure
       await within(bounds, clock, sleep(clock, pauseMs))
     }
   }
@@ -251,8 +254,9 @@ export class Router {
   }
 }
 
-/** Nobody knows whether the node carried the mutation out. */
-function unknown(cause: unknown): MayflyError {
+/** Nobody knows whether the node carried the mutation out, whatever it is that keeps its answer away. */
+function unknown(cause: unknown): unknown {
+  if (isError(cause, 'ABORTED', 'CLOSED', 'JOB_ENDED')) return cause
   const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
   return new MayflyError('OUTCOME_UNKNOWN', `The answer of the node was lost${why}`, { cause })
 }

@@ -77,6 +77,8 @@ async function runPlain(file) {
     `${ran} seeds from ${from}: ${failures.length} failed; ${calls} calls in ${secondsSince(started)} s; ` +
       `${gaveUp} histories with too many orders to judge`,
   )
+  const failed = failures.map(({ seed }) => seed).sort((a, b) => a - b)
+  if (failed.length > 0) console.log(`seeds that fail: ${failed.join(', ')}`)
   return failures.length === 0 && ran === seeds
 }
 

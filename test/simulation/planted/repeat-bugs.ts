@@ -29,7 +29,7 @@ export const repeatBugs: readonly Planted[] = [
     name: 'mutation-sent-anew',
     what: 'A client sends a mutation whose answer was lost as a new one (I9).',
     file: 'client/router.ts',
-    find: "if (!isError(error, 'CONNECTION_LOST'))\n            throw isError(error, 'DEADLINE_EXCEEDED') ? unknown(error) : error",
+    find: "if (!isError(error, 'CONNECTION_LOST')) throw isOpen ? unknown(error) : error",
     replace: 'throw error',
     seedsMax: 30,
   },
@@ -48,5 +48,22 @@ export const repeatBugs: readonly Planted[] = [
     find: 'for (const sequence of this.#outstanding) return sequence\n',
     replace: '',
     seedsMax: 30,
+  },
+  {
+    name: 'deadline-hides-an-outcome',
+    what: 'A mutation whose answer was lost fails as if it had never been sent, where its time is over meanwhile (I9).',
+    file: 'client/router.ts',
+    find: '.catch((error: unknown) => {\n          throw unknown(error)',
+    replace:
+      ".catch((error: unknown) => {\n          throw isError(error, 'DEADLINE_EXCEEDED') ? error : unknown(error)",
+    seedsMax: 300,
+  },
+  {
+    name: 'part-deleted-and-refused',
+    what: 'deleteMany that deleted some keys and could not reach the rest fails as if nothing were done (I13).',
+    file: 'client/delete-many.ts',
+    find: 'if (failure === null || deleted === 0 || leavesOpen(failure)) return failure',
+    replace: 'if (failure === null || deleted >= 0) return failure',
+    seedsMax: 300,
   },
 ]

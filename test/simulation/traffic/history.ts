@@ -82,7 +82,7 @@ export function isMutation(action: Action): boolean {
 }
 
 /** After these nobody knows whether a mutation was carried out; after any other error it was not. */
-const unknowing: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'ABORTED']
+const unknowing: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'ABORTED']
 
 export function isUnknown(outcome: Outcome): boolean {
   return outcome.kind === 'none' || (outcome.kind === 'error' && unknowing.includes(outcome.code))
