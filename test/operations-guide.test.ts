@@ -1,0 +1,33 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { eventTypes } from '../controller/events.ts'
+
+const root = new URL('..', import.meta.url).pathname
+const guide = readFileSync(join(root, 'docs/operations.md'), 'utf8')
+
+/** A line that the planes log at a level which an operator sees: its fields, then its text. */
+const logged = /\blog\.(?:info|warn|error|fatal)\(\s*(?:\{[^}]*\}|[\w.]+),\s*'([^']+)'/g
+
+function logLines(): string[] {
+  const lines = ['controller', 'metadata', 'storage-node', 'service'].flatMap((plane) =>
+    readdirSync(join(root, plane), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .flatMap((path) => [...readFileSync(join(root, plane, path), 'utf8').matchAll(logged)])
+      .map(([, line]) => line as string),
+  )
+  return [...new Set(lines)].sort()
+}
+
+test('docs/operations.md explains each event of the controller, and no other', () => {
+  const told = [...guide.matchAll(/^\| `((?:job|node|metadata)\.\w+)` \|/gm)].map(
+    ([, type]) => type as string,
+  )
+  expect(told.sort()).toEqual([...eventTypes].sort())
+})
+
+test('docs/operations.md explains each line that the planes log for an operator', () => {
+  const lines = logLines()
+  expect(lines.length).toBeGreaterThanOrEqual(20)
+  expect(lines.filter((line) => !guide.includes(`| \`${line}\` |`))).toEqual([])
+})
