@@ -86,13 +86,12 @@ export class Job {
       if (object.length > CHUNK_BYTES)
         return await putLarge(this.#router, at, { bytes: object, bounds, ...fields })
       const { hash, ...place } = at
-      const { head } = await this.#router.mutate(dataOperations.put, {
-        hash,
-        request: (sent) => ({ ...place, ...sent, ...fields }),
-        payload: object,
-        ...bounds,
-      })
-      return head
+      const request = (sent: Sent) => ({ ...place, ...sent, ...fields })
+      return await this.#router.mutate(
+        dataOperations.put,
+        { hash, request, payload: object, ...bounds },
+        toHead,
+      )
     })
   }
 
@@ -143,7 +142,7 @@ export class Job {
     checkOptions('key', options)
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
       const request = (sent: Sent) => ({ ...place, ...sent })
-      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds })).head.existed
+      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds }, toHead)).existed
     })
   }
 
@@ -180,7 +179,7 @@ export class Job {
     }
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
       const request = (sent: Sent) => ({ ...place, ...sent })
-      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds })).head
+      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds }, toHead))
         .bytes
     })
   }
@@ -242,6 +241,10 @@ export class Job {
       call(addressOf(bucket, bytes), bounds),
     )
   }
+}
+
+function toHead<Head>(head: Head): Head {
+  return head
 }
 
 function checkObject(bytes: unknown): asserts bytes is Uint8Array {

@@ -6,7 +6,7 @@ import { chunksOf, type Manifest, manifestBytes, manifestOf } from '../protocol/
 import type { RequestOf } from '../protocol/operation.ts'
 import { repeat } from '../protocol/runtime.ts'
 import type { Bounds } from './bounds.ts'
-import type { Router } from './router.ts'
+import type { Router, Sent } from './router.ts'
 
 /** A key of the job, with the hash of its bucket and name that places it. */
 export interface KeyAddress {
@@ -55,12 +55,8 @@ export async function putLarge(
         ...bounds,
       })
     })
-    const committed = await router.mutate(dataOperations.putCommit, {
-      hash,
-      request: (sent) => ({ ...place, ...sent, ...commit, version, manifest }),
-      ...bounds,
-    })
-    return committed.head
+    const request = (sent: Sent) => ({ ...place, ...sent, ...commit, version, manifest })
+    return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds }, (head) => head)
   } catch (error) {
     if (!isError(error, 'OUTCOME_UNKNOWN'))
       void tellOwner(router, at, { operation: dataOperations.putAbort, version })
@@ -90,9 +86,11 @@ export async function getChunks(
   const { hash, ...place } = at
   const target = Buffer.allocUnsafeSlow(total)
   await forEachChunk(manifest, async ({ index, offset, bytes }) => {
+    const landing = { bytes: target.subarray(offset, offset + bytes), abandon: () => undefined }
     const { payload } = await router.call(dataOperations.chunkGet, {
       hash: hashChunk(hash, version, index),
       request: ({ epoch }) => ({ ...place, epoch, version, index }),
+      land: (payloadBytes) => (payloadBytes === bytes ? landing : null),
       ...bounds,
     })
     if (payload.length !== bytes) {
@@ -101,7 +99,7 @@ export async function getChunks(
         `Chunk ${index} has ${payload.length} bytes, its manifest says ${bytes}`,
       )
     }
-    payload.copy(target, offset)
+    if (payload !== landing.bytes) payload.copy(target, offset)
   })
   return target
 }

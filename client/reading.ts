@@ -4,7 +4,7 @@ import { isError, MayflyError } from '../protocol/errors.ts'
 import type { ReplyOf } from '../protocol/operation.ts'
 import type { Bounds } from './bounds.ts'
 import { getChunks, type KeyAddress } from './large-object.ts'
-import type { Router, Sent } from './router.ts'
+import { asAnswer, type Router, type Sent } from './router.ts'
 
 interface Get {
   readonly consume: boolean
@@ -75,7 +75,7 @@ async function getPiece(router: Router, at: KeyAddress, piece: Piece & Get): Pro
     return { ...place, ...sent, consume, version, offset, waitMs }
   }
   if (!consume) return await router.call(dataOperations.get, { hash, request, ...bounds })
-  return await router.mutate(dataOperations.get, { hash, request, holds: true, ...bounds })
+  return await router.mutate(dataOperations.get, { hash, request, holds: true, ...bounds }, asAnswer)
 }
 
 /** The object is ours and nobody else's any more, but not all of it could be read: trying again would not find it. */

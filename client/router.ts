@@ -1,22 +1,18 @@
 import { assert } from '../protocol/assert.ts'
-import type { Answer, Caller } from '../protocol/caller.ts'
+import type { Answer, Caller, CallOptions } from '../protocol/caller.ts'
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { slotOf } from '../protocol/hash.ts'
-import {
-  CONTROL_CALL_MS,
-  REPEAT_MS_MAX,
-  RETRY_MS_MAX,
-  RETRY_MS_MIN,
-  SESSION_BYTES,
-} from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN, SESSION_BYTES } from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Ticket } from '../protocol/ticket.ts'
 import { type Bounds, within } from './bounds.ts'
+import { Mutation } from './mutation.ts'
+import { type Finish, isTransient, QuickCall } from './quick-call.ts'
 import { type Sequence, Sequencer } from './sequencer.ts'
 
 /** What a request carries beside what the caller asks for. */
@@ -25,12 +21,31 @@ export interface Sent extends Sequence {
   readonly epoch: number
 }
 
-export interface RoutedCall<Request> extends Bounds {
+export interface RoutedCall<Request> extends CallOptions {
   /** The hash that places the key or chunk. */
   readonly hash: number
   /** Makes the request anew for each attempt. */
   readonly request: (sent: Sent) => Request
-  readonly payload?: Uint8Array | undefined
+}
+
+export interface RoutedMutation<Request> extends RoutedCall<Request> {
+  /** The node keeps what it answers, in case that is lost, until it is told that it came. */
+  readonly holds?: boolean
+}
+
+/** A node as the placement of the moment has it, and a connection to it. */
+interface At {
+  readonly caller: Caller
+  readonly placement: Placement
+  readonly owner: PlacedNode
+}
+
+type Attempt<Result> = (caller: Caller, placement: Placement, owner: PlacedNode) => Promise<Result>
+
+/** An attempt that has failed already, by the placement that was known then. */
+interface Failed {
+  readonly placement: Placement
+  readonly failure: unknown
 }
 
 /** No slot, in a question for a placement that is about none in particular. */
@@ -68,77 +83,109 @@ export class Router {
   }
 
   /** Reads from the node that owns the hash's slot, wherever that is by then; repeats where the answer was lost. */
-  async call<Request, Reply>(
+  call<Request, Reply>(
     operation: Operation<Request, Reply>,
     call: RoutedCall<Request>,
   ): Promise<Answer<Reply>> {
-    return this.retry(call, this.slotOf(call.hash), (caller, { epoch }) =>
-      caller.call(operation, call.request({ epoch, ...UNSEQUENCED }), call),
-    )
+    return this.read(operation, call, asAnswer)
+  }
+
+  /** As `call`, with the result that `finish` makes of the answer. */
+  read<Request, Reply, Result>(
+    operation: Operation<Request, Reply>,
+    call: RoutedCall<Request>,
+    finish: Finish<Reply, Result>,
+  ): Promise<Result> {
+    const slot = this.slotOf(call.hash)
+    const at = this.#openAt(slot)
+    const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
+      this.retry(
+        { ...call, failed },
+        slot,
+        async (caller, { epoch }) =>
+          await caller.call(operation, call.request({ epoch, ...UNSEQUENCED }), call),
+      )
+    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
+    const { caller, placement } = at
+    return new Promise((resolve, reject) => {
+      const quick = new QuickCall({
+        finish,
+        slowly: (failure) => slowly({ placement, failure }),
+        resolve,
+        reject,
+        mutation: null,
+      })
+      const request = call.request({ epoch: placement.epoch, ...UNSEQUENCED })
+      caller.start({ operation, request, waiting: quick }, call)
+    })
   }
 
   /** Changes something at the node that owns the hash's slot: once, or not at all, or `OUTCOME_UNKNOWN`. */
-  async mutate<Request, Reply>(
+  mutate<Request, Reply, Result>(
     operation: Operation<Request, Reply>,
-    call: RoutedCall<Request> & { readonly holds?: boolean },
-  ): Promise<Answer<Reply>> {
-    return this.retry(call, this.slotOf(call.hash), (caller, placement, owner) =>
-      this.mutateAt({ caller, placement, owner }, operation, call),
-    )
+    call: RoutedMutation<Request>,
+    finish: Finish<Reply, Result>,
+  ): Promise<Result> {
+    const slot = this.slotOf(call.hash)
+    const at = this.#openAt(slot)
+    const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
+      this.retry({ ...call, failed }, slot, (caller, placement, owner) =>
+        this.mutateAt({ caller, placement, owner }, operation, call),
+      )
+    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
+    const { caller, placement } = at
+    const mutation = this.#begin(at, operation, call)
+    return new Promise((resolve, reject) => {
+      const quick = new QuickCall({
+        finish,
+        slowly: (failure) => slowly({ placement, failure }),
+        resolve,
+        reject,
+        mutation,
+      })
+      caller.start({ operation, request: mutation.request(), waiting: quick }, call)
+    })
   }
 
   /** Sends a mutation to one node, and repeats it there alone where the answer was lost. */
   async mutateAt<Request, Reply>(
-    at: { caller: Caller; placement: Placement; owner: PlacedNode },
+    at: At,
     operation: Operation<Request, Reply>,
-    call: Omit<RoutedCall<Request>, 'hash'> & { readonly holds?: boolean },
+    call: Omit<RoutedMutation<Request>, 'hash'>,
   ): Promise<Answer<Reply>> {
-    const { owner } = at
-    const { epoch } = at.placement
-    const { clock } = this.runtime
-    if (at.caller.serverId !== owner.id) await this.#verify(at.caller, owner, call)
-    const sequencer = this.#sequencer(owner.id)
-    const sequence = sequencer.begin(call.holds === true)
-    const giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
-    let { caller } = at
+    if (at.caller.serverId !== at.owner.id) await this.#verify(at.caller, at.owner, call)
+    const mutation = this.#begin(at, operation, call)
+    let answered: Answer<Reply>
     try {
-      for (let isRepeated = false; ; isRepeated = true) {
-        try {
-          const request = call.request({ epoch, sequence, settled: sequencer.settled })
-          return await caller.call(operation, request, call)
-        } catch (error) {
-          // A repetition that cannot even be sent says nothing about the message before it.
-          const isOpen =
-            isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS'))
-          if (!isError(error, 'CONNECTION_LOST')) throw isOpen ? unknown(error) : error
-        }
-        caller = await this.#reach(owner, { ...call, deadlineMs: giveUpMs }).catch((error: unknown) => {
-          throw unknown(error)
-        })
-      }
-    } finally {
-      sequencer.end(sequence, caller)
+      answered = await at.caller.call(operation, mutation.request(), call)
+    } catch (error) {
+      return await mutation.recover(error)
     }
+    mutation.end()
+    return answered
   }
 
   /**
    * Runs `attempt` against the owner of `slot` until it succeeds, fails for good, or the call's time is over: with a
-   * newer placement where the node is not the owner any more, again where it could not be reached.
+   * newer placement where the node is not the owner any more, again where it could not be reached. `failed` is the
+   * first attempt, where that was made already.
    */
   async retry<Result>(
-    bounds: Bounds,
+    bounds: Bounds & { readonly failed?: Failed | null },
     slot: number,
-    attempt: (caller: Caller, placement: Placement, owner: PlacedNode) => Promise<Result>,
+    attempt: Attempt<Result>,
   ): Promise<Result> {
+    const { failed } = bounds
     for (let round = 0; ; round++) {
       const placement = this.#placement
       const owner = ownerOf(placement, slot)
       let failure: unknown = null
       try {
+        if (round === 0 && failed?.placement === placement) throw failed.failure
         if (owner !== null)
           return await attempt(await this.#connection(owner.address, bounds), placement, owner)
       } catch (error) {
-        if (!isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
+        if (!isTransient(error)) throw error
         failure = error
       }
       await this.#refresh(bounds, { known: owner === null ? 0 : placement.epoch, slot })
@@ -169,7 +216,7 @@ export class Router {
    * The very node that a mutation was sent to, over a new connection. Rejects if another process is at its address, if
    * metadata knows it no more, or if it cannot be reached in time.
    */
-  async #reach(node: PlacedNode, bounds: Bounds): Promise<Caller> {
+  readonly #reach = async (node: PlacedNode, bounds: Bounds): Promise<Caller> => {
     const { clock, random } = this.runtime
     for (let round = 0; ; round++) {
       let failure: unknown
@@ -198,6 +245,32 @@ export class Router {
     const server = caller.serverId ?? (await within(bounds, this.runtime.clock, caller.server))
     if (server === node.id) return
     throw new MayflyError('STALE_PLACEMENT', `At ${node.address} there is ${server} now, not ${node.id}`)
+  }
+
+  #begin<Request, Reply>(
+    { caller, placement, owner }: At,
+    operation: Operation<Request, Reply>,
+    call: Omit<RoutedMutation<Request>, 'hash'>,
+  ): Mutation<Request, Reply> {
+    return new Mutation({
+      operation,
+      call,
+      caller,
+      owner,
+      epoch: placement.epoch,
+      sequencer: this.#sequencer(owner.id),
+      clock: this.runtime.clock,
+      reach: this.#reach,
+    })
+  }
+
+  /** The owner of a slot, if a connection to it is open and it has said who it is: a call can go out at once. */
+  #openAt(slot: number): At | null {
+    const placement = this.#placement
+    const owner = ownerOf(placement, slot)
+    const caller = owner === null ? null : this.#pool.openTo(owner.address)
+    if (owner === null || caller === null || caller.serverId !== owner.id) return null
+    return { caller, placement, owner }
   }
 
   #sequencer(node: string): Sequencer {
@@ -254,9 +327,7 @@ export class Router {
   }
 }
 
-/** Nobody knows whether the node carried the mutation out, whatever it is that keeps its answer away. */
-function unknown(cause: unknown): unknown {
-  if (isError(cause, 'ABORTED', 'CLOSED', 'JOB_ENDED')) return cause
-  const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
-  return new MayflyError('OUTCOME_UNKNOWN', `The answer of the node was lost${why}`, { cause })
+/** Makes nothing of it. */
+export function asAnswer<Reply>(head: Reply, payload: Buffer): Answer<Reply> {
+  return { head, payload }
 }

@@ -15,7 +15,9 @@ export interface Sequence {
  */
 export class Sequencer {
   readonly #clock: Clock
-  readonly #outstanding = new Set<number>()
+  /** Which sequences from `#settled` on have no answer yet, by their lower bits. */
+  #outstanding = new Uint8Array(64)
+  #settled = 1
   #next = 1
   /** The node keeps bytes for the case that an answer of this client's was lost. */
   #holding = false
@@ -27,25 +29,39 @@ export class Sequencer {
 
   /** `holds`: the node keeps what it answers, a consumed object, until it is told that it came. */
   begin(holds: boolean): number {
+    if (this.#next - this.#settled === this.#outstanding.length) this.#grow()
     const sequence = this.#next++
-    this.#outstanding.add(sequence)
-    this.#holding ||= holds
-    this.#timer?.cancel()
-    this.#timer = null
+    this.#outstanding[sequence & (this.#outstanding.length - 1)] = 1
+    if (holds) this.#holding = true
+    if (this.#timer !== null) {
+      this.#timer.cancel()
+      this.#timer = null
+    }
     return sequence
   }
 
-  /** What the node is told with each mutation. Sequences are taken in order, so the first one is the lowest. */
+  /** What the node is told with each mutation: the answers of all below are here. */
   get settled(): number {
-    for (const sequence of this.#outstanding) return sequence
-    return this.#next
+    return this.#settled
   }
 
   /** The mutation has its answer, or nobody waits for it any more. */
   end(sequence: number, caller: Caller): void {
-    this.#outstanding.delete(sequence)
-    if (this.#outstanding.size > 0 || !this.#holding) return
+    const outstanding = this.#outstanding
+    const mask = outstanding.length - 1
+    outstanding[sequence & mask] = 0
+    while (this.#settled < this.#next && outstanding[this.#settled & mask] === 0) this.#settled++
+    if (this.#settled < this.#next || !this.#holding) return
     this.#timer ??= this.#clock.after(SETTLE_AFTER_MS, () => this.#settle(caller))
+  }
+
+  #grow(): void {
+    const before = this.#outstanding
+    const after = new Uint8Array(2 * before.length)
+    for (let sequence = this.#settled; sequence < this.#next; sequence++) {
+      after[sequence & (after.length - 1)] = before[sequence & (before.length - 1)] as number
+    }
+    this.#outstanding = after
   }
 
   /** Nothing is outstanding: the node is told once, so that it frees what it kept for a repetition. */

@@ -28,11 +28,17 @@ export class CallerPool {
   /** The open connection to `address`, or one that is being opened. Rejects with `UNAVAILABLE`: nothing was sent. */
   to(address: string): Caller | Promise<Caller> {
     if (this.#closed) return Promise.reject(new MayflyError('CLOSED', 'The client was closed'))
-    const caller = this.#callers.get(address)
-    if (caller !== undefined && !caller.closed) return caller
+    const caller = this.openTo(address)
+    if (caller !== null) return caller
     const opening = this.#opening.get(address) ?? this.#open(address)
     this.#opening.set(address, opening)
     return opening
+  }
+
+  /** The open connection to `address`, or null. */
+  openTo(address: string): Caller | null {
+    const caller = this.#callers.get(address)
+    return caller === undefined || caller.closed ? null : caller
   }
 
   /** Fails what is outstanding on every connection and closes them all. */

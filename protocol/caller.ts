@@ -15,6 +15,8 @@ export interface CallOptions {
   /** On the clock's monotonic scale. */
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+  /** Asked where the answer's payload goes, if that is large; null is a buffer of its own. */
+  readonly land?: ((payloadBytes: number) => Landing | null) | undefined
 }
 
 /** Who waits for one answer. One of `answered` and `failed` is called, once. */
@@ -22,8 +24,6 @@ export interface Waiting<Reply> {
   /** `payload` is the receiver's own: nobody else has this memory. */
   answered(head: Reply, payload: Buffer): void
   failed(error: Error): void
-  /** Asked where the answer's payload goes, if that is large; null is a buffer of its own. */
-  land?(payloadBytes: number): Landing | null
 }
 
 interface CallerOptions {
@@ -45,6 +45,7 @@ interface Pending {
   readonly operation: Operation<unknown, unknown>
   readonly waiting: Waiting<unknown>
   readonly deadlineMs: number
+  readonly land: CallOptions['land']
 }
 
 const nothing = Buffer.alloc(0)
@@ -109,21 +110,20 @@ export class Caller {
     options: CallOptions,
   ): Promise<Answer<Reply>> {
     return new Promise((resolve, reject) => {
-      this.start(operation, request, {
-        ...options,
-        waiting: { answered: (head, payload) => resolve({ head, payload }), failed: reject },
-      })
+      this.start({ operation, request, waiting: { answered, failed: reject } }, options)
+      function answered(head: Reply, payload: Buffer): void {
+        resolve({ head, payload })
+      }
     })
   }
 
   /** As `call`, without a promise: for who makes many calls. */
   start<Request, Reply>(
-    operation: Operation<Request, Reply>,
-    request: Request,
-    call: CallOptions & { readonly waiting: Waiting<Reply> },
+    what: { operation: Operation<Request, Reply>; request: Request; waiting: Waiting<Reply> },
+    { payload, deadlineMs, signal, land }: CallOptions,
   ): void {
-    const { payload, deadlineMs, signal } = call
-    const waiting = call.waiting as Waiting<unknown>
+    const { operation, request } = what
+    const waiting = what.waiting as Waiting<unknown>
     if (this.#closedBy !== null) return waiting.failed(this.#closedBy)
     if (signal?.aborted) return waiting.failed(abortedBy(signal))
     const id = this.#freeIds.pop() ?? this.#pending.length + 1
@@ -138,7 +138,7 @@ export class Caller {
       this.#freeIds.push(id)
       return waiting.failed(asMayflyError(error))
     }
-    const pending = { operation: operation as Operation<unknown, unknown>, waiting, deadlineMs }
+    const pending = { operation: operation as Operation<unknown, unknown>, waiting, deadlineMs, land }
     this.#add(id, signal === undefined ? pending : this.#abortable(id, pending, signal))
   }
 
@@ -171,7 +171,6 @@ export class Caller {
           release()
           waiting.failed(error)
         },
-        land: (payloadBytes) => waiting.land?.(payloadBytes) ?? null,
       },
     }
   }
@@ -228,7 +227,7 @@ export class Caller {
   #land(frame: Frame): Landing | null {
     const pending = this.#pending[frame.id - 1]
     if (pending === undefined || pending === givenUp || frame.kind !== 0) return null
-    return pending.waiting.land?.(frame.payloadBytes) ?? null
+    return pending.land?.(frame.payloadBytes) ?? null
   }
 
   /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */

@@ -105,10 +105,12 @@ export class Sessions {
   #settle(session: Session, settled: number): void {
     if (settled <= session.settled) return
     session.settled = settled
+    // They stand in the order of their coming, which is that of their sequences but for repetitions: one that is passed
+    // over here goes with those before it.
     for (const [sequence, answer] of session.answers) {
-      if (sequence >= settled) continue
+      if (sequence >= settled) break
       session.answers.delete(sequence)
-      session.job.charge(-answer.heldBytes)
+      if (answer.heldBytes > 0) session.job.charge(-answer.heldBytes)
     }
   }
 
@@ -148,7 +150,7 @@ export class Sessions {
     if (sequence < session.settled) return
     const heldBytes =
       outcome instanceof Promise || outcome instanceof MayflyError ? 0 : bytesOf(outcome.payload)
-    session.job.charge(heldBytes)
+    if (heldBytes > 0) session.job.charge(heldBytes)
     session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
   }
 }

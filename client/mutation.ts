@@ -1,0 +1,86 @@
+import type { Answer, Caller } from '../protocol/caller.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
+import { REPEAT_MS_MAX } from '../protocol/limits.ts'
+import type { Operation } from '../protocol/operation.ts'
+import type { PlacedNode } from '../protocol/placement.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Bounds } from './bounds.ts'
+import type { RoutedMutation } from './router.ts'
+import type { Sequencer } from './sequencer.ts'
+
+interface MutationOptions<Request, Reply> {
+  readonly operation: Operation<Request, Reply>
+  readonly call: Omit<RoutedMutation<Request>, 'hash'>
+  readonly caller: Caller
+  readonly owner: PlacedNode
+  readonly epoch: number
+  readonly sequencer: Sequencer
+  readonly clock: Clock
+  /** Connects to the very process again, or rejects with why that can't be. */
+  readonly reach: (owner: PlacedNode, bounds: Bounds) => Promise<Caller>
+}
+
+/**
+ * One mutation at one node, under one sequence. Where its answer was lost it is repeated to the very same process, which
+ * knows by the sequence whether it was carried out.
+ */
+export class Mutation<Request, Reply> {
+  readonly #options: MutationOptions<Request, Reply>
+  readonly #sequence: number
+  readonly #giveUpMs: number
+  #caller: Caller
+
+  constructor(options: MutationOptions<Request, Reply>) {
+    const { call, caller, sequencer, clock } = options
+    this.#options = options
+    this.#caller = caller
+    this.#sequence = sequencer.begin(call.holds === true)
+    this.#giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
+  }
+
+  request(): Request {
+    const { call, epoch, sequencer } = this.#options
+    return call.request({ epoch, sequence: this.#sequence, settled: sequencer.settled })
+  }
+
+  /** It has its answer, or nobody waits for it any more. */
+  end(): void {
+    this.#options.sequencer.end(this.#sequence, this.#caller)
+  }
+
+  /** Goes on after `failure`, and ends it: repeated until it is answered, or rejected with what is known of its outcome. */
+  async recover(failure: unknown): Promise<Answer<Reply>> {
+    const { operation, call, owner, reach } = this.#options
+    let error = failure
+    try {
+      for (let isRepeated = false; ; isRepeated = true) {
+        if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)
+        this.#caller = await reach(owner, { ...call, deadlineMs: this.#giveUpMs }).catch(
+          (reason: unknown) => {
+            throw unknown(reason)
+          },
+        )
+        try {
+          return await this.#caller.call(operation, this.request(), call)
+        } catch (next) {
+          error = next
+        }
+      }
+    } finally {
+      this.end()
+    }
+  }
+}
+
+/** A repetition that cannot even be sent says nothing about the message before it. */
+function outcomeOf(error: unknown, isRepeated: boolean): unknown {
+  const isOpen = isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS'))
+  return isOpen ? unknown(error) : error
+}
+
+/** Nobody knows whether the node carried the mutation out, whatever it is that keeps its answer away. */
+function unknown(cause: unknown): unknown {
+  if (isError(cause, 'ABORTED', 'CLOSED', 'JOB_ENDED')) return cause
+  const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
+  return new MayflyError('OUTCOME_UNKNOWN', `The answer of the node was lost${why}`, { cause })
+}
