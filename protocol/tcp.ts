@@ -16,6 +16,7 @@ const FIRST_READ_BYTES = 1024
 export class TcpLink implements Link {
   readonly #socket: Socket
   #handlers: LinkHandlers | null = null
+  #paused = false
   #first: Buffer | null = Buffer.allocUnsafe(FIRST_READ_BYTES)
 
   /** `makeSocket` makes the socket with what it is given, or, where that is not possible, one that emits `data`. */
@@ -60,10 +61,16 @@ export class TcpLink implements Link {
   }
 
   pause(): void {
+    this.#paused = true
     this.#socket.pause()
+    // A `resume` of the same turn lets Node begin to read at the end of it, whatever was said since.
+    process.nextTick(() => {
+      if (this.#paused) this.#socket.pause()
+    })
   }
 
   resume(): void {
+    this.#paused = false
     this.#socket.resume()
   }
 
