@@ -87,6 +87,11 @@ export class JobSpace {
     return slot
   }
 
+  /** Since the Unix epoch, by this node's clock. */
+  get wallMs(): number {
+    return this.#clock.wallMs()
+  }
+
   /** Without it none of the job's slots may be served. */
   get hasLease(): boolean {
     return this.#lease.untilMs > this.#clock.monotonicMs()

@@ -15,6 +15,7 @@ import type { RequestOf } from '../protocol/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import { Appended, Remote } from './content.ts'
 import type { JobSpace } from './job-space.ts'
+import { isExpired } from './object-table.ts'
 import { keyBytes } from './place.ts'
 import { type RemoteItem, remoteItems, stillRemote } from './remote-items.ts'
 import type { Slot } from './slot.ts'
@@ -190,7 +191,9 @@ export function fill(job: JobSpace, slot: Slot, arrived: { item: RemoteItem; byt
   if (bytes === null) {
     job.charge(-objectCharge(key.length, object))
     job.objects--
-    slot.lose(bucket, key)
+    // What its time to live had ended before is not lost: whoever asked was told that there is none.
+    if (isExpired(object, job.wallMs)) slot.remove(bucket, key)
+    else slot.lose(bucket, key)
     return
   }
   const content = object.base === object.version ? bytes : grown(bytes)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type peerOperations, SlotOrigin } from '../../protocol/control-operations.ts'
 import type { RequestOf } from '../../protocol/operation.ts'
@@ -108,6 +109,21 @@ test('when the source is gone exactly the entries that are still remote are lost
   expect(slot.missing(0, 'there').code).toBe('OBJECT_LOST')
   expect(slot.missing(0, 'never').code).toBe('NOT_FOUND')
   expect(slot.settled).toBe(true)
+})
+
+test('I14: an entry whose time to live was over before its bytes were lost is not lost', async () => {
+  const job = newSpace()
+  const page = indexPage(3, ['brief', 'long'])
+  const entries = page.entries.map((entry) => ({ ...entry, ttlMs: `${entry.key}` === 'brief' ? 1 : 60_000 }))
+  receiveIndex(job, { ...page, entries }, clock)
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
+  await sleep(5)
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
+  const slot = job.ownedSlot(0)
+  expect(slot.missing(0, 'brief').code).toBe('NOT_FOUND')
+  expect(slot.missing(0, 'long').code).toBe('OBJECT_LOST')
+  expect(slot.settled).toBe(true)
+  expect(job.objects).toBe(0)
 })
 
 test('without a lease a node serves nothing', () => {
