@@ -72,7 +72,7 @@ export class Driver {
     const { epoch, source, target, slots } = move
     if (!(await this.tellOwner(job, target))) return
     const released = await messenger.tellUntilHeard(source, nodeOperations.release, () =>
-      this.#isAt(job, move) ? { job, generation, epoch, slots: [...slots], target: target.address } : null,
+      this.#isAt(job, move) ? { job, generation, epoch, slots: [...slots], target } : null,
     )
     if (released) await this.#happen(job, move, 'indexDelivered')
   }
@@ -106,8 +106,9 @@ export class Driver {
   async #happen(job: string, move: Move, event: MoveEvent): Promise<void> {
     const { jobs, isDead } = this.#options
     await jobs.changeLiving(job, (record) => {
-      // What becomes of a move whose target is dead is for its death to say: the source still has everything.
-      const tooLate = event === 'indexDelivered' && isDead(move.target.id)
+      // What becomes of a move with an end that is dead is for its death to say, at the moment that was decided.
+      const hasDeadEnd = isDead(move.source.id) || isDead(move.target.id)
+      const tooLate = event === 'indexDelivered' && hasDeadEnd
       return isAt(record, move) && !tooLate ? withMoveEvent(record, move, event) : record
     })
     await this.plan(job)

@@ -1,7 +1,7 @@
 import { array, bytes, flag, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation } from './operation.ts'
-import { placementCodec } from './placement.ts'
+import { placedNode, placementCodec } from './placement.ts'
 
 /** What clients and the planes ask of metadata, what metadata asks of nodes, and nodes of one another. */
 
@@ -97,9 +97,12 @@ export const nodeOperations = {
   }),
   /** The job has ended: its bytes are free when this is answered. */
   jobDrop: operation(113, { request: struct({ job: text }), reply: empty }),
-  /** Stop serving the slots and send their index, under `epoch`, to `target`, which has it when this is answered. */
+  /**
+   * Stop serving the slots and send their index, under `epoch`, to `target`, which has it when this is answered. Another
+   * process that has taken the address of `target` gets nothing.
+   */
   release: operation(114, {
-    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16), target: text }),
+    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16), target: placedNode }),
     reply: empty,
   }),
   /** Whether the slots that were handed over under `epoch` have all their bytes here. Held for up to `SETTLE_HOLD_MS`. */

@@ -19,7 +19,7 @@ export interface PlacedNode {
 /** The owner of a slot whose node died and which has no new one yet. */
 export const NOBODY = 0xffff
 
-const placedNode = struct({ id: text, address: text })
+export const placedNode = struct({ id: text, address: text })
 
 const ownerRuns = array(struct({ node: u16, count: u16 }))
 

@@ -3,6 +3,7 @@ import { MISSING, NO_CHUNK, type nodeOperations, peerOperations } from '../proto
 import { MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
+import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
 import { Appended, type Content } from './content.ts'
@@ -53,7 +54,7 @@ export class HandoffSource {
     return { head: { bytes }, payload: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) }
   }
 
-  async #sendOnce(job: JobSpace, index: number, target: string): Promise<void> {
+  async #sendOnce(job: JobSpace, index: number, target: PlacedNode): Promise<void> {
     const moving = job.leaving.get(index)
     if (moving === undefined) throw stalePlacement(`slot ${index} of the job, nor a released one`)
     const name = `${job.id}/${index}/${moving.epoch}`
@@ -66,9 +67,13 @@ export class HandoffSource {
     }
   }
 
-  async #send(job: JobSpace, slot: number, to: { moving: Moving; target: string }): Promise<void> {
+  async #send(job: JobSpace, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
     const { epoch } = to.moving
-    const caller = await this.#pool.to(to.target)
+    const { id, address } = to.target
+    const caller = await this.#pool.to(address)
+    const server = await caller.server
+    // The target has died: whoever took its address would keep an index that nobody tells it to drop.
+    if (server !== id) throw new MayflyError('UNAVAILABLE', `At ${address} there is ${server} now, not ${id}`)
     const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
     for (const page of indexPages(to.moving.slot, now)) {
       const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
