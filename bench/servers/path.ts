@@ -1,0 +1,17 @@
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** The program's file, as a shell would find it; null where there is none. */
+export function findOnPath(program: string, path = process.env.PATH ?? ''): string | null {
+  const files = path.split(delimiter).map((dir) => join(dir, program))
+  return files.find(isExecutable) ?? null
+}
+
+export function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,41 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { findOnPath } from './path.ts'
+import { type Server, startProgram } from './server.ts'
+
+/** The file of `redis-server`, or of Valkey, which speaks the same; null where neither is installed. */
+export function findRedis(): string | null {
+  return findOnPath('redis-server') ?? findOnPath('valkey-server')
+}
+
+export const redisMissing =
+  'Redis is missing: redis-server is not on the PATH (Debian: apt-get install redis-server)'
+
+/** A Redis that writes nothing to disk, as whoever wants short-lived data runs it; its target is `host:port`. */
+export async function startRedis(): Promise<Server> {
+  const file = findRedis()
+  if (file === null) throw new Error(redisMissing)
+  return await startProgram({
+    file,
+    args: ({ port, dir }) => [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
+      ...['--save', '', '--appendonly', 'no'],
+    ],
+    isReady: answersPing,
+  })
+}
+
+async function answersPing(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    socket.write('PING\r\n')
+    const [answer] = await once(socket, 'data')
+    return String(answer).startsWith('+PONG')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return false
+    throw error
+  } finally {
+    socket.destroy()
+  }
+}

@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A server that was started for a bench or a test; it listens on loopback alone. */
+export interface Server {
+  /** What a client needs to find it. */
+  readonly target: string
+  /** Of all its processes. */
+  pids(): Promise<readonly number[]>
+  /** Resolves once its processes have exited and its folder is gone. */
+  stop(): Promise<void>
+}
+
+/** How one program is started. */
+export interface Program {
+  readonly file: string
+  readonly args: (at: { port: number; dir: string }) => readonly string[]
+  readonly environment?: NodeJS.ProcessEnv
+  /** Asked again and again until it is true. */
+  readonly isReady: (port: number) => Promise<boolean>
+}
+
+const READY_MS_MAX = 30_000
+const LOOK_MS = 20
+/** Another program may take the port between the moment that it was found free and its use. */
+const STARTS_MAX = 3
+
+/** Starts a program on a free port of loopback, with a temporary folder for whatever it writes. */
+export async function startProgram(program: Program): Promise<Server & { readonly port: number }> {
+  for (let start = 1; ; start++) {
+    const port = await freePort()
+    const dir = await mkdtemp(join(tmpdir(), 'mayfly-peer-'))
+    const child = spawn(program.file, program.args({ port, dir }), {
+      cwd: dir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...program.environment },
+    })
+    const output = lastOutput(child)
+    const stop = async (): Promise<void> => {
+      await end(child)
+      await rm(dir, { recursive: true, force: true })
+    }
+    if (await becomesReady(child, () => program.isReady(port))) {
+      const pids = async (): Promise<number[]> => (child.pid === undefined ? [] : [child.pid])
+      return { port, target: `127.0.0.1:${port}`, pids, stop }
+    }
+    await stop()
+    if (start === STARTS_MAX) throw new Error(`${program.file} did not become ready:\n${output()}`)
+  }
+}
+
+async function becomesReady(child: ChildProcess, isReady: () => Promise<boolean>): Promise<boolean> {
+  let running = true
+  child.once('exit', () => {
+    running = false
+  })
+  child.once('error', () => {
+    running = false
+  })
+  for (const endMs = performance.now() + READY_MS_MAX; running && performance.now() < endMs; ) {
+    if (await isReady()) return running
+    await sleep(LOOK_MS)
+  }
+  return false
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+/** What the program said last, for the error if it does not start. Reading it also keeps its pipes from filling up. */
+function lastOutput(child: ChildProcess): () => string {
+  const KEPT_CHARACTERS = 4096
+  let text = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (piece: string) => {
+      text = (text + piece).slice(-KEPT_CHARACTERS)
+    })
+  }
+  child.once('error', (error) => {
+    text += String(error)
+  })
+  return () => text
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port')
+  return address.port
+}
