@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { processTree } from './process-stat.ts'
 
 /** The built command: this file is dist/bench/cluster.js. */
 const command = fileURLToPath(new URL('../cli/main.js', import.meta.url))
@@ -12,6 +13,7 @@ const command = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 export interface NodeClassConfig {
   readonly ramBytes: number
   readonly nodesMax: number
+  readonly bytesPerSecond?: number
 }
 
 export interface NodeView {
@@ -35,7 +37,7 @@ export class Cluster {
     this.#process = child
   }
 
-  static async start(nodeClass: NodeClassConfig): Promise<Cluster> {
+  static async start(nodeClass: NodeClassConfig, environment: NodeJS.ProcessEnv = {}): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
@@ -43,7 +45,7 @@ export class Cluster {
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
+      { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...environment } },
     )
     for await (const line of createInterface({ input: child.stdout })) {
       const { credentials } = JSON.parse(line) as { credentials: string }
@@ -68,6 +70,11 @@ export class Cluster {
   /** A ticket with the placement of this moment. */
   async ticket(job: string): Promise<string> {
     return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
+  }
+
+  /** Of all its processes: the nodes and what controls them. */
+  pids(): Promise<number[]> {
+    return processTree(this.#process.pid as number)
   }
 
   async stop(): Promise<void> {

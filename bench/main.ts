@@ -1,10 +1,25 @@
 import { parseArgs } from 'node:util'
-import { formatReport, saveReport } from './report.ts'
+import { formatReport } from './report.ts'
+import { saveReport } from './results.ts'
+import { installMinio } from './servers/minio.ts'
 import type { Suite } from './suite.ts'
 import { drain } from './suites/drain.ts'
+import { many } from './suites/many.ts'
+import { limit, ops } from './suites/ops.ts'
+import { shuffle } from './suites/shuffle.ts'
+import { traces } from './suites/traces.ts'
+import { wait } from './suites/wait.ts'
 
+/** What Mayfly is compared in; all of them run where no suite is named. */
+const comparisons: readonly (readonly [string, Suite])[] = [
+  ['ops', ops],
+  ['many', many],
+  ['wait', wait],
+  ['shuffle', shuffle],
+  ['traces', traces],
+]
 /** Every suite by its name. */
-const suites: ReadonlyMap<string, Suite> = new Map([['drain', drain]])
+const suites: ReadonlyMap<string, Suite> = new Map([...comparisons, ['limit', limit], ['drain', drain]])
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -13,21 +28,46 @@ async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { tiny: { type: 'boolean' }, results: { type: 'string' } },
+    options: {
+      tiny: { type: 'boolean' },
+      only: { type: 'string' },
+      results: { type: 'string' },
+      json: { type: 'boolean' },
+    },
   })
-  const [name = ''] = positionals
-  const suite = suites.get(name)
-  if (suite === undefined) {
+  const wanted = positionals.length === 0 ? comparisons.map(([name]) => name) : positionals
+  if (wanted.some((name) => !suites.has(name))) {
     const names = [...suites].map(([known, { summary }]) => `  ${known}: ${summary}`)
-    process.stderr.write(`usage: npm run bench -- SUITE [--tiny] [--results DIR]\n${names.join('\n')}\n`)
+    process.stderr.write(`${usage}\n${names.join('\n')}\n`)
     return 2
   }
-  const report = await suite.run({
-    tiny: values.tiny ?? false,
-    say: (line) => void process.stderr.write(`${line}\n`),
-  })
-  process.stdout.write(formatReport(report))
-  const file = await saveReport({ name, report, dir: values.results })
-  process.stderr.write(`written to ${file}\n`)
-  return report.failures.length === 0 ? 0 : 1
+  const { tiny = false, only, results: dir, json = false } = values
+  if (!tiny) await installPeers()
+  let failures = 0
+  for (const name of wanted) {
+    say(`suite ${name}`)
+    const report = await (suites.get(name) as Suite).run({ tiny, only, say })
+    const { charts: _, ...figures } = report
+    process.stdout.write(
+      json ? `${JSON.stringify({ suite: name, ...figures })}\n` : `## ${name}\n\n${formatReport(report)}`,
+    )
+    for (const file of await saveReport({ name, report, dir })) say(`written to ${file}`)
+    failures += report.failures.length
+  }
+  return failures === 0 ? 0 : 1
+}
+
+const usage = 'usage: npm run bench -- [SUITE...] [--only TEXT] [--tiny] [--results DIR] [--json]'
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** Without MinIO the suites compare with what there is, and say what is missing. */
+async function installPeers(): Promise<void> {
+  try {
+    await installMinio(say)
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error))
+  }
 }

@@ -1,44 +1,33 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Report } from './suite.ts'
-
-/** This file is dist/bench/report.js; results lie beside the sources. */
-const resultsDir = fileURLToPath(new URL('../../bench/results/', import.meta.url))
 
 /** As a person reads it: what was measured on what, the table, and which goals it meets. */
 export function formatReport(report: Report): string {
-  const machine = Object.entries({ ...machineOf(), ...report.settings })
-  const goals = report.goals.map(({ name, goal, measured, held }) => [
+  const goals = report.goals.map(({ name, atLeast, reachFor, measured, verdict }) => [
     name,
-    goal,
+    atLeast,
+    reachFor,
     measured,
-    held ? 'holds' : 'FALLS SHORT',
+    verdict,
   ])
   return [
-    machine.map(([name, value]) => `${name}: ${value}`).join('\n'),
+    [...settingsOf(report).map(([name, value]) => `${name}: ${value}`), ...report.notes].join('\n'),
     formatTable([report.columns, ...report.rows]),
-    formatTable([['goal', 'wanted', 'measured', ''], ...goals]),
-    report.failures.length === 0 ? 'no call failed, no answer was wrong' : report.failures.join('\n'),
+    ...(goals.length === 0 ? [] : [formatTable([goalColumns, ...goals])]),
+    verdictOf(report),
     '',
   ].join('\n\n')
 }
 
-/** Writes the report as JSON and gives the file's path. */
-export async function saveReport(result: {
-  name: string
-  report: Report
-  dir: string | undefined
-}): Promise<string> {
-  const dir = result.dir ?? resultsDir
-  const at = new Date().toISOString()
-  await mkdir(dir, { recursive: true })
-  const file = join(dir, `${result.name}-${at.replaceAll(':', '')}.json`)
-  const content = { suite: result.name, at, machine: machineOf(), ...result.report }
-  await writeFile(file, `${JSON.stringify(content, null, 2)}\n`)
-  return file
+export const goalColumns = ['goal', 'at least', 'reach for', 'measured', '']
+
+export function verdictOf({ failures }: Report): string {
+  return failures.length === 0 ? 'no call failed, no answer was wrong' : failures.join('\n')
+}
+
+export function settingsOf(report: Report): [string, string | number][] {
+  return Object.entries({ ...machineOf(), ...report.settings })
 }
 
 /** A table in Markdown, so that it can stand in the README as it is. */
@@ -54,7 +43,7 @@ function formatTable(rows: readonly (readonly (string | number)[])[]): string {
   return [lines[0], rule, ...lines.slice(1)].join('\n')
 }
 
-function machineOf(): Record<string, string> {
+export function machineOf(): Record<string, string> {
   const cores = cpus()
   return {
     machine: `${cores[0]?.model.trim() ?? 'unknown'}, ${cores.length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,

@@ -1,3 +1,5 @@
+import type { Chart } from './chart.ts'
+
 /** One thing that is measured. */
 export interface Suite {
   readonly summary: string
@@ -7,6 +9,8 @@ export interface Suite {
 export interface SuiteOptions {
   /** Inputs that take seconds, for the tests: the figures mean nothing then. */
   readonly tiny: boolean
+  /** Only rows whose name has this in it. */
+  readonly only: string | undefined
   /** Tells whoever waits how far it has come. */
   readonly say: (line: string) => void
 }
@@ -16,14 +20,22 @@ export interface Report {
   readonly columns: readonly string[]
   readonly rows: readonly (readonly (string | number)[])[]
   readonly goals: readonly Goal[]
+  /** What was left out, and why. */
+  readonly notes: readonly string[]
   /** Calls that failed and answers that were wrong: any of them makes the run worthless. */
   readonly failures: readonly string[]
+  readonly charts: readonly Chart[]
+  /** Every measurement that the rows are made of, for the JSON file. */
+  readonly measurements?: unknown
 }
 
 /** A figure that the design promises. */
 export interface Goal {
   readonly name: string
-  readonly goal: string
+  readonly atLeast: string
+  readonly reachFor: string
   readonly measured: string
-  readonly held: boolean
+  readonly verdict: Verdict
 }
+
+export type Verdict = 'reached' | 'holds' | 'FALLS SHORT' | 'not measured'

@@ -1,0 +1,72 @@
+import { Redis } from 'ioredis'
+import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
+
+/** One command, one write; MGET and MSET for many. The target is `host:port`. */
+export async function open(target: string): Promise<Client> {
+  return new IoredisClient(target)
+}
+
+/** The commands of one turn of the event loop in one pipeline, those of `getMany` and `putMany` too. */
+export async function openPipelining(target: string): Promise<Client> {
+  return new PipeliningClient(target, { enableAutoPipelining: true })
+}
+
+class IoredisClient implements Client {
+  protected readonly redis: Redis
+  /** BLPOP holds up its whole connection, so whoever waits has one of its own, as ioredis advises. */
+  readonly #idle: Redis[] = []
+  readonly #waiting = new Set<Redis>()
+
+  constructor(target: string, options: { enableAutoPipelining?: boolean } = {}) {
+    const [host = '', port] = target.split(':')
+    this.redis = new Redis({ host, port: Number(port), ...options })
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.redis.set(key, bytes)
+  }
+
+  async get(key: string): Promise<Buffer> {
+    return found(await this.redis.getBuffer(key), key)
+  }
+
+  async putMany(entries: readonly Entry[]): Promise<void> {
+    await this.redis.mset(entries.flatMap(({ key, bytes }) => [key, bytes]))
+  }
+
+  async getMany(keys: readonly string[]): Promise<Buffer[]> {
+    const objects = await this.redis.mgetBuffer([...keys])
+    return objects.map((bytes, index) => found(bytes, keys[index] ?? ''))
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.redis.del(key)
+  }
+
+  async give(key: string, bytes: Buffer): Promise<void> {
+    await this.redis.lpush(key, bytes)
+  }
+
+  async take(key: string): Promise<Buffer> {
+    const connection = this.#idle.pop() ?? this.redis.duplicate({ enableAutoPipelining: false })
+    this.#waiting.add(connection)
+    const answer = await connection.blpopBuffer(key, TAKE_SECONDS_MAX)
+    this.#waiting.delete(connection)
+    this.#idle.push(connection)
+    return found(answer?.[1], key)
+  }
+
+  async close(): Promise<void> {
+    for (const connection of [this.redis, ...this.#idle, ...this.#waiting]) connection.disconnect()
+  }
+}
+
+class PipeliningClient extends IoredisClient {
+  override async putMany(entries: readonly Entry[]): Promise<void> {
+    await Promise.all(entries.map(({ key, bytes }) => this.redis.set(key, bytes)))
+  }
+
+  override async getMany(keys: readonly string[]): Promise<Buffer[]> {
+    return await Promise.all(keys.map((key) => this.get(key)))
+  }
+}

@@ -1,0 +1,69 @@
+import { createClient, RESP_TYPES } from 'redis'
+import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
+
+/** node-redis as it comes: it writes the commands of one turn of the event loop together. The target is `host:port`. */
+export async function open(target: string): Promise<Client> {
+  return new NodeRedisClient(await connect(target), target)
+}
+
+async function connect(target: string) {
+  const [host = '', port] = target.split(':')
+  const client = createClient({ socket: { host, port: Number(port) } })
+  // Without a listener it would end the process; the calls under way reject with the same error.
+  client.on('error', (error) => process.stderr.write(`node-redis: ${error}\n`))
+  await client.connect()
+  return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
+}
+
+type Connection = Awaited<ReturnType<typeof connect>>
+
+class NodeRedisClient implements Client {
+  readonly #redis: Connection
+  readonly #target: string
+  /** BLPOP holds up its whole connection, so whoever waits has one of its own. */
+  readonly #idle: Connection[] = []
+  readonly #waiting = new Set<Connection>()
+
+  constructor(redis: Connection, target: string) {
+    this.#redis = redis
+    this.#target = target
+  }
+
+  async put(key: string, bytes: Buffer): Promise<void> {
+    await this.#redis.set(key, bytes)
+  }
+
+  async get(key: string): Promise<Buffer> {
+    return found(await this.#redis.get(key), key)
+  }
+
+  async putMany(entries: readonly Entry[]): Promise<void> {
+    await this.#redis.mSet(entries.map(({ key, bytes }): [string, Buffer] => [key, bytes]))
+  }
+
+  async getMany(keys: readonly string[]): Promise<Buffer[]> {
+    const objects = await this.#redis.mGet([...keys])
+    return objects.map((bytes, index) => found(bytes, keys[index] ?? ''))
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#redis.del(key)
+  }
+
+  async give(key: string, bytes: Buffer): Promise<void> {
+    await this.#redis.lPush(key, bytes)
+  }
+
+  async take(key: string): Promise<Buffer> {
+    const connection = this.#idle.pop() ?? (await connect(this.#target))
+    this.#waiting.add(connection)
+    const answer = await connection.blPop(key, TAKE_SECONDS_MAX)
+    this.#waiting.delete(connection)
+    this.#idle.push(connection)
+    return found(answer?.element, key)
+  }
+
+  async close(): Promise<void> {
+    for (const connection of [this.#redis, ...this.#idle, ...this.#waiting]) connection.destroy()
+  }
+}

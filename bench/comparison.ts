@@ -1,0 +1,141 @@
+import { distributionChart, figureChart, sizeCharts } from './chart.ts'
+import type { SystemName } from './clients/open.ts'
+import { Entrant } from './entrant.ts'
+import { type GoalSpec, judge } from './goals.ts'
+import type { Column, Measurement, RowResult } from './measurement.ts'
+import { tableOf } from './ratios.ts'
+import type { Server } from './servers/server.ts'
+import type { Report, Suite, SuiteOptions } from './suite.ts'
+import { type ServerName, serverOf, servers } from './systems.ts'
+
+/** Several systems, measured in turn. */
+export interface Comparison {
+  readonly summary: string
+  readonly systems: readonly SystemName[]
+  readonly rounds: { readonly full: number; readonly tiny: number }
+  readonly columns: readonly Column[]
+  /** The name of the column that ratios are made of. */
+  readonly judgedBy: string
+  readonly groups: (tiny: boolean) => readonly Group[]
+  readonly goals: readonly GoalSpec[]
+}
+
+/** Rows that are measured by the same client processes. */
+export interface Group {
+  /** Before the first of its rows. */
+  readonly setUp?: (entrant: Entrant) => Promise<unknown>
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  readonly name: string
+  readonly family?: string
+  readonly objectBytes?: number
+  measure(entrant: Entrant): Promise<Measurement>
+}
+
+export function suiteOf(comparison: Comparison): Suite {
+  return { summary: comparison.summary, run: (options) => compare(comparison, options) }
+}
+
+async function compare(comparison: Comparison, options: SuiteOptions): Promise<Report> {
+  const rounds = comparison.rounds[options.tiny ? 'tiny' : 'full']
+  const running = new Map<ServerName, Server>()
+  const notes = new Set<string>()
+  try {
+    const entrants: Entrant[] = []
+    for (const system of comparison.systems) {
+      const name = serverOf[system]
+      const missing = servers[name].missing()
+      if (missing !== null) {
+        notes.add(missing)
+        continue
+      }
+      const server = running.get(name) ?? (await servers[name].start())
+      running.set(name, server)
+      entrants.push(new Entrant(system, server))
+    }
+    for (const note of notes) options.say(note)
+    const results = await measureGroups(comparison.groups(options.tiny), entrants, { ...options, rounds })
+    return reportOf(comparison, results, { rounds, notes: [...notes] })
+  } finally {
+    await Promise.all([...running.values()].map((server) => server.stop()))
+  }
+}
+
+async function measureGroups(
+  groups: readonly Group[],
+  entrants: readonly Entrant[],
+  options: SuiteOptions & { rounds: number },
+): Promise<RowResult[]> {
+  const results: RowResult[] = []
+  const { only, say } = options
+  for (const { setUp, rows } of groups) {
+    const wanted = rows.filter(({ name }) => only === undefined || name.includes(only))
+    if (wanted.length === 0) continue
+    try {
+      for (const entrant of entrants) await setUp?.(entrant)
+      for (const row of wanted) {
+        say(row.name)
+        results.push(await measureRow(row, entrants, options.rounds))
+      }
+    } finally {
+      await Promise.all(entrants.map((entrant) => entrant.endDrivers()))
+    }
+  }
+  return results
+}
+
+/** In each round every system in turn, and another one first: what the machine does meanwhile hits all alike. */
+async function measureRow(row: Row, entrants: readonly Entrant[], rounds: number): Promise<RowResult> {
+  const measurements = new Map<SystemName, Measurement[]>(entrants.map(({ system }) => [system, []]))
+  for (let round = 0; round < rounds; round++) {
+    const first = round % entrants.length
+    for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
+      measurements.get(entrant.system)?.push(await measureOnce(row, entrant))
+    }
+  }
+  const { name, measure: _, ...rest } = row
+  return { row: name, ...rest, measurements }
+}
+
+/** A system that fails has no figures in that round, and the others go on. */
+async function measureOnce(row: Row, entrant: Entrant): Promise<Measurement> {
+  try {
+    return await row.measure(entrant)
+  } catch (error) {
+    await entrant.endDrivers()
+    const failure = error instanceof Error ? error.message : String(error)
+    return { figures: {}, clientCpuSeconds: 0, serverCpuSeconds: 0, failures: [failure] }
+  }
+}
+
+function reportOf(
+  comparison: Comparison,
+  results: readonly RowResult[],
+  { rounds, notes }: { rounds: number; notes: readonly string[] },
+): Report {
+  const { columns, judgedBy, goals } = comparison
+  const judged = columns.find(({ name }) => name === judgedBy)
+  if (judged === undefined) throw new Error(`there is no column ${judgedBy}`)
+  const failures = results.flatMap(({ row, measurements }) =>
+    [...measurements].flatMap(([system, all]) =>
+      all.flatMap((each) => each.failures.map((failure) => `${row}, ${system}: ${failure}`)),
+    ),
+  )
+  return {
+    settings: { rounds, 'ratios are of': judgedBy },
+    ...tableOf(results, columns, judged),
+    goals: goals.flatMap((spec) => judge(spec, results, columns) ?? []),
+    notes,
+    failures,
+    charts: [
+      ...sizeCharts(results),
+      ...results.flatMap((result) => distributionChart(result) ?? figureChart(result, judged)),
+    ],
+    measurements: results.map(({ measurements, ...rest }) => ({
+      ...rest,
+      systems: Object.fromEntries(measurements),
+    })),
+  }
+}

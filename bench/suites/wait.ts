@@ -1,0 +1,50 @@
+import { suiteOf } from '../comparison.ts'
+import type { Entrant } from '../entrant.ts'
+import { REDIS } from '../goals.ts'
+import { callColumns, type Measurement, measureCalls, P50_MS } from '../measurement.ts'
+
+/** `everyMs` leaves a poll on S3 enough time to begin, so that everyone waits when the put comes. */
+const full = { handovers: 500, everyMs: 4 }
+const tiny = { handovers: 20, everyMs: 4 }
+const waitings = [1, 64]
+const OBJECT_BYTES = 1024
+
+let runs = 0
+
+export const wait = suiteOf({
+  summary: 'from a put to the answer of the consumer that waits for it, against BLPOP and against polling S3',
+  systems: ['mayfly', ...REDIS, 's3'],
+  rounds: { full: 5, tiny: 1 },
+  columns: callColumns.slice(2),
+  judgedBy: P50_MS,
+  groups: (isTiny) => [
+    {
+      rows: waitings.map((waiting) => ({
+        name: `put to the waiting consumer's answer, ${waiting} waiting`,
+        measure: (entrant) => measureHandover(entrant, { ...(isTiny ? tiny : full), waiting }),
+      })),
+    },
+  ],
+  goals: [
+    {
+      name: "put to the waiting consumer's answer, p50 against BLPOP",
+      rows: () => true,
+      column: P50_MS,
+      against: REDIS,
+      atLeast: 1,
+      reachFor: 1 / 0.7,
+    },
+  ],
+})
+
+/** Consumer and producer are processes of their own; the first is driver 0, the other one 1. */
+function measureHandover(
+  entrant: Entrant,
+  settings: { handovers: number; everyMs: number; waiting: number },
+): Promise<Measurement> {
+  const params = { ...settings, objectBytes: OBJECT_BYTES, run: `${entrant.system}/${++runs}` }
+  return measureCalls(entrant, async () => {
+    const [taken] = await Promise.all([entrant.run('takeAll', params, 0), entrant.run('giveAll', params, 1)])
+    return taken
+  })
+}

@@ -1,0 +1,46 @@
+import type { SystemName } from './clients/open.ts'
+import { startLimit } from './servers/limit.ts'
+import { startMayfly } from './servers/mayfly.ts'
+import { findMinio, minioMissing, startMinio } from './servers/minio.ts'
+import { findRedis, redisMissing, startRedis } from './servers/redis.ts'
+import type { Server } from './servers/server.ts'
+
+export type ServerName = 'mayfly' | 'redis' | 'minio' | 'limit'
+
+/** Which server each system is a client of. */
+export const serverOf: Readonly<Record<SystemName, ServerName>> = {
+  mayfly: 'mayfly',
+  ioredis: 'redis',
+  'ioredis pipelining': 'redis',
+  'node-redis': 'redis',
+  s3: 'minio',
+  limit: 'limit',
+}
+
+interface ServerKind {
+  /** As tables call it. */
+  readonly title: string
+  /** A line for the user, where it cannot be started. */
+  readonly missing: () => string | null
+  readonly start: () => Promise<Server>
+}
+
+export const servers: Readonly<Record<ServerName, ServerKind>> = {
+  mayfly: { title: 'Mayfly', missing: () => null, start: startMayfly },
+  redis: {
+    title: 'Redis',
+    missing: () => (findRedis() === null ? redisMissing : null),
+    start: startRedis,
+  },
+  minio: {
+    title: 'MinIO',
+    missing: () => (findMinio() === null ? minioMissing : null),
+    start: async () => {
+      const server = await startMinio()
+      const { createBucket } = await import('./clients/s3.ts')
+      await createBucket(server.target)
+      return server
+    },
+  },
+  limit: { title: 'limit', missing: () => null, start: startLimit },
+}

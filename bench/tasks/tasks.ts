@@ -1,0 +1,23 @@
+import type { Client } from '../clients/client.ts'
+import { calls, fill } from './calls.ts'
+import { giveAll, takeAll } from './handover.ts'
+import { many } from './many.ts'
+import { map, reduce } from './partitions.ts'
+import { trace } from './trace.ts'
+
+/** All that a client process can be told to do. */
+const tasks = { calls, fill, giveAll, many, map, reduce, takeAll, trace }
+
+type Tasks = typeof tasks
+export type TaskName = keyof Tasks
+export type Params<Name extends TaskName> = Parameters<Tasks[Name]>[1]
+export type Result<Name extends TaskName> = Awaited<ReturnType<Tasks[Name]>>
+
+export function runTask<Name extends TaskName>(
+  client: Client,
+  name: Name,
+  params: Params<Name>,
+): Promise<Result<Name>> {
+  const task = tasks[name] as (client: Client, params: Params<Name>) => Promise<Result<Name>>
+  return task(client, params)
+}
