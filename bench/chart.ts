@@ -21,7 +21,7 @@ export interface BarChart {
   readonly bars: readonly { readonly name: SystemName; readonly value: number }[]
 }
 
-export interface Axis {
+interface Axis {
   readonly label: string
   /** Where the axis has marks, and what they say. On a logarithmic one the values are logarithms. */
   readonly marks: readonly { readonly at: number; readonly text: string }[]

@@ -18,9 +18,11 @@ export interface Comparison {
   readonly judgedBy: string
   readonly groups: (tiny: boolean) => readonly Group[]
   readonly goals: readonly GoalSpec[]
+  /** Whether Mayfly's processes tell of stalls of their event loops, which costs them a timer. */
+  readonly watchesStalls?: boolean
 }
 
-/** Rows that are measured by the same client processes. */
+/** Rows that are measured with the same servers and client processes. */
 export interface Group {
   /** Before the first of its rows. */
   readonly setUp?: (entrant: Entrant) => Promise<unknown>
@@ -40,50 +42,45 @@ export function suiteOf(comparison: Comparison): Suite {
 
 async function compare(comparison: Comparison, options: SuiteOptions): Promise<Report> {
   const rounds = comparison.rounds[options.tiny ? 'tiny' : 'full']
-  const running = new Map<ServerName, Server>()
-  const notes = new Set<string>()
-  try {
-    const entrants: Entrant[] = []
-    for (const system of comparison.systems) {
-      const name = serverOf[system]
-      const missing = servers[name].missing()
-      if (missing !== null) {
-        notes.add(missing)
-        continue
+  const missing = new Map(comparison.systems.map((system) => [system, servers[serverOf[system]].missing()]))
+  const notes = [...new Set([...missing.values()].filter((line) => line !== null))]
+  for (const note of notes) options.say(note)
+  const systems = comparison.systems.filter((system) => missing.get(system) === null)
+  const results: RowResult[] = []
+  for (const { setUp, rows } of comparison.groups(options.tiny)) {
+    const wanted = rows.filter(({ name }) => options.only === undefined || name.includes(options.only))
+    if (wanted.length === 0) continue
+    await withEntrants(systems, comparison, async (entrants) => {
+      for (const entrant of entrants) await setUp?.(entrant)
+      for (const row of wanted) {
+        options.say(row.name)
+        results.push(await measureRow(row, entrants, rounds))
       }
-      const server = running.get(name) ?? (await servers[name].start())
+    })
+  }
+  return reportOf(comparison, results, { rounds, notes })
+}
+
+/** Systems that are clients of the same server share it, as only one of them is busy at a time. */
+async function withEntrants(
+  systems: readonly SystemName[],
+  { watchesStalls = false }: Comparison,
+  work: (entrants: readonly Entrant[]) => Promise<void>,
+): Promise<void> {
+  const running = new Map<ServerName, Server>()
+  const entrants: Entrant[] = []
+  try {
+    for (const system of systems) {
+      const name = serverOf[system]
+      const server = running.get(name) ?? (await servers[name].start({ watchesStalls }))
       running.set(name, server)
       entrants.push(new Entrant(system, server))
     }
-    for (const note of notes) options.say(note)
-    const results = await measureGroups(comparison.groups(options.tiny), entrants, { ...options, rounds })
-    return reportOf(comparison, results, { rounds, notes: [...notes] })
+    await work(entrants)
   } finally {
+    await Promise.all(entrants.map((entrant) => entrant.endDrivers()))
     await Promise.all([...running.values()].map((server) => server.stop()))
   }
-}
-
-async function measureGroups(
-  groups: readonly Group[],
-  entrants: readonly Entrant[],
-  options: SuiteOptions & { rounds: number },
-): Promise<RowResult[]> {
-  const results: RowResult[] = []
-  const { only, say } = options
-  for (const { setUp, rows } of groups) {
-    const wanted = rows.filter(({ name }) => only === undefined || name.includes(only))
-    if (wanted.length === 0) continue
-    try {
-      for (const entrant of entrants) await setUp?.(entrant)
-      for (const row of wanted) {
-        say(row.name)
-        results.push(await measureRow(row, entrants, options.rounds))
-      }
-    } finally {
-      await Promise.all(entrants.map((entrant) => entrant.endDrivers()))
-    }
-  }
-  return results
 }
 
 /** In each round every system in turn, and another one first: what the machine does meanwhile hits all alike. */

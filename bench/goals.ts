@@ -20,6 +20,7 @@ interface RatioGoal extends GoalBase {
 
 /** At most so much, whatever others need. */
 interface BoundGoal extends GoalBase {
+  readonly unit: string
   readonly atMost?: number
   readonly reachFor?: number
 }
@@ -52,8 +53,9 @@ function judgeRatio(spec: RatioGoal, results: readonly RowResult[], column: Colu
     reachFor: show(spec.reachFor),
     measured: worst === null ? '–' : `${show(worst.value)} (${worst.row})`,
     verdict: verdictOf(worst?.value, {
-      holds: (value) => value >= (spec.atLeast ?? 0),
-      reaches: (value) => spec.reachFor !== undefined && value >= spec.reachFor,
+      holds: spec.atLeast,
+      reaches: spec.reachFor,
+      isMet: (value, bound) => value >= bound,
     }),
   }
 }
@@ -63,16 +65,17 @@ function judgeBound(spec: BoundGoal, results: readonly RowResult[]): Goal {
     row: result.row,
     value: medianOf(result, 'mayfly', spec.column),
   }))
-  const show = (bound: number | undefined): string => (bound === undefined ? '–' : `${bound} ${spec.column}`)
+  const show = (bound: number | undefined): string => (bound === undefined ? '–' : `${bound} ${spec.unit}`)
   const worst = worstOf(values, (a, b) => a > b)
   return {
     name: spec.name,
     atLeast: show(spec.atMost),
     reachFor: show(spec.reachFor),
-    measured: worst === null ? '–' : `${worst.value.toFixed(2)} (${worst.row})`,
+    measured: worst === null ? '–' : `${worst.value.toFixed(2)} ${spec.unit} (${worst.row})`,
     verdict: verdictOf(worst?.value, {
-      holds: (value) => value <= (spec.atMost ?? Number.POSITIVE_INFINITY),
-      reaches: (value) => spec.reachFor !== undefined && value <= spec.reachFor,
+      holds: spec.atMost,
+      reaches: spec.reachFor,
+      isMet: (value, bound) => value <= bound,
     }),
   }
 }
@@ -108,9 +111,15 @@ function worstOf(
 
 function verdictOf(
   value: number | undefined,
-  { holds, reaches }: { holds: (value: number) => boolean; reaches: (value: number) => boolean },
+  { holds, reaches, isMet }: Bounds & { isMet: (value: number, bound: number) => boolean },
 ): Verdict {
   if (value === undefined) return 'not measured'
-  if (!holds(value)) return 'FALLS SHORT'
-  return reaches(value) ? 'reached' : 'holds'
+  if (holds !== undefined && !isMet(value, holds)) return 'FALLS SHORT'
+  if (reaches !== undefined && isMet(value, reaches)) return 'reached'
+  return holds === undefined ? 'not reached' : 'holds'
+}
+
+interface Bounds {
+  readonly holds: number | undefined
+  readonly reaches: number | undefined
 }

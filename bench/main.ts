@@ -3,9 +3,12 @@ import { formatReport } from './report.ts'
 import { saveReport } from './results.ts'
 import { installMinio } from './servers/minio.ts'
 import type { Suite } from './suite.ts'
+import { coldstart } from './suites/coldstart.ts'
 import { drain } from './suites/drain.ts'
 import { many } from './suites/many.ts'
+import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
+import { release } from './suites/release.ts'
 import { shuffle } from './suites/shuffle.ts'
 import { traces } from './suites/traces.ts'
 import { wait } from './suites/wait.ts'
@@ -17,30 +20,24 @@ const comparisons: readonly (readonly [string, Suite])[] = [
   ['wait', wait],
   ['shuffle', shuffle],
   ['traces', traces],
+  ['memory', memory],
+  ['coldstart', coldstart],
+  ['release', release],
 ]
 /** Every suite by its name. */
 const suites: ReadonlyMap<string, Suite> = new Map([...comparisons, ['limit', limit], ['drain', drain]])
 
+// Without this the S3 SDK warns in every process that its versions of next year want a newer Node.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 process.exitCode = await main(process.argv.slice(2))
 
 /** Exit code 1 if a call failed or saw something wrong; a figure that misses its goal is only said to. */
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      tiny: { type: 'boolean' },
-      only: { type: 'string' },
-      results: { type: 'string' },
-      json: { type: 'boolean' },
-    },
-  })
+  const parsed = parse(args)
+  if (parsed === null) return misused()
+  const { values, positionals } = parsed
   const wanted = positionals.length === 0 ? comparisons.map(([name]) => name) : positionals
-  if (wanted.some((name) => !suites.has(name))) {
-    const names = [...suites].map(([known, { summary }]) => `  ${known}: ${summary}`)
-    process.stderr.write(`${usage}\n${names.join('\n')}\n`)
-    return 2
-  }
+  if (wanted.some((name) => !suites.has(name))) return misused()
   const { tiny = false, only, results: dir, json = false } = values
   if (!tiny) await installPeers()
   let failures = 0
@@ -57,7 +54,30 @@ async function main(args: readonly string[]): Promise<number> {
   return failures === 0 ? 0 : 1
 }
 
-const usage = 'usage: npm run bench -- [SUITE...] [--only TEXT] [--tiny] [--results DIR] [--json]'
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        tiny: { type: 'boolean' },
+        only: { type: 'string' },
+        results: { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error))
+    return null
+  }
+}
+
+/** The exit code for a command line that means nothing, by the shell's convention. */
+function misused(): number {
+  say('usage: npm run bench -- [SUITE...] [--only TEXT] [--tiny] [--results DIR] [--json]')
+  for (const [known, { summary }] of suites) say(`  ${known}: ${summary}`)
+  return 2
+}
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`)

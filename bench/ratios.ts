@@ -42,13 +42,14 @@ function lineOf(
 ): string[] {
   const all = result.measurements.get(best) ?? []
   const title = servers[server].title
+  const ratio = ratioToBest(result, judged, [best])?.ratio
   return [
     result.row,
     server === 'redis' ? `${title} (${best})` : title,
     ...columns.map(({ name, digits }) => medianOf(result, best, name)?.toFixed(digits) ?? '–'),
     median(all.map((each) => each.clientCpuSeconds)).toFixed(2),
     median(all.map((each) => each.serverCpuSeconds)).toFixed(2),
-    server === 'mayfly' ? '' : `${ratioToBest(result, judged, [best])?.ratio.toFixed(2) ?? '–'}×`,
+    ratio === undefined || server === 'mayfly' ? '' : `${ratio.toFixed(2)}×`,
   ]
 }
 

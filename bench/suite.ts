@@ -38,4 +38,4 @@ export interface Goal {
   readonly verdict: Verdict
 }
 
-export type Verdict = 'reached' | 'holds' | 'FALLS SHORT' | 'not measured'
+export type Verdict = 'reached' | 'holds' | 'not reached' | 'FALLS SHORT' | 'not measured'

@@ -22,7 +22,7 @@ interface ServerKind {
   readonly title: string
   /** A line for the user, where it cannot be started. */
   readonly missing: () => string | null
-  readonly start: () => Promise<Server>
+  readonly start: (options: { watchesStalls: boolean }) => Promise<Server>
 }
 
 export const servers: Readonly<Record<ServerName, ServerKind>> = {

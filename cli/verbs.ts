@@ -1,4 +1,5 @@
 import type { Verb } from './verb.ts'
+import { bench } from './verbs/bench.ts'
 import { demo } from './verbs/demo.ts'
 import { drain } from './verbs/drain.ts'
 import { end } from './verbs/end.ts'
@@ -26,6 +27,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['get', get],
   ['ls', ls],
   ['rm', rm],
+  ['bench', bench],
 ])
 
 /** What `mayfly help` prints. */

@@ -1,33 +1,41 @@
 import { totalmem } from 'node:os'
-import { connect, type RegisteredJob } from 'mayfly'
+import { connect, type Mayfly, type RegisteredJob } from 'mayfly'
 import { Cluster } from '../cluster.ts'
+import { StallWatch } from '../stall-watch.ts'
 import type { Server } from './server.ts'
 
 /** Half of the machine's RAM: the other systems have no limit, and what they measure must fit. */
 const RAM_BYTES = Math.floor(totalmem() / 2)
+/** What is left beside the job of `target` is for jobs that a suite registers itself. */
+const CAPACITY_BYTES = Math.floor(0.7 * RAM_BYTES)
 /** More than loopback carries, so that no rate limit stands between Mayfly and the ceiling. */
 const BYTES_PER_SECOND = 1e11
 
 export interface MayflyServer extends Server {
-  readonly cluster: Cluster
-  /** The job of `target`, which has all of the node. */
+  readonly mayfly: Mayfly
+  /** The job of `target`. */
   readonly job: RegisteredJob
 }
 
 /** `mayfly up` with one node, and a job on it; the target is the job's ticket. */
-export async function startMayfly(environment: NodeJS.ProcessEnv = {}): Promise<MayflyServer> {
+export async function startMayfly({ watchesStalls }: { watchesStalls: boolean }): Promise<MayflyServer> {
+  const watch = watchesStalls ? await StallWatch.start() : null
   const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
-  const cluster = await Cluster.start(nodeClass, environment)
+  const cluster = await Cluster.start(nodeClass, watch?.environment)
   const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
-  const job = await mayfly.registerJob('bench', { capacityBytes: Math.floor(0.9 * RAM_BYTES) })
+  const job = await mayfly.registerJob('bench', { capacityBytes: CAPACITY_BYTES })
   return {
-    cluster,
+    mayfly,
     job,
     target: job.ticket,
     pids: () => cluster.pids(),
+    ...(watch !== null && {
+      longestStallMs: async () => watch.longestMs((await cluster.nodes()).map(({ pid }) => pid)),
+    }),
     stop: async () => {
       await job.close()
       await cluster.stop()
+      await watch?.stop()
     },
   }
 }

@@ -48,7 +48,7 @@ export async function installMinio(say: (line: string) => void): Promise<string>
   return join(dir, 'minio')
 }
 
-/** One server with one folder; its target is the JSON of an `S3Target`. */
+/** One server with one folder, in RAM where that can be, as short-lived data asks for no disk; its target is the JSON of an `S3Target`. */
 export async function startMinio(): Promise<Server> {
   const file = findMinio()
   if (file === null) throw new Error(minioMissing)
@@ -59,6 +59,7 @@ export async function startMinio(): Promise<Server> {
       ...['--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0'],
     ],
     environment: { MINIO_ROOT_USER: ACCESS_KEY, MINIO_ROOT_PASSWORD: SECRET_KEY, MINIO_BROWSER: 'off' },
+    inMemory: true,
     isReady,
   })
   const target: S3Target = {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,6 +13,8 @@ export interface Server {
   readonly target: string
   /** Of all its processes. */
   pids(): Promise<readonly number[]>
+  /** How long its event loop stood still at most since this was asked before, where it is watched. */
+  longestStallMs?(): Promise<number>
   /** Resolves once its processes have exited and its folder is gone. */
   stop(): Promise<void>
 }
@@ -21,6 +24,8 @@ export interface Program {
   readonly file: string
   readonly args: (at: { port: number; dir: string }) => readonly string[]
   readonly environment?: NodeJS.ProcessEnv
+  /** Whether its folder lies in RAM, where the system has such a place, so that no disk is measured. */
+  readonly inMemory?: boolean
   /** Asked again and again until it is true. */
   readonly isReady: (port: number) => Promise<boolean>
 }
@@ -34,7 +39,7 @@ const STARTS_MAX = 3
 export async function startProgram(program: Program): Promise<Server & { readonly port: number }> {
   for (let start = 1; ; start++) {
     const port = await freePort()
-    const dir = await mkdtemp(join(tmpdir(), 'mayfly-peer-'))
+    const dir = await mkdtemp(join(program.inMemory ? memoryDir() : tmpdir(), 'mayfly-peer-'))
     const child = spawn(program.file, program.args({ port, dir }), {
       cwd: dir,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -88,6 +93,11 @@ function lastOutput(child: ChildProcess): () => string {
     text += String(error)
   })
   return () => text
+}
+
+/** Linux has one (shm_overview(7)); elsewhere a program writes to disk. */
+function memoryDir(): string {
+  return existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 }
 
 async function freePort(): Promise<number> {

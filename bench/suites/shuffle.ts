@@ -62,7 +62,7 @@ export const shuffle = suiteOf({
 
 /** Starts the processes, with their connections and compiled code. */
 async function warmUp(entrant: Entrant): Promise<void> {
-  const settings = { mappers: 8, reducers: 64, objectBytes: 4 * KIB, processes: 4 }
+  const settings = { mappers: 8, reducers: 8, objectBytes: 4 * KIB, processes: 4 }
   await inProcesses(entrant, 'map', settings)
   await inProcesses(entrant, 'reduce', settings)
 }

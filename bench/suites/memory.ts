@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { formatBytes } from '../chart.ts'
+import { type Group, suiteOf } from '../comparison.ts'
+import type { Entrant } from '../entrant.ts'
+import { type Column, type Measurement, measureCalls } from '../measurement.ts'
+import { residentBytes } from '../process-stat.ts'
+import type { Server } from '../servers/server.ts'
+
+interface Settings {
+  readonly objects: number
+  readonly objectBytes: number
+  /** How long objects are put and got once all of them are there. */
+  readonly trafficMs: number
+}
+
+const KIB = 1024
+const full: readonly Settings[] = [
+  { objects: 5_000_000, objectBytes: 100, trafficMs: 10_000 },
+  { objects: 500_000, objectBytes: KIB, trafficMs: 3_000 },
+  { objects: 8_192, objectBytes: 64 * KIB, trafficMs: 3_000 },
+]
+const tiny: readonly Settings[] = [
+  { objects: 2_000, objectBytes: 100, trafficMs: 50 },
+  { objects: 2_000, objectBytes: KIB, trafficMs: 50 },
+]
+const OUTSTANDING = 64
+/** What a runtime gives back by itself, it gives back by then. */
+const SETTLE_MS = { full: 3_000, tiny: 10 }
+
+const PER_BYTE = 'bytes per byte'
+const STALL_MS = 'stall ms'
+const columns: readonly Column[] = [
+  { name: PER_BYTE, better: 'lower', digits: 3 },
+  { name: STALL_MS, better: 'lower', digits: 1 },
+  { name: 'slowest call ms', better: 'lower', digits: 1 },
+]
+
+/** Each row has servers of its own, which held nothing before. */
+function groupsOf(isTiny: boolean): Group[] {
+  return (isTiny ? tiny : full).map((settings) => ({
+    rows: [
+      {
+        name: `${settings.objects.toLocaleString('en')} × ${formatBytes(settings.objectBytes)}`,
+        measure: (entrant) => measureMemory(entrant, settings, SETTLE_MS[isTiny ? 'tiny' : 'full']),
+      },
+    ],
+  }))
+}
+
+async function measureMemory(
+  entrant: Entrant,
+  { objects, objectBytes, trafficMs }: Settings,
+  settleMs: number,
+): Promise<Measurement> {
+  const { server } = entrant
+  const beforeBytes = await memoryOf(server)
+  await entrant.run('fill', { objects, objectBytes, outstanding: OUTSTANDING })
+  await sleep(settleMs)
+  const perByte = ((await memoryOf(server)) - beforeBytes) / (objects * objectBytes)
+  await server.longestStallMs?.()
+  const traffic = await measureCalls(entrant, () =>
+    entrant.run('calls', {
+      ...{ operation: 'mixed', objects, objectBytes, outstanding: OUTSTANDING },
+      ...{ ms: trafficMs, warmUpMs: 0 },
+    }),
+  )
+  const stallMs = await server.longestStallMs?.()
+  const figures = {
+    [PER_BYTE]: perByte,
+    ...(stallMs !== undefined && { [STALL_MS]: stallMs }),
+    'slowest call ms': traffic.ranksMs?.at(-1) ?? 0,
+  }
+  return { ...traffic, figures }
+}
+
+async function memoryOf(server: Server): Promise<number> {
+  return await residentBytes(await server.pids())
+}
+
+export const memory = suiteOf({
+  summary: 'resident bytes for each stored byte, and stalls while 5 million objects are held, against Redis',
+  systems: ['mayfly', 'ioredis pipelining'],
+  rounds: { full: 1, tiny: 1 },
+  watchesStalls: true,
+  columns,
+  judgedBy: PER_BYTE,
+  groups: groupsOf,
+  goals: [
+    {
+      name: 'memory at 1 KiB',
+      rows: endsWith('1 KiB'),
+      column: PER_BYTE,
+      unit: 'bytes',
+      atMost: 1.15,
+      reachFor: 1.08,
+    },
+    {
+      name: 'memory at 64 KiB',
+      rows: endsWith('64 KiB'),
+      column: PER_BYTE,
+      unit: 'bytes',
+      atMost: 1.05,
+      reachFor: 1.02,
+    },
+    {
+      name: 'memory, against Redis',
+      rows: () => true,
+      column: PER_BYTE,
+      against: ['ioredis pipelining'],
+      atLeast: 1,
+    },
+    {
+      name: 'longest stall with 5 million objects',
+      rows: (row) => row.startsWith('5,000,000'),
+      column: STALL_MS,
+      unit: 'ms',
+      atMost: 10,
+      reachFor: 3,
+    },
+  ],
+})
+
+function endsWith(size: string): (row: string) => boolean {
+  return (row) => row.endsWith(` ${size}`)
+}

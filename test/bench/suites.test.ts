@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { needPeer } from '../fixture/peers.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
+
+const run = promisify(execFile)
+const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
+
+/** How many rows each suite has on tiny inputs, and the servers in it. */
+const suites = {
+  ops: { rows: 12, servers: ['Mayfly', 'Redis', 'MinIO', 'limit'] },
+  limit: { rows: 12, servers: ['limit'] },
+  many: { rows: 4, servers: ['Mayfly', 'Redis', 'MinIO'] },
+  wait: { rows: 2, servers: ['Mayfly', 'Redis', 'MinIO'] },
+  shuffle: { rows: 1, servers: ['Mayfly', 'Redis', 'MinIO'] },
+  traces: { rows: 3, servers: ['Mayfly', 'Redis', 'MinIO'] },
+  memory: { rows: 2, servers: ['Mayfly', 'Redis'] },
+  coldstart: { rows: 1, servers: ['Mayfly', 'Redis', 'MinIO'] },
+  release: { rows: 1, servers: ['Mayfly'] },
+}
+
+for (const [name, { rows, servers }] of Object.entries(suites)) {
+  test(`the ${name} suite measures every system on tiny inputs, and no answer is wrong`, async (context) => {
+    needPeer('redis', context)
+    needPeer('minio', context)
+    const dir = await tempDir()
+    const args = [command, 'bench', name, '--tiny', '--json', '--results', dir]
+    const { stdout } = await run(process.execPath, args)
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ suite: name, notes: [], failures: [] })
+    expect(report.rows).toHaveLength(rows * servers.length)
+    for (const server of servers) {
+      const lines = report.rows.filter(([, system]: string[]) => system?.split(' ')[0] === server)
+      expect(lines, server).toHaveLength(rows)
+    }
+    const files = await readdir(dir)
+    expect(files.map((file) => file.split('.').at(-1)).sort()).toEqual(['html', 'json'])
+    await expectSelfContained(join(dir, files.find((file) => file.endsWith('.html')) ?? ''))
+  }, 120_000)
+}
+
+test('a peer that is not installed is named, and the rest is measured without it', async () => {
+  const args = [command, 'bench', 'shuffle', '--tiny', '--json', '--results', await tempDir()]
+  const env = { ...process.env, PATH: '/nowhere', XDG_CACHE_HOME: '/nowhere', MAYFLY_MINIO: '' }
+  const { stdout, stderr } = await run(process.execPath, args, { env })
+  const report = JSON.parse(stdout)
+  expect(stderr).toContain('redis-server is not on the PATH')
+  expect(report.notes).toEqual([
+    expect.stringContaining('Redis is missing'),
+    expect.stringContaining('MinIO is missing'),
+  ])
+  expect(report.rows).toHaveLength(1)
+  expect(report.goals.map(({ verdict }: { verdict: string }) => verdict)).toEqual([
+    'not measured',
+    'not measured',
+  ])
+}, 60_000)
+
+async function expectSelfContained(file: string): Promise<void> {
+  const page = await readFile(file, 'utf8')
+  expect(page).toContain('<table>')
+  expect(page).toContain('<svg')
+  expect(page).not.toMatch(/(src|href)=|url\(|@import|NaN|Infinity|undefined/)
+}
