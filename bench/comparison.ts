@@ -54,7 +54,7 @@ async function compare(comparison: Comparison, options: SuiteOptions): Promise<R
       for (const entrant of entrants) await setUp?.(entrant)
       for (const row of wanted) {
         options.say(row.name)
-        results.push(await measureRow(row, entrants, rounds))
+        results.push(await measureRow(row, entrants, { rounds, signal: options.signal }))
       }
     })
   }
@@ -84,11 +84,16 @@ async function withEntrants(
 }
 
 /** In each round every system in turn, and another one first: what the machine does meanwhile hits all alike. */
-async function measureRow(row: Row, entrants: readonly Entrant[], rounds: number): Promise<RowResult> {
+async function measureRow(
+  row: Row,
+  entrants: readonly Entrant[],
+  { rounds, signal }: { rounds: number; signal: AbortSignal },
+): Promise<RowResult> {
   const measurements = new Map<SystemName, Measurement[]>(entrants.map(({ system }) => [system, []]))
   for (let round = 0; round < rounds; round++) {
     const first = round % entrants.length
     for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
+      signal.throwIfAborted()
       measurements.get(entrant.system)?.push(await measureOnce(row, entrant))
     }
   }

@@ -27,6 +27,10 @@ const comparisons: readonly (readonly [string, Suite])[] = [
 /** Every suite by its name. */
 const suites: ReadonlyMap<string, Suite> = new Map([...comparisons, ['limit', limit], ['drain', drain]])
 
+/** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */
+const MISUSED = 2
+const INTERRUPTED = 130
+
 // Without this the S3 SDK warns in every process that its versions of next year want a newer Node.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 process.exitCode = await main(process.argv.slice(2))
@@ -40,16 +44,22 @@ async function main(args: readonly string[]): Promise<number> {
   if (wanted.some((name) => !suites.has(name))) return misused()
   const { tiny = false, only, results: dir, json = false } = values
   if (!tiny) await installPeers()
+  const signal = interruption()
   let failures = 0
-  for (const name of wanted) {
-    say(`suite ${name}`)
-    const report = await (suites.get(name) as Suite).run({ tiny, only, say })
-    const { charts: _, ...figures } = report
-    process.stdout.write(
-      json ? `${JSON.stringify({ suite: name, ...figures })}\n` : `## ${name}\n\n${formatReport(report)}`,
-    )
-    for (const file of await saveReport({ name, report, dir })) say(`written to ${file}`)
-    failures += report.failures.length
+  try {
+    for (const name of wanted) {
+      say(`suite ${name}`)
+      const report = await (suites.get(name) as Suite).run({ tiny, only, signal, say })
+      const { charts: _, ...figures } = report
+      process.stdout.write(
+        json ? `${JSON.stringify({ suite: name, ...figures })}\n` : `## ${name}\n\n${formatReport(report)}`,
+      )
+      for (const file of await saveReport({ name, report, dir })) say(`written to ${file}`)
+      failures += report.failures.length
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error
+    return INTERRUPTED
   }
   return failures === 0 ? 0 : 1
 }
@@ -72,15 +82,23 @@ function parse(args: readonly string[]) {
   }
 }
 
-/** The exit code for a command line that means nothing, by the shell's convention. */
 function misused(): number {
   say('usage: npm run bench -- [SUITE...] [--only TEXT] [--tiny] [--results DIR] [--json]')
   for (const [known, { summary }] of suites) say(`  ${known}: ${summary}`)
-  return 2
+  return MISUSED
 }
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`)
+}
+
+/** The first Ctrl-C stops what was started and then ends; the second one ends this process at once. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => controller.abort(new Error(`ended by ${name}`)))
+  }
+  return controller.signal
 }
 
 /** Without MinIO the suites compare with what there is, and say what is missing. */

@@ -11,6 +11,8 @@ export interface SuiteOptions {
   readonly tiny: boolean
   /** Only rows whose name has this in it. */
   readonly only: string | undefined
+  /** Ends the run early; what was started is stopped all the same. */
+  readonly signal: AbortSignal
   /** Tells whoever waits how far it has come. */
   readonly say: (line: string) => void
 }

@@ -14,7 +14,8 @@ export const colours: Readonly<Record<SystemName, string>> = {
 const WIDTH = 460
 const HEIGHT = 280
 const LEFT = 64
-const RIGHT = 16
+/** Half of the longest mark, which may stand at the very end of the axis. */
+const RIGHT = 26
 const TOP = 30
 const BOTTOM = 44
 const BAR = 26

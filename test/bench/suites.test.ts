@@ -1,8 +1,12 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { processTree } from '../../bench/process-stat.ts'
+import { isRunning } from '../fixture/mayfly-up.ts'
 import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -57,6 +61,17 @@ test('a peer that is not installed is named, and the rest is measured without it
     'not measured',
     'not measured',
   ])
+}, 60_000)
+
+test('a bench that is told to stop leaves no process behind', async () => {
+  const child = spawn(process.execPath, [command, 'bench', 'ops', '--tiny', '--results', await tempDir()])
+  const exited = once(child, 'exit')
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes('get at 1')) break
+  const pids = await processTree(child.pid as number)
+  expect(pids.length).toBeGreaterThan(5)
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([130, null])
+  expect(pids.filter(isRunning)).toEqual([])
 }, 60_000)
 
 async function expectSelfContained(file: string): Promise<void> {
