@@ -116,6 +116,8 @@ export const RECLAIM_MS = 2_000
 export const RECLAIM_BATCH = 256
 /** `append` keeps an object in one place; what is larger should be put. */
 export const APPEND_BYTES_MAX = 16 * 1024 * 1024
+/** Memory of one node: addresses in it are a u32 of eight bytes each. A machine with more runs several nodes, one for each core. */
+export const ARENA_BYTES_MAX = 28 * 2 ** 30
 /** Longest time that a get may wait for its key. */
 export const WAIT_SECONDS_MAX = 900
 /** Gets parked in one slot. */

@@ -1,0 +1,96 @@
+/** Which blocks of a range are taken: one bit for each. Neighbours that are free are one run without any bookkeeping. */
+export class BlockMap {
+  readonly blocks: number
+  readonly #words: Uint32Array
+
+  /** `blocks` is a multiple of 32. */
+  constructor(blocks: number) {
+    this.blocks = blocks
+    this.#words = new Uint32Array(blocks / 32)
+  }
+
+  take(first: number, count: number): void {
+    this.#change(first, count, (word, mask) => word | mask)
+  }
+
+  free(first: number, count: number): void {
+    this.#change(first, count, (word, mask) => word & ~mask)
+  }
+
+  isTaken(block: number): boolean {
+    return ((this.#word(block >>> 5) >>> (block & 31)) & 1) === 1
+  }
+
+  /** The first block of `count` free ones in a row that begin at `from` or later; -1 where there are none. */
+  findFree(count: number, from: number): number {
+    let start = this.#next(from, 0)
+    while (start + count <= this.blocks) {
+      const end = this.#next(start, 1, start + count)
+      if (end - start >= count) return start
+      start = this.#next(end, 0)
+    }
+    return -1
+  }
+
+  /** The longest run of free blocks. */
+  longestFree(): { first: number; count: number } {
+    let longest = { first: 0, count: 0 }
+    for (let start = this.#next(0, 0); start < this.blocks; ) {
+      const end = this.#next(start, 1)
+      if (end - start > longest.count) longest = { first: start, count: end - start }
+      start = this.#next(end, 0)
+    }
+    return longest
+  }
+
+  /** The length of the free run that `first` lies in, as far as `reach` blocks on either side of it. */
+  freeAround(first: number, reach: number): number {
+    let start = first
+    const least = Math.max(0, first - reach)
+    while (start > least && !this.isTaken(start - 1)) {
+      start -= (start & 31) === 0 && start - 32 >= least && this.#word((start >>> 5) - 1) === 0 ? 32 : 1
+    }
+    return this.#next(first, 1, Math.min(this.blocks, first + reach)) - start
+  }
+
+  /** Frees all that `other` has taken, which must be taken here. Returns how many blocks that were. */
+  freeAll(other: BlockMap): number {
+    let freed = 0
+    const words = this.#words
+    for (let index = 0; index < words.length; index++) {
+      const mask = other.#word(index)
+      if (mask === 0) continue
+      freed += bitsOf(mask)
+      words[index] = this.#word(index) & ~mask
+    }
+    return freed
+  }
+
+  /** The first block from `from` on whose bit is `bit`; `to` where there is none before it. */
+  #next(from: number, bit: 0 | 1, to: number = this.blocks): number {
+    const flip = bit === 1 ? 0 : -1
+    for (let at = from; at < to; at = (at | 31) + 1) {
+      const word = (this.#word(at >>> 5) ^ flip) >>> (at & 31)
+      if (word !== 0) return Math.min(to, at + 31 - Math.clz32(word & -word))
+    }
+    return to
+  }
+
+  #change(first: number, count: number, change: (word: number, mask: number) => number): void {
+    for (let at = first; at < first + count; at = (at | 31) + 1) {
+      const bits = Math.min(32 - (at & 31), first + count - at)
+      const mask = (bits === 32 ? -1 : (1 << bits) - 1) << (at & 31)
+      this.#words[at >>> 5] = change(this.#word(at >>> 5), mask)
+    }
+  }
+
+  #word(index: number): number {
+    return this.#words[index] as number
+  }
+}
+
+function bitsOf(word: number): number {
+  let bits = word - ((word >>> 1) & 0x5555_5555)
+  bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333)
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
+}

@@ -1,0 +1,162 @@
+import { type Arena, NOWHERE } from './arena.ts'
+import { BlockMap } from './block-map.ts'
+import type { Part } from './record.ts'
+import { type RecordHolder, RecordLog } from './record-log.ts'
+import { BLOCK_BYTES } from './slab.ts'
+
+/** A run of blocks that somebody reads from outside the store: a socket, or the answer of a mutation. */
+interface Pinned {
+  readonly blocks: number
+  holders: number
+  /** Nothing but the holders needs it any more. */
+  freed: boolean
+}
+
+/** Tables that one job can have at once: a record names its table in 16 bits. Twice what slots and handoffs need. */
+const TABLES_MAX = 65_535
+
+/**
+ * What one job has of the arena. Ending the job frees whole ranges of blocks, however many objects lie in them; only
+ * what is pinned stays until it is let go.
+ */
+export class JobMemory {
+  readonly arena: Arena
+  readonly log: RecordLog
+  /** By the number that their records carry. */
+  readonly #tables: (RecordHolder | undefined)[] = []
+  readonly #freeNumbers: number[] = []
+  readonly #owned: (BlockMap | undefined)[] = []
+  readonly #pinned = new Map<number, Pinned>()
+  /** Runs that wait for their bytes to arrive, with their blocks. */
+  readonly #expecting = new Map<number, number>()
+  readonly #charge: (bytes: number) => void
+  #ended = false
+
+  /** `charge` is told of bytes that no object accounts for: what is pinned and freed, what is to arrive. */
+  constructor(arena: Arena, charge: (bytes: number) => void) {
+    this.arena = arena
+    this.#charge = charge
+    this.log = new RecordLog(this)
+    arena.tenants.add(this.log)
+  }
+
+  /** The address of a run of blocks; `NOWHERE` if there is none. */
+  take(blocks: number): number {
+    const at = this.arena.take(blocks)
+    if (at !== NOWHERE) this.#own(at, blocks)
+    return at
+  }
+
+  takeLongest(blocksMax: number): Part | null {
+    const run = this.arena.takeLongest(blocksMax)
+    if (run !== null) this.#own(run.at, run.blocks)
+    return run
+  }
+
+  /** Nothing is left to free once the job has ended. */
+  free(at: number, blocks: number): void {
+    if (this.#ended) return
+    const pinned = this.#pinned.get(at)
+    if (pinned !== undefined) {
+      pinned.freed = true
+      this.#charge(blocks * BLOCK_BYTES)
+      return
+    }
+    this.#disown(at, blocks)
+    this.arena.free(at, blocks)
+  }
+
+  /** Keeps a run as it is until `unpin` was called as often, whatever becomes of its object and its job. */
+  pin({ at, blocks }: Part): void {
+    const pinned = this.#pinned.get(at)
+    if (pinned === undefined) this.#pinned.set(at, { blocks, holders: 1, freed: false })
+    else pinned.holders++
+  }
+
+  unpin({ at }: Part): void {
+    const pinned = this.#pinned.get(at)
+    if (pinned === undefined || --pinned.holders > 0) return
+    this.#pinned.delete(at)
+    if (!pinned.freed) return
+    this.#charge(-pinned.blocks * BLOCK_BYTES)
+    if (this.#ended) this.arena.free(at, pinned.blocks)
+    else this.free(at, pinned.blocks)
+  }
+
+  /** Memory for a payload that is on its way, in one piece; null if there is none. Ends with `adopt` or `giveUp`. */
+  expect(bytes: number): Buffer | null {
+    const blocks = Math.ceil(bytes / BLOCK_BYTES)
+    const at = this.#ended ? NOWHERE : this.take(blocks)
+    if (at === NOWHERE) return null
+    this.#expecting.set(at, blocks)
+    this.#charge(blocks * BLOCK_BYTES)
+    return this.arena.view(at, bytes)
+  }
+
+  /** The run that `expect` gave for this payload, which now is the caller's; null if it lies elsewhere. */
+  adopt(payload: Uint8Array): Part | null {
+    const at = this.arena.addressOf(payload)
+    const blocks = this.#expecting.get(at)
+    if (blocks === undefined) return null
+    this.#expecting.delete(at)
+    this.#charge(-blocks * BLOCK_BYTES)
+    return { at, blocks }
+  }
+
+  /** The payload was not stored, or never arrived. */
+  giveUp(payload: Uint8Array): void {
+    const run = this.adopt(payload)
+    if (run === null) return
+    if (this.#ended) this.arena.free(run.at, run.blocks)
+    else this.free(run.at, run.blocks)
+  }
+
+  /** Gives a table the number that its records carry; -1 where all are in use. */
+  enter(table: RecordHolder): number {
+    const number = this.#freeNumbers.pop() ?? this.#tables.length
+    if (number >= TABLES_MAX) return -1
+    this.#tables[number] = table
+    return number
+  }
+
+  leave(number: number): void {
+    this.#tables[number] = undefined
+    this.#freeNumbers.push(number)
+  }
+
+  table(number: number): RecordHolder | undefined {
+    return this.#tables[number]
+  }
+
+  /** Frees everything but what is pinned or still arriving. */
+  end(): void {
+    this.#ended = true
+    this.log.end()
+    this.arena.tenants.delete(this.log)
+    for (const [at, pinned] of this.#pinned) {
+      pinned.freed = true
+      this.#disown(at, pinned.blocks)
+    }
+    for (const [at, blocks] of this.#expecting) this.#disown(at, blocks)
+    this.#owned.forEach((owned, index) => {
+      if (owned !== undefined) this.arena.freeAll(index, owned)
+    })
+    for (const table of this.#tables) table?.forget()
+    this.#owned.length = 0
+    this.#tables.length = 0
+  }
+
+  #own(at: number, blocks: number): void {
+    const index = this.arena.slabIndexOf(at)
+    let owned = this.#owned[index]
+    if (owned === undefined) {
+      owned = new BlockMap(this.arena.slabBytes / BLOCK_BYTES)
+      this.#owned[index] = owned
+    }
+    owned.take(this.arena.blockOf(at), blocks)
+  }
+
+  #disown(at: number, blocks: number): void {
+    this.#owned[this.arena.slabIndexOf(at)]?.free(this.arena.blockOf(at), blocks)
+  }
+}

@@ -1,0 +1,214 @@
+import { type Arena, GRANULES_PER_BLOCK, GRANULE_BYTES, NOWHERE } from './arena.ts'
+import { StoredRecord, HEADER_BYTES } from './record.ts'
+import { BLOCK_BYTES } from './slab.ts'
+
+/** Where a log gets its pages from, and who holds its records. */
+interface Owner {
+  readonly arena: Arena
+  take(blocks: number): number
+  free(at: number, blocks: number): void
+  table(number: number): RecordHolder | undefined
+}
+
+/** What finds records: it is told where a record went, and forgets the old place. */
+export interface RecordHolder {
+  /** False if this record is not held any more. */
+  moveRecord(from: StoredRecord, to: () => number): boolean
+  /** All of them are gone. */
+  forget(): void
+}
+
+/** At 1 KiB the unused end of a page is 0.2 % of it, at 8 KiB it is 2 %. */
+const PAGE_BLOCKS_MAX = 256
+const PAGE_BLOCKS_MIN = 16
+/** A page takes a quarter of what the log has already, so that a job with few objects holds little. */
+const GROWTH = 1 / 4
+/** A page begins with two words: bytes of living records, blocks. */
+const PAGE_HEADER_GRANULES = 1
+/** Dead bytes that are left alone as long as the arena has room: half as many as living ones, and what a page or two leave. */
+const DEAD_FRACTION = 1 / 2
+const DEAD_BYTES_MIN = PAGE_BLOCKS_MAX * BLOCK_BYTES
+/** To empty a page of which more lives moves too many bytes for what it frees. */
+const COMPACTED_FRACTION_MAX = 7 / 8
+
+/**
+ * The records of one job, written one behind the other in pages, so that no room is lost to classes of size. A page is
+ * free when its last record has died; pages with few living records are emptied by moving those.
+ */
+export class RecordLog {
+  readonly #owner: Owner
+  readonly #pages = new Set<number>()
+  #pagesBlocks = 0
+  #liveBytes = 0
+  /** The page that is written to, its next free granule and its end; all in one slab. */
+  #open = NOWHERE
+  #next = 0
+  #end = 0
+
+  constructor(owner: Owner) {
+    this.#owner = owner
+  }
+
+  /** Bytes of pages that hold no living record, without what is still to be written in the open one. */
+  get deadBytes(): number {
+    return this.#pagesBlocks * BLOCK_BYTES - this.#liveBytes - (this.#end - this.#next) * GRANULE_BYTES
+  }
+
+  /** Whether removed records take so much room that moving living ones is worth it. */
+  get isSparse(): boolean {
+    return this.deadBytes > this.#liveBytes * DEAD_FRACTION + DEAD_BYTES_MIN
+  }
+
+  /** Room for a record, a multiple of a granule; `NOWHERE` if there is no page for it. */
+  append(bytes: number): number {
+    const granules = bytes / GRANULE_BYTES
+    if (this.#end - this.#next < granules && !this.#openPage(granules)) return NOWHERE
+    const at = this.#next
+    this.#next += granules
+    this.#count(this.#open, bytes)
+    return at
+  }
+
+  /** The record died. */
+  release(at: number, bytes: number): void {
+    const page = this.#pageOf(at)
+    if (this.#count(page, -bytes) > 0) return
+    if (page === this.#open) this.#next = page + PAGE_HEADER_GRANULES
+    else this.#freePage(page)
+  }
+
+  /** All pages were given back. */
+  end(): void {
+    this.#pages.clear()
+    this.#pagesBlocks = 0
+    this.#liveBytes = 0
+    this.#open = NOWHERE
+    this.#next = 0
+    this.#end = 0
+  }
+
+  /** Empties the page with the smallest part of living records. False if that frees nothing. */
+  compact(): boolean {
+    const page = this.#emptiest()
+    if (page === NOWHERE) return false
+    const end = page + this.#blocksOf(page) * GRANULES_PER_BLOCK
+    for (let at = page + PAGE_HEADER_GRANULES; this.#isRecord(at, end); ) {
+      const record = new StoredRecord(this.#owner.arena, at)
+      const bytes = record.recordBytes
+      if (!this.#move(record, bytes)) return false
+      if (!this.#pages.has(page)) return true
+      at += bytes / GRANULE_BYTES
+    }
+    return false
+  }
+
+  /** False if there is no room for it elsewhere. */
+  #move(record: StoredRecord, bytes: number): boolean {
+    const { arena } = this.#owner
+    let moved = true
+    const held = this.#owner.table(record.table)?.moveRecord(record, () => {
+      const to = this.append(bytes)
+      moved = to !== NOWHERE
+      if (moved) arena.view(to, bytes).set(arena.view(record.at, bytes))
+      return to
+    })
+    if (held === true && moved) this.release(record.at, bytes)
+    return moved
+  }
+
+  /** Of the pages that are not written to, the one with the smallest living part, if moving that is worth it. */
+  #emptiest(): number {
+    let emptiest = NOWHERE
+    let least = COMPACTED_FRACTION_MAX
+    for (const page of this.#pages) {
+      if (page === this.#open) continue
+      const living = this.#liveOf(page) / (this.#blocksOf(page) * BLOCK_BYTES)
+      if (living >= least) continue
+      emptiest = page
+      least = living
+    }
+    return emptiest
+  }
+
+  #openPage(granules: number): boolean {
+    const needed = Math.ceil((granules + PAGE_HEADER_GRANULES) / GRANULES_PER_BLOCK)
+    const wanted = Math.ceil(this.#pagesBlocks * GROWTH)
+    let blocks = Math.max(needed, Math.min(PAGE_BLOCKS_MAX, Math.max(PAGE_BLOCKS_MIN, wanted)))
+    let page = this.#owner.take(blocks)
+    while (page === NOWHERE && blocks > needed) {
+      blocks = Math.max(needed, blocks >>> 1)
+      page = this.#owner.take(blocks)
+    }
+    if (page === NOWHERE) return false
+    this.#close()
+    const { arena } = this.#owner
+    const slab = arena.slabOf(page)
+    const first = arena.blockOf(page)
+    for (let offset = 0; offset < blocks; offset++) slab.pageOffsets[first + offset] = offset
+    const word = arena.granuleOf(page) * 2
+    slab.words[word] = 0
+    slab.words[word + 1] = blocks
+    this.#pages.add(page)
+    this.#pagesBlocks += blocks
+    this.#open = page
+    this.#next = page + PAGE_HEADER_GRANULES
+    this.#end = page + blocks * GRANULES_PER_BLOCK
+    return true
+  }
+
+  /** Marks where the records of the open page end. */
+  #close(): void {
+    const page = this.#open
+    if (page === NOWHERE) return
+    if ((this.#end - this.#next) * GRANULE_BYTES >= HEADER_BYTES) this.#setKeyBytes(this.#next, 0)
+    this.#open = NOWHERE
+    if (this.#liveOf(page) === 0) this.#freePage(page)
+  }
+
+  #freePage(page: number): void {
+    const blocks = this.#blocksOf(page)
+    this.#pages.delete(page)
+    this.#pagesBlocks -= blocks
+    this.#owner.free(page, blocks)
+  }
+
+  /** No record has an empty key, so that one of no bytes is the end. */
+  #isRecord(at: number, end: number): boolean {
+    if ((end - at) * GRANULE_BYTES < HEADER_BYTES) return false
+    const { arena } = this.#owner
+    return ((arena.slabOf(at).words[arena.granuleOf(at) * 2 + 4] as number) & 0xffff) > 0
+  }
+
+  #setKeyBytes(at: number, bytes: number): void {
+    const { arena } = this.#owner
+    arena.slabOf(at).words[arena.granuleOf(at) * 2 + 4] = bytes
+  }
+
+  #pageOf(at: number): number {
+    const { arena } = this.#owner
+    const block = arena.blockOf(at)
+    const first = block - (arena.slabOf(at).pageOffsets[block] as number)
+    return at - arena.granuleOf(at) + first * GRANULES_PER_BLOCK
+  }
+
+  /** Returns the bytes that live in the page now. */
+  #count(page: number, change: number): number {
+    const { arena } = this.#owner
+    const { words } = arena.slabOf(page)
+    const word = arena.granuleOf(page) * 2
+    this.#liveBytes += change
+    const live = (words[word] as number) + change
+    words[word] = live
+    return live
+  }
+
+  #liveOf(page: number): number {
+    const { arena } = this.#owner
+    return arena.slabOf(page).words[arena.granuleOf(page) * 2] as number
+  }
+
+  #blocksOf(page: number): number {
+    const { arena } = this.#owner
+    return arena.slabOf(page).words[arena.granuleOf(page) * 2 + 1] as number
+  }
+}

@@ -1,0 +1,229 @@
+import { hashKey } from '../../protocol/hash.ts'
+import { type Arena, GRANULE_BYTES } from './arena.ts'
+
+/**
+ * An object in the arena is a record: six words, then what not every object has, and key, metadata and content,
+ * rounded up to granules. Words are aligned and little-endian.
+ *
+ * | words | what |
+ * | --- | --- |
+ * | 0 | the object's bytes; where the content is a manifest, those of the manifest |
+ * | 1 | bucket |
+ * | 2, 3 | version: counter, epoch |
+ * | 4 | bytes of the key; bytes of the metadata as it is encoded, from bit 16 |
+ * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23 |
+ * | 2 | the version that the last put made, where appends have made another of it |
+ * | 2 | when the object expires, in ms since the Unix epoch, if it does |
+ * | 2 each | parts, where the content lies in runs of blocks: address, blocks |
+ *
+ * Key, metadata and, where there are no parts, content follow byte by byte.
+ */
+export const HEADER_BYTES = 24
+const HEADER_WORDS = HEADER_BYTES / 4
+const PART_BYTES = 8
+
+/** What the content of a record is; of a remote one the bytes are on another node. */
+export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3 } as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+const KIND_SHIFT = 16
+const KIND_MASK = 0xf
+const HAS_BASE = 1 << 20
+const HAS_EXPIRY = 1 << 21
+const PARTS_SHIFT = 23
+/** As many as nine bits count. In the worst case a chunk lies in runs of two blocks. */
+export const PARTS_MAX = 511
+
+/** A run of blocks that holds part of a payload. */
+export interface Part {
+  readonly at: number
+  readonly blocks: number
+}
+
+export interface RecordFields {
+  readonly bucket: number
+  readonly key: Uint8Array
+  readonly version: number
+  readonly base: number
+  /** 0 where there is none. */
+  readonly expiresAtMs: number
+  readonly metadata: Uint8Array
+  readonly kind: Kind
+  readonly bytes: number
+  readonly parts: readonly Part[]
+  /** Empty where there are parts. */
+  readonly content: Uint8Array
+}
+
+/** Of the whole record. */
+export function recordBytes(fields: RecordFields): number {
+  const { key, metadata, content, parts, base, version, expiresAtMs } = fields
+  const optional = (base === version ? 0 : 8) + (expiresAtMs === 0 ? 0 : 8) + parts.length * PART_BYTES
+  return roundUp(HEADER_BYTES + optional + key.length + metadata.length + content.length)
+}
+
+export function writeRecord(arena: Arena, to: { at: number; table: number }, fields: RecordFields): void {
+  const { bucket, key, version, base, expiresAtMs, metadata, kind, bytes, parts, content } = fields
+  const { words, bytes: memory } = arena.slabOf(to.at)
+  const word = arena.granuleOf(to.at) * 2
+  const flags = (base === version ? 0 : HAS_BASE) | (expiresAtMs === 0 ? 0 : HAS_EXPIRY)
+  words[word] = bytes
+  words[word + 1] = bucket
+  putLong(words, word + 2, version)
+  words[word + 4] = key.length | (metadata.length << 16)
+  words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (parts.length << PARTS_SHIFT)
+  let next = word + HEADER_WORDS
+  if (base !== version) next = putLong(words, next, base)
+  if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
+  for (const { at, blocks } of parts) {
+    words[next++] = at
+    words[next++] = blocks
+  }
+  let offset = next * 4
+  offset = copy(key, memory, offset)
+  offset = copy(metadata, memory, offset)
+  copy(content, memory, offset)
+}
+
+/** Below this many bytes a loop is faster than a call to `set`. */
+const LOOP_BYTES_MAX = 48
+
+function copy(from: Uint8Array, to: Buffer, offset: number): number {
+  const { length } = from
+  if (length > LOOP_BYTES_MAX) to.set(from, offset)
+  else for (let index = 0; index < length; index++) to[offset + index] = from[index] as number
+  return offset + length
+}
+
+/** A record as it lies in the arena. Fields are read at once; key, metadata and content only until the arena changes. */
+export class StoredRecord {
+  readonly arena: Arena
+  readonly at: number
+  readonly version: number
+  /** The version that the last put made; appends since then have made `version` of it. */
+  readonly base: number
+  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  readonly expiresAtMs: number
+  readonly kind: Kind
+  readonly bytes: number
+  readonly bucket: number
+  readonly table: number
+  readonly keyBytes: number
+  readonly metadataBytes: number
+  readonly partCount: number
+  readonly #partsWord: number
+
+  constructor(arena: Arena, at: number) {
+    const { words } = arena.slabOf(at)
+    const word = arena.granuleOf(at) * 2
+    const sizes = words[word + 4] as number
+    const flags = words[word + 5] as number
+    let next = word + HEADER_WORDS
+    this.arena = arena
+    this.at = at
+    this.bytes = words[word] as number
+    this.bucket = words[word + 1] as number
+    this.version = longAt(words, word + 2)
+    this.base = this.version
+    this.expiresAtMs = 0
+    this.keyBytes = sizes & 0xffff
+    this.metadataBytes = sizes >>> 16
+    this.table = flags & 0xffff
+    this.kind = ((flags >>> KIND_SHIFT) & KIND_MASK) as Kind
+    this.partCount = flags >>> PARTS_SHIFT
+    if ((flags & HAS_BASE) !== 0) {
+      this.base = longAt(words, next)
+      next += 2
+    }
+    if ((flags & HAS_EXPIRY) !== 0) {
+      this.expiresAtMs = longAt(words, next)
+      next += 2
+    }
+    this.#partsWord = next
+  }
+
+  /** Of the content, where it lies behind the record. */
+  get contentBytes(): number {
+    return this.partCount > 0 || this.kind === Kind.remote ? 0 : this.bytes
+  }
+
+  /** Of the whole record. */
+  get recordBytes(): number {
+    return roundUp(this.#contentOffset + this.contentBytes - this.arena.granuleOf(this.at) * GRANULE_BYTES)
+  }
+
+  get key(): Buffer {
+    return this.#slice(this.#keyOffset, this.keyBytes)
+  }
+
+  /** As tables look for it. */
+  get hash(): number {
+    return hashKey(this.key, this.bucket)
+  }
+
+  get metadata(): Buffer {
+    return this.#slice(this.#keyOffset + this.keyBytes, this.metadataBytes)
+  }
+
+  /** Where there are no parts. */
+  get content(): Buffer {
+    return this.#slice(this.#contentOffset, this.contentBytes)
+  }
+
+  get parts(): Part[] {
+    const { words } = this.arena.slabOf(this.at)
+    return Array.from({ length: this.partCount }, (_, index) => {
+      const word = this.#partsWord + 2 * index
+      return { at: words[word] as number, blocks: words[word + 1] as number }
+    })
+  }
+
+  /** An object that grew within its last part: the record stays where it is. */
+  grow(version: number, bytes: number): void {
+    const { words } = this.arena.slabOf(this.at)
+    const word = this.arena.granuleOf(this.at) * 2
+    words[word] = bytes
+    putLong(words, word + 2, version)
+  }
+
+  get #keyOffset(): number {
+    return this.#partsWord * 4 + this.partCount * PART_BYTES
+  }
+
+  get #contentOffset(): number {
+    return this.#keyOffset + this.keyBytes + this.metadataBytes
+  }
+
+  #slice(offset: number, bytes: number): Buffer {
+    return this.arena.slabOf(this.at).bytes.subarray(offset, offset + bytes)
+  }
+}
+
+/** Whether the record at an address has this key: without a view of it, for it is asked at every access. */
+export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint8Array }): boolean {
+  const { words, bytes } = arena.slabOf(at)
+  const word = arena.granuleOf(at) * 2
+  const { bucket, key } = of
+  if (words[word + 1] !== bucket || ((words[word + 4] as number) & 0xffff) !== key.length) return false
+  const flags = words[word + 5] as number
+  let offset = word * 4 + HEADER_BYTES + (flags >>> PARTS_SHIFT) * PART_BYTES
+  if ((flags & HAS_BASE) !== 0) offset += 8
+  if ((flags & HAS_EXPIRY) !== 0) offset += 8
+  for (let index = 0; index < key.length; index++) if (bytes[offset + index] !== key[index]) return false
+  return true
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / GRANULE_BYTES) * GRANULE_BYTES
+}
+
+function longAt(words: Uint32Array, word: number): number {
+  return (words[word + 1] as number) * 2 ** 32 + (words[word] as number)
+}
+
+/** Returns the word behind it. */
+function putLong(words: Uint32Array, word: number, value: number): number {
+  words[word] = value % 2 ** 32
+  words[word + 1] = Math.floor(value / 2 ** 32)
+  return word + 2
+}

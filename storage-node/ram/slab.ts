@@ -1,0 +1,80 @@
+import { BlockMap } from './block-map.ts'
+
+/** What memory is given out in. Payloads that lie in blocks of their own are rounded up to it: 1 KiB is 6 % of the smallest, on average. */
+export const BLOCK_BYTES = 1024
+
+/** Runs longer than this are not told apart: nothing asks for one that is longer. */
+const RUN_BLOCKS_MAX = 2048
+
+/** A large piece of memory, cut into blocks. A page of memory that was never written costs nothing yet. */
+export class Slab {
+  readonly bytes: Buffer
+  /** The same memory. */
+  readonly words: Uint32Array
+  /** For each block of a page of records, how many blocks before it the page begins. */
+  readonly pageOffsets: Uint8Array
+  readonly #taken: BlockMap
+  freeBlocks: number
+  /** No free run is longer than this. */
+  #longestMax: number
+  #cursor = 0
+
+  constructor(bytes: number) {
+    const blocks = bytes / BLOCK_BYTES
+    this.bytes = Buffer.allocUnsafeSlow(bytes)
+    this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, bytes / 4)
+    this.pageOffsets = new Uint8Array(blocks)
+    this.#taken = new BlockMap(blocks)
+    this.freeBlocks = blocks
+    this.#longestMax = blocks
+  }
+
+  get isEmpty(): boolean {
+    return this.freeBlocks === this.#taken.blocks
+  }
+
+  /** The first of `blocks` free blocks in a row, which are taken now; -1 where there are none. */
+  take(blocks: number): number {
+    if (blocks > this.freeBlocks || blocks > this.#longestMax) return -1
+    let first = this.#taken.findFree(blocks, this.#cursor)
+    if (first < 0 && this.#cursor > 0) first = this.#taken.findFree(blocks, 0)
+    if (first < 0) this.#longestMax = this.#taken.longestFree().count
+    else this.#take(first, blocks)
+    return first
+  }
+
+  /** Takes the longest free run, up to `blocksMax`. */
+  takeLongest(blocksMax: number): { first: number; blocks: number } | null {
+    if (this.freeBlocks === 0) return null
+    const longest = this.#taken.longestFree()
+    this.#longestMax = longest.count
+    const blocks = Math.min(longest.count, blocksMax)
+    this.#take(longest.first, blocks)
+    return { first: longest.first, blocks }
+  }
+
+  /** The most blocks that `takeLongest` can find. */
+  get longestMax(): number {
+    return Math.min(this.freeBlocks, this.#longestMax)
+  }
+
+  free(first: number, blocks: number): void {
+    this.#taken.free(first, blocks)
+    this.freeBlocks += blocks
+    this.#longestMax = Math.max(this.#longestMax, this.#taken.freeAround(first, RUN_BLOCKS_MAX))
+  }
+
+  /** Frees all that one owner has here. Returns how many blocks that were. */
+  freeAll(owned: BlockMap): number {
+    const blocks = this.#taken.freeAll(owned)
+    this.freeBlocks += blocks
+    this.#longestMax = this.freeBlocks
+    return blocks
+  }
+
+  #take(first: number, blocks: number): void {
+    this.#taken.take(first, blocks)
+    this.freeBlocks -= blocks
+    this.#cursor = first + blocks
+  }
+}
