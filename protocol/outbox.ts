@@ -1,11 +1,9 @@
 import type { Codec } from './codec.ts'
-import { SLAB_BYTES } from './limits.ts'
+import { PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from './limits.ts'
 import type { Link } from './link.ts'
 import { giveSlab, takeSlab } from './slabs.ts'
 import { Writer } from './writer.ts'
 
-/** Up to this size copying a payload behind its head costs less than one more entry in a gathered write. */
-const COPY_BYTES_MAX = 8 * 1024
 /** Header and head of a frame as they usually are; a larger head grows out of its slab. */
 const HEAD_BYTES_USUAL = 512
 
@@ -46,7 +44,7 @@ export class Outbox {
     const { payload } = frame
     const parts = partsOf(payload)
     const payloadBytes = bytesOf(payload)
-    const copies = payloadBytes <= COPY_BYTES_MAX
+    const copies = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
     const writer = this.#writer
     if (writer.room < HEAD_BYTES_USUAL + (copies ? payloadBytes : 0)) this.#nextSlab()
     const start = writer.length

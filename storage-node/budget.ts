@@ -26,6 +26,12 @@ export class TierBudget {
     return this.#usedBytes
   }
 
+  /** Whether `admit` would not throw. */
+  admits(job: JobBudget, bytes: number): boolean {
+    const usedBytes = job.usedBytes + bytes
+    return usedBytes <= job.reservedBytes || (usedBytes <= job.bytesMax && this.#hasRoom(job, usedBytes))
+  }
+
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more. */
   admit(job: JobBudget, bytes: number): void {
     const usedBytes = job.usedBytes + bytes
@@ -36,14 +42,18 @@ export class TierBudget {
         `${bytes} bytes do not fit: the job uses ${job.usedBytes} of its ${job.bytesMax} bytes on this node`,
       )
     }
-    const extra = usedBytes - Math.max(job.usedBytes, job.reservedBytes)
-    if (this.#committedBytes + extra > this.capacityBytes) {
+    if (!this.#hasRoom(job, usedBytes)) {
       throw new MayflyError(
         'CAPACITY_EXCEEDED',
         `${bytes} bytes do not fit: the job has filled its ${job.reservedBytes} reserved bytes, and of the node's ` +
           `${this.capacityBytes} bytes all others are reserved or in use`,
       )
     }
+  }
+
+  #hasRoom(job: JobBudget, usedBytes: number): boolean {
+    const extra = usedBytes - Math.max(job.usedBytes, job.reservedBytes)
+    return this.#committedBytes + extra <= this.capacityBytes
   }
 
   /** Records that a job's budget changed from `before` to `after`; null is a job that is not there. */

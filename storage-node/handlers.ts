@@ -1,7 +1,8 @@
 import { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
+import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { Handlers, type Received, requireCluster } from '../service/responder.ts'
+import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
 import { listPage } from './listing.ts'
@@ -23,12 +24,17 @@ export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
 function addMutations(handlers: Handlers, node: StorageNode): void {
   const { objects, sessions } = node
   handlers
-    .on(dataOperations.put, ({ claims, session }, request, payload) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => ({
-        head: objects.put(job, request, received(job, payload)),
-      }))
-    })
+    .on(
+      dataOperations.put,
+      ({ claims, session }, request, payload) =>
+        storing(payload, () => {
+          const job = node.jobOf(claims, 'write')
+          return sessions.run({ session, job }, request, () => ({
+            head: objects.put(job, request, received(job, payload)),
+          }))
+        }),
+      landIn(node),
+    )
     .on(dataOperations.delete, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
       return sessions.run({ session, job }, request, () => ({ head: objects.delete(job, request) }))
@@ -84,15 +90,18 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       largeObjects.abort(node.jobOf(claims, 'write'), request)
       return done
     })
-    .on(dataOperations.chunkPut, ({ claims }, request, payload) => {
-      const job = node.jobOf(claims, 'write')
-      largeObjects.putChunk(job, request, received(job, payload))
-      return done
-    })
+    .on(
+      dataOperations.chunkPut,
+      ({ claims }, request, payload) =>
+        storing(payload, () => {
+          const job = node.jobOf(claims, 'write')
+          largeObjects.putChunk(job, request, received(job, payload))
+          return done
+        }),
+      landIn(node),
+    )
     .on(dataOperations.chunkGet, ({ claims }, request) => {
-      const chunk = largeObjects.getChunk(node.jobOf(claims, 'read'), request)
-      if (chunk instanceof Promise) return chunk.then((payload) => ({ head: {}, payload }))
-      return { head: {}, payload: chunk }
+      return largeObjects.getChunk(node.jobOf(claims, 'read'), request)
     })
 }
 
@@ -102,7 +111,7 @@ function addControl(handlers: Handlers, node: StorageNode): void {
       requireCluster(peer)
       const { job, taken } = node.own(request)
       for (const slot of taken) void node.puller.settle(job, slot)
-      return done
+      return job.cleaned.then(() => done)
     })
     .on(nodeOperations.jobDrop, (peer, request) => {
       requireCluster(peer)
@@ -144,11 +153,25 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     })
 }
 
-/** Memory that may be kept: a payload that came in a buffer of its own, or a copy of what is part of a larger one. */
-function received(job: JobSpace, { payload, owned }: Received): Buffer {
+/** The payload where it was received: it is valid until the handler returns, but for one that landed in the arena. */
+function received(job: JobSpace, { payload }: Received): Buffer {
   job.movedBytes += payload.length
-  if (owned) return payload
-  const copy = Buffer.allocUnsafeSlow(payload.length)
-  payload.copy(copy)
-  return copy
+  return payload
+}
+
+/** Where a large payload goes that is on its way: into the job's memory, if there is room for it. */
+function landIn(node: StorageNode): { land: (peer: Peer, payloadBytes: number) => Landing | null } {
+  return { land: ({ claims }, payloadBytes) => node.jobs.get(claims.job)?.land(payloadBytes) ?? null }
+}
+
+/** Memory that a payload landed in and nobody stored is free again when its handler is done. */
+function storing<Head>(
+  { landing }: Received,
+  run: () => Reply<Head> | Promise<Reply<Head>>,
+): Reply<Head> | Promise<Reply<Head>> {
+  try {
+    return run()
+  } finally {
+    landing?.abandon()
+  }
 }

@@ -5,12 +5,13 @@ import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Reply } from '../service/responder.ts'
-import { Appended, type Content } from './content.ts'
+import { chunkGroupKey, StoredChunk } from './chunks.ts'
 import { type JobSpace, type Moving, stalePlacement } from './job-space.ts'
-import { keyString } from './place.ts'
-import { type Chunk, chunkGroupKey } from './slot.ts'
+import { keyHash, keyString } from './key-string.ts'
+import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
+import { type Piece, readParts } from './ram/payload.ts'
 import { indexPages } from './slot-index.ts'
+import { isManifest, isRemote, readObject } from './stored-object.ts'
 import { failWaits } from './waits.ts'
 
 type Release = RequestOf<typeof nodeOperations.release>
@@ -38,20 +39,22 @@ export class HandoffSource {
   }
 
   /** Bytes of what was released, for its new owner. */
-  pull(job: JobSpace, { slot, epoch, items }: Pull): Reply<ReplyOf<typeof peerOperations.pull>> {
+  pull(job: JobSpace, { slot, epoch, items }: Pull): PinnedReply<ReplyOf<typeof peerOperations.pull>> {
     const moving = job.leaving.get(slot)
     if (moving?.epoch !== epoch) throw stalePlacement(`what slot ${slot} held before epoch ${epoch}`)
-    const pieces: Buffer[] = []
+    const pieces: Piece[] = []
     let room = PAYLOAD_BYTES_MAX
     const bytes = items.map((item) => {
-      const content = itemContent(moving, item)
-      if (content === undefined) return MISSING
-      const piece = content.subarray(0, room)
-      room -= piece.length
+      const piece = itemPiece(job, moving, { item, room })
+      if (piece === undefined) return MISSING
+      const length = piece.views.reduce((sum, view) => sum + view.length, 0)
+      room -= length
       pieces.push(piece)
-      return piece.length
+      return length
     })
-    return { head: { bytes }, payload: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) }
+    const [first] = pieces
+    if (pieces.length === 1 && first !== undefined) return pinnedReply({ bytes }, job.memory, first)
+    return { head: { bytes }, payload: Buffer.concat(pieces.flatMap(({ views }) => views)) }
   }
 
   async #sendOnce(job: JobSpace, index: number, target: PlacedNode): Promise<void> {
@@ -75,7 +78,7 @@ export class HandoffSource {
     // The target has died: whoever took its address would keep an index that nobody tells it to drop.
     if (server !== id) throw new MayflyError('UNAVAILABLE', `At ${address} there is ${server} now, not ${id}`)
     const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
-    for (const page of indexPages(to.moving.slot, now)) {
+    for (const page of indexPages(job, to.moving.slot, now)) {
       const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
       await caller.call(peerOperations.slotIndex, { job: job.id, slot, epoch, ...page }, { deadlineMs })
     }
@@ -87,7 +90,7 @@ export function dropReleased(job: JobSpace, slot: number, epoch: number): void {
   const moving = job.leaving.get(slot)
   if (moving?.epoch !== epoch) return
   job.leaving.delete(slot)
-  job.account(moving.slot, -1)
+  job.discard(moving.slot)
 }
 
 /** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
@@ -103,17 +106,23 @@ function freeze(job: JobSpace, index: number, epoch: number): void {
   failWaits(slot, stalePlacement(`slot ${index} of the job any more`))
 }
 
-function itemContent({ slot }: Moving, item: Pull['items'][number]): Buffer | undefined {
+/** What lies from the item's offset on, up to `room` bytes. */
+function itemPiece(
+  { memory }: JobSpace,
+  { slot }: Moving,
+  { item, room }: { item: Pull['items'][number]; room: number },
+): Piece | undefined {
+  const { bucket, version, offset } = item
   const key = keyString(item.key)
   if (item.chunk !== NO_CHUNK) {
-    const chunk = slot.chunks.get(chunkGroupKey(item.bucket, key, item.version))?.chunks.get(item.chunk)
-    return bytesFrom(chunk, item.offset)
+    const chunk = slot.chunks.find(chunkGroupKey(bucket, key, version), item.chunk)
+    if (!(chunk instanceof StoredChunk)) return undefined
+    return readParts(memory, chunk.parts, {
+      offset,
+      bytes: Math.max(0, Math.min(room, chunk.bytes - offset)),
+    })
   }
-  const object = slot.find(item.bucket, key)
-  return object?.version === item.version ? bytesFrom(object.content, item.offset) : undefined
-}
-
-function bytesFrom(content: Content | Chunk | undefined, offset: number): Buffer | undefined {
-  if (content instanceof Appended) return content.slice(offset, PAYLOAD_BYTES_MAX)
-  return Buffer.isBuffer(content) ? content.subarray(offset) : undefined
+  const object = slot.find(keyHash(bucket, key))
+  if (object?.version !== version || isRemote(object) || isManifest(object)) return undefined
+  return readObject(memory, object, { offset, bytes: Math.max(0, Math.min(room, object.bytes - offset)) })
 }

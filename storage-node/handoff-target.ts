@@ -7,7 +7,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
 import { fill } from './puller.ts'
 import { remoteItems } from './remote-items.ts'
-import { removeBucket, Slot } from './slot.ts'
+import { Slot } from './slot.ts'
 import { enterPage } from './slot-index.ts'
 
 type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
@@ -29,16 +29,21 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
   if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
   if (page === 0) {
     if (known !== undefined) dropArriving(job, index, known.epoch)
-    job.arriving.set(index, { slot: new Slot(epoch, false), epoch, nextPage: 0, complete: false })
+    job.arriving.set(index, {
+      slot: new Slot(job.memory, { epoch, lost: false }),
+      epoch,
+      nextPage: 0,
+      complete: false,
+    })
   }
   const arriving = job.arriving.get(index)
   if (arriving === undefined || arriving.epoch !== epoch || arriving.nextPage !== page) {
     throw new MayflyError('UNAVAILABLE', `Page ${page} of the index of slot ${index} came out of order`)
   }
-  job.account(arriving.slot, -1)
-  enterPage(arriving.slot, request, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() })
-  for (const bucket of job.droppedBuckets) removeBucket(arriving.slot, bucket)
-  job.account(arriving.slot, 1)
+  job.track(arriving.slot, () => {
+    const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() }
+    enterPage(job, arriving.slot, { page: request, now })
+  })
   arriving.nextPage = page + 1
   arriving.complete = last
 }
@@ -88,7 +93,7 @@ export async function awaitSettled(
     const timer = clock.after(SETTLE_HOLD_MS, () => resolve(false))
     let left = open.length
     for (const slot of open) {
-      slot.whenSettled(() => {
+      slot.settling.whenOver(() => {
         if (--left > 0) return
         timer.cancel()
         resolve(true)
@@ -107,7 +112,7 @@ function dropArriving(job: JobSpace, index: number, epoch: number): void {
   const arriving = job.arriving.get(index)
   if (arriving?.epoch !== epoch) return
   job.arriving.delete(index)
-  job.account(arriving.slot, -1)
+  job.discard(arriving.slot)
 }
 
 /** The slot with what its origin says it begins with; what else was kept for it is freed. */
@@ -129,9 +134,11 @@ function begin(job: JobSpace, { index, epoch, lost, origin }: OwnedSlot): Slot {
   }
   if (leaving !== undefined) {
     job.leaving.delete(index)
-    job.account(leaving.slot, -1)
+    job.discard(leaving.slot)
   }
-  return origin === SlotOrigin.handedOver && arriving !== undefined ? arriving.slot : new Slot(epoch, lost)
+  return origin === SlotOrigin.handedOver && arriving !== undefined
+    ? arriving.slot
+    : new Slot(job.memory, { epoch, lost })
 }
 
 /** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */

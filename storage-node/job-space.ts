@@ -1,8 +1,12 @@
 import { MayflyError } from '../protocol/errors.ts'
+import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
+import type { Arena } from './ram/arena.ts'
+import { JobMemory } from './ram/job-memory.ts'
+import { bytesApart } from './ram/record.ts'
+import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
-import { removeBucket, slotCharge, slotObjects } from './slot.ts'
 import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
@@ -38,6 +42,7 @@ export class JobSpace {
   /** Of the budget that was told last. */
   revision = 0
   readonly droppedBuckets = new Set<number>()
+  readonly memory: JobMemory
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
@@ -48,10 +53,12 @@ export class JobSpace {
   readonly #tier: TierBudget
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
   #ended = false
+  /** The removal of dropped buckets. */
+  #cleaning: Promise<void> = Promise.resolve()
 
   constructor(
     job: { id: string; slots: number; metadata: string },
-    options: { tier: TierBudget; clock: Clock; lease: Lease },
+    options: { tier: TierBudget; arena: Arena; clock: Clock; lease: Lease },
   ) {
     this.id = job.id
     this.metadata = job.metadata
@@ -63,6 +70,7 @@ export class JobSpace {
     this.lastUseMs = options.clock.monotonicMs()
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
+    this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
   }
 
   get usedBytes(): number {
@@ -102,34 +110,90 @@ export class JobSpace {
     this.#tier.admit(this.#budget, bytes)
   }
 
+  /** Memory for a payload that is on its way; null where it has to be received elsewhere first. */
+  land(payloadBytes: number): Landing | null {
+    const apartBytes = bytesApart(payloadBytes)
+    if (apartBytes === 0 || !this.#tier.admits(this.#budget, apartBytes)) return null
+    const bytes = this.memory.expect(payloadBytes)
+    return bytes === null ? null : { bytes, abandon: () => this.memory.giveUp(bytes) }
+  }
+
   /** Books bytes that were admitted, or, negative, freed. */
   charge(bytes: number): void {
     if (!this.#ended) this.#replaceBudget({ ...this.#budget, usedBytes: this.#budget.usedBytes + bytes })
   }
 
-  /** Forgets every object of a bucket, for good: its id is never used again. */
-  dropBucket(bucket: number): void {
-    this.droppedBuckets.add(bucket)
-    for (const slot of this.#everySlot()) {
-      this.account(slot, -1)
-      removeBucket(slot, bucket)
-      this.account(slot, 1)
+  /** From here on the buckets are not there, for good: their ids are never used again. */
+  dropBuckets(buckets: readonly number[]): void {
+    const dropped = new Set(buckets.filter((bucket) => !this.droppedBuckets.has(bucket)))
+    if (dropped.size === 0) return
+    for (const bucket of dropped) this.droppedBuckets.add(bucket)
+    this.#cleaning = this.#cleaning.then(() => this.#removeBuckets(dropped))
+  }
+
+  /** Resolves when all that was in dropped buckets is freed. */
+  get cleaned(): Promise<void> {
+    return this.#cleaning
+  }
+
+  /** Runs a change of a slot that counts against the job, and counts what it changed, also if it throws. */
+  track<Result>(slot: Slot, change: () => Result): Result {
+    const bytes = slot.chargedBytes
+    const objects = slot.objects.size
+    try {
+      return change()
+    } finally {
+      this.charge(slot.chargedBytes - bytes)
+      this.objects += slot.objects.size - objects
     }
   }
 
-  /** Counts a slot with all that it holds in, or out. */
-  account(slot: Slot, change: 1 | -1): void {
-    this.objects += change * slotObjects(slot)
-    this.charge(change * slotCharge(slot))
+  /** Frees a slot with all that it holds: what it counts at once, its memory in steps. */
+  discard(slot: Slot): void {
+    this.objects -= slot.objects.size
+    this.charge(-slot.chargedBytes)
+    slot.discarded = true
+    void this.#free(slot)
   }
 
   /** Gives all bytes back at once; whoever waits for a key is told. */
   end(): void {
     this.#tier.change(this.#budget, null)
     this.#ended = true
+    this.memory.end()
     for (const slot of this.slots) {
       if (slot !== undefined) failWaits(slot, new MayflyError('JOB_ENDED', `Job ${this.id} has ended`))
     }
+  }
+
+  async #removeBuckets(buckets: ReadonlySet<number>): Promise<void> {
+    const pace = new Pace(this.#clock, 0)
+    for (const slot of [...this.#everySlot()]) {
+      if (slot.discarded) continue
+      for (const bucket of buckets) slot.lostKeys.delete(bucket)
+      this.track(slot, () => {
+        for (const [groupKey, { bucket }] of slot.chunks.groups) {
+          if (buckets.has(bucket)) slot.chunks.removeGroup(groupKey)
+        }
+      })
+      for (let from: number | null = 0; from !== null && !slot.discarded; ) {
+        const start: number = from
+        from = this.track(slot, () => removeMatching(slot, start, ({ bucket }) => buckets.has(bucket)))
+        const pause = pace.stepped()
+        if (pause !== null) await pause
+      }
+    }
+  }
+
+  async #free(slot: Slot): Promise<void> {
+    const pace = new Pace(this.#clock, 0)
+    for (const groupKey of slot.chunks.groups.keys()) slot.chunks.removeGroup(groupKey)
+    for (let from: number | null = 0; from !== null; ) {
+      from = removeMatching(slot, from, () => true)
+      const pause = pace.stepped()
+      if (pause !== null) await pause
+    }
+    slot.objects.leave()
   }
 
   *#everySlot(): Generator<Slot> {

@@ -3,11 +3,16 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { Remote } from './content.ts'
+import { chunkCharge, chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
+import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
+import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
 import { locate, locateChunk, type Place } from './place.ts'
-import { chunkCharge, chunkGroupKey, LostChunk, type Slot } from './slot.ts'
+import { readParts } from './ram/payload.ts'
+import { Kind } from './ram/record.ts'
+import type { Slot } from './slot.ts'
+import { encodeManifest } from './stored-object.ts'
 
 /** One chunk, as its slot knows it. */
 interface ChunkPlace {
@@ -16,6 +21,8 @@ interface ChunkPlace {
   readonly version: number
   readonly index: number
 }
+
+type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 
 /** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
 export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
@@ -59,7 +66,11 @@ export class LargeObjects {
     const { version } = request
     this.#requireOpen(place.slot, version)
     this.#table.check(job, place, request)
-    this.#table.store(job, place, { ...request, content: request.manifest })
+    this.#table.store(job, place, {
+      ...request,
+      kind: Kind.manifest,
+      content: encodeManifest(request.manifest),
+    })
     place.slot.openPuts.delete(version)
     return { version }
   }
@@ -68,27 +79,31 @@ export class LargeObjects {
     locate(job, request).slot.openPuts.delete(request.version)
   }
 
-  /** `payload` is kept as it is: the caller gives its memory away. */
-  putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Buffer): void {
+  /** `payload` is copied, but for one that landed in the job's memory. */
+  putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Uint8Array): void {
     const { bucket, version, index } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
     const { place, groupKey } = placeOf(job, request)
-    const before = place.slot.chunks.get(groupKey)?.chunks.get(index)
-    const change = chunkCharge(payload) - (before === undefined ? 0 : chunkCharge(before))
-    job.admit(change)
+    const { chunks } = place.slot
+    const before = chunks.find(groupKey, index)
+    const change = chunkCharge(payload.length) - (before === undefined ? 0 : chunkCharge(before.bytes))
+    job.admit(change - job.memory.landedBytes(payload))
+    const chunk = chunks.write(payload)
     job.charge(change)
-    place.slot.setChunk({ bucket, key: Buffer.from(request.key), version }, { groupKey, index }, payload)
+    chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index }, chunk)
   }
 
-  getChunk(job: JobSpace, request: DataRequests['chunkGet']): Buffer | Promise<Buffer> {
+  getChunk(job: JobSpace, request: DataRequests['chunkGet']): ChunkReply | Promise<ChunkReply> {
     const at = placeOf(job, request)
-    const { slot, bucket, key } = at.place
-    const chunk = slot.chunks.get(at.groupKey)?.chunks.get(at.index)
-    if (chunk === undefined) throw slot.missing(bucket, key)
+    const { slot } = at.place
+    const chunk = slot.chunks.find(at.groupKey, at.index)
+    if (chunk === undefined) throw slot.missing(at.place)
     if (chunk instanceof LostChunk) throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
-    if (chunk instanceof Remote) return this.#fetch(job, at).then(() => this.getChunk(job, request))
-    job.movedBytes += chunk.length
-    return chunk
+    if (chunk instanceof RemoteChunk) return this.#fetch(job, at).then(() => this.getChunk(job, request))
+    const { bytes, parts } = chunk
+    job.movedBytes += bytes
+    const piece = readParts(job.memory, parts, { offset: 0, bytes })
+    return pinnedReply({}, job.memory, piece)
   }
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
@@ -119,5 +134,5 @@ export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
 function placeOf(job: JobSpace, request: DataRequests['chunkGet']): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
-  return { place, groupKey: chunkGroupKey(place.bucket, place.key, version), version, index }
+  return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }
 }

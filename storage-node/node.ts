@@ -12,10 +12,12 @@ import { TierBudget } from './budget.ts'
 import { dropReleased, HandoffSource } from './handoff-source.ts'
 import { refuseArrival, takeOver } from './handoff-target.ts'
 import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
+import { keyString } from './key-string.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
 import { Puller } from './puller.ts'
+import { Arena } from './ram/arena.ts'
 import { Sessions } from './sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
@@ -26,6 +28,7 @@ type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 export class StorageNode {
   readonly id: string
   readonly ram: TierBudget
+  readonly arena: Arena
   readonly jobs = new Map<string, JobSpace>()
   readonly table: ObjectTable
   readonly objects: Objects
@@ -42,6 +45,7 @@ export class StorageNode {
     const { clock } = runtime
     this.id = options.id
     this.ram = new TierBudget(options.ramBytes)
+    this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
     this.sessions = new Sessions(clock)
@@ -50,18 +54,17 @@ export class StorageNode {
     const { puller } = this
     this.objects = new Objects(this.table, {
       clock,
-      fetch: (job, { index, bucket, key }, { version, content }) => {
-        const bytes = 'bytes' in content ? content.bytes : 0
-        return puller.fetch(job, index, { bucket, key, version, bytes, chunk: null })
+      fetch: (job, { index, bucket, key }, { version, bytes }) => {
+        return puller.fetch(job, index, { bucket, key: keyString(key), version, bytes, chunk: null })
       },
     })
     this.largeObjects = new LargeObjects(this.table, {
       clock,
       fetch: (job, { place, groupKey, version, index }) => {
-        const chunk = place.slot.chunks.get(groupKey)?.chunks.get(index)
-        const bytes = chunk !== undefined && 'bytes' in chunk ? chunk.bytes : 0
-        const { bucket, key } = place
-        return puller.fetch(job, place.index, { bucket, key, version, bytes, chunk: { groupKey, index } })
+        const bytes = place.slot.chunks.find(groupKey, index)?.bytes ?? 0
+        const { bucket } = place
+        const item = { bucket, key: keyString(place.key), version, bytes, chunk: { groupKey, index } }
+        return puller.fetch(job, place.index, item)
       },
     })
   }
@@ -92,7 +95,7 @@ export class StorageNode {
       job.revision = request.revision
       job.setBudget(request.ramBytes, request.ramBytesMax)
     }
-    for (const bucket of request.droppedBuckets) if (!job.droppedBuckets.has(bucket)) job.dropBucket(bucket)
+    job.dropBuckets(request.droppedBuckets)
     const taken: number[] = []
     for (const { first, count, ...word } of request.owned) {
       if (first + count > job.slots.length)
@@ -173,7 +176,10 @@ export class StorageNode {
     let job = this.jobs.get(id)
     if (job === undefined) {
       const { clock } = this.#runtime
-      job = new JobSpace({ id, slots, metadata }, { tier: this.ram, clock, lease: this.#lease(metadata) })
+      job = new JobSpace(
+        { id, slots, metadata },
+        { tier: this.ram, arena: this.arena, clock, lease: this.#lease(metadata) },
+      )
       this.jobs.set(id, job)
     }
     return job

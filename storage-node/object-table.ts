@@ -1,12 +1,15 @@
 import { PutCondition } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { METADATA_BYTES_MAX, TTL_SECONDS_MAX } from '../protocol/limits.ts'
+import { TTL_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Appended, Content } from './content.ts'
+import { planGrowth } from './growth.ts'
 import type { JobSpace } from './job-space.ts'
+import { encodeMetadata, type Metadata } from './metadata.ts'
 import type { Place } from './place.ts'
-import { type Metadata, objectCharge, type StoredObject } from './slot.ts'
+import { bytesApart, chargeOf, Kind } from './ram/record.ts'
+import type { NewObject } from './slot-objects.ts'
+import { isExpired, objectCharge, type StoredObject } from './stored-object.ts'
 import { answerWaits } from './waits.ts'
 
 /** Changes of a slot's objects, with what they cost: each is made whole or throws with nothing changed. */
@@ -19,7 +22,7 @@ export class ObjectTable {
 
   /** The object, unless its time is over: then it is removed on the way. */
   find(job: JobSpace, place: Place): StoredObject | undefined {
-    const object = place.slot.find(place.bucket, place.key)
+    const object = place.slot.find(place)
     if (object === undefined || !isExpired(object, this.#clock.wallMs())) return object
     this.remove(job, place, object)
     return undefined
@@ -32,7 +35,7 @@ export class ObjectTable {
     if (put.condition === PutCondition.absent) {
       if (object !== undefined) throw new MayflyError('KEY_EXISTS', 'An object is under this key')
     } else if (put.condition === PutCondition.version) {
-      if (object === undefined) throw place.slot.missing(place.bucket, place.key)
+      if (object === undefined) throw place.slot.missing(place)
       if (object.version !== put.ifVersion) {
         throw new MayflyError(
           'VERSION_MISMATCH',
@@ -42,54 +45,69 @@ export class ObjectTable {
     } else throw violation(`a put has the unknown condition ${put.condition}`)
   }
 
-  /** Makes an object visible in the place of what was there. Throws `CAPACITY_EXCEEDED` or `BAD_REQUEST`. */
+  /**
+   * Makes an object visible in the place of what was there. `content` is the value or an encoded manifest. Throws
+   * `CAPACITY_EXCEEDED` or `BAD_REQUEST`.
+   */
   store(
     job: JobSpace,
     place: Place,
-    put: { version: number; content: Content; ttlSeconds: number; metadata: Metadata },
+    put: { version: number; kind: Kind; content: Uint8Array; ttlSeconds: number; metadata: Metadata },
   ): void {
-    const { version, content, metadata } = put
-    checkMetadata(metadata)
-    const object = { version, base: version, content, metadata, expiresAtMs: this.#expiry(put.ttlSeconds) }
-    const before = place.slot.find(place.bucket, place.key)
-    const change = chargeOf(place, object) - (before === undefined ? 0 : chargeOf(place, before))
-    job.admit(change)
-    this.#set(job, place, { before, object, change })
+    const { version, kind, content } = put
+    const { slot } = place
+    const { memory } = job
+    const metadata = encodeMetadata(put.metadata)
+    const expiresAtMs = this.#expiry(put.ttlSeconds)
+    const object = { version, base: version, expiresAtMs, metadata, kind, bytes: content.length, content }
+    memory.tidy()
+    const before = slot.find(place)
+    const change = costOf(place, object, bytesApart(content.length)) - chargeOfStored(before)
+    const isNew = before === undefined
+    job.admit(change - memory.landedBytes(content))
+    if (!slot.set(place, object, before)) {
+      memory.makeRoom(() => slot.set(place, object, slot.find(place)))
+    }
+    this.#stored(job, place, { change, isNew })
   }
 
-  /** Adds to an object that can grow. `after.content` is the one that grows. */
-  grow(
-    job: JobSpace,
-    place: Place,
-    append: {
-      before: StoredObject | undefined
-      payload: Buffer
-      after: StoredObject & { content: Appended }
-    },
-  ): void {
-    const { before, payload, after } = append
-    const { content } = after
-    const cost = chargeOf(place, after) - content.capacityBytes + content.capacityWith(payload.length)
-    const change = cost - (before === undefined ? 0 : chargeOf(place, before))
+  /** Adds to an object, or begins one, which then has `version`. Returns its new length. */
+  grow(job: JobSpace, place: Place, append: { version: number; payload: Uint8Array }): number {
+    const { version, payload } = append
+    const { slot } = place
+    const { memory } = job
+    memory.tidy()
+    const before = this.find(job, place)
+    const growth = planGrowth(before, payload.length)
+    const object = {
+      version,
+      base: before?.base ?? version,
+      expiresAtMs: before?.expiresAtMs ?? 0,
+      metadata: before === undefined ? nothing : Buffer.from(before.metadata),
+      kind: Kind.appended,
+      bytes: growth.bytes,
+      content: nothing,
+    }
+    const change = costOf(place, object, growth.capacityBytes) - chargeOfStored(before)
+    const isNew = before === undefined
     job.admit(change)
-    content.append(payload)
-    this.#set(job, place, { before, object: after, change })
+    if (!slot.grow(place, { before, object, growth }, payload)) {
+      memory.makeRoom(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
+    }
+    this.#stored(job, place, { change, isNew })
+    return growth.bytes
   }
 
-  remove(job: JobSpace, { slot, bucket, key }: Omit<Place, 'index'>, object: StoredObject): void {
-    slot.remove(bucket, key)
-    job.charge(-objectCharge(key.length, object))
+  remove(job: JobSpace, { slot, ...of }: Omit<Place, 'index'>, object: StoredObject): void {
+    const charge = objectCharge(object)
+    slot.objects.remove(of, object)
+    job.charge(-charge)
     job.objects--
   }
 
-  #set(
-    job: JobSpace,
-    place: Place,
-    put: { before: StoredObject | undefined; object: StoredObject; change: number },
-  ): void {
-    job.charge(put.change)
-    if (put.before === undefined) job.objects++
-    place.slot.set(place.bucket, place.key, put.object)
+  #stored(job: JobSpace, place: Place, { change, isNew }: { change: number; isNew: boolean }): void {
+    job.charge(change)
+    if (isNew) job.objects++
     answerWaits(place)
   }
 
@@ -101,18 +119,12 @@ export class ObjectTable {
   }
 }
 
-export function isExpired(object: StoredObject, wallMs: number): boolean {
-  return object.expiresAtMs !== 0 && object.expiresAtMs <= wallMs
+const nothing = Buffer.alloc(0)
+
+function costOf({ key }: Place, object: NewObject, apartBytes: number): number {
+  return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
 }
 
-function chargeOf({ key }: Place, object: StoredObject): number {
-  return objectCharge(key.length, object)
-}
-
-function checkMetadata(metadata: Metadata): void {
-  let bytes = 0
-  for (const { name, value } of metadata) bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
-  if (bytes > METADATA_BYTES_MAX) {
-    throw new MayflyError('BAD_REQUEST', `metadata: ${bytes} bytes are over ${METADATA_BYTES_MAX}`)
-  }
+function chargeOfStored(object: StoredObject | undefined): number {
+  return object === undefined ? 0 : objectCharge(object)
 }

@@ -12,14 +12,23 @@ import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } f
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer, Reply } from '../service/responder.ts'
-import { Appended, type Content, contentBytes, isManifest, Remote } from './content.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
+import { kept, type PinnedReply, pinnedReply } from './pinned-reply.ts'
 import { locate, type Place } from './place.ts'
-import type { StoredObject } from './slot.ts'
+import { Kind } from './ram/record.ts'
+import {
+  isManifest,
+  isRemote,
+  manifestOf,
+  metadataOf,
+  objectBytes,
+  readObject,
+  type StoredObject,
+} from './stored-object.ts'
 import { park } from './waits.ts'
 
-type Get = Reply<DataReplies['get']>
+type Get = PinnedReply<DataReplies['get']>
 
 /** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
 export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
@@ -39,28 +48,34 @@ export class Objects {
     this.#fetch = options.fetch
   }
 
-  /** `payload` is kept as it is: the caller gives its memory away. */
-  put(job: JobSpace, request: DataRequests['put'], payload: Buffer): DataReplies['put'] {
+  /** `payload` is copied, but for one that landed in the job's memory. */
+  put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
     const place = locate(job, request)
     this.#table.check(job, place, request)
     const version = place.slot.nextVersion()
-    this.#table.store(job, place, { ...request, content: payload, version })
+    this.#table.store(job, place, { ...request, version, kind: Kind.value, content: payload })
     return { version }
   }
 
   get(job: JobSpace, request: DataRequests['get'], peer: Peer): Get | Promise<Get> {
+    return this.#get(job, request, { peer, later: false })
+  }
+
+  #get(job: JobSpace, request: DataRequests['get'], to: { peer: Peer; later: boolean }): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#await(job, request, peer)
-    if (object.content instanceof Remote) {
-      return this.#fetch(job, place, object).then(() => this.get(job, request, peer))
+    if (object === undefined) return this.#await(job, request, to.peer)
+    if (isRemote(object)) {
+      return this.#fetch(job, place, object).then(() => this.#get(job, request, { ...to, later: true }))
     }
-    return this.#read(job, place, object, request)
+    return this.#read(job, place, object, { request, later: to.later })
   }
 
   stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
-    const { version, expiresAtMs, metadata, content } = this.#present(job, locate(job, request))
-    return { bytes: contentBytes(content), version, tier: tiers.indexOf('ram'), expiresAtMs, metadata }
+    const object = this.#present(job, locate(job, request))
+    const { version, expiresAtMs } = object
+    const bytes = objectBytes(job.memory, object)
+    return { bytes, version, tier: tiers.indexOf('ram'), expiresAtMs, metadata: metadataOf(object) }
   }
 
   delete(job: JobSpace, request: DataRequests['delete']): DataReplies['delete'] {
@@ -90,50 +105,53 @@ export class Objects {
   append(
     job: JobSpace,
     request: DataRequests['append'],
-    payload: Buffer,
+    payload: Uint8Array,
   ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object?.content instanceof Remote) {
-      return this.#fetch(job, place, object).then(() => this.append(job, request, payload))
+    if (object !== undefined && isRemote(object)) {
+      const kept = Buffer.from(payload)
+      return this.#fetch(job, place, object).then(() => this.append(job, request, kept))
     }
-    const content = growing(object?.content)
     const version = place.slot.nextVersion()
-    const base = object?.base ?? version
-    const metadata = object?.metadata ?? []
-    const expiresAtMs = object?.expiresAtMs ?? 0
-    this.#table.grow(job, place, {
-      before: object,
-      payload,
-      after: { version, base, content, metadata, expiresAtMs },
-    })
-    return { head: { bytes: content.bytes, version } }
+    return { head: { bytes: this.#table.grow(job, place, { version, payload }), version } }
   }
 
-  #read(job: JobSpace, place: Place, object: StoredObject, request: DataRequests['get']): Get {
-    const { content, version } = object
+  /** `later` says that the reply is not sent at once, so that its payload has to be kept until then. */
+  #read(
+    job: JobSpace,
+    place: Place,
+    object: StoredObject,
+    { request, later }: { request: DataRequests['get']; later: boolean },
+  ): Get {
+    const { version } = object
     checkVersion(object, request)
-    if (isManifest(content)) {
+    const bytes = objectBytes(job.memory, object)
+    if (isManifest(object)) {
+      const manifest = manifestOf(job.memory, object)
       if (request.consume) this.#table.remove(job, place, object)
       place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
-      const bytes = contentBytes(content)
-      return {
-        head: { version, kind: ObjectKind.manifest, bytes, consumed: request.consume, manifest: content },
-      }
+      return { head: { version, kind: ObjectKind.manifest, bytes, consumed: request.consume, manifest } }
     }
-    const bytes = contentBytes(content)
-    const payload = piece(content, request.offset)
-    const whole = request.version === version || payload.length === bytes
-    const consumed = request.consume && whole
-    if (consumed) this.#table.remove(job, place, object)
-    job.movedBytes += payload.length
-    return { head: { version, kind: ObjectKind.value, bytes, consumed, manifest: [] }, payload }
+    const { offset } = request
+    if (offset > bytes)
+      throw new MayflyError('BAD_REQUEST', `offset: ${offset} is past the object's ${bytes} bytes`)
+    const pieceBytes = Math.min(bytes - offset, PAYLOAD_BYTES_MAX)
+    const consumed = request.consume && (request.version === version || pieceBytes === bytes)
+    const head = { version, kind: ObjectKind.value, bytes, consumed, manifest: [] }
+    const piece = readObject(job.memory, object, { offset, bytes: pieceBytes })
+    const reply = pinnedReply(head, job.memory, piece)
+    job.movedBytes += pieceBytes
+    if (!consumed) return later ? kept(reply) : reply
+    const last = kept(reply)
+    this.#table.remove(job, place, object)
+    return last
   }
 
   /** The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. */
   #await(job: JobSpace, request: DataRequests['get'], peer: Peer): Promise<Get> {
     const place = locate(job, request)
-    if (request.waitMs === 0) throw place.slot.missing(place.bucket, place.key)
+    if (request.waitMs === 0) throw place.slot.missing(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
     return park(
       place,
@@ -141,7 +159,7 @@ export class Objects {
       {
         attempt: () => {
           const object = this.#table.find(job, place)
-          return object === undefined ? null : this.#read(job, place, object, request)
+          return object === undefined ? null : this.#read(job, place, object, { request, later: true })
         },
         missed: () => this.#miss(job, place),
       },
@@ -149,9 +167,9 @@ export class Objects {
   }
 
   /** Only who may still serve the slot can say that a key is not there. */
-  #miss(job: JobSpace, { index, bucket, key }: Place): MayflyError {
+  #miss(job: JobSpace, place: Place): MayflyError {
     try {
-      return job.ownedSlot(index).missing(bucket, key)
+      return job.ownedSlot(place.index).missing(place)
     } catch (error) {
       return asMayflyError(error)
     }
@@ -159,7 +177,7 @@ export class Objects {
 
   #present(job: JobSpace, place: Place): StoredObject {
     const object = this.#table.find(job, place)
-    if (object === undefined) throw place.slot.missing(place.bucket, place.key)
+    if (object === undefined) throw place.slot.missing(place)
     return object
   }
 }
@@ -169,27 +187,4 @@ function checkVersion(object: StoredObject, { version, consume }: DataRequests['
   if (version === ANY_VERSION || version === object.version) return
   if (!consume && object.base <= version && version < object.version) return
   throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
-}
-
-function piece(content: Content, offset: number): Buffer {
-  const length = contentBytes(content)
-  if (offset > length)
-    throw new MayflyError('BAD_REQUEST', `offset: ${offset} is past the object's ${length} bytes`)
-  if (content instanceof Appended) return content.slice(offset, PAYLOAD_BYTES_MAX)
-  if (Buffer.isBuffer(content)) return content.subarray(offset, offset + PAYLOAD_BYTES_MAX)
-  throw new Error('Only values have bytes at their owner')
-}
-
-/** What an append adds to: the object as it is, in a form that can grow. */
-function growing(content: Content | undefined): Appended {
-  if (content instanceof Appended) return content
-  const grown = new Appended()
-  if (Buffer.isBuffer(content)) grown.append(content)
-  else if (content !== undefined) {
-    throw new MayflyError(
-      'BAD_REQUEST',
-      'key: its object was put in chunks, and append adds only to objects in one piece',
-    )
-  }
-  return grown
 }

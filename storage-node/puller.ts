@@ -13,13 +13,13 @@ import {
 } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
-import { Appended, Remote } from './content.ts'
+import { chunkCharge, LostChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
-import { isExpired } from './object-table.ts'
-import { keyBytes } from './place.ts'
+import { keyBytes, keyHash } from './key-string.ts'
+import { Kind } from './ram/record.ts'
 import { type RemoteItem, remoteItems, stillRemote } from './remote-items.ts'
 import type { Slot } from './slot.ts'
-import { chunkCharge, LostChunk, objectCharge } from './slot.ts'
+import { isExpired, objectCharge } from './stored-object.ts'
 
 type Item = RequestOf<typeof peerOperations.pull>['items'][number]
 
@@ -163,7 +163,7 @@ export class Puller {
       if (length === MISSING) return null
       const piece = payload.subarray(offset, offset + length)
       offset += length
-      return items.length === 1 ? piece : Buffer.from(piece)
+      return piece
     })
   }
 }
@@ -172,38 +172,52 @@ function wireItem({ bucket, key, version, chunk }: RemoteItem, offset: number): 
   return { bucket, key: keyBytes(key), version, chunk: chunk?.index ?? NO_CHUNK, offset }
 }
 
-/** Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. */
+/**
+ * Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. Throws
+ * `CAPACITY_EXCEEDED` if the node has no memory: the entry stays remote.
+ */
 export function fill(job: JobSpace, slot: Slot, arrived: { item: RemoteItem; bytes: Buffer | null }): void {
   const { item, bytes } = arrived
   if (!stillRemote(slot, item)) return
-  const { bucket, key, version, chunk } = item
-  if (chunk !== null) {
-    const { groupKey, index } = chunk
-    const group = slot.chunks.get(groupKey)
-    if (group === undefined) return
-    const after = bytes ?? new LostChunk()
-    job.charge(chunkCharge(after) - chunkCharge(new Remote(item.bytes)))
-    slot.setChunk({ bucket, key: group.key, version }, { groupKey, index }, after)
-    return
-  }
-  const object = slot.find(bucket, key)
-  if (object === undefined) return
-  if (bytes === null) {
-    job.charge(-objectCharge(key.length, object))
-    job.objects--
-    // What its time to live had ended before is not lost: whoever asked was told that there is none.
-    if (isExpired(object, job.wallMs)) slot.remove(bucket, key)
-    else slot.lose(bucket, key)
-    return
-  }
-  const content = object.base === object.version ? bytes : grown(bytes)
-  const after = { ...object, content }
-  job.charge(objectCharge(key.length, after) - objectCharge(key.length, object))
-  slot.set(bucket, key, after)
+  if (item.chunk !== null) fillChunk(job, slot, { item, bytes })
+  else if (bytes === null) loseObject(job, slot, item)
+  else fillObject(job, slot, { item, bytes })
 }
 
-function grown(bytes: Buffer): Appended {
-  const content = new Appended()
-  content.append(bytes)
-  return content
+function fillChunk(
+  job: JobSpace,
+  slot: Slot,
+  { item, bytes }: { item: RemoteItem; bytes: Buffer | null },
+): void {
+  const { groupKey, index } = item.chunk ?? { groupKey: '', index: 0 }
+  const group = slot.chunks.groups.get(groupKey)
+  if (group === undefined) return
+  const after = bytes === null ? new LostChunk() : slot.chunks.write(bytes)
+  job.charge(chunkCharge(after.bytes) - chunkCharge(item.bytes))
+  slot.chunks.set(group, { groupKey, index }, after)
+}
+
+function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): void {
+  const of = keyHash(bucket, key)
+  const object = slot.find(of)
+  if (object === undefined) return
+  job.charge(-objectCharge(object))
+  job.objects--
+  slot.objects.remove(of, object)
+  // What its time to live had ended before is not lost: whoever asked was told that there is none.
+  if (!isExpired(object, job.wallMs)) slot.lose(of)
+}
+
+function fillObject(job: JobSpace, slot: Slot, { item, bytes }: { item: RemoteItem; bytes: Buffer }): void {
+  const of = keyHash(item.bucket, item.key)
+  const before = slot.chargedBytes
+  job.memory.tidy()
+  const object = slot.find(of)
+  if (object === undefined) return
+  const { version, base, expiresAtMs } = object
+  const metadata = Buffer.from(object.metadata)
+  const kind = base === version ? Kind.value : Kind.appended
+  const here = { version, base, expiresAtMs, metadata, kind, bytes: bytes.length, content: bytes }
+  if (!slot.set(of, here, object)) job.memory.makeRoom(() => slot.set(of, here, slot.find(of)))
+  job.charge(slot.chargedBytes - before)
 }

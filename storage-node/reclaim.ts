@@ -6,9 +6,9 @@ import { hashKey, slotOf } from '../protocol/hash.ts'
 import { CONTROL_CALL_MS, RECLAIM_BATCH } from '../protocol/limits.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { ChunkGroup } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import type { StorageNode } from './node.ts'
-import type { ChunkGroup } from './slot.ts'
 
 /** Any slot, in a question for a placement. */
 const ANY_SLOT = 0xffff
@@ -70,7 +70,7 @@ export class Reclaim {
       if (hasBit(alive, index)) return
       for (const { slot, groupKey } of held) {
         const owned = job.slots[slot]
-        if (owned !== undefined) job.charge(-owned.removeChunks(groupKey))
+        if (owned !== undefined) job.charge(-owned.chunks.removeGroup(groupKey))
       }
     })
   }
@@ -117,7 +117,7 @@ interface Held {
 function groupsOf(job: JobSpace): Map<string, [Held, ...Held[]]> {
   const groups = new Map<string, [Held, ...Held[]]>()
   job.slots.forEach((slot, index) => {
-    for (const [groupKey, group] of slot?.chunks ?? []) {
+    for (const [groupKey, group] of slot?.chunks.groups ?? []) {
       const held = { slot: index, groupKey, group }
       const known = groups.get(groupKey)
       if (known === undefined) groups.set(groupKey, [held])

@@ -1,5 +1,7 @@
-import { Remote } from './content.ts'
-import type { KeyString, Slot } from './slot.ts'
+import { RemoteChunk } from './chunks.ts'
+import { type KeyString, keyHash, keyString } from './key-string.ts'
+import type { Slot } from './slot.ts'
+import { isRemote } from './stored-object.ts'
 
 /** An entry whose bytes are still on the owner before: an object, or one chunk of a large one. */
 export interface RemoteItem {
@@ -10,24 +12,30 @@ export interface RemoteItem {
   readonly chunk: { readonly groupKey: string; readonly index: number } | null
 }
 
-/** All that is remote in a slot. */
+/** Cells looked at for one page of items. */
+const SCAN_CELLS = 256
+
+/** All that is remote in a slot; what changes meanwhile may be in it or not. */
 export function* remoteItems(slot: Slot): Generator<RemoteItem> {
-  for (const [bucket, keys] of slot.objects) {
-    for (const [key, { version, content }] of keys) {
-      if (content instanceof Remote) yield { bucket, key, version, bytes: content.bytes, chunk: null }
-    }
+  for (let from: number | null = 0; from !== null; ) {
+    const found: RemoteItem[] = []
+    from = slot.objects.scan(from, SCAN_CELLS, (object) => {
+      const { bucket, key, version, bytes } = object
+      if (isRemote(object)) found.push({ bucket, key: keyString(key), version, bytes, chunk: null })
+    })
+    yield* found
   }
-  for (const [groupKey, { bucket, key, version, chunks }] of slot.chunks) {
+  for (const [groupKey, { bucket, key, version, chunks }] of slot.chunks.groups) {
     for (const [index, chunk] of chunks) {
-      if (!(chunk instanceof Remote)) continue
-      yield { bucket, key: key.toString('latin1'), version, bytes: chunk.bytes, chunk: { groupKey, index } }
+      if (!(chunk instanceof RemoteChunk)) continue
+      yield { bucket, key: keyString(key), version, bytes: chunk.bytes, chunk: { groupKey, index } }
     }
   }
 }
 
 /** Whether the slot still has this very entry without its bytes. */
 export function stillRemote(slot: Slot, { bucket, key, version, chunk }: RemoteItem): boolean {
-  if (chunk !== null) return slot.chunks.get(chunk.groupKey)?.chunks.get(chunk.index) instanceof Remote
-  const object = slot.find(bucket, key)
-  return object?.version === version && object.content instanceof Remote
+  if (chunk !== null) return slot.chunks.find(chunk.groupKey, chunk.index) instanceof RemoteChunk
+  const object = slot.find(keyHash(bucket, key))
+  return object?.version === version && isRemote(object)
 }

@@ -2,8 +2,8 @@ import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { ANSWERS_MAX, REPEAT_MS_MAX, SESSION_KEEP_MS } from '../protocol/limits.ts'
 import { bytesOf } from '../protocol/outbox.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Reply } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
+import type { PinnedReply } from './pinned-reply.ts'
 
 /** Names a mutation among those of its session. */
 interface Sequenced {
@@ -12,9 +12,9 @@ interface Sequenced {
 }
 
 interface Answer {
-  readonly outcome: Reply<unknown> | Promise<Reply<unknown>> | MayflyError
+  readonly outcome: PinnedReply<unknown> | Promise<PinnedReply<unknown>> | MayflyError
   readonly atMs: number
-  /** Bytes of a consumed object, kept in case the answer did not arrive. */
+  /** Bytes of a consumed object, kept in case the answer did not arrive; what is pinned is charged where it lies. */
   readonly heldBytes: number
 }
 
@@ -42,13 +42,13 @@ export class Sessions {
   run<Head>(
     of: { session: string; job: JobSpace },
     mutation: Sequenced,
-    execute: () => Reply<Head> | Promise<Reply<Head>>,
-  ): Reply<Head> | Promise<Reply<Head>> {
+    execute: () => PinnedReply<Head> | Promise<PinnedReply<Head>>,
+  ): PinnedReply<Head> | Promise<PinnedReply<Head>> {
     if (of.session === '') return execute()
     const session = this.#session(of)
     this.#settle(session, mutation.settled)
     const known = session.answers.get(mutation.sequence)
-    if (known !== undefined) return given(known) as Reply<Head> | Promise<Reply<Head>>
+    if (known !== undefined) return given(known) as PinnedReply<Head> | Promise<PinnedReply<Head>>
     if (mutation.sequence < session.settled) {
       throw new MayflyError('OUTCOME_UNKNOWN', 'The client has given this mutation up')
     }
@@ -76,19 +76,19 @@ export class Sessions {
         continue
       }
       for (const [sequence, answer] of session.answers) {
-        if (answer.heldBytes === 0 || now - answer.atMs <= REPEAT_MS_MAX) continue
-        session.job.charge(-answer.heldBytes)
-        const outcome = new MayflyError(
-          'OUTCOME_UNKNOWN',
-          'The consumed bytes were kept for 30 s and are gone',
-        )
-        session.answers.set(sequence, { outcome, atMs: now, heldBytes: 0 })
+        if (!holdsBytes(answer) || now - answer.atMs <= REPEAT_MS_MAX) continue
+        letGo(session, answer)
+        session.answers.set(sequence, { outcome: gone(), atMs: now, heldBytes: 0 })
       }
     }
   }
 
   dropJob(job: JobSpace): void {
-    for (const [name, session] of this.#sessions) if (session.job === job) this.#sessions.delete(name)
+    for (const [name, session] of this.#sessions) {
+      if (session.job !== job) continue
+      for (const answer of session.answers.values()) letGo(session, answer)
+      this.#sessions.delete(name)
+    }
   }
 
   #session({ session: id, job }: { session: string; job: JobSpace }): Session {
@@ -110,16 +110,16 @@ export class Sessions {
     for (const [sequence, answer] of session.answers) {
       if (sequence >= settled) break
       session.answers.delete(sequence)
-      if (answer.heldBytes > 0) session.job.charge(-answer.heldBytes)
+      letGo(session, answer)
     }
   }
 
   #execute<Head>(
     session: Session,
     sequence: number,
-    execute: () => Reply<Head> | Promise<Reply<Head>>,
-  ): Reply<Head> | Promise<Reply<Head>> {
-    let reply: Reply<Head> | Promise<Reply<Head>>
+    execute: () => PinnedReply<Head> | Promise<PinnedReply<Head>>,
+  ): PinnedReply<Head> | Promise<PinnedReply<Head>> {
+    let reply: PinnedReply<Head> | Promise<PinnedReply<Head>>
     try {
       reply = execute()
     } catch (error) {
@@ -148,8 +148,11 @@ export class Sessions {
 
   #record(session: Session, sequence: number, outcome: Answer['outcome']): void {
     if (sequence < session.settled) return
-    const heldBytes =
-      outcome instanceof Promise || outcome instanceof MayflyError ? 0 : bytesOf(outcome.payload)
+    let heldBytes = 0
+    if (!(outcome instanceof Promise) && !(outcome instanceof MayflyError)) {
+      if (outcome.pin === undefined) heldBytes = bytesOf(outcome.payload)
+      else outcome.pin.hold()
+    }
     if (heldBytes > 0) session.job.charge(heldBytes)
     session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
   }
@@ -160,7 +163,30 @@ function nameOf({ session, job }: { session: string; job: string }): string {
   return `${job}/${session}`
 }
 
-function given({ outcome }: Answer): Reply<unknown> | Promise<Reply<unknown>> {
+/** The answer once more: each time that it is sent its memory is held for that. */
+function given({ outcome }: Answer): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
   if (outcome instanceof MayflyError) throw outcome
-  return outcome
+  return outcome instanceof Promise ? outcome.then(heldAgain) : heldAgain(outcome)
+}
+
+function heldAgain(reply: PinnedReply<unknown>): PinnedReply<unknown> {
+  if (reply.pin !== undefined && !reply.pin.hold()) throw gone()
+  return reply
+}
+
+function gone(): MayflyError {
+  return new MayflyError('OUTCOME_UNKNOWN', 'The consumed bytes were kept for 30 s and are gone')
+}
+
+function holdsBytes({ outcome, heldBytes }: Answer): boolean {
+  return heldBytes > 0 || pinOf(outcome) !== undefined
+}
+
+function letGo(session: Session, { outcome, heldBytes }: Answer): void {
+  if (heldBytes > 0) session.job.charge(-heldBytes)
+  pinOf(outcome)?.release()
+}
+
+function pinOf(outcome: Answer['outcome']): PinnedReply<unknown>['pin'] {
+  return outcome instanceof Promise || outcome instanceof MayflyError ? undefined : outcome.pin
 }

@@ -1,9 +1,15 @@
 import type { peerOperations } from '../protocol/control-operations.ts'
+import { hashKey } from '../protocol/hash.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import { contentBytes, isManifest, Remote } from './content.ts'
-import { keyBytes, keyString } from './place.ts'
-import { chunkGroupKey, LostChunk, type Slot, type StoredObject } from './slot.ts'
+import { chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
+import type { JobSpace } from './job-space.ts'
+import { keyBytes, keyString } from './key-string.ts'
+import { encodeMetadata } from './metadata.ts'
+import type { JobMemory } from './ram/job-memory.ts'
+import { Kind } from './ram/record.ts'
+import type { Slot } from './slot.ts'
+import { encodeManifest, manifestOf, metadataOf, objectBytes, type StoredObject } from './stored-object.ts'
 
 type IndexRequest = RequestOf<typeof peerOperations.slotIndex>
 
@@ -15,9 +21,12 @@ export interface Now {
   readonly wallMs: number
 }
 
+/** Cells of a table looked at in one step. */
+const SCAN_CELLS = 256
+
 /** Everything about a slot but its bytes, in pages. Leases and times to live travel as what is left of them. */
-export function* indexPages(slot: Slot, now: Now): Generator<IndexPage> {
-  const entries = objectEntries(slot, now.wallMs)
+export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generator<IndexPage> {
+  const entries = objectEntries(memory, slot, now.wallMs)
   const chunks = chunkEntries(slot)
   let page = 0
   let next = takePage(entries, chunks)
@@ -39,22 +48,47 @@ export function* indexPages(slot: Slot, now: Now): Generator<IndexPage> {
   }
 }
 
-/** Enters a page into a slot that is arriving: objects and chunks without their bytes. */
-export function enterPage(slot: Slot, page: IndexPage, now: Now): void {
-  for (const { bucket, key, version, base, bytes, ttlMs, manifest, metadata } of page.entries) {
-    const content = manifest.length > 0 ? manifest : bytes === 0 ? Buffer.alloc(0) : new Remote(bytes)
-    const expiresAtMs = ttlMs === 0 ? 0 : Math.round(now.wallMs + ttlMs)
-    slot.set(bucket, keyString(key), { version, base, content, metadata, expiresAtMs })
-  }
+/**
+ * Enters a page into a slot that is arriving: objects and chunks without their bytes, but for those in buckets that
+ * were dropped meanwhile. Throws `CAPACITY_EXCEEDED` with a part entered; the page may be entered again.
+ */
+export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
+  job.memory.tidy()
+  for (const entry of page.entries)
+    if (!job.droppedBuckets.has(entry.bucket)) enterObject(job, slot, { entry, now })
   for (const { bucket, key, version, index, bytes, lost } of page.chunks) {
+    if (job.droppedBuckets.has(bucket)) continue
     const groupKey = chunkGroupKey(bucket, keyString(key), version)
-    const chunk = lost ? new LostChunk() : new Remote(bytes)
-    slot.setChunk({ bucket, key: Buffer.from(key), version }, { groupKey, index }, chunk)
+    const chunk = lost ? new LostChunk() : new RemoteChunk(bytes)
+    slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index }, chunk)
   }
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
   for (const { version, leftMs } of page.readLeases) slot.readLeases.set(version, now.monotonicMs + leftMs)
-  for (const { bucket, key } of page.lostKeys) slot.lose(bucket, keyString(key))
+  for (const { bucket, key } of page.lostKeys) if (!job.droppedBuckets.has(bucket)) slot.lose({ bucket, key })
 }
+
+function enterObject(
+  job: JobSpace,
+  slot: Slot,
+  { entry, now }: { entry: IndexPage['entries'][number]; now: Now },
+): void {
+  const { bucket, key, version, base, bytes, ttlMs, manifest } = entry
+  const of = { bucket, key, hash: hashKey(key, bucket) }
+  const isLarge = manifest.length > 0
+  const content = isLarge ? encodeManifest(manifest) : nothing
+  const object = {
+    version,
+    base,
+    expiresAtMs: ttlMs === 0 ? 0 : Math.round(now.wallMs + ttlMs),
+    metadata: encodeMetadata(entry.metadata),
+    kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : Kind.remote,
+    bytes: isLarge ? content.length : bytes,
+    content,
+  }
+  if (!slot.set(of, object, slot.find(of))) job.memory.makeRoom(() => slot.set(of, object, slot.find(of)))
+}
+
+const nothing = Buffer.alloc(0)
 
 type Entries = Pick<IndexPage, 'entries' | 'chunks'>
 
@@ -82,38 +116,40 @@ function takePage(
   return page
 }
 
-/** Expired objects too: a released slot does not change, so its pages are the same however often they are sent. */
-function* objectEntries(slot: Slot, wallMs: number): Generator<IndexPage['entries'][number]> {
-  for (const [bucket, keys] of slot.objects) {
-    for (const [key, object] of keys) {
-      yield objectEntry({ bucket, key: keyBytes(key) }, object, wallMs)
-    }
+/**
+ * Expired objects too: a released slot does not change, so its pages are the same however often they are sent. Keys are
+ * copies, for a page is made while the one before it is under way.
+ */
+function* objectEntries(
+  memory: JobMemory,
+  slot: Slot,
+  wallMs: number,
+): Generator<IndexPage['entries'][number]> {
+  for (let from: number | null = 0; from !== null; ) {
+    const entries: IndexPage['entries'][number][] = []
+    from = slot.objects.scan(from, SCAN_CELLS, (object) => entries.push(objectEntry(memory, object, wallMs)))
+    yield* entries
   }
 }
 
-function objectEntry(
-  place: { bucket: number; key: Buffer },
-  object: StoredObject,
-  wallMs: number,
-): IndexPage['entries'][number] {
-  const { version, base, content, metadata, expiresAtMs } = object
+function objectEntry(memory: JobMemory, object: StoredObject, wallMs: number): IndexPage['entries'][number] {
+  const { bucket, version, base, expiresAtMs } = object
   return {
-    ...place,
+    bucket,
+    key: Buffer.from(object.key),
     version,
     base,
-    bytes: contentBytes(content),
+    bytes: objectBytes(memory, object),
     ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs)),
-    manifest: isManifest(content) ? content : [],
-    metadata,
+    manifest: manifestOf(memory, object),
+    metadata: metadataOf(object),
   }
 }
 
 function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
-  for (const { bucket, key, version, chunks } of slot.chunks.values()) {
+  for (const { bucket, key, version, chunks } of slot.chunks.groups.values()) {
     for (const [index, chunk] of chunks) {
-      const lost = chunk instanceof LostChunk
-      const bytes = lost ? 0 : Buffer.isBuffer(chunk) ? chunk.length : chunk.bytes
-      yield { bucket, key, version, index, bytes, lost }
+      yield { bucket, key, version, index, bytes: chunk.bytes, lost: chunk instanceof LostChunk }
     }
   }
 }

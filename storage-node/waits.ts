@@ -2,13 +2,14 @@ import { MayflyError } from '../protocol/errors.ts'
 import { WAITS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer } from '../service/responder.ts'
-import type { KeyString, Slot } from './slot.ts'
+import { keyString } from './key-string.ts'
+import type { Slot } from './slot.ts'
 import type { Wait } from './wait.ts'
 
 interface At {
   readonly slot: Slot
   readonly bucket: number
-  readonly key: KeyString
+  readonly key: Uint8Array
 }
 
 /**
@@ -63,6 +64,7 @@ export function park<Result>(
 
 /** The key was put: whoever waits for it is answered, in the order of their coming, as far as the object goes. */
 export function answerWaits({ slot, bucket, key }: At): void {
+  if (slot.waits.size === 0) return
   for (const wait of [...(slot.waits.get(waitKey(bucket, key)) ?? [])]) {
     if (!wait.answer()) return
   }
@@ -73,6 +75,6 @@ export function failWaits(slot: Slot, error: MayflyError): void {
   for (const waits of [...slot.waits.values()]) for (const wait of [...waits]) wait.fail(error)
 }
 
-function waitKey(bucket: number, key: KeyString): string {
-  return `${bucket}/${key}`
+function waitKey(bucket: number, key: Uint8Array): string {
+  return `${bucket}/${keyString(key)}`
 }

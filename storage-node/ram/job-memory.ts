@@ -1,3 +1,4 @@
+import { MayflyError } from '../../protocol/errors.ts'
 import { type Arena, NOWHERE } from './arena.ts'
 import { BlockMap } from './block-map.ts'
 import type { Part } from './record.ts'
@@ -11,6 +12,9 @@ interface Pinned {
   /** Nothing but the holders needs it any more. */
   freed: boolean
 }
+
+/** Pages that one put may compact: each takes well under a millisecond. */
+const COMPACTIONS_MAX = 4
 
 /** Tables that one job can have at once: a record names its table in 16 bits. Twice what slots and handoffs need. */
 const TABLES_MAX = 65_535
@@ -42,13 +46,13 @@ export class JobMemory {
 
   /** The address of a run of blocks; `NOWHERE` if there is none. */
   take(blocks: number): number {
-    const at = this.arena.take(blocks)
+    const at = this.#ended ? NOWHERE : this.arena.take(blocks)
     if (at !== NOWHERE) this.#own(at, blocks)
     return at
   }
 
   takeLongest(blocksMax: number): Part | null {
-    const run = this.arena.takeLongest(blocksMax)
+    const run = this.#ended ? null : this.arena.takeLongest(blocksMax)
     if (run !== null) this.#own(run.at, run.blocks)
     return run
   }
@@ -86,29 +90,57 @@ export class JobMemory {
   /** Memory for a payload that is on its way, in one piece; null if there is none. Ends with `adopt` or `giveUp`. */
   expect(bytes: number): Buffer | null {
     const blocks = Math.ceil(bytes / BLOCK_BYTES)
-    const at = this.#ended ? NOWHERE : this.take(blocks)
+    const at = this.take(blocks)
     if (at === NOWHERE) return null
     this.#expecting.set(at, blocks)
     this.#charge(blocks * BLOCK_BYTES)
     return this.arena.view(at, bytes)
   }
 
-  /** The run that `expect` gave for this payload, which now is the caller's; null if it lies elsewhere. */
-  adopt(payload: Uint8Array): Part | null {
-    const at = this.arena.addressOf(payload)
+  /** The run that `expect` gave for this payload; null if it lies elsewhere. */
+  landed(payload: Uint8Array): Part | null {
+    const at = this.#expecting.size === 0 ? NOWHERE : this.arena.addressOf(payload)
     const blocks = this.#expecting.get(at)
-    if (blocks === undefined) return null
+    return blocks === undefined ? null : { at, blocks }
+  }
+
+  /** What is charged for a payload that `expect` gave memory for. */
+  landedBytes(payload: Uint8Array): number {
+    return (this.landed(payload)?.blocks ?? 0) * BLOCK_BYTES
+  }
+
+  /** From here on the run is an object's. */
+  adopt({ at, blocks }: Part): void {
     this.#expecting.delete(at)
     this.#charge(-blocks * BLOCK_BYTES)
-    return { at, blocks }
   }
 
   /** The payload was not stored, or never arrived. */
   giveUp(payload: Uint8Array): void {
-    const run = this.adopt(payload)
+    const run = this.landed(payload)
     if (run === null) return
+    this.adopt(run)
     if (this.#ended) this.arena.free(run.at, run.blocks)
     else this.free(run.at, run.blocks)
+  }
+
+  /** Closes holes, where there are too many, before anything is stored: what was found before lies elsewhere after it. */
+  tidy(): void {
+    if (this.log.isSparse) this.log.compact()
+  }
+
+  /**
+   * After an attempt to store something had no memory: moves records and tries again. An attempt must look for its
+   * records anew, and one that fails has changed nothing. Throws `CAPACITY_EXCEEDED` where none had room.
+   */
+  makeRoom(attempt: () => boolean): void {
+    for (let compactions = 0; compactions < COMPACTIONS_MAX && this.arena.compact(); compactions++) {
+      if (attempt()) return
+    }
+    throw new MayflyError(
+      'CAPACITY_EXCEEDED',
+      `The node's memory is full, its ${this.arena.takenBytes} bytes`,
+    )
   }
 
   /** Gives a table the number that its records carry; -1 where all are in use. */

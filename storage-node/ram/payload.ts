@@ -1,19 +1,18 @@
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
-import type { Part } from './record.ts'
-import { PARTS_MAX } from './record.ts'
+import { PARTS_MAX, type Part } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
-/** A piece of a payload. */
+/** Bytes of a payload where they lie in the arena. */
 export interface Piece {
-  readonly bytes: Buffer
-  /** Where `bytes` is a view of the arena, the run that it lies in; null for a copy. */
-  readonly run: Part | null
+  /** In their order. Valid until something is stored, or, where they lie in runs, as long as those are pinned. */
+  readonly views: readonly Buffer[]
+  readonly runs: readonly Part[]
 }
 
 /**
  * Runs for a payload: one where there is one that is long enough, else the longest that there are, so that an arena
- * with no long run left costs a copy at reading and not a refusal. Null if the arena is full.
+ * with holes still takes what it has room for. Null if it is full.
  */
 export function takeParts(memory: JobMemory, bytes: number): Part[] | null {
   const blocks = Math.ceil(bytes / BLOCK_BYTES)
@@ -38,7 +37,9 @@ export function freeParts(memory: JobMemory, parts: readonly Part[]): void {
 
 /** Of all parts together. */
 export function capacityOf(parts: readonly Part[]): number {
-  return parts.reduce((sum, { blocks }) => sum + blocks * BLOCK_BYTES, 0)
+  let blocks = 0
+  for (const part of parts) blocks += part.blocks
+  return blocks * BLOCK_BYTES
 }
 
 /** Writes bytes into the parts, from `offset` of the whole on. */
@@ -47,27 +48,21 @@ export function writeParts(
   to: { parts: readonly Part[]; offset: number },
   bytes: Uint8Array,
 ): void {
-  let skip = to.offset
   let written = 0
-  for (const { at, blocks } of to.parts) {
-    const capacity = blocks * BLOCK_BYTES
-    const count = Math.min(bytes.length - written, capacity - skip)
-    if (count > 0) {
-      memory.arena.view(at, capacity).set(bytes.subarray(written, written + count), skip)
-      written += count
-    }
-    skip = Math.max(0, skip - capacity)
+  const range = { offset: to.offset, bytes: bytes.length }
+  for (const view of readParts(memory, to.parts, range).views) {
+    view.set(bytes.subarray(written, written + view.length))
+    written += view.length
   }
 }
 
-/** Bytes of the parts: a view where they lie in one, else a copy. */
 export function readParts(
   memory: JobMemory,
   parts: readonly Part[],
   { offset, bytes }: { offset: number; bytes: number },
 ): Piece {
   const views: Buffer[] = []
-  let run: Part | null = null
+  const runs: Part[] = []
   let skip = offset
   let missing = bytes
   for (const part of parts) {
@@ -75,13 +70,10 @@ export function readParts(
     const count = Math.min(missing, capacity - skip)
     if (count > 0) {
       views.push(memory.arena.view(part.at, capacity).subarray(skip, skip + count))
-      run = part
+      runs.push(part)
       missing -= count
     }
     skip = Math.max(0, skip - capacity)
   }
-  const [first] = views
-  return views.length === 1 && first !== undefined
-    ? { bytes: first, run }
-    : { bytes: Buffer.concat(views), run: null }
+  return { views, runs }
 }

@@ -1,5 +1,5 @@
-import { type Arena, GRANULES_PER_BLOCK, GRANULE_BYTES, NOWHERE } from './arena.ts'
-import { StoredRecord, HEADER_BYTES } from './record.ts'
+import { type Arena, GRANULE_BYTES, GRANULES_PER_BLOCK, NOWHERE } from './arena.ts'
+import { HEADER_BYTES, StoredRecord } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
 /** Where a log gets its pages from, and who holds its records. */

@@ -1,5 +1,7 @@
 import { hashKey } from '../../protocol/hash.ts'
+import { ENTRY_OVERHEAD_BYTES, PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import { type Arena, GRANULE_BYTES } from './arena.ts'
+import { BLOCK_BYTES } from './slab.ts'
 
 /**
  * An object in the arena is a record: six words, then what not every object has, and key, metadata and content,
@@ -55,10 +57,29 @@ export interface RecordFields {
   readonly content: Uint8Array
 }
 
+/**
+ * What an object counts against its job: the memory that it takes, its share of the index with it. `apartBytes` is what
+ * its content takes in runs of its own.
+ */
+export function chargeOf(
+  object: Pick<RecordFields, 'kind' | 'version' | 'base' | 'expiresAtMs' | 'bytes'>,
+  sizes: { keyBytes: number; metadataBytes: number; apartBytes: number },
+): number {
+  const { keyBytes, metadataBytes, apartBytes } = sizes
+  const optional = (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8)
+  const content = apartBytes > 0 ? PART_BYTES : object.bytes
+  return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
+}
+
+/** What content of so many bytes takes in runs of its own. */
+export function bytesApart(bytes: number): number {
+  return bytes > PAYLOAD_COPIED_BYTES_MAX ? Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES : 0
+}
+
 /** Of the whole record. */
 export function recordBytes(fields: RecordFields): number {
-  const { key, metadata, content, parts, base, version, expiresAtMs } = fields
-  const optional = (base === version ? 0 : 8) + (expiresAtMs === 0 ? 0 : 8) + parts.length * PART_BYTES
+  const { key, metadata, content, parts, expiresAtMs } = fields
+  const optional = (hasBase(fields) ? 8 : 0) + (expiresAtMs === 0 ? 0 : 8) + parts.length * PART_BYTES
   return roundUp(HEADER_BYTES + optional + key.length + metadata.length + content.length)
 }
 
@@ -66,14 +87,14 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   const { bucket, key, version, base, expiresAtMs, metadata, kind, bytes, parts, content } = fields
   const { words, bytes: memory } = arena.slabOf(to.at)
   const word = arena.granuleOf(to.at) * 2
-  const flags = (base === version ? 0 : HAS_BASE) | (expiresAtMs === 0 ? 0 : HAS_EXPIRY)
+  const flags = (hasBase(fields) ? HAS_BASE : 0) | (expiresAtMs === 0 ? 0 : HAS_EXPIRY)
   words[word] = bytes
   words[word + 1] = bucket
   putLong(words, word + 2, version)
   words[word + 4] = key.length | (metadata.length << 16)
   words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (parts.length << PARTS_SHIFT)
   let next = word + HEADER_WORDS
-  if (base !== version) next = putLong(words, next, base)
+  if (hasBase(fields)) next = putLong(words, next, base)
   if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
   for (const { at, blocks } of parts) {
     words[next++] = at
@@ -211,6 +232,11 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
   if ((flags & HAS_EXPIRY) !== 0) offset += 8
   for (let index = 0; index < key.length; index++) if (bytes[offset + index] !== key[index]) return false
   return true
+}
+
+/** One that grows has it from the beginning, so that it can grow where it lies. */
+function hasBase({ kind, base, version }: Pick<RecordFields, 'kind' | 'base' | 'version'>): boolean {
+  return kind === Kind.appended || base !== version
 }
 
 function roundUp(bytes: number): number {

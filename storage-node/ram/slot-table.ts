@@ -73,7 +73,8 @@ export class SlotTable implements RecordHolder {
     this.#memory.log.release(at, new StoredRecord(this.#memory.arena, at).recordBytes)
     this.#close(cell)
     this.#size--
-    if (this.#size < this.#capacity * LOAD_MIN && this.#capacity > CELLS_MIN) this.#resize(this.#capacity >>> 1)
+    if (this.#size < this.#capacity * LOAD_MIN && this.#capacity > CELLS_MIN)
+      this.#resize(this.#capacity >>> 1)
   }
 
   moveRecord(from: StoredRecord, to: () => number): boolean {
@@ -88,7 +89,7 @@ export class SlotTable implements RecordHolder {
    * Visits the records whose hash is `from` or more, about `cells` cells of them, and returns the hash to go on with;
    * `null` at the end. The table must not change before it returns. What is there during a whole scan is visited once.
    */
-  scan(from: number, cells: number, visit: (record: StoredRecord) => void): number | null {
+  scan(from: number, cells: number, visit: (record: StoredRecord, hash: number) => void): number | null {
     const capacity = this.#capacity
     const first = this.#homeOf(from)
     const last = first + cells
@@ -98,7 +99,7 @@ export class SlotTable implements RecordHolder {
       // Behind the last cell only those follow that found theirs taken.
       if (at === 0 && first + step >= last) break
       const hash = this.#cells[2 * cell] as number
-      if (at !== 0 && hash >= from && hash < next) visit(new StoredRecord(this.#memory.arena, at))
+      if (at !== 0 && hash >= from && hash < next) visit(new StoredRecord(this.#memory.arena, at), hash)
       cell = cell + 1 === capacity ? 0 : cell + 1
     }
     return next >= HASHES ? null : next

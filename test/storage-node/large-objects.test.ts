@@ -7,6 +7,8 @@ import { takeOver } from '../../storage-node/handoff-target.ts'
 import { JobSpace } from '../../storage-node/job-space.ts'
 import { LargeObjects } from '../../storage-node/large-objects.ts'
 import { ObjectTable } from '../../storage-node/object-table.ts'
+import { Arena } from '../../storage-node/ram/arena.ts'
+import { JobMemory } from '../../storage-node/ram/job-memory.ts'
 import { Slot } from '../../storage-node/slot.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), sequence: 0, settled: 0, condition: 0, ifVersion: 0 }
@@ -21,7 +23,10 @@ function newJob() {
     after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
   const lease = { untilMs: Number.POSITIVE_INFINITY }
-  const job = new JobSpace({ id: 'j', slots: 1, metadata: 'm' }, { tier: new TierBudget(1e9), clock, lease })
+  const job = new JobSpace(
+    { id: 'j', slots: 1, metadata: 'm' },
+    { tier: new TierBudget(1e9), arena: new Arena(1e9), clock, lease },
+  )
   job.setBudget(1e6, 1e6)
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve() })
@@ -59,8 +64,9 @@ test('a put that renews its lease commits after any time, and its chunks are wan
 
 test('I10: no version is given twice, also not by the next owner of the slot', () => {
   const versions = new Set<number>()
+  const memory = new JobMemory(new Arena(1e6), () => undefined)
   for (const epoch of [1, 2, 7]) {
-    const slot = new Slot(epoch, false)
+    const slot = new Slot(memory, { epoch, lost: false })
     for (let i = 0; i < 100; i++) versions.add(slot.nextVersion())
   }
   expect(versions.size).toBe(300)

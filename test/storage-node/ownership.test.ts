@@ -6,15 +6,24 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { TierBudget } from '../../storage-node/budget.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
 import { JobSpace } from '../../storage-node/job-space.ts'
+import { keyHash } from '../../storage-node/key-string.ts'
 import { fill } from '../../storage-node/puller.ts'
+import { Arena } from '../../storage-node/ram/arena.ts'
+import { Kind } from '../../storage-node/ram/record.ts'
 import { remoteItems } from '../../storage-node/remote-items.ts'
+import type { Slot } from '../../storage-node/slot.ts'
 
 const { clock } = systemRuntime
 
 function newSpace(leaseMs = 60_000): JobSpace {
   return new JobSpace(
     { id: 'j', slots: 4, metadata: 'm' },
-    { tier: new TierBudget(1e9), clock, lease: { untilMs: clock.monotonicMs() + leaseMs } },
+    {
+      tier: new TierBudget(1e9),
+      arena: new Arena(1e9),
+      clock,
+      lease: { untilMs: clock.monotonicMs() + leaseMs },
+    },
   )
 }
 
@@ -26,6 +35,17 @@ const word = (epoch: number, change: object = {}) => ({
   source: '',
   ...change,
 })
+
+function put(slot: Slot, key: string, { version, text }: { version: number; text: string }): void {
+  const of = keyHash(0, key)
+  const content = Buffer.from(text)
+  const object = { version, base: version, expiresAtMs: 0, metadata: Buffer.alloc(0), kind: Kind.value }
+  expect(slot.set(of, { ...object, bytes: content.length, content }, slot.find(of))).toBe(true)
+}
+
+function text(slot: Slot, key: string): string | undefined {
+  return slot.find(keyHash(0, key))?.content.toString()
+}
 
 function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof peerOperations.slotIndex> {
   const entries = keys.map((key) => ({
@@ -66,7 +86,7 @@ test('I1: an index alone does not make a node the owner; the word of metadata do
   receiveIndex(job, indexPage(3, ['k']), clock)
   expect(() => job.ownedSlot(0)).toThrow('does not own')
   expect(takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))).toBe(true)
-  expect(job.ownedSlot(0).find(0, 'k')?.version).toBe(7)
+  expect(job.ownedSlot(0).find(keyHash(0, 'k'))?.version).toBe(7)
 })
 
 test('a slot is not taken over by handoff without its whole index', () => {
@@ -89,9 +109,9 @@ test('I6: bytes that arrive for an entry which has changed meanwhile are dropped
   const slot = job.ownedSlot(0)
   const [item] = [...remoteItems(slot)]
   if (item === undefined) throw new Error('the entry is remote')
-  slot.set(0, 'k', { version: 8, base: 8, content: Buffer.from('newer'), metadata: [], expiresAtMs: 0 })
+  put(slot, 'k', { version: 8, text: 'newer' })
   fill(job, slot, { item, bytes: Buffer.from('older') })
-  expect(slot.find(0, 'k')?.content.toString()).toBe('newer')
+  expect(text(slot, 'k')).toBe('newer')
   expect(slot.settled).toBe(true)
 })
 
@@ -104,10 +124,10 @@ test('when the source is gone exactly the entries that are still remote are lost
   if (here === undefined) throw new Error('the entry is remote')
   fill(job, slot, { item: here, bytes: Buffer.from('bytes') })
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
-  expect(slot.find(0, 'here')?.content.toString()).toBe('bytes')
-  expect(slot.find(0, 'there')).toBeUndefined()
-  expect(slot.missing(0, 'there').code).toBe('OBJECT_LOST')
-  expect(slot.missing(0, 'never').code).toBe('NOT_FOUND')
+  expect(text(slot, 'here')).toBe('bytes')
+  expect(text(slot, 'there')).toBeUndefined()
+  expect(slot.missing(keyHash(0, 'there')).code).toBe('OBJECT_LOST')
+  expect(slot.missing(keyHash(0, 'never')).code).toBe('NOT_FOUND')
   expect(slot.settled).toBe(true)
 })
 
@@ -120,8 +140,8 @@ test('I14: an entry whose time to live was over before its bytes were lost is no
   await sleep(5)
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
   const slot = job.ownedSlot(0)
-  expect(slot.missing(0, 'brief').code).toBe('NOT_FOUND')
-  expect(slot.missing(0, 'long').code).toBe('OBJECT_LOST')
+  expect(slot.missing(keyHash(0, 'brief')).code).toBe('NOT_FOUND')
+  expect(slot.missing(keyHash(0, 'long')).code).toBe('OBJECT_LOST')
   expect(slot.settled).toBe(true)
   expect(job.objects).toBe(0)
 })
@@ -136,12 +156,12 @@ test('a restored slot goes on with what it held, whether the release came or not
   const job = newSpace()
   takeOver(job, word(1))
   const slot = job.ownedSlot(0)
-  slot.set(0, 'k', { version: 1, base: 1, content: Buffer.from('kept'), metadata: [], expiresAtMs: 0 })
+  put(slot, 'k', { version: 1, text: 'kept' })
   takeOver(job, word(3, { origin: SlotOrigin.restored }))
   expect(job.ownedSlot(0)).toBe(slot)
   job.slots[0] = undefined
   job.epochs[0] = 4
   job.leaving.set(0, { slot, epoch: 4 })
   takeOver(job, word(5, { origin: SlotOrigin.restored }))
-  expect(job.ownedSlot(0).find(0, 'k')?.content.toString()).toBe('kept')
+  expect(text(job.ownedSlot(0), 'k')).toBe('kept')
 })

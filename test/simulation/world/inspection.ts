@@ -1,7 +1,9 @@
-import { Remote } from '../../../storage-node/content.ts'
+import { type Chunk, RemoteChunk } from '../../../storage-node/chunks.ts'
 import type { JobSpace } from '../../../storage-node/job-space.ts'
+import { keyHash, keyString } from '../../../storage-node/key-string.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
-import type { Chunk, Slot } from '../../../storage-node/slot.ts'
+import type { Slot } from '../../../storage-node/slot.ts'
+import { isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
 
 /**
  * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker
@@ -68,8 +70,9 @@ export function holdsChunk(service: NodeService, at: Spot, slot: number): boolea
 export function awaits(service: NodeService, at: Spot, slot: number): boolean {
   const owned = jobOf(service, at.job)?.slots[slot]
   if (owned === undefined) return false
-  const contents = [owned.find(at.bucket, at.key)?.content, ...chunksIn(owned, at)]
-  return contents.some((content) => content instanceof Remote)
+  const object = owned.find(keyHash(at.bucket, keyString(Buffer.from(at.key))))
+  if (object !== undefined && isRemote(object)) return true
+  return chunksIn(owned, at).some((chunk) => chunk instanceof RemoteChunk)
 }
 
 /** Bytes that are booked for the job, and how many objects. */
@@ -94,17 +97,21 @@ export function describeNode(service: NodeService, job: string): string {
 }
 
 function describeSlot(slot: Slot, index: number): string {
-  const keys = [...slot.objects].flatMap(([bucket, objects]) =>
-    [...objects].map(([key, { version }]) => `${bucket}/${key}@${version}`),
-  )
-  const chunks = [...slot.chunks].map(([name, { chunks }]) => `${name}×${chunks.size}`)
+  const keys = objectsIn(slot).map(({ bucket, key, version }) => `${bucket}/${key.toString()}@${version}`)
+  const chunks = [...slot.chunks.groups].map(([name, { chunks }]) => `${name}×${chunks.size}`)
   const marks = `${slot.lost ? ' lost' : ''}${slot.settled ? '' : ' unsettled'}`
   return `slot ${index} e${slot.epoch}${marks} [${keys.join(' ')}] chunks [${chunks.join(' ')}]`
 }
 
+function objectsIn(slot: Slot): StoredObject[] {
+  const objects: StoredObject[] = []
+  slot.objects.scan(0, Number.MAX_SAFE_INTEGER, (object) => objects.push(object))
+  return objects
+}
+
 function chunksIn(slot: Slot, { bucket, key }: Spot): Chunk[] {
   const bytes = Buffer.from(key)
-  return [...slot.chunks.values()].flatMap((group) =>
+  return [...slot.chunks.groups.values()].flatMap((group) =>
     group.bucket === bucket && bytes.equals(group.key) ? [...group.chunks.values()] : [],
   )
 }

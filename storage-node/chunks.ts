@@ -1,0 +1,126 @@
+import { CHUNK_OVERHEAD_BYTES } from '../protocol/limits.ts'
+import type { KeyString } from './key-string.ts'
+import type { JobMemory } from './ram/job-memory.ts'
+import { freeParts, takeParts, writeParts } from './ram/payload.ts'
+import type { Part } from './ram/record.ts'
+import { BLOCK_BYTES } from './ram/slab.ts'
+import type { Settling } from './settling.ts'
+
+/** A chunk of a large object, or what is known of one whose bytes are elsewhere, or were lost. */
+export type Chunk = StoredChunk | RemoteChunk | LostChunk
+
+/** A chunk whose bytes are in the arena. */
+export class StoredChunk {
+  readonly bytes: number
+  readonly parts: readonly Part[]
+
+  constructor(bytes: number, parts: readonly Part[]) {
+    this.bytes = bytes
+    this.parts = parts
+  }
+}
+
+/** A chunk that a handoff has announced and not yet brought. */
+export class RemoteChunk {
+  readonly bytes: number
+
+  constructor(bytes: number) {
+    this.bytes = bytes
+  }
+}
+
+export class LostChunk {
+  readonly bytes = 0
+}
+
+/** The chunks of one version of a large object that fall into one slot. */
+export interface ChunkGroup {
+  readonly bucket: number
+  readonly key: Buffer
+  readonly version: number
+  readonly chunks: Map<number, Chunk>
+}
+
+/** The chunks whose place is one slot: few and large, so that they are objects of JavaScript, with their bytes in runs. */
+export class SlotChunks {
+  readonly #memory: JobMemory
+  readonly #settling: Settling
+  readonly #groups = new Map<string, ChunkGroup>()
+  #chargedBytes = 0
+
+  constructor(memory: JobMemory, settling: Settling) {
+    this.#memory = memory
+    this.#settling = settling
+  }
+
+  /** By `chunkGroupKey`. */
+  get groups(): ReadonlyMap<string, ChunkGroup> {
+    return this.#groups
+  }
+
+  /** What they count against their job. */
+  get chargedBytes(): number {
+    return this.#chargedBytes
+  }
+
+  find(groupKey: string, index: number): Chunk | undefined {
+    return this.#groups.get(groupKey)?.chunks.get(index)
+  }
+
+  /** Brings the bytes of a chunk into the arena. Throws `CAPACITY_EXCEEDED`. */
+  write(bytes: Uint8Array): StoredChunk {
+    const memory = this.#memory
+    const landed = memory.landed(bytes)
+    if (landed !== null) {
+      memory.adopt(landed)
+      return new StoredChunk(bytes.length, [landed])
+    }
+    let parts = takeParts(memory, bytes.length)
+    if (parts === null) {
+      memory.makeRoom(() => {
+        parts = takeParts(memory, bytes.length)
+        return parts !== null
+      })
+    }
+    writeParts(memory, { parts: parts ?? [], offset: 0 }, bytes)
+    return new StoredChunk(bytes.length, parts ?? [])
+  }
+
+  set(of: Omit<ChunkGroup, 'chunks'>, at: { groupKey: string; index: number }, chunk: Chunk): void {
+    let group = this.#groups.get(at.groupKey)
+    if (group === undefined) {
+      group = { ...of, chunks: new Map() }
+      this.#groups.set(at.groupKey, group)
+    }
+    const before = group.chunks.get(at.index)
+    group.chunks.set(at.index, chunk)
+    this.#chargedBytes += chunkCharge(chunk.bytes)
+    if (chunk instanceof RemoteChunk) this.#settling.announced()
+    if (before !== undefined) this.#free(before)
+  }
+
+  /** Returns what the chunks were charged. */
+  removeGroup(groupKey: string): number {
+    const before = this.#chargedBytes
+    const group = this.#groups.get(groupKey)
+    this.#groups.delete(groupKey)
+    for (const chunk of group?.chunks.values() ?? []) this.#free(chunk)
+    return before - this.#chargedBytes
+  }
+
+  #free(chunk: Chunk): void {
+    this.#chargedBytes -= chunkCharge(chunk.bytes)
+    if (chunk instanceof StoredChunk) freeParts(this.#memory, chunk.parts)
+    if (chunk instanceof RemoteChunk) this.#settling.resolved()
+  }
+}
+
+/** What a chunk of so many bytes counts against its job. */
+export function chunkCharge(bytes: number): number {
+  return CHUNK_OVERHEAD_BYTES + Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
+}
+
+/** Versions are unique only among the keys of one slot, so a group is named by key and version. */
+export function chunkGroupKey(bucket: number, key: KeyString, version: number): string {
+  return `${bucket}/${version}/${key}`
+}

@@ -1,0 +1,193 @@
+import { PAYLOAD_COPIED_BYTES_MAX } from '../protocol/limits.ts'
+import { type Growth, partBytes } from './growth.ts'
+import type { JobMemory } from './ram/job-memory.ts'
+import { capacityOf, freeParts, takeParts, writeParts } from './ram/payload.ts'
+import { bytesApart, chargeOf, Kind, type Part } from './ram/record.ts'
+import { type KeyHash, SlotTable } from './ram/slot-table.ts'
+import type { Settling } from './settling.ts'
+import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
+
+/** An object that is to be stored. */
+export interface NewObject {
+  readonly version: number
+  /** The version that the last put made; appends since then have made `version` of it. */
+  readonly base: number
+  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  readonly expiresAtMs: number
+  /** Encoded. */
+  readonly metadata: Uint8Array
+  readonly kind: Kind
+  /** Of the content, here or where it still is. */
+  readonly bytes: number
+  /** Empty where it is remote. */
+  readonly content: Uint8Array
+}
+
+/** What one object adds to the sums of its slot. */
+interface Share {
+  readonly charge: number
+  readonly expiresAtMs: number
+  readonly remote: boolean
+}
+
+const nothing = Buffer.alloc(0)
+const noParts: readonly Part[] = []
+
+/** The objects of one slot: records in a table, with the runs in which larger ones have their bytes. */
+export class SlotObjects {
+  readonly #memory: JobMemory
+  readonly #table: SlotTable
+  readonly #settling: Settling
+  #expiring = 0
+  #chargedBytes = 0
+  /** No object is over before this, as far as whoever looks for those that are has seen. */
+  earliestExpiryMs = Number.POSITIVE_INFINITY
+
+  constructor(memory: JobMemory, settling: Settling) {
+    this.#memory = memory
+    this.#table = new SlotTable(memory)
+    this.#settling = settling
+  }
+
+  get size(): number {
+    return this.#table.size
+  }
+
+  /** How many have a time to live. */
+  get expiring(): number {
+    return this.#expiring
+  }
+
+  /** What they count against their job. */
+  get chargedBytes(): number {
+    return this.#chargedBytes
+  }
+
+  find(of: KeyHash): StoredObject | undefined {
+    return this.#table.find(of)
+  }
+
+  /** Puts an object in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
+  set(of: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
+    const memory = this.#memory
+    const { content } = object
+    const landed = memory.landed(content)
+    const parts = landed === null ? this.#writeApart(object) : [landed]
+    if (parts === null) return false
+    const inline = parts.length === 0 && object.kind !== Kind.appended ? content : nothing
+    if (!this.#replace({ of, object, before }, { parts, content: inline })) {
+      if (landed === null) freeParts(memory, parts)
+      return false
+    }
+    if (landed !== null) memory.adopt(landed)
+    return true
+  }
+
+  /** Adds `payload` to `before`, as planned. `object` is what it is then. False, with nothing changed, if there is no memory. */
+  grow(
+    of: KeyHash,
+    to: { before: StoredObject | undefined; object: NewObject; growth: Growth },
+    payload: Uint8Array,
+  ): boolean {
+    const { before, object, growth } = to
+    const memory = this.#memory
+    const grows = before?.kind === Kind.appended
+    const present = grows ? before.parts : noParts
+    const added = growth.addedBytes === 0 ? noParts : takeParts(memory, growth.addedBytes)
+    if (added === null) return false
+    const parts = [...present, ...added]
+    let offset = grows ? before.bytes : 0
+    if (before !== undefined && !grows) {
+      for (const view of readObject(memory, before, { offset: 0, bytes: before.bytes }).views) {
+        writeParts(memory, { parts, offset }, view)
+        offset += view.length
+      }
+    }
+    writeParts(memory, { parts, offset }, payload)
+    if (grows && added.length === 0) {
+      before.grow(object.version, growth.bytes)
+      return true
+    }
+    if (this.#replace({ of, object, before }, { parts, content: nothing })) return true
+    freeParts(memory, added)
+    return false
+  }
+
+  remove(of: KeyHash, object: StoredObject): void {
+    const share = shareOf(object)
+    const parts = partsOf(object)
+    this.#table.remove(of)
+    freeParts(this.#memory, parts)
+    this.#uncount(share)
+  }
+
+  expectExpiry(atMs: number): void {
+    this.earliestExpiryMs = Math.min(this.earliestExpiryMs, atMs)
+  }
+
+  /** As `SlotTable.scan`. */
+  scan(from: number, cells: number, visit: (object: StoredObject, hash: number) => void): number | null {
+    return this.#table.scan(from, cells, visit)
+  }
+
+  /** Gives what the table itself takes back. It must be empty. */
+  leave(): void {
+    this.#table.leave()
+  }
+
+  /** Runs for content that does not lie with its record; none where it does, null if there is no memory. */
+  #writeApart({ kind, content }: NewObject): readonly Part[] | null {
+    if (kind !== Kind.appended && content.length <= PAYLOAD_COPIED_BYTES_MAX) return noParts
+    const bytes = kind === Kind.appended ? partBytes(content.length, 0) : content.length
+    const parts = takeParts(this.#memory, bytes)
+    if (parts !== null) writeParts(this.#memory, { parts, offset: 0 }, content)
+    return parts
+  }
+
+  #replace(
+    put: { of: KeyHash; object: NewObject; before: StoredObject | undefined },
+    where: { parts: readonly Part[]; content: Uint8Array },
+  ): boolean {
+    const { of, object, before } = put
+    const { bucket, key } = of
+    const { version, base, expiresAtMs, metadata, kind, bytes } = object
+    const replaced = before === undefined ? null : { share: shareOf(before), parts: partsOf(before) }
+    const { parts, content } = where
+    const fields = { bucket, key, version, base, expiresAtMs, metadata, kind, bytes, parts, content }
+    if (!this.#table.set(of, fields)) return false
+    const apartBytes = kind === Kind.appended ? capacityOf(parts) : bytesApart(bytes)
+    const sizes = { keyBytes: key.length, metadataBytes: metadata.length, apartBytes }
+    this.#count({ charge: chargeOf(object, sizes), expiresAtMs, remote: kind === Kind.remote })
+    if (replaced === null) return true
+    // Of an object that grew, the runs are its own still.
+    const kept = kind === Kind.appended ? parts : noParts
+    freeParts(
+      this.#memory,
+      replaced.parts.filter(({ at }) => !kept.some((part) => part.at === at)),
+    )
+    this.#uncount(replaced.share)
+    return true
+  }
+
+  #count({ charge, expiresAtMs, remote }: Share): void {
+    this.#chargedBytes += charge
+    if (remote) this.#settling.announced()
+    if (expiresAtMs === 0) return
+    this.#expiring++
+    this.expectExpiry(expiresAtMs)
+  }
+
+  #uncount({ charge, expiresAtMs, remote }: Share): void {
+    this.#chargedBytes -= charge
+    if (expiresAtMs !== 0) this.#expiring--
+    if (remote) this.#settling.resolved()
+  }
+}
+
+function shareOf(object: StoredObject): Share {
+  return { charge: objectCharge(object), expiresAtMs: object.expiresAtMs, remote: isRemote(object) }
+}
+
+function partsOf(object: StoredObject): readonly Part[] {
+  return object.partCount === 0 ? noParts : object.parts
+}

@@ -1,0 +1,70 @@
+import { type Manifest, manifestBytes } from '../protocol/manifest.ts'
+import { decodeMetadata, type Metadata } from './metadata.ts'
+import type { JobMemory } from './ram/job-memory.ts'
+import { capacityOf, type Piece, readParts } from './ram/payload.ts'
+import { bytesApart, chargeOf, Kind, type StoredRecord } from './ram/record.ts'
+
+/** An object as its key's owner keeps it. Valid until something is stored: nothing keeps one over a turn of the event loop. */
+export type StoredObject = StoredRecord
+
+/** A run of equal chunks in a manifest as a record has it: count and bytes. */
+const RUN_BYTES = 8
+
+/** Whether a handoff has announced its bytes and not yet brought them: they lie on the slot's owner before this one. */
+export function isRemote({ kind }: StoredObject): boolean {
+  return kind === Kind.remote
+}
+
+/** Whether its bytes lie in chunks. */
+export function isManifest({ kind }: StoredObject): boolean {
+  return kind === Kind.manifest
+}
+
+export function isExpired({ expiresAtMs }: StoredObject, wallMs: number): boolean {
+  return expiresAtMs !== 0 && expiresAtMs <= wallMs
+}
+
+/** The object's length. */
+export function objectBytes(memory: JobMemory, object: StoredObject): number {
+  return isManifest(object) ? manifestBytes(manifestOf(memory, object)) : object.bytes
+}
+
+/** What it counts against its job. */
+export function objectCharge(object: StoredObject): number {
+  const { kind, keyBytes, metadataBytes, bytes } = object
+  const apartBytes = kind === Kind.appended ? capacityOf(object.parts) : bytesApart(bytes)
+  return chargeOf(object, { keyBytes, metadataBytes, apartBytes })
+}
+
+export function metadataOf(object: StoredObject): Metadata {
+  return decodeMetadata(object.metadata)
+}
+
+/** Empty where the object is none. */
+export function manifestOf(memory: JobMemory, object: StoredObject): Manifest {
+  if (!isManifest(object)) return []
+  const encoded = Buffer.concat(readObject(memory, object, { offset: 0, bytes: object.bytes }).views)
+  return Array.from({ length: encoded.length / RUN_BYTES }, (_, index) => ({
+    count: encoded.readUInt32LE(index * RUN_BYTES),
+    chunkBytes: encoded.readUInt32LE(index * RUN_BYTES + 4),
+  }))
+}
+
+export function encodeManifest(manifest: Manifest): Buffer {
+  const encoded = Buffer.allocUnsafe(manifest.length * RUN_BYTES)
+  manifest.forEach(({ count, chunkBytes }, index) => {
+    encoded.writeUInt32LE(count, index * RUN_BYTES)
+    encoded.writeUInt32LE(chunkBytes, index * RUN_BYTES + 4)
+  })
+  return encoded
+}
+
+/** Bytes of the content where they lie. */
+export function readObject(
+  memory: JobMemory,
+  object: StoredObject,
+  range: { offset: number; bytes: number },
+): Piece {
+  if (object.partCount > 0) return readParts(memory, object.parts, range)
+  return { views: [object.content.subarray(range.offset, range.offset + range.bytes)], runs: [] }
+}
