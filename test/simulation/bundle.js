@@ -22,15 +22,26 @@ const smallWorld = [
   ['PULL_BYTES_PER_SECOND = 256 * 1024 * 1024', 'PULL_BYTES_PER_SECOND = 4_000'],
   ['PULL_ITEMS_MAX = 256', 'PULL_ITEMS_MAX = 2'],
   ['LIST_PAGE_MAX = 1_000', 'LIST_PAGE_MAX = 1'],
-  ['LIST_SCAN_BATCH = 5_000', 'LIST_SCAN_BATCH = 2'],
+  ['LIST_SCAN_BATCH = 4_000', 'LIST_SCAN_BATCH = 4'],
+  ['LIST_SCAN_CELLS = 1_000', 'LIST_SCAN_CELLS = 2'],
+  ['SWEEP_CELLS = 2_000', 'SWEEP_CELLS = 4'],
+  ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
-    {
-      file: 'storage-node/content.ts',
-      find: 'PART_BYTES_MIN = 4 * 1024',
-      replace: 'PART_BYTES_MIN = 64',
-    },
+    [
+      ['growth.ts', 'PART_BYTES_MIN = 4 * 1024', 'PART_BYTES_MIN = 64'],
+      ['removal.ts', 'STEP_CELLS = 500', 'STEP_CELLS = 2'],
+      ['slot-index.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
+      ['remote-items.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
+      // Pages of few records, so that they are compacted all the time.
+      ['ram/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
+      ['ram/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 128 * 1024'],
+      ['ram/record-log.ts', 'PAGE_BLOCKS_MAX = 256', 'PAGE_BLOCKS_MAX = 12'],
+      ['ram/record-log.ts', 'PAGE_BLOCKS_MIN = 16', 'PAGE_BLOCKS_MIN = 4'],
+      ['ram/record-log.ts', 'DEAD_FRACTION = 1 / 2', 'DEAD_FRACTION = 0'],
+      ['ram/record-log.ts', 'DEAD_BYTES_MIN = PAGE_BLOCKS_MAX * BLOCK_BYTES', 'DEAD_BYTES_MIN = 0'],
+    ].map(([file, find, replace]) => ({ file: `storage-node/${file}`, find, replace })),
     // A slot of this world has few bytes, which would be pulled before anyone meets one that is not there yet.
     {
       file: 'storage-node/puller.ts',

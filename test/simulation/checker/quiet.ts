@@ -1,7 +1,14 @@
-import { CHUNK_BYTES, ENTRY_OVERHEAD_BYTES } from '../../../protocol/limits.ts'
+import { CHUNK_BYTES } from '../../../protocol/limits.ts'
+import { chunksOf, manifestOf } from '../../../protocol/manifest.ts'
+import { chunkCharge } from '../../../storage-node/chunks.ts'
+import { bytesApart, chargeOf, Kind } from '../../../storage-node/ram/record.ts'
+import { BLOCK_BYTES } from '../../../storage-node/ram/slab.ts'
+import { encodeManifest } from '../../../storage-node/stored-object.ts'
 import type { Call } from '../traffic/history.ts'
+import { BUCKETS } from '../traffic/mix.ts'
+import type { Home } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
-import { describeNode, ownsSlot, totalOf, usageOf } from '../world/inspection.ts'
+import { describeNode, isAppended, ownsSlot, totalOf, usageOf } from '../world/inspection.ts'
 
 /** Every slot of a living job has exactly one owner. Returns what is wrong. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
@@ -26,7 +33,9 @@ export function checkLeaks(nodes: readonly RunningNode[], job: string, readings:
   const usedBytes = usages.reduce((sum, usage) => sum + usage.usedBytes, 0)
   const objects = usages.reduce((sum, usage) => sum + usage.objects, 0)
   const found = readings.filter(({ outcome }) => outcome.kind === 'stat' && outcome.stat !== null)
-  const [least, most] = accountOf(found, readings)
+  const [least, most] = accountOf(found, readings, ({ job, bucket, key }) =>
+    services.some((service) => isAppended(service, { job, bucket: BUCKETS.indexOf(bucket), key })),
+  )
   if (usedBytes >= least && usedBytes <= most && objects === found.length) return []
   const nodesNow = nodes.flatMap(({ id, service }) =>
     service === null ? [] : [`  ${id}: ${describeNode(service, job)}`],
@@ -49,21 +58,41 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 }
 
 /** What the objects take; of one that has lost chunks any part may be left, and one that was appended to has room to grow. */
-function accountOf(found: readonly Call[], readings: readonly Call[]): [number, number] {
+function accountOf(
+  found: readonly Call[],
+  readings: readonly Call[],
+  isAppended: (home: Home) => boolean,
+): [number, number] {
   let least = 0
   let most = 0
   for (const { home, outcome } of found) {
     if (outcome.kind !== 'stat' || outcome.stat === null) continue
-    const { bytes } = outcome.stat
-    const value = readings
-      .filter((call) => call.home.key === home.key && call.home.bucket === home.bucket)
-      .flatMap((call) => (call.outcome.kind === 'value' ? [call.outcome.value] : []))[0]
-    const isAppended = value?.includes('+') === true
-    const isLarge = bytes > CHUNK_BYTES && !isAppended
-    const content = isLarge ? bytes + Math.ceil(bytes / CHUNK_BYTES) * ENTRY_OVERHEAD_BYTES : bytes
-    const entry = ENTRY_OVERHEAD_BYTES + Buffer.byteLength(home.key)
-    least += entry + (value === undefined ? 0 : content)
-    most += entry + content * (isAppended ? 2 : 1)
+    const { bytes, expires } = outcome.stat
+    const isWhole = readings.some(
+      ({ home: { bucket, key }, outcome }) =>
+        key === home.key && bucket === home.bucket && outcome.kind === 'value',
+    )
+    const object = { version: 1, base: 1, expiresAtMs: expires ? 1 : 0 }
+    const sizes = { keyBytes: Buffer.byteLength(home.key), metadataBytes: 0 }
+    if (isAppended(home)) {
+      const apartBytes = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
+      least += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes })
+      most += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes: 2 * apartBytes })
+    } else if (bytes > CHUNK_BYTES) {
+      const manifest = manifestOf(bytes)
+      const entry = { ...object, kind: Kind.manifest, bytes: encodeManifest(manifest).length }
+      const chunks = [...chunksOf(manifest)].reduce((sum, chunk) => sum + chunkCharge(chunk.bytes), 0)
+      const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })
+      least += charge + (isWhole ? chunks : 0)
+      most += charge + chunks
+    } else {
+      const charge = chargeOf(
+        { ...object, kind: Kind.value, bytes },
+        { ...sizes, apartBytes: bytesApart(bytes) },
+      )
+      least += charge
+      most += charge
+    }
   }
   return [least, most]
 }

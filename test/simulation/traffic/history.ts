@@ -19,12 +19,19 @@ export type Action =
 /** When a put counts: always, if the key is absent, or if it has this version. */
 export type PutRule = 'always' | 'absent' | number
 
+interface Stat {
+  readonly bytes: number
+  readonly version: number
+  /** It has a time to live. */
+  readonly expires: boolean
+}
+
 /** What came of it. `null` where a stat found nothing. */
 export type Outcome =
   | { readonly kind: 'version'; readonly version: number }
   | { readonly kind: 'value'; readonly value: ValueName }
   | { readonly kind: 'length'; readonly bytes: number }
-  | { readonly kind: 'stat'; readonly stat: { readonly bytes: number; readonly version: number } | null }
+  | { readonly kind: 'stat'; readonly stat: Stat | null }
   | { readonly kind: 'existed'; readonly existed: boolean }
   | { readonly kind: 'count'; readonly count: number }
   | {

@@ -51,7 +51,10 @@ async function act(
     }
     case 'stat': {
       const stat = await job.stat(key, options)
-      return { kind: 'stat', stat: stat && { bytes: stat.bytes, version: stat.version } }
+      return {
+        kind: 'stat',
+        stat: stat && { bytes: stat.bytes, version: stat.version, expires: stat.expiresAt !== null },
+      }
     }
     case 'delete':
       return { kind: 'existed', existed: await job.delete(key, options) }

@@ -1,6 +1,8 @@
+import { slotOf } from '../../../protocol/hash.ts'
 import { type Chunk, RemoteChunk } from '../../../storage-node/chunks.ts'
 import type { JobSpace } from '../../../storage-node/job-space.ts'
 import { keyHash, keyString } from '../../../storage-node/key-string.ts'
+import { Kind } from '../../../storage-node/ram/record.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import type { Slot } from '../../../storage-node/slot.ts'
 import { isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
@@ -73,6 +75,13 @@ export function awaits(service: NodeService, at: Spot, slot: number): boolean {
   const object = owned.find(keyHash(at.bucket, keyString(Buffer.from(at.key))))
   if (object !== undefined && isRemote(object)) return true
   return chunksIn(owned, at).some((chunk) => chunk instanceof RemoteChunk)
+}
+
+/** Whether the object under the key has been appended to: then its last part has room to spare. */
+export function isAppended(service: NodeService, at: Spot): boolean {
+  const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
+  const slots = jobOf(service, at.job)?.slots ?? []
+  return slots[slotOf(of.hash, slots.length)]?.find(of)?.kind === Kind.appended
 }
 
 /** Bytes that are booked for the job, and how many objects. */
