@@ -22,7 +22,6 @@ export function pinnedReply<Head>(head: Head, memory: JobMemory, { views, runs }
 /** The reply with a payload that stays as it is, however long the reply is kept. */
 export function kept<Head>(reply: PinnedReply<Head>): PinnedReply<Head> {
   const { payload, pin } = reply
-  return pin === undefined && payload instanceof Uint8Array
-    ? { ...reply, payload: Buffer.from(payload) }
-    : reply
+  if (pin !== undefined || !(payload instanceof Uint8Array)) return reply
+  return { ...reply, payload: Buffer.from(payload) }
 }

@@ -34,6 +34,7 @@ export class JobMemory {
   /** Runs that wait for their bytes to arrive, with their blocks. */
   readonly #expecting = new Map<number, number>()
   readonly #charge: (bytes: number) => void
+  #takenBlocks = 0
   #ended = false
 
   /** `charge` is told of bytes that no object accounts for: what is pinned and freed, what is to arrive. */
@@ -42,6 +43,11 @@ export class JobMemory {
     this.#charge = charge
     this.log = new RecordLog(this)
     arena.tenants.add(this.log)
+  }
+
+  /** Bytes of all runs that the job has, pages of records with them. */
+  get takenBytes(): number {
+    return this.#takenBlocks * BLOCK_BYTES
   }
 
   /** The address of a run of blocks; `NOWHERE` if there is none. */
@@ -175,6 +181,7 @@ export class JobMemory {
     })
     for (const table of this.#tables) table?.forget()
     this.#owned.length = 0
+    this.#takenBlocks = 0
     this.#tables.length = 0
   }
 
@@ -186,9 +193,11 @@ export class JobMemory {
       this.#owned[index] = owned
     }
     owned.take(this.arena.blockOf(at), blocks)
+    this.#takenBlocks += blocks
   }
 
   #disown(at: number, blocks: number): void {
     this.#owned[this.arena.slabIndexOf(at)]?.free(this.arena.blockOf(at), blocks)
+    this.#takenBlocks -= blocks
   }
 }

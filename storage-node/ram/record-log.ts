@@ -49,9 +49,18 @@ export class RecordLog {
     this.#owner = owner
   }
 
+  /** Of all pages. */
+  get pagesBytes(): number {
+    return this.#pagesBlocks * BLOCK_BYTES
+  }
+
+  get liveBytes(): number {
+    return this.#liveBytes
+  }
+
   /** Bytes of pages that hold no living record, without what is still to be written in the open one. */
   get deadBytes(): number {
-    return this.#pagesBlocks * BLOCK_BYTES - this.#liveBytes - (this.#end - this.#next) * GRANULE_BYTES
+    return this.pagesBytes - this.#liveBytes - (this.#end - this.#next) * GRANULE_BYTES
   }
 
   /** Whether removed records take so much room that moving living ones is worth it. */

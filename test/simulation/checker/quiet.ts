@@ -8,7 +8,7 @@ import type { Call } from '../traffic/history.ts'
 import { BUCKETS } from '../traffic/mix.ts'
 import type { Home } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
-import { describeNode, isAppended, ownsSlot, totalOf, usageOf } from '../world/inspection.ts'
+import { describeNode, isAppended, ownsSlot, strayBytes, totalOf, usageOf } from '../world/inspection.ts'
 
 /** Every slot of a living job has exactly one owner. Returns what is wrong. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
@@ -36,6 +36,8 @@ export function checkLeaks(nodes: readonly RunningNode[], job: string, readings:
   const [least, most] = accountOf(found, readings, ({ job, bucket, key }) =>
     services.some((service) => isAppended(service, { job, bucket: BUCKETS.indexOf(bucket), key })),
   )
+  const stray = services.map((service) => strayBytes(service, job)).filter((bytes) => bytes !== 0)
+  if (stray.length > 0) return [`${job} has ${stray.join(' and ')} bytes of memory that no slot accounts for`]
   if (usedBytes >= least && usedBytes <= most && objects === found.length) return []
   const nodesNow = nodes.flatMap(({ id, service }) =>
     service === null ? [] : [`  ${id}: ${describeNode(service, job)}`],
@@ -50,10 +52,10 @@ export function checkLeaks(nodes: readonly RunningNode[], job: string, readings:
 export function checkEmpty(nodes: readonly RunningNode[]): string[] {
   return nodes.flatMap(({ id, service }) => {
     if (service === null) return []
-    const { usedBytes, jobs } = totalOf(service)
-    return usedBytes === 0 && jobs === 0
+    const { usedBytes, takenBytes, jobs } = totalOf(service)
+    return usedBytes === 0 && takenBytes === 0 && jobs === 0
       ? []
-      : [`${id} holds ${usedBytes} bytes of ${jobs} jobs that have ended`]
+      : [`${id} holds ${usedBytes} bytes, ${takenBytes} of memory, of ${jobs} jobs that have ended`]
   })
 }
 

@@ -103,8 +103,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'no-lost-entries',
     what: 'Entries whose bytes died with the source answer NOT_FOUND instead of OBJECT_LOST (I14).',
     file: 'storage-node/puller.ts',
-    find: 'slot.lose(bucket, key)',
-    replace: 'slot.remove(bucket, key)',
+    find: 'slot.lose(of)',
+    replace: '',
     seedsMax: 30,
   },
   {

@@ -63,7 +63,7 @@ export const handoffBugs: readonly Planted[] = [
     name: 'remote-unchecked',
     what: 'Bytes that arrive for a remote entry take the place of what was put there meanwhile (I6).',
     file: 'storage-node/remote-items.ts',
-    find: 'return object?.version === version && object.content instanceof Remote',
+    find: 'return object?.version === version && isRemote(object)',
     replace: 'return object !== undefined && version > 0',
     seedsMax: 30,
   },

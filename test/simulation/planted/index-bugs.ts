@@ -6,8 +6,8 @@ export const indexBugs: readonly Planted[] = [
     name: 'index-without-a-page',
     what: 'The second page of an index is confirmed and not entered (I3).',
     file: 'storage-node/handoff-target.ts',
-    find: 'enterPage(arriving.slot, request, {',
-    replace: 'if (page !== 1) enterPage(arriving.slot, request, {',
+    find: 'enterPage(job, arriving.slot, {',
+    replace: 'if (page !== 1) enterPage(job, arriving.slot, {',
     seedsMax: 30,
   },
   {
@@ -54,13 +54,13 @@ export const indexBugs: readonly Planted[] = [
     name: 'list-without-remote',
     what: 'A listing passes over keys whose bytes have not come yet.',
     file: 'storage-node/listing.ts',
-    find: 'if (key <= this.#after ||',
-    replace: 'if (object.content instanceof Remote || key <= this.#after ||',
+    find: 'if (object.bucket !== this.#bucket ||',
+    replace: 'if (isRemote(object) || object.bucket !== this.#bucket ||',
     also: [
       {
         file: 'storage-node/listing.ts',
-        find: "import { contentBytes } from './content.ts'",
-        replace: "import { contentBytes, Remote } from './content.ts'",
+        find: "import { isExpired, objectBytes } from './stored-object.ts'",
+        replace: "import { isExpired, isRemote, objectBytes } from './stored-object.ts'",
       },
     ],
     seedsMax: 30,
@@ -69,15 +69,9 @@ export const indexBugs: readonly Planted[] = [
     name: 'append-to-remote-anew',
     what: 'An append to an object whose bytes have not come yet begins a new one.',
     file: 'storage-node/objects.ts',
-    find: 'if (object?.content instanceof Remote) {',
-    replace: 'if (object === null) {',
-    also: [
-      {
-        file: 'storage-node/objects.ts',
-        find: 'else if (content !== undefined) {',
-        replace: 'else if (content !== undefined && !(content instanceof Remote)) {',
-      },
-    ],
+    find: 'if (object !== undefined && isRemote(object)) {',
+    replace:
+      'if (object !== undefined && isRemote(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
     seedsMax: 30,
   },
   {

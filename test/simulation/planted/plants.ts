@@ -3,6 +3,7 @@ import { handoffBugs } from './handoff-bugs.ts'
 import { indexBugs } from './index-bugs.ts'
 import { keyBugs } from './key-bugs.ts'
 import { largeObjectBugs } from './large-object-bugs.ts'
+import { memoryBugs } from './memory-bugs.ts'
 import type { Planted } from './planted.ts'
 import { repeatBugs } from './repeat-bugs.ts'
 
@@ -14,4 +15,5 @@ export const planted: readonly Planted[] = [
   ...repeatBugs,
   ...largeObjectBugs,
   ...keyBugs,
+  ...memoryBugs,
 ]

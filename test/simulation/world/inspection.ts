@@ -2,6 +2,7 @@ import { slotOf } from '../../../protocol/hash.ts'
 import { type Chunk, RemoteChunk } from '../../../storage-node/chunks.ts'
 import type { JobSpace } from '../../../storage-node/job-space.ts'
 import { keyHash, keyString } from '../../../storage-node/key-string.ts'
+import { capacityOf } from '../../../storage-node/ram/payload.ts'
 import { Kind } from '../../../storage-node/ram/record.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import type { Slot } from '../../../storage-node/slot.ts'
@@ -90,9 +91,26 @@ export function usageOf(service: NodeService, job: string): { usedBytes: number;
   return { usedBytes: space?.usedBytes ?? 0, objects: space?.objects ?? 0 }
 }
 
+/** Memory that the job has on the node and none of its slots accounts for. */
+export function strayBytes(service: NodeService, job: string): number {
+  const space = jobOf(service, job)
+  if (space === undefined) return 0
+  const { memory } = space
+  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
+  const slots = [...moving, ...space.slots.filter((slot) => slot !== undefined)]
+  const objects = slots.flatMap(objectsIn)
+  const chunks = slots.flatMap((slot) =>
+    [...slot.chunks.groups.values()].flatMap((group) => [...group.chunks.values()]),
+  )
+  const parts = [...objects, ...chunks].flatMap((holder) => ('parts' in holder ? holder.parts : []))
+  const records = objects.reduce((sum, object) => sum + object.recordBytes, 0)
+  return memory.log.liveBytes - records + (memory.takenBytes - memory.log.pagesBytes - capacityOf(parts))
+}
+
 /** Bytes booked on the node for all jobs, and how many jobs it knows. */
-export function totalOf(service: NodeService): { usedBytes: number; jobs: number } {
-  return { usedBytes: service.node.ram.usedBytes, jobs: service.node.jobs.size }
+export function totalOf(service: NodeService): { usedBytes: number; takenBytes: number; jobs: number } {
+  const { ram, arena, jobs } = service.node
+  return { usedBytes: ram.usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
 }
 
 /** What the node holds of the job, in words, for a failure's report. */

@@ -1,0 +1,53 @@
+import type { Planted } from './planted.ts'
+
+/** The arena: who may use memory, and where what was moved is found. */
+export const memoryBugs: readonly Planted[] = [
+  {
+    name: 'moved-and-not-found',
+    what: 'A record that compaction moved is looked for where it was (I16).',
+    file: 'storage-node/ram/slot-table.ts',
+    find: 'if (at !== NOWHERE) this.#cells[2 * cell + 1] = at\n    return true',
+    replace: 'return true',
+    seedsMax: 30,
+  },
+  {
+    name: 'pin-ignored',
+    what: 'Memory that is queued in a socket is given to another object (I16).',
+    file: 'storage-node/ram/job-memory.ts',
+    find: 'if (pinned !== undefined) {\n      pinned.freed = true',
+    replace: 'if (pinned !== undefined && blocks < 0) {\n      pinned.freed = true',
+    seedsMax: 100,
+  },
+  {
+    name: 'record-given-away',
+    what: 'The answer to a consumer that is sent later shows memory that others write to (I16).',
+    file: 'storage-node/pinned-reply.ts',
+    find: 'if (pin !== undefined || !(payload instanceof Uint8Array)) return reply',
+    replace: 'if (pin !== null) return reply',
+    seedsMax: 100,
+  },
+  {
+    name: 'lookup-stops-at-a-hole',
+    what: 'Keys behind a removed one are not found any more.',
+    file: 'storage-node/ram/slot-table.ts',
+    find: 'if (this.#addressAt(at) === 0) break\n      const home',
+    replace: 'break\n      const home',
+    seedsMax: 30,
+  },
+  {
+    name: 'landing-kept',
+    what: 'Memory into which a payload was received that nobody stored is never free again.',
+    file: 'storage-node/handlers.ts',
+    find: 'landing?.abandon()',
+    replace: 'if (landing === undefined) return run()',
+    seedsMax: 30,
+  },
+  {
+    name: 'slot-kept',
+    what: 'What a handoff has left behind is not charged any more, and its memory is never free again.',
+    file: 'storage-node/job-space.ts',
+    find: 'void this.#free(slot)',
+    replace: '',
+    seedsMax: 30,
+  },
+]
