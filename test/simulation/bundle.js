@@ -36,7 +36,8 @@ const smallWorld = [
       ['remote-items.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       // Pages of few records, so that they are compacted all the time.
       ['ram/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
-      ['ram/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 128 * 1024'],
+      ['ram/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 2 * 1024'],
+      ['ram/arena.ts', 'SLABS_OF_SMALL_NODE = 8', 'SLABS_OF_SMALL_NODE = 512'],
       ['ram/record-log.ts', 'PAGE_BLOCKS_MAX = 256', 'PAGE_BLOCKS_MAX = 12'],
       ['ram/record-log.ts', 'PAGE_BLOCKS_MIN = 16', 'PAGE_BLOCKS_MIN = 4'],
       ['ram/record-log.ts', 'DEAD_FRACTION = 1 / 2', 'DEAD_FRACTION = 0'],

@@ -19,14 +19,6 @@ export const memoryBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'record-given-away',
-    what: 'The answer to a consumer that is sent later shows memory that others write to (I16).',
-    file: 'storage-node/pinned-reply.ts',
-    find: 'if (pin !== undefined || !(payload instanceof Uint8Array)) return reply',
-    replace: 'if (pin !== null) return reply',
-    seedsMax: 100,
-  },
-  {
     name: 'lookup-stops-at-a-hole',
     what: 'Keys behind a removed one are not found any more.',
     file: 'storage-node/ram/slot-table.ts',
