@@ -1,0 +1,72 @@
+import { array, assert as check, constantFrom, integer, property, tuple } from 'fast-check'
+import { expect, test } from 'vitest'
+import { BlockMap } from '../../../storage-node/ram/block-map.ts'
+
+const BLOCKS = 160
+
+/** Takes and frees at random, beside a plain list of booleans. */
+const steps = array(
+  tuple(constantFrom('take', 'free'), integer({ min: 0, max: BLOCKS - 1 }), integer({ min: 1, max: 70 })),
+)
+
+function runsOf(taken: readonly boolean[]): { first: number; count: number }[] {
+  const runs: { first: number; count: number }[] = []
+  taken.forEach((is, block) => {
+    if (is) return
+    const last = runs.at(-1)
+    if (last !== undefined && last.first + last.count === block) last.count++
+    else runs.push({ first: block, count: 1 })
+  })
+  return runs
+}
+
+test('free runs are found as they are in a plain list, whatever was taken and freed', () => {
+  check(
+    property(
+      steps,
+      integer({ min: 1, max: 70 }),
+      integer({ min: 0, max: BLOCKS - 1 }),
+      (changes, count, from) => {
+        const map = new BlockMap(BLOCKS)
+        const taken = new Array<boolean>(BLOCKS).fill(false)
+        for (const [kind, first, length] of changes) {
+          const blocks = Math.min(length, BLOCKS - first)
+          if (kind === 'take') map.take(first, blocks)
+          else map.free(first, blocks)
+          taken.fill(kind === 'take', first, first + blocks)
+        }
+        const runs = runsOf(taken)
+        const found = runs
+          .map((run) => ({ first: Math.max(run.first, from), end: run.first + run.count }))
+          .find(({ first, end }) => end - first >= count)
+        expect(map.findFree(count, from)).toBe(found?.first ?? -1)
+        expect(map.longestFree().count).toBe(Math.max(0, ...runs.map((run) => run.count)))
+        const around = runs.find(({ first, count }) => first <= from && from < first + count)
+        if (around !== undefined) expect(map.freeAround(from, BLOCKS)).toBe(around.count)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+test('all that another map has taken is freed, and counted', () => {
+  check(
+    property(
+      array(integer({ min: 0, max: BLOCKS - 1 })),
+      array(integer({ min: 0, max: BLOCKS - 1 })),
+      (mine, theirs) => {
+        const map = new BlockMap(BLOCKS)
+        const other = new BlockMap(BLOCKS)
+        for (const block of theirs) {
+          other.take(block, 1)
+          map.take(block, 1)
+        }
+        for (const block of mine) map.take(block, 1)
+        expect(map.freeAll(other)).toBe(new Set(theirs).size)
+        for (let block = 0; block < BLOCKS; block++) {
+          expect(map.isTaken(block)).toBe(mine.includes(block) && !theirs.includes(block))
+        }
+      },
+    ),
+  )
+})
