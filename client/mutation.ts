@@ -27,12 +27,15 @@ interface MutationOptions<Request, Reply> {
 export class Mutation<Request, Reply> {
   readonly #options: MutationOptions<Request, Reply>
   readonly #sequence: number
+  /** Of its repetitions, counted from when it is first sent: the node forgets, and would carry it out again. */
+  readonly #giveUpMs: number
   #caller: Caller
 
   constructor(options: MutationOptions<Request, Reply>) {
     this.#options = options
     this.#caller = options.caller
     this.#sequence = options.sequencer.begin(options.call.holds === true)
+    this.#giveUpMs = Math.min(options.call.deadlineMs, options.clock.monotonicMs() + REPEAT_MS_MAX)
   }
 
   request(): Request {
@@ -47,15 +50,16 @@ export class Mutation<Request, Reply> {
 
   /** Goes on after `failure`, and ends it: repeated until it is answered, or rejected with what is known of its outcome. */
   async recover(failure: unknown): Promise<Answer<Reply>> {
-    const { operation, call, owner, reach, clock } = this.#options
-    const giveUpMs = Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
+    const { operation, call, owner, reach } = this.#options
     let error = failure
     try {
       for (let isRepeated = false; ; isRepeated = true) {
         if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)
-        this.#caller = await reach(owner, { ...call, deadlineMs: giveUpMs }).catch((reason: unknown) => {
-          throw unknown(reason)
-        })
+        this.#caller = await reach(owner, { ...call, deadlineMs: this.#giveUpMs }).catch(
+          (reason: unknown) => {
+            throw unknown(reason)
+          },
+        )
         try {
           return await this.#caller.call(operation, this.request(), call)
         } catch (next) {

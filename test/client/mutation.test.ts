@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import type { Bounds } from '../../client/bounds.ts'
+import { Mutation } from '../../client/mutation.ts'
+import { Sequencer } from '../../client/sequencer.ts'
+import type { Caller } from '../../protocol/caller.ts'
+import { dataOperations } from '../../protocol/data-operations.ts'
+import { MayflyError } from '../../protocol/errors.ts'
+import { REPEAT_MS_MAX, SESSION_KEEP_MS } from '../../protocol/limits.ts'
+import { VirtualClock } from '../controller/support/virtual-clock.ts'
+
+const owner = { id: 'n-1', address: '127.0.0.1:1' }
+
+test('I9: a mutation is repeated for a time that counts from when it was first sent, since the node forgets', async () => {
+  const clock = new VirtualClock()
+  const sentMs = clock.monotonicMs()
+  const reached: Bounds[] = []
+  const mutation = new Mutation({
+    operation: dataOperations.delete,
+    call: {
+      request: (sent) => ({ ...sent, bucket: 0, key: Buffer.from('k') }),
+      deadlineMs: sentMs + 10 * REPEAT_MS_MAX,
+    },
+    caller: { closed: true } as Caller,
+    owner,
+    epoch: 1,
+    sequencer: new Sequencer(clock),
+    clock,
+    reach: async (_, bounds) => {
+      reached.push(bounds)
+      throw new MayflyError('UNAVAILABLE', 'Nobody is there')
+    },
+  })
+  await clock.advance(REPEAT_MS_MAX - 1)
+  const lost = new MayflyError('CONNECTION_LOST', 'The connection broke')
+  await expect(mutation.recover(lost)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+  expect(reached.map(({ deadlineMs }) => deadlineMs - sentMs)).toEqual([REPEAT_MS_MAX])
+  expect(REPEAT_MS_MAX).toBeLessThan(SESSION_KEEP_MS)
+})
