@@ -24,7 +24,8 @@ import {
   type PutOptions,
 } from './options.ts'
 import { getObject } from './reading.ts'
-import { Router, type Sent } from './router.ts'
+import type { Sent } from './routed-call.ts'
+import { Router } from './router.ts'
 
 export interface ObjectStat {
   readonly key: string

@@ -6,7 +6,8 @@ import { chunksOf, type Manifest, manifestBytes, manifestOf } from '../protocol/
 import type { RequestOf } from '../protocol/operation.ts'
 import { repeat } from '../protocol/runtime.ts'
 import type { Bounds } from './bounds.ts'
-import type { Router, Sent } from './router.ts'
+import type { Sent } from './routed-call.ts'
+import type { Router } from './router.ts'
 
 /** A key of the job, with the hash of its bucket and name that places it. */
 export interface KeyAddress {

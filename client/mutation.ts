@@ -5,7 +5,7 @@ import type { Operation } from '../protocol/operation.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Bounds } from './bounds.ts'
-import type { RoutedMutation } from './router.ts'
+import type { RoutedMutation } from './routed-call.ts'
 import type { Sequencer } from './sequencer.ts'
 
 interface MutationOptions<Request, Reply> {

@@ -1,9 +1,7 @@
 import type { Answer, Waiting } from '../protocol/caller.ts'
 import { isError } from '../protocol/errors.ts'
 import type { Mutation } from './mutation.ts'
-
-/** Makes the result of an answer. */
-export type Finish<Reply, Result> = (head: Reply, payload: Buffer) => Result | Promise<Result>
+import type { Finish } from './routed-call.ts'
 
 interface QuickCallOptions<Reply, Result> {
   readonly finish: Finish<Reply, Result>

@@ -4,7 +4,8 @@ import { isError, MayflyError } from '../protocol/errors.ts'
 import type { ReplyOf } from '../protocol/operation.ts'
 import type { Bounds } from './bounds.ts'
 import { getChunks, type KeyAddress } from './large-object.ts'
-import { asAnswer, type Router, type Sent } from './router.ts'
+import type { Sent } from './routed-call.ts'
+import { asAnswer, type Router } from './router.ts'
 
 interface Get {
   readonly consume: boolean

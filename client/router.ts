@@ -1,5 +1,5 @@
 import { assert } from '../protocol/assert.ts'
-import type { Answer, Caller, CallOptions } from '../protocol/caller.ts'
+import type { Answer, Caller } from '../protocol/caller.ts'
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
@@ -12,26 +12,9 @@ import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Ticket } from '../protocol/ticket.ts'
 import { type Bounds, within } from './bounds.ts'
 import { Mutation } from './mutation.ts'
-import { type Finish, isTransient, QuickCall } from './quick-call.ts'
+import { isTransient, QuickCall } from './quick-call.ts'
+import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 import { type Sequence, Sequencer } from './sequencer.ts'
-
-/** What a request carries beside what the caller asks for. */
-export interface Sent extends Sequence {
-  /** Of the placement by which the node was chosen. */
-  readonly epoch: number
-}
-
-export interface RoutedCall<Request> extends CallOptions {
-  /** The hash that places the key or chunk. */
-  readonly hash: number
-  /** Makes the request anew for each attempt. */
-  readonly request: (sent: Sent) => Request
-}
-
-export interface RoutedMutation<Request> extends RoutedCall<Request> {
-  /** The node keeps what it answers, in case that is lost, until it is told that it came. */
-  readonly holds?: boolean
-}
 
 /** A node as the placement of the moment has it, and a connection to it. */
 interface At {

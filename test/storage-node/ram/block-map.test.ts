@@ -1,12 +1,16 @@
-import { array, assert as check, constantFrom, integer, property, tuple } from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BlockMap } from '../../../storage-node/ram/block-map.ts'
 
 const BLOCKS = 160
 
 /** Takes and frees at random, beside a plain list of booleans. */
-const steps = array(
-  tuple(constantFrom('take', 'free'), integer({ min: 0, max: BLOCKS - 1 }), integer({ min: 1, max: 70 })),
+const steps = fc.array(
+  fc.tuple(
+    fc.constantFrom('take', 'free'),
+    fc.integer({ min: 0, max: BLOCKS - 1 }),
+    fc.integer({ min: 1, max: 70 }),
+  ),
 )
 
 function runsOf(taken: readonly boolean[]): { first: number; count: number }[] {
@@ -21,11 +25,11 @@ function runsOf(taken: readonly boolean[]): { first: number; count: number }[] {
 }
 
 test('free runs are found as they are in a plain list, whatever was taken and freed', () => {
-  check(
-    property(
+  fc.assert(
+    fc.property(
       steps,
-      integer({ min: 1, max: 70 }),
-      integer({ min: 0, max: BLOCKS - 1 }),
+      fc.integer({ min: 1, max: 70 }),
+      fc.integer({ min: 0, max: BLOCKS - 1 }),
       (changes, count, from) => {
         const map = new BlockMap(BLOCKS)
         const taken = new Array<boolean>(BLOCKS).fill(false)
@@ -50,10 +54,10 @@ test('free runs are found as they are in a plain list, whatever was taken and fr
 })
 
 test('all that another map has taken is freed, and counted', () => {
-  check(
-    property(
-      array(integer({ min: 0, max: BLOCKS - 1 })),
-      array(integer({ min: 0, max: BLOCKS - 1 })),
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: BLOCKS - 1 })),
+      fc.array(fc.integer({ min: 0, max: BLOCKS - 1 })),
       (mine, theirs) => {
         const map = new BlockMap(BLOCKS)
         const other = new BlockMap(BLOCKS)

@@ -1,43 +1,34 @@
-import {
-  array,
-  boolean,
-  assert as check,
-  constantFrom,
-  integer,
-  property,
-  record,
-  uint8Array,
-} from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { hashKey } from '../../../protocol/hash.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 import { hasKey, Kind, recordBytes, StoredRecord, writeRecord } from '../../../storage-node/ram/record.ts'
 
-const long = integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
+const long = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
-const fields = record({
-  bucket: integer({ min: 0, max: 2 ** 32 - 1 }),
-  key: uint8Array({ minLength: 1, maxLength: 1024 }),
+const fields = fc.record({
+  bucket: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  key: fc.uint8Array({ minLength: 1, maxLength: 1024 }),
   version: long,
   base: long,
-  sameBase: boolean(),
-  expiresAtMs: constantFrom(0, 1, 1_800_000_000_000, Number.MAX_SAFE_INTEGER),
-  metadata: uint8Array({ maxLength: 300 }),
-  kind: constantFrom(...Object.values(Kind)),
-  parts: array(
-    record({ at: integer({ min: 0, max: 2 ** 32 - 1 }), blocks: integer({ min: 1, max: 2 ** 20 }) }),
+  sameBase: fc.boolean(),
+  expiresAtMs: fc.constantFrom(0, 1, 1_800_000_000_000, Number.MAX_SAFE_INTEGER),
+  metadata: fc.uint8Array({ maxLength: 300 }),
+  kind: fc.constantFrom(...Object.values(Kind)),
+  parts: fc.array(
+    fc.record({ at: fc.integer({ min: 0, max: 2 ** 32 - 1 }), blocks: fc.integer({ min: 1, max: 2 ** 20 }) }),
     {
       maxLength: 511,
     },
   ),
-  content: uint8Array({ maxLength: 8192 }),
+  content: fc.uint8Array({ maxLength: 8192 }),
 })
 
 test('a record gives back what was written, and its own length', () => {
   const arena = new Arena(1e7)
   const at = arena.take(64)
-  check(
-    property(fields, integer({ min: 0, max: 65_535 }), ({ sameBase, ...drawn }, table) => {
+  fc.assert(
+    fc.property(fields, fc.integer({ min: 0, max: 65_535 }), ({ sameBase, ...drawn }, table) => {
       const base = sameBase ? drawn.version : drawn.base
       const bare = drawn.kind === Kind.remote || drawn.kind === Kind.appended || drawn.parts.length > 0
       const content = bare ? new Uint8Array(0) : drawn.content

@@ -1,4 +1,4 @@
-import { array, boolean, assert as check, constantFrom, integer, property, tuple } from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { hashKey } from '../../../protocol/hash.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
@@ -48,15 +48,15 @@ function scanAll(table: SlotTable, cells: number, between: () => void = () => un
   return visited.sort()
 }
 
-const step = tuple(
-  constantFrom('set', 'set', 'set', 'remove', 'compact'),
-  integer({ min: 0, max: 60 }),
-  integer({ min: 0, max: 900 }),
+const step = fc.tuple(
+  fc.constantFrom('set', 'set', 'set', 'remove', 'compact'),
+  fc.integer({ min: 0, max: 60 }),
+  fc.integer({ min: 0, max: 900 }),
 )
 
 test('a table is a map, whatever is set, removed and compacted, and holds no memory at the end', () => {
-  check(
-    property(array(step, { maxLength: 400 }), (steps) => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
       const memory = newMemory()
       const table = new SlotTable(memory)
       const model = new Map<number, Buffer>()
@@ -90,37 +90,40 @@ test('a table is a map, whatever is set, removed and compacted, and holds no mem
 
 test('keys whose hashes are equal, or lie side by side at the end of the table, are told apart', () => {
   const hashes = [0, 1, 2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1]
-  check(
-    property(array(tuple(integer({ min: 0, max: 40 }), boolean()), { maxLength: 200 }), (steps) => {
-      const table = new SlotTable(newMemory())
-      const model = new Map<number, number>()
-      const key = (number: number): KeyHash => keyOf(number, hashes[number % hashes.length])
-      steps.forEach(([number, isSet], version) => {
-        if (isSet) {
-          table.set(key(number), fieldsOf(key(number), version, nothing))
-          model.set(number, version)
-        } else {
-          table.remove(key(number))
-          model.delete(number)
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 0, max: 40 }), fc.boolean()), { maxLength: 200 }),
+      (steps) => {
+        const table = new SlotTable(newMemory())
+        const model = new Map<number, number>()
+        const key = (number: number): KeyHash => keyOf(number, hashes[number % hashes.length])
+        steps.forEach(([number, isSet], version) => {
+          if (isSet) {
+            table.set(key(number), fieldsOf(key(number), version, nothing))
+            model.set(number, version)
+          } else {
+            table.remove(key(number))
+            model.delete(number)
+          }
+        })
+        for (let number = 0; number <= 40; number++) {
+          expect(table.find(key(number))?.version).toBe(model.get(number))
         }
-      })
-      for (let number = 0; number <= 40; number++) {
-        expect(table.find(key(number))?.version).toBe(model.get(number))
-      }
-      expect(scanAll(table, 3)).toEqual(
-        [...model].map(([number, version]) => `key ${number}@${version}`).sort(),
-      )
-    }),
+        expect(scanAll(table, 3)).toEqual(
+          [...model].map(([number, version]) => `key ${number}@${version}`).sort(),
+        )
+      },
+    ),
     { numRuns: 200 },
   )
 })
 
 test('what is there during a whole scan is visited exactly once, though the table grows and shrinks meanwhile', () => {
-  check(
-    property(
-      integer({ min: 1, max: 300 }),
-      integer({ min: 1, max: 20 }),
-      array(integer({ min: 0, max: 299 })),
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 300 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.array(fc.integer({ min: 0, max: 299 })),
       (stay, cells, changes) => {
         const table = new SlotTable(newMemory())
         for (let number = 0; number < stay; number++)
