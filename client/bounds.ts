@@ -16,7 +16,7 @@ export function boundsOf(options: CallerOptions, clock: Clock): Bounds {
 /** What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may. */
 export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => settle(() => reject(abortedBy(bounds)))
+    const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
     const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => {
       settle(() => reject(new MayflyError('DEADLINE_EXCEEDED', 'No node could be reached in time')))
     })
@@ -34,6 +34,6 @@ export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Re
   })
 }
 
-function abortedBy({ signal }: Bounds): MayflyError {
+export function abortedBy(signal: AbortSignal | undefined): MayflyError {
   return new MayflyError('ABORTED', 'The call was aborted', { cause: signal?.reason })
 }

@@ -28,6 +28,11 @@ export class Buckets {
     }
   }
 
+  /** The bucket's id as it is now, for a call that cannot be run again. Throws `BUCKET_NOT_FOUND`. */
+  async idOf(name: string, bounds: Bounds): Promise<number> {
+    return name === DEFAULT_BUCKET ? DEFAULT_BUCKET_ID : await this.#find(name, bounds)
+  }
+
   async create(name: string, bounds: Bounds): Promise<void> {
     this.#ids.set(
       name,

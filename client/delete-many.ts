@@ -1,9 +1,9 @@
 import { DeleteResult, dataOperations } from '../protocol/data-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { DELETE_MANY_MAX } from '../protocol/limits.ts'
-import { NOBODY } from '../protocol/placement.ts'
+import { batchesOf } from './batches.ts'
 import type { Bounds } from './bounds.ts'
-import type { KeyAddress } from './large-object.ts'
+import type { KeyAddress } from './key-address.ts'
 import type { Router } from './router.ts'
 
 /** What came of keys: how many were deleted, and why others were not, or may not have been. */
@@ -21,7 +21,7 @@ export async function deleteKeys(
   keys: readonly KeyAddress[],
   bounds: Bounds,
 ): Promise<number> {
-  const outcome = await deleteBatches(router, batchesOf(router, keys), bounds)
+  const outcome = await deleteBatches(router, batchesOf(router, keys, limits), bounds)
   const failure = failureOf(outcome)
   if (failure !== null) throw failure
   return outcome.deleted
@@ -83,19 +83,4 @@ function leavesOpen(error: MayflyError): boolean {
   return isError(error, 'OUTCOME_UNKNOWN', 'ABORTED', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
 }
 
-/** Keys of one owner together, as far as this client knows, up to the size of a message. */
-function batchesOf(router: Router, keys: readonly KeyAddress[]): KeyAddress[][] {
-  const open = new Map<number, KeyAddress[]>()
-  const batches: KeyAddress[][] = []
-  for (const key of keys) {
-    const owner = router.placement.owners[router.slotOf(key.hash)] ?? NOBODY
-    let batch = open.get(owner)
-    if (batch === undefined || batch.length >= DELETE_MANY_MAX) {
-      batch = []
-      open.set(owner, batch)
-      batches.push(batch)
-    }
-    batch.push(key)
-  }
-  return batches
-}
+const limits = { itemsMax: DELETE_MANY_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }

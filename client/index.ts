@@ -5,4 +5,18 @@ export { connect } from './connect.ts'
 export type { Job, ObjectStat } from './job.ts'
 export { openJob } from './job.ts'
 export type { ListEntry } from './listing.ts'
-export type { CallerOptions, GetOptions, KeyOptions, ListOptions, PutOptions } from './options.ts'
+export type {
+  CallerOptions,
+  GetManyOptions,
+  GetOptions,
+  GetStreamOptions,
+  JobOptions,
+  KeyOptions,
+  ListOptions,
+  PutEntry,
+  PutOptions,
+  Range,
+} from './options.ts'
+export type { PutOutcome } from './put-many.ts'
+export { PutManyError } from './put-many.ts'
+export type { ByteSource } from './put-stream.ts'

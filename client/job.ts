@@ -1,7 +1,8 @@
+import type { Readable } from 'node:stream'
 import { dataOperations, tiers } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/keys.ts'
-import { CALL_MS_DEFAULT, CHUNK_BYTES, OBJECT_BYTES_MAX } from '../protocol/limits.ts'
+import { CHUNK_BYTES } from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import { type Runtime, systemRuntime } from '../protocol/runtime.ts'
 import { dialTcp } from '../protocol/tcp.ts'
@@ -9,23 +10,32 @@ import { parseTicket } from '../protocol/ticket.ts'
 import { type Bounds, boundsOf } from './bounds.ts'
 import { Buckets } from './buckets.ts'
 import { deleteKeys } from './delete-many.ts'
-import { addressOf, type KeyAddress, putLarge } from './large-object.ts'
+import { getValues } from './get-many.ts'
+import { streamObject } from './get-stream.ts'
+import { checksumOf } from './integrity.ts'
+import { addressOf, type KeyAddress } from './key-address.ts'
 import { type ListEntry, listPage } from './listing.ts'
+import { encodeObject, fieldsOf } from './object-fields.ts'
 import {
   type CallerOptions,
-  checkCondition,
-  checkMetadata,
   checkOptions,
-  checkTtl,
+  checkRange,
   checkWait,
+  type GetManyOptions,
   type GetOptions,
+  type GetStreamOptions,
+  type JobOptions,
   type KeyOptions,
   type ListOptions,
+  type PutEntry,
   type PutOptions,
 } from './options.ts'
+import { putEntries } from './put-many.ts'
+import { type ByteSource, putFrom } from './put-stream.ts'
 import { getObject } from './reading.ts'
 import type { Sent } from './routed-call.ts'
-import { Router } from './router.ts'
+import { asHead, Router } from './router.ts'
+import { putObject } from './writing.ts'
 
 export interface ObjectStat {
   readonly key: string
@@ -52,8 +62,9 @@ const realWorld: World = { runtime: systemRuntime, dial: dialTcp }
  * Opens a job from its ticket. Nothing is connected before the first call needs it. Throws `UNAUTHENTICATED` for a
  * string that is no ticket.
  */
-export async function openJob(ticket: string): Promise<Job> {
-  return new Job(ticket, realWorld)
+export async function openJob(ticket: string, options: JobOptions = {}): Promise<Job> {
+  checkOptions('job', options)
+  return new Job(ticket, realWorld, options)
 }
 
 /**
@@ -63,8 +74,10 @@ export async function openJob(ticket: string): Promise<Job> {
 export class Job {
   readonly #router: Router
   readonly #buckets: Buckets
+  readonly #checksums: boolean
 
-  constructor(ticket: string, world: World) {
+  constructor(ticket: string, world: World, { checksums = false }: JobOptions = {}) {
+    this.#checksums = checksums
     this.#router = new Router(parseTicket(ticket), world)
     this.#buckets = new Buckets(this.#router)
   }
@@ -76,24 +89,33 @@ export class Job {
    */
   async put(key: string, bytes: Uint8Array | string, options: PutOptions = {}): Promise<{ version: number }> {
     checkOptions('put', options)
-    const object = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
-    checkObject(object)
-    const fields = {
-      ...checkCondition(options),
-      ttlSeconds: checkTtl(options.ttlSeconds),
-      metadata: checkMetadata(options.metadata),
-    }
-    return await this.#at(key, options, async (at, bounds) => {
-      if (object.length > CHUNK_BYTES)
-        return await putLarge(this.#router, at, { bytes: object, bounds, ...fields })
-      const { hash, ...place } = at
-      const request = (sent: Sent) => ({ ...place, ...sent, ...fields })
-      return await this.#router.mutate(
-        dataOperations.put,
-        { hash, request, payload: object, ...bounds },
-        toHead,
-      )
+    const object = encodeObject(bytes)
+    const fields = fieldsOf(options)
+    const checksums = this.#checksums
+    return await this.#at(key, options, (at, bounds) =>
+      putObject(this.#router, at, { bytes: object, checksums, bounds, ...fields }),
+    )
+  }
+
+  /**
+   * Stores any number of objects, in one message for each node and MiB; gives their versions in the order of the
+   * entries. Not one step: each entry is stored or fails for itself, and if any failed this rejects with a `PutManyError`,
+   * whose `outcomes` say which. A key should appear once: which of two entries wins is not defined.
+   */
+  async putMany(entries: readonly PutEntry[], options: KeyOptions = {}): Promise<{ version: number }[]> {
+    checkOptions('key', options)
+    const encoded = entries.map((entry) => {
+      checkOptions('entry', entry)
+      return { name: encodeKey(entry.key), bytes: encodeObject(entry.bytes), ...fieldsOf(entry) }
     })
+    const bounds = this.#bounds(options)
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      putEntries(
+        this.#router,
+        encoded.map(({ name, ...object }) => ({ ...addressOf(bucket, name), ...object })),
+        { checksums: this.#checksums, bounds },
+      ),
+    )
   }
 
   /**
@@ -103,13 +125,76 @@ export class Job {
   async get(key: string, options: GetOptions = {}): Promise<Buffer> {
     checkOptions('get', options)
     const consume = options.consume === true
-    const waitMs = checkWait(options.waitSeconds)
-    const untilMs = this.#router.runtime.clock.monotonicMs() + waitMs
-    return await this.#at(
-      key,
-      { ...options, deadlineMs: waitMs + (options.deadlineMs ?? CALL_MS_DEFAULT) },
-      (at, bounds) => getObject(this.#router, at, { consume, untilMs, bounds }),
+    const range = checkRange(options.range)
+    if (consume && range !== null)
+      throw new MayflyError('BAD_REQUEST', 'range: it contradicts consume, which takes the whole object')
+    const name = encodeKey(key)
+    const checksums = this.#checksums
+    const { untilMs, bounds } = this.#waiting(options)
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      getObject(this.#router, addressOf(bucket, name), { consume, untilMs, range, checksums, bounds }),
     )
+  }
+
+  /**
+   * The values of any number of keys in their order, in one message for each node; null where there is no object.
+   * Not one step: each value was there at some moment of the call. Small values share memory, which lives as long as
+   * one of them. With `waitSeconds` it resolves once all keys are there, or when the time is over. `OBJECT_LOST` where a
+   * node died with one of them.
+   */
+  async getMany(keys: readonly string[], options: GetManyOptions = {}): Promise<(Buffer | null)[]> {
+    checkOptions('getMany', options)
+    const encoded = keys.map(encodeKey)
+    const { untilMs, bounds } = this.#waiting(options)
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      getValues(
+        this.#router,
+        encoded.map((key) => addressOf(bucket, key)),
+        { untilMs, checksums: this.#checksums, bounds },
+      ),
+    )
+  }
+
+  /**
+   * Stores what a Node or web stream, or any async iterable, gives until it ends. Its length need not be known: it
+   * travels in chunks of 1 MiB as they fill, up to 16 of them under way, and no faster than the nodes take them. All else is as
+   * with `put`, but that the deadline holds for each message and not for the source: that may be as slow as it likes.
+   * If the source fails, this rejects with its error; if anything else does, the source is destroyed.
+   */
+  async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
+    checkOptions('put', options)
+    const fields = fieldsOf(options)
+    const name = encodeKey(key)
+    return await putFrom(this.#router, {
+      ...fields,
+      source: readable,
+      checksums: this.#checksums,
+      signal: options.signal,
+      bounds: () => this.#bounds(options),
+      locate: async (bounds) =>
+        addressOf(await this.#buckets.idOf(options.bucket ?? DEFAULT_BUCKET, bounds), name),
+    })
+  }
+
+  /**
+   * The object's bytes as a Node `Readable`, however large. It asks for up to 8 MiB ahead of its reader and for nothing
+   * while the reader rests, which keeps no other call waiting, and reads one version from its first byte to its last. Failures
+   * are errors of the stream, also after the first bytes; `destroy` lets go of everything. The deadline holds for each message.
+   */
+  getStream(key: string, options: GetStreamOptions = {}): Readable {
+    checkOptions('getStream', options)
+    const name = encodeKey(key)
+    return streamObject(this.#router, {
+      range: checkRange(options.range),
+      checksums: this.#checksums,
+      waitMs: checkWait(options.waitSeconds),
+      signal: options.signal,
+      bounds: (signal) => ({ ...this.#bounds(options), signal }),
+      locate: (bounds, open) =>
+        this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+          open(addressOf(bucket, name)),
+        ),
+    })
   }
 
   /** Null where there is no object. */
@@ -143,7 +228,7 @@ export class Job {
     checkOptions('key', options)
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
       const request = (sent: Sent) => ({ ...place, ...sent })
-      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds }, toHead)).existed
+      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds }, asHead)).existed
     })
   }
 
@@ -170,8 +255,7 @@ export class Job {
    */
   async append(key: string, bytes: Uint8Array | string, options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
-    const payload = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
-    checkObject(payload)
+    const payload = encodeObject(bytes)
     if (payload.length > CHUNK_BYTES) {
       throw new MayflyError(
         'OBJECT_TOO_LARGE',
@@ -179,8 +263,9 @@ export class Job {
       )
     }
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
-      const request = (sent: Sent) => ({ ...place, ...sent })
-      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds }, toHead))
+      const checksum = checksumOf(payload, this.#checksums)
+      const request = (sent: Sent) => ({ ...place, ...sent, checksum })
+      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds }, asHead))
         .bytes
     })
   }
@@ -231,6 +316,16 @@ export class Job {
     return boundsOf(options, this.#router.runtime.clock)
   }
 
+  /** The deadline counts from the end of the wait. */
+  #waiting(options: GetManyOptions): { untilMs: number; bounds: Bounds } {
+    const waitMs = checkWait(options.waitSeconds)
+    const { deadlineMs, signal } = this.#bounds(options)
+    return {
+      untilMs: this.#router.runtime.clock.monotonicMs() + waitMs,
+      bounds: { deadlineMs: deadlineMs + waitMs, signal },
+    }
+  }
+
   async #at<Result>(
     key: string,
     options: KeyOptions,
@@ -240,21 +335,6 @@ export class Job {
     const bytes = encodeKey(key)
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       call(addressOf(bucket, bytes), bounds),
-    )
-  }
-}
-
-function toHead<Head>(head: Head): Head {
-  return head
-}
-
-function checkObject(bytes: unknown): asserts bytes is Uint8Array {
-  if (!(bytes instanceof Uint8Array))
-    throw new MayflyError('BAD_REQUEST', 'bytes: it is no Uint8Array and no string')
-  if (bytes.length > OBJECT_BYTES_MAX) {
-    throw new MayflyError(
-      'OBJECT_TOO_LARGE',
-      `The object has ${bytes.length} bytes, more than ${OBJECT_BYTES_MAX}`,
     )
   }
 }

@@ -1,63 +1,62 @@
+import type { CallOptions } from '../protocol/caller.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
-import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
-import { hashChunk, hashKey } from '../protocol/hash.ts'
-import { CHUNKS_IN_FLIGHT, CONTROL_CALL_MS, GET_BYTES_MAX } from '../protocol/limits.ts'
-import { chunksOf, type Manifest, manifestBytes, manifestOf } from '../protocol/manifest.ts'
-import type { RequestOf } from '../protocol/operation.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
+import { hashChunk } from '../protocol/hash.ts'
+import { CHUNKS_IN_FLIGHT, CONTROL_CALL_MS } from '../protocol/limits.ts'
+import { chunksOf, type Manifest, manifestOf } from '../protocol/manifest.ts'
 import { repeat } from '../protocol/runtime.ts'
 import type { Bounds } from './bounds.ts'
+import { runInFlight } from './in-flight.ts'
+import { checksumOf, verify } from './integrity.ts'
+import type { KeyAddress } from './key-address.ts'
+import type { ObjectFields } from './object-fields.ts'
+import type { Part, Span } from './range.ts'
 import type { Sent } from './routed-call.ts'
-import type { Router } from './router.ts'
+import { asHead, type Router } from './router.ts'
 
-/** A key of the job, with the hash of its bucket and name that places it. */
-export interface KeyAddress {
-  readonly bucket: number
-  readonly key: Buffer
-  readonly hash: number
+/** How a large object is put. `bounds` gives those of the next message. */
+interface LargePut extends ObjectFields {
+  readonly checksums: boolean
+  readonly bounds: () => Bounds
 }
 
-export function addressOf(bucket: number, key: Buffer): KeyAddress {
-  return { bucket, key, hash: hashKey(key, bucket) }
-}
-
-type Commit = Pick<
-  RequestOf<typeof dataOperations.putCommit>,
-  'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata'
->
+/** Sends one chunk of up to `CHUNK_BYTES`, which must not change until it resolves. */
+export type SendChunk = (index: number, bytes: Uint8Array) => Promise<void>
 
 /**
- * Puts an object that is larger than one chunk: its chunks first, many at a time, then the manifest, which makes it
- * visible. If it fails before that, nothing is visible and the nodes reclaim the chunks.
+ * Puts an object in chunks: `send` sends them all, many at a time, and gives their manifest, which then makes the object
+ * visible. If anything fails before that, nothing is visible and the nodes reclaim the chunks.
  */
-export async function putLarge(
+export async function putChunks(
   router: Router,
   at: KeyAddress,
-  object: Commit & { bytes: Uint8Array; bounds: Bounds },
+  { put, send }: { put: LargePut; send: (chunk: SendChunk) => Promise<Manifest> },
 ): Promise<{ version: number }> {
-  const { bytes, bounds, ...commit } = object
+  const { bounds, checksums, ...fields } = put
   const { hash, ...place } = at
-  const { condition, ifVersion } = commit
-  const manifest = manifestOf(bytes.length)
+  const { condition, ifVersion } = fields
   const { head } = await router.call(dataOperations.putBegin, {
     hash,
     request: ({ epoch }) => ({ ...place, epoch, condition, ifVersion }),
-    ...bounds,
+    ...bounds(),
   })
   const { version, leaseMs } = head
   const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
     tellOwner(router, at, { operation: dataOperations.putRenew, version }),
   )
-  try {
-    await forEachChunk(manifest, async ({ index, offset, bytes: chunkBytes }) => {
-      await router.call(dataOperations.chunkPut, {
-        hash: hashChunk(hash, version, index),
-        request: ({ epoch }) => ({ ...place, epoch, version, index }),
-        payload: bytes.subarray(offset, offset + chunkBytes),
-        ...bounds,
-      })
+  const sendChunk: SendChunk = async (index, bytes) => {
+    const checksum = checksumOf(bytes, checksums)
+    await router.call(dataOperations.chunkPut, {
+      hash: hashChunk(hash, version, index),
+      request: ({ epoch }) => ({ ...place, epoch, version, index, checksum }),
+      payload: bytes,
+      ...bounds(),
     })
-    const request = (sent: Sent) => ({ ...place, ...sent, ...commit, version, manifest })
-    return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds }, (head) => head)
+  }
+  try {
+    const manifest = await send(sendChunk)
+    const request = (sent: Sent) => ({ ...place, ...sent, ...fields, version, manifest })
+    return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds() }, asHead)
   } catch (error) {
     if (!isError(error, 'OUTCOME_UNKNOWN'))
       void tellOwner(router, at, { operation: dataOperations.putAbort, version })
@@ -67,71 +66,105 @@ export async function putLarge(
   }
 }
 
-/**
- * Reads the chunks of one version into one buffer. Throws `NOT_FOUND` if the version was replaced and reclaimed
- * while it was read, `OBJECT_LOST` if a node that held a part died.
- */
-export async function getChunks(
+/** Puts an object that is larger than one chunk. */
+export async function putLarge(
   router: Router,
   at: KeyAddress,
-  object: { version: number; manifest: Manifest; bounds: Bounds },
+  object: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Bounds },
+): Promise<{ version: number }> {
+  const { bytes, bounds, ...put } = object
+  const manifest = manifestOf(bytes.length)
+  return await putChunks(router, at, {
+    put: { ...put, bounds: () => bounds },
+    send: async (sendChunk) => {
+      await runInFlight(chunksOf(manifest), CHUNKS_IN_FLIGHT, ({ index, offset, bytes: chunkBytes }) =>
+        sendChunk(index, bytes.subarray(offset, offset + chunkBytes)),
+      )
+      return manifest
+    },
+  })
+}
+
+/**
+ * The chunks of one version that a span touches, and of each the part that it does. Reading one throws `NOT_FOUND` if the
+ * version was replaced and reclaimed, `OBJECT_LOST` if a node that held it died.
+ */
+export function* chunkParts(
+  router: Router,
+  at: KeyAddress,
+  object: { version: number; manifest: Manifest; span: Span; checksums: boolean },
+): Generator<Part> {
+  const { version, manifest, span, checksums } = object
+  for (const { index, offset, bytes } of chunksOf(manifest)) {
+    if (offset >= span.end) return
+    const start = Math.max(0, span.start - offset)
+    const end = Math.min(bytes, span.end - offset)
+    if (start >= end) continue
+    const chunk = { version, index, bytes, start, end, checksums }
+    yield {
+      from: offset + start - span.start,
+      bytes: end - start,
+      read: (bounds, target) => readChunk(router, at, { ...chunk, bounds, target }),
+    }
+  }
+}
+
+async function readChunk(
+  router: Router,
+  { hash, ...place }: KeyAddress,
+  chunk: Span & {
+    version: number
+    index: number
+    bytes: number
+    checksums: boolean
+    bounds: Bounds
+    target: Buffer | undefined
+  },
 ): Promise<Buffer> {
-  const { version, manifest, bounds } = object
-  const total = manifestBytes(manifest)
-  if (total > GET_BYTES_MAX) {
+  const { version, index, start, end, checksums, bounds, target } = chunk
+  // A checksum is of the whole chunk, so the whole chunk has to come.
+  const asked = checksums ? { start: 0, end: chunk.bytes } : { start, end }
+  const length = asked.end - asked.start
+  const { head, payload } = await router.call(dataOperations.chunkGet, {
+    hash: hashChunk(hash, version, index),
+    request: ({ epoch }) => ({ ...place, epoch, version, index, offset: asked.start, length }),
+    land: landingIn(target),
+    ...bounds,
+  })
+  if (payload.length !== length) {
     throw new MayflyError(
-      'OBJECT_TOO_LARGE',
-      `The object has ${total} bytes; get returns up to ${GET_BYTES_MAX} in one Buffer`,
+      'PROTOCOL_VIOLATION',
+      `Of chunk ${index} came ${payload.length} bytes, its manifest says ${length}`,
     )
   }
-  const { hash, ...place } = at
-  const target = Buffer.allocUnsafeSlow(total)
-  await forEachChunk(manifest, async ({ index, offset, bytes }) => {
-    const landing = { bytes: target.subarray(offset, offset + bytes), abandon: () => undefined }
-    const { payload } = await router.call(dataOperations.chunkGet, {
-      hash: hashChunk(hash, version, index),
-      request: ({ epoch }) => ({ ...place, epoch, version, index }),
-      land: (payloadBytes) => (payloadBytes === bytes ? landing : null),
-      ...bounds,
-    })
-    if (payload.length !== bytes) {
-      throw new MayflyError(
-        'PROTOCOL_VIOLATION',
-        `Chunk ${index} has ${payload.length} bytes, its manifest says ${bytes}`,
-      )
-    }
-    if (payload !== landing.bytes) payload.copy(target, offset)
-  })
+  if (checksums) verify(payload, head.checksum)
+  const bytes = checksums ? payload.subarray(start, end) : payload
+  if (target === undefined || payload === target) return bytes
+  bytes.copy(target)
   return target
 }
 
-/** Runs `work` on every chunk, a bounded number at a time; after the first failure it starts no more. */
-async function forEachChunk(
-  manifest: Manifest,
-  work: (chunk: { index: number; offset: number; bytes: number }) => Promise<void>,
-): Promise<void> {
-  const chunks = chunksOf(manifest)
-  let failure: unknown = null
-  const worker = async (): Promise<void> => {
-    for (const chunk of chunks) {
-      if (failure !== null) return
-      await work(chunk).catch((error: unknown) => {
-        failure ??= asMayflyError(error)
-      })
-    }
-  }
-  await Promise.all(Array.from({ length: CHUNKS_IN_FLIGHT }, worker))
-  if (failure !== null) throw failure
+/** Has an answer's payload received where it belongs, if it is as long as that. */
+function landingIn(target: Buffer | undefined): CallOptions['land'] {
+  if (target === undefined) return undefined
+  const landing = { bytes: target, abandon: () => undefined }
+  return (payloadBytes) => (payloadBytes === target.length ? landing : null)
 }
 
 /**
  * Renews a version's lease or gives it up. A failure is no news: a lease that could not be renewed shows when the
- * put commits, as `PUT_EXPIRED`, and a version that was not given up is reclaimed at its lease's end.
+ * version is used, and a version that was not given up is reclaimed at its lease's end.
  */
-async function tellOwner(
+export async function tellOwner(
   router: Router,
   { hash, ...place }: KeyAddress,
-  about: { operation: typeof dataOperations.putRenew | typeof dataOperations.putAbort; version: number },
+  about: {
+    operation:
+      | typeof dataOperations.putRenew
+      | typeof dataOperations.putAbort
+      | typeof dataOperations.readRenew
+    version: number
+  },
 ): Promise<void> {
   const { operation, version } = about
   const deadlineMs = router.runtime.clock.monotonicMs() + CONTROL_CALL_MS

@@ -2,28 +2,67 @@ import { PutCondition } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_MAX, METADATA_BYTES_MAX, TTL_SECONDS_MAX, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 
+/** Options of a job that is opened. */
+export interface JobOptions {
+  /**
+   * Puts carry a CRC-32 of their bytes, which is kept with them, and reads are held against it: `CHECKSUM_MISMATCH`
+   * instead of bytes that were damaged anywhere on the way. What was put without one is read unchecked. A part of an object is
+   * read with the whole of its MiB. False if not given.
+   */
+  readonly checksums?: boolean | undefined
+}
+
 /** Options of every call. */
 export interface CallerOptions {
   /** Gives the call up with `ABORTED`. What was sent may still be carried out. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** The call fails with `DEADLINE_EXCEEDED` after this many milliseconds: 1 to 900,000, 30,000 if not given. */
-  readonly deadlineMs?: number
+  readonly deadlineMs?: number | undefined
 }
 
 export interface KeyOptions extends CallerOptions {
   /** Name of a bucket of the job; `default` if not given. */
-  readonly bucket?: string
+  readonly bucket?: string | undefined
 }
 
-export interface PutOptions extends KeyOptions {
+/** What is said of one object that is put. */
+export interface ObjectOptions {
   /** The object vanishes after this many whole seconds, 1 to 315,360,000; with its job if not given. */
-  readonly ttlSeconds?: number
+  readonly ttlSeconds?: number | undefined
   /** Fail with `KEY_EXISTS` if there is an object under the key. */
-  readonly ifAbsent?: boolean
+  readonly ifAbsent?: boolean | undefined
   /** Fail with `VERSION_MISMATCH` unless the key is at this version, as `put` or `stat` gave it. */
-  readonly ifVersion?: number
+  readonly ifVersion?: number | undefined
   /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */
-  readonly metadata?: Readonly<Record<string, string>>
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+export interface PutOptions extends KeyOptions, ObjectOptions {}
+
+/** One object of a `putMany`: its key, its bytes, and what `put` takes. */
+export interface PutEntry extends ObjectOptions {
+  readonly key: string
+  readonly bytes: Uint8Array | string
+}
+
+/** A part of an object's bytes, as of `subarray`: from `start` up to, and without, `end`. */
+export interface Range {
+  /** The first byte: 0 or more, and below the object's length, else `RANGE_NOT_SATISFIABLE`. */
+  readonly start: number
+  /** The byte after the last: above `start`; the object's end if not given, or if it is past that. */
+  readonly end?: number | undefined
+}
+
+export interface GetStreamOptions extends KeyOptions {
+  /** Where the key is not there, wait for it to be put, up to this many seconds from the first read: 0 to 900. */
+  readonly waitSeconds?: number | undefined
+  /** Read only this part. */
+  readonly range?: Range | undefined
+}
+
+export interface GetManyOptions extends KeyOptions {
+  /** Where keys are not there, wait for all of them to be put, up to this many seconds: 0 to 900. */
+  readonly waitSeconds?: number | undefined
 }
 
 export interface GetOptions extends KeyOptions {
@@ -31,30 +70,37 @@ export interface GetOptions extends KeyOptions {
    * Removes the object in the same step: of many consumers exactly one gets it, the others `NOT_FOUND`. If the
    * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
    */
-  readonly consume?: boolean
+  readonly consume?: boolean | undefined
   /**
    * Where the key is not there, wait for it to be put, up to this many seconds: 0 to 900. The producer's put answers
    * the call directly. `NOT_FOUND` when the time is over; the deadline counts from then.
    */
-  readonly waitSeconds?: number
+  readonly waitSeconds?: number | undefined
+  /** Read only this part; not together with `consume`. */
+  readonly range?: Range | undefined
 }
 
 export interface ListOptions extends KeyOptions {
   /** Only keys that start with this. */
-  readonly prefix?: string
+  readonly prefix?: string | undefined
   /** List what is left where a node died, instead of failing with `OBJECT_LOST`. */
-  readonly acceptHoles?: boolean
+  readonly acceptHoles?: boolean | undefined
 }
 
 const callOptions = ['signal', 'deadlineMs']
 const keyOptions = [...callOptions, 'bucket']
+const objectOptions = ['ttlSeconds', 'ifAbsent', 'ifVersion', 'metadata']
 
 /** The options that each call takes; another one is a mistake that would be silently ignored. */
 const allowedOptions = {
   call: callOptions,
   key: keyOptions,
-  get: [...keyOptions, 'consume', 'waitSeconds'],
-  put: [...keyOptions, 'ttlSeconds', 'ifAbsent', 'ifVersion', 'metadata'],
+  job: ['checksums'],
+  get: [...keyOptions, 'consume', 'waitSeconds', 'range'],
+  getStream: [...keyOptions, 'waitSeconds', 'range'],
+  getMany: [...keyOptions, 'waitSeconds'],
+  put: [...keyOptions, ...objectOptions],
+  entry: ['key', 'bytes', ...objectOptions],
   list: [...keyOptions, 'prefix', 'acceptHoles'],
 } as const
 
@@ -85,8 +131,19 @@ export function checkWait(waitSeconds: number | undefined): number {
   throw badOption('waitSeconds', `is ${waitSeconds}, not a number from 0 to ${WAIT_SECONDS_MAX}`)
 }
 
+/** Null is the whole object. Throws `BAD_REQUEST`. */
+export function checkRange(range: Range | undefined): Range | null {
+  if (range === undefined) return null
+  const { start, end = Number.MAX_SAFE_INTEGER } = range
+  if (!Number.isSafeInteger(start) || start < 0)
+    throw badOption('range', `starts at ${start}, not at a whole number from 0`)
+  if (!Number.isSafeInteger(end) || end <= start)
+    throw badOption('range', `ends at ${end}, not at a whole number above its start`)
+  return range
+}
+
 /** The condition of a put as it travels. Throws `BAD_REQUEST`. */
-export function checkCondition({ ifAbsent, ifVersion }: PutOptions): {
+export function checkCondition({ ifAbsent, ifVersion }: ObjectOptions): {
   condition: number
   ifVersion: number
 } {

@@ -1,38 +1,59 @@
 import type { Answer } from '../protocol/caller.ts'
 import { ANY_VERSION, dataOperations, ObjectKind } from '../protocol/data-operations.ts'
-import { isError, MayflyError } from '../protocol/errors.ts'
+import { type ErrorCode, isError, MayflyError } from '../protocol/errors.ts'
+import { CHUNKS_IN_FLIGHT, GET_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
 import type { ReplyOf } from '../protocol/operation.ts'
 import type { Bounds } from './bounds.ts'
-import { getChunks, type KeyAddress } from './large-object.ts'
+import { runInFlight } from './in-flight.ts'
+import { verify } from './integrity.ts'
+import type { KeyAddress } from './key-address.ts'
+import { chunkParts } from './large-object.ts'
+import type { Range } from './options.ts'
+import { type Part, piecesOf, type Span, spanOf } from './range.ts'
 import type { Sent } from './routed-call.ts'
 import { asAnswer, type Router } from './router.ts'
 
-interface Get {
+const nothing = Buffer.alloc(0)
+
+export interface Get {
   readonly consume: boolean
   /** A key that is not there is waited for until then, on the clock's monotonic scale. */
   readonly untilMs: number
+  readonly range: Range | null
+  /** Whether bytes are held against the checksums of their writers. */
+  readonly checksums: boolean
   readonly bounds: Bounds
+}
+
+/** What the key's owner says of an object, and where what was asked for of it lies. */
+export interface Opened {
+  readonly head: ReplyOf<typeof dataOperations.get>
+  readonly span: Span
+  readonly parts: Iterable<Part>
 }
 
 interface Piece {
   readonly consume: boolean
   readonly version: number
   readonly offset: number
+  /** 0 is as much as one message holds. */
+  readonly length: number
 }
 
 type GetAnswer = Answer<ReplyOf<typeof dataOperations.get>>
 
 /** Reads an object, in one message where it fits, in chunks or pieces of one version where it does not. */
 export async function getObject(router: Router, at: KeyAddress, get: Get): Promise<Buffer> {
-  const { consume, bounds } = get
   let lostVersion = ANY_VERSION
   for (;;) {
-    const first = await getPiece(router, at, { ...get, version: ANY_VERSION, offset: 0 })
+    const first = await askFirst(router, at, get)
     const { head, payload } = first
-    if (head.kind === ObjectKind.value && payload.length === head.bytes) return payload
     try {
-      if (head.kind === ObjectKind.manifest) return await getChunks(router, at, { ...head, bounds })
-      return await getPieces(router, at, { first, get })
+      if (get.range === null && head.kind === ObjectKind.value && payload.length === head.bytes) {
+        if (get.checksums) verify(payload, head.checksum)
+        return payload
+      }
+      return await collect(router, at, { opened: await open(router, at, { first, get }), get })
     } catch (error) {
       if (head.consumed) throw afterConsume(error)
       if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion) {
@@ -40,48 +61,148 @@ export async function getObject(router: Router, at: KeyAddress, get: Get): Promi
         lostVersion = head.version
         continue
       }
-      // The version was replaced while it was read: there is a newer one, or none.
-      const replaced = isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
-      if (!replaced || (consume && isError(error, 'NOT_FOUND'))) throw error
+      if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
     }
   }
 }
 
-/** An object that was appended to beyond one message. It is consumed, by its version, once all of it is here. */
-async function getPieces(
-  router: Router,
-  at: KeyAddress,
-  from: { first: GetAnswer; get: Get },
-): Promise<Buffer> {
-  const { first, get } = from
-  const { version, bytes } = first.head
-  const pieces = [first.payload]
-  for (let offset = first.payload.length; offset < bytes; ) {
-    const { payload } = await getPiece(router, at, { ...get, consume: false, version, offset })
-    if (payload.length === 0)
-      throw new MayflyError('PROTOCOL_VIOLATION', 'A node answered with an empty piece')
-    pieces.push(payload)
-    offset += payload.length
+/** Asks the key's owner for an object, of which it may be replaced before all parts are read. */
+export async function openObject(router: Router, at: KeyAddress, get: Get): Promise<Opened> {
+  for (;;) {
+    const first = await askFirst(router, at, get)
+    try {
+      return await open(router, at, { first, get })
+    } catch (error) {
+      if (!wasReplaced(error)) throw error
+    }
   }
-  if (get.consume) await getPiece(router, at, { ...get, version, offset: 0 })
-  return Buffer.concat(pieces).subarray(0, bytes)
 }
 
-async function getPiece(router: Router, at: KeyAddress, piece: Piece & Get): Promise<GetAnswer> {
+/** The version was replaced while it was read: there is a newer one, or none. */
+export function wasReplaced(error: unknown): boolean {
+  return isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
+}
+
+async function askFirst(router: Router, at: KeyAddress, get: Get): Promise<GetAnswer> {
+  const { range, checksums } = get
+  // A checksum is of the whole, so the whole has to come.
+  if (range === null || checksums)
+    return await getPiece(router, at, { ...get, version: ANY_VERSION, offset: 0, length: 0 })
+  const length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
+  return await getPiece(router, at, { ...get, version: ANY_VERSION, offset: range.start, length })
+}
+
+async function open(
+  router: Router,
+  at: KeyAddress,
+  { first, get }: { first: GetAnswer; get: Get },
+): Promise<Opened> {
+  const { head } = first
+  const { range, checksums } = get
+  const span = spanOf(range, head.bytes)
+  if (head.kind === ObjectKind.manifest)
+    return { head, span, parts: chunkParts(router, at, { ...head, span, checksums }) }
+  if (!checksums) return { head, span, parts: valueParts(router, at, { first, span, get }) }
+  const all = { start: 0, end: head.bytes }
+  const whole = await concat(
+    { head, span: all, parts: valueParts(router, at, { first, span: all, get }) },
+    get,
+  )
+  verify(whole, head.checksum)
+  const asked = range === null ? whole : whole.subarray(span.start, span.end)
+  return { head, span, parts: [partOf(asked)] }
+}
+
+/** Bytes that are here already. */
+function partOf(bytes: Buffer): Part {
+  const read = async (_: Bounds, target?: Buffer): Promise<Buffer> => {
+    if (target === undefined) return bytes
+    bytes.copy(target)
+    return target
+  }
+  return { from: 0, bytes: bytes.length, read }
+}
+
+/** The bytes of a value: what came with the first answer, and what has to be asked for, of the same version. */
+function* valueParts(
+  router: Router,
+  at: KeyAddress,
+  { first, span, get }: { first: GetAnswer; span: Span; get: Get },
+): Generator<Part> {
+  const { payload, head } = first
+  yield partOf(payload)
+  for (const { start, end } of piecesOf({ start: span.start + payload.length, end: span.end })) {
+    const piece = { consume: false, version: head.version, offset: start, length: end - start }
+    yield {
+      from: start - span.start,
+      bytes: end - start,
+      read: async (bounds, target) => {
+        const { payload } = await getPiece(router, at, { ...get, ...piece, bounds })
+        if (payload.length === end - start) return partOf(payload).read(bounds, target)
+        throw new MayflyError(
+          'PROTOCOL_VIOLATION',
+          `A node answered with ${payload.length} of ${end - start} bytes`,
+        )
+      },
+    }
+  }
+}
+
+async function collect(
+  router: Router,
+  at: KeyAddress,
+  { opened, get }: { opened: Opened; get: Get },
+): Promise<Buffer> {
+  const bytes = await concat(opened, get)
+  // An object in several pieces is consumed, by its version, once all of it is here.
+  if (get.consume && !opened.head.consumed)
+    await getPiece(router, at, { ...get, version: opened.head.version, offset: 0, length: 0 })
+  return bytes
+}
+
+/** The bytes of all parts in one buffer: that of the only part, where there is one. */
+async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer> {
+  const total = span.end - span.start
+  if (total > GET_BYTES_MAX) {
+    throw new MayflyError(
+      'OBJECT_TOO_LARGE',
+      `That is ${total} bytes; get returns up to ${GET_BYTES_MAX} in one Buffer, getStream any number`,
+    )
+  }
+  let whole: Buffer | null = null
+  await runInFlight(parts, CHUNKS_IN_FLIGHT, async ({ from, bytes, read }) => {
+    if (bytes === total) {
+      whole = await read(bounds)
+      return
+    }
+    whole ??= Buffer.allocUnsafeSlow(total)
+    await read(bounds, whole.subarray(from, from + bytes))
+  })
+  return whole ?? nothing
+}
+
+async function getPiece(
+  router: Router,
+  at: KeyAddress,
+  piece: Piece & Omit<Get, 'range'>,
+): Promise<GetAnswer> {
   const { hash, ...place } = at
-  const { consume, version, offset, untilMs, bounds } = piece
+  const { consume, version, offset, length, untilMs, bounds } = piece
   const { clock } = router.runtime
   const request = (sent: Sent) => {
     const waitMs = Math.max(0, Math.round(untilMs - clock.monotonicMs()))
-    return { ...place, ...sent, consume, version, offset, waitMs }
+    return { ...place, ...sent, consume, version, offset, length, waitMs }
   }
   if (!consume) return await router.call(dataOperations.get, { hash, request, ...bounds })
   return await router.mutate(dataOperations.get, { hash, request, holds: true, ...bounds }, asAnswer)
 }
 
+/** What the caller has to know of an object that was consumed is in the error already. */
+const saysAll: readonly ErrorCode[] = ['OBJECT_LOST', 'CHECKSUM_MISMATCH', 'ABORTED']
+
 /** The object is ours and nobody else's any more, but not all of it could be read: trying again would not find it. */
 function afterConsume(error: unknown): unknown {
-  if (!(error instanceof MayflyError) || error.code === 'OBJECT_LOST') return error
+  if (!(error instanceof MayflyError) || saysAll.includes(error.code)) return error
   const code = error.code === 'NOT_FOUND' ? 'OBJECT_LOST' : 'OUTCOME_UNKNOWN'
   return new MayflyError(code, `The object was consumed and could not be read: ${error.reason}`, {
     cause: error,

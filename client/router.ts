@@ -65,6 +65,10 @@ export class Router {
     return slotOf(hash, this.#placement.owners.length)
   }
 
+  isOwner(placement: Placement, node: PlacedNode, hash: number): boolean {
+    return ownerOf(placement, this.slotOf(hash))?.id === node.id
+  }
+
   /** Reads from the node that owns the hash's slot, wherever that is by then; repeats where the answer was lost. */
   call<Request, Reply>(
     operation: Operation<Request, Reply>,
@@ -308,6 +312,11 @@ export class Router {
     }
     await within(bounds, clock, sleep(clock, ms))
   }
+}
+
+/** For who needs no more than the head. */
+export function asHead<Reply>(head: Reply): Reply {
+  return head
 }
 
 /** Makes nothing of it. */

@@ -48,6 +48,18 @@ export const text: Codec<string> = {
   },
 }
 
+/** A flag, and the value where it is 1; null where it is 0. */
+export function optional<T>(value: Codec<T>): Codec<T | null> {
+  return {
+    shape: `?${value.shape}`,
+    write: (writer, given) => {
+      flag.write(writer, given !== null)
+      if (given !== null) value.write(writer, given)
+    },
+    read: (reader) => (flag.read(reader) ? value.read(reader) : null),
+  }
+}
+
 /** A u32 count, then the elements. Every element takes at least a byte, which bounds what a count can allocate. */
 export function array<T>(element: Codec<T>): Codec<readonly T[]> {
   return {

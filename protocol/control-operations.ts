@@ -1,4 +1,4 @@
-import { array, bytes, flag, struct, text, u8, u16, u32, u64 } from './codec.ts'
+import { array, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation } from './operation.ts'
 import { placedNode, placementCodec } from './placement.ts'
@@ -14,6 +14,9 @@ export const hello = operation(1, {
   /** `server` is the id of the process behind the address. */
   reply: struct({ server: text }),
 })
+
+/** Nobody waits any more for the answer to request `id` of this connection: if it is parked, it fails with `ABORTED`. */
+export const cancel = operation(2, { request: struct({ id: u32 }), reply: empty })
 
 /** Asked by clients, whose token names the job, and by nodes, which name it in `job`. */
 export const metadataOperations = {
@@ -129,6 +132,7 @@ const indexEntry = struct({
   ttlMs: u64,
   manifest: manifestCodec,
   metadata: array(struct({ name: text, value: text })),
+  checksum: optional(u32),
 })
 
 /** In a pull: the object itself, not one of its chunks. */
@@ -156,7 +160,9 @@ export const peerOperations = {
       page: u32,
       last: flag,
       entries: array(indexEntry),
-      chunks: array(struct({ ...place, version: u64, index: u32, bytes: u32, lost: flag })),
+      chunks: array(
+        struct({ ...place, version: u64, index: u32, bytes: u32, checksum: optional(u32), lost: flag }),
+      ),
       openPuts: array(struct({ version: u64, leftMs: u32 })),
       readLeases: array(struct({ version: u64, leftMs: u32 })),
       lostKeys: array(struct(place)),

@@ -1,4 +1,4 @@
-import { array, bytes, flag, struct, text, u8, u16, u32, u64 } from './codec.ts'
+import { array, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
@@ -27,6 +27,8 @@ const address = { epoch: u32, bucket: u32, key: bytes }
  * one with each mutation that the session sends to this node; the client has the answers of all below `settled`.
  */
 const repeatable = { sequence: u32, settled: u32 }
+/** CRC-32, as of zlib, of the bytes that it stands beside; null where their writer made none. */
+const checksum = optional(u32)
 const condition = { condition: u8, ifVersion: u64 }
 const version = struct({ version: u64 })
 const empty = struct({})
@@ -34,18 +36,27 @@ const empty = struct({})
 export const dataOperations = {
   /** Payload: the object. `ttlSeconds` 0 means as long as the job. */
   put: operation(16, {
-    request: struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata }),
+    request: struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata, checksum }),
     reply: version,
   }),
   /**
-   * Reply's payload: up to 1 MiB of the object from `offset`, where `kind` is `value`; `bytes` is its whole length.
+   * Reply's payload, where `kind` is `value`: the object from `offset`, up to 1 MiB and, unless that is 0, up to `length`;
+   * `bytes` and `checksum` are those of the whole. `RANGE_NOT_SATISFIABLE` if it ends before `offset`.
    * `waitMs` parks the request until the key is put. `version` asks for that version or one that appends have made of
    * it, else `VERSION_MISMATCH`. `consume` removes the object in the same step, if the reply has all of it;
    * only then do `sequence` and `settled` count.
    */
   get: operation(17, {
-    request: struct({ ...address, ...repeatable, consume: flag, waitMs: u32, version: u64, offset: u64 }),
-    reply: struct({ version: u64, kind: u8, bytes: u64, consumed: flag, manifest: manifestCodec }),
+    request: struct({
+      ...address,
+      ...repeatable,
+      consume: flag,
+      waitMs: u32,
+      version: u64,
+      offset: u64,
+      length: u32,
+    }),
+    reply: struct({ version: u64, kind: u8, bytes: u64, checksum, consumed: flag, manifest: manifestCodec }),
   }),
   /** `expiresAtMs` counts from the Unix epoch, 0 where there is none. */
   stat: operation(18, {
@@ -92,12 +103,21 @@ export const dataOperations = {
   /** Gives the version up; its chunks are reclaimed. */
   putAbort: operation(24, { request: struct({ ...address, version: u64 }), reply: empty }),
   /** Payload: chunk `index` of the version. Goes to the slot of `hashChunk`. */
-  chunkPut: operation(25, { request: struct({ ...address, version: u64, index: u32 }), reply: empty }),
-  /** Reply's payload: the chunk. */
-  chunkGet: operation(26, { request: struct({ ...address, version: u64, index: u32 }), reply: empty }),
-  /** Payload: what follows the object's last byte; a key that is not there begins empty. `bytes` is the new length. */
+  chunkPut: operation(25, {
+    request: struct({ ...address, version: u64, index: u32, checksum }),
+    reply: empty,
+  }),
+  /** Reply's payload: the chunk from `offset`, up to `length` unless that is 0; `checksum` is that of the whole chunk. */
+  chunkGet: operation(26, {
+    request: struct({ ...address, version: u64, index: u32, offset: u32, length: u32 }),
+    reply: struct({ checksum }),
+  }),
+  /**
+   * Payload: what follows the object's last byte; a key that is not there begins empty. `bytes` is the new length. The
+   * node holds the payload against `checksum`, for it makes the checksum of the whole from both.
+   */
   append: operation(27, {
-    request: struct({ ...address, ...repeatable }),
+    request: struct({ ...address, ...repeatable, checksum }),
     reply: struct({ bytes: u64, version: u64 }),
   }),
   /** `results` has a byte for each key, one of `DeleteResult`. */
@@ -107,6 +127,51 @@ export const dataOperations = {
   }),
   /** The client has the answers of all mutations below `settled`; sent where no other mutation says so soon. */
   settle: operation(29, { request: struct({ settled: u32 }), reply: empty }),
+  /**
+   * Reply's payload: the values that are there, one behind the other. `lengths` has a number for each key: of
+   * its bytes in the payload, or one of `GetManyResult`; so has `checksums` if they were asked for, else it is empty.
+   */
+  getMany: operation(30, {
+    request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: array(bytes) }),
+    reply: struct({ lengths: array(u32), checksums: array(checksum) }),
+  }),
+  /** Answered when all keys are there, or after `waitMs`. The node must own all their slots. */
+  waitMany: operation(31, {
+    request: struct({ epoch: u32, bucket: u32, waitMs: u32, keys: array(bytes) }),
+    reply: empty,
+  }),
+  /**
+   * Payload: the objects, one behind the other, `lengths` long. Each of the other lists has an element for each key, or
+   * none: then it is 0, empty or null for all. `results` has a byte for each key: 0 where it was stored, else the error's number.
+   */
+  putMany: operation(32, {
+    request: struct({
+      epoch: u32,
+      bucket: u32,
+      ...repeatable,
+      keys: array(bytes),
+      lengths: array(u32),
+      conditions: array(u8),
+      ifVersions: array(u64),
+      ttlSeconds: array(u32),
+      metadata: array(metadata),
+      checksums: array(checksum),
+    }),
+    reply: struct({ results: bytes, versions: array(u64) }),
+  }),
+  /** Renews the lease of a reader of this version's chunks, also where the object was replaced; `NOT_FOUND` once it has lapsed. */
+  readRenew: operation(33, { request: struct({ ...address, version: u64 }), reply: empty }),
+} as const
+
+/**
+ * In the place of a length: no object; none, but the key may have been lost; the node does not own the key's slot;
+ * there is one, which has to be asked for alone.
+ */
+export const GetManyResult = {
+  absent: 0xffff_ffff,
+  lost: 0xffff_fffe,
+  stale: 0xffff_fffd,
+  alone: 0xffff_fffc,
 } as const
 
 /** `stale`: the node does not own that key's slot, and the key is as it was. */

@@ -83,6 +83,20 @@ export const errorTable = {
   CONNECTION_LOST: row(26, 503, 'closed', true, 'Try again; a mutation may have been carried out.'),
   VERSION_MISMATCH: row(27, 412, 'request', false, 'Read the key again: another put came in between.'),
   NODE_DEAD: row(28, 410, 'server', false, 'The node was silent for longer than its lease; it must end.'),
+  RANGE_NOT_SATISFIABLE: row(
+    29,
+    416,
+    'request',
+    false,
+    'Ask for a range that begins before the end of the object; stat gives its length.',
+  ),
+  CHECKSUM_MISMATCH: row(
+    30,
+    502,
+    'server',
+    true,
+    'Read it again; if its bytes are still damaged, run its producer again.',
+  ),
   INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -11,17 +11,22 @@ export function encodeKey(key: string): Buffer {
   if (typeof key !== 'string') throw badKey('is not a string')
   if (!key.isWellFormed()) throw badKey('has half of a surrogate pair, which UTF-8 cannot carry')
   const bytes = Buffer.from(key)
-  checkKey(bytes)
+  checkLength(bytes)
+  if (key.includes('\0')) throw badKey('holds a NUL character')
   return bytes
 }
 
 /** Checks a key that arrived. Throws `BAD_REQUEST`. */
 export function checkKey(bytes: Uint8Array): void {
+  checkLength(bytes)
+  if (bytes.includes(0)) throw badKey('holds a NUL character')
+  if (!isUtf8(bytes)) throw badKey('is not UTF-8')
+}
+
+function checkLength(bytes: Uint8Array): void {
   if (bytes.length === 0) throw badKey('is empty')
   if (bytes.length > KEY_BYTES_MAX)
     throw badKey(`has ${bytes.length} bytes of UTF-8, more than ${KEY_BYTES_MAX}`)
-  if (bytes.includes(0)) throw badKey('holds a NUL character')
-  if (!isUtf8(bytes)) throw badKey('is not UTF-8')
 }
 
 /** Throws `BAD_REQUEST` if `name` cannot be a bucket's name. */

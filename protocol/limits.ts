@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 
 // Keys and names.
 
@@ -93,6 +93,8 @@ export const CONTROL_CALL_MS = 5_000
 export const CALLS_OUTSTANDING_MAX = 65_536
 /** Chunks of one large object under way at once: 16 MiB fill a 10 Gb/s path of 12 ms. */
 export const CHUNKS_IN_FLIGHT = 16
+/** Chunks that a stream asks for ahead of its reader: what a slow reader costs, some 8 MiB. */
+export const STREAM_WINDOW_CHUNKS = 8
 /** Bytes queued in one socket above which its reader is paused until they are written. */
 export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024
 /** Connections of one server process. */
@@ -135,6 +137,12 @@ export const WAIT_SECONDS_MAX = 900
 /** Gets parked in one slot. */
 export const WAITS_MAX = 10_000
 export const DELETE_MANY_MAX = 1_000
+/** Keys of one getMany, waitMany or putMany message: with keys of the maximum length they still fit its head. */
+export const MANY_KEYS_MAX = 1_000
+/** A larger value travels alone: it fills a write of its own, and the node neither copies nor gathers it. */
+export const MANY_VALUE_BYTES_MAX = 64 * 1024
+/** Messages of one getMany or putMany call under way at once: with full payloads, 8 MiB. */
+export const MANY_IN_FLIGHT = 8
 /** Names a client over all its connections: random, so that no two ever share one. */
 export const SESSION_BYTES = 16
 /** Answers of one session that its client has not settled; the next mutation is refused. */

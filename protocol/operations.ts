@@ -1,4 +1,5 @@
 import {
+  cancel,
   heartbeatOperations,
   hello,
   metadataOperations,
@@ -11,6 +12,7 @@ import { dataOperations } from './data-operations.ts'
 /** Every operation of the wire by name: what docs/protocol.md lists and what the protocol's version is pinned to. */
 export const operations = {
   hello,
+  cancel,
   ...dataOperations,
   ...metadataOperations,
   ...placementOperations,

@@ -48,14 +48,21 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
 }
 
 /** Runs `task` every `ms` until cancelled; the pause counts from the end of one run to the start of the next. */
-export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Pick<Timer, 'cancel'> {
+export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Timer {
   let cancelled = false
+  let unreferenced = false
   let timer = clock.after(ms, run)
   async function run(): Promise<void> {
     await task()
-    if (!cancelled) timer = clock.after(ms, run)
+    if (cancelled) return
+    timer = clock.after(ms, run)
+    if (unreferenced) timer.unref()
   }
   return {
+    unref: () => {
+      unreferenced = true
+      timer.unref()
+    },
     cancel: () => {
       cancelled = true
       timer.cancel()

@@ -39,6 +39,8 @@ export interface ChunkGroup {
   readonly key: Buffer
   readonly version: number
   readonly chunks: Map<number, Chunk>
+  /** CRC-32 of the chunks whose writer made one. */
+  readonly checksums: Map<number, number>
 }
 
 /** The chunks whose place is one slot: few and large, so that they are objects of JavaScript, with their bytes in runs. */
@@ -67,6 +69,11 @@ export class SlotChunks {
     return this.#groups.get(groupKey)?.chunks.get(index)
   }
 
+  /** Null where its writer made none. */
+  checksumOf(groupKey: string, index: number): number | null {
+    return this.#groups.get(groupKey)?.checksums.get(index) ?? null
+  }
+
   /** Brings the bytes of a chunk into the arena. Throws `CAPACITY_EXCEEDED`. */
   write(bytes: Uint8Array): StoredChunk {
     const memory = this.#memory
@@ -86,14 +93,20 @@ export class SlotChunks {
     return new StoredChunk(bytes.length, parts ?? [])
   }
 
-  set(of: Omit<ChunkGroup, 'chunks'>, at: { groupKey: string; index: number }, chunk: Chunk): void {
+  set(
+    of: Omit<ChunkGroup, 'chunks' | 'checksums'>,
+    at: { groupKey: string; index: number; checksum: number | null },
+    chunk: Chunk,
+  ): void {
     let group = this.#groups.get(at.groupKey)
     if (group === undefined) {
-      group = { ...of, chunks: new Map() }
+      group = { ...of, chunks: new Map(), checksums: new Map() }
       this.#groups.set(at.groupKey, group)
     }
     const before = group.chunks.get(at.index)
     group.chunks.set(at.index, chunk)
+    if (at.checksum === null) group.checksums.delete(at.index)
+    else group.checksums.set(at.index, at.checksum)
     this.#chargedBytes += chunkCharge(chunk.bytes)
     if (chunk instanceof RemoteChunk) this.#settling.announced()
     if (before !== undefined) this.#free(before)

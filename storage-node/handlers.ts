@@ -15,6 +15,7 @@ export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
   const handlers = new Handlers()
   addMutations(handlers, node)
   addReads(handlers, node, clock)
+  addMany(handlers, node)
   addLargePuts(handlers, node)
   addControl(handlers, node)
   addHandoff(handlers, node, clock)
@@ -72,6 +73,20 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
     }))
 }
 
+function addMany(handlers: Handlers, node: StorageNode): void {
+  const { many, sessions } = node
+  handlers
+    .on(dataOperations.getMany, ({ claims }, request) => many.get(node.jobOf(claims, 'read'), request))
+    .on(dataOperations.waitMany, async (peer, request) => {
+      await many.wait(node.jobOf(peer.claims, 'read'), request, peer)
+      return done
+    })
+    .on(dataOperations.putMany, ({ claims, session }, request, { payload }) => {
+      const job = node.jobOf(claims, 'write')
+      return sessions.run({ session, job }, request, () => ({ head: many.put(job, request, payload) }))
+    })
+}
+
 function addLargePuts(handlers: Handlers, node: StorageNode): void {
   const { largeObjects, sessions } = node
   handlers
@@ -102,6 +117,10 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     )
     .on(dataOperations.chunkGet, ({ claims }, request) => {
       return largeObjects.getChunk(node.jobOf(claims, 'read'), request)
+    })
+    .on(dataOperations.readRenew, ({ claims }, request) => {
+      largeObjects.renewRead(node.jobOf(claims, 'read'), request)
+      return done
     })
 }
 

@@ -1,14 +1,15 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS } from '../protocol/limits.ts'
+import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { chunkCharge, chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
+import { pieceOf } from './piece.ts'
 import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
-import { locate, locateChunk, type Place } from './place.ts'
+import { type Address, locate, locateChunk, type Place } from './place.ts'
 import { readParts } from './ram/payload.ts'
 import { Kind } from './ram/record.ts'
 import type { Slot } from './slot.ts'
@@ -70,6 +71,7 @@ export class LargeObjects {
       ...request,
       kind: Kind.manifest,
       content: encodeManifest(request.manifest),
+      checksum: null,
     })
     place.slot.openPuts.delete(version)
     return { version }
@@ -81,7 +83,7 @@ export class LargeObjects {
 
   /** `payload` is copied, but for one that landed in the job's memory. */
   putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Uint8Array): void {
-    const { bucket, version, index } = request
+    const { bucket, version, index, checksum } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
     const { place, groupKey } = placeOf(job, request)
     const { chunks } = place.slot
@@ -90,7 +92,7 @@ export class LargeObjects {
     job.admit(change - job.memory.landedBytes(payload))
     const chunk = chunks.write(payload)
     job.charge(change)
-    chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index }, chunk)
+    chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index, checksum }, chunk)
   }
 
   getChunk(job: JobSpace, request: DataRequests['chunkGet']): ChunkReply | Promise<ChunkReply> {
@@ -100,10 +102,23 @@ export class LargeObjects {
     if (chunk === undefined) throw slot.missing(at.place)
     if (chunk instanceof LostChunk) throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
     if (chunk instanceof RemoteChunk) return this.#fetch(job, at).then(() => this.getChunk(job, request))
-    const { bytes, parts } = chunk
+    const { offset, bytes } = pieceOf(request, chunk.bytes)
     job.movedBytes += bytes
-    const piece = readParts(job.memory, parts, { offset: 0, bytes })
-    return pinnedReply({}, job.memory, piece)
+    const piece = readParts(job.memory, chunk.parts, { offset, bytes })
+    return pinnedReply({ checksum: slot.chunks.checksumOf(at.groupKey, at.index) }, job.memory, piece)
+  }
+
+  /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */
+  renewRead(job: JobSpace, request: DataRequests['readRenew']): void {
+    const place = locate(job, request)
+    const { version } = request
+    const now = this.#clock.monotonicMs()
+    const { readLeases } = place.slot
+    const isLeased = (readLeases.get(version) ?? 0) > now
+    if (!isLeased && this.#table.find(job, place)?.version !== version) {
+      throw new MayflyError('NOT_FOUND', `The lease of version ${version} of the key has lapsed`)
+    }
+    readLeases.set(version, now + READ_LEASE_MS)
   }
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
@@ -131,7 +146,7 @@ export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
   for (const [version, untilMs] of leases) if (untilMs <= nowMs) leases.delete(version)
 }
 
-function placeOf(job: JobSpace, request: DataRequests['chunkGet']): ChunkPlace {
+function placeOf(job: JobSpace, request: Address & { version: number; index: number }): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }

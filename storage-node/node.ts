@@ -14,6 +14,7 @@ import { refuseArrival, takeOver } from './handoff-target.ts'
 import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import { LargeObjects } from './large-objects.ts'
+import { ManyObjects } from './many.ts'
 import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
 import { Puller } from './puller.ts'
@@ -33,6 +34,7 @@ export class StorageNode {
   readonly table: ObjectTable
   readonly objects: Objects
   readonly largeObjects: LargeObjects
+  readonly many: ManyObjects
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
@@ -58,6 +60,7 @@ export class StorageNode {
         return puller.fetch(job, index, { bucket, key: keyString(key), version, bytes, chunk: null })
       },
     })
+    this.many = new ManyObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
       clock,
       fetch: (job, { place, groupKey, version, index }) => {

@@ -52,14 +52,22 @@ export class ObjectTable {
   store(
     job: JobSpace,
     place: Place,
-    put: { version: number; kind: Kind; content: Uint8Array; ttlSeconds: number; metadata: Metadata },
+    put: {
+      version: number
+      kind: Kind
+      content: Uint8Array
+      ttlSeconds: number
+      metadata: Metadata
+      checksum: number | null
+    },
   ): void {
-    const { version, kind, content } = put
+    const { version, kind, content, checksum } = put
     const { slot } = place
     const { memory } = job
     const metadata = encodeMetadata(put.metadata)
     const expiresAtMs = this.#expiry(put.ttlSeconds)
-    const object = { version, base: version, expiresAtMs, metadata, kind, bytes: content.length, content }
+    const bytes = content.length
+    const object = { version, base: version, expiresAtMs, metadata, checksum, kind, bytes, content }
     memory.tidy()
     const before = slot.find(place)
     const change = costOf(place, object, bytesApart(content.length)) - chargeOfStored(before)
@@ -72,8 +80,12 @@ export class ObjectTable {
   }
 
   /** Adds to an object, or begins one, which then has `version`. Returns its new length. */
-  grow(job: JobSpace, place: Place, append: { version: number; payload: Uint8Array }): number {
-    const { version, payload } = append
+  grow(
+    job: JobSpace,
+    place: Place,
+    append: { version: number; payload: Uint8Array; checksum: number | null },
+  ): number {
+    const { version, payload, checksum } = append
     const { slot } = place
     const { memory } = job
     memory.tidy()
@@ -84,6 +96,7 @@ export class ObjectTable {
       base: before?.base ?? version,
       expiresAtMs: before?.expiresAtMs ?? 0,
       metadata: before === undefined ? nothing : Buffer.from(before.metadata),
+      checksum,
       kind: Kind.appended,
       bytes: growth.bytes,
       content: nothing,

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import {
   ANY_VERSION,
   type DataReplies,
@@ -8,12 +9,13 @@ import {
 } from '../protocol/data-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { checkKey } from '../protocol/keys.ts'
-import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
+import { DELETE_MANY_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer, Reply } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
+import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply, pinnedReply } from './pinned-reply.ts'
 import { locate, type Place } from './place.ts'
 import { Kind } from './ram/record.ts'
@@ -113,8 +115,10 @@ export class Objects {
       const kept = Buffer.from(payload)
       return this.#fetch(job, place, object).then(() => this.append(job, request, kept))
     }
+    const checksum = appendedChecksum(object, request.checksum, payload)
     const version = place.slot.nextVersion()
-    return { head: { bytes: this.#table.grow(job, place, { version, payload }), version } }
+    const bytes = this.#table.grow(job, place, { version, payload, checksum })
+    return { head: { bytes, version } }
   }
 
   /** `later` says that the reply is not sent at once, so that its payload has to be kept until then. */
@@ -124,24 +128,22 @@ export class Objects {
     object: StoredObject,
     { request, later }: { request: DataRequests['get']; later: boolean },
   ): Get {
-    const { version } = object
+    const { version, checksum } = object
     checkVersion(object, request)
     const bytes = objectBytes(job.memory, object)
     if (isManifest(object)) {
       const manifest = manifestOf(job.memory, object)
       if (request.consume) this.#table.remove(job, place, object)
       place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
-      return { head: { version, kind: ObjectKind.manifest, bytes, consumed: request.consume, manifest } }
+      const { consume: consumed } = request
+      return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest } }
     }
-    const { offset } = request
-    if (offset > bytes)
-      throw new MayflyError('BAD_REQUEST', `offset: ${offset} is past the object's ${bytes} bytes`)
-    const pieceBytes = Math.min(bytes - offset, PAYLOAD_BYTES_MAX)
-    const consumed = request.consume && (request.version === version || pieceBytes === bytes)
-    const head = { version, kind: ObjectKind.value, bytes, consumed, manifest: [] }
-    const piece = readObject(job.memory, object, { offset, bytes: pieceBytes })
+    const part = pieceOf(request, bytes)
+    const consumed = request.consume && (request.version === version || part.bytes === bytes)
+    const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }
+    const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
-    job.movedBytes += pieceBytes
+    job.movedBytes += part.bytes
     if (!consumed) return later ? kept(reply) : reply
     const last = kept(reply)
     this.#table.remove(job, place, object)
@@ -187,4 +189,17 @@ function checkVersion(object: StoredObject, { version, consume }: DataRequests['
   if (version === ANY_VERSION || version === object.version) return
   if (!consume && object.base <= version && version < object.version) return
   throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
+}
+
+/** The checksum of an object with `payload` behind it; null unless the writers of both made one. */
+function appendedChecksum(
+  before: StoredObject | undefined,
+  checksum: number | null,
+  payload: Uint8Array,
+): number | null {
+  if (checksum === null) return null
+  if (crc32(payload) !== checksum)
+    throw new MayflyError('CHECKSUM_MISMATCH', 'The bytes to append were damaged on their way')
+  if (before === undefined) return checksum
+  return before.checksum === null ? null : crc32(payload, before.checksum)
 }

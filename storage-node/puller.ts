@@ -194,7 +194,8 @@ function fillChunk(
   if (group === undefined) return
   const after = bytes === null ? new LostChunk() : slot.chunks.write(bytes)
   job.charge(chunkCharge(after.bytes) - chunkCharge(item.bytes))
-  slot.chunks.set(group, { groupKey, index }, after)
+  const checksum = group.checksums.get(index) ?? null
+  slot.chunks.set(group, { groupKey, index, checksum }, after)
 }
 
 function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): void {
@@ -214,10 +215,19 @@ function fillObject(job: JobSpace, slot: Slot, { item, bytes }: { item: RemoteIt
   job.memory.tidy()
   const object = slot.find(of)
   if (object === undefined) return
-  const { version, base, expiresAtMs } = object
+  const { version, base, expiresAtMs, checksum } = object
   const metadata = Buffer.from(object.metadata)
   const kind = base === version ? Kind.value : Kind.appended
-  const here = { version, base, expiresAtMs, metadata, kind, bytes: bytes.length, content: bytes }
+  const here = {
+    version,
+    base,
+    expiresAtMs,
+    metadata,
+    checksum,
+    kind,
+    bytes: bytes.length,
+    content: bytes,
+  }
   if (!slot.set(of, here, object)) job.memory.makeRoom(() => slot.set(of, here, slot.find(of)))
   job.charge(slot.chargedBytes - before)
 }

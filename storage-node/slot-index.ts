@@ -56,11 +56,11 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
   job.memory.tidy()
   for (const entry of page.entries)
     if (!job.droppedBuckets.has(entry.bucket)) enterObject(job, slot, { entry, now })
-  for (const { bucket, key, version, index, bytes, lost } of page.chunks) {
+  for (const { bucket, key, version, index, bytes, checksum, lost } of page.chunks) {
     if (job.droppedBuckets.has(bucket)) continue
     const groupKey = chunkGroupKey(bucket, keyString(key), version)
     const chunk = lost ? new LostChunk() : new RemoteChunk(bytes)
-    slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index }, chunk)
+    slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index, checksum }, chunk)
   }
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
   for (const { version, leftMs } of page.readLeases) slot.readLeases.set(version, now.monotonicMs + leftMs)
@@ -72,7 +72,7 @@ function enterObject(
   slot: Slot,
   { entry, now }: { entry: IndexPage['entries'][number]; now: Now },
 ): void {
-  const { bucket, key, version, base, bytes, ttlMs, manifest } = entry
+  const { bucket, key, version, base, bytes, ttlMs, manifest, checksum } = entry
   const of = { bucket, key, hash: hashKey(key, bucket) }
   const isLarge = manifest.length > 0
   const content = isLarge ? encodeManifest(manifest) : nothing
@@ -81,6 +81,7 @@ function enterObject(
     base,
     expiresAtMs: ttlMs === 0 ? 0 : Math.round(now.wallMs + ttlMs),
     metadata: encodeMetadata(entry.metadata),
+    checksum,
     kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : Kind.remote,
     bytes: isLarge ? content.length : bytes,
     content,
@@ -133,7 +134,7 @@ function* objectEntries(
 }
 
 function objectEntry(memory: JobMemory, object: StoredObject, wallMs: number): IndexPage['entries'][number] {
-  const { bucket, version, base, expiresAtMs } = object
+  const { bucket, version, base, checksum, expiresAtMs } = object
   return {
     bucket,
     key: Buffer.from(object.key),
@@ -143,13 +144,15 @@ function objectEntry(memory: JobMemory, object: StoredObject, wallMs: number): I
     ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs)),
     manifest: manifestOf(memory, object),
     metadata: metadataOf(object),
+    checksum,
   }
 }
 
 function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
-  for (const { bucket, key, version, chunks } of slot.chunks.groups.values()) {
+  for (const { bucket, key, version, chunks, checksums } of slot.chunks.groups.values()) {
     for (const [index, chunk] of chunks) {
-      yield { bucket, key, version, index, bytes: chunk.bytes, lost: chunk instanceof LostChunk }
+      const checksum = checksums.get(index) ?? null
+      yield { bucket, key, version, index, bytes: chunk.bytes, checksum, lost: chunk instanceof LostChunk }
     }
   }
 }

@@ -16,6 +16,8 @@ export interface NewObject {
   readonly expiresAtMs: number
   /** Encoded. */
   readonly metadata: Uint8Array
+  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  readonly checksum: number | null
   readonly kind: Kind
   /** Of the content, here or where it still is. */
   readonly bytes: number
@@ -104,8 +106,8 @@ export class SlotObjects {
       }
     }
     writeParts(memory, { parts, offset }, payload)
-    if (grows && added.length === 0) {
-      before.grow(object.version, growth.bytes)
+    if (grows && added.length === 0 && (before.checksum === null) === (object.checksum === null)) {
+      before.grow(object)
       return true
     }
     if (this.#replace({ of, object, before }, { parts, content: nothing })) return true
@@ -150,10 +152,22 @@ export class SlotObjects {
   ): boolean {
     const { of, object, before } = put
     const { bucket, key } = of
-    const { version, base, expiresAtMs, metadata, kind, bytes } = object
+    const { version, base, expiresAtMs, metadata, checksum, kind, bytes } = object
     const replaced = before === undefined ? null : { share: shareOf(before), parts: partsOf(before) }
     const { parts, content } = where
-    const fields = { bucket, key, version, base, expiresAtMs, metadata, kind, bytes, parts, content }
+    const fields = {
+      bucket,
+      key,
+      version,
+      base,
+      expiresAtMs,
+      metadata,
+      checksum,
+      kind,
+      bytes,
+      parts,
+      content,
+    }
     if (!this.#table.set(of, fields)) return false
     const apartBytes = kind === Kind.appended ? capacityOf(parts) : bytesApart(bytes)
     const sizes = { keyBytes: key.length, metadataBytes: metadata.length, apartBytes }

@@ -83,6 +83,11 @@ export class Slot {
     else keys.add(name)
   }
 
+  /** Whether a key that is not here may have been lost. */
+  mayHaveLost({ bucket, key }: Omit<KeyHash, 'hash'>): boolean {
+    return this.lost || this.lostKeys.get(bucket)?.has(keyString(key)) === true
+  }
+
   /** What a key that is not here means: that it never was, or that nobody can know. */
   missing({ bucket, key }: Omit<KeyHash, 'hash'>): MayflyError {
     if (this.lostKeys.size > 0 && this.lostKeys.get(bucket)?.has(keyString(key))) {

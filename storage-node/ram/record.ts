@@ -16,6 +16,7 @@ import { BLOCK_BYTES } from './slab.ts'
  * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23 |
  * | 2 | the version that the last put made, where appends have made another of it |
  * | 2 | when the object expires, in ms since the Unix epoch, if it does |
+ * | 1 | CRC-32 of the value, if its writer made one |
  * | 2 each | parts, where the content lies in runs of blocks: address, blocks |
  *
  * Key, metadata and, where there are no parts, content follow byte by byte.
@@ -32,6 +33,7 @@ const KIND_SHIFT = 16
 const KIND_MASK = 0xf
 const HAS_BASE = 1 << 20
 const HAS_EXPIRY = 1 << 21
+const HAS_CHECKSUM = 1 << 22
 const PARTS_SHIFT = 23
 /** As many as nine bits count. In the worst case a chunk lies in runs of two blocks. */
 export const PARTS_MAX = 511
@@ -50,6 +52,8 @@ export interface RecordFields {
   /** 0 where there is none. */
   readonly expiresAtMs: number
   readonly metadata: Uint8Array
+  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  readonly checksum: number | null
   readonly kind: Kind
   readonly bytes: number
   readonly parts: readonly Part[]
@@ -62,11 +66,11 @@ export interface RecordFields {
  * its content takes in runs of its own.
  */
 export function chargeOf(
-  object: Pick<RecordFields, 'kind' | 'version' | 'base' | 'expiresAtMs' | 'bytes'>,
+  object: Pick<RecordFields, 'kind' | 'version' | 'base' | 'expiresAtMs' | 'checksum' | 'bytes'>,
   sizes: { keyBytes: number; metadataBytes: number; apartBytes: number },
 ): number {
   const { keyBytes, metadataBytes, apartBytes } = sizes
-  const optional = (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8)
+  const optional = optionalBytes(object)
   const content = apartBytes > 0 ? PART_BYTES : object.bytes
   return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
 }
@@ -78,16 +82,19 @@ export function bytesApart(bytes: number): number {
 
 /** Of the whole record. */
 export function recordBytes(fields: RecordFields): number {
-  const { key, metadata, content, parts, expiresAtMs } = fields
-  const optional = (hasBase(fields) ? 8 : 0) + (expiresAtMs === 0 ? 0 : 8) + parts.length * PART_BYTES
+  const { key, metadata, content, parts } = fields
+  const optional = optionalBytes(fields) + parts.length * PART_BYTES
   return roundUp(HEADER_BYTES + optional + key.length + metadata.length + content.length)
 }
 
 export function writeRecord(arena: Arena, to: { at: number; table: number }, fields: RecordFields): void {
-  const { bucket, key, version, base, expiresAtMs, metadata, kind, bytes, parts, content } = fields
+  const { bucket, key, version, base, expiresAtMs, metadata, checksum, kind, bytes, parts, content } = fields
   const { words, bytes: memory } = arena.slabOf(to.at)
   const word = arena.granuleOf(to.at) * 2
-  const flags = (hasBase(fields) ? HAS_BASE : 0) | (expiresAtMs === 0 ? 0 : HAS_EXPIRY)
+  const flags =
+    (hasBase(fields) ? HAS_BASE : 0) |
+    (expiresAtMs === 0 ? 0 : HAS_EXPIRY) |
+    (checksum === null ? 0 : HAS_CHECKSUM)
   words[word] = bytes
   words[word + 1] = bucket
   putLong(words, word + 2, version)
@@ -96,6 +103,7 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   let next = word + HEADER_WORDS
   if (hasBase(fields)) next = putLong(words, next, base)
   if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
+  if (checksum !== null) words[next++] = checksum
   for (const { at, blocks } of parts) {
     words[next++] = at
     words[next++] = blocks
@@ -125,6 +133,8 @@ export class StoredRecord {
   readonly base: number
   /** Since the Unix epoch; 0 where the object lives as long as its job. */
   readonly expiresAtMs: number
+  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  readonly checksum: number | null
   readonly kind: Kind
   readonly bytes: number
   readonly bucket: number
@@ -160,6 +170,7 @@ export class StoredRecord {
       this.expiresAtMs = longAt(words, next)
       next += 2
     }
+    this.checksum = (flags & HAS_CHECKSUM) === 0 ? null : (words[next++] as number)
     this.#partsWord = next
   }
 
@@ -199,12 +210,13 @@ export class StoredRecord {
     })
   }
 
-  /** An object that grew within its last part: the record stays where it is. */
-  grow(version: number, bytes: number): void {
+  /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */
+  grow({ version, bytes, checksum }: Pick<RecordFields, 'version' | 'bytes' | 'checksum'>): void {
     const { words } = this.arena.slabOf(this.at)
     const word = this.arena.granuleOf(this.at) * 2
     words[word] = bytes
     putLong(words, word + 2, version)
+    if (checksum !== null) words[this.#partsWord - 1] = checksum
   }
 
   get #keyOffset(): number {
@@ -230,6 +242,7 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
   let offset = word * 4 + HEADER_BYTES + (flags >>> PARTS_SHIFT) * PART_BYTES
   if ((flags & HAS_BASE) !== 0) offset += 8
   if ((flags & HAS_EXPIRY) !== 0) offset += 8
+  if ((flags & HAS_CHECKSUM) !== 0) offset += 4
   for (let index = 0; index < key.length; index++) if (bytes[offset + index] !== key[index]) return false
   return true
 }
@@ -237,6 +250,12 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
 /** One that grows has it from the beginning, so that it can grow where it lies. */
 function hasBase({ kind, base, version }: Pick<RecordFields, 'kind' | 'base' | 'version'>): boolean {
   return kind === Kind.appended || base !== version
+}
+
+function optionalBytes(
+  fields: Pick<RecordFields, 'kind' | 'base' | 'version' | 'expiresAtMs' | 'checksum'>,
+): number {
+  return (hasBase(fields) ? 8 : 0) + (fields.expiresAtMs === 0 ? 0 : 8) + (fields.checksum === null ? 0 : 4)
 }
 
 function roundUp(bytes: number): number {

@@ -8,7 +8,7 @@ const chunkPut = (key: string, payload: Uint8Array) =>
   frameBytes(
     7,
     dataOperations.chunkPut,
-    { epoch: 1, bucket: 2, key: Buffer.from(key), version: 3, index: 4 },
+    { epoch: 1, bucket: 2, key: Buffer.from(key), version: 3, index: 4, checksum: null },
     payload,
   )
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Codec } from '../../protocol/codec.ts'
 import { nodeOperations } from '../../protocol/control-operations.ts'
-import { dataOperations } from '../../protocol/data-operations.ts'
+import { dataOperations, GetManyResult } from '../../protocol/data-operations.ts'
 import { NOBODY, placementCodec } from '../../protocol/placement.ts'
 import { Reader } from '../../protocol/reader.ts'
 import { formatTicket, parseTicket } from '../../protocol/ticket.ts'
@@ -39,10 +39,11 @@ test('a put request', async () => {
     ifVersion: 0,
     ttlSeconds: 60,
     metadata: [{ name: 'a', value: 'b' }],
+    checksum: 0xeb8eba67,
   }
   const frame = await frameBytes(9, dataOperations.put, fields, Buffer.from('xyz'))
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"2e000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c0000000100000001006101006278797a"`,
+    `"33000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c000000010000000100610100620167ba8eeb78797a"`,
   )
 })
 
@@ -57,9 +58,10 @@ test('a get request', async () => {
     waitMs: 250,
     version: 0,
     offset: 0,
+    length: 4096,
   })
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"2c000000000000000a00000011000000050000000200000005006d61702f33040000000400000001fa00000000000000000000000000000000000000"`,
+    `"30000000000000000a00000011000000050000000200000005006d61702f33040000000400000001fa0000000000000000000000000000000000000000100000"`,
   )
 })
 
@@ -73,10 +75,48 @@ test('the head of a get reply with a manifest', () => {
       version: 5 * 2 ** 32 + 1,
       kind: 1,
       bytes: 2_097_169,
+      checksum: null,
       consumed: false,
       manifest,
     }),
-  ).toMatchInlineSnapshot(`"0100000005000000011100200000000000000200000002000000000010000100000011000000"`)
+  ).toMatchInlineSnapshot(`"010000000500000001110020000000000000000200000002000000000010000100000011000000"`)
+})
+
+test('putMany and getMany requests', async () => {
+  const put = {
+    epoch: 5,
+    bucket: 0,
+    sequence: 3,
+    settled: 2,
+    keys: [key, Buffer.from('b')],
+    lengths: [3, 0],
+    conditions: [1, 0],
+    ifVersions: [],
+    ttlSeconds: [],
+    metadata: [],
+    checksums: [0xeb8eba67, null],
+  }
+  expect(
+    (await frameBytes(11, dataOperations.putMany, put, Buffer.from('xyz'))).toString('hex'),
+  ).toMatchInlineSnapshot(
+    `"46000000030000000b00000020000000050000000000000003000000020000000200000005006d61702f33010062020000000300000000000000020000000100000000000000000000000000020000000167ba8eeb0078797a"`,
+  )
+  const get = { epoch: 5, bucket: 0, checksums: true, keys: [key, Buffer.from('b')] }
+  expect(encode(dataOperations.getMany.request, get)).toMatchInlineSnapshot(
+    `"0500000000000000010200000005006d61702f33010062"`,
+  )
+})
+
+test('the heads of their replies', () => {
+  expect(
+    encode(dataOperations.putMany.reply, { results: Buffer.of(0, 10), versions: [5 * 2 ** 32 + 1, 0] }),
+  ).toMatchInlineSnapshot(`"0200000a0200000001000000050000000000000000000000"`)
+  expect(
+    encode(dataOperations.getMany.reply, {
+      lengths: [3, GetManyResult.absent],
+      checksums: [0xeb8eba67, null],
+    }),
+  ).toMatchInlineSnapshot(`"0200000003000000ffffffff020000000167ba8eeb00"`)
 })
 
 test('a placement', () => {

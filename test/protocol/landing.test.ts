@@ -9,7 +9,7 @@ import { feed, frameBytes } from '../fixture/raw-connection.ts'
 const chunk = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251))
 
 function chunkPut(payload: Uint8Array): Promise<Buffer> {
-  const head = { epoch: 1, bucket: 0, key: Buffer.from('k'), version: 1, index: 0 }
+  const head = { epoch: 1, bucket: 0, key: Buffer.from('k'), version: 1, index: 0, checksum: null }
   return frameBytes(3, dataOperations.chunkPut, head, payload)
 }
 
@@ -64,7 +64,7 @@ test('whoever lends a payload is told once that it was copied, or that the netwo
   const link = { queuedBytes: 0, write: (_: unknown, done: () => void) => void taken.push(done) }
   const outbox = new Outbox(link as unknown as Link)
   const send = (payload: Uint8Array, name: string): void => {
-    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: {} }
+    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
     outbox.send({ ...frame, payload, sent: () => sent.push(name) })
   }
   send(Buffer.alloc(100), 'small')
@@ -81,7 +81,7 @@ test('what was written stays as it is until the network has it', () => {
   const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
   const outbox = new Outbox(link as unknown as Link)
   const send = (byte: number): void => {
-    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: {} }
+    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
     outbox.send({ ...frame, payload: Buffer.alloc(5000, byte) })
     outbox.flush()
   }

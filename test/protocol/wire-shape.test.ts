@@ -12,6 +12,7 @@ const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), '
 const shapeOfVersion: Record<number, string> = {
   1: 'b32ec25fc30e504b',
   2: '3d207949fae224fb',
+  3: 'cf77c4a1d1826e61',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -28,6 +28,7 @@ const put = (key: string, payload: Uint8Array) =>
       ifVersion: 0,
       ttlSeconds: 0,
       metadata: [],
+      checksum: null,
     },
     payload,
   )

@@ -39,7 +39,14 @@ const word = (epoch: number, change: object = {}) => ({
 function put(slot: Slot, key: string, { version, text }: { version: number; text: string }): void {
   const of = keyHash(0, key)
   const content = Buffer.from(text)
-  const object = { version, base: version, expiresAtMs: 0, metadata: Buffer.alloc(0), kind: Kind.value }
+  const object = {
+    version,
+    base: version,
+    expiresAtMs: 0,
+    metadata: Buffer.alloc(0),
+    checksum: null,
+    kind: Kind.value,
+  }
   expect(slot.set(of, { ...object, bytes: content.length, content }, slot.find(of))).toBe(true)
 }
 
@@ -57,6 +64,7 @@ function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof pee
     ttlMs: 0,
     manifest: [],
     metadata: [],
+    checksum: null,
   }))
   return {
     job: 'j',

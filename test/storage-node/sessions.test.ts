@@ -34,8 +34,8 @@ const at = (key: string, sequence: number, settled = 0) => ({
   sequence,
   settled,
 })
-const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [] }
-const consume = { consume: true, waitMs: 0, version: 0, offset: 0 }
+const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [], checksum: null }
+const consume = { consume: true, waitMs: 0, version: 0, offset: 0, length: 0 }
 
 test('I9: a mutation that is repeated over a new connection is answered, not carried out again', async () => {
   const { connect, job } = await startOne()
@@ -48,7 +48,7 @@ test('I9: a mutation that is repeated over a new connection is answered, not car
   const again = await second.call(dataOperations.put, put, { ...soon(), payload: Buffer.from('mine') })
   expect(again.head.version).toBe(answer.head.version)
   expect((await job.get('k')).toString()).toBe("another client's")
-  const length = { ...at('log', 2) }
+  const length = { ...at('log', 2), checksum: null }
   await second.call(dataOperations.append, length, { ...soon(), payload: Buffer.from('once') })
   expect(
     (await second.call(dataOperations.append, length, { ...soon(), payload: Buffer.from('once') })).head

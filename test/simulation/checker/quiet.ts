@@ -74,7 +74,7 @@ function accountOf(
       ({ home: { bucket, key }, outcome }) =>
         key === home.key && bucket === home.bucket && outcome.kind === 'value',
     )
-    const object = { version: 1, base: 1, expiresAtMs: expires ? 1 : 0 }
+    const object = { version: 1, base: 1, expiresAtMs: expires ? 1 : 0, checksum: null }
     const sizes = { keyBytes: Buffer.byteLength(home.key), metadataBytes: 0 }
     if (isAppended(home)) {
       const apartBytes = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES

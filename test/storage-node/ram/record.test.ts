@@ -14,6 +14,7 @@ const fields = fc.record({
   sameBase: fc.boolean(),
   expiresAtMs: fc.constantFrom(0, 1, 1_800_000_000_000, Number.MAX_SAFE_INTEGER),
   metadata: fc.uint8Array({ maxLength: 300 }),
+  checksum: fc.option(fc.integer({ min: 0, max: 2 ** 32 - 1 })),
   kind: fc.constantFrom(...Object.values(Kind)),
   parts: fc.array(
     fc.record({ at: fc.integer({ min: 0, max: 2 ** 32 - 1 }), blocks: fc.integer({ min: 1, max: 2 ** 20 }) }),
@@ -46,6 +47,7 @@ test('a record gives back what was written, and its own length', () => {
         version: written.version,
         base,
         expiresAtMs: written.expiresAtMs,
+        checksum: written.checksum,
         kind: written.kind,
         bytes: written.bytes,
         table,

@@ -21,6 +21,7 @@ function fieldsOf({ bucket, key }: KeyHash, version: number, content: Buffer): R
     base: version,
     expiresAtMs: 0,
     metadata: nothing,
+    checksum: null,
     kind: Kind.value,
     bytes,
     parts: [],

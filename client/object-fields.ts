@@ -1,0 +1,34 @@
+import type { dataOperations } from '../protocol/data-operations.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { OBJECT_BYTES_MAX } from '../protocol/limits.ts'
+import type { RequestOf } from '../protocol/operation.ts'
+import { checkCondition, checkMetadata, checkTtl, type ObjectOptions } from './options.ts'
+
+/** What travels with an object's bytes. */
+export type ObjectFields = Pick<
+  RequestOf<typeof dataOperations.put>,
+  'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata'
+>
+
+/** The options of an object as they travel. Throws `BAD_REQUEST`. */
+export function fieldsOf(options: ObjectOptions): ObjectFields {
+  return {
+    ...checkCondition(options),
+    ttlSeconds: checkTtl(options.ttlSeconds),
+    metadata: checkMetadata(options.metadata),
+  }
+}
+
+/** An object's bytes as they travel. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
+export function encodeObject(bytes: Uint8Array | string): Uint8Array {
+  const object = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+  if (!(object instanceof Uint8Array))
+    throw new MayflyError('BAD_REQUEST', 'bytes: it is no Uint8Array and no string')
+  if (object.length > OBJECT_BYTES_MAX) {
+    throw new MayflyError(
+      'OBJECT_TOO_LARGE',
+      `The object has ${object.length} bytes, more than ${OBJECT_BYTES_MAX}`,
+    )
+  }
+  return object
+}

@@ -1,0 +1,191 @@
+import { dataOperations, PutCondition } from '../protocol/data-operations.ts'
+import { asMayflyError, errorCodeOf, errorTable, MayflyError } from '../protocol/errors.ts'
+import {
+  HEAD_BYTES_MAX,
+  MANY_IN_FLIGHT,
+  MANY_KEYS_MAX,
+  MANY_VALUE_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+} from '../protocol/limits.ts'
+import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
+import { batchesOf } from './batches.ts'
+import type { Bounds } from './bounds.ts'
+import { runInFlight } from './in-flight.ts'
+import { checksumOf } from './integrity.ts'
+import type { KeyAddress } from './key-address.ts'
+import type { ObjectFields } from './object-fields.ts'
+import type { Router } from './router.ts'
+import { putObject } from './writing.ts'
+
+/** What became of one entry of a `putMany`. */
+export type PutOutcome = { readonly version: number } | MayflyError
+
+/**
+ * Some entries of a `putMany` were not stored. `code` is that of the first of them; `outcomes` has for each entry, in
+ * their order, its version or its own error.
+ */
+export class PutManyError extends MayflyError {
+  readonly outcomes: readonly PutOutcome[]
+
+  constructor(first: MayflyError, outcomes: readonly PutOutcome[]) {
+    const failed = outcomes.filter((outcome) => outcome instanceof MayflyError).length
+    super(first.code, `${failed} of ${outcomes.length} entries failed; the first: ${first.reason}`, {
+      cause: first,
+    })
+    this.outcomes = outcomes
+  }
+}
+
+/** One object of a `putMany`, as it travels. */
+export interface Entry extends KeyAddress, ObjectFields {
+  readonly bytes: Uint8Array
+}
+
+interface PutMany {
+  readonly checksums: boolean
+  readonly bounds: Bounds
+}
+
+/** An entry with its place in the answer. */
+interface Put extends Entry {
+  readonly index: number
+}
+
+/** What an entry takes of the head beside key and metadata: lengths, version, times. */
+const ENTRY_HEAD_BYTES = 32
+
+/** Small objects share messages, up to the size of a payload; what is larger travels alone. */
+const limits = {
+  itemsMax: MANY_KEYS_MAX,
+  bytesMax: Math.min(PAYLOAD_BYTES_MAX, HEAD_BYTES_MAX),
+  bytesOf: ({ bytes, key, metadata }: Put) => Math.max(bytes.length, headBytes(key, metadata)),
+}
+
+/**
+ * Stores objects, one message for each node and MiB; each entry is stored or fails for itself. Gives their versions in their
+ * order, or throws `PutManyError`.
+ */
+export async function putEntries(
+  router: Router,
+  entries: readonly Entry[],
+  call: PutMany,
+): Promise<{ version: number }[]> {
+  const outcomes = new Array<PutOutcome>(entries.length)
+  const puts = entries.map((entry, index) => ({ ...entry, index }))
+  await new Store(router, call, outcomes).all(puts)
+  const first = outcomes.find((outcome) => outcome instanceof MayflyError)
+  if (first instanceof MayflyError) throw new PutManyError(first, outcomes)
+  return outcomes as { version: number }[]
+}
+
+class Store {
+  readonly #router: Router
+  readonly #call: PutMany
+  readonly #outcomes: PutOutcome[]
+
+  constructor(router: Router, call: PutMany, outcomes: PutOutcome[]) {
+    this.#router = router
+    this.#call = call
+    this.#outcomes = outcomes
+  }
+
+  /** Never rejects: what fails is the outcome of its entries. */
+  async all(puts: readonly Put[]): Promise<void> {
+    const small = puts.filter(({ bytes }) => bytes.length <= MANY_VALUE_BYTES_MAX)
+    const alone =
+      small.length === puts.length ? [] : puts.filter(({ bytes }) => bytes.length > MANY_VALUE_BYTES_MAX)
+    const messages = [...batchesOf(this.#router, small, limits), ...alone.map((put) => [put])]
+    await runInFlight(messages, MANY_IN_FLIGHT, (batch) => this.#batch(batch))
+  }
+
+  async #batch(batch: readonly Put[]): Promise<void> {
+    try {
+      const [first] = batch
+      if (first === undefined) return
+      if (first.bytes.length > MANY_VALUE_BYTES_MAX) {
+        this.#outcomes[first.index] = await this.#alone(first)
+        return
+      }
+      const { results, versions } = await this.#send(first, batch)
+      const stale: Put[] = []
+      for (let at = 0; at < batch.length; at++) {
+        const put = batch[at] as Put
+        const result = results[at] as number
+        if (isStale(result)) stale.push(put)
+        else if (result === 0) this.#outcomes[put.index] = { version: versions[at] as number }
+        else this.#outcomes[put.index] = new MayflyError(errorCodeOf(result), `'${put.key}' was not stored`)
+      }
+      if (stale.length > 0) await this.all(stale)
+    } catch (thrown) {
+      const error = asMayflyError(thrown)
+      for (const { index } of batch) this.#outcomes[index] ??= error
+    }
+  }
+
+  async #alone({ index, ...put }: Put): Promise<{ version: number }> {
+    const { bucket, key, hash, ...object } = put
+    return await putObject(this.#router, { bucket, key, hash }, { ...object, ...this.#call })
+  }
+
+  async #send(first: Put, batch: readonly Put[]): Promise<ReplyOf<typeof dataOperations.putMany>> {
+    const router = this.#router
+    const { checksums, bounds } = this.#call
+    const columns = columnsOf(batch, checksums)
+    const payload = Buffer.concat(batch.map(({ bytes }) => bytes))
+    return await router.retry(bounds, router.slotOf(first.hash), async (caller, placement, owner) => {
+      const { head } = await router.mutateAt({ caller, placement, owner }, dataOperations.putMany, {
+        request: (sent) => ({ ...sent, bucket: first.bucket, ...columns }),
+        payload,
+        ...bounds,
+      })
+      if (head.results.length !== batch.length || head.versions.length !== batch.length)
+        throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many puts is not as long as the question')
+      if (head.results.some((result) => !isStale(result))) return head
+      throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
+    })
+  }
+}
+
+/** The node could not decide about this entry: it is as it was, and goes to the slot's owner. */
+function isStale(result: number): boolean {
+  return result === errorTable.STALE_PLACEMENT.wire || result === errorTable.UNAVAILABLE.wire
+}
+
+type Columns = Omit<RequestOf<typeof dataOperations.putMany>, 'epoch' | 'bucket' | 'sequence' | 'settled'>
+
+/** A list for each field; an empty one where all entries have nothing to say. */
+function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
+  const column = <T>(of: (put: Put) => T, says: (value: T) => boolean): T[] => {
+    const values = batch.map(of)
+    return values.some(says) ? values : []
+  }
+  return {
+    keys: batch.map(({ key }) => key),
+    lengths: batch.map(({ bytes }) => bytes.length),
+    conditions: column(
+      ({ condition }) => condition,
+      (condition) => condition !== PutCondition.always,
+    ),
+    ifVersions: column(
+      ({ ifVersion }) => ifVersion,
+      (version) => version !== 0,
+    ),
+    ttlSeconds: column(
+      ({ ttlSeconds }) => ttlSeconds,
+      (seconds) => seconds !== 0,
+    ),
+    metadata: column(
+      ({ metadata }) => metadata,
+      (metadata) => metadata.length > 0,
+    ),
+    checksums: checksums ? batch.map(({ bytes }) => checksumOf(bytes, true)) : [],
+  }
+}
+
+/** At least what the entry takes of its message's head. */
+function headBytes(key: Uint8Array, metadata: Entry['metadata']): number {
+  return metadata.reduce(
+    (sum, { name, value }) => sum + 4 + Buffer.byteLength(name) + Buffer.byteLength(value),
+    ENTRY_HEAD_BYTES + key.length,
+  )
+}

@@ -1,0 +1,140 @@
+import { Readable } from 'node:stream'
+import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { CHUNK_BYTES, CHUNKS_IN_FLIGHT, CHUNKS_MAX } from '../protocol/limits.ts'
+import { manifestOf } from '../protocol/manifest.ts'
+import { abortedBy, type Bounds } from './bounds.ts'
+import type { KeyAddress } from './key-address.ts'
+import { putChunks, type SendChunk } from './large-object.ts'
+import type { ObjectFields } from './object-fields.ts'
+import type { Router } from './router.ts'
+import { putObject } from './writing.ts'
+
+/** What a stream's bytes may come from: a Node or web stream, or any async iterable. */
+export type ByteSource = AsyncIterable<Uint8Array | string>
+
+interface PutStream extends ObjectFields {
+  readonly source: ByteSource
+  readonly locate: (bounds: Bounds) => Promise<KeyAddress>
+  readonly checksums: boolean
+  readonly signal: AbortSignal | undefined
+  /** Of the next message. */
+  readonly bounds: () => Bounds
+}
+
+/**
+ * Stores what a source gives until it ends, in chunks that are sent as they fill: as one message if it ends before the first
+ * one is full. Memory is bounded by the chunks in flight, and the source is read no faster than the nodes take them.
+ */
+export async function putFrom(
+  router: Router,
+  { source, locate, signal, ...put }: PutStream,
+): Promise<{ version: number }> {
+  const chunks = new Chunks(source, signal)
+  try {
+    const at = await locate(put.bounds())
+    const first = await chunks.next()
+    if (chunks.ended) return await putObject(router, at, { ...put, bytes: first, bounds: put.bounds() })
+    return await putChunks(router, at, { put, send: (sendChunk) => sendAll(chunks, first, sendChunk) })
+  } catch (error) {
+    chunks.stop()
+    throw error
+  }
+}
+
+async function sendAll(
+  chunks: Chunks,
+  first: Buffer,
+  sendChunk: SendChunk,
+): Promise<ReturnType<typeof manifestOf>> {
+  const sending = new Set<Promise<void>>()
+  let bytes = 0
+  let next = first
+  for (let index = 0; next.length > 0; index++) {
+    if (index >= CHUNKS_MAX)
+      throw new MayflyError('OBJECT_TOO_LARGE', `The stream has more than ${CHUNKS_MAX} chunks`)
+    bytes += next.length
+    const sent: Promise<void> = sendChunk(index, next)
+      .catch((error: unknown) => chunks.fail(error))
+      .finally(() => sending.delete(sent))
+    sending.add(sent)
+    if (sending.size >= CHUNKS_IN_FLIGHT) await Promise.race(sending)
+    next = await chunks.next()
+  }
+  await Promise.all(sending)
+  chunks.check()
+  return manifestOf(bytes)
+}
+
+/** Gathers what a source gives into chunks. A failure or the signal ends a wait for the source at once. */
+class Chunks {
+  /** Nothing follows the chunk that was given last. */
+  ended = false
+  readonly #source: ByteSource
+  readonly #pieces: AsyncIterator<Uint8Array | string>
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = (): void => this.fail(abortedBy(this.#signal))
+  #rest: Uint8Array = new Uint8Array(0)
+  #failure: MayflyError | null = null
+  #interrupt: (error: MayflyError) => void = () => undefined
+
+  constructor(source: ByteSource, signal: AbortSignal | undefined) {
+    if (typeof source?.[Symbol.asyncIterator] !== 'function')
+      throw new MayflyError('BAD_REQUEST', 'readable: it is no stream and no async iterable')
+    this.#source = source
+    this.#pieces = source[Symbol.asyncIterator]()
+    this.#signal = signal
+    if (signal?.aborted) this.#onAbort()
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** A full chunk, or, once the source has ended, what is left; empty after that. */
+  async next(): Promise<Buffer> {
+    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    let used = 0
+    while (used < CHUNK_BYTES && !this.ended) {
+      this.check()
+      if (this.#rest.length === 0) await this.#read()
+      const taken = this.#rest.subarray(0, CHUNK_BYTES - used)
+      chunk.set(taken, used)
+      used += taken.length
+      this.#rest = this.#rest.subarray(taken.length)
+    }
+    return chunk.subarray(0, used)
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= asMayflyError(error)
+    this.#interrupt(this.#failure)
+  }
+
+  check(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /** Lets go of the source, which nobody will read to its end. */
+  stop(): void {
+    this.#release()
+    if (this.#source instanceof Readable) this.#source.destroy()
+    else void this.#pieces.return?.()?.catch(() => undefined)
+  }
+
+  async #read(): Promise<void> {
+    const { done, value } = await new Promise<IteratorResult<Uint8Array | string>>((resolve, reject) => {
+      this.#interrupt = reject
+      this.#pieces.next().then(resolve, reject)
+    })
+    if (done) {
+      this.ended = true
+      this.#release()
+      return
+    }
+    const piece = typeof value === 'string' ? Buffer.from(value) : value
+    if (!(piece instanceof Uint8Array))
+      throw new MayflyError('BAD_REQUEST', 'readable: it gave something that is no Uint8Array and no string')
+    this.#rest = piece
+  }
+
+  #release(): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+}

@@ -1,0 +1,172 @@
+import {
+  type DataReplies,
+  type DataRequests,
+  GetManyResult,
+  PutCondition,
+} from '../protocol/data-operations.ts'
+import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
+import {
+  MANY_KEYS_MAX,
+  MANY_VALUE_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+  WAIT_SECONDS_MAX,
+} from '../protocol/limits.ts'
+import { violation } from '../protocol/reader.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Peer, Reply } from '../service/responder.ts'
+import type { JobSpace } from './job-space.ts'
+import type { ObjectTable } from './object-table.ts'
+import { type Address, locate, type Place } from './place.ts'
+import { Kind } from './ram/record.ts'
+import { isManifest, isRemote, readObject } from './stored-object.ts'
+import { park } from './waits.ts'
+
+interface Value {
+  readonly views: readonly Buffer[]
+  readonly bytes: number
+  readonly checksum: number | null
+}
+
+/** Operations on many keys in one message: each key is decided for itself, all of them in one step of the event loop. */
+export class ManyObjects {
+  readonly #table: ObjectTable
+  readonly #clock: Clock
+
+  constructor(table: ObjectTable, clock: Clock) {
+    this.#table = table
+    this.#clock = clock
+  }
+
+  get(job: JobSpace, request: DataRequests['getMany']): Reply<DataReplies['getMany']> {
+    const { bucket, keys } = request
+    checkCount(keys)
+    const pieces: Uint8Array[] = []
+    const checksums: (number | null)[] = []
+    let room = PAYLOAD_BYTES_MAX
+    const lengths = keys.map((key) => {
+      const value = this.#value(job, { bucket, key }, room)
+      const isThere = typeof value !== 'number'
+      if (request.checksums) checksums.push(isThere ? value.checksum : null)
+      if (!isThere) return value
+      room -= value.bytes
+      pieces.push(...value.views)
+      return value.bytes
+    })
+    const payload = Buffer.concat(pieces, PAYLOAD_BYTES_MAX - room)
+    job.movedBytes += payload.length
+    return { head: { lengths, checksums }, payload }
+  }
+
+  put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
+    checkColumns(request, payload.length)
+    const { keys, lengths } = request
+    const results = new Uint8Array(keys.length)
+    const versions: number[] = []
+    let offset = 0
+    for (let at = 0; at < keys.length; at++) {
+      const bytes = payload.subarray(offset, offset + (lengths[at] as number))
+      offset += bytes.length
+      try {
+        versions.push(this.#store(job, request, { at, bytes }))
+      } catch (error) {
+        if (!(error instanceof MayflyError)) throw error
+        versions.push(0)
+        results[at] = errorTable[error.code].wire
+      }
+    }
+    job.movedBytes += payload.length
+    return { results, versions }
+  }
+
+  /** Resolves when every key has been there since this was asked, or the time is over. */
+  async wait(job: JobSpace, request: DataRequests['waitMany'], peer: Peer): Promise<void> {
+    const { bucket, keys } = request
+    checkCount(keys)
+    const untilMs = this.#clock.monotonicMs() + Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
+    for (const key of keys) {
+      const place = locate(job, { bucket, key })
+      if (this.#table.find(job, place) !== undefined) continue
+      const waitMs = untilMs - this.#clock.monotonicMs()
+      if (waitMs <= 0) return
+      if (!(await this.#appears(job, place, { waitMs, peer }))) return
+    }
+  }
+
+  /** False when the time was over before the key was put. */
+  async #appears(job: JobSpace, place: Place, wait: { waitMs: number; peer: Peer }): Promise<boolean> {
+    let isOver = false
+    try {
+      return await park(
+        place,
+        { ...wait, clock: this.#clock },
+        {
+          attempt: () => (this.#table.find(job, place) === undefined ? null : true),
+          missed: () => {
+            isOver = true
+            return place.slot.missing(place)
+          },
+        },
+      )
+    } catch (error) {
+      if (isOver) return false
+      throw error
+    }
+  }
+
+  /** The value where it lies, until something is stored; or one of `GetManyResult`. */
+  #value(job: JobSpace, at: Address, room: number): Value | number {
+    let place: Place
+    try {
+      place = locate(job, at)
+    } catch (error) {
+      if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return GetManyResult.stale
+      throw error
+    }
+    const object = this.#table.find(job, place)
+    if (object === undefined) {
+      return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
+    }
+    const { bytes, checksum } = object
+    if (isRemote(object) || isManifest(object)) return GetManyResult.alone
+    if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
+    return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
+  }
+
+  /** Returns the version. */
+  #store(job: JobSpace, request: DataRequests['putMany'], entry: { at: number; bytes: Buffer }): number {
+    const { at, bytes } = entry
+    const { bucket, keys } = request
+    const place = locate(job, { bucket, key: keys[at] as Uint8Array })
+    const condition = request.conditions[at] ?? PutCondition.always
+    this.#table.check(job, place, { condition, ifVersion: request.ifVersions[at] ?? 0 })
+    const version = place.slot.nextVersion()
+    const ttlSeconds = request.ttlSeconds[at] ?? 0
+    const metadata = request.metadata[at] ?? []
+    const checksum = request.checksums[at] ?? null
+    this.#table.store(job, place, {
+      version,
+      kind: Kind.value,
+      content: bytes,
+      ttlSeconds,
+      metadata,
+      checksum,
+    })
+    return version
+  }
+}
+
+function checkCount(keys: readonly Uint8Array[]): void {
+  if (keys.length > MANY_KEYS_MAX) throw violation(`a message names more than ${MANY_KEYS_MAX} keys`)
+}
+
+function checkColumns(request: DataRequests['putMany'], payloadBytes: number): void {
+  const { keys, lengths, conditions, ifVersions, ttlSeconds, metadata, checksums } = request
+  checkCount(keys)
+  for (const column of [conditions, ifVersions, ttlSeconds, metadata, checksums]) {
+    if (column.length !== 0 && column.length !== keys.length)
+      throw violation('a list of many puts is neither empty nor as long as their keys')
+  }
+  const sum = lengths.reduce((bytes, length) => bytes + length, 0)
+  if (lengths.length !== keys.length || sum !== payloadBytes)
+    throw violation('the lengths of many puts do not add up to their payload')
+}
