@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
@@ -9,8 +10,10 @@ export interface Bounds {
   readonly signal?: AbortSignal | undefined
 }
 
-export function boundsOf(options: CallerOptions, clock: Clock): Bounds {
-  return { deadlineMs: clock.monotonicMs() + (options.deadlineMs ?? CALL_MS_DEFAULT), signal: options.signal }
+export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Bounds {
+  // Each message of a call listens to it, and many calls may share one: Node would take that for a leak.
+  if (signal !== undefined) setMaxListeners(0, signal)
+  return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
 }
 
 /** What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may. */

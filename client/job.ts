@@ -189,7 +189,7 @@ export class Job {
       checksums: this.#checksums,
       waitMs: checkWait(options.waitSeconds),
       signal: options.signal,
-      bounds: (signal) => ({ ...this.#bounds(options), signal }),
+      bounds: (signal) => this.#bounds({ ...options, signal }),
       locate: (bounds, open) =>
         this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
           open(addressOf(bucket, name)),

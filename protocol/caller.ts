@@ -1,4 +1,4 @@
-import { hello } from './control-operations.ts'
+import { cancel, hello } from './control-operations.ts'
 import { errorReply } from './error-reply.ts'
 import { asMayflyError, errorCodeOf, isError, MayflyError } from './errors.ts'
 import type { Frame, Landing } from './frame.ts'
@@ -52,6 +52,9 @@ const nothing = Buffer.alloc(0)
 
 /** In the place of a call that was given up: its id is used again only when its answer has come. */
 const givenUp = Symbol('a call that was given up')
+
+/** Of a request whose answer is of no interest. */
+const NO_ID = 0
 
 /** A deadline may be noticed this much late, so that one timer of a connection serves for many calls. */
 const DEADLINE_SLACK_MS = 20
@@ -191,6 +194,7 @@ export class Caller {
     if (pending === undefined || pending === givenUp) return
     this.#pending[id - 1] = givenUp
     this.#leave()
+    this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
     pending.waiting.failed(error)
   }
 

@@ -1,5 +1,5 @@
 import type { Codec } from '../protocol/codec.ts'
-import { hello } from '../protocol/control-operations.ts'
+import { cancel, hello } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
 import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import type { Frame, Landing } from '../protocol/frame.ts'
@@ -30,7 +30,7 @@ export interface Reply<Head> {
 /** A request's payload where it was received. All of it but the memory that is `owned` is valid until the handler returns. */
 export type Received = Pick<
   Frame,
-  'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
+  'id' | 'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
 >
 
 /** Who is at the other end of a connection. */
@@ -38,8 +38,17 @@ export interface Peer {
   readonly claims: Claims
   /** The client's session, over all its connections; empty for one that has none. */
   readonly session: string
-  /** Runs `task` when the connection is gone; the returned function takes that back. */
-  whenClosed(task: () => void): () => void
+  /**
+   * Runs `task` when nobody waits any more for the answer to request `id`: it was given up, or the connection is gone. The
+   * returned function takes that back.
+   */
+  whenGone(id: number, task: (reason: MayflyError) => void): () => void
+}
+
+/** A request that may wait, and for whom. */
+export interface Waiter {
+  readonly peer: Peer
+  readonly id: number
 }
 
 type Handle<Request, Head> = (
@@ -106,7 +115,8 @@ class Responder {
   })
   readonly #reader = new Reader()
   #peer: Peer | null = null
-  readonly #closing = new Set<() => void>()
+  /** Requests that wait for something, with who tells them that nobody waits for their answer. */
+  readonly #parked = new Map<number, (reason: MayflyError) => void>()
   #underWay = 0
   #paused = false
   #closed = false
@@ -129,7 +139,7 @@ class Responder {
       closed: () => {
         this.#close()
         greeting.cancel()
-        for (const task of this.#closing) task()
+        this.#leaveAll()
       },
     })
   }
@@ -154,6 +164,7 @@ class Responder {
 
   #receive(frame: Frame): void {
     if (this.#peer === null) return this.#greet(frame)
+    if (frame.kind === cancel.number) return this.#cancel(frame)
     const { operation, handle } = this.#options.handlers.get(frame.kind)
     const { id } = frame
     const request = this.#decode(operation, frame)
@@ -192,7 +203,7 @@ class Responder {
       this.#peer = {
         claims,
         session: Buffer.from(session).toString('hex'),
-        whenClosed: (task) => this.#onClose(task),
+        whenGone: (id, task) => this.#park(id, task),
       }
     } catch (error) {
       return this.#refuse(frame.id, error)
@@ -201,9 +212,20 @@ class Responder {
     this.#answer(frame.id, hello.reply, { head: { server: this.#options.server } })
   }
 
-  #onClose(task: () => void): () => void {
-    this.#closing.add(task)
-    return () => void this.#closing.delete(task)
+  #park(id: number, task: (reason: MayflyError) => void): () => void {
+    this.#parked.set(id, task)
+    return () => void this.#parked.delete(id)
+  }
+
+  #cancel(frame: Frame): void {
+    const { id } = this.#decode(cancel, frame)
+    this.#parked.get(id)?.(new MayflyError('ABORTED', 'The client gave the request up'))
+    this.#answer(frame.id, cancel.reply, { head: {} })
+  }
+
+  #leaveAll(): void {
+    const reason = new MayflyError('CONNECTION_LOST', 'The connection broke while the request waited')
+    for (const task of [...this.#parked.values()]) task(reason)
   }
 
   #later(id: number, codec: Codec<unknown>, reply: Promise<Reply<unknown>>): void {

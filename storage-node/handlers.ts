@@ -58,12 +58,13 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
 function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
   const { objects, sessions } = node
   handlers
-    .on(dataOperations.get, (peer, request) => {
+    .on(dataOperations.get, (peer, request, { id }) => {
       const { claims, session } = peer
-      if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, peer)
+      const waiter = request.waitMs === 0 ? null : { peer, id }
+      if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, waiter)
       node.jobOf(claims, 'read')
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => objects.get(job, request, peer))
+      return sessions.run({ session, job }, request, () => objects.get(job, request, waiter))
     })
     .on(dataOperations.stat, ({ claims }, request) => ({
       head: objects.stat(node.jobOf(claims, 'read'), request),
@@ -77,8 +78,8 @@ function addMany(handlers: Handlers, node: StorageNode): void {
   const { many, sessions } = node
   handlers
     .on(dataOperations.getMany, ({ claims }, request) => many.get(node.jobOf(claims, 'read'), request))
-    .on(dataOperations.waitMany, async (peer, request) => {
-      await many.wait(node.jobOf(peer.claims, 'read'), request, peer)
+    .on(dataOperations.waitMany, async (peer, request, { id }) => {
+      await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
       return done
     })
     .on(dataOperations.putMany, ({ claims, session }, request, { payload }) => {

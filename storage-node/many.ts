@@ -13,7 +13,7 @@ import {
 } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Peer, Reply } from '../service/responder.ts'
+import type { Reply, Waiter } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type Address, locate, type Place } from './place.ts'
@@ -79,7 +79,7 @@ export class ManyObjects {
   }
 
   /** Resolves when every key has been there since this was asked, or the time is over. */
-  async wait(job: JobSpace, request: DataRequests['waitMany'], peer: Peer): Promise<void> {
+  async wait(job: JobSpace, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
     const { bucket, keys } = request
     checkCount(keys)
     const untilMs = this.#clock.monotonicMs() + Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
@@ -88,12 +88,12 @@ export class ManyObjects {
       if (this.#table.find(job, place) !== undefined) continue
       const waitMs = untilMs - this.#clock.monotonicMs()
       if (waitMs <= 0) return
-      if (!(await this.#appears(job, place, { waitMs, peer }))) return
+      if (!(await this.#appears(job, place, { waitMs, waiter }))) return
     }
   }
 
   /** False when the time was over before the key was put. */
-  async #appears(job: JobSpace, place: Place, wait: { waitMs: number; peer: Peer }): Promise<boolean> {
+  async #appears(job: JobSpace, place: Place, wait: { waitMs: number; waiter: Waiter }): Promise<boolean> {
     let isOver = false
     try {
       return await park(

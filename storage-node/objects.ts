@@ -12,7 +12,7 @@ import { checkKey } from '../protocol/keys.ts'
 import { DELETE_MANY_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Peer, Reply } from '../service/responder.ts'
+import type { Reply, Waiter } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { pieceOf } from './piece.ts'
@@ -59,14 +59,18 @@ export class Objects {
     return { version }
   }
 
-  get(job: JobSpace, request: DataRequests['get'], peer: Peer): Get | Promise<Get> {
-    return this.#get(job, request, { peer, later: false })
+  get(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Get | Promise<Get> {
+    return this.#get(job, request, { waiter, later: false })
   }
 
-  #get(job: JobSpace, request: DataRequests['get'], to: { peer: Peer; later: boolean }): Get | Promise<Get> {
+  #get(
+    job: JobSpace,
+    request: DataRequests['get'],
+    to: { waiter: Waiter | null; later: boolean },
+  ): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#await(job, request, to.peer)
+    if (object === undefined) return this.#await(job, request, to.waiter)
     if (isRemote(object)) {
       return this.#fetch(job, place, object).then(() => this.#get(job, request, { ...to, later: true }))
     }
@@ -151,13 +155,13 @@ export class Objects {
   }
 
   /** The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. */
-  #await(job: JobSpace, request: DataRequests['get'], peer: Peer): Promise<Get> {
+  #await(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Promise<Get> {
     const place = locate(job, request)
-    if (request.waitMs === 0) throw place.slot.missing(place)
+    if (waiter === null || request.waitMs === 0) throw place.slot.missing(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
     return park(
       place,
-      { waitMs, clock: this.#clock, peer },
+      { waitMs, clock: this.#clock, waiter },
       {
         attempt: () => {
           const object = this.#table.find(job, place)

@@ -136,8 +136,8 @@ export class Sessions {
         return value
       },
       (error: unknown) => {
-        // A get that was parked for a connection that broke has done nothing: its repetition starts anew.
-        if (isError(error, 'CONNECTION_LOST')) session.answers.delete(sequence)
+        // A get that was parked and that nobody waits for any more has done nothing: its repetition starts anew.
+        if (isError(error, 'CONNECTION_LOST', 'ABORTED')) session.answers.delete(sequence)
         else this.#record(session, sequence, asMayflyError(error))
         throw error
       },

@@ -1,7 +1,7 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { WAITS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Peer } from '../service/responder.ts'
+import type { Waiter } from '../service/responder.ts'
 import { keyString } from './key-string.ts'
 import type { Slot } from './slot.ts'
 import type { Wait } from './wait.ts'
@@ -14,11 +14,12 @@ interface At {
 
 /**
  * Parks a get. `attempt` is run at every put of the key and gives the answer, or null if another consumer was
- * faster; `missed` says what it means that the time is over. It fails with `CONNECTION_LOST` when nobody waits for it any more.
+ * faster; `missed` says what it means that the time is over. It fails with `ABORTED` or
+ * `CONNECTION_LOST` when nobody waits for it any more.
  */
 export function park<Result>(
   at: At,
-  options: { waitMs: number; clock: Clock; peer: Peer },
+  options: { waitMs: number; clock: Clock; waiter: Waiter },
   outcome: { attempt: () => Result | null; missed: () => MayflyError },
 ): Promise<Result> {
   const { slot, bucket, key } = at
@@ -55,9 +56,8 @@ export function park<Result>(
       },
     }
     const timer = options.clock.after(options.waitMs, () => wait.fail(outcome.missed()))
-    const forgetClose = options.peer.whenClosed(() => {
-      wait.fail(new MayflyError('CONNECTION_LOST', 'The connection broke while the get waited'))
-    })
+    const { peer, id } = options.waiter
+    const forgetClose = peer.whenGone(id, (reason) => wait.fail(reason))
     waits.push(wait)
   })
 }
