@@ -1,4 +1,5 @@
 import { unreachable } from '../../../protocol/assert.ts'
+import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../../protocol/limits.ts'
 import type { Client } from '../traffic/client.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Controller, PlacedJob } from '../world/controller.ts'
@@ -25,10 +26,8 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
   switch (fault.kind) {
     case 'crashNode':
       return await crashNode(scene, fault, random)
-    case 'pauseNode': {
-      const node = pickNode(scene, random)
-      return node === null ? undefined : await pause(scene, fault, node.host)
-    }
+    case 'pauseNode':
+      return await pauseNode(scene, fault, random)
     case 'crashMetadata':
       return await crashMetadata(scene, fault, random)
     case 'pauseMetadata':
@@ -75,6 +74,14 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
   }
 }
 
+/** A node stands still; often one with a part in a handoff, and until about the moment when it is given up. */
+async function pauseNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const node = random.chance(0.5) ? await movingNode(scene, random) : pickNode(scene, random)
+  const aboutLeaseMs = NODE_LEASE_MS + random.between(-HEARTBEAT_MS, LEASE_MARGIN_MS + HEARTBEAT_MS)
+  const lastsMs = random.chance(0.4) ? aboutLeaseMs : fault.lastsMs
+  if (node !== null) await pause(scene, { ...fault, lastsMs }, node.host)
+}
+
 /** The process dies; another one comes, sometimes before its death is proved and sometimes at its address. */
 async function crashNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const node = random.chance(0.6) ? await movingNode(scene, random) : pickNode(scene, random)
@@ -94,14 +101,15 @@ async function kill(
   scene.note(`${node.id} dies${machine ? ' with its machine' : ''}`)
   for (const job of scene.jobs.values()) job.nodes = job.nodes.filter((other) => other !== node)
   const prove = async (): Promise<void> => {
-    await controller.sleep(random.between(1, fault.lastsMs))
+    // A fleet that sees the process exit says so at once.
+    await controller.sleep(random.chance(0.4) ? random.between(0, 5) : random.between(1, fault.lastsMs))
     // Without a proof silence has to do.
     if (unseen) return
     await controller.proveDeath(node)
     scene.note(`the death of ${node.id} is proved`)
   }
   const replace = async (): Promise<void> => {
-    await controller.sleep(random.between(1, 2 * fault.lastsMs))
+    await controller.sleep(random.chance(0.4) ? random.between(0, 30) : random.between(1, 2 * fault.lastsMs))
     await addNode(scene, !machine && random.chance(0.5) ? node.host.ip : undefined)
   }
   await Promise.all([prove(), replace()])
