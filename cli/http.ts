@@ -13,18 +13,20 @@ export interface HttpRequest {
   readonly path: string
   readonly body?: unknown
   readonly signal?: AbortSignal
+  /** How long the controller may take beside what every call takes. */
+  readonly waitMs?: number
 }
 
-/** A registration answers once its nodes have started; nothing else takes longer. */
+/** A registration that has not to wait for room answers once its nodes have started; nothing else takes longer. */
 const REPLY_MS_MAX = 2 * NODE_START_MS_MAX
 
 /** Asks the controller and returns what it answered. Rejects with the error that it answered. */
 export async function request<T>({ url, apiKey }: Credentials, asked: HttpRequest): Promise<T> {
-  const { method = 'GET', path, ...call } = asked
+  const { method = 'GET', path, waitMs = 0, ...call } = asked
   try {
     return (await new ControllerApi(url, apiKey).call(method, path, {
       ...call,
-      deadlineMs: REPLY_MS_MAX,
+      deadlineMs: REPLY_MS_MAX + waitMs,
     })) as T
   } catch (cause) {
     if (!isError(cause, 'UNAVAILABLE') || !(cause.cause instanceof TypeError)) throw cause

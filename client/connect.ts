@@ -1,4 +1,5 @@
 import { MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import type { CallerOptions } from './options.ts'
@@ -30,6 +31,11 @@ export interface Reservation {
 export interface RegisterOptions extends CallerOptions {
   /** The job ends when nobody has used or renewed it for this long: 1 to 604,800, 600 if not given. */
   readonly leaseSeconds?: number
+  /**
+   * How long to wait in line for room, where there is none: up to 240; 0, if not given, is not at all. It comes on top of
+   * the deadline.
+   */
+  readonly waitSeconds?: number
 }
 
 /** The driver's side of a job. */
@@ -50,7 +56,8 @@ export type RegisteredJob = Job & Registration
 export interface Mayfly {
   /**
    * Registers a job; resolves once what it needs is set aside and the nodes that hold it are up. Fails with
-   * `RESERVATION_REFUSED` if that is more than the cluster has.
+   * `RESERVATION_REFUSED` if that is more than the cluster, or what the API key may have, gives.
+   * `TOO_MANY_REQUESTS` means that too many registrations are under way: try again in a second.
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
 }
@@ -65,11 +72,12 @@ export async function connect(
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey)
   return {
-    registerJob: async (name, hints = {}, { leaseSeconds, ...bounds } = {}) => {
-      const body = { name, hints, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
+    registerJob: async (name, hints = {}, { leaseSeconds, waitSeconds = 0, deadlineMs, signal } = {}) => {
+      const body = { name, hints, waitSeconds, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
       const { id, ticket, reservation } = (await controller.call('POST', '/v1/jobs', {
         body,
-        ...bounds,
+        deadlineMs: (deadlineMs ?? CALL_MS_DEFAULT) + waitSeconds * 1000,
+        ...(signal === undefined ? {} : { signal }),
       })) as Registered
       const path = `/v1/jobs/${id}`
       const job = await openJob(ticket)

@@ -3,11 +3,34 @@ import type { FastifyRequest } from 'fastify'
 import { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { verifyToken } from '../protocol/token.ts'
+import type { ApiKey } from './quota.ts'
 
-/** Throws `UNAUTHENTICATED`. Hashes are compared, so that the time tells nothing of the key, nor of its length. */
-export function requireApiKey(request: FastifyRequest, apiKey: string): void {
-  if (!timingSafeEqual(digest(bearerOf(request)), digest(apiKey))) {
-    throw new MayflyError('UNAUTHENTICATED', 'The API key is missing or not that of this cluster')
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the API key that it came with. */
+    owner: string
+  }
+}
+
+/** Checks requests for one of these keys. */
+export class ApiKeys {
+  readonly #digests: readonly { readonly name: string; readonly digest: Buffer }[]
+
+  constructor(keys: readonly Pick<ApiKey, 'name' | 'key'>[]) {
+    this.#digests = keys.map(({ name, key }) => ({ name, digest: digest(key) }))
+  }
+
+  /**
+   * Notes whose key a request has. Throws `UNAUTHENTICATED`. Hashes are compared, all of them, so that the time tells
+   * nothing of a key, nor of its length.
+   */
+  require(request: FastifyRequest): void {
+    const given = digest(bearerOf(request))
+    const [found] = this.#digests.filter((known) => timingSafeEqual(known.digest, given))
+    if (found === undefined) {
+      throw new MayflyError('UNAUTHENTICATED', 'The API key is missing or not one of this cluster')
+    }
+    request.owner = found.name
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { MayflyError } from '../protocol/errors.ts'
 import { type Environment, readListen, readSecret, readText } from '../service/environment.ts'
 import type { NodeClass } from './node-class.ts'
+import type { ApiKey, Quota } from './quota.ts'
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -9,33 +10,43 @@ export function readConfig(env: Environment = process.env) {
     listen: readListen(env),
     dir: readText(env, 'MAYFLY_DIR'),
     secret: readSecret(env),
-    apiKey: readApiKey(env),
-    ...readCluster(env),
+    ...readCluster(env, readApiKey(env)),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
   })
 }
 
 export type ControllerConfig = ReturnType<typeof readConfig>
 
+/** In the limits of the config file this names the key that `mayfly up` makes. */
+const DEFAULT_KEY_NAME = 'default'
+
 function readApiKey(env: Environment): string {
   const path = readText(env, 'MAYFLY_API_KEY_FILE')
-  const key = readFileSync(path, 'utf8').trim()
-  if (!/^\S{16,}$/.test(key)) {
-    throw new MayflyError(
-      'BAD_REQUEST',
-      `${path} does not hold an API key of at least 16 characters on one line`,
-    )
-  }
-  return key
+  return checkKey(readFileSync(path, 'utf8').trim(), path)
+}
+
+function checkKey(key: string, where: string): string {
+  if (/^\S{16,}$/.test(key)) return key
+  throw new MayflyError(
+    'BAD_REQUEST',
+    `${where} does not hold an API key of at least 16 characters on one line`,
+  )
+}
+
+/** What `mayfly up` has written of its config file. */
+interface ClusterFile {
+  readonly warmNodes: number
+  readonly nodeClasses: NodeClass[]
+  readonly limits: Quota
+  /** Further keys; the one named `default` stands for the key in its own file, and has none here. */
+  readonly apiKeys: readonly { readonly name: string; readonly key?: string; readonly limits: Quota }[]
 }
 
 /** The supervisor has checked the file and named each field; this only keeps nonsense out. */
-function readCluster(env: Environment): { warmNodes: number; firstClass: NodeClass; classes: NodeClass[] } {
+function readCluster(env: Environment, defaultKey: string) {
   const path = readText(env, 'MAYFLY_CLUSTER_FILE')
-  const { warmNodes, nodeClasses } = JSON.parse(readFileSync(path, 'utf8')) as Partial<{
-    warmNodes: number
-    nodeClasses: NodeClass[]
-  }>
+  const file = JSON.parse(readFileSync(path, 'utf8')) as Partial<ClusterFile>
+  const { warmNodes, nodeClasses, limits: quota = {}, apiKeys = [] } = file
   const [firstClass] = nodeClasses ?? []
   if (nodeClasses === undefined || firstClass === undefined || !nodeClasses.every(isNodeClass)) {
     throw new MayflyError(
@@ -46,7 +57,20 @@ function readCluster(env: Environment): { warmNodes: number; firstClass: NodeCla
   if (warmNodes === undefined || !Number.isSafeInteger(warmNodes) || warmNodes < 0) {
     throw new MayflyError('BAD_REQUEST', `warmNodes in ${path} is not a whole number from 0`)
   }
-  return { warmNodes, firstClass, classes: nodeClasses }
+  return { warmNodes, firstClass, classes: nodeClasses, quota, apiKeys: keysOf(apiKeys, defaultKey) }
+}
+
+function keysOf(entries: ClusterFile['apiKeys'], defaultKey: string): ApiKey[] {
+  const ofDefault = entries.find(({ name }) => name === DEFAULT_KEY_NAME)
+  const others = entries.filter(({ name }) => name !== DEFAULT_KEY_NAME)
+  return [
+    { name: DEFAULT_KEY_NAME, key: defaultKey, quota: ofDefault?.limits ?? {} },
+    ...others.map(({ name, key = '', limits }) => ({
+      name,
+      key: checkKey(key, `API key '${name}'`),
+      quota: limits,
+    })),
+  ]
 }
 
 function isNodeClass({ name, ramBytes, bytesPerSecond, nodesMax }: NodeClass): boolean {

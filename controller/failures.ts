@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { asMayflyError, errorTable, MayflyError } from '../protocol/errors.ts'
+import { RETRY_AFTER_SECONDS } from '../protocol/limits.ts'
 import type { Logger } from '../service/log.ts'
 import { explain } from './validation.ts'
 
@@ -14,6 +15,7 @@ export function answerFailure(log: Logger) {
     const { error, field } = failureOf(thrown)
     const { code, message } = error
     if (code === 'INTERNAL') log.error({ err: thrown, url: request.url }, 'a request failed by a bug')
+    if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
     return reply
       .status(errorTable[code].status)
       .send({ error: { code, message, ...(field !== undefined && { field }) } })

@@ -5,8 +5,9 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
-import { requireApiKey, requireClusterToken } from './authentication.ts'
+import { ApiKeys, requireClusterToken } from './authentication.ts'
 import { answerFailure } from './failures.ts'
+import type { ApiKey } from './quota.ts'
 import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
 import { internalRoutes } from './routes/internal.ts'
@@ -14,7 +15,7 @@ import { jobRoutes } from './routes/jobs.ts'
 import { health } from './schemas.ts'
 
 export interface HttpApiOptions extends Routes {
-  readonly apiKey: string
+  readonly apiKeys: readonly ApiKey[]
   readonly secret: Buffer
   readonly clock: Clock
   readonly log: Logger
@@ -37,8 +38,10 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
+  app.decorateRequest('owner', '')
   app.setErrorHandler(answerFailure(options.log))
-  const requireKey = async (request: FastifyRequest): Promise<void> => requireApiKey(request, options.apiKey)
+  const keys = new ApiKeys(options.apiKeys)
+  const requireKey = async (request: FastifyRequest): Promise<void> => keys.require(request)
   app.setNotFoundHandler({ preHandler: requireKey }, (request) => {
     throw new MayflyError('ROUTE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}`)
   })

@@ -1,6 +1,7 @@
+import type { Peak } from './history.ts'
 import { add, fits, most, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
 import { partThatFits, type Spare } from './packing.ts'
-import type { Demand, Hints } from './rightsizing.ts'
+import type { Demand, Hints, Sizing } from './rightsizing.ts'
 
 /**
  * - `registering`: its reservation is counted; nodes and placement are being made ready.
@@ -24,9 +25,13 @@ export type EndReason = (typeof endReasons)[number]
 export interface Job {
   readonly id: string
   readonly name: string
+  /** Name of the API key that registered it, whose limits it counts against. */
+  readonly owner: string
   readonly state: JobState
   readonly hints: Hints
   readonly demand: Demand
+  /** Why the demand is what it is, as it was decided. */
+  readonly reasons: Sizing['reasons']
   readonly shares: readonly Share[]
   /** Id of the metadata server that places the job's slots. */
   readonly metadata: string
@@ -34,6 +39,8 @@ export interface Job {
   readonly createdAtMs: number
   /** The last use or renewal that was written down; the ledger knows a later one. */
   readonly usedAtMs: number
+  /** The most that it used so far; like `usedAtMs`, the ledger may know of more. */
+  readonly peak: Peak
   readonly endedAtMs: number | null
   readonly endReason: EndReason | null
 }

@@ -1,49 +1,39 @@
-import { createHash } from 'node:crypto'
 import { MayflyError } from '../protocol/errors.ts'
-import { CONTROL_CALL_MS, JOBS_MAX, NODE_START_MS_MAX } from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
+import type { Admission } from './admission.ts'
 import type { Events } from './events.ts'
-import { newJobId } from './id.ts'
 import { type EndReason, type Job, maxShares } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
-import type { Placer } from './placer.ts'
-import { type Hints, rightsize, type Sizing } from './rightsizing.ts'
+import { type Hints, rightsize, type SizedBy } from './rightsizing.ts'
 import { placedShares } from './shares.ts'
-import type { IdempotencyKey } from './store/store.ts'
 import type { Tickets } from './tickets.ts'
-
-export interface Registration {
-  readonly name: string
-  readonly hints: Hints
-  readonly leaseSeconds: number
-}
 
 export interface JobsOptions {
   readonly runtime: Runtime
   readonly ledger: Ledger
   readonly nodes: Nodes
-  readonly placer: Placer
+  readonly admission: Admission
   readonly metadata: MetadataServers
   readonly tickets: Tickets
   readonly events: Events
   readonly log: Logger
   /** Changes of one job come one after another. */
   readonly serial: Serial
-  readonly sizing: Sizing
+  readonly sizing: Omit<SizedBy, 'learned'>
   /** Called when a reservation was given back. */
   readonly onFreed: () => void
   /** Called when metadata may have other shares of a job than the ledger. */
   readonly onUnsure: (job: string) => void
 }
 
-/** The life of jobs: registered, resized, renewed, ended. */
+/** The life of jobs that were registered: resized, renewed, ended. */
 export class Jobs {
   readonly #options: JobsOptions
-  readonly #registering = new Map<string, Promise<Job>>()
   readonly #ending = new Map<string, Promise<Job>>()
   readonly #resizing = new Set<Promise<Job>>()
 
@@ -51,34 +41,11 @@ export class Jobs {
     this.#options = options
   }
 
-  /**
-   * Resolves with the active job once its capacity is there. The same `key` with the same request gives the same
-   * job. Throws `RESERVATION_REFUSED`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
-   */
-  async register(request: Registration, key: string | null): Promise<Job> {
-    const { ledger, metadata, runtime } = this.#options
-    const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
-    const jobsOf = (server: string): number => ledger.living().filter((job) => job.metadata === server).length
-    const server = await metadata.choose(jobsOf, deadlineMs)
-    const bodyHash = hashOf(request)
-    const known = key === null ? undefined : ledger.keyed(key)
-    if (known !== undefined) return this.#repeat(known, bodyHash)
-    const job = this.#admit(request, server)
-    const created = ledger.create(job, key === null ? null : { key, bodyHash, job: job.id })
-    const registered = this.#options.serial.run(job.id, async () => this.#bringUp(await created, deadlineMs))
-    this.#registering.set(job.id, registered)
-    try {
-      return await registered
-    } finally {
-      this.#registering.delete(job.id)
-    }
-  }
-
   /** Grows or shrinks what is reserved. If it does not fit, everything stays as it was. */
   async resize(id: string, hints: Hints): Promise<Job> {
-    this.#requireLiving(id)
+    this.requireLiving(id)
     const resize = this.#options.serial.run(id, () => {
-      const resizing = this.#resize(this.#requireLiving(id), hints).finally(() =>
+      const resizing = this.#resize(this.requireLiving(id), hints).finally(() =>
         this.#resizing.delete(resizing),
       )
       this.#resizing.add(resizing)
@@ -98,7 +65,7 @@ export class Jobs {
 
   /** The job's lease counts from now. */
   async renew(id: string): Promise<Job> {
-    this.#requireLiving(id)
+    this.requireLiving(id)
     this.#options.ledger.touch(id, this.#options.runtime.clock.monotonicMs())
     return await this.#options.ledger.change(id, {})
   }
@@ -132,76 +99,12 @@ export class Jobs {
     })
   }
 
-  #admit(request: Registration, metadata: string): Job {
-    const { ledger, placer, runtime, sizing } = this.#options
-    if (ledger.living().length >= JOBS_MAX) {
-      throw new MayflyError(
-        'RESERVATION_REFUSED',
-        `${JOBS_MAX} jobs live already, as many as a cluster may have`,
-      )
-    }
-    const demand = rightsize(request.hints, sizing)
-    const nowMs = runtime.clock.wallMs()
-    return {
-      id: newJobId(runtime.random),
-      ...request,
-      state: 'registering',
-      demand,
-      shares: placer.find(demand),
-      metadata,
-      createdAtMs: nowMs,
-      usedAtMs: nowMs,
-      endedAtMs: null,
-      endReason: null,
-    }
-  }
-
-  async #bringUp(job: Job, deadlineMs: number): Promise<Job> {
-    const { ledger, nodes, placer, metadata, tickets, events, runtime } = this.#options
-    const { id, name } = job
-    events.emit('job.registering', { job: id, name })
-    try {
-      const secured = await placer.secure(id, deadlineMs)
-      const shares = placedShares(secured.shares, nodes)
-      const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
-        client.createJob(address, { id, shares }),
-      )
-      tickets.note(id, placement)
-      ledger.touch(id, runtime.clock.monotonicMs())
-      const active = await ledger.change(id, { state: 'active' })
-      events.emit('job.active', { job: id, name })
-      return active
-    } catch (error) {
-      await this.giveUp(id)
-      throw error
-    }
-  }
-
-  /** Undoes a registration: the reservation is free once metadata has forgotten the job. */
-  async giveUp(id: string): Promise<void> {
-    const { ledger } = this.#options
-    await ledger.change(id, { state: 'ending', endReason: 'failed' })
-    await ledger.releaseKey(id)
-    this.endInBackground(id, 'failed')
-  }
-
-  async #repeat(known: IdempotencyKey, bodyHash: string): Promise<Job> {
-    if (known.bodyHash !== bodyHash) {
-      throw new MayflyError(
-        'BAD_REQUEST',
-        'Idempotency-Key: it was used for a registration with another body',
-      )
-    }
-    await this.#registering.get(known.job)
-    return this.#requireLiving(known.job)
-  }
-
   async #resize(job: Job, added: Hints): Promise<Job> {
-    const { ledger, nodes, placer, metadata, tickets, events, runtime } = this.#options
+    const { ledger, nodes, admission, metadata, tickets, events, runtime, sizing } = this.#options
     const { id } = job
     const hints = { ...job.hints, ...added }
-    const demand = rightsize(hints, this.#options.sizing)
-    const shares = placer.resize(job, demand)
+    const { demand, reasons } = rightsize(hints, { ...sizing, learned: ledger.learned(job.name) })
+    const shares = admission.resize(job, demand)
     // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
     await ledger.change(id, { shares: maxShares(job.shares, shares) })
     try {
@@ -221,13 +124,13 @@ export class Jobs {
       this.#options.onUnsure(id)
       throw error
     }
-    const resized = await ledger.change(id, { hints, demand, shares })
+    const resized = await ledger.change(id, { hints, demand, reasons, shares })
     events.emit('job.resized', { job: id, hints })
     return resized
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, metadata, tickets, events, runtime, onFreed } = this.#options
+    const { ledger, metadata, tickets, events, onFreed } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
@@ -237,26 +140,18 @@ export class Jobs {
         if (!isGone(error)) throw error
       })
     tickets.forget(id)
-    const ended = await ledger.change(id, { state: 'ended', shares: [], endedAtMs: runtime.clock.wallMs() })
+    const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
     onFreed()
     return ended
   }
 
   /** Throws `JOB_NOT_FOUND`, or `JOB_ENDED` if the job has ended or is about to. */
-  #requireLiving(id: string): Job {
+  requireLiving(id: string): Job {
     const job = this.#options.ledger.require(id)
     if (job.state === 'ending' || job.state === 'ended' || this.#ending.has(id)) {
       throw new MayflyError('JOB_ENDED', `Job ${id} has ended`)
     }
     return job
   }
-}
-
-/** The same for the same request, in whichever order its fields came. */
-function hashOf({ name, hints, leaseSeconds }: Registration): string {
-  const sorted = Object.entries(hints).sort(([a], [b]) => (a < b ? -1 : 1))
-  return createHash('sha256')
-    .update(JSON.stringify([name, sorted, leaseSeconds]))
-    .digest('hex')
 }

@@ -1,9 +1,12 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { Accounts } from './accounts.ts'
+import { higherPeak, isInstructive, type Learned, type Peak, type Run } from './history.ts'
 import type { Job, Share } from './job.ts'
 import type { NodeRecord } from './node.ts'
-import { add, nothing, type ResourceVector } from './node-class.ts'
+import type { ResourceVector } from './node-class.ts'
+import { Runs } from './runs.ts'
 import type { IdempotencyKey, Store } from './store/store.ts'
 
 /**
@@ -15,9 +18,15 @@ export class Ledger {
   readonly #store: Store
   readonly #clock: Clock
   readonly #jobs = new Map<string, Job>()
+  /** Those that have not ended, oldest first. */
+  readonly #living = new Map<string, Job>()
+  readonly #accounts = new Accounts()
+  readonly #runs = new Runs()
   readonly #keys = new Map<string, IdempotencyKey>()
   /** On the monotonic clock, so that a wall clock that jumps ends no job. */
   readonly #usedMs = new Map<string, number>()
+  /** Of jobs that used more than what was written down. */
+  readonly #peaks = new Map<string, Peak>()
 
   constructor(store: Store, clock: Clock) {
     this.#store = store
@@ -25,16 +34,22 @@ export class Ledger {
   }
 
   /** Takes over what the store had. The time since a job's last use goes on counting while no controller runs. */
-  restore(jobs: readonly Job[], keys: readonly IdempotencyKey[]): void {
-    for (const job of jobs) {
-      this.#jobs.set(job.id, job)
+  restore(stored: { jobs: readonly Job[]; keys: readonly IdempotencyKey[]; runs: readonly Run[] }): void {
+    for (const job of [...stored.jobs].sort((a, b) => a.createdAtMs - b.createdAtMs)) {
+      this.#set(job)
       if (job.state !== 'ended') this.#usedMs.set(job.id, this.#monotonicOf(job.usedAtMs))
     }
-    for (const key of keys) this.#keys.set(key.key, key)
+    for (const key of stored.keys) this.#keys.set(key.key, key)
+    this.#runs.restore(stored.runs)
   }
 
   get(id: string): Job | undefined {
     return this.#jobs.get(id)
+  }
+
+  /** The most that the job used at a time. */
+  peakOf(job: Job): Peak {
+    return this.#peaks.get(job.id) ?? job.peak
   }
 
   /** Throws `JOB_NOT_FOUND`. */
@@ -50,23 +65,29 @@ export class Ledger {
 
   /** Jobs that have not ended, oldest first. */
   living(): Job[] {
-    return [...this.#jobs.values()]
-      .filter(({ state }) => state !== 'ended')
-      .sort((a, b) => a.createdAtMs - b.createdAtMs)
+    return [...this.#living.values()]
+  }
+
+  get livingCount(): number {
+    return this.#living.size
   }
 
   /** What living jobs have reserved, node by node. */
   reserved(): Map<string, ResourceVector> {
-    const byNode = new Map<string, ResourceVector>()
-    for (const { state, shares } of this.#jobs.values()) {
-      if (state === 'ended') continue
-      for (const share of shares) byNode.set(share.node, add(byNode.get(share.node) ?? nothing, share))
-    }
-    return byNode
+    return this.#accounts.reserved()
+  }
+
+  isReserved(node: string): boolean {
+    return this.#accounts.isReserved(node)
+  }
+
+  /** What earlier runs of a job name tell. */
+  learned(name: string): Learned | null {
+    return this.#runs.learn(name)
   }
 
   async create(job: Job, key: IdempotencyKey | null): Promise<Job> {
-    this.#jobs.set(job.id, job)
+    this.#set(job)
     this.touch(job.id, this.#clock.monotonicMs())
     if (key !== null) this.#keys.set(key.key, key)
     try {
@@ -78,18 +99,39 @@ export class Ledger {
     return job
   }
 
-  /** The job as `change` has it. A job that has ended reserves nothing and is kept only for those who ask for it. */
+  /** The job as `change` has it. */
   async change(id: string, change: Partial<Job>): Promise<Job> {
     const before = this.require(id)
-    const job = { ...before, ...change, usedAtMs: this.#wallOf(this.usedMs(id)) }
-    this.#jobs.set(id, job)
+    const job = { ...this.#upToDate(before), ...change }
+    this.#set(job)
     try {
       await this.#store.putJobs([job])
     } catch (error) {
-      this.#jobs.set(id, before)
+      this.#set(before)
       throw error
     }
-    if (job.state === 'ended') await this.#prune(id)
+    return job
+  }
+
+  /**
+   * The job has ended: it reserves nothing, and is kept for those who ask for it. What it used at its peak is written
+   * down with it, so that it counts once, and for sure, for later jobs of its name.
+   */
+  async end(id: string): Promise<Job> {
+    const before = this.require(id)
+    const endedAtMs = this.#clock.wallMs()
+    const job: Job = { ...this.#upToDate(before), state: 'ended', shares: [], endedAtMs }
+    const { name, peak } = job
+    const run = job.endReason !== 'failed' && isInstructive(peak) ? { job: id, name, endedAtMs, peak } : null
+    this.#set(job)
+    try {
+      await this.#store.endJob(job, { run, forgotten: run === null ? [] : this.#runs.displacedBy(run) })
+    } catch (error) {
+      this.#set(before)
+      throw error
+    }
+    if (run !== null) this.#runs.add(run)
+    await this.#prune(id)
     return job
   }
 
@@ -97,11 +139,11 @@ export class Ledger {
   async reshare(sharesOf: ReadonlyMap<string, readonly Share[]>, node: NodeRecord): Promise<void> {
     const before = [...sharesOf.keys()].map((id) => this.require(id))
     const after = before.map((job) => ({ ...job, shares: sharesOf.get(job.id) ?? job.shares }))
-    for (const job of after) this.#jobs.set(job.id, job)
+    for (const job of after) this.#set(job)
     try {
       await this.#store.putDraining(node, after)
     } catch (error) {
-      for (const job of before) this.#jobs.set(job.id, job)
+      for (const job of before) this.#set(job)
       throw error
     }
   }
@@ -124,21 +166,27 @@ export class Ledger {
     this.#usedMs.set(id, Math.max(usedMs, this.#usedMs.get(id) ?? Number.NEGATIVE_INFINITY))
   }
 
+  /** Notes what a job uses now, if that is more than ever. Like a use, it reaches the store later. */
+  observe(id: string, use: Peak): void {
+    const job = this.#living.get(id)
+    if (job !== undefined) this.#peaks.set(id, higherPeak(use, this.#peaks.get(id) ?? job.peak))
+  }
+
   /** Writes down the last uses that are `LAST_USE_WRITE_MS` later than what the store knows. */
   async writeUses(): Promise<void> {
     const stale: Job[] = []
     for (const [id, usedMs] of this.#usedMs) {
       const job = this.require(id)
-      const usedAtMs = this.#wallOf(usedMs)
-      if (usedAtMs - job.usedAtMs >= LAST_USE_WRITE_MS) stale.push({ ...job, usedAtMs })
+      if (this.#wallOf(usedMs) - job.usedAtMs >= LAST_USE_WRITE_MS) stale.push(this.#upToDate(job))
     }
     if (stale.length === 0) return
-    for (const job of stale) this.#jobs.set(job.id, job)
+    for (const job of stale) this.#set(job)
     await this.#store.putJobs(stale)
   }
 
   async #prune(id: string): Promise<void> {
     this.#usedMs.delete(id)
+    this.#peaks.delete(id)
     const ended = [...this.#jobs.values()].filter(({ state }) => state === 'ended')
     ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
     const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_KEPT_MAX)).map((job) => job.id)
@@ -146,9 +194,25 @@ export class Ledger {
     if (surplus.length > 0) await this.#store.deleteJobs(surplus)
   }
 
+  /** With what was noted since the last write. */
+  #upToDate(job: Job): Job {
+    const { id } = job
+    return { ...job, usedAtMs: this.#wallOf(this.usedMs(id)), peak: this.peakOf(job) }
+  }
+
+  #set(job: Job): void {
+    this.#accounts.change(this.#jobs.get(job.id) ?? null, job)
+    this.#jobs.set(job.id, job)
+    if (job.state === 'ended') this.#living.delete(job.id)
+    else this.#living.set(job.id, job)
+  }
+
   #forget(id: string): void {
+    this.#accounts.change(this.#jobs.get(id) ?? null, null)
     this.#jobs.delete(id)
+    this.#living.delete(id)
     this.#usedMs.delete(id)
+    this.#peaks.delete(id)
     for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
   }
 

@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
@@ -9,6 +11,7 @@ import { readConfig } from './config.ts'
 import { ProcessFleet } from './fleet/process-fleet.ts'
 import { WireMetadataClient } from './metadata-client.ts'
 import { startController } from './server.ts'
+import { SqliteStore } from './store/sqlite-store.ts'
 
 await runService('controller', {
   readConfig: () => readConfig(),
@@ -26,8 +29,10 @@ await runService('controller', {
     }
     const token = (): Buffer => clusterToken(config.secret, clock.wallMs())
     const pool = new CallerPool({ dial: dialTcp, clock, token })
+    mkdirSync(config.dir, { recursive: true, mode: 0o700 })
     return startController(config, {
       runtime: systemRuntime,
+      store: new SqliteStore(join(config.dir, 'controller.sqlite')),
       fleet: new ProcessFleet(channel, clock),
       metadataClient: new WireMetadataClient(pool, clock),
       log,

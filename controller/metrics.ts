@@ -31,6 +31,11 @@ export function clusterMetrics(views: Views, events: Events): Registry {
     labelNames: ['state'],
     read: () => Object.entries(views.cluster().jobs).map(([state, jobs]) => [{ state }, jobs]),
   })
+  gauge('mayfly_registrations_waiting', {
+    help: 'Registrations that wait for room',
+    labelNames: [],
+    read: () => [[{}, views.cluster().waiting]],
+  })
   gauge('mayfly_nodes', {
     help: 'Storage nodes by state',
     labelNames: ['state'],

@@ -22,6 +22,8 @@ export interface NodesOptions {
   readonly store: Store
   readonly fleet: Fleet
   readonly classes: readonly NodeClass[]
+  /** What all nodes together may cost an hour. */
+  readonly pricePerHourMax: number
   readonly events: Events
   readonly log: Logger
   readonly stopped: AbortSignal
@@ -127,8 +129,22 @@ export class Nodes {
       isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id))
     return this.#options.classes.map((nodeClass) => {
       const there = this.all().filter((node) => counts(node) && node.record.class === nodeClass.name)
-      return { nodeClass, nodes: Math.max(0, nodeClass.nodesMax - there.length) }
+      const room = Math.min(nodeClass.nodesMax - there.length, this.#affordable(nodeClass, this.pricePerHour))
+      return { nodeClass, nodes: Math.max(0, room) }
     })
+  }
+
+  /** How many nodes of each class there may be in all. */
+  emptyRooms(): Room[] {
+    return this.#options.classes.map((nodeClass) => ({
+      nodeClass,
+      nodes: Math.min(nodeClass.nodesMax, this.#affordable(nodeClass, 0)),
+    }))
+  }
+
+  /** Of the nodes that run or start. */
+  get pricePerHour(): number {
+    return this.all().reduce((total, node) => total + (isAlive(node) ? node.class.pricePerHour : 0), 0)
   }
 
   /** False for a while after nodes failed to start, longer each time: for starts that nobody waits for. */
@@ -257,6 +273,13 @@ export class Nodes {
       this.#forget(record.id)
       await store.deleteNode(record.id)
     }
+  }
+
+  /** Of one class alone; where several would be started together, their sum is checked before. */
+  #affordable({ pricePerHour }: NodeClass, spent: number): number {
+    const left = this.#options.pricePerHourMax - spent
+    // A billionth of rounding costs nobody a node.
+    return pricePerHour === 0 ? Number.POSITIVE_INFINITY : Math.floor((left / pricePerHour) * (1 + 1e-9))
   }
 
   async #launch(record: NodeRecord): Promise<void> {

@@ -4,13 +4,19 @@ import { growShares, type Job, mergeShares, missingOf, type Share, scaleShares }
 import type { Ledger } from './ledger.ts'
 import { fits, least, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import { freeOf, packAll } from './packing.ts'
+import { freeOf, type Plan, packAll, type Room, type Spare } from './packing.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
   readonly nodes: Nodes
   /** All that the cluster can ever have. */
   readonly limit: ResourceVector
+}
+
+/** Where a job would go, and the nodes that would have to be started for it. Nothing has happened yet. */
+export interface Proposal {
+  readonly shares: readonly Share[]
+  readonly started: Plan['started']
 }
 
 /** Finds room for jobs, starts the nodes that are missing, and waits until they serve. */
@@ -21,18 +27,31 @@ export class Placer {
     this.#options = options
   }
 
+  /** Shares that add up to `demand`; or the `RESERVATION_REFUSED` that says what is free. */
+  propose(demand: ResourceVector): Proposal | MayflyError {
+    const { spares, rooms } = this.#free()
+    return this.#propose(demand, { spares, rooms })
+  }
+
+  /** The same if there were no node and no job. Throws `RESERVATION_REFUSED` for what then would not fit either. */
+  proposeOnEmpty(demand: ResourceVector): Proposal {
+    const proposal = this.#propose(demand, { spares: [], rooms: this.#options.nodes.emptyRooms() })
+    if (proposal instanceof MayflyError) throw proposal
+    return proposal
+  }
+
   /**
-   * Shares that add up to `demand`, on nodes that were started where need be. The caller enters them into the
-   * ledger before it awaits anything, so that nobody else is given the same bytes. Throws `RESERVATION_REFUSED`.
+   * Starts the nodes of a proposal. The caller enters its shares into the ledger before it awaits anything, so that
+   * nobody else is given the same bytes.
    */
-  find(demand: ResourceVector): Share[] {
-    return this.#findAll([demand]).flat()
+  start({ started }: Pick<Proposal, 'started'>): void {
+    for (const { node, nodeClass } of started) this.#options.nodes.start(nodeClass, node)
   }
 
   /**
    * The shares of every job with a part on `node`, with as much again elsewhere; what they have on `node` stays
-   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `find`, the caller
-   * enters them at once.
+   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `start`, the
+   * caller enters them at once.
    */
   leave(node: string): Map<string, Share[]> {
     const leaving = this.#options.ledger
@@ -75,17 +94,16 @@ export class Placer {
    * The job's shares, grown or shrunk to `demand`: where they are as far as that goes, and on other nodes for the
    * rest. What it has on a node that drains stays beside them. Throws `RESERVATION_REFUSED`.
    */
-  resize(job: Job, demand: ResourceVector): Share[] {
-    const { ledger, nodes, limit } = this.#options
+  proposeResize(job: Job, demand: ResourceVector): Proposal {
+    const { nodes, limit } = this.#options
     const open = job.shares.filter(({ node }) => nodes.isOpen(node))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
-    const reserved = ledger.reserved()
-    const into = { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
+    const into = this.#free()
     const inPlace = fits(demand, sum(open))
       ? scaleShares(open, demand)
       : growShares(open, demand, into.spares)
     const rest = subtract(demand, sum(inPlace))
-    if (fits(rest, nothing)) return [...inPlace, ...leaving]
+    if (fits(rest, nothing)) return { shares: [...inPlace, ...leaving], started: [] }
     const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
     const spares = into.spares.map((spare) => ({
       node: spare.node,
@@ -100,8 +118,7 @@ export class Placer {
     if ('shortage' in plan) {
       throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit })
     }
-    for (const { node, nodeClass } of plan.started) nodes.start(nodeClass, node)
-    return mergeShares([...inPlace, ...plan.shares.flat(), ...leaving])
+    return { shares: mergeShares([...inPlace, ...plan.shares.flat(), ...leaving]), started: plan.started }
   }
 
   /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
@@ -114,18 +131,33 @@ export class Placer {
     // a job that lost something for which there was no room goes on without it.
     const missing = missingOf(job, open)
     const due = open.length === 0 ? missing : least(missing, sum(dead))
-    if (due.ramBytes > 0) return mergeShares([...living, ...this.find(due)])
+    if (due.ramBytes > 0) return mergeShares([...living, ...this.#findAll([due]).flat()])
     return living.length === job.shares.length ? null : living
   }
 
   #findAll(demands: readonly ResourceVector[]): Share[][] {
-    const { ledger, nodes, limit } = this.#options
-    const reserved = ledger.reserved()
-    const into = { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
-    const plan = packAll(demands, into, () => nodes.newId())
+    const { nodes, limit } = this.#options
+    const plan = packAll(demands, this.#free(), () => nodes.newId())
     if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit })
-    for (const { node, nodeClass } of plan.started) nodes.start(nodeClass, node)
+    this.start(plan)
     return plan.shares.map((shares) => [...shares])
+  }
+
+  #propose(
+    demand: ResourceVector,
+    into: { readonly spares: readonly Spare[]; readonly rooms: readonly Room[] },
+  ): Proposal | MayflyError {
+    const { nodes, limit } = this.#options
+    const plan = packAll([demand], into, () => nodes.newId())
+    if (!('shortage' in plan)) return { shares: plan.shares.flat(), started: plan.started }
+    const { spares, rooms } = this.#free()
+    return refusal(demand, { free: freeOf(spares, rooms), limit })
+  }
+
+  #free(): { spares: Spare[]; rooms: Room[] } {
+    const { ledger, nodes } = this.#options
+    const reserved = ledger.reserved()
+    return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
   }
 }
 

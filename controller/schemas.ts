@@ -8,9 +8,11 @@ import {
   JOB_LEASE_SECONDS_MAX,
   JOB_LEASE_SECONDS_MIN,
   JOB_NAME_BYTES_MAX,
+  REGISTRATION_WAIT_SECONDS_MAX,
 } from '../protocol/limits.ts'
 import { endReasons, jobStates } from './job.ts'
 import { nodeStates } from './node.ts'
+import { grounds } from './rightsizing.ts'
 
 /** Every body of the HTTP API, once: Fastify checks by these, /openapi.json shows them, and the types follow. */
 
@@ -47,6 +49,13 @@ export const registration = object({
       description: `The job ends once nobody used it for this long; ${JOB_LEASE_SECONDS_DEFAULT} where it is missing`,
     }),
   ),
+  waitSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: REGISTRATION_WAIT_SECONDS_MAX,
+      description: 'How long to wait for room, behind those that came before; 0, the default: not at all',
+    }),
+  ),
 })
 
 export const hintsChange = object({ hints })
@@ -58,13 +67,36 @@ const reservation = object({
   nodes: Type.Array(object({ node: Type.String(), bytes: tierBytes, bytesPerSecond })),
 })
 
+const reason = object({
+  ground: Type.Enum(grounds),
+  because: Type.String({ description: 'The arithmetic' }),
+})
+
+const sizing = object(
+  {
+    latencyClass: reason,
+    bytes: object({ asked: bytes, ground: Type.Enum(grounds), because: Type.String() }),
+    bytesPerSecond: object({ asked: bytesPerSecond, ground: Type.Enum(grounds), because: Type.String() }),
+  },
+  'Why the job reserves what it does: an explicit hint, else what earlier runs of its name used, else a table',
+)
+
 const jobProperties = {
   id: Type.String(),
   name: Type.String(),
+  owner: Type.String({ description: 'Name of the API key that registered it' }),
   state: Type.Enum(jobStates),
   hints,
+  sizing,
   reservation,
+  pricePerHour: Type.Number({
+    description: 'The part of its nodes that it keeps from others, by their price',
+  }),
   usage: object({ objects: count, bytes: tierBytes, bytesPerSecond }),
+  peak: object(
+    { bytes, bytesPerSecond },
+    'The most that it used at a time, as later jobs of its name learn it',
+  ),
   leaseSeconds: count,
   leaseExpiresAt: time,
   createdAt: time,
@@ -101,6 +133,14 @@ export type NodeView = Static<typeof node>
 
 export const nodeList = object({ nodes: Type.Array(node) })
 
+const amount = Type.Number({ minimum: 0 })
+const amounts = { jobs: amount, bytes: amount, bytesPerSecond: amount, pricePerHour: amount }
+const spent = object(amounts, 'What living jobs have reserved')
+const quota = Type.Partial(object(amounts), {
+  ...closed,
+  description: 'What living jobs together may have; what is missing is not limited',
+})
+
 const total = object({
   limit: Type.Integer({ description: 'With as many nodes as the classes allow' }),
   capacity: Type.Integer({ description: 'Of the nodes that run or start' }),
@@ -126,6 +166,9 @@ export const cluster = object({
   warmNodes: count,
   totals: object({ bytes: object({ ram: total }), bytesPerSecond: total }),
   metadata: Type.Array(object({ id: Type.String(), address: Type.String(), silentMs: count })),
+  waiting: Type.Integer({ description: 'Registrations that wait for room' }),
+  limits: quota,
+  apiKeys: Type.Array(object({ name: Type.String(), limits: quota, spent })),
   jobs: Type.Record(Type.String(), count, { description: 'How many living jobs are in which state' }),
   nodes: Type.Record(Type.String(), count, { description: 'How many nodes are in which state' }),
 })

@@ -1,6 +1,4 @@
-import { mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { asMayflyError } from '../protocol/errors.ts'
 import { HEARTBEAT_MS, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
@@ -9,6 +7,7 @@ import type { Service } from '../service/lifecycle.ts'
 import { bindError } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
 import { Serial } from '../service/serial.ts'
+import { Admission } from './admission.ts'
 import type { ControllerConfig } from './config.ts'
 import { Drains } from './drains.ts'
 import { EventStreams } from './event-streams.ts'
@@ -23,15 +22,19 @@ import { clusterMetrics } from './metrics.ts'
 import { limitOf } from './node-class.ts'
 import { Nodes } from './nodes.ts'
 import { Placer } from './placer.ts'
+import { Registrations } from './registrations.ts'
 import { Repair } from './repair.ts'
-import { SqliteStore } from './store/sqlite-store.ts'
+import type { Store } from './store/store.ts'
 import { Tickets } from './tickets.ts'
 import { Upkeep } from './upkeep.ts'
+import { Usage } from './usage.ts'
 import { Views } from './views.ts'
 
 /** What the controller reaches beyond itself; the tests have others. */
 export interface Surroundings {
   readonly runtime: Runtime
+  /** Closed when the controller has stopped, or could not start. */
+  readonly store: Store
   readonly fleet: Fleet
   readonly metadataClient: MetadataClient
   readonly log: Logger
@@ -39,63 +42,89 @@ export interface Surroundings {
 
 /** Starts the controller: it takes over what its store has and serves until it is stopped. */
 export async function startController(config: ControllerConfig, around: Surroundings): Promise<Service> {
-  const { runtime, fleet, metadataClient, log } = around
+  const { runtime, store, fleet, metadataClient, log } = around
   const { clock } = runtime
-  const { classes, firstClass, warmNodes, secret, apiKey } = config
+  const { classes, firstClass, warmNodes, secret, apiKeys, quota } = config
   const stopping = new AbortController()
   const stopped = stopping.signal
-  mkdirSync(config.dir, { recursive: true, mode: 0o700 })
-  const store = new SqliteStore(join(config.dir, 'controller.sqlite'))
   const events = new Events(clock)
   const serial = new Serial()
   const ledger = new Ledger(store, clock)
+  const usage = new Usage()
   const nodes: Nodes = new Nodes({
     runtime,
     store,
     fleet,
     classes,
+    pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
     events,
     log,
     stopped,
     onLost: (node) => {
+      usage.forget(node.record.id)
       repair.nodeLost(node)
       upkeep.balance()
+      registrations.review()
     },
-    onStopped: (node) => repair.nodeStopped(node),
-    isReserved: (node) => ledger.reserved().has(node),
+    onStopped: (node) => {
+      usage.forget(node.record.id)
+      repair.nodeStopped(node)
+      registrations.review()
+    },
+    isReserved: (node) => ledger.isReserved(node),
   })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
   const limit = limitOf(classes)
   const placer = new Placer({ ledger, nodes, limit })
+  const admission = new Admission({ ledger, nodes, placer, quota, apiKeys })
   const tickets = new Tickets({ secret, clock, metadata })
-  const shared = { runtime, clock, ledger, nodes, placer, metadata, tickets, events, log, serial, firstClass }
-  const jobs: Jobs = new Jobs({
+  const shared = {
+    runtime,
+    clock,
+    ledger,
+    usage,
+    nodes,
+    placer,
+    admission,
+    metadata,
+    tickets,
+    events,
+    log,
+    serial,
+  }
+  const life = {
     ...shared,
     sizing: { nodeClass: firstClass, limit },
-    onFreed: () => upkeep.balance(),
-    onUnsure: (job) => repair.want(job),
-  })
+    onFreed: () => {
+      upkeep.balance()
+      registrations.review()
+    },
+    onUnsure: (job: string) => repair.want(job),
+  }
+  const jobs: Jobs = new Jobs(life)
+  const registrations: Registrations = new Registrations({ ...life, jobs, stopped })
   const repair = new Repair({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
-  const upkeep = new Upkeep({ ...shared, jobs, repair, drains, warmNodes })
-  const views = new Views({ ...shared, classes, limit, warmNodes })
+  const upkeep = new Upkeep({ ...shared, jobs, registrations, repair, drains, warmNodes, firstClass })
+  const views = new Views({ ...shared, registrations, classes, limit, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
   const server = await buildHttpApi({
     ...shared,
     jobs,
+    registrations,
     repair,
     drains,
     views,
     streams,
     metrics,
-    apiKey,
+    apiKeys,
     secret,
     stopped,
   })
 
   const stored = await store.load()
-  ledger.restore(stored.jobs, stored.keys)
+  ledger.restore(stored)
   nodes.restore(stored.nodes)
   const running = await fleet.list()
   const { host, port } = config.listen
@@ -105,7 +134,7 @@ export async function startController(config: ControllerConfig, around: Surround
   })
   // Nothing is started or ended before the port is ours.
   nodes.compare(running)
-  await takeUp(ledger, jobs)
+  await takeUp(ledger, { jobs, registrations })
   upkeep.balance()
   const heartbeat = repeat(clock, HEARTBEAT_MS, () =>
     upkeep.round().catch((error: unknown) => {
@@ -128,9 +157,12 @@ export async function startController(config: ControllerConfig, around: Surround
 }
 
 /** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
-async function takeUp(ledger: Ledger, jobs: Jobs): Promise<void> {
+async function takeUp(
+  ledger: Ledger,
+  { jobs, registrations }: { jobs: Jobs; registrations: Registrations },
+): Promise<void> {
   for (const { id, state, endReason } of ledger.living()) {
-    if (state === 'registering') await jobs.giveUp(id)
+    if (state === 'registering') await registrations.giveUp(id)
     else if (state === 'ending') jobs.endInBackground(id, endReason ?? 'failed')
   }
 }

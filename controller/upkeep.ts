@@ -7,6 +7,7 @@ import type { Ledger } from './ledger.ts'
 import { inFillOrder } from './node.ts'
 import type { NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
+import type { Registrations } from './registrations.ts'
 import type { Repair } from './repair.ts'
 import { Silence } from './silence.ts'
 import { balanceWarm } from './warm-nodes.ts'
@@ -16,6 +17,7 @@ export interface UpkeepOptions {
   readonly ledger: Ledger
   readonly nodes: Nodes
   readonly jobs: Jobs
+  readonly registrations: Registrations
   readonly repair: Repair
   readonly drains: Drains
   readonly warmNodes: number
@@ -34,7 +36,7 @@ export class Upkeep {
 
   /** Once every `HEARTBEAT_MS`. */
   async round(): Promise<void> {
-    const { ledger, nodes, jobs, repair, drains, clock } = this.#options
+    const { ledger, nodes, jobs, registrations, repair, drains, clock } = this.#options
     nodes.expireStarts()
     for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
       nodes.endSilent(node, silentMs)
@@ -44,6 +46,7 @@ export class Upkeep {
       else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
     }
     repair.retry()
+    registrations.review()
     drains.round()
     this.balance()
     await ledger.writeUses()

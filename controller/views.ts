@@ -1,3 +1,4 @@
+import type { Admission } from './admission.ts'
 import type { Job } from './job.ts'
 import { jobStates, reservedBy } from './job.ts'
 import type { Ledger } from './ledger.ts'
@@ -5,7 +6,10 @@ import type { MetadataServers } from './metadata-servers.ts'
 import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from './node.ts'
 import { type NodeClass, nothing, type ResourceVector, subtract, sum, type TierBytes } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
+import type { ApiKey, Quota } from './quota.ts'
+import type { Registrations } from './registrations.ts'
 import type { ClusterView, JobView, NodeView } from './schemas.ts'
+import type { Usage } from './usage.ts'
 
 export interface ViewsOptions {
   readonly clock: { monotonicMs(): number; wallMs(): number }
@@ -15,6 +19,11 @@ export interface ViewsOptions {
   readonly classes: readonly NodeClass[]
   readonly limit: ResourceVector
   readonly warmNodes: number
+  readonly admission: Admission
+  readonly registrations: Registrations
+  readonly usage: Usage
+  readonly quota: Quota
+  readonly apiKeys: readonly ApiKey[]
 }
 
 /** The cluster as the HTTP API shows it. */
@@ -26,15 +35,21 @@ export class Views {
   }
 
   job(job: Job): JobView {
-    const { clock, ledger } = this.#options
+    const { clock, ledger, admission } = this.#options
     const idleMs = clock.monotonicMs() - ledger.usedMs(job.id)
     const leaseEndsAtMs = job.endedAtMs ?? clock.wallMs() - idleMs + job.leaseSeconds * 1000
     const { ramBytes, bytesPerSecond } = reservedBy(job)
     return {
       id: job.id,
       name: job.name,
+      owner: job.owner,
       state: job.state,
       hints: job.hints,
+      sizing: {
+        latencyClass: job.reasons.latencyClass,
+        bytes: { asked: job.demand.ramBytes, ...job.reasons.bytes },
+        bytesPerSecond: { asked: job.demand.bytesPerSecond, ...job.reasons.bytesPerSecond },
+      },
       reservation: {
         latencyClass: job.demand.latencyClass,
         bytes: inRam(ramBytes),
@@ -45,7 +60,9 @@ export class Views {
           bytesPerSecond: share.bytesPerSecond,
         })),
       },
+      pricePerHour: admission.priceOf(job),
       usage: this.#usage(job),
+      peak: mapValues({ ...ledger.peakOf(job) }, Math.round),
       leaseSeconds: job.leaseSeconds,
       leaseExpiresAt: new Date(leaseEndsAtMs).toISOString(),
       createdAt: new Date(job.createdAtMs).toISOString(),
@@ -86,7 +103,8 @@ export class Views {
   }
 
   cluster(): ClusterView {
-    const { clock, ledger, nodes, metadata, classes, limit, warmNodes } = this.#options
+    const { clock, ledger, nodes, metadata, admission, registrations, classes, limit } = this.#options
+    const { warmNodes, quota, apiKeys } = this.#options
     const all = nodes.all()
     const open = all.filter(isOpen)
     const living = ledger.living()
@@ -115,6 +133,13 @@ export class Views {
         address,
         silentMs: Math.round(clock.monotonicMs() - heardMs),
       })),
+      waiting: registrations.waiting,
+      limits: quota,
+      apiKeys: apiKeys.map((key) => ({
+        name: key.name,
+        limits: key.quota,
+        spent: admission.spent(key.name),
+      })),
       jobs: countBy(living, jobStates.slice(0, -1)),
       nodes: countBy(
         all.map(({ record }) => record),
@@ -124,20 +149,11 @@ export class Views {
   }
 
   #usage(job: Job): JobView['usage'] {
-    const reports = this.#options.nodes
-      .all()
-      .filter((node) => isAlive(node) && job.state !== 'ended')
-      .flatMap(({ report }) => report?.jobs.find(({ id }) => id === job.id) ?? [])
-    const total = (of: (report: (typeof reports)[number]) => number): number =>
-      Math.round(reports.reduce((total, report) => total + of(report), 0))
+    const { objects, bytes, bytesPerSecond } = this.#options.usage.of(job.state === 'ended' ? '' : job.id)
     return {
-      objects: total(({ objects }) => objects),
-      bytes: {
-        ram: total(({ bytes }) => bytes.ram ?? 0),
-        ssd: total(({ bytes }) => bytes.ssd ?? 0),
-        s3: total(({ bytes }) => bytes.s3 ?? 0),
-      },
-      bytesPerSecond: total(({ bytesPerSecond }) => bytesPerSecond),
+      objects,
+      bytes: mapValues(bytes, Math.round),
+      bytesPerSecond: Math.round(bytesPerSecond),
     }
   }
 }

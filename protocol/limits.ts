@@ -213,6 +213,20 @@ export const EVENT_STREAMS_MAX = 100
 export const ENDED_JOBS_KEPT_MAX = 1_000
 /** Living jobs: each lease check and each decision looks at all of them, and 10,000 take about a millisecond. */
 export const JOBS_MAX = 10_000
+/** Registrations that are waited for, in the queue or for nodes to start; the next is told to come again. */
+export const REGISTRATIONS_UNDER_WAY_MAX = 1_000
+/** After this, in the `Retry-After` of a 429: a burst of registrations that fit is over by then. */
+export const RETRY_AFTER_SECONDS = 1
+/** Below the five minutes after which the fetch of Node gives up on an answer. */
+export const REGISTRATION_WAIT_SECONDS_MAX = 240
+/** API keys of one cluster: each request is compared with all of them. */
+export const API_KEYS_MAX = 1_000
+/** Earlier runs of a job name that count: before the third, a guess is no worse than what was seen. */
+export const RUNS_LEARNED_MIN = 3
+/** Runs kept of each job name: enough for the 95th percentile to leave one of them out. */
+export const RUNS_KEPT_MAX = 20
+/** Job names whose runs are kept: at some 150 bytes a run, 30 MB at most. */
+export const JOB_NAMES_REMEMBERED_MAX = 10_000
 /** Hints above these are mistakes: a hundred times the largest jobs of the literature. */
 export const HINT_FUNCTIONS_MAX = 100_000
 export const HINT_BYTES_MAX = 2 ** 50

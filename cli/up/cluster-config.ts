@@ -1,13 +1,24 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { NodeClass } from '../../controller/node-class.ts'
-import { CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
-import { ConfigError, Fields, type Range } from './fields.ts'
+import { type Quota, quotaDimensions } from '../../controller/quota.ts'
+import { API_KEYS_MAX, CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
+import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 
 /** What `mayfly up` is told of the cluster, and what the controller reads in turn. */
 export interface ClusterConfig {
   /** Nodes that are kept running without any job, so that a registration does not wait for a process to start. */
   readonly warmNodes: number
   readonly nodeClasses: readonly NodeClass[]
+  /** What all jobs and nodes together may have. */
+  readonly limits: Quota
+  readonly apiKeys: readonly KeyConfig[]
+}
+
+/** A further API key; or, named `default` and without a key, the limits of the one that `mayfly up` makes. */
+interface KeyConfig {
+  readonly name: string
+  readonly key?: string
+  readonly limits: Quota
 }
 
 /** Up to four nodes of 1 GiB: a laptop can hold them, and a job of some size gets more than one process. */
@@ -24,9 +35,12 @@ export const defaultConfig: ClusterConfig = {
       nodesMax: 4,
     },
   ],
+  limits: {},
+  apiKeys: [],
 }
 
 const MIB = 1024 * 1024
+const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 const wholeNumber = { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true } as const satisfies Range
 
 /** Reads and checks a config file. Throws a ConfigError that names the file and the field. */
@@ -58,14 +72,16 @@ export function parseConfig(text: string): ClusterConfig {
   const warmNodes =
     fields.optional('warmNodes', (at) => at.number({ ...wholeNumber, most: nodesMax })) ??
     Math.min(defaultConfig.warmNodes, nodesMax)
+  const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? defaultConfig.limits
+  const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
   fields.refuseOthers()
-  return { warmNodes, nodeClasses }
+  return { warmNodes, nodeClasses, limits, apiKeys }
 }
 
 function readNodeClass(fields: Fields): NodeClass {
   const ssdBytes = fields.optional('ssdBytes', (at) => at.number(wholeNumber))
   const nodeClass = {
-    name: fields.required('name', (at) => at.text(/^[a-z0-9][a-z0-9-]{0,62}$/)),
+    name: fields.required('name', (at) => at.text(NAME)),
     cores: fields.required('cores', (at) => at.number({ least: 0.1, most: 1024 })),
     ramBytes: fields.required('ramBytes', (at) => at.number({ ...wholeNumber, least: MIB })),
     ...(ssdBytes === undefined ? {} : { ssdBytes }),
@@ -75,6 +91,38 @@ function readNodeClass(fields: Fields): NodeClass {
   }
   fields.refuseOthers()
   return nodeClass
+}
+
+function readLimits(fields: Fields): Quota {
+  const limits = quotaDimensions.flatMap((name) => {
+    const whole = name !== 'pricePerHour'
+    const limit = fields.optional(name, (at) => at.number({ ...wholeNumber, whole }))
+    return limit === undefined ? [] : [[name, limit]]
+  })
+  fields.refuseOthers()
+  return Object.fromEntries(limits) as Quota
+}
+
+function readKeys(at: Field): KeyConfig[] {
+  const keys = at.list({ least: 0, most: API_KEYS_MAX }).map((each) => readKey(each.fields()))
+  for (const part of ['name', 'key'] as const) {
+    const values = keys.flatMap((key) => key[part] ?? [])
+    if (new Set(values).size < values.length) at.refuse(`two of them have the same ${part}`)
+  }
+  return keys
+}
+
+function readKey(fields: Fields): KeyConfig {
+  const name = fields.required('name', (at) => at.text(NAME))
+  const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? {}
+  if (name === 'default') {
+    fields.optional('key', (at) => at.refuse('the default key is made by `mayfly up`; leave the field out'))
+    fields.refuseOthers()
+    return { name, limits }
+  }
+  const key = fields.required('key', (at) => at.text(/^\S{16,256}$/))
+  fields.refuseOthers()
+  return { name, key, limits }
 }
 
 function requireOneServer(count: number): void {

@@ -1,4 +1,8 @@
-import { JOB_LEASE_SECONDS_MAX, JOB_LEASE_SECONDS_MIN } from '../../protocol/limits.ts'
+import {
+  JOB_LEASE_SECONDS_MAX,
+  JOB_LEASE_SECONDS_MIN,
+  REGISTRATION_WAIT_SECONDS_MAX,
+} from '../../protocol/limits.ts'
 import { UsageError } from '../arguments.ts'
 import { dirOption, findCredentials } from '../credentials.ts'
 import { request } from '../http.ts'
@@ -6,25 +10,33 @@ import { type JobReply, sumTiers } from '../replies.ts'
 import { formatBytes } from '../table.ts'
 import type { Verb } from '../verb.ts'
 
+const wait = { least: 0, most: REGISTRATION_WAIT_SECONDS_MAX }
 const lease = { least: JOB_LEASE_SECONDS_MIN, most: JOB_LEASE_SECONDS_MAX }
 
 export const register: Verb = {
-  usage: 'register NAME [--hint k=v …] [--lease-seconds N] [--dir DIR] [--json]',
+  usage: 'register NAME [--hint k=v …] [--lease-seconds N] [--wait-seconds N] [--dir DIR] [--json]',
   summary: 'register a job and print the ticket for its functions',
   shape: {
-    options: { hint: 'list', 'lease-seconds': 'text', json: 'flag', ...dirOption },
+    options: { hint: 'list', 'lease-seconds': 'text', 'wait-seconds': 'text', json: 'flag', ...dirOption },
     required: ['NAME'],
     optional: [],
   },
   async run({ args, config, print }) {
     const leaseSeconds = args.number('lease-seconds', lease)
+    const waitSeconds = args.number('wait-seconds', wait)
     const body = {
       name: args.word(0),
       hints: parseHints(args.list('hint')),
       ...(leaseSeconds !== undefined && { leaseSeconds }),
+      ...(waitSeconds !== undefined && { waitSeconds }),
     }
     const credentials = findCredentials(args, config)
-    const job = await request<JobReply>(credentials, { method: 'POST', path: '/v1/jobs', body })
+    const job = await request<JobReply>(credentials, {
+      method: 'POST',
+      path: '/v1/jobs',
+      body,
+      waitMs: (waitSeconds ?? 0) * 1000,
+    })
     print(args.flag('json') ? JSON.stringify(job) : describe(job))
     return 0
   },

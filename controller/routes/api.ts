@@ -8,8 +8,10 @@ import type { Jobs } from '../jobs.ts'
 import type { Ledger } from '../ledger.ts'
 import type { MetadataServers } from '../metadata-servers.ts'
 import type { Nodes } from '../nodes.ts'
+import type { Registrations } from '../registrations.ts'
 import type { Repair } from '../repair.ts'
 import type { Tickets } from '../tickets.ts'
+import type { Usage } from '../usage.ts'
 import type { Views } from '../views.ts'
 
 /** Fastify, with the types of bodies taken from their schemas. */
@@ -24,6 +26,8 @@ export type Api = FastifyInstance<
 /** What the routes serve. */
 export interface Routes {
   readonly jobs: Jobs
+  readonly registrations: Registrations
+  readonly usage: Usage
   readonly ledger: Ledger
   readonly nodes: Nodes
   readonly metadata: MetadataServers

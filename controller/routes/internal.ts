@@ -5,6 +5,7 @@ import type { NodeReport, NodeReportAnswer } from '../../protocol/reports.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Logger } from '../../service/log.ts'
 import { metadataReport, nodeReport } from '../schemas.ts'
+import { peakOf } from '../usage.ts'
 import type { Api, Routes } from './api.ts'
 
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
@@ -13,7 +14,7 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, metadata, repair, drains, clock, log }: Routes & Heard,
+  { nodes, ledger, usage, metadata, repair, drains, clock, log }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -22,7 +23,11 @@ export function internalRoutes(
       const report = request.body as NodeReport
       await nodes.heard(request.params.id, report)
       const nowMs = clock.monotonicMs()
-      for (const { id, idleMs } of report.jobs) ledger.touch(id, nowMs - idleMs)
+      usage.heard(request.params.id, report.jobs)
+      for (const { id, idleMs } of report.jobs) {
+        ledger.touch(id, nowMs - idleMs)
+        ledger.observe(id, peakOf(usage.of(id)))
+      }
       drains.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }
     },

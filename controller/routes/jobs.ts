@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import Type from 'typebox'
 import { MayflyError } from '../../protocol/errors.ts'
 import {
@@ -12,7 +13,7 @@ import type { Api, Routes } from './api.ts'
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
 
-export function jobRoutes(app: Api, { jobs, ledger, tickets, views }: Routes): void {
+export function jobRoutes(app: Api, { jobs, registrations, ledger, tickets, views }: Routes): void {
   const withTicket = async (job: Job) => ({
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
@@ -25,7 +26,7 @@ export function jobRoutes(app: Api, { jobs, ledger, tickets, views }: Routes): v
         tags,
         summary: 'Register a job',
         description:
-          'Answers once the capacity is there. With an Idempotency-Key header the same request gives the same job.',
+          'Answers once the capacity is there. Where it is not, the registration waits in line for up to waitSeconds, or is refused. With an Idempotency-Key header the same request gives the same job.',
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({ minLength: 1, maxLength: IDEMPOTENCY_KEY_BYTES_MAX }),
@@ -37,16 +38,24 @@ export function jobRoutes(app: Api, { jobs, ledger, tickets, views }: Routes): v
           'RESERVATION_REFUSED',
           'JOB_ENDED',
           'OBJECT_TOO_LARGE',
+          'TOO_MANY_REQUESTS',
           'UNAVAILABLE',
           'DEADLINE_EXCEEDED',
         ]),
       },
     },
     async (request, reply) => {
-      const { name, hints = {}, leaseSeconds = JOB_LEASE_SECONDS_DEFAULT } = request.body
+      const { name, hints = {}, leaseSeconds = JOB_LEASE_SECONDS_DEFAULT, waitSeconds = 0 } = request.body
       checkName(name)
-      const key = request.headers['idempotency-key'] ?? null
-      const registered = await jobs.register({ name, hints, leaseSeconds }, key)
+      const registered = await registrations.register(
+        { name, hints, leaseSeconds },
+        {
+          owner: request.owner,
+          key: request.headers['idempotency-key'] ?? null,
+          waitSeconds,
+          signal: untilGone(reply.raw),
+        },
+      )
       return reply.status(201).send(await withTicket(registered))
     },
   )
@@ -118,6 +127,13 @@ export function jobRoutes(app: Api, { jobs, ledger, tickets, views }: Routes): v
     },
     async (request) => views.job(await jobs.endSoon(request.params.id, 'deregistered')),
   )
+}
+
+/** Aborted when the connection closes before the answer is out. */
+function untilGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** What JSON Schema cannot say: it counts characters, and the wire counts bytes. */

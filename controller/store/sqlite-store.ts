@@ -1,14 +1,16 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
+import type { Run } from '../history.ts'
 import type { Job } from '../job.ts'
 import type { NodeRecord } from '../node.ts'
 import type { IdempotencyKey, Store } from './store.ts'
 
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 const SCHEMA = `
   CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE nodes (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE runs (job TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     bodyHash TEXT NOT NULL,
@@ -19,7 +21,7 @@ const SCHEMA = `
 `
 
 /**
- * The store as one SQLite file. Jobs and nodes are JSON documents: they are read at start and looked up in memory
+ * The store as one SQLite file. Jobs, nodes and runs are JSON documents: they are read at start and looked up in memory
  * after that, so columns would serve nobody. WAL with `synchronous = NORMAL` survives the death of the process;
  * a power failure may take the last writes, and with them goes all that the nodes had in RAM.
  */
@@ -41,9 +43,9 @@ export class SqliteStore implements Store {
     this.#prepareSchema()
   }
 
-  async load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[] }> {
+  async load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[]; runs: Run[] }> {
     return this.#translate(() => {
-      const documents = (table: 'jobs' | 'nodes'): unknown[] =>
+      const documents = (table: 'jobs' | 'nodes' | 'runs'): unknown[] =>
         this.#database
           .prepare<[], string>(`SELECT document FROM ${table}`)
           .pluck()
@@ -53,6 +55,7 @@ export class SqliteStore implements Store {
         jobs: documents('jobs') as Job[],
         nodes: documents('nodes') as NodeRecord[],
         keys: this.#database.prepare<[], IdempotencyKey>('SELECT key, bodyHash, job FROM keys').all(),
+        runs: documents('runs') as Run[],
       }
     })
   }
@@ -69,6 +72,15 @@ export class SqliteStore implements Store {
       if (key !== null) {
         this.#run('INSERT INTO keys (key, bodyHash, job) VALUES (?, ?, ?)', key.key, key.bodyHash, key.job)
       }
+    })
+  }
+
+  async endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
+    this.#transaction(() => {
+      this.#put('jobs', job)
+      for (const { job: id } of forgotten) this.#run('DELETE FROM runs WHERE job = ?', id)
+      if (run !== null)
+        this.#run('INSERT OR REPLACE INTO runs (job, document) VALUES (?, ?)', run.job, JSON.stringify(run))
     })
   }
 

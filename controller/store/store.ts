@@ -1,3 +1,4 @@
+import type { Run } from '../history.ts'
 import type { Job } from '../job.ts'
 import type { NodeRecord } from '../node.ts'
 
@@ -15,11 +16,13 @@ export interface IdempotencyKey {
  */
 export interface Store {
   /** All that is there, to begin with. */
-  load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[] }>
+  load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[]; runs: Run[] }>
   /** Writes these jobs, new or changed, all or none. */
   putJobs(jobs: readonly Job[]): Promise<void>
   /** Writes a new job and the key by which its registration can be repeated, both or none. */
   createJob(job: Job, key: IdempotencyKey | null): Promise<void>
+  /** Writes a job that has ended together with what later jobs learn from it, and forgets older runs: all or nothing. */
+  endJob(job: Job, history: { readonly run: Run | null; readonly forgotten: readonly Run[] }): Promise<void>
   /** Forgets the key, so that a registration that failed can be tried again with it. */
   deleteKeyOf(job: string): Promise<void>
   /** Forgets jobs, and their keys with them. */

@@ -22,7 +22,16 @@ test('an empty config gives the defaults', () => {
 
 test('a whole config passes, without what only the supervisor needs to know', () => {
   const config = { metadataServers: 1, warmNodes: 2, nodeClasses: [nodeClass, { ...nodeClass, name: 'big' }] }
-  expect(parse(config)).toEqual({ warmNodes: 2, nodeClasses: config.nodeClasses })
+  expect(parse(config)).toEqual({ ...defaultConfig, warmNodes: 2, nodeClasses: config.nodeClasses })
+})
+
+test('limits and further API keys are taken as they stand', () => {
+  const limits = { jobs: 10, bytes: 2 ** 30, bytesPerSecond: 1e9, pricePerHour: 0.5 }
+  const apiKeys = [
+    { name: 'default', limits: { jobs: 3 } },
+    { name: 'ci', key: 'a-key-of-16-characters', limits },
+  ]
+  expect(parse({ limits, apiKeys })).toEqual({ ...defaultConfig, limits, apiKeys })
 })
 
 test('ssdBytes may be left out', () => {
@@ -47,6 +56,20 @@ test.each([
   ['nodeClasses[0].name: it is "../x", not a text of the form', withClass({ name: '../x' })],
   ['nodeClasses[0].ramByte: there is no such field', withClass({ ramByte: 1 })],
   ['nodeClasses[1].name: it is missing', { nodeClasses: [nodeClass, {}] }],
+  ['limits.jobs: it is -1', { limits: { jobs: -1 } }],
+  ['limits.jobs: it is 1.5, not a whole number', { limits: { jobs: 1.5 } }],
+  ['limits.dollars: there is no such field', { limits: { dollars: 1 } }],
+  ['apiKeys[0].key: it is missing', { apiKeys: [{ name: 'ci' }] }],
+  ['apiKeys[0].key: it is "short", not a text of the form', { apiKeys: [{ name: 'ci', key: 'short' }] }],
+  [
+    'apiKeys[0].key: the default key is made by',
+    { apiKeys: [{ name: 'default', key: 'a-key-of-16-characters' }] },
+  ],
+  [
+    'apiKeys: two of them have the same key',
+    { apiKeys: ['a', 'b'].map((name) => ({ name, key: 'a-key-of-16-characters' })) },
+  ],
+  ['apiKeys[0].limits.bytes: it is "1"', { apiKeys: [{ name: 'default', limits: { bytes: '1' } }] }],
   ['nodeClasses[0]: it is not an object', { nodeClasses: [7] }],
   ['nodeClasses: it is [], not a list of 1 to 100 elements', { nodeClasses: [] }],
   ["nodeClasses: two classes are named 'local'", { nodeClasses: [nodeClass, nodeClass] }],

@@ -24,12 +24,35 @@ describe('the settings of the controller', () => {
   test('come from its environment and the files that it names', async () => {
     expect(readConfig(await environment())).toMatchObject({
       listen: { host: '127.0.0.1', port: 7400 },
-      apiKey: 'a-key-of-some-length',
+      apiKeys: [{ name: 'default', key: 'a-key-of-some-length', quota: {} }],
+      quota: {},
       warmNodes: 1,
       classes: [smallClass],
       firstClass: smallClass,
       logLevel: 'info',
     })
+  })
+
+  test('name further API keys, and what each and all may have', async () => {
+    const cluster = {
+      warmNodes: 0,
+      nodeClasses: [smallClass],
+      limits: { jobs: 9 },
+      apiKeys: [
+        { name: 'ci', key: 'another-key-of-some-length', limits: { jobs: 2 } },
+        { name: 'default', limits: { bytes: 5 } },
+      ],
+    }
+    expect(readConfig(await environment({ cluster }))).toMatchObject({
+      quota: { jobs: 9 },
+      apiKeys: [
+        { name: 'default', key: 'a-key-of-some-length', quota: { bytes: 5 } },
+        { name: 'ci', key: 'another-key-of-some-length', quota: { jobs: 2 } },
+      ],
+    })
+    const short = { ...cluster, apiKeys: [{ name: 'ci', key: 'short', limits: {} }] }
+    const env = await environment({ cluster: short })
+    expect(() => readConfig(env)).toThrow("API key 'ci'")
   })
 
   test('are refused by the name of the variable that is missing', async () => {

@@ -193,7 +193,18 @@ describe('the OpenAPI document', () => {
       'post /v1/nodes/{id}/drain',
     ])
     const { responses, requestBody } = body.paths['/v1/jobs'].post
-    expect(Object.keys(responses)).toEqual(['201', '400', '401', '409', '410', '413', '500', '503', '504'])
+    expect(Object.keys(responses)).toEqual([
+      '201',
+      '400',
+      '401',
+      '409',
+      '410',
+      '413',
+      '429',
+      '500',
+      '503',
+      '504',
+    ])
     expect(responses['409'].description).toBe('RESERVATION_REFUSED')
     const { properties } = responses['409'].content['application/json'].schema.properties.error
     expect(properties.code.enum).toEqual(Object.keys(errorTable))

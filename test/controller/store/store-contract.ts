@@ -6,14 +6,21 @@ import type { Store } from '../../../controller/store/store.ts'
 const job: Job = {
   id: 'j-a',
   name: 'naïve ✓',
+  owner: 'default',
   state: 'registering',
   hints: { capacityBytes: 5 },
   demand: { latencyClass: 'ram', ramBytes: 6, bytesPerSecond: 7 },
+  reasons: {
+    latencyClass: { ground: 'default', because: 'no hint: RAM first' },
+    bytes: { ground: 'hint', because: 'hint capacityBytes 5' },
+    bytesPerSecond: { ground: 'table', because: 'as the capacity' },
+  },
   shares: [{ node: 'n-a', ramBytes: 6, bytesPerSecond: 7 }],
   metadata: 'm-1',
   leaseSeconds: 600,
   createdAtMs: 1,
   usedAtMs: 2,
+  peak: { bytes: 3, bytesPerSecond: 4 },
   endedAtMs: null,
   endReason: null,
 }
@@ -33,7 +40,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
   describe(`the ${name} store`, () => {
     test('is empty at first', async () => {
       const store = await (await prepare())()
-      expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [] })
+      expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [], runs: [] })
       await store.close()
     })
 
@@ -45,7 +52,12 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await before.putDraining({ ...node, state: 'draining' }, [left])
       await before.close()
       const after = await open()
-      expect(await after.load()).toEqual({ jobs: [left], nodes: [{ ...node, state: 'draining' }], keys: [] })
+      expect(await after.load()).toEqual({
+        jobs: [left],
+        nodes: [{ ...node, state: 'draining' }],
+        keys: [],
+        runs: [],
+      })
       await after.close()
     })
 
@@ -57,7 +69,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await before.putNode(node)
       await before.close()
       const after = await open()
-      expect(await after.load()).toEqual({ jobs: [job], nodes: [node], keys: [key] })
+      expect(await after.load()).toEqual({ jobs: [job], nodes: [node], keys: [key], runs: [] })
       await after.close()
     })
 
@@ -83,6 +95,27 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
+    test('writes the end of a job, its run and the runs that make room for it together', async () => {
+      const store = await (await prepare())()
+      const ended = { ...job, state: 'ended' as const, shares: [] }
+      const run = (id: string) => ({
+        job: id,
+        name: 'a',
+        endedAtMs: 5,
+        peak: { bytes: 1, bytesPerSecond: 2 },
+      })
+      await store.createJob(job, null)
+      await store.endJob(ended, { run: run('j-a'), forgotten: [] })
+      expect(await store.load()).toEqual({ jobs: [ended], nodes: [], keys: [], runs: [run('j-a')] })
+      await store.endJob({ ...ended, id: 'j-b' }, { run: run('j-b'), forgotten: [run('j-a')] })
+      expect((await store.load()).runs).toEqual([run('j-b')])
+      await store.endJob({ ...ended, id: 'j-c' }, { run: null, forgotten: [] })
+      expect((await store.load()).runs).toEqual([run('j-b')])
+      await store.deleteJobs(['j-b'])
+      expect((await store.load()).runs).toEqual([run('j-b')])
+      await store.close()
+    })
+
     test('forgets the key with the job, or alone', async () => {
       const store = await (await prepare())()
       const other = { ...job, id: 'j-b' }
@@ -90,7 +123,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.createJob(other, { key: 'b', bodyHash: 'h', job: 'j-b' })
       await store.deleteJobs(['j-a', 'j-unknown'])
       await store.deleteKeyOf('j-b')
-      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [] })
+      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [], runs: [] })
       await store.close()
     })
 

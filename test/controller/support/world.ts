@@ -1,7 +1,10 @@
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { NodeClass } from '../../../controller/node-class.ts'
+import type { ApiKey, Quota } from '../../../controller/quota.ts'
 import { startController } from '../../../controller/server.ts'
+import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
 import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
@@ -36,6 +39,7 @@ export interface Ask {
   readonly method?: string
   readonly body?: unknown
   readonly headers?: Record<string, string>
+  readonly signal?: AbortSignal
 }
 
 export interface WorldOptions {
@@ -45,6 +49,9 @@ export interface WorldOptions {
   /** Nodes report as soon as they start, unless a test does it itself. */
   readonly nodesReport?: boolean
   readonly port?: number
+  readonly quota?: Quota
+  /** Beside the default one. */
+  readonly apiKeys?: readonly ApiKey[]
 }
 
 /** A real controller with its HTTP API and store, between a fleet and a metadata server that a test plays. */
@@ -81,7 +88,8 @@ export class World {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
         dir: this.#dir,
         secret,
-        apiKey,
+        apiKeys: [{ name: 'default', key: apiKey, quota: {} }, ...(this.#options.apiKeys ?? [])],
+        quota: this.#options.quota ?? {},
         classes: [...classes],
         firstClass,
         warmNodes: this.#options.warmNodes ?? 0,
@@ -89,6 +97,7 @@ export class World {
       },
       {
         runtime: { clock: this.clock, random: systemRuntime.random },
+        store: new SqliteStore(join(this.#dir, 'controller.sqlite')),
         fleet: this.fleet,
         metadataClient: this.metadata,
         log: pino({ level: 'silent' }),
@@ -107,9 +116,10 @@ export class World {
     return `http://${this.#service?.address}`
   }
 
-  async ask(path: string, { method = 'GET', body, headers = {} }: Ask = {}): Promise<Reply> {
+  async ask(path: string, { method = 'GET', body, headers = {}, signal }: Ask = {}): Promise<Reply> {
     const response = await fetch(`${this.url}${path}`, {
       method,
+      ...(signal !== undefined && { signal }),
       headers: {
         authorization: `Bearer ${apiKey}`,
         ...(body !== undefined && { 'content-type': 'application/json' }),
