@@ -4,6 +4,7 @@ import { saveReport } from './results.ts'
 import { installMinio } from './servers/minio.ts'
 import type { Suite } from './suite.ts'
 import { coldstart } from './suites/coldstart.ts'
+import { controller } from './suites/controller.ts'
 import { drain } from './suites/drain.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
@@ -25,7 +26,12 @@ const comparisons: readonly (readonly [string, Suite])[] = [
   ['release', release],
 ]
 /** Every suite by its name. */
-const suites: ReadonlyMap<string, Suite> = new Map([...comparisons, ['limit', limit], ['drain', drain]])
+const suites: ReadonlyMap<string, Suite> = new Map([
+  ...comparisons,
+  ['limit', limit],
+  ['drain', drain],
+  ['controller', controller],
+])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */
 const MISUSED = 2

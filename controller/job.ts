@@ -1,6 +1,6 @@
 import type { Peak } from './history.ts'
 import { add, fits, most, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
-import { partThatFits, type Spare } from './packing.ts'
+import { type Placed, partThatFits } from './packing.ts'
 import type { Demand, Hints, Sizing } from './rightsizing.ts'
 
 /**
@@ -103,7 +103,7 @@ export function scaleShares(shares: readonly Share[], total: ResourceVector): Sh
 export function growShares(
   shares: readonly Share[],
   total: ResourceVector,
-  spares: readonly Spare[],
+  spares: readonly Placed[],
 ): Share[] {
   return scaleShares(shares, total).map((part, index) => {
     const share = shares[index] ?? part

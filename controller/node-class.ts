@@ -18,10 +18,8 @@ export type TierBytes = Readonly<Record<Tier, number>>
 export const servedTiers = ['ram'] as const satisfies readonly Tier[]
 
 /** What packing counts: of a node that it has or has left, of a job that it needs. */
-export interface ResourceVector {
-  readonly ramBytes: number
-  readonly bytesPerSecond: number
-}
+export const dimensions = ['ramBytes', 'bytesPerSecond'] as const
+export type ResourceVector = Readonly<Record<(typeof dimensions)[number], number>>
 
 export const nothing: ResourceVector = Object.freeze({ ramBytes: 0, bytesPerSecond: 0 })
 

@@ -14,7 +14,7 @@ import type { Fleet, FleetNode } from './fleet/fleet.ts'
 import { newNodeId } from './id.ts'
 import { capacityOf, inFillOrder, isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
 import { type NodeClass, nothing, type ResourceVector, subtract } from './node-class.ts'
-import type { Room, Spare } from './packing.ts'
+import { NodeRank, type Room, type Spare } from './packing.ts'
 import type { Store } from './store/store.ts'
 
 export interface NodesOptions {
@@ -112,11 +112,18 @@ export class Nodes {
     return this.all().filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
   }
 
-  /** What is left on the nodes that may take shares, in the order in which they are filled. */
+  /** What is left on the nodes that may take shares. */
   spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
     return inFillOrder(this.#nodes.values()).map((node) => {
       const { id } = node.record
-      return { node: id, ...subtract(capacityOf(node), reserved.get(id) ?? nothing) }
+      const capacity = capacityOf(node)
+      const spare = subtract(capacity, reserved.get(id) ?? nothing)
+      return {
+        node: id,
+        capacity,
+        rank: node.record.state === 'active' ? NodeRank.serves : NodeRank.starts,
+        ...spare,
+      }
     })
   }
 

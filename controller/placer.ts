@@ -4,7 +4,7 @@ import { growShares, type Job, mergeShares, missingOf, type Share, scaleShares }
 import type { Ledger } from './ledger.ts'
 import { fits, least, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import { freeOf, type Plan, packAll, type Room, type Spare } from './packing.ts'
+import { type Fleet, freeOf, NodeRank, type Plan, packAll } from './packing.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
@@ -29,13 +29,16 @@ export class Placer {
 
   /** Shares that add up to `demand`; or the `RESERVATION_REFUSED` that says what is free. */
   propose(demand: ResourceVector): Proposal | MayflyError {
-    const { spares, rooms } = this.#free()
-    return this.#propose(demand, { spares, rooms })
+    return this.#propose(demand, this.#fleet())
   }
 
   /** The same if there were no node and no job. Throws `RESERVATION_REFUSED` for what then would not fit either. */
   proposeOnEmpty(demand: ResourceVector): Proposal {
-    const proposal = this.#propose(demand, { spares: [], rooms: this.#options.nodes.emptyRooms() })
+    const proposal = this.#propose(demand, {
+      spares: [],
+      rooms: this.#options.nodes.emptyRooms(),
+      mix: nothing,
+    })
     if (proposal instanceof MayflyError) throw proposal
     return proposal
   }
@@ -98,23 +101,20 @@ export class Placer {
     const { nodes, limit } = this.#options
     const open = job.shares.filter(({ node }) => nodes.isOpen(node))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
-    const into = this.#free()
+    const into = this.#fleet()
     const inPlace = fits(demand, sum(open))
       ? scaleShares(open, demand)
       : growShares(open, demand, into.spares)
     const rest = subtract(demand, sum(inPlace))
     if (fits(rest, nothing)) return { shares: [...inPlace, ...leaving], started: [] }
     const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
-    const spares = into.spares.map((spare) => ({
-      node: spare.node,
-      ...subtract(spare, taken.get(spare.node) ?? nothing),
-    }))
     // The job's own nodes come first: what rounding left of the rest is not worth another connection.
-    const ownFirst = [
-      ...spares.filter(({ node }) => taken.has(node)),
-      ...spares.filter(({ node }) => !taken.has(node)),
-    ]
-    const plan = packAll([rest], { spares: ownFirst, rooms: into.rooms }, () => nodes.newId())
+    const spares = into.spares.map((spare) => ({
+      ...spare,
+      ...subtract(spare, taken.get(spare.node) ?? nothing),
+      rank: taken.has(spare.node) ? NodeRank.own : spare.rank,
+    }))
+    const plan = packAll([rest], { ...into, spares }, () => nodes.newId())
     if ('shortage' in plan) {
       throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit })
     }
@@ -137,27 +137,24 @@ export class Placer {
 
   #findAll(demands: readonly ResourceVector[]): Share[][] {
     const { nodes, limit } = this.#options
-    const plan = packAll(demands, this.#free(), () => nodes.newId())
+    const plan = packAll(demands, this.#fleet(), () => nodes.newId())
     if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit })
     this.start(plan)
     return plan.shares.map((shares) => [...shares])
   }
 
-  #propose(
-    demand: ResourceVector,
-    into: { readonly spares: readonly Spare[]; readonly rooms: readonly Room[] },
-  ): Proposal | MayflyError {
+  #propose(demand: ResourceVector, into: Fleet): Proposal | MayflyError {
     const { nodes, limit } = this.#options
     const plan = packAll([demand], into, () => nodes.newId())
     if (!('shortage' in plan)) return { shares: plan.shares.flat(), started: plan.started }
-    const { spares, rooms } = this.#free()
+    const { spares, rooms } = this.#fleet()
     return refusal(demand, { free: freeOf(spares, rooms), limit })
   }
 
-  #free(): { spares: Spare[]; rooms: Room[] } {
+  #fleet(): Fleet {
     const { ledger, nodes } = this.#options
     const reserved = ledger.reserved()
-    return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved) }
+    return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved), mix: sum(reserved.values()) }
   }
 }
 

@@ -200,6 +200,8 @@ export const TICKET_SECONDS = 24 * 3600
 export const HTTP_BODY_BYTES_MAX = 64 * 1024
 /** A request has to have arrived after this: its head and body are a few kilobytes. */
 export const HTTP_REQUEST_MS_MAX = 30_000
+/** Connections that wait to be accepted: with Node's 511 a burst of a thousand callers is met with resets. */
+export const HTTP_BACKLOG_MAX = 4_096
 /** At a stop, answers under way get this long; each of them learns of the stop within `RETRY_MS_MAX`. */
 export const HTTP_STOP_MS_MAX = 1_000
 /** From the start of a node process to its first heartbeat; a cold start takes under a second on an idle machine. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fits, type ResourceVector, sum } from '../../controller/node-class.ts'
-import { pack } from '../../controller/packing.ts'
+import { type Fleet, packAll, pack as packInto } from '../../controller/packing.ts'
 import { seed } from './support/seed.ts'
 
 const nodeClass = {
@@ -15,17 +15,93 @@ const nodeClass = {
 
 const vector = (ramBytes: number, bytesPerSecond: number): ResourceVector => ({ ramBytes, bytesPerSecond })
 
+type SpareVector = { node: string } & ResourceVector
+
+/** Packs into nodes that serve and, unless it is said otherwise, have what nodes of the class have. */
+function pack(demand: ResourceVector, spares: readonly SpareVector[], rooms: Fleet['rooms'], mix = demand) {
+  const capacity = vector(nodeClass.ramBytes, nodeClass.bytesPerSecond)
+  return packInto(demand, { spares: spares.map((spare) => ({ capacity, rank: 1, ...spare })), rooms, mix })
+}
+
 describe('packing', () => {
-  test('takes the first node on which all of the demand fits', () => {
+  test('takes the node that the demand fills best', () => {
     const spares = [
       { node: 'full', ...vector(10, 1000) },
       { node: 'slow', ...vector(1000, 10) },
-      { node: 'first', ...vector(500, 500) },
-      { node: 'second', ...vector(1000, 1000) },
+      { node: 'empty', ...vector(1000, 1000) },
+      { node: 'half', ...vector(500, 500) },
     ]
     expect(pack(vector(400, 400), spares, [])).toEqual({
-      assignments: [{ on: { node: 'first' }, ...vector(400, 400) }],
+      assignments: [{ on: { node: 'half' }, ...vector(400, 400) }],
     })
+  })
+
+  test('brings demands of opposite kinds together, so that no resource of a node is stranded', () => {
+    const spares = [
+      { node: 'even', ...vector(600, 600) },
+      { node: 'slow', ...vector(800, 300) },
+      { node: 'full', ...vector(300, 800) },
+    ]
+    const where = (demand: ResourceVector) => {
+      const packing = pack(demand, spares, [], vector(1000, 1000))
+      return 'assignments' in packing ? packing.assignments.map(({ on }) => on) : packing
+    }
+    expect(where(vector(300, 20))).toEqual([{ node: 'slow' }])
+    expect(where(vector(20, 300))).toEqual([{ node: 'full' }])
+    expect(where(vector(500, 500))).toEqual([{ node: 'even' }])
+  })
+
+  test('takes a node that serves before one that starts, and the own ones of a job before both', () => {
+    const capacity = vector(1000, 1000)
+    const spares = [
+      { node: 'starts', capacity, rank: 2, ...vector(100, 100) },
+      { node: 'serves', capacity, rank: 1, ...vector(900, 900) },
+    ]
+    const on = (more: typeof spares) => packInto(vector(90, 90), { spares: more, rooms: [], mix: capacity })
+    expect(on(spares)).toMatchObject({ assignments: [{ on: { node: 'serves' } }] })
+    const own = { node: 'own', capacity, rank: 0, ...vector(990, 990) }
+    expect(on([...spares, own])).toMatchObject({ assignments: [{ on: { node: 'own' } }] })
+  })
+
+  test('starts a node before a large fleet strands a resource, and strands it before it refuses', () => {
+    const full = Array.from({ length: 8 }, (_, node) => ({ node: `n-${node}`, ...vector(500, 500) }))
+    const mix = vector(1000, 1000)
+    expect(pack(vector(450, 1), full, [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
+      assignments: [{ on: { node: 'n-0' } }, { on: { node: 'n-1' } }],
+    })
+    const nearly = full.map((spare) => ({ ...spare, ...vector(100, 200) }))
+    expect(pack(vector(100, 1), nearly, [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
+      assignments: [{ on: { newOf: nodeClass } }],
+    })
+    expect(pack(vector(100, 1), nearly, [], mix)).toMatchObject({ assignments: [{ on: { node: 'n-0' } }] })
+    expect(pack(vector(100, 1), nearly.slice(1), [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
+      assignments: [{ on: { node: 'n-1' } }],
+    })
+  })
+
+  test('packs several demands one after another, all or none', () => {
+    const fleet = { spares: [], rooms: [{ nodeClass, nodes: 2 }], mix: vector(0, 0) }
+    let started = 0
+    const plan = packAll([vector(600, 600), vector(600, 600)], fleet, () => `n-${++started}`)
+    expect(plan).toEqual({
+      started: [
+        { node: 'n-1', nodeClass },
+        { node: 'n-2', nodeClass },
+      ],
+      shares: [
+        [{ node: 'n-1', ...vector(600, 600) }],
+        [
+          { node: 'n-1', ...vector(400, 400) },
+          { node: 'n-2', ...vector(200, 200) },
+        ],
+      ],
+    })
+    const three = packAll(
+      [600, 600, 900].map((size) => vector(size, size)),
+      fleet,
+      () => `n-${++started}`,
+    )
+    expect(three).toEqual({ shortage: { free: vector(2000, 2000) } })
   })
 
   test('spreads a demand that no node takes alone, its throughput in proportion to its bytes', () => {
@@ -41,8 +117,8 @@ describe('packing', () => {
     })
     expect(pack(vector(1200, 600), spares, [])).toEqual({
       assignments: [
-        { on: { node: 'a' }, ...vector(500, 250) },
-        { on: { node: 'b' }, ...vector(700, 350) },
+        { on: { node: 'b' }, ...vector(1000, 500) },
+        { on: { node: 'a' }, ...vector(200, 100) },
       ],
     })
   })
@@ -62,9 +138,11 @@ describe('packing', () => {
   })
 
   test('passes over a node that would carry less than one slot', () => {
-    const crumb = { node: 'crumb', ...vector(1, 1000) }
-    const packing = pack(vector(2_000_000, 10), [crumb, { node: 'b', ...vector(1_999_999, 10) }], [])
-    expect(packing).toEqual({ shortage: { free: vector(2_000_000, 1010) } })
+    const crumbs = [1, 2].map((bytes) => ({ node: `crumb-${bytes}`, ...vector(bytes, 1000) }))
+    const large = { node: 'large', ...vector(1_999_999, 10) }
+    expect(pack(vector(2_000_002, 10), [...crumbs, large], [])).toEqual({
+      shortage: { free: vector(2_000_002, 2010) },
+    })
   })
 
   test('says what is free where a demand does not fit', () => {

@@ -1,0 +1,52 @@
+/** What a job needs, in parts of a node: bytes and bytes per second. */
+export type Demand = readonly [bytes: number, bytesPerSecond: number]
+
+/** Uniform in [0, 1), the same for the same seed (Mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+const uniform = (random: () => number, least: number, most: number): number =>
+  least + (most - least) * random()
+
+/** Pareto with exponent 1.25: a fifth of the jobs need four fifths of everything; none more than three nodes. */
+const heavy = (random: () => number): number => Math.min(3, 0.02 / (1 - random()) ** 0.8)
+
+/** Pocket's three applications at their peak, on its i3.2xlarge: 60 GB of RAM, 8 Gb/s. */
+const applications: readonly Demand[] = [
+  [100 / 60, 7.5],
+  [6 / 60, 2.5],
+  [0.85 / 60, 0.5],
+]
+
+/** How jobs are drawn. Chosen before anything was measured; each stresses another weakness of packing. */
+export const mixes: Readonly<Record<string, (random: () => number) => Demand>> = {
+  uniform: (random) => [uniform(random, 0.01, 0.5), uniform(random, 0.01, 0.5)],
+  small: (random) => [uniform(random, 0.01, 0.1), uniform(random, 0.01, 0.1)],
+  large: (random) => [uniform(random, 0.3, 0.9), uniform(random, 0.3, 0.9)],
+  alike: (random) => {
+    const bytes = uniform(random, 0.02, 0.48)
+    return [bytes, bytes * uniform(random, 0.8, 1.2)]
+  },
+  opposed: (random) => {
+    const bytes = uniform(random, 0.02, 0.48)
+    return [bytes, 0.5 - bytes]
+  },
+  'two kinds': (random) => {
+    const demand: Demand = [uniform(random, 0.4, 0.6), uniform(random, 0.02, 0.07)]
+    return random() < 0.5 ? demand : [demand[1], demand[0]]
+  },
+  'bytes alone': (random) => [uniform(random, 0.1, 0.5), uniform(random, 0.01, 0.11)],
+  'heavy tail': (random) => [heavy(random), heavy(random)],
+  pocket: (random) => {
+    const [bytes, bytesPerSecond] = applications[Math.floor(random() * applications.length)] ?? [0, 0]
+    const scale = uniform(random, 0.02, 0.2)
+    return [bytes * scale, bytesPerSecond * scale]
+  },
+}

@@ -1,0 +1,135 @@
+import type { NodeClass } from '../../controller/node-class.ts'
+import { subtract, sum } from '../../controller/node-class.ts'
+import { type Fleet, NodeRank, packAll } from '../../controller/packing.ts'
+import type { Demand } from './controller-mixes.ts'
+
+/** What a way of packing came to. */
+export interface Packed {
+  readonly nodes: number
+  /** Connections that a function of a job needs, on average. */
+  readonly nodesPerJob: number
+  /** Of each decision, where it was taken by Mayfly's own code. */
+  readonly decisionMs: readonly number[]
+}
+
+/** Large enough that whole numbers are exact to a millionth. */
+const UNIT = 2 ** 30
+
+const nodeClass: NodeClass = {
+  name: 'node',
+  cores: 8,
+  ramBytes: UNIT,
+  bytesPerSecond: UNIT,
+  pricePerHour: 1,
+  nodesMax: 4_000,
+}
+
+/** The least nodes that anybody could do with: the sum of the demands, in the resource that there is least of. */
+export function lowerBound(demands: readonly Demand[]): number {
+  const total = (dimension: 0 | 1): number => demands.reduce((sum, demand) => sum + demand[dimension], 0)
+  return Math.ceil(Math.max(total(0), total(1)) - 1e-9)
+}
+
+/** The controller's own code, one registration after another. */
+export function packWithMayfly(demands: readonly Demand[]): Packed {
+  let fleet: Fleet = {
+    spares: [],
+    rooms: [{ nodeClass, nodes: nodeClass.nodesMax }],
+    mix: { ramBytes: 0, bytesPerSecond: 0 },
+  }
+  const capacity = { ramBytes: UNIT, bytesPerSecond: UNIT }
+  const decisionMs: number[] = []
+  let parts = 0
+  let ids = 0
+  for (const [bytes, rate] of demands) {
+    const demand = { ramBytes: Math.round(bytes * UNIT), bytesPerSecond: Math.round(rate * UNIT) }
+    const began = performance.now()
+    const plan = packAll([demand], fleet, () => `n-${++ids}`)
+    decisionMs.push(performance.now() - began)
+    if ('shortage' in plan) throw new Error('the fleet is too small for the mix')
+    const shares = plan.shares.flat()
+    parts += shares.length
+    const taken = new Map(shares.map((share) => [share.node, share]))
+    const started = plan.started.map(({ node }) => ({ node, capacity, rank: NodeRank.serves, ...capacity }))
+    const spares = [...fleet.spares, ...started].map((spare) => {
+      const share = taken.get(spare.node)
+      return share === undefined ? spare : { ...spare, ...subtract(spare, share) }
+    })
+    fleet = {
+      spares,
+      rooms: [{ nodeClass, nodes: nodeClass.nodesMax - spares.length }],
+      mix: sum([fleet.mix, demand]),
+    }
+  }
+  return { nodes: fleet.spares.length, nodesPerJob: parts / demands.length, decisionMs }
+}
+
+type Spare = [bytes: number, bytesPerSecond: number]
+
+/**
+ * Pocket's rule (OSDI'18, section 4.2): jobs fill active servers first, one after another, each with a weight in
+ * proportion to what it takes of the job; new ones are started for the rest.
+ */
+export function packWithPocket(demands: readonly Demand[]): Packed {
+  const spares: Spare[] = []
+  let parts = 0
+  for (const demand of demands) {
+    let rest = 1
+    const fill = (spare: Spare): void => {
+      const part = Math.min(rest, spare[0] / demand[0], spare[1] / demand[1])
+      if (part < 1e-3 && part < rest) return
+      spare[0] -= part * demand[0]
+      spare[1] -= part * demand[1]
+      rest -= part
+      parts++
+    }
+    for (const spare of spares) if (rest > 1e-9) fill(spare)
+    while (rest > 1e-9) fill(spares[spares.push([1, 1]) - 1] as Spare)
+  }
+  return { nodes: spares.length, nodesPerJob: parts / demands.length, decisionMs: [] }
+}
+
+/** Best fit: the node on which least is left over. What no node can take alone fills whole nodes first. */
+export function packByBestFit(demands: readonly Demand[]): Packed {
+  return packWhole(demands, (fitting) =>
+    fitting.reduce((best, spare) => (size(spare) < size(best) ? spare : best)),
+  )
+}
+
+/** First fit, largest first. It sees all jobs before it places the first, which nobody can who registers them. */
+export function packByFirstFitDecreasing(demands: readonly Demand[]): Packed {
+  return packWhole(
+    [...demands].sort((a, b) => size(b) - size(a)),
+    ([first]) => first as Spare,
+  )
+}
+
+function packWhole(demands: readonly Demand[], choose: (fitting: [Spare, ...Spare[]]) => Spare): Packed {
+  const spares: Spare[] = []
+  let parts = 0
+  for (const demand of demands) {
+    for (const part of wholeParts(demand)) {
+      const fitting = spares.filter((spare) => part[0] <= spare[0] && part[1] <= spare[1])
+      const [first, ...others] = fitting
+      const spare =
+        first === undefined ? (spares[spares.push([1, 1]) - 1] as Spare) : choose([first, ...others])
+      spare[0] -= part[0]
+      spare[1] -= part[1]
+      parts++
+    }
+  }
+  return { nodes: spares.length, nodesPerJob: parts / demands.length, decisionMs: [] }
+}
+
+/** A demand larger than a node as parts, all but the last of which fill one. */
+function wholeParts([bytes, bytesPerSecond]: Demand): Demand[] {
+  const nodes = Math.max(bytes, bytesPerSecond)
+  const full = Math.ceil(nodes) - 1
+  if (full <= 0) return [[bytes, bytesPerSecond]]
+  const part = (by: number): Demand => [(bytes * by) / nodes, (bytesPerSecond * by) / nodes]
+  return [...Array.from({ length: full }, () => part(1)), part(nodes - full)]
+}
+
+function size([bytes, bytesPerSecond]: Demand): number {
+  return bytes + bytesPerSecond
+}

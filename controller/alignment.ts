@@ -1,0 +1,82 @@
+import { dimensions, type ResourceVector } from './node-class.ts'
+
+/** What a node has in all, and what of it nobody has reserved. */
+export interface Bin {
+  readonly capacity: ResourceVector
+  readonly spare: ResourceVector
+}
+
+/** Of an even node so much may be left in one resource for each unit that is left in another. */
+const EVENNESS_MIN = 0.5
+/** A node with less than this left is full: its last crumbs need not be even. */
+const FULL_BELOW = 0.02
+/** Of two nodes that a demand suits alike the fuller one is taken. */
+const LEFT_OVER_WEIGHT = 0.05
+/** A resource that nearly nobody asks for still counts a little. */
+const SHARE_MIN = 0.02
+
+/**
+ * How well demands go with what is left on nodes, after the alignment of Tetris (Grandl et al., SIGCOMM'14) and the
+ * vector heuristics of Panigrahy et al. (2011). A node is stranded when one resource is used up and another is not; it
+ * fills evenly when jobs of opposite kinds meet on it. Even is measured along the mix of all demands: where jobs need
+ * far more memory than throughput, throughput that stays over costs nothing.
+ *
+ * For each resource `left = 1 - used / (capacity × share)`, where `share` is the part of the mix relative to its
+ * largest. All `left` of an empty node are 1, of one filled by the average job all fall together. The distance between
+ * the largest and the smallest is the node's unevenness.
+ */
+export class Alignment {
+  readonly #mix: ResourceVector
+
+  /** `mix` is the sum of all demands; only its direction counts. */
+  constructor(mix: ResourceVector) {
+    this.#mix = mix
+  }
+
+  /** Lower is better: how much less even the node gets, and what is left on it. */
+  score(bin: Bin, part: ResourceVector): number {
+    const after = without(bin, part)
+    const { capacity, spare } = after
+    let leftOver = 0
+    for (const each of dimensions) leftOver += fraction(spare[each], capacity[each])
+    return this.#unevenness(after) - this.#unevenness(bin) + LEFT_OVER_WEIGHT * leftOver
+  }
+
+  /** False if the part would leave a resource on the node that no job of the mix can use up any more. */
+  keepsEven(bin: Bin, part: ResourceVector): boolean {
+    const after = without(bin, part)
+    const left = this.#left(after)
+    const most = Math.max(...left)
+    if (most <= FULL_BELOW || Math.min(...left) >= EVENNESS_MIN * most) return true
+    return this.#unevenness(after) <= this.#unevenness(bin)
+  }
+
+  #unevenness(bin: Bin): number {
+    const left = this.#left(bin)
+    return Math.max(...left) - Math.min(...left)
+  }
+
+  #left({ capacity, spare }: Bin): number[] {
+    const asked = dimensions.map((each) => fraction(this.#mix[each], capacity[each]))
+    const most = Math.max(...asked)
+    return dimensions.map((each, index) => {
+      const share = most === 0 ? 1 : Math.max(SHARE_MIN, (asked[index] ?? 0) / most)
+      return 1 - (1 - fraction(spare[each], capacity[each])) / share
+    })
+  }
+}
+
+function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
+  return {
+    capacity,
+    spare: {
+      ramBytes: spare.ramBytes - part.ramBytes,
+      bytesPerSecond: spare.bytesPerSecond - part.bytesPerSecond,
+    },
+  }
+}
+
+/** A node that has nothing of a resource has nothing left of it. */
+function fraction(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole
+}

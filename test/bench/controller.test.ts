@@ -1,0 +1,13 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { tempDir } from '../fixture/temp-dir.ts'
+
+const run = promisify(execFile)
+const main = new URL('../../dist/bench/main.js', import.meta.url).pathname
+
+test('the controller suite packs every mix, by Mayfly and by each rule beside it', async () => {
+  const { stdout } = await run(process.execPath, [main, 'controller', '--tiny', '--results', await tempDir()])
+  for (const mix of ['uniform', 'two kinds', 'heavy tail', 'pocket']) expect(stdout).toContain(`| ${mix} `)
+  expect(stdout).toContain('no more nodes than best fit, on every mix')
+})
