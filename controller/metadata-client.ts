@@ -11,6 +11,7 @@ export interface PlacedShare {
   readonly address: string
   readonly weight: number
   readonly ramBytes: number
+  readonly bytesPerSecond: number
 }
 
 /** What the controller asks of the metadata server at an address. All are idempotent. */

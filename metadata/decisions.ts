@@ -108,11 +108,12 @@ export function ownMessage(
 const SHARE_SLACK = 0.25
 
 /** A job alone on its node gets exactly its total; one chunk of slack keeps a small share usable at all. */
-function budgetOf({ shares }: JobRecord, node: string): { ramBytes: number; ramBytesMax: number } {
-  const ramBytes = shares.find((share) => share.node === node)?.ramBytes ?? 0
+function budgetOf({ shares }: JobRecord, node: string) {
+  const { ramBytes = 0, bytesPerSecond = 0 } = shares.find((share) => share.node === node) ?? {}
   const totalBytes = shares.reduce((sum, share) => sum + share.ramBytes, 0)
   return {
     ramBytes,
+    bytesPerSecond,
     ramBytesMax: Math.min(totalBytes, Math.ceil(ramBytes * (1 + SHARE_SLACK)) + CHUNK_BYTES),
   }
 }

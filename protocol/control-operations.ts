@@ -37,7 +37,7 @@ export const metadataOperations = {
 } as const
 
 /** A node's part of a job: which share of the slots it should get and what was reserved for the job on it. */
-const share = struct({ node: text, address: text, weight: u32, ramBytes: u64 })
+const share = struct({ node: text, address: text, weight: u32, ramBytes: u64, bytesPerSecond: u64 })
 
 /** Asked by the controller of metadata. All are idempotent. */
 export const placementOperations = {
@@ -82,7 +82,7 @@ export const nodeOperations = {
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
    * are lost. `ramBytes` is set aside for the job on this node; up to `ramBytesMax` it may use what nobody else
-   * reserved; both, as told by the highest `revision`. `metadata` is where to ask for the job's placement.
+   * reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
@@ -93,6 +93,7 @@ export const nodeOperations = {
       slots: u32,
       ramBytes: u64,
       ramBytesMax: u64,
+      bytesPerSecond: u64,
       droppedBuckets: array(u32),
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
     }),

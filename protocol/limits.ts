@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 3
+export const PROTOCOL_VERSION = 4
 
 // Keys and names.
 
@@ -168,6 +168,22 @@ export const LIST_SCAN_CELLS = 1_000
 export const SWEEP_CELLS = 2_000
 /** Pause after each such turn in which expired objects are looked for: a tenth of the time at most goes into it. */
 export const SWEEP_PAUSE_MS = 5
+
+/**
+ * What a request costs a node however little it moves, in bytes that the same time would move: at 1 GB/s, or some
+ * 100,000 requests a second of a few bytes each.
+ */
+export const REQUEST_COST_BYTES = 8 * 1024
+/** What a job that paused may catch up on: longer than the lateness of a timer on a busy loop. */
+export const RATE_BURST_MS = 50
+/** After one burst of borrowing others borrow again within this. */
+export const RATE_DEBT_MS_MAX = 1_000
+/** A job is alone on a node when no other one did anything for this long. */
+export const RATE_CONTENTION_MS = 100
+/** Pause before connections that are held are looked at again. */
+export const RATE_TICK_MS = 1
+/** Connections of one job that are read from again at a time: together they can overdraw by a read each. */
+export const RATE_RESUMES_MAX = 8
 
 // Leases and heartbeats.
 

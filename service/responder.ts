@@ -19,6 +19,7 @@ import { Reader, violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
 import type { Logger } from './log.ts'
+import type { Pace } from './pace.ts'
 
 export interface Reply<Head> {
   readonly head: Head
@@ -97,6 +98,7 @@ export interface ResponderOptions {
   readonly clock: Clock
   readonly handlers: Handlers
   readonly log: Logger
+  readonly pace?: Pace
 }
 
 /** Serves one connection: hello first, then any number of requests, each answered when it is done. */
@@ -119,6 +121,8 @@ class Responder {
   readonly #parked = new Map<number, (reason: MayflyError) => void>()
   #underWay = 0
   #paused = false
+  /** The peer goes too fast. */
+  #held = false
   #closed = false
 
   constructor(link: Link, options: ResponderOptions) {
@@ -154,7 +158,17 @@ class Responder {
     }
     // What came in one read is answered in one write.
     this.#outbox.flush()
+    this.#keepPace()
     this.#balance()
+  }
+
+  #keepPace(): void {
+    const { pace } = this.#options
+    if (pace === undefined || this.#peer === null || this.#held || this.#closed) return
+    this.#held = pace.holds(this.#peer.claims.job, () => {
+      this.#held = false
+      this.#balance()
+    })
   }
 
   #land(frame: Frame): Landing | null {
@@ -269,9 +283,10 @@ class Responder {
     this.#frames.close()
   }
 
-  /** A peer that does not take its answers, or asks for too much at once, is not read from until it has. */
+  /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not read from meanwhile. */
   #balance(): void {
-    const full = this.#link.queuedBytes > OUTBOX_BYTES_MAX || this.#underWay >= CALLS_OUTSTANDING_MAX
+    const full =
+      this.#held || this.#link.queuedBytes > OUTBOX_BYTES_MAX || this.#underWay >= CALLS_OUTSTANDING_MAX
     if (full === this.#paused || this.#closed) return
     this.#paused = full
     if (full) this.#link.pause()

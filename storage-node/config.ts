@@ -6,6 +6,7 @@ export function readConfig(env: Environment = process.env) {
     id: readText(env, 'MAYFLY_NODE_ID'),
     class: readText(env, 'MAYFLY_NODE_CLASS'),
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
+    bytesPerSecond: readNumber(env, 'MAYFLY_NODE_BYTES_PER_SECOND'),
     listen: readListen(env),
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),

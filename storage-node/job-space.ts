@@ -5,6 +5,7 @@ import type { JobBudget, TierBudget } from './budget.ts'
 import type { Arena } from './ram/arena.ts'
 import { JobMemory } from './ram/job-memory.ts'
 import { bytesApart } from './ram/record.ts'
+import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
 import { failWaits } from './waits.ts'
@@ -48,6 +49,11 @@ export class JobSpace {
   movedBytes = 0
   /** In monotonic ms. */
   lastUseMs: number
+  /** Requests carried out since the last of them were paid for. */
+  requests = 0
+  /** Of `movedBytes`. */
+  #paidBytes = 0
+  readonly rate: JobRate
   readonly #lease: Lease
   readonly #clock: Clock
   readonly #tier: TierBudget
@@ -68,6 +74,7 @@ export class JobSpace {
     this.#clock = options.clock
     this.#lease = options.lease
     this.lastUseMs = options.clock.monotonicMs()
+    this.rate = new JobRate(this.lastUseMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
@@ -80,6 +87,22 @@ export class JobSpace {
   /** False where the node once had a part in the job and has none now. */
   get present(): boolean {
     return this.leaving.size > 0 || this.arriving.size > 0 || this.slots.some((slot) => slot !== undefined)
+  }
+
+  /** What was done for the job since this was last asked. */
+  takeUnpaid(): { requests: number; bytes: number } {
+    const unpaid = { requests: this.requests, bytes: this.movedBytes - this.#paidBytes }
+    this.requests = 0
+    this.#paidBytes = this.movedBytes
+    return unpaid
+  }
+
+  /** What the job moved since this was last asked. */
+  takeMoved(): number {
+    const moved = this.movedBytes
+    this.#paidBytes -= moved
+    this.movedBytes = 0
+    return moved
   }
 
   setBudget(reservedBytes: number, bytesMax: number): void {

@@ -79,6 +79,7 @@ export class StorageNode {
     if (!claims[right]) throw new MayflyError('FORBIDDEN', `The ticket grants no right to ${right}`)
     const job = this.space(claims.job)
     job.lastUseMs = this.#runtime.clock.monotonicMs()
+    job.requests++
     return job
   }
 
@@ -97,6 +98,7 @@ export class StorageNode {
     if (request.revision >= job.revision) {
       job.revision = request.revision
       job.setBudget(request.ramBytes, request.ramBytesMax)
+      job.rate.reserve(request.bytesPerSecond)
     }
     job.dropBuckets(request.droppedBuckets)
     const taken: number[] = []
@@ -154,8 +156,7 @@ export class StorageNode {
     const now = this.#runtime.clock.monotonicMs()
     const present = [...this.jobs.values()].filter((job) => job.present)
     return present.map((job) => {
-      const bytesPerSecond = Math.round((job.movedBytes * 1000) / Math.max(1, elapsedMs))
-      job.movedBytes = 0
+      const bytesPerSecond = Math.round((job.takeMoved() * 1000) / Math.max(1, elapsedMs))
       return {
         id: job.id,
         objects: job.objects,

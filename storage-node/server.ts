@@ -12,6 +12,7 @@ import type { NodeConfig } from './config.ts'
 import { nodeHandlers } from './handlers.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { StorageNode } from './node.ts'
+import { JobPace } from './pace.ts'
 import { Reclaim } from './reclaim.ts'
 import { sweep } from './sweep.ts'
 
@@ -42,8 +43,9 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const node = new StorageNode({ id, ramBytes: config.ramBytes, runtime: world.runtime, pool })
   const handlers = nodeHandlers(node, clock)
+  const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
-    serveLink(link, { server: id, secret, clock, handlers, log })
+    serveLink(link, { server: id, secret, clock, handlers, log, pace })
   })
   const heartbeats = new Heartbeats(node, {
     clock,

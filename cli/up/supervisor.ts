@@ -178,6 +178,7 @@ export class Supervisor {
         MAYFLY_NODE_ID: node,
         MAYFLY_NODE_CLASS: className,
         MAYFLY_NODE_RAM_BYTES: String(nodeClass.ramBytes),
+        MAYFLY_NODE_BYTES_PER_SECOND: String(nodeClass.bytesPerSecond),
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })

@@ -14,7 +14,13 @@ import { SlotOrigin } from '../../protocol/control-operations.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
 import { NOBODY } from '../../protocol/placement.ts'
 
-const share = (node: string, weight = 1): Share => ({ node, address: `${node}:1`, weight, ramBytes: 1000 })
+const share = (node: string, weight = 1): Share => ({
+  node,
+  address: `${node}:1`,
+  weight,
+  ramBytes: 1000,
+  bytesPerSecond: 1000,
+})
 
 function owners({ owners, nodes }: JobRecord): string[] {
   return Array.from(owners, (owner) => nodes[owner]?.id ?? '')

@@ -7,7 +7,13 @@ import type { PlacementStore } from '../../metadata/store/placement-store.ts'
 import { View } from '../../metadata/view.ts'
 import { ownerOf } from '../../protocol/placement.ts'
 
-const share = (node: string): Share => ({ node, address: `${node}:1`, weight: 1, ramBytes: 1000 })
+const share = (node: string): Share => ({
+  node,
+  address: `${node}:1`,
+  weight: 1,
+  ramBytes: 1000,
+  bytesPerSecond: 1000,
+})
 const b = { id: 'b', address: 'b:1' }
 
 function published(): { before: JobRecord; after: JobRecord; slot: number } {

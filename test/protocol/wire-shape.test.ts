@@ -13,6 +13,7 @@ const shapeOfVersion: Record<number, string> = {
   1: 'b32ec25fc30e504b',
   2: '3d207949fae224fb',
   3: 'cf77c4a1d1826e61',
+  4: 'b61efb9599a4852d',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -20,6 +20,8 @@ const METADATA_IP = '10.0.0.1'
 const METADATA_PORT = 7500
 const NODE_PORT = 7600
 const NODE_RAM_BYTES = 1 << 20
+/** Little enough that jobs are held up now and then. */
+const NODE_BYTES_PER_SECOND = 1e7
 
 /** The processes of one run and the world around them. */
 export class Cluster {
@@ -99,6 +101,7 @@ export class Cluster {
       id: node.id,
       class: 'simulated',
       ramBytes: NODE_RAM_BYTES,
+      bytesPerSecond: NODE_BYTES_PER_SECOND,
       listen: { host: host.ip, port: NODE_PORT },
       ...this.#shared(),
     }

@@ -14,6 +14,7 @@ import type { Host } from './host.ts'
 const TICKET_SECONDS = 24 * 3600
 const RETRY_MS = 50
 const NODE_WEIGHT = 100
+const JOB_BYTES_PER_SECOND = 1e6
 
 /** What the controller knows of a job that it placed. */
 export interface PlacedJob {
@@ -136,7 +137,7 @@ function sharesOf(job: PlacedJob) {
   return nodes.map(({ id, address }) => {
     // Slots need some node to be on.
     const weight = isSomeone ? weightOf(job, id) : NODE_WEIGHT
-    return { node: id, address, weight, ramBytes }
+    return { node: id, address, weight, ramBytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
   })
 }
 
