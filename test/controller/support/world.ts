@@ -12,6 +12,7 @@ import type { Service } from '../../../service/lifecycle.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { FakeFleet } from './fake-fleet.ts'
 import { FakeMetadata } from './fake-metadata.ts'
+import { Life } from './mortal.ts'
 
 export const MIB = 1024 * 1024
 export const apiKey = 'test-key-0123456789'
@@ -80,7 +81,7 @@ export class World {
     return world
   }
 
-  async startController({ metadataReports = true } = {}): Promise<void> {
+  async startController({ metadataReports = true, life = new Life(null) } = {}): Promise<void> {
     const classes = this.#options.classes ?? [smallClass]
     const [firstClass = smallClass] = classes
     this.#service = await startController(
@@ -97,13 +98,18 @@ export class World {
       },
       {
         runtime: { clock: this.clock, random: systemRuntime.random },
-        store: new SqliteStore(join(this.#dir, 'controller.sqlite')),
-        fleet: this.fleet,
-        metadataClient: this.metadata,
+        store: life.share(this.openStore(), (method) => method !== 'load'),
+        fleet: life.share(this.fleet),
+        metadataClient: life.share(this.metadata),
         log: pino({ level: 'silent' }),
       },
     )
     if (metadataReports) await this.reportMetadata()
+  }
+
+  /** The controller's state, as another process reads it. */
+  openStore(): SqliteStore {
+    return new SqliteStore(join(this.#dir, 'controller.sqlite'))
   }
 
   async stop(): Promise<void> {
