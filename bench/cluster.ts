@@ -13,6 +13,7 @@ const command = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 export interface NodeClassConfig {
   readonly ramBytes: number
   readonly nodesMax: number
+  /** 1 GB/s if not given. */
   readonly bytesPerSecond?: number
 }
 

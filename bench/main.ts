@@ -6,6 +6,7 @@ import type { Suite } from './suite.ts'
 import { coldstart } from './suites/coldstart.ts'
 import { controller } from './suites/controller.ts'
 import { drain } from './suites/drain.ts'
+import { enforcement } from './suites/enforcement.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
@@ -31,6 +32,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['limit', limit],
   ['drain', drain],
   ['controller', controller],
+  ['enforcement', enforcement],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

@@ -175,7 +175,7 @@ export const SWEEP_PAUSE_MS = 5
  */
 export const REQUEST_COST_BYTES = 8 * 1024
 /** What a job that paused may catch up on: longer than the lateness of a timer on a busy loop. */
-export const RATE_BURST_MS = 50
+export const RATE_BURST_MS = 100
 /** After one burst of borrowing others borrow again within this. */
 export const RATE_DEBT_MS_MAX = 1_000
 /** A job is alone on a node when no other one did anything for this long. */

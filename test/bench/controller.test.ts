@@ -11,3 +11,15 @@ test('the controller suite packs every mix, by Mayfly and by each rule beside it
   for (const mix of ['uniform', 'two kinds', 'heavy tail', 'pocket']) expect(stdout).toContain(`| ${mix} `)
   expect(stdout).toContain('no more nodes than best fit, on every mix')
 })
+
+test('the enforcement suite floods a node: nothing fails, and the result names both jobs', async () => {
+  const { stdout } = await run(process.execPath, [
+    main,
+    'enforcement',
+    '--tiny',
+    '--results',
+    await tempDir(),
+  ])
+  expect(stdout).toContain('no call failed, no answer was wrong')
+  expect(stdout).toContain('job with half, beside the flooder')
+}, 60_000)

@@ -1,0 +1,149 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect, type Job, openJob, type RegisteredJob } from 'mayfly'
+import { Cluster } from '../cluster.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+
+interface Settings {
+  readonly rounds: number
+  /** Of the one node: far below what it can do, so that the rule is measured and not the machine. */
+  readonly bytesPerSecond: number
+  readonly objectBytes: number
+  readonly flooders: number
+  /** Calls that each of them has under way. */
+  readonly floodLanes: number
+  readonly lanes: number
+  readonly windowMs: number
+}
+
+const full: Settings = {
+  rounds: 3,
+  bytesPerSecond: 100_000_000,
+  objectBytes: 64 * 1024,
+  flooders: 8,
+  floodLanes: 64,
+  lanes: 16,
+  windowMs: 5_000,
+}
+const tiny: Settings = { ...full, rounds: 1, bytesPerSecond: 20_000_000, flooders: 2, windowMs: 1_000 }
+
+const SHARE_MIN = 0.95
+const MIB = 2 ** 20
+
+/** Bytes per second, and what went wrong. */
+interface Window {
+  readonly bytesPerSecond: number
+  readonly failures: readonly string[]
+}
+
+interface Round {
+  readonly floodAlone: Window
+  readonly reservedAlone: Window
+  readonly reserved: Window
+  readonly flood: Window
+}
+
+export const enforcement: Suite = {
+  summary: 'a job that reserved half of a node keeps it while another floods the node',
+  run: async ({ tiny: isTiny, say }: SuiteOptions): Promise<Report> => {
+    const settings = isTiny ? tiny : full
+    const rounds: Round[] = []
+    for (let round = 1; round <= settings.rounds; round++) {
+      say(`round ${round} of ${settings.rounds}`)
+      rounds.push(await runRound(settings))
+    }
+    return {
+      settings: { ...settings },
+      columns: ['round', 'who', 'MB/s'],
+      rows: rounds.flatMap(rowsOf),
+      goals: goalsOf(rounds, settings),
+      failures: rounds.flatMap((round) => Object.values(round).flatMap(({ failures }) => failures)),
+    }
+  },
+}
+
+/** A cluster of one node: each job alone, then both together. */
+async function runRound(settings: Settings): Promise<Round> {
+  const { bytesPerSecond, objectBytes, flooders, floodLanes, lanes, windowMs } = settings
+  const cluster = await Cluster.start({ ramBytes: 256 * MIB, nodesMax: 1, bytesPerSecond })
+  const jobs: (Job | RegisteredJob)[] = []
+  try {
+    const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
+    const capacityBytes = 16 * MIB
+    const half = { capacityBytes, peakBytesPerSecond: bytesPerSecond / 2 }
+    const reserving = await mayfly.registerJob('reserved', half)
+    const flooding = await mayfly.registerJob('flood', { capacityBytes, peakBytesPerSecond: 1 })
+    const crowd = await Promise.all(Array.from({ length: flooders }, () => openJob(flooding.ticket)))
+    jobs.push(reserving, flooding, ...crowd)
+    const object = Buffer.alloc(objectBytes, 7)
+    await Promise.all([reserving.put('k', object), flooding.put('k', object)])
+    const flood = (): Promise<Window> => readAll(crowd, { lanes: floodLanes, ms: windowMs })
+    const read = (): Promise<Window> => readAll([reserving], { lanes, ms: windowMs })
+    await pause()
+    const floodAlone = await flood()
+    await pause()
+    const reservedAlone = await read()
+    const [together, reserved] = await Promise.all([flood(), read()])
+    return { floodAlone, reservedAlone, reserved, flood: together }
+  } finally {
+    await Promise.all(jobs.map((job) => job.close()))
+    await cluster.stop()
+  }
+}
+
+/** Longer than a job that did nothing counts as present. */
+function pause(): Promise<void> {
+  return sleep(500)
+}
+
+/** Gets the object again and again over every connection. */
+async function readAll(jobs: readonly Job[], { lanes, ms }: { lanes: number; ms: number }): Promise<Window> {
+  const began = performance.now()
+  const failures: string[] = []
+  let bytes = 0
+  const lane = async (job: Job): Promise<void> => {
+    while (performance.now() - began < ms) {
+      try {
+        const { length } = await job.get('k')
+        bytes += length
+      } catch (error) {
+        failures.push(String(error))
+      }
+    }
+  }
+  await Promise.all(jobs.flatMap((job) => Array.from({ length: lanes }, () => lane(job))))
+  return { bytesPerSecond: (bytes * 1000) / (performance.now() - began), failures }
+}
+
+function rowsOf(round: Round, index: number): string[][] {
+  const row = (who: string, { bytesPerSecond }: Window): string[] => [
+    String(index + 1),
+    who,
+    (bytesPerSecond / 1e6).toFixed(1),
+  ]
+  return [
+    row('flooder alone', round.floodAlone),
+    row('job with half, alone', round.reservedAlone),
+    row('job with half, beside the flooder', round.reserved),
+    row('flooder beside it', round.flood),
+  ]
+}
+
+function goalsOf(rounds: readonly Round[], { bytesPerSecond }: Settings): Goal[] {
+  const share = Math.min(...rounds.map(({ reserved }) => reserved.bytesPerSecond)) / (bytesPerSecond / 2)
+  const alone = Math.min(...rounds.map(({ floodAlone }) => floodAlone.bytesPerSecond)) / bytesPerSecond
+  const percent = (ratio: number): string => `${(ratio * 100).toFixed(0)} %`
+  return [
+    {
+      name: 'what a job gets of its reserved half while another floods, in the worst round',
+      goal: `at least ${percent(SHARE_MIN)}`,
+      measured: percent(share),
+      held: share >= SHARE_MIN,
+    },
+    {
+      name: "what a job that reserved nothing gets of the node's throughput when it is alone",
+      goal: `at least ${percent(SHARE_MIN)}`,
+      measured: percent(alone),
+      held: alone >= SHARE_MIN,
+    },
+  ]
+}
