@@ -17,13 +17,21 @@ export class Buckets {
    * Runs `call` with the bucket's id. If the bucket was deleted since the name was looked up, it is looked up again,
    * once: a new one may have its name. Throws `BUCKET_NOT_FOUND`.
    */
-  async with<Result>(name: string, bounds: Bounds, call: (id: number) => Promise<Result>): Promise<Result> {
+  with<Result>(name: string, bounds: Bounds, call: (id: number) => Promise<Result>): Promise<Result> {
+    return name === DEFAULT_BUCKET ? call(DEFAULT_BUCKET_ID) : this.#withNamed(name, bounds, call)
+  }
+
+  async #withNamed<Result>(
+    name: string,
+    bounds: Bounds,
+    call: (id: number) => Promise<Result>,
+  ): Promise<Result> {
     const known = this.#ids.get(name)
     if (known === undefined) return await call(await this.#find(name, bounds))
     try {
       return await call(known)
     } catch (error) {
-      if (!isError(error, 'BUCKET_NOT_FOUND') || name === DEFAULT_BUCKET) throw error
+      if (!isError(error, 'BUCKET_NOT_FOUND')) throw error
       return await call(await this.#find(name, bounds))
     }
   }

@@ -27,6 +27,7 @@ import {
   type JobOptions,
   type KeyOptions,
   type ListOptions,
+  noOptions,
   type PutEntry,
   type PutOptions,
 } from './options.ts'
@@ -87,13 +88,25 @@ export class Job {
    * resolves, and not at all if this rejects, except with `OUTCOME_UNKNOWN`: then its node died before it answered.
    * Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change until it resolves.
    */
-  async put(key: string, bytes: Uint8Array | string, options: PutOptions = {}): Promise<{ version: number }> {
+  async put(
+    key: string,
+    bytes: Uint8Array | string,
+    options: PutOptions = noOptions,
+  ): Promise<{ version: number }> {
     checkOptions('put', options)
     const object = encodeObject(bytes)
-    const fields = fieldsOf(options)
+    const { condition, ifVersion, ttlSeconds, metadata } = fieldsOf(options)
     const checksums = this.#checksums
-    return await this.#at(key, options, (at, bounds) =>
-      putObject(this.#router, at, { bytes: object, checksums, bounds, ...fields }),
+    return this.#at(key, options, (at, bounds) =>
+      putObject(this.#router, at, {
+        bytes: object,
+        condition,
+        ifVersion,
+        ttlSeconds,
+        metadata,
+        checksums,
+        bounds,
+      }),
     )
   }
 
@@ -122,7 +135,7 @@ export class Job {
    * The object's bytes; the Buffer is the caller's own. `NOT_FOUND`, or `OBJECT_LOST` where a node died. With
    * `consume` also `OUTCOME_UNKNOWN`: the object may be gone with the answer.
    */
-  async get(key: string, options: GetOptions = {}): Promise<Buffer> {
+  async get(key: string, options: GetOptions = noOptions): Promise<Buffer> {
     checkOptions('get', options)
     const consume = options.consume === true
     const range = checkRange(options.range)
@@ -131,7 +144,7 @@ export class Job {
     const name = encodeKey(key)
     const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
-    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+    return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getObject(this.#router, addressOf(bucket, name), { consume, untilMs, range, checksums, bounds }),
     )
   }
@@ -320,20 +333,18 @@ export class Job {
   #waiting(options: GetManyOptions): { untilMs: number; bounds: Bounds } {
     const waitMs = checkWait(options.waitSeconds)
     const { deadlineMs, signal } = this.#bounds(options)
-    return {
-      untilMs: this.#router.runtime.clock.monotonicMs() + waitMs,
-      bounds: { deadlineMs: deadlineMs + waitMs, signal },
-    }
+    const untilMs = waitMs === 0 ? 0 : this.#router.runtime.clock.monotonicMs() + waitMs
+    return { untilMs, bounds: { deadlineMs: deadlineMs + waitMs, signal } }
   }
 
-  async #at<Result>(
+  #at<Result>(
     key: string,
     options: KeyOptions,
     call: (at: KeyAddress, bounds: Bounds) => Promise<Result>,
   ): Promise<Result> {
     const bounds = this.#bounds(options)
     const bytes = encodeKey(key)
-    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+    return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       call(addressOf(bucket, bytes), bounds),
     )
   }

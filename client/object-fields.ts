@@ -2,7 +2,7 @@ import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { OBJECT_BYTES_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import { checkCondition, checkMetadata, checkTtl, type ObjectOptions } from './options.ts'
+import { checkCondition, checkMetadata, checkTtl, noOptions, type ObjectOptions } from './options.ts'
 
 /** What travels with an object's bytes. */
 export type ObjectFields = Pick<
@@ -12,12 +12,18 @@ export type ObjectFields = Pick<
 
 /** The options of an object as they travel. Throws `BAD_REQUEST`. */
 export function fieldsOf(options: ObjectOptions): ObjectFields {
+  return options === noOptions ? plain : read(options)
+}
+
+function read(options: ObjectOptions): ObjectFields {
   return {
     ...checkCondition(options),
     ttlSeconds: checkTtl(options.ttlSeconds),
     metadata: checkMetadata(options.metadata),
   }
 }
+
+const plain = read({})
 
 /** An object's bytes as they travel. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
 export function encodeObject(bytes: Uint8Array | string): Uint8Array {

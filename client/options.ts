@@ -87,6 +87,9 @@ export interface ListOptions extends KeyOptions {
   readonly acceptHoles?: boolean | undefined
 }
 
+/** What a call that names no options is given: known by being this very object. */
+export const noOptions = Object.freeze({})
+
 const callOptions = ['signal', 'deadlineMs']
 const keyOptions = [...callOptions, 'bucket']
 const objectOptions = ['ttlSeconds', 'ifAbsent', 'ifVersion', 'metadata']
@@ -106,6 +109,7 @@ const allowedOptions = {
 
 /** Throws `BAD_REQUEST`, naming the option. */
 export function checkOptions(call: keyof typeof allowedOptions, options: object): void {
+  if (options === noOptions) return
   const { deadlineMs } = options as CallerOptions
   if (deadlineMs !== undefined && !(deadlineMs >= 1 && deadlineMs <= CALL_MS_MAX)) {
     throw badOption('deadlineMs', `is not a number from 1 to ${CALL_MS_MAX}`)

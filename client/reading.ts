@@ -10,14 +10,14 @@ import type { KeyAddress } from './key-address.ts'
 import { chunkParts } from './large-object.ts'
 import type { Range } from './options.ts'
 import { type Part, piecesOf, type Span, spanOf } from './range.ts'
-import type { Sent } from './routed-call.ts'
+import type { Finish, Sent } from './routed-call.ts'
 import { asAnswer, type Router } from './router.ts'
 
 const nothing = Buffer.alloc(0)
 
 export interface Get {
   readonly consume: boolean
-  /** A key that is not there is waited for until then, on the clock's monotonic scale. */
+  /** A key that is not there is waited for until then, on the clock's monotonic scale; 0 is not at all. */
   readonly untilMs: number
   readonly range: Range | null
   /** Whether bytes are held against the checksums of their writers. */
@@ -43,33 +43,44 @@ interface Piece {
 type GetAnswer = Answer<ReplyOf<typeof dataOperations.get>>
 
 /** Reads an object, in one message where it fits, in chunks or pieces of one version where it does not. */
-export async function getObject(router: Router, at: KeyAddress, get: Get): Promise<Buffer> {
-  let lostVersion = ANY_VERSION
-  for (;;) {
-    const first = await askFirst(router, at, get)
-    const { head, payload } = first
-    try {
-      if (get.range === null && head.kind === ObjectKind.value && payload.length === head.bytes) {
-        if (get.checksums) verify(payload, head.checksum)
-        return payload
-      }
-      return await collect(router, at, { opened: await open(router, at, { first, get }), get })
-    } catch (error) {
-      if (head.consumed) throw afterConsume(error)
-      if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion) {
-        // A chunk that is missing where a node died was lost, or freed because its version was replaced: the owner knows.
-        lostVersion = head.version
-        continue
-      }
-      if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
+export function getObject(
+  router: Router,
+  at: KeyAddress,
+  get: Get,
+  lostVersion: number = ANY_VERSION,
+): Promise<Buffer> {
+  return askFirst(router, at, get, (head, payload) => {
+    if (get.range === null && head.kind === ObjectKind.value && payload.length === head.bytes) {
+      if (get.checksums) verify(payload, head.checksum)
+      return payload
     }
+    return getParts(router, at, { first: { head, payload }, get, lostVersion })
+  })
+}
+
+/** Reads what did not fit its first message, and begins anew where the object was replaced meanwhile. */
+async function getParts(
+  router: Router,
+  at: KeyAddress,
+  { first, get, lostVersion }: { first: GetAnswer; get: Get; lostVersion: number },
+): Promise<Buffer> {
+  const { head } = first
+  try {
+    return await collect(router, at, { opened: await open(router, at, { first, get }), get })
+  } catch (error) {
+    if (head.consumed) throw afterConsume(error)
+    // A chunk that is missing where a node died was lost, or freed because its version was replaced: the owner knows.
+    if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion)
+      return await getObject(router, at, get, head.version)
+    if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
+    return await getObject(router, at, get, lostVersion)
   }
 }
 
 /** Asks the key's owner for an object, of which it may be replaced before all parts are read. */
 export async function openObject(router: Router, at: KeyAddress, get: Get): Promise<Opened> {
   for (;;) {
-    const first = await askFirst(router, at, get)
+    const first = await askFirst(router, at, get, asAnswer)
     try {
       return await open(router, at, { first, get })
     } catch (error) {
@@ -83,13 +94,21 @@ export function wasReplaced(error: unknown): boolean {
   return isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
 }
 
-async function askFirst(router: Router, at: KeyAddress, get: Get): Promise<GetAnswer> {
-  const { range, checksums } = get
+function askFirst<Result>(
+  router: Router,
+  at: KeyAddress,
+  get: Get,
+  finish: Finish<GetAnswer['head'], Result>,
+): Promise<Result> {
+  const { consume, untilMs, bounds, range, checksums } = get
+  let offset = 0
+  let length = 0
   // A checksum is of the whole, so the whole has to come.
-  if (range === null || checksums)
-    return await getPiece(router, at, { ...get, version: ANY_VERSION, offset: 0, length: 0 })
-  const length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
-  return await getPiece(router, at, { ...get, version: ANY_VERSION, offset: range.start, length })
+  if (range !== null && !checksums) {
+    offset = range.start
+    length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
+  }
+  return askPiece(router, at, { consume, untilMs, bounds, version: ANY_VERSION, offset, length }, finish)
 }
 
 async function open(
@@ -181,20 +200,41 @@ async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer>
   return whole ?? nothing
 }
 
-async function getPiece(
+type AskedPiece = Piece & Pick<Get, 'untilMs' | 'bounds'>
+
+function getPiece(router: Router, at: KeyAddress, piece: AskedPiece): Promise<GetAnswer> {
+  return askPiece(router, at, piece, asAnswer)
+}
+
+function askPiece<Result>(
   router: Router,
   at: KeyAddress,
-  piece: Piece & Omit<Get, 'range'>,
-): Promise<GetAnswer> {
-  const { hash, ...place } = at
-  const { consume, version, offset, length, untilMs, bounds } = piece
+  piece: AskedPiece,
+  finish: Finish<GetAnswer['head'], Result>,
+): Promise<Result> {
+  const { consume, untilMs, bounds } = piece
   const { clock } = router.runtime
-  const request = (sent: Sent) => {
-    const waitMs = Math.max(0, Math.round(untilMs - clock.monotonicMs()))
-    return { ...place, ...sent, consume, version, offset, length, waitMs }
+  const request = ({ epoch, sequence, settled }: Sent) => ({
+    epoch,
+    bucket: at.bucket,
+    key: at.key,
+    sequence,
+    settled,
+    consume,
+    waitMs: untilMs === 0 ? 0 : Math.max(0, Math.round(untilMs - clock.monotonicMs())),
+    version: piece.version,
+    offset: piece.offset,
+    length: piece.length,
+  })
+  const call = {
+    hash: at.hash,
+    request,
+    holds: consume,
+    deadlineMs: bounds.deadlineMs,
+    signal: bounds.signal,
   }
-  if (!consume) return await router.call(dataOperations.get, { hash, request, ...bounds })
-  return await router.mutate(dataOperations.get, { hash, request, holds: true, ...bounds }, asAnswer)
+  if (!consume) return router.read(dataOperations.get, call, finish)
+  return router.mutate(dataOperations.get, call, finish)
 }
 
 /** What the caller has to know of an object that was consumed is in the error already. */

@@ -14,7 +14,7 @@ import { type Bounds, within } from './bounds.ts'
 import { Mutation } from './mutation.ts'
 import { isTransient, QuickCall } from './quick-call.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
-import { type Sequence, Sequencer } from './sequencer.ts'
+import { Sequencer } from './sequencer.ts'
 
 /** A node as the placement of the moment has it, and a connection to it. */
 interface At {
@@ -33,8 +33,6 @@ interface Failed {
 
 /** No slot, in a question for a placement that is about none in particular. */
 const ANY_SLOT = 0xffff
-
-const UNSEQUENCED: Sequence = { sequence: 0, settled: 0 }
 
 /**
  * Brings calls to the node that owns their slot. It has one placement of the job, from the ticket at first, and asks
@@ -90,7 +88,7 @@ export class Router {
         { ...call, failed },
         slot,
         async (caller, { epoch }) =>
-          await caller.call(operation, call.request({ epoch, ...UNSEQUENCED }), call),
+          await caller.call(operation, call.request({ epoch, sequence: 0, settled: 0 }), call),
       )
     if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
     const { caller, placement } = at
@@ -102,7 +100,7 @@ export class Router {
         reject,
         mutation: null,
       })
-      const request = call.request({ epoch: placement.epoch, ...UNSEQUENCED })
+      const request = call.request({ epoch: placement.epoch, sequence: 0, settled: 0 })
       caller.start({ operation, request, waiting: quick }, call)
     })
   }

@@ -9,15 +9,33 @@ import type { Sent } from './routed-call.ts'
 import { asHead, type Router } from './router.ts'
 
 /** Stores an object, in one message where it fits, in chunks where it does not. */
-export async function putObject(
+export function putObject(
   router: Router,
   at: KeyAddress,
   put: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Bounds },
 ): Promise<{ version: number }> {
-  const { bytes, bounds, checksums, ...fields } = put
-  if (bytes.length > CHUNK_BYTES) return await putLarge(router, at, put)
-  const { hash, ...place } = at
-  const checksum = checksumOf(bytes, checksums)
-  const request = (sent: Sent) => ({ ...place, ...sent, ...fields, checksum })
-  return await router.mutate(dataOperations.put, { hash, request, payload: bytes, ...bounds }, asHead)
+  const { bytes, bounds } = put
+  if (bytes.length > CHUNK_BYTES) return putLarge(router, at, put)
+  const checksum = checksumOf(bytes, put.checksums)
+  // Written out, here and in all of the hot path: spreading objects costs more than sending them.
+  const request = ({ epoch, sequence, settled }: Sent) => ({
+    epoch,
+    bucket: at.bucket,
+    key: at.key,
+    sequence,
+    settled,
+    condition: put.condition,
+    ifVersion: put.ifVersion,
+    ttlSeconds: put.ttlSeconds,
+    metadata: put.metadata,
+    checksum,
+  })
+  const call = {
+    hash: at.hash,
+    request,
+    payload: bytes,
+    deadlineMs: bounds.deadlineMs,
+    signal: bounds.signal,
+  }
+  return router.mutate(dataOperations.put, call, asHead)
 }

@@ -1,4 +1,4 @@
-import { array, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
+import { array, byHand, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
@@ -30,13 +30,38 @@ const repeatable = { sequence: u32, settled: u32 }
 /** CRC-32, as of zlib, of the bytes that it stands beside; null where their writer made none. */
 const checksum = optional(u32)
 const condition = { condition: u8, ifVersion: u64 }
-const version = struct({ version: u64 })
+const version = byHand(struct({ version: u64 }), {
+  write: (writer, reply) => void writer.u64(reply.version),
+  read: (reader) => ({ version: reader.u64() }),
+})
 const empty = struct({})
 
 export const dataOperations = {
   /** Payload: the object. `ttlSeconds` 0 means as long as the job. */
   put: operation(16, {
-    request: struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata, checksum }),
+    request: byHand(
+      struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata, checksum }),
+      {
+        write: (writer, put) => {
+          writer.u32(put.epoch).u32(put.bucket).u16(put.key.length).raw(put.key)
+          writer.u32(put.sequence).u32(put.settled).u8(put.condition).u64(put.ifVersion).u32(put.ttlSeconds)
+          metadata.write(writer, put.metadata)
+          checksum.write(writer, put.checksum)
+        },
+        read: (reader) => ({
+          epoch: reader.u32(),
+          bucket: reader.u32(),
+          key: reader.raw(reader.u16()),
+          sequence: reader.u32(),
+          settled: reader.u32(),
+          condition: reader.u8(),
+          ifVersion: reader.u64(),
+          ttlSeconds: reader.u32(),
+          metadata: metadata.read(reader),
+          checksum: checksum.read(reader),
+        }),
+      },
+    ),
     reply: version,
   }),
   /**
@@ -47,16 +72,56 @@ export const dataOperations = {
    * only then do `sequence` and `settled` count.
    */
   get: operation(17, {
-    request: struct({
-      ...address,
-      ...repeatable,
-      consume: flag,
-      waitMs: u32,
-      version: u64,
-      offset: u64,
-      length: u32,
-    }),
-    reply: struct({ version: u64, kind: u8, bytes: u64, checksum, consumed: flag, manifest: manifestCodec }),
+    request: byHand(
+      struct({
+        ...address,
+        ...repeatable,
+        consume: flag,
+        waitMs: u32,
+        version: u64,
+        offset: u64,
+        length: u32,
+      }),
+      {
+        write: (writer, get) => {
+          writer.u32(get.epoch).u32(get.bucket).u16(get.key.length).raw(get.key)
+          writer.u32(get.sequence).u32(get.settled)
+          flag.write(writer, get.consume)
+          writer.u32(get.waitMs).u64(get.version).u64(get.offset).u32(get.length)
+        },
+        read: (reader) => ({
+          epoch: reader.u32(),
+          bucket: reader.u32(),
+          key: reader.raw(reader.u16()),
+          sequence: reader.u32(),
+          settled: reader.u32(),
+          consume: flag.read(reader),
+          waitMs: reader.u32(),
+          version: reader.u64(),
+          offset: reader.u64(),
+          length: reader.u32(),
+        }),
+      },
+    ),
+    reply: byHand(
+      struct({ version: u64, kind: u8, bytes: u64, checksum, consumed: flag, manifest: manifestCodec }),
+      {
+        write: (writer, got) => {
+          writer.u64(got.version).u8(got.kind).u64(got.bytes)
+          checksum.write(writer, got.checksum)
+          flag.write(writer, got.consumed)
+          manifestCodec.write(writer, got.manifest)
+        },
+        read: (reader) => ({
+          version: reader.u64(),
+          kind: reader.u8(),
+          bytes: reader.u64(),
+          checksum: checksum.read(reader),
+          consumed: flag.read(reader),
+          manifest: manifestCodec.read(reader),
+        }),
+      },
+    ),
   }),
   /** `expiresAtMs` counts from the Unix epoch, 0 where there is none. */
   stat: operation(18, {

@@ -102,7 +102,7 @@ export const CONNECTIONS_MAX = 10_000
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
 export const RECEIVE_BYTES = 256 * 1024
 /** Memory that the frames of one write are encoded into, payloads of up to 8 KiB with them. */
-export const SLAB_BYTES = 64 * 1024
+export const SLAB_BYTES = 128 * 1024
 /** Of those that are not in use; more are given back to the system. */
 export const SLABS_KEPT_MAX = 64
 /** Pause between two attempts to reach a peer that refused: doubled up to the maximum, with jitter. */

@@ -70,9 +70,12 @@ export class Objects {
   ): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#await(job, request, to.waiter)
+    if (object === undefined) return this.#await(job, keep(request), to.waiter)
     if (isRemote(object)) {
-      return this.#fetch(job, place, object).then(() => this.#get(job, request, { ...to, later: true }))
+      const kept = keep(request)
+      return this.#fetch(job, { ...place, key: kept.key }, object).then(() =>
+        this.#get(job, kept, { ...to, later: true }),
+      )
     }
     return this.#read(job, place, object, { request, later: to.later })
   }
@@ -186,6 +189,11 @@ export class Objects {
     if (object === undefined) throw place.slot.missing(place)
     return object
   }
+}
+
+/** A request that outlives its message. */
+function keep(request: DataRequests['get']): DataRequests['get'] {
+  return { ...request, key: Buffer.from(request.key) }
 }
 
 /** A reader of several pieces goes on as long as appends alone have changed the object since. */

@@ -10,7 +10,13 @@ import { nodeOperations } from '../../protocol/control-operations.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const JOB = 'j-1'
-const share = (node: string, weight: number) => ({ node, address: `${node}:1`, weight, ramBytes: 1000 })
+const share = (node: string, weight: number) => ({
+  node,
+  address: `${node}:1`,
+  weight,
+  ramBytes: 1000,
+  bytesPerSecond: 0,
+})
 
 /** All slots are to move from n-1 to n-2, whose messages are all confirmed; `whenReleased` runs before a release is. */
 async function moveAll(options: { dead: Set<string>; whenReleased: () => void }) {
