@@ -178,8 +178,11 @@ export const REQUEST_COST_BYTES = 8 * 1024
 export const RATE_BURST_MS = 100
 /** After one burst of borrowing others borrow again within this. */
 export const RATE_DEBT_MS_MAX = 1_000
-/** A job is alone on a node when no other one did anything for this long. */
-export const RATE_CONTENTION_MS = 100
+/**
+ * A job is alone on a node when no other one did anything for this long: a client on a busy machine may stand still for
+ * a part of it, and must not lose its share for that.
+ */
+export const RATE_CONTENTION_MS = 1_000
 /** Pause before connections that are held are looked at again. */
 export const RATE_TICK_MS = 1
 /** Connections of one job that are read from again at a time: together they can overdraw by a read each. */

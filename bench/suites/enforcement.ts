@@ -95,7 +95,7 @@ async function runRound(settings: Settings): Promise<Round> {
 
 /** Longer than a job that did nothing counts as present. */
 function pause(): Promise<void> {
-  return sleep(500)
+  return sleep(1_500)
 }
 
 /** Gets the object again and again over every connection. */
