@@ -145,9 +145,9 @@ export class Arena {
     return Math.floor(this.granuleOf(at) / GRANULES_PER_BLOCK)
   }
 
-  /** A view of memory, not a copy. */
-  view(at: number, bytes: number): Buffer {
-    const from = this.granuleOf(at) * GRANULE_BYTES
+  /** A view of memory, not a copy: `bytes` from `offset` behind the address. */
+  view(at: number, bytes: number, offset = 0): Buffer {
+    const from = this.granuleOf(at) * GRANULE_BYTES + offset
     return this.slabOf(at).bytes.subarray(from, from + bytes)
   }
 

@@ -2,6 +2,7 @@
 export class BlockMap {
   readonly blocks: number
   readonly #words: Uint32Array
+  #takenBlocks = 0
 
   /** `blocks` is a multiple of 32. */
   constructor(blocks: number) {
@@ -9,11 +10,19 @@ export class BlockMap {
     this.#words = new Uint32Array(blocks / 32)
   }
 
+  get takenBlocks(): number {
+    return this.#takenBlocks
+  }
+
+  /** All of them are free. */
   take(first: number, count: number): void {
+    this.#takenBlocks += count
     this.#change(first, count, (word, mask) => word | mask)
   }
 
+  /** All of them are taken. */
   free(first: number, count: number): void {
+    this.#takenBlocks -= count
     this.#change(first, count, (word, mask) => word & ~mask)
   }
 
@@ -55,13 +64,13 @@ export class BlockMap {
 
   /** Frees all that `other` has taken, which must be taken here. Returns how many blocks that were. */
   freeAll(other: BlockMap): number {
-    let freed = 0
+    const freed = other.takenBlocks
     const words = this.#words
+    if (freed === this.#takenBlocks) words.fill(0)
+    this.#takenBlocks -= freed
+    if (this.#takenBlocks === 0) return freed
     for (let index = 0; index < words.length; index++) {
-      const mask = other.#word(index)
-      if (mask === 0) continue
-      freed += bitsOf(mask)
-      words[index] = this.#word(index) & ~mask
+      words[index] = this.#word(index) & ~other.#word(index)
     }
     return freed
   }
@@ -87,10 +96,4 @@ export class BlockMap {
   #word(index: number): number {
     return this.#words[index] as number
   }
-}
-
-function bitsOf(word: number): number {
-  let bits = word - ((word >>> 1) & 0x5555_5555)
-  bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333)
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
 }

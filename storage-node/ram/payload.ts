@@ -69,7 +69,7 @@ export function readParts(
     const capacity = part.blocks * BLOCK_BYTES
     const count = Math.min(missing, capacity - skip)
     if (count > 0) {
-      views.push(memory.arena.view(part.at, capacity).subarray(skip, skip + count))
+      views.push(memory.arena.view(part.at, count, skip))
       runs.push(part)
       missing -= count
     }

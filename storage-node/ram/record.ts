@@ -204,10 +204,12 @@ export class StoredRecord {
 
   get parts(): Part[] {
     const { words } = this.arena.slabOf(this.at)
-    return Array.from({ length: this.partCount }, (_, index) => {
+    const parts: Part[] = []
+    for (let index = 0; index < this.partCount; index++) {
       const word = this.#partsWord + 2 * index
-      return { at: words[word] as number, blocks: words[word + 1] as number }
-    })
+      parts.push({ at: words[word] as number, blocks: words[word + 1] as number })
+    }
+    return parts
   }
 
   /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */

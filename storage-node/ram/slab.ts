@@ -14,7 +14,6 @@ export class Slab {
   /** For each block of a page of records, how many blocks before it the page begins. */
   readonly pageOffsets: Uint8Array
   readonly #taken: BlockMap
-  freeBlocks: number
   /** No free run is longer than this. */
   #longestMax: number
   #cursor = 0
@@ -25,12 +24,15 @@ export class Slab {
     this.words = new Uint32Array(this.bytes.buffer, this.bytes.byteOffset, bytes / 4)
     this.pageOffsets = new Uint8Array(blocks)
     this.#taken = new BlockMap(blocks)
-    this.freeBlocks = blocks
     this.#longestMax = blocks
   }
 
   get isEmpty(): boolean {
-    return this.freeBlocks === this.#taken.blocks
+    return this.#taken.takenBlocks === 0
+  }
+
+  get freeBlocks(): number {
+    return this.#taken.blocks - this.#taken.takenBlocks
   }
 
   /** The first of `blocks` free blocks in a row, which are taken now; -1 where there are none. */
@@ -60,21 +62,18 @@ export class Slab {
 
   free(first: number, blocks: number): void {
     this.#taken.free(first, blocks)
-    this.freeBlocks += blocks
     this.#longestMax = Math.max(this.#longestMax, this.#taken.freeAround(first, RUN_BLOCKS_MAX))
   }
 
   /** Frees all that one owner has here. Returns how many blocks that were. */
   freeAll(owned: BlockMap): number {
     const blocks = this.#taken.freeAll(owned)
-    this.freeBlocks += blocks
     this.#longestMax = this.freeBlocks
     return blocks
   }
 
   #take(first: number, blocks: number): void {
     this.#taken.take(first, blocks)
-    this.freeBlocks -= blocks
     this.#cursor = first + blocks
   }
 }

@@ -21,6 +21,8 @@ const LOAD_MIN = 0.2
 
 const HASHES = 2 ** 32
 
+const noCells = new Uint32Array(0)
+
 /**
  * The records of one slot by their keys: an open hash table in one typed array, two words for a cell: hash, address.
  * An address of 0 is an empty cell, for a page begins with its header. A cell's place follows the order of hashes, so
@@ -29,7 +31,7 @@ const HASHES = 2 ** 32
 export class SlotTable implements RecordHolder {
   readonly #memory: JobMemory
   readonly #number: number
-  #cells = new Uint32Array(0)
+  #cells = noCells
   #capacity = 0
   #size = 0
 
@@ -106,7 +108,7 @@ export class SlotTable implements RecordHolder {
   }
 
   forget(): void {
-    this.#cells = new Uint32Array(0)
+    this.#cells = noCells
     this.#capacity = 0
     this.#size = 0
   }
