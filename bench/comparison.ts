@@ -1,5 +1,5 @@
 import { distributionChart, figureChart, sizeCharts } from './chart.ts'
-import type { SystemName } from './clients/open.ts'
+import { missingLibrary, type SystemName } from './clients/open.ts'
 import { Entrant } from './entrant.ts'
 import { type GoalSpec, judge } from './goals.ts'
 import type { Column, Measurement, RowResult } from './measurement.ts'
@@ -7,6 +7,7 @@ import { tableOf } from './ratios.ts'
 import type { Server } from './servers/server.ts'
 import type { Report, Suite, SuiteOptions } from './suite.ts'
 import { type ServerName, serverOf, servers } from './systems.ts'
+import { versionsOf } from './versions.ts'
 
 /** Several systems, measured in turn. */
 export interface Comparison {
@@ -42,7 +43,7 @@ export function suiteOf(comparison: Comparison): Suite {
 
 async function compare(comparison: Comparison, options: SuiteOptions): Promise<Report> {
   const rounds = comparison.rounds[options.tiny ? 'tiny' : 'full']
-  const missing = new Map(comparison.systems.map((system) => [system, servers[serverOf[system]].missing()]))
+  const missing = new Map(comparison.systems.map((system) => [system, missingOf(system)]))
   const notes = [...new Set([...missing.values()].filter((line) => line !== null))]
   for (const note of notes) options.say(note)
   const systems = comparison.systems.filter((system) => missing.get(system) === null)
@@ -58,7 +59,12 @@ async function compare(comparison: Comparison, options: SuiteOptions): Promise<R
       }
     })
   }
-  return reportOf(comparison, results, { rounds, notes })
+  const settings = { rounds, 'ratios are of': comparison.judgedBy, ...(await versionsOf(systems)) }
+  return reportOf(comparison, results, { settings, notes })
+}
+
+function missingOf(system: SystemName): string | null {
+  return servers[serverOf[system]].missing() ?? missingLibrary(system)
 }
 
 /** Systems that are clients of the same server share it, as only one of them is busy at a time. */
@@ -115,7 +121,7 @@ async function measureOnce(row: Row, entrant: Entrant): Promise<Measurement> {
 function reportOf(
   comparison: Comparison,
   results: readonly RowResult[],
-  { rounds, notes }: { rounds: number; notes: readonly string[] },
+  { settings, notes }: Pick<Report, 'settings' | 'notes'>,
 ): Report {
   const { columns, judgedBy, goals } = comparison
   const judged = columns.find(({ name }) => name === judgedBy)
@@ -126,7 +132,7 @@ function reportOf(
     ),
   )
   return {
-    settings: { rounds, 'ratios are of': judgedBy },
+    settings,
     ...tableOf(results, columns, judged),
     goals: goals.flatMap((spec) => judge(spec, results, columns) ?? []),
     notes,

@@ -12,3 +12,26 @@ export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
   s3: async () => (await import('./s3.ts')).open,
   limit: async () => (await import('./limit.ts')).open,
 }
+
+/** The package that each of them needs. It is no dependency of the server's package, so it may be missing. */
+export const libraries: Readonly<Record<SystemName, string | null>> = {
+  mayfly: null,
+  ioredis: 'ioredis',
+  'ioredis pipelining': 'ioredis',
+  'node-redis': 'redis',
+  s3: '@aws-sdk/client-s3',
+  limit: null,
+}
+
+/** A line for the user, where the package is not installed; else null. */
+export function missingLibrary(system: SystemName): string | null {
+  const library = libraries[system]
+  if (library === null) return null
+  try {
+    import.meta.resolve(library)
+    return null
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    return `${library} is missing: npm install ${library}`
+  }
+}
