@@ -1,5 +1,5 @@
 import { type Job, openJob } from 'mayfly'
-import { type Client, type Entry, TAKE_SECONDS_MAX } from './client.ts'
+import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
 /** The target is a ticket. */
 export async function open(ticket: string): Promise<Client> {
@@ -22,11 +22,12 @@ class MayflyClient implements Client {
   }
 
   async putMany(entries: readonly Entry[]): Promise<void> {
-    await Promise.all(entries.map(({ key, bytes }) => this.#job.put(key, bytes)))
+    await this.#job.putMany(entries)
   }
 
-  getMany(keys: readonly string[]): Promise<Buffer[]> {
-    return Promise.all(keys.map((key) => this.#job.get(key)))
+  async getMany(keys: readonly string[]): Promise<Buffer[]> {
+    const objects = await this.#job.getMany(keys)
+    return objects.map((bytes, index) => found(bytes, keys[index] ?? ''))
   }
 
   async delete(key: string): Promise<void> {
