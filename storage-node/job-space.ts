@@ -143,7 +143,9 @@ export class JobSpace {
 
   /** Books bytes that were admitted, or, negative, freed. */
   charge(bytes: number): void {
-    if (!this.#ended) this.#replaceBudget({ ...this.#budget, usedBytes: this.#budget.usedBytes + bytes })
+    if (this.#ended || bytes === 0) return
+    const { reservedBytes, bytesMax, usedBytes } = this.#budget
+    this.#replaceBudget({ reservedBytes, bytesMax, usedBytes: usedBytes + bytes })
   }
 
   /** From here on the buckets are not there, for good: their ids are never used again. */
