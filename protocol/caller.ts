@@ -152,7 +152,14 @@ export class Caller {
   }
 
   async #greet({ token, session, deadlineMs }: CallerOptions): Promise<string> {
-    const { head } = await this.call(hello, { protocol: PROTOCOL_VERSION, token, session }, { deadlineMs })
+    const greeting = this.call(hello, { protocol: PROTOCOL_VERSION, token, session }, { deadlineMs })
+    const { head } = await greeting.catch((error: unknown) => {
+      if (!isError(error, 'DEADLINE_EXCEEDED')) throw error
+      // Its time is not that of the calls behind it: they may go on over another connection.
+      throw new MayflyError('CONNECTION_LOST', 'The server did not answer the hello in time', {
+        cause: error,
+      })
+    })
     this.serverId = head.server
     return head.server
   }
