@@ -81,28 +81,9 @@ export class Router {
     call: RoutedCall<Request>,
     finish: Finish<Reply, Result>,
   ): Promise<Result> {
-    const slot = this.slotOf(call.hash)
-    const at = this.#openAt(slot)
-    const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
-      this.retry(
-        { ...call, failed },
-        slot,
-        async (caller, { epoch }) =>
-          await caller.call(operation, call.request({ epoch, sequence: 0, settled: 0 }), call),
-      )
-    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
-    const { caller, placement } = at
-    return new Promise((resolve, reject) => {
-      const quick = new QuickCall({
-        finish,
-        slowly: (failure) => slowly({ placement, failure }),
-        resolve,
-        reject,
-        mutation: null,
-      })
-      const request = call.request({ epoch: placement.epoch, sequence: 0, settled: 0 })
-      caller.start({ operation, request, waiting: quick }, call)
-    })
+    const attempt: Attempt<Answer<Reply>> = (caller, { epoch }) =>
+      caller.call(operation, call.request({ epoch, sequence: 0, settled: 0 }), call)
+    return this.#send(operation, call, { finish, attempt, begin: noMutation })
   }
 
   /** Changes something at the node that owns the hash's slot: once, or not at all, or `OUTCOME_UNKNOWN`. */
@@ -111,25 +92,9 @@ export class Router {
     call: RoutedMutation<Request>,
     finish: Finish<Reply, Result>,
   ): Promise<Result> {
-    const slot = this.slotOf(call.hash)
-    const at = this.#openAt(slot)
-    const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
-      this.retry({ ...call, failed }, slot, (caller, placement, owner) =>
-        this.mutateAt({ caller, placement, owner }, operation, call),
-      )
-    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
-    const { caller, placement } = at
-    const mutation = this.#begin(at, operation, call)
-    return new Promise((resolve, reject) => {
-      const quick = new QuickCall({
-        finish,
-        slowly: (failure) => slowly({ placement, failure }),
-        resolve,
-        reject,
-        mutation,
-      })
-      caller.start({ operation, request: mutation.request(), waiting: quick }, call)
-    })
+    const attempt: Attempt<Answer<Reply>> = (caller, placement, owner) =>
+      this.mutateAt({ caller, placement, owner }, operation, call)
+    return this.#send(operation, call, { finish, attempt, begin: (at) => this.#begin(at, operation, call) })
   }
 
   /** Sends a mutation to one node, and repeats it there alone where the answer was lost. */
@@ -232,6 +197,37 @@ export class Router {
     throw new MayflyError('STALE_PLACEMENT', `At ${node.address} there is ${server} now, not ${node.id}`)
   }
 
+  /** At once where the connection to the owner is open; else, and where that fails, patiently by `attempt`. */
+  #send<Request, Reply, Result>(
+    operation: Operation<Request, Reply>,
+    call: RoutedCall<Request>,
+    how: {
+      finish: Finish<Reply, Result>
+      attempt: Attempt<Answer<Reply>>
+      begin: (at: At) => Mutation<Request, Reply> | null
+    },
+  ): Promise<Result> {
+    const { finish, attempt, begin } = how
+    const slot = this.slotOf(call.hash)
+    const at = this.#openAt(slot)
+    const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
+      this.retry({ ...call, failed }, slot, attempt)
+    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
+    const { caller, placement } = at
+    const mutation = begin(at)
+    return new Promise((resolve, reject) => {
+      const quick = new QuickCall({
+        finish,
+        slowly: (failure) => slowly({ placement, failure }),
+        resolve,
+        reject,
+        mutation,
+      })
+      const request = mutation?.request() ?? call.request({ epoch: placement.epoch, sequence: 0, settled: 0 })
+      caller.start({ operation, request, waiting: quick }, call)
+    })
+  }
+
   #begin<Request, Reply>(
     { caller, placement, owner }: At,
     operation: Operation<Request, Reply>,
@@ -310,6 +306,10 @@ export class Router {
     }
     await within(bounds, clock, sleep(clock, ms))
   }
+}
+
+function noMutation(): null {
+  return null
 }
 
 /** For who needs no more than the head. */

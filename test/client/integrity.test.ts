@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
 import { placementOperations } from '../../protocol/control-operations.ts'
-import { DamagingProxy, FRAGILE } from '../fixture/damaging-proxy.ts'
+import { FRAGILE, startDamagingProxy } from '../fixture/damaging-proxy.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const MIB = 2 ** 20
@@ -13,7 +13,7 @@ const MIB = 2 ** 20
 async function openThroughProxy() {
   const planes = await Planes.start()
   const node = await planes.startNode()
-  const proxy = await DamagingProxy.start(node.address)
+  const proxy = await startDamagingProxy(node.address)
   const placement = await planes.ask(placementOperations.jobCreate, {
     job: 'j-1',
     slots: 64,

@@ -7,7 +7,7 @@ import { DEFAULT_BUCKET_ID } from '../../protocol/keys.ts'
 import { LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { ownerOf, type Placement } from '../../protocol/placement.ts'
 import { seed } from '../controller/support/seed.ts'
-import { CuttableProxy } from '../fixture/cuttable-proxy.ts'
+import { startCuttableProxy } from '../fixture/cuttable-proxy.ts'
 import { PlaneProcesses } from '../fixture/plane-processes.ts'
 import { SeededRandom } from '../simulation/world/random.ts'
 import { openFunctions } from './support/functions.ts'
@@ -19,10 +19,10 @@ const JOB = 'j-cut'
 test('a node that metadata cannot reach serves until its lease lapses and never after; its slots go to another, and it ends when it hears of that', async () => {
   const planes = await PlaneProcesses.start()
   const metadata = await planes.startMetadata()
-  const towardsMetadata = await CuttableProxy.start(metadata.port)
+  const towardsMetadata = await startCuttableProxy(metadata.port)
   const cutOff = await planes.startNode('n-cut', { [metadata.port]: towardsMetadata.port })
   const other = await planes.startNode('n-other')
-  const towardsNode = await CuttableProxy.start(cutOff.port)
+  const towardsNode = await startCuttableProxy(cutOff.port)
   await metadata.redirect({ [cutOff.port]: towardsNode.port })
   const shares = [cutOff, other].map(({ id, address }) => ({
     node: id,
