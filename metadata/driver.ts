@@ -55,14 +55,19 @@ export class Driver {
       return ownMessage(told, { node: node.id, metadata: address, generation })
     })
     if (!heard || told === null || !jobs.has(job)) return false
-    jobs.view(job).show(node, { told, now: jobs.record(job) })
+    const confirmed = jobs.view(job).show(node, { told, now: jobs.record(job) })
     onShown(job)
+    // What it serves may move from now on.
+    if (confirmed) void this.plan(job)
     return true
   }
 
   /** Begins moves where the shares ask for them. */
   async plan(job: string): Promise<void> {
-    await this.#options.jobs.changeLiving(job, planMoves)
+    const { jobs } = this.#options
+    await jobs.changeLiving(job, (record) =>
+      planMoves(record, (slot) => jobs.view(job).isServed(slot, record)),
+    )
     this.advance(job)
   }
 
@@ -82,7 +87,6 @@ export class Driver {
     const { messenger } = this.#options
     const { epoch, target, slots } = move
     await this.tellOwner(job, target)
-    await this.plan(job)
     for (;;) {
       const answer = await messenger.askUntilHeard(target, nodeOperations.settled, () =>
         this.#isAt(job, move) ? { job, epoch, slots: [...slots] } : null,

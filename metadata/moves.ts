@@ -13,9 +13,11 @@ import { SlotTable } from './slot-table.ts'
 
 /**
  * Begins moves from nodes that have more slots than they are due to nodes that have fewer: as few slots as possible,
- * none that is under way already, and only so many at once. Returns the same record where nothing has to move.
+ * none that is under way already, and only so many at once. Nor does a slot move whose owner has not confirmed that it
+ * serves it: should the move be taken back, there would be nothing that it could go on with. Returns the same record
+ * where nothing has to move.
  */
-export function planMoves(record: JobRecord): JobRecord {
+export function planMoves(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
   const takers = takersOf(record)
   if (takers.length === 0) return record
   const owners = eventualOwners(record)
@@ -23,6 +25,7 @@ export function planMoves(record: JobRecord): JobRecord {
   const due = duesOf(record, nodes)
   const over = ownedBy(nodes, owners).map((owned, index) => owned - (due[index] ?? 0))
   const underWay = new Set(record.moves.flatMap(({ slots }) => slots))
+  for (let slot = 0; slot < record.owners.length; slot++) if (!isServed(slot)) underWay.add(slot)
   const moves: Move[] = [...record.moves]
   let { epoch } = record
   while (moves.length < MOVES_MAX) {

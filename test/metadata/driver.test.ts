@@ -40,6 +40,7 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
     onShown: () => undefined,
   })
   await jobs.create(JOB, () => withShares(newRecord(JOB, 4), [share('n-1', 1)]))
+  await driver.tellOwner(JOB, { id: 'n-1', address: 'n-1:1' })
   await jobs.change(JOB, (record) => withShares(record, [share('n-1', 0), share('n-2', 1)]))
   await driver.plan(JOB)
   return () => jobs.record(JOB).moves.map(({ published }) => published)

@@ -30,10 +30,13 @@ function count(record: JobRecord, node: string): number {
   return owners(record).filter((owner) => owner === node).length
 }
 
+/** Every owner has confirmed that it serves its slots. */
+const served = (): boolean => true
+
 /** A job on node a, half of it on its way to b. */
 function moving(): JobRecord {
   const record = withShares(newRecord('j', 16), [share('a')])
-  return planMoves({ ...record, shares: [share('a'), share('b')] })
+  return planMoves({ ...record, shares: [share('a'), share('b')] }, served)
 }
 
 /** Takes every move to its end, as if nothing went wrong. */
@@ -42,7 +45,7 @@ function settleAll(record: JobRecord): JobRecord {
   for (let rounds = 0; current.moves.length > 0 && rounds < 10_000; rounds++) {
     const [move] = current.moves
     if (move === undefined) break
-    current = planMoves(withMoveEvent(current, move, move.published ? 'settled' : 'indexDelivered'))
+    current = planMoves(withMoveEvent(current, move, move.published ? 'settled' : 'indexDelivered'), served)
   }
   return current
 }
@@ -66,6 +69,7 @@ test('any sequence of weights ends with every slot owned, in proportion, after t
               record,
               step.map((weight, i) => share(`n${i}`, weight)),
             ),
+            served,
           ),
         )
         const total = step.reduce((sum, weight) => sum + weight, 0)
@@ -88,13 +92,13 @@ test('any sequence of weights ends with every slot owned, in proportion, after t
 
 test('I7: a slot that is under way is in one move alone, and only so many move at once', () => {
   let record = withShares(newRecord('j', 1024), [share('a')])
-  record = planMoves(withShares(record, [share('a', 0), share('b'), share('c')]))
+  record = planMoves(withShares(record, [share('a', 0), share('b'), share('c')]), served)
   const slots = record.moves.flatMap((move) => move.slots)
   expect(new Set(slots).size).toBe(slots.length)
   expect(record.moves.length).toBe(MOVES_MAX)
   for (const move of record.moves) expect(move.slots.length).toBeLessThanOrEqual(MOVE_SLOTS_MAX)
   const published = withMoveEvent(record, record.moves[0] as JobRecord['moves'][number], 'indexDelivered')
-  expect(planMoves(published).moves.length).toBe(MOVES_MAX)
+  expect(planMoves(published, served).moves.length).toBe(MOVES_MAX)
 })
 
 test('every event in every state has an outcome, and a repetition of one that is over changes nothing', () => {
@@ -187,8 +191,17 @@ test('a record is read back as it was written', () => {
         share('b'),
         share('c'),
       ]),
+      served,
     ),
     new Set(['c']),
   )
   expect(decodeRecord(encodeRecord(record))).toEqual(record)
+})
+
+test('I7: a slot whose owner has not confirmed that it serves it does not move', () => {
+  const owned = { ...withShares(newRecord('j', 16), [share('a')]), shares: [share('a'), share('b')] }
+  const confirmed = new Set([2, 3, 5])
+  const { moves } = planMoves(owned, (slot) => confirmed.has(slot))
+  expect(moves.flatMap(({ slots }) => slots)).toEqual([...confirmed])
+  expect(planMoves(owned, () => false)).toBe(owned)
 })

@@ -18,7 +18,7 @@ const b = { id: 'b', address: 'b:1' }
 
 function published(): { before: JobRecord; after: JobRecord; slot: number } {
   const owned = withShares(newRecord('j', 8), [share('a')])
-  const before = planMoves({ ...owned, shares: [share('a'), share('b')] })
+  const before = planMoves({ ...owned, shares: [share('a'), share('b')] }, () => true)
   const [move] = before.moves
   if (move === undefined) throw new Error('half of the slots move')
   return { before, after: withMoveEvent(before, move, 'indexDelivered'), slot: move.slots[0] as number }
@@ -44,6 +44,18 @@ test('a confirmation that comes after the slot went elsewhere shows nothing old'
   view.show({ id: 'a', address: 'a:1' }, { told: now, now })
   view.show(b, { told: after, now })
   expect(ownerOf(view.placement, slot)?.id).toBe('a')
+})
+
+test('a slot counts as served once its owner has confirmed it in that epoch, to this process', () => {
+  const { before, after, slot } = published()
+  const view = new View(before)
+  expect(view.isServed(slot, before)).toBe(false)
+  view.show({ id: 'a', address: 'a:1' }, { told: before, now: before })
+  expect(view.isServed(slot, before)).toBe(true)
+  expect(view.isServed(slot, after)).toBe(false)
+  view.show(b, { told: after, now: after })
+  expect(view.isServed(slot, after)).toBe(true)
+  expect(new View(after).isServed(slot, after)).toBe(false)
 })
 
 test('the epoch that is shown rises over a restart of the server', () => {
