@@ -72,7 +72,7 @@ export const deathBugs: readonly Planted[] = [
     what: 'A slot whose move never was goes on without what it held (I5).',
     file: 'storage-node/handoff-target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
-    replace: 'job.account(leaving.slot, -1)\n    return new Slot(epoch, lost)',
+    replace: 'job.discard(leaving.slot)\n    return new Slot(job.memory, { epoch, lost })',
     seedsMax: 30,
   },
   {
@@ -104,7 +104,7 @@ export const deathBugs: readonly Planted[] = [
     what: 'Entries whose bytes died with the source answer NOT_FOUND instead of OBJECT_LOST (I14).',
     file: 'storage-node/puller.ts',
     find: 'slot.lose(of)',
-    replace: '',
+    replace: 'void of',
     seedsMax: 30,
   },
   {
