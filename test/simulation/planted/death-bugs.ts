@@ -24,7 +24,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/placements.ts',
     find: 'if (this.#dead.has(node)) throw',
     replace: 'if (this.#dead.size < 0) throw',
-    seedsMax: 60,
+    seedsMax: 100,
   },
   {
     name: 'lease-while-it-is-buried',
@@ -48,7 +48,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/placements.ts',
     find: 'if (record !== null && changed) void Promise.all(this.#begin(record))',
     replace: 'if (record !== null && changed) await this.#carryOut(record)',
-    seedsMax: 100,
+    seedsMax: 300,
   },
   {
     name: 'copies-revived',
@@ -56,7 +56,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/handoff.ts',
     find: "targetDied: 'lose'",
     replace: "targetDied: 'restore'",
-    seedsMax: 1000,
+    seedsMax: 1_000,
   },
   {
     name: 'fresh-with-copies',
@@ -73,7 +73,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'storage-node/handoff-target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
     replace: 'job.discard(leaving.slot)\n    return new Slot(job.memory, { epoch, lost })',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'restore-refused',
@@ -89,7 +89,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/handoff.ts',
     find: "targetDied: 'restore'",
     replace: "targetDied: 'lose'",
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'no-lost-mark',
@@ -105,7 +105,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'storage-node/puller.ts',
     find: 'slot.lose(of)',
     replace: 'void of',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'list-hides-holes',
@@ -129,7 +129,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/messenger.ts',
     find: 'if (server !== node.id) throw',
     replace: 'if (server === null) throw',
-    seedsMax: 60,
+    seedsMax: 30,
   },
   {
     name: 'ended-job-written',
@@ -137,6 +137,6 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/driver.ts',
     find: 'if (dropped) await jobs.changeLiving(',
     replace: 'if (dropped && jobs.has(job)) await jobs.change(',
-    seedsMax: 200,
+    seedsMax: 100,
   },
 ]

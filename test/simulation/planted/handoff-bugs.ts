@@ -24,7 +24,7 @@ export const handoffBugs: readonly Planted[] = [
         replace: 'if (arriving?.epoch !== epoch) {',
       },
     ],
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'published-before-released',
@@ -49,7 +49,7 @@ export const handoffBugs: readonly Planted[] = [
     find: 'await this.#store.save(record)\n    if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n',
     replace:
       'if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n    void this.#store.save(record)\n',
-    seedsMax: 500,
+    seedsMax: 1_000,
   },
   {
     name: 'decision-unwritten',
@@ -111,7 +111,7 @@ export const handoffBugs: readonly Planted[] = [
         replace: 'if (generation < 0) {',
       },
     ],
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'late-index-kept',
@@ -119,7 +119,7 @@ export const handoffBugs: readonly Planted[] = [
     file: 'storage-node/handoff-target.ts',
     find: ' || (job.refused[index] ?? 0) >= epoch) return',
     replace: ') return',
-    seedsMax: 1000,
+    seedsMax: 1_000,
   },
   {
     name: 'leftover-kept',
@@ -160,6 +160,6 @@ export const handoffBugs: readonly Planted[] = [
     file: 'storage-node/handoff-source.ts',
     find: 'failWaits(slot, stalePlacement(',
     replace: 'if (index < 0) failWaits(slot, stalePlacement(',
-    seedsMax: 30,
+    seedsMax: 1_000,
   },
 ]

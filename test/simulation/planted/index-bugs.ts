@@ -24,7 +24,7 @@ export const indexBugs: readonly Planted[] = [
     file: 'storage-node/slot-index.ts',
     find: 'openPuts: last ? leasesLeft(slot.openPuts, now) : []',
     replace: 'openPuts: []',
-    seedsMax: 60,
+    seedsMax: 100,
   },
   {
     name: 'index-without-read-leases',
@@ -32,7 +32,7 @@ export const indexBugs: readonly Planted[] = [
     file: 'storage-node/slot-index.ts',
     find: 'readLeases: last ? leasesLeft(slot.readLeases, now) : []',
     replace: 'readLeases: []',
-    seedsMax: 30,
+    seedsMax: 1_000,
   },
   {
     name: 'index-without-lost-keys',
@@ -40,7 +40,7 @@ export const indexBugs: readonly Planted[] = [
     file: 'storage-node/slot-index.ts',
     find: 'lostKeys: last ? lostKeys(slot) : []',
     replace: 'lostKeys: []',
-    seedsMax: 30,
+    seedsMax: 1_000,
   },
   {
     name: 'index-without-expiry',
@@ -80,6 +80,6 @@ export const indexBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',
-    seedsMax: 500,
+    seedsMax: 30,
   },
 ]

@@ -16,7 +16,7 @@ export const keyBugs: readonly Planted[] = [
     file: 'storage-node/object-table.ts',
     find: 'if (object.version !== put.ifVersion) {',
     replace: 'if (object.version < put.ifVersion) {',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'consume-keeps',
@@ -55,7 +55,7 @@ export const keyBugs: readonly Planted[] = [
     file: 'storage-node/stored-object.ts',
     find: 'expiresAtMs <= wallMs',
     replace: 'expiresAtMs + 1_500 <= wallMs',
-    seedsMax: 200,
+    seedsMax: 300,
   },
   {
     name: 'budget-not-released',

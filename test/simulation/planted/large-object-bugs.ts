@@ -8,7 +8,7 @@ export const largeObjectBugs: readonly Planted[] = [
     file: 'storage-node/large-objects.ts',
     find: '    this.#requireOpen(place.slot, version)\n    this.#table.check',
     replace: '    this.#table.check',
-    seedsMax: 200,
+    seedsMax: 1_000,
   },
   {
     name: 'chunks-freed-unasked',
@@ -57,6 +57,6 @@ export const largeObjectBugs: readonly Planted[] = [
     file: 'storage-node/chunks.ts',
     find: '{bucket}/$',
     replace: '{0}/$',
-    seedsMax: 100,
+    seedsMax: 30,
   },
 ]

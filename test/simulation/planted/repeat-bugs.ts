@@ -22,8 +22,19 @@ export const repeatBugs: readonly Planted[] = [
         find: "import { listPage } from './listing.ts'",
         replace: "import { listPage } from './listing.ts'\nimport { locate } from './place.ts'",
       },
+      {
+        file: 'storage-node/handlers.ts',
+        find: "node.jobOf(claims, 'read')\n      const job = node.jobOf(claims, 'write')\n",
+        replace: "const job = node.jobOf(claims, 'write')\n      locate(job, request)\n",
+      },
+      {
+        file: 'storage-node/handlers.ts',
+        find: 'return sessions.run({ session, job }, request, () => ({\n            head',
+        replace:
+          'locate(job, request)\n          return sessions.run({ session, job }, request, () => ({\n            head',
+      },
     ],
-    seedsMax: 500,
+    seedsMax: 300,
   },
   {
     name: 'mutation-sent-anew',
@@ -46,7 +57,7 @@ export const repeatBugs: readonly Planted[] = [
         replace: 'caller === null) return null',
       },
     ],
-    seedsMax: 100,
+    seedsMax: 300,
   },
   {
     name: 'settled-too-far',
@@ -62,7 +73,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/mutation.ts',
     find: 'throw unknown(reason)',
     replace: "throw isError(reason, 'DEADLINE_EXCEEDED') ? reason : unknown(reason)",
-    seedsMax: 300,
+    seedsMax: 100,
   },
   {
     name: 'part-deleted-and-refused',
@@ -70,6 +81,6 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'if (failure === null || deleted === 0 || leavesOpen(failure)) return failure',
     replace: 'if (failure === null || deleted >= 0) return failure',
-    seedsMax: 300,
+    seedsMax: 100,
   },
 ]
