@@ -26,17 +26,23 @@ export interface Outgoing<T> {
 /** The parts of a payload in their order. None may change until it is sent. */
 export type Payload = Uint8Array | readonly Uint8Array[]
 
-/** Encodes frames for one link; all that one turn of the event loop produces leaves in one write. */
+/**
+ * Encodes frames for one link. All that one turn of the event loop produces leaves in one write, or in one for every
+ * `framesPerWrite` frames.
+ */
 export class Outbox {
   readonly #link: Link
+  readonly #framesPerWrite: number
   readonly #writer = new Writer()
+  #frames = 0
   #parts: Uint8Array[] = []
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
   #scheduled = false
 
-  constructor(link: Link) {
+  constructor(link: Link, framesPerWrite = Number.POSITIVE_INFINITY) {
     this.#link = link
+    this.#framesPerWrite = framesPerWrite
   }
 
   /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry. */
@@ -64,12 +70,14 @@ export class Outbox {
       this.#parts.push(writer.take(), ...parts)
       if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
     }
-    this.#schedule()
+    if (++this.#frames < this.#framesPerWrite) this.#schedule()
+    else this.flush()
   }
 
   /** Writes what is queued, now. */
   flush(): void {
     this.#scheduled = false
+    this.#frames = 0
     const writer = this.#writer
     if (writer.length > 0) this.#parts.push(writer.take())
     writer.reset(noMemory)

@@ -11,6 +11,7 @@ import {
   HELLO_MS_MAX,
   OUTBOX_BYTES_MAX,
   PROTOCOL_VERSION,
+  REPLIES_PER_WRITE,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -128,7 +129,7 @@ class Responder {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
-    this.#outbox = new Outbox(link)
+    this.#outbox = new Outbox(link, REPLIES_PER_WRITE)
   }
 
   open(): void {
