@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 4
+export const PROTOCOL_VERSION = 5
 
 // Keys and names.
 
@@ -145,8 +145,11 @@ export const MANY_VALUE_BYTES_MAX = 64 * 1024
 export const MANY_IN_FLIGHT = 8
 /** Names a client over all its connections: random, so that no two ever share one. */
 export const SESSION_BYTES = 16
-/** Answers of one session that its client has not settled; the next mutation is refused. */
-export const ANSWERS_MAX = 65_536
+/**
+ * Mutations of one client under way at one node, parked ones too: each has a lane, a u16, of which the node keeps the last
+ * answer. The next one is refused. As many as calls on a connection, so that lanes are never what runs out first.
+ */
+export const LANES_MAX = 65_536
 /** A client repeats a mutation for this long; a consumed object's bytes are kept for it as long. */
 export const REPEAT_MS_MAX = 30_000
 /** A node forgets a session after this much silence: twice what a client may still repeat. */
