@@ -21,31 +21,35 @@ interface MutationOptions<Request, Reply> {
 }
 
 /**
- * One mutation at one node, under one sequence. Where its answer was lost it is repeated to the very same process, which
+ * One mutation at one node, under one sequence of one lane. Where its answer was lost it is repeated to the very same process, which
  * knows by the sequence whether it was carried out.
  */
 export class Mutation<Request, Reply> {
   readonly #options: MutationOptions<Request, Reply>
+  readonly #lane: number
   readonly #sequence: number
   /** Of its repetitions, counted from when it is first sent: the node forgets, and would carry it out again. */
   readonly #giveUpMs: number
   #caller: Caller
 
+  /** Throws `TOO_MANY_REQUESTS` if too many are under way at the node. */
   constructor(options: MutationOptions<Request, Reply>) {
     this.#options = options
     this.#caller = options.caller
-    this.#sequence = options.sequencer.begin(options.call.holds === true)
+    this.#lane = options.sequencer.begin()
+    this.#sequence = options.sequencer.sequenceOf(this.#lane)
     this.#giveUpMs = Math.min(options.call.deadlineMs, options.clock.monotonicMs() + REPEAT_MS_MAX)
   }
 
   request(): Request {
-    const { call, epoch, sequencer } = this.#options
-    return call.request({ epoch, sequence: this.#sequence, settled: sequencer.settled })
+    const { call, epoch } = this.#options
+    return call.request({ epoch, lane: this.#lane, sequence: this.#sequence })
   }
 
   /** It has its answer, or nobody waits for it any more. */
   end(): void {
-    this.#options.sequencer.end(this.#sequence, this.#caller)
+    const { sequencer, call } = this.#options
+    sequencer.end(this.#lane, call.holds === true ? this.#caller : null)
   }
 
   /** Goes on after `failure`, and ends it: repeated until it is answered, or rejected with what is known of its outcome. */

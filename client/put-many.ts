@@ -151,7 +151,7 @@ function isStale(result: number): boolean {
   return result === errorTable.STALE_PLACEMENT.wire || result === errorTable.UNAVAILABLE.wire
 }
 
-type Columns = Omit<RequestOf<typeof dataOperations.putMany>, 'epoch' | 'bucket' | 'sequence' | 'settled'>
+type Columns = Omit<RequestOf<typeof dataOperations.putMany>, 'epoch' | 'bucket' | 'lane' | 'sequence'>
 
 /** A list for each field; an empty one where all entries have nothing to say. */
 function columnsOf(batch: readonly Put[], checksums: boolean): Columns {

@@ -214,12 +214,12 @@ function askPiece<Result>(
 ): Promise<Result> {
   const { consume, untilMs, bounds } = piece
   const { clock } = router.runtime
-  const request = ({ epoch, sequence, settled }: Sent) => ({
+  const request = ({ epoch, lane, sequence }: Sent) => ({
     epoch,
     bucket: at.bucket,
     key: at.key,
+    lane,
     sequence,
-    settled,
     consume,
     waitMs: untilMs === 0 ? 0 : Math.max(0, Math.round(untilMs - clock.monotonicMs())),
     version: piece.version,

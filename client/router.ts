@@ -82,7 +82,7 @@ export class Router {
     finish: Finish<Reply, Result>,
   ): Promise<Result> {
     const attempt: Attempt<Answer<Reply>> = (caller, { epoch }) =>
-      caller.call(operation, call.request({ epoch, sequence: 0, settled: 0 }), call)
+      caller.call(operation, call.request({ epoch, lane: 0, sequence: 0 }), call)
     return this.#send(operation, call, { finish, attempt, begin: noMutation })
   }
 
@@ -214,8 +214,8 @@ export class Router {
       this.retry({ ...call, failed }, slot, attempt)
     if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
     const { caller, placement } = at
-    const mutation = begin(at)
     return new Promise((resolve, reject) => {
+      const mutation = begin(at)
       const quick = new QuickCall({
         finish,
         slowly: (failure) => slowly({ placement, failure }),
@@ -223,7 +223,7 @@ export class Router {
         reject,
         mutation,
       })
-      const request = mutation?.request() ?? call.request({ epoch: placement.epoch, sequence: 0, settled: 0 })
+      const request = mutation?.request() ?? call.request({ epoch: placement.epoch, lane: 0, sequence: 0 })
       caller.start({ operation, request, waiting: quick }, call)
     })
   }

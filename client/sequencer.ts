@@ -1,75 +1,73 @@
 import type { Caller } from '../protocol/caller.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
-import { REPEAT_MS_MAX, SETTLE_AFTER_MS } from '../protocol/limits.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { LANES_MAX, REPEAT_MS_MAX, SETTLE_AFTER_MS } from '../protocol/limits.ts'
 import type { Clock, Timer } from '../protocol/runtime.ts'
 
 /** Names one mutation among those that this client sends to one node. */
 export interface Sequence {
+  readonly lane: number
   readonly sequence: number
-  /** This client has the answers of all mutations below. */
-  readonly settled: number
 }
 
 /**
- * Counts the mutations that go to one node, so that one whose answer was lost can be repeated there and nowhere else.
+ * Names the mutations that go to one node, so that one whose answer was lost can be repeated there and nowhere else. Each
+ * that is under way has a lane of its own, so that one which waits for minutes keeps the node from forgetting no other
+ * one's answer (the slots of NFSv4.1, RFC 8881, section 2.10.6).
  */
 export class Sequencer {
   readonly #clock: Clock
-  /** Which sequences from `#settled` on have no answer yet, by their lower bits. */
-  #outstanding = new Uint8Array(64)
-  #settled = 1
-  #next = 1
-  /** The node keeps bytes for the case that an answer of this client's was lost. */
-  #holding = false
+  /** The last of each lane. */
+  readonly #sequences: number[] = []
+  /** Lanes with nothing under way. The last one that became free is taken first, so that no more are used than needed. */
+  readonly #free: number[] = []
+  /** Those of them in which the node keeps bytes for the case that their answer was lost. */
+  readonly #held = new Set<number>()
   #timer: Timer | null = null
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** `holds`: the node keeps what it answers, a consumed object, until it is told that it came. */
-  begin(holds: boolean): number {
-    if (this.#next - this.#settled === this.#outstanding.length) this.#grow()
-    const sequence = this.#next++
-    this.#outstanding[sequence & (this.#outstanding.length - 1)] = 1
-    if (holds) this.#holding = true
-    if (this.#timer !== null) {
-      this.#timer.cancel()
-      this.#timer = null
+  /** Gives a mutation a lane, and that lane's next sequence. Throws `TOO_MANY_REQUESTS` if there is none left. */
+  begin(): number {
+    const lane = this.#free.pop() ?? this.#open()
+    this.#sequences[lane] = this.sequenceOf(lane) + 1
+    if (this.#held.size > 0) this.#held.delete(lane)
+    return lane
+  }
+
+  sequenceOf(lane: number): number {
+    return this.#sequences[lane] as number
+  }
+
+  /**
+   * The mutation has its answer, or nobody waits for it any more. `holder` is the connection to the node, if that keeps what
+   * it answers, a consumed object, until it hears that the answer came.
+   */
+  end(lane: number, holder: Caller | null): void {
+    this.#free.push(lane)
+    if (holder === null) return
+    this.#held.add(lane)
+    this.#timer ??= this.#clock.after(SETTLE_AFTER_MS, () => this.#settle(holder))
+  }
+
+  #open(): number {
+    const lane = this.#sequences.length
+    if (lane === LANES_MAX) {
+      throw new MayflyError('TOO_MANY_REQUESTS', `${LANES_MAX} mutations wait for the answers of one node`)
     }
-    return sequence
+    this.#sequences.push(0)
+    return lane
   }
 
-  /** What the node is told with each mutation: the answers of all below are here. */
-  get settled(): number {
-    return this.#settled
-  }
-
-  /** The mutation has its answer, or nobody waits for it any more. */
-  end(sequence: number, caller: Caller): void {
-    const outstanding = this.#outstanding
-    const mask = outstanding.length - 1
-    outstanding[sequence & mask] = 0
-    while (this.#settled < this.#next && outstanding[this.#settled & mask] === 0) this.#settled++
-    if (this.#settled < this.#next || !this.#holding) return
-    this.#timer ??= this.#clock.after(SETTLE_AFTER_MS, () => this.#settle(caller))
-  }
-
-  #grow(): void {
-    const before = this.#outstanding
-    const after = new Uint8Array(2 * before.length)
-    for (let sequence = this.#settled; sequence < this.#next; sequence++) {
-      after[sequence & (after.length - 1)] = before[sequence & (before.length - 1)] as number
-    }
-    this.#outstanding = after
-  }
-
-  /** Nothing is outstanding: the node is told once, so that it frees what it kept for a repetition. */
-  #settle(caller: Caller): void {
+  /** The node is told what no later mutation has told it, so that it frees what it kept for a repetition. */
+  #settle(holder: Caller): void {
     this.#timer = null
-    this.#holding = false
-    if (caller.closed) return
+    const lanes = Array.from(this.#held, (lane) => ({ lane, sequence: this.sequenceOf(lane) }))
+    this.#held.clear()
+    if (lanes.length === 0 || holder.closed) return
     const deadlineMs = this.#clock.monotonicMs() + REPEAT_MS_MAX
-    void caller.call(dataOperations.settle, { settled: this.settled }, { deadlineMs }).catch(() => undefined)
+    void holder.call(dataOperations.settle, { lanes }, { deadlineMs }).catch(() => undefined)
   }
 }

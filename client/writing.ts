@@ -18,12 +18,12 @@ export function putObject(
   if (bytes.length > CHUNK_BYTES) return putLarge(router, at, put)
   const checksum = checksumOf(bytes, put.checksums)
   // Written out, here and in all of the hot path: spreading objects costs more than sending them.
-  const request = ({ epoch, sequence, settled }: Sent) => ({
+  const request = ({ epoch, lane, sequence }: Sent) => ({
     epoch,
     bucket: at.bucket,
     key: at.key,
+    lane,
     sequence,
-    settled,
     condition: put.condition,
     ifVersion: put.ifVersion,
     ttlSeconds: put.ttlSeconds,

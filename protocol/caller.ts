@@ -3,7 +3,7 @@ import { errorReply } from './error-reply.ts'
 import { asMayflyError, errorCodeOf, isError, MayflyError } from './errors.ts'
 import type { Frame, Landing } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
-import { CALLS_OUTSTANDING_MAX, PROTOCOL_VERSION } from './limits.ts'
+import { CALLS_OUTSTANDING_MAX, CALLS_QUEUED_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts'
 import type { Link } from './link.ts'
 import type { Operation } from './operation.ts'
 import { Outbox, type Payload } from './outbox.ts'
@@ -48,6 +48,13 @@ interface Pending {
   readonly land: CallOptions['land']
 }
 
+/** A call that waits to be sent. */
+interface Unsent {
+  readonly operation: Operation<unknown, unknown>
+  readonly request: unknown
+  readonly payload: Payload | undefined
+}
+
 const nothing = Buffer.alloc(0)
 
 /** In the place of a call that was given up: its id is used again only when its answer has come. */
@@ -61,7 +68,8 @@ const DEADLINE_SLACK_MS = 20
 
 /**
  * The calling side of one connection: any number of requests under way, answered in any order. It begins with a
- * hello and sends requests right behind it; if the hello is refused, they all fail with its error.
+ * hello and sends requests right behind it; if the hello is refused, they all fail with its error. While the server takes
+ * no more, calls wait here, in their order, and what they would send takes no memory of the connection's.
  *
  * A call rejects with the server's error; with `CONNECTION_LOST` if the connection broke before the answer came,
  * `DEADLINE_EXCEEDED`, or `ABORTED`: after these three nobody knows whether the server carried it out.
@@ -82,6 +90,8 @@ export class Caller {
   /** By id less one; undefined where no call has the id. */
   readonly #pending: (Pending | typeof givenUp | undefined)[] = []
   readonly #freeIds: number[] = []
+  /** By their ids, in the order in which they were made. */
+  readonly #unsent = new Map<number, Unsent>()
   /** Calls that somebody waits for. */
   #waiting = 0
   #deadlineTimer: Timer | null = null
@@ -96,7 +106,8 @@ export class Caller {
     link.open({
       space: () => this.#frames.space(),
       filled: (bytes) => this.#filled(bytes),
-      drained: () => undefined,
+      drained: () => this.#sendUnsent(),
+      silent: () => this.#letGoOfStalled(),
       closed: (cause) => this.#end(new MayflyError('CONNECTION_LOST', 'The connection broke', { cause })),
     })
     this.server = this.#greet(options)
@@ -135,11 +146,15 @@ export class Caller {
         new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`),
       )
     }
-    try {
-      this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
-    } catch (error) {
-      this.#freeIds.push(id)
-      return waiting.failed(asMayflyError(error))
+    if (this.#unsent.size > 0 || this.#outbox.queuedBytes > CALLS_QUEUED_BYTES_MAX) {
+      this.#unsent.set(id, { operation: operation as Operation<unknown, unknown>, request, payload })
+    } else {
+      try {
+        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+      } catch (error) {
+        this.#freeIds.push(id)
+        return waiting.failed(asMayflyError(error))
+      }
     }
     const pending = { operation: operation as Operation<unknown, unknown>, waiting, deadlineMs, land }
     this.#add(id, signal === undefined ? pending : this.#abortable(id, pending, signal))
@@ -162,6 +177,33 @@ export class Caller {
     })
     this.serverId = head.server
     return head.server
+  }
+
+  #sendUnsent(): void {
+    for (const [id, { operation, request, payload }] of this.#unsent) {
+      if (this.#outbox.queuedBytes > CALLS_QUEUED_BYTES_MAX) return
+      this.#unsent.delete(id)
+      try {
+        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+      } catch (error) {
+        this.#failUnsent(id, asMayflyError(error))
+      }
+    }
+  }
+
+  /** No answer can come, so the id is free at once. */
+  #failUnsent(id: number, error: Error): void {
+    const { waiting } = this.#pending[id - 1] as Pending
+    this.#pending[id - 1] = undefined
+    this.#freeIds.push(id)
+    this.#leave()
+    waiting.failed(error)
+  }
+
+  /** A server that takes nothing, or stops within an answer, may do better over another connection. */
+  #letGoOfStalled(): void {
+    if (this.#link.queuedBytes === 0 && this.#frames.atBoundary) return
+    this.close(new MayflyError('CONNECTION_LOST', 'The server stood still'))
   }
 
   /** The call as it is, given up when `signal` says so. */
@@ -199,6 +241,7 @@ export class Caller {
   #giveUp(id: number, error: MayflyError): void {
     const pending = this.#pending[id - 1]
     if (pending === undefined || pending === givenUp) return
+    if (this.#unsent.delete(id)) return this.#failUnsent(id, error)
     this.#pending[id - 1] = givenUp
     this.#leave()
     this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
@@ -245,7 +288,7 @@ export class Caller {
   #receive(frame: Frame): void {
     const index = frame.id - 1
     const pending = this.#pending[index]
-    if (pending === undefined) return
+    if (pending === undefined || (this.#unsent.size > 0 && this.#unsent.has(frame.id))) return
     this.#pending[index] = undefined
     this.#freeIds.push(frame.id)
     if (pending === givenUp) return
@@ -275,6 +318,7 @@ export class Caller {
     this.#closedBy = error
     this.#frames.close()
     this.#deadlineTimer?.cancel()
+    this.#unsent.clear()
     const pending = this.#pending.splice(0)
     this.#waiting = 0
     this.#link.keepAlive(false)

@@ -23,10 +23,10 @@ export const ANY_VERSION = 0
 const metadata = array(struct({ name: text, value: text }))
 const address = { epoch: u32, bucket: u32, key: bytes }
 /**
- * Names a mutation in its session, so that a repetition is answered and not carried out again. `sequence` rises by
- * one with each mutation that the session sends to this node; the client has the answers of all below `settled`.
+ * Names a mutation in its session, so that a repetition is answered and not carried out again. A lane has one mutation under
+ * way at a time, and `sequence` rises with each, from 1: a higher one says that the client needs no answer of those before it.
  */
-const repeatable = { sequence: u32, settled: u32 }
+const repeatable = { lane: u16, sequence: u64 }
 /** CRC-32, as of zlib, of the bytes that it stands beside; null where their writer made none. */
 const checksum = optional(u32)
 const condition = { condition: u8, ifVersion: u64 }
@@ -44,7 +44,7 @@ export const dataOperations = {
       {
         write: (writer, put) => {
           writer.u32(put.epoch).u32(put.bucket).u16(put.key.length).raw(put.key)
-          writer.u32(put.sequence).u32(put.settled).u8(put.condition).u64(put.ifVersion).u32(put.ttlSeconds)
+          writer.u16(put.lane).u64(put.sequence).u8(put.condition).u64(put.ifVersion).u32(put.ttlSeconds)
           metadata.write(writer, put.metadata)
           checksum.write(writer, put.checksum)
         },
@@ -52,8 +52,8 @@ export const dataOperations = {
           epoch: reader.u32(),
           bucket: reader.u32(),
           key: reader.raw(reader.u16()),
-          sequence: reader.u32(),
-          settled: reader.u32(),
+          lane: reader.u16(),
+          sequence: reader.u64(),
           condition: reader.u8(),
           ifVersion: reader.u64(),
           ttlSeconds: reader.u32(),
@@ -69,7 +69,7 @@ export const dataOperations = {
    * `bytes` and `checksum` are those of the whole. `RANGE_NOT_SATISFIABLE` if it ends before `offset`.
    * `waitMs` parks the request until the key is put. `version` asks for that version or one that appends have made of
    * it, else `VERSION_MISMATCH`. `consume` removes the object in the same step, if the reply has all of it;
-   * only then do `sequence` and `settled` count.
+   * only then do `lane` and `sequence` count.
    */
   get: operation(17, {
     request: byHand(
@@ -85,7 +85,7 @@ export const dataOperations = {
       {
         write: (writer, get) => {
           writer.u32(get.epoch).u32(get.bucket).u16(get.key.length).raw(get.key)
-          writer.u32(get.sequence).u32(get.settled)
+          writer.u16(get.lane).u64(get.sequence)
           flag.write(writer, get.consume)
           writer.u32(get.waitMs).u64(get.version).u64(get.offset).u32(get.length)
         },
@@ -93,8 +93,8 @@ export const dataOperations = {
           epoch: reader.u32(),
           bucket: reader.u32(),
           key: reader.raw(reader.u16()),
-          sequence: reader.u32(),
-          settled: reader.u32(),
+          lane: reader.u16(),
+          sequence: reader.u64(),
           consume: flag.read(reader),
           waitMs: reader.u32(),
           version: reader.u64(),
@@ -190,8 +190,8 @@ export const dataOperations = {
     request: struct({ epoch: u32, bucket: u32, ...repeatable, keys: array(bytes) }),
     reply: struct({ results: bytes }),
   }),
-  /** The client has the answers of all mutations below `settled`; sent where no other mutation says so soon. */
-  settle: operation(29, { request: struct({ settled: u32 }), reply: empty }),
+  /** The client needs no answer of these lanes up to `sequence`; sent where no other mutation says so soon. */
+  settle: operation(29, { request: struct({ lanes: array(struct(repeatable)) }), reply: empty }),
   /**
    * Reply's payload: the values that are there, one behind the other. `lengths` has a number for each key: of
    * its bytes in the payload, or one of `GetManyResult`; so has `checksums` if they were asked for, else it is empty.

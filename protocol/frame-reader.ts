@@ -40,6 +40,9 @@ export class FrameReader {
   #payload: Buffer | null = null
   #payloadBytes = 0
   #direct = false
+  #paused = false
+  /** What came of a stream that is paused. */
+  #rest: Buffer | null = null
   #closed = false
 
   constructor({ onFrame, frameBytesMax = Number.POSITIVE_INFINITY, land }: FrameReaderOptions) {
@@ -56,6 +59,21 @@ export class FrameReader {
   /** True between two frames: a stream that ends elsewhere was cut off. */
   get atBoundary(): boolean {
     return this.#held === null && this.#payload === null
+  }
+
+  /** Hands over nothing more, not even what is here already, until `resume`. */
+  pause(): void {
+    this.#paused = true
+  }
+
+  /** Goes on, and throws, as `filled` does. Gives whether anything had come meanwhile. */
+  resume(): boolean {
+    this.#paused = false
+    const rest = this.#rest
+    if (rest === null) return false
+    this.#rest = null
+    this.#push(rest, rest.length)
+    return true
   }
 
   /** Where the next bytes go. */
@@ -79,6 +97,7 @@ export class FrameReader {
   /** The stream is over: a payload that was under way is given up, and nothing more is handed over. */
   close(): void {
     this.#closed = true
+    this.#rest = null
     if (this.#payload === null) return
     this.#payload = null
     const { landing } = this.#frame
@@ -88,11 +107,16 @@ export class FrameReader {
 
   #push(piece: Buffer, end: number): void {
     let offset = 0
-    while (offset < end && !this.#closed) {
+    while (offset < end && !this.#closed && !this.#paused) {
       if (this.#payload !== null) offset = this.#fillPayload(piece, offset, end)
       else if (this.#held !== null) offset = this.#fillHeld(piece, offset, end)
       else offset = this.#begin(piece, offset, end)
     }
+    if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end))
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#rest = this.#rest === null ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes])
   }
 
   /** A frame begins at `offset`. Returns where what follows begins. */

@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 4
+export const PROTOCOL_VERSION = 5
 
 // Keys and names.
 
@@ -95,8 +95,24 @@ export const CALLS_OUTSTANDING_MAX = 65_536
 export const CHUNKS_IN_FLIGHT = 16
 /** Chunks that a stream asks for ahead of its reader: what a slow reader costs, some 8 MiB. */
 export const STREAM_WINDOW_CHUNKS = 8
-/** Bytes queued in one socket above which its reader is paused until they are written. */
-export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024
+/**
+ * Bytes of answers that may wait for one client to take them, beside those of one answer: above, nothing more that it asks
+ * is worked off until all are written.
+ */
+export const ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024
+/** The same while those of all connections of a process are over `ANSWERS_QUEUED_BYTES_MANY`: a thousand clients that read nothing cost 0.4 GB. */
+export const ANSWERS_QUEUED_BYTES_MAX_CROWDED = 128 * 1024
+export const ANSWERS_QUEUED_BYTES_MANY = 128 * 1024 * 1024
+/**
+ * Bytes that may wait for one server to take them, beside those of one call: above, calls wait for their turn, unsent. As
+ * much as one large object has under way.
+ */
+export const CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES
+/**
+ * A peer that owes the rest of a frame, or takes nothing of what waits for it, for this long is let go, at the latest
+ * after twice that. As long as a node may be silent before its slots are given to another.
+ */
+export const LINK_SILENT_MS = 15_000
 /** Connections of one server process. */
 export const CONNECTIONS_MAX = 10_000
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
@@ -150,8 +166,11 @@ export const MANY_VALUE_BYTES_MAX = 64 * 1024
 export const MANY_IN_FLIGHT = 8
 /** Names a client over all its connections: random, so that no two ever share one. */
 export const SESSION_BYTES = 16
-/** Answers of one session that its client has not settled; the next mutation is refused. */
-export const ANSWERS_MAX = 65_536
+/**
+ * Mutations of one client under way at one node, parked ones too: each has a lane, a u16, of which the node keeps the last
+ * answer. The next one is refused. As many as calls on a connection, so that lanes are never what runs out first.
+ */
+export const LANES_MAX = 65_536
 /** A client repeats a mutation for this long; a consumed object's bytes are kept for it as long. */
 export const REPEAT_MS_MAX = 30_000
 /** A node forgets a session after this much silence: twice what a client may still repeat. */

@@ -30,6 +30,8 @@ export interface LinkHandlers {
   filled(bytes: number): void
   /** All that was queued has been taken by the network. */
   drained(): void
+  /** No byte came or went for `LINK_SILENT_MS`; said again and again while it is so. */
+  silent(): void
   /** Called once, whoever closed. */
   closed(cause: Error | null): void
 }

@@ -1,5 +1,5 @@
 import type { Codec } from './codec.ts'
-import { PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from './limits.ts'
+import { ANSWERS_QUEUED_BYTES_MANY, PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from './limits.ts'
 import type { Link } from './link.ts'
 import { giveSlab, takeSlab } from './slabs.ts'
 import { Writer } from './writer.ts'
@@ -11,6 +11,14 @@ const HEAD_BYTES_USUAL = 512
 const SMALL_BYTES_MAX = SLAB_BYTES / 4
 
 const nothing: readonly Uint8Array[] = []
+
+/** What all connections of this process have written and the network has not taken. */
+let writtenBytes = 0
+
+/** Whether that is so much that each of them has to do with less. */
+export function isCrowded(): boolean {
+  return writtenBytes > ANSWERS_QUEUED_BYTES_MANY
+}
 
 /** What goes out: an operation's number and fields in a request, 0 or an error's number in a reply. */
 export interface Outgoing<T> {
@@ -39,10 +47,17 @@ export class Outbox {
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
   #scheduled = false
+  /** Of frames that are not written yet. */
+  #freshBytes = 0
 
   constructor(link: Link, framesPerWrite = Number.POSITIVE_INFINITY) {
     this.#link = link
     this.#framesPerWrite = framesPerWrite
+  }
+
+  /** What waits to be taken by the network. */
+  get queuedBytes(): number {
+    return this.#freshBytes + this.#link.queuedBytes
   }
 
   /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry. */
@@ -63,6 +78,7 @@ export class Outbox {
       throw error
     }
     writer.patchU32(start, writer.length - headStart)
+    this.#freshBytes += writer.length - start + payloadBytes
     if (copies) {
       for (const part of parts) writer.raw(part)
       frame.sent?.()
@@ -76,8 +92,10 @@ export class Outbox {
 
   /** Writes what is queued, now. */
   flush(): void {
+    const bytes = this.#freshBytes
     this.#scheduled = false
     this.#frames = 0
+    this.#freshBytes = 0
     const writer = this.#writer
     if (writer.length > 0) this.#parts.push(writer.take())
     writer.reset(noMemory)
@@ -89,13 +107,17 @@ export class Outbox {
     this.#whenTaken = []
     const [first] = parts
     if (first === undefined) return
+    writtenBytes += bytes
     if (parts.length === 1 && first.length <= SMALL_BYTES_MAX && this.#link.queuedBytes > 0) {
       // The peer does not keep up: what waits for it takes no more memory than it has bytes.
-      this.#link.write([Buffer.from(first)], () => undefined)
+      this.#link.write([Buffer.from(first)], () => {
+        writtenBytes -= bytes
+      })
       for (const slab of slabs) giveSlab(slab)
       return
     }
     this.#link.write(parts, () => {
+      writtenBytes -= bytes
       for (const slab of slabs) giveSlab(slab)
       for (const taken of whenTaken) taken()
     })

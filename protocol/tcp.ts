@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { MayflyError } from './errors.ts'
-import { CONNECT_MS_MAX } from './limits.ts'
+import { CONNECT_MS_MAX, LINK_SILENT_MS } from './limits.ts'
 import type { Link, LinkHandlers } from './link.ts'
 
 /** What a socket is made with, so that the network writes into memory that the link's reader names. */
@@ -41,6 +41,12 @@ export class TcpLink implements Link {
         cause = error
       })
       .on('close', () => handlers.closed(cause))
+      .on('timeout', () => {
+        // Without this it would be told once, and again only after the next byte.
+        this.#socket.setTimeout(LINK_SILENT_MS)
+        handlers.silent()
+      })
+      .setTimeout(LINK_SILENT_MS)
       .setNoDelay(true)
       .setKeepAlive(true, 30_000)
       .resume()

@@ -65,7 +65,8 @@ export class Writer {
   /** A safe integer from 0 to 2^53 - 1, in eight bytes. */
   u64(value: number): this {
     const offset = this.#advance(8)
-    writeU32(this.#memory, offset, value % 2 ** 32)
+    // What is shifted or stored as a byte loses its upper bits by itself.
+    writeU32(this.#memory, offset, value)
     writeU32(this.#memory, offset + 4, Math.floor(value / 2 ** 32))
     return this
   }

@@ -5,17 +5,18 @@ import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/err
 import type { Frame, Landing } from '../protocol/frame.ts'
 import { FrameReader } from '../protocol/frame-reader.ts'
 import {
+  ANSWERS_QUEUED_BYTES_MAX,
+  ANSWERS_QUEUED_BYTES_MAX_CROWDED,
   CALLS_OUTSTANDING_MAX,
   ERROR_MESSAGE_BYTES_MAX,
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
-  OUTBOX_BYTES_MAX,
   PROTOCOL_VERSION,
   REPLIES_PER_WRITE,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
-import { Outbox, type Payload } from '../protocol/outbox.ts'
+import { isCrowded, Outbox, type Payload } from '../protocol/outbox.ts'
 import { Reader, violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
@@ -141,6 +142,7 @@ class Responder {
       space: () => this.#frames.space(),
       filled: (bytes) => this.#filled(bytes),
       drained: () => this.#balance(),
+      silent: () => this.#letGoOfStalled(),
       closed: () => {
         this.#close()
         greeting.cancel()
@@ -157,6 +159,10 @@ class Responder {
     } catch (error) {
       this.#refuse(0, error)
     }
+    this.#finishRead()
+  }
+
+  #finishRead(): void {
     // What came in one read is answered in one write.
     this.#outbox.flush()
     this.#keepPace()
@@ -190,6 +196,13 @@ class Responder {
     } catch (error) {
       this.#fail(id, error)
     }
+    if (this.#outbox.queuedBytes > queuedBytesMax()) this.#relieve()
+  }
+
+  /** The rest of what was read waits, if the network does not take the answers to what came before it. */
+  #relieve(): void {
+    this.#outbox.flush()
+    this.#balance()
   }
 
   /** A request that breaks the protocol never reaches its handler, so nobody else gives up what its payload landed in. */
@@ -284,15 +297,35 @@ class Responder {
     this.#frames.close()
   }
 
-  /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not read from meanwhile. */
+  /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
   #balance(): void {
     const full =
-      this.#held || this.#link.queuedBytes > OUTBOX_BYTES_MAX || this.#underWay >= CALLS_OUTSTANDING_MAX
+      this.#held || this.#link.queuedBytes > queuedBytesMax() || this.#underWay >= CALLS_OUTSTANDING_MAX
     if (full === this.#paused || this.#closed) return
     this.#paused = full
-    if (full) this.#link.pause()
-    else this.#link.resume()
+    if (!full) return this.#resume()
+    this.#frames.pause()
+    this.#link.pause()
   }
+
+  #resume(): void {
+    this.#link.resume()
+    try {
+      if (!this.#frames.resume()) return
+    } catch (error) {
+      this.#refuse(0, error)
+    }
+    this.#finishRead()
+  }
+
+  /** A peer that takes no answers, or stops within a request, holds memory of everyone. */
+  #letGoOfStalled(): void {
+    if (this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)) this.#link.destroy()
+  }
+}
+
+function queuedBytesMax(): number {
+  return isCrowded() ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
 }
 
 /** Throws unless the token is the cluster's own. */

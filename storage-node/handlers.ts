@@ -49,8 +49,8 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       const bytes = received(job, payload)
       return sessions.run({ session, job }, request, () => objects.append(job, request, bytes))
     })
-    .on(dataOperations.settle, ({ claims, session }, { settled }) => {
-      sessions.settle({ session, job: claims.job }, settled)
+    .on(dataOperations.settle, ({ claims, session }, { lanes }) => {
+      sessions.settle({ session, job: claims.job }, lanes)
       return done
     })
 }

@@ -1,5 +1,5 @@
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
-import { ANSWERS_MAX, REPEAT_MS_MAX, SESSION_KEEP_MS } from '../protocol/limits.ts'
+import { REPEAT_MS_MAX, SESSION_KEEP_MS } from '../protocol/limits.ts'
 import { bytesOf } from '../protocol/outbox.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
@@ -7,22 +7,28 @@ import type { PinnedReply } from './pinned-reply.ts'
 
 /** Names a mutation among those of its session. */
 interface Sequenced {
+  readonly lane: number
   readonly sequence: number
-  readonly settled: number
 }
 
-interface Answer {
-  readonly outcome: PinnedReply<unknown> | Promise<PinnedReply<unknown>> | MayflyError
-  readonly atMs: number
+type Outcome = PinnedReply<unknown> | Promise<PinnedReply<unknown>> | MayflyError
+
+/** Of a session's mutations one after another: the answer of the last. */
+interface Lane {
+  /** What the client sent before this one may still arrive, and is refused. */
+  sequence: number
+  /** Null where nobody needs it any more. */
+  outcome: Outcome | null
+  atMs: number
   /** Bytes of a consumed object, kept in case the answer did not arrive; what is pinned is charged where it lies. */
-  readonly heldBytes: number
+  heldBytes: number
 }
 
 interface Session {
   readonly job: JobSpace
-  readonly answers: Map<number, Answer>
-  /** The client has the answers of all mutations below this; what it sent of them may still arrive, and is refused. */
-  settled: number
+  readonly lanes: (Lane | undefined)[]
+  /** Lanes whose answers hold memory. */
+  holding: number
   lastMs: number
 }
 
@@ -41,120 +47,116 @@ export class Sessions {
   /** Carries a mutation out, once. `job` is the space on this node that its bytes are held against. */
   run<Head>(
     of: { session: string; job: JobSpace },
-    mutation: Sequenced,
+    { lane: number, sequence }: Sequenced,
     execute: () => PinnedReply<Head> | Promise<PinnedReply<Head>>,
   ): PinnedReply<Head> | Promise<PinnedReply<Head>> {
     if (of.session === '') return execute()
     const session = this.#session(of)
-    this.#settle(session, mutation.settled)
-    const known = session.answers.get(mutation.sequence)
-    if (known !== undefined) return given(known) as PinnedReply<Head> | Promise<PinnedReply<Head>>
-    if (mutation.sequence < session.settled) {
-      throw new MayflyError('OUTCOME_UNKNOWN', 'The client has given this mutation up')
+    let lane = session.lanes[number]
+    if (lane === undefined) {
+      lane = { sequence: 0, outcome: null, atMs: 0, heldBytes: 0 }
+      session.lanes[number] = lane
     }
-    if (session.answers.size >= ANSWERS_MAX) {
-      throw new MayflyError(
-        'TOO_MANY_REQUESTS',
-        `${ANSWERS_MAX} mutations of one client wait for it to settle them`,
-      )
-    }
-    return this.#execute(session, mutation.sequence, execute)
+    if (sequence === lane.sequence) return given(lane) as PinnedReply<Head> | Promise<PinnedReply<Head>>
+    if (sequence < lane.sequence) throw gone()
+    letGo(session, lane)
+    lane.sequence = sequence
+    return this.#execute(session, lane, execute)
   }
 
-  settle(of: { session: string; job: string }, settled: number): void {
+  /** Forgets the answers of these lanes up to their sequences. */
+  settle(of: { session: string; job: string }, settled: readonly Sequenced[]): void {
     const session = this.#sessions.get(nameOf(of))
-    if (session !== undefined) this.#settle(session, settled)
+    if (session === undefined) return
+    for (const { lane: number, sequence } of settled) {
+      const lane = session.lanes[number]
+      if (lane === undefined || sequence < lane.sequence) continue
+      letGo(session, lane)
+      lane.sequence = sequence
+    }
   }
 
   /** Frees consumed bytes that were kept long enough, and forgets sessions that have been silent. */
   sweep(): void {
     const now = this.#clock.monotonicMs()
     for (const [name, session] of this.#sessions) {
-      if (now - session.lastMs > SESSION_KEEP_MS) {
-        this.#settle(session, Number.POSITIVE_INFINITY)
-        this.#sessions.delete(name)
-        continue
-      }
-      for (const [sequence, answer] of session.answers) {
-        if (!holdsBytes(answer) || now - answer.atMs <= REPEAT_MS_MAX) continue
-        letGo(session, answer)
-        session.answers.set(sequence, { outcome: gone(), atMs: now, heldBytes: 0 })
+      if (now - session.lastMs > SESSION_KEEP_MS) this.#forget(name, session)
+      if (session.holding === 0) continue
+      for (const lane of session.lanes) {
+        if (lane !== undefined && holdsMemory(lane) && now - lane.atMs > REPEAT_MS_MAX) letGo(session, lane)
       }
     }
   }
 
   dropJob(job: JobSpace): void {
-    for (const [name, session] of this.#sessions) {
-      if (session.job !== job) continue
-      for (const answer of session.answers.values()) letGo(session, answer)
-      this.#sessions.delete(name)
-    }
+    for (const [name, session] of this.#sessions) if (session.job === job) this.#forget(name, session)
   }
 
   #session({ session: id, job }: { session: string; job: JobSpace }): Session {
     const name = nameOf({ session: id, job: job.id })
     let session = this.#sessions.get(name)
     if (session === undefined) {
-      session = { job, answers: new Map(), settled: 0, lastMs: 0 }
+      session = { job, lanes: [], holding: 0, lastMs: 0 }
       this.#sessions.set(name, session)
     }
     session.lastMs = this.#clock.monotonicMs()
     return session
   }
 
-  #settle(session: Session, settled: number): void {
-    if (settled <= session.settled) return
-    session.settled = settled
-    // They stand in the order of their coming, which is that of their sequences but for repetitions: one that is passed
-    // over here goes with those before it.
-    for (const [sequence, answer] of session.answers) {
-      if (sequence >= settled) break
-      session.answers.delete(sequence)
-      letGo(session, answer)
-    }
+  #forget(name: string, session: Session): void {
+    for (const lane of session.lanes) if (lane !== undefined) letGo(session, lane)
+    this.#sessions.delete(name)
   }
 
   #execute<Head>(
     session: Session,
-    sequence: number,
+    lane: Lane,
     execute: () => PinnedReply<Head> | Promise<PinnedReply<Head>>,
   ): PinnedReply<Head> | Promise<PinnedReply<Head>> {
     let reply: PinnedReply<Head> | Promise<PinnedReply<Head>>
     try {
       reply = execute()
     } catch (error) {
-      this.#record(session, sequence, asMayflyError(error))
+      lane.outcome = asMayflyError(error)
       throw error
     }
     if (!(reply instanceof Promise)) {
-      this.#record(session, sequence, reply)
+      this.#keep(session, lane, reply)
       return reply
     }
-    const settled = reply.then(
+    // Where it is not the lane's outcome any more when it is there, nobody will ask for it again.
+    const outcome = reply.then(
       (value) => {
-        this.#record(session, sequence, value)
+        if (lane.outcome === outcome) this.#keep(session, lane, value)
         return value
       },
       (error: unknown) => {
-        // A get that was parked and that nobody waits for any more has done nothing: its repetition starts anew.
-        if (isError(error, 'CONNECTION_LOST', 'ABORTED')) session.answers.delete(sequence)
-        else this.#record(session, sequence, asMayflyError(error))
+        if (lane.outcome === outcome) fail(lane, error)
         throw error
       },
     )
-    this.#record(session, sequence, settled)
-    return settled
+    lane.outcome = outcome
+    return outcome
   }
 
-  #record(session: Session, sequence: number, outcome: Answer['outcome']): void {
-    if (sequence < session.settled) return
-    let heldBytes = 0
-    if (!(outcome instanceof Promise) && !(outcome instanceof MayflyError)) {
-      if (outcome.pin === undefined) heldBytes = bytesOf(outcome.payload)
-      else outcome.pin.hold()
-    }
-    if (heldBytes > 0) session.job.charge(heldBytes)
-    session.answers.set(sequence, { outcome, atMs: this.#clock.monotonicMs(), heldBytes })
+  #keep(session: Session, lane: Lane, reply: PinnedReply<unknown>): void {
+    const { pin, payload } = reply
+    lane.outcome = reply
+    lane.atMs = this.#clock.monotonicMs()
+    if (pin !== undefined) pin.hold()
+    else if (payload !== undefined) lane.heldBytes = bytesOf(payload)
+    if (lane.heldBytes > 0) session.job.charge(lane.heldBytes)
+    if (holdsMemory(lane)) session.holding++
+  }
+}
+
+function fail(lane: Lane, error: unknown): void {
+  if (isError(error, 'CONNECTION_LOST', 'ABORTED')) {
+    // A get that was parked and that nobody waits for any more has done nothing: its repetition starts anew.
+    lane.sequence--
+    lane.outcome = null
+  } else {
+    lane.outcome = asMayflyError(error)
   }
 }
 
@@ -164,7 +166,8 @@ function nameOf({ session, job }: { session: string; job: string }): string {
 }
 
 /** The answer once more: each time that it is sent its memory is held for that. */
-function given({ outcome }: Answer): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
+function given({ outcome }: Lane): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
+  if (outcome === null) throw gone()
   if (outcome instanceof MayflyError) throw outcome
   return outcome instanceof Promise ? outcome.then(heldAgain) : heldAgain(outcome)
 }
@@ -175,18 +178,25 @@ function heldAgain(reply: PinnedReply<unknown>): PinnedReply<unknown> {
 }
 
 function gone(): MayflyError {
-  return new MayflyError('OUTCOME_UNKNOWN', 'The consumed bytes were kept for 30 s and are gone')
+  return new MayflyError('OUTCOME_UNKNOWN', 'The client gave this mutation up, or 30 s have passed since')
 }
 
-function holdsBytes({ outcome, heldBytes }: Answer): boolean {
+function holdsMemory({ outcome, heldBytes }: Lane): boolean {
   return heldBytes > 0 || pinOf(outcome) !== undefined
 }
 
-function letGo(session: Session, { outcome, heldBytes }: Answer): void {
+/** Forgets the lane's answer, and frees what it holds. */
+function letGo(session: Session, lane: Lane): void {
+  const { outcome, heldBytes } = lane
+  if (holdsMemory(lane)) session.holding--
+  lane.outcome = null
+  lane.heldBytes = 0
   if (heldBytes > 0) session.job.charge(-heldBytes)
   pinOf(outcome)?.release()
 }
 
-function pinOf(outcome: Answer['outcome']): PinnedReply<unknown>['pin'] {
-  return outcome instanceof Promise || outcome instanceof MayflyError ? undefined : outcome.pin
+function pinOf(outcome: Outcome | null): PinnedReply<unknown>['pin'] {
+  return outcome === null || outcome instanceof Promise || outcome instanceof MayflyError
+    ? undefined
+    : outcome.pin
 }

@@ -13,8 +13,8 @@ const address = {
   epoch: u32,
   bucket: u32,
   key: fc.uint8Array({ minLength: 1, maxLength: 1024 }).map((key) => Buffer.from(key)),
-  sequence: u32,
-  settled: u32,
+  lane: fc.integer({ min: 0, max: 2 ** 16 - 1 }),
+  sequence: u64,
 }
 const runs = fc.array(
   fc.record({ count: fc.integer({ min: 1, max: 9 }), chunkBytes: fc.integer({ min: 1, max: 99 }) }),

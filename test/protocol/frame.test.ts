@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { dataOperations } from '../../protocol/data-operations.ts'
 import { FrameReader } from '../../protocol/frame-reader.ts'
+import { Reader } from '../../protocol/reader.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const chunkPut = (key: string, payload: Uint8Array) =>
@@ -55,4 +56,24 @@ test('a frame that came in one piece is not owned, one that came in several is',
   feed(reader, frame.subarray(0, 500))
   feed(reader, frame.subarray(500))
   expect(owned).toEqual([false, true])
+})
+
+test('a reader that is paused hands over nothing, and all that came meanwhile, in its order, when it goes on', async () => {
+  const keys = Array.from({ length: 20 }, (_, index) => `key-${index}`)
+  const stream = Buffer.concat(await Promise.all(keys.map((key) => chunkPut(key, Buffer.alloc(100)))))
+  const read: string[] = []
+  const reader = new FrameReader({
+    onFrame: ({ head }) => {
+      read.push(dataOperations.chunkPut.request.read(new Reader(Buffer.from(head))).key.toString())
+      if (read.length % 3 === 0) reader.pause()
+    },
+  })
+  for (let offset = 0; offset < stream.length; offset += 250)
+    feed(reader, stream.subarray(offset, offset + 250))
+  expect(read).toEqual(keys.slice(0, 3))
+  for (let times = 1; times <= 6; times++) {
+    reader.resume()
+    expect(read).toEqual(keys.slice(0, 3 + 3 * times))
+  }
+  expect(reader.atBoundary).toBe(true)
 })

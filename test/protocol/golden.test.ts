@@ -33,8 +33,8 @@ test('a put request', async () => {
     epoch: 5,
     bucket: 0,
     key,
+    lane: 2,
     sequence: 3,
-    settled: 2,
     condition: 1,
     ifVersion: 0,
     ttlSeconds: 60,
@@ -43,7 +43,7 @@ test('a put request', async () => {
   }
   const frame = await frameBytes(9, dataOperations.put, fields, Buffer.from('xyz'))
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"33000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c000000010000000100610100620167ba8eeb78797a"`,
+    `"35000000030000000900000010000000050000000000000005006d61702f33020003000000000000000100000000000000003c000000010000000100610100620167ba8eeb78797a"`,
   )
 })
 
@@ -52,8 +52,8 @@ test('a get request', async () => {
     epoch: 5,
     bucket: 2,
     key,
-    sequence: 4,
-    settled: 4,
+    lane: 65_535,
+    sequence: 2 ** 32 + 4,
     consume: true,
     waitMs: 250,
     version: 0,
@@ -61,7 +61,7 @@ test('a get request', async () => {
     length: 4096,
   })
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"30000000000000000a00000011000000050000000200000005006d61702f33040000000400000001fa0000000000000000000000000000000000000000100000"`,
+    `"32000000000000000a00000011000000050000000200000005006d61702f33ffff040000000100000001fa0000000000000000000000000000000000000000100000"`,
   )
 })
 
@@ -86,8 +86,8 @@ test('putMany and getMany requests', async () => {
   const put = {
     epoch: 5,
     bucket: 0,
+    lane: 2,
     sequence: 3,
-    settled: 2,
     keys: [key, Buffer.from('b')],
     lengths: [3, 0],
     conditions: [1, 0],
@@ -99,7 +99,7 @@ test('putMany and getMany requests', async () => {
   expect(
     (await frameBytes(11, dataOperations.putMany, put, Buffer.from('xyz'))).toString('hex'),
   ).toMatchInlineSnapshot(
-    `"46000000030000000b00000020000000050000000000000003000000020000000200000005006d61702f33010062020000000300000000000000020000000100000000000000000000000000020000000167ba8eeb0078797a"`,
+    `"48000000030000000b000000200000000500000000000000020003000000000000000200000005006d61702f33010062020000000300000000000000020000000100000000000000000000000000020000000167ba8eeb0078797a"`,
   )
   const get = { epoch: 5, bucket: 0, checksums: true, keys: [key, Buffer.from('b')] }
   expect(encode(dataOperations.getMany.request, get)).toMatchInlineSnapshot(

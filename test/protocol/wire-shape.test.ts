@@ -14,6 +14,7 @@ const shapeOfVersion: Record<number, string> = {
   2: '3d207949fae224fb',
   3: 'cf77c4a1d1826e61',
   4: 'b61efb9599a4852d',
+  5: '7ac97aefcd95b045',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {
@@ -23,6 +24,10 @@ test('the shape of the wire belongs to this version of the protocol', () => {
   const shape = [...lines, errorReply.shape].join('\n')
   const digest = createHash('sha256').update(shape).digest('hex').slice(0, 16)
   expect(digest).toBe(shapeOfVersion[PROTOCOL_VERSION])
+})
+
+test('the guide is about this version', () => {
+  expect(guide).toContain(`This is version ${PROTOCOL_VERSION}.`)
 })
 
 test('no two operations share a number', () => {

@@ -45,6 +45,7 @@ function receive(link: Link, memory: Buffer): Promise<Buffer> {
         received += bytes
       },
       drained: () => undefined,
+      silent: () => undefined,
       closed: () => resolve(memory.subarray(0, received)),
     })
   })
@@ -107,6 +108,7 @@ test('a paused connection is not read from, and goes on where it stopped', async
         received += bytes
       },
       drained: () => undefined,
+      silent: () => undefined,
       closed: () => undefined,
     })
     accepted.pause()

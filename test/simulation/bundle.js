@@ -25,6 +25,8 @@ const smallWorld = [
   ['LIST_SCAN_BATCH = 4_000', 'LIST_SCAN_BATCH = 4'],
   ['LIST_SCAN_CELLS = 1_000', 'LIST_SCAN_CELLS = 2'],
   ['SWEEP_CELLS = 2_000', 'SWEEP_CELLS = 4'],
+  ['ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024', 'ANSWERS_QUEUED_BYTES_MAX = 512'],
+  ['CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES', 'CALLS_QUEUED_BYTES_MAX = 256'],
   ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))

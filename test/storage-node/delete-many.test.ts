@@ -13,7 +13,7 @@ test('I13: a deleteMany with a key that cannot be deletes none of the others', a
   await job.put('good', 'x')
   const connection = await RawConnection.open(node.address)
   connection.send(await helloFrame(parseTicket(ticket).token))
-  const request = { epoch: 1, bucket: 0, sequence: 0, settled: 0 }
+  const request = { epoch: 1, bucket: 0, lane: 0, sequence: 0 }
   const keys = [Buffer.from('good'), Buffer.from('a\0b')]
   connection.send(await frameBytes(2, dataOperations.deleteMany, { ...request, keys }))
   await expect.poll(() => connection.frames.at(1)?.kind).toBe(errorTable.BAD_REQUEST.wire)

@@ -11,7 +11,7 @@ import { Arena } from '../../storage-node/ram/arena.ts'
 import { JobMemory } from '../../storage-node/ram/job-memory.ts'
 import { Slot } from '../../storage-node/slot.ts'
 
-const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), sequence: 0, settled: 0, condition: 0, ifVersion: 0 }
+const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
 
 /** One slot under a clock that the test moves. */

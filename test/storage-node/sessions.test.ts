@@ -27,12 +27,12 @@ async function startOne() {
 }
 
 const soon = () => ({ deadlineMs: performance.now() + 5000 })
-const at = (key: string, sequence: number, settled = 0) => ({
+const at = (key: string, sequence: number, lane = 0) => ({
   epoch: 1,
   bucket: 0,
   key: Buffer.from(key),
+  lane,
   sequence,
-  settled,
 })
 const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [], checksum: null }
 const consume = { consume: true, waitMs: 0, version: 0, offset: 0, length: 0 }
@@ -68,7 +68,7 @@ test('a consumed object is kept for its consumer until it is settled', async () 
   const second = await connect()
   const again = await second.call(dataOperations.get, { ...at('k', 1), ...consume }, soon())
   expect(again.payload.equals(answer.payload)).toBe(true)
-  await second.call(dataOperations.settle, { settled: 2 }, soon())
+  await second.call(dataOperations.settle, { lanes: [{ lane: 0, sequence: 1 }] }, soon())
   expect(node.node.ram.usedBytes).toBe(0)
   await expect(second.call(dataOperations.get, { ...at('k', 1), ...consume }, soon())).rejects.toMatchObject({
     code: 'OUTCOME_UNKNOWN',
@@ -97,4 +97,58 @@ test('a consumer whose connection broke while it waited has consumed nothing', a
   await new Promise((resolve) => setTimeout(resolve, 50))
   await job.put('k', 'x')
   expect((await job.get('k')).toString()).toBe('x')
+})
+
+test('a sequence above 2^32 is answered once, and is another one than that 2^32 below it', async () => {
+  const { connect } = await startOne()
+  const caller = await connect()
+  const append = async (sequence: number) => {
+    const request = { ...at('log', sequence), checksum: null }
+    const { head } = await caller.call(dataOperations.append, request, {
+      ...soon(),
+      payload: Buffer.from('x'),
+    })
+    return head.bytes
+  }
+  expect(await append(7)).toBe(1)
+  expect(await append(2 ** 32 + 7)).toBe(2)
+  expect(await append(2 ** 32 + 7)).toBe(2)
+  expect(await append(Number.MAX_SAFE_INTEGER)).toBe(3)
+  caller.close()
+})
+
+test('the next mutation of its lane frees what was kept for a consumer, and one of another lane does not', async () => {
+  const { node, connect, job } = await startOne()
+  await job.put('k', randomBytes(10_000))
+  const caller = await connect()
+  await caller.call(dataOperations.get, { ...at('k', 1, 3), ...consume }, soon())
+  await caller.call(dataOperations.delete, at('other', 9, 4), soon())
+  expect(node.node.ram.usedBytes).toBeGreaterThan(9_999)
+  await caller.call(dataOperations.delete, at('other', 2, 3), soon())
+  expect(node.node.ram.usedBytes).toBe(0)
+  await expect(
+    caller.call(dataOperations.get, { ...at('k', 1, 3), ...consume }, soon()),
+  ).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+  caller.close()
+})
+
+test.each([
+  [
+    'took its lane for another',
+    async (caller: Caller) => caller.call(dataOperations.delete, at('x', 2), soon()),
+  ],
+  [
+    'settled it',
+    async (caller: Caller) =>
+      caller.call(dataOperations.settle, { lanes: [{ lane: 0, sequence: 1 }] }, soon()),
+  ],
+])('nothing is kept for a consumer that had %s before its object came', async (_, giveUp) => {
+  const { node, connect, job } = await startOne()
+  const caller = await connect()
+  const waiting = caller.call(dataOperations.get, { ...at('k', 1), ...consume, waitMs: 5000 }, soon())
+  await giveUp(caller)
+  await job.put('k', randomBytes(10_000))
+  expect((await waiting).payload).toHaveLength(10_000)
+  expect(node.node.ram.usedBytes).toBe(0)
+  caller.close()
 })

@@ -5,6 +5,7 @@ import { keyBugs } from './key-bugs.ts'
 import { largeObjectBugs } from './large-object-bugs.ts'
 import { memoryBugs } from './memory-bugs.ts'
 import type { Planted } from './planted.ts'
+import { pressureBugs } from './pressure-bugs.ts'
 import { repeatBugs } from './repeat-bugs.ts'
 
 /** Every bug that can be planted. */
@@ -16,4 +17,5 @@ export const planted: readonly Planted[] = [
   ...largeObjectBugs,
   ...keyBugs,
   ...memoryBugs,
+  ...pressureBugs,
 ]

@@ -6,8 +6,8 @@ export const repeatBugs: readonly Planted[] = [
     name: 'answer-forgotten',
     what: 'A node carries a repeated mutation out again (I9).',
     file: 'storage-node/sessions.ts',
-    find: 'const known = session.answers.get(mutation.sequence)',
-    replace: 'const known = undefined',
+    find: 'if (sequence === lane.sequence) return given(lane)',
+    replace: 'if (sequence < 0) return given(lane)',
     seedsMax: 30,
   },
   {
@@ -60,11 +60,11 @@ export const repeatBugs: readonly Planted[] = [
     seedsMax: 300,
   },
   {
-    name: 'settled-too-far',
-    what: 'A client says that it has answers for which it still waits (I9).',
+    name: 'sequence-taken-again',
+    what: "A client gives a mutation the sequence of its lane's last one, and takes that one's answer for its own (I9).",
     file: 'client/sequencer.ts',
-    find: 'return this.#settled\n',
-    replace: 'return this.#next\n',
+    find: 'this.sequenceOf(lane) + 1',
+    replace: 'Math.max(1, this.sequenceOf(lane))',
     seedsMax: 30,
   },
   {

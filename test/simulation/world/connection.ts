@@ -17,8 +17,8 @@ export interface Wire {
   received(bytes: Buffer): void
 }
 
-/** Node's own high watermark of a socket: `drained` follows only a write that passed it. */
-const HIGH_WATERMARK_BYTES = 16 * 1024
+/** As Node's own high watermark of a socket, below every bound of what may be queued: `drained` follows only a write that passed it. */
+const HIGH_WATERMARK_BYTES = 128
 
 interface Segment {
   parts: readonly Uint8Array[]

@@ -1,0 +1,21 @@
+import type { Planted } from './planted.ts'
+
+/** Peers that take less than they are sent. */
+export const pressureBugs: readonly Planted[] = [
+  {
+    name: 'rest-of-a-read-dropped',
+    what: 'Requests that came behind those whose answers nobody takes are never worked off.',
+    file: 'protocol/frame-reader.ts',
+    find: 'if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end))',
+    replace: '',
+    seedsMax: 20,
+  },
+  {
+    name: 'call-never-sent',
+    what: 'Calls that waited for the server to take others are never sent.',
+    file: 'protocol/caller.ts',
+    find: 'drained: () => this.#sendUnsent()',
+    replace: 'drained: () => undefined',
+    seedsMax: 20,
+  },
+]
