@@ -40,10 +40,11 @@ test('a put request', async () => {
     ttlSeconds: 60,
     metadata: [{ name: 'a', value: 'b' }],
     checksum: 0xeb8eba67,
+    keptBucket: 'out',
   }
   const frame = await frameBytes(9, dataOperations.put, fields, Buffer.from('xyz'))
   expect(frame.toString('hex')).toMatchInlineSnapshot(
-    `"33000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c000000010000000100610100620167ba8eeb78797a"`,
+    `"38000000030000000900000010000000050000000000000005006d61702f3303000000020000000100000000000000003c000000010000000100610100620167ba8eeb03006f757478797a"`,
   )
 })
 

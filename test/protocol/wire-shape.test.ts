@@ -14,6 +14,7 @@ const shapeOfVersion: Record<number, string> = {
   2: '3d207949fae224fb',
   3: 'cf77c4a1d1826e61',
   4: 'b61efb9599a4852d',
+  5: 'f2450c5f8b3c722f',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {
