@@ -3,13 +3,23 @@ import { KEPT_SWEEP_MS } from '../protocol/limits.ts'
 import { type Clock, repeat, type Timer } from '../protocol/runtime.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import type { Logger } from '../service/log.ts'
+import type { Ledger } from './ledger.ts'
 
-/** Frees kept objects whose time is over, for as long as the controller runs. A store that cannot be reached is tried again. */
-export function sweepKept(kept: KeptStore, around: { clock: Clock; log: Logger }): Pick<Timer, 'cancel'> {
-  const { clock, log } = around
+interface Around {
+  readonly clock: Clock
+  readonly log: Logger
+  readonly ledger: Pick<Ledger, 'get'>
+}
+
+/**
+ * Frees kept objects whose time is over once their job has ended, for as long as the controller runs. A store that cannot be reached
+ * is tried again.
+ */
+export function sweepKept(kept: KeptStore, { clock, log, ledger }: Around): Pick<Timer, 'cancel'> {
+  const hasEnded = (id: string): boolean => (ledger.get(id)?.state ?? 'ended') === 'ended'
   return repeat(clock, KEPT_SWEEP_MS, async () => {
     try {
-      const removed = await kept.sweep()
+      const removed = await kept.sweep(hasEnded)
       if (removed > 0) log.info({ removed }, 'kept objects have expired')
     } catch (error) {
       if (!isError(error, 'UNAVAILABLE', 'FORBIDDEN', 'BAD_REQUEST')) throw error

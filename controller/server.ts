@@ -147,7 +147,7 @@ export async function startController(config: ControllerConfig, around: Surround
       log.error({ err: error }, asMayflyError(error).message)
     }),
   )
-  const sweeping = sweepKept(kept.store, { clock, log })
+  const sweeping = sweepKept(kept.store, { clock, log, ledger })
   return {
     address: formatAddress(host, (server.server.address() as AddressInfo).port),
     stop: async () => {

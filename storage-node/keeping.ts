@@ -111,6 +111,24 @@ export class Keeping {
     }
   }
 
+  /** Removes what is kept of objects whose time was over. What cannot be removed now is left for the next time. */
+  async removeExpired(job: JobSpace): Promise<void> {
+    if (!job.keeps) return
+    for (const slot of job.slots) {
+      for (const key of slot?.kept.expired() ?? []) {
+        try {
+          await this.#inTurn(job, key, async (place) => {
+            // Unless it was put anew meanwhile.
+            if (this.#options.table.find(job, place) === undefined) await this.#removeKept(job, place)
+          })
+        } catch (error) {
+          if (!(error instanceof MayflyError) || error.code === 'INTERNAL') throw error
+          return
+        }
+      }
+    }
+  }
+
   /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
   mayConcern(job: JobSpace, { bucket, key }: Address): boolean {
     if (!job.keeps) return false

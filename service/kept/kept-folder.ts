@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
 import { KEPT_INCOMING_MS_MAX } from '../../protocol/limits.ts'
@@ -98,11 +98,14 @@ export class KeptFolder implements KeptStore {
     return entries
   }
 
-  async sweep(): Promise<number> {
+  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
     let removed = 0
     for (const path of await filesBelow(this.#expiry)) {
       const name = parseName(path)
-      if (name !== null && (await this.#removeExpired(path))) removed++
+      if (name === null || !hasEnded(name.job) || !this.#isOver(await this.#expiresAtMs(path))) continue
+      if ((await fileSize(join(this.#objects, path))) !== null) removed++
+      await removeFile(join(this.#objects, path))
+      await removeFile(join(this.#expiry, path))
     }
     for (const path of await filesBelow(this.#incoming)) await this.#removeStale(join(this.#incoming, path))
     return removed
@@ -140,30 +143,6 @@ export class KeptFolder implements KeptStore {
 
   #isOver(expiresAtMs: number): boolean {
     return expiresAtMs !== 0 && expiresAtMs <= this.#clock.wallMs()
-  }
-
-  /**
-   * A put may place another file at any moment: the expired one is moved aside first, and what turns out to be another is put
-   * back, unless one that is newer still has come meanwhile.
-   */
-  async #removeExpired(path: string): Promise<boolean> {
-    const object = join(this.#objects, path)
-    const before = await fileNumber(object)
-    if (!this.#isOver(await this.#expiresAtMs(path))) return false
-    await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
-    const aside = join(this.#incoming, randomUUID())
-    try {
-      await rename(object, aside)
-    } catch (error) {
-      if (!isMissing(error)) throw error
-      await removeFile(join(this.#expiry, path))
-      return false
-    }
-    const expired = (await fileNumber(aside)) === before
-    if (expired) await removeFile(join(this.#expiry, path))
-    else await linkUnlessThere(aside, object)
-    await removeFile(aside)
-    return expired
   }
 
   /** What a process that was killed has left behind. */
@@ -217,24 +196,6 @@ async function fileSize(path: string): Promise<number | null> {
   } catch (error) {
     if (isMissing(error)) return null
     throw error
-  }
-}
-
-/** Names the file itself, whatever its path is; null where there is none. */
-async function fileNumber(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).ino
-  } catch (error) {
-    if (isMissing(error)) return null
-    throw error
-  }
-}
-
-async function linkUnlessThere(path: string, as: string): Promise<void> {
-  try {
-    await link(path, as)
-  } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 

@@ -87,32 +87,29 @@ export class KeptS3 implements KeptStore {
     return entries
   }
 
-  async sweep(): Promise<number> {
+  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
     let removed = 0
-    for (;;) {
-      const page = await this.#bucket.list({ prefix: EXPIRY, after: '', limit: KEPT_SWEEP_PAGE })
+    for (let after = ''; ; ) {
+      const page = await this.#bucket.list({ prefix: EXPIRY, after, limit: KEPT_SWEEP_PAGE })
       const due = page.filter(({ key }) =>
         this.#isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS))),
       )
-      const outcomes = await Promise.all(due.map(({ key }) => this.#removeExpired(key)))
-      removed += outcomes.filter((gone) => gone).length
-      await this.#bucket.delete(due.map(({ key }) => key))
-      if (due.length < KEPT_SWEEP_PAGE) return removed
+      const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
+      const outcomes = await Promise.all(moments.map((key) => this.#expired(OBJECTS + pathOf(key))))
+      const objects = outcomes.filter((key) => key !== null)
+      await this.#bucket.delete(objects)
+      await this.#bucket.delete(moments)
+      removed += objects.length
+      const last = page.at(-1)
+      if (due.length < KEPT_SWEEP_PAGE || last === undefined) return removed
+      after = last.key
     }
   }
 
-  /** Removes the object that a moment belongs to, unless it was put anew since and has another one, or none. */
-  async #removeExpired(moment: string): Promise<boolean> {
-    const key = OBJECTS + moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+  /** The key, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
+  async #expired(key: string): Promise<string | null> {
     const found = await this.#bucket.head(key)
-    if (found === null || !this.#isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0))) return false
-    try {
-      await this.#bucket.deleteIf(key, found.tag)
-      return true
-    } catch (error) {
-      if (isError(error, 'VERSION_MISMATCH')) return false
-      throw error
-    }
+    return found !== null && this.#isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0)) ? key : null
   }
 
   #isOver(expiresAtMs: number): boolean {
@@ -122,4 +119,13 @@ export class KeptS3 implements KeptStore {
 
 function momentOf(expiresAtMs: number): string {
   return `${String(expiresAtMs).padStart(MOMENT_DIGITS, '0')}/`
+}
+
+/** `JOB/BUCKET/KEY`, behind a moment. */
+function pathOf(moment: string): string {
+  return moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+}
+
+function jobOf(path: string): string {
+  return path.slice(0, path.indexOf('/'))
 }

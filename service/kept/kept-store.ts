@@ -43,8 +43,11 @@ export interface KeptStore {
   remove(name: KeptName): Promise<boolean>
   /** In the order of their names' bytes. */
   list(query: KeptQuery): Promise<KeptEntry[]>
-  /** Frees what has expired, and says how many objects that were. */
-  sweep(): Promise<number>
+  /**
+   * Frees what has expired of jobs that have ended, and says how many objects that were. A job that has not might put the very key
+   * anew between a look at the object and its removal, which S3 has no way to tie together: there the key's owner sees to it.
+   */
+  sweep(hasEnded: (job: string) => boolean): Promise<number>
 }
 
 /** `JOB/BUCKET/KEY` */

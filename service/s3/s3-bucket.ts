@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream'
 import {
-  DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadBucketCommand,
@@ -29,8 +28,6 @@ export interface S3Entry {
 
 export interface S3Head {
   readonly bytes: number
-  /** Names these very bytes. */
-  readonly tag: string
   readonly metadata: Readonly<Record<string, string>>
 }
 
@@ -120,7 +117,6 @@ export class S3Bucket {
         const found = await client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), options)
         return {
           bytes: found.ContentLength ?? 0,
-          tag: found.ETag ?? '',
           metadata: found.Metadata ?? {},
         }
       })
@@ -161,13 +157,6 @@ export class S3Bucket {
     const [first] = Errors
     if (first === undefined) return
     throw new MayflyError('UNAVAILABLE', `${this.#at} did not delete ${Errors.length} keys (${first.Code})`)
-  }
-
-  /** Removes a key unless other bytes have been put there than `tag` names. MinIO does not look at the tag. */
-  async deleteIf(key: string, tag: string): Promise<void> {
-    await this.send((client, options) =>
-      client.send(new DeleteObjectCommand({ Bucket: this.name, Key: key, IfMatch: tag }), options),
-    )
   }
 
   /** Removes every key that starts with `prefix`. */

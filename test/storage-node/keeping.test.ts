@@ -193,11 +193,14 @@ test('a kept object that moved to another node is overwritten and deleted there 
   expect([await keptText('a'), await keptText('b')]).toEqual([null, null])
 })
 
-test('the time to live of a kept object holds in both places', async () => {
-  const { planes, job } = await start()
+test('the time to live of a kept object holds in both places, and then its owner frees it in both', async () => {
+  const { planes, nodes, job } = await start()
   await job.put('k', 'x', { persist: true, ttlSeconds: 1 })
   const found = await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })
   expect(found?.expiresAtMs).toBeGreaterThan(Date.now())
   await expect.poll(() => job.exists('k'), { timeout: 5_000 }).toBe(false)
   expect(await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })).toBeNull()
+  const keeps = () => nodes[0]?.node.space('j-a').slots.some((slot) => slot?.kept.empty === false)
+  await expect.poll(keeps, { timeout: 5_000 }).toBe(false)
+  expect(await planes.kept.sweep(() => true)).toBe(0)
 })

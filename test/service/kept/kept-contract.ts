@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { KEPT_SEGMENT_BYTES_MAX, S3_PART_BYTES } from '../../../protocol/limits.ts'
+import { KEPT_SEGMENT_BYTES_MAX, KEPT_SWEEP_PAGE, S3_PART_BYTES } from '../../../protocol/limits.ts'
 import type { KeptName, KeptStore } from '../../../service/kept/kept-store.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
 const name: KeptName = { job: 'j-a', bucket: 'default', key: 'results/final ✓.bin' }
+
+const hasEnded = (job: string): boolean => job === name.job
 
 /** Opens the same store each time within one test. */
 export type OpenKept = (clock: VirtualClock) => Promise<KeptStore>
@@ -100,13 +102,13 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       await put(store, name, Buffer.from('x'), clock.wallMs() + 1000)
       await put(store, other, Buffer.from('y'))
       expect((await store.stat(name))?.expiresAtMs).toBe(clock.wallMs() + 1000)
-      expect(await store.sweep()).toBe(0)
+      expect(await store.sweep(hasEnded)).toBe(0)
       clock.jump(1000)
       expect(await store.stat(name)).toBeNull()
       await expect(store.get(name, { offset: 0, length: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
       expect(await store.list({ prefix: '', after: '', limit: 10 })).toMatchObject([{ key: 'stays' }])
-      expect(await store.sweep()).toBe(1)
-      expect(await store.sweep()).toBe(0)
+      expect(await store.sweep(hasEnded)).toBe(1)
+      expect(await store.sweep(hasEnded)).toBe(0)
       expect(await store.remove(name)).toBe(false)
     })
 
@@ -117,12 +119,25 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       await put(store, name, Buffer.from('new'), clock.wallMs() + 5000)
       await put(store, good, Buffer.from('new'))
       clock.jump(2000)
-      expect(await store.sweep()).toBe(0)
+      expect(await store.sweep(hasEnded)).toBe(0)
       for (const each of [name, good])
         expect((await store.get(each, { offset: 0, length: 3 })).toString()).toBe('new')
       clock.jump(4000)
-      expect(await store.sweep()).toBe(1)
+      expect(await store.sweep(hasEnded)).toBe(1)
       expect(await store.stat(good)).not.toBeNull()
+    })
+
+    test('a sweep leaves what has expired of a job that has not ended, and goes on behind it', async (context) => {
+      const { store, clock } = await openOne(context)
+      const living = { ...name, job: 'j-living' }
+      const keys = Array.from({ length: KEPT_SWEEP_PAGE }, (_, index) => `${index}`)
+      await Promise.all(
+        keys.map((key) => put(store, { ...living, key }, Buffer.alloc(0), clock.wallMs() + 1)),
+      )
+      await put(store, name, Buffer.from('x'), clock.wallMs() + 2)
+      clock.jump(1000)
+      expect(await store.sweep(hasEnded)).toBe(1)
+      expect(await store.sweep(() => true)).toBe(KEPT_SWEEP_PAGE)
     })
 
     test.for([
