@@ -1,5 +1,5 @@
 import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import { CALL_MS_DEFAULT, GET_BYTES_MAX } from '../protocol/limits.ts'
 import type { CallerOptions } from './options.ts'
 
 /** The controller's HTTP API, as its clients reach it. */
@@ -20,11 +20,17 @@ export class ControllerApi {
     })
   }
 
-  /** As `call`, where the answer is bytes. */
+  /** As `call`, where the answer is bytes. `OBJECT_TOO_LARGE` where they are more than one Buffer should hold. */
   async bytes(path: string, call: CallerOptions = {}): Promise<Buffer> {
     return await this.#fetch('GET', path, {
       call,
-      read: async (response) => Buffer.from(await response.arrayBuffer()),
+      read: async (response) => {
+        const bytes = Number(response.headers.get('content-length') ?? 0)
+        if (bytes <= GET_BYTES_MAX) return Buffer.from(await response.arrayBuffer())
+        await response.body?.cancel()
+        const what = `The object has ${bytes} bytes; get returns up to ${GET_BYTES_MAX} in one Buffer`
+        throw new MayflyError('OBJECT_TOO_LARGE', what)
+      },
     })
   }
 

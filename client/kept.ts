@@ -30,7 +30,7 @@ export interface KeptName {
 export interface Kept {
   /** In the order of their names, `JOB/BUCKET/KEY`. The deadline holds for each page. */
   list(options?: KeptListOptions): AsyncGenerator<KeptObject, void, undefined>
-  /** `NOT_FOUND` where there is none. */
+  /** `NOT_FOUND` where there is none, `OBJECT_TOO_LARGE` above 2 GiB: read that from the store itself. */
   get(name: KeptName, options?: CallerOptions): Promise<Buffer>
   /** Whether there was one. While its job lives, delete it there instead: the job still has its own copy. */
   delete(name: KeptName, options?: CallerOptions): Promise<boolean>

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { placementOperations } from '../../protocol/control-operations.ts'
+import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
@@ -145,6 +146,43 @@ test('a bucket that is deleted is not kept either', async () => {
   expect(await keptText('k', 'out')).toBe('x')
   await job.deleteBucket('out')
   expect(await keptText('k', 'out')).toBeNull()
+})
+
+test('while the kept store is away a put fails and leaves nothing, and a bucket that is deleted is freed when it is back', async () => {
+  const { planes, job, keptText } = await start()
+  await job.createBucket('out')
+  await job.put('k', 'old', { bucket: 'out', persist: true })
+  const { put, remove } = planes.kept
+  const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The kept store is away'))
+  Object.assign(planes.kept, { put: away, remove: away })
+  const at = { bucket: 'out', deadlineMs: 300 }
+  const failed = { code: expect.stringMatching(/^(UNAVAILABLE|DEADLINE_EXCEEDED)$/) }
+  await expect(job.put('new', 'x', { ...at, persist: true })).rejects.toMatchObject(failed)
+  await expect(job.put('k', 'new', at)).rejects.toMatchObject(failed)
+  await expect(job.delete('k', at)).rejects.toMatchObject(failed)
+  await expect(job.get('k', { ...at, consume: true })).rejects.toMatchObject(failed)
+  expect(await job.exists('new', { bucket: 'out' })).toBe(false)
+  expect((await job.get('k', { bucket: 'out' })).toString()).toBe('old')
+  expect(await keptText('k', 'out')).toBe('old')
+  await expect(job.deleteBucket('out', { deadlineMs: 300 })).rejects.toMatchObject(failed)
+  Object.assign(planes.kept, { put, remove })
+  await expect.poll(() => keptText('k', 'out'), { timeout: 10_000 }).toBeNull()
+}, 20_000)
+
+test('a put with persist for which the job has no room leaves nothing in the kept store', async () => {
+  const { job, keptText } = await start()
+  const big = Buffer.alloc(CHUNK_BYTES)
+  for (let index = 0; ; index++) {
+    const put = job.put(`${index}`, big, { persist: true })
+    const failure = await put.then(
+      () => null,
+      (error: unknown) => error,
+    )
+    if (failure === null) continue
+    expect(failure).toMatchObject({ code: 'CAPACITY_EXCEEDED' })
+    expect([await job.exists(`${index}`), await keptText(`${index}`)]).toEqual([false, null])
+    break
+  }
 })
 
 test('puts of one key at the same time leave the same object in both places', async () => {
