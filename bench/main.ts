@@ -7,6 +7,7 @@ import { coldstart } from './suites/coldstart.ts'
 import { controller } from './suites/controller.ts'
 import { drain } from './suites/drain.ts'
 import { enforcement } from './suites/enforcement.ts'
+import { eviction } from './suites/eviction.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
@@ -33,6 +34,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['drain', drain],
   ['controller', controller],
   ['enforcement', enforcement],
+  ['eviction', eviction],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

@@ -5,6 +5,7 @@ import { drain } from './verbs/drain.ts'
 import { end } from './verbs/end.ts'
 import { get } from './verbs/get.ts'
 import { jobs } from './verbs/jobs.ts'
+import { kept } from './verbs/kept.ts'
 import { ls } from './verbs/ls.ts'
 import { nodes } from './verbs/nodes.ts'
 import { put } from './verbs/put.ts'
@@ -27,6 +28,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['get', get],
   ['ls', ls],
   ['rm', rm],
+  ['kept', kept],
   ['bench', bench],
 ])
 

@@ -2,6 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
+import { type Kept, keptOf } from './kept.ts'
 import type { CallerOptions } from './options.ts'
 
 /** What the driver knows of its job; all of it is optional. */
@@ -60,6 +61,7 @@ export interface Mayfly {
    * `TOO_MANY_REQUESTS` means that too many registrations are under way: try again in a second.
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
+  readonly kept: Kept
 }
 
 /** `url` and `apiKey` are MAYFLY_URL and MAYFLY_API_KEY of the environment where they are not given. */
@@ -72,6 +74,7 @@ export async function connect(
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey)
   return {
+    kept: keptOf(controller),
     registerJob: async (name, hints = {}, { leaseSeconds, waitSeconds = 0, deadlineMs, signal } = {}) => {
       const body = { name, hints, waitSeconds, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
       const { id, ticket, reservation } = (await controller.call('POST', '/v1/jobs', {

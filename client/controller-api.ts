@@ -1,5 +1,5 @@
 import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import { CALL_MS_DEFAULT, GET_BYTES_MAX } from '../protocol/limits.ts'
 import type { CallerOptions } from './options.ts'
 
 /** The controller's HTTP API, as its clients reach it. */
@@ -13,7 +13,32 @@ export class ControllerApi {
   }
 
   /** What the controller answers; rejects with the error that it answers, or `UNAVAILABLE` if nothing does. */
-  async call(method: string, path: string, call: CallerOptions & { body?: unknown } = {}): Promise<unknown> {
+  async call(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
+    return await this.#fetch(method, path, {
+      call,
+      read: async (response) => JSON.parse(await response.text()),
+    })
+  }
+
+  /** As `call`, where the answer is bytes. `OBJECT_TOO_LARGE` where they are more than one Buffer should hold. */
+  async bytes(path: string, call: CallerOptions = {}): Promise<Buffer> {
+    return await this.#fetch('GET', path, {
+      call,
+      read: async (response) => {
+        const bytes = Number(response.headers.get('content-length') ?? 0)
+        if (bytes <= GET_BYTES_MAX) return Buffer.from(await response.arrayBuffer())
+        await response.body?.cancel()
+        const what = `The object has ${bytes} bytes; get returns up to ${GET_BYTES_MAX} in one Buffer`
+        throw new MayflyError('OBJECT_TOO_LARGE', what)
+      },
+    })
+  }
+
+  async #fetch<T>(
+    method: string,
+    path: string,
+    { call, read }: { call: ApiCall; read: (response: Response) => Promise<T> },
+  ): Promise<T> {
     const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
     const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
     const headers = { authorization: `Bearer ${this.#apiKey}` }
@@ -23,9 +48,8 @@ export class ControllerApi {
         : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
     try {
       const response = await fetch(new URL(path, this.#url), { method, signal, ...content })
-      const text = await response.text()
-      if (!response.ok) throw errorOf(text, response.status)
-      return JSON.parse(text)
+      if (!response.ok) throw errorOf(await response.text(), response.status)
+      return await read(response)
     } catch (cause) {
       if (cause instanceof MayflyError) throw cause
       if (call.signal?.aborted) throw new MayflyError('ABORTED', 'The call was aborted', { cause })
@@ -35,6 +59,8 @@ export class ControllerApi {
     }
   }
 }
+
+type ApiCall = CallerOptions & { body?: unknown }
 
 /** The error of an answer; its message ends with the table's advice already. */
 function errorOf(text: string, status: number): MayflyError {

@@ -4,6 +4,7 @@ export type { Hints, Mayfly, RegisteredJob, RegisterOptions, Registration, Reser
 export { connect } from './connect.ts'
 export type { Job, ObjectStat } from './job.ts'
 export { openJob } from './job.ts'
+export type { Kept, KeptListOptions, KeptName, KeptObject } from './kept.ts'
 export type { ListEntry } from './listing.ts'
 export type {
   CallerOptions,

@@ -46,6 +46,8 @@ export interface ObjectStat {
   readonly version: number
   /** Where the bytes lie. */
   readonly tier: 'ram' | 'ssd' | 's3'
+  /** It outlives its job. */
+  readonly persist: boolean
   /** When its time to live is over, or null. */
   readonly expiresAt: Date | null
   readonly metadata: Readonly<Record<string, string>>
@@ -95,7 +97,7 @@ export class Job {
   ): Promise<{ version: number }> {
     checkOptions('put', options)
     const object = encodeObject(bytes)
-    const { condition, ifVersion, ttlSeconds, metadata } = fieldsOf(options)
+    const { condition, ifVersion, ttlSeconds, metadata, keptBucket } = fieldsOf(options, options.bucket)
     const checksums = this.#checksums
     return this.#at(key, options, (at, bounds) =>
       putObject(this.#router, at, {
@@ -104,6 +106,7 @@ export class Job {
         ifVersion,
         ttlSeconds,
         metadata,
+        keptBucket,
         checksums,
         bounds,
       }),
@@ -119,7 +122,11 @@ export class Job {
     checkOptions('key', options)
     const encoded = entries.map((entry) => {
       checkOptions('entry', entry)
-      return { name: encodeKey(entry.key), bytes: encodeObject(entry.bytes), ...fieldsOf(entry) }
+      return {
+        name: encodeKey(entry.key),
+        bytes: encodeObject(entry.bytes),
+        ...fieldsOf(entry, options.bucket),
+      }
     })
     const bounds = this.#bounds(options)
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
@@ -176,7 +183,7 @@ export class Job {
    */
   async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
     checkOptions('put', options)
-    const fields = fieldsOf(options)
+    const fields = fieldsOf(options, options.bucket)
     const name = encodeKey(key)
     return await putFrom(this.#router, {
       ...fields,
@@ -223,6 +230,7 @@ export class Job {
           version: head.version,
           tier: tiers[head.tier] ?? 'ram',
           expiresAt: head.expiresAtMs === 0 ? null : new Date(head.expiresAtMs),
+          persist: head.persist,
           metadata: Object.fromEntries(head.metadata.map(({ name, value }) => [name, value])),
         }
       } catch (error) {

@@ -1,25 +1,34 @@
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
+import { DEFAULT_BUCKET } from '../protocol/keys.ts'
 import { OBJECT_BYTES_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import { checkCondition, checkMetadata, checkTtl, noOptions, type ObjectOptions } from './options.ts'
+import {
+  checkCondition,
+  checkMetadata,
+  checkPersist,
+  checkTtl,
+  noOptions,
+  type ObjectOptions,
+} from './options.ts'
 
 /** What travels with an object's bytes. */
 export type ObjectFields = Pick<
   RequestOf<typeof dataOperations.put>,
-  'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata'
+  'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata' | 'keptBucket'
 >
 
-/** The options of an object as they travel. Throws `BAD_REQUEST`. */
-export function fieldsOf(options: ObjectOptions): ObjectFields {
-  return options === noOptions ? plain : read(options)
+/** The options of an object as they travel; `bucket` is the name of its bucket. Throws `BAD_REQUEST`. */
+export function fieldsOf(options: ObjectOptions, bucket: string | undefined): ObjectFields {
+  return options === noOptions ? plain : read(options, bucket)
 }
 
-function read(options: ObjectOptions): ObjectFields {
+function read(options: ObjectOptions, bucket = DEFAULT_BUCKET): ObjectFields {
   return {
     ...checkCondition(options),
     ttlSeconds: checkTtl(options.ttlSeconds),
     metadata: checkMetadata(options.metadata),
+    keptBucket: checkPersist(options.persist) ? bucket : '',
   }
 }
 

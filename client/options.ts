@@ -33,6 +33,14 @@ export interface ObjectOptions {
   readonly ifAbsent?: boolean | undefined
   /** Fail with `VERSION_MISMATCH` unless the key is at this version, as `put` or `stat` gave it. */
   readonly ifVersion?: number | undefined
+  /**
+   * The object outlives the job, until it is deleted or its time to live is over: `mayfly.kept` reads it then. The put waits until
+   * it lies in the kept store, and whatever overwrites, deletes or consumes it waits for that too. `BAD_REQUEST` where no file could
+   * have the key's name: each of its parts between slashes has 1 to 255 bytes and is not `.` or `..`, and job, bucket and key have
+   * up to 996 together; `append` takes no such object. If its node dies it stays, until it is put again with `persist`, or removed
+   * through `mayfly.kept`.
+   */
+  readonly persist?: boolean | undefined
   /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
 }
@@ -92,7 +100,7 @@ export const noOptions = Object.freeze({})
 
 const callOptions = ['signal', 'deadlineMs']
 const keyOptions = [...callOptions, 'bucket']
-const objectOptions = ['ttlSeconds', 'ifAbsent', 'ifVersion', 'metadata']
+const objectOptions = ['ttlSeconds', 'ifAbsent', 'ifVersion', 'persist', 'metadata']
 
 /** The options that each call takes; another one is a mistake that would be silently ignored. */
 const allowedOptions = {
@@ -158,6 +166,13 @@ export function checkCondition({ ifAbsent, ifVersion }: ObjectOptions): {
   if (!Number.isSafeInteger(ifVersion) || ifVersion < 1)
     throw badOption('ifVersion', `is ${ifVersion}, not a version`)
   return { condition: PutCondition.version, ifVersion }
+}
+
+/** Anything but a flag would be kept, or lost, by mistake. Throws `BAD_REQUEST`. */
+export function checkPersist(persist: boolean | undefined): boolean {
+  if (persist === undefined) return false
+  if (typeof persist !== 'boolean') throw badOption('persist', `is ${persist}, not true or false`)
+  return persist
 }
 
 /** User metadata as it travels. Throws `BAD_REQUEST`. */

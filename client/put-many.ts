@@ -1,5 +1,6 @@
 import { dataOperations, PutCondition } from '../protocol/data-operations.ts'
 import { asMayflyError, errorCodeOf, errorTable, MayflyError } from '../protocol/errors.ts'
+import { runInFlight } from '../protocol/in-flight.ts'
 import {
   HEAD_BYTES_MAX,
   MANY_IN_FLIGHT,
@@ -10,7 +11,6 @@ import {
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { batchesOf } from './batches.ts'
 import type { Bounds } from './bounds.ts'
-import { runInFlight } from './in-flight.ts'
 import { checksumOf } from './integrity.ts'
 import type { KeyAddress } from './key-address.ts'
 import type { ObjectFields } from './object-fields.ts'
@@ -54,7 +54,7 @@ interface Put extends Entry {
 /** What an entry takes of the head beside key and metadata: lengths, version, times. */
 const ENTRY_HEAD_BYTES = 32
 
-/** Small objects share messages, up to the size of a payload; what is larger travels alone. */
+/** Small objects share messages, up to the size of a payload. */
 const limits = {
   itemsMax: MANY_KEYS_MAX,
   bytesMax: Math.min(PAYLOAD_BYTES_MAX, HEAD_BYTES_MAX),
@@ -91,9 +91,8 @@ class Store {
 
   /** Never rejects: what fails is the outcome of its entries. */
   async all(puts: readonly Put[]): Promise<void> {
-    const small = puts.filter(({ bytes }) => bytes.length <= MANY_VALUE_BYTES_MAX)
-    const alone =
-      small.length === puts.length ? [] : puts.filter(({ bytes }) => bytes.length > MANY_VALUE_BYTES_MAX)
+    const small = puts.filter((put) => !travelsAlone(put))
+    const alone = small.length === puts.length ? [] : puts.filter(travelsAlone)
     const messages = [...batchesOf(this.#router, small, limits), ...alone.map((put) => [put])]
     await runInFlight(messages, MANY_IN_FLIGHT, (batch) => this.#batch(batch))
   }
@@ -102,7 +101,7 @@ class Store {
     try {
       const [first] = batch
       if (first === undefined) return
-      if (first.bytes.length > MANY_VALUE_BYTES_MAX) {
+      if (travelsAlone(first)) {
         this.#outcomes[first.index] = await this.#alone(first)
         return
       }
@@ -144,6 +143,11 @@ class Store {
       throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
     })
   }
+}
+
+/** What waits for the kept store would keep a message of many waiting. */
+function travelsAlone({ bytes, keptBucket }: Put): boolean {
+  return bytes.length > MANY_VALUE_BYTES_MAX || keptBucket !== ''
 }
 
 /** The node could not decide about this entry: it is as it was, and goes to the slot's owner. */

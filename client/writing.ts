@@ -29,6 +29,7 @@ export function putObject(
     ttlSeconds: put.ttlSeconds,
     metadata: put.metadata,
     checksum,
+    keptBucket: put.keptBucket,
   })
   const call = {
     hash: at.hash,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { MayflyError } from '../protocol/errors.ts'
 import { type Environment, readListen, readSecret, readText } from '../service/environment.ts'
+import { readS3 } from '../service/s3/s3-settings.ts'
 import type { NodeClass } from './node-class.ts'
 import type { ApiKey, Quota } from './quota.ts'
 
@@ -9,6 +10,8 @@ export function readConfig(env: Environment = process.env) {
   return Object.freeze({
     listen: readListen(env),
     dir: readText(env, 'MAYFLY_DIR'),
+    keptDir: readText(env, 'MAYFLY_KEPT_DIR'),
+    s3: readS3(env),
     secret: readSecret(env),
     ...readCluster(env, readApiKey(env)),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),

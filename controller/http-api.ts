@@ -12,6 +12,7 @@ import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
 import { internalRoutes } from './routes/internal.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { keptRoutes } from './routes/kept.ts'
 import { health } from './schemas.ts'
 
 export interface HttpApiOptions extends Routes {
@@ -69,6 +70,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     scope.addHook('onRequest', requireKey)
     jobRoutes(scope, options)
     clusterRoutes(scope, options)
+    keptRoutes(scope, options)
     scope.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   })
   await app.register(async (scope: Api) => {

@@ -229,3 +229,20 @@ export const nodeReport = Type.Object({
 
 /** `MetadataReport` of protocol/reports.ts. */
 export const metadataReport = Type.Object({ address: Type.String({ minLength: 3 }) })
+
+/** `KeptEntry` of service/kept/kept-store.ts. */
+export const keptObject = Type.Object({
+  job: Type.String(),
+  bucket: Type.String(),
+  key: Type.String(),
+  bytes: count0,
+  expiresAtMs: Type.Integer({
+    minimum: 0,
+    description: 'Since the Unix epoch; 0 where it stays until it is removed',
+  }),
+})
+
+export const keptPage = Type.Object({
+  objects: Type.Array(keptObject),
+  next: Type.Optional(Type.String()),
+})

@@ -3,6 +3,7 @@ import { asMayflyError } from '../protocol/errors.ts'
 import { HEARTBEAT_MS, HTTP_BACKLOG_MAX, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { formatAddress } from '../protocol/tcp.ts'
+import { openKept } from '../service/kept/open-kept.ts'
 import type { Service } from '../service/lifecycle.ts'
 import { bindError } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
@@ -15,6 +16,7 @@ import { Events } from './events.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { buildHttpApi } from './http-api.ts'
 import { Jobs } from './jobs.ts'
+import { sweepKept } from './kept-sweep.ts'
 import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { MetadataServers } from './metadata-servers.ts'
@@ -109,6 +111,7 @@ export async function startController(config: ControllerConfig, around: Surround
   const views = new Views({ ...shared, registrations, classes, limit, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
+  const kept = await openKept({ dir: config.keptDir, s3: config.s3 }, clock)
   const server = await buildHttpApi({
     ...shared,
     jobs,
@@ -118,6 +121,7 @@ export async function startController(config: ControllerConfig, around: Surround
     views,
     streams,
     metrics,
+    kept: kept.store,
     apiKeys,
     secret,
     stopped,
@@ -143,16 +147,19 @@ export async function startController(config: ControllerConfig, around: Surround
       log.error({ err: error }, asMayflyError(error).message)
     }),
   )
+  const sweeping = sweepKept(kept.store, { clock, log, ledger })
   return {
     address: formatAddress(host, (server.server.address() as AddressInfo).port),
     stop: async () => {
       stopping.abort()
       heartbeat.cancel()
+      sweeping.cancel()
       streams.close()
       // Node counts a connection on which nothing was asked yet as busy; a client may hold one for minutes.
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       await server.close()
       cut.cancel()
+      kept.close()
       await store.close()
     },
   }

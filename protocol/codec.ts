@@ -40,9 +40,12 @@ export const bytes: Codec<Uint8Array> = {
 /** UTF-8 text behind a u16 length. */
 export const text: Codec<string> = {
   shape: 'text',
-  write: (writer, value) => bytes.write(writer, Buffer.from(value)),
+  // Most texts of the hot path are empty.
+  write: (writer, value) => (value === '' ? void writer.u16(0) : bytes.write(writer, Buffer.from(value))),
   read: (reader) => {
-    const raw = reader.raw(reader.u16())
+    const length = reader.u16()
+    if (length === 0) return ''
+    const raw = reader.raw(length)
     if (!isUtf8(raw)) throw violation('a text is not UTF-8')
     return raw.toString()
   },

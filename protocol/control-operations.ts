@@ -134,6 +134,8 @@ const indexEntry = struct({
   manifest: manifestCodec,
   metadata: array(struct({ name: text, value: text })),
   checksum: optional(u32),
+  /** Name of the bucket where the object outlives its job, else empty. */
+  keptBucket: text,
 })
 
 /** In a pull: the object itself, not one of its chunks. */
@@ -182,6 +184,11 @@ export const peerOperations = {
       items: array(struct({ ...place, version: u64, chunk: u32, offset: u64 })),
     }),
     reply: struct({ bytes: array(u32) }),
+  }),
+  /** Reply's payload: a chunk of a large object that the one who asks is about to commit. */
+  chunk: operation(123, {
+    request: struct({ job: text, ...place, version: u64, index: u32 }),
+    reply: empty,
   }),
 } as const
 

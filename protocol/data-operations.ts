@@ -37,16 +37,28 @@ const version = byHand(struct({ version: u64 }), {
 const empty = struct({})
 
 export const dataOperations = {
-  /** Payload: the object. `ttlSeconds` 0 means as long as the job. */
+  /**
+   * Payload: the object. `ttlSeconds` 0 means as long as the job. `keptBucket` is the bucket's name where the object is to
+   * outlive its job, else empty: then the answer comes once the object lies in the kept store.
+   */
   put: operation(16, {
     request: byHand(
-      struct({ ...address, ...repeatable, ...condition, ttlSeconds: u32, metadata, checksum }),
+      struct({
+        ...address,
+        ...repeatable,
+        ...condition,
+        ttlSeconds: u32,
+        metadata,
+        checksum,
+        keptBucket: text,
+      }),
       {
         write: (writer, put) => {
           writer.u32(put.epoch).u32(put.bucket).u16(put.key.length).raw(put.key)
           writer.u16(put.lane).u64(put.sequence).u8(put.condition).u64(put.ifVersion).u32(put.ttlSeconds)
           metadata.write(writer, put.metadata)
           checksum.write(writer, put.checksum)
+          text.write(writer, put.keptBucket)
         },
         read: (reader) => ({
           epoch: reader.u32(),
@@ -59,6 +71,7 @@ export const dataOperations = {
           ttlSeconds: reader.u32(),
           metadata: metadata.read(reader),
           checksum: checksum.read(reader),
+          keptBucket: text.read(reader),
         }),
       },
     ),
@@ -126,7 +139,7 @@ export const dataOperations = {
   /** `expiresAtMs` counts from the Unix epoch, 0 where there is none. */
   stat: operation(18, {
     request: struct(address),
-    reply: struct({ bytes: u64, version: u64, tier: u8, expiresAtMs: u64, metadata }),
+    reply: struct({ bytes: u64, version: u64, tier: u8, expiresAtMs: u64, metadata, persist: flag }),
   }),
   delete: operation(19, { request: struct({ ...address, ...repeatable }), reply: struct({ existed: flag }) }),
   /**
@@ -162,6 +175,7 @@ export const dataOperations = {
       ttlSeconds: u32,
       manifest: manifestCodec,
       metadata,
+      keptBucket: text,
     }),
     reply: version,
   }),

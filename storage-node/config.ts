@@ -1,4 +1,5 @@
 import { type Environment, readListen, readNumber, readSecret, readText } from '../service/environment.ts'
+import { readS3 } from '../service/s3/s3-settings.ts'
 
 /** Settings of a storage node, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -7,6 +8,8 @@ export function readConfig(env: Environment = process.env) {
     class: readText(env, 'MAYFLY_NODE_CLASS'),
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
     bytesPerSecond: readNumber(env, 'MAYFLY_NODE_BYTES_PER_SECOND'),
+    keptDir: readText(env, 'MAYFLY_KEPT_DIR'),
+    s3: readS3(env),
     listen: readListen(env),
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),

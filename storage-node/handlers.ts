@@ -3,6 +3,7 @@ import { dataOperations } from '../protocol/data-operations.ts'
 import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
+import { wholeChunk } from './chunk-source.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
 import { listPage } from './listing.ts'
@@ -23,31 +24,31 @@ export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
 }
 
 function addMutations(handlers: Handlers, node: StorageNode): void {
-  const { objects, sessions } = node
+  const { keeping, keepingMany, sessions } = node
   handlers
     .on(
       dataOperations.put,
       ({ claims, session }, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(claims, 'write')
-          return sessions.run({ session, job }, request, () => ({
-            head: objects.put(job, request, received(job, payload)),
-          }))
+          return sessions.run({ session, job }, request, () =>
+            keeping.put(job, request, received(job, payload)),
+          )
         }),
       landIn(node),
     )
     .on(dataOperations.delete, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => ({ head: objects.delete(job, request) }))
+      return sessions.run({ session, job }, request, () => keeping.delete(job, request))
     })
     .on(dataOperations.deleteMany, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => ({ head: objects.deleteMany(job, request) }))
+      return sessions.run({ session, job }, request, () => keepingMany.delete(job, request))
     })
     .on(dataOperations.append, ({ claims, session }, request, payload) => {
       const job = node.jobOf(claims, 'write')
       const bytes = received(job, payload)
-      return sessions.run({ session, job }, request, () => objects.append(job, request, bytes))
+      return sessions.run({ session, job }, request, () => keeping.append(job, request, bytes))
     })
     .on(dataOperations.settle, ({ claims, session }, { lanes }) => {
       sessions.settle({ session, job: claims.job }, lanes)
@@ -56,7 +57,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
 }
 
 function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
-  const { objects, sessions } = node
+  const { keeping, objects, sessions } = node
   handlers
     .on(dataOperations.get, (peer, request, { id }) => {
       const { claims, session } = peer
@@ -64,7 +65,7 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
       if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, waiter)
       node.jobOf(claims, 'read')
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => objects.get(job, request, waiter))
+      return sessions.run({ session, job }, request, () => keeping.consume(job, request, waiter))
     })
     .on(dataOperations.stat, ({ claims }, request) => ({
       head: objects.stat(node.jobOf(claims, 'read'), request),
@@ -75,7 +76,7 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
 }
 
 function addMany(handlers: Handlers, node: StorageNode): void {
-  const { many, sessions } = node
+  const { keepingMany, many, sessions } = node
   handlers
     .on(dataOperations.getMany, ({ claims }, request) => many.get(node.jobOf(claims, 'read'), request))
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
@@ -84,12 +85,12 @@ function addMany(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.putMany, ({ claims, session }, request, { payload }) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => ({ head: many.put(job, request, payload) }))
+      return sessions.run({ session, job }, request, () => keepingMany.put(job, request, payload))
     })
 }
 
 function addLargePuts(handlers: Handlers, node: StorageNode): void {
-  const { largeObjects, sessions } = node
+  const { keeping, largeObjects, sessions } = node
   handlers
     .on(dataOperations.putBegin, ({ claims }, request) => ({
       head: largeObjects.begin(node.jobOf(claims, 'write'), request),
@@ -100,7 +101,7 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.putCommit, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => ({ head: largeObjects.commit(job, request) }))
+      return sessions.run({ session, job }, request, () => keeping.commit(job, request))
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
       largeObjects.abort(node.jobOf(claims, 'write'), request)
@@ -127,16 +128,21 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
 
 function addControl(handlers: Handlers, node: StorageNode): void {
   handlers
-    .on(nodeOperations.own, (peer, request) => {
+    .on(nodeOperations.own, async (peer, request) => {
       requireCluster(peer)
       const { job, taken } = node.own(request)
       for (const slot of taken) void node.puller.settle(job, slot)
-      return job.cleaned.then(() => done)
+      await Promise.all([job.cleaned, node.keeping.dropBuckets(job, request.droppedBuckets)])
+      return done
     })
     .on(nodeOperations.jobDrop, (peer, request) => {
       requireCluster(peer)
       node.dropJob(request.job)
       return done
+    })
+    .on(peerOperations.chunk, (peer, request) => {
+      requireCluster(peer)
+      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request))
     })
     .on(peerOperations.versionsAlive, (peer, request) => {
       requireCluster(peer)

@@ -7,6 +7,7 @@ import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { chunkGroupKey, StoredChunk } from './chunks.ts'
 import { type JobSpace, type Moving, stalePlacement } from './job-space.ts'
+import { untilKept } from './keeping.ts'
 import { keyHash, keyString } from './key-string.ts'
 import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
 import { type Piece, readParts } from './ram/payload.ts'
@@ -73,6 +74,7 @@ export class HandoffSource {
   async #send(job: JobSpace, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
     const { epoch } = to.moving
     const { id, address } = to.target
+    await untilKept(to.moving.slot)
     const caller = await this.#pool.to(address)
     const server = await caller.server
     // The target has died: whoever took its address would keep an index that nobody tells it to drop.

@@ -43,6 +43,8 @@ export class JobSpace {
   /** Of the budget that was told last. */
   revision = 0
   readonly droppedBuckets = new Set<number>()
+  /** Whether it had an object here that outlives it, or has one on its way: all others go past the kept store at the cost of this word. */
+  keeps = false
   readonly memory: JobMemory
   objects = 0
   /** Payload bytes in and out since the last report. */
@@ -161,6 +163,13 @@ export class JobSpace {
     return this.#cleaning
   }
 
+  /** Those that are owned, those that are given away and those that are on their way here. */
+  *everySlot(): Generator<Slot> {
+    for (const slot of this.slots) if (slot !== undefined) yield slot
+    for (const { slot } of this.leaving.values()) yield slot
+    for (const { slot } of this.arriving.values()) yield slot
+  }
+
   /** Runs a change of a slot that counts against the job, and counts what it changed, also if it throws. */
   track<Result>(slot: Slot, change: () => Result): Result {
     const bytes = slot.chargedBytes
@@ -193,7 +202,7 @@ export class JobSpace {
 
   async #removeBuckets(buckets: ReadonlySet<number>): Promise<void> {
     const pace = new Pace(this.#clock, 0)
-    for (const slot of [...this.#everySlot()]) {
+    for (const slot of [...this.everySlot()]) {
       if (slot.discarded) continue
       for (const bucket of buckets) slot.lostKeys.delete(bucket)
       this.track(slot, () => {
@@ -219,12 +228,6 @@ export class JobSpace {
       if (pause !== null) await pause
     }
     slot.objects.leave()
-  }
-
-  *#everySlot(): Generator<Slot> {
-    for (const slot of this.slots) if (slot !== undefined) yield slot
-    for (const { slot } of this.leaving.values()) yield slot
-    for (const { slot } of this.arriving.values()) yield slot
   }
 
   #replaceBudget(budget: JobBudget): void {

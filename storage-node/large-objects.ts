@@ -58,14 +58,14 @@ export class LargeObjects {
 
   renew(job: JobSpace, request: DataRequests['putRenew']): void {
     const { slot } = locate(job, request)
-    this.#requireOpen(slot, request.version)
+    this.requireOpen(slot, request.version)
     slot.openPuts.set(request.version, this.#clock.monotonicMs() + PUT_LEASE_MS)
   }
 
   commit(job: JobSpace, request: DataRequests['putCommit']): DataReplies['putCommit'] {
     const place = locate(job, request)
     const { version } = request
-    this.#requireOpen(place.slot, version)
+    this.requireOpen(place.slot, version)
     this.#table.check(job, place, request)
     this.#table.store(job, place, {
       ...request,
@@ -132,7 +132,8 @@ export class LargeObjects {
     return this.#table.find(job, place)?.version === request.version
   }
 
-  #requireOpen(slot: Slot, version: number): void {
+  /** Throws `PUT_EXPIRED`. */
+  requireOpen(slot: Slot, version: number): void {
     if ((slot.openPuts.get(version) ?? 0) > this.#clock.monotonicMs()) return
     throw new MayflyError(
       'PUT_EXPIRED',

@@ -1,6 +1,7 @@
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { reportTo } from '../service/controller-report.ts'
+import { openKept } from '../service/kept/open-kept.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
@@ -8,7 +9,7 @@ import { startNode } from './server.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
-  start: (config, log) => {
+  start: async (config, log) => {
     const { id, secret, controllerUrl: url } = config
     const tellController = reportTo<NodeReport, NodeReportAnswer>({
       url,
@@ -20,6 +21,8 @@ await runService('storage-node', {
       log.fatal({ reason: reason.message }, 'metadata has declared this node dead')
       process.exit(1)
     }
-    return startNode(config, { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log })
+    const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
+    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept }
+    return await startNode(config, world)
   },
 })

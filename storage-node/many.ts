@@ -159,7 +159,8 @@ function checkCount(keys: readonly Uint8Array[]): void {
   if (keys.length > MANY_KEYS_MAX) throw violation(`a message names more than ${MANY_KEYS_MAX} keys`)
 }
 
-function checkColumns(request: DataRequests['putMany'], payloadBytes: number): void {
+/** Throws `PROTOCOL_VIOLATION`. */
+export function checkColumns(request: DataRequests['putMany'], payloadBytes: number): void {
   const { keys, lengths, conditions, ifVersions, ttlSeconds, metadata, checksums } = request
   checkCount(keys)
   for (const column of [conditions, ifVersions, ttlSeconds, metadata, checksums]) {
@@ -169,4 +170,37 @@ function checkColumns(request: DataRequests['putMany'], payloadBytes: number): v
   const sum = lengths.reduce((bytes, length) => bytes + length, 0)
   if (lengths.length !== keys.length || sum !== payloadBytes)
     throw violation('the lengths of many puts do not add up to their payload')
+}
+
+/** One of many puts, as a put of its own. */
+export function putAt(request: DataRequests['putMany'], at: number): DataRequests['put'] {
+  const { epoch, bucket, lane, sequence } = request
+  return {
+    epoch,
+    bucket,
+    lane,
+    sequence,
+    key: request.keys[at] as Uint8Array,
+    condition: request.conditions[at] ?? PutCondition.always,
+    ifVersion: request.ifVersions[at] ?? 0,
+    ttlSeconds: request.ttlSeconds[at] ?? 0,
+    metadata: request.metadata[at] ?? [],
+    checksum: request.checksums[at] ?? null,
+    keptBucket: '',
+  }
+}
+
+/** Some of many puts. */
+export function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
+  const some = <T>(column: readonly T[]): T[] => (column.length === 0 ? [] : of.map((at) => column[at] as T))
+  return {
+    ...request,
+    keys: some(request.keys),
+    lengths: some(request.lengths),
+    conditions: some(request.conditions),
+    ifVersions: some(request.ifVersions),
+    ttlSeconds: some(request.ttlSeconds),
+    metadata: some(request.metadata),
+    checksums: some(request.checksums),
+  }
 }

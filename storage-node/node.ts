@@ -8,10 +8,15 @@ import { violation } from '../protocol/reader.ts'
 import type { JobUsageReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
+import type { KeptStore } from '../service/kept/kept-store.ts'
 import { TierBudget } from './budget.ts'
+import { ChunkSource } from './chunk-source.ts'
 import { dropReleased, HandoffSource } from './handoff-source.ts'
 import { refuseArrival, takeOver } from './handoff-target.ts'
+import { JobPlacements } from './job-placements.ts'
 import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
+import { Keeping } from './keeping.ts'
+import { KeepingMany } from './keeping-many.ts'
 import { keyString } from './key-string.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ManyObjects } from './many.ts'
@@ -25,6 +30,14 @@ type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 
+export interface NodeOptions {
+  readonly id: string
+  readonly ramBytes: number
+  readonly runtime: Runtime
+  readonly pool: CallerPool
+  readonly kept: KeptStore
+}
+
 /** One storage node: the jobs that have slots here, and what may be done with them. */
 export class StorageNode {
   readonly id: string
@@ -35,6 +48,9 @@ export class StorageNode {
   readonly objects: Objects
   readonly largeObjects: LargeObjects
   readonly many: ManyObjects
+  readonly keeping: Keeping
+  readonly keepingMany: KeepingMany
+  readonly placements: JobPlacements
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
@@ -42,7 +58,7 @@ export class StorageNode {
   readonly #leases = new Map<string, Lease>()
   readonly #generations = new Map<string, number>()
 
-  constructor(options: { id: string; ramBytes: number; runtime: Runtime; pool: CallerPool }) {
+  constructor(options: NodeOptions) {
     const { runtime, pool } = options
     const { clock } = runtime
     this.id = options.id
@@ -70,6 +86,11 @@ export class StorageNode {
         return puller.fetch(job, place.index, item)
       },
     })
+    this.placements = new JobPlacements({ pool, clock })
+    const { table, objects, largeObjects, many, placements } = this
+    const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
+    this.keeping = new Keeping({ table, objects, largeObjects, chunks, store: options.kept, clock })
+    this.keepingMany = new KeepingMany(this.keeping, { objects, many })
   }
 
   /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */

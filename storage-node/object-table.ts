@@ -25,6 +25,7 @@ export class ObjectTable {
     const object = place.slot.find(place)
     if (object === undefined || !isExpired(object, this.#clock.wallMs())) return object
     this.remove(job, place, object)
+    place.slot.kept.expire(place)
     return undefined
   }
 

@@ -89,10 +89,13 @@ export class Objects {
   }
 
   stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
-    const object = this.#present(job, locate(job, request))
+    const place = locate(job, request)
+    const object = this.#present(job, place)
     const { version, expiresAtMs } = object
     const bytes = objectBytes(job.memory, object)
-    return { bytes, version, tier: tiers.indexOf('ram'), expiresAtMs, metadata: metadataOf(object) }
+    const persist = place.slot.kept.bucketOf(place) !== ''
+    const tier = tiers.indexOf('ram')
+    return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
   }
 
   delete(job: JobSpace, request: DataRequests['delete']): DataReplies['delete'] {
@@ -103,10 +106,7 @@ export class Objects {
   }
 
   deleteMany(job: JobSpace, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
-    if (request.keys.length > DELETE_MANY_MAX)
-      throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
-    // Before the first is deleted: a request that fails has changed nothing.
-    for (const key of request.keys) checkKey(key)
+    checkKeys(request.keys)
     const results = request.keys.map((key) => {
       try {
         const { existed } = this.delete(job, { ...request, key })
@@ -199,13 +199,19 @@ export class Objects {
   }
 }
 
+/** Before the first of them is deleted: a request that fails has changed nothing. Throws `BAD_REQUEST`. */
+export function checkKeys(keys: readonly Uint8Array[]): void {
+  if (keys.length > DELETE_MANY_MAX) throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
+  for (const key of keys) checkKey(key)
+}
+
 /** A request that outlives its message. */
 function keep(request: DataRequests['get']): DataRequests['get'] {
   return { ...request, key: Buffer.from(request.key) }
 }
 
-/** A reader of several pieces goes on as long as appends alone have changed the object since. */
-function checkVersion(object: StoredObject, { version, consume }: DataRequests['get']): void {
+/** A reader of several pieces goes on as long as appends alone have changed the object since. Throws `VERSION_MISMATCH`. */
+export function checkVersion(object: StoredObject, { version, consume }: DataRequests['get']): void {
   if (version === ANY_VERSION || version === object.version) return
   if (!consume && object.base <= version && version < object.version) return
   throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)

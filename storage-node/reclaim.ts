@@ -1,17 +1,15 @@
 import { hasBit } from '../protocol/bitmap.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
-import { metadataOperations, peerOperations } from '../protocol/control-operations.ts'
+import { peerOperations } from '../protocol/control-operations.ts'
 import { isError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { CONTROL_CALL_MS, RECLAIM_BATCH } from '../protocol/limits.ts'
-import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
+import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { ChunkGroup } from './chunks.ts'
+import type { JobPlacements } from './job-placements.ts'
 import type { JobSpace } from './job-space.ts'
 import type { StorageNode } from './node.ts'
-
-/** Any slot, in a question for a placement. */
-const ANY_SLOT = 0xffff
 
 /**
  * Frees chunks of large objects that never were committed, or whose object was overwritten, deleted, consumed or
@@ -22,23 +20,24 @@ export class Reclaim {
   readonly #node: StorageNode
   readonly #pool: CallerPool
   readonly #clock: Clock
-  readonly #placements = new Map<string, Placement>()
+  readonly #placements: JobPlacements
 
-  constructor(node: StorageNode, options: { pool: CallerPool; clock: Clock }) {
+  constructor(node: StorageNode, options: { pool: CallerPool; clock: Clock; placements: JobPlacements }) {
     this.#node = node
     this.#pool = options.pool
     this.#clock = options.clock
+    this.#placements = options.placements
   }
 
   /** One round over all jobs. Never rejects: a job whose owners cannot be reached is left for the next one. */
   async round(): Promise<void> {
-    for (const id of this.#placements.keys()) if (!this.#node.jobs.has(id)) this.#placements.delete(id)
+    this.#placements.forgetOthers((id) => this.#node.jobs.has(id))
     for (const job of [...this.#node.jobs.values()]) {
       try {
         await this.#reclaimJob(job)
       } catch (error) {
         if (isError(error, 'INTERNAL', 'BAD_REQUEST', 'PROTOCOL_VIOLATION')) throw error
-        this.#placements.delete(job.id)
+        this.#placements.forget(job.id)
       }
     }
   }
@@ -88,18 +87,7 @@ export class Reclaim {
   }
 
   async #ownerOf(job: JobSpace, { key, bucket }: ChunkGroup): Promise<PlacedNode | null> {
-    const placement = this.#placements.get(job.id) ?? (await this.#fetchPlacement(job))
-    return ownerOf(placement, slotOf(hashKey(key, bucket), placement.owners.length))
-  }
-
-  async #fetchPlacement(job: JobSpace): Promise<Placement> {
-    const caller = await this.#pool.to(job.metadata)
-    const request = { job: job.id, known: 0, slot: ANY_SLOT }
-    const { head } = await caller.call(metadataOperations.placement, request, {
-      deadlineMs: this.#deadline(),
-    })
-    this.#placements.set(job.id, head)
-    return head
+    return await this.#placements.ownerOf(job, (slots) => slotOf(hashKey(key, bucket), slots))
   }
 
   #deadline(): number {

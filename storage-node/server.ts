@@ -4,6 +4,7 @@ import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { clusterToken } from '../service/cluster-token.ts'
 import type { Tell } from '../service/controller-report.ts'
+import type { KeptStore } from '../service/kept/kept-store.ts'
 import type { Service } from '../service/lifecycle.ts'
 import type { Network } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
@@ -29,6 +30,7 @@ export interface NodeWorld {
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
+  readonly kept: KeptStore
 }
 
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
@@ -41,7 +43,8 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     clock,
     token: () => clusterToken(secret, clock.wallMs()),
   })
-  const node = new StorageNode({ id, ramBytes: config.ramBytes, runtime: world.runtime, pool })
+  const { kept, runtime } = world
+  const node = new StorageNode({ id, ramBytes: config.ramBytes, runtime, pool, kept })
   const handlers = nodeHandlers(node, clock)
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
@@ -55,7 +58,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     tellController,
     onDead: world.onDead,
   })
-  const reclaim = new Reclaim(node, { pool, clock })
+  const reclaim = new Reclaim(node, { pool, clock, placements: node.placements })
   // Nobody waits for this: a node that serves without a lease says so, and a server that hangs must not keep it from the others.
   void heartbeats.begin()
   const timers = [

@@ -87,6 +87,9 @@ function enterObject(
     content,
   }
   if (!slot.set(of, object, slot.find(of))) job.memory.makeRoom(() => slot.set(of, object, slot.find(of)))
+  if (entry.keptBucket === '') return
+  slot.kept.add(of, entry.keptBucket)
+  job.keeps = true
 }
 
 const nothing = Buffer.alloc(0)
@@ -128,12 +131,19 @@ function* objectEntries(
 ): Generator<IndexPage['entries'][number]> {
   for (let from: number | null = 0; from !== null; ) {
     const entries: IndexPage['entries'][number][] = []
-    from = slot.objects.scan(from, SCAN_CELLS, (object) => entries.push(objectEntry(memory, object, wallMs)))
+    from = slot.objects.scan(from, SCAN_CELLS, (object) => {
+      const keptBucket = slot.kept.bucketOf(object)
+      entries.push({ ...objectEntry(memory, object, wallMs), keptBucket })
+    })
     yield* entries
   }
 }
 
-function objectEntry(memory: JobMemory, object: StoredObject, wallMs: number): IndexPage['entries'][number] {
+function objectEntry(
+  memory: JobMemory,
+  object: StoredObject,
+  wallMs: number,
+): Omit<IndexPage['entries'][number], 'keptBucket'> {
   const { bucket, version, base, checksum, expiresAtMs } = object
   return {
     bucket,

@@ -1,6 +1,7 @@
 import { assert } from '../protocol/assert.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { SlotChunks } from './chunks.ts'
+import { KeptNames } from './kept-names.ts'
 import { type KeyString, keyString } from './key-string.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import type { KeyHash } from './ram/slot-table.ts'
@@ -33,6 +34,10 @@ export class Slot {
   readonly waits = new Map<string, Wait[]>()
   /** Keys whose bytes were lost on their way here, by bucket. */
   readonly lostKeys = new Map<number, Set<KeyString>>()
+  /** Objects that outlive their job. */
+  readonly kept = new KeptNames()
+  /** Mutations of such objects that wait for the kept store. */
+  readonly keeping = new Set<Promise<unknown>>()
   #counter = 0
 
   constructor(memory: JobMemory, { epoch, lost }: { epoch: number; lost: boolean }) {

@@ -23,7 +23,10 @@ export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
       dropLapsed(slot.readLeases, now)
     }
   }
-  for (const job of [...node.jobs.values()]) await removeExpired(job, clock)
+  for (const job of [...node.jobs.values()]) {
+    await removeExpired(job, clock)
+    await node.keeping.removeExpired(job)
+  }
 }
 
 /** A slot in which nothing is over yet is passed over; others are looked at in parts, with pauses. */
@@ -46,8 +49,11 @@ async function removeExpired(job: JobSpace, clock: Clock): Promise<void> {
   }
 }
 
-function isOver({ objects }: Slot, object: StoredObject, wallMs: number): boolean {
-  if (isExpired(object, wallMs)) return true
+function isOver({ objects, kept }: Slot, object: StoredObject, wallMs: number): boolean {
+  if (isExpired(object, wallMs)) {
+    kept.expire(object)
+    return true
+  }
   if (object.expiresAtMs !== 0) objects.expectExpiry(object.expiresAtMs)
   return false
 }

@@ -1,17 +1,6 @@
 /** What a job needs, in parts of a node: bytes and bytes per second. */
 export type Demand = readonly [bytes: number, bytesPerSecond: number]
 
-/** Uniform in [0, 1), the same for the same seed (Mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 const uniform = (random: () => number, least: number, most: number): number =>
   least + (most - least) * random()
 

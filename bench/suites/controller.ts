@@ -1,5 +1,6 @@
+import { randomOf } from '../random.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
-import { mixes, randomOf } from './controller-mixes.ts'
+import { mixes } from './controller-mixes.ts'
 import {
   lowerBound,
   type Packed,

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { NodeClass } from '../../controller/node-class.ts'
 import { type Quota, quotaDimensions } from '../../controller/quota.ts'
 import { API_KEYS_MAX, CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
+import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 
 /** What `mayfly up` is told of the cluster, and what the controller reads in turn. */
@@ -9,6 +10,8 @@ export interface ClusterConfig {
   /** Nodes that are kept running without any job, so that a registration does not wait for a process to start. */
   readonly warmNodes: number
   readonly nodeClasses: readonly NodeClass[]
+  /** Where the S3 tier and kept objects lie; null where there is none. */
+  readonly s3: S3Settings | null
   /** What all jobs and nodes together may have. */
   readonly limits: Quota
   readonly apiKeys: readonly KeyConfig[]
@@ -35,6 +38,7 @@ export const defaultConfig: ClusterConfig = {
       nodesMax: 4,
     },
   ],
+  s3: null,
   limits: {},
   apiKeys: [],
 }
@@ -57,7 +61,7 @@ export function readConfigFile(path: string): ClusterConfig {
 export function parseConfig(text: string): ClusterConfig {
   const fields = Fields.of(parseJson(text), '')
   fields.optional('metadataServers', (at) => requireOneServer(at.number({ ...wholeNumber, least: 1 })))
-  fields.optional('s3', (at) => at.refuse('this version keeps objects in RAM only; leave the field out'))
+  const s3 = fields.optional('s3', (at) => readS3(at.fields())) ?? defaultConfig.s3
   const nodeClasses =
     fields.optional('nodeClasses', (at) => {
       const classes = at
@@ -75,7 +79,7 @@ export function parseConfig(text: string): ClusterConfig {
   const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? defaultConfig.limits
   const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
   fields.refuseOthers()
-  return { warmNodes, nodeClasses, limits, apiKeys }
+  return { warmNodes, nodeClasses, s3, limits, apiKeys }
 }
 
 function readNodeClass(fields: Fields): NodeClass {
@@ -123,6 +127,19 @@ function readKey(fields: Fields): KeyConfig {
   const key = fields.required('key', (at) => at.text(/^\S{16,256}$/))
   fields.refuseOthers()
   return { name, key, limits }
+}
+
+function readS3(fields: Fields): S3Settings {
+  const text = (name: string): string => fields.required(name, (at) => at.text(/^\S{1,256}$/))
+  const settings = {
+    endpoint: fields.required('endpoint', (at) => at.text(/^https?:\/\/\S+$/)),
+    region: text('region'),
+    bucket: fields.required('bucket', (at) => at.text(/^[a-z0-9][a-z0-9.-]{2,62}$/)),
+    accessKeyId: text('accessKeyId'),
+    secretAccessKey: text('secretAccessKey'),
+  }
+  fields.refuseOthers()
+  return settings
 }
 
 function requireOneServer(count: number): void {

@@ -9,6 +9,7 @@ export interface StateFolder {
   readonly apiKeyFile: string
   readonly credentialsFile: string
   readonly clusterFile: string
+  readonly s3File: string
   readonly lockFile: string
   readonly logsDir: string
   readonly controllerDir: string
@@ -25,6 +26,7 @@ export function stateFolderAt(dir: string): StateFolder {
     apiKeyFile: join(dir, 'api-key'),
     credentialsFile: join(dir, 'credentials.json'),
     clusterFile: join(dir, 'cluster.json'),
+    s3File: join(dir, 's3.json'),
     lockFile: join(dir, 'lock'),
     logsDir: join(dir, 'logs'),
     controllerDir: join(dir, 'controller'),

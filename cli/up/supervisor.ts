@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Environment } from '../../service/environment.ts'
+import { prepareS3 } from '../../service/s3/prepare-s3.ts'
 import { Child, type NodeRequest } from './child.ts'
 import type { ClusterConfig } from './cluster-config.ts'
 import { takeLock } from './lock.ts'
@@ -85,7 +86,12 @@ export class Supervisor {
     const { port, config } = this.#options
     this.#unlock = takeLock(this.#folder.lockFile)
     const { apiKey } = prepareStateFolder(this.#folder)
-    writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(config, null, 2)}\n`)
+    const { s3, ...cluster } = config
+    writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(cluster, null, 2)}\n`)
+    if (s3 !== null) {
+      await prepareS3(s3, this.#options.runtime.clock)
+      writePrivateFile(this.#folder.s3File, `${JSON.stringify(s3, null, 2)}\n`)
+    }
     // One after the other: the metadata server sends its token to the controller's port, which before this
     // moment may belong to anybody.
     const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
@@ -142,6 +148,7 @@ export class Supervisor {
       settings: {
         MAYFLY_LISTEN: listen,
         MAYFLY_DIR: controllerDir,
+        ...this.#keptSettings,
         MAYFLY_API_KEY_FILE: apiKeyFile,
         MAYFLY_CLUSTER_FILE: clusterFile,
       },
@@ -179,9 +186,16 @@ export class Supervisor {
         MAYFLY_NODE_CLASS: className,
         MAYFLY_NODE_RAM_BYTES: String(nodeClass.ramBytes),
         MAYFLY_NODE_BYTES_PER_SECOND: String(nodeClass.bytesPerSecond),
+        ...this.#keptSettings,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })
+  }
+
+  /** Where objects lie that outlive their job. */
+  get #keptSettings(): Environment {
+    const { dir, s3File } = this.#folder
+    return { MAYFLY_KEPT_DIR: dir, ...(this.#options.config.s3 !== null && { MAYFLY_S3_FILE: s3File }) }
   }
 
   #spawn(

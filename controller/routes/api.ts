@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Registry } from 'prom-client'
+import type { KeptStore } from '../../service/kept/kept-store.ts'
 import type { Drains } from '../drains.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Jobs } from '../jobs.ts'
@@ -37,4 +38,5 @@ export interface Routes {
   readonly views: Views
   readonly streams: EventStreams
   readonly metrics: Registry
+  readonly kept: KeptStore
 }

@@ -13,6 +13,13 @@ const nodeClass = {
   pricePerHour: 0.1,
   nodesMax: 4,
 }
+const s3 = {
+  endpoint: 'http://127.0.0.1:9000',
+  region: 'us-east-1',
+  bucket: 'mayfly',
+  accessKeyId: 'id',
+  secretAccessKey: 'secret',
+}
 const parse = (config: unknown) => parseConfig(JSON.stringify(config))
 const withClass = (changes: object) => ({ nodeClasses: [{ ...nodeClass, ...changes }] })
 
@@ -21,8 +28,13 @@ test('an empty config gives the defaults', () => {
 })
 
 test('a whole config passes, without what only the supervisor needs to know', () => {
-  const config = { metadataServers: 1, warmNodes: 2, nodeClasses: [nodeClass, { ...nodeClass, name: 'big' }] }
-  expect(parse(config)).toEqual({ ...defaultConfig, warmNodes: 2, nodeClasses: config.nodeClasses })
+  const nodeClasses = [nodeClass, { ...nodeClass, name: 'big' }]
+  expect(parse({ metadataServers: 1, warmNodes: 2, nodeClasses, s3 })).toEqual({
+    ...defaultConfig,
+    warmNodes: 2,
+    nodeClasses,
+    s3,
+  })
 })
 
 test('limits and further API keys are taken as they stand', () => {
@@ -77,7 +89,11 @@ test.each([
   ['warmNodes: it is 5, not a whole number from 0 to 4', { warmNodes: 5 }],
   ['metadataServers: it is 3, but this version runs one', { metadataServers: 3 }],
   ['metadataServers: it is 0, not a whole number from 1', { metadataServers: 0 }],
-  ['s3: this version keeps objects in RAM only', { s3: { bucket: 'mayfly' } }],
+  ['s3.endpoint: it is missing', { s3: { bucket: 'mayfly' } }],
+  ['s3.endpoint: it is "minio", not a text of the form', { s3: { ...s3, endpoint: 'minio' } }],
+  ['s3.bucket: it is "No", not a text of the form', { s3: { ...s3, bucket: 'No' } }],
+  ['s3.secretAccessKey: it is missing', { s3: { ...s3, secretAccessKey: undefined } }],
+  ['s3.secret: there is no such field', { s3: { ...s3, secret: 'x' } }],
   ['warmNode: there is no such field', { warmNode: 1 }],
   ['__proto__: there is no such field', JSON.parse('{"__proto__": 1}')],
   ['it is not an object', []],

@@ -14,6 +14,7 @@ async function environment(change: { apiKey?: string; cluster?: unknown } = {}) 
   return {
     MAYFLY_LISTEN: '127.0.0.1:7400',
     MAYFLY_DIR: dir,
+    MAYFLY_KEPT_DIR: dir,
     MAYFLY_SECRET_FILE: join(dir, 'secret'),
     MAYFLY_API_KEY_FILE: join(dir, 'key'),
     MAYFLY_CLUSTER_FILE: join(dir, 'cluster.json'),

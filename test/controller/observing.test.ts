@@ -180,12 +180,15 @@ describe('the OpenAPI document', () => {
     )
     expect(routes.sort()).toEqual([
       'delete /v1/jobs/{id}',
+      'delete /v1/kept/object',
       'get /healthz',
       'get /metrics',
       'get /v1/cluster',
       'get /v1/events',
       'get /v1/jobs',
       'get /v1/jobs/{id}',
+      'get /v1/kept',
+      'get /v1/kept/object',
       'get /v1/nodes',
       'patch /v1/jobs/{id}',
       'post /v1/jobs',

@@ -82,7 +82,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
   const half = await frameBytes(
     2,
     dataOperations.put,
-    { ...put, ttlSeconds: 0, metadata: [], checksum: null },
+    { ...put, ttlSeconds: 0, metadata: [], checksum: null, keptBucket: '' },
     Buffer.alloc(CHUNK_BYTES),
   )
   const requests = [

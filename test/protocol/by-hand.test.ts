@@ -34,6 +34,7 @@ const codecs: readonly [string, HandCodec<never>, fc.Arbitrary<object>][] = [
       ttlSeconds: u32,
       metadata: fc.array(fc.record({ name: fc.string(), value: fc.string() }), { maxLength: 5 }),
       checksum,
+      keptBucket: fc.string(),
     }),
   ],
   ['version', put.reply as HandCodec<never>, fc.record({ version: u64 })],

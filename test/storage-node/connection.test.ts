@@ -29,6 +29,7 @@ const put = (key: string, payload: Uint8Array) =>
       ttlSeconds: 0,
       metadata: [],
       checksum: null,
+      keptBucket: '',
     },
     payload,
   )

@@ -42,9 +42,9 @@ test('I11: a commit whose lease lapsed is PUT_EXPIRED, for its chunks may be gon
   expect(large.isAlive(job, { ...at, version })).toBe(true)
   pass(PUT_LEASE_MS)
   expect(large.isAlive(job, { ...at, version })).toBe(false)
-  expect(() => large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [] })).toThrow(
-    'not being put',
-  )
+  expect(() =>
+    large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' }),
+  ).toThrow('not being put')
 })
 
 test('a put that renews its lease commits after any time, and its chunks are wanted as long as its object is there', () => {
@@ -54,11 +54,11 @@ test('a put that renews its lease commits after any time, and its chunks are wan
     pass(PUT_LEASE_MS / 2)
     large.renew(job, { ...at, version })
   }
-  large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [] })
+  large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' })
   pass(10 * PUT_LEASE_MS)
   expect(large.isAlive(job, { ...at, version })).toBe(true)
   const second = large.begin(job, at).version
-  large.commit(job, { ...at, version: second, manifest, ttlSeconds: 0, metadata: [] })
+  large.commit(job, { ...at, version: second, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' })
   expect(large.isAlive(job, { ...at, version })).toBe(false)
 })
 

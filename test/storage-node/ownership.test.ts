@@ -65,6 +65,7 @@ function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof pee
     manifest: [],
     metadata: [],
     checksum: null,
+    keptBucket: '',
   }))
   return {
     job: 'j',

@@ -34,7 +34,7 @@ const at = (key: string, sequence: number, lane = 0) => ({
   lane,
   sequence,
 })
-const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [], checksum: null }
+const putFields = { condition: 0, ifVersion: 0, ttlSeconds: 0, metadata: [], checksum: null, keptBucket: '' }
 const consume = { consume: true, waitMs: 0, version: 0, offset: 0, length: 0 }
 
 test('I9: a mutation that is repeated over a new connection is answered, not carried out again', async () => {

@@ -88,6 +88,8 @@ export class World {
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
         dir: this.#dir,
+        keptDir: this.#dir,
+        s3: null,
         secret,
         apiKeys: [{ name: 'default', key: apiKey, quota: {} }, ...(this.#options.apiKeys ?? [])],
         quota: this.#options.quota ?? {},

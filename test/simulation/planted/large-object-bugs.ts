@@ -6,7 +6,7 @@ export const largeObjectBugs: readonly Planted[] = [
     name: 'commit-without-lease',
     what: 'A large put whose lease lapsed is committed over chunks that were freed (I11).',
     file: 'storage-node/large-objects.ts',
-    find: '    this.#requireOpen(place.slot, version)\n    this.#table.check',
+    find: '    this.requireOpen(place.slot, version)\n    this.#table.check',
     replace: '    this.#table.check',
     seedsMax: 1_000,
   },

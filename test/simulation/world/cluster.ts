@@ -3,6 +3,7 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import type { Logger } from '../../../service/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
 import { Host } from './host.ts'
+import { type KeptObjects, MemoryKeptStore } from './memory-kept-store.ts'
 import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
 import { SimulatedNetwork } from './network.ts'
 import { SeededRandom } from './random.ts'
@@ -29,6 +30,8 @@ export class Cluster {
   readonly network: SimulatedNetwork
   readonly random: SeededRandom
   readonly secret: Buffer
+  /** What outlives every process and every job. */
+  readonly kept: KeptObjects = new Map()
   readonly nodes: RunningNode[] = []
   readonly metadataAddress = `${METADATA_IP}:${METADATA_PORT}`
   metadata: Host
@@ -98,6 +101,8 @@ export class Cluster {
     const node: RunningNode = { id: host.id, host, address: `${host.ip}:${NODE_PORT}`, service: null }
     this.nodes.push(node)
     const config = {
+      keptDir: '',
+      s3: null,
       id: node.id,
       class: 'simulated',
       ramBytes: NODE_RAM_BYTES,
@@ -110,6 +115,7 @@ export class Cluster {
       network: this.network.of(host),
       tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
       log: this.#log,
+      kept: new MemoryKeptStore(this.kept, host.runtime),
       onDead: () => {
         // It may hear so before that is written down.
         this.onDeclaredDead(node)

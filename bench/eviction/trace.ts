@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** What happens to an object at a moment: it is put (`read` 0), or read for the `read`th time. */
+interface TraceEvent {
+  readonly atSeconds: number
+  readonly object: number
+  readonly read: number
+}
+
+export interface Trace {
+  /** Of each object. */
+  readonly bytes: readonly number[]
+  readonly readsOf: readonly number[]
+  /** In the order of time. */
+  readonly events: readonly TraceEvent[]
+}
+
+export const workloads = ['compile', 'sort', 'video'] as const
+export type Workload = (typeof workloads)[number]
+
+/** How long the job puts objects, in seconds: about the runs of which the quantiles are. */
+const PUT_SECONDS = 60
+/** «Hundreds of times», of what is read more than once in a parallel compile. */
+const READS_OF_SHARED = 100
+const SHARE_READ_ONCE = 0.55
+
+/** This file is dist/bench/eviction/trace.js; the quantiles lie beside the sources. */
+const quantilesDir = fileURLToPath(new URL('../../../bench/traces/', import.meta.url))
+
+/**
+ * Objects with sizes and lifetimes drawn from the quantiles of Pocket's three applications, independently: how the two hang
+ * together is not known. A lifetime reaches from the put to the last read. Objects of sort and video are read
+ * once, of compile 55 % once and the others a hundred times, at times spread over their lives. Nothing is deleted before the job ends.
+ */
+export function makeTrace(workload: Workload, objects: number, random: () => number): Trace {
+  const drawBytes = quantileDraw(`${workload}_object_bytes.csv`, random)
+  const drawSeconds = quantileDraw(`${workload}_object_lifetime_seconds.csv`, random)
+  const bytes: number[] = []
+  const readsOf: number[] = []
+  const events: TraceEvent[] = []
+  for (let object = 0; object < objects; object++) {
+    const putSeconds = random() * PUT_SECONDS
+    const lifeSeconds = drawSeconds()
+    const reads = workload === 'compile' && random() >= SHARE_READ_ONCE ? READS_OF_SHARED : 1
+    bytes.push(Math.max(1, Math.round(drawBytes())))
+    readsOf.push(reads)
+    events.push({ atSeconds: putSeconds, object, read: 0 })
+    const times = Array.from({ length: reads - 1 }, () => random() * lifeSeconds).sort((a, b) => a - b)
+    for (const [index, time] of [...times, lifeSeconds].entries())
+      events.push({ atSeconds: putSeconds + time, object, read: index + 1 })
+  }
+  events.sort((a, b) => a.atSeconds - b.atSeconds || a.read - b.read)
+  return { bytes, readsOf, events }
+}
+
+/** Draws a value from a distribution that is given by its quantiles, in straight lines between them. */
+function quantileDraw(file: string, random: () => number): () => number {
+  const rows = readFileSync(quantilesDir + file, 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1)
+  const values = rows.map((row) => Number(row.split(',')[1]))
+  return () => {
+    const at = random() * (values.length - 1)
+    const below = values[Math.floor(at)] ?? 0
+    const above = values[Math.ceil(at)] ?? below
+    return below + (above - below) * (at - Math.floor(at))
+  }
+}

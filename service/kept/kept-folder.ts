@@ -1,0 +1,236 @@
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { MayflyError } from '../../protocol/errors.ts'
+import { KEPT_INCOMING_MS_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import {
+  besideOthers,
+  checkKeptName,
+  formatName,
+  type KeptEntry,
+  type KeptName,
+  type KeptQuery,
+  type KeptStore,
+  noSuchObject,
+  parseName,
+} from './kept-store.ts'
+
+/**
+ * Kept objects as files: `kept/JOB/BUCKET/KEY`, and beside it, where an object expires, `kept-expiry/JOB/BUCKET/KEY` with the moment in
+ * it. A file comes under its name whole, synced with its folder. It comes before its moment: a crash between the two leaves
+ * a put that nobody was told of, and takes nothing from an object that was kept for good.
+ */
+export class KeptFolder implements KeptStore {
+  readonly #objects: string
+  readonly #expiry: string
+  readonly #incoming: string
+  readonly #clock: Clock
+
+  constructor(dir: string, clock: Clock) {
+    this.#objects = join(dir, 'kept')
+    this.#expiry = join(dir, 'kept-expiry')
+    this.#incoming = join(dir, 'kept-incoming')
+    this.#clock = clock
+  }
+
+  async put(
+    name: KeptName,
+    { bytes, expiresAtMs }: { bytes: number; expiresAtMs: number },
+    pieces: AsyncIterable<Buffer>,
+  ): Promise<void> {
+    checkKeptName(name)
+    try {
+      await this.#place(join(this.#objects, formatName(name)), pieces, bytes)
+      const expiry = join(this.#expiry, formatName(name))
+      if (expiresAtMs === 0) await removeFile(expiry)
+      else await this.#place(expiry, once(Buffer.from(String(expiresAtMs))), null)
+    } catch (error) {
+      throw translate(error, name)
+    }
+  }
+
+  async get(name: KeptName, range: { offset: number; length: number }): Promise<Buffer> {
+    if ((await this.stat(name)) === null) throw noSuchObject(name)
+    let file: FileHandle | undefined
+    try {
+      file = await open(join(this.#objects, formatName(name)))
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(range.length), 0, range.length, range.offset)
+      if (bytesRead === range.length) return buffer
+      throw new MayflyError('OBJECT_LOST', `The file of ${formatName(name)} is shorter than it was`)
+    } catch (error) {
+      throw translate(error, name)
+    } finally {
+      await file?.close()
+    }
+  }
+
+  async stat(name: KeptName): Promise<KeptEntry | null> {
+    checkKeptName(name)
+    const path = formatName(name)
+    const found = await fileSize(join(this.#objects, path))
+    if (found === null) return null
+    const expiresAtMs = await this.#expiresAtMs(path)
+    return this.#isOver(expiresAtMs) ? null : { ...name, bytes: found, expiresAtMs }
+  }
+
+  async remove(name: KeptName): Promise<boolean> {
+    const existed = (await this.stat(name)) !== null
+    await removeFile(join(this.#objects, formatName(name)))
+    await removeFile(join(this.#expiry, formatName(name)))
+    return existed
+  }
+
+  async list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
+    // The folder above the last slash holds all that can start with the prefix.
+    const above = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    const paths = (await filesBelow(join(this.#objects, above)))
+      .map((path) => above + path)
+      .filter((path) => path.startsWith(prefix) && compareBytes(path, after) > 0)
+      .sort(compareBytes)
+    const entries: KeptEntry[] = []
+    for (const path of paths) {
+      const name = parseName(path)
+      const entry = name === null ? null : await this.stat(name)
+      if (entry !== null) entries.push(entry)
+      if (entries.length === limit) break
+    }
+    return entries
+  }
+
+  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
+    let removed = 0
+    for (const path of await filesBelow(this.#expiry)) {
+      const name = parseName(path)
+      if (name === null || !hasEnded(name.job) || !this.#isOver(await this.#expiresAtMs(path))) continue
+      if ((await fileSize(join(this.#objects, path))) !== null) removed++
+      await removeFile(join(this.#objects, path))
+      await removeFile(join(this.#expiry, path))
+    }
+    for (const path of await filesBelow(this.#incoming)) await this.#removeStale(join(this.#incoming, path))
+    return removed
+  }
+
+  /** Writes a file under another name and puts it in its place when it is whole and safe. */
+  async #place(path: string, pieces: AsyncIterable<Buffer>, bytes: number | null): Promise<void> {
+    await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const incoming = join(this.#incoming, randomUUID())
+    const file = await open(incoming, 'wx', 0o600)
+    try {
+      const written = await writeAll(file, pieces)
+      if (bytes !== null && written !== bytes)
+        throw new MayflyError('OBJECT_LOST', `${written} of the ${bytes} bytes of the object are left`)
+      await file.sync()
+      await rename(incoming, path)
+      await syncFolder(dirname(path))
+    } catch (error) {
+      await removeFile(incoming)
+      throw error
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #expiresAtMs(path: string): Promise<number> {
+    try {
+      return Number(await readFile(join(this.#expiry, path), 'utf8'))
+    } catch (error) {
+      if (isMissing(error)) return 0
+      throw error
+    }
+  }
+
+  #isOver(expiresAtMs: number): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#clock.wallMs()
+  }
+
+  /** What a process that was killed has left behind. */
+  async #removeStale(path: string): Promise<void> {
+    try {
+      const { mtimeMs } = await stat(path)
+      if (mtimeMs + KEPT_INCOMING_MS_MAX < this.#clock.wallMs()) await unlink(path)
+    } catch (error) {
+      if (!isMissing(error)) throw error
+    }
+  }
+}
+
+async function writeAll(file: FileHandle, pieces: AsyncIterable<Buffer>): Promise<number> {
+  let written = 0
+  for await (const piece of pieces) {
+    await file.writeFile(piece)
+    written += piece.length
+  }
+  return written
+}
+
+/** A rename lasts only once its folder is written too. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+/** Paths of all files below a folder, relative to it; none where there is no folder. */
+async function filesBelow(dir: string): Promise<string[]> {
+  try {
+    const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+/** Null where there is no file. */
+async function fileSize(path: string): Promise<number | null> {
+  try {
+    const found = await stat(path)
+    return found.isFile() ? found.size : null
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (!isMissing(error) && codeOf(error) !== 'EISDIR') throw error
+  }
+}
+
+function translate(error: unknown, name: KeptName): unknown {
+  if (error instanceof MayflyError) return error
+  if (isMissing(error)) return noSuchObject(name)
+  if (['EISDIR', 'EEXIST', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error))) return besideOthers(name, error)
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(codeOf(error)))
+    return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the kept store is full', { cause: error })
+  return new MayflyError('UNAVAILABLE', `The kept store cannot use its disk (${codeOf(error)})`, {
+    cause: error,
+  })
+}
+
+/** A parent that is a file has nothing below it either. */
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}

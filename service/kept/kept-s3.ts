@@ -1,0 +1,131 @@
+import { isError } from '../../protocol/errors.ts'
+import { KEPT_SWEEP_PAGE } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { upload } from '../s3/multipart.ts'
+import type { S3Bucket } from '../s3/s3-bucket.ts'
+import {
+  checkKeptName,
+  formatName,
+  type KeptEntry,
+  type KeptName,
+  type KeptQuery,
+  type KeptStore,
+  noSuchObject,
+  parseName,
+} from './kept-store.ts'
+
+const OBJECTS = 'kept/'
+/** Before each name here stands the moment, with zeros in front, so that what is due comes first. */
+const EXPIRY = 'kept-expiry/'
+const MOMENT_DIGITS = 15
+/** In an object's metadata: what is true of it. The name under `kept-expiry/` only says when to look. */
+const EXPIRES_AT_MS = 'expires-at-ms'
+
+/** Kept objects on S3, each under `kept/JOB/BUCKET/KEY`. */
+export class KeptS3 implements KeptStore {
+  readonly #bucket: S3Bucket
+  readonly #clock: Clock
+
+  constructor(bucket: S3Bucket, clock: Clock) {
+    this.#bucket = bucket
+    this.#clock = clock
+  }
+
+  async put(
+    name: KeptName,
+    { bytes, expiresAtMs }: { bytes: number; expiresAtMs: number },
+    pieces: AsyncIterable<Buffer>,
+  ): Promise<void> {
+    checkKeptName(name)
+    const path = formatName(name)
+    if (expiresAtMs !== 0) await this.#bucket.put(EXPIRY + momentOf(expiresAtMs) + path, Buffer.alloc(0))
+    const metadata = expiresAtMs === 0 ? {} : { [EXPIRES_AT_MS]: String(expiresAtMs) }
+    await upload(this.#bucket, { key: OBJECTS + path, bytes, metadata }, pieces)
+  }
+
+  async get(name: KeptName, range: { offset: number; length: number }): Promise<Buffer> {
+    if ((await this.stat(name)) === null) throw noSuchObject(name)
+    if (range.length === 0) return Buffer.alloc(0)
+    try {
+      return await this.#bucket.get(OBJECTS + formatName(name), range)
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) throw noSuchObject(name)
+      throw error
+    }
+  }
+
+  async stat(name: KeptName): Promise<KeptEntry | null> {
+    checkKeptName(name)
+    const found = await this.#bucket.head(OBJECTS + formatName(name))
+    if (found === null) return null
+    const expiresAtMs = Number(found.metadata[EXPIRES_AT_MS] ?? 0)
+    return this.#isOver(expiresAtMs) ? null : { ...name, bytes: found.bytes, expiresAtMs }
+  }
+
+  async remove(name: KeptName): Promise<boolean> {
+    const existed = (await this.stat(name)) !== null
+    await this.#bucket.delete([OBJECTS + formatName(name)])
+    return existed
+  }
+
+  /** One page of the endpoint after the other, until enough of what it names is there. */
+  async list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
+    const entries: KeptEntry[] = []
+    for (let from = after; entries.length < limit; ) {
+      const page = await this.#bucket.list({
+        prefix: OBJECTS + prefix,
+        after: from === '' ? '' : OBJECTS + from,
+        limit: limit - entries.length,
+      })
+      const names = page.map(({ key }) => parseName(key.slice(OBJECTS.length)))
+      const found = await Promise.all(names.map((name) => (name === null ? null : this.stat(name))))
+      entries.push(...found.filter((entry) => entry !== null))
+      const last = page.at(-1)
+      if (last === undefined) break
+      from = last.key.slice(OBJECTS.length)
+    }
+    return entries
+  }
+
+  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
+    let removed = 0
+    for (let after = ''; ; ) {
+      const page = await this.#bucket.list({ prefix: EXPIRY, after, limit: KEPT_SWEEP_PAGE })
+      const due = page.filter(({ key }) =>
+        this.#isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS))),
+      )
+      const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
+      const outcomes = await Promise.all(moments.map((key) => this.#expired(OBJECTS + pathOf(key))))
+      const objects = outcomes.filter((key) => key !== null)
+      await this.#bucket.delete(objects)
+      await this.#bucket.delete(moments)
+      removed += objects.length
+      const last = page.at(-1)
+      if (due.length < KEPT_SWEEP_PAGE || last === undefined) return removed
+      after = last.key
+    }
+  }
+
+  /** The key, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
+  async #expired(key: string): Promise<string | null> {
+    const found = await this.#bucket.head(key)
+    return found !== null && this.#isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0)) ? key : null
+  }
+
+  #isOver(expiresAtMs: number): boolean {
+    return expiresAtMs !== 0 && expiresAtMs <= this.#clock.wallMs()
+  }
+}
+
+function momentOf(expiresAtMs: number): string {
+  return `${String(expiresAtMs).padStart(MOMENT_DIGITS, '0')}/`
+}
+
+/** `JOB/BUCKET/KEY`, behind a moment. */
+function pathOf(moment: string): string {
+  return moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+}
+
+function jobOf(path: string): string {
+  return path.slice(0, path.indexOf('/'))
+}

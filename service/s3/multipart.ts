@@ -1,0 +1,133 @@
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { MayflyError } from '../../protocol/errors.ts'
+import { S3_PART_BYTES, S3_PARTS_IN_FLIGHT, S3_PARTS_MAX } from '../../protocol/limits.ts'
+import type { S3Bucket } from './s3-bucket.ts'
+
+export interface Upload {
+  readonly key: string
+  /** How many bytes `pieces` give together. */
+  readonly bytes: number
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+/**
+ * Writes an object of any length: in one request where it is short, else in parts, a few at a time. It becomes visible whole,
+ * at the end; where anything fails nothing of it stays.
+ */
+export async function upload(bucket: S3Bucket, to: Upload, pieces: AsyncIterable<Buffer>): Promise<void> {
+  const partBytes = Math.max(S3_PART_BYTES, Math.ceil(to.bytes / S3_PARTS_MAX))
+  const source = partsOf(pieces, partBytes)
+  if (to.bytes <= partBytes) {
+    const only = (await source.next()).value ?? Buffer.alloc(0)
+    requireLength(only.length, to)
+    return await bucket.put(to.key, only, to.metadata)
+  }
+  const id = await begin(bucket, to)
+  try {
+    const parts = await sendParts(bucket, { key: to.key, id }, source)
+    requireLength(
+      parts.reduce((sum, { bytes }) => sum + bytes, 0),
+      to,
+    )
+    await complete(bucket, { key: to.key, id }, parts)
+  } catch (error) {
+    await abandon(bucket, { key: to.key, id })
+    throw error
+  }
+}
+
+interface Open {
+  readonly key: string
+  readonly id: string
+}
+
+interface Part {
+  readonly number: number
+  readonly tag: string
+  readonly bytes: number
+}
+
+async function begin(bucket: S3Bucket, { key, metadata = {} }: Upload): Promise<string> {
+  const command = new CreateMultipartUploadCommand({
+    Bucket: bucket.name,
+    Key: key,
+    Metadata: { ...metadata },
+  })
+  const { UploadId } = await bucket.send((client, options) => client.send(command, options))
+  if (UploadId === undefined)
+    throw new MayflyError('UNAVAILABLE', 'The S3 endpoint began an upload without a name')
+  return UploadId
+}
+
+/** Several lanes take one part after another. */
+async function sendParts(bucket: S3Bucket, to: Open, parts: AsyncIterator<Buffer>): Promise<Part[]> {
+  const sent: Part[] = []
+  let number = 0
+  let ended = false
+  const lane = async (): Promise<void> => {
+    while (!ended) {
+      const next = await parts.next()
+      if (next.done === true) break
+      sent.push(await sendPart(bucket, { ...to, number: ++number }, next.value))
+    }
+    ended = true
+  }
+  const lanes = await Promise.allSettled(Array.from({ length: S3_PARTS_IN_FLIGHT }, lane))
+  for (const outcome of lanes) if (outcome.status === 'rejected') throw outcome.reason
+  return sent.sort((a, b) => a.number - b.number)
+}
+
+async function sendPart(bucket: S3Bucket, to: Open & { number: number }, body: Buffer): Promise<Part> {
+  const { key, id, number } = to
+  const command = { Bucket: bucket.name, Key: key, UploadId: id, PartNumber: number, Body: body }
+  const { ETag = '' } = await bucket.send((client, options) =>
+    client.send(new UploadPartCommand(command), options),
+  )
+  return { number, tag: ETag, bytes: body.length }
+}
+
+async function complete(bucket: S3Bucket, { key, id }: Open, parts: readonly Part[]): Promise<void> {
+  const Parts = parts.map(({ number, tag }) => ({ PartNumber: number, ETag: tag }))
+  const command = { Bucket: bucket.name, Key: key, UploadId: id, MultipartUpload: { Parts } }
+  await bucket.send((client, options) => client.send(new CompleteMultipartUploadCommand(command), options))
+}
+
+/** Where this fails too, the store's own rule for parts that were left behind removes them. */
+async function abandon(bucket: S3Bucket, { key, id }: Open): Promise<void> {
+  const command = { Bucket: bucket.name, Key: key, UploadId: id }
+  try {
+    await bucket.send((client, options) => client.send(new AbortMultipartUploadCommand(command), options))
+  } catch (error) {
+    if (!(error instanceof MayflyError)) throw error
+  }
+}
+
+/** The same bytes in parts of one length; the last one may be shorter. */
+async function* partsOf(pieces: AsyncIterable<Buffer>, partBytes: number): AsyncGenerator<Buffer, undefined> {
+  let part: Buffer[] = []
+  let bytes = 0
+  for await (let piece of pieces) {
+    while (bytes + piece.length >= partBytes) {
+      const taken = piece.subarray(0, partBytes - bytes)
+      yield Buffer.concat([...part, taken])
+      piece = piece.subarray(taken.length)
+      part = []
+      bytes = 0
+    }
+    if (piece.length === 0) continue
+    part.push(piece)
+    bytes += piece.length
+  }
+  if (bytes > 0) yield Buffer.concat(part)
+  return undefined
+}
+
+function requireLength(bytes: number, to: Upload): void {
+  if (bytes === to.bytes) return
+  throw new MayflyError('OBJECT_LOST', `${bytes} of the ${to.bytes} bytes of the object are left`)
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs'
+import { MayflyError } from '../../protocol/errors.ts'
+import type { Environment } from '../environment.ts'
+
+/** Under it lies what is worth nothing once its job has ended: `ephemeral/JOB/NODE/RECORD`. */
+export const EPHEMERAL_PREFIX = 'ephemeral/'
+
+/** Where an S3-compatible store is, as the cluster's config names it. */
+export interface S3Settings {
+  readonly endpoint: string
+  readonly region: string
+  readonly bucket: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+/** From the file that MAYFLY_S3_FILE names; null where that is not set. Throws `BAD_REQUEST`. */
+export function readS3(env: Environment): S3Settings | null {
+  const path = env.MAYFLY_S3_FILE
+  if (path === undefined || path === '') return null
+  const settings = JSON.parse(readFileSync(path, 'utf8')) as Partial<S3Settings>
+  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = settings
+  const complete = { endpoint, region, bucket, accessKeyId, secretAccessKey }
+  for (const [name, value] of Object.entries(complete)) {
+    if (typeof value !== 'string' || value === '')
+      throw new MayflyError('BAD_REQUEST', `${path} has no ${name}`)
+  }
+  return complete as S3Settings
+}

@@ -1,0 +1,71 @@
+import type { Runtime } from '../../../protocol/runtime.ts'
+import { sleep } from '../../../protocol/runtime.ts'
+import {
+  formatName,
+  type KeptEntry,
+  type KeptName,
+  type KeptQuery,
+  type KeptStore,
+  noSuchObject,
+} from '../../../service/kept/kept-store.ts'
+
+/** What the kept store of a cluster holds, whichever node put it there. */
+export type KeptObjects = Map<string, KeptEntry & { readonly content: Buffer }>
+
+/** How long a write takes at most. */
+const WRITE_MS_MAX = 40
+
+/** A kept store as one node reaches it: it outlives the node, and writes take their time. */
+export class MemoryKeptStore implements KeptStore {
+  readonly #objects: KeptObjects
+  readonly #runtime: Runtime
+
+  constructor(objects: KeptObjects, runtime: Runtime) {
+    this.#objects = objects
+    this.#runtime = runtime
+  }
+
+  async put(
+    name: KeptName,
+    { expiresAtMs }: { bytes: number; expiresAtMs: number },
+    pieces: AsyncIterable<Buffer>,
+  ): Promise<void> {
+    await this.#delay()
+    const content: Buffer[] = []
+    for await (const piece of pieces) content.push(Buffer.from(piece))
+    const all = Buffer.concat(content)
+    this.#objects.set(formatName(name), { ...name, bytes: all.length, expiresAtMs, content: all })
+  }
+
+  async get(name: KeptName, { offset, length }: { offset: number; length: number }): Promise<Buffer> {
+    await this.#delay()
+    const found = this.#objects.get(formatName(name))
+    if (found === undefined) throw noSuchObject(name)
+    return found.content.subarray(offset, offset + length)
+  }
+
+  async stat(name: KeptName): Promise<KeptEntry | null> {
+    await this.#delay()
+    return this.#objects.get(formatName(name)) ?? null
+  }
+
+  async remove(name: KeptName): Promise<boolean> {
+    await this.#delay()
+    return this.#objects.delete(formatName(name))
+  }
+
+  async list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
+    const names = [...this.#objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort()
+    return names.slice(0, limit).flatMap((name) => this.#objects.get(name) ?? [])
+  }
+
+  /** Nothing in a run lives that long. */
+  async sweep(): Promise<number> {
+    return 0
+  }
+
+  async #delay(): Promise<void> {
+    const { clock, random } = this.#runtime
+    await sleep(clock, random.fraction() * WRITE_MS_MAX)
+  }
+}
