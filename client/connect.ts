@@ -7,14 +7,21 @@ import type { CallerOptions } from './options.ts'
 
 /** What the driver knows of its job; all of it is optional. */
 export interface Hints {
-  /** True, the default: objects lie in RAM. False: on the cheapest tier that gives capacity and throughput. */
+  /** True: RAM first, the default without `latencyMs`. False: the cheapest tiers that give capacity and throughput. */
   readonly latencySensitive?: boolean
+  /** Only tiers on which the 99th percentile of a small get is at most so many milliseconds: 0.001 to 60,000. */
+  readonly latencyMs?: number
   /** Functions at peak. */
   readonly maxFunctions?: number
   /** Bytes that the job holds at its peak. */
   readonly capacityBytes?: number
   /** Bytes in and out per second at its peak. */
   readonly peakBytesPerSecond?: number
+  /**
+   * How often an object is read once it is written, on average: 0 to 1,000,000, 1 if not given. The more, the more throughput
+   * goes with the same capacity, where it is not given itself.
+   */
+  readonly readsPerObject?: number
 }
 
 /** What the controller set aside for the job. */

@@ -2,7 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { JOBS_MAX } from '../protocol/limits.ts'
 import type { Job, Share } from './job.ts'
 import type { Ledger } from './ledger.ts'
-import type { NodeClass, ResourceVector } from './node-class.ts'
+import { bytesOf, type NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { Placer, Proposal } from './placer.ts'
 import {
@@ -14,6 +14,7 @@ import {
   type Quota,
   type Spending,
 } from './quota.ts'
+import type { Demand } from './rightsizing.ts'
 
 export interface AdmissionOptions {
   readonly ledger: Ledger
@@ -39,10 +40,10 @@ export class Admission {
   }
 
   /** Throws `RESERVATION_REFUSED` for a demand that could not be met if there were no other job. */
-  requirePossible(owner: string, demand: ResourceVector): void {
+  requirePossible(owner: string, demand: Demand): void {
     const { placer, quota } = this.#options
     const proposal = placer.proposeOnEmpty(demand)
-    const more = { ...spendingOf(demand), pricePerHour: this.#priceOf(proposal) }
+    const more = { ...spendingOf(demand), pricePerHour: this.#priceOf(proposal, demand) }
     const excess = this.#excess(owner, { quota: nothingSpent, key: nothingSpent }, more)
     if (excess !== null) throw refused(`${excess.text}; it can never be met`)
     const nodesPrice = priceOfNodes(proposal)
@@ -54,7 +55,7 @@ export class Admission {
   }
 
   /** Shares for a new job. The caller enters them into the ledger before it awaits anything. */
-  admit(owner: string, demand: ResourceVector): readonly Share[] | Refusal {
+  admit(owner: string, demand: Demand): readonly Share[] | Refusal {
     const { ledger, placer } = this.#options
     if (ledger.livingCount >= JOBS_MAX) {
       return { by: 'cluster', error: refused(`${JOBS_MAX} jobs live already, as many as a cluster may have`) }
@@ -63,7 +64,7 @@ export class Admission {
     if (proposal instanceof MayflyError) return { by: 'cluster', error: proposal }
     const refusal = this.#refusalOf(
       owner,
-      { ...spendingOf(demand), pricePerHour: this.#priceOf(proposal) },
+      { ...spendingOf(demand), pricePerHour: this.#priceOf(proposal, demand) },
       proposal,
     )
     if (refusal !== null) return refusal
@@ -72,14 +73,14 @@ export class Admission {
   }
 
   /** The shares of a job that is grown or shrunk; what it has more then counts. Throws `RESERVATION_REFUSED`. */
-  resize(job: Job, demand: ResourceVector): readonly Share[] {
+  resize(job: Job, demand: Demand): readonly Share[] {
     const { placer } = this.#options
     const proposal = placer.proposeResize(job, demand)
     const more = {
       jobs: 0,
-      bytes: demand.ramBytes - job.demand.ramBytes,
+      bytes: bytesOf(demand) - bytesOf(job.demand),
       bytesPerSecond: demand.bytesPerSecond - job.demand.bytesPerSecond,
-      pricePerHour: this.#priceOf(proposal) - this.#priceOfShares(job.shares),
+      pricePerHour: this.#priceOf(proposal, demand) - this.priceOf(job),
     }
     const refusal = this.#refusalOf(job.owner, more, proposal)
     if (refusal !== null) throw refusal.error
@@ -92,14 +93,14 @@ export class Admission {
     let spent = nothingSpent
     for (const job of this.#options.ledger.living()) {
       if (owner !== null && job.owner !== owner) continue
-      spent = addSpending(spent, { ...spendingOf(job.demand), pricePerHour: this.#priceOfShares(job.shares) })
+      spent = addSpending(spent, { ...spendingOf(job.demand), pricePerHour: this.priceOf(job) })
     }
     return spent
   }
 
-  /** The part of its nodes' price that a job pays. */
-  priceOf({ shares }: Job): number {
-    return this.#priceOfShares(shares)
+  /** What a job pays: its part of its nodes' price, and what S3 charges. */
+  priceOf({ shares, demand }: Job): number {
+    return this.#priceOfShares(shares) + demand.s3PricePerHour
   }
 
   #refusalOf(owner: string, more: Spending, proposal: Proposal): Refusal | null {
@@ -139,9 +140,9 @@ export class Admission {
     return this.#options.apiKeys.find(({ name }) => name === owner)?.quota ?? {}
   }
 
-  #priceOf({ shares, started }: Proposal): number {
+  #priceOf({ shares, started }: Proposal, { s3PricePerHour }: Demand): number {
     const fresh = new Map(started.map(({ node, nodeClass }) => [node, nodeClass]))
-    return this.#priceOfShares(shares, fresh)
+    return this.#priceOfShares(shares, fresh) + s3PricePerHour
   }
 
   #priceOfShares(shares: readonly Share[], fresh: ReadonlyMap<string, NodeClass> = new Map()): number {
@@ -152,8 +153,8 @@ export class Admission {
   }
 }
 
-function spendingOf({ ramBytes, bytesPerSecond }: ResourceVector): Spending {
-  return { jobs: 1, bytes: ramBytes, bytesPerSecond, pricePerHour: 0 }
+function spendingOf(demand: Demand): Spending {
+  return { jobs: 1, bytes: bytesOf(demand), bytesPerSecond: demand.bytesPerSecond, pricePerHour: 0 }
 }
 
 function priceOfNodes({ started }: Proposal): number {

@@ -23,7 +23,7 @@ const SHARE_MIN = 0.02
  *
  * For each resource `left = 1 - used / (capacity × share)`, where `share` is the part of the mix relative to its
  * largest. All `left` of an empty node are 1, of one filled by the average job all fall together. The distance between
- * the largest and the smallest is the node's unevenness.
+ * the largest and the smallest is the node's unevenness. What the node does not have, or no job asks for, does not count.
  */
 export class Alignment {
   readonly #mix: ResourceVector
@@ -53,15 +53,16 @@ export class Alignment {
 
   #unevenness(bin: Bin): number {
     const left = this.#left(bin)
-    return Math.max(...left) - Math.min(...left)
+    return left.length === 0 ? 0 : Math.max(...left) - Math.min(...left)
   }
 
   #left({ capacity, spare }: Bin): number[] {
-    const asked = dimensions.map((each) => fraction(this.#mix[each], capacity[each]))
+    const counted = dimensions.filter((each) => this.#mix[each] > 0 && capacity[each] > 0)
+    const asked = counted.map((each) => this.#mix[each] / capacity[each])
     const most = Math.max(...asked)
-    return dimensions.map((each, index) => {
-      const share = most === 0 ? 1 : Math.max(SHARE_MIN, (asked[index] ?? 0) / most)
-      return 1 - (1 - fraction(spare[each], capacity[each])) / share
+    return counted.map((each, index) => {
+      const share = Math.max(SHARE_MIN, (asked[index] ?? 0) / most)
+      return 1 - (1 - spare[each] / capacity[each]) / share
     })
   }
 }
@@ -71,6 +72,8 @@ function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
     capacity,
     spare: {
       ramBytes: spare.ramBytes - part.ramBytes,
+      ssdBytes: spare.ssdBytes - part.ssdBytes,
+      s3Bytes: 0,
       bytesPerSecond: spare.bytesPerSecond - part.bytesPerSecond,
     },
   }

@@ -4,6 +4,7 @@ import { type Environment, readListen, readSecret, readText } from '../service/e
 import { readS3 } from '../service/s3/s3-settings.ts'
 import type { NodeClass } from './node-class.ts'
 import type { ApiKey, Quota } from './quota.ts'
+import { defaultTraits, type TierTraits } from './tiers.ts'
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -40,6 +41,7 @@ function checkKey(key: string, where: string): string {
 interface ClusterFile {
   readonly warmNodes: number
   readonly nodeClasses: NodeClass[]
+  readonly tiers: TierTraits
   readonly limits: Quota
   /** Further keys; the one named `default` stands for the key in its own file, and has none here. */
   readonly apiKeys: readonly { readonly name: string; readonly key?: string; readonly limits: Quota }[]
@@ -49,18 +51,18 @@ interface ClusterFile {
 function readCluster(env: Environment, defaultKey: string) {
   const path = readText(env, 'MAYFLY_CLUSTER_FILE')
   const file = JSON.parse(readFileSync(path, 'utf8')) as Partial<ClusterFile>
-  const { warmNodes, nodeClasses, limits: quota = {}, apiKeys = [] } = file
+  const { warmNodes, nodeClasses, tiers: traits = defaultTraits, limits: quota = {}, apiKeys = [] } = file
   const [firstClass] = nodeClasses ?? []
   if (nodeClasses === undefined || firstClass === undefined || !nodeClasses.every(isNodeClass)) {
     throw new MayflyError(
       'BAD_REQUEST',
-      `${path} has no nodeClasses with name, ramBytes, bytesPerSecond and nodesMax`,
+      `${path} has no nodeClasses with name, ramBytes, ssdBytes, bytesPerSecond and nodesMax`,
     )
   }
   if (warmNodes === undefined || !Number.isSafeInteger(warmNodes) || warmNodes < 0) {
     throw new MayflyError('BAD_REQUEST', `warmNodes in ${path} is not a whole number from 0`)
   }
-  return { warmNodes, firstClass, classes: nodeClasses, quota, apiKeys: keysOf(apiKeys, defaultKey) }
+  return { warmNodes, firstClass, classes: nodeClasses, traits, quota, apiKeys: keysOf(apiKeys, defaultKey) }
 }
 
 function keysOf(entries: ClusterFile['apiKeys'], defaultKey: string): ApiKey[] {
@@ -76,8 +78,8 @@ function keysOf(entries: ClusterFile['apiKeys'], defaultKey: string): ApiKey[] {
   ]
 }
 
-function isNodeClass({ name, ramBytes, bytesPerSecond, nodesMax }: NodeClass): boolean {
-  const numbers = [ramBytes, bytesPerSecond, nodesMax]
+function isNodeClass({ name, ramBytes, ssdBytes, bytesPerSecond, nodesMax }: NodeClass): boolean {
+  const numbers = [ramBytes, ssdBytes, bytesPerSecond, nodesMax]
   return (
     typeof name === 'string' &&
     numbers.every((value) => Number.isSafeInteger(value) && value >= 0) &&

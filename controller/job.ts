@@ -1,5 +1,5 @@
 import type { Peak } from './history.ts'
-import { add, fits, most, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
+import { add, fits, most, nothing, type ResourceVector, scale, subtract, sum } from './node-class.ts'
 import { type Placed, partThatFits } from './packing.ts'
 import type { Demand, Hints, Sizing } from './rightsizing.ts'
 
@@ -78,19 +78,12 @@ export function maxShares(some: readonly Share[], others: readonly Share[]): Sha
 export function scaleShares(shares: readonly Share[], total: ResourceVector): Share[] {
   const before = sum(shares)
   if (before.ramBytes === 0) return [...shares]
-  let seen: ResourceVector = { ramBytes: 0, bytesPerSecond: 0 }
-  let given: ResourceVector = { ramBytes: 0, bytesPerSecond: 0 }
+  let seenRamBytes = 0
+  let given = nothing
   return shares.map((share) => {
-    seen = sum([seen, share])
-    const upTo = {
-      ramBytes: Math.floor(total.ramBytes * (seen.ramBytes / before.ramBytes)),
-      bytesPerSecond: Math.floor(total.bytesPerSecond * (seen.ramBytes / before.ramBytes)),
-    }
-    const part = {
-      node: share.node,
-      ramBytes: upTo.ramBytes - given.ramBytes,
-      bytesPerSecond: upTo.bytesPerSecond - given.bytesPerSecond,
-    }
+    seenRamBytes += share.ramBytes
+    const upTo = scale(total, seenRamBytes / before.ramBytes)
+    const part = { node: share.node, ...subtract(upTo, given) }
     given = upTo
     return part
   })

@@ -9,7 +9,7 @@ import { type EndReason, type Job, maxShares } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
-import { type Hints, rightsize, type SizedBy } from './rightsizing.ts'
+import type { Hints, Sizing } from './rightsizing.ts'
 import { placedShares } from './shares.ts'
 import type { Tickets } from './tickets.ts'
 
@@ -24,7 +24,8 @@ export interface JobsOptions {
   readonly log: Logger
   /** Changes of one job come one after another. */
   readonly serial: Serial
-  readonly sizing: Omit<SizedBy, 'learned'>
+  /** What a job of a name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (name: string, hints: Hints) => Sizing
   /** Called when a reservation was given back. */
   readonly onFreed: () => void
   /** Called when metadata may have other shares of a job than the ledger. */
@@ -100,10 +101,10 @@ export class Jobs {
   }
 
   async #resize(job: Job, added: Hints): Promise<Job> {
-    const { ledger, nodes, admission, metadata, tickets, events, runtime, sizing } = this.#options
+    const { ledger, nodes, admission, metadata, tickets, events, runtime, size } = this.#options
     const { id } = job
     const hints = { ...job.hints, ...added }
-    const { demand, reasons } = rightsize(hints, { ...sizing, learned: ledger.learned(job.name) })
+    const { demand, reasons } = size(job.name, hints)
     const shares = admission.resize(job, demand)
     // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
     await ledger.change(id, { shares: maxShares(job.shares, shares) })

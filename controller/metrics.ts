@@ -45,7 +45,9 @@ export function clusterMetrics(views: Views, events: Events): Registry {
     help: 'Bytes of the cluster by tier and kind: limit, capacity, asked, reserved, used, free',
     labelNames: ['tier', 'kind'],
     read: () =>
-      Object.entries(views.cluster().totals.bytes.ram).map(([kind, bytes]) => [{ tier: 'ram', kind }, bytes]),
+      Object.entries(views.cluster().totals.bytes).flatMap(([tier, totals]) =>
+        Object.entries(totals).map(([kind, bytes]) => [{ tier, kind }, bytes] as const),
+      ),
   })
   gauge('mayfly_bytes_per_second', {
     help: 'Throughput of the cluster by kind: limit, capacity, asked, reserved, used, free',

@@ -5,7 +5,8 @@ export interface NodeClass {
   readonly name: string
   readonly cores: number
   readonly ramBytes: number
-  readonly ssdBytes?: number
+  /** 0 if it has no SSD. */
+  readonly ssdBytes: number
   readonly bytesPerSecond: number
   readonly pricePerHour: number
   readonly nodesMax: number
@@ -14,25 +15,40 @@ export interface NodeClass {
 /** Bytes on each tier. */
 export type TierBytes = Readonly<Record<Tier, number>>
 
-/** The tiers that storage nodes serve, fastest first and cheapest last. */
-export const servedTiers = ['ram'] as const satisfies readonly Tier[]
+/** What packing bounds: of a node that it has or has left, of a job that it needs. */
+export const dimensions = ['ramBytes', 'ssdBytes', 'bytesPerSecond'] as const
 
-/** What packing counts: of a node that it has or has left, of a job that it needs. */
-export const dimensions = ['ramBytes', 'bytesPerSecond'] as const
-export type ResourceVector = Readonly<Record<(typeof dimensions)[number], number>>
+/** Bytes on each tier and bytes per second. No node bounds what is on S3: it is only counted. */
+export type ResourceVector = Readonly<Record<(typeof dimensions)[number] | 's3Bytes', number>>
 
-export const nothing: ResourceVector = Object.freeze({ ramBytes: 0, bytesPerSecond: 0 })
+export const nothing: ResourceVector = Object.freeze({
+  ramBytes: 0,
+  ssdBytes: 0,
+  s3Bytes: 0,
+  bytesPerSecond: 0,
+})
+
+/** The same step in every dimension. */
+function combine(
+  a: ResourceVector,
+  b: ResourceVector,
+  step: (a: number, b: number) => number,
+): ResourceVector {
+  return {
+    ramBytes: step(a.ramBytes, b.ramBytes),
+    ssdBytes: step(a.ssdBytes, b.ssdBytes),
+    s3Bytes: step(a.s3Bytes, b.s3Bytes),
+    bytesPerSecond: step(a.bytesPerSecond, b.bytesPerSecond),
+  }
+}
 
 export function add(a: ResourceVector, b: ResourceVector): ResourceVector {
-  return { ramBytes: a.ramBytes + b.ramBytes, bytesPerSecond: a.bytesPerSecond + b.bytesPerSecond }
+  return combine(a, b, (x, y) => x + y)
 }
 
 /** Never below zero: what is over-committed, as on a node that has less than its class says, has nothing left. */
 export function subtract(a: ResourceVector, b: ResourceVector): ResourceVector {
-  return {
-    ramBytes: Math.max(0, a.ramBytes - b.ramBytes),
-    bytesPerSecond: Math.max(0, a.bytesPerSecond - b.bytesPerSecond),
-  }
+  return combine(a, b, (x, y) => Math.max(0, x - y))
 }
 
 export function sum(vectors: Iterable<ResourceVector>): ResourceVector {
@@ -43,31 +59,38 @@ export function sum(vectors: Iterable<ResourceVector>): ResourceVector {
 
 /** The least of both in every dimension. */
 export function least(a: ResourceVector, b: ResourceVector): ResourceVector {
-  return {
-    ramBytes: Math.min(a.ramBytes, b.ramBytes),
-    bytesPerSecond: Math.min(a.bytesPerSecond, b.bytesPerSecond),
-  }
+  return combine(a, b, Math.min)
 }
 
 /** The most of both in every dimension. */
 export function most(a: ResourceVector, b: ResourceVector): ResourceVector {
-  return {
-    ramBytes: Math.max(a.ramBytes, b.ramBytes),
-    bytesPerSecond: Math.max(a.bytesPerSecond, b.bytesPerSecond),
-  }
+  return combine(a, b, Math.max)
 }
 
-/** What a cluster has with as many nodes as its classes allow. */
-export function limitOf(classes: readonly NodeClass[]): ResourceVector {
-  return sum(
-    classes.map(({ ramBytes, bytesPerSecond, nodesMax }) => ({
-      ramBytes: ramBytes * nodesMax,
-      bytesPerSecond: bytesPerSecond * nodesMax,
-    })),
-  )
+/** A part of it, in whole numbers. */
+export function scale(vector: ResourceVector, by: number): ResourceVector {
+  return combine(vector, nothing, (x) => Math.floor(x * by))
 }
 
-/** True if `a` is no more than `b` in every dimension. */
+/** The vector of what has one, without anything else. */
+export function vectorOf(of: ResourceVector): ResourceVector {
+  return combine(of, nothing, (x) => x)
+}
+
+/** Bytes of all tiers together. */
+export function bytesOf({ ramBytes, ssdBytes, s3Bytes }: ResourceVector): number {
+  return ramBytes + ssdBytes + s3Bytes
+}
+
+/** What a node of a class has of the tiers that nodes serve. */
+export function capacityOfClass(
+  { ramBytes, ssdBytes, bytesPerSecond }: NodeClass,
+  served: ReadonlySet<Tier>,
+): ResourceVector {
+  return { ramBytes, ssdBytes: served.has('ssd') ? ssdBytes : 0, s3Bytes: 0, bytesPerSecond }
+}
+
+/** True if `a` is no more than `b` in every dimension that nodes bound. */
 export function fits(a: ResourceVector, b: ResourceVector): boolean {
-  return a.ramBytes <= b.ramBytes && a.bytesPerSecond <= b.bytesPerSecond
+  return a.ramBytes <= b.ramBytes && a.ssdBytes <= b.ssdBytes && a.bytesPerSecond <= b.bytesPerSecond
 }

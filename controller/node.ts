@@ -1,5 +1,6 @@
+import type { Tier } from '../protocol/data-operations.ts'
 import type { NodeReport } from '../protocol/reports.ts'
-import type { NodeClass, ResourceVector } from './node-class.ts'
+import { capacityOfClass, type NodeClass, type ResourceVector } from './node-class.ts'
 
 /**
  * - `starting`: asked of the fleet; it has not reported yet.
@@ -19,6 +20,8 @@ export interface NodeRecord {
   /** Null until it reported, or where the fleet is not local. */
   readonly pid: number | null
   readonly address: string | null
+  /** The tiers that it last reported; none until it did. */
+  readonly serves: readonly Tier[]
   /** Milliseconds since the Unix epoch; the oldest node is filled first. */
   readonly startedAtMs: number
   readonly lostAtMs: number | null
@@ -56,12 +59,12 @@ export function isOpen({ record }: Node): boolean {
   return record.state === 'starting' || record.state === 'active'
 }
 
-/** What it has in all: what it says of itself, once it did. */
-export function capacityOf({ report, class: nodeClass }: Node): ResourceVector {
-  return {
-    ramBytes: report?.tiers.ram?.capacityBytes ?? nodeClass.ramBytes,
-    bytesPerSecond: nodeClass.bytesPerSecond,
-  }
+/** What it has in all: what it says of itself, once it did; until then its class, of the tiers that nodes serve. */
+export function capacityOf({ report, class: nodeClass }: Node, served: ReadonlySet<Tier>): ResourceVector {
+  const ofClass = capacityOfClass(nodeClass, served)
+  if (report === null) return ofClass
+  const { ram, ssd } = report.tiers
+  return { ...ofClass, ramBytes: ram?.capacityBytes ?? 0, ssdBytes: ssd?.capacityBytes ?? 0 }
 }
 
 /** Nodes that may take shares, in the order in which they are filled: those that serve first, oldest first. */

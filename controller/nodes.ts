@@ -1,3 +1,4 @@
+import { type Tier, tiers } from '../protocol/data-operations.ts'
 import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import {
   LOST_NODE_KEPT_MS,
@@ -13,7 +14,15 @@ import type { Events } from './events.ts'
 import type { Fleet, FleetNode } from './fleet/fleet.ts'
 import { newNodeId } from './id.ts'
 import { capacityOf, inFillOrder, isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
-import { type NodeClass, nothing, type ResourceVector, subtract } from './node-class.ts'
+import {
+  capacityOfClass,
+  type NodeClass,
+  nothing,
+  type ResourceVector,
+  scale,
+  subtract,
+  sum,
+} from './node-class.ts'
 import { NodeRank, type Room, type Spare } from './packing.ts'
 import type { Store } from './store/store.ts'
 
@@ -112,11 +121,29 @@ export class Nodes {
     return this.all().filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
   }
 
+  /**
+   * RAM, and each tier that a living node reported: what one serves, others are taken to serve as well, as far as their
+   * class has it.
+   */
+  get served(): ReadonlySet<Tier> {
+    const living = [...this.#nodes.values()].filter(isAlive)
+    return new Set<Tier>(['ram', ...living.flatMap(({ record }) => record.serves)])
+  }
+
+  /** What the cluster has with as many nodes as its classes allow. */
+  get limit(): ResourceVector {
+    const { served } = this
+    return sum(
+      this.#options.classes.map((nodeClass) => scale(capacityOfClass(nodeClass, served), nodeClass.nodesMax)),
+    )
+  }
+
   /** What is left on the nodes that may take shares. */
   spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
+    const { served } = this
     return inFillOrder(this.#nodes.values()).map((node) => {
       const { id } = node.record
-      const capacity = capacityOf(node)
+      const capacity = capacityOf(node, served)
       const spare = subtract(capacity, reserved.get(id) ?? nothing)
       return {
         node: id,
@@ -132,19 +159,22 @@ export class Nodes {
    * that is empty and about to exit holds nobody up.
    */
   rooms(reserved: ReadonlyMap<string, ResourceVector>): Room[] {
+    const { served } = this
     const counts = (node: Node): boolean =>
       isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id))
     return this.#options.classes.map((nodeClass) => {
       const there = this.all().filter((node) => counts(node) && node.record.class === nodeClass.name)
       const room = Math.min(nodeClass.nodesMax - there.length, this.#affordable(nodeClass, this.pricePerHour))
-      return { nodeClass, nodes: Math.max(0, room) }
+      return { nodeClass, capacity: capacityOfClass(nodeClass, served), nodes: Math.max(0, room) }
     })
   }
 
   /** How many nodes of each class there may be in all. */
   emptyRooms(): Room[] {
+    const { served } = this
     return this.#options.classes.map((nodeClass) => ({
       nodeClass,
+      capacity: capacityOfClass(nodeClass, served),
       nodes: Math.min(nodeClass.nodesMax, this.#affordable(nodeClass, 0)),
     }))
   }
@@ -173,6 +203,7 @@ export class Nodes {
       state: 'starting',
       pid: null,
       address: null,
+      serves: [],
       startedAtMs: runtime.clock.wallMs(),
       lostAtMs: null,
     }
@@ -225,11 +256,13 @@ export class Nodes {
     this.#nodes.set(id, { ...node, report, reportedMs: runtime.clock.monotonicMs() })
     const { address, pid } = report
     const { record } = node
-    if (record.state !== 'starting' && record.address === address) return
+    const serves = tiers.filter((tier) => report.tiers[tier] !== undefined)
+    const isKnown = record.address === address && String(record.serves) === String(serves)
+    if (record.state !== 'starting' && isKnown) return
     const state = record.state === 'starting' ? 'active' : record.state
-    await store.putNode({ ...record, state, address, pid })
+    await store.putNode({ ...record, state, address, pid, serves })
     if (this.#nodes.get(id)?.record.state !== record.state) return
-    this.#set(id, { state, address, pid })
+    this.#set(id, { state, address, pid, serves })
     if (record.state !== 'starting') return
     this.#startsFailed = 0
     events.emit('node.active', { node: id, class: record.class, address })
@@ -382,5 +415,5 @@ export function unknownNode(id: string): MayflyError {
 
 /** A node of a class that left the config keeps what its jobs reserved and takes nothing new. */
 function unknownClass(name: string): NodeClass {
-  return { name, cores: 0, ramBytes: 0, bytesPerSecond: 0, pricePerHour: 0, nodesMax: 0 }
+  return { name, cores: 0, ramBytes: 0, ssdBytes: 0, bytesPerSecond: 0, pricePerHour: 0, nodesMax: 0 }
 }

@@ -1,6 +1,17 @@
 import { JOB_NODES_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
 import { Alignment, type Bin } from './alignment.ts'
-import { add, fits, type NodeClass, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
+import {
+  add,
+  dimensions,
+  fits,
+  type NodeClass,
+  nothing,
+  type ResourceVector,
+  scale,
+  subtract,
+  sum,
+  vectorOf,
+} from './node-class.ts'
 
 /** A node that runs or starts, what it has, and what of that nobody has reserved. */
 export interface Spare extends ResourceVector {
@@ -21,12 +32,14 @@ export interface Placed extends ResourceVector {
 /** How many nodes of a class may still be started. */
 export interface Room {
   readonly nodeClass: NodeClass
+  /** What each of them will have. */
+  readonly capacity: ResourceVector
   readonly nodes: number
 }
 
 /** Where a part of the demand goes: on a node that is there, or on a new one of a class. */
 interface Assignment extends ResourceVector {
-  readonly on: { readonly node: string } | { readonly newOf: NodeClass }
+  readonly on: { readonly node: string } | { readonly newOf: NodeClass; readonly capacity: ResourceVector }
 }
 
 /** Why a demand cannot be met: what nobody has reserved yet, on nodes that run and on ones that may be started. */
@@ -65,13 +78,12 @@ export function packAll(
     const own: Placed[] = []
     for (const { on, ...part } of packing.assignments) {
       if ('newOf' in on) {
-        const { newOf: nodeClass } = on
+        const { newOf: nodeClass, capacity } = on
         const node = newNode()
         started.push({ node, nodeClass })
         rooms = rooms.map((room) =>
-          room.nodeClass === nodeClass ? { nodeClass, nodes: room.nodes - 1 } : room,
+          room.nodeClass === nodeClass ? { ...room, nodes: room.nodes - 1 } : room,
         )
-        const capacity = vectorOf(nodeClass)
         spares = [...spares, { node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) }]
         own.push({ node, ...part })
       } else {
@@ -191,10 +203,6 @@ function binOf(spare: Spare): Bin {
   return { capacity: spare.capacity, spare }
 }
 
-function scale({ ramBytes, bytesPerSecond }: ResourceVector, by: number): ResourceVector {
-  return { ramBytes: Math.floor(ramBytes * by), bytesPerSecond: Math.floor(bytesPerSecond * by) }
-}
-
 /** What nobody has reserved, on nodes that run and on ones that may be started. */
 export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): ResourceVector {
   return sum([...spares, ...rooms.map(capacityOf)])
@@ -202,9 +210,9 @@ export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): Resour
 
 function* binsOf(spares: readonly Spare[], rooms: readonly Room[]): Generator<Candidate> {
   for (const spare of spares) yield { on: { node: spare.node }, ...binOf(spare) }
-  for (const { nodeClass, nodes } of rooms) {
+  for (const { nodeClass, nodes, capacity } of rooms) {
     for (let node = 0; node < nodes; node++) {
-      yield { on: { newOf: nodeClass }, capacity: nodeClass, spare: nodeClass }
+      yield { on: { newOf: nodeClass, capacity }, capacity, spare: capacity }
     }
   }
 }
@@ -215,23 +223,22 @@ function* binsOf(spares: readonly Spare[], rooms: readonly Room[]): Generator<Ca
  */
 export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
   if (fits(demand, spare)) return demand
-  const byRam = spare.ramBytes / demand.ramBytes
-  const byRate = demand.bytesPerSecond === 0 ? 1 : spare.bytesPerSecond / demand.bytesPerSecond
-  if (byRam <= byRate) {
-    const bytesPerSecond = Math.floor(Math.min(spare.bytesPerSecond, demand.bytesPerSecond * byRam))
-    return { ramBytes: spare.ramBytes, bytesPerSecond }
-  }
+  const fitting = (each: (typeof dimensions)[number]): number =>
+    demand[each] === 0 ? 1 : spare[each] / demand[each]
+  const by = Math.min(...dimensions.map(fitting))
+  const part = scale(demand, by)
+  // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
+  const bounded = (each: (typeof dimensions)[number]): number =>
+    fitting(each) === by ? spare[each] : Math.min(spare[each], part[each])
   return {
-    ramBytes: Math.floor(Math.min(spare.ramBytes, demand.ramBytes * byRate)),
-    bytesPerSecond: spare.bytesPerSecond,
+    ramBytes: bounded('ramBytes'),
+    ssdBytes: bounded('ssdBytes'),
+    s3Bytes: part.s3Bytes,
+    bytesPerSecond: bounded('bytesPerSecond'),
   }
 }
 
 /** What a whole room of new nodes has. */
-function capacityOf({ nodeClass, nodes }: Room): ResourceVector {
-  return { ramBytes: nodeClass.ramBytes * nodes, bytesPerSecond: nodeClass.bytesPerSecond * nodes }
-}
-
-function vectorOf({ ramBytes, bytesPerSecond }: ResourceVector): ResourceVector {
-  return { ramBytes, bytesPerSecond }
+function capacityOf({ capacity, nodes }: Room): ResourceVector {
+  return scale(capacity, nodes)
 }

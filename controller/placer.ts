@@ -9,8 +9,6 @@ import { type Fleet, freeOf, NodeRank, type Plan, packAll } from './packing.ts'
 export interface PlacerOptions {
   readonly ledger: Ledger
   readonly nodes: Nodes
-  /** All that the cluster can ever have. */
-  readonly limit: ResourceVector
 }
 
 /** Where a job would go, and the nodes that would have to be started for it. Nothing has happened yet. */
@@ -98,7 +96,7 @@ export class Placer {
    * rest. What it has on a node that drains stays beside them. Throws `RESERVATION_REFUSED`.
    */
   proposeResize(job: Job, demand: ResourceVector): Proposal {
-    const { nodes, limit } = this.#options
+    const { nodes } = this.#options
     const open = job.shares.filter(({ node }) => nodes.isOpen(node))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
     const into = this.#fleet()
@@ -116,7 +114,7 @@ export class Placer {
     }))
     const plan = packAll([rest], { ...into, spares }, () => nodes.newId())
     if ('shortage' in plan) {
-      throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit })
+      throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit: nodes.limit })
     }
     return { shares: mergeShares([...inPlace, ...plan.shares.flat(), ...leaving]), started: plan.started }
   }
@@ -136,19 +134,19 @@ export class Placer {
   }
 
   #findAll(demands: readonly ResourceVector[]): Share[][] {
-    const { nodes, limit } = this.#options
+    const { nodes } = this.#options
     const plan = packAll(demands, this.#fleet(), () => nodes.newId())
-    if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit })
+    if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit: nodes.limit })
     this.start(plan)
     return plan.shares.map((shares) => [...shares])
   }
 
   #propose(demand: ResourceVector, into: Fleet): Proposal | MayflyError {
-    const { nodes, limit } = this.#options
+    const { nodes } = this.#options
     const plan = packAll([demand], into, () => nodes.newId())
     if (!('shortage' in plan)) return { shares: plan.shares.flat(), started: plan.started }
     const { spares, rooms } = this.#fleet()
-    return refusal(demand, { free: freeOf(spares, rooms), limit })
+    return refusal(demand, { free: freeOf(spares, rooms), limit: nodes.limit })
   }
 
   #fleet(): Fleet {
@@ -166,13 +164,13 @@ function refusal(
   asked: ResourceVector,
   of: { has?: ResourceVector; free: ResourceVector; limit: ResourceVector },
 ): MayflyError {
+  const describe = ({ ramBytes, ssdBytes, bytesPerSecond }: ResourceVector): string => {
+    const ssd = of.limit.ssdBytes === 0 ? '' : `, ${ssdBytes} of SSD`
+    return `${ramBytes} bytes of RAM${ssd} and ${bytesPerSecond} bytes/s`
+  }
   const has = of.has === undefined ? '' : `the job has ${describe(of.has)}, and `
   return new MayflyError(
     'RESERVATION_REFUSED',
     `Asked for ${describe(asked)}; ${has}${describe(of.free)} are free of the cluster's ${describe(of.limit)}`,
   )
-}
-
-function describe({ ramBytes, bytesPerSecond }: ResourceVector): string {
-  return `${ramBytes} bytes of RAM and ${bytesPerSecond} bytes/s`
 }

@@ -1,4 +1,4 @@
-import type { NodeClass, ResourceVector } from './node-class.ts'
+import { dimensions, type NodeClass, type ResourceVector } from './node-class.ts'
 
 /** Four ways to bound what is spent; each is optional. */
 export const quotaDimensions = ['jobs', 'bytes', 'bytesPerSecond', 'pricePerHour'] as const
@@ -34,8 +34,9 @@ export function excessOf(quota: Quota, spent: Spending, more: Spending): string 
 
 /** What living jobs cost: each pays for the part of a node that it keeps others from, by its scarcest resource. */
 export function priceOf(share: ResourceVector, nodeClass: NodeClass): number {
-  const { ramBytes, bytesPerSecond, pricePerHour } = nodeClass
-  return pricePerHour * Math.max(share.ramBytes / ramBytes, share.bytesPerSecond / bytesPerSecond)
+  const { pricePerHour } = nodeClass
+  const parts = dimensions.map((each) => (nodeClass[each] === 0 ? 0 : share[each] / nodeClass[each]))
+  return pricePerHour * Math.max(...parts)
 }
 
 export function addSpending(a: Spending, b: Spending): Spending {

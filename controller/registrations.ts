@@ -7,7 +7,7 @@ import { newJobId } from './id.ts'
 import type { Job } from './job.ts'
 import type { Jobs, JobsOptions } from './jobs.ts'
 import type { Placer } from './placer.ts'
-import { type Hints, rightsize } from './rightsizing.ts'
+import type { Hints } from './rightsizing.ts'
 import { placedShares } from './shares.ts'
 import { Waiting } from './waiting.ts'
 
@@ -106,8 +106,8 @@ export class Registrations {
   }
 
   async #register(request: Registration, by: RegisterBy): Promise<Job> {
-    const { admission, sizing, ledger } = this.#options
-    const { demand } = rightsize(request.hints, { ...sizing, learned: ledger.learned(request.name) })
+    const { admission, size } = this.#options
+    const { demand } = size(request.name, request.hints)
     admission.requirePossible(by.owner, demand)
     const server = await this.#chooseServer()
     const { registered } = await this.#waiting.enter({
@@ -128,8 +128,8 @@ export class Registrations {
 
   /** What is admitted is in the ledger when this returns. */
   #try(request: Registration, { owner, key }: RegisterBy, metadata: string): { done: Admitted } | Refusal {
-    const { ledger, admission, runtime, sizing, serial } = this.#options
-    const { demand, reasons } = rightsize(request.hints, { ...sizing, learned: ledger.learned(request.name) })
+    const { ledger, admission, runtime, size, serial } = this.#options
+    const { demand, reasons } = size(request.name, request.hints)
     const shares = admission.admit(owner, demand)
     if ('error' in shares) return shares
     const nowMs = runtime.clock.wallMs()

@@ -163,8 +163,8 @@ export class Repair {
 
   #tellDegraded(job: Job, reason: string): void {
     const { events, log } = this.#options
-    const { ramBytes, bytesPerSecond } = reservedBy(job)
+    const { ramBytes, ssdBytes, bytesPerSecond } = reservedBy(job)
     log.warn({ job: job.id, reason }, 'a dead node has no replacement; the others take its slots')
-    events.emit('job.degraded', { job: job.id, ramBytes, bytesPerSecond, reason })
+    events.emit('job.degraded', { job: job.id, ramBytes, ssdBytes, bytesPerSecond, reason })
   }
 }

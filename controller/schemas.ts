@@ -4,6 +4,9 @@ import {
   HINT_BYTES_MAX,
   HINT_BYTES_PER_SECOND_MAX,
   HINT_FUNCTIONS_MAX,
+  HINT_LATENCY_MS_MAX,
+  HINT_LATENCY_MS_MIN,
+  HINT_READS_MAX,
   JOB_LEASE_SECONDS_DEFAULT,
   JOB_LEASE_SECONDS_MAX,
   JOB_LEASE_SECONDS_MIN,
@@ -33,10 +36,26 @@ function hint(maximum: number, description: string) {
 }
 
 const hints = object({
-  latencySensitive: Type.Optional(Type.Boolean({ description: 'RAM first (default), or the cheapest tier' })),
+  latencySensitive: Type.Optional(
+    Type.Boolean({ description: 'RAM first, the default without latencyMs; or the cheapest tiers' }),
+  ),
+  latencyMs: Type.Optional(
+    Type.Number({
+      minimum: HINT_LATENCY_MS_MIN,
+      maximum: HINT_LATENCY_MS_MAX,
+      description: 'Only tiers on which the 99th percentile of a small get is at most this, in milliseconds',
+    }),
+  ),
   maxFunctions: hint(HINT_FUNCTIONS_MAX, 'Functions that run at once at the peak'),
   capacityBytes: hint(HINT_BYTES_MAX, 'Payload at the peak; keys and index come on top'),
   peakBytesPerSecond: hint(HINT_BYTES_PER_SECOND_MAX, 'Reads and writes together at the peak'),
+  readsPerObject: Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: HINT_READS_MAX,
+      description: 'How often an object is read once it is written, on average; 1 where it is missing',
+    }),
+  ),
 })
 
 export const registration = object({
@@ -72,11 +91,22 @@ const reason = object({
   because: Type.String({ description: 'The arithmetic' }),
 })
 
+const mix = object({
+  nodeClasses: Type.Array(Type.String(), { description: 'By whose nodes and prices it is measured' }),
+  bytes: tierBytes,
+  pricePerHour: Type.Number({ description: 'A part of nodes, and what S3 charges' }),
+  s3PricePerHour: Type.Number({ description: 'What S3 charges of that' }),
+  latencyMs: Type.Number({ description: 'p99 of a small get, averaged over the bytes' }),
+})
+
 const sizing = object(
   {
     latencyClass: reason,
     bytes: object({ asked: bytes, ground: Type.Enum(grounds), because: Type.String() }),
     bytesPerSecond: object({ asked: bytesPerSecond, ground: Type.Enum(grounds), because: Type.String() }),
+    mixes: Type.Array(mix, {
+      description: 'Ways to split the bytes over the tiers, the best first: that is the one that was taken',
+    }),
   },
   'Why the job reserves what it does: an explicit hint, else what earlier runs of its name used, else a table',
 )
@@ -156,7 +186,7 @@ export const cluster = object({
       name: Type.String(),
       cores: Type.Number(),
       ramBytes: bytes,
-      ssdBytes: Type.Optional(bytes),
+      ssdBytes: bytes,
       bytesPerSecond,
       pricePerHour: Type.Number(),
       nodesMax: count,
@@ -164,7 +194,7 @@ export const cluster = object({
     }),
   ),
   warmNodes: count,
-  totals: object({ bytes: object({ ram: total }), bytesPerSecond: total }),
+  totals: object({ bytes: object({ ram: total, ssd: total }), bytesPerSecond: total }),
   metadata: Type.Array(object({ id: Type.String(), address: Type.String(), silentMs: count })),
   waiting: Type.Integer({ description: 'Registrations that wait for room' }),
   limits: quota,

@@ -21,11 +21,11 @@ import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { MetadataServers } from './metadata-servers.ts'
 import { clusterMetrics } from './metrics.ts'
-import { limitOf } from './node-class.ts'
 import { Nodes } from './nodes.ts'
 import { Placer } from './placer.ts'
 import { Registrations } from './registrations.ts'
 import { Repair } from './repair.ts'
+import { type Hints, rightsize } from './rightsizing.ts'
 import type { Store } from './store/store.ts'
 import { Tickets } from './tickets.ts'
 import { Upkeep } from './upkeep.ts'
@@ -46,7 +46,7 @@ export interface Surroundings {
 export async function startController(config: ControllerConfig, around: Surroundings): Promise<Service> {
   const { runtime, store, fleet, metadataClient, log } = around
   const { clock } = runtime
-  const { classes, firstClass, warmNodes, secret, apiKeys, quota } = config
+  const { classes, firstClass, traits, warmNodes, secret, apiKeys, quota } = config
   const stopping = new AbortController()
   const stopped = stopping.signal
   const events = new Events(clock)
@@ -76,8 +76,7 @@ export async function startController(config: ControllerConfig, around: Surround
     isReserved: (node) => ledger.isReserved(node),
   })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
-  const limit = limitOf(classes)
-  const placer = new Placer({ ledger, nodes, limit })
+  const placer = new Placer({ ledger, nodes })
   const admission = new Admission({ ledger, nodes, placer, quota, apiKeys })
   const tickets = new Tickets({ secret, clock, metadata })
   const shared = {
@@ -96,7 +95,10 @@ export async function startController(config: ControllerConfig, around: Surround
   }
   const life = {
     ...shared,
-    sizing: { nodeClass: firstClass, limit },
+    size: (name: string, hints: Hints) => {
+      const learned = ledger.learned(name)
+      return rightsize(hints, { nodeClass: firstClass, classes, traits, served: nodes.served, learned })
+    },
     onFreed: () => {
       upkeep.balance()
       registrations.review()
@@ -108,7 +110,7 @@ export async function startController(config: ControllerConfig, around: Surround
   const repair = new Repair({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
   const upkeep = new Upkeep({ ...shared, jobs, registrations, repair, drains, warmNodes, firstClass })
-  const views = new Views({ ...shared, registrations, classes, limit, warmNodes, quota, apiKeys })
+  const views = new Views({ ...shared, registrations, classes, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
   const kept = await openKept({ dir: config.keptDir, s3: config.s3 }, clock)

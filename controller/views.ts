@@ -4,7 +4,15 @@ import { jobStates, reservedBy } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import type { MetadataServers } from './metadata-servers.ts'
 import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from './node.ts'
-import { type NodeClass, nothing, type ResourceVector, subtract, sum, type TierBytes } from './node-class.ts'
+import {
+  bytesOf,
+  type NodeClass,
+  nothing,
+  type ResourceVector,
+  subtract,
+  sum,
+  type TierBytes,
+} from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { ApiKey, Quota } from './quota.ts'
 import type { Registrations } from './registrations.ts'
@@ -17,7 +25,6 @@ export interface ViewsOptions {
   readonly nodes: Nodes
   readonly metadata: MetadataServers
   readonly classes: readonly NodeClass[]
-  readonly limit: ResourceVector
   readonly warmNodes: number
   readonly admission: Admission
   readonly registrations: Registrations
@@ -38,7 +45,8 @@ export class Views {
     const { clock, ledger, admission } = this.#options
     const idleMs = clock.monotonicMs() - ledger.usedMs(job.id)
     const leaseEndsAtMs = job.endedAtMs ?? clock.wallMs() - idleMs + job.leaseSeconds * 1000
-    const { ramBytes, bytesPerSecond } = reservedBy(job)
+    const { mixes, ...reasons } = job.reasons
+    const reserved = reservedBy(job)
     return {
       id: job.id,
       name: job.name,
@@ -46,17 +54,18 @@ export class Views {
       state: job.state,
       hints: job.hints,
       sizing: {
-        latencyClass: job.reasons.latencyClass,
-        bytes: { asked: job.demand.ramBytes, ...job.reasons.bytes },
-        bytesPerSecond: { asked: job.demand.bytesPerSecond, ...job.reasons.bytesPerSecond },
+        latencyClass: reasons.latencyClass,
+        bytes: { asked: bytesOf(job.demand), ...reasons.bytes },
+        bytesPerSecond: { asked: job.demand.bytesPerSecond, ...reasons.bytesPerSecond },
+        mixes: mixes.map((mix) => ({ ...mix, nodeClasses: [...mix.nodeClasses] })),
       },
       reservation: {
         latencyClass: job.demand.latencyClass,
-        bytes: inRam(ramBytes),
-        bytesPerSecond,
+        bytes: tierBytes(reserved),
+        bytesPerSecond: reserved.bytesPerSecond,
         nodes: job.shares.map((share) => ({
           node: share.node,
-          bytes: inRam(share.ramBytes),
+          bytes: tierBytes(share),
           bytesPerSecond: share.bytesPerSecond,
         })),
       },
@@ -72,7 +81,7 @@ export class Views {
 
   node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
     const { record } = node
-    const capacity = capacityOf(node)
+    const capacity = capacityOf(node, this.#options.nodes.served)
     const held = reserved.get(record.id) ?? nothing
     const used = usedOn(node)
     const load = loadOf(node)
@@ -82,7 +91,7 @@ export class Views {
       state: record.state,
       address: record.address ?? '',
       ...(record.pid !== null && { pid: record.pid }),
-      tiers: tiersOf(node, held),
+      tiers: tiersOf(node, { capacity, held }),
       bytesPerSecond: {
         capacity: capacity.bytesPerSecond,
         reserved: held.bytesPerSecond,
@@ -103,12 +112,13 @@ export class Views {
   }
 
   cluster(): ClusterView {
-    const { clock, ledger, nodes, metadata, admission, registrations, classes, limit } = this.#options
+    const { clock, ledger, nodes, metadata, admission, registrations, classes } = this.#options
     const { warmNodes, quota, apiKeys } = this.#options
     const all = nodes.all()
     const open = all.filter(isOpen)
     const living = ledger.living()
-    const capacity = sum(open.map(capacityOf))
+    const { served, limit } = nodes
+    const capacity = sum(open.map((node) => capacityOf(node, served)))
     const reserved = sum(living.flatMap(({ shares }) => shares))
     const totals = {
       limit,
@@ -125,7 +135,10 @@ export class Views {
       })),
       warmNodes,
       totals: {
-        bytes: { ram: mapValues(totals, ({ ramBytes }) => ramBytes) },
+        bytes: {
+          ram: mapValues(totals, ({ ramBytes }) => ramBytes),
+          ssd: mapValues(totals, ({ ssdBytes }) => ssdBytes),
+        },
         bytesPerSecond: mapValues(totals, ({ bytesPerSecond }) => bytesPerSecond),
       },
       metadata: metadata.all().map(({ id, address, heardMs }) => ({
@@ -158,13 +171,21 @@ export class Views {
   }
 }
 
-/** A node that starts will have the RAM of its class; from its first report on it has what it says. */
-function tiersOf(node: Node, { ramBytes }: ResourceVector): NodeView['tiers'] {
-  const reported = node.report?.tiers ?? { ram: { capacityBytes: node.class.ramBytes, usedBytes: 0 } }
+/** A node that starts will have what its class has; from its first report on it has what it says. */
+function tiersOf(
+  node: Node,
+  { capacity, held }: { capacity: ResourceVector; held: ResourceVector },
+): NodeView['tiers'] {
+  const { ramBytes, ssdBytes } = capacity
+  const reported = node.report?.tiers ?? {
+    ram: { capacityBytes: ramBytes, usedBytes: 0 },
+    ...(ssdBytes > 0 && { ssd: { capacityBytes: ssdBytes, usedBytes: 0 } }),
+  }
+  const reserved: Readonly<Record<string, number>> = tierBytes(held)
   const alive = isAlive(node)
   return Object.fromEntries(
     Object.entries(reported).map(([tier, { capacityBytes, usedBytes }]) => {
-      const reservedBytes = tier === 'ram' ? ramBytes : 0
+      const reservedBytes = reserved[tier] ?? 0
       return [tier, { capacityBytes, reservedBytes, usedBytes: alive ? Math.round(usedBytes) : 0 }]
     }),
   )
@@ -176,12 +197,14 @@ function usedOn(node: Node): ResourceVector {
   if (report === null || !isAlive(node)) return nothing
   return {
     ramBytes: Math.round(report.tiers.ram?.usedBytes ?? 0),
+    ssdBytes: Math.round(report.tiers.ssd?.usedBytes ?? 0),
+    s3Bytes: Math.round(report.tiers.s3?.usedBytes ?? 0),
     bytesPerSecond: Math.round(report.bytesPerSecond),
   }
 }
 
-function inRam(bytes: number): TierBytes {
-  return { ram: bytes, ssd: 0, s3: 0 }
+function tierBytes({ ramBytes, ssdBytes, s3Bytes }: ResourceVector): TierBytes {
+  return { ram: ramBytes, ssd: ssdBytes, s3: s3Bytes }
 }
 
 function mapValues<Key extends string, From, To>(

@@ -320,6 +320,11 @@ export const JOB_NAMES_REMEMBERED_MAX = 10_000
 export const HINT_FUNCTIONS_MAX = 100_000
 export const HINT_BYTES_MAX = 2 ** 50
 export const HINT_BYTES_PER_SECOND_MAX = 10 ** 13
+/** More often is no object read that dies with its job: of a parallel compile they are read some hundred times. */
+export const HINT_READS_MAX = 1_000_000
+/** No network answers within a microsecond, and whoever waits a minute has no latency to speak of. */
+export const HINT_LATENCY_MS_MIN = 0.001
+export const HINT_LATENCY_MS_MAX = 60_000
 /** A heartbeat of a node with every living job on it: about 160 bytes of JSON for each. */
 export const REPORT_BYTES_MAX = 2 * 1024 * 1024
 /** As long as the headers of the payment APIs that made `Idempotency-Key` known. */

@@ -1,5 +1,5 @@
 import type { NodeClass } from '../../controller/node-class.ts'
-import { subtract, sum } from '../../controller/node-class.ts'
+import { capacityOfClass, nothing, subtract, sum } from '../../controller/node-class.ts'
 import { type Fleet, NodeRank, packAll } from '../../controller/packing.ts'
 import type { Demand } from './controller-mixes.ts'
 
@@ -19,6 +19,7 @@ const nodeClass: NodeClass = {
   name: 'node',
   cores: 8,
   ramBytes: UNIT,
+  ssdBytes: 0,
   bytesPerSecond: UNIT,
   pricePerHour: 1,
   nodesMax: 4_000,
@@ -32,17 +33,21 @@ export function lowerBound(demands: readonly Demand[]): number {
 
 /** The controller's own code, one registration after another. */
 export function packWithMayfly(demands: readonly Demand[]): Packed {
+  const capacity = capacityOfClass(nodeClass, new Set(['ram']))
   let fleet: Fleet = {
     spares: [],
-    rooms: [{ nodeClass, nodes: nodeClass.nodesMax }],
-    mix: { ramBytes: 0, bytesPerSecond: 0 },
+    rooms: [{ nodeClass, capacity, nodes: nodeClass.nodesMax }],
+    mix: nothing,
   }
-  const capacity = { ramBytes: UNIT, bytesPerSecond: UNIT }
   const decisionMs: number[] = []
   let parts = 0
   let ids = 0
   for (const [bytes, rate] of demands) {
-    const demand = { ramBytes: Math.round(bytes * UNIT), bytesPerSecond: Math.round(rate * UNIT) }
+    const demand = {
+      ...nothing,
+      ramBytes: Math.round(bytes * UNIT),
+      bytesPerSecond: Math.round(rate * UNIT),
+    }
     const began = performance.now()
     const plan = packAll([demand], fleet, () => `n-${++ids}`)
     decisionMs.push(performance.now() - began)
@@ -57,7 +62,7 @@ export function packWithMayfly(demands: readonly Demand[]): Packed {
     })
     fleet = {
       spares,
-      rooms: [{ nodeClass, nodes: nodeClass.nodesMax - spares.length }],
+      rooms: [{ nodeClass, capacity, nodes: nodeClass.nodesMax - spares.length }],
       mix: sum([fleet.mix, demand]),
     }
   }

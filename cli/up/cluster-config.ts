@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { NodeClass } from '../../controller/node-class.ts'
 import { type Quota, quotaDimensions } from '../../controller/quota.ts'
+import { defaultTraits, type TierTraits } from '../../controller/tiers.ts'
 import { API_KEYS_MAX, CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
@@ -12,6 +13,7 @@ export interface ClusterConfig {
   readonly nodeClasses: readonly NodeClass[]
   /** Where the S3 tier and kept objects lie; null where there is none. */
   readonly s3: S3Settings | null
+  readonly tiers: TierTraits
   /** What all jobs and nodes together may have. */
   readonly limits: Quota
   readonly apiKeys: readonly KeyConfig[]
@@ -39,6 +41,7 @@ export const defaultConfig: ClusterConfig = {
     },
   ],
   s3: null,
+  tiers: defaultTraits,
   limits: {},
   apiKeys: [],
 }
@@ -76,25 +79,52 @@ export function parseConfig(text: string): ClusterConfig {
   const warmNodes =
     fields.optional('warmNodes', (at) => at.number({ ...wholeNumber, most: nodesMax })) ??
     Math.min(defaultConfig.warmNodes, nodesMax)
+  const traits = fields.optional('tiers', readTiers) ?? defaultConfig.tiers
   const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? defaultConfig.limits
   const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
   fields.refuseOthers()
-  return { warmNodes, nodeClasses, s3, limits, apiKeys }
+  return { warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys }
 }
 
 function readNodeClass(fields: Fields): NodeClass {
-  const ssdBytes = fields.optional('ssdBytes', (at) => at.number(wholeNumber))
   const nodeClass = {
     name: fields.required('name', (at) => at.text(NAME)),
     cores: fields.required('cores', (at) => at.number({ least: 0.1, most: 1024 })),
     ramBytes: fields.required('ramBytes', (at) => at.number({ ...wholeNumber, least: MIB })),
-    ...(ssdBytes === undefined ? {} : { ssdBytes }),
+    ssdBytes: fields.optional('ssdBytes', (at) => at.number(wholeNumber)) ?? 0,
     bytesPerSecond: fields.required('bytesPerSecond', (at) => at.number({ ...wholeNumber, least: 1 })),
     pricePerHour: fields.required('pricePerHour', (at) => at.number({ least: 0, most: 1e6 })),
     nodesMax: fields.required('nodesMax', (at) => at.number({ ...wholeNumber, most: JOB_NODES_MAX })),
   }
   fields.refuseOthers()
   return nodeClass
+}
+
+/** What is not named of a tier is as it is by default. */
+function readTiers(at: Field): TierTraits {
+  const fields = at.fields()
+  const { ram, ssd, s3 } = defaultTraits
+  const traits = {
+    ram: fields.optional('ram', (each) => readTraits(each, ram)) ?? ram,
+    ssd: fields.optional('ssd', (each) => readTraits(each, ssd)) ?? ssd,
+    s3: fields.optional('s3', (each) => readTraits(each, s3)) ?? s3,
+  }
+  fields.refuseOthers()
+  const [first, second, third] = [traits.ram.p99Ms, traits.ssd.p99Ms, traits.s3.p99Ms]
+  if (first > second || second > third) {
+    at.refuse(`p99Ms falls somewhere from ram (${first}) over ssd (${second}) to s3 (${third})`)
+  }
+  return traits
+}
+
+function readTraits<Traits extends Readonly<Record<string, number>>>(at: Field, byDefault: Traits): Traits {
+  const fields = at.fields()
+  const traits = Object.entries(byDefault).map(([name, value]) => [
+    name,
+    fields.optional(name, (each) => each.number({ least: 0, most: 1e6 })) ?? value,
+  ])
+  fields.refuseOthers()
+  return Object.fromEntries(traits) as Traits
 }
 
 function readLimits(fields: Fields): Quota {

@@ -6,7 +6,7 @@ import {
 import { UsageError } from '../arguments.ts'
 import { dirOption, findCredentials } from '../credentials.ts'
 import { request } from '../http.ts'
-import { type JobReply, sumTiers } from '../replies.ts'
+import type { JobReply } from '../replies.ts'
 import { formatBytes } from '../table.ts'
 import type { Verb } from '../verb.ts'
 
@@ -64,9 +64,12 @@ function parseValue(text: string): boolean | number | string {
 function describe({ id, ticket, leaseSeconds, reservation }: JobReply): string {
   const { nodes, bytes, bytesPerSecond } = reservation
   const where = `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`
+  const held = Object.entries(bytes)
+    .filter(([, count]) => count > 0)
+    .map(([tier, count]) => `${formatBytes(count)} of ${tier}`)
   return [
     `job       ${id}`,
-    `reserved  ${formatBytes(sumTiers(bytes))} and ${formatBytes(bytesPerSecond)}/s on ${where}`,
+    `reserved  ${[...held, `${formatBytes(bytesPerSecond)}/s`].join(', ')} on ${where}`,
     `lease     ${leaseSeconds} s without any use`,
     'For its functions:',
     `export MAYFLY_TICKET=${ticket}`,

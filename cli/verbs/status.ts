@@ -32,7 +32,12 @@ function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply):
     `nodes       ${formatStates(nodes)}`,
     `jobs        ${formatStates(jobs)}`,
     '',
-    formatTable(columns, [rowOf('ram', totals.bytes.ram), rowOf('bytes/s', totals.bytesPerSecond)]),
+    formatTable(columns, [
+      ...Object.entries(totals.bytes)
+        .filter(([, { limit }]) => limit > 0)
+        .map(([tier, total]) => rowOf(tier, total)),
+      rowOf('bytes/s', totals.bytesPerSecond),
+    ]),
   ].join('\n')
 }
 

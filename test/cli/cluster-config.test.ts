@@ -46,10 +46,16 @@ test('limits and further API keys are taken as they stand', () => {
   expect(parse({ limits, apiKeys })).toEqual({ ...defaultConfig, limits, apiKeys })
 })
 
-test('ssdBytes may be left out', () => {
+test('a class without ssdBytes has no SSD', () => {
   const { ssdBytes, ...rest } = nodeClass
   expect(ssdBytes).toBeGreaterThan(0)
-  expect(parse({ nodeClasses: [rest] }).nodeClasses[0]).toEqual(rest)
+  expect(parse({ nodeClasses: [rest] }).nodeClasses[0]).toEqual({ ...rest, ssdBytes: 0 })
+})
+
+test('of tiers what is named replaces the default, and the rest stays', () => {
+  const { tiers } = parse({ tiers: { ssd: { p99Ms: 1.5 }, s3: { pricePerGibWritten: 0 } } })
+  const { ram, s3 } = defaultConfig.tiers
+  expect(tiers).toEqual({ ram, ssd: { p99Ms: 1.5 }, s3: { ...s3, pricePerGibWritten: 0 } })
 })
 
 test('no more nodes are kept warm by default than may run', () => {
@@ -68,6 +74,17 @@ test.each([
   ['nodeClasses[0].name: it is "../x", not a text of the form', withClass({ name: '../x' })],
   ['nodeClasses[0].ramByte: there is no such field', withClass({ ramByte: 1 })],
   ['nodeClasses[1].name: it is missing', { nodeClasses: [nodeClass, {}] }],
+  ['tiers: it is not an object', { tiers: [] }],
+  ['tiers.hdd: there is no such field', { tiers: { hdd: {} } }],
+  ['tiers.ssd: it is not an object', { tiers: { ssd: 7 } }],
+  ['tiers.ssd.p99Ms: it is "7", not a number from 0', { tiers: { ssd: { p99Ms: '7' } } }],
+  ['tiers.ram.p99Ms: it is -1, not a number from 0', { tiers: { ram: { p99Ms: -1 } } }],
+  ['tiers.ssd.pricePerGibHour: there is no such field', { tiers: { ssd: { pricePerGibHour: 1 } } }],
+  ['tiers.s3.pricePerGibRead: it is null', { tiers: { s3: { pricePerGibRead: null } } }],
+  [
+    'tiers: p99Ms falls somewhere from ram (1) over ssd (0.5) to s3 (200)',
+    { tiers: { ssd: { p99Ms: 0.5 } } },
+  ],
   ['limits.jobs: it is -1', { limits: { jobs: -1 } }],
   ['limits.jobs: it is 1.5, not a whole number', { limits: { jobs: 1.5 } }],
   ['limits.dollars: there is no such field', { limits: { dollars: 1 } }],

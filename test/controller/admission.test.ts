@@ -119,7 +119,7 @@ describe('a registration that can never be met', () => {
     const world = await World.start({ classes: [{ ...smallClass, nodesMax: 0 }] })
     const { status, body } = await world.register({ waitSeconds: 240, hints: { capacityBytes: 1 } })
     expect(status).toBe(409)
-    expect(body.error.message).toContain("of the cluster's 0 bytes of RAM")
+    expect(body.error.message).toContain('all nodes that there may be have 0 bytes and 0 bytes/s')
   })
 
   test('for its key may never have so much, or the nodes would cost too much, says which limit', async () => {

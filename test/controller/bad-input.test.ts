@@ -3,7 +3,12 @@ import { signToken } from '../../protocol/token.ts'
 import { apiKey, World } from './support/world.ts'
 
 const bad: readonly [name: string, body: unknown, field: string, allowed: string][] = [
-  ['an unknown hint', { name: 'a', hints: { colour: 1 } }, 'hints.colour', 'latencySensitive, maxFunctions'],
+  [
+    'an unknown hint',
+    { name: 'a', hints: { colour: 1 } },
+    'hints.colour',
+    'latencySensitive, latencyMs, maxFunctions, capacityBytes, peakBytesPerSecond, readsPerObject',
+  ],
   ['an unknown field', { name: 'a', speed: 1 }, 'speed', 'name, hints, leaseSeconds'],
   ['a negative capacity', { name: 'a', hints: { capacityBytes: -1 } }, 'hints.capacityBytes', 'from 1 to'],
   ['no capacity', { name: 'a', hints: { capacityBytes: 0 } }, 'hints.capacityBytes', 'from 1 to'],
@@ -39,6 +44,28 @@ const bad: readonly [name: string, body: unknown, field: string, allowed: string
     'hints.latencySensitive',
     'true or false',
   ],
+  [
+    'no latency at all',
+    { name: 'a', hints: { latencyMs: 0 } },
+    'hints.latencyMs',
+    'a number from 0.001 to 60000',
+  ],
+  ['a latency beyond reason', { name: 'a', hints: { latencyMs: 60_001 } }, 'hints.latencyMs', 'to 60000'],
+  ['a latency as text', { name: 'a', hints: { latencyMs: '5ms' } }, 'hints.latencyMs', 'a number'],
+  ['a latency of null', { name: 'a', hints: { latencyMs: null } }, 'hints.latencyMs', 'a number'],
+  [
+    'fewer reads than none',
+    { name: 'a', hints: { readsPerObject: -1 } },
+    'hints.readsPerObject',
+    'from 0 to',
+  ],
+  [
+    'reads beyond reason',
+    { name: 'a', hints: { readsPerObject: 1e6 + 1 } },
+    'hints.readsPerObject',
+    'to 1000000',
+  ],
+  ['reads as a flag', { name: 'a', hints: { readsPerObject: true } }, 'hints.readsPerObject', 'a number'],
   ['hints that are a list', { name: 'a', hints: [] }, 'hints', 'an object'],
   ['no name', { hints: {} }, 'name', 'missing'],
   ['an empty name', { name: '' }, 'name', '1 to 128 characters'],

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../controller/config.ts'
+import { defaultTraits } from '../../controller/tiers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { smallClass } from './support/world.ts'
 
@@ -29,6 +30,7 @@ describe('the settings of the controller', () => {
       quota: {},
       warmNodes: 1,
       classes: [smallClass],
+      traits: defaultTraits,
       firstClass: smallClass,
       logLevel: 'info',
     })

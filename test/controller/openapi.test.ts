@@ -20,7 +20,7 @@ interface JsonSchema {
 
 type Document = { readonly paths: Record<string, Record<string, Operation>> }
 
-const hints = { capacityBytes: 8 * MIB, peakBytesPerSecond: 1_000 }
+const hints = { capacityBytes: 8 * MIB, peakBytesPerSecond: 1_000, latencyMs: 1.5, readsPerObject: 0.5 }
 
 /** Asks, and checks that the answer is one that the document has. */
 class Checked {
@@ -110,8 +110,9 @@ function wrongValues(schema: JsonSchema): unknown[] {
   const others = [null, true, 'text', 1.5, -1, {}, [], Number.MAX_SAFE_INTEGER + 1]
   switch (type) {
     case 'integer':
+    case 'number':
       return [
-        ...others,
+        ...others.filter((value) => type === 'integer' || value !== 1.5),
         ...(minimum === undefined ? [] : [minimum - 1]),
         ...(maximum === undefined ? [] : [maximum + 1]),
       ]

@@ -8,12 +8,20 @@ const nodeClass = {
   name: 'local',
   cores: 1,
   ramBytes: 1000,
+  ssdBytes: 0,
   bytesPerSecond: 1000,
   pricePerHour: 0.1,
   nodesMax: 4,
 }
 
-const vector = (ramBytes: number, bytesPerSecond: number): ResourceVector => ({ ramBytes, bytesPerSecond })
+const vector = (ramBytes: number, bytesPerSecond: number, ssdBytes = 0, s3Bytes = 0): ResourceVector => ({
+  ramBytes,
+  ssdBytes,
+  s3Bytes,
+  bytesPerSecond,
+})
+const roomFor = (nodes: number, capacity = vector(1000, 1000)) => ({ nodeClass, capacity, nodes })
+const newNode = { newOf: nodeClass, capacity: vector(1000, 1000) }
 
 type SpareVector = { node: string } & ResourceVector
 
@@ -66,21 +74,21 @@ describe('packing', () => {
   test('starts a node before a large fleet strands a resource, and strands it before it refuses', () => {
     const full = Array.from({ length: 8 }, (_, node) => ({ node: `n-${node}`, ...vector(500, 500) }))
     const mix = vector(1000, 1000)
-    expect(pack(vector(450, 1), full, [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
+    expect(pack(vector(450, 1), full, [roomFor(1)], mix)).toMatchObject({
       assignments: [{ on: { node: 'n-0' } }, { on: { node: 'n-1' } }],
     })
     const nearly = full.map((spare) => ({ ...spare, ...vector(100, 200) }))
-    expect(pack(vector(100, 1), nearly, [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
-      assignments: [{ on: { newOf: nodeClass } }],
+    expect(pack(vector(100, 1), nearly, [roomFor(1)], mix)).toMatchObject({
+      assignments: [{ on: newNode }],
     })
     expect(pack(vector(100, 1), nearly, [], mix)).toMatchObject({ assignments: [{ on: { node: 'n-0' } }] })
-    expect(pack(vector(100, 1), nearly.slice(1), [{ nodeClass, nodes: 1 }], mix)).toMatchObject({
+    expect(pack(vector(100, 1), nearly.slice(1), [roomFor(1)], mix)).toMatchObject({
       assignments: [{ on: { node: 'n-1' } }],
     })
   })
 
   test('packs several demands one after another, all or none', () => {
-    const fleet = { spares: [], rooms: [{ nodeClass, nodes: 2 }], mix: vector(0, 0) }
+    const fleet = { spares: [], rooms: [roomFor(2)], mix: vector(0, 0) }
     let started = 0
     const plan = packAll([vector(600, 600), vector(600, 600)], fleet, () => `n-${++started}`)
     expect(plan).toEqual({
@@ -109,10 +117,10 @@ describe('packing', () => {
       { node: 'a', ...vector(500, 1000) },
       { node: 'b', ...vector(1000, 1000) },
     ]
-    expect(pack(vector(1000, 200), spares.slice(0, 1), [{ nodeClass, nodes: 1 }])).toEqual({
+    expect(pack(vector(1000, 200), spares.slice(0, 1), [roomFor(1)])).toEqual({
       assignments: [
         { on: { node: 'a' }, ...vector(500, 100) },
-        { on: { newOf: nodeClass }, ...vector(500, 100) },
+        { on: newNode, ...vector(500, 100) },
       ],
     })
     expect(pack(vector(1200, 600), spares, [])).toEqual({
@@ -123,14 +131,47 @@ describe('packing', () => {
     })
   })
 
+  test('puts a demand on nodes with as much SSD as it needs, and counts what is on S3 in the same proportion', () => {
+    const spares = [
+      { node: 'no-ssd', ...vector(1000, 1000) },
+      { node: 'some', ...vector(1000, 1000, 4000) },
+    ]
+    expect(pack(vector(100, 100, 800, 40), spares, [])).toEqual({
+      assignments: [{ on: { node: 'some' }, ...vector(100, 100, 800, 40) }],
+    })
+    const capacity = vector(1000, 1000, 8000)
+    const half = vector(100, 50, 4000, 40)
+    expect(pack(vector(200, 100, 8000, 80), spares, [roomFor(1, capacity)])).toEqual({
+      assignments: [
+        { on: { node: 'some' }, ...half },
+        { on: { newOf: nodeClass, capacity }, ...half },
+      ],
+    })
+    expect(pack(vector(200, 100, 8000, 80), spares, [])).toEqual({
+      shortage: { free: vector(2000, 2000, 4000) },
+    })
+  })
+
+  test('judges how evenly nodes fill by what they have and jobs ask for', () => {
+    const capacity = vector(1000, 1000, 8000)
+    const nearly = Array.from({ length: 8 }, (_, node) => ({
+      node: `n-${node}`,
+      capacity,
+      ...vector(200, 200, 8000),
+    }))
+    expect(pack(vector(150, 150), nearly, [roomFor(1, capacity)])).toMatchObject({
+      assignments: [{ on: { node: 'n-0' } }],
+    })
+  })
+
   test('starts no node while those that run have room', () => {
     const spares = [{ node: 'a', ...vector(100, 100) }]
-    const packing = pack(vector(100, 100), spares, [{ nodeClass, nodes: 4 }])
+    const packing = pack(vector(100, 100), spares, [roomFor(4)])
     expect(packing).toEqual({ assignments: [{ on: { node: 'a' }, ...vector(100, 100) }] })
   })
 
   test('grants exactly what a cluster has, in whichever dimension it is short', () => {
-    const rooms = [{ nodeClass, nodes: 4 }]
+    const rooms = [roomFor(4)]
     for (const demand of [vector(4000, 4000), vector(333, 4000), vector(4000, 3), vector(3999, 1)]) {
       const packing = pack(demand, [], rooms)
       expect('assignments' in packing && sum(packing.assignments)).toEqual(demand)
@@ -146,22 +187,34 @@ describe('packing', () => {
   })
 
   test('says what is free where a demand does not fit', () => {
-    const packing = pack(vector(9000, 1), [{ node: 'a', ...vector(300, 400) }], [{ nodeClass, nodes: 2 }])
+    const packing = pack(vector(9000, 1), [{ node: 'a', ...vector(300, 400) }], [roomFor(2)])
     expect(packing).toEqual({ shortage: { free: vector(2300, 2400) } })
   })
 
   test('never gives more than a node has, and always gives all that was asked for', () => {
     const amount = fc.integer({ min: 0, max: 2 ** 40 })
-    const spare = fc.record({ ramBytes: amount, bytesPerSecond: amount })
+    const often0 = fc.oneof(fc.constant(0), amount)
+    const spare = fc.record({
+      ramBytes: amount,
+      ssdBytes: often0,
+      s3Bytes: fc.constant(0),
+      bytesPerSecond: amount,
+    })
     fc.assert(
       fc.property(
-        fc.record({ ramBytes: fc.integer({ min: 1, max: 2 ** 42 }), bytesPerSecond: amount }),
+        fc.record({
+          ramBytes: fc.integer({ min: 1, max: 2 ** 42 }),
+          ssdBytes: often0,
+          s3Bytes: often0,
+          bytesPerSecond: amount,
+        }),
         fc.array(spare, { maxLength: 8 }),
         fc.array(fc.tuple(spare, fc.integer({ min: 0, max: 4 })), { maxLength: 3 }),
         (demand, free, classes) => {
           const spares = free.map((vector, node) => ({ node: String(node), ...vector }))
-          const rooms = classes.map(([vector, nodes], name) => ({
-            nodeClass: { ...nodeClass, ...vector, name: String(name) },
+          const rooms = classes.map(([capacity, nodes], name) => ({
+            nodeClass: { ...nodeClass, name: String(name) },
+            capacity,
             nodes,
           }))
           const packing = pack(demand, spares, rooms)
@@ -169,7 +222,7 @@ describe('packing', () => {
           const { assignments } = packing
           expect(sum(assignments)).toEqual(demand)
           for (const { on, ...part } of assignments) {
-            const bin = 'node' in on ? spares[Number(on.node)] : on.newOf
+            const bin = 'node' in on ? spares[Number(on.node)] : on.capacity
             expect(bin !== undefined && fits(part, bin)).toBe(true)
           }
           const names = assignments.flatMap(({ on }) => ('node' in on ? [on.node] : []))
@@ -190,7 +243,7 @@ describe('packing', () => {
       fc.property(amount, amount, fc.nat(100), (ramBytes, bytesPerSecond, others) => {
         const spares = Array.from({ length: others }, (_, node) => ({ node: String(node), ...vector(0, 1) }))
         const packing = pack(vector(ramBytes, bytesPerSecond), spares, [
-          { nodeClass: { ...nodeClass, ramBytes, bytesPerSecond }, nodes: 1 },
+          roomFor(1, vector(ramBytes, bytesPerSecond)),
         ])
         expect('assignments' in packing).toBe(true)
       }),

@@ -11,13 +11,19 @@ storeContract('SQLite', async () => {
   return async () => new SqliteStore(path)
 })
 
-test('a file of a later version is refused, and left as it is', async () => {
-  const path = join(await tempDir(), 'controller.sqlite')
-  const database = new Database(path)
-  database.pragma('user_version = 99')
-  database.close()
-  expect(() => new SqliteStore(path)).toThrow(/version 99/)
-})
+test.for([2, 99])(
+  'a file of version %i, earlier or later, is refused, and left as it is',
+  async (version) => {
+    const path = join(await tempDir(), 'controller.sqlite')
+    const database = new Database(path)
+    database.pragma(`user_version = ${version}`)
+    database.close()
+    expect(() => new SqliteStore(path)).toThrow(`version ${version}`)
+    const after = new Database(path)
+    expect(after.pragma('user_version', { simple: true })).toBe(version)
+    after.close()
+  },
+)
 
 test('a file that is no database is refused with its path', async () => {
   const path = join(await tempDir(), 'controller.sqlite')

@@ -9,13 +9,21 @@ const job: Job = {
   owner: 'default',
   state: 'registering',
   hints: { capacityBytes: 5 },
-  demand: { latencyClass: 'ram', ramBytes: 6, bytesPerSecond: 7 },
+  demand: {
+    latencyClass: 'ram',
+    ramBytes: 6,
+    ssdBytes: 7,
+    s3Bytes: 8,
+    bytesPerSecond: 9,
+    s3PricePerHour: 0.5,
+  },
   reasons: {
     latencyClass: { ground: 'default', because: 'no hint: RAM first' },
     bytes: { ground: 'hint', because: 'hint capacityBytes 5' },
     bytesPerSecond: { ground: 'table', because: 'as the capacity' },
+    mixes: [],
   },
-  shares: [{ node: 'n-a', ramBytes: 6, bytesPerSecond: 7 }],
+  shares: [{ node: 'n-a', ramBytes: 6, ssdBytes: 7, s3Bytes: 8, bytesPerSecond: 9 }],
   metadata: 'm-1',
   leaseSeconds: 600,
   createdAtMs: 1,
@@ -31,6 +39,7 @@ const node: NodeRecord = {
   state: 'starting',
   pid: null,
   address: null,
+  serves: ['ram'],
   startedAtMs: 1,
   lostAtMs: null,
 }
@@ -48,7 +57,10 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       const open = await prepare()
       const before = await open()
       await before.createJob(job, null)
-      const left = { ...job, shares: [{ node: 'n-b', ramBytes: 6, bytesPerSecond: 7 }] }
+      const left = {
+        ...job,
+        shares: [{ node: 'n-b', ramBytes: 6, ssdBytes: 7, s3Bytes: 8, bytesPerSecond: 9 }],
+      }
       await before.putDraining({ ...node, state: 'draining' }, [left])
       await before.close()
       const after = await open()

@@ -5,6 +5,7 @@ import type { NodeClass } from '../../../controller/node-class.ts'
 import type { ApiKey, Quota } from '../../../controller/quota.ts'
 import { startController } from '../../../controller/server.ts'
 import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
+import { defaultTraits, type TierTraits } from '../../../controller/tiers.ts'
 import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
@@ -23,10 +24,13 @@ export const smallClass: NodeClass = {
   name: 'small',
   cores: 1,
   ramBytes: 256 * MIB,
+  ssdBytes: 2048 * MIB,
   bytesPerSecond: 1_000_000_000,
   pricePerHour: 0.1,
   nodesMax: 2,
 }
+
+const onlyRam: NodeReport['tiers'] = { ram: { capacityBytes: smallClass.ramBytes, usedBytes: 0 } }
 
 export interface Reply {
   readonly status: number
@@ -47,6 +51,9 @@ export interface WorldOptions {
   readonly clock?: Clock
   readonly warmNodes?: number
   readonly classes?: readonly NodeClass[]
+  readonly traits?: TierTraits
+  /** What nodes report of their tiers; RAM alone if it is not said. */
+  readonly tiers?: NodeReport['tiers']
   /** Nodes report as soon as they start, unless a test does it itself. */
   readonly nodesReport?: boolean
   readonly port?: number
@@ -95,6 +102,7 @@ export class World {
         quota: this.#options.quota ?? {},
         classes: [...classes],
         firstClass,
+        traits: this.#options.traits ?? defaultTraits,
         warmNodes: this.#options.warmNodes ?? 0,
         logLevel: 'silent',
       },
@@ -150,13 +158,17 @@ export class World {
   }
 
   /** A heartbeat of a node that the fleet runs. */
-  report(node: string, jobs: readonly Partial<JobUsageReport>[] = []): Promise<Reply> {
+  report(
+    node: string,
+    jobs: readonly Partial<JobUsageReport>[] = [],
+    tiers: NodeReport['tiers'] = this.#options.tiers ?? onlyRam,
+  ): Promise<Reply> {
     const running = this.fleet.running.get(node)
     const report: NodeReport = {
       class: running?.class ?? smallClass.name,
       address: `127.0.0.1:${running?.pid ?? 1}`,
       pid: running?.pid ?? 1,
-      tiers: { ram: { capacityBytes: smallClass.ramBytes, usedBytes: 0 } },
+      tiers,
       bytesPerSecond: 0,
       jobs: jobs.map((job) => ({ id: '', objects: 0, bytes: {}, bytesPerSecond: 0, idleMs: 0, ...job })),
     }
