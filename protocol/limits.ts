@@ -118,10 +118,11 @@ export const CONNECTIONS_MAX = 10_000
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
 export const RECEIVE_BYTES = 256 * 1024
 /**
- * Replies that a server sends in one write. Had it answered all of a full read in one, its client would have nothing to do
- * until then, and the server nothing until the client sends again: both cores would take turns.
+ * Replies that a server writes while it still works on others of the same read. Were all of a read answered in one write, the
+ * client would have nothing to do until then, and the server nothing until the client sends again: two cores would
+ * take turns.
  */
-export const REPLIES_PER_WRITE = 8
+export const REPLIES_FIRST_PORTION = 8
 /** Memory that the frames of one write are encoded into, payloads of up to 8 KiB with them. */
 export const SLAB_BYTES = 128 * 1024
 /** Of those that are not in use; more are given back to the system. */

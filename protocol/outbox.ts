@@ -7,6 +7,9 @@ import { Writer } from './writer.ts'
 /** Header and head of a frame as they usually are; a larger head grows out of its slab. */
 const HEAD_BYTES_USUAL = 512
 
+/** Frames in one write of a turn that is written in portions, at most. */
+const PORTION_MAX = 32
+
 /** A write up to this size is copied out of its slab if it has to wait. */
 const SMALL_BYTES_MAX = SLAB_BYTES / 4
 
@@ -35,14 +38,15 @@ export interface Outgoing<T> {
 export type Payload = Uint8Array | readonly Uint8Array[]
 
 /**
- * Encodes frames for one link. All that one turn of the event loop produces leaves in one write, or in one for every
- * `framesPerWrite` frames.
+ * Encodes frames for one link. All that one turn of the event loop produces leaves in one write; with `portion`, in several
+ * where it is more than so many frames: each has twice as many as the one before it, up to `PORTION_MAX`.
  */
 export class Outbox {
   readonly #link: Link
-  readonly #framesPerWrite: number
+  readonly #firstPortion: number
   readonly #writer = new Writer()
   #frames = 0
+  #portion: number
   #parts: Uint8Array[] = []
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
@@ -50,9 +54,10 @@ export class Outbox {
   /** Of frames that are not written yet. */
   #freshBytes = 0
 
-  constructor(link: Link, framesPerWrite = Number.POSITIVE_INFINITY) {
+  constructor(link: Link, portion = Number.POSITIVE_INFINITY) {
     this.#link = link
-    this.#framesPerWrite = framesPerWrite
+    this.#firstPortion = portion
+    this.#portion = portion
   }
 
   /** What waits to be taken by the network. */
@@ -86,12 +91,22 @@ export class Outbox {
       this.#parts.push(writer.take(), ...parts)
       if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
     }
-    if (++this.#frames < this.#framesPerWrite) this.#schedule()
-    else this.flush()
+    if (++this.#frames < this.#portion) this.#schedule()
+    else this.#writePortion()
   }
 
-  /** Writes what is queued, now. */
+  /** Writes what is queued, now: the turn is over. */
   flush(): void {
+    this.#portion = this.#firstPortion
+    this.#write()
+  }
+
+  #writePortion(): void {
+    this.#portion = Math.min(2 * this.#portion, PORTION_MAX)
+    this.#write()
+  }
+
+  #write(): void {
     const bytes = this.#freshBytes
     this.#scheduled = false
     this.#frames = 0

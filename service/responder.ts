@@ -12,7 +12,7 @@ import {
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
   PROTOCOL_VERSION,
-  REPLIES_PER_WRITE,
+  REPLIES_FIRST_PORTION,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -130,7 +130,7 @@ class Responder {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
-    this.#outbox = new Outbox(link, REPLIES_PER_WRITE)
+    this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
   }
 
   open(): void {
@@ -163,7 +163,6 @@ class Responder {
   }
 
   #finishRead(): void {
-    // What came in one read is answered in one write.
     this.#outbox.flush()
     this.#keepPace()
     this.#balance()
