@@ -6,14 +6,14 @@ export interface Bin {
   readonly spare: ResourceVector
 }
 
-/** Of an even node so much may be left in one resource for each unit that is left in another. */
-const EVENNESS_MIN = 0.5
+/** Of an even node at least so much is left in each resource for each unit that is left in another. */
+export const EVEN = 0.5
 /** A node with less than this left is full: its last crumbs need not be even. */
 const FULL_BELOW = 0.02
 /** Of two nodes that a demand suits alike the fuller one is taken. */
-const LEFT_OVER_WEIGHT = 0.05
-/** A resource that nearly nobody asks for still counts a little. */
-const SHARE_MIN = 0.02
+const LEFT_OVER_WEIGHT = 0.01
+/** A resource of which all demands ask for less than this part of the one that they ask most of is plentiful. */
+const SHARE_MIN = 0.3
 
 /**
  * How well demands go with what is left on nodes, after the alignment of Tetris (Grandl et al., SIGCOMM'14) and the
@@ -23,7 +23,7 @@ const SHARE_MIN = 0.02
  *
  * For each resource `left = 1 - used / (capacity × share)`, where `share` is the part of the mix relative to its
  * largest. All `left` of an empty node are 1, of one filled by the average job all fall together. The distance between
- * the largest and the smallest is the node's unevenness. What the node does not have, or no job asks for, does not count.
+ * the largest and the smallest is the node's unevenness. What is plentiful does not count, nor what the node does not have.
  */
 export class Alignment {
   readonly #mix: ResourceVector
@@ -42,13 +42,24 @@ export class Alignment {
     return this.#unevenness(after) - this.#unevenness(bin) + LEFT_OVER_WEIGHT * leftOver
   }
 
-  /** False if the part would leave a resource on the node that no job of the mix can use up any more. */
-  keepsEven(bin: Bin, part: ResourceVector): boolean {
+  /**
+   * False if the part would leave less than `evenness` of one resource for each unit of another, and more unevenly than
+   * it is now.
+   */
+  keepsEven(bin: Bin, part: ResourceVector, evenness: number): boolean {
     const after = without(bin, part)
     const left = this.#left(after)
     const most = Math.max(...left)
-    if (most <= FULL_BELOW || Math.min(...left) >= EVENNESS_MIN * most) return true
+    if (most <= FULL_BELOW || Math.min(...left) >= evenness * most) return true
     return this.#unevenness(after) <= this.#unevenness(bin)
+  }
+
+  /** What the part would leave of what is scarce, in parts of the node, each resource weighed by its share. */
+  leftBy(bin: Bin, part: ResourceVector): number {
+    const { capacity, spare } = without(bin, part)
+    let left = 0
+    for (const { each, share } of this.#scarce(capacity)) left += share * (spare[each] / capacity[each])
+    return left
   }
 
   #unevenness(bin: Bin): number {
@@ -57,15 +68,20 @@ export class Alignment {
   }
 
   #left({ capacity, spare }: Bin): number[] {
-    const counted = dimensions.filter((each) => this.#mix[each] > 0 && capacity[each] > 0)
-    const asked = counted.map((each) => this.#mix[each] / capacity[each])
-    const most = Math.max(...asked)
-    return counted.map((each, index) => {
-      const share = Math.max(SHARE_MIN, (asked[index] ?? 0) / most)
-      return 1 - (1 - spare[each] / capacity[each]) / share
-    })
+    return this.#scarce(capacity).map(({ each, share }) => 1 - (1 - spare[each] / capacity[each]) / share)
+  }
+
+  #scarce(capacity: ResourceVector): { each: Dimension; share: number }[] {
+    const asked = (each: Dimension): number => fraction(this.#mix[each], capacity[each])
+    const most = Math.max(...dimensions.map(asked))
+    if (most === 0) return []
+    return dimensions
+      .map((each) => ({ each, share: asked(each) / most }))
+      .filter(({ share }) => share >= SHARE_MIN)
   }
 }
+
+type Dimension = (typeof dimensions)[number]
 
 function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
   return {
