@@ -30,11 +30,13 @@ export interface Outgoing<T> {
   readonly codec: Codec<T>
   readonly head: T
   readonly payload?: Payload | undefined
+  /** The payload's memory may change as soon as this is queued: all of it is copied. */
+  readonly transient?: boolean | undefined
   /** Called once, when nobody reads the payload's memory any more. */
   readonly sent?: (() => void) | undefined
 }
 
-/** The parts of a payload in their order. None may change until it is sent. */
+/** The parts of a payload in their order. None may change until it is sent, unless it is `transient`. */
 export type Payload = Uint8Array | readonly Uint8Array[]
 
 /**
@@ -70,9 +72,9 @@ export class Outbox {
     const { payload } = frame
     const parts = partsOf(payload)
     const payloadBytes = bytesOf(payload)
-    const copies = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
+    const isSmall = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
     const writer = this.#writer
-    if (writer.room < HEAD_BYTES_USUAL + (copies ? payloadBytes : 0)) this.#nextSlab()
+    if (writer.room < HEAD_BYTES_USUAL + (isSmall ? payloadBytes : 0)) this.#nextSlab()
     const start = writer.length
     writer.u32(0).u32(payloadBytes).u32(frame.id).u16(frame.kind).u16(0)
     const headStart = writer.length
@@ -84,13 +86,13 @@ export class Outbox {
     }
     writer.patchU32(start, writer.length - headStart)
     this.#freshBytes += writer.length - start + payloadBytes
-    if (copies) {
-      for (const part of parts) writer.raw(part)
-      frame.sent?.()
-    } else {
-      this.#parts.push(writer.take(), ...parts)
-      if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
+    const isCopied = isSmall || frame.transient === true
+    for (const part of parts) {
+      if (isCopied || part.length <= PAYLOAD_COPIED_BYTES_MAX) this.#copy(part)
+      else this.#parts.push(writer.take(), part)
     }
+    if (isCopied) frame.sent?.()
+    else if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
     if (++this.#frames < this.#portion) this.#schedule()
     else this.#writePortion()
   }
@@ -136,6 +138,20 @@ export class Outbox {
       for (const slab of slabs) giveSlab(slab)
       for (const taken of whenTaken) taken()
     })
+  }
+
+  #copy(part: Uint8Array): void {
+    const writer = this.#writer
+    if (part.length <= writer.room) {
+      writer.raw(part)
+      return
+    }
+    for (let from = 0; from < part.length; ) {
+      if (writer.room === 0) this.#nextSlab()
+      const to = Math.min(part.length, from + writer.room)
+      writer.raw(part.subarray(from, to))
+      from = to
+    }
   }
 
   #nextSlab(): void {

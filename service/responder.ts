@@ -26,6 +26,8 @@ import type { Pace } from './pace.ts'
 export interface Reply<Head> {
   readonly head: Head
   readonly payload?: Payload
+  /** The payload's memory may change once the handler has returned: all of it is copied before that. */
+  readonly transient?: boolean
   /** Called once, when nobody reads the payload's memory any more: it was copied or written, or the connection is gone. */
   readonly sent?: () => void
 }
@@ -269,9 +271,9 @@ class Responder {
   }
 
   #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
-    const { head, payload, sent } = reply
+    const { head, payload, transient, sent } = reply
     if (this.#closed) sent?.()
-    else this.#outbox.send({ id, kind: 0, codec, head, payload, sent })
+    else this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
   }
 
   #fail(id: number, thrown: unknown): void {

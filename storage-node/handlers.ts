@@ -83,10 +83,15 @@ function addMany(handlers: Handlers, node: StorageNode): void {
       await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
       return done
     })
-    .on(dataOperations.putMany, ({ claims, session }, request, { payload }) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keepingMany.put(job, request, payload))
-    })
+    .on(
+      dataOperations.putMany,
+      ({ claims, session }, request, payload) =>
+        storing(payload, () => {
+          const job = node.jobOf(claims, 'write')
+          return sessions.run({ session, job }, request, () => keepingMany.put(job, request, payload.payload))
+        }),
+      landIn(node),
+    )
 }
 
 function addLargePuts(handlers: Handlers, node: StorageNode): void {

@@ -49,12 +49,11 @@ export class ManyObjects {
       if (request.checksums) checksums.push(isThere ? value.checksum : null)
       if (!isThere) return value
       room -= value.bytes
-      pieces.push(...value.views)
+      for (const view of value.views) pieces.push(view)
       return value.bytes
     })
-    const payload = Buffer.concat(pieces, PAYLOAD_BYTES_MAX - room)
-    job.movedBytes += payload.length
-    return { head: { lengths, checksums }, payload }
+    job.movedBytes += PAYLOAD_BYTES_MAX - room
+    return { head: { lengths, checksums }, payload: pieces, transient: true }
   }
 
   put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
