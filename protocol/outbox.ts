@@ -86,13 +86,18 @@ export class Outbox {
     }
     writer.patchU32(start, writer.length - headStart)
     this.#freshBytes += writer.length - start + payloadBytes
-    const isCopied = isSmall || frame.transient === true
+    let isLent = false
     for (const part of parts) {
-      if (isCopied || part.length <= PAYLOAD_COPIED_BYTES_MAX) this.#copy(part)
-      else this.#parts.push(writer.take(), part)
+      if (isSmall || part.length <= PAYLOAD_COPIED_BYTES_MAX || frame.transient === true) this.#copy(part)
+      else {
+        isLent = true
+        this.#parts.push(writer.take(), part)
+      }
     }
-    if (isCopied) frame.sent?.()
-    else if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
+    if (frame.sent !== undefined) {
+      if (isLent) this.#whenTaken.push(frame.sent)
+      else frame.sent()
+    }
     if (++this.#frames < this.#portion) this.#schedule()
     else this.#writePortion()
   }

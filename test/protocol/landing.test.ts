@@ -77,6 +77,17 @@ test('whoever lends a payload is told once that it was copied, or that the netwo
   expect(sent).toEqual(['small', 'large'])
 })
 
+test('whoever lends a payload of many small parts is told, also where the network is busy', () => {
+  const sent: string[] = []
+  const link = { queuedBytes: 1, write: (_: unknown, done: () => void) => done() }
+  const outbox = new Outbox(link as unknown as Link)
+  const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
+  const payload = [Buffer.alloc(5000), Buffer.alloc(5000)]
+  outbox.send({ ...frame, payload, sent: () => sent.push('sent') })
+  outbox.flush()
+  expect(sent).toEqual(['sent'])
+})
+
 test('what was written stays as it is until the network has it', () => {
   const written: Buffer[] = []
   const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }

@@ -35,6 +35,14 @@ export const memoryBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
+    name: 'loan-not-ended',
+    what: 'Who lent a payload of which every part was copied never hears that nobody reads it any more.',
+    file: 'protocol/outbox.ts',
+    find: 'else frame.sent()',
+    replace: 'else this.#frames += 0',
+    seedsMax: 30,
+  },
+  {
     name: 'slot-kept',
     what: 'What a handoff has left behind is not charged any more, and its memory is never free again.',
     file: 'storage-node/job-space.ts',

@@ -29,9 +29,9 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: 'return sessions.run({ session, job }, request, () => ({\n            head',
+        find: 'return sessions.run({ session, job }, request, () =>\n            keeping.put',
         replace:
-          'locate(job, request)\n          return sessions.run({ session, job }, request, () => ({\n            head',
+          'locate(job, request)\n          return sessions.run({ session, job }, request, () =>\n            keeping.put',
       },
     ],
     seedsMax: 300,
