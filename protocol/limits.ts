@@ -212,6 +212,30 @@ export const RATE_TICK_MS = 1
 /** Connections of one job that are read from again at a time: together they can overdraw by a read each. */
 export const RATE_RESUMES_MAX = 8
 
+// Tiers below RAM.
+
+/** A checksum for each so many bytes of a record: a part of an object is read and verified by itself. As long as a chunk. */
+export const CHECKSUM_BLOCK_BYTES = 1024 * 1024
+/**
+ * A file of a job's log on SSD: a quarter of what the job keeps there, within these. Small enough that what one file wastes
+ * is little beside the job, large enough that a node with 100 GB has fewer than 2,000 of them open.
+ */
+export const SSD_SEGMENT_BYTES_MIN = 4 * 1024 * 1024
+export const SSD_SEGMENT_BYTES_MAX = 64 * 1024 * 1024
+/** Records that leave in one write: a larger batch wins nothing any more, and a single record waits for its batch. */
+export const SSD_BATCH_BYTES = 1024 * 1024
+export const SSD_BATCH_RECORDS_MAX = 256
+/** Writes of one job under way: while one is copied to the system, the next is made up. Half of libuv's four threads. */
+export const SSD_WRITES_MAX = 2
+/** Bytes of one job that wait for the disk; what comes on top is refused, so that a slow disk fills no memory. */
+export const SSD_QUEUE_BYTES_MAX = 64 * 1024 * 1024
+/** A segment of which more than this share is not wanted any more is compacted: files take at most 1.5 times what is in them. */
+export const SSD_GARBAGE_SHARE_MAX = 1 / 3
+/** What compaction reads and writes in a second, on all of a node: an eighth of a cheap SSD. */
+export const COMPACTION_BYTES_PER_SECOND = 64 * 1024 * 1024
+/** Read at once by compaction: short beside what a client's read may wait for. */
+export const COMPACTION_BATCH_BYTES = 256 * 1024
+
 // S3.
 
 /** Tries of one request, by the driver, with jitter: what fails for a second is not seen. */
