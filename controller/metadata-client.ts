@@ -11,6 +11,7 @@ export interface PlacedShare {
   readonly address: string
   readonly weight: number
   readonly ramBytes: number
+  readonly ssdBytes: number
   readonly bytesPerSecond: number
 }
 

@@ -16,6 +16,6 @@ export function placedShares(shares: readonly Share[], nodes: Nodes): PlacedShar
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
     const takes = nodes.isOpen(node) && ramBytes > 0
     const weight = takes ? Math.max(1, Math.round((ramBytes + ssdBytes) / WEIGHT_BYTES)) : 0
-    return { node, address, weight, ramBytes, bytesPerSecond }
+    return { node, address, weight, ramBytes, ssdBytes, bytesPerSecond }
   })
 }

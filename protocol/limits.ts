@@ -214,6 +214,32 @@ export const RATE_RESUMES_MAX = 8
 
 // Tiers below RAM.
 
+/**
+ * Above this part of what a job reserved on a tier its objects begin to leave for the next one, in the background, until it is
+ * below the other: a tenth of the RAM takes what is put while the SSD catches up.
+ */
+export const TIER_HIGH_WATERMARK = 0.9
+export const TIER_LOW_WATERMARK = 0.8
+/** Below this, what stays in RAM of an object on a lower tier is no less than the object. */
+export const DEMOTED_BYTES_MIN = 128
+/** What grew larger by append stays in RAM: copying it and its checksum would take longer than a turn of the loop may. */
+export const DEMOTED_BYTES_MAX = 4 * 1024 * 1024
+/** Objects and chunks that are looked at to find which of them leave: a sixteenth of them at most, so 64. */
+export const DEMOTION_SAMPLE = 1_024
+/** Cells of tables looked at for them in one turn of the event loop: about a millisecond of work. */
+export const DEMOTION_SCAN_CELLS = 2_000
+/** Bytes of one job that leave a tier at a time: four good writes. */
+export const DEMOTION_BATCH_BYTES = 4 * 1024 * 1024
+/** Pause after nothing could leave: the tiers below are full, or do not take anything. */
+export const DEMOTION_PAUSE_MS = 20
+/** Pause after a tier has failed to write: a full disk is not asked at every put. */
+export const TIER_FAILURE_PAUSE_MS = 1_000
+/** A put that finds no room waits this long for objects to leave, then its client has to send it again. */
+export const ROOM_WAIT_MS = 2_000
+/** Payloads of such puts, on all of a node; what comes on top is told to come again. */
+export const ROOM_WAITING_BYTES_MAX = 64 * 1024 * 1024
+/** What is read from the tiers below RAM at a time, on all of a node: reads on top wait for their turn. */
+export const TIER_READS_BYTES_MAX = 32 * 1024 * 1024
 /** A checksum for each so many bytes of a record: a part of an object is read and verified by itself. As long as a chunk. */
 export const CHECKSUM_BLOCK_BYTES = 1024 * 1024
 /**

@@ -6,6 +6,7 @@ import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
 import { startNode } from './server.ts'
+import { openSsd } from './ssd/open-ssd.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
@@ -22,7 +23,8 @@ await runService('storage-node', {
       process.exit(1)
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
-    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept }
+    const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
+    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept, ssd }
     return await startNode(config, world)
   },
 })

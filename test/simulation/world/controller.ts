@@ -20,7 +20,9 @@ const JOB_BYTES_PER_SECOND = 1e6
 export interface PlacedJob {
   readonly id: string
   readonly slots: number
+  /** Of RAM. */
   readonly capacityBytes: number
+  readonly ssdBytes: number
   ticket: string
   /** Nodes that have a share of the job and are not to be emptied. */
   nodes: RunningNode[]
@@ -49,7 +51,10 @@ export class Controller {
     })
   }
 
-  async createJob(id: string, options: { slots: number; capacityBytes: number }): Promise<PlacedJob> {
+  async createJob(
+    id: string,
+    options: { slots: number; capacityBytes: number; ssdBytes: number },
+  ): Promise<PlacedJob> {
     const job: PlacedJob = {
       id,
       ...options,
@@ -133,11 +138,12 @@ export class Controller {
 function sharesOf(job: PlacedJob) {
   const nodes = job.nodes.filter(({ host }) => host.alive)
   const ramBytes = Math.floor(job.capacityBytes / Math.max(1, nodes.length))
+  const ssdBytes = Math.floor(job.ssdBytes / Math.max(1, nodes.length))
   const isSomeone = nodes.some(({ id }) => weightOf(job, id) > 0)
   return nodes.map(({ id, address }) => {
     // Slots need some node to be on.
     const weight = isSomeone ? weightOf(job, id) : NODE_WEIGHT
-    return { node: id, address, weight, ramBytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
+    return { node: id, address, weight, ramBytes, ssdBytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
   })
 }
 

@@ -1,0 +1,54 @@
+import { isError } from '../protocol/errors.ts'
+import type { Demotion } from './demotion.ts'
+import { bringHere } from './elsewhere.ts'
+import type { JobSpace } from './job-space.ts'
+import type { Location } from './ram/record.ts'
+import type { KeyHash } from './ram/slot-table.ts'
+import type { Slot } from './slot.ts'
+import type { TierReads } from './tier-reads.ts'
+
+/** Bytes that lie below RAM, for those who ask for them. */
+export class Below {
+  readonly #reads: TierReads
+  readonly #demotion: Demotion
+
+  constructor(options: { reads: TierReads; demotion: Demotion }) {
+    this.#reads = options.reads
+    this.#demotion = options.demotion
+  }
+
+  /**
+   * Reads in its turn. `where` is asked when that has come, and the record that it names is still there; null, of it or of
+   * this, is that the bytes lie elsewhere by now. Rejects with `OBJECT_LOST` where the tier has not kept them, and with
+   * `UNAVAILABLE` where it does not answer.
+   */
+  read(
+    job: JobSpace,
+    { offset, bytes }: { offset: number; bytes: number },
+    where: () => Location | null,
+  ): Promise<Buffer | null> {
+    return this.#reads.run(bytes, async () => {
+      const location = where()
+      return location === null ? null : await job.tiers.read(location, { offset, length: bytes })
+    })
+  }
+
+  /** Whether a hit pays for bringing the bytes back. */
+  promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
+    return this.#demotion.promotes(job, hit)
+  }
+
+  /** All bytes of an object were read: they come back into RAM, if that pays and has room. */
+  promote(job: JobSpace, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
+    const object = at.slot.find(at.of)
+    if (object === undefined) return
+    const { reads } = object
+    if (!this.promotes(job, { tier: object.location.tier, bytes: bytes.length, reads })) return
+    try {
+      bringHere(job, at, bytes)
+    } catch (error) {
+      // The arena is full of other jobs' objects: it stays where it is.
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+    }
+  }
+}
