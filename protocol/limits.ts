@@ -280,6 +280,14 @@ export const S3_PARTS_MAX = 10_000
 export const S3_PARTS_IN_FLIGHT = 4
 /** Keys of one bulk deletion: as many as S3 takes, and as one page of a listing has. */
 export const S3_DELETE_BATCH = 1_000
+/** Pause between two rounds of deletions. */
+export const S3_DELETE_MS = 1_000
+/** Keys that wait for their deletion: 100 bytes each. */
+export const S3_DELETES_MAX = 100_000
+/** When a job has ended, its prefix is tried to be removed this often: for about five minutes. */
+export const S3_DROP_ATTEMPTS_MAX = 15
+export const S3_DROP_RETRY_MS_MIN = 500
+export const S3_DROP_RETRY_MS_MAX = 30_000
 /** The lifecycle rule removes what a job put down to S3 this long ago; a job that keeps an object longer should `persist` it. */
 export const S3_EPHEMERAL_DAYS_MAX = 30
 
