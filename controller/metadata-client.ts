@@ -12,6 +12,7 @@ export interface PlacedShare {
   readonly weight: number
   readonly ramBytes: number
   readonly ssdBytes: number
+  readonly s3Bytes: number
   readonly bytesPerSecond: number
 }
 

@@ -110,17 +110,23 @@ const SHARE_SLACK = 0.25
 /** A job alone on its node gets exactly its total; one chunk of slack keeps a small share usable at all. */
 function budgetOf({ shares }: JobRecord, node: string) {
   const own = shares.find((share) => share.node === node)
-  const { ramBytes = 0, ssdBytes = 0, bytesPerSecond = 0 } = own ?? {}
+  const { ramBytes = 0, ssdBytes = 0, s3Bytes = 0, bytesPerSecond = 0 } = own ?? {}
   return {
     ramBytes,
     ssdBytes,
+    s3Bytes,
     bytesPerSecond,
     ramBytesMax: bytesMax(shares, own, 'ramBytes'),
     ssdBytesMax: bytesMax(shares, own, 'ssdBytes'),
+    s3BytesMax: bytesMax(shares, own, 's3Bytes'),
   }
 }
 
-function bytesMax(shares: readonly Share[], own: Share | undefined, tier: 'ramBytes' | 'ssdBytes'): number {
+function bytesMax(
+  shares: readonly Share[],
+  own: Share | undefined,
+  tier: 'ramBytes' | 'ssdBytes' | 's3Bytes',
+): number {
   const total = shares.reduce((sum, share) => sum + share[tier], 0)
   return Math.min(total, Math.ceil((own?.[tier] ?? 0) * (1 + SHARE_SLACK)) + CHUNK_BYTES)
 }

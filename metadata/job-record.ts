@@ -11,6 +11,7 @@ export interface Share {
   readonly weight: number
   readonly ramBytes: number
   readonly ssdBytes: number
+  readonly s3Bytes: number
   readonly bytesPerSecond: number
 }
 
@@ -79,7 +80,15 @@ const wireRecord = struct({
   revision: u32,
   epoch: u32,
   shares: array(
-    struct({ node: text, address: text, weight: u32, ramBytes: u64, ssdBytes: u64, bytesPerSecond: u64 }),
+    struct({
+      node: text,
+      address: text,
+      weight: u32,
+      ramBytes: u64,
+      ssdBytes: u64,
+      s3Bytes: u64,
+      bytesPerSecond: u64,
+    }),
   ),
   nodes: array(node),
   slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),

@@ -43,6 +43,7 @@ const share = struct({
   weight: u32,
   ramBytes: u64,
   ssdBytes: u64,
+  s3Bytes: u64,
   bytesPerSecond: u64,
 })
 
@@ -88,7 +89,7 @@ export const nodeOperations = {
   /**
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
-   * are lost. `ramBytes` and `ssdBytes` are set aside for the job on this node; up to `ramBytesMax` and `ssdBytesMax` it may use what
+   * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
    * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
@@ -102,6 +103,8 @@ export const nodeOperations = {
       ramBytesMax: u64,
       ssdBytes: u64,
       ssdBytesMax: u64,
+      s3Bytes: u64,
+      s3BytesMax: u64,
       bytesPerSecond: u64,
       droppedBuckets: array(u32),
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),

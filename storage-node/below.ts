@@ -5,32 +5,43 @@ import type { JobSpace } from './job-space.ts'
 import type { Location } from './ram/record.ts'
 import type { KeyHash } from './ram/slot-table.ts'
 import type { Slot } from './slot.ts'
-import type { TierReads } from './tier-reads.ts'
+import { TierReads } from './tier-reads.ts'
 
 /** Bytes that lie below RAM, for those who ask for them. */
 export class Below {
-  readonly #reads: TierReads
+  /** By tier, so that reads of a slow one hold up no others. */
+  readonly #reads = new Map<number, TierReads>()
   readonly #demotion: Demotion
 
-  constructor(options: { reads: TierReads; demotion: Demotion }) {
-    this.#reads = options.reads
-    this.#demotion = options.demotion
+  constructor(demotion: Demotion) {
+    this.#demotion = demotion
   }
 
   /**
-   * Reads in its turn. `where` is asked when that has come, and the record that it names is still there; null, of it or of
+   * Reads in its turn. `where` is asked again when that has come, for the record that it names then is there; null, of it or of
    * this, is that the bytes lie elsewhere by now. Rejects with `OBJECT_LOST` where the tier has not kept them, and with
    * `UNAVAILABLE` where it does not answer.
    */
-  read(
+  async read(
     job: JobSpace,
     { offset, bytes }: { offset: number; bytes: number },
     where: () => Location | null,
   ): Promise<Buffer | null> {
-    return this.#reads.run(bytes, async () => {
+    const before = where()
+    if (before === null) return null
+    return await this.#readsOf(before.tier).run(bytes, async () => {
       const location = where()
       return location === null ? null : await job.tiers.read(location, { offset, length: bytes })
     })
+  }
+
+  #readsOf(tier: number): TierReads {
+    let reads = this.#reads.get(tier)
+    if (reads === undefined) {
+      reads = new TierReads()
+      this.#reads.set(tier, reads)
+    }
+    return reads
   }
 
   /** Whether a hit pays for bringing the bytes back. */

@@ -101,5 +101,5 @@ function tiersOf({ ram, lower }: StorageNode): NodeReport['tiers'] {
 }
 
 function sizeOf({ capacityBytes, usedBytes }: TierBudget): { capacityBytes: number; usedBytes: number } {
-  return { capacityBytes, usedBytes }
+  return { capacityBytes: Number.isFinite(capacityBytes) ? capacityBytes : 0, usedBytes }
 }

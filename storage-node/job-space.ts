@@ -136,6 +136,10 @@ export class JobSpace {
     this.#replaceBudget({ ...this.#budget, reservedBytes, bytesMax })
   }
 
+  get isOverHigh(): boolean {
+    return this.usedBytes > this.#highBytes
+  }
+
   get isOverLow(): boolean {
     return this.spills && this.usedBytes > this.#budget.reservedBytes * TIER_LOW_WATERMARK
   }
@@ -276,7 +280,7 @@ export class JobSpace {
   #replaceBudget(budget: JobBudget): void {
     this.#tier.change(this.#budget, budget)
     this.#budget = budget
-    if (budget.usedBytes > this.#highBytes) this.#onHigh(this)
+    if (this.isOverHigh) this.#onHigh(this)
   }
 }
 

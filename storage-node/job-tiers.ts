@@ -1,5 +1,6 @@
 import { assert } from '../protocol/assert.ts'
 import { MayflyError } from '../protocol/errors.ts'
+import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../protocol/limits.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { type Location, NO_RECORD } from './ram/record.ts'
 import type { Range, TierSpace, TierStore } from './tier-store.ts'
@@ -59,6 +60,16 @@ export class JobTiers {
   setBudget(tier: number, { reservedBytes, bytesMax }: Omit<JobBudget, 'usedBytes'>): void {
     const part = this.#find(tier)
     if (part !== undefined && !this.#ended) replaceBudget(part, { ...part.job, reservedBytes, bytesMax })
+  }
+
+  isOverHigh(tier: number): boolean {
+    const { job } = this.#part(tier)
+    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_HIGH_WATERMARK
+  }
+
+  isOverLow(tier: number): boolean {
+    const { job } = this.#part(tier)
+    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_LOW_WATERMARK
   }
 
   admits(tier: number, bytes: number): boolean {

@@ -5,6 +5,7 @@ import { openKept } from '../service/kept/open-kept.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
+import { openS3 } from './s3/open-s3.ts'
 import { startNode } from './server.ts'
 import { openSsd } from './ssd/open-ssd.ts'
 
@@ -24,7 +25,8 @@ await runService('storage-node', {
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
-    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept, ssd }
+    const s3 = await openS3(config, systemRuntime)
+    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept, ssd, s3 }
     return await startNode(config, world)
   },
 })

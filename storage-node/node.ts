@@ -31,11 +31,11 @@ import { Arena } from './ram/arena.ts'
 import { Room } from './room.ts'
 import { Sessions } from './sessions.ts'
 import { tierOf } from './stored-object.ts'
-import { TierReads } from './tier-reads.ts'
 import type { TierStore } from './tier-store.ts'
 
-/** Its number. */
+/** Their numbers. */
 const SSD = tiers.indexOf('ssd')
+const S3 = tiers.indexOf('s3')
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
@@ -46,6 +46,8 @@ export interface NodeOptions {
   readonly ramBytes: number
   /** Null where the node has no SSD. */
   readonly ssd: { readonly bytes: number; readonly store: TierStore } | null
+  /** Null where the cluster has no S3. */
+  readonly s3: TierStore | null
   /** Told, in words and with a reason, of what the node cannot do for the moment. */
   readonly warn: (what: string, of: { job: string; reason: string }) => void
   readonly runtime: Runtime
@@ -83,16 +85,13 @@ export class StorageNode {
     const { clock } = runtime
     this.id = options.id
     this.ram = new TierBudget(options.ramBytes)
-    this.lower =
-      options.ssd === null
-        ? []
-        : [{ number: SSD, store: options.ssd.store, budget: new TierBudget(options.ssd.bytes) }]
+    this.lower = lowerTiers(options)
     this.#warn = options.warn
     this.demotion = new Demotion(clock, (job, { message: reason }) =>
-      this.#warn('objects of a job cannot leave RAM', { job, reason }),
+      this.#warn('objects of a job cannot leave their tier', { job, reason }),
     )
     this.room = new Room(this.demotion, clock)
-    const below = new Below({ reads: new TierReads(), demotion: this.demotion })
+    const below = new Below(this.demotion)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
@@ -156,6 +155,7 @@ export class StorageNode {
         new Map([
           [RAM, { reservedBytes: request.ramBytes, bytesMax: request.ramBytesMax }],
           [SSD, { reservedBytes: request.ssdBytes, bytesMax: request.ssdBytesMax }],
+          [S3, { reservedBytes: request.s3Bytes, bytesMax: request.s3BytesMax }],
         ]),
       )
       job.rate.reserve(request.bytesPerSecond)
@@ -272,6 +272,13 @@ export class StorageNode {
     }
     return lease
   }
+}
+
+function lowerTiers({ ssd, s3 }: NodeOptions): LowerTier[] {
+  const lower: LowerTier[] = []
+  if (ssd !== null) lower.push({ number: SSD, store: ssd.store, budget: new TierBudget(ssd.bytes) })
+  if (s3 !== null) lower.push({ number: S3, store: s3, budget: new TierBudget(Number.POSITIVE_INFINITY) })
+  return lower
 }
 
 /** On each tier that the node has. */

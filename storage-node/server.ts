@@ -33,6 +33,8 @@ export interface NodeWorld {
   readonly kept: KeptStore
   /** Closed when the node stops; null where it has none. */
   readonly ssd: NodeOptions['ssd']
+  /** As `ssd`. */
+  readonly s3: NodeOptions['s3']
 }
 
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
@@ -47,9 +49,9 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const { kept, runtime } = world
   const { ramBytes } = config
-  const { ssd } = world
+  const { ssd, s3 } = world
   const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
-  const node = new StorageNode({ id, ramBytes, ssd, runtime, pool, kept, warn })
+  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, warn })
   const handlers = nodeHandlers(node, clock)
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
@@ -80,7 +82,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
       node.puller.stop()
       pool.close()
       await listener.close()
-      await ssd?.store.close()
+      await Promise.all([ssd?.store.close(), s3?.close()])
     },
   }
 }

@@ -1,6 +1,6 @@
 import { TIER_READS_BYTES_MAX } from '../protocol/limits.ts'
 
-/** Bounds what is read from the tiers below RAM at a time: who comes when that much is under way waits for his turn. */
+/** Bounds what is read from a tier below RAM at a time, by all of a node: who comes when that much is under way waits for his turn. */
 export class TierReads {
   #bytes = 0
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = []

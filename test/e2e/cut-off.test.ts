@@ -30,6 +30,7 @@ test('a node that metadata cannot reach serves until its lease lapses and never 
     weight: 1,
     ramBytes: 64 * 2 ** 20,
     ssdBytes: 0,
+    s3Bytes: 0,
     bytesPerSecond: 1e6,
   }))
   const request = { job: JOB, slots: 256, shares }

@@ -38,6 +38,7 @@ async function startNode() {
         weight: 1,
         ramBytes: 64 * MIB,
         ssdBytes: 0,
+        s3Bytes: 0,
         bytesPerSecond: 4e8,
       },
     ]

@@ -16,6 +16,7 @@ const share = (node: string, weight: number) => ({
   weight,
   ramBytes: 1000,
   ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 0,
 })
 

@@ -20,6 +20,7 @@ const share = (node: string, weight = 1): Share => ({
   weight,
   ramBytes: 1000,
   ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 1000,
 })
 

@@ -41,7 +41,7 @@ const smallWorld = [
     [
       ['growth.ts', 'PART_BYTES_MIN = 4 * 1024', 'PART_BYTES_MIN = 64'],
       ['removal.ts', 'STEP_CELLS = 500', 'STEP_CELLS = 2'],
-      ['demotion.ts', 'STEP_CELLS = 256', 'STEP_CELLS = 2'],
+      ['demotion-source.ts', 'STEP_CELLS = 256', 'STEP_CELLS = 2'],
       ['slot-index.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['remote-items.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       // Pages of few records, so that they are compacted all the time.

@@ -156,14 +156,16 @@ class Scenario {
     for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
     const slots = random.pick([4, 8, 16])
     // In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers.
-    const [capacityBytes, ssdBytes] = random.weighted<readonly [number, number]>([
-      [[400_000, 0], 40],
-      [[6_000, 0], 15],
-      [[1_500 * nodes, 400_000], 35],
-      [[1_500 * nodes, 3_000], 10],
+    const [capacityBytes, ssdBytes, s3Bytes] = random.weighted<readonly [number, number, number]>([
+      [[400_000, 0, 0], 35],
+      [[6_000, 0, 0], 15],
+      [[1_500 * nodes, 400_000, 0], 20],
+      [[1_500 * nodes, 3_000, 0], 10],
+      [[1_500 * nodes, 1_000 * nodes, 400_000], 15],
+      [[1_500 * nodes, 0, 400_000], 5],
     ])
     for (const id of JOBS) {
-      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes, ssdBytes }))
+      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes, ssdBytes, s3Bytes }))
     }
     await this.#createBuckets()
   }

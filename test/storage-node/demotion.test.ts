@@ -35,7 +35,7 @@ async function start(
   for (let index = 0; index < count; index++) {
     const dir = join(await tempDir(), 'ssd')
     const ssd = await openSsd({ bytes: 1024 * MIB, dir }, systemRuntime.clock)
-    nodes.push(await planes.startNode(64 * MIB, 1e9, ssd))
+    nodes.push(await planes.startNode(64 * MIB, 1e9, { ssd }))
     dirs.push(dir)
   }
   const ticket = await planes.createJob('j-a', nodes, {
@@ -276,6 +276,7 @@ test('a drain takes along what lies on SSD, and leaves nothing on the node that 
     weight: node === to ? 1 : 0,
     ramBytes: 4 * MIB,
     ssdBytes: 256 * MIB,
+    s3Bytes: 0,
     bytesPerSecond: 1e9,
   }))
   await planes.ask(placementOperations.jobShares, { job: 'j-a', shares })

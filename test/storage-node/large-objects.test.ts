@@ -12,7 +12,6 @@ import { LargeObjects } from '../../storage-node/large-objects.ts'
 import { ObjectTable } from '../../storage-node/object-table.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
 import { Slot } from '../../storage-node/slot.ts'
-import { TierReads } from '../../storage-node/tier-reads.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
@@ -40,7 +39,7 @@ function newJob() {
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const demotion = new Demotion(clock, () => undefined)
-  const below = new Below({ reads: new TierReads(), demotion })
+  const below = new Below(demotion)
   const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve(), below })
   const pass = (ms: number): void => {
     nowMs += ms

@@ -6,8 +6,8 @@ export const tierBugs: readonly Planted[] = [
     name: 'demoted-unchecked',
     what: 'An object that was put anew while the one before left RAM gets the bytes of the one before (I17).',
     file: 'storage-node/leaver.ts',
-    find: 'if (now?.version !== version || isElsewhere(now) || isManifest(now)) return false',
-    replace: 'if (now === undefined || version < 0 || isElsewhere(now) || isManifest(now)) return false',
+    find: 'if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false',
+    replace: 'if (now === undefined || isManifest(now) || !isStillAt(now, from)) return false',
     seedsMax: 100,
   },
   {

@@ -123,6 +123,7 @@ export class Cluster {
         bytes: NODE_SSD_BYTES,
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
       },
+      s3: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`s3/${host.id}`) }),
       onDead: () => {
         // It may hear so before that is written down.
         this.onDeclaredDead(node)
