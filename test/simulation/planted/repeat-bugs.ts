@@ -34,7 +34,7 @@ export const repeatBugs: readonly Planted[] = [
           'locate(job, request)\n          return sessions.run({ session, job }, request, () => {\n            const',
       },
     ],
-    seedsMax: 300,
+    seedsMax: 1_000,
   },
   {
     name: 'mutation-sent-anew',
