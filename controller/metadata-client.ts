@@ -11,6 +11,8 @@ export interface PlacedShare {
   readonly address: string
   readonly weight: number
   readonly ramBytes: number
+  readonly ssdBytes: number
+  readonly s3Bytes: number
   readonly bytesPerSecond: number
 }
 

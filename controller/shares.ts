@@ -11,11 +11,11 @@ const WEIGHT_BYTES = 1024 * 1024
  * there are slots on it, and is given no more.
  */
 export function placedShares(shares: readonly Share[], nodes: Nodes): PlacedShare[] {
-  return shares.map(({ node, ramBytes, ssdBytes, bytesPerSecond }) => {
+  return shares.map(({ node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }) => {
     const address = nodes.get(node)?.record.address ?? null
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
     const takes = nodes.isOpen(node) && ramBytes > 0
     const weight = takes ? Math.max(1, Math.round((ramBytes + ssdBytes) / WEIGHT_BYTES)) : 0
-    return { node, address, weight, ramBytes, bytesPerSecond }
+    return { node, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
   })
 }

@@ -10,6 +10,8 @@ export interface Share {
   readonly address: string
   readonly weight: number
   readonly ramBytes: number
+  readonly ssdBytes: number
+  readonly s3Bytes: number
   readonly bytesPerSecond: number
 }
 
@@ -77,7 +79,17 @@ const wireRecord = struct({
   id: text,
   revision: u32,
   epoch: u32,
-  shares: array(struct({ node: text, address: text, weight: u32, ramBytes: u64, bytesPerSecond: u64 })),
+  shares: array(
+    struct({
+      node: text,
+      address: text,
+      weight: u32,
+      ramBytes: u64,
+      ssdBytes: u64,
+      s3Bytes: u64,
+      bytesPerSecond: u64,
+    }),
+  ),
   nodes: array(node),
   slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),
   moves: array(struct({ epoch: u32, source: node, target: node, slots: array(u16), published: flag })),

@@ -37,7 +37,15 @@ export const metadataOperations = {
 } as const
 
 /** A node's part of a job: which share of the slots it should get and what was reserved for the job on it. */
-const share = struct({ node: text, address: text, weight: u32, ramBytes: u64, bytesPerSecond: u64 })
+const share = struct({
+  node: text,
+  address: text,
+  weight: u32,
+  ramBytes: u64,
+  ssdBytes: u64,
+  s3Bytes: u64,
+  bytesPerSecond: u64,
+})
 
 /** Asked by the controller of metadata. All are idempotent. */
 export const placementOperations = {
@@ -81,8 +89,8 @@ export const nodeOperations = {
   /**
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
-   * are lost. `ramBytes` is set aside for the job on this node; up to `ramBytesMax` it may use what nobody else
-   * reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
+   * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
+   * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
@@ -93,6 +101,10 @@ export const nodeOperations = {
       slots: u32,
       ramBytes: u64,
       ramBytesMax: u64,
+      ssdBytes: u64,
+      ssdBytesMax: u64,
+      s3Bytes: u64,
+      s3BytesMax: u64,
       bytesPerSecond: u64,
       droppedBuckets: array(u32),
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
@@ -130,6 +142,8 @@ const indexEntry = struct({
   /** The version that the last put made; appends since then have made `version` of it. */
   base: u64,
   bytes: u64,
+  /** Where they lie, an index into `tiers`. */
+  tier: u8,
   ttlMs: u64,
   manifest: manifestCodec,
   metadata: array(struct({ name: text, value: text })),
@@ -164,7 +178,15 @@ export const peerOperations = {
       last: flag,
       entries: array(indexEntry),
       chunks: array(
-        struct({ ...place, version: u64, index: u32, bytes: u32, checksum: optional(u32), lost: flag }),
+        struct({
+          ...place,
+          version: u64,
+          index: u32,
+          bytes: u32,
+          tier: u8,
+          checksum: optional(u32),
+          lost: flag,
+        }),
       ),
       openPuts: array(struct({ version: u64, leftMs: u32 })),
       readLeases: array(struct({ version: u64, leftMs: u32 })),

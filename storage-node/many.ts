@@ -18,7 +18,7 @@ import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type Address, locate, type Place } from './place.ts'
 import { Kind } from './ram/record.ts'
-import { isManifest, isRemote, readObject } from './stored-object.ts'
+import { isElsewhere, isManifest, readObject } from './stored-object.ts'
 import { park } from './waits.ts'
 
 interface Value {
@@ -126,8 +126,9 @@ export class ManyObjects {
       return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
     }
     const { bytes, checksum } = object
-    if (isRemote(object) || isManifest(object)) return GetManyResult.alone
+    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
+    if (job.spills) object.reads++
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 

@@ -19,6 +19,8 @@ const share = (node: string, weight = 1): Share => ({
   address: `${node}:1`,
   weight,
   ramBytes: 1000,
+  ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 1000,
 })
 

@@ -12,6 +12,8 @@ const share = (node: string): Share => ({
   address: `${node}:1`,
   weight: 1,
   ramBytes: 1000,
+  ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 1000,
 })
 const b = { id: 'b', address: 'b:1' }

@@ -69,9 +69,9 @@ export const indexBugs: readonly Planted[] = [
     name: 'append-to-remote-anew',
     what: 'An append to an object whose bytes have not come yet begins a new one.',
     file: 'storage-node/objects.ts',
-    find: 'if (object !== undefined && isRemote(object)) {',
+    find: 'if (object !== undefined && isElsewhere(object)) {',
     replace:
-      'if (object !== undefined && isRemote(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
+      'if (object !== undefined && isElsewhere(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
     seedsMax: 30,
   },
   {

@@ -14,8 +14,8 @@ export const repeatBugs: readonly Planted[] = [
     name: 'ownership-before-answer',
     what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
     file: 'storage-node/handlers.ts',
-    find: 'const bytes = received(job, payload)\n',
-    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n',
+    find: 'const bytes = received(job, payload)\n      return',
+    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n      return',
     also: [
       {
         file: 'storage-node/handlers.ts',
@@ -29,12 +29,12 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: 'return sessions.run({ session, job }, request, () =>\n            keeping.put',
+        find: 'return sessions.run({ session, job }, request, () => {\n            const',
         replace:
-          'locate(job, request)\n          return sessions.run({ session, job }, request, () =>\n            keeping.put',
+          'locate(job, request)\n          return sessions.run({ session, job }, request, () => {\n            const',
       },
     ],
-    seedsMax: 300,
+    seedsMax: 1_000,
   },
   {
     name: 'mutation-sent-anew',
