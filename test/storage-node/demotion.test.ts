@@ -137,7 +137,7 @@ test('what was removed, replaced or consumed below RAM is free there, and an app
   expect(ssdBytesOf(node)).toBe(0)
 })
 
-test('what is overwritten, appended to, deleted or consumed while it leaves RAM is what the last call made it', async () => {
+test('I17: what is overwritten, appended to, deleted or consumed while it leaves RAM is what the last call made it', async () => {
   const { job, nodes } = await start({ ramBytes: 2 * MIB })
   const [node] = nodes as [RunningNode]
   const now = new Map<string, string | null>()
