@@ -65,7 +65,7 @@ export const deathBugs: readonly Planted[] = [
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
-    seedsMax: 100,
+    seedsMax: 1_000,
   },
   {
     name: 'restored-empty',
@@ -73,7 +73,7 @@ export const deathBugs: readonly Planted[] = [
     file: 'storage-node/handoff-target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
     replace: 'job.discard(leaving.slot)\n    return new Slot(job, { epoch, lost })',
-    seedsMax: 100,
+    seedsMax: 1_000,
   },
   {
     name: 'restore-refused',

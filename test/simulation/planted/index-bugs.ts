@@ -80,6 +80,6 @@ export const indexBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',
-    seedsMax: 30,
+    seedsMax: 100,
   },
 ]

@@ -8,7 +8,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'storage-node/sessions.ts',
     find: 'if (sequence === lane.sequence) return given(lane)',
     replace: 'if (sequence < 0) return given(lane)',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'ownership-before-answer',
@@ -42,7 +42,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/mutation.ts',
     find: "if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)",
     replace: 'throw error',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'sequence-of-another-process',
@@ -73,7 +73,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/mutation.ts',
     find: 'throw unknown(reason)',
     replace: "throw isError(reason, 'DEADLINE_EXCEEDED') ? reason : unknown(reason)",
-    seedsMax: 100,
+    seedsMax: 300,
   },
   {
     name: 'part-deleted-and-refused',
