@@ -69,8 +69,8 @@ export const SETTLE_HOLD_MS = 500
 /** Entries of one page of an index: with keys and metadata of usual size, some 100 KiB. */
 export const INDEX_PAGE_ENTRIES = 1_000
 export const INDEX_PAGE_BYTES = 512 * 1024
-/** Bytes that a node pulls per second in the background, so that reads and writes keep most of the machine. */
-export const PULL_BYTES_PER_SECOND = 256 * 1024 * 1024
+/** Bytes that one background pull of a node moves per second at most, so that reads and writes keep most of the machine. */
+export const PULL_BYTES_PER_SECOND = 48 * 1024 * 1024
 /** Background pulls of a node that are under way at once; a read of an entry that is not here yet does not queue behind them. */
 export const PULLS_MAX = 2
 /** Of one background pull: some 100 µs of the source's time, which is what a client's call may have to wait for. */
