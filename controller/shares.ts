@@ -1,6 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
+import type { PlacedShare } from '../protocol/placement.ts'
 import type { Share } from './job.ts'
-import type { PlacedShare } from './metadata-client.ts'
 import type { Nodes } from './nodes.ts'
 
 /** Slots follow the bytes, in whole mebibytes. */

@@ -2,8 +2,8 @@ import { type nodeOperations, SlotOrigin } from '../protocol/control-operations.
 import { MayflyError } from '../protocol/errors.ts'
 import { BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import type { PlacedNode } from '../protocol/placement.ts'
-import { type JobRecord, type Share, slotRuns } from './job-record.ts'
+import type { PlacedNode, PlacedShare } from '../protocol/placement.ts'
+import { type JobRecord, slotRuns } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 import { apportion, divide } from './spread.ts'
 
@@ -12,7 +12,7 @@ import { apportion, divide } from './spread.ts'
  */
 
 /** New shares: slots that nobody owns go to their nodes. */
-export function withShares(record: JobRecord, shares: readonly Share[]): JobRecord {
+export function withShares(record: JobRecord, shares: readonly PlacedShare[]): JobRecord {
   return fillSlots({ ...record, shares })
 }
 
@@ -123,8 +123,8 @@ function budgetOf({ shares }: JobRecord, node: string) {
 }
 
 function bytesMax(
-  shares: readonly Share[],
-  own: Share | undefined,
+  shares: readonly PlacedShare[],
+  own: PlacedShare | undefined,
   tier: 'ramBytes' | 'ssdBytes' | 's3Bytes',
 ): number {
   const total = shares.reduce((sum, share) => sum + share[tier], 0)

@@ -1,7 +1,7 @@
 import { array, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation } from './operation.ts'
-import { placedNode, placementCodec } from './placement.ts'
+import { placedNode, placedShare, placementCodec } from './placement.ts'
 
 /** What clients and the planes ask of metadata, what metadata asks of nodes, and nodes of one another. */
 
@@ -36,25 +36,17 @@ export const metadataOperations = {
   buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
 } as const
 
-/** A node's part of a job: which share of the slots it should get and what was reserved for the job on it. */
-const share = struct({
-  node: text,
-  address: text,
-  weight: u32,
-  ramBytes: u64,
-  ssdBytes: u64,
-  s3Bytes: u64,
-  bytesPerSecond: u64,
-})
-
 /** Asked by the controller of metadata. All are idempotent. */
 export const placementOperations = {
   jobCreate: operation(80, {
-    request: struct({ job: text, slots: u16, shares: array(share) }),
+    request: struct({ job: text, slots: u16, shares: array(placedShare) }),
     reply: placementCodec,
   }),
   /** New shares of a living job: slots that nobody owns go to its nodes. */
-  jobShares: operation(81, { request: struct({ job: text, shares: array(share) }), reply: placementCodec }),
+  jobShares: operation(81, {
+    request: struct({ job: text, shares: array(placedShare) }),
+    reply: placementCodec,
+  }),
   /** Every node that can be reached has freed the job's bytes before this is answered. */
   jobEnd: operation(82, { request: struct({ job: text }), reply: empty }),
   /** The fleet saw these processes exit. */

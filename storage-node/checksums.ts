@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { MayflyError } from '../protocol/errors.ts'
-import { CHECKSUM_BLOCK_BYTES } from '../protocol/limits.ts'
+import { CHECKSUM_BLOCK_BYTES } from './tier-limits.ts'
 import type { Range } from './tier-store.ts'
 
 /** One CRC-32 for each block of a record, so that a part of it can be read and verified without the rest. */

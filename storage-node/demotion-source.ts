@@ -1,16 +1,16 @@
 import { tiers } from '../protocol/data-operations.ts'
+import { type Clock, sleep } from '../protocol/runtime.ts'
+import { type Candidate, frequencyOf, Gdsf, readCostMs } from './gdsf.ts'
+import type { JobSpace } from './job-space.ts'
+import { chunkLeavers, type Leaver, objectLeaver } from './leaver.ts'
+import { isExpired, isManifest, isRemote, type StoredObject, tierOf } from './stored-object.ts'
 import {
   DEMOTED_BYTES_MAX,
   DEMOTED_BYTES_MIN,
   DEMOTION_BATCH_BYTES,
   DEMOTION_SAMPLE,
   DEMOTION_SCAN_CELLS,
-} from '../protocol/limits.ts'
-import { type Clock, sleep } from '../protocol/runtime.ts'
-import { type Candidate, frequencyOf, Gdsf, readCostMs } from './gdsf.ts'
-import type { JobSpace } from './job-space.ts'
-import { chunkLeavers, type Leaver, objectLeaver } from './leaver.ts'
-import { isExpired, isManifest, isRemote, type StoredObject, tierOf } from './stored-object.ts'
+} from './tier-limits.ts'
 
 /** Something on a tier that may leave it. */
 interface Sampled extends Candidate {

@@ -1,10 +1,10 @@
 import { isError } from '../protocol/errors.ts'
-import { DEMOTION_PAUSE_MS, TIER_FAILURE_PAUSE_MS } from '../protocol/limits.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
 import { DemotionSource } from './demotion-source.ts'
 import type { JobSpace } from './job-space.ts'
 import { RAM } from './job-tiers.ts'
 import type { Leaver } from './leaver.ts'
+import { DEMOTION_PAUSE_MS, TIER_FAILURE_PAUSE_MS } from './tier-limits.ts'
 
 interface State {
   /** From the highest tier on. */

@@ -1,5 +1,5 @@
 import { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
-import { type DataRequests, dataOperations } from '../protocol/data-operations.ts'
+import { dataOperations } from '../protocol/data-operations.ts'
 import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
@@ -34,6 +34,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
           const job = node.jobOf(claims, 'write')
           return sessions.run({ session, job }, request, () => {
             const bytes = received(job, payload)
+            // As `room` does, but without making anything for it: this is the hot path.
             if (!job.spills) return keeping.put(job, request, bytes)
             return room.find(job, { request, payload: bytes }, (of) =>
               keeping.put(job, of.request, of.payload),
@@ -53,12 +54,9 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     .on(dataOperations.append, ({ claims, session }, request, payload) => {
       const job = node.jobOf(claims, 'write')
       const bytes = received(job, payload)
-      return sessions.run({ session, job }, request, () => {
-        if (!job.spills) return keeping.append(job, request, bytes)
-        return room.find(job, { request, payload: bytes }, (of) =>
-          keeping.append(job, of.request, of.payload),
-        )
-      })
+      return sessions.run({ session, job }, request, () =>
+        room.find(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
+      )
     })
     .on(dataOperations.settle, ({ claims, session }, { lanes }) => {
       sessions.settle({ session, job: claims.job }, lanes)
@@ -99,12 +97,9 @@ function addMany(handlers: Handlers, node: StorageNode): void {
         storing(received, () => {
           const job = node.jobOf(claims, 'write')
           const { payload } = received
-          return sessions.run({ session, job }, request, () => {
-            if (!job.spills) return keepingMany.put(job, request, payload)
-            return room.findMany(job, { request, payload }, (of) =>
-              keepingMany.put(job, of.request, of.payload),
-            )
-          })
+          return sessions.run({ session, job }, request, () =>
+            room.findMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
+          )
         }),
       landIn(node),
     )
@@ -122,10 +117,9 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.putCommit, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => {
-        if (!job.spills) return keeping.commit(job, request)
-        return room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request))
-      })
+      return sessions.run({ session, job }, request, () =>
+        room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
+      )
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
       largeObjects.abort(node.jobOf(claims, 'write'), request)
@@ -136,13 +130,10 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       ({ claims }, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(claims, 'write')
-          const bytes = received(job, payload)
-          const put = (of: { request: DataRequests['chunkPut']; payload: Buffer }): typeof done => {
+          return room.find(job, { request, payload: received(job, payload) }, (of) => {
             largeObjects.putChunk(job, of.request, of.payload)
             return done
-          }
-          const arrived = { request, payload: bytes }
-          return job.spills ? room.find(job, arrived, put) : put(arrived)
+          })
         }),
       landIn(node),
     )

@@ -1,6 +1,5 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
-import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
@@ -10,6 +9,7 @@ import { bytesApart } from './ram/record.ts'
 import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
+import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */

@@ -1,8 +1,8 @@
 import { assert } from '../protocol/assert.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../protocol/limits.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { type Location, NO_RECORD } from './ram/record.ts'
+import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import type { Range, TierSpace, TierStore } from './tier-store.ts'
 
 /** Number of the tier that all others lie below. */

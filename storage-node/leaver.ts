@@ -1,5 +1,4 @@
 import { isError } from '../protocol/errors.ts'
-import { DEMOTED_BYTES_MIN } from '../protocol/limits.ts'
 import { DemotedChunk, StoredChunk } from './chunks.ts'
 import { sendBelow } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
@@ -9,6 +8,7 @@ import { type Piece, readParts } from './ram/payload.ts'
 import type { Location } from './ram/record.ts'
 import type { Slot } from './slot.ts'
 import { isDemoted, isElsewhere, isManifest, readObject, type StoredObject } from './stored-object.ts'
+import { DEMOTED_BYTES_MIN } from './tier-limits.ts'
 
 /** An object or a chunk on a tier that may leave it. Looked at, aged and taken in one step, before anything is stored. */
 export interface Leaver {

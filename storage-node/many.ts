@@ -190,8 +190,37 @@ export function putAt(request: DataRequests['putMany'], at: number): DataRequest
   }
 }
 
-/** Some of many puts. */
-export function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
+/** What a message of many puts brings, one after another. */
+export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
+  let offset = 0
+  return lengths.map((length) => {
+    offset += length
+    return payload.subarray(offset - length, offset)
+  })
+}
+
+/** Some of many puts, as a message of their own. */
+export function putsAt(
+  request: DataRequests['putMany'],
+  values: readonly Buffer[],
+  of: readonly number[],
+): { request: DataRequests['putMany']; payload: Buffer } {
+  return { request: columnsAt(request, of), payload: Buffer.concat(of.map((at) => values[at] as Buffer)) }
+}
+
+/** What became of some of many puts, entered where it belongs among all of them. */
+export function enterAt(
+  whole: { readonly results: Uint8Array; readonly versions: number[] },
+  { results, versions }: DataReplies['putMany'],
+  of: readonly number[],
+): void {
+  of.forEach((at, index) => {
+    whole.results[at] = results[index] as number
+    whole.versions[at] = versions[index] as number
+  })
+}
+
+function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
   const some = <T>(column: readonly T[]): T[] => (column.length === 0 ? [] : of.map((at) => column[at] as T))
   return {
     ...request,

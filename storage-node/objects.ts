@@ -109,7 +109,7 @@ export class Objects {
     if (payload === null || object?.version !== version)
       return await this.#get(job, request, { waiter, later: true })
     const { checksum, bytes } = object
-    const consumed = request.consume && (request.version === version || part.bytes === bytes)
+    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     job.movedBytes += part.bytes
     object.reads++
     if (consumed) this.#table.remove(job, again, object)
@@ -203,7 +203,7 @@ export class Objects {
       return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest } }
     }
     const part = pieceOf(request, bytes)
-    const consumed = request.consume && (request.version === version || part.bytes === bytes)
+    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }
     const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
@@ -246,6 +246,15 @@ export class Objects {
     if (object === undefined) throw place.slot.missing(place)
     return object
   }
+}
+
+/** Whether a consuming get that reads so many bytes takes the object. A part of it is only read, unless the get names its version. */
+export function takesAll(
+  request: DataRequests['get'],
+  object: { readonly version: number; readonly bytes: number },
+  partBytes: number,
+): boolean {
+  return request.version === object.version || partBytes === object.bytes
 }
 
 /** Before the first of them is deleted: a request that fails has changed nothing. Throws `BAD_REQUEST`. */

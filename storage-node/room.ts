@@ -1,11 +1,11 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
-import { ROOM_WAIT_MS, ROOM_WAITING_BYTES_MAX } from '../protocol/limits.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
 import type { Demotion } from './demotion.ts'
 import type { JobSpace } from './job-space.ts'
-import { columnsAt } from './many.ts'
+import { enterAt, putsAt, valuesOf } from './many.ts'
+import { ROOM_WAIT_MS, ROOM_WAITING_BYTES_MAX } from './tier-limits.ts'
 
 type Outcome<Result> = Result | Promise<Result>
 
@@ -16,7 +16,7 @@ interface Arrived<Request> {
 }
 
 /**
- * Mutations of jobs whose objects leave RAM for lower tiers. One that finds no room waits until some have left, and is tried again:
+ * Mutations of jobs whose objects leave RAM for lower tiers; those of others go straight on. One that finds no room waits until some have left, and is tried again:
  * it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
  */
 export class Room {
@@ -34,6 +34,7 @@ export class Room {
     arrived: Arrived<Request>,
     attempt: (of: Arrived<Request>) => Outcome<Result>,
   ): Outcome<Result> {
+    if (!job.spills) return attempt(arrived)
     try {
       const outcome = attempt(arrived)
       if (!(outcome instanceof Promise)) return outcome
@@ -51,7 +52,7 @@ export class Room {
     put: (of: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
   ): Outcome<Reply<DataReplies['putMany']>> {
     const first = put({ request, payload })
-    if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
+    if (!job.spills || (!(first instanceof Promise) && roomless(first.head).length === 0)) return first
     const keys = request.keys.map((key) => Buffer.from(key))
     const kept = { request: { ...request, keys }, payload: Buffer.from(payload) }
     return this.#fillIn(job, { first, kept, put })
@@ -87,17 +88,13 @@ export class Room {
     const { head } = await of.first
     const results = Uint8Array.from(head.results)
     const versions = [...head.versions]
-    const pieces = piecesOf(kept)
+    const values = valuesOf(kept.request, kept.payload)
     await this.#waiting(kept.payload.length, async (untilMs) => {
       for (;;) {
         const left = roomless({ results })
         if (left.length === 0 || !(await this.#hasMade(job, untilMs))) return
-        const payload = Buffer.concat(left.map((at) => pieces[at] as Buffer))
-        const again = await put({ request: columnsAt(kept.request, left), payload })
-        left.forEach((at, index) => {
-          results[at] = again.head.results[index] as number
-          versions[at] = again.head.versions[index] as number
-        })
+        const again = await put(putsAt(kept.request, values, left))
+        enterAt({ results, versions }, again.head, left)
       }
     })
     return { head: { results, versions } }
@@ -144,12 +141,4 @@ function roomless({ results }: Pick<DataReplies['putMany'], 'results'>): number[
   for (let at = 0; at < results.length; at++)
     if (results[at] === errorTable.CAPACITY_EXCEEDED.wire) found.push(at)
   return found
-}
-
-function piecesOf({ request, payload }: Arrived<DataRequests['putMany']>): Buffer[] {
-  let offset = 0
-  return request.lengths.map((length) => {
-    offset += length
-    return payload.subarray(offset - length, offset)
-  })
 }

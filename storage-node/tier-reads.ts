@@ -1,4 +1,4 @@
-import { TIER_READS_BYTES_MAX } from '../protocol/limits.ts'
+import { TIER_READS_BYTES_MAX } from './tier-limits.ts'
 
 /** Bounds what is read from a tier below RAM at a time, by all of a node: who comes when that much is under way waits for his turn. */
 export class TierReads {

@@ -1,7 +1,8 @@
 import { isError } from '../../protocol/errors.ts'
-import { S3_DELETE_BATCH, S3_DELETE_MS, S3_DELETES_MAX } from '../../protocol/limits.ts'
 import { type Clock, repeat, type Timer } from '../../protocol/runtime.ts'
 import type { S3Bucket } from '../../service/s3/s3-bucket.ts'
+import { S3_DELETE_BATCH } from '../../service/s3/s3-limits.ts'
+import { S3_DELETE_MS, S3_DELETES_MAX } from '../tier-limits.ts'
 
 /**
  * Keys that nobody wants any more, on their way out in batches. What does not fit, because the endpoint has been down

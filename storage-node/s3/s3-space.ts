@@ -1,10 +1,11 @@
 import { assert } from '../../protocol/assert.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
-import { S3_DROP_ATTEMPTS_MAX, S3_DROP_RETRY_MS_MAX, S3_DROP_RETRY_MS_MIN } from '../../protocol/limits.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
+import { onePiece } from '../../service/one-piece.ts'
 import { upload } from '../../service/s3/multipart.ts'
 import type { S3Bucket } from '../../service/s3/s3-bucket.ts'
 import { type Checksums, checksumsOf, coveringBlocks, cutRange, verifyBlocks } from '../checksums.ts'
+import { S3_DROP_ATTEMPTS_MAX, S3_DROP_RETRY_MS_MAX, S3_DROP_RETRY_MS_MIN } from '../tier-limits.ts'
 import type { Range, TierSpace } from '../tier-store.ts'
 import type { DiscardQueue } from './discard-queue.ts'
 
@@ -56,7 +57,7 @@ export class S3Space implements TierSpace {
     const writing = upload(
       this.#options.bucket,
       { key: this.#keyOf(record), bytes: bytes.length },
-      once(bytes),
+      onePiece(bytes),
     )
     this.#writes.add(writing)
     try {
@@ -128,8 +129,4 @@ export class S3Space implements TierSpace {
   #requireOpen(): void {
     if (this.#dropped !== null) throw new MayflyError('JOB_ENDED', 'The job has ended')
   }
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

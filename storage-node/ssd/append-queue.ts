@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { SSD_BATCH_BYTES, SSD_BATCH_RECORDS_MAX, SSD_QUEUE_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Checksums } from '../checksums.ts'
+import { SSD_BATCH_BYTES, SSD_BATCH_RECORDS_MAX, SSD_QUEUE_BYTES_MAX } from '../tier-limits.ts'
 import type { Segment } from './segment.ts'
 
 /** Where bytes have been written, and the checksums that they have. */

@@ -1,10 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
-import {
-  COMPACTION_BATCH_BYTES,
-  COMPACTION_BYTES_PER_SECOND,
-  SSD_BATCH_RECORDS_MAX,
-} from '../../protocol/limits.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
+import { COMPACTION_BATCH_BYTES, COMPACTION_BYTES_PER_SECOND, SSD_BATCH_RECORDS_MAX } from '../tier-limits.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentLog } from './segment-log.ts'
 

@@ -1,15 +1,13 @@
 import { close, open, read, unlink, writev } from 'node:fs'
 import { promisify } from 'node:util'
 import { type ErrorCode, MayflyError } from '../../protocol/errors.ts'
+import { codeOf, isDiskFull } from '../../service/system-error.ts'
 
 /** File operations by descriptor, off the event loop. What the system refuses comes as a `MayflyError`. */
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
 const unlinkFile = promisify(unlink)
-
-/** What the disk, the user's quota, or the largest file that the system allows has no room for. */
-const fullCodes = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 /** Below this a piece of Node's shared pool is cheaper than memory of its own. */
 const POOLED_BYTES_MAX = 4096
@@ -74,15 +72,10 @@ function behind(buffers: readonly Buffer[], written: number): Buffer[] {
 }
 
 function writeFailed(error: unknown): MayflyError {
-  if (fullCodes.includes(codeOf(error)))
-    return failed('CAPACITY_EXCEEDED', 'The disk of the SSD tier is full', error)
+  if (isDiskFull(error)) return failed('CAPACITY_EXCEEDED', 'The disk of the SSD tier is full', error)
   return failed('UNAVAILABLE', 'The SSD tier cannot write', error)
 }
 
 function failed(code: ErrorCode, what: string, cause: unknown): MayflyError {
   return new MayflyError(code, `${what} (${codeOf(cause)})`, { cause })
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }

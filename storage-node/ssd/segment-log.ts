@@ -2,7 +2,6 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { assert } from '../../protocol/assert.ts'
 import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
-import { SSD_SEGMENT_BYTES_MAX, SSD_SEGMENT_BYTES_MIN, SSD_WRITES_MAX } from '../../protocol/limits.ts'
 import {
   type Checksums,
   checksumsOf,
@@ -11,6 +10,7 @@ import {
   findDamage,
   verifyBlocks,
 } from '../checksums.ts'
+import { SSD_SEGMENT_BYTES_MAX, SSD_SEGMENT_BYTES_MIN, SSD_WRITES_MAX } from '../tier-limits.ts'
 import type { Range, TierSpace } from '../tier-store.ts'
 import { type Append, AppendQueue, type Written } from './append-queue.ts'
 import { RecordTable } from './record-table.ts'

@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts'
-import { SSD_GARBAGE_SHARE_MAX } from '../../protocol/limits.ts'
+import { SSD_GARBAGE_SHARE_MAX } from '../tier-limits.ts'
 import type { Range } from '../tier-store.ts'
 import { createFile, readAt, removeFile, writeAt } from './disk.ts'
 

@@ -28,17 +28,17 @@ const smallWorld = [
   ['ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024', 'ANSWERS_QUEUED_BYTES_MAX = 512'],
   ['CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES', 'CALLS_QUEUED_BYTES_MAX = 256'],
   ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
-  ['DEMOTED_BYTES_MIN = 128', 'DEMOTED_BYTES_MIN = 32'],
-  ['DEMOTION_SAMPLE = 1_024', 'DEMOTION_SAMPLE = 4'],
-  ['DEMOTION_SCAN_CELLS = 2_000', 'DEMOTION_SCAN_CELLS = 4'],
-  ['DEMOTION_BATCH_BYTES = 4 * 1024 * 1024', 'DEMOTION_BATCH_BYTES = 512'],
-  ['TIER_FAILURE_PAUSE_MS = 1_000', 'TIER_FAILURE_PAUSE_MS = 100'],
-  ['ROOM_WAIT_MS = 2_000', 'ROOM_WAIT_MS = 400'],
-  ['TIER_READS_BYTES_MAX = 32 * 1024 * 1024', 'TIER_READS_BYTES_MAX = 64'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
     [
+      ['tier-limits.ts', 'DEMOTED_BYTES_MIN = 128', 'DEMOTED_BYTES_MIN = 32'],
+      ['tier-limits.ts', 'DEMOTION_SAMPLE = 1_024', 'DEMOTION_SAMPLE = 4'],
+      ['tier-limits.ts', 'DEMOTION_SCAN_CELLS = 2_000', 'DEMOTION_SCAN_CELLS = 4'],
+      ['tier-limits.ts', 'DEMOTION_BATCH_BYTES = 4 * 1024 * 1024', 'DEMOTION_BATCH_BYTES = 512'],
+      ['tier-limits.ts', 'TIER_FAILURE_PAUSE_MS = 1_000', 'TIER_FAILURE_PAUSE_MS = 100'],
+      ['tier-limits.ts', 'ROOM_WAIT_MS = 2_000', 'ROOM_WAIT_MS = 400'],
+      ['tier-limits.ts', 'TIER_READS_BYTES_MAX = 32 * 1024 * 1024', 'TIER_READS_BYTES_MAX = 64'],
       ['growth.ts', 'PART_BYTES_MIN = 4 * 1024', 'PART_BYTES_MIN = 64'],
       ['removal.ts', 'STEP_CELLS = 500', 'STEP_CELLS = 2'],
       ['demotion-source.ts', 'STEP_CELLS = 256', 'STEP_CELLS = 2'],

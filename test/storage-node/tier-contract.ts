@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, type TestContext, test } from 'vitest'
-import { CHECKSUM_BLOCK_BYTES } from '../../protocol/limits.ts'
+import { CHECKSUM_BLOCK_BYTES } from '../../storage-node/tier-limits.ts'
 import type { TierSpace, TierStore } from '../../storage-node/tier-store.ts'
 
 /** What every tier below RAM must do. `open` gives an empty one. */

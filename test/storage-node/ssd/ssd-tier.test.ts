@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileS
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { CHECKSUM_BLOCK_BYTES, SSD_SEGMENT_BYTES_MIN } from '../../../protocol/limits.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { SsdTier } from '../../../storage-node/ssd/ssd-tier.ts'
+import { CHECKSUM_BLOCK_BYTES, SSD_SEGMENT_BYTES_MIN } from '../../../storage-node/tier-limits.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { tierContract } from '../tier-contract.ts'
 
