@@ -128,7 +128,8 @@ export class ManyObjects {
     const { bytes, checksum } = object
     if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
-    if (job.spills) object.reads++
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(object.reads++)
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 

@@ -6,7 +6,7 @@ import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
-import type { JobUsageReport } from '../protocol/reports.ts'
+import type { JobUsageReport, TierReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
@@ -159,6 +159,8 @@ export class StorageNode {
         ]),
       )
       job.rate.reserve(request.bytesPerSecond)
+      const { readsPerThousand } = request
+      job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
     }
     job.dropBuckets(request.droppedBuckets)
     const taken: number[] = []
@@ -229,6 +231,9 @@ export class StorageNode {
         id: job.id,
         objects: job.objects,
         bytes: bytesByTier(job),
+        tiers: activityByTier(job),
+        stored: job.activity.stored,
+        readSquares: job.activity.readSquares,
         bytesPerSecond,
         idleMs: Math.max(0, Math.round(now - job.lastUseMs)),
       }
@@ -289,4 +294,17 @@ function bytesByTier(job: JobSpace): Partial<Record<Tier, number>> {
     if (name !== undefined) bytes[name] = used.bytes
   }
   return bytes
+}
+
+/** On each tier where it has objects or ever had. */
+function activityByTier(job: JobSpace): Partial<Record<Tier, TierReport>> {
+  const below = [...job.tiers.used()]
+  const objectsOn = (tier: Tier): number =>
+    tier === 'ram'
+      ? Math.max(0, job.objects - below.reduce((sum, { objects }) => sum + objects, 0))
+      : (below.find((used) => tiers[used.tier] === tier)?.objects ?? 0)
+  const all = [...job.activity.movements()].map(([tier, movement]) => {
+    return [tier, { objects: objectsOn(tier), ...movement }] as const
+  })
+  return Object.fromEntries(all.filter(([, report]) => Object.values(report).some((number) => number > 0)))
 }

@@ -139,7 +139,7 @@ test('a drain takes along what lies on S3', async (context: TestContext) => {
     s3Bytes: 256 * MIB,
     bytesPerSecond: 1e9,
   }))
-  await planes.ask(placementOperations.jobShares, { job: 'j-a', shares })
+  await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   await expectAll(job, contents)
   await expect.poll(() => from.node.jobs.get('j-a')?.present, { timeout: 30_000 }).toBe(false)
   await expect
