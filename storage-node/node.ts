@@ -24,6 +24,7 @@ import { KeepingMany } from './keeping-many.ts'
 import { keyString } from './key-string.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ManyObjects } from './many.ts'
+import { ManyBelow } from './many-below.ts'
 import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
 import { Puller } from './puller.ts'
@@ -69,6 +70,7 @@ export class StorageNode {
   readonly objects: Objects
   readonly largeObjects: LargeObjects
   readonly many: ManyObjects
+  readonly manyBelow: ManyBelow
   readonly keeping: Keeping
   readonly keepingMany: KeepingMany
   readonly placements: JobPlacements
@@ -119,6 +121,7 @@ export class StorageNode {
         return puller.fetch(job, place.index, item)
       },
     })
+    this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
     const { table, objects, largeObjects, many, placements } = this
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })

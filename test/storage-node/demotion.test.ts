@@ -378,3 +378,24 @@ test('where the reads of an object are known, those that were read so often leav
   const unknown = await demotedReadOf()
   expect(unknown.demoted.some((key) => !unknown.read.has(key))).toBe(true)
 }, 30_000)
+
+test('a getMany reads what lies below RAM in one message, and gives the last value of each key', async () => {
+  const { job, nodes } = await start({ ramBytes: 4 * MIB })
+  const contents = await fill(job, { count: 400, bytes: 20_000 })
+  const tiers = await tiersOf(job, contents.keys())
+  const keys = [...tiers].flatMap(([key, tier]) => (tier === 'ssd' ? [key] : [])).slice(0, 40)
+  const requests = spaceOf(nodes[0] as RunningNode).requests
+  const values = await job.getMany(keys)
+  expect(spaceOf(nodes[0] as RunningNode).requests - requests).toBeLessThan(5)
+  keys.forEach((key, at) => {
+    expect(values[at]?.equals(contents.get(key) as Buffer)).toBe(true)
+  })
+  const [overwritten, deleted] = keys as [string, string]
+  const after = Buffer.from('after')
+  const [reading] = await Promise.all([job.getMany(keys), job.put(overwritten, after), job.delete(deleted)])
+  const seen = reading[keys.indexOf(overwritten)] as Buffer
+  expect(seen.equals(after) || seen.equals(contents.get(overwritten) as Buffer)).toBe(true)
+  const last = await job.getMany(keys)
+  expect(last[keys.indexOf(overwritten)]?.equals(after)).toBe(true)
+  expect(last[keys.indexOf(deleted)]).toBeNull()
+}, 30_000)
