@@ -108,8 +108,13 @@ export class DemotionSource {
       this.#hash = next
       this.#slot = index
     }
-    if (from === 0) for (const leaver of chunkLeavers(job, { slot, index }, this.tier)) visit(leaver)
-    return Math.min(STEP_CELLS, 2 * slot.objects.size + 1)
+    let looked = Math.min(STEP_CELLS, 2 * slot.objects.size + 1)
+    if (from > 0) return looked
+    for (const leaver of chunkLeavers(job, { slot, index }, this.tier)) {
+      visit(leaver)
+      looked++
+    }
+    return looked
   }
 
   #mayLeave(object: StoredObject): boolean {
