@@ -5,7 +5,7 @@ import type { NodeReport } from '../protocol/reports.ts'
 import { loadOf, type Node } from './node.ts'
 import { unknownNode } from './nodes.ts'
 import type { Repair, RepairOptions } from './repair.ts'
-import { placedShares } from './shares.ts'
+import { placedJob } from './shares.ts'
 
 export interface DrainsOptions extends RepairOptions {
   readonly repair: Repair
@@ -103,9 +103,9 @@ export class Drains {
       const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
       const before = await metadata.ask(job.metadata, deadlineMs, (client, at) => client.placement(at, id))
       if (ownsSlots(before, node)) return
-      const shares = placedShares(others, nodes)
+      const placed = placedJob(job, others, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, at) =>
-        client.shareJob(at, { id, shares }),
+        client.shareJob(at, placed),
       )
       tickets.note(id, placement)
       if (ownsSlots(placement, node)) return repair.want(id)

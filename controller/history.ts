@@ -8,12 +8,22 @@ export interface Peak {
   readonly bytesPerSecond: number
 }
 
+/** How often what a job put was read. */
+export interface Reads {
+  /** On average. */
+  readonly perObject: number
+  /** Of that among its objects; null where nobody counted it, as where all stayed in RAM. */
+  readonly variance: number | null
+}
+
 /** A job that has ended, as later jobs of its name learn from it. */
 export interface Run {
   readonly job: string
   readonly name: string
   readonly endedAtMs: number
   readonly peak: Peak
+  /** Null where nothing was put. */
+  readonly reads: Reads | null
 }
 
 /** What earlier runs of a name say about the next one. */
@@ -21,6 +31,10 @@ export interface Learned {
   readonly runs: number
   /** The percentile of each dimension, without the margin. */
   readonly peak: Peak
+  /** On average; null where no run knows. */
+  readonly readsPerObject: number | null
+  /** Whether that holds for about each object, so that what was read so often will not be read again. */
+  readonly isEven: boolean
 }
 
 export const noPeak: Peak = Object.freeze({ bytes: 0, bytesPerSecond: 0 })
@@ -38,7 +52,31 @@ export const LEARNED_MARGIN = 1.2
 export function learn(runs: readonly Run[]): Learned | null {
   if (runs.length < RUNS_LEARNED_MIN) return null
   const of = (dimension: keyof Peak): number => percentile(runs.map(({ peak }) => peak[dimension]))
-  return { runs: runs.length, peak: { bytes: of('bytes'), bytesPerSecond: of('bytesPerSecond') } }
+  const peak = { bytes: of('bytes'), bytesPerSecond: of('bytesPerSecond') }
+  return { runs: runs.length, peak, ...learnReads(runs) }
+}
+
+/**
+ * Reads count as even where their standard deviation, over the objects of all runs, is at most half of their mean: of data that is read once
+ * or that a fixed number of functions read it is near to nothing, and where a few objects get most of the reads it is above the mean.
+ */
+const EVEN_DEVIATION_MAX = 1 / 2
+
+function learnReads(runs: readonly Run[]): Pick<Learned, 'readsPerObject' | 'isEven'> {
+  const known = runs.flatMap(({ reads }) => reads ?? [])
+  const mean = average(known.map(({ perObject }) => perObject))
+  if (mean === null) return { readsPerObject: null, isEven: false }
+  const counted = known.flatMap(({ perObject, variance }) =>
+    variance === null ? [] : [variance + (perObject - mean) ** 2],
+  )
+  const variance = average(counted)
+  const isEven = counted.length >= RUNS_LEARNED_MIN && variance !== null
+  return { readsPerObject: mean, isEven: isEven && variance <= (mean * EVEN_DEVIATION_MAX) ** 2 }
+}
+
+/** Null of none. */
+function average(numbers: readonly number[]): number | null {
+  return numbers.length === 0 ? null : numbers.reduce((sum, number) => sum + number, 0) / numbers.length
 }
 
 /** A run that nobody used, or that never came up, says nothing about the next. */

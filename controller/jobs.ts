@@ -10,8 +10,9 @@ import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
 import type { Hints, Sizing } from './rightsizing.ts'
-import { placedShares } from './shares.ts'
+import { placedJob } from './shares.ts'
 import type { Tickets } from './tickets.ts'
+import type { Usage } from './usage.ts'
 
 export interface JobsOptions {
   readonly runtime: Runtime
@@ -20,6 +21,7 @@ export interface JobsOptions {
   readonly admission: Admission
   readonly metadata: MetadataServers
   readonly tickets: Tickets
+  readonly usage: Usage
   readonly events: Events
   readonly log: Logger
   /** Changes of one job come one after another. */
@@ -114,9 +116,9 @@ export class Jobs {
         shares.map(({ node }) => node),
         deadlineMs,
       )
-      const placed = placedShares(shares, nodes)
+      const placed = placedJob({ id, demand }, shares, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
-        client.shareJob(address, { id, shares: placed }),
+        client.shareJob(address, placed),
       )
       tickets.note(id, placement)
     } catch (error) {
@@ -131,7 +133,7 @@ export class Jobs {
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, metadata, tickets, events, onFreed } = this.#options
+    const { ledger, metadata, tickets, usage, events, onFreed } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
@@ -141,6 +143,7 @@ export class Jobs {
         if (!isGone(error)) throw error
       })
     tickets.forget(id)
+    usage.forgetJob(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
     onFreed()

@@ -2,7 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Accounts } from './accounts.ts'
-import { higherPeak, isInstructive, type Learned, type Peak, type Run } from './history.ts'
+import { higherPeak, isInstructive, type Learned, type Peak, type Reads, type Run } from './history.ts'
 import type { Job, Share } from './job.ts'
 import type { NodeRecord } from './node.ts'
 import type { ResourceVector } from './node-class.ts'
@@ -27,6 +27,7 @@ export class Ledger {
   readonly #usedMs = new Map<string, number>()
   /** Of jobs that used more than what was written down. */
   readonly #peaks = new Map<string, Peak>()
+  readonly #reads = new Map<string, Reads>()
 
   constructor(store: Store, clock: Clock) {
     this.#store = store
@@ -122,7 +123,8 @@ export class Ledger {
     const endedAtMs = this.#clock.wallMs()
     const job: Job = { ...this.#upToDate(before), state: 'ended', shares: [], endedAtMs }
     const { name, peak } = job
-    const run = job.endReason !== 'failed' && isInstructive(peak) ? { job: id, name, endedAtMs, peak } : null
+    const isRun = job.endReason !== 'failed' && isInstructive(peak)
+    const run = isRun ? { job: id, name, endedAtMs, peak, reads: this.#reads.get(id) ?? null } : null
     this.#set(job)
     try {
       await this.#store.endJob(job, { run, forgotten: run === null ? [] : this.#runs.displacedBy(run) })
@@ -166,10 +168,12 @@ export class Ledger {
     this.#usedMs.set(id, Math.max(usedMs, this.#usedMs.get(id) ?? Number.NEGATIVE_INFINITY))
   }
 
-  /** Notes what a job uses now, if that is more than ever. Like a use, it reaches the store later. */
-  observe(id: string, use: Peak): void {
+  /** Notes what a job uses now, if that is more than ever, and how often its objects were read. Like a use, it reaches the store later. */
+  observe(id: string, { peak, reads }: { peak: Peak; reads: Reads | null }): void {
     const job = this.#living.get(id)
-    if (job !== undefined) this.#peaks.set(id, higherPeak(use, this.#peaks.get(id) ?? job.peak))
+    if (job === undefined) return
+    this.#peaks.set(id, higherPeak(peak, this.#peaks.get(id) ?? job.peak))
+    if (reads !== null) this.#reads.set(id, reads)
   }
 
   /** Writes down the last uses that are `LAST_USE_WRITE_MS` later than what the store knows. */
@@ -187,6 +191,7 @@ export class Ledger {
   async #prune(id: string): Promise<void> {
     this.#usedMs.delete(id)
     this.#peaks.delete(id)
+    this.#reads.delete(id)
     const ended = [...this.#jobs.values()].filter(({ state }) => state === 'ended')
     ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
     const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_KEPT_MAX)).map((job) => job.id)
@@ -213,6 +218,7 @@ export class Ledger {
     this.#living.delete(id)
     this.#usedMs.delete(id)
     this.#peaks.delete(id)
+    this.#reads.delete(id)
     for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
   }
 

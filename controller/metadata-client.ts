@@ -2,13 +2,14 @@ import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations, placementOperations } from '../protocol/control-operations.ts'
 import { CONTROL_CALL_MS, SLOTS_DEFAULT } from '../protocol/limits.ts'
 import type { Operation } from '../protocol/operation.ts'
-import type { PlacedShare, Placement } from '../protocol/placement.ts'
+import type { Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { PlacedJob } from './shares.ts'
 
 /** What the controller asks of the metadata server at an address. All are idempotent. */
 export interface MetadataClient {
-  createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement>
-  shareJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement>
+  createJob(address: string, job: PlacedJob): Promise<Placement>
+  shareJob(address: string, job: PlacedJob): Promise<Placement>
   /** Resolves once every node that can be reached has freed the job's bytes. */
   endJob(address: string, id: string): Promise<void>
   nodesDied(address: string, nodes: readonly string[]): Promise<void>
@@ -30,13 +31,15 @@ export class WireMetadataClient implements MetadataClient {
     this.#clock = clock
   }
 
-  createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
-    const request = { job: job.id, slots: SLOTS_DEFAULT, shares: job.shares }
+  createJob(address: string, job: PlacedJob): Promise<Placement> {
+    const { id, ...terms } = job
+    const request = { job: id, slots: SLOTS_DEFAULT, ...terms }
     return this.#ask(address, placementOperations.jobCreate, request)
   }
 
-  shareJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
-    return this.#ask(address, placementOperations.jobShares, { job: job.id, shares: job.shares })
+  shareJob(address: string, job: PlacedJob): Promise<Placement> {
+    const { id, ...terms } = job
+    return this.#ask(address, placementOperations.jobShares, { job: id, ...terms })
   }
 
   async endJob(address: string, id: string): Promise<void> {

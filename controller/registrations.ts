@@ -8,7 +8,7 @@ import type { Job } from './job.ts'
 import type { Jobs, JobsOptions } from './jobs.ts'
 import type { Placer } from './placer.ts'
 import type { Hints } from './rightsizing.ts'
-import { placedShares } from './shares.ts'
+import { placedJob } from './shares.ts'
 import { Waiting } from './waiting.ts'
 
 export interface Registration {
@@ -159,9 +159,9 @@ export class Registrations {
     events.emit('job.registering', { job: id, name })
     try {
       const secured = await placer.secure(id, deadlineMs)
-      const shares = placedShares(secured.shares, nodes)
+      const placed = placedJob(job, secured.shares, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
-        client.createJob(address, { id, shares }),
+        client.createJob(address, placed),
       )
       tickets.note(id, placement)
       ledger.touch(id, runtime.clock.monotonicMs())

@@ -11,7 +11,7 @@ import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Node } from './node.ts'
 import type { Nodes } from './nodes.ts'
 import type { Placer } from './placer.ts'
-import { placedShares } from './shares.ts'
+import { placedJob } from './shares.ts'
 import type { Tickets } from './tickets.ts'
 
 export interface RepairOptions {
@@ -124,11 +124,11 @@ export class Repair {
     const placed = await this.#secure(job)
     await Promise.all(dead.map((node) => this.#reporting.get(node)))
     if (placed === null || placed.shares.length === 0) return
-    const shares = placedShares(placed.shares, nodes)
+    const told = placedJob(job, placed.shares, nodes)
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
     try {
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
-        client.shareJob(address, { id, shares }),
+        client.shareJob(address, told),
       )
       tickets.note(id, placement)
       this.#wanting.delete(id)

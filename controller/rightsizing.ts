@@ -24,6 +24,8 @@ export interface Demand extends ResourceVector {
   readonly latencyClass: Tier
   /** What S3 charges for its part. */
   readonly s3PricePerHour: number
+  /** How often about each object will be read, where the hint says or earlier runs show it; null where nobody knows. */
+  readonly readsPerObject: number | null
 }
 
 /** From where a number of a demand comes, the strongest first. */
@@ -115,13 +117,13 @@ export function rightsize(hints: Hints, by: SizedBy): Sizing {
       Math.ceil((bytes * HEADROOM_FRACTION) / (1 + HEADROOM_FRACTION)),
     ),
     bytesPerSecond: Math.max(1, Math.ceil(rate.amount)),
-    readsPerObject: hints.readsPerObject ?? READS_DEFAULT,
+    readsPerObject: hints.readsPerObject ?? by.learned?.readsPerObject ?? READS_DEFAULT,
   }
   const mixes = mixTiers(load, mixedBy)
   const [mix] = mixes
   if (mix === undefined) throw tooMuch(load, mixedBy)
   return {
-    demand: demandOf(load, mix),
+    demand: { ...demandOf(load, mix), readsPerObject: readsKnown(hints, by) },
     reasons: {
       latencyClass,
       bytes: reasonOf(capacity),
@@ -131,7 +133,15 @@ export function rightsize(hints: Hints, by: SizedBy): Sizing {
   }
 }
 
-function demandOf({ ramBytesMin, bytesPerSecond }: Load, { bytes, s3PricePerHour }: Mix): Demand {
+/** What nodes may choose by whose bytes leave RAM: an average says nothing of an object where a few get most of the reads. */
+function readsKnown({ readsPerObject }: Hints, { learned }: SizedBy): number | null {
+  return readsPerObject ?? (learned?.isEven ? learned.readsPerObject : null)
+}
+
+function demandOf(
+  { ramBytesMin, bytesPerSecond }: Load,
+  { bytes, s3PricePerHour }: Mix,
+): Omit<Demand, 'readsPerObject'> {
   const payload = { ...bytes, ram: bytes.ram - ramBytesMin }
   return {
     latencyClass: tiers.find((tier) => payload[tier] > 0) ?? 'ram',

@@ -31,6 +31,23 @@ const bytesPerSecond = Type.Integer({ minimum: 0, description: 'Bytes per second
 const time = Type.String({ format: 'date-time' })
 const tierBytes = object({ ram: bytes, ssd: bytes, s3: bytes }, 'Bytes on each tier')
 
+const activity = {
+  objects: Type.Integer({
+    minimum: 0,
+    description: 'Whose bytes lie there; a large one counts in RAM, where its manifest is',
+  }),
+  hits: Type.Integer({ minimum: 0, description: 'Reads of objects and chunks that found them there' }),
+  demotedObjects: Type.Integer({ minimum: 0, description: 'Objects and chunks that left it downwards' }),
+  demotedBytes: bytes,
+  promotedObjects: Type.Integer({ minimum: 0, description: 'Objects and chunks that left it for RAM' }),
+  promotedBytes: bytes,
+  droppedMoves: Type.Integer({
+    minimum: 0,
+    description: 'Moves from it that came to nothing: the object changed, or the other tier did not take it',
+  }),
+}
+const tierUse = object(activity, 'What is there now, and what was done there since the job was registered')
+
 function hint(maximum: number, description: string) {
   return Type.Optional(Type.Integer({ minimum: 1, maximum, description }))
 }
@@ -122,7 +139,12 @@ const jobProperties = {
   pricePerHour: Type.Number({
     description: 'The part of its nodes that it keeps from others, by their price',
   }),
-  usage: object({ objects: count, bytes: tierBytes, bytesPerSecond }),
+  usage: object({
+    objects: count,
+    bytes: tierBytes,
+    bytesPerSecond,
+    tiers: object({ ram: tierUse, ssd: tierUse, s3: tierUse }, 'Each tier, over all nodes of the job'),
+  }),
   peak: object(
     { bytes, bytesPerSecond },
     'The most that it used at a time, as later jobs of its name learn it',
@@ -151,7 +173,10 @@ export const node = object({
   pid: Type.Optional(Type.Integer()),
   tiers: Type.Record(
     Type.String(),
-    object({ capacityBytes: bytes, reservedBytes: bytes, usedBytes: bytes }),
+    object(
+      { capacityBytes: bytes, reservedBytes: bytes, usedBytes: bytes, ...activity },
+      'Its bytes, and what the jobs that the node has now have done there',
+    ),
     { description: 'ram, ssd and s3, as far as the node has them' },
   ),
   bytesPerSecond: object({ capacity: bytesPerSecond, reserved: bytesPerSecond, used: bytesPerSecond }),
@@ -229,7 +254,16 @@ export function replies<Reply extends TSchema>(
 }
 
 const count0 = Type.Number({ minimum: 0 })
-const tierReport = Type.Object({ capacityBytes: count0, usedBytes: count0 })
+const tierSize = Type.Object({ capacityBytes: count0, usedBytes: count0 })
+const tierReport = Type.Object({
+  objects: count0,
+  hits: count0,
+  demotedObjects: count0,
+  demotedBytes: count0,
+  promotedObjects: count0,
+  promotedBytes: count0,
+  droppedMoves: count0,
+})
 
 /** `NodeReport` of protocol/reports.ts. */
 export const nodeReport = Type.Object({
@@ -237,9 +271,9 @@ export const nodeReport = Type.Object({
   address: Type.String({ minLength: 3 }),
   pid: Type.Integer(),
   tiers: Type.Object({
-    ram: Type.Optional(tierReport),
-    ssd: Type.Optional(tierReport),
-    s3: Type.Optional(tierReport),
+    ram: Type.Optional(tierSize),
+    ssd: Type.Optional(tierSize),
+    s3: Type.Optional(tierSize),
   }),
   bytesPerSecond: count0,
   jobs: Type.Array(
@@ -251,6 +285,13 @@ export const nodeReport = Type.Object({
         ssd: Type.Optional(count0),
         s3: Type.Optional(count0),
       }),
+      tiers: Type.Object({
+        ram: Type.Optional(tierReport),
+        ssd: Type.Optional(tierReport),
+        s3: Type.Optional(tierReport),
+      }),
+      stored: count0,
+      readSquares: count0,
       bytesPerSecond: count0,
       idleMs: count0,
     }),

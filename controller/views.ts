@@ -1,3 +1,4 @@
+import type { Tier } from '../protocol/data-operations.ts'
 import type { Admission } from './admission.ts'
 import type { Job } from './job.ts'
 import { jobStates, reservedBy } from './job.ts'
@@ -17,7 +18,7 @@ import type { Nodes } from './nodes.ts'
 import type { ApiKey, Quota } from './quota.ts'
 import type { Registrations } from './registrations.ts'
 import type { ClusterView, JobView, NodeView } from './schemas.ts'
-import type { Usage } from './usage.ts'
+import { sumOfTier, type Usage } from './usage.ts'
 
 export interface ViewsOptions {
   readonly clock: { monotonicMs(): number; wallMs(): number }
@@ -77,6 +78,12 @@ export class Views {
       createdAt: new Date(job.createdAtMs).toISOString(),
       ...(job.endReason !== null && { endReason: job.endReason }),
     }
+  }
+
+  /** Those that have not ended, and what they use. */
+  living(): Pick<JobView, 'id' | 'name' | 'usage'>[] {
+    const { ledger } = this.#options
+    return ledger.living().map((job) => ({ id: job.id, name: job.name, usage: this.#usage(job) }))
   }
 
   node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
@@ -162,11 +169,14 @@ export class Views {
   }
 
   #usage(job: Job): JobView['usage'] {
-    const { objects, bytes, bytesPerSecond } = this.#options.usage.of(job.state === 'ended' ? '' : job.id)
+    const { objects, bytes, bytesPerSecond, tiers } = this.#options.usage.of(
+      job.state === 'ended' ? '' : job.id,
+    )
     return {
       objects,
       bytes: mapValues(bytes, Math.round),
       bytesPerSecond: Math.round(bytesPerSecond),
+      tiers,
     }
   }
 }
@@ -186,7 +196,9 @@ function tiersOf(
   return Object.fromEntries(
     Object.entries(reported).map(([tier, { capacityBytes, usedBytes }]) => {
       const reservedBytes = reserved[tier] ?? 0
-      return [tier, { capacityBytes, reservedBytes, usedBytes: alive ? Math.round(usedBytes) : 0 }]
+      const activity = sumOfTier(tier as Tier, node.report?.jobs ?? [])
+      const sizes = { capacityBytes, reservedBytes, usedBytes: alive ? Math.round(usedBytes) : 0 }
+      return [tier, { ...sizes, ...activity, objects: alive ? activity.objects : 0 }]
     }),
   )
 }

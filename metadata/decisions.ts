@@ -99,6 +99,7 @@ export function ownMessage(
     metadata: to.metadata,
     slots: record.owners.length,
     ...budgetOf(record, to.node),
+    readsPerThousand: record.readsPerThousand,
     droppedBuckets: record.droppedBuckets,
     owned,
   }

@@ -39,13 +39,13 @@ export function metadataHandlers(placements: Placements): Handlers {
 
 function addControllerHandlers(handlers: Handlers, placements: Placements): Handlers {
   return handlers
-    .on(placementOperations.jobCreate, async (peer, { job, slots, shares }) => {
+    .on(placementOperations.jobCreate, async (peer, { job, slots, ...terms }) => {
       requireCluster(peer)
-      return { head: await placements.create(job, slots, shares) }
+      return { head: await placements.create(job, slots, terms) }
     })
-    .on(placementOperations.jobShares, async (peer, { job, shares }) => {
+    .on(placementOperations.jobShares, async (peer, { job, ...terms }) => {
       requireCluster(peer)
-      return { head: await placements.setShares(job, shares) }
+      return { head: await placements.setTerms(job, terms) }
     })
     .on(placementOperations.jobEnd, async (peer, { job }) => {
       requireCluster(peer)

@@ -1,4 +1,4 @@
-import { array, flag, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
+import { array, flag, optional, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
 import { NOBODY, type PlacedNode, type PlacedShare, placedNode, placedShare } from '../protocol/placement.ts'
 import { Reader } from '../protocol/reader.ts'
@@ -30,6 +30,8 @@ export interface JobRecord {
   /** The last epoch that was given out. Every decision about slots takes the next one. */
   readonly epoch: number
   readonly shares: readonly PlacedShare[]
+  /** As its nodes are told it. */
+  readonly readsPerThousand: number | null
   /** The nodes that own slots. */
   readonly nodes: readonly PlacedNode[]
   /** For each slot an index into `nodes`, or `NOBODY`. */
@@ -67,6 +69,7 @@ const wireRecord = struct({
   revision: u32,
   epoch: u32,
   shares: array(placedShare),
+  readsPerThousand: optional(u32),
   nodes: array(placedNode),
   slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),
   moves: array(
@@ -85,6 +88,7 @@ export function newRecord(id: string, slots: number): JobRecord {
     revision: 0,
     epoch: 0,
     shares: [],
+    readsPerThousand: null,
     nodes: [],
     owners: new Uint16Array(slots).fill(NOBODY),
     epochs: new Uint32Array(slots),

@@ -24,6 +24,12 @@ export interface PlacementsOptions {
   readonly generation: number
 }
 
+/** What the controller says of a job. */
+interface Terms {
+  readonly shares: readonly PlacedShare[]
+  readonly readsPerThousand: number | null
+}
+
 /** What one metadata server can be asked. Each change is decided, written down, told to the nodes, and then shown. */
 export class Placements {
   readonly #options: PlacementsOptions
@@ -83,21 +89,19 @@ export class Placements {
   }
 
   /** Begins a job, or, if it is there, gives it new shares. Resolves once every node knows its slots. */
-  async create(job: string, slots: number, shares: readonly PlacedShare[]): Promise<Placement> {
+  async create(job: string, slots: number, terms: Terms): Promise<Placement> {
     if (slots === 0 || slots > SLOTS_MAX || (slots & (slots - 1)) !== 0) {
       throw new MayflyError('BAD_REQUEST', `slots: ${slots} is not a power of two up to ${SLOTS_MAX}`)
     }
     const record = await this.#jobs.create(job, (known) =>
-      withShares(known ?? newRecord(job, slots), this.#living(shares)),
+      this.#withTerms(known ?? newRecord(job, slots), terms),
     )
     return await this.#carryOut(record)
   }
 
   /** New weights and budgets: slots that nobody owns go to the nodes at once, others move until the weights hold. */
-  async setShares(job: string, shares: readonly PlacedShare[]): Promise<Placement> {
-    return await this.#carryOut(
-      await this.#jobs.change(job, (record) => withShares(record, this.#living(shares))),
-    )
+  async setTerms(job: string, terms: Terms): Promise<Placement> {
+    return await this.#carryOut(await this.#jobs.change(job, (record) => this.#withTerms(record, terms)))
   }
 
   /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
@@ -193,8 +197,9 @@ export class Placements {
   }
 
   /** The controller may not know yet that a node has died. */
-  #living(shares: readonly PlacedShare[]): readonly PlacedShare[] {
-    return shares.filter(({ node }) => !this.#dead.has(node))
+  #withTerms(record: JobRecord, { shares, readsPerThousand }: Terms): JobRecord {
+    const living = shares.filter(({ node }) => !this.#dead.has(node))
+    return withShares({ ...record, readsPerThousand }, living)
   }
 
   #answers(job: string): Answers {

@@ -36,15 +36,18 @@ export const metadataOperations = {
   buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
 } as const
 
+/** How often a thousand objects of a job are read, together; null where nobody knows. */
+const readsPerThousand = optional(u32)
+
 /** Asked by the controller of metadata. All are idempotent. */
 export const placementOperations = {
   jobCreate: operation(80, {
-    request: struct({ job: text, slots: u16, shares: array(placedShare) }),
+    request: struct({ job: text, slots: u16, readsPerThousand, shares: array(placedShare) }),
     reply: placementCodec,
   }),
   /** New shares of a living job: slots that nobody owns go to its nodes. */
   jobShares: operation(81, {
-    request: struct({ job: text, shares: array(placedShare) }),
+    request: struct({ job: text, readsPerThousand, shares: array(placedShare) }),
     reply: placementCodec,
   }),
   /** Every node that can be reached has freed the job's bytes before this is answered. */
@@ -82,7 +85,8 @@ export const nodeOperations = {
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
    * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
-   * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
+   * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. `readsPerThousand` is how often a
+   * thousand of its objects are read, together. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
@@ -98,6 +102,7 @@ export const nodeOperations = {
       s3Bytes: u64,
       s3BytesMax: u64,
       bytesPerSecond: u64,
+      readsPerThousand,
       droppedBuckets: array(u32),
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
     }),

@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 5
+export const PROTOCOL_VERSION = 6
 
 // Keys and names.
 
@@ -282,8 +282,8 @@ export const HINT_READS_MAX = 1_000_000
 /** No network answers within a microsecond, and whoever waits a minute has no latency to speak of. */
 export const HINT_LATENCY_MS_MIN = 0.001
 export const HINT_LATENCY_MS_MAX = 60_000
-/** A heartbeat of a node with every living job on it: about 160 bytes of JSON for each. */
-export const REPORT_BYTES_MAX = 2 * 1024 * 1024
+/** A heartbeat of a node with every living job on it: about 350 bytes of JSON for each that has RAM alone, and 700 where it has three tiers. */
+export const REPORT_BYTES_MAX = 8 * 1024 * 1024
 /** As long as the headers of the payment APIs that made `Idempotency-Key` known. */
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255
 /** Nodes started in place of ones that exited before they reported, for one registration or repair. */

@@ -18,12 +18,38 @@ export interface NodeReport {
   readonly jobs: readonly JobUsageReport[]
 }
 
+/** What left a tier, and what was read there. An object that moves counts on the tier that it leaves. */
+export interface Movement {
+  /** Reads of objects and chunks that found their bytes there. */
+  readonly hits: number
+  /** Objects and chunks that left it for a lower tier. */
+  readonly demotedObjects: number
+  readonly demotedBytes: number
+  /** Those that left it for RAM, because they were read. */
+  readonly promotedObjects: number
+  readonly promotedBytes: number
+  /** Moves from it that came to nothing: the object changed meanwhile, or the other tier did not take it. */
+  readonly droppedMoves: number
+}
+
+/** One job on one tier of one node. */
+export interface TierReport extends Movement {
+  /** Those whose bytes lie there now; a large one counts in RAM, where its manifest is. */
+  readonly objects: number
+}
+
 /** One job on one node. */
 export interface JobUsageReport {
   readonly id: string
   readonly objects: number
   /** Only tiers that the node has. */
   readonly bytes: Readonly<Partial<Record<Tier, number>>>
+  /** Only tiers where the job has objects, or ever had. But for `objects` all is counted since the job came to the node. */
+  readonly tiers: Readonly<Partial<Record<Tier, TierReport>>>
+  /** Objects and chunks that were put since the job came to the node. */
+  readonly stored: number
+  /** The sum, over these, of the square of how often each was read; 0 where nothing leaves RAM. */
+  readonly readSquares: number
   readonly bytesPerSecond: number
   /** Since a client last used the job here; a lease counts from it. */
   readonly idleMs: number

@@ -31,7 +31,10 @@ export class Below {
     if (before === null) return null
     return await this.#readsOf(before.tier).run(bytes, async () => {
       const location = where()
-      return location === null ? null : await job.tiers.read(location, { offset, length: bytes })
+      if (location === null) return null
+      const content = await job.tiers.read(location, { offset, length: bytes })
+      job.activity.on(location.tier).hits++
+      return content
     })
   }
 
@@ -54,12 +57,26 @@ export class Below {
     const object = at.slot.find(at.of)
     if (object === undefined) return
     const { reads } = object
-    if (!this.promotes(job, { tier: object.location.tier, bytes: bytes.length, reads })) return
+    const { tier } = object.location
+    if (!this.promotes(job, { tier, bytes: bytes.length, reads })) return
+    let isDone = true
     try {
       bringHere(job, at, bytes)
     } catch (error) {
       // The arena is full of other jobs' objects: it stays where it is.
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+      isDone = false
     }
+    countPromotion(job, { tier, bytes: bytes.length, isDone })
+  }
+}
+
+/** Notes that something came back from a tier into RAM, or found no memory there. */
+export function countPromotion(job: JobSpace, move: { tier: number; bytes: number; isDone: boolean }): void {
+  const from = job.activity.on(move.tier)
+  if (!move.isDone) from.droppedMoves++
+  else {
+    from.promotedObjects++
+    from.promotedBytes += move.bytes
   }
 }

@@ -58,14 +58,18 @@ export class DemotionSource {
     const sample = await this.#sample(to)
     const victims = this.#policy.chooseVictims(sample, DEMOTION_BATCH_BYTES)
     const chosen = new Set(victims)
-    for (const each of sample) if (!chosen.has(each)) each.leaver.age()
+    // Where reads to come are counted, those that were have to stay what they are.
+    if (this.#job.readsPerObject === null) for (const each of sample) if (!chosen.has(each)) each.leaver.age()
     this.#lowest = sample.map(({ priority, bytes }) => ({ priority, bytes }))
     return victims.map(({ leaver }) => leaver)
   }
 
   /** Whether something on a lower tier that was read so often is worth more than what is worth least here. */
   belongs({ tier, bytes, reads }: { tier: number; bytes: number; reads: number }): boolean {
-    return this.#policy.belongs({ frequency: reads, bytes, costMs: costOf(tier, bytes) }, this.#lowest)
+    const { readsPerObject } = this.#job
+    // What was put counts as read once more than it was, see `frequencyOf`; the hit itself has been counted.
+    const frequency = readsPerObject === null ? reads : frequencyOf(reads, readsPerObject)
+    return this.#policy.belongs({ frequency, bytes, costMs: costOf(tier, bytes) }, this.#lowest)
   }
 
   /** From where the last sample ended: a part of what is here, or, where there is little, all of it once. */
@@ -77,7 +81,7 @@ export class DemotionSource {
       for (let cells = 0; cells < DEMOTION_SCAN_CELLS && slots <= job.slots.length; ) {
         cells += this.#look((leaver) => {
           const { bytes } = leaver
-          const frequency = frequencyOf(leaver.reads, null)
+          const frequency = frequencyOf(leaver.reads, job.readsPerObject)
           const priority = this.#policy.priorityOf({ frequency, bytes, costMs: costOf(to, bytes) })
           found.push({ priority, bytes, leaver })
         })
@@ -104,8 +108,13 @@ export class DemotionSource {
       this.#hash = next
       this.#slot = index
     }
-    if (from === 0) for (const leaver of chunkLeavers(job, { slot, index }, this.tier)) visit(leaver)
-    return Math.min(STEP_CELLS, 2 * slot.objects.size + 1)
+    let looked = Math.min(STEP_CELLS, 2 * slot.objects.size + 1)
+    if (from > 0) return looked
+    for (const leaver of chunkLeavers(job, { slot, index }, this.tier)) {
+      visit(leaver)
+      looked++
+    }
+    return looked
   }
 
   #mayLeave(object: StoredObject): boolean {

@@ -1,6 +1,7 @@
 import { isError } from '../protocol/errors.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
 import { DemotionSource } from './demotion-source.ts'
+import { frequencyOf } from './gdsf.ts'
 import type { JobSpace } from './job-space.ts'
 import { RAM } from './job-tiers.ts'
 import type { Leaver } from './leaver.ts'
@@ -52,7 +53,7 @@ export class Demotion {
 
   /** Whether a hit on a lower tier pays for bringing its bytes back: they are `bytes`, and were read so often. */
   promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
-    if (!job.hasSpare(hit.bytes)) return false
+    if (!job.hasSpare(hit.bytes) || frequencyOf(hit.reads, job.readsPerObject) === 0) return false
     return !job.isOverLow || this.#stateOf(job).sources[RAM]?.belongs(hit) === true
   }
 
@@ -81,7 +82,19 @@ export class Demotion {
     const to = job.tiers.below(source.tier)
     if (to === null) return 0
     const victims = await source.chooseVictims(to)
-    const left = await Promise.all(victims.map((leaver) => this.#demote(job, source, { leaver, to })))
+    const activity = job.activity.on(source.tier)
+    const left = await Promise.all(
+      victims.map(async (leaver) => {
+        const { bytes } = leaver
+        if (!job.tiers.admits(to, bytes)) return false
+        const hasLeft = await this.#demote(job, source, { leaver, to })
+        if (hasLeft) {
+          activity.demotedObjects++
+          activity.demotedBytes += bytes
+        } else activity.droppedMoves++
+        return hasLeft
+      }),
+    )
     return left.filter((hasLeft) => hasLeft).length
   }
 
@@ -92,7 +105,6 @@ export class Demotion {
     { leaver, to }: { leaver: Leaver; to: number },
   ): Promise<boolean> {
     const { bytes } = leaver
-    if (!job.tiers.admits(to, bytes)) return false
     job.tiers.charge(to, bytes)
     let isBooked = true
     const bookOff = (): void => {

@@ -84,9 +84,9 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
 }
 
 function addMany(handlers: Handlers, node: StorageNode): void {
-  const { keepingMany, many, room, sessions } = node
+  const { keepingMany, many, manyBelow, room, sessions } = node
   handlers
-    .on(dataOperations.getMany, ({ claims }, request) => many.get(node.jobOf(claims, 'read'), request))
+    .on(dataOperations.getMany, ({ claims }, request) => manyBelow.get(node.jobOf(claims, 'read'), request))
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
       await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
       return done

@@ -1,6 +1,7 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { JobActivity } from './activity.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
 import type { Arena } from './ram/arena.ts'
@@ -52,6 +53,9 @@ export class JobSpace {
   readonly tiers: JobTiers
   /** Whether objects leave RAM for the tiers below: a job that has RAM alone goes past all of that at the cost of this word. */
   spills = false
+  /** How often each of its objects is read, where that is known. */
+  readsPerObject: number | null = null
+  readonly activity = new JobActivity()
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0

@@ -20,6 +20,7 @@ interface Part extends LowerTier {
   /** Null until something is written. */
   space: TierSpace | null
   job: JobBudget
+  objects: number
 }
 
 const unused: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
@@ -33,7 +34,7 @@ export class JobTiers {
 
   constructor(job: string, tiers: readonly LowerTier[]) {
     this.#job = job
-    this.#parts = tiers.map((tier) => ({ ...tier, space: null, job: unused }))
+    this.#parts = tiers.map((tier) => ({ ...tier, space: null, job: unused, objects: 0 }))
     for (const { budget, job: own } of this.#parts) budget.change(null, own)
   }
 
@@ -52,9 +53,10 @@ export class JobTiers {
     return (this.#find(tier)?.job.bytesMax ?? 0) > 0
   }
 
-  /** Bytes of the job on each tier that the node has. */
-  *used(): Generator<{ tier: number; bytes: number }> {
-    for (const { number, job } of this.#parts) yield { tier: number, bytes: job.usedBytes }
+  /** Bytes and objects of the job on each tier that the node has. */
+  *used(): Generator<{ tier: number; bytes: number; objects: number }> {
+    for (const { number, job, objects } of this.#parts)
+      yield { tier: number, bytes: job.usedBytes, objects: Math.max(0, objects) }
   }
 
   setBudget(tier: number, { reservedBytes, bytesMax }: Omit<JobBudget, 'usedBytes'>): void {
@@ -82,6 +84,12 @@ export class JobTiers {
     if (this.#ended) return
     const part = this.#part(tier)
     replaceBudget(part, { ...part.job, usedBytes: part.job.usedBytes + bytes })
+  }
+
+  /** As `charge`, for one object that is there, or, negative, gone. */
+  count(tier: number, { objects, bytes }: { objects: 1 | -1; bytes: number }): void {
+    this.#part(tier).objects += objects
+    this.charge(tier, objects * bytes)
   }
 
   /** As `TierSpace.write`: the record is nobody's until it is booked. */

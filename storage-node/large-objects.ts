@@ -3,7 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Below } from './below.ts'
+import { type Below, countPromotion } from './below.ts'
 import { chargeOfChunk, chunkCharge, chunkGroupKey, DemotedChunk, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
@@ -96,6 +96,7 @@ export class LargeObjects {
     const chunk = chunks.write(payload)
     job.charge(change)
     chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index, checksum }, chunk)
+    job.activity.stored++
   }
 
   getChunk(job: JobSpace, request: DataRequests['chunkGet']): ChunkReply | Promise<ChunkReply> {
@@ -108,7 +109,8 @@ export class LargeObjects {
     if (chunk instanceof DemotedChunk) return this.#getBelow(job, at, { chunk, request })
     const { offset, bytes } = pieceOf(request, chunk.bytes)
     job.movedBytes += bytes
-    chunk.reads++
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(chunk.reads++)
     const piece = readParts(job.memory, chunk.parts, { offset, bytes })
     return pinnedReply({ checksum: slot.chunks.checksumOf(at.groupKey, at.index) }, job.memory, piece)
   }
@@ -129,7 +131,7 @@ export class LargeObjects {
     const { slot, isSame } = find()
     if (payload === null || !isSame) return await this.getChunk(job, kept)
     job.movedBytes += part.bytes
-    chunk.reads++
+    job.activity.readAgain(chunk.reads++)
     const checksum = slot.chunks.checksumOf(groupKey, index)
     if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
     return { head: { checksum }, payload }
@@ -147,6 +149,7 @@ export class LargeObjects {
     job.track(slot, () => {
       const here = slot.chunks.tryWrite(payload, reads)
       if (here !== null) slot.chunks.set(group, { groupKey, index, checksum }, here)
+      countPromotion(job, { tier, bytes, isDone: here !== null })
     })
   }
 

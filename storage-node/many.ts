@@ -27,6 +27,12 @@ interface Value {
   readonly checksum: number | null
 }
 
+/** Bytes of a version that lay below RAM. */
+export interface Fetched {
+  readonly version: number
+  readonly payload: Buffer
+}
+
 /** Operations on many keys in one message: each key is decided for itself, all of them in one step of the event loop. */
 export class ManyObjects {
   readonly #table: ObjectTable
@@ -37,14 +43,19 @@ export class ManyObjects {
     this.#clock = clock
   }
 
-  get(job: JobSpace, request: DataRequests['getMany']): Reply<DataReplies['getMany']> {
+  /** `fetched` has what was read from below RAM for this, by the place of its key. */
+  get(
+    job: JobSpace,
+    request: DataRequests['getMany'],
+    fetched: ReadonlyMap<number, Fetched> | null = null,
+  ): Reply<DataReplies['getMany']> {
     const { bucket, keys } = request
     checkCount(keys)
     const pieces: Uint8Array[] = []
     const checksums: (number | null)[] = []
     let room = PAYLOAD_BYTES_MAX
-    const lengths = keys.map((key) => {
-      const value = this.#value(job, { bucket, key }, room)
+    const lengths = keys.map((key, at) => {
+      const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
       const isThere = typeof value !== 'number'
       if (request.checksums) checksums.push(isThere ? value.checksum : null)
       if (!isThere) return value
@@ -113,7 +124,11 @@ export class ManyObjects {
   }
 
   /** The value where it lies, until something is stored; or one of `GetManyResult`. */
-  #value(job: JobSpace, at: Address, room: number): Value | number {
+  #value(
+    job: JobSpace,
+    at: Address,
+    { room, fetched }: { room: number; fetched: Fetched | undefined },
+  ): Value | number {
     let place: Place
     try {
       place = locate(job, at)
@@ -126,9 +141,11 @@ export class ManyObjects {
       return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
     }
     const { bytes, checksum } = object
-    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
-    if (job.spills) object.reads++
+    if (fetched?.version === object.version) return { views: [fetched.payload], bytes, checksum }
+    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(object.reads++)
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 

@@ -6,7 +6,7 @@ import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
-import type { JobUsageReport } from '../protocol/reports.ts'
+import type { JobUsageReport, TierReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
@@ -24,6 +24,7 @@ import { KeepingMany } from './keeping-many.ts'
 import { keyString } from './key-string.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ManyObjects } from './many.ts'
+import { ManyBelow } from './many-below.ts'
 import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
 import { Puller } from './puller.ts'
@@ -69,6 +70,7 @@ export class StorageNode {
   readonly objects: Objects
   readonly largeObjects: LargeObjects
   readonly many: ManyObjects
+  readonly manyBelow: ManyBelow
   readonly keeping: Keeping
   readonly keepingMany: KeepingMany
   readonly placements: JobPlacements
@@ -119,6 +121,7 @@ export class StorageNode {
         return puller.fetch(job, place.index, item)
       },
     })
+    this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
     const { table, objects, largeObjects, many, placements } = this
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
@@ -159,6 +162,8 @@ export class StorageNode {
         ]),
       )
       job.rate.reserve(request.bytesPerSecond)
+      const { readsPerThousand } = request
+      job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
     }
     job.dropBuckets(request.droppedBuckets)
     const taken: number[] = []
@@ -229,6 +234,9 @@ export class StorageNode {
         id: job.id,
         objects: job.objects,
         bytes: bytesByTier(job),
+        tiers: activityByTier(job),
+        stored: job.activity.stored,
+        readSquares: job.activity.readSquares,
         bytesPerSecond,
         idleMs: Math.max(0, Math.round(now - job.lastUseMs)),
       }
@@ -289,4 +297,17 @@ function bytesByTier(job: JobSpace): Partial<Record<Tier, number>> {
     if (name !== undefined) bytes[name] = used.bytes
   }
   return bytes
+}
+
+/** On each tier where it has objects or ever had. */
+function activityByTier(job: JobSpace): Partial<Record<Tier, TierReport>> {
+  const below = [...job.tiers.used()]
+  const objectsOn = (tier: Tier): number =>
+    tier === 'ram'
+      ? Math.max(0, job.objects - below.reduce((sum, { objects }) => sum + objects, 0))
+      : (below.find((used) => tiers[used.tier] === tier)?.objects ?? 0)
+  const all = [...job.activity.movements()].map(([tier, movement]) => {
+    return [tier, { objects: objectsOn(tier), ...movement }] as const
+  })
+  return Object.fromEntries(all.filter(([, report]) => Object.values(report).some((number) => number > 0)))
 }

@@ -79,6 +79,7 @@ export class ObjectTable {
     if (!slot.set(place, object, before)) {
       memory.makeRoom(() => slot.set(place, object, slot.find(place)))
     }
+    if (kind === Kind.value) job.activity.stored++
     this.#stored(job, place, { change, isNew })
   }
 
@@ -110,6 +111,7 @@ export class ObjectTable {
     if (!slot.grow(place, { before, object, growth }, payload)) {
       memory.makeRoom(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
     }
+    if (isNew) job.activity.stored++
     this.#stored(job, place, { change, isNew })
     return growth.bytes
   }

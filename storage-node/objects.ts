@@ -90,7 +90,6 @@ export class Objects {
       if (isDemoted(object)) return this.#getBelow(job, at, object, { request: kept, waiter: to.waiter })
       return this.#fetch(job, at, object).then(() => this.#get(job, kept, { ...to, later: true }))
     }
-    if (job.spills) object.reads++
     return this.#read(job, place, object, { request, later: to.later })
   }
 
@@ -111,7 +110,7 @@ export class Objects {
     const { checksum, bytes } = object
     const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     job.movedBytes += part.bytes
-    object.reads++
+    job.activity.readAgain(object.reads++)
     if (consumed) this.#table.remove(job, again, object)
     else if (part.bytes === bytes && isDemoted(object))
       this.#below.promote(job, { slot: again.slot, of: again }, payload)
@@ -208,6 +207,8 @@ export class Objects {
     const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
     job.movedBytes += part.bytes
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(object.reads++)
     if (!consumed) return later ? kept(reply) : reply
     const last = kept(reply)
     this.#table.remove(job, place, object)

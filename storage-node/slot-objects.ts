@@ -207,7 +207,7 @@ export class SlotObjects {
 
   #count({ charge, expiresAtMs, remote, below, bytes }: Share): void {
     this.#chargedBytes += charge
-    if (below !== null) this.#tiers.charge(below.tier, bytes)
+    if (below !== null) this.#tiers.count(below.tier, { objects: 1, bytes })
     if (remote) this.#settling.announced()
     if (expiresAtMs === 0) return
     this.#expiring++
@@ -217,7 +217,7 @@ export class SlotObjects {
   #uncount({ charge, expiresAtMs, remote, below, bytes }: Share): void {
     this.#chargedBytes -= charge
     if (below !== null) {
-      this.#tiers.charge(below.tier, -bytes)
+      this.#tiers.count(below.tier, { objects: -1, bytes })
       this.#tiers.remove(below)
     }
     if (expiresAtMs !== 0) this.#expiring--

@@ -26,6 +26,8 @@ export const ROOM_WAIT_MS = 2_000
 export const ROOM_WAITING_BYTES_MAX = 64 * 1024 * 1024
 /** What is read from the tiers below RAM at a time, on all of a node: reads on top wait for their turn. */
 export const TIER_READS_BYTES_MAX = 32 * 1024 * 1024
+/** Objects that one getMany reads from below RAM at a time: more than four disk threads or the sockets to S3 can use. */
+export const TIER_MANY_IN_FLIGHT = 64
 /** A checksum for each so many bytes of a record: a part of an object is read and verified by itself. As long as a chunk. */
 export const CHECKSUM_BLOCK_BYTES = 1024 * 1024
 /**

@@ -1,8 +1,22 @@
+import { tiers } from '../../protocol/data-operations.ts'
 import { dirOption, findCredentials } from '../credentials.ts'
 import { request } from '../http.ts'
-import type { ClusterReply } from '../replies.ts'
-import { type Column, formatBytes, formatTable } from '../table.ts'
+import type { ClusterReply, JobReply } from '../replies.ts'
+import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
+
+/** What a job has on a tier, and what was done there since it was registered. */
+const tierColumns: readonly Column[] = [
+  { heading: 'JOB', align: 'left' },
+  { heading: 'NAME', align: 'left' },
+  { heading: 'TIER', align: 'left' },
+  { heading: 'USED', align: 'right' },
+  { heading: 'OBJECTS', align: 'right' },
+  { heading: 'HITS', align: 'right' },
+  { heading: 'DEMOTED', align: 'right' },
+  { heading: 'PROMOTED', align: 'right' },
+  { heading: 'DROPPED', align: 'right' },
+]
 
 const columns: readonly Column[] = [
   { heading: '', align: 'left' },
@@ -15,12 +29,16 @@ const columns: readonly Column[] = [
 
 export const status: Verb = {
   usage: 'status [--dir DIR] [--json]',
-  summary: 'show what the cluster has and what of it is in use',
+  summary: 'show what the cluster has, what of it is in use, and what moves between the tiers of each job',
   shape: { options: { json: 'flag', ...dirOption }, required: [], optional: [] },
   async run({ args, config, print }) {
     const credentials = findCredentials(args, config)
     const cluster = await request<ClusterReply>(credentials, { path: '/v1/cluster' })
-    print(args.flag('json') ? JSON.stringify(cluster) : describe(credentials.url, cluster))
+    const { jobs } = await request<{ jobs: JobReply[] }>(credentials, { path: '/v1/jobs' })
+    if (args.flag('json')) {
+      const usage = jobs.map(({ id, name, usage }) => ({ job: id, name, ...usage }))
+      print(JSON.stringify({ ...cluster, usage }))
+    } else print(`${describe(credentials.url, cluster)}${describeTiers(jobs)}`)
     return 0
   },
 }
@@ -39,6 +57,37 @@ function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply):
       rowOf('bytes/s', totals.bytesPerSecond),
     ]),
   ].join('\n')
+}
+
+/** Empty where no job lives. A tier that a job never used has no row. */
+function describeTiers(jobs: readonly JobReply[]): string {
+  const rows = jobs.flatMap((job) =>
+    tiers.flatMap((tier) => {
+      const { bytes, tiers: uses } = job.usage
+      const { objects, hits, demotedObjects, demotedBytes, promotedObjects, promotedBytes, droppedMoves } =
+        uses[tier]
+      if (tier !== 'ram' && bytes[tier] + Object.values(uses[tier]).reduce((a, b) => a + b) === 0) return []
+      const moved = (count: number, of: number): string => `${count} (${formatBytes(of)})`
+      return [
+        [
+          job.id,
+          printable(job.name),
+          tier,
+          formatBytes(bytes[tier]),
+          String(objects),
+          String(hits),
+          moved(demotedObjects, demotedBytes),
+          moved(promotedObjects, promotedBytes),
+          String(droppedMoves),
+        ],
+      ]
+    }),
+  )
+  return rows.length === 0
+    ? ''
+    : `
+
+${formatTable(tierColumns, rows)}`
 }
 
 type Total = ClusterReply['totals']['bytesPerSecond']

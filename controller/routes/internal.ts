@@ -23,10 +23,12 @@ export function internalRoutes(
       const report = request.body as NodeReport
       await nodes.heard(request.params.id, report)
       const nowMs = clock.monotonicMs()
-      usage.heard(request.params.id, report.jobs)
-      for (const { id, idleMs } of report.jobs) {
+      // What comes late of a job that has ended counts no more.
+      const living = report.jobs.filter(({ id }) => (ledger.get(id)?.state ?? 'ended') !== 'ended')
+      usage.heard(request.params.id, living)
+      for (const { id, idleMs } of living) {
         ledger.touch(id, nowMs - idleMs)
-        ledger.observe(id, peakOf(usage.of(id)))
+        ledger.observe(id, { peak: peakOf(usage.of(id)), reads: usage.readsOf(id) })
       }
       drains.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { sharedS3 } from '../fixture/s3.ts'
+
+const startS3 = sharedS3()
 
 /** The built command, as a user runs it. */
 const command = join(import.meta.dirname, '../../dist/cli/main.js')
@@ -91,6 +94,26 @@ test('a taken port is one clear line and exit code 1, with nothing left behind',
   expect(processesOf(state)).toEqual([])
   expect(existsSync(join(state, 'lock'))).toBe(false)
 }, 30_000)
+
+test.for([
+  ['a bucket that is missing', { bucket: 'not-there' }, /^mayfly: .*'not-there' .* does not exist.*\n$/],
+  ['a wrong secret', { secretAccessKey: 'wrong-wrong-wrong' }, /^mayfly: .*secretAccessKey.*\n$/],
+  ['an endpoint that is not there', { endpoint: 'http://127.0.0.1:1' }, /^mayfly: .*cannot be reached.*\n$/],
+] as const)(
+  'with S3 behind %s, up says so on one clear line and ends with nothing left behind',
+  { timeout: 30_000 },
+  async ([, wrong, line], context) => {
+    const config = join(dir, 'config.json')
+    writeFileSync(config, JSON.stringify({ s3: { ...(await startS3(context)), ...wrong } }))
+    const state = join(dir, 'state')
+    const { code, out, err } = await run(['up', '--port', '0', '--dir', state, '--config', config])
+    expect(code).toBe(1)
+    expect(String(out)).toBe('')
+    expect(err).toMatch(line)
+    expect(processesOf(state)).toEqual([])
+    expect(existsSync(join(state, 'lock'))).toBe(false)
+  },
+)
 
 test('a second cluster in the same folder is one clear line and exit code 1', async () => {
   const state = join(dir, 'state')

@@ -144,3 +144,40 @@ test('state lies in the XDG state folder, which must be absolute, or below the h
   expect(readConfig({ XDG_STATE_HOME: 's', HOME: '/h' }).stateDir).toBe('/h/.local/state/mayfly')
   expect(readConfig({ HOME: '/h', MAYFLY_URL: '' }).url).toBeUndefined()
 })
+
+test('status shows what each job has and moved by tier, also as JSON', async () => {
+  const total = { used: 1, reserved: 2, free: 3, capacity: 4, limit: 5 }
+  const unmoved = {
+    demotedObjects: 0,
+    demotedBytes: 0,
+    promotedObjects: 0,
+    promotedBytes: 0,
+    droppedMoves: 0,
+  }
+  const none = { objects: 0, hits: 0, ...unmoved }
+  const usage = {
+    objects: 9,
+    bytes: { ram: 1024, ssd: 4096, s3: 0 },
+    bytesPerSecond: 0,
+    tiers: {
+      ram: { ...none, objects: 6, hits: 70, demotedObjects: 3, demotedBytes: 4096, droppedMoves: 2 },
+      ssd: { ...none, objects: 3, hits: 8 },
+      s3: none,
+    },
+  }
+  const reply = {
+    totals: { bytes: { ram: total, ssd: total }, bytesPerSecond: total },
+    metadata: [],
+    nodes: {},
+    jobs: [{ id: 'j-1', name: 'shuffle', usage }],
+  }
+  const config = await answering(200, JSON.stringify(reply))
+  const { code, out } = await run(['status'], config)
+  expect(code).toBe(0)
+  const rows = out.split('\n').map((line) => line.trim().split(/ {2,}/))
+  expect(rows).toContainEqual(['j-1', 'shuffle', 'ram', '1.0 KiB', '6', '70', '3 (4.0 KiB)', '0 (0 B)', '2'])
+  expect(rows).toContainEqual(['j-1', 'shuffle', 'ssd', '4.0 KiB', '3', '8', '0 (0 B)', '0 (0 B)', '0'])
+  expect(out).not.toContain('s3')
+  const json = await run(['status', '--json'], config)
+  expect(JSON.parse(json.out)).toMatchObject({ usage: [{ job: 'j-1', name: 'shuffle', ...usage }] })
+})

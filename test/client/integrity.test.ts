@@ -16,6 +16,7 @@ async function openThroughProxy() {
   const proxy = await startDamagingProxy(node.address)
   const placement = await planes.ask(placementOperations.jobCreate, {
     job: 'j-1',
+    readsPerThousand: null,
     slots: 64,
     shares: planes.shares([node]),
   })
@@ -119,7 +120,11 @@ test('checksums move with their slots', async () => {
   await job.append('log', 'whole')
   await job.put('whole', large)
   const target = await planes.startNode()
-  await planes.ask(placementOperations.jobShares, { job: 'j-1', shares: planes.shares([target]) })
+  await planes.ask(placementOperations.jobShares, {
+    job: 'j-1',
+    readsPerThousand: null,
+    shares: planes.shares([target]),
+  })
   await expect.poll(() => node.node.jobs.get('j-1')?.objects ?? 0, { timeout: 20_000 }).toBe(0)
   for (const key of ['small', 'large']) {
     await expect(job.get(key)).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })

@@ -29,7 +29,7 @@ describe('a job', () => {
     const usage = { id: body.id, objects: 3, bytes: { ram: 100 }, bytesPerSecond: 7.4 }
     await world.report(first, [usage, { id: 'j-other', objects: 9 }])
     await world.report(second, [usage])
-    expect((await world.ask(`/v1/jobs/${body.id}`)).body.usage).toEqual({
+    expect((await world.ask(`/v1/jobs/${body.id}`)).body.usage).toMatchObject({
       objects: 6,
       bytes: { ram: 200, ssd: 0, s3: 0 },
       bytesPerSecond: 15,

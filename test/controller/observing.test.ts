@@ -3,6 +3,15 @@ import { errorTable } from '../../protocol/errors.ts'
 import { EVENT_STREAMS_MAX } from '../../protocol/limits.ts'
 import { apiKey, eventually, MIB, smallClass, World } from './support/world.ts'
 
+const unmoved = {
+  hits: 0,
+  demotedObjects: 0,
+  demotedBytes: 0,
+  promotedObjects: 0,
+  promotedBytes: 0,
+  droppedMoves: 0,
+}
+
 interface StreamEvent {
   readonly id: string
   readonly event: string
@@ -150,12 +159,53 @@ describe('the cluster', () => {
           state: 'active',
           address: '127.0.0.1:40001',
           pid: 40_001,
-          tiers: { ram: { capacityBytes: smallClass.ramBytes, reservedBytes: 0, usedBytes: 0 } },
+          tiers: {
+            ram: {
+              capacityBytes: smallClass.ramBytes,
+              reservedBytes: 0,
+              usedBytes: 0,
+              objects: 0,
+              ...unmoved,
+            },
+          },
           bytesPerSecond: { capacity: 1_000_000_000, reserved: 0, used: 0 },
         },
       ],
     })
     expect(id).toMatch(/^n-[a-z2-7]{13}$/)
+  })
+
+  test('shows what a job has and moved on each tier, while it lives', async () => {
+    const world = await World.start()
+    const { body } = await world.register({ name: 'shuffle' })
+    const [{ node }] = body.reservation.nodes
+    const ssd = { objects: 2, hits: 3, demotedObjects: 0, demotedBytes: 0, droppedMoves: 0 }
+    const tiers = {
+      ram: { ...unmoved, objects: 5, hits: 7, demotedObjects: 2, demotedBytes: 4_000, droppedMoves: 1 },
+      ssd: { ...ssd, promotedObjects: 1, promotedBytes: 2_000 },
+    }
+    const use = { id: body.id, objects: 7, bytes: { ram: 900, ssd: 4_000 }, stored: 9 }
+    await world.report(node, [{ ...use, tiers }])
+    expect((await world.ask(`/v1/jobs/${body.id}`)).body.usage).toEqual({
+      objects: 7,
+      bytes: { ram: 900, ssd: 4_000, s3: 0 },
+      bytesPerSecond: 0,
+      tiers: { ...tiers, s3: { ...unmoved, objects: 0 } },
+    })
+    expect((await world.nodes())[0]).toMatchObject({ tiers: { ram: tiers.ram } })
+    const { text } = await world.ask('/metrics')
+    const labels = (tier: string) => `{job="${body.id}",name="shuffle",tier="${tier}"}`
+    expect(text).toContain(`mayfly_job_bytes${labels('ssd')} 4000`)
+    expect(text).toContain(`mayfly_job_objects${labels('ram')} 5`)
+    expect(text).toContain(`mayfly_job_hits_total${labels('ram')} 7`)
+    expect(text).toContain(`mayfly_job_demoted_objects_total${labels('ram')} 2`)
+    expect(text).toContain(`mayfly_job_demoted_bytes_total${labels('ram')} 4000`)
+    expect(text).toContain(`mayfly_job_promoted_objects_total${labels('ssd')} 1`)
+    expect(text).toContain(`mayfly_job_promoted_bytes_total${labels('ssd')} 2000`)
+    expect(text).toContain(`mayfly_job_dropped_moves_total${labels('ram')} 1`)
+    expect(text).not.toContain(`mayfly_job_bytes${labels('s3')}`)
+    await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
+    expect((await world.ask('/metrics')).text).not.toContain(body.id)
   })
 
   test('is measured for Prometheus', async () => {

@@ -23,7 +23,7 @@ const sizing: SizedBy = {
   learned: null,
 }
 const withSsd: SizedBy = { ...sizing, served: new Set(['ram', 'ssd']) }
-const inRam = { latencyClass: 'ram', ssdBytes: 0, s3Bytes: 0, s3PricePerHour: 0 }
+const inRam = { latencyClass: 'ram', ssdBytes: 0, s3Bytes: 0, s3PricePerHour: 0, readsPerObject: null }
 const limit = { ramBytes: 4096 * MIB, bytesPerSecond: 4_000_000_000 }
 const rightsize = (hints: Hints, by = sizing) => size(hints, by).demand
 
@@ -107,6 +107,7 @@ describe('rightsizing', () => {
     const hints = { capacityBytes: 1600 * MIB, peakBytesPerSecond: 1, latencySensitive: false }
     const demand = rightsize(hints, { ...withSsd, classes: [slow] })
     expect(demand).toEqual({
+      readsPerObject: null,
       latencyClass: 'ssd',
       ramBytes: Math.ceil((1701 * MIB) / 17),
       ssdBytes: 1701 * MIB - Math.ceil((1701 * MIB) / 17),
@@ -156,9 +157,9 @@ describe('rightsizing', () => {
     expect(size({ capacityBytes, readsPerObject: 2.5 }, sizing).reasons.bytesPerSecond.because).toBe(
       'capacity 134217728 × (1000000000 bytes/s per 1073741824 bytes of class local × (1 + readsPerObject 2.5) / 2)',
     )
-    expect(rightsize({ readsPerObject: 9 })).toEqual(rightsize({}))
+    expect(rightsize({ readsPerObject: 9 })).toEqual({ ...rightsize({}), readsPerObject: 9 })
     const hinted = { capacityBytes, peakBytesPerSecond: 7 }
-    expect(rightsize({ ...hinted, readsPerObject: 9 })).toEqual(rightsize(hinted))
+    expect(rightsize({ ...hinted, readsPerObject: 9 })).toEqual({ ...rightsize(hinted), readsPerObject: 9 })
   })
 
   test('says of each number from where it comes, with the arithmetic', () => {
@@ -195,12 +196,37 @@ describe('the history of a job name', () => {
     name: 'a',
     endedAtMs: bytes,
     peak: { bytes, bytesPerSecond },
+    reads: null,
   })
   const learnedFrom = (...peaks: number[]) => learn(peaks.map((peak) => run(peak)))
 
   test('counts from the third run on', () => {
     expect(learnedFrom(1, 2)).toBeNull()
-    expect(learnedFrom(1, 2, 3)).toEqual({ runs: 3, peak: { bytes: 3, bytesPerSecond: 3 } })
+    expect(learnedFrom(1, 2, 3)).toMatchObject({ runs: 3, peak: { bytes: 3, bytesPerSecond: 3 } })
+  })
+
+  test('knows how often objects are read, and whether that holds for each of them', () => {
+    const learnedOf = (...reads: Parameters<typeof learn>[0][number]['reads'][]) =>
+      learn(reads.map((each) => ({ ...run(1), reads: each })))
+    const even = { perObject: 2, variance: 0.1 }
+    expect(learnedOf(even, even, even)).toMatchObject({ readsPerObject: 2, isEven: true })
+    const skewed = { perObject: 2, variance: 40 }
+    expect(learnedOf(skewed, skewed, skewed)).toMatchObject({ readsPerObject: 2, isEven: false })
+    // Each run by itself is even, but the next may be like any of them.
+    const apart = [1, 1, 10].map((perObject) => ({ perObject, variance: 0 }))
+    expect(learnedOf(...apart)).toMatchObject({ readsPerObject: 4, isEven: false })
+    const unknown = { perObject: 3, variance: null }
+    expect(learnedOf(unknown, unknown, even)).toMatchObject({ isEven: false })
+    expect(learnedOf(null, null, null)).toMatchObject({ readsPerObject: null, isEven: false })
+  })
+
+  test('tells nodes what it knows of reads, unless a hint does', () => {
+    const reads = { perObject: 2, variance: 0 }
+    const learned = learn([1, 2, 3].map(() => ({ ...run(MIB), reads })))
+    const skewed = learn([1, 2, 3].map(() => ({ ...run(MIB), reads: { perObject: 2, variance: 40 } })))
+    expect(rightsize({}, { ...sizing, learned }).readsPerObject).toBe(2)
+    expect(rightsize({}, { ...sizing, learned: skewed }).readsPerObject).toBeNull()
+    expect(rightsize({ readsPerObject: 7 }, { ...sizing, learned }).readsPerObject).toBe(7)
   })
 
   test('is the 95th percentile of the peaks: of twenty runs the one that went astray is left out', () => {

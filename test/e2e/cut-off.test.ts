@@ -33,7 +33,7 @@ test('a node that metadata cannot reach serves until its lease lapses and never 
     s3Bytes: 0,
     bytesPerSecond: 1e6,
   }))
-  const request = { job: JOB, slots: 256, shares }
+  const request = { job: JOB, slots: 256, readsPerThousand: null, shares }
   const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })
   const clients = await openFunctions(planes.ticket(JOB, placement), 4)
   const random = new SeededRandom(`${seed}`)

@@ -42,7 +42,7 @@ async function startNode() {
         bytesPerSecond: 4e8,
       },
     ]
-    const request = { job, slots: 64, shares }
+    const request = { job, slots: 64, readsPerThousand: null, shares }
     const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })
     const ticket = planes.ticket(job, placement)
     const client = await openJob(ticket)

@@ -57,7 +57,11 @@ test('where no node is left the slots wait for new shares, then answer OBJECT_LO
   await planes.ask(placementOperations.nodesDied, { nodes: nodes.map(({ id }) => id) })
   const pending = job.get('k/1').catch((error: unknown) => error)
   const fresh = await planes.startNode()
-  await planes.ask(placementOperations.jobShares, { job: 'j-1', shares: planes.shares([fresh]) })
+  await planes.ask(placementOperations.jobShares, {
+    job: 'j-1',
+    readsPerThousand: null,
+    shares: planes.shares([fresh]),
+  })
   expect(await pending).toMatchObject({ code: 'OBJECT_LOST' })
   await job.put('k/1', 'new')
   expect((await job.get('k/1')).toString()).toBe('new')

@@ -17,7 +17,7 @@ async function moveTo(planes: Planes, to: RunningNode, nodes: readonly RunningNo
     s3Bytes: 0,
     bytesPerSecond: 1e6,
   }))
-  await planes.ask(placementOperations.jobShares, { job: 'j-1', shares })
+  await planes.ask(placementOperations.jobShares, { job: 'j-1', readsPerThousand: null, shares })
 }
 
 async function emptied({ node }: RunningNode): Promise<void> {

@@ -139,7 +139,7 @@ test('a drain takes along what lies on S3', async (context: TestContext) => {
     s3Bytes: 256 * MIB,
     bytesPerSecond: 1e9,
   }))
-  await planes.ask(placementOperations.jobShares, { job: 'j-a', shares })
+  await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   await expectAll(job, contents)
   await expect.poll(() => from.node.jobs.get('j-a')?.present, { timeout: 30_000 }).toBe(false)
   await expect
@@ -147,3 +147,63 @@ test('a drain takes along what lies on S3', async (context: TestContext) => {
     .toEqual([])
   await expectAll(job, contents)
 }, 90_000)
+
+test('an endpoint that is slow, or answers 503 now and then, slows what moves and loses nothing', async (context: TestContext) => {
+  const faults = await startFaults(await startS3(context))
+  const { job } = await start(faults.settings, { ssdBytes: 0 })
+  faults.delayMs = 300
+  const contents = await fill(job, 120)
+  faults.delayMs = 0
+  faults.refusals = 3
+  faults.refuse = ['PUT', 'GET']
+  for (let index = 120; index < 160; index++) {
+    const bytes = randomBytes(50_000)
+    contents.set(`k/${index}`, bytes)
+    await job.put(`k/${index}`, bytes)
+  }
+  const below = await keysOn(job, 's3', contents.keys())
+  expect(below.length).toBeGreaterThan(20)
+  await expect.poll(() => faults.refusals).toBe(0)
+  faults.delayMs = 300
+  const [key] = below as [string]
+  expect((await job.get(key)).equals(contents.get(key) as Buffer)).toBe(true)
+  faults.delayMs = 0
+  await expectAll(job, contents)
+}, 60_000)
+
+test('what is overwritten, deleted or consumed while it goes to a slow endpoint is what the last call made it', async (context: TestContext) => {
+  const faults = await startFaults(await startS3(context))
+  const { job } = await start(faults.settings, { ssdBytes: 0 })
+  faults.delayMs = 200
+  const contents = await fill(job, 78)
+  await expect.poll(() => faults.requests, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)
+  const keys = [...contents.keys()]
+  await Promise.all(
+    keys.map((key, index) => {
+      if (index % 3 === 0) return job.put(key, `new ${key}`)
+      return index % 3 === 1 ? job.delete(key) : job.get(key, { consume: true })
+    }),
+  )
+  faults.delayMs = 0
+  for (const [index, key] of keys.entries()) {
+    if (index % 3 === 0) expect((await job.get(key)).toString()).toBe(`new ${key}`)
+    else expect(await job.exists(key)).toBe(false)
+  }
+}, 60_000)
+
+test('a job that ends while its objects go to S3 leaves none there', async (context: TestContext) => {
+  const settings = await startS3(context)
+  const faults = await startFaults(settings)
+  const { job, planes, nodes } = await start(faults.settings, { ssdBytes: 0 })
+  const list = inspect(settings)
+  faults.delayMs = 200
+  await fill(job, 78)
+  await expect.poll(() => faults.requests, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)
+  await planes.ask(placementOperations.jobEnd, { job: 'j-a' })
+  faults.delayMs = 0
+  await expect.poll(list, { timeout: 15_000 }).toEqual([])
+  for (const { node } of nodes) {
+    expect(node.ram.usedBytes).toBe(0)
+    expect(node.lower.map(({ budget }) => budget.usedBytes)).toEqual([0, 0])
+  }
+}, 60_000)

@@ -26,7 +26,7 @@ interface Spilling {
 
 /** A job with little RAM and much SSD on each of its nodes. */
 async function start(
-  options: { nodes?: number; ssdBytes?: number; ramBytes?: number } = {},
+  options: { nodes?: number; ssdBytes?: number; ramBytes?: number; readsPerObject?: number | undefined } = {},
 ): Promise<Spilling> {
   const { nodes: count = 1, ssdBytes = 256 * MIB, ramBytes = RAM_BYTES } = options
   const planes = await Planes.start()
@@ -42,6 +42,7 @@ async function start(
     capacityBytes: ramBytes * count,
     ssdBytes: ssdBytes * count,
     bytesPerSecond: 1e9,
+    ...(options.readsPerObject !== undefined && { readsPerObject: options.readsPerObject }),
   })
   return { planes, nodes, dirs, job: await open(ticket) }
 }
@@ -279,7 +280,7 @@ test('a drain takes along what lies on SSD, and leaves nothing on the node that 
     s3Bytes: 0,
     bytesPerSecond: 1e9,
   }))
-  await planes.ask(placementOperations.jobShares, { job: 'j-a', shares })
+  await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   for (const [key, bytes] of contents) expect((await job.get(key)).equals(bytes)).toBe(true)
   expect((await job.get('large')).equals(large)).toBe(true)
   await expect.poll(() => spaceOf(from).present, { timeout: 20_000 }).toBe(false)
@@ -309,3 +310,92 @@ test('files of an earlier process are gone before a node serves', async () => {
   await openSsd({ bytes: 1, dir }, systemRuntime.clock)
   expect(() => statSync(join(dir, '0.segment'))).toThrow('ENOENT')
 })
+
+/** As the node reports it to the controller. */
+function reportOf({ node }: RunningNode) {
+  const report = node.report(1_000).find(({ id }) => id === 'j-a')
+  if (report === undefined) throw new Error('the node does not report the job')
+  return report
+}
+
+test('a node reports objects, hits and movement of a job by tier', async () => {
+  const { job, nodes } = await start({ ramBytes: 4 * MIB })
+  const [node] = nodes as [RunningNode]
+  const contents = await fill(job, { count: 400, bytes: 20_000 })
+  await expect.poll(() => spaceOf(node).isOverLow).toBe(false)
+  const tiers = await tiersOf(job, contents.keys())
+  const keysOn = (wanted: string) => [...tiers].filter(([, tier]) => tier === wanted).map(([key]) => key)
+  for (const key of keysOn('ram')) await job.get(key)
+  await job.getMany(keysOn('ram').slice(0, 10))
+  const before = reportOf(node)
+  expect(before.objects).toBe(400)
+  expect((before.tiers.ram?.objects ?? 0) + (before.tiers.ssd?.objects ?? 0)).toBe(400)
+  expect(before.tiers.ssd?.objects).toBe(keysOn('ssd').length)
+  expect(before.tiers.ram?.hits).toBe(keysOn('ram').length + 10)
+  expect(before.tiers.ssd?.hits).toBe(0)
+  expect(before.tiers.ram?.demotedBytes).toBe((before.tiers.ram?.demotedObjects ?? 0) * 20_000)
+  expect(before.tiers.ram?.demotedObjects).toBeGreaterThanOrEqual(keysOn('ssd').length)
+  expect(before.stored).toBe(400)
+  const key = await demotedKey(job, contents.keys())
+  for (let read = 0; read < 20; read++) await job.get(key)
+  const after = reportOf(node)
+  expect(after.tiers.ssd?.hits).toBeGreaterThan(0)
+  expect(after.tiers.ssd?.promotedObjects).toBe(1)
+  expect(after.tiers.ssd?.promotedBytes).toBe(20_000)
+  expect(after.tiers.s3).toBeUndefined()
+}, 30_000)
+
+test('what changes while it leaves is reported as a move that was dropped', async () => {
+  const { job, nodes } = await start({ ramBytes: 4 * MIB })
+  const [node] = nodes as [RunningNode]
+  const bytes = randomBytes(20_000)
+  for (let round = 0; round < 40 && (reportOf(node).tiers.ram?.droppedMoves ?? 0) === 0; round++) {
+    const puts = Array.from({ length: 200 }, (_, index) => job.put(`k/${index}`, bytes))
+    await Promise.all(puts)
+  }
+  expect(reportOf(node).tiers.ram?.droppedMoves).toBeGreaterThan(0)
+}, 30_000)
+
+test('where the reads of an object are known, those that were read so often leave first, and stay below', async () => {
+  const demotedReadOf = async (readsPerObject?: number) => {
+    const { job, nodes } = await start({ ramBytes: 4 * MIB, readsPerObject })
+    const contents = await fill(job, { count: 150, bytes: 20_000 })
+    const read = new Set([...contents.keys()].filter((_, index) => index % 2 === 0))
+    for (const key of read) await job.get(key)
+    for (let index = 0; index < 40; index++) await job.put(`later/${index}`, randomBytes(20_000))
+    const [node] = nodes as [RunningNode]
+    await expect.poll(() => spaceOf(node).usedBytes).toBeLessThan(3.6 * MIB)
+    const demoted = [...(await tiersOf(job, contents.keys()))].filter(([, tier]) => tier === 'ssd')
+    expect(demoted.length).toBeGreaterThan(5)
+    return { job, demoted: demoted.map(([key]) => key), read }
+  }
+  const known = await demotedReadOf(1)
+  expect(known.demoted.filter((key) => !known.read.has(key))).toEqual([])
+  const [first] = known.demoted as [string]
+  for (let again = 0; again < 5; again++) await known.job.get(first)
+  expect((await known.job.stat(first))?.tier).toBe('ssd')
+  // Else a read speaks for more to come.
+  const unknown = await demotedReadOf()
+  expect(unknown.demoted.some((key) => !unknown.read.has(key))).toBe(true)
+}, 30_000)
+
+test('a getMany reads what lies below RAM in one message, and gives the last value of each key', async () => {
+  const { job, nodes } = await start({ ramBytes: 4 * MIB })
+  const contents = await fill(job, { count: 400, bytes: 20_000 })
+  const tiers = await tiersOf(job, contents.keys())
+  const keys = [...tiers].flatMap(([key, tier]) => (tier === 'ssd' ? [key] : [])).slice(0, 40)
+  const requests = spaceOf(nodes[0] as RunningNode).requests
+  const values = await job.getMany(keys)
+  expect(spaceOf(nodes[0] as RunningNode).requests - requests).toBeLessThan(5)
+  keys.forEach((key, at) => {
+    expect(values[at]?.equals(contents.get(key) as Buffer)).toBe(true)
+  })
+  const [overwritten, deleted] = keys as [string, string]
+  const after = Buffer.from('after')
+  const [reading] = await Promise.all([job.getMany(keys), job.put(overwritten, after), job.delete(deleted)])
+  const seen = reading[keys.indexOf(overwritten)] as Buffer
+  expect(seen.equals(after) || seen.equals(contents.get(overwritten) as Buffer)).toBe(true)
+  const last = await job.getMany(keys)
+  expect(last[keys.indexOf(overwritten)]?.equals(after)).toBe(true)
+  expect(last[keys.indexOf(deleted)]).toBeNull()
+}, 30_000)

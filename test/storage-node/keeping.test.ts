@@ -223,7 +223,11 @@ test('a kept object that moved to another node is overwritten and deleted there 
   const { planes, nodes, job, keptText } = await start()
   for (const key of ['a', 'b']) await job.put(key, 'old', { persist: true })
   const target = await planes.startNode()
-  await planes.ask(placementOperations.jobShares, { job: 'j-a', shares: planes.shares([target]) })
+  await planes.ask(placementOperations.jobShares, {
+    job: 'j-a',
+    readsPerThousand: null,
+    shares: planes.shares([target]),
+  })
   await expect.poll(async () => nodes[0]?.node.space('j-a').present, { timeout: 10_000 }).toBe(false)
   expect((await job.stat('a'))?.persist).toBe(true)
   await job.put('a', 'new')

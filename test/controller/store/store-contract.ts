@@ -16,6 +16,7 @@ const job: Job = {
     s3Bytes: 8,
     bytesPerSecond: 9,
     s3PricePerHour: 0.5,
+    readsPerObject: null,
   },
   reasons: {
     latencyClass: { ground: 'default', because: 'no hint: RAM first' },
@@ -115,6 +116,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
         name: 'a',
         endedAtMs: 5,
         peak: { bytes: 1, bytesPerSecond: 2 },
+        reads: { perObject: 1.5, variance: null },
       })
       await store.createJob(job, null)
       await store.endJob(ended, { run: run('j-a'), forgotten: [] })

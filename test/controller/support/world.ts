@@ -19,6 +19,17 @@ export const MIB = 1024 * 1024
 export const apiKey = 'test-key-0123456789'
 const secret = Buffer.alloc(32, 7)
 
+const unused: JobUsageReport = {
+  id: '',
+  objects: 0,
+  bytes: {},
+  tiers: {},
+  stored: 0,
+  readSquares: 0,
+  bytesPerSecond: 0,
+  idleMs: 0,
+}
+
 /** Small enough that tests fill it, large enough for headroom. */
 export const smallClass: NodeClass = {
   name: 'small',
@@ -170,7 +181,7 @@ export class World {
       pid: running?.pid ?? 1,
       tiers,
       bytesPerSecond: 0,
-      jobs: jobs.map((job) => ({ id: '', objects: 0, bytes: {}, bytesPerSecond: 0, idleMs: 0, ...job })),
+      jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)
   }

@@ -75,7 +75,11 @@ export class Controller {
 
   async setShares(job: PlacedJob): Promise<void> {
     if (job.endAskedMs !== null) return
-    await this.#askUntilHeard(placementOperations.jobShares, () => ({ job: job.id, shares: sharesOf(job) }))
+    await this.#askUntilHeard(placementOperations.jobShares, () => ({
+      job: job.id,
+      readsPerThousand: null,
+      shares: sharesOf(job),
+    }))
   }
 
   /** The fleet saw the process exit. */
@@ -101,6 +105,7 @@ export class Controller {
     const placement = await this.#askUntilHeard(placementOperations.jobCreate, () => ({
       job: job.id,
       slots: job.slots,
+      readsPerThousand: null,
       shares: sharesOf(job),
     }))
     if (placement !== null) job.ticket = this.#ticket(job, placement)

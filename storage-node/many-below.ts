@@ -1,0 +1,107 @@
+import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
+import { runInFlight } from '../protocol/in-flight.ts'
+import { MANY_VALUE_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
+import type { Reply } from '../service/responder.ts'
+import type { Below } from './below.ts'
+import type { JobSpace } from './job-space.ts'
+import type { Fetched, ManyObjects } from './many.ts'
+import type { ObjectTable } from './object-table.ts'
+import { locate, type Place } from './place.ts'
+import { isDemoted } from './stored-object.ts'
+import { TIER_MANY_IN_FLIGHT } from './tier-limits.ts'
+
+/** A key whose bytes lie below RAM, with the version that it had. */
+interface Wanted {
+  readonly at: number
+  readonly version: number
+  readonly bytes: number
+}
+
+/**
+ * Gets of many keys, some of which lie below RAM: those are read first, several at a time, and then all are decided in one step.
+ * What could not be read is left to a get of its own, which says why.
+ */
+export class ManyBelow {
+  readonly #many: ManyObjects
+  readonly #table: ObjectTable
+  readonly #below: Below
+
+  constructor(many: ManyObjects, of: { table: ObjectTable; below: Below }) {
+    this.#many = many
+    this.#table = of.table
+    this.#below = of.below
+  }
+
+  /** As `ManyObjects.get`. */
+  get(
+    job: JobSpace,
+    request: DataRequests['getMany'],
+  ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
+    const wanted = job.spills ? this.#wanted(job, request) : []
+    if (wanted.length === 0) return this.#many.get(job, request)
+    // What the message holds is valid only until this returns.
+    const kept = { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
+    return this.#read(job, kept, wanted)
+  }
+
+  /** As far as the answer has room for them. */
+  #wanted(job: JobSpace, { bucket, keys }: DataRequests['getMany']): Wanted[] {
+    let room = PAYLOAD_BYTES_MAX
+    return keys.flatMap((key, at) => {
+      const place = this.#locate(job, { bucket, key })
+      const object = place === null ? undefined : this.#table.find(job, place)
+      if (object === undefined || object.bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return []
+      room -= object.bytes
+      return isDemoted(object) ? [{ at, version: object.version, bytes: object.bytes }] : []
+    })
+  }
+
+  async #read(
+    job: JobSpace,
+    request: DataRequests['getMany'],
+    wanted: readonly Wanted[],
+  ): Promise<Reply<DataReplies['getMany']>> {
+    const fetched = new Map<number, Fetched>()
+    await runInFlight(wanted, TIER_MANY_IN_FLIGHT, async (one) => {
+      const payload = await this.#readOne(job, request, one)
+      if (payload !== null) fetched.set(one.at, { version: one.version, payload })
+    })
+    return this.#many.get(job, request, fetched)
+  }
+
+  /** Null where the bytes lie elsewhere by now, or could not be read. */
+  async #readOne(
+    job: JobSpace,
+    { bucket, keys }: DataRequests['getMany'],
+    { at, version, bytes }: Wanted,
+  ): Promise<Buffer | null> {
+    const address = { bucket, key: keys[at] as Uint8Array }
+    const find = () => {
+      const place = this.#locate(job, address)
+      const object = place === null ? undefined : this.#table.find(job, place)
+      return place !== null && object?.version === version && isDemoted(object) ? { place, object } : null
+    }
+    try {
+      const payload = await this.#below.read(job, { offset: 0, bytes }, () => find()?.object.location ?? null)
+      const found = find()
+      if (payload === null || found === null) return payload
+      job.activity.readAgain(found.object.reads++)
+      this.#below.promote(job, { slot: found.place.slot, of: found.place }, payload)
+      return payload
+    } catch (error) {
+      if (!(error instanceof MayflyError) || error.code === 'INTERNAL') throw error
+      return null
+    }
+  }
+
+  /** Null where the node may not serve the key's slot. */
+  #locate(job: JobSpace, at: { bucket: number; key: Uint8Array }): Place | null {
+    try {
+      return locate(job, at)
+    } catch (error) {
+      if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'JOB_ENDED')) return null
+      throw error
+    }
+  }
+}
