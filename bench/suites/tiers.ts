@@ -27,7 +27,7 @@ const full: Settings = {
     [64 * KIB, 64 * MIB],
     [MIB, 64 * MIB],
   ]),
-  reads: 8_000,
+  reads: 4_000,
 }
 const tiny: Settings = { rounds: 1, ms: 30, ramBytes: new Map([[64 * KIB, 8 * MIB]]), reads: 200 }
 
