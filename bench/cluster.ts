@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import type { S3Settings } from '../service/s3/s3-settings.ts'
 import { processTree } from './process-stat.ts'
 
 /** The built command: this file is dist/bench/cluster.js. */
@@ -12,6 +13,8 @@ const command = fileURLToPath(new URL('../cli/main.js', import.meta.url))
 
 export interface NodeClassConfig {
   readonly ramBytes: number
+  /** None if not given. */
+  readonly ssdBytes?: number
   readonly nodesMax: number
   /** 1 GB/s if not given. */
   readonly bytesPerSecond?: number
@@ -38,11 +41,16 @@ export class Cluster {
     this.#process = child
   }
 
-  static async start(nodeClass: NodeClassConfig, environment: NodeJS.ProcessEnv = {}): Promise<Cluster> {
+  /** `s3` is the lowest tier, where it is given. */
+  static async start(
+    nodeClass: NodeClassConfig,
+    environment: NodeJS.ProcessEnv = {},
+    s3?: S3Settings,
+  ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
-    await writeFile(config, JSON.stringify({ warmNodes: 1, nodeClasses: [node] }))
+    await writeFile(config, JSON.stringify({ warmNodes: 1, nodeClasses: [node], ...(s3 && { s3 }) }))
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],

@@ -14,6 +14,7 @@ import { limit, ops } from './suites/ops.ts'
 import { release } from './suites/release.ts'
 import { shuffle } from './suites/shuffle.ts'
 import { ssd } from './suites/ssd.ts'
+import { tiers } from './suites/tiers.ts'
 import { traces } from './suites/traces.ts'
 import { wait } from './suites/wait.ts'
 
@@ -37,6 +38,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['enforcement', enforcement],
   ['eviction', eviction],
   ['ssd', ssd],
+  ['tiers', tiers],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

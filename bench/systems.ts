@@ -30,17 +30,20 @@ export const servers: Readonly<Record<ServerName, ServerKind>> = {
   redis: {
     title: 'Redis',
     missing: () => (findRedis() === null ? redisMissing : null),
-    start: startRedis,
+    start: () => startRedis(),
   },
   minio: {
     title: 'MinIO',
     missing: () => (findMinio() === null ? minioMissing : null),
-    start: async () => {
-      const server = await startMinio()
-      const { createBucket } = await import('./clients/s3.ts')
-      await createBucket(server.target)
-      return server
-    },
+    start: startMinioWithBucket,
   },
   limit: { title: 'limit', missing: () => null, start: startLimit },
+}
+
+/** As its clients need it. */
+export async function startMinioWithBucket(): Promise<Server> {
+  const server = await startMinio()
+  const { createBucket } = await import('./clients/s3.ts')
+  await createBucket(server.target)
+  return server
 }

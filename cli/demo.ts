@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { isError } from '../protocol/errors.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import type { CliConfig } from './config.ts'
-import { defaultConfig } from './up/cluster-config.ts'
+import { type ClusterConfig, defaultConfig } from './up/cluster-config.ts'
 import { programs } from './up/programs.ts'
 import { INTERRUPTED, runCluster } from './up/run-cluster.ts'
 
@@ -14,14 +14,18 @@ const driver = new URL('examples/word-count/driver.js', programs)
 
 /**
  * Runs the word count of examples/ on a cluster that lives in a temporary folder, and returns the driver's exit
- * code. Nothing is left of either, whatever ends it.
+ * code. Nothing is left of either, whatever ends it. With `ramBytes` one node with no more RAM than that has to do.
  */
-export async function runDemo({ environment }: Pick<CliConfig, 'environment'>): Promise<number> {
+export async function runDemo(
+  { environment }: Pick<CliConfig, 'environment'>,
+  ramBytes: number | undefined,
+): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'mayfly-demo-'))
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   process.once('exit', remove)
   const say = (line: string): boolean => process.stderr.write(`mayfly: ${line}\n`)
-  const options = { dir, port: 0, config: defaultConfig, environment, programs, runtime: systemRuntime, say }
+  const config = ramBytes === undefined ? defaultConfig : withRam(ramBytes)
+  const options = { dir, port: 0, config, environment, programs, runtime: systemRuntime, say }
   try {
     return await runCluster(options, ({ url, apiKey }, ended) => {
       return runDriver({ ...environment, MAYFLY_URL: url, MAYFLY_API_KEY: apiKey }, ended)
@@ -30,6 +34,12 @@ export async function runDemo({ environment }: Pick<CliConfig, 'environment'>): 
     if (isError(error, 'ABORTED')) return INTERRUPTED
     throw error
   }
+}
+
+/** What does not fit into RAM goes to the node's SSD tier. */
+function withRam(ramBytes: number): ClusterConfig {
+  const nodeClasses = defaultConfig.nodeClasses.map((each) => ({ ...each, ramBytes, nodesMax: 1 }))
+  return { ...defaultConfig, nodeClasses }
 }
 
 /**

@@ -26,6 +26,8 @@ export interface NodesOptions {
   readonly classes: readonly NodeClass[]
   /** What all nodes together may cost an hour. */
   readonly pricePerHourMax: number
+  /** Whether nodes are given an S3-compatible store. */
+  readonly hasS3: boolean
   readonly events: Events
   readonly log: Logger
   readonly stopped: AbortSignal
@@ -154,6 +156,12 @@ export class Nodes {
     return newNodeId(this.#options.runtime.random)
   }
 
+  /** Until a node has reported, it is taken to serve what its config gives it: the first job must not find RAM alone. */
+  #expected({ ssdBytes }: NodeClass): Tier[] {
+    const there: Record<Tier, boolean> = { ram: true, ssd: ssdBytes > 0, s3: this.#options.hasS3 }
+    return tiers.filter((tier) => there[tier])
+  }
+
   /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
   start(nodeClass: NodeClass, id: string): void {
     const { runtime, events } = this.#options
@@ -163,7 +171,7 @@ export class Nodes {
       state: 'starting',
       pid: null,
       address: null,
-      serves: [],
+      serves: this.#expected(nodeClass),
       startedAtMs: runtime.clock.wallMs(),
       lostAtMs: null,
     }

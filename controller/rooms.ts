@@ -19,7 +19,7 @@ interface Bounds {
 }
 
 /**
- * RAM, and each tier that a living node reported: what one serves, others are taken to serve as well, as far as their
+ * RAM, and each tier that a living node reported, or will where it starts: what one serves, others are taken to serve as well, as far as their
  * class has it.
  */
 export function servedBy(nodes: Iterable<Node>): ReadonlySet<Tier> {

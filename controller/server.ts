@@ -59,6 +59,7 @@ export async function startController(config: ControllerConfig, around: Surround
     fleet,
     classes,
     pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
+    hasS3: config.s3 !== null,
     events,
     log,
     stopped,

@@ -26,8 +26,11 @@ export type Open = (target: string) => Promise<Client>
 /** How long a `take` waits: far longer than any run, so that a lost answer is a failure and not a hang. */
 export const TAKE_SECONDS_MAX = 60
 
-/** A missing key is the bench's mistake or the system's; either way no figure counts. */
+/** What a store that has thrown an object away says of it. */
+export class NotThere extends Error {}
+
+/** A missing key is the bench's mistake or the system's; no figure counts then, but where a system may evict. */
 export function found(bytes: Buffer | null | undefined, key: string): Buffer {
-  if (bytes == null) throw new Error(`there is no ${key}`)
+  if (bytes == null) throw new NotThere(`there is no ${key}`)
   return bytes
 }

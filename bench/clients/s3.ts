@@ -10,7 +10,7 @@ import {
 import type { S3Target } from '../servers/minio.ts'
 import { type Client, type Entry, TAKE_SECONDS_MAX } from './client.ts'
 
-const BUCKET = 'bench'
+export const BUCKET = 'bench'
 /** As many as the most calls that a suite has under way, so that none of them waits for a socket. */
 const SOCKETS_MAX = 256
 /** Who waits on S3 asks again and again; asking more often would answer sooner and cost the server more. */

@@ -11,8 +11,11 @@ export function findRedis(): string | null {
 export const redisMissing =
   'Redis is missing: redis-server is not on the PATH (Debian: apt-get install redis-server)'
 
-/** A Redis that writes nothing to disk, as whoever wants short-lived data runs it; its target is `host:port`. */
-export async function startRedis(): Promise<Server> {
+/**
+ * A Redis that writes nothing to disk, as whoever wants short-lived data runs it; its target is `host:port`. From `evictsAt`
+ * bytes on it drops what was used least recently.
+ */
+export async function startRedis({ evictsAt }: { evictsAt?: number } = {}): Promise<Server> {
   const file = findRedis()
   if (file === null) throw new Error(redisMissing)
   return await startProgram({
@@ -20,6 +23,9 @@ export async function startRedis(): Promise<Server> {
     args: ({ port, dir }) => [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
       ...['--save', '', '--appendonly', 'no'],
+      ...(evictsAt === undefined
+        ? []
+        : ['--maxmemory', String(evictsAt), '--maxmemory-policy', 'allkeys-lru']),
     ],
     isReady: answersPing,
   })

@@ -44,7 +44,8 @@ export async function fill(client: Client, params: FillParams): Promise<void> {
   await Promise.all(Array.from({ length: outstanding }, lane))
 }
 
-async function getAndCheck(
+/** Rejects where the answer is another one than what `fill` has put. */
+export async function getAndCheck(
   client: Client,
   samples: Samples,
   { number, objectBytes }: { number: number; objectBytes: number },

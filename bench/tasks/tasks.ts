@@ -3,10 +3,11 @@ import { calls, fill } from './calls.ts'
 import { giveAll, takeAll } from './handover.ts'
 import { many } from './many.ts'
 import { map, reduce } from './partitions.ts'
+import { reads } from './reads.ts'
 import { trace } from './trace.ts'
 
 /** All that a client process can be told to do. */
-const tasks = { calls, fill, giveAll, many, map, reduce, takeAll, trace }
+const tasks = { calls, fill, giveAll, many, map, reads, reduce, takeAll, trace }
 
 type Tasks = typeof tasks
 export type TaskName = keyof Tasks

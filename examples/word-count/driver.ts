@@ -6,12 +6,12 @@
  */
 import { connect, type RegisteredJob } from 'mayfly'
 import { findDifference } from './check.ts'
-import { countBytesLeft } from './clean-up.ts'
 import { findFolder, readTextFiles } from './corpus.ts'
 import { putInput } from './input.ts'
 import { keys, MAPPERS, REDUCERS, type WordEntry } from './plan.ts'
 import { formatReport } from './report.ts'
 import { runStage, type StageReport } from './stage.ts'
+import { countBytesLeft, watchStored } from './stored.ts'
 
 const folder = findFolder('node_modules', import.meta.dirname)
 const files = readTextFiles(folder)
@@ -33,11 +33,11 @@ const job = await mayfly.registerJob(
   { leaseSeconds: 60 },
 )
 const stages: StageReport[] = []
-const result = await mapAndReduce(job).finally(() => job.deregister())
+const { result, most } = await watchStored(mapAndReduce(job)).finally(() => job.deregister())
 const bytesLeft = await countBytesLeft()
 
 const difference = findDifference(files, result)
-console.log(formatReport(stages, bytesLeft))
+console.log(formatReport(stages, most, bytesLeft))
 console.log(
   difference === null
     ? `${result.length} words: a single process counts the same, word for word`

@@ -1,9 +1,10 @@
 import type { StageReport } from './stage.ts'
+import type { StoredBytes } from './stored.ts'
 
 const heading = ['stage', 'processes', 'objects', 'MiB', 'seconds', 'MiB/s']
 
-/** The table at the end: what each stage moved through Mayfly, and what is left of it. */
-export function formatReport(stages: readonly StageReport[], bytesLeft: number): string {
+/** The table at the end: what each stage moved through Mayfly, where it lay, and what is left of it. */
+export function formatReport(stages: readonly StageReport[], most: StoredBytes, bytesLeft: number): string {
   const total: StageReport = {
     name: 'total',
     processes: sum(stages, ({ processes }) => processes),
@@ -15,22 +16,31 @@ export function formatReport(stages: readonly StageReport[], bytesLeft: number):
   const lines = rows.map(([name = '', ...cells]) => {
     return name.padEnd(8) + cells.map((cell) => cell.padStart(11)).join('')
   })
-  return ['', ...lines, `bytes left after clean-up: ${bytesLeft}`].join('\n')
+  const places = [...most].map(([tier, bytes]) => `${mebibytesOf(bytes)} MiB in ${tier}`)
+  return [
+    '',
+    ...lines,
+    `the most that lay on each tier at a time: ${places.join(', ')}`,
+    `bytes left after clean-up: ${bytesLeft}`,
+  ].join('\n')
 }
 
 function cellsOf({ name, processes, objects, bytes, ms }: StageReport): string[] {
-  const mebibytes = bytes / 2 ** 20
   const seconds = ms / 1000
   return [
     name,
     String(processes),
     String(objects),
-    mebibytes.toFixed(1),
+    mebibytesOf(bytes),
     seconds.toFixed(1),
-    (mebibytes / seconds).toFixed(0),
+    (bytes / 2 ** 20 / seconds).toFixed(0),
   ]
 }
 
 function sum(stages: readonly StageReport[], of: (stage: StageReport) => number): number {
   return stages.reduce((total, stage) => total + of(stage), 0)
+}
+
+function mebibytesOf(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1)
 }

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Kept } from '../../client/index.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { Cluster, configFile } from '../fixture/mayfly-up.ts'
 import { sharedS3 } from '../fixture/s3.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -16,12 +16,6 @@ async function keysOf(kept: Kept, prefix = ''): Promise<string[]> {
   const keys = []
   for await (const { key } of kept.list({ prefix })) keys.push(key)
   return keys
-}
-
-async function configFile(config: object): Promise<string> {
-  const file = join(await tempDir(), 'config.json')
-  await writeFile(file, JSON.stringify(config))
-  return file
 }
 
 test.for(['a folder', 'S3'])(

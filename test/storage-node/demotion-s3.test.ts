@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { expect, onTestFinished, type TestContext, test } from 'vitest'
+import { expect, type TestContext, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
 import { placementOperations } from '../../protocol/control-operations.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { S3Bucket } from '../../service/s3/s3-bucket.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { S3Tier } from '../../storage-node/s3/s3-tier.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
-import { sharedS3, startFaults } from '../fixture/s3.ts'
+import { keysIn, sharedS3, startFaults } from '../fixture/s3.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const MIB = 1024 * 1024
@@ -35,12 +34,6 @@ async function start(settings: S3Settings, options: { ssdBytes: number; nodes?: 
   return { planes, nodes, job: await open(ticket) }
 }
 
-function inspect(settings: S3Settings): () => Promise<string[]> {
-  const bucket = new S3Bucket(settings, systemRuntime.clock)
-  onTestFinished(() => bucket.close())
-  return async () => (await bucket.list({ prefix: '', after: '', limit: 1000 })).map(({ key }) => key)
-}
-
 async function fill(job: Job, count: number): Promise<Map<string, Buffer>> {
   const contents = new Map<string, Buffer>()
   for (let index = 0; index < count; index++) {
@@ -63,7 +56,7 @@ async function expectAll(job: Job, contents: Map<string, Buffer>): Promise<void>
 
 test('of a job larger than its RAM and its SSD the rest lies on S3, nothing is lost, and its end empties all', async (context: TestContext) => {
   const settings = await startS3(context)
-  const keys = inspect(settings)
+  const keys = keysIn(settings)
   const { job, planes } = await start(settings, { ssdBytes: 6 * MIB })
   const contents = await fill(job, 500)
   const large = randomBytes(6 * CHUNK_BYTES + 5)
@@ -79,7 +72,7 @@ test('of a job larger than its RAM and its SSD the rest lies on S3, nothing is l
 
 test('without SSD objects go from RAM to S3, and what is overwritten or consumed there is deleted soon', async (context: TestContext) => {
   const settings = await startS3(context)
-  const keys = inspect(settings)
+  const keys = keysIn(settings)
   const { job } = await start(settings, { ssdBytes: 0 })
   const contents = await fill(job, 200)
   const [consumed, replaced] = (await keysOn(job, 's3', contents.keys())) as [string, string]
@@ -126,7 +119,7 @@ test('while the endpoint is down nothing more leaves, reads of what is there fai
 
 test('a drain takes along what lies on S3', async (context: TestContext) => {
   const settings = await startS3(context)
-  const keys = inspect(settings)
+  const keys = keysIn(settings)
   const { job, nodes, planes } = await start(settings, { ssdBytes: 2 * MIB, nodes: 2 })
   const contents = await fill(job, 400)
   const [from, to] = nodes as [RunningNode, RunningNode]

@@ -1,0 +1,193 @@
+import { formatBytes } from '../chart.ts'
+import type { Entrant } from '../entrant.ts'
+import { CALLS_PER_SECOND, type Measurement, measureCalls, P50_MS, P99_MS } from '../measurement.ts'
+import { median } from '../median.ts'
+import { findMinio, minioMissing } from '../servers/minio.ts'
+import { findRedis, redisMissing } from '../servers/redis.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import { type Sizes, startTiered, stopTiered } from '../tiers/tiered.ts'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+interface Size {
+  readonly objectBytes: number
+  readonly ramBytes: number
+}
+
+interface Settings {
+  readonly rounds: number
+  readonly ms: number
+  readonly sizes: readonly Size[]
+  readonly reads: number
+}
+
+const full: Settings = {
+  rounds: 3,
+  ms: 700,
+  sizes: [
+    { objectBytes: 64 * KIB, ramBytes: 64 * MIB },
+    { objectBytes: MIB, ramBytes: 64 * MIB },
+  ],
+  reads: 4_000,
+}
+const tiny: Settings = {
+  rounds: 1,
+  ms: 30,
+  sizes: [{ objectBytes: 64 * KIB, ramBytes: 8 * MIB }],
+  reads: 200,
+}
+
+const DATA_PER_RAM = 4
+/** Of the RAM: the rest is for keys, index and what the watermarks keep free. */
+const WORKING_SET = 0.8
+const HOT_SHARE = 0.95
+const OUTSTANDING = 16
+const TIME_RATIO_MAX = 1.5
+const baseline = 'Mayfly, all RAM'
+const judged = 'Mayfly, RAM and SSD'
+const mayEvict = 'Redis, allkeys-lru'
+
+/** One round of the job's reads. */
+interface JobRound {
+  readonly ms: number
+  readonly lost: number
+}
+
+/** A job four times larger than RAM, on Mayfly's tiers, on a Redis that evicts, and on S3 alone. */
+export const tiers: Suite = {
+  summary: 'a job four times larger than RAM: tiers beside all RAM, Redis that evicts, and S3 alone',
+  async run({ tiny: isTiny, only, signal, say }: SuiteOptions): Promise<Report> {
+    const settings = isTiny ? tiny : full
+    const missing = [
+      findMinio() === null ? minioMissing : null,
+      findRedis() === null ? redisMissing : null,
+    ].filter((line) => line !== null)
+    const rows: string[][] = []
+    const goals: Goal[] = []
+    const failures: string[] = []
+    for (const each of missing.length > 0 ? [] : settings.sizes) {
+      const size = formatBytes(each.objectBytes)
+      if (only !== undefined && !size.includes(only)) continue
+      say(`${size}: starting and filling`)
+      const measured = await measureSize(each, settings, { signal, say })
+      rows.push(...[...measured].map(([name, of]) => rowOf(size, name, of)))
+      goals.push(goalOf(size, measured))
+      for (const [name, { failed }] of measured)
+        failures.push(...failed.map((what) => `${size}, ${name}: ${what}`))
+    }
+    return {
+      settings: { rounds: settings.rounds, 'working set, of RAM': WORKING_SET },
+      columns: [
+        ...['bytes', 'system', 'fill s', 'get/s', 'get p50 ms', 'get p99 ms', 'put/s', 'put p99 ms'],
+        ...['working set, reads/s', 'lost reads', 'client CPU s', 'server CPU s'],
+      ],
+      rows,
+      goals,
+      notes: missing,
+      failures,
+      charts: [],
+    }
+  },
+}
+
+/** All that one system came to at one size. */
+interface Measured {
+  readonly fillMs: number
+  readonly gets: Measurement[]
+  readonly puts: Measurement[]
+  readonly job: JobRound[]
+  readonly reads: number
+  readonly failed: string[]
+}
+
+async function measureSize(
+  { objectBytes, ramBytes }: Size,
+  { rounds, ms, reads }: Settings,
+  { signal, say }: Pick<SuiteOptions, 'signal' | 'say'>,
+): Promise<Map<string, Measured>> {
+  const sizes: Sizes = { ramBytes, dataBytes: DATA_PER_RAM * ramBytes }
+  const objects = sizes.dataBytes / objectBytes
+  const load = { objects, objectBytes, outstanding: OUTSTANDING }
+  const hot = Math.floor((WORKING_SET * ramBytes) / objectBytes)
+  const entrants = await startTiered(sizes)
+  const measured = new Map<string, Measured>()
+  try {
+    for (const [name, entrant] of entrants) {
+      signal.throwIfAborted()
+      const beganMs = performance.now()
+      await entrant.run('fill', load)
+      const fillMs = performance.now() - beganMs
+      measured.set(name, { fillMs, gets: [], puts: [], job: [], reads, failed: [] })
+      // Brings the working set where it belongs.
+      await readMost(entrant, { ...load, hot, reads })
+    }
+    for (let round = 0; round < rounds; round++) {
+      say(`${formatBytes(objectBytes)}: round ${round + 1} of ${rounds}`)
+      const names = [...measured.keys()]
+      const first = round % names.length
+      for (const name of [...names.slice(first), ...names.slice(0, first)]) {
+        signal.throwIfAborted()
+        const into = measured.get(name) as Measured
+        const entrant = entrants.get(name) as Entrant
+        into.job.push(await readMost(entrant, { ...load, hot, reads }))
+        if (name === mayEvict) continue
+        for (const [operation, list] of [
+          ['get', into.gets],
+          ['put', into.puts],
+        ] as const) {
+          const params = { ...load, ms, warmUpMs: 0, operation }
+          const measurement = await measureCalls(entrant, () => entrant.run('calls', params))
+          list.push(measurement)
+          into.failed.push(...measurement.failures)
+        }
+      }
+    }
+    for (const [name, { job, failed }] of measured) {
+      const lost = job.reduce((sum, each) => sum + each.lost, 0)
+      if (lost > 0 && name !== mayEvict) failed.push(`${lost} reads found nothing`)
+    }
+    return measured
+  } finally {
+    await stopTiered(entrants)
+  }
+}
+
+function readMost(
+  entrant: Entrant,
+  params: { objects: number; objectBytes: number; outstanding: number; hot: number; reads: number },
+): Promise<JobRound> {
+  return entrant.run('reads', { ...params, hotShare: HOT_SHARE })
+}
+
+function rowOf(size: string, name: string, { fillMs, gets, puts, job, reads }: Measured): string[] {
+  const of = (list: readonly Measurement[], column: string, digits: number): string =>
+    list.length === 0 ? '–' : median(list.map(({ figures }) => figures[column] ?? 0)).toFixed(digits)
+  const cpu = (column: 'clientCpuSeconds' | 'serverCpuSeconds'): string =>
+    gets.length === 0 ? '–' : median([...gets, ...puts].map((each) => each[column])).toFixed(2)
+  return [
+    size,
+    name,
+    (fillMs / 1000).toFixed(1),
+    ...[of(gets, CALLS_PER_SECOND, 0), of(gets, P50_MS, 2), of(gets, P99_MS, 2)],
+    ...[of(puts, CALLS_PER_SECOND, 0), of(puts, P99_MS, 2)],
+    ((1000 * reads) / medianMs(job)).toFixed(0),
+    `${((100 * job.reduce((sum, { lost }) => sum + lost, 0)) / (reads * job.length)).toFixed(1)} %`,
+    ...[cpu('clientCpuSeconds'), cpu('serverCpuSeconds')],
+  ]
+}
+
+function goalOf(size: string, measured: ReadonlyMap<string, Measured>): Goal {
+  const ratio = medianMs(measured.get(judged)?.job ?? []) / medianMs(measured.get(baseline)?.job ?? [])
+  return {
+    name: `${size}, reads of a working set that fits RAM, ${judged}`,
+    atLeast: `at most ${TIME_RATIO_MAX}× the time of all RAM`,
+    reachFor: '–',
+    measured: `${ratio.toFixed(2)}×`,
+    verdict: ratio <= TIME_RATIO_MAX ? 'holds' : 'FALLS SHORT',
+  }
+}
+
+function medianMs(job: readonly JobRound[]): number {
+  return median(job.map(({ ms }) => ms))
+}
