@@ -27,7 +27,7 @@ const SLABS_OF_SMALL_NODE = 8
 const SLACK_FRACTION = 1 / 8
 const SLACK_BYTES_MIN = 256 * 1024
 
-/** Compaction may take so many blocks more, or it could not begin where it is needed most. */
+/** Compaction may take so many blocks more, which lie in slabs as well, or it could not begin where it is needed most. */
 const COMPACTION_BLOCKS = 512
 
 /** Somebody whose memory has holes, which he can close by moving what he has. */
@@ -55,7 +55,8 @@ export class Arena {
     this.slabBytes = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, share))
     this.#slabBits = Math.log2(this.slabBytes / GRANULE_BYTES)
     this.#blocksMax = Math.ceil(bytesMax / BLOCK_BYTES)
-    this.#slabs = new Array(Math.ceil(bytesMax / this.slabBytes))
+    const blocksOfSlab = this.slabBytes / BLOCK_BYTES
+    this.#slabs = new Array(Math.ceil((this.#blocksMax + COMPACTION_BLOCKS) / blocksOfSlab))
   }
 
   /** Bytes that somebody has. */
@@ -84,7 +85,7 @@ export class Arena {
 
   /** The address of `blocks` blocks in a row, which are taken now; `NOWHERE` if there are none. */
   take(blocks: number): number {
-    if (blocks > this.#roomBlocks) return NOWHERE
+    if (blocks > this.roomBlocks) return NOWHERE
     let missing = NOWHERE
     for (let index = 0; index < this.#slabs.length; index++) {
       const slab = this.#slabs[index]
@@ -101,7 +102,7 @@ export class Arena {
 
   /** Takes the longest run that there is, up to `blocksMax`; null if the arena is full. */
   takeLongest(blocksMax: number): { at: number; blocks: number } | null {
-    const room = this.#roomBlocks
+    const room = this.roomBlocks
     if (room <= 0) return null
     let best = NOWHERE
     for (let index = 0; index < this.#slabs.length; index++) {
@@ -157,7 +158,8 @@ export class Arena {
     return index === undefined ? NOWHERE : this.#address(index, bytes.byteOffset / GRANULE_BYTES)
   }
 
-  get #roomBlocks(): number {
+  /** Blocks that may be taken still. */
+  get roomBlocks(): number {
     return this.#blocksMax + (this.#compacting ? COMPACTION_BLOCKS : 0) - this.#takenBlocks
   }
 

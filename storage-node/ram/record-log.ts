@@ -30,6 +30,8 @@ const DEAD_FRACTION = 1 / 2
 const DEAD_BYTES_MIN = PAGE_BLOCKS_MAX * BLOCK_BYTES
 /** To empty a page of which more lives moves too many bytes for what it frees. */
 const COMPACTED_FRACTION_MAX = 7 / 8
+/** Pages that are emptied at a time: as many of the smallest as make one of the largest. */
+const EMPTIED_PAGES_MAX = PAGE_BLOCKS_MAX / PAGE_BLOCKS_MIN
 
 /**
  * The records of one job, written one behind the other in pages, so that no room is lost to classes of size. A page is
@@ -70,12 +72,7 @@ export class RecordLog {
 
   /** Room for a record, a multiple of a granule; `NOWHERE` if there is no page for it. */
   append(bytes: number): number {
-    const granules = bytes / GRANULE_BYTES
-    if (this.#end - this.#next < granules && !this.#openPage(granules)) return NOWHERE
-    const at = this.#next
-    this.#next += granules
-    this.#count(this.#open, bytes)
-    return at
+    return this.#append(bytes, PAGE_BLOCKS_MAX)
   }
 
   /** The record died. */
@@ -96,15 +93,30 @@ export class RecordLog {
     this.#end = 0
   }
 
-  /** Empties the page with the smallest part of living records. False if that frees nothing. */
+  /**
+   * Moves the records of some pages into others. False if that frees nothing. It takes no more than those pages give back: what
+   * the arena lets it have beyond all others would be used up, where small pages went into larger ones, and nothing could move any more.
+   */
   compact(): boolean {
-    const page = this.#emptiest()
-    if (page === NOWHERE) return false
+    const pages = this.#sparsest()
+    const room = { blocks: pages.reduce((sum, page) => sum + this.#blocksOf(page), 0) }
+    for (const [index, page] of pages.entries()) if (!this.#empty(page, room)) return index > 0
+    return pages.length > 0
+  }
+
+  /** Moves all records of a page. False if there is no room for them elsewhere; `room` is what new pages may take. */
+  #empty(page: number, room: { blocks: number }): boolean {
     const end = page + this.#blocksOf(page) * GRANULES_PER_BLOCK
     for (let at = page + PAGE_HEADER_GRANULES; this.#isRecord(at, end); ) {
       const record = new StoredRecord(this.#owner.arena, at)
       const bytes = record.recordBytes
-      if (!this.#move(record, bytes)) return false
+      const pagesBlocks = this.#pagesBlocks
+      const moved = this.#move(record, () => {
+        const to = this.#append(bytes, Math.min(PAGE_BLOCKS_MAX, room.blocks))
+        room.blocks -= this.#pagesBlocks - pagesBlocks
+        return to
+      })
+      if (!moved) return false
       if (!this.#pages.has(page)) return true
       at += bytes / GRANULE_BYTES
     }
@@ -112,11 +124,12 @@ export class RecordLog {
   }
 
   /** False if there is no room for it elsewhere. */
-  #move(record: StoredRecord, bytes: number): boolean {
+  #move(record: StoredRecord, append: () => number): boolean {
     const { arena } = this.#owner
+    const bytes = record.recordBytes
     let moved = true
     const held = this.#owner.table(record.table)?.moveRecord(record, () => {
-      const to = this.append(bytes)
+      const to = append()
       moved = to !== NOWHERE
       if (moved) arena.view(to, bytes).set(arena.view(record.at, bytes))
       return to
@@ -125,24 +138,50 @@ export class RecordLog {
     return moved
   }
 
-  /** Of the pages that are not written to, the one with the smallest living part, if moving that is worth it. */
-  #emptiest(): number {
-    let emptiest = NOWHERE
-    let least = COMPACTED_FRACTION_MAX
-    for (const page of this.#pages) {
-      if (page === this.#open) continue
-      const living = this.#liveOf(page) / (this.#blocksOf(page) * BLOCK_BYTES)
-      if (living >= least) continue
-      emptiest = page
-      least = living
+  /** The page that frees most, and with it as many others as together are no larger than the largest page. */
+  #sparsest(): number[] {
+    const pages: number[] = []
+    let blocks = 0
+    while (pages.length < EMPTIED_PAGES_MAX && blocks < PAGE_BLOCKS_MAX) {
+      const page = this.#sparsestBut(pages)
+      if (page === NOWHERE) break
+      blocks += this.#blocksOf(page)
+      if (pages.length > 0 && blocks > PAGE_BLOCKS_MAX) break
+      pages.push(page)
     }
-    return emptiest
+    return pages
   }
 
-  #openPage(granules: number): boolean {
+  /** Of the pages that are not written to, the one with most dead bytes, if moving what lives there is worth it. */
+  #sparsestBut(others: readonly number[]): number {
+    let sparsest = NOWHERE
+    let most = 0
+    for (const page of this.#pages) {
+      const bytes = this.#blocksOf(page) * BLOCK_BYTES
+      const live = this.#liveOf(page)
+      if (bytes - live <= most || live >= bytes * COMPACTED_FRACTION_MAX) continue
+      if (page === this.#open || others.includes(page)) continue
+      sparsest = page
+      most = bytes - live
+    }
+    return sparsest
+  }
+
+  #append(bytes: number, pageBlocksMax: number): number {
+    const granules = bytes / GRANULE_BYTES
+    if (this.#end - this.#next < granules && !this.#openPage(granules, pageBlocksMax)) return NOWHERE
+    const at = this.#next
+    this.#next += granules
+    this.#count(this.#open, bytes)
+    return at
+  }
+
+  #openPage(granules: number, blocksMax: number): boolean {
     const needed = Math.ceil((granules + PAGE_HEADER_GRANULES) / GRANULES_PER_BLOCK)
     const wanted = Math.ceil(this.#pagesBlocks * GROWTH)
-    let blocks = Math.max(needed, Math.min(PAGE_BLOCKS_MAX, Math.max(PAGE_BLOCKS_MIN, wanted)))
+    // The last blocks of a full arena would be many pages of a record or two, of which each wastes its end.
+    if (needed > blocksMax || this.#owner.arena.roomBlocks < PAGE_BLOCKS_MIN) return false
+    let blocks = Math.max(needed, Math.min(blocksMax, Math.max(PAGE_BLOCKS_MIN, wanted)))
     let page = this.#owner.take(blocks)
     while (page === NOWHERE && blocks > needed) {
       blocks = Math.max(needed, blocks >>> 1)

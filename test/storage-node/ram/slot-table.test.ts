@@ -156,3 +156,36 @@ test('a table that had many keys and has few again is small again', () => {
   expect(steps).toBeLessThanOrEqual(2)
   expect(table.size).toBe(10)
 })
+
+test('a full arena takes records as long as a fifth of it is dead, however long they are and wherever the holes are', () => {
+  for (const mib of [4, 8, 16, 32]) {
+    const arena = new Arena(mib * 2 ** 20)
+    const memory = new JobMemory(arena, () => undefined)
+    const table = new SlotTable(memory)
+    const liveBytesMax = 0.9 * mib * 2 ** 20
+    const set = (of: KeyHash, version: number, bytes: number): void => {
+      const attempt = (): boolean =>
+        table.set(of.hash, fieldsOf(of, version, contentOf(version, bytes)), table.find(of))
+      if (!attempt()) memory.makeRoom(attempt)
+    }
+    const bytesOf: number[] = []
+    const long: number[] = []
+    // As objects that leave RAM: what was long becomes short, out of order, and stays.
+    for (let round = 0; round < mib * 1_500; round++) {
+      const bytes = round % 3 === 0 ? 1_000 : (round * 7_919) % 8_000
+      set(keyOf(round), 1, bytes)
+      bytesOf.push(bytes)
+      long.push(round)
+      while (memory.log.liveBytes > liveBytesMax) {
+        const [shrunk] = long.splice((round * 7_919) % long.length, 1) as [number]
+        set(keyOf(shrunk), 2, 8)
+        bytesOf[shrunk] = 8
+      }
+    }
+    for (const [number, bytes] of bytesOf.entries())
+      expect(table.find(keyOf(number))?.bytes === bytes).toBe(true)
+    expect(arena.roomBlocks).toBeGreaterThanOrEqual(0)
+    memory.end()
+    expect(arena.takenBytes).toBe(0)
+  }
+})
