@@ -11,6 +11,8 @@ export interface NodeReport {
   /** Where clients reach it, `host:port`. */
   readonly address: string
   readonly pid: number
+  /** CPU time that its process took over the last heartbeat interval, in cores: 1 is one core all the time. */
+  readonly cpuCores: number
   readonly tiers: Readonly<Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>>>
   /** Payload in and out over the last heartbeat interval. */
   readonly bytesPerSecond: number

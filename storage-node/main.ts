@@ -22,7 +22,19 @@ await runService('storage-node', {
       process.exit(1)
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
-    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept }
+    const cpuSeconds = (): number => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    }
+    const world = {
+      runtime: systemRuntime,
+      network: tcpNetwork,
+      cpuSeconds,
+      tellController,
+      onDead,
+      log,
+      kept,
+    }
     return await startNode(config, world)
   },
 })

@@ -45,12 +45,15 @@ async function jobsOf(world: World): Promise<JobSeen[]> {
   return (await world.ask('/v1/jobs')).body.jobs
 }
 
+let names = 0
+
 /** Begins a step, once it is clear what it is about. The next may come while this one is under way. */
 async function begin(world: World, step: Step): Promise<() => unknown> {
   const hints = (size: number) => ({ hints: { capacityBytes: size * MIB, peakBytesPerSecond: size * 1000 } })
   switch (step.kind) {
     case 'register':
-      return () => world.register(hints(step.mib))
+      // Of a name that comes again and again nodes would be kept ready for the next.
+      return () => world.register({ name: `job-${++names}`, ...hints(step.mib) })
     case 'resize': {
       const path = await pathOf(world, 'jobs', step.pick)
       return () => world.ask(path, { method: 'PATCH', body: hints(step.mib) })
