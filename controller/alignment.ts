@@ -1,4 +1,4 @@
-import { dimensions, type ResourceVector } from './node-class.ts'
+import { dimensions, nothing, type ResourceVector } from './node-class.ts'
 
 /** What a node has in all, and what of it nobody has reserved. */
 export interface Bin {
@@ -27,6 +27,9 @@ const SHARE_MIN = 0.02
  */
 export class Alignment {
   readonly #mix: ResourceVector
+  /** Of the bin that was looked at last: a registration looks at every node, and must not allocate for each. */
+  #least = 0
+  #most = 0
 
   /** `mix` is the sum of all demands; only its direction counts. */
   constructor(mix: ResourceVector) {
@@ -34,48 +37,36 @@ export class Alignment {
   }
 
   /** Lower is better: how much less even the node gets, and what is left on it. */
-  score(bin: Bin, part: ResourceVector): number {
-    const after = without(bin, part)
-    const { capacity, spare } = after
+  score({ capacity, spare }: Bin, part: ResourceVector): number {
     let leftOver = 0
-    for (const each of dimensions) leftOver += fraction(spare[each], capacity[each])
-    return this.#unevenness(after) - this.#unevenness(bin) + LEFT_OVER_WEIGHT * leftOver
+    for (const each of dimensions) leftOver += fraction(spare[each] - part[each], capacity[each])
+    const before = this.#unevenness({ capacity, spare }, nothing)
+    return this.#unevenness({ capacity, spare }, part) - before + LEFT_OVER_WEIGHT * leftOver
   }
 
   /** False if the part would leave a resource on the node that no job of the mix can use up any more. */
   keepsEven(bin: Bin, part: ResourceVector): boolean {
-    const after = without(bin, part)
-    const left = this.#left(after)
-    const most = Math.max(...left)
-    if (most <= FULL_BELOW || Math.min(...left) >= EVENNESS_MIN * most) return true
-    return this.#unevenness(after) <= this.#unevenness(bin)
+    const after = this.#unevenness(bin, part)
+    if (this.#most <= FULL_BELOW || this.#least >= EVENNESS_MIN * this.#most) return true
+    return after <= this.#unevenness(bin, nothing)
   }
 
-  #unevenness(bin: Bin): number {
-    const left = this.#left(bin)
-    return left.length === 0 ? 0 : Math.max(...left) - Math.min(...left)
-  }
-
-  #left({ capacity, spare }: Bin): number[] {
-    const counted = dimensions.filter((each) => this.#mix[each] > 0 && capacity[each] > 0)
-    const asked = counted.map((each) => this.#mix[each] / capacity[each])
-    const most = Math.max(...asked)
-    return counted.map((each, index) => {
-      const share = Math.max(SHARE_MIN, (asked[index] ?? 0) / most)
-      return 1 - (1 - spare[each] / capacity[each]) / share
-    })
-  }
-}
-
-function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
-  return {
-    capacity,
-    spare: {
-      ramBytes: spare.ramBytes - part.ramBytes,
-      ssdBytes: spare.ssdBytes - part.ssdBytes,
-      s3Bytes: 0,
-      bytesPerSecond: spare.bytesPerSecond - part.bytesPerSecond,
-    },
+  /** Of the node without `part`. */
+  #unevenness({ capacity, spare }: Bin, part: ResourceVector): number {
+    let mostAsked = 0
+    for (const each of dimensions) {
+      if (capacity[each] > 0) mostAsked = Math.max(mostAsked, this.#mix[each] / capacity[each])
+    }
+    this.#least = Number.POSITIVE_INFINITY
+    this.#most = Number.NEGATIVE_INFINITY
+    for (const each of dimensions) {
+      if (this.#mix[each] <= 0 || capacity[each] <= 0) continue
+      const share = Math.max(SHARE_MIN, this.#mix[each] / capacity[each] / mostAsked)
+      const left = 1 - (1 - (spare[each] - part[each]) / capacity[each]) / share
+      this.#least = Math.min(this.#least, left)
+      this.#most = Math.max(this.#most, left)
+    }
+    return this.#most === Number.NEGATIVE_INFINITY ? 0 : this.#most - this.#least
   }
 }
 

@@ -36,13 +36,14 @@ export interface Resized {
 const ABOVE_ROUNDS = 3
 /** What has grown is given back once less than this is used: well below what it is then given. */
 const SHRINK_BELOW = 0.4
+const KNOWN_BAND_HIGH = 0.95
 /** A smaller step is not worth telling the nodes. */
 const STEP_BYTES_MIN = 1024 * 1024
 const STEP_RATE_MIN = 1.05
 
 /**
  * One round, of a second, of one job. What it was given without an explicit hint follows its use: above `BAND_HIGH` of
- * what it has reserved it grows until its use is `BAND_LOW`, by a third at least, so that a job that fills up by a quarter
+ * what it has reserved, or nearly all where its history said how much, it grows until its use is `BAND_LOW`, by a third at least, so that a job that fills up by a quarter
  * in a second is not refused a byte. Throughput it is given
  * only as far as its nodes have it: what it lacks it may borrow, and a node that is too busy is the class's concern. What it has grown by it gives back after `BELOW_ROUNDS` below `SHRINK_BELOW`. A hint is a hard
  * limit: it is never passed.
@@ -51,8 +52,10 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
   const { hints, demand, reasons, reserved, use } = now
   const hasBytes = Math.min(bytesOf(demand), bytesOf(reserved))
   const hasRate = Math.min(demand.bytesPerSecond, reserved.bytesPerSecond)
-  const growsBytes = hints.capacityBytes === undefined && use.bytes > BAND_HIGH * hasBytes
-  const rateIsAbove = hints.peakBytesPerSecond === undefined && use.bytesPerSecond > BAND_HIGH * hasRate
+  const growsBytes = hints.capacityBytes === undefined && use.bytes > growsAbove(reasons.bytes) * hasBytes
+  const rateIsAbove =
+    hints.peakBytesPerSecond === undefined &&
+    use.bytesPerSecond > growsAbove(reasons.bytesPerSecond) * hasRate
   const aboveRounds = rateIsAbove ? memory.aboveRounds + 1 : 0
   const rate = Math.min(now.bytesPerSecondMax, stepOf(use.bytesPerSecond, demand.bytesPerSecond))
   const growsRate = aboveRounds >= ABOVE_ROUNDS && rate > STEP_RATE_MIN * demand.bytesPerSecond
@@ -75,6 +78,11 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
     : demand.bytesPerSecond
   const isSame = bytesOf(demand) - bytes < STEP_BYTES_MIN && bytesPerSecond >= demand.bytesPerSecond
   return { memory: newJob, resized: isSame ? null : resize(now, { bytes, bytesPerSecond }) }
+}
+
+/** What earlier runs used is known, with a margin of a fifth: at their peak they are at 83 % of it. */
+function growsAbove({ ground }: Sizing['reasons']['bytes']): number {
+  return ground === 'history' ? KNOWN_BAND_HIGH : BAND_HIGH
 }
 
 function stepOf(use: number, has: number): number {

@@ -1,10 +1,11 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { NODE_REPLACEMENTS_MAX } from '../protocol/limits.ts'
-import { growShares, type Job, keptOf, mergeShares, missingOf, type Share, scaleShares, stay } from './job.ts'
+import { type Job, keptOf, mergeShares, missingOf, type Share, stay } from './job.ts'
 import type { Ledger } from './ledger.ts'
-import { fits, least, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
+import { least, nothing, type ResourceVector, sum } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import { type Fleet, freeOf, NodeRank, type Plan, packAll } from './packing.ts'
+import { type Fleet, freeOf, type Plan, packAll } from './packing.ts'
+import { resizeShares } from './resize-shares.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
@@ -104,23 +105,11 @@ export class Placer {
     const open = stay(job.shares.filter(({ node }) => nodes.isOpen(node)))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
     const into = this.fleet()
-    const inPlace = fits(demand, sum(open))
-      ? scaleShares(open, demand)
-      : growShares(open, demand, into.spares)
-    const rest = subtract(demand, sum(inPlace))
-    if (fits(rest, nothing)) return { shares: [...inPlace, ...leaving], started: [] }
-    const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
-    // The job's own nodes come first: what rounding left of the rest is not worth another connection.
-    const spares = into.spares.map((spare) => ({
-      ...spare,
-      ...subtract(spare, taken.get(spare.node) ?? nothing),
-      rank: taken.has(spare.node) ? NodeRank.own : spare.rank,
-    }))
-    const plan = packAll([rest], { ...into, spares }, () => nodes.newId())
-    if ('shortage' in plan) {
+    const resized = resizeShares({ open, demand }, into, () => nodes.newId())
+    if (resized === null) {
       throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit: nodes.limit })
     }
-    return { shares: mergeShares([...inPlace, ...plan.shares.flat(), ...leaving]), started: plan.started }
+    return { shares: [...resized.shares, ...leaving], started: resized.started }
   }
 
   /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
@@ -161,10 +150,6 @@ export class Placer {
     const reserved = ledger.reserved()
     return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved), mix: sum(reserved.values()) }
   }
-}
-
-function shareOn(shares: readonly Share[], node: string): ResourceVector {
-  return shares.find((share) => share.node === node) ?? nothing
 }
 
 function refusal(

@@ -66,6 +66,13 @@ describe('a job', () => {
     }
   })
 
+  test('of which earlier runs told how much grows only once it uses nearly all of that', () => {
+    const known = { ground: 'history', because: 'percentile 95' } as const
+    const learned = { reasons: { ...reasons, bytes: known, bytesPerSecond: known } }
+    expect(follow(seconds(9, { mib: 90, rate: 900_000 }), learned).changes).toBe(0)
+    expect(follow(seconds(1, { mib: 96, rate: 0 }), learned).changes).toBe(1)
+  })
+
   test('never passes what was hinted', () => {
     const hints = { capacityBytes: 90 * MIB, peakBytesPerSecond: 1_000_000 }
     expect(follow(seconds(60, { mib: 99, rate: 5e6 }), { hints }).changes).toBe(0)
