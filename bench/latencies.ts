@@ -15,6 +15,10 @@ export class Latencies {
     return this.#sorted[Math.max(0, rank - 1)] ?? 0
   }
 
+  get count(): number {
+    return this.#sorted.length
+  }
+
   get callsPerSecond(): number {
     return this.#sorted.length / this.#seconds
   }

@@ -157,12 +157,16 @@ describe('a node that is too busy', () => {
     expect(Object.keys(await cluster.reserved(jobs[0].id)).sort()).toEqual([node, idle].sort())
   }, 30_000)
 
-  test('keeps its jobs where there may be no more nodes', async () => {
+  test('keeps its jobs where there may be no more nodes, which is said once for as long as it lasts', async () => {
     const cluster = await Cluster.start({ classes: [{ ...smallClass, nodesMax: 1 }] })
     const { jobs, node } = await cluster.twoJobs()
     await cluster.pass(30, busy(node, jobs))
     expect(cluster.nodes).toEqual([node])
     expect(await cluster.events('class.scaledOut')).toBe(0)
+    expect(await cluster.events('class.full')).toBe(1)
+    await cluster.pass(3, busy(node, jobs, RATE * 0.1))
+    await cluster.pass(5, busy(node, jobs))
+    expect(await cluster.events('class.full')).toBe(2)
   }, 30_000)
 
   test('whose new node never reports takes its jobs back, and tries another', async () => {
