@@ -282,6 +282,32 @@ describe('a job with bytes on SSD', () => {
   }, 30_000)
 })
 
+describe('nodes of a class that is in the band', () => {
+  test('are evened out where one is above it and another is not: a job of the full one moves', async () => {
+    const cluster = await Cluster.start()
+    const large = { hints: { capacityBytes: 100 * MIB, peakBytesPerSecond: RATE / 10 } }
+    const small = { hints: { capacityBytes: 20 * MIB, peakBytesPerSecond: RATE / 10 } }
+    const jobs = [large, large, small, small, small].map((of) => cluster.world.register(of))
+    const ids: string[] = (await Promise.all(jobs)).map(({ body }) => body.id)
+    const [full = '', other = ''] = cluster.nodes
+    expect(cluster.nodes).toHaveLength(2)
+    const of = new Map<string, string[]>([
+      [full, []],
+      [other, []],
+    ])
+    for (const id of ids) of.get(Object.keys(await cluster.reserved(id))[0] ?? '')?.push(id)
+    const moving = (node: string, rate: number): [string, { id: string; mib: number; rate: number }[]] => {
+      const on = of.get(node) ?? []
+      return [node, on.map((id) => ({ id, mib: 1, rate: (rate * RATE) / on.length }))]
+    }
+    await cluster.pass(12, new Map([moving(full, 0.95), moving(other, 0.45)]))
+    expect(await cluster.events('class.rebalanced')).toBeGreaterThan(0)
+    expect(await cluster.events('class.scaledOut')).toBe(0)
+    const placed = await Promise.all((of.get(full) ?? []).map((id) => cluster.reserved(id)))
+    expect(placed.some((nodes) => other in nodes)).toBe(true)
+  }, 30_000)
+})
+
 describe('a class with too many nodes', () => {
   async function twoNodes(): Promise<{ cluster: Cluster; held: Held; nodes: string[] }> {
     const cluster = await Cluster.start()
