@@ -14,7 +14,7 @@ const NODES_MAX = 10
 const POLL_MS = 50
 const STOP_MS_MAX = 30_000
 
-export interface JobSeen {
+interface JobSeen {
   readonly name: string
   readonly askedBytesPerSecond: number
   /** From the call to the answer: its capacity is there then. */
