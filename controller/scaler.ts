@@ -65,10 +65,12 @@ export class Scaler {
     const wasFull = this.#full.delete(nodeClass.name)
     const { memory: next, decision } = decide(memory, { ...seen, room, unsettled: this.#isUnsettled(seen) })
     this.#memories.set(nodeClass.name, next)
-    if (decision.kind === 'full') this.#tellFull(nodeClass, { ...decision, isNew: !wasFull })
-    else if (decision.kind === 'add') this.#add(nodeClass, seen, decision)
-    else if (decision.kind === 'remove') void this.#remove(nodeClass, seen, decision)
-    else if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
+    if (decision.kind === 'add') return this.#add(nodeClass, seen, decision)
+    if (decision.kind === 'remove') return void this.#remove(nodeClass, seen, decision)
+    // Where a start has just failed there is room, which is tried again soon.
+    if (decision.kind === 'full' && seen.room === 0)
+      this.#tellFull(nodeClass, { ...decision, isNew: !wasFull })
+    if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
   }
 
   /** Once, for as long as it lasts. */

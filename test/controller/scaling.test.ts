@@ -282,12 +282,12 @@ describe('a job with bytes on SSD', () => {
   }, 30_000)
 })
 
-describe('nodes of a class that is in the band', () => {
-  test('are evened out where one is above it and another is not: a job of the full one moves', async () => {
-    const cluster = await Cluster.start()
-    const large = { hints: { capacityBytes: 100 * MIB, peakBytesPerSecond: RATE / 10 } }
-    const small = { hints: { capacityBytes: 20 * MIB, peakBytesPerSecond: RATE / 10 } }
-    const jobs = [large, large, small, small, small].map((of) => cluster.world.register(of))
+describe('nodes of which one is above the band and another is not', () => {
+  /** Five jobs on two nodes, which move so many times what a node can in all. */
+  async function twoNodes(options: WorldOptions = {}) {
+    const cluster = await Cluster.start(options)
+    const hinted = (mib: number) => ({ hints: { capacityBytes: mib * MIB, peakBytesPerSecond: RATE / 10 } })
+    const jobs = [100, 100, 20, 20, 20].map((mib) => cluster.world.register(hinted(mib)))
     const ids: string[] = (await Promise.all(jobs)).map(({ body }) => body.id)
     const [full = '', other = ''] = cluster.nodes
     expect(cluster.nodes).toHaveLength(2)
@@ -300,11 +300,28 @@ describe('nodes of a class that is in the band', () => {
       const on = of.get(node) ?? []
       return [node, on.map((id) => ({ id, mib: 1, rate: (rate * RATE) / on.length }))]
     }
-    await cluster.pass(12, new Map([moving(full, 0.95), moving(other, 0.45)]))
+    const hasMoved = async (): Promise<boolean> => {
+      const placed = await Promise.all((of.get(full) ?? []).map((id) => cluster.reserved(id)))
+      return placed.some((nodes) => other in nodes)
+    }
+    return { cluster, held: new Map([moving(full, 0.98), moving(other, 0.4)]), moving, full, other, hasMoved }
+  }
+
+  test('are evened out by jobs of the full one, while the class as a whole is in the band', async () => {
+    const { cluster, held, hasMoved } = await twoNodes()
+    await cluster.pass(12, held)
     expect(await cluster.events('class.rebalanced')).toBeGreaterThan(0)
     expect(await cluster.events('class.scaledOut')).toBe(0)
-    const placed = await Promise.all((of.get(full) ?? []).map((id) => cluster.reserved(id)))
-    expect(placed.some((nodes) => other in nodes)).toBe(true)
+    expect(await hasMoved()).toBe(true)
+  }, 30_000)
+
+  test('are evened out as well where the class is above it and may have no more', async () => {
+    const { cluster, moving, full, other, hasMoved } = await twoNodes({
+      classes: [{ ...smallClass, nodesMax: 2 }],
+    })
+    await cluster.pass(12, new Map([moving(full, 0.99), moving(other, 0.65)]))
+    expect(await cluster.events('class.full')).toBe(1)
+    expect(await hasMoved()).toBe(true)
   }, 30_000)
 })
 
