@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type LoggedCall, readCallLog } from './call-log.ts'
+import { childAnswer } from './child-answer.ts'
 
 export interface PacedOptions {
   readonly ticket: string
@@ -43,7 +44,7 @@ export class PacedLoad {
     const logFile = join(dir, `calls-${name}`)
     const child = fork(program, [JSON.stringify({ ...shared, logFile } satisfies PacedOptions)])
     const load = new PacedLoad(child, logFile)
-    await load.#answer('progress')
+    await childAnswer<FromPacedClient, 'progress'>(child, 'progress')
     return load
   }
 
@@ -59,7 +60,7 @@ export class PacedLoad {
   /** Resolves with every call that it has made, and with what was wrong; the process ends. */
   async stop(): Promise<{ calls: LoggedCall[]; problems: readonly string[] }> {
     this.#tell({ type: 'stop' })
-    const { problems } = await this.#answer('stopped')
+    const { problems } = await childAnswer<FromPacedClient, 'stopped'>(this.#process, 'stopped')
     const calls = await readCallLog(this.#logFile)
     await this.end()
     return { calls, problems }
@@ -74,19 +75,5 @@ export class PacedLoad {
 
   #tell(message: ToPacedClient): void {
     this.#process.send(message)
-  }
-
-  #answer<Type extends FromPacedClient['type']>(
-    type: Type,
-  ): Promise<Extract<FromPacedClient, { type: Type }>> {
-    return new Promise((resolve, reject) => {
-      const onExit = (code: number | null): void => reject(new Error(`a load process ended with ${code}`))
-      this.#process.once('exit', onExit)
-      this.#process.on('message', (message: FromPacedClient) => {
-        if (message.type !== type) return
-        this.#process.off('exit', onExit)
-        resolve(message as Extract<FromPacedClient, { type: Type }>)
-      })
-    })
   }
 }
