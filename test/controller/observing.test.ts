@@ -169,6 +169,7 @@ describe('the cluster', () => {
             },
           },
           bytesPerSecond: { capacity: 1_000_000_000, reserved: 0, used: 0 },
+          cores: { capacity: 1, used: 0 },
         },
       ],
     })

@@ -180,7 +180,8 @@ export class World {
       address: `127.0.0.1:${running?.pid ?? 1}`,
       pid: running?.pid ?? 1,
       tiers,
-      bytesPerSecond: 0,
+      cpuCores: 0,
+      bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
       jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)

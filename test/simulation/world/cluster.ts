@@ -116,6 +116,7 @@ export class Cluster {
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
+      cpuSeconds: () => 0,
       tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
       log: this.#log,
       kept: new MemoryKeptStore(this.kept, host.runtime),
