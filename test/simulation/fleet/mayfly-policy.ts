@@ -166,7 +166,7 @@ export class MayflyPolicy implements Policy {
       hints: noHints,
       ...held.sizing,
       reserved: sum(held.shares),
-      base: () => this.#size(job.name, noHints).demand,
+      peak: held.peak,
       use: { bytes: Math.round(bytes), bytesPerSecond: Math.round(bytesPerSecond) },
       bytesPerSecondMax: own.reduce((total, has) => total + has, 0),
     })
@@ -269,7 +269,7 @@ export class MayflyPolicy implements Policy {
 
   #expect(): void {
     const demands = this.#arrivals
-      .expected(this.#second * 1000)
+      .expected(this.#second * 1000, new Set([...this.#jobs.values()].map(({ job }) => job.name)))
       .map(({ name, hints }) => this.#size(name, hints).demand)
     const { kept, started } = nodesExpected(demands, this.#fleet(), this.#newNode)
     this.#expected = kept
