@@ -34,8 +34,11 @@ export interface Resized {
 
 /** Throughput flutters, and a job may borrow what others leave: three seconds show that it needs it. */
 const ABOVE_ROUNDS = 3
-/** Rounds in a row below `SHRINK_BELOW` before something is given back: jobs pause for a moment between two steps. */
-const BELOW_ROUNDS = 10
+/**
+ * Rounds in a row below `SHRINK_BELOW` before something is given back. Without bytes puts fail, so that the next step of a job
+ * must have begun by then; without throughput it borrows.
+ */
+const BELOW_ROUNDS: Peak = { bytes: 20, bytesPerSecond: 5 }
 /** Well below what the job is then given, so that what was given back is not asked for again at once. */
 const SHRINK_BELOW = 0.4
 /** A job is past its peak once it has used so much of what it has; until then it keeps what was set aside for it. */
@@ -91,7 +94,7 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
     bytesPerSecond: below('bytesPerSecond', hints.peakBytesPerSecond),
   }
   const kept = (of: keyof Peak): number =>
-    belowRounds[of] < BELOW_ROUNDS
+    belowRounds[of] < BELOW_ROUNDS[of]
       ? has[of]
       : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, KEPT_OF_PEAK * now.peak[of])))
   const to: Peak = { bytes: Math.max(kept('bytes'), STEP_BYTES_MIN), bytesPerSecond: kept('bytesPerSecond') }
