@@ -13,6 +13,7 @@ import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
 import { release } from './suites/release.ts'
 import { shuffle } from './suites/shuffle.ts'
+import { ssd } from './suites/ssd.ts'
 import { traces } from './suites/traces.ts'
 import { wait } from './suites/wait.ts'
 
@@ -35,6 +36,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['controller', controller],
   ['enforcement', enforcement],
   ['eviction', eviction],
+  ['ssd', ssd],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

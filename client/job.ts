@@ -125,14 +125,14 @@ export class Job {
       return {
         name: encodeKey(entry.key),
         bytes: encodeObject(entry.bytes),
-        ...fieldsOf(entry, options.bucket),
+        fields: fieldsOf(entry, options.bucket),
       }
     })
     const bounds = this.#bounds(options)
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       putEntries(
         this.#router,
-        encoded.map(({ name, ...object }) => ({ ...addressOf(bucket, name), ...object })),
+        encoded.map(({ name, bytes, fields }) => ({ at: addressOf(bucket, name), bytes, fields })),
         { checksums: this.#checksums, bounds },
       ),
     )

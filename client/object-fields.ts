@@ -20,7 +20,18 @@ export type ObjectFields = Pick<
 
 /** The options of an object as they travel; `bucket` is the name of its bucket. Throws `BAD_REQUEST`. */
 export function fieldsOf(options: ObjectOptions, bucket: string | undefined): ObjectFields {
-  return options === noOptions ? plain : read(options, bucket)
+  return saysNothing(options) ? plain : read(options, bucket)
+}
+
+function saysNothing(options: ObjectOptions): boolean {
+  return (
+    options === noOptions ||
+    (options.ttlSeconds === undefined &&
+      options.ifAbsent === undefined &&
+      options.ifVersion === undefined &&
+      options.persist === undefined &&
+      options.metadata === undefined)
+  )
 }
 
 function read(options: ObjectOptions, bucket = DEFAULT_BUCKET): ObjectFields {

@@ -37,8 +37,10 @@ export class PutManyError extends MayflyError {
 }
 
 /** One object of a `putMany`, as it travels. */
-export interface Entry extends KeyAddress, ObjectFields {
+export interface Entry {
+  readonly at: KeyAddress
   readonly bytes: Uint8Array
+  readonly fields: ObjectFields
 }
 
 interface PutMany {
@@ -46,9 +48,10 @@ interface PutMany {
   readonly bounds: Bounds
 }
 
-/** An entry with its place in the answer. */
+/** An entry with its place in the answer, and the hash that places it. */
 interface Put extends Entry {
   readonly index: number
+  readonly hash: number
 }
 
 /** What an entry takes of the head beside key and metadata: lengths, version, times. */
@@ -58,7 +61,7 @@ const ENTRY_HEAD_BYTES = 32
 const limits = {
   itemsMax: MANY_KEYS_MAX,
   bytesMax: Math.min(PAYLOAD_BYTES_MAX, HEAD_BYTES_MAX),
-  bytesOf: ({ bytes, key, metadata }: Put) => Math.max(bytes.length, headBytes(key, metadata)),
+  bytesOf: ({ bytes, at, fields }: Put) => Math.max(bytes.length, headBytes(at.key, fields.metadata)),
 }
 
 /**
@@ -71,7 +74,7 @@ export async function putEntries(
   call: PutMany,
 ): Promise<{ version: number }[]> {
   const outcomes = new Array<PutOutcome>(entries.length)
-  const puts = entries.map((entry, index) => ({ ...entry, index }))
+  const puts = entries.map(({ at, bytes, fields }, index) => ({ at, bytes, fields, index, hash: at.hash }))
   await new Store(router, call, outcomes).all(puts)
   const first = outcomes.find((outcome) => outcome instanceof MayflyError)
   if (first instanceof MayflyError) throw new PutManyError(first, outcomes)
@@ -112,7 +115,8 @@ class Store {
         const result = results[at] as number
         if (isStale(result)) stale.push(put)
         else if (result === 0) this.#outcomes[put.index] = { version: versions[at] as number }
-        else this.#outcomes[put.index] = new MayflyError(errorCodeOf(result), `'${put.key}' was not stored`)
+        else
+          this.#outcomes[put.index] = new MayflyError(errorCodeOf(result), `'${put.at.key}' was not stored`)
       }
       if (stale.length > 0) await this.all(stale)
     } catch (thrown) {
@@ -121,19 +125,18 @@ class Store {
     }
   }
 
-  async #alone({ index, ...put }: Put): Promise<{ version: number }> {
-    const { bucket, key, hash, ...object } = put
-    return await putObject(this.#router, { bucket, key, hash }, { ...object, ...this.#call })
+  async #alone({ at, bytes, fields }: Put): Promise<{ version: number }> {
+    return await putObject(this.#router, at, { bytes, ...fields, ...this.#call })
   }
 
   async #send(first: Put, batch: readonly Put[]): Promise<ReplyOf<typeof dataOperations.putMany>> {
     const router = this.#router
     const { checksums, bounds } = this.#call
     const columns = columnsOf(batch, checksums)
-    const payload = Buffer.concat(batch.map(({ bytes }) => bytes))
+    const payload = batch.map(({ bytes }) => bytes)
     return await router.retry(bounds, router.slotOf(first.hash), async (caller, placement, owner) => {
       const { head } = await router.mutateAt({ caller, placement, owner }, dataOperations.putMany, {
-        request: (sent) => ({ ...sent, bucket: first.bucket, ...columns }),
+        request: (sent) => ({ ...sent, bucket: first.at.bucket, ...columns }),
         payload,
         ...bounds,
       })
@@ -146,8 +149,8 @@ class Store {
 }
 
 /** What waits for the kept store would keep a message of many waiting. */
-function travelsAlone({ bytes, keptBucket }: Put): boolean {
-  return bytes.length > MANY_VALUE_BYTES_MAX || keptBucket !== ''
+function travelsAlone({ bytes, fields }: Put): boolean {
+  return bytes.length > MANY_VALUE_BYTES_MAX || fields.keptBucket !== ''
 }
 
 /** The node could not decide about this entry: it is as it was, and goes to the slot's owner. */
@@ -164,22 +167,22 @@ function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
     return values.some(says) ? values : []
   }
   return {
-    keys: batch.map(({ key }) => key),
+    keys: batch.map(({ at }) => at.key),
     lengths: batch.map(({ bytes }) => bytes.length),
     conditions: column(
-      ({ condition }) => condition,
+      ({ fields }) => fields.condition,
       (condition) => condition !== PutCondition.always,
     ),
     ifVersions: column(
-      ({ ifVersion }) => ifVersion,
+      ({ fields }) => fields.ifVersion,
       (version) => version !== 0,
     ),
     ttlSeconds: column(
-      ({ ttlSeconds }) => ttlSeconds,
+      ({ fields }) => fields.ttlSeconds,
       (seconds) => seconds !== 0,
     ),
     metadata: column(
-      ({ metadata }) => metadata,
+      ({ fields }) => fields.metadata,
       (metadata) => metadata.length > 0,
     ),
     checksums: checksums ? batch.map(({ bytes }) => checksumOf(bytes, true)) : [],
@@ -187,7 +190,7 @@ function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
 }
 
 /** At least what the entry takes of its message's head. */
-function headBytes(key: Uint8Array, metadata: Entry['metadata']): number {
+function headBytes(key: Uint8Array, metadata: ObjectFields['metadata']): number {
   return metadata.reduce(
     (sum, { name, value }) => sum + 4 + Buffer.byteLength(name) + Buffer.byteLength(value),
     ENTRY_HEAD_BYTES + key.length,

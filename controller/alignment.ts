@@ -1,4 +1,4 @@
-import { dimensions, nothing, type ResourceVector } from './node-class.ts'
+import { dimensions, type ResourceVector } from './node-class.ts'
 
 /** What a node has in all, and what of it nobody has reserved. */
 export interface Bin {
@@ -6,14 +6,14 @@ export interface Bin {
   readonly spare: ResourceVector
 }
 
-/** Of an even node so much may be left in one resource for each unit that is left in another. */
-const EVENNESS_MIN = 0.5
+/** Of an even node at least so much is left in each resource for each unit that is left in another. */
+export const EVEN = 0.5
 /** A node with less than this left is full: its last crumbs need not be even. */
 const FULL_BELOW = 0.02
 /** Of two nodes that a demand suits alike the fuller one is taken. */
-const LEFT_OVER_WEIGHT = 0.05
-/** A resource that nearly nobody asks for still counts a little. */
-const SHARE_MIN = 0.02
+const LEFT_OVER_WEIGHT = 0.01
+/** A resource of which all demands ask for less than this part of the one that they ask most of is plentiful. */
+const SHARE_MIN = 0.3
 
 /**
  * How well demands go with what is left on nodes, after the alignment of Tetris (Grandl et al., SIGCOMM'14) and the
@@ -23,13 +23,10 @@ const SHARE_MIN = 0.02
  *
  * For each resource `left = 1 - used / (capacity × share)`, where `share` is the part of the mix relative to its
  * largest. All `left` of an empty node are 1, of one filled by the average job all fall together. The distance between
- * the largest and the smallest is the node's unevenness. What the node does not have, or no job asks for, does not count.
+ * the largest and the smallest is the node's unevenness. What is plentiful does not count, nor what the node does not have.
  */
 export class Alignment {
   readonly #mix: ResourceVector
-  /** Of the bin that was looked at last: a registration looks at every node, and must not allocate for each. */
-  #least = 0
-  #most = 0
 
   /** `mix` is the sum of all demands; only its direction counts. */
   constructor(mix: ResourceVector) {
@@ -37,36 +34,64 @@ export class Alignment {
   }
 
   /** Lower is better: how much less even the node gets, and what is left on it. */
-  score({ capacity, spare }: Bin, part: ResourceVector): number {
+  score(bin: Bin, part: ResourceVector): number {
+    const after = without(bin, part)
+    const { capacity, spare } = after
     let leftOver = 0
-    for (const each of dimensions) leftOver += fraction(spare[each] - part[each], capacity[each])
-    const before = this.#unevenness({ capacity, spare }, nothing)
-    return this.#unevenness({ capacity, spare }, part) - before + LEFT_OVER_WEIGHT * leftOver
+    for (const each of dimensions) leftOver += fraction(spare[each], capacity[each])
+    return this.#unevenness(after) - this.#unevenness(bin) + LEFT_OVER_WEIGHT * leftOver
   }
 
-  /** False if the part would leave a resource on the node that no job of the mix can use up any more. */
-  keepsEven(bin: Bin, part: ResourceVector): boolean {
-    const after = this.#unevenness(bin, part)
-    if (this.#most <= FULL_BELOW || this.#least >= EVENNESS_MIN * this.#most) return true
-    return after <= this.#unevenness(bin, nothing)
+  /**
+   * False if the part would leave less than `evenness` of one resource for each unit of another, and more unevenly than
+   * it is now.
+   */
+  keepsEven(bin: Bin, part: ResourceVector, evenness: number): boolean {
+    const after = without(bin, part)
+    const left = this.#left(after)
+    const most = Math.max(...left)
+    if (most <= FULL_BELOW || Math.min(...left) >= evenness * most) return true
+    return this.#unevenness(after) <= this.#unevenness(bin)
   }
 
-  /** Of the node without `part`. */
-  #unevenness({ capacity, spare }: Bin, part: ResourceVector): number {
-    let mostAsked = 0
-    for (const each of dimensions) {
-      if (capacity[each] > 0) mostAsked = Math.max(mostAsked, this.#mix[each] / capacity[each])
-    }
-    this.#least = Number.POSITIVE_INFINITY
-    this.#most = Number.NEGATIVE_INFINITY
-    for (const each of dimensions) {
-      if (this.#mix[each] <= 0 || capacity[each] <= 0) continue
-      const share = Math.max(SHARE_MIN, this.#mix[each] / capacity[each] / mostAsked)
-      const left = 1 - (1 - (spare[each] - part[each]) / capacity[each]) / share
-      this.#least = Math.min(this.#least, left)
-      this.#most = Math.max(this.#most, left)
-    }
-    return this.#most === Number.NEGATIVE_INFINITY ? 0 : this.#most - this.#least
+  /** What the part would leave of what is scarce, in parts of the node, each resource weighed by its share. */
+  leftBy(bin: Bin, part: ResourceVector): number {
+    const { capacity, spare } = without(bin, part)
+    let left = 0
+    for (const { each, share } of this.#scarce(capacity)) left += share * (spare[each] / capacity[each])
+    return left
+  }
+
+  #unevenness(bin: Bin): number {
+    const left = this.#left(bin)
+    return left.length === 0 ? 0 : Math.max(...left) - Math.min(...left)
+  }
+
+  #left({ capacity, spare }: Bin): number[] {
+    return this.#scarce(capacity).map(({ each, share }) => 1 - (1 - spare[each] / capacity[each]) / share)
+  }
+
+  #scarce(capacity: ResourceVector): { each: Dimension; share: number }[] {
+    const asked = (each: Dimension): number => fraction(this.#mix[each], capacity[each])
+    const most = Math.max(...dimensions.map(asked))
+    if (most === 0) return []
+    return dimensions
+      .map((each) => ({ each, share: asked(each) / most }))
+      .filter(({ share }) => share >= SHARE_MIN)
+  }
+}
+
+type Dimension = (typeof dimensions)[number]
+
+function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
+  return {
+    capacity,
+    spare: {
+      ramBytes: spare.ramBytes - part.ramBytes,
+      ssdBytes: spare.ssdBytes - part.ssdBytes,
+      s3Bytes: 0,
+      bytesPerSecond: spare.bytesPerSecond - part.bytesPerSecond,
+    },
   }
 }
 

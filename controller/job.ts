@@ -1,6 +1,16 @@
 import type { Peak } from './history.ts'
-import { add, fits, most, nothing, type ResourceVector, scale, subtract, sum } from './node-class.ts'
-import { type Placed, partThatFits } from './packing.ts'
+import {
+  add,
+  fits,
+  most,
+  nothing,
+  partThatFits,
+  type ResourceVector,
+  scale,
+  subtract,
+  sum,
+} from './node-class.ts'
+import type { Placed } from './packing.ts'
 import type { Demand, Hints, Sizing } from './rightsizing.ts'
 
 /**

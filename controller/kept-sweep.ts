@@ -1,6 +1,6 @@
 import { isError, type MayflyError } from '../protocol/errors.ts'
-import { KEPT_SWEEP_MS } from '../protocol/limits.ts'
 import { type Clock, repeat, type Timer } from '../protocol/runtime.ts'
+import { KEPT_SWEEP_MS } from '../service/kept/kept-limits.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import type { Logger } from '../service/log.ts'
 import type { Ledger } from './ledger.ts'

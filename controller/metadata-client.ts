@@ -2,17 +2,8 @@ import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations, placementOperations } from '../protocol/control-operations.ts'
 import { CONTROL_CALL_MS, SLOTS_DEFAULT } from '../protocol/limits.ts'
 import type { Operation } from '../protocol/operation.ts'
-import type { Placement } from '../protocol/placement.ts'
+import type { PlacedShare, Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
-
-/** A node's part of a job, as metadata takes it. */
-export interface PlacedShare {
-  readonly node: string
-  readonly address: string
-  readonly weight: number
-  readonly ramBytes: number
-  readonly bytesPerSecond: number
-}
 
 /** What the controller asks of the metadata server at an address. All are idempotent. */
 export interface MetadataClient {

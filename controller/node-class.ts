@@ -94,3 +94,24 @@ export function capacityOfClass(
 export function fits(a: ResourceVector, b: ResourceVector): boolean {
   return a.ramBytes <= b.ramBytes && a.ssdBytes <= b.ssdBytes && a.bytesPerSecond <= b.bytesPerSecond
 }
+
+/**
+ * The largest part of `demand` that fits, in the demand's own proportion. A part of less than one slot is not
+ * worth a connection and could not be placed anyway; packing passes over it.
+ */
+export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
+  if (fits(demand, spare)) return demand
+  const fitting = (each: (typeof dimensions)[number]): number =>
+    demand[each] === 0 ? 1 : spare[each] / demand[each]
+  const by = Math.min(...dimensions.map(fitting))
+  const part = scale(demand, by)
+  // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
+  const bounded = (each: (typeof dimensions)[number]): number =>
+    fitting(each) === by ? spare[each] : Math.min(spare[each], part[each])
+  return {
+    ramBytes: bounded('ramBytes'),
+    ssdBytes: bounded('ssdBytes'),
+    s3Bytes: part.s3Bytes,
+    bytesPerSecond: bounded('bytesPerSecond'),
+  }
+}

@@ -1,10 +1,14 @@
+import type { NodeReport } from '../protocol/reports.ts'
 import { type ClassLoad, type Load, mapLoad, noLoad } from './autoscaling.ts'
+import type { Job, Share } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { capacityOf, isOpen, type Node } from './node.ts'
-import { fits, type NodeClass, nothing, type ResourceVector, subtract } from './node-class.ts'
+import { bytesOf, fits, type NodeClass, nothing, type ResourceVector, subtract } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { Balanced, JobPart } from './rebalance.ts'
 import type { Repair } from './repair.ts'
+
+type TierUse = NodeReport['jobs'][number]['bytes']
 
 export interface NodeLoadsOptions {
   readonly ledger: Ledger
@@ -37,7 +41,7 @@ export function seeClass(nodeClass: NodeClass, options: NodeLoadsOptions): Seen 
   const idleNodes = open.filter((node) => !isBusy(node) && node.record.state === 'active').map(balanced)
   const busy = open.filter(isBusy)
   return {
-    loads: busy.map((node) => loadOfNode(node)),
+    loads: busy.map((node) => loadOfNode(node, options)),
     idle: idleNodes.length,
     room: room?.nodes ?? 0,
     isStarting: open.some(({ record }) => record.state === 'starting'),
@@ -47,16 +51,34 @@ export function seeClass(nodeClass: NodeClass, options: NodeLoadsOptions): Seen 
   }
 }
 
-function loadOfNode(node: Node): Load {
-  const { report } = node
+function loadOfNode(node: Node, { ledger }: NodeLoadsOptions): Load {
+  const { report, record } = node
   if (report === null) return noLoad
-  const { ram, ssd } = report.tiers
+  const counted = report.jobs.map(({ id, bytes }) => countedBytes(bytes, shareOf(ledger.get(id), record.id)))
   return partsOfNode(node, {
     cpu: report.cpuCores,
     network: report.bytesPerSecond,
-    ram: ram?.usedBytes ?? 0,
-    ssd: ssd?.usedBytes ?? 0,
+    ram: counted.reduce((sum, { ram }) => sum + ram, 0),
+    ssd: counted.reduce((sum, { ssd }) => sum + ssd, 0),
   })
+}
+
+/**
+ * What a job holds on a node, as it counts on each tier. A job with tiers below RAM fills RAM however little it holds, and
+ * what is worth least leaves it then; so no tier of such a job is fuller than its share as a whole. What lies on S3 fills no
+ * node.
+ */
+function countedBytes(
+  { ram = 0, ssd = 0, s3 = 0 }: TierUse,
+  share: Share | undefined,
+): { readonly ram: number; readonly ssd: number } {
+  if (share === undefined || share.ssdBytes + share.s3Bytes === 0) return { ram, ssd }
+  const part = (ram + ssd + s3) / bytesOf(share)
+  return { ram: share.ramBytes * part, ssd: share.ssdBytes * part }
+}
+
+function shareOf(job: Job | undefined, node: string): Share | undefined {
+  return job?.shares.find((share) => share.node === node)
 }
 
 /** Amounts of resources as parts of what the node has. */
@@ -76,15 +98,14 @@ function partsOf(node: Node, { ledger, repair }: NodeLoadsOptions): JobPart[] {
   if (report === null) return []
   return report.jobs.flatMap(({ id, bytes, bytesPerSecond }) => {
     const job = ledger.get(id)
-    const share = job?.shares.find((each) => each.node === record.id)
+    const share = shareOf(job, record.id)
     if (job === undefined || share === undefined) return []
     const ofMoved =
       report.bytesPerSecond > 0 ? bytesPerSecond / report.bytesPerSecond : 1 / report.jobs.length
     const load = partsOfNode(node, {
       cpu: report.cpuCores * ofMoved,
       network: bytesPerSecond,
-      ram: bytes.ram ?? 0,
-      ssd: bytes.ssd ?? 0,
+      ...countedBytes(bytes, share),
     })
     const isMoving = job.shares.some(({ leaving }) => leaving !== undefined) || repair.isWanted(id)
     return [{ job: id, load, share, movable: job.state === 'active' && !isMoving && !fits(share, nothing) }]

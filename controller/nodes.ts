@@ -13,17 +13,10 @@ import type { Logger } from '../service/log.ts'
 import type { Events } from './events.ts'
 import type { Fleet, FleetNode } from './fleet/fleet.ts'
 import { newNodeId } from './id.ts'
-import { capacityOf, inFillOrder, isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
-import {
-  capacityOfClass,
-  type NodeClass,
-  nothing,
-  type ResourceVector,
-  scale,
-  subtract,
-  sum,
-} from './node-class.ts'
-import { NodeRank, type Room, type Spare } from './packing.ts'
+import { isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
+import type { NodeClass, ResourceVector } from './node-class.ts'
+import type { Room, Spare } from './packing.ts'
+import { emptyRooms, limitOf, priceOfNodes, roomsBeside, servedBy, sparesOn } from './rooms.ts'
 import type { Store } from './store/store.ts'
 
 export interface NodesOptions {
@@ -121,67 +114,34 @@ export class Nodes {
     return this.all().filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
   }
 
-  /**
-   * RAM, and each tier that a living node reported: what one serves, others are taken to serve as well, as far as their
-   * class has it.
-   */
+  /** The tiers that storage nodes serve, as far as they have reported. */
   get served(): ReadonlySet<Tier> {
-    const living = [...this.#nodes.values()].filter(isAlive)
-    return new Set<Tier>(['ram', ...living.flatMap(({ record }) => record.serves)])
+    return servedBy(this.#nodes.values())
   }
 
   /** What the cluster has with as many nodes as its classes allow. */
   get limit(): ResourceVector {
-    const { served } = this
-    return sum(
-      this.#options.classes.map((nodeClass) => scale(capacityOfClass(nodeClass, served), nodeClass.nodesMax)),
-    )
+    return limitOf(this.#options.classes, this.served)
   }
 
   /** What is left on the nodes that may take shares. */
   spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
-    const { served } = this
-    return inFillOrder(this.#nodes.values()).map((node) => {
-      const { id } = node.record
-      const capacity = capacityOf(node, served)
-      const spare = subtract(capacity, reserved.get(id) ?? nothing)
-      return {
-        node: id,
-        capacity,
-        rank: node.record.state === 'active' ? NodeRank.serves : NodeRank.starts,
-        ...spare,
-      }
-    })
+    return sparesOn([...this.#nodes.values()], reserved)
   }
 
-  /**
-   * How many nodes of each class may be started. One that is being emptied is still there with all that it holds; one
-   * that is empty and about to exit holds nobody up.
-   */
+  /** How many nodes of each class may be started. */
   rooms(reserved: ReadonlyMap<string, ResourceVector>): Room[] {
-    const { served } = this
-    const counts = (node: Node): boolean =>
-      isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id))
-    return this.#options.classes.map((nodeClass) => {
-      const there = this.all().filter((node) => counts(node) && node.record.class === nodeClass.name)
-      const room = Math.min(nodeClass.nodesMax - there.length, this.#affordable(nodeClass, this.pricePerHour))
-      return { nodeClass, capacity: capacityOfClass(nodeClass, served), nodes: Math.max(0, room) }
-    })
+    return roomsBeside(this.all(), reserved, this.#options)
   }
 
   /** How many nodes of each class there may be in all. */
   emptyRooms(): Room[] {
-    const { served } = this
-    return this.#options.classes.map((nodeClass) => ({
-      nodeClass,
-      capacity: capacityOfClass(nodeClass, served),
-      nodes: Math.min(nodeClass.nodesMax, this.#affordable(nodeClass, 0)),
-    }))
+    return emptyRooms(this.#options, this.served)
   }
 
   /** Of the nodes that run or start. */
   get pricePerHour(): number {
-    return this.all().reduce((total, node) => total + (isAlive(node) ? node.class.pricePerHour : 0), 0)
+    return priceOfNodes(this.all())
   }
 
   /** False for a while after nodes failed to start, longer each time: for starts that nobody waits for. */
@@ -313,13 +273,6 @@ export class Nodes {
       this.#forget(record.id)
       await store.deleteNode(record.id)
     }
-  }
-
-  /** Of one class alone; where several would be started together, their sum is checked before. */
-  #affordable({ pricePerHour }: NodeClass, spent: number): number {
-    const left = this.#options.pricePerHourMax - spent
-    // A billionth of rounding costs nobody a node.
-    return pricePerHour === 0 ? Number.POSITIVE_INFINITY : Math.floor((left / pricePerHour) * (1 + 1e-9))
   }
 
   async #launch(record: NodeRecord): Promise<void> {

@@ -1,17 +1,18 @@
 import { JOB_NODES_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
-import { Alignment, type Bin } from './alignment.ts'
+import { Alignment, EVEN } from './alignment.ts'
 import {
   add,
-  dimensions,
   fits,
   type NodeClass,
   nothing,
+  partThatFits,
   type ResourceVector,
   scale,
   subtract,
   sum,
   vectorOf,
 } from './node-class.ts'
+import { type Assignment, type Candidate, leastOf, steer } from './steering.ts'
 
 /** A node that runs or starts, what it has, and what of that nobody has reserved. */
 export interface Spare extends ResourceVector {
@@ -35,11 +36,6 @@ export interface Room {
   /** What each of them will have. */
   readonly capacity: ResourceVector
   readonly nodes: number
-}
-
-/** Where a part of the demand goes: on a node that is there, or on a new one of a class. */
-interface Assignment extends ResourceVector {
-  readonly on: { readonly node: string } | { readonly newOf: NodeClass; readonly capacity: ResourceVector }
 }
 
 /** Why a demand cannot be met: what nobody has reserved yet, on nodes that run and on ones that may be started. */
@@ -99,80 +95,59 @@ export function packAll(
   return { started, shares, left: { spares, rooms, mix } }
 }
 
-/** From so many nodes on one of them may be started a little early, so that others keep room for what goes with it. */
+/** From so many nodes on it is worth while to start one a little early, so that others keep room for what goes with it. */
 const STEERED_FROM_NODES = 8
-/** While there are nodes to start, a smaller part of a demand is not worth the connection. */
-const PART_MIN = 1 / 20
 
 /**
- * Online vector bin packing. A demand goes whole to the node that it suits best (`Alignment`); else in parts to those
- * that it suits, best first, and to new nodes for the rest. Nodes that run come before new ones, but in a fleet of some
- * size none is filled so that a resource is stranded on it, as long as new ones may be started: what such a node costs
- * too early, the others save by being used up in every resource. In the end whatever fits anywhere is taken. On every
- * node bytes and bytes per second stand in the same proportion as in the demand, because hashing spreads both alike.
+ * Online vector bin packing. In a fleet of some size a demand is steered (`steer`), so that no resource is stranded; in a
+ * small one, and where steering finds no room, it goes whole to the node that it suits best (`Alignment`), else in parts
+ * to those that it suits, best first, and to new nodes for the rest. On every node bytes and bytes per second stand in
+ * the same proportion as in the demand, because hashing spreads both alike.
  */
 export function pack(demand: ResourceVector, fleet: Fleet): Packing {
-  const { spares, rooms } = fleet
   const alignment = new Alignment(fleet.mix)
-  const steered = spares.length >= STEERED_FROM_NODES
-  const fitting = spares.filter((spare) => fits(demand, spare))
-  const even = fitting.filter((spare) => alignment.keepsEven(binOf(spare), demand))
-  const inQuestion = steered || even.length > 0 ? even : fitting
-  const [whole] = inOrder(inQuestion, (spare) => alignment.score(binOf(spare), demand))
-  if (whole !== undefined) return { assignments: [{ on: { node: whole.node }, ...vectorOf(demand) }] }
+  const running = fleet.spares.map(candidateOf)
+  const able = fleet.rooms.filter(({ capacity }) => !fits(partThatFits(demand, capacity), nothing))
+  const fresh = (): Generator<Candidate> => freshOf(able)
   const assignments =
-    (steered ? splitEvenly(demand, fleet, alignment) : null) ?? splitAnyhow(demand, fleet, alignment)
-  return assignments === null ? { shortage: { free: freeOf(spares, rooms) } } : { assignments }
+    running.length >= STEERED_FROM_NODES
+      ? steer(demand, { running, fresh: fresh(), mix: fleet.mix, alignment })
+      : placeWhole(demand, running, alignment)
+  const found = assignments ?? splitAnyhow(demand, { running, fresh: fresh(), alignment })
+  return found === null ? { shortage: { free: freeOf(fleet.spares, fleet.rooms) } } : { assignments: found }
 }
 
-function splitEvenly(
+function placeWhole(
   demand: ResourceVector,
-  { spares, rooms }: Fleet,
+  running: readonly Candidate[],
   alignment: Alignment,
 ): Assignment[] | null {
-  const least = scale(demand, PART_MIN)
-  const able = inOrder(
-    spares.filter((spare) => fits(least, spare)),
-    (spare) => alignment.score(binOf(spare), least),
-  )
-  const within = (bin: Candidate, part: ResourceVector): boolean =>
-    'newOf' in bin.on || alignment.keepsEven(bin, part)
-  return split(demand, binsOf(able, rooms), { partMin: PART_MIN, within })
-}
-
-function splitAnyhow(
-  demand: ResourceVector,
-  { spares, rooms }: Fleet,
-  alignment: Alignment,
-): Assignment[] | null {
-  const sorted = inOrder(spares, (spare) => alignment.score(binOf(spare), partThatFits(demand, spare)))
-  return split(demand, binsOf(sorted, rooms), { partMin: 1 / SLOTS_DEFAULT, within: () => true })
-}
-
-interface Candidate extends Bin {
-  readonly on: Assignment['on']
-}
-
-interface Bound {
-  /** Of the demand. */
-  readonly partMin: number
-  /** Whether a part may go there. */
-  within(bin: Candidate, part: ResourceVector): boolean
+  const fitting = running.filter(({ spare }) => fits(demand, spare))
+  const even = fitting.filter((bin) => alignment.keepsEven(bin, demand, EVEN))
+  const best = leastOf(even.length > 0 ? even : fitting, (bin) => alignment.score(bin, demand))
+  return best === null ? null : [{ on: best.on, ...vectorOf(demand) }]
 }
 
 /** As much as may go to each in turn; null if that is not all. */
-function split(
+function splitAnyhow(
   demand: ResourceVector,
-  bins: Iterable<Candidate>,
-  { partMin, within }: Bound,
+  {
+    running,
+    fresh,
+    alignment,
+  }: { running: readonly Candidate[]; fresh: Iterable<Candidate>; alignment: Alignment },
 ): Assignment[] | null {
+  const sorted = running
+    .map((bin) => ({ bin, score: alignment.score(bin, partThatFits(demand, bin.spare)) }))
+    .sort((a, b) => a.bin.rank - b.bin.rank || a.score - b.score)
+    .map(({ bin }) => bin)
   const assignments: Assignment[] = []
   let rest = vectorOf(demand)
-  for (const bin of bins) {
+  for (const bin of chain(sorted, fresh)) {
     if (assignments.length === JOB_NODES_MAX) return null
-    const part = largestPart(rest, bin, within)
+    const part = partThatFits(rest, bin.spare)
     if (fits(part, nothing)) continue
-    if (part.ramBytes < demand.ramBytes * partMin && !fits(rest, part)) continue
+    if (part.ramBytes < demand.ramBytes / SLOTS_DEFAULT && !fits(rest, part)) continue
     assignments.push({ on: bin.on, ...part })
     rest = subtract(rest, part)
     if (fits(rest, nothing)) return assignments
@@ -180,64 +155,26 @@ function split(
   return null
 }
 
-/** The largest part of `demand` that fits and is within bounds, to a thousandth. */
-function largestPart(demand: ResourceVector, bin: Candidate, within: Bound['within']): ResourceVector {
-  const whole = partThatFits(demand, bin.spare)
-  if (within(bin, whole)) return whole
-  let [low, high] = [0, 1]
-  for (let step = 0; step < 10; step++) {
-    const middle = (low + high) / 2
-    if (within(bin, scale(whole, middle))) low = middle
-    else high = middle
+function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Generator<Candidate> {
+  yield* first
+  yield* second
+}
+
+function candidateOf({ node, rank, capacity, ...spare }: Spare): Candidate {
+  return { on: { node }, rank, capacity, spare: vectorOf(spare) }
+}
+
+function* freshOf(rooms: readonly Room[]): Generator<Candidate> {
+  for (const { nodeClass, nodes, capacity } of rooms) {
+    for (let node = 0; node < nodes; node++) {
+      yield { on: { newOf: nodeClass, capacity }, rank: NodeRank.starts, capacity, spare: capacity }
+    }
   }
-  return scale(whole, low)
-}
-
-/** Those of a lower rank first, and of these the ones of a lower score. */
-function inOrder(spares: readonly Spare[], score: (spare: Spare) => number): Spare[] {
-  return spares
-    .map((spare) => ({ spare, score: score(spare) }))
-    .sort((a, b) => a.spare.rank - b.spare.rank || a.score - b.score)
-    .map(({ spare }) => spare)
-}
-
-function binOf(spare: Spare): Bin {
-  return { capacity: spare.capacity, spare }
 }
 
 /** What nobody has reserved, on nodes that run and on ones that may be started. */
 export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): ResourceVector {
   return sum([...spares, ...rooms.map(capacityOf)])
-}
-
-function* binsOf(spares: readonly Spare[], rooms: readonly Room[]): Generator<Candidate> {
-  for (const spare of spares) yield { on: { node: spare.node }, ...binOf(spare) }
-  for (const { nodeClass, nodes, capacity } of rooms) {
-    for (let node = 0; node < nodes; node++) {
-      yield { on: { newOf: nodeClass, capacity }, capacity, spare: capacity }
-    }
-  }
-}
-
-/**
- * The largest part of `demand` that fits, in the demand's own proportion. A part of less than one slot is not
- * worth a connection and could not be placed anyway; `pack` passes over it.
- */
-export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
-  if (fits(demand, spare)) return demand
-  const fitting = (each: (typeof dimensions)[number]): number =>
-    demand[each] === 0 ? 1 : spare[each] / demand[each]
-  const by = Math.min(...dimensions.map(fitting))
-  const part = scale(demand, by)
-  // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
-  const bounded = (each: (typeof dimensions)[number]): number =>
-    fitting(each) === by ? spare[each] : Math.min(spare[each], part[each])
-  return {
-    ramBytes: bounded('ramBytes'),
-    ssdBytes: bounded('ssdBytes'),
-    s3Bytes: part.s3Bytes,
-    bytesPerSecond: bounded('bytesPerSecond'),
-  }
 }
 
 /** What a whole room of new nodes has. */

@@ -1,5 +1,5 @@
 import { BAND_MIDDLE, fullestOf, type Load, mapLoad, type Resource, sumLoads } from './autoscaling.ts'
-import { fits, type ResourceVector, scale, subtract } from './node-class.ts'
+import { dimensions, fits, type ResourceVector, scale, subtract } from './node-class.ts'
 
 /** What one job does on a node. */
 export interface JobPart {
@@ -96,7 +96,5 @@ function choose(
 }
 
 function partThatFits(share: ResourceVector, spare: ResourceVector): number {
-  const of = (each: 'ramBytes' | 'ssdBytes' | 'bytesPerSecond'): number =>
-    share[each] === 0 ? 1 : spare[each] / share[each]
-  return Math.min(of('ramBytes'), of('ssdBytes'), of('bytesPerSecond'))
+  return Math.min(...dimensions.map((each) => (share[each] === 0 ? 1 : spare[each] / share[each])))
 }

@@ -3,7 +3,7 @@ import { DRAIN_EMPTY_REPORTS, RELOCATION_REPORTS_MAX } from '../protocol/limits.
 import type { NodeReport } from '../protocol/reports.ts'
 import { detach } from './detach.ts'
 import { type Job, keptOf, mergeShares, type Share, scaleShares } from './job.ts'
-import { fits, most, type ResourceVector, subtract, sum, vectorOf } from './node-class.ts'
+import { bytesOf, fits, most, type ResourceVector, subtract, sum, vectorOf } from './node-class.ts'
 import type { Move } from './rebalance.ts'
 import type { Repair, RepairOptions } from './repair.ts'
 
@@ -69,11 +69,12 @@ export class Relocations {
           { job: job.id, node },
           'a part of a job does not leave its node; the node keeps what it holds',
         )
-        const { ram = 0, ssd = 0 } = used?.bytes ?? {}
+        const { ram = 0, ssd = 0, s3 = 0 } = used?.bytes ?? {}
         const held = {
           ...share,
           ramBytes: Math.min(share.ramBytes, ram),
           ssdBytes: Math.min(share.ssdBytes, ssd),
+          s3Bytes: Math.min(share.s3Bytes, s3),
         }
         this.#settle(job, share, most(keptOf(share), held))
       }
@@ -116,12 +117,14 @@ function leavingShare(job: Job, node: string): Share | undefined {
   return job.shares.find((share) => share.node === node && share.leaving !== undefined)
 }
 
-/** A whole share has left when the node names its job no more, a part when the rest has room for what is held. */
+/**
+ * A whole share has left when the node names its job no more, a part when the rest has room for what is held. That counts
+ * over all tiers: what fills the faster ones leaves them for the slower ones once they are smaller.
+ */
 function hasLeft(share: Share, held: NodeReport['jobs'][number]['bytes'] | undefined): boolean {
   if (share.leaving === 1) return held === undefined
-  const { ram = 0, ssd = 0 } = held ?? {}
-  const kept = keptOf(share)
-  return ram <= kept.ramBytes && ssd <= kept.ssdBytes
+  const { ram = 0, ssd = 0, s3 = 0 } = held ?? {}
+  return ram + ssd + s3 <= bytesOf(keptOf(share))
 }
 
 /** What leaves, so that with what is kept it comes to the whole. */

@@ -79,7 +79,7 @@ const DEFAULT_NODE_FRACTION = 1 / 8
 const HEADROOM_FRACTION = 1 / 16
 const HEADROOM_BYTES_MIN = 1024 * 1024
 
-/** Splits that are shown of a decision: with one class of nodes there are never more than four. */
+/** Splits that are shown of a decision: with one class of nodes there are never more than three. */
 const MIXES_SHOWN_MAX = 8
 
 /** Pocket's ratio is that of data that is written once and read once, as its sort has it. */

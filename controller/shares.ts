@@ -1,6 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
+import type { PlacedShare } from '../protocol/placement.ts'
 import { keptOf, type Share } from './job.ts'
-import type { PlacedShare } from './metadata-client.ts'
 import type { Nodes } from './nodes.ts'
 
 /** Slots follow the bytes, in whole mebibytes. */
@@ -12,12 +12,12 @@ const WEIGHT_BYTES = 1024 * 1024
  */
 export function placedShares(shares: readonly Share[], nodes: Nodes): PlacedShare[] {
   return shares.map((share) => {
-    const { node, ramBytes, bytesPerSecond } = share
+    const { node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = share
     const address = nodes.get(node)?.record.address ?? null
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
     const kept = keptOf(share)
     const takes = nodes.isOpen(node) && kept.ramBytes > 0
     const weight = takes ? Math.max(1, Math.round((kept.ramBytes + kept.ssdBytes) / WEIGHT_BYTES)) : 0
-    return { node, address, weight, ramBytes, bytesPerSecond }
+    return { node, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
   })
 }

@@ -58,9 +58,10 @@ const GIB = 2 ** 30
  *
  * Capacity, throughput and latency are what Pocket fits (OSDI'18, section 4.1); u is the dominant share of DRF (Ghodsi et
  * al., NSDI'11). Once u is given nothing beats filling the fastest tier first: what nodes hold costs nothing more, and
- * what is left for S3 does. So u is all there is to search. Along it price and latency are made of straight pieces, that
- * meet where throughput and index just fit, where nothing is left for S3, where nothing is left for SSD, and end at 1.
- * Least they are at one of these four, exactly but for the rounding to whole bytes.
+ * what is left for S3 does. So u is all there is to search. It begins where throughput and index just fit. From there on the
+ * price changes in a straight line up to where nothing is left for S3, and rises after that; latency falls up to where
+ * all that may be is in RAM, which is the split of u = 1, and is paid for by what it takes. Least they are at one of these
+ * three, exactly but for the rounding to whole bytes.
  */
 export function mixTiers(load: Load, by: MixedBy): Mix[] {
   const mixes = poolsOf(by).flatMap((pool) => cornersOf(load, pool, by))
@@ -114,7 +115,7 @@ function cornersOf(load: Load, pool: Pool, by: MixedBy): Mix[] {
   const { ramBytes, ssdBytes } = pool
   const least = Math.max(bytesPerSecond / pool.bytesPerSecond, ramBytesMin / ramBytes)
   if (least > 1) return []
-  const corners = [least, bytes / (ramBytes + ssdBytes), bytes / ramBytes, 1]
+  const corners = [least, bytes / (ramBytes + ssdBytes), 1]
     .map((part) => Math.min(1, Math.max(least, part)))
     .map((part) => fill(load, pool, part))
     .filter(({ s3 }) => s3 === 0 || by.allowed.has('s3'))
@@ -123,8 +124,8 @@ function cornersOf(load: Load, pool: Pool, by: MixedBy): Mix[] {
 }
 
 /** Fastest first, into a part of the pool. */
-function fill({ bytes, ramBytesMin }: Load, { ramBytes, ssdBytes }: Pool, part: number): TierBytes {
-  const ram = Math.min(bytes, ramBytes, Math.max(ramBytesMin, Math.ceil(ramBytes * part)))
+function fill({ bytes }: Load, { ramBytes, ssdBytes }: Pool, part: number): TierBytes {
+  const ram = Math.min(bytes, ramBytes, Math.ceil(ramBytes * part))
   const ssd = Math.min(bytes - ram, ssdBytes, Math.ceil(ssdBytes * part))
   return { ram, ssd, s3: bytes - ram - ssd }
 }

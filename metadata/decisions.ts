@@ -2,8 +2,8 @@ import { type nodeOperations, SlotOrigin } from '../protocol/control-operations.
 import { MayflyError } from '../protocol/errors.ts'
 import { BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import type { PlacedNode } from '../protocol/placement.ts'
-import { type JobRecord, type Share, slotRuns } from './job-record.ts'
+import type { PlacedNode, PlacedShare } from '../protocol/placement.ts'
+import { type JobRecord, slotRuns } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 import { apportion, divide } from './spread.ts'
 
@@ -12,7 +12,7 @@ import { apportion, divide } from './spread.ts'
  */
 
 /** New shares: slots that nobody owns go to their nodes. */
-export function withShares(record: JobRecord, shares: readonly Share[]): JobRecord {
+export function withShares(record: JobRecord, shares: readonly PlacedShare[]): JobRecord {
   return fillSlots({ ...record, shares })
 }
 
@@ -109,13 +109,26 @@ const SHARE_SLACK = 0.25
 
 /** A job alone on its node gets exactly its total; one chunk of slack keeps a small share usable at all. */
 function budgetOf({ shares }: JobRecord, node: string) {
-  const { ramBytes = 0, bytesPerSecond = 0 } = shares.find((share) => share.node === node) ?? {}
-  const totalBytes = shares.reduce((sum, share) => sum + share.ramBytes, 0)
+  const own = shares.find((share) => share.node === node)
+  const { ramBytes = 0, ssdBytes = 0, s3Bytes = 0, bytesPerSecond = 0 } = own ?? {}
   return {
     ramBytes,
+    ssdBytes,
+    s3Bytes,
     bytesPerSecond,
-    ramBytesMax: Math.min(totalBytes, Math.ceil(ramBytes * (1 + SHARE_SLACK)) + CHUNK_BYTES),
+    ramBytesMax: bytesMax(shares, own, 'ramBytes'),
+    ssdBytesMax: bytesMax(shares, own, 'ssdBytes'),
+    s3BytesMax: bytesMax(shares, own, 's3Bytes'),
   }
+}
+
+function bytesMax(
+  shares: readonly PlacedShare[],
+  own: PlacedShare | undefined,
+  tier: 'ramBytes' | 'ssdBytes' | 's3Bytes',
+): number {
+  const total = shares.reduce((sum, share) => sum + share[tier], 0)
+  return Math.min(total, Math.ceil((own?.[tier] ?? 0) * (1 + SHARE_SLACK)) + CHUNK_BYTES)
 }
 
 export function nextEpoch({ id, epoch }: JobRecord): number {

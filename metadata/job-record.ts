@@ -1,17 +1,8 @@
-import { array, flag, struct, text, u8, u16, u32, u64 } from '../protocol/codec.ts'
+import { array, flag, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
-import { NOBODY, type PlacedNode } from '../protocol/placement.ts'
+import { NOBODY, type PlacedNode, type PlacedShare, placedNode, placedShare } from '../protocol/placement.ts'
 import { Reader } from '../protocol/reader.ts'
 import { Writer } from '../protocol/writer.ts'
-
-/** What was reserved for a job on one node; slots go to the nodes in proportion to `weight`, all of 0 away from it. */
-export interface Share {
-  readonly node: string
-  readonly address: string
-  readonly weight: number
-  readonly ramBytes: number
-  readonly bytesPerSecond: number
-}
 
 /** Slots on their way from one node to another. They do not move again before the move is over. */
 export interface Move {
@@ -38,7 +29,7 @@ export interface JobRecord {
   readonly revision: number
   /** The last epoch that was given out. Every decision about slots takes the next one. */
   readonly epoch: number
-  readonly shares: readonly Share[]
+  readonly shares: readonly PlacedShare[]
   /** The nodes that own slots. */
   readonly nodes: readonly PlacedNode[]
   /** For each slot an index into `nodes`, or `NOBODY`. */
@@ -71,17 +62,17 @@ export interface SlotRun {
   readonly origin: number
 }
 
-const node = struct({ id: text, address: text })
-
 const wireRecord = struct({
   id: text,
   revision: u32,
   epoch: u32,
-  shares: array(struct({ node: text, address: text, weight: u32, ramBytes: u64, bytesPerSecond: u64 })),
-  nodes: array(node),
+  shares: array(placedShare),
+  nodes: array(placedNode),
   slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),
-  moves: array(struct({ epoch: u32, source: node, target: node, slots: array(u16), published: flag })),
-  leftovers: array(struct({ node, epoch: u32, slots: array(u16) })),
+  moves: array(
+    struct({ epoch: u32, source: placedNode, target: placedNode, slots: array(u16), published: flag }),
+  ),
+  leftovers: array(struct({ node: placedNode, epoch: u32, slots: array(u16) })),
   nextBucket: u32,
   buckets: array(struct({ id: u32, name: text })),
   droppedBuckets: array(u32),

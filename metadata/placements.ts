@@ -3,11 +3,11 @@ import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
 import { CONTROL_CALL_MS, JOB_DROP_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
-import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
+import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
 import { findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
 import { Driver } from './driver.ts'
-import { type Bucket, type JobRecord, newRecord, type Share } from './job-record.ts'
+import { type Bucket, type JobRecord, newRecord } from './job-record.ts'
 import { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 import { withoutNodes } from './moves.ts'
@@ -83,7 +83,7 @@ export class Placements {
   }
 
   /** Begins a job, or, if it is there, gives it new shares. Resolves once every node knows its slots. */
-  async create(job: string, slots: number, shares: readonly Share[]): Promise<Placement> {
+  async create(job: string, slots: number, shares: readonly PlacedShare[]): Promise<Placement> {
     if (slots === 0 || slots > SLOTS_MAX || (slots & (slots - 1)) !== 0) {
       throw new MayflyError('BAD_REQUEST', `slots: ${slots} is not a power of two up to ${SLOTS_MAX}`)
     }
@@ -94,7 +94,7 @@ export class Placements {
   }
 
   /** New weights and budgets: slots that nobody owns go to the nodes at once, others move until the weights hold. */
-  async setShares(job: string, shares: readonly Share[]): Promise<Placement> {
+  async setShares(job: string, shares: readonly PlacedShare[]): Promise<Placement> {
     return await this.#carryOut(
       await this.#jobs.change(job, (record) => withShares(record, this.#living(shares))),
     )
@@ -193,7 +193,7 @@ export class Placements {
   }
 
   /** The controller may not know yet that a node has died. */
-  #living(shares: readonly Share[]): readonly Share[] {
+  #living(shares: readonly PlacedShare[]): readonly PlacedShare[] {
     return shares.filter(({ node }) => !this.#dead.has(node))
   }
 

@@ -1,7 +1,7 @@
 import { array, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation } from './operation.ts'
-import { placedNode, placementCodec } from './placement.ts'
+import { placedNode, placedShare, placementCodec } from './placement.ts'
 
 /** What clients and the planes ask of metadata, what metadata asks of nodes, and nodes of one another. */
 
@@ -36,17 +36,17 @@ export const metadataOperations = {
   buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
 } as const
 
-/** A node's part of a job: which share of the slots it should get and what was reserved for the job on it. */
-const share = struct({ node: text, address: text, weight: u32, ramBytes: u64, bytesPerSecond: u64 })
-
 /** Asked by the controller of metadata. All are idempotent. */
 export const placementOperations = {
   jobCreate: operation(80, {
-    request: struct({ job: text, slots: u16, shares: array(share) }),
+    request: struct({ job: text, slots: u16, shares: array(placedShare) }),
     reply: placementCodec,
   }),
   /** New shares of a living job: slots that nobody owns go to its nodes. */
-  jobShares: operation(81, { request: struct({ job: text, shares: array(share) }), reply: placementCodec }),
+  jobShares: operation(81, {
+    request: struct({ job: text, shares: array(placedShare) }),
+    reply: placementCodec,
+  }),
   /** Every node that can be reached has freed the job's bytes before this is answered. */
   jobEnd: operation(82, { request: struct({ job: text }), reply: empty }),
   /** The fleet saw these processes exit. */
@@ -81,8 +81,8 @@ export const nodeOperations = {
   /**
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
-   * are lost. `ramBytes` is set aside for the job on this node; up to `ramBytesMax` it may use what nobody else
-   * reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
+   * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
+   * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
@@ -93,6 +93,10 @@ export const nodeOperations = {
       slots: u32,
       ramBytes: u64,
       ramBytesMax: u64,
+      ssdBytes: u64,
+      ssdBytesMax: u64,
+      s3Bytes: u64,
+      s3BytesMax: u64,
       bytesPerSecond: u64,
       droppedBuckets: array(u32),
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
@@ -130,6 +134,8 @@ const indexEntry = struct({
   /** The version that the last put made; appends since then have made `version` of it. */
   base: u64,
   bytes: u64,
+  /** Where they lie, an index into `tiers`. */
+  tier: u8,
   ttlMs: u64,
   manifest: manifestCodec,
   metadata: array(struct({ name: text, value: text })),
@@ -164,7 +170,15 @@ export const peerOperations = {
       last: flag,
       entries: array(indexEntry),
       chunks: array(
-        struct({ ...place, version: u64, index: u32, bytes: u32, checksum: optional(u32), lost: flag }),
+        struct({
+          ...place,
+          version: u64,
+          index: u32,
+          bytes: u32,
+          tier: u8,
+          checksum: optional(u32),
+          lost: flag,
+        }),
       ),
       openPuts: array(struct({ version: u64, leftMs: u32 })),
       readLeases: array(struct({ version: u64, leftMs: u32 })),

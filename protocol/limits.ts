@@ -69,8 +69,8 @@ export const SETTLE_HOLD_MS = 500
 /** Entries of one page of an index: with keys and metadata of usual size, some 100 KiB. */
 export const INDEX_PAGE_ENTRIES = 1_000
 export const INDEX_PAGE_BYTES = 512 * 1024
-/** Bytes that a node pulls per second in the background, so that reads and writes keep most of the machine. */
-export const PULL_BYTES_PER_SECOND = 256 * 1024 * 1024
+/** Bytes that one background pull of a node moves per second at most, so that reads and writes keep most of the machine. */
+export const PULL_BYTES_PER_SECOND = 48 * 1024 * 1024
 /** Background pulls of a node that are under way at once; a read of an entry that is not here yet does not queue behind them. */
 export const PULLS_MAX = 2
 /** Of one background pull: some 100 µs of the source's time, which is what a client's call may have to wait for. */
@@ -118,10 +118,11 @@ export const CONNECTIONS_MAX = 10_000
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
 export const RECEIVE_BYTES = 256 * 1024
 /**
- * Replies that a server sends in one write. Had it answered all of a full read in one, its client would have nothing to do
- * until then, and the server nothing until the client sends again: both cores would take turns.
+ * Replies that a server writes while it still works on others of the same read. Were all of a read answered in one write, the
+ * client would have nothing to do until then, and the server nothing until the client sends again: two cores would
+ * take turns.
  */
-export const REPLIES_PER_WRITE = 8
+export const REPLIES_FIRST_PORTION = 8
 /** Memory that the frames of one write are encoded into, payloads of up to 8 KiB with them. */
 export const SLAB_BYTES = 128 * 1024
 /** Of those that are not in use; more are given back to the system. */
@@ -211,50 +212,6 @@ export const RATE_CONTENTION_MS = 1_000
 export const RATE_TICK_MS = 1
 /** Connections of one job that are read from again at a time: together they can overdraw by a read each. */
 export const RATE_RESUMES_MAX = 8
-
-// S3.
-
-/** Tries of one request, by the driver, with jitter: what fails for a second is not seen. */
-export const S3_ATTEMPTS_MAX = 3
-/** Of one request with all its tries: a part of 8 MiB takes that long at 3 Mbit/s. */
-export const S3_CALL_MS_MAX = 30_000
-/** Failures in a row after which the endpoint counts as down, and the time until it is asked again. */
-export const S3_FAILURES_MAX = 5
-export const S3_OPEN_MS = 5_000
-/** Connections of one process to the endpoint. */
-export const S3_SOCKETS_MAX = 64
-/** S3 takes parts from 5 MiB, and 10,000 of them. */
-export const S3_PART_BYTES = 8 * 1024 * 1024
-export const S3_PARTS_MAX = 10_000
-/** Parts of one upload under way, each in memory. */
-export const S3_PARTS_IN_FLIGHT = 4
-/** Keys of one bulk deletion: as many as S3 takes, and as one page of a listing has. */
-export const S3_DELETE_BATCH = 1_000
-/** The lifecycle rule removes what a job put down to S3 this long ago; a job that keeps an object longer should `persist` it. */
-export const S3_EPHEMERAL_DAYS_MAX = 30
-
-// The kept store.
-
-/** Chunks of a large object that are fetched ahead while it goes to the kept store. */
-export const KEPT_CHUNKS_AHEAD = 4
-/** Large objects on their way from one node at once: with parts under way and chunks ahead some 50 MiB of memory for each. */
-export const KEPT_LARGE_PUTS_MAX = 4
-/** Objects of one message, or of a bucket that is deleted, which are changed at once: several such messages fit the sockets. */
-export const KEPT_CHANGES_IN_FLIGHT = 16
-/** `JOB/BUCKET/KEY` of a kept object: S3 takes names of 1,024 bytes, and the longest prefix of ours has 28. */
-export const KEPT_NAME_BYTES_MAX = 996
-/** Of the parts of such a name between slashes: what file systems take as the name of a file. */
-export const KEPT_SEGMENT_BYTES_MAX = 255
-/** A file that has been coming in for longer than this was left by a process that died. */
-export const KEPT_INCOMING_MS_MAX = 24 * 3_600_000
-/** Entries of one page of a listing of kept objects; on S3 each is asked for its time to live. */
-export const KEPT_LIST_MAX = 200
-/** What the controller reads of a kept object at once, to hand it on. */
-export const KEPT_READ_BYTES = 4 * 1024 * 1024
-/** Pause between two rounds in which expired objects are freed; readers see none of them anyway. */
-export const KEPT_SWEEP_MS = 60_000
-/** Objects looked at together when expired ones are swept. */
-export const KEPT_SWEEP_PAGE = 200
 
 // Leases and heartbeats.
 

@@ -7,6 +7,9 @@ import { Writer } from './writer.ts'
 /** Header and head of a frame as they usually are; a larger head grows out of its slab. */
 const HEAD_BYTES_USUAL = 512
 
+/** Frames in one write of a turn that is written in portions, at most. */
+const PORTION_MAX = 32
+
 /** A write up to this size is copied out of its slab if it has to wait. */
 const SMALL_BYTES_MAX = SLAB_BYTES / 4
 
@@ -27,22 +30,25 @@ export interface Outgoing<T> {
   readonly codec: Codec<T>
   readonly head: T
   readonly payload?: Payload | undefined
+  /** The payload's memory may change as soon as this is queued: all of it is copied. */
+  readonly transient?: boolean | undefined
   /** Called once, when nobody reads the payload's memory any more. */
   readonly sent?: (() => void) | undefined
 }
 
-/** The parts of a payload in their order. None may change until it is sent. */
+/** The parts of a payload in their order. None may change until it is sent, unless it is `transient`. */
 export type Payload = Uint8Array | readonly Uint8Array[]
 
 /**
- * Encodes frames for one link. All that one turn of the event loop produces leaves in one write, or in one for every
- * `framesPerWrite` frames.
+ * Encodes frames for one link. All that one turn of the event loop produces leaves in one write; with `portion`, in several
+ * where it is more than so many frames: each has twice as many as the one before it, up to `PORTION_MAX`.
  */
 export class Outbox {
   readonly #link: Link
-  readonly #framesPerWrite: number
+  readonly #firstPortion: number
   readonly #writer = new Writer()
   #frames = 0
+  #portion: number
   #parts: Uint8Array[] = []
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
@@ -50,9 +56,10 @@ export class Outbox {
   /** Of frames that are not written yet. */
   #freshBytes = 0
 
-  constructor(link: Link, framesPerWrite = Number.POSITIVE_INFINITY) {
+  constructor(link: Link, portion = Number.POSITIVE_INFINITY) {
     this.#link = link
-    this.#framesPerWrite = framesPerWrite
+    this.#firstPortion = portion
+    this.#portion = portion
   }
 
   /** What waits to be taken by the network. */
@@ -65,9 +72,9 @@ export class Outbox {
     const { payload } = frame
     const parts = partsOf(payload)
     const payloadBytes = bytesOf(payload)
-    const copies = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
+    const isSmall = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
     const writer = this.#writer
-    if (writer.room < HEAD_BYTES_USUAL + (copies ? payloadBytes : 0)) this.#nextSlab()
+    if (writer.room < HEAD_BYTES_USUAL + (isSmall ? payloadBytes : 0)) this.#nextSlab()
     const start = writer.length
     writer.u32(0).u32(payloadBytes).u32(frame.id).u16(frame.kind).u16(0)
     const headStart = writer.length
@@ -79,19 +86,34 @@ export class Outbox {
     }
     writer.patchU32(start, writer.length - headStart)
     this.#freshBytes += writer.length - start + payloadBytes
-    if (copies) {
-      for (const part of parts) writer.raw(part)
-      frame.sent?.()
-    } else {
-      this.#parts.push(writer.take(), ...parts)
-      if (frame.sent !== undefined) this.#whenTaken.push(frame.sent)
+    let isLent = false
+    for (const part of parts) {
+      if (isSmall || part.length <= PAYLOAD_COPIED_BYTES_MAX || frame.transient === true) this.#copy(part)
+      else {
+        isLent = true
+        this.#parts.push(writer.take(), part)
+      }
     }
-    if (++this.#frames < this.#framesPerWrite) this.#schedule()
-    else this.flush()
+    if (frame.sent !== undefined) {
+      if (isLent) this.#whenTaken.push(frame.sent)
+      else frame.sent()
+    }
+    if (++this.#frames < this.#portion) this.#schedule()
+    else this.#writePortion()
   }
 
-  /** Writes what is queued, now. */
+  /** Writes what is queued, now: the turn is over. */
   flush(): void {
+    this.#portion = this.#firstPortion
+    this.#write()
+  }
+
+  #writePortion(): void {
+    this.#portion = Math.min(2 * this.#portion, PORTION_MAX)
+    this.#write()
+  }
+
+  #write(): void {
     const bytes = this.#freshBytes
     this.#scheduled = false
     this.#frames = 0
@@ -121,6 +143,20 @@ export class Outbox {
       for (const slab of slabs) giveSlab(slab)
       for (const taken of whenTaken) taken()
     })
+  }
+
+  #copy(part: Uint8Array): void {
+    const writer = this.#writer
+    if (part.length <= writer.room) {
+      writer.raw(part)
+      return
+    }
+    for (let from = 0; from < part.length; ) {
+      if (writer.room === 0) this.#nextSlab()
+      const to = Math.min(part.length, from + writer.room)
+      writer.raw(part.subarray(from, to))
+      from = to
+    }
   }
 
   #nextSlab(): void {

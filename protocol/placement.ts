@@ -1,4 +1,4 @@
-import { array, type Codec, struct, text, u16, u32 } from './codec.ts'
+import { array, type Codec, struct, text, u16, u32, u64 } from './codec.ts'
 import { EPOCH_MAX, JOB_NODES_MAX, SLOTS_MAX } from './limits.ts'
 import { violation } from './reader.ts'
 
@@ -20,6 +20,27 @@ export interface PlacedNode {
 export const NOBODY = 0xffff
 
 export const placedNode = struct({ id: text, address: text })
+
+/** What was reserved for a job on one node; slots go to the nodes in proportion to `weight`, all of 0 away from it. */
+export interface PlacedShare {
+  readonly node: string
+  readonly address: string
+  readonly weight: number
+  readonly ramBytes: number
+  readonly ssdBytes: number
+  readonly s3Bytes: number
+  readonly bytesPerSecond: number
+}
+
+export const placedShare = struct({
+  node: text,
+  address: text,
+  weight: u32,
+  ramBytes: u64,
+  ssdBytes: u64,
+  s3Bytes: u64,
+  bytesPerSecond: u64,
+})
 
 const ownerRuns = array(struct({ node: u16, count: u16 }))
 

@@ -13,8 +13,8 @@ export function readText(env: Environment, name: string, fallback?: string): str
 }
 
 /** A whole number from 0 to 2^53 - 1. */
-export function readNumber(env: Environment, name: string): number {
-  const text = readText(env, name)
+export function readNumber(env: Environment, name: string, fallback?: number): number {
+  const text = readText(env, name, fallback === undefined ? undefined : String(fallback))
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new MayflyError('BAD_REQUEST', `${name} is '${text}', not a whole number from 0`)

@@ -12,7 +12,7 @@ import {
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
   PROTOCOL_VERSION,
-  REPLIES_PER_WRITE,
+  REPLIES_FIRST_PORTION,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -26,6 +26,8 @@ import type { Pace } from './pace.ts'
 export interface Reply<Head> {
   readonly head: Head
   readonly payload?: Payload
+  /** The payload's memory may change once the handler has returned: all of it is copied before that. */
+  readonly transient?: boolean
   /** Called once, when nobody reads the payload's memory any more: it was copied or written, or the connection is gone. */
   readonly sent?: () => void
 }
@@ -130,7 +132,7 @@ class Responder {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
-    this.#outbox = new Outbox(link, REPLIES_PER_WRITE)
+    this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
   }
 
   open(): void {
@@ -163,7 +165,6 @@ class Responder {
   }
 
   #finishRead(): void {
-    // What came in one read is answered in one write.
     this.#outbox.flush()
     this.#keepPace()
     this.#balance()
@@ -270,9 +271,9 @@ class Responder {
   }
 
   #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
-    const { head, payload, sent } = reply
+    const { head, payload, transient, sent } = reply
     if (this.#closed) sent?.()
-    else this.#outbox.send({ id, kind: 0, codec, head, payload, sent })
+    else this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
   }
 
   #fail(id: number, thrown: unknown): void {

@@ -1,36 +1,63 @@
 import { CHUNK_OVERHEAD_BYTES } from '../protocol/limits.ts'
+import { type JobTiers, RAM } from './job-tiers.ts'
 import type { KeyString } from './key-string.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { freeParts, takeParts, writeParts } from './ram/payload.ts'
-import type { Part } from './ram/record.ts'
+import type { Location, Part } from './ram/record.ts'
 import { BLOCK_BYTES } from './ram/slab.ts'
 import type { Settling } from './settling.ts'
+import type { Holder } from './slot-objects.ts'
 
 /** A chunk of a large object, or what is known of one whose bytes are elsewhere, or were lost. */
-export type Chunk = StoredChunk | RemoteChunk | LostChunk
+export type Chunk = StoredChunk | DemotedChunk | RemoteChunk | LostChunk
 
 /** A chunk whose bytes are in the arena. */
 export class StoredChunk {
   readonly bytes: number
   readonly parts: readonly Part[]
+  readonly tier = RAM
+  /** As of an object. */
+  reads: number
 
-  constructor(bytes: number, parts: readonly Part[]) {
+  constructor(bytes: number, parts: readonly Part[], reads = 0) {
     this.bytes = bytes
     this.parts = parts
+    this.reads = reads
+  }
+}
+
+/** A chunk whose bytes are on a tier below RAM. */
+export class DemotedChunk {
+  readonly bytes: number
+  readonly location: Location
+  reads: number
+
+  constructor(bytes: number, location: Location, reads: number) {
+    this.bytes = bytes
+    this.location = location
+    this.reads = reads
+  }
+
+  get tier(): number {
+    return this.location.tier
   }
 }
 
 /** A chunk that a handoff has announced and not yet brought. */
 export class RemoteChunk {
   readonly bytes: number
+  /** Where room is kept for it. */
+  readonly tier: number
 
-  constructor(bytes: number) {
+  constructor(bytes: number, tier: number) {
     this.bytes = bytes
+    this.tier = tier
   }
 }
 
 export class LostChunk {
   readonly bytes = 0
+  readonly tier = RAM
 }
 
 /** The chunks of one version of a large object that fall into one slot. */
@@ -46,12 +73,14 @@ export interface ChunkGroup {
 /** The chunks whose place is one slot: few and large, so that they are objects of JavaScript, with their bytes in runs. */
 export class SlotChunks {
   readonly #memory: JobMemory
+  readonly #tiers: JobTiers
   readonly #settling: Settling
   readonly #groups = new Map<string, ChunkGroup>()
   #chargedBytes = 0
 
-  constructor(memory: JobMemory, settling: Settling) {
+  constructor({ memory, tiers }: Holder, settling: Settling) {
     this.#memory = memory
+    this.#tiers = tiers
     this.#settling = settling
   }
 
@@ -60,7 +89,7 @@ export class SlotChunks {
     return this.#groups
   }
 
-  /** What they count against their job. */
+  /** What they count against their job's RAM. */
   get chargedBytes(): number {
     return this.#chargedBytes
   }
@@ -93,6 +122,14 @@ export class SlotChunks {
     return new StoredChunk(bytes.length, parts ?? [])
   }
 
+  /** As `write`, of one that was read so often; null if there is no memory. */
+  tryWrite(bytes: Uint8Array, reads: number): StoredChunk | null {
+    const parts = takeParts(this.#memory, bytes.length)
+    if (parts === null) return null
+    writeParts(this.#memory, { parts, offset: 0 }, bytes)
+    return new StoredChunk(bytes.length, parts, reads)
+  }
+
   set(
     of: Omit<ChunkGroup, 'chunks' | 'checksums'>,
     at: { groupKey: string; index: number; checksum: number | null },
@@ -107,7 +144,8 @@ export class SlotChunks {
     group.chunks.set(at.index, chunk)
     if (at.checksum === null) group.checksums.delete(at.index)
     else group.checksums.set(at.index, at.checksum)
-    this.#chargedBytes += chunkCharge(chunk.bytes)
+    this.#chargedBytes += chargeOfChunk(chunk)
+    if (chunk.tier !== RAM) this.#tiers.charge(chunk.tier, chunk.bytes)
     if (chunk instanceof RemoteChunk) this.#settling.announced()
     if (before !== undefined) this.#free(before)
   }
@@ -122,13 +160,20 @@ export class SlotChunks {
   }
 
   #free(chunk: Chunk): void {
-    this.#chargedBytes -= chunkCharge(chunk.bytes)
+    this.#chargedBytes -= chargeOfChunk(chunk)
+    if (chunk.tier !== RAM) this.#tiers.charge(chunk.tier, -chunk.bytes)
+    if (chunk instanceof DemotedChunk) this.#tiers.remove(chunk.location)
     if (chunk instanceof StoredChunk) freeParts(this.#memory, chunk.parts)
     if (chunk instanceof RemoteChunk) this.#settling.resolved()
   }
 }
 
-/** What a chunk of so many bytes counts against its job. */
+/** What a chunk counts against its job's RAM. */
+export function chargeOfChunk({ bytes, tier }: Chunk): number {
+  return chunkCharge(tier === RAM ? bytes : 0)
+}
+
+/** The same of one with so many bytes in RAM. */
 export function chunkCharge(bytes: number): number {
   return CHUNK_OVERHEAD_BYTES + Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
 }

@@ -7,6 +7,7 @@ export function readConfig(env: Environment = process.env) {
     id: readText(env, 'MAYFLY_NODE_ID'),
     class: readText(env, 'MAYFLY_NODE_CLASS'),
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
+    ssd: readSsd(env),
     bytesPerSecond: readNumber(env, 'MAYFLY_NODE_BYTES_PER_SECOND'),
     keptDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
@@ -15,6 +16,12 @@ export function readConfig(env: Environment = process.env) {
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
   })
+}
+
+/** Null where the node keeps nothing on an SSD. */
+function readSsd(env: Environment): { bytes: number; dir: string } | null {
+  const bytes = readNumber(env, 'MAYFLY_NODE_SSD_BYTES', 0)
+  return bytes === 0 ? null : { bytes, dir: readText(env, 'MAYFLY_NODE_SSD_DIR') }
 }
 
 export type NodeConfig = ReturnType<typeof readConfig>

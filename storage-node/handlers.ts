@@ -10,6 +10,7 @@ import { listPage } from './listing.ts'
 import type { StorageNode } from './node.ts'
 
 const done = { head: {} }
+const nothing = Buffer.alloc(0)
 
 /** Which method of the node answers which operation, and what right it takes. */
 export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
@@ -24,16 +25,21 @@ export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
 }
 
 function addMutations(handlers: Handlers, node: StorageNode): void {
-  const { keeping, keepingMany, sessions } = node
+  const { keeping, keepingMany, room, sessions } = node
   handlers
     .on(
       dataOperations.put,
       ({ claims, session }, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(claims, 'write')
-          return sessions.run({ session, job }, request, () =>
-            keeping.put(job, request, received(job, payload)),
-          )
+          return sessions.run({ session, job }, request, () => {
+            const bytes = received(job, payload)
+            // As `room` does, but without making anything for it: this is the hot path.
+            if (!job.spills) return keeping.put(job, request, bytes)
+            return room.find(job, { request, payload: bytes }, (of) =>
+              keeping.put(job, of.request, of.payload),
+            )
+          })
         }),
       landIn(node),
     )
@@ -48,7 +54,9 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     .on(dataOperations.append, ({ claims, session }, request, payload) => {
       const job = node.jobOf(claims, 'write')
       const bytes = received(job, payload)
-      return sessions.run({ session, job }, request, () => keeping.append(job, request, bytes))
+      return sessions.run({ session, job }, request, () =>
+        room.find(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
+      )
     })
     .on(dataOperations.settle, ({ claims, session }, { lanes }) => {
       sessions.settle({ session, job: claims.job }, lanes)
@@ -76,21 +84,29 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
 }
 
 function addMany(handlers: Handlers, node: StorageNode): void {
-  const { keepingMany, many, sessions } = node
+  const { keepingMany, many, room, sessions } = node
   handlers
     .on(dataOperations.getMany, ({ claims }, request) => many.get(node.jobOf(claims, 'read'), request))
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
       await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
       return done
     })
-    .on(dataOperations.putMany, ({ claims, session }, request, { payload }) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keepingMany.put(job, request, payload))
-    })
+    .on(
+      dataOperations.putMany,
+      ({ claims, session }, request, received) =>
+        storing(received, () => {
+          const job = node.jobOf(claims, 'write')
+          const { payload } = received
+          return sessions.run({ session, job }, request, () =>
+            room.findMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
+          )
+        }),
+      landIn(node),
+    )
 }
 
 function addLargePuts(handlers: Handlers, node: StorageNode): void {
-  const { keeping, largeObjects, sessions } = node
+  const { keeping, largeObjects, room, sessions } = node
   handlers
     .on(dataOperations.putBegin, ({ claims }, request) => ({
       head: largeObjects.begin(node.jobOf(claims, 'write'), request),
@@ -101,7 +117,9 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.putCommit, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keeping.commit(job, request))
+      return sessions.run({ session, job }, request, () =>
+        room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
+      )
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
       largeObjects.abort(node.jobOf(claims, 'write'), request)
@@ -112,8 +130,10 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       ({ claims }, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(claims, 'write')
-          largeObjects.putChunk(job, request, received(job, payload))
-          return done
+          return room.find(job, { request, payload: received(job, payload) }, (of) => {
+            largeObjects.putChunk(job, of.request, of.payload)
+            return done
+          })
         }),
       landIn(node),
     )
@@ -135,9 +155,9 @@ function addControl(handlers: Handlers, node: StorageNode): void {
       await Promise.all([job.cleaned, node.keeping.dropBuckets(job, request.droppedBuckets)])
       return done
     })
-    .on(nodeOperations.jobDrop, (peer, request) => {
+    .on(nodeOperations.jobDrop, async (peer, request) => {
       requireCluster(peer)
-      node.dropJob(request.job)
+      await node.dropJob(request.job)
       return done
     })
     .on(peerOperations.chunk, (peer, request) => {

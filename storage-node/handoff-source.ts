@@ -1,22 +1,31 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { MISSING, NO_CHUNK, type nodeOperations, peerOperations } from '../protocol/control-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { chunkGroupKey, StoredChunk } from './chunks.ts'
+import { chunkGroupKey, DemotedChunk, StoredChunk } from './chunks.ts'
 import { type JobSpace, type Moving, stalePlacement } from './job-space.ts'
 import { untilKept } from './keeping.ts'
 import { keyHash, keyString } from './key-string.ts'
 import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
 import { type Piece, readParts } from './ram/payload.ts'
+import type { Location } from './ram/record.ts'
 import { indexPages } from './slot-index.ts'
-import { isManifest, isRemote, readObject } from './stored-object.ts'
+import { isDemoted, isManifest, isRemote, readObject } from './stored-object.ts'
+import type { Range } from './tier-store.ts'
 import { failWaits } from './waits.ts'
 
 type Release = RequestOf<typeof nodeOperations.release>
 type Pull = RequestOf<typeof peerOperations.pull>
+type Pulled = PinnedReply<ReplyOf<typeof peerOperations.pull>>
+
+/** Bytes of what lies on a tier below RAM. */
+interface PieceBelow {
+  readonly location: Location
+  readonly range: Range
+}
 
 /**
  * The side of a handoff that gives a slot away. From the moment of `release` this node serves the slot no more; it
@@ -40,22 +49,22 @@ export class HandoffSource {
   }
 
   /** Bytes of what was released, for its new owner. */
-  pull(job: JobSpace, { slot, epoch, items }: Pull): PinnedReply<ReplyOf<typeof peerOperations.pull>> {
-    const moving = job.leaving.get(slot)
-    if (moving?.epoch !== epoch) throw stalePlacement(`what slot ${slot} held before epoch ${epoch}`)
-    const pieces: Piece[] = []
+  pull(job: JobSpace, request: Pull): Pulled | Promise<Pulled> {
+    const moving = job.leaving.get(request.slot)
+    if (moving?.epoch !== request.epoch)
+      throw stalePlacement(`what slot ${request.slot} held before epoch ${request.epoch}`)
     let room = PAYLOAD_BYTES_MAX
-    const bytes = items.map((item) => {
+    const pieces = request.items.map((item) => {
       const piece = itemPiece(job, moving, { item, room })
-      if (piece === undefined) return MISSING
-      const length = piece.views.reduce((sum, view) => sum + view.length, 0)
-      room -= length
-      pieces.push(piece)
-      return length
+      room -= piece === undefined ? 0 : lengthOf(piece)
+      return piece
     })
-    const [first] = pieces
-    if (pieces.length === 1 && first !== undefined) return pinnedReply({ bytes }, job.memory, first)
-    return { head: { bytes }, payload: Buffer.concat(pieces.flatMap(({ views }) => views)) }
+    if (pieces.some(isBelowRam)) return pullBelow(job, pieces)
+    const here = pieces.flatMap((piece) => (piece === undefined || isBelowRam(piece) ? [] : [piece]))
+    const bytes = pieces.map((piece) => (piece === undefined ? MISSING : lengthOf(piece)))
+    const [first] = here
+    if (here.length === 1 && first !== undefined) return pinnedReply({ bytes }, job.memory, first)
+    return { head: { bytes }, payload: Buffer.concat(here.flatMap(({ views }) => views)) }
   }
 
   async #sendOnce(job: JobSpace, index: number, target: PlacedNode): Promise<void> {
@@ -108,23 +117,52 @@ function freeze(job: JobSpace, index: number, epoch: number): void {
   failWaits(slot, stalePlacement(`slot ${index} of the job any more`))
 }
 
+/** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */
+async function pullBelow(
+  job: JobSpace,
+  pieces: readonly (Piece | PieceBelow | undefined)[],
+): Promise<Pulled> {
+  const payloads = await Promise.all(
+    pieces.map(async (piece) => {
+      if (piece === undefined) return null
+      if (!isBelowRam(piece)) return Buffer.concat(piece.views)
+      try {
+        return await job.tiers.read(piece.location, piece.range)
+      } catch (error) {
+        if (!isError(error, 'OBJECT_LOST')) throw error
+        return null
+      }
+    }),
+  )
+  const bytes = payloads.map((payload) => payload?.length ?? MISSING)
+  return { head: { bytes }, payload: Buffer.concat(payloads.filter((payload) => payload !== null)) }
+}
+
+function isBelowRam(piece: Piece | PieceBelow | undefined): piece is PieceBelow {
+  return piece !== undefined && 'location' in piece
+}
+
+function lengthOf(piece: Piece | PieceBelow): number {
+  return isBelowRam(piece) ? piece.range.length : piece.views.reduce((sum, view) => sum + view.length, 0)
+}
+
 /** What lies from the item's offset on, up to `room` bytes. */
 function itemPiece(
   { memory }: JobSpace,
   { slot }: Moving,
   { item, room }: { item: Pull['items'][number]; room: number },
-): Piece | undefined {
+): Piece | PieceBelow | undefined {
   const { bucket, version, offset } = item
   const key = keyString(item.key)
   if (item.chunk !== NO_CHUNK) {
     const chunk = slot.chunks.find(chunkGroupKey(bucket, key, version), item.chunk)
-    if (!(chunk instanceof StoredChunk)) return undefined
-    return readParts(memory, chunk.parts, {
-      offset,
-      bytes: Math.max(0, Math.min(room, chunk.bytes - offset)),
-    })
+    const bytes = Math.max(0, Math.min(room, (chunk?.bytes ?? 0) - offset))
+    if (chunk instanceof DemotedChunk) return { location: chunk.location, range: { offset, length: bytes } }
+    return chunk instanceof StoredChunk ? readParts(memory, chunk.parts, { offset, bytes }) : undefined
   }
   const object = slot.find(keyHash(bucket, key))
   if (object?.version !== version || isRemote(object) || isManifest(object)) return undefined
-  return readObject(memory, object, { offset, bytes: Math.max(0, Math.min(room, object.bytes - offset)) })
+  const bytes = Math.max(0, Math.min(room, object.bytes - offset))
+  if (isDemoted(object)) return { location: object.location, range: { offset, length: bytes } }
+  return readObject(memory, object, { offset, bytes })
 }

@@ -30,7 +30,7 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
   if (page === 0) {
     if (known !== undefined) dropArriving(job, index, known.epoch)
     job.arriving.set(index, {
-      slot: new Slot(job.memory, { epoch, lost: false }),
+      slot: new Slot(job, { epoch, lost: false }),
       epoch,
       nextPage: 0,
       complete: false,
@@ -138,7 +138,7 @@ function begin(job: JobSpace, { index, epoch, lost, origin }: OwnedSlot): Slot {
   }
   return origin === SlotOrigin.handedOver && arriving !== undefined
     ? arriving.slot
-    : new Slot(job.memory, { epoch, lost })
+    : new Slot(job, { epoch, lost })
 }
 
 /** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */

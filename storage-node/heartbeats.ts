@@ -1,10 +1,12 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { heartbeatOperations } from '../protocol/control-operations.ts'
+import { type Tier, tiers } from '../protocol/data-operations.ts'
 import { asMayflyError, isError } from '../protocol/errors.ts'
 import { HEARTBEAT_CALL_MS } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
+import type { TierBudget } from './budget.ts'
 import type { StorageNode } from './node.ts'
 
 export interface HeartbeatOptions {
@@ -58,13 +60,12 @@ export class Heartbeats {
     const cpuCores = ((cpu - this.#reportedCpuSeconds) * 1000) / Math.max(1, elapsedMs)
     this.#reportedMs = now
     this.#reportedCpuSeconds = cpu
-    const { capacityBytes, usedBytes } = this.#node.ram
     const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
     try {
       const answer = await tellController({
         ...self,
         cpuCores,
-        tiers: { ram: { capacityBytes, usedBytes } },
+        tiers: tiersOf(this.#node),
         bytesPerSecond,
         jobs,
       })
@@ -91,10 +92,23 @@ export class Heartbeats {
       )
       this.#node.renewLease(address, sentMs + head.leaseMs)
       const living = new Set(head.jobs)
-      for (const job of jobs) if (!living.has(job)) this.#node.dropJob(job)
+      for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
     } catch (error) {
       if (isError(error, 'NODE_DEAD')) onDead(error)
       else log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
     }
   }
+}
+
+function tiersOf({ ram, lower }: StorageNode): NodeReport['tiers'] {
+  const sizes: Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>> = { ram: sizeOf(ram) }
+  for (const { number, budget } of lower) {
+    const name = tiers[number]
+    if (name !== undefined) sizes[name] = sizeOf(budget)
+  }
+  return sizes
+}
+
+function sizeOf({ capacityBytes, usedBytes }: TierBudget): { capacityBytes: number; usedBytes: number } {
+  return { capacityBytes: Number.isFinite(capacityBytes) ? capacityBytes : 0, usedBytes }
 }

@@ -2,12 +2,14 @@ import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
+import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
 import type { Arena } from './ram/arena.ts'
 import { JobMemory } from './ram/job-memory.ts'
 import { bytesApart } from './ram/record.ts'
 import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
+import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
@@ -46,6 +48,10 @@ export class JobSpace {
   /** Whether it had an object here that outlives it, or has one on its way: all others go past the kept store at the cost of this word. */
   keeps = false
   readonly memory: JobMemory
+  /** What it has below RAM. */
+  readonly tiers: JobTiers
+  /** Whether objects leave RAM for the tiers below: a job that has RAM alone goes past all of that at the cost of this word. */
+  spills = false
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
@@ -59,14 +65,25 @@ export class JobSpace {
   readonly #lease: Lease
   readonly #clock: Clock
   readonly #tier: TierBudget
+  readonly #onHigh: (job: JobSpace) => void
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
+  /** Of the RAM that is in use: above it objects begin to leave. */
+  #highBytes = Number.POSITIVE_INFINITY
   #ended = false
   /** The removal of dropped buckets. */
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(
     job: { id: string; slots: number; metadata: string },
-    options: { tier: TierBudget; arena: Arena; clock: Clock; lease: Lease },
+    options: {
+      tier: TierBudget
+      arena: Arena
+      clock: Clock
+      lease: Lease
+      lower: readonly LowerTier[]
+      /** Told whenever the job's RAM is above its high watermark. */
+      onHigh: (job: JobSpace) => void
+    },
   ) {
     this.id = job.id
     this.metadata = job.metadata
@@ -80,8 +97,11 @@ export class JobSpace {
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
+    this.tiers = new JobTiers(job.id, options.lower)
+    this.#onHigh = options.onHigh
   }
 
+  /** Of RAM. */
   get usedBytes(): number {
     return this.#budget.usedBytes
   }
@@ -107,8 +127,30 @@ export class JobSpace {
     return moved
   }
 
-  setBudget(reservedBytes: number, bytesMax: number): void {
+  /** What the job may have on each tier, by its number. */
+  setBudgets(budgets: ReadonlyMap<number, { reservedBytes: number; bytesMax: number }>): void {
+    for (const [tier, budget] of budgets) if (tier !== RAM) this.tiers.setBudget(tier, budget)
+    this.spills = this.tiers.any
+    const { reservedBytes, bytesMax } = budgets.get(RAM) ?? { reservedBytes: 0, bytesMax: 0 }
+    this.#highBytes = this.spills ? reservedBytes * TIER_HIGH_WATERMARK : Number.POSITIVE_INFINITY
     this.#replaceBudget({ ...this.#budget, reservedBytes, bytesMax })
+  }
+
+  get isOverHigh(): boolean {
+    return this.usedBytes > this.#highBytes
+  }
+
+  get isOverLow(): boolean {
+    return this.spills && this.usedBytes > this.#budget.reservedBytes * TIER_LOW_WATERMARK
+  }
+
+  /** Whether `bytes` more would leave its RAM below the high watermark, and are there. */
+  hasSpare(bytes: number): boolean {
+    return this.usedBytes + bytes <= this.#highBytes && this.#tier.admits(this.#budget, bytes)
+  }
+
+  get ended(): boolean {
+    return this.#ended
   }
 
   /** The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`. */
@@ -130,7 +172,7 @@ export class JobSpace {
     return this.#lease.untilMs > this.#clock.monotonicMs()
   }
 
-  /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more. */
+  /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more of RAM. */
   admit(bytes: number): void {
     this.#tier.admit(this.#budget, bytes)
   }
@@ -190,14 +232,19 @@ export class JobSpace {
     void this.#free(slot)
   }
 
-  /** Gives all bytes back at once; whoever waits for a key is told. */
-  end(): void {
+  /**
+   * Gives all bytes back at once; whoever waits for a key is told. Resolves when the tiers below RAM have their space back, and
+   * rejects where one of them cannot have it.
+   */
+  end(): Promise<void> {
     this.#tier.change(this.#budget, null)
     this.#ended = true
     this.memory.end()
+    const left = this.tiers.end()
     for (const slot of this.slots) {
       if (slot !== undefined) failWaits(slot, new MayflyError('JOB_ENDED', `Job ${this.id} has ended`))
     }
+    return left
   }
 
   async #removeBuckets(buckets: ReadonlySet<number>): Promise<void> {
@@ -233,6 +280,7 @@ export class JobSpace {
   #replaceBudget(budget: JobBudget): void {
     this.#tier.change(this.#budget, budget)
     this.#budget = budget
+    if (this.isOverHigh) this.#onHigh(this)
   }
 }
 

@@ -1,11 +1,11 @@
 import { type DataReplies, type DataRequests, DeleteResult } from '../protocol/data-operations.ts'
 import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
-import { KEPT_CHANGES_IN_FLIGHT } from '../protocol/limits.ts'
+import { KEPT_CHANGES_IN_FLIGHT } from '../service/kept/kept-limits.ts'
 import type { Reply } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
 import type { Answer, Keeping } from './keeping.ts'
-import { checkColumns, columnsAt, type ManyObjects, putAt } from './many.ts'
+import { checkColumns, enterAt, type ManyObjects, putAt, putsAt, valuesOf } from './many.ts'
 import { checkKeys, type Objects } from './objects.ts'
 
 /**
@@ -56,12 +56,8 @@ export class KeepingMany {
     const results = new Uint8Array(values.length)
     const versions = new Array<number>(values.length).fill(0)
     const others = values.flatMap((_, at) => (concerned.has(at) ? [] : [at]))
-    const payload = Buffer.concat(others.map((at) => values[at] as Buffer))
-    const head = this.#many.put(job, columnsAt(request, others), payload)
-    others.forEach((at, index) => {
-      results[at] = head.results[index] as number
-      versions[at] = head.versions[index] as number
-    })
+    const rest = putsAt(request, values, others)
+    enterAt({ results, versions }, this.#many.put(job, rest.request, rest.payload), others)
     await runInFlight(concerned, KEPT_CHANGES_IN_FLIGHT, async (at) => {
       const value = values[at] as Buffer
       job.movedBytes += value.length
@@ -102,12 +98,4 @@ export class KeepingMany {
       throw error
     }
   }
-}
-
-function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
-  let offset = 0
-  return lengths.map((length) => {
-    offset += length
-    return payload.subarray(offset - length, offset)
-  })
 }

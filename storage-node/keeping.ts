@@ -2,17 +2,18 @@ import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
-import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../protocol/limits.ts'
 import { manifestBytes } from '../protocol/manifest.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../service/kept/kept-limits.ts'
 import type { KeptName, KeptStore } from '../service/kept/kept-store.ts'
+import { onePiece } from '../service/one-piece.ts'
 import type { Reply, Waiter } from '../service/responder.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { LargeObjects } from './large-objects.ts'
 import type { ObjectTable } from './object-table.ts'
-import { checkVersion, type Objects } from './objects.ts'
+import { checkVersion, type Objects, takesAll } from './objects.ts'
 import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply } from './pinned-reply.ts'
 import { type Address, locate, type Place } from './place.ts'
@@ -157,7 +158,7 @@ export class Keeping {
         return await this.#keep(job, place, {
           request,
           bytes: payload.length,
-          pieces: once(payload),
+          pieces: onePiece(payload),
           store: () => {
             letGo()
             return { head: objects.put(job, request, payload) }
@@ -291,9 +292,9 @@ export async function untilKept(slot: Slot): Promise<void> {
 /** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
 function isTaken(job: JobSpace, object: StoredObject, request: DataRequests['get']): boolean {
   checkVersion(object, request)
-  if (isManifest(object) || request.version === object.version) return true
+  if (isManifest(object)) return true
   const bytes = objectBytes(job.memory, object)
-  return pieceOf(request, bytes).bytes === bytes
+  return takesAll(request, { version: object.version, bytes }, pieceOf(request, bytes).bytes)
 }
 
 /** Fails before the store makes the bytes visible if the slot may not be served here any more. */
@@ -310,8 +311,4 @@ function nameOf(job: JobSpace, { key }: Address, bucket: string): KeptName {
 
 function turnOf(job: JobSpace, { bucket, key }: Address): string {
   return `${job.id}/${bucket}/${keyString(key)}`
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

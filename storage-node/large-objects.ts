@@ -3,7 +3,8 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { chunkCharge, chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
+import type { Below } from './below.ts'
+import { chargeOfChunk, chunkCharge, chunkGroupKey, DemotedChunk, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
@@ -36,11 +37,13 @@ export class LargeObjects {
   readonly #table: ObjectTable
   readonly #clock: Clock
   readonly #fetch: FetchChunk
+  readonly #below: Below
 
-  constructor(table: ObjectTable, options: { clock: Clock; fetch: FetchChunk }) {
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: FetchChunk; below: Below }) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
+    this.#below = options.below
   }
 
   begin(job: JobSpace, request: DataRequests['putBegin']): DataReplies['putBegin'] {
@@ -88,7 +91,7 @@ export class LargeObjects {
     const { place, groupKey } = placeOf(job, request)
     const { chunks } = place.slot
     const before = chunks.find(groupKey, index)
-    const change = chunkCharge(payload.length) - (before === undefined ? 0 : chunkCharge(before.bytes))
+    const change = chunkCharge(payload.length) - (before === undefined ? 0 : chargeOfChunk(before))
     job.admit(change - job.memory.landedBytes(payload))
     const chunk = chunks.write(payload)
     job.charge(change)
@@ -102,10 +105,49 @@ export class LargeObjects {
     if (chunk === undefined) throw slot.missing(at.place)
     if (chunk instanceof LostChunk) throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
     if (chunk instanceof RemoteChunk) return this.#fetch(job, at).then(() => this.getChunk(job, request))
+    if (chunk instanceof DemotedChunk) return this.#getBelow(job, at, { chunk, request })
     const { offset, bytes } = pieceOf(request, chunk.bytes)
     job.movedBytes += bytes
+    chunk.reads++
     const piece = readParts(job.memory, chunk.parts, { offset, bytes })
     return pinnedReply({ checksum: slot.chunks.checksumOf(at.groupKey, at.index) }, job.memory, piece)
+  }
+
+  /** As `Objects.get` of an object below RAM. */
+  async #getBelow(
+    job: JobSpace,
+    { groupKey, index }: ChunkPlace,
+    { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
+  ): Promise<ChunkReply> {
+    const kept = { ...request, key: Buffer.from(request.key) }
+    const part = pieceOf(request, chunk.bytes)
+    const find = (): { slot: Slot; isSame: boolean } => {
+      const { slot } = placeOf(job, kept).place
+      return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
+    }
+    const payload = await this.#below.read(job, part, () => (find().isSame ? chunk.location : null))
+    const { slot, isSame } = find()
+    if (payload === null || !isSame) return await this.getChunk(job, kept)
+    job.movedBytes += part.bytes
+    chunk.reads++
+    const checksum = slot.chunks.checksumOf(groupKey, index)
+    if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
+    return { head: { checksum }, payload }
+  }
+
+  #promote(
+    job: JobSpace,
+    { slot, groupKey, index }: { slot: Slot; groupKey: string; index: number },
+    { chunk, payload }: { chunk: DemotedChunk; payload: Buffer },
+  ): void {
+    const { tier, bytes, reads } = chunk
+    const group = slot.chunks.groups.get(groupKey)
+    if (group === undefined || !this.#below.promotes(job, { tier, bytes, reads })) return
+    const checksum = slot.chunks.checksumOf(groupKey, index)
+    job.track(slot, () => {
+      const here = slot.chunks.tryWrite(payload, reads)
+      if (here !== null) slot.chunks.set(group, { groupKey, index, checksum }, here)
+    })
   }
 
   /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */

@@ -5,7 +5,9 @@ import { openKept } from '../service/kept/open-kept.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
+import { openS3 } from './s3/open-s3.ts'
 import { startNode } from './server.ts'
+import { openSsd } from './ssd/open-ssd.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
@@ -26,6 +28,8 @@ await runService('storage-node', {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     }
+    const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
+    const s3 = await openS3(config, systemRuntime)
     const world = {
       runtime: systemRuntime,
       network: tcpNetwork,
@@ -34,6 +38,8 @@ await runService('storage-node', {
       onDead,
       log,
       kept,
+      ssd,
+      s3,
     }
     return await startNode(config, world)
   },

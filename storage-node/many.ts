@@ -18,7 +18,7 @@ import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type Address, locate, type Place } from './place.ts'
 import { Kind } from './ram/record.ts'
-import { isManifest, isRemote, readObject } from './stored-object.ts'
+import { isElsewhere, isManifest, readObject } from './stored-object.ts'
 import { park } from './waits.ts'
 
 interface Value {
@@ -49,12 +49,11 @@ export class ManyObjects {
       if (request.checksums) checksums.push(isThere ? value.checksum : null)
       if (!isThere) return value
       room -= value.bytes
-      pieces.push(...value.views)
+      for (const view of value.views) pieces.push(view)
       return value.bytes
     })
-    const payload = Buffer.concat(pieces, PAYLOAD_BYTES_MAX - room)
-    job.movedBytes += payload.length
-    return { head: { lengths, checksums }, payload }
+    job.movedBytes += PAYLOAD_BYTES_MAX - room
+    return { head: { lengths, checksums }, payload: pieces, transient: true }
   }
 
   put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
@@ -127,8 +126,9 @@ export class ManyObjects {
       return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
     }
     const { bytes, checksum } = object
-    if (isRemote(object) || isManifest(object)) return GetManyResult.alone
+    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
+    if (job.spills) object.reads++
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 
@@ -190,8 +190,37 @@ export function putAt(request: DataRequests['putMany'], at: number): DataRequest
   }
 }
 
-/** Some of many puts. */
-export function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
+/** What a message of many puts brings, one after another. */
+export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
+  let offset = 0
+  return lengths.map((length) => {
+    offset += length
+    return payload.subarray(offset - length, offset)
+  })
+}
+
+/** Some of many puts, as a message of their own. */
+export function putsAt(
+  request: DataRequests['putMany'],
+  values: readonly Buffer[],
+  of: readonly number[],
+): { request: DataRequests['putMany']; payload: Buffer } {
+  return { request: columnsAt(request, of), payload: Buffer.concat(of.map((at) => values[at] as Buffer)) }
+}
+
+/** What became of some of many puts, entered where it belongs among all of them. */
+export function enterAt(
+  whole: { readonly results: Uint8Array; readonly versions: number[] },
+  { results, versions }: DataReplies['putMany'],
+  of: readonly number[],
+): void {
+  of.forEach((at, index) => {
+    whole.results[at] = results[index] as number
+    whole.versions[at] = versions[index] as number
+  })
+}
+
+function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
   const some = <T>(column: readonly T[]): T[] => (column.length === 0 ? [] : of.map((at) => column[at] as T))
   return {
     ...request,

@@ -1,7 +1,8 @@
 import { bitmapOf } from '../protocol/bitmap.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import type { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
+import { type Tier, tiers } from '../protocol/data-operations.ts'
+import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
@@ -9,12 +10,15 @@ import type { JobUsageReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
+import { Below } from './below.ts'
 import { TierBudget } from './budget.ts'
 import { ChunkSource } from './chunk-source.ts'
+import { Demotion } from './demotion.ts'
 import { dropReleased, HandoffSource } from './handoff-source.ts'
 import { refuseArrival, takeOver } from './handoff-target.ts'
 import { JobPlacements } from './job-placements.ts'
 import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
+import { type LowerTier, RAM } from './job-tiers.ts'
 import { Keeping } from './keeping.ts'
 import { KeepingMany } from './keeping-many.ts'
 import { keyString } from './key-string.ts'
@@ -24,7 +28,14 @@ import { ObjectTable } from './object-table.ts'
 import { Objects } from './objects.ts'
 import { Puller } from './puller.ts'
 import { Arena } from './ram/arena.ts'
+import { Room } from './room.ts'
 import { Sessions } from './sessions.ts'
+import { tierOf } from './stored-object.ts'
+import type { TierStore } from './tier-store.ts'
+
+/** Their numbers. */
+const SSD = tiers.indexOf('ssd')
+const S3 = tiers.indexOf('s3')
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
@@ -33,6 +44,12 @@ type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 export interface NodeOptions {
   readonly id: string
   readonly ramBytes: number
+  /** Null where the node has no SSD. */
+  readonly ssd: { readonly bytes: number; readonly store: TierStore } | null
+  /** Null where the cluster has no S3. */
+  readonly s3: TierStore | null
+  /** Told, in words and with a reason, of what the node cannot do for the moment. */
+  readonly warn: (what: string, of: { job: string; reason: string }) => void
   readonly runtime: Runtime
   readonly pool: CallerPool
   readonly kept: KeptStore
@@ -42,6 +59,10 @@ export interface NodeOptions {
 export class StorageNode {
   readonly id: string
   readonly ram: TierBudget
+  /** Those below RAM, from the highest to the lowest. */
+  readonly lower: readonly LowerTier[]
+  readonly demotion: Demotion
+  readonly room: Room
   readonly arena: Arena
   readonly jobs = new Map<string, JobSpace>()
   readonly table: ObjectTable
@@ -55,6 +76,7 @@ export class StorageNode {
   readonly source: HandoffSource
   readonly puller: Puller
   readonly #runtime: Runtime
+  readonly #warn: NodeOptions['warn']
   readonly #leases = new Map<string, Lease>()
   readonly #generations = new Map<string, number>()
 
@@ -63,6 +85,13 @@ export class StorageNode {
     const { clock } = runtime
     this.id = options.id
     this.ram = new TierBudget(options.ramBytes)
+    this.lower = lowerTiers(options)
+    this.#warn = options.warn
+    this.demotion = new Demotion(clock, (job, { message: reason }) =>
+      this.#warn('objects of a job cannot leave their tier', { job, reason }),
+    )
+    this.room = new Room(this.demotion, clock)
+    const below = new Below(this.demotion)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
@@ -72,17 +101,21 @@ export class StorageNode {
     const { puller } = this
     this.objects = new Objects(this.table, {
       clock,
-      fetch: (job, { index, bucket, key }, { version, bytes }) => {
-        return puller.fetch(job, index, { bucket, key: keyString(key), version, bytes, chunk: null })
+      below,
+      fetch: (job, { index, bucket, key }, object) => {
+        const { version, bytes } = object
+        const item = { bucket, key: keyString(key), version, bytes, tier: tierOf(object), chunk: null }
+        return puller.fetch(job, index, item)
       },
     })
     this.many = new ManyObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
       clock,
+      below,
       fetch: (job, { place, groupKey, version, index }) => {
-        const bytes = place.slot.chunks.find(groupKey, index)?.bytes ?? 0
+        const { bytes = 0, tier = RAM } = place.slot.chunks.find(groupKey, index) ?? {}
         const { bucket } = place
-        const item = { bucket, key: keyString(place.key), version, bytes, chunk: { groupKey, index } }
+        const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
     })
@@ -118,7 +151,13 @@ export class StorageNode {
     const job = this.#knownJob(request)
     if (request.revision >= job.revision) {
       job.revision = request.revision
-      job.setBudget(request.ramBytes, request.ramBytesMax)
+      job.setBudgets(
+        new Map([
+          [RAM, { reservedBytes: request.ramBytes, bytesMax: request.ramBytesMax }],
+          [SSD, { reservedBytes: request.ssdBytes, bytesMax: request.ssdBytesMax }],
+          [S3, { reservedBytes: request.s3Bytes, bytesMax: request.s3BytesMax }],
+        ]),
+      )
       job.rate.reserve(request.bytesPerSecond)
     }
     job.dropBuckets(request.droppedBuckets)
@@ -143,13 +182,21 @@ export class StorageNode {
     }
   }
 
-  /** Frees every byte of a job, at once. */
-  dropJob(id: string): void {
+  /**
+   * Frees every byte of a job: what it counts and its memory at once. Resolves when the tiers below RAM have their space back
+   * too. Never rejects.
+   */
+  async dropJob(id: string): Promise<void> {
     const job = this.jobs.get(id)
     if (job === undefined) return
     this.jobs.delete(id)
     this.sessions.dropJob(job)
-    job.end()
+    try {
+      await job.end()
+    } catch (error) {
+      const { reason } = asMayflyError(error)
+      this.#warn('the space of a job that has ended does not come back', { job: id, reason })
+    }
   }
 
   /** The jobs of one metadata server that this node knows, also those of which it has nothing left. */
@@ -181,7 +228,7 @@ export class StorageNode {
       return {
         id: job.id,
         objects: job.objects,
-        bytes: { ram: job.usedBytes },
+        bytes: bytesByTier(job),
         bytesPerSecond,
         idleMs: Math.max(0, Math.round(now - job.lastUseMs)),
       }
@@ -203,7 +250,14 @@ export class StorageNode {
       const { clock } = this.#runtime
       job = new JobSpace(
         { id, slots, metadata },
-        { tier: this.ram, arena: this.arena, clock, lease: this.#lease(metadata) },
+        {
+          tier: this.ram,
+          arena: this.arena,
+          clock,
+          lease: this.#lease(metadata),
+          lower: this.lower,
+          onHigh: (over) => this.demotion.start(over),
+        },
       )
       this.jobs.set(id, job)
     }
@@ -218,4 +272,21 @@ export class StorageNode {
     }
     return lease
   }
+}
+
+function lowerTiers({ ssd, s3 }: NodeOptions): LowerTier[] {
+  const lower: LowerTier[] = []
+  if (ssd !== null) lower.push({ number: SSD, store: ssd.store, budget: new TierBudget(ssd.bytes) })
+  if (s3 !== null) lower.push({ number: S3, store: s3, budget: new TierBudget(Number.POSITIVE_INFINITY) })
+  return lower
+}
+
+/** On each tier that the node has. */
+function bytesByTier(job: JobSpace): Partial<Record<Tier, number>> {
+  const bytes: Partial<Record<Tier, number>> = { ram: job.usedBytes }
+  for (const used of job.tiers.used()) {
+    const name = tiers[used.tier]
+    if (name !== undefined) bytes[name] = used.bytes
+  }
+  return bytes
 }

@@ -5,7 +5,6 @@ import {
   type DataRequests,
   DeleteResult,
   ObjectKind,
-  tiers,
 } from '../protocol/data-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { checkKey } from '../protocol/keys.ts'
@@ -13,20 +12,24 @@ import { DELETE_MANY_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/li
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply, Waiter } from '../service/responder.ts'
+import type { Below } from './below.ts'
+import { bringHere } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply, pinnedReply } from './pinned-reply.ts'
-import { locate, type Place } from './place.ts'
-import { Kind } from './ram/record.ts'
+import { type Address, locate, type Place } from './place.ts'
+import { Kind, type Location } from './ram/record.ts'
 import {
+  isDemoted,
+  isElsewhere,
   isManifest,
-  isRemote,
   manifestOf,
   metadataOf,
   objectBytes,
   readObject,
   type StoredObject,
+  tierOf,
 } from './stored-object.ts'
 import { park } from './waits.ts'
 
@@ -37,17 +40,19 @@ export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promi
 
 /**
  * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
- * which a handoff has not brought yet waits for them and then begins anew.
+ * which a handoff has not brought yet, or which lie below RAM, waits for them and then begins anew.
  */
 export class Objects {
   readonly #table: ObjectTable
   readonly #clock: Clock
   readonly #fetch: Fetch
+  readonly #below: Below
 
-  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch }) {
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch; below: Below }) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
+    this.#below = options.below
   }
 
   /** `payload` is copied, but for one that landed in the job's memory. */
@@ -79,13 +84,55 @@ export class Objects {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object === undefined) return this.#await(job, keep(request), to.waiter)
-    if (isRemote(object)) {
+    if (isElsewhere(object)) {
       const kept = keep(request)
-      return this.#fetch(job, { ...place, key: kept.key }, object).then(() =>
-        this.#get(job, kept, { ...to, later: true }),
-      )
+      const at = { ...place, key: kept.key }
+      if (isDemoted(object)) return this.#getBelow(job, at, object, { request: kept, waiter: to.waiter })
+      return this.#fetch(job, at, object).then(() => this.#get(job, kept, { ...to, later: true }))
     }
+    if (job.spills) object.reads++
     return this.#read(job, place, object, { request, later: to.later })
+  }
+
+  /** From a tier below RAM: the bytes count only while the version is the one that they were asked for. */
+  async #getBelow(
+    job: JobSpace,
+    place: Place,
+    { version, bytes: wholeBytes }: StoredObject,
+    { request, waiter }: { request: DataRequests['get']; waiter: Waiter | null },
+  ): Promise<Get> {
+    checkVersion(this.#present(job, place), request)
+    const part = pieceOf(request, wholeBytes)
+    const payload = await this.#below.read(job, part, () => this.#locationOf(job, request, version))
+    const again = locate(job, request)
+    const object = this.#table.find(job, again)
+    if (payload === null || object?.version !== version)
+      return await this.#get(job, request, { waiter, later: true })
+    const { checksum, bytes } = object
+    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
+    job.movedBytes += part.bytes
+    object.reads++
+    if (consumed) this.#table.remove(job, again, object)
+    else if (part.bytes === bytes && isDemoted(object))
+      this.#below.promote(job, { slot: again.slot, of: again }, payload)
+    return { head: { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }, payload }
+  }
+
+  /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
+  #locationOf(job: JobSpace, at: Address, version: number): Location | null {
+    const object = this.#table.find(job, locate(job, at))
+    return object?.version === version && isDemoted(object) ? object.location : null
+  }
+
+  /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
+  async #recall(job: JobSpace, at: Address, { version, bytes }: StoredObject): Promise<void> {
+    const payload = await this.#below.read(job, { offset: 0, bytes }, () =>
+      this.#locationOf(job, at, version),
+    )
+    const place = locate(job, at)
+    if (payload === null || this.#locationOf(job, at, version) === null) return
+    job.admit(bytes)
+    bringHere(job, { slot: place.slot, of: place }, payload)
   }
 
   stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
@@ -94,7 +141,7 @@ export class Objects {
     const { version, expiresAtMs } = object
     const bytes = objectBytes(job.memory, object)
     const persist = place.slot.kept.bucketOf(place) !== ''
-    const tier = tiers.indexOf('ram')
+    const tier = tierOf(object)
     return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
   }
 
@@ -126,9 +173,11 @@ export class Objects {
   ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object !== undefined && isRemote(object)) {
+    if (object !== undefined && isElsewhere(object)) {
       const kept = Buffer.from(payload)
-      return this.#fetch(job, place, object).then(() => this.append(job, request, kept))
+      const at = { ...place, key: Buffer.from(place.key) }
+      const here = isDemoted(object) ? this.#recall(job, at, object) : this.#fetch(job, at, object)
+      return here.then(() => this.append(job, { ...request, key: at.key }, kept))
     }
     const checksum = appendedChecksum(object, request.checksum, payload)
     const version = place.slot.nextVersion()
@@ -154,7 +203,7 @@ export class Objects {
       return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest } }
     }
     const part = pieceOf(request, bytes)
-    const consumed = request.consume && (request.version === version || part.bytes === bytes)
+    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }
     const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
@@ -197,6 +246,15 @@ export class Objects {
     if (object === undefined) throw place.slot.missing(place)
     return object
   }
+}
+
+/** Whether a consuming get that reads so many bytes takes the object. A part of it is only read, unless the get names its version. */
+export function takesAll(
+  request: DataRequests['get'],
+  object: { readonly version: number; readonly bytes: number },
+  partBytes: number,
+): boolean {
+  return request.version === object.version || partBytes === object.bytes
 }
 
 /** Before the first of them is deleted: a request that fails has changed nothing. Throws `BAD_REQUEST`. */

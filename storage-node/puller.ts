@@ -1,3 +1,4 @@
+import { assert } from '../protocol/assert.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { MISSING, NO_CHUNK, peerOperations } from '../protocol/control-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
@@ -13,10 +14,12 @@ import {
 } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
-import { chunkCharge, LostChunk } from './chunks.ts'
+import { DemotedChunk, LostChunk } from './chunks.ts'
+import { bringHere, sendBelow } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
+import { RAM } from './job-tiers.ts'
 import { keyBytes, keyHash } from './key-string.ts'
-import { Kind } from './ram/record.ts'
+import { bytesApart, type Location } from './ram/record.ts'
 import { type RemoteItem, remoteItems, stillRemote } from './remote-items.ts'
 import type { Slot } from './slot.ts'
 import { isExpired, objectCharge } from './stored-object.ts'
@@ -122,14 +125,12 @@ export class Puller {
       { index, slot },
       batch.map((item) => wireItem(item, 0)),
     )
-    let bytes = 0
-    batch.forEach((item, at) => {
-      const piece = pieces[at]
-      if (piece !== undefined && piece !== null && piece.length < item.bytes) return
-      fill(job, slot, { item, bytes: piece ?? null })
-      bytes += item.bytes
+    const whole = batch.flatMap((item, at) => {
+      const bytes = pieces[at] ?? null
+      return bytes !== null && bytes.length < item.bytes ? [] : [{ item, bytes }]
     })
-    return bytes
+    await Promise.all(whole.map((arrived) => arrive(job, slot, arrived)))
+    return whole.reduce((sum, { item }) => sum + item.bytes, 0)
   }
 
   async #pullWhole(job: JobSpace, from: { index: number; slot: Slot; item: RemoteItem }): Promise<number> {
@@ -138,13 +139,14 @@ export class Puller {
     for (let offset = 0; offset < item.bytes; ) {
       const [piece] = await this.#pull(job, from, [wireItem(item, offset)])
       if (piece === undefined || piece === null || piece.length === 0) {
-        fill(job, slot, { item, bytes: null })
+        await arrive(job, slot, { item, bytes: null })
         return 0
       }
       pieces.push(piece)
       offset += piece.length
     }
-    fill(job, slot, { item, bytes: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) })
+    const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+    await arrive(job, slot, { item, bytes })
     return item.bytes
   }
 
@@ -172,11 +174,54 @@ function wireItem({ bucket, key, version, chunk }: RemoteItem, offset: number): 
   return { bucket, key: keyBytes(key), version, chunk: chunk?.index ?? NO_CHUNK, offset }
 }
 
+interface Arrived {
+  readonly item: RemoteItem
+  readonly bytes: Buffer | null
+}
+
+/**
+ * As `fill`, on the tier on which the entry has its room. What that tier does not take goes to RAM, if the job has room there:
+ * else it rejects, and the entry stays remote.
+ */
+async function arrive(job: JobSpace, slot: Slot, { item, bytes }: Arrived): Promise<void> {
+  if (item.tier === RAM || bytes === null) return fill(job, slot, { item, bytes })
+  let location: Location
+  try {
+    location = await job.tiers.write(item.tier, bytes)
+  } catch (error) {
+    if (!isError(error, 'CAPACITY_EXCEEDED', 'UNAVAILABLE')) throw error
+    job.admit(bytesApart(bytes.length) || bytes.length)
+    return fill(job, slot, { item, bytes })
+  }
+  if (slot.discarded || !stillRemote(slot, item)) return job.tiers.remove(location)
+  try {
+    enterBelow(job, slot, { item, location })
+  } catch (error) {
+    job.tiers.remove(location)
+    throw error
+  }
+}
+
+function enterBelow(
+  job: JobSpace,
+  slot: Slot,
+  { item, location }: { item: RemoteItem; location: Location },
+): void {
+  const { bucket, key, chunk } = item
+  if (chunk === null) return sendBelow(job, { slot, of: keyHash(bucket, key) }, location)
+  const { groupKey, index } = chunk
+  const group = slot.chunks.groups.get(groupKey)
+  assert(group !== undefined, 'a remote chunk is in its group')
+  const checksum = group.checksums.get(index) ?? null
+  const below = new DemotedChunk(item.bytes, location, 0)
+  job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, below))
+}
+
 /**
  * Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. Throws
  * `CAPACITY_EXCEEDED` if the node has no memory: the entry stays remote.
  */
-export function fill(job: JobSpace, slot: Slot, arrived: { item: RemoteItem; bytes: Buffer | null }): void {
+export function fill(job: JobSpace, slot: Slot, arrived: Arrived): void {
   const { item, bytes } = arrived
   if (!stillRemote(slot, item)) return
   if (item.chunk !== null) fillChunk(job, slot, { item, bytes })
@@ -184,18 +229,13 @@ export function fill(job: JobSpace, slot: Slot, arrived: { item: RemoteItem; byt
   else fillObject(job, slot, { item, bytes })
 }
 
-function fillChunk(
-  job: JobSpace,
-  slot: Slot,
-  { item, bytes }: { item: RemoteItem; bytes: Buffer | null },
-): void {
+function fillChunk(job: JobSpace, slot: Slot, { item, bytes }: Arrived): void {
   const { groupKey, index } = item.chunk ?? { groupKey: '', index: 0 }
   const group = slot.chunks.groups.get(groupKey)
   if (group === undefined) return
   const after = bytes === null ? new LostChunk() : slot.chunks.write(bytes)
-  job.charge(chunkCharge(after.bytes) - chunkCharge(item.bytes))
   const checksum = group.checksums.get(index) ?? null
-  slot.chunks.set(group, { groupKey, index, checksum }, after)
+  job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, after))
 }
 
 function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): void {
@@ -210,24 +250,6 @@ function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): voi
 }
 
 function fillObject(job: JobSpace, slot: Slot, { item, bytes }: { item: RemoteItem; bytes: Buffer }): void {
-  const of = keyHash(item.bucket, item.key)
-  const before = slot.chargedBytes
   job.memory.tidy()
-  const object = slot.find(of)
-  if (object === undefined) return
-  const { version, base, expiresAtMs, checksum } = object
-  const metadata = Buffer.from(object.metadata)
-  const kind = base === version ? Kind.value : Kind.appended
-  const here = {
-    version,
-    base,
-    expiresAtMs,
-    metadata,
-    checksum,
-    kind,
-    bytes: bytes.length,
-    content: bytes,
-  }
-  if (!slot.set(of, here, object)) job.memory.makeRoom(() => slot.set(of, here, slot.find(of)))
-  job.charge(slot.chargedBytes - before)
+  bringHere(job, { slot, of: keyHash(item.bucket, item.key) }, bytes)
 }

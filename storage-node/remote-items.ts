@@ -1,7 +1,7 @@
 import { RemoteChunk } from './chunks.ts'
 import { type KeyString, keyHash, keyString } from './key-string.ts'
 import type { Slot } from './slot.ts'
-import { isRemote } from './stored-object.ts'
+import { isRemote, tierOf } from './stored-object.ts'
 
 /** An entry whose bytes are still on the owner before: an object, or one chunk of a large one. */
 export interface RemoteItem {
@@ -9,6 +9,8 @@ export interface RemoteItem {
   readonly key: KeyString
   readonly version: number
   readonly bytes: number
+  /** Where room is kept for them. */
+  readonly tier: number
   readonly chunk: { readonly groupKey: string; readonly index: number } | null
 }
 
@@ -21,14 +23,16 @@ export function* remoteItems(slot: Slot): Generator<RemoteItem> {
     const found: RemoteItem[] = []
     from = slot.objects.scan(from, SCAN_CELLS, (object) => {
       const { bucket, key, version, bytes } = object
-      if (isRemote(object)) found.push({ bucket, key: keyString(key), version, bytes, chunk: null })
+      if (!isRemote(object)) return
+      found.push({ bucket, key: keyString(key), version, bytes, tier: tierOf(object), chunk: null })
     })
     yield* found
   }
   for (const [groupKey, { bucket, key, version, chunks }] of slot.chunks.groups) {
     for (const [index, chunk] of chunks) {
       if (!(chunk instanceof RemoteChunk)) continue
-      yield { bucket, key: keyString(key), version, bytes: chunk.bytes, chunk: { groupKey, index } }
+      const { bytes, tier } = chunk
+      yield { bucket, key: keyString(key), version, bytes, tier, chunk: { groupKey, index } }
     }
   }
 }

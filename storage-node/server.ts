@@ -12,7 +12,7 @@ import { serveLink } from '../service/responder.ts'
 import type { NodeConfig } from './config.ts'
 import { nodeHandlers } from './handlers.ts'
 import { Heartbeats } from './heartbeats.ts'
-import { StorageNode } from './node.ts'
+import { type NodeOptions, StorageNode } from './node.ts'
 import { JobPace } from './pace.ts'
 import { Reclaim } from './reclaim.ts'
 import { sweep } from './sweep.ts'
@@ -33,6 +33,10 @@ export interface NodeWorld {
   readonly onDead: (reason: Error) => void
   readonly log: Logger
   readonly kept: KeptStore
+  /** Closed when the node stops; null where it has none. */
+  readonly ssd: NodeOptions['ssd']
+  /** As `ssd`. */
+  readonly s3: NodeOptions['s3']
 }
 
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
@@ -46,7 +50,10 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     token: () => clusterToken(secret, clock.wallMs()),
   })
   const { kept, runtime } = world
-  const node = new StorageNode({ id, ramBytes: config.ramBytes, runtime, pool, kept })
+  const { ramBytes } = config
+  const { ssd, s3 } = world
+  const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
+  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, warn })
   const handlers = nodeHandlers(node, clock)
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
@@ -78,6 +85,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
       node.puller.stop()
       pool.close()
       await listener.close()
+      await Promise.all([ssd?.store.close(), s3?.close()])
     },
   }
 }

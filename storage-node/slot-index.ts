@@ -4,12 +4,20 @@ import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
+import { RAM } from './job-tiers.ts'
 import { keyBytes, keyString } from './key-string.ts'
 import { encodeMetadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
-import { Kind } from './ram/record.ts'
+import { encodeLocation, Kind, NO_RECORD } from './ram/record.ts'
 import type { Slot } from './slot.ts'
-import { encodeManifest, manifestOf, metadataOf, objectBytes, type StoredObject } from './stored-object.ts'
+import {
+  encodeManifest,
+  manifestOf,
+  metadataOf,
+  objectBytes,
+  type StoredObject,
+  tierOf,
+} from './stored-object.ts'
 
 type IndexRequest = RequestOf<typeof peerOperations.slotIndex>
 
@@ -56,10 +64,10 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
   job.memory.tidy()
   for (const entry of page.entries)
     if (!job.droppedBuckets.has(entry.bucket)) enterObject(job, slot, { entry, now })
-  for (const { bucket, key, version, index, bytes, checksum, lost } of page.chunks) {
+  for (const { bucket, key, version, index, bytes, checksum, tier, lost } of page.chunks) {
     if (job.droppedBuckets.has(bucket)) continue
     const groupKey = chunkGroupKey(bucket, keyString(key), version)
-    const chunk = lost ? new LostChunk() : new RemoteChunk(bytes)
+    const chunk = lost ? new LostChunk() : new RemoteChunk(bytes, keptTier(job, tier))
     slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index, checksum }, chunk)
   }
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
@@ -75,14 +83,16 @@ function enterObject(
   const { bucket, key, version, base, bytes, ttlMs, manifest, checksum } = entry
   const of = { bucket, key, hash: hashKey(key, bucket) }
   const isLarge = manifest.length > 0
-  const content = isLarge ? encodeManifest(manifest) : nothing
+  const tier = isLarge || bytes === 0 ? RAM : keptTier(job, entry.tier)
+  const place = tier === RAM ? nothing : encodeLocation({ tier, record: NO_RECORD })
+  const content = isLarge ? encodeManifest(manifest) : place
   const object = {
     version,
     base,
     expiresAtMs: ttlMs === 0 ? 0 : Math.round(now.wallMs + ttlMs),
     metadata: encodeMetadata(entry.metadata),
     checksum,
-    kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : Kind.remote,
+    kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : tier === RAM ? Kind.remote : Kind.remoteBelow,
     bytes: isLarge ? content.length : bytes,
     content,
   }
@@ -90,6 +100,12 @@ function enterObject(
   if (entry.keptBucket === '') return
   slot.kept.add(of, entry.keptBucket)
   job.keeps = true
+}
+
+/** What lay below RAM on the owner before gets its room below RAM here too, where there is any. */
+function keptTier({ tiers }: JobSpace, tier: number): number {
+  if (tier === RAM) return RAM
+  return tiers.offers(tier) ? tier : (tiers.below(RAM) ?? RAM)
 }
 
 const nothing = Buffer.alloc(0)
@@ -151,6 +167,7 @@ function objectEntry(
     version,
     base,
     bytes: objectBytes(memory, object),
+    tier: tierOf(object),
     ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs)),
     manifest: manifestOf(memory, object),
     metadata: metadataOf(object),
@@ -162,7 +179,8 @@ function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
   for (const { bucket, key, version, chunks, checksums } of slot.chunks.groups.values()) {
     for (const [index, chunk] of chunks) {
       const checksum = checksums.get(index) ?? null
-      yield { bucket, key, version, index, bytes: chunk.bytes, checksum, lost: chunk instanceof LostChunk }
+      const { bytes, tier } = chunk
+      yield { bucket, key, version, index, bytes, tier, checksum, lost: chunk instanceof LostChunk }
     }
   }
 }

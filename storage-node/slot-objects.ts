@@ -1,8 +1,17 @@
 import { PAYLOAD_COPIED_BYTES_MAX } from '../protocol/limits.ts'
 import { type Growth, partBytes } from './growth.ts'
+import type { JobTiers } from './job-tiers.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { capacityOf, freeParts, takeParts, writeParts } from './ram/payload.ts'
-import { bytesApart, chargeOf, Kind, type Part } from './ram/record.ts'
+import {
+  apartBytesOf,
+  chargeOf,
+  decodeLocation,
+  isBelow,
+  Kind,
+  type Location,
+  type Part,
+} from './ram/record.ts'
 import { type KeyHash, SlotTable } from './ram/slot-table.ts'
 import type { Settling } from './settling.ts'
 import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
@@ -21,7 +30,7 @@ export interface NewObject {
   readonly kind: Kind
   /** Of the content, here or where it still is. */
   readonly bytes: number
-  /** Empty where it is remote. */
+  /** Empty where it is remote, and where it lies below RAM its encoded location. */
   readonly content: Uint8Array
 }
 
@@ -30,6 +39,15 @@ interface Share {
   readonly charge: number
   readonly expiresAtMs: number
   readonly remote: boolean
+  /** Where its bytes, or the room for them, are below RAM; null where they are not. */
+  readonly below: Location | null
+  readonly bytes: number
+}
+
+/** Where the objects of a slot have their bytes. */
+export interface Holder {
+  readonly memory: JobMemory
+  readonly tiers: JobTiers
 }
 
 const nothing = Buffer.alloc(0)
@@ -38,6 +56,7 @@ const noParts: readonly Part[] = []
 /** The objects of one slot: records in a table, with the runs in which larger ones have their bytes. */
 export class SlotObjects {
   readonly #memory: JobMemory
+  readonly #tiers: JobTiers
   readonly #table: SlotTable
   readonly #settling: Settling
   #expiring = 0
@@ -45,8 +64,9 @@ export class SlotObjects {
   /** No object is over before this, as far as whoever looks for those that are has seen. */
   earliestExpiryMs = Number.POSITIVE_INFINITY
 
-  constructor(memory: JobMemory, settling: Settling) {
+  constructor({ memory, tiers }: Holder, settling: Settling) {
     this.#memory = memory
+    this.#tiers = tiers
     this.#table = new SlotTable(memory)
     this.#settling = settling
   }
@@ -60,7 +80,7 @@ export class SlotObjects {
     return this.#expiring
   }
 
-  /** What they count against their job. */
+  /** What they count against their job's RAM. */
   get chargedBytes(): number {
     return this.#chargedBytes
   }
@@ -169,9 +189,11 @@ export class SlotObjects {
       content,
     }
     if (!this.#table.set(of, fields)) return false
-    const apartBytes = kind === Kind.appended ? capacityOf(parts) : bytesApart(bytes)
+    const apartBytes = kind === Kind.appended ? capacityOf(parts) : apartBytesOf(object)
     const sizes = { keyBytes: key.length, metadataBytes: metadata.length, apartBytes }
-    this.#count({ charge: chargeOf(object, sizes), expiresAtMs, remote: kind === Kind.remote })
+    const remote = kind === Kind.remote || kind === Kind.remoteBelow
+    const below = isBelow(kind) ? decodeLocation(object.content) : null
+    this.#count({ charge: chargeOf(object, sizes), expiresAtMs, remote, below, bytes })
     if (replaced === null) return true
     // Of an object that grew, the runs are its own still.
     const kept = kind === Kind.appended ? parts : noParts
@@ -183,23 +205,30 @@ export class SlotObjects {
     return true
   }
 
-  #count({ charge, expiresAtMs, remote }: Share): void {
+  #count({ charge, expiresAtMs, remote, below, bytes }: Share): void {
     this.#chargedBytes += charge
+    if (below !== null) this.#tiers.charge(below.tier, bytes)
     if (remote) this.#settling.announced()
     if (expiresAtMs === 0) return
     this.#expiring++
     this.expectExpiry(expiresAtMs)
   }
 
-  #uncount({ charge, expiresAtMs, remote }: Share): void {
+  #uncount({ charge, expiresAtMs, remote, below, bytes }: Share): void {
     this.#chargedBytes -= charge
+    if (below !== null) {
+      this.#tiers.charge(below.tier, -bytes)
+      this.#tiers.remove(below)
+    }
     if (expiresAtMs !== 0) this.#expiring--
     if (remote) this.#settling.resolved()
   }
 }
 
 function shareOf(object: StoredObject): Share {
-  return { charge: objectCharge(object), expiresAtMs: object.expiresAtMs, remote: isRemote(object) }
+  const { expiresAtMs, kind, bytes } = object
+  const below = isBelow(kind) ? object.location : null
+  return { charge: objectCharge(object), expiresAtMs, remote: isRemote(object), below, bytes }
 }
 
 function partsOf(object: StoredObject): readonly Part[] {

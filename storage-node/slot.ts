@@ -3,10 +3,9 @@ import { MayflyError } from '../protocol/errors.ts'
 import { SlotChunks } from './chunks.ts'
 import { KeptNames } from './kept-names.ts'
 import { type KeyString, keyString } from './key-string.ts'
-import type { JobMemory } from './ram/job-memory.ts'
 import type { KeyHash } from './ram/slot-table.ts'
 import { Settling } from './settling.ts'
-import { type NewObject, SlotObjects } from './slot-objects.ts'
+import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
 import type { Wait } from './wait.ts'
 
@@ -40,11 +39,11 @@ export class Slot {
   readonly keeping = new Set<Promise<unknown>>()
   #counter = 0
 
-  constructor(memory: JobMemory, { epoch, lost }: { epoch: number; lost: boolean }) {
+  constructor(holder: Holder, { epoch, lost }: { epoch: number; lost: boolean }) {
     this.epoch = epoch
     this.lost = lost
-    this.objects = new SlotObjects(memory, this.settling)
-    this.chunks = new SlotChunks(memory, this.settling)
+    this.objects = new SlotObjects(holder, this.settling)
+    this.chunks = new SlotChunks(holder, this.settling)
   }
 
   /** No entry is remote. */
@@ -52,7 +51,7 @@ export class Slot {
     return this.settling.isOver
   }
 
-  /** What all of the slot counts against its job. */
+  /** What all of the slot counts against its job's RAM. */
   get chargedBytes(): number {
     return this.objects.chargedBytes + this.chunks.chargedBytes
   }

@@ -1,8 +1,9 @@
 import { type Manifest, manifestBytes } from '../protocol/manifest.ts'
+import { RAM } from './job-tiers.ts'
 import { decodeMetadata, type Metadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { capacityOf, type Piece, readParts } from './ram/payload.ts'
-import { bytesApart, chargeOf, Kind, type StoredRecord } from './ram/record.ts'
+import { apartBytesOf, chargeOf, isBelow, Kind, type StoredRecord } from './ram/record.ts'
 
 /** An object as its key's owner keeps it. Valid until something is stored: nothing keeps one over a turn of the event loop. */
 export type StoredObject = StoredRecord
@@ -12,7 +13,22 @@ const RUN_BYTES = 8
 
 /** Whether a handoff has announced its bytes and not yet brought them: they lie on the slot's owner before this one. */
 export function isRemote({ kind }: StoredObject): boolean {
-  return kind === Kind.remote
+  return kind === Kind.remote || kind === Kind.remoteBelow
+}
+
+/** Whether its bytes lie on a tier of this node below RAM. */
+export function isDemoted({ kind }: StoredObject): boolean {
+  return kind === Kind.demoted
+}
+
+/** Whether its bytes are not in RAM here: it is remote or demoted. */
+export function isElsewhere({ kind }: StoredObject): boolean {
+  return kind >= Kind.remote
+}
+
+/** The tier that its bytes count on: of a large object that of its manifest, which is RAM. */
+export function tierOf(object: StoredObject): number {
+  return isBelow(object.kind) ? object.location.tier : RAM
 }
 
 /** Whether its bytes lie in chunks. */
@@ -31,8 +47,8 @@ export function objectBytes(memory: JobMemory, object: StoredObject): number {
 
 /** What it counts against its job. */
 export function objectCharge(object: StoredObject): number {
-  const { kind, keyBytes, metadataBytes, bytes } = object
-  const apartBytes = kind === Kind.appended ? capacityOf(object.parts) : bytesApart(bytes)
+  const { kind, keyBytes, metadataBytes } = object
+  const apartBytes = kind === Kind.appended ? capacityOf(object.parts) : apartBytesOf(object)
   return chargeOf(object, { keyBytes, metadataBytes, apartBytes })
 }
 

@@ -38,6 +38,9 @@ const tiny: Settings = {
 /** Bytes under way at a time from which a warm-up, as long as the measurement itself, tells nothing new. */
 const WARM_UP_BYTES_MAX = 256 * MIB
 
+/** ioredis joins what it pipelines into one buffer, and a buffer of Node 20 holds no more. */
+const JOINED_BYTES_MAX = 4 * 1024 * MIB
+
 /** One group for each size: every pair of operation and calls outstanding. */
 function groupsOf(isTiny: boolean): Group[] {
   const { objectBytes: sizes, outstanding: depths, storedBytes, objectsMax, ...times } = isTiny ? tiny : full
@@ -61,6 +64,7 @@ function rowOf(params: CallsParams): Row {
     name: `${formatBytes(objectBytes)} ${operation} at ${outstanding}`,
     family: `${operation}, ${outstanding} outstanding`,
     objectBytes,
+    leavesOut: outstanding * objectBytes >= JOINED_BYTES_MAX ? ['ioredis pipelining'] : [],
     measure: (entrant) => measureCalls(entrant, () => entrant.run('calls', params)),
   }
 }

@@ -2,10 +2,13 @@ import { suiteOf } from '../comparison.ts'
 import type { Entrant } from '../entrant.ts'
 import { REDIS } from '../goals.ts'
 import { callColumns, type Measurement, measureCalls, P50_MS } from '../measurement.ts'
+import type { Tallied } from '../tasks/tally.ts'
 
 /** `everyMs` leaves a poll on S3 enough time to begin, so that everyone waits when the put comes. */
-const full = { handovers: 500, everyMs: 4 }
-const tiny = { handovers: 20, everyMs: 4 }
+const full = { handovers: 500, warmUp: 1_000, everyMs: 4 }
+const tiny = { handovers: 20, warmUp: 10, everyMs: 4 }
+/** Handovers of the warm-up follow one another this fast. */
+const WARM_UP_EVERY_MS = 1
 const waitings = [1, 64]
 const OBJECT_BYTES = 1024
 
@@ -37,14 +40,20 @@ export const wait = suiteOf({
   ],
 })
 
+async function measureHandover(
+  entrant: Entrant,
+  { warmUp, ...settings }: { handovers: number; warmUp: number; everyMs: number; waiting: number },
+): Promise<Measurement> {
+  await handOver(entrant, { ...settings, handovers: warmUp, everyMs: WARM_UP_EVERY_MS })
+  return await measureCalls(entrant, () => handOver(entrant, settings))
+}
+
 /** Consumer and producer are processes of their own; the first is driver 0, the other one 1. */
-function measureHandover(
+async function handOver(
   entrant: Entrant,
   settings: { handovers: number; everyMs: number; waiting: number },
-): Promise<Measurement> {
+): Promise<Tallied> {
   const params = { ...settings, objectBytes: OBJECT_BYTES, run: `${entrant.system}/${++runs}` }
-  return measureCalls(entrant, async () => {
-    const [taken] = await Promise.all([entrant.run('takeAll', params, 0), entrant.run('giveAll', params, 1)])
-    return taken
-  })
+  const [taken] = await Promise.all([entrant.run('takeAll', params, 0), entrant.run('giveAll', params, 1)])
+  return taken
 }

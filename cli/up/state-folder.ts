@@ -12,6 +12,7 @@ export interface StateFolder {
   readonly s3File: string
   readonly lockFile: string
   readonly logsDir: string
+  readonly ssdDir: string
   readonly controllerDir: string
   readonly metadataDir: string
   readonly metadataPortFile: string
@@ -29,6 +30,7 @@ export function stateFolderAt(dir: string): StateFolder {
     s3File: join(dir, 's3.json'),
     lockFile: join(dir, 'lock'),
     logsDir: join(dir, 'logs'),
+    ssdDir: join(dir, 'ssd'),
     controllerDir: join(dir, 'controller'),
     metadataDir,
     metadataPortFile: join(metadataDir, 'port'),
@@ -37,12 +39,12 @@ export function stateFolderAt(dir: string): StateFolder {
 
 /**
  * Makes what is missing, after the lock was taken. Secret and key stay over restarts; the logs of the last run go,
- * which bounds them.
+ * which bounds them, and so does what its nodes had on SSD.
  */
 export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
   for (const dir of [folder.controllerDir, folder.metadataDir])
     mkdirSync(dir, { recursive: true, mode: 0o700 })
-  rmSync(folder.logsDir, { recursive: true, force: true })
+  for (const dir of [folder.logsDir, folder.ssdDir]) rmSync(dir, { recursive: true, force: true })
   mkdirSync(folder.logsDir, { mode: 0o700 })
   keepSecret(folder.secretFile, () => randomBytes(32).toString('hex'))
   return { apiKey: keepSecret(folder.apiKeyFile, () => randomBytes(32).toString('base64url')) }

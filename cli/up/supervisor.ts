@@ -185,6 +185,8 @@ export class Supervisor {
         MAYFLY_NODE_ID: node,
         MAYFLY_NODE_CLASS: className,
         MAYFLY_NODE_RAM_BYTES: String(nodeClass.ramBytes),
+        MAYFLY_NODE_SSD_BYTES: String(nodeClass.ssdBytes),
+        MAYFLY_NODE_SSD_DIR: this.#ssdDir(node),
         MAYFLY_NODE_BYTES_PER_SECOND: String(nodeClass.bytesPerSecond),
         ...this.#keptSettings,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
@@ -213,8 +215,14 @@ export class Supervisor {
     })
   }
 
+  /** Where a node keeps what leaves its RAM: worth nothing without its process. */
+  #ssdDir(node: string): string {
+    return join(this.#folder.ssdDir, node)
+  }
+
   /** Nodes come and go; the log of one that failed stays for whoever looks for the cause. */
   #nodeExited(node: string, failed: boolean): void {
+    rmSync(this.#ssdDir(node), { recursive: true, force: true })
     if (!failed) rmSync(this.#logFile(node), { force: true })
   }
 

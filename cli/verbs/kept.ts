@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { connect, type KeptName } from '../../client/index.ts'
+import { parseName } from '../../service/kept/kept-store.ts'
 import { UsageError } from '../arguments.ts'
 import { dirOption, findCredentials } from '../credentials.ts'
 import { formatBytes, printable } from '../table.ts'
@@ -72,9 +73,7 @@ async function open({ args, config }: VerbInput) {
 }
 
 function nameOf(text: string): KeptName {
-  const [job = '', bucket = '', ...rest] = text.split('/')
-  const key = rest.join('/')
-  if (job === '' || bucket === '' || key === '')
-    throw new UsageError(`'${text}' is not of the form JOB/BUCKET/KEY`)
-  return { job, bucket, key }
+  const name = parseName(text)
+  if (name === null) throw new UsageError(`'${text}' is not of the form JOB/BUCKET/KEY`)
+  return name
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import Type from 'typebox'
 import { MayflyError } from '../../protocol/errors.ts'
-import { KEPT_LIST_MAX, KEPT_READ_BYTES } from '../../protocol/limits.ts'
+import { KEPT_LIST_MAX, KEPT_READ_BYTES } from '../../service/kept/kept-limits.ts'
 import { type KeptEntry, type KeptName, type KeptStore, noSuchObject } from '../../service/kept/kept-store.ts'
 import { keptObject, keptPage, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'

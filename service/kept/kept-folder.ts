@@ -2,12 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
-import { KEPT_INCOMING_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { onePiece } from '../one-piece.ts'
+import { codeOf, isDiskFull } from '../system-error.ts'
+import { KEPT_INCOMING_MS_MAX } from './kept-limits.ts'
 import {
   besideOthers,
   checkKeptName,
   formatName,
+  isOver,
   type KeptEntry,
   type KeptName,
   type KeptQuery,
@@ -44,7 +47,7 @@ export class KeptFolder implements KeptStore {
       await this.#place(join(this.#objects, formatName(name)), pieces, bytes)
       const expiry = join(this.#expiry, formatName(name))
       if (expiresAtMs === 0) await removeFile(expiry)
-      else await this.#place(expiry, once(Buffer.from(String(expiresAtMs))), null)
+      else await this.#place(expiry, onePiece(Buffer.from(String(expiresAtMs))), null)
     } catch (error) {
       throw translate(error, name)
     }
@@ -71,7 +74,7 @@ export class KeptFolder implements KeptStore {
     const found = await fileSize(join(this.#objects, path))
     if (found === null) return null
     const expiresAtMs = await this.#expiresAtMs(path)
-    return this.#isOver(expiresAtMs) ? null : { ...name, bytes: found, expiresAtMs }
+    return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found, expiresAtMs }
   }
 
   async remove(name: KeptName): Promise<boolean> {
@@ -102,7 +105,8 @@ export class KeptFolder implements KeptStore {
     let removed = 0
     for (const path of await filesBelow(this.#expiry)) {
       const name = parseName(path)
-      if (name === null || !hasEnded(name.job) || !this.#isOver(await this.#expiresAtMs(path))) continue
+      if (name === null || !hasEnded(name.job) || !isOver(await this.#expiresAtMs(path), this.#clock))
+        continue
       if ((await fileSize(join(this.#objects, path))) !== null) removed++
       await removeFile(join(this.#objects, path))
       await removeFile(join(this.#expiry, path))
@@ -139,10 +143,6 @@ export class KeptFolder implements KeptStore {
       if (isMissing(error)) return 0
       throw error
     }
-  }
-
-  #isOver(expiresAtMs: number): boolean {
-    return expiresAtMs !== 0 && expiresAtMs <= this.#clock.wallMs()
   }
 
   /** What a process that was killed has left behind. */
@@ -211,7 +211,7 @@ function translate(error: unknown, name: KeptName): unknown {
   if (error instanceof MayflyError) return error
   if (isMissing(error)) return noSuchObject(name)
   if (['EISDIR', 'EEXIST', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error))) return besideOthers(name, error)
-  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(codeOf(error)))
+  if (isDiskFull(error))
     return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the kept store is full', { cause: error })
   return new MayflyError('UNAVAILABLE', `The kept store cannot use its disk (${codeOf(error)})`, {
     cause: error,
@@ -223,14 +223,6 @@ function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-}
-
 function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

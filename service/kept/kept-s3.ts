@@ -1,11 +1,12 @@
 import { isError } from '../../protocol/errors.ts'
-import { KEPT_SWEEP_PAGE } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { upload } from '../s3/multipart.ts'
 import type { S3Bucket } from '../s3/s3-bucket.ts'
+import { KEPT_SWEEP_PAGE } from './kept-limits.ts'
 import {
   checkKeptName,
   formatName,
+  isOver,
   type KeptEntry,
   type KeptName,
   type KeptQuery,
@@ -59,7 +60,7 @@ export class KeptS3 implements KeptStore {
     const found = await this.#bucket.head(OBJECTS + formatName(name))
     if (found === null) return null
     const expiresAtMs = Number(found.metadata[EXPIRES_AT_MS] ?? 0)
-    return this.#isOver(expiresAtMs) ? null : { ...name, bytes: found.bytes, expiresAtMs }
+    return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found.bytes, expiresAtMs }
   }
 
   async remove(name: KeptName): Promise<boolean> {
@@ -92,7 +93,7 @@ export class KeptS3 implements KeptStore {
     for (let after = ''; ; ) {
       const page = await this.#bucket.list({ prefix: EXPIRY, after, limit: KEPT_SWEEP_PAGE })
       const due = page.filter(({ key }) =>
-        this.#isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS))),
+        isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS)), this.#clock),
       )
       const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
       const outcomes = await Promise.all(moments.map((key) => this.#expired(OBJECTS + pathOf(key))))
@@ -109,11 +110,7 @@ export class KeptS3 implements KeptStore {
   /** The key, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
   async #expired(key: string): Promise<string | null> {
     const found = await this.#bucket.head(key)
-    return found !== null && this.#isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0)) ? key : null
-  }
-
-  #isOver(expiresAtMs: number): boolean {
-    return expiresAtMs !== 0 && expiresAtMs <= this.#clock.wallMs()
+    return found !== null && isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0), this.#clock) ? key : null
   }
 }
 

@@ -1,5 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { KEPT_NAME_BYTES_MAX, KEPT_SEGMENT_BYTES_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { KEPT_NAME_BYTES_MAX, KEPT_SEGMENT_BYTES_MAX } from './kept-limits.ts'
 
 /** An object that outlives its job. It is a plain object under `kept/JOB/BUCKET/KEY`, for any tool to read. */
 export interface KeptName {
@@ -48,6 +49,11 @@ export interface KeptStore {
    * anew between a look at the object and its removal, which S3 has no way to tie together: there the key's owner sees to it.
    */
   sweep(hasEnded: (job: string) => boolean): Promise<number>
+}
+
+/** Whether an object's time is over; 0 is never. */
+export function isOver(expiresAtMs: number, clock: Clock): boolean {
+  return expiresAtMs !== 0 && expiresAtMs <= clock.wallMs()
 }
 
 /** `JOB/BUCKET/KEY` */

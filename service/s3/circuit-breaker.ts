@@ -1,6 +1,6 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
-import { S3_FAILURES_MAX, S3_OPEN_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { S3_FAILURES_MAX, S3_OPEN_MS } from './s3-limits.ts'
 
 /**
  * Keeps calls from an endpoint that is down: after `S3_FAILURES_MAX` in a row that ended in `UNAVAILABLE` all are refused at once

@@ -4,8 +4,8 @@ import {
   PutBucketLifecycleConfigurationCommand,
 } from '@aws-sdk/client-s3'
 import { isError } from '../../protocol/errors.ts'
-import { S3_EPHEMERAL_DAYS_MAX } from '../../protocol/limits.ts'
 import type { S3Bucket } from './s3-bucket.ts'
+import { S3_EPHEMERAL_DAYS_MAX } from './s3-limits.ts'
 
 const RULE_ID = 'mayfly-ephemeral'
 

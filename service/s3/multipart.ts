@@ -5,8 +5,8 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { MayflyError } from '../../protocol/errors.ts'
-import { S3_PART_BYTES, S3_PARTS_IN_FLIGHT, S3_PARTS_MAX } from '../../protocol/limits.ts'
 import type { S3Bucket } from './s3-bucket.ts'
+import { S3_PART_BYTES, S3_PARTS_IN_FLIGHT, S3_PARTS_MAX } from './s3-limits.ts'
 
 export interface Upload {
   readonly key: string

@@ -9,16 +9,11 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { MayflyError } from '../../protocol/errors.ts'
-import {
-  CONNECT_MS_MAX,
-  S3_ATTEMPTS_MAX,
-  S3_CALL_MS_MAX,
-  S3_DELETE_BATCH,
-  S3_SOCKETS_MAX,
-} from '../../protocol/limits.ts'
+import { CONNECT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { translateError } from './s3-error.ts'
+import { S3_ATTEMPTS_MAX, S3_CALL_MS_MAX, S3_DELETE_BATCH, S3_SOCKETS_MAX } from './s3-limits.ts'
 import type { S3Settings } from './s3-settings.ts'
 
 export interface S3Entry {

@@ -31,7 +31,7 @@ export class JobMemory {
   readonly #freeNumbers: number[] = []
   readonly #owned: (BlockMap | undefined)[] = []
   readonly #pinned = new Map<number, Pinned>()
-  /** Runs that wait for their bytes to arrive, with their blocks. */
+  /** Runs that wait for their bytes to arrive, with how many those are. */
   readonly #expecting = new Map<number, number>()
   readonly #charge: (bytes: number) => void
   #takenBlocks = 0
@@ -98,16 +98,17 @@ export class JobMemory {
     const blocks = Math.ceil(bytes / BLOCK_BYTES)
     const at = this.take(blocks)
     if (at === NOWHERE) return null
-    this.#expecting.set(at, blocks)
+    this.#expecting.set(at, bytes)
     this.#charge(blocks * BLOCK_BYTES)
     return this.arena.view(at, bytes)
   }
 
-  /** The run that `expect` gave for this payload; null if it lies elsewhere. */
+  /** The run that `expect` gave for this payload; null if it lies elsewhere, or is but the beginning of what lies there. */
   landed(payload: Uint8Array): Part | null {
-    const at = this.#expecting.size === 0 ? NOWHERE : this.arena.addressOf(payload)
-    const blocks = this.#expecting.get(at)
-    return blocks === undefined ? null : { at, blocks }
+    if (this.#expecting.size === 0) return null
+    const at = this.arena.addressOf(payload)
+    const { length } = payload
+    return this.#expecting.get(at) === length ? { at, blocks: Math.ceil(length / BLOCK_BYTES) } : null
   }
 
   /** What is charged for a payload that `expect` gave memory for. */
@@ -175,7 +176,7 @@ export class JobMemory {
       pinned.freed = true
       this.#disown(at, pinned.blocks)
     }
-    for (const [at, blocks] of this.#expecting) this.#disown(at, blocks)
+    for (const [at, bytes] of this.#expecting) this.#disown(at, Math.ceil(bytes / BLOCK_BYTES))
     this.#owned.forEach((owned, index) => {
       if (owned !== undefined) this.arena.freeAll(index, owned)
     })

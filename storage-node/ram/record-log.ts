@@ -1,5 +1,5 @@
 import { type Arena, GRANULE_BYTES, GRANULES_PER_BLOCK, NOWHERE } from './arena.ts'
-import { HEADER_BYTES, StoredRecord } from './record.ts'
+import { HEADER_BYTES, KEY_MASK, StoredRecord } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
 /** Where a log gets its pages from, and who holds its records. */
@@ -185,7 +185,7 @@ export class RecordLog {
   #isRecord(at: number, end: number): boolean {
     if ((end - at) * GRANULE_BYTES < HEADER_BYTES) return false
     const { arena } = this.#owner
-    return ((arena.slabOf(at).words[arena.granuleOf(at) * 2 + 4] as number) & 0xffff) > 0
+    return ((arena.slabOf(at).words[arena.granuleOf(at) * 2 + 4] as number) & KEY_MASK) > 0
   }
 
   #setKeyBytes(at: number, bytes: number): void {

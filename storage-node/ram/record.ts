@@ -9,10 +9,10 @@ import { BLOCK_BYTES } from './slab.ts'
  *
  * | words | what |
  * | --- | --- |
- * | 0 | the object's bytes; where the content is a manifest, those of the manifest |
+ * | 0 | the object's bytes, here or elsewhere; where the content is a manifest, those of the manifest |
  * | 1 | bucket |
  * | 2, 3 | version: counter, epoch |
- * | 4 | bytes of the key; bytes of the metadata as it is encoded, from bit 16 |
+ * | 4 | bytes of the key; how often it was read, from bit 11; bytes of the metadata as it is encoded, from bit 16 |
  * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23 |
  * | 2 | the version that the last put made, where appends have made another of it |
  * | 2 | when the object expires, in ms since the Unix epoch, if it does |
@@ -25,8 +25,11 @@ export const HEADER_BYTES = 24
 const HEADER_WORDS = HEADER_BYTES / 4
 const PART_BYTES = 8
 
-/** What the content of a record is; of a remote one the bytes are on another node. */
-export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3 } as const
+/**
+ * What the content of a record is. From `remote` on the object's bytes lie elsewhere: on another node; on a tier below RAM;
+ * on another node, with room kept for them on a tier below. Of the last two the content says where, see `encodeLocation`.
+ */
+export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3, demoted: 4, remoteBelow: 5 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
 const KIND_SHIFT = 16
@@ -35,6 +38,13 @@ const HAS_BASE = 1 << 20
 const HAS_EXPIRY = 1 << 21
 const HAS_CHECKSUM = 1 << 22
 const PARTS_SHIFT = 23
+/** No key is longer. */
+export const KEY_MASK = 0x7ff
+const READS_SHIFT = 11
+/** Reads are counted as far as five bits go. */
+const READS_MAX = 31
+/** Tier and number of the record there. */
+const LOCATION_BYTES = 8
 /** As many as nine bits count. In the worst case a chunk lies in runs of two blocks. */
 export const PARTS_MAX = 511
 
@@ -71,8 +81,40 @@ export function chargeOf(
 ): number {
   const { keyBytes, metadataBytes, apartBytes } = sizes
   const optional = optionalBytes(object)
-  const content = apartBytes > 0 ? PART_BYTES : object.bytes
+  const inline = isBelow(object.kind) ? LOCATION_BYTES : object.bytes
+  const content = apartBytes > 0 ? PART_BYTES : inline
   return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
+}
+
+/** Whether an object of this kind has its bytes, or the room for them, on a tier below RAM. */
+export function isBelow(kind: Kind): boolean {
+  return kind >= Kind.demoted
+}
+
+/** Where the bytes of an object lie below RAM. */
+export interface Location {
+  readonly tier: number
+  /** Number of the tier's record; `NO_RECORD` while the bytes are on another node. */
+  readonly record: number
+}
+
+export const NO_RECORD = 0xffff_ffff
+
+export function encodeLocation({ tier, record }: Location): Buffer {
+  const content = Buffer.allocUnsafe(LOCATION_BYTES)
+  content.writeUInt32LE(tier, 0)
+  content.writeUInt32LE(record, 4)
+  return content
+}
+
+export function decodeLocation(content: Uint8Array): Location {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
+  return { tier: view.getUint32(0, true), record: view.getUint32(4, true) }
+}
+
+/** What the content of an object, but for one that was appended to, takes in runs of its own. */
+export function apartBytesOf({ kind, bytes }: Pick<RecordFields, 'kind' | 'bytes'>): number {
+  return isBelow(kind) ? 0 : bytesApart(bytes)
 }
 
 /** What content of so many bytes takes in runs of its own. */
@@ -157,7 +199,7 @@ export class StoredRecord {
     this.version = longAt(words, word + 2)
     this.base = this.version
     this.expiresAtMs = 0
-    this.keyBytes = sizes & 0xffff
+    this.keyBytes = sizes & KEY_MASK
     this.metadataBytes = sizes >>> 16
     this.table = flags & 0xffff
     this.kind = ((flags >>> KIND_SHIFT) & KIND_MASK) as Kind
@@ -176,7 +218,26 @@ export class StoredRecord {
 
   /** Of the content, where it lies behind the record. */
   get contentBytes(): number {
-    return this.partCount > 0 || this.kind === Kind.remote ? 0 : this.bytes
+    if (this.partCount > 0 || this.kind === Kind.remote) return 0
+    return isBelow(this.kind) ? LOCATION_BYTES : this.bytes
+  }
+
+  /** Of an object below RAM. */
+  get location(): Location {
+    return decodeLocation(this.content)
+  }
+
+  /** Since it was put, or fewer: what is looked at and stays loses half of them. At most `READS_MAX`. */
+  get reads(): number {
+    const { words } = this.arena.slabOf(this.at)
+    return ((words[this.arena.granuleOf(this.at) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX
+  }
+
+  set reads(count: number) {
+    const { words } = this.arena.slabOf(this.at)
+    const word = this.arena.granuleOf(this.at) * 2 + 4
+    const others = (words[word] as number) & ~(READS_MAX << READS_SHIFT)
+    words[word] = others | (Math.min(READS_MAX, count) << READS_SHIFT)
   }
 
   /** Of the whole record. */
@@ -239,7 +300,7 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
   const { words, bytes } = arena.slabOf(at)
   const word = arena.granuleOf(at) * 2
   const { bucket, key } = of
-  if (words[word + 1] !== bucket || ((words[word + 4] as number) & 0xffff) !== key.length) return false
+  if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== key.length) return false
   const flags = words[word + 5] as number
   let offset = word * 4 + HEADER_BYTES + (flags >>> PARTS_SHIFT) * PART_BYTES
   if ((flags & HAS_BASE) !== 0) offset += 8

@@ -44,6 +44,26 @@ test('a thousand values of 1 KiB, and ten thousand of 10 bytes, come back each u
   }
 })
 
+test('entries of a putMany take no more memory than puts of their own, whatever the first one is', async () => {
+  const planes = await Planes.start()
+  const node = await planes.startNode()
+  const job = await open(await planes.createJob('j-1', [node]))
+  for (const bytes of [0, 100, 9_000, MANY_VALUE_BYTES_MAX]) {
+    const entries = Array.from({ length: 15 }, (_, i) => ({
+      key: `k${i}`,
+      bytes: randomBytes(i === 0 ? bytes : MANY_VALUE_BYTES_MAX),
+    }))
+    await job.putMany(entries)
+    const takenBytes = node.node.jobs.get('j-1')?.memory.takenBytes
+    const values = await job.getMany(entries.map(({ key }) => key))
+    expect(entries.every(({ bytes }, index) => values[index]?.equals(bytes))).toBe(true)
+    for (const { key, bytes } of entries) await job.put(key, bytes)
+    // But for a page of records.
+    const aloneBytes = node.node.jobs.get('j-1')?.memory.takenBytes ?? 0
+    expect(Math.abs((takenBytes ?? 0) - aloneBytes)).toBeLessThan(MANY_VALUE_BYTES_MAX + 1)
+  }
+})
+
 test('getMany and putMany of nothing do nothing', async () => {
   const { job } = await openOne()
   expect(await job.getMany([])).toEqual([])

@@ -81,6 +81,10 @@ async function pathOf(world: World, kind: 'jobs' | 'nodes', pick: number): Promi
   return `/v1/${kind}/${all[pick % all.length]?.id ?? 'none'}`
 }
 
+async function isDraining(world: World): Promise<boolean> {
+  return (await world.nodes()).some(({ state }) => state === 'draining')
+}
+
 async function checkAccounts(world: World): Promise<void> {
   const [jobs, nodes] = [await jobsOf(world), await world.nodes()]
   const parts = jobs.flatMap(({ reservation }) => reservation.nodes)
@@ -118,6 +122,8 @@ test('whatever happens to jobs and nodes, what is reserved adds up once all is q
       }
       await Promise.all(underWay)
       for (let second = 0; second < 12; second++) await pass(world, clock)
+      // The cluster is all but idle, so that a node may have begun to drain of itself; it is over within seconds.
+      for (let second = 0; second < 12 && (await isDraining(world)); second++) await pass(world, clock)
       await checkAccounts(world)
       for (const { id } of await jobsOf(world)) await world.ask(`/v1/jobs/${id}`, { method: 'DELETE' })
       for (let second = 0; second < 3; second++) await pass(world, clock)

@@ -71,19 +71,63 @@ describe('packing', () => {
     expect(on([...spares, own])).toMatchObject({ assignments: [{ on: { node: 'own' } }] })
   })
 
-  test('starts a node before a large fleet strands a resource, and strands it before it refuses', () => {
-    const full = Array.from({ length: 8 }, (_, node) => ({ node: `n-${node}`, ...vector(500, 500) }))
-    const mix = vector(1000, 1000)
-    expect(pack(vector(450, 1), full, [roomFor(1)], mix)).toMatchObject({
-      assignments: [{ on: { node: 'n-0' } }, { on: { node: 'n-1' } }],
+  describe('in a fleet of some size', () => {
+    const eight = (vector: ResourceVector): SpareVector[] =>
+      Array.from({ length: 8 }, (_, node) => ({ node: `n-${node}`, ...vector }))
+    /** What all demands come to where eight nodes are about full, and where they are far too many. */
+    const busy = vector(7200, 7200)
+    const idle = vector(1000, 1000)
+    const where = (...packing: Parameters<typeof pack>) => {
+      const packed = pack(...packing)
+      if ('shortage' in packed) return packed
+      return packed.assignments.map(({ on, ramBytes }) => ['node' in on ? on.node : 'new', ramBytes])
+    }
+
+    test('uses a node up with a part of a demand, and puts the rest whole on another', () => {
+      const [first, ...others] = eight(vector(600, 600))
+      const nearly = { ...first, node: 'nearly', ...vector(100, 110) }
+      expect(where(vector(300, 300), [nearly, ...others], [roomFor(1)], busy)).toEqual([
+        ['nearly', 100],
+        ['n-1', 200],
+      ])
+      // A fiftieth of the demand is the least for which a connection is worth while.
+      const crumb = { ...nearly, ...vector(5, 5) }
+      expect(where(vector(300, 300), [crumb, ...others], [roomFor(1)], busy)).toEqual([['n-1', 300]])
     })
-    const nearly = full.map((spare) => ({ ...spare, ...vector(100, 200) }))
-    expect(pack(vector(100, 1), nearly, [roomFor(1)], mix)).toMatchObject({
-      assignments: [{ on: newNode }],
+
+    test('starts a node rather than strand a resource, while they are few more than demands need', () => {
+      const half = eight(vector(500, 500))
+      expect(where(vector(450, 1), half, [roomFor(1)], busy)).toEqual([['new', 450]])
+      const parts = where(vector(450, 1), half, [roomFor(1)], idle)
+      expect(parts).toHaveLength(2)
+      expect(parts).not.toContainEqual(['new', expect.anything()])
     })
-    expect(pack(vector(100, 1), nearly, [], mix)).toMatchObject({ assignments: [{ on: { node: 'n-0' } }] })
-    expect(pack(vector(100, 1), nearly.slice(1), [roomFor(1)], mix)).toMatchObject({
-      assignments: [{ on: { node: 'n-1' } }],
+
+    test('puts no more on a node that it starts early than keeps it even', () => {
+      const full = eight(vector(0, 0))
+      const parts = where(vector(900, 1), full, [roomFor(2)], busy)
+      expect(parts).toMatchObject([
+        ['new', expect.closeTo(500, -1)],
+        ['new', expect.closeTo(400, -1)],
+      ])
+      expect(where(vector(900, 1), full, [roomFor(2)], idle)).toEqual([['new', 900]])
+    })
+
+    test('strands a resource before it refuses', () => {
+      const nearly = eight(vector(100, 200))
+      expect(where(vector(800, 8), nearly, [], busy)).toHaveLength(8)
+      expect(where(vector(801, 8), nearly, [], busy)).toEqual({ shortage: { free: vector(800, 1600) } })
+    })
+
+    test('passes over classes that have nothing of what a demand needs', () => {
+      const full = eight(vector(0, 0))
+      const dense = {
+        nodeClass: { ...nodeClass, name: 'dense' },
+        capacity: vector(1000, 1000, 8000),
+        nodes: 1,
+      }
+      const packing = pack(vector(100, 100, 800), full, [roomFor(4), dense], busy)
+      expect(packing).toMatchObject({ assignments: [{ on: { newOf: dense.nodeClass } }] })
     })
   })
 

@@ -9,25 +9,27 @@ const RATE = smallClass.bytesPerSecond
 const hinted = { hints: { capacityBytes: 32 * MIB, peakBytesPerSecond: RATE / 10 } }
 
 /** What a job holds and moves on each node, as a test has it. */
-type Held = ReadonlyMap<string, readonly { id: string; mib: number; rate: number }[]>
+type Held = ReadonlyMap<string, readonly { id: string; mib: number; rate: number; ssdMib?: number }[]>
 
 /** A cluster whose nodes report what a test says, second by second. */
 class Cluster {
   readonly clock: VirtualClock
   readonly world: World
+  readonly #hasSsd: boolean
   #life = new Life(null)
 
-  private constructor(world: World, clock: VirtualClock) {
+  private constructor(world: World, { clock, tiers }: WorldOptions & { clock: VirtualClock }) {
     this.world = world
+    this.#hasSsd = tiers?.ssd !== undefined
     this.clock = clock
   }
 
   static async start(options: WorldOptions = {}): Promise<Cluster> {
     const clock = new VirtualClock()
-    return new Cluster(
-      await World.start({ classes: [{ ...smallClass, nodesMax: 4 }], clock, ...options }),
+    return new Cluster(await World.start({ classes: [{ ...smallClass, nodesMax: 4 }], clock, ...options }), {
+      ...options,
       clock,
-    )
+    })
   }
 
   get nodes(): string[] {
@@ -48,14 +50,18 @@ class Cluster {
       const of = typeof held === 'function' ? held() : held
       const reported = Promise.all(
         this.nodes.map((node) => {
-          const jobs = (of.get(node) ?? []).map(({ id, mib, rate }) => ({
+          const jobs = (of.get(node) ?? []).map(({ id, mib, ssdMib, rate }) => ({
             id,
             objects: mib,
-            bytes: { ram: mib * MIB },
+            bytes: { ram: mib * MIB, ...(ssdMib !== undefined && { ssd: ssdMib * MIB }) },
             bytesPerSecond: rate,
           }))
-          const usedBytes = jobs.reduce((sum, { bytes }) => sum + bytes.ram, 0)
-          const tiers = { ram: { capacityBytes: smallClass.ramBytes, usedBytes } }
+          const used = (tier: 'ram' | 'ssd'): number =>
+            jobs.reduce((sum, { bytes }) => sum + (bytes[tier] ?? 0), 0)
+          const tiers = {
+            ram: { capacityBytes: smallClass.ramBytes, usedBytes: used('ram') },
+            ...(this.#hasSsd && { ssd: { capacityBytes: smallClass.ssdBytes, usedBytes: used('ssd') } }),
+          }
           return this.world.report(node, jobs, tiers).catch(() => null)
         }),
       )
@@ -217,6 +223,59 @@ describe('a node that is too busy', () => {
       expect(Object.values(shares).reduce((sum, bytes) => sum + bytes, 0)).toBe(job.reservation.bytes.ram)
     })
   }, 60_000)
+})
+
+describe('a job with bytes on SSD', () => {
+  const tiers = {
+    ram: { capacityBytes: smallClass.ramBytes, usedBytes: 0 },
+    ssd: { capacityBytes: smallClass.ssdBytes, usedBytes: 0 },
+  }
+
+  async function oneJob(): Promise<{
+    cluster: Cluster
+    job: string
+    node: string
+    bytes: Record<string, number>
+  }> {
+    const cluster = await Cluster.start({ tiers, warmNodes: 1 })
+    await eventually(() => expect(cluster.nodes).toHaveLength(1))
+    await cluster.pass(1, new Map())
+    const hints = { capacityBytes: 1850 * MIB, peakBytesPerSecond: RATE / 100, latencyMs: 10 }
+    const { body } = await cluster.world.register({ hints })
+    expect(Object.keys(await cluster.reserved(body.id))).toEqual(cluster.nodes)
+    const [node = ''] = cluster.nodes
+    return { cluster, job: body.id, node, bytes: body.reservation.bytes }
+  }
+
+  test('that keeps its RAM full, as all such jobs do, brings no node', async () => {
+    const { cluster, job, node, bytes } = await oneJob()
+    const mib = Math.floor((bytes.ram ?? 0) / MIB)
+    expect(mib / (smallClass.ramBytes / MIB)).toBeGreaterThan(0.6)
+    const held: Held = new Map([[node, [{ id: job, mib, ssdMib: 300, rate: 1000 }]]])
+    await cluster.pass(10, held)
+    expect(await cluster.events('class.scaledOut')).toBe(0)
+  }, 30_000)
+
+  test('gives a part to a new node once its tiers together are above the band, whatever lies in RAM', async () => {
+    const { cluster, job, node, bytes } = await oneJob()
+    const mib = Math.floor((bytes.ram ?? 0) / MIB)
+    const whole = Math.floor(((bytes.ram ?? 0) + (bytes.ssd ?? 0)) / MIB)
+    const held: Held = new Map([[node, [{ id: job, mib, ssdMib: whole - mib, rate: 1000 }]]])
+    await cluster.pass(3, held)
+    expect(await cluster.events('class.scaledOut')).toBe(1)
+    const [, fresh = ''] = cluster.nodes
+    const half = Math.ceil(whole / 2)
+    // The old node still has all of its RAM filled: what is left of the job moves down once its share is smaller.
+    const after: Held = new Map([
+      [node, [{ id: job, mib, ssdMib: half - mib - 20, rate: 1000 }]],
+      [fresh, [{ id: job, mib: 100, ssdMib: half - 120, rate: 1000 }]],
+    ])
+    await cluster.pass(4, after)
+    await eventually(async () => {
+      const shares = await cluster.reserved(job)
+      expect(Object.values(shares).reduce((sum, ram) => sum + ram, 0)).toBe(bytes.ram)
+    })
+  }, 30_000)
 })
 
 describe('a class with too many nodes', () => {

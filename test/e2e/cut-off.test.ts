@@ -29,6 +29,8 @@ test('a node that metadata cannot reach serves until its lease lapses and never 
     address,
     weight: 1,
     ramBytes: 64 * 2 ** 20,
+    ssdBytes: 0,
+    s3Bytes: 0,
     bytesPerSecond: 1e6,
   }))
   const request = { job: JOB, slots: 256, shares }

@@ -57,13 +57,13 @@ test('a lease lapses when nobody uses the job, and not while somebody does', asy
   await Promise.all([used.close(), renewed.close(), left.close()])
 })
 
-test('a registration beyond the limits is refused with what was asked, what is free and what to do', async () => {
+test('a registration beyond the limits is refused with what was asked, what there may be and what to do', async () => {
   const cluster = await Cluster.start()
   const mayfly = await cluster.connect()
   const asked = 100 * 2 ** 30
   await expect(mayfly.registerJob('huge', { capacityBytes: asked })).rejects.toMatchObject({
     code: 'RESERVATION_REFUSED',
-    message: expect.stringMatching(/Asked[\s\S]*free[\s\S]*nodesMax/),
+    message: expect.stringMatching(/Asked[\s\S]*all nodes[\s\S]*nodesMax/),
   })
   await expect(mayfly.registerJob('odd', { colour: 'red' } as object)).rejects.toThrow('hints.colour')
   await expect(mayfly.registerJob('odd', { capacityBytes: -1 })).rejects.toThrow('hints.capacityBytes')

@@ -32,7 +32,15 @@ async function startNode() {
   const node = await planes.startNode('n-1')
   const openOn = async (job: string) => {
     const shares = [
-      { node: node.id, address: node.address, weight: 1, ramBytes: 64 * MIB, bytesPerSecond: 4e8 },
+      {
+        node: node.id,
+        address: node.address,
+        weight: 1,
+        ramBytes: 64 * MIB,
+        ssdBytes: 0,
+        s3Bytes: 0,
+        bytesPerSecond: 4e8,
+      },
     ]
     const request = { job, slots: 64, shares }
     const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })

@@ -15,6 +15,8 @@ const share = (node: string, weight: number) => ({
   address: `${node}:1`,
   weight,
   ramBytes: 1000,
+  ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 0,
 })
 

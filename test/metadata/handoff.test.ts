@@ -13,6 +13,8 @@ async function moveTo(planes: Planes, to: RunningNode, nodes: readonly RunningNo
     address,
     weight: id === to.id ? 1 : 0,
     ramBytes: capacityBytes,
+    ssdBytes: 0,
+    s3Bytes: 0,
     bytesPerSecond: 1e6,
   }))
   await planes.ask(placementOperations.jobShares, { job: 'j-1', shares })

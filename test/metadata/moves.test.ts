@@ -2,23 +2,19 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { withShares } from '../../metadata/decisions.ts'
 import { handoff, type MoveEvent } from '../../metadata/handoff.ts'
-import {
-  decodeRecord,
-  encodeRecord,
-  type JobRecord,
-  newRecord,
-  type Share,
-} from '../../metadata/job-record.ts'
+import { decodeRecord, encodeRecord, type JobRecord, newRecord } from '../../metadata/job-record.ts'
 import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/moves.ts'
 import { SlotOrigin } from '../../protocol/control-operations.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
-import { NOBODY } from '../../protocol/placement.ts'
+import { NOBODY, type PlacedShare } from '../../protocol/placement.ts'
 
-const share = (node: string, weight = 1): Share => ({
+const share = (node: string, weight = 1): PlacedShare => ({
   node,
   address: `${node}:1`,
   weight,
   ramBytes: 1000,
+  ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 1000,
 })
 

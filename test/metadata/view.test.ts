@@ -1,17 +1,19 @@
 import { expect, test } from 'vitest'
 import { withShares } from '../../metadata/decisions.ts'
-import { type JobRecord, newRecord, type Share } from '../../metadata/job-record.ts'
+import { type JobRecord, newRecord } from '../../metadata/job-record.ts'
 import { Jobs } from '../../metadata/jobs.ts'
 import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/moves.ts'
 import type { PlacementStore } from '../../metadata/store/placement-store.ts'
 import { View } from '../../metadata/view.ts'
-import { ownerOf } from '../../protocol/placement.ts'
+import { ownerOf, type PlacedShare } from '../../protocol/placement.ts'
 
-const share = (node: string): Share => ({
+const share = (node: string): PlacedShare => ({
   node,
   address: `${node}:1`,
   weight: 1,
   ramBytes: 1000,
+  ssdBytes: 0,
+  s3Bytes: 0,
   bytesPerSecond: 1000,
 })
 const b = { id: 'b', address: 'b:1' }

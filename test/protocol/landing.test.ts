@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { dataOperations } from '../../protocol/data-operations.ts'
 import type { Landing } from '../../protocol/frame.ts'
 import { FrameReader } from '../../protocol/frame-reader.ts'
+import { REPLIES_FIRST_PORTION } from '../../protocol/limits.ts'
 import type { Link } from '../../protocol/link.ts'
 import { Outbox } from '../../protocol/outbox.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
@@ -76,6 +77,17 @@ test('whoever lends a payload is told once that it was copied, or that the netwo
   expect(sent).toEqual(['small', 'large'])
 })
 
+test('whoever lends a payload of many small parts is told, also where the network is busy', () => {
+  const sent: string[] = []
+  const link = { queuedBytes: 1, write: (_: unknown, done: () => void) => done() }
+  const outbox = new Outbox(link as unknown as Link)
+  const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
+  const payload = [Buffer.alloc(5000), Buffer.alloc(5000)]
+  outbox.send({ ...frame, payload, sent: () => sent.push('sent') })
+  outbox.flush()
+  expect(sent).toEqual(['sent'])
+})
+
 test('what was written stays as it is until the network has it', () => {
   const written: Buffer[] = []
   const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
@@ -87,4 +99,37 @@ test('what was written stays as it is until the network has it', () => {
   }
   for (let byte = 1; byte <= 100; byte++) send(byte)
   expect(written.map((part) => part.at(-1))).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
+})
+
+test('a payload of many parts leaves whole and in order, and one that is transient may change at once', () => {
+  const written: Buffer[] = []
+  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
+  const outbox = new Outbox(link as unknown as Link)
+  // Small ones are copied one behind the other; the one of 300,000 bytes spans several slabs where it is copied.
+  const sizes = [10, 8192, 8193, 1, 300_000, 0, 5000]
+  const partsOf = (): Buffer[] => sizes.map((bytes, index) => Buffer.alloc(bytes, index + 1))
+  const whole = Buffer.concat(partsOf())
+  for (const transient of [false, true]) {
+    const payload = partsOf()
+    const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
+    outbox.send({ ...frame, payload, transient })
+    if (transient) for (const part of payload) part.fill(0)
+    outbox.flush()
+    const bytes = Buffer.concat(written.splice(0))
+    expect(bytes.subarray(-whole.length).equals(whole)).toBe(true)
+    expect(bytes.readUInt32LE(4)).toBe(whole.length)
+  }
+})
+
+test('a server writes replies in portions of 8, 16 and then 32, and begins anew with each turn', () => {
+  const writes: number[] = []
+  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void writes.push(Buffer.concat(parts).length) }
+  const outbox = new Outbox(link as unknown as Link, REPLIES_FIRST_PORTION)
+  const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
+  for (const replies of [100, 3]) {
+    for (let sent = 0; sent < replies; sent++) outbox.send(frame)
+    outbox.flush()
+  }
+  const one = (writes.at(-1) as number) / 3
+  expect(writes.map((bytes) => bytes / one)).toEqual([8, 16, 32, 32, 12, 3])
 })

@@ -14,7 +14,7 @@ const shapeOfVersion: Record<number, string> = {
   2: '3d207949fae224fb',
   3: 'cf77c4a1d1826e61',
   4: 'b61efb9599a4852d',
-  5: 'd33d8abe7e89160b',
+  5: '0479f133770d5998',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

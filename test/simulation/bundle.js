@@ -19,7 +19,7 @@ const smallWorld = [
   ['SESSION_KEEP_MS = 60_000', 'SESSION_KEEP_MS = 6_000'],
   ['MOVE_SLOTS_MAX = 16', 'MOVE_SLOTS_MAX = 2'],
   ['INDEX_PAGE_ENTRIES = 1_000', 'INDEX_PAGE_ENTRIES = 2'],
-  ['PULL_BYTES_PER_SECOND = 256 * 1024 * 1024', 'PULL_BYTES_PER_SECOND = 4_000'],
+  ['PULL_BYTES_PER_SECOND = 48 * 1024 * 1024', 'PULL_BYTES_PER_SECOND = 4_000'],
   ['PULL_ITEMS_MAX = 256', 'PULL_ITEMS_MAX = 2'],
   ['LIST_PAGE_MAX = 1_000', 'LIST_PAGE_MAX = 1'],
   ['LIST_SCAN_BATCH = 4_000', 'LIST_SCAN_BATCH = 4'],
@@ -32,8 +32,16 @@ const smallWorld = [
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
     [
+      ['tier-limits.ts', 'DEMOTED_BYTES_MIN = 128', 'DEMOTED_BYTES_MIN = 32'],
+      ['tier-limits.ts', 'DEMOTION_SAMPLE = 1_024', 'DEMOTION_SAMPLE = 4'],
+      ['tier-limits.ts', 'DEMOTION_SCAN_CELLS = 2_000', 'DEMOTION_SCAN_CELLS = 4'],
+      ['tier-limits.ts', 'DEMOTION_BATCH_BYTES = 4 * 1024 * 1024', 'DEMOTION_BATCH_BYTES = 512'],
+      ['tier-limits.ts', 'TIER_FAILURE_PAUSE_MS = 1_000', 'TIER_FAILURE_PAUSE_MS = 100'],
+      ['tier-limits.ts', 'ROOM_WAIT_MS = 2_000', 'ROOM_WAIT_MS = 400'],
+      ['tier-limits.ts', 'TIER_READS_BYTES_MAX = 32 * 1024 * 1024', 'TIER_READS_BYTES_MAX = 64'],
       ['growth.ts', 'PART_BYTES_MIN = 4 * 1024', 'PART_BYTES_MIN = 64'],
       ['removal.ts', 'STEP_CELLS = 500', 'STEP_CELLS = 2'],
+      ['demotion-source.ts', 'STEP_CELLS = 256', 'STEP_CELLS = 2'],
       ['slot-index.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['remote-items.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       // Pages of few records, so that they are compacted all the time.

@@ -45,6 +45,8 @@ const HORIZON_MS = 4_000
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
 const FORGET_MS = 3_000
+/** Longer than a write to the tier below takes, and a pause after one that failed. */
+const MOVEMENT_MS = 500
 const RUN_MS_MAX = 120_000
 /** The most that a few messages take where nothing is wrong. */
 const ORDINARY_DELAY_MS = 400
@@ -153,10 +155,17 @@ class Scenario {
     const nodes = 2 + random.below(3)
     for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
     const slots = random.pick([4, 8, 16])
-    // In some runs room is scarce.
-    const capacityBytes = random.chance(0.2) ? 6_000 : 400_000
+    // In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers.
+    const [capacityBytes, ssdBytes, s3Bytes] = random.weighted<readonly [number, number, number]>([
+      [[400_000, 0, 0], 35],
+      [[6_000, 0, 0], 15],
+      [[1_500 * nodes, 400_000, 0], 20],
+      [[1_500 * nodes, 3_000, 0], 10],
+      [[1_500 * nodes, 1_000 * nodes, 400_000], 15],
+      [[1_500 * nodes, 0, 400_000], 5],
+    ])
     for (const id of JOBS) {
-      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes }))
+      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes, ssdBytes, s3Bytes }))
     }
     await this.#createBuckets()
   }
@@ -221,6 +230,8 @@ class Scenario {
             `call #${id} fails with ${outcome.code}: ${outcome.message}`,
           )
       }
+      // What came back into RAM because it was read may have driven others out.
+      await this.#controller.sleep(MOVEMENT_MS)
       for (const what of checkOwners(nodes, job)) this.#fail('not one owner', what)
       for (const { id, service } of nodes) {
         const unsettled = service === null ? [] : unsettledSlots(service, job.id)

@@ -2,13 +2,15 @@ import { expect, test } from 'vitest'
 import { SlotOrigin } from '../../protocol/control-operations.ts'
 import { PUT_LEASE_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { Below } from '../../storage-node/below.ts'
 import { TierBudget } from '../../storage-node/budget.ts'
+import { Demotion } from '../../storage-node/demotion.ts'
 import { takeOver } from '../../storage-node/handoff-target.ts'
 import { JobSpace } from '../../storage-node/job-space.ts'
+import { RAM } from '../../storage-node/job-tiers.ts'
 import { LargeObjects } from '../../storage-node/large-objects.ts'
 import { ObjectTable } from '../../storage-node/object-table.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
-import { JobMemory } from '../../storage-node/ram/job-memory.ts'
 import { Slot } from '../../storage-node/slot.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
@@ -25,11 +27,20 @@ function newJob() {
   const lease = { untilMs: Number.POSITIVE_INFINITY }
   const job = new JobSpace(
     { id: 'j', slots: 1, metadata: 'm' },
-    { tier: new TierBudget(1e9), arena: new Arena(1e9), clock, lease },
+    {
+      tier: new TierBudget(1e9),
+      arena: new Arena(1e9),
+      clock,
+      lease,
+      lower: [],
+      onHigh: () => undefined,
+    },
   )
-  job.setBudget(1e6, 1e6)
+  job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
-  const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve() })
+  const demotion = new Demotion(clock, () => undefined)
+  const below = new Below(demotion)
+  const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve(), below })
   const pass = (ms: number): void => {
     nowMs += ms
   }
@@ -64,9 +75,9 @@ test('a put that renews its lease commits after any time, and its chunks are wan
 
 test('I10: no version is given twice, also not by the next owner of the slot', () => {
   const versions = new Set<number>()
-  const memory = new JobMemory(new Arena(1e6), () => undefined)
+  const { job } = newJob()
   for (const epoch of [1, 2, 7]) {
-    const slot = new Slot(memory, { epoch, lost: false })
+    const slot = new Slot(job, { epoch, lost: false })
     for (let i = 0; i < 100; i++) versions.add(slot.nextVersion())
   }
   expect(versions.size).toBe(300)

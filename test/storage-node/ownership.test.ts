@@ -23,6 +23,8 @@ function newSpace(leaseMs = 60_000): JobSpace {
       arena: new Arena(1e9),
       clock,
       lease: { untilMs: clock.monotonicMs() + leaseMs },
+      lower: [],
+      onHigh: () => undefined,
     },
   )
 }
@@ -61,6 +63,7 @@ function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof pee
     version: 7,
     base: 7,
     bytes: 5,
+    tier: 0,
     ttlMs: 0,
     manifest: [],
     metadata: [],

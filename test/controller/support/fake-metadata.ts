@@ -1,6 +1,6 @@
-import type { MetadataClient, PlacedShare } from '../../../controller/metadata-client.ts'
+import type { MetadataClient } from '../../../controller/metadata-client.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
-import type { Placement } from '../../../protocol/placement.ts'
+import type { PlacedShare, Placement } from '../../../protocol/placement.ts'
 
 /** A metadata server that only remembers what it was told. */
 export class FakeMetadata implements MetadataClient {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { KEPT_SEGMENT_BYTES_MAX, KEPT_SWEEP_PAGE, S3_PART_BYTES } from '../../../protocol/limits.ts'
+import { KEPT_SEGMENT_BYTES_MAX, KEPT_SWEEP_PAGE } from '../../../service/kept/kept-limits.ts'
 import type { KeptName, KeptStore } from '../../../service/kept/kept-store.ts'
+import { S3_PART_BYTES } from '../../../service/s3/s3-limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
 const name: KeptName = { job: 'j-a', bucket: 'default', key: 'results/final ✓.bin' }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { S3_FAILURES_MAX, S3_OPEN_MS } from '../../../protocol/limits.ts'
 import { CircuitBreaker } from '../../../service/s3/circuit-breaker.ts'
+import { S3_FAILURES_MAX, S3_OPEN_MS } from '../../../service/s3/s3-limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
 const fail = (code: 'UNAVAILABLE' | 'NOT_FOUND') => async (): Promise<never> => {

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { GetBucketLifecycleConfigurationCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
-import { S3_EPHEMERAL_DAYS_MAX, S3_FAILURES_MAX, S3_PART_BYTES } from '../../../protocol/limits.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { ensureLifecycleRule } from '../../../service/s3/lifecycle-rule.ts'
 import { upload } from '../../../service/s3/multipart.ts'
 import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
+import { S3_EPHEMERAL_DAYS_MAX, S3_FAILURES_MAX, S3_PART_BYTES } from '../../../service/s3/s3-limits.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { sharedS3, startFaults } from '../../fixture/s3.ts'
 

@@ -8,7 +8,16 @@ import type { Call } from '../traffic/history.ts'
 import { BUCKETS } from '../traffic/mix.ts'
 import type { Home } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
-import { describeNode, isAppended, ownsSlot, strayBytes, totalOf, usageOf } from '../world/inspection.ts'
+import {
+  chunkBytesBelow,
+  describeNode,
+  kindOf,
+  ownsSlot,
+  strayBelow,
+  strayBytes,
+  totalOf,
+  usageOf,
+} from '../world/inspection.ts'
 
 /** Every slot of a living job has exactly one owner. Returns what is wrong. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
@@ -33,9 +42,18 @@ export function checkLeaks(nodes: readonly RunningNode[], job: string, readings:
   const usedBytes = usages.reduce((sum, usage) => sum + usage.usedBytes, 0)
   const objects = usages.reduce((sum, usage) => sum + usage.objects, 0)
   const found = readings.filter(({ outcome }) => outcome.kind === 'stat' && outcome.stat !== null)
-  const [least, most] = accountOf(found, readings, ({ job, bucket, key }) =>
-    services.some((service) => isAppended(service, { job, bucket: BUCKETS.indexOf(bucket), key })),
-  )
+  const spotOf = ({ job, bucket, key }: Home) => ({ job, bucket: BUCKETS.indexOf(bucket), key })
+  const [least, most] = accountOf(found, readings, {
+    kind: (home) =>
+      services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),
+    chunkBytesBelow: (home) =>
+      services.reduce((sum, service) => sum + chunkBytesBelow(service, spotOf(home)), 0),
+  })
+  for (const service of services) {
+    const { bytes, records } = strayBelow(service, job)
+    if (bytes !== 0 || records !== 0)
+      return [`${job} has ${bytes} bytes and ${records} records below RAM that no slot accounts for`]
+  }
   const stray = services.map((service) => strayBytes(service, job)).filter((bytes) => bytes !== 0)
   if (stray.length > 0) return [`${job} has ${stray.join(' and ')} bytes of memory that no slot accounts for`]
   if (usedBytes >= least && usedBytes <= most && objects === found.length) return []
@@ -63,7 +81,7 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 function accountOf(
   found: readonly Call[],
   readings: readonly Call[],
-  isAppended: (home: Home) => boolean,
+  where: { kind: (home: Home) => Kind | undefined; chunkBytesBelow: (home: Home) => number },
 ): [number, number] {
   let least = 0
   let most = 0
@@ -76,7 +94,12 @@ function accountOf(
     )
     const object = { version: 1, base: 1, expiresAtMs: expires ? 1 : 0, checksum: null }
     const sizes = { keyBytes: Buffer.byteLength(home.key), metadataBytes: 0 }
-    if (isAppended(home)) {
+    const kind = where.kind(home)
+    if (kind === Kind.demoted) {
+      // One that was appended to before it left RAM has kept the version of its put.
+      least += chargeOf({ ...object, kind, bytes }, { ...sizes, apartBytes: 0 })
+      most += chargeOf({ ...object, kind, bytes, base: 0 }, { ...sizes, apartBytes: 0 })
+    } else if (kind === Kind.appended) {
       const apartBytes = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
       least += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes })
       most += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes: 2 * apartBytes })
@@ -85,8 +108,9 @@ function accountOf(
       const entry = { ...object, kind: Kind.manifest, bytes: encodeManifest(manifest).length }
       const chunks = [...chunksOf(manifest)].reduce((sum, chunk) => sum + chunkCharge(chunk.bytes), 0)
       const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })
-      least += charge + (isWhole ? chunks : 0)
-      most += charge + chunks
+      const inRam = chunks - where.chunkBytesBelow(home)
+      least += charge + (isWhole ? inRam : 0)
+      most += charge + inRam
     } else {
       const charge = chargeOf(
         { ...object, kind: Kind.value, bytes },

@@ -65,15 +65,15 @@ export const deathBugs: readonly Planted[] = [
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
-    seedsMax: 100,
+    seedsMax: 1_000,
   },
   {
     name: 'restored-empty',
     what: 'A slot whose move never was goes on without what it held (I5).',
     file: 'storage-node/handoff-target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
-    replace: 'job.discard(leaving.slot)\n    return new Slot(job.memory, { epoch, lost })',
-    seedsMax: 100,
+    replace: 'job.discard(leaving.slot)\n    return new Slot(job, { epoch, lost })',
+    seedsMax: 1_000,
   },
   {
     name: 'restore-refused',
@@ -119,7 +119,7 @@ export const deathBugs: readonly Planted[] = [
     name: 'ended-job-kept',
     what: 'A node that did not hear that a job ended keeps its bytes (I15).',
     file: 'storage-node/heartbeats.ts',
-    find: 'for (const job of jobs) if (!living.has(job)) this.#node.dropJob(job)',
+    find: 'for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)',
     replace: 'if (living.size < 0) return',
     seedsMax: 30,
   },

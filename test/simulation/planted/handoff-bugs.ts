@@ -65,7 +65,7 @@ export const handoffBugs: readonly Planted[] = [
     file: 'storage-node/remote-items.ts',
     find: 'return object?.version === version && isRemote(object)',
     replace: 'return object !== undefined && version > 0',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'dropped-unsettled',

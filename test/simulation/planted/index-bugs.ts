@@ -69,9 +69,9 @@ export const indexBugs: readonly Planted[] = [
     name: 'append-to-remote-anew',
     what: 'An append to an object whose bytes have not come yet begins a new one.',
     file: 'storage-node/objects.ts',
-    find: 'if (object !== undefined && isRemote(object)) {',
+    find: 'if (object !== undefined && isElsewhere(object)) {',
     replace:
-      'if (object !== undefined && isRemote(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
+      'if (object !== undefined && isElsewhere(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
     seedsMax: 30,
   },
   {
@@ -80,6 +80,6 @@ export const indexBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',
-    seedsMax: 30,
+    seedsMax: 100,
   },
 ]

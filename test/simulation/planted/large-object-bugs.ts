@@ -57,6 +57,6 @@ export const largeObjectBugs: readonly Planted[] = [
     file: 'storage-node/chunks.ts',
     find: '{bucket}/$',
     replace: '{0}/$',
-    seedsMax: 30,
+    seedsMax: 100,
   },
 ]

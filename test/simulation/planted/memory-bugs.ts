@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const memoryBugs: readonly Planted[] = [
   {
     name: 'moved-and-not-found',
-    what: 'A record that compaction moved is looked for where it was (I16).',
+    what: 'A record that compaction moved is looked for where it was.',
     file: 'storage-node/ram/slot-table.ts',
     find: 'if (at !== NOWHERE) this.#cells[2 * cell + 1] = at\n    return true',
     replace: 'return true',
@@ -12,7 +12,7 @@ export const memoryBugs: readonly Planted[] = [
   },
   {
     name: 'pin-ignored',
-    what: 'Memory that is queued in a socket is given to another object (I16).',
+    what: 'Memory that is queued in a socket is given to another object.',
     file: 'storage-node/ram/job-memory.ts',
     find: 'if (pinned !== undefined) {\n      pinned.freed = true',
     replace: 'if (pinned !== undefined && blocks < 0) {\n      pinned.freed = true',
@@ -32,6 +32,14 @@ export const memoryBugs: readonly Planted[] = [
     file: 'storage-node/handlers.ts',
     find: 'landing?.abandon()',
     replace: 'if (landing === undefined) return run()',
+    seedsMax: 30,
+  },
+  {
+    name: 'loan-not-ended',
+    what: 'Who lent a payload of which every part was copied never hears that nobody reads it any more.',
+    file: 'protocol/outbox.ts',
+    find: 'else frame.sent()',
+    replace: 'else this.#frames += 0',
     seedsMax: 30,
   },
   {

@@ -7,6 +7,7 @@ import { memoryBugs } from './memory-bugs.ts'
 import type { Planted } from './planted.ts'
 import { pressureBugs } from './pressure-bugs.ts'
 import { repeatBugs } from './repeat-bugs.ts'
+import { tierBugs } from './tier-bugs.ts'
 
 /** Every bug that can be planted. */
 export const planted: readonly Planted[] = [
@@ -14,6 +15,7 @@ export const planted: readonly Planted[] = [
   ...indexBugs,
   ...deathBugs,
   ...repeatBugs,
+  ...tierBugs,
   ...largeObjectBugs,
   ...keyBugs,
   ...memoryBugs,

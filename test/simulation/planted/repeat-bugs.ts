@@ -8,14 +8,14 @@ export const repeatBugs: readonly Planted[] = [
     file: 'storage-node/sessions.ts',
     find: 'if (sequence === lane.sequence) return given(lane)',
     replace: 'if (sequence < 0) return given(lane)',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'ownership-before-answer',
     what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
     file: 'storage-node/handlers.ts',
-    find: 'const bytes = received(job, payload)\n',
-    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n',
+    find: 'const bytes = received(job, payload)\n      return',
+    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n      return',
     also: [
       {
         file: 'storage-node/handlers.ts',
@@ -29,12 +29,12 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: 'return sessions.run({ session, job }, request, () => ({\n            head',
+        find: 'return sessions.run({ session, job }, request, () => {\n            const',
         replace:
-          'locate(job, request)\n          return sessions.run({ session, job }, request, () => ({\n            head',
+          'locate(job, request)\n          return sessions.run({ session, job }, request, () => {\n            const',
       },
     ],
-    seedsMax: 300,
+    seedsMax: 1_000,
   },
   {
     name: 'mutation-sent-anew',
@@ -42,7 +42,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/mutation.ts',
     find: "if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)",
     replace: 'throw error',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'sequence-of-another-process',
@@ -73,7 +73,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/mutation.ts',
     find: 'throw unknown(reason)',
     replace: "throw isError(reason, 'DEADLINE_EXCEEDED') ? reason : unknown(reason)",
-    seedsMax: 100,
+    seedsMax: 300,
   },
   {
     name: 'part-deleted-and-refused',

@@ -5,6 +5,7 @@ import { type NodeService, startNode } from '../../../storage-node/server.ts'
 import { Host } from './host.ts'
 import { type KeptObjects, MemoryKeptStore } from './memory-kept-store.ts'
 import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
+import { MemoryTier } from './memory-tier.ts'
 import { SimulatedNetwork } from './network.ts'
 import { SeededRandom } from './random.ts'
 import { Timeline } from './timeline.ts'
@@ -21,6 +22,7 @@ const METADATA_IP = '10.0.0.1'
 const METADATA_PORT = 7500
 const NODE_PORT = 7600
 const NODE_RAM_BYTES = 1 << 20
+const NODE_SSD_BYTES = 1 << 20
 /** Little enough that jobs are held up now and then. */
 const NODE_BYTES_PER_SECOND = 1e7
 
@@ -103,6 +105,7 @@ export class Cluster {
     const config = {
       keptDir: '',
       s3: null,
+      ssd: null,
       id: node.id,
       class: 'simulated',
       ramBytes: NODE_RAM_BYTES,
@@ -117,6 +120,11 @@ export class Cluster {
       tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
       log: this.#log,
       kept: new MemoryKeptStore(this.kept, host.runtime),
+      ssd: {
+        bytes: NODE_SSD_BYTES,
+        store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
+      },
+      s3: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`s3/${host.id}`) }),
       onDead: () => {
         // It may hear so before that is written down.
         this.onDeclaredDead(node)

@@ -20,7 +20,10 @@ const JOB_BYTES_PER_SECOND = 1e6
 export interface PlacedJob {
   readonly id: string
   readonly slots: number
+  /** Of RAM. */
   readonly capacityBytes: number
+  readonly ssdBytes: number
+  readonly s3Bytes: number
   ticket: string
   /** Nodes that have a share of the job and are not to be emptied. */
   nodes: RunningNode[]
@@ -49,7 +52,10 @@ export class Controller {
     })
   }
 
-  async createJob(id: string, options: { slots: number; capacityBytes: number }): Promise<PlacedJob> {
+  async createJob(
+    id: string,
+    options: { slots: number; capacityBytes: number; ssdBytes: number; s3Bytes: number },
+  ): Promise<PlacedJob> {
     const job: PlacedJob = {
       id,
       ...options,
@@ -133,11 +139,13 @@ export class Controller {
 function sharesOf(job: PlacedJob) {
   const nodes = job.nodes.filter(({ host }) => host.alive)
   const ramBytes = Math.floor(job.capacityBytes / Math.max(1, nodes.length))
+  const ssdBytes = Math.floor(job.ssdBytes / Math.max(1, nodes.length))
+  const s3Bytes = Math.floor(job.s3Bytes / Math.max(1, nodes.length))
   const isSomeone = nodes.some(({ id }) => weightOf(job, id) > 0)
   return nodes.map(({ id, address }) => {
     // Slots need some node to be on.
     const weight = isSomeone ? weightOf(job, id) : NODE_WEIGHT
-    return { node: id, address, weight, ramBytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
+    return { node: id, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
   })
 }
 

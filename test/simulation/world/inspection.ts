@@ -1,12 +1,19 @@
 import { slotOf } from '../../../protocol/hash.ts'
-import { type Chunk, RemoteChunk } from '../../../storage-node/chunks.ts'
+import {
+  type Chunk,
+  chargeOfChunk,
+  chunkCharge,
+  DemotedChunk,
+  RemoteChunk,
+} from '../../../storage-node/chunks.ts'
 import type { JobSpace } from '../../../storage-node/job-space.ts'
+import { RAM } from '../../../storage-node/job-tiers.ts'
 import { keyHash, keyString } from '../../../storage-node/key-string.ts'
 import { capacityOf } from '../../../storage-node/ram/payload.ts'
-import { Kind } from '../../../storage-node/ram/record.ts'
+import { isBelow, type Kind } from '../../../storage-node/ram/record.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import type { Slot } from '../../../storage-node/slot.ts'
-import { isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
+import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
 
 /**
  * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker
@@ -78,11 +85,11 @@ export function awaits(service: NodeService, at: Spot, slot: number): boolean {
   return chunksIn(owned, at).some((chunk) => chunk instanceof RemoteChunk)
 }
 
-/** Whether the object under the key has been appended to: then its last part has room to spare. */
-export function isAppended(service: NodeService, at: Spot): boolean {
+/** What the record of the object under the key is, if the node owns it: one that was appended to has room to spare. */
+export function kindOf(service: NodeService, at: Spot): Kind | undefined {
   const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
   const slots = jobOf(service, at.job)?.slots ?? []
-  return slots[slotOf(of.hash, slots.length)]?.find(of)?.kind === Kind.appended
+  return slots[slotOf(of.hash, slots.length)]?.find(of)?.kind
 }
 
 /** Bytes that are booked for the job, and how many objects. */
@@ -96,8 +103,7 @@ export function strayBytes(service: NodeService, job: string): number {
   const space = jobOf(service, job)
   if (space === undefined) return 0
   const { memory } = space
-  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
-  const slots = [...moving, ...space.slots.filter((slot) => slot !== undefined)]
+  const slots = slotsOf(space)
   const objects = slots.flatMap(objectsIn)
   const chunks = slots.flatMap((slot) =>
     [...slot.chunks.groups.values()].flatMap((group) => [...group.chunks.values()]),
@@ -107,10 +113,43 @@ export function strayBytes(service: NodeService, job: string): number {
   return memory.log.liveBytes - records + (memory.takenBytes - memory.log.pagesBytes - capacityOf(parts))
 }
 
+/** What chunks of the key would take in RAM if they were not below it. */
+export function chunkBytesBelow(service: NodeService, at: Spot): number {
+  const space = jobOf(service, at.job)
+  const owned = space?.slots.flatMap((slot) => (slot === undefined ? [] : chunksIn(slot, at))) ?? []
+  return owned
+    .filter((chunk) => chunk instanceof DemotedChunk)
+    .reduce((sum, chunk) => sum + chunkCharge(chunk.bytes) - chargeOfChunk(chunk), 0)
+}
+
+/** Bytes booked below RAM, and records there, that no slot accounts for. */
+export function strayBelow(service: NodeService, job: string): { bytes: number; records: number } {
+  const space = jobOf(service, job)
+  if (space === undefined) return { bytes: 0, records: 0 }
+  const below = slotsOf(space).flatMap((slot) => [
+    ...objectsIn(slot).filter(({ kind }) => isBelow(kind)),
+    ...[...slot.chunks.groups.values()].flatMap(({ chunks }) =>
+      [...chunks.values()].filter(({ tier }) => tier !== RAM),
+    ),
+  ])
+  const records = below.filter((each) => each instanceof DemotedChunk || ('kind' in each && isDemoted(each)))
+  const booked = [...space.tiers.used()].reduce((sum, { bytes }) => sum + bytes, 0)
+  return {
+    bytes: booked - below.reduce((sum, { bytes }) => sum + bytes, 0),
+    records: space.tiers.records - records.length,
+  }
+}
+
+function slotsOf(space: JobSpace): Slot[] {
+  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
+  return [...moving, ...space.slots.filter((slot) => slot !== undefined)]
+}
+
 /** Bytes booked on the node for all jobs, and how many jobs it knows. */
 export function totalOf(service: NodeService): { usedBytes: number; takenBytes: number; jobs: number } {
-  const { ram, arena, jobs } = service.node
-  return { usedBytes: ram.usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
+  const { ram, lower, arena, jobs } = service.node
+  const usedBytes = lower.reduce((sum, { budget }) => sum + budget.usedBytes, ram.usedBytes)
+  return { usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
 }
 
 /** What the node holds of the job, in words, for a failure's report. */

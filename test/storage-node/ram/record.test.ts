@@ -2,7 +2,15 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { hashKey } from '../../../protocol/hash.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
-import { hasKey, Kind, recordBytes, StoredRecord, writeRecord } from '../../../storage-node/ram/record.ts'
+import {
+  encodeLocation,
+  hasKey,
+  isBelow,
+  Kind,
+  recordBytes,
+  StoredRecord,
+  writeRecord,
+} from '../../../storage-node/ram/record.ts'
 
 const long = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
@@ -32,10 +40,14 @@ test('a record gives back what was written, and its own length', () => {
     fc.property(fields, fc.integer({ min: 0, max: 65_535 }), ({ sameBase, ...drawn }, table) => {
       const base = sameBase ? drawn.version : drawn.base
       const bare = drawn.kind === Kind.remote || drawn.kind === Kind.appended || drawn.parts.length > 0
-      const content = bare ? new Uint8Array(0) : drawn.content
-      const bytes = bare ? drawn.content.length : content.length
+      const below = isBelow(drawn.kind)
+      const inline = below ? encodeLocation({ tier: 1, record: table }) : drawn.content
+      const parts = below ? [] : drawn.parts
+      const content = bare && !below ? new Uint8Array(0) : inline
+      const bytes = bare || below ? drawn.content.length : content.length
       const written = {
         ...drawn,
+        parts,
         base,
         content,
         bytes: drawn.kind === Kind.appended && drawn.parts.length === 0 ? 0 : bytes,
@@ -57,6 +69,15 @@ test('a record gives back what was written, and its own length', () => {
       expect(read.metadata.equals(written.metadata)).toBe(true)
       expect(read.parts).toEqual(written.parts)
       expect(read.content.equals(content)).toBe(true)
+      if (below) expect(read.location).toEqual({ tier: 1, record: table })
+      for (const reads of [0, 3, 40]) {
+        read.reads = reads
+        expect(read.reads).toBe(Math.min(31, reads))
+        expect(new StoredRecord(arena, at)).toMatchObject({
+          keyBytes: read.keyBytes,
+          metadataBytes: read.metadataBytes,
+        })
+      }
       expect(read.hash).toBe(hashKey(written.key, written.bucket))
       expect(hasKey(arena, at, written)).toBe(true)
       expect(hasKey(arena, at, { ...written, bucket: written.bucket ^ 1 })).toBe(false)

@@ -1,0 +1,103 @@
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { SsdTier } from '../../storage-node/ssd/ssd-tier.ts'
+
+/** What is written and read again, `inFlight` at a time. */
+export interface Load {
+  readonly bytes: number
+  readonly count: number
+  readonly inFlight: number
+}
+
+export interface Throughput {
+  readonly writeBytesPerSecond: number
+  readonly readBytesPerSecond: number
+  /** The longest time that the event loop did not turn. */
+  readonly blockedMsMax: number
+  /** Reads that gave something else than was written. */
+  readonly wrong: number
+}
+
+/** Something that keeps payloads. */
+interface Store {
+  write(index: number, payload: Buffer): Promise<void>
+  read(index: number): Promise<Buffer>
+}
+
+/** One file, written and read by Node at fixed places: what there is to reach. */
+export async function measurePlainFile(load: Load): Promise<Throughput> {
+  const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
+  const file = await open(join(dir, 'plain'), 'w+')
+  const { bytes } = load
+  try {
+    return await measure(load, {
+      write: async (index, payload) => void (await file.write(payload, 0, bytes, index * bytes)),
+      read: async (index) => (await file.read(Buffer.allocUnsafe(bytes), 0, bytes, index * bytes)).buffer,
+    })
+  } finally {
+    await file.close()
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** The SSD tier, on the same disk. */
+export async function measureSsdTier(load: Load): Promise<Throughput> {
+  const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
+  const tier = new SsdTier(join(dir, 'ssd'), systemRuntime.clock)
+  const job = tier.open('bench')
+  const records = new Uint32Array(load.count)
+  try {
+    return await measure(load, {
+      write: async (index, payload) => {
+        records[index] = await job.write(payload)
+      },
+      read: (index) => job.read(records[index] ?? 0, { offset: 0, length: load.bytes }),
+    })
+  } finally {
+    await tier.close()
+    await rm(dir, { recursive: true })
+  }
+}
+
+/** Whether reads can be made to come from the disk itself, and not from memory that holds what was written. */
+export async function canForgetPages(): Promise<boolean> {
+  try {
+    await writeFile('/proc/sys/vm/drop_caches', '1')
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false
+    throw error
+  }
+}
+
+/** Reads in another order than was written, so that nobody reads ahead to advantage. */
+async function measure({ bytes, count, inFlight }: Load, store: Store): Promise<Throughput> {
+  const payload = Buffer.alloc(bytes, 0x5a)
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  const writeBytesPerSecond = await timed({ bytes, count, inFlight }, (index) => store.write(index, payload))
+  await canForgetPages()
+  let wrong = 0
+  const readBytesPerSecond = await timed({ bytes, count, inFlight }, async (index) => {
+    const found = await store.read((index * 7919) % count)
+    if (found.length !== bytes || found[0] !== 0x5a || found[bytes - 1] !== 0x5a) wrong++
+  })
+  delay.disable()
+  return { writeBytesPerSecond, readBytesPerSecond, blockedMsMax: delay.max / 1e6, wrong }
+}
+
+async function timed(
+  { bytes, count, inFlight }: Load,
+  work: (index: number) => Promise<void>,
+): Promise<number> {
+  let next = 0
+  const lane = async (): Promise<void> => {
+    while (next < count) await work(next++)
+  }
+  const startMs = performance.now()
+  await Promise.all(Array.from({ length: inFlight }, lane))
+  return (bytes * count * 1000) / (performance.now() - startMs)
+}

@@ -1,0 +1,184 @@
+import { JOB_NODES_MAX } from '../protocol/limits.ts'
+import { type Alignment, type Bin, EVEN } from './alignment.ts'
+import {
+  add,
+  dimensions,
+  fits,
+  type NodeClass,
+  nothing,
+  partThatFits,
+  type ResourceVector,
+  scale,
+  subtract,
+  vectorOf,
+} from './node-class.ts'
+
+/** Where a part of the demand goes: on a node that is there, or on a new one of a class. */
+export interface Assignment extends ResourceVector {
+  readonly on: { readonly node: string } | { readonly newOf: NodeClass; readonly capacity: ResourceVector }
+}
+
+/** A node that may take a part. */
+export interface Candidate extends Bin {
+  readonly on: Assignment['on']
+  /** Those of a lower rank are taken before others. */
+  readonly rank: number
+}
+
+interface Steered {
+  readonly running: readonly Candidate[]
+  /** Nodes that may be started and could take a part, in the order in which they are started. */
+  readonly fresh: Iterator<Candidate>
+  /** The sum of all demands, this one among them. */
+  readonly mix: ResourceVector
+  readonly alignment: Alignment
+}
+
+/** A node on which a part leaves no more than this of what is scarce is used up. */
+const CLOSED_BELOW = 0.035
+/** The least part of a demand that is worth a connection: to use a node up, and else. */
+const CLOSING_PART_MIN = 1 / 50
+const PART_MIN = 1 / 10
+/** So many parts are chosen with care; the rest of what is larger goes to new nodes. */
+const PARTS_STEERED_MAX = 8
+/** A node that runs may get as uneven as this: there are jobs that use up the rest. */
+const EVEN_ENOUGH = 0.2
+/** Nodes that are started early are at most so many more than demands need, as a part of these and beyond that. */
+const EARLY_FRACTION = 0.04
+const EARLY_NODES = 4
+
+/**
+ * Places a demand so that nodes end up used in every resource: part by part, each where the first of these finds a place.
+ *
+ * 1. On a node that it uses up, with next to nothing left of what is scarce.
+ * 2. All of the rest on one node that stays even (`Alignment`).
+ * 3. A part on a node that stays even, if there are more nodes already than a few above what all demands need.
+ * 4. On a new node; while there are few, only as much as keeps that even.
+ *
+ * The more nodes are open, each with another remainder, the surer is one found that a demand uses up; that is what the few
+ * are for that are started early. What is started too early costs once, what is stranded costs on every node. Null where
+ * a node would have to be started and may not.
+ */
+export function steer(demand: ResourceVector, steered: Steered): Assignment[] | null {
+  const { fresh, mix, alignment } = steered
+  const open = new Set(steered.running)
+  let nodes = sumCapacity(steered.running)
+  let rest = vectorOf(demand)
+  const assignments: Assignment[] = []
+  const place = (bin: Candidate, part: ResourceVector): void => {
+    assignments.push({ on: bin.on, ...part })
+    rest = subtract(rest, part)
+    open.delete(bin)
+  }
+  for (let next = fresh.next(); !fits(rest, nothing); ) {
+    const careful = assignments.length < PARTS_STEERED_MAX
+    const closed = careful ? findClosing([...open], { demand, rest, alignment }) : null
+    if (closed !== null) {
+      place(closed.bin, closed.part)
+      continue
+    }
+    const whole = findWhole([...open], rest, alignment)
+    if (whole !== null) {
+      place(whole, rest)
+      continue
+    }
+    const early = next.done !== true && isEarly(nodes, next.value.capacity, mix)
+    const even = careful && !early ? findEven([...open], { demand, rest, alignment }) : null
+    if (even !== null) {
+      place(even.bin, even.part)
+      continue
+    }
+    if (next.done === true || assignments.length === JOB_NODES_MAX) return null
+    const bin = next.value
+    const part = early ? evenPart(bin, rest, { alignment, evenness: EVEN }) : partThatFits(rest, bin.spare)
+    place(bin, part)
+    nodes = sumCapacity([bin, { capacity: nodes }])
+    next = fresh.next()
+  }
+  return assignments
+}
+
+interface Placing {
+  readonly demand: ResourceVector
+  readonly rest: ResourceVector
+  readonly alignment: Alignment
+}
+
+interface Found {
+  readonly bin: Candidate
+  readonly part: ResourceVector
+}
+
+function findClosing(open: readonly Candidate[], { demand, rest, alignment }: Placing): Found | null {
+  const least = scale(demand, CLOSING_PART_MIN)
+  const found = open.flatMap((bin) => {
+    const part = partThatFits(rest, bin.spare)
+    if (!fits(least, part) && !fits(rest, part)) return []
+    const left = alignment.leftBy(bin, part)
+    return left <= CLOSED_BELOW ? [{ bin, part, left, rank: bin.rank }] : []
+  })
+  return leastOf(found, ({ left }) => left)
+}
+
+function findWhole(open: readonly Candidate[], rest: ResourceVector, alignment: Alignment): Candidate | null {
+  const fitting = open.filter((bin) => fits(rest, bin.spare) && alignment.keepsEven(bin, rest, EVEN_ENOUGH))
+  return leastOf(fitting, (bin) => alignment.score(bin, rest))
+}
+
+function findEven(open: readonly Candidate[], { demand, rest, alignment }: Placing): Found | null {
+  const least = scale(demand, PART_MIN)
+  const found = open.flatMap((bin) => {
+    if (fits(bin.spare, nothing)) return []
+    const part = evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
+    if (!fits(least, part)) return []
+    return [
+      { bin, part, rank: bin.rank, score: alignment.score(bin, part) / (part.ramBytes / rest.ramBytes) },
+    ]
+  })
+  return leastOf(found, ({ score }) => score)
+}
+
+/** The largest part that fits and keeps the node even, to a thousandth. */
+function evenPart(
+  bin: Candidate,
+  rest: ResourceVector,
+  { alignment, evenness }: { alignment: Alignment; evenness: number },
+): ResourceVector {
+  const most = partThatFits(rest, bin.spare)
+  if (alignment.keepsEven(bin, most, evenness)) return most
+  let [low, high] = [0, 1]
+  for (let step = 0; step < 10; step++) {
+    const middle = (low + high) / 2
+    if (alignment.keepsEven(bin, scale(most, middle), evenness)) low = middle
+    else high = middle
+  }
+  return scale(most, low)
+}
+
+/** Whether another node makes no more of them than a few above what all demands need of some resource. */
+function isEarly(nodes: ResourceVector, another: ResourceVector, mix: ResourceVector): boolean {
+  return dimensions.some((each) => {
+    const few = mix[each] * (1 + EARLY_FRACTION) + another[each] * EARLY_NODES
+    return another[each] > 0 && nodes[each] + another[each] <= few
+  })
+}
+
+function sumCapacity(bins: Iterable<{ readonly capacity: ResourceVector }>): ResourceVector {
+  let total = nothing
+  for (const { capacity } of bins) total = add(total, capacity)
+  return total
+}
+
+/** Of those with the lowest rank the one for which `value` is least. */
+export function leastOf<T extends { readonly rank: number }>(
+  items: readonly T[],
+  value: (item: T) => number,
+): T | null {
+  let least: { item: T; value: number } | null = null
+  for (const item of items) {
+    if (least !== null && item.rank > least.item.rank) continue
+    const its = value(item)
+    if (least === null || item.rank < least.item.rank || its < least.value) least = { item, value: its }
+  }
+  return least?.item ?? null
+}

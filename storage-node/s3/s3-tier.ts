@@ -1,0 +1,32 @@
+import type { Runtime } from '../../protocol/runtime.ts'
+import { S3Bucket } from '../../service/s3/s3-bucket.ts'
+import { EPHEMERAL_PREFIX, type S3Settings } from '../../service/s3/s3-settings.ts'
+import type { TierSpace, TierStore } from '../tier-store.ts'
+import { DiscardQueue } from './discard-queue.ts'
+import { S3Space } from './s3-space.ts'
+
+/** The S3 tier of one node. */
+export class S3Tier implements TierStore {
+  readonly #node: string
+  readonly #bucket: S3Bucket
+  readonly #discards: DiscardQueue
+  readonly #runtime: Runtime
+
+  constructor(node: string, settings: S3Settings, runtime: Runtime) {
+    this.#node = node
+    this.#bucket = new S3Bucket(settings, runtime.clock)
+    this.#discards = new DiscardQueue(this.#bucket, runtime.clock)
+    this.#runtime = runtime
+  }
+
+  open(job: string): TierSpace {
+    const options = { bucket: this.#bucket, discards: this.#discards, runtime: this.#runtime }
+    return new S3Space({ jobPrefix: `${EPHEMERAL_PREFIX}${job}/`, node: this.#node }, options)
+  }
+
+  /** What lies there stays until its job ends, or the lifecycle rule removes it. */
+  async close(): Promise<void> {
+    this.#discards.stop()
+    this.#bucket.close()
+  }
+}
