@@ -101,13 +101,12 @@ export function fits(a: ResourceVector, b: ResourceVector): boolean {
  */
 export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
   if (fits(demand, spare)) return demand
-  const fitting = (each: (typeof dimensions)[number]): number =>
-    demand[each] === 0 ? 1 : spare[each] / demand[each]
-  const by = Math.min(...dimensions.map(fitting))
+  let by = 1
+  for (const each of dimensions) if (demand[each] > 0) by = Math.min(by, spare[each] / demand[each])
   const part = scale(demand, by)
   // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
   const bounded = (each: (typeof dimensions)[number]): number =>
-    fitting(each) === by ? spare[each] : Math.min(spare[each], part[each])
+    spare[each] / demand[each] === by ? spare[each] : Math.min(spare[each], part[each])
   return {
     ramBytes: bounded('ramBytes'),
     ssdBytes: bounded('ssdBytes'),

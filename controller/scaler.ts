@@ -124,7 +124,7 @@ export class Scaler {
   #even(nodeClass: NodeClass, seen: Seen): void {
     const { relocations, events, log } = this.#options
     const isUneven = seen.loads.some((load) => fullestOf(load).load > BAND_HIGH)
-    const moves = isUneven ? planMoves(seen.busyNodes) : []
+    const moves = isUneven ? planMoves(seen.busyNodes, BAND_HIGH) : []
     if (moves.length === 0) return
     log.info({ class: nodeClass.name, moves: moves.length }, 'nodes are uneven; jobs move between them')
     events.emit('class.rebalanced', { class: nodeClass.name, moves })

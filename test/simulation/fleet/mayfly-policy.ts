@@ -173,7 +173,7 @@ export class MayflyPolicy implements Policy {
     held.memory = memory
     if (resized === null) return
     const to = this.#timed(() =>
-      resizeShares({ open: held.shares, demand: resized.demand }, this.#fleet(), this.#newNode),
+      resizeShares({ open: held.shares, demand: resized.demand }, () => this.#fleet(), this.#newNode),
     )
     if (to === null) {
       held.refusedRounds = GROWTH_RETRY_ROUNDS
@@ -215,12 +215,12 @@ export class MayflyPolicy implements Policy {
       this.#second % EVEN_ROUNDS === 0 &&
       busy.some((node) => fullestOf(loadOf(node)).load > BAND_HIGH)
     ) {
-      this.#move(this.#balanced(busy, running))
+      this.#move(this.#balanced(busy, running), BAND_HIGH)
     }
   }
 
-  #move(nodes: readonly Balanced[]): void {
-    const moves = this.#timed(() => planMoves(nodes))
+  #move(nodes: readonly Balanced[], above?: number): void {
+    const moves = this.#timed(() => planMoves(nodes, above))
     for (const { job, from, to, part } of moves) {
       const held = this.#require(job)
       const share = held.shares.find(({ node }) => node === from)
