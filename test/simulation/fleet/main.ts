@@ -80,7 +80,7 @@ function describe({ mix, jobs, seconds, rows, ...of }: Comparison): string[] {
     `mayfly, no hint: ${of.decisions} decisions, p99 ${of.decisionMsP99.toFixed(2)} ms; ${Object.entries(
       of.counts,
     )
-      .map(([name, count]) => `${name} ${count}`)
+      .map(([name, count]) => `${name} ${Math.round(count)}`)
       .join(', ')}; seconds with a full job ${of.fullSeconds}`,
   ]
 }
