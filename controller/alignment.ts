@@ -63,6 +63,11 @@ export class Alignment {
     return left
   }
 
+  /** True if more than one resource is scarce: only then can one be used up and another left over. */
+  canStrand(capacity: ResourceVector): boolean {
+    return this.#scarce(capacity).length > 1
+  }
+
   #unevenness(bin: Bin): number {
     const { least, most } = this.#left(bin)
     return most === Number.NEGATIVE_INFINITY ? 0 : most - least

@@ -37,9 +37,9 @@ interface Steered {
 /** A node on which a part leaves no more than this of what is scarce is used up. */
 const CLOSED_BELOW = 0.035
 /** The least part of a demand that is worth a connection: to use a node up, and else. */
-const CLOSING_PART_MIN = 1 / 50
+const CLOSING_PART_MIN = 1 / 4
 const PART_MIN = 1 / 10
-/** So many parts are chosen with care; the rest of what is larger goes to new nodes. */
+/** So many parts are chosen with care, each among all nodes; the rest of what is larger goes where most of it fits. */
 const PARTS_STEERED_MAX = 8
 /** A node that runs may get as uneven as this: there are jobs that use up the rest. */
 const EVEN_ENOUGH = 0.2
@@ -52,11 +52,13 @@ const EARLY_NODES = 4
  *
  * 1. On a node that it uses up, with next to nothing left of what is scarce.
  * 2. All of the rest on one node that stays even (`Alignment`).
- * 3. A part on a node that stays even, if there are more nodes already than a few above what all demands need.
+ * 3. A part on a node that stays even, if there are more nodes already than a few above what all demands need: where it suits
+ *    best, and after some parts the largest on the emptiest, all of them found in one look.
  * 4. On a new node; while there are few, only as much as keeps that even.
  *
  * The more nodes are open, each with another remainder, the surer is one found that a demand uses up; that is what the few
- * are for that are started early. What is started too early costs once, what is stranded costs on every node. Null where
+ * are for that are started early, as far as more than one resource is scarce. What is started too early costs once, what is
+ * stranded costs on every node. Null where
  * a node would have to be started and may not.
  */
 export function steer(demand: ResourceVector, steered: Steered): Assignment[] | null {
@@ -70,7 +72,9 @@ export function steer(demand: ResourceVector, steered: Steered): Assignment[] | 
     rest = subtract(rest, part)
     open.delete(bin)
   }
+  let roomiest: Candidate[] | null = null
   for (let next = fresh.next(); !fits(rest, nothing); ) {
+    if (assignments.length === JOB_NODES_MAX) return null
     const careful = assignments.length < PARTS_STEERED_MAX
     const closed = careful ? findClosing([...open], { demand, rest, alignment }) : null
     if (closed !== null) {
@@ -82,13 +86,19 @@ export function steer(demand: ResourceVector, steered: Steered): Assignment[] | 
       place(whole, rest)
       continue
     }
-    const early = next.done !== true && isEarly(nodes, next.value.capacity, mix)
-    const even = careful && !early ? findEven([...open], { demand, rest, alignment }) : null
+    const early =
+      next.done !== true &&
+      alignment.canStrand(next.value.capacity) &&
+      isEarly(nodes, next.value.capacity, mix)
+    if (!early && !careful) roomiest ??= byRoom([...open], rest)
+    const [roomy] = early || roomiest === null ? [] : roomiest.splice(0, 1)
+    const even = early ? null : findEven(careful ? [...open] : roomy === undefined ? [] : [roomy], { demand, rest, alignment })
     if (even !== null) {
       place(even.bin, even.part)
       continue
     }
-    if (next.done === true || assignments.length === JOB_NODES_MAX) return null
+    if (roomy !== undefined) continue
+    if (next.done === true) return null
     const bin = next.value
     const part = early ? evenPart(bin, rest, { alignment, evenness: EVEN }) : partThatFits(rest, bin.spare)
     place(bin, part)
@@ -130,12 +140,20 @@ function findEven(open: readonly Candidate[], { demand, rest, alignment }: Placi
   const found = open.flatMap((bin) => {
     if (fits(bin.spare, nothing)) return []
     const part = evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
-    if (!fits(least, part)) return []
+    if (!fits(least, part) && !fits(rest, part)) return []
     return [
       { bin, part, rank: bin.rank, score: alignment.score(bin, part) / (part.ramBytes / rest.ramBytes) },
     ]
   })
   return leastOf(found, ({ score }) => score)
+}
+
+/** Those on which most of the rest fits first. */
+function byRoom(open: readonly Candidate[], rest: ResourceVector): Candidate[] {
+  return open
+    .map((bin) => ({ bin, bytes: partThatFits(rest, bin.spare).ramBytes }))
+    .sort((a, b) => a.bin.rank - b.bin.rank || b.bytes - a.bytes)
+    .map(({ bin }) => bin)
 }
 
 /** The largest part that fits and keeps the node even, to a thousandth. */
