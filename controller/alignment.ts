@@ -55,11 +55,12 @@ export class Alignment {
     return most - least <= this.#unevenness(bin)
   }
 
-  /** What the part would leave of what is scarce, in parts of the node, each resource weighed by its share. */
-  leftBy(bin: Bin, part: ResourceVector): number {
-    const { capacity, spare } = without(bin, part)
+  /** What a part of `demand` would leave of what is scarce, in parts of the node, each resource weighed by its share. */
+  leftBy({ capacity, spare }: Bin, demand: ResourceVector, part: number): number {
     let left = 0
-    for (const { each, share } of this.#scarce(capacity)) left += share * (spare[each] / capacity[each])
+    for (const { each, share } of this.#scarce(capacity)) {
+      left += (share * (spare[each] - part * demand[each])) / capacity[each]
+    }
     return left
   }
 

@@ -43,7 +43,7 @@ export class Growth {
       ...job,
       reserved: reservedBy(job),
       use: peakOf(usage.of(job.id)),
-      bytesPerSecondMax: this.#rateWithin(job),
+      bytesPerSecondMax: () => this.#rateWithin(job),
       peak: ledger.peakOf(job),
     })
     this.#memories.set(job.id, memory)

@@ -13,8 +13,8 @@ export interface JobLoad {
   readonly use: Peak
   /** The most that it has used so far. */
   readonly peak: Peak
-  /** The most bytes per second that its nodes could give it. */
-  readonly bytesPerSecondMax: number
+  /** The most bytes per second that its nodes could give it; asked only where it needs more. */
+  readonly bytesPerSecondMax: () => number
 }
 
 /** What is remembered of a job from one round to the next. */
@@ -79,8 +79,11 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
     hints.peakBytesPerSecond === undefined &&
     use.bytesPerSecond > (known.rate ? KNOWN_RATE_HIGH : BAND_HIGH) * hasNow.bytesPerSecond
   const aboveRounds = rateIsAbove ? memory.aboveRounds + 1 : 0
-  const rate = Math.min(now.bytesPerSecondMax, stepOf(use.bytesPerSecond, has.bytesPerSecond))
-  const growsRate = aboveRounds >= ABOVE_ROUNDS && rate > STEP_RATE_MIN * has.bytesPerSecond
+  const rate =
+    aboveRounds < ABOVE_ROUNDS
+      ? has.bytesPerSecond
+      : Math.min(now.bytesPerSecondMax(), stepOf(use.bytesPerSecond, has.bytesPerSecond))
+  const growsRate = rate > STEP_RATE_MIN * has.bytesPerSecond
   if (growsBytes || growsRate) {
     const bytes = growsBytes ? stepOf(use.bytes, has.bytes) : has.bytes
     return { memory: newJob, resized: resize(now, { bytes, bytesPerSecond: growsRate ? rate : has.bytesPerSecond }) }

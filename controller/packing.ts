@@ -163,8 +163,9 @@ function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Genera
   yield* second
 }
 
-function candidateOf({ node, rank, capacity, ...spare }: Spare): Candidate {
-  return { on: { node }, rank, capacity, spare: vectorOf(spare) }
+function candidateOf(spare: Spare): Candidate {
+  const { node, rank, capacity } = spare
+  return { on: { node }, rank, capacity, spare }
 }
 
 function* freshOf(rooms: readonly Room[]): Generator<Candidate> {

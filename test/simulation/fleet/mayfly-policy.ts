@@ -54,6 +54,9 @@ interface Held {
   readonly job: SimulatedJob
   sizing: Pick<Sizing, 'demand' | 'reasons'>
   shares: readonly Share[]
+  /** What follows from its shares. */
+  parts: readonly Part[]
+  ramBytes: number
   memory: JobMemory
   refusedRounds: number
   peak: { bytes: number; bytesPerSecond: number }
@@ -106,6 +109,8 @@ export class MayflyPolicy implements Policy {
       job,
       sizing,
       shares: [],
+      parts: [],
+      ramBytes: 0,
       memory: newJob,
       refusedRounds: 0,
       peak: { bytes: 0, bytesPerSecond: 0 },
@@ -125,17 +130,11 @@ export class MayflyPolicy implements Policy {
   }
 
   partsOf(job: SimulatedJob): readonly Part[] {
-    const { shares } = this.#require(job.id)
-    const ramBytes = shares.reduce((total, share) => total + keptOf(share).ramBytes, 0)
-    return shares.map((share) => ({
-      node: share.node,
-      part: keptOf(share).ramBytes / ramBytes,
-      bytesPerSecond: share.bytesPerSecond,
-    }))
+    return this.#require(job.id).parts
   }
 
   bytesMaxOf(job: SimulatedJob): number {
-    return sum(this.#require(job.id).shares).ramBytes
+    return this.#require(job.id).ramBytes
   }
 
   second(second: number, running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void {
@@ -191,14 +190,14 @@ export class MayflyPolicy implements Policy {
       bytesPerSecond: Math.max(held.peak.bytesPerSecond, Math.round(bytesPerSecond)),
     }
     if (held.refusedRounds-- > 0) return
-    const own = held.shares.map(({ node, bytesPerSecond: has }) => has + this.#spare(node).bytesPerSecond)
     const { memory, resized } = outgrow(held.memory, {
       hints: noHints,
       ...held.sizing,
       reserved: sum(held.shares),
       peak: held.peak,
       use: { bytes: Math.round(bytes), bytesPerSecond: Math.round(bytesPerSecond) },
-      bytesPerSecondMax: own.reduce((total, has) => total + has, 0),
+      bytesPerSecondMax: () =>
+        held.shares.reduce((total, share) => total + share.bytesPerSecond + this.#spare(share.node).bytesPerSecond, 0),
     })
     held.memory = memory
     if (resized === null) return
@@ -347,7 +346,8 @@ export class MayflyPolicy implements Policy {
   #bytesByNode(running: ReadonlyMap<string, Running>): Map<string, number> {
     const held = new Map<string, number>()
     for (const { job, bytes } of running.values()) {
-      for (const { node, part } of this.partsOf(job)) held.set(node, (held.get(node) ?? 0) + bytes * part)
+      const { shares, ramBytes } = this.#require(job.id)
+      for (const share of shares) held.set(share.node, (held.get(share.node) ?? 0) + (bytes * share.ramBytes) / ramBytes)
     }
     return held
   }
@@ -398,6 +398,10 @@ export class MayflyPolicy implements Policy {
     }
     this.#mix = add(subtract(this.#mix, sum(held.shares)), sum(shares))
     held.shares = shares
+    held.ramBytes = sum(shares).ramBytes
+    held.parts = shares.map(({ node, ramBytes, bytesPerSecond }) => {
+      return { node, part: ramBytes / held.ramBytes, bytesPerSecond }
+    })
   }
 
   readonly #newNode = (): string => `n-${++this.#ids}`
