@@ -69,7 +69,9 @@ interface Held {
  * the bytes follow at the pace of a node's pulls, and the old one is paid for until they have left.
  */
 export class MayflyPolicy implements Policy {
+  /** How long each decision took, and those of them that a job waits for. */
   readonly decisionMs: number[] = []
+  readonly registrationMs: number[] = []
   readonly counts = { started: 0, scaledOut: 0, scaledIn: 0, moves: 0, movedGb: 0, resized: 0, refused: 0, cold: 0 }
   readonly #class: NodeClass
   readonly #capacity: ResourceVector
@@ -99,6 +101,7 @@ export class MayflyPolicy implements Policy {
       const sizing = this.#size(job.name, noHints)
       return { sizing, plan: packAll([sizing.demand], this.#fleet(), this.#newNode) }
     })
+    this.registrationMs.push(this.decisionMs.at(-1) ?? 0)
     if ('shortage' in plan) {
       this.counts.refused++
       return null
