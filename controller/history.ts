@@ -30,11 +30,12 @@ export const noPeak: Peak = Object.freeze({ bytes: 0, bytesPerSecond: 0 })
  * that one run that went astray does not size all that follow, and a fifth more. Throughput is borrowed of what others
  * leave, and a run that needs more than it reserved finds others on its nodes that need less: it is the run in the middle.
  */
-export const LEARNED_BY: Readonly<Record<keyof Peak, { readonly percentile: number; readonly margin: number }>> =
-  Object.freeze({
-    bytes: { percentile: 95, margin: 1.2 },
-    bytesPerSecond: { percentile: 50, margin: 1 },
-  })
+export const LEARNED_BY: Readonly<
+  Record<keyof Peak, { readonly percentile: number; readonly margin: number }>
+> = Object.freeze({
+  bytes: { percentile: 95, margin: 1.2 },
+  bytesPerSecond: { percentile: 50, margin: 1 },
+})
 
 /** Null until `RUNS_LEARNED_MIN` runs are known: two may both have been trials. */
 export function learn(runs: readonly Run[]): Learned | null {

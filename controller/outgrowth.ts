@@ -71,7 +71,10 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
     bytes: Math.min(has.bytes, bytesOf(reserved)),
     bytesPerSecond: Math.min(has.bytesPerSecond, reserved.bytesPerSecond),
   }
-  const known = { bytes: reasons.bytes.ground === 'history', rate: reasons.bytesPerSecond.ground === 'history' }
+  const known = {
+    bytes: reasons.bytes.ground === 'history',
+    rate: reasons.bytesPerSecond.ground === 'history',
+  }
   const growsBytes =
     hints.capacityBytes === undefined &&
     use.bytes > (known.bytes ? KNOWN_BYTES_HIGH : BAND_HIGH) * hasNow.bytes
@@ -86,7 +89,10 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
   const growsRate = rate > STEP_RATE_MIN * has.bytesPerSecond
   if (growsBytes || growsRate) {
     const bytes = growsBytes ? stepOf(use.bytes, has.bytes) : has.bytes
-    return { memory: newJob, resized: resize(now, { bytes, bytesPerSecond: growsRate ? rate : has.bytesPerSecond }) }
+    return {
+      memory: newJob,
+      resized: resize(now, { bytes, bytesPerSecond: growsRate ? rate : has.bytesPerSecond }),
+    }
   }
   const below = (of: keyof Peak, hint: number | undefined): number =>
     hint === undefined && use[of] < SHRINK_BELOW * has[of] && now.peak[of] >= PEAK_HAD * has[of]
@@ -101,7 +107,8 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
       ? has[of]
       : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, KEPT_OF_PEAK * now.peak[of])))
   const to: Peak = { bytes: Math.max(kept('bytes'), STEP_BYTES_MIN), bytesPerSecond: kept('bytesPerSecond') }
-  const isSame = has.bytes - to.bytes < STEP_BYTES_MIN && to.bytesPerSecond * STEP_RATE_MIN >= has.bytesPerSecond
+  const isSame =
+    has.bytes - to.bytes < STEP_BYTES_MIN && to.bytesPerSecond * STEP_RATE_MIN >= has.bytesPerSecond
   return isSame
     ? { memory: { aboveRounds, belowRounds }, resized: null }
     : { memory: newJob, resized: resize(now, to) }

@@ -59,8 +59,7 @@ const EARLY_NODES = 4
  *
  * The more nodes are open, each with another remainder, the surer is one found that a demand uses up; that is what the few
  * are for that are started early, as far as more than one resource is scarce. What is started too early costs once, what is
- * stranded costs on every node. Null where
- * a node would have to be started and may not.
+ * stranded costs on every node. Null where a node would have to be started and may not.
  */
 export function steer(demand: ResourceVector, steered: Steered): Assignment[] | null {
   const { fresh, mix, alignment } = steered
@@ -91,14 +90,16 @@ export function steer(demand: ResourceVector, steered: Steered): Assignment[] | 
       next.done !== true &&
       alignment.canStrand(next.value.capacity) &&
       isEarly(nodes, next.value.capacity, mix)
-    if (!early && !careful) roomiest ??= byRoom([...open], rest)
-    const [roomy] = early || roomiest === null ? [] : roomiest.splice(0, 1)
-    const even = early ? null : findEven(careful ? open : roomy === undefined ? [] : [roomy], { demand, rest, alignment })
+    const among = (): Iterable<Candidate> => {
+      if (careful) return open
+      roomiest ??= byRoom([...open], rest)
+      return roomiest.splice(0, 1)
+    }
+    const even = early ? null : findEven(among(), { demand, rest, alignment })
     if (even !== null) {
       place(even.bin, even.part)
       continue
     }
-    if (roomy !== undefined) continue
     if (next.done === true) return null
     const bin = next.value
     const part = early ? evenPart(bin, rest, { alignment, evenness: EVEN }) : partThatFits(rest, bin.spare)
@@ -140,8 +141,7 @@ function findWhole(open: Iterable<Candidate>, rest: ResourceVector, alignment: A
 
 function findEven(open: Iterable<Candidate>, { demand, rest, alignment }: Placing): Found | null {
   const least = fractionOf(demand, rest) * PART_MIN
-  const evenOn = (bin: Candidate): ResourceVector =>
-    evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
+  const evenOn = (bin: Candidate): ResourceVector => evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
   const best = leastOf(open, (bin) => {
     const most = fractionThatFits(rest, bin.spare)
     if (most === 0 || (most < least && most < 1)) return null

@@ -85,7 +85,9 @@ describe('a job', () => {
     expect(follow(seconds(3, { mib: 1, rate: 900_000 })).job.demand.bytesPerSecond).toBe(1_500_000)
     const bounded = follow(seconds(3, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: () => 1_200_000 })
     expect(bounded.job.demand.bytesPerSecond).toBe(1_200_000)
-    expect(follow(seconds(9, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: () => 1_000_000 }).changes).toBe(0)
+    expect(
+      follow(seconds(9, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: () => 1_000_000 }).changes,
+    ).toBe(0)
   })
 
   test('of which earlier runs told its throughput borrows what it needs a little more', () => {
@@ -111,7 +113,9 @@ describe('a job', () => {
 
   test('keeps what was set aside for it until it has come near its peak', () => {
     expect(follow(seconds(600, { mib: 1, rate: 500_000 })).changes).toBe(0)
-    expect(follow([...seconds(1, { mib: 50, rate: 0 }), ...seconds(600, { mib: 1, rate: 0 })]).changes).toBe(0)
+    expect(follow([...seconds(1, { mib: 50, rate: 0 }), ...seconds(600, { mib: 1, rate: 0 })]).changes).toBe(
+      0,
+    )
   })
 
   test('never gives back what was hinted', () => {

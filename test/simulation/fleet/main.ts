@@ -56,7 +56,9 @@ function pocketTable(): string[] {
     row('redis', (each) => redisPrice(sizes[each].nodes)),
     row('pocket', (each) => pricePerHour({ nodes: sizes[each].nodes, flashGb: sizes[each].dataGb })),
     row('mayfly, peaks hinted, all in RAM', (each) => peaks(each, { bytes: 17 / 16, rate: 1 })),
-    row('mayfly, peaks learned, all in RAM', (each) => peaks(each, { bytes: LEARNED_BY.bytes.margin, rate: LEARNED_BY.bytesPerSecond.margin })),
+    row('mayfly, peaks learned, all in RAM', (each) =>
+      peaks(each, { bytes: LEARNED_BY.bytes.margin, rate: LEARNED_BY.bytesPerSecond.margin }),
+    ),
   ]
 }
 
@@ -131,7 +133,9 @@ function goals(comparisons: readonly Comparison[]): string[] {
       ),
     ]
   })
-  const slowest = Math.max(...comparisons.map(({ registrations, decisions }) => Math.max(registrations.p99, decisions.p99)))
+  const slowest = Math.max(
+    ...comparisons.map(({ registrations, decisions }) => Math.max(registrations.p99, decisions.p99)),
+  )
   return [
     '',
     ...lines,

@@ -72,7 +72,16 @@ export class MayflyPolicy implements Policy {
   /** How long each decision took, and those of them that a job waits for. */
   readonly decisionMs: number[] = []
   readonly registrationMs: number[] = []
-  readonly counts = { started: 0, scaledOut: 0, scaledIn: 0, moves: 0, movedGb: 0, resized: 0, refused: 0, cold: 0 }
+  readonly counts = {
+    started: 0,
+    scaledOut: 0,
+    scaledIn: 0,
+    moves: 0,
+    movedGb: 0,
+    resized: 0,
+    refused: 0,
+    cold: 0,
+  }
   readonly #class: NodeClass
   readonly #capacity: ResourceVector
   readonly #nodes = new Map<string, Node>()
@@ -200,7 +209,10 @@ export class MayflyPolicy implements Policy {
       peak: held.peak,
       use: { bytes: Math.round(bytes), bytesPerSecond: Math.round(bytesPerSecond) },
       bytesPerSecondMax: () =>
-        held.shares.reduce((total, share) => total + share.bytesPerSecond + this.#spare(share.node).bytesPerSecond, 0),
+        held.shares.reduce(
+          (total, share) => total + share.bytesPerSecond + this.#spare(share.node).bytesPerSecond,
+          0,
+        ),
     })
     held.memory = memory
     if (resized === null) return
@@ -350,7 +362,8 @@ export class MayflyPolicy implements Policy {
     const held = new Map<string, number>()
     for (const { job, bytes } of running.values()) {
       const { shares, ramBytes } = this.#require(job.id)
-      for (const share of shares) held.set(share.node, (held.get(share.node) ?? 0) + (bytes * share.ramBytes) / ramBytes)
+      for (const share of shares)
+        held.set(share.node, (held.get(share.node) ?? 0) + (bytes * share.ramBytes) / ramBytes)
     }
     return held
   }
@@ -369,7 +382,8 @@ export class MayflyPolicy implements Policy {
   }
 
   #start(started: Plan['started']): void {
-    for (const { node } of started) this.#nodes.set(node, { startedAt: this.#second, draining: false, emptyAt: 0, leavingRamBytes: 0 })
+    for (const { node } of started)
+      this.#nodes.set(node, { startedAt: this.#second, draining: false, emptyAt: 0, leavingRamBytes: 0 })
     this.counts.started += started.length
   }
 
@@ -379,8 +393,7 @@ export class MayflyPolicy implements Policy {
     if (node === undefined) return
     const onNode = held.bytes * (share.ramBytes / part / sum(held.shares).ramBytes)
     this.counts.movedGb += (onNode * part) / 1e9
-    node.emptyAt =
-      Math.max(node.emptyAt, this.#second) + Math.ceil((onNode * part) / PULL_BYTES_PER_SECOND)
+    node.emptyAt = Math.max(node.emptyAt, this.#second) + Math.ceil((onNode * part) / PULL_BYTES_PER_SECOND)
     node.leavingRamBytes += share.ramBytes
   }
 

@@ -119,8 +119,8 @@ function move(
 ): { loads: Map<string, number>; full: number } {
   const nodes = new Map<string, Tally>()
   const on = (node: string): Tally => {
-    let tally = nodes.get(node)
-    if (tally === undefined) nodes.set(node, (tally = { within: 0, beyond: 0, moved: 0 }))
+    const tally = nodes.get(node) ?? { within: 0, beyond: 0, moved: 0 }
+    nodes.set(node, tally)
     return tally
   }
   const asking = [...running.values()].map((each) => {
