@@ -193,7 +193,7 @@ export class MayflyPolicy implements Policy {
     })
   }
 
-  /** A job grows with its use, and gives back what it had grown by. */
+  /** A job grows with its use, and gives back what it does not use. */
   #look({ job, bytes, bytesPerSecond }: Running): void {
     const held = this.#require(job.id)
     held.bytes = bytes
