@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { tempDir } from '../../fixture/temp-dir.ts'
+import { compare, systems } from './compare.ts'
 import { pricePerHour, redisPrice } from './prices.ts'
 import { applications, profileOf, sizes } from './workload.ts'
 
@@ -26,6 +27,27 @@ test('jobs move at their peak what Pocket measured, and hold nothing when they e
     expect(bytes.at(-1)).toBeLessThan(0.01 * dataBytes)
   }
 })
+
+test.each([applications, ...applications.map((each) => [each])].map((mix) => ({ mix, of: mix.join(' + ') })))(
+  'what is reserved for $of costs a quarter of Redis at most and less than what Pocket reserves, and jobs take as long',
+  ({ mix }) => {
+    const { rows, mayfly } = compare({
+      mix,
+      jobs: 600,
+      seconds: 2_400,
+      nodesMax: 200,
+      seed: '1',
+    })
+    const [redis, pocket, own] = [systems.redis, systems.pocket, systems.mayfly].map((system) =>
+      rows.find((row) => row.system === system),
+    )
+    expect(own?.reservedPerHour).toBeLessThan(0.25 * (redis?.pricePerHour ?? 0))
+    expect(own?.reservedPerHour).toBeLessThan(pocket?.reservedPerHour ?? 0)
+    expect(own?.slowDown?.mean).toBeLessThan(1.05)
+    expect(mayfly.fullSeconds).toBe(0)
+  },
+  60_000,
+)
 
 test('a fleet is simulated with the same result each time, and drawn as a page that loads nothing', async () => {
   const out = join(await tempDir(), 'fleet.html')
