@@ -17,11 +17,23 @@ export interface NodeClassConfig {
   readonly bytesPerSecond?: number
 }
 
+interface Surroundings {
+  readonly environment?: NodeJS.ProcessEnv
+  /** 1 if not given. */
+  readonly warmNodes?: number
+}
+
 export interface NodeView {
   readonly id: string
   readonly state: string
   readonly pid: number
-  readonly tiers: { readonly ram?: { readonly usedBytes: number } }
+  readonly tiers: { readonly ram?: { readonly usedBytes: number; readonly reservedBytes: number } }
+  readonly bytesPerSecond: { readonly capacity: number; readonly reserved: number; readonly used: number }
+}
+
+export interface ToldEvent {
+  readonly atMs: number
+  readonly data: Readonly<Record<string, unknown>>
 }
 
 /** A cluster of real processes in a temporary folder, as `mayfly up` starts it. */
@@ -38,11 +50,14 @@ export class Cluster {
     this.#process = child
   }
 
-  static async start(nodeClass: NodeClassConfig, environment: NodeJS.ProcessEnv = {}): Promise<Cluster> {
+  static async start(
+    nodeClass: NodeClassConfig,
+    { environment = {}, warmNodes = 1 }: Surroundings = {},
+  ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
-    await writeFile(config, JSON.stringify({ warmNodes: 1, nodeClasses: [node] }))
+    await writeFile(config, JSON.stringify({ warmNodes, nodeClasses: [node] }))
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
@@ -68,6 +83,44 @@ export class Cluster {
     return (await this.call<{ nodes: NodeView[] }>('GET', '/v1/nodes')).nodes
   }
 
+  /**
+   * Resolves with the first event of the type that the controller tells from `sinceMs` on, in ms since the Unix epoch; null if
+   * none comes in time.
+   */
+  async event(type: string, sinceMs: number, withinMs: number): Promise<ToldEvent | null> {
+    const late = AbortSignal.timeout(withinMs)
+    const headers = { authorization: `Bearer ${this.apiKey}`, 'last-event-id': '0' }
+    try {
+      const response = await fetch(new URL('/v1/events', this.url), { headers, signal: late })
+      let text = ''
+      for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        const told = (text + piece).split('\n\n')
+        text = told.pop() ?? ''
+        for (const event of told.filter((each) => each.includes(`event: ${type}\n`))) {
+          const data = JSON.parse(/^data: (.*)$/m.exec(event)?.[1] ?? '{}')
+          if (Date.parse(data.at) >= sinceMs) return { atMs: Date.parse(data.at), data }
+        }
+      }
+      throw new Error('the controller has ended its events')
+    } catch (error) {
+      if (late.aborted) return null
+      throw error
+    }
+  }
+
+  /** Of `mayfly up`, the parent of all others. */
+  get pid(): number {
+    return this.#process.pid as number
+  }
+
+  async controllerPid(): Promise<number> {
+    for (const pid of await this.pids()) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+      if (command.includes('/controller/main.js')) return pid
+    }
+    throw new Error('no controller runs')
+  }
+
   /** A ticket with the placement of this moment. */
   async ticket(job: string): Promise<string> {
     return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
@@ -75,7 +128,7 @@ export class Cluster {
 
   /** Of all its processes: the nodes and what controls them. */
   pids(): Promise<number[]> {
-    return processTree(this.#process.pid as number)
+    return processTree(this.pid)
   }
 
   async stop(): Promise<void> {

@@ -6,6 +6,7 @@ import type { Suite } from './suite.ts'
 import { coldstart } from './suites/coldstart.ts'
 import { controller } from './suites/controller.ts'
 import { drain } from './suites/drain.ts'
+import { elasticity } from './suites/elasticity.ts'
 import { enforcement } from './suites/enforcement.ts'
 import { eviction } from './suites/eviction.ts'
 import { many } from './suites/many.ts'
@@ -35,6 +36,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['drain', drain],
   ['controller', controller],
   ['enforcement', enforcement],
+  ['elasticity', elasticity],
   ['eviction', eviction],
   ['ssd', ssd],
 ])

@@ -44,6 +44,8 @@ export const noMemory: ClassMemory = Object.freeze({ aboveRounds: noLoad, belowR
 
 export type Decision =
   | { readonly kind: 'stay' }
+  /** The load is above the band, and there may be no more nodes. */
+  | { readonly kind: 'full'; readonly resource: Resource; readonly load: number }
   /** So many nodes take a part of the load; those that are idle come before new ones. */
   | { readonly kind: 'add'; readonly nodes: number; readonly resource: Resource; readonly load: number }
   /** So many of the emptiest nodes are drained. `load` is that of the fullest resource, on average. */
@@ -77,9 +79,9 @@ export function decide(memory: ClassMemory, now: ClassLoad): { memory: ClassMemo
   if (above.length > 0) {
     const wanted = Math.max(...above.map((of) => Math.ceil(total[of] / BAND_MIDDLE - 1e-9))) - nodes
     const added = Math.min(wanted, idle + room)
-    if (added <= 0) return { memory: seen, decision: stay }
-    const { resource, load } = fullestOf(mean, above)
-    return { memory: after, decision: { kind: 'add', nodes: added, resource, load } }
+    const most = fullestOf(mean, above)
+    if (added <= 0) return { memory: seen, decision: { kind: 'full', ...most } }
+    return { memory: after, decision: { kind: 'add', nodes: added, ...most } }
   }
   if (belowRounds >= BELOW_ROUNDS && !unsettled) {
     const surplus = nodes - Math.ceil(fullestOf(total).load / BAND_MIDDLE - 1e-9)

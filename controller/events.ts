@@ -18,6 +18,7 @@ export const eventTypes = [
   'node.stopped',
   'class.scaledOut',
   'class.scaledIn',
+  'class.full',
   'class.rebalanced',
   'metadata.active',
 ] as const

@@ -26,6 +26,8 @@ export interface ScalerOptions extends RepairOptions, NodeLoadsOptions {
   readonly growth: Growth
 }
 
+type Full = Decision & { readonly kind: 'full'; readonly isNew: boolean }
+
 /** Rounds between two looks at nodes that are uneven while the class as a whole is in the band. */
 const EVEN_ROUNDS = 10
 
@@ -36,6 +38,8 @@ const EVEN_ROUNDS = 10
 export class Scaler {
   readonly #options: ScalerOptions
   readonly #memories = new Map<string, ClassMemory>()
+  /** Classes that would have more nodes if they might. */
+  readonly #full = new Set<string>()
   #round = 0
 
   constructor(options: ScalerOptions) {
@@ -58,11 +62,25 @@ export class Scaler {
     const memory = this.#memories.get(nodeClass.name) ?? noMemory
     const { nodes } = this.#options
     const room = nodes.mayStart ? seen.room : 0
+    const wasFull = this.#full.delete(nodeClass.name)
     const { memory: next, decision } = decide(memory, { ...seen, room, unsettled: this.#isUnsettled(seen) })
     this.#memories.set(nodeClass.name, next)
-    if (decision.kind === 'add') this.#add(nodeClass, seen, decision)
-    else if (decision.kind === 'remove') void this.#remove(nodeClass, seen, decision)
-    else if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
+    if (decision.kind === 'add') return this.#add(nodeClass, seen, decision)
+    if (decision.kind === 'remove') return void this.#remove(nodeClass, seen, decision)
+    // Where a start has just failed there is room, which is tried again soon.
+    if (decision.kind === 'full' && seen.room === 0)
+      this.#tellFull(nodeClass, { ...decision, isNew: !wasFull })
+    if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
+  }
+
+  /** Once, for as long as it lasts. */
+  #tellFull({ name, nodesMax }: NodeClass, { resource, load, isNew }: Full): void {
+    const { events, log } = this.#options
+    this.#full.add(name)
+    if (!isNew) return
+    const what = { class: name, resource, load: round(load), nodesMax }
+    log.warn(what, 'load is above the band, and no more nodes may be started')
+    events.emit('class.full', what)
   }
 
   #add(nodeClass: NodeClass, seen: Seen, { nodes: count, resource, load }: Decision & { kind: 'add' }): void {

@@ -8,9 +8,9 @@ export interface WarmDecision {
 }
 
 /**
- * Keeps at least `warmNodes` nodes running, so that a first registration waits for no process to start, and of
- * those without any reservation at most as many, beside those that jobs are expected on. The oldest stay: they are the
- * ones that serve already.
+ * Keeps `warmNodes` nodes without any reservation, as far as the class has room for them, so that a registration which needs
+ * a node waits for no process to start; and no more than those, beside the ones that jobs are expected on. The oldest stay:
+ * they are the ones that serve already.
  */
 export function balanceWarm(state: {
   /** Nodes that may take shares, in the order in which they are filled. */
@@ -26,7 +26,7 @@ export function balanceWarm(state: {
   const idle = open.filter((node) => !reserved.has(node) && !expected.has(node))
   return {
     stop: idle.slice(warmNodes),
-    start: Math.min(room, Math.max(0, warmNodes - open.length)),
+    start: Math.min(room, Math.max(0, warmNodes - idle.length)),
   }
 }
 

@@ -37,6 +37,13 @@ export const bytes: Codec<Uint8Array> = {
   read: (reader) => Buffer.from(reader.raw(reader.u16())),
 }
 
+/** As `bytes`, read as a view that is valid until the message's handler returns: for messages with many of them. */
+export const bytesInPlace: Codec<Uint8Array> = {
+  shape: bytes.shape,
+  write: bytes.write,
+  read: (reader) => reader.raw(reader.u16()),
+}
+
 /** UTF-8 text behind a u16 length. */
 export const text: Codec<string> = {
   shape: 'text',
@@ -75,7 +82,9 @@ export function array<T>(element: Codec<T>): Codec<readonly T[]> {
       const count = reader.u32()
       if (count > reader.remaining)
         throw violation(`a list announces ${count} elements in ${reader.remaining} bytes`)
-      return Array.from({ length: count }, () => element.read(reader))
+      const values: T[] = []
+      for (let index = 0; index < count; index++) values.push(element.read(reader))
+      return values
     },
   }
 }

@@ -1,4 +1,17 @@
-import { array, byHand, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from './codec.ts'
+import {
+  array,
+  byHand,
+  bytes,
+  bytesInPlace,
+  flag,
+  optional,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+  u64,
+} from './codec.ts'
 import { manifestCodec } from './manifest.ts'
 import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
@@ -211,7 +224,7 @@ export const dataOperations = {
    * its bytes in the payload, or one of `GetManyResult`; so has `checksums` if they were asked for, else it is empty.
    */
   getMany: operation(30, {
-    request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: array(bytes) }),
+    request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: array(bytesInPlace) }),
     reply: struct({ lengths: array(u32), checksums: array(checksum) }),
   }),
   /** Answered when all keys are there, or after `waitMs`. The node must own all their slots. */
@@ -228,7 +241,7 @@ export const dataOperations = {
       epoch: u32,
       bucket: u32,
       ...repeatable,
-      keys: array(bytes),
+      keys: array(bytesInPlace),
       lengths: array(u32),
       conditions: array(u8),
       ifVersions: array(u64),

@@ -1,5 +1,8 @@
 const GROW_BYTES = 1024
 
+/** Below this many bytes a loop is faster than a call to `set`. */
+const LOOP_BYTES_MAX = 48
+
 const nothing = Buffer.alloc(0)
 
 /** Appends little-endian values to memory that grows. */
@@ -73,7 +76,9 @@ export class Writer {
 
   raw(bytes: Uint8Array): this {
     const offset = this.#advance(bytes.length)
-    this.#memory.set(bytes, offset)
+    const memory = this.#memory
+    if (bytes.length > LOOP_BYTES_MAX) memory.set(bytes, offset)
+    else for (let at = 0; at < bytes.length; at++) memory[offset + at] = bytes[at] as number
     return this
   }
 

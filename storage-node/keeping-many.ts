@@ -29,7 +29,9 @@ export class KeepingMany {
     if (concerned === null) return { head: this.#many.put(job, request, payload) }
     checkColumns(request, payload.length)
     // What the message holds is valid only until this returns.
-    return this.#put(job, request, { concerned, values: valuesOf(request, Buffer.from(payload)) })
+    const keys = request.keys.map((key) => Buffer.from(key))
+    const values = valuesOf(request, Buffer.from(payload))
+    return this.#put(job, { ...request, keys }, { concerned, values })
   }
 
   /** As `Objects.deleteMany`. */

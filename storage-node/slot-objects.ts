@@ -188,7 +188,7 @@ export class SlotObjects {
       parts,
       content,
     }
-    if (!this.#table.set(of, fields)) return false
+    if (!this.#table.set(of.hash, fields, before)) return false
     const apartBytes = kind === Kind.appended ? capacityOf(parts) : apartBytesOf(object)
     const sizes = { keyBytes: key.length, metadataBytes: metadata.length, apartBytes }
     const remote = kind === Kind.remote || kind === Kind.remoteBelow

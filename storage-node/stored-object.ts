@@ -8,6 +8,8 @@ import { apartBytesOf, chargeOf, isBelow, Kind, type StoredRecord } from './ram/
 /** An object as its key's owner keeps it. Valid until something is stored: nothing keeps one over a turn of the event loop. */
 export type StoredObject = StoredRecord
 
+const noRuns: Piece['runs'] = []
+
 /** A run of equal chunks in a manifest as a record has it: count and bytes. */
 const RUN_BYTES = 8
 
@@ -82,5 +84,5 @@ export function readObject(
   range: { offset: number; bytes: number },
 ): Piece {
   if (object.partCount > 0) return readParts(memory, object.parts, range)
-  return { views: [object.content.subarray(range.offset, range.offset + range.bytes)], runs: [] }
+  return { views: [object.contentAt(range)], runs: noRuns }
 }

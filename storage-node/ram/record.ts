@@ -263,6 +263,11 @@ export class StoredRecord {
     return this.#slice(this.#contentOffset, this.contentBytes)
   }
 
+  /** Some of the content, where there are no parts. */
+  contentAt({ offset, bytes }: { offset: number; bytes: number }): Buffer {
+    return this.#slice(this.#contentOffset + offset, Math.min(bytes, this.contentBytes - offset))
+  }
+
   get parts(): Part[] {
     const { words } = this.arena.slabOf(this.at)
     const parts: Part[] = []

@@ -50,20 +50,18 @@ export class SlotTable implements RecordHolder {
     return cell < 0 ? undefined : new StoredRecord(this.#memory.arena, this.#addressAt(cell))
   }
 
-  /** Writes the record in the place of the one with this key. False, with nothing changed, if there is no memory. */
-  set(of: KeyHash, fields: RecordFields): boolean {
+  /** Writes the record in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
+  set(hash: number, fields: RecordFields, before: StoredRecord | undefined): boolean {
     const { arena, log } = this.#memory
     const bytes = recordBytes(fields)
-    const cell = this.#cellOf(of)
-    const before = cell < 0 ? NOWHERE : this.#addressAt(cell)
-    const beforeBytes = cell < 0 ? 0 : new StoredRecord(arena, before).recordBytes
-    const at = beforeBytes === bytes ? before : log.append(bytes)
+    const beforeBytes = before === undefined ? 0 : before.recordBytes
+    const at = before !== undefined && beforeBytes === bytes ? before.at : log.append(bytes)
     if (at === NOWHERE) return false
     writeRecord(arena, { at, table: this.#number }, fields)
-    if (cell < 0) this.#insert(of.hash, at)
-    else if (at !== before) {
-      this.#cells[2 * cell + 1] = at
-      log.release(before, beforeBytes)
+    if (before === undefined) this.#insert(hash, at)
+    else if (at !== before.at) {
+      this.#cells[2 * this.#cellAt(hash, before.at) + 1] = at
+      log.release(before.at, beforeBytes)
     }
     return true
   }
@@ -128,6 +126,17 @@ export class SlotTable implements RecordHolder {
       if (at === 0) return -1
       if (cells[2 * cell] === of.hash && hasKey(arena, at, of)) return cell
     }
+  }
+
+  /** The cell of the record at an address, which must be in the table. */
+  #cellAt(hash: number, at: number): number {
+    const capacity = this.#capacity
+    let cell = this.#homeOf(hash)
+    for (let step = 0; this.#addressAt(cell) !== at; step++) {
+      assert(step < capacity, 'a record that is replaced is in the table')
+      cell = cell + 1 === capacity ? 0 : cell + 1
+    }
+    return cell
   }
 
   /** Where a hash has its cell if that is free. */

@@ -121,7 +121,7 @@ describe('a class of nodes', () => {
     let memory = noMemory
     for (let round = 0; round < 2; round++) memory = decide(memory, seen).memory
     expect(decide(memory, seen).decision).toEqual({ kind: 'add', nodes: 1, resource: 'cpu', load: 1 })
-    expect(decide(memory, { ...seen, idle: 0 }).decision).toEqual({ kind: 'stay' })
+    expect(decide(memory, { ...seen, idle: 0 }).decision).toEqual({ kind: 'full', resource: 'cpu', load: 1 })
   })
 
   test('that runs out of bytes does not wait three seconds', () => {

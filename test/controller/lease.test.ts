@@ -37,8 +37,11 @@ describe('warm nodes', () => {
     })
   })
 
-  test('are started while fewer run, as far as there is room', () => {
+  test('are started while fewer are without a reservation, as far as there is room', () => {
     expect(balanceWarm({ ...state, open: [], warmNodes: 3 })).toEqual({ stop: [], start: 3 })
     expect(balanceWarm({ ...state, open: ['a'], warmNodes: 3, room: 1 })).toEqual({ stop: [], start: 1 })
+    const taken = { ...state, reserved: new Set(['a', 'b', 'c']) }
+    expect(balanceWarm(taken)).toEqual({ stop: [], start: 1 })
+    expect(balanceWarm({ ...taken, room: 0 })).toEqual({ stop: [], start: 0 })
   })
 })

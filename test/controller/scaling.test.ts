@@ -157,12 +157,16 @@ describe('a node that is too busy', () => {
     expect(Object.keys(await cluster.reserved(jobs[0].id)).sort()).toEqual([node, idle].sort())
   }, 30_000)
 
-  test('keeps its jobs where there may be no more nodes', async () => {
+  test('keeps its jobs where there may be no more nodes, which is said once for as long as it lasts', async () => {
     const cluster = await Cluster.start({ classes: [{ ...smallClass, nodesMax: 1 }] })
     const { jobs, node } = await cluster.twoJobs()
     await cluster.pass(30, busy(node, jobs))
     expect(cluster.nodes).toEqual([node])
     expect(await cluster.events('class.scaledOut')).toBe(0)
+    expect(await cluster.events('class.full')).toBe(1)
+    await cluster.pass(3, busy(node, jobs, RATE * 0.1))
+    await cluster.pass(5, busy(node, jobs))
+    expect(await cluster.events('class.full')).toBe(2)
   }, 30_000)
 
   test('whose new node never reports takes its jobs back, and tries another', async () => {
@@ -275,6 +279,49 @@ describe('a job with bytes on SSD', () => {
       const shares = await cluster.reserved(job)
       expect(Object.values(shares).reduce((sum, ram) => sum + ram, 0)).toBe(bytes.ram)
     })
+  }, 30_000)
+})
+
+describe('nodes of which one is above the band and another is not', () => {
+  /** Five jobs on two nodes, which move so many times what a node can in all. */
+  async function twoNodes(options: WorldOptions = {}) {
+    const cluster = await Cluster.start(options)
+    const hinted = (mib: number) => ({ hints: { capacityBytes: mib * MIB, peakBytesPerSecond: RATE / 10 } })
+    const jobs = [100, 100, 20, 20, 20].map((mib) => cluster.world.register(hinted(mib)))
+    const ids: string[] = (await Promise.all(jobs)).map(({ body }) => body.id)
+    const [full = '', other = ''] = cluster.nodes
+    expect(cluster.nodes).toHaveLength(2)
+    const of = new Map<string, string[]>([
+      [full, []],
+      [other, []],
+    ])
+    for (const id of ids) of.get(Object.keys(await cluster.reserved(id))[0] ?? '')?.push(id)
+    const moving = (node: string, rate: number): [string, { id: string; mib: number; rate: number }[]] => {
+      const on = of.get(node) ?? []
+      return [node, on.map((id) => ({ id, mib: 1, rate: (rate * RATE) / on.length }))]
+    }
+    const hasMoved = async (): Promise<boolean> => {
+      const placed = await Promise.all((of.get(full) ?? []).map((id) => cluster.reserved(id)))
+      return placed.some((nodes) => other in nodes)
+    }
+    return { cluster, held: new Map([moving(full, 0.98), moving(other, 0.4)]), moving, full, other, hasMoved }
+  }
+
+  test('are evened out by jobs of the full one, while the class as a whole is in the band', async () => {
+    const { cluster, held, hasMoved } = await twoNodes()
+    await cluster.pass(12, held)
+    expect(await cluster.events('class.rebalanced')).toBeGreaterThan(0)
+    expect(await cluster.events('class.scaledOut')).toBe(0)
+    expect(await hasMoved()).toBe(true)
+  }, 30_000)
+
+  test('are evened out as well where the class is above it and may have no more', async () => {
+    const { cluster, moving, full, other, hasMoved } = await twoNodes({
+      classes: [{ ...smallClass, nodesMax: 2 }],
+    })
+    await cluster.pass(12, new Map([moving(full, 0.99), moving(other, 0.65)]))
+    expect(await cluster.events('class.full')).toBe(1)
+    expect(await hasMoved()).toBe(true)
   }, 30_000)
 })
 

@@ -69,7 +69,7 @@ test('a table is a map, whatever is set, removed and compacted, and holds no mem
           model.delete(number)
         } else {
           const content = contentOf(version, bytes)
-          expect(table.set(of, fieldsOf(of, version, content))).toBe(true)
+          expect(table.set(of.hash, fieldsOf(of, version, content), table.find(of))).toBe(true)
           model.set(number, content)
         }
       })
@@ -100,7 +100,7 @@ test('keys whose hashes are equal, or lie side by side at the end of the table, 
         const key = (number: number): KeyHash => keyOf(number, hashes[number % hashes.length])
         steps.forEach(([number, isSet], version) => {
           if (isSet) {
-            table.set(key(number), fieldsOf(key(number), version, nothing))
+            table.set(key(number).hash, fieldsOf(key(number), version, nothing), table.find(key(number)))
             model.set(number, version)
           } else {
             table.remove(key(number))
@@ -128,12 +128,12 @@ test('what is there during a whole scan is visited exactly once, though the tabl
       (stay, cells, changes) => {
         const table = new SlotTable(newMemory())
         for (let number = 0; number < stay; number++)
-          table.set(keyOf(number), fieldsOf(keyOf(number), 1, nothing))
+          table.set(keyOf(number).hash, fieldsOf(keyOf(number), 1, nothing), undefined)
         let next = 0
         const change = (): void => {
           for (const number of changes.slice(next, next + 10)) {
             const of = keyOf(1_000 + number)
-            if (table.find(of) === undefined) table.set(of, fieldsOf(of, 2, nothing))
+            if (table.find(of) === undefined) table.set(of.hash, fieldsOf(of, 2, nothing), undefined)
             else table.remove(of)
           }
           next += 10
@@ -149,7 +149,7 @@ test('what is there during a whole scan is visited exactly once, though the tabl
 test('a table that had many keys and has few again is small again', () => {
   const table = new SlotTable(newMemory(1e8))
   for (let number = 0; number < 20_000; number++)
-    table.set(keyOf(number), fieldsOf(keyOf(number), 1, nothing))
+    table.set(keyOf(number).hash, fieldsOf(keyOf(number), 1, nothing), undefined)
   for (let number = 10; number < 20_000; number++) table.remove(keyOf(number))
   let steps = 0
   for (let from: number | null = 0; from !== null; steps++) from = table.scan(from, 64, () => undefined)
