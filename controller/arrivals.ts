@@ -39,13 +39,14 @@ export class Arrivals {
 
   /**
    * The names whose window is open, those that came last first, `EXPECTED_NAMES_MAX` at most. A name that was seen too
-   * seldom is not among them: the nodes that are kept anyway are there for it.
+   * seldom is not among them: the nodes that are kept anyway are there for it. Nor is one of which a job is `running`: where
+   * runs of a name overlap, each takes over from one before it, and room for all of them twice would stand idle.
    */
-  expected(nowMs: number): Expected[] {
+  expected(nowMs: number, running: ReadonlySet<string>): Expected[] {
     const expected: Expected[] = []
     for (const [name, { intervals, lastAtMs, hints }] of [...this.#byName].reverse()) {
       if (expected.length === EXPECTED_NAMES_MAX) break
-      if (intervals.count < INTERVALS_MIN) continue
+      if (intervals.count < INTERVALS_MIN || running.has(name)) continue
       const { fromMinutes, untilMinutes } = intervals.window()
       const sinceMinutes = (nowMs - lastAtMs) / MINUTE_MS
       if (sinceMinutes >= fromMinutes && sinceMinutes <= untilMinutes) expected.push({ name, hints })

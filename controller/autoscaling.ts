@@ -16,6 +16,8 @@ export const BAND_MIDDLE = 0.7
 const ABOVE_ROUNDS: Readonly<Record<Resource, number>> = { cpu: 3, network: 3, ram: 1, ssd: 1 }
 /** Rounds in a row below the band before a node is taken away: a wave that is shorter is left alone. */
 export const BELOW_ROUNDS = 20
+/** Of a class so many leave at once: what they hold travels to the others, which serve meanwhile. */
+const REMOVED_PART_MAX = 1 / 8
 /** Rounds after a decision in which its effect is awaited. */
 const COOL_ROUNDS = 10
 
@@ -46,15 +48,15 @@ export type Decision =
   | { readonly kind: 'full'; readonly resource: Resource; readonly load: number }
   /** So many nodes take a part of the load; those that are idle come before new ones. */
   | { readonly kind: 'add'; readonly nodes: number; readonly resource: Resource; readonly load: number }
-  /** The emptiest node is drained. `load` is that of the fullest resource, on average. */
-  | { readonly kind: 'remove'; readonly resource: Resource; readonly load: number }
+  /** So many of the emptiest nodes are drained. `load` is that of the fullest resource, on average. */
+  | { readonly kind: 'remove'; readonly nodes: number; readonly resource: Resource; readonly load: number }
 
 const stay: Decision = Object.freeze({ kind: 'stay' })
 
 /**
  * One round, of a second, of one class of nodes. On average over its nodes each resource is to stay in the band: above in
- * any, nodes are added until all are at its middle; below in all, one node is taken away, and only if the others then are
- * no higher than the middle. That, with the rounds that either takes and the pause after it, keeps it from flapping:
+ * any, nodes are added until all are at its middle; below in all, nodes are taken away, an eighth of them at most, and only as many as
+ * leave the others no higher than the middle. That, with the rounds that either takes and the pause after it, keeps it from flapping:
  *
  * - what was added for a load L·n > 0.8 n is not taken away again while L·n stays, as L·n / n > 0.7;
  * - a load that falls and comes back within `BELOW_ROUNDS` takes no node away;
@@ -81,8 +83,11 @@ export function decide(memory: ClassMemory, now: ClassLoad): { memory: ClassMemo
     if (added <= 0) return { memory: seen, decision: { kind: 'full', ...most } }
     return { memory: after, decision: { kind: 'add', nodes: added, ...most } }
   }
-  if (belowRounds >= BELOW_ROUNDS && !unsettled)
-    return { memory: after, decision: { kind: 'remove', ...fullest } }
+  if (belowRounds >= BELOW_ROUNDS && !unsettled) {
+    const surplus = nodes - Math.ceil(fullestOf(total).load / BAND_MIDDLE - 1e-9)
+    const removed = Math.max(1, Math.min(surplus, nodes - 1, Math.floor(nodes * REMOVED_PART_MAX)))
+    return { memory: after, decision: { kind: 'remove', nodes: removed, ...fullest } }
+  }
   return { memory: seen, decision: stay }
 }
 

@@ -35,7 +35,7 @@ export class Growth {
   }
 
   #look(job: Job): void {
-    const { usage, repair } = this.#options
+    const { ledger, usage, repair } = this.#options
     if (repair.isWanted(job.id)) return
     const wait = this.#refused.get(job.id) ?? 0
     if (wait > 0) return void this.#refused.set(job.id, wait - 1)
@@ -43,8 +43,8 @@ export class Growth {
       ...job,
       reserved: reservedBy(job),
       use: peakOf(usage.of(job.id)),
-      bytesPerSecondMax: this.#rateWithin(job),
-      base: () => this.#baseOf(job),
+      bytesPerSecondMax: () => this.#rateWithin(job),
+      peak: ledger.peakOf(job),
     })
     this.#memories.set(job.id, memory)
     if (resized !== null) this.#resize(job, resized)
@@ -71,7 +71,7 @@ export class Growth {
     const because = [to.reasons.bytes.because, to.reasons.bytesPerSecond.because]
     const what = { job: job.id, ramBytes, ssdBytes, bytesPerSecond }
     if (grows) log.info({ ...what, because }, 'a job has outgrown its reservation and grows')
-    else log.info({ ...what, because }, 'a job gives back what it had grown by')
+    else log.info({ ...what, because }, 'a job is past its peak and gives back what it does not use')
     events.emit('job.scaled', what)
   }
 
@@ -85,16 +85,6 @@ export class Growth {
       return [{ ...nothing, bytesPerSecond: bytesPerSecond + spare.bytesPerSecond }]
     })
     return sum(spares).bytesPerSecond
-  }
-
-  /** What it would be given if it were registered now; what it has, where that would be refused. */
-  #baseOf({ name, hints, demand }: Job): Job['demand'] {
-    try {
-      return this.#options.size(name, hints).demand
-    } catch (error) {
-      if (!isError(error, 'RESERVATION_REFUSED')) throw error
-      return demand
-    }
   }
 
   #forget(id: string): void {

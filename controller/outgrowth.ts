@@ -1,5 +1,5 @@
-import { BAND_HIGH, BAND_LOW, BELOW_ROUNDS } from './autoscaling.ts'
-import type { Peak } from './history.ts'
+import { BAND_HIGH, BAND_LOW } from './autoscaling.ts'
+import { noPeak, type Peak } from './history.ts'
 import { bytesOf, type ResourceVector } from './node-class.ts'
 import type { Demand, Hints, Sizing } from './rightsizing.ts'
 
@@ -10,22 +10,22 @@ export interface JobLoad {
   readonly reasons: Sizing['reasons']
   /** What it has at this moment, which is less than its demand where a node died. */
   readonly reserved: ResourceVector
-  /** What it would be given if it were registered now. */
-  readonly base: () => Demand
   readonly use: Peak
-  /** The most bytes per second that its nodes could give it. */
-  readonly bytesPerSecondMax: number
+  /** The most that it has used so far. */
+  readonly peak: Peak
+  /** The most bytes per second that its nodes could give it; asked only where it needs more. */
+  readonly bytesPerSecondMax: () => number
 }
 
 /** What is remembered of a job from one round to the next. */
 export interface JobMemory {
   /** Rounds in a row in which it moved more than it may count on. */
   readonly aboveRounds: number
-  /** Rounds in a row in which it used less than it has grown to. */
-  readonly belowRounds: number
+  /** Rounds in a row in which it used much less than it has. */
+  readonly belowRounds: Peak
 }
 
-export const newJob: JobMemory = Object.freeze({ aboveRounds: 0, belowRounds: 0 })
+export const newJob: JobMemory = Object.freeze({ aboveRounds: 0, belowRounds: noPeak })
 
 export interface Resized {
   readonly demand: Demand
@@ -34,55 +34,84 @@ export interface Resized {
 
 /** Throughput flutters, and a job may borrow what others leave: three seconds show that it needs it. */
 const ABOVE_ROUNDS = 3
-/** What has grown is given back once less than this is used: well below what it is then given. */
+/**
+ * Rounds in a row below `SHRINK_BELOW` before something is given back. Without bytes puts fail, so that the next step of a job
+ * must have begun by then; without throughput it borrows.
+ */
+const BELOW_ROUNDS: Peak = { bytes: 20, bytesPerSecond: 5 }
+/** Well below what the job is then given, so that what was given back is not asked for again at once. */
 const SHRINK_BELOW = 0.4
-const KNOWN_BAND_HIGH = 0.95
+/** A job is past its peak once it has used so much of what it has; until then it keeps what was set aside for it. */
+const PEAK_HAD = BAND_LOW
+/** Of its peak a job always keeps so much, with which a next step begins. */
+const KEPT_OF_PEAK = 1 / 20
+/** What earlier runs held is known, with a margin of a fifth: at their peak they are at 83 % of it. */
+const KNOWN_BYTES_HIGH = 0.95
+/** What they moved is known without one, and every other run moves more: it borrows. */
+const KNOWN_RATE_HIGH = 1.25
 /** A smaller step is not worth telling the nodes. */
 const STEP_BYTES_MIN = 1024 * 1024
 const STEP_RATE_MIN = 1.05
 
 /**
- * One round, of a second, of one job. What it was given without an explicit hint follows its use: above `BAND_HIGH` of
- * what it has reserved, or nearly all where its history said how much, it grows until its use is `BAND_LOW`, by a third at least, so that a job that fills up by a quarter
- * in a second is not refused a byte. Throughput it is given
- * only as far as its nodes have it: what it lacks it may borrow, and a node that is too busy is the class's concern. What it has grown by it gives back after `BELOW_ROUNDS` below `SHRINK_BELOW`. A hint is a hard
- * limit: it is never passed.
+ * One round, of a second, of one job. What it was given without an explicit hint follows its use, up and down. A hint is a
+ * hard limit: it is never passed, and what it asked for is never taken away.
+ *
+ * Up: above `BAND_HIGH` of what it has reserved, or all that its history said, it grows until its use is `BAND_LOW`, by a third
+ * at least, so that a job that fills up by a quarter in a second is not refused a byte. Throughput it is given only as far as its
+ * nodes have it: what it lacks it may borrow, and a node that is too busy is the class's concern.
+ *
+ * Down: a job that is past its peak, and for `BELOW_ROUNDS` uses less than `SHRINK_BELOW`, keeps what brings its use to `BAND_LOW`.
+ * Half of the time of a sort passes with a tenth of its bytes.
  */
 export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; resized: Resized | null } {
   const { hints, demand, reasons, reserved, use } = now
-  const hasBytes = Math.min(bytesOf(demand), bytesOf(reserved))
-  const hasRate = Math.min(demand.bytesPerSecond, reserved.bytesPerSecond)
-  const growsBytes = hints.capacityBytes === undefined && use.bytes > growsAbove(reasons.bytes) * hasBytes
+  const has: Peak = { bytes: bytesOf(demand), bytesPerSecond: demand.bytesPerSecond }
+  const hasNow: Peak = {
+    bytes: Math.min(has.bytes, bytesOf(reserved)),
+    bytesPerSecond: Math.min(has.bytesPerSecond, reserved.bytesPerSecond),
+  }
+  const known = {
+    bytes: reasons.bytes.ground === 'history',
+    rate: reasons.bytesPerSecond.ground === 'history',
+  }
+  const growsBytes =
+    hints.capacityBytes === undefined &&
+    use.bytes > (known.bytes ? KNOWN_BYTES_HIGH : BAND_HIGH) * hasNow.bytes
   const rateIsAbove =
     hints.peakBytesPerSecond === undefined &&
-    use.bytesPerSecond > growsAbove(reasons.bytesPerSecond) * hasRate
+    use.bytesPerSecond > (known.rate ? KNOWN_RATE_HIGH : BAND_HIGH) * hasNow.bytesPerSecond
   const aboveRounds = rateIsAbove ? memory.aboveRounds + 1 : 0
-  const rate = Math.min(now.bytesPerSecondMax, stepOf(use.bytesPerSecond, demand.bytesPerSecond))
-  const growsRate = aboveRounds >= ABOVE_ROUNDS && rate > STEP_RATE_MIN * demand.bytesPerSecond
+  const rate =
+    aboveRounds < ABOVE_ROUNDS
+      ? has.bytesPerSecond
+      : Math.min(now.bytesPerSecondMax(), stepOf(use.bytesPerSecond, has.bytesPerSecond))
+  const growsRate = rate > STEP_RATE_MIN * has.bytesPerSecond
   if (growsBytes || growsRate) {
-    const bytes = growsBytes ? stepOf(use.bytes, bytesOf(demand)) : bytesOf(demand)
-    const bytesPerSecond = growsRate ? rate : demand.bytesPerSecond
-    return { memory: newJob, resized: resize(now, { bytes, bytesPerSecond }) }
+    const bytes = growsBytes ? stepOf(use.bytes, has.bytes) : has.bytes
+    return {
+      memory: newJob,
+      resized: resize(now, { bytes, bytesPerSecond: growsRate ? rate : has.bytesPerSecond }),
+    }
   }
-  const grown = { bytes: reasons.bytes.ground === 'use', rate: reasons.bytesPerSecond.ground === 'use' }
-  const isBelow =
-    (grown.bytes || grown.rate) &&
-    (!grown.bytes || use.bytes < SHRINK_BELOW * bytesOf(demand)) &&
-    (!grown.rate || use.bytesPerSecond < SHRINK_BELOW * demand.bytesPerSecond)
-  const belowRounds = isBelow ? memory.belowRounds + 1 : 0
-  if (belowRounds < BELOW_ROUNDS) return { memory: { aboveRounds, belowRounds }, resized: null }
-  const base = now.base()
-  const bytes = grown.bytes ? Math.max(bytesOf(base), Math.ceil(use.bytes / BAND_LOW)) : bytesOf(demand)
-  const bytesPerSecond = grown.rate
-    ? Math.max(base.bytesPerSecond, Math.ceil(use.bytesPerSecond / BAND_LOW))
-    : demand.bytesPerSecond
-  const isSame = bytesOf(demand) - bytes < STEP_BYTES_MIN && bytesPerSecond >= demand.bytesPerSecond
-  return { memory: newJob, resized: isSame ? null : resize(now, { bytes, bytesPerSecond }) }
-}
-
-/** What earlier runs used is known, with a margin of a fifth: at their peak they are at 83 % of it. */
-function growsAbove({ ground }: Sizing['reasons']['bytes']): number {
-  return ground === 'history' ? KNOWN_BAND_HIGH : BAND_HIGH
+  const below = (of: keyof Peak, hint: number | undefined): number =>
+    hint === undefined && use[of] < SHRINK_BELOW * has[of] && now.peak[of] >= PEAK_HAD * has[of]
+      ? memory.belowRounds[of] + 1
+      : 0
+  const belowRounds: Peak = {
+    bytes: below('bytes', hints.capacityBytes),
+    bytesPerSecond: below('bytesPerSecond', hints.peakBytesPerSecond),
+  }
+  const kept = (of: keyof Peak): number =>
+    belowRounds[of] < BELOW_ROUNDS[of]
+      ? has[of]
+      : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, KEPT_OF_PEAK * now.peak[of])))
+  const to: Peak = { bytes: Math.max(kept('bytes'), STEP_BYTES_MIN), bytesPerSecond: kept('bytesPerSecond') }
+  const isSame =
+    has.bytes - to.bytes < STEP_BYTES_MIN && to.bytesPerSecond * STEP_RATE_MIN >= has.bytesPerSecond
+  return isSame
+    ? { memory: { aboveRounds, belowRounds }, resized: null }
+    : { memory: newJob, resized: resize(now, to) }
 }
 
 function stepOf(use: number, has: number): number {

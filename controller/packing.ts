@@ -68,7 +68,8 @@ export function packAll(
 ): Plan | { readonly shortage: Shortage } {
   const started: { node: string; nodeClass: NodeClass }[] = []
   const shares: Placed[][] = []
-  let { spares, rooms, mix } = into
+  let { rooms, mix } = into
+  const spares = [...into.spares]
   for (const demand of demands) {
     mix = add(mix, demand)
     const packing = pack(demand, { spares, rooms, mix })
@@ -82,11 +83,13 @@ export function packAll(
         rooms = rooms.map((room) =>
           room.nodeClass === nodeClass ? { ...room, nodes: room.nodes - 1 } : room,
         )
-        spares = [...spares, { node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) }]
+        spares.push({ node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) })
         own.push({ node, ...part })
       } else {
         const { node } = on
-        spares = spares.map((spare) => (spare.node === node ? { ...spare, ...subtract(spare, part) } : spare))
+        const at = spares.findIndex((spare) => spare.node === node)
+        const spare = spares[at]
+        if (spare !== undefined) spares[at] = { ...spare, ...subtract(spare, part) }
         own.push({ node, ...part })
       }
     }
@@ -160,8 +163,9 @@ function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Genera
   yield* second
 }
 
-function candidateOf({ node, rank, capacity, ...spare }: Spare): Candidate {
-  return { on: { node }, rank, capacity, spare: vectorOf(spare) }
+function candidateOf(spare: Spare): Candidate {
+  const { node, rank, capacity } = spare
+  return { on: { node }, rank, capacity, spare }
 }
 
 function* freshOf(rooms: readonly Room[]): Generator<Candidate> {

@@ -104,9 +104,13 @@ export class Placer {
     const { nodes } = this.#options
     const open = stay(job.shares.filter(({ node }) => nodes.isOpen(node)))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
-    const into = this.fleet()
-    const resized = resizeShares({ open, demand }, into, () => nodes.newId())
+    const resized = resizeShares(
+      { open, demand },
+      () => this.fleet(),
+      () => nodes.newId(),
+    )
     if (resized === null) {
+      const into = this.fleet()
       throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit: nodes.limit })
     }
     return { shares: [...resized.shares, ...leaving], started: resized.started }

@@ -35,45 +35,61 @@ const PART_MIN = 1 / 16
 /** Of one round: what the nodes move at once is bounded, and the next round sees what came of it. */
 const MOVES_MAX = 64
 
+/** A node as the moves that are planned already leave it. */
+interface Leaning {
+  readonly node: string
+  readonly jobs: readonly JobPart[]
+  spare: ResourceVector
+  load: Load
+  fullest: ReturnType<typeof fullestOf>
+}
+
 /**
  * Moves that bring the fullest nodes nearer to the emptiest, one pair after another: a whole share where one fits into
- * the gap, else a part of the largest. None leaves a node that is at the middle of the band or below, and none goes
- * where there is no room to reserve as much.
+ * the gap, else a part of the largest. None leaves a node that is no fuller than `above`, and none goes where there is no room
+ * to reserve as much.
  */
-export function planMoves(nodes: readonly Balanced[]): Move[] {
+export function planMoves(nodes: readonly Balanced[], above: number = BAND_MIDDLE): Move[] {
   const moves: Move[] = []
-  let state = nodes.map((node) => ({ ...node, load: sumLoads(node.jobs.map(({ load }) => load)) }))
+  const state = nodes.map(({ node, jobs, spare }): Leaning => {
+    const load = sumLoads(jobs.map((part) => part.load))
+    return { node, jobs, spare, load, fullest: fullestOf(load) }
+  })
   const given = new Set<string>()
   const stuck = new Set<string>()
   while (moves.length < MOVES_MAX) {
-    const byFullness = state
-      .map((node) => ({ node, fullest: fullestOf(node.load) }))
-      .sort((a, b) => b.fullest.load - a.fullest.load)
-    const hot = byFullness.find(({ node }) => !stuck.has(node.node))
-    if (hot === undefined || hot.fullest.load <= BAND_MIDDLE) break
+    const hot = mostOf(state, (each) => (stuck.has(each.node) ? Number.NEGATIVE_INFINITY : each.fullest.load))
+    if (hot === null || hot.fullest.load <= above) break
     const { resource } = hot.fullest
-    const [cold] = state
-      .filter(({ node }) => node !== hot.node.node)
-      .sort((a, b) => fullestOf(a.load).load - fullestOf(b.load).load)
-    if (cold === undefined || hot.fullest.load - fullestOf(cold.load).load < GAP_MIN) break
+    const cold = mostOf(state, (each) => (each === hot ? Number.NEGATIVE_INFINITY : -each.fullest.load))
+    if (cold === null || hot.fullest.load - cold.fullest.load < GAP_MIN) break
     const gap = (hot.fullest.load - cold.load[resource]) / 2
-    const movable = hot.node.jobs.filter((part) => part.movable && !given.has(`${part.job} ${hot.node.node}`))
+    const movable = hot.jobs.filter((part) => part.movable && !given.has(`${part.job} ${hot.node}`))
     const chosen = choose(movable, { resource, gap, spare: cold.spare })
     if (chosen === null) {
-      stuck.add(hot.node.node)
+      stuck.add(hot.node)
       continue
     }
     const { job, part, moved, share } = chosen
-    moves.push({ job, from: hot.node.node, to: cold.node, part })
-    given.add(`${job} ${hot.node.node}`)
-    state = state.map((each) => {
-      if (each.node === hot.node.node) return { ...each, load: mapLoad(each.load, (of, r) => of - moved[r]) }
-      if (each.node !== cold.node) return each
-      const load = mapLoad(each.load, (of, r) => of + moved[r])
-      return { ...each, load, spare: { ...each.spare, ...subtract(each.spare, share) } }
-    })
+    moves.push({ job, from: hot.node, to: cold.node, part })
+    given.add(`${job} ${hot.node}`)
+    hot.load = mapLoad(hot.load, (of, each) => of - moved[each])
+    hot.fullest = fullestOf(hot.load)
+    cold.load = mapLoad(cold.load, (of, each) => of + moved[each])
+    cold.fullest = fullestOf(cold.load)
+    cold.spare = subtract(cold.spare, share)
   }
   return moves
+}
+
+/** The first with the highest value; null where all have none. */
+function mostOf(state: readonly Leaning[], value: (each: Leaning) => number): Leaning | null {
+  let most: { each: Leaning | null; value: number } = { each: null, value: Number.NEGATIVE_INFINITY }
+  for (const each of state) {
+    const its = value(each)
+    if (its > most.value) most = { each, value: its }
+  }
+  return most.each
 }
 
 function choose(

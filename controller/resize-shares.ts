@@ -4,14 +4,16 @@ import { type Fleet, NodeRank, type Plan, packAll } from './packing.ts'
 
 /**
  * Shares on nodes that are open, grown or shrunk to `demand`: where they are as far as that goes, and on other nodes for
- * the rest. Null if there is no room.
+ * the rest. Null if there is no room. The fleet is looked at only where something grows.
  */
 export function resizeShares(
   { open, demand }: { readonly open: readonly Share[]; readonly demand: ResourceVector },
-  into: Fleet,
+  fleet: () => Fleet,
   newNode: () => string,
 ): { readonly shares: Share[]; readonly started: Plan['started'] } | null {
-  const inPlace = fits(demand, sum(open)) ? scaleShares(open, demand) : growShares(open, demand, into.spares)
+  if (fits(demand, sum(open))) return { shares: scaleShares(open, demand), started: [] }
+  const into = fleet()
+  const inPlace = growShares(open, demand, into.spares)
   const rest = subtract(demand, sum(inPlace))
   if (fits(rest, nothing)) return { shares: inPlace, started: [] }
   const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))

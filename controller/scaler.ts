@@ -111,7 +111,7 @@ export class Scaler {
   async #remove(
     nodeClass: NodeClass,
     seen: Seen,
-    { resource, load }: Decision & { kind: 'remove' },
+    { nodes: count, resource, load }: Decision & { kind: 'remove' },
   ): Promise<void> {
     const { drains, nodes, events, log } = this.#options
     const serving = seen.busyNodes.filter(({ node }) => nodes.serves(node))
@@ -119,8 +119,10 @@ export class Scaler {
       fullestOf(sumLoads(jobs.map((part) => part.load))).load
     const emptiest = [...serving]
       .sort((a, b) => fullness(a.jobs) - fullness(b.jobs))
-      .slice(0, SCALE_IN_TRIES_MAX)
+      .slice(0, count + SCALE_IN_TRIES_MAX)
+    let begun = 0
     for (const { node } of emptiest) {
+      if (begun === count) return
       try {
         await drains.begin(node, { mayStart: false })
       } catch (error) {
@@ -129,9 +131,10 @@ export class Scaler {
         log.warn({ err: error, node }, 'a node could not be drained')
         return
       }
+      begun++
       const what = { class: nodeClass.name, resource, load: round(load), nodes: seen.loads.length, node }
       log.info(what, 'load is below the band; the emptiest node drains')
-      return events.emit('class.scaledIn', what)
+      events.emit('class.scaledIn', what)
     }
   }
 
@@ -139,7 +142,7 @@ export class Scaler {
   #even(nodeClass: NodeClass, seen: Seen): void {
     const { relocations, events, log } = this.#options
     const isUneven = seen.loads.some((load) => fullestOf(load).load > BAND_HIGH)
-    const moves = isUneven ? planMoves(seen.busyNodes) : []
+    const moves = isUneven ? planMoves(seen.busyNodes, BAND_HIGH) : []
     if (moves.length === 0) return
     log.info({ class: nodeClass.name, moves: moves.length }, 'nodes are uneven; jobs move between them')
     events.emit('class.rebalanced', { class: nodeClass.name, moves })

@@ -87,7 +87,8 @@ export class Upkeep {
   /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
   #expect(): void {
     const { ledger, nodes, placer, clock } = this.#options
-    const expected = ledger.arrivals.expected(clock.wallMs())
+    const running = new Set(ledger.living().map(({ name }) => name))
+    const expected = ledger.arrivals.expected(clock.wallMs(), running)
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
     const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodes.newId())
     this.#expected = kept

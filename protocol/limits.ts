@@ -295,7 +295,7 @@ export const DRAIN_EMPTY_REPORTS = 2
  * background pulls 120 s move 30 GiB.
  */
 export const RELOCATION_REPORTS_MAX = 120
-/** Nodes that are tried when one is to be drained: each try packs all jobs of a node anew. */
+/** Nodes that are tried beside those that are to be drained: each try packs all jobs of a node anew. */
 export const SCALE_IN_TRIES_MAX = 8
 /** Seconds before a job that may not grow is looked at again: room comes when another job ends. */
 export const GROWTH_RETRY_ROUNDS = 30

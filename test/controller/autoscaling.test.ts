@@ -36,7 +36,7 @@ function follow(
       nodes += decision.nodes
       run.added.push(second)
     } else if (decision.kind === 'remove') {
-      nodes--
+      nodes -= decision.nodes
       run.removed.push(second)
     }
     run.nodes.push(nodes)
@@ -64,6 +64,13 @@ describe('a class of nodes', () => {
     for (const [index, second] of removed.entries()) {
       expect(second - (removed[index - 1] ?? 0)).toBeGreaterThanOrEqual(BELOW_ROUNDS)
     }
+  })
+
+  test('of a hundred nodes gives an eighth back at a time, as far as the others stay at the middle of the band', () => {
+    const { removed, nodes } = follow(600, (second) => (second < 30 ? 70 : 35), { nodes: 100 })
+    expect(nodes[removed[0] ?? 0]).toBe(88)
+    // 100, 88, 77, 68, 60, 53: at 35 ÷ 53 = 0.66 they are in the band again.
+    expect([nodes.at(-1), removed.length]).toEqual([53, 5])
   })
 
   test.each([2, 5, 10, 20, 30, 38])(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BELOW_ROUNDS } from '../../controller/autoscaling.ts'
+import { higherPeak, noPeak } from '../../controller/history.ts'
 import { type JobLoad, newJob, outgrow, type Resized } from '../../controller/outgrowth.ts'
 import type { Demand, Sizing } from '../../controller/rightsizing.ts'
 
@@ -24,15 +24,17 @@ function follow(
   let memory = newJob
   let job: Resized = { demand: base, reasons }
   let changes = 0
+  let peak = noPeak
   for (const { mib, rate } of uses) {
     const use = { bytes: mib * MIB, bytesPerSecond: rate }
+    peak = higherPeak(use, peak)
     const load = {
       hints: {},
       ...job,
       reserved: job.demand,
-      base: () => base,
       use,
-      bytesPerSecondMax: 1e9,
+      peak,
+      bytesPerSecondMax: () => 1e9,
       ...given,
     }
     const { memory: next, resized } = outgrow(memory, load)
@@ -82,19 +84,45 @@ describe('a job', () => {
   test('is reserved more throughput after three seconds, as far as its nodes have it', () => {
     expect(follow(seconds(2, { mib: 1, rate: 900_000 })).changes).toBe(0)
     expect(follow(seconds(3, { mib: 1, rate: 900_000 })).job.demand.bytesPerSecond).toBe(1_500_000)
-    const bounded = follow(seconds(3, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: 1_200_000 })
+    const bounded = follow(seconds(3, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: () => 1_200_000 })
     expect(bounded.job.demand.bytesPerSecond).toBe(1_200_000)
-    expect(follow(seconds(9, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: 1_000_000 }).changes).toBe(0)
+    expect(
+      follow(seconds(9, { mib: 1, rate: 900_000 }), { bytesPerSecondMax: () => 1_000_000 }).changes,
+    ).toBe(0)
   })
 
-  test('gives back what it had grown by, down to what it was registered with, and never what it has not grown by', () => {
-    const grown = seconds(1, { mib: 300, rate: 0 })
-    expect(follow([...grown, ...seconds(BELOW_ROUNDS - 1, { mib: 1, rate: 0 })]).job.demand.ramBytes).toBe(
-      500 * MIB,
+  test('of which earlier runs told its throughput borrows what it needs a little more', () => {
+    const known = { ground: 'history', because: 'percentile 50' } as const
+    const learned = { reasons: { ...reasons, bytesPerSecond: known } }
+    expect(follow(seconds(60, { mib: 1, rate: 1_200_000 }), learned).changes).toBe(0)
+    expect(follow(seconds(3, { mib: 1, rate: 1_300_000 }), learned).job.demand.bytesPerSecond).toBe(2_166_667)
+  })
+
+  test('gives back bytes after twenty seconds below 40 %, down to what makes its use 60 %', () => {
+    const peak = seconds(1, { mib: 300, rate: 0 })
+    expect(follow([...peak, ...seconds(19, { mib: 90, rate: 0 })]).job.demand.ramBytes).toBe(500 * MIB)
+    const back = follow([...peak, ...seconds(20, { mib: 90, rate: 0 })])
+    expect([back.changes, back.job.demand.ramBytes]).toEqual([2, 150 * MIB])
+  })
+
+  test('gives back throughput after five seconds, and keeps a twentieth of its peak', () => {
+    const busy = { mib: 1, rate: 700_000 }
+    expect(follow([busy, ...seconds(4, { mib: 1, rate: 0 })]).changes).toBe(0)
+    const back = follow([busy, ...seconds(5, { mib: 1, rate: 0 })])
+    expect(back.job.demand).toMatchObject({ bytesPerSecond: 35_000, ramBytes: base.ramBytes })
+  })
+
+  test('keeps what was set aside for it until it has come near its peak', () => {
+    expect(follow(seconds(600, { mib: 1, rate: 500_000 })).changes).toBe(0)
+    expect(follow([...seconds(1, { mib: 50, rate: 0 }), ...seconds(600, { mib: 1, rate: 0 })]).changes).toBe(
+      0,
     )
-    const back = follow([...grown, ...seconds(BELOW_ROUNDS, { mib: 1, rate: 0 })])
-    expect([back.changes, back.job.demand.ramBytes]).toEqual([2, base.ramBytes])
-    expect(follow(seconds(600, { mib: 1, rate: 0 })).changes).toBe(0)
+  })
+
+  test('never gives back what was hinted', () => {
+    const hints = { capacityBytes: 90 * MIB, peakBytesPerSecond: 1_000_000 }
+    const uses = [...seconds(1, { mib: 89, rate: 1_000_000 }), ...seconds(600, { mib: 0, rate: 0 })]
+    expect(follow(uses, { hints }).changes).toBe(0)
   })
 
   test('whose use goes up and down within twenty seconds changes once', () => {

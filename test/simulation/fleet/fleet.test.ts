@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { tempDir } from '../../fixture/temp-dir.ts'
+import { compare, systems } from './compare.ts'
 import { pricePerHour, redisPrice } from './prices.ts'
 import { applications, profileOf, sizes } from './workload.ts'
 
@@ -27,13 +28,34 @@ test('jobs move at their peak what Pocket measured, and hold nothing when they e
   }
 })
 
+test.each([applications, ...applications.map((each) => [each])].map((mix) => ({ mix, of: mix.join(' + ') })))(
+  'what is reserved for $of costs a quarter of Redis at most and less than what Pocket reserves, and jobs take as long',
+  ({ mix }) => {
+    const { rows, mayfly } = compare({
+      mix,
+      jobs: 600,
+      seconds: 2_400,
+      nodesMax: 200,
+      seed: '1',
+    })
+    const [redis, pocket, own] = [systems.redis, systems.pocket, systems.mayfly].map((system) =>
+      rows.find((row) => row.system === system),
+    )
+    expect(own?.reservedPerHour).toBeLessThan(0.25 * (redis?.pricePerHour ?? 0))
+    expect(own?.reservedPerHour).toBeLessThan(pocket?.reservedPerHour ?? 0)
+    expect(own?.slowDown?.mean).toBeLessThan(1.05)
+    expect(mayfly.fullSeconds).toBe(0)
+  },
+  60_000,
+)
+
 test('a fleet is simulated with the same result each time, and drawn as a page that loads nothing', async () => {
   const out = join(await tempDir(), 'fleet.html')
   const simulate = async (): Promise<string> => {
     const order = ['fleet', '--jobs', '60', '--seconds', '120', '--nodes', '50', '--out', out]
     const { stdout } = await run(process.execPath, ['test/simulation/run.js', ...order])
     // How long decisions took is the machine's.
-    return stdout.replace(/p99 [\d.]+ ms/g, '').replace(/^.*a decision:.*$/m, '')
+    return stdout.replace(/^.*registrations, ms.*$/gm, '').replace(/^.*a decision:.*$/m, '')
   }
   const first = await simulate()
   expect(await simulate()).toBe(first)

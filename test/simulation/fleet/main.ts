@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { type Comparison, compare, type Row, type Setting } from './compare.ts'
+import { LEARNED_BY } from '../../../controller/history.ts'
+import { type Comparison, compare, type Row, type Setting, systems, type Took } from './compare.ts'
 import { drawPage } from './page.ts'
 import { pricePerHour, redisPrice } from './prices.ts'
 import { type Application, applications, profileOf, sizes } from './workload.ts'
@@ -55,45 +56,60 @@ function pocketTable(): string[] {
     row('redis', (each) => redisPrice(sizes[each].nodes)),
     row('pocket', (each) => pricePerHour({ nodes: sizes[each].nodes, flashGb: sizes[each].dataGb })),
     row('mayfly, peaks hinted, all in RAM', (each) => peaks(each, { bytes: 17 / 16, rate: 1 })),
-    row('mayfly, peaks learned, all in RAM', (each) => peaks(each, { bytes: 1.2, rate: 1.2 })),
+    row('mayfly, peaks learned, all in RAM', (each) =>
+      peaks(each, { bytes: LEARNED_BY.bytes.margin, rate: LEARNED_BY.bytesPerSecond.margin }),
+    ),
   ]
 }
 
-function describe({ mix, jobs, seconds, rows, ...of }: Comparison): string[] {
+function describe({ mix, jobs, seconds, rows, decisions, registrations, ...of }: Comparison): string[] {
   const number = (value: number | null | undefined, digits: number): string =>
     value === null || value === undefined ? '–' : value.toFixed(digits)
+  const [redis, pocket] = [rowOf(rows, systems.redis), rowOf(rows, systems.pocket)]
+  const percent = (value: number | null, whole: number | null): string =>
+    value === null || whole === null ? '–' : `${((value / whole) * 100).toFixed(1)} %`
   const line = ({ system, slowDown, ...row }: Row): string =>
     [
       system.padEnd(42),
       number(row.pricePerHour, 2).padStart(10),
+      percent(row.pricePerHour, redis.pricePerHour).padStart(9),
+      percent(row.pricePerHour, pocket.pricePerHour).padStart(10),
       number(row.reservedPerHour, 2).padStart(10),
+      percent(row.reservedPerHour, redis.pricePerHour).padStart(9),
+      percent(row.reservedPerHour, pocket.reservedPerHour).padStart(10),
       number(slowDown?.mean, 3).padStart(8),
       number(slowDown?.p50, 3).padStart(8),
       number(slowDown?.p99, 3).padStart(8),
       number(row.waitP99Seconds, 2).padStart(9),
+      number(row.nodesMost, 0).padStart(7),
     ].join('')
+  const counts = Object.entries(of.counts).map(([name, count]) => `${name} ${Math.round(count)}`)
   return [
     '',
-    `${mix}: ${jobs} jobs in ${seconds} s, up to ${Math.max(...of.mayfly.nodes)} nodes`,
-    `${''.padEnd(42)}    $/hour  reserved    mean     p50     p99  wait p99`,
+    `${mix}: ${jobs} jobs in ${seconds} s`,
+    `${''.padEnd(42)}  whole $/h of Redis of Pocket  reserved of Redis of Pocket    mean     p50     p99  wait p99  nodes`,
     ...rows.map(line),
-    `mayfly, no hint: ${of.decisions} decisions, p99 ${of.decisionMsP99.toFixed(2)} ms; ${Object.entries(
-      of.counts,
-    )
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', ')}; seconds with a full job ${of.fullSeconds}`,
+    `${tookText(registrations, 'registrations')}; ${tookText(decisions, 'decisions of every kind')}`,
+    `${systems.mayfly}: ${counts.join(', ')}; seconds with a full job ${of.fullSeconds}`,
   ]
+}
+
+function tookText({ count, p50, p99, most }: Took, what: string): string {
+  return `${count} ${what}, ms p50 ${p50.toFixed(2)}, p99 ${p99.toFixed(2)}, most ${most.toFixed(2)}`
+}
+
+function rowOf(rows: readonly Row[], system: string): Row {
+  const row = rows.find((each) => each.system === system)
+  if (row === undefined) throw new Error(`nothing was played for ${system}`)
+  return row
 }
 
 function goals(comparisons: readonly Comparison[]): string[] {
   const verdict = (held: boolean, text: string): string => `${held ? 'holds      ' : 'FALLS SHORT'}  ${text}`
   const lines = comparisons.flatMap(({ mix, rows }) => {
-    const of = (system: string): Row => rows.find((row) => row.system === system) as Row
-    const [redis, pocket, mayfly] = [
-      of('redis, machines for each job at its peak'),
-      of('pocket, peaks hinted exactly'),
-      of('mayfly, no hint'),
-    ]
+    const [redis, pocket, mayfly] = [systems.redis, systems.pocket, systems.mayfly].map((each) =>
+      rowOf(rows, each),
+    ) as [Row, Row, Row]
     const below = 1 - mayfly.pricePerHour / redis.pricePerHour
     const reservedBelow = 1 - (mayfly.reservedPerHour ?? 0) / redis.pricePerHour
     const slowDown = mayfly.slowDown?.mean ?? Number.POSITIVE_INFINITY
@@ -117,7 +133,9 @@ function goals(comparisons: readonly Comparison[]): string[] {
       ),
     ]
   })
-  const slowest = Math.max(...comparisons.map(({ decisionMsP99 }) => decisionMsP99))
+  const slowest = Math.max(
+    ...comparisons.map(({ registrations, decisions }) => Math.max(registrations.p99, decisions.p99)),
+  )
   return [
     '',
     ...lines,

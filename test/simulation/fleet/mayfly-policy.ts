@@ -24,7 +24,12 @@ import { type Hints, rightsize, type Sizing } from '../../../controller/rightsiz
 import { Runs } from '../../../controller/runs.ts'
 import { defaultTraits } from '../../../controller/tiers.ts'
 import { balanceWarm, nodesExpected } from '../../../controller/warm-nodes.ts'
-import { EXPECTED_ROUNDS, GROWTH_RETRY_ROUNDS, SCALE_IN_TRIES_MAX } from '../../../protocol/limits.ts'
+import {
+  EXPECTED_ROUNDS,
+  GROWTH_RETRY_ROUNDS,
+  PULL_BYTES_PER_SECOND,
+  SCALE_IN_TRIES_MAX,
+} from '../../../protocol/limits.ts'
 import type { Part, Policy, Running } from './play.ts'
 import { POCKET_NODE, pricePerHour } from './prices.ts'
 import type { SimulatedJob } from './workload.ts'
@@ -40,24 +45,43 @@ const noHints: Hints = {}
 interface Node {
   readonly startedAt: number
   draining: boolean
+  /** When all that leaves it has left, and what of its bytes is counted until then. */
+  emptyAt: number
+  leavingRamBytes: number
 }
 
 interface Held {
   readonly job: SimulatedJob
   sizing: Pick<Sizing, 'demand' | 'reasons'>
   shares: readonly Share[]
+  /** What follows from its shares. */
+  parts: readonly Part[]
+  ramBytes: number
   memory: JobMemory
   refusedRounds: number
   peak: { bytes: number; bytesPerSecond: number }
+  bytes: number
 }
 
 /**
  * A fleet that is run by the code of the controller: rightsizing from history, packing, growth, the band, moves, and the
- * nodes that are kept ready. Only time and the nodes are played: what leaves a node has left by the next second.
+ * nodes that are kept ready. Only time and the nodes are played: the traffic of what moves goes to its new node at once, while
+ * the bytes follow at the pace of a node's pulls, and the old one is paid for until they have left.
  */
 export class MayflyPolicy implements Policy {
+  /** How long each decision took, and those of them that a job waits for. */
   readonly decisionMs: number[] = []
-  readonly counts = { started: 0, scaledOut: 0, scaledIn: 0, moves: 0, grown: 0, refused: 0, cold: 0 }
+  readonly registrationMs: number[] = []
+  readonly counts = {
+    started: 0,
+    scaledOut: 0,
+    scaledIn: 0,
+    moves: 0,
+    movedGb: 0,
+    resized: 0,
+    refused: 0,
+    cold: 0,
+  }
   readonly #class: NodeClass
   readonly #capacity: ResourceVector
   readonly #nodes = new Map<string, Node>()
@@ -68,6 +92,8 @@ export class MayflyPolicy implements Policy {
   #mix: ResourceVector = nothing
   #memory: ClassMemory = noMemory
   #expected: ReadonlySet<string> = new Set()
+  /** What each node moved in the last second. */
+  #loads: ReadonlyMap<string, number> = new Map()
   #ids = 0
   #second = 0
 
@@ -80,8 +106,11 @@ export class MayflyPolicy implements Policy {
 
   register(job: SimulatedJob, second: number): number | null {
     this.#second = second
-    const sizing = this.#size(job.name, noHints)
-    const plan = this.#timed(() => packAll([sizing.demand], this.#fleet(), this.#newNode))
+    const { sizing, plan } = this.#timed(() => {
+      const sizing = this.#size(job.name, noHints)
+      return { sizing, plan: packAll([sizing.demand], this.#fleet(), this.#newNode) }
+    })
+    this.registrationMs.push(this.decisionMs.at(-1) ?? 0)
     if ('shortage' in plan) {
       this.counts.refused++
       return null
@@ -92,9 +121,12 @@ export class MayflyPolicy implements Policy {
       job,
       sizing,
       shares: [],
+      parts: [],
+      ramBytes: 0,
       memory: newJob,
       refusedRounds: 0,
       peak: { bytes: 0, bytesPerSecond: 0 },
+      bytes: 0,
     })
     this.#share(job.id, shares)
     this.#arrivals.registered(job.name, second * 1000, noHints)
@@ -116,21 +148,21 @@ export class MayflyPolicy implements Policy {
   }
 
   partsOf(job: SimulatedJob): readonly Part[] {
-    const { shares } = this.#require(job.id)
-    const ramBytes = shares.reduce((total, share) => total + keptOf(share).ramBytes, 0)
-    return shares.map((share) => ({
-      node: share.node,
-      part: keptOf(share).ramBytes / ramBytes,
-      bytesPerSecond: share.bytesPerSecond,
-    }))
+    return this.#require(job.id).parts
   }
 
   bytesMaxOf(job: SimulatedJob): number {
-    return sum(this.#require(job.id).shares).ramBytes
+    return this.#require(job.id).ramBytes
   }
 
   second(second: number, running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void {
     this.#second = second
+    this.#loads = loads
+    for (const [id, node] of this.#nodes) {
+      if (node.emptyAt > second) continue
+      node.leavingRamBytes = 0
+      if (node.draining) this.#nodes.delete(id)
+    }
     for (const each of running.values()) this.#look(each)
     this.#scale(running, loads)
     if (second % EXPECTED_ROUNDS === 0) this.#expect()
@@ -138,13 +170,21 @@ export class MayflyPolicy implements Policy {
   }
 
   price() {
-    const held = sum(this.#reserved.values())
+    // What a node moves beyond what is reserved on it is not free of charge.
+    const [served, ramBytes] = [...this.#nodes].reduce(
+      ([rate, ram], [node, { leavingRamBytes }]) => {
+        const held = this.#reserved.get(node) ?? nothing
+        const moved = this.#loads.get(node) ?? 0
+        return [rate + Math.max(held.bytesPerSecond, moved), ram + held.ramBytes + leavingRamBytes]
+      },
+      [0, 0],
+    )
     return {
       nodes: this.#nodes.size,
       perHour: this.#nodes.size * this.#class.pricePerHour,
       reservedPerHour: pricePerHour({
-        nodes: held.bytesPerSecond / this.#class.bytesPerSecond,
-        ramGb: held.ramBytes / 1e9,
+        nodes: served / this.#class.bytesPerSecond,
+        ramGb: ramBytes / 1e9,
       }),
     }
   }
@@ -159,41 +199,46 @@ export class MayflyPolicy implements Policy {
     })
   }
 
-  /** A job grows with its use, and gives back what it had grown by. */
+  /** A job grows with its use, and gives back what it does not use. */
   #look({ job, bytes, bytesPerSecond }: Running): void {
     const held = this.#require(job.id)
+    held.bytes = bytes
     held.peak = {
       bytes: Math.max(held.peak.bytes, Math.round(bytes)),
       bytesPerSecond: Math.max(held.peak.bytesPerSecond, Math.round(bytesPerSecond)),
     }
     if (held.refusedRounds-- > 0) return
-    const own = held.shares.map(({ node, bytesPerSecond: has }) => has + this.#spare(node).bytesPerSecond)
     const { memory, resized } = outgrow(held.memory, {
       hints: noHints,
       ...held.sizing,
       reserved: sum(held.shares),
-      base: () => this.#size(job.name, noHints).demand,
+      peak: held.peak,
       use: { bytes: Math.round(bytes), bytesPerSecond: Math.round(bytesPerSecond) },
-      bytesPerSecondMax: own.reduce((total, has) => total + has, 0),
+      bytesPerSecondMax: () =>
+        held.shares.reduce(
+          (total, share) => total + share.bytesPerSecond + this.#spare(share.node).bytesPerSecond,
+          0,
+        ),
     })
     held.memory = memory
     if (resized === null) return
     const to = this.#timed(() =>
-      resizeShares({ open: held.shares, demand: resized.demand }, this.#fleet(), this.#newNode),
+      resizeShares({ open: held.shares, demand: resized.demand }, () => this.#fleet(), this.#newNode),
     )
     if (to === null) {
       held.refusedRounds = GROWTH_RETRY_ROUNDS
       return
     }
-    this.counts.grown++
+    this.counts.resized++
     this.#start(to.started)
     held.sizing = resized
     this.#share(job.id, to.shares)
   }
 
   #scale(running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void {
-    const busy = [...this.#nodes.keys()].filter((node) => this.#reserved.has(node))
-    const idle = [...this.#nodes.keys()].filter((node) => !this.#reserved.has(node))
+    const open = this.#open()
+    const busy = open.filter((node) => this.#reserved.has(node))
+    const idle = open.filter((node) => !this.#reserved.has(node))
     const networkOf = (node: string): number => (loads.get(node) ?? 0) / this.#class.bytesPerSecond
     const held = this.#bytesByNode(running)
     const loadOf = (node: string) => ({
@@ -206,7 +251,7 @@ export class MayflyPolicy implements Policy {
         loads: busy.map(loadOf),
         idle: idle.length,
         room: this.#class.nodesMax - this.#nodes.size,
-        unsettled: false,
+        unsettled: this.#nodes.size > open.length,
       }),
     )
     this.#memory = memory
@@ -216,17 +261,18 @@ export class MayflyPolicy implements Policy {
       const empty = takers.map((node) => ({ node, spare: this.#capacity, jobs: [] }))
       this.counts.scaledOut++
       this.#move([...this.#balanced(busy, running), ...empty])
-    } else if (decision.kind === 'remove') this.#drain(busy, networkOf)
+    } else if (decision.kind === 'remove')
+      this.#drain(busy, decision.nodes, (node) => fullestOf(loadOf(node)).load)
     else if (
       this.#second % EVEN_ROUNDS === 0 &&
       busy.some((node) => fullestOf(loadOf(node)).load > BAND_HIGH)
     ) {
-      this.#move(this.#balanced(busy, running))
+      this.#move(this.#balanced(busy, running), BAND_HIGH)
     }
   }
 
-  #move(nodes: readonly Balanced[]): void {
-    const moves = this.#timed(() => planMoves(nodes))
+  #move(nodes: readonly Balanced[], above?: number): void {
+    const moves = this.#timed(() => planMoves(nodes, above))
     for (const { job, from, to, part } of moves) {
       const held = this.#require(job)
       const share = held.shares.find(({ node }) => node === from)
@@ -235,47 +281,51 @@ export class MayflyPolicy implements Policy {
       const kept = { node: from, ...keptOf({ ...share, leaving: part }) }
       const others = held.shares.filter((each) => each !== share)
       const moved = { node: to, ...subtract(share, kept) }
+      this.#leave(from, { held, share: moved, part: moved.ramBytes / share.ramBytes })
       this.#share(job, mergeShares([...(part === 1 ? [] : [kept]), ...others, moved]))
       this.counts.moves++
     }
   }
 
-  /** Drains the emptiest node that the others have room for. */
-  #drain(busy: readonly string[], networkOf: (node: string) => number): void {
-    const emptiest = [...busy].sort((a, b) => networkOf(a) - networkOf(b)).slice(0, SCALE_IN_TRIES_MAX)
-    for (const node of emptiest) {
-      const leaving = [...this.#jobs.values()].flatMap(({ job, shares }) =>
-        shares.filter((share) => share.node === node).map((share) => ({ id: job.id, share })),
-      )
-      leaving.sort((a, b) => b.share.ramBytes - a.share.ramBytes)
+  /** Drains the emptiest nodes that the others have room for. */
+  #drain(busy: readonly string[], count: number, fullness: (node: string) => number): void {
+    const emptiest = busy
+      .map((node) => ({ node, load: fullness(node) }))
+      .sort((a, b) => a.load - b.load)
+      .slice(0, count + SCALE_IN_TRIES_MAX)
+    let begun = 0
+    for (const { node } of emptiest) {
+      if (begun === count) return
       const known = this.#nodes.get(node)
       if (known === undefined) continue
       known.draining = true
-      const fleet = { ...this.#fleet(), rooms: [] }
-      const plan = this.#timed(() =>
-        packAll(
-          leaving.map(({ share }) => share),
-          fleet,
-          this.#newNode,
-        ),
-      )
+      const { leaving, plan } = this.#timed(() => {
+        const leaving = [...this.#jobs.values()].flatMap(({ job, shares }) =>
+          shares.filter((share) => share.node === node).map((share) => ({ id: job.id, share })),
+        )
+        leaving.sort((a, b) => b.share.ramBytes - a.share.ramBytes)
+        const demands = leaving.map(({ share }) => share)
+        return { leaving, plan: packAll(demands, { ...this.#fleet(), rooms: [] }, this.#newNode) }
+      })
       if ('shortage' in plan) {
         known.draining = false
         continue
       }
+      begun++
       this.counts.scaledIn++
       for (const [index, { id }] of leaving.entries()) {
-        const others = this.#require(id).shares.filter((share) => share.node !== node)
+        const held = this.#require(id)
+        const others = held.shares.filter((share) => share.node !== node)
+        const share = leaving[index]?.share
+        if (share !== undefined) this.#leave(node, { held, share, part: 1 })
         this.#share(id, mergeShares([...others, ...(plan.shares[index] ?? [])]))
       }
-      this.#nodes.delete(node)
-      return
     }
   }
 
   #expect(): void {
     const demands = this.#arrivals
-      .expected(this.#second * 1000)
+      .expected(this.#second * 1000, new Set([...this.#jobs.values()].map(({ job }) => job.name)))
       .map(({ name, hints }) => this.#size(name, hints).demand)
     const { kept, started } = nodesExpected(demands, this.#fleet(), this.#newNode)
     this.#expected = kept
@@ -284,13 +334,16 @@ export class MayflyPolicy implements Policy {
 
   #balance(): void {
     const { stop, start } = balanceWarm({
-      open: [...this.#nodes.keys()],
+      open: this.#open(),
       reserved: new Set(this.#reserved.keys()),
       warmNodes: WARM_NODES,
       room: this.#class.nodesMax - this.#nodes.size,
       expected: this.#expected,
     })
-    for (const node of stop) this.#nodes.delete(node)
+    for (const node of stop) {
+      const known = this.#nodes.get(node)
+      if (known !== undefined) known.draining = true
+    }
     for (let count = 0; count < start; count++)
       this.#start([{ node: this.#newNode(), nodeClass: this.#class }])
   }
@@ -314,7 +367,9 @@ export class MayflyPolicy implements Policy {
   #bytesByNode(running: ReadonlyMap<string, Running>): Map<string, number> {
     const held = new Map<string, number>()
     for (const { job, bytes } of running.values()) {
-      for (const { node, part } of this.partsOf(job)) held.set(node, (held.get(node) ?? 0) + bytes * part)
+      const { shares, ramBytes } = this.#require(job.id)
+      for (const share of shares)
+        held.set(share.node, (held.get(share.node) ?? 0) + (bytes * share.ramBytes) / ramBytes)
     }
     return held
   }
@@ -333,8 +388,23 @@ export class MayflyPolicy implements Policy {
   }
 
   #start(started: Plan['started']): void {
-    for (const { node } of started) this.#nodes.set(node, { startedAt: this.#second, draining: false })
+    for (const { node } of started)
+      this.#nodes.set(node, { startedAt: this.#second, draining: false, emptyAt: 0, leavingRamBytes: 0 })
     this.counts.started += started.length
+  }
+
+  /** Bytes that leave a node are pulled one after another; until the last has left, it is there and counted. */
+  #leave(from: string, { held, share, part }: { held: Held; share: Share; part: number }): void {
+    const node = this.#nodes.get(from)
+    if (node === undefined) return
+    const onNode = held.bytes * (share.ramBytes / part / sum(held.shares).ramBytes)
+    this.counts.movedGb += (onNode * part) / 1e9
+    node.emptyAt = Math.max(node.emptyAt, this.#second) + Math.ceil((onNode * part) / PULL_BYTES_PER_SECOND)
+    node.leavingRamBytes += share.ramBytes
+  }
+
+  #open(): string[] {
+    return [...this.#nodes].flatMap(([node, { draining }]) => (draining ? [] : [node]))
   }
 
   /** Books other shares of a job. */
@@ -350,6 +420,10 @@ export class MayflyPolicy implements Policy {
     }
     this.#mix = add(subtract(this.#mix, sum(held.shares)), sum(shares))
     held.shares = shares
+    held.ramBytes = sum(shares).ramBytes
+    held.parts = shares.map(({ node, ramBytes, bytesPerSecond }) => {
+      return { node, part: ramBytes / held.ramBytes, bytesPerSecond }
+    })
   }
 
   readonly #newNode = (): string => `n-${++this.#ids}`

@@ -1,4 +1,4 @@
-import type { Comparison } from './compare.ts'
+import { type Comparison, systems } from './compare.ts'
 
 const WIDTH = 900
 const HEIGHT = 260
@@ -6,8 +6,8 @@ const LEFT = 50
 const BOTTOM = 30
 const POINTS_MAX = 600
 const colours = {
-  'mayfly, no hint': '#d55e00',
-  'pocket, peaks hinted exactly': '#0072b2',
+  [systems.mayfly]: '#d55e00',
+  [systems.pocket]: '#0072b2',
   'in use': '#777777',
 }
 
@@ -28,8 +28,8 @@ ${comparisons.map(drawChart).join('\n')}
 function drawChart({ mix, mayfly, pocket }: Comparison): string {
   const series = [
     { values: mayfly.usedBytesPerSecond.map((used) => used / 1e9), colour: colours['in use'] },
-    { values: pocket.nodes, colour: colours['pocket, peaks hinted exactly'] },
-    { values: mayfly.nodes, colour: colours['mayfly, no hint'] },
+    { values: pocket.nodes, colour: colours[systems.pocket] },
+    { values: mayfly.nodes, colour: colours[systems.mayfly] },
   ].map(({ values, colour }) => ({ values: thin(values), colour }))
   const most = Math.max(1, ...series.flatMap(({ values }) => values))
   const longest = Math.max(...series.map(({ values }) => values.length))

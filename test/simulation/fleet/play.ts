@@ -104,48 +104,56 @@ function fractionOf({ progress, job }: Running): number {
   return job.profile.bytes.length - progress
 }
 
+/** Bytes in one second. */
+interface Tally {
+  /** Asked for within reservations, and beyond them. */
+  within: number
+  beyond: number
+  moved: number
+}
+
 /** One second of all jobs: first what is reserved, then what others leave, in proportion. */
 function move(
   running: ReadonlyMap<string, Running>,
   { policy, second }: { policy: Policy; second: number },
 ): { loads: Map<string, number>; full: number } {
-  const within = new Map<string, number>()
-  const beyond = new Map<string, number>()
-  const parts = new Map<string, readonly Part[]>()
-  const count = (to: Map<string, number>, node: string, amount: number): void =>
-    void to.set(node, (to.get(node) ?? 0) + amount)
-  for (const each of running.values()) {
-    const want = wantOf(each)
-    const on = policy.partsOf(each.job)
-    parts.set(each.job.id, on)
-    for (const { node, part, bytesPerSecond } of on) {
-      count(within, node, Math.min(want * part, bytesPerSecond))
-      count(beyond, node, Math.max(0, want * part - bytesPerSecond))
-    }
+  const nodes = new Map<string, Tally>()
+  const on = (node: string): Tally => {
+    const tally = nodes.get(node) ?? { within: 0, beyond: 0, moved: 0 }
+    nodes.set(node, tally)
+    return tally
   }
-  let full = 0
-  const loads = new Map<string, number>()
-  for (const each of running.values()) {
+  const asking = [...running.values()].map((each) => {
     const want = wantOf(each)
+    const parts = policy.partsOf(each.job).map(({ node, part, bytesPerSecond }) => {
+      const tally = on(node)
+      const held = Math.min(want * part, bytesPerSecond)
+      tally.within += held
+      tally.beyond += want * part - held
+      return { part, held, tally }
+    })
+    return { each, want, parts }
+  })
+  let full = 0
+  for (const { each, want, parts } of asking) {
     const isFull = each.bytes > policy.bytesMaxOf(each.job)
     if (isFull) full++
     // Its puts fail and are tried again; its reads go on, and free what they read.
     let speed = isFull ? 0.5 : 1
-    for (const { node, part, bytesPerSecond } of parts.get(each.job.id) ?? []) {
+    for (const { part, held, tally } of parts) {
       if (want * part <= 0) continue
-      const left = Math.max(0, NODE_BYTES_PER_SECOND - (within.get(node) ?? 0))
-      const granted = Math.min(1, left / Math.max(1, beyond.get(node) ?? 0))
-      const held = Math.min(want * part, bytesPerSecond)
-      speed = Math.min(speed, Math.min(1, (held + granted * (want * part - held)) / (want * part)))
+      const left = Math.max(0, NODE_BYTES_PER_SECOND - tally.within)
+      const granted = Math.min(1, left / Math.max(1, tally.beyond))
+      speed = Math.min(speed, (held + granted * (want * part - held)) / (want * part))
     }
     const able = Math.max(0, Math.min(1, second + 1 - each.readyAt))
     each.bytesPerSecond = want * speed * able
-    for (const { node, part } of parts.get(each.job.id) ?? []) count(loads, node, each.bytesPerSecond * part)
+    for (const { part, tally } of parts) tally.moved += each.bytesPerSecond * part
     each.progress += speed * able
     const { bytes } = each.job.profile
     each.bytes = bytes[Math.min(bytes.length - 1, Math.floor(each.progress))] ?? 0
   }
-  return { loads, full }
+  return { loads: new Map([...nodes].map(([node, { moved }]) => [node, moved])), full }
 }
 
 function wantOf({ job, progress }: Running): number {
