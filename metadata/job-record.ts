@@ -1,4 +1,4 @@
-import { array, flag, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
+import { array, flag, optional, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
 import { NOBODY, type PlacedNode, type PlacedShare, placedNode, placedShare } from '../protocol/placement.ts'
 import { Reader } from '../protocol/reader.ts'
@@ -22,9 +22,26 @@ export interface Leftover {
   readonly slots: readonly number[]
 }
 
+/** A job on its way to another metadata server; see `departure.ts`. */
+export interface Leaving {
+  readonly server: PlacedNode
+  /** Nothing is decided here any more. */
+  readonly handing: boolean
+}
+
+/** A job that another metadata server decides for since `term`. */
+export interface MovedJob {
+  readonly id: string
+  readonly term: number
+  readonly address: string
+}
+
 /** All that metadata knows of a job: written down in one piece before anyone hears of a change. */
 export interface JobRecord {
   readonly id: string
+  /** How often the job was handed from one metadata server to another. */
+  readonly term: number
+  readonly leaving: Leaving | null
   /** Rises with every write, so that a node can tell an older budget from a newer one. */
   readonly revision: number
   /** The last epoch that was given out. Every decision about slots takes the next one. */
@@ -64,6 +81,8 @@ export interface SlotRun {
 
 const wireRecord = struct({
   id: text,
+  term: u32,
+  leaving: optional(struct({ server: placedNode, handing: flag })),
   revision: u32,
   epoch: u32,
   shares: array(placedShare),
@@ -82,6 +101,8 @@ const wireRecord = struct({
 export function newRecord(id: string, slots: number): JobRecord {
   return {
     id,
+    term: 0,
+    leaving: null,
     revision: 0,
     epoch: 0,
     shares: [],

@@ -41,9 +41,13 @@ export class Heartbeats {
     await this.beatMetadata()
   }
 
-  /** One heartbeat to each metadata server, whether the controller answers or not. Never rejects. */
+  /**
+   * One heartbeat to each metadata server, whether the controller answers or not. A job may have come from a server that
+   * the controller has not told of yet. Never rejects.
+   */
   async beatMetadata(): Promise<void> {
-    await Promise.all(this.#metadata.map((address) => this.#beatMetadata(address)))
+    const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
+    await Promise.all([...servers].map((address) => this.#beatMetadata(address)))
   }
 
   /** One report to the controller. Never rejects. */
@@ -81,8 +85,8 @@ export class Heartbeats {
         { node: this.#node.id, jobs },
         { deadlineMs },
       )
-      this.#node.renewLease(address, sentMs + head.leaseMs)
-      const living = new Set(head.jobs)
+      this.#node.renewLease(address, sentMs + head.leaseMs, head.moved)
+      const living = new Set([...head.jobs, ...head.moved.map(({ job }) => job)])
       for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
     } catch (error) {
       if (isError(error, 'NODE_DEAD')) onDead(error)

@@ -129,9 +129,10 @@ test('a placement', () => {
 test('slots told to a node', () => {
   const fields = {
     job: 'j-1',
-    generation: 2,
-    revision: 3,
     metadata: '127.0.0.1:7002',
+    generation: 2,
+    term: 1,
+    revision: 3,
     slots: 4,
     ramBytes: 1_048_576,
     ramBytesMax: 2_097_152,
