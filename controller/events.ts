@@ -6,6 +6,7 @@ export const eventTypes = [
   'job.registering',
   'job.active',
   'job.resized',
+  'job.scaled',
   'job.degraded',
   'job.ended',
   'node.starting',
@@ -15,6 +16,9 @@ export const eventTypes = [
   'node.silent',
   'node.lost',
   'node.stopped',
+  'class.scaledOut',
+  'class.scaledIn',
+  'class.rebalanced',
   'metadata.active',
 ] as const
 export type EventType = (typeof eventTypes)[number]

@@ -25,6 +25,11 @@ type JobState = (typeof jobStates)[number]
 /** What is set aside for a job on one node. */
 export interface Share extends ResourceVector {
   readonly node: string
+  /**
+   * The part of it, above 0 and up to 1, whose slots are on their way to the job's other nodes. All of it stays counted
+   * until its bytes have left.
+   */
+  readonly leaving?: number
 }
 
 /** Why a job ended. */
@@ -58,6 +63,16 @@ export interface Job {
 /** What the job really has; less than its demand after a node died for which there was no replacement. */
 export function reservedBy(job: Job): ResourceVector {
   return sum(job.shares)
+}
+
+/** What of a share does not leave. */
+export function keptOf(share: Share): ResourceVector {
+  return share.leaving === undefined ? share : scale(share, 1 - share.leaving)
+}
+
+/** The shares with nothing that leaves: what was on its way goes back. */
+export function stay(shares: readonly Share[]): Share[] {
+  return shares.map(({ leaving: _, ...share }) => share)
 }
 
 /** What a job lacks of its demand, given its shares on nodes that take shares. */

@@ -55,6 +55,11 @@ export class Jobs {
     return await resize
   }
 
+  /** True while shares that a resize has chosen are not entered for good. */
+  get isResizing(): boolean {
+    return this.#resizing.size > 0
+  }
+
   /**
    * Resolves once the resizes that are under way are over: what they have reserved, metadata may not know yet. Rejects
    * with `UNAVAILABLE` if others have begun meanwhile.

@@ -49,6 +49,8 @@ export type Packing = { readonly assignments: readonly Assignment[] } | { readon
 export interface Plan {
   readonly started: readonly { readonly node: string; readonly nodeClass: NodeClass }[]
   readonly shares: readonly (readonly Placed[])[]
+  /** What there then is to pack into. */
+  readonly left: Fleet
 }
 
 /** What there is to pack into, and the sum of all demands, those of jobs that live among them. */
@@ -90,7 +92,7 @@ export function packAll(
     }
     shares.push(own)
   }
-  return { started, shares }
+  return { started, shares, left: { spares, rooms, mix } }
 }
 
 /** From so many nodes on it is worth while to start one a little early, so that others keep room for what goes with it. */

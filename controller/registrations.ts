@@ -56,6 +56,11 @@ export class Registrations {
     })
   }
 
+  /** How many have not been answered yet, those that wait for room among them. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
   /** How many wait for room. */
   get waiting(): number {
     return this.#waiting.count

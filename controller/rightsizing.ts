@@ -26,8 +26,8 @@ export interface Demand extends ResourceVector {
   readonly s3PricePerHour: number
 }
 
-/** From where a number of a demand comes, the strongest first. */
-export const grounds = ['hint', 'history', 'table', 'default'] as const
+/** From where a number of a demand comes, the strongest first; `use` is what the job has grown to since. */
+export const grounds = ['hint', 'use', 'history', 'table', 'default'] as const
 
 /** Why a number is what it is: the ground that decided, and the arithmetic as a reader can check it. */
 interface Reason {

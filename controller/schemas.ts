@@ -26,6 +26,7 @@ function object<Properties extends TProperties>(properties: Properties, descript
 }
 
 const count = Type.Integer({ minimum: 0 })
+const amount = Type.Number({ minimum: 0 })
 const bytes = Type.Integer({ minimum: 0, description: 'Bytes' })
 const bytesPerSecond = Type.Integer({ minimum: 0, description: 'Bytes per second' })
 const time = Type.String({ format: 'date-time' })
@@ -155,6 +156,7 @@ export const node = object({
     { description: 'ram, ssd and s3, as far as the node has them' },
   ),
   bytesPerSecond: object({ capacity: bytesPerSecond, reserved: bytesPerSecond, used: bytesPerSecond }),
+  cores: object({ capacity: amount, used: amount }, 'CPU of its process, averaged over a second'),
   left: Type.Optional(
     object({ jobs: count, objects: count, usedBytes: bytes }, 'What a node that drains still holds'),
   ),
@@ -163,7 +165,6 @@ export type NodeView = Static<typeof node>
 
 export const nodeList = object({ nodes: Type.Array(node) })
 
-const amount = Type.Number({ minimum: 0 })
 const amounts = { jobs: amount, bytes: amount, bytesPerSecond: amount, pricePerHour: amount }
 const spent = object(amounts, 'What living jobs have reserved')
 const quota = Type.Partial(object(amounts), {
@@ -236,6 +237,7 @@ export const nodeReport = Type.Object({
   class: Type.String(),
   address: Type.String({ minLength: 3 }),
   pid: Type.Integer(),
+  cpuCores: count0,
   tiers: Type.Object({
     ram: Type.Optional(tierReport),
     ssd: Type.Optional(tierReport),

@@ -97,6 +97,7 @@ export class Views {
         reserved: held.bytesPerSecond,
         used: used.bytesPerSecond,
       },
+      cores: { capacity: node.class.cores, used: isAlive(node) ? (node.report?.cpuCores ?? 0) : 0 },
       ...(record.state === 'draining' && load !== null && { left: load }),
     }
   }

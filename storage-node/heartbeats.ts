@@ -15,6 +15,8 @@ export interface HeartbeatOptions {
   readonly pool: CallerPool
   /** What is the same in every report. */
   readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
+  /** CPU time that this process has taken since it started, in seconds. */
+  readonly cpuSeconds: () => number
   /** Sends a report to the controller. */
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
   /** A metadata server has given this node's slots to others: the node has to end. */
@@ -27,12 +29,14 @@ export class Heartbeats {
   readonly #options: HeartbeatOptions
   #metadata: readonly string[] = []
   #reportedMs: number
+  #reportedCpuSeconds: number
   #controllerSilent = false
 
   constructor(node: StorageNode, options: HeartbeatOptions) {
     this.#node = node
     this.#options = options
     this.#reportedMs = options.clock.monotonicMs()
+    this.#reportedCpuSeconds = options.cpuSeconds()
   }
 
   /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
@@ -52,14 +56,19 @@ export class Heartbeats {
 
   /** One report to the controller. Never rejects. */
   async beatController(): Promise<void> {
-    const { clock, log, self, tellController } = this.#options
+    const { clock, log, self, tellController, cpuSeconds } = this.#options
     const now = clock.monotonicMs()
-    const jobs = this.#node.report(now - this.#reportedMs)
+    const elapsedMs = now - this.#reportedMs
+    const jobs = this.#node.report(elapsedMs)
+    const cpu = cpuSeconds()
+    const cpuCores = ((cpu - this.#reportedCpuSeconds) * 1000) / Math.max(1, elapsedMs)
     this.#reportedMs = now
+    this.#reportedCpuSeconds = cpu
     const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
     try {
       const answer = await tellController({
         ...self,
+        cpuCores,
         tiers: tiersOf(this.#node),
         bytesPerSecond,
         jobs,

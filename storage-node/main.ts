@@ -24,9 +24,23 @@ await runService('storage-node', {
       process.exit(1)
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
+    const cpuSeconds = (): number => {
+      const { user, system } = process.cpuUsage()
+      return (user + system) / 1e6
+    }
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
     const s3 = await openS3(config, systemRuntime)
-    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept, ssd, s3 }
+    const world = {
+      runtime: systemRuntime,
+      network: tcpNetwork,
+      cpuSeconds,
+      tellController,
+      onDead,
+      log,
+      kept,
+      ssd,
+      s3,
+    }
     return await startNode(config, world)
   },
 })

@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger.ts'
 import type { MetadataServers } from '../metadata-servers.ts'
 import type { Nodes } from '../nodes.ts'
 import type { Registrations } from '../registrations.ts'
+import type { Relocations } from '../relocations.ts'
 import type { Repair } from '../repair.ts'
 import type { Tickets } from '../tickets.ts'
 import type { Usage } from '../usage.ts'
@@ -34,6 +35,7 @@ export interface Routes {
   readonly metadata: MetadataServers
   readonly repair: Repair
   readonly drains: Drains
+  readonly relocations: Relocations
   readonly tickets: Tickets
   readonly views: Views
   readonly streams: EventStreams

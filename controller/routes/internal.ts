@@ -14,7 +14,7 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, usage, metadata, repair, drains, clock, log }: Routes & Heard,
+  { nodes, ledger, usage, metadata, repair, drains, relocations, clock, log }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -29,6 +29,7 @@ export function internalRoutes(
         ledger.observe(id, peakOf(usage.of(id)))
       }
       drains.heard(request.params.id, report)
+      relocations.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }
     },
   )

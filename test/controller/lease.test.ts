@@ -14,10 +14,20 @@ describe('a lease', () => {
 })
 
 describe('warm nodes', () => {
-  const state = { open: ['a', 'b', 'c'], reserved: new Set<string>(), warmNodes: 1, room: 4 }
+  const state = {
+    open: ['a', 'b', 'c'],
+    reserved: new Set<string>(),
+    warmNodes: 1,
+    room: 4,
+    expected: new Set<string>(),
+  }
 
   test('beyond the wanted number stop, the newest first', () => {
     expect(balanceWarm(state)).toEqual({ stop: ['b', 'c'], start: 0 })
+  })
+
+  test('on which jobs are expected do not stop, beside those that are wanted anyway', () => {
+    expect(balanceWarm({ ...state, expected: new Set(['b']) })).toEqual({ stop: ['c'], start: 0 })
   })
 
   test('with a reservation never stop', () => {

@@ -152,6 +152,7 @@ describe('the cluster', () => {
           pid: 40_001,
           tiers: { ram: { capacityBytes: smallClass.ramBytes, reservedBytes: 0, usedBytes: 0 } },
           bytesPerSecond: { capacity: 1_000_000_000, reserved: 0, used: 0 },
+          cores: { capacity: 1, used: 0 },
         },
       ],
     })

@@ -169,7 +169,8 @@ export class World {
       address: `127.0.0.1:${running?.pid ?? 1}`,
       pid: running?.pid ?? 1,
       tiers,
-      bytesPerSecond: 0,
+      cpuCores: 0,
+      bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
       jobs: jobs.map((job) => ({ id: '', objects: 0, bytes: {}, bytesPerSecond: 0, idleMs: 0, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)

@@ -88,6 +88,7 @@ export class Cluster {
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
+      cpuSeconds: () => 0,
       tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
       log: this.#log,
       kept: new MemoryKeptStore(this.kept, host.runtime),
@@ -107,8 +108,7 @@ export class Cluster {
 
   /** A metadata server has written down that nodes are dead, whether they are or not. */
   declareDead(ids: readonly string[], by: MetadataServer): void {
-    for (const node of this.nodes)
-      if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node, by)
+    for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node, by)
   }
 
   /** Kills a process; `machine` takes its kernel with it, so that nobody is told. */
