@@ -30,8 +30,8 @@ export interface DriverOptions {
  */
 export class Driver {
   readonly #options: DriverOptions
-  /** Moves, leftovers and departures that are being driven, by job, epoch and state; true if they were asked for again. */
-  readonly #driving = new Map<string, boolean>()
+  /** Moves, leftovers and departures that are being driven, by job, epoch and state. */
+  readonly #driving = new Set<string>()
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -44,16 +44,16 @@ export class Driver {
     const { leaving } = record
     if (leaving?.handing) {
       const { address } = leaving.server
-      return this.#drive(job, `${record.term}/${address}`, () => this.#handOver(job, record, leaving))
+      return this.#drive(`${job}/${record.term}/${address}`, () => this.#handOver(job, record, leaving))
     }
     if (leaving !== null && isSettled(record, this.#isServed(record)))
-      this.#drive(job, `leave/${leaving.server.address}`, () => this.#leave(job, leaving))
+      this.#drive(`${job}/leave`, () => this.#leave(job))
     for (const move of record.moves) {
       const work = move.published ? () => this.#settle(job, move) : () => this.#hand(job, move)
-      this.#drive(job, `${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
+      this.#drive(`${job}/${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
     }
     for (const leftover of record.leftovers) {
-      this.#drive(job, `${leftover.epoch}/${leftover.node.id}`, () => this.#drop(job, leftover))
+      this.#drive(`${job}/${leftover.epoch}/${leftover.node.id}`, () => this.#drop(job, leftover))
     }
   }
 
@@ -83,15 +83,23 @@ export class Driver {
     this.advance(job)
   }
 
-  /** The job is settled and leaves: once no change is under way, and the next server is there, nothing is decided here any more. */
-  async #leave(job: string, { server }: Leaving): Promise<void> {
+  /**
+   * The job leaves: once it is settled, no change is under way and the next server is there, nothing is decided here any
+   * more. Where that is not so after all, whatever comes of it looks again.
+   */
+  async #leave(job: string): Promise<void> {
     const { jobs, gate, messenger } = this.#options
-    const isWanted = (): boolean =>
-      jobs.decides(job) && jobs.record(job).leaving?.server.address === server.address
-    if (!(await messenger.reachWhile(server, isWanted))) return
-    await gate.closed(job, async () => {
-      await jobs.changeLiving(job, (record) => withHanding(record, this.#isServed(record)))
-    })
+    for (;;) {
+      const record = this.#find(job)
+      const server = record?.leaving?.server
+      if (record === null || server === undefined || !jobs.decides(job)) break
+      if (!isSettled(record, this.#isServed(record))) return
+      const isWanted = (): boolean => this.#find(job)?.leaving?.server.address === server.address
+      if (!(await messenger.reachWhile(server, isWanted)) && isWanted()) return
+      await gate.closed(job, async () => {
+        await jobs.changeLiving(job, (record) => withHanding(record, this.#isServed(record)))
+      })
+    }
     this.advance(job)
   }
 
@@ -168,16 +176,10 @@ export class Driver {
     return (slot) => view.isServed(slot, record)
   }
 
-  /** Does a piece of work once at a time; where it was asked for meanwhile, looks afterwards whether it is needed again. */
-  #drive(job: string, what: string, work: () => Promise<void>): void {
-    const name = `${job}/${what}`
-    if (this.#driving.has(name)) return void this.#driving.set(name, true)
-    this.#driving.set(name, false)
-    void work().finally(() => {
-      const again = this.#driving.get(name) === true
-      this.#driving.delete(name)
-      if (again) this.advance(job)
-    })
+  #drive(name: string, work: () => Promise<void>): void {
+    if (this.#driving.has(name)) return
+    this.#driving.add(name)
+    void work().finally(() => this.#driving.delete(name))
   }
 
   #isAt(job: string, move: Move): boolean {

@@ -71,9 +71,12 @@ export class Placements {
     return [...this.#jobs.ids(), ...this.#jobs.movedIds()]
   }
 
-  /** Address of the server that decides for the job, as far as this one knows. */
+  /** Address of the server that decides for the job, as far as this one knows. Throws `JOB_ENDED`. */
   serverOf(job: string): string {
-    return this.#jobs.movedTo(job)?.address ?? (this.#jobs.record(job), this.#options.address)
+    const moved = this.#jobs.movedTo(job)
+    if (moved !== null) return moved.address
+    this.#jobs.record(job)
+    return this.#options.address
   }
 
   /**

@@ -5,6 +5,7 @@ import { asMayflyError, isError } from '../protocol/errors.ts'
 import { HEARTBEAT_CALL_MS } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { CpuMeter } from '../service/cpu-meter.ts'
 import type { Logger } from '../service/log.ts'
 import type { TierBudget } from './budget.ts'
 import type { StorageNode } from './node.ts'
@@ -29,14 +30,14 @@ export class Heartbeats {
   readonly #options: HeartbeatOptions
   #metadata: readonly string[] = []
   #reportedMs: number
-  #reportedCpuSeconds: number
+  readonly #cpu: CpuMeter
   #controllerSilent = false
 
   constructor(node: StorageNode, options: HeartbeatOptions) {
     this.#node = node
     this.#options = options
     this.#reportedMs = options.clock.monotonicMs()
-    this.#reportedCpuSeconds = options.cpuSeconds()
+    this.#cpu = new CpuMeter(options.clock, options.cpuSeconds)
   }
 
   /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
@@ -56,19 +57,16 @@ export class Heartbeats {
 
   /** One report to the controller. Never rejects. */
   async beatController(): Promise<void> {
-    const { clock, log, self, tellController, cpuSeconds } = this.#options
+    const { clock, log, self, tellController } = this.#options
     const now = clock.monotonicMs()
     const elapsedMs = now - this.#reportedMs
     const jobs = this.#node.report(elapsedMs)
-    const cpu = cpuSeconds()
-    const cpuCores = ((cpu - this.#reportedCpuSeconds) * 1000) / Math.max(1, elapsedMs)
     this.#reportedMs = now
-    this.#reportedCpuSeconds = cpu
     const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
     try {
       const answer = await tellController({
         ...self,
-        cpuCores,
+        cpuCores: this.#cpu.takeCores(),
         tiers: tiersOf(this.#node),
         bytesPerSecond,
         jobs,

@@ -5,7 +5,7 @@ import type { Job } from '../job.ts'
 import type { NodeRecord } from '../node.ts'
 import type { IdempotencyKey, Store } from './store.ts'
 
-const SCHEMA_VERSION = 3
+const SCHEMA_VERSION = 4
 
 const SCHEMA = `
   CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;

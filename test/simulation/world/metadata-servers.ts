@@ -63,6 +63,7 @@ export class MetadataServers {
       network: cluster.network.of(host),
       store,
       tellController: () => cluster.toController(host, {}),
+      cpuSeconds: () => 0,
       log: this.#log,
     })
   }
