@@ -143,6 +143,10 @@ export const jobWithTicket = object({
   ticket: Type.Optional(Type.String({ description: 'For the functions of the job, while it is active' })),
 })
 
+export const jobMove = object({
+  metadata: Type.String({ minLength: 1, maxLength: 64, description: 'Id of the server that is to have it' }),
+})
+
 export const jobList = object({ jobs: Type.Array(job) })
 
 export const node = object({

@@ -7,7 +7,7 @@ import {
   JOB_NAME_BYTES_MAX,
 } from '../../protocol/limits.ts'
 import type { Job } from '../job.ts'
-import { hintsChange, job, jobList, jobWithTicket, registration, replies } from '../schemas.ts'
+import { hintsChange, job, jobList, jobMove, jobWithTicket, registration, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const params = Type.Object({ id: Type.String() })
@@ -123,7 +123,7 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
         description:
           'Answers once that decides for the job. Its slots stay where they are, no call fails, and tickets stay valid.',
         params,
-        body: Type.Object({ metadata: Type.String({ maxLength: 64 }) }),
+        body: jobMove,
         response: replies(200, job, [
           'BAD_REQUEST',
           'JOB_NOT_FOUND',
