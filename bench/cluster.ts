@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { processTree } from './process-stat.ts'
 
@@ -20,6 +21,7 @@ export interface NodeClassConfig {
 export interface NodeView {
   readonly id: string
   readonly state: string
+  readonly address: string
   readonly pid: number
   readonly tiers: { readonly ram?: { readonly usedBytes: number } }
 }
@@ -38,11 +40,15 @@ export class Cluster {
     this.#process = child
   }
 
-  static async start(nodeClass: NodeClassConfig, environment: NodeJS.ProcessEnv = {}): Promise<Cluster> {
+  static async start(
+    nodeClass: NodeClassConfig,
+    environment: NodeJS.ProcessEnv = {},
+    metadataServers = 1,
+  ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
-    await writeFile(config, JSON.stringify({ warmNodes: 1, nodeClasses: [node] }))
+    await writeFile(config, JSON.stringify({ metadataServers, warmNodes: 1, nodeClasses: [node] }))
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
@@ -68,6 +74,20 @@ export class Cluster {
     return (await this.call<{ nodes: NodeView[] }>('GET', '/v1/nodes')).nodes
   }
 
+  /** Those that have reported; waits for the first. */
+  async activeNodes(): Promise<readonly NodeView[]> {
+    for (let tries = 0; tries < 100; tries++) {
+      const active = (await this.nodes()).filter(({ state }) => state === 'active')
+      if (active.length > 0) return active
+      await sleep(100)
+    }
+    return []
+  }
+
+  get stateDir(): string {
+    return join(this.#dir, 'state')
+  }
+
   /** A ticket with the placement of this moment. */
   async ticket(job: string): Promise<string> {
     return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
@@ -76,6 +96,15 @@ export class Cluster {
   /** Of all its processes: the nodes and what controls them. */
   pids(): Promise<number[]> {
     return processTree(this.#process.pid as number)
+  }
+
+  /** The processes of the planes; there are some of each. */
+  async pidsByPlane(): Promise<Record<'metadata' | 'storage-node', number[]>> {
+    const pids = await this.pids()
+    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8')))
+    const of = (plane: string): number[] =>
+      pids.filter((_, index) => lines[index]?.includes(`/${plane}/main.js`))
+    return { metadata: of('metadata'), 'storage-node': of('storage-node') }
   }
 
   async stop(): Promise<void> {
