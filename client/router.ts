@@ -160,7 +160,7 @@ export class Router {
         const answer = await askServerOf(this.#ticket.job, { caller, bounds }, { operation, request })
         if ('reply' in answer) return answer.reply
         this.#metadata = answer.movedTo
-        // Two servers that are handing it over may each name the other for a moment.
+        // It may have gone on since; who follows it for long goes at a bounded pace.
         if (round === 0) continue
       } catch (error) {
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error

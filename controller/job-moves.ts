@@ -37,7 +37,7 @@ export class JobMoves {
    */
   async move(id: string, to: string): Promise<Job> {
     const { metadata, serial, ledger, jobs } = this.#options
-    if (metadata.get(to) === undefined)
+    if (!(await metadata.isKnown(to)))
       throw new MayflyError('BAD_REQUEST', `metadata: no server '${to}' has reported; see GET /v1/cluster`)
     return await serial.run(id, async () => {
       const job = await this.#finish(jobs.requireLiving(id))

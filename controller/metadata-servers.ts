@@ -44,6 +44,13 @@ export class MetadataServers {
     return this.#servers.get(id)
   }
 
+  /** Whether there is such a server; after a start of the controller each has the time to report first. */
+  async isKnown(id: string): Promise<boolean> {
+    if (this.#servers.has(id)) return true
+    const deadlineMs = this.#options.runtime.clock.monotonicMs() + SILENT_MS
+    return await this.ask(id, deadlineMs, async () => true).catch(() => false)
+  }
+
   /** Takes a heartbeat. True if the server is new, moved or was silent: what it knows has to be compared. */
   heard(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()

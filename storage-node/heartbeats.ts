@@ -71,7 +71,10 @@ export class Heartbeats {
         bytesPerSecond,
         jobs,
       })
+      const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
+      // A server that is new may soon have jobs here, which need its lease.
+      for (const address of unknown) void this.#beatMetadata(address)
       this.#controllerSilent = false
     } catch (error) {
       if (!this.#controllerSilent)

@@ -24,11 +24,11 @@ afterEach(async () => {
   rmSync(dir, { recursive: true })
 })
 
-function supervise({ port = 0, brokenMetadata = false } = {}): Supervisor {
+function supervise({ port = 0, brokenMetadata = false, metadataServers = 1 } = {}): Supervisor {
   const supervisor = new Supervisor({
     dir: join(dir, 'state'),
     port,
-    config: defaultConfig,
+    config: { ...defaultConfig, metadataServers },
     environment: { PATH: process.env.PATH },
     programs: writeFakePlanes(join(dir, 'planes'), { brokenMetadata }),
     runtime: systemRuntime,
@@ -91,6 +91,31 @@ test('a metadata port that somebody else has meanwhile is given up for another',
   other.close()
   expect(Number(readFileSync(state('metadata-1/port'), 'utf8'))).not.toBe(port)
   expect(lines).toEqual([expect.stringContaining(`port ${port}`)])
+})
+
+test('metadata servers have folders and ports of their own, and those that have a folder come back', async () => {
+  const before = supervise({ metadataServers: 2 })
+  const { url } = await before.start()
+  await tell(url, { type: 'startMetadata', metadata: 'm-3' })
+  await tell(url, { type: 'startMetadata', metadata: 'm-3' })
+  const ports = (): string[] =>
+    [1, 2, 3].map((number) => readFileSync(state(`metadata-${number}/port`), 'utf8'))
+  await vi.waitFor(() => expect(new Set(ports()).size).toBe(3))
+  const kept = ports()
+  await before.stop()
+  await supervise().start()
+  expect(ports()).toEqual(kept)
+  expect(lines).toEqual([])
+})
+
+test('a metadata server that there cannot be is refused with a line', async () => {
+  const { url } = await supervise().start()
+  await tell(url, { type: 'startMetadata', metadata: 'm-99' })
+  await vi.waitFor(() =>
+    expect(lines).toEqual([
+      "the metadata server m-99 could not be started: There can be no metadata server 'm-99'",
+    ]),
+  )
 })
 
 test('a taken port is named, and nothing is left', async () => {
