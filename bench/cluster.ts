@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { S3Settings } from '../service/s3/s3-settings.ts'
 import { processTree } from './process-stat.ts'
@@ -26,11 +27,14 @@ interface Surroundings {
   readonly warmNodes?: number
   /** The lowest tier, where it is given. */
   readonly s3?: S3Settings | undefined
+  /** 1 if not given. */
+  readonly metadataServers?: number
 }
 
 export interface NodeView {
   readonly id: string
   readonly state: string
+  readonly address: string
   readonly pid: number
   readonly tiers: { readonly ram?: { readonly usedBytes: number; readonly reservedBytes: number } }
   readonly bytesPerSecond: { readonly capacity: number; readonly reserved: number; readonly used: number }
@@ -57,12 +61,13 @@ export class Cluster {
 
   static async start(
     nodeClass: NodeClassConfig,
-    { environment = {}, warmNodes = 1, s3 }: Surroundings = {},
+    { environment = {}, warmNodes = 1, metadataServers = 1, s3 }: Surroundings = {},
   ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
-    await writeFile(config, JSON.stringify({ warmNodes, nodeClasses: [node], ...(s3 && { s3 }) }))
+    const settings = { metadataServers, warmNodes, nodeClasses: [node], ...(s3 && { s3 }) }
+    await writeFile(config, JSON.stringify(settings))
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
@@ -126,6 +131,20 @@ export class Cluster {
     throw new Error('no controller runs')
   }
 
+  /** Those that have reported; waits for the first. */
+  async activeNodes(): Promise<readonly NodeView[]> {
+    for (let tries = 0; tries < 100; tries++) {
+      const active = (await this.nodes()).filter(({ state }) => state === 'active')
+      if (active.length > 0) return active
+      await sleep(100)
+    }
+    return []
+  }
+
+  get stateDir(): string {
+    return join(this.#dir, 'state')
+  }
+
   /** A ticket with the placement of this moment. */
   async ticket(job: string): Promise<string> {
     return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
@@ -134,6 +153,15 @@ export class Cluster {
   /** Of all its processes: the nodes and what controls them. */
   pids(): Promise<number[]> {
     return processTree(this.pid)
+  }
+
+  /** The processes of the planes; there are some of each. */
+  async pidsByPlane(): Promise<Record<'metadata' | 'storage-node', number[]>> {
+    const pids = await this.pids()
+    const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8')))
+    const of = (plane: string): number[] =>
+      pids.filter((_, index) => lines[index]?.includes(`/${plane}/main.js`))
+    return { metadata: of('metadata'), 'storage-node': of('storage-node') }
   }
 
   async stop(): Promise<void> {

@@ -12,6 +12,7 @@ import { eviction } from './suites/eviction.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
+import { placements } from './suites/placements.ts'
 import { release } from './suites/release.ts'
 import { shuffle } from './suites/shuffle.ts'
 import { ssd } from './suites/ssd.ts'
@@ -41,6 +42,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['eviction', eviction],
   ['ssd', ssd],
   ['tiers', tiers],
+  ['placements', placements],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

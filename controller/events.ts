@@ -8,6 +8,7 @@ export const eventTypes = [
   'job.resized',
   'job.scaled',
   'job.degraded',
+  'job.moved',
   'job.ended',
   'node.starting',
   'node.active',
@@ -20,6 +21,7 @@ export const eventTypes = [
   'class.scaledIn',
   'class.full',
   'class.rebalanced',
+  'metadata.starting',
   'metadata.active',
 ] as const
 export type EventType = (typeof eventTypes)[number]

@@ -48,8 +48,12 @@ export interface Job {
   /** Why the demand is what it is, as it was decided. */
   readonly reasons: Sizing['reasons']
   readonly shares: readonly Share[]
-  /** Id of the metadata server that places the job's slots. */
+  /** Id of the metadata server that decides for the job, as far as was written down. */
   readonly metadata: string
+  /** The server that it is being handed to, or null. */
+  readonly movingTo: string | null
+  /** Servers that had it before: each says where it is now, until it has ended. */
+  readonly formerServers: readonly string[]
   readonly leaseSeconds: number
   readonly createdAtMs: number
   /** The last use or renewal that was written down; the ledger knows a later one. */
@@ -58,6 +62,12 @@ export interface Job {
   readonly peak: Peak
   readonly endedAtMs: number | null
   readonly endReason: EndReason | null
+}
+
+/** Every metadata server that may know the job, in the order in which they had it: the last one may be about to. */
+export function serversOf({ metadata, movingTo, formerServers }: Job): string[] {
+  const all = [...formerServers, metadata, ...(movingTo === null ? [] : [movingTo])]
+  return all.filter((server, index) => all.lastIndexOf(server) === index)
 }
 
 /** What the job really has; less than its demand after a node died for which there was no replacement. */

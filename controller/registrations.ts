@@ -127,8 +127,7 @@ export class Registrations {
 
   #chooseServer(): Promise<string> {
     const { ledger, metadata, runtime } = this.#options
-    const jobsOf = (server: string): number => ledger.living().filter((job) => job.metadata === server).length
-    return metadata.choose(jobsOf, runtime.clock.monotonicMs() + NODE_START_MS_MAX)
+    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + NODE_START_MS_MAX)
   }
 
   /** What is admitted is in the ledger when this returns. */
@@ -147,6 +146,8 @@ export class Registrations {
       reasons,
       shares,
       metadata,
+      movingTo: null,
+      formerServers: [],
       createdAtMs: nowMs,
       usedAtMs: nowMs,
       peak: noPeak,

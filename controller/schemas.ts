@@ -137,6 +137,7 @@ const jobProperties = {
   hints,
   sizing,
   reservation,
+  metadata: Type.String({ description: 'Id of the metadata server that decides for it' }),
   pricePerHour: Type.Number({
     description: 'The part of its nodes that it keeps from others, by their price',
   }),
@@ -162,6 +163,10 @@ export type JobView = Static<typeof job>
 export const jobWithTicket = object({
   ...jobProperties,
   ticket: Type.Optional(Type.String({ description: 'For the functions of the job, while it is active' })),
+})
+
+export const jobMove = object({
+  metadata: Type.String({ minLength: 1, maxLength: 64, description: 'Id of the server that is to have it' }),
 })
 
 export const jobList = object({ jobs: Type.Array(job) })
@@ -221,7 +226,15 @@ export const cluster = object({
   ),
   warmNodes: count,
   totals: object({ bytes: object({ ram: total, ssd: total }), bytesPerSecond: total }),
-  metadata: Type.Array(object({ id: Type.String(), address: Type.String(), silentMs: count })),
+  metadata: Type.Array(
+    object({
+      id: Type.String(),
+      address: Type.String(),
+      jobs: count,
+      busy: Type.Number({ description: 'The share of one core that it used over the last second' }),
+      silentMs: count,
+    }),
+  ),
   waiting: Type.Integer({ description: 'Registrations that wait for room' }),
   limits: quota,
   apiKeys: Type.Array(object({ name: Type.String(), limits: quota, spent })),
@@ -301,7 +314,10 @@ export const nodeReport = Type.Object({
 })
 
 /** `MetadataReport` of protocol/reports.ts. */
-export const metadataReport = Type.Object({ address: Type.String({ minLength: 3 }) })
+export const metadataReport = Type.Object({
+  address: Type.String({ minLength: 3 }),
+  cpuCores: Type.Number({ minimum: 0 }),
+})
 
 /** `KeptEntry` of service/kept/kept-store.ts. */
 export const keptObject = Type.Object({

@@ -16,10 +16,12 @@ import { Events } from './events.ts'
 import type { Fleet } from './fleet/fleet.ts'
 import { Growth } from './growth.ts'
 import { buildHttpApi } from './http-api.ts'
+import { JobMoves } from './job-moves.ts'
 import { Jobs } from './jobs.ts'
 import { sweepKept } from './kept-sweep.ts'
 import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
+import { MetadataScaler } from './metadata-scaler.ts'
 import { MetadataServers } from './metadata-servers.ts'
 import { clusterMetrics } from './metrics.ts'
 import { Nodes } from './nodes.ts'
@@ -116,7 +118,19 @@ export async function startController(config: ControllerConfig, around: Surround
   const relocations = new Relocations({ ...shared, jobs, repair })
   const growth = new Growth({ ...life, jobs, repair })
   const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
-  const upkeep = new Upkeep({ ...life, jobs, registrations, repair, drains, scaler, warmNodes, firstClass })
+  const moves = new JobMoves({ ...shared, jobs })
+  const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
+  const scalers = { scaler, metadataScaler }
+  const upkeep = new Upkeep({
+    ...life,
+    jobs,
+    registrations,
+    repair,
+    drains,
+    ...scalers,
+    warmNodes,
+    firstClass,
+  })
   const views = new Views({ ...shared, registrations, classes, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
@@ -128,6 +142,7 @@ export async function startController(config: ControllerConfig, around: Surround
     repair,
     drains,
     relocations,
+    moves,
     views,
     streams,
     metrics,

@@ -7,6 +7,7 @@ import type { Job } from './job.ts'
 import type { Jobs } from './jobs.ts'
 import { hasLapsed } from './lease.ts'
 import type { Ledger } from './ledger.ts'
+import type { MetadataScaler } from './metadata-scaler.ts'
 import { inFillOrder } from './node.ts'
 import type { NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
@@ -27,6 +28,7 @@ export interface UpkeepOptions {
   readonly repair: Repair
   readonly drains: Drains
   readonly scaler: Scaler
+  readonly metadataScaler: MetadataScaler
   readonly warmNodes: number
   /** Of which nodes are kept warm. */
   readonly firstClass: NodeClass
@@ -49,7 +51,8 @@ export class Upkeep {
 
   /** Once every `HEARTBEAT_MS`. */
   async round(): Promise<void> {
-    const { ledger, nodes, jobs, registrations, repair, drains, scaler, clock } = this.#options
+    const { ledger, nodes, jobs, registrations, repair, drains, scaler, metadataScaler, clock } =
+      this.#options
     nodes.expireStarts()
     for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
       nodes.endSilent(node, silentMs)
@@ -61,6 +64,7 @@ export class Upkeep {
     repair.retry()
     registrations.review()
     scaler.round()
+    metadataScaler.round()
     drains.round()
     if (this.#rounds++ % EXPECTED_ROUNDS === 0) this.#expect()
     this.balance()

@@ -232,6 +232,10 @@ export const LEASE_MARGIN_MS = 1_500
 export const NODE_SILENCE_MS_MAX = NODE_LEASE_MS + LEASE_MARGIN_MS + 3 * HEARTBEAT_MS
 /** Nodes declared dead that a metadata server remembers; a node hears of it with its first heartbeat. */
 export const DEAD_NODES_KEPT_MAX = 10_000
+/** Ended jobs that a metadata server remembers of those that came from another one: repetitions of that are seconds late. */
+export const ENDED_TAKEN_JOBS_MAX = 10_000
+/** More metadata servers than this one machine gains nothing from; each of them hears every node once a second. */
+export const METADATA_SERVERS_MAX = 8
 /** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
 export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1

@@ -64,4 +64,6 @@ export interface NodeReportAnswer {
 
 export interface MetadataReport {
   readonly address: string
+  /** CPU seconds for each second since its report before. */
+  readonly cpuCores: number
 }

@@ -1,6 +1,7 @@
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { reportTo } from '../service/controller-report.ts'
+import { cpuSecondsOfProcess } from '../service/cpu-meter.ts'
 import { openKept } from '../service/kept/open-kept.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
@@ -24,16 +25,12 @@ await runService('storage-node', {
       process.exit(1)
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
-    const cpuSeconds = (): number => {
-      const { user, system } = process.cpuUsage()
-      return (user + system) / 1e6
-    }
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
     const s3 = await openS3(config, systemRuntime)
     const world = {
       runtime: systemRuntime,
       network: tcpNetwork,
-      cpuSeconds,
+      cpuSeconds: cpuSecondsOfProcess,
       tellController,
       onDead,
       log,

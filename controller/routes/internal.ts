@@ -41,7 +41,7 @@ export function internalRoutes(
     { bodyLimit, schema: { hide: true, params, body: metadataReport } },
     (request) => {
       const { id } = request.params
-      if (metadata.heard(id, request.body.address)) {
+      if (metadata.heard(id, request.body)) {
         repair.compare(id).catch((error: unknown) => {
           log.warn({ metadata: id, reason: asMayflyError(error).reason }, 'metadata could not be compared')
         })

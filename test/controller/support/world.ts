@@ -187,8 +187,8 @@ export class World {
     return this.heartbeat(`nodes/${node}`, report)
   }
 
-  reportMetadata(): Promise<Reply> {
-    return this.heartbeat('metadata/m-1', { address: '127.0.0.1:7401' })
+  reportMetadata(id = 'm-1', cpuCores = 0): Promise<Reply> {
+    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, cpuCores })
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {
