@@ -21,7 +21,7 @@ interface Settings {
   readonly outstanding: number
 }
 
-const full: Settings = { rounds: 3, windowMs: 4_000, outstanding: 32 }
+const full: Settings = { rounds: 3, windowMs: 2_000, outstanding: 32 }
 const tiny: Settings = { rounds: 1, windowMs: 200, outstanding: 4 }
 const CALL_MS = 10_000
 const MIB = 2 ** 20

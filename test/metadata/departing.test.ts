@@ -3,6 +3,7 @@ import { withShares } from '../../metadata/decisions.ts'
 import { handedOn, isSettled, withDeparture, withHanding } from '../../metadata/departure.ts'
 import { Gate } from '../../metadata/gate.ts'
 import { decodeRecord, encodeRecord, newRecord } from '../../metadata/job-record.ts'
+import { withoutNodes } from '../../metadata/moves.ts'
 
 const here = { ramBytes: 1, ssdBytes: 0, s3Bytes: 0, bytesPerSecond: 1, weight: 1 }
 const record = withShares(newRecord('j', 4), [{ node: 'n-1', address: 'n-1:1', ...here }])
@@ -22,6 +23,13 @@ test('a job is handed on only when every slot is served and nothing is under way
   expect(withHanding(dirty, served)).toBe(dirty)
   expect(withHanding(record, served)).toBe(record)
   expect(withHanding(leaving, served).leaving?.handing).toBe(true)
+})
+
+test('a node that had only something to free holds nothing back once it is dead', () => {
+  const leftovers = [{ node: { id: 'n-9', address: 'n-9:1' }, epoch: 9, slots: [1] }]
+  const after = withoutNodes({ ...record, leftovers }, new Set(['n-9']))
+  expect(after.leftovers).toEqual([])
+  expect(isSettled(after, served)).toBe(true)
 })
 
 test('a slot that nobody owns holds no job back', () => {
