@@ -131,9 +131,18 @@ export class Placements {
    * `CONTROL_CALL_MS` until the job is settled, and goes on. Throws `JOB_MOVED` if the job is with a third one.
    */
   async move(job: string, target: PlacedNode): Promise<void> {
-    const moved = this.#jobs.movedTo(job)
-    if (!this.#jobs.has(job) && moved?.address === target.address) return
-    await this.#jobs.depart(job, (record) => withDeparture(record, target))
+    const isThere = (): boolean =>
+      target.address === this.#options.address
+        ? this.#jobs.decides(job)
+        : !this.#jobs.has(job) && this.#jobs.movedTo(job)?.address === target.address
+    if (isThere()) return
+    try {
+      await this.#jobs.depart(job, (record) => withDeparture(record, target))
+    } catch (error) {
+      // It may have been handed over while this waited for its turn.
+      if (isThere()) return
+      throw error
+    }
     const waiting = this.#departing.get(job) ?? new Set()
     this.#departing.set(job, waiting)
     await new Promise<void>((resolve) => {

@@ -49,6 +49,7 @@ test('a job goes to and fro, and a repeated move changes nothing', async () => {
   const { planes, nodes, job } = await startTwo()
   await move(planes, 1, 2)
   await move(planes, 1, 2)
+  await move(planes, 2, 2)
   await move(planes, 2, 1)
   await job.createBucket('b')
   await expect.poll(() => nodes.map(serverOf)).toEqual(nodes.map(() => planes.metadataAddress))

@@ -137,6 +137,6 @@ export const deathBugs: readonly Planted[] = [
     file: 'metadata/driver.ts',
     find: 'await jobs.changeLiving(job, (record) => withoutLeftover(',
     replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',
-    seedsMax: 100,
+    seedsMax: 1_000,
   },
 ]

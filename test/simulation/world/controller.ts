@@ -98,7 +98,8 @@ export class Controller {
       if (job.endAskedMs !== null || from === undefined || from === to.address) return
       job.servers = [...job.servers.filter((server) => server !== to.address), to.address]
       const target = { id: to.id, address: to.address }
-      await this.#askUntilHeard(from, placementOperations.jobMove, () => ({ job: job.id, target }))
+      const at = { id: job.id, servers: [from] }
+      await this.#askUntilHeard(at, placementOperations.jobMove, () => ({ job: job.id, target }))
     })
   }
 
@@ -149,7 +150,7 @@ export class Controller {
 
   /** Asks a server, or the one that decides for a job, wherever that is by then. Null if the job has ended meanwhile. */
   async #askUntilHeard<Request, Reply>(
-    of: string | PlacedJob,
+    of: string | Pick<PlacedJob, 'id' | 'servers'>,
     operation: Operation<Request, Reply>,
     request: () => Request,
   ): Promise<Reply | null> {
