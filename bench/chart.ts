@@ -3,6 +3,9 @@ import { type Column, MEGABYTES_PER_SECOND, medianOf, type RowResult } from './m
 import { median } from './median.ts'
 import { RANKS } from './tasks/tally.ts'
 
+/** A system; or what a cluster has at a time, what of it is reserved, and what is used. */
+export type SeriesName = SystemName | 'allocated' | 'reserved' | 'used'
+
 /** A picture of results, before anyone draws it. */
 export type Chart = LineChart | BarChart
 
@@ -11,7 +14,7 @@ export interface LineChart {
   readonly title: string
   readonly x: Axis
   readonly y: Axis
-  readonly series: readonly { readonly name: SystemName; readonly points: readonly Point[] }[]
+  readonly series: readonly { readonly name: SeriesName; readonly points: readonly Point[] }[]
 }
 
 export interface BarChart {
@@ -110,6 +113,13 @@ function decades(series: readonly { points: readonly Point[] }[]): Axis['marks']
     const at = low + index
     return { at, text: String(Number((10 ** at).toPrecision(1))) }
   })
+}
+
+/** Whatever has a colour in a chart. */
+export function namesOf(charts: readonly Chart[]): ReadonlySet<SeriesName> {
+  return new Set(
+    charts.flatMap((chart) => (chart.kind === 'lines' ? chart.series : chart.bars).map(({ name }) => name)),
+  )
 }
 
 export function formatBytes(bytes: number): string {

@@ -15,6 +15,10 @@ export class Latencies {
     return this.#sorted[Math.max(0, rank - 1)] ?? 0
   }
 
+  get count(): number {
+    return this.#sorted.length
+  }
+
   get callsPerSecond(): number {
     return this.#sorted.length / this.#seconds
   }
@@ -23,5 +27,10 @@ export class Latencies {
   cells(): string[] {
     const figures = [50, 99, 99.9, 100].map((percent) => this.percentile(percent).toFixed(2))
     return [this.callsPerSecond.toFixed(0), ...figures]
+  }
+
+  /** In the JSON of a report: every single one, the shortest first. */
+  toJSON(): number[] {
+    return [...this.#sorted]
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type LoggedCall, readCallLog } from './call-log.ts'
+import { childAnswer } from './child-answer.ts'
 
 export interface LoadOptions {
   readonly ticket: string
@@ -43,7 +44,7 @@ export class Load {
       return { process: fork(program, [JSON.stringify(own)]), logFile }
     })
     const load = new Load(children)
-    await Promise.all(children.map((child) => answerOf(child.process, 'filled')))
+    await Promise.all(children.map((child) => childAnswer<FromLoadClient, 'filled'>(child.process, 'filled')))
     return load
   }
 
@@ -56,7 +57,7 @@ export class Load {
     const answers = await Promise.all(
       this.#children.map(async ({ process, logFile }) => {
         process.send({ type: 'stop' } satisfies ToLoadClient)
-        const { problems } = await answerOf(process, 'stopped')
+        const { problems } = await childAnswer<FromLoadClient, 'stopped'>(process, 'stopped')
         return { problems, calls: await readCallLog(logFile) }
       }),
     )
@@ -76,19 +77,4 @@ export class Load {
       }),
     )
   }
-}
-
-function answerOf<Type extends FromLoadClient['type']>(
-  child: ChildProcess,
-  type: Type,
-): Promise<Extract<FromLoadClient, { type: Type }>> {
-  return new Promise((resolve, reject) => {
-    const onExit = (code: number | null): void => reject(new Error(`a load process ended with ${code}`))
-    child.once('exit', onExit)
-    child.on('message', (message: FromLoadClient) => {
-      if (message.type !== type) return
-      child.off('exit', onExit)
-      resolve(message as Extract<FromLoadClient, { type: Type }>)
-    })
-  })
 }

@@ -6,11 +6,13 @@ import type { Suite } from './suite.ts'
 import { coldstart } from './suites/coldstart.ts'
 import { controller } from './suites/controller.ts'
 import { drain } from './suites/drain.ts'
+import { elasticity } from './suites/elasticity.ts'
 import { enforcement } from './suites/enforcement.ts'
 import { eviction } from './suites/eviction.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
+import { placements } from './suites/placements.ts'
 import { release } from './suites/release.ts'
 import { shuffle } from './suites/shuffle.ts'
 import { ssd } from './suites/ssd.ts'
@@ -36,9 +38,11 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['drain', drain],
   ['controller', controller],
   ['enforcement', enforcement],
+  ['elasticity', elasticity],
   ['eviction', eviction],
   ['ssd', ssd],
   ['tiers', tiers],
+  ['placements', placements],
 ])
 
 /** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */

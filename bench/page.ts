@@ -1,3 +1,4 @@
+import { namesOf } from './chart.ts'
 import { goalColumns, settingsOf, verdictOf } from './report.ts'
 import type { Report } from './suite.ts'
 import { colours, drawChart, escapeText } from './svg.ts'
@@ -17,8 +18,8 @@ const style = `
 
 /** A page that needs nothing but itself: tables, goals, and every chart drawn. */
 export function formatPage(name: string, report: Report): string {
-  const legend = Object.entries(colours).map(
-    ([system, colour]) => `<span><i style="background:${colour}"></i>${escapeText(system)}</span>`,
+  const legend = [...namesOf(report.charts)].map(
+    (name) => `<span><i style="background:${colours[name]}"></i>${escapeText(name)}</span>`,
   )
   const goals = report.goals.map((goal) => [
     goal.name,

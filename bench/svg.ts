@@ -1,14 +1,16 @@
-import type { BarChart, Chart, LineChart, Point } from './chart.ts'
-import type { SystemName } from './clients/open.ts'
+import type { BarChart, Chart, LineChart, Point, SeriesName } from './chart.ts'
 
-/** One colour for each system in every chart, told apart by people who see few colours too (after Okabe and Ito). */
-export const colours: Readonly<Record<SystemName, string>> = {
+/** One colour for each name in every chart, told apart by people who see few colours too (after Okabe and Ito). */
+export const colours: Readonly<Record<SeriesName, string>> = {
   mayfly: '#d55e00',
   ioredis: '#0072b2',
   'ioredis pipelining': '#56b4e9',
   'node-redis': '#009e73',
   s3: '#cc79a7',
   limit: '#777777',
+  allocated: '#777777',
+  reserved: '#0072b2',
+  used: '#d55e00',
 }
 
 const WIDTH = 460

@@ -4,6 +4,7 @@ import { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { slotOf } from '../protocol/hash.ts'
+import { askServerOf } from '../protocol/job-server.ts'
 import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN, SESSION_BYTES } from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -41,6 +42,8 @@ const ANY_SLOT = 0xffff
 export class Router {
   readonly runtime: Runtime
   readonly #ticket: Ticket
+  /** Address of the metadata server that decides for the job, as far as is known here. */
+  #metadata: string
   readonly #pool: CallerPool
   readonly #sequencers = new Map<string, Sequencer>()
   #placement: Placement
@@ -50,6 +53,7 @@ export class Router {
     const { runtime, dial } = options
     this.runtime = runtime
     this.#ticket = ticket
+    this.#metadata = ticket.metadata
     this.#placement = ticket.placement
     const session = runtime.random.bytes(SESSION_BYTES)
     this.#pool = new CallerPool({ dial, clock: runtime.clock, token: () => ticket.token, session })
@@ -143,17 +147,21 @@ export class Router {
     }
   }
 
-  /** Asks metadata something about the job. */
+  /** Asks metadata something about the job, wherever it has moved since the ticket was made. */
   async askMetadata<Request, Reply>(
     operation: Operation<Request, Reply>,
     request: Request,
     bounds: Bounds,
   ): Promise<Reply> {
     for (let round = 0; ; round++) {
-      let failure: unknown
+      let failure: unknown = null
       try {
-        const caller = await this.#connection(this.#ticket.metadata, bounds)
-        return (await caller.call(operation, request, bounds)).head
+        const caller = await this.#connection(this.#metadata, bounds)
+        const answer = await askServerOf(this.#ticket.job, { caller, bounds }, { operation, request })
+        if ('reply' in answer) return answer.reply
+        this.#metadata = answer.movedTo
+        // It may have gone on since; who follows it for long goes at a bounded pace.
+        if (round === 0) continue
       } catch (error) {
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
         failure = error

@@ -25,6 +25,10 @@ export class Accounts {
     return new Map([...this.#byNode].map(([node, { held }]) => [node, held]))
   }
 
+  reservedOn(node: string): ResourceVector {
+    return this.#byNode.get(node)?.held ?? nothing
+  }
+
   isReserved(node: string): boolean {
     return this.#byNode.has(node)
   }

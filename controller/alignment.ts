@@ -27,6 +27,8 @@ const SHARE_MIN = 0.3
  */
 export class Alignment {
   readonly #mix: ResourceVector
+  /** Of the capacity that was asked for last: nodes of a class have the same, and a fleet is looked at node by node. */
+  #known: { readonly of: ResourceVector; readonly scarce: readonly Scarce[] } | null = null
 
   /** `mix` is the sum of all demands; only its direction counts. */
   constructor(mix: ResourceVector) {
@@ -48,30 +50,49 @@ export class Alignment {
    */
   keepsEven(bin: Bin, part: ResourceVector, evenness: number): boolean {
     const after = without(bin, part)
-    const left = this.#left(after)
-    const most = Math.max(...left)
-    if (most <= FULL_BELOW || Math.min(...left) >= evenness * most) return true
-    return this.#unevenness(after) <= this.#unevenness(bin)
+    const { least, most } = this.#left(after)
+    if (most <= FULL_BELOW || least >= evenness * most) return true
+    return most - least <= this.#unevenness(bin)
   }
 
-  /** What the part would leave of what is scarce, in parts of the node, each resource weighed by its share. */
-  leftBy(bin: Bin, part: ResourceVector): number {
-    const { capacity, spare } = without(bin, part)
+  /** What a part of `demand` would leave of what is scarce, in parts of the node, each resource weighed by its share. */
+  leftBy({ capacity, spare }: Bin, demand: ResourceVector, part: number): number {
     let left = 0
-    for (const { each, share } of this.#scarce(capacity)) left += share * (spare[each] / capacity[each])
+    for (const { each, share } of this.#scarce(capacity)) {
+      left += (share * (spare[each] - part * demand[each])) / capacity[each]
+    }
     return left
   }
 
+  /** True if more than one resource is scarce: only then can one be used up and another left over. */
+  canStrand(capacity: ResourceVector): boolean {
+    return this.#scarce(capacity).length > 1
+  }
+
   #unevenness(bin: Bin): number {
-    const left = this.#left(bin)
-    return left.length === 0 ? 0 : Math.max(...left) - Math.min(...left)
+    const { least, most } = this.#left(bin)
+    return most === Number.NEGATIVE_INFINITY ? 0 : most - least
   }
 
-  #left({ capacity, spare }: Bin): number[] {
-    return this.#scarce(capacity).map(({ each, share }) => 1 - (1 - spare[each] / capacity[each]) / share)
+  #left({ capacity, spare }: Bin): { least: number; most: number } {
+    let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+    for (const { each, share } of this.#scarce(capacity)) {
+      const left = 1 - (1 - spare[each] / capacity[each]) / share
+      least = Math.min(least, left)
+      most = Math.max(most, left)
+    }
+    return { least, most }
   }
 
-  #scarce(capacity: ResourceVector): { each: Dimension; share: number }[] {
+  #scarce(capacity: ResourceVector): readonly Scarce[] {
+    const known = this.#known
+    if (known !== null && dimensions.every((each) => known.of[each] === capacity[each])) return known.scarce
+    const scarce = this.#scarceOf(capacity)
+    this.#known = { of: capacity, scarce }
+    return scarce
+  }
+
+  #scarceOf(capacity: ResourceVector): readonly Scarce[] {
     const asked = (each: Dimension): number => fraction(this.#mix[each], capacity[each])
     const most = Math.max(...dimensions.map(asked))
     if (most === 0) return []
@@ -82,6 +103,11 @@ export class Alignment {
 }
 
 type Dimension = (typeof dimensions)[number]
+
+interface Scarce {
+  readonly each: Dimension
+  readonly share: number
+}
 
 function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
   return {

@@ -1,11 +1,10 @@
 import { asMayflyError, MayflyError } from '../protocol/errors.ts'
-import { CONTROL_CALL_MS, DRAIN_EMPTY_REPORTS } from '../protocol/limits.ts'
-import type { Placement } from '../protocol/placement.ts'
+import { DRAIN_EMPTY_REPORTS } from '../protocol/limits.ts'
 import type { NodeReport } from '../protocol/reports.ts'
+import { detach } from './detach.ts'
 import { loadOf, type Node } from './node.ts'
 import { unknownNode } from './nodes.ts'
 import type { Repair, RepairOptions } from './repair.ts'
-import { placedJob } from './shares.ts'
 
 export interface DrainsOptions extends RepairOptions {
   readonly repair: Repair
@@ -26,17 +25,18 @@ export class Drains {
   }
 
   /**
-   * Resolves once the drain is written down; a node that drains already stays as it is. Throws `NODE_NOT_FOUND`,
-   * `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED` where its jobs have no room elsewhere.
+   * Resolves once the drain is written down; a node that drains already stays as it is. Without `mayStart` its jobs go to
+   * nodes that are there. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
+   * where its jobs have no room elsewhere.
    */
-  async begin(id: string): Promise<Node> {
+  async begin(id: string, { mayStart }: { readonly mayStart: boolean }): Promise<Node> {
     const { ledger, nodes, placer, jobs, repair, log } = this.#options
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     await jobs.resized()
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     const moved: string[] = []
     await nodes.beginDrain(id, async (record) => {
-      const sharesOf = placer.leave(id)
+      const sharesOf = placer.leave(id, { mayStart })
       moved.push(...sharesOf.keys())
       await ledger.reshare(sharesOf, record)
     })
@@ -81,7 +81,7 @@ export class Drains {
     if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
     this.#detaching.add(id)
     const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
-    Promise.all(jobs.map((job) => this.#detach(job.id, id)))
+    Promise.all(jobs.map((job) => detach({ job: job.id, node: id }, this.#options)))
       .then(() => {
         const node = nodes.draining().find(({ record }) => record.id === id)
         if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
@@ -92,29 +92,6 @@ export class Drains {
       .finally(() => this.#detaching.delete(id))
   }
 
-  /** Takes the node out of the job, if metadata has no slot on it either: a report may have been older than a move. */
-  async #detach(id: string, node: string): Promise<void> {
-    const { ledger, nodes, metadata, tickets, repair, serial, clock } = this.#options
-    await serial.run(id, async () => {
-      const job = ledger.get(id)
-      if (job?.state !== 'active') return
-      const others = job.shares.filter((share) => share.node !== node && nodes.isAlive(share.node))
-      if (!others.some((share) => nodes.isOpen(share.node))) return
-      const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
-      const before = await metadata.ask(job.metadata, deadlineMs, (client, at) => client.placement(at, id))
-      if (ownsSlots(before, node)) return
-      const placed = placedJob(job, others, nodes)
-      const placement = await metadata.ask(job.metadata, deadlineMs, (client, at) =>
-        client.shareJob(at, placed),
-      )
-      tickets.note(id, placement)
-      if (ownsSlots(placement, node)) return repair.want(id)
-      // Another drain may have given the job shares meanwhile, which metadata is told of by a repair.
-      const left = ledger.require(id).shares.filter((share) => share.node !== node)
-      await ledger.change(id, { shares: left })
-    })
-  }
-
   #require(id: string): Node {
     const node = this.#options.nodes.get(id)
     if (node === undefined) throw unknownNode(id)
@@ -122,9 +99,4 @@ export class Drains {
     if (state === 'active' || state === 'draining') return node
     throw new MayflyError('BAD_REQUEST', `id: node ${id} is ${state}; only an active node can be drained`)
   }
-}
-
-function ownsSlots({ nodes, owners }: Placement, node: string): boolean {
-  const index = nodes.findIndex(({ id }) => id === node)
-  return index !== -1 && owners.includes(index)
 }

@@ -6,7 +6,9 @@ export const eventTypes = [
   'job.registering',
   'job.active',
   'job.resized',
+  'job.scaled',
   'job.degraded',
+  'job.moved',
   'job.ended',
   'node.starting',
   'node.active',
@@ -15,6 +17,11 @@ export const eventTypes = [
   'node.silent',
   'node.lost',
   'node.stopped',
+  'class.scaledOut',
+  'class.scaledIn',
+  'class.full',
+  'class.rebalanced',
+  'metadata.starting',
   'metadata.active',
 ] as const
 export type EventType = (typeof eventTypes)[number]

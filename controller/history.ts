@@ -39,19 +39,26 @@ export interface Learned {
 
 export const noPeak: Peak = Object.freeze({ bytes: 0, bytesPerSecond: 0 })
 
-/** Of 20 runs all but the highest: one run that went astray does not size all that follow. */
-export const LEARNED_PERCENTILE = 95
-
 /**
- * What the next run gets on top of that. A run cannot use more than it reserved, so a job that grows shows as one that
- * fills what it has; with the margin the next one gets a fifth more, until it no longer does.
+ * Which of the runs sizes the next, and what that gets on top. Where bytes end puts fail: it is the highest of 20 runs but one, so
+ * that one run that went astray does not size all that follow, and a fifth more. Throughput is borrowed of what others
+ * leave, and a run that needs more than it reserved finds others on its nodes that need less: it is the run in the middle.
  */
-export const LEARNED_MARGIN = 1.2
+export const LEARNED_BY: Readonly<
+  Record<keyof Peak, { readonly percentile: number; readonly margin: number }>
+> = Object.freeze({
+  bytes: { percentile: 95, margin: 1.2 },
+  bytesPerSecond: { percentile: 50, margin: 1 },
+})
 
 /** Null until `RUNS_LEARNED_MIN` runs are known: two may both have been trials. */
 export function learn(runs: readonly Run[]): Learned | null {
   if (runs.length < RUNS_LEARNED_MIN) return null
-  const of = (dimension: keyof Peak): number => percentile(runs.map(({ peak }) => peak[dimension]))
+  const of = (dimension: keyof Peak): number =>
+    percentile(
+      runs.map(({ peak }) => peak[dimension]),
+      LEARNED_BY[dimension].percentile,
+    )
   const peak = { bytes: of('bytes'), bytesPerSecond: of('bytesPerSecond') }
   return { runs: runs.length, peak, ...learnReads(runs) }
 }
@@ -92,7 +99,7 @@ export function higherPeak(a: Peak, b: Peak): Peak {
 }
 
 /** By nearest rank. */
-function percentile(values: readonly number[]): number {
+function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.ceil((sorted.length * LEARNED_PERCENTILE) / 100) - 1] ?? 0
+  return sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? 0
 }

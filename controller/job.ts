@@ -25,6 +25,11 @@ type JobState = (typeof jobStates)[number]
 /** What is set aside for a job on one node. */
 export interface Share extends ResourceVector {
   readonly node: string
+  /**
+   * The part of it, above 0 and up to 1, whose slots are on their way to the job's other nodes. All of it stays counted
+   * until its bytes have left.
+   */
+  readonly leaving?: number
 }
 
 /** Why a job ended. */
@@ -43,8 +48,12 @@ export interface Job {
   /** Why the demand is what it is, as it was decided. */
   readonly reasons: Sizing['reasons']
   readonly shares: readonly Share[]
-  /** Id of the metadata server that places the job's slots. */
+  /** Id of the metadata server that decides for the job, as far as was written down. */
   readonly metadata: string
+  /** The server that it is being handed to, or null. */
+  readonly movingTo: string | null
+  /** Servers that had it before: each says where it is now, until it has ended. */
+  readonly formerServers: readonly string[]
   readonly leaseSeconds: number
   readonly createdAtMs: number
   /** The last use or renewal that was written down; the ledger knows a later one. */
@@ -55,9 +64,25 @@ export interface Job {
   readonly endReason: EndReason | null
 }
 
+/** Every metadata server that may know the job, in the order in which they had it: the last one may be about to. */
+export function serversOf({ metadata, movingTo, formerServers }: Job): string[] {
+  const all = [...formerServers, metadata, ...(movingTo === null ? [] : [movingTo])]
+  return all.filter((server, index) => all.lastIndexOf(server) === index)
+}
+
 /** What the job really has; less than its demand after a node died for which there was no replacement. */
 export function reservedBy(job: Job): ResourceVector {
   return sum(job.shares)
+}
+
+/** What of a share does not leave. */
+export function keptOf(share: Share): ResourceVector {
+  return share.leaving === undefined ? share : scale(share, 1 - share.leaving)
+}
+
+/** The shares with nothing that leaves: what was on its way goes back. */
+export function stay(shares: readonly Share[]): Share[] {
+  return shares.map(({ leaving: _, ...share }) => share)
 }
 
 /** What a job lacks of its demand, given its shares on nodes that take shares. */

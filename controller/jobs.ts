@@ -5,7 +5,7 @@ import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Admission } from './admission.ts'
 import type { Events } from './events.ts'
-import { type EndReason, type Job, maxShares } from './job.ts'
+import { type EndReason, type Job, maxShares, serversOf } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
@@ -55,6 +55,11 @@ export class Jobs {
       return resizing
     })
     return await resize
+  }
+
+  /** True while shares that a resize has chosen are not entered for good. */
+  get isResizing(): boolean {
+    return this.#resizing.size > 0
   }
 
   /**
@@ -137,11 +142,14 @@ export class Jobs {
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
-    await metadata
-      .ask(job.metadata, Number.POSITIVE_INFINITY, (client, address) => client.endJob(address, id))
-      .catch((error: unknown) => {
-        if (!isGone(error)) throw error
-      })
+    // In their order: while one hands it on it does not end it, so the job cannot come to the next one after its end.
+    for (const server of serversOf(job)) {
+      await metadata
+        .ask(server, Number.POSITIVE_INFINITY, (client, address) => client.endJob(address, id))
+        .catch((error: unknown) => {
+          if (!isGone(error)) throw error
+        })
+    }
     tickets.forget(id)
     usage.forgetJob(id)
     const ended = await ledger.end(id)

@@ -2,6 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Accounts } from './accounts.ts'
+import { Arrivals } from './arrivals.ts'
 import { higherPeak, isInstructive, type Learned, type Peak, type Reads, type Run } from './history.ts'
 import type { Job, Share } from './job.ts'
 import type { NodeRecord } from './node.ts'
@@ -20,8 +21,10 @@ export class Ledger {
   readonly #jobs = new Map<string, Job>()
   /** Those that have not ended, oldest first. */
   readonly #living = new Map<string, Job>()
+  readonly #relocating = new Set<string>()
   readonly #accounts = new Accounts()
   readonly #runs = new Runs()
+  readonly arrivals = new Arrivals()
   readonly #keys = new Map<string, IdempotencyKey>()
   /** On the monotonic clock, so that a wall clock that jumps ends no job. */
   readonly #usedMs = new Map<string, number>()
@@ -42,6 +45,7 @@ export class Ledger {
     }
     for (const key of stored.keys) this.#keys.set(key.key, key)
     this.#runs.restore(stored.runs)
+    this.#restoreArrivals(stored)
   }
 
   get(id: string): Job | undefined {
@@ -78,6 +82,16 @@ export class Ledger {
     return this.#accounts.reserved()
   }
 
+  /** What living jobs have reserved on one node. */
+  reservedOn(node: string): ResourceVector {
+    return this.#accounts.reservedOn(node)
+  }
+
+  /** Living jobs of which a part is on its way to another node. */
+  relocating(): Job[] {
+    return [...this.#relocating].map((id) => this.require(id))
+  }
+
   isReserved(node: string): boolean {
     return this.#accounts.isReserved(node)
   }
@@ -89,6 +103,7 @@ export class Ledger {
 
   async create(job: Job, key: IdempotencyKey | null): Promise<Job> {
     this.#set(job)
+    this.arrivals.registered(job.name, job.createdAtMs, job.hints)
     this.touch(job.id, this.#clock.monotonicMs())
     if (key !== null) this.#keys.set(key.key, key)
     try {
@@ -210,16 +225,30 @@ export class Ledger {
     this.#jobs.set(job.id, job)
     if (job.state === 'ended') this.#living.delete(job.id)
     else this.#living.set(job.id, job)
+    if (job.shares.some(({ leaving }) => leaving !== undefined)) this.#relocating.add(job.id)
+    else this.#relocating.delete(job.id)
   }
 
   #forget(id: string): void {
     this.#accounts.change(this.#jobs.get(id) ?? null, null)
     this.#jobs.delete(id)
     this.#living.delete(id)
+    this.#relocating.delete(id)
     this.#usedMs.delete(id)
     this.#peaks.delete(id)
     this.#reads.delete(id)
     for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
+  }
+
+  /** Of runs whose job is no longer kept the end is all that is known; that they come as far apart. */
+  #restoreArrivals({ jobs, runs }: { jobs: readonly Job[]; runs: readonly Run[] }): void {
+    const kept = new Set(jobs.map(({ id }) => id))
+    const forgotten = runs.filter(({ job }) => !kept.has(job))
+    const registered = [
+      ...forgotten.map(({ name, endedAtMs }) => ({ name, atMs: endedAtMs, hints: {} })),
+      ...jobs.map(({ name, createdAtMs, hints }) => ({ name, atMs: createdAtMs, hints })),
+    ].sort((a, b) => a.atMs - b.atMs)
+    for (const { name, atMs, hints } of registered) this.arrivals.registered(name, atMs, hints)
   }
 
   #monotonicOf(wallMs: number): number {

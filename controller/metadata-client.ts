@@ -1,16 +1,20 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations, placementOperations } from '../protocol/control-operations.ts'
-import { CONTROL_CALL_MS, SLOTS_DEFAULT } from '../protocol/limits.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { askServerOf } from '../protocol/job-server.ts'
+import { CONTROL_CALL_MS, METADATA_SERVERS_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
 import type { Operation } from '../protocol/operation.ts'
-import type { Placement } from '../protocol/placement.ts'
+import type { PlacedNode, Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { PlacedJob } from './shares.ts'
 
-/** What the controller asks of the metadata server at an address. All are idempotent. */
+/** What the controller asks of the metadata server at an address, or of the one that has the job since. All are idempotent. */
 export interface MetadataClient {
   createJob(address: string, job: PlacedJob): Promise<Placement>
   shareJob(address: string, job: PlacedJob): Promise<Placement>
-  /** Resolves once every node that can be reached has freed the job's bytes. */
+  /** Resolves once the other server decides for the job. */
+  moveJob(address: string, job: { id: string; target: PlacedNode }): Promise<void>
+  /** Of this server alone. Resolves once every node that can be reached has freed the job's bytes. */
   endJob(address: string, id: string): Promise<void>
   nodesDied(address: string, nodes: readonly string[]): Promise<void>
   jobs(address: string): Promise<string[]>
@@ -34,12 +38,16 @@ export class WireMetadataClient implements MetadataClient {
   createJob(address: string, job: PlacedJob): Promise<Placement> {
     const { id, ...terms } = job
     const request = { job: id, slots: SLOTS_DEFAULT, ...terms }
-    return this.#ask(address, placementOperations.jobCreate, request)
+    return this.#ask(address, placementOperations.jobCreate, request, id)
   }
 
   shareJob(address: string, job: PlacedJob): Promise<Placement> {
     const { id, ...terms } = job
-    return this.#ask(address, placementOperations.jobShares, { job: id, ...terms })
+    return this.#ask(address, placementOperations.jobShares, { job: id, ...terms }, id)
+  }
+
+  async moveJob(address: string, { id, target }: { id: string; target: PlacedNode }): Promise<void> {
+    await this.#ask(address, placementOperations.jobMove, { job: id, target }, id)
   }
 
   async endJob(address: string, id: string): Promise<void> {
@@ -56,17 +64,23 @@ export class WireMetadataClient implements MetadataClient {
   }
 
   placement(address: string, id: string): Promise<Placement> {
-    return this.#ask(address, metadataOperations.placement, { job: id, known: 0, slot: ANY_SLOT })
+    return this.#ask(address, metadataOperations.placement, { job: id, known: 0, slot: ANY_SLOT }, id)
   }
 
   async #ask<Request, Reply>(
     address: string,
     operation: Operation<Request, Reply>,
     request: Request,
+    job = '',
   ): Promise<Reply> {
-    const caller = await this.#pool.to(address)
     const deadlineMs = this.#clock.monotonicMs() + METADATA_CALL_MS
-    const { head } = await caller.call(operation, request, { deadlineMs })
-    return head
+    let at = address
+    for (let hops = 0; hops < METADATA_SERVERS_MAX; hops++) {
+      const caller = await this.#pool.to(at)
+      const answer = await askServerOf(job, { caller, bounds: { deadlineMs } }, { operation, request })
+      if ('reply' in answer) return answer.reply
+      at = answer.movedTo
+    }
+    throw new MayflyError('UNAVAILABLE', `Job ${job} is on its way from one metadata server to another`)
   }
 }

@@ -1,13 +1,18 @@
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import type { MetadataReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Events } from './events.ts'
+import type { Job } from './job.ts'
+import { chooseServer, type ServerLoad } from './metadata-balance.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { retry } from './retry.ts'
 
 export interface MetadataServer {
   readonly id: string
   readonly address: string
+  /** The share of one core that it used since its report before. */
+  readonly busy: number
   /** On the monotonic clock. */
   readonly heardMs: number
 }
@@ -39,23 +44,32 @@ export class MetadataServers {
     return this.#servers.get(id)
   }
 
+  /** Whether there is such a server; after a start of the controller each has the time to report first. */
+  async isKnown(id: string): Promise<boolean> {
+    if (this.#servers.has(id)) return true
+    const deadlineMs = this.#options.runtime.clock.monotonicMs() + SILENT_MS
+    return await this.ask(id, deadlineMs, async () => true).catch(() => false)
+  }
+
   /** Takes a heartbeat. True if the server is new, moved or was silent: what it knows has to be compared. */
-  heard(id: string, address: string): boolean {
+  heard(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()
     const before = this.#servers.get(id)
-    this.#servers.set(id, { id, address, heardMs })
+    this.#servers.set(id, { id, address, busy, heardMs })
     const isNew = before?.address !== address || heardMs - before.heardMs > SILENT_MS
     if (isNew) this.#options.events.emit('metadata.active', { metadata: id, address })
     return isNew
   }
 
-  /** Who a new job goes to: the server with the fewest. Waits for one until the deadline. */
-  choose(jobsOf: (server: string) => number, deadlineMs: number): Promise<string> {
+  /** Who a new job goes to: of the servers that are not silent, where there are any. Waits for one until the deadline. */
+  choose(living: () => readonly Job[], deadlineMs: number): Promise<string> {
     return retry(
       async () => {
-        const [first, ...others] = this.all()
-        if (first === undefined) throw new MayflyError('UNAVAILABLE', 'No metadata server has reported yet')
-        return others.reduce((best, other) => (jobsOf(other.id) < jobsOf(best.id) ? other : best), first).id
+        const nowMs = this.#options.runtime.clock.monotonicMs()
+        const heard = this.all().filter(({ heardMs }) => nowMs - heardMs <= SILENT_MS)
+        const server = chooseServer(loadsOf(heard.length > 0 ? heard : this.all(), living()))
+        if (server === null) throw new MayflyError('UNAVAILABLE', 'No metadata server has reported yet')
+        return server
       },
       { ...this.#options, deadlineMs },
     )
@@ -77,6 +91,13 @@ export class MetadataServers {
       { ...this.#options, deadlineMs },
     )
   }
+}
+
+/** How much each of the servers has to do. */
+export function loadsOf(servers: readonly MetadataServer[], living: readonly Job[]): ServerLoad[] {
+  const jobs = new Map<string, number>()
+  for (const { metadata } of living) jobs.set(metadata, (jobs.get(metadata) ?? 0) + 1)
+  return servers.map(({ id, busy }) => ({ id, busy, jobs: jobs.get(id) ?? 0 }))
 }
 
 /** True if metadata does not have the job, or has no more. */

@@ -95,19 +95,24 @@ export function fits(a: ResourceVector, b: ResourceVector): boolean {
   return a.ramBytes <= b.ramBytes && a.ssdBytes <= b.ssdBytes && a.bytesPerSecond <= b.bytesPerSecond
 }
 
+/** The largest part of `demand` that fits, up to 1. */
+export function fractionThatFits(demand: ResourceVector, spare: ResourceVector): number {
+  let by = 1
+  for (const each of dimensions) if (demand[each] > 0) by = Math.min(by, spare[each] / demand[each])
+  return by
+}
+
 /**
  * The largest part of `demand` that fits, in the demand's own proportion. A part of less than one slot is not
  * worth a connection and could not be placed anyway; packing passes over it.
  */
 export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
   if (fits(demand, spare)) return demand
-  const fitting = (each: (typeof dimensions)[number]): number =>
-    demand[each] === 0 ? 1 : spare[each] / demand[each]
-  const by = Math.min(...dimensions.map(fitting))
+  const by = fractionThatFits(demand, spare)
   const part = scale(demand, by)
   // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
   const bounded = (each: (typeof dimensions)[number]): number =>
-    fitting(each) === by ? spare[each] : Math.min(spare[each], part[each])
+    spare[each] / demand[each] === by ? spare[each] : Math.min(spare[each], part[each])
   return {
     ramBytes: bounded('ramBytes'),
     ssdBytes: bounded('ssdBytes'),

@@ -49,6 +49,8 @@ export type Packing = { readonly assignments: readonly Assignment[] } | { readon
 export interface Plan {
   readonly started: readonly { readonly node: string; readonly nodeClass: NodeClass }[]
   readonly shares: readonly (readonly Placed[])[]
+  /** What there then is to pack into. */
+  readonly left: Fleet
 }
 
 /** What there is to pack into, and the sum of all demands, those of jobs that live among them. */
@@ -66,7 +68,8 @@ export function packAll(
 ): Plan | { readonly shortage: Shortage } {
   const started: { node: string; nodeClass: NodeClass }[] = []
   const shares: Placed[][] = []
-  let { spares, rooms, mix } = into
+  let { rooms, mix } = into
+  const spares = [...into.spares]
   for (const demand of demands) {
     mix = add(mix, demand)
     const packing = pack(demand, { spares, rooms, mix })
@@ -80,17 +83,19 @@ export function packAll(
         rooms = rooms.map((room) =>
           room.nodeClass === nodeClass ? { ...room, nodes: room.nodes - 1 } : room,
         )
-        spares = [...spares, { node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) }]
+        spares.push({ node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) })
         own.push({ node, ...part })
       } else {
         const { node } = on
-        spares = spares.map((spare) => (spare.node === node ? { ...spare, ...subtract(spare, part) } : spare))
+        const at = spares.findIndex((spare) => spare.node === node)
+        const spare = spares[at]
+        if (spare !== undefined) spares[at] = { ...spare, ...subtract(spare, part) }
         own.push({ node, ...part })
       }
     }
     shares.push(own)
   }
-  return { started, shares }
+  return { started, shares, left: { spares, rooms, mix } }
 }
 
 /** From so many nodes on it is worth while to start one a little early, so that others keep room for what goes with it. */
@@ -158,8 +163,9 @@ function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Genera
   yield* second
 }
 
-function candidateOf({ node, rank, capacity, ...spare }: Spare): Candidate {
-  return { on: { node }, rank, capacity, spare: vectorOf(spare) }
+function candidateOf(spare: Spare): Candidate {
+  const { node, rank, capacity } = spare
+  return { on: { node }, rank, capacity, spare }
 }
 
 function* freshOf(rooms: readonly Room[]): Generator<Candidate> {

@@ -1,10 +1,11 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { NODE_REPLACEMENTS_MAX } from '../protocol/limits.ts'
-import { growShares, type Job, mergeShares, missingOf, type Share, scaleShares } from './job.ts'
+import { type Job, keptOf, mergeShares, missingOf, type Share, stay } from './job.ts'
 import type { Ledger } from './ledger.ts'
-import { fits, least, nothing, type ResourceVector, subtract, sum } from './node-class.ts'
+import { least, nothing, type ResourceVector, sum } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import { type Fleet, freeOf, NodeRank, type Plan, packAll } from './packing.ts'
+import { type Fleet, freeOf, type Plan, packAll } from './packing.ts'
+import { resizeShares } from './resize-shares.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
@@ -27,7 +28,7 @@ export class Placer {
 
   /** Shares that add up to `demand`; or the `RESERVATION_REFUSED` that says what is free. */
   propose(demand: ResourceVector): Proposal | MayflyError {
-    return this.#propose(demand, this.#fleet())
+    return this.#propose(demand, this.fleet())
   }
 
   /** The same if there were no node and no job. Throws `RESERVATION_REFUSED` for what then would not fit either. */
@@ -50,11 +51,11 @@ export class Placer {
   }
 
   /**
-   * The shares of every job with a part on `node`, with as much again elsewhere; what they have on `node` stays
-   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `start`, the
-   * caller enters them at once.
+   * The shares of every job with a part on `node`, with as much again elsewhere, on new nodes too if `mayStart`; what
+   * they have on `node` stays counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for
+   * `start`, the caller enters them at once.
    */
-  leave(node: string): Map<string, Share[]> {
+  leave(node: string, { mayStart }: { readonly mayStart: boolean }): Map<string, Share[]> {
     const leaving = this.#options.ledger
       .living()
       .filter(({ state }) => state !== 'ending')
@@ -64,7 +65,11 @@ export class Placer {
       })
       // The largest first, which leaves the fewest gaps.
       .sort((a, b) => b.share.ramBytes - a.share.ramBytes)
-    const found = this.#findAll(leaving.map(({ share }) => share))
+    const fleet = mayStart ? this.fleet() : { ...this.fleet(), rooms: [] }
+    const found = this.#findAll(
+      leaving.map(({ share }) => keptOf(share)),
+      fleet,
+    )
     return new Map(leaving.map(({ id, shares }, i) => [id, mergeShares([...shares, ...(found[i] ?? [])])]))
   }
 
@@ -97,26 +102,18 @@ export class Placer {
    */
   proposeResize(job: Job, demand: ResourceVector): Proposal {
     const { nodes } = this.#options
-    const open = job.shares.filter(({ node }) => nodes.isOpen(node))
+    const open = stay(job.shares.filter(({ node }) => nodes.isOpen(node)))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
-    const into = this.#fleet()
-    const inPlace = fits(demand, sum(open))
-      ? scaleShares(open, demand)
-      : growShares(open, demand, into.spares)
-    const rest = subtract(demand, sum(inPlace))
-    if (fits(rest, nothing)) return { shares: [...inPlace, ...leaving], started: [] }
-    const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
-    // The job's own nodes come first: what rounding left of the rest is not worth another connection.
-    const spares = into.spares.map((spare) => ({
-      ...spare,
-      ...subtract(spare, taken.get(spare.node) ?? nothing),
-      rank: taken.has(spare.node) ? NodeRank.own : spare.rank,
-    }))
-    const plan = packAll([rest], { ...into, spares }, () => nodes.newId())
-    if ('shortage' in plan) {
+    const resized = resizeShares(
+      { open, demand },
+      () => this.fleet(),
+      () => nodes.newId(),
+    )
+    if (resized === null) {
+      const into = this.fleet()
       throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit: nodes.limit })
     }
-    return { shares: mergeShares([...inPlace, ...plan.shares.flat(), ...leaving]), started: plan.started }
+    return { shares: [...resized.shares, ...leaving], started: resized.started }
   }
 
   /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
@@ -125,17 +122,19 @@ export class Placer {
     const living = job.shares.filter(({ node }) => nodes.isAlive(node))
     const open = living.filter(({ node }) => nodes.isOpen(node))
     const dead = job.shares.filter((share) => !living.includes(share))
+    // What was on its way to a node that died is still where it was, or lost: either way nothing more leaves.
+    const staying = dead.length === 0 ? living : stay(living)
     // What a node held that died while it drained has been found elsewhere before, so that nothing is missing. And
     // a job that lost something for which there was no room goes on without it.
     const missing = missingOf(job, open)
     const due = open.length === 0 ? missing : least(missing, sum(dead))
-    if (due.ramBytes > 0) return mergeShares([...living, ...this.#findAll([due]).flat()])
-    return living.length === job.shares.length ? null : living
+    if (due.ramBytes > 0) return mergeShares([...staying, ...this.#findAll([due], this.fleet()).flat()])
+    return living.length === job.shares.length ? null : staying
   }
 
-  #findAll(demands: readonly ResourceVector[]): Share[][] {
+  #findAll(demands: readonly ResourceVector[], into: Fleet): Share[][] {
     const { nodes } = this.#options
-    const plan = packAll(demands, this.#fleet(), () => nodes.newId())
+    const plan = packAll(demands, into, () => nodes.newId())
     if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit: nodes.limit })
     this.start(plan)
     return plan.shares.map((shares) => [...shares])
@@ -145,19 +144,16 @@ export class Placer {
     const { nodes } = this.#options
     const plan = packAll([demand], into, () => nodes.newId())
     if (!('shortage' in plan)) return { shares: plan.shares.flat(), started: plan.started }
-    const { spares, rooms } = this.#fleet()
+    const { spares, rooms } = this.fleet()
     return refusal(demand, { free: freeOf(spares, rooms), limit: nodes.limit })
   }
 
-  #fleet(): Fleet {
+  /** What there is to pack into. */
+  fleet(): Fleet {
     const { ledger, nodes } = this.#options
     const reserved = ledger.reserved()
     return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved), mix: sum(reserved.values()) }
   }
-}
-
-function shareOn(shares: readonly Share[], node: string): ResourceVector {
-  return shares.find((share) => share.node === node) ?? nothing
 }
 
 function refusal(

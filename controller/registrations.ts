@@ -56,6 +56,11 @@ export class Registrations {
     })
   }
 
+  /** How many have not been answered yet, those that wait for room among them. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
   /** How many wait for room. */
   get waiting(): number {
     return this.#waiting.count
@@ -122,8 +127,7 @@ export class Registrations {
 
   #chooseServer(): Promise<string> {
     const { ledger, metadata, runtime } = this.#options
-    const jobsOf = (server: string): number => ledger.living().filter((job) => job.metadata === server).length
-    return metadata.choose(jobsOf, runtime.clock.monotonicMs() + NODE_START_MS_MAX)
+    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + NODE_START_MS_MAX)
   }
 
   /** What is admitted is in the ledger when this returns. */
@@ -142,6 +146,8 @@ export class Registrations {
       reasons,
       shares,
       metadata,
+      movingTo: null,
+      formerServers: [],
       createdAtMs: nowMs,
       usedAtMs: nowMs,
       peak: noPeak,

@@ -4,7 +4,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Events } from './events.ts'
-import { type Job, reservedBy } from './job.ts'
+import { type Job, reservedBy, stay } from './job.ts'
 import type { Jobs } from './jobs.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
@@ -38,6 +38,15 @@ export class Repair {
 
   constructor(options: RepairOptions) {
     this.#options = options
+  }
+
+  /** True while metadata may not know the job's shares, or they are not all on nodes that serve. */
+  isWanted(job: string): boolean {
+    return this.#wanting.has(job)
+  }
+
+  get isIdle(): boolean {
+    return this.#wanting.size === 0
   }
 
   /** Dead nodes that cannot be forgotten yet. */
@@ -153,7 +162,8 @@ export class Repair {
       return await placer.secure(job.id, clock.monotonicMs() + NODE_START_MS_MAX)
     } catch (error) {
       if (!isError(error, 'RESERVATION_REFUSED', 'UNAVAILABLE')) throw error
-      const shares = ledger.require(job.id).shares.filter(({ node }) => nodes.serves(node))
+      const living = ledger.require(job.id).shares.filter(({ node }) => nodes.serves(node))
+      const shares = living.length < job.shares.length ? stay(living) : living
       if (shares.some(({ node }) => nodes.isEmptying(node))) return null
       const degraded = await ledger.change(job.id, { shares })
       if (shares.length < job.shares.length) this.#tellDegraded(degraded, error.reason)

@@ -1,6 +1,6 @@
 import { type Tier, tiers } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { LEARNED_MARGIN, LEARNED_PERCENTILE, type Learned } from './history.ts'
+import { LEARNED_BY, type Learned } from './history.ts'
 import { type LatencyHints, latencyClassOf } from './latency-class.ts'
 import type { NodeClass, ResourceVector } from './node-class.ts'
 import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from './tier-mix.ts'
@@ -28,8 +28,8 @@ export interface Demand extends ResourceVector {
   readonly readsPerObject: number | null
 }
 
-/** From where a number of a demand comes, the strongest first. */
-export const grounds = ['hint', 'history', 'table', 'default'] as const
+/** From where a number of a demand comes, the strongest first; `use` is what the job has grown to since. */
+export const grounds = ['hint', 'use', 'history', 'table', 'default'] as const
 
 /** Why a number is what it is: the ground that decided, and the arithmetic as a reader can check it. */
 interface Reason {
@@ -220,10 +220,11 @@ function capacityOf(
 }
 
 function fromHistory({ runs, peak }: Learned, dimension: keyof Learned['peak']): Amount {
+  const { percentile, margin } = LEARNED_BY[dimension]
   return {
-    amount: peak[dimension] * LEARNED_MARGIN,
+    amount: peak[dimension] * margin,
     ground: 'history',
-    because: `percentile ${LEARNED_PERCENTILE} of the peaks of ${runs} runs, ${peak[dimension]}, × ${LEARNED_MARGIN}`,
+    because: `percentile ${percentile} of the peaks of ${runs} runs, ${peak[dimension]}, × ${margin}`,
   }
 }
 

@@ -26,6 +26,7 @@ function object<Properties extends TProperties>(properties: Properties, descript
 }
 
 const count = Type.Integer({ minimum: 0 })
+const amount = Type.Number({ minimum: 0 })
 const bytes = Type.Integer({ minimum: 0, description: 'Bytes' })
 const bytesPerSecond = Type.Integer({ minimum: 0, description: 'Bytes per second' })
 const time = Type.String({ format: 'date-time' })
@@ -136,6 +137,7 @@ const jobProperties = {
   hints,
   sizing,
   reservation,
+  metadata: Type.String({ description: 'Id of the metadata server that decides for it' }),
   pricePerHour: Type.Number({
     description: 'The part of its nodes that it keeps from others, by their price',
   }),
@@ -163,6 +165,10 @@ export const jobWithTicket = object({
   ticket: Type.Optional(Type.String({ description: 'For the functions of the job, while it is active' })),
 })
 
+export const jobMove = object({
+  metadata: Type.String({ minLength: 1, maxLength: 64, description: 'Id of the server that is to have it' }),
+})
+
 export const jobList = object({ jobs: Type.Array(job) })
 
 export const node = object({
@@ -180,6 +186,7 @@ export const node = object({
     { description: 'ram, ssd and s3, as far as the node has them' },
   ),
   bytesPerSecond: object({ capacity: bytesPerSecond, reserved: bytesPerSecond, used: bytesPerSecond }),
+  cores: object({ capacity: amount, used: amount }, 'CPU of its process, averaged over a second'),
   left: Type.Optional(
     object({ jobs: count, objects: count, usedBytes: bytes }, 'What a node that drains still holds'),
   ),
@@ -188,7 +195,6 @@ export type NodeView = Static<typeof node>
 
 export const nodeList = object({ nodes: Type.Array(node) })
 
-const amount = Type.Number({ minimum: 0 })
 const amounts = { jobs: amount, bytes: amount, bytesPerSecond: amount, pricePerHour: amount }
 const spent = object(amounts, 'What living jobs have reserved')
 const quota = Type.Partial(object(amounts), {
@@ -220,7 +226,15 @@ export const cluster = object({
   ),
   warmNodes: count,
   totals: object({ bytes: object({ ram: total, ssd: total }), bytesPerSecond: total }),
-  metadata: Type.Array(object({ id: Type.String(), address: Type.String(), silentMs: count })),
+  metadata: Type.Array(
+    object({
+      id: Type.String(),
+      address: Type.String(),
+      jobs: count,
+      busy: Type.Number({ description: 'The share of one core that it used over the last second' }),
+      silentMs: count,
+    }),
+  ),
   waiting: Type.Integer({ description: 'Registrations that wait for room' }),
   limits: quota,
   apiKeys: Type.Array(object({ name: Type.String(), limits: quota, spent })),
@@ -270,6 +284,7 @@ export const nodeReport = Type.Object({
   class: Type.String(),
   address: Type.String({ minLength: 3 }),
   pid: Type.Integer(),
+  cpuCores: count0,
   tiers: Type.Object({
     ram: Type.Optional(tierSize),
     ssd: Type.Optional(tierSize),
@@ -299,7 +314,10 @@ export const nodeReport = Type.Object({
 })
 
 /** `MetadataReport` of protocol/reports.ts. */
-export const metadataReport = Type.Object({ address: Type.String({ minLength: 3 }) })
+export const metadataReport = Type.Object({
+  address: Type.String({ minLength: 3 }),
+  cpuCores: Type.Number({ minimum: 0 }),
+})
 
 /** `KeptEntry` of service/kept/kept-store.ts. */
 export const keptObject = Type.Object({

@@ -14,18 +14,23 @@ import { Drains } from './drains.ts'
 import { EventStreams } from './event-streams.ts'
 import { Events } from './events.ts'
 import type { Fleet } from './fleet/fleet.ts'
+import { Growth } from './growth.ts'
 import { buildHttpApi } from './http-api.ts'
+import { JobMoves } from './job-moves.ts'
 import { Jobs } from './jobs.ts'
 import { sweepKept } from './kept-sweep.ts'
 import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
+import { MetadataScaler } from './metadata-scaler.ts'
 import { MetadataServers } from './metadata-servers.ts'
 import { clusterMetrics } from './metrics.ts'
 import { Nodes } from './nodes.ts'
 import { Placer } from './placer.ts'
 import { Registrations } from './registrations.ts'
+import { Relocations } from './relocations.ts'
 import { Repair } from './repair.ts'
 import { type Hints, rightsize } from './rightsizing.ts'
+import { Scaler } from './scaler.ts'
 import type { Store } from './store/store.ts'
 import { Tickets } from './tickets.ts'
 import { Upkeep } from './upkeep.ts'
@@ -110,7 +115,22 @@ export async function startController(config: ControllerConfig, around: Surround
   const registrations: Registrations = new Registrations({ ...life, jobs, stopped })
   const repair = new Repair({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
-  const upkeep = new Upkeep({ ...shared, jobs, registrations, repair, drains, warmNodes, firstClass })
+  const relocations = new Relocations({ ...shared, jobs, repair })
+  const growth = new Growth({ ...life, jobs, repair })
+  const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
+  const moves = new JobMoves({ ...shared, jobs })
+  const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
+  const scalers = { scaler, metadataScaler }
+  const upkeep = new Upkeep({
+    ...life,
+    jobs,
+    registrations,
+    repair,
+    drains,
+    ...scalers,
+    warmNodes,
+    firstClass,
+  })
   const views = new Views({ ...shared, registrations, classes, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events)
@@ -121,6 +141,8 @@ export async function startController(config: ControllerConfig, around: Surround
     registrations,
     repair,
     drains,
+    relocations,
+    moves,
     views,
     streams,
     metrics,

@@ -1,6 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { PlacedShare } from '../protocol/placement.ts'
-import type { Job, Share } from './job.ts'
+import { type Job, keptOf, type Share } from './job.ts'
 import type { Nodes } from './nodes.ts'
 
 /** A job as metadata is told of it. */
@@ -25,15 +25,17 @@ export function placedJob(
 }
 
 /**
- * A job's shares as metadata takes them. Every node of them must serve. One that drains keeps its bytes for as long as
- * there are slots on it, and is given no more.
+ * A job's shares as metadata takes them. Every node of them must serve. One that drains, or a part that leaves, keeps its
+ * bytes for as long as there are slots on it, and is given no more.
  */
 function placedShares(shares: readonly Share[], nodes: Nodes): PlacedShare[] {
-  return shares.map(({ node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }) => {
+  return shares.map((share) => {
+    const { node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = share
     const address = nodes.get(node)?.record.address ?? null
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
-    const takes = nodes.isOpen(node) && ramBytes > 0
-    const weight = takes ? Math.max(1, Math.round((ramBytes + ssdBytes) / WEIGHT_BYTES)) : 0
+    const kept = keptOf(share)
+    const takes = nodes.isOpen(node) && kept.ramBytes > 0
+    const weight = takes ? Math.max(1, Math.round((kept.ramBytes + kept.ssdBytes) / WEIGHT_BYTES)) : 0
     return { node, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
   })
 }

@@ -1,16 +1,23 @@
+import { isError } from '../protocol/errors.ts'
+import { EXPECTED_ROUNDS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Expected } from './arrivals.ts'
 import type { Drains } from './drains.ts'
 import type { Job } from './job.ts'
 import type { Jobs } from './jobs.ts'
 import { hasLapsed } from './lease.ts'
 import type { Ledger } from './ledger.ts'
+import type { MetadataScaler } from './metadata-scaler.ts'
 import { inFillOrder } from './node.ts'
 import type { NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
+import type { Placer } from './placer.ts'
 import type { Registrations } from './registrations.ts'
 import type { Repair } from './repair.ts'
+import type { Demand, Hints, Sizing } from './rightsizing.ts'
+import type { Scaler } from './scaler.ts'
 import { Silence } from './silence.ts'
-import { balanceWarm } from './warm-nodes.ts'
+import { balanceWarm, nodesExpected } from './warm-nodes.ts'
 
 export interface UpkeepOptions {
   readonly clock: Clock
@@ -20,15 +27,23 @@ export interface UpkeepOptions {
   readonly registrations: Registrations
   readonly repair: Repair
   readonly drains: Drains
+  readonly scaler: Scaler
+  readonly metadataScaler: MetadataScaler
   readonly warmNodes: number
   /** Of which nodes are kept warm. */
   readonly firstClass: NodeClass
+  readonly placer: Placer
+  /** What a job of a name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (name: string, hints: Hints) => Sizing
 }
 
-/** What has to be looked at again and again: leases, starts that hang, idle nodes, repairs that failed. */
+/** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
 export class Upkeep {
   readonly #options: UpkeepOptions
   readonly #silence = new Silence()
+  /** Nodes on which jobs are expected. */
+  #expected: ReadonlySet<string> = new Set()
+  #rounds = 0
 
   constructor(options: UpkeepOptions) {
     this.#options = options
@@ -36,7 +51,8 @@ export class Upkeep {
 
   /** Once every `HEARTBEAT_MS`. */
   async round(): Promise<void> {
-    const { ledger, nodes, jobs, registrations, repair, drains, clock } = this.#options
+    const { ledger, nodes, jobs, registrations, repair, drains, scaler, metadataScaler, clock } =
+      this.#options
     nodes.expireStarts()
     for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
       nodes.endSilent(node, silentMs)
@@ -47,7 +63,10 @@ export class Upkeep {
     }
     repair.retry()
     registrations.review()
+    scaler.round()
+    metadataScaler.round()
     drains.round()
+    if (this.#rounds++ % EXPECTED_ROUNDS === 0) this.#expect()
     this.balance()
     await ledger.writeUses()
     await nodes.forgetLost(repair.unreported)
@@ -61,11 +80,32 @@ export class Upkeep {
       open: inFillOrder(nodes.all()).map(({ record }) => record.id),
       reserved: new Set(reserved.keys()),
       warmNodes,
+      expected: this.#expected,
       room: nodes.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
     })
     for (const node of stop) void nodes.stop(node)
     if (!nodes.mayStart) return
     for (let count = 0; count < start; count++) nodes.start(firstClass, nodes.newId())
+  }
+
+  /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
+  #expect(): void {
+    const { ledger, nodes, placer, clock } = this.#options
+    const running = new Set(ledger.living().map(({ name }) => name))
+    const expected = ledger.arrivals.expected(clock.wallMs(), running)
+    const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
+    const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodes.newId())
+    this.#expected = kept
+    if (nodes.mayStart) for (const { node, nodeClass } of started) nodes.start(nodeClass, node)
+  }
+
+  #demandOf({ name, hints }: Expected): Demand | null {
+    try {
+      return this.#options.size(name, hints).demand
+    } catch (error) {
+      if (!isError(error, 'RESERVATION_REFUSED')) throw error
+      return null
+    }
   }
 
   #isUnused(job: Job): boolean {

@@ -70,6 +70,7 @@ export class Views {
           bytesPerSecond: share.bytesPerSecond,
         })),
       },
+      metadata: job.metadata,
       pricePerHour: admission.priceOf(job),
       usage: this.#usage(job),
       peak: mapValues({ ...ledger.peakOf(job) }, Math.round),
@@ -104,6 +105,7 @@ export class Views {
         reserved: held.bytesPerSecond,
         used: used.bytesPerSecond,
       },
+      cores: { capacity: node.class.cores, used: isAlive(node) ? (node.report?.cpuCores ?? 0) : 0 },
       ...(record.state === 'draining' && load !== null && { left: load }),
     }
   }
@@ -148,9 +150,11 @@ export class Views {
         },
         bytesPerSecond: mapValues(totals, ({ bytesPerSecond }) => bytesPerSecond),
       },
-      metadata: metadata.all().map(({ id, address, heardMs }) => ({
+      metadata: metadata.all().map(({ id, address, busy, heardMs }) => ({
         id,
         address,
+        jobs: living.filter((job) => job.metadata === id).length,
+        busy,
         silentMs: Math.round(clock.monotonicMs() - heardMs),
       })),
       waiting: registrations.waiting,

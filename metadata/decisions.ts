@@ -94,9 +94,10 @@ export function ownMessage(
     .map(({ owner: _, ...run }) => ({ ...run, source: sources.get(run.epoch) ?? '' }))
   return {
     job: record.id,
-    generation: to.generation,
-    revision: record.revision,
     metadata: to.metadata,
+    generation: to.generation,
+    term: record.term,
+    revision: record.revision,
     slots: record.owners.length,
     ...budgetOf(record, to.node),
     readsPerThousand: record.readsPerThousand,

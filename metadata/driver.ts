@@ -1,8 +1,10 @@
-import { nodeOperations } from '../protocol/control-operations.ts'
+import { nodeOperations, placementOperations } from '../protocol/control-operations.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
 import { ownMessage } from './decisions.ts'
+import { handedOn, isSettled, withHanding } from './departure.ts'
+import type { Gate } from './gate.ts'
 import type { MoveEvent } from './handoff.ts'
-import type { JobRecord, Leftover, Move } from './job-record.ts'
+import { encodeRecord, type JobRecord, type Leaving, type Leftover, type Move } from './job-record.ts'
 import type { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 import { planMoves, withMoveEvent, withoutLeftover } from './moves.ts'
@@ -10,6 +12,7 @@ import { planMoves, withMoveEvent, withoutLeftover } from './moves.ts'
 export interface DriverOptions {
   readonly jobs: Jobs
   readonly messenger: Messenger
+  readonly gate: Gate
   /** Where nodes reach this server. */
   readonly address: string
   readonly generation: number
@@ -17,6 +20,8 @@ export interface DriverOptions {
   readonly isDead: (node: string) => boolean
   /** What clients are shown of a job has changed. */
   readonly onShown: (job: string) => void
+  /** Another metadata server has the job now. */
+  readonly onHandedOver: (job: string) => void
 }
 
 /**
@@ -25,7 +30,7 @@ export interface DriverOptions {
  */
 export class Driver {
   readonly #options: DriverOptions
-  /** Moves and leftovers that are being driven, by job, epoch and state. */
+  /** Moves, leftovers and departures that are being driven, by job, epoch and state. */
   readonly #driving = new Set<string>()
 
   constructor(options: DriverOptions) {
@@ -36,6 +41,13 @@ export class Driver {
   advance(job: string): void {
     const record = this.#find(job)
     if (record === null) return
+    const { leaving } = record
+    if (leaving?.handing) {
+      const { address } = leaving.server
+      return this.#drive(`${job}/${record.term}/${address}`, () => this.#handOver(job, record, leaving))
+    }
+    if (leaving !== null && isSettled(record, this.#isServed(record)))
+      this.#drive(`${job}/leave`, () => this.#leave(job))
     for (const move of record.moves) {
       const work = move.published ? () => this.#settle(job, move) : () => this.#hand(job, move)
       this.#drive(`${job}/${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
@@ -50,11 +62,11 @@ export class Driver {
     const { jobs, messenger, address, generation, onShown } = this.#options
     let told: JobRecord | null = null
     const heard = await messenger.tellUntilHeard(node, nodeOperations.own, () => {
-      told = this.#find(job)
+      told = jobs.decides(job) ? jobs.record(job) : null
       if (told === null || !isConcerned(told, node)) return null
       return ownMessage(told, { node: node.id, metadata: address, generation })
     })
-    if (!heard || told === null || !jobs.has(job)) return false
+    if (!heard || told === null || !jobs.decides(job)) return false
     const confirmed = jobs.view(job).show(node, { told, now: jobs.record(job) })
     onShown(job)
     // What it serves may move from now on.
@@ -66,18 +78,51 @@ export class Driver {
   async plan(job: string): Promise<void> {
     const { jobs } = this.#options
     await jobs.changeLiving(job, (record) =>
-      planMoves(record, (slot) => jobs.view(job).isServed(slot, record)),
+      record.leaving === null ? planMoves(record, this.#isServed(record)) : record,
     )
     this.advance(job)
   }
 
+  /**
+   * The job leaves: once it is settled, no change is under way and the next server is there, nothing is decided here any
+   * more. Where that is not so after all, whatever comes of it looks again.
+   */
+  async #leave(job: string): Promise<void> {
+    const { jobs, gate, messenger } = this.#options
+    for (;;) {
+      const record = this.#find(job)
+      const server = record?.leaving?.server
+      if (record === null || server === undefined || !jobs.decides(job)) break
+      if (!isSettled(record, this.#isServed(record))) return
+      const isWanted = (): boolean => this.#find(job)?.leaving?.server.address === server.address
+      if (!(await messenger.reachWhile(server, isWanted)) && isWanted()) return
+      await gate.closed(job, async () => {
+        await jobs.changeLiving(job, (record) => withHanding(record, this.#isServed(record)))
+      })
+    }
+    this.advance(job)
+  }
+
+  /** Brings the next server all that is known of the job, until it has it. */
+  async #handOver(job: string, record: JobRecord, { server }: Leaving): Promise<void> {
+    const { jobs, messenger, onHandedOver } = this.#options
+    const next = handedOn(record)
+    const message = { record: [...encodeRecord(next)] }
+    const heard = await messenger.tellUntilHeard(server, placementOperations.jobTake, () => {
+      const moved = jobs.movedTo(job)
+      return jobs.has(job) && moved?.term === next.term && moved.address === server.address ? message : null
+    })
+    if (!heard) return
+    if (await jobs.handOver({ id: job, term: next.term, address: server.address })) onHandedOver(job)
+  }
+
   /** Prepared: the target learns of the job, the source freezes the slots and brings it their index. */
   async #hand(job: string, move: Move): Promise<void> {
-    const { messenger, generation } = this.#options
+    const { messenger } = this.#options
     const { epoch, source, target, slots } = move
     if (!(await this.tellOwner(job, target))) return
     const released = await messenger.tellUntilHeard(source, nodeOperations.release, () =>
-      this.#isAt(job, move) ? { job, generation, epoch, slots: [...slots], target } : null,
+      this.#isAt(job, move) ? { ...this.#speaker(job), epoch, slots: [...slots], target } : null,
     )
     if (released) await this.#happen(job, move, 'indexDelivered')
   }
@@ -97,13 +142,15 @@ export class Driver {
   }
 
   async #drop(job: string, { node, epoch, slots }: Leftover): Promise<void> {
-    const { jobs, messenger, generation } = this.#options
+    const { jobs, messenger } = this.#options
     const isLeft = (): boolean =>
       this.#find(job)?.leftovers.some((left) => left.node.id === node.id && left.epoch === epoch) ?? false
     const dropped = await messenger.tellUntilHeard(node, nodeOperations.drop, () =>
-      isLeft() ? { job, generation, epoch, slots: [...slots] } : null,
+      isLeft() ? { ...this.#speaker(job), epoch, slots: [...slots] } : null,
     )
-    if (dropped) await jobs.changeLiving(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
+    if (!dropped) return
+    await jobs.changeLiving(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
+    this.advance(job)
   }
 
   /** Decides, writes down and goes on; an event of a move that is in another state by now changes nothing. */
@@ -116,6 +163,17 @@ export class Driver {
       return isAt(record, move) && !tooLate ? withMoveEvent(record, move, event) : record
     })
     await this.plan(job)
+  }
+
+  /** Who says what a node is told of a job that lives here. */
+  #speaker(job: string): { job: string; metadata: string; generation: number; term: number } {
+    const { jobs, address, generation } = this.#options
+    return { job, metadata: address, generation, term: jobs.record(job).term }
+  }
+
+  #isServed(record: JobRecord): (slot: number) => boolean {
+    const view = this.#options.jobs.view(record.id)
+    return (slot) => view.isServed(slot, record)
   }
 
   #drive(name: string, work: () => Promise<void>): void {

@@ -30,6 +30,9 @@ export function metadataHandlers(placements: Placements): Handlers {
       return done
     })
     .on(metadataOperations.buckets, (peer) => ({ head: placements.buckets(jobOf(peer)) }))
+    .on(metadataOperations.jobServer, (peer, { job }) => ({
+      head: { metadata: placements.serverOf(jobOf(peer, job)) },
+    }))
     .on(heartbeatOperations.heartbeat, (peer, { node, jobs }) => {
       requireCluster(peer)
       return { head: placements.heartbeat(node, jobs) }
@@ -55,6 +58,16 @@ function addControllerHandlers(handlers: Handlers, placements: Placements): Hand
     .on(placementOperations.nodesDied, async (peer, { nodes }) => {
       requireCluster(peer)
       await placements.nodesDied(nodes)
+      return done
+    })
+    .on(placementOperations.jobMove, async (peer, { job, target }) => {
+      requireCluster(peer)
+      await placements.move(job, target)
+      return done
+    })
+    .on(placementOperations.jobTake, async (peer, { record }) => {
+      requireCluster(peer)
+      await placements.take(Buffer.from(record))
       return done
     })
     .on(placementOperations.jobs, (peer) => {

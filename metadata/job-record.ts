@@ -22,9 +22,26 @@ export interface Leftover {
   readonly slots: readonly number[]
 }
 
+/** A job on its way to another metadata server; see `departure.ts`. */
+export interface Leaving {
+  readonly server: PlacedNode
+  /** Nothing is decided here any more. */
+  readonly handing: boolean
+}
+
+/** A job that another metadata server decides for since `term`. */
+export interface MovedJob {
+  readonly id: string
+  readonly term: number
+  readonly address: string
+}
+
 /** All that metadata knows of a job: written down in one piece before anyone hears of a change. */
 export interface JobRecord {
   readonly id: string
+  /** How often the job was handed from one metadata server to another. */
+  readonly term: number
+  readonly leaving: Leaving | null
   /** Rises with every write, so that a node can tell an older budget from a newer one. */
   readonly revision: number
   /** The last epoch that was given out. Every decision about slots takes the next one. */
@@ -66,6 +83,8 @@ export interface SlotRun {
 
 const wireRecord = struct({
   id: text,
+  term: u32,
+  leaving: optional(struct({ server: placedNode, handing: flag })),
   revision: u32,
   epoch: u32,
   shares: array(placedShare),
@@ -85,6 +104,8 @@ const wireRecord = struct({
 export function newRecord(id: string, slots: number): JobRecord {
   return {
     id,
+    term: 0,
+    leaving: null,
     revision: 0,
     epoch: 0,
     shares: [],

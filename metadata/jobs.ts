@@ -1,6 +1,8 @@
 import { MayflyError } from '../protocol/errors.ts'
+import { ENDED_TAKEN_JOBS_MAX } from '../protocol/limits.ts'
 import { Serial } from '../service/serial.ts'
-import type { JobRecord } from './job-record.ts'
+import { isHandedOn } from './departure.ts'
+import type { JobRecord, MovedJob } from './job-record.ts'
 import type { PlacementStore } from './store/placement-store.ts'
 import { View } from './view.ts'
 
@@ -16,6 +18,9 @@ interface Job {
 export class Jobs {
   readonly #store: PlacementStore
   readonly #jobs = new Map<string, Job>()
+  readonly #moved = new Map<string, MovedJob>()
+  /** Jobs that came from another server and have ended: its late repetition begins none of them again. */
+  readonly #ended = new Set<string>()
   readonly #serial = new Serial()
 
   constructor(store: PlacementStore) {
@@ -25,8 +30,10 @@ export class Jobs {
   async load(): Promise<void> {
     for (const record of await this.#store.jobs())
       this.#jobs.set(record.id, { record, view: new View(record) })
+    for (const moved of await this.#store.moved()) this.#moved.set(moved.id, moved)
   }
 
+  /** Those that live here. */
   ids(): string[] {
     return [...this.#jobs.keys()]
   }
@@ -35,40 +42,99 @@ export class Jobs {
     return this.#jobs.has(id)
   }
 
-  /** Throws `JOB_ENDED`. */
+  /** Those that were handed to other servers and have not ended. */
+  movedIds(): string[] {
+    return [...this.#moved.keys()]
+  }
+
+  /** Whether this server decides for the job. */
+  decides(id: string): boolean {
+    const job = this.#jobs.get(id)
+    return job !== undefined && !job.record.leaving?.handing
+  }
+
+  /** Where the job is since when, or null if that is here, as far as this server knows. */
+  movedTo(id: string): MovedJob | null {
+    const leaving = this.#jobs.get(id)?.record.leaving
+    if (!leaving?.handing) return this.#moved.get(id) ?? null
+    return { id, term: this.record(id).term + 1, address: leaving.server.address }
+  }
+
+  /** Throws `JOB_ENDED`, or `JOB_MOVED`. */
   record(id: string): JobRecord {
     return this.#job(id).record
   }
 
-  /** Throws `JOB_ENDED`. */
+  /** Throws as `record`. */
   view(id: string): View {
     return this.#job(id).view
   }
 
   /** Begins a job, or changes one. `decide` gets what is there; to give the same back changes nothing. */
   async create(id: string, decide: (record: JobRecord | null) => JobRecord): Promise<JobRecord> {
-    return await this.#serial.run(id, () => this.#write(id, decide(this.#jobs.get(id)?.record ?? null)))
-  }
-
-  /** Changes a job if it lives; null if it has ended. */
-  async changeLiving(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord | null> {
-    return await this.#serial.run(id, async () => {
-      const job = this.#jobs.get(id)
-      return job === undefined ? null : await this.#write(id, decide(job.record))
+    return await this.#serial.run(id, () => {
+      const known = this.#jobs.has(id) || this.#moved.has(id) ? this.#decided(id) : null
+      return this.#write(id, decide(known))
     })
   }
 
-  /** Changes a job. Rejects with `JOB_ENDED`, or with what `decide` throws. */
+  /** Changes a job if it lives and this server decides for it; else null. */
+  async changeLiving(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord | null> {
+    return await this.#serial.run(id, async () => {
+      return this.decides(id) ? await this.#write(id, decide(this.record(id))) : null
+    })
+  }
+
+  /** Changes a job. Rejects as `record`, with `UNAVAILABLE` while it is handed on, or with what `decide` throws. */
   async change(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+    return await this.#serial.run(id, () => this.#write(id, decide(this.#decided(id))))
+  }
+
+  /** Where the job goes may be said anew also while it is handed on. */
+  async depart(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     return await this.#serial.run(id, () => this.#write(id, decide(this.record(id))))
   }
 
-  /** Ends a job for good; resolves with what it was, or null if it is not there. */
+  /**
+   * Takes a job over from another server, as it is there. Null if that is nothing new: it is here already, was handed on
+   * since, or has ended.
+   */
+  async take(record: JobRecord): Promise<JobRecord | null> {
+    const { id, term } = record
+    return await this.#serial.run(id, async () => {
+      const known = this.#jobs.get(id)?.record.term ?? this.#moved.get(id)?.term ?? -1
+      if (known >= term || this.#ended.has(id)) return null
+      // One that is still being handed on from here has come back from there.
+      const view = new View(record)
+      const taken = await this.#write(id, record)
+      this.#jobs.set(id, { record: taken, view })
+      this.#moved.delete(id)
+      return taken
+    })
+  }
+
+  /** The other server has the job since this term. False if something else became of it meanwhile. */
+  async handOver(moved: MovedJob): Promise<boolean> {
+    const { id, term } = moved
+    return await this.#serial.run(id, async () => {
+      const record = this.#jobs.get(id)?.record
+      if (record?.leaving?.handing !== true || record.term + 1 !== term) return false
+      await this.#store.handOver(moved)
+      this.#jobs.delete(id)
+      this.#moved.set(id, moved)
+      return true
+    })
+  }
+
+  /** Ends a job for good; resolves with what it was, or null if it is not there. Rejects while it is handed on. */
   async end(id: string): Promise<JobRecord | null> {
     return await this.#serial.run(id, async () => {
       const record = this.#jobs.get(id)?.record ?? null
+      if (record?.leaving?.handing) throw isHandedOn(id)
       await this.#store.remove(id)
       this.#jobs.delete(id)
+      this.#moved.delete(id)
+      if (record !== null && record.term > 0) this.#rememberEnd(id)
       return record
     })
   }
@@ -83,8 +149,24 @@ export class Jobs {
     return record
   }
 
+  #rememberEnd(id: string): void {
+    this.#ended.add(id)
+    const [oldest] = this.#ended
+    if (this.#ended.size > ENDED_TAKEN_JOBS_MAX && oldest !== undefined) this.#ended.delete(oldest)
+  }
+
+  #decided(id: string): JobRecord {
+    const record = this.record(id)
+    if (record.leaving?.handing) throw isHandedOn(id)
+    return record
+  }
+
   #job(id: string): Job {
     const job = this.#jobs.get(id)
+    const moved = this.#moved.get(id)
+    if (job === undefined && moved !== undefined) {
+      throw new MayflyError('JOB_MOVED', `The metadata server at ${moved.address} decides for job ${id}`)
+    }
     if (job === undefined) throw new MayflyError('JOB_ENDED', `Job ${id} has ended`)
     return job
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { reportTo } from '../service/controller-report.ts'
+import { cpuSecondsOfProcess } from '../service/cpu-meter.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
 import { readConfig } from './config.ts'
@@ -13,6 +14,13 @@ await runService('metadata', {
     const { id, secret, controllerUrl: url } = config
     const tellController = reportTo({ url, path: `metadata/${id}`, secret, clock: systemRuntime.clock })
     const store = new SqlitePlacementStore(join(config.dir, 'metadata.sqlite'))
-    return startMetadata(config, { runtime: systemRuntime, network: tcpNetwork, store, tellController, log })
+    return startMetadata(config, {
+      runtime: systemRuntime,
+      network: tcpNetwork,
+      store,
+      cpuSeconds: cpuSecondsOfProcess,
+      tellController,
+      log,
+    })
   },
 })

@@ -1,3 +1,4 @@
+import type { Caller } from '../protocol/caller.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { asMayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
@@ -6,7 +7,7 @@ import type { PlacedNode } from '../protocol/placement.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
 
-/** Brings metadata's word to nodes. */
+/** Brings metadata's word to nodes, and a job to another metadata server. */
 export class Messenger {
   readonly #pool: CallerPool
   readonly #runtime: Runtime
@@ -26,9 +27,7 @@ export class Messenger {
     request: Request,
   ): Promise<Reply> {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
-    const caller = await this.#pool.to(node.address)
-    const server = await caller.server
-    if (server !== node.id) throw new Error(`${node.address} is ${server} now, not ${node.id}`)
+    const caller = await this.#reach(node)
     return (await caller.call(operation, request, { deadlineMs })).head
   }
 
@@ -62,8 +61,29 @@ export class Messenger {
     return null
   }
 
+  /** Tries to reach a process for as long as that is wanted. Resolves with whether it is there. */
+  async reachWhile(node: PlacedNode, isWanted: () => boolean): Promise<boolean> {
+    while (!this.#stopped && isWanted()) {
+      const isThere = await this.#reach(node).then(
+        () => true,
+        () => false,
+      )
+      if (isThere) return true
+      await sleep(this.#runtime.clock, RETRY_MS_MAX)
+    }
+    return false
+  }
+
   /** Gives up whatever was not heard yet. */
   stop(): void {
     this.#stopped = true
+  }
+
+  /** A connection to this very process. Rejects if it cannot be reached, or if another one is at its address now. */
+  async #reach(node: PlacedNode): Promise<Caller> {
+    const caller = await this.#pool.to(node.address)
+    const server = await caller.server
+    if (server !== node.id) throw new Error(`${node.address} is ${server} now, not ${node.id}`)
+    return caller
   }
 }

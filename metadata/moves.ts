@@ -90,7 +90,9 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
  */
 export function withoutNodes(record: JobRecord, dead: ReadonlySet<string>): JobRecord {
   let after: JobRecord = { ...record, shares: record.shares.filter(({ node }) => !dead.has(node)) }
-  let changed = after.shares.length < record.shares.length
+  // What a node had to free is free with its process.
+  let changed =
+    after.shares.length < record.shares.length || record.leftovers.some(({ node }) => dead.has(node.id))
   for (const move of record.moves) {
     const event = deathOf(move, dead)
     if (event === null) continue

@@ -1,13 +1,16 @@
-import { nodeOperations } from '../protocol/control-operations.ts'
+import { type heartbeatOperations, nodeOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
 import { CONTROL_CALL_MS, JOB_DROP_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
+import type { ReplyOf } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
 import { findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
+import { withDeparture } from './departure.ts'
 import { Driver } from './driver.ts'
-import { type Bucket, type JobRecord, newRecord } from './job-record.ts'
+import { Gate } from './gate.ts'
+import { type Bucket, decodeRecord, type JobRecord, newRecord } from './job-record.ts'
 import { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 import { withoutNodes } from './moves.ts'
@@ -37,6 +40,11 @@ export class Placements {
   readonly #driver: Driver
   readonly #questions: Questions
   readonly #leases: NodeLeases
+  readonly #gate = new Gate()
+  /** Those who wait until a job is handed on, by job. */
+  readonly #departing = new Map<string, Set<() => void>>()
+  /** Nodes whose processes were seen to exit; the others that are dead here were only silent. */
+  readonly #proved = new Set<string>()
   #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
@@ -47,7 +55,9 @@ export class Placements {
     this.#questions = new Questions(runtime.clock)
     const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
-    this.#driver = new Driver({ jobs: this.#jobs, messenger, address, generation, isDead, onShown })
+    const around = { jobs: this.#jobs, gate: this.#gate, messenger, address, generation }
+    const onHandedOver = (job: string): void => this.#handedOver(job)
+    this.#driver = new Driver({ ...around, isDead, onShown, onHandedOver })
   }
 
   /** Takes over what an earlier process of this server wrote down, and carries on with it. */
@@ -57,23 +67,36 @@ export class Placements {
     for (const job of this.#jobs.ids()) {
       const { nodes } = this.#jobs.record(job)
       for (const node of nodes) void this.#driver.tellOwner(job, node)
-      this.#watch(this.#jobs.record(job))
+      if (this.#jobs.decides(job)) this.#watch(this.#jobs.record(job))
       void this.#driver.plan(job)
     }
   }
 
+  /** Those that live here, and those that were handed on. */
   jobs(): string[] {
-    return this.#jobs.ids()
+    return [...this.#jobs.ids(), ...this.#jobs.movedIds()]
+  }
+
+  /** Address of the server that decides for the job, as far as this one knows. Throws `JOB_ENDED`. */
+  serverOf(job: string): string {
+    const moved = this.#jobs.movedTo(job)
+    if (moved !== null) return moved.address
+    this.#jobs.record(job)
+    return this.#options.address
   }
 
   /**
-   * A node lives and names the jobs that it knows: the ones of them that live. From this moment it has a lease, in ms.
-   * Throws `NODE_DEAD` if its slots have gone to others.
+   * A node lives and names the jobs that it knows: the ones of them that live. From this moment it has a lease, in ms, for
+   * those that this server decides for. Throws `NODE_DEAD` if its slots have gone to others.
    */
-  heartbeat(node: string, jobs: readonly string[]): { leaseMs: number; jobs: string[] } {
+  heartbeat(node: string, jobs: readonly string[]): ReplyOf<typeof heartbeatOperations.heartbeat> {
     if (this.#dead.has(node)) throw new MayflyError('NODE_DEAD', `Node ${node} was declared dead`)
     this.#leases.grant(node, this.#options.runtime.clock.monotonicMs())
-    return { leaseMs: NODE_LEASE_MS, jobs: jobs.filter((job) => this.#jobs.has(job)) }
+    const moved = jobs.flatMap((job) => {
+      const to = this.#jobs.movedTo(job)
+      return to === null ? [] : [{ job, term: to.term }]
+    })
+    return { leaseMs: NODE_LEASE_MS, jobs: jobs.filter((job) => this.#jobs.decides(job)), moved }
   }
 
   /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Gives their ids. */
@@ -84,7 +107,7 @@ export class Placements {
     )
     for (const node of silent) if (!concerned.has(node)) this.#leases.forget(node)
     const dead = silent.filter((node) => concerned.has(node))
-    if (dead.length > 0) await this.nodesDied(dead)
+    if (dead.length > 0) await this.#bury(dead)
     return dead
   }
 
@@ -93,21 +116,64 @@ export class Placements {
     if (slots === 0 || slots > SLOTS_MAX || (slots & (slots - 1)) !== 0) {
       throw new MayflyError('BAD_REQUEST', `slots: ${slots} is not a power of two up to ${SLOTS_MAX}`)
     }
-    const record = await this.#jobs.create(job, (known) =>
-      this.#withTerms(known ?? newRecord(job, slots), terms),
+    return await this.#carryOut(job, () =>
+      this.#jobs.create(job, (known) => this.#withTerms(known ?? newRecord(job, slots), terms)),
     )
-    return await this.#carryOut(record)
   }
 
   /** New weights and budgets: slots that nobody owns go to the nodes at once, others move until the weights hold. */
   async setTerms(job: string, terms: Terms): Promise<Placement> {
-    return await this.#carryOut(await this.#jobs.change(job, (record) => this.#withTerms(record, terms)))
+    return await this.#carryOut(job, () => this.#jobs.change(job, (record) => this.#withTerms(record, terms)))
+  }
+
+  /**
+   * Hands the job to another server. Resolves once that decides for it; rejects with `UNAVAILABLE` where it takes longer than
+   * `CONTROL_CALL_MS` until the job is settled, and goes on. Throws `JOB_MOVED` if the job is with a third one.
+   */
+  async move(job: string, target: PlacedNode): Promise<void> {
+    const isThere = (): boolean =>
+      target.address === this.#options.address
+        ? this.#jobs.decides(job)
+        : !this.#jobs.has(job) && this.#jobs.movedTo(job)?.address === target.address
+    if (isThere()) return
+    try {
+      await this.#jobs.depart(job, (record) => withDeparture(record, target))
+    } catch (error) {
+      // It may have been handed over while this waited for its turn.
+      if (isThere()) return
+      throw error
+    }
+    const waiting = this.#departing.get(job) ?? new Set()
+    this.#departing.set(job, waiting)
+    await new Promise<void>((resolve) => {
+      waiting.add(resolve)
+      this.#driver.advance(job)
+      this.#options.runtime.clock.after(CONTROL_CALL_MS, () => waiting.delete(resolve) && resolve())
+    })
+    if (!this.#jobs.has(job)) return
+    throw new MayflyError('UNAVAILABLE', `Job ${job} is not settled yet, so that it cannot be handed on`)
+  }
+
+  /**
+   * Takes over a job that another server has handed on, as that wrote it down. Its nodes may serve under the leases of that
+   * server for a while, so silence counts anew from here, also that of a node which is dead by silence already.
+   */
+  async take(bytes: Buffer): Promise<void> {
+    const record = await this.#jobs.take(decodeRecord(bytes))
+    if (record === null) return
+    const { id } = record
+    const now = this.#options.runtime.clock.monotonicMs()
+    const nodes = nodesOf(record).map((node) => node.id)
+    for (const node of nodes) this.#leases.grant(node, now)
+    void Promise.all(this.#begin(record))
+    await this.#removeDead([id], new Set(nodes.filter((node) => this.#proved.has(node))))
   }
 
   /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
   async end(job: string): Promise<void> {
     const record = await this.#jobs.end(job)
-    this.#questions.end(job)
+    this.#questions.end(job, new MayflyError('JOB_ENDED', `Job ${job} has ended`))
+    this.#releaseDeparting(job)
     if (record === null) return
     // Whom this does not reach learns it from the answer to its next heartbeat.
     const told = nodesOf(record).map((node) =>
@@ -116,19 +182,30 @@ export class Placements {
     await Promise.race([Promise.allSettled(told), sleep(this.#options.runtime.clock, JOB_DROP_MS)])
   }
 
-  /**
-   * These nodes are dead, by proof or by silence, and stay so: their slots go to others, marked as lost. From this very
-   * moment none of them is given a lease. Resolves once that is decided; the telling goes on behind it.
-   */
+  /** These nodes' processes have exited: their slots go to others, marked as lost. Resolves once that is decided. */
   async nodesDied(nodes: readonly string[]): Promise<void> {
-    const dead = new Set(nodes)
+    for (const node of nodes) this.#proved.add(node)
+    await this.#bury(nodes)
+  }
+
+  /**
+   * These nodes are dead, by proof or by silence, and stay so. From this very moment none of them is given a lease. Of a
+   * job that comes from another server meanwhile, `take` knows what to do about them.
+   */
+  async #bury(nodes: readonly string[]): Promise<void> {
+    const jobs = this.#jobs.ids()
     for (const node of nodes) {
       this.#dead.add(node)
       this.#leases.forget(node)
     }
     await this.#options.store.addDeadNodes(nodes)
+    await this.#removeDead(jobs, new Set(nodes))
+  }
+
+  /** Gives the slots of dead nodes to others. The telling goes on behind it. */
+  async #removeDead(jobs: readonly string[], dead: ReadonlySet<string>): Promise<void> {
     await Promise.all(
-      this.#jobs.ids().map(async (job) => {
+      jobs.map(async (job) => {
         let changed = false
         const record = await this.#jobs.changeLiving(job, (before) => {
           const after = withoutNodes(before, dead)
@@ -168,13 +245,29 @@ export class Placements {
 
   /** Resolves once every node has dropped the bucket's objects. */
   async deleteBucket(job: string, name: string): Promise<void> {
-    const record = await this.#jobs.change(job, (before) => withoutBucket(before, name))
-    await this.#heard(this.#begin(record), 'drop the bucket')
+    await this.#gate.run(job, async () => {
+      const record = await this.#jobs.change(job, (before) => withoutBucket(before, name))
+      await this.#heard(this.#begin(record), 'drop the bucket')
+    })
   }
 
-  async #carryOut(record: JobRecord): Promise<Placement> {
-    await this.#heard(this.#begin(record), 'take slots over')
-    return this.#jobs.view(record.id).placement
+  /** Resolves with the placement once the nodes of the job have heard of the change. */
+  #carryOut(job: string, change: () => Promise<JobRecord>): Promise<Placement> {
+    return this.#gate.run(job, async () => {
+      await this.#heard(this.#begin(await change()), 'take slots over')
+      return this.#jobs.view(job).placement
+    })
+  }
+
+  #handedOver(job: string): void {
+    const { address = '' } = this.#jobs.movedTo(job) ?? {}
+    this.#questions.end(job, new MayflyError('JOB_MOVED', `The metadata server at ${address} decides for it`))
+    this.#releaseDeparting(job)
+  }
+
+  #releaseDeparting(job: string): void {
+    for (const resolve of this.#departing.get(job) ?? []) resolve()
+    this.#departing.delete(job)
   }
 
   /** Sets going what a new record asks for; each promise is of one node that has been told what it owns. */

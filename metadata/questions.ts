@@ -1,4 +1,4 @@
-import { MayflyError } from '../protocol/errors.ts'
+import type { MayflyError } from '../protocol/errors.ts'
 import { PLACEMENT_HOLD_MS, QUESTIONS_MAX } from '../protocol/limits.ts'
 import type { Placement } from '../protocol/placement.ts'
 import type { Clock, Timer } from '../protocol/runtime.ts'
@@ -69,8 +69,8 @@ export class Questions {
     for (const entry of [...(this.#held.get(job) ?? [])]) if (answers.satisfies(entry)) entry.settle()
   }
 
-  end(job: string): void {
-    const error = new MayflyError('JOB_ENDED', `Job ${job} has ended`)
+  /** Nothing is answered here about the job any more. */
+  end(job: string, error: MayflyError): void {
     for (const entry of [...(this.#held.get(job) ?? [])]) entry.end(error)
   }
 }

@@ -6,6 +6,7 @@ import type { MetadataReport } from '../protocol/reports.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { clusterToken } from '../service/cluster-token.ts'
 import type { Tell } from '../service/controller-report.ts'
+import { CpuMeter } from '../service/cpu-meter.ts'
 import type { Service } from '../service/lifecycle.ts'
 import type { Network } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
@@ -23,6 +24,8 @@ export interface MetadataWorld {
   readonly store: PlacementStore
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
+  /** CPU time of this process so far. */
+  readonly cpuSeconds: () => number
 }
 
 /** Starts a metadata server: it serves and reports until it is stopped, which closes its store. */
@@ -43,8 +46,9 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   await placements.load()
   const handlers = metadataHandlers(placements)
   accept = (link) => serveLink(link, { server: id, secret, clock, handlers, log })
+  const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
-    await tellController({ address: listener.address }).catch((error: unknown) => {
+    await tellController({ address: listener.address, cpuCores: cpu.takeCores() }).catch((error: unknown) => {
       log.debug({ reason: asMayflyError(error).reason }, 'the controller does not answer')
     })
   }

@@ -34,12 +34,14 @@ export const metadataOperations = {
   /** Every node of the job drops the bucket's objects before this is answered. */
   bucketDelete: operation(67, { request: struct({ name: text }), reply: empty }),
   buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
+  /** Who decides for the job: this server itself, or the one that it has handed the job to. `job` as in `placement`. */
+  jobServer: operation(69, { request: struct({ job: text }), reply: struct({ metadata: text }) }),
 } as const
 
 /** How often a thousand objects of a job are read, together; null where nobody knows. */
 const readsPerThousand = optional(u32)
 
-/** Asked by the controller of metadata. All are idempotent. */
+/** Asked by the controller of metadata, and `jobTake` by one metadata server of another. All are idempotent. */
 export const placementOperations = {
   jobCreate: operation(80, {
     request: struct({ job: text, slots: u16, readsPerThousand, shares: array(placedShare) }),
@@ -54,18 +56,31 @@ export const placementOperations = {
   jobEnd: operation(82, { request: struct({ job: text }), reply: empty }),
   /** The fleet saw these processes exit. */
   nodesDied: operation(83, { request: struct({ nodes: array(text) }), reply: empty }),
+  /** Those that live here, and those that were handed on and have not ended. */
   jobs: operation(84, { request: empty, reply: array(struct({ job: text })) }),
+  /**
+   * Hand the job to another metadata server, once what is under way of it is settled. It decides for the job when this is
+   * answered; a server that has handed it on to another one answers `JOB_MOVED`.
+   */
+  jobMove: operation(85, { request: struct({ job: text, target: placedNode }), reply: empty }),
+  /** `record` is all that is known of a job, as metadata servers write it down: the one that is asked decides from now on. */
+  jobTake: operation(86, { request: struct({ record: array(u8) }), reply: empty }),
 } as const
 
 /** Asked by nodes of metadata, every `HEARTBEAT_MS`. */
 export const heartbeatOperations = {
   /**
    * `jobs` are those of this server that the node knows; the reply names the ones that live. It is a lease as well:
-   * the node may serve their slots for `leaseMs` from when it sent this. `NODE_DEAD` means that the slots have gone to others: the node must end.
+   * the node may serve their slots for `leaseMs` from when it sent this. It is none for the `moved`: another server decides for
+   * them since that `term`, which will tell the node so itself. `NODE_DEAD` means that the slots have gone to others: the node must end.
    */
   heartbeat: operation(96, {
     request: struct({ node: text, jobs: array(text) }),
-    reply: struct({ leaseMs: u32, jobs: array(text) }),
+    reply: struct({
+      leaseMs: u32,
+      jobs: array(text),
+      moved: array(struct({ job: text, term: u32 })),
+    }),
   }),
 } as const
 
@@ -79,21 +94,26 @@ export const SlotOrigin = {
   handedOver: 2,
 } as const
 
-/** Asked by metadata of nodes. All are idempotent; a node refuses an older `generation` than it knows. */
+/**
+ * Who says something about a job: the address of a metadata server, which of its processes, and how often the job had been
+ * handed from one server to another when it came to this one.
+ */
+const speaker = { metadata: text, generation: u32, term: u32 }
+
+/** Asked by metadata of nodes. All are idempotent; a node refuses an older `generation` or `term` than it knows. */
 export const nodeOperations = {
   /**
    * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
    * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
    * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. `readsPerThousand` is how often a
-   * thousand of its objects are read, together. All as told by the highest `revision`. `metadata` is where to ask for the job's placement.
+   * thousand of its objects are read, together. All as told by the highest `revision`. `metadata` is also where to ask for the job's placement.
    */
   own: operation(112, {
     request: struct({
       job: text,
-      generation: u32,
+      ...speaker,
       revision: u32,
-      metadata: text,
       slots: u32,
       ramBytes: u64,
       ramBytesMax: u64,
@@ -115,7 +135,7 @@ export const nodeOperations = {
    * process that has taken the address of `target` gets nothing.
    */
   release: operation(114, {
-    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16), target: placedNode }),
+    request: struct({ job: text, ...speaker, epoch: u32, slots: array(u16), target: placedNode }),
     reply: empty,
   }),
   /** Whether the slots that were handed over under `epoch` have all their bytes here. Held for up to `SETTLE_HOLD_MS`. */
@@ -125,7 +145,7 @@ export const nodeOperations = {
   }),
   /** Free what is left of slots that were released, or offered, under `epoch`. */
   drop: operation(116, {
-    request: struct({ job: text, generation: u32, epoch: u32, slots: array(u16) }),
+    request: struct({ job: text, ...speaker, epoch: u32, slots: array(u16) }),
     reply: empty,
   }),
 } as const

@@ -97,6 +97,13 @@ export const errorTable = {
     true,
     'Read it again; if its bytes are still damaged, run its producer again.',
   ),
+  JOB_MOVED: row(
+    31,
+    503,
+    'server',
+    true,
+    'Another metadata server decides for the job now; jobServer says which one.',
+  ),
   INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -232,6 +232,10 @@ export const LEASE_MARGIN_MS = 1_500
 export const NODE_SILENCE_MS_MAX = NODE_LEASE_MS + LEASE_MARGIN_MS + 3 * HEARTBEAT_MS
 /** Nodes declared dead that a metadata server remembers; a node hears of it with its first heartbeat. */
 export const DEAD_NODES_KEPT_MAX = 10_000
+/** Ended jobs that a metadata server remembers of those that came from another one: repetitions of that are seconds late. */
+export const ENDED_TAKEN_JOBS_MAX = 10_000
+/** More metadata servers than this one machine gains nothing from; each of them hears every node once a second. */
+export const METADATA_SERVERS_MAX = 8
 /** A job ends when nobody used or renewed it for this long, where its driver named nothing else. */
 export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1
@@ -290,6 +294,19 @@ export const IDEMPOTENCY_KEY_BYTES_MAX = 255
 export const NODE_REPLACEMENTS_MAX = 2
 /** Reports without any job, one after another, before a node that drains counts as empty: one may have been under way. */
 export const DRAIN_EMPTY_REPORTS = 2
+/**
+ * Reports of a node in which a part of a job does not leave it, before the node keeps what it holds: at the rate of
+ * background pulls 120 s move 30 GiB.
+ */
+export const RELOCATION_REPORTS_MAX = 120
+/** Nodes that are tried beside those that are to be drained: each try packs all jobs of a node anew. */
+export const SCALE_IN_TRIES_MAX = 8
+/** Seconds before a job that may not grow is looked at again: room comes when another job ends. */
+export const GROWTH_RETRY_ROUNDS = 30
+/** Job names for which nodes are kept ready at once: each is packed anew at every look, on 1,000 nodes in 1 to 2 ms. */
+export const EXPECTED_NAMES_MAX = 20
+/** Seconds between two looks at which jobs are expected; their windows are minutes. */
+export const EXPECTED_ROUNDS = 10
 /** `mayfly drain` stops watching when a node has not got emptier for this long: four times what a node takes to start. */
 export const DRAIN_STALL_MS_MAX = 60_000
 /** A lost node stays in `GET /v1/nodes` this long, so that whoever looks after a fault still sees it. */

@@ -12,6 +12,8 @@ export interface NodeReport {
   readonly address: string
   readonly pid: number
   /** The tiers that the node serves. Nothing bounds what lies on S3, whose capacity is told as 0. */
+  /** CPU time that its process took over the last heartbeat interval, in cores: 1 is one core all the time. */
+  readonly cpuCores: number
   readonly tiers: Readonly<Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>>>
   /** Payload in and out over the last heartbeat interval. */
   readonly bytesPerSecond: number
@@ -62,4 +64,6 @@ export interface NodeReportAnswer {
 
 export interface MetadataReport {
   readonly address: string
+  /** CPU seconds for each second since its report before. */
+  readonly cpuCores: number
 }

@@ -9,6 +9,7 @@ export type FromChild =
   | { readonly type: 'startNode'; readonly node: string; readonly class: string }
   | { readonly type: 'stopNode'; readonly node: string }
   | { readonly type: 'listNodes' }
+  | { readonly type: 'startMetadata'; readonly metadata: string }
 
 export type ToController =
   | { readonly type: 'nodeStarted'; readonly node: string; readonly pid: number }

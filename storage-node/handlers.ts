@@ -175,7 +175,7 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     .on(nodeOperations.release, async (peer, request) => {
       requireCluster(peer)
       const job = node.space(request.job)
-      node.checkGeneration(job.metadata, request.generation)
+      node.checkWord(request)
       await node.source.release(job, request)
       return done
     })

@@ -5,6 +5,7 @@ import { asMayflyError, isError } from '../protocol/errors.ts'
 import { HEARTBEAT_CALL_MS } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { CpuMeter } from '../service/cpu-meter.ts'
 import type { Logger } from '../service/log.ts'
 import type { TierBudget } from './budget.ts'
 import type { StorageNode } from './node.ts'
@@ -15,6 +16,8 @@ export interface HeartbeatOptions {
   readonly pool: CallerPool
   /** What is the same in every report. */
   readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
+  /** CPU time that this process has taken since it started, in seconds. */
+  readonly cpuSeconds: () => number
   /** Sends a report to the controller. */
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
   /** A metadata server has given this node's slots to others: the node has to end. */
@@ -27,12 +30,14 @@ export class Heartbeats {
   readonly #options: HeartbeatOptions
   #metadata: readonly string[] = []
   #reportedMs: number
+  readonly #cpu: CpuMeter
   #controllerSilent = false
 
   constructor(node: StorageNode, options: HeartbeatOptions) {
     this.#node = node
     this.#options = options
     this.#reportedMs = options.clock.monotonicMs()
+    this.#cpu = new CpuMeter(options.clock, options.cpuSeconds)
   }
 
   /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
@@ -41,26 +46,35 @@ export class Heartbeats {
     await this.beatMetadata()
   }
 
-  /** One heartbeat to each metadata server, whether the controller answers or not. Never rejects. */
+  /**
+   * One heartbeat to each metadata server, whether the controller answers or not. A job may have come from a server that
+   * the controller has not told of yet. Never rejects.
+   */
   async beatMetadata(): Promise<void> {
-    await Promise.all(this.#metadata.map((address) => this.#beatMetadata(address)))
+    const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
+    await Promise.all([...servers].map((address) => this.#beatMetadata(address)))
   }
 
   /** One report to the controller. Never rejects. */
   async beatController(): Promise<void> {
     const { clock, log, self, tellController } = this.#options
     const now = clock.monotonicMs()
-    const jobs = this.#node.report(now - this.#reportedMs)
+    const elapsedMs = now - this.#reportedMs
+    const jobs = this.#node.report(elapsedMs)
     this.#reportedMs = now
     const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
     try {
       const answer = await tellController({
         ...self,
+        cpuCores: this.#cpu.takeCores(),
         tiers: tiersOf(this.#node),
         bytesPerSecond,
         jobs,
       })
+      const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
+      // A server that is new may soon have jobs here, which need its lease.
+      for (const address of unknown) void this.#beatMetadata(address)
       this.#controllerSilent = false
     } catch (error) {
       if (!this.#controllerSilent)
@@ -81,8 +95,8 @@ export class Heartbeats {
         { node: this.#node.id, jobs },
         { deadlineMs },
       )
-      this.#node.renewLease(address, sentMs + head.leaseMs)
-      const living = new Set(head.jobs)
+      this.#node.renewLease(address, sentMs + head.leaseMs, head.moved)
+      const living = new Set([...head.jobs, ...head.moved.map(({ job }) => job)])
       for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
     } catch (error) {
       if (isError(error, 'NODE_DEAD')) onDead(error)

@@ -41,8 +41,10 @@ export class JobSpace {
   readonly epochs: Uint32Array
   /** For each slot the last epoch of a handoff to this node that was given up. */
   readonly refused: Uint32Array
-  /** Address of the job's metadata server. */
-  readonly metadata: string
+  /** Address of the metadata server that decides for the job. */
+  metadata: string
+  /** How often the job had been handed from one metadata server to another when this one got it. */
+  term: number
   /** Of the budget that was told last. */
   revision = 0
   readonly droppedBuckets = new Set<number>()
@@ -66,7 +68,9 @@ export class JobSpace {
   /** Of `movedBytes`. */
   #paidBytes = 0
   readonly rate: JobRate
-  readonly #lease: Lease
+  #lease: Lease
+  /** What the metadata server before this one had granted for the job, in monotonic ms. */
+  #heldUntilMs = Number.NEGATIVE_INFINITY
   readonly #clock: Clock
   readonly #tier: TierBudget
   readonly #onHigh: (job: JobSpace) => void
@@ -78,7 +82,7 @@ export class JobSpace {
   #cleaning: Promise<void> = Promise.resolve()
 
   constructor(
-    job: { id: string; slots: number; metadata: string },
+    job: { id: string; slots: number; metadata: string; term: number },
     options: {
       tier: TierBudget
       arena: Arena
@@ -91,6 +95,7 @@ export class JobSpace {
   ) {
     this.id = job.id
     this.metadata = job.metadata
+    this.term = job.term
     this.slots = new Array(job.slots)
     this.epochs = new Uint32Array(job.slots)
     this.refused = new Uint32Array(job.slots)
@@ -173,7 +178,25 @@ export class JobSpace {
 
   /** Without it none of the job's slots may be served. */
   get hasLease(): boolean {
-    return this.#lease.untilMs > this.#clock.monotonicMs()
+    const nowMs = this.#clock.monotonicMs()
+    return this.#lease.untilMs > nowMs || this.#heldUntilMs > nowMs
+  }
+
+  /**
+   * The job is in other hands: its metadata server renews its lease no more. What it had granted stays, for the next one
+   * gives this node's slots to nobody before that has lapsed.
+   */
+  holdLease(): void {
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#lease.untilMs)
+    this.#lease = { untilMs: Number.NEGATIVE_INFINITY }
+  }
+
+  /** Another metadata server decides for the job from now on, under a lease of its own. */
+  obey(by: { metadata: string; term: number }, lease: Lease): void {
+    this.holdLease()
+    this.metadata = by.metadata
+    this.term = by.term
+    this.#lease = lease
   }
 
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more of RAM. */

@@ -1,6 +1,7 @@
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { reportTo } from '../service/controller-report.ts'
+import { cpuSecondsOfProcess } from '../service/cpu-meter.ts'
 import { openKept } from '../service/kept/open-kept.ts'
 import { runService } from '../service/lifecycle.ts'
 import { tcpNetwork } from '../service/listener.ts'
@@ -26,7 +27,17 @@ await runService('storage-node', {
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
     const s3 = await openS3(config, systemRuntime)
-    const world = { runtime: systemRuntime, network: tcpNetwork, tellController, onDead, log, kept, ssd, s3 }
+    const world = {
+      runtime: systemRuntime,
+      network: tcpNetwork,
+      cpuSeconds: cpuSecondsOfProcess,
+      tellController,
+      onDead,
+      log,
+      kept,
+      ssd,
+      s3,
+    }
     return await startNode(config, world)
   },
 })

@@ -40,6 +40,9 @@ const S3 = tiers.indexOf('s3')
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
+
+/** Who says something about a job. */
+type Word = Pick<Own, 'job' | 'metadata' | 'generation' | 'term'>
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 
 export interface NodeOptions {
@@ -150,8 +153,9 @@ export class StorageNode {
   /** Takes metadata's word about all that the node owns of a job. Returns the slots that it did not own before. */
   own(request: Own): { job: JobSpace; taken: number[] } {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
-    this.checkGeneration(request.metadata, request.generation)
+    this.checkWord(request)
     const job = this.#knownJob(request)
+    if (request.term > job.term) job.obey(request, this.#lease(request.metadata))
     if (request.revision >= job.revision) {
       job.revision = request.revision
       job.setBudgets(
@@ -177,10 +181,11 @@ export class StorageNode {
   }
 
   /** Frees what a handoff has left behind. */
-  drop({ job: id, generation, epoch, slots }: Drop): void {
-    const job = this.jobs.get(id)
+  drop(request: Drop): void {
+    const { epoch, slots } = request
+    const job = this.jobs.get(request.job)
     if (job === undefined) return
-    this.checkGeneration(job.metadata, generation)
+    this.checkWord(request)
     for (const slot of slots) {
       dropReleased(job, slot, epoch)
       refuseArrival(job, slot, epoch)
@@ -209,8 +214,21 @@ export class StorageNode {
     return [...this.jobs.values()].filter((job) => job.metadata === metadata).map(({ id }) => id)
   }
 
-  /** A metadata server has answered a heartbeat: it lets this node serve its jobs until then. */
-  renewLease(metadata: string, untilMs: number): void {
+  /** The metadata servers of the jobs that this node knows. */
+  get metadataServers(): Set<string> {
+    return new Set([...this.jobs.values()].map(({ metadata }) => metadata))
+  }
+
+  /** A metadata server has answered a heartbeat: it lets this node serve its jobs until then, but for those that it has handed on. */
+  renewLease(
+    metadata: string,
+    untilMs: number,
+    moved: readonly { readonly job: string; readonly term: number }[],
+  ): void {
+    for (const { job: id, term } of moved) {
+      const job = this.jobs.get(id)
+      if (job !== undefined && job.term < term) job.holdLease()
+    }
     const lease = this.#lease(metadata)
     lease.untilMs = Math.max(lease.untilMs, untilMs)
   }
@@ -243,21 +261,27 @@ export class StorageNode {
     })
   }
 
-  /** A metadata server that was restarted has a higher generation; its predecessor's late words count no more. */
-  checkGeneration(metadata: string, generation: number): void {
+  /**
+   * A metadata server that was restarted has a higher generation; its predecessor's late words count no more. Nor do those
+   * of a server that has handed the job on since.
+   */
+  checkWord({ job, metadata, generation, term }: Word): void {
     const known = this.#generations.get(metadata) ?? 0
     if (generation < known) {
       throw new MayflyError('STALE_PLACEMENT', `Generation ${generation} of the metadata server is over`)
     }
     this.#generations.set(metadata, generation)
+    if (term < (this.jobs.get(job)?.term ?? 0)) {
+      throw new MayflyError('STALE_PLACEMENT', `The metadata server at ${metadata} has handed the job on`)
+    }
   }
 
-  #knownJob({ job: id, slots, metadata }: Own): JobSpace {
+  #knownJob({ job: id, slots, metadata, term }: Own): JobSpace {
     let job = this.jobs.get(id)
     if (job === undefined) {
       const { clock } = this.#runtime
       job = new JobSpace(
-        { id, slots, metadata },
+        { id, slots, metadata, term },
         {
           tier: this.ram,
           arena: this.arena,

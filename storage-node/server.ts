@@ -26,6 +26,8 @@ export interface NodeService extends Service {
 export interface NodeWorld {
   readonly runtime: Runtime
   readonly network: Network
+  /** CPU time that this process has taken since it started, in seconds. */
+  readonly cpuSeconds: () => number
   readonly tellController: Tell<NodeReport, NodeReportAnswer>
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
@@ -62,6 +64,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     log,
     pool,
     self: { class: config.class, address: listener.address, pid: process.pid },
+    cpuSeconds: world.cpuSeconds,
     tellController,
     onDead: world.onDead,
   })

@@ -20,7 +20,7 @@ function logLines(): string[] {
 }
 
 test('docs/operations.md explains each event of the controller, and no other', () => {
-  const told = [...guide.matchAll(/^\| `((?:job|node|metadata)\.\w+)` \|/gm)].map(
+  const told = [...guide.matchAll(/^\| `((?:job|node|class|metadata)\.\w+)` \|/gm)].map(
     ([, type]) => type as string,
   )
   expect(told.sort()).toEqual([...eventTypes].sort())

@@ -21,7 +21,7 @@ export interface MayflyServer extends Server {
 export async function startMayfly({ watchesStalls }: { watchesStalls: boolean }): Promise<MayflyServer> {
   const watch = watchesStalls ? await StallWatch.start() : null
   const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
-  const cluster = await Cluster.start(nodeClass, watch?.environment)
+  const cluster = await Cluster.start(nodeClass, watch ?? {})
   const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
   const job = await mayfly.registerJob('bench', { capacityBytes: CAPACITY_BYTES })
   return {

@@ -60,7 +60,7 @@ async function startMayfly(of: {
 }): Promise<Server> {
   const { ramBytes, capacityBytes, ssdBytes = 0, s3 } = of
   const nodeClass = { ramBytes, ssdBytes, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
-  const cluster = await Cluster.start(nodeClass, {}, s3)
+  const cluster = await Cluster.start(nodeClass, { s3 })
   try {
     const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
     const job = await mayfly.registerJob('tiers', { ...anyTier, capacityBytes, peakBytesPerSecond: 1e9 })

@@ -16,11 +16,12 @@ export interface ChildOptions {
   /** Standard error is appended to it. */
   readonly logFile: string
   readonly clock: Clock
-  readonly onMessage?: (message: NodeRequest) => void
+  readonly onMessage?: (message: ControllerRequest) => void
 }
 
 /** What only the controller says. */
-export type NodeRequest = Exclude<FromChild, { type: 'ready' }>
+export type ControllerRequest = Exclude<FromChild, { type: 'ready' }>
+export type NodeRequest = Exclude<ControllerRequest, { type: 'startMetadata' }>
 
 /** One process of the cluster. It ends by itself when the channel to this process closes, however that happens. */
 export class Child {

@@ -2,12 +2,20 @@ import { readFileSync, statSync } from 'node:fs'
 import type { NodeClass } from '../../controller/node-class.ts'
 import { type Quota, quotaDimensions } from '../../controller/quota.ts'
 import { defaultTraits, type TierTraits } from '../../controller/tiers.ts'
-import { API_KEYS_MAX, CONFIG_BYTES_MAX, JOB_NODES_MAX, NODE_CLASSES_MAX } from '../../protocol/limits.ts'
+import {
+  API_KEYS_MAX,
+  CONFIG_BYTES_MAX,
+  JOB_NODES_MAX,
+  METADATA_SERVERS_MAX,
+  NODE_CLASSES_MAX,
+} from '../../protocol/limits.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 
 /** What `mayfly up` is told of the cluster, and what the controller reads in turn. */
 export interface ClusterConfig {
+  /** At the start; more are started when these are busy. */
+  readonly metadataServers: number
   /** Nodes that are kept running without any job, so that a registration does not wait for a process to start. */
   readonly warmNodes: number
   readonly nodeClasses: readonly NodeClass[]
@@ -28,6 +36,7 @@ interface KeyConfig {
 
 /** Up to four nodes of 1 GiB: a laptop can hold them, and a job of some size gets more than one process. */
 export const defaultConfig: ClusterConfig = {
+  metadataServers: 1,
   warmNodes: 1,
   nodeClasses: [
     {
@@ -63,7 +72,10 @@ export function readConfigFile(path: string): ClusterConfig {
 /** Checks the text of a config file. Throws a ConfigError that names the field, like `nodeClasses[0].ramBytes`. */
 export function parseConfig(text: string): ClusterConfig {
   const fields = Fields.of(parseJson(text), '')
-  fields.optional('metadataServers', (at) => requireOneServer(at.number({ ...wholeNumber, least: 1 })))
+  const metadataServers =
+    fields.optional('metadataServers', (at) =>
+      at.number({ ...wholeNumber, least: 1, most: METADATA_SERVERS_MAX }),
+    ) ?? defaultConfig.metadataServers
   const s3 = fields.optional('s3', (at) => readS3(at.fields())) ?? defaultConfig.s3
   const nodeClasses =
     fields.optional('nodeClasses', (at) => {
@@ -83,7 +95,7 @@ export function parseConfig(text: string): ClusterConfig {
   const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? defaultConfig.limits
   const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
   fields.refuseOthers()
-  return { warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys }
+  return { metadataServers, warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys }
 }
 
 function readNodeClass(fields: Fields): NodeClass {
@@ -170,11 +182,6 @@ function readS3(fields: Fields): S3Settings {
   }
   fields.refuseOthers()
   return settings
-}
-
-function requireOneServer(count: number): void {
-  if (count !== 1)
-    throw new ConfigError(`metadataServers: it is ${count}, but this version runs one metadata server`)
 }
 
 function readText(path: string): string {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Where everything of one cluster lies. */
@@ -14,13 +14,19 @@ export interface StateFolder {
   readonly logsDir: string
   readonly ssdDir: string
   readonly controllerDir: string
-  readonly metadataDir: string
-  readonly metadataPortFile: string
+}
+
+/** Where one metadata server has its state, below the cluster's. */
+export interface MetadataFolder {
+  readonly id: string
+  /** Also the name of its log. */
+  readonly name: string
+  readonly dir: string
+  readonly portFile: string
 }
 
 /** The paths below `dir`; touches nothing. */
 export function stateFolderAt(dir: string): StateFolder {
-  const metadataDir = join(dir, 'metadata-1')
   return {
     dir,
     secretFile: join(dir, 'cluster-secret'),
@@ -32,9 +38,25 @@ export function stateFolderAt(dir: string): StateFolder {
     logsDir: join(dir, 'logs'),
     ssdDir: join(dir, 'ssd'),
     controllerDir: join(dir, 'controller'),
-    metadataDir,
-    metadataPortFile: join(metadataDir, 'port'),
   }
+}
+
+/** Metadata servers are numbered from 1; touches nothing. */
+export function metadataFolderAt(dir: string, number: number): MetadataFolder {
+  const name = `metadata-${number}`
+  return { id: `m-${number}`, name, dir: join(dir, name), portFile: join(dir, name, 'port') }
+}
+
+/** Numbers of the metadata servers that have state here. */
+export function metadataNumbers(dir: string): number[] {
+  return readdirSync(dir).flatMap((name) => {
+    const number = /^metadata-([1-9]\d*)$/.exec(name)?.[1]
+    return number === undefined ? [] : [Number(number)]
+  })
+}
+
+export function prepareMetadataFolder({ dir }: MetadataFolder): void {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
 }
 
 /**
@@ -42,8 +64,7 @@ export function stateFolderAt(dir: string): StateFolder {
  * which bounds them, and so does what its nodes had on SSD.
  */
 export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
-  for (const dir of [folder.controllerDir, folder.metadataDir])
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+  mkdirSync(folder.controllerDir, { recursive: true, mode: 0o700 })
   for (const dir of [folder.logsDir, folder.ssdDir]) rmSync(dir, { recursive: true, force: true })
   mkdirSync(folder.logsDir, { mode: 0o700 })
   keepSecret(folder.secretFile, () => randomBytes(32).toString('hex'))

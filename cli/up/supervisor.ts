@@ -4,15 +4,16 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Environment } from '../../service/environment.ts'
 import { prepareS3 } from '../../service/s3/prepare-s3.ts'
-import { Child, type NodeRequest } from './child.ts'
+import { Child, type ControllerRequest } from './child.ts'
 import type { ClusterConfig } from './cluster-config.ts'
 import { takeLock } from './lock.ts'
+import { MetadataProcesses } from './metadata-processes.ts'
 import { NodeProcesses } from './node-processes.ts'
 import { untilServing } from './readiness.ts'
 import { ServerProcess } from './server-process.ts'
 import {
+  type MetadataFolder,
   prepareStateFolder,
-  readFileIfThere,
   type StateFolder,
   stateFolderAt,
   writePrivateFile,
@@ -43,23 +44,22 @@ export interface Cluster {
 }
 
 const HOST = '127.0.0.1'
-const METADATA_ID = 'm-1'
 
 /**
- * A whole cluster on this machine: the parent of the controller, the metadata server and every storage node. It
- * starts the first two again when they die; of the nodes it only tells the controller, which decides.
+ * A whole cluster on this machine: the parent of the controller, the metadata servers and every storage node. It
+ * starts the servers again when they die; of the nodes it only tells the controller, which decides.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #folder: StateFolder
   readonly #controller: ServerProcess
-  readonly #metadata: ServerProcess
+  readonly #metadata: MetadataProcesses
   readonly #nodes: NodeProcesses
   readonly #stopping = new AbortController()
   /** Empty until the controller serves. */
   #controllerUrl = ''
-  /** Requests for nodes that came before the controller's address was known. */
-  readonly #early: NodeRequest[] = []
+  /** Requests for processes that came before the controller's address was known. */
+  readonly #early: ControllerRequest[] = []
   #unlock: (() => void) | null = null
 
   constructor(options: SupervisorOptions) {
@@ -70,7 +70,14 @@ export class Supervisor {
       return new ServerProcess({ name, spawn, runtime, say, onGaveUp: onFailed })
     }
     this.#controller = server('controller', (listen) => this.#spawnController(listen))
-    this.#metadata = server('metadata server', (listen) => this.#spawnMetadata(listen))
+    this.#metadata = new MetadataProcesses({
+      dir: this.#folder.dir,
+      host: HOST,
+      make: (folder) =>
+        server(`metadata server ${folder.id}`, (listen) => this.#spawnMetadata(folder, listen)),
+      say: options.say,
+      stopped: this.#stopping.signal,
+    })
     this.#nodes = new NodeProcesses({
       spawn: (node, nodeClass) => this.#spawnNode(node, nodeClass),
       tell: (message) => this.#controller.send(message),
@@ -86,18 +93,18 @@ export class Supervisor {
     const { port, config } = this.#options
     this.#unlock = takeLock(this.#folder.lockFile)
     const { apiKey } = prepareStateFolder(this.#folder)
-    const { s3, ...cluster } = config
+    const { s3, metadataServers, ...cluster } = config
     writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(cluster, null, 2)}\n`)
     if (s3 !== null) {
       await prepareS3(s3, this.#options.runtime.clock)
       writePrivateFile(this.#folder.s3File, `${JSON.stringify(s3, null, 2)}\n`)
     }
-    // One after the other: the metadata server sends its token to the controller's port, which before this
+    // One after the other: a metadata server sends its token to the controller's port, which before this
     // moment may belong to anybody.
     const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
     this.#controllerUrl = url
-    for (const request of this.#early.splice(0)) this.#nodes.handle(request)
-    await this.#startMetadata()
+    for (const request of this.#early.splice(0)) this.#handle(request)
+    await this.#metadata.startAll(metadataServers)
     await untilServing({ url, apiKey }, { clock: this.#options.runtime.clock, signal: this.#stopping.signal })
     writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify({ url, apiKey }, null, 2)}\n`)
     return { url, apiKey, credentialsFile: this.#folder.credentialsFile }
@@ -127,20 +134,6 @@ export class Supervisor {
     this.#unlock = null
   }
 
-  /** Tickets carry the metadata server's address, so it comes back at the port that it had, if that is still free. */
-  async #startMetadata(): Promise<void> {
-    const kept = Number(readFileIfThere(this.#folder.metadataPortFile) ?? 0)
-    const start = (port: number): Promise<string> => this.#metadata.start(`${HOST}:${port}`)
-    const address = await start(kept).catch((error: unknown) => {
-      if (kept === 0 || this.#stopping.signal.aborted) throw error
-      this.#options.say(
-        `the metadata server cannot have its port ${kept} again; older tickets no longer work`,
-      )
-      return start(0)
-    })
-    writePrivateFile(this.#folder.metadataPortFile, `${address.slice(address.lastIndexOf(':') + 1)}\n`)
-  }
-
   #spawnController(listen: string): Child {
     const { controllerDir, apiKeyFile, clusterFile } = this.#folder
     return this.#spawn('controller', {
@@ -156,20 +149,25 @@ export class Supervisor {
     })
   }
 
-  /** Nodes have to wait for the controller's address; its other questions do not, unless they follow such a wait. */
-  #requested(request: NodeRequest): void {
-    const waits = this.#early.length > 0 || request.type === 'startNode'
+  /** Processes have to wait for the controller's address; its other questions do not, unless they follow such a wait. */
+  #requested(request: ControllerRequest): void {
+    const waits = this.#early.length > 0 || request.type === 'startNode' || request.type === 'startMetadata'
     if (waits && this.#controllerUrl === '') this.#early.push(request)
+    else this.#handle(request)
+  }
+
+  #handle(request: ControllerRequest): void {
+    if (request.type === 'startMetadata') this.#metadata.startOne(request.metadata)
     else this.#nodes.handle(request)
   }
 
-  #spawnMetadata(listen: string): Child {
+  #spawnMetadata({ id, name, dir }: MetadataFolder, listen: string): Child {
     return this.#spawn('metadata', {
-      name: 'metadata-1',
+      name,
       settings: {
         MAYFLY_LISTEN: listen,
-        MAYFLY_METADATA_ID: METADATA_ID,
-        MAYFLY_DIR: this.#folder.metadataDir,
+        MAYFLY_METADATA_ID: id,
+        MAYFLY_DIR: dir,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })
@@ -202,7 +200,7 @@ export class Supervisor {
 
   #spawn(
     plane: 'controller' | 'metadata' | 'storage-node',
-    child: { name: string; settings: Environment; onMessage?: (message: NodeRequest) => void },
+    child: { name: string; settings: Environment; onMessage?: (message: ControllerRequest) => void },
   ): Child {
     const { environment, programs, runtime } = this.#options
     return new Child({

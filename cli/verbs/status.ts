@@ -46,7 +46,10 @@ export const status: Verb = {
 function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply): string {
   return [
     `controller  ${url}`,
-    `metadata    ${metadata.map(({ id, address }) => `${id} at ${address}`).join(', ')}`,
+    ...metadata.map(
+      ({ id, address, jobs, busy }, index) =>
+        `${index === 0 ? 'metadata  ' : '          '}  ${id} at ${address}, ${jobs} jobs, ${Math.round(busy * 100)} % of a core`,
+    ),
     `nodes       ${formatStates(nodes)}`,
     `jobs        ${formatStates(jobs)}`,
     '',

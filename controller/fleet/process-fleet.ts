@@ -51,6 +51,10 @@ export class ProcessFleet implements Fleet {
     this.#channel.tell({ type: 'stopNode', node })
   }
 
+  startMetadata(metadata: string): void {
+    this.#channel.tell({ type: 'startMetadata', metadata })
+  }
+
   list(): Promise<readonly FleetNode[]> {
     return new Promise((resolve, reject) => {
       const listing = {

@@ -5,11 +5,13 @@ import type { Registry } from 'prom-client'
 import type { KeptStore } from '../../service/kept/kept-store.ts'
 import type { Drains } from '../drains.ts'
 import type { EventStreams } from '../event-streams.ts'
+import type { JobMoves } from '../job-moves.ts'
 import type { Jobs } from '../jobs.ts'
 import type { Ledger } from '../ledger.ts'
 import type { MetadataServers } from '../metadata-servers.ts'
 import type { Nodes } from '../nodes.ts'
 import type { Registrations } from '../registrations.ts'
+import type { Relocations } from '../relocations.ts'
 import type { Repair } from '../repair.ts'
 import type { Tickets } from '../tickets.ts'
 import type { Usage } from '../usage.ts'
@@ -34,6 +36,8 @@ export interface Routes {
   readonly metadata: MetadataServers
   readonly repair: Repair
   readonly drains: Drains
+  readonly relocations: Relocations
+  readonly moves: JobMoves
   readonly tickets: Tickets
   readonly views: Views
   readonly streams: EventStreams

@@ -25,7 +25,8 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
         response: replies(202, node, ['BAD_REQUEST', 'NODE_NOT_FOUND', 'RESERVATION_REFUSED', 'UNAVAILABLE']),
       },
     },
-    async (request, reply) => reply.status(202).send(views.nodeNow(await drains.begin(request.params.id))),
+    async (request, reply) =>
+      reply.status(202).send(views.nodeNow(await drains.begin(request.params.id, { mayStart: true }))),
   )
 
   app.get(

@@ -14,7 +14,7 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, usage, metadata, repair, drains, clock, log }: Routes & Heard,
+  { nodes, ledger, usage, metadata, repair, drains, relocations, clock, log }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -31,6 +31,7 @@ export function internalRoutes(
         ledger.observe(id, { peak: peakOf(usage.of(id)), reads: usage.readsOf(id) })
       }
       drains.heard(request.params.id, report)
+      relocations.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }
     },
   )
@@ -40,7 +41,7 @@ export function internalRoutes(
     { bodyLimit, schema: { hide: true, params, body: metadataReport } },
     (request) => {
       const { id } = request.params
-      if (metadata.heard(id, request.body.address)) {
+      if (metadata.heard(id, request.body)) {
         repair.compare(id).catch((error: unknown) => {
           log.warn({ metadata: id, reason: asMayflyError(error).reason }, 'metadata could not be compared')
         })

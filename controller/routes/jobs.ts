@@ -7,13 +7,13 @@ import {
   JOB_NAME_BYTES_MAX,
 } from '../../protocol/limits.ts'
 import type { Job } from '../job.ts'
-import { hintsChange, job, jobList, jobWithTicket, registration, replies } from '../schemas.ts'
+import { hintsChange, job, jobList, jobMove, jobWithTicket, registration, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
 
-export function jobRoutes(app: Api, { jobs, registrations, ledger, tickets, views }: Routes): void {
+export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, tickets, views }: Routes): void {
   const withTicket = async (job: Job) => ({
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
@@ -112,6 +112,28 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, tickets, view
       },
     },
     async (request) => views.job(await jobs.renew(request.params.id)),
+  )
+
+  app.post(
+    '/v1/jobs/:id/move',
+    {
+      schema: {
+        tags,
+        summary: 'Hand a job to another metadata server',
+        description:
+          'Answers once that decides for the job. Its slots stay where they are, no call fails, and tickets stay valid.',
+        params,
+        body: jobMove,
+        response: replies(200, job, [
+          'BAD_REQUEST',
+          'JOB_NOT_FOUND',
+          'JOB_ENDED',
+          'OBJECT_TOO_LARGE',
+          'UNAVAILABLE',
+        ]),
+      },
+    },
+    async (request) => views.job(await moves.move(request.params.id, request.body.metadata)),
   )
 
   app.delete(

@@ -1,16 +1,19 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
 import { DEAD_NODES_KEPT_MAX } from '../../protocol/limits.ts'
-import { decodeRecord, encodeRecord, type JobRecord } from '../job-record.ts'
+import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
+
+/** Of the tables and of the records in them. */
+const FORMAT = 2
 
 /**
  * One row for a job. WAL without a sync at each commit: a commit survives the death of the process, and after the
  * death of the machine the nodes' data is gone as well.
  */
 const schema = `
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = NORMAL;
+  PRAGMA user_version = ${FORMAT};
+  CREATE TABLE IF NOT EXISTS moved (id TEXT PRIMARY KEY, term INTEGER NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS server (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS dead_nodes (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
@@ -21,17 +24,24 @@ export class SqlitePlacementStore implements PlacementStore {
   readonly #database: Database.Database
   readonly #save: Database.Statement<[string, Buffer]>
   readonly #remove: Database.Statement<[string]>
+  readonly #return: Database.Statement<[string]>
+  readonly #move: Database.Statement<[string, number, string]>
 
-  /** `path` is a file, created where there is none. */
+  /** `path` is a file, created where there is none. Throws `UNAVAILABLE`, also for one of another format. */
   constructor(path: string) {
     try {
       this.#database = new Database(path)
+      this.#database.pragma('journal_mode = WAL')
+      this.#database.pragma('synchronous = NORMAL')
+      requireFormat(this.#database, path)
       this.#database.exec(schema)
     } catch (cause) {
       throw storeError(cause)
     }
     this.#save = this.#database.prepare('INSERT OR REPLACE INTO jobs VALUES (?, ?)')
     this.#remove = this.#database.prepare('DELETE FROM jobs WHERE id = ?')
+    this.#return = this.#database.prepare('DELETE FROM moved WHERE id = ?')
+    this.#move = this.#database.prepare('INSERT OR REPLACE INTO moved VALUES (?, ?, ?)')
   }
 
   async nextGeneration(): Promise<number> {
@@ -50,12 +60,29 @@ export class SqlitePlacementStore implements PlacementStore {
     })
   }
 
+  async moved(): Promise<MovedJob[]> {
+    return this.#run(() => this.#database.prepare<[], MovedJob>('SELECT id, term, address FROM moved').all())
+  }
+
   async save(record: JobRecord): Promise<void> {
-    this.#run(() => this.#save.run(record.id, encodeRecord(record)))
+    this.#transaction(() => {
+      this.#save.run(record.id, encodeRecord(record))
+      this.#return.run(record.id)
+    })
+  }
+
+  async handOver({ id, term, address }: MovedJob): Promise<void> {
+    this.#transaction(() => {
+      this.#remove.run(id)
+      this.#move.run(id, term, address)
+    })
   }
 
   async remove(job: string): Promise<void> {
-    this.#run(() => this.#remove.run(job))
+    this.#transaction(() => {
+      this.#remove.run(job)
+      this.#return.run(job)
+    })
   }
 
   async deadNodes(): Promise<string[]> {
@@ -63,20 +90,22 @@ export class SqlitePlacementStore implements PlacementStore {
   }
 
   async addDeadNodes(nodes: readonly string[]): Promise<void> {
-    this.#run(() => {
+    this.#transaction(() => {
       const add = this.#database.prepare('INSERT OR IGNORE INTO dead_nodes (id) VALUES (?)')
       const prune = this.#database.prepare(
         'DELETE FROM dead_nodes WHERE number <= (SELECT max(number) FROM dead_nodes) - ?',
       )
-      this.#database.transaction(() => {
-        for (const node of nodes) add.run(node)
-        prune.run(DEAD_NODES_KEPT_MAX)
-      })()
+      for (const node of nodes) add.run(node)
+      prune.run(DEAD_NODES_KEPT_MAX)
     })
   }
 
   async close(): Promise<void> {
     this.#database.close()
+  }
+
+  #transaction(task: () => void): void {
+    this.#run(() => this.#database.transaction(task)())
   }
 
   #run<Result>(task: () => Result): Result {
@@ -88,7 +117,20 @@ export class SqlitePlacementStore implements PlacementStore {
   }
 }
 
+/** A file of another format is for the version that wrote it; one without any table is new. */
+function requireFormat(database: Database.Database, path: string): void {
+  const version = Number(database.pragma('user_version', { simple: true }))
+  const isNew = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table'").get() === undefined
+  if (version === FORMAT || isNew) return
+  database.close()
+  throw new MayflyError(
+    'UNAVAILABLE',
+    `${path} has version ${version} of the metadata server's state, not ${FORMAT}; start with another --dir`,
+  )
+}
+
 function storeError(cause: unknown): MayflyError {
+  if (cause instanceof MayflyError) return cause
   const reason = cause instanceof Error ? cause.message : String(cause)
   return new MayflyError('UNAVAILABLE', `The metadata store failed: ${reason}`, { cause })
 }

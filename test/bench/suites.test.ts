@@ -46,6 +46,21 @@ for (const [name, { rows, servers }] of Object.entries(suites)) {
   }, 120_000)
 }
 
+test('the elasticity suite sees nodes come with jobs and load, and no call fails without a controller', async () => {
+  const dir = await tempDir()
+  const args = [command, 'bench', 'elasticity', '--tiny', '--json', '--results', dir]
+  const { stdout } = await run(process.execPath, args)
+  const report = JSON.parse(stdout)
+  expect(report).toMatchObject({ suite: 'elasticity', notes: [], failures: [] })
+  expect(report.goals).toHaveLength(5)
+  const { threeJobs, doubling, dead } = report.measurements
+  expect(threeJobs.jobs.map((job: { nodesAfter: number }) => job.nodesAfter)).toEqual([3, 6, 9])
+  expect(doubling.scaledOutMs).toBeGreaterThan(2_000)
+  expect(dead).toHaveLength(1)
+  const page = (await readdir(dir)).find((file) => file.endsWith('.html')) ?? ''
+  await expectSelfContained(join(dir, page))
+}, 180_000)
+
 test('a peer that is not installed is named, and the rest is measured without it', async () => {
   const args = [command, 'bench', 'shuffle', '--tiny', '--json', '--results', await tempDir()]
   const env = { ...process.env, PATH: '/nowhere', XDG_CACHE_HOME: '/nowhere', MAYFLY_MINIO: '' }

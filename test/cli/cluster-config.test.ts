@@ -29,8 +29,9 @@ test('an empty config gives the defaults', () => {
 
 test('a whole config passes, without what only the supervisor needs to know', () => {
   const nodeClasses = [nodeClass, { ...nodeClass, name: 'big' }]
-  expect(parse({ metadataServers: 1, warmNodes: 2, nodeClasses, s3 })).toEqual({
+  expect(parse({ metadataServers: 2, warmNodes: 2, nodeClasses, s3 })).toEqual({
     ...defaultConfig,
+    metadataServers: 2,
     warmNodes: 2,
     nodeClasses,
     s3,
@@ -104,7 +105,7 @@ test.each([
   ["nodeClasses: two classes are named 'local'", { nodeClasses: [nodeClass, nodeClass] }],
   ['warmNodes: it is -1, not a whole number from 0 to 4', { warmNodes: -1 }],
   ['warmNodes: it is 5, not a whole number from 0 to 4', { warmNodes: 5 }],
-  ['metadataServers: it is 3, but this version runs one', { metadataServers: 3 }],
+  ['metadataServers: it is 9, not a whole number from 1 to 8', { metadataServers: 9 }],
   ['metadataServers: it is 0, not a whole number from 1', { metadataServers: 0 }],
   ['s3.endpoint: it is missing', { s3: { bucket: 'mayfly' } }],
   ['s3.endpoint: it is "minio", not a text of the form', { s3: { ...s3, endpoint: 'minio' } }],

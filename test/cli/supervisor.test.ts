@@ -24,11 +24,11 @@ afterEach(async () => {
   rmSync(dir, { recursive: true })
 })
 
-function supervise({ port = 0, brokenMetadata = false } = {}): Supervisor {
+function supervise({ port = 0, brokenMetadata = false, metadataServers = 1 } = {}): Supervisor {
   const supervisor = new Supervisor({
     dir: join(dir, 'state'),
     port,
-    config: defaultConfig,
+    config: { ...defaultConfig, metadataServers },
     environment: { PATH: process.env.PATH },
     programs: writeFakePlanes(join(dir, 'planes'), { brokenMetadata }),
     runtime: systemRuntime,
@@ -60,7 +60,8 @@ test('a started cluster has its credentials, secret and config in files that onl
   expect(JSON.parse(readFileSync(credentialsFile, 'utf8'))).toEqual({ url, apiKey })
   expect(readFileSync(state('cluster-secret'), 'utf8')).toMatch(/^[0-9a-f]{64}\n$/)
   expect(readFileSync(state('api-key'), 'utf8')).toBe(`${apiKey}\n`)
-  const { s3, ...cluster } = defaultConfig
+  const { s3, metadataServers, ...cluster } = defaultConfig
+  expect(metadataServers).toBe(1)
   expect(s3).toBeNull()
   expect(JSON.parse(readFileSync(state('cluster.json'), 'utf8'))).toEqual(cluster)
   for (const name of ['credentials.json', 'cluster-secret', 'api-key'])
@@ -90,6 +91,31 @@ test('a metadata port that somebody else has meanwhile is given up for another',
   other.close()
   expect(Number(readFileSync(state('metadata-1/port'), 'utf8'))).not.toBe(port)
   expect(lines).toEqual([expect.stringContaining(`port ${port}`)])
+})
+
+test('metadata servers have folders and ports of their own, and those that have a folder come back', async () => {
+  const before = supervise({ metadataServers: 2 })
+  const { url } = await before.start()
+  await tell(url, { type: 'startMetadata', metadata: 'm-3' })
+  await tell(url, { type: 'startMetadata', metadata: 'm-3' })
+  const ports = (): string[] =>
+    [1, 2, 3].map((number) => readFileSync(state(`metadata-${number}/port`), 'utf8'))
+  await vi.waitFor(() => expect(new Set(ports()).size).toBe(3))
+  const kept = ports()
+  await before.stop()
+  await supervise().start()
+  expect(ports()).toEqual(kept)
+  expect(lines).toEqual([])
+})
+
+test('a metadata server that there cannot be is refused with a line', async () => {
+  const { url } = await supervise().start()
+  await tell(url, { type: 'startMetadata', metadata: 'm-99' })
+  await vi.waitFor(() =>
+    expect(lines).toEqual([
+      "the metadata server m-99 could not be started: There can be no metadata server 'm-99'",
+    ]),
+  )
 })
 
 test('a taken port is named, and nothing is left', async () => {

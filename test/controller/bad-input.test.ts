@@ -178,7 +178,7 @@ describe('the internal port', () => {
   test('tells nodes where metadata is, and a node that nobody started that it is not known', async () => {
     const world = await World.start({ warmNodes: 1 })
     const [node = ''] = world.fleet.running.keys()
-    expect((await world.report(node)).body).toEqual({ metadata: ['127.0.0.1:7401'] })
+    expect((await world.report(node)).body).toEqual({ metadata: ['m-1:7401'] })
     expect((await world.report('n-unknown')).body.error.code).toBe('NODE_NOT_FOUND')
   })
 

@@ -23,7 +23,7 @@ describe('what earlier runs of a name used', () => {
     await world.startController()
     const { body } = await world.register({ name: 'wc' })
     expect(body.reservation.bytes.ram).toBe(12 * MIB)
-    expect(body.reservation.bytesPerSecond).toBe(36 * MIB)
+    expect(body.reservation.bytesPerSecond).toBe(21 * MIB)
     expect(body.sizing.bytes).toEqual({
       asked: 12 * MIB,
       ground: 'history',

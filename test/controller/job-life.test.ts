@@ -19,7 +19,7 @@ describe('a job', () => {
     world.metadata.reachable = false
     const { status, body: read } = await world.ask(`/v1/jobs/${body.id}`)
     expect(status).toBe(200)
-    expect(parseTicket(read.ticket).metadata).toBe('127.0.0.1:7401')
+    expect(parseTicket(read.ticket).metadata).toBe('m-1:7401')
   })
 
   test('shows what its nodes say that it uses', async () => {

@@ -14,10 +14,20 @@ describe('a lease', () => {
 })
 
 describe('warm nodes', () => {
-  const state = { open: ['a', 'b', 'c'], reserved: new Set<string>(), warmNodes: 1, room: 4 }
+  const state = {
+    open: ['a', 'b', 'c'],
+    reserved: new Set<string>(),
+    warmNodes: 1,
+    room: 4,
+    expected: new Set<string>(),
+  }
 
   test('beyond the wanted number stop, the newest first', () => {
     expect(balanceWarm(state)).toEqual({ stop: ['b', 'c'], start: 0 })
+  })
+
+  test('on which jobs are expected do not stop, beside those that are wanted anyway', () => {
+    expect(balanceWarm({ ...state, expected: new Set(['b']) })).toEqual({ stop: ['c'], start: 0 })
   })
 
   test('with a reservation never stop', () => {
@@ -27,8 +37,11 @@ describe('warm nodes', () => {
     })
   })
 
-  test('are started while fewer run, as far as there is room', () => {
+  test('are started while fewer are without a reservation, as far as there is room', () => {
     expect(balanceWarm({ ...state, open: [], warmNodes: 3 })).toEqual({ stop: [], start: 3 })
     expect(balanceWarm({ ...state, open: ['a'], warmNodes: 3, room: 1 })).toEqual({ stop: [], start: 1 })
+    const taken = { ...state, reserved: new Set(['a', 'b', 'c']) }
+    expect(balanceWarm(taken)).toEqual({ stop: [], start: 1 })
+    expect(balanceWarm({ ...taken, room: 0 })).toEqual({ stop: [], start: 0 })
   })
 })

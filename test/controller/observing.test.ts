@@ -141,7 +141,7 @@ describe('the cluster', () => {
         },
         bytesPerSecond: { limit: 2e9, capacity: 1e9, asked: 5, reserved: 5, used: 0, free: 1e9 - 5 },
       },
-      metadata: [{ id: 'm-1', address: '127.0.0.1:7401' }],
+      metadata: [{ id: 'm-1', address: 'm-1:7401' }],
       jobs: { registering: 0, active: 1, ending: 0 },
       nodes: { starting: 0, active: 1, draining: 0, lost: 0 },
     })
@@ -169,6 +169,7 @@ describe('the cluster', () => {
             },
           },
           bytesPerSecond: { capacity: 1_000_000_000, reserved: 0, used: 0 },
+          cores: { capacity: 1, used: 0 },
         },
       ],
     })
@@ -242,6 +243,7 @@ describe('the OpenAPI document', () => {
       'get /v1/nodes',
       'patch /v1/jobs/{id}',
       'post /v1/jobs',
+      'post /v1/jobs/{id}/move',
       'post /v1/jobs/{id}/renew',
       'post /v1/nodes/{id}/drain',
     ])

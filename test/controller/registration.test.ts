@@ -27,7 +27,7 @@ describe('a registration', () => {
     expect(body.id).toMatch(/^j-[a-z2-7]{20}$/)
     expect(Date.parse(body.leaseExpiresAt) - Date.now()).toBeGreaterThan(55_000)
     const ticket = parseTicket(body.ticket)
-    expect(ticket).toMatchObject({ job: body.id, metadata: '127.0.0.1:7401', placement: { epoch: 1 } })
+    expect(ticket).toMatchObject({ job: body.id, metadata: 'm-1:7401', placement: { epoch: 1 } })
     const claims = verifyToken(Buffer.alloc(32, 7), Buffer.from(ticket.token), Date.now())
     expect(claims).toMatchObject({ job: body.id, read: true, write: true })
   })

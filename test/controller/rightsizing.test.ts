@@ -202,7 +202,7 @@ describe('the history of a job name', () => {
 
   test('counts from the third run on', () => {
     expect(learnedFrom(1, 2)).toBeNull()
-    expect(learnedFrom(1, 2, 3)).toMatchObject({ runs: 3, peak: { bytes: 3, bytesPerSecond: 3 } })
+    expect(learnedFrom(1, 2, 3)).toMatchObject({ runs: 3, peak: { bytes: 3, bytesPerSecond: 2 } })
   })
 
   test('knows how often objects are read, and whether that holds for each of them', () => {
@@ -234,12 +234,14 @@ describe('the history of a job name', () => {
     expect(learnedFrom(...nineteen, 1e12)?.peak.bytes).toBe(118)
   })
 
-  test('takes the place of the table, with a fifth more, and says so', () => {
+  test('takes the place of the table, of bytes with a fifth more, of throughput the run in the middle, and says so', () => {
     const learned = learnedFrom(10 * MIB, 20 * MIB, 30 * MIB)
     const { demand, reasons } = size({ maxFunctions: 64 }, { ...sizing, learned })
-    expect(demand).toMatchObject({ ramBytes: 36 * MIB, bytesPerSecond: 36 * MIB })
-    const because = 'percentile 95 of the peaks of 3 runs, 31457280, × 1.2'
-    expect(reasons).toMatchObject({ bytes: { ground: 'history', because }, bytesPerSecond: { because } })
+    expect(demand).toMatchObject({ ramBytes: 36 * MIB, bytesPerSecond: 20 * MIB })
+    expect(reasons).toMatchObject({
+      bytes: { ground: 'history', because: 'percentile 95 of the peaks of 3 runs, 31457280, × 1.2' },
+      bytesPerSecond: { ground: 'history', because: 'percentile 50 of the peaks of 3 runs, 20971520, × 1' },
+    })
   })
 
   test('never takes the place of an explicit hint, and never asks for more than there can be', () => {

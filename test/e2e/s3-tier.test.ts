@@ -14,7 +14,7 @@ interface JobView {
 test('a job larger than RAM and SSD of the whole cluster has the rest on S3, reads all of it, and leaves nothing in the bucket', async (context) => {
   const s3 = await startS3(context)
   const keys = keysIn(s3)
-  const cluster = await Cluster.startSmall({ ramBytes: 16 * MIB, ssdBytes: 16 * MIB, nodesMax: 1 }, s3)
+  const cluster = await Cluster.startSmall({ ramBytes: 16 * MIB, ssdBytes: 16 * MIB, nodesMax: 1 }, { s3 })
   const mayfly = await cluster.connect()
   const hints = { capacityBytes: 96 * MIB, peakBytesPerSecond: 1e8 }
   await expect(mayfly.registerJob('within 10 ms', { ...hints, latencyMs: 10 })).rejects.toMatchObject({

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { withShares } from '../../metadata/decisions.ts'
 import { Driver } from '../../metadata/driver.ts'
+import { Gate } from '../../metadata/gate.ts'
 import { newRecord } from '../../metadata/job-record.ts'
 import { Jobs } from '../../metadata/jobs.ts'
 import type { Messenger } from '../../metadata/messenger.ts'
@@ -35,11 +36,13 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
   }
   const driver = new Driver({
     jobs,
+    gate: new Gate(),
     messenger: messenger as Messenger,
     address: 'm:1',
     generation: 1,
     isDead: (node) => options.dead.has(node),
     onShown: () => undefined,
+    onHandedOver: () => undefined,
   })
   await jobs.create(JOB, () => withShares(newRecord(JOB, 4), [share('n-1', 1)]))
   await driver.tellOwner(JOB, { id: 'n-1', address: 'n-1:1' })

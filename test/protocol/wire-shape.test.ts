@@ -15,7 +15,7 @@ const shapeOfVersion: Record<number, string> = {
   3: 'cf77c4a1d1826e61',
   4: 'b61efb9599a4852d',
   5: '0479f133770d5998',
-  6: 'c511eb3cc1098287',
+  6: 'b1f4b41bc1a57ad2',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -78,6 +78,20 @@ export async function bundle(outfile, bug = null) {
   })
 }
 
+/** Bundles the simulation of a fleet, with the controller's code as it is. */
+export async function bundleFleet(outfile) {
+  await build({
+    entryPoints: [resolve(import.meta.dirname, 'fleet/main.ts')],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'silent',
+  })
+}
+
 /** Throws, with the name of the bug, unless each of its texts stands in its file exactly once. */
 export async function checkTexts(bug) {
   const files = new Map()

@@ -1,13 +1,18 @@
 import { fork } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { bundle, checkTexts } from './bundle.js'
+import { bundle, bundleFleet, checkTexts } from './bundle.js'
 
-const { values: flags } = parseArgs({
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    jobs: { type: 'string', default: '3000' },
+    nodes: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '2880' },
+    out: { type: 'string', default: 'fleet.html' },
     seed: { type: 'string' },
     seeds: { type: 'string' },
     from: { type: 'string', default: '1' },
@@ -32,6 +37,8 @@ try {
 }
 
 async function main() {
+  if (positionals[0] === 'fleet') return await runFleet(join(dir, 'fleet.mjs'))
+  if (positionals.length > 0) throw new Error(`nothing to simulate is called ${positionals[0]}`)
   const plain = join(dir, 'simulation.mjs')
   await bundle(plain)
   if (flags.planted === undefined) return await runPlain(plain)
@@ -42,6 +49,19 @@ async function main() {
   if (unknown !== undefined) throw new Error(`no planted bug is called ${unknown}`)
   await checkAllTexts(planted)
   return await runAllPlanted(chosen, plain)
+}
+
+/** The controller's policy over a fleet, in virtual time. */
+async function runFleet(file) {
+  const [jobs, nodes, seconds] = ['jobs', 'nodes', 'seconds'].map((name) => {
+    const value = Number(flags[name])
+    if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} is not a whole number from 1`)
+    return value
+  })
+  await bundleFleet(file)
+  const order = { jobs, nodes, seconds, seed: flags.seed ?? '1', out: resolve(flags.out) }
+  const child = fork(file, [JSON.stringify(order)], { execArgv: ['--enable-source-maps'] })
+  return await new Promise((done) => child.on('exit', (code) => done(code === 0)))
 }
 
 async function checkAllTexts(bugs) {

@@ -13,6 +13,7 @@ import type { Home } from './traffic/values.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
 import { Controller, type PlacedJob } from './world/controller.ts'
 import { mayServe, type Spot, unsettledSlots } from './world/inspection.ts'
+import { jobsOf, type MetadataServer } from './world/metadata-servers.ts'
 
 /** What a run is made from: the same plan gives the same run. */
 export interface Plan {
@@ -67,7 +68,8 @@ class Scenario {
   readonly #mix = new Mix(JOBS)
   readonly #jobs = new Map<string, PlacedJob>()
   readonly #deaths: Death[] = []
-  readonly #dead = new Set<string>()
+  /** For each node that was given up, or has died, the jobs of which it can be no owner any more. */
+  readonly #dead = new Map<string, Set<string>>()
   /** What the controller does about nodes that metadata has given up. */
   readonly #repairs: Promise<void>[] = []
   #scene: Scene | null = null
@@ -79,7 +81,8 @@ class Scenario {
     this.#plan = plan
     this.#cluster = new Cluster(plan.seed, (what) => this.#fail('an error in a log', what))
     this.#controller = new Controller(this.#cluster)
-    this.#cluster.onDeclaredDead = (node) => this.#declaredDead(node)
+    this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
+    this.#cluster.onEnding = (node) => this.#ending(node)
     this.#faults = planFaults(this.#cluster.random.fork('faults'), HORIZON_MS)
   }
 
@@ -151,7 +154,7 @@ class Scenario {
 
   async #begin(): Promise<void> {
     const { random } = this.#cluster
-    await this.#cluster.startMetadata()
+    for (const server of this.#cluster.metadata.all) await this.#cluster.metadata.start(server)
     const nodes = 2 + random.below(3)
     for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
     const slots = random.pick([4, 8, 16])
@@ -243,38 +246,57 @@ class Scenario {
   }
 
   /** What a death may take with it is seen now, while the memory of the nodes is as it was. */
-  #nodeDies(node: RunningNode): void {
-    if (node.service === null || this.#dead.has(node.id)) return
-    this.#dead.add(node.id)
+  #nodeDies(node: RunningNode, ofJobs: readonly string[] = [...this.#jobs.keys()]): void {
+    const dead = this.#dead.get(node.id) ?? new Set()
+    const jobs = ofJobs.filter((job) => !dead.has(job))
+    if (node.service === null || jobs.length === 0) return
+    this.#dead.set(node.id, dead)
+    for (const job of jobs) dead.add(job)
+    const { metadata, living } = this.#cluster
     const losses = lossesOf({
       node,
-      others: this.#cluster.living.filter((other) => !this.#dead.has(other.id)),
-      jobs: new Map([...this.#jobs].map(([id, { slots }]) => [id, slots])),
-      spots: this.#mix.homes().map(spotOf),
-      wasPublished: (job, slot) => this.#cluster.wasPublished(job, slot, node),
+      others: living.filter((other) => !jobs.some((job) => this.#dead.get(other.id)?.has(job))),
+      jobs: new Map(jobs.map((id) => [id, this.#jobs.get(id)?.slots ?? 0])),
+      spots: this.#mix
+        .homes()
+        .map(spotOf)
+        .filter(({ job }) => jobs.includes(job)),
+      wasPublished: (job, slot) => metadata.wasPublished(job, slot, node.id),
     })
     this.#deaths.push({
       node: node.id,
       atMs: this.#cluster.timeline.nowMs,
-      touches: (home) => losses(spotOf(home)),
+      touches: (home) => (jobs.includes(home.job) ? losses(spotOf(home)) : { slot: false, chunks: false }),
     })
   }
 
-  /** Metadata may give a living node up only when its lease has lapsed, or on the controller's word. */
-  #declaredDead(node: RunningNode): void {
-    if (this.#dead.has(node.id)) return
-    this.#nodeDies(node)
-    this.#note(`${node.id} is given up`)
-    this.#repairs.push(this.#watchDead(node))
+  /** A metadata server may give a living node up only when its lease has lapsed, or on the controller's word. */
+  #declaredDead(node: RunningNode, by: MetadataServer): void {
+    const isNew = !this.#dead.has(node.id)
+    this.#nodeDies(node, jobsOf(by))
+    this.#note(`${node.id} is given up by ${by.id}`)
+    this.#repairs.push(this.#watchDead(node, by))
     const scene = this.#scene
-    if (scene !== null) this.#repairs.push(replaceLost(scene, node))
+    if (scene !== null && isNew) this.#repairs.push(replaceLost(scene, node))
   }
 
-  /** From the moment when it is given up until its process ends, the node serves nothing. */
-  async #watchDead(node: RunningNode): Promise<void> {
+  /** It has heard that it was given up. What it had of another server's jobs goes with it, and the fleet sees that. */
+  #ending(node: RunningNode): void {
+    // A job that was handed on before its node was buried there is served here to the end.
+    const { service } = node
+    const served = service === null ? [] : [...this.#jobs.keys()].filter((job) => mayServe(service, job))
+    for (const job of served) this.#dead.get(node.id)?.delete(job)
+    this.#nodeDies(node)
+    this.#repairs.push(this.#controller.proveDeath(node))
+  }
+
+  /** From the moment when it is given up until its process ends, the node serves none of the jobs of that server. */
+  async #watchDead(node: RunningNode, by: MetadataServer): Promise<void> {
     const { service, host } = node
+    const jobs = jobsOf(by)
     for (let looks = 0; looks < 100 && service !== null && host.alive; looks++) {
-      const served = [...this.#jobs.keys()].filter((job) => mayServe(service, job))
+      const decided = jobsOf(by)
+      const served = jobs.filter((job) => decided.includes(job) && mayServe(service, job))
       if (served.length > 0)
         return this.#fail('a node that was given up serves', `${node.id} serves ${served.join(', ')}`)
       await this.#controller.sleep(20)

@@ -188,7 +188,7 @@ test('a job that ends while its objects go to S3 leaves none there', async (cont
   const settings = await startS3(context)
   const faults = await startFaults(settings)
   const { job, planes, nodes } = await start(faults.settings, { ssdBytes: 0 })
-  const list = inspect(settings)
+  const list = keysIn(settings)
   faults.delayMs = 200
   await fill(job, 78)
   await expect.poll(() => faults.requests, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)

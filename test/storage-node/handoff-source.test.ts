@@ -12,7 +12,15 @@ test('I3: the index of a released slot goes to its target, and not to another pr
   const usedBytes = to.usedBytes
   const release = (id: string) => {
     const target = { id, address: nodes[1].address }
-    return nodes[0].node.source.release(from, { job: 'j-1', generation: 1, epoch: 9, slots: [slot], target })
+    return nodes[0].node.source.release(from, {
+      job: 'j-1',
+      metadata: '',
+      generation: 1,
+      term: 0,
+      epoch: 9,
+      slots: [slot],
+      target,
+    })
   }
   await expect(release('n-dead')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   expect(to.arriving.size).toBe(0)

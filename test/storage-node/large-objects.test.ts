@@ -26,7 +26,7 @@ function newJob() {
   }
   const lease = { untilMs: Number.POSITIVE_INFINITY }
   const job = new JobSpace(
-    { id: 'j', slots: 1, metadata: 'm' },
+    { id: 'j', slots: 1, metadata: 'm', term: 0 },
     {
       tier: new TierBudget(1e9),
       arena: new Arena(1e9),

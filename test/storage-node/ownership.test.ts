@@ -17,7 +17,7 @@ const { clock } = systemRuntime
 
 function newSpace(leaseMs = 60_000): JobSpace {
   return new JobSpace(
-    { id: 'j', slots: 4, metadata: 'm' },
+    { id: 'j', slots: 4, metadata: 'm', term: 0 },
     {
       tier: new TierBudget(1e9),
       arena: new Arena(1e9),

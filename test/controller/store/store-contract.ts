@@ -26,6 +26,8 @@ const job: Job = {
   },
   shares: [{ node: 'n-a', ramBytes: 6, ssdBytes: 7, s3Bytes: 8, bytesPerSecond: 9 }],
   metadata: 'm-1',
+  movingTo: null,
+  formerServers: [],
   leaseSeconds: 600,
   createdAtMs: 1,
   usedAtMs: 2,

@@ -5,6 +5,7 @@ export class FakeFleet implements Fleet {
   readonly running = new Map<string, FleetNode & { readonly class: string }>()
   /** Called after a node was started; by default nothing comes of it. */
   onStart: (node: string) => void = () => undefined
+  readonly metadataStarted: string[] = []
   /** How often each class was asked for. */
   started = 0
   #watcher: FleetWatcher | null = null
@@ -23,6 +24,10 @@ export class FakeFleet implements Fleet {
 
   stop(node: string): void {
     if (this.running.has(node)) setImmediate(() => this.kill(node, 'it was stopped'))
+  }
+
+  startMetadata(metadata: string): void {
+    this.metadataStarted.push(metadata)
   }
 
   async list(): Promise<readonly FleetNode[]> {

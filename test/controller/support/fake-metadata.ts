@@ -1,6 +1,6 @@
 import type { MetadataClient } from '../../../controller/metadata-client.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
-import type { PlacedShare, Placement } from '../../../protocol/placement.ts'
+import type { PlacedNode, PlacedShare, Placement } from '../../../protocol/placement.ts'
 
 /** A metadata server that only remembers what it was told. */
 export class FakeMetadata implements MetadataClient {
@@ -22,6 +22,11 @@ export class FakeMetadata implements MetadataClient {
     const placement = this.#place(job.id)
     this.shares.set(job.id, job.shares)
     return { ...placement, ...this.#place(job.id) }
+  }
+
+  async moveJob(address: string, { id, target }: { id: string; target: PlacedNode }): Promise<void> {
+    this.#ask(`move ${id} from ${address} to ${target.id}`)
+    this.#place(id)
   }
 
   async endJob(_address: string, id: string): Promise<void> {

@@ -180,14 +180,15 @@ export class World {
       address: `127.0.0.1:${running?.pid ?? 1}`,
       pid: running?.pid ?? 1,
       tiers,
-      bytesPerSecond: 0,
+      cpuCores: 0,
+      bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
       jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)
   }
 
-  reportMetadata(): Promise<Reply> {
-    return this.heartbeat('metadata/m-1', { address: '127.0.0.1:7401' })
+  reportMetadata(id = 'm-1', cpuCores = 0): Promise<Reply> {
+    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, cpuCores })
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {

@@ -5,6 +5,7 @@ import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Controller, PlacedJob } from '../world/controller.ts'
 import type { Host } from '../world/host.ts'
 import { isPresent, unsettledSlots } from '../world/inspection.ts'
+import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Fault } from './plan.ts'
 
@@ -31,7 +32,11 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
     case 'crashMetadata':
       return await crashMetadata(scene, fault, random)
     case 'pauseMetadata':
-      return await pause(scene, fault, cluster.metadata)
+      return await pause(scene, fault, random.pick(cluster.metadata.all).host)
+    case 'moveJob':
+      return await moveJob(scene, fault, random)
+    case 'crashDeparting':
+      return await moveJob(scene, fault, random, () => random.pick(cluster.metadata.all))
     case 'crashClient': {
       const client = random.pick(scene.clients)
       if (client.done || !client.host.alive) return
@@ -126,13 +131,46 @@ async function breakConnections(scene: Scene, fault: Fault, random: SeededRandom
 }
 
 async function crashMetadata(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
-  const { cluster, controller } = scene
-  if (!cluster.metadata.alive) return
-  scene.note('metadata dies')
-  cluster.crash(cluster.metadata, random.chance(0.2))
+  await restart(scene, random.pick(scene.cluster.metadata.all), { fault, random })
+}
+
+async function restart(
+  { cluster, controller, note }: Scene,
+  server: MetadataServer,
+  { fault, random }: { fault: Fault; random: SeededRandom },
+): Promise<void> {
+  if (!server.host.alive) return
+  note(`${server.id} dies`)
+  cluster.crash(server.host, random.chance(0.2))
   await controller.sleep(fault.lastsMs)
-  await cluster.startMetadata()
-  scene.note('metadata is there again')
+  await cluster.metadata.start(server)
+  note(`${server.id} is there again`)
+}
+
+/** Jobs go from one metadata server to another, and back; with `victim`, one of the two dies at about that moment. */
+async function moveJob(
+  scene: Scene,
+  fault: Fault,
+  random: SeededRandom,
+  victim?: () => MetadataServer,
+): Promise<void> {
+  const { cluster, controller, jobs } = scene
+  const servers = cluster.metadata.all
+  if (servers.length < 2) return
+  const untilMs = cluster.timeline.nowMs + fault.lastsMs
+  do {
+    const job = random.pick([...jobs.values()])
+    const target = random.pick(servers.filter(({ address }) => address !== job.servers.at(-1)))
+    scene.note(`${job.id} is to go to ${target.id}`)
+    const moving = controller.moveJob(job, target)
+    if (victim !== undefined) {
+      await controller.sleep(random.chance(0.6) ? random.between(0, 10) : random.between(0, 200))
+      await restart(scene, victim(), { fault: { ...fault, lastsMs: random.between(5, 2_500) }, random })
+    }
+    await moving
+    scene.note(`${job.id} is with ${target.id}`)
+    await controller.sleep(random.between(20, 500))
+  } while (cluster.timeline.nowMs < untilMs)
 }
 
 /** Metadata has given a node up that lives, or of whose death nobody had a proof. */
@@ -258,7 +296,7 @@ function pickNode({ cluster }: Scene, random: SeededRandom): RunningNode | null 
 /** The controller's own network is left alone: it plays a part, it is not on trial. */
 function ipsOf({ cluster, clients }: Scene): string[] {
   return [
-    cluster.metadata,
+    ...cluster.metadata.all.map(({ host }) => host),
     ...cluster.living.map(({ host }) => host),
     ...clients.map(({ host }) => host),
   ].map(({ ip }) => ip)

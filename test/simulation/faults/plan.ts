@@ -5,6 +5,8 @@ const faultKinds = [
   'crashDrained',
   'pauseNode',
   'crashMetadata',
+  'moveJob',
+  'crashDeparting',
   'pauseMetadata',
   'crashClient',
   'pauseClient',
@@ -26,6 +28,7 @@ export const gentleKinds: readonly FaultKind[] = [
   'addNode',
   'drainNode',
   'rebalance',
+  'moveJob',
   'endJob',
   'controllerSilent',
 ]
@@ -41,6 +44,8 @@ const likely: readonly FaultKind[] = [
   'rebalance',
   'rebalance',
   'loseAnswers',
+  'moveJob',
+  'crashDeparting',
 ]
 
 /** One thing that goes wrong, or changes, in a run. */

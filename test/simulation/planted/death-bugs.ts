@@ -6,8 +6,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'lease-ignored',
     what: 'A node serves on when its lease has lapsed (I1).',
     file: 'storage-node/job-space.ts',
-    find: 'return this.#lease.untilMs > this.#clock.monotonicMs()',
-    replace: 'return this.#lease.untilMs > 0',
+    find: 'return this.#lease.untilMs > nowMs ||',
+    replace: 'return this.#lease.untilMs > 0 ||',
     seedsMax: 100,
   },
   {
@@ -135,8 +135,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'ended-job-written',
     what: 'A job that ended while it was being written down that leftovers are freed is an unhandled rejection.',
     file: 'metadata/driver.ts',
-    find: 'if (dropped) await jobs.changeLiving(',
-    replace: 'if (dropped && jobs.has(job)) await jobs.change(',
-    seedsMax: 100,
+    find: 'await jobs.changeLiving(job, (record) => withoutLeftover(',
+    replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',
+    seedsMax: 1_000,
   },
 ]

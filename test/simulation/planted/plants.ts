@@ -1,4 +1,5 @@
 import { deathBugs } from './death-bugs.ts'
+import { departureBugs } from './departure-bugs.ts'
 import { handoffBugs } from './handoff-bugs.ts'
 import { indexBugs } from './index-bugs.ts'
 import { keyBugs } from './key-bugs.ts'
@@ -14,6 +15,7 @@ export const planted: readonly Planted[] = [
   ...handoffBugs,
   ...indexBugs,
   ...deathBugs,
+  ...departureBugs,
   ...repeatBugs,
   ...tierBugs,
   ...largeObjectBugs,

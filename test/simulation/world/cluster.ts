@@ -1,11 +1,10 @@
-import { startMetadata } from '../../../metadata/server.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import type { Logger } from '../../../service/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
 import { Host } from './host.ts'
 import { type KeptObjects, MemoryKeptStore } from './memory-kept-store.ts'
-import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
 import { MemoryTier } from './memory-tier.ts'
+import { type MetadataServer, MetadataServers } from './metadata-servers.ts'
 import { SimulatedNetwork } from './network.ts'
 import { SeededRandom } from './random.ts'
 import { Timeline } from './timeline.ts'
@@ -18,8 +17,8 @@ export interface RunningNode {
   service: NodeService | null
 }
 
-const METADATA_IP = '10.0.0.1'
-const METADATA_PORT = 7500
+/** How often a run has a second metadata server, so that jobs can move from one to the other. */
+const TWO_SERVERS = 0.5
 const NODE_PORT = 7600
 const NODE_RAM_BYTES = 1 << 20
 const NODE_SSD_BYTES = 1 << 20
@@ -35,15 +34,13 @@ export class Cluster {
   /** What outlives every process and every job. */
   readonly kept: KeptObjects = new Map()
   readonly nodes: RunningNode[] = []
-  readonly metadataAddress = `${METADATA_IP}:${METADATA_PORT}`
-  metadata: Host
+  readonly metadata: MetadataServers
   /** False while the controller takes no reports. */
   controllerHears = true
-  /** Called when metadata has given up a node that lives. */
-  onDeclaredDead: (node: RunningNode) => void = () => undefined
-  /** Moves that metadata has written down as published, as `job/slot/target`. */
-  readonly #published = new Set<string>()
-  readonly #disk: Disk = { generation: 0, records: new Map(), deadNodes: new Set() }
+  /** Called when a metadata server has given up a node that lives. */
+  onDeclaredDead: (node: RunningNode, by: MetadataServer) => void = () => undefined
+  /** Called when a node ends because it was given up. */
+  onEnding: (node: RunningNode) => void = () => undefined
   readonly #log: Logger
   #hosts = 0
 
@@ -53,7 +50,8 @@ export class Cluster {
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
     this.secret = this.random.fork('secret').bytes(32)
     this.#log = quietLog(complain)
-    this.metadata = this.newHost('metadata', METADATA_IP)
+    const count = this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1
+    this.metadata = new MetadataServers(this, { count, log: this.#log })
   }
 
   /** A machine of its own, or, with an ip, a process in the place of another one. */
@@ -71,32 +69,6 @@ export class Cluster {
     return this.nodes.filter(({ host }) => host.alive)
   }
 
-  async startMetadata(): Promise<void> {
-    const host = this.metadata.alive ? this.metadata : this.newHost('metadata', METADATA_IP)
-    this.metadata = host
-    const store = new MemoryPlacementStore(this.#disk, {
-      host,
-      random: this.random.fork(`store/${host.id}`),
-      onDead: (nodes) => this.#declareDead(nodes),
-      onPublished: ({ job, target, slots }) => {
-        for (const slot of slots) this.#published.add(`${job}/${slot}/${target}`)
-      },
-    })
-    const config = {
-      id: 'm-1',
-      dir: '',
-      listen: { host: METADATA_IP, port: METADATA_PORT },
-      ...this.#shared(),
-    }
-    await startMetadata(config, {
-      runtime: host.runtime,
-      network: this.network.of(host),
-      store,
-      tellController: () => this.#toController(host, {}),
-      log: this.#log,
-    })
-  }
-
   /** Starts a storage node under a new id; with `ip`, at the address of one that died. */
   async startNode(ip?: string): Promise<RunningNode> {
     const host = this.newHost('node', ip)
@@ -111,12 +83,13 @@ export class Cluster {
       ramBytes: NODE_RAM_BYTES,
       bytesPerSecond: NODE_BYTES_PER_SECOND,
       listen: { host: host.ip, port: NODE_PORT },
-      ...this.#shared(),
+      ...this.shared(),
     }
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
-      tellController: () => this.#toController(host, { metadata: [this.metadataAddress] }),
+      cpuSeconds: () => 0,
+      tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
       log: this.#log,
       kept: new MemoryKeptStore(this.kept, host.runtime),
       ssd: {
@@ -126,20 +99,16 @@ export class Cluster {
       s3: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`s3/${host.id}`) }),
       onDead: () => {
         // It may hear so before that is written down.
-        this.onDeclaredDead(node)
+        this.onEnding(node)
         this.crash(host, false)
       },
     })
     return node
   }
 
-  #declareDead(ids: readonly string[]): void {
-    for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node)
-  }
-
-  /** Whether a move of the slot to the node was ever written down as published. */
-  wasPublished(job: string, slot: number, target: RunningNode): boolean {
-    return this.#published.has(`${job}/${slot}/${target.id}`)
+  /** A metadata server has written down that nodes are dead, whether they are or not. */
+  declareDead(ids: readonly string[], by: MetadataServer): void {
+    for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node, by)
   }
 
   /** Kills a process; `machine` takes its kernel with it, so that nobody is told. */
@@ -149,7 +118,7 @@ export class Cluster {
   }
 
   /** Plays the controller, which answers reports over HTTP: a delay, or nothing. */
-  #toController<Answer>(host: Host, answer: Answer): Promise<Answer> {
+  toController<Answer>(host: Host, answer: Answer): Promise<Answer> {
     return new Promise((resolve, reject) => {
       host.after(2, () => {
         if (this.controllerHears) resolve(answer)
@@ -158,7 +127,8 @@ export class Cluster {
     })
   }
 
-  #shared() {
+  /** What all planes are told alike. */
+  shared() {
     return { controllerUrl: '', secret: this.secret, logLevel: 'silent' }
   }
 }

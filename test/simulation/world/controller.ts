@@ -1,6 +1,7 @@
 import { CallerPool } from '../../../protocol/caller-pool.ts'
 import { placementOperations } from '../../../protocol/control-operations.ts'
 import { isError } from '../../../protocol/errors.ts'
+import { askServerOf } from '../../../protocol/job-server.ts'
 import { CONTROL_CALL_MS } from '../../../protocol/limits.ts'
 import type { Operation } from '../../../protocol/operation.ts'
 import type { Placement } from '../../../protocol/placement.ts'
@@ -8,8 +9,10 @@ import { sleep } from '../../../protocol/runtime.ts'
 import { formatTicket } from '../../../protocol/ticket.ts'
 import { signToken } from '../../../protocol/token.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
+import { Serial } from '../../../service/serial.ts'
 import type { Cluster, RunningNode } from './cluster.ts'
 import type { Host } from './host.ts'
+import type { MetadataServer } from './metadata-servers.ts'
 
 const TICKET_SECONDS = 24 * 3600
 const RETRY_MS = 50
@@ -25,6 +28,8 @@ export interface PlacedJob {
   readonly ssdBytes: number
   readonly s3Bytes: number
   ticket: string
+  /** Addresses of the metadata servers that may know of it; the last one decides for it, or is about to. */
+  servers: string[]
   /** Nodes that have a share of the job and are not to be emptied. */
   nodes: RunningNode[]
   /** How many slots each of them is due, in proportion; those that are not here, as many as any. */
@@ -38,8 +43,11 @@ export class Controller {
   readonly host: Host
   readonly #cluster: Cluster
   readonly #pool: CallerPool
+  /** Jobs go to the metadata servers by turns. */
+  #placed = 0
   /** Why what it asks has not been done yet. */
   readonly #refusals = new Map<string, string>()
+  readonly #serial = new Serial()
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -60,6 +68,7 @@ export class Controller {
       id,
       ...options,
       ticket: '',
+      servers: [this.#cluster.metadata.addresses[this.#placed++ % this.#cluster.metadata.all.length] ?? ''],
       nodes: [...this.#cluster.living],
       weights: new Map(),
       endAskedMs: null,
@@ -75,21 +84,42 @@ export class Controller {
 
   async setShares(job: PlacedJob): Promise<void> {
     if (job.endAskedMs !== null) return
-    await this.#askUntilHeard(placementOperations.jobShares, () => ({
+    await this.#askUntilHeard(job, placementOperations.jobShares, () => ({
       job: job.id,
       readsPerThousand: null,
       shares: sharesOf(job),
     }))
   }
 
+  /** Has the job handed to another metadata server; what was begun is brought to its end. */
+  async moveJob(job: PlacedJob, to: MetadataServer): Promise<void> {
+    await this.#serial.run(job.id, async () => {
+      const from = job.servers.at(-1)
+      if (job.endAskedMs !== null || from === undefined || from === to.address) return
+      job.servers = [...job.servers.filter((server) => server !== to.address), to.address]
+      const target = { id: to.id, address: to.address }
+      const at = { id: job.id, servers: [from] }
+      await this.#askUntilHeard(at, placementOperations.jobMove, () => ({ job: job.id, target }))
+    })
+  }
+
   /** The fleet saw the process exit. */
   async proveDeath(node: RunningNode): Promise<void> {
-    await this.#askUntilHeard(placementOperations.nodesDied, () => ({ nodes: [node.id] }))
+    const { addresses } = this.#cluster.metadata
+    await Promise.all(
+      addresses.map((server) =>
+        this.#askUntilHeard(server, placementOperations.nodesDied, () => ({ nodes: [node.id] })),
+      ),
+    )
   }
 
   async endJob(job: PlacedJob): Promise<void> {
     job.endAskedMs ??= this.#cluster.timeline.nowMs
-    await this.#askUntilHeard(placementOperations.jobEnd, () => ({ job: job.id }))
+    await this.#serial.run(job.id, async () => {
+      for (const server of job.servers) {
+        await this.#askUntilHeard(server, placementOperations.jobEnd, () => ({ job: job.id }))
+      }
+    })
   }
 
   /** What it has asked for in vain so far, in words. */
@@ -102,7 +132,7 @@ export class Controller {
   }
 
   async #create(job: PlacedJob): Promise<void> {
-    const placement = await this.#askUntilHeard(placementOperations.jobCreate, () => ({
+    const placement = await this.#askUntilHeard(job, placementOperations.jobCreate, () => ({
       job: job.id,
       slots: job.slots,
       readsPerThousand: null,
@@ -112,25 +142,30 @@ export class Controller {
   }
 
   #ticket(job: PlacedJob, placement: Placement): string {
-    const { secret, metadataAddress } = this.#cluster
+    const { secret } = this.#cluster
     const expiresSeconds = Math.floor(this.host.clock.wallMs() / 1000) + TICKET_SECONDS
     const token = signToken(secret, { job: job.id, read: true, write: true, expiresSeconds })
-    return formatTicket({ metadata: metadataAddress, job: job.id, token, placement })
+    return formatTicket({ metadata: job.servers.at(-1) ?? '', job: job.id, token, placement })
   }
 
-  /** Null if the job has ended meanwhile. */
+  /** Asks a server, or the one that decides for a job, wherever that is by then. Null if the job has ended meanwhile. */
   async #askUntilHeard<Request, Reply>(
+    of: string | Pick<PlacedJob, 'id' | 'servers'>,
     operation: Operation<Request, Reply>,
     request: () => Request,
   ): Promise<Reply | null> {
-    const name = JSON.stringify(request())
+    let [server = '', job] = typeof of === 'string' ? [of, ''] : [of.servers[0], of.id]
+    const name = `${server} ${JSON.stringify(request())}`
     for (let attempt = 0; ; attempt++) {
       try {
-        const caller = await this.#pool.to(this.#cluster.metadataAddress)
-        const deadlineMs = this.host.clock.monotonicMs() + CONTROL_CALL_MS + 1_000
-        const { head } = await caller.call(operation, request(), { deadlineMs })
-        this.#refusals.delete(name)
-        return head
+        const caller = await this.#pool.to(server)
+        const bounds = { deadlineMs: this.host.clock.monotonicMs() + CONTROL_CALL_MS + 1_000 }
+        const answer = await askServerOf(job, { caller, bounds }, { operation, request: request() })
+        if ('reply' in answer) {
+          this.#refusals.delete(name)
+          return answer.reply
+        }
+        server = answer.movedTo
       } catch (error) {
         this.#refusals.set(name, `the controller asks ${name}, attempt ${attempt}: ${String(error)}`)
         if (isError(error, 'JOB_ENDED')) return null

@@ -1,4 +1,4 @@
-import { decodeRecord, encodeRecord, type JobRecord } from '../../../metadata/job-record.ts'
+import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../../../metadata/job-record.ts'
 import type { PlacementStore } from '../../../metadata/store/placement-store.ts'
 import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'
@@ -7,6 +7,7 @@ import type { SeededRandom } from './random.ts'
 export interface Disk {
   generation: number
   readonly records: Map<string, Buffer>
+  readonly moved: Map<string, MovedJob>
   readonly deadNodes: Set<string>
 }
 
@@ -54,17 +55,32 @@ export class MemoryPlacementStore implements PlacementStore {
     return [...this.#disk.records.values()].map(decodeRecord)
   }
 
+  async moved(): Promise<MovedJob[]> {
+    return [...this.#disk.moved.values()]
+  }
+
   save(record: JobRecord): Promise<void> {
     const bytes = Buffer.from(encodeRecord(record))
     return this.#write(() => {
       this.#disk.records.set(record.id, bytes)
+      this.#disk.moved.delete(record.id)
       for (const { published, target, slots } of record.moves)
         if (published) this.#onPublished({ job: record.id, target: target.id, slots })
     })
   }
 
   remove(job: string): Promise<void> {
-    return this.#write(() => this.#disk.records.delete(job))
+    return this.#write(() => {
+      this.#disk.records.delete(job)
+      this.#disk.moved.delete(job)
+    })
+  }
+
+  handOver(moved: MovedJob): Promise<void> {
+    return this.#write(() => {
+      this.#disk.records.delete(moved.id)
+      this.#disk.moved.set(moved.id, moved)
+    })
   }
 
   async deadNodes(): Promise<string[]> {

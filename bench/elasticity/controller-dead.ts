@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'mayfly'
+import { Cluster } from '../cluster.ts'
+import { Latencies } from '../latencies.ts'
+import { PacedLoad } from '../paced-load.ts'
+import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
+
+/** Half of what the two nodes of the job have. */
+const BYTES_PER_SECOND = 2e7
+const STEADY_MS = 3_000
+const POLL_MS = 20
+const BACK_MS_MAX = 30_000
+
+export interface ControllerDead {
+  readonly deadMs: number
+  readonly before: Latencies
+  readonly during: Latencies
+  /** From the moment on which it may be started again until it has answered a registration. */
+  readonly backMs: number
+  readonly problems: readonly string[]
+}
+
+/**
+ * The controller is killed under load and stays dead for so long. Its supervisor would start it again at once; so that one is
+ * stopped meanwhile (SIGSTOP), and nobody listens at the controller's port.
+ */
+export async function runControllerDead(of: { dir: string; deadMs: number }): Promise<ControllerDead> {
+  const { dir, deadMs } = of
+  const cluster = await Cluster.start({ ...nodeClass, nodesMax: 4 }, { warmNodes: 0 })
+  let load: PacedLoad | null = null
+  try {
+    const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
+    // More than one node has, so that there are two.
+    const job = await mayfly.registerJob('orphan', { capacityBytes: CAPACITY_BYTES, peakBytesPerSecond: 4e7 })
+    load = await PacedLoad.open({ ...loadShape, dir, name: `dead-${deadMs}`, ticket: job.ticket })
+    load.pace(BYTES_PER_SECOND)
+    const controller = await cluster.controllerPid()
+    const began = now()
+    await sleep(STEADY_MS)
+    process.kill(cluster.pid, 'SIGSTOP')
+    process.kill(controller, 'SIGKILL')
+    const died = now()
+    await sleep(deadMs)
+    const isGone = await cluster.nodes().then(
+      () => false,
+      () => true,
+    )
+    const due = now()
+    process.kill(cluster.pid, 'SIGCONT')
+    await untilBack(cluster)
+    const next = await mayfly.registerJob('next', { capacityBytes: 1, peakBytesPerSecond: 1 })
+    const backMs = now() - due
+    await sleep(STEADY_MS)
+    const { calls, problems } = await load.stop()
+    await next.deregister()
+    await job.deregister()
+    const latencies = (from: number, to: number): Latencies =>
+      new Latencies(
+        calls.filter(({ atMs }) => atMs >= from && atMs < to).map(({ ms }) => ms),
+        (to - from) / 1000,
+      )
+    return {
+      deadMs,
+      before: latencies(began, died),
+      during: latencies(died, due),
+      backMs,
+      problems: isGone ? problems : [...problems, 'the controller answered while it was to be dead'],
+    }
+  } finally {
+    process.kill(cluster.pid, 'SIGCONT')
+    await load?.end()
+    await cluster.stop()
+  }
+}
+
+async function untilBack(cluster: Cluster): Promise<void> {
+  for (const untilMs = now() + BACK_MS_MAX; now() < untilMs; await sleep(POLL_MS)) {
+    try {
+      await cluster.nodes()
+      return
+    } catch {
+      // Nobody listens there yet.
+    }
+  }
+  throw new Error(`the controller has not come back within ${BACK_MS_MAX} ms`)
+}
+
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}

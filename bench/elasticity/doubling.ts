@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'mayfly'
+import type { LineChart } from '../chart.ts'
+import { Cluster } from '../cluster.ts'
+import { Latencies } from '../latencies.ts'
+import { PacedLoad } from '../paced-load.ts'
+import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
+import { Timeline } from './timeline.ts'
+
+/** Of the one node that there is at first: 43 % of it, twice as much is above the band. */
+const BASE_BYTES_PER_SECOND = 8.6e6
+
+export interface DoublingSettings {
+  /** Of the load as it is at first. */
+  readonly steadyMs: number
+  /** How long a decision is waited for. */
+  readonly decisionMsMax: number
+  /** After each decision, to see what comes of it. */
+  readonly afterMs: number
+}
+
+export interface Doubling {
+  /** From the doubling; null where it was not seen in time. */
+  readonly scaledOutMs: number | null
+  readonly nodeActiveMs: number | null
+  /** From the halving. */
+  readonly scaledInMs: number | null
+  readonly nodeStoppedMs: number | null
+  /** Calls before, from the doubling on, and from the halving on. */
+  readonly windows: readonly {
+    readonly name: string
+    readonly latencies: Latencies
+    readonly usedBytesPerSecond: number
+    readonly askedBytesPerSecond: number
+  }[]
+  readonly problems: readonly string[]
+  readonly chart: LineChart
+  readonly samples: Timeline['samples']
+}
+
+/** One job that has said nothing of its throughput: its load doubles, and halves again. */
+export async function runDoubling(settings: DoublingSettings & { dir: string }): Promise<Doubling> {
+  const { dir, steadyMs, decisionMsMax, afterMs } = settings
+  const cluster = await Cluster.start({ ...nodeClass, nodesMax: 4 }, { warmNodes: 0 })
+  const timeline = new Timeline(cluster)
+  let load: PacedLoad | null = null
+  try {
+    const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
+    const job = await mayfly.registerJob('doubling', { capacityBytes: CAPACITY_BYTES })
+    load = await PacedLoad.open({ ...loadShape, dir, name: 'doubling', ticket: job.ticket })
+    timeline.loads.push(load)
+    load.pace(BASE_BYTES_PER_SECOND)
+    const began = mark(timeline)
+    await sleep(steadyMs)
+    load.pace(2 * BASE_BYTES_PER_SECOND)
+    const doubled = mark(timeline)
+    const scaledOut = await cluster.event('class.scaledOut', doubled.atMs, decisionMsMax)
+    const active = scaledOut && (await cluster.event('node.active', scaledOut.atMs, decisionMsMax))
+    await sleep(afterMs)
+    load.pace(BASE_BYTES_PER_SECOND)
+    const halved = mark(timeline)
+    const scaledIn = scaledOut && (await cluster.event('class.scaledIn', halved.atMs, decisionMsMax))
+    const stopped = scaledIn && (await cluster.event('node.stopped', scaledIn.atMs, decisionMsMax))
+    await sleep(afterMs)
+    const ended = mark(timeline)
+    const { calls, problems } = await load.stop()
+    await timeline.stop()
+    const windows = [
+      { name: 'before', from: began, to: doubled, factor: 1 },
+      { name: 'doubled', from: doubled, to: halved, factor: 2 },
+      { name: 'halved', from: halved, to: ended, factor: 1 },
+    ].map(({ name, from, to, factor }) => {
+      const within = calls.filter(({ atMs }) => atMs >= from.atMs && atMs < to.atMs).map(({ ms }) => ms)
+      return {
+        name,
+        latencies: new Latencies(within, (to.atMs - from.atMs) / 1000),
+        usedBytesPerSecond: timeline.usedBetween(from.seconds + 1, to.seconds),
+        askedBytesPerSecond: factor * BASE_BYTES_PER_SECOND,
+      }
+    })
+    await job.deregister()
+    const since = (event: { atMs: number } | null, from: { atMs: number }): number | null =>
+      event === null ? null : event.atMs - from.atMs
+    return {
+      scaledOutMs: since(scaledOut, doubled),
+      nodeActiveMs: since(active, doubled),
+      scaledInMs: since(scaledIn, halved),
+      nodeStoppedMs: since(stopped, halved),
+      windows,
+      problems,
+      chart: timeline.chart('The load doubles and halves'),
+      samples: timeline.samples,
+    }
+  } finally {
+    await timeline.stop().catch(() => undefined)
+    await load?.end()
+    await cluster.stop()
+  }
+}
+
+/** A moment on the clock of all processes, and on the timeline. */
+function mark(timeline: Timeline): { atMs: number; seconds: number } {
+  return { atMs: performance.timeOrigin + performance.now(), seconds: timeline.seconds }
+}

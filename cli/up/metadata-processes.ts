@@ -1,0 +1,80 @@
+import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
+import { METADATA_SERVERS_MAX } from '../../protocol/limits.ts'
+import type { ServerProcess } from './server-process.ts'
+import {
+  type MetadataFolder,
+  metadataFolderAt,
+  metadataNumbers,
+  prepareMetadataFolder,
+  readFileIfThere,
+  writePrivateFile,
+} from './state-folder.ts'
+
+export interface MetadataProcessesOptions {
+  /** Of the cluster's state. */
+  readonly dir: string
+  readonly host: string
+  /** The process of one server, not started yet. */
+  readonly make: (folder: MetadataFolder) => ServerProcess
+  /** Tells the user one line. */
+  readonly say: (line: string) => void
+  readonly stopped: AbortSignal
+}
+
+/** The metadata servers of this machine, each with a folder of its own. */
+export class MetadataProcesses {
+  readonly #options: MetadataProcessesOptions
+  readonly #processes = new Map<string, ServerProcess>()
+
+  constructor(options: MetadataProcessesOptions) {
+    this.#options = options
+  }
+
+  /** Starts so many of them, and in any case those that have a folder: jobs are there that nobody else knows. */
+  async startAll(count: number): Promise<void> {
+    const numbers = new Set([...Array.from({ length: count }, (_, index) => index + 1)])
+    for (const number of metadataNumbers(this.#options.dir)) numbers.add(number)
+    await Promise.all([...numbers].map((number) => this.#start(metadataFolderAt(this.#options.dir, number))))
+  }
+
+  /** Starts one that the controller asks for. If it cannot be, a line says so, and the controller asks again. */
+  startOne(id: string): void {
+    const number = Number(/^m-(\d+)$/.exec(id)?.[1] ?? Number.NaN)
+    if (this.#processes.has(id) || this.#options.stopped.aborted) return
+    const folder = metadataFolderAt(this.#options.dir, number)
+    const started =
+      number >= 1 && number <= METADATA_SERVERS_MAX
+        ? this.#start(folder)
+        : Promise.reject(new MayflyError('BAD_REQUEST', `There can be no metadata server '${id}'`))
+    started.catch((error: unknown) => {
+      this.#processes.delete(id)
+      this.#options.say(`the metadata server ${id} could not be started: ${asMayflyError(error).reason}`)
+    })
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map((server) => server.stop()))
+  }
+
+  kill(): void {
+    for (const server of this.#processes.values()) server.kill()
+  }
+
+  /** Tickets carry a server's address, so it comes back at the port that it had, if that is still free. */
+  async #start(folder: MetadataFolder): Promise<void> {
+    const { host, make, say, stopped } = this.#options
+    const { id, portFile } = folder
+    const server = make(folder)
+    this.#processes.set(id, server)
+    prepareMetadataFolder(folder)
+    const kept = Number(readFileIfThere(portFile) ?? 0)
+    const start = (port: number): Promise<string> => server.start(`${host}:${port}`)
+    const address = await start(kept).catch(async (error: unknown) => {
+      if (kept === 0 || stopped.aborted) throw error
+      const other = await start(0)
+      say(`the metadata server ${id} cannot have its port ${kept} again; older tickets no longer work`)
+      return other
+    })
+    writePrivateFile(portFile, `${address.slice(address.lastIndexOf(':') + 1)}\n`)
+  }
+}

@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { newRecord } from '../../../metadata/job-record.ts'
+import { SqlitePlacementStore } from '../../../metadata/store/sqlite-placement-store.ts'
+import { tempDir } from '../../fixture/temp-dir.ts'
+
+const moved = { id: 'j-1', term: 3, address: '127.0.0.1:7001' }
+
+test('a job is here or elsewhere, never both, and of an ended one nothing stays', async () => {
+  const path = join(await tempDir(), 'metadata.sqlite')
+  const store = new SqlitePlacementStore(path)
+  await store.save(newRecord('j-1', 4))
+  await store.handOver(moved)
+  await store.close()
+  const again = new SqlitePlacementStore(path)
+  expect(await again.jobs()).toEqual([])
+  expect(await again.moved()).toEqual([moved])
+  await again.save(newRecord('j-1', 4))
+  expect((await again.jobs()).map(({ id }) => id)).toEqual(['j-1'])
+  expect(await again.moved()).toEqual([])
+  await again.handOver(moved)
+  await again.remove('j-1')
+  expect([...(await again.jobs()), ...(await again.moved())]).toEqual([])
+  await again.close()
+})
+
+test.each([0, 1, 99])('a file of version %i is refused, and stays as it is', async (version) => {
+  const path = join(await tempDir(), 'metadata.sqlite')
+  const earlier = new Database(path)
+  earlier.exec('CREATE TABLE jobs (id TEXT PRIMARY KEY, record BLOB NOT NULL)')
+  earlier.pragma(`user_version = ${version}`)
+  earlier.close()
+  expect(() => new SqlitePlacementStore(path)).toThrow(
+    `${path} has version ${version} of the metadata server's state, not 2`,
+  )
+  const after = new Database(path)
+  expect(after.pragma('user_version', { simple: true })).toBe(version)
+  after.close()
+})

@@ -1,0 +1,36 @@
+import type { Planted } from './planted.ts'
+
+/** What goes wrong when a job is handed from one metadata server to another; all of them attack I18. */
+export const departureBugs: readonly Planted[] = [
+  {
+    name: 'moved-job-dropped',
+    what: 'A node drops a job of which its server says that another one has it.',
+    file: 'storage-node/heartbeats.ts',
+    find: 'new Set([...head.jobs, ...head.moved.map(({ job }) => job)])',
+    replace: 'new Set(head.jobs)',
+    seedsMax: 300,
+  },
+  {
+    name: 'older-term-heeded',
+    what: 'A node heeds the word of a server that has handed the job on, and is its again.',
+    file: 'storage-node/node.ts',
+    find: 'if (term < (this.jobs.get(job)?.term ?? 0)) {',
+    replace: 'if (term < 0) {',
+    also: [
+      {
+        file: 'storage-node/node.ts',
+        find: 'if (request.term > job.term) job.obey(',
+        replace: 'if (request.metadata !== job.metadata) job.obey(',
+      },
+    ],
+    seedsMax: 1_000,
+  },
+  {
+    name: 'nobody-says-where',
+    what: 'A server forgets where a job is that it has handed on.',
+    file: 'metadata/jobs.ts',
+    find: 'this.#moved.set(id, moved)\n      return true',
+    replace: 'return true',
+    seedsMax: 100,
+  },
+]

@@ -1,0 +1,82 @@
+import { decodeRecord } from '../../../metadata/job-record.ts'
+import { startMetadata } from '../../../metadata/server.ts'
+import type { Logger } from '../../../service/log.ts'
+import type { Cluster } from './cluster.ts'
+import type { Host } from './host.ts'
+import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
+
+const PORT = 7500
+
+/** One metadata server: the process that runs it now, and the disk that outlives it. */
+export interface MetadataServer {
+  readonly id: string
+  readonly address: string
+  readonly ip: string
+  readonly disk: Disk
+  host: Host
+}
+
+/** The metadata servers of one run. */
+export class MetadataServers {
+  readonly all: readonly MetadataServer[]
+  readonly #cluster: Cluster
+  readonly #log: Logger
+  /** Moves of slots that were written down as published, as `job/slot/target`. */
+  readonly #published = new Set<string>()
+
+  constructor(cluster: Cluster, options: { count: number; log: Logger }) {
+    this.#cluster = cluster
+    this.#log = options.log
+    this.all = Array.from({ length: options.count }, (_, index) => {
+      const ip = `10.0.0.${index + 1}`
+      const disk = { generation: 0, records: new Map(), moved: new Map(), deadNodes: new Set<string>() }
+      return {
+        id: `m-${index + 1}`,
+        ip,
+        address: `${ip}:${PORT}`,
+        disk,
+        host: cluster.newHost('metadata', ip),
+      }
+    })
+  }
+
+  get addresses(): string[] {
+    return this.all.map(({ address }) => address)
+  }
+
+  /** Starts a server, again where its process has died. */
+  async start(server: MetadataServer): Promise<void> {
+    const cluster = this.#cluster
+    if (!server.host.alive) server.host = cluster.newHost('metadata', server.ip)
+    const { host, id, ip, disk } = server
+    const store = new MemoryPlacementStore(disk, {
+      host,
+      random: cluster.random.fork(`store/${host.id}`),
+      onDead: (nodes) => cluster.declareDead(nodes, server),
+      onPublished: ({ job, target, slots }) => {
+        for (const slot of slots) this.#published.add(`${job}/${slot}/${target}`)
+      },
+    })
+    const config = { id, dir: '', listen: { host: ip, port: PORT }, ...cluster.shared() }
+    await startMetadata(config, {
+      runtime: host.runtime,
+      network: cluster.network.of(host),
+      store,
+      tellController: () => cluster.toController(host, {}),
+      cpuSeconds: () => 0,
+      log: this.#log,
+    })
+  }
+
+  /** Whether a move of the slot to the node was ever written down as published. */
+  wasPublished(job: string, slot: number, target: string): boolean {
+    return this.#published.has(`${job}/${slot}/${target}`)
+  }
+}
+
+/** The jobs that a server decides for, by what is written down. */
+export function jobsOf({ disk }: MetadataServer): string[] {
+  return [...disk.records.values()]
+    .map(decodeRecord)
+    .flatMap(({ id, leaving }) => (leaving?.handing ? [] : [id]))
+}
