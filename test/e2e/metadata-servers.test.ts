@@ -62,7 +62,8 @@ test('one of two servers is killed again and again: no call of either job fails,
   const random = new SeededRandom(`${seed}`)
   const cluster = await startTwo()
   const jobs = [await register(cluster, 'one'), await register(cluster, 'two')]
-  expect(await Promise.all(jobs.map((job) => serverOf(cluster, job)))).toEqual(['m-1', 'm-2'])
+  // Whichever had less to do as it started got the first of them, and maybe both.
+  for (const [index, job] of jobs.entries()) await move(cluster, job, `m-${index + 1}`)
   const traffics = await Promise.all(jobs.map((job) => trafficOn(job, random)))
   for (let kills = 0; kills < 3; kills++) {
     await cluster.killMetadata(kills % 2 === 0 ? 'm-2' : 'm-1')
