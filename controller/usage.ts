@@ -1,5 +1,5 @@
 import { type Tier, tiers } from '../protocol/data-operations.ts'
-import type { JobUsageReport, Movement, TierReport } from '../protocol/reports.ts'
+import { type JobUsageReport, type Movement, nothingMoved, type TierReport } from '../protocol/reports.ts'
 import type { Peak, Reads } from './history.ts'
 
 /** One job over all of its nodes. */
@@ -22,15 +22,6 @@ interface Counted {
   total: Counts
   readonly seen: Map<string, Counts>
 }
-
-const nothingMoved: Movement = Object.freeze({
-  hits: 0,
-  demotedObjects: 0,
-  demotedBytes: 0,
-  promotedObjects: 0,
-  promotedBytes: 0,
-  droppedMoves: 0,
-})
 
 const movements = Object.keys(nothingMoved) as (keyof Movement)[]
 

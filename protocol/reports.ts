@@ -34,6 +34,16 @@ export interface Movement {
   readonly droppedMoves: number
 }
 
+/** What a count begins with. */
+export const nothingMoved: Movement = Object.freeze({
+  hits: 0,
+  demotedObjects: 0,
+  demotedBytes: 0,
+  promotedObjects: 0,
+  promotedBytes: 0,
+  droppedMoves: 0,
+})
+
 /** One job on one tier of one node. */
 export interface TierReport extends Movement {
   /** Those whose bytes lie there now; a large one counts in RAM, where its manifest is. */

@@ -1,7 +1,6 @@
-const GROW_BYTES = 1024
+import { copyBytes } from './copy-bytes.ts'
 
-/** Below this many bytes a loop is faster than a call to `set`. */
-const LOOP_BYTES_MAX = 48
+const GROW_BYTES = 1024
 
 const nothing = Buffer.alloc(0)
 
@@ -76,9 +75,7 @@ export class Writer {
 
   raw(bytes: Uint8Array): this {
     const offset = this.#advance(bytes.length)
-    const memory = this.#memory
-    if (bytes.length > LOOP_BYTES_MAX) memory.set(bytes, offset)
-    else for (let at = 0; at < bytes.length; at++) memory[offset + at] = bytes[at] as number
+    copyBytes(bytes, this.#memory, offset)
     return this
   }
 

@@ -1,5 +1,5 @@
 import { type Tier, tiers } from '../protocol/data-operations.ts'
-import type { Movement } from '../protocol/reports.ts'
+import { type Movement, nothingMoved } from '../protocol/reports.ts'
 import { RAM } from './job-tiers.ts'
 
 /** What was done on one tier. */
@@ -36,12 +36,5 @@ export class JobActivity {
 }
 
 function newTierActivity(): TierActivity {
-  return {
-    hits: 0,
-    demotedObjects: 0,
-    demotedBytes: 0,
-    promotedObjects: 0,
-    promotedBytes: 0,
-    droppedMoves: 0,
-  }
+  return { ...nothingMoved }
 }

@@ -5,7 +5,7 @@ import { KEPT_CHANGES_IN_FLIGHT } from '../service/kept/kept-limits.ts'
 import type { Reply } from '../service/responder.ts'
 import type { JobSpace } from './job-space.ts'
 import type { Answer, Keeping } from './keeping.ts'
-import { checkColumns, enterAt, type ManyObjects, putAt, putsAt, valuesOf } from './many.ts'
+import { checkColumns, enterAt, keepMany, type ManyObjects, putAt, putsAt, valuesOf } from './many.ts'
 import { checkKeys, type Objects } from './objects.ts'
 
 /**
@@ -29,9 +29,8 @@ export class KeepingMany {
     if (concerned === null) return { head: this.#many.put(job, request, payload) }
     checkColumns(request, payload.length)
     // What the message holds is valid only until this returns.
-    const keys = request.keys.map((key) => Buffer.from(key))
     const values = valuesOf(request, Buffer.from(payload))
-    return this.#put(job, { ...request, keys }, { concerned, values })
+    return this.#put(job, keepMany(request), { concerned, values })
   }
 
   /** As `Objects.deleteMany`. */

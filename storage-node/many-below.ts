@@ -5,7 +5,7 @@ import { MANY_VALUE_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
 import type { Reply } from '../service/responder.ts'
 import type { Below } from './below.ts'
 import type { JobSpace } from './job-space.ts'
-import type { Fetched, ManyObjects } from './many.ts'
+import { type Fetched, keepMany, type ManyObjects } from './many.ts'
 import type { ObjectTable } from './object-table.ts'
 import { locate, type Place } from './place.ts'
 import { isDemoted } from './stored-object.ts'
@@ -41,8 +41,7 @@ export class ManyBelow {
     const wanted = job.spills ? this.#wanted(job, request) : []
     if (wanted.length === 0) return this.#many.get(job, request)
     // What the message holds is valid only until this returns.
-    const kept = { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
-    return this.#read(job, kept, wanted)
+    return this.#read(job, keepMany(request), wanted)
   }
 
   /** As far as the answer has room for them. */

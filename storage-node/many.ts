@@ -189,6 +189,13 @@ export function checkColumns(request: DataRequests['putMany'], payloadBytes: num
     throw violation('the lengths of many puts do not add up to their payload')
 }
 
+/** A request of many keys that outlives its message. */
+export function keepMany<Request extends { readonly keys: readonly Uint8Array[] }>(
+  request: Request,
+): Request {
+  return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
+}
+
 /** One of many puts, as a put of its own. */
 export function putAt(request: DataRequests['putMany'], at: number): DataRequests['put'] {
   const { epoch, bucket, lane, sequence } = request

@@ -4,7 +4,7 @@ import { type Clock, sleep } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
 import type { Demotion } from './demotion.ts'
 import type { JobSpace } from './job-space.ts'
-import { enterAt, putsAt, valuesOf } from './many.ts'
+import { enterAt, keepMany, putsAt, valuesOf } from './many.ts'
 import { ROOM_WAIT_MS, ROOM_WAITING_BYTES_MAX } from './tier-limits.ts'
 
 type Outcome<Result> = Result | Promise<Result>
@@ -53,8 +53,7 @@ export class Room {
   ): Outcome<Reply<DataReplies['putMany']>> {
     const first = put({ request, payload })
     if (!job.spills || (!(first instanceof Promise) && roomless(first.head).length === 0)) return first
-    const keys = request.keys.map((key) => Buffer.from(key))
-    const kept = { request: { ...request, keys }, payload: Buffer.from(payload) }
+    const kept = { request: keepMany(request), payload: Buffer.from(payload) }
     return this.#fillIn(job, { first, kept, put })
   }
 

@@ -1,3 +1,4 @@
+import { copyBytes } from '../../protocol/copy-bytes.ts'
 import { hashKey } from '../../protocol/hash.ts'
 import { ENTRY_OVERHEAD_BYTES, PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import { type Arena, GRANULE_BYTES } from './arena.ts'
@@ -156,14 +157,10 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   copy(content, memory, offset)
 }
 
-/** Below this many bytes a loop is faster than a call to `set`. */
-const LOOP_BYTES_MAX = 48
-
+/** Returns where what follows begins. */
 function copy(from: Uint8Array, to: Buffer, offset: number): number {
-  const { length } = from
-  if (length > LOOP_BYTES_MAX) to.set(from, offset)
-  else for (let index = 0; index < length; index++) to[offset + index] = from[index] as number
-  return offset + length
+  copyBytes(from, to, offset)
+  return offset + from.length
 }
 
 /** A record as it lies in the arena. Fields are read at once; key, metadata and content only until the arena changes. */

@@ -62,18 +62,22 @@ const smallWorld = [
     },
   )
 
+const forNode = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  sourcemap: 'inline',
+  logLevel: 'silent',
+}
+
 /** Bundles the simulation with the planes: in a small world, and with a planted bug or without one. */
 export async function bundle(outfile, bug = null) {
   await build({
     entryPoints: [resolve(import.meta.dirname, 'main.ts')],
     outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    sourcemap: 'inline',
+    ...forNode,
     external: ['better-sqlite3', 'pino'],
-    logLevel: 'silent',
     plugins: [replacing([...smallWorld, ...editsOf(bug)])],
   })
 }
@@ -83,12 +87,7 @@ export async function bundleFleet(outfile) {
   await build({
     entryPoints: [resolve(import.meta.dirname, 'fleet/main.ts')],
     outfile,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    sourcemap: 'inline',
-    logLevel: 'silent',
+    ...forNode,
   })
 }
 
