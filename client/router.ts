@@ -142,8 +142,13 @@ export class Router {
         if (!isTransient(error)) throw error
         failure = error
       }
-      await this.#refresh(bounds, { known: owner === null ? 0 : placement.epoch, slot })
-      if (this.#placement.epoch === placement.epoch) await this.#pause(bounds, round, failure)
+      const question = { known: owner === null ? 0 : placement.epoch, slot }
+      const newer = this.#refresh(bounds, question).then(() =>
+        this.#placement.epoch === placement.epoch ? this.#pause(bounds, round, failure) : undefined,
+      )
+      const isElsewhere = owner === null || isError(failure, 'STALE_PLACEMENT')
+      // A node that cannot be reached, or must not serve, may be back before metadata has anything to say.
+      await (isElsewhere ? newer : Promise.race([newer, this.#sleep(bounds, this.#pauseMs(round))]))
     }
   }
 
@@ -175,7 +180,7 @@ export class Router {
    * metadata knows it no more, or if it cannot be reached in time.
    */
   readonly #reach = async (node: PlacedNode, bounds: Bounds): Promise<Caller> => {
-    const { clock, random } = this.runtime
+    const { clock } = this.runtime
     for (let round = 0; ; round++) {
       let failure: unknown
       try {
@@ -188,10 +193,10 @@ export class Router {
       }
       const { epoch } = this.#placement
       await this.#refresh(bounds, { known: epoch, slot: ANY_SLOT })
-      const pauseMs = backoffMs(round, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+      const pauseMs = this.#pauseMs(round)
       const isGone = !this.#placement.nodes.some(({ id }) => id === node.id)
       if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw failure
-      await within(bounds, clock, sleep(clock, pauseMs))
+      await this.#sleep(bounds, pauseMs)
     }
   }
 
@@ -306,13 +311,21 @@ export class Router {
   }
 
   async #pause(bounds: Bounds, round: number, cause: unknown): Promise<void> {
-    const { clock, random } = this.runtime
-    const ms = backoffMs(round, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
-    if (clock.monotonicMs() + ms >= bounds.deadlineMs) {
+    const ms = this.#pauseMs(round)
+    if (this.runtime.clock.monotonicMs() + ms >= bounds.deadlineMs) {
       const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
       throw new MayflyError('UNAVAILABLE', `No owner of the slot could be reached in time${why}`, { cause })
     }
-    await within(bounds, clock, sleep(clock, ms))
+    await this.#sleep(bounds, ms)
+  }
+
+  #sleep(bounds: Bounds, ms: number): Promise<void> {
+    const { clock } = this.runtime
+    return within(bounds, clock, sleep(clock, ms))
+  }
+
+  #pauseMs(round: number): number {
+    return backoffMs(round, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, this.runtime.random)
   }
 }
 

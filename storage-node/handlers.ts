@@ -12,14 +12,20 @@ import type { StorageNode } from './node.ts'
 const done = { head: {} }
 const nothing = Buffer.alloc(0)
 
+interface HandlersOptions {
+  readonly clock: Clock
+  /** Asks the metadata server at that address for a lease. Never rejects. */
+  readonly askLease: (metadata: string) => Promise<void>
+}
+
 /** Which method of the node answers which operation, and what right it takes. */
-export function nodeHandlers(node: StorageNode, clock: Clock): Handlers {
+export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOptions): Handlers {
   const handlers = new Handlers()
   addMutations(handlers, node)
   addReads(handlers, node, clock)
   addMany(handlers, node)
   addLargePuts(handlers, node)
-  addControl(handlers, node)
+  addControl(handlers, node, askLease)
   addHandoff(handlers, node, clock)
   return handlers
 }
@@ -146,13 +152,18 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-function addControl(handlers: Handlers, node: StorageNode): void {
+function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOptions['askLease']): void {
   handlers
     .on(nodeOperations.own, async (peer, request) => {
       requireCluster(peer)
       const { job, taken } = node.own(request)
       for (const slot of taken) void node.puller.settle(job, slot)
-      await Promise.all([job.cleaned, node.keeping.dropBuckets(job, request.droppedBuckets)])
+      await Promise.all([
+        job.cleaned,
+        node.keeping.dropBuckets(job, request.droppedBuckets),
+        // The owner that clients are shown can serve: none of them has to wait for its next heartbeat.
+        job.hasLease ? null : askLease(request.metadata),
+      ])
       return done
     })
     .on(nodeOperations.jobDrop, async (peer, request) => {

@@ -52,7 +52,7 @@ export class Heartbeats {
    */
   async beatMetadata(): Promise<void> {
     const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
-    await Promise.all([...servers].map((address) => this.#beatMetadata(address)))
+    await Promise.all([...servers].map((address) => this.beatServer(address)))
   }
 
   /** One report to the controller. Never rejects. */
@@ -74,7 +74,7 @@ export class Heartbeats {
       const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
       // A server that is new may soon have jobs here, which need its lease.
-      for (const address of unknown) void this.#beatMetadata(address)
+      for (const address of unknown) void this.beatServer(address)
       this.#controllerSilent = false
     } catch (error) {
       if (!this.#controllerSilent)
@@ -83,7 +83,8 @@ export class Heartbeats {
     }
   }
 
-  async #beatMetadata(address: string): Promise<void> {
+  /** One heartbeat to the metadata server at `address`, which answers with a lease. Never rejects. */
+  async beatServer(address: string): Promise<void> {
     const { clock, log, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
     const jobs = this.#node.jobsOf(address)

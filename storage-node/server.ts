@@ -54,7 +54,10 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const { ssd, s3 } = world
   const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
   const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, warn })
-  const handlers = nodeHandlers(node, clock)
+  const handlers = nodeHandlers(node, {
+    clock,
+    askLease: (metadata) => heartbeats.beatServer(metadata),
+  })
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
     serveLink(link, { server: id, secret, clock, handlers, log, pace })

@@ -113,6 +113,11 @@ test('servers and controller are killed while jobs are handed over: every move c
     await expect
       .poll(() => serverOf(cluster, job).catch(() => ''), { timeout: 20_000, interval: 50 })
       .toBe(to)
+    // Who has met a server that was killed is not still waiting for it.
+    const done = traffic.history.calls.length
+    await expect
+      .poll(() => traffic.history.calls.length, { timeout: 2_000, interval: 20 })
+      .toBeGreaterThan(done + 50)
   }
   await job.createBucket('after')
   await expectNothingWrong([traffic])

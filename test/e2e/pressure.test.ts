@@ -126,14 +126,15 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
   )
   expect(longestMs).toBeLessThan(CALL_MS_MAX)
 
+  // Twice that from the last byte that moved, and one may still move for some when others have been let go.
   await expect
-    .poll(() => openFiles(pid), { timeout: 2 * LINK_SILENT_MS + 5_000, interval: 200 })
+    .poll(() => openFiles(pid), { timeout: 4 * LINK_SILENT_MS, interval: 200 })
     .toBeLessThan(before.files + 10)
   expect(await other.client.get('k')).toHaveLength(1024)
   await expect
     .poll(async () => (await client.get('large-1', { deadlineMs: 1_000 })).length, { timeout: 5_000 })
     .toBe(CHUNK_BYTES)
-}, 60_000)
+}, 100_000)
 
 test('a node that stands still costs a client that writes fast bounded memory, and takes all of it later', async () => {
   const { node, openOn } = await startNode()
