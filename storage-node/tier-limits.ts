@@ -36,11 +36,11 @@ export const CHECKSUM_BLOCK_BYTES = 1024 * 1024
  */
 export const SSD_SEGMENT_BYTES_MIN = 4 * 1024 * 1024
 export const SSD_SEGMENT_BYTES_MAX = 64 * 1024 * 1024
-/** Records that leave in one write: a larger batch wins nothing any more, and a single record waits for its batch. */
-export const SSD_BATCH_BYTES = 1024 * 1024
+/** Records that leave in one write: a larger batch wins nothing any more, and what was put together should not all wait for one write. */
+export const SSD_BATCH_BYTES = 256 * 1024
 export const SSD_BATCH_RECORDS_MAX = 256
-/** Writes of one job under way: while one is copied to the system, the next is made up. Half of libuv's four threads. */
-export const SSD_WRITES_MAX = 2
+/** Writes of one job under way, on libuv's four threads: one is left for reads. */
+export const SSD_WRITES_MAX = 3
 /** Bytes of one job that wait for the disk; what comes on top is refused, so that a slow disk fills no memory. */
 export const SSD_QUEUE_BYTES_MAX = 64 * 1024 * 1024
 /** A segment of which more than this share is not wanted any more is compacted: files take at most 1.5 times what is in them. */

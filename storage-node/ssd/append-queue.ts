@@ -1,13 +1,11 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import type { Checksums } from '../checksums.ts'
 import { SSD_BATCH_BYTES, SSD_BATCH_RECORDS_MAX, SSD_QUEUE_BYTES_MAX } from '../tier-limits.ts'
 import type { Segment } from './segment.ts'
 
-/** Where bytes have been written, and the checksums that they have. */
+/** Where bytes have been written. */
 export interface Written {
   readonly segment: Segment
   readonly offset: number
-  readonly checksums: Checksums
 }
 
 /** Bytes on their way to the log. Of the two, one is called, once. */

@@ -70,7 +70,9 @@ export class SegmentLog implements TierSpace {
   }
 
   async write(bytes: Buffer): Promise<number> {
-    return await this.#append(bytes, ({ segment, offset, checksums }) => {
+    // Made as the records come, while others are being written, and not for a whole batch in one step of the loop.
+    const checksums = checksumsOf(bytes)
+    return await this.#append(bytes, ({ segment, offset }) => {
       const record = this.#table.add({ segment: segment.number, offset, bytes: bytes.length, checksums })
       segment.enter(record, bytes.length)
       this.#usedBytes += bytes.length
@@ -178,15 +180,14 @@ export class SegmentLog implements TierSpace {
     this.#writes++
     segment.appending++
     try {
-      const checksums = batch.map(({ bytes }) => checksumsOf(bytes))
       const buffers = batch.map(({ bytes }) => bytes)
       let offset = segment.reserve(buffers.reduce((sum, { length }) => sum + length, 0))
       await segment.write(buffers, offset)
       this.#requireOpen()
-      batch.forEach(({ bytes, written }, index) => {
-        written({ segment, offset, checksums: checksums[index] as Checksums })
+      for (const { bytes, written } of batch) {
+        written({ segment, offset })
         offset += bytes.length
-      })
+      }
     } catch (error) {
       failAll(batch, asMayflyError(error))
     }
