@@ -1,6 +1,6 @@
 import { tiers } from '../protocol/data-operations.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
-import { type Candidate, frequencyOf, Gdsf, readCostMs } from './gdsf.ts'
+import { type Candidate, frequencyOf, Gdsf, gainOf, readCostMs, SAMPLED_PER_VICTIM } from './gdsf.ts'
 import type { JobSpace } from './job-space.ts'
 import { chunkLeavers, type Leaver, objectLeaver } from './leaver.ts'
 import { isExpired, isManifest, isRemote, type StoredObject, tierOf } from './stored-object.ts'
@@ -14,6 +14,7 @@ import {
 
 /** Something on a tier that may leave it. */
 interface Sampled extends Candidate {
+  readonly gain: number
   readonly leaver: Leaver
 }
 
@@ -22,7 +23,8 @@ const STEP_CELLS = 256
 
 /**
  * What one job has on one tier, in the eyes of whoever chooses what leaves it. A record has no room for the clock at which it was
- * read last; instead, as in the CLOCK algorithm, whatever is looked at and stays loses half of its reads.
+ * read last; instead, as in the CLOCK algorithm, what is looked at and stays loses half of its reads: in each sample one of so
+ * many as are looked at for one that leaves, so that nothing ages faster than the tier turns over.
  */
 export class DemotionSource {
   /** Its number. */
@@ -33,11 +35,16 @@ export class DemotionSource {
   readonly #job: JobSpace
   readonly #clock: Clock
   readonly #policy = new Gdsf()
+  /** Samples so far. */
+  #samples = 0
   /** Where the next sample begins: a slot, and a hash in its table. */
   #slot = 0
   #hash = 0
-  /** The last sample: what a hit below has to be worth more than to come back. */
-  #lowest: readonly Candidate[] = []
+  /**
+   * The least gain among what was looked at last and stayed: what a hit below has to be worth more than to come back. Gains are
+   * compared and not priorities, for the clock has moved on since, and by it anything would be worth more than what is here.
+   */
+  #lowestGain = 0
 
   constructor(job: JobSpace, tier: number, clock: Clock) {
     this.#job = job
@@ -58,10 +65,17 @@ export class DemotionSource {
     const sample = await this.#sample(to)
     const victims = this.#policy.chooseVictims(sample, DEMOTION_BATCH_BYTES)
     const chosen = new Set(victims)
+    const staying = sample.filter((each) => !chosen.has(each))
     // Where reads to come are counted, those that were have to stay what they are.
-    if (this.#job.readsPerObject === null) for (const each of sample) if (!chosen.has(each)) each.leaver.age()
-    this.#lowest = sample.map(({ priority, bytes }) => ({ priority, bytes }))
+    if (this.#job.readsPerObject === null) this.#age(staying)
+    const [first] = staying
+    this.#lowestGain = staying.reduce((lowest, { gain }) => Math.min(lowest, gain), first?.gain ?? 0)
     return victims.map(({ leaver }) => leaver)
+  }
+
+  #age(staying: readonly Sampled[]): void {
+    for (let at = this.#samples++ % SAMPLED_PER_VICTIM; at < staying.length; at += SAMPLED_PER_VICTIM)
+      staying[at]?.leaver.age()
   }
 
   /** Whether something on a lower tier that was read so often is worth more than what is worth least here. */
@@ -69,7 +83,7 @@ export class DemotionSource {
     const { readsPerObject } = this.#job
     // What was put counts as read once more than it was, see `frequencyOf`; the hit itself has been counted.
     const frequency = readsPerObject === null ? reads : frequencyOf(reads, readsPerObject)
-    return this.#policy.belongs({ frequency, bytes, costMs: costOf(tier, bytes) }, this.#lowest)
+    return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#lowestGain
   }
 
   /** From where the last sample ended: a part of what is here, or, where there is little, all of it once. */
@@ -82,8 +96,8 @@ export class DemotionSource {
         cells += this.#look((leaver) => {
           const { bytes } = leaver
           const frequency = frequencyOf(leaver.reads, job.readsPerObject)
-          const priority = this.#policy.priorityOf({ frequency, bytes, costMs: costOf(to, bytes) })
-          found.push({ priority, bytes, leaver })
+          const worth = { frequency, bytes, costMs: costOf(to, bytes) }
+          found.push({ priority: this.#policy.priorityOf(worth), gain: gainOf(worth), bytes, leaver })
         })
         if (this.#hash === 0) slots++
         if (found.length >= DEMOTION_SAMPLE) break

@@ -33,11 +33,7 @@ export class Demotion {
   /** A tier of the job may be over its high watermark. What runs already is not begun again. */
   start(job: JobSpace): void {
     const state = this.#stateOf(job)
-    for (const source of state.sources) {
-      if (source.running || source.isIdle || !isDue(job, state, source)) continue
-      source.running = true
-      void this.#run(job, state, source)
-    }
+    for (const source of state.sources) if (isDue(job, state, source)) this.#begin(job, state, source)
   }
 
   /** Resolves after objects have left, or with false where none can. */
@@ -51,10 +47,26 @@ export class Demotion {
     })
   }
 
-  /** Whether a hit on a lower tier pays for bringing its bytes back: they are `bytes`, and were read so often. */
+  /**
+   * Whether a hit on a lower tier pays for bringing its bytes back, and there is room: they are `bytes`, and were read so often.
+   * Where room alone is missing, what is worth less than that begins to leave RAM, for hits to come.
+   */
   promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
-    if (!job.hasSpare(hit.bytes) || frequencyOf(hit.reads, job.readsPerObject) === 0) return false
-    return !job.isOverLow || this.#stateOf(job).sources[RAM]?.belongs(hit) === true
+    if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
+    if (!job.isOverLow) return job.hasSpare(hit.bytes)
+    const state = this.#stateOf(job)
+    const [ram] = state.sources
+    if (ram?.belongs(hit) !== true) return false
+    if (job.hasSpare(hit.bytes)) return true
+    this.#begin(job, state, ram)
+    return false
+  }
+
+  /** Unless it runs already, or is to rest. */
+  #begin(job: JobSpace, state: State, source: DemotionSource): void {
+    if (source.running || source.isIdle) return
+    source.running = true
+    void this.#run(job, state, source)
   }
 
   async #run(job: JobSpace, state: State, source: DemotionSource): Promise<void> {

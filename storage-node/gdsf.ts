@@ -19,16 +19,16 @@ export interface Candidate {
   readonly bytes: number
 }
 
-/** Of a sample, only what is in its lowest part leaves: the rest was drawn to know how low that is. */
-const VICTIM_SHARE = 1 / 16
+/** Of a sample, only what is in its lowest part leaves, one of so many: the rest was drawn to know how low that is. */
+export const SAMPLED_PER_VICTIM = 16
 
 /** The policy of one tier on one node, with its clock. */
 export class Gdsf {
   #clock = 0
 
   /** To be computed anew at each read: it holds from then on, whatever the clock does. */
-  priorityOf({ frequency, bytes, costMs }: Worth): number {
-    return this.#clock + (frequency * costMs) / Math.max(1, bytes)
+  priorityOf(worth: Worth): number {
+    return this.#clock + gainOf(worth)
   }
 
   /**
@@ -37,7 +37,7 @@ export class Gdsf {
    */
   chooseVictims<T extends Candidate>(sample: readonly T[], bytes: number): T[] {
     const ordered = sample.toSorted((a, b) => a.priority - b.priority)
-    const most = Math.max(1, Math.floor(sample.length * VICTIM_SHARE))
+    const most = Math.max(1, Math.floor(sample.length / SAMPLED_PER_VICTIM))
     const victims: T[] = []
     for (let held = 0; victims.length < Math.min(most, ordered.length) && held < bytes; ) {
       const victim = ordered[victims.length] as T
@@ -47,13 +47,11 @@ export class Gdsf {
     }
     return victims
   }
+}
 
-  /** Whether an object that was read below belongs up here, where it would drive out what is lowest in the sample. */
-  belongs(worth: Worth, sample: readonly Candidate[]): boolean {
-    if (worth.frequency === 0 || sample.length === 0) return worth.frequency > 0
-    const priority = this.priorityOf(worth)
-    return sample.some((candidate) => candidate.priority < priority)
-  }
+/** What it saves to have so much of it on the tier, in ms for each byte: a priority without the clock. */
+export function gainOf({ frequency, bytes, costMs }: Worth): number {
+  return (frequency * costMs) / Math.max(1, bytes)
 }
 
 /**

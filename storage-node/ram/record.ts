@@ -224,7 +224,7 @@ export class StoredRecord {
     return decodeLocation(this.content)
   }
 
-  /** Since it was put, or fewer: what is looked at and stays loses half of them. At most `READS_MAX`. */
+  /** Since it was put, or fewer: what stays where others leave loses half of them now and then. At most `READS_MAX`. */
   get reads(): number {
     const { words } = this.arena.slabOf(this.at)
     return ((words[this.arena.granuleOf(this.at) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX

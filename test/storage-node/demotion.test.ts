@@ -5,78 +5,13 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { Job } from '../../client/job.ts'
 import { placementOperations } from '../../protocol/control-operations.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
-import { open, Planes, type RunningNode } from '../fixture/planes.ts'
+import type { RunningNode } from '../fixture/planes.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-
-const MIB = 1024 * 1024
-const RAM_BYTES = 8 * MIB
-
-interface Spilling {
-  readonly planes: Planes
-  readonly nodes: RunningNode[]
-  /** Folder of the SSD of each node. */
-  readonly dirs: string[]
-  readonly job: Job
-}
-
-/** A job with little RAM and much SSD on each of its nodes. */
-async function start(
-  options: { nodes?: number; ssdBytes?: number; ramBytes?: number; readsPerObject?: number | undefined } = {},
-): Promise<Spilling> {
-  const { nodes: count = 1, ssdBytes = 256 * MIB, ramBytes = RAM_BYTES } = options
-  const planes = await Planes.start()
-  const nodes: RunningNode[] = []
-  const dirs: string[] = []
-  for (let index = 0; index < count; index++) {
-    const dir = join(await tempDir(), 'ssd')
-    const ssd = await openSsd({ bytes: 1024 * MIB, dir }, systemRuntime.clock)
-    nodes.push(await planes.startNode(64 * MIB, 1e9, { ssd }))
-    dirs.push(dir)
-  }
-  const ticket = await planes.createJob('j-a', nodes, {
-    capacityBytes: ramBytes * count,
-    ssdBytes: ssdBytes * count,
-    bytesPerSecond: 1e9,
-    ...(options.readsPerObject !== undefined && { readsPerObject: options.readsPerObject }),
-  })
-  return { planes, nodes, dirs, job: await open(ticket) }
-}
-
-function spaceOf({ node }: RunningNode) {
-  const space = node.jobs.get('j-a')
-  if (space === undefined) throw new Error('the node does not know the job')
-  return space
-}
-
-function ssdBytesOf(node: RunningNode): number {
-  return [...spaceOf(node).tiers.used()].reduce((sum, { bytes }) => sum + bytes, 0)
-}
-
-/** Puts as much as drives the first `count` keys out of RAM, which nobody reads. Returns what lies under each key. */
-async function fill(job: Job, options: { count: number; bytes: number }): Promise<Map<string, Buffer>> {
-  const contents = new Map<string, Buffer>()
-  for (let index = 0; index < options.count; index++) contents.set(`k/${index}`, randomBytes(options.bytes))
-  const puts = [...contents]
-  for (let from = 0; from < puts.length; from += 64)
-    await Promise.all(puts.slice(from, from + 64).map(([key, bytes]) => job.put(key, bytes)))
-  return contents
-}
-
-async function tiersOf(job: Job, keys: Iterable<string>): Promise<Map<string, string>> {
-  const stats = await Promise.all([...keys].map(async (key) => [key, (await job.stat(key))?.tier] as const))
-  return new Map(stats.map(([key, tier]) => [key, tier ?? 'none']))
-}
-
-async function demotedKey(job: Job, keys: Iterable<string>): Promise<string> {
-  const found = [...(await tiersOf(job, keys))].find(([, tier]) => tier === 'ssd')
-  if (found === undefined) throw new Error('nothing lies on the SSD')
-  return found[0]
-}
+import { demotedKey, fill, MIB, spaceOf, ssdBytesOf, start, tiersOf } from './support/spilling.ts'
 
 test('of a job four times larger than its RAM nothing is lost, small objects, large ones and streams', async () => {
   const { job, nodes } = await start({ ramBytes: 8 * MIB })
@@ -168,14 +103,6 @@ test('I17: what is overwritten, appended to, deleted or consumed while it leaves
   for (const key of now.keys()) await job.delete(key)
   expect([spaceOf(node).tiers.records, ssdBytesOf(node), spaceOf(node).objects]).toEqual([0, 0, 0])
 }, 30_000)
-
-test('an object that is read again and again comes back into RAM', async () => {
-  const { job } = await start({ ramBytes: 4 * MIB })
-  const contents = await fill(job, { count: 400, bytes: 20_000 })
-  const key = await demotedKey(job, contents.keys())
-  for (let reads = 0; reads < 4; reads++) await job.get(key)
-  expect(await job.stat(key)).toMatchObject({ tier: 'ram' })
-})
 
 test('a job is full only when RAM and SSD are, and takes more once something was deleted', async () => {
   const { job } = await start({ ramBytes: 4 * MIB, ssdBytes: 4 * MIB })
@@ -354,29 +281,6 @@ test('what changes while it leaves is reported as a move that was dropped', asyn
     await Promise.all(puts)
   }
   expect(reportOf(node).tiers.ram?.droppedMoves).toBeGreaterThan(0)
-}, 30_000)
-
-test('where the reads of an object are known, those that were read so often leave first, and stay below', async () => {
-  const demotedReadOf = async (readsPerObject?: number) => {
-    const { job, nodes } = await start({ ramBytes: 4 * MIB, readsPerObject })
-    const contents = await fill(job, { count: 150, bytes: 20_000 })
-    const read = new Set([...contents.keys()].filter((_, index) => index % 2 === 0))
-    for (const key of read) await job.get(key)
-    for (let index = 0; index < 40; index++) await job.put(`later/${index}`, randomBytes(20_000))
-    const [node] = nodes as [RunningNode]
-    await expect.poll(() => spaceOf(node).usedBytes).toBeLessThan(3.6 * MIB)
-    const demoted = [...(await tiersOf(job, contents.keys()))].filter(([, tier]) => tier === 'ssd')
-    expect(demoted.length).toBeGreaterThan(5)
-    return { job, demoted: demoted.map(([key]) => key), read }
-  }
-  const known = await demotedReadOf(1)
-  expect(known.demoted.filter((key) => !known.read.has(key))).toEqual([])
-  const [first] = known.demoted as [string]
-  for (let again = 0; again < 5; again++) await known.job.get(first)
-  expect((await known.job.stat(first))?.tier).toBe('ssd')
-  // Else a read speaks for more to come.
-  const unknown = await demotedReadOf()
-  expect(unknown.demoted.some((key) => !unknown.read.has(key))).toBe(true)
 }, 30_000)
 
 test('a getMany reads what lies below RAM in one message, and gives the last value of each key', async () => {

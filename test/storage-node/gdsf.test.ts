@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { frequencyOf, Gdsf, readCostMs } from '../../storage-node/gdsf.ts'
+import { frequencyOf, Gdsf, gainOf, readCostMs } from '../../storage-node/gdsf.ts'
 
 const worth = { frequency: 1, bytes: 1000, costMs: 1 }
 
@@ -43,13 +43,9 @@ test('of a sample leave as many as hold the bytes, and no more than its lowest s
   expect(new Gdsf().chooseVictims([], 1)).toEqual([])
 })
 
-test('an object is brought up if it is worth more than the least of what it would drive out', () => {
-  const policy = new Gdsf()
-  const sample = [2, 1, 3].map((priority) => ({ priority, bytes: 10 }))
-  expect(policy.belongs({ frequency: 3, bytes: 1, costMs: 0.5 }, sample)).toBe(true)
-  expect(policy.belongs({ frequency: 1, bytes: 1, costMs: 0.5 }, sample)).toBe(false)
-  expect(policy.belongs({ ...worth, frequency: 0 }, [])).toBe(false)
-  expect(policy.belongs(worth, [])).toBe(true)
+test('the gain of an object does not age: reads and cost for each byte', () => {
+  expect(gainOf({ frequency: 3, bytes: 6, costMs: 0.5 })).toBe(0.25)
+  expect(gainOf({ ...worth, frequency: 0 })).toBe(0)
 })
 
 test('where the reads of an object are known, those to come count, and a read makes it worth less', () => {
