@@ -41,10 +41,11 @@ export class DemotionSource {
   #slot = 0
   #hash = 0
   /**
-   * The least gain among what was looked at last and stayed: what a hit below has to be worth more than to come back. Gains are
-   * compared and not priorities, for the clock has moved on since, and by it anything would be worth more than what is here.
+   * The median gain of what was looked at last and stayed: what a hit below has to be worth more than to come back. Were it the
+   * least, objects that are all read alike would change places for ever. Gains are compared and not priorities, for the clock has
+   * moved on since, and by it anything would be worth more than what is here.
    */
-  #lowestGain = 0
+  #usualGain = 0
 
   constructor(job: JobSpace, tier: number, clock: Clock) {
     this.#job = job
@@ -68,8 +69,8 @@ export class DemotionSource {
     const staying = sample.filter((each) => !chosen.has(each))
     // Where reads to come are counted, those that were have to stay what they are.
     if (this.#job.readsPerObject === null) this.#age(staying)
-    const [first] = staying
-    this.#lowestGain = staying.reduce((lowest, { gain }) => Math.min(lowest, gain), first?.gain ?? 0)
+    const gains = staying.map(({ gain }) => gain).sort((a, b) => a - b)
+    this.#usualGain = gains[gains.length >> 1] ?? 0
     return victims.map(({ leaver }) => leaver)
   }
 
@@ -78,12 +79,12 @@ export class DemotionSource {
       staying[at]?.leaver.age()
   }
 
-  /** Whether something on a lower tier that was read so often is worth more than what is worth least here. */
+  /** Whether something on a lower tier that was read so often is worth more than what there usually is here. */
   belongs({ tier, bytes, reads }: { tier: number; bytes: number; reads: number }): boolean {
     const { readsPerObject } = this.#job
     // What was put counts as read once more than it was, see `frequencyOf`; the hit itself has been counted.
     const frequency = readsPerObject === null ? reads : frequencyOf(reads, readsPerObject)
-    return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#lowestGain
+    return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#usualGain
   }
 
   /** From where the last sample ended: a part of what is here, or, where there is little, all of it once. */

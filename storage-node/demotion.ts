@@ -49,7 +49,7 @@ export class Demotion {
 
   /**
    * Whether a hit on a lower tier pays for bringing its bytes back, and there is room: they are `bytes`, and were read so often.
-   * Where room alone is missing, what is worth less than that begins to leave RAM, for hits to come.
+   * Where room alone is missing, what is worth least begins to leave RAM, for hits to come.
    */
   promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
     if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
