@@ -11,9 +11,9 @@ export interface NodeReport {
   /** Where clients reach it, `host:port`. */
   readonly address: string
   readonly pid: number
-  /** The tiers that the node serves. Nothing bounds what lies on S3, whose capacity is told as 0. */
   /** CPU time that its process took over the last heartbeat interval, in cores: 1 is one core all the time. */
   readonly cpuCores: number
+  /** The tiers that the node serves. Nothing bounds what lies on S3, whose capacity is told as 0. */
   readonly tiers: Readonly<Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>>>
   /** Payload in and out over the last heartbeat interval. */
   readonly bytesPerSecond: number
