@@ -37,8 +37,8 @@ export interface ObjectOptions {
    * The object outlives the job, until it is deleted or its time to live is over: `mayfly.kept` reads it then. The put waits until
    * it lies in the kept store, and whatever overwrites, deletes or consumes it waits for that too. `BAD_REQUEST` where no file could
    * have the key's name: each of its parts between slashes has 1 to 255 bytes and is not `.` or `..`, and job, bucket and key have
-   * up to 996 together; `append` takes no such object. If its node dies it stays, until it is put again with `persist`, or removed
-   * through `mayfly.kept`.
+   * up to 996 together; `append` takes no such object. If its node dies it is read from the kept store,
+   * under a new version.
    */
   readonly persist?: boolean | undefined
   /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */

@@ -229,6 +229,14 @@ export const peerOperations = {
     request: struct({ job: text, ...place, version: u64, index: u32 }),
     reply: empty,
   }),
+  /**
+   * Reply's payload: the same of an object that outlives its job, from the kept store, for the chunk's node, which has it not. The
+   * key's owner answers; `NOT_FOUND` is that this version is not kept.
+   */
+  keptChunk: operation(124, {
+    request: struct({ job: text, ...place, version: u64, index: u32 }),
+    reply: empty,
+  }),
 } as const
 
 /** In the reply to a pull: there is no such item. */

@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 6
+export const PROTOCOL_VERSION = 7
 
 // Keys and names.
 

@@ -1,7 +1,8 @@
+import type { Caller } from '../protocol/caller.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { peerOperations } from '../protocol/control-operations.ts'
 import type { DataRequests } from '../protocol/data-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
 import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
 import { CONTROL_CALL_MS } from '../protocol/limits.ts'
 import { chunksOf, type Manifest } from '../protocol/manifest.ts'
@@ -11,6 +12,7 @@ import type { Reply } from '../service/responder.ts'
 import type { JobPlacements } from './job-placements.ts'
 import type { JobSpace } from './job-space.ts'
 import type { LargeObjects } from './large-objects.ts'
+import type { ChunkName } from './place.ts'
 
 export interface ChunkSourceOptions {
   /** Id of this node. */
@@ -27,7 +29,7 @@ interface Version {
   readonly version: number
 }
 
-/** The bytes of large objects, for the owner of their key: chunks lie on any node of the job. */
+/** The bytes of large objects: chunks lie on any node of the job, and what is kept is known to the owner of the key. */
 export class ChunkSource {
   readonly #options: ChunkSourceOptions
 
@@ -45,17 +47,52 @@ export class ChunkSource {
     for (const chunk of ahead) yield await chunk
   }
 
-  async #fetch(job: JobSpace, { bucket, key, version }: Version, index: number): Promise<Buffer> {
-    const { self, largeObjects, placements, pool, clock } = this.#options
-    const hash = hashChunk(hashKey(key, bucket), version, index)
-    const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
-    if (owner === null) throw new MayflyError('UNAVAILABLE', `Nobody has chunk ${index} of the object yet`)
-    const request = { job: job.id, bucket, key: Buffer.from(key), version, index }
+  /** Of a chunk that its own node does not have: null where the owner of the key has its object not kept either. */
+  async readKept(
+    job: JobSpace,
+    { bucket, key, version, index }: ChunkName,
+    here: () => Promise<Buffer | null>,
+  ): Promise<Buffer | null> {
+    const request = { job: job.id, bucket, key, version, index }
     try {
-      if (owner.id === self) return copyOf(await largeObjects.getChunk(job, wholeChunk(request)))
-      const caller = await pool.to(owner.address)
-      const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
-      return (await caller.call(peerOperations.chunk, request, { deadlineMs })).payload
+      return await this.#atOwner(job, hashKey(key, bucket), here, async (caller, deadlineMs) => {
+        return (await caller.call(peerOperations.keptChunk, request, { deadlineMs })).payload
+      })
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) return null
+      // It is not this node that whoever asks for the chunk has to look for anew.
+      if (!isError(error, 'STALE_PLACEMENT')) throw error
+      throw new MayflyError('UNAVAILABLE', 'Nobody knows yet whether the object of the chunk is kept', {
+        cause: error,
+      })
+    }
+  }
+
+  async #fetch(job: JobSpace, { bucket, key, version }: Version, index: number): Promise<Buffer> {
+    const { largeObjects } = this.#options
+    const request = { job: job.id, bucket, key: Buffer.from(key), version, index }
+    return await this.#atOwner(
+      job,
+      hashChunk(hashKey(key, bucket), version, index),
+      async () => copyOf(await largeObjects.getChunk(job, wholeChunk(request), true)),
+      async (caller, deadlineMs) =>
+        (await caller.call(peerOperations.chunk, request, { deadlineMs })).payload,
+    )
+  }
+
+  /** Has the owner of the slot into which a hash falls do something, be it this very node. */
+  async #atOwner<Result>(
+    job: JobSpace,
+    hash: number,
+    here: () => Promise<Result>,
+    there: (caller: Caller, deadlineMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const { self, placements, pool, clock } = this.#options
+    const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
+    if (owner === null) throw new MayflyError('UNAVAILABLE', 'A slot of the object has no owner yet')
+    try {
+      if (owner.id === self) return await here()
+      return await there(await pool.to(owner.address), clock.monotonicMs() + CONTROL_CALL_MS)
     } catch (error) {
       placements.forget(job.id)
       throw error

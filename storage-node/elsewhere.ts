@@ -1,10 +1,11 @@
 import { assert } from '../protocol/assert.ts'
+import { manifestOf } from '../protocol/manifest.ts'
 import type { JobSpace } from './job-space.ts'
 import { encodeLocation, Kind, type Location } from './ram/record.ts'
 import type { KeyHash } from './ram/slot-table.ts'
 import type { Slot } from './slot.ts'
 import type { NewObject } from './slot-objects.ts'
-import type { StoredObject } from './stored-object.ts'
+import { encodeManifest, type StoredObject } from './stored-object.ts'
 
 /** Where bytes of an object go that is there already: the object itself stays what it is. */
 
@@ -14,6 +15,14 @@ export function bringHere(job: JobSpace, at: { slot: Slot; of: KeyHash }, bytes:
   if (object === undefined) return
   const kind = object.base === object.version ? Kind.value : Kind.appended
   replace(job, at, { object, kind, bytes: bytes.length, content: bytes })
+}
+
+/** Says that they lie in the kept store, from which its chunks come when they are asked for. Throws as `sendBelow`. */
+export function leaveKept(job: JobSpace, at: { slot: Slot; of: KeyHash }): void {
+  const object = at.slot.find(at.of)
+  if (object === undefined) return
+  const content = encodeManifest(manifestOf(object.bytes))
+  replace(job, at, { object, kind: Kind.manifest, bytes: content.length, content })
 }
 
 /** Says that they lie on a tier below RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */

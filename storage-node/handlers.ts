@@ -1,6 +1,8 @@
-import { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
+import { nodeOperations, peerOperations, SlotOrigin } from '../protocol/control-operations.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
+import type { RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
 import { wholeChunk } from './chunk-source.ts'
@@ -8,6 +10,9 @@ import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
 import { listPage } from './listing.ts'
 import type { StorageNode } from './node.ts'
+
+type Own = RequestOf<typeof nodeOperations.own>
+type OwnedRange = Own['owned'][number]
 
 const done = { head: {} }
 const nothing = Buffer.alloc(0)
@@ -156,8 +161,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
   handlers
     .on(nodeOperations.own, async (peer, request) => {
       requireCluster(peer)
-      const { job, taken } = node.own(request)
-      for (const slot of taken) void node.puller.settle(job, slot)
+      const job = await takeSlots(node, request)
       await Promise.all([
         job.cleaned,
         node.keeping.dropBuckets(job, request.droppedBuckets),
@@ -173,12 +177,43 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
     })
     .on(peerOperations.chunk, (peer, request) => {
       requireCluster(peer)
-      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request))
+      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request), true)
+    })
+    .on(peerOperations.keptChunk, async (peer, request) => {
+      requireCluster(peer)
+      const payload = await node.keeping.readChunk(node.space(request.job), request)
+      if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
+      return { head: {}, payload }
     })
     .on(peerOperations.versionsAlive, (peer, request) => {
       requireCluster(peer)
       return { head: { alive: node.versionsAlive(request) } }
     })
+}
+
+/** Slots whose owner died are taken once it is known what is kept of them; all others at once. */
+async function takeSlots(node: StorageNode, request: Own): Promise<JobSpace> {
+  const lost = request.owned.filter((word) => isLostAnew(node, request.job, word))
+  const { job, taken } = node.own({ ...request, owned: request.owned.filter((word) => !lost.includes(word)) })
+  for (const slot of taken) void node.puller.settle(job, slot)
+  if (lost.length === 0) return job
+  const epoch = Math.max(...lost.map((word) => word.epoch))
+  const returning = await node.comeback.look(job.id, epoch)
+  if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
+  const late = node.own({ ...request, owned: lost })
+  node.comeback.enter(job, new Set(late.taken), returning)
+  return job
+}
+
+/** A slot that begins here after an owner of it died. */
+function isLostAnew(
+  node: StorageNode,
+  job: string,
+  { first, count, epoch, lost, origin }: OwnedRange,
+): boolean {
+  if (!lost || origin !== SlotOrigin.fresh) return false
+  const known = node.jobs.get(job)?.epochs
+  return known === undefined || known.subarray(first, first + count).some((before) => before < epoch)
 }
 
 function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {

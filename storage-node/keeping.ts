@@ -1,8 +1,8 @@
-import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
+import { ANY_VERSION, type DataReplies, type DataRequests } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
-import { manifestBytes } from '../protocol/manifest.ts'
+import { chunksOf, manifestBytes } from '../protocol/manifest.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../service/kept/kept-limits.ts'
 import type { KeptName, KeptStore } from '../service/kept/kept-store.ts'
@@ -10,15 +10,16 @@ import { onePiece } from '../service/one-piece.ts'
 import type { Reply, Waiter } from '../service/responder.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { JobSpace } from './job-space.ts'
+import { encodeAbout } from './kept-about.ts'
 import { keyString } from './key-string.ts'
 import type { LargeObjects } from './large-objects.ts'
 import type { ObjectTable } from './object-table.ts'
 import { checkVersion, type Objects, takesAll } from './objects.ts'
 import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply } from './pinned-reply.ts'
-import { type Address, locate, type Place } from './place.ts'
+import { type Address, type ChunkName, locate, type Place } from './place.ts'
 import type { Slot } from './slot.ts'
-import { isManifest, objectBytes, type StoredObject } from './stored-object.ts'
+import { isManifest, manifestOf, objectBytes, type StoredObject } from './stored-object.ts'
 import { Turns } from './turns.ts'
 
 interface KeepingOptions {
@@ -37,7 +38,7 @@ export type Answer<Name extends keyof DataReplies> =
 
 /** A put of a key that the kept store has to do with. */
 interface Put<Head> {
-  readonly request: { readonly keptBucket: string; readonly ttlSeconds: number }
+  readonly request: Pick<DataRequests['put'], 'bucket' | 'keptBucket' | 'ttlSeconds' | 'metadata'>
   readonly bytes: number
   readonly pieces: AsyncIterable<Buffer>
   /** Makes it visible in its slot. */
@@ -99,6 +100,23 @@ export class Keeping {
       }
       await this.#removeKept(job, place)
       return await objects.append(job, request, own)
+    })
+  }
+
+  /**
+   * A chunk of an object that is kept, for the node that has lost it or, where the object has come back, never had it. Null where the
+   * key has no such version, or it is not kept. In its turn, for the store has the next version before the slot has.
+   */
+  async readChunk(job: JobSpace, chunk: ChunkName): Promise<Buffer | null> {
+    const own = { ...chunk, key: Buffer.from(chunk.key) }
+    // A version that is being put waits for its chunks in its turn.
+    if (this.#keptChunk(job, locate(job, own), own) === null) return null
+    return await this.#inTurn(job, own, async (place) => {
+      const found = this.#keptChunk(job, place, own)
+      if (found === null) return null
+      const { bucket, offset, length } = found
+      const bytes = await this.#options.store.get(nameOf(job, place, bucket), { offset, length })
+      return bytes.length === length ? bytes : null
     })
   }
 
@@ -200,15 +218,38 @@ export class Keeping {
     request: DataRequests['get'],
     waiter: Waiter | null,
   ): Promise<PinnedReply<DataReplies['get']>> {
-    const { objects, table } = this.#options
-    const { reply } = await this.#inTurn(job, request, async (place) => {
-      const object = table.find(job, place)
-      // Who waits for the key does so outside of the turn, which its put needs.
-      if (object === undefined) return { reply: objects.get(job, request, waiter) }
-      if (isTaken(job, object, request)) await this.#removeKept(job, place)
-      return { reply: kept(await objects.get(job, request, null)) }
-    })
-    return await reply
+    const { chunks, objects, table } = this.#options
+    for (let complete = ANY_VERSION; ; ) {
+      const { reply, incomplete } = await this.#inTurn(job, request, async (place) => {
+        const object = table.find(job, place)
+        // Who waits for the key does so outside of the turn, which its put needs.
+        if (object === undefined) return { reply: objects.get(job, request, waiter) }
+        if (isTaken(job, object, request)) {
+          const { version } = object
+          if (isManifest(object) && version !== complete && place.slot.kept.bucketOf(place) !== '')
+            return { incomplete: { version, manifest: manifestOf(job.memory, object) } }
+          await this.#removeKept(job, place)
+        }
+        return { reply: kept(await objects.get(job, request, null)) }
+      })
+      if (reply !== undefined) return await reply
+      // Chunks that only the kept store has come to their nodes first, outside of the turn, in which they are read.
+      for await (const chunk of chunks.read(job, { ...request, ...incomplete })) void chunk
+      complete = incomplete.version
+    }
+  }
+
+  #keptChunk(
+    job: JobSpace,
+    place: Place,
+    { version, index }: ChunkName,
+  ): { bucket: string; offset: number; length: number } | null {
+    const bucket = place.slot.kept.bucketOf(place)
+    const object = this.#options.table.find(job, place)
+    if (bucket === '' || object?.version !== version) return null
+    for (const chunk of chunksOf(manifestOf(job.memory, object)))
+      if (chunk.index === index) return { bucket, offset: chunk.offset, length: chunk.bytes }
+    return null
   }
 
   /** Makes the kept store what it has to be once the put is done, then the slot. */
@@ -228,11 +269,12 @@ export class Keeping {
 
   async #replace(job: JobSpace, place: Place, { request, bytes, pieces }: Put<unknown>): Promise<void> {
     const { store, clock } = this.#options
-    const { keptBucket, ttlSeconds } = request
+    const { keptBucket, metadata, ttlSeconds } = request
     if (keptBucket === '') return await this.#removeKept(job, place)
     const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(clock.wallMs() + ttlSeconds * 1000)
     job.keeps = true
-    await store.put(nameOf(job, place, keptBucket), { bytes, expiresAtMs }, fenced(job, place, pieces))
+    const object = { bytes, expiresAtMs, about: encodeAbout({ bucketId: request.bucket, metadata }) }
+    await store.put(nameOf(job, place, keptBucket), object, fenced(job, place, pieces))
     // In the slot as it was, also where it is being given away: its next owner has to know.
     place.slot.kept.add(place, keptBucket)
   }

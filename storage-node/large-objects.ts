@@ -10,7 +10,7 @@ import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
 import { pieceOf } from './piece.ts'
 import { type PinnedReply, pinnedReply } from './pinned-reply.ts'
-import { type Address, locate, locateChunk, type Place } from './place.ts'
+import { type ChunkName, locate, locateChunk, type Place } from './place.ts'
 import { readParts } from './ram/payload.ts'
 import { Kind } from './ram/record.ts'
 import type { Slot } from './slot.ts'
@@ -29,6 +29,9 @@ type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 /** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
 export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
 
+/** A chunk's bytes from the kept store; null where its object is not kept. */
+export type ReadKept = (job: JobSpace, chunk: ChunkName) => Promise<Buffer | null>
+
 /**
  * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
  * manifest that `commit` brings makes the object visible, all at once.
@@ -37,12 +40,17 @@ export class LargeObjects {
   readonly #table: ObjectTable
   readonly #clock: Clock
   readonly #fetch: FetchChunk
+  readonly #readKept: ReadKept
   readonly #below: Below
 
-  constructor(table: ObjectTable, options: { clock: Clock; fetch: FetchChunk; below: Below }) {
+  constructor(
+    table: ObjectTable,
+    options: { clock: Clock; fetch: FetchChunk; readKept: ReadKept; below: Below },
+  ) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
+    this.#readKept = options.readKept
     this.#below = options.below
   }
 
@@ -99,12 +107,16 @@ export class LargeObjects {
     job.activity.stored++
   }
 
-  getChunk(job: JobSpace, request: DataRequests['chunkGet']): ChunkReply | Promise<ChunkReply> {
+  /** One that is not here comes from the kept store, if its object is kept; where it `mustStay`, only if it has room here. */
+  getChunk(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    mustStay = false,
+  ): ChunkReply | Promise<ChunkReply> {
     const at = placeOf(job, request)
     const { slot } = at.place
     const chunk = slot.chunks.find(at.groupKey, at.index)
-    if (chunk === undefined) throw slot.missing(at.place)
-    if (chunk instanceof LostChunk) throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
+    if (chunk === undefined || chunk instanceof LostChunk) return this.#getKept(job, request, mustStay)
     if (chunk instanceof RemoteChunk) return this.#fetch(job, at).then(() => this.getChunk(job, request))
     if (chunk instanceof DemotedChunk) return this.#getBelow(job, at, { chunk, request })
     const { offset, bytes } = pieceOf(request, chunk.bytes)
@@ -113,6 +125,30 @@ export class LargeObjects {
     if (job.spills) job.activity.readAgain(chunk.reads++)
     const piece = readParts(job.memory, chunk.parts, { offset, bytes })
     return pinnedReply({ checksum: slot.chunks.checksumOf(at.groupKey, at.index) }, job.memory, piece)
+  }
+
+  async #getKept(job: JobSpace, request: DataRequests['chunkGet'], mustStay: boolean): Promise<ChunkReply> {
+    const kept = { ...request, key: Buffer.from(request.key) }
+    const payload = await this.#readKept(job, kept)
+    const { place, groupKey, index } = placeOf(job, kept)
+    const chunk = place.slot.chunks.find(groupKey, index)
+    if (chunk !== undefined && !(chunk instanceof LostChunk)) return await this.getChunk(job, kept, mustStay)
+    if (payload === null) {
+      if (chunk === undefined) throw place.slot.missing(place)
+      throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
+    }
+    const charge = chunkCharge(payload.length)
+    if (mustStay) job.admit(charge)
+    const here = mustStay || job.hasSpare(charge) ? place.slot.chunks.tryWrite(payload, 0) : null
+    if (here !== null) {
+      const { bucket, key, version } = kept
+      job.track(place.slot, () =>
+        place.slot.chunks.set({ bucket, key, version }, { groupKey, index, checksum: null }, here),
+      )
+    } else if (mustStay) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
+    const { offset, bytes } = pieceOf(kept, payload.length)
+    job.movedBytes += bytes
+    return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
   }
 
   /** As `Objects.get` of an object below RAM. */
@@ -192,7 +228,7 @@ export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
   for (const [version, untilMs] of leases) if (untilMs <= nowMs) leases.delete(version)
 }
 
-function placeOf(job: JobSpace, request: Address & { version: number; index: number }): ChunkPlace {
+function placeOf(job: JobSpace, request: ChunkName): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }

@@ -13,6 +13,7 @@ import type { KeptStore } from '../service/kept/kept-store.ts'
 import { Below } from './below.ts'
 import { TierBudget } from './budget.ts'
 import { ChunkSource } from './chunk-source.ts'
+import { Comeback } from './comeback.ts'
 import { Demotion } from './demotion.ts'
 import { dropReleased, HandoffSource } from './handoff-source.ts'
 import { refuseArrival, takeOver } from './handoff-target.ts'
@@ -76,6 +77,7 @@ export class StorageNode {
   readonly manyBelow: ManyBelow
   readonly keeping: Keeping
   readonly keepingMany: KeepingMany
+  readonly comeback: Comeback
   readonly placements: JobPlacements
   readonly sessions: Sessions
   readonly source: HandoffSource
@@ -123,6 +125,7 @@ export class StorageNode {
         const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
+      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.keeping.readChunk(job, chunk)),
     })
     this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
@@ -130,6 +133,7 @@ export class StorageNode {
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
     this.keeping = new Keeping({ table, objects, largeObjects, chunks, store: options.kept, clock })
     this.keepingMany = new KeepingMany(this.keeping, { objects, many })
+    this.comeback = new Comeback({ store: options.kept, runtime, warn: options.warn })
   }
 
   /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */

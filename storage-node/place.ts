@@ -10,6 +10,12 @@ export interface Address {
   readonly key: Uint8Array
 }
 
+/** One chunk of a version of a key. */
+export interface ChunkName extends Address {
+  readonly version: number
+  readonly index: number
+}
+
 /** Where a key, or a chunk of its object, lies in a job: a slot that this node owns, and the key as its tables find it. */
 export interface Place extends KeyHash {
   readonly slot: Slot
@@ -24,7 +30,7 @@ export function locate(job: JobSpace, { bucket, key }: Address): Place {
 }
 
 /** Finds the slot of one chunk of a version. */
-export function locateChunk(job: JobSpace, at: Address & { version: number; index: number }): Place {
+export function locateChunk(job: JobSpace, at: ChunkName): Place {
   const { bucket, key, version, index } = at
   checkKey(key)
   const hash = hashKey(key, bucket)

@@ -15,7 +15,7 @@ import {
 import type { RequestOf } from '../protocol/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import { DemotedChunk, LostChunk } from './chunks.ts'
-import { bringHere, sendBelow } from './elsewhere.ts'
+import { bringHere, leaveKept, sendBelow } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
 import { RAM } from './job-tiers.ts'
 import { keyBytes, keyHash } from './key-string.ts'
@@ -242,6 +242,13 @@ function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): voi
   const of = keyHash(bucket, key)
   const object = slot.find(of)
   if (object === undefined) return
+  if (slot.kept.bucketOf(of) !== '') {
+    try {
+      return leaveKept(job, { slot, of })
+    } catch (error) {
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+    }
+  }
   job.charge(-objectCharge(object))
   job.objects--
   slot.objects.remove(of, object)

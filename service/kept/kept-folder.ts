@@ -13,6 +13,7 @@ import {
   isOver,
   type KeptEntry,
   type KeptName,
+  type KeptObject,
   type KeptQuery,
   type KeptStore,
   noSuchObject,
@@ -20,18 +21,20 @@ import {
 } from './kept-store.ts'
 
 /**
- * Kept objects as files: `kept/JOB/BUCKET/KEY`, and beside it, where an object expires, `kept-expiry/JOB/BUCKET/KEY` with the moment in
- * it. A file comes under its name whole, synced with its folder. It comes before its moment: a crash between the two leaves
- * a put that nobody was told of, and takes nothing from an object that was kept for good.
+ * Kept objects as files: `kept/JOB/BUCKET/KEY`, and beside it `kept-about/JOB/BUCKET/KEY` and, where an object expires,
+ * `kept-expiry/JOB/BUCKET/KEY` with the moment in it. A file comes under its name whole, synced with its folder. It comes before those
+ * beside it: a crash between them leaves a put that nobody was told of, and takes nothing from an object that was kept for good.
  */
 export class KeptFolder implements KeptStore {
   readonly #objects: string
+  readonly #about: string
   readonly #expiry: string
   readonly #incoming: string
   readonly #clock: Clock
 
   constructor(dir: string, clock: Clock) {
     this.#objects = join(dir, 'kept')
+    this.#about = join(dir, 'kept-about')
     this.#expiry = join(dir, 'kept-expiry')
     this.#incoming = join(dir, 'kept-incoming')
     this.#clock = clock
@@ -39,15 +42,17 @@ export class KeptFolder implements KeptStore {
 
   async put(
     name: KeptName,
-    { bytes, expiresAtMs }: { bytes: number; expiresAtMs: number },
+    { bytes, expiresAtMs, about }: KeptObject,
     pieces: AsyncIterable<Buffer>,
   ): Promise<void> {
     checkKeptName(name)
+    const path = formatName(name)
     try {
-      await this.#place(join(this.#objects, formatName(name)), pieces, bytes)
-      const expiry = join(this.#expiry, formatName(name))
-      if (expiresAtMs === 0) await removeFile(expiry)
-      else await this.#place(expiry, onePiece(Buffer.from(String(expiresAtMs))), null)
+      await this.#place(join(this.#objects, path), pieces, bytes)
+      await this.#place(join(this.#about, path), onePiece(about), about.length)
+      if (expiresAtMs === 0) return await removeFile(join(this.#expiry, path))
+      const moment = Buffer.from(String(expiresAtMs))
+      await this.#place(join(this.#expiry, path), onePiece(moment), moment.length)
     } catch (error) {
       throw translate(error, name)
     }
@@ -77,10 +82,14 @@ export class KeptFolder implements KeptStore {
     return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found, expiresAtMs }
   }
 
+  async about(name: KeptName): Promise<Buffer | null> {
+    if ((await this.stat(name)) === null) return null
+    return await contentOf(join(this.#about, formatName(name)))
+  }
+
   async remove(name: KeptName): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
-    await removeFile(join(this.#objects, formatName(name)))
-    await removeFile(join(this.#expiry, formatName(name)))
+    await this.#remove(formatName(name))
     return existed
   }
 
@@ -108,22 +117,25 @@ export class KeptFolder implements KeptStore {
       if (name === null || !hasEnded(name.job) || !isOver(await this.#expiresAtMs(path), this.#clock))
         continue
       if ((await fileSize(join(this.#objects, path))) !== null) removed++
-      await removeFile(join(this.#objects, path))
-      await removeFile(join(this.#expiry, path))
+      await this.#remove(path)
     }
     for (const path of await filesBelow(this.#incoming)) await this.#removeStale(join(this.#incoming, path))
     return removed
   }
 
+  async #remove(path: string): Promise<void> {
+    for (const dir of [this.#objects, this.#about, this.#expiry]) await removeFile(join(dir, path))
+  }
+
   /** Writes a file under another name and puts it in its place when it is whole and safe. */
-  async #place(path: string, pieces: AsyncIterable<Buffer>, bytes: number | null): Promise<void> {
+  async #place(path: string, pieces: AsyncIterable<Buffer>, bytes: number): Promise<void> {
     await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     const incoming = join(this.#incoming, randomUUID())
     const file = await open(incoming, 'wx', 0o600)
     try {
       const written = await writeAll(file, pieces)
-      if (bytes !== null && written !== bytes)
+      if (written !== bytes)
         throw new MayflyError('OBJECT_LOST', `${written} of the ${bytes} bytes of the object are left`)
       await file.sync()
       await rename(incoming, path)
@@ -137,12 +149,7 @@ export class KeptFolder implements KeptStore {
   }
 
   async #expiresAtMs(path: string): Promise<number> {
-    try {
-      return Number(await readFile(join(this.#expiry, path), 'utf8'))
-    } catch (error) {
-      if (isMissing(error)) return 0
-      throw error
-    }
+    return Number(await contentOf(join(this.#expiry, path)))
   }
 
   /** What a process that was killed has left behind. */
@@ -193,6 +200,16 @@ async function fileSize(path: string): Promise<number | null> {
   try {
     const found = await stat(path)
     return found.isFile() ? found.size : null
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
+/** Null where there is no file. */
+async function contentOf(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path)
   } catch (error) {
     if (isMissing(error)) return null
     throw error

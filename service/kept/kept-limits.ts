@@ -10,8 +10,14 @@ export const KEPT_CHANGES_IN_FLIGHT = 16
 export const KEPT_NAME_BYTES_MAX = 996
 /** Of the parts of such a name between slashes: what file systems take as the name of a file. */
 export const KEPT_SEGMENT_BYTES_MAX = 255
+/** What is said about a kept object: the metadata of its user, with the lengths of its texts, is the most of it. */
+export const KEPT_ABOUT_BYTES_MAX = 16 * 1024
+/** As much of it goes along with an object on S3, as text; what is longer lies beside it. S3 takes 2 KiB with all names. */
+export const KEPT_ABOUT_INLINE_MAX = 1_400
 /** A file that has been coming in for longer than this was left by a process that died. */
 export const KEPT_INCOMING_MS_MAX = 24 * 3_600_000
+/** How long the store may fail to say what is kept of a job of which a node has died: its slots have no owner meanwhile. */
+export const KEPT_SILENT_MS_MAX = 10_000
 /** Entries of one page of a listing of kept objects; on S3 each is asked for its time to live. */
 export const KEPT_LIST_MAX = 200
 /** What the controller reads of a kept object at once, to hand it on. */

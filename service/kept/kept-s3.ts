@@ -1,14 +1,16 @@
+import { createHash } from 'node:crypto'
 import { isError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { upload } from '../s3/multipart.ts'
 import type { S3Bucket } from '../s3/s3-bucket.ts'
-import { KEPT_SWEEP_PAGE } from './kept-limits.ts'
+import { KEPT_ABOUT_INLINE_MAX, KEPT_SWEEP_PAGE } from './kept-limits.ts'
 import {
   checkKeptName,
   formatName,
   isOver,
   type KeptEntry,
   type KeptName,
+  type KeptObject,
   type KeptQuery,
   type KeptStore,
   noSuchObject,
@@ -16,11 +18,16 @@ import {
 } from './kept-store.ts'
 
 const OBJECTS = 'kept/'
+/** What is said about an object, where that is too long to go along with it. */
+const ABOUT = 'kept-about/'
 /** Before each name here stands the moment, with zeros in front, so that what is due comes first. */
 const EXPIRY = 'kept-expiry/'
 const MOMENT_DIGITS = 15
 /** In an object's metadata: what is true of it. The name under `kept-expiry/` only says when to look. */
 const EXPIRES_AT_MS = 'expires-at-ms'
+/** In an object's metadata: what is said about it, or the hash of what lies apart, which another put may have written since. */
+const SAYS = 'about'
+const SAYS_APART = 'about-sha256'
 
 /** Kept objects on S3, each under `kept/JOB/BUCKET/KEY`. */
 export class KeptS3 implements KeptStore {
@@ -34,13 +41,18 @@ export class KeptS3 implements KeptStore {
 
   async put(
     name: KeptName,
-    { bytes, expiresAtMs }: { bytes: number; expiresAtMs: number },
+    { bytes, expiresAtMs, about }: KeptObject,
     pieces: AsyncIterable<Buffer>,
   ): Promise<void> {
     checkKeptName(name)
     const path = formatName(name)
     if (expiresAtMs !== 0) await this.#bucket.put(EXPIRY + momentOf(expiresAtMs) + path, Buffer.alloc(0))
-    const metadata = expiresAtMs === 0 ? {} : { [EXPIRES_AT_MS]: String(expiresAtMs) }
+    const isApart = about.length > KEPT_ABOUT_INLINE_MAX
+    if (isApart) await this.#bucket.put(ABOUT + path, about)
+    const metadata = {
+      ...(expiresAtMs !== 0 && { [EXPIRES_AT_MS]: String(expiresAtMs) }),
+      ...(isApart ? { [SAYS_APART]: hashOf(about) } : { [SAYS]: about.toString('base64') }),
+    }
     await upload(this.#bucket, { key: OBJECTS + path, bytes, metadata }, pieces)
   }
 
@@ -63,9 +75,25 @@ export class KeptS3 implements KeptStore {
     return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found.bytes, expiresAtMs }
   }
 
+  async about(name: KeptName): Promise<Buffer | null> {
+    checkKeptName(name)
+    const path = formatName(name)
+    const { metadata = {} } = (await this.#bucket.head(OBJECTS + path)) ?? {}
+    if (isOver(Number(metadata[EXPIRES_AT_MS] ?? 0), this.#clock)) return null
+    const { [SAYS]: says, [SAYS_APART]: hash } = metadata
+    if (hash === undefined) return says === undefined ? null : Buffer.from(says, 'base64')
+    try {
+      const about = await this.#bucket.get(ABOUT + path)
+      return hashOf(about) === hash ? about : null
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) return null
+      throw error
+    }
+  }
+
   async remove(name: KeptName): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
-    await this.#bucket.delete([OBJECTS + formatName(name)])
+    await this.#bucket.delete([OBJECTS + formatName(name), ABOUT + formatName(name)])
     return existed
   }
 
@@ -96,21 +124,22 @@ export class KeptS3 implements KeptStore {
         isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS)), this.#clock),
       )
       const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
-      const outcomes = await Promise.all(moments.map((key) => this.#expired(OBJECTS + pathOf(key))))
-      const objects = outcomes.filter((key) => key !== null)
-      await this.#bucket.delete(objects)
+      const outcomes = await Promise.all(moments.map((key) => this.#expired(pathOf(key))))
+      const paths = outcomes.filter((path) => path !== null)
+      await this.#bucket.delete(paths.map((path) => OBJECTS + path))
+      await this.#bucket.delete(paths.map((path) => ABOUT + path))
       await this.#bucket.delete(moments)
-      removed += objects.length
+      removed += paths.length
       const last = page.at(-1)
       if (due.length < KEPT_SWEEP_PAGE || last === undefined) return removed
       after = last.key
     }
   }
 
-  /** The key, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
-  async #expired(key: string): Promise<string | null> {
-    const found = await this.#bucket.head(key)
-    return found !== null && isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0), this.#clock) ? key : null
+  /** The path, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
+  async #expired(path: string): Promise<string | null> {
+    const found = await this.#bucket.head(OBJECTS + path)
+    return found !== null && isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0), this.#clock) ? path : null
   }
 }
 
@@ -121,6 +150,10 @@ function momentOf(expiresAtMs: number): string {
 /** `JOB/BUCKET/KEY`, behind a moment. */
 function pathOf(moment: string): string {
   return moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+}
+
+function hashOf(about: Buffer): string {
+  return createHash('sha256').update(about).digest('base64')
 }
 
 function jobOf(path: string): string {

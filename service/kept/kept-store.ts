@@ -15,6 +15,15 @@ export interface KeptEntry extends KeptName {
   readonly expiresAtMs: number
 }
 
+/** An object as it is to be kept. */
+export interface KeptObject {
+  readonly bytes: number
+  /** As `KeptEntry.expiresAtMs`. */
+  readonly expiresAtMs: number
+  /** What its job has to know of it where it comes back into it, up to `KEPT_ABOUT_BYTES_MAX`. */
+  readonly about: Buffer
+}
+
 /** Which objects a listing wants. */
 export interface KeptQuery {
   /** Of `JOB/BUCKET/KEY`: a listing of a job has `JOB/`. */
@@ -31,15 +40,13 @@ export interface KeptQuery {
  */
 export interface KeptStore {
   /** `pieces` give `object.bytes` bytes together. Throws `BAD_REQUEST` where the name cannot be kept, see `checkKeptName`. */
-  put(
-    name: KeptName,
-    object: { bytes: number; expiresAtMs: number },
-    pieces: AsyncIterable<Buffer>,
-  ): Promise<void>
+  put(name: KeptName, object: KeptObject, pieces: AsyncIterable<Buffer>): Promise<void>
   /** Throws `NOT_FOUND`. `range` must lie within the object. */
   get(name: KeptName, range: { offset: number; length: number }): Promise<Buffer>
   /** Null where there is none. */
   stat(name: KeptName): Promise<KeptEntry | null>
+  /** What its `put` said about it; null where there is no such object, or somebody else has put it there. */
+  about(name: KeptName): Promise<Buffer | null>
   /** Whether there was one. */
   remove(name: KeptName): Promise<boolean>
   /** In the order of their names' bytes. */

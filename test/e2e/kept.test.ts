@@ -19,7 +19,7 @@ async function keysOf(kept: Kept, prefix = ''): Promise<string[]> {
 }
 
 test.for(['a folder', 'S3'])(
-  'objects kept in %s outlive their job, their node and the whole cluster',
+  'objects kept in %s come back after the death of their node, and outlive their job and the whole cluster',
   async (where, context) => {
     const s3 = where === 'S3' ? await startS3(context) : undefined
     const args = ['--config', await configFile({ ...(s3 && { s3 }) })]
@@ -30,9 +30,13 @@ test.for(['a folder', 'S3'])(
     const large = randomBytes(5 * 1024 * 1024 + 7)
     await job.createBucket('out')
     await job.put('results/large', large, { bucket: 'out', persist: true })
-    await job.put('small', 'stays', { persist: true })
-    await job.put('gone', 'is gone with its job')
+    await job.put('small', 'stays', { persist: true, metadata: { of: 'small' } })
+    await job.put('gone', 'is gone with its node')
     await first.kill('storage-node')
+    expect((await job.get('results/large', { bucket: 'out' })).equals(large)).toBe(true)
+    expect(await job.stat('small')).toMatchObject({ persist: true, metadata: { of: 'small' } })
+    expect((await job.get('small')).toString()).toBe('stays')
+    await expect(job.get('gone')).rejects.toMatchObject({ code: 'OBJECT_LOST' })
     expect(await keysOf(mayfly.kept, `${job.id}/`)).toEqual(['small', 'results/large'])
     await job.deregister()
     await first.stop('SIGKILL')

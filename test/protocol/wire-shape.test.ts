@@ -16,6 +16,7 @@ const shapeOfVersion: Record<number, string> = {
   4: 'b61efb9599a4852d',
   5: '0479f133770d5998',
   6: 'b1f4b41bc1a57ad2',
+  7: '0e4c919c2683e70f',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -40,7 +40,12 @@ function newJob() {
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const demotion = new Demotion(clock, () => undefined)
   const below = new Below(demotion)
-  const large = new LargeObjects(new ObjectTable(clock), { clock, fetch: () => Promise.resolve(), below })
+  const large = new LargeObjects(new ObjectTable(clock), {
+    clock,
+    fetch: () => Promise.resolve(),
+    readKept: () => Promise.resolve(null),
+    below,
+  })
   const pass = (ms: number): void => {
     nowMs += ms
   }

@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, type TestContext, test } from 'vitest'
-import { KEPT_SEGMENT_BYTES_MAX, KEPT_SWEEP_PAGE } from '../../../service/kept/kept-limits.ts'
-import type { KeptName, KeptStore } from '../../../service/kept/kept-store.ts'
+import {
+  KEPT_ABOUT_BYTES_MAX,
+  KEPT_SEGMENT_BYTES_MAX,
+  KEPT_SWEEP_PAGE,
+} from '../../../service/kept/kept-limits.ts'
+import type { KeptName, KeptObject, KeptStore } from '../../../service/kept/kept-store.ts'
 import { S3_PART_BYTES } from '../../../service/s3/s3-limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
@@ -58,8 +62,8 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
         yield Buffer.from('half')
         throw new Error('the source broke')
       }
-      await expect(store.put(name, { bytes: 2 * S3_PART_BYTES, expiresAtMs: 0 }, broken())).rejects.toThrow()
-      const short = store.put(name, { bytes: 10, expiresAtMs: 0 }, once(Buffer.from('short')))
+      await expect(store.put(name, { ...lasting, bytes: 2 * S3_PART_BYTES }, broken())).rejects.toThrow()
+      const short = store.put(name, { ...lasting, bytes: 10 }, once(Buffer.from('short')))
       await expect(short).rejects.toMatchObject({ code: 'OBJECT_LOST' })
       expect((await store.get(name, { offset: 0, length: 6 })).toString()).toBe('before')
     })
@@ -72,6 +76,23 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       expect(await store.stat(name)).toBeNull()
       await expect(store.get(name, { offset: 0, length: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     })
+
+    test.for([0, 5, 1_400, 1_401, KEPT_ABOUT_BYTES_MAX])(
+      'has %i bytes that were said about an object as long as that is there',
+      async (length, context) => {
+        const { store, clock } = await openOne(context)
+        const about = randomBytes(length)
+        expect(await store.about(name)).toBeNull()
+        await put(store, name, Buffer.from('x'), { about: randomBytes(2_000) })
+        await put(store, name, Buffer.from('y'), { about, expiresAtMs: clock.wallMs() + 1000 })
+        expect((await store.about(name))?.equals(about)).toBe(true)
+        clock.jump(1000)
+        expect(await store.about(name)).toBeNull()
+        await put(store, name, Buffer.from('z'), { about })
+        await store.remove(name)
+        expect(await store.about(name)).toBeNull()
+      },
+    )
 
     test('lists names in the order of their bytes, by prefix and in pages', async (context) => {
       const { store } = await openOne(context)
@@ -100,7 +121,7 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
     test('an object is not seen from the moment that its time is over, and a sweep frees it', async (context) => {
       const { store, clock } = await openOne(context)
       const other = { ...name, key: 'stays' }
-      await put(store, name, Buffer.from('x'), clock.wallMs() + 1000)
+      await put(store, name, Buffer.from('x'), { expiresAtMs: clock.wallMs() + 1000 })
       await put(store, other, Buffer.from('y'))
       expect((await store.stat(name))?.expiresAtMs).toBe(clock.wallMs() + 1000)
       expect(await store.sweep(hasEnded)).toBe(0)
@@ -116,8 +137,9 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
     test('a sweep leaves what was put anew with more time, or for good', async (context) => {
       const { store, clock } = await openOne(context)
       const good = { ...name, key: 'for good' }
-      for (const each of [name, good]) await put(store, each, Buffer.from('old'), clock.wallMs() + 1000)
-      await put(store, name, Buffer.from('new'), clock.wallMs() + 5000)
+      for (const each of [name, good])
+        await put(store, each, Buffer.from('old'), { expiresAtMs: clock.wallMs() + 1000 })
+      await put(store, name, Buffer.from('new'), { expiresAtMs: clock.wallMs() + 5000 })
       await put(store, good, Buffer.from('new'))
       clock.jump(2000)
       expect(await store.sweep(hasEnded)).toBe(0)
@@ -133,9 +155,11 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       const living = { ...name, job: 'j-living' }
       const keys = Array.from({ length: KEPT_SWEEP_PAGE }, (_, index) => `${index}`)
       await Promise.all(
-        keys.map((key) => put(store, { ...living, key }, Buffer.alloc(0), clock.wallMs() + 1)),
+        keys.map((key) =>
+          put(store, { ...living, key }, Buffer.alloc(0), { expiresAtMs: clock.wallMs() + 1 }),
+        ),
       )
-      await put(store, name, Buffer.from('x'), clock.wallMs() + 2)
+      await put(store, name, Buffer.from('x'), { expiresAtMs: clock.wallMs() + 2 })
       clock.jump(1000)
       expect(await store.sweep(hasEnded)).toBe(1)
       expect(await store.sweep(() => true)).toBe(KEPT_SWEEP_PAGE)
@@ -165,8 +189,15 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
   })
 }
 
-async function put(store: KeptStore, at: KeptName, content: Buffer, expiresAtMs = 0): Promise<void> {
-  await store.put(at, { bytes: content.length, expiresAtMs }, once(content))
+const lasting: Omit<KeptObject, 'bytes'> = { expiresAtMs: 0, about: Buffer.from('about') }
+
+async function put(
+  store: KeptStore,
+  at: KeptName,
+  content: Buffer,
+  object: Partial<KeptObject> = {},
+): Promise<void> {
+  await store.put(at, { ...lasting, bytes: content.length, ...object }, once(content))
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

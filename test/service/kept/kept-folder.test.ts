@@ -14,6 +14,7 @@ keptContract('in a folder', async () => {
 })
 
 const { clock } = systemRuntime
+const nothing = Buffer.alloc(0)
 
 async function* once(text: string): AsyncGenerator<Buffer> {
   yield Buffer.from(text)
@@ -22,7 +23,7 @@ async function* once(text: string): AsyncGenerator<Buffer> {
 test('an object is a plain file under job, bucket and key', async () => {
   const dir = await tempDir()
   const name = { job: 'j-a', bucket: 'out', key: 'x/y.txt' }
-  await new KeptFolder(dir, clock).put(name, { bytes: 5, expiresAtMs: 0 }, once('plain'))
+  await new KeptFolder(dir, clock).put(name, { bytes: 5, expiresAtMs: 0, about: nothing }, once('plain'))
   expect(await readFile(join(dir, 'kept', 'j-a', 'out', 'x', 'y.txt'), 'utf8')).toBe('plain')
   expect(readdirSync(join(dir, 'kept-incoming'))).toEqual([])
 })
@@ -30,10 +31,10 @@ test('an object is a plain file under job, bucket and key', async () => {
 test('a key that is a folder of another kept key is refused, and the other stays', async () => {
   const store = new KeptFolder(await tempDir(), clock)
   const nameOf = (key: string) => ({ job: 'j-a', bucket: 'out', key })
-  await store.put(nameOf('a'), { bytes: 1, expiresAtMs: 0 }, once('1'))
-  await store.put(nameOf('b/c'), { bytes: 1, expiresAtMs: 0 }, once('2'))
+  await store.put(nameOf('a'), { bytes: 1, expiresAtMs: 0, about: nothing }, once('1'))
+  await store.put(nameOf('b/c'), { bytes: 1, expiresAtMs: 0, about: nothing }, once('2'))
   for (const key of ['a/b', 'b']) {
-    const refused = store.put(nameOf(key), { bytes: 1, expiresAtMs: 0 }, once('3'))
+    const refused = store.put(nameOf(key), { bytes: 1, expiresAtMs: 0, about: nothing }, once('3'))
     await expect(refused).rejects.toMatchObject({
       code: 'BAD_REQUEST',
       message: expect.stringContaining(key),

@@ -26,6 +26,6 @@ test('an object is a plain one under job, bucket and key', async (context) => {
     yield Buffer.from('plain')
   }
   const name = { job: 'j-a', bucket: 'out', key: 'x/y.txt' }
-  await new KeptS3(bucket, clock).put(name, { bytes: 5, expiresAtMs: 0 }, once())
+  await new KeptS3(bucket, clock).put(name, { bytes: 5, expiresAtMs: 0, about: Buffer.alloc(0) }, once())
   expect((await bucket.get('kept/j-a/out/x/y.txt')).toString()).toBe('plain')
 })

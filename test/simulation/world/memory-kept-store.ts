@@ -4,13 +4,14 @@ import {
   formatName,
   type KeptEntry,
   type KeptName,
+  type KeptObject,
   type KeptQuery,
   type KeptStore,
   noSuchObject,
 } from '../../../service/kept/kept-store.ts'
 
 /** What the kept store of a cluster holds, whichever node put it there. */
-export type KeptObjects = Map<string, KeptEntry & { readonly content: Buffer }>
+export type KeptObjects = Map<string, KeptEntry & { readonly about: Buffer; readonly content: Buffer }>
 
 /** How long a write takes at most. */
 const WRITE_MS_MAX = 40
@@ -27,14 +28,14 @@ export class MemoryKeptStore implements KeptStore {
 
   async put(
     name: KeptName,
-    { expiresAtMs }: { bytes: number; expiresAtMs: number },
+    { expiresAtMs, about }: KeptObject,
     pieces: AsyncIterable<Buffer>,
   ): Promise<void> {
     await this.#delay()
     const content: Buffer[] = []
     for await (const piece of pieces) content.push(Buffer.from(piece))
     const all = Buffer.concat(content)
-    this.#objects.set(formatName(name), { ...name, bytes: all.length, expiresAtMs, content: all })
+    this.#objects.set(formatName(name), { ...name, bytes: all.length, expiresAtMs, about, content: all })
   }
 
   async get(name: KeptName, { offset, length }: { offset: number; length: number }): Promise<Buffer> {
@@ -47,6 +48,11 @@ export class MemoryKeptStore implements KeptStore {
   async stat(name: KeptName): Promise<KeptEntry | null> {
     await this.#delay()
     return this.#objects.get(formatName(name)) ?? null
+  }
+
+  async about(name: KeptName): Promise<Buffer | null> {
+    await this.#delay()
+    return this.#objects.get(formatName(name))?.about ?? null
   }
 
   async remove(name: KeptName): Promise<boolean> {
