@@ -41,7 +41,10 @@ export class ChunkSource {
   async *read(job: JobSpace, object: Version & { manifest: Manifest }): AsyncGenerator<Buffer> {
     const ahead: Promise<Buffer>[] = []
     for (const { index } of chunksOf(object.manifest)) {
-      ahead.push(this.#fetch(job, object, index))
+      const chunk = this.#fetch(job, object, index)
+      // Where one fails, nobody asks for those behind it any more.
+      chunk.catch(() => undefined)
+      ahead.push(chunk)
       if (ahead.length >= KEPT_CHUNKS_AHEAD) yield await (ahead.shift() as Promise<Buffer>)
     }
     for (const chunk of ahead) yield await chunk

@@ -181,7 +181,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
     })
     .on(peerOperations.keptChunk, async (peer, request) => {
       requireCluster(peer)
-      const payload = await node.keeping.readChunk(node.space(request.job), request)
+      const payload = await node.keptChunks.read(node.space(request.job), request)
       if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
       return { head: {}, payload }
     })

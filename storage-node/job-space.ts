@@ -78,6 +78,7 @@ export class JobSpace {
   /** Of the RAM that is in use: above it objects begin to leave. */
   #highBytes = Number.POSITIVE_INFINITY
   #ended = false
+  #isDecided = false
   /** The removal of dropped buckets. */
   #cleaning: Promise<void> = Promise.resolve()
 
@@ -165,10 +166,23 @@ export class JobSpace {
   /** The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`. */
   ownedSlot(index: number): Slot {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
-    const slot = this.slots[index]
+    const slot = this.slots[index] ?? (this.#isDecided ? this.leaving.get(index)?.slot : undefined)
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
-    if (!this.hasLease) throw leaseLapsed()
+    if (!this.#isDecided) this.requireLease()
     return slot
+  }
+
+  /**
+   * Carries out what had begun while the node might serve the slot and the job had room for it: also where its lease lapsed since,
+   * the slot is given away or the budget is smaller.
+   */
+  decided<Result>(change: () => Result): Result {
+    this.#isDecided = true
+    try {
+      return change()
+    } finally {
+      this.#isDecided = false
+    }
   }
 
   /** Since the Unix epoch, by this node's clock. */
@@ -180,6 +194,11 @@ export class JobSpace {
   get hasLease(): boolean {
     const nowMs = this.#clock.monotonicMs()
     return this.#lease.untilMs > nowMs || this.#heldUntilMs > nowMs
+  }
+
+  /** Throws `UNAVAILABLE` without one. */
+  requireLease(): void {
+    if (!this.hasLease) throw leaseLapsed()
   }
 
   /**
@@ -201,7 +220,7 @@ export class JobSpace {
 
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more of RAM. */
   admit(bytes: number): void {
-    this.#tier.admit(this.#budget, bytes)
+    if (!this.#isDecided) this.#tier.admit(this.#budget, bytes)
   }
 
   /** Memory for a payload that is on its way; null where it has to be received elsewhere first. */

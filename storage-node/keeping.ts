@@ -1,26 +1,27 @@
-import { ANY_VERSION, type DataReplies, type DataRequests } from '../protocol/data-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
+import { ANY_VERSION, type DataReplies, type DataRequests, ObjectKind } from '../protocol/data-operations.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
-import { chunksOf, manifestBytes } from '../protocol/manifest.ts'
+import { manifestBytes } from '../protocol/manifest.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../service/kept/kept-limits.ts'
-import type { KeptName, KeptStore } from '../service/kept/kept-store.ts'
+import type { KeptStore } from '../service/kept/kept-store.ts'
 import { onePiece } from '../service/one-piece.ts'
 import type { Reply, Waiter } from '../service/responder.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { JobSpace } from './job-space.ts'
 import { encodeAbout } from './kept-about.ts'
-import { keyString } from './key-string.ts'
+import { keptName } from './kept-names.ts'
+import { type KeyTurns, untilKept } from './key-turns.ts'
 import type { LargeObjects } from './large-objects.ts'
 import type { ObjectTable } from './object-table.ts'
 import { checkVersion, type Objects, takesAll } from './objects.ts'
 import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply } from './pinned-reply.ts'
-import { type Address, type ChunkName, locate, type Place } from './place.ts'
+import { type Address, locate, type Place } from './place.ts'
+import { Kind } from './ram/record.ts'
 import type { Slot } from './slot.ts'
-import { isManifest, manifestOf, objectBytes, type StoredObject } from './stored-object.ts'
-import { Turns } from './turns.ts'
+import { encodeManifest, isManifest, objectBytes, type StoredObject } from './stored-object.ts'
 
 interface KeepingOptions {
   readonly table: ObjectTable
@@ -28,6 +29,7 @@ interface KeepingOptions {
   readonly largeObjects: LargeObjects
   readonly chunks: ChunkSource
   readonly store: KeptStore
+  readonly turns: KeyTurns
   readonly clock: Clock
 }
 
@@ -45,13 +47,23 @@ interface Put<Head> {
   readonly store: () => Reply<Head>
 }
 
+/** What came of a consume: its answer, or the object whose chunks have to be brought to their nodes first. */
+type Taken =
+  | { readonly reply: Answer<'get'> }
+  | { readonly reply: null; readonly incomplete: DataReplies['get'] }
+
+/** A version of which not all bytes are there. */
+interface Lost {
+  readonly version: number
+  readonly error: MayflyError
+}
+
 /**
  * Mutations of keys whose object outlives its job. The kept store is changed first, then the slot, then the call is answered; all
  * that is done to such a key meanwhile waits its turn, so that both see the same order. Any other mutation goes straight on.
  */
 export class Keeping {
   readonly #options: KeepingOptions
-  readonly #turns = new Turns()
   #largePuts = 0
 
   constructor(options: KeepingOptions) {
@@ -70,53 +82,38 @@ export class Keeping {
   commit(job: JobSpace, request: DataRequests['putCommit']): Answer<'putCommit'> {
     if (request.keptBucket === '' && !this.mayConcern(job, request))
       return { head: this.#options.largeObjects.commit(job, request) }
-    return this.#inTurn(job, request, (place) => this.#commit(job, place, request))
+    return this.#options.turns.take(job, request, (place) => this.#commit(job, place, request))
   }
 
   delete(job: JobSpace, request: DataRequests['delete']): Answer<'delete'> {
     const { objects } = this.#options
     if (!this.mayConcern(job, request)) return { head: objects.delete(job, request) }
-    return this.#inTurn(job, request, async (place) => {
+    return this.#options.turns.take(job, request, async (place) => {
       await this.#removeKept(job, place)
-      return { head: objects.delete(job, request) }
+      return decided(job, () => ({ head: objects.delete(job, request) }))
     })
   }
 
   /** A get that removes what it returns. */
   consume(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
-    if (!this.mayConcern(job, request)) return this.#options.objects.get(job, request, waiter)
+    if (!this.mayConcern(job, request))
+      return this.#options.objects.get(job, request, waiter, (kept) => this.consume(job, kept, waiter))
     return this.#consume(job, { ...request, key: Buffer.from(request.key) }, waiter)
   }
 
   /** Throws `BAD_REQUEST` for an object that outlives its job: the kept store adds to none. */
   append(job: JobSpace, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
     const { objects, table } = this.#options
-    if (!this.mayConcern(job, request)) return objects.append(job, request, payload)
+    if (!this.mayConcern(job, request))
+      return objects.append(job, request, payload, (kept, own) => this.append(job, kept, own))
     const own = Buffer.from(payload)
-    return this.#inTurn(job, request, async (place) => {
+    return this.#options.turns.take(job, request, async (place) => {
       if (place.slot.kept.bucketOf(place) !== '' && table.find(job, place) !== undefined) {
         const what = 'key: its object was put with persist, and append adds to no such object'
         throw new MayflyError('BAD_REQUEST', what)
       }
       await this.#removeKept(job, place)
       return await objects.append(job, request, own)
-    })
-  }
-
-  /**
-   * A chunk of an object that is kept, for the node that has lost it or, where the object has come back, never had it. Null where the
-   * key has no such version, or it is not kept. In its turn, for the store has the next version before the slot has.
-   */
-  async readChunk(job: JobSpace, chunk: ChunkName): Promise<Buffer | null> {
-    const own = { ...chunk, key: Buffer.from(chunk.key) }
-    // A version that is being put waits for its chunks in its turn.
-    if (this.#keptChunk(job, locate(job, own), own) === null) return null
-    return await this.#inTurn(job, own, async (place) => {
-      const found = this.#keptChunk(job, place, own)
-      if (found === null) return null
-      const { bucket, offset, length } = found
-      const bytes = await this.#options.store.get(nameOf(job, place, bucket), { offset, length })
-      return bytes.length === length ? bytes : null
     })
   }
 
@@ -136,7 +133,7 @@ export class Keeping {
     for (const slot of job.slots) {
       for (const key of slot?.kept.expired() ?? []) {
         try {
-          await this.#inTurn(job, key, async (place) => {
+          await this.#options.turns.take(job, key, async (place) => {
             // Unless it was put anew meanwhile.
             if (this.#options.table.find(job, place) === undefined) await this.#removeKept(job, place)
           })
@@ -153,39 +150,31 @@ export class Keeping {
     if (!job.keeps) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.slots.length)]
     if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
-    return slot.kept.bucketOf({ bucket, key }) !== '' || this.#turns.isTaken(turnOf(job, { bucket, key }))
+    return slot.kept.bucketOf({ bucket, key }) !== '' || this.#options.turns.isTaken(job, { bucket, key })
   }
 
-  /** What is on its way to the kept store counts as in flight, and its room is there for the object afterwards. */
   async #put(
     job: JobSpace,
     request: DataRequests['put'],
     payload: Buffer,
   ): Promise<Reply<DataReplies['put']>> {
     const { objects, table } = this.#options
-    job.admit(payload.length)
-    let heldBytes = payload.length
-    job.charge(heldBytes)
-    const letGo = (): void => {
-      job.charge(-heldBytes)
-      heldBytes = 0
-    }
-    try {
-      return await this.#inTurn(job, request, async (place) => {
+    const bytes = payload.length
+    const charge = table.chargeOf(request, { ...request, kind: Kind.value, bytes })
+    return await holding(job, charge, (letGo) =>
+      this.#options.turns.take(job, request, async (place) => {
         table.check(job, place, request)
         return await this.#keep(job, place, {
           request,
-          bytes: payload.length,
+          bytes,
           pieces: onePiece(payload),
           store: () => {
             letGo()
             return { head: objects.put(job, request, payload) }
           },
         })
-      })
-    } finally {
-      letGo()
-    }
+      }),
+    )
   }
 
   async #commit(
@@ -194,22 +183,32 @@ export class Keeping {
     request: DataRequests['putCommit'],
   ): Promise<Reply<DataReplies['putCommit']>> {
     const { chunks, largeObjects, table } = this.#options
-    largeObjects.requireOpen(place.slot, request.version)
+    const { manifest, version } = request
+    largeObjects.requireOpen(place.slot, version)
     table.check(job, place, request)
     if (this.#largePuts >= KEPT_LARGE_PUTS_MAX) {
       const what = `${KEPT_LARGE_PUTS_MAX} large objects are on their way from this node to the kept store`
       throw new MayflyError('UNAVAILABLE', what)
     }
+    const { length: bytes } = encodeManifest(manifest)
+    const charge = table.chargeOf(place, { ...request, kind: Kind.manifest, bytes, checksum: null })
     this.#largePuts++
+    largeObjects.hold(place.slot, version)
     try {
-      return await this.#keep(job, place, {
-        request,
-        bytes: manifestBytes(request.manifest),
-        pieces: chunks.read(job, request),
-        store: () => ({ head: largeObjects.commit(job, request) }),
-      })
+      return await holding(job, charge, (letGo) =>
+        this.#keep(job, place, {
+          request,
+          bytes: manifestBytes(manifest),
+          pieces: chunks.read(job, request),
+          store: () => {
+            letGo()
+            return { head: largeObjects.commit(job, request) }
+          },
+        }),
+      )
     } finally {
       this.#largePuts--
+      largeObjects.letGo(place.slot, version)
     }
   }
 
@@ -219,48 +218,61 @@ export class Keeping {
     waiter: Waiter | null,
   ): Promise<PinnedReply<DataReplies['get']>> {
     const { chunks, objects, table } = this.#options
+    let lost: Lost | null = null
     for (let complete = ANY_VERSION; ; ) {
-      const { reply, incomplete } = await this.#inTurn(job, request, async (place) => {
+      const taken = await this.#options.turns.take(job, request, async (place): Promise<Taken> => {
         const object = table.find(job, place)
         // Who waits for the key does so outside of the turn, which its put needs.
         if (object === undefined) return { reply: objects.get(job, request, waiter) }
-        if (isTaken(job, object, request)) {
-          const { version } = object
-          if (isManifest(object) && version !== complete && place.slot.kept.bucketOf(place) !== '')
-            return { incomplete: { version, manifest: manifestOf(job.memory, object) } }
-          await this.#removeKept(job, place)
-        }
-        return { reply: kept(await objects.get(job, request, null)) }
+        const { version } = object
+        if (lost?.version === version) throw lost.error
+        if (place.slot.kept.bucketOf(place) === '' || !isTaken(job, object, request))
+          return { reply: kept(await objects.get(job, request, null)) }
+        return await this.#takeKept(job, place, { request, complete })
       })
-      if (reply !== undefined) return await reply
+      if (taken.reply !== null) return await taken.reply
       // Chunks that only the kept store has come to their nodes first, outside of the turn, in which they are read.
-      for await (const chunk of chunks.read(job, { ...request, ...incomplete })) void chunk
-      complete = incomplete.version
+      const { version, manifest } = taken.incomplete
+      try {
+        for await (const chunk of chunks.read(job, { ...request, version, manifest })) void chunk
+        complete = version
+      } catch (error) {
+        if (!isError(error, 'NOT_FOUND', 'OBJECT_LOST')) throw error
+        // Unless the object has been replaced meanwhile.
+        lost = { version, error: new MayflyError('OBJECT_LOST', error.reason) }
+      }
     }
   }
 
-  #keptChunk(
+  /** Reads an object, which may take its time, before it is removed in both places; not if it has chunks, unless those are `complete`. */
+  async #takeKept(
     job: JobSpace,
     place: Place,
-    { version, index }: ChunkName,
-  ): { bucket: string; offset: number; length: number } | null {
-    const bucket = place.slot.kept.bucketOf(place)
-    const object = this.#options.table.find(job, place)
-    if (bucket === '' || object?.version !== version) return null
-    for (const chunk of chunksOf(manifestOf(job.memory, object)))
-      if (chunk.index === index) return { bucket, offset: chunk.offset, length: chunk.bytes }
-    return null
+    { request, complete }: { request: DataRequests['get']; complete: number },
+  ): Promise<Taken> {
+    const { objects } = this.#options
+    const reply = kept(await objects.get(job, { ...request, consume: false }, null))
+    const { head } = reply
+    if (head.kind === ObjectKind.manifest && head.version !== complete)
+      return { reply: null, incomplete: head }
+    try {
+      await this.#removeKept(job, place)
+      decided(job, () => objects.delete(job, request))
+      return { reply: { ...reply, head: { ...head, consumed: true } } }
+    } catch (error) {
+      reply.sent?.()
+      throw error
+    }
   }
 
   /** Makes the kept store what it has to be once the put is done, then the slot. */
   async #keep<Head>(job: JobSpace, place: Place, put: Put<Head>): Promise<Reply<Head>> {
-    const wasKept = place.slot.kept.bucketOf(place) !== ''
     await this.#replace(job, place, put)
     let reply: Reply<Head>
     try {
-      reply = put.store()
+      reply = decided(job, put.store)
     } catch (error) {
-      if (!wasKept) await this.#takeBack(job, place)
+      await this.#takeBack(job, place)
       throw error
     }
     await this.#followConsumer(job, place)
@@ -274,7 +286,7 @@ export class Keeping {
     const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(clock.wallMs() + ttlSeconds * 1000)
     job.keeps = true
     const object = { bytes, expiresAtMs, about: encodeAbout({ bucketId: request.bucket, metadata }) }
-    await store.put(nameOf(job, place, keptBucket), object, fenced(job, place, pieces))
+    await store.put(keptName(job.id, place.key, keptBucket), object, fenced(job, place, pieces))
     // In the slot as it was, also where it is being given away: its next owner has to know.
     place.slot.kept.add(place, keptBucket)
   }
@@ -303,32 +315,39 @@ export class Keeping {
   async #removeKept(job: JobSpace, at: Address & { readonly slot: Slot }): Promise<void> {
     const bucket = at.slot.kept.bucketOf(at)
     if (bucket === '') return
-    await this.#options.store.remove(nameOf(job, at, bucket))
+    await this.#options.store.remove(keptName(job.id, at.key, bucket), () => job.requireLease())
     at.slot.kept.remove(at)
-  }
-
-  /** A slot that is given away waits for all that has begun here, so that nothing of it comes after what the next owner does. */
-  async #inTurn<Result>(
-    job: JobSpace,
-    address: Address,
-    task: (place: Place) => Promise<Result>,
-  ): Promise<Result> {
-    const place = locate(job, address)
-    job.keeps = true
-    const running = this.#turns.take(turnOf(job, place), () => task(locate(job, address)))
-    const { keeping } = place.slot
-    keeping.add(running)
-    try {
-      return await running
-    } finally {
-      keeping.delete(running)
-    }
   }
 }
 
-/** Resolves when nothing that was begun in the slot is under way. */
-export async function untilKept(slot: Slot): Promise<void> {
-  if (slot.keeping.size > 0) await Promise.allSettled(slot.keeping)
+/** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
+async function holding<Result>(
+  job: JobSpace,
+  bytes: number,
+  task: (letGo: () => void) => Promise<Result>,
+): Promise<Result> {
+  job.admit(bytes)
+  let heldBytes = bytes
+  job.charge(heldBytes)
+  const letGo = (): void => {
+    job.charge(-heldBytes)
+    heldBytes = 0
+  }
+  try {
+    return await task(letGo)
+  } finally {
+    letGo()
+  }
+}
+
+/**
+ * Changes the slot after the store was changed, for both have to say the same: also where the slot is being given away, which waits
+ * for this, and where the node's lease lapsed meanwhile. Then nobody knows whether it counts.
+ */
+function decided<Result>(job: JobSpace, change: () => Result): Result {
+  const result = job.decided(change)
+  if (job.hasLease) return result
+  throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
 }
 
 /** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
@@ -345,12 +364,4 @@ async function* fenced(job: JobSpace, at: Address, pieces: AsyncIterable<Buffer>
     yield piece
     locate(job, at)
   }
-}
-
-function nameOf(job: JobSpace, { key }: Address, bucket: string): KeptName {
-  return { job: job.id, bucket, key: Buffer.from(key).toString() }
-}
-
-function turnOf(job: JobSpace, { bucket, key }: Address): string {
-  return `${job.id}/${bucket}/${keyString(key)}`
 }

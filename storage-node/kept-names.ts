@@ -1,3 +1,4 @@
+import type { KeptName } from '../service/kept/kept-store.ts'
 import { type KeyString, keyBytes, keyString } from './key-string.ts'
 
 interface Key {
@@ -51,6 +52,11 @@ export class KeptNames {
   inBucket(bucket: number): Key[] {
     return keysOf(bucket, this.#keys.get(bucket)?.keys() ?? [])
   }
+}
+
+/** The name of what is kept of a key, whose bucket has this name. */
+export function keptName(job: string, key: Uint8Array, bucket: string): KeptName {
+  return { job, bucket, key: Buffer.from(key).toString() }
 }
 
 function keysOf(bucket: number, keys: Iterable<KeyString>): Key[] {

@@ -26,6 +26,9 @@ interface ChunkPlace {
 
 type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 
+/** The end of the lease of a version that is being committed. */
+const HELD = Number.POSITIVE_INFINITY
+
 /** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
 export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
 
@@ -63,14 +66,25 @@ export class LargeObjects {
       throw new MayflyError('TOO_MANY_REQUESTS', `${OPEN_PUTS_MAX} large puts are under way in one slot`)
     }
     const version = place.slot.nextVersion()
-    openPuts.set(version, this.#clock.monotonicMs() + PUT_LEASE_MS)
+    this.#lease(place.slot, version)
     return { version, leaseMs: PUT_LEASE_MS }
   }
 
   renew(job: JobSpace, request: DataRequests['putRenew']): void {
     const { slot } = locate(job, request)
     this.requireOpen(slot, request.version)
-    slot.openPuts.set(request.version, this.#clock.monotonicMs() + PUT_LEASE_MS)
+    if (slot.openPuts.get(request.version) !== HELD) this.#lease(slot, request.version)
+  }
+
+  /** A commit has begun that takes its time: neither an abort nor the end of its lease stops it. Throws `PUT_EXPIRED`. */
+  hold(slot: Slot, version: number): void {
+    this.requireOpen(slot, version)
+    slot.openPuts.set(version, HELD)
+  }
+
+  /** The commit that had begun has ended. */
+  letGo(slot: Slot, version: number): void {
+    if (slot.openPuts.get(version) === HELD) this.#lease(slot, version)
   }
 
   commit(job: JobSpace, request: DataRequests['putCommit']): DataReplies['putCommit'] {
@@ -89,7 +103,8 @@ export class LargeObjects {
   }
 
   abort(job: JobSpace, request: DataRequests['putAbort']): void {
-    locate(job, request).slot.openPuts.delete(request.version)
+    const { openPuts } = locate(job, request).slot
+    if (openPuts.get(request.version) !== HELD) openPuts.delete(request.version)
   }
 
   /** `payload` is copied, but for one that landed in the job's memory. */
@@ -211,6 +226,10 @@ export class LargeObjects {
     if ((openPuts.get(request.version) ?? 0) > now || (readLeases.get(request.version) ?? 0) > now)
       return true
     return this.#table.find(job, place)?.version === request.version
+  }
+
+  #lease({ openPuts }: Slot, version: number): void {
+    openPuts.set(version, this.#clock.monotonicMs() + PUT_LEASE_MS)
   }
 
   /** Throws `PUT_EXPIRED`. */

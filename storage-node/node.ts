@@ -22,7 +22,9 @@ import { JobSpace, type Lease, stalePlacement } from './job-space.ts'
 import { type LowerTier, RAM } from './job-tiers.ts'
 import { Keeping } from './keeping.ts'
 import { KeepingMany } from './keeping-many.ts'
+import { KeptChunks } from './kept-chunks.ts'
 import { keyString } from './key-string.ts'
+import { KeyTurns } from './key-turns.ts'
 import { LargeObjects } from './large-objects.ts'
 import { ManyObjects } from './many.ts'
 import { ManyBelow } from './many-below.ts'
@@ -77,6 +79,7 @@ export class StorageNode {
   readonly manyBelow: ManyBelow
   readonly keeping: Keeping
   readonly keepingMany: KeepingMany
+  readonly keptChunks: KeptChunks
   readonly comeback: Comeback
   readonly placements: JobPlacements
   readonly sessions: Sessions
@@ -125,15 +128,18 @@ export class StorageNode {
         const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
-      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.keeping.readChunk(job, chunk)),
+      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.keptChunks.read(job, chunk)),
     })
     this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
     const { table, objects, largeObjects, many, placements } = this
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
-    this.keeping = new Keeping({ table, objects, largeObjects, chunks, store: options.kept, clock })
+    const turns = new KeyTurns()
+    const store = options.kept
+    this.keptChunks = new KeptChunks({ table, store, turns })
+    this.keeping = new Keeping({ table, objects, largeObjects, chunks, store, turns, clock })
     this.keepingMany = new KeepingMany(this.keeping, { objects, many })
-    this.comeback = new Comeback({ store: options.kept, runtime, warn: options.warn })
+    this.comeback = new Comeback({ store, runtime, warn: options.warn })
   }
 
   /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */

@@ -48,6 +48,16 @@ export class ObjectTable {
     } else throw violation(`a put has the unknown condition ${put.condition}`)
   }
 
+  /** What an object that is to be stored counts, without what it replaces. Throws `BAD_REQUEST`, as `store` does. */
+  chargeOf(
+    place: Pick<Place, 'key'>,
+    put: Pick<NewObject, 'kind' | 'bytes' | 'checksum'> & { ttlSeconds: number; metadata: Metadata },
+  ): number {
+    const { kind, bytes, checksum } = put
+    const object = { kind, bytes, checksum, version: 1, base: 1, expiresAtMs: this.#expiry(put.ttlSeconds) }
+    return costOf(place, { ...object, metadata: encodeMetadata(put.metadata) }, bytesApart(bytes))
+  }
+
   /**
    * Makes an object visible in the place of what was there. `content` is the value or an encoded manifest. Throws
    * `CAPACITY_EXCEEDED` or `BAD_REQUEST`.
@@ -139,7 +149,7 @@ export class ObjectTable {
 
 const nothing = Buffer.alloc(0)
 
-function costOf({ key }: Place, object: NewObject, apartBytes: number): number {
+function costOf({ key }: Pick<Place, 'key'>, object: Omit<NewObject, 'content'>, apartBytes: number): number {
   return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
 }
 

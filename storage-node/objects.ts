@@ -35,6 +35,18 @@ import { park } from './waits.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
+/** Begins a get anew, or an append, with a request that is its own. */
+type GetAgain = (request: DataRequests['get']) => Get | Promise<Get>
+type AppendAgain = (
+  request: DataRequests['append'],
+  payload: Buffer,
+) => Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>>
+
+interface AskedBy {
+  readonly waiter: Waiter | null
+  readonly again: GetAgain | null
+}
+
 /** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
 export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
 
@@ -72,23 +84,25 @@ export class Objects {
     return { version }
   }
 
-  get(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Get | Promise<Get> {
-    return this.#get(job, request, { waiter, later: false })
-  }
-
-  #get(
+  /** `again` is asked where its bytes had to be waited for: by then the key may be another's to decide. */
+  get(
     job: JobSpace,
     request: DataRequests['get'],
-    to: { waiter: Waiter | null; later: boolean },
+    waiter: Waiter | null,
+    again: GetAgain | null = null,
   ): Get | Promise<Get> {
+    return this.#get(job, request, { waiter, later: false, again })
+  }
+
+  #get(job: JobSpace, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object === undefined) return this.#await(job, keep(request), to.waiter)
     if (isElsewhere(object)) {
       const kept = keep(request)
       const at = { ...place, key: kept.key }
-      if (isDemoted(object)) return this.#getBelow(job, at, object, { request: kept, waiter: to.waiter })
-      return this.#fetch(job, at, object).then(() => this.#get(job, kept, { ...to, later: true }))
+      if (isDemoted(object)) return this.#getBelow(job, at, object, { ...to, request: kept })
+      return this.#fetch(job, at, object).then(() => this.#getAgain(job, kept, to))
     }
     return this.#read(job, place, object, { request, later: to.later })
   }
@@ -98,15 +112,14 @@ export class Objects {
     job: JobSpace,
     place: Place,
     { version, bytes: wholeBytes }: StoredObject,
-    { request, waiter }: { request: DataRequests['get']; waiter: Waiter | null },
+    { request, ...by }: AskedBy & { request: DataRequests['get'] },
   ): Promise<Get> {
     checkVersion(this.#present(job, place), request)
     const part = pieceOf(request, wholeBytes)
     const payload = await this.#below.read(job, part, () => this.#locationOf(job, request, version))
     const again = locate(job, request)
     const object = this.#table.find(job, again)
-    if (payload === null || object?.version !== version)
-      return await this.#get(job, request, { waiter, later: true })
+    if (payload === null || object?.version !== version) return await this.#getAgain(job, request, by)
     const { checksum, bytes } = object
     const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     job.movedBytes += part.bytes
@@ -115,6 +128,12 @@ export class Objects {
     else if (part.bytes === bytes && isDemoted(object))
       this.#below.promote(job, { slot: again.slot, of: again }, payload)
     return { head: { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }, payload }
+  }
+
+  #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
+    return by.again === null
+      ? this.#get(job, request, { waiter: by.waiter, again: null, later: true })
+      : by.again(request)
   }
 
   /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
@@ -169,6 +188,7 @@ export class Objects {
     job: JobSpace,
     request: DataRequests['append'],
     payload: Uint8Array,
+    again: AppendAgain = (kept, own) => this.append(job, kept, own),
   ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
@@ -176,7 +196,7 @@ export class Objects {
       const kept = Buffer.from(payload)
       const at = { ...place, key: Buffer.from(place.key) }
       const here = isDemoted(object) ? this.#recall(job, at, object) : this.#fetch(job, at, object)
-      return here.then(() => this.append(job, { ...request, key: at.key }, kept))
+      return here.then(() => again({ ...request, key: at.key }, kept))
     }
     const checksum = appendedChecksum(object, request.checksum, payload)
     const version = place.slot.nextVersion()

@@ -87,8 +87,9 @@ export class KeptFolder implements KeptStore {
     return await contentOf(join(this.#about, formatName(name)))
   }
 
-  async remove(name: KeptName): Promise<boolean> {
+  async remove(name: KeptName, fence?: () => void): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
+    fence?.()
     await this.#remove(formatName(name))
     return existed
   }

@@ -91,8 +91,9 @@ export class KeptS3 implements KeptStore {
     }
   }
 
-  async remove(name: KeptName): Promise<boolean> {
+  async remove(name: KeptName, fence?: () => void): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
+    fence?.()
     await this.#bucket.delete([OBJECTS + formatName(name), ABOUT + formatName(name)])
     return existed
   }

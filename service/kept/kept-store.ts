@@ -47,8 +47,8 @@ export interface KeptStore {
   stat(name: KeptName): Promise<KeptEntry | null>
   /** What its `put` said about it; null where there is no such object, or somebody else has put it there. */
   about(name: KeptName): Promise<Buffer | null>
-  /** Whether there was one. */
-  remove(name: KeptName): Promise<boolean>
+  /** Whether there was one. `fence` is called right before it goes: what that throws keeps it. */
+  remove(name: KeptName, fence?: () => void): Promise<boolean>
   /** In the order of their names' bytes. */
   list(query: KeptQuery): Promise<KeptEntry[]>
   /**

@@ -28,7 +28,8 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
     'OUTCOME_UNKNOWN',
   ],
   append: ['BAD_REQUEST', 'CAPACITY_EXCEEDED', 'OUTCOME_UNKNOWN', 'OBJECT_LOST'],
-  get: ['NOT_FOUND', 'OBJECT_LOST', 'OUTCOME_UNKNOWN'],
+  // A consume brings what only the kept store has to its nodes.
+  get: ['NOT_FOUND', 'OBJECT_LOST', 'OUTCOME_UNKNOWN', 'CAPACITY_EXCEEDED'],
   stat: ['OBJECT_LOST'],
   delete: ['OUTCOME_UNKNOWN', 'OBJECT_LOST'],
   deleteMany: ['OUTCOME_UNKNOWN', 'OBJECT_LOST'],
@@ -74,8 +75,8 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
       ? null
       : 'its job has not ended'
   }
-  if (code === 'OUTCOME_UNKNOWN' && !isMutation(action))
-    return 'it changes nothing, so it has no unknown outcome'
+  if (['OUTCOME_UNKNOWN', 'CAPACITY_EXCEEDED'].includes(code) && !isMutation(action))
+    return `it changes nothing, so it may not fail with ${code}`
   if (![...always, ...byAction[action.kind]].includes(code)) return `it may not fail with ${code}`
   // A consumer of a large object that was too slow for its lease is told so.
   if (action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS) return null

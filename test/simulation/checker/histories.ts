@@ -25,7 +25,7 @@ export function historyOf(
 }
 
 export function put(value: string, condition: 'always' | 'absent' | number = 'always'): Action {
-  return { kind: 'put', value, condition, ttlSeconds: 0 }
+  return { kind: 'put', value, condition, ttlSeconds: 0, persist: false }
 }
 
 export const get: Action = { kind: 'get', consume: false, waitSeconds: 0 }

@@ -38,7 +38,7 @@ function describe(
   const before = operations
     .filter(({ calledMs }) => calledMs <= operation.returnedMs)
     .sort((a, b) => a.calledMs - b.calledMs)
-    .slice(-SHOWN_CALLS)
+    .filter((shown, index, all) => shown === operation || index >= all.length - SHOWN_CALLS)
   const lines = before.map((shown) => {
     const call = shown.call === null ? undefined : calls[shown.call]
     const text =

@@ -111,13 +111,14 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
     case 'put': {
       const result = outcome.kind === 'version' ? 'stored' : unknown ? 'unknown' : refusals[code ?? '']
       if (result === undefined) return null
-      const { value, condition: rule, ttlSeconds } = action
+      const { value, condition: rule, ttlSeconds, persist } = action
       const version = outcome.kind === 'version' ? outcome.version : null
       const large = bytesOf(value) > CHUNK_BYTES
       return {
         kind: 'put',
         value,
         large,
+        persist,
         rule,
         ttlMs: ttlSeconds * 1000,
         lateMs: 0,

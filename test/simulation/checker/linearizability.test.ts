@@ -7,6 +7,7 @@ function put(value: string, calledMs: number, returnedMs: number): Operation {
     kind: 'put',
     value,
     large: false,
+    persist: false,
     rule: 'always',
     ttlMs: 0,
     lateMs: 0,

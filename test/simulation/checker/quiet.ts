@@ -1,4 +1,3 @@
-import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { chunksOf, manifestOf } from '../../../protocol/manifest.ts'
 import { chunkCharge } from '../../../storage-node/chunks.ts'
 import { bytesApart, chargeOf, Kind } from '../../../storage-node/ram/record.ts'
@@ -11,6 +10,7 @@ import type { RunningNode } from '../world/cluster.ts'
 import {
   chunkBytesBelow,
   describeNode,
+  isKept,
   kindOf,
   ownsSlot,
   strayBelow,
@@ -46,6 +46,7 @@ export function checkLeaks(nodes: readonly RunningNode[], job: string, readings:
   const [least, most] = accountOf(found, readings, {
     kind: (home) =>
       services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),
+    isKept: (home) => services.some((service) => isKept(service, spotOf(home))),
     chunkBytesBelow: (home) =>
       services.reduce((sum, service) => sum + chunkBytesBelow(service, spotOf(home)), 0),
   })
@@ -81,7 +82,11 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 function accountOf(
   found: readonly Call[],
   readings: readonly Call[],
-  where: { kind: (home: Home) => Kind | undefined; chunkBytesBelow: (home: Home) => number },
+  where: {
+    kind: (home: Home) => Kind | undefined
+    isKept: (home: Home) => boolean
+    chunkBytesBelow: (home: Home) => number
+  },
 ): [number, number] {
   let least = 0
   let most = 0
@@ -103,13 +108,14 @@ function accountOf(
       const apartBytes = Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
       least += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes })
       most += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes: 2 * apartBytes })
-    } else if (bytes > CHUNK_BYTES) {
+    } else if (kind === Kind.manifest) {
       const manifest = manifestOf(bytes)
       const entry = { ...object, kind: Kind.manifest, bytes: encodeManifest(manifest).length }
       const chunks = [...chunksOf(manifest)].reduce((sum, chunk) => sum + chunkCharge(chunk.bytes), 0)
       const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })
       const inRam = chunks - where.chunkBytesBelow(home)
-      least += charge + (isWhole ? inRam : 0)
+      // A chunk that the kept store has comes back only if there is room.
+      least += charge + (isWhole && !where.isKept(home) ? inRam : 0)
       most += charge + inRam
     } else {
       const charge = chargeOf(

@@ -4,6 +4,8 @@ import type { ValueName } from '../traffic/values.ts'
 export interface KeyState {
   readonly value: ValueName | null
   readonly large: boolean
+  /** It is in the kept store, too: no death takes it. */
+  readonly kept: boolean
   /** Null where the put that wrote the value was never answered, and nobody has read the version since. */
   readonly version: number | null
   /** The value is surely there before the first moment and surely gone after the second; null is for ever. */
@@ -17,6 +19,7 @@ export interface KeyState {
 export const absent: KeyState = {
   value: null,
   large: false,
+  kept: false,
   version: null,
   expiry: null,
   lost: 'no',
@@ -37,6 +40,7 @@ export type Effect =
       readonly kind: 'put'
       readonly value: ValueName
       readonly large: boolean
+      readonly persist: boolean
       readonly rule: 'always' | 'absent' | number
       readonly ttlMs: number
       /** Its time to live travels as what is left of it, so each index that is late makes it longer. */
@@ -46,7 +50,7 @@ export type Effect =
       /** A node that held chunks of the key died while they were being put. */
       readonly mayHaveHoles: boolean
     }
-  /** `bytes` is null where nobody knows; an object in chunks cannot be appended to. */
+  /** `bytes` is null where nobody knows; an object in chunks, or one that is kept, cannot be appended to. */
   | { readonly kind: 'append'; readonly value: ValueName; readonly bytes: number | null | 'refused' }
   | {
       readonly kind: 'get'
@@ -67,6 +71,6 @@ export type Miss = 'missing' | 'lost'
 type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** Names a state: equal states have equal names. */
-export function nameState({ value, version, expiry, lost, holes }: KeyState): string {
-  return `${value}@${version}|${expiry === null ? '' : expiry.toMs}|${lost}|${holes}`
+export function nameState({ value, kept, version, expiry, lost, holes }: KeyState): string {
+  return `${value}@${version}|${expiry === null ? '' : expiry.toMs}|${lost}|${holes}${kept ? '|kept' : ''}`
 }

@@ -32,6 +32,7 @@ test('a death takes a key whole or in part, and a put heals it', () => {
     kind: 'put',
     value: '2:64',
     large: false,
+    persist: false,
     rule: 'always',
     ttlMs: 0,
     lateMs: 0,
@@ -42,6 +43,15 @@ test('a death takes a key whole or in part, and a put heals it', () => {
   expect(after({ ...absent, lost: 'fresh' }, put)).toEqual([
     { ...held, value: '2:64', version: 8, lost: 'old' },
   ])
+})
+
+test('no death takes a key that is kept, but its version may be another one', () => {
+  const kept = { ...held, kept: true }
+  expect(after(kept, { kind: 'death', slot: true, chunks: true })).toEqual([
+    { ...kept, version: null, lost: 'old' },
+  ])
+  expect(after(kept, { kind: 'death', slot: false, chunks: true })).toEqual([])
+  expect(after(kept, { kind: 'append', value: '2:64', bytes: 128 })).toEqual([])
 })
 
 test('only a chunk that was lost, or a reader who was too slow, makes a consume fail as lost', () => {

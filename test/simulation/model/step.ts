@@ -58,7 +58,12 @@ function put(state: KeyState, what: Extract<Effect, { kind: 'put' }>, operation:
     case 'missing':
       return state.value === null && state.lost !== 'fresh' ? [state] : []
     case 'lost':
-      return (state.value === null && state.lost !== 'no') || state.holes ? [state] : []
+      // One that is to be kept fails where its own chunks are lost.
+      return (state.value === null && state.lost !== 'no') ||
+        state.holes ||
+        (what.persist && what.mayHaveHoles)
+        ? [state]
+        : []
     case 'unknown':
     case 'stored':
       return allowed ? written(state, what, operation) : []
@@ -75,17 +80,18 @@ function isAllowed(state: KeyState, rule: 'always' | 'absent' | number): boolean
 
 function written(
   state: KeyState,
-  { value, large, ttlMs, lateMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
+  { value, large, persist, ttlMs, lateMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
   { calledMs, returnedMs }: Operation,
 ): KeyState[] {
   const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs + lateMs }
-  const after = { value, large, version, expiry, lost: touched(state), holes: false }
-  return mayHaveHoles ? [after, { ...after, holes: true }] : [after]
+  const after = { value, large, kept: persist, version, expiry, lost: touched(state), holes: false }
+  return mayHaveHoles && !persist ? [after, { ...after, holes: true }] : [after]
 }
 
 function append(state: KeyState, { value, bytes }: Extract<Effect, { kind: 'append' }>): KeyState[] {
-  if (bytes === 'refused') return state.large ? [state] : []
-  if (state.large) return bytes === null ? [state] : []
+  const isRefused = state.large || state.kept
+  if (bytes === 'refused') return isRefused ? [state] : []
+  if (isRefused) return bytes === null ? [state] : []
   const joined = state.value === null ? value : `${state.value}+${value}`
   if (bytes !== null && bytesOf(joined) !== bytes) return []
   return [{ ...state, value: joined, version: null, lost: touched(state) }]
@@ -114,6 +120,8 @@ function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']
 }
 
 function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death' }>): KeyState[] {
+  // What comes back has another version, unless only its bytes were on the dead node.
+  if (state.kept) return slot ? [{ ...state, version: null, lost: 'old' }] : []
   const after: KeyState[] = []
   if (slot) after.push({ ...emptied(state), lost: 'fresh' })
   if (chunks && state.value !== null && !state.holes) after.push({ ...state, holes: true })
@@ -121,7 +129,15 @@ function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death
 }
 
 function emptied(state: KeyState): KeyState {
-  return { value: null, large: false, version: null, expiry: null, lost: touched(state), holes: false }
+  return {
+    value: null,
+    large: false,
+    kept: false,
+    version: null,
+    expiry: null,
+    lost: touched(state),
+    holes: false,
+  }
 }
 
 function touched({ lost }: KeyState): KeyState['lost'] {

@@ -8,6 +8,7 @@ export type Action =
       readonly value: ValueName
       readonly condition: PutRule
       readonly ttlSeconds: number
+      readonly persist: boolean
     }
   | { readonly kind: 'append'; readonly value: ValueName }
   | { readonly kind: 'get'; readonly consume: boolean; readonly waitSeconds: number }

@@ -77,7 +77,13 @@ export class Mix {
     const bytes = random.chance(0.3)
       ? 257 + random.below(LARGE_BYTES_MAX - 257)
       : VALUE_BYTES_MIN + random.below(190)
-    return { kind: 'put', value: nameValue(++this.#values, bytes), condition, ttlSeconds }
+    return {
+      kind: 'put',
+      value: nameValue(++this.#values, bytes),
+      condition,
+      ttlSeconds,
+      persist: random.chance(0.25),
+    }
   }
 
   #several({ job, bucket }: Home, random: SeededRandom): string[] {

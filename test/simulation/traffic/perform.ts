@@ -36,7 +36,9 @@ async function act(
     case 'put': {
       const ttl = action.ttlSeconds > 0 ? { ttlSeconds: action.ttlSeconds } : {}
       const rule = ruleOf(action.condition)
-      const { version } = await job.put(key, bytesFor(home, action.value), { ...options, ...ttl, ...rule })
+      const { persist } = action
+      const bytes = bytesFor(home, action.value)
+      const { version } = await job.put(key, bytes, { ...options, ...ttl, ...rule, persist })
       return { kind: 'version', version }
     }
     case 'get': {

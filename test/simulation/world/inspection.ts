@@ -92,6 +92,13 @@ export function kindOf(service: NodeService, at: Spot): Kind | undefined {
   return slots[slotOf(of.hash, slots.length)]?.find(of)?.kind
 }
 
+/** Whether the object under the key is in the kept store, as its owner knows it. */
+export function isKept(service: NodeService, at: Spot): boolean {
+  const { bucket, hash } = keyHash(at.bucket, keyString(Buffer.from(at.key)))
+  const slots = jobOf(service, at.job)?.slots ?? []
+  return (slots[slotOf(hash, slots.length)]?.kept.bucketOf({ bucket, key: Buffer.from(at.key) }) ?? '') !== ''
+}
+
 /** Bytes that are booked for the job, and how many objects. */
 export function usageOf(service: NodeService, job: string): { usedBytes: number; objects: number } {
   const space = jobOf(service, job)

@@ -55,8 +55,9 @@ export class MemoryKeptStore implements KeptStore {
     return this.#objects.get(formatName(name))?.about ?? null
   }
 
-  async remove(name: KeptName): Promise<boolean> {
+  async remove(name: KeptName, fence?: () => void): Promise<boolean> {
     await this.#delay()
+    fence?.()
     return this.#objects.delete(formatName(name))
   }
 
