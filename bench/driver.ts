@@ -9,6 +9,9 @@ export type Answer =
   | { readonly type: 'done'; readonly result: unknown; readonly cpuSeconds: number }
   | { readonly type: 'failed'; readonly message: string }
 
+/** A task that takes longer than this has failed: MinIO takes a minute for 4 GiB. */
+const TASK_MS_MAX = 5 * 60_000
+
 const program = fileURLToPath(new URL('driver-process.js', import.meta.url))
 
 /** One process that uses one system, as one function does. It does one task at a time. */
@@ -44,9 +47,16 @@ export class Driver {
 
   #answer(): Promise<Extract<Answer, { type: 'done' }>> {
     return new Promise((resolve, reject) => {
-      const onExit = (code: number | null): void => reject(new Error(`a client process ended with ${code}`))
+      const onExit = (code: number | null): void => {
+        clearTimeout(timer)
+        reject(new Error(`a client process ended with ${code}`))
+      }
+      const timer = setTimeout(() => {
+        reject(new Error(`a client process has not answered after ${TASK_MS_MAX / 1000} s`))
+      }, TASK_MS_MAX)
       this.#child.once('exit', onExit)
       this.#child.once('message', (answer: Answer) => {
+        clearTimeout(timer)
         this.#child.off('exit', onExit)
         if (answer.type === 'done') resolve(answer)
         else reject(new Error(answer.message))

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest'
 import { placementOperations } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
-import { open, Planes } from '../fixture/planes.ts'
+import { open, Planes, type RunningNode } from '../fixture/planes.ts'
+import { demotedKey, fill, MIB, spaceOf, start as spilling } from './support/spilling.ts'
 
 async function start(nodeCount = 1) {
   const planes = await Planes.start()
@@ -246,3 +247,32 @@ test('the time to live of a kept object holds in both places, and then its owner
   await expect.poll(keeps, { timeout: 5_000 }).toBe(false)
   expect(await planes.kept.sweep(() => true)).toBe(0)
 })
+
+test.each(['append', 'consume'] as const)(
+  'I16: an %s that waits for bytes below RAM finds what was put to be kept meanwhile',
+  async (what) => {
+    const { job, nodes, planes } = await spilling({ ramBytes: 4 * MIB })
+    const contents = await fill(job, { count: 400, bytes: 20_000 })
+    const key = await demotedKey(job, contents.keys())
+    const { tiers } = spaceOf(nodes[0] as RunningNode)
+    const read = tiers.read.bind(tiers)
+    let goOn = (): void => undefined
+    const isPut = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const readLate = async (...of: Parameters<typeof read>): Promise<Buffer> => {
+      const bytes = await read(...of)
+      await isPut
+      return bytes
+    }
+    Object.assign(tiers, { read: readLate })
+    const call = what === 'append' ? job.append(key, 'more') : job.get(key, { consume: true })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await job.put(key, 'kept', { persist: true })
+    goOn()
+    if (what === 'append') await expect(call).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+    else expect(String(await call)).toBe('kept')
+    const kept = await planes.kept.stat({ job: 'j-a', bucket: 'default', key })
+    expect(kept === null).toBe(what === 'consume')
+  },
+)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, type TestContext, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import {
   KEPT_ABOUT_BYTES_MAX,
   KEPT_SEGMENT_BYTES_MAX,
@@ -93,6 +94,16 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
         expect(await store.about(name)).toBeNull()
       },
     )
+
+    test('what may not be removed any more stays', async (context) => {
+      const { store } = await openOne(context)
+      await put(store, name, Buffer.from('x'))
+      const fence = (): void => {
+        throw new MayflyError('UNAVAILABLE', 'The lease is over')
+      }
+      await expect(store.remove(name, fence)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      expect((await store.get(name, { offset: 0, length: 1 })).toString()).toBe('x')
+    })
 
     test('lists names in the order of their bytes, by prefix and in pages', async (context) => {
       const { store } = await openOne(context)

@@ -2,6 +2,7 @@ import { deathBugs } from './death-bugs.ts'
 import { departureBugs } from './departure-bugs.ts'
 import { handoffBugs } from './handoff-bugs.ts'
 import { indexBugs } from './index-bugs.ts'
+import { keptBugs } from './kept-bugs.ts'
 import { keyBugs } from './key-bugs.ts'
 import { largeObjectBugs } from './large-object-bugs.ts'
 import { memoryBugs } from './memory-bugs.ts'
@@ -19,6 +20,7 @@ export const planted: readonly Planted[] = [
   ...repeatBugs,
   ...tierBugs,
   ...largeObjectBugs,
+  ...keptBugs,
   ...keyBugs,
   ...memoryBugs,
   ...pressureBugs,
