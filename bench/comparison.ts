@@ -34,8 +34,6 @@ export interface Row {
   readonly name: string
   readonly family?: string
   readonly objectBytes?: number
-  /** Systems that cannot do this at all: they have no figures in this row. */
-  readonly leavesOut?: readonly SystemName[]
   measure(entrant: Entrant): Promise<Measurement>
 }
 
@@ -97,13 +95,12 @@ async function measureRow(
   entrants: readonly Entrant[],
   { rounds, signal }: { rounds: number; signal: AbortSignal },
 ): Promise<RowResult> {
-  const { name, measure: _, leavesOut = [], ...rest } = row
+  const { name, measure: _, ...rest } = row
   const measurements = new Map<SystemName, Measurement[]>(entrants.map(({ system }) => [system, []]))
   for (let round = 0; round < rounds; round++) {
     const first = round % entrants.length
     for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
       signal.throwIfAborted()
-      if (leavesOut.includes(entrant.system)) continue
       measurements.get(entrant.system)?.push(await measureOnce(row, entrant))
     }
   }

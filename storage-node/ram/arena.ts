@@ -27,6 +27,12 @@ const SLABS_OF_SMALL_NODE = 8
 const SLACK_FRACTION = 1 / 8
 const SLACK_BYTES_MIN = 256 * 1024
 
+/**
+ * Of the node's bytes, so many stay in slabs in which nothing lies: what is overwritten is free seconds later, and memory that comes
+ * anew from the system costs more than what is written into it.
+ */
+const EMPTY_FRACTION = 1 / 8
+
 /** Compaction may take so many blocks more, which lie in slabs as well, or it could not begin where it is needed most. */
 const COMPACTION_BLOCKS = 512
 
@@ -44,6 +50,7 @@ export class Arena {
   readonly #slabs: (Slab | undefined)[]
   readonly #slabBits: number
   readonly #blocksMax: number
+  readonly #emptySlabsMax: number
   readonly #indexOf = new WeakMap<ArrayBufferLike, number>()
   #takenBlocks = 0
   #compacting = false
@@ -55,6 +62,7 @@ export class Arena {
     this.slabBytes = Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, share))
     this.#slabBits = Math.log2(this.slabBytes / GRANULE_BYTES)
     this.#blocksMax = Math.ceil(bytesMax / BLOCK_BYTES)
+    this.#emptySlabsMax = Math.max(1, Math.floor((capacityBytes * EMPTY_FRACTION) / this.slabBytes))
     const blocksOfSlab = this.slabBytes / BLOCK_BYTES
     this.#slabs = new Array(Math.ceil((this.#blocksMax + COMPACTION_BLOCKS) / blocksOfSlab))
   }
@@ -179,13 +187,13 @@ export class Arena {
     return slab
   }
 
-  /** Gives empty slabs back, all but the first: where a job ends another one soon begins. */
+  /** Gives empty slabs back, all but the first few. */
   #dropEmpty(): void {
-    let kept = false
+    let kept = 0
     this.#slabs.forEach((slab, index) => {
       if (slab === undefined || !slab.isEmpty) return
-      if (kept) this.#slabs[index] = undefined
-      kept = true
+      if (kept >= this.#emptySlabsMax) this.#slabs[index] = undefined
+      else kept++
     })
   }
 }
