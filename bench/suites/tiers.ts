@@ -27,9 +27,9 @@ const full: Settings = {
   rounds: 3,
   ms: 700,
   sizes: [
-    { objectBytes: KIB, ramBytes: 8 * MIB, reads: 10_000 },
+    { objectBytes: KIB, ramBytes: 4 * MIB, reads: 4_000 },
     { objectBytes: 64 * KIB, ramBytes: 64 * MIB, reads: 4_000 },
-    { objectBytes: MIB, ramBytes: 64 * MIB, reads: 4_000 },
+    { objectBytes: MIB, ramBytes: 64 * MIB, reads: 1_000 },
   ],
 }
 const tiny: Settings = {
@@ -42,13 +42,11 @@ const DATA_PER_RAM = 4
 /** Of the RAM: the rest is for keys, index and what the watermarks keep free. */
 const WORKING_SET = 0.8
 const OUTSTANDING = 16
-/** Rounds of reads that are not counted, before one that is. */
-const WARM_UPS = 2
 const TIME_RATIO_MAX = 1.5
-/** What a job reads: all of it from its working set, or a twentieth from anywhere. */
+/** What a job reads: a twentieth from anywhere, or all from its working set; and how many rounds before one that is counted are not. */
 const mixes = [
-  { name: 'working set', hotShare: 1 },
-  { name: 'working set, 5 % of any', hotShare: 0.95 },
+  { name: 'working set, 5 % of any', hotShare: 0.95, warmUps: 2 },
+  { name: 'working set', hotShare: 1, warmUps: 1 },
 ] as const
 const baseline = 'Mayfly, all RAM'
 const judged = 'Mayfly, RAM and SSD'
@@ -140,7 +138,7 @@ async function measureSize(
         // The puts of the round before have driven the working set from where it belongs: the first reads bring it back.
         for (const mix of mixes) {
           const params = { ...load, hot, hotShare: mix.hotShare }
-          await entrant.run('reads', { ...params, reads: WARM_UPS * reads })
+          await entrant.run('reads', { ...params, reads: mix.warmUps * reads })
           into.job.get(mix.name)?.push(await entrant.run('reads', { ...params, reads }))
         }
         if (name === mayEvict) continue
