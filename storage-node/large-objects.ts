@@ -132,7 +132,8 @@ export class LargeObjects {
     const { slot } = at.place
     const chunk = slot.chunks.find(at.groupKey, at.index)
     if (chunk === undefined || chunk instanceof LostChunk) return this.#getKept(job, request, mustStay)
-    if (chunk instanceof RemoteChunk) return this.#fetch(job, at).then(() => this.getChunk(job, request))
+    if (chunk instanceof RemoteChunk)
+      return this.#fetch(job, at).then(() => this.getChunk(job, request, mustStay))
     if (chunk instanceof DemotedChunk) return this.#getBelow(job, at, { chunk, request })
     const { offset, bytes } = pieceOf(request, chunk.bytes)
     job.movedBytes += bytes

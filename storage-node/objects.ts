@@ -131,9 +131,9 @@ export class Objects {
   }
 
   #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
-    return by.again === null
-      ? this.#get(job, request, { waiter: by.waiter, again: null, later: true })
-      : by.again(request)
+    if (by.again === null) return this.#get(job, request, { ...by, later: true })
+    const reply = by.again(request)
+    return reply instanceof Promise ? reply : kept(reply)
   }
 
   /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */

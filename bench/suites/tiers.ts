@@ -175,7 +175,7 @@ function rowOf(size: string, name: string, { fillMs, gets, puts, job, reads }: M
     ...[of(gets, CALLS_PER_SECOND, 0), of(gets, P50_MS, 2), of(gets, P99_MS, 2)],
     ...[of(puts, CALLS_PER_SECOND, 0), of(puts, P99_MS, 2)],
     ...mixes.map((mix) => ((1000 * reads) / medianMs(job.get(mix.name))).toFixed(0)),
-    `${((100 * lostIn(job)) / (reads * mixes.length * (job.get(mixes[0].name)?.length ?? 1))).toFixed(1)} %`,
+    `${((100 * lostIn(job)) / (reads * roundsOf(job).length)).toFixed(1)} %`,
     ...[cpu('clientCpuSeconds'), cpu('serverCpuSeconds')],
   ]
 }
@@ -193,7 +193,12 @@ function goalOf(size: string, mix: string, measured: ReadonlyMap<string, Measure
 }
 
 function lostIn(job: Measured['job']): number {
-  return [...job.values()].flat().reduce((sum, { lost }) => sum + lost, 0)
+  return roundsOf(job).reduce((sum, { lost }) => sum + lost, 0)
+}
+
+/** Of all mixes. */
+function roundsOf(job: Measured['job']): JobRound[] {
+  return [...job.values()].flat()
 }
 
 function medianMs(rounds: readonly JobRound[] = []): number {

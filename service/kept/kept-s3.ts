@@ -94,7 +94,7 @@ export class KeptS3 implements KeptStore {
   async remove(name: KeptName, fence?: () => void): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
     fence?.()
-    await this.#bucket.delete([OBJECTS + formatName(name), ABOUT + formatName(name)])
+    await this.#bucket.delete(keysOf(formatName(name)))
     return existed
   }
 
@@ -127,8 +127,7 @@ export class KeptS3 implements KeptStore {
       const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
       const outcomes = await Promise.all(moments.map((key) => this.#expired(pathOf(key))))
       const paths = outcomes.filter((path) => path !== null)
-      await this.#bucket.delete(paths.map((path) => OBJECTS + path))
-      await this.#bucket.delete(paths.map((path) => ABOUT + path))
+      await this.#bucket.delete(paths.flatMap(keysOf))
       await this.#bucket.delete(moments)
       removed += paths.length
       const last = page.at(-1)
@@ -151,6 +150,11 @@ function momentOf(expiresAtMs: number): string {
 /** `JOB/BUCKET/KEY`, behind a moment. */
 function pathOf(moment: string): string {
   return moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+}
+
+/** Of an object and of what is said about it apart. */
+function keysOf(path: string): string[] {
+  return [OBJECTS + path, ABOUT + path]
 }
 
 function hashOf(about: Buffer): string {

@@ -11,6 +11,7 @@ import { RAM } from '../../../storage-node/job-tiers.ts'
 import { keyHash, keyString } from '../../../storage-node/key-string.ts'
 import { capacityOf } from '../../../storage-node/ram/payload.ts'
 import { isBelow, type Kind } from '../../../storage-node/ram/record.ts'
+import type { KeyHash } from '../../../storage-node/ram/slot-table.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import type { Slot } from '../../../storage-node/slot.ts'
 import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
@@ -87,16 +88,21 @@ export function awaits(service: NodeService, at: Spot, slot: number): boolean {
 
 /** What the record of the object under the key is, if the node owns it: one that was appended to has room to spare. */
 export function kindOf(service: NodeService, at: Spot): Kind | undefined {
-  const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
-  const slots = jobOf(service, at.job)?.slots ?? []
-  return slots[slotOf(of.hash, slots.length)]?.find(of)?.kind
+  const { of, slot } = findKey(service, at)
+  return slot?.find(of)?.kind
 }
 
 /** Whether the object under the key is in the kept store, as its owner knows it. */
 export function isKept(service: NodeService, at: Spot): boolean {
-  const { bucket, hash } = keyHash(at.bucket, keyString(Buffer.from(at.key)))
+  const { of, slot } = findKey(service, at)
+  return slot !== undefined && slot.kept.bucketOf(of) !== ''
+}
+
+/** The key as tables find it, with its slot if the node owns that. */
+function findKey(service: NodeService, at: Spot): { of: KeyHash; slot: Slot | undefined } {
+  const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
   const slots = jobOf(service, at.job)?.slots ?? []
-  return (slots[slotOf(hash, slots.length)]?.kept.bucketOf({ bucket, key: Buffer.from(at.key) }) ?? '') !== ''
+  return { of, slot: slots[slotOf(of.hash, slots.length)] }
 }
 
 /** Bytes that are booked for the job, and how many objects. */
