@@ -297,7 +297,7 @@ export class JobSpace {
     const pace = new Pace(this.#clock, 0)
     for (const slot of [...this.everySlot()]) {
       if (slot.discarded) continue
-      for (const bucket of buckets) slot.lostKeys.delete(bucket)
+      for (const bucket of buckets) slot.lostKeys?.delete(bucket)
       this.track(slot, () => {
         for (const [groupKey, { bucket }] of slot.chunks.groups) {
           if (buckets.has(bucket)) slot.chunks.removeGroup(groupKey)

@@ -27,7 +27,7 @@ export async function listPage(job: JobSpace, request: Request, clock: Clock): P
   for (let index = 0; index < job.slots.length; index++) {
     if (!hasBit(request.slots, index)) continue
     const slot = job.ownedSlot(index)
-    const holes = slot.lost || (slot.lostKeys.get(request.bucket)?.size ?? 0) > 0
+    const holes = slot.lost || (slot.lostKeys?.get(request.bucket)?.size ?? 0) > 0
     if (holes && !request.acceptHoles) {
       throw new MayflyError(
         'OBJECT_LOST',

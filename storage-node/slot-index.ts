@@ -196,7 +196,7 @@ function leasesLeft(
 }
 
 function lostKeys(slot: Slot): { bucket: number; key: Buffer }[] {
-  return [...slot.lostKeys].flatMap(([bucket, keys]) =>
+  return [...(slot.lostKeys ?? [])].flatMap(([bucket, keys]) =>
     [...keys].map((key) => ({ bucket, key: keyBytes(key) })),
   )
 }

@@ -10,6 +10,7 @@ import {
   isBelow,
   Kind,
   type Location,
+  type ObjectFields,
   type Part,
 } from './ram/record.ts'
 import { type KeyHash, SlotTable } from './ram/slot-table.ts'
@@ -17,31 +18,16 @@ import type { Settling } from './settling.ts'
 import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
 
 /** An object that is to be stored. */
-export interface NewObject {
-  readonly version: number
-  /** The version that the last put made; appends since then have made `version` of it. */
-  readonly base: number
-  /** Since the Unix epoch; 0 where the object lives as long as its job. */
-  readonly expiresAtMs: number
-  /** Encoded. */
-  readonly metadata: Uint8Array
-  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
-  readonly checksum: number | null
-  readonly kind: Kind
-  /** Of the content, here or where it still is. */
-  readonly bytes: number
+export interface NewObject extends ObjectFields {
   /** Empty where it is remote, and where it lies below RAM its encoded location. */
   readonly content: Uint8Array
 }
 
-/** What one object adds to the sums of its slot. */
-interface Share {
-  readonly charge: number
-  readonly expiresAtMs: number
-  readonly remote: boolean
+/** What an object has beside its record. */
+interface Holdings {
+  readonly parts: readonly Part[]
   /** Where its bytes, or the room for them, are below RAM; null where they are not. */
   readonly below: Location | null
-  readonly bytes: number
 }
 
 /** Where the objects of a slot have their bytes. */
@@ -52,6 +38,7 @@ export interface Holder {
 
 const nothing = Buffer.alloc(0)
 const noParts: readonly Part[] = []
+const recordAlone: Holdings = { parts: noParts, below: null }
 
 /** The objects of one slot: records in a table, with the runs in which larger ones have their bytes. */
 export class SlotObjects {
@@ -136,11 +123,11 @@ export class SlotObjects {
   }
 
   remove(of: KeyHash, object: StoredObject): void {
-    const share = shareOf(object)
-    const parts = partsOf(object)
+    const { parts, below } = holdingsOf(object)
+    this.#chargedBytes -= objectCharge(object)
     this.#table.remove(of)
     freeParts(this.#memory, parts)
-    this.#uncount(share)
+    this.#uncount(object, below)
   }
 
   expectExpiry(atMs: number): void {
@@ -168,69 +155,53 @@ export class SlotObjects {
 
   #replace(
     put: { of: KeyHash; object: NewObject; before: StoredObject | undefined },
-    where: { parts: readonly Part[]; content: Uint8Array },
+    { parts, content }: { parts: readonly Part[]; content: Uint8Array },
   ): boolean {
     const { of, object, before } = put
-    const { bucket, key } = of
-    const { version, base, expiresAtMs, metadata, checksum, kind, bytes } = object
-    const replaced = before === undefined ? null : { share: shareOf(before), parts: partsOf(before) }
-    const { parts, content } = where
-    const fields = {
-      bucket,
-      key,
-      version,
-      base,
-      expiresAtMs,
-      metadata,
-      checksum,
-      kind,
-      bytes,
-      parts,
-      content,
-    }
-    if (!this.#table.set(of.hash, fields, before)) return false
+    const { kind } = object
+    const replaced = before === undefined ? recordAlone : holdingsOf(before)
+    const replacedBytes = before === undefined ? 0 : objectCharge(before)
+    if (!this.#table.set({ of, object, parts, content }, before)) return false
     const apartBytes = kind === Kind.appended ? capacityOf(parts) : apartBytesOf(object)
-    const sizes = { keyBytes: key.length, metadataBytes: metadata.length, apartBytes }
-    const remote = kind === Kind.remote || kind === Kind.remoteBelow
-    const below = isBelow(kind) ? decodeLocation(object.content) : null
-    this.#count({ charge: chargeOf(object, sizes), expiresAtMs, remote, below, bytes })
-    if (replaced === null) return true
-    // Of an object that grew, the runs are its own still.
-    const kept = kind === Kind.appended ? parts : noParts
-    freeParts(
-      this.#memory,
-      replaced.parts.filter(({ at }) => !kept.some((part) => part.at === at)),
-    )
-    this.#uncount(replaced.share)
+    const sizes = { keyBytes: of.key.length, metadataBytes: object.metadata.length, apartBytes }
+    this.#chargedBytes += chargeOf(object, sizes) - replacedBytes
+    this.#count(object, isBelow(kind) ? decodeLocation(object.content) : null)
+    if (before === undefined) return true
+    if (replaced.parts.length > 0) {
+      // Of an object that grew, the runs are its own still.
+      const kept = kind === Kind.appended ? parts : noParts
+      freeParts(
+        this.#memory,
+        replaced.parts.filter(({ at }) => !kept.some((part) => part.at === at)),
+      )
+    }
+    this.#uncount(before, replaced.below)
     return true
   }
 
-  #count({ charge, expiresAtMs, remote, below, bytes }: Share): void {
-    this.#chargedBytes += charge
+  #count({ kind, bytes, expiresAtMs }: Counted, below: Location | null): void {
     if (below !== null) this.#tiers.count(below.tier, { objects: 1, bytes })
-    if (remote) this.#settling.announced()
+    if (isRemote({ kind })) this.#settling.announced()
     if (expiresAtMs === 0) return
     this.#expiring++
     this.expectExpiry(expiresAtMs)
   }
 
-  #uncount({ charge, expiresAtMs, remote, below, bytes }: Share): void {
-    this.#chargedBytes -= charge
+  #uncount({ kind, bytes, expiresAtMs }: Counted, below: Location | null): void {
     if (below !== null) {
       this.#tiers.count(below.tier, { objects: -1, bytes })
       this.#tiers.remove(below)
     }
     if (expiresAtMs !== 0) this.#expiring--
-    if (remote) this.#settling.resolved()
+    if (isRemote({ kind })) this.#settling.resolved()
   }
 }
 
-function shareOf(object: StoredObject): Share {
-  const { expiresAtMs, kind, bytes } = object
-  const below = isBelow(kind) ? object.location : null
-  return { charge: objectCharge(object), expiresAtMs, remote: isRemote(object), below, bytes }
-}
+type Counted = Pick<NewObject, 'kind' | 'bytes' | 'expiresAtMs'>
 
-function partsOf(object: StoredObject): readonly Part[] {
-  return object.partCount === 0 ? noParts : object.parts
+/** Most objects have none, and are read for it at every put. */
+function holdingsOf(object: StoredObject): Holdings {
+  const { kind, partCount } = object
+  if (partCount === 0 && !isBelow(kind)) return recordAlone
+  return { parts: object.parts, below: isBelow(kind) ? object.location : null }
 }

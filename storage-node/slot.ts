@@ -29,10 +29,10 @@ export class Slot {
   readonly openPuts = new Map<number, number>()
   /** Versions whose manifest was read, with the end of the reader's lease in monotonic ms. */
   readonly readLeases = new Map<number, number>()
-  /** Gets that wait for a key, by `waitKey`, in the order of their coming. */
-  readonly waits = new Map<string, Wait[]>()
-  /** Keys whose bytes were lost on their way here, by bucket. */
-  readonly lostKeys = new Map<number, Set<KeyString>>()
+  /** Gets that wait for a key, by `waitKey`, in the order of their coming; null while none ever did, for every put looks here. */
+  waits: Map<string, Wait[]> | null = null
+  /** Keys whose bytes were lost on their way here, by bucket; null while there was none, for every put looks here. */
+  lostKeys: Map<number, Set<KeyString>> | null = null
   /** Objects that outlive their job. */
   readonly kept = new KeptNames()
   /** Mutations of such objects that wait for the kept store. */
@@ -82,6 +82,7 @@ export class Slot {
   /** Remembers that what was under the key was lost. */
   lose({ bucket, key }: Omit<KeyHash, 'hash'>): void {
     const name = keyString(key)
+    this.lostKeys ??= new Map()
     const keys = this.lostKeys.get(bucket)
     if (keys === undefined) this.lostKeys.set(bucket, new Set([name]))
     else keys.add(name)
@@ -89,12 +90,12 @@ export class Slot {
 
   /** Whether a key that is not here may have been lost. */
   mayHaveLost({ bucket, key }: Omit<KeyHash, 'hash'>): boolean {
-    return this.lost || this.lostKeys.get(bucket)?.has(keyString(key)) === true
+    return this.lost || this.lostKeys?.get(bucket)?.has(keyString(key)) === true
   }
 
   /** What a key that is not here means: that it never was, or that nobody can know. */
   missing({ bucket, key }: Omit<KeyHash, 'hash'>): MayflyError {
-    if (this.lostKeys.size > 0 && this.lostKeys.get(bucket)?.has(keyString(key))) {
+    if (this.lostKeys?.get(bucket)?.has(keyString(key))) {
       return new MayflyError('OBJECT_LOST', 'The node that held the bytes of the object died')
     }
     if (this.lost) return new MayflyError('OBJECT_LOST', 'The key is not here, and an owner of its slot died')
@@ -102,6 +103,6 @@ export class Slot {
   }
 
   #forgetLoss({ bucket, key }: KeyHash): void {
-    if (this.lostKeys.size > 0) this.lostKeys.get(bucket)?.delete(keyString(key))
+    this.lostKeys?.get(bucket)?.delete(keyString(key))
   }
 }

@@ -14,7 +14,7 @@ const noRuns: Piece['runs'] = []
 const RUN_BYTES = 8
 
 /** Whether a handoff has announced its bytes and not yet brought them: they lie on the slot's owner before this one. */
-export function isRemote({ kind }: StoredObject): boolean {
+export function isRemote({ kind }: Pick<StoredObject, 'kind'>): boolean {
   return kind === Kind.remote || kind === Kind.remoteBelow
 }
 

@@ -24,18 +24,19 @@ export function park<Result>(
 ): Promise<Result> {
   const { slot, bucket, key } = at
   const name = waitKey(bucket, key)
-  const waits = slot.waits.get(name) ?? []
-  if (slot.waits.size >= WAITS_MAX || waits.length >= WAITS_MAX) {
+  const all = slot.waits ?? new Map<string, Wait[]>()
+  const waits = all.get(name) ?? []
+  if (all.size >= WAITS_MAX || waits.length >= WAITS_MAX) {
     return Promise.reject(new MayflyError('TOO_MANY_REQUESTS', `${WAITS_MAX} gets wait in one slot`))
   }
-  slot.waits.set(name, waits)
+  slot.waits = all.set(name, waits)
   return new Promise((resolve, reject) => {
     const leave = (): void => {
       timer.cancel()
       forgetClose()
       const index = waits.indexOf(wait)
       if (index >= 0) waits.splice(index, 1)
-      if (waits.length === 0 && slot.waits.get(name) === waits) slot.waits.delete(name)
+      if (waits.length === 0 && all.get(name) === waits) all.delete(name)
     }
     const wait: Wait = {
       answer: () => {
@@ -64,7 +65,7 @@ export function park<Result>(
 
 /** The key was put: whoever waits for it is answered, in the order of their coming, as far as the object goes. */
 export function answerWaits({ slot, bucket, key }: At): void {
-  if (slot.waits.size === 0) return
+  if (slot.waits === null || slot.waits.size === 0) return
   for (const wait of [...(slot.waits.get(waitKey(bucket, key)) ?? [])]) {
     if (!wait.answer()) return
   }
@@ -72,7 +73,7 @@ export function answerWaits({ slot, bucket, key }: At): void {
 
 /** The slot is released: whoever waits here is told to ask its new owner. */
 export function failWaits(slot: Slot, error: MayflyError): void {
-  for (const waits of [...slot.waits.values()]) for (const wait of [...waits]) wait.fail(error)
+  for (const waits of [...(slot.waits?.values() ?? [])]) for (const wait of [...waits]) wait.fail(error)
 }
 
 function waitKey(bucket: number, key: Uint8Array): string {

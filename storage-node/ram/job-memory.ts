@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { type Arena, NOWHERE } from './arena.ts'
 import { BlockMap } from './block-map.ts'
-import type { Part } from './record.ts'
+import { bytesApart, type Part } from './record.ts'
 import { type RecordHolder, RecordLog } from './record-log.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
@@ -105,9 +105,9 @@ export class JobMemory {
 
   /** The run that `expect` gave for this payload; null if it lies elsewhere, or is but the beginning of what lies there. */
   landed(payload: Uint8Array): Part | null {
-    if (this.#expecting.size === 0) return null
-    const at = this.arena.addressOf(payload)
     const { length } = payload
+    if (this.#expecting.size === 0 || bytesApart(length) === 0) return null
+    const at = this.arena.addressOf(payload)
     return this.#expecting.get(at) === length ? { at, blocks: Math.ceil(length / BLOCK_BYTES) } : null
   }
 

@@ -55,18 +55,26 @@ export interface Part {
   readonly blocks: number
 }
 
-export interface RecordFields {
-  readonly bucket: number
-  readonly key: Uint8Array
+/** What a record says of its object, whatever its key and wherever its bytes. */
+export interface ObjectFields {
   readonly version: number
+  /** The version that the last put made; appends since then have made `version` of it. */
   readonly base: number
-  /** 0 where there is none. */
+  /** Since the Unix epoch; 0 where the object lives as long as its job. */
   readonly expiresAtMs: number
+  /** Encoded. */
   readonly metadata: Uint8Array
   /** CRC-32 of the whole value, as its writer made it; null where there is none. */
   readonly checksum: number | null
   readonly kind: Kind
+  /** Of the content, here or where it still is. */
   readonly bytes: number
+}
+
+/** A record as it is to be written. */
+export interface RecordFields {
+  readonly of: { readonly bucket: number; readonly key: Uint8Array }
+  readonly object: ObjectFields
   readonly parts: readonly Part[]
   /** Empty where there are parts. */
   readonly content: Uint8Array
@@ -77,7 +85,7 @@ export interface RecordFields {
  * its content takes in runs of its own.
  */
 export function chargeOf(
-  object: Pick<RecordFields, 'kind' | 'version' | 'base' | 'expiresAtMs' | 'checksum' | 'bytes'>,
+  object: Omit<ObjectFields, 'metadata'>,
   sizes: { keyBytes: number; metadataBytes: number; apartBytes: number },
 ): number {
   const { keyBytes, metadataBytes, apartBytes } = sizes
@@ -114,7 +122,7 @@ export function decodeLocation(content: Uint8Array): Location {
 }
 
 /** What the content of an object, but for one that was appended to, takes in runs of its own. */
-export function apartBytesOf({ kind, bytes }: Pick<RecordFields, 'kind' | 'bytes'>): number {
+export function apartBytesOf({ kind, bytes }: Pick<ObjectFields, 'kind' | 'bytes'>): number {
   return isBelow(kind) ? 0 : bytesApart(bytes)
 }
 
@@ -125,17 +133,19 @@ export function bytesApart(bytes: number): number {
 
 /** Of the whole record. */
 export function recordBytes(fields: RecordFields): number {
-  const { key, metadata, content, parts } = fields
-  const optional = optionalBytes(fields) + parts.length * PART_BYTES
-  return roundUp(HEADER_BYTES + optional + key.length + metadata.length + content.length)
+  const { of, object, parts, content } = fields
+  const optional = optionalBytes(object) + parts.length * PART_BYTES
+  return roundUp(HEADER_BYTES + optional + of.key.length + object.metadata.length + content.length)
 }
 
 export function writeRecord(arena: Arena, to: { at: number; table: number }, fields: RecordFields): void {
-  const { bucket, key, version, base, expiresAtMs, metadata, checksum, kind, bytes, parts, content } = fields
+  const { of, object, parts, content } = fields
+  const { bucket, key } = of
+  const { version, base, expiresAtMs, metadata, checksum, kind, bytes } = object
   const { words, bytes: memory } = arena.slabOf(to.at)
   const word = arena.granuleOf(to.at) * 2
   const flags =
-    (hasBase(fields) ? HAS_BASE : 0) |
+    (hasBase(object) ? HAS_BASE : 0) |
     (expiresAtMs === 0 ? 0 : HAS_EXPIRY) |
     (checksum === null ? 0 : HAS_CHECKSUM)
   words[word] = bytes
@@ -144,7 +154,7 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   words[word + 4] = key.length | (metadata.length << 16)
   words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (parts.length << PARTS_SHIFT)
   let next = word + HEADER_WORDS
-  if (hasBase(fields)) next = putLong(words, next, base)
+  if (hasBase(object)) next = putLong(words, next, base)
   if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
   if (checksum !== null) words[next++] = checksum
   for (const { at, blocks } of parts) {
@@ -276,7 +286,7 @@ export class StoredRecord {
   }
 
   /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */
-  grow({ version, bytes, checksum }: Pick<RecordFields, 'version' | 'bytes' | 'checksum'>): void {
+  grow({ version, bytes, checksum }: Pick<ObjectFields, 'version' | 'bytes' | 'checksum'>): void {
     const { words } = this.arena.slabOf(this.at)
     const word = this.arena.granuleOf(this.at) * 2
     words[word] = bytes
@@ -313,14 +323,12 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
 }
 
 /** One that grows has it from the beginning, so that it can grow where it lies. */
-function hasBase({ kind, base, version }: Pick<RecordFields, 'kind' | 'base' | 'version'>): boolean {
+function hasBase({ kind, base, version }: Pick<ObjectFields, 'kind' | 'base' | 'version'>): boolean {
   return kind === Kind.appended || base !== version
 }
 
-function optionalBytes(
-  fields: Pick<RecordFields, 'kind' | 'base' | 'version' | 'expiresAtMs' | 'checksum'>,
-): number {
-  return (hasBase(fields) ? 8 : 0) + (fields.expiresAtMs === 0 ? 0 : 8) + (fields.checksum === null ? 0 : 4)
+function optionalBytes(object: Omit<ObjectFields, 'metadata' | 'bytes'>): number {
+  return (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8) + (object.checksum === null ? 0 : 4)
 }
 
 function roundUp(bytes: number): number {

@@ -51,8 +51,9 @@ export class SlotTable implements RecordHolder {
   }
 
   /** Writes the record in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
-  set(hash: number, fields: RecordFields, before: StoredRecord | undefined): boolean {
+  set(fields: RecordFields & { of: KeyHash }, before: StoredRecord | undefined): boolean {
     const { arena, log } = this.#memory
+    const { hash } = fields.of
     const bytes = recordBytes(fields)
     const beforeBytes = before === undefined ? 0 : before.recordBytes
     const at = before !== undefined && beforeBytes === bytes ? before.at : log.append(bytes)

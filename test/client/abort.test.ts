@@ -160,7 +160,7 @@ test('waits that were given up, alone or of many keys, leave nothing behind on t
   ])
   const waits = () =>
     [...node.node.jobs.values()].flatMap(({ slots }) =>
-      slots.flatMap((slot) => [...(slot?.waits.keys() ?? [])]),
+      slots.flatMap((slot) => [...(slot?.waits?.keys() ?? [])]),
     ).length
   await expect.poll(waits).toBe(51)
   controller.abort()

@@ -52,7 +52,8 @@ test('a record gives back what was written, and its own length', () => {
         content,
         bytes: drawn.kind === Kind.appended && drawn.parts.length === 0 ? 0 : bytes,
       }
-      writeRecord(arena, { at, table }, written)
+      const fields = { of: written, object: written, parts, content }
+      writeRecord(arena, { at, table }, fields)
       const read = new StoredRecord(arena, at)
       expect(read).toMatchObject({
         bucket: written.bucket,
@@ -64,7 +65,7 @@ test('a record gives back what was written, and its own length', () => {
         bytes: written.bytes,
         table,
       })
-      expect(read.recordBytes).toBe(recordBytes(written))
+      expect(read.recordBytes).toBe(recordBytes(fields))
       expect(read.key.equals(written.key)).toBe(true)
       expect(read.metadata.equals(written.metadata)).toBe(true)
       expect(read.parts).toEqual(written.parts)

@@ -12,21 +12,11 @@ function newMemory(bytes = 4e6): JobMemory {
   return new JobMemory(new Arena(bytes), () => undefined)
 }
 
-function fieldsOf({ bucket, key }: KeyHash, version: number, content: Buffer): RecordFields {
+function fieldsOf(of: KeyHash, version: number, content: Buffer): RecordFields & { of: KeyHash } {
   const bytes = content.length
-  return {
-    bucket,
-    key,
-    version,
-    base: version,
-    expiresAtMs: 0,
-    metadata: nothing,
-    checksum: null,
-    kind: Kind.value,
-    bytes,
-    parts: [],
-    content,
-  }
+  const times = { version, base: version, expiresAtMs: 0 }
+  const object = { ...times, metadata: nothing, checksum: null, kind: Kind.value, bytes }
+  return { of, object, parts: [], content }
 }
 
 function keyOf(number: number, hash?: number): KeyHash {
@@ -69,7 +59,7 @@ test('a table is a map, whatever is set, removed and compacted, and holds no mem
           model.delete(number)
         } else {
           const content = contentOf(version, bytes)
-          expect(table.set(of.hash, fieldsOf(of, version, content), table.find(of))).toBe(true)
+          expect(table.set(fieldsOf(of, version, content), table.find(of))).toBe(true)
           model.set(number, content)
         }
       })
@@ -100,7 +90,7 @@ test('keys whose hashes are equal, or lie side by side at the end of the table, 
         const key = (number: number): KeyHash => keyOf(number, hashes[number % hashes.length])
         steps.forEach(([number, isSet], version) => {
           if (isSet) {
-            table.set(key(number).hash, fieldsOf(key(number), version, nothing), table.find(key(number)))
+            table.set(fieldsOf(key(number), version, nothing), table.find(key(number)))
             model.set(number, version)
           } else {
             table.remove(key(number))
@@ -128,12 +118,12 @@ test('what is there during a whole scan is visited exactly once, though the tabl
       (stay, cells, changes) => {
         const table = new SlotTable(newMemory())
         for (let number = 0; number < stay; number++)
-          table.set(keyOf(number).hash, fieldsOf(keyOf(number), 1, nothing), undefined)
+          table.set(fieldsOf(keyOf(number), 1, nothing), undefined)
         let next = 0
         const change = (): void => {
           for (const number of changes.slice(next, next + 10)) {
             const of = keyOf(1_000 + number)
-            if (table.find(of) === undefined) table.set(of.hash, fieldsOf(of, 2, nothing), undefined)
+            if (table.find(of) === undefined) table.set(fieldsOf(of, 2, nothing), undefined)
             else table.remove(of)
           }
           next += 10
@@ -148,8 +138,7 @@ test('what is there during a whole scan is visited exactly once, though the tabl
 
 test('a table that had many keys and has few again is small again', () => {
   const table = new SlotTable(newMemory(1e8))
-  for (let number = 0; number < 20_000; number++)
-    table.set(keyOf(number).hash, fieldsOf(keyOf(number), 1, nothing), undefined)
+  for (let number = 0; number < 20_000; number++) table.set(fieldsOf(keyOf(number), 1, nothing), undefined)
   for (let number = 10; number < 20_000; number++) table.remove(keyOf(number))
   let steps = 0
   for (let from: number | null = 0; from !== null; steps++) from = table.scan(from, 64, () => undefined)
@@ -165,7 +154,7 @@ test('a full arena takes records as long as a fifth of it is dead, however long 
     const liveBytesMax = 0.9 * mib * 2 ** 20
     const set = (of: KeyHash, version: number, bytes: number): void => {
       const attempt = (): boolean =>
-        table.set(of.hash, fieldsOf(of, version, contentOf(version, bytes)), table.find(of))
+        table.set(fieldsOf(of, version, contentOf(version, bytes)), table.find(of))
       if (!attempt()) memory.makeRoom(attempt)
     }
     const bytesOf: number[] = []
