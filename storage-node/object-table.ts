@@ -3,6 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { TTL_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import { endingOf, freeEnded } from './ended-chunks.ts'
 import { planGrowth } from './growth.ts'
 import type { JobSpace } from './job-space.ts'
 import { encodeMetadata, type Metadata } from './metadata.ts'
@@ -85,11 +86,13 @@ export class ObjectTable {
     const before = slot.find(place)
     const change = costOf(place, object, bytesApart(content.length)) - chargeOfStored(before)
     const isNew = before === undefined
+    const ending = endingOf(job, before)
     job.admit(change - memory.landedBytes(content))
     if (!slot.set(place, object, before)) {
       memory.makeRoom(() => slot.set(place, object, slot.find(place)))
     }
     if (kind === Kind.value) job.activity.stored++
+    if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
     this.#stored(job, place, { change, isNew })
   }
 
@@ -128,9 +131,11 @@ export class ObjectTable {
 
   remove(job: JobSpace, { slot, ...of }: Omit<Place, 'index'>, object: StoredObject): void {
     const charge = objectCharge(object)
+    const ending = endingOf(job, object)
     slot.objects.remove(of, object)
     job.charge(-charge)
     job.objects--
+    if (ending !== null) freeEnded(job, { slot, ...of }, ending, this.#clock.monotonicMs())
   }
 
   #stored(job: JobSpace, place: Place, { change, isNew }: { change: number; isNew: boolean }): void {

@@ -216,8 +216,9 @@ export class Objects {
     const bytes = objectBytes(job.memory, object)
     if (isManifest(object)) {
       const manifest = manifestOf(job.memory, object)
-      if (request.consume) this.#table.remove(job, place, object)
+      // Before the object is gone: what nobody has a lease of is freed with it.
       place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
+      if (request.consume) this.#table.remove(job, place, object)
       const { consume: consumed } = request
       return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest } }
     }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { SlotOrigin } from '../../protocol/control-operations.ts'
-import { PUT_LEASE_MS } from '../../protocol/limits.ts'
+import { PUT_LEASE_MS, READ_LEASE_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { Below } from '../../storage-node/below.ts'
 import { TierBudget } from '../../storage-node/budget.ts'
@@ -10,6 +10,7 @@ import { JobSpace } from '../../storage-node/job-space.ts'
 import { RAM } from '../../storage-node/job-tiers.ts'
 import { LargeObjects } from '../../storage-node/large-objects.ts'
 import { ObjectTable } from '../../storage-node/object-table.ts'
+import { locate } from '../../storage-node/place.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
 import { Slot } from '../../storage-node/slot.ts'
 
@@ -40,7 +41,8 @@ function newJob() {
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const demotion = new Demotion(clock, () => undefined)
   const below = new Below(demotion)
-  const large = new LargeObjects(new ObjectTable(clock), {
+  const table = new ObjectTable(clock)
+  const large = new LargeObjects(table, {
     clock,
     fetch: () => Promise.resolve(),
     readKept: () => Promise.resolve(null),
@@ -49,7 +51,7 @@ function newJob() {
   const pass = (ms: number): void => {
     nowMs += ms
   }
-  return { job, large, pass }
+  return { job, large, table, lease, pass }
 }
 
 test('I11: a commit whose lease lapsed is PUT_EXPIRED, for its chunks may be gone', () => {
@@ -76,6 +78,43 @@ test('a put that renews its lease commits after any time, and its chunks are wan
   const second = large.begin(job, at).version
   large.commit(job, { ...at, version: second, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' })
   expect(large.isAlive(job, { ...at, version })).toBe(false)
+})
+
+/** Puts an object of two chunks, and gives its version. */
+function putTwoChunks({ job, large }: Pick<ReturnType<typeof newJob>, 'job' | 'large'>): number {
+  const { version } = large.begin(job, at)
+  for (const index of [0, 1]) large.putChunk(job, { ...at, version, index, checksum: null }, Buffer.alloc(10))
+  large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' })
+  return version
+}
+
+function versionsWithChunks(job: JobSpace): number[] {
+  return [...(job.slots[0]?.chunks.groups.values() ?? [])].map(({ version }) => version)
+}
+
+test('I11: chunks of what is overwritten or deleted are freed with it, unless somebody reads them or the slot may be another node’s', () => {
+  const { job, large, table, lease, pass } = newJob()
+  const place = locate(job, at)
+  const remove = (): void => {
+    const object = table.find(job, place)
+    if (object !== undefined) table.remove(job, place, object)
+  }
+  putTwoChunks({ job, large })
+  const second = putTwoChunks({ job, large })
+  expect(versionsWithChunks(job)).toEqual([second])
+  const usedBytes = job.usedBytes
+  large.renewRead(job, { ...at, version: second })
+  const third = putTwoChunks({ job, large })
+  expect(versionsWithChunks(job)).toEqual([second, third])
+  pass(READ_LEASE_MS)
+  remove()
+  expect(versionsWithChunks(job)).toEqual([second])
+  expect(large.isAlive(job, { ...at, version: second })).toBe(false)
+  expect(job.usedBytes).toBeLessThan(usedBytes)
+  const fourth = putTwoChunks({ job, large })
+  lease.untilMs = 0
+  job.decided(remove)
+  expect(versionsWithChunks(job)).toEqual([second, fourth])
 })
 
 test('I10: no version is given twice, also not by the next owner of the slot', () => {

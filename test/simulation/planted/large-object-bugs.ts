@@ -27,6 +27,14 @@ export const largeObjectBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
+    name: 'ended-though-leased',
+    what: 'Chunks of a version that is read still are freed at once when it is overwritten or deleted (I11).',
+    file: 'storage-node/ended-chunks.ts',
+    find: 'if ((slot.readLeases.get(version) ?? 0) > nowMs) return',
+    replace: 'if (nowMs < 0) return',
+    seedsMax: 30,
+  },
+  {
     name: 'open-put-not-wanted',
     what: 'Chunks of a put under way are freed before it commits (I11).',
     file: 'storage-node/large-objects.ts',

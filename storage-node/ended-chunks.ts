@@ -1,0 +1,43 @@
+import { hashChunk, slotOf } from '../protocol/hash.ts'
+import { chunkGroupKey } from './chunks.ts'
+import type { JobSpace } from './job-space.ts'
+import { keyString } from './key-string.ts'
+import type { KeyHash } from './ram/slot-table.ts'
+import type { Slot } from './slot.ts'
+import { isManifest, manifestOf, type StoredObject } from './stored-object.ts'
+
+/** More of one object would hold the event loop up: they are left to `Reclaim`. */
+const FREED_AT_ONCE_MAX = 64
+
+/** A version of a large object that is about to be replaced or removed. */
+export interface Ending {
+  readonly version: number
+  readonly chunks: number
+}
+
+/** Null where the object has no chunks, or more than are freed at once. */
+export function endingOf(job: JobSpace, object: StoredObject | undefined): Ending | null {
+  if (object === undefined || !isManifest(object)) return null
+  const chunks = manifestOf(job.memory, object).reduce((sum, { count }) => sum + count, 0)
+  return chunks > FREED_AT_ONCE_MAX ? null : { version: object.version, chunks }
+}
+
+/**
+ * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already. What a reader
+ * has a lease of, and what lies elsewhere, is left to `Reclaim`; all of it is, where the slot may have another owner by now.
+ */
+export function freeEnded(
+  job: JobSpace,
+  { slot, bucket, key, hash }: KeyHash & { readonly slot: Slot },
+  { version, chunks }: Ending,
+  nowMs: number,
+): void {
+  const slots = job.slots.length
+  if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
+  if ((slot.readLeases.get(version) ?? 0) > nowMs) return
+  const groupKey = chunkGroupKey(bucket, keyString(key), version)
+  for (let index = 0; index < chunks; index++) {
+    const held = job.slots[slotOf(hashChunk(hash, version, index), slots)]
+    if (held !== undefined) job.charge(-held.chunks.removeGroup(groupKey))
+  }
+}
