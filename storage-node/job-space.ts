@@ -61,7 +61,9 @@ export class JobSpace {
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
-  /** In monotonic ms. */
+  /** By a client, since the last report: to ask the clock at every request costs more than to find the job. */
+  used = false
+  /** When a report found it used last, in monotonic ms. */
   lastUseMs: number
   /** Requests carried out since the last of them were paid for. */
   requests = 0
@@ -79,6 +81,8 @@ export class JobSpace {
   #highBytes = Number.POSITIVE_INFINITY
   #ended = false
   #isDecided = false
+  /** A step of the event loop is under way that began with a lease. */
+  #isLeased = false
   /** The removal of dropped buckets. */
   #cleaning: Promise<void> = Promise.resolve()
 
@@ -168,8 +172,21 @@ export class JobSpace {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
     const slot = this.slots[index] ?? (this.#isDecided ? this.leaving.get(index)?.slot : undefined)
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
-    if (!this.#isDecided) this.requireLease()
+    if (!this.#isDecided && !this.#isLeased) this.requireLease()
     return slot
+  }
+
+  /**
+   * Runs a step of the event loop that looks at many keys: the lease that it begins with holds until it ends. To ask for it
+   * at every key costs a sixth of what it takes to put one.
+   */
+  inOneStep<Result>(step: () => Result): Result {
+    this.#isLeased = this.hasLease
+    try {
+      return step()
+    } finally {
+      this.#isLeased = false
+    }
   }
 
   /**

@@ -54,21 +54,27 @@ export class ManyObjects {
     const pieces: Uint8Array[] = []
     const checksums: (number | null)[] = []
     let room = PAYLOAD_BYTES_MAX
-    const lengths = keys.map((key, at) => {
-      const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
-      const isThere = typeof value !== 'number'
-      if (request.checksums) checksums.push(isThere ? value.checksum : null)
-      if (!isThere) return value
-      room -= value.bytes
-      for (const view of value.views) pieces.push(view)
-      return value.bytes
-    })
+    const lengths = job.inOneStep(() =>
+      keys.map((key, at) => {
+        const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
+        const isThere = typeof value !== 'number'
+        if (request.checksums) checksums.push(isThere ? value.checksum : null)
+        if (!isThere) return value
+        room -= value.bytes
+        for (const view of value.views) pieces.push(view)
+        return value.bytes
+      }),
+    )
     job.movedBytes += PAYLOAD_BYTES_MAX - room
     return { head: { lengths, checksums }, payload: pieces, transient: true }
   }
 
   put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
     checkColumns(request, payload.length)
+    return job.inOneStep(() => this.#put(job, request, payload))
+  }
+
+  #put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
     const { keys, lengths } = request
     const results = new Uint8Array(keys.length)
     const versions: number[] = []

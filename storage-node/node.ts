@@ -148,7 +148,7 @@ export class StorageNode {
       throw new MayflyError('FORBIDDEN', 'Objects are reached with the ticket of their job')
     if (!claims[right]) throw new MayflyError('FORBIDDEN', `The ticket grants no right to ${right}`)
     const job = this.space(claims.job)
-    job.lastUseMs = this.#runtime.clock.monotonicMs()
+    job.used = true
     job.requests++
     return job
   }
@@ -257,6 +257,8 @@ export class StorageNode {
     const now = this.#runtime.clock.monotonicMs()
     const present = [...this.jobs.values()].filter((job) => job.present)
     return present.map((job) => {
+      if (job.used) job.lastUseMs = now
+      job.used = false
       const bytesPerSecond = Math.round((job.takeMoved() * 1000) / Math.max(1, elapsedMs))
       return {
         id: job.id,

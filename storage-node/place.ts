@@ -40,6 +40,7 @@ export function locateChunk(job: JobSpace, at: ChunkName): Place {
 function placeAt(job: JobSpace, { bucket, key, hash }: KeyHash, slotHash: number): Place {
   const index = slotOf(slotHash, job.slots.length)
   const slot = job.ownedSlot(index)
-  if (job.droppedBuckets.has(bucket)) throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
+  if (job.droppedBuckets.size > 0 && job.droppedBuckets.has(bucket))
+    throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
   return { slot, index, bucket, key, hash }
 }

@@ -19,6 +19,7 @@ interface Lane {
   sequence: number
   /** Null where nobody needs it any more. */
   outcome: Outcome | null
+  /** When an answer that holds memory was given. */
   atMs: number
   /** Bytes of a consumed object, kept in case the answer did not arrive; what is pinned is charged where it lies. */
   heldBytes: number
@@ -29,6 +30,9 @@ interface Session {
   readonly lanes: (Lane | undefined)[]
   /** Lanes whose answers hold memory. */
   holding: number
+  /** Since it was swept: to ask the clock at every mutation costs more than to find the session. */
+  used: boolean
+  /** When it was swept last and had been used. */
   lastMs: number
 }
 
@@ -38,7 +42,8 @@ interface Session {
  */
 export class Sessions {
   readonly #clock: Clock
-  readonly #sessions = new Map<string, Session>()
+  /** By job and id: one belongs to one job, and no token reaches the answers of another's. */
+  readonly #sessions = new Map<string, Map<string, Session>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -66,7 +71,7 @@ export class Sessions {
 
   /** Forgets the answers of these lanes up to their sequences. */
   settle(of: { session: string; job: string }, settled: readonly Sequenced[]): void {
-    const session = this.#sessions.get(nameOf(of))
+    const session = this.#sessions.get(of.job)?.get(of.session)
     if (session === undefined) return
     for (const { lane: number, sequence } of settled) {
       const lane = session.lanes[number]
@@ -79,33 +84,45 @@ export class Sessions {
   /** Frees consumed bytes that were kept long enough, and forgets sessions that have been silent. */
   sweep(): void {
     const now = this.#clock.monotonicMs()
-    for (const [name, session] of this.#sessions) {
-      if (now - session.lastMs > SESSION_KEEP_MS) this.#forget(name, session)
-      if (session.holding === 0) continue
-      for (const lane of session.lanes) {
-        if (lane !== undefined && holdsMemory(lane) && now - lane.atMs > REPEAT_MS_MAX) letGo(session, lane)
+    for (const [job, sessions] of this.#sessions) {
+      for (const [id, session] of sessions) {
+        if (session.used) {
+          session.used = false
+          session.lastMs = now
+        }
+        if (now - session.lastMs > SESSION_KEEP_MS) this.#forget(id, session)
+        if (session.holding === 0) continue
+        for (const lane of session.lanes) {
+          if (lane !== undefined && holdsMemory(lane) && now - lane.atMs > REPEAT_MS_MAX) letGo(session, lane)
+        }
       }
+      if (sessions.size === 0) this.#sessions.delete(job)
     }
   }
 
   dropJob(job: JobSpace): void {
-    for (const [name, session] of this.#sessions) if (session.job === job) this.#forget(name, session)
+    for (const [id, session] of this.#sessions.get(job.id) ?? [])
+      if (session.job === job) this.#forget(id, session)
   }
 
   #session({ session: id, job }: { session: string; job: JobSpace }): Session {
-    const name = nameOf({ session: id, job: job.id })
-    let session = this.#sessions.get(name)
-    if (session === undefined) {
-      session = { job, lanes: [], holding: 0, lastMs: 0 }
-      this.#sessions.set(name, session)
+    let sessions = this.#sessions.get(job.id)
+    if (sessions === undefined) {
+      sessions = new Map()
+      this.#sessions.set(job.id, sessions)
     }
-    session.lastMs = this.#clock.monotonicMs()
+    let session = sessions.get(id)
+    if (session === undefined) {
+      session = { job, lanes: [], holding: 0, used: true, lastMs: 0 }
+      sessions.set(id, session)
+    }
+    session.used = true
     return session
   }
 
-  #forget(name: string, session: Session): void {
+  #forget(id: string, session: Session): void {
     for (const lane of session.lanes) if (lane !== undefined) letGo(session, lane)
-    this.#sessions.delete(name)
+    this.#sessions.get(session.job.id)?.delete(id)
   }
 
   #execute<Head>(
@@ -142,11 +159,12 @@ export class Sessions {
   #keep(session: Session, lane: Lane, reply: PinnedReply<unknown>): void {
     const { pin, payload } = reply
     lane.outcome = reply
-    lane.atMs = this.#clock.monotonicMs()
     if (pin !== undefined) pin.hold()
     else if (payload !== undefined) lane.heldBytes = bytesOf(payload)
     if (lane.heldBytes > 0) session.job.charge(lane.heldBytes)
-    if (holdsMemory(lane)) session.holding++
+    if (!holdsMemory(lane)) return
+    session.holding++
+    lane.atMs = this.#clock.monotonicMs()
   }
 }
 
@@ -158,11 +176,6 @@ function fail(lane: Lane, error: unknown): void {
   } else {
     lane.outcome = asMayflyError(error)
   }
-}
-
-/** A session belongs to one job: no token reaches the answers of another's. */
-function nameOf({ session, job }: { session: string; job: string }): string {
-  return `${job}/${session}`
 }
 
 /** The answer once more: each time that it is sent its memory is held for that. */
