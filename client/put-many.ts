@@ -162,10 +162,8 @@ type Columns = Omit<RequestOf<typeof dataOperations.putMany>, 'epoch' | 'bucket'
 
 /** A list for each field; an empty one where all entries have nothing to say. */
 function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
-  const column = <T>(of: (put: Put) => T, says: (value: T) => boolean): T[] => {
-    const values = batch.map(of)
-    return values.some(says) ? values : []
-  }
+  const column = <T>(of: (put: Put) => T, says: (value: T) => boolean): T[] =>
+    batch.some((put) => says(of(put))) ? batch.map(of) : []
   return {
     keys: batch.map(({ at }) => at.key),
     lengths: batch.map(({ bytes }) => bytes.length),
