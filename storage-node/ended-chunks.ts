@@ -34,7 +34,7 @@ export function freeEnded(
 ): void {
   const slots = job.slots.length
   if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
-  if ((slot.readLeases.get(version) ?? 0) > nowMs) return
+  if (slot.isRead(version, nowMs)) return
   const groupKey = chunkGroupKey(bucket, keyString(key), version)
   for (let index = 0; index < chunks; index++) {
     const held = job.slots[slotOf(hashChunk(hash, version, index), slots)]

@@ -210,12 +210,10 @@ export class LargeObjects {
     const place = locate(job, request)
     const { version } = request
     const now = this.#clock.monotonicMs()
-    const { readLeases } = place.slot
-    const isLeased = (readLeases.get(version) ?? 0) > now
-    if (!isLeased && this.#table.find(job, place)?.version !== version) {
+    if (!place.slot.isRead(version, now) && this.#table.find(job, place)?.version !== version) {
       throw new MayflyError('NOT_FOUND', `The lease of version ${version} of the key has lapsed`)
     }
-    readLeases.set(version, now + READ_LEASE_MS)
+    place.slot.readLeases.set(version, now + READ_LEASE_MS)
   }
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
@@ -223,9 +221,8 @@ export class LargeObjects {
     if (job.droppedBuckets.has(request.bucket)) return false
     const place = locate(job, request)
     const now = this.#clock.monotonicMs()
-    const { openPuts, readLeases } = place.slot
-    if ((openPuts.get(request.version) ?? 0) > now || (readLeases.get(request.version) ?? 0) > now)
-      return true
+    const { slot } = place
+    if (slot.isOpen(request.version, now) || slot.isRead(request.version, now)) return true
     return this.#table.find(job, place)?.version === request.version
   }
 
@@ -235,7 +232,7 @@ export class LargeObjects {
 
   /** Throws `PUT_EXPIRED`. */
   requireOpen(slot: Slot, version: number): void {
-    if ((slot.openPuts.get(version) ?? 0) > this.#clock.monotonicMs()) return
+    if (slot.isOpen(version, this.#clock.monotonicMs())) return
     throw new MayflyError(
       'PUT_EXPIRED',
       `Version ${version} of the key is not being put, or its lease lapsed`,

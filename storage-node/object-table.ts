@@ -84,7 +84,7 @@ export class ObjectTable {
     const object = { version, base: version, expiresAtMs, metadata, checksum, kind, bytes, content }
     memory.tidy()
     const before = slot.find(place)
-    const change = costOf(place, object, bytesApart(content.length)) - chargeOfStored(before)
+    const change = costOf(place, object, bytesApart(content.length)) - objectCharge(before)
     const isNew = before === undefined
     const ending = endingOf(job, before)
     job.admit(change - memory.landedBytes(content))
@@ -118,7 +118,7 @@ export class ObjectTable {
       bytes: growth.bytes,
       content: nothing,
     }
-    const change = costOf(place, object, growth.capacityBytes) - chargeOfStored(before)
+    const change = costOf(place, object, growth.capacityBytes) - objectCharge(before)
     const isNew = before === undefined
     job.admit(change)
     if (!slot.grow(place, { before, object, growth }, payload)) {
@@ -156,8 +156,4 @@ const nothing = Buffer.alloc(0)
 
 function costOf({ key }: Pick<Place, 'key'>, object: Omit<NewObject, 'content'>, apartBytes: number): number {
   return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
-}
-
-function chargeOfStored(object: StoredObject | undefined): number {
-  return object === undefined ? 0 : objectCharge(object)
 }

@@ -160,7 +160,7 @@ export class SlotObjects {
     const { of, object, before } = put
     const { kind } = object
     const replaced = before === undefined ? recordAlone : holdingsOf(before)
-    const replacedBytes = before === undefined ? 0 : objectCharge(before)
+    const replacedBytes = objectCharge(before)
     if (!this.#table.set({ of, object, parts, content }, before)) return false
     const apartBytes = kind === Kind.appended ? capacityOf(parts) : apartBytesOf(object)
     const sizes = { keyBytes: of.key.length, metadataBytes: object.metadata.length, apartBytes }

@@ -61,6 +61,16 @@ export class Slot {
     return this.epoch * VERSIONS_PER_EPOCH + this.#counter++
   }
 
+  /** Whether a large put has opened the version, not committed it, and still has its lease. */
+  isOpen(version: number, nowMs: number): boolean {
+    return (this.openPuts.get(version) ?? 0) > nowMs
+  }
+
+  /** Whether a reader of the version's manifest still has its lease. */
+  isRead(version: number, nowMs: number): boolean {
+    return (this.readLeases.get(version) ?? 0) > nowMs
+  }
+
   find(of: KeyHash): StoredObject | undefined {
     return this.objects.find(of)
   }

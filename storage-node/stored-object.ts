@@ -47,8 +47,9 @@ export function objectBytes(memory: JobMemory, object: StoredObject): number {
   return isManifest(object) ? manifestBytes(manifestOf(memory, object)) : object.bytes
 }
 
-/** What it counts against its job. */
-export function objectCharge(object: StoredObject): number {
+/** What it counts against its job; 0 where there is none. */
+export function objectCharge(object: StoredObject | undefined): number {
+  if (object === undefined) return 0
   const { kind, keyBytes, metadataBytes } = object
   const apartBytes = kind === Kind.appended ? capacityOf(object.parts) : apartBytesOf(object)
   return chargeOf(object, { keyBytes, metadataBytes, apartBytes })
