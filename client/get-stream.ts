@@ -7,7 +7,7 @@ import { abortedBy, type Bounds } from './bounds.ts'
 import type { KeyAddress } from './key-address.ts'
 import { tellOwner } from './large-object.ts'
 import type { Part } from './range.ts'
-import { type Get, type Opened, openObject, wasReplaced } from './reading.ts'
+import { type Get, type Opened, openObject, readerOf, wasReplaced } from './reading.ts'
 import type { Router } from './router.ts'
 
 interface Source {
@@ -61,7 +61,7 @@ class Reading {
   #parts: Iterator<Part> | null = null
   #version = ANY_VERSION
   #lostVersion = ANY_VERSION
-  #lease: Timer | null = null
+  #lease: { renewing: Timer; end: () => Promise<void> } | null = null
   #begun = false
   #untilMs: number | null = null
 
@@ -78,7 +78,7 @@ class Reading {
         this.#fill()
         const bytes = await this.#window.shift()
         this.#begun = true
-        if (bytes === undefined) this.#lease?.cancel()
+        if (bytes === undefined) this.#endLease()
         // An empty object is an empty stream.
         return bytes === undefined || bytes.length === 0 ? null : bytes
       } catch (error) {
@@ -112,11 +112,14 @@ class Reading {
     }))
     const { version, kind } = opened.head
     this.#version = version
-    if (kind === ObjectKind.manifest && !this.#stopped.signal.aborted) {
-      this.#lease = repeat(clock, READ_LEASE_MS / 3, () =>
-        tellOwner(router, at, { operation: dataOperations.readRenew, version }),
+    if (kind === ObjectKind.manifest) {
+      const reader = readerOf(opened.head)
+      const renewing = repeat(clock, READ_LEASE_MS / 3, () =>
+        tellOwner(router, at, dataOperations.readRenew, reader),
       )
-      this.#lease.unref()
+      renewing.unref()
+      this.#lease = { renewing, end: () => tellOwner(router, at, dataOperations.readEnd, reader) }
+      if (this.#stopped.signal.aborted) this.#endLease()
     }
     return opened.parts[Symbol.iterator]()
   }
@@ -134,9 +137,15 @@ class Reading {
   }
 
   #forget(): void {
-    this.#lease?.cancel()
+    this.#endLease()
     this.#window.length = 0
     this.#parts = null
+  }
+
+  #endLease(): void {
+    this.#lease?.renewing.cancel()
+    void this.#lease?.end()
+    this.#lease = null
   }
 
   #bounds(): Bounds {

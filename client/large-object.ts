@@ -5,6 +5,7 @@ import { hashChunk } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
 import { CHUNKS_IN_FLIGHT, CONTROL_CALL_MS } from '../protocol/limits.ts'
 import { chunksOf, type Manifest, manifestOf } from '../protocol/manifest.ts'
+import type { Operation } from '../protocol/operation.ts'
 import { repeat } from '../protocol/runtime.ts'
 import type { Bounds } from './bounds.ts'
 import { checksumOf, verify } from './integrity.ts'
@@ -42,7 +43,7 @@ export async function putChunks(
   })
   const { version, leaseMs } = head
   const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
-    tellOwner(router, at, { operation: dataOperations.putRenew, version }),
+    tellOwner(router, at, dataOperations.putRenew, { version }),
   )
   const sendChunk: SendChunk = async (index, bytes) => {
     const checksum = checksumOf(bytes, checksums)
@@ -58,8 +59,7 @@ export async function putChunks(
     const request = (sent: Sent) => ({ ...place, ...sent, ...fields, version, manifest })
     return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds() }, asHead)
   } catch (error) {
-    if (!isError(error, 'OUTCOME_UNKNOWN'))
-      void tellOwner(router, at, { operation: dataOperations.putAbort, version })
+    if (!isError(error, 'OUTCOME_UNKNOWN')) void tellOwner(router, at, dataOperations.putAbort, { version })
     throw error
   } finally {
     lease.cancel()
@@ -152,25 +152,19 @@ function landingIn(target: Buffer | undefined): CallOptions['land'] {
 }
 
 /**
- * Renews a version's lease or gives it up. A failure is no news: a lease that could not be renewed shows when the
- * version is used, and a version that was not given up is reclaimed at its lease's end.
+ * Renews the lease of a version's writer or reader, or gives it up. A failure is no news: a lease that could not be renewed shows
+ * when the version is used, and what was not given up is reclaimed at the lease's end.
  */
-export async function tellOwner(
+export async function tellOwner<Lease extends { version: number }>(
   router: Router,
   { hash, ...place }: KeyAddress,
-  about: {
-    operation:
-      | typeof dataOperations.putRenew
-      | typeof dataOperations.putAbort
-      | typeof dataOperations.readRenew
-    version: number
-  },
+  operation: Operation<{ epoch: number; bucket: number; key: Uint8Array } & Lease, unknown>,
+  lease: Lease,
 ): Promise<void> {
-  const { operation, version } = about
   const deadlineMs = router.runtime.clock.monotonicMs() + CONTROL_CALL_MS
   const told = router.call(operation, {
     hash,
-    request: ({ epoch }) => ({ ...place, epoch, version }),
+    request: ({ epoch }) => ({ ...place, ...lease, epoch }),
     deadlineMs,
   })
   await told.catch(() => undefined)

@@ -7,7 +7,7 @@ import type { ReplyOf } from '../protocol/operation.ts'
 import type { Bounds } from './bounds.ts'
 import { verify } from './integrity.ts'
 import type { KeyAddress } from './key-address.ts'
-import { chunkParts } from './large-object.ts'
+import { chunkParts, tellOwner } from './large-object.ts'
 import type { Range } from './options.ts'
 import { type Part, piecesOf, type Span, spanOf } from './range.ts'
 import type { Finish, Sent } from './routed-call.ts'
@@ -74,7 +74,14 @@ async function getParts(
       return await getObject(router, at, get, head.version)
     if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
     return await getObject(router, at, get, lostVersion)
+  } finally {
+    if (head.kind === ObjectKind.manifest) void tellOwner(router, at, dataOperations.readEnd, readerOf(head))
   }
+}
+
+/** The reader's lease of a version, where the answer is a manifest. */
+export function readerOf({ version, lease }: Opened['head']): { version: number; lease: number } {
+  return { version, lease }
 }
 
 /** Asks the key's owner for an object, of which it may be replaced before all parts are read. */

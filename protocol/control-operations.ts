@@ -206,7 +206,7 @@ export const peerOperations = {
         }),
       ),
       openPuts: array(struct({ version: u64, leftMs: u32 })),
-      readLeases: array(struct({ version: u64, leftMs: u32 })),
+      readLeases: array(struct({ version: u64, lease: u64, leftMs: u32 })),
       lostKeys: array(struct(place)),
     }),
     reply: empty,

@@ -95,7 +95,7 @@ export const dataOperations = {
    * `bytes` and `checksum` are those of the whole. `RANGE_NOT_SATISFIABLE` if it ends before `offset`.
    * `waitMs` parks the request until the key is put. `version` asks for that version or one that appends have made of
    * it, else `VERSION_MISMATCH`. `consume` removes the object in the same step, if the reply has all of it;
-   * only then do `lane` and `sequence` count.
+   * only then do `lane` and `sequence` count. `lease` is the reader's, of a manifest; else 0.
    */
   get: operation(17, {
     request: byHand(
@@ -130,13 +130,22 @@ export const dataOperations = {
       },
     ),
     reply: byHand(
-      struct({ version: u64, kind: u8, bytes: u64, checksum, consumed: flag, manifest: manifestCodec }),
+      struct({
+        version: u64,
+        kind: u8,
+        bytes: u64,
+        checksum,
+        consumed: flag,
+        manifest: manifestCodec,
+        lease: u64,
+      }),
       {
         write: (writer, got) => {
           writer.u64(got.version).u8(got.kind).u64(got.bytes)
           checksum.write(writer, got.checksum)
           flag.write(writer, got.consumed)
           manifestCodec.write(writer, got.manifest)
+          writer.u64(got.lease)
         },
         read: (reader) => ({
           version: reader.u64(),
@@ -145,6 +154,7 @@ export const dataOperations = {
           checksum: checksum.read(reader),
           consumed: flag.read(reader),
           manifest: manifestCodec.read(reader),
+          lease: reader.u64(),
         }),
       },
     ),
@@ -252,7 +262,9 @@ export const dataOperations = {
     reply: struct({ results: bytes, versions: array(u64) }),
   }),
   /** Renews the lease of a reader of this version's chunks, also where the object was replaced; `NOT_FOUND` once it has lapsed. */
-  readRenew: operation(33, { request: struct({ ...address, version: u64 }), reply: empty }),
+  readRenew: operation(33, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
+  /** The reader is done: chunks of a version that was replaced and that nobody else reads are freed. */
+  readEnd: operation(34, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
 } as const
 
 /**

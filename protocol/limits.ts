@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 7
+export const PROTOCOL_VERSION = 8
 
 // Keys and names.
 
@@ -144,7 +144,7 @@ export const CHUNK_OVERHEAD_BYTES = 512
 export const PUT_LEASE_MS = 30_000
 /** Large puts under way in one slot: with 1,024 slots, 65,536 for a job. */
 export const OPEN_PUTS_MAX = 64
-/** A reader of a manifest has this long to fetch its chunks, or to ask again. */
+/** A reader of a manifest has this long to fetch its chunks, or to renew its lease. */
 export const READ_LEASE_MS = 30_000
 /** Pause between two rounds in which a node asks the owners whether the chunks that it holds are still wanted. */
 export const RECLAIM_MS = 2_000

@@ -3,17 +3,12 @@ import { chunkGroupKey } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { KeyHash } from './ram/slot-table.ts'
+import type { Ending } from './read-leases.ts'
 import type { Slot } from './slot.ts'
 import { isManifest, manifestOf, type StoredObject } from './stored-object.ts'
 
 /** More of one object would hold the event loop up: they are left to `Reclaim`. */
 const FREED_AT_ONCE_MAX = 64
-
-/** A version of a large object that is about to be replaced or removed. */
-export interface Ending {
-  readonly version: number
-  readonly chunks: number
-}
 
 /** Null where the object has no chunks, or more than are freed at once. */
 export function endingOf(job: JobSpace, object: StoredObject | undefined): Ending | null {
@@ -23,18 +18,20 @@ export function endingOf(job: JobSpace, object: StoredObject | undefined): Endin
 }
 
 /**
- * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already. What a reader
- * has a lease of, and what lies elsewhere, is left to `Reclaim`; all of it is, where the slot may have another owner by now.
+ * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already: now, or when
+ * the last of its readers ends its lease. What lies elsewhere is left to `Reclaim`; all of it is, where readers say nothing, and where
+ * the slot may have another owner by now.
  */
 export function freeEnded(
   job: JobSpace,
   { slot, bucket, key, hash }: KeyHash & { readonly slot: Slot },
-  { version, chunks }: Ending,
+  ending: Ending,
   nowMs: number,
 ): void {
+  const { version, chunks } = ending
   const slots = job.slots.length
   if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
-  if (slot.isRead(version, nowMs)) return
+  if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)
   const groupKey = chunkGroupKey(bucket, keyString(key), version)
   for (let index = 0; index < chunks; index++) {
     const held = job.slots[slotOf(hashChunk(hash, version, index), slots)]

@@ -155,6 +155,10 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       largeObjects.renewRead(node.jobOf(claims, 'read'), request)
       return done
     })
+    .on(dataOperations.readEnd, ({ claims }, request) => {
+      largeObjects.endRead(node.jobOf(claims, 'read'), request)
+      return done
+    })
 }
 
 function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOptions['askLease']): void {

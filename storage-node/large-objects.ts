@@ -5,6 +5,7 @@ import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type Below, countPromotion } from './below.ts'
 import { chargeOfChunk, chunkCharge, chunkGroupKey, DemotedChunk, LostChunk, RemoteChunk } from './chunks.ts'
+import { freeEnded } from './ended-chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
@@ -208,12 +209,20 @@ export class LargeObjects {
   /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */
   renewRead(job: JobSpace, request: DataRequests['readRenew']): void {
     const place = locate(job, request)
-    const { version } = request
+    const { version, lease } = request
+    const { readLeases } = place.slot
     const now = this.#clock.monotonicMs()
-    if (!place.slot.isRead(version, now) && this.#table.find(job, place)?.version !== version) {
+    if (!readLeases.isHeld(version, now) && this.#table.find(job, place)?.version !== version) {
       throw new MayflyError('NOT_FOUND', `The lease of version ${version} of the key has lapsed`)
     }
-    place.slot.readLeases.set(version, now + READ_LEASE_MS)
+    readLeases.hold(version, lease, now + READ_LEASE_MS)
+  }
+
+  /** A reader is done, with all of the version or with as much as it wanted. */
+  endRead(job: JobSpace, request: DataRequests['readEnd']): void {
+    const place = locate(job, request)
+    const ending = place.slot.readLeases.end(request.version, request.lease)
+    if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
   }
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
@@ -222,7 +231,7 @@ export class LargeObjects {
     const place = locate(job, request)
     const now = this.#clock.monotonicMs()
     const { slot } = place
-    if (slot.isOpen(request.version, now) || slot.isRead(request.version, now)) return true
+    if (slot.isOpen(request.version, now) || slot.readLeases.isHeld(request.version, now)) return true
     return this.#table.find(job, place)?.version === request.version
   }
 

@@ -127,7 +127,10 @@ export class Objects {
     if (consumed) this.#table.remove(job, again, object)
     else if (part.bytes === bytes && isDemoted(object))
       this.#below.promote(job, { slot: again.slot, of: again }, payload)
-    return { head: { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }, payload }
+    return {
+      head: { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 },
+      payload,
+    }
   }
 
   #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
@@ -217,14 +220,15 @@ export class Objects {
     if (isManifest(object)) {
       const manifest = manifestOf(job.memory, object)
       // Before the object is gone: what nobody has a lease of is freed with it.
-      place.slot.readLeases.set(version, this.#clock.monotonicMs() + READ_LEASE_MS)
+      const lease = place.slot.nextVersion()
+      place.slot.readLeases.hold(version, lease, this.#clock.monotonicMs() + READ_LEASE_MS)
       if (request.consume) this.#table.remove(job, place, object)
       const { consume: consumed } = request
-      return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest } }
+      return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest, lease } }
     }
     const part = pieceOf(request, bytes)
     const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
-    const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [] }
+    const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
     const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
     job.movedBytes += part.bytes

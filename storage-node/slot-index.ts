@@ -9,6 +9,7 @@ import { keyBytes, keyString } from './key-string.ts'
 import { encodeMetadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { encodeLocation, Kind, NO_RECORD } from './ram/record.ts'
+import type { ReadLeases } from './read-leases.ts'
 import type { Slot } from './slot.ts'
 import {
   encodeManifest,
@@ -47,8 +48,8 @@ export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generat
       page,
       last,
       ...current,
-      openPuts: last ? leasesLeft(slot.openPuts, now) : [],
-      readLeases: last ? leasesLeft(slot.readLeases, now) : [],
+      openPuts: last ? openPutsLeft(slot.openPuts, now) : [],
+      readLeases: last ? readLeasesLeft(slot.readLeases, now) : [],
       lostKeys: last ? lostKeys(slot) : [],
     }
     if (last) return
@@ -71,7 +72,8 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
     slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index, checksum }, chunk)
   }
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
-  for (const { version, leftMs } of page.readLeases) slot.readLeases.set(version, now.monotonicMs + leftMs)
+  for (const { version, lease, leftMs } of page.readLeases)
+    slot.readLeases.hold(version, lease, now.monotonicMs + leftMs)
   for (const { bucket, key } of page.lostKeys) if (!job.droppedBuckets.has(bucket)) slot.lose({ bucket, key })
 }
 
@@ -185,14 +187,22 @@ function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
   }
 }
 
-function leasesLeft(
-  leases: Map<number, number>,
-  { monotonicMs }: Now,
-): { version: number; leftMs: number }[] {
-  return [...leases].flatMap(([version, untilMs]) => {
-    const leftMs = Math.ceil(untilMs - monotonicMs)
-    return leftMs > 0 ? [{ version, leftMs }] : []
-  })
+function openPutsLeft(openPuts: Slot['openPuts'], now: Now): IndexPage['openPuts'] {
+  return [...openPuts].map(([version, untilMs]) => ({ version, leftMs: leftMs(untilMs, now) })).filter(isLeft)
+}
+
+function readLeasesLeft(readLeases: ReadLeases, now: Now): IndexPage['readLeases'] {
+  return [...readLeases]
+    .map(({ version, lease, untilMs }) => ({ version, lease, leftMs: leftMs(untilMs, now) }))
+    .filter(isLeft)
+}
+
+function leftMs(untilMs: number, { monotonicMs }: Now): number {
+  return Math.ceil(untilMs - monotonicMs)
+}
+
+function isLeft({ leftMs }: { leftMs: number }): boolean {
+  return leftMs > 0
 }
 
 function lostKeys(slot: Slot): { bucket: number; key: Buffer }[] {

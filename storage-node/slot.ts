@@ -4,6 +4,7 @@ import { SlotChunks } from './chunks.ts'
 import { KeptNames } from './kept-names.ts'
 import { type KeyString, keyString } from './key-string.ts'
 import type { KeyHash } from './ram/slot-table.ts'
+import { ReadLeases } from './read-leases.ts'
 import { Settling } from './settling.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
@@ -27,8 +28,7 @@ export class Slot {
   readonly chunks: SlotChunks
   /** Versions that a large put has opened and not committed, with the end of their lease in monotonic ms. */
   readonly openPuts = new Map<number, number>()
-  /** Versions whose manifest was read, with the end of the reader's lease in monotonic ms. */
-  readonly readLeases = new Map<number, number>()
+  readonly readLeases = new ReadLeases()
   /** Gets that wait for a key, by `waitKey`, in the order of their coming; null while none ever did, for every put looks here. */
   waits: Map<string, Wait[]> | null = null
   /** Keys whose bytes were lost on their way here, by bucket; null while there was none, for every put looks here. */
@@ -64,11 +64,6 @@ export class Slot {
   /** Whether a large put has opened the version, not committed it, and still has its lease. */
   isOpen(version: number, nowMs: number): boolean {
     return (this.openPuts.get(version) ?? 0) > nowMs
-  }
-
-  /** Whether a reader of the version's manifest still has its lease. */
-  isRead(version: number, nowMs: number): boolean {
-    return (this.readLeases.get(version) ?? 0) > nowMs
   }
 
   find(of: KeyHash): StoredObject | undefined {

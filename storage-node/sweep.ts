@@ -20,7 +20,7 @@ export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
       if (slot === undefined) continue
       if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed())
       dropLapsed(slot.openPuts, now)
-      dropLapsed(slot.readLeases, now)
+      slot.readLeases.dropLapsed(now)
     }
   }
   for (const job of [...node.jobs.values()]) {

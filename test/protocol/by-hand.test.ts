@@ -46,7 +46,15 @@ const codecs: readonly [string, HandCodec<never>, fc.Arbitrary<object>][] = [
   [
     'got',
     get.reply as HandCodec<never>,
-    fc.record({ version: u64, kind: u8, bytes: u64, checksum, consumed: fc.boolean(), manifest: runs }),
+    fc.record({
+      version: u64,
+      kind: u8,
+      bytes: u64,
+      checksum,
+      consumed: fc.boolean(),
+      manifest: runs,
+      lease: u64,
+    }),
   ],
 ]
 

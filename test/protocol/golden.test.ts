@@ -79,8 +79,11 @@ test('the head of a get reply with a manifest', () => {
       checksum: null,
       consumed: false,
       manifest,
+      lease: 5 * 2 ** 32 + 2,
     }),
-  ).toMatchInlineSnapshot(`"010000000500000001110020000000000000000200000002000000000010000100000011000000"`)
+  ).toMatchInlineSnapshot(
+    `"0100000005000000011100200000000000000002000000020000000000100001000000110000000200000005000000"`,
+  )
 })
 
 test('putMany and getMany requests', async () => {

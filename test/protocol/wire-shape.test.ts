@@ -17,6 +17,7 @@ const shapeOfVersion: Record<number, string> = {
   5: '0479f133770d5998',
   6: 'b1f4b41bc1a57ad2',
   7: '0e4c919c2683e70f',
+  8: 'a4c2af2445d05f7b',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -103,7 +103,7 @@ test('I11: chunks of what is overwritten or deleted are freed with it, unless so
   const second = putTwoChunks({ job, large })
   expect(versionsWithChunks(job)).toEqual([second])
   const usedBytes = job.usedBytes
-  large.renewRead(job, { ...at, version: second })
+  large.renewRead(job, { ...at, version: second, lease: 1 })
   const third = putTwoChunks({ job, large })
   expect(versionsWithChunks(job)).toEqual([second, third])
   pass(READ_LEASE_MS)
@@ -115,6 +115,24 @@ test('I11: chunks of what is overwritten or deleted are freed with it, unless so
   lease.untilMs = 0
   job.decided(remove)
   expect(versionsWithChunks(job)).toEqual([second, fourth])
+})
+
+test('I11: chunks of what was replaced while it was read are freed when the last reader is done, and a reader that ends twice ends nobody else’s lease', () => {
+  const { job, large, pass } = newJob()
+  const version = putTwoChunks({ job, large })
+  for (const lease of [1, 2]) large.renewRead(job, { ...at, version, lease })
+  const second = putTwoChunks({ job, large })
+  for (const _ of [1, 2]) large.endRead(job, { ...at, version, lease: 1 })
+  expect(versionsWithChunks(job)).toEqual([version, second])
+  expect(large.isAlive(job, { ...at, version })).toBe(true)
+  large.endRead(job, { ...at, version, lease: 2 })
+  expect(versionsWithChunks(job)).toEqual([second])
+  large.renewRead(job, { ...at, version: second, lease: 3 })
+  large.endRead(job, { ...at, version: second, lease: 3 })
+  expect(versionsWithChunks(job)).toEqual([second])
+  large.renewRead(job, { ...at, version: second, lease: 4 })
+  pass(READ_LEASE_MS)
+  expect(large.isAlive(job, { ...at, version: second })).toBe(true)
 })
 
 test('I10: no version is given twice, also not by the next owner of the slot', () => {
