@@ -13,6 +13,8 @@ interface Settings {
   readonly outstanding: readonly number[]
   readonly ms: number
   readonly warmUpMs: number
+  /** Of each size, before its first row: until then objects go into memory that is new to everyone. */
+  readonly firstMs: number
   /** All objects of one size together, which none of the systems evicts. */
   readonly storedBytes: number
   readonly objectsMax: number
@@ -23,6 +25,7 @@ const full: Settings = {
   outstanding: [1, 16, 64, 256],
   ms: 700,
   warmUpMs: 150,
+  firstMs: 2_000,
   storedBytes: 512 * MIB,
   objectsMax: 10_000,
 }
@@ -31,6 +34,7 @@ const tiny: Settings = {
   outstanding: [1, 16],
   ms: 30,
   warmUpMs: 10,
+  firstMs: 20,
   storedBytes: 16 * MIB,
   objectsMax: 100,
 }
@@ -43,11 +47,22 @@ const UNDER_WAY_BYTES_MAX = 1024 * MIB
 
 /** One group for each size: every pair of operation and calls outstanding. */
 function groupsOf(isTiny: boolean): Group[] {
-  const { objectBytes: sizes, outstanding: depths, storedBytes, objectsMax, ...times } = isTiny ? tiny : full
+  const {
+    objectBytes: sizes,
+    outstanding: depths,
+    firstMs,
+    storedBytes,
+    objectsMax,
+    ...times
+  } = isTiny ? tiny : full
   return sizes.map((objectBytes) => {
     const objects = Math.min(objectsMax, storedBytes / objectBytes)
     return {
-      setUp: (entrant) => entrant.run('fill', { objects, objectBytes, outstanding: 16 }),
+      setUp: async (entrant) => {
+        const some = { objects, objectBytes, outstanding: 16 }
+        await entrant.run('fill', some)
+        await entrant.run('calls', { ...some, operation: 'mixed', ms: firstMs, warmUpMs: 0 })
+      },
       rows: operations.flatMap((operation) =>
         depths.flatMap((outstanding) => {
           const underWayBytes = outstanding * objectBytes
