@@ -114,7 +114,7 @@ function freeze(job: JobSpace, index: number, epoch: number): void {
   job.slots[index] = undefined
   job.epochs[index] = epoch
   job.leaving.set(index, { slot, epoch })
-  failWaits(slot, stalePlacement(`slot ${index} of the job any more`))
+  failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
 }
 
 /** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */

@@ -304,9 +304,8 @@ export class JobSpace {
     this.#ended = true
     this.memory.end()
     const left = this.tiers.end()
-    // One for all slots: to make an error takes longer than all else here.
-    const ended = new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
-    for (const slot of this.slots) if (slot !== undefined) failWaits(slot, ended)
+    const hasEnded = (): MayflyError => new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
+    for (const slot of this.slots) if (slot !== undefined) failWaits(slot, hasEnded)
     return left
   }
 

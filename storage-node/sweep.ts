@@ -18,7 +18,7 @@ export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
   for (const job of node.jobs.values()) {
     for (const slot of job.slots) {
       if (slot === undefined) continue
-      if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed())
+      if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed)
       dropLapsed(slot.openPuts, now)
       slot.readLeases.dropLapsed(now)
     }

@@ -71,9 +71,11 @@ export function answerWaits({ slot, bucket, key }: At): void {
   }
 }
 
-/** The slot is released: whoever waits here is told to ask its new owner. */
-export function failWaits(slot: Slot, error: MayflyError): void {
-  for (const waits of [...(slot.waits?.values() ?? [])]) for (const wait of [...waits]) wait.fail(error)
+/** The slot is not served from here on: whoever waits is told why. Where nobody does, as is usual, no error is made. */
+export function failWaits({ waits: all }: Slot, reason: () => MayflyError): void {
+  if (all === null || all.size === 0) return
+  const error = reason()
+  for (const waits of [...all.values()]) for (const wait of [...waits]) wait.fail(error)
 }
 
 function waitKey(bucket: number, key: Uint8Array): string {
