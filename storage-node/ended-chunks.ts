@@ -3,9 +3,9 @@ import { chunkGroupKey } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { KeyHash } from './ram/slot-table.ts'
-import type { Ending } from './read-leases.ts'
 import type { Slot } from './slot.ts'
 import { isManifest, manifestOf, type StoredObject } from './stored-object.ts'
+import type { Ending } from './version-leases.ts'
 
 /** More of one object would hold the event loop up: they are left to `Reclaim`. */
 const FREED_AT_ONCE_MAX = 64

@@ -16,6 +16,7 @@ import { readParts } from './ram/payload.ts'
 import { Kind } from './ram/record.ts'
 import type { Slot } from './slot.ts'
 import { encodeManifest } from './stored-object.ts'
+import { dropLapsed } from './version-leases.ts'
 
 /** One chunk, as its slot knows it. */
 interface ChunkPlace {
@@ -247,11 +248,6 @@ export class LargeObjects {
       `Version ${version} of the key is not being put, or its lease lapsed`,
     )
   }
-}
-
-/** Forgets leases that have lapsed. */
-export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
-  for (const [version, untilMs] of leases) if (untilMs <= nowMs) leases.delete(version)
 }
 
 function placeOf(job: JobSpace, request: ChunkName): ChunkPlace {

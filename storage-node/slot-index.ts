@@ -9,7 +9,6 @@ import { keyBytes, keyString } from './key-string.ts'
 import { encodeMetadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { encodeLocation, Kind, NO_RECORD } from './ram/record.ts'
-import type { ReadLeases } from './read-leases.ts'
 import type { Slot } from './slot.ts'
 import {
   encodeManifest,
@@ -48,8 +47,8 @@ export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generat
       page,
       last,
       ...current,
-      openPuts: last ? openPutsLeft(slot.openPuts, now) : [],
-      readLeases: last ? readLeasesLeft(slot.readLeases, now) : [],
+      openPuts: last ? leasesLeft(openPuts(slot), now) : [],
+      readLeases: last ? leasesLeft(slot.readLeases, now) : [],
       lostKeys: last ? lostKeys(slot) : [],
     }
     if (last) return
@@ -187,22 +186,18 @@ function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
   }
 }
 
-function openPutsLeft(openPuts: Slot['openPuts'], now: Now): IndexPage['openPuts'] {
-  return [...openPuts].map(([version, untilMs]) => ({ version, leftMs: leftMs(untilMs, now) })).filter(isLeft)
+function leasesLeft<Lease extends { untilMs: number }>(
+  leases: Iterable<Lease>,
+  { monotonicMs }: Now,
+): (Omit<Lease, 'untilMs'> & { leftMs: number })[] {
+  return [...leases].flatMap(({ untilMs, ...lease }) => {
+    const leftMs = Math.ceil(untilMs - monotonicMs)
+    return leftMs > 0 ? [{ ...lease, leftMs }] : []
+  })
 }
 
-function readLeasesLeft(readLeases: ReadLeases, now: Now): IndexPage['readLeases'] {
-  return [...readLeases]
-    .map(({ version, lease, untilMs }) => ({ version, lease, leftMs: leftMs(untilMs, now) }))
-    .filter(isLeft)
-}
-
-function leftMs(untilMs: number, { monotonicMs }: Now): number {
-  return Math.ceil(untilMs - monotonicMs)
-}
-
-function isLeft({ leftMs }: { leftMs: number }): boolean {
-  return leftMs > 0
+function* openPuts(slot: Slot): Generator<{ version: number; untilMs: number }> {
+  for (const [version, untilMs] of slot.openPuts) yield { version, untilMs }
 }
 
 function lostKeys(slot: Slot): { bucket: number; key: Buffer }[] {

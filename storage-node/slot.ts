@@ -4,10 +4,10 @@ import { SlotChunks } from './chunks.ts'
 import { KeptNames } from './kept-names.ts'
 import { type KeyString, keyString } from './key-string.ts'
 import type { KeyHash } from './ram/slot-table.ts'
-import { ReadLeases } from './read-leases.ts'
 import { Settling } from './settling.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
+import { ReadLeases } from './version-leases.ts'
 import type { Wait } from './wait.ts'
 
 const VERSIONS_PER_EPOCH = 2 ** 32

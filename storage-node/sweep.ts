@@ -1,11 +1,11 @@
 import { SWEEP_PAUSE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type JobSpace, leaseLapsed } from './job-space.ts'
-import { dropLapsed } from './large-objects.ts'
 import type { StorageNode } from './node.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
 import { isExpired, type StoredObject } from './stored-object.ts'
+import { dropLapsed } from './version-leases.ts'
 import { failWaits } from './waits.ts'
 
 /**

@@ -37,7 +37,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'one-reader-ends-all',
     what: 'A reader that is done ends the leases of the others, and what they read is freed (I11).',
-    file: 'storage-node/read-leases.ts',
+    file: 'storage-node/version-leases.ts',
     find: 'readers.untilMs.delete(lease)\n    if',
     replace: 'readers.untilMs.clear()\n    if',
     seedsMax: 300,

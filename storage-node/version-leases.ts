@@ -46,10 +46,10 @@ export class ReadLeases {
     return readers.ending
   }
 
-  /** Forgets leases that have lapsed. */
+  /** As `dropLapsed` of each. */
   dropLapsed(nowMs: number): void {
     for (const [version, { untilMs }] of this.#versions) {
-      for (const [lease, endMs] of untilMs) if (endMs <= nowMs) untilMs.delete(lease)
+      dropLapsed(untilMs, nowMs)
       if (untilMs.size === 0) this.#versions.delete(version)
     }
   }
@@ -58,4 +58,9 @@ export class ReadLeases {
     for (const [version, readers] of this.#versions)
       for (const [lease, untilMs] of readers.untilMs) yield { version, lease, untilMs }
   }
+}
+
+/** Forgets leases that have lapsed, of writers or readers, by what they are known by. */
+export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
+  for (const [lease, untilMs] of leases) if (untilMs <= nowMs) leases.delete(lease)
 }
