@@ -67,7 +67,7 @@ export class Cluster {
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
     const settings = { metadataServers, warmNodes, nodeClasses: [node], ...(s3 && { s3 }) }
-    await writeFile(config, JSON.stringify(settings))
+    await writeFile(config, JSON.stringify(settings), { mode: 0o600 })
     const child = spawn(
       process.execPath,
       [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { MayflyError } from '../protocol/errors.ts'
 import { type Environment, readListen, readSecret, readText } from '../service/environment.ts'
+import { readPrivateFile } from '../service/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 import type { NodeClass } from './node-class.ts'
 import type { ApiKey, Quota } from './quota.ts'
@@ -26,7 +27,7 @@ const DEFAULT_KEY_NAME = 'default'
 
 function readApiKey(env: Environment): string {
   const path = readText(env, 'MAYFLY_API_KEY_FILE')
-  return checkKey(readFileSync(path, 'utf8').trim(), path)
+  return checkKey(readPrivateFile(path).trim(), path)
 }
 
 function checkKey(key: string, where: string): string {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { MayflyError } from '../protocol/errors.ts'
+import { readPrivateFile } from './private-file.ts'
 
 /** A plane's settings come from environment variables; each `config.ts` reads its own through these. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -35,7 +35,7 @@ export function readListen(env: Environment): { host: string; port: number } {
 /** The cluster's secret, from the file that MAYFLY_SECRET_FILE names. */
 export function readSecret(env: Environment): Buffer {
   const path = readText(env, 'MAYFLY_SECRET_FILE')
-  const secret = Buffer.from(readFileSync(path, 'utf8').trim(), 'hex')
+  const secret = Buffer.from(readPrivateFile(path).trim(), 'hex')
   if (secret.length < 32)
     throw new MayflyError('BAD_REQUEST', `${path} does not hold a secret of at least 32 bytes in hex`)
   return secret

@@ -19,6 +19,8 @@ export async function runService<Config extends { readonly logLevel: string }>(
   name: LogName,
   plane: { readConfig: () => Config; start: (config: Config, log: Logger) => Promise<Service> },
 ): Promise<void> {
+  // Whatever the process writes (SQLite files, segments, kept objects) only its user may read.
+  process.umask(0o077)
   let log = createLog(name, 'info')
   const die = (error: unknown): never => {
     log.fatal({ err: error }, asMayflyError(error).message)

@@ -9,6 +9,7 @@ import {
   METADATA_SERVERS_MAX,
   NODE_CLASSES_MAX,
 } from '../../protocol/limits.ts'
+import { requirePrivate } from '../../service/private-file.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 
@@ -62,7 +63,9 @@ const wholeNumber = { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true } as 
 /** Reads and checks a config file. Throws a ConfigError that names the file and the field. */
 export function readConfigFile(path: string): ClusterConfig {
   try {
-    return parseConfig(readText(path))
+    const config = parseConfig(readText(path))
+    if (config.s3 !== null || config.apiKeys.some(({ key }) => key !== undefined)) requirePrivate(path)
+    return config
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new ConfigError(`config file ${path}: ${reason}`, { cause: error })

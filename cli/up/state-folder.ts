@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { requirePrivate } from '../../service/private-file.ts'
 
 /** Where everything of one cluster lies. */
 export interface StateFolder {
@@ -57,6 +58,15 @@ export function metadataNumbers(dir: string): number[] {
 
 export function prepareMetadataFolder({ dir }: MetadataFolder): void {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
+}
+
+/**
+ * Throws `FORBIDDEN` where other users may read or change the folder, a secret, a key or a file with state in it: who
+ * reads the secret can issue tickets, and who reads the API key can end every job. Called before anything is written.
+ */
+export function requirePrivateState(folder: StateFolder): void {
+  const { dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File } = folder
+  for (const path of [dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File]) requirePrivate(path)
 }
 
 /**

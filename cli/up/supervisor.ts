@@ -6,7 +6,9 @@ import type { Environment } from '../../service/environment.ts'
 import { prepareS3 } from '../../service/s3/prepare-s3.ts'
 import { Child, type ControllerRequest } from './child.ts'
 import type { ClusterConfig } from './cluster-config.ts'
+import { inherited } from './inherited.ts'
 import { takeLock } from './lock.ts'
+import { LogFolder } from './log-folder.ts'
 import { MetadataProcesses } from './metadata-processes.ts'
 import { NodeProcesses } from './node-processes.ts'
 import { untilServing } from './readiness.ts'
@@ -14,6 +16,7 @@ import { ServerProcess } from './server-process.ts'
 import {
   type MetadataFolder,
   prepareStateFolder,
+  requirePrivateState,
   type StateFolder,
   stateFolderAt,
   writePrivateFile,
@@ -25,7 +28,7 @@ export interface SupervisorOptions {
   /** Of the controller's HTTP API, on the loopback interface. 0 takes a free one. */
   readonly port: number
   readonly config: ClusterConfig
-  /** What the processes inherit; what they need of their own is added to it. */
+  /** Of this process; its children get what `inherited` names of it, and their own settings. */
   readonly environment: Environment
   /** The folder with the built planes, each `NAME/main.js`. */
   readonly programs: URL
@@ -55,6 +58,7 @@ export class Supervisor {
   readonly #controller: ServerProcess
   readonly #metadata: MetadataProcesses
   readonly #nodes: NodeProcesses
+  readonly #logs: LogFolder
   readonly #stopping = new AbortController()
   /** Empty until the controller serves. */
   #controllerUrl = ''
@@ -65,6 +69,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#folder = stateFolderAt(options.dir)
+    this.#logs = new LogFolder(this.#folder.logsDir, options.runtime.clock)
     const server = (name: string, spawn: (listen: string) => Child): ServerProcess => {
       const { runtime, say, onFailed } = options
       return new ServerProcess({ name, spawn, runtime, say, onGaveUp: onFailed })
@@ -91,8 +96,10 @@ export class Supervisor {
    */
   async start(): Promise<Cluster> {
     const { port, config } = this.#options
+    requirePrivateState(this.#folder)
     this.#unlock = takeLock(this.#folder.lockFile)
     const { apiKey } = prepareStateFolder(this.#folder)
+    this.#logs.watch()
     const { s3, metadataServers, ...cluster } = config
     writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(cluster, null, 2)}\n`)
     if (s3 !== null) {
@@ -130,6 +137,7 @@ export class Supervisor {
   }
 
   #release(): void {
+    this.#logs.stop()
     this.#unlock?.()
     this.#unlock = null
   }
@@ -206,8 +214,12 @@ export class Supervisor {
     return new Child({
       name: child.name,
       program: new URL(`${plane}/main.js`, programs),
-      environment: { ...environment, ...child.settings, MAYFLY_SECRET_FILE: this.#folder.secretFile },
-      logFile: this.#logFile(child.name),
+      environment: {
+        ...inherited(environment),
+        ...child.settings,
+        MAYFLY_SECRET_FILE: this.#folder.secretFile,
+      },
+      logFile: this.#logs.open(child.name),
       clock: runtime.clock,
       ...(child.onMessage && { onMessage: child.onMessage }),
     })
@@ -218,13 +230,8 @@ export class Supervisor {
     return join(this.#folder.ssdDir, node)
   }
 
-  /** Nodes come and go; the log of one that failed stays for whoever looks for the cause. */
   #nodeExited(node: string, failed: boolean): void {
     rmSync(this.#ssdDir(node), { recursive: true, force: true })
-    if (!failed) rmSync(this.#logFile(node), { force: true })
-  }
-
-  #logFile(name: string): string {
-    return join(this.#folder.logsDir, `${name}.log`)
+    this.#logs.ended(node, { failed })
   }
 }

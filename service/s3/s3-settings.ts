@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Environment } from '../environment.ts'
+import { readPrivateFile } from '../private-file.ts'
 
 /** Under it lies what is worth nothing once its job has ended: `ephemeral/JOB/NODE/RECORD`. */
 export const EPHEMERAL_PREFIX = 'ephemeral/'
@@ -18,7 +18,7 @@ export interface S3Settings {
 export function readS3(env: Environment): S3Settings | null {
   const path = env.MAYFLY_S3_FILE
   if (path === undefined || path === '') return null
-  const settings = JSON.parse(readFileSync(path, 'utf8')) as Partial<S3Settings>
+  const settings = JSON.parse(readPrivateFile(path)) as Partial<S3Settings>
   const { endpoint, region, bucket, accessKeyId, secretAccessKey } = settings
   const complete = { endpoint, region, bucket, accessKeyId, secretAccessKey }
   for (const [name, value] of Object.entries(complete)) {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
@@ -83,6 +83,15 @@ test('up says on one line that it is ready, and Ctrl-C leaves no process and no 
   expect(existsSync(join(state, 'lock'))).toBe(false)
 }, 30_000)
 
+test('only the owner may read or change what a cluster writes into its folder', async () => {
+  const state = join(dir, 'state')
+  await up(state)
+  await run(['register', 'job', '--dir', state])
+  const files = readdirSync(state, { recursive: true, encoding: 'utf8' }).map((name) => join(state, name))
+  expect(files.filter((file) => file.endsWith('.sqlite')).length).toBe(2)
+  expect(files.filter((file) => (statSync(file).mode & 0o077) !== 0)).toEqual([])
+}, 30_000)
+
 test('a taken port is one clear line and exit code 1, with nothing left behind', async () => {
   const first = await up(join(dir, 'first'))
   const port = Number(new URL(first.url).port)
@@ -104,7 +113,7 @@ test.for([
   { timeout: 30_000 },
   async ([, wrong, line], context) => {
     const config = join(dir, 'config.json')
-    writeFileSync(config, JSON.stringify({ s3: { ...(await startS3(context)), ...wrong } }))
+    writeFileSync(config, JSON.stringify({ s3: { ...(await startS3(context)), ...wrong } }), { mode: 0o600 })
     const state = join(dir, 'state')
     const { code, out, err } = await run(['up', '--port', '0', '--dir', state, '--config', config])
     expect(code).toBe(1)

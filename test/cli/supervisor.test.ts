@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,12 +24,17 @@ afterEach(async () => {
   rmSync(dir, { recursive: true })
 })
 
-function supervise({ port = 0, brokenMetadata = false, metadataServers = 1 } = {}): Supervisor {
+function supervise({
+  port = 0,
+  brokenMetadata = false,
+  metadataServers = 1,
+  environment = {} as NodeJS.ProcessEnv,
+} = {}): Supervisor {
   const supervisor = new Supervisor({
     dir: join(dir, 'state'),
     port,
     config: { ...defaultConfig, metadataServers },
-    environment: { PATH: process.env.PATH },
+    environment: { PATH: process.env.PATH, ...environment },
     programs: writeFakePlanes(join(dir, 'planes'), { brokenMetadata }),
     runtime: systemRuntime,
     say: (line) => lines.push(line),
@@ -230,4 +235,32 @@ test('a cluster can be stopped while it starts', async () => {
   await supervisor.stop()
   await refused
   expect(existsSync(state('lock'))).toBe(false)
+})
+
+test.each([
+  ['the folder', ''],
+  ['the secret', 'cluster-secret'],
+  ['the API key', 'api-key'],
+  ['the credentials', 'credentials.json'],
+])('a cluster does not start where other users can read %s, and says which path it is', async (_, name) => {
+  const first = supervise()
+  await first.start()
+  await first.stop()
+  chmodSync(state(name), 0o755)
+  const path = state(name).replace(/\/$/, '')
+  await expect(supervise().start()).rejects.toThrow(`Other users may read or change ${path}`)
+  expect(existsSync(state('lock'))).toBe(false)
+})
+
+test('processes inherit what they need of the environment, and no credentials of other programs', async () => {
+  const { url } = await supervise({
+    environment: { AWS_SECRET_ACCESS_KEY: 'x', MAYFLY_API_KEY: 'y', TZ: 'UTC' },
+  }).start()
+  const { pid } = await hears(url, 'nodeStarted', 'n-warm')
+  const names = readFileSync(`/proc/${pid}/environ`, 'utf8')
+    .split('\0')
+    .map((each) => each.split('=')[0])
+  expect(names).toEqual(expect.arrayContaining(['PATH', 'TZ', 'MAYFLY_NODE_ID']))
+  expect(names).not.toContain('AWS_SECRET_ACCESS_KEY')
+  expect(names).not.toContain('MAYFLY_API_KEY')
 })

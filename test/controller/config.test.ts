@@ -9,8 +9,8 @@ import { smallClass } from './support/world.ts'
 async function environment(change: { apiKey?: string; cluster?: unknown } = {}) {
   const dir = await tempDir()
   const cluster = change.cluster ?? { warmNodes: 1, nodeClasses: [smallClass] }
-  writeFileSync(join(dir, 'secret'), 'ab'.repeat(32))
-  writeFileSync(join(dir, 'key'), `${change.apiKey ?? 'a-key-of-some-length'}\n`)
+  writeFileSync(join(dir, 'secret'), 'ab'.repeat(32), { mode: 0o600 })
+  writeFileSync(join(dir, 'key'), `${change.apiKey ?? 'a-key-of-some-length'}\n`, { mode: 0o600 })
   writeFileSync(join(dir, 'cluster.json'), JSON.stringify(cluster))
   return {
     MAYFLY_LISTEN: '127.0.0.1:7400',
