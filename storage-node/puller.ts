@@ -49,7 +49,7 @@ export class Puller {
     this.#stopped = true
   }
 
-  /** Pulls all that is remote in a slot, until nothing is or the slot is not owned any more. Never rejects. */
+  /** Pulls all that is remote in a slot, until nothing is, the slot is not owned any more or its job has ended. Never rejects. */
   async settle(job: JobSpace, index: number): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
@@ -105,7 +105,8 @@ export class Puller {
   }
 
   #isWanted(job: JobSpace, index: number, slot: Slot): boolean {
-    return !this.#stopped && job.slots[index] === slot && slot.source !== '' && !slot.settled
+    if (this.#stopped || job.ended) return false
+    return job.slots[index] === slot && slot.source !== '' && !slot.settled
   }
 
   /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
@@ -118,7 +119,8 @@ export class Puller {
       room -= item.bytes
     }
     const [first] = batch
-    if (first === undefined) return 0
+    // Without a pause the next look would follow at once.
+    if (first === undefined) throw new MayflyError('UNAVAILABLE', 'No entry of the slot is to be pulled')
     if (first.bytes > PAYLOAD_BYTES_MAX) return await this.#pullWhole(job, { index, slot, item: first })
     const pieces = await this.#pull(
       job,

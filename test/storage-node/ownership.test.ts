@@ -1,33 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { type peerOperations, SlotOrigin } from '../../protocol/control-operations.ts'
-import type { RequestOf } from '../../protocol/operation.ts'
+import { SlotOrigin } from '../../protocol/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { TierBudget } from '../../storage-node/budget.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
-import { JobSpace } from '../../storage-node/job-space.ts'
 import { keyHash } from '../../storage-node/key-string.ts'
 import { fill } from '../../storage-node/puller.ts'
-import { Arena } from '../../storage-node/ram/arena.ts'
 import { Kind } from '../../storage-node/ram/record.ts'
 import { remoteItems } from '../../storage-node/remote-items.ts'
 import type { Slot } from '../../storage-node/slot.ts'
+import { indexPage, newSpace } from './support/space.ts'
 
 const { clock } = systemRuntime
-
-function newSpace(leaseMs = 60_000): JobSpace {
-  return new JobSpace(
-    { id: 'j', slots: 4, metadata: 'm', term: 0 },
-    {
-      tier: new TierBudget(1e9),
-      arena: new Arena(1e9),
-      clock,
-      lease: { untilMs: clock.monotonicMs() + leaseMs },
-      lower: [],
-      onHigh: () => undefined,
-    },
-  )
-}
 
 const word = (epoch: number, change: object = {}) => ({
   index: 0,
@@ -54,34 +37,6 @@ function put(slot: Slot, key: string, { version, text }: { version: number; text
 
 function text(slot: Slot, key: string): string | undefined {
   return slot.find(keyHash(0, key))?.content.toString()
-}
-
-function indexPage(epoch: number, keys: readonly string[]): RequestOf<typeof peerOperations.slotIndex> {
-  const entries = keys.map((key) => ({
-    bucket: 0,
-    key: Buffer.from(key),
-    version: 7,
-    base: 7,
-    bytes: 5,
-    tier: 0,
-    ttlMs: 0,
-    manifest: [],
-    metadata: [],
-    checksum: null,
-    keptBucket: '',
-  }))
-  return {
-    job: 'j',
-    slot: 0,
-    epoch,
-    page: 0,
-    last: true,
-    entries,
-    chunks: [],
-    openPuts: [],
-    readLeases: [],
-    lostKeys: [],
-  }
 }
 
 test('I2: a word about a slot that is older than what the node knows changes nothing', () => {

@@ -1,0 +1,54 @@
+import type { peerOperations } from '../../../protocol/control-operations.ts'
+import type { RequestOf } from '../../../protocol/operation.ts'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { TierBudget } from '../../../storage-node/budget.ts'
+import { JobSpace } from '../../../storage-node/job-space.ts'
+import { Arena } from '../../../storage-node/ram/arena.ts'
+
+/** A job of four slots, alone on a node that is not there. */
+export function newSpace(leaseMs = 60_000, slots = 4): JobSpace {
+  const { clock } = systemRuntime
+  return new JobSpace(
+    { id: 'j', slots, metadata: 'm', term: 0 },
+    {
+      tier: new TierBudget(1e9),
+      arena: new Arena(1e9),
+      clock,
+      lease: { untilMs: clock.monotonicMs() + leaseMs },
+      lower: [],
+      onHigh: () => undefined,
+    },
+  )
+}
+
+/** The whole index of slot 0, in one page. */
+export function indexPage(
+  epoch: number,
+  keys: readonly string[],
+): RequestOf<typeof peerOperations.slotIndex> {
+  const entries = keys.map((key) => ({
+    bucket: 0,
+    key: Buffer.from(key),
+    version: 7,
+    base: 7,
+    bytes: 5,
+    tier: 0,
+    ttlMs: 0,
+    manifest: [],
+    metadata: [],
+    checksum: null,
+    keptBucket: '',
+  }))
+  return {
+    job: 'j',
+    slot: 0,
+    epoch,
+    page: 0,
+    last: true,
+    entries,
+    chunks: [],
+    openPuts: [],
+    readLeases: [],
+    lostKeys: [],
+  }
+}
