@@ -108,17 +108,29 @@ export class Arena {
     return this.#taken(missing, this.#addSlab(missing).take(blocks), blocks)
   }
 
-  /** Takes the longest run that there is, up to `blocksMax`; null if the arena is full. */
-  takeLongest(blocksMax: number): { at: number; blocks: number } | null {
-    const room = this.roomBlocks
-    if (room <= 0) return null
-    let best = NOWHERE
-    for (let index = 0; index < this.#slabs.length; index++) {
-      const longest = this.#slabs[index]?.longestMax ?? 0
-      if (longest > (this.#slabs[best]?.longestMax ?? 0)) best = index
+  /**
+   * Runs of so many blocks together, where no single one is long enough; null, with nothing taken, if there are not so many. Each
+   * pass over the slabs takes runs a quarter as long as the one before it, so that many short ones are taken only where there are no
+   * longer ones, and no run costs a search of its own.
+   */
+  takeRuns(blocks: number): readonly { at: number; blocks: number }[] | null {
+    if (blocks > this.roomBlocks) return null
+    const runs: { at: number; blocks: number }[] = []
+    let missing = blocks
+    const leastMax = Math.min(Math.ceil(blocks / 4), this.slabBytes / BLOCK_BYTES)
+    for (let least = leastMax; missing > 0; least = Math.ceil(least / 4)) {
+      for (let index = 0; index < this.#slabs.length && missing > 0; index++) {
+        const slab = this.#slabs[index] ?? this.#addSlab(index)
+        slab.takeRuns(least, missing, (first, count) => {
+          missing -= count
+          runs.push({ at: this.#taken(index, first, count), blocks: count })
+        })
+      }
+      if (least === 1) break
     }
-    const run = this.#slabs[best]?.takeLongest(Math.min(blocksMax, room)) ?? null
-    return run === null ? null : { at: this.#taken(best, run.first, run.blocks), blocks: run.blocks }
+    if (missing === 0) return runs
+    for (const run of runs) this.free(run.at, run.blocks)
+    return null
   }
 
   free(at: number, blocks: number): void {

@@ -41,15 +41,18 @@ export class BlockMap {
     return -1
   }
 
-  /** The longest run of free blocks. */
-  longestFree(): { first: number; count: number } {
-    let longest = { first: 0, count: 0 }
-    for (let start = this.#next(0, 0); start < this.blocks; ) {
-      const end = this.#next(start, 1)
-      if (end - start > longest.count) longest = { first: start, count: end - start }
-      start = this.#next(end, 0)
-    }
+  /** How many blocks the longest run of free ones has. */
+  longestFree(): number {
+    let longest = 0
+    for (let run = this.nextFree(0); run !== null; run = this.nextFree(run.end))
+      longest = Math.max(longest, run.end - run.first)
     return longest
+  }
+
+  /** The first run of free blocks that begins at `from` or later; null where there is none. */
+  nextFree(from: number): { first: number; end: number } | null {
+    const first = this.#next(from, 0)
+    return first < this.blocks ? { first, end: this.#next(first, 1) } : null
   }
 
   /** The length of the free run that `first` lies in, as far as `reach` blocks on either side of it. */

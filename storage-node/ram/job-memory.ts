@@ -57,10 +57,11 @@ export class JobMemory {
     return at
   }
 
-  takeLongest(blocksMax: number): Part | null {
-    const run = this.#ended ? null : this.arena.takeLongest(blocksMax)
-    if (run !== null) this.#own(run.at, run.blocks)
-    return run
+  /** Runs of so many blocks together; null, with nothing taken, if the arena has not so many. */
+  takeRuns(blocks: number): readonly Part[] | null {
+    const runs = this.#ended ? null : this.arena.takeRuns(blocks)
+    for (const run of runs ?? []) this.#own(run.at, run.blocks)
+    return runs
   }
 
   /** Nothing is left to free once the job has ended. */

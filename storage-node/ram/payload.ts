@@ -1,6 +1,6 @@
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
-import { PARTS_MAX, type Part } from './record.ts'
+import type { Part } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
 /** Bytes of a payload where they lie in the arena. */
@@ -11,24 +11,13 @@ export interface Piece {
 }
 
 /**
- * Runs for a payload: one where there is one that is long enough, else the longest that there are, so that an arena
+ * Runs for a payload: one where there is one that is long enough, else long ones before short ones, so that an arena
  * with holes still takes what it has room for. Null if it is full.
  */
-export function takeParts(memory: JobMemory, bytes: number): Part[] | null {
+export function takeParts(memory: JobMemory, bytes: number): readonly Part[] | null {
   const blocks = Math.ceil(bytes / BLOCK_BYTES)
   const at = memory.take(blocks)
-  if (at !== NOWHERE) return [{ at, blocks }]
-  const parts: Part[] = []
-  for (let missing = blocks; missing > 0; ) {
-    const part = parts.length < PARTS_MAX ? memory.takeLongest(missing) : null
-    if (part === null) {
-      freeParts(memory, parts)
-      return null
-    }
-    parts.push(part)
-    missing -= part.blocks
-  }
-  return parts
+  return at === NOWHERE ? memory.takeRuns(blocks) : [{ at, blocks }]
 }
 
 export function freeParts(memory: JobMemory, parts: readonly Part[]): void {

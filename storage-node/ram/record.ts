@@ -14,7 +14,8 @@ import { BLOCK_BYTES } from './slab.ts'
  * | 1 | bucket |
  * | 2, 3 | version: counter, epoch |
  * | 4 | bytes of the key; how often it was read, from bit 11; bytes of the metadata as it is encoded, from bit 16 |
- * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23 |
+ * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23, or 511 |
+ * | 1 | count of parts, where there are 511 or more |
  * | 2 | the version that the last put made, where appends have made another of it |
  * | 2 | when the object expires, in ms since the Unix epoch, if it does |
  * | 1 | CRC-32 of the value, if its writer made one |
@@ -46,8 +47,8 @@ const READS_SHIFT = 11
 const READS_MAX = 31
 /** Tier and number of the record there. */
 const LOCATION_BYTES = 8
-/** As many as nine bits count. In the worst case a chunk lies in runs of two blocks. */
-export const PARTS_MAX = 511
+/** As many as nine bits count, or more: then their number stands in a word of its own. */
+const MANY_PARTS = 511
 
 /** A run of blocks that holds part of a payload. */
 export interface Part {
@@ -134,7 +135,7 @@ export function bytesApart(bytes: number): number {
 /** Of the whole record. */
 export function recordBytes(fields: RecordFields): number {
   const { of, object, parts, content } = fields
-  const optional = optionalBytes(object) + parts.length * PART_BYTES
+  const optional = optionalBytes(object) + bytesOfParts(parts.length)
   return roundUp(HEADER_BYTES + optional + of.key.length + object.metadata.length + content.length)
 }
 
@@ -152,8 +153,10 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   words[word + 1] = bucket
   putLong(words, word + 2, version)
   words[word + 4] = key.length | (metadata.length << 16)
-  words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (parts.length << PARTS_SHIFT)
+  const count = Math.min(parts.length, MANY_PARTS)
+  words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (count << PARTS_SHIFT)
   let next = word + HEADER_WORDS
+  if (count === MANY_PARTS) words[next++] = parts.length
   if (hasBase(object)) next = putLong(words, next, base)
   if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
   if (checksum !== null) words[next++] = checksum
@@ -210,7 +213,8 @@ export class StoredRecord {
     this.metadataBytes = sizes >>> 16
     this.table = flags & 0xffff
     this.kind = ((flags >>> KIND_SHIFT) & KIND_MASK) as Kind
-    this.partCount = flags >>> PARTS_SHIFT
+    const count = flags >>> PARTS_SHIFT
+    this.partCount = count === MANY_PARTS ? (words[next++] as number) : count
     if ((flags & HAS_BASE) !== 0) {
       this.base = longAt(words, next)
       next += 2
@@ -314,7 +318,10 @@ export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint
   const { bucket, key } = of
   if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== key.length) return false
   const flags = words[word + 5] as number
-  let offset = word * 4 + HEADER_BYTES + (flags >>> PARTS_SHIFT) * PART_BYTES
+  const count = flags >>> PARTS_SHIFT
+  let offset = word * 4 + HEADER_BYTES
+  if (count !== 0)
+    offset += bytesOfParts(count === MANY_PARTS ? (words[word + HEADER_WORDS] as number) : count)
   if ((flags & HAS_BASE) !== 0) offset += 8
   if ((flags & HAS_EXPIRY) !== 0) offset += 8
   if ((flags & HAS_CHECKSUM) !== 0) offset += 4
@@ -329,6 +336,11 @@ function hasBase({ kind, base, version }: Pick<ObjectFields, 'kind' | 'base' | '
 
 function optionalBytes(object: Omit<ObjectFields, 'metadata' | 'bytes'>): number {
   return (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8) + (object.checksum === null ? 0 : 4)
+}
+
+/** What a record says of its parts. */
+function bytesOfParts(count: number): number {
+  return count * PART_BYTES + (count < MANY_PARTS ? 0 : 4)
 }
 
 function roundUp(bytes: number): number {

@@ -40,24 +40,28 @@ export class Slab {
     if (blocks > this.freeBlocks || blocks > this.#longestMax) return -1
     let first = this.#taken.findFree(blocks, this.#cursor)
     if (first < 0 && this.#cursor > 0) first = this.#taken.findFree(blocks, 0)
-    if (first < 0) this.#longestMax = this.#taken.longestFree().count
+    if (first < 0) this.#longestMax = this.#taken.longestFree()
     else this.#take(first, blocks)
     return first
   }
 
-  /** Takes the longest free run, up to `blocksMax`. */
-  takeLongest(blocksMax: number): { first: number; blocks: number } | null {
-    if (this.freeBlocks === 0) return null
-    const longest = this.#taken.longestFree()
-    this.#longestMax = longest.count
-    const blocks = Math.min(longest.count, blocksMax)
-    this.#take(longest.first, blocks)
-    return { first: longest.first, blocks }
-  }
-
-  /** The most blocks that `takeLongest` can find. */
-  get longestMax(): number {
-    return Math.min(this.freeBlocks, this.#longestMax)
+  /** Takes free runs of `least` blocks or more, until they have `blocks` together, and tells of each. */
+  takeRuns(least: number, blocks: number, taken: (first: number, blocks: number) => void): void {
+    if (least > this.freeBlocks || least > this.#longestMax) return
+    let missing = blocks
+    let longest = 0
+    for (let run = this.#taken.nextFree(0); run !== null; run = this.#taken.nextFree(run.end)) {
+      const length = run.end - run.first
+      if (length < least) longest = Math.max(longest, length)
+      else {
+        const count = Math.min(length, missing)
+        this.#take(run.first, count)
+        taken(run.first, count)
+        missing -= count
+        if (missing === 0) return
+      }
+    }
+    this.#longestMax = longest
   }
 
   free(first: number, blocks: number): void {

@@ -27,7 +27,8 @@ const fields = fc.record({
   parts: fc.array(
     fc.record({ at: fc.integer({ min: 0, max: 2 ** 32 - 1 }), blocks: fc.integer({ min: 1, max: 2 ** 20 }) }),
     {
-      maxLength: 511,
+      maxLength: 2_000,
+      size: 'max',
     },
   ),
   content: fc.uint8Array({ maxLength: 8192 }),
