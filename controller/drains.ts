@@ -4,6 +4,7 @@ import type { NodeReport } from '../protocol/reports.ts'
 import { detach } from './detach.ts'
 import { loadOf, type Node } from './node.ts'
 import { unknownNode } from './nodes.ts'
+import type { LeaveOnto } from './placer.ts'
 import type { Repair, RepairOptions } from './repair.ts'
 
 export interface DrainsOptions extends RepairOptions {
@@ -25,18 +26,17 @@ export class Drains {
   }
 
   /**
-   * Resolves once the drain is written down; a node that drains already stays as it is. Without `mayStart` its jobs go to
-   * nodes that are there. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
+   * Resolves once the drain is written down; a node that drains already stays as it is. Its jobs go to nodes of `onto`. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
    * where its jobs have no room elsewhere.
    */
-  async begin(id: string, { mayStart }: { readonly mayStart: boolean }): Promise<Node> {
+  async begin(id: string, onto: LeaveOnto): Promise<Node> {
     const { ledger, nodes, placer, jobs, repair, log } = this.#options
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     await jobs.resized()
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     const moved: string[] = []
     await nodes.beginDrain(id, async (record) => {
-      const sharesOf = placer.leave(id, { mayStart })
+      const sharesOf = placer.leave(id, onto)
       moved.push(...sharesOf.keys())
       await ledger.reshare(sharesOf, record)
     })

@@ -16,7 +16,7 @@ import { newNodeId } from './id.ts'
 import { isAlive, isOpen, type Node, type NodeRecord } from './node.ts'
 import type { NodeClass, ResourceVector } from './node-class.ts'
 import type { Room, Spare } from './packing.ts'
-import { emptyRooms, limitOf, priceOfNodes, roomsBeside, servedBy, sparesOn } from './rooms.ts'
+import { emptyRooms, expectedTiers, limitOf, priceOfNodes, roomsBeside, servedBy, sparesOn } from './rooms.ts'
 import type { Store } from './store/store.ts'
 
 export interface NodesOptions {
@@ -116,9 +116,9 @@ export class Nodes {
     return this.all().filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
   }
 
-  /** The tiers that storage nodes serve, as far as they have reported. */
+  /** The tiers that storage nodes serve: as far as they have reported, and where there is none, by the config. */
   get served(): ReadonlySet<Tier> {
-    return servedBy(this.#nodes.values())
+    return servedBy(this.#nodes.values(), this.#options)
   }
 
   /** What the cluster has with as many nodes as its classes allow. */
@@ -128,7 +128,7 @@ export class Nodes {
 
   /** What is left on the nodes that may take shares. */
   spares(reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
-    return sparesOn([...this.#nodes.values()], reserved)
+    return sparesOn([...this.#nodes.values()], reserved, this.served)
   }
 
   /** How many nodes of each class may be started. */
@@ -156,12 +156,6 @@ export class Nodes {
     return newNodeId(this.#options.runtime.random)
   }
 
-  /** Until a node has reported, it is taken to serve what its config gives it: the first job must not find RAM alone. */
-  #expected({ ssdBytes }: NodeClass): Tier[] {
-    const there: Record<Tier, boolean> = { ram: true, ssd: ssdBytes > 0, s3: this.#options.hasS3 }
-    return tiers.filter((tier) => there[tier])
-  }
-
   /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
   start(nodeClass: NodeClass, id: string): void {
     const { runtime, events } = this.#options
@@ -171,7 +165,7 @@ export class Nodes {
       state: 'starting',
       pid: null,
       address: null,
-      serves: this.#expected(nodeClass),
+      serves: expectedTiers(nodeClass, this.#options.hasS3),
       startedAtMs: runtime.clock.wallMs(),
       lostAtMs: null,
     }

@@ -12,6 +12,12 @@ export interface PlacerOptions {
   readonly nodes: Nodes
 }
 
+/**
+ * Where the jobs of a node that is emptied may go: to any node, new ones too; or only to nodes that other jobs have reserved,
+ * so that one node fewer is in use afterwards.
+ */
+export type LeaveOnto = 'any' | 'busy'
+
 /** Where a job would go, and the nodes that would have to be started for it. Nothing has happened yet. */
 export interface Proposal {
   readonly shares: readonly Share[]
@@ -51,11 +57,11 @@ export class Placer {
   }
 
   /**
-   * The shares of every job with a part on `node`, with as much again elsewhere, on new nodes too if `mayStart`; what
-   * they have on `node` stays counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for
-   * `start`, the caller enters them at once.
+   * The shares of every job with a part on `node`, with as much again on nodes of `onto`; what they have on `node` stays
+   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `start`, the caller enters
+   * them at once.
    */
-  leave(node: string, { mayStart }: { readonly mayStart: boolean }): Map<string, Share[]> {
+  leave(node: string, onto: LeaveOnto): Map<string, Share[]> {
     const leaving = this.#options.ledger
       .living()
       .filter(({ state }) => state !== 'ending')
@@ -65,10 +71,9 @@ export class Placer {
       })
       // The largest first, which leaves the fewest gaps.
       .sort((a, b) => b.share.ramBytes - a.share.ramBytes)
-    const fleet = mayStart ? this.fleet() : { ...this.fleet(), rooms: [] }
     const found = this.#findAll(
       leaving.map(({ share }) => keptOf(share)),
-      fleet,
+      onto === 'any' ? this.fleet() : this.#busyFleet(),
     )
     return new Map(leaving.map(({ id, shares }, i) => [id, mergeShares([...shares, ...(found[i] ?? [])])]))
   }
@@ -130,6 +135,11 @@ export class Placer {
     const due = open.length === 0 ? missing : least(missing, sum(dead))
     if (due.ramBytes > 0) return mergeShares([...staying, ...this.#findAll([due], this.fleet()).flat()])
     return living.length === job.shares.length ? null : staying
+  }
+
+  #busyFleet(): Fleet {
+    const { spares, mix } = this.fleet()
+    return { spares: spares.filter(({ node }) => this.#options.ledger.isReserved(node)), rooms: [], mix }
   }
 
   #findAll(demands: readonly ResourceVector[], into: Fleet): Share[][] {

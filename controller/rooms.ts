@@ -1,4 +1,4 @@
-import type { Tier } from '../protocol/data-operations.ts'
+import { type Tier, tiers } from '../protocol/data-operations.ts'
 import { capacityOf, inFillOrder, isAlive, isOpen, type Node } from './node.ts'
 import {
   capacityOfClass,
@@ -16,15 +16,32 @@ interface Bounds {
   readonly classes: readonly NodeClass[]
   /** What all nodes together may cost an hour. */
   readonly pricePerHourMax: number
+  /** Whether nodes are given an S3-compatible store. */
+  readonly hasS3: boolean
+}
+
+/** The tiers that a node serves by its config: what is known of it until it has reported. */
+export function expectedTiers({ ssdBytes }: NodeClass, hasS3: boolean): Tier[] {
+  const there: Record<Tier, boolean> = { ram: true, ssd: ssdBytes > 0, s3: hasS3 }
+  return tiers.filter((tier) => there[tier])
 }
 
 /**
  * RAM, and each tier that a living node reported, or will where it starts: what one serves, others are taken to serve as well, as far as their
- * class has it.
+ * class has it. Of a class without a node the config tells: a job whose first node has to be started for it gets what that will have.
  */
-export function servedBy(nodes: Iterable<Node>): ReadonlySet<Tier> {
+export function servedBy(
+  nodes: Iterable<Node>,
+  { classes, hasS3 }: Pick<Bounds, 'classes' | 'hasS3'>,
+): ReadonlySet<Tier> {
   const living = [...nodes].filter(isAlive)
-  return new Set<Tier>(['ram', ...living.flatMap(({ record }) => record.serves)])
+  const known = new Set(living.map((node) => node.class.name))
+  const unknown = classes.filter(({ name, nodesMax }) => nodesMax > 0 && !known.has(name))
+  return new Set<Tier>([
+    'ram',
+    ...living.flatMap(({ record }) => record.serves),
+    ...unknown.flatMap((nodeClass) => expectedTiers(nodeClass, hasS3)),
+  ])
 }
 
 /** What a cluster has with as many nodes as its classes allow. */
@@ -33,8 +50,11 @@ export function limitOf(classes: readonly NodeClass[], served: ReadonlySet<Tier>
 }
 
 /** What is left on the nodes that may take shares. */
-export function sparesOn(nodes: readonly Node[], reserved: ReadonlyMap<string, ResourceVector>): Spare[] {
-  const served = servedBy(nodes)
+export function sparesOn(
+  nodes: readonly Node[],
+  reserved: ReadonlyMap<string, ResourceVector>,
+  served: ReadonlySet<Tier>,
+): Spare[] {
   return inFillOrder(nodes).map((node) => {
     const { id } = node.record
     const capacity = capacityOf(node, served)
@@ -54,9 +74,10 @@ export function sparesOn(nodes: readonly Node[], reserved: ReadonlyMap<string, R
 export function roomsBeside(
   nodes: readonly Node[],
   reserved: ReadonlyMap<string, ResourceVector>,
-  { classes, pricePerHourMax }: Bounds,
+  bounds: Bounds,
 ): Room[] {
-  const served = servedBy(nodes)
+  const { classes, pricePerHourMax } = bounds
+  const served = servedBy(nodes, bounds)
   const left = pricePerHourMax - priceOfNodes(nodes)
   const counts = (node: Node): boolean =>
     isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id))
@@ -68,7 +89,10 @@ export function roomsBeside(
 }
 
 /** How many nodes of each class there may be in all. */
-export function emptyRooms({ classes, pricePerHourMax }: Bounds, served: ReadonlySet<Tier>): Room[] {
+export function emptyRooms(
+  { classes, pricePerHourMax }: Pick<Bounds, 'classes' | 'pricePerHourMax'>,
+  served: ReadonlySet<Tier>,
+): Room[] {
   return classes.map((nodeClass) => ({
     nodeClass,
     capacity: capacityOfClass(nodeClass, served),

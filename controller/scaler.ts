@@ -124,7 +124,7 @@ export class Scaler {
     for (const { node } of emptiest) {
       if (begun === count) return
       try {
-        await drains.begin(node, { mayStart: false })
+        await drains.begin(node, 'busy')
       } catch (error) {
         // What is reserved on it has no room elsewhere, or it is not what it was: another may do.
         if (isError(error, 'RESERVATION_REFUSED', 'BAD_REQUEST', 'NODE_NOT_FOUND', 'UNAVAILABLE')) continue

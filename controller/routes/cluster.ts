@@ -26,7 +26,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
       },
     },
     async (request, reply) =>
-      reply.status(202).send(views.nodeNow(await drains.begin(request.params.id, { mayStart: true }))),
+      reply.status(202).send(views.nodeNow(await drains.begin(request.params.id, 'any'))),
   )
 
   app.get(

@@ -108,7 +108,7 @@ describe('a registration for which there is no room now', () => {
 
 describe('a registration that can never be met', () => {
   test('is refused at once, however long it would wait', async () => {
-    const world = await World.start()
+    const world = await World.start({ classes: [{ ...smallClass, ssdBytes: 0 }] })
     const hints = { capacityBytes: 600 * MIB }
     const { status, body } = await world.register({ hints, waitSeconds: 240 })
     expect([status, body.error.code]).toEqual([409, 'RESERVATION_REFUSED'])

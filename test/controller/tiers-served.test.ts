@@ -132,3 +132,35 @@ describe('where nodes report S3', () => {
     expect(body.sizing.mixes[0].s3PricePerHour).toBeGreaterThan(0)
   })
 })
+
+describe('where no node has reported yet, the config tells what nodes serve', () => {
+  test('a first job above RAM lies on S3', async () => {
+    const s3 = {
+      endpoint: 'http://127.0.0.1:9',
+      region: 'us-east-1',
+      bucket: 'mayfly',
+      accessKeyId: 'key',
+      secretAccessKey: 'secret',
+    }
+    const world = await World.start({
+      warmNodes: 0,
+      s3,
+      tiers: { ram, ssd, s3: { capacityBytes: 0, usedBytes: 0 } },
+    })
+    expect(await world.nodes()).toEqual([])
+    const { status, body } = await world.register({
+      hints: { capacityBytes: 6144 * MIB, peakBytesPerSecond: 1_000 },
+    })
+    expect([status, body.error]).toEqual([201, undefined])
+    expect(body.reservation.bytes.s3).toBeGreaterThan(0)
+  })
+
+  test('a first job above RAM lies on SSD', async () => {
+    const world = await World.start({ warmNodes: 0, tiers: { ram, ssd } })
+    const { status, body } = await world.register({
+      hints: { capacityBytes: 1024 * MIB, peakBytesPerSecond: 1_000 },
+    })
+    expect([status, body.error]).toEqual([201, undefined])
+    expect(body.reservation.bytes.ssd).toBeGreaterThan(0)
+  })
+})

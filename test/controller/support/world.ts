@@ -10,6 +10,7 @@ import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
 import type { Service } from '../../../service/lifecycle.ts'
+import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { FakeFleet } from './fake-fleet.ts'
 import { FakeMetadata } from './fake-metadata.ts'
@@ -69,6 +70,8 @@ export interface WorldOptions {
   readonly nodesReport?: boolean
   readonly port?: number
   readonly quota?: Quota
+  /** None if it is not said; nobody need listen there. */
+  readonly s3?: S3Settings
   /** Beside the default one. */
   readonly apiKeys?: readonly ApiKey[]
 }
@@ -107,7 +110,7 @@ export class World {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
         dir: this.#dir,
         keptDir: this.#dir,
-        s3: null,
+        s3: this.#options.s3 ?? null,
         secret,
         apiKeys: [{ name: 'default', key: apiKey, quota: {} }, ...(this.#options.apiKeys ?? [])],
         quota: this.#options.quota ?? {},

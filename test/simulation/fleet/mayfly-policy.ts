@@ -305,7 +305,7 @@ export class MayflyPolicy implements Policy {
         )
         leaving.sort((a, b) => b.share.ramBytes - a.share.ramBytes)
         const demands = leaving.map(({ share }) => share)
-        return { leaving, plan: packAll(demands, { ...this.#fleet(), rooms: [] }, this.#newNode) }
+        return { leaving, plan: packAll(demands, this.#busyFleet(), this.#newNode) }
       })
       if ('shortage' in plan) {
         known.draining = false
@@ -381,6 +381,12 @@ export class MayflyPolicy implements Policy {
     })
     const nodes = this.#class.nodesMax - this.#nodes.size
     return { spares, rooms: [{ nodeClass: this.#class, capacity: this.#capacity, nodes }], mix: this.#mix }
+  }
+
+  /** Where the jobs of a node that is drained may go, so that one node fewer is in use. */
+  #busyFleet(): Fleet {
+    const fleet = this.#fleet()
+    return { ...fleet, spares: fleet.spares.filter(({ node }) => this.#reserved.has(node)), rooms: [] }
   }
 
   #spare(node: string): ResourceVector {
