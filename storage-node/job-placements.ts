@@ -1,5 +1,7 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
+import { MayflyError } from '../protocol/errors.ts'
+import { askServerOf } from '../protocol/job-server.ts'
 import { CONTROL_CALL_MS } from '../protocol/limits.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
@@ -7,6 +9,8 @@ import type { JobSpace } from './job-space.ts'
 
 /** Any slot, in a question for a placement. */
 const ANY_SLOT = 0xffff
+/** Metadata servers asked one after another, each of which has handed the job on to the next. */
+const SERVERS_ASKED_MAX = 4
 
 /** Which node owns which slot of a job: asked of metadata once, and again when it turned out to be wrong. */
 export class JobPlacements {
@@ -34,12 +38,24 @@ export class JobPlacements {
     for (const id of this.#placements.keys()) if (!isKnown(id)) this.#placements.delete(id)
   }
 
+  /**
+   * The job may have been handed on to a metadata server that has told this node nothing yet: that is no concern of whoever asks for
+   * an object, so the server is looked for as a client does.
+   */
   async #fetch(job: JobSpace): Promise<Placement> {
-    const caller = await this.#pool.to(job.metadata)
     const request = { job: job.id, known: 0, slot: ANY_SLOT }
-    const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
-    const { head } = await caller.call(metadataOperations.placement, request, { deadlineMs })
-    this.#placements.set(job.id, head)
-    return head
+    const bounds = { deadlineMs: this.#clock.monotonicMs() + CONTROL_CALL_MS }
+    const ask = { operation: metadataOperations.placement, request }
+    let server = job.metadata
+    for (let asked = 0; asked < SERVERS_ASKED_MAX; asked++) {
+      const caller = await this.#pool.to(server)
+      const answer = await askServerOf(job.id, { caller, bounds }, ask)
+      if ('reply' in answer) {
+        this.#placements.set(job.id, answer.reply)
+        return answer.reply
+      }
+      server = answer.movedTo
+    }
+    throw new MayflyError('UNAVAILABLE', 'The job goes from one metadata server to another')
   }
 }

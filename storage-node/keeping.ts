@@ -223,7 +223,8 @@ export class Keeping {
       const taken = await this.#options.turns.take(job, request, async (place): Promise<Taken> => {
         const object = table.find(job, place)
         // Who waits for the key does so outside of the turn, which its put needs.
-        if (object === undefined) return { reply: objects.get(job, request, waiter) }
+        if (object === undefined)
+          return { reply: objects.get(job, request, waiter, (again) => this.consume(job, again, waiter)) }
         const { version } = object
         if (lost?.version === version) throw lost.error
         if (place.slot.kept.bucketOf(place) === '' || !isTaken(job, object, request))
@@ -275,7 +276,6 @@ export class Keeping {
       await this.#takeBack(job, place)
       throw error
     }
-    await this.#followConsumer(job, place)
     return reply
   }
 
@@ -289,17 +289,6 @@ export class Keeping {
     await store.put(keptName(job.id, place.key, keptBucket), object, fenced(job, place, pieces))
     // In the slot as it was, also where it is being given away: its next owner has to know.
     place.slot.kept.add(place, keptBucket)
-  }
-
-  /** A consumer that waited for the key has taken the object along, which then is not kept either. */
-  async #followConsumer(job: JobSpace, place: Place): Promise<void> {
-    if (this.#options.table.find(job, place) !== undefined) return
-    try {
-      await this.#removeKept(job, place)
-    } catch (cause) {
-      const what = 'The object was put and consumed at once, but could not be removed from the kept store'
-      throw new MayflyError('OUTCOME_UNKNOWN', what, { cause })
-    }
   }
 
   /** A put that fails leaves nothing. Without a lease the key may have another owner by now, and its object is left alone. */

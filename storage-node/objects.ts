@@ -97,7 +97,7 @@ export class Objects {
   #get(job: JobSpace, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#await(job, keep(request), to.waiter)
+    if (object === undefined) return this.#await(job, keep(request), to)
     if (isElsewhere(object)) {
       const kept = keep(request)
       const at = { ...place, key: kept.key }
@@ -240,18 +240,26 @@ export class Objects {
     return last
   }
 
-  /** The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. */
-  #await(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Promise<Get> {
+  /**
+   * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
+   * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
+   */
+  #await(job: JobSpace, request: DataRequests['get'], { waiter, again }: AskedBy): Get | Promise<Get> {
     const place = locate(job, request)
     if (waiter === null || request.waitMs === 0) throw place.slot.missing(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
-    return park(
+    const untilMs = this.#clock.monotonicMs() + waitMs
+    return park<Get>(
       place,
       { waitMs, clock: this.#clock, waiter },
       {
         attempt: () => {
           const object = this.#table.find(job, place)
-          return object === undefined ? null : this.#read(job, place, object, { request, later: true })
+          if (object === undefined) return null
+          if (again === null || !request.consume || place.slot.kept.bucketOf(place) === '')
+            return this.#read(job, place, object, { request, later: true })
+          const leftMs = Math.max(0, Math.round(untilMs - this.#clock.monotonicMs()))
+          return again({ ...request, waitMs: leftMs })
         },
         missed: () => this.#miss(job, place),
       },

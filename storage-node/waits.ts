@@ -20,7 +20,7 @@ interface At {
 export function park<Result>(
   at: At,
   options: { waitMs: number; clock: Clock; waiter: Waiter },
-  outcome: { attempt: () => Result | null; missed: () => MayflyError },
+  outcome: { attempt: () => Result | Promise<Result> | null; missed: () => MayflyError },
 ): Promise<Result> {
   const { slot, bucket, key } = at
   const name = waitKey(bucket, key)
