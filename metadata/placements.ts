@@ -161,12 +161,11 @@ export class Placements {
   async take(bytes: Buffer): Promise<void> {
     const record = await this.#jobs.take(decodeRecord(bytes))
     if (record === null) return
-    const { id } = record
     const now = this.#options.runtime.clock.monotonicMs()
     const nodes = nodesOf(record).map((node) => node.id)
     for (const node of nodes) this.#leases.grant(node, now)
     void Promise.all(this.#begin(record))
-    await this.#removeDead([id], new Set(nodes.filter((node) => this.#proved.has(node))))
+    await this.#removeDead([record], new Set(nodes.filter((node) => this.#proved.has(node))))
   }
 
   /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
@@ -193,21 +192,25 @@ export class Placements {
    * job that comes from another server meanwhile, `take` knows what to do about them.
    */
   async #bury(nodes: readonly string[]): Promise<void> {
-    const jobs = this.#jobs.ids()
+    const records = this.#jobs.ids().map((job) => this.#jobs.record(job))
     for (const node of nodes) {
       this.#dead.add(node)
       this.#leases.forget(node)
     }
     await this.#options.store.addDeadNodes(nodes)
-    await this.#removeDead(jobs, new Set(nodes))
+    await this.#removeDead(records, new Set(nodes))
   }
 
-  /** Gives the slots of dead nodes to others. The telling goes on behind it. */
-  async #removeDead(jobs: readonly string[], dead: ReadonlySet<string>): Promise<void> {
+  /**
+   * Gives the slots of dead nodes to others. The telling goes on behind it. A job that was handed on meanwhile and has come back has
+   * another term: it was served under another server's leases since, and `take` has decided what these deaths mean for it.
+   */
+  async #removeDead(records: readonly JobRecord[], dead: ReadonlySet<string>): Promise<void> {
     await Promise.all(
-      jobs.map(async (job) => {
+      records.map(async ({ id, term }) => {
         let changed = false
-        const record = await this.#jobs.changeLiving(job, (before) => {
+        const record = await this.#jobs.changeLiving(id, (before) => {
+          if (before.term !== term) return before
           const after = withoutNodes(before, dead)
           changed = after !== before
           return after

@@ -32,6 +32,8 @@ export class Heartbeats {
   #reportedMs: number
   readonly #cpu: CpuMeter
   #controllerSilent = false
+  /** Heartbeats under way, by the address of their server. */
+  readonly #beating = new Map<string, Promise<void>>()
 
   constructor(node: StorageNode, options: HeartbeatOptions) {
     this.#node = node
@@ -48,7 +50,8 @@ export class Heartbeats {
 
   /**
    * One heartbeat to each metadata server, whether the controller answers or not. A job may have come from a server that
-   * the controller has not told of yet. Never rejects.
+   * the controller has not told of yet. Resolves when all have answered or failed: whoever beats again does not wait for that, for a
+   * machine that is gone takes longer to fail than the leases of the other servers last. Never rejects.
    */
   async beatMetadata(): Promise<void> {
     const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
@@ -83,8 +86,17 @@ export class Heartbeats {
     }
   }
 
-  /** One heartbeat to the metadata server at `address`, which answers with a lease. Never rejects. */
-  async beatServer(address: string): Promise<void> {
+  /** One heartbeat to the metadata server at `address`, which answers with a lease; one at a time. Never rejects. */
+  beatServer(address: string): Promise<void> {
+    let beating = this.#beating.get(address)
+    if (beating === undefined) {
+      beating = this.#beat(address).finally(() => this.#beating.delete(address))
+      this.#beating.set(address, beating)
+    }
+    return beating
+  }
+
+  async #beat(address: string): Promise<void> {
     const { clock, log, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
     const jobs = this.#node.jobsOf(address)

@@ -76,7 +76,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   void heartbeats.begin()
   const timers = [
     repeat(clock, HEARTBEAT_MS, () => heartbeats.beatController()),
-    repeat(clock, HEARTBEAT_MS, () => heartbeats.beatMetadata()),
+    repeat(clock, HEARTBEAT_MS, () => void heartbeats.beatMetadata()),
     repeat(clock, RECLAIM_MS, () => reclaim.round()),
     repeat(clock, TTL_SWEEP_MS, () => sweep(node, clock)),
   ]

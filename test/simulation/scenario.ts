@@ -290,12 +290,15 @@ class Scenario {
     this.#repairs.push(this.#controller.proveDeath(node))
   }
 
-  /** From the moment when it is given up until its process ends, the node serves none of the jobs of that server. */
+  /**
+   * From the moment when it is given up until its process ends, the node serves none of the jobs of that server. One that the server
+   * took over while it wrote the death down still has the node, whose silence counts anew for it.
+   */
   async #watchDead(node: RunningNode, by: MetadataServer): Promise<void> {
     const { service, host } = node
     const jobs = jobsOf(by)
     for (let looks = 0; looks < 100 && service !== null && host.alive; looks++) {
-      const decided = jobsOf(by)
+      const decided = jobsOf(by, node.id)
       const served = jobs.filter((job) => decided.includes(job) && mayServe(service, job))
       if (served.length > 0)
         return this.#fail('a node that was given up serves', `${node.id} serves ${served.join(', ')}`)

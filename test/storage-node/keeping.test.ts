@@ -276,3 +276,26 @@ test.each(['append', 'consume'] as const)(
     expect(kept === null).toBe(what === 'consume')
   },
 )
+
+test('I16: a consumer that waited for a key is answered once its object is gone from the kept store', async () => {
+  const { job, planes } = await start()
+  const remove = planes.kept.remove.bind(planes.kept)
+  const steps: string[] = []
+  const removeLate: typeof remove = async (...of) => {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    steps.push('removed')
+    return await remove(...of)
+  }
+  Object.assign(planes.kept, { remove: removeLate })
+  const consumers = [1, 2].map(async () => {
+    const got = await job.get('k', { consume: true, waitSeconds: 1 }).catch((error) => error.code)
+    steps.push(String(got))
+  })
+  const reader = job.get('k', { waitSeconds: 1 })
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  await job.put('k', 'kept', { persist: true })
+  expect(String(await reader)).toBe('kept')
+  await Promise.all(consumers)
+  expect(steps).toEqual(['removed', 'kept', 'NOT_FOUND'])
+  expect(await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })).toBeNull()
+})

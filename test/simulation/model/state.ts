@@ -72,5 +72,5 @@ type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** Names a state: equal states have equal names. */
 export function nameState({ value, kept, version, expiry, lost, holes }: KeyState): string {
-  return `${value}@${version}|${expiry === null ? '' : expiry.toMs}|${lost}|${holes}${kept ? '|kept' : ''}`
+  return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${kept ? '|kept' : ''}`
 }

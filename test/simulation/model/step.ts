@@ -2,6 +2,9 @@ import { unreachable } from '../../../protocol/assert.ts'
 import { bytesOf } from '../traffic/values.ts'
 import type { Effect, KeyState, Operation } from './state.ts'
 
+/** What comes back from the kept store ends by its new owner's clock, which differs from that of the node where it was put. */
+const CLOCKS_APART_MS = 400
+
 /** A node's clock is as good as the virtual one; rounding to whole ms and the way of the answer are not. */
 const EXPIRY_SLACK_MS = 2
 
@@ -121,7 +124,11 @@ function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']
 
 function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death' }>): KeyState[] {
   // What comes back has another version, unless only its bytes were on the dead node.
-  if (state.kept) return slot ? [{ ...state, version: null, lost: 'old' }] : []
+  if (state.kept) {
+    const { expiry } = state
+    const sooner = expiry === null ? null : { ...expiry, fromMs: expiry.fromMs - CLOCKS_APART_MS }
+    return slot ? [{ ...state, version: null, lost: 'old', expiry: sooner }] : []
+  }
   const after: KeyState[] = []
   if (slot) after.push({ ...emptied(state), lost: 'fresh' })
   if (chunks && state.value !== null && !state.holes) after.push({ ...state, holes: true })

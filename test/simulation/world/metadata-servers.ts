@@ -74,9 +74,11 @@ export class MetadataServers {
   }
 }
 
-/** The jobs that a server decides for, by what is written down. */
-export function jobsOf({ disk }: MetadataServer): string[] {
+/** The jobs that a server decides for, by what is written down; with `without`, those of which that node has no slot. */
+export function jobsOf({ disk }: MetadataServer, without = ''): string[] {
   return [...disk.records.values()]
     .map(decodeRecord)
-    .flatMap(({ id, leaving }) => (leaving?.handing ? [] : [id]))
+    .flatMap(({ id, leaving, nodes }) =>
+      leaving?.handing || nodes.some((node) => node.id === without) ? [] : [id],
+    )
 }
