@@ -1,6 +1,7 @@
 import Type, { type Static, type TProperties, type TSchema } from 'typebox'
 import { type ErrorCode, errorTable } from '../protocol/errors.ts'
 import {
+  ADDRESS_BYTES_MAX,
   HINT_BYTES_MAX,
   HINT_BYTES_PER_SECOND_MAX,
   HINT_FUNCTIONS_MAX,
@@ -282,7 +283,7 @@ const tierReport = Type.Object({
 /** `NodeReport` of protocol/reports.ts. */
 export const nodeReport = Type.Object({
   class: Type.String(),
-  address: Type.String({ minLength: 3 }),
+  address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
   pid: Type.Integer(),
   cpuCores: count0,
   tiers: Type.Object({
@@ -315,7 +316,7 @@ export const nodeReport = Type.Object({
 
 /** `MetadataReport` of protocol/reports.ts. */
 export const metadataReport = Type.Object({
-  address: Type.String({ minLength: 3 }),
+  address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
   cpuCores: Type.Number({ minimum: 0 }),
 })
 

@@ -4,10 +4,11 @@ import { ownMessage } from './decisions.ts'
 import { handedOn, isSettled, withHanding } from './departure.ts'
 import type { Gate } from './gate.ts'
 import type { MoveEvent } from './handoff.ts'
-import { encodeRecord, type JobRecord, type Leaving, type Leftover, type Move } from './job-record.ts'
+import type { JobRecord, Leaving, Leftover, Move } from './job-record.ts'
 import type { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 import { planMoves, withMoveEvent, withoutLeftover } from './moves.ts'
+import { recordPages } from './record-pages.ts'
 
 export interface DriverOptions {
   readonly jobs: Jobs
@@ -107,10 +108,10 @@ export class Driver {
   async #handOver(job: string, record: JobRecord, { server }: Leaving): Promise<void> {
     const { jobs, messenger, onHandedOver } = this.#options
     const next = handedOn(record)
-    const message = { record: [...encodeRecord(next)] }
-    const heard = await messenger.tellUntilHeard(server, placementOperations.jobTake, () => {
+    const pages = recordPages(next)
+    const heard = await messenger.tellAllUntilHeard(server, placementOperations.jobTake, () => {
       const moved = jobs.movedTo(job)
-      return jobs.has(job) && moved?.term === next.term && moved.address === server.address ? message : null
+      return jobs.has(job) && moved?.term === next.term && moved.address === server.address ? pages : null
     })
     if (!heard) return
     if (await jobs.handOver({ id: job, term: next.term, address: server.address })) onHandedOver(job)

@@ -6,6 +6,7 @@ import {
 import { MayflyError } from '../protocol/errors.ts'
 import { Handlers, type Peer, requireCluster } from '../service/responder.ts'
 import type { Placements } from './placements.ts'
+import { ArrivingRecords } from './record-pages.ts'
 
 const done = { head: {} }
 
@@ -41,6 +42,7 @@ export function metadataHandlers(placements: Placements): Handlers {
 }
 
 function addControllerHandlers(handlers: Handlers, placements: Placements): Handlers {
+  const arriving = new ArrivingRecords()
   return handlers
     .on(placementOperations.jobCreate, async (peer, { job, slots, ...terms }) => {
       requireCluster(peer)
@@ -65,9 +67,10 @@ function addControllerHandlers(handlers: Handlers, placements: Placements): Hand
       await placements.move(job, target)
       return done
     })
-    .on(placementOperations.jobTake, async (peer, { record }) => {
+    .on(placementOperations.jobTake, async (peer, page, { payload }) => {
       requireCluster(peer)
-      await placements.take(Buffer.from(record))
+      const record = arriving.add(page, payload)
+      if (record !== null) await placements.take(record)
       return done
     })
     .on(placementOperations.jobs, (peer) => {

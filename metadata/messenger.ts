@@ -25,10 +25,11 @@ export class Messenger {
     node: PlacedNode,
     operation: Operation<Request, Reply>,
     request: Request,
+    payload?: Buffer,
   ): Promise<Reply> {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const caller = await this.#reach(node)
-    return (await caller.call(operation, request, { deadlineMs })).head
+    return (await caller.call(operation, request, { deadlineMs, payload })).head
   }
 
   /** Says it until the node confirms, or until `next` has nothing more to say. Resolves with whether it confirmed. */
@@ -46,12 +47,41 @@ export class Messenger {
     operation: Operation<Request, Reply>,
     next: () => Request | null,
   ): Promise<Reply | null> {
+    return await this.#untilHeard(node, () => {
+      const request = next()
+      return request === null ? null : this.tell(node, operation, request)
+    })
+  }
+
+  /** As `tellUntilHeard`, of what takes several messages: after one that was not confirmed all of them are sent again, in their order. */
+  async tellAllUntilHeard<Request>(
+    node: PlacedNode,
+    operation: Operation<Request, unknown>,
+    next: () => Iterable<{ readonly request: Request; readonly payload: Buffer }> | null,
+  ): Promise<boolean> {
+    const heard = await this.#untilHeard(node, () => {
+      const messages = next()
+      return messages === null ? null : this.#tellAll(node, operation, messages)
+    })
+    return heard !== null
+  }
+
+  async #tellAll<Request>(
+    node: PlacedNode,
+    operation: Operation<Request, unknown>,
+    messages: Iterable<{ readonly request: Request; readonly payload: Buffer }>,
+  ): Promise<true> {
+    for (const { request, payload } of messages) await this.tell(node, operation, request, payload)
+    return true
+  }
+
+  async #untilHeard<Reply>(node: PlacedNode, say: () => Promise<Reply> | null): Promise<Reply | null> {
     const { clock, random } = this.#runtime
     for (let attempt = 0; !this.#stopped; attempt++) {
-      const request = next()
-      if (request === null) return null
+      const said = say()
+      if (said === null) return null
       try {
-        return await this.tell(node, operation, request)
+        return await said
       } catch (error) {
         if (attempt === 0)
           this.#log.warn({ node: node.id, reason: asMayflyError(error).reason }, 'a node did not hear')

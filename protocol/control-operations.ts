@@ -63,8 +63,14 @@ export const placementOperations = {
    * answered; a server that has handed it on to another one answers `JOB_MOVED`.
    */
   jobMove: operation(85, { request: struct({ job: text, target: placedNode }), reply: empty }),
-  /** `record` is all that is known of a job, as metadata servers write it down: the one that is asked decides from now on. */
-  jobTake: operation(86, { request: struct({ record: array(u8) }), reply: empty }),
+  /**
+   * Payload: a page of all that is known of a job, as metadata servers write it down, which is its record of that `term`. Page 0
+   * begins anew, `last` completes it: the server that is asked decides from then on.
+   */
+  jobTake: operation(86, {
+    request: struct({ job: text, term: u32, page: u32, last: flag }),
+    reply: empty,
+  }),
 } as const
 
 /** Asked by nodes of metadata, every `HEARTBEAT_MS`. */

@@ -4,7 +4,7 @@
  */
 
 /** Version of the wire. A hello with another one is refused; a change of the wire's shape must raise it. */
-export const PROTOCOL_VERSION = 8
+export const PROTOCOL_VERSION = 9
 
 // Keys and names.
 
@@ -26,6 +26,11 @@ export const METADATA_NAMES_MAX = 1024
 export const CHUNK_BYTES = 1024 * 1024
 /** 2^20 chunks of 1 MiB: 1 TiB. */
 export const CHUNKS_MAX = 2 ** 20
+/**
+ * Runs of equal chunks in one manifest: 32 KiB in a reply, an index or a commit. A client that cuts objects into chunks of one
+ * length needs two, whatever the object's size.
+ */
+export const MANIFEST_RUNS_MAX = 4_096
 export const OBJECT_BYTES_MAX = CHUNK_BYTES * CHUNKS_MAX
 /** `get` returns one Buffer; what is larger has to be read in parts. Half of what Node 20 can allocate. */
 export const GET_BYTES_MAX = 2 ** 31
@@ -51,6 +56,8 @@ export const SLOTS_DEFAULT = 1024
 export const SLOTS_MAX = 16_384
 /** Nodes of one job. A slot's node is a u16 index, and 65,535 says «nobody». */
 export const JOB_NODES_MAX = 4_096
+/** `host:port` of a node or metadata server: with addresses of this length a job's shares on `JOB_NODES_MAX` nodes still fit a head. */
+export const ADDRESS_BYTES_MAX = 160
 /** A version is `epoch × 2^32 + counter` and must stay a safe integer: 53 - 32 = 21 bits of epoch. */
 export const EPOCH_MAX = 2 ** 21 - 1
 /** How long metadata holds a question for a newer placement before it answers with what it has. */
@@ -64,6 +71,12 @@ export const QUESTIONS_MAX = 10_000
 export const MOVE_SLOTS_MAX = 16
 /** Moves of one job that have not settled. */
 export const MOVES_MAX = 4
+/** The record of a job that is handed to another metadata server travels in pages of this size. */
+export const RECORD_PAGE_BYTES = 256 * 1024
+/** Of one record: on `JOB_NODES_MAX` nodes, with `SLOTS_MAX` slots and `BUCKETS_MAX` buckets, 3 MiB. */
+export const RECORD_PAGES_MAX = 32
+/** Jobs that one heartbeat names: those of a node with more travel in several. */
+export const HEARTBEAT_JOBS_MAX = 10_000
 /** How long a node holds the question whether slots have settled. */
 export const SETTLE_HOLD_MS = 500
 /** Entries of one page of an index: with keys and metadata of usual size, some 100 KiB. */

@@ -1,5 +1,6 @@
 import { array, type Codec, struct, u32 } from './codec.ts'
-import { CHUNK_BYTES, CHUNKS_MAX } from './limits.ts'
+import { MayflyError } from './errors.ts'
+import { CHUNK_BYTES, CHUNKS_MAX, MANIFEST_RUNS_MAX } from './limits.ts'
 import { violation } from './reader.ts'
 
 /** The lengths of a large object's chunks, in order, as runs of equal ones. */
@@ -26,6 +27,15 @@ export const manifestCodec: Codec<Manifest> = {
     }
     return manifest
   },
+}
+
+/** Throws `BAD_REQUEST` over `MANIFEST_RUNS_MAX`. */
+export function checkRuns(manifest: Manifest): void {
+  if (manifest.length <= MANIFEST_RUNS_MAX) return
+  throw new MayflyError(
+    'BAD_REQUEST',
+    `manifest: ${manifest.length} runs of equal chunks are over ${MANIFEST_RUNS_MAX}; send chunks of one length, but for the last`,
+  )
 }
 
 /** The manifest of an object cut into chunks of `CHUNK_BYTES`, the last one shorter. */

@@ -2,7 +2,7 @@ import type { CallerPool } from '../protocol/caller-pool.ts'
 import { heartbeatOperations } from '../protocol/control-operations.ts'
 import { type Tier, tiers } from '../protocol/data-operations.ts'
 import { asMayflyError, isError } from '../protocol/errors.ts'
-import { HEARTBEAT_CALL_MS } from '../protocol/limits.ts'
+import { HEARTBEAT_CALL_MS, HEARTBEAT_JOBS_MAX } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { CpuMeter } from '../service/cpu-meter.ts'
@@ -100,22 +100,31 @@ export class Heartbeats {
     const { clock, log, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
     const jobs = this.#node.jobsOf(address)
+    const { id: node } = this.#node
     try {
       const caller = await pool.to(address)
       const deadlineMs = sentMs + HEARTBEAT_CALL_MS
-      const { head } = await caller.call(
-        heartbeatOperations.heartbeat,
-        { node: this.#node.id, jobs },
-        { deadlineMs },
+      // The lease of a server is one for all of its jobs: it counts once the server has said which of them were handed on.
+      const beats = batchesOf(jobs, HEARTBEAT_JOBS_MAX).map((named) =>
+        caller.call(heartbeatOperations.heartbeat, { node, jobs: named }, { deadlineMs }),
       )
-      this.#node.renewLease(address, sentMs + head.leaseMs, head.moved)
-      const living = new Set([...head.jobs, ...head.moved.map(({ job }) => job)])
+      const heads = (await Promise.all(beats)).map(({ head }) => head)
+      const leaseMs = Math.min(...heads.map((head) => head.leaseMs))
+      const moved = heads.flatMap((head) => head.moved)
+      this.#node.renewLease(address, sentMs + leaseMs, moved)
+      const living = new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])
       for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
     } catch (error) {
       if (isError(error, 'NODE_DEAD')) onDead(error)
       else log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
     }
   }
+}
+
+/** At least one batch, which is empty where there is nothing. */
+function batchesOf<Item>(items: readonly Item[], itemsMax: number): Item[][] {
+  const count = Math.max(1, Math.ceil(items.length / itemsMax))
+  return Array.from({ length: count }, (_, index) => items.slice(index * itemsMax, (index + 1) * itemsMax))
 }
 
 function tiersOf({ ram, lower }: StorageNode): NodeReport['tiers'] {

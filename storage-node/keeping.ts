@@ -2,7 +2,7 @@ import { ANY_VERSION, type DataReplies, type DataRequests, ObjectKind } from '..
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
-import { manifestBytes } from '../protocol/manifest.ts'
+import { checkRuns, manifestBytes } from '../protocol/manifest.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../service/kept/kept-limits.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
@@ -80,6 +80,7 @@ export class Keeping {
 
   /** As `LargeObjects.commit`. Also `UNAVAILABLE`, where too many go to the kept store at once. */
   commit(job: JobSpace, request: DataRequests['putCommit']): Answer<'putCommit'> {
+    checkRuns(request.manifest)
     if (request.keptBucket === '' && !this.mayConcern(job, request))
       return { head: this.#options.largeObjects.commit(job, request) }
     return this.#options.turns.take(job, request, (place) => this.#commit(job, place, request))

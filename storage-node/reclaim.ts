@@ -48,7 +48,10 @@ export class Reclaim {
     const byOwner = new Map<PlacedNode, string[]>()
     for (const [name, [{ group }]] of groups) {
       const owner = await this.#ownerOf(job, group)
-      if (owner !== null) byOwner.set(owner, [...(byOwner.get(owner) ?? []), name])
+      if (owner === null) continue
+      const names = byOwner.get(owner)
+      if (names === undefined) byOwner.set(owner, [name])
+      else names.push(name)
     }
     for (const [owner, names] of byOwner) {
       for (let from = 0; from < names.length; from += RECLAIM_BATCH) {

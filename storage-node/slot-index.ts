@@ -1,3 +1,4 @@
+import { unreachable } from '../protocol/assert.ts'
 import type { peerOperations } from '../protocol/control-operations.ts'
 import { hashKey } from '../protocol/hash.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../protocol/limits.ts'
@@ -24,6 +25,10 @@ type IndexRequest = RequestOf<typeof peerOperations.slotIndex>
 /** A page of a slot's index, without the name of the slot. */
 export type IndexPage = Omit<IndexRequest, 'job' | 'slot' | 'epoch'>
 
+type Lists = {
+  [List in 'entries' | 'chunks' | 'openPuts' | 'readLeases' | 'lostKeys']: IndexPage[List][number][]
+}
+
 export interface Now {
   readonly monotonicMs: number
   readonly wallMs: number
@@ -32,28 +37,63 @@ export interface Now {
 /** Cells of a table looked at in one step. */
 const SCAN_CELLS = 256
 
-/** Everything about a slot but its bytes, in pages. Leases and times to live travel as what is left of them. */
-export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generator<IndexPage> {
-  const entries = objectEntries(memory, slot, now.wallMs)
-  const chunks = chunkEntries(slot)
-  let page = 0
-  let next = takePage(entries, chunks)
-  for (;;) {
-    const current = next
-    const full = current.entries.length + current.chunks.length > 0
-    next = full ? takePage(entries, chunks) : current
-    const last = !full || next.entries.length + next.chunks.length === 0
-    yield {
-      page,
-      last,
-      ...current,
-      openPuts: last ? leasesLeft(openPuts(slot), now) : [],
-      readLeases: last ? leasesLeft(slot.readLeases, now) : [],
-      lostKeys: last ? lostKeys(slot) : [],
-    }
-    if (last) return
-    page++
+/** One element of a page: the list that it stands in, and at most so many bytes of the message. */
+type Part = {
+  readonly [List in keyof Lists]: {
+    readonly list: List
+    readonly item: Lists[List][number]
+    readonly bytes: number
   }
+}[keyof Lists]
+
+/**
+ * Everything about a slot but its bytes, in pages. Leases and times to live travel as what is left of them. Each list
+ * grows with what the slot holds, so that a page counts the elements and bytes of all of them.
+ */
+export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generator<IndexPage> {
+  const parts = partsOf(memory, slot, now)
+  let next = parts.next()
+  for (let page = 0; ; page++) {
+    const lists: Lists = { entries: [], chunks: [], openPuts: [], readLeases: [], lostKeys: [] }
+    let bytes = 0
+    for (let count = 0; !next.done && count < INDEX_PAGE_ENTRIES && bytes < INDEX_PAGE_BYTES; count++) {
+      bytes += next.value.bytes
+      add(lists, next.value)
+      next = parts.next()
+    }
+    yield { page, last: next.done === true, ...lists }
+    if (next.done) return
+  }
+}
+
+function add(lists: Lists, part: Part): void {
+  switch (part.list) {
+    case 'entries':
+      lists.entries.push(part.item)
+      break
+    case 'chunks':
+      lists.chunks.push(part.item)
+      break
+    case 'openPuts':
+      lists.openPuts.push(part.item)
+      break
+    case 'readLeases':
+      lists.readLeases.push(part.item)
+      break
+    case 'lostKeys':
+      lists.lostKeys.push(part.item)
+      break
+    default:
+      unreachable(part)
+  }
+}
+
+function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, undefined> {
+  yield* objectParts(memory, slot, now.wallMs)
+  yield* chunkParts(slot)
+  for (const item of leasesLeft(openPuts(slot), now)) yield { list: 'openPuts', item, bytes: 12 }
+  for (const item of leasesLeft(slot.readLeases, now)) yield { list: 'readLeases', item, bytes: 20 }
+  for (const item of lostKeys(slot)) yield { list: 'lostKeys', item, bytes: item.key.length + 6 }
 }
 
 /**
@@ -111,48 +151,19 @@ function keptTier({ tiers }: JobSpace, tier: number): number {
 
 const nothing = Buffer.alloc(0)
 
-type Entries = Pick<IndexPage, 'entries' | 'chunks'>
-
-function takePage(
-  objects: Iterator<IndexPage['entries'][number]>,
-  chunks: Iterator<IndexPage['chunks'][number]>,
-): Entries {
-  const page: { entries: IndexPage['entries'][number][]; chunks: IndexPage['chunks'][number][] } = {
-    entries: [],
-    chunks: [],
-  }
-  let bytes = 0
-  while (page.entries.length + page.chunks.length < INDEX_PAGE_ENTRIES && bytes < INDEX_PAGE_BYTES) {
-    const entry = objects.next()
-    if (!entry.done) {
-      page.entries.push(entry.value)
-      bytes += entryBytes(entry.value)
-      continue
-    }
-    const chunk = chunks.next()
-    if (chunk.done) return page
-    page.chunks.push(chunk.value)
-    bytes += chunk.value.key.length + 32
-  }
-  return page
-}
-
 /**
  * Expired objects too: a released slot does not change, so its pages are the same however often they are sent. Keys are
  * copies, for a page is made while the one before it is under way.
  */
-function* objectEntries(
-  memory: JobMemory,
-  slot: Slot,
-  wallMs: number,
-): Generator<IndexPage['entries'][number]> {
+function* objectParts(memory: JobMemory, slot: Slot, wallMs: number): Generator<Part> {
   for (let from: number | null = 0; from !== null; ) {
-    const entries: IndexPage['entries'][number][] = []
+    const parts: Part[] = []
     from = slot.objects.scan(from, SCAN_CELLS, (object) => {
       const keptBucket = slot.kept.bucketOf(object)
-      entries.push({ ...objectEntry(memory, object, wallMs), keptBucket })
+      const item = { ...objectEntry(memory, object, wallMs), keptBucket }
+      parts.push({ list: 'entries', item, bytes: entryBytes(object, item) })
     })
-    yield* entries
+    yield* parts
   }
 }
 
@@ -176,37 +187,40 @@ function objectEntry(
   }
 }
 
-function* chunkEntries(slot: Slot): Generator<IndexPage['chunks'][number]> {
+function* chunkParts(slot: Slot): Generator<Part> {
   for (const { bucket, key, version, chunks, checksums } of slot.chunks.groups.values()) {
     for (const [index, chunk] of chunks) {
       const checksum = checksums.get(index) ?? null
       const { bytes, tier } = chunk
-      yield { bucket, key, version, index, bytes, tier, checksum, lost: chunk instanceof LostChunk }
+      const item = { bucket, key, version, index, bytes, tier, checksum, lost: chunk instanceof LostChunk }
+      yield { list: 'chunks', item, bytes: key.length + 32 }
     }
   }
 }
 
-function leasesLeft<Lease extends { untilMs: number }>(
+function* leasesLeft<Lease extends { untilMs: number }>(
   leases: Iterable<Lease>,
   { monotonicMs }: Now,
-): (Omit<Lease, 'untilMs'> & { leftMs: number })[] {
-  return [...leases].flatMap(({ untilMs, ...lease }) => {
+): Generator<Omit<Lease, 'untilMs'> & { leftMs: number }> {
+  for (const { untilMs, ...lease } of leases) {
     const leftMs = Math.ceil(untilMs - monotonicMs)
-    return leftMs > 0 ? [{ ...lease, leftMs }] : []
-  })
+    if (leftMs > 0) yield { ...lease, leftMs }
+  }
 }
 
 function* openPuts(slot: Slot): Generator<{ version: number; untilMs: number }> {
   for (const [version, untilMs] of slot.openPuts) yield { version, untilMs }
 }
 
-function lostKeys(slot: Slot): { bucket: number; key: Buffer }[] {
-  return [...(slot.lostKeys ?? [])].flatMap(([bucket, keys]) =>
-    [...keys].map((key) => ({ bucket, key: keyBytes(key) })),
-  )
+function* lostKeys(slot: Slot): Generator<{ bucket: number; key: Buffer }> {
+  for (const [bucket, keys] of slot.lostKeys ?? [])
+    for (const key of keys) yield { bucket, key: keyBytes(key) }
 }
 
-function entryBytes({ key, metadata, manifest }: IndexPage['entries'][number]): number {
-  const names = metadata.reduce((sum, { name, value }) => sum + name.length + value.length + 4, 0)
-  return key.length + names + 8 * manifest.length + 64
+/** Metadata lies in a record as it travels. */
+function entryBytes(
+  { keyBytes, metadataBytes }: StoredObject,
+  { manifest, keptBucket }: IndexPage['entries'][number],
+): number {
+  return keyBytes + metadataBytes + 8 * manifest.length + keptBucket.length + 64
 }

@@ -6,8 +6,8 @@ export const departureBugs: readonly Planted[] = [
     name: 'moved-job-dropped',
     what: 'A node drops a job of which its server says that another one has it.',
     file: 'storage-node/heartbeats.ts',
-    find: 'new Set([...head.jobs, ...head.moved.map(({ job }) => job)])',
-    replace: 'new Set(head.jobs)',
+    find: 'new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])',
+    replace: 'new Set(heads.flatMap((head) => head.jobs))',
     seedsMax: 300,
   },
   {
