@@ -11,6 +11,7 @@ import type { Service } from '../service/lifecycle.ts'
 import type { Network } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
 import { serveLink } from '../service/responder.ts'
+import { Turns } from '../service/turns.ts'
 import type { MetadataConfig } from './config.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Messenger } from './messenger.ts'
@@ -45,7 +46,8 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   const placements = new Placements({ store, messenger, runtime, address: listener.address, generation })
   await placements.load()
   const handlers = metadataHandlers(placements)
-  accept = (link) => serveLink(link, { server: id, secret, clock, handlers, log })
+  const turns = new Turns(clock)
+  accept = (link) => serveLink(link, { server: id, secret, clock, turns, handlers, log })
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     await tellController({ address: listener.address, cpuCores: cpu.takeCores() }).catch((error: unknown) => {

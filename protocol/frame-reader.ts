@@ -72,7 +72,7 @@ export class FrameReader {
     const rest = this.#rest
     if (rest === null) return false
     this.#rest = null
-    this.#push(rest, rest.length)
+    this.#push(rest, rest.length, true)
     return true
   }
 
@@ -105,18 +105,20 @@ export class FrameReader {
     landing?.abandon()
   }
 
-  #push(piece: Buffer, end: number): void {
+  /** `isOwned`: nobody else writes into the piece, so that what is left of it is not copied. */
+  #push(piece: Buffer, end: number, isOwned = false): void {
     let offset = 0
     while (offset < end && !this.#closed && !this.#paused) {
       if (this.#payload !== null) offset = this.#fillPayload(piece, offset, end)
       else if (this.#held !== null) offset = this.#fillHeld(piece, offset, end)
       else offset = this.#begin(piece, offset, end)
     }
-    if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end))
+    if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end), isOwned)
   }
 
-  #keep(bytes: Buffer): void {
-    this.#rest = this.#rest === null ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes])
+  #keep(bytes: Buffer, isOwned: boolean): void {
+    if (this.#rest !== null) this.#rest = Buffer.concat([this.#rest, bytes])
+    else this.#rest = isOwned ? bytes : Buffer.from(bytes)
   }
 
   /** A frame begins at `offset`. Returns where what follows begins. */

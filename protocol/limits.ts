@@ -217,14 +217,28 @@ export const RATE_BURST_MS = 100
 /** After one burst of borrowing others borrow again within this. */
 export const RATE_DEBT_MS_MAX = 1_000
 /**
- * A job is alone on a node when no other one did anything for this long: a client on a busy machine may stand still for
+ * A job is alone on a server when no other one did anything for this long: a client on a busy machine may stand still for
  * a part of it, and must not lose its share for that.
  */
-export const RATE_CONTENTION_MS = 1_000
+export const CONTENTION_MS = 1_000
 /** Pause before connections that are held are looked at again. */
 export const RATE_TICK_MS = 1
 /** Connections of one job that are read from again at a time: together they can overdraw by a read each. */
 export const RATE_RESUMES_MAX = 8
+
+/**
+ * What one job may take of a server's event loop between two looks at the network, while another job is there: what arrives
+ * for others waits no longer than this for each job that has something to do.
+ */
+export const TURN_MS = 2
+/** The same for a job that is alone. One connection has a turn of `TURN_MS` all the same, so that timers and the planes are heard. */
+export const TURNS_ALONE_MS = 10
+/** A job pays for a turn that took longer by waiting, for no more than this: a machine that stood still is not its fault. */
+export const TURNS_DEBT_MS_MAX = 100
+/** Work between two looks at the clock, in requests for one key: a look takes some 0.1 µs, and such a request 5 to 10. */
+export const TURN_LOOK_REQUESTS = 8
+/** Of a node's CPU time, what jobs together may reserve. The rest is for heartbeats, handoffs and what moves between tiers. */
+export const CPU_RESERVABLE_SHARE = 0.8
 
 // Leases and heartbeats.
 

@@ -13,6 +13,7 @@ import {
   HELLO_MS_MAX,
   PROTOCOL_VERSION,
   REPLIES_FIRST_PORTION,
+  TURN_LOOK_REQUESTS,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -22,6 +23,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
 import type { Logger } from './log.ts'
 import type { Pace } from './pace.ts'
+import type { Turns } from './turns.ts'
 
 export interface Reply<Head> {
   readonly head: Head
@@ -72,6 +74,8 @@ interface Entry {
   readonly operation: Operation<unknown, unknown>
   readonly handle: Handle<unknown, unknown>
   readonly land: Land | undefined
+  /** One key and at most a chunk of bytes: microseconds. */
+  readonly isShort: boolean
 }
 
 /** The operations that a server offers. */
@@ -82,9 +86,9 @@ export class Handlers {
   on<Request, Head>(
     operation: Operation<Request, Head>,
     handle: Handle<Request, Head>,
-    { land }: { land?: Land } = {},
+    { land, isShort = false }: { land?: Land; isShort?: boolean } = {},
   ): this {
-    this.#entries[operation.number] = { operation, handle, land } as Entry
+    this.#entries[operation.number] = { operation, handle, land, isShort } as Entry
     return this
   }
 
@@ -102,6 +106,8 @@ export interface ResponderOptions {
   readonly clock: Clock
   readonly handlers: Handlers
   readonly log: Logger
+  /** Of all connections of the server. */
+  readonly turns: Turns
   readonly pace?: Pace
 }
 
@@ -127,6 +133,10 @@ class Responder {
   #paused = false
   /** The peer goes too fast. */
   #held = false
+  /** The rest of what was read waits for a turn of the peer's job. */
+  #waits = false
+  /** Since the clock was looked at. */
+  #unlooked = 0
   #closed = false
 
   constructor(link: Link, options: ResponderOptions) {
@@ -156,6 +166,8 @@ class Responder {
   /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
   #filled(bytes: number): void {
     if (this.#closed) return
+    const { turns } = this.#options
+    if (!turns.begin(this.#job)) this.#await()
     try {
       this.#frames.filled(bytes)
     } catch (error) {
@@ -166,14 +178,30 @@ class Responder {
 
   #finishRead(): void {
     this.#outbox.flush()
-    this.#keepPace()
+    this.#keepPace(this.#options.turns.end())
     this.#balance()
   }
 
-  #keepPace(): void {
+  /** Empty for the planes, and for a peer that has not said who it is: that one may send very little. */
+  get #job(): string {
+    return this.#peer?.claims.job ?? ''
+  }
+
+  /** Hands over no more of what was read until the peer's job has a turn again. */
+  #await(): void {
+    if (this.#waits || this.#closed) return
+    this.#waits = true
+    this.#frames.pause()
+    this.#options.turns.wait(this.#job, () => {
+      this.#waits = false
+      this.#balance()
+    })
+  }
+
+  #keepPace(cpuMs: number): void {
     const { pace } = this.#options
     if (pace === undefined || this.#peer === null || this.#held || this.#closed) return
-    this.#held = pace.holds(this.#peer.claims.job, () => {
+    this.#held = pace.holds(this.#peer.claims.job, cpuMs, () => {
       this.#held = false
       this.#balance()
     })
@@ -187,7 +215,7 @@ class Responder {
   #receive(frame: Frame): void {
     if (this.#peer === null) return this.#greet(frame)
     if (frame.kind === cancel.number) return this.#cancel(frame)
-    const { operation, handle } = this.#options.handlers.get(frame.kind)
+    const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
     const { id } = frame
     const request = this.#decode(operation, frame)
     try {
@@ -197,7 +225,15 @@ class Responder {
     } catch (error) {
       this.#fail(id, error)
     }
+    this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
+    if (this.#unlooked >= TURN_LOOK_REQUESTS) this.#look()
     if (this.#outbox.queuedBytes > queuedBytesMax()) this.#relieve()
+  }
+
+  /** A turn that has taken long enough ends, and the next job has one. */
+  #look(): void {
+    this.#unlooked = 0
+    if (this.#options.turns.isOver) this.#await()
   }
 
   /** The rest of what was read waits, if the network does not take the answers to what came before it. */
@@ -301,7 +337,10 @@ class Responder {
   /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
   #balance(): void {
     const full =
-      this.#held || this.#link.queuedBytes > queuedBytesMax() || this.#underWay >= CALLS_OUTSTANDING_MAX
+      this.#held ||
+      this.#waits ||
+      this.#link.queuedBytes > queuedBytesMax() ||
+      this.#underWay >= CALLS_OUTSTANDING_MAX
     if (full === this.#paused || this.#closed) return
     this.#paused = full
     if (!full) return this.#resume()
@@ -311,8 +350,9 @@ class Responder {
 
   #resume(): void {
     this.#link.resume()
+    this.#options.turns.begin(this.#job)
     try {
-      if (!this.#frames.resume()) return
+      if (!this.#frames.resume()) return void this.#options.turns.end()
     } catch (error) {
       this.#refuse(0, error)
     }

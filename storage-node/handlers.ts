@@ -52,7 +52,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
             )
           })
         }),
-      landIn(node),
+      { ...landIn(node), isShort: true },
     )
     .on(dataOperations.delete, ({ claims, session }, request) => {
       const job = node.jobOf(claims, 'write')
@@ -78,14 +78,18 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
 function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
   const { keeping, objects, sessions } = node
   handlers
-    .on(dataOperations.get, (peer, request, { id }) => {
-      const { claims, session } = peer
-      const waiter = request.waitMs === 0 ? null : { peer, id }
-      if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, waiter)
-      node.jobOf(claims, 'read')
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keeping.consume(job, request, waiter))
-    })
+    .on(
+      dataOperations.get,
+      (peer, request, { id }) => {
+        const { claims, session } = peer
+        const waiter = request.waitMs === 0 ? null : { peer, id }
+        if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, waiter)
+        node.jobOf(claims, 'read')
+        const job = node.jobOf(claims, 'write')
+        return sessions.run({ session, job }, request, () => keeping.consume(job, request, waiter))
+      },
+      { isShort: true },
+    )
     .on(dataOperations.stat, ({ claims }, request) => ({
       head: objects.stat(node.jobOf(claims, 'read'), request),
     }))
@@ -146,7 +150,7 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
             return done
           })
         }),
-      landIn(node),
+      { ...landIn(node), isShort: true },
     )
     .on(dataOperations.chunkGet, ({ claims }, request) => {
       return largeObjects.getChunk(node.jobOf(claims, 'read'), request)

@@ -31,11 +31,11 @@ export class JobPace implements Pace {
     this.#rates = new Rates(bytesPerSecond, clock.monotonicMs())
   }
 
-  holds(id: string, resume: () => void): boolean {
+  holds(id: string, cpuMs: number, resume: () => void): boolean {
     const job = this.#jobs.get(id)
     if (job === undefined) return false
     const nowMs = this.#clock.monotonicMs()
-    this.#rates.spend(job.rate, job.takeUnpaid(), nowMs)
+    this.#rates.spend(job.rate, { ...job.takeUnpaid(), cpuMs }, nowMs)
     if (this.#rates.waitMs(job.rate, nowMs) === 0) return false
     const waiting = this.#waiting.get(id) ?? { job, resume: [] }
     waiting.resume.push(resume)

@@ -1,6 +1,7 @@
 import {
+  CONTENTION_MS,
+  CPU_RESERVABLE_SHARE,
   RATE_BURST_MS,
-  RATE_CONTENTION_MS,
   RATE_DEBT_MS_MAX,
   REQUEST_COST_BYTES,
 } from '../protocol/limits.ts'
@@ -75,9 +76,17 @@ export class Rates {
     this.#node = new Bucket(bytesPerSecond, nowMs)
   }
 
-  /** A job has had `requests` carried out, which moved `bytes`. */
-  spend(job: JobRate, { requests, bytes }: { requests: number; bytes: number }, nowMs: number): void {
-    const cost = Math.max(bytes, requests * REQUEST_COST_BYTES)
+  /**
+   * A job has had `requests` carried out, which moved `bytes` and took `cpuMs` of the event loop. What counts is the scarcest of the
+   * three: a job that reserved a tenth of the node's bytes per second has a tenth of its requests and of its CPU time, too.
+   */
+  spend(
+    job: JobRate,
+    { requests, bytes, cpuMs }: { requests: number; bytes: number; cpuMs: number },
+    nowMs: number,
+  ): void {
+    const cpuBytes = (cpuMs * this.#node.bytesPerSecond) / (1000 * CPU_RESERVABLE_SHARE)
+    const cost = Math.max(bytes, requests * REQUEST_COST_BYTES, cpuBytes)
     const alone = this.#isAlone(job, nowMs)
     const borrows = alone || this.#node.emptyMs(nowMs) === 0
     job.own.spend(cost, { nowMs, debtMs: borrows ? 0 : RATE_DEBT_MS_MAX })
@@ -94,7 +103,7 @@ export class Rates {
   }
 
   #note(job: JobRate, atMs: number): void {
-    const untilMs = atMs + RATE_CONTENTION_MS
+    const untilMs = atMs + CONTENTION_MS
     if (job === this.#latest.job) this.#latest = { job, untilMs: Math.max(untilMs, this.#latest.untilMs) }
     else if (untilMs >= this.#latest.untilMs) {
       this.#othersUntilMs = this.#latest.untilMs

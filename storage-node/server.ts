@@ -9,6 +9,7 @@ import type { Service } from '../service/lifecycle.ts'
 import type { Network } from '../service/listener.ts'
 import type { Logger } from '../service/log.ts'
 import { serveLink } from '../service/responder.ts'
+import { Turns } from '../service/turns.ts'
 import type { NodeConfig } from './config.ts'
 import { nodeHandlers } from './handlers.ts'
 import { Heartbeats } from './heartbeats.ts'
@@ -58,9 +59,10 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     clock,
     askLease: (metadata) => heartbeats.beatServer(metadata),
   })
+  const turns = new Turns(clock)
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
-    serveLink(link, { server: id, secret, clock, handlers, log, pace })
+    serveLink(link, { server: id, secret, clock, turns, handlers, log, pace })
   })
   const heartbeats = new Heartbeats(node, {
     clock,

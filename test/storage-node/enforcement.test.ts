@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
-import { RATE_CONTENTION_MS } from '../../protocol/limits.ts'
+import { CONTENTION_MS } from '../../protocol/limits.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const OBJECT = Buffer.alloc(64 * 1024, 7)
@@ -45,7 +45,7 @@ test('a job gets what it reserved while another floods, which is slowed and fail
 test('a job that is alone may use all that the node can do', async () => {
   const { flooders } = await twoJobs()
   // The put of the other job counts as its presence for a moment.
-  await new Promise((resolve) => setTimeout(resolve, RATE_CONTENTION_MS + 100))
+  await new Promise((resolve) => setTimeout(resolve, CONTENTION_MS + 100))
   const alone = await Promise.all(flooders.map((job) => get(job, { lanes: 8, ms: 1_500 })))
   expect(alone.reduce((sum, each) => sum + each, 0)).toBeGreaterThan(1.5 * CAPACITY)
 }, 20_000)

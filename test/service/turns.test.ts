@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest'
+import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS } from '../../protocol/limits.ts'
+import { Turns } from '../../service/turns.ts'
+import { VirtualClock } from '../controller/support/virtual-clock.ts'
+
+/** A loop whose looks at the network are made by the test: all that was planned for after the look runs then. */
+function loop() {
+  const clock = new VirtualClock()
+  let planned: (() => void)[] = []
+  const turns = new Turns(clock, (task) => planned.push(task))
+  const look = (): boolean => {
+    const tasks = planned
+    planned = []
+    for (const task of tasks) task()
+    return tasks.length > 0
+  }
+  /** Time that the job takes in one turn; null where it has none left in this round. */
+  const work = (job: string, ms: number): boolean => {
+    const may = turns.begin(job)
+    if (may) clock.jump(ms)
+    turns.end()
+    return may
+  }
+  return { clock, turns, look, work }
+}
+
+test('a job that has connections without end takes one quantum between two turns of another', () => {
+  const { turns, look, work } = loop()
+  let flooded = 0
+  const flood = (): void => {
+    if (work('flood', 0.5)) flooded += 0.5
+    else turns.wait('flood', flood)
+  }
+  work('bystander', 2 ** -7)
+  for (let connection = 0; connection < 100; connection++) flood()
+  expect(flooded).toBe(TURN_MS)
+  for (let round = 1; round <= 10; round++) {
+    expect(work('bystander', 2 ** -7)).toBe(true)
+    expect(look()).toBe(true)
+    expect(flooded).toBe(TURN_MS * (round + 1))
+  }
+})
+
+test('what waits is worked off to its end, whoever is there', () => {
+  const { turns, look, work } = loop()
+  let done = 0
+  const flood = (): void => {
+    if (work('flood', 1.5)) done++
+    else turns.wait('flood', flood)
+  }
+  work('bystander', 2 ** -7)
+  for (let connection = 0; connection < 50; connection++) flood()
+  while (look()) expect(done).toBeLessThanOrEqual(50)
+  expect(done).toBe(50)
+})
+
+test('a turn that took too long is paid by waiting, and the loop never idles meanwhile', () => {
+  const { turns, look, work } = loop()
+  work('bystander', 2 ** -7)
+  expect(work('flood', 10 * TURN_MS)).toBe(true)
+  expect(work('flood', 1)).toBe(false)
+  let resumed = false
+  turns.wait('flood', () => {
+    resumed = true
+  })
+  let rounds = 0
+  while (!resumed) {
+    expect(look()).toBe(true)
+    rounds++
+  }
+  expect(rounds).toBe(10)
+})
+
+test('a job that is alone is not held by a quantum of others, but looks at the network in between', () => {
+  const { clock, look, work } = loop()
+  clock.jump(CONTENTION_MS + 1)
+  let ms = 0
+  while (work('alone', 0.1)) ms += 0.1
+  expect(ms).toBeCloseTo(TURNS_ALONE_MS, 5)
+  expect(look()).toBe(true)
+  expect(work('alone', 0.1)).toBe(true)
+})
+
+test('the planes wait for nobody, and their turns are no part of a round', () => {
+  const { work } = loop()
+  work('bystander', 2 ** -7)
+  for (let turn = 0; turn < 100; turn++) expect(work('', TURN_MS)).toBe(true)
+})
+
+test('what nobody waits for is forgotten', () => {
+  const { turns, look, work } = loop()
+  for (let job = 0; job < 1_000; job++) work(`job-${job}`, 1)
+  while (look());
+  expect(turns.jobs).toBe(0)
+})
