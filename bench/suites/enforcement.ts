@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Job, openJob, type RegisteredJob } from 'mayfly'
 import { Cluster } from '../cluster.ts'
+import {
+  type FloodResult,
+  type FloodSettings,
+  floodCells,
+  floodColumns,
+  floodGoal,
+  runFlood,
+} from '../enforcement/floods.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
 
 interface Settings {
@@ -13,6 +21,20 @@ interface Settings {
   readonly floodLanes: number
   readonly lanes: number
   readonly windowMs: number
+}
+
+const fullFloods: FloodSettings = {
+  kinds: ['get', 'put', 'stat', 'getMany', 'deleteMany', 'list'],
+  rounds: 5,
+  lanes: 256,
+  windowMs: 2_000,
+}
+const tinyFloods: FloodSettings = {
+  ...fullFloods,
+  kinds: ['get', 'deleteMany'],
+  rounds: 1,
+  lanes: 16,
+  windowMs: 200,
 }
 
 const full: Settings = {
@@ -43,7 +65,8 @@ interface Round {
 }
 
 export const enforcement: Suite = {
-  summary: 'a job that reserved half of a node keeps it while another floods the node',
+  summary:
+    'a job that reserved half of a node keeps it while another floods the node, and is answered as fast',
   run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const rounds: Round[] = []
@@ -52,14 +75,33 @@ export const enforcement: Suite = {
       say(`round ${round} of ${settings.rounds}`)
       rounds.push(await runRound(settings))
     }
+    const floodSettings = isTiny ? tinyFloods : fullFloods
+    const floods: FloodResult[] = []
+    for (const kind of floodSettings.kinds) {
+      signal.throwIfAborted()
+      say(`a flood of ${kind}`)
+      floods.push(await runFlood(kind, floodSettings))
+    }
     return {
-      settings: { ...settings },
-      columns: ['round', 'who', 'MB/s'],
-      rows: rounds.flatMap(rowsOf),
-      goals: goalsOf(rounds, settings),
+      settings: { ...settings, floodingLanes: floodSettings.lanes, floodRounds: floodSettings.rounds },
+      columns: ['who', 'round', 'MB/s', ...floodColumns],
+      rows: [
+        ...rounds.flatMap(rowsOf),
+        ...floods.map((flood) => [
+          `bystander beside a flood of ${flood.kind}`,
+          'median',
+          '',
+          ...floodCells(flood),
+        ]),
+      ],
+      goals: [...goalsOf(rounds, settings), ...floods.map(floodGoal)],
       notes: [],
       charts: [],
-      failures: rounds.flatMap((round) => Object.values(round).flatMap(({ failures }) => failures)),
+      failures: [
+        ...rounds.flatMap((round) => Object.values(round).flatMap(({ failures }) => failures)),
+        ...floods.flatMap(({ failures }) => failures),
+      ],
+      measurements: floods,
     }
   },
 }
@@ -119,9 +161,10 @@ async function readAll(jobs: readonly Job[], { lanes, ms }: { lanes: number; ms:
 
 function rowsOf(round: Round, index: number): string[][] {
   const row = (who: string, { bytesPerSecond }: Window): string[] => [
-    String(index + 1),
     who,
+    String(index + 1),
     (bytesPerSecond / 1e6).toFixed(1),
+    ...floodColumns.map(() => ''),
   ]
   return [
     row('flooder alone', round.floodAlone),

@@ -22,4 +22,5 @@ test('the enforcement suite floods a node: nothing fails, and the result names b
   ])
   expect(stdout).toContain('no call failed, no answer was wrong')
   expect(stdout).toContain('job with half, beside the flooder')
+  expect(stdout).toContain('bystander beside a flood of deleteMany')
 }, 60_000)
