@@ -1,17 +1,21 @@
-import { isError } from '../protocol/errors.ts'
+import type { Tier } from '../protocol/data-operations.ts'
+import { isError, type MayflyError } from '../protocol/errors.ts'
 import { GROWTH_RETRY_ROUNDS } from '../protocol/limits.ts'
-import { type Job, reservedBy } from './job.ts'
+import { type Job, reservedBy, type Share } from './job.ts'
 import type { Jobs, JobsOptions } from './jobs.ts'
 import { capacityOf, isOpen } from './node.ts'
 import { bytesOf, nothing, subtract, sum } from './node-class.ts'
-import { type JobMemory, newJob, outgrow } from './outgrowth.ts'
+import { type JobLoad, type JobMemory, newJob, outgrow, type Resized, stepsUp } from './outgrowth.ts'
 import type { Repair } from './repair.ts'
+import type { Hints } from './rightsizing.ts'
 import { peakOf, type Usage } from './usage.ts'
 
 export interface GrowthOptions extends Omit<JobsOptions, 'runtime' | 'onFreed' | 'onUnsure'> {
   readonly jobs: Jobs
   readonly usage: Usage
   readonly repair: Repair
+  /** The tiers that a job with such hints may lie on. */
+  readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
 
 /** Lets what jobs have reserved follow what they use, as far as nobody has hinted it. */
@@ -34,38 +38,75 @@ export class Growth {
     for (const id of this.#memories.keys()) if (ledger.get(id)?.state !== 'active') this.#forget(id)
   }
 
+  /** A node says that the job fills up there, or that its puts wait. False where it gets no more. */
+  press(id: string, waitingBytes: number): boolean {
+    const { ledger, repair, jobs, allowedTiers, nodes } = this.#options
+    const job = ledger.get(id)
+    if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
+    if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
+    // It gets what was decided last before more is decided.
+    if (job.state === 'registering' || repair.isWanted(id) || jobs.isResizing) return true
+    const maySpill = allowedTiers(job.hints).has('ssd') && nodes.limit.ssdBytes > 0
+    const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
+    if (steps.length === 0) return true
+    this.#memories.set(id, newJob)
+    return this.#resize(job, steps)
+  }
+
   #look(job: Job): void {
-    const { ledger, usage, repair } = this.#options
+    const { repair } = this.#options
     if (repair.isWanted(job.id)) return
     const wait = this.#refused.get(job.id) ?? 0
-    if (wait > 0) return void this.#refused.set(job.id, wait - 1)
-    const { memory, resized } = outgrow(this.#memories.get(job.id) ?? newJob, {
+    if (wait > 1) return void this.#refused.set(job.id, wait - 1)
+    this.#refused.delete(job.id)
+    const { memory, resized } = outgrow(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
+    this.#memories.set(job.id, memory)
+    if (resized !== null) this.#resize(job, [resized])
+  }
+
+  #loadOf(job: Job): JobLoad {
+    const { ledger, usage } = this.#options
+    return {
       ...job,
       reserved: reservedBy(job),
       use: peakOf(usage.of(job.id)),
       bytesPerSecondMax: () => this.#rateWithin(job),
       peak: ledger.peakOf(job),
-    })
-    this.#memories.set(job.id, memory)
-    if (resized !== null) this.#resize(job, resized)
+    }
   }
 
-  #resize(job: Job, to: Pick<Job, 'demand' | 'reasons'>): void {
-    const { admission, ledger, repair, events, log } = this.#options
-    try {
-      const shares = admission.resize(job, to.demand)
+  /** To the first of these for which there is room. False where there is none. */
+  #resize(job: Job, steps: readonly Resized[]): boolean {
+    const { admission, ledger, repair, log } = this.#options
+    let refusal: MayflyError | null = null
+    for (const to of steps) {
+      let shares: readonly Share[]
+      try {
+        shares = admission.resize(job, to.demand)
+      } catch (error) {
+        if (!isError(error, 'RESERVATION_REFUSED')) throw error
+        refusal ??= error
+        continue
+      }
+      // Another is not decided before metadata has heard of this one.
+      repair.expect(job.id)
       ledger
         .change(job.id, { ...to, shares })
-        .then(() => repair.want(job.id))
         .catch((err: unknown) =>
           log.warn({ err, job: job.id }, 'a change of a job could not be written down'),
         )
-    } catch (error) {
-      if (!isError(error, 'RESERVATION_REFUSED')) throw error
-      this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
-      log.warn({ job: job.id, reason: error.reason }, 'a job has outgrown its reservation, and may not grow')
-      return
+        .finally(() => repair.want(job.id))
+      this.#tell(job, to)
+      return true
     }
+    this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
+    const { reason } = refusal ?? {}
+    log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
+    return false
+  }
+
+  #tell(job: Job, to: Resized): void {
+    const { events, log } = this.#options
     const { ramBytes, ssdBytes, bytesPerSecond } = to.demand
     const grows = bytesOf(to.demand) > bytesOf(job.demand) || bytesPerSecond > job.demand.bytesPerSecond
     const because = [to.reasons.bytes.because, to.reasons.bytesPerSecond.because]

@@ -114,6 +114,43 @@ export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; r
     : { memory: newJob, resized: resize(now, to) }
 }
 
+/**
+ * Between two rounds: a job fills up on a node, or its puts wait there. What it may grow to, the first for which there is room; none
+ * where it need not grow: puts may also wait because slots are on their way from a full node to others. What waits is at least doubled for: at 1 GB/s a third of 128 MiB lasts for 40 ms. Where the tiers have no
+ * room in their proportion the rest goes below RAM, if the job may lie there.
+ */
+export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Resized[] {
+  const { demand, reserved, use, hints } = now
+  const has = bytesOf(demand)
+  const wanted = use.bytes + waitingBytes
+  const presses =
+    waitingBytes > 0 ? wanted > BAND_LOW * has : use.bytes > BAND_HIGH * Math.min(has, bytesOf(reserved))
+  if (hints.capacityBytes !== undefined || !presses) return []
+  const third = stepOf(wanted, has)
+  const steps = waitingBytes > 0 ? [Math.max(2 * has, third), third, Math.ceil(has * STEP_LEAST)] : [third]
+  const proportional = steps.map((bytes) => resize(now, { bytes, bytesPerSecond: demand.bytesPerSecond }))
+  return maySpill ? [...proportional, ...steps.map((bytes) => spillTo(now, bytes))] : proportional
+}
+
+export interface Pressure {
+  /** Of puts that wait for room. */
+  readonly waitingBytes: number
+  /** Whether it may lie on SSD. */
+  readonly maySpill: boolean
+}
+
+/** What is tried last of what may still be free. */
+const STEP_LEAST = 17 / 16
+
+function spillTo(now: JobLoad, bytes: number): Resized {
+  const { demand, reasons } = resize(now, { bytes, bytesPerSecond: now.demand.bytesPerSecond })
+  const { ramBytes, s3Bytes, s3PricePerHour } = now.demand
+  return {
+    demand: { ...demand, ramBytes, s3Bytes, s3PricePerHour, ssdBytes: bytes - ramBytes - s3Bytes },
+    reasons,
+  }
+}
+
 function stepOf(use: number, has: number): number {
   return Math.ceil(Math.max(use / BAND_LOW, (has * BAND_HIGH) / BAND_LOW))
 }

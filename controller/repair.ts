@@ -109,6 +109,11 @@ export class Repair {
     this.#reporting.set(node, reported)
   }
 
+  /** The job's shares change: from here on metadata may not know them, and `want` follows. */
+  expect(id: string): void {
+    this.#wanting.add(id)
+  }
+
   /** Metadata is told of the job's shares, once those on dead nodes are elsewhere and every node serves. */
   want(id: string): void {
     this.#wanting.add(id)

@@ -280,6 +280,17 @@ const tierReport = Type.Object({
   droppedMoves: count0,
 })
 
+const tierBytesReported = Type.Object({
+  ram: Type.Optional(count0),
+  ssd: Type.Optional(count0),
+  s3: Type.Optional(count0),
+})
+
+/** `CapacityRequest` of protocol/reports.ts. */
+export const capacityRequest = Type.Object({
+  jobs: Type.Array(Type.Object({ id: Type.String(), bytes: tierBytesReported, waitingBytes: count0 })),
+})
+
 /** `NodeReport` of protocol/reports.ts. */
 export const nodeReport = Type.Object({
   class: Type.String(),
@@ -296,11 +307,7 @@ export const nodeReport = Type.Object({
     Type.Object({
       id: Type.String(),
       objects: count0,
-      bytes: Type.Object({
-        ram: Type.Optional(count0),
-        ssd: Type.Optional(count0),
-        s3: Type.Optional(count0),
-      }),
+      bytes: tierBytesReported,
       tiers: Type.Object({
         ram: Type.Optional(tierReport),
         ssd: Type.Optional(tierReport),

@@ -19,6 +19,7 @@ import { buildHttpApi } from './http-api.ts'
 import { JobMoves } from './job-moves.ts'
 import { Jobs } from './jobs.ts'
 import { sweepKept } from './kept-sweep.ts'
+import { latencyClassOf } from './latency-class.ts'
 import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { MetadataScaler } from './metadata-scaler.ts'
@@ -116,7 +117,8 @@ export async function startController(config: ControllerConfig, around: Surround
   const repair = new Repair({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
   const relocations = new Relocations({ ...shared, jobs, repair })
-  const growth = new Growth({ ...life, jobs, repair })
+  const allowedTiers = (hints: Hints) => latencyClassOf(hints, { served: nodes.served, traits }).allowed
+  const growth = new Growth({ ...life, jobs, repair, allowedTiers })
   const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
   const moves = new JobMoves({ ...shared, jobs })
   const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
@@ -142,6 +144,7 @@ export async function startController(config: ControllerConfig, around: Surround
     repair,
     drains,
     relocations,
+    growth,
     moves,
     views,
     streams,

@@ -52,6 +52,14 @@ export class Usage {
     }
   }
 
+  /** Between two reports: what a job holds on a node by now. */
+  holds(node: string, id: string, bytes: JobUsageReport['bytes']): void {
+    const parts = this.#byJob.get(id) ?? new Map<string, JobUsageReport>()
+    const before = parts.get(node)
+    if (before === undefined) this.#jobsOf.set(node, [...(this.#jobsOf.get(node) ?? []), id])
+    this.#byJob.set(id, parts.set(node, { ...(before ?? unused(id)), bytes }))
+  }
+
   /** The node is gone, with all that it held. */
   forget(node: string): void {
     this.#forgetParts(node)
@@ -107,6 +115,10 @@ export class Usage {
     counted.total = combine([counted.total, now, before], (total, here, seen) => total + here - seen)
     counted.seen.set(node, now)
   }
+}
+
+function unused(id: string): JobUsageReport {
+  return { id, objects: 0, bytes: {}, tiers: {}, stored: 0, readSquares: 0, bytesPerSecond: 0, idleMs: 0 }
 }
 
 /** What a run is remembered by. */

@@ -12,7 +12,12 @@ await runService('metadata', {
   readConfig: () => readConfig(),
   start: (config, log) => {
     const { id, secret, controllerUrl: url } = config
-    const tellController = reportTo({ url, path: `metadata/${id}`, secret, clock: systemRuntime.clock })
+    const tellController = reportTo({
+      url,
+      path: `metadata/${id}/heartbeat`,
+      secret,
+      clock: systemRuntime.clock,
+    })
     const store = new SqlitePlacementStore(join(config.dir, 'metadata.sqlite'))
     return startMetadata(config, {
       runtime: systemRuntime,

@@ -77,3 +77,22 @@ export interface MetadataReport {
   /** CPU seconds for each second since its report before. */
   readonly cpuCores: number
 }
+
+/**
+ * Between two heartbeats a node says of which jobs more bytes are wanted, as JSON: `POST /internal/v1/nodes/:id/capacity`. They
+ * fill up, or their puts wait for room.
+ */
+export interface CapacityRequest {
+  readonly jobs: readonly {
+    readonly id: string
+    /** What it uses on this node; only tiers that the node has. */
+    readonly bytes: Readonly<Partial<Record<Tier, number>>>
+    /** Of puts that wait for room here. */
+    readonly waitingBytes: number
+  }[]
+}
+
+export interface CapacityAnswer {
+  /** Those that get no more, for a limit or because nothing is free. Others have grown or are about to. */
+  readonly limited: readonly string[]
+}

@@ -12,12 +12,12 @@ export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
  */
 export function reportTo<Report, Answer>(to: {
   url: string
-  /** What the report is about: `nodes/ID` or `metadata/ID`. */
+  /** What the report is about: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
   path: string
   secret: Buffer
   clock: Clock
 }): Tell<Report, Answer> {
-  const url = new URL(`/internal/v1/${to.path}/heartbeat`, to.url)
+  const url = new URL(`/internal/v1/${to.path}`, to.url)
   return async (report) => {
     const response = await fetch(url, {
       method: 'POST',

@@ -12,6 +12,7 @@ import { listPage } from './listing.ts'
 import type { StorageNode } from './node.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
+type Put = RequestOf<typeof dataOperations.put>
 type OwnedRange = Own['owned'][number]
 
 const done = { head: {} }
@@ -45,11 +46,17 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
           const job = node.jobOf(claims, 'write')
           return sessions.run({ session, job }, request, () => {
             const bytes = received(job, payload)
-            // As `room` does, but without making anything for it: this is the hot path.
-            if (!job.spills) return keeping.put(job, request, bytes)
-            return room.find(job, { request, payload: bytes }, (of) =>
-              keeping.put(job, of.request, of.payload),
-            )
+            // As `room.find` does, but without making anything for it: this is the hot path.
+            const patiently = () => ({
+              arrived: { request, payload: bytes },
+              attempt: (of: { request: Put; payload: Buffer }) => keeping.put(job, of.request, of.payload),
+            })
+            try {
+              const outcome = keeping.put(job, request, bytes)
+              return outcome instanceof Promise ? room.follow(job, outcome, patiently()) : outcome
+            } catch (error) {
+              return room.after(job, error, patiently())
+            }
           })
         }),
       { ...landIn(node), isShort: true },

@@ -10,7 +10,7 @@ import { bytesApart } from './ram/record.ts'
 import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
-import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
+import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
@@ -76,9 +76,12 @@ export class JobSpace {
   readonly #clock: Clock
   readonly #tier: TierBudget
   readonly #onHigh: (job: JobSpace) => void
+  readonly #onFilling: (job: JobSpace) => void
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
   /** Of the RAM that is in use: above it objects begin to leave. */
   #highBytes = Number.POSITIVE_INFINITY
+  /** Of the RAM that is in use: above it more is wanted. Infinity once that was said. */
+  #growthBytes = Number.POSITIVE_INFINITY
   #ended = false
   #isDecided = false
   /** A step of the event loop is under way that began with a lease. */
@@ -96,6 +99,8 @@ export class JobSpace {
       lower: readonly LowerTier[]
       /** Told whenever the job's RAM is above its high watermark. */
       onHigh: (job: JobSpace) => void
+      /** Told once for each budget, when the job's RAM is above `GROWTH_WATERMARK` of it. */
+      onFilling: (job: JobSpace) => void
     },
   ) {
     this.id = job.id
@@ -113,6 +118,7 @@ export class JobSpace {
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
     this.#onHigh = options.onHigh
+    this.#onFilling = options.onFilling
   }
 
   /** Of RAM. */
@@ -147,6 +153,7 @@ export class JobSpace {
     this.spills = this.tiers.any
     const { reservedBytes, bytesMax } = budgets.get(RAM) ?? { reservedBytes: 0, bytesMax: 0 }
     this.#highBytes = this.spills ? reservedBytes * TIER_HIGH_WATERMARK : Number.POSITIVE_INFINITY
+    this.#growthBytes = reservedBytes * GROWTH_WATERMARK
     this.#replaceBudget({ ...this.#budget, reservedBytes, bytesMax })
   }
 
@@ -343,6 +350,10 @@ export class JobSpace {
     this.#tier.change(this.#budget, budget)
     this.#budget = budget
     if (this.isOverHigh) this.#onHigh(this)
+    if (budget.usedBytes > this.#growthBytes) {
+      this.#growthBytes = Number.POSITIVE_INFINITY
+      this.#onFilling(this)
+    }
   }
 }
 

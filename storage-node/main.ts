@@ -1,4 +1,4 @@
-import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
+import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { reportTo } from '../service/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/cpu-meter.ts'
@@ -14,12 +14,9 @@ await runService('storage-node', {
   readConfig: () => readConfig(),
   start: async (config, log) => {
     const { id, secret, controllerUrl: url } = config
-    const tellController = reportTo<NodeReport, NodeReportAnswer>({
-      url,
-      path: `nodes/${id}`,
-      secret,
-      clock: systemRuntime.clock,
-    })
+    const to = { url, secret, clock: systemRuntime.clock }
+    const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
+    const askCapacity = reportTo<CapacityRequest, CapacityAnswer>({ ...to, path: `nodes/${id}/capacity` })
     const onDead = (reason: Error): never => {
       log.fatal({ reason: reason.message }, 'metadata has declared this node dead')
       process.exit(1)
@@ -32,6 +29,7 @@ await runService('storage-node', {
       network: tcpNetwork,
       cpuSeconds: cpuSecondsOfProcess,
       tellController,
+      askCapacity,
       onDead,
       log,
       kept,

@@ -12,6 +12,7 @@ import type { Claims } from '../protocol/token.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import { Below } from './below.ts'
 import { TierBudget } from './budget.ts'
+import { Capacity, type CapacityOptions } from './capacity.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { Comeback } from './comeback.ts'
 import { Demotion } from './demotion.ts'
@@ -60,6 +61,7 @@ export interface NodeOptions {
   readonly runtime: Runtime
   readonly pool: CallerPool
   readonly kept: KeptStore
+  readonly askCapacity: CapacityOptions['ask']
 }
 
 /** One storage node: the jobs that have slots here, and what may be done with them. */
@@ -69,6 +71,7 @@ export class StorageNode {
   /** Those below RAM, from the highest to the lowest. */
   readonly lower: readonly LowerTier[]
   readonly demotion: Demotion
+  readonly capacity: Capacity
   readonly room: Room
   readonly arena: Arena
   readonly jobs = new Map<string, JobSpace>()
@@ -100,7 +103,9 @@ export class StorageNode {
     this.demotion = new Demotion(clock, (job, { message: reason }) =>
       this.#warn('objects of a job cannot leave their tier', { job, reason }),
     )
-    this.room = new Room(this.demotion, clock)
+    this.capacity = new Capacity({ clock, ask: options.askCapacity, bytesOf: bytesByTier })
+    const { demotion, capacity } = this
+    this.room = new Room({ demotion, capacity, clock })
     const below = new Below(this.demotion)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
@@ -175,6 +180,7 @@ export class StorageNode {
           [S3, { reservedBytes: request.s3Bytes, bytesMax: request.s3BytesMax }],
         ]),
       )
+      this.capacity.changed(job)
       job.rate.reserve(request.bytesPerSecond)
       const { readsPerThousand } = request
       job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
@@ -212,7 +218,9 @@ export class StorageNode {
     this.jobs.delete(id)
     this.sessions.dropJob(job)
     try {
-      await job.end()
+      const ended = job.end()
+      this.capacity.changed(job)
+      await ended
     } catch (error) {
       const { reason } = asMayflyError(error)
       this.#warn('the space of a job that has ended does not come back', { job: id, reason })
@@ -301,6 +309,7 @@ export class StorageNode {
           lease: this.#lease(metadata),
           lower: this.lower,
           onHigh: (over) => this.demotion.start(over),
+          onFilling: (filling) => this.capacity.want(filling),
         },
       )
       this.jobs.set(id, job)

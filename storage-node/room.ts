@@ -1,7 +1,8 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
-import { type Clock, sleep } from '../protocol/runtime.ts'
+import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
+import type { Capacity } from './capacity.ts'
 import type { Demotion } from './demotion.ts'
 import type { JobSpace } from './job-space.ts'
 import { enterAt, keepMany, putsAt, valuesOf } from './many.ts'
@@ -15,17 +16,25 @@ interface Arrived<Request> {
   readonly payload: Buffer
 }
 
+interface Attempt<Request, Result> {
+  readonly arrived: Arrived<Request>
+  readonly attempt: (of: Arrived<Request>) => Outcome<Result>
+}
+
 /**
- * Mutations of jobs whose objects leave RAM for lower tiers; those of others go straight on. One that finds no room waits until some have left, and is tried again:
- * it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
+ * Mutations that take room. One that finds none waits until objects have left RAM for a lower tier, or, where nothing can leave, until the job may
+ * have more, and is tried again: it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave and the job gets no
+ * more, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
  */
 export class Room {
   readonly #demotion: Demotion
+  readonly #capacity: Capacity
   readonly #clock: Clock
   #waitingBytes = 0
 
-  constructor(demotion: Demotion, clock: Clock) {
+  constructor({ demotion, capacity, clock }: { demotion: Demotion; capacity: Capacity; clock: Clock }) {
     this.#demotion = demotion
+    this.#capacity = capacity
     this.#clock = clock
   }
 
@@ -34,15 +43,32 @@ export class Room {
     arrived: Arrived<Request>,
     attempt: (of: Arrived<Request>) => Outcome<Result>,
   ): Outcome<Result> {
-    if (!job.spills) return attempt(arrived)
     try {
       const outcome = attempt(arrived)
-      if (!(outcome instanceof Promise)) return outcome
-      const kept = keep(arrived)
-      return outcome.catch((error: unknown) => this.#wait(job, error, { kept, attempt }))
+      return outcome instanceof Promise ? this.follow(job, outcome, { arrived, attempt }) : outcome
     } catch (error) {
-      return this.#wait(job, error, { kept: keep(arrived), attempt })
+      return this.after(job, error, { arrived, attempt })
     }
+  }
+
+  /** Goes on with an attempt that is under way: for those who make an `Attempt` only where it is not over at once. */
+  follow<Request extends { readonly key: Uint8Array }, Result>(
+    job: JobSpace,
+    outcome: Promise<Result>,
+    { arrived, attempt }: Attempt<Request, Result>,
+  ): Promise<Result> {
+    const kept = keep(arrived)
+    return outcome.catch((error: unknown) => this.#wait(job, error, { kept, attempt }))
+  }
+
+  /** Goes on with an attempt that has failed. */
+  after<Request extends { readonly key: Uint8Array }, Result>(
+    job: JobSpace,
+    failure: unknown,
+    { arrived, attempt }: Attempt<Request, Result>,
+  ): Promise<Result> {
+    if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
+    return this.#wait(job, failure, { kept: keep(arrived), attempt })
   }
 
   /** As `ManyObjects.put`, again for those of many puts that found no room. */
@@ -52,7 +78,7 @@ export class Room {
     put: (of: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
   ): Outcome<Reply<DataReplies['putMany']>> {
     const first = put({ request, payload })
-    if (!job.spills || (!(first instanceof Promise) && roomless(first.head).length === 0)) return first
+    if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
     const kept = { request: keepMany(request), payload: Buffer.from(payload) }
     return this.#fillIn(job, { first, kept, put })
   }
@@ -62,9 +88,11 @@ export class Room {
     failure: unknown,
     to: { kept: Arrived<Request>; attempt: (of: Arrived<Request>) => Outcome<Result> },
   ): Promise<Result> {
-    let error = failure
-    return await this.#waiting(to.kept.payload.length, async (untilMs) => {
-      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#hasMade(job, untilMs))) {
+    if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
+    let error: unknown = failure
+    const { length } = to.kept.payload
+    return await this.#waiting(length, async (untilMs) => {
+      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#hasMade(job, length, untilMs))) {
         try {
           return await to.attempt(to.kept)
         } catch (again) {
@@ -91,7 +119,7 @@ export class Room {
     await this.#waiting(kept.payload.length, async (untilMs) => {
       for (;;) {
         const left = roomless({ results })
-        if (left.length === 0 || !(await this.#hasMade(job, untilMs))) return
+        if (left.length === 0 || !(await this.#hasMade(job, kept.payload.length, untilMs))) return
         const again = await put(putsAt(kept.request, values, left))
         enterAt({ results, versions }, again.head, left)
       }
@@ -99,20 +127,33 @@ export class Room {
     return { head: { results, versions } }
   }
 
-  /** False where nothing can leave. Throws `UNAVAILABLE` after the bound. */
-  async #hasMade(job: JobSpace, untilMs: number): Promise<boolean> {
-    const leftMs = untilMs - this.#clock.monotonicMs()
-    const made = leftMs > 0 ? await Promise.race([this.#demotion.makeRoom(job), this.#late(leftMs)]) : 'late'
-    if (made !== 'late') return made
-    throw new MayflyError(
-      'UNAVAILABLE',
-      `The job's RAM is full, and the tier below has not kept up for a while`,
-    )
+  /** False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound. */
+  async #hasMade(job: JobSpace, bytes: number, untilMs: number): Promise<boolean> {
+    const made = await this.#within(untilMs, () => this.#demotion.makeRoom(job))
+    if (made === 'late')
+      throw new MayflyError(
+        'UNAVAILABLE',
+        "The job's RAM is full, and the tier below has not kept up for a while",
+      )
+    if (made) return true
+    const given = await this.#within(untilMs, () => this.#capacity.wait(job, bytes))
+    if (given === 'late')
+      throw new MayflyError(
+        'UNAVAILABLE',
+        'The job has filled what it reserved, and has not been given more yet',
+      )
+    return given
   }
 
-  async #late(ms: number): Promise<'late'> {
-    await sleep(this.#clock, ms)
-    return 'late'
+  async #within(untilMs: number, task: () => Promise<boolean>): Promise<boolean | 'late'> {
+    const leftMs = untilMs - this.#clock.monotonicMs()
+    if (leftMs <= 0) return 'late'
+    return await new Promise((resolve, reject) => {
+      const timer = this.#clock.after(leftMs, () => resolve('late'))
+      task()
+        .finally(() => timer.cancel())
+        .then(resolve, reject)
+    })
   }
 
   async #waiting<Result>(bytes: number, task: (untilMs: number) => Promise<Result>): Promise<Result> {

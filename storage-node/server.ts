@@ -1,6 +1,6 @@
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { HEARTBEAT_MS, RECLAIM_MS, TTL_SWEEP_MS } from '../protocol/limits.ts'
-import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
+import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { clusterToken } from '../service/cluster-token.ts'
 import type { Tell } from '../service/controller-report.ts'
@@ -30,6 +30,7 @@ export interface NodeWorld {
   /** CPU time that this process has taken since it started, in seconds. */
   readonly cpuSeconds: () => number
   readonly tellController: Tell<NodeReport, NodeReportAnswer>
+  readonly askCapacity: Tell<CapacityRequest, CapacityAnswer>
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
@@ -50,11 +51,11 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     clock,
     token: () => clusterToken(secret, clock.wallMs()),
   })
-  const { kept, runtime } = world
+  const { kept, runtime, askCapacity } = world
   const { ramBytes } = config
   const { ssd, s3 } = world
   const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
-  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, warn })
+  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, askCapacity, warn })
   const handlers = nodeHandlers(node, {
     clock,
     askLease: (metadata) => heartbeats.beatServer(metadata),

@@ -20,7 +20,13 @@ export const DEMOTION_BATCH_BYTES = 4 * 1024 * 1024
 export const DEMOTION_PAUSE_MS = 20
 /** Pause after a tier has failed to write: a full disk is not asked at every put. */
 export const TIER_FAILURE_PAUSE_MS = 1_000
-/** A put that finds no room waits this long for objects to leave, then its client has to send it again. */
+/** From this part of its RAM on a job is said to fill up: a fifth is what it puts while the controller finds more. */
+export const GROWTH_WATERMARK = 0.8
+/** Pause between two questions whether jobs get more: a grant takes as long, by way of the controller, metadata and SQLite. */
+export const CAPACITY_ASK_MS = 50
+/** So long a job that gets no more is not asked for again: its puts fail at once meanwhile. */
+export const CAPACITY_LIMITED_MS = 1_000
+/** A put that finds no room waits this long for objects to leave or for a larger budget, then its client has to send it again. */
 export const ROOM_WAIT_MS = 2_000
 /** Payloads of such puts, on all of a node; what comes on top is told to come again. */
 export const ROOM_WAITING_BYTES_MAX = 64 * 1024 * 1024

@@ -5,6 +5,7 @@ import type { Registry } from 'prom-client'
 import type { KeptStore } from '../../service/kept/kept-store.ts'
 import type { Drains } from '../drains.ts'
 import type { EventStreams } from '../event-streams.ts'
+import type { Growth } from '../growth.ts'
 import type { JobMoves } from '../job-moves.ts'
 import type { Jobs } from '../jobs.ts'
 import type { Ledger } from '../ledger.ts'
@@ -37,6 +38,7 @@ export interface Routes {
   readonly repair: Repair
   readonly drains: Drains
   readonly relocations: Relocations
+  readonly growth: Growth
   readonly moves: JobMoves
   readonly tickets: Tickets
   readonly views: Views

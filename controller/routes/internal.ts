@@ -1,10 +1,10 @@
 import Type from 'typebox'
 import { asMayflyError } from '../../protocol/errors.ts'
 import { REPORT_BYTES_MAX } from '../../protocol/limits.ts'
-import type { NodeReport, NodeReportAnswer } from '../../protocol/reports.ts'
+import type { CapacityAnswer, NodeReport, NodeReportAnswer } from '../../protocol/reports.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Logger } from '../../service/log.ts'
-import { metadataReport, nodeReport } from '../schemas.ts'
+import { capacityRequest, metadataReport, nodeReport } from '../schemas.ts'
 import { peakOf } from '../usage.ts'
 import type { Api, Routes } from './api.ts'
 
@@ -14,7 +14,7 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, usage, metadata, repair, drains, relocations, clock, log }: Routes & Heard,
+  { nodes, ledger, usage, metadata, repair, drains, relocations, growth, clock, log }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -33,6 +33,20 @@ export function internalRoutes(
       drains.heard(request.params.id, report)
       relocations.heard(request.params.id, report)
       return { metadata: metadata.all().map(({ address }) => address) }
+    },
+  )
+
+  app.post(
+    '/internal/v1/nodes/:id/capacity',
+    { bodyLimit, schema: { hide: true, params, body: capacityRequest } },
+    (request): CapacityAnswer => {
+      const { id: node } = request.params
+      const limited = request.body.jobs.filter(({ id, bytes, waitingBytes }) => {
+        if ((ledger.get(id)?.state ?? 'ended') === 'ended') return true
+        usage.holds(node, id, bytes)
+        return !growth.press(id, waitingBytes)
+      })
+      return { limited: limited.map(({ id }) => id) }
     },
   )
 

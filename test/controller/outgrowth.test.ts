@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { higherPeak, noPeak } from '../../controller/history.ts'
-import { type JobLoad, newJob, outgrow, type Resized } from '../../controller/outgrowth.ts'
+import { type JobLoad, newJob, outgrow, type Resized, stepsUp } from '../../controller/outgrowth.ts'
 import type { Demand, Sizing } from '../../controller/rightsizing.ts'
 
 const MIB = 1024 * 1024
@@ -128,5 +128,42 @@ describe('a job', () => {
   test('whose use goes up and down within twenty seconds changes once', () => {
     const wave = Array.from({ length: 600 }, (_, second) => ({ mib: second % 20 < 10 ? 300 : 10, rate: 0 }))
     expect(follow(wave).changes).toBe(1)
+  })
+})
+
+describe('a job that fills up between two rounds', () => {
+  const now = (mib: number, given: Partial<JobLoad> = {}): JobLoad => ({
+    hints: {},
+    demand: base,
+    reasons,
+    reserved: base,
+    use: { bytes: mib * MIB, bytesPerSecond: 0 },
+    peak: noPeak,
+    bytesPerSecondMax: () => 1e9,
+    ...given,
+  })
+  const mibOf = (steps: readonly Resized[]) =>
+    steps.map(({ demand }) => [Math.round(demand.ramBytes / MIB), Math.round(demand.ssdBytes / MIB)])
+
+  test('grows by a third while no put waits', () => {
+    expect(mibOf(stepsUp(now(81), { waitingBytes: 0, maySpill: false }))).toEqual([[135, 0]])
+    expect(stepsUp(now(79), { waitingBytes: 0, maySpill: false })).toEqual([])
+  })
+
+  test('grows to twice what it has where puts wait, else as far as there is room, and then on SSD', () => {
+    expect(mibOf(stepsUp(now(95), { waitingBytes: 8 * MIB, maySpill: true }))).toEqual([
+      [200, 0],
+      [172, 0],
+      [106, 0],
+      [100, 100],
+      [100, 72],
+      [100, 6],
+    ])
+  })
+
+  test('does not grow while the puts wait for slots to leave a full node, or past a hint', () => {
+    expect(stepsUp(now(50), { waitingBytes: 8 * MIB, maySpill: true })).toEqual([])
+    const hinted = now(99, { hints: { capacityBytes: 94 * MIB } })
+    expect(stepsUp(hinted, { waitingBytes: 8 * MIB, maySpill: true })).toEqual([])
   })
 })

@@ -35,6 +35,7 @@ function newJob() {
       lease,
       lower: [],
       onHigh: () => undefined,
+      onFilling: () => undefined,
     },
   )
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))

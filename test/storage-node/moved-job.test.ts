@@ -12,7 +12,15 @@ function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
   }
   return new JobSpace(
     { id: 'j', slots: 1, metadata: 'm-1', term: 0 },
-    { tier: new TierBudget(1e9), arena: new Arena(1e9), clock, lease, lower: [], onHigh: () => undefined },
+    {
+      tier: new TierBudget(1e9),
+      arena: new Arena(1e9),
+      clock,
+      lease,
+      lower: [],
+      onHigh: () => undefined,
+      onFilling: () => undefined,
+    },
   )
 }
 

@@ -90,6 +90,7 @@ export class Cluster {
       network: this.network.of(host),
       cpuSeconds: () => 0,
       tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
+      askCapacity: ({ jobs }) => this.toController(host, { limited: jobs.map(({ id }) => id) }),
       log: this.#log,
       kept: new MemoryKeptStore(this.kept, host.runtime),
       ssd: {

@@ -17,6 +17,7 @@ export function newSpace(leaseMs = 60_000, slots = 4): JobSpace {
       lease: { untilMs: clock.monotonicMs() + leaseMs },
       lower: [],
       onHigh: () => undefined,
+      onFilling: () => undefined,
     },
   )
 }
