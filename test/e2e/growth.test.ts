@@ -24,7 +24,7 @@ async function expectAll(job: Job, count: number): Promise<void> {
   for (let from = 0; from < count; from += 16) {
     const keys = Array.from({ length: Math.min(16, count - from) }, (_, number) => key(from + number))
     const stats = await Promise.all(keys.map((each) => job.stat(each)))
-    for (const { bytes } of stats) expect(bytes).toBe(MIB)
+    for (const stat of stats) expect(stat?.bytes).toBe(MIB)
   }
 }
 
