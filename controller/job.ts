@@ -70,6 +70,11 @@ export function serversOf({ metadata, movingTo, formerServers }: Job): string[] 
   return all.filter((server, index) => all.lastIndexOf(server) === index)
 }
 
+/** Those of them that may decide for it. */
+export function decidersOf({ metadata, movingTo }: Job): string[] {
+  return movingTo === null ? [metadata] : [metadata, movingTo]
+}
+
 /** What the job really has; less than its demand after a node died for which there was no replacement. */
 export function reservedBy(job: Job): ResourceVector {
   return sum(job.shares)

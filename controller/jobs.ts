@@ -1,11 +1,11 @@
-import { MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Admission } from './admission.ts'
 import type { Events } from './events.ts'
-import { type EndReason, type Job, maxShares, serversOf } from './job.ts'
+import { decidersOf, type EndReason, type Job, maxShares, serversOf } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
@@ -39,6 +39,8 @@ export class Jobs {
   readonly #options: JobsOptions
   readonly #ending = new Map<string, Promise<Job>>()
   readonly #resizing = new Set<Promise<Job>>()
+  /** Jobs of which it was said that they could not be ended yet. */
+  readonly #unended = new Set<string>()
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -78,7 +80,7 @@ export class Jobs {
     return await this.#options.ledger.change(id, {})
   }
 
-  /** Resolves with the ended job once its bytes are freed; goes on trying until metadata can be reached. */
+  /** Resolves with the ended job once its bytes are freed. Rejects where metadata does not answer for now; the upkeep goes on with it. */
   async end(id: string, reason: EndReason): Promise<Job> {
     const job = this.#options.ledger.require(id)
     if (job.state === 'ended') return job
@@ -102,8 +104,10 @@ export class Jobs {
   /** As `end`, for nobody who waits. What fails is tried again by the next upkeep. */
   endInBackground(id: string, reason: EndReason): void {
     if (this.#ending.has(id)) return
-    this.end(id, reason).catch((err: unknown) => {
-      this.#options.log.warn({ err, job: id }, 'a job could not be ended yet')
+    this.end(id, reason).catch((error: unknown) => {
+      if (this.#unended.has(id)) return
+      this.#unended.add(id)
+      this.#options.log.warn({ job: id, reason: asMayflyError(error).reason }, 'a job could not be ended yet')
     })
   }
 
@@ -138,24 +142,47 @@ export class Jobs {
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, metadata, tickets, usage, events, onFreed } = this.#options
+    const { ledger, tickets, usage, events, onFreed } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
-    // In their order: while one hands it on it does not end it, so the job cannot come to the next one after its end.
-    for (const server of serversOf(job)) {
-      await metadata
-        .ask(server, Number.POSITIVE_INFINITY, (client, address) => client.endJob(address, id))
-        .catch((error: unknown) => {
-          if (!isGone(error)) throw error
-        })
-    }
+    await this.#endOn(job)
+    this.#unended.delete(id)
     tickets.forget(id)
     usage.forgetJob(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
     onFreed()
     return ended
+  }
+
+  /**
+   * Rejects with `UNAVAILABLE` where a server that may decide for the job does not answer in time; whoever ends jobs comes again. They are
+   * asked in their order: while one hands it on it does not end it, so the job cannot come to the next one after its end. Those that had it
+   * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Repair.compare`).
+   */
+  async #endOn(job: Job): Promise<void> {
+    const { metadata, runtime, log } = this.#options
+    const end = (server: string): Promise<void> =>
+      metadata
+        .ask(server, runtime.clock.monotonicMs() + CONTROL_CALL_MS, (client, address) =>
+          client.endJob(address, job.id),
+        )
+        .catch((error: unknown) => {
+          if (!isGone(error)) throw error
+        })
+    const deciding = decidersOf(job)
+    for (const server of serversOf(job)) {
+      if (deciding.includes(server)) await end(server)
+      else
+        end(server).catch((error: unknown) => {
+          const { reason } = asMayflyError(error)
+          log.warn(
+            { job: job.id, metadata: server, reason },
+            'a server that had a job could not be told of its end yet',
+          )
+        })
+    }
   }
 
   /** Throws `JOB_NOT_FOUND`, or `JOB_ENDED` if the job has ended or is about to. */

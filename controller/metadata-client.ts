@@ -2,11 +2,12 @@ import type { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations, placementOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { askServerOf } from '../protocol/job-server.ts'
-import { CONTROL_CALL_MS, METADATA_SERVERS_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
+import { METADATA_SERVERS_MAX, SLOTS_DEFAULT } from '../protocol/limits.ts'
 import type { Operation } from '../protocol/operation.ts'
 import type { PlacedNode, Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { PlacedJob } from './shares.ts'
+import { METADATA_CALL_MS } from './turns.ts'
 
 /** What the controller asks of the metadata server at an address, or of the one that has the job since. All are idempotent. */
 export interface MetadataClient {
@@ -21,8 +22,6 @@ export interface MetadataClient {
   placement(address: string, id: string): Promise<Placement>
 }
 
-/** Metadata itself waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
-const METADATA_CALL_MS = 2 * CONTROL_CALL_MS
 /** Any slot: the question is not held for the sake of one. */
 const ANY_SLOT = 0xffff
 

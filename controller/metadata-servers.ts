@@ -1,5 +1,5 @@
 import { isError, MayflyError } from '../protocol/errors.ts'
-import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { MetadataReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Events } from './events.ts'
@@ -7,6 +7,7 @@ import type { Job } from './job.ts'
 import { chooseServer, type ServerLoad } from './metadata-balance.ts'
 import type { MetadataClient } from './metadata-client.ts'
 import { retry } from './retry.ts'
+import { Turns } from './turns.ts'
 
 export interface MetadataServer {
   readonly id: string
@@ -31,6 +32,7 @@ const SILENT_MS = 3 * HEARTBEAT_MS
 export class MetadataServers {
   readonly #options: MetadataServersOptions
   readonly #servers = new Map<string, MetadataServer>()
+  readonly #turns = new Map<string, Turns>()
 
   constructor(options: MetadataServersOptions) {
     this.#options = options
@@ -75,21 +77,33 @@ export class MetadataServers {
     )
   }
 
-  /** Asks a server, again while it cannot be reached, also if it is started anew at another address. */
+  /**
+   * Asks a server, again while it cannot be reached, also if it is started anew at another address. Each server has calls of its own,
+   * `METADATA_CALLS_MAX` at a time, and each call has a bound: one that hangs holds up nobody who asks another.
+   */
   ask<T>(
     id: string,
     deadlineMs: number,
     call: (client: MetadataClient, address: string) => Promise<T>,
   ): Promise<T> {
+    const { runtime, client } = this.#options
+    const { clock } = runtime
     return retry(
       async () => {
         const server = this.#servers.get(id)
         if (server === undefined)
           throw new MayflyError('UNAVAILABLE', `Metadata server ${id} has not reported yet`)
-        return await call(this.#options.client, server.address)
+        const untilMs = Math.max(deadlineMs, clock.monotonicMs() + CONTROL_CALL_MS)
+        return await this.#turnsOf(id).run(untilMs, () => call(client, server.address))
       },
       { ...this.#options, deadlineMs },
     )
+  }
+
+  #turnsOf(id: string): Turns {
+    const turns = this.#turns.get(id) ?? new Turns(id, this.#options.runtime.clock)
+    this.#turns.set(id, turns)
+    return turns
   }
 }
 

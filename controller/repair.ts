@@ -1,4 +1,4 @@
-import { isError } from '../protocol/errors.ts'
+import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/log.ts'
@@ -33,8 +33,9 @@ export class Repair {
   /** Active jobs whose shares metadata may not know, or that have no node. */
   readonly #wanting = new Set<string>()
   readonly #underWay = new Set<string>()
-  /** Dead nodes of which metadata has not been told yet. */
-  readonly #reporting = new Map<string, Promise<void>>()
+  /** Of each metadata server the dead nodes that it has not been told of yet. */
+  readonly #untold = new Map<string, Set<string>>()
+  readonly #telling = new Map<string, Promise<void>>()
 
   constructor(options: RepairOptions) {
     this.#options = options
@@ -51,7 +52,7 @@ export class Repair {
 
   /** Dead nodes that cannot be forgotten yet. */
   get unreported(): ReadonlySet<string> {
-    return new Set(this.#reporting.keys())
+    return new Set([...this.#untold.values()].flatMap((nodes) => [...nodes]))
   }
 
   /** A node that was empty has exited: metadata need not wait for its lease to know that it is gone. */
@@ -74,8 +75,9 @@ export class Repair {
     }
   }
 
-  /** Tries again what could not be repaired. Nodes that keep failing to start are not started for it time after time. */
+  /** Tries again what could not be repaired or told. Nodes that keep failing to start are not started for it time after time. */
   retry(): void {
+    for (const server of this.#untold.keys()) void this.#tell(server)
     if (!this.#options.nodes.mayStart) return
     for (const id of this.#wanting) this.want(id)
   }
@@ -96,17 +98,47 @@ export class Repair {
   }
 
   #report(node: string, jobs: readonly Job[]): void {
-    if (this.#reporting.has(node)) return
-    const { metadata, log } = this.#options
+    const { metadata } = this.#options
     const servers = new Set([...metadata.all().map(({ id }) => id), ...jobs.map((job) => job.metadata)])
-    const told = [...servers].map((server) =>
-      metadata.ask(server, Number.POSITIVE_INFINITY, (client, address) => client.nodesDied(address, [node])),
-    )
-    const reported = Promise.all(told)
-      .then(() => undefined)
-      .catch((err: unknown) => log.error({ err, node }, 'metadata could not be told of a dead node'))
-      .finally(() => this.#reporting.delete(node))
-    this.#reporting.set(node, reported)
+    for (const server of servers) {
+      this.#untold.set(server, (this.#untold.get(server) ?? new Set()).add(node))
+      void this.#tell(server)
+    }
+  }
+
+  /** Tells one server of the dead nodes that it does not know of, in a bounded time; what it has not heard is told again later. Never rejects. */
+  #tell(server: string): Promise<void> {
+    const underWay = this.#telling.get(server)
+    if (underWay !== undefined) return underWay
+    const { metadata, clock, log } = this.#options
+    const tell = async (): Promise<void> => {
+      for (let untold = this.#untold.get(server); untold !== undefined; untold = this.#untold.get(server)) {
+        const nodes = [...untold]
+        const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+        await metadata.ask(server, deadlineMs, (client, address) => client.nodesDied(address, nodes))
+        for (const node of nodes) untold.delete(node)
+        if (untold.size === 0) this.#untold.delete(server)
+      }
+    }
+    const telling = tell()
+      .catch((error: unknown) => {
+        const { reason } = asMayflyError(error)
+        log.warn({ metadata: server, reason }, 'a metadata server could not be told of dead nodes yet')
+      })
+      .finally(() => this.#telling.delete(server))
+    this.#telling.set(server, telling)
+    return telling
+  }
+
+  /** Resolves once the server of a job knows that these nodes are dead. Rejects with `UNAVAILABLE` where it does not hear it for now. */
+  async #told(server: string, dead: readonly string[]): Promise<void> {
+    const isUntold = (): boolean => dead.some((node) => this.#untold.get(server)?.has(node))
+    if (isUntold()) await this.#tell(server)
+    if (isUntold())
+      throw new MayflyError(
+        'UNAVAILABLE',
+        `Metadata server ${server} has not heard of the death of a node yet`,
+      )
   }
 
   /** The job's shares change: from here on metadata may not know them, and `want` follows. */
@@ -136,7 +168,7 @@ export class Repair {
     if (job?.state !== 'active') return void this.#wanting.delete(id)
     const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
     const placed = await this.#secure(job)
-    await Promise.all(dead.map((node) => this.#reporting.get(node)))
+    await this.#told(job.metadata, dead)
     if (placed === null || placed.shares.length === 0) return
     const told = placedJob(job, placed.shares, nodes)
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS

@@ -96,6 +96,8 @@ export const PULL_ITEMS_MAX = 256
 /** A call's deadline where the caller names none. Longer than a node lease plus the repair after it. */
 export const CALL_MS_DEFAULT = 30_000
 export const CALL_MS_MAX = 15 * 60_000
+/** Calls of the controller to one metadata server at a time: a thousand jobs end in a second, and one that hangs holds no more than these. */
+export const METADATA_CALLS_MAX = 256
 /** Connecting on a network where functions live takes milliseconds; a SYN that was lost is sent again at 1 s and 3 s. */
 export const CONNECT_MS_MAX = 4_000
 /** How long the end of a job waits for nodes to free its bytes; one that hangs frees them with its next heartbeat. */

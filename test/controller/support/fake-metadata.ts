@@ -8,48 +8,51 @@ export class FakeMetadata implements MetadataClient {
   /** What was asked, in order, as `operation id`. */
   readonly asked: string[] = []
   reachable = true
+  /** Addresses of servers that take questions and do not answer them. */
+  readonly hanging = new Set<string>()
   /** Nodes from which no slot can move: they go on owning some of every job that knows them. */
   readonly stuck = new Set<string>()
 
-  async createJob(_address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
-    this.#ask(`create ${job.id}`)
+  async createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    await this.#ask(address, `create ${job.id}`)
     this.shares.set(job.id, job.shares)
     return this.#place(job.id)
   }
 
-  async shareJob(_address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
-    this.#ask(`share ${job.id}`)
+  async shareJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {
+    await this.#ask(address, `share ${job.id}`)
     const placement = this.#place(job.id)
     this.shares.set(job.id, job.shares)
     return { ...placement, ...this.#place(job.id) }
   }
 
   async moveJob(address: string, { id, target }: { id: string; target: PlacedNode }): Promise<void> {
-    this.#ask(`move ${id} from ${address} to ${target.id}`)
+    await this.#ask(address, `move ${id} from ${address} to ${target.id}`)
     this.#place(id)
   }
 
-  async endJob(_address: string, id: string): Promise<void> {
-    this.#ask(`end ${id}`)
+  async endJob(address: string, id: string): Promise<void> {
+    await this.#ask(address, `end ${id}`)
     this.shares.delete(id)
   }
 
-  async nodesDied(_address: string, nodes: readonly string[]): Promise<void> {
-    this.#ask(`died ${nodes.join(' ')}`)
+  async nodesDied(address: string, nodes: readonly string[]): Promise<void> {
+    await this.#ask(address, `died ${nodes.join(' ')}`)
   }
 
-  async jobs(): Promise<string[]> {
-    this.#ask('jobs')
+  async jobs(address: string): Promise<string[]> {
+    await this.#ask(address, 'jobs')
     return [...this.shares.keys()]
   }
 
-  async placement(_address: string, id: string): Promise<Placement> {
-    this.#ask(`placement ${id}`)
+  async placement(address: string, id: string): Promise<Placement> {
+    await this.#ask(address, `placement ${id}`)
     return this.#place(id)
   }
 
-  #ask(what: string): void {
+  #ask(address: string, what: string): Promise<void> | void {
     this.asked.push(what)
+    if (this.hanging.has(address)) return new Promise(() => undefined)
     if (!this.reachable) throw new MayflyError('UNAVAILABLE', 'The connection was refused')
   }
 
