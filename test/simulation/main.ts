@@ -15,6 +15,8 @@ export interface Order {
   readonly verbose: boolean
   /** The name of the bug that is built in, or an empty string. */
   readonly planted: string
+  /** As in `Plan`. */
+  readonly profile: string
 }
 
 export type Report =
@@ -39,12 +41,12 @@ if (order?.startsWith('{')) {
 
 async function run(order: Order): Promise<void> {
   for (let seed = order.from; seed < order.from + order.seeds; seed += order.step) {
-    const plan: Plan = { seed, calls: order.calls, faults: order.faults }
+    const plan: Plan = { seed, calls: order.calls, faults: order.faults, profile: order.profile }
     const result = await simulate(plan)
     const { hash, calls, gaveUp } = result
     const text = order.verbose
       ? [
-          `seed ${seed}: ${calls} calls, ${result.events} events, ${result.virtualMs.toFixed(0)} ms`,
+          `seed ${seed} (${result.profile}): ${calls} calls, ${result.events} events, ${result.virtualMs.toFixed(0)} ms`,
           ...result.notes,
         ].join('\n  ')
       : ''

@@ -19,6 +19,7 @@ const { values: flags, positionals } = parseArgs({
     ops: { type: 'string', default: '300' },
     faults: { type: 'string' },
     planted: { type: 'string' },
+    profile: { type: 'string', default: '' },
     workers: { type: 'string' },
     verbose: { type: 'boolean', default: false },
     hashes: { type: 'boolean', default: false },
@@ -107,13 +108,20 @@ async function runPlanted(bug, { plain, quiet }) {
   const started = Date.now()
   const file = join(dir, `${bug.name}.mjs`)
   await bundle(file, bug)
+  const profile = flags.profile || (bug.profile ?? 'plain')
   const one =
     flags.seed === undefined
       ? { from: Number(flags.from), seeds: Number(flags.seeds ?? bug.seedsMax) }
       : { from: Number(flags.seed), seeds: 1 }
-  const { failures } = await runSeeds(file, { ...one, stopAtFailure: true, planted: bug.name, quiet })
+  const { failures } = await runSeeds(file, {
+    ...one,
+    stopAtFailure: true,
+    planted: bug.name,
+    profile,
+    quiet,
+  })
   const [first] = failures.map(({ seed }) => seed).sort((a, b) => a - b)
-  const isInnocent = first === undefined || (await failsAnyway(plain, first))
+  const isInnocent = first === undefined || (await failsAnyway(plain, first, profile))
   const seed = first === undefined ? 'NOT CAUGHT' : isInnocent ? `${first} anyway` : String(first)
   const cells = [seed.padStart(14), String(one.seeds).padStart(10), secondsSince(started).padStart(7)]
   console.log(`${cells.join(' | ')} | ${bug.name}: ${bug.what}`)
@@ -121,13 +129,16 @@ async function runPlanted(bug, { plain, quiet }) {
   return !isInnocent
 }
 
-async function failsAnyway(plain, seed) {
-  const { failures } = await runSeeds(plain, { from: seed, seeds: 1, planted: '', quiet: true })
+async function failsAnyway(plain, seed, profile) {
+  const { failures } = await runSeeds(plain, { from: seed, seeds: 1, planted: '', profile, quiet: true })
   return failures.length > 0
 }
 
 /** Runs seeds in as many processes as there are cores, every core a residue class. */
-async function runSeeds(file, { from, seeds, stopAtFailure, planted, quiet = false }) {
+async function runSeeds(
+  file,
+  { from, seeds, stopAtFailure, planted, profile = flags.profile, quiet = false },
+) {
   const workers = Math.min(seeds, Number(flags.workers ?? availableParallelism()))
   const sum = { ran: 0, calls: 0, gaveUp: 0, failures: [] }
   const children = new Set()
@@ -140,6 +151,7 @@ async function runSeeds(file, { from, seeds, stopAtFailure, planted, quiet = fal
     shrink: !flags['no-shrink'] && !quiet,
     verbose: flags.verbose,
     planted,
+    profile,
   }
   await Promise.all(
     Array.from({ length: workers }, (_, index) => {

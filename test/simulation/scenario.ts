@@ -2,9 +2,10 @@ import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
 import { lossesOf } from './checker/losses.ts'
-import { checkEmpty, checkLeaks, checkOwners } from './checker/quiet.ts'
+import { checkEmpty, checkKept, checkLeaks, checkOwners } from './checker/quiet.ts'
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
 import { describeFault, type Fault, gentleKinds, planFaults } from './faults/plan.ts'
+import { type Profile, profileOf } from './profiles.ts'
 import { Client } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
 import { BUCKETS, Mix } from './traffic/mix.ts'
@@ -14,6 +15,7 @@ import { Cluster, type RunningNode } from './world/cluster.ts'
 import { Controller, type PlacedJob } from './world/controller.ts'
 import { mayServe, type Spot, unsettledSlots } from './world/inspection.ts'
 import { jobsOf, type MetadataServer } from './world/metadata-servers.ts'
+import { SeededRandom } from './world/random.ts'
 
 /** What a run is made from: the same plan gives the same run. */
 export interface Plan {
@@ -22,10 +24,13 @@ export interface Plan {
   readonly calls: number
   /** Numbers of the faults that happen, or null for all that the seed draws. */
   readonly faults: readonly number[] | null
+  /** What the run concentrates on, see `profiles.ts`; empty: as the seed draws it. */
+  readonly profile: string
 }
 
 export interface Run {
   readonly failures: readonly Failure[]
+  readonly profile: string
   /** Keys whose history had too many orders to judge. */
   readonly gaveUp: number
   readonly calls: number
@@ -40,8 +45,6 @@ export interface Run {
 
 export const CALLS_DEFAULT = 300
 const CLIENTS = 6
-/** Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
-const HORIZON_MS = 4_000
 /** Leases and sessions of up to 6 s lapse, slots move, their chunks are asked about, and times to live are over. */
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
@@ -62,10 +65,11 @@ export async function simulate(plan: Plan): Promise<Run> {
 
 class Scenario {
   readonly #plan: Plan
+  readonly #profile: Profile
   readonly #cluster: Cluster
   readonly #controller: Controller
   readonly #history = new History()
-  readonly #mix = new Mix(JOBS)
+  readonly #mix: Mix
   readonly #jobs = new Map<string, PlacedJob>()
   readonly #deaths: Death[] = []
   /** For each node that was given up, or has died, the jobs of which it can be no owner any more. */
@@ -79,11 +83,13 @@ class Scenario {
 
   constructor(plan: Plan) {
     this.#plan = plan
-    this.#cluster = new Cluster(plan.seed, (what) => this.#fail('an error in a log', what))
+    this.#profile = profileOf(plan.profile, new SeededRandom(`mayfly/${plan.seed}/profile`))
+    this.#mix = new Mix(JOBS, this.#profile)
+    this.#cluster = new Cluster(plan.seed, this.#profile, (what) => this.#fail('an error in a log', what))
     this.#controller = new Controller(this.#cluster)
     this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
     this.#cluster.onEnding = (node) => this.#ending(node)
-    this.#faults = planFaults(this.#cluster.random.fork('faults'), HORIZON_MS)
+    this.#faults = planFaults(this.#cluster.random.fork('faults'), this.#profile)
   }
 
   async run(): Promise<Run> {
@@ -116,6 +122,7 @@ class Scenario {
     const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends, calmUntilMs, lateMs })
     return {
       failures: [...this.#failures, ...failures],
+      profile: this.#profile.name,
       gaveUp,
       calls: calls.length,
       events: timeline.events,
@@ -155,9 +162,11 @@ class Scenario {
   async #begin(): Promise<void> {
     const { random } = this.#cluster
     for (const server of this.#cluster.metadata.all) await this.#cluster.metadata.start(server)
-    const nodes = 2 + random.below(3)
+    const drawn = { nodes: 2 + random.below(3) }
+    const nodes = this.#profile.nodes ?? drawn.nodes
     for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
-    const slots = random.pick([4, 8, 16])
+    const anyOf = random.pick([4, 8, 16])
+    const slots = this.#profile.slots ?? anyOf
     // In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers.
     const [capacityBytes, ssdBytes, s3Bytes] = random.weighted<readonly [number, number, number]>([
       [[400_000, 0, 0], 35],
@@ -196,6 +205,7 @@ class Scenario {
       mix: this.#mix,
       random: this.#cluster.random.fork(name),
       calls,
+      thinkMsMax: this.#profile.thinkMsMax,
       violate: (rule, what) => this.#fail(rule, what),
     })
   }
@@ -242,6 +252,9 @@ class Scenario {
           this.#fail('not settled', `${id}: slots ${unsettled.join(', ')} of ${job.id}`)
       }
       for (const what of checkLeaks(nodes, job.id, calls)) this.#fail('bytes that nobody owns', what)
+      const wallMs = reader.host.clock.wallMs()
+      for (const what of checkKept(this.#cluster.kept, { job: job.id, readings: calls, wallMs }))
+        this.#fail('the kept store and its job do not agree', what)
     }
   }
 

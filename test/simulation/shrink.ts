@@ -45,10 +45,11 @@ export function describeFailure({ plan, run }: Failing, planted: string): string
     `--seed ${plan.seed}`,
     ...(plan.calls === CALLS_DEFAULT ? [] : [`--ops ${plan.calls}`]),
     ...(plan.faults === null ? [] : [`--faults ${plan.faults.join(',') || 'none'}`]),
+    ...(plan.profile === '' ? [] : [`--profile ${plan.profile}`]),
     ...(planted ? [`--planted ${planted}`] : []),
   ]
   return [
-    `Seed ${plan.seed} fails:`,
+    `Seed ${plan.seed} (${run.profile}) fails:`,
     ...run.failures.slice(0, 3).map(({ rule, what }) => `* ${rule}: ${what}`),
     ...(run.failures.length > 3 ? [`* and ${run.failures.length - 3} more`] : []),
     'What happened:',

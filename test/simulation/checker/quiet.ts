@@ -5,7 +5,7 @@ import { BLOCK_BYTES } from '../../../storage-node/ram/slab.ts'
 import { encodeManifest } from '../../../storage-node/stored-object.ts'
 import type { Call } from '../traffic/history.ts'
 import { BUCKETS } from '../traffic/mix.ts'
-import type { Home } from '../traffic/values.ts'
+import { type Home, readValue } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
 import {
   chunkBytesBelow,
@@ -18,6 +18,7 @@ import {
   totalOf,
   usageOf,
 } from '../world/inspection.ts'
+import type { KeptObjects } from '../world/memory-kept-store.ts'
 
 /** Every slot of a living job has exactly one owner. Returns what is wrong. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
@@ -76,6 +77,31 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
       ? []
       : [`${id} holds ${usedBytes} bytes, ${takenBytes} of memory, of ${jobs} jobs that have ended`]
   })
+}
+
+/** The kept store has what the last reading says that it has, and nothing else of the job. */
+export function checkKept(
+  store: KeptObjects,
+  { job, readings, wallMs }: { job: string; readings: readonly Call[]; wallMs: number },
+): string[] {
+  return readings.flatMap(({ home, outcome }) => {
+    if (home.job !== job || outcome.kind !== 'stat') return []
+    const name = `${home.job}/${home.bucket}/${home.key}`
+    const kept = store.get(name)
+    const isThere = kept !== undefined && (kept.expiresAtMs === 0 || kept.expiresAtMs > wallMs)
+    if (!(outcome.stat?.persist ?? false)) return isThere ? [`${name} is kept, and its job has none`] : []
+    if (!isThere) return [`${name} is not kept, though its job says so`]
+    const value = readings.find((other) => other.outcome.kind === 'value' && isSame(other.home, home))
+    const read = readValue(home, kept.content)
+    const found = 'wrong' in read ? read.wrong : read.name
+    return value?.outcome.kind === 'value' && value.outcome.value !== found
+      ? [`${name} is kept as ${found}, and its job has ${value.outcome.value}`]
+      : []
+  })
+}
+
+function isSame(one: Home, other: Home): boolean {
+  return one.job === other.job && one.bucket === other.bucket && one.key === other.key
 }
 
 /** What the objects take; of one that has lost chunks any part may be left, and one that was appended to has room to grow. */

@@ -4,7 +4,7 @@ import type { Client } from '../traffic/client.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Controller, PlacedJob } from '../world/controller.ts'
 import type { Host } from '../world/host.ts'
-import { isPresent, unsettledSlots } from '../world/inspection.ts'
+import { isPresent, pulledSlots, unsettledSlots } from '../world/inspection.ts'
 import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Fault } from './plan.ts'
@@ -70,6 +70,12 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await drainNode(scene, random)
     case 'crashDrained':
       return await crashDrained(scene, fault, random)
+    case 'crashTarget':
+      return await crashTarget(scene, fault, random)
+    case 'stallConnections':
+      return await during(scene, fault, cluster.network.stallSome(random.between(0.02, 0.3), random))
+    case 'lateWord':
+      return await lateWord(scene, random)
     case 'endJob': {
       const job = [...scene.jobs.values()].at(-1)
       return job === undefined ? undefined : await controller.endJob(job)
@@ -118,6 +124,24 @@ async function kill(
     await addNode(scene, !machine && random.chance(0.5) ? node.host.ip : undefined)
   }
   await Promise.all([prove(), replace()])
+}
+
+/** The new owner of a slot dies while it still pulls what is in it, and others have written there. */
+async function crashTarget(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { cluster, controller, jobs } = scene
+  const ids = [...jobs.keys()]
+  for (let tries = 0; tries < 500; tries++) {
+    const pulling = cluster.living.filter(
+      ({ service }) => service !== null && ids.some((job) => pulledSlots(service, job).length > 0),
+    )
+    const node = pulling.length > 0 ? random.pick(pulling) : null
+    if (node === null) await controller.sleep(2)
+    else {
+      await controller.sleep(random.between(0, 150))
+      if (node.host.alive) await kill(scene, node, { fault, random })
+      return
+    }
+  }
 }
 
 /** A network that resets connections now and then, of which it leaves most alone. */
@@ -171,6 +195,30 @@ async function moveJob(
     scene.note(`${job.id} is with ${target.id}`)
     await controller.sleep(random.between(20, 500))
   } while (cluster.timeline.nowMs < untilMs)
+}
+
+/** The longest time that a server waits for a node to hear of a change before it goes on. */
+const WORD_HELD_MS_MAX = 9_000
+
+/** A word of metadata to one node is held up until the job has gone to another server, whose words the node has heard by then. */
+async function lateWord(scene: Scene, random: SeededRandom): Promise<void> {
+  const { cluster, controller, jobs } = scene
+  const job = random.pick([...jobs.values()])
+  const from = cluster.metadata.all.find(({ address }) => address === job.servers.at(-1))
+  const target = cluster.metadata.all.find((server) => server !== from)
+  const node = job.nodes.length > 0 ? random.pick(job.nodes) : undefined
+  if (from === undefined || target === undefined || node === undefined) return
+  const undo = cluster.network.stall(from.ip, node.host.ip)
+  scene.note(`what ${from.id} says to ${node.id} is late`)
+  const told = controller.setShares(job)
+  await controller.sleep(random.between(1, 20))
+  scene.note(`${job.id} is to go to ${target.id}`)
+  const moved = controller.moveJob(job, target)
+  await Promise.race([moved, controller.sleep(WORD_HELD_MS_MAX)])
+  await controller.sleep(random.between(20, 300))
+  undo()
+  scene.note(`what ${from.id} said to ${node.id} arrives`)
+  await Promise.all([told, moved])
 }
 
 /** Metadata has given a node up that lives, or of whose death nobody had a proof. */

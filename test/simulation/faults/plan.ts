@@ -1,6 +1,7 @@
 import type { SeededRandom } from '../world/random.ts'
 
-const faultKinds = [
+/** Those of the usual mixture. */
+const usualKinds = [
   'crashNode',
   'crashDrained',
   'pauseNode',
@@ -21,7 +22,9 @@ const faultKinds = [
   'rebalance',
   'endJob',
 ] as const
-export type FaultKind = (typeof faultKinds)[number]
+/** Those that only some profiles draw. */
+const specialKinds = ['crashTarget', 'stallConnections', 'lateWord'] as const
+export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number]
 
 /** What an operator does every day: no caller should notice. */
 export const gentleKinds: readonly FaultKind[] = [
@@ -35,7 +38,7 @@ export const gentleKinds: readonly FaultKind[] = [
 
 /** Slots that move and processes that die are what the protocol is about. */
 const likely: readonly FaultKind[] = [
-  ...faultKinds,
+  ...usualKinds,
   'crashNode',
   'crashNode',
   'addNode',
@@ -69,9 +72,17 @@ const lengthsMs = [
 ]
 
 /** What goes wrong in a run, in the order of time. Many runs have few kinds, so that each is seen alone as well. */
-export function planFaults(random: SeededRandom, horizonMs: number): Fault[] {
-  const kinds = random.chance(0.5) ? likely : [random.pick(likely), random.pick(likely)]
-  const count = random.below(FAULTS_MAX + 1)
+export function planFaults(
+  random: SeededRandom,
+  of: {
+    readonly faults: readonly FaultKind[] | null
+    readonly faultsMin: number
+    readonly horizonMs: number
+  },
+): Fault[] {
+  const { faultsMin, horizonMs } = of
+  const kinds = of.faults ?? (random.chance(0.5) ? likely : [random.pick(likely), random.pick(likely)])
+  const count = faultsMin + random.below(FAULTS_MAX + 1 - faultsMin)
   const faults = Array.from({ length: count }, (_, index) => ({
     kind: random.pick(kinds),
     atMs: random.between(0, horizonMs),

@@ -10,10 +10,10 @@ function after(state: KeyState, what: Effect): KeyState[] {
 
 test('a stat tells the version of a put that was never answered', () => {
   const unanswered = { ...held, version: null }
-  expect(after(unanswered, { kind: 'stat', found: { bytes: 64, version: 9 } })).toEqual([
+  expect(after(unanswered, { kind: 'stat', found: { bytes: 64, version: 9, persist: false } })).toEqual([
     { ...held, version: 9 },
   ])
-  expect(after(held, { kind: 'stat', found: { bytes: 64, version: 9 } })).toEqual([])
+  expect(after(held, { kind: 'stat', found: { bytes: 64, version: 9, persist: false } })).toEqual([])
 })
 
 test('a value whose time is over is gone, and one whose time is nearly over may be', () => {

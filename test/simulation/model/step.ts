@@ -117,7 +117,7 @@ function get(
 function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']): KeyState[] {
   if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
   if (found === 'lost') return state.value === null && state.lost !== 'no' ? [state] : []
-  if (!holdsBytes(state, found.bytes)) return []
+  if (!holdsBytes(state, found.bytes) || state.kept !== found.persist) return []
   if (state.version !== null && state.version !== found.version) return []
   return [{ ...state, version: found.version }]
 }

@@ -65,6 +65,7 @@ export const deathBugs: readonly Planted[] = [
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
+    profile: 'handoffs',
     seedsMax: 1_000,
   },
   {

@@ -23,6 +23,7 @@ export const departureBugs: readonly Planted[] = [
         replace: 'if (request.metadata !== job.metadata) job.obey(',
       },
     ],
+    profile: 'departures',
     seedsMax: 1_000,
   },
   {

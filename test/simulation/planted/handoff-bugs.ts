@@ -96,6 +96,7 @@ export const handoffBugs: readonly Planted[] = [
         replace: 'if (slot.epoch < 0) throw',
       },
     ],
+    profile: 'handoffs',
     seedsMax: 30,
   },
   {

@@ -48,6 +48,7 @@ export const indexBugs: readonly Planted[] = [
     file: 'storage-node/slot-index.ts',
     find: 'ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs))',
     replace: 'ttlMs: 0',
+    profile: 'expiring',
     seedsMax: 30,
   },
   {

@@ -32,6 +32,7 @@ export const keptBugs: readonly Planted[] = [
     file: 'storage-node/keeping.ts',
     find: '    largeObjects.hold(place.slot, version)\n',
     replace: '',
+    profile: 'kept',
     seedsMax: 700,
   },
   {

@@ -13,6 +13,8 @@ export interface Planted extends Edit {
   readonly what: string
   /** Where one place is not enough: a bug that a second check would hide, or a name that has to be imported. */
   readonly also?: readonly Edit[]
+  /** The profile that meets it, see `profiles.ts`; the usual mixture where none is named. */
+  readonly profile?: string
   /** Of the seeds from 1 to this one, at least one fails. */
   readonly seedsMax: number
 }

@@ -81,6 +81,7 @@ export const repeatBugs: readonly Planted[] = [
     file: 'client/delete-many.ts',
     find: 'if (failure === null || deleted === 0 || leavesOpen(failure)) return failure',
     replace: 'if (failure === null || deleted >= 0) return failure',
+    profile: 'many',
     seedsMax: 100,
   },
 ]

@@ -10,7 +10,6 @@ import { openSimulated } from './open.ts'
 import { perform, WrongBytes } from './perform.ts'
 import type { Home } from './values.ts'
 
-const THINK_MS_MAX = 240
 /** Calls that one client has under way at most. */
 const LANES = 2
 /** The client checks deadlines every 20 ms. */
@@ -23,6 +22,8 @@ export interface ClientOptions {
   readonly mix: Mix
   readonly random: SeededRandom
   readonly calls: number
+  /** Between two calls of a lane. */
+  readonly thinkMsMax: number
   readonly violate: (rule: string, what: string) => void
 }
 
@@ -93,7 +94,7 @@ export class Client {
     const { mix, random } = this.#options
     while (this.#left > 0) {
       this.#left--
-      await sleep(this.host.clock, random.between(0, THINK_MS_MAX))
+      await sleep(this.host.clock, random.between(0, this.#options.thinkMsMax))
       const { home, action } = mix.draw(random)
       const deadlineMs = 200 + random.below(random.chance(0.2) ? 8_000 : 2_500)
       const abortMs = random.chance(0.04) ? random.between(0, 40) : null

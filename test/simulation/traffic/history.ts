@@ -25,6 +25,8 @@ interface Stat {
   readonly version: number
   /** It has a time to live. */
   readonly expires: boolean
+  /** It outlives its job. */
+  readonly persist: boolean
 }
 
 /** What came of it. `null` where a stat found nothing. */

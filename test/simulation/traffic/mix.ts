@@ -1,9 +1,9 @@
+import type { ActionName, Profile } from '../profiles.ts'
 import type { SeededRandom } from '../world/random.ts'
 import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
 export const BUCKETS: readonly string[] = ['default', 'frames']
-const KEYS = ['a', 'b', 'c/1', 'd'] as const
 
 /** More mutations of one key that nobody knows the outcome of would make its history too costly to judge. */
 const UNKNOWN_MAX = 4
@@ -15,18 +15,20 @@ const LARGE_BYTES_MAX = 1_400
  */
 export class Mix {
   readonly #jobs: readonly string[]
+  readonly #profile: Profile
   readonly #unknown = new Map<string, number>()
   readonly #versions = new Map<string, number>()
   #values = 0
 
-  constructor(jobs: readonly string[]) {
+  constructor(jobs: readonly string[], profile: Profile) {
     this.#jobs = jobs
+    this.#profile = profile
   }
 
   draw(random: SeededRandom): { home: Home; action: Action } {
     const job = random.pick(this.#jobs)
     const bucket = random.chance(0.75) ? 'default' : 'frames'
-    const stem = random.pick(KEYS)
+    const stem = random.pick(this.#profile.keys)
     const home = { job, bucket, key: this.#living(job, bucket, stem) }
     return { home, action: this.#action(home, random) }
   }
@@ -35,7 +37,7 @@ export class Mix {
   homes(): Home[] {
     return this.#jobs.flatMap((job) =>
       BUCKETS.flatMap((bucket) =>
-        KEYS.flatMap((stem) => {
+        this.#profile.keys.flatMap((stem) => {
           const rounds = this.#rounds(job, bucket, stem)
           return Array.from({ length: rounds + 1 }, (_, round) => ({ job, bucket, key: keyOf(stem, round) }))
         }),
@@ -57,24 +59,34 @@ export class Mix {
   }
 
   #action(home: Home, random: SeededRandom): Action {
-    return random.weighted<() => Action>([
-      [() => this.#put(random, 'always', 0), 20],
-      [() => this.#put(random, 'absent', 0), 9],
-      [() => this.#put(random, 'always', 1 + random.below(2)), 4],
-      [() => ({ kind: 'get', consume: false, waitSeconds: 0 }), 20],
-      [() => ({ kind: 'get', consume: true, waitSeconds: 0 }), 12],
-      [() => ({ kind: 'get', consume: random.chance(0.5), waitSeconds: random.between(0.01, 1) }), 8],
-      [() => this.#put(random, this.#versions.get(nameOf(home)) ?? 1, 0), 8],
-      [() => ({ kind: 'append', value: nameValue(++this.#values, VALUE_BYTES_MIN + random.below(60)) }), 9],
-      [() => ({ kind: 'deleteMany', keys: this.#several(home, random) }), 3],
-      [() => ({ kind: 'stat' }), 8],
-      [() => ({ kind: 'delete' }), 8],
-      [() => ({ kind: 'list', prefix: random.pick(['', '', 'c/']), acceptHoles: random.chance(0.5) }), 7],
-    ])()
+    const { actions } = this.#profile
+    const lines: readonly (readonly [ActionName, number, () => Action])[] = [
+      ['put', 20, () => this.#put(random, 'always', 0)],
+      ['putAbsent', 9, () => this.#put(random, 'absent', 0)],
+      ['putExpiring', 4, () => this.#put(random, 'always', 1 + random.below(2))],
+      ['get', 20, () => ({ kind: 'get', consume: false, waitSeconds: 0 })],
+      ['consume', 12, () => ({ kind: 'get', consume: true, waitSeconds: 0 })],
+      ['wait', 8, () => ({ kind: 'get', consume: random.chance(0.5), waitSeconds: random.between(0.01, 1) })],
+      ['putVersion', 8, () => this.#put(random, this.#versions.get(nameOf(home)) ?? 1, 0)],
+      [
+        'append',
+        9,
+        () => ({ kind: 'append', value: nameValue(++this.#values, VALUE_BYTES_MIN + random.below(60)) }),
+      ],
+      ['deleteMany', 3, () => ({ kind: 'deleteMany', keys: this.#several(home, random) })],
+      ['stat', 8, () => ({ kind: 'stat' })],
+      ['delete', 8, () => ({ kind: 'delete' })],
+      [
+        'list',
+        7,
+        () => ({ kind: 'list', prefix: random.pick(['', '', 'c/']), acceptHoles: random.chance(0.5) }),
+      ],
+    ]
+    return random.weighted(lines.map(([name, weight, draw]) => [draw, weight * (actions[name] ?? 1)]))()
   }
 
   #put(random: SeededRandom, condition: PutRule, ttlSeconds: number): Action {
-    const bytes = random.chance(0.3)
+    const bytes = random.chance(this.#profile.large)
       ? 257 + random.below(LARGE_BYTES_MAX - 257)
       : VALUE_BYTES_MIN + random.below(190)
     return {
@@ -82,12 +94,12 @@ export class Mix {
       value: nameValue(++this.#values, bytes),
       condition,
       ttlSeconds,
-      persist: random.chance(0.25),
+      persist: random.chance(this.#profile.persist),
     }
   }
 
   #several({ job, bucket }: Home, random: SeededRandom): string[] {
-    return KEYS.filter(() => random.chance(0.5)).map((stem) => this.#living(job, bucket, stem))
+    return this.#profile.keys.filter(() => random.chance(0.5)).map((stem) => this.#living(job, bucket, stem))
   }
 
   #living(job: string, bucket: string, stem: string): string {

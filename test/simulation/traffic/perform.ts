@@ -55,7 +55,12 @@ async function act(
       const stat = await job.stat(key, options)
       return {
         kind: 'stat',
-        stat: stat && { bytes: stat.bytes, version: stat.version, expires: stat.expiresAt !== null },
+        stat: stat && {
+          bytes: stat.bytes,
+          version: stat.version,
+          expires: stat.expiresAt !== null,
+          persist: stat.persist,
+        },
       }
     }
     case 'delete':

@@ -1,6 +1,7 @@
 import { MayflyError } from '../../../protocol/errors.ts'
 import type { Logger } from '../../../service/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
+import type { Profile } from '../profiles.ts'
 import { Host } from './host.ts'
 import { type KeptObjects, MemoryKeptStore } from './memory-kept-store.ts'
 import { MemoryTier } from './memory-tier.ts'
@@ -41,16 +42,18 @@ export class Cluster {
   onDeclaredDead: (node: RunningNode, by: MetadataServer) => void = () => undefined
   /** Called when a node ends because it was given up. */
   onEnding: (node: RunningNode) => void = () => undefined
+  readonly #profile: Profile
   readonly #log: Logger
   #hosts = 0
 
   /** `complain` is told of whatever a plane logs as an error: a bug. */
-  constructor(seed: number, complain: (what: string) => void) {
+  constructor(seed: number, profile: Profile, complain: (what: string) => void) {
+    this.#profile = profile
     this.random = new SeededRandom(`mayfly/${seed}`)
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
     this.secret = this.random.fork('secret').bytes(32)
     this.#log = quietLog(complain)
-    const count = this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1
+    const count = profile.metadataServers ?? (this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1)
     this.metadata = new MetadataServers(this, { count, log: this.#log })
   }
 
@@ -92,7 +95,7 @@ export class Cluster {
       tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
       askCapacity: ({ jobs }) => this.toController(host, { limited: jobs.map(({ id }) => id) }),
       log: this.#log,
-      kept: new MemoryKeptStore(this.kept, host.runtime),
+      kept: new MemoryKeptStore(this.kept, host.runtime, this.#profile.keptMsMax),
       ssd: {
         bytes: NODE_SSD_BYTES,
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),

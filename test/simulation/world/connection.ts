@@ -50,6 +50,8 @@ export class End implements Link {
   #lastArrivalMs = 0
   /** In the order in which it was sent. */
   readonly #underWay: Piece[] = []
+  /** Nothing arrives from here for the moment, on this connection alone. */
+  #isStalled = false
   /** Arrivals that found the way blocked. */
   #stalled = 0
   #queuedBytes = 0
@@ -145,6 +147,17 @@ export class End implements Link {
     this.#wire.forget(this)
   }
 
+  /** What this end sends is held up on its way, as by packets that have to be sent again and again. */
+  stall(): void {
+    this.#isStalled = true
+  }
+
+  /** What was held up goes on, also where this end was closed meanwhile. */
+  unstall(): void {
+    this.#isStalled = false
+    this.flow()
+  }
+
   /** The way to the peer is free again: what waited goes on. */
   flow(): void {
     const stalled = this.#stalled
@@ -166,7 +179,7 @@ export class End implements Link {
   }
 
   #arrive(): void {
-    if (this.#wire.isBlocked(this.host, this.peer.host)) {
+    if (this.#isStalled || this.#wire.isBlocked(this.host, this.peer.host)) {
       this.#stalled++
       return
     }

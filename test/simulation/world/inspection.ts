@@ -62,6 +62,12 @@ export function unsettledSlots(service: NodeService, job: string): number[] {
   return [...owned, ...space.leaving.keys(), ...space.arriving.keys()]
 }
 
+/** Slots of the job that the node owns and pulls the bytes of. */
+export function pulledSlots(service: NodeService, job: string): number[] {
+  const slots = jobOf(service, job)?.slots ?? []
+  return slots.flatMap((slot, index) => (slot === undefined || slot.settled ? [] : [index]))
+}
+
 /** A key of a job, as nodes name it. */
 export interface Spot {
   readonly job: string

@@ -13,17 +13,17 @@ import {
 /** What the kept store of a cluster holds, whichever node put it there. */
 export type KeptObjects = Map<string, KeptEntry & { readonly about: Buffer; readonly content: Buffer }>
 
-/** How long a write takes at most. */
-const WRITE_MS_MAX = 40
-
 /** A kept store as one node reaches it: it outlives the node, and writes take their time. */
 export class MemoryKeptStore implements KeptStore {
   readonly #objects: KeptObjects
   readonly #runtime: Runtime
+  readonly #msMax: number
 
-  constructor(objects: KeptObjects, runtime: Runtime) {
+  /** `msMax` is how long an access takes at most. */
+  constructor(objects: KeptObjects, runtime: Runtime, msMax = 40) {
     this.#objects = objects
     this.#runtime = runtime
+    this.#msMax = msMax
   }
 
   async put(
@@ -73,6 +73,6 @@ export class MemoryKeptStore implements KeptStore {
 
   async #delay(): Promise<void> {
     const { clock, random } = this.#runtime
-    await sleep(clock, random.fraction() * WRITE_MS_MAX)
+    await sleep(clock, random.fraction() * this.#msMax)
   }
 }

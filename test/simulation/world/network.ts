@@ -72,6 +72,16 @@ export class SimulatedNetwork {
     }
   }
 
+  /** Holds up what goes from one ip to another over connections that are open now; a new one is as any other. */
+  stall(from: string, to: string): () => void {
+    return stallAll([...this.#ends].filter(({ host, peer }) => host.ip === from && peer.host.ip === to))
+  }
+
+  /** As `stall`, of some connections, whoever has them. */
+  stallSome(share: number, random: SeededRandom): () => void {
+    return stallAll([...this.#ends].filter(() => random.chance(share)))
+  }
+
   slow(ip: string, factor: number): () => void {
     this.#slow.set(ip, factor)
     return () => void this.#slow.delete(ip)
@@ -181,5 +191,12 @@ export class SimulatedNetwork {
   #trace(bytes: Buffer): void {
     this.#timeline.trace(bytes.length)
     for (let at = 0; at < bytes.length; at += 7) this.#timeline.trace(bytes[at] as number)
+  }
+}
+
+function stallAll(ends: readonly End[]): () => void {
+  for (const end of ends) end.stall()
+  return () => {
+    for (const end of ends) end.unstall()
   }
 }

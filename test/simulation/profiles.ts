@@ -1,0 +1,130 @@
+import type { FaultKind } from './faults/plan.ts'
+
+/** What clients do: each name stands for one line of the mix. */
+export type ActionName =
+  | 'put'
+  | 'putAbsent'
+  | 'putExpiring'
+  | 'putVersion'
+  | 'get'
+  | 'consume'
+  | 'wait'
+  | 'append'
+  | 'deleteMany'
+  | 'stat'
+  | 'delete'
+  | 'list'
+
+/**
+ * What a run concentrates on. A mixture of everything meets each pair of rare events too rarely; a seed therefore chooses
+ * a profile, which has few kinds of faults and the traffic that they hurt most.
+ */
+export interface Profile {
+  readonly name: string
+  /** Kinds of faults that are drawn, each as likely; null for the usual mixture. */
+  readonly faults: readonly FaultKind[] | null
+  readonly faultsMin: number
+  /** Faults begin within this time. */
+  readonly horizonMs: number
+  /** Between two calls of a client's lane. */
+  readonly thinkMsMax: number
+  readonly keys: readonly string[]
+  /** How many times as often as usual an action is drawn; 1 where it is not named. */
+  readonly actions: Partial<Readonly<Record<ActionName, number>>>
+  /** Shares of all puts. */
+  readonly large: number
+  readonly persist: number
+  /** Null where the seed draws it. */
+  readonly nodes: number | null
+  readonly slots: number | null
+  readonly metadataServers: number | null
+  /** How long an access to the kept store takes at most. */
+  readonly keptMsMax: number
+}
+
+/** Everything mixed. Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
+const plain: Profile = {
+  name: 'plain',
+  faults: null,
+  faultsMin: 0,
+  horizonMs: 4_000,
+  thinkMsMax: 240,
+  keys: ['a', 'b', 'c/1', 'd'],
+  actions: {},
+  large: 0.3,
+  persist: 0.25,
+  nodes: null,
+  slots: null,
+  metadataServers: null,
+  keptMsMax: 40,
+}
+
+const profiles: readonly Profile[] = [
+  plain,
+  // Times to live end while slots move to and fro.
+  {
+    ...plain,
+    name: 'expiring',
+    faults: ['rebalance', 'addNode', 'drainNode', 'crashNode'],
+    faultsMin: 2,
+    actions: { putExpiring: 6, append: 0.3, putVersion: 0.3 },
+    persist: 0.1,
+  },
+  // Nodes die in the middle of moves, and what they had goes back to where it came from.
+  {
+    ...plain,
+    name: 'handoffs',
+    faults: ['rebalance', 'rebalance', 'crashTarget', 'crashTarget', 'crashNode', 'pauseNode'],
+    faultsMin: 3,
+    horizonMs: 1_500,
+    thinkMsMax: 80,
+    keys: ['a', 'b'],
+    persist: 0.05,
+    nodes: 2,
+    slots: 4,
+  },
+  // Jobs go from server to server while words of the server before are under way.
+  {
+    ...plain,
+    name: 'departures',
+    faults: ['moveJob', 'lateWord', 'lateWord', 'stallConnections', 'crashDeparting', 'rebalance'],
+    faultsMin: 2,
+    metadataServers: 2,
+  },
+  // Calls about many keys, some of whose owners cannot be reached for as long as the call has time.
+  {
+    ...plain,
+    name: 'many',
+    faults: ['crashNode', 'partition', 'refuse', 'stallConnections', 'rebalance'],
+    faultsMin: 2,
+    keys: ['a', 'b', 'c/1', 'd', 'e', 'f', 'c/2', 'c/3'],
+    actions: { deleteMany: 8, list: 2, consume: 0.5, delete: 0.3 },
+    persist: 0.05,
+  },
+  // Objects that outlive their nodes, in a store that is slower than the leases of large puts.
+  {
+    ...plain,
+    name: 'kept',
+    faults: ['crashNode', 'crashClient', 'loseAnswers', 'rebalance', 'pauseNode', 'drainNode'],
+    faultsMin: 2,
+    actions: { append: 0.3 },
+    large: 0.5,
+    persist: 0.8,
+    keptMsMax: 1_200,
+  },
+]
+
+/** How many of all seeds mix everything. */
+const PLAIN_SHARE = 0.4
+
+/** The profile of that name; with an empty name the one that the seed draws. */
+export function profileOf(
+  name: string,
+  random: { chance(p: number): boolean; pick<T>(of: readonly T[]): T },
+): Profile {
+  if (name === '') return random.chance(PLAIN_SHARE) ? plain : random.pick(profiles.slice(1))
+  const found = profiles.find((profile) => profile.name === name)
+  if (found === undefined)
+    throw new Error(`no profile is called ${name}; there are ${profiles.map((each) => each.name).join(', ')}`)
+  return found
+}
