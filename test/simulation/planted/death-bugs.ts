@@ -66,7 +66,7 @@ export const deathBugs: readonly Planted[] = [
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
     profile: 'handoffs',
-    seedsMax: 1_000,
+    seedsMax: 100,
   },
   {
     name: 'restored-empty',

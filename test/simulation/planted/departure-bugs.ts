@@ -24,7 +24,7 @@ export const departureBugs: readonly Planted[] = [
       },
     ],
     profile: 'departures',
-    seedsMax: 1_000,
+    seedsMax: 30,
   },
   {
     name: 'nobody-says-where',

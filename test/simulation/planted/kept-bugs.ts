@@ -33,7 +33,7 @@ export const keptBugs: readonly Planted[] = [
     find: '    largeObjects.hold(place.slot, version)\n',
     replace: '',
     profile: 'kept',
-    seedsMax: 700,
+    seedsMax: 150,
   },
   {
     name: 'consumed-unread',
