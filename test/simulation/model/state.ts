@@ -59,7 +59,10 @@ export type Effect =
       /** While it was read its chunks may have gone: a node died, or the reader was slower than its lease. */
       readonly mayHaveHoles: boolean
     }
-  | { readonly kind: 'stat'; readonly found: { readonly bytes: number; readonly version: number; readonly persist: boolean } | Miss }
+  | {
+      readonly kind: 'stat'
+      readonly found: { readonly bytes: number; readonly version: number; readonly persist: boolean } | Miss
+    }
   /** `existed` is null where nobody knows. */
   | { readonly kind: 'delete'; readonly existed: boolean | null }
   | { readonly kind: 'listed'; readonly bytes: number | null; readonly acceptHoles: boolean }

@@ -6,7 +6,7 @@ export const pressureBugs: readonly Planted[] = [
     name: 'rest-of-a-read-dropped',
     what: 'Requests that came behind those whose answers nobody takes are never worked off.',
     file: 'protocol/frame-reader.ts',
-    find: 'if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end))',
+    find: 'if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end), isOwned)',
     replace: '',
     seedsMax: 20,
   },
