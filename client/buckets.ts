@@ -1,6 +1,7 @@
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
+import { REQUEST_ID_BYTES } from '../protocol/limits.ts'
 import type { Bounds } from './bounds.ts'
 import type { Router } from './router.ts'
 
@@ -42,15 +43,15 @@ export class Buckets {
   }
 
   async create(name: string, bounds: Bounds): Promise<void> {
-    this.#ids.set(
-      name,
-      (await this.#router.askMetadata(metadataOperations.bucketCreate, { name }, bounds)).id,
-    )
+    const call = { name, request: this.#newRequest() }
+    const { id } = await this.#router.askMetadata(metadataOperations.bucketCreate, call, bounds)
+    this.#ids.set(name, id)
   }
 
   async delete(name: string, bounds: Bounds): Promise<void> {
     if (name === DEFAULT_BUCKET) throw new MayflyError('BAD_REQUEST', `bucket: '${name}' cannot be deleted`)
-    await this.#router.askMetadata(metadataOperations.bucketDelete, { name }, bounds)
+    const call = { name, request: this.#newRequest() }
+    await this.#router.askMetadata(metadataOperations.bucketDelete, call, bounds)
     this.#ids.delete(name)
   }
 
@@ -59,6 +60,11 @@ export class Buckets {
     const buckets = await this.#router.askMetadata(metadataOperations.buckets, {}, bounds)
     this.#ids = new Map(buckets.map(({ id, name }) => [name, id]))
     return buckets.map(({ name }) => name)
+  }
+
+  /** Over the repetitions of one call it stays the same. */
+  #newRequest(): Uint8Array {
+    return this.#router.runtime.random.bytes(REQUEST_ID_BYTES)
   }
 
   async #find(name: string, bounds: Bounds): Promise<number> {

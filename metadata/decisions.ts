@@ -1,9 +1,9 @@
 import { type nodeOperations, SlotOrigin } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
+import { BUCKET_REQUESTS_KEPT_MAX, BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import type { PlacedNode, PlacedShare } from '../protocol/placement.ts'
-import { type JobRecord, slotRuns } from './job-record.ts'
+import { type BucketRequest, type JobRecord, slotRuns } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 import { apportion, divide } from './spread.ts'
 
@@ -51,23 +51,31 @@ export function ownedBy(nodes: readonly PlacedNode[], owners: readonly (PlacedNo
   return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
 }
 
-/** Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has used up its bucket ids. */
-export function withBucket(record: JobRecord, name: string): JobRecord {
+/** The bucket of a creation or deletion that was carried out before; null where it is new. */
+export function bucketOf({ bucketRequests }: JobRecord, request: Uint8Array): number | null {
+  return bucketRequests.find((known) => Buffer.compare(known.request, request) === 0)?.bucket ?? null
+}
+
+/** The same for a repetition. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has used up its bucket ids. */
+export function withBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  if (bucketOf(record, request) !== null) return record
   if (record.buckets.some((bucket) => bucket.name === name)) {
     throw new MayflyError('BUCKET_EXISTS', `The job has a bucket '${name}' already`)
   }
   if (record.nextBucket > BUCKETS_MAX) {
     throw new MayflyError('BAD_REQUEST', `The job has created ${BUCKETS_MAX} buckets, which is the limit`)
   }
-  const buckets = [...record.buckets, { id: record.nextBucket, name }]
-  return { ...record, nextBucket: record.nextBucket + 1, buckets }
+  const id = record.nextBucket
+  const buckets = [...record.buckets, { id, name }]
+  return { ...answered(record, { request, bucket: id }), nextBucket: id + 1, buckets }
 }
 
-/** Throws `BUCKET_NOT_FOUND`. */
-export function withoutBucket(record: JobRecord, name: string): JobRecord {
+/** The same for a repetition. Throws `BUCKET_NOT_FOUND`. */
+export function withoutBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  if (bucketOf(record, request) !== null) return record
   const { id } = findBucket(record, name)
   return {
-    ...record,
+    ...answered(record, { request, bucket: id }),
     buckets: record.buckets.filter((bucket) => bucket.id !== id),
     droppedBuckets: [...record.droppedBuckets, id],
   }
@@ -78,6 +86,11 @@ export function findBucket(record: JobRecord, name: string): { id: number } {
   const bucket = record.buckets.find((candidate) => candidate.name === name)
   if (bucket === undefined) throw new MayflyError('BUCKET_NOT_FOUND', `The job has no bucket '${name}'`)
   return bucket
+}
+
+function answered(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
+  const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_KEPT_MAX - 1))
+  return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
 }
 
 /** What one node is told of the job: everything that it owns, so that one message mends whatever was missed. */

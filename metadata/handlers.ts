@@ -23,11 +23,11 @@ export function metadataHandlers(placements: Placements): Handlers {
       const { epoch, slot, owner } = placements.locate(jobOf(peer), request)
       return { head: { epoch, slot, node: owner?.id ?? '', address: owner?.address ?? '', tier: RAM_TIER } }
     })
-    .on(metadataOperations.bucketCreate, async (peer, { name }) => ({
-      head: { id: await placements.createBucket(writable(peer), name) },
+    .on(metadataOperations.bucketCreate, async (peer, call) => ({
+      head: { id: await placements.createBucket(writable(peer), call) },
     }))
-    .on(metadataOperations.bucketDelete, async (peer, { name }) => {
-      await placements.deleteBucket(writable(peer), name)
+    .on(metadataOperations.bucketDelete, async (peer, call) => {
+      await placements.deleteBucket(writable(peer), call)
       return done
     })
     .on(metadataOperations.buckets, (peer) => ({ head: placements.buckets(jobOf(peer)) }))

@@ -1,4 +1,4 @@
-import { array, flag, optional, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
+import { array, bytes, flag, optional, struct, text, u8, u16, u32 } from '../protocol/codec.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
 import { NOBODY, type PlacedNode, type PlacedShare, placedNode, placedShare } from '../protocol/placement.ts'
 import { Reader } from '../protocol/reader.ts'
@@ -64,6 +64,14 @@ export interface JobRecord {
   readonly nextBucket: number
   readonly buckets: readonly Bucket[]
   readonly droppedBuckets: readonly number[]
+  /** The last creations and deletions of buckets, oldest first, for those who repeat one. */
+  readonly bucketRequests: readonly BucketRequest[]
+}
+
+/** What a client asked for once, however often it sent it, and the bucket that came of it. */
+export interface BucketRequest {
+  readonly request: Uint8Array
+  readonly bucket: number
 }
 
 export interface Bucket {
@@ -98,6 +106,7 @@ const wireRecord = struct({
   nextBucket: u32,
   buckets: array(struct({ id: u32, name: text })),
   droppedBuckets: array(u32),
+  bucketRequests: array(struct({ request: bytes, bucket: u32 })),
 })
 
 /** A job that nobody owns yet, at epoch 0. */
@@ -120,6 +129,7 @@ export function newRecord(id: string, slots: number): JobRecord {
     nextBucket: DEFAULT_BUCKET_ID + 1,
     buckets: [{ id: DEFAULT_BUCKET_ID, name: DEFAULT_BUCKET }],
     droppedBuckets: [],
+    bucketRequests: [],
   }
 }
 
@@ -129,13 +139,18 @@ export function encodeRecord(record: JobRecord): Buffer {
   return writer.take()
 }
 
-export function decodeRecord(bytes: Buffer): JobRecord {
-  const reader = new Reader(bytes)
+export function decodeRecord(encoded: Buffer): JobRecord {
+  const reader = new Reader(encoded)
   const { slots: runs, ...rest } = wireRecord.read(reader)
   reader.finish()
   const slots = runs.reduce((sum, run) => sum + run.count, 0)
   const record = {
     ...rest,
+    // What was read is a view of the whole record.
+    bucketRequests: rest.bucketRequests.map(({ request, bucket }) => ({
+      request: Buffer.from(request),
+      bucket,
+    })),
     owners: new Uint16Array(slots),
     epochs: new Uint32Array(slots),
     lost: new Uint8Array(slots),

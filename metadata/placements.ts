@@ -2,11 +2,17 @@ import { type heartbeatOperations, nodeOperations } from '../protocol/control-op
 import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
-import { CONTROL_CALL_MS, JOB_DROP_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
+import {
+  CONTROL_CALL_MS,
+  JOB_DROP_MS,
+  NODE_LEASE_MS,
+  REQUEST_ID_BYTES,
+  SLOTS_MAX,
+} from '../protocol/limits.ts'
 import type { ReplyOf } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
-import { findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
+import { bucketOf, findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
 import { withDeparture } from './departure.ts'
 import { Driver } from './driver.ts'
 import { Gate } from './gate.ts'
@@ -240,16 +246,19 @@ export class Placements {
     return this.#jobs.record(job).buckets
   }
 
-  /** The id of the new bucket. */
-  async createBucket(job: string, name: string): Promise<number> {
+  /** The id of the new bucket; a repetition gets the same. */
+  async createBucket(job: string, { name, request }: BucketCall): Promise<number> {
     checkBucketName(name)
-    return findBucket(await this.#jobs.change(job, (record) => withBucket(record, name)), name).id
+    checkRequest(request)
+    const record = await this.#jobs.change(job, (before) => withBucket(before, name, request))
+    return bucketOf(record, request) ?? findBucket(record, name).id
   }
 
   /** Resolves once every node has dropped the bucket's objects. */
-  async deleteBucket(job: string, name: string): Promise<void> {
+  async deleteBucket(job: string, { name, request }: BucketCall): Promise<void> {
+    checkRequest(request)
     await this.#gate.run(job, async () => {
-      const record = await this.#jobs.change(job, (before) => withoutBucket(before, name))
+      const record = await this.#jobs.change(job, (before) => withoutBucket(before, name, request))
       await this.#heard(this.#begin(record), 'drop the bucket')
     })
   }
@@ -317,4 +326,15 @@ function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
     ...leftovers.map(({ node }) => node),
   ]
   return [...new Map(all.map((node) => [node.id, node])).values()]
+}
+
+interface BucketCall {
+  readonly name: string
+  /** Names the call over its repetitions. */
+  readonly request: Uint8Array
+}
+
+function checkRequest({ length }: Uint8Array): void {
+  if (length !== REQUEST_ID_BYTES)
+    throw new MayflyError('BAD_REQUEST', `request: it has ${length} bytes, not ${REQUEST_ID_BYTES}`)
 }

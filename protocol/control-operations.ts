@@ -30,9 +30,13 @@ export const metadataOperations = {
     request: struct({ bucket: text, key: bytes }),
     reply: struct({ epoch: u32, slot: u16, node: text, address: text, tier: u8 }),
   }),
-  bucketCreate: operation(66, { request: struct({ name: text }), reply: struct({ id: u32 }) }),
-  /** Every node of the job drops the bucket's objects before this is answered. */
-  bucketDelete: operation(67, { request: struct({ name: text }), reply: empty }),
+  /** `request` is 16 random bytes that a repetition has as well: it gets the first answer. */
+  bucketCreate: operation(66, {
+    request: struct({ name: text, request: bytes }),
+    reply: struct({ id: u32 }),
+  }),
+  /** Every node of the job drops the bucket's objects before this is answered. `request` as for `bucketCreate`. */
+  bucketDelete: operation(67, { request: struct({ name: text, request: bytes }), reply: empty }),
   buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
   /** Who decides for the job: this server itself, or the one that it has handed the job to. `job` as in `placement`. */
   jobServer: operation(69, { request: struct({ job: text }), reply: struct({ metadata: text }) }),

@@ -14,6 +14,13 @@ export const KEY_BYTES_MAX = 1024
 export const BUCKET_NAME_BYTES_MAX = 63
 /** Bucket ids are never used again, so this bounds creations over the life of a job, not living buckets. */
 export const BUCKETS_MAX = 10_000
+/** Names one call over its repetitions: random, so that no two calls share one. */
+export const REQUEST_ID_BYTES = 16
+/**
+ * Creations and deletions of buckets that a job's metadata server remembers by their request, so that a repetition gets the first answer: a client
+ * repeats for 30 s, and in that time more than these would be 34 a second.
+ */
+export const BUCKET_REQUESTS_KEPT_MAX = 1_024
 export const JOB_NAME_BYTES_MAX = 128
 /** User metadata of an object: four times S3's 2 KiB, so that encoded S3 headers fit too. */
 export const METADATA_BYTES_MAX = 8 * 1024

@@ -5,7 +5,9 @@ import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../jo
 import type { PlacementStore } from './placement-store.ts'
 
 /** Of the tables and of the records in them. */
-const FORMAT = 2
+const FORMAT = 3
+/** Of the earliest file that is opened. */
+const FORMAT_MIN = 2
 
 /**
  * One row for a job. WAL without a sync at each commit: a commit survives the death of the process, and after the
@@ -117,16 +119,34 @@ export class SqlitePlacementStore implements PlacementStore {
   }
 }
 
-/** A file of another format is for the version that wrote it; one without any table is new. */
+/**
+ * What makes a file of a format one of the next: by the format that it had. 2: a record ends with the requests for buckets, of which there
+ * are none, a u32 of 0.
+ */
+const migrations: Readonly<Record<number, string>> = {
+  2: "UPDATE jobs SET record = CAST(record || x'00000000' AS BLOB)",
+}
+
+/** A file of another format is for the version that wrote it, but for the ones before, which are brought forward; one without any table is new. */
 function requireFormat(database: Database.Database, path: string): void {
   const version = Number(database.pragma('user_version', { simple: true }))
   const isNew = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table'").get() === undefined
   if (version === FORMAT || isNew) return
+  if (version >= FORMAT_MIN && version < FORMAT) return migrate(database, version)
   database.close()
   throw new MayflyError(
     'UNAVAILABLE',
     `${path} has version ${version} of the metadata server's state, not ${FORMAT}; start with another --dir`,
   )
+}
+
+/** All of it, or nothing. */
+function migrate(database: Database.Database, from: number): void {
+  const steps = Array.from({ length: FORMAT - from }, (_, step) => migrations[from + step] ?? '')
+  database.transaction(() => {
+    for (const step of steps) database.exec(step)
+    database.pragma(`user_version = ${FORMAT}`)
+  })()
 }
 
 function storeError(cause: unknown): MayflyError {

@@ -32,9 +32,26 @@ test.each([0, 1, 99])('a file of version %i is refused, and stays as it is', asy
   earlier.pragma(`user_version = ${version}`)
   earlier.close()
   expect(() => new SqlitePlacementStore(path)).toThrow(
-    `${path} has version ${version} of the metadata server's state, not 2`,
+    `${path} has version ${version} of the metadata server's state, not 3`,
   )
   const after = new Database(path)
   expect(after.pragma('user_version', { simple: true })).toBe(version)
   after.close()
+})
+
+test('a file of the format before is brought forward with its jobs', async () => {
+  const path = join(await tempDir(), 'metadata.sqlite')
+  const before = new SqlitePlacementStore(path)
+  await before.save(newRecord('j-1', 4))
+  await before.close()
+  const earlier = new Database(path)
+  // A record of that format ends before the requests for buckets.
+  earlier.exec('UPDATE jobs SET record = CAST(substr(record, 1, length(record) - 4) AS BLOB)')
+  earlier.pragma('user_version = 2')
+  earlier.close()
+  for (let start = 0; start < 2; start++) {
+    const store = new SqlitePlacementStore(path)
+    expect(await store.jobs()).toEqual([newRecord('j-1', 4)])
+    await store.close()
+  }
 })
