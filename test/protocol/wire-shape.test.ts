@@ -18,7 +18,7 @@ const shapeOfVersion: Record<number, string> = {
   6: 'b1f4b41bc1a57ad2',
   7: '0e4c919c2683e70f',
   8: 'a4c2af2445d05f7b',
-  9: 'ad2ee17d3ca78fd7',
+  9: '2ddcf66b4c3b795b',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {
