@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { asMayflyError } from '../protocol/errors.ts'
-import { HEARTBEAT_MS, HTTP_BACKLOG_MAX, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
+import { BACKLOG_MAX, HEARTBEAT_MS, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, repeat } from '../protocol/runtime.ts'
 import { formatAddress } from '../protocol/tcp.ts'
 import { openKept } from '../service/kept/open-kept.ts'
@@ -160,12 +160,10 @@ export async function startController(config: ControllerConfig, around: Surround
   nodes.restore(stored.nodes)
   const running = await fleet.list()
   const { host, port } = config.listen
-  await server
-    .listen({ host, port, backlog: HTTP_BACKLOG_MAX })
-    .catch(async (cause: NodeJS.ErrnoException) => {
-      await store.close()
-      throw bindError({ host, port }, cause)
-    })
+  await server.listen({ host, port, backlog: BACKLOG_MAX }).catch(async (cause: NodeJS.ErrnoException) => {
+    await store.close()
+    throw bindError({ host, port }, cause)
+  })
   // Nothing is started or ended before the port is ours.
   nodes.compare(running)
   await takeUp(ledger, { jobs, registrations })

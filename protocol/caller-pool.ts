@@ -1,8 +1,9 @@
 import { Caller } from './caller.ts'
-import { MayflyError } from './errors.ts'
-import { CONTROL_CALL_MS } from './limits.ts'
+import { ping } from './control-operations.ts'
+import { isError, MayflyError } from './errors.ts'
+import { COMPARISON_MS, CONTROL_CALL_MS, RETRY_MS_MIN, WITNESS_MS_MIN } from './limits.ts'
 import type { Dial } from './link.ts'
-import type { Clock } from './runtime.ts'
+import { type Clock, sleep } from './runtime.ts'
 
 const NO_SESSION = new Uint8Array(0)
 
@@ -14,10 +15,18 @@ interface CallerPoolOptions {
   readonly session?: Uint8Array
 }
 
-/** One connection for each address, opened when it is first needed and again when it broke. */
+/**
+ * One connection for each address, opened when it is first needed and again when it broke. One that is silent is closed once it
+ * is known that its server is not: where a process was frozen, or a gateway forgot the connection, one is left that looks open and
+ * carries nothing.
+ */
 export class CallerPool {
   readonly #callers = new Map<string, Caller>()
   readonly #opening = new Map<string, Promise<Caller>>()
+  /** Silent connections that are in question. */
+  readonly #doubted = new Set<Caller>()
+  /** Connections over which servers are asked about silent ones. */
+  readonly #witnesses = new Set<Caller>()
   readonly #options: CallerPoolOptions
   #closed = false
 
@@ -44,28 +53,81 @@ export class CallerPool {
   /** Fails what is outstanding on every connection and closes them all. */
   close(): void {
     this.#closed = true
-    for (const caller of this.#callers.values()) caller.close()
+    for (const caller of [...this.#callers.values(), ...this.#witnesses]) caller.close()
     this.#callers.clear()
   }
 
   async #open(address: string): Promise<Caller> {
     try {
-      const { dial, clock, token, session = NO_SESSION } = this.#options
-      const link = await dial(address)
-      if (this.#closed) {
-        link.destroy()
-        throw new MayflyError('CLOSED', 'The client was closed')
-      }
-      const caller = new Caller(link, {
-        clock,
-        token: token(),
-        session,
-        deadlineMs: clock.monotonicMs() + CONTROL_CALL_MS,
-      })
+      const caller = await this.#connect(address, CONTROL_CALL_MS, this.#options.session)
       this.#callers.set(address, caller)
       return caller
     } finally {
       this.#opening.delete(address)
+    }
+  }
+
+  async #connect(address: string, answerMs: number, session: Uint8Array = NO_SESSION): Promise<Caller> {
+    const { dial, clock, token } = this.#options
+    const link = await dial(address)
+    if (this.#closed) {
+      link.destroy()
+      throw new MayflyError('CLOSED', 'The client was closed')
+    }
+    const caller: Caller = new Caller(link, {
+      clock,
+      token: token(),
+      session,
+      deadlineMs: clock.monotonicMs() + answerMs,
+      onSilent: () => {
+        if (this.#callers.get(address) === caller) void this.#doubt(address, caller)
+      },
+    })
+    return caller
+  }
+
+  /**
+   * Asks the server over another connection, again and again, until the silent one is heard or closed. A server whose event loop is
+   * busy answers neither, and keeps the calls that it has; where it answers the other one alone, or cannot be connected to any more,
+   * the silent one carries nothing.
+   */
+  async #doubt(address: string, silent: Caller): Promise<void> {
+    if (this.#doubted.has(silent)) return
+    this.#doubted.add(silent)
+    const isOpen = (): boolean => silent.isSilent && !silent.closed
+    for (let answerMs = WITNESS_MS_MIN; isOpen(); answerMs = Math.min(2 * answerMs, CONTROL_CALL_MS)) {
+      silent.ask()
+      const isBusy = await this.#isBusy(address, { silent, answerMs })
+      if (isBusy) await sleep(this.#options.clock, RETRY_MS_MIN)
+      else if (isOpen())
+        silent.close(new MayflyError('CONNECTION_LOST', 'Nothing came over the connection any more'))
+    }
+    this.#doubted.delete(silent)
+  }
+
+  /**
+   * False once the server has answered over another connection for long enough to have answered over the silent one as well, or is not
+   * there at all. That connection has no session, for whoever goes on with one ends its connection.
+   */
+  async #isBusy(
+    address: string,
+    { silent, answerMs }: { silent: Caller; answerMs: number },
+  ): Promise<boolean> {
+    const { clock } = this.#options
+    let witness: Caller | null = null
+    try {
+      witness = await this.#connect(address, answerMs)
+      this.#witnesses.add(witness)
+      await witness.server
+      await sleep(clock, COMPARISON_MS)
+      // Once this is answered, a server that stood still meanwhile has been through its input again.
+      if (silent.isSilent) await witness.call(ping, {}, { deadlineMs: clock.monotonicMs() + answerMs })
+      return false
+    } catch (error) {
+      return isError(error, 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')
+    } finally {
+      witness?.close()
+      if (witness !== null) this.#witnesses.delete(witness)
     }
   }
 }

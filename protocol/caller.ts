@@ -1,8 +1,9 @@
-import { cancel, hello } from './control-operations.ts'
+import { cancel, hello, ping, receipt } from './control-operations.ts'
 import { errorReply } from './error-reply.ts'
 import { asMayflyError, errorCodeOf, isError, MayflyError } from './errors.ts'
 import type { Frame, Landing } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
+import { Hearing } from './hearing.ts'
 import { CALLS_OUTSTANDING_MAX, CALLS_QUEUED_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts'
 import type { Link } from './link.ts'
 import type { Operation } from './operation.ts'
@@ -33,6 +34,8 @@ interface CallerOptions {
   readonly session: Uint8Array
   /** For the hello's answer. */
   readonly deadlineMs: number
+  /** Told again and again while calls wait and the server does not even say that they came. */
+  readonly onSilent?: () => void
 }
 
 export interface Answer<Reply> {
@@ -46,6 +49,8 @@ interface Pending {
   readonly waiting: Waiting<unknown>
   readonly deadlineMs: number
   readonly land: CallOptions['land']
+  /** Of the connection, with which the call was sent. */
+  frame: number
 }
 
 /** A call that waits to be sent. */
@@ -97,12 +102,20 @@ export class Caller {
   #deadlineTimer: Timer | null = null
   /** When the deadlines are looked at next. */
   #checkMs = Number.POSITIVE_INFINITY
+  readonly #hearing: Hearing
   #closedBy: Error | null = null
 
   constructor(link: Link, options: CallerOptions) {
     this.#link = link
     this.#clock = options.clock
     this.#outbox = new Outbox(link)
+    this.#hearing = new Hearing({
+      clock: options.clock,
+      sent: () => this.#outbox.sent,
+      isAwaited: () => this.#waiting > 0,
+      ask: () => this.ask(),
+      onSilent: () => options.onSilent?.(),
+    })
     link.open({
       space: () => this.#frames.space(),
       filled: (bytes) => this.#filled(bytes),
@@ -116,6 +129,18 @@ export class Caller {
 
   get closed(): boolean {
     return this.#closedBy !== null
+  }
+
+  /** Something was sent some time ago, and not a byte has come since. */
+  get isSilent(): boolean {
+    return this.#hearing.isSilent
+  }
+
+  /** Asks the server whether it is there; nobody waits for the answer itself. */
+  ask(): void {
+    if (this.#closedBy !== null) return
+    this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
+    this.#hearing.sent(this.#outbox.sent)
   }
 
   call<Request, Reply>(
@@ -156,7 +181,13 @@ export class Caller {
         return waiting.failed(asMayflyError(error))
       }
     }
-    const pending = { operation: operation as Operation<unknown, unknown>, waiting, deadlineMs, land }
+    const pending = {
+      operation: operation as Operation<unknown, unknown>,
+      waiting,
+      deadlineMs,
+      land,
+      frame: this.#outbox.sent,
+    }
     this.#add(id, signal === undefined ? pending : this.#abortable(id, pending, signal))
   }
 
@@ -185,6 +216,8 @@ export class Caller {
       this.#unsent.delete(id)
       try {
         this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+        const pending = this.#pending[id - 1] as Pending
+        pending.frame = this.#outbox.sent
       } catch (error) {
         this.#failUnsent(id, asMayflyError(error))
       }
@@ -229,6 +262,7 @@ export class Caller {
 
   #add(id: number, pending: Pending): void {
     this.#pending[id - 1] = pending
+    this.#hearing.sent(pending.frame)
     if (this.#waiting++ === 0) this.#link.keepAlive(true)
     if (pending.deadlineMs + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(pending.deadlineMs)
   }
@@ -271,6 +305,7 @@ export class Caller {
   }
 
   #filled(bytes: number): void {
+    this.#hearing.heard()
     try {
       this.#frames.filled(bytes)
     } catch (error) {
@@ -286,12 +321,14 @@ export class Caller {
 
   /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */
   #receive(frame: Frame): void {
+    if (frame.id === NO_ID) return this.#receiveNoAnswer(frame)
     const index = frame.id - 1
     const pending = this.#pending[index]
     if (pending === undefined || (this.#unsent.size > 0 && this.#unsent.has(frame.id))) return
     this.#pending[index] = undefined
     this.#freeIds.push(frame.id)
     if (pending === givenUp) return
+    this.#hearing.confirm(pending.frame)
     this.#leave()
     let head: unknown
     try {
@@ -302,6 +339,19 @@ export class Caller {
       return
     }
     pending.waiting.answered(head, frame.owned ? frame.payloadMemory : copyPayload(frame))
+  }
+
+  /** The server says how much has come, or asks whether this client is there. */
+  #receiveNoAnswer(frame: Frame): void {
+    if (frame.kind === receipt.number) this.#hearing.confirm(this.#readRequest(frame, receipt).frames)
+    if (frame.kind === ping.number) this.#outbox.send({ id: NO_ID, kind: 0, codec: ping.reply, head: {} })
+  }
+
+  #readRequest<Request>(frame: Frame, operation: Operation<Request, unknown>): Request {
+    const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+    const request = operation.request.read(reader)
+    reader.finish()
+    return request
   }
 
   /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
@@ -318,6 +368,7 @@ export class Caller {
     this.#closedBy = error
     this.#frames.close()
     this.#deadlineTimer?.cancel()
+    this.#hearing.stop()
     this.#unsent.clear()
     const pending = this.#pending.splice(0)
     this.#waiting = 0

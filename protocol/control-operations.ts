@@ -18,6 +18,15 @@ export const hello = operation(1, {
 /** Nobody waits any more for the answer to request `id` of this connection: if it is parked, it fails with `ABORTED`. */
 export const cancel = operation(2, { request: struct({ id: u32 }), reply: empty })
 
+/**
+ * Whether the other side of a connection is there. Answered at once: by a server with `receipt` where the id is 0. A server may ask it
+ * as well, with id 0; so its number is none of an error's.
+ */
+export const ping = operation(240, { request: empty, reply: empty })
+
+/** Said by a server, with id 0: how many frames of the connection have come so far. It gets no answer. */
+export const receipt = operation(241, { request: struct({ frames: u64 }), reply: empty })
+
 /** Asked by clients, whose token names the job, and by nodes, which name it in `job`. */
 export const metadataOperations = {
   /**

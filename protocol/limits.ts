@@ -135,6 +135,25 @@ export const CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES
  * after twice that. As long as a node may be silent before its slots are given to another.
  */
 export const LINK_SILENT_MS = 15_000
+/** A server that was sent something and has nothing to answer yet says within this that it came. */
+export const RECEIPT_MS = 200
+/** Pause between two looks at a connection on which somebody waits: one timer, whatever the number of calls. */
+export const LOOK_MS = 200
+/** Looks without a byte after a question, before the connection counts as silent: 400 to 600 ms, which is `RECEIPT_MS` and a slow round trip. */
+export const SILENT_LOOKS = 3
+/** Looks without a byte after which a peer that owes nothing but late answers, parked ones, is asked whether it is there: 5 s. */
+export const PING_LOOKS = 25
+/** A look that is this late on the wall clock follows a standstill of the process or its machine: the peer is asked at once. */
+export const STANDSTILL_MS = 1_000
+/**
+ * After the server has answered over another connection, it has this long to answer over the silent one: `RECEIPT_MS`, and
+ * as much as it may be late with that where it has just stood still.
+ */
+export const COMPARISON_MS = 300
+/** The other connection has this long for each answer, and the next one twice as long: the server may stand still for a while. */
+export const WITNESS_MS_MIN = 750
+/** A timer that is this late waits for what had arrived: more than a loaded machine makes it wait, less than anyone notices. */
+export const TIMER_LATE_MS = 100
 /** Connections of one server process. */
 export const CONNECTIONS_MAX = 10_000
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
@@ -285,7 +304,7 @@ export const HTTP_BODY_BYTES_MAX = 64 * 1024
 /** A request has to have arrived after this: its head and body are a few kilobytes. */
 export const HTTP_REQUEST_MS_MAX = 30_000
 /** Connections that wait to be accepted: with Node's 511 a burst of a thousand callers is met with resets. */
-export const HTTP_BACKLOG_MAX = 4_096
+export const BACKLOG_MAX = 4_096
 /** At a stop, answers under way get this long; each of them learns of the stop within `RETRY_MS_MAX`. */
 export const HTTP_STOP_MS_MAX = 1_000
 /** From the start of a node process to its first heartbeat; a cold start takes under a second on an idle machine. */

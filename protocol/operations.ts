@@ -5,7 +5,9 @@ import {
   metadataOperations,
   nodeOperations,
   peerOperations,
+  ping,
   placementOperations,
+  receipt,
 } from './control-operations.ts'
 import { dataOperations } from './data-operations.ts'
 
@@ -13,6 +15,8 @@ import { dataOperations } from './data-operations.ts'
 export const operations = {
   hello,
   cancel,
+  ping,
+  receipt,
   ...dataOperations,
   ...metadataOperations,
   ...placementOperations,

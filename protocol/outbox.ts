@@ -55,6 +55,8 @@ export class Outbox {
   #scheduled = false
   /** Of frames that are not written yet. */
   #freshBytes = 0
+  /** Frames so far. */
+  sent = 0
 
   constructor(link: Link, portion = Number.POSITIVE_INFINITY) {
     this.#link = link
@@ -85,6 +87,7 @@ export class Outbox {
       throw error
     }
     writer.patchU32(start, writer.length - headStart)
+    this.sent++
     this.#freshBytes += writer.length - start + payloadBytes
     let isLent = false
     for (const part of parts) {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { TIMER_LATE_MS } from './limits.ts'
 
 /**
  * What deciding code may know of the world. Production passes `systemRuntime`; the simulation passes a virtual
@@ -14,8 +15,16 @@ export interface Clock {
   monotonicMs(): number
   /** Milliseconds since the epoch: for what users and other machines see. */
   wallMs(): number
-  /** Runs `task` once after `ms`. */
+  /** Runs `task` once after `ms`; if the process stood still until later, only once it has read what arrived meanwhile. */
   after(ms: number, task: () => void): Timer
+}
+
+/** What a clock is made of. */
+export interface TimeSource extends Pick<Clock, 'monotonicMs' | 'wallMs'> {
+  /** Runs `task` once after `ms`, in whatever order timers and input are worked off. */
+  timer(ms: number, task: () => void): Timer
+  /** Runs `task` once the process has read what has arrived for it so far. */
+  afterInput(task: () => void): void
 }
 
 export interface Timer {
@@ -30,16 +39,49 @@ export interface Random {
   fraction(): number
 }
 
-export const systemRuntime: Runtime = {
-  clock: {
-    monotonicMs: () => performance.now(),
-    wallMs: () => Date.now(),
-    after: (ms, task) => {
-      const timer = setTimeout(task, ms)
-      return { cancel: () => clearTimeout(timer), unref: () => void timer.unref() }
-    },
+const systemTime: TimeSource = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  timer: (ms, task) => {
+    const timer = setTimeout(task, ms)
+    return { cancel: () => clearTimeout(timer), unref: () => void timer.unref() }
   },
+  // Immediates run right after the poll phase, which reads every socket that has something.
+  afterInput: (task) => void setImmediate(task),
+}
+
+export const systemRuntime: Runtime = {
+  clock: clockOf(systemTime),
   random: { bytes: (count) => randomBytes(count), fraction: () => Math.random() },
+}
+
+/**
+ * After a standstill of the process (SIGSTOP, a frozen function, a long garbage collection) the event loop may run timers
+ * before it reads its sockets. A deadline would then pass over an answer that has arrived, so a timer that is late waits
+ * for the input.
+ */
+export function clockOf(source: TimeSource): Clock {
+  return {
+    monotonicMs: () => source.monotonicMs(),
+    wallMs: () => source.wallMs(),
+    after: (ms, task) => {
+      const lateMs = source.monotonicMs() + ms + TIMER_LATE_MS
+      let isCancelled = false
+      const timer = source.timer(ms, () => {
+        if (source.monotonicMs() < lateMs) return task()
+        source.afterInput(() => {
+          if (!isCancelled) task()
+        })
+      })
+      return {
+        cancel: () => {
+          isCancelled = true
+          timer.cancel()
+        },
+        unref: () => timer.unref(),
+      }
+    },
+  }
 }
 
 /** Resolves after `ms`. */

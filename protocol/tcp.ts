@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { MayflyError } from './errors.ts'
 import { CONNECT_MS_MAX, LINK_SILENT_MS } from './limits.ts'
 import type { Link, LinkHandlers } from './link.ts'
+import { systemRuntime } from './runtime.ts'
 
 /** What a socket is made with, so that the network writes into memory that the link's reader names. */
 export interface Receiving {
@@ -41,11 +42,7 @@ export class TcpLink implements Link {
         cause = error
       })
       .on('close', () => handlers.closed(cause))
-      .on('timeout', () => {
-        // Without this it would be told once, and again only after the next byte.
-        this.#socket.setTimeout(LINK_SILENT_MS)
-        handlers.silent()
-      })
+      .on('timeout', () => this.#silent(handlers))
       .setTimeout(LINK_SILENT_MS)
       .setNoDelay(true)
       .setKeepAlive(true, 30_000)
@@ -93,6 +90,16 @@ export class TcpLink implements Link {
     else this.#socket.unref()
   }
 
+  #silent(handlers: LinkHandlers): void {
+    const { bytesRead } = this.#socket
+    // Without this it would be told once, and again only after the next byte.
+    this.#socket.setTimeout(LINK_SILENT_MS)
+    // If the process stood still, what arrived meanwhile is read first.
+    setImmediate(() => {
+      if (this.#socket.bytesRead === bytesRead && !this.#socket.destroyed) handlers.silent()
+    })
+  }
+
   #received(bytes: number): boolean {
     const first = this.#first
     this.#first = null
@@ -116,15 +123,17 @@ export function dialTcp(address: string): Promise<TcpLink> {
   return new Promise((resolve, reject) => {
     const link = new TcpLink((onread) => connect({ host, port, onread }))
     const { socket } = link
-    const timer = setTimeout(() => fail(new Error(`no answer within ${CONNECT_MS_MAX} ms`)), CONNECT_MS_MAX)
+    const timer = systemRuntime.clock.after(CONNECT_MS_MAX, () =>
+      fail(new Error(`no answer within ${CONNECT_MS_MAX} ms`)),
+    )
     function fail(cause: Error): void {
-      clearTimeout(timer)
+      timer.cancel()
       socket.destroy()
       reject(new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${cause.message}`, { cause }))
     }
     socket.once('error', fail)
     socket.once('connect', () => {
-      clearTimeout(timer)
+      timer.cancel()
       socket.off('error', fail)
       resolve(link)
     })

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net'
 import { MayflyError } from '../protocol/errors.ts'
-import { CONNECTIONS_MAX } from '../protocol/limits.ts'
+import { BACKLOG_MAX, CONNECTIONS_MAX } from '../protocol/limits.ts'
 import type { Dial, Link } from '../protocol/link.ts'
 import { dialTcp, formatAddress, TcpLink } from '../protocol/tcp.ts'
 import { rebuildSocket } from './accepted-socket.ts'
@@ -35,7 +35,7 @@ function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   server.maxConnections = CONNECTIONS_MAX
   return new Promise((resolve, reject) => {
     server.once('error', (cause) => reject(bindError(at, cause)))
-    server.listen(at.port, at.host, () => {
+    server.listen({ ...at, backlog: BACKLOG_MAX }, () => {
       const bound = server.address()
       const port = typeof bound === 'object' && bound !== null ? bound.port : at.port
       resolve({

@@ -1,5 +1,5 @@
 import type { Codec } from '../protocol/codec.ts'
-import { cancel, hello } from '../protocol/control-operations.ts'
+import { cancel, hello, ping } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
 import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import type { Frame, Landing } from '../protocol/frame.ts'
@@ -23,6 +23,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
 import type { Logger } from './log.ts'
 import type { Pace } from './pace.ts'
+import { PeerWatch } from './peer-watch.ts'
 import type { Turns } from './turns.ts'
 
 export interface Reply<Head> {
@@ -120,6 +121,7 @@ class Responder {
   readonly #link: Link
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
+  readonly #watch: PeerWatch
   readonly #frames = new FrameReader({
     onFrame: (frame) => this.#receive(frame),
     land: (frame) => this.#land(frame),
@@ -143,6 +145,12 @@ class Responder {
     this.#link = link
     this.#options = options
     this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
+    this.#watch = new PeerWatch({
+      outbox: this.#outbox,
+      clock: options.clock,
+      owesAnswer: () => this.#owesAnswer() && link.queuedBytes === 0,
+      isHeldBack: () => this.#paused,
+    })
   }
 
   open(): void {
@@ -154,7 +162,7 @@ class Responder {
       space: () => this.#frames.space(),
       filled: (bytes) => this.#filled(bytes),
       drained: () => this.#balance(),
-      silent: () => this.#letGoOfStalled(),
+      silent: () => this.#letGoOfSilent(),
       closed: () => {
         this.#close()
         greeting.cancel()
@@ -166,6 +174,7 @@ class Responder {
   /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
   #filled(bytes: number): void {
     if (this.#closed) return
+    this.#watch.received()
     const { turns } = this.#options
     if (!turns.begin(this.#job)) this.#await()
     try {
@@ -213,8 +222,11 @@ class Responder {
   }
 
   #receive(frame: Frame): void {
+    this.#watch.frames++
     if (this.#peer === null) return this.#greet(frame)
     if (frame.kind === cancel.number) return this.#cancel(frame)
+    if (frame.kind === ping.number) return this.#answerPing(frame)
+    if (frame.kind === 0) return this.#watch.hear()
     const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
     const { id } = frame
     const request = this.#decode(operation, frame)
@@ -331,7 +343,12 @@ class Responder {
 
   #close(): void {
     this.#closed = true
+    this.#watch.stop()
     this.#frames.close()
+  }
+
+  #owesAnswer(): boolean {
+    return this.#peer !== null && (this.#underWay > 0 || this.#paused || !this.#frames.atBoundary)
   }
 
   /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
@@ -359,9 +376,16 @@ class Responder {
     this.#finishRead()
   }
 
-  /** A peer that takes no answers, or stops within a request, holds memory of everyone. */
-  #letGoOfStalled(): void {
-    if (this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)) this.#link.destroy()
+  #answerPing(frame: Frame): void {
+    const head = this.#decode(ping, frame)
+    if (frame.id === 0) this.#watch.sayWhatCame()
+    else this.#answer(frame.id, ping.reply, { head })
+  }
+
+  /** A peer that takes no answers, or stops within a request, holds memory of everyone; one that is gone holds what waits for it. */
+  #letGoOfSilent(): void {
+    const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
+    if (isStalled || !this.#watch.isThere()) this.#link.destroy()
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { ping, receipt } from '../../protocol/control-operations.ts'
 import { errorReply } from '../../protocol/error-reply.ts'
 import { type ErrorCode, errorTable } from '../../protocol/errors.ts'
 import { PROTOCOL_VERSION } from '../../protocol/limits.ts'
@@ -18,7 +19,7 @@ const shapeOfVersion: Record<number, string> = {
   6: 'b1f4b41bc1a57ad2',
   7: '0e4c919c2683e70f',
   8: 'a4c2af2445d05f7b',
-  9: '2ddcf66b4c3b795b',
+  9: '340eeb7ec3a76c73',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {
@@ -37,6 +38,11 @@ test('the guide is about this version', () => {
 test('no two operations share a number', () => {
   const numbers = Object.values(operations).map(({ number }) => number)
   expect(new Set(numbers).size).toBe(numbers.length)
+})
+
+test('what a server says without being asked has the number of no error', () => {
+  const errors = Object.values(errorTable).map(({ wire }) => wire)
+  for (const { number } of [ping, receipt]) expect(errors).not.toContain(number)
 })
 
 test('the guide has a row for every operation, with its number and the shape of its heads', () => {

@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { Caller } from '../../protocol/caller.ts'
+import { ping, receipt } from '../../protocol/control-operations.ts'
+import { dataOperations } from '../../protocol/data-operations.ts'
+import { RECEIPT_MS } from '../../protocol/limits.ts'
+import type { Link, LinkHandlers } from '../../protocol/link.ts'
+import { Reader } from '../../protocol/reader.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { dialTcp } from '../../protocol/tcp.ts'
+import { clusterToken } from '../../service/cluster-token.ts'
+import { tcpNetwork } from '../../service/listener.ts'
+import { createLog } from '../../service/log.ts'
+import { Handlers, serveLink } from '../../service/responder.ts'
+import { Turns } from '../../service/turns.ts'
+import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
+
+const secret = Buffer.alloc(32, 1)
+const { stat, delete: remove } = dataOperations
+const key = { epoch: 1, bucket: 0, key: Buffer.from('k') }
+
+/** A server that never answers `stat`; `silence` tells it that a connection was silent for long. */
+async function startServer() {
+  const { clock } = systemRuntime
+  const turns = new Turns(clock)
+  const links: { handlers: LinkHandlers | null }[] = []
+  const handlers = new Handlers()
+    .on(stat, () => new Promise(() => undefined))
+    .on(remove, () => ({ head: { existed: true } }))
+  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
+    const entry: { handlers: LinkHandlers | null } = { handlers: null }
+    links.push(entry)
+    const { open } = link
+    const opened = (given: LinkHandlers): void => {
+      entry.handlers = given
+      open.call(link, given)
+    }
+    Object.assign(link, { open: opened } satisfies Partial<Link>)
+    const log = createLog('storage-node', 'silent')
+    serveLink(link, { server: 'n-1', secret, clock, handlers, log, turns })
+  })
+  onTestFinished(() => listener.close())
+  return { address: listener.address, silence: () => links.at(-1)?.handlers?.silent() }
+}
+
+async function connect(address: string): Promise<RawConnection> {
+  const raw = await RawConnection.open(address)
+  onTestFinished(() => raw.vanish())
+  raw.send(await helloFrame(clusterToken(secret, Date.now())))
+  await expect.poll(() => raw.frames.length).toBe(1)
+  return raw
+}
+
+test('a peer that has vanished is asked once whether it is there, and let go when it has not said so', async () => {
+  const { address, silence } = await startServer()
+  const raw = await connect(address)
+  silence()
+  await expect.poll(() => raw.frames.at(-1)).toMatchObject({ id: 0, kind: ping.number })
+  silence()
+  await raw.closed
+})
+
+test('a client that is there says so, and is asked again only after it was sent something', async () => {
+  const { address, silence } = await startServer()
+  const caller = new Caller(await dialTcp(address), {
+    clock: systemRuntime.clock,
+    token: clusterToken(secret, Date.now()),
+    session: Buffer.alloc(0),
+    deadlineMs: performance.now() + 5_000,
+  })
+  onTestFinished(() => caller.close())
+  await caller.server
+  const call = () =>
+    caller.call(remove, { ...key, lane: 0, sequence: 1 }, { deadlineMs: performance.now() + 5_000 })
+  for (let round = 0; round < 3; round++) {
+    silence()
+    await sleep(50)
+    silence()
+    silence()
+    await sleep(50)
+    expect((await call()).head).toEqual({ existed: true })
+  }
+})
+
+test('a server says how much has come of what it does not answer at once, and nothing of what it has answered', async () => {
+  const { address } = await startServer()
+  const raw = await connect(address)
+  raw.send(await frameBytes(2, remove, { ...key, lane: 0, sequence: 1 }))
+  await sleep(2 * RECEIPT_MS)
+  expect(raw.frames.map(({ id }) => id)).toEqual([1, 2])
+  raw.send(await frameBytes(3, stat, key))
+  const half = await frameBytes(4, remove, { ...key, lane: 0, sequence: 2 })
+  raw.send(half.subarray(0, 20))
+  await sleep(2 * RECEIPT_MS)
+  raw.send(half.subarray(20))
+  await expect.poll(() => raw.frames.at(-1)?.id).toBe(4)
+  const receipts = raw.frames.filter(({ id, kind }) => id === 0 && kind === receipt.number)
+  expect(receipts.map(({ head }) => receipt.request.read(new Reader(head)).frames)).toEqual([3])
+})
