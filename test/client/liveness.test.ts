@@ -45,7 +45,7 @@ const ways: [string, Direction[]][] = [
 ]
 
 test.each(ways)(
-  'calls over connections that carry nothing %s any more succeed soon, each once',
+  'I20: calls over connections that carry nothing %s any more succeed soon, each once',
   async (_, directions) => {
     const { job, direct, swallow } = await openThroughProxies()
     await job.createBucket('b')
