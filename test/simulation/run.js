@@ -1,4 +1,5 @@
-import { fork } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -19,6 +20,7 @@ const { values: flags, positionals } = parseArgs({
     ops: { type: 'string', default: '300' },
     faults: { type: 'string' },
     planted: { type: 'string' },
+    fresh: { type: 'boolean', default: false },
     profile: { type: 'string', default: '' },
     workers: { type: 'string' },
     verbose: { type: 'boolean', default: false },
@@ -29,6 +31,9 @@ const { values: flags, positionals } = parseArgs({
 
 const SEEDS_DEFAULT = 500
 const FAILURES_SHOWN = 3
+/** How long seeds are tried that nobody has tried, and above which number they begin: fixed ones are below. */
+const FRESH_MS = 60_000
+const FRESH_FROM = 1_000_000
 
 const dir = await mkdtemp(join(tmpdir(), 'mayfly-simulate-'))
 try {
@@ -42,6 +47,7 @@ async function main() {
   if (positionals.length > 0) throw new Error(`nothing to simulate is called ${positionals[0]}`)
   const plain = join(dir, 'simulation.mjs')
   await bundle(plain)
+  if (flags.fresh) return await runFresh(plain)
   if (flags.planted === undefined) return await runPlain(plain)
   const { planted } = await import(pathToFileURL(plain).href)
   const names = flags.planted === 'all' ? planted.map(({ name }) => name) : flags.planted.split(',')
@@ -103,6 +109,28 @@ async function runPlain(file) {
   return failures.length === 0 && ran === seeds
 }
 
+/** Seeds that follow from day and commit, for a minute: what they find is told, and fails nothing. */
+async function runFresh(file) {
+  const day = new Date().toISOString().slice(0, 10)
+  const from = FRESH_FROM + createHash('sha256').update(`${day}/${commit()}`).digest().readUInt32LE()
+  const sought = { from, seeds: 2 ** 20, stopAtFailure: false, planted: '', quiet: true, msMax: FRESH_MS }
+  const { ran, failures } = await runSeeds(file, sought)
+  console.log(`${ran} fresh seeds from ${from} in ${FRESH_MS / 1000} s: ${failures.length} failed`)
+  for (const { text } of failures) console.log(text.split('\n').slice(0, 2).join('\n'))
+  if (failures.length > 0)
+    console.log(`  npm run simulate -- --seed ${failures.map(({ seed }) => seed).join(', or ')}`)
+  return true
+}
+
+function commit() {
+  try {
+    return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' })
+  } catch {
+    // A tree that is no clone has its day alone.
+    return ''
+  }
+}
+
 /** A bug is caught by a seed that fails with it and not without it. */
 async function runPlanted(bug, { plain, quiet }) {
   const started = Date.now()
@@ -137,11 +165,12 @@ async function failsAnyway(plain, seed, profile) {
 /** Runs seeds in as many processes as there are cores, every core a residue class. */
 async function runSeeds(
   file,
-  { from, seeds, stopAtFailure, planted, profile = flags.profile, quiet = false },
+  { from, seeds, stopAtFailure, planted, profile = flags.profile, quiet = false, msMax = null },
 ) {
   const workers = Math.min(seeds, Number(flags.workers ?? availableParallelism()))
   const sum = { ran: 0, calls: 0, gaveUp: 0, failures: [] }
   const children = new Set()
+  let isOver = false
   const order = {
     calls: Number(flags.ops),
     faults:
@@ -153,6 +182,7 @@ async function runSeeds(
     planted,
     profile,
   }
+  const timer = msMax === null ? undefined : setTimeout(end, msMax)
   await Promise.all(
     Array.from({ length: workers }, (_, index) => {
       const child = fork(file, [JSON.stringify({ ...order, from: from + index, seeds: seeds - index })], {
@@ -163,13 +193,19 @@ async function runSeeds(
         child.on('message', (report) => take(report))
         child.on('exit', (code, signal) => {
           children.delete(child)
-          if (code === 0 || (stopAtFailure && signal === 'SIGTERM')) resolve()
+          if (code === 0 || (isOver && signal === 'SIGTERM')) resolve()
           else reject(new Error(`a process of the simulation ended with ${code ?? signal}`))
         })
       })
     }),
   )
+  clearTimeout(timer)
   return sum
+
+  function end() {
+    isOver = true
+    for (const child of children) child.kill('SIGTERM')
+  }
 
   function take(report) {
     if (report.kind === 'seed') {
@@ -182,6 +218,6 @@ async function runSeeds(
     }
     sum.failures.push(report)
     if (!quiet && sum.failures.length <= FAILURES_SHOWN) console.log(report.text)
-    if (stopAtFailure) for (const child of children) child.kill('SIGTERM')
+    if (stopAtFailure) end()
   }
 }
