@@ -17,6 +17,7 @@ export class TierBudget {
   readonly capacityBytes: number
   #committedBytes = 0
   #usedBytes = 0
+  #overheadBytes = 0
 
   constructor(capacityBytes: number) {
     this.capacityBytes = capacityBytes
@@ -24,6 +25,17 @@ export class TierBudget {
 
   get usedBytes(): number {
     return this.#usedBytes
+  }
+
+  /** What jobs and slots themselves take, whatever is in them. */
+  get overheadBytes(): number {
+    return this.#overheadBytes
+  }
+
+  /** Counts, or, negative, counts no more what a job itself takes: nobody can be lent it. */
+  hold(bytes: number): void {
+    this.#overheadBytes += bytes
+    this.#committedBytes += bytes
   }
 
   /** Whether `admit` would not throw. */

@@ -70,12 +70,15 @@ export interface ChunkGroup {
   readonly checksums: Map<number, number>
 }
 
+/** Those of the slots that never had any. */
+const noGroups = new Map<string, ChunkGroup>()
+
 /** The chunks whose place is one slot: few and large, so that they are objects of JavaScript, with their bytes in runs. */
 export class SlotChunks {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
   readonly #settling: Settling
-  readonly #groups = new Map<string, ChunkGroup>()
+  #groups = noGroups
   #chargedBytes = 0
 
   constructor({ memory, tiers }: Holder, settling: Settling) {
@@ -137,6 +140,7 @@ export class SlotChunks {
   ): void {
     let group = this.#groups.get(at.groupKey)
     if (group === undefined) {
+      if (this.#groups === noGroups) this.#groups = new Map()
       group = { ...of, chunks: new Map(), checksums: new Map() }
       this.#groups.set(at.groupKey, group)
     }

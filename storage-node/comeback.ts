@@ -56,9 +56,9 @@ export class Comeback {
       const { bucketId: bucket } = object
       const key = Buffer.from(object.key)
       const hash = hashKey(key, bucket)
-      const index = slotOf(hash, job.slots.length)
-      const slot = job.slots[index]
-      if (slot === undefined || !taken.has(index) || job.droppedBuckets.has(bucket)) continue
+      const index = slotOf(hash, job.owned.count)
+      const slot = taken.has(index) ? job.owned.touch(index) : undefined
+      if (slot === undefined || job.droppedBuckets.has(bucket)) continue
       // Where its own bytes have no room, it is there to be replaced.
       slot.kept.add({ bucket, key }, object.bucket)
       job.keeps = true

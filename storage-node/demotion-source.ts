@@ -91,9 +91,9 @@ export class DemotionSource {
   async #sample(to: number): Promise<Sampled[]> {
     const job = this.#job
     const found: Sampled[] = []
-    for (let slots = 0; slots <= job.slots.length && found.length === 0 && !job.ended; ) {
+    for (let slots = 0; slots <= job.owned.count && found.length === 0 && !job.ended; ) {
       if (slots > 0) await sleep(this.#clock, 0)
-      for (let cells = 0; cells < DEMOTION_SCAN_CELLS && slots <= job.slots.length; ) {
+      for (let cells = 0; cells < DEMOTION_SCAN_CELLS && slots <= job.owned.count; ) {
         cells += this.#look((leaver) => {
           const { bytes } = leaver
           const frequency = frequencyOf(leaver.reads, job.readsPerObject)
@@ -110,7 +110,7 @@ export class DemotionSource {
   /** One step through a slot. Returns about how many cells were looked at. */
   #look(visit: (leaver: Leaver) => void): number {
     const job = this.#job
-    const index = this.#slot % job.slots.length
+    const index = this.#slot % job.owned.count
     const slot = job.slots[index]
     const from = this.#hash
     this.#hash = 0

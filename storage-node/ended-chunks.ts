@@ -29,7 +29,7 @@ export function freeEnded(
   nowMs: number,
 ): void {
   const { version, chunks } = ending
-  const slots = job.slots.length
+  const slots = job.owned.count
   if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
   if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)
   const groupKey = chunkGroupKey(bucket, keyString(key), version)

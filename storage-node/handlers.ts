@@ -227,8 +227,10 @@ function isLostAnew(
   { first, count, epoch, lost, origin }: OwnedRange,
 ): boolean {
   if (!lost || origin !== SlotOrigin.fresh) return false
-  const known = node.jobs.get(job)?.epochs
-  return known === undefined || known.subarray(first, first + count).some((before) => before < epoch)
+  const known = node.jobs.get(job)?.owned.epochs
+  if (known === undefined) return true
+  for (let index = first; index < first + count; index++) if (known.get(index) < epoch) return true
+  return false
 }
 
 function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {

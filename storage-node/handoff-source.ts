@@ -106,13 +106,13 @@ export function dropReleased(job: JobSpace, slot: number, epoch: number): void {
 
 /** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
 function freeze(job: JobSpace, index: number, epoch: number): void {
-  const known = job.epochs[index] ?? 0
+  const known = job.owned.epochs.get(index)
   if (known === epoch && job.leaving.get(index)?.epoch === epoch) return
-  const slot = job.slots[index]
+  const slot = job.owned.touch(index)
   if (known >= epoch || slot === undefined) throw stalePlacement(`slot ${index} of the job in epoch ${epoch}`)
   if (!slot.settled) throw new MayflyError('UNAVAILABLE', `Slot ${index} has not settled and cannot move yet`)
-  job.slots[index] = undefined
-  job.epochs[index] = epoch
+  job.owned.take(index)
+  job.owned.epochs.set(index, epoch)
   job.leaving.set(index, { slot, epoch })
   failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
 }

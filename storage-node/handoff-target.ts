@@ -7,7 +7,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
 import { fill } from './puller.ts'
 import { remoteItems } from './remote-items.ts'
-import { Slot } from './slot.ts'
+import type { Slot } from './slot.ts'
 import { enterPage } from './slot-index.ts'
 
 type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
@@ -22,15 +22,15 @@ export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'so
 /** Takes a page of the index of a slot that is on its way here. It is served only once metadata says so. */
 export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): void {
   const { slot: index, epoch, page, last } = request
-  if (index >= job.slots.length) throw violation(`the job has no slot ${index}`)
+  if (index >= job.owned.count) throw violation(`the job has no slot ${index}`)
   // The slot was taken over, something newer happened to it, or the handoff was given up: a late repetition.
-  if ((job.epochs[index] ?? 0) >= epoch || (job.refused[index] ?? 0) >= epoch) return
+  if (job.owned.epochs.get(index) >= epoch || job.owned.refused.get(index) >= epoch) return
   const known = job.arriving.get(index)
   if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
   if (page === 0) {
     if (known !== undefined) dropArriving(job, index, known.epoch)
     job.arriving.set(index, {
-      slot: new Slot(job, { epoch, lost: false }),
+      slot: job.newSlot({ epoch, lost: false }),
       epoch,
       nextPage: 0,
       complete: false,
@@ -54,26 +54,28 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
  */
 export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
   const { index, epoch, source } = word
-  const known = job.epochs[index] ?? 0
+  const known = job.owned.epochs.get(index)
   const owned = job.slots[index]
+  const isOwned = job.owned.owns(index)
   if (epoch < known) return false
   if (epoch === known) {
     if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)
     return false
   }
-  if (owned !== undefined) {
+  if (isOwned) {
     // The release that this takes back never came: nothing was given away.
     if (word.origin !== SlotOrigin.restored)
       throw new MayflyError('INTERNAL', `Slot ${index} is owned already`)
-    owned.epoch = epoch
-    job.epochs[index] = epoch
+    if (owned !== undefined) owned.epoch = epoch
+    job.owned.epochs.set(index, epoch)
     return false
   }
   const slot = begin(job, word)
+  job.owned.give(index, { slot, lost: word.lost })
+  job.owned.epochs.set(index, epoch)
+  if (slot === null) return true
   slot.lost = word.lost
   slot.source = source
-  job.slots[index] = slot
-  job.epochs[index] = epoch
   if (source === '') loseRemote(job, slot)
   return true
 }
@@ -105,7 +107,7 @@ export async function awaitSettled(
 /** A handoff was given up: frees the index that came for it, and takes none that still may. */
 export function refuseArrival(job: JobSpace, index: number, epoch: number): void {
   dropArriving(job, index, epoch)
-  job.refused[index] = Math.max(job.refused[index] ?? 0, epoch)
+  job.owned.refused.set(index, Math.max(job.owned.refused.get(index), epoch))
 }
 
 function dropArriving(job: JobSpace, index: number, epoch: number): void {
@@ -115,8 +117,8 @@ function dropArriving(job: JobSpace, index: number, epoch: number): void {
   job.discard(arriving.slot)
 }
 
-/** The slot with what its origin says it begins with; what else was kept for it is freed. */
-function begin(job: JobSpace, { index, epoch, lost, origin }: OwnedSlot): Slot {
+/** What its origin says that the slot begins with, null where that is nothing; what else was kept for it is freed. */
+function begin(job: JobSpace, { index, epoch, origin }: OwnedSlot): Slot | null {
   const leaving = job.leaving.get(index)
   const arriving = job.arriving.get(index)
   if (origin === SlotOrigin.handedOver) {
@@ -136,9 +138,10 @@ function begin(job: JobSpace, { index, epoch, lost, origin }: OwnedSlot): Slot {
     job.leaving.delete(index)
     job.discard(leaving.slot)
   }
-  return origin === SlotOrigin.handedOver && arriving !== undefined
-    ? arriving.slot
-    : new Slot(job, { epoch, lost })
+  if (origin !== SlotOrigin.handedOver || arriving === undefined) return null
+  if (!arriving.slot.isEmpty) return arriving.slot
+  job.discard(arriving.slot)
+  return null
 }
 
 /** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */

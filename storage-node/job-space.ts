@@ -1,15 +1,17 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
+import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { JobActivity } from './activity.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
+import { OwnedSlots } from './owned-slots.ts'
 import type { Arena } from './ram/arena.ts'
 import { JobMemory } from './ram/job-memory.ts'
 import { bytesApart } from './ram/record.ts'
 import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
-import type { Slot } from './slot.ts'
+import { Slot } from './slot.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import { failWaits } from './waits.ts'
 
@@ -33,14 +35,9 @@ export interface Arriving extends Moving {
 /** One job on this node: the slots that it owns here, its budget and what it has used of it. */
 export class JobSpace {
   readonly id: string
-  /** Slots that are owned, by their number. */
-  readonly slots: (Slot | undefined)[]
+  readonly owned: OwnedSlots
   readonly leaving = new Map<number, Moving>()
   readonly arriving = new Map<number, Arriving>()
-  /** For each slot the epoch of the newest word about it: an older one that comes late changes nothing. */
-  readonly epochs: Uint32Array
-  /** For each slot the last epoch of a handoff to this node that was given up. */
-  readonly refused: Uint32Array
   /** Address of the metadata server that decides for the job. */
   metadata: string
   /** How often the job had been handed from one metadata server to another when this one got it. */
@@ -75,6 +72,7 @@ export class JobSpace {
   #heldUntilMs = Number.NEGATIVE_INFINITY
   readonly #clock: Clock
   readonly #tier: TierBudget
+  #overheadBytes = 0
   readonly #onHigh: (job: JobSpace) => void
   readonly #onFilling: (job: JobSpace) => void
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
@@ -106,19 +104,23 @@ export class JobSpace {
     this.id = job.id
     this.metadata = job.metadata
     this.term = job.term
-    this.slots = new Array(job.slots)
-    this.epochs = new Uint32Array(job.slots)
-    this.refused = new Uint32Array(job.slots)
+    this.owned = new OwnedSlots(job.slots, (word) => this.newSlot(word))
     this.#clock = options.clock
     this.#lease = options.lease
     this.lastUseMs = options.clock.monotonicMs()
     this.rate = new JobRate(this.lastUseMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
+    this.#hold(JOB_OVERHEAD_BYTES)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
     this.#onHigh = options.onHigh
     this.#onFilling = options.onFilling
+  }
+
+  /** What the slots hold that are owned and were touched, by their number. */
+  get slots(): readonly (Slot | undefined)[] {
+    return this.owned.touched
   }
 
   /** Of RAM. */
@@ -128,7 +130,24 @@ export class JobSpace {
 
   /** False where the node once had a part in the job and has none now. */
   get present(): boolean {
-    return this.leaving.size > 0 || this.arriving.size > 0 || this.slots.some((slot) => slot !== undefined)
+    return this.leaving.size > 0 || this.arriving.size > 0 || this.owned.any
+  }
+
+  /** Ends with `discard`. */
+  newSlot(word: { epoch: number; lost: boolean }): Slot {
+    this.#hold(SLOT_OVERHEAD_BYTES)
+    return new Slot(this, word)
+  }
+
+  /** Of memory that the job itself takes on the node, beside what it stores. */
+  get overheadBytes(): number {
+    return this.#overheadBytes
+  }
+
+  #hold(bytes: number): void {
+    if (this.#ended) return
+    this.#overheadBytes += bytes
+    this.#tier.hold(bytes)
   }
 
   /** What was done for the job since this was last asked. */
@@ -177,7 +196,10 @@ export class JobSpace {
   /** The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`. */
   ownedSlot(index: number): Slot {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
-    const slot = this.slots[index] ?? (this.#isDecided ? this.leaving.get(index)?.slot : undefined)
+    const slot =
+      this.owned.touched[index] ??
+      this.owned.touch(index) ??
+      (this.#isDecided ? this.leaving.get(index)?.slot : undefined)
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
     if (!this.#isDecided && !this.#isLeased) this.requireLease()
     return slot
@@ -298,6 +320,7 @@ export class JobSpace {
   discard(slot: Slot): void {
     this.objects -= slot.objects.size
     this.charge(-slot.chargedBytes)
+    this.#hold(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true
     void this.#free(slot)
   }
@@ -308,6 +331,7 @@ export class JobSpace {
    */
   end(): Promise<void> {
     this.#tier.change(this.#budget, null)
+    this.#hold(-this.#overheadBytes)
     this.#ended = true
     this.memory.end()
     const left = this.tiers.end()

@@ -149,7 +149,7 @@ export class Keeping {
   /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
   mayConcern(job: JobSpace, { bucket, key }: Address): boolean {
     if (!job.keeps) return false
-    const slot = job.slots[slotOf(hashKey(key, bucket), job.slots.length)]
+    const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
     if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
     return slot.kept.bucketOf({ bucket, key }) !== '' || this.#options.turns.isTaken(job, { bucket, key })
   }

@@ -6,12 +6,16 @@ interface Key {
   readonly key: Uint8Array
 }
 
+/** Those of the slots that never kept anything. */
+const noKeys = new Map<number, Map<KeyString, string>>()
+const noneExpired = new Map<number, Set<KeyString>>()
+
 /** Which keys of a slot have an object in the kept store, and the name that their bucket has there. They are few. */
 export class KeptNames {
   /** By bucket. */
-  readonly #keys = new Map<number, Map<KeyString, string>>()
+  #keys = noKeys
   /** Keys of these that the slot has no more, because their time was over, by bucket. */
-  readonly #expired = new Map<number, Set<KeyString>>()
+  #expired = noneExpired
 
   get empty(): boolean {
     return this.#keys.size === 0
@@ -23,6 +27,7 @@ export class KeptNames {
   }
 
   add({ bucket, key }: Key, name: string): void {
+    if (this.#keys === noKeys) this.#keys = new Map()
     const keys = this.#keys.get(bucket)
     if (keys === undefined) this.#keys.set(bucket, new Map([[keyString(key), name]]))
     else keys.set(keyString(key), name)
@@ -39,6 +44,7 @@ export class KeptNames {
   /** The slot has removed the key's object, whose time was over. */
   expire(of: Key): void {
     if (this.bucketOf(of) === '') return
+    if (this.#expired === noneExpired) this.#expired = new Map()
     const keys = this.#expired.get(of.bucket)
     if (keys === undefined) this.#expired.set(of.bucket, new Set([keyString(of.key)]))
     else keys.add(keyString(of.key))

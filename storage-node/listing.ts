@@ -24,7 +24,7 @@ const ENTRY_BYTES = 10
 export async function listPage(job: JobSpace, request: Request, clock: Clock): Promise<Reply> {
   const page = new Page(job.memory, request)
   let scanned = 0
-  for (let index = 0; index < job.slots.length; index++) {
+  for (let index = 0; index < job.owned.count; index++) {
     if (!hasBit(request.slots, index)) continue
     const slot = job.ownedSlot(index)
     const holes = slot.lost || (slot.lostKeys?.get(request.bucket)?.size ?? 0) > 0

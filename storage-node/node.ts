@@ -187,12 +187,13 @@ export class StorageNode {
     }
     job.dropBuckets(request.droppedBuckets)
     const taken: number[] = []
-    for (const { first, count, ...word } of request.owned) {
-      if (first + count > job.slots.length)
+    for (const { first, count, epoch, lost, origin, source } of request.owned) {
+      if (first + count > job.owned.count)
         throw violation(`slots ${first} to ${first + count - 1} are out of range`)
       for (let index = first; index < first + count; index++)
-        if (takeOver(job, { index, ...word })) taken.push(index)
+        if (takeOver(job, { index, epoch, lost, origin, source })) taken.push(index)
     }
+    job.owned.compact()
     return { job, taken }
   }
 

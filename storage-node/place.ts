@@ -38,7 +38,7 @@ export function locateChunk(job: JobSpace, at: ChunkName): Place {
 }
 
 function placeAt(job: JobSpace, { bucket, key, hash }: KeyHash, slotHash: number): Place {
-  const index = slotOf(slotHash, job.slots.length)
+  const index = slotOf(slotHash, job.owned.count)
   const slot = job.ownedSlot(index)
   if (job.droppedBuckets.size > 0 && job.droppedBuckets.has(bucket))
     throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')

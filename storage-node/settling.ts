@@ -1,13 +1,14 @@
 /** How many entries of a slot a handoff has announced and not yet brought, and who waits until there are none. */
 export class Settling {
   #remotes = 0
-  #tasks: (() => void)[] = []
+  #tasks: (() => void)[] | null = null
 
   get isOver(): boolean {
     return this.#remotes === 0
   }
 
   whenOver(task: () => void): void {
+    this.#tasks ??= []
     this.#tasks.push(task)
   }
 
@@ -20,7 +21,7 @@ export class Settling {
     this.#remotes--
     if (this.#remotes > 0) return
     const tasks = this.#tasks
-    this.#tasks = []
-    for (const task of tasks) task()
+    this.#tasks = null
+    for (const task of tasks ?? []) task()
   }
 }

@@ -7,7 +7,7 @@ import type { KeyHash } from './ram/slot-table.ts'
 import { Settling } from './settling.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
-import { ReadLeases } from './version-leases.ts'
+import { dropLapsed, ReadLeases } from './version-leases.ts'
 import type { Wait } from './wait.ts'
 
 const VERSIONS_PER_EPOCH = 2 ** 32
@@ -26,8 +26,6 @@ export class Slot {
   /** Read it; `set`, `grow` and `remove` change it. */
   readonly objects: SlotObjects
   readonly chunks: SlotChunks
-  /** Versions that a large put has opened and not committed, with the end of their lease in monotonic ms. */
-  readonly openPuts = new Map<number, number>()
   readonly readLeases = new ReadLeases()
   /** Gets that wait for a key, by `waitKey`, in the order of their coming; null while none ever did, for every put looks here. */
   waits: Map<string, Wait[]> | null = null
@@ -35,9 +33,10 @@ export class Slot {
   lostKeys: Map<number, Set<KeyString>> | null = null
   /** Objects that outlive their job. */
   readonly kept = new KeptNames()
-  /** Mutations of such objects that wait for the kept store. */
-  readonly keeping = new Set<Promise<unknown>>()
   #counter = 0
+  // Most slots have none of these, and a job may have many slots.
+  #keeping: Set<Promise<unknown>> | null = null
+  #openPuts: Map<number, number> | null = null
 
   constructor(holder: Holder, { epoch, lost }: { epoch: number; lost: boolean }) {
     this.epoch = epoch
@@ -46,9 +45,34 @@ export class Slot {
     this.chunks = new SlotChunks(holder, this.settling)
   }
 
+  /** Versions that a large put has opened and not committed, with the end of their lease in monotonic ms. */
+  get openPuts(): Map<number, number> {
+    this.#openPuts ??= new Map()
+    return this.#openPuts
+  }
+
+  /** Mutations of kept objects that wait for the kept store. */
+  get keeping(): Set<Promise<unknown>> {
+    this.#keeping ??= new Set()
+    return this.#keeping
+  }
+
   /** No entry is remote. */
   get settled(): boolean {
     return this.settling.isOver
+  }
+
+  /** It holds nothing that anybody could miss. */
+  get isEmpty(): boolean {
+    const { objects, chunks, readLeases, waits, lostKeys, kept } = this
+    if (objects.size > 0 || chunks.groups.size > 0 || (this.#openPuts?.size ?? 0) > 0) return false
+    return readLeases.empty && waits === null && lostKeys === null && kept.empty && this.#keeping === null
+  }
+
+  /** Forgets leases of versions that have lapsed. */
+  dropLapsed(nowMs: number): void {
+    if (this.#openPuts !== null) dropLapsed(this.#openPuts, nowMs)
+    this.readLeases.dropLapsed(nowMs)
   }
 
   /** What all of the slot counts against its job's RAM. */
@@ -63,7 +87,7 @@ export class Slot {
 
   /** Whether a large put has opened the version, not committed it, and still has its lease. */
   isOpen(version: number, nowMs: number): boolean {
-    return (this.openPuts.get(version) ?? 0) > nowMs
+    return (this.#openPuts?.get(version) ?? 0) > nowMs
   }
 
   find(of: KeyHash): StoredObject | undefined {

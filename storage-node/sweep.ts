@@ -5,7 +5,6 @@ import type { StorageNode } from './node.ts'
 import { Pace, removeMatching } from './removal.ts'
 import type { Slot } from './slot.ts'
 import { isExpired, type StoredObject } from './stored-object.ts'
-import { dropLapsed } from './version-leases.ts'
 import { failWaits } from './waits.ts'
 
 /**
@@ -19,8 +18,7 @@ export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
     for (const slot of job.slots) {
       if (slot === undefined) continue
       if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed)
-      dropLapsed(slot.openPuts, now)
-      slot.readLeases.dropLapsed(now)
+      slot.dropLapsed(now)
     }
   }
   for (const job of [...node.jobs.values()]) {

@@ -11,16 +11,23 @@ interface Readers {
   ending: Ending | null
 }
 
+const noVersions = new Map<number, Readers>()
+
 /** Who reads which version of a slot's large objects: their chunks stay for so long, also where the object was replaced. */
 export class ReadLeases {
-  readonly #versions = new Map<number, Readers>()
+  /** Shared by all slots that never had any. */
+  #versions = noVersions
+
+  get empty(): boolean {
+    return this.#versions.size === 0
+  }
 
   /** Gives a lease, or renews it. */
   hold(version: number, lease: number, untilMs: number): void {
     const readers = this.#versions.get(version)
-    if (readers === undefined)
-      this.#versions.set(version, { untilMs: new Map([[lease, untilMs]]), ending: null })
-    else readers.untilMs.set(lease, untilMs)
+    if (readers !== undefined) return void readers.untilMs.set(lease, untilMs)
+    if (this.#versions === noVersions) this.#versions = new Map()
+    this.#versions.set(version, { untilMs: new Map([[lease, untilMs]]), ending: null })
   }
 
   /** Whether a reader of the version still has its lease. */

@@ -4,7 +4,6 @@ import { decodeRecord, encodeRecord } from '../../metadata/job-record.ts'
 import type { Messenger } from '../../metadata/messenger.ts'
 import { Placements } from '../../metadata/placements.ts'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
-import { placementOperations } from '../../protocol/control-operations.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -19,11 +18,15 @@ test('I18: a job that was handed on and has come back while a death is written d
   onTestFinished(() => store.close())
   let handed = Buffer.alloc(0)
   const messenger = {
-    tellUntilHeard: async (_node: unknown, operation: { number: number }, next: () => unknown) => {
-      const request = next() as { record?: number[] } | null
-      if (operation.number === placementOperations.jobTake.number && request?.record !== undefined)
-        handed = Buffer.from(request.record)
-      return request !== null
+    tellUntilHeard: async (_node: unknown, _operation: unknown, next: () => unknown) => next() !== null,
+    tellAllUntilHeard: async (
+      _node: unknown,
+      _operation: unknown,
+      next: () => { payload: Buffer }[] | null,
+    ) => {
+      const pages = next()
+      if (pages !== null) handed = Buffer.concat(pages.map(({ payload }) => payload))
+      return pages !== null
     },
     askUntilHeard: async () => null,
     reachWhile: async () => true,

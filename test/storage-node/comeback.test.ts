@@ -124,7 +124,7 @@ test('bytes of kept objects that were on their way from a node that died come fr
   Object.assign(source.node.source, { pull: away })
   const shares = planes.shares([await planes.startNode()])
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
-  const isReleased = () => source.node.space('j-a').slots.every((slot) => slot === undefined)
+  const isReleased = () => !source.node.space('j-a').owned.any
   await expect.poll(isReleased, { timeout: 10_000 }).toBe(true)
   await die(source)
   for (const { key, bytes } of all) expect((await job.get(key)).equals(bytes)).toBe(true)

@@ -126,8 +126,8 @@ test('a restored slot goes on with what it held, whether the release came or not
   put(slot, 'k', { version: 1, text: 'kept' })
   takeOver(job, word(3, { origin: SlotOrigin.restored }))
   expect(job.ownedSlot(0)).toBe(slot)
-  job.slots[0] = undefined
-  job.epochs[0] = 4
+  job.owned.take(0)
+  job.owned.epochs.set(0, 4)
   job.leaving.set(0, { slot, epoch: 4 })
   takeOver(job, word(5, { origin: SlotOrigin.restored }))
   expect(text(job.ownedSlot(0), 'k')).toBe('kept')

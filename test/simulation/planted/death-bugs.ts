@@ -73,7 +73,7 @@ export const deathBugs: readonly Planted[] = [
     what: 'A slot whose move never was goes on without what it held (I5).',
     file: 'storage-node/handoff-target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
-    replace: 'job.discard(leaving.slot)\n    return new Slot(job, { epoch, lost })',
+    replace: 'job.discard(leaving.slot)\n    return null',
     seedsMax: 1_000,
   },
   {

@@ -6,7 +6,7 @@ export const handoffBugs: readonly Planted[] = [
     name: 'release-skipped',
     what: 'The source goes on serving a slot that it has released (I1).',
     file: 'storage-node/handoff-source.ts',
-    find: 'job.slots[index] = undefined',
+    find: 'job.owned.take(index)',
     replace: '',
     seedsMax: 30,
   },
@@ -104,7 +104,7 @@ export const handoffBugs: readonly Planted[] = [
     what: 'A node takes a slot over on a word that is older than what it knows (I2).',
     file: 'storage-node/handoff-target.ts',
     find: 'if (epoch < known) return false',
-    replace: 'if (epoch < known && owned !== undefined) return false',
+    replace: 'if (epoch < known && isOwned) return false',
     also: [
       {
         file: 'storage-node/node.ts',
@@ -118,7 +118,7 @@ export const handoffBugs: readonly Planted[] = [
     name: 'late-index-kept',
     what: 'An index that arrives after its handoff was given up stays for ever.',
     file: 'storage-node/handoff-target.ts',
-    find: ' || (job.refused[index] ?? 0) >= epoch) return',
+    find: ' || job.owned.refused.get(index) >= epoch) return',
     replace: ') return',
     seedsMax: 1_000,
   },
@@ -135,7 +135,8 @@ export const handoffBugs: readonly Planted[] = [
     what: 'Hearing again of a slot that it owns already makes a node forget what is in it (I2).',
     file: 'storage-node/handoff-target.ts',
     find: "if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)",
-    replace: 'if (owned !== undefined) job.slots[index] = new Slot(epoch, owned.lost)',
+    replace:
+      'if (owned !== undefined) job.owned.give(index, { slot: job.newSlot({ epoch, lost: owned.lost }), lost: owned.lost })',
     seedsMax: 30,
   },
   {

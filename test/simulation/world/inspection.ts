@@ -23,14 +23,15 @@ import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/st
 
 /** Whether the node alone decides about the slot. */
 export function ownsSlot(service: NodeService, job: string, slot: number): boolean {
-  return jobOf(service, job)?.slots[slot] !== undefined
+  return jobOf(service, job)?.owned.owns(slot) === true
 }
 
 /** Whether the node may still answer for a slot that it owns: its lease has not lapsed. */
 export function mayServe(service: NodeService, job: string): boolean {
   const space = jobOf(service, job)
-  const owned = space?.slots.findIndex((slot) => slot !== undefined) ?? -1
-  if (space === undefined || owned < 0) return false
+  if (space === undefined) return false
+  const owned = ownedSlots(space)[0]
+  if (owned === undefined) return false
   try {
     space.ownedSlot(owned)
     return true
@@ -107,8 +108,8 @@ export function isKept(service: NodeService, at: Spot): boolean {
 /** The key as tables find it, with its slot if the node owns that. */
 function findKey(service: NodeService, at: Spot): { of: KeyHash; slot: Slot | undefined } {
   const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
-  const slots = jobOf(service, at.job)?.slots ?? []
-  return { of, slot: slots[slotOf(of.hash, slots.length)] }
+  const space = jobOf(service, at.job)
+  return { of, slot: space?.slots[slotOf(of.hash, space.owned.count)] }
 }
 
 /** Bytes that are booked for the job, and how many objects. */
@@ -157,6 +158,10 @@ export function strayBelow(service: NodeService, job: string): { bytes: number; 
     bytes: booked - below.reduce((sum, { bytes }) => sum + bytes, 0),
     records: space.tiers.records - records.length,
   }
+}
+
+function ownedSlots({ owned }: JobSpace): number[] {
+  return Array.from({ length: owned.count }, (_, slot) => slot).filter((slot) => owned.owns(slot))
 }
 
 function slotsOf(space: JobSpace): Slot[] {

@@ -6,12 +6,12 @@ import { JobSpace } from '../../../storage-node/job-space.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 
 /** A job of four slots, alone on a node that is not there. */
-export function newSpace(leaseMs = 60_000, slots = 4): JobSpace {
+export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): JobSpace {
   const { clock } = systemRuntime
   return new JobSpace(
     { id: 'j', slots, metadata: 'm', term: 0 },
     {
-      tier: new TierBudget(1e9),
+      tier,
       arena: new Arena(1e9),
       clock,
       lease: { untilMs: clock.monotonicMs() + leaseMs },
