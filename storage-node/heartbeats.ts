@@ -136,6 +136,10 @@ function tiersOf({ ram, lower }: StorageNode): NodeReport['tiers'] {
   return sizes
 }
 
-function sizeOf({ capacityBytes, usedBytes }: TierBudget): { capacityBytes: number; usedBytes: number } {
-  return { capacityBytes: Number.isFinite(capacityBytes) ? capacityBytes : 0, usedBytes }
+function sizeOf(budget: TierBudget): { capacityBytes: number; usedBytes: number } {
+  const { capacityBytes, usedBytes, overheadBytes } = budget
+  return {
+    capacityBytes: Number.isFinite(capacityBytes) ? capacityBytes : 0,
+    usedBytes: usedBytes + overheadBytes,
+  }
 }
