@@ -51,6 +51,11 @@ export interface Peer {
    * returned function takes that back.
    */
   whenGone(id: number, task: (reason: MayflyError) => void): () => void
+  /**
+   * Says before so many bytes of an answer come into memory: nothing more that the peer asks is worked off while it has too many of them.
+   * The returned function is called when the answer is given, or there will be none; again, it does nothing.
+   */
+  expects(bytes: number): () => void
 }
 
 /** A request that may wait, and for whom. */
@@ -132,6 +137,8 @@ class Responder {
   /** Requests that wait for something, with who tells them that nobody waits for their answer. */
   readonly #parked = new Map<number, (reason: MayflyError) => void>()
   #underWay = 0
+  /** Of answers that are on their way into memory. */
+  #expectedBytes = 0
   #paused = false
   /** The peer goes too fast. */
   #held = false
@@ -239,7 +246,7 @@ class Responder {
     }
     this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
     if (this.#unlooked >= TURN_LOOK_REQUESTS) this.#look()
-    if (this.#outbox.queuedBytes > queuedBytesMax()) this.#relieve()
+    if (this.#outbox.queuedBytes + this.#expectedBytes > queuedBytesMax()) this.#relieve()
   }
 
   /** A turn that has taken long enough ends, and the next job has one. */
@@ -281,6 +288,7 @@ class Responder {
         claims,
         session: Buffer.from(session).toString('hex'),
         whenGone: (id, task) => this.#park(id, task),
+        expects: (bytes) => this.#expect(bytes),
       }
     } catch (error) {
       return this.#refuse(frame.id, error)
@@ -292,6 +300,15 @@ class Responder {
   #park(id: number, task: (reason: MayflyError) => void): () => void {
     this.#parked.set(id, task)
     return () => void this.#parked.delete(id)
+  }
+
+  #expect(bytes: number): () => void {
+    let isExpected = true
+    this.#expectedBytes += bytes
+    return () => {
+      if (isExpected) this.#expectedBytes -= bytes
+      isExpected = false
+    }
   }
 
   #cancel(frame: Frame): void {
@@ -356,7 +373,7 @@ class Responder {
     const full =
       this.#held ||
       this.#waits ||
-      this.#link.queuedBytes > queuedBytesMax() ||
+      this.#link.queuedBytes + this.#expectedBytes > queuedBytesMax() ||
       this.#underWay >= CALLS_OUTSTANDING_MAX
     if (full === this.#paused || this.#closed) return
     this.#paused = full

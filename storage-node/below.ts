@@ -1,41 +1,65 @@
 import { isError } from '../protocol/errors.ts'
+import type { Clock } from '../protocol/runtime.ts'
 import type { Demotion } from './demotion.ts'
 import { bringHere } from './elsewhere.ts'
+import { Flights, type Shared } from './flights.ts'
 import type { JobSpace } from './job-space.ts'
+import { keyString } from './key-string.ts'
+import type { Address } from './place.ts'
 import type { Location } from './ram/record.ts'
 import type { KeyHash } from './ram/slot-table.ts'
 import type { Slot } from './slot.ts'
 import { TierReads } from './tier-reads.ts'
 
+/** What is read of a version, be it an object or a chunk of one. */
+interface Wanted {
+  /** Of the version, among all that the job has. */
+  readonly name: string
+  readonly offset: number
+  readonly bytes: number
+}
+
+interface Found {
+  readonly content: Buffer
+  readonly tier: number
+}
+
 /** Bytes that lie below RAM, for those who ask for them. */
 export class Below {
   /** By tier, so that reads of a slow one hold up no others. */
   readonly #reads = new Map<number, TierReads>()
+  readonly #flights: Flights<Found | null>
   readonly #demotion: Demotion
 
-  constructor(demotion: Demotion) {
+  constructor(demotion: Demotion, clock: Clock) {
+    this.#flights = new Flights(clock)
     this.#demotion = demotion
   }
 
   /**
-   * Reads in its turn. `where` is asked again when that has come, for the record that it names then is there; null, of it or of
-   * this, is that the bytes lie elsewhere by now. Rejects with `OBJECT_LOST` where the tier has not kept them, and with
-   * `UNAVAILABLE` where it does not answer.
+   * Reads in its turn, once for all who ask for the same bytes at a time. `where` is asked again when that has come, for the record that
+   * it names then is there; null, of it or of this, is that the bytes lie elsewhere by now. What is given has to be let go of.
+   * Rejects with `OBJECT_LOST` where the tier has not kept them, and with `UNAVAILABLE` where it does not answer.
    */
-  async read(
-    job: JobSpace,
-    { offset, bytes }: { offset: number; bytes: number },
-    where: () => Location | null,
-  ): Promise<Buffer | null> {
+  async read(job: JobSpace, wanted: Wanted, where: () => Location | null): Promise<Shared<Buffer> | null> {
     const before = where()
     if (before === null) return null
-    return await this.#readsOf(before.tier).run(bytes, async () => {
-      const location = where()
-      if (location === null) return null
-      const content = await job.tiers.read(location, { offset, length: bytes })
-      job.activity.on(location.tier).hits++
-      return content
-    })
+    const { name, offset, bytes } = wanted
+    const flight = { name: `${offset}/${bytes}/${name}`, bytes }
+    const { result, release } = await this.#flights.share(job, flight, () =>
+      this.#readsOf(before.tier).run(bytes, async () => {
+        const location = where()
+        if (location === null) return null
+        const content = await job.tiers.read(location, { offset, length: bytes })
+        return { content, tier: location.tier }
+      }),
+    )
+    if (result === null) {
+      release()
+      return null
+    }
+    job.activity.on(result.tier).hits++
+    return { result: result.content, release }
   }
 
   #readsOf(tier: number): TierReads {
@@ -79,4 +103,9 @@ export function countPromotion(job: JobSpace, move: { tier: number; bytes: numbe
     from.promotedObjects++
     from.promotedBytes += move.bytes
   }
+}
+
+/** Of one version, among all that is read below RAM. */
+export function objectName({ bucket, key }: Address, version: number): string {
+  return `object/${bucket}/${version}/${keyString(key)}`
 }

@@ -77,7 +77,7 @@ export class ChunkSource {
     return await this.#atOwner(
       job,
       hashChunk(hashKey(key, bucket), version, index),
-      async () => copyOf(await largeObjects.getChunk(job, wholeChunk(request), true)),
+      async () => copyOf(await largeObjects.getChunk(job, wholeChunk(request), here)),
       async (caller, deadlineMs) =>
         (await caller.call(peerOperations.chunk, request, { deadlineMs })).payload,
     )
@@ -120,3 +120,5 @@ function copyOf({ payload, sent }: Reply<unknown>): Buffer {
 }
 
 const nothing = Buffer.alloc(0)
+/** The bytes go to the kept store from here, and stay. */
+const here = { peer: null, mustStay: true }

@@ -2,13 +2,14 @@ import { nodeOperations, peerOperations, SlotOrigin } from '../protocol/control-
 import { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
+import { CHUNK_BYTES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
 import { wholeChunk } from './chunk-source.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
-import { listPage } from './listing.ts'
+import { listPage, pageBytes } from './listing.ts'
 import type { StorageNode } from './node.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
@@ -89,26 +90,31 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
       dataOperations.get,
       (peer, request, { id }) => {
         const { claims, session } = peer
-        const waiter = request.waitMs === 0 ? null : { peer, id }
-        if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, waiter)
+        const asker = { peer, id }
+        if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, asker)
         node.jobOf(claims, 'read')
         const job = node.jobOf(claims, 'write')
-        return sessions.run({ session, job }, request, () => keeping.consume(job, request, waiter))
+        return sessions.run({ session, job }, request, () => keeping.consume(job, request, asker))
       },
       { isShort: true },
     )
     .on(dataOperations.stat, ({ claims }, request) => ({
       head: objects.stat(node.jobOf(claims, 'read'), request),
     }))
-    .on(dataOperations.list, async ({ claims }, request) => ({
-      head: await listPage(node.jobOf(claims, 'read'), request, clock),
-    }))
+    .on(dataOperations.list, (peer, request) => {
+      const job = node.jobOf(peer.claims, 'read')
+      return job.underWay.answer(peer, pageBytes(request), async () => ({
+        head: await listPage(job, request, clock),
+      }))
+    })
 }
 
 function addMany(handlers: Handlers, node: StorageNode): void {
   const { keepingMany, many, manyBelow, room, sessions } = node
   handlers
-    .on(dataOperations.getMany, ({ claims }, request) => manyBelow.get(node.jobOf(claims, 'read'), request))
+    .on(dataOperations.getMany, (peer, request) =>
+      manyBelow.get(node.jobOf(peer.claims, 'read'), request, peer),
+    )
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
       await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
       return done
@@ -159,8 +165,8 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
         }),
       { ...landIn(node), isShort: true },
     )
-    .on(dataOperations.chunkGet, ({ claims }, request) => {
-      return largeObjects.getChunk(node.jobOf(claims, 'read'), request)
+    .on(dataOperations.chunkGet, (peer, request) => {
+      return largeObjects.getChunk(node.jobOf(peer.claims, 'read'), request, { peer, mustStay: false })
     })
     .on(dataOperations.readRenew, ({ claims }, request) => {
       largeObjects.renewRead(node.jobOf(claims, 'read'), request)
@@ -192,13 +198,21 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
     })
     .on(peerOperations.chunk, (peer, request) => {
       requireCluster(peer)
-      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request), true)
+      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request), {
+        peer,
+        mustStay: true,
+      })
     })
     .on(peerOperations.keptChunk, async (peer, request) => {
       requireCluster(peer)
-      const payload = await node.keptChunks.read(node.space(request.job), request)
-      if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
-      return { head: {}, payload }
+      const arrived = peer.expects(CHUNK_BYTES)
+      try {
+        const payload = await node.keptChunks.read(node.space(request.job), request)
+        if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
+        return { head: {}, payload }
+      } finally {
+        arrived()
+      }
     })
     .on(peerOperations.versionsAlive, (peer, request) => {
       requireCluster(peer)

@@ -13,6 +13,7 @@ import { JobRate } from './rates.ts'
 import { Pace, removeMatching } from './removal.ts'
 import { Slot } from './slot.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
+import { type NodeUnderWay, UnderWay } from './under-way.ts'
 import { failWaits } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
@@ -55,6 +56,7 @@ export class JobSpace {
   /** How often each of its objects is read, where that is known. */
   readsPerObject: number | null = null
   readonly activity = new JobActivity()
+  readonly underWay: UnderWay
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
@@ -95,6 +97,7 @@ export class JobSpace {
       clock: Clock
       lease: Lease
       lower: readonly LowerTier[]
+      underWay: NodeUnderWay
       /** Told whenever the job's RAM is above its high watermark. */
       onHigh: (job: JobSpace) => void
       /** Told once for each budget, when the job's RAM is above `GROWTH_WATERMARK` of it. */
@@ -114,6 +117,7 @@ export class JobSpace {
     this.#hold(JOB_OVERHEAD_BYTES)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
+    this.underWay = new UnderWay(options.underWay)
     this.#onHigh = options.onHigh
     this.#onFilling = options.onFilling
   }

@@ -7,6 +7,7 @@ import type { KeyTurns } from './key-turns.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type ChunkName, locate, type Place } from './place.ts'
 import { manifestOf } from './stored-object.ts'
+import { TierReads } from './tier-reads.ts'
 
 interface KeptChunksOptions {
   readonly table: ObjectTable
@@ -17,6 +18,7 @@ interface KeptChunksOptions {
 /** Chunks of objects that are kept, for nodes that have lost them or, where the object has come back, never had them. */
 export class KeptChunks {
   readonly #options: KeptChunksOptions
+  readonly #reads = new TierReads()
 
   constructor(options: KeptChunksOptions) {
     this.#options = options
@@ -46,7 +48,7 @@ export class KeptChunks {
     { offset, length }: { offset: number; length: number },
   ): Promise<Buffer | null> {
     try {
-      const bytes = await this.#options.store.get(name, { offset, length })
+      const bytes = await this.#reads.run(length, () => this.#options.store.get(name, { offset, length }))
       return bytes.length === length ? bytes : null
     } catch (error) {
       if (isError(error, 'NOT_FOUND')) return null

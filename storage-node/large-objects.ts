@@ -1,11 +1,21 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
+import { CHUNK_BYTES, CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Peer } from '../service/responder.ts'
 import { type Below, countPromotion } from './below.ts'
-import { chargeOfChunk, chunkCharge, chunkGroupKey, DemotedChunk, LostChunk, RemoteChunk } from './chunks.ts'
+import {
+  chargeOfChunk,
+  chunkCharge,
+  chunkGroupKey,
+  DemotedChunk,
+  LostChunk,
+  RemoteChunk,
+  StoredChunk,
+} from './chunks.ts'
 import { freeEnded } from './ended-chunks.ts'
+import { Flights } from './flights.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { ObjectTable } from './object-table.ts'
@@ -28,6 +38,14 @@ interface ChunkPlace {
 
 type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 
+/** Who asks for a chunk, and whether it has to stay on this node. */
+interface ChunkAsker {
+  readonly peer: Peer | null
+  readonly mustStay: boolean
+}
+
+const nobody: ChunkAsker = { peer: null, mustStay: false }
+
 /** The end of the lease of a version that is being committed. */
 const HELD = Number.POSITIVE_INFINITY
 
@@ -47,6 +65,7 @@ export class LargeObjects {
   readonly #fetch: FetchChunk
   readonly #readKept: ReadKept
   readonly #below: Below
+  readonly #kept: Flights<Buffer | null>
 
   constructor(
     table: ObjectTable,
@@ -57,6 +76,7 @@ export class LargeObjects {
     this.#fetch = options.fetch
     this.#readKept = options.readKept
     this.#below = options.below
+    this.#kept = new Flights(options.clock)
   }
 
   begin(job: JobSpace, request: DataRequests['putBegin']): DataReplies['putBegin'] {
@@ -128,29 +148,75 @@ export class LargeObjects {
   getChunk(
     job: JobSpace,
     request: DataRequests['chunkGet'],
-    mustStay = false,
+    by: ChunkAsker = nobody,
   ): ChunkReply | Promise<ChunkReply> {
     const at = placeOf(job, request)
     const { slot } = at.place
     const chunk = slot.chunks.find(at.groupKey, at.index)
-    if (chunk === undefined || chunk instanceof LostChunk) return this.#getKept(job, request, mustStay)
-    if (chunk instanceof RemoteChunk)
-      return this.#fetch(job, at).then(() => this.getChunk(job, request, mustStay))
-    if (chunk instanceof DemotedChunk) return this.#getBelow(job, at, { chunk, request })
+    if (chunk instanceof StoredChunk) return this.#read(job, at, { chunk, request })
+    return this.#getElsewhere(job, { ...request, key: Buffer.from(request.key) }, by)
+  }
+
+  #read(
+    job: JobSpace,
+    { place, groupKey, index }: ChunkPlace,
+    { chunk, request }: { chunk: StoredChunk; request: DataRequests['chunkGet'] },
+  ): ChunkReply {
     const { offset, bytes } = pieceOf(request, chunk.bytes)
     job.movedBytes += bytes
     job.activity.ram.hits++
     if (job.spills) job.activity.readAgain(chunk.reads++)
     const piece = readParts(job.memory, chunk.parts, { offset, bytes })
-    return pinnedReply({ checksum: slot.chunks.checksumOf(at.groupKey, at.index) }, job.memory, piece)
+    return pinnedReply({ checksum: place.slot.chunks.checksumOf(groupKey, index) }, job.memory, piece)
   }
 
-  async #getKept(job: JobSpace, request: DataRequests['chunkGet'], mustStay: boolean): Promise<ChunkReply> {
-    const kept = { ...request, key: Buffer.from(request.key) }
-    const payload = await this.#readKept(job, kept)
-    const { place, groupKey, index } = placeOf(job, kept)
+  /** Bytes first, then it begins anew where they are not those of the chunk any more. */
+  async #getElsewhere(job: JobSpace, request: DataRequests['chunkGet'], by: ChunkAsker): Promise<ChunkReply> {
+    const at = placeOf(job, request)
+    const chunk = at.place.slot.chunks.find(at.groupKey, at.index)
+    const bytes =
+      chunk instanceof DemotedChunk ? pieceOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
+    const answer = await job.underWay.answer(by.peer, bytes, async () => {
+      if (chunk instanceof DemotedChunk) return await this.#readBelow(job, at, { chunk, request })
+      if (chunk instanceof RemoteChunk) {
+        await this.#fetch(job, at)
+        return null
+      }
+      return await this.#getKept(job, request, by.mustStay)
+    })
+    return answer ?? (await this.getChunk(job, request, by))
+  }
+
+  /** Null where the chunk is here by now. */
+  async #getKept(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    mustStay: boolean,
+  ): Promise<ChunkReply | null> {
+    const { groupKey, index } = placeOf(job, request)
+    const { result: payload, release: sent } = await this.#kept.share(
+      job,
+      { name: chunkName(groupKey, index), bytes: CHUNK_BYTES },
+      () => this.#readKept(job, request),
+    )
+    try {
+      const reply = this.#enterKept(job, request, { payload, mustStay })
+      if (reply === null) sent()
+      return reply === null ? null : { ...reply, sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
+  }
+
+  #enterKept(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    { payload, mustStay }: { payload: Buffer | null; mustStay: boolean },
+  ): ChunkReply | null {
+    const { place, groupKey, index } = placeOf(job, request)
     const chunk = place.slot.chunks.find(groupKey, index)
-    if (chunk !== undefined && !(chunk instanceof LostChunk)) return await this.getChunk(job, kept, mustStay)
+    if (chunk !== undefined && !(chunk instanceof LostChunk)) return null
     if (payload === null) {
       if (chunk === undefined) throw place.slot.missing(place)
       throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
@@ -159,36 +225,50 @@ export class LargeObjects {
     if (mustStay) job.admit(charge)
     const here = mustStay || job.hasSpare(charge) ? place.slot.chunks.tryWrite(payload, 0) : null
     if (here !== null) {
-      const { bucket, key, version } = kept
+      const { bucket, key, version } = request
       job.track(place.slot, () =>
-        place.slot.chunks.set({ bucket, key, version }, { groupKey, index, checksum: null }, here),
+        place.slot.chunks.set(
+          { bucket, key: Buffer.from(key), version },
+          { groupKey, index, checksum: null },
+          here,
+        ),
       )
     } else if (mustStay) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
-    const { offset, bytes } = pieceOf(kept, payload.length)
+    const { offset, bytes } = pieceOf(request, payload.length)
     job.movedBytes += bytes
     return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
   }
 
-  /** As `Objects.get` of an object below RAM. */
-  async #getBelow(
+  /** As `Objects.get` of an object below RAM. Null where it is another chunk by now. */
+  async #readBelow(
     job: JobSpace,
     { groupKey, index }: ChunkPlace,
     { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
-  ): Promise<ChunkReply> {
-    const kept = { ...request, key: Buffer.from(request.key) }
+  ): Promise<ChunkReply | null> {
     const part = pieceOf(request, chunk.bytes)
     const find = (): { slot: Slot; isSame: boolean } => {
-      const { slot } = placeOf(job, kept).place
+      const { slot } = placeOf(job, request).place
       return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
     }
-    const payload = await this.#below.read(job, part, () => (find().isSame ? chunk.location : null))
-    const { slot, isSame } = find()
-    if (payload === null || !isSame) return await this.getChunk(job, kept)
-    job.movedBytes += part.bytes
-    job.activity.readAgain(chunk.reads++)
-    const checksum = slot.chunks.checksumOf(groupKey, index)
-    if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
-    return { head: { checksum }, payload }
+    const wanted = { ...part, name: chunkName(groupKey, index) }
+    const read = await this.#below.read(job, wanted, () => (find().isSame ? chunk.location : null))
+    if (read === null) return null
+    const { result: payload, release: sent } = read
+    try {
+      const { slot, isSame } = find()
+      if (!isSame) {
+        sent()
+        return null
+      }
+      job.movedBytes += part.bytes
+      job.activity.readAgain(chunk.reads++)
+      const checksum = slot.chunks.checksumOf(groupKey, index)
+      if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
+      return { head: { checksum }, payload, sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
   }
 
   #promote(
@@ -254,4 +334,9 @@ function placeOf(job: JobSpace, request: ChunkName): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }
+}
+
+/** Of one chunk, among all that are read from elsewhere. */
+function chunkName(groupKey: string, index: number): string {
+  return `chunk/${index}/${groupKey}`
 }

@@ -1,7 +1,13 @@
 import { hasBit } from '../protocol/bitmap.ts'
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH, LIST_SCAN_CELLS } from '../protocol/limits.ts'
+import {
+  KEY_BYTES_MAX,
+  LIST_PAGE_BYTES_MAX,
+  LIST_PAGE_MAX,
+  LIST_SCAN_BATCH,
+  LIST_SCAN_CELLS,
+} from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { sleep } from '../protocol/runtime.ts'
@@ -14,6 +20,8 @@ import { isExpired, objectBytes } from './stored-object.ts'
 type Request = RequestOf<typeof dataOperations.list>
 type Reply = ReplyOf<typeof dataOperations.list>
 
+/** What an entry takes while a page is gathered, beside its key. */
+const GATHERED_BYTES = 100
 /** What an entry takes in the reply beside its key: two lengths. */
 const ENTRY_BYTES = 10
 
@@ -45,6 +53,11 @@ export async function listPage(job: JobSpace, request: Request, clock: Clock): P
     }
   }
   return page.finish()
+}
+
+/** What a page takes at most while it is gathered. */
+export function pageBytes({ limit }: Request): number {
+  return 2 * Math.min(Math.max(1, limit), LIST_PAGE_MAX) * (KEY_BYTES_MAX + GATHERED_BYTES)
 }
 
 /** The smallest keys seen so far. Twice the page's size is gathered, then cut back, so that sorting stays rare. */

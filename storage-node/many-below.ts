@@ -2,10 +2,11 @@ import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
 import { MANY_VALUE_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../protocol/limits.ts'
-import type { Reply } from '../service/responder.ts'
-import type { Below } from './below.ts'
+import type { Peer, Reply } from '../service/responder.ts'
+import { type Below, objectName } from './below.ts'
+import type { Shared } from './flights.ts'
 import type { JobSpace } from './job-space.ts'
-import { type Fetched, keepMany, type ManyObjects } from './many.ts'
+import { type Fetched, keepMany, type ManyObjects, requestBytes } from './many.ts'
 import type { ObjectTable } from './object-table.ts'
 import { locate, type Place } from './place.ts'
 import { isDemoted } from './stored-object.ts'
@@ -37,11 +38,14 @@ export class ManyBelow {
   get(
     job: JobSpace,
     request: DataRequests['getMany'],
+    peer: Peer,
   ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
     const wanted = job.spills ? this.#wanted(job, request) : []
     if (wanted.length === 0) return this.#many.get(job, request)
     // What the message holds is valid only until this returns.
-    return this.#read(job, keepMany(request), wanted)
+    const kept = keepMany(request)
+    const bytes = wanted.reduce((sum, one) => sum + one.bytes, requestBytes(kept))
+    return job.underWay.answer(peer, bytes, () => this.#read(job, kept, wanted))
   }
 
   /** As far as the answer has room for them. */
@@ -61,12 +65,21 @@ export class ManyBelow {
     request: DataRequests['getMany'],
     wanted: readonly Wanted[],
   ): Promise<Reply<DataReplies['getMany']>> {
-    const fetched = new Map<number, Fetched>()
-    await runInFlight(wanted, TIER_MANY_IN_FLIGHT, async (one) => {
-      const payload = await this.#readOne(job, request, one)
-      if (payload !== null) fetched.set(one.at, { version: one.version, payload })
-    })
-    return this.#many.get(job, request, fetched)
+    const fetched = new Map<number, Fetched & { release(): void }>()
+    const sent = (): void => {
+      for (const { release } of fetched.values()) release()
+    }
+    try {
+      await runInFlight(wanted, TIER_MANY_IN_FLIGHT, async (one) => {
+        const read = await this.#readOne(job, request, one)
+        if (read === null) return
+        fetched.set(one.at, { version: one.version, payload: read.result, release: read.release })
+      })
+      return { ...this.#many.get(job, request, fetched), sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
   }
 
   /** Null where the bytes lie elsewhere by now, or could not be read. */
@@ -74,20 +87,21 @@ export class ManyBelow {
     job: JobSpace,
     { bucket, keys }: DataRequests['getMany'],
     { at, version, bytes }: Wanted,
-  ): Promise<Buffer | null> {
+  ): Promise<Shared<Buffer> | null> {
     const address = { bucket, key: keys[at] as Uint8Array }
+    const wanted = { offset: 0, bytes, name: objectName(address, version) }
     const find = () => {
       const place = this.#locate(job, address)
       const object = place === null ? undefined : this.#table.find(job, place)
       return place !== null && object?.version === version && isDemoted(object) ? { place, object } : null
     }
     try {
-      const payload = await this.#below.read(job, { offset: 0, bytes }, () => find()?.object.location ?? null)
+      const read = await this.#below.read(job, wanted, () => find()?.object.location ?? null)
       const found = find()
-      if (payload === null || found === null) return payload
+      if (read === null || found === null) return read
       job.activity.readAgain(found.object.reads++)
-      this.#below.promote(job, { slot: found.place.slot, of: found.place }, payload)
-      return payload
+      this.#below.promote(job, { slot: found.place.slot, of: found.place }, read.result)
+      return read
     } catch (error) {
       if (!(error instanceof MayflyError) || error.code === 'INTERNAL') throw error
       return null

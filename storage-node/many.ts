@@ -21,6 +21,9 @@ import { Kind } from './ram/record.ts'
 import { isElsewhere, isManifest, readObject } from './stored-object.ts'
 import { park } from './waits.ts'
 
+/** A `Buffer` with its memory's share, beside its bytes. */
+const KEPT_KEY_BYTES = 200
+
 interface Value {
   readonly views: readonly Buffer[]
   readonly bytes: number
@@ -200,6 +203,11 @@ export function keepMany<Request extends { readonly keys: readonly Uint8Array[] 
   request: Request,
 ): Request {
   return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
+}
+
+/** What such a request takes while it waits: of each key its bytes, and an object of JavaScript. */
+export function requestBytes({ keys }: { readonly keys: readonly Uint8Array[] }): number {
+  return keys.reduce((sum, key) => sum + key.length + KEPT_KEY_BYTES, 0)
 }
 
 /** One of many puts, as a put of its own. */

@@ -37,6 +37,7 @@ import { Room } from './room.ts'
 import { Sessions } from './sessions.ts'
 import { tierOf } from './stored-object.ts'
 import type { TierStore } from './tier-store.ts'
+import { NodeUnderWay } from './under-way.ts'
 
 /** Their numbers. */
 const SSD = tiers.indexOf('ssd')
@@ -74,6 +75,7 @@ export class StorageNode {
   readonly capacity: Capacity
   readonly room: Room
   readonly arena: Arena
+  readonly underWay = new NodeUnderWay()
   readonly jobs = new Map<string, JobSpace>()
   readonly table: ObjectTable
   readonly objects: Objects
@@ -106,7 +108,7 @@ export class StorageNode {
     this.capacity = new Capacity({ clock, ask: options.askCapacity, bytesOf: bytesByTier })
     const { demotion, capacity } = this
     this.room = new Room({ demotion, capacity, clock })
-    const below = new Below(this.demotion)
+    const below = new Below(demotion, clock)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
@@ -309,6 +311,7 @@ export class StorageNode {
           clock,
           lease: this.#lease(metadata),
           lower: this.lower,
+          underWay: this.underWay,
           onHigh: (over) => this.demotion.start(over),
           onFilling: (filling) => this.capacity.want(filling),
         },

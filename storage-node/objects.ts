@@ -8,11 +8,11 @@ import {
 } from '../protocol/data-operations.ts'
 import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
 import { checkKey } from '../protocol/keys.ts'
-import { DELETE_MANY_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
+import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply, Waiter } from '../service/responder.ts'
-import type { Below } from './below.ts'
+import { type Below, objectName } from './below.ts'
 import { bringHere } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
@@ -43,7 +43,7 @@ type AppendAgain = (
 ) => Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>>
 
 interface AskedBy {
-  readonly waiter: Waiter | null
+  readonly asker: Waiter | null
   readonly again: GetAgain | null
 }
 
@@ -88,10 +88,10 @@ export class Objects {
   get(
     job: JobSpace,
     request: DataRequests['get'],
-    waiter: Waiter | null,
+    asker: Waiter | null,
     again: GetAgain | null = null,
   ): Get | Promise<Get> {
-    return this.#get(job, request, { waiter, later: false, again })
+    return this.#get(job, request, { asker, later: false, again })
   }
 
   #get(job: JobSpace, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
@@ -102,7 +102,7 @@ export class Objects {
       const kept = keep(request)
       const at = { ...place, key: kept.key }
       if (isDemoted(object)) return this.#getBelow(job, at, object, { ...to, request: kept })
-      return this.#fetch(job, at, object).then(() => this.#getAgain(job, kept, to))
+      return this.#getRemote(job, at, object, { ...to, request: kept })
     }
     return this.#read(job, place, object, { request, later: to.later })
   }
@@ -116,21 +116,56 @@ export class Objects {
   ): Promise<Get> {
     checkVersion(this.#present(job, place), request)
     const part = pieceOf(request, wholeBytes)
-    const payload = await this.#below.read(job, part, () => this.#locationOf(job, request, version))
-    const again = locate(job, request)
-    const object = this.#table.find(job, again)
-    if (payload === null || object?.version !== version) return await this.#getAgain(job, request, by)
-    const { checksum, bytes } = object
-    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
-    job.movedBytes += part.bytes
-    job.activity.readAgain(object.reads++)
-    if (consumed) this.#table.remove(job, again, object)
-    else if (part.bytes === bytes && isDemoted(object))
-      this.#below.promote(job, { slot: again.slot, of: again }, payload)
-    return {
-      head: { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 },
-      payload,
+    const answer = await job.underWay.answer(by.asker?.peer ?? null, part.bytes, () =>
+      this.#readBelow(job, request, { version, part }),
+    )
+    return answer ?? (await this.#getAgain(job, request, by))
+  }
+
+  /** Null where the key has another version by now, or its bytes lie elsewhere. */
+  async #readBelow(
+    job: JobSpace,
+    request: DataRequests['get'],
+    { version, part }: { version: number; part: { offset: number; bytes: number } },
+  ): Promise<Get | null> {
+    const wanted = { ...part, name: objectName(request, version) }
+    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))
+    if (read === null) return null
+    const { result: payload, release: sent } = read
+    try {
+      const again = locate(job, request)
+      const object = this.#table.find(job, again)
+      if (object?.version !== version) {
+        sent()
+        return null
+      }
+      const { checksum, bytes } = object
+      const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
+      job.movedBytes += part.bytes
+      job.activity.readAgain(object.reads++)
+      if (consumed) this.#table.remove(job, again, object)
+      else if (part.bytes === bytes && isDemoted(object))
+        this.#below.promote(job, { slot: again.slot, of: again }, payload)
+      const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
+      return { head, payload, sent }
+    } catch (error) {
+      sent()
+      throw error
     }
+  }
+
+  /** From the slot's owner before this one: the object is here then, and the get begins anew. */
+  async #getRemote(
+    job: JobSpace,
+    place: Place,
+    object: StoredObject,
+    { request, ...by }: AskedBy & { request: DataRequests['get'] },
+  ): Promise<Get> {
+    await job.underWay.answer(by.asker?.peer ?? null, Math.min(object.bytes, PAYLOAD_BYTES_MAX), async () => {
+      await this.#fetch(job, place, object)
+      return null
+    })
+    return await this.#getAgain(job, request, by)
   }
 
   #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
@@ -147,13 +182,17 @@ export class Objects {
 
   /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
   async #recall(job: JobSpace, at: Address, { version, bytes }: StoredObject): Promise<void> {
-    const payload = await this.#below.read(job, { offset: 0, bytes }, () =>
-      this.#locationOf(job, at, version),
-    )
-    const place = locate(job, at)
-    if (payload === null || this.#locationOf(job, at, version) === null) return
-    job.admit(bytes)
-    bringHere(job, { slot: place.slot, of: place }, payload)
+    const wanted = { offset: 0, bytes, name: objectName(at, version) }
+    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, at, version))
+    if (read === null) return
+    try {
+      const place = locate(job, at)
+      if (this.#locationOf(job, at, version) === null) return
+      job.admit(bytes)
+      bringHere(job, { slot: place.slot, of: place }, read.result)
+    } finally {
+      read.release()
+    }
   }
 
   stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
@@ -244,14 +283,14 @@ export class Objects {
    * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
    * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
    */
-  #await(job: JobSpace, request: DataRequests['get'], { waiter, again }: AskedBy): Get | Promise<Get> {
+  #await(job: JobSpace, request: DataRequests['get'], { asker, again }: AskedBy): Get | Promise<Get> {
     const place = locate(job, request)
-    if (waiter === null || request.waitMs === 0) throw place.slot.missing(place)
+    if (asker === null || request.waitMs === 0) throw place.slot.missing(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
     const untilMs = this.#clock.monotonicMs() + waitMs
     return park<Get>(
       place,
-      { waitMs, clock: this.#clock, waiter },
+      { waitMs, clock: this.#clock, waiter: asker },
       {
         attempt: () => {
           const object = this.#table.find(job, place)

@@ -16,6 +16,7 @@ import type { RequestOf } from '../protocol/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
 import { DemotedChunk, LostChunk } from './chunks.ts'
 import { bringHere, leaveKept, sendBelow } from './elsewhere.ts'
+import { Flights } from './flights.ts'
 import type { JobSpace } from './job-space.ts'
 import { RAM } from './job-tiers.ts'
 import { keyBytes, keyHash } from './key-string.ts'
@@ -23,6 +24,7 @@ import { bytesApart, type Location } from './ram/record.ts'
 import { type RemoteItem, remoteItems, stillRemote } from './remote-items.ts'
 import type { Slot } from './slot.ts'
 import { isExpired, objectCharge } from './stored-object.ts'
+import { TierReads } from './tier-reads.ts'
 
 type Item = RequestOf<typeof peerOperations.pull>['items'][number]
 
@@ -39,10 +41,15 @@ export class Puller {
   #stopped = false
   #pulls = 0
   readonly #waiting: (() => void)[] = []
+  /** Those that somebody waits for. */
+  readonly #flights: Flights<void>
+  /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
+  readonly #fetches = new Map<string, TierReads>()
 
   constructor(options: { pool: CallerPool; runtime: Runtime }) {
     this.#pool = options.pool
     this.#runtime = options.runtime
+    this.#flights = new Flights(options.runtime.clock)
   }
 
   stop(): void {
@@ -69,12 +76,39 @@ export class Puller {
     }
   }
 
-  /** Pulls one entry that somebody waits for. Rejects with `UNAVAILABLE` if its holder cannot be reached in time. */
+  /**
+   * Pulls one entry that somebody waits for, once for all who do, and only so many bytes at a time. Rejects with `UNAVAILABLE` if its
+   * holder cannot be reached in time.
+   */
   async fetch(job: JobSpace, index: number, item: RemoteItem): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
+    const { bucket, key, version, chunk } = item
+    const name = `${index}/${slot.epoch}/${chunk?.index ?? ''}/${bucket}/${version}/${key}`
+    const deadlineMs = this.#runtime.clock.monotonicMs() + FETCH_MS_MAX
+    const { release } = await this.#flights.share(job, { name, bytes: item.bytes }, () =>
+      this.#fetchesFrom(slot.source).run(item.bytes, () =>
+        this.#fetch(job, { index, slot, item, deadlineMs }),
+      ),
+    )
+    release()
+  }
+
+  #fetchesFrom(source: string): TierReads {
+    let fetches = this.#fetches.get(source)
+    if (fetches === undefined) {
+      fetches = new TierReads()
+      this.#fetches.set(source, fetches)
+    }
+    return fetches
+  }
+
+  async #fetch(
+    job: JobSpace,
+    of: { index: number; slot: Slot; item: RemoteItem; deadlineMs: number },
+  ): Promise<void> {
+    const { index, slot, item, deadlineMs } = of
     const { clock, random } = this.#runtime
-    const deadlineMs = clock.monotonicMs() + FETCH_MS_MAX
     if (this.#stopped) throw new MayflyError('UNAVAILABLE', 'The node is stopping')
     for (let failures = 0; this.#isWanted(job, index, slot) && stillRemote(slot, item); ) {
       try {

@@ -6,7 +6,7 @@ import type { Capacity } from './capacity.ts'
 import type { Demotion } from './demotion.ts'
 import type { JobSpace } from './job-space.ts'
 import { enterAt, keepMany, putsAt, valuesOf } from './many.ts'
-import { ROOM_WAIT_MS, ROOM_WAITING_BYTES_MAX } from './tier-limits.ts'
+import { ROOM_WAIT_MS } from './tier-limits.ts'
 
 type Outcome<Result> = Result | Promise<Result>
 
@@ -30,7 +30,6 @@ export class Room {
   readonly #demotion: Demotion
   readonly #capacity: Capacity
   readonly #clock: Clock
-  #waitingBytes = 0
 
   constructor({ demotion, capacity, clock }: { demotion: Demotion; capacity: Capacity; clock: Clock }) {
     this.#demotion = demotion
@@ -91,7 +90,7 @@ export class Room {
     if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
     let error: unknown = failure
     const { length } = to.kept.payload
-    return await this.#waiting(length, async (untilMs) => {
+    return await this.#waiting(job, length, async (untilMs) => {
       while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#hasMade(job, length, untilMs))) {
         try {
           return await to.attempt(to.kept)
@@ -116,7 +115,7 @@ export class Room {
     const results = Uint8Array.from(head.results)
     const versions = [...head.versions]
     const values = valuesOf(kept.request, kept.payload)
-    await this.#waiting(kept.payload.length, async (untilMs) => {
+    await this.#waiting(job, kept.payload.length, async (untilMs) => {
       for (;;) {
         const left = roomless({ results })
         if (left.length === 0 || !(await this.#hasMade(job, kept.payload.length, untilMs))) return
@@ -156,14 +155,16 @@ export class Room {
     })
   }
 
-  async #waiting<Result>(bytes: number, task: (untilMs: number) => Promise<Result>): Promise<Result> {
-    if (this.#waitingBytes + bytes > ROOM_WAITING_BYTES_MAX)
-      throw new MayflyError('UNAVAILABLE', `${this.#waitingBytes} bytes of puts wait for room on the node`)
-    this.#waitingBytes += bytes
+  async #waiting<Result>(
+    job: JobSpace,
+    bytes: number,
+    task: (untilMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const release = job.underWay.park(bytes)
     try {
       return await task(this.#clock.monotonicMs() + ROOM_WAIT_MS)
     } finally {
-      this.#waitingBytes -= bytes
+      release()
     }
   }
 }

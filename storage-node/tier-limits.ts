@@ -28,8 +28,6 @@ export const CAPACITY_ASK_MS = 50
 export const CAPACITY_LIMITED_MS = 1_000
 /** A put that finds no room waits this long for objects to leave or for a larger budget, then its client has to send it again. */
 export const ROOM_WAIT_MS = 2_000
-/** Payloads of such puts, on all of a node; what comes on top is told to come again. */
-export const ROOM_WAITING_BYTES_MAX = 64 * 1024 * 1024
 /** What is read from the tiers below RAM at a time, on all of a node: reads on top wait for their turn. */
 export const TIER_READS_BYTES_MAX = 32 * 1024 * 1024
 /** Objects that one getMany reads from below RAM at a time: more than four disk threads or the sockets to S3 can use. */

@@ -1,6 +1,6 @@
 import { TIER_READS_BYTES_MAX } from './tier-limits.ts'
 
-/** Bounds what is read from a tier below RAM at a time, by all of a node: who comes when that much is under way waits for his turn. */
+/** Bounds what is read from one place at a time, be it a tier below RAM, another node or the kept store, by all of a node: the rest waits for its turn. */
 export class TierReads {
   #bytes = 0
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = []

@@ -13,6 +13,7 @@ import { ObjectTable } from '../../storage-node/object-table.ts'
 import { locate } from '../../storage-node/place.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
 import { Slot } from '../../storage-node/slot.ts'
+import { NodeUnderWay } from '../../storage-node/under-way.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
@@ -34,6 +35,7 @@ function newJob() {
       clock,
       lease,
       lower: [],
+      underWay: new NodeUnderWay(),
       onHigh: () => undefined,
       onFilling: () => undefined,
     },
@@ -41,7 +43,7 @@ function newJob() {
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const demotion = new Demotion(clock, () => undefined)
-  const below = new Below(demotion)
+  const below = new Below(demotion, clock)
   const table = new ObjectTable(clock)
   const large = new LargeObjects(table, {
     clock,

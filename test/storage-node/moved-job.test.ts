@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { TierBudget } from '../../storage-node/budget.ts'
 import { JobSpace } from '../../storage-node/job-space.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
+import { NodeUnderWay } from '../../storage-node/under-way.ts'
 import { Planes } from '../fixture/planes.ts'
 
 function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
@@ -18,6 +19,7 @@ function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
       clock,
       lease,
       lower: [],
+      underWay: new NodeUnderWay(),
       onHigh: () => undefined,
       onFilling: () => undefined,
     },

@@ -4,6 +4,7 @@ import { systemRuntime } from '../../../protocol/runtime.ts'
 import { TierBudget } from '../../../storage-node/budget.ts'
 import { JobSpace } from '../../../storage-node/job-space.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
+import { NodeUnderWay } from '../../../storage-node/under-way.ts'
 
 /** A job of four slots, alone on a node that is not there. */
 export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): JobSpace {
@@ -16,6 +17,7 @@ export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)
       clock,
       lease: { untilMs: clock.monotonicMs() + leaseMs },
       lower: [],
+      underWay: new NodeUnderWay(),
       onHigh: () => undefined,
       onFilling: () => undefined,
     },

@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Range, TierSpace, TierStore } from '../../../storage-node/tier-store.ts'
+
+/** A tier below RAM whose reads take their time and are counted. */
+export class SlowTier implements TierStore {
+  reads = 0
+  readBytes = 0
+  readonly #readMs: number
+
+  constructor(readMs: number) {
+    this.#readMs = readMs
+  }
+
+  open(): TierSpace {
+    const records = new Map<number, Buffer>()
+    let next = 0
+    return {
+      usedBytes: 0,
+      get records() {
+        return records.size
+      },
+      write: async (bytes) => {
+        records.set(next, Buffer.from(bytes))
+        return next++
+      },
+      read: async (record, range) => await this.#read(records.get(record) as Buffer, range),
+      remove: (record) => void records.delete(record),
+      drop: async () => records.clear(),
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  async #read(record: Buffer, { offset, length }: Range): Promise<Buffer> {
+    this.reads++
+    this.readBytes += length
+    await sleep(this.#readMs)
+    return Buffer.from(record.subarray(offset, offset + length))
+  }
+}
