@@ -76,9 +76,10 @@ export class FrameReader {
     return true
   }
 
-  /** Where the next bytes go. */
+  /** Where the next bytes go. Those of a payload go where it stays, unless some that came before them wait for `resume`. */
   space(): Buffer {
-    this.#direct = this.#payload !== null && this.#payload.length - this.#payloadBytes >= DIRECT_BYTES_MIN
+    const missing = this.#payload === null ? 0 : this.#payload.length - this.#payloadBytes
+    this.#direct = !this.#paused && this.#rest === null && missing >= DIRECT_BYTES_MIN
     if (this.#direct) return (this.#payload as Buffer).subarray(this.#payloadBytes)
     received ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
     return received

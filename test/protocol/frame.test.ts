@@ -77,3 +77,28 @@ test('a reader that is paused hands over nothing, and all that came meanwhile, i
   }
   expect(reader.atBoundary).toBe(true)
 })
+
+test('a reader that is paused within a payload, and has said where the next bytes go, keeps their order', async () => {
+  const payload = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251))
+  const frame = await chunkPut('key', payload)
+  const payloads: Buffer[] = []
+  const reader = new FrameReader({ onFrame: (read) => payloads.push(Buffer.from(read.payload)) })
+  // The network asks for the space of a read when the one before it is worked off.
+  let space = reader.space()
+  const receive = (piece: Buffer): void => {
+    for (let offset = 0; offset < piece.length; ) {
+      const copied = piece.copy(space, 0, offset)
+      reader.filled(copied)
+      offset += copied
+      space = reader.space()
+    }
+  }
+  reader.pause()
+  receive(frame.subarray(0, 1_000))
+  reader.resume()
+  reader.pause()
+  receive(frame.subarray(1_000, 2_000))
+  reader.resume()
+  receive(frame.subarray(2_000))
+  expect(payloads.map((read) => read.equals(payload))).toEqual([true])
+})
