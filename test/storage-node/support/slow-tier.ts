@@ -29,7 +29,9 @@ export class SlowTier implements TierStore {
     }
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
 
   async #read(record: Buffer, { offset, length }: Range): Promise<Buffer> {
     this.reads++
