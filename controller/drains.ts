@@ -1,4 +1,4 @@
-import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import { DRAIN_EMPTY_REPORTS } from '../protocol/limits.ts'
 import type { NodeReport } from '../protocol/reports.ts'
 import { detach } from './detach.ts'
@@ -73,21 +73,19 @@ export class Drains {
     }
     log.info({ node: id }, 'a storage node is empty and stops')
     events.emit('node.drained', { node: id })
-    void nodes.stop(id)
+    nodes.stopInBackground(id)
   }
 
   #detachIfEmpty(id: string): void {
-    const { ledger, nodes, log } = this.#options
+    const { ledger, nodes, background } = this.#options
     if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
     this.#detaching.add(id)
     const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
-    Promise.all(jobs.map((job) => detach({ job: job.id, node: id }, this.#options)))
-      .then(() => {
+    void background
+      .attempt(['detach', id], async () => {
+        await Promise.all(jobs.map((job) => detach({ job: job.id, node: id }, this.#options)))
         const node = nodes.draining().find(({ record }) => record.id === id)
         if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
-      })
-      .catch((error: unknown) => {
-        log.warn({ node: id, reason: asMayflyError(error).reason }, 'a drained node keeps its shares for now')
       })
       .finally(() => this.#detaching.delete(id))
   }

@@ -24,6 +24,8 @@ export class EventStreams {
   /** Writes kept events above `after`, then each new one, until the reader leaves, falls behind, or all is closed. */
   serve(response: ServerResponse, after: number): void {
     response.shouldKeepAlive = false
+    // A reader that is gone is noticed when it is closed.
+    response.on('error', () => undefined)
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
@@ -31,6 +33,7 @@ export class EventStreams {
     })
     response.flushHeaders()
     const write = (text: string): void => {
+      if (response.destroyed || response.writableEnded) return
       if (response.writableLength > EVENT_STREAM_BYTES_MAX) response.destroy()
       else response.write(text)
     }

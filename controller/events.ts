@@ -23,6 +23,8 @@ export const eventTypes = [
   'class.rebalanced',
   'metadata.starting',
   'metadata.active',
+  'task.failing',
+  'task.recovered',
 ] as const
 export type EventType = (typeof eventTypes)[number]
 

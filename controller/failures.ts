@@ -1,20 +1,28 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { asMayflyError, errorTable, MayflyError } from '../protocol/errors.ts'
+import { errorTable, isOwnFault, MayflyError } from '../protocol/errors.ts'
 import { RETRY_AFTER_SECONDS } from '../protocol/limits.ts'
+import { endProcess, mustEndProcess } from '../service/background.ts'
+import { reportFault } from '../service/fault-report.ts'
 import type { Logger } from '../service/log.ts'
 import { explain } from './validation.ts'
 
 interface Failure {
-  readonly error: MayflyError
+  /** What is no `MayflyError` is a bug. */
+  readonly error: Error
   readonly field?: string
 }
 
 /** Answers every failure in the one form that the API has for it. */
 export function answerFailure(log: Logger) {
   return (thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const { error, field } = failureOf(thrown)
+    const failure = failureOf(thrown)
+    const { field } = failure
+    const isOwn = isOwnFault(failure.error)
+    const error = isOwn ? reportFault(thrown, { server: 'controller', log }) : (failure.error as MayflyError)
     const { code, message } = error
-    if (code === 'INTERNAL') log.error({ err: thrown, url: request.url }, 'a request failed by a bug')
+    if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
+    if (errorTable[code].blame === 'server' && error.cause !== undefined)
+      log.warn({ err: error.cause, url: request.url }, 'what the controller needs for a request has failed')
     if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
     return reply
       .status(errorTable[code].status)
@@ -40,7 +48,7 @@ function failureOf(thrown: FastifyError | Error): Failure {
   if (statusCode !== undefined && statusCode < 500) {
     return { error: new MayflyError('BAD_REQUEST', thrown.message, { cause: thrown }) }
   }
-  return { error: asMayflyError(thrown) }
+  return { error: thrown }
 }
 
 /** Where a check outside the schemas refused a field, its message begins with the field's name and a colon. */

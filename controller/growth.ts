@@ -77,7 +77,7 @@ export class Growth {
 
   /** To the first of these for which there is room. False where there is none. */
   #resize(job: Job, steps: readonly Resized[]): boolean {
-    const { admission, ledger, repair, log } = this.#options
+    const { admission, ledger, repair, background } = this.#options
     let refusal: MayflyError | null = null
     for (const to of steps) {
       let shares: readonly Share[]
@@ -90,18 +90,15 @@ export class Growth {
       }
       // Another is not decided before metadata has heard of this one.
       repair.expect(job.id)
-      ledger
-        .change(job.id, { ...to, shares })
-        .catch((err: unknown) =>
-          log.warn({ err, job: job.id }, 'a change of a job could not be written down'),
-        )
+      void background
+        .once(['writeShares', job.id], () => ledger.change(job.id, { ...to, shares }))
         .finally(() => repair.want(job.id))
       this.#tell(job, to)
       return true
     }
     this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
     const { reason } = refusal ?? {}
-    log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
+    this.#options.log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
     return false
   }
 

@@ -4,6 +4,7 @@ import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../protocol/errors.ts'
 import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
 import { ApiKeys, requireClusterToken } from './authentication.ts'
 import { answerFailure } from './failures.ts'
@@ -14,12 +15,15 @@ import { internalRoutes } from './routes/internal.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keptRoutes } from './routes/kept.ts'
 import { health } from './schemas.ts'
+import type { TaskFailures } from './task-failures.ts'
 
 export interface HttpApiOptions extends Routes {
   readonly apiKeys: readonly ApiKey[]
   readonly secret: Buffer
   readonly clock: Clock
   readonly log: Logger
+  readonly background: Background
+  readonly tasks: TaskFailures
   readonly stopped: AbortSignal
 }
 
@@ -39,6 +43,10 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
+  // A connection that could not be accepted, as where the process has too many files open.
+  app.server.on('error', (error) =>
+    options.log.warn({ reason: error.message }, 'a connection was not accepted'),
+  )
   app.decorateRequest('owner', '')
   app.setErrorHandler(answerFailure(options.log))
   const keys = new ApiKeys(options.apiKeys)

@@ -1,7 +1,7 @@
-import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Logger } from '../service/log.ts'
+import type { Background } from '../service/background.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Events } from './events.ts'
 import { type Job, serversOf } from './job.ts'
@@ -15,7 +15,7 @@ export interface JobMovesOptions {
   readonly metadata: MetadataServers
   readonly jobs: Jobs
   readonly events: Events
-  readonly log: Logger
+  readonly background: Background
   readonly serial: Serial
 }
 
@@ -48,18 +48,16 @@ export class JobMoves {
 
   /** Goes on with moves that were begun and are not over. */
   resume(): void {
-    const { ledger, serial, log } = this.#options
+    const { ledger, serial, background } = this.#options
     for (const { id, state, movingTo } of ledger.living()) {
       if (movingTo === null || state !== 'active' || this.#underWay.has(id)) continue
       this.#underWay.add(id)
-      serial
-        .run(id, async () => {
-          const job = ledger.require(id)
-          if (job.state === 'active') await this.#finish(job)
-        })
-        .catch((error: unknown) => {
-          log.warn({ job: id, reason: asMayflyError(error).reason }, 'a job could not be handed on yet')
-        })
+      const finish = async (): Promise<void> => {
+        const job = ledger.require(id)
+        if (job.state === 'active') await this.#finish(job)
+      }
+      void background
+        .attempt(['moveJob', id], () => serial.run(id, finish))
         .finally(() => this.#underWay.delete(id))
     }
   }

@@ -1,6 +1,7 @@
-import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Admission } from './admission.ts'
@@ -24,6 +25,7 @@ export interface JobsOptions {
   readonly usage: Usage
   readonly events: Events
   readonly log: Logger
+  readonly background: Background
   /** Changes of one job come one after another. */
   readonly serial: Serial
   /** What a job of a name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
@@ -39,8 +41,6 @@ export class Jobs {
   readonly #options: JobsOptions
   readonly #ending = new Map<string, Promise<Job>>()
   readonly #resizing = new Set<Promise<Job>>()
-  /** Jobs of which it was said that they could not be ended yet. */
-  readonly #unended = new Set<string>()
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -104,11 +104,7 @@ export class Jobs {
   /** As `end`, for nobody who waits. What fails is tried again by the next upkeep. */
   endInBackground(id: string, reason: EndReason): void {
     if (this.#ending.has(id)) return
-    this.end(id, reason).catch((error: unknown) => {
-      if (this.#unended.has(id)) return
-      this.#unended.add(id)
-      this.#options.log.warn({ job: id, reason: asMayflyError(error).reason }, 'a job could not be ended yet')
-    })
+    void this.#options.background.attempt(['endJobs', id], () => this.end(id, reason))
   }
 
   async #resize(job: Job, added: Hints): Promise<Job> {
@@ -142,14 +138,14 @@ export class Jobs {
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, tickets, usage, events, onFreed } = this.#options
+    const { ledger, tickets, usage, events, background, onFreed } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
     await this.#endOn(job)
-    this.#unended.delete(id)
     tickets.forget(id)
     usage.forgetJob(id)
+    background.forget(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
     onFreed()
@@ -162,7 +158,7 @@ export class Jobs {
    * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Repair.compare`).
    */
   async #endOn(job: Job): Promise<void> {
-    const { metadata, runtime, log } = this.#options
+    const { metadata, runtime, background } = this.#options
     const end = (server: string): Promise<void> =>
       metadata
         .ask(server, runtime.clock.monotonicMs() + CONTROL_CALL_MS, (client, address) =>
@@ -174,14 +170,7 @@ export class Jobs {
     const deciding = decidersOf(job)
     for (const server of serversOf(job)) {
       if (deciding.includes(server)) await end(server)
-      else
-        end(server).catch((error: unknown) => {
-          const { reason } = asMayflyError(error)
-          log.warn(
-            { job: job.id, metadata: server, reason },
-            'a server that had a job could not be told of its end yet',
-          )
-        })
+      else void background.once(['forgetJob', `${job.id} on ${server}`], () => end(server))
     }
   }
 

@@ -1,12 +1,12 @@
-import { isError, type MayflyError } from '../protocol/errors.ts'
-import { type Clock, repeat, type Timer } from '../protocol/runtime.ts'
+import type { Timer } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { KEPT_SWEEP_MS } from '../service/kept/kept-limits.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import type { Logger } from '../service/log.ts'
 import type { Ledger } from './ledger.ts'
 
 interface Around {
-  readonly clock: Clock
+  readonly background: Background
   readonly log: Logger
   readonly ledger: Pick<Ledger, 'get'>
 }
@@ -15,15 +15,10 @@ interface Around {
  * Frees kept objects whose time is over once their job has ended, for as long as the controller runs. A store that cannot be reached
  * is tried again.
  */
-export function sweepKept(kept: KeptStore, { clock, log, ledger }: Around): Pick<Timer, 'cancel'> {
+export function sweepKept(kept: KeptStore, { background, log, ledger }: Around): Pick<Timer, 'cancel'> {
   const hasEnded = (id: string): boolean => (ledger.get(id)?.state ?? 'ended') === 'ended'
-  return repeat(clock, KEPT_SWEEP_MS, async () => {
-    try {
-      const removed = await kept.sweep(hasEnded)
-      if (removed > 0) log.info({ removed }, 'kept objects have expired')
-    } catch (error) {
-      if (!isError(error, 'UNAVAILABLE', 'FORBIDDEN', 'BAD_REQUEST')) throw error
-      log.warn({ reason: (error as MayflyError).reason }, 'the kept store cannot be swept')
-    }
+  return background.every(KEPT_SWEEP_MS, ['sweepKept', ''], async () => {
+    const removed = await kept.sweep(hasEnded)
+    if (removed > 0) log.info({ removed }, 'kept objects have expired')
   })
 }

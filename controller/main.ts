@@ -15,7 +15,7 @@ import { SqliteStore } from './store/sqlite-store.ts'
 
 await runService('controller', {
   readConfig: () => readConfig(),
-  start: (config, log) => {
+  start: (config, { log, background }) => {
     if (!process.connected) {
       throw new MayflyError(
         'BAD_REQUEST',
@@ -36,6 +36,7 @@ await runService('controller', {
       fleet: new ProcessFleet(channel, clock),
       metadataClient: new WireMetadataClient(pool, clock),
       log,
+      background,
     })
   },
 })

@@ -1,6 +1,6 @@
-import { asMayflyError } from '../protocol/errors.ts'
 import { METADATA_SERVERS_MAX, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
 import type { Events } from './events.ts'
 import type { Fleet } from './fleet/fleet.ts'
@@ -17,6 +17,7 @@ export interface MetadataScalerOptions {
   readonly moves: JobMoves
   readonly events: Events
   readonly log: Logger
+  readonly background: Background
 }
 
 /**
@@ -58,15 +59,13 @@ export class MetadataScaler {
 
   /** The youngest of its jobs: the ones that came last made it busy. */
   #move({ from, to, busy }: { from: string; to: string; busy: number }): void {
-    const { ledger, moves, log } = this.#options
+    const { ledger, moves, log, background } = this.#options
     const job = ledger
       .living()
       .filter(({ metadata, state, movingTo }) => metadata === from && state === 'active' && movingTo === null)
       .at(-1)
     if (job === undefined) return
     log.info({ job: job.id, from, to, busy }, 'a metadata server is busy; another one takes a job of it')
-    moves.move(job.id, to).catch((error: unknown) => {
-      log.warn({ job: job.id, reason: asMayflyError(error).reason }, 'a job could not be handed on yet')
-    })
+    void background.attempt(['moveJob', job.id], () => moves.move(job.id, to))
   }
 }

@@ -3,6 +3,7 @@ import { tiers } from '../protocol/data-operations.ts'
 import type { TierReport } from '../protocol/reports.ts'
 import type { Events } from './events.ts'
 import { eventTypes } from './events.ts'
+import type { TaskFailures } from './task-failures.ts'
 import type { Views } from './views.ts'
 
 /** Of each living job, by the tier where it happened. */
@@ -34,7 +35,7 @@ const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport)
 }
 
 /** Prometheus metrics of the cluster, read from its state when they are asked for. */
-export function clusterMetrics(views: Views, events: Events): Registry {
+export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures): Registry {
   const registry = new Registry()
   const registers = [registry]
   const gauge = <Label extends string>(
@@ -123,6 +124,21 @@ export function clusterMetrics(views: Views, events: Events): Registry {
     collect() {
       this.reset()
       for (const type of eventTypes) this.inc({ type }, events.countOf(type))
+    },
+  })
+  gauge('mayfly_tasks_failing', {
+    help: 'Of how many jobs or nodes a background task of a process fails now',
+    labelNames: ['process', 'task'],
+    read: () => [...tasks.all()].map(({ process, task, failing }) => [{ process, task }, failing]),
+  })
+  new Counter({
+    name: 'mayfly_task_failures_total',
+    help: 'Failures of background tasks since their process started',
+    labelNames: ['process', 'task'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { process, task, failures } of tasks.all()) this.inc({ process, task }, failures)
     },
   })
   return registry

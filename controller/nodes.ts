@@ -9,6 +9,7 @@ import {
 } from '../protocol/limits.ts'
 import type { NodeReport } from '../protocol/reports.ts'
 import { backoffMs, type Runtime } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
 import type { Events } from './events.ts'
 import type { Fleet, FleetNode } from './fleet/fleet.ts'
@@ -30,6 +31,7 @@ export interface NodesOptions {
   readonly hasS3: boolean
   readonly events: Events
   readonly log: Logger
+  readonly background: Background
   readonly stopped: AbortSignal
   /** Called once for each node that is lost, after that is written down. */
   readonly onLost: (node: Node) => void
@@ -171,11 +173,15 @@ export class Nodes {
     }
     this.#add(record, nodeClass)
     events.emit('node.starting', { node: record.id, class: nodeClass.name })
-    void this.#launch(record)
+    void this.#options.background.once(['upkeep', id], () => this.#launch(record))
   }
 
   /** Stops a node on which nothing is reserved. */
-  async stop(id: string): Promise<void> {
+  stopInBackground(id: string): void {
+    void this.#options.background.once(['upkeep', id], () => this.#stop(id))
+  }
+
+  async #stop(id: string): Promise<void> {
     this.#stopping.add(id)
     const node = this.#set(id, { state: 'draining' })
     if (node === null) return
@@ -293,7 +299,8 @@ export class Nodes {
     if (node.record.state === 'draining' && !this.isEmptying(id)) return this.#stopped(node)
     if (node.record.state === 'starting') this.#startFailed()
     const silence = this.#silent.get(id)
-    void this.#lose(node, silence === undefined ? reason : `${silence} and was ended: ${reason}`)
+    const why = silence === undefined ? reason : `${silence} and was ended: ${reason}`
+    void this.#options.background.once(['upkeep', id], () => this.#lose(node, why))
   }
 
   async #lose({ record }: Node, reason: string): Promise<void> {
@@ -312,12 +319,10 @@ export class Nodes {
   }
 
   #stopped(node: Node): void {
-    const { store, events, log, onStopped } = this.#options
+    const { store, events, background, onStopped } = this.#options
     const { id } = node.record
     this.#forget(id)
-    store
-      .deleteNode(id)
-      .catch((err: unknown) => log.error({ err, node: id }, 'a stopped node stays in the store'))
+    void background.once(['writeNode', id], () => store.deleteNode(id))
     events.emit('node.stopped', { node: id })
     onStopped(node)
     this.#wake()
@@ -327,6 +332,7 @@ export class Nodes {
     this.#nodes.delete(id)
     this.#stopping.delete(id)
     this.#silent.delete(id)
+    this.#options.background.forget(id)
   }
 
   #startFailed(): void {
@@ -344,10 +350,8 @@ export class Nodes {
 
   /** What the fleet says of a process is true whether or not it could be written down: a failure is only logged. */
   async #write({ record }: Node): Promise<void> {
-    const { store, log } = this.#options
-    await store.putNode(record).catch((err: unknown) => {
-      log.error({ err, node: record.id }, 'a change of a node could not be written down')
-    })
+    const { store, background } = this.#options
+    await background.once(['writeNode', record.id], () => store.putNode(record))
   }
 
   #set(id: string, change: Partial<NodeRecord>): Node | null {

@@ -175,7 +175,9 @@ export class Registrations {
       events.emit('job.active', { job: id, name })
       return active
     } catch (error) {
-      await this.giveUp(id)
+      const { background } = this.#options
+      if (!(await background.attempt(['rollBack', id], () => this.giveUp(id))))
+        void background.persist(['rollBack', id], () => this.giveUp(id))
       throw error
     }
   }

@@ -1,4 +1,3 @@
-import { asMayflyError } from '../protocol/errors.ts'
 import { DRAIN_EMPTY_REPORTS, RELOCATION_REPORTS_MAX } from '../protocol/limits.ts'
 import type { NodeReport } from '../protocol/reports.ts'
 import { detach } from './detach.ts'
@@ -95,21 +94,18 @@ export class Relocations {
     const key = `${job} ${node}`
     if (this.#detaching.has(key)) return
     this.#detaching.add(key)
-    detach({ job, node }, this.#options)
-      .catch((error: unknown) => {
-        const { reason } = asMayflyError(error)
-        this.#options.log.warn({ job, node, reason }, 'a share that has left is counted for now')
-      })
+    void this.#options.background
+      .attempt(['relocate', key], () => detach({ job, node }, this.#options))
       .finally(() => this.#detaching.delete(key))
   }
 
   /** The shares count at once; metadata is told by a repair, which is tried until it is done. */
   #enter(job: Job, shares: readonly Share[]): void {
-    const { ledger, repair, log } = this.#options
-    ledger
-      .change(job.id, { shares })
-      .then(() => repair.want(job.id))
-      .catch((err: unknown) => log.warn({ err, job: job.id }, 'a move of slots could not be written down'))
+    const { ledger, repair, background } = this.#options
+    void background.once(['writeShares', job.id], async () => {
+      await ledger.change(job.id, { shares })
+      repair.want(job.id)
+    })
   }
 }
 

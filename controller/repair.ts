@@ -1,6 +1,7 @@
-import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
+import { isError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Events } from './events.ts'
@@ -24,6 +25,7 @@ export interface RepairOptions {
   readonly jobs: Jobs
   readonly events: Events
   readonly log: Logger
+  readonly background: Background
   readonly serial: Serial
 }
 
@@ -110,7 +112,7 @@ export class Repair {
   #tell(server: string): Promise<void> {
     const underWay = this.#telling.get(server)
     if (underWay !== undefined) return underWay
-    const { metadata, clock, log } = this.#options
+    const { metadata, clock, background } = this.#options
     const tell = async (): Promise<void> => {
       for (let untold = this.#untold.get(server); untold !== undefined; untold = this.#untold.get(server)) {
         const nodes = [...untold]
@@ -120,11 +122,9 @@ export class Repair {
         if (untold.size === 0) this.#untold.delete(server)
       }
     }
-    const telling = tell()
-      .catch((error: unknown) => {
-        const { reason } = asMayflyError(error)
-        log.warn({ metadata: server, reason }, 'a metadata server could not be told of dead nodes yet')
-      })
+    const telling = background
+      .attempt(['reportDead', server], tell)
+      .then(() => undefined)
       .finally(() => this.#telling.delete(server))
     this.#telling.set(server, telling)
     return telling
@@ -151,15 +151,15 @@ export class Repair {
     this.#wanting.add(id)
     if (this.#underWay.has(id)) return
     this.#underWay.add(id)
-    const { serial, log } = this.#options
-    serial
-      .run(id, async () => {
+    const { serial, background } = this.#options
+    void background.attempt(['repair', id], () =>
+      serial.run(id, async () => {
         // What comes to be wanted from here on is for another run.
         this.#underWay.delete(id)
         this.#wanting.add(id)
         await this.#repair(id)
-      })
-      .catch((err: unknown) => log.warn({ err, job: id }, 'a job could not be repaired yet'))
+      }),
+    )
   }
 
   async #repair(id: string): Promise<void> {

@@ -291,6 +291,16 @@ export const capacityRequest = Type.Object({
   jobs: Type.Array(Type.Object({ id: Type.String(), bytes: tierBytesReported, waitingBytes: count0 })),
 })
 
+/** `TaskReport` of protocol/reports.ts. */
+const taskReports = Type.Array(
+  Type.Object({
+    task: Type.String(),
+    failures: count0,
+    failing: count0,
+    reason: Type.String(),
+  }),
+)
+
 /** `NodeReport` of protocol/reports.ts. */
 export const nodeReport = Type.Object({
   class: Type.String(),
@@ -319,12 +329,14 @@ export const nodeReport = Type.Object({
       idleMs: count0,
     }),
   ),
+  tasks: taskReports,
 })
 
 /** `MetadataReport` of protocol/reports.ts. */
 export const metadataReport = Type.Object({
   address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
   cpuCores: Type.Number({ minimum: 0 }),
+  tasks: taskReports,
 })
 
 /** `KeptEntry` of service/kept/kept-store.ts. */

@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net'
-import { asMayflyError } from '../protocol/errors.ts'
 import { BACKLOG_MAX, HEARTBEAT_MS, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
-import { type Runtime, repeat } from '../protocol/runtime.ts'
+import type { Runtime } from '../protocol/runtime.ts'
 import { formatAddress } from '../protocol/tcp.ts'
+import type { Background } from '../service/background.ts'
 import { openKept } from '../service/kept/open-kept.ts'
 import type { Service } from '../service/lifecycle.ts'
 import { bindError } from '../service/listener.ts'
@@ -33,6 +33,7 @@ import { Repair } from './repair.ts'
 import { type Hints, rightsize } from './rightsizing.ts'
 import { Scaler } from './scaler.ts'
 import type { Store } from './store/store.ts'
+import { TaskFailures } from './task-failures.ts'
 import { Tickets } from './tickets.ts'
 import { Upkeep } from './upkeep.ts'
 import { Usage } from './usage.ts'
@@ -46,16 +47,19 @@ export interface Surroundings {
   readonly fleet: Fleet
   readonly metadataClient: MetadataClient
   readonly log: Logger
+  /** Stopped with the controller. */
+  readonly background: Background
 }
 
 /** Starts the controller: it takes over what its store has and serves until it is stopped. */
 export async function startController(config: ControllerConfig, around: Surroundings): Promise<Service> {
-  const { runtime, store, fleet, metadataClient, log } = around
+  const { runtime, store, fleet, metadataClient, log, background } = around
   const { clock } = runtime
   const { classes, firstClass, traits, warmNodes, secret, apiKeys, quota } = config
   const stopping = new AbortController()
   const stopped = stopping.signal
   const events = new Events(clock)
+  const tasks = new TaskFailures(events)
   const serial = new Serial()
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
@@ -68,15 +72,18 @@ export async function startController(config: ControllerConfig, around: Surround
     hasS3: config.s3 !== null,
     events,
     log,
+    background,
     stopped,
     onLost: (node) => {
       usage.forget(node.record.id)
+      tasks.forget(node.record.id)
       repair.nodeLost(node)
       upkeep.balance()
       registrations.review()
     },
     onStopped: (node) => {
       usage.forget(node.record.id)
+      tasks.forget(node.record.id)
       repair.nodeStopped(node)
       registrations.review()
     },
@@ -98,6 +105,8 @@ export async function startController(config: ControllerConfig, around: Surround
     tickets,
     events,
     log,
+    background,
+    tasks,
     serial,
   }
   const life = {
@@ -135,7 +144,7 @@ export async function startController(config: ControllerConfig, around: Surround
   })
   const views = new Views({ ...shared, registrations, classes, warmNodes, quota, apiKeys })
   const streams = new EventStreams(events, clock)
-  const metrics = clusterMetrics(views, events)
+  const metrics = clusterMetrics(views, events, tasks)
   const kept = await openKept({ dir: config.keptDir, s3: config.s3 }, clock)
   const server = await buildHttpApi({
     ...shared,
@@ -168,16 +177,13 @@ export async function startController(config: ControllerConfig, around: Surround
   nodes.compare(running)
   await takeUp(ledger, { jobs, registrations })
   upkeep.balance()
-  const heartbeat = repeat(clock, HEARTBEAT_MS, () =>
-    upkeep.round().catch((error: unknown) => {
-      log.error({ err: error }, asMayflyError(error).message)
-    }),
-  )
-  const sweeping = sweepKept(kept.store, { clock, log, ledger })
+  const heartbeat = background.every(HEARTBEAT_MS, ['upkeep', 'round'], () => upkeep.round())
+  const sweeping = sweepKept(kept.store, { background, log, ledger })
   return {
     address: formatAddress(host, (server.server.address() as AddressInfo).port),
     stop: async () => {
       stopping.abort()
+      background.stop()
       heartbeat.cancel()
       sweeping.cancel()
       streams.close()

@@ -1,6 +1,7 @@
 import { isError } from '../protocol/errors.ts'
 import { EXPECTED_ROUNDS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { Expected } from './arrivals.ts'
 import type { Drains } from './drains.ts'
 import type { Job } from './job.ts'
@@ -17,10 +18,13 @@ import type { Repair } from './repair.ts'
 import type { Demand, Hints, Sizing } from './rightsizing.ts'
 import type { Scaler } from './scaler.ts'
 import { Silence } from './silence.ts'
+import type { TaskFailures } from './task-failures.ts'
 import { balanceWarm, nodesExpected } from './warm-nodes.ts'
 
 export interface UpkeepOptions {
   readonly clock: Clock
+  readonly background: Background
+  readonly tasks: TaskFailures
   readonly ledger: Ledger
   readonly nodes: Nodes
   readonly jobs: Jobs
@@ -49,27 +53,42 @@ export class Upkeep {
     this.#options = options
   }
 
-  /** Once every `HEARTBEAT_MS`. */
+  /** Once every `HEARTBEAT_MS`. Where one part fails the others are done all the same. Never rejects. */
   async round(): Promise<void> {
-    const { ledger, nodes, jobs, registrations, repair, drains, scaler, metadataScaler, clock } =
-      this.#options
-    nodes.expireStarts()
+    const { ledger, nodes, registrations, repair, drains, scaler, metadataScaler } = this.#options
+    const { background, tasks } = this.#options
+    const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
+    const parts: Readonly<Record<string, () => unknown>> = {
+      starts: () => nodes.expireStarts(),
+      silence: () => this.#endSilent(),
+      leases: () => this.#endUnused(),
+      repair: () => repair.retry(),
+      registrations: () => registrations.review(),
+      scaler: () => scaler.round(),
+      metadataScaler: () => metadataScaler.round(),
+      drains: () => drains.round(),
+      expected: () => isLook && this.#expect(),
+      balance: () => this.balance(),
+      uses: () => ledger.writeUses(),
+      lostNodes: () => nodes.forgetLost(repair.unreported),
+    }
+    for (const [part, work] of Object.entries(parts)) await background.attempt(['upkeep', part], work)
+    tasks.heard('controller', background.report())
+  }
+
+  #endSilent(): void {
+    const { nodes, clock } = this.#options
     for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
       nodes.endSilent(node, silentMs)
     }
+  }
+
+  #endUnused(): void {
+    const { ledger, jobs } = this.#options
     for (const job of ledger.living()) {
       if (job.state === 'ending') jobs.endInBackground(job.id, job.endReason ?? 'failed')
       else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
     }
-    repair.retry()
-    registrations.review()
-    scaler.round()
-    metadataScaler.round()
-    drains.round()
-    if (this.#rounds++ % EXPECTED_ROUNDS === 0) this.#expect()
-    this.balance()
-    await ledger.writeUses()
-    await nodes.forgetLost(repair.unreported)
   }
 
   /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
@@ -83,7 +102,7 @@ export class Upkeep {
       expected: this.#expected,
       room: nodes.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
     })
-    for (const node of stop) void nodes.stop(node)
+    for (const node of stop) nodes.stopInBackground(node)
     if (!nodes.mayStart) return
     for (let count = 0; count < start; count++) nodes.start(firstClass, nodes.newId())
   }

@@ -1,5 +1,6 @@
 import { nodeOperations, placementOperations } from '../protocol/control-operations.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
+import type { Background } from '../service/background.ts'
 import { ownMessage } from './decisions.ts'
 import { handedOn, isSettled, withHanding } from './departure.ts'
 import type { Gate } from './gate.ts'
@@ -14,6 +15,7 @@ export interface DriverOptions {
   readonly jobs: Jobs
   readonly messenger: Messenger
   readonly gate: Gate
+  readonly background: Background
   /** Where nodes reach this server. */
   readonly address: string
   readonly generation: number
@@ -33,6 +35,8 @@ export class Driver {
   readonly #options: DriverOptions
   /** Moves, leftovers and departures that are being driven, by job, epoch and state. */
   readonly #driving = new Set<string>()
+  /** Jobs whose moves could not be planned, and are tried again. */
+  readonly #planning = new Set<string>()
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -45,16 +49,16 @@ export class Driver {
     const { leaving } = record
     if (leaving?.handing) {
       const { address } = leaving.server
-      return this.#drive(`${job}/${record.term}/${address}`, () => this.#handOver(job, record, leaving))
+      return this.#drive(job, `${record.term}/${address}`, () => this.#handOver(job, record, leaving))
     }
     if (leaving !== null && isSettled(record, this.#isServed(record)))
-      this.#drive(`${job}/leave`, () => this.#leave(job))
+      this.#drive(job, 'leave', () => this.#leave(job))
     for (const move of record.moves) {
       const work = move.published ? () => this.#settle(job, move) : () => this.#hand(job, move)
-      this.#drive(`${job}/${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
+      this.#drive(job, `${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
     }
     for (const leftover of record.leftovers) {
-      this.#drive(`${job}/${leftover.epoch}/${leftover.node.id}`, () => this.#drop(job, leftover))
+      this.#drive(job, `${leftover.epoch}/${leftover.node.id}`, () => this.#drop(job, leftover))
     }
   }
 
@@ -75,13 +79,29 @@ export class Driver {
     return true
   }
 
-  /** Begins moves where the shares ask for them. */
+  /** Begins moves where the shares ask for them, also where that takes more than one attempt. Never rejects. */
   async plan(job: string): Promise<void> {
+    const { background, jobs } = this.#options
+    const task = ['plan', job] as const
+    const isPlanned = await background.attempt(task, () => this.#plan(job))
+    // What was decided before goes on in any case.
+    this.advance(job)
+    if (isPlanned || this.#planning.has(job)) return
+    this.#planning.add(job)
+    await background.persist(
+      task,
+      () => this.#plan(job),
+      () => jobs.has(job),
+    )
+    this.#planning.delete(job)
+    this.advance(job)
+  }
+
+  async #plan(job: string): Promise<void> {
     const { jobs } = this.#options
     await jobs.changeLiving(job, (record) =>
       record.leaving === null ? planMoves(record, this.#isServed(record)) : record,
     )
-    this.advance(job)
   }
 
   /**
@@ -177,10 +197,15 @@ export class Driver {
     return (slot) => view.isServed(slot, record)
   }
 
-  #drive(name: string, work: () => Promise<void>): void {
+  /** Work goes by what is written down, so that it can be done again from its beginning. */
+  #drive(job: string, what: string, work: () => Promise<void>): void {
+    const name = `${job}/${what}`
     if (this.#driving.has(name)) return
     this.#driving.add(name)
-    void work().finally(() => this.#driving.delete(name))
+    const { background, jobs } = this.#options
+    void background
+      .persist(['drive', job], work, () => jobs.has(job))
+      .finally(() => this.#driving.delete(name))
   }
 
   #isAt(job: string, move: Move): boolean {

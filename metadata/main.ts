@@ -10,7 +10,7 @@ import { SqlitePlacementStore } from './store/sqlite-placement-store.ts'
 
 await runService('metadata', {
   readConfig: () => readConfig(),
-  start: (config, log) => {
+  start: (config, { log, background }) => {
     const { id, secret, controllerUrl: url } = config
     const tellController = reportTo({
       url,
@@ -26,6 +26,7 @@ await runService('metadata', {
       cpuSeconds: cpuSecondsOfProcess,
       tellController,
       log,
+      background,
     })
   },
 })

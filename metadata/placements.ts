@@ -12,6 +12,7 @@ import {
 import type { ReplyOf } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
 import { type Runtime, sleep } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { bucketOf, findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
 import { withDeparture } from './departure.ts'
 import { Driver } from './driver.ts'
@@ -28,6 +29,7 @@ export interface PlacementsOptions {
   readonly store: PlacementStore
   readonly messenger: Messenger
   readonly runtime: Runtime
+  readonly background: Background
   /** Where nodes reach this server. */
   readonly address: string
   readonly generation: number
@@ -51,17 +53,19 @@ export class Placements {
   readonly #departing = new Map<string, Set<() => void>>()
   /** Nodes whose processes were seen to exit; the others that are dead here were only silent. */
   readonly #proved = new Set<string>()
+  /** Nodes that were silent too long, until that is written down. */
+  readonly #unburied = new Set<string>()
   #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
-    const { store, messenger, address, generation, runtime } = options
+    const { store, messenger, address, generation, runtime, background } = options
     this.#options = options
     this.#jobs = new Jobs(store)
     this.#leases = new NodeLeases(runtime.clock.monotonicMs())
     this.#questions = new Questions(runtime.clock)
     const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
-    const around = { jobs: this.#jobs, gate: this.#gate, messenger, address, generation }
+    const around = { jobs: this.#jobs, gate: this.#gate, background, messenger, address, generation }
     const onHandedOver = (job: string): void => this.#handedOver(job)
     this.#driver = new Driver({ ...around, isDead, onShown, onHandedOver })
   }
@@ -71,9 +75,12 @@ export class Placements {
     await this.#jobs.load()
     this.#dead = new Set(await this.#options.store.deadNodes())
     for (const job of this.#jobs.ids()) {
-      const { nodes } = this.#jobs.record(job)
-      for (const node of nodes) void this.#driver.tellOwner(job, node)
-      if (this.#jobs.decides(job)) this.#watch(this.#jobs.record(job))
+      const record = this.#jobs.record(job)
+      if (this.#jobs.decides(job)) this.#watch(record)
+      for (const node of record.nodes) {
+        const tell = (): Promise<boolean> => this.#driver.tellOwner(job, node)
+        void this.#options.background.once(['tellOwner', job], tell)
+      }
       void this.#driver.plan(job)
     }
   }
@@ -112,8 +119,10 @@ export class Placements {
       this.#jobs.ids().flatMap((job) => nodesOf(this.#jobs.record(job)).map(({ id }) => id)),
     )
     for (const node of silent) if (!concerned.has(node)) this.#leases.forget(node)
-    const dead = silent.filter((node) => concerned.has(node))
+    for (const node of silent) if (concerned.has(node)) this.#unburied.add(node)
+    const dead = [...this.#unburied]
     if (dead.length > 0) await this.#bury(dead)
+    for (const node of dead) this.#unburied.delete(node)
     return dead
   }
 
@@ -170,7 +179,7 @@ export class Placements {
     const now = this.#options.runtime.clock.monotonicMs()
     const nodes = nodesOf(record).map((node) => node.id)
     for (const node of nodes) this.#leases.grant(node, now)
-    void Promise.all(this.#begin(record))
+    this.#tell(record)
     await this.#removeDead([record], new Set(nodes.filter((node) => this.#proved.has(node))))
   }
 
@@ -208,22 +217,32 @@ export class Placements {
   }
 
   /**
-   * Gives the slots of dead nodes to others. The telling goes on behind it. A job that was handed on meanwhile and has come back has
-   * another term: it was served under another server's leases since, and `take` has decided what these deaths mean for it.
+   * Gives the slots of dead nodes to others. The telling goes on behind it, and so does what could not be decided of one job: the
+   * other jobs of the node do not wait for it. A job that was handed on meanwhile and has come back has another term: it was served
+   * under another server's leases since, and `take` has decided what these deaths mean for it.
    */
   async #removeDead(records: readonly JobRecord[], dead: ReadonlySet<string>): Promise<void> {
+    const { background } = this.#options
     await Promise.all(
-      records.map(async ({ id, term }) => {
-        let changed = false
-        const record = await this.#jobs.changeLiving(id, (before) => {
-          if (before.term !== term) return before
-          const after = withoutNodes(before, dead)
-          changed = after !== before
-          return after
-        })
-        if (record !== null && changed) void Promise.all(this.#begin(record))
+      records.map(async (record) => {
+        const { id } = record
+        const task = ['replaceDead', id] as const
+        const replace = (): Promise<void> => this.#replaceDead(record, dead)
+        if (await background.attempt(task, replace)) return
+        void background.persist(task, replace, () => this.#jobs.has(id))
       }),
     )
+  }
+
+  async #replaceDead({ id, term }: JobRecord, dead: ReadonlySet<string>): Promise<void> {
+    let changed = false
+    const record = await this.#jobs.changeLiving(id, (before) => {
+      if (before.term !== term) return before
+      const after = withoutNodes(before, dead)
+      changed = after !== before
+      return after
+    })
+    if (record !== null && changed) this.#tell(record)
   }
 
   /** The job's placement, as soon as it answers the question; after a bound, as it is. */
@@ -280,6 +299,11 @@ export class Placements {
   #releaseDeparting(job: string): void {
     for (const resolve of this.#departing.get(job) ?? []) resolve()
     this.#departing.delete(job)
+  }
+
+  /** As `#begin`, where nobody waits for it. */
+  #tell(record: JobRecord): void {
+    void this.#options.background.once(['tellOwner', record.id], () => Promise.all(this.#begin(record)))
   }
 
   /** Sets going what a new record asks for; each promise is of one node that has been told what it owns. */

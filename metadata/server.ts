@@ -1,9 +1,9 @@
 import { CallerPool } from '../protocol/caller-pool.ts'
-import { asMayflyError } from '../protocol/errors.ts'
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { MetadataReport } from '../protocol/reports.ts'
-import { type Runtime, repeat } from '../protocol/runtime.ts'
+import type { Runtime } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { clusterToken } from '../service/cluster-token.ts'
 import type { Tell } from '../service/controller-report.ts'
 import { CpuMeter } from '../service/cpu-meter.ts'
@@ -25,6 +25,8 @@ export interface MetadataWorld {
   readonly store: PlacementStore
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
+  /** Stopped with the server. */
+  readonly background: Background
   /** CPU time of this process so far. */
   readonly cpuSeconds: () => number
 }
@@ -32,7 +34,7 @@ export interface MetadataWorld {
 /** Starts a metadata server: it serves and reports until it is stopped, which closes its store. */
 export async function startMetadata(config: MetadataConfig, world: MetadataWorld): Promise<Service> {
   const { id, secret } = config
-  const { runtime, network, store, tellController, log } = world
+  const { runtime, network, store, tellController, log, background } = world
   const { clock } = runtime
   const pool = new CallerPool({
     dial: network.dial,
@@ -43,27 +45,41 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   const generation = await store.nextGeneration()
   let accept = (link: Link): void => link.destroy()
   const listener = await network.listen(config.listen, (link) => accept(link))
-  const placements = new Placements({ store, messenger, runtime, address: listener.address, generation })
+  const placements = new Placements({
+    store,
+    messenger,
+    runtime,
+    background,
+    address: listener.address,
+    generation,
+  })
   await placements.load()
   const handlers = metadataHandlers(placements)
   const turns = new Turns(clock)
   accept = (link) => serveLink(link, { server: id, secret, clock, turns, handlers, log })
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
-    await tellController({ address: listener.address, cpuCores: cpu.takeCores() }).catch((error: unknown) => {
-      log.debug({ reason: asMayflyError(error).reason }, 'the controller does not answer')
-    })
+    const report = {
+      address: listener.address,
+      cpuCores: cpu.takeCores(),
+      tasks: background.report(),
+    }
+    await background.attempt(['report', 'controller'], () => tellController(report))
   }
   await beat()
   const bury = async (): Promise<void> => {
     const dead = await placements.bury()
     if (dead.length > 0) log.warn({ nodes: dead }, 'nodes were silent for longer than their lease')
   }
-  const timers = [repeat(clock, HEARTBEAT_MS, beat), repeat(clock, HEARTBEAT_MS, bury)]
+  const timers = [
+    background.every(HEARTBEAT_MS, ['report', ''], beat),
+    background.every(HEARTBEAT_MS, ['bury', ''], bury),
+  ]
   return {
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()
+      background.stop()
       messenger.stop()
       pool.close()
       await listener.close()

@@ -1,6 +1,6 @@
 import { cancel, hello, ping, receipt } from './control-operations.ts'
 import { errorReply } from './error-reply.ts'
-import { asMayflyError, errorCodeOf, isError, MayflyError } from './errors.ts'
+import { answeredError, asMayflyError, isError, MayflyError } from './errors.ts'
 import type { Frame, Landing } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
 import { Hearing } from './hearing.ts'
@@ -357,7 +357,7 @@ export class Caller {
   /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
   #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
     const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
-    if (frame.kind !== 0) throw new MayflyError(errorCodeOf(frame.kind), errorReply.read(reader).reason)
+    if (frame.kind !== 0) throw answeredError(frame.kind, errorReply.read(reader).reason)
     const head = operation.reply.read(reader)
     reader.finish()
     return head

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { assert } from './assert.ts'
+import { MayflyError } from './errors.ts'
 import { type Reader, violation } from './reader.ts'
 import type { Writer } from './writer.ts'
 
@@ -31,7 +31,8 @@ export const flag: Codec<boolean> = {
 export const bytes: Codec<Uint8Array> = {
   shape: 'bytes',
   write: (writer, value) => {
-    assert(value.length <= 0xffff, 'a byte string fits its u16 length')
+    if (value.length > 0xffff)
+      throw new MayflyError('BAD_REQUEST', `${value.length} bytes do not fit a field`)
     writer.u16(value.length).raw(value)
   },
   read: (reader) => Buffer.from(reader.raw(reader.u16())),

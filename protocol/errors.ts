@@ -154,6 +154,21 @@ export function isError(error: unknown, ...codes: ErrorCode[]): error is MayflyE
   return error instanceof MayflyError && codes.includes(error.code)
 }
 
+/** `INTERNAL` errors that came over the wire. */
+const answered = new WeakSet<MayflyError>()
+
+/** The error that a peer has answered with. Also its `INTERNAL` is data here: the bug is that peer's. */
+export function answeredError(wire: number, reason: string): MayflyError {
+  const error = new MayflyError(errorCodeOf(wire), reason)
+  if (error.code === 'INTERNAL') answered.add(error)
+  return error
+}
+
+/** Whether an error is a bug of this very process. */
+export function isOwnFault(error: unknown): boolean {
+  return !(error instanceof MayflyError) || (error.code === 'INTERNAL' && !answered.has(error))
+}
+
 /** Any thrown value as a MayflyError; what is not one already is a bug and becomes `INTERNAL`, its cause kept. */
 export function asMayflyError(error: unknown): MayflyError {
   if (error instanceof MayflyError) return error

@@ -1,5 +1,12 @@
 import type { Codec } from './codec.ts'
-import { ANSWERS_QUEUED_BYTES_MANY, PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from './limits.ts'
+import { MayflyError } from './errors.ts'
+import {
+  ANSWERS_QUEUED_BYTES_MANY,
+  HEAD_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+  PAYLOAD_COPIED_BYTES_MAX,
+  SLAB_BYTES,
+} from './limits.ts'
 import type { Link } from './link.ts'
 import { giveSlab, takeSlab } from './slabs.ts'
 import { Writer } from './writer.ts'
@@ -69,7 +76,7 @@ export class Outbox {
     return this.#freshBytes + this.#link.queuedBytes
   }
 
-  /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry. */
+  /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry, or no frame is that large. */
   send<T>(frame: Outgoing<T>): void {
     const { payload } = frame
     const parts = partsOf(payload)
@@ -86,7 +93,12 @@ export class Outbox {
       writer.truncate(start)
       throw error
     }
-    writer.patchU32(start, writer.length - headStart)
+    const headBytes = writer.length - headStart
+    if (headBytes > HEAD_BYTES_MAX || payloadBytes > PAYLOAD_BYTES_MAX) {
+      writer.truncate(start)
+      throw new MayflyError('BAD_REQUEST', `A message of ${headBytes + payloadBytes} bytes fits no frame`)
+    }
+    writer.patchU32(start, headBytes)
     this.sent++
     this.#freshBytes += writer.length - start + payloadBytes
     let isLent = false

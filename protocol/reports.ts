@@ -18,6 +18,19 @@ export interface NodeReport {
   /** Payload in and out over the last heartbeat interval. */
   readonly bytesPerSecond: number
   readonly jobs: readonly JobUsageReport[]
+  readonly tasks: readonly TaskReport[]
+}
+
+/** One kind of what a server process does in the background, once it has failed. */
+export interface TaskReport {
+  /** Its name in `service/tasks.ts`. */
+  readonly task: string
+  /** Since the process started. */
+  readonly failures: number
+  /** Of how many jobs or nodes it fails now. */
+  readonly failing: number
+  /** Why it failed last; empty where none fails now. */
+  readonly reason: string
 }
 
 /** What left a tier, and what was read there. An object that moves counts on the tier that it leaves. */
@@ -76,6 +89,7 @@ export interface MetadataReport {
   readonly address: string
   /** CPU seconds for each second since its report before. */
   readonly cpuCores: number
+  readonly tasks: readonly TaskReport[]
 }
 
 /**

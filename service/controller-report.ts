@@ -33,6 +33,10 @@ export function reportTo<Report, Answer>(to: {
     const body = await response.text()
     if (!response.ok)
       throw new MayflyError('UNAVAILABLE', `The controller answered ${response.status}: ${body}`)
-    return JSON.parse(body) as Answer
+    try {
+      return JSON.parse(body) as Answer
+    } catch (cause) {
+      throw new MayflyError('UNAVAILABLE', `What answers at ${to.url} is no controller`, { cause })
+    }
   }
 }

@@ -1,5 +1,7 @@
 import { asMayflyError } from '../protocol/errors.ts'
 import { PROCESS_STOP_MS_MAX } from '../protocol/limits.ts'
+import { systemRuntime } from '../protocol/runtime.ts'
+import { Background, mustEndProcess } from './background.ts'
 import { createLog, type Logger, type LogName } from './log.ts'
 import { tellSupervisor } from './supervision.ts'
 
@@ -13,11 +15,15 @@ export interface Service {
 
 /**
  * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, SIGINT, or when the
- * supervisor is gone. Exits with 1, after one line that says why, if it cannot start or meets a bug.
+ * supervisor is gone. Exits with 1, after one line that says why, if it cannot start, and for what `mustEndProcess` names. Any other
+ * error that nobody handled is logged, and the process goes on: what it holds is worth more to all others.
  */
 export async function runService<Config extends { readonly logLevel: string }>(
   name: LogName,
-  plane: { readConfig: () => Config; start: (config: Config, log: Logger) => Promise<Service> },
+  plane: {
+    readConfig: () => Config
+    start: (config: Config, around: { log: Logger; background: Background }) => Promise<Service>
+  },
 ): Promise<void> {
   // Whatever the process writes (SQLite files, segments, kept objects) only its user may read.
   process.umask(0o077)
@@ -26,9 +32,15 @@ export async function runService<Config extends { readonly logLevel: string }>(
     log.fatal({ err: error }, asMayflyError(error).message)
     process.exit(1)
   }
-  process.on('uncaughtException', die)
-  process.on('unhandledRejection', die)
+  let started = false
+  const escaped = (error: unknown): void => {
+    if (!started || mustEndProcess(error)) die(error)
+    log.error({ err: error }, 'an error reached nobody; the process goes on')
+  }
+  process.on('uncaughtException', escaped)
+  process.on('unhandledRejection', escaped)
   const service = await begin().catch(die)
+  started = true
   let stopping = false
   const stop = async (reason: string): Promise<void> => {
     if (stopping) return
@@ -49,6 +61,6 @@ export async function runService<Config extends { readonly logLevel: string }>(
   async function begin(): Promise<Service> {
     const config = plane.readConfig()
     log = createLog(name, config.logLevel)
-    return await plane.start(config, log)
+    return await plane.start(config, { log, background: new Background({ runtime: systemRuntime, log }) })
   }
 }

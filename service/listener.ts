@@ -34,7 +34,8 @@ function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   })
   server.maxConnections = CONNECTIONS_MAX
   return new Promise((resolve, reject) => {
-    server.once('error', (cause) => reject(bindError(at, cause)))
+    // After it has begun to listen an error is of one connection that could not be accepted.
+    server.on('error', (cause) => reject(bindError(at, cause)))
     server.listen({ ...at, backlog: BACKLOG_MAX }, () => {
       const bound = server.address()
       const port = typeof bound === 'object' && bound !== null ? bound.port : at.port

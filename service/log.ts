@@ -11,6 +11,9 @@ const FATAL = 60
 
 /** JSON lines on standard error, each message at a bounded rate. `level` is one of pino's. */
 export function createLog(name: LogName, level: string): Logger {
+  const lines = destination({ dest: 2, sync: true })
+  // A disk that is full takes no lines. Whoever wanted to log goes on.
+  lines.on('error', () => undefined)
   const limit = new LogLimit(() => performance.now())
   return pino(
     {
@@ -27,6 +30,6 @@ export function createLog(name: LogName, level: string): Logger {
         },
       },
     },
-    destination({ dest: 2, sync: true }),
+    lines,
   )
 }

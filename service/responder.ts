@@ -1,7 +1,7 @@
 import type { Codec } from '../protocol/codec.ts'
 import { cancel, hello, ping } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
-import { asMayflyError, errorTable, isError, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, errorTable, isOwnFault, MayflyError } from '../protocol/errors.ts'
 import type { Frame, Landing } from '../protocol/frame.ts'
 import { FrameReader } from '../protocol/frame-reader.ts'
 import {
@@ -21,6 +21,8 @@ import { isCrowded, Outbox, type Payload } from '../protocol/outbox.ts'
 import { Reader, violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { type Claims, verifyToken } from '../protocol/token.ts'
+import { endProcess, mustEndProcess } from './background.ts'
+import { reportFault } from './fault-report.ts'
 import type { Logger } from './log.ts'
 import type { Pace } from './pace.ts'
 import { PeerWatch } from './peer-watch.ts'
@@ -335,22 +337,29 @@ class Responder {
       })
   }
 
+  /** A reply that cannot be encoded fails its request alone. */
   #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
     const { head, payload, transient, sent } = reply
-    if (this.#closed) sent?.()
-    else this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
+    if (this.#closed) return sent?.()
+    try {
+      this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
+    } catch (cause) {
+      sent?.()
+      this.#fail(id, new MayflyError('INTERNAL', 'The reply could not be encoded', { cause }))
+    }
   }
 
   #fail(id: number, thrown: unknown): void {
+    const isOwn = isOwnFault(thrown)
+    const error = isOwn ? reportFault(thrown, this.#options) : asMayflyError(thrown)
     if (this.#closed) return
-    const error = asMayflyError(thrown)
-    if (error.code === 'INTERNAL') this.#options.log.error({ err: thrown }, 'a request failed by a bug')
     const reason = error.reason.slice(0, ERROR_MESSAGE_BYTES_MAX / 4)
     this.#outbox.send({ id, kind: errorTable[error.code].wire, codec: errorReply, head: { reason } })
+    if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
   }
 
   #refuse(id: number, thrown: unknown): void {
-    if (!isError(thrown, 'INTERNAL'))
+    if (!isOwnFault(thrown))
       this.#options.log.info({ reason: asMayflyError(thrown).reason }, 'connection refused')
     this.#fail(id, thrown)
     this.#outbox.flush()

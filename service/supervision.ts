@@ -19,5 +19,5 @@ export type ToController =
 
 /** Says something to the supervisor; without one, as when a plane is run by hand, nobody listens. */
 export function tellSupervisor(message: FromChild): void {
-  process.send?.(message)
+  process.send?.(message, undefined, undefined, () => undefined)
 }

@@ -1,5 +1,6 @@
 import type { CapacityAnswer, CapacityRequest } from '../protocol/reports.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { JobSpace } from './job-space.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from './tier-limits.ts'
 
@@ -13,6 +14,7 @@ interface State {
 
 export interface CapacityOptions {
   readonly clock: Clock
+  readonly background: Background
   /** Asks the controller; rejects where it does not answer. */
   readonly ask: (request: CapacityRequest) => Promise<CapacityAnswer>
   /** What a job uses here. */
@@ -37,7 +39,7 @@ export class Capacity {
   want(job: JobSpace): void {
     if (this.#isLimited(this.#stateOf(job))) return
     this.#wanting.add(job)
-    if (!this.#running) void this.#run()
+    if (!this.#running) void this.#options.background.once(['askCapacity', 'rounds'], () => this.#run())
   }
 
   /** Resolves with true once the job may have more than before, and with false where it gets no more. */
@@ -61,7 +63,7 @@ export class Capacity {
   }
 
   async #run(): Promise<void> {
-    const { clock, ask, bytesOf } = this.#options
+    const { clock, ask, bytesOf, background } = this.#options
     this.#running = true
     // Jobs that fill up at the same time are asked for together, and whoever is in the middle of a put goes on first.
     await sleep(clock, 0)
@@ -73,9 +75,10 @@ export class Capacity {
         bytes: bytesOf(job),
         waitingBytes: this.#stateOf(job).waitingBytes,
       }))
-      const answer = await ask({ jobs }).catch(() => null)
-      const limited = new Set(answer?.limited)
-      for (const job of asked) if (limited.has(job.id)) this.#limit(job)
+      await background.attempt(['askCapacity', ''], async () => {
+        const limited = new Set((await ask({ jobs })).limited)
+        for (const job of asked) if (limited.has(job.id)) this.#limit(job)
+      })
       await sleep(clock, CAPACITY_ASK_MS)
       for (const job of asked) if (!job.ended && this.#stateOf(job).waiting.length > 0) this.#wanting.add(job)
     }

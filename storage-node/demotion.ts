@@ -1,5 +1,6 @@
 import { isError } from '../protocol/errors.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { DemotionSource } from './demotion-source.ts'
 import { frequencyOf } from './gdsf.ts'
 import type { JobSpace } from './job-space.ts'
@@ -21,13 +22,12 @@ interface State {
  */
 export class Demotion {
   readonly #clock: Clock
-  readonly #onFailure: (job: string, reason: Error) => void
+  readonly #background: Background
   readonly #states = new WeakMap<JobSpace, State>()
 
-  /** `onFailure` is told that a tier takes nothing for the moment. */
-  constructor(clock: Clock, onFailure: (job: string, reason: Error) => void) {
+  constructor(clock: Clock, background: Background) {
     this.#clock = clock
-    this.#onFailure = onFailure
+    this.#background = background
   }
 
   /** A tier of the job may be over its high watermark. What runs already is not begun again. */
@@ -69,12 +69,13 @@ export class Demotion {
     void this.#run(job, state, source)
   }
 
+  /** Never rejects. */
   async #run(job: JobSpace, state: State, source: DemotionSource): Promise<void> {
     // Whoever has charged what is too much goes on first: it may be in the middle of a change.
     await sleep(this.#clock, 0)
     let left: number
     do {
-      left = job.ended ? 0 : await this.#round(job, source)
+      left = job.ended ? 0 : await this.#tryRound(job, source)
       if (left > 0) this.#progressed(job, state, source)
     } while (left > 0 && isWanted(job, state, source))
     if (left === 0) source.rest(DEMOTION_PAUSE_MS)
@@ -89,6 +90,21 @@ export class Demotion {
     tellAll(state, true)
   }
 
+  async #tryRound(job: JobSpace, source: DemotionSource): Promise<number> {
+    try {
+      return await this.#round(job, source)
+    } catch (error) {
+      this.#failed(job, source, error)
+      return 0
+    }
+  }
+
+  /** The tier takes nothing for the moment, whatever the reason. */
+  #failed(job: JobSpace, source: DemotionSource, error: unknown): void {
+    source.rest(TIER_FAILURE_PAUSE_MS)
+    if (!job.ended) this.#background.failed(['demotion', job.id], error)
+  }
+
   /** Returns how many left. */
   async #round(job: JobSpace, source: DemotionSource): Promise<number> {
     const to = job.tiers.below(source.tier)
@@ -101,6 +117,7 @@ export class Demotion {
         if (!job.tiers.admits(to, bytes)) return false
         const hasLeft = await this.#demote(job, source, { leaver, to })
         if (hasLeft) {
+          this.#background.succeeded(['demotion', job.id])
           activity.demotedObjects++
           activity.demotedBytes += bytes
         } else activity.droppedMoves++
@@ -139,9 +156,7 @@ export class Demotion {
       bookOff()
       // A record that its tier has lost stays, so that who asks for it is told.
       if (isError(error, 'OBJECT_LOST')) return false
-      if (!isError(error, 'CAPACITY_EXCEEDED', 'UNAVAILABLE', 'JOB_ENDED')) throw error
-      if (!job.ended && !source.isIdle) this.#onFailure(job.id, error)
-      source.rest(TIER_FAILURE_PAUSE_MS)
+      this.#failed(job, source, error)
       return false
     }
   }

@@ -1,18 +1,18 @@
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { heartbeatOperations } from '../protocol/control-operations.ts'
 import { type Tier, tiers } from '../protocol/data-operations.ts'
-import { asMayflyError, isError } from '../protocol/errors.ts'
+import { isError } from '../protocol/errors.ts'
 import { HEARTBEAT_CALL_MS, HEARTBEAT_JOBS_MAX } from '../protocol/limits.ts'
 import type { NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { CpuMeter } from '../service/cpu-meter.ts'
-import type { Logger } from '../service/log.ts'
 import type { TierBudget } from './budget.ts'
 import type { StorageNode } from './node.ts'
 
 export interface HeartbeatOptions {
   readonly clock: Clock
-  readonly log: Logger
+  readonly background: Background
   readonly pool: CallerPool
   /** What is the same in every report. */
   readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
@@ -31,7 +31,6 @@ export class Heartbeats {
   #metadata: readonly string[] = []
   #reportedMs: number
   readonly #cpu: CpuMeter
-  #controllerSilent = false
   /** Heartbeats under way, by the address of their server. */
   readonly #beating = new Map<string, Promise<void>>()
 
@@ -60,7 +59,7 @@ export class Heartbeats {
 
   /** One report to the controller. Never rejects. */
   async beatController(): Promise<void> {
-    const { clock, log, self, tellController } = this.#options
+    const { clock, background, self, tellController } = this.#options
     const now = clock.monotonicMs()
     const elapsedMs = now - this.#reportedMs
     const jobs = this.#node.report(elapsedMs)
@@ -73,16 +72,15 @@ export class Heartbeats {
         tiers: tiersOf(this.#node),
         bytesPerSecond,
         jobs,
+        tasks: background.report(),
       })
       const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
       // A server that is new may soon have jobs here, which need its lease.
       for (const address of unknown) void this.beatServer(address)
-      this.#controllerSilent = false
+      background.succeeded(['report', 'controller'])
     } catch (error) {
-      if (!this.#controllerSilent)
-        log.warn({ reason: asMayflyError(error).reason }, 'the controller does not answer')
-      this.#controllerSilent = true
+      background.failed(['report', 'controller'], error)
     }
   }
 
@@ -97,7 +95,7 @@ export class Heartbeats {
   }
 
   async #beat(address: string): Promise<void> {
-    const { clock, log, pool, onDead } = this.#options
+    const { clock, background, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
     const jobs = this.#node.jobsOf(address)
     const { id: node } = this.#node
@@ -114,9 +112,10 @@ export class Heartbeats {
       this.#node.renewLease(address, sentMs + leaseMs, moved)
       const living = new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])
       for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
+      background.succeeded(['heartbeat', address])
     } catch (error) {
       if (isError(error, 'NODE_DEAD')) onDead(error)
-      else log.debug({ address, reason: asMayflyError(error).reason }, 'metadata does not answer')
+      else background.failed(['heartbeat', address], error)
     }
   }
 }

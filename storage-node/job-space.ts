@@ -2,6 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import type { Landing } from '../protocol/frame.ts'
 import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { JobActivity } from './activity.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
 import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
@@ -77,6 +78,7 @@ export class JobSpace {
   #overheadBytes = 0
   readonly #onHigh: (job: JobSpace) => void
   readonly #onFilling: (job: JobSpace) => void
+  readonly #background: Background
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
   /** Of the RAM that is in use: above it objects begin to leave. */
   #highBytes = Number.POSITIVE_INFINITY
@@ -87,7 +89,7 @@ export class JobSpace {
   /** A step of the event loop is under way that began with a lease. */
   #isLeased = false
   /** The removal of dropped buckets. */
-  #cleaning: Promise<void> = Promise.resolve()
+  #cleaning: Promise<unknown> = Promise.resolve()
 
   constructor(
     job: { id: string; slots: number; metadata: string; term: number },
@@ -98,6 +100,7 @@ export class JobSpace {
       lease: Lease
       lower: readonly LowerTier[]
       underWay: NodeUnderWay
+      background: Background
       /** Told whenever the job's RAM is above its high watermark. */
       onHigh: (job: JobSpace) => void
       /** Told once for each budget, when the job's RAM is above `GROWTH_WATERMARK` of it. */
@@ -120,6 +123,7 @@ export class JobSpace {
     this.underWay = new UnderWay(options.underWay)
     this.#onHigh = options.onHigh
     this.#onFilling = options.onFilling
+    this.#background = options.background
   }
 
   /** What the slots hold that are owned and were touched, by their number. */
@@ -293,11 +297,13 @@ export class JobSpace {
     const dropped = new Set(buckets.filter((bucket) => !this.droppedBuckets.has(bucket)))
     if (dropped.size === 0) return
     for (const bucket of dropped) this.droppedBuckets.add(bucket)
-    this.#cleaning = this.#cleaning.then(() => this.#removeBuckets(dropped))
+    this.#cleaning = this.#cleaning.then(() =>
+      this.#background.attempt(['dropBuckets', this.id], () => this.#removeBuckets(dropped)),
+    )
   }
 
   /** Resolves when all that was in dropped buckets is freed. */
-  get cleaned(): Promise<void> {
+  get cleaned(): Promise<unknown> {
     return this.#cleaning
   }
 
@@ -326,7 +332,7 @@ export class JobSpace {
     this.charge(-slot.chargedBytes)
     this.#hold(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true
-    void this.#free(slot)
+    void this.#background.once(['freeSlot', this.id], () => this.#free(slot))
   }
 
   /**

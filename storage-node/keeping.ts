@@ -128,7 +128,7 @@ export class Keeping {
     }
   }
 
-  /** Removes what is kept of objects whose time was over. What cannot be removed now is left for the next time. */
+  /** Removes what is kept of objects whose time was over. Where it rejects, the rest is left for the next time. */
   async removeExpired(job: JobSpace): Promise<void> {
     if (!job.keeps) return
     for (const slot of job.slots) {
@@ -139,8 +139,8 @@ export class Keeping {
             if (this.#options.table.find(job, place) === undefined) await this.#removeKept(job, place)
           })
         } catch (error) {
-          if (!(error instanceof MayflyError) || error.code === 'INTERNAL') throw error
-          return
+          if (isError(error, 'STALE_PLACEMENT', 'JOB_ENDED')) return
+          throw error
         }
       }
     }

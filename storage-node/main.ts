@@ -12,7 +12,7 @@ import { openSsd } from './ssd/open-ssd.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
-  start: async (config, log) => {
+  start: async (config, { log, background }) => {
     const { id, secret, controllerUrl: url } = config
     const to = { url, secret, clock: systemRuntime.clock }
     const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
@@ -22,8 +22,8 @@ await runService('storage-node', {
       process.exit(1)
     }
     const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
-    const ssd = config.ssd === null ? null : await openSsd(config.ssd, systemRuntime.clock)
-    const s3 = await openS3(config, systemRuntime)
+    const ssd = config.ssd === null ? null : await openSsd(config.ssd, { ...systemRuntime, background })
+    const s3 = await openS3(config, { ...systemRuntime, background })
     const world = {
       runtime: systemRuntime,
       network: tcpNetwork,
@@ -32,6 +32,7 @@ await runService('storage-node', {
       askCapacity,
       onDead,
       log,
+      background,
       kept,
       ssd,
       s3,

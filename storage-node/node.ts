@@ -2,13 +2,14 @@ import { bitmapOf } from '../protocol/bitmap.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import type { nodeOperations, peerOperations } from '../protocol/control-operations.ts'
 import { type Tier, tiers } from '../protocol/data-operations.ts'
-import { asMayflyError, MayflyError } from '../protocol/errors.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { violation } from '../protocol/reader.ts'
 import type { JobUsageReport, TierReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
+import type { Background } from '../service/background.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import { Below } from './below.ts'
 import { TierBudget } from './budget.ts'
@@ -57,7 +58,8 @@ export interface NodeOptions {
   readonly ssd: { readonly bytes: number; readonly store: TierStore } | null
   /** Null where the cluster has no S3. */
   readonly s3: TierStore | null
-  /** Told, in words and with a reason, of what the node cannot do for the moment. */
+  readonly background: Background
+  /** Told, in words and with a reason, of what does not come back. */
   readonly warn: (what: string, of: { job: string; reason: string }) => void
   readonly runtime: Runtime
   readonly pool: CallerPool
@@ -91,7 +93,7 @@ export class StorageNode {
   readonly source: HandoffSource
   readonly puller: Puller
   readonly #runtime: Runtime
-  readonly #warn: NodeOptions['warn']
+  readonly #background: Background
   readonly #leases = new Map<string, Lease>()
   readonly #generations = new Map<string, number>()
 
@@ -101,11 +103,10 @@ export class StorageNode {
     this.id = options.id
     this.ram = new TierBudget(options.ramBytes)
     this.lower = lowerTiers(options)
-    this.#warn = options.warn
-    this.demotion = new Demotion(clock, (job, { message: reason }) =>
-      this.#warn('objects of a job cannot leave their tier', { job, reason }),
-    )
-    this.capacity = new Capacity({ clock, ask: options.askCapacity, bytesOf: bytesByTier })
+    const { background } = options
+    this.#background = background
+    this.demotion = new Demotion(clock, background)
+    this.capacity = new Capacity({ clock, background, ask: options.askCapacity, bytesOf: bytesByTier })
     const { demotion, capacity } = this
     this.room = new Room({ demotion, capacity, clock })
     const below = new Below(demotion, clock)
@@ -114,7 +115,7 @@ export class StorageNode {
     this.table = new ObjectTable(clock)
     this.sessions = new Sessions(clock)
     this.source = new HandoffSource({ pool, clock })
-    this.puller = new Puller({ pool, runtime })
+    this.puller = new Puller({ pool, runtime, background })
     const { puller } = this
     this.objects = new Objects(this.table, {
       clock,
@@ -220,14 +221,12 @@ export class StorageNode {
     if (job === undefined) return
     this.jobs.delete(id)
     this.sessions.dropJob(job)
-    try {
+    await this.#background.once(['endJob', id], async () => {
       const ended = job.end()
       this.capacity.changed(job)
       await ended
-    } catch (error) {
-      const { reason } = asMayflyError(error)
-      this.#warn('the space of a job that has ended does not come back', { job: id, reason })
-    }
+    })
+    this.#background.forget(id)
   }
 
   /** The jobs of one metadata server that this node knows, also those of which it has nothing left. */
@@ -312,6 +311,7 @@ export class StorageNode {
           lease: this.#lease(metadata),
           lower: this.lower,
           underWay: this.underWay,
+          background: this.#background,
           onHigh: (over) => this.demotion.start(over),
           onFilling: (filling) => this.capacity.want(filling),
         },

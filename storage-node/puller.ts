@@ -1,7 +1,7 @@
 import { assert } from '../protocol/assert.ts'
 import type { CallerPool } from '../protocol/caller-pool.ts'
 import { MISSING, NO_CHUNK, peerOperations } from '../protocol/control-operations.ts'
-import { asMayflyError, isError, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, isError, isOwnFault, MayflyError } from '../protocol/errors.ts'
 import {
   CONTROL_CALL_MS,
   PAYLOAD_BYTES_MAX,
@@ -13,7 +13,9 @@ import {
   RETRY_MS_MIN,
 } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
+import { violation } from '../protocol/reader.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { DemotedChunk, LostChunk } from './chunks.ts'
 import { bringHere, leaveKept, sendBelow } from './elsewhere.ts'
 import { Flights } from './flights.ts'
@@ -38,6 +40,7 @@ const FETCH_MS_MAX = CONTROL_CALL_MS
 export class Puller {
   readonly #pool: CallerPool
   readonly #runtime: Runtime
+  readonly #background: Background
   #stopped = false
   #pulls = 0
   readonly #waiting: (() => void)[] = []
@@ -46,10 +49,11 @@ export class Puller {
   /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
   readonly #fetches = new Map<string, TierReads>()
 
-  constructor(options: { pool: CallerPool; runtime: Runtime }) {
+  constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
     this.#pool = options.pool
     this.#runtime = options.runtime
     this.#flights = new Flights(options.runtime.clock)
+    this.#background = options.background
   }
 
   stop(): void {
@@ -69,8 +73,9 @@ export class Puller {
           await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
         })
         failures = 0
+        this.#background.succeeded(['pull', job.id])
       } catch (error) {
-        if (isError(error, 'INTERNAL', 'PROTOCOL_VIOLATION')) throw error
+        if (!job.ended) this.#background.failed(['pull', job.id], error)
         await sleep(clock, backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
       }
     }
@@ -114,7 +119,7 @@ export class Puller {
       try {
         await this.#pullWhole(job, { index, slot, item })
       } catch (error) {
-        if (isError(error, 'INTERNAL', 'PROTOCOL_VIOLATION')) throw error
+        if (isOwnFault(error)) throw error
         const pauseMs = backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
         if (clock.monotonicMs() + pauseMs >= deadlineMs) {
           const { reason } = asMayflyError(error)
@@ -196,6 +201,10 @@ export class Puller {
     const request = { job: job.id, slot: from.index, epoch: from.slot.epoch, items }
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const { head, payload } = await caller.call(peerOperations.pull, request, { deadlineMs })
+    const expected = head.bytes.reduce((sum, length) => sum + (length === MISSING ? 0 : length), 0)
+    // A piece that is not there would count as lost.
+    if (head.bytes.length !== items.length || expected !== payload.length)
+      throw violation(`${head.bytes.length} pieces of ${expected} bytes are no answer to ${items.length}`)
     let offset = 0
     return head.bytes.map((length) => {
       if (length === MISSING) return null

@@ -5,7 +5,9 @@ import { isError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { CONTROL_CALL_MS, RECLAIM_BATCH } from '../protocol/limits.ts'
 import type { PlacedNode } from '../protocol/placement.ts'
+import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import type { ChunkGroup } from './chunks.ts'
 import type { JobPlacements } from './job-placements.ts'
 import type { JobSpace } from './job-space.ts'
@@ -21,9 +23,14 @@ export class Reclaim {
   readonly #pool: CallerPool
   readonly #clock: Clock
   readonly #placements: JobPlacements
+  readonly #background: Background
 
-  constructor(node: StorageNode, options: { pool: CallerPool; clock: Clock; placements: JobPlacements }) {
+  constructor(
+    node: StorageNode,
+    options: { pool: CallerPool; clock: Clock; placements: JobPlacements; background: Background },
+  ) {
     this.#node = node
+    this.#background = options.background
     this.#pool = options.pool
     this.#clock = options.clock
     this.#placements = options.placements
@@ -35,9 +42,11 @@ export class Reclaim {
     for (const job of [...this.#node.jobs.values()]) {
       try {
         await this.#reclaimJob(job)
+        this.#background.succeeded(['reclaim', job.id])
       } catch (error) {
-        if (isError(error, 'INTERNAL', 'BAD_REQUEST', 'PROTOCOL_VIOLATION')) throw error
         this.#placements.forget(job.id)
+        if (!job.ended && !isError(error, 'STALE_PLACEMENT', 'JOB_MOVED', 'JOB_ENDED'))
+          this.#background.failed(['reclaim', job.id], error)
       }
     }
   }
@@ -68,6 +77,9 @@ export class Reclaim {
   async #reclaimBatch(job: JobSpace, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
     const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
     const alive = await this.#versionsAlive(job, owner, versions)
+    // A version without a bit would count as not wanted.
+    if (alive.length * 8 < versions.length)
+      throw violation(`${alive.length} bytes are no answer about ${versions.length} versions`)
     batch.forEach((held, index) => {
       if (hasBit(alive, index)) return
       for (const { slot, groupKey } of held) {

@@ -1,7 +1,8 @@
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { HEARTBEAT_MS, RECLAIM_MS, TTL_SWEEP_MS } from '../protocol/limits.ts'
 import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
-import { type Runtime, repeat } from '../protocol/runtime.ts'
+import type { Runtime } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { clusterToken } from '../service/cluster-token.ts'
 import type { Tell } from '../service/controller-report.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
@@ -34,6 +35,8 @@ export interface NodeWorld {
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
+  /** Stopped with the node. */
+  readonly background: Background
   readonly kept: KeptStore
   /** Closed when the node stops; null where it has none. */
   readonly ssd: NodeOptions['ssd']
@@ -44,7 +47,7 @@ export interface NodeWorld {
 /** Starts a storage node: it serves, reports and cleans up until it is stopped. */
 export async function startNode(config: NodeConfig, world: NodeWorld): Promise<NodeService> {
   const { id, secret } = config
-  const { network, tellController, log } = world
+  const { network, tellController, log, background } = world
   const { clock } = world.runtime
   const pool = new CallerPool({
     dial: network.dial,
@@ -55,7 +58,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const { ramBytes } = config
   const { ssd, s3 } = world
   const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
-  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, askCapacity, warn })
+  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, askCapacity, background, warn })
   const handlers = nodeHandlers(node, {
     clock,
     askLease: (metadata) => heartbeats.beatServer(metadata),
@@ -67,27 +70,28 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const heartbeats = new Heartbeats(node, {
     clock,
-    log,
+    background,
     pool,
     self: { class: config.class, address: listener.address, pid: process.pid },
     cpuSeconds: world.cpuSeconds,
     tellController,
     onDead: world.onDead,
   })
-  const reclaim = new Reclaim(node, { pool, clock, placements: node.placements })
+  const reclaim = new Reclaim(node, { pool, clock, placements: node.placements, background })
   // Nobody waits for this: a node that serves without a lease says so, and a server that hangs must not keep it from the others.
-  void heartbeats.begin()
+  void background.once(['heartbeat', ''], () => heartbeats.begin())
   const timers = [
-    repeat(clock, HEARTBEAT_MS, () => heartbeats.beatController()),
-    repeat(clock, HEARTBEAT_MS, () => void heartbeats.beatMetadata()),
-    repeat(clock, RECLAIM_MS, () => reclaim.round()),
-    repeat(clock, TTL_SWEEP_MS, () => sweep(node, clock)),
+    background.every(HEARTBEAT_MS, ['report', ''], () => heartbeats.beatController()),
+    background.every(HEARTBEAT_MS, ['heartbeat', ''], () => heartbeats.beatMetadata()),
+    background.every(RECLAIM_MS, ['reclaim', ''], () => reclaim.round()),
+    background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweep(node, clock, background)),
   ]
   return {
     node,
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()
+      background.stop()
       node.puller.stop()
       pool.close()
       await listener.close()

@@ -1,4 +1,3 @@
-import { assert } from '../protocol/assert.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { SlotChunks } from './chunks.ts'
 import { KeptNames } from './kept-names.ts'
@@ -81,7 +80,10 @@ export class Slot {
   }
 
   nextVersion(): number {
-    assert(this.#counter < VERSIONS_PER_EPOCH - 1, 'a slot gives fewer than 2^32 versions in one epoch')
+    if (this.#counter >= VERSIONS_PER_EPOCH - 1) {
+      const what = 'The slot has given 2^32 versions; it takes puts again once it has moved to another node'
+      throw new MayflyError('UNAVAILABLE', what)
+    }
     return this.epoch * VERSIONS_PER_EPOCH + this.#counter++
   }
 

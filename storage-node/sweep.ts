@@ -1,5 +1,6 @@
 import { SWEEP_PAUSE_MS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/background.ts'
 import { type JobSpace, leaseLapsed } from './job-space.ts'
 import type { StorageNode } from './node.ts'
 import { Pace, removeMatching } from './removal.ts'
@@ -11,7 +12,7 @@ import { failWaits } from './waits.ts'
  * Frees expired objects and forgets lapsed leases of versions; readers never see either. Where the node's own lease
  * has lapsed, whoever waits for a key is told to ask again: it may be put elsewhere by now.
  */
-export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
+export async function sweep(node: StorageNode, clock: Clock, background: Background): Promise<void> {
   const now = clock.monotonicMs()
   node.sessions.sweep()
   for (const job of node.jobs.values()) {
@@ -22,8 +23,10 @@ export async function sweep(node: StorageNode, clock: Clock): Promise<void> {
     }
   }
   for (const job of [...node.jobs.values()]) {
-    await removeExpired(job, clock)
-    await node.keeping.removeExpired(job)
+    await background.attempt(['sweep', job.id], async () => {
+      await removeExpired(job, clock)
+      await node.keeping.removeExpired(job)
+    })
   }
 }
 

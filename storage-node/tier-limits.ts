@@ -20,6 +20,8 @@ export const DEMOTION_BATCH_BYTES = 4 * 1024 * 1024
 export const DEMOTION_PAUSE_MS = 20
 /** Pause after a tier has failed to write: a full disk is not asked at every put. */
 export const TIER_FAILURE_PAUSE_MS = 1_000
+/** Pause before a segment that could not be compacted is taken on again: its disk is full or broken. */
+export const COMPACTION_RETRY_MS = 10_000
 /** From this part of its RAM on a job is said to fill up: a fifth is what it puts while the controller finds more. */
 export const GROWTH_WATERMARK = 0.8
 /** Pause between two questions whether jobs get more: a grant takes as long, by way of the controller, metadata and SQLite. */

@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { Background } from '../../service/background.ts'
+import { createLog } from '../../service/log.ts'
 import { SsdTier } from '../../storage-node/ssd/ssd-tier.ts'
 
 /** What is written and read again, `inFlight` at a time. */
@@ -48,7 +50,8 @@ export async function measurePlainFile(load: Load): Promise<Throughput> {
 /** The SSD tier, on the same disk. */
 export async function measureSsdTier(load: Load): Promise<Throughput> {
   const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
-  const tier = new SsdTier(join(dir, 'ssd'), systemRuntime.clock)
+  const background = new Background({ runtime: systemRuntime, log: createLog('storage-node', 'warn') })
+  const tier = new SsdTier(join(dir, 'ssd'), { clock: systemRuntime.clock, background })
   const job = tier.open('bench')
   const records = new Uint32Array(load.count)
   try {

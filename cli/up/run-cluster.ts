@@ -1,4 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
+import { mustEndProcess } from '../../service/background.ts'
 import { type Cluster, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -26,6 +27,14 @@ export async function runCluster<T>(
     interrupted = true
     end.abort(new MayflyError('ABORTED', 'The cluster was interrupted'))
   }
+  const escaped = (error: unknown): void => {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    options.say(`an error reached nobody: ${reason}`)
+    if (!mustEndProcess(error)) return
+    supervisor.kill()
+    process.exit(1)
+  }
+  process.on('uncaughtException', escaped).on('unhandledRejection', escaped)
   for (const signal of signals) process.on(signal, interrupt)
   try {
     const cluster = await Promise.race([supervisor.start(), rejectOn(end.signal)])
@@ -35,6 +44,7 @@ export async function runCluster<T>(
   } finally {
     await supervisor.stop()
     for (const signal of signals) process.off(signal, interrupt)
+    process.off('uncaughtException', escaped).off('unhandledRejection', escaped)
   }
 }
 

@@ -73,6 +73,7 @@ export class ServerProcess {
     })
   }
 
+  /** Never rejects. */
   async #startAgain(address: string, reason: string): Promise<void> {
     const { name, runtime, say, onGaveUp } = this.#options
     if (this.#stopping) return
@@ -83,6 +84,22 @@ export class ServerProcess {
     say(`the ${name} died (${reason}); starting it again`)
     const bounds = { msMin: RETRY_MS_MIN, msMax: SERVER_RESTART_MS_MAX }
     await sleep(runtime.clock, backoffMs(this.#deaths - 1, bounds, runtime.random))
-    if (!this.#stopping) this.#watch(this.#spawn(address), address)
+    const child = await this.#spawnAgain(address)
+    if (child !== null) this.#watch(child, address)
+  }
+
+  /** Where the system has no process or file left, it may have one soon. Null once this is stopped. */
+  async #spawnAgain(address: string): Promise<Child | null> {
+    const { name, runtime, say } = this.#options
+    for (let failures = 0; !this.#stopping; failures++) {
+      try {
+        return this.#spawn(address)
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        if (failures === 0) say(`the ${name} cannot be started, which is tried on: ${reason}`)
+      }
+      await sleep(runtime.clock, SERVER_RESTART_MS_MAX)
+    }
+    return null
   }
 }

@@ -231,7 +231,12 @@ export class Supervisor {
   }
 
   #nodeExited(node: string, failed: boolean): void {
-    rmSync(this.#ssdDir(node), { recursive: true, force: true })
-    this.#logs.ended(node, { failed })
+    try {
+      rmSync(this.#ssdDir(node), { recursive: true, force: true })
+      this.#logs.ended(node, { failed })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#options.say(`files of the storage node ${node} are left: ${reason}`)
+    }
   }
 }

@@ -1,10 +1,10 @@
 import Type from 'typebox'
-import { asMayflyError } from '../../protocol/errors.ts'
 import { REPORT_BYTES_MAX } from '../../protocol/limits.ts'
 import type { CapacityAnswer, NodeReport, NodeReportAnswer } from '../../protocol/reports.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { Logger } from '../../service/log.ts'
+import type { Background } from '../../service/background.ts'
 import { capacityRequest, metadataReport, nodeReport } from '../schemas.ts'
+import type { TaskFailures } from '../task-failures.ts'
 import { peakOf } from '../usage.ts'
 import type { Api, Routes } from './api.ts'
 
@@ -14,7 +14,19 @@ const bodyLimit = REPORT_BYTES_MAX
 /** Heartbeats of the cluster's own processes; no part of the public API. */
 export function internalRoutes(
   app: Api,
-  { nodes, ledger, usage, metadata, repair, drains, relocations, growth, clock, log }: Routes & Heard,
+  {
+    nodes,
+    ledger,
+    usage,
+    metadata,
+    repair,
+    drains,
+    relocations,
+    growth,
+    clock,
+    background,
+    tasks,
+  }: Routes & Heard,
 ): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
@@ -22,6 +34,7 @@ export function internalRoutes(
     async (request): Promise<NodeReportAnswer> => {
       const report = request.body as NodeReport
       await nodes.heard(request.params.id, report)
+      tasks.heard(request.params.id, report.tasks)
       const nowMs = clock.monotonicMs()
       // What comes late of a job that has ended counts no more.
       const living = report.jobs.filter(({ id }) => (ledger.get(id)?.state ?? 'ended') !== 'ended')
@@ -56,10 +69,9 @@ export function internalRoutes(
     (request) => {
       const { id } = request.params
       if (metadata.heard(id, request.body)) {
-        repair.compare(id).catch((error: unknown) => {
-          log.warn({ metadata: id, reason: asMayflyError(error).reason }, 'metadata could not be compared')
-        })
+        void background.attempt(['compareMetadata', id], () => repair.compare(id))
       }
+      tasks.heard(id, request.body.tasks)
       return {}
     },
   )
@@ -67,5 +79,6 @@ export function internalRoutes(
 
 interface Heard {
   readonly clock: Clock
-  readonly log: Logger
+  readonly background: Background
+  readonly tasks: TaskFailures
 }

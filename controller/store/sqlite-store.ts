@@ -146,13 +146,10 @@ export class SqliteStore implements Store {
     try {
       return task()
     } catch (cause) {
-      if (cause instanceof Database.SqliteError && cause.code === 'SQLITE_FULL') {
-        throw new MayflyError('UNAVAILABLE', `The disk is full that holds ${this.#path}`, { cause })
-      }
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new MayflyError('INTERNAL', `The controller's state at ${this.#path} failed: ${reason}`, {
-        cause,
-      })
+      // Which file that is, and what the driver says of it, is for the log.
+      const isFull = cause instanceof Database.SqliteError && cause.code === 'SQLITE_FULL'
+      const what = isFull ? 'The disk is full that holds' : 'The disk or database failed that holds'
+      throw new MayflyError('UNAVAILABLE', `${what} the controller's state`, { cause })
     }
   }
 }

@@ -38,7 +38,11 @@ export class SqlitePlacementStore implements PlacementStore {
       requireFormat(this.#database, path)
       this.#database.exec(schema)
     } catch (cause) {
-      throw storeError(cause)
+      if (cause instanceof MayflyError) throw cause
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new MayflyError('UNAVAILABLE', `Cannot open the metadata server's state at ${path}: ${reason}`, {
+        cause,
+      })
     }
     this.#save = this.#database.prepare('INSERT OR REPLACE INTO jobs VALUES (?, ?)')
     this.#remove = this.#database.prepare('DELETE FROM jobs WHERE id = ?')
@@ -151,6 +155,8 @@ function migrate(database: Database.Database, from: number): void {
 
 function storeError(cause: unknown): MayflyError {
   if (cause instanceof MayflyError) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new MayflyError('UNAVAILABLE', `The metadata store failed: ${reason}`, { cause })
+  const { code = '' } = cause instanceof Database.SqliteError ? cause : {}
+  return new MayflyError('UNAVAILABLE', `The disk or database of the metadata server failed ${code}`.trim(), {
+    cause,
+  })
 }

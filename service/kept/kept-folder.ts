@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
+import { AssertionError } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { onePiece } from '../one-piece.ts'
@@ -75,6 +76,10 @@ export class KeptFolder implements KeptStore {
 
   async stat(name: KeptName): Promise<KeptEntry | null> {
     checkKeptName(name)
+    return await translating(name, () => this.#stat(name))
+  }
+
+  async #stat(name: KeptName): Promise<KeptEntry | null> {
     const path = formatName(name)
     const found = await fileSize(join(this.#objects, path))
     if (found === null) return null
@@ -84,17 +89,21 @@ export class KeptFolder implements KeptStore {
 
   async about(name: KeptName): Promise<Buffer | null> {
     if ((await this.stat(name)) === null) return null
-    return await contentOf(join(this.#about, formatName(name)))
+    return await translating(name, () => contentOf(join(this.#about, formatName(name))))
   }
 
   async remove(name: KeptName, fence?: () => void): Promise<boolean> {
     const existed = (await this.stat(name)) !== null
     fence?.()
-    await this.#remove(formatName(name))
+    await translating(name, () => this.#remove(formatName(name)))
     return existed
   }
 
-  async list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
+  async list(query: KeptQuery): Promise<KeptEntry[]> {
+    return await translating(null, () => this.#list(query))
+  }
+
+  async #list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
     // The folder above the last slash holds all that can start with the prefix.
     const above = prefix.slice(0, prefix.lastIndexOf('/') + 1)
     const paths = (await filesBelow(join(this.#objects, above)))
@@ -112,6 +121,10 @@ export class KeptFolder implements KeptStore {
   }
 
   async sweep(hasEnded: (job: string) => boolean): Promise<number> {
+    return await translating(null, () => this.#sweep(hasEnded))
+  }
+
+  async #sweep(hasEnded: (job: string) => boolean): Promise<number> {
     let removed = 0
     for (const path of await filesBelow(this.#expiry)) {
       const name = parseName(path)
@@ -225,10 +238,20 @@ async function removeFile(path: string): Promise<void> {
   }
 }
 
-function translate(error: unknown, name: KeptName): unknown {
-  if (error instanceof MayflyError) return error
-  if (isMissing(error)) return noSuchObject(name)
-  if (['EISDIR', 'EEXIST', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error))) return besideOthers(name, error)
+async function translating<Result>(name: KeptName | null, task: () => Promise<Result>): Promise<Result> {
+  try {
+    return await task()
+  } catch (error) {
+    throw translate(error, name)
+  }
+}
+
+/** `name` is null where many objects were looked at. */
+function translate(error: unknown, name: KeptName | null): unknown {
+  if (error instanceof MayflyError || error instanceof AssertionError) return error
+  if (name !== null && isMissing(error)) return noSuchObject(name)
+  if (name !== null && ['EISDIR', 'EEXIST', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error)))
+    return besideOthers(name, error)
   if (isDiskFull(error))
     return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the kept store is full', { cause: error })
   return new MayflyError('UNAVAILABLE', `The kept store cannot use its disk (${codeOf(error)})`, {

@@ -12,7 +12,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CONNECT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
-import { translateError } from './s3-error.ts'
+import { inUse, translateError } from './s3-error.ts'
 import { S3_ATTEMPTS_MAX, S3_CALL_MS_MAX, S3_DELETE_BATCH, S3_SOCKETS_MAX } from './s3-limits.ts'
 import type { S3Settings } from './s3-settings.ts'
 
@@ -31,8 +31,8 @@ export type SendOptions = { readonly abortSignal: AbortSignal }
 
 /**
  * One bucket of an S3-compatible store. The driver repeats what failed for a moment, with jitter; a breaker keeps calls from
- * an endpoint that stays down. Every error is a `MayflyError`: `UNAVAILABLE` for what may pass, `FORBIDDEN` and `BAD_REQUEST` for what an
- * operator has to mend, `NOT_FOUND` for a key that is not there.
+ * an endpoint that stays down. Every error is a `MayflyError`: `UNAVAILABLE`, whether it may pass or an operator has to mend it, for it is no
+ * fault of who put or asked for an object; `NOT_FOUND` for a key that is not there; `CAPACITY_EXCEEDED` where the store is full.
  */
 export class S3Bucket {
   readonly name: string
@@ -71,10 +71,12 @@ export class S3Bucket {
     return this.#breaker.open
   }
 
-  /** Rejects, saying what is wrong, if the bucket cannot be used with these settings. */
+  /** Rejects, saying what is wrong, if the bucket cannot be used with these settings: also with `FORBIDDEN` and `BAD_REQUEST`. */
   async check(): Promise<void> {
     try {
-      await this.send((client, options) => client.send(new HeadBucketCommand({ Bucket: this.name }), options))
+      await this.#send((client, options) =>
+        client.send(new HeadBucketCommand({ Bucket: this.name }), options),
+      )
     } catch (error) {
       const translated = translateError(error, this.#at)
       // The answer to a HEAD has no body that could say what is missing.
@@ -165,6 +167,14 @@ export class S3Bucket {
 
   /** One call of the driver, with a deadline, through the breaker, its error translated. */
   async send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
+    try {
+      return await this.#send(call)
+    } catch (error) {
+      throw inUse(error)
+    }
+  }
+
+  async #send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
     return await this.#breaker.run(async () => {
       try {
         return await call(this.#client, { abortSignal: AbortSignal.timeout(S3_CALL_MS_MAX) })

@@ -1,5 +1,5 @@
 import { S3ServiceException } from '@aws-sdk/client-s3'
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 
 const credentialNames = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'AccessDenied', 'Forbidden', '403']
 
@@ -26,7 +26,13 @@ export function translateError(error: unknown, at: string): MayflyError {
   if (status === 404) return new MayflyError('NOT_FOUND', say('has no such object'))
   if (status >= 500 || status === 429 || status === 408 || error.$retryable !== undefined)
     return new MayflyError('UNAVAILABLE', say(`answers ${status} (${error.name})`), { cause: error })
-  return new MayflyError('INTERNAL', say(`refuses the request: ${error.name}, ${error.message}`), {
+  return new MayflyError('BAD_REQUEST', say(`refuses the request: ${error.name}, ${error.message}`), {
     cause: error,
   })
+}
+
+/** The same where an object is put or asked for: that the endpoint refuses the cluster is nothing that a function could correct. */
+export function inUse(error: unknown): unknown {
+  if (!isError(error, 'FORBIDDEN', 'BAD_REQUEST')) return error
+  return new MayflyError('UNAVAILABLE', error.reason, { cause: error })
 }

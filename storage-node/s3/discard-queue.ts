@@ -1,5 +1,5 @@
-import { isError } from '../../protocol/errors.ts'
-import { type Clock, repeat, type Timer } from '../../protocol/runtime.ts'
+import type { Timer } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/background.ts'
 import type { S3Bucket } from '../../service/s3/s3-bucket.ts'
 import { S3_DELETE_BATCH } from '../../service/s3/s3-limits.ts'
 import { S3_DELETE_MS, S3_DELETES_MAX } from '../tier-limits.ts'
@@ -13,9 +13,9 @@ export class DiscardQueue {
   readonly #timer: Pick<Timer, 'cancel'>
   #keys: string[] = []
 
-  constructor(bucket: S3Bucket, clock: Clock) {
+  constructor(bucket: S3Bucket, background: Background) {
     this.#bucket = bucket
-    this.#timer = repeat(clock, S3_DELETE_MS, () => this.#deleteAll())
+    this.#timer = background.every(S3_DELETE_MS, ['discard', ''], () => this.#deleteAll())
   }
 
   add(key: string): void {
@@ -29,12 +29,7 @@ export class DiscardQueue {
   async #deleteAll(): Promise<void> {
     while (this.#keys.length > 0) {
       const batch = this.#keys.slice(0, S3_DELETE_BATCH)
-      try {
-        await this.#bucket.delete(batch)
-      } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'FORBIDDEN', 'BAD_REQUEST')) throw error
-        return
-      }
+      await this.#bucket.delete(batch)
       this.#keys = this.#keys.slice(batch.length)
     }
   }

@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts'
-import { isError, MayflyError } from '../../protocol/errors.ts'
+import { isError, isOwnFault, MayflyError } from '../../protocol/errors.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import { onePiece } from '../../service/one-piece.ts'
 import { upload } from '../../service/s3/multipart.ts'
@@ -105,18 +105,18 @@ export class S3Space implements TierSpace {
   }
 
   /**
-   * Removes what any node has put there for the job, which has ended on all of them. Where the endpoint stays down, the
-   * lifecycle rule has the last word.
+   * Removes what any node has put there for the job, which has ended on all of them. Rejects where the endpoint stays down: then
+   * the lifecycle rule has the last word.
    */
   async #deleteAll(): Promise<void> {
     await Promise.allSettled(this.#writes)
     const { bucket, runtime } = this.#options
     const bounds = { msMin: S3_DROP_RETRY_MS_MIN, msMax: S3_DROP_RETRY_MS_MAX }
-    for (let attempt = 0; attempt < S3_DROP_ATTEMPTS_MAX; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await bucket.deletePrefix(this.#jobPrefix)
       } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'FORBIDDEN', 'BAD_REQUEST')) throw error
+        if (isOwnFault(error) || attempt === S3_DROP_ATTEMPTS_MAX) throw error
         await sleep(runtime.clock, backoffMs(attempt, bounds, runtime.random))
       }
     }

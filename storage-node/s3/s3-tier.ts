@@ -1,4 +1,5 @@
 import type { Runtime } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/background.ts'
 import { S3Bucket } from '../../service/s3/s3-bucket.ts'
 import { EPHEMERAL_PREFIX, type S3Settings } from '../../service/s3/s3-settings.ts'
 import type { TierSpace, TierStore } from '../tier-store.ts'
@@ -12,11 +13,11 @@ export class S3Tier implements TierStore {
   readonly #discards: DiscardQueue
   readonly #runtime: Runtime
 
-  constructor(node: string, settings: S3Settings, runtime: Runtime) {
+  constructor(node: string, settings: S3Settings, around: Runtime & { background: Background }) {
     this.#node = node
-    this.#bucket = new S3Bucket(settings, runtime.clock)
-    this.#discards = new DiscardQueue(this.#bucket, runtime.clock)
-    this.#runtime = runtime
+    this.#bucket = new S3Bucket(settings, around.clock)
+    this.#discards = new DiscardQueue(this.#bucket, around.background)
+    this.#runtime = around
   }
 
   open(job: string): TierSpace {

@@ -1,6 +1,12 @@
 import { isError } from '../../protocol/errors.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
-import { COMPACTION_BATCH_BYTES, COMPACTION_BYTES_PER_SECOND, SSD_BATCH_RECORDS_MAX } from '../tier-limits.ts'
+import type { Background } from '../../service/background.ts'
+import {
+  COMPACTION_BATCH_BYTES,
+  COMPACTION_BYTES_PER_SECOND,
+  COMPACTION_RETRY_MS,
+  SSD_BATCH_RECORDS_MAX,
+} from '../tier-limits.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentLog } from './segment-log.ts'
 
@@ -12,12 +18,14 @@ type Live = Parameters<SegmentLog['readTogether']>[1][number]
  */
 export class Compactor {
   readonly #clock: Clock
+  readonly #background: Background
   readonly #waiting = new Map<Segment, SegmentLog>()
   #running: Promise<void> | null = null
   #stopped = false
 
-  constructor(clock: Clock) {
+  constructor({ clock, background }: { clock: Clock; background: Background }) {
     this.#clock = clock
+    this.#background = background
   }
 
   /** Takes a segment on; one that waits already waits once. */
@@ -33,6 +41,7 @@ export class Compactor {
     await this.#running
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
     // Whoever reports a segment goes on first: it may be in the middle of a change.
     await sleep(this.#clock, 0)
@@ -44,7 +53,7 @@ export class Compactor {
     this.#running = null
   }
 
-  /** Leaves the segment as it is where the disk is full or the job has ended. */
+  /** Where it fails, the segment stays as it is and is taken on again later; where the job has ended, all of it goes. */
   async #compact(log: SegmentLog, segment: Segment): Promise<void> {
     try {
       for (const batch of batchesOf(log.liveRecords(segment))) {
@@ -55,8 +64,11 @@ export class Compactor {
         await sleep(this.#clock, (bytes * 1000) / COMPACTION_BYTES_PER_SECOND)
       }
       await log.discard(segment)
+      this.#background.succeeded(['compaction', ''])
     } catch (error) {
-      if (!isError(error, 'CAPACITY_EXCEEDED', 'UNAVAILABLE', 'OBJECT_LOST', 'JOB_ENDED')) throw error
+      if (isError(error, 'JOB_ENDED')) return
+      this.#background.failed(['compaction', ''], error)
+      this.#clock.after(COMPACTION_RETRY_MS, () => this.add(log, segment)).unref()
     }
   }
 }

@@ -1,4 +1,4 @@
-import { close, open, read, unlink, writev } from 'node:fs'
+import { close, mkdir, open, read, rm, writev } from 'node:fs'
 import { promisify } from 'node:util'
 import { type ErrorCode, MayflyError } from '../../protocol/errors.ts'
 import { codeOf, isDiskFull } from '../../service/system-error.ts'
@@ -7,10 +7,29 @@ import { codeOf, isDiskFull } from '../../service/system-error.ts'
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
-const unlinkFile = promisify(unlink)
+const makeDirectory = promisify(mkdir)
+const removeAll = promisify(rm)
 
 /** Below this a piece of Node's shared pool is cheaper than memory of its own. */
 const POOLED_BYTES_MAX = 4096
+
+/** With the folders above it. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeDirectory(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw writeFailed(error)
+  }
+}
+
+/** With all that is in it; one that is not there is no error. */
+export async function removeFolder(path: string): Promise<void> {
+  try {
+    await removeAll(path, { recursive: true, force: true })
+  } catch (error) {
+    throw failed('UNAVAILABLE', 'The SSD tier cannot remove its files', error)
+  }
+}
 
 /** A new file, or an old one emptied, for reading and writing by its owner alone. */
 export async function createFile(path: string): Promise<number> {
@@ -48,9 +67,13 @@ export function readAt(fd: number, { offset, length }: { offset: number; length:
   })
 }
 
-/** Closes and removes a file, in this order or the other: nobody else knows it. */
+/** Closes and removes a file, in this order or the other: nobody else knows it. One that is gone is no error. */
 export async function removeFile(fd: number, path: string): Promise<void> {
-  await Promise.all([closeFile(fd), unlinkFile(path)])
+  try {
+    await Promise.all([closeFile(fd), removeAll(path, { force: true })])
+  } catch (error) {
+    throw failed('UNAVAILABLE', 'The SSD tier cannot remove its files', error)
+  }
 }
 
 function writeSome(fd: number, buffers: readonly Buffer[], offset: number): Promise<number> {

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/background.ts'
 import type { TierStore } from '../tier-store.ts'
 import { SsdTier } from './ssd-tier.ts'
 
@@ -10,7 +11,7 @@ import { SsdTier } from './ssd-tier.ts'
  */
 export async function openSsd(
   { bytes, dir }: { bytes: number; dir: string },
-  clock: Clock,
+  around: { clock: Clock; background: Background },
 ): Promise<{ bytes: number; store: TierStore }> {
   try {
     await rm(dir, { recursive: true, force: true })
@@ -18,5 +19,5 @@ export async function openSsd(
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new MayflyError('BAD_REQUEST', `The folder of the SSD tier, ${dir}: ${reason}`, { cause })
   }
-  return { bytes, store: new SsdTier(dir, clock) }
+  return { bytes, store: new SsdTier(dir, around) }
 }

@@ -1,4 +1,3 @@
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { assert } from '../../protocol/assert.ts'
 import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
@@ -13,6 +12,7 @@ import {
 import { SSD_SEGMENT_BYTES_MAX, SSD_SEGMENT_BYTES_MIN, SSD_WRITES_MAX } from '../tier-limits.ts'
 import type { Range, TierSpace } from '../tier-store.ts'
 import { type Append, AppendQueue, type Written } from './append-queue.ts'
+import { makeFolder, removeFolder } from './disk.ts'
 import { RecordTable } from './record-table.ts'
 import { Segment } from './segment.ts'
 
@@ -203,7 +203,7 @@ export class SegmentLog implements TierSpace {
       this.#requireOpen()
       if (this.#active !== null && this.#active.endBytes < this.#segmentBytesMax()) return this.#active
       this.#seal()
-      if (this.#nextSegment === 0) await mkdir(this.#dir, { recursive: true, mode: 0o700 })
+      if (this.#nextSegment === 0) await makeFolder(this.#dir)
       const number = this.#nextSegment++
       const segment = await Segment.create(number, join(this.#dir, `${number}.segment`))
       this.#segments.set(number, segment)
@@ -241,7 +241,7 @@ export class SegmentLog implements TierSpace {
   async #removeFiles(): Promise<void> {
     await this.#pumped
     await Promise.all([...this.#segments.values()].map((segment) => segment.remove()))
-    await rm(this.#dir, { recursive: true, force: true })
+    await removeFolder(this.#dir)
     this.#on.dropped()
   }
 

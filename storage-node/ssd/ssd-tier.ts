@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/background.ts'
 import type { TierSpace, TierStore } from '../tier-store.ts'
 import { Compactor } from './compactor.ts'
 import { SegmentLog } from './segment-log.ts'
@@ -11,9 +12,9 @@ export class SsdTier implements TierStore {
   readonly #compactor: Compactor
   readonly #logs = new Set<SegmentLog>()
 
-  constructor(dir: string, clock: Clock) {
+  constructor(dir: string, around: { clock: Clock; background: Background }) {
     this.#dir = dir
-    this.#compactor = new Compactor(clock)
+    this.#compactor = new Compactor(around)
   }
 
   open(job: string): TierSpace {

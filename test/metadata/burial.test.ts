@@ -6,6 +6,7 @@ import { Placements } from '../../metadata/placements.ts'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { background } from '../fixture/background.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const nothing = { ssdBytes: 0, s3Bytes: 0, bytesPerSecond: 0 }
@@ -37,6 +38,7 @@ test('I18: a job that was handed on and has come back while a death is written d
     store,
     messenger: messenger as unknown as Messenger,
     runtime: { ...systemRuntime, clock },
+    background,
     address: 'm-1:1',
     generation: 1,
   })

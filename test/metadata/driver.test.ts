@@ -8,6 +8,7 @@ import { Jobs } from '../../metadata/jobs.ts'
 import type { Messenger } from '../../metadata/messenger.ts'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
 import { nodeOperations } from '../../protocol/control-operations.ts'
+import { background } from '../fixture/background.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const JOB = 'j-1'
@@ -37,6 +38,7 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
   const driver = new Driver({
     jobs,
     gate: new Gate(),
+    background,
     messenger: messenger as Messenger,
     address: 'm:1',
     generation: 1,

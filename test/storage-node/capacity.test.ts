@@ -3,6 +3,7 @@ import type { CapacityRequest } from '../../protocol/reports.ts'
 import { Capacity } from '../../storage-node/capacity.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../../storage-node/tier-limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
+import { background } from '../fixture/background.ts'
 import { newSpace } from './support/space.ts'
 
 function world() {
@@ -10,6 +11,7 @@ function world() {
   const asked: CapacityRequest[] = []
   let limited: string[] | null = []
   const capacity = new Capacity({
+    background,
     clock,
     ask: async (request) => {
       asked.push(request)

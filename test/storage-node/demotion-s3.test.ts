@@ -8,6 +8,7 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { S3Tier } from '../../storage-node/s3/s3-tier.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
+import { background } from '../fixture/background.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 import { keysIn, sharedS3, startFaults } from '../fixture/s3.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -21,8 +22,11 @@ async function start(settings: S3Settings, options: { ssdBytes: number; nodes?: 
   const planes = await Planes.start()
   const nodes: RunningNode[] = []
   for (let index = 0; index < count; index++) {
-    const ssd = await openSsd({ bytes: 1024 * MIB, dir: join(await tempDir(), 'ssd') }, systemRuntime.clock)
-    const s3 = new S3Tier(`n-${index}`, settings, systemRuntime)
+    const ssd = await openSsd(
+      { bytes: 1024 * MIB, dir: join(await tempDir(), 'ssd') },
+      { clock: systemRuntime.clock, background },
+    )
+    const s3 = new S3Tier(`n-${index}`, settings, { ...systemRuntime, background })
     nodes.push(await planes.startNode(64 * MIB, 1e9, { ssd, s3 }))
   }
   const ticket = await planes.createJob('j-a', nodes, {

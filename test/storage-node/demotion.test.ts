@@ -9,6 +9,7 @@ import { placementOperations } from '../../protocol/control-operations.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
+import { background } from '../fixture/background.ts'
 import type { RunningNode } from '../fixture/planes.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { demotedKey, fill, MIB, spaceOf, ssdBytesOf, start, tiersOf } from './support/spilling.ts'
@@ -234,7 +235,7 @@ test('a put that is larger than what is left of RAM waits for room, also among m
 test('files of an earlier process are gone before a node serves', async () => {
   const dir = await tempDir()
   writeFileSync(join(dir, '0.segment'), 'left')
-  await openSsd({ bytes: 1, dir }, systemRuntime.clock)
+  await openSsd({ bytes: 1, dir }, { clock: systemRuntime.clock, background })
   expect(() => statSync(join(dir, '0.segment'))).toThrow('ENOENT')
 })
 

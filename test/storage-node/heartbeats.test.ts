@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import type { CallerPool } from '../../protocol/caller-pool.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { createLog } from '../../service/log.ts'
 import { Heartbeats } from '../../storage-node/heartbeats.ts'
 import type { StorageNode } from '../../storage-node/node.ts'
+import { background } from '../fixture/background.ts'
 
 test('a metadata server whose machine is gone holds back no heartbeat to another one', async () => {
   const beats: string[] = []
@@ -25,7 +25,7 @@ test('a metadata server whose machine is gone holds back no heartbeat to another
   }
   const heartbeats = new Heartbeats(node as unknown as StorageNode, {
     clock: systemRuntime.clock,
-    log: createLog('supervisor', 'silent'),
+    background,
     pool: pool as unknown as CallerPool,
     self: { class: 'test', address: '127.0.0.1:1', pid: 1 },
     cpuSeconds: () => 0,

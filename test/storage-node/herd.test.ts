@@ -10,6 +10,7 @@ import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
 import { RAM } from '../../storage-node/job-tiers.ts'
 import { JOB_UNDER_WAY_BYTES_MAX } from '../../storage-node/node-limits.ts'
 import { Puller } from '../../storage-node/puller.ts'
+import { background } from '../fixture/background.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
 import { SlowTier } from './support/slow-tier.ts'
@@ -120,7 +121,7 @@ test('a herd that gets an entry which a handoff has not brought yet pulls it onc
     return { head: { bytes: [5] }, payload: Buffer.from('hello') }
   }
   const pool = { to: async () => ({ call }) } as unknown as CallerPool
-  const puller = new Puller({ pool, runtime: systemRuntime })
+  const puller = new Puller({ pool, runtime: systemRuntime, background })
   const item = { bucket: 0, key: 'k', version: 7, bytes: 5, tier: RAM, chunk: null }
   await Promise.all(Array.from({ length: 64 }, () => puller.fetch(space, 0, item)))
   expect(pulls).toBe(1)

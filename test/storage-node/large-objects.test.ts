@@ -14,6 +14,7 @@ import { locate } from '../../storage-node/place.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
 import { Slot } from '../../storage-node/slot.ts'
 import { NodeUnderWay } from '../../storage-node/under-way.ts'
+import { background } from '../fixture/background.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
@@ -36,13 +37,14 @@ function newJob() {
       lease,
       lower: [],
       underWay: new NodeUnderWay(),
+      background,
       onHigh: () => undefined,
       onFilling: () => undefined,
     },
   )
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
-  const demotion = new Demotion(clock, () => undefined)
+  const demotion = new Demotion(clock, background)
   const below = new Below(demotion, clock)
   const table = new ObjectTable(clock)
   const large = new LargeObjects(table, {

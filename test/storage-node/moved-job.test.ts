@@ -3,6 +3,7 @@ import { TierBudget } from '../../storage-node/budget.ts'
 import { JobSpace } from '../../storage-node/job-space.ts'
 import { Arena } from '../../storage-node/ram/arena.ts'
 import { NodeUnderWay } from '../../storage-node/under-way.ts'
+import { background } from '../fixture/background.ts'
 import { Planes } from '../fixture/planes.ts'
 
 function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
@@ -20,6 +21,7 @@ function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
       lease,
       lower: [],
       underWay: new NodeUnderWay(),
+      background,
       onHigh: () => undefined,
       onFilling: () => undefined,
     },

@@ -9,6 +9,7 @@ import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { S3Tier } from '../../storage-node/s3/s3-tier.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
+import { background } from '../fixture/background.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 import { sharedS3 } from '../fixture/s3.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -40,8 +41,12 @@ class Tiered {
     const nodes: RunningNode[] = []
     for (let index = 0; index < nodeCount; index++) {
       const dir = join(await tempDir(), 'ssd')
-      const ssd = tier === 'ssd' ? await openSsd({ bytes: 256 * MIB, dir }, systemRuntime.clock) : null
-      const s3 = settings === null ? null : new S3Tier(`n-${index}`, settings, systemRuntime)
+      const ssd =
+        tier === 'ssd'
+          ? await openSsd({ bytes: 256 * MIB, dir }, { clock: systemRuntime.clock, background })
+          : null
+      const s3 =
+        settings === null ? null : new S3Tier(`n-${index}`, settings, { ...systemRuntime, background })
       nodes.push(await planes.startNode(128 * MIB, 1e9, { ssd, s3 }))
     }
     const ticket = await planes.createJob('j-a', nodes.slice(0, 1), {

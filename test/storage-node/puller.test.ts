@@ -5,6 +5,7 @@ import { SlotOrigin } from '../../protocol/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
 import { Puller } from '../../storage-node/puller.ts'
+import { background } from '../fixture/background.ts'
 import { indexPage, newSpace } from './support/space.ts'
 
 test('the pull of a slot ends when its job has ended', async () => {
@@ -13,7 +14,7 @@ test('the pull of a slot ends when its job has ended', async () => {
   takeOver(job, { index: 0, epoch: 3, lost: false, origin: SlotOrigin.handedOver, source: 'a:1' })
   const dial = () => Promise.reject(new Error('nobody is there'))
   const pool = new CallerPool({ dial, clock: systemRuntime.clock, token: () => Buffer.alloc(0) })
-  const puller = new Puller({ pool, runtime: systemRuntime })
+  const puller = new Puller({ pool, runtime: systemRuntime, background })
   let isOver = false
   const settled = puller.settle(job, 0).then(() => {
     isOver = true

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { openSsd } from '../../storage-node/ssd/open-ssd.ts'
+import { background } from '../fixture/background.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -23,7 +24,7 @@ test.each([
   async (mib, times) => {
     const planes = await Planes.start()
     const dir = join(await tempDir(), 'ssd')
-    const ssd = await openSsd({ bytes: 1024 * MIB, dir }, systemRuntime.clock)
+    const ssd = await openSsd({ bytes: 1024 * MIB, dir }, { clock: systemRuntime.clock, background })
     const node = await planes.startNode(mib * MIB, 1e9, { ssd })
     const limits = { capacityBytes: mib * MIB, ssdBytes: 256 * MIB, bytesPerSecond: 1e9 }
     const job = await open(await planes.createJob('j-a', [node], limits))

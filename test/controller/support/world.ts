@@ -8,6 +8,7 @@ import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
 import { defaultTraits, type TierTraits } from '../../../controller/tiers.ts'
 import type { JobUsageReport, NodeReport } from '../../../protocol/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
+import { Background } from '../../../service/background.ts'
 import { clusterToken } from '../../../service/cluster-token.ts'
 import type { Service } from '../../../service/lifecycle.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
@@ -105,6 +106,8 @@ export class World {
   async startController({ metadataReports = true, life = new Life(null) } = {}): Promise<void> {
     const classes = this.#options.classes ?? [smallClass]
     const [firstClass = smallClass] = classes
+    const runtime = { clock: this.clock, random: systemRuntime.random }
+    const log = pino({ level: 'silent' })
     this.#service = await startController(
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
@@ -121,11 +124,12 @@ export class World {
         logLevel: 'silent',
       },
       {
-        runtime: { clock: this.clock, random: systemRuntime.random },
+        runtime,
         store: life.share(this.openStore(), (method) => method !== 'load'),
         fleet: life.share(this.fleet),
         metadataClient: life.share(this.metadata),
-        log: pino({ level: 'silent' }),
+        log,
+        background: new Background({ runtime, log }),
       },
     )
     if (metadataReports) await this.reportMetadata()
@@ -185,13 +189,14 @@ export class World {
       tiers,
       cpuCores: 0,
       bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
+      tasks: [],
       jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)
   }
 
   reportMetadata(id = 'm-1', cpuCores = 0): Promise<Reply> {
-    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, cpuCores })
+    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, cpuCores, tasks: [] })
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {

@@ -1,4 +1,5 @@
 import { MayflyError } from '../../../protocol/errors.ts'
+import { Background } from '../../../service/background.ts'
 import type { Logger } from '../../../service/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
 import type { Profile } from '../profiles.ts'
@@ -95,6 +96,7 @@ export class Cluster {
       tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
       askCapacity: ({ jobs }) => this.toController(host, { limited: jobs.map(({ id }) => id) }),
       log: this.#log,
+      background: new Background({ runtime: host.runtime, log: this.#log }),
       kept: new MemoryKeptStore(this.kept, host.runtime, this.#profile.keptMsMax),
       ssd: {
         bytes: NODE_SSD_BYTES,

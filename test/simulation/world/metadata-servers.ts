@@ -1,5 +1,6 @@
 import { decodeRecord } from '../../../metadata/job-record.ts'
 import { startMetadata } from '../../../metadata/server.ts'
+import { Background } from '../../../service/background.ts'
 import type { Logger } from '../../../service/log.ts'
 import type { Cluster } from './cluster.ts'
 import type { Host } from './host.ts'
@@ -65,6 +66,7 @@ export class MetadataServers {
       tellController: () => cluster.toController(host, {}),
       cpuSeconds: () => 0,
       log: this.#log,
+      background: new Background({ runtime: host.runtime, log: this.#log }),
     })
   }
 

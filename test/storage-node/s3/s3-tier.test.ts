@@ -4,15 +4,19 @@ import { systemRuntime } from '../../../protocol/runtime.ts'
 import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { S3Tier } from '../../../storage-node/s3/s3-tier.ts'
+import { background } from '../../fixture/background.ts'
 import { sharedS3, startFaults } from '../../fixture/s3.ts'
 import { tierContract } from '../tier-contract.ts'
 
 const startS3 = sharedS3()
 
-tierContract('S3', async (context) => new S3Tier('n-1', await startS3(context), systemRuntime))
+tierContract(
+  'S3',
+  async (context) => new S3Tier('n-1', await startS3(context), { ...systemRuntime, background }),
+)
 
 function open(node: string, settings: S3Settings): S3Tier {
-  const tier = new S3Tier(node, settings, systemRuntime)
+  const tier = new S3Tier(node, settings, { ...systemRuntime, background })
   onTestFinished(() => tier.close())
   return tier
 }

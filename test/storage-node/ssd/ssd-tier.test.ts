@@ -6,16 +6,17 @@ import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { SsdTier } from '../../../storage-node/ssd/ssd-tier.ts'
 import { CHECKSUM_BLOCK_BYTES, SSD_SEGMENT_BYTES_MIN } from '../../../storage-node/tier-limits.ts'
+import { background } from '../../fixture/background.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { tierContract } from '../tier-contract.ts'
 
 const { clock } = systemRuntime
 
-tierContract('SSD', async () => new SsdTier(await tempDir(), clock))
+tierContract('SSD', async () => new SsdTier(await tempDir(), { clock, background }))
 
 async function open(): Promise<{ dir: string; tier: SsdTier }> {
   const dir = join(await tempDir(), 'ssd')
-  const tier = new SsdTier(dir, clock)
+  const tier = new SsdTier(dir, { clock, background })
   onTestFinished(() => tier.close())
   return { dir, tier }
 }
@@ -80,7 +81,7 @@ test('a full disk refuses the write, and what fitted before can still be read', 
 test('a folder that cannot be made refuses the write, and a later one is tried anew', async () => {
   const dir = await tempDir()
   writeFileSync(join(dir, 'ssd'), 'a file is in the way')
-  const job = new SsdTier(join(dir, 'ssd'), clock).open('j-a')
+  const job = new SsdTier(join(dir, 'ssd'), { clock, background }).open('j-a')
   await expect(job.write(Buffer.from('x'))).rejects.toMatchObject({ name: 'MayflyError' })
   expect(job.records).toBe(0)
 })

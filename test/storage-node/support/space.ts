@@ -5,6 +5,7 @@ import { TierBudget } from '../../../storage-node/budget.ts'
 import { JobSpace } from '../../../storage-node/job-space.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 import { NodeUnderWay } from '../../../storage-node/under-way.ts'
+import { background } from '../../fixture/background.ts'
 
 /** A job of four slots, alone on a node that is not there. */
 export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): JobSpace {
@@ -18,6 +19,7 @@ export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)
       lease: { untilMs: clock.monotonicMs() + leaseMs },
       lower: [],
       underWay: new NodeUnderWay(),
+      background,
       onHigh: () => undefined,
       onFilling: () => undefined,
     },

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Job } from '../../../client/job.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { openSsd } from '../../../storage-node/ssd/open-ssd.ts'
+import { background } from '../../fixture/background.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 
@@ -27,7 +28,7 @@ export async function start(
   const dirs: string[] = []
   for (let index = 0; index < count; index++) {
     const dir = join(await tempDir(), 'ssd')
-    const ssd = await openSsd({ bytes: 1024 * MIB, dir }, systemRuntime.clock)
+    const ssd = await openSsd({ bytes: 1024 * MIB, dir }, { clock: systemRuntime.clock, background })
     nodes.push(await planes.startNode(64 * MIB, 1e9, { ssd }))
     dirs.push(dir)
   }
