@@ -9,6 +9,7 @@ import { drain } from './suites/drain.ts'
 import { elasticity } from './suites/elasticity.ts'
 import { enforcement } from './suites/enforcement.ts'
 import { eviction } from './suites/eviction.ts'
+import { list } from './suites/list.ts'
 import { many } from './suites/many.ts'
 import { memory } from './suites/memory.ts'
 import { limit, ops } from './suites/ops.ts'
@@ -41,6 +42,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['elasticity', elasticity],
   ['eviction', eviction],
   ['ssd', ssd],
+  ['list', list],
   ['tiers', tiers],
   ['placements', placements],
 ])

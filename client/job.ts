@@ -14,7 +14,7 @@ import { getValues } from './get-many.ts'
 import { streamObject } from './get-stream.ts'
 import { checksumOf } from './integrity.ts'
 import { addressOf, type KeyAddress } from './key-address.ts'
-import { type ListEntry, listPage } from './listing.ts'
+import { LISTINGS, type ListEntry, listPage } from './listing.ts'
 import { encodeObject, fieldsOf } from './object-fields.ts'
 import {
   type CallerOptions,
@@ -299,10 +299,11 @@ export class Job {
     checkOptions('list', options)
     const prefix = options.prefix ? encodeKey(options.prefix) : Buffer.alloc(0)
     const acceptHoles = options.acceptHoles === true
+    const number = 1 + Math.floor(this.#router.runtime.random.fraction() * LISTINGS)
     for (let after = Buffer.alloc(0), complete = false; !complete; ) {
       const bounds = this.#bounds(options)
       const page = await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-        listPage(this.#router, { bucket, prefix, acceptHoles }, { after, bounds }),
+        listPage(this.#router, { bucket, prefix, acceptHoles, number }, { after, bounds }),
       )
       yield* page.entries
       complete = page.complete

@@ -15,7 +15,12 @@ export interface Listing {
   readonly bucket: number
   readonly prefix: Buffer
   readonly acceptHoles: boolean
+  /** Drawn by chance for each listing: nodes know by it which pages belong together. */
+  readonly number: number
 }
+
+/** As many numbers as a listing may have. */
+export const LISTINGS = 2 ** 48
 
 const encoder = new TextEncoder()
 
@@ -70,11 +75,20 @@ async function listGroup(router: Router, request: SlotsRequest): Promise<NodePag
   if (first === undefined) return []
   return await router.retry(bounds, first, async (caller, placement, owner) => {
     if (!slots.every((slot) => isOwner(placement, owner, slot))) return await listSlots(router, request)
-    const { prefix, bucket, acceptHoles } = listing
+    const { prefix, bucket, acceptHoles, number } = listing
     const bitmap = bitmapOf(slots, placement.owners.length)
     const { head } = await caller.call(
       dataOperations.list,
-      { epoch: placement.epoch, bucket, slots: bitmap, prefix, after, limit: LIST_PAGE_MAX, acceptHoles },
+      {
+        epoch: placement.epoch,
+        bucket,
+        slots: bitmap,
+        prefix,
+        after,
+        limit: LIST_PAGE_MAX,
+        acceptHoles,
+        listing: number,
+      },
       bounds,
     )
     return [head]

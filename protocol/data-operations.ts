@@ -167,7 +167,8 @@ export const dataOperations = {
   delete: operation(19, { request: struct({ ...address, ...repeatable }), reply: struct({ existed: flag }) }),
   /**
    * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is slot
-   * i). The node must own all of them. `complete` says that nothing follows the last entry.
+   * i). The node must own all of them. `complete` says that nothing follows the last entry. `listing` is a number that the
+   * client gives the pages of one listing, which begins with an empty `after`; 0 says nothing.
    */
   list: operation(20, {
     request: struct({
@@ -178,6 +179,7 @@ export const dataOperations = {
       after: bytes,
       limit: u16,
       acceptHoles: flag,
+      listing: u64,
     }),
     reply: struct({ complete: flag, entries: array(struct({ key: text, bytes: u64 })) }),
   }),

@@ -238,10 +238,18 @@ export const TTL_SECONDS_MAX = 10 * 365 * 86_400
 /** Entries of one page of a listing: with keys of the maximum length 1.1 MiB would not fit a head, so bytes bound it too. */
 export const LIST_PAGE_MAX = 1_000
 export const LIST_PAGE_BYTES_MAX = 512 * 1024
-/** Cells of tables looked at between two yields of a listing to the event loop: about a millisecond of work. */
-export const LIST_SCAN_BATCH = 4_000
+/** Cells of tables, or keys, looked at between two yields of a listing to the event loop: about a millisecond of work. */
+export const LIST_SCAN_BATCH = 2_000
 /** Of one table in one step. */
 export const LIST_SCAN_CELLS = 1_000
+/** Keys of a listing that are sorted in one step: half a millisecond. */
+export const LIST_RUN_KEYS = 1_000
+/** Keys that a listing gathers at once, with what they take in memory: 140,000 of 20 bytes, for 140 pages. At twice as many some are dropped. */
+export const LIST_CURSOR_BYTES_MAX = 8 * 1024 * 1024
+/** Of all cursors of one job on one node; those that were used longest ago go first, and their listings gather anew. */
+export const LIST_CURSORS_BYTES_MAX = 4 * LIST_CURSOR_BYTES_MAX
+/** A cursor that nobody has asked for this long is forgotten. */
+export const LIST_CURSOR_KEEP_MS = 10_000
 /** Cells of tables looked at in one turn of the event loop by whatever frees objects in the background. */
 export const SWEEP_CELLS = 2_000
 /** Pause after each such turn in which expired objects are looked for: a tenth of the time at most goes into it. */

@@ -17,6 +17,8 @@ export interface Clock {
   wallMs(): number
   /** Runs `task` once after `ms`; if the process stood still until later, only once it has read what arrived meanwhile. */
   after(ms: number, task: () => void): Timer
+  /** Runs `task` after the next look at the network; where it is not there, `after` 0 ms does. */
+  soon?(task: () => void): void
 }
 
 /** What a clock is made of. */
@@ -64,6 +66,7 @@ export function clockOf(source: TimeSource): Clock {
   return {
     monotonicMs: () => source.monotonicMs(),
     wallMs: () => source.wallMs(),
+    soon: (task) => source.afterInput(task),
     after: (ms, task) => {
       const lateMs = source.monotonicMs() + ms + TIMER_LATE_MS
       let isCancelled = false
@@ -87,6 +90,14 @@ export function clockOf(source: TimeSource): Clock {
 /** Resolves after `ms`. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve))
+}
+
+/** Lets everyone else have a turn: between two steps of work that somebody waits for, where a timer would take a millisecond. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    if (clock.soon === undefined) clock.after(0, resolve)
+    else clock.soon(resolve)
+  })
 }
 
 /** Runs `task` every `ms` until cancelled; the pause counts from the end of one run to the start of the next. */

@@ -9,7 +9,7 @@ import { Handlers, type Peer, type Received, type Reply, requireCluster } from '
 import { wholeChunk } from './chunk-source.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
-import { listPage, pageBytes } from './listing.ts'
+import { pageBytes } from './listing.ts'
 import type { StorageNode } from './node.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
@@ -29,7 +29,7 @@ interface HandlersOptions {
 export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOptions): Handlers {
   const handlers = new Handlers()
   addMutations(handlers, node)
-  addReads(handlers, node, clock)
+  addReads(handlers, node)
   addMany(handlers, node)
   addLargePuts(handlers, node)
   addControl(handlers, node, askLease)
@@ -83,7 +83,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
+function addReads(handlers: Handlers, node: StorageNode): void {
   const { keeping, objects, sessions } = node
   handlers
     .on(
@@ -104,7 +104,7 @@ function addReads(handlers: Handlers, node: StorageNode, clock: Clock): void {
     .on(dataOperations.list, (peer, request) => {
       const job = node.jobOf(peer.claims, 'read')
       return job.underWay.answer(peer, pageBytes(request), async () => ({
-        head: await listPage(job, request, clock),
+        head: await node.listings.page(job, peer.session, request),
       }))
     })
 }

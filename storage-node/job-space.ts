@@ -117,7 +117,7 @@ export class JobSpace {
     this.rate = new JobRate(this.lastUseMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
-    this.#hold(JOB_OVERHEAD_BYTES)
+    this.hold(JOB_OVERHEAD_BYTES)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
     this.underWay = new UnderWay(options.underWay)
@@ -143,7 +143,7 @@ export class JobSpace {
 
   /** Ends with `discard`. */
   newSlot(word: { epoch: number; lost: boolean }): Slot {
-    this.#hold(SLOT_OVERHEAD_BYTES)
+    this.hold(SLOT_OVERHEAD_BYTES)
     return new Slot(this, word)
   }
 
@@ -152,7 +152,8 @@ export class JobSpace {
     return this.#overheadBytes
   }
 
-  #hold(bytes: number): void {
+  /** Counts, or, negative, counts no more what is held on behalf of the job, beside what it stores. */
+  hold(bytes: number): void {
     if (this.#ended) return
     this.#overheadBytes += bytes
     this.#tier.hold(bytes)
@@ -211,6 +212,14 @@ export class JobSpace {
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
     if (!this.#isDecided && !this.#isLeased) this.requireLease()
     return slot
+  }
+
+  /** As `ownedSlot`, for who only looks: undefined where nothing has touched the slot. */
+  seenSlot(index: number): Slot | undefined {
+    if (this.slots[index] !== undefined || this.#ended || !this.owned.owns(index))
+      return this.ownedSlot(index)
+    if (!this.#isLeased) this.requireLease()
+    return undefined
   }
 
   /**
@@ -330,7 +339,7 @@ export class JobSpace {
   discard(slot: Slot): void {
     this.objects -= slot.objects.size
     this.charge(-slot.chargedBytes)
-    this.#hold(-SLOT_OVERHEAD_BYTES)
+    this.hold(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true
     void this.#background.once(['freeSlot', this.id], () => this.#free(slot))
   }
@@ -341,7 +350,7 @@ export class JobSpace {
    */
   end(): Promise<void> {
     this.#tier.change(this.#budget, null)
-    this.#hold(-this.#overheadBytes)
+    this.hold(-this.#overheadBytes)
     this.#ended = true
     this.memory.end()
     const left = this.tiers.end()

@@ -1,124 +1,160 @@
 import { hasBit } from '../protocol/bitmap.ts'
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import {
-  KEY_BYTES_MAX,
-  LIST_PAGE_BYTES_MAX,
-  LIST_PAGE_MAX,
-  LIST_SCAN_BATCH,
-  LIST_SCAN_CELLS,
-} from '../protocol/limits.ts'
+import { slotOf } from '../protocol/hash.ts'
+import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
-import type { Clock } from '../protocol/runtime.ts'
-import { sleep } from '../protocol/runtime.ts'
-import { type JobSpace, stalePlacement } from './job-space.ts'
-import { type KeyString, keyBytes, keyString } from './key-string.ts'
-import type { JobMemory } from './ram/job-memory.ts'
-import type { Slot } from './slot.ts'
+import { type Clock, nextTurn } from '../protocol/runtime.ts'
+import type { JobSpace } from './job-space.ts'
+import { KeyGathering } from './key-gathering.ts'
+import { type KeyString, keyBytes, keyHash, keyString } from './key-string.ts'
+import { type ListCursor, ListCursors } from './list-cursors.ts'
 import { isExpired, objectBytes } from './stored-object.ts'
 
 type Request = RequestOf<typeof dataOperations.list>
 type Reply = ReplyOf<typeof dataOperations.list>
 
-/** What an entry takes while a page is gathered, beside its key. */
-const GATHERED_BYTES = 100
 /** What an entry takes in the reply beside its key: two lengths. */
 const ENTRY_BYTES = 10
+/** What it takes until then. */
+const ENTRY_OBJECT_BYTES = 100
+
+/** What a page takes at most while it is on its way. */
+export function pageBytes({ limit }: Request): number {
+  return LIST_PAGE_BYTES_MAX + Math.min(Math.max(1, limit), LIST_PAGE_MAX) * ENTRY_OBJECT_BYTES
+}
 
 /**
- * One page of a listing: the smallest keys above `after` in the slots that were asked for. The event loop gets its turn
- * again and again, also within a slot: what is there during a whole scan of its table is visited once.
+ * Pages of listings. The first page of one gathers the keys of all slots in order, as many as a cursor holds; those that follow go on
+ * from there until it is spent. A cursor says only which keys may be there: each is looked up when its page is made. A key that is there
+ * during all of a listing was there when its cursor was gathered, for that began after the listing.
  */
-export async function listPage(job: JobSpace, request: Request, clock: Clock): Promise<Reply> {
-  const page = new Page(job.memory, request)
-  let scanned = 0
-  for (let index = 0; index < job.owned.count; index++) {
-    if (!hasBit(request.slots, index)) continue
-    const slot = job.ownedSlot(index)
-    const holes = slot.lost || (slot.lostKeys?.get(request.bucket)?.size ?? 0) > 0
+export class Listings {
+  readonly #clock: Clock
+  readonly #cursors: ListCursors
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#cursors = new ListCursors(clock)
+  }
+
+  /** The smallest keys above `after` in the slots that were asked for. `session` is the client's. */
+  async page(job: JobSpace, session: string, request: Request): Promise<Reply> {
+    const name = `${session}/${request.listing}`
+    const slots = slotsIn(request, job.owned.count)
+    const page = new Page(job, { request, slots, clock: this.#clock })
+    let from = page.after
+    // One that begins takes no cursor, for one of this name may be older than it.
+    let cursor = from === '' ? null : this.#cursors.find(job, name, { scope: request, after: from })
+    for (;;) {
+      if (cursor === null) {
+        from = page.after
+        cursor = await this.#gather(job, { request, slots, after: from })
+      }
+      await page.fill(cursor)
+      if (page.isFull && request.listing !== 0)
+        this.#cursors.keep(job, name, { cursor, scope: request, from })
+      else this.#cursors.forget(job, name)
+      if (!page.isFull && cursor.isComplete) return page.finish()
+      if (page.entries.length > 0) return { complete: false, entries: page.entries }
+      cursor = null
+    }
+  }
+
+  /** Forgets the cursors that nobody has asked for lately. */
+  sweep(): void {
+    this.#cursors.sweep()
+  }
+
+  #gather(
+    job: JobSpace,
+    { request, slots, after }: { request: Request; slots: readonly number[]; after: KeyString },
+  ): Promise<ListCursor> {
+    const { bucket, prefix } = request
+    const asked = { bucket, prefix, slots, after: keyBytes(after) }
+    return this.#cursors.gather(job, { scope: request, after }, () =>
+      new KeyGathering(job, asked, this.#clock).run(),
+    )
+  }
+}
+
+/** One page on its way. */
+class Page {
+  readonly entries: { key: string; bytes: number }[] = []
+  /** Keys up to this one are in the page, or are not there. */
+  after: KeyString
+  /** The next key that is there does not fit. */
+  isFull = false
+  readonly #job: JobSpace
+  readonly #request: Request
+  readonly #slots: readonly number[]
+  readonly #clock: Clock
+  readonly #limit: number
+  #bytes = 0
+
+  constructor(job: JobSpace, options: { request: Request; slots: readonly number[]; clock: Clock }) {
+    this.#job = job
+    this.#request = options.request
+    this.#slots = options.slots
+    this.#clock = options.clock
+    this.after = keyString(options.request.after)
+    this.#limit = Math.max(1, Math.min(options.request.limit, LIST_PAGE_MAX))
+  }
+
+  /** Looks up what the cursor has above `after`, in steps, until the page is full or the cursor is spent. */
+  async fill(cursor: ListCursor): Promise<void> {
+    for (let at = cursor.above(this.after); at < cursor.keys.length && !this.isFull; ) {
+      const keys = cursor.keys.slice(at, at + LIST_SCAN_BATCH)
+      this.#job.inOneStep(() => this.#look(keys))
+      at += keys.length
+      if (at < cursor.keys.length && !this.isFull) await nextTurn(this.#clock)
+    }
+  }
+
+  /** The last page: what was asked for has no hole, and is here. */
+  finish(): Reply {
+    this.#job.inOneStep(() => checkSlots(this.#job, this.#request, this.#slots))
+    return { complete: true, entries: this.entries }
+  }
+
+  #look(keys: readonly KeyString[]): void {
+    const { memory, owned, slots } = this.#job
+    checkSlots(this.#job, this.#request, this.#slots)
+    const wallMs = this.#clock.wallMs()
+    for (const key of keys) {
+      const of = keyHash(this.#request.bucket, key)
+      const object = slots[slotOf(of.hash, owned.count)]?.find(of)
+      if (object !== undefined && !isExpired(object, wallMs)) {
+        this.#bytes += key.length + ENTRY_BYTES
+        this.isFull = this.entries.length >= this.#limit || this.#bytes > LIST_PAGE_BYTES_MAX
+        if (this.isFull) return
+        this.entries.push({ key: of.key.toString(), bytes: objectBytes(memory, object) })
+      }
+      this.after = key
+    }
+  }
+}
+
+/** Throws unless this node may say what is in the slots, and `OBJECT_LOST` where part of that may be lost. */
+function checkSlots(job: JobSpace, request: Request, slots: readonly number[]): void {
+  for (const index of slots) {
+    const slot = job.seenSlot(index)
+    const isLost = slot?.lost ?? job.owned.isLost(index)
+    const holes = isLost || (slot?.lostKeys?.get(request.bucket)?.size ?? 0) > 0
     if (holes && !request.acceptHoles) {
       throw new MayflyError(
         'OBJECT_LOST',
         `The listing has a hole: a node that held part of slot ${index} died`,
       )
     }
-    for (let from: number | null = 0; from !== null; ) {
-      if (job.ownedSlot(index) !== slot)
-        throw stalePlacement(`slot ${index} as it was when the listing began`)
-      from = page.collect(slot, from, clock.wallMs())
-      scanned += LIST_SCAN_CELLS
-      if (scanned < LIST_SCAN_BATCH) continue
-      scanned = 0
-      await sleep(clock, 0)
-    }
-  }
-  return page.finish()
-}
-
-/** What a page takes at most while it is gathered. */
-export function pageBytes({ limit }: Request): number {
-  return 2 * Math.min(Math.max(1, limit), LIST_PAGE_MAX) * (KEY_BYTES_MAX + GATHERED_BYTES)
-}
-
-/** The smallest keys seen so far. Twice the page's size is gathered, then cut back, so that sorting stays rare. */
-class Page {
-  readonly #prefix: Uint8Array
-  readonly #after: Uint8Array
-  readonly #limit: number
-  readonly #bucket: number
-  readonly #memory: JobMemory
-  #entries: { key: KeyString; bytes: number }[] = []
-  /** Once the page is full, keys above this are of no interest. */
-  #bound: KeyString | null = null
-  #overflowed = false
-
-  constructor(memory: JobMemory, { bucket, prefix, after, limit }: Request) {
-    this.#memory = memory
-    this.#bucket = bucket
-    this.#prefix = prefix
-    this.#after = after
-    this.#limit = Math.max(1, Math.min(limit, LIST_PAGE_MAX))
-  }
-
-  /** Looks at a part of a slot's table, from a hash on. Returns where to go on; null at the end. */
-  collect(slot: Slot, from: number, wallMs: number): number | null {
-    return slot.objects.scan(from, LIST_SCAN_CELLS, (object) => {
-      if (object.bucket !== this.#bucket || isExpired(object, wallMs)) return
-      const { key } = object
-      if (!startsWith(key, this.#prefix) || Buffer.compare(key, this.#after) <= 0) return
-      this.#add(keyString(key), objectBytes(this.#memory, object))
-    })
-  }
-
-  #add(key: KeyString, bytes: number): void {
-    if (this.#bound !== null && key > this.#bound) return
-    this.#entries.push({ key, bytes })
-    if (this.#entries.length >= 2 * this.#limit + 1) this.#cut()
-  }
-
-  finish(): Reply {
-    this.#cut()
-    const entries: { key: string; bytes: number }[] = []
-    let pageBytes = 0
-    for (const { key, bytes } of this.#entries) {
-      pageBytes += key.length + ENTRY_BYTES
-      if (pageBytes > LIST_PAGE_BYTES_MAX) return { complete: false, entries }
-      entries.push({ key: keyBytes(key).toString(), bytes })
-    }
-    return { complete: !this.#overflowed, entries }
-  }
-
-  #cut(): void {
-    this.#entries.sort((a, b) => (a.key < b.key ? -1 : 1))
-    if (this.#entries.length <= this.#limit) return
-    this.#entries.length = this.#limit
-    this.#overflowed = true
-    this.#bound = this.#entries.at(-1)?.key ?? null
   }
 }
 
-function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  if (key.length < prefix.length) return false
-  for (let index = 0; index < prefix.length; index++) if (key[index] !== prefix[index]) return false
-  return true
+function slotsIn(request: Request, count: number): number[] {
+  const slots: number[] = []
+  for (let index = 0; index < count; index++) {
+    if (!hasBit(request.slots, index)) continue
+    slots.push(index)
+  }
+  return slots
 }

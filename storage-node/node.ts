@@ -28,6 +28,7 @@ import { KeptChunks } from './kept-chunks.ts'
 import { keyString } from './key-string.ts'
 import { KeyTurns } from './key-turns.ts'
 import { LargeObjects } from './large-objects.ts'
+import { Listings } from './listing.ts'
 import { ManyObjects } from './many.ts'
 import { ManyBelow } from './many-below.ts'
 import { ObjectTable } from './object-table.ts'
@@ -89,6 +90,7 @@ export class StorageNode {
   readonly keptChunks: KeptChunks
   readonly comeback: Comeback
   readonly placements: JobPlacements
+  readonly listings: Listings
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
@@ -140,6 +142,7 @@ export class StorageNode {
     })
     this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
+    this.listings = new Listings(clock)
     const { table, objects, largeObjects, many, placements } = this
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
     const turns = new KeyTurns()

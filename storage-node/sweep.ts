@@ -15,6 +15,7 @@ import { failWaits } from './waits.ts'
 export async function sweep(node: StorageNode, clock: Clock, background: Background): Promise<void> {
   const now = clock.monotonicMs()
   node.sessions.sweep()
+  node.listings.sweep()
   for (const job of node.jobs.values()) {
     for (const slot of job.slots) {
       if (slot === undefined) continue

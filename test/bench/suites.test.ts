@@ -24,6 +24,7 @@ const suites = {
   memory: { rows: 2, servers: ['Mayfly', 'Redis'] },
   coldstart: { rows: 1, servers: ['Mayfly', 'Redis', 'MinIO'] },
   release: { rows: 1, servers: ['Mayfly'] },
+  list: { rows: 2, servers: ['Mayfly'] },
 }
 
 for (const [name, { rows, servers }] of Object.entries(suites)) {
