@@ -54,14 +54,14 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'list-without-remote',
     what: 'A listing passes over keys whose bytes have not come yet.',
-    file: 'storage-node/listing.ts',
-    find: 'if (object.bucket !== this.#bucket ||',
-    replace: 'if (isRemote(object) || object.bucket !== this.#bucket ||',
+    file: 'storage-node/key-gathering.ts',
+    find: 'if (object.bucket !== this.#asked.bucket ||',
+    replace: 'if (isRemote(object) || object.bucket !== this.#asked.bucket ||',
     also: [
       {
-        file: 'storage-node/listing.ts',
-        find: "import { isExpired, objectBytes } from './stored-object.ts'",
-        replace: "import { isExpired, isRemote, objectBytes } from './stored-object.ts'",
+        file: 'storage-node/key-gathering.ts',
+        find: "import { isExpired } from './stored-object.ts'",
+        replace: "import { isExpired, isRemote } from './stored-object.ts'",
       },
     ],
     seedsMax: 30,

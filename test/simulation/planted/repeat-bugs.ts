@@ -19,8 +19,8 @@ export const repeatBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/handlers.ts',
-        find: "import { listPage } from './listing.ts'",
-        replace: "import { listPage } from './listing.ts'\nimport { locate } from './place.ts'",
+        find: "import type { JobSpace } from './job-space.ts'",
+        replace: "import type { JobSpace } from './job-space.ts'\nimport { locate } from './place.ts'",
       },
       {
         file: 'storage-node/handlers.ts',
