@@ -7,7 +7,7 @@ import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
 import type { Address } from './place.ts'
 import type { Location } from './ram/record.ts'
-import type { KeyHash } from './ram/slot-table.ts'
+import type { KeyHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
 import { TierReads } from './tier-reads.ts'
 

@@ -10,7 +10,7 @@ import type { JobSpace } from './job-space.ts'
 import { decodeAbout, type KeptAbout } from './kept-about.ts'
 import { encodeMetadata } from './metadata.ts'
 import { Kind } from './ram/record.ts'
-import type { KeyHash } from './ram/slot-table.ts'
+import { type KeyHash, tableHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
 import { encodeManifest } from './stored-object.ts'
 
@@ -63,7 +63,7 @@ export class Comeback {
       slot.kept.add({ bucket, key }, object.bucket)
       job.keeps = true
       try {
-        job.track(slot, () => enter(job, { slot, of: { bucket, key, hash } }, object))
+        job.track(slot, () => enter(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object))
       } catch (error) {
         if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
         this.#warn(job.id, 'a kept object finds no room in its job', error)

@@ -1,5 +1,4 @@
-import { hashKey } from '../protocol/hash.ts'
-import type { KeyHash } from './ram/slot-table.ts'
+import { type KeyHash, tableHash } from './ram/table-hash.ts'
 
 /** Keys as maps hold them: one character for each byte, so that strings compare as the bytes do. */
 export type KeyString = string
@@ -15,5 +14,5 @@ export function keyBytes(key: KeyString): Buffer {
 /** The key as tables find it. */
 export function keyHash(bucket: number, key: KeyString): KeyHash {
   const bytes = keyBytes(key)
-  return { bucket, key: bytes, hash: hashKey(bytes, bucket) }
+  return { bucket, key: bytes, hash: tableHash(bytes, bucket) }
 }

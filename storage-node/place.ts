@@ -2,7 +2,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
 import { checkKey } from '../protocol/keys.ts'
 import type { JobSpace } from './job-space.ts'
-import type { KeyHash } from './ram/slot-table.ts'
+import { type KeyHash, tableHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
 
 export interface Address {
@@ -25,22 +25,20 @@ export interface Place extends KeyHash {
 /** Checks a key and finds its slot. Throws `BAD_REQUEST`, and what `ownedSlot` throws. */
 export function locate(job: JobSpace, { bucket, key }: Address): Place {
   checkKey(key)
-  const hash = hashKey(key, bucket)
-  return placeAt(job, { bucket, key, hash }, hash)
+  return placeAt(job, { bucket, key }, hashKey(key, bucket))
 }
 
 /** Finds the slot of one chunk of a version. */
 export function locateChunk(job: JobSpace, at: ChunkName): Place {
   const { bucket, key, version, index } = at
   checkKey(key)
-  const hash = hashKey(key, bucket)
-  return placeAt(job, { bucket, key, hash }, hashChunk(hash, version, index))
+  return placeAt(job, { bucket, key }, hashChunk(hashKey(key, bucket), version, index))
 }
 
-function placeAt(job: JobSpace, { bucket, key, hash }: KeyHash, slotHash: number): Place {
+function placeAt(job: JobSpace, { bucket, key }: Address, slotHash: number): Place {
   const index = slotOf(slotHash, job.owned.count)
   const slot = job.ownedSlot(index)
   if (job.droppedBuckets.size > 0 && job.droppedBuckets.has(bucket))
     throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
-  return { slot, index, bucket, key, hash }
+  return { slot, index, bucket, key, hash: tableHash(key, bucket) }
 }

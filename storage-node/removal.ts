@@ -1,6 +1,6 @@
 import { SWEEP_CELLS } from '../protocol/limits.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
-import type { KeyHash } from './ram/slot-table.ts'
+import type { KeyHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
 import type { StoredObject } from './stored-object.ts'
 

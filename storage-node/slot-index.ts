@@ -1,6 +1,5 @@
 import { unreachable } from '../protocol/assert.ts'
 import type { peerOperations } from '../protocol/control-operations.ts'
-import { hashKey } from '../protocol/hash.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import { chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
@@ -10,6 +9,7 @@ import { keyBytes, keyString } from './key-string.ts'
 import { encodeMetadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import { encodeLocation, Kind, NO_RECORD } from './ram/record.ts'
+import { tableHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
 import {
   encodeManifest,
@@ -122,7 +122,7 @@ function enterObject(
   { entry, now }: { entry: IndexPage['entries'][number]; now: Now },
 ): void {
   const { bucket, key, version, base, bytes, ttlMs, manifest, checksum } = entry
-  const of = { bucket, key, hash: hashKey(key, bucket) }
+  const of = { bucket, key, hash: tableHash(key, bucket) }
   const isLarge = manifest.length > 0
   const tier = isLarge || bytes === 0 ? RAM : keptTier(job, entry.tier)
   const place = tier === RAM ? nothing : encodeLocation({ tier, record: NO_RECORD })

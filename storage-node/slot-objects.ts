@@ -13,7 +13,8 @@ import {
   type ObjectFields,
   type Part,
 } from './ram/record.ts'
-import { type KeyHash, SlotTable } from './ram/slot-table.ts'
+import { SlotTable } from './ram/slot-table.ts'
+import type { KeyHash } from './ram/table-hash.ts'
 import type { Settling } from './settling.ts'
 import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
 

@@ -1,8 +1,8 @@
 import { copyBytes } from '../../protocol/copy-bytes.ts'
-import { hashKey } from '../../protocol/hash.ts'
 import { ENTRY_OVERHEAD_BYTES, PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import { type Arena, GRANULE_BYTES } from './arena.ts'
 import { BLOCK_BYTES } from './slab.ts'
+import { tableHash } from './table-hash.ts'
 
 /**
  * An object in the arena is a record: six words, then what not every object has, and key, metadata and content,
@@ -262,7 +262,7 @@ export class StoredRecord {
 
   /** As tables look for it. */
   get hash(): number {
-    return hashKey(this.key, this.bucket)
+    return tableHash(this.key, this.bucket)
   }
 
   get metadata(): Buffer {

@@ -1,38 +1,31 @@
 import { assert } from '../../protocol/assert.ts'
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
-import { hasKey, type RecordFields, recordBytes, StoredRecord, writeRecord } from './record.ts'
+import { type RecordFields, recordBytes, StoredRecord, writeRecord } from './record.ts'
 import type { RecordHolder } from './record-log.ts'
+import type { KeyHash } from './table-hash.ts'
+import { cellsFor, HASHES, TableSegment } from './table-segment.ts'
 
-/** A key as a table looks for it. */
-export interface KeyHash {
-  readonly bucket: number
-  readonly key: Uint8Array
-  /** `hashKey` of both. */
-  readonly hash: number
-}
+/** A segment with more cells is cut in two when it is full: to copy as many takes some 10 µs, which a put may have to wait for. */
+const SEGMENT_CELLS_MAX = 512
+/** Two segments with fewer records together are one again. */
+const MERGED_SIZE_MAX = SEGMENT_CELLS_MAX / 4
+/** Bits of a hash that tell segments apart: 65,536 segments, for 20 million records. Beyond, they are larger. */
+const DEPTH_MAX = 16
 
-const CELLS_MIN = 8
-/** Above this part of its cells a table grows by half, so that on average four of six cells are in use. */
-const LOAD_MAX = 0.8
-const GROWTH = 1.5
-/** Below this part it halves. */
-const LOAD_MIN = 0.2
-
-const HASHES = 2 ** 32
-
-const noCells = new Uint32Array(0)
+const none: readonly TableSegment[] = [new TableSegment({ low: 0, depth: 0 })]
 
 /**
- * The records of one slot by their keys: an open hash table in one typed array, two words for a cell: hash, address.
- * An address of 0 is an empty cell, for a page begins with its header. A cell's place follows the order of hashes, so
- * that a scan can stop after any hash and go on there, whatever was put and removed meanwhile.
+ * The records of one slot by their keys: an extendible hash table (Fagin and others, 1979), so that it grows and shrinks in steps of
+ * bounded work. A directory says for the leading bits of a hash in which segment its record is. As segments and their cells follow
+ * the order of hashes, a scan can stop after any hash and go on there, whatever was put and removed meanwhile.
  */
 export class SlotTable implements RecordHolder {
   readonly #memory: JobMemory
   readonly #number: number
-  #cells = noCells
-  #capacity = 0
+  /** By as many leading bits of a hash as `#depth`: a segment whose hashes have fewer in common stands here several times. */
+  #segments: readonly TableSegment[] = none
+  #depth = 0
   #size = 0
 
   constructor(memory: JobMemory) {
@@ -46,8 +39,10 @@ export class SlotTable implements RecordHolder {
   }
 
   find(of: KeyHash): StoredRecord | undefined {
-    const cell = this.#cellOf(of)
-    return cell < 0 ? undefined : new StoredRecord(this.#memory.arena, this.#addressAt(cell))
+    const { arena } = this.#memory
+    const segment = this.#segmentOf(of.hash)
+    const cell = segment.cellOf(arena, of)
+    return cell < 0 ? undefined : new StoredRecord(arena, segment.addressAt(cell))
   }
 
   /** Writes the record in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
@@ -61,28 +56,32 @@ export class SlotTable implements RecordHolder {
     writeRecord(arena, { at, table: this.#number }, fields)
     if (before === undefined) this.#insert(hash, at)
     else if (at !== before.at) {
-      this.#cells[2 * this.#cellAt(hash, before.at) + 1] = at
+      const segment = this.#segmentOf(hash)
+      segment.moveTo(segment.cellAt(hash, before.at), at)
       log.release(before.at, beforeBytes)
     }
     return true
   }
 
   remove(of: KeyHash): void {
-    const cell = this.#cellOf(of)
+    const { arena, log } = this.#memory
+    const segment = this.#segmentOf(of.hash)
+    const cell = segment.cellOf(arena, of)
     if (cell < 0) return
-    const at = this.#addressAt(cell)
-    this.#memory.log.release(at, new StoredRecord(this.#memory.arena, at).recordBytes)
-    this.#close(cell)
+    const at = segment.addressAt(cell)
+    log.release(at, new StoredRecord(arena, at).recordBytes)
+    segment.close(cell)
     this.#size--
-    if (this.#size < this.#capacity * LOAD_MIN && this.#capacity > CELLS_MIN)
-      this.#resize(this.#capacity >>> 1)
+    if (segment.isSparse) this.#shrink(segment)
   }
 
   moveRecord(from: StoredRecord, to: () => number): boolean {
-    const cell = this.#cellOf({ bucket: from.bucket, key: from.key, hash: from.hash })
-    if (cell < 0 || this.#addressAt(cell) !== from.at) return false
+    const of = { bucket: from.bucket, key: from.key, hash: from.hash }
+    const segment = this.#segmentOf(of.hash)
+    const cell = segment.cellOf(this.#memory.arena, of)
+    if (cell < 0 || segment.addressAt(cell) !== from.at) return false
     const at = to()
-    if (at !== NOWHERE) this.#cells[2 * cell + 1] = at
+    if (at !== NOWHERE) segment.moveTo(cell, at)
     return true
   }
 
@@ -91,24 +90,21 @@ export class SlotTable implements RecordHolder {
    * `null` at the end. The table must not change before it returns. What is there during a whole scan is visited once.
    */
   scan(from: number, cells: number, visit: (record: StoredRecord, hash: number) => void): number | null {
-    const capacity = this.#capacity
-    const first = this.#homeOf(from)
-    const last = first + cells
-    const next = last >= capacity ? HASHES : Math.ceil((last / capacity) * HASHES)
-    for (let step = 0, cell = first; step < capacity; step++) {
-      const at = this.#addressAt(cell)
-      // Behind the last cell only those follow that found theirs taken.
-      if (at === 0 && first + step >= last) break
-      const hash = this.#cells[2 * cell] as number
-      if (at !== 0 && hash >= from && hash < next) visit(new StoredRecord(this.#memory.arena, at), hash)
-      cell = cell + 1 === capacity ? 0 : cell + 1
+    const { arena } = this.#memory
+    const look = (at: number, hash: number): void => visit(new StoredRecord(arena, at), hash)
+    for (let start = from, left = cells; ; ) {
+      const segment = this.#segmentOf(start)
+      const next = segment.scan(start, left, look)
+      if (next >= HASHES) return null
+      left -= Math.max(1, segment.cellsFrom(start))
+      if (next < segment.end || left <= 0) return next
+      start = next
     }
-    return next >= HASHES ? null : next
   }
 
   forget(): void {
-    this.#cells = noCells
-    this.#capacity = 0
+    this.#segments = none
+    this.#depth = 0
     this.#size = 0
   }
 
@@ -117,77 +113,73 @@ export class SlotTable implements RecordHolder {
     this.#memory.leave(this.#number)
   }
 
-  #cellOf(of: KeyHash): number {
-    const { arena } = this.#memory
-    const cells = this.#cells
-    const capacity = this.#capacity
-    if (capacity === 0) return -1
-    for (let cell = this.#homeOf(of.hash); ; cell = cell + 1 === capacity ? 0 : cell + 1) {
-      const at = cells[2 * cell + 1] as number
-      if (at === 0) return -1
-      if (cells[2 * cell] === of.hash && hasKey(arena, at, of)) return cell
-    }
-  }
-
-  /** The cell of the record at an address, which must be in the table. */
-  #cellAt(hash: number, at: number): number {
-    const capacity = this.#capacity
-    let cell = this.#homeOf(hash)
-    for (let step = 0; this.#addressAt(cell) !== at; step++) {
-      assert(step < capacity, 'a record that is replaced is in the table')
-      cell = cell + 1 === capacity ? 0 : cell + 1
-    }
-    return cell
-  }
-
-  /** Where a hash has its cell if that is free. */
-  #homeOf(hash: number): number {
-    return Math.floor((hash * this.#capacity) / HASHES)
-  }
-
-  #addressAt(cell: number): number {
-    return this.#cells[2 * cell + 1] as number
+  #segmentOf(hash: number): TableSegment {
+    const depth = this.#depth
+    return this.#segments[depth === 0 ? 0 : hash >>> (32 - depth)] as TableSegment
   }
 
   #insert(hash: number, at: number): void {
-    if (this.#size + 1 > this.#capacity * LOAD_MAX) {
-      this.#resize(Math.max(CELLS_MIN, Math.ceil(this.#capacity * GROWTH)))
+    if (this.#segments === none) this.#segments = [new TableSegment({ low: 0, depth: 0 })]
+    let segment = this.#segmentOf(hash)
+    while (segment.isFull) {
+      if (segment.capacity < SEGMENT_CELLS_MAX || segment.depth === DEPTH_MAX)
+        segment.resize(cellsFor(segment.capacity))
+      else this.#split(segment)
+      segment = this.#segmentOf(hash)
     }
-    this.#place(hash, at)
+    segment.add(hash, at)
     this.#size++
   }
 
-  #place(hash: number, at: number): void {
-    let cell = this.#homeOf(hash)
-    while (this.#addressAt(cell) !== 0) cell = cell + 1 === this.#capacity ? 0 : cell + 1
-    this.#cells[2 * cell] = hash
-    this.#cells[2 * cell + 1] = at
+  #split(segment: TableSegment): void {
+    const depth = segment.depth + 1
+    if (depth > this.#depth) {
+      this.#segments = this.#segments.flatMap((each) => [each, each])
+      this.#depth++
+    }
+    const middle = segment.low + HASHES / 2 ** depth
+    let lower = 0
+    segment.each((hash) => {
+      if (hash < middle) lower++
+    })
+    const low = new TableSegment({ low: segment.low, depth, cells: cellsFor(lower) })
+    const high = new TableSegment({ low: middle, depth, cells: cellsFor(segment.size - lower) })
+    segment.each((hash, at) => (hash < middle ? low : high).add(hash, at))
+    this.#enter(low)
+    this.#enter(high)
   }
 
-  #resize(capacity: number): void {
-    const before = this.#cells
-    this.#cells = new Uint32Array(2 * capacity)
-    this.#capacity = capacity
-    for (let word = 0; word < before.length; word += 2) {
-      if (before[word + 1] !== 0) this.#place(before[word] as number, before[word + 1] as number)
+  /** Of a segment that has many free cells: where its neighbour has as well, they are one again. */
+  #shrink(sparse: TableSegment): void {
+    let segment = sparse
+    segment.resize(segment.capacity >>> 1)
+    while (segment.depth > 0) {
+      const span = HASHES / 2 ** segment.depth
+      const isLower = (segment.low / span) % 2 === 0
+      const neighbour = this.#segmentOf(isLower ? segment.low + span : segment.low - span)
+      const size = segment.size + neighbour.size
+      if (neighbour.depth !== segment.depth || size > MERGED_SIZE_MAX) return
+      const { low } = isLower ? segment : neighbour
+      const merged = new TableSegment({ low, depth: segment.depth - 1, cells: cellsFor(size) })
+      for (const half of [segment, neighbour]) half.each((hash, at) => merged.add(hash, at))
+      this.#enter(merged)
+      this.#narrow()
+      segment = merged
     }
   }
 
-  /** Empties a cell and moves those up that would not be found behind an empty one. */
-  #close(cell: number): void {
-    const cells = this.#cells
-    const capacity = this.#capacity
-    let hole = cell
-    for (let at = cell; ; ) {
-      at = at + 1 === capacity ? 0 : at + 1
-      if (this.#addressAt(at) === 0) break
-      const home = this.#homeOf(cells[2 * at] as number)
-      if ((at - home + capacity) % capacity < (at - hole + capacity) % capacity) continue
-      cells[2 * hole] = cells[2 * at] as number
-      cells[2 * hole + 1] = this.#addressAt(at)
-      hole = at
-    }
-    cells[2 * hole] = 0
-    cells[2 * hole + 1] = 0
+  /** Halves the directory where no segment needs the last of its bits. */
+  #narrow(): void {
+    if (this.#segments.some(({ depth }) => depth === this.#depth)) return
+    this.#segments = this.#segments.filter((_, index) => index % 2 === 0)
+    this.#depth--
+  }
+
+  /** In all places of the directory that its range has. */
+  #enter(segment: TableSegment): void {
+    const count = 2 ** (this.#depth - segment.depth)
+    const first = segment.low / (HASHES / 2 ** this.#depth)
+    const segments = this.#segments as TableSegment[]
+    segments.fill(segment, first, first + count)
   }
 }

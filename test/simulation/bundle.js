@@ -53,6 +53,13 @@ const smallWorld = [
       ['ram/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
       ['ram/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 2 * 1024'],
       ['ram/arena.ts', 'SLABS_OF_SMALL_NODE = 8', 'SLABS_OF_SMALL_NODE = 512'],
+      ['ram/slot-table.ts', 'SEGMENT_CELLS_MAX = 512', 'SEGMENT_CELLS_MAX = 8'],
+      // A run follows from its seed.
+      [
+        'ram/table-hash.ts',
+        'randomBytes(4 * BYTE_VALUES * KEY_BYTES_MAX)',
+        'randomBytes(4 * BYTE_VALUES * KEY_BYTES_MAX).map((_, at) => Math.imul(at + 1, 0x9e3779b1) >>> 24)',
+      ],
       ['ram/record-log.ts', 'PAGE_BLOCKS_MAX = 256', 'PAGE_BLOCKS_MAX = 12'],
       ['ram/record-log.ts', 'PAGE_BLOCKS_MIN = 16', 'PAGE_BLOCKS_MIN = 4'],
       ['ram/record-log.ts', 'DEAD_FRACTION = 1 / 2', 'DEAD_FRACTION = 0'],

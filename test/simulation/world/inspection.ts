@@ -1,4 +1,4 @@
-import { slotOf } from '../../../protocol/hash.ts'
+import { hashKey, slotOf } from '../../../protocol/hash.ts'
 import {
   type Chunk,
   chargeOfChunk,
@@ -11,7 +11,7 @@ import { RAM } from '../../../storage-node/job-tiers.ts'
 import { keyHash, keyString } from '../../../storage-node/key-string.ts'
 import { capacityOf } from '../../../storage-node/ram/payload.ts'
 import { isBelow, type Kind } from '../../../storage-node/ram/record.ts'
-import type { KeyHash } from '../../../storage-node/ram/slot-table.ts'
+import type { KeyHash } from '../../../storage-node/ram/table-hash.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import type { Slot } from '../../../storage-node/slot.ts'
 import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
@@ -109,7 +109,7 @@ export function isKept(service: NodeService, at: Spot): boolean {
 function findKey(service: NodeService, at: Spot): { of: KeyHash; slot: Slot | undefined } {
   const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
   const space = jobOf(service, at.job)
-  return { of, slot: space?.slots[slotOf(of.hash, space.owned.count)] }
+  return { of, slot: space?.slots[slotOf(hashKey(of.key, of.bucket), space.owned.count)] }
 }
 
 /** Bytes that are booked for the job, and how many objects. */

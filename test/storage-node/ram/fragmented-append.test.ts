@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { hashKey } from '../../../protocol/hash.ts'
 import { planGrowth } from '../../../storage-node/growth.ts'
 import { JobTiers } from '../../../storage-node/job-tiers.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 import { JobMemory } from '../../../storage-node/ram/job-memory.ts'
 import { Kind } from '../../../storage-node/ram/record.ts'
-import type { KeyHash } from '../../../storage-node/ram/slot-table.ts'
+import { type KeyHash, tableHash } from '../../../storage-node/ram/table-hash.ts'
 import { Settling } from '../../../storage-node/settling.ts'
 import { SlotObjects } from '../../../storage-node/slot-objects.ts'
 import { readObject } from '../../../storage-node/stored-object.ts'
@@ -26,7 +25,7 @@ const filler = { bytes: 8_192, content: Buffer.alloc(8_192) }
 
 function keyOf(name: string): KeyHash {
   const key = Buffer.from(name)
-  return { bucket: 0, key, hash: hashKey(key, 0) }
+  return { bucket: 0, key, hash: tableHash(key, 0) }
 }
 
 /** Room for records, which lie in pages. */

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hashKey } from '../../../protocol/hash.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 import {
   encodeLocation,
@@ -11,6 +10,7 @@ import {
   StoredRecord,
   writeRecord,
 } from '../../../storage-node/ram/record.ts'
+import { tableHash } from '../../../storage-node/ram/table-hash.ts'
 
 const long = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
@@ -80,7 +80,7 @@ test('a record gives back what was written, and its own length', () => {
           metadataBytes: read.metadataBytes,
         })
       }
-      expect(read.hash).toBe(hashKey(written.key, written.bucket))
+      expect(read.hash).toBe(tableHash(written.key, written.bucket))
       expect(hasKey(arena, at, written)).toBe(true)
       expect(hasKey(arena, at, { ...written, bucket: written.bucket ^ 1 })).toBe(false)
       expect(hasKey(arena, at, { ...written, key: written.key.map((byte) => byte ^ 1) })).toBe(false)

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { hashKey } from '../../../protocol/hash.ts'
 import { Arena } from '../../../storage-node/ram/arena.ts'
 import { JobMemory } from '../../../storage-node/ram/job-memory.ts'
 import { Kind, type RecordFields } from '../../../storage-node/ram/record.ts'
-import { type KeyHash, SlotTable } from '../../../storage-node/ram/slot-table.ts'
+import { SlotTable } from '../../../storage-node/ram/slot-table.ts'
+import { type KeyHash, tableHash } from '../../../storage-node/ram/table-hash.ts'
 
 const nothing = Buffer.alloc(0)
 
@@ -22,7 +22,7 @@ function fieldsOf(of: KeyHash, version: number, content: Buffer): RecordFields &
 function keyOf(number: number, hash?: number): KeyHash {
   const key = Buffer.from(`key ${number}`)
   const bucket = number % 3
-  return { bucket, key, hash: hash ?? hashKey(key, bucket) }
+  return { bucket, key, hash: hash ?? tableHash(key, bucket) }
 }
 
 function contentOf(version: number, bytes: number): Buffer {

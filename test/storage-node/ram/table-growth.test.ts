@@ -1,0 +1,100 @@
+import { expect, test } from 'vitest'
+import { hashKey } from '../../../protocol/hash.ts'
+import { Arena } from '../../../storage-node/ram/arena.ts'
+import { JobMemory } from '../../../storage-node/ram/job-memory.ts'
+import { Kind } from '../../../storage-node/ram/record.ts'
+import { SlotTable } from '../../../storage-node/ram/slot-table.ts'
+import { type KeyHash, tableHash } from '../../../storage-node/ram/table-hash.ts'
+
+const nothing = Buffer.alloc(0)
+/** As many as had stopped a node for 17 s. */
+const KEYS = 166_000
+/** A put may have to wait for so long on a machine that has other work: it took seconds while a table grew in one step. */
+const STEP_MS_MAX = 50
+
+function newTable(): SlotTable {
+  return new SlotTable(new JobMemory(new Arena(2e8), () => undefined))
+}
+
+function set(table: SlotTable, of: KeyHash): void {
+  const object = {
+    version: 1,
+    base: 1,
+    expiresAtMs: 0,
+    metadata: nothing,
+    checksum: null,
+    kind: Kind.value,
+    bytes: 0,
+  }
+  expect(table.set({ of, object, parts: [], content: nothing }, table.find(of))).toBe(true)
+}
+
+function keyOf(key: Buffer): KeyHash {
+  return { bucket: 0, key, hash: tableHash(key, 0) }
+}
+
+/** The number that times an odd one is 1, in 32 bits. */
+function inverseOf(odd: number): number {
+  let inverse = odd
+  for (let round = 0; round < 5; round++) inverse = Math.imul(inverse, 2 - Math.imul(odd, inverse))
+  return inverse
+}
+
+function rotateRight(value: number, bits: number): number {
+  return (value >>> bits) | (value << (32 - bits))
+}
+
+/** A key of eight bytes that begins with a number and has the same slot hash as all others: MurmurHash3 backwards. */
+function collidingKey(first: number): Buffer {
+  const key = Buffer.alloc(8)
+  key.writeUInt32LE(first, 0)
+  const scrambled = Math.imul(rotateRight(Math.imul(first, 0xcc9e2d51), 32 - 15), 0x1b873593)
+  const state = (Math.imul(rotateRight(scrambled, 32 - 13), 5) + 0xe6546b64) | 0
+  const wanted = rotateRight(Math.imul(0x1234567 - 0xe6546b64, inverseOf(5)), 13) ^ state
+  const block = Math.imul(rotateRight(Math.imul(wanted, inverseOf(0x1b873593)), 15), inverseOf(0xcc9e2d51))
+  key.writeInt32LE(block, 4)
+  return key
+}
+
+test('166,000 keys of one slot hash are put into one slot, and none of them waits long', () => {
+  const table = newTable()
+  const slotHash = hashKey(collidingKey(1), 0)
+  let longestMs = 0
+  for (let number = 1; number <= KEYS; number++) {
+    const key = collidingKey(number)
+    if (number % 1_000 === 0) expect(hashKey(key, 0)).toBe(slotHash)
+    const beganMs = performance.now()
+    set(table, keyOf(key))
+    longestMs = Math.max(longestMs, performance.now() - beganMs)
+  }
+  expect(table.size).toBe(KEYS)
+  expect(longestMs).toBeLessThan(STEP_MS_MAX)
+  for (let number = 1; number <= KEYS; number += 97)
+    expect(table.find(keyOf(collidingKey(number)))?.version).toBe(1)
+}, 60_000)
+
+test('a table of many segments has each key once in a scan, also while it grows and shrinks, and is small again at the end', () => {
+  const table = newTable()
+  const stays = (number: number): KeyHash => keyOf(Buffer.from(`stays ${number}`))
+  const comes = (number: number): KeyHash => keyOf(Buffer.from(`comes ${number}`))
+  for (let number = 0; number < 20_000; number++) set(table, stays(number))
+  for (const change of [set, (of: SlotTable, key: KeyHash) => of.remove(key)]) {
+    const visited = new Map<string, number>()
+    let next = 0
+    for (let from: number | null = 0; from !== null; ) {
+      from = table.scan(from, 700, (record) => {
+        const name = record.key.toString()
+        if (name.startsWith('stays')) visited.set(name, (visited.get(name) ?? 0) + 1)
+      })
+      for (let left = 2_000; left > 0 && next < 60_000; left--) change(table, comes(next++))
+    }
+    for (; next < 60_000; next++) change(table, comes(next))
+    expect(visited.size).toBe(20_000)
+    expect([...visited.values()].every((times) => times === 1)).toBe(true)
+  }
+  expect(table.size).toBe(20_000)
+  for (let number = 0; number < 20_000; number++) expect(table.find(stays(number))?.version).toBe(1)
+  for (let number = 0; number < 20_000; number++) table.remove(stays(number))
+  expect(table.size).toBe(0)
+  expect(table.scan(0, 64, () => undefined)).toBe(null)
+}, 60_000)
