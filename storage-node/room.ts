@@ -1,6 +1,6 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
-import type { Clock } from '../protocol/runtime.ts'
+import { type Clock, sleep } from '../protocol/runtime.ts'
 import type { Reply } from '../service/responder.ts'
 import type { Capacity } from './capacity.ts'
 import type { Demotion } from './demotion.ts'
@@ -22,7 +22,7 @@ interface Attempt<Request, Result> {
 }
 
 /**
- * Mutations that take room. One that finds none waits until objects have left RAM for a lower tier, or, where nothing can leave, until the job may
+ * Mutations that take room. One that finds no memory, though its job may have more, waits while records are moved together. One whose job is full waits until objects have left RAM for a lower tier, or, where nothing can leave, until the job may
  * have more, and is tried again: it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave and the job gets no
  * more, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
  */
@@ -128,6 +128,7 @@ export class Room {
 
   /** False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound. */
   async #hasMade(job: JobSpace, bytes: number, untilMs: number): Promise<boolean> {
+    if (job.memory.takeShortage() && (await this.#hasCompacted(job))) return true
     const made = await this.#within(untilMs, () => this.#demotion.makeRoom(job))
     if (made === 'late')
       throw new MayflyError(
@@ -142,6 +143,12 @@ export class Room {
         'The job has filled what it reserved, and has not been given more yet',
       )
     return given
+  }
+
+  /** Closes holes that removed records have left: one step, with the event loop's turn before it. False where that frees nothing. */
+  async #hasCompacted(job: JobSpace): Promise<boolean> {
+    await sleep(this.#clock, 0)
+    return job.memory.arena.compact()
   }
 
   async #within(untilMs: number, task: () => Promise<boolean>): Promise<boolean | 'late'> {

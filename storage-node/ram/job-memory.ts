@@ -35,6 +35,7 @@ export class JobMemory {
   readonly #expecting = new Map<number, number>()
   readonly #charge: (bytes: number) => void
   #takenBlocks = 0
+  #isShort = false
   #ended = false
 
   /** `charge` is told of bytes that no object accounts for: what is pinned and freed, what is to arrive. */
@@ -145,10 +146,18 @@ export class JobMemory {
     for (let compactions = 0; compactions < COMPACTIONS_MAX && this.arena.compact(); compactions++) {
       if (attempt()) return
     }
+    this.#isShort = true
     throw new MayflyError(
       'CAPACITY_EXCEEDED',
       `The node's memory is full, its ${this.arena.takenBytes} bytes`,
     )
+  }
+
+  /** Whether an attempt since this was last asked had no memory, though its job might have had more. */
+  takeShortage(): boolean {
+    const isShort = this.#isShort
+    this.#isShort = false
+    return isShort
   }
 
   /** Gives a table the number that its records carry; -1 where all are in use. */

@@ -142,9 +142,7 @@ export class RecordLog {
   #sparsest(): number[] {
     const pages: number[] = []
     let blocks = 0
-    while (pages.length < EMPTIED_PAGES_MAX && blocks < PAGE_BLOCKS_MAX) {
-      const page = this.#sparsestBut(pages)
-      if (page === NOWHERE) break
+    for (const page of this.#sparse()) {
       blocks += this.#blocksOf(page)
       if (pages.length > 0 && blocks > PAGE_BLOCKS_MAX) break
       pages.push(page)
@@ -152,19 +150,25 @@ export class RecordLog {
     return pages
   }
 
-  /** Of the pages that are not written to, the one with most dead bytes, if moving what lives there is worth it. */
-  #sparsestBut(others: readonly number[]): number {
-    let sparsest = NOWHERE
-    let most = 0
+  /**
+   * Of the pages that are not written to, those with most dead bytes, if moving what lives there is worth it. One look at each page: a
+   * log may have tens of thousands.
+   */
+  #sparse(): number[] {
+    const found: { page: number; dead: number }[] = []
+    let least = 0
     for (const page of this.#pages) {
       const bytes = this.#blocksOf(page) * BLOCK_BYTES
       const live = this.#liveOf(page)
-      if (bytes - live <= most || live >= bytes * COMPACTED_FRACTION_MAX) continue
-      if (page === this.#open || others.includes(page)) continue
-      sparsest = page
-      most = bytes - live
+      const dead = bytes - live
+      if (dead <= least || live >= bytes * COMPACTED_FRACTION_MAX || page === this.#open) continue
+      const at = found.findIndex((other) => other.dead < dead)
+      found.splice(at < 0 ? found.length : at, 0, { page, dead })
+      if (found.length <= EMPTIED_PAGES_MAX) continue
+      found.pop()
+      least = found.at(-1)?.dead ?? 0
     }
-    return sparsest
+    return found.map(({ page }) => page)
   }
 
   #append(bytes: number, pageBlocksMax: number): number {
