@@ -209,8 +209,6 @@ export const APPEND_BYTES_MAX = 16 * 1024 * 1024
 export const ARENA_BYTES_MAX = 28 * 2 ** 30
 /** Longest time that a get may wait for its key. */
 export const WAIT_SECONDS_MAX = 900
-/** Gets parked in one slot. */
-export const WAITS_MAX = 10_000
 export const DELETE_MANY_MAX = 1_000
 /** Keys of one getMany, waitMany or putMany message: with keys of the maximum length they still fit its head. */
 export const MANY_KEYS_MAX = 1_000

@@ -102,12 +102,17 @@ export class ManyObjects {
     const { bucket, keys } = request
     checkCount(keys)
     const untilMs = this.#clock.monotonicMs() + Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
-    for (const key of keys) {
-      const place = locate(job, { bucket, key })
-      if (this.#table.find(job, place) !== undefined) continue
-      const waitMs = untilMs - this.#clock.monotonicMs()
-      if (waitMs <= 0) return
-      if (!(await this.#appears(job, place, { waitMs, waiter }))) return
+    const release = job.underWay.park(requestBytes(request))
+    try {
+      for (const key of keys) {
+        const place = locate(job, { bucket, key })
+        if (this.#table.find(job, place) !== undefined) continue
+        const waitMs = untilMs - this.#clock.monotonicMs()
+        if (waitMs <= 0) return
+        if (!(await this.#appears(job, place, { waitMs, waiter }))) return
+      }
+    } finally {
+      release()
     }
   }
 
@@ -117,7 +122,7 @@ export class ManyObjects {
     try {
       return await park(
         place,
-        { ...wait, clock: this.#clock },
+        { ...wait, clock: this.#clock, underWay: job.underWay },
         {
           attempt: () => (this.#table.find(job, place) === undefined ? null : true),
           missed: () => {

@@ -290,7 +290,7 @@ export class Objects {
     const untilMs = this.#clock.monotonicMs() + waitMs
     return park<Get>(
       place,
-      { waitMs, clock: this.#clock, waiter: asker },
+      { waitMs, clock: this.#clock, waiter: asker, underWay: job.underWay },
       {
         attempt: () => {
           const object = this.#table.find(job, place)

@@ -1,9 +1,10 @@
-import { MayflyError } from '../protocol/errors.ts'
-import { WAITS_MAX } from '../protocol/limits.ts'
+import type { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Waiter } from '../service/responder.ts'
 import { keyString } from './key-string.ts'
+import { WAIT_BYTES } from './node-limits.ts'
 import type { Slot } from './slot.ts'
+import type { UnderWay } from './under-way.ts'
 import type { Wait } from './wait.ts'
 
 interface At {
@@ -15,23 +16,22 @@ interface At {
 /**
  * Parks a get. `attempt` is run at every put of the key and gives the answer, or null if another consumer was
  * faster; `missed` says what it means that the time is over. It fails with `ABORTED` or
- * `CONNECTION_LOST` when nobody waits for it any more.
+ * `CONNECTION_LOST` when nobody waits for it any more, and with `UNAVAILABLE` where the job has too much that waits.
  */
 export function park<Result>(
   at: At,
-  options: { waitMs: number; clock: Clock; waiter: Waiter },
+  options: { waitMs: number; clock: Clock; waiter: Waiter; underWay: UnderWay },
   outcome: { attempt: () => Result | Promise<Result> | null; missed: () => MayflyError },
 ): Promise<Result> {
   const { slot, bucket, key } = at
   const name = waitKey(bucket, key)
   const all = slot.waits ?? new Map<string, Wait[]>()
   const waits = all.get(name) ?? []
-  if (all.size >= WAITS_MAX || waits.length >= WAITS_MAX) {
-    return Promise.reject(new MayflyError('TOO_MANY_REQUESTS', `${WAITS_MAX} gets wait in one slot`))
-  }
-  slot.waits = all.set(name, waits)
   return new Promise((resolve, reject) => {
+    const release = options.underWay.park(WAIT_BYTES + key.length)
+    slot.waits = all.set(name, waits)
     const leave = (): void => {
+      release()
       timer.cancel()
       forgetClose()
       const index = waits.indexOf(wait)
