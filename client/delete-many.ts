@@ -80,7 +80,7 @@ function failureOf({ deleted, failures }: Outcome): MayflyError | null {
 
 /** Whether a failure says nothing of the keys, or that none of them can be there any more. */
 function leavesOpen(error: MayflyError): boolean {
-  return isError(error, 'OUTCOME_UNKNOWN', 'ABORTED', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
+  return isError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
 }
 
 const limits = { itemsMax: DELETE_MANY_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }

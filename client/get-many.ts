@@ -1,4 +1,4 @@
-import type { Answer } from '../protocol/caller.ts'
+import type { Answer } from '../protocol/call.ts'
 import { dataOperations, GetManyResult } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { runInFlight } from '../protocol/in-flight.ts'

@@ -329,6 +329,14 @@ export class Job {
     return await this.#buckets.names(this.#bounds(options))
   }
 
+  /**
+   * Goes on with a fresh ticket of the same job, before the one that it has expires: connections stay open, and what is under way is
+   * not disturbed. `BAD_REQUEST` for a ticket of another job.
+   */
+  async renewTicket(ticket: string): Promise<void> {
+    await this.#router.renew(parseTicket(ticket))
+  }
+
   /** Closes the connections; what is under way fails with `CLOSED`. */
   async close(): Promise<void> {
     this.#router.close()

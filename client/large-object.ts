@@ -1,4 +1,4 @@
-import type { CallOptions } from '../protocol/caller.ts'
+import type { CallOptions } from '../protocol/call.ts'
 import { dataOperations } from '../protocol/data-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { hashChunk } from '../protocol/hash.ts'

@@ -1,4 +1,5 @@
-import type { Answer, Caller } from '../protocol/caller.ts'
+import type { Answer } from '../protocol/call.ts'
+import type { Caller } from '../protocol/caller.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { REPEAT_MS_MAX } from '../protocol/limits.ts'
 import type { Operation } from '../protocol/operation.ts'
@@ -37,6 +38,7 @@ export class Mutation<Request, Reply> {
     this.#options = options
     this.#caller = options.caller
     this.#lane = options.sequencer.begin()
+    options.caller.beginMutation()
     this.#sequence = options.sequencer.sequenceOf(this.#lane)
     this.#giveUpMs = Math.min(options.call.deadlineMs, options.clock.monotonicMs() + REPEAT_MS_MAX)
   }
@@ -54,7 +56,8 @@ export class Mutation<Request, Reply> {
 
   /** Goes on after `failure`, and ends it: repeated until it is answered, or rejected with what is known of its outcome. */
   async recover(failure: unknown): Promise<Answer<Reply>> {
-    const { operation, call, owner, reach } = this.#options
+    const { operation, call, caller, owner, reach } = this.#options
+    const { session } = caller
     let error = failure
     try {
       for (let isRepeated = false; ; isRepeated = true) {
@@ -64,8 +67,9 @@ export class Mutation<Request, Reply> {
             throw unknown(reason)
           },
         )
+        if (this.#caller.session !== session) throw unknown(error)
         try {
-          return await this.#caller.call(operation, this.request(), call)
+          return await this.#caller.call(operation, this.request(), { ...call, mutates: true })
         } catch (next) {
           error = next
         }
@@ -76,15 +80,16 @@ export class Mutation<Request, Reply> {
   }
 }
 
-/** A repetition that cannot even be sent says nothing about the message before it. */
+/** A repetition that cannot even be sent, or was given up before, says nothing about the message before it. */
 function outcomeOf(error: unknown, isRepeated: boolean): unknown {
-  const isOpen = isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS'))
+  const isOpen =
+    isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS', 'ABORTED'))
   return isOpen ? unknown(error) : error
 }
 
 /** Nobody knows whether the node carried the mutation out, whatever it is that keeps its answer away. */
 function unknown(cause: unknown): unknown {
-  if (isError(cause, 'ABORTED', 'CLOSED', 'JOB_ENDED')) return cause
+  if (isError(cause, 'CLOSED', 'JOB_ENDED')) return cause
   const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
   return new MayflyError('OUTCOME_UNKNOWN', `The answer of the node was lost${why}`, { cause })
 }

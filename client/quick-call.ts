@@ -1,4 +1,4 @@
-import type { Answer, Waiting } from '../protocol/caller.ts'
+import type { Answer, Waiting } from '../protocol/call.ts'
 import { isError } from '../protocol/errors.ts'
 import type { Mutation } from './mutation.ts'
 import type { Finish } from './routed-call.ts'

@@ -1,4 +1,4 @@
-import type { Answer } from '../protocol/caller.ts'
+import type { Answer } from '../protocol/call.ts'
 import { ANY_VERSION, dataOperations, ObjectKind } from '../protocol/data-operations.ts'
 import { type ErrorCode, isError, MayflyError } from '../protocol/errors.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
@@ -245,7 +245,7 @@ function askPiece<Result>(
 }
 
 /** What the caller has to know of an object that was consumed is in the error already. */
-const saysAll: readonly ErrorCode[] = ['OBJECT_LOST', 'CHECKSUM_MISMATCH', 'ABORTED']
+const saysAll: readonly ErrorCode[] = ['OBJECT_LOST', 'CHECKSUM_MISMATCH']
 
 /** The object is ours and nobody else's any more, but not all of it could be read: trying again would not find it. */
 function afterConsume(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../protocol/caller.ts'
+import type { CallOptions } from '../protocol/call.ts'
 import type { Sequence } from './sequencer.ts'
 
 /** What a request carries beside what the caller asks for. */

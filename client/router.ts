@@ -1,11 +1,12 @@
 import { assert } from '../protocol/assert.ts'
-import type { Answer, Caller } from '../protocol/caller.ts'
+import type { Answer } from '../protocol/call.ts'
+import type { Caller } from '../protocol/caller.ts'
 import { CallerPool } from '../protocol/caller-pool.ts'
 import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { slotOf } from '../protocol/hash.ts'
 import { askServerOf } from '../protocol/job-server.ts'
-import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN, SESSION_BYTES } from '../protocol/limits.ts'
+import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
 import type { Dial } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
@@ -41,7 +42,7 @@ const ANY_SLOT = 0xffff
  */
 export class Router {
   readonly runtime: Runtime
-  readonly #ticket: Ticket
+  #ticket: Ticket
   /** Address of the metadata server that decides for the job, as far as is known here. */
   #metadata: string
   readonly #pool: CallerPool
@@ -55,12 +56,21 @@ export class Router {
     this.#ticket = ticket
     this.#metadata = ticket.metadata
     this.#placement = ticket.placement
-    const session = runtime.random.bytes(SESSION_BYTES)
-    this.#pool = new CallerPool({ dial, clock: runtime.clock, token: () => ticket.token, session })
+    this.#pool = new CallerPool({ dial, runtime, token: () => this.#ticket.token })
   }
 
   get placement(): Placement {
     return this.#placement
+  }
+
+  /** Goes on with another ticket of the same job, over the connections that are open. Throws `BAD_REQUEST` for one of another job. */
+  async renew(ticket: Ticket): Promise<void> {
+    if (ticket.job !== this.#ticket.job) {
+      const what = `ticket: it is one of job '${ticket.job}', and this client was opened for '${this.#ticket.job}'`
+      throw new MayflyError('BAD_REQUEST', what)
+    }
+    this.#ticket = ticket
+    await this.#pool.renew()
   }
 
   slotOf(hash: number): number {
@@ -111,7 +121,7 @@ export class Router {
     const mutation = this.#begin(at, operation, call)
     let answered: Answer<Reply>
     try {
-      answered = await at.caller.call(operation, mutation.request(), call)
+      answered = await at.caller.call(operation, mutation.request(), { ...call, mutates: true })
     } catch (error) {
       return await mutation.recover(error)
     }
@@ -237,7 +247,7 @@ export class Router {
         mutation,
       })
       const request = mutation?.request() ?? call.request({ epoch: placement.epoch, lane: 0, sequence: 0 })
-      caller.start({ operation, request, waiting: quick }, call)
+      caller.start({ operation, request, waiting: quick, mutates: mutation !== null }, call)
     })
   }
 

@@ -28,7 +28,7 @@ await runService('controller', {
       listen: (handler: (message: ToController) => void) => void process.on('message', handler),
     }
     const token = (): Buffer => clusterToken(config.secret, clock.wallMs())
-    const pool = new CallerPool({ dial: dialTcp, clock, token })
+    const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token })
     mkdirSync(config.dir, { recursive: true, mode: 0o700 })
     return startController(config, {
       runtime: systemRuntime,

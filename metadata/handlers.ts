@@ -4,7 +4,8 @@ import {
   placementOperations,
 } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { Handlers, type Peer, requireCluster } from '../service/responder.ts'
+import { Handlers } from '../service/handlers.ts'
+import { type Peer, requireCluster } from '../service/peer.ts'
 import type { Placements } from './placements.ts'
 import { ArrivingRecords } from './record-pages.ts'
 

@@ -38,7 +38,7 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   const { clock } = runtime
   const pool = new CallerPool({
     dial: network.dial,
-    clock,
+    runtime,
     token: () => clusterToken(secret, clock.wallMs()),
   })
   const messenger = new Messenger({ pool, runtime, log })
@@ -56,7 +56,7 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   await placements.load()
   const handlers = metadataHandlers(placements)
   const turns = new Turns(clock)
-  accept = (link) => serveLink(link, { server: id, secret, clock, turns, handlers, log })
+  accept = (link) => serveLink(link, { server: id, secret, runtime, turns, handlers, log })
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     const report = {

@@ -3,16 +3,13 @@ import { ping } from './control-operations.ts'
 import { isError, MayflyError } from './errors.ts'
 import { COMPARISON_MS, CONTROL_CALL_MS, RETRY_MS_MIN, WITNESS_MS_MIN } from './limits.ts'
 import type { Dial } from './link.ts'
-import { type Clock, sleep } from './runtime.ts'
-
-const NO_SESSION = new Uint8Array(0)
+import { type Runtime, sleep } from './runtime.ts'
+import { SessionTrail } from './session-trail.ts'
 
 interface CallerPoolOptions {
   readonly dial: Dial
-  readonly clock: Clock
+  readonly runtime: Runtime
   readonly token: () => Uint8Array
-  /** Names the client over all its connections; without one, nothing is repeated. */
-  readonly session?: Uint8Array
 }
 
 /**
@@ -27,6 +24,7 @@ export class CallerPool {
   readonly #doubted = new Set<Caller>()
   /** Connections over which servers are asked about silent ones. */
   readonly #witnesses = new Set<Caller>()
+  readonly #trails = new Map<string, SessionTrail>()
   readonly #options: CallerPoolOptions
   #closed = false
 
@@ -50,6 +48,19 @@ export class CallerPool {
     return caller === undefined || caller.closed ? null : caller
   }
 
+  /** Every open connection goes on with the token of now; what is under way on it is not disturbed. Rejects where it is refused. */
+  async renew(): Promise<void> {
+    const open = [...this.#callers.values()].filter(({ closed }) => !closed)
+    await Promise.all(
+      open.map((caller) =>
+        caller.renew(this.#options.token()).catch((error: unknown) => {
+          // The next connection there begins with this token anyway.
+          if (!isError(error, 'CONNECTION_LOST')) throw error
+        }),
+      ),
+    )
+  }
+
   /** Fails what is outstanding on every connection and closes them all. */
   close(): void {
     this.#closed = true
@@ -59,7 +70,7 @@ export class CallerPool {
 
   async #open(address: string): Promise<Caller> {
     try {
-      const caller = await this.#connect(address, CONTROL_CALL_MS, this.#options.session)
+      const caller = await this.#connect(address, CONTROL_CALL_MS, this.#trail(address))
       this.#callers.set(address, caller)
       return caller
     } finally {
@@ -67,18 +78,18 @@ export class CallerPool {
     }
   }
 
-  async #connect(address: string, answerMs: number, session: Uint8Array = NO_SESSION): Promise<Caller> {
-    const { dial, clock, token } = this.#options
+  async #connect(address: string, answerMs: number, trail: SessionTrail): Promise<Caller> {
+    const { dial, runtime, token } = this.#options
     const link = await dial(address)
     if (this.#closed) {
       link.destroy()
       throw new MayflyError('CLOSED', 'The client was closed')
     }
     const caller: Caller = new Caller(link, {
-      clock,
+      runtime,
       token: token(),
-      session,
-      deadlineMs: clock.monotonicMs() + answerMs,
+      trail,
+      deadlineMs: runtime.clock.monotonicMs() + answerMs,
       onSilent: () => {
         if (this.#callers.get(address) === caller) void this.#doubt(address, caller)
       },
@@ -98,7 +109,7 @@ export class CallerPool {
     for (let answerMs = WITNESS_MS_MIN; isOpen(); answerMs = Math.min(2 * answerMs, CONTROL_CALL_MS)) {
       silent.ask()
       const isBusy = await this.#isBusy(address, { silent, answerMs })
-      if (isBusy) await sleep(this.#options.clock, RETRY_MS_MIN)
+      if (isBusy) await sleep(this.#options.runtime.clock, RETRY_MS_MIN)
       else if (isOpen())
         silent.close(new MayflyError('CONNECTION_LOST', 'Nothing came over the connection any more'))
     }
@@ -107,16 +118,16 @@ export class CallerPool {
 
   /**
    * False once the server has answered over another connection for long enough to have answered over the silent one as well, or is not
-   * there at all. That connection has no session, for whoever goes on with one ends its connection.
+   * there at all. That connection has a session of its own, for whoever goes on with one ends its connection.
    */
   async #isBusy(
     address: string,
     { silent, answerMs }: { silent: Caller; answerMs: number },
   ): Promise<boolean> {
-    const { clock } = this.#options
+    const { clock } = this.#options.runtime
     let witness: Caller | null = null
     try {
-      witness = await this.#connect(address, answerMs)
+      witness = await this.#connect(address, answerMs, new SessionTrail())
       this.#witnesses.add(witness)
       await witness.server
       await sleep(clock, COMPARISON_MS)
@@ -129,5 +140,14 @@ export class CallerPool {
       witness?.close()
       if (witness !== null) this.#witnesses.delete(witness)
     }
+  }
+
+  #trail(address: string): SessionTrail {
+    let trail = this.#trails.get(address)
+    if (trail === undefined) {
+      trail = new SessionTrail()
+      this.#trails.set(address, trail)
+    }
+    return trail
   }
 }

@@ -1,96 +1,85 @@
-import { cancel, hello, ping, receipt } from './control-operations.ts'
+import {
+  type Answer,
+  abortable,
+  abortedBy,
+  abortedTooLate,
+  type CallOptions,
+  type Greeted,
+  givenUp,
+  type Pending,
+  type Started,
+  type Unsent,
+  type Waiting,
+} from './call.ts'
+import type { Codec } from './codec.ts'
+import { cancel, hello, ping, receipt, renew } from './control-operations.ts'
+import { DeadlineWatch } from './deadline-watch.ts'
 import { errorReply } from './error-reply.ts'
 import { answeredError, asMayflyError, isError, MayflyError } from './errors.ts'
 import type { Frame, Landing } from './frame.ts'
 import { FrameReader } from './frame-reader.ts'
+import { Greeting } from './greeting.ts'
 import { Hearing } from './hearing.ts'
-import { CALLS_OUTSTANDING_MAX, CALLS_QUEUED_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts'
+import {
+  CALLS_OUTSTANDING_MAX,
+  CALLS_QUEUED_BYTES_MAX,
+  CANCEL_ANSWER_MS,
+  CONTROL_CALL_MS,
+  HELLO_BYTES_MAX,
+} from './limits.ts'
 import type { Link } from './link.ts'
 import type { Operation } from './operation.ts'
-import { Outbox, type Payload } from './outbox.ts'
+import { Outbox } from './outbox.ts'
 import { Reader } from './reader.ts'
-import type { Clock, Timer } from './runtime.ts'
-
-export interface CallOptions {
-  readonly payload?: Payload | undefined
-  /** On the clock's monotonic scale. */
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-  /** Asked where the answer's payload goes, if that is large; null is a buffer of its own. */
-  readonly land?: ((payloadBytes: number) => Landing | null) | undefined
-}
-
-/** Who waits for one answer. One of `answered` and `failed` is called, once. */
-export interface Waiting<Reply> {
-  /** `payload` is the receiver's own: nobody else has this memory. */
-  answered(head: Reply, payload: Buffer): void
-  failed(error: Error): void
-}
+import type { Clock, Runtime, Timer } from './runtime.ts'
+import type { SessionTrail } from './session-trail.ts'
 
 interface CallerOptions {
-  readonly clock: Clock
+  readonly runtime: Runtime
   readonly token: Uint8Array
-  /** Names the client over all its connections; empty for one that repeats nothing. */
-  readonly session: Uint8Array
+  /** Of the session at this address, over all connections to it. */
+  readonly trail: SessionTrail
   /** For the hello's answer. */
   readonly deadlineMs: number
   /** Told again and again while calls wait and the server does not even say that they came. */
   readonly onSilent?: () => void
 }
 
-export interface Answer<Reply> {
-  readonly head: Reply
-  /** The caller's own: nobody else has this memory. */
-  readonly payload: Buffer
-}
-
-interface Pending {
-  readonly operation: Operation<unknown, unknown>
-  readonly waiting: Waiting<unknown>
-  readonly deadlineMs: number
-  readonly land: CallOptions['land']
-  /** Of the connection, with which the call was sent. */
-  frame: number
-}
-
-/** A call that waits to be sent. */
-interface Unsent {
-  readonly operation: Operation<unknown, unknown>
-  readonly request: unknown
-  readonly payload: Payload | undefined
-}
-
-const nothing = Buffer.alloc(0)
-
-/** In the place of a call that was given up: its id is used again only when its answer has come. */
-const givenUp = Symbol('a call that was given up')
-
 /** Of a request whose answer is of no interest. */
 const NO_ID = 0
 
-/** A deadline may be noticed this much late, so that one timer of a connection serves for many calls. */
-const DEADLINE_SLACK_MS = 20
+/** The number of the hello among the frames of a connection. */
+const HELLO_FRAME = 1
 
 /**
- * The calling side of one connection: any number of requests under way, answered in any order. It begins with a
- * hello and sends requests right behind it; if the hello is refused, they all fail with its error. While the server takes
- * no more, calls wait here, in their order, and what they would send takes no memory of the connection's.
+ * The calling side of one connection: any number of requests under way, answered in any order. It answers the server's challenge
+ * with a hello and sends requests right behind it; if the hello is refused, they all fail with its error. No answer counts before
+ * the server has proved who it is. While the server takes no more, calls wait here, in their order, and what they would send takes
+ * no memory of the connection's.
  *
- * A call rejects with the server's error; with `CONNECTION_LOST` if the connection broke before the answer came,
- * `DEADLINE_EXCEEDED`, or `ABORTED`: after these three nobody knows whether the server carried it out.
+ * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`: after these nobody knows whether the
+ * server carried it out. `ABORTED` says of one that `mutates` that it was not; where that is open it is `OUTCOME_UNKNOWN`.
  */
 export class Caller {
   /** The id of the process that answered the hello; rejects with what ends the connection before that. */
   readonly server: Promise<string>
   /** The same, once it is known. */
   serverId: string | null = null
+  /** Names what the server remembers of this client's mutations, once the hello is answered; another connection may have the same. */
+  session: string | null = null
   readonly #link: Link
   readonly #clock: Clock
   readonly #outbox: Outbox
   readonly #frames = new FrameReader({
     onFrame: (frame) => this.#receive(frame),
     land: (frame) => this.#land(frame),
+    frameBytesMax: HELLO_BYTES_MAX,
   })
+  readonly #greeting: Greeting
+  readonly #trail: SessionTrail
+  /** Null once the server has proved who it is. */
+  #greeted: Greeted | null = null
+  #helloTimer: Timer | null = null
   readonly #reader = new Reader()
   /** By id less one; undefined where no call has the id. */
   readonly #pending: (Pending | typeof givenUp | undefined)[] = []
@@ -99,18 +88,19 @@ export class Caller {
   readonly #unsent = new Map<number, Unsent>()
   /** Calls that somebody waits for. */
   #waiting = 0
-  #deadlineTimer: Timer | null = null
-  /** When the deadlines are looked at next. */
-  #checkMs = Number.POSITIVE_INFINITY
+  readonly #deadlines: DeadlineWatch
   readonly #hearing: Hearing
   #closedBy: Error | null = null
 
   constructor(link: Link, options: CallerOptions) {
     this.#link = link
-    this.#clock = options.clock
+    this.#clock = options.runtime.clock
+    this.#trail = options.trail
+    this.#greeting = new Greeting({ ...options, random: options.runtime.random })
     this.#outbox = new Outbox(link)
+    this.#deadlines = new DeadlineWatch(this.#clock, (nowMs) => this.#endUntil(nowMs))
     this.#hearing = new Hearing({
-      clock: options.clock,
+      clock: options.runtime.clock,
       sent: () => this.#outbox.sent,
       isAwaited: () => this.#waiting > 0,
       ask: () => this.ask(),
@@ -123,8 +113,8 @@ export class Caller {
       silent: () => this.#letGoOfStalled(),
       closed: (cause) => this.#end(new MayflyError('CONNECTION_LOST', 'The connection broke', { cause })),
     })
-    this.server = this.#greet(options)
-    this.server.catch((error: unknown) => this.close(asMayflyError(error)))
+    this.server = this.#greet(options.deadlineMs)
+    this.server.catch(() => undefined)
   }
 
   get closed(): boolean {
@@ -138,7 +128,8 @@ export class Caller {
 
   /** Asks the server whether it is there; nobody waits for the answer itself. */
   ask(): void {
-    if (this.#closedBy !== null) return
+    // Before the challenge nothing may be said; its absence says enough.
+    if (this.#closedBy !== null || !this.#greeting.answered) return
     this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
     this.#hearing.sent(this.#outbox.sent)
   }
@@ -146,49 +137,57 @@ export class Caller {
   call<Request, Reply>(
     operation: Operation<Request, Reply>,
     request: Request,
-    options: CallOptions,
+    options: CallOptions & Pick<Started<Request, Reply>, 'mutates'>,
   ): Promise<Answer<Reply>> {
+    const { mutates = false } = options
     return new Promise((resolve, reject) => {
-      this.start({ operation, request, waiting: { answered, failed: reject } }, options)
-      function answered(head: Reply, payload: Buffer): void {
-        resolve({ head, payload })
-      }
+      const answered = (head: Reply, payload: Buffer): void => resolve({ head, payload })
+      this.start({ operation, request, waiting: { answered, failed: reject }, mutates }, options)
     })
   }
 
   /** As `call`, without a promise: for who makes many calls. */
   start<Request, Reply>(
-    what: { operation: Operation<Request, Reply>; request: Request; waiting: Waiting<Reply> },
+    what: Started<Request, Reply>,
     { payload, deadlineMs, signal, land }: CallOptions,
   ): void {
-    const { operation, request } = what
+    const { operation, request, mutates = false } = what
     const waiting = what.waiting as Waiting<unknown>
-    if (this.#closedBy !== null) return waiting.failed(this.#closedBy)
-    if (signal?.aborted) return waiting.failed(abortedBy(signal))
+    const refusal = this.#refusal(signal)
+    if (refusal !== null) return this.#withhold({ waiting, mutates }, refusal)
     const id = this.#freeIds.pop() ?? this.#pending.length + 1
-    if (id > CALLS_OUTSTANDING_MAX) {
-      return waiting.failed(
-        new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`),
-      )
-    }
-    if (this.#unsent.size > 0 || this.#outbox.queuedBytes > CALLS_QUEUED_BYTES_MAX) {
+    if (this.#unsent.size > 0 || !this.#maySend) {
       this.#unsent.set(id, { operation: operation as Operation<unknown, unknown>, request, payload })
     } else {
       try {
         this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
       } catch (error) {
         this.#freeIds.push(id)
-        return waiting.failed(asMayflyError(error))
+        return this.#withhold({ waiting, mutates }, asMayflyError(error))
       }
     }
+    const { sent: frame } = this.#outbox
     const pending = {
       operation: operation as Operation<unknown, unknown>,
       waiting,
       deadlineMs,
       land,
-      frame: this.#outbox.sent,
+      mutates,
+      frame,
     }
-    this.#add(id, signal === undefined ? pending : this.#abortable(id, pending, signal))
+    this.#add(id, signal === undefined ? pending : abortable(pending, signal, () => this.#abort(id, signal)))
+  }
+
+  get #maySend(): boolean {
+    return this.#greeting.answered && this.#outbox.queuedBytes <= CALLS_QUEUED_BYTES_MAX
+  }
+
+  /** Why a call cannot even begin; null if it can. */
+  #refusal(signal: AbortSignal | undefined): Error | null {
+    if (this.#closedBy !== null) return this.#closedBy
+    if (signal?.aborted) return abortedBy(signal)
+    if (this.#freeIds.length > 0 || this.#pending.length < CALLS_OUTSTANDING_MAX) return null
+    return new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`)
   }
 
   /** Fails what is outstanding with `error` and closes the connection. */
@@ -197,22 +196,47 @@ export class Caller {
     this.#link.destroy()
   }
 
-  async #greet({ token, session, deadlineMs }: CallerOptions): Promise<string> {
-    const greeting = this.call(hello, { protocol: PROTOCOL_VERSION, token, session }, { deadlineMs })
-    const { head } = await greeting.catch((error: unknown) => {
-      if (!isError(error, 'DEADLINE_EXCEEDED')) throw error
-      // Its time is not that of the calls behind it: they may go on over another connection.
-      throw new MayflyError('CONNECTION_LOST', 'The server did not answer the hello in time', {
-        cause: error,
-      })
+  /** The connection goes on with another token of the same job. Rejects as a call does. */
+  async renew(token: Uint8Array): Promise<void> {
+    await this.server
+    const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
+    await this.call(renew, this.#greeting.renewal(token), { deadlineMs })
+  }
+
+  #greet(deadlineMs: number): Promise<string> {
+    this.#waiting++
+    this.#link.keepAlive(true)
+    this.#hearing.sent(HELLO_FRAME)
+    this.#helloTimer = this.#clock.after(Math.max(0, deadlineMs - this.#clock.monotonicMs()), () =>
+      this.close(new MayflyError('CONNECTION_LOST', 'The server did not answer the hello in time')),
+    )
+    return new Promise((resolve, reject) => {
+      this.#greeted = { resolve, reject }
     })
-    this.serverId = head.server
-    return head.server
+  }
+
+  /** What comes before the server has proved who it is. Throws what ends the connection. */
+  #greetBack(frame: Frame, { resolve }: Greeted): void {
+    if (!this.#greeting.answered) {
+      const head = this.#greeting.answer(frame)
+      this.#outbox.send({ id: NO_ID, kind: hello.number, codec: hello.request, head })
+      this.#sendUnsent()
+      return
+    }
+    const { server, session } = this.#greeting.welcome(frame)
+    this.#greeted = null
+    this.#hearing.confirm(HELLO_FRAME)
+    this.#helloTimer?.cancel()
+    this.#frames.allowAll()
+    this.serverId = server
+    this.session = session
+    this.#leave()
+    resolve(server)
   }
 
   #sendUnsent(): void {
     for (const [id, { operation, request, payload }] of this.#unsent) {
-      if (this.#outbox.queuedBytes > CALLS_QUEUED_BYTES_MAX) return
+      if (!this.#maySend) return
       this.#unsent.delete(id)
       try {
         this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
@@ -224,12 +248,23 @@ export class Caller {
     }
   }
 
+  /** A mutation is about to be sent for the first time, by a call that `mutates`. */
+  beginMutation(): void {
+    this.#trail.sends(this.session)
+  }
+
   /** No answer can come, so the id is free at once. */
   #failUnsent(id: number, error: Error): void {
-    const { waiting } = this.#pending[id - 1] as Pending
+    const call = this.#pending[id - 1] as Pending
     this.#pending[id - 1] = undefined
     this.#freeIds.push(id)
     this.#leave()
+    this.#withhold(call, error)
+  }
+
+  /** It did not go out. */
+  #withhold({ waiting, mutates }: Pick<Pending, 'waiting' | 'mutates'>, error: Error): void {
+    if (mutates) this.#trail.withholds(this.session)
     waiting.failed(error)
   }
 
@@ -239,32 +274,27 @@ export class Caller {
     this.close(new MayflyError('CONNECTION_LOST', 'The server stood still'))
   }
 
-  /** The call as it is, given up when `signal` says so. */
-  #abortable(id: number, pending: Pending, signal: AbortSignal): Pending {
-    const { waiting } = pending
-    const onAbort = (): void => this.#giveUp(id, abortedBy(signal))
-    const release = (): void => signal.removeEventListener('abort', onAbort)
-    signal.addEventListener('abort', onAbort, { once: true })
-    return {
-      ...pending,
-      waiting: {
-        answered: (head, payload) => {
-          release()
-          waiting.answered(head, payload)
-        },
-        failed: (error) => {
-          release()
-          waiting.failed(error)
-        },
-      },
+  /** A mutation that was sent is aborted once the server has said so; where it does not, nobody knows. */
+  #abort(id: number, signal: AbortSignal): void {
+    const pending = this.#pending[id - 1]
+    if (pending === undefined || pending === givenUp) return
+    if (!pending.mutates || this.#unsent.has(id)) return this.#giveUp(id, abortedBy(signal))
+    const leaveOpen = (): void => {
+      if (this.#pending[id - 1] === pending) this.#giveUp(id, abortedTooLate(signal))
     }
+    const deadlineMs = this.#clock.monotonicMs() + CANCEL_ANSWER_MS
+    this.call(cancel, { id }, { deadlineMs }).then(
+      // Where it is not under way its answer has come, or is the next.
+      ({ head }) => (head.underWay ? leaveOpen() : undefined),
+      leaveOpen,
+    )
   }
 
   #add(id: number, pending: Pending): void {
     this.#pending[id - 1] = pending
     this.#hearing.sent(pending.frame)
     if (this.#waiting++ === 0) this.#link.keepAlive(true)
-    if (pending.deadlineMs + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(pending.deadlineMs)
+    this.#deadlines.add(pending.deadlineMs)
   }
 
   /** Nobody waits for one call any more. With none left, nothing of this connection keeps the process alive. */
@@ -282,26 +312,16 @@ export class Caller {
     pending.waiting.failed(error)
   }
 
-  /** Looks at the deadlines when the first of them is over. The timer goes on when its call is done: the next has one as well. */
-  #watchDeadline(deadlineMs: number): void {
-    this.#deadlineTimer?.cancel()
-    this.#checkMs = deadlineMs + DEADLINE_SLACK_MS
-    const waitMs = Math.max(0, this.#checkMs - this.#clock.monotonicMs())
-    this.#deadlineTimer = this.#clock.after(waitMs, () => this.#checkDeadlines())
-    this.#deadlineTimer.unref()
-  }
-
-  #checkDeadlines(): void {
-    const now = this.#clock.monotonicMs()
-    this.#checkMs = Number.POSITIVE_INFINITY
+  /** Gives up the calls whose time is over, and gives the first deadline of the others. */
+  #endUntil(nowMs: number): number {
     let first = Number.POSITIVE_INFINITY
     for (let id = 1; id <= this.#pending.length; id++) {
       const pending = this.#pending[id - 1]
       if (pending === undefined || pending === givenUp) continue
-      if (pending.deadlineMs > now) first = Math.min(first, pending.deadlineMs)
+      if (pending.deadlineMs > nowMs) first = Math.min(first, pending.deadlineMs)
       else this.#giveUp(id, new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
     }
-    if (first + DEADLINE_SLACK_MS < this.#checkMs) this.#watchDeadline(first)
+    return first
   }
 
   #filled(bytes: number): void {
@@ -315,12 +335,14 @@ export class Caller {
 
   #land(frame: Frame): Landing | null {
     const pending = this.#pending[frame.id - 1]
-    if (pending === undefined || pending === givenUp || frame.kind !== 0) return null
+    if (pending === undefined || pending === givenUp || frame.kind !== 0 || this.#greeted !== null)
+      return null
     return pending.land?.(frame.payloadBytes) ?? null
   }
 
   /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */
   #receive(frame: Frame): void {
+    if (this.#greeted !== null) return this.#greetBack(frame, this.#greeted)
     if (frame.id === NO_ID) return this.#receiveNoAnswer(frame)
     const index = frame.id - 1
     const pending = this.#pending[index]
@@ -338,27 +360,24 @@ export class Caller {
       if (isError(error, 'PROTOCOL_VIOLATION')) throw error
       return
     }
-    pending.waiting.answered(head, frame.owned ? frame.payloadMemory : copyPayload(frame))
+    pending.waiting.answered(head, frame.owned ? frame.payloadMemory : frame.copyPayload())
   }
 
   /** The server says how much has come, or asks whether this client is there. */
   #receiveNoAnswer(frame: Frame): void {
-    if (frame.kind === receipt.number) this.#hearing.confirm(this.#readRequest(frame, receipt).frames)
+    if (frame.kind === receipt.number) this.#hearing.confirm(this.#read(frame, receipt.request).frames)
     if (frame.kind === ping.number) this.#outbox.send({ id: NO_ID, kind: 0, codec: ping.reply, head: {} })
-  }
-
-  #readRequest<Request>(frame: Frame, operation: Operation<Request, unknown>): Request {
-    const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
-    const request = operation.request.read(reader)
-    reader.finish()
-    return request
   }
 
   /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
   #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
+    if (frame.kind === 0) return this.#read(frame, operation.reply)
+    throw answeredError(frame.kind, this.#read(frame, errorReply).reason)
+  }
+
+  #read<Head>(frame: Frame, codec: Codec<Head>): Head {
     const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
-    if (frame.kind !== 0) throw answeredError(frame.kind, errorReply.read(reader).reason)
-    const head = operation.reply.read(reader)
+    const head = codec.read(reader)
     reader.finish()
     return head
   }
@@ -367,23 +386,14 @@ export class Caller {
     if (this.#closedBy !== null) return
     this.#closedBy = error
     this.#frames.close()
-    this.#deadlineTimer?.cancel()
+    this.#deadlines.stop()
     this.#hearing.stop()
+    this.#helloTimer?.cancel()
+    this.#greeted?.reject(error)
     this.#unsent.clear()
     const pending = this.#pending.splice(0)
     this.#waiting = 0
     this.#link.keepAlive(false)
     for (const call of pending) if (call !== undefined && call !== givenUp) call.waiting.failed(error)
   }
-}
-
-function copyPayload({ payloadMemory, payloadStart, payloadBytes }: Frame): Buffer {
-  if (payloadBytes === 0) return nothing
-  const copy = Buffer.allocUnsafe(payloadBytes)
-  payloadMemory.copy(copy, 0, payloadStart, payloadStart + payloadBytes)
-  return copy
-}
-
-function abortedBy(signal: AbortSignal): MayflyError {
-  return new MayflyError('ABORTED', 'The call was aborted', { cause: signal.reason })
 }

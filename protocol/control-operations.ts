@@ -7,16 +7,53 @@ import { placedNode, placedShare, placementCodec } from './placement.ts'
 
 const empty = struct<Record<never, never>>({})
 
-/** The first message of every connection. */
+/** The first message of a connection, which the server sends: a request with id 0 that gets no answer. */
+export const challenge = operation(3, { request: struct({ protocol: u16, nonce: bytes }), reply: empty })
+
+/** All of a hello but its proof. */
+export const helloFields = struct({
+  protocol: u16,
+  claims: bytes,
+  nonce: bytes,
+  resume: array(bytes),
+  mutations: u64,
+})
+/** All of its answer but the proof. */
+export const welcomeFields = struct({ server: text, session: bytes })
+
+/** The first message of a client: it answers the challenge. */
 export const hello = operation(1, {
-  /** `session` names the client over all its connections, by 16 random bytes; the planes among themselves leave it empty. */
-  request: struct({ protocol: u16, token: bytes, session: bytes }),
-  /** `server` is the id of the process behind the address. */
-  reply: struct({ server: text }),
+  /**
+   * `claims` are the token without its MAC; `nonce` is the client's own. `resume` has the challenges that the client answered at
+   * this address before: the last one that was confirmed, and those after it; `mutations` is how many it has sent in their session.
+   * `proof` shows that the client knows the MAC.
+   */
+  request: struct({
+    protocol: u16,
+    claims: bytes,
+    nonce: bytes,
+    resume: array(bytes),
+    mutations: u64,
+    proof: bytes,
+  }),
+  /**
+   * `server` is the id of the process behind the address. `session` names the session that the connection has: the one that the
+   * client had before, or a new one. `proof` shows that the server knows the MAC, too.
+   */
+  reply: struct({ server: text, session: bytes, proof: bytes }),
 })
 
-/** Nobody waits any more for the answer to request `id` of this connection: if it is parked, it fails with `ABORTED`. */
-export const cancel = operation(2, { request: struct({ id: u32 }), reply: empty })
+/** The connection goes on with another token of the same job. `proof` shows that the client knows its MAC. */
+export const renew = operation(4, { request: struct({ claims: bytes, proof: bytes }), reply: empty })
+
+/**
+ * Nobody waits any more for the answer to request `id` of this connection. If it is parked it fails with `ABORTED`, and has changed
+ * nothing. `underWay`: it goes on, and is answered when it is done; else it was answered, or is with `ABORTED` right after this.
+ */
+export const cancel = operation(2, {
+  request: struct({ id: u32 }),
+  reply: struct({ underWay: flag }),
+})
 
 /**
  * Whether the other side of a connection is there. Answered at once: by a server with `receipt` where the id is 0. A server may ask it

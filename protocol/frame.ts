@@ -53,6 +53,15 @@ export class Frame {
     return this.payloadMemory.subarray(this.payloadStart, this.payloadStart + this.payloadBytes)
   }
 
+  /** The payload in memory of its own. */
+  copyPayload(): Buffer {
+    const { payloadBytes, payloadMemory, payloadStart } = this
+    if (payloadBytes === 0) return nothing
+    const copy = Buffer.allocUnsafe(payloadBytes)
+    payloadMemory.copy(copy, 0, payloadStart, payloadStart + payloadBytes)
+    return copy
+  }
+
   /** Reads and checks the header at `offset`, before anything is allocated for what it announces. */
   readHeader(memory: Buffer, offset: number): void {
     this.headBytes = readU32(memory, offset)

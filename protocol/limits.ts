@@ -53,6 +53,8 @@ export const PAYLOAD_COPIED_BYTES_MAX = 8 * 1024
 /** What a peer may send before its hello has passed: a token is under 200 bytes. */
 export const HELLO_BYTES_MAX = 4 * 1024
 export const HELLO_MS_MAX = 5_000
+/** A connection looks at its token's expiry at least this often: a wall clock may be set, and a timer holds 24 days at most. */
+export const EXPIRY_CHECK_MS_MAX = 60_000
 /** Message texts of errors are cut to this, so that an error always fits its frame. */
 export const ERROR_MESSAGE_BYTES_MAX = 1024
 
@@ -111,6 +113,8 @@ export const CONNECT_MS_MAX = 4_000
 export const JOB_DROP_MS = 2_000
 /** Calls between the planes: they wait for a SQLite write and a round trip, never for a user. */
 export const CONTROL_CALL_MS = 5_000
+/** How long an aborted mutation waits for the server's word whether it is carried out: a round trip, and a busy server. */
+export const CANCEL_ANSWER_MS = 1_000
 /** Calls on one connection that wait for their answer. The next one is refused, so that a runaway loop fails early. */
 export const CALLS_OUTSTANDING_MAX = 65_536
 /** Chunks of one large object under way at once: 16 MiB fill a 10 Gb/s path of 12 ms. */
@@ -216,8 +220,10 @@ export const MANY_KEYS_MAX = 1_000
 export const MANY_VALUE_BYTES_MAX = 64 * 1024
 /** Messages of one getMany or putMany call under way at once: with full payloads, 8 MiB. */
 export const MANY_IN_FLIGHT = 8
-/** Names a client over all its connections: random, so that no two ever share one. */
-export const SESSION_BYTES = 16
+/** Of a nonce, the server's or the client's: random, so that no two are ever the same. */
+export const NONCE_BYTES = 16
+/** Challenges that a hello names: hellos without an answer one after another, before a client has to begin a new session. */
+export const RESUME_MAX = 8
 /**
  * Mutations of one client under way at one node, parked ones too: each has a lane, a u16, of which the node keeps the last
  * answer. The next one is refused. As many as calls on a connection, so that lanes are never what runs out first.
@@ -225,8 +231,19 @@ export const SESSION_BYTES = 16
 export const LANES_MAX = 65_536
 /** A client repeats a mutation for this long; a consumed object's bytes are kept for it as long. */
 export const REPEAT_MS_MAX = 30_000
-/** A node forgets a session after this much silence: twice what a client may still repeat. */
+/**
+ * A node forgets a session that has had no connection and nothing under way for this long: twice what a client may still
+ * repeat.
+ */
 export const SESSION_KEEP_MS = 60_000
+/** What a session costs beside its lanes, and a lane beside its answer: measured, with the entries that find them. */
+export const SESSION_OVERHEAD_BYTES = 512
+export const LANE_OVERHEAD_BYTES = 256
+/**
+ * Sessions and lanes of one job at one node. Above, those that lost their connection are forgotten, the oldest first, and then
+ * mutations that need another lane are refused. Enough for 65,536 mutations under way and as many functions that are gone.
+ */
+export const SESSIONS_BYTES_MAX = 48 * 1024 * 1024
 /** A client that has nothing more to say settles its last mutations after this, so that consumed bytes are freed. */
 export const SETTLE_AFTER_MS = 20
 /** Expired objects vanish at once for readers; their bytes are freed by a sweep this often. */

@@ -1,5 +1,6 @@
 import {
   cancel,
+  challenge,
   heartbeatOperations,
   hello,
   metadataOperations,
@@ -8,6 +9,7 @@ import {
   ping,
   placementOperations,
   receipt,
+  renew,
 } from './control-operations.ts'
 import { dataOperations } from './data-operations.ts'
 
@@ -17,6 +19,8 @@ export const operations = {
   cancel,
   ping,
   receipt,
+  challenge,
+  renew,
   ...dataOperations,
   ...metadataOperations,
   ...placementOperations,

@@ -22,7 +22,7 @@ export interface Clock {
 }
 
 /** What a clock is made of. */
-export interface TimeSource extends Pick<Clock, 'monotonicMs' | 'wallMs'> {
+interface TimeSource extends Pick<Clock, 'monotonicMs' | 'wallMs'> {
   /** Runs `task` once after `ms`, in whatever order timers and input are worked off. */
   timer(ms: number, task: () => void): Timer
   /** Runs `task` once the process has read what has arrived for it so far. */
@@ -62,7 +62,7 @@ export const systemRuntime: Runtime = {
  * before it reads its sockets. A deadline would then pass over an answer that has arrived, so a timer that is late waits
  * for the input.
  */
-export function clockOf(source: TimeSource): Clock {
+function clockOf(source: TimeSource): Clock {
   return {
     monotonicMs: () => source.monotonicMs(),
     wallMs: () => source.wallMs(),

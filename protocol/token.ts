@@ -23,25 +23,37 @@ export function signToken(secret: Buffer, claims: Omit<Claims, 'version'>): Buff
   return Buffer.concat([body, macOf(secret, body)])
 }
 
+/** What a token says, as it is encoded, and the MAC that nobody else may learn. */
+export function partsOfToken(token: Uint8Array): { claims: Uint8Array; mac: Uint8Array } {
+  const end = Math.max(0, token.length - MAC_BYTES)
+  return { claims: token.subarray(0, end), mac: token.subarray(end) }
+}
+
 /** Throws `UNAUTHENTICATED` for what this cluster did not sign, `TICKET_EXPIRED` for what it did, too long ago. */
 export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Claims {
-  const body = token.subarray(0, Math.max(0, token.length - MAC_BYTES))
-  const mac = token.subarray(body.length)
-  if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, macOf(secret, body))) {
+  const { claims, mac } = partsOfToken(token)
+  if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, macOf(secret, claims))) {
     throw new MayflyError('UNAUTHENTICATED', 'The token was not signed by this cluster')
   }
-  const reader = new Reader(body)
+  return readClaims(claims, wallMs)
+}
+
+/** Of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */
+export function readClaims(encoded: Uint8Array, wallMs: number): Claims {
+  const reader = new Reader(Buffer.from(encoded))
   const claims = claimsCodec.read(reader)
   reader.finish()
-  if (claims.expiresSeconds * 1000 <= wallMs) {
-    throw new MayflyError(
-      'TICKET_EXPIRED',
-      `The ticket expired at ${new Date(claims.expiresSeconds * 1000).toISOString()}`,
-    )
-  }
+  if (claims.expiresSeconds * 1000 <= wallMs) throw expired(claims)
   return claims
 }
 
-function macOf(secret: Buffer, body: Buffer): Buffer {
-  return createHmac('sha256', secret).update(body).digest()
+export function expired({ expiresSeconds }: Claims): MayflyError {
+  return new MayflyError(
+    'TICKET_EXPIRED',
+    `The ticket expired at ${new Date(expiresSeconds * 1000).toISOString()}`,
+  )
+}
+
+export function macOf(secret: Buffer, claims: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update(claims).digest()
 }

@@ -1,7 +1,7 @@
 import type { Codec } from '../protocol/codec.ts'
-import { cancel, hello, ping } from '../protocol/control-operations.ts'
+import { cancel, challenge, hello, ping, renew } from '../protocol/control-operations.ts'
 import { errorReply } from '../protocol/error-reply.ts'
-import { asMayflyError, errorTable, isOwnFault, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../protocol/errors.ts'
 import type { Frame, Landing } from '../protocol/frame.ts'
 import { FrameReader } from '../protocol/frame-reader.ts'
 import {
@@ -17,106 +17,34 @@ import {
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
-import { isCrowded, Outbox, type Payload } from '../protocol/outbox.ts'
+import { isCrowded, Outbox } from '../protocol/outbox.ts'
 import { Reader, violation } from '../protocol/reader.ts'
-import type { Clock } from '../protocol/runtime.ts'
-import { type Claims, verifyToken } from '../protocol/token.ts'
+import type { Runtime } from '../protocol/runtime.ts'
+import type { Claims } from '../protocol/token.ts'
 import { endProcess, mustEndProcess } from './background.ts'
+import { checkVersion } from './credentials.ts'
 import { reportFault } from './fault-report.ts'
+import { Gate } from './gate.ts'
+import type { Handlers, Reply } from './handlers.ts'
 import type { Logger } from './log.ts'
 import type { Pace } from './pace.ts'
+import type { ClientSessions, Peer } from './peer.ts'
 import { PeerWatch } from './peer-watch.ts'
+import { RequestsUnderWay } from './requests-under-way.ts'
 import type { Turns } from './turns.ts'
-
-export interface Reply<Head> {
-  readonly head: Head
-  readonly payload?: Payload
-  /** The payload's memory may change once the handler has returned: all of it is copied before that. */
-  readonly transient?: boolean
-  /** Called once, when nobody reads the payload's memory any more: it was copied or written, or the connection is gone. */
-  readonly sent?: () => void
-}
-
-/** A request's payload where it was received. All of it but the memory that is `owned` is valid until the handler returns. */
-export type Received = Pick<
-  Frame,
-  'id' | 'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
->
-
-/** Who is at the other end of a connection. */
-export interface Peer {
-  readonly claims: Claims
-  /** The client's session, over all its connections; empty for one that has none. */
-  readonly session: string
-  /**
-   * Runs `task` when nobody waits any more for the answer to request `id`: it was given up, or the connection is gone. The
-   * returned function takes that back.
-   */
-  whenGone(id: number, task: (reason: MayflyError) => void): () => void
-  /**
-   * Says before so many bytes of an answer come into memory: nothing more that the peer asks is worked off while it has too many of them.
-   * The returned function is called when the answer is given, or there will be none; again, it does nothing.
-   */
-  expects(bytes: number): () => void
-}
-
-/** A request that may wait, and for whom. */
-export interface Waiter {
-  readonly peer: Peer
-  readonly id: number
-}
-
-type Handle<Request, Head> = (
-  peer: Peer,
-  request: Request,
-  payload: Received,
-) => Reply<Head> | Promise<Reply<Head>>
-
-/**
- * Asked for the memory of a payload that does not arrive with its header; null is a buffer of its own. The handler
- * finds it in `landing`; where it is never called for that request, the landing is abandoned.
- */
-type Land = (peer: Peer, payloadBytes: number) => Landing | null
-
-interface Entry {
-  readonly operation: Operation<unknown, unknown>
-  readonly handle: Handle<unknown, unknown>
-  readonly land: Land | undefined
-  /** One key and at most a chunk of bytes: microseconds. */
-  readonly isShort: boolean
-}
-
-/** The operations that a server offers. */
-export class Handlers {
-  /** By number. */
-  readonly #entries: (Entry | undefined)[] = []
-
-  on<Request, Head>(
-    operation: Operation<Request, Head>,
-    handle: Handle<Request, Head>,
-    { land, isShort = false }: { land?: Land; isShort?: boolean } = {},
-  ): this {
-    this.#entries[operation.number] = { operation, handle, land, isShort } as Entry
-    return this
-  }
-
-  get(kind: number): Entry {
-    const entry = this.#entries[kind]
-    if (entry === undefined) throw violation(`operation ${kind} is not offered here`)
-    return entry
-  }
-}
 
 export interface ResponderOptions {
   /** The id that the hello is answered with. */
   readonly server: string
   readonly secret: Buffer
-  readonly clock: Clock
+  readonly runtime: Runtime
   readonly handlers: Handlers
   readonly log: Logger
   /** Of all connections of the server. */
   readonly turns: Turns
   readonly pace?: Pace
+  /** Of a server that keeps answers for their repetition. */
+  readonly sessions?: ClientSessions
 }
 
 /** Serves one connection: hello first, then any number of requests, each answered when it is done. */
@@ -135,10 +63,9 @@ class Responder {
     frameBytesMax: HELLO_BYTES_MAX,
   })
   readonly #reader = new Reader()
-  #peer: Peer | null = null
-  /** Requests that wait for something, with who tells them that nobody waits for their answer. */
-  readonly #parked = new Map<number, (reason: MayflyError) => void>()
-  #underWay = 0
+  readonly #gate: Gate
+  #peer: (Peer & { claims: Claims; sessionName: string }) | null = null
+  readonly #underWay = new RequestsUnderWay()
   /** Of answers that are on their way into memory. */
   #expectedBytes = 0
   #paused = false
@@ -153,17 +80,18 @@ class Responder {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
+    this.#gate = new Gate({ ...options, onExpired: (error) => this.#refuse(0, error) })
     this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
     this.#watch = new PeerWatch({
       outbox: this.#outbox,
-      clock: options.clock,
+      clock: options.runtime.clock,
       owesAnswer: () => this.#owesAnswer() && link.queuedBytes === 0,
       isHeldBack: () => this.#paused,
     })
   }
 
   open(): void {
-    const { clock } = this.#options
+    const { clock } = this.#options.runtime
     const greeting = clock.after(HELLO_MS_MAX, () => {
       if (this.#peer === null) this.#link.destroy()
     })
@@ -178,6 +106,9 @@ class Responder {
         this.#leaveAll()
       },
     })
+    const head = { protocol: PROTOCOL_VERSION, nonce: this.#gate.nonce }
+    this.#outbox.send({ id: 0, kind: challenge.number, codec: challenge.request, head })
+    this.#outbox.flush()
   }
 
   /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
@@ -236,6 +167,8 @@ class Responder {
     if (frame.kind === cancel.number) return this.#cancel(frame)
     if (frame.kind === ping.number) return this.#answerPing(frame)
     if (frame.kind === 0) return this.#watch.hear()
+    if (this.#underWay.size > 0 && this.#underWay.has(frame.id)) throw repeatedId(frame)
+    if (frame.kind === renew.number) return this.#renew(frame, this.#peer)
     const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
     const { id } = frame
     const request = this.#decode(operation, frame)
@@ -244,6 +177,7 @@ class Responder {
       if (reply instanceof Promise) this.#later(id, operation.reply, reply)
       else this.#answer(id, operation.reply, reply)
     } catch (error) {
+      if (isError(error, 'PROTOCOL_VIOLATION')) return this.#refuse(id, error)
       this.#fail(id, error)
     }
     this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
@@ -278,30 +212,46 @@ class Responder {
 
   #greet(frame: Frame): void {
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
-    const { protocol, token, session } = this.#decode(hello, frame)
+    const { server, sessions } = this.#options
     try {
-      if (protocol !== PROTOCOL_VERSION) {
-        throw violation(
-          `the client speaks version ${protocol} of the protocol, this server ${PROTOCOL_VERSION}`,
-        )
-      }
-      const claims = verifyToken(this.#options.secret, Buffer.from(token), this.#options.clock.wallMs())
-      this.#peer = {
-        claims,
-        session: Buffer.from(session).toString('hex'),
-        whenGone: (id, task) => this.#park(id, task),
-        expects: (bytes) => this.#expect(bytes),
-      }
+      checkVersion(this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes).u16())
+      const request = this.#decode(hello, frame)
+      const peer = this.#peerWith(this.#gate.admit(request))
+      peer.sessionName = sessions?.join(peer, this.#gate.resumed(request)) ?? peer.sessionName
+      this.#peer = peer
+      this.#frames.allowAll()
+      this.#answer(frame.id, hello.reply, { head: this.#gate.welcome(server, peer.sessionName) })
     } catch (error) {
-      return this.#refuse(frame.id, error)
+      this.#refuse(frame.id, error)
     }
-    this.#frames.allowAll()
-    this.#answer(frame.id, hello.reply, { head: { server: this.#options.server } })
   }
 
-  #park(id: number, task: (reason: MayflyError) => void): () => void {
-    this.#parked.set(id, task)
-    return () => void this.#parked.delete(id)
+  #peerWith(claims: Claims): Peer & { claims: Claims; sessionName: string } {
+    return {
+      claims,
+      session: null,
+      sessionName: this.#gate.nonce.toString('hex'),
+      whenGone: (id, task) => this.#underWay.park(id, task),
+      expects: (bytes) => this.#expect(bytes),
+      end: () => this.#abandon(),
+    }
+  }
+
+  #renew(frame: Frame, peer: { claims: Claims }): void {
+    const request = this.#decode(renew, frame)
+    try {
+      peer.claims = this.#gate.renew(request)
+      this.#answer(frame.id, renew.reply, { head: {} })
+    } catch (error) {
+      this.#fail(frame.id, error)
+    }
+  }
+
+  /** The client has gone on over another connection. */
+  #abandon(): void {
+    this.#close()
+    this.#leaveAll()
+    this.#link.destroy()
   }
 
   #expect(bytes: number): () => void {
@@ -315,26 +265,28 @@ class Responder {
 
   #cancel(frame: Frame): void {
     const { id } = this.#decode(cancel, frame)
-    this.#parked.get(id)?.(new MayflyError('ABORTED', 'The client gave the request up'))
-    this.#answer(frame.id, cancel.reply, { head: {} })
+    this.#answer(frame.id, cancel.reply, { head: { underWay: !this.#underWay.cancel(id) } })
   }
 
   #leaveAll(): void {
-    const reason = new MayflyError('CONNECTION_LOST', 'The connection broke while the request waited')
-    for (const task of [...this.#parked.values()]) task(reason)
+    this.#underWay.breakOff()
+    if (this.#peer !== null) this.#options.sessions?.leave(this.#peer)
   }
 
   #later(id: number, codec: Codec<unknown>, reply: Promise<Reply<unknown>>): void {
-    this.#underWay++
+    this.#underWay.begin(id)
     reply
       .then(
-        (value) => this.#answer(id, codec, value),
-        (error: unknown) => this.#fail(id, error),
+        (value) => {
+          this.#underWay.end(id)
+          this.#answer(id, codec, value)
+        },
+        (error: unknown) => {
+          this.#underWay.end(id)
+          this.#fail(id, error)
+        },
       )
-      .finally(() => {
-        this.#underWay--
-        this.#balance()
-      })
+      .finally(() => this.#balance())
   }
 
   /** A reply that cannot be encoded fails its request alone. */
@@ -364,17 +316,20 @@ class Responder {
     this.#fail(id, thrown)
     this.#outbox.flush()
     this.#close()
+    // Its peer may take its time to close: until then nothing that waits here may take an object.
+    this.#leaveAll()
     this.#link.end()
   }
 
   #close(): void {
     this.#closed = true
     this.#watch.stop()
+    this.#gate.close()
     this.#frames.close()
   }
 
   #owesAnswer(): boolean {
-    return this.#peer !== null && (this.#underWay > 0 || this.#paused || !this.#frames.atBoundary)
+    return this.#peer !== null && (this.#underWay.size > 0 || this.#paused || !this.#frames.atBoundary)
   }
 
   /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
@@ -383,7 +338,7 @@ class Responder {
       this.#held ||
       this.#waits ||
       this.#link.queuedBytes + this.#expectedBytes > queuedBytesMax() ||
-      this.#underWay >= CALLS_OUTSTANDING_MAX
+      this.#underWay.size >= CALLS_OUTSTANDING_MAX
     if (full === this.#paused || this.#closed) return
     this.#paused = full
     if (!full) return this.#resume()
@@ -415,12 +370,11 @@ class Responder {
   }
 }
 
-function queuedBytesMax(): number {
-  return isCrowded() ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
+function repeatedId({ id, landing }: Frame): MayflyError {
+  landing?.abandon()
+  return violation(`a request has the id ${id} of another one that is under way`)
 }
 
-/** Throws unless the token is the cluster's own. */
-export function requireCluster({ claims }: Peer): void {
-  if (claims.job !== '')
-    throw new MayflyError('FORBIDDEN', 'A job ticket grants no access to the control plane')
+function queuedBytesMax(): number {
+  return isCrowded() ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
 }

@@ -5,12 +5,14 @@ import type { Landing } from '../protocol/frame.ts'
 import { CHUNK_BYTES } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import { Handlers, type Peer, type Received, type Reply, requireCluster } from '../service/responder.ts'
+import { Handlers, type Received, type Reply } from '../service/handlers.ts'
+import { type Peer, requireCluster } from '../service/peer.ts'
 import { wholeChunk } from './chunk-source.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
 import { pageBytes } from './listing.ts'
 import type { StorageNode } from './node.ts'
+import { ofKey, ofKeys } from './sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Put = RequestOf<typeof dataOperations.put>
@@ -42,10 +44,10 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
   handlers
     .on(
       dataOperations.put,
-      ({ claims, session }, request, payload) =>
+      (peer, request, payload) =>
         storing(payload, () => {
-          const job = node.jobOf(claims, 'write')
-          return sessions.run({ session, job }, request, () => {
+          const job = node.jobOf(peer.claims, 'write')
+          return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {
             const bytes = received(job, payload)
             // As `room.find` does, but without making anything for it: this is the hot path.
             const patiently = () => ({
@@ -62,23 +64,27 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
         }),
       { ...landIn(node), isShort: true },
     )
-    .on(dataOperations.delete, ({ claims, session }, request) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keeping.delete(job, request))
+    .on(dataOperations.delete, (peer, request) => {
+      const job = node.jobOf(peer.claims, 'write')
+      return sessions.run(ofKey(dataOperations.delete, { peer, job, request }), request, () =>
+        keeping.delete(job, request),
+      )
     })
-    .on(dataOperations.deleteMany, ({ claims, session }, request) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () => keepingMany.delete(job, request))
+    .on(dataOperations.deleteMany, (peer, request) => {
+      const job = node.jobOf(peer.claims, 'write')
+      return sessions.run(ofKeys(dataOperations.deleteMany, { peer, job, request }), request, () =>
+        keepingMany.delete(job, request),
+      )
     })
-    .on(dataOperations.append, ({ claims, session }, request, payload) => {
-      const job = node.jobOf(claims, 'write')
+    .on(dataOperations.append, (peer, request, payload) => {
+      const job = node.jobOf(peer.claims, 'write')
       const bytes = received(job, payload)
-      return sessions.run({ session, job }, request, () =>
+      return sessions.run(ofKey(dataOperations.append, { peer, job, request }), request, () =>
         room.find(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
       )
     })
-    .on(dataOperations.settle, ({ claims, session }, { lanes }) => {
-      sessions.settle({ session, job: claims.job }, lanes)
+    .on(dataOperations.settle, (peer, { lanes }) => {
+      sessions.settle(peer, lanes)
       return done
     })
 }
@@ -89,12 +95,14 @@ function addReads(handlers: Handlers, node: StorageNode): void {
     .on(
       dataOperations.get,
       (peer, request, { id }) => {
-        const { claims, session } = peer
+        const { claims } = peer
         const asker = { peer, id }
         if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, asker)
         node.jobOf(claims, 'read')
         const job = node.jobOf(claims, 'write')
-        return sessions.run({ session, job }, request, () => keeping.consume(job, request, asker))
+        return sessions.run(ofKey(dataOperations.get, { peer, job, request }), request, () =>
+          keeping.consume(job, request, asker),
+        )
       },
       { isShort: true },
     )
@@ -104,7 +112,7 @@ function addReads(handlers: Handlers, node: StorageNode): void {
     .on(dataOperations.list, (peer, request) => {
       const job = node.jobOf(peer.claims, 'read')
       return job.underWay.answer(peer, pageBytes(request), async () => ({
-        head: await node.listings.page(job, peer.session, request),
+        head: await node.listings.page(job, peer.sessionName, request),
       }))
     })
 }
@@ -121,11 +129,11 @@ function addMany(handlers: Handlers, node: StorageNode): void {
     })
     .on(
       dataOperations.putMany,
-      ({ claims, session }, request, received) =>
+      (peer, request, received) =>
         storing(received, () => {
-          const job = node.jobOf(claims, 'write')
+          const job = node.jobOf(peer.claims, 'write')
           const { payload } = received
-          return sessions.run({ session, job }, request, () =>
+          return sessions.run(ofKeys(dataOperations.putMany, { peer, job, request }), request, () =>
             room.findMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
           )
         }),
@@ -143,9 +151,9 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       largeObjects.renew(node.jobOf(claims, 'write'), request)
       return done
     })
-    .on(dataOperations.putCommit, ({ claims, session }, request) => {
-      const job = node.jobOf(claims, 'write')
-      return sessions.run({ session, job }, request, () =>
+    .on(dataOperations.putCommit, (peer, request) => {
+      const job = node.jobOf(peer.claims, 'write')
+      return sessions.run(ofKey(dataOperations.putCommit, { peer, job, request }), request, () =>
         room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
       )
     })

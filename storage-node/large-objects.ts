@@ -3,7 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CHUNK_BYTES, CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../protocol/limits.ts'
 import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Peer } from '../service/responder.ts'
+import type { Peer } from '../service/peer.ts'
 import { type Below, countPromotion } from './below.ts'
 import {
   chargeOfChunk,

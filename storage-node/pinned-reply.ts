@@ -1,4 +1,4 @@
-import type { Reply } from '../service/responder.ts'
+import type { Reply } from '../service/handlers.ts'
 import { Pin } from './pin.ts'
 import type { JobMemory } from './ram/job-memory.ts'
 import type { Piece } from './ram/payload.ts'

@@ -1,7 +1,7 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
 import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
-import type { Reply } from '../service/responder.ts'
+import type { Reply } from '../service/handlers.ts'
 import type { Capacity } from './capacity.ts'
 import type { Demotion } from './demotion.ts'
 import type { JobSpace } from './job-space.ts'

@@ -51,7 +51,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const { clock } = world.runtime
   const pool = new CallerPool({
     dial: network.dial,
-    clock,
+    runtime: world.runtime,
     token: () => clusterToken(secret, clock.wallMs()),
   })
   const { kept, runtime, askCapacity } = world
@@ -66,7 +66,8 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const turns = new Turns(clock)
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
-    serveLink(link, { server: id, secret, clock, turns, handlers, log, pace })
+    const { sessions } = node
+    serveLink(link, { server: id, secret, runtime, turns, handlers, log, pace, sessions })
   })
   const heartbeats = new Heartbeats(node, {
     clock,

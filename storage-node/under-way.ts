@@ -1,5 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
-import type { Peer, Reply } from '../service/responder.ts'
+import type { Reply } from '../service/handlers.ts'
+import type { Peer } from '../service/peer.ts'
 import {
   JOB_UNDER_WAY_BYTES_MAX,
   JOB_UNDER_WAY_BYTES_MIN,

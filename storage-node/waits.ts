@@ -1,6 +1,6 @@
 import type { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
-import type { Waiter } from '../service/responder.ts'
+import type { Waiter } from '../service/peer.ts'
 import { keyString } from './key-string.ts'
 import { WAIT_BYTES } from './node-limits.ts'
 import type { Slot } from './slot.ts'

@@ -157,7 +157,7 @@ async function connectAll(
   if (node === undefined) throw new Error('no storage node serves')
   const { metadata } = await cluster.call<{ metadata: { address: string }[] }>('GET', '/v1/cluster')
   const open = async (address: string, token: () => Buffer): Promise<Caller> => {
-    const pool = new CallerPool({ dial: dialTcp, clock, token })
+    const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token })
     pools.add(pool)
     return await pool.to(address)
   }

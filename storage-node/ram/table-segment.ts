@@ -4,7 +4,7 @@ import { hasKey } from './record.ts'
 import type { KeyHash } from './table-hash.ts'
 
 export const HASHES = 2 ** 32
-export const CELLS_MIN = 8
+const CELLS_MIN = 8
 /** Above this part of its cells a segment grows by half, so that on average four of six cells are in use. */
 const LOAD_MAX = 0.8
 const GROWTH = 1.5

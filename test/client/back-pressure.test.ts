@@ -3,17 +3,25 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { Caller } from '../../protocol/caller.ts'
-import { hello } from '../../protocol/control-operations.ts'
+import { challenge, hello } from '../../protocol/control-operations.ts'
 import { dataOperations } from '../../protocol/data-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { FrameReader } from '../../protocol/frame-reader.ts'
-import { CALLS_QUEUED_BYTES_MAX, CHUNK_BYTES } from '../../protocol/limits.ts'
+import { CALLS_QUEUED_BYTES_MAX, CHUNK_BYTES, NONCE_BYTES, PROTOCOL_VERSION } from '../../protocol/limits.ts'
+import { welcomeProof } from '../../protocol/proof.ts'
 import { Reader } from '../../protocol/reader.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { SessionTrail } from '../../protocol/session-trail.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const { chunkPut } = dataOperations
+
+/** The answer of a server that knows the client's MAC, which is empty. */
+function welcomeTo({ proof }: { proof: Uint8Array }) {
+  const fields = { server: 'n-1', session: Buffer.alloc(NONCE_BYTES, 7) }
+  return { ...fields, proof: welcomeProof(Buffer.alloc(0), proof, fields) }
+}
 
 /** A server that reads nothing until it is told to, and notes which chunks come in which order. */
 async function stalledServer() {
@@ -21,6 +29,8 @@ async function stalledServer() {
   const accepted: Socket[] = []
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     accepted.push(socket)
+    const nonce = Buffer.alloc(NONCE_BYTES, 7)
+    void frameBytes(0, challenge, { protocol: PROTOCOL_VERSION, nonce }).then((bytes) => socket.write(bytes))
     const answer = async (id: number, operation: { number: number; reply: unknown }, head: unknown) => {
       socket.write(
         await frameBytes(id, { number: 0, request: operation.reply, reply: operation.reply } as never, head),
@@ -28,7 +38,8 @@ async function stalledServer() {
     }
     const reader = new FrameReader({
       onFrame: ({ id, kind, head }) => {
-        if (kind === hello.number) void answer(id, hello, { server: 'n-1' })
+        if (kind === hello.number)
+          void answer(id, hello, welcomeTo(hello.request.read(new Reader(Buffer.from(head)))))
         if (kind !== chunkPut.number) return
         chunks.push(chunkPut.request.read(new Reader(Buffer.from(head))).index)
         void answer(id, chunkPut, {})
@@ -51,9 +62,9 @@ async function stalledServer() {
 async function connectTo(address: string) {
   const link = await dialTcp(address)
   const caller = new Caller(link, {
-    clock: systemRuntime.clock,
+    runtime: systemRuntime,
     token: Buffer.alloc(0),
-    session: Buffer.alloc(0),
+    trail: new SessionTrail(),
     deadlineMs: performance.now() + 20_000,
   })
   onTestFinished(() => caller.close())

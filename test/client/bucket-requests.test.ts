@@ -76,7 +76,7 @@ test('another call is not taken for a repetition', async () => {
 test('a repetition gets the first answer, whatever became of the bucket meanwhile', async () => {
   const { ticket } = await startJob()
   const { metadata, token } = parseTicket(ticket)
-  const pool = new CallerPool({ dial: dialTcp, clock: systemRuntime.clock, token: () => token })
+  const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token: () => token })
   onTestFinished(() => pool.close())
   const { bucketCreate, bucketDelete } = metadataOperations
   const bounds = () => ({ deadlineMs: performance.now() + 10_000 })

@@ -20,7 +20,7 @@ test('I9: a mutation is repeated for a time that counts from when it was first s
       request: (sent) => ({ ...sent, bucket: 0, key: Buffer.from('k') }),
       deadlineMs: sentMs + 10 * REPEAT_MS_MAX,
     },
-    caller: { closed: true } as Caller,
+    caller: { closed: true, beginMutation: () => undefined } as Caller,
     owner,
     epoch: 1,
     sequencer: new Sequencer(clock),

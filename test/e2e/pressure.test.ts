@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
 import { placementOperations } from '../../protocol/control-operations.ts'
 import { ANY_VERSION, dataOperations } from '../../protocol/data-operations.ts'
+import { FRAME_HEADER_BYTES } from '../../protocol/frame.ts'
 import {
   ANSWERS_QUEUED_BYTES_MANY,
   ANSWERS_QUEUED_BYTES_MAX_CROWDED,
@@ -15,7 +16,7 @@ import {
 } from '../../protocol/limits.ts'
 import { parseTicket } from '../../protocol/ticket.ts'
 import { PlaneProcesses } from '../fixture/plane-processes.ts'
-import { frameBytes, helloFrame } from '../fixture/raw-connection.ts'
+import { frameBytes, helloFrame, nonceOf } from '../fixture/raw-connection.ts'
 
 const MIB = 2 ** 20
 const STALLED = 1_000
@@ -60,12 +61,15 @@ function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }
 
-/** A peer that sends `bytes` and reads nothing. */
-function stall(address: string, bytes: Uint8Array): void {
+/** A peer that sends `bytes` once it has been challenged, and reads nothing more. */
+function stall(address: string, token: Uint8Array, bytes: Uint8Array): void {
   const [host, port] = address.split(':') as [string, string]
   const socket: Socket = connect({ host, port: Number(port) })
   socket.on('error', () => socket.destroy())
-  socket.pause().write(bytes)
+  socket.once('data', async (piece: Buffer) => {
+    socket.pause().write(await helloFrame(token, nonceOf(piece.subarray(FRAME_HEADER_BYTES))))
+    socket.write(bytes)
+  })
   onTestFinished(() => void socket.destroy())
 }
 
@@ -76,7 +80,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
   for (let i = 0; i < 16; i++) await client.put(`large-${i}`, Buffer.alloc(CHUNK_BYTES, i))
   for (let i = 0; i < 16; i++) await client.put(`small-${i}`, Buffer.alloc(COPIED_BYTES, i))
   await other.client.put('k', Buffer.alloc(1024))
-  const greeting = await helloFrame(parseTicket(ticket).token)
+  const { token } = parseTicket(ticket)
   const askFor = async (name: string, gets: number) => {
     const frames = Array.from({ length: gets }, (_, i) => {
       const key = Buffer.from(`${name}-${i % 16}`)
@@ -84,7 +88,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
       const get = { epoch, bucket: 0, key, lane: 0, sequence: 0, consume: false, ...from }
       return frameBytes(2 + i, dataOperations.get, get)
     })
-    return Buffer.concat([greeting, ...(await Promise.all(frames))])
+    return Buffer.concat(await Promise.all(frames))
   }
   const put = { epoch, bucket: 0, key: Buffer.from('half'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
   const half = await frameBytes(
@@ -93,15 +97,11 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
     { ...put, ttlSeconds: 0, metadata: [], checksum: null, keptBucket: '' },
     Buffer.alloc(CHUNK_BYTES),
   )
-  const requests = [
-    await askFor('large', 64),
-    await askFor('small', 1_000),
-    Buffer.concat([greeting, half.subarray(0, 1000)]),
-  ]
+  const requests = [await askFor('large', 64), await askFor('small', 1_000), half.subarray(0, 1000)]
   const before = { bytes: residentBytes(pid), files: openFiles(pid) }
 
   for (let i = 0; i < STALLED; i++) {
-    stall(node.address, requests[i % requests.length] as Buffer)
+    stall(node.address, token, requests[i % requests.length] as Buffer)
     if (i % 50 === 0) await sleep(5)
   }
   await expect.poll(() => openFiles(pid), { timeout: 10_000 }).toBeGreaterThanOrEqual(before.files + STALLED)

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import type { Codec } from '../../protocol/codec.ts'
-import { nodeOperations } from '../../protocol/control-operations.ts'
+import { challenge, hello, nodeOperations, renew } from '../../protocol/control-operations.ts'
 import { dataOperations, GetManyResult } from '../../protocol/data-operations.ts'
 import { NOBODY, placementCodec } from '../../protocol/placement.ts'
+import { helloProof, renewProof, welcomeProof } from '../../protocol/proof.ts'
 import { Reader } from '../../protocol/reader.ts'
 import { formatTicket, parseTicket } from '../../protocol/ticket.ts'
-import { signToken, verifyToken } from '../../protocol/token.ts'
+import { partsOfToken, signToken, verifyToken } from '../../protocol/token.ts'
 import { Writer } from '../../protocol/writer.ts'
 import { frameBytes } from '../fixture/raw-connection.ts'
 
@@ -150,6 +151,32 @@ test('slots told to a node', () => {
   }
   expect(encode(nodeOperations.own.request, fields)).toMatchInlineSnapshot(
     `"03006a2d310e003132372e302e302e313a3730303202000000010000000300000004000000000010000000000000002000000000000000400000000000000050000000000000006000000000000000700000000000000030000000000001dc050000010000000100000001000000000003000500000001020e003132372e302e302e313a37303033"`,
+  )
+})
+
+test('a challenge, the hello that answers it, its answer, and a renewal, with their proofs', async () => {
+  const token = signToken(secret, { job: 'j-1', read: true, write: false, expiresSeconds: 2_000_000_000 })
+  const { claims, mac } = partsOfToken(token)
+  const nonce = Buffer.alloc(16, 0xa1)
+  expect((await frameBytes(0, challenge, { protocol: 9, nonce })).toString('hex')).toMatchInlineSnapshot(
+    `"1400000000000000000000000300000009001000a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1"`,
+  )
+  const resume = [Buffer.alloc(16, 0xa0)]
+  const fields = { protocol: 9, claims, nonce: Buffer.alloc(16, 0xc1), resume, mutations: 3 }
+  const proof = helloProof(mac, nonce, fields)
+  expect((await frameBytes(1, hello, { ...fields, proof })).toString('hex')).toMatchInlineSnapshot(
+    `"6200000000000000010000000100000009000c000103006a2d310100009435771000c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1010000001000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a003000000000000002000102127a9b1241cf76703c1c4e10013cafcfcfb6a9785c6ecf525b34910af825b"`,
+  )
+  const answer = { server: 'n-a', session: Buffer.alloc(16, 0xa0) }
+  expect(encode(hello.reply, { ...answer, proof: welcomeProof(mac, proof, answer) })).toMatchInlineSnapshot(
+    `"03006e2d611000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a02000b3452d89700a6f4f18446391c7f129e3c7366d01131098aa873b49357e45a925"`,
+  )
+  const next = partsOfToken(
+    signToken(secret, { job: 'j-1', read: true, write: false, expiresSeconds: 2_000_086_400 }),
+  )
+  const renewal = { claims: next.claims, proof: renewProof(next.mac, proof, next.claims) }
+  expect(encode(renew.request, renewal)).toMatchInlineSnapshot(
+    `"0c000103006a2d31010080e536772000ea8f0772e2859e8108191bdca444f3140c514df2eb47dfd2d211d6be03a8043f"`,
   )
 })
 

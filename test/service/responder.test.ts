@@ -9,8 +9,9 @@ import type { Operation } from '../../protocol/operation.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { clusterToken } from '../../service/cluster-token.ts'
+import { Handlers } from '../../service/handlers.ts'
 import { tcpNetwork } from '../../service/listener.ts'
-import { Handlers, serveLink } from '../../service/responder.ts'
+import { serveLink } from '../../service/responder.ts'
 import { Turns } from '../../service/turns.ts'
 
 const { clock } = systemRuntime
@@ -60,9 +61,20 @@ async function start() {
     how.endsWith(' later') ? sleep(1).then(() => answer(how)) : answer(how),
   )
   const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) =>
-    serveLink(link, { server: 'n-1', secret, clock, turns: new Turns(clock), handlers, log }),
+    serveLink(link, {
+      server: 'n-1',
+      secret,
+      runtime: systemRuntime,
+      turns: new Turns(clock),
+      handlers,
+      log,
+    }),
   )
-  const pool = new CallerPool({ dial: dialTcp, clock, token: () => clusterToken(secret, Date.now()) })
+  const pool = new CallerPool({
+    dial: dialTcp,
+    runtime: systemRuntime,
+    token: () => clusterToken(secret, Date.now()),
+  })
   onTestFinished(async () => {
     pool.close()
     await listener.close()

@@ -7,13 +7,15 @@ import { RECEIPT_MS } from '../../protocol/limits.ts'
 import type { Link, LinkHandlers } from '../../protocol/link.ts'
 import { Reader } from '../../protocol/reader.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { SessionTrail } from '../../protocol/session-trail.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { clusterToken } from '../../service/cluster-token.ts'
+import { Handlers } from '../../service/handlers.ts'
 import { tcpNetwork } from '../../service/listener.ts'
 import { createLog } from '../../service/log.ts'
-import { Handlers, serveLink } from '../../service/responder.ts'
+import { serveLink } from '../../service/responder.ts'
 import { Turns } from '../../service/turns.ts'
-import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
+import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 
 const secret = Buffer.alloc(32, 1)
 const { stat, delete: remove } = dataOperations
@@ -37,7 +39,7 @@ async function startServer() {
     }
     Object.assign(link, { open: opened } satisfies Partial<Link>)
     const log = createLog('storage-node', 'silent')
-    serveLink(link, { server: 'n-1', secret, clock, handlers, log, turns })
+    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns })
   })
   onTestFinished(() => listener.close())
   return { address: listener.address, silence: () => links.at(-1)?.handlers?.silent() }
@@ -46,7 +48,7 @@ async function startServer() {
 async function connect(address: string): Promise<RawConnection> {
   const raw = await RawConnection.open(address)
   onTestFinished(() => raw.vanish())
-  raw.send(await helloFrame(clusterToken(secret, Date.now())))
+  raw.send(await raw.hello(clusterToken(secret, Date.now())))
   await expect.poll(() => raw.frames.length).toBe(1)
   return raw
 }
@@ -63,9 +65,9 @@ test('a peer that has vanished is asked once whether it is there, and let go whe
 test('a client that is there says so, and is asked again only after it was sent something', async () => {
   const { address, silence } = await startServer()
   const caller = new Caller(await dialTcp(address), {
-    clock: systemRuntime.clock,
+    runtime: systemRuntime,
     token: clusterToken(secret, Date.now()),
-    session: Buffer.alloc(0),
+    trail: new SessionTrail(),
     deadlineMs: performance.now() + 5_000,
   })
   onTestFinished(() => caller.close())

@@ -5,7 +5,7 @@ import { errorTable } from '../../protocol/errors.ts'
 import { HELLO_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
 import { parseTicket } from '../../protocol/ticket.ts'
 import { open, Planes } from '../fixture/planes.ts'
-import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
+import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 
 async function startOne() {
   const planes = await Planes.start()
@@ -23,7 +23,7 @@ const put = (key: string, payload: Uint8Array) =>
       bucket: 0,
       key: Buffer.from(key),
       lane: 0,
-      sequence: 0,
+      sequence: 1,
       condition: 0,
       ifVersion: 0,
       ttlSeconds: 0,
@@ -60,7 +60,7 @@ test.each([
 ])('after %s that connection closes and the node lives', async (_, garbage) => {
   const { node, token, job } = await startOne()
   const connection = await RawConnection.open(node.address)
-  connection.send(await helloFrame(token))
+  connection.send(await connection.hello(token))
   connection.send(garbage())
   await connection.closed
   expect(connection.frames.at(-1)?.kind).toBe(errorTable.PROTOCOL_VIOLATION.wire)
@@ -74,7 +74,7 @@ test('before the hello a peer may not send anything else, nor more than 4 KiB', 
   first.send(await put('k', Buffer.from('x')))
   await first.closed
   const second = await RawConnection.open(node.address)
-  second.send((await helloFrame(Buffer.concat([token, Buffer.alloc(HELLO_BYTES_MAX)]))).subarray(0, 64))
+  second.send((await second.hello(Buffer.concat([token, Buffer.alloc(HELLO_BYTES_MAX)]))).subarray(0, 64))
   await second.closed
 })
 
@@ -82,7 +82,7 @@ test('a put whose client vanishes half-way leaves nothing visible', async () => 
   const { node, token, job } = await startOne()
   const frame = await put('half', randomBytes(500_000))
   const connection = await RawConnection.open(node.address)
-  connection.send(await helloFrame(token))
+  connection.send(await connection.hello(token))
   connection.send(frame.subarray(0, 300_000))
   await expect.poll(() => connection.frames.length).toBe(1)
   connection.vanish()
@@ -93,7 +93,7 @@ test('a put whose client vanishes half-way leaves nothing visible', async () => 
 test('a frame that arrives byte by byte is understood', async () => {
   const { node, token, job } = await startOne()
   const connection = await RawConnection.open(node.address)
-  const bytes = Buffer.concat([await helloFrame(token), await put('slow', Buffer.from('drop by drop'))])
+  const bytes = Buffer.concat([await connection.hello(token), await put('slow', Buffer.from('drop by drop'))])
   for (const byte of bytes) {
     connection.send(Buffer.of(byte))
     await new Promise(setImmediate)
@@ -105,9 +105,9 @@ test('a frame that arrives byte by byte is understood', async () => {
 
 test('a hello of another protocol version is refused with both versions', async () => {
   const { node, token } = await startOne()
-  const frame = await helloFrame(token)
-  frame.writeUInt16LE(999, 16)
   const connection = await RawConnection.open(node.address)
+  const frame = await connection.hello(token)
+  frame.writeUInt16LE(999, 16)
   connection.send(frame)
   await connection.closed
   expect(connection.frames[0]?.head.toString()).toContain('version 999')

@@ -32,7 +32,6 @@ import {
   OBJECT_BYTES_MAX,
   PULL_ITEMS_MAX,
   RECLAIM_BATCH,
-  SESSION_BYTES,
   SLOTS_MAX,
 } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
@@ -215,7 +214,7 @@ const full: [string, number][] = [
   [
     'settle',
     bytesOf(dataOperations.settle.request, {
-      lanes: fill(LANES_MAX, (lane) => ({ lane, sequence: SESSION_BYTES })),
+      lanes: fill(LANES_MAX, (lane) => ({ lane, sequence: 16 })),
     }),
   ],
 ]
@@ -256,7 +255,7 @@ test('a manifest of as many runs as are allowed moves with its slot; one of more
   const ticket = await planes.createJob('j-1', [nodes[0]], { slots: 1 })
   const job = await open(ticket)
   const { token } = parseTicket(ticket)
-  const pool = new CallerPool({ dial: dialTcp, clock, token: () => token })
+  const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token: () => token })
   const caller = await pool.to(nodes[0].address)
   const deadline = () => ({ deadlineMs: clock.monotonicMs() + 10_000 })
   let sequence = 0

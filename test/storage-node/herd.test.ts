@@ -12,7 +12,7 @@ import { JOB_UNDER_WAY_BYTES_MAX } from '../../storage-node/node-limits.ts'
 import { Puller } from '../../storage-node/puller.ts'
 import { background } from '../fixture/background.ts'
 import { open, Planes } from '../fixture/planes.ts'
-import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
+import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 import { SlowTier } from './support/slow-tier.ts'
 import { indexPage, newSpace } from './support/space.ts'
 import { spaceOf } from './support/spilling.ts'
@@ -40,8 +40,8 @@ async function putMany(job: Awaited<ReturnType<typeof open>>, count: number): Pr
 async function askAndStop(to: { address: string; ticket: string }, objects: number): Promise<RawConnection> {
   const { token, placement } = parseTicket(to.ticket)
   const connection = await RawConnection.open(to.address)
+  connection.send(await connection.hello(token))
   connection.stop()
-  connection.send(await helloFrame(token))
   const rest = { waitMs: 0, version: ANY_VERSION, offset: 0, length: 0, lane: 0, sequence: 0, consume: false }
   for (let index = 0; index < objects; index++) {
     const get = { epoch: placement.epoch, bucket: 0, key: Buffer.from(`k/${index}`), ...rest }

@@ -18,7 +18,11 @@ test('a node that has not heard yet where its job went finds the placement there
   const target = planes.metadataServer(2)
   await planes.ask(placementOperations.jobMove, { job: 'j-1', target })
   const { clock } = systemRuntime
-  const pool = new CallerPool({ dial: dialTcp, clock, token: () => clusterToken(planes.secret, Date.now()) })
+  const pool = new CallerPool({
+    dial: dialTcp,
+    runtime: systemRuntime,
+    token: () => clusterToken(planes.secret, Date.now()),
+  })
   onTestFinished(() => pool.close())
   const placements = new JobPlacements({ pool, clock })
   const job = { id: 'j-1', metadata: planes.metadataServer(1).address } as JobSpace

@@ -10,9 +10,10 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { Background } from '../../service/background.ts'
 import { clusterToken } from '../../service/cluster-token.ts'
+import { Handlers } from '../../service/handlers.ts'
 import { tcpNetwork } from '../../service/listener.ts'
 import { createLog } from '../../service/log.ts'
-import { Handlers, serveLink } from '../../service/responder.ts'
+import { serveLink } from '../../service/responder.ts'
 import { Turns } from '../../service/turns.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
 import type { JobPlacements } from '../../storage-node/job-placements.ts'
@@ -45,7 +46,11 @@ class Peer {
   met = 0
   address = ''
   readonly background = new Background({ runtime: systemRuntime, log })
-  readonly pool = new CallerPool({ dial: dialTcp, clock, token: () => clusterToken(secret, Date.now()) })
+  readonly pool = new CallerPool({
+    dial: dialTcp,
+    runtime: systemRuntime,
+    token: () => clusterToken(secret, Date.now()),
+  })
   #link: Link | null = null
 
   static async start(): Promise<Peer> {
@@ -64,7 +69,14 @@ class Peer {
       })
     const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
       peer.#link = link
-      serveLink(link, { server: 'n-peer', secret, clock, turns: new Turns(clock), handlers, log })
+      serveLink(link, {
+        server: 'n-peer',
+        secret,
+        runtime: systemRuntime,
+        turns: new Turns(clock),
+        handlers,
+        log,
+      })
     })
     peer.address = listener.address
     onTestFinished(async () => {

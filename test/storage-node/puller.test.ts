@@ -13,7 +13,7 @@ test('the pull of a slot ends when its job has ended', async () => {
   receiveIndex(job, indexPage(3, ['k']), systemRuntime.clock)
   takeOver(job, { index: 0, epoch: 3, lost: false, origin: SlotOrigin.handedOver, source: 'a:1' })
   const dial = () => Promise.reject(new Error('nobody is there'))
-  const pool = new CallerPool({ dial, clock: systemRuntime.clock, token: () => Buffer.alloc(0) })
+  const pool = new CallerPool({ dial, runtime: systemRuntime, token: () => Buffer.alloc(0) })
   const puller = new Puller({ pool, runtime: systemRuntime, background })
   let isOver = false
   const settled = puller.settle(job, 0).then(() => {

@@ -11,7 +11,7 @@ import {
 } from '../../storage-node/node-limits.ts'
 import { NodeUnderWay, UnderWay } from '../../storage-node/under-way.ts'
 import { open, Planes } from '../fixture/planes.ts'
-import { frameBytes, helloFrame, RawConnection } from '../fixture/raw-connection.ts'
+import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 
 const MIB = 1024 * 1024
 const PARKED_BYTES_MAX = JOB_UNDER_WAY_BYTES_MAX * UNDER_WAY_PARKED_SHARE
@@ -48,7 +48,7 @@ test('calls that wait for keys cost their job a bounded amount, and another job 
   const { token, placement } = parseTicket(ticket)
   const { epoch } = placement
   const connection = await RawConnection.open(node.address)
-  connection.send(await helloFrame(token))
+  connection.send(await connection.hello(token))
   const before = process.memoryUsage().rss
   const keys = Array.from({ length: MANY_KEYS_MAX }, (_, at) => Buffer.alloc(900, `${at} `))
   const rest = { version: ANY_VERSION, offset: 0, length: 0, lane: 0, sequence: 0, consume: false }

@@ -6,8 +6,8 @@ export const repeatBugs: readonly Planted[] = [
     name: 'answer-forgotten',
     what: 'A node carries a repeated mutation out again (I9).',
     file: 'storage-node/sessions.ts',
-    find: 'if (sequence === lane.sequence) return given(lane)',
-    replace: 'if (sequence < 0) return given(lane)',
+    find: 'if (sequence <= lane.sequence) return repeated(',
+    replace: 'if (sequence < lane.sequence) return repeated(',
     seedsMax: 100,
   },
   {
@@ -29,9 +29,9 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: 'return sessions.run({ session, job }, request, () => {\n            const',
+        find: 'return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {\n            const',
         replace:
-          'locate(job, request)\n          return sessions.run({ session, job }, request, () => {\n            const',
+          'locate(job, request)\n          return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {\n            const',
       },
     ],
     seedsMax: 1_000,

@@ -55,7 +55,7 @@ export class Controller {
     const { clock } = this.host
     this.#pool = new CallerPool({
       dial: cluster.network.of(this.host).dial,
-      clock,
+      runtime: this.host.runtime,
       token: () => clusterToken(cluster.secret, clock.wallMs()),
     })
   }
