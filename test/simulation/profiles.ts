@@ -34,6 +34,8 @@ export interface Profile {
   /** Shares of all puts. */
   readonly large: number
   readonly persist: number
+  /** Of all calls, those to a bucket that is created and deleted all the time. */
+  readonly transient: number
   /** Null where the seed draws it. */
   readonly nodes: number | null
   readonly slots: number | null
@@ -53,6 +55,7 @@ const plain: Profile = {
   actions: {},
   large: 0.3,
   persist: 0.25,
+  transient: 0,
   nodes: null,
   slots: null,
   metadataServers: null,
@@ -111,6 +114,23 @@ const profiles: readonly Profile[] = [
     large: 0.5,
     persist: 0.8,
     keptMsMax: 1_200,
+  },
+  // A bucket is deleted under load and made anew under its name, while slots move and nodes are late.
+  {
+    ...plain,
+    name: 'buckets',
+    faults: [
+      'rebalance',
+      'addNode',
+      'drainNode',
+      'crashNode',
+      'pauseNode',
+      'stallConnections',
+      'crashMetadata',
+    ],
+    faultsMin: 1,
+    transient: 0.7,
+    keptMsMax: 200,
   },
 ]
 

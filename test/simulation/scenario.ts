@@ -6,14 +6,14 @@ import { checkEmpty, checkKept, checkLeaks, checkOwners } from './checker/quiet.
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
 import { describeFault, type Fault, gentleKinds, planFaults } from './faults/plan.ts'
 import { type Profile, profileOf } from './profiles.ts'
+import { cycleBucket, isTransient } from './traffic/buckets.ts'
 import { Client } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
 import { BUCKETS, Mix } from './traffic/mix.ts'
 import { openSimulated } from './traffic/open.ts'
-import type { Home } from './traffic/values.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
 import { Controller, type PlacedJob } from './world/controller.ts'
-import { mayServe, type Spot, unsettledSlots } from './world/inspection.ts'
+import { mayServe, unsettledSlots } from './world/inspection.ts'
 import { jobsOf, type MetadataServer } from './world/metadata-servers.ts'
 import { SeededRandom } from './world/random.ts'
 
@@ -136,6 +136,7 @@ class Scenario {
   async #play(): Promise<void> {
     await this.#begin()
     const clients = this.#startClients()
+    const cycles = this.#cycleBuckets(() => clients.every(({ done }) => done))
     const scene: Scene = {
       cluster: this.#cluster,
       controller: this.#controller,
@@ -147,7 +148,7 @@ class Scenario {
     this.#scene = scene
     await Promise.all(this.#chosenFaults().map((fault) => this.#at(scene, fault)))
     while (clients.some(({ done }) => !done)) await this.#controller.sleep(50)
-    await Promise.all(this.#repairs)
+    await Promise.all([...this.#repairs, ...cycles])
     // Some jobs end in the middle of everything.
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
@@ -188,6 +189,15 @@ class Scenario {
       for (const bucket of BUCKETS) if (bucket !== 'default') await client.createBucket(bucket)
       await client.close()
     }
+  }
+
+  #cycleBuckets(isOver: () => boolean): Promise<void>[] {
+    if (this.#profile.transient === 0) return []
+    return [...this.#jobs.values()].map((job) => {
+      const random = this.#cluster.random.fork(`buckets/${job.id}`)
+      const of = { names: this.#mix.transient, history: this.#history, random, isOver }
+      return cycleBucket(this.#cluster, job, of)
+    })
   }
 
   #startClients(): Client[] {
@@ -235,8 +245,9 @@ class Scenario {
         ]),
       )
       const calls = readings.filter((call) => call !== null)
-      for (const { id, outcome } of calls) {
-        const dead = outcome.kind === 'error' && !['NOT_FOUND', 'OBJECT_LOST'].includes(outcome.code)
+      for (const { id, home, outcome } of calls) {
+        const misses = ['NOT_FOUND', 'OBJECT_LOST', ...(isTransient(home.bucket) ? ['BUCKET_NOT_FOUND'] : [])]
+        const dead = outcome.kind === 'error' && !misses.includes(outcome.code)
         if (dead)
           this.#fail(
             'the cluster does not recover',
@@ -251,7 +262,11 @@ class Scenario {
         if (unsettled.length > 0)
           this.#fail('not settled', `${id}: slots ${unsettled.join(', ')} of ${job.id}`)
       }
-      for (const what of checkLeaks(nodes, job.id, calls)) this.#fail('bytes that nobody owns', what)
+      for (const what of checkLeaks(nodes, job.id, {
+        readings: calls,
+        spotOf: this.#cluster.metadata.spots(),
+      }))
+        this.#fail('bytes that nobody owns', what)
       const wallMs = reader.host.clock.wallMs()
       for (const what of checkKept(this.#cluster.kept, { job: job.id, readings: calls, wallMs }))
         this.#fail('the kept store and its job do not agree', what)
@@ -266,6 +281,7 @@ class Scenario {
     this.#dead.set(node.id, dead)
     for (const job of jobs) dead.add(job)
     const { metadata, living } = this.#cluster
+    const spotOf = metadata.spots()
     const losses = lossesOf({
       node,
       others: living.filter((other) => !jobs.some((job) => this.#dead.get(other.id)?.has(job))),
@@ -326,9 +342,4 @@ class Scenario {
   #fail(rule: string, what: string): void {
     this.#failures.push({ rule, what })
   }
-}
-
-/** Metadata numbers a job's buckets in the order of their creation. */
-function spotOf({ job, bucket, key }: Home): Spot {
-  return { job, bucket: BUCKETS.indexOf(bucket), key }
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import { PUT_LEASE_MS, READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { isTransient } from '../traffic/buckets.ts'
 import { type Call, isMutation } from '../traffic/history.ts'
 import type { Death, JobEnds } from './key-histories.ts'
 
@@ -34,6 +35,8 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
   delete: ['OUTCOME_UNKNOWN', 'OBJECT_LOST'],
   deleteMany: ['OUTCOME_UNKNOWN', 'OBJECT_LOST'],
   list: ['OBJECT_LOST'],
+  createBucket: ['BUCKET_EXISTS', 'OUTCOME_UNKNOWN'],
+  deleteBucket: ['BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN'],
 }
 
 /** What is wrong with single answers, whatever came before them. */
@@ -52,6 +55,8 @@ export function checkAnswers(calls: readonly Call[], world: World): { call: Call
 function whatIsOld({ home: { job, bucket, key }, outcome }: Call, versions: Set<string>): string | null {
   if (outcome.kind !== 'version') return null
   const name = `${job}/${bucket}/${key}@${outcome.version}`
+  // A new bucket of the name is another one.
+  if (isTransient(bucket)) return null
   if (versions.has(name)) return 'another put of the key has the same version'
   versions.add(name)
   return null
@@ -77,6 +82,7 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
   }
   if (['OUTCOME_UNKNOWN', 'CAPACITY_EXCEEDED'].includes(code) && !isMutation(action))
     return `it changes nothing, so it may not fail with ${code}`
+  if (code === 'BUCKET_NOT_FOUND' && isTransient(home.bucket)) return null
   if (![...always, ...byAction[action.kind]].includes(code)) return `it may not fail with ${code}`
   // A consumer of a large object that was too slow for its lease is told so.
   if (action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS) return null

@@ -18,7 +18,7 @@ export function judge(calls: readonly Call[], world: World): { failures: Failure
   }))
   let gaveUp = 0
   for (const history of splitByKey(calls, world)) {
-    const verdict = checkOrder(history.operations)
+    const verdict = checkOrder(history.operations, { initial: history.initial })
     if (verdict.kind === 'gaveUp') gaveUp++
     if (verdict.kind === 'violated') {
       failures.push({ rule: 'not linearizable', what: describe(history, calls, verdict) })

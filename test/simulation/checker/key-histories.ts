@@ -1,5 +1,6 @@
 import { CHUNK_BYTES, READ_LEASE_MS } from '../../../protocol/limits.ts'
-import type { Effect, Miss, Operation } from '../model/state.ts'
+import { absent, type Effect, type KeyState, type Miss, type Operation } from '../model/state.ts'
+import { isTransient } from '../traffic/buckets.ts'
 import { type Call, isUnknown } from '../traffic/history.ts'
 import { bytesOf, type Home } from '../traffic/values.ts'
 import type { World } from './answers.ts'
@@ -15,6 +16,8 @@ export interface Death {
 
 export interface KeyHistory {
   readonly home: Home
+  /** What the key is before all of them. */
+  readonly initial: KeyState
   readonly operations: readonly Operation[]
 }
 
@@ -29,7 +32,7 @@ export function splitByKey(
   const keys = new Map<string, { home: Home; operations: Operation[] }>()
   for (const { home, action } of calls) {
     for (const key of action.kind === 'deleteMany' ? action.keys : [home.key]) {
-      if (action.kind !== 'list')
+      if (!['list', 'createBucket', 'deleteBucket'].includes(action.kind))
         keys.set(nameOf({ ...home, key }), { home: { ...home, key }, operations: [] })
     }
   }
@@ -38,7 +41,7 @@ export function splitByKey(
     if (call.calledMs >= endMs) continue
     const judged = call.returnedMs > endMs ? { ...call, outcome: { kind: 'none' } as const } : call
     for (const { home, operations } of keys.values()) {
-      const returnedMs = isUnknown(judged.outcome) ? Number.POSITIVE_INFINITY : call.returnedMs
+      const returnedMs = hasUnknownEnd(judged) ? Number.POSITIVE_INFINITY : call.returnedMs
       const seen = effectOn(home, judged)
       if (seen === null) continue
       const mayHaveHoles =
@@ -58,7 +61,16 @@ export function splitByKey(
       operations.push({ what, calledMs: death.atMs, returnedMs: Number.POSITIVE_INFINITY, call: null })
     }
   }
-  return [...keys.values()]
+  return [...keys.values()].map((key) => ({
+    ...key,
+    initial: { ...absent, bucket: !isTransient(key.home.bucket) },
+  }))
+}
+
+/** Of a bucket whose creation or deletion failed nobody knows when it takes effect. */
+function hasUnknownEnd({ action, outcome }: Call): boolean {
+  const ofBucket = action.kind === 'createBucket' || action.kind === 'deleteBucket'
+  return isUnknown(outcome) || (ofBucket && outcome.kind === 'error')
 }
 
 /** A consumer of a large object who is slower than its lease may find it freed. */
@@ -91,6 +103,8 @@ const refusals: Readonly<Record<string, 'exists' | 'mismatch' | Miss>> = {
 function effectOn(home: Home, call: Call): Effect | null {
   const { action, outcome } = call
   if (call.home.job !== home.job || call.home.bucket !== home.bucket) return null
+  if (action.kind === 'createBucket' || action.kind === 'deleteBucket')
+    return { kind: 'bucket', exists: action.kind === 'createBucket' }
   if (action.kind === 'list') {
     if (outcome.kind !== 'entries' || !home.key.startsWith(action.prefix)) return null
     const entry = outcome.entries.find(({ key }) => key === home.key)
@@ -106,6 +120,7 @@ function effectOn(home: Home, call: Call): Effect | null {
 function effectOfCall({ action, outcome }: Call): Effect | null {
   const code = outcome.kind === 'error' ? outcome.code : null
   const unknown = isUnknown(outcome)
+  if (code === 'BUCKET_NOT_FOUND') return { kind: 'noBucket' }
   const miss = code === 'NOT_FOUND' ? 'missing' : code === 'OBJECT_LOST' ? 'lost' : null
   switch (action.kind) {
     case 'put': {

@@ -31,5 +31,5 @@ test('a verdict names the call that no order explains, and what the key could ha
 
 test('a checker that cannot look at all orders says so', () => {
   const unknown = Array.from({ length: 12 }, (_, id) => put(`${id}:64`, 0, Number.POSITIVE_INFINITY))
-  expect(checkOrder([...unknown, put('99:64', 1, 2)], 1_000)).toEqual({ kind: 'gaveUp' })
+  expect(checkOrder([...unknown, put('99:64', 1, 2)], { coursesMax: 1_000 })).toEqual({ kind: 'gaveUp' })
 })

@@ -31,9 +31,12 @@ interface Moment {
  * Linearizability, 2017). A death happens at its moment or, as far as this key goes, not at all: what the dead node
  * still decided it had decided before. `coursesMax` bounds the work.
  */
-export function checkOrder(operations: readonly Operation[], coursesMax = 60_000): Verdict {
+export function checkOrder(
+  operations: readonly Operation[],
+  { initial = absent, coursesMax = 60_000 }: { initial?: KeyState; coursesMax?: number } = {},
+): Verdict {
   const pending = new Set<number>()
-  let courses: Course[] = [{ state: absent, happened: [] }]
+  let courses: Course[] = [{ state: initial, happened: [] }]
   for (const { kind, number } of momentsOf(operations)) {
     const operation = operations[number] as Operation
     if (kind === 'call') {

@@ -4,7 +4,6 @@ import { bytesApart, chargeOf, Kind } from '../../../storage-node/ram/record.ts'
 import { BLOCK_BYTES } from '../../../storage-node/ram/slab.ts'
 import { encodeManifest } from '../../../storage-node/stored-object.ts'
 import type { Call } from '../traffic/history.ts'
-import { BUCKETS } from '../traffic/mix.ts'
 import { type Home, readValue } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
 import {
@@ -13,6 +12,7 @@ import {
   isKept,
   kindOf,
   ownsSlot,
+  type Spot,
   strayBelow,
   strayBytes,
   totalOf,
@@ -37,13 +37,16 @@ export function checkOwners(nodes: readonly RunningNode[], job: { id: string; sl
  * The nodes account for what the last reading of every key found, byte for byte. `readings` are the gets of one job,
  * each made when nothing else happened any more.
  */
-export function checkLeaks(nodes: readonly RunningNode[], job: string, readings: readonly Call[]): string[] {
+export function checkLeaks(
+  nodes: readonly RunningNode[],
+  job: string,
+  { readings, spotOf }: { readings: readonly Call[]; spotOf: (home: Home) => Spot },
+): string[] {
   const services = nodes.flatMap(({ service }) => (service === null ? [] : [service]))
   const usages = services.map((service) => usageOf(service, job))
   const usedBytes = usages.reduce((sum, usage) => sum + usage.usedBytes, 0)
   const objects = usages.reduce((sum, usage) => sum + usage.objects, 0)
   const found = readings.filter(({ outcome }) => outcome.kind === 'stat' && outcome.stat !== null)
-  const spotOf = ({ job, bucket, key }: Home) => ({ job, bucket: BUCKETS.indexOf(bucket), key })
   const [least, most] = accountOf(found, readings, {
     kind: (home) =>
       services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),

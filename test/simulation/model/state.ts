@@ -2,6 +2,8 @@ import type { ValueName } from '../traffic/values.ts'
 
 /** All that can be known of one key. */
 export interface KeyState {
+  /** There is a bucket of the key's. */
+  readonly bucket: boolean
   readonly value: ValueName | null
   readonly large: boolean
   /** It is in the kept store, too: no death takes it. */
@@ -17,6 +19,7 @@ export interface KeyState {
 }
 
 export const absent: KeyState = {
+  bucket: true,
   value: null,
   large: false,
   kept: false,
@@ -66,6 +69,9 @@ export type Effect =
   /** `existed` is null where nobody knows. */
   | { readonly kind: 'delete'; readonly existed: boolean | null }
   | { readonly kind: 'listed'; readonly bytes: number | null; readonly acceptHoles: boolean }
+  /** The bucket is created, or deleted. */
+  | { readonly kind: 'bucket'; readonly exists: boolean }
+  | { readonly kind: 'noBucket' }
   /** A node that held the key's slot, or chunks of it, died. */
   | { readonly kind: 'death'; readonly slot: boolean; readonly chunks: boolean }
 
@@ -74,6 +80,7 @@ export type Miss = 'missing' | 'lost'
 type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** Names a state: equal states have equal names. */
-export function nameState({ value, kept, version, expiry, lost, holes }: KeyState): string {
+export function nameState({ bucket, value, kept, version, expiry, lost, holes }: KeyState): string {
+  if (!bucket) return 'no bucket'
   return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${kept ? '|kept' : ''}`
 }

@@ -1,6 +1,6 @@
 import { unreachable } from '../../../protocol/assert.ts'
 import { bytesOf } from '../traffic/values.ts'
-import type { Effect, KeyState, Operation } from './state.ts'
+import { absent, type Effect, type KeyState, type Operation } from './state.ts'
 
 /** What comes back from the kept store ends by its new owner's clock, which differs from that of the node where it was put. */
 const CLOCKS_APART_MS = 400
@@ -11,7 +11,16 @@ const EXPIRY_SLACK_MS = 2
 /** The states in which an operation can leave a key, none if it cannot have happened in this one. */
 export function step(state: KeyState, operation: Operation): KeyState[] {
   const { what } = operation
+  if (what.kind === 'bucket') return bucket(state, what.exists)
+  if (what.kind === 'noBucket') return state.bucket ? [] : [state]
+  if (!state.bucket) return []
   return viewsOf(state, operation).flatMap((view) => apply(view, what, operation))
+}
+
+/** A new bucket is another one, in other slots, whose owners may have died: a miss may say so. */
+function bucket(state: KeyState, exists: boolean): KeyState[] {
+  if (state.bucket === exists) return []
+  return [{ ...absent, bucket: exists, lost: exists ? 'old' : 'no' }]
 }
 
 /** A value whose time is nearly over may be there or not; one with holes may be known to be lost, or its time be over. */
@@ -27,7 +36,11 @@ function viewsOf(state: KeyState, { calledMs, returnedMs }: Operation): KeyState
   return views
 }
 
-function apply(state: KeyState, what: Effect, operation: Operation): KeyState[] {
+function apply(
+  state: KeyState,
+  what: Exclude<Effect, { kind: 'bucket' | 'noBucket' }>,
+  operation: Operation,
+): KeyState[] {
   switch (what.kind) {
     case 'put':
       return put(state, what, operation)
@@ -87,7 +100,8 @@ function written(
   { calledMs, returnedMs }: Operation,
 ): KeyState[] {
   const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs + lateMs }
-  const after = { value, large, kept: persist, version, expiry, lost: touched(state), holes: false }
+  const { bucket } = state
+  const after = { bucket, value, large, kept: persist, version, expiry, lost: touched(state), holes: false }
   return mayHaveHoles && !persist ? [after, { ...after, holes: true }] : [after]
 }
 
@@ -137,6 +151,7 @@ function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death
 
 function emptied(state: KeyState): KeyState {
   return {
+    bucket: state.bucket,
     value: null,
     large: false,
     kept: false,

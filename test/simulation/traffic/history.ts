@@ -15,6 +15,8 @@ export type Action =
   | { readonly kind: 'stat' }
   | { readonly kind: 'delete' }
   | { readonly kind: 'deleteMany'; readonly keys: readonly string[] }
+  | { readonly kind: 'createBucket' }
+  | { readonly kind: 'deleteBucket' }
   | { readonly kind: 'list'; readonly prefix: string; readonly acceptHoles: boolean }
 
 /** When a put counts: always, if the key is absent, or if it has this version. */
@@ -37,6 +39,7 @@ export type Outcome =
   | { readonly kind: 'stat'; readonly stat: Stat | null }
   | { readonly kind: 'existed'; readonly existed: boolean }
   | { readonly kind: 'count'; readonly count: number }
+  | { readonly kind: 'done' }
   | {
       readonly kind: 'entries'
       readonly entries: readonly { readonly key: string; readonly bytes: number }[]
@@ -82,6 +85,8 @@ export function isMutation(action: Action): boolean {
     case 'append':
     case 'delete':
     case 'deleteMany':
+    case 'createBucket':
+    case 'deleteBucket':
       return true
     case 'get':
       return action.consume

@@ -1,5 +1,6 @@
 import type { ActionName, Profile } from '../profiles.ts'
 import type { SeededRandom } from '../world/random.ts'
+import { TransientNames } from './buckets.ts'
 import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
@@ -20,6 +21,8 @@ export class Mix {
   readonly #versions = new Map<string, number>()
   #values = 0
 
+  readonly transient = new TransientNames()
+
   constructor(jobs: readonly string[], profile: Profile) {
     this.#jobs = jobs
     this.#profile = profile
@@ -27,7 +30,7 @@ export class Mix {
 
   draw(random: SeededRandom): { home: Home; action: Action } {
     const job = random.pick(this.#jobs)
-    const bucket = random.chance(0.75) ? 'default' : 'frames'
+    const bucket = this.#bucket(job, random)
     const stem = random.pick(this.#profile.keys)
     const home = { job, bucket, key: this.#living(job, bucket, stem) }
     return { home, action: this.#action(home, random) }
@@ -36,13 +39,23 @@ export class Mix {
   /** Every key that may hold something, for the last reading of a run. */
   homes(): Home[] {
     return this.#jobs.flatMap((job) =>
-      BUCKETS.flatMap((bucket) =>
+      this.#bucketsOf(job).flatMap((bucket) =>
         this.#profile.keys.flatMap((stem) => {
           const rounds = this.#rounds(job, bucket, stem)
           return Array.from({ length: rounds + 1 }, (_, round) => ({ job, bucket, key: keyOf(stem, round) }))
         }),
       ),
     )
+  }
+
+  #bucket(job: string, random: SeededRandom): string {
+    const { transient } = this.#profile
+    if (transient > 0 && random.chance(transient)) return this.transient.current(job)
+    return random.chance(0.75) ? 'default' : 'frames'
+  }
+
+  #bucketsOf(job: string): string[] {
+    return [...BUCKETS, ...(this.#profile.transient > 0 ? this.transient.all(job) : [])]
   }
 
   /** Remembers versions, and how many outcomes of a key are unknown: a key with too many is not used again. */

@@ -75,6 +75,12 @@ async function act(
     }
     case 'append':
       return { kind: 'length', bytes: await job.append(key, bytesFor(home, action.value), options) }
+    case 'createBucket':
+      await job.createBucket(bucket, { deadlineMs })
+      return { kind: 'done' }
+    case 'deleteBucket':
+      await job.deleteBucket(bucket, { deadlineMs })
+      return { kind: 'done' }
     case 'deleteMany':
       return { kind: 'count', count: await job.deleteMany(action.keys, options) }
   }

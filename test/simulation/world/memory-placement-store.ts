@@ -24,10 +24,11 @@ export class MemoryPlacementStore implements PlacementStore {
   readonly #random: SeededRandom
   readonly #onDead: (nodes: readonly string[]) => void
   readonly #onPublished: (move: { job: string; target: string; slots: readonly number[] }) => void
+  readonly #onBuckets: (of: Pick<JobRecord, 'id' | 'buckets'>) => void
 
   /**
    * `onDead` is told when metadata has written down that nodes are dead, whether they are or not; `onPublished`, that
-   * it has written down a move as published.
+   * it has written down a move as published; `onBuckets`, which buckets a job has.
    */
   constructor(
     disk: Disk,
@@ -36,9 +37,11 @@ export class MemoryPlacementStore implements PlacementStore {
       random: SeededRandom
       onDead: (nodes: readonly string[]) => void
       onPublished: (move: { job: string; target: string; slots: readonly number[] }) => void
+      onBuckets: (of: Pick<JobRecord, 'id' | 'buckets'>) => void
     },
   ) {
-    const { host, random, onDead, onPublished } = at
+    const { host, random, onDead, onPublished, onBuckets } = at
+    this.#onBuckets = onBuckets
     this.#onDead = onDead
     this.#onPublished = onPublished
     this.#disk = disk
@@ -64,6 +67,7 @@ export class MemoryPlacementStore implements PlacementStore {
     return this.#write(() => {
       this.#disk.records.set(record.id, bytes)
       this.#disk.moved.delete(record.id)
+      this.#onBuckets(record)
       for (const { published, target, slots } of record.moves)
         if (published) this.#onPublished({ job: record.id, target: target.id, slots })
     })

@@ -1,12 +1,17 @@
 import { decodeRecord } from '../../../metadata/job-record.ts'
 import { startMetadata } from '../../../metadata/server.ts'
+import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../../../protocol/keys.ts'
 import { Background } from '../../../service/background.ts'
 import type { Logger } from '../../../service/log.ts'
+import type { Home } from '../traffic/values.ts'
 import type { Cluster } from './cluster.ts'
 import type { Host } from './host.ts'
+import type { Spot } from './inspection.ts'
 import { type Disk, MemoryPlacementStore } from './memory-placement-store.ts'
 
 const PORT = 7500
+/** No bucket has this id. */
+const UNKNOWN_BUCKET = 0xffff_ffff
 
 /** One metadata server: the process that runs it now, and the disk that outlives it. */
 export interface MetadataServer {
@@ -24,6 +29,8 @@ export class MetadataServers {
   readonly #log: Logger
   /** Moves of slots that were written down as published, as `job/slot/target`. */
   readonly #published = new Set<string>()
+  /** The newest id of each bucket, by `job/name`. */
+  readonly #bucketIds = new Map<string, number>()
 
   constructor(cluster: Cluster, options: { count: number; log: Logger }) {
     this.#cluster = cluster
@@ -54,6 +61,9 @@ export class MetadataServers {
       host,
       random: cluster.random.fork(`store/${host.id}`),
       onDead: (nodes) => cluster.declareDead(nodes, server),
+      onBuckets: (record) => {
+        for (const { id, name } of record.buckets) this.#bucketIds.set(`${record.id}/${name}`, id)
+      },
       onPublished: ({ job, target, slots }) => {
         for (const slot of slots) this.#published.add(`${job}/${slot}/${target}`)
       },
@@ -67,6 +77,16 @@ export class MetadataServers {
       cpuSeconds: () => 0,
       log: this.#log,
       background: new Background({ runtime: host.runtime, log: this.#log }),
+    })
+  }
+
+  /** How nodes name keys, with each bucket as it is at this moment, or was last. */
+  spots(): (home: Home) => Spot {
+    const ids = new Map(this.#bucketIds)
+    return ({ job, bucket, key }) => ({
+      job,
+      bucket: bucket === DEFAULT_BUCKET ? DEFAULT_BUCKET_ID : (ids.get(`${job}/${bucket}`) ?? UNKNOWN_BUCKET),
+      key,
     })
   }
 

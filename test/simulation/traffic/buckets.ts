@@ -1,0 +1,83 @@
+import { sleep } from '../../../protocol/runtime.ts'
+import type { Cluster } from '../world/cluster.ts'
+import type { PlacedJob } from '../world/controller.ts'
+import type { SeededRandom } from '../world/random.ts'
+import type { Call, History } from './history.ts'
+import { openSimulated } from './open.ts'
+import { perform } from './perform.ts'
+
+const LIVES_MS_MAX = 1_500
+const GONE_MS_MAX = 150
+/** Longer than metadata waits for its nodes to hear. */
+const DEADLINE_MS = 12_000
+
+/** The names of buckets that come and go: of each there is one at a time, for as long as its deletions are answered. */
+export class TransientNames {
+  readonly #rounds = new Map<string, number>()
+
+  current(job: string): string {
+    return nameOf(this.#rounds.get(job) ?? 0)
+  }
+
+  /** Every name that was in use. */
+  all(job: string): string[] {
+    return Array.from({ length: (this.#rounds.get(job) ?? 0) + 1 }, (_, round) => nameOf(round))
+  }
+
+  /** Nobody knows when the deletion takes effect: what another bucket of the name had would not be judged. */
+  giveUp(job: string): void {
+    this.#rounds.set(job, (this.#rounds.get(job) ?? 0) + 1)
+  }
+}
+
+export function isTransient(bucket: string): boolean {
+  return bucket.startsWith('scratch')
+}
+
+function nameOf(round: number): string {
+  return `scratch-${round}`
+}
+
+/** Creates and deletes one bucket of a job, under the same name again and again, until `isOver`. Never rejects. */
+export async function cycleBucket(
+  cluster: Cluster,
+  job: PlacedJob,
+  of: { names: TransientNames; history: History; random: SeededRandom; isOver: () => boolean },
+): Promise<void> {
+  const { names, history, random, isOver } = of
+  const host = cluster.newHost('buckets')
+  const client = openSimulated(cluster, host, job.ticket)
+  const pause = (ms: number): Promise<void> => sleep(host.clock, random.between(0, ms))
+  const call = async (kind: 'createBucket' | 'deleteBucket'): Promise<Call> => {
+    const home = { job: job.id, bucket: names.current(job.id), key: '' }
+    const action = { kind }
+    const { timeline } = cluster
+    const begun = history.begin({
+      client: host.id,
+      home,
+      action,
+      deadlineMs: DEADLINE_MS,
+      calledMs: timeline.nowMs,
+    })
+    begun.outcome = await perform(client, { home, action, deadlineMs: DEADLINE_MS })
+    begun.returnedMs = timeline.nowMs
+    return begun
+  }
+  while (!isOver()) {
+    const created = await call('createBucket')
+    if (created.outcome.kind === 'error') {
+      // It is there or not, now or later: this name is of no use any more.
+      if (created.outcome.code === 'JOB_ENDED') return
+      names.giveUp(job.id)
+      continue
+    }
+    await pause(LIVES_MS_MAX)
+    if (isOver()) return
+    const deleted = await call('deleteBucket')
+    if (deleted.outcome.kind === 'error') {
+      if (deleted.outcome.code === 'JOB_ENDED') return
+      names.giveUp(job.id)
+    }
+    await pause(GONE_MS_MAX)
+  }
+}
