@@ -15,7 +15,7 @@ import { Pace, removeMatching } from './removal.ts'
 import { Slot } from './slot.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './tier-limits.ts'
 import { type NodeUnderWay, UnderWay } from './under-way.ts'
-import { failWaits } from './waits.ts'
+import { failWaits, failWaitsIn } from './waits.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
 export interface Lease {
@@ -306,6 +306,7 @@ export class JobSpace {
     const dropped = new Set(buckets.filter((bucket) => !this.droppedBuckets.has(bucket)))
     if (dropped.size === 0) return
     for (const bucket of dropped) this.droppedBuckets.add(bucket)
+    for (const slot of this.everySlot()) failWaitsIn(slot, dropped)
     this.#cleaning = this.#cleaning.then(() =>
       this.#background.attempt(['dropBuckets', this.id], () => this.#removeBuckets(dropped)),
     )

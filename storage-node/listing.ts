@@ -9,6 +9,7 @@ import type { JobSpace } from './job-space.ts'
 import { KeyGathering } from './key-gathering.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from './key-string.ts'
 import { type ListCursor, ListCursors } from './list-cursors.ts'
+import { requireBucket } from './place.ts'
 import { isExpired, objectBytes } from './stored-object.ts'
 
 type Request = RequestOf<typeof dataOperations.list>
@@ -135,8 +136,9 @@ class Page {
   }
 }
 
-/** Throws unless this node may say what is in the slots, and `OBJECT_LOST` where part of that may be lost. */
+/** Throws unless this node may say what is in the slots of the bucket, and `OBJECT_LOST` where part of that may be lost. */
 function checkSlots(job: JobSpace, request: Request, slots: readonly number[]): void {
+  requireBucket(job, request.bucket)
   for (const index of slots) {
     const slot = job.seenSlot(index)
     const isLost = slot?.lost ?? job.owned.isLost(index)

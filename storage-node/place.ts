@@ -1,9 +1,9 @@
-import { MayflyError } from '../protocol/errors.ts'
 import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
 import { checkKey } from '../protocol/keys.ts'
 import type { JobSpace } from './job-space.ts'
 import { type KeyHash, tableHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
+import { bucketDeleted } from './waits.ts'
 
 export interface Address {
   readonly bucket: number
@@ -38,7 +38,11 @@ export function locateChunk(job: JobSpace, at: ChunkName): Place {
 function placeAt(job: JobSpace, { bucket, key }: Address, slotHash: number): Place {
   const index = slotOf(slotHash, job.owned.count)
   const slot = job.ownedSlot(index)
-  if (job.droppedBuckets.size > 0 && job.droppedBuckets.has(bucket))
-    throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
+  requireBucket(job, bucket)
   return { slot, index, bucket, key, hash: tableHash(key, bucket) }
+}
+
+/** Throws `BUCKET_NOT_FOUND` for one that was deleted. */
+export function requireBucket({ droppedBuckets }: JobSpace, bucket: number): void {
+  if (droppedBuckets.size > 0 && droppedBuckets.has(bucket)) throw bucketDeleted()
 }

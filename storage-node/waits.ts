@@ -78,6 +78,19 @@ export function failWaits({ waits: all }: Slot, reason: () => MayflyError): void
   for (const waits of [...all.values()]) for (const wait of [...waits]) wait.fail(error)
 }
 
+/** Buckets were deleted: whoever waits for one of their keys is told, for a new bucket may have the name. */
+export function failWaitsIn({ waits: all }: Slot, buckets: ReadonlySet<number>): void {
+  if (all === null || all.size === 0) return
+  for (const [name, waits] of [...all]) {
+    if (!buckets.has(Number(name.slice(0, name.indexOf('/'))))) continue
+    for (const wait of [...waits]) wait.fail(bucketDeleted())
+  }
+}
+
+export function bucketDeleted(): MayflyError {
+  return new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
+}
+
 function waitKey(bucket: number, key: Uint8Array): string {
   return `${bucket}/${keyString(key)}`
 }

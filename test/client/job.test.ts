@@ -155,6 +155,29 @@ test('buckets keep equal keys apart and take their objects with them', async () 
   expect(await job.exists('k', { bucket: 'frames' })).toBe(false)
 })
 
+test('who used a bucket before another one took its name lists the new one', async () => {
+  const { planes, nodes, job } = await openOne()
+  const other = await open(await planes.createJob('j-1', nodes))
+  await other.createBucket('frames')
+  await job.put('old', 'x', { bucket: 'frames' })
+  await other.deleteBucket('frames')
+  await other.createBucket('frames')
+  await other.put('k', 'new', { bucket: 'frames' })
+  const listed = []
+  for await (const { key } of job.list({ bucket: 'frames' })) listed.push(key)
+  expect(listed).toEqual(['k'])
+})
+
+test('who waits for a key of a bucket hears that it was deleted', async () => {
+  const { job } = await openOne()
+  await job.createBucket('frames')
+  const waiting = job.get('k', { bucket: 'frames', waitSeconds: 60 })
+  const failure = expect(waiting).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' })
+  await job.exists('k', { bucket: 'frames' })
+  await job.deleteBucket('frames')
+  await failure
+})
+
 test('a bucket made by another client is found by name', async () => {
   const { planes, nodes, job } = await openOne()
   const other = await open(await planes.createJob('j-1', nodes))

@@ -36,7 +36,9 @@ export function splitByKey(
         keys.set(nameOf({ ...home, key }), { home: { ...home, key }, operations: [] })
     }
   }
+  const deletions = calls.filter(({ action }) => action.kind === 'deleteBucket')
   for (const call of calls) {
+    if (isAboutToGo(call, deletions)) continue
     const endMs = world.ends.get(call.home.job) ?? Number.POSITIVE_INFINITY
     if (call.calledMs >= endMs) continue
     const judged = call.returnedMs > endMs ? { ...call, outcome: { kind: 'none' } as const } : call
@@ -67,10 +69,29 @@ export function splitByKey(
   }))
 }
 
-/** Of a bucket whose creation or deletion failed nobody knows when it takes effect. */
+/** While a bucket is deleted metadata knows it no more, and nodes may: who was sent to them still gets there. */
+function isAboutToGo(
+  { home, action, outcome, calledMs, returnedMs }: Call,
+  deletions: readonly Call[],
+): boolean {
+  if (action.kind === 'deleteBucket' || action.kind === 'deleteMany') return false
+  if (outcome.kind !== 'error' || outcome.code !== 'BUCKET_NOT_FOUND') return false
+  return deletions.some(
+    (deletion) =>
+      deletion.home.job === home.job &&
+      deletion.home.bucket === home.bucket &&
+      deletion.calledMs <= returnedMs &&
+      calledMs <= deletion.returnedMs,
+  )
+}
+
+/**
+ * Of a bucket whose creation or deletion failed nobody knows when it takes effect; nor of which keys were deleted before
+ * their bucket was.
+ */
 function hasUnknownEnd({ action, outcome }: Call): boolean {
-  const ofBucket = action.kind === 'createBucket' || action.kind === 'deleteBucket'
-  return isUnknown(outcome) || (ofBucket && outcome.kind === 'error')
+  const isOpen = ['createBucket', 'deleteBucket', 'deleteMany'].includes(action.kind)
+  return isUnknown(outcome) || (isOpen && outcome.kind === 'error')
 }
 
 /** A consumer of a large object who is slower than its lease may find it freed. */
@@ -112,7 +133,8 @@ function effectOn(home: Home, call: Call): Effect | null {
   }
   if (action.kind === 'deleteMany') {
     if (!action.keys.includes(home.key)) return null
-    return outcome.kind === 'count' || isUnknown(outcome) ? { kind: 'delete', existed: null } : null
+    const isGone = outcome.kind === 'error' && outcome.code === 'BUCKET_NOT_FOUND'
+    return outcome.kind === 'count' || isGone || isUnknown(outcome) ? { kind: 'delete', existed: null } : null
   }
   return call.home.key === home.key ? effectOfCall(call) : null
 }

@@ -1,3 +1,4 @@
+import { bucketBugs } from './bucket-bugs.ts'
 import { deathBugs } from './death-bugs.ts'
 import { departureBugs } from './departure-bugs.ts'
 import { handoffBugs } from './handoff-bugs.ts'
@@ -22,6 +23,7 @@ export const planted: readonly Planted[] = [
   ...largeObjectBugs,
   ...keptBugs,
   ...keyBugs,
+  ...bucketBugs,
   ...memoryBugs,
   ...pressureBugs,
 ]

@@ -14,17 +14,17 @@ export const tierBugs: readonly Planted[] = [
     name: 'record-freed-under-read',
     what: 'A read below RAM that had to wait for its turn reads a record that was given to another object meanwhile (I17).',
     file: 'storage-node/objects.ts',
-    find: 'const payload = await this.#below.read(job, part, () => this.#locationOf(job, request, version))',
+    find: 'const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))',
     replace:
-      'const known = this.#locationOf(job, request, version)\n    const payload = await this.#below.read(job, part, () => known)',
+      'const known = this.#locationOf(job, request, version)\n    const read = await this.#below.read(job, wanted, () => known)',
     seedsMax: 600,
   },
   {
     name: 'read-below-unchecked',
     what: 'Bytes that were read below RAM answer for what was put meanwhile (I17).',
     file: 'storage-node/objects.ts',
-    find: 'if (payload === null || object?.version !== version)',
-    replace: 'if (payload === null || object === undefined)',
+    find: 'if (object?.version !== version) {\n        sent()',
+    replace: 'if (object === undefined) {\n        sent()',
     seedsMax: 100,
   },
   {

@@ -1,0 +1,60 @@
+import type { Planted } from './planted.ts'
+
+/** Buckets that are deleted under load and made anew under their names. */
+export const bucketBugs: readonly Planted[] = [
+  {
+    name: 'deleted-bucket-listed',
+    what: 'Who knows a bucket by its old id is told that the new one of its name is empty.',
+    file: 'storage-node/listing.ts',
+    find: '  requireBucket(job, request.bucket)\n',
+    replace: '',
+    also: [
+      { file: 'storage-node/listing.ts', find: "import { requireBucket } from './place.ts'\n", replace: '' },
+    ],
+    profile: 'buckets',
+    seedsMax: 30,
+  },
+  {
+    name: 'waits-of-a-deleted-bucket',
+    what: 'Who waits for a key of a bucket that is deleted goes on waiting, and misses what is put into the new one of its name.',
+    file: 'storage-node/job-space.ts',
+    find: 'for (const slot of this.everySlot()) failWaitsIn(slot, dropped)',
+    replace: 'void failWaitsIn',
+    profile: 'buckets',
+    seedsMax: 30,
+  },
+  {
+    name: 'write-to-a-deleted-bucket',
+    what: 'A late write into a deleted bucket is answered as done.',
+    file: 'storage-node/place.ts',
+    find: '  requireBucket(job, bucket)\n',
+    replace: '',
+    profile: 'buckets',
+    seedsMax: 30,
+  },
+  {
+    name: 'deleted-bucket-handed-over',
+    what: 'What is left of a deleted bucket goes on to the next owner of a slot, and stays there.',
+    file: 'storage-node/slot-index.ts',
+    find: 'if (!job.droppedBuckets.has(entry.bucket)) enterObject(',
+    replace: 'enterObject(',
+    also: [
+      {
+        file: 'storage-node/slot-index.ts',
+        find: 'if (job.droppedBuckets.has(bucket)) continue',
+        replace: '',
+      },
+    ],
+    profile: 'buckets',
+    seedsMax: 300,
+  },
+  {
+    name: 'bucket-not-kept-anymore',
+    what: 'What is kept of a bucket stays in the kept store when it is deleted (I16).',
+    file: 'storage-node/handlers.ts',
+    find: '        node.keeping.dropBuckets(job, request.droppedBuckets),\n',
+    replace: '',
+    profile: 'buckets',
+    seedsMax: 30,
+  },
+]
