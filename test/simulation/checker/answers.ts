@@ -90,7 +90,8 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
     return 'no node has died'
   }
   const calmUntilMs = Math.min(world.calmUntilMs, world.ends.get(home.job) ?? Number.POSITIVE_INFINITY)
-  return returnedMs < calmUntilMs ? whatDisturbs(call, code, world.deaths) : null
+  // That its bucket is deleted meanwhile disturbs a call.
+  return returnedMs < calmUntilMs && !isTransient(home.bucket) ? whatDisturbs(call, code, world.deaths) : null
 }
 
 /** That a connection is closed takes as long to be heard of as anything else. */
