@@ -1,8 +1,8 @@
-import { hashChunk, slotOf } from '../protocol/hash.ts'
+import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
 import { chunkGroupKey } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { keyString } from './key-string.ts'
-import type { KeyHash } from './ram/table-hash.ts'
+import type { Address } from './place.ts'
 import type { Slot } from './slot.ts'
 import { isManifest, manifestOf, type StoredObject } from './stored-object.ts'
 import type { Ending } from './version-leases.ts'
@@ -24,12 +24,13 @@ export function endingOf(job: JobSpace, object: StoredObject | undefined): Endin
  */
 export function freeEnded(
   job: JobSpace,
-  { slot, bucket, key, hash }: KeyHash & { readonly slot: Slot },
+  { slot, bucket, key }: Address & { readonly slot: Slot },
   ending: Ending,
   nowMs: number,
 ): void {
   const { version, chunks } = ending
   const slots = job.owned.count
+  const hash = hashKey(key, bucket)
   if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
   if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)
   const groupKey = chunkGroupKey(bucket, keyString(key), version)

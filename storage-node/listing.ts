@@ -1,7 +1,7 @@
 import { hasBit } from '../protocol/bitmap.ts'
 import type { dataOperations } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { slotOf } from '../protocol/hash.ts'
+import { hashKey, slotOf } from '../protocol/hash.ts'
 import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH } from '../protocol/limits.ts'
 import type { ReplyOf, RequestOf } from '../protocol/operation.ts'
 import { type Clock, nextTurn } from '../protocol/runtime.ts'
@@ -124,7 +124,7 @@ class Page {
     const wallMs = this.#clock.wallMs()
     for (const key of keys) {
       const of = keyHash(this.#request.bucket, key)
-      const object = slots[slotOf(of.hash, owned.count)]?.find(of)
+      const object = slots[slotOf(hashKey(of.key, of.bucket), owned.count)]?.find(of)
       if (object !== undefined && !isExpired(object, wallMs)) {
         this.#bytes += key.length + ENTRY_BYTES
         this.isFull = this.entries.length >= this.#limit || this.#bytes > LIST_PAGE_BYTES_MAX

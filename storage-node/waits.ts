@@ -1,4 +1,4 @@
-import type { MayflyError } from '../protocol/errors.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Waiter } from '../service/peer.ts'
 import { keyString } from './key-string.ts'

@@ -46,8 +46,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'burial-waits-to-be-heard',
     what: 'Burying a node fails where another one cannot be told what it owns now.',
     file: 'metadata/placements.ts',
-    find: 'if (record !== null && changed) void Promise.all(this.#begin(record))',
-    replace: 'if (record !== null && changed) await this.#carryOut(record)',
+    find: 'if (record !== null && changed) this.#tell(record)',
+    replace: "if (record !== null && changed) await this.#heard(this.#begin(record), 'take slots over')",
     seedsMax: 300,
   },
   {
