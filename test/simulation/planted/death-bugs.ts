@@ -43,14 +43,6 @@ export const deathBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'burial-waits-to-be-heard',
-    what: 'Burying a node fails where another one cannot be told what it owns now.',
-    file: 'metadata/placements.ts',
-    find: 'if (record !== null && changed) this.#tell(record)',
-    replace: "if (record !== null && changed) await this.#heard(this.#begin(record), 'take slots over')",
-    seedsMax: 300,
-  },
-  {
     name: 'copies-revived',
     what: 'After the target of a published move died, the copies of the source are served again (I5).',
     file: 'metadata/handoff.ts',
