@@ -1,5 +1,5 @@
 import type { DataReplies, DataRequests } from '../protocol/data-operations.ts'
-import { errorTable, isError, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../protocol/errors.ts'
 import { type Clock, sleep } from '../protocol/runtime.ts'
 import type { Reply } from '../service/handlers.ts'
 import type { Capacity } from './capacity.ts'
@@ -70,7 +70,10 @@ export class Room {
     return this.#wait(job, failure, { kept: keep(arrived), attempt })
   }
 
-  /** As `ManyObjects.put`, again for those of many puts that found no room. */
+  /**
+   * As `ManyObjects.put`, again for those of many puts that found no room. What keeps them waiting is their own error: others of the message
+   * are stored by then.
+   */
   findMany(
     job: JobSpace,
     { request, payload }: Arrived<DataRequests['putMany']>,
@@ -115,14 +118,19 @@ export class Room {
     const results = Uint8Array.from(head.results)
     const versions = [...head.versions]
     const values = valuesOf(kept.request, kept.payload)
-    await this.#waiting(job, kept.payload.length, async (untilMs) => {
-      for (;;) {
-        const left = roomless({ results })
-        if (left.length === 0 || !(await this.#hasMade(job, kept.payload.length, untilMs))) return
-        const again = await put(putsAt(kept.request, values, left))
-        enterAt({ results, versions }, again.head, left)
-      }
-    })
+    try {
+      await this.#waiting(job, kept.payload.length, async (untilMs) => {
+        for (;;) {
+          const left = roomless({ results })
+          if (left.length === 0 || !(await this.#hasMade(job, kept.payload.length, untilMs))) return
+          const again = await put(putsAt(kept.request, values, left))
+          enterAt({ results, versions }, again.head, left)
+        }
+      })
+    } catch (error) {
+      if (isOwnFault(error)) throw error
+      for (const at of roomless({ results })) results[at] = errorTable[asMayflyError(error).code].wire
+    }
     return { head: { results, versions } }
   }
 
