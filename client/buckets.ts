@@ -57,7 +57,7 @@ export class Buckets {
 
   /** In the order of their creation. */
   async names(bounds: Bounds): Promise<string[]> {
-    const buckets = await this.#router.askMetadata(metadataOperations.buckets, {}, bounds)
+    const buckets = await this.#router.askMetadata(metadataOperations.buckets, { job: '' }, bounds)
     this.#ids = new Map(buckets.map(({ id, name }) => [name, id]))
     return buckets.map(({ name }) => name)
   }

@@ -28,7 +28,7 @@ export interface KeptName {
 
 /** Objects that were put with `persist`: they outlive their job, until they are deleted or their time to live is over. */
 export interface Kept {
-  /** In the order of their names, `JOB/BUCKET/KEY`. The deadline holds for each page. */
+  /** Each once, in the order of the store. The deadline holds for each page. */
   list(options?: KeptListOptions): AsyncGenerator<KeptObject, void, undefined>
   /** `NOT_FOUND` where there is none, `OBJECT_TOO_LARGE` above 2 GiB: read that from the store itself. */
   get(name: KeptName, options?: CallerOptions): Promise<Buffer>

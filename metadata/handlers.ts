@@ -31,7 +31,7 @@ export function metadataHandlers(placements: Placements): Handlers {
       await placements.deleteBucket(writable(peer), call)
       return done
     })
-    .on(metadataOperations.buckets, (peer) => ({ head: placements.buckets(jobOf(peer)) }))
+    .on(metadataOperations.buckets, (peer, { job }) => ({ head: placements.buckets(jobOf(peer, job)) }))
     .on(metadataOperations.jobServer, (peer, { job }) => ({
       head: { metadata: placements.serverOf(jobOf(peer, job)) },
     }))

@@ -83,7 +83,8 @@ export const metadataOperations = {
   }),
   /** Every node of the job drops the bucket's objects before this is answered. `request` as for `bucketCreate`. */
   bucketDelete: operation(67, { request: struct({ name: text, request: bytes }), reply: empty }),
-  buckets: operation(68, { request: empty, reply: array(struct({ id: u32, name: text })) }),
+  /** `job` as in `placement`. */
+  buckets: operation(68, { request: struct({ job: text }), reply: array(struct({ id: u32, name: text })) }),
   /** Who decides for the job: this server itself, or the one that it has handed the job to. `job` as in `placement`. */
   jobServer: operation(69, { request: struct({ job: text }), reply: struct({ metadata: text }) }),
 } as const
@@ -221,8 +222,16 @@ const indexEntry = struct({
   manifest: manifestCodec,
   metadata: array(struct({ name: text, value: text })),
   checksum: optional(u32),
-  /** Name of the bucket where the object outlives its job, else empty. */
-  keptBucket: text,
+})
+
+/** Something of a key that lies in the kept store, or may; `state` as the storage node numbers it. */
+const keptEntry = struct({
+  ...place,
+  /** Of its bucket there. */
+  name: text,
+  /** Of its put, as the store has it. */
+  version: u64,
+  state: u8,
 })
 
 /** In a pull: the object itself, not one of its chunks. */
@@ -264,6 +273,7 @@ export const peerOperations = {
       openPuts: array(struct({ version: u64, leftMs: u32 })),
       readLeases: array(struct({ version: u64, lease: u64, leftMs: u32 })),
       lostKeys: array(struct(place)),
+      kept: array(keptEntry),
     }),
     reply: empty,
   }),

@@ -2,34 +2,40 @@ import { asMayflyError, isError, type MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
-import { manifestOf } from '../protocol/manifest.ts'
 import { backoffMs, type Runtime, sleep } from '../protocol/runtime.ts'
-import { KEPT_CHANGES_IN_FLIGHT, KEPT_LIST_MAX, KEPT_SILENT_MS_MAX } from '../service/kept/kept-limits.ts'
-import { formatName, type KeptEntry, type KeptStore } from '../service/kept/kept-store.ts'
+import {
+  KEPT_COMEBACK_PAGE,
+  KEPT_COMEBACKS_IN_FLIGHT,
+  KEPT_SILENT_MS_MAX,
+} from '../service/kept/kept-limits.ts'
+import type { KeptName, KeptPage, KeptStore } from '../service/kept/kept-store.ts'
 import type { JobSpace } from './job-space.ts'
-import { decodeAbout, type KeptAbout } from './kept-about.ts'
-import { encodeMetadata } from './metadata.ts'
-import { Kind } from './ram/record.ts'
-import { type KeyHash, tableHash } from './ram/table-hash.ts'
-import type { Slot } from './slot.ts'
-import { encodeManifest } from './stored-object.ts'
-
-/** An object that is kept, with all that its job has to know of it. */
-export type Returning = KeptEntry & KeptAbout
+import { enterKept, type Returning, returningOf } from './kept-about.ts'
+import { KeptState } from './kept-names.ts'
+import { tableHash } from './ram/table-hash.ts'
 
 interface ComebackOptions {
   readonly store: KeptStore
   readonly runtime: Runtime
+  /** Of the buckets that a job has now, by name. */
+  readonly bucketIds: (job: JobSpace) => Promise<ReadonlyMap<string, number>>
   readonly warn: (what: string, of: { job: string; reason: string }) => void
+}
+
+/** Slots that begin at an epoch, after an owner of them died. */
+interface Lost {
+  readonly epoch: number
+  readonly slots: ReadonlySet<number>
 }
 
 /**
  * Kept objects come back into slots of their job whose owner died: as large objects, whatever their size, of which no chunk is there yet.
- * Each chunk comes from the kept store when it is asked for.
+ * Each chunk comes from the kept store when it is asked for. A listing tells names alone, and of these only those are looked at that
+ * fall into the lost slots: so all nodes together look at each lost object once.
  */
 export class Comeback {
   readonly #options: ComebackOptions
-  /** By job and epoch. */
+  /** By job, epoch and slots. */
   readonly #looking = new Map<string, Promise<Returning[]>>()
 
   constructor(options: ComebackOptions) {
@@ -37,14 +43,14 @@ export class Comeback {
   }
 
   /**
-   * What is kept of a job. Nobody may serve the slots that begin at `epoch` meanwhile, so that nothing is missed; who asks
-   * twice gets the same answer. Where the store stays silent this resolves with what it told before. Never rejects.
+   * What is kept of a job in slots that were lost. Nobody may serve these meanwhile, so that nothing is missed; who asks twice gets the
+   * same answer. Where the store stays silent this resolves with what it told before. Never rejects.
    */
-  async look(job: string, epoch: number): Promise<readonly Returning[]> {
-    const name = `${job}/${epoch}`
+  async look(job: JobSpace, lost: Lost): Promise<readonly Returning[]> {
+    const name = `${job.id}/${lost.epoch}/${[...lost.slots].join()}`
     let looking = this.#looking.get(name)
     if (looking === undefined) {
-      looking = this.#look(job).finally(() => this.#looking.delete(name))
+      looking = this.#look(job, lost.slots).finally(() => this.#looking.delete(name))
       this.#looking.set(name, looking)
     }
     return await looking
@@ -53,17 +59,19 @@ export class Comeback {
   /** Enters what falls into slots that were just taken, under new versions. */
   enter(job: JobSpace, taken: ReadonlySet<number>, returning: readonly Returning[]): void {
     for (const object of returning) {
-      const { bucketId: bucket } = object
+      const { bucketId: bucket, version } = object.stamp
       const key = Buffer.from(object.key)
       const hash = hashKey(key, bucket)
       const index = slotOf(hash, job.owned.count)
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
       if (slot === undefined || job.droppedBuckets.has(bucket)) continue
+      const mark = { name: object.bucket, version, state: KeptState.apart }
       // Where its own bytes have no room, it is there to be replaced.
-      slot.kept.add({ bucket, key }, object.bucket)
+      slot.kept.set({ bucket, key }, mark)
       job.keeps = true
       try {
-        job.track(slot, () => enter(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object))
+        enterKept(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object)
+        slot.kept.set({ bucket, key }, { ...mark, state: KeptState.object })
       } catch (error) {
         if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
         this.#warn(job.id, 'a kept object finds no room in its job', error)
@@ -71,29 +79,40 @@ export class Comeback {
     }
   }
 
-  async #look(job: string): Promise<Returning[]> {
-    const { store } = this.#options
+  async #look(job: JobSpace, slots: ReadonlySet<number>): Promise<Returning[]> {
+    const { bucketIds, store } = this.#options
     const all: Returning[] = []
-    const prefix = `${job}/`
-    for (let after = ''; ; ) {
-      const page = await this.#persist(job, () => store.list({ prefix, after, limit: KEPT_LIST_MAX }))
-      const last = page?.at(-1)
-      if (page === null || last === undefined) return all
-      const isHeard = await this.#persist(job, async () => {
-        const found: Returning[] = []
-        await runInFlight(page, KEPT_CHANGES_IN_FLIGHT, async (entry) => {
-          const about = decodeAbout((await store.about(entry)) ?? nothing)
-          if (about !== null) found.push({ ...entry, ...about })
-        })
-        all.push(...found)
-        return true
-      })
-      if (isHeard === null) return all
-      after = formatName(last)
+    // Where metadata does not answer now, all of them have to be looked at.
+    const ids = await bucketIds(job).catch(() => null)
+    const isLost = ({ bucket, key }: KeptName): boolean => {
+      if (ids === null) return true
+      const id = ids.get(bucket)
+      return id !== undefined && slots.has(slotOf(hashKey(Buffer.from(key), id), job.owned.count))
     }
+    for (let after: string | null = ''; after !== null; ) {
+      const from: string = after
+      const query = { prefix: `${job.id}/`, after: from, limit: KEPT_COMEBACK_PAGE }
+      const page: KeptPage | null = await this.#persist(job.id, () => store.list(query))
+      if (page === null) return all
+      const found = await this.#persist(job.id, () => this.#describe(page.names.filter(isLost)))
+      if (found === null) return all
+      all.push(...found)
+      after = page.next
+    }
+    return all
   }
 
-  /** Asks until the store answers; null if it does not for too long. */
+  async #describe(names: readonly KeptName[]): Promise<Returning[]> {
+    const all: Returning[] = []
+    await runInFlight(names, KEPT_COMEBACKS_IN_FLIGHT, async (name) => {
+      const found = await this.#options.store.describe(name)
+      const returning = found === null ? null : returningOf(found)
+      if (returning !== null) all.push(returning)
+    })
+    return all
+  }
+
+  /** Asks until the answer comes; null if it does not for too long. */
   async #persist<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
     const { clock, random } = this.#options.runtime
     const deadlineMs = clock.monotonicMs() + KEPT_SILENT_MS_MAX
@@ -116,22 +135,3 @@ export class Comeback {
     this.#options.warn(what, { job, reason })
   }
 }
-
-function enter(job: JobSpace, { slot, of }: { slot: Slot; of: KeyHash }, object: Returning): void {
-  const version = slot.nextVersion()
-  const isEmpty = object.bytes === 0
-  const content = isEmpty ? nothing : encodeManifest(manifestOf(object.bytes))
-  const entry = {
-    version,
-    base: version,
-    expiresAtMs: object.expiresAtMs,
-    metadata: encodeMetadata(object.metadata),
-    checksum: null,
-    kind: isEmpty ? Kind.value : Kind.manifest,
-    bytes: content.length,
-    content,
-  }
-  if (!slot.set(of, entry, undefined)) job.memory.makeRoom(() => slot.set(of, entry, slot.find(of)))
-}
-
-const nothing = Buffer.alloc(0)

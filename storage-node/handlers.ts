@@ -235,7 +235,10 @@ async function takeSlots(node: StorageNode, request: Own): Promise<JobSpace> {
   for (const slot of taken) void node.puller.settle(job, slot)
   if (lost.length === 0) return job
   const epoch = Math.max(...lost.map((word) => word.epoch))
-  const returning = await node.comeback.look(job.id, epoch)
+  const slots = new Set(
+    lost.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)),
+  )
+  const returning = await node.comeback.look(job, { epoch, slots })
   if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
   const late = node.own({ ...request, owned: lost })
   node.comeback.enter(job, new Set(late.taken), returning)

@@ -3,6 +3,7 @@ import { metadataOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import { askServerOf } from '../protocol/job-server.ts'
 import { CONTROL_CALL_MS } from '../protocol/limits.ts'
+import type { Operation } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../protocol/placement.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { JobSpace } from './job-space.ts'
@@ -38,22 +39,33 @@ export class JobPlacements {
     for (const id of this.#placements.keys()) if (!isKnown(id)) this.#placements.delete(id)
   }
 
+  /** Of the buckets that the job has now, by name. */
+  async bucketIds(job: Pick<JobSpace, 'id' | 'metadata'>): Promise<ReadonlyMap<string, number>> {
+    const ask = { operation: metadataOperations.buckets, request: { job: job.id } }
+    return new Map((await this.#ask(job, ask)).map(({ id, name }) => [name, id]))
+  }
+
+  async #fetch(job: JobSpace): Promise<Placement> {
+    const request = { job: job.id, known: 0, slot: ANY_SLOT }
+    const placement = await this.#ask(job, { operation: metadataOperations.placement, request })
+    this.#placements.set(job.id, placement)
+    return placement
+  }
+
   /**
    * The job may have been handed on to a metadata server that has told this node nothing yet: that is no concern of whoever asks for
    * an object, so the server is looked for as a client does.
    */
-  async #fetch(job: JobSpace): Promise<Placement> {
-    const request = { job: job.id, known: 0, slot: ANY_SLOT }
+  async #ask<Request, Reply>(
+    job: Pick<JobSpace, 'id' | 'metadata'>,
+    ask: { operation: Operation<Request, Reply>; request: Request },
+  ): Promise<Reply> {
     const bounds = { deadlineMs: this.#clock.monotonicMs() + CONTROL_CALL_MS }
-    const ask = { operation: metadataOperations.placement, request }
     let server = job.metadata
     for (let asked = 0; asked < SERVERS_ASKED_MAX; asked++) {
       const caller = await this.#pool.to(server)
       const answer = await askServerOf(job.id, { caller, bounds }, ask)
-      if ('reply' in answer) {
-        this.#placements.set(job.id, answer.reply)
-        return answer.reply
-      }
+      if ('reply' in answer) return answer.reply
       server = answer.movedTo
     }
     throw new MayflyError('UNAVAILABLE', 'The job goes from one metadata server to another')

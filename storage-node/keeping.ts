@@ -5,24 +5,29 @@ import { runInFlight } from '../protocol/in-flight.ts'
 import { checkRuns, manifestBytes } from '../protocol/manifest.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/handlers.ts'
-import { KEPT_CHANGES_IN_FLIGHT, KEPT_LARGE_PUTS_MAX } from '../service/kept/kept-limits.ts'
+import {
+  KEPT_CHANGES_IN_FLIGHT,
+  KEPT_LARGE_PUTS_MAX,
+  KEPT_SWEEPS_IN_FLIGHT,
+} from '../service/kept/kept-limits.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import { onePiece } from '../service/one-piece.ts'
 import type { Waiter } from '../service/peer.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { JobSpace } from './job-space.ts'
-import { encodeAbout } from './kept-about.ts'
-import { keptName } from './kept-names.ts'
+import { enterKept, type KeptObjectOf } from './kept-about.ts'
+import { KeptChanges } from './kept-changes.ts'
+import { KeptState } from './kept-names.ts'
 import { type KeyTurns, untilKept } from './key-turns.ts'
 import type { LargeObjects } from './large-objects.ts'
 import type { ObjectTable } from './object-table.ts'
 import { checkVersion, type Objects, takesAll } from './objects.ts'
 import { pieceOf } from './piece.ts'
 import { kept, type PinnedReply } from './pinned-reply.ts'
-import { type Address, locate, type Place } from './place.ts'
+import type { Address, Place } from './place.ts'
 import { Kind } from './ram/record.ts'
-import type { Slot } from './slot.ts'
 import { encodeManifest, isManifest, objectBytes, type StoredObject } from './stored-object.ts'
+import { answerWaits } from './waits.ts'
 
 interface KeepingOptions {
   readonly table: ObjectTable
@@ -65,10 +70,12 @@ interface Lost {
  */
 export class Keeping {
   readonly #options: KeepingOptions
+  readonly #changes: KeptChanges
   #largePuts = 0
 
   constructor(options: KeepingOptions) {
     this.#options = options
+    this.#changes = new KeptChanges(options)
   }
 
   /** As `Objects.put`. */
@@ -91,7 +98,7 @@ export class Keeping {
     const { objects } = this.#options
     if (!this.mayConcern(job, request)) return { head: objects.delete(job, request) }
     return this.#options.turns.take(job, request, async (place) => {
-      await this.#removeKept(job, place)
+      await this.#changes.remove(job, place)
       return decided(job, () => ({ head: objects.delete(job, request) }))
     })
   }
@@ -110,11 +117,11 @@ export class Keeping {
       return objects.append(job, request, payload, (kept, own) => this.append(job, kept, own))
     const own = Buffer.from(payload)
     return this.#options.turns.take(job, request, async (place) => {
-      if (place.slot.kept.bucketOf(place) !== '' && table.find(job, place) !== undefined) {
+      if (place.slot.kept.holds(place) && table.find(job, place) !== undefined) {
         const what = 'key: its object was put with persist, and append adds to no such object'
         throw new MayflyError('BAD_REQUEST', what)
       }
-      await this.#removeKept(job, place)
+      await this.#changes.remove(job, place)
       return await objects.append(job, request, own)
     })
   }
@@ -125,25 +132,28 @@ export class Keeping {
     for (const slot of [...job.everySlot()]) {
       await untilKept(slot)
       const left = buckets.flatMap((bucket) => slot.kept.inBucket(bucket))
-      await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) => this.#removeKept(job, { slot, ...key }))
+      await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) =>
+        this.#changes.removeDropped(job, { slot, ...key }),
+      )
     }
   }
 
-  /** Removes what is kept of objects whose time was over. Where it rejects, the rest is left for the next time. */
-  async removeExpired(job: JobSpace): Promise<void> {
+  /**
+   * Removes what is kept of objects whose time was over, and what puts of unknown outcome may have left. Where it rejects, the rest is left
+   * for the next time.
+   */
+  async removeUnwanted(job: JobSpace): Promise<void> {
     if (!job.keeps) return
-    for (const slot of job.slots) {
-      for (const key of slot?.kept.expired() ?? []) {
-        try {
-          await this.#options.turns.take(job, key, async (place) => {
-            // Unless it was put anew meanwhile.
-            if (this.#options.table.find(job, place) === undefined) await this.#removeKept(job, place)
-          })
-        } catch (error) {
-          if (isError(error, 'STALE_PLACEMENT', 'JOB_ENDED')) return
-          throw error
-        }
-      }
+    const keys = job.owned.touched.flatMap((slot) => slot?.kept.unwanted() ?? [])
+    try {
+      await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
+        await this.#options.turns.take(job, key, async (place) => {
+          // Unless it was put anew meanwhile.
+          if (place.slot.kept.isUnwanted(place)) await this.#changes.remove(job, place)
+        })
+      })
+    } catch (error) {
+      if (!isError(error, 'STALE_PLACEMENT', 'JOB_ENDED')) throw error
     }
   }
 
@@ -152,7 +162,7 @@ export class Keeping {
     if (!job.keeps) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
     if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
-    return slot.kept.bucketOf({ bucket, key }) !== '' || this.#options.turns.isTaken(job, { bucket, key })
+    return slot.kept.has({ bucket, key }) || this.#options.turns.isTaken(job, { bucket, key })
   }
 
   async #put(
@@ -229,7 +239,7 @@ export class Keeping {
           return { reply: objects.get(job, request, waiter, (again) => this.consume(job, again, waiter)) }
         const { version } = object
         if (lost?.version === version) throw lost.error
-        if (place.slot.kept.bucketOf(place) === '' || !isTaken(job, object, request))
+        if (!place.slot.kept.has(place) || !isTaken(job, object, request))
           return { reply: kept(await objects.get(job, request, null)) }
         return await this.#takeKept(job, place, { request, complete })
       })
@@ -259,7 +269,7 @@ export class Keeping {
     if (head.kind === ObjectKind.manifest && head.version !== complete)
       return { reply: null, incomplete: head }
     try {
-      await this.#removeKept(job, place)
+      await this.#changes.remove(job, place)
       decided(job, () => objects.delete(job, request))
       return { reply: { ...reply, head: { ...head, consumed: true } } }
     } catch (error) {
@@ -269,46 +279,56 @@ export class Keeping {
   }
 
   /** Makes the kept store what it has to be once the put is done, then the slot. */
-  async #keep<Head>(job: JobSpace, place: Place, put: Put<Head>): Promise<Reply<Head>> {
-    await this.#replace(job, place, put)
-    let reply: Reply<Head>
-    try {
-      reply = decided(job, put.store)
-    } catch (error) {
-      await this.#takeBack(job, place)
-      throw error
+  async #keep<Head extends { version: number }>(
+    job: JobSpace,
+    place: Place,
+    put: Put<Head>,
+  ): Promise<Reply<Head | { version: number }>> {
+    const { keptBucket, metadata, ttlSeconds } = put.request
+    if (keptBucket === '') {
+      await this.#changes.remove(job, place)
+      return decided(job, put.store)
     }
-    return reply
+    const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(this.#options.clock.wallMs() + ttlSeconds * 1000)
+    const object = { bytes: put.bytes, expiresAtMs, metadata }
+    await this.#changes.put(job, place, { name: keptBucket, object, pieces: put.pieces })
+    return this.#follow(job, place, { object, store: put.store })
   }
 
-  async #replace(job: JobSpace, place: Place, { request, bytes, pieces }: Put<unknown>): Promise<void> {
-    const { store, clock } = this.#options
-    const { keptBucket, metadata, ttlSeconds } = request
-    if (keptBucket === '') return await this.#removeKept(job, place)
-    const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(clock.wallMs() + ttlSeconds * 1000)
-    job.keeps = true
-    const object = { bytes, expiresAtMs, about: encodeAbout({ bucketId: request.bucket, metadata }) }
-    await store.put(keptName(job.id, place.key, keptBucket), object, fenced(job, place, pieces))
-    // In the slot as it was, also where it is being given away: its next owner has to know.
-    place.slot.kept.add(place, keptBucket)
-  }
-
-  /** A put that fails leaves nothing. Without a lease the key may have another owner by now, and its object is left alone. */
-  async #takeBack(job: JobSpace, place: Place): Promise<void> {
-    if (!job.hasLease) return
+  /**
+   * The store has the object. Where its bytes have no room in the slot after all, which was free when the put began, the slot has it
+   * as one whose bytes only the store has: what it replaced there is gone.
+   */
+  #follow<Head extends { version: number }>(
+    job: JobSpace,
+    place: Place,
+    { object, store }: { object: KeptObjectOf; store: () => Reply<Head> },
+  ): Reply<Head | { version: number }> {
     try {
-      await this.#removeKept(job, place)
+      return decided(job, store)
     } catch (error) {
-      if (!(error instanceof MayflyError)) throw error
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw unknownUnlessDropped(error)
+    }
+    const { slot } = place
+    const before = slot.find(place)
+    if (before !== undefined) this.#options.table.remove(job, place, before)
+    try {
+      const head = decided(job, () => ({ version: enterKept(job, { slot, of: place }, object) }))
+      answerWaits(place)
+      return { head }
+    } catch (error) {
+      const mark = slot.kept.find(place)
+      if (mark !== undefined) slot.kept.set(place, { ...mark, state: KeptState.apart })
+      throw unknownUnlessDropped(error)
     }
   }
+}
 
-  async #removeKept(job: JobSpace, at: Address & { readonly slot: Slot }): Promise<void> {
-    const bucket = at.slot.kept.bucketOf(at)
-    if (bucket === '') return
-    await this.#options.store.remove(keptName(job.id, at.key, bucket), () => job.requireLease())
-    at.slot.kept.remove(at)
-  }
+/** The store was changed, and the slot could not follow: nothing of it is left where the bucket is gone, and else nobody knows. */
+function unknownUnlessDropped(error: unknown): MayflyError {
+  if (isError(error, 'BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN')) return error
+  const what = 'The kept store was changed, and the key could not follow'
+  return new MayflyError('OUTCOME_UNKNOWN', what, { cause: error })
 }
 
 /** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
@@ -347,12 +367,4 @@ function isTaken(job: JobSpace, object: StoredObject, request: DataRequests['get
   if (isManifest(object)) return true
   const bytes = objectBytes(job.memory, object)
   return takesAll(request, { version: object.version, bytes }, pieceOf(request, bytes).bytes)
-}
-
-/** Fails before the store makes the bytes visible if the slot may not be served here any more. */
-async function* fenced(job: JobSpace, at: Address, pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  for await (const piece of pieces) {
-    yield piece
-    locate(job, at)
-  }
 }

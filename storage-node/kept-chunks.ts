@@ -1,8 +1,9 @@
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { chunksOf } from '../protocol/manifest.ts'
-import type { KeptName, KeptStore } from '../service/kept/kept-store.ts'
+import type { KeptName, KeptStore, Stamp } from '../service/kept/kept-store.ts'
 import type { JobSpace } from './job-space.ts'
-import { keptName } from './kept-names.ts'
+import { enterKept, returningOf } from './kept-about.ts'
+import { KeptState, keptName } from './kept-names.ts'
 import type { KeyTurns } from './key-turns.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type ChunkName, locate, type Place } from './place.ts'
@@ -35,25 +36,39 @@ export class KeptChunks {
     return await this.#options.turns.take(job, own, async (place) => {
       const found = this.#find(job, place, own)
       if (found === null) return null
-      const bytes = await this.#readStore(found.name, found)
+      const bytes = await this.#readStore(found)
       if (bytes !== null) return bytes
+      if (await this.#follow(job, place, found.name)) return null
       this.#lose(job, place)
       throw new MayflyError('OBJECT_LOST', 'The object is not in the kept store any more')
     })
   }
 
   /** Null where they are not there. */
-  async #readStore(
-    name: KeptName,
-    { offset, length }: { offset: number; length: number },
-  ): Promise<Buffer | null> {
+  async #readStore({ name, stamp, offset, length }: Piece): Promise<Buffer | null> {
     try {
-      const bytes = await this.#reads.run(length, () => this.#options.store.get(name, { offset, length }))
+      const range = { offset, length }
+      const bytes = await this.#reads.run(length, () => this.#options.store.get(name, range, stamp))
       return bytes.length === length ? bytes : null
     } catch (error) {
       if (isError(error, 'NOT_FOUND')) return null
       throw error
     }
+  }
+
+  /**
+   * A put of unknown outcome has come to the store after all and replaced what the slot believed to lie there: it takes place in the slot
+   * now. False where no such thing lies there.
+   */
+  async #follow(job: JobSpace, place: Place, name: KeptName): Promise<boolean> {
+    const found = await this.#options.store.describe(name)
+    const returning = found === null ? null : returningOf(found)
+    if (returning === null || returning.stamp.bucketId !== place.bucket) return false
+    const { slot } = locate(job, place)
+    const { version } = returning.stamp
+    enterKept(job, { slot, of: place }, returning)
+    slot.kept.set(place, { name: returning.bucket, version, state: KeptState.object })
+    return true
   }
 
   /** Neither the nodes nor the store have all of its bytes. */
@@ -65,17 +80,22 @@ export class KeptChunks {
     place.slot.lose(place)
   }
 
-  #find(
-    job: JobSpace,
-    place: Place,
-    { version, index }: ChunkName,
-  ): { name: KeptName; offset: number; length: number } | null {
-    const bucket = place.slot.kept.bucketOf(place)
+  #find(job: JobSpace, place: Place, { version, index }: ChunkName): Piece | null {
+    const mark = place.slot.kept.find(place)
     const object = this.#options.table.find(job, place)
-    if (bucket === '' || object?.version !== version) return null
-    const name = keptName(job.id, place.key, bucket)
+    if (mark?.state !== KeptState.object || object?.version !== version) return null
+    const name = keptName(job.id, place.key, mark.name)
+    const stamp = { bucketId: place.bucket, version: mark.version }
     for (const { index: at, offset, bytes } of chunksOf(manifestOf(job.memory, object)))
-      if (at === index) return { name, offset, length: bytes }
+      if (at === index) return { name, stamp, offset, length: bytes }
     return null
   }
+}
+
+/** Where the bytes of a chunk are in the store. */
+interface Piece {
+  readonly name: KeptName
+  readonly stamp: Stamp
+  readonly offset: number
+  readonly length: number
 }

@@ -150,7 +150,12 @@ export class StorageNode {
     this.keptChunks = new KeptChunks({ table, store, turns })
     this.keeping = new Keeping({ table, objects, largeObjects, chunks, store, turns, clock })
     this.keepingMany = new KeepingMany(this.keeping, { objects, many })
-    this.comeback = new Comeback({ store, runtime, warn: options.warn })
+    this.comeback = new Comeback({
+      store,
+      runtime,
+      bucketIds: (job) => placements.bucketIds(job),
+      warn: options.warn,
+    })
   }
 
   /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */

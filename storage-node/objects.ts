@@ -201,7 +201,7 @@ export class Objects {
     const object = this.#present(job, place)
     const { version, expiresAtMs } = object
     const bytes = objectBytes(job.memory, object)
-    const persist = place.slot.kept.bucketOf(place) !== ''
+    const persist = place.slot.kept.holds(place)
     const tier = tierOf(object)
     return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
   }
@@ -296,7 +296,7 @@ export class Objects {
         attempt: () => {
           const object = this.#table.find(job, place)
           if (object === undefined) return null
-          if (again === null || !request.consume || place.slot.kept.bucketOf(place) === '')
+          if (again === null || !request.consume || !place.slot.kept.has(place))
             return this.#read(job, place, object, { request, later: true })
           const leftMs = Math.max(0, Math.round(untilMs - this.#clock.monotonicMs()))
           return again({ ...request, waitMs: leftMs })

@@ -287,7 +287,7 @@ function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): voi
   const of = keyHash(bucket, key)
   const object = slot.find(of)
   if (object === undefined) return
-  if (slot.kept.bucketOf(of) !== '') {
+  if (slot.kept.holds(of)) {
     try {
       return leaveKept(job, { slot, of })
     } catch (error) {

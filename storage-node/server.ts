@@ -17,7 +17,7 @@ import { Heartbeats } from './heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
 import { JobPace } from './pace.ts'
 import { Reclaim } from './reclaim.ts'
-import { sweep } from './sweep.ts'
+import { sweepExpired, sweepKept, sweepLeases } from './sweep.ts'
 
 /** A running node, and what it holds. */
 export interface NodeService extends Service {
@@ -83,9 +83,12 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   void background.once(['heartbeat', ''], () => heartbeats.begin())
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], () => heartbeats.beatController()),
-    background.every(HEARTBEAT_MS, ['heartbeat', ''], () => heartbeats.beatMetadata()),
+    // Nobody waits for it: a server whose machine is gone holds back no heartbeat to another one.
+    background.every(HEARTBEAT_MS, ['heartbeat', ''], () => void heartbeats.beatMetadata()),
     background.every(RECLAIM_MS, ['reclaim', ''], () => reclaim.round()),
-    background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweep(node, clock, background)),
+    background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweepLeases(node, clock)),
+    background.every(TTL_SWEEP_MS, ['sweep', 'expired'], () => sweepExpired(node, clock, background)),
+    background.every(TTL_SWEEP_MS, ['sweepKept', ''], () => sweepKept(node, background)),
   ]
   return {
     node,

@@ -5,6 +5,7 @@ import type { RequestOf } from '../protocol/operation.ts'
 import { chunkGroupKey, LostChunk, RemoteChunk } from './chunks.ts'
 import type { JobSpace } from './job-space.ts'
 import { RAM } from './job-tiers.ts'
+import { keptStateOf } from './kept-names.ts'
 import { keyBytes, keyString } from './key-string.ts'
 import { encodeMetadata } from './metadata.ts'
 import type { JobMemory } from './ram/job-memory.ts'
@@ -26,7 +27,7 @@ type IndexRequest = RequestOf<typeof peerOperations.slotIndex>
 export type IndexPage = Omit<IndexRequest, 'job' | 'slot' | 'epoch'>
 
 type Lists = {
-  [List in 'entries' | 'chunks' | 'openPuts' | 'readLeases' | 'lostKeys']: IndexPage[List][number][]
+  [List in 'entries' | 'chunks' | 'openPuts' | 'readLeases' | 'lostKeys' | 'kept']: IndexPage[List][number][]
 }
 
 export interface Now {
@@ -54,7 +55,7 @@ export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generat
   const parts = partsOf(memory, slot, now)
   let next = parts.next()
   for (let page = 0; ; page++) {
-    const lists: Lists = { entries: [], chunks: [], openPuts: [], readLeases: [], lostKeys: [] }
+    const lists: Lists = { entries: [], chunks: [], openPuts: [], readLeases: [], lostKeys: [], kept: [] }
     let bytes = 0
     for (let count = 0; !next.done && count < INDEX_PAGE_ENTRIES && bytes < INDEX_PAGE_BYTES; count++) {
       bytes += next.value.bytes
@@ -83,6 +84,9 @@ function add(lists: Lists, part: Part): void {
     case 'lostKeys':
       lists.lostKeys.push(part.item)
       break
+    case 'kept':
+      lists.kept.push(part.item)
+      break
     default:
       unreachable(part)
   }
@@ -94,6 +98,7 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
   for (const item of leasesLeft(openPuts(slot), now)) yield { list: 'openPuts', item, bytes: 12 }
   for (const item of leasesLeft(slot.readLeases, now)) yield { list: 'readLeases', item, bytes: 20 }
   for (const item of lostKeys(slot)) yield { list: 'lostKeys', item, bytes: item.key.length + 6 }
+  for (const item of slot.kept) yield { list: 'kept', item, bytes: item.key.length + item.name.length + 20 }
 }
 
 /**
@@ -114,6 +119,11 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
   for (const { version, lease, leftMs } of page.readLeases)
     slot.readLeases.hold(version, lease, now.monotonicMs + leftMs)
   for (const { bucket, key } of page.lostKeys) if (!job.droppedBuckets.has(bucket)) slot.lose({ bucket, key })
+  // Of a dropped bucket too: whoever owns the slot removes it from the kept store.
+  for (const { bucket, key, name, version, state } of page.kept) {
+    slot.kept.set({ bucket, key }, { name, version, state: keptStateOf(state) })
+    job.keeps = true
+  }
 }
 
 function enterObject(
@@ -138,9 +148,6 @@ function enterObject(
     content,
   }
   if (!slot.set(of, object, slot.find(of))) job.memory.makeRoom(() => slot.set(of, object, slot.find(of)))
-  if (entry.keptBucket === '') return
-  slot.kept.add(of, entry.keptBucket)
-  job.keeps = true
 }
 
 /** What lay below RAM on the owner before gets its room below RAM here too, where there is any. */
@@ -159,19 +166,14 @@ function* objectParts(memory: JobMemory, slot: Slot, wallMs: number): Generator<
   for (let from: number | null = 0; from !== null; ) {
     const parts: Part[] = []
     from = slot.objects.scan(from, SCAN_CELLS, (object) => {
-      const keptBucket = slot.kept.bucketOf(object)
-      const item = { ...objectEntry(memory, object, wallMs), keptBucket }
+      const item = objectEntry(memory, object, wallMs)
       parts.push({ list: 'entries', item, bytes: entryBytes(object, item) })
     })
     yield* parts
   }
 }
 
-function objectEntry(
-  memory: JobMemory,
-  object: StoredObject,
-  wallMs: number,
-): Omit<IndexPage['entries'][number], 'keptBucket'> {
+function objectEntry(memory: JobMemory, object: StoredObject, wallMs: number): IndexPage['entries'][number] {
   const { bucket, version, base, checksum, expiresAtMs } = object
   return {
     bucket,
@@ -220,7 +222,7 @@ function* lostKeys(slot: Slot): Generator<{ bucket: number; key: Buffer }> {
 /** Metadata lies in a record as it travels. */
 function entryBytes(
   { keyBytes, metadataBytes }: StoredObject,
-  { manifest, keptBucket }: IndexPage['entries'][number],
+  { manifest }: IndexPage['entries'][number],
 ): number {
-  return keyBytes + metadataBytes + 8 * manifest.length + keptBucket.length + 64
+  return keyBytes + metadataBytes + 8 * manifest.length + 64
 }

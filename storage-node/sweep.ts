@@ -9,10 +9,10 @@ import { isExpired, type StoredObject } from './stored-object.ts'
 import { failWaits } from './waits.ts'
 
 /**
- * Frees expired objects and forgets lapsed leases of versions; readers never see either. Where the node's own lease
- * has lapsed, whoever waits for a key is told to ask again: it may be put elsewhere by now.
+ * Forgets lapsed leases of versions, in one step: it waits for nothing that may take its time. Where the node's own lease has lapsed,
+ * whoever waits for a key is told to ask again: it may be put elsewhere by now.
  */
-export async function sweep(node: StorageNode, clock: Clock, background: Background): Promise<void> {
+export function sweepLeases(node: StorageNode, clock: Clock): void {
   const now = clock.monotonicMs()
   node.sessions.sweep()
   node.listings.sweep()
@@ -23,12 +23,21 @@ export async function sweep(node: StorageNode, clock: Clock, background: Backgro
       slot.dropLapsed(now)
     }
   }
-  for (const job of [...node.jobs.values()]) {
-    await background.attempt(['sweep', job.id], async () => {
-      await removeExpired(job, clock)
-      await node.keeping.removeExpired(job)
-    })
-  }
+}
+
+/** Frees expired objects; readers see none of them. */
+export async function sweepExpired(node: StorageNode, clock: Clock, background: Background): Promise<void> {
+  for (const job of [...node.jobs.values()])
+    await background.attempt(['sweep', job.id], () => removeExpired(job, clock))
+}
+
+/** Frees what the kept store has of them. Each job by itself, for the store may be slow. */
+export async function sweepKept(node: StorageNode, background: Background): Promise<void> {
+  await Promise.all(
+    [...node.jobs.values()].map((job) =>
+      background.attempt(['sweepKept', job.id], () => node.keeping.removeUnwanted(job)),
+    ),
+  )
 }
 
 /** A slot in which nothing is over yet is passed over; others are looked at in parts, with pauses. */

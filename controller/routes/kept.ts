@@ -1,16 +1,25 @@
 import { Readable } from 'node:stream'
 import Type from 'typebox'
 import { MayflyError } from '../../protocol/errors.ts'
-import { KEPT_LIST_MAX, KEPT_READ_BYTES } from '../../service/kept/kept-limits.ts'
+import { runInFlight } from '../../protocol/in-flight.ts'
+import { KEY_BYTES_MAX } from '../../protocol/limits.ts'
+import {
+  KEPT_CHANGES_IN_FLIGHT,
+  KEPT_LIST_MAX,
+  KEPT_PART_BYTES_MAX,
+  KEPT_POSITION_MAX,
+  KEPT_PREFIX_MAX,
+  KEPT_READ_BYTES,
+} from '../../service/kept/kept-limits.ts'
 import { type KeptEntry, type KeptName, type KeptStore, noSuchObject } from '../../service/kept/kept-store.ts'
 import { keptObject, keptPage, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const tags = ['kept']
 const name = Type.Object({
-  job: Type.String({ minLength: 1, maxLength: 255 }),
-  bucket: Type.String({ minLength: 1, maxLength: 255 }),
-  key: Type.String({ minLength: 1, maxLength: 1024 }),
+  job: Type.String({ minLength: 1, maxLength: KEPT_PART_BYTES_MAX }),
+  bucket: Type.String({ minLength: 1, maxLength: KEPT_PART_BYTES_MAX }),
+  key: Type.String({ minLength: 1, maxLength: KEY_BYTES_MAX }),
 })
 
 /** Objects that were put with `persist`, whatever became of their jobs. */
@@ -20,21 +29,24 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
     {
       schema: {
         tags,
-        summary: 'Kept objects, in the order of their names',
+        summary: 'Kept objects',
         description:
-          '`prefix` is of JOB/BUCKET/KEY. `next` is the `after` of the next page; it is missing on the last one.',
+          '`prefix` is of JOB/BUCKET/KEY. `next` is the `after` of the next page; it is missing on the last one. The order is that of the store, each time the same.',
         querystring: Type.Object({
-          prefix: Type.Optional(Type.String({ maxLength: 1024 })),
-          after: Type.Optional(Type.String({ maxLength: 1024 })),
+          prefix: Type.Optional(Type.String({ maxLength: KEPT_PREFIX_MAX })),
+          after: Type.Optional(Type.String({ maxLength: KEPT_POSITION_MAX })),
         }),
         response: replies(200, keptPage, ['BAD_REQUEST', 'UNAVAILABLE']),
       },
     },
     async ({ query: { prefix = '', after = '' } }) => {
-      const objects = await kept.list({ prefix, after, limit: KEPT_LIST_MAX })
-      const last = objects.at(-1)
-      const next = objects.length < KEPT_LIST_MAX || last === undefined ? {} : { next: nameOf(last) }
-      return { objects, ...next }
+      const { names, next } = await kept.list({ prefix, after, limit: KEPT_LIST_MAX })
+      const entries: (KeptEntry | null)[] = new Array(names.length).fill(null)
+      await runInFlight(names.entries(), KEPT_CHANGES_IN_FLIGHT, async ([at, each]) => {
+        entries[at] = await kept.stat(each)
+      })
+      const objects = entries.flatMap((entry) => (entry === null ? [] : [objectOf(entry)]))
+      return { objects, ...(next !== null && { next }) }
     },
   )
 
@@ -71,22 +83,26 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
     },
     async ({ query }) => {
       const found = await kept.stat(query)
-      if (found === null || !(await kept.remove(query))) throw noSuchObject(query)
-      return found
+      if (found === null || !(await kept.remove(query, null))) throw noSuchObject(query)
+      return objectOf(found)
     },
   )
 }
 
-async function* piecesOf(kept: KeptStore, name: KeptName, { bytes }: KeptEntry): AsyncGenerator<Buffer> {
+async function* piecesOf(
+  kept: KeptStore,
+  name: KeptName,
+  { bytes, stamp }: KeptEntry,
+): AsyncGenerator<Buffer> {
   for (let offset = 0; offset < bytes; offset += KEPT_READ_BYTES) {
     const length = Math.min(KEPT_READ_BYTES, bytes - offset)
-    const piece = await kept.get(name, { offset, length })
+    const piece = await kept.get(name, { offset, length }, stamp ?? undefined)
     if (piece.length !== length)
       throw new MayflyError('OBJECT_LOST', 'The kept object changed while it was read')
     yield piece
   }
 }
 
-function nameOf({ job, bucket, key }: KeptName): string {
-  return `${job}/${bucket}/${key}`
+function objectOf({ job, bucket, key, bytes, expiresAtMs }: KeptEntry) {
+  return { job, bucket, key, bytes, expiresAtMs }
 }

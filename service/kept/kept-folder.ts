@@ -1,41 +1,59 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { readFileSync, renameSync, statSync, unlinkSync } from 'node:fs'
+import { type FileHandle, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { AssertionError } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { onePiece } from '../one-piece.ts'
 import { codeOf, isDiskFull } from '../system-error.ts'
-import { KEPT_INCOMING_MS_MAX } from './kept-limits.ts'
+import { filesBelow, pathsInOrder } from './folder-walk.ts'
+import { KEPT_INCOMING_MS_MAX, KEPT_PLACE_TRIES_MAX } from './kept-limits.ts'
+import { decodeNotes, encodeNotes, fileIdOf, type Note } from './kept-notes.ts'
+import { nameAt, pathOf, pathPrefixOf } from './kept-path.ts'
 import {
-  besideOthers,
   checkKeptName,
+  checkKeptPrefix,
   formatName,
+  isNewer,
   isOver,
+  isSameStamp,
+  isSuperseded,
+  type KeptDescription,
   type KeptEntry,
   type KeptName,
   type KeptObject,
+  type KeptPage,
+  type KeptPut,
   type KeptQuery,
+  type KeptRemoval,
   type KeptStore,
   noSuchObject,
-  parseName,
+  type Stamp,
 } from './kept-store.ts'
 
+/** An object's file as it lies there, whatever its time. */
+interface Found {
+  readonly bytes: number
+  readonly mtimeMs: number
+  /** Null where somebody else has put the file there. */
+  readonly note: Note | null
+}
+
 /**
- * Kept objects as files: `kept/JOB/BUCKET/KEY`, and beside it `kept-about/JOB/BUCKET/KEY` and, where an object expires,
- * `kept-expiry/JOB/BUCKET/KEY` with the moment in it. A file comes under its name whole, synced with its folder. It comes before those
- * beside it: a crash between them leaves a put that nobody was told of, and takes nothing from an object that was kept for good.
+ * Kept objects as files: `kept/PATH`, and beside it `kept-about/PATH` with a note of what is true of it, and, where an object expires,
+ * `kept-expiry/PATH`, which says that it has to be looked at. A note names its file by length and time of change: it is written
+ * first, beside the note of the file that is there, so that file and note change in one step. A file comes whole, synced with its folder.
  */
 export class KeptFolder implements KeptStore {
   readonly #objects: string
-  readonly #about: string
+  readonly #notes: string
   readonly #expiry: string
   readonly #incoming: string
   readonly #clock: Clock
 
   constructor(dir: string, clock: Clock) {
     this.#objects = join(dir, 'kept')
-    this.#about = join(dir, 'kept-about')
+    this.#notes = join(dir, 'kept-about')
     this.#expiry = join(dir, 'kept-expiry')
     this.#incoming = join(dir, 'kept-incoming')
     this.#clock = clock
@@ -43,27 +61,55 @@ export class KeptFolder implements KeptStore {
 
   async put(
     name: KeptName,
-    { bytes, expiresAtMs, about }: KeptObject,
+    object: KeptObject,
     pieces: AsyncIterable<Buffer>,
+    { fence }: KeptPut = {},
   ): Promise<void> {
     checkKeptName(name)
-    const path = formatName(name)
+    const path = pathOf(name)
+    let isPlaced = false
+    const incoming: string[] = []
     try {
-      await this.#place(join(this.#objects, path), pieces, bytes)
-      await this.#place(join(this.#about, path), onePiece(about), about.length)
-      if (expiresAtMs === 0) return await removeFile(join(this.#expiry, path))
-      const moment = Buffer.from(String(expiresAtMs))
-      await this.#place(join(this.#expiry, path), onePiece(moment), moment.length)
+      for (const dir of [join(this.#objects, path), join(this.#notes, path)].map(dirname))
+        await mkdir(dir, { recursive: true, mode: 0o700 })
+      if (object.expiresAtMs !== 0) await this.#mark(path)
+      const whole = await this.#receive(pieces, object.bytes)
+      incoming.push(whole)
+      for (let tries = 0; !isPlaced; tries++) {
+        if (tries === KEPT_PLACE_TRIES_MAX) throw busy(name)
+        const before = this.#findNow(path)
+        if (isNewer(before?.note?.stamp ?? null, object.stamp)) throw isSuperseded(name)
+        const note = await this.#noteOf(name, object, { whole, before })
+        const notes = await this.#receive(once(encodeNotes(note, before?.note ?? null)))
+        incoming.push(notes)
+        // Nothing comes between this look and the renames: no other step of this process, and another one has no lease.
+        if (!isSameFile(this.#findNow(path), before)) continue
+        fence?.()
+        renameSync(notes, join(this.#notes, path))
+        renameSync(whole, join(this.#objects, path))
+        isPlaced = true
+      }
+      for (const dir of [this.#notes, this.#objects]) await syncFolder(dirname(join(dir, path)))
     } catch (error) {
-      throw translate(error, name)
+      const translated = translate(error, name)
+      if (!isPlaced) throw translated
+      throw new MayflyError('OUTCOME_UNKNOWN', `${formatName(name)} may not outlive a power failure`, {
+        cause: error,
+      })
+    } finally {
+      for (const file of incoming) await removeFile(file)
     }
   }
 
-  async get(name: KeptName, range: { offset: number; length: number }): Promise<Buffer> {
-    if ((await this.stat(name)) === null) throw noSuchObject(name)
+  async get(name: KeptName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
+    checkKeptName(name)
+    const path = pathOf(name)
     let file: FileHandle | undefined
     try {
-      file = await open(join(this.#objects, formatName(name)))
+      file = await open(join(this.#objects, path))
+      const found = await this.#describeFile(path, await file.stat())
+      const isMeant = stamp === undefined || isSameStamp(found.note?.stamp ?? null, stamp)
+      if (!isMeant || this.#isOver(found)) throw noSuchObject(name)
       const { bytesRead, buffer } = await file.read(Buffer.alloc(range.length), 0, range.length, range.offset)
       if (bytesRead === range.length) return buffer
       throw new MayflyError('OBJECT_LOST', `The file of ${formatName(name)} is shorter than it was`)
@@ -75,95 +121,162 @@ export class KeptFolder implements KeptStore {
   }
 
   async stat(name: KeptName): Promise<KeptEntry | null> {
+    const { about: _, ...entry } = (await this.describe(name)) ?? {}
+    return 'key' in entry ? (entry as KeptEntry) : null
+  }
+
+  async describe(name: KeptName): Promise<KeptDescription | null> {
     checkKeptName(name)
-    return await translating(name, () => this.#stat(name))
+    const { job, bucket, key } = name
+    const found = await this.#find(name)
+    if (found === null || this.#isOver(found)) return null
+    const { expiresAtMs = 0, stamp = null, about = null } = found.note ?? {}
+    return { job, bucket, key, bytes: found.bytes, expiresAtMs, stamp, about }
   }
 
-  async #stat(name: KeptName): Promise<KeptEntry | null> {
-    const path = formatName(name)
-    const found = await fileSize(join(this.#objects, path))
-    if (found === null) return null
-    const expiresAtMs = await this.#expiresAtMs(path)
-    return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found, expiresAtMs }
-  }
-
-  async about(name: KeptName): Promise<Buffer | null> {
-    if ((await this.stat(name)) === null) return null
-    return await translating(name, () => contentOf(join(this.#about, formatName(name))))
-  }
-
-  async remove(name: KeptName, fence?: () => void): Promise<boolean> {
-    const existed = (await this.stat(name)) !== null
-    fence?.()
-    await translating(name, () => this.#remove(formatName(name)))
-    return existed
-  }
-
-  async list(query: KeptQuery): Promise<KeptEntry[]> {
-    return await translating(null, () => this.#list(query))
-  }
-
-  async #list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
-    // The folder above the last slash holds all that can start with the prefix.
-    const above = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    const paths = (await filesBelow(join(this.#objects, above)))
-      .map((path) => above + path)
-      .filter((path) => path.startsWith(prefix) && compareBytes(path, after) > 0)
-      .sort(compareBytes)
-    const entries: KeptEntry[] = []
-    for (const path of paths) {
-      const name = parseName(path)
-      const entry = name === null ? null : await this.stat(name)
-      if (entry !== null) entries.push(entry)
-      if (entries.length === limit) break
+  async remove(name: KeptName, by: Stamp | null, { fence }: KeptRemoval = {}): Promise<boolean> {
+    checkKeptName(name)
+    const path = pathOf(name)
+    try {
+      const found = this.#findNow(path)
+      if (found === null || (by !== null && isNewer(found.note?.stamp ?? null, by))) return false
+      fence?.()
+      unlinkSync(join(this.#objects, path))
+      await this.#forget(path)
+      return !this.#isOver(found)
+    } catch (error) {
+      throw translate(error, name)
     }
-    return entries
+  }
+
+  async list({ prefix, after, limit }: KeptQuery): Promise<KeptPage> {
+    checkKeptPrefix(prefix)
+    const pathPrefix = pathPrefixOf(prefix)
+    if (pathPrefix === null) return { names: [], next: null }
+    const names: KeptName[] = []
+    let last = ''
+    let looked = 0
+    try {
+      for await (const path of pathsInOrder(this.#objects, { prefix: pathPrefix, after })) {
+        if (looked++ === limit) return { names, next: last }
+        last = path
+        const name = await this.#nameOf(path)
+        if (name !== null && formatName(name).startsWith(prefix)) names.push(name)
+      }
+    } catch (error) {
+      throw translate(error, null)
+    }
+    return { names, next: null }
   }
 
   async sweep(hasEnded: (job: string) => boolean): Promise<number> {
-    return await translating(null, () => this.#sweep(hasEnded))
+    try {
+      return await this.#sweep(hasEnded)
+    } catch (error) {
+      throw translate(error, null)
+    }
   }
 
   async #sweep(hasEnded: (job: string) => boolean): Promise<number> {
     let removed = 0
-    for (const path of await filesBelow(this.#expiry)) {
-      const name = parseName(path)
-      if (name === null || !hasEnded(name.job) || !isOver(await this.#expiresAtMs(path), this.#clock))
+    for await (const path of filesBelow(this.#expiry)) {
+      if (!hasEnded(nameAt(path)?.job ?? '')) continue
+      const found = this.#findNow(path)
+      if (found !== null && !this.#isOver(found)) {
+        // It was put anew for good.
+        if (found.note?.expiresAtMs === 0) await removeFile(join(this.#expiry, path))
         continue
-      if ((await fileSize(join(this.#objects, path))) !== null) removed++
-      await this.#remove(path)
+      }
+      if (found !== null) {
+        unlinkSync(join(this.#objects, path))
+        removed++
+      }
+      await this.#forget(path)
     }
-    for (const path of await filesBelow(this.#incoming)) await this.#removeStale(join(this.#incoming, path))
+    for await (const path of filesBelow(this.#incoming)) await this.#removeStale(join(this.#incoming, path))
     return removed
   }
 
-  async #remove(path: string): Promise<void> {
-    for (const dir of [this.#objects, this.#about, this.#expiry]) await removeFile(join(dir, path))
+  #isOver({ note }: Found): boolean {
+    return isOver(note?.expiresAtMs ?? 0, this.#clock)
   }
 
-  /** Writes a file under another name and puts it in its place when it is whole and safe. */
-  async #place(path: string, pieces: AsyncIterable<Buffer>, bytes: number): Promise<void> {
-    await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    const incoming = join(this.#incoming, randomUUID())
-    const file = await open(incoming, 'wx', 0o600)
+  /** In one step. */
+  #findNow(path: string): Found | null {
+    const file = statSync(join(this.#objects, path), { throwIfNoEntry: false })
+    if (file === undefined || !file.isFile()) return null
+    return foundOf(file, contentNow(join(this.#notes, path)))
+  }
+
+  async #find(name: KeptName): Promise<Found | null> {
+    const path = pathOf(name)
     try {
-      const written = await writeAll(file, pieces)
-      if (written !== bytes)
-        throw new MayflyError('OBJECT_LOST', `${written} of the ${bytes} bytes of the object are left`)
-      await file.sync()
-      await rename(incoming, path)
-      await syncFolder(dirname(path))
+      return await this.#describeFile(path, await stat(join(this.#objects, path)))
     } catch (error) {
-      await removeFile(incoming)
-      throw error
+      if (isMissing(error)) return null
+      throw translate(error, name)
+    }
+  }
+
+  async #describeFile(path: string, file: { size: number; mtimeMs: number }): Promise<Found> {
+    return foundOf(file, await contentOf(join(this.#notes, path)))
+  }
+
+  async #nameOf(path: string): Promise<KeptName | null> {
+    const name = nameAt(path)
+    if (name === null) return null
+    const { job, bucket } = name
+    const key = name.key ?? this.#findNow(path)?.note?.key ?? ''
+    return pathOf({ job, bucket, key }) === path ? { job, bucket, key } : null
+  }
+
+  /** Two files under one path one after the other never have the same time of change. */
+  async #noteOf(
+    name: KeptName,
+    { stamp, expiresAtMs, about, bytes }: KeptObject,
+    { whole, before }: { whole: string; before: Found | null },
+  ): Promise<Note> {
+    const file = await open(whole, 'r+')
+    try {
+      const { mtimeMs } = await file.stat()
+      const changedMs = Math.floor(Math.max(mtimeMs, (before?.mtimeMs ?? 0) + 1))
+      await file.utimes(changedMs / 1000, changedMs / 1000)
+      await file.sync()
+      return { file: fileIdOf({ size: bytes, mtimeMs: changedMs }), stamp, expiresAtMs, key: name.key, about }
     } finally {
       await file.close()
     }
   }
 
-  async #expiresAtMs(path: string): Promise<number> {
-    return Number(await contentOf(join(this.#expiry, path)))
+  async #mark(path: string): Promise<void> {
+    await mkdir(dirname(join(this.#expiry, path)), { recursive: true, mode: 0o700 })
+    const file = await open(join(this.#expiry, path), 'w', 0o600)
+    await file.close()
+  }
+
+  /** Of an object that is gone. */
+  async #forget(path: string): Promise<void> {
+    for (const dir of [this.#notes, this.#expiry]) await removeFile(join(dir, path))
+    await syncFolder(dirname(join(this.#objects, path)))
+  }
+
+  /** A file with all the bytes, whole and synced, under a name that nobody asks for. */
+  async #receive(pieces: AsyncIterable<Buffer>, bytes?: number): Promise<string> {
+    await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
+    const path = join(this.#incoming, randomUUID())
+    const file = await open(path, 'wx', 0o600)
+    try {
+      const written = await writeAll(file, pieces)
+      if (bytes !== undefined && written !== bytes)
+        throw new MayflyError('OBJECT_LOST', `${written} of the ${bytes} bytes of the object are left`)
+      await file.sync()
+      return path
+    } catch (error) {
+      await removeFile(path)
+      throw error
+    } finally {
+      await file.close()
+    }
   }
 
   /** What a process that was killed has left behind. */
@@ -177,6 +290,16 @@ export class KeptFolder implements KeptStore {
   }
 }
 
+function foundOf(file: { size: number; mtimeMs: number }, notes: Buffer | null): Found {
+  const id = fileIdOf(file)
+  const note = decodeNotes(notes).find((each) => each.file === id) ?? null
+  return { bytes: file.size, mtimeMs: file.mtimeMs, note }
+}
+
+function isSameFile(a: Found | null, b: Found | null): boolean {
+  return a?.bytes === b?.bytes && a?.mtimeMs === b?.mtimeMs
+}
+
 async function writeAll(file: FileHandle, pieces: AsyncIterable<Buffer>): Promise<number> {
   let written = 0
   for await (const piece of pieces) {
@@ -186,6 +309,10 @@ async function writeAll(file: FileHandle, pieces: AsyncIterable<Buffer>): Promis
   return written
 }
 
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}
+
 /** A rename lasts only once its folder is written too. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
@@ -193,30 +320,6 @@ async function syncFolder(path: string): Promise<void> {
     await folder.sync()
   } finally {
     await folder.close()
-  }
-}
-
-/** Paths of all files below a folder, relative to it; none where there is no folder. */
-async function filesBelow(dir: string): Promise<string[]> {
-  try {
-    const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-    return entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(dir, join(entry.parentPath, entry.name)))
-  } catch (error) {
-    if (isMissing(error)) return []
-    throw error
-  }
-}
-
-/** Null where there is no file. */
-async function fileSize(path: string): Promise<number | null> {
-  try {
-    const found = await stat(path)
-    return found.isFile() ? found.size : null
-  } catch (error) {
-    if (isMissing(error)) return null
-    throw error
   }
 }
 
@@ -230,28 +333,31 @@ async function contentOf(path: string): Promise<Buffer | null> {
   }
 }
 
+function contentNow(path: string): Buffer | null {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
 async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path)
   } catch (error) {
-    if (!isMissing(error) && codeOf(error) !== 'EISDIR') throw error
+    if (!isMissing(error)) throw error
   }
 }
 
-async function translating<Result>(name: KeptName | null, task: () => Promise<Result>): Promise<Result> {
-  try {
-    return await task()
-  } catch (error) {
-    throw translate(error, name)
-  }
+function busy(name: KeptName): MayflyError {
+  return new MayflyError('UNAVAILABLE', `Others put ${formatName(name)} at the same time again and again`)
 }
 
 /** `name` is null where many objects were looked at. */
 function translate(error: unknown, name: KeptName | null): unknown {
   if (error instanceof MayflyError || error instanceof AssertionError) return error
   if (name !== null && isMissing(error)) return noSuchObject(name)
-  if (name !== null && ['EISDIR', 'EEXIST', 'ENOTDIR', 'ENOTEMPTY'].includes(codeOf(error)))
-    return besideOthers(name, error)
   if (isDiskFull(error))
     return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the kept store is full', { cause: error })
   return new MayflyError('UNAVAILABLE', `The kept store cannot use its disk (${codeOf(error)})`, {
@@ -262,8 +368,4 @@ function translate(error: unknown, name: KeptName | null): unknown {
 /** A parent that is a file has nothing below it either. */
 function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
-}
-
-function compareBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }

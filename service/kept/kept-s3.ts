@@ -1,35 +1,68 @@
 import { createHash } from 'node:crypto'
-import { isError } from '../../protocol/errors.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { runInFlight } from '../../protocol/in-flight.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { upload } from '../s3/multipart.ts'
-import type { S3Bucket } from '../s3/s3-bucket.ts'
-import { KEPT_ABOUT_INLINE_MAX, KEPT_SWEEP_PAGE } from './kept-limits.ts'
+import type { S3Bucket, S3Head, S3Page, S3Position } from '../s3/s3-bucket.ts'
+import type { Condition } from '../s3/s3-condition.ts'
+import { S3_ATTEMPTS_MAX, S3_RETRY_MS } from '../s3/s3-limits.ts'
+import { outcomeOf } from '../s3/s3-outcome.ts'
+import {
+  KEPT_ABOUT_INLINE_MAX,
+  KEPT_CHANGES_IN_FLIGHT,
+  KEPT_PLACE_TRIES_MAX,
+  KEPT_SWEEP_PAGE,
+} from './kept-limits.ts'
+import { nameAt, pathOf, pathPrefixOf } from './kept-path.ts'
 import {
   checkKeptName,
+  checkKeptPrefix,
   formatName,
+  formatStamp,
+  isNewer,
   isOver,
+  isSameStamp,
+  isSuperseded,
+  type KeptDescription,
   type KeptEntry,
   type KeptName,
   type KeptObject,
+  type KeptPage,
+  type KeptPut,
   type KeptQuery,
+  type KeptRemoval,
   type KeptStore,
   noSuchObject,
-  parseName,
+  parseStamp,
+  type Stamp,
 } from './kept-store.ts'
 
 const OBJECTS = 'kept/'
-/** What is said about an object, where that is too long to go along with it. */
+/** What is said about an object, where that is too long to go along with it: under its path, with the stamp of its put behind it. */
 const ABOUT = 'kept-about/'
-/** Before each name here stands the moment, with zeros in front, so that what is due comes first. */
+/** Before each path here stands the moment, with zeros in front, so that what is due comes first. */
 const EXPIRY = 'kept-expiry/'
 const MOMENT_DIGITS = 15
-/** In an object's metadata: what is true of it. The name under `kept-expiry/` only says when to look. */
+/** In an object's metadata: what is true of it. The path under `kept-expiry/` only says when to look. */
 const EXPIRES_AT_MS = 'expires-at-ms'
-/** In an object's metadata: what is said about it, or the hash of what lies apart, which another put may have written since. */
+const STAMP = 'stamp'
+/** In an object's metadata: what is said about it, or the hash of what lies apart. */
 const SAYS = 'about'
 const SAYS_APART = 'about-sha256'
+/** In an object's metadata: its key, where the path is cut. */
+const KEY = 'key'
 
-/** Kept objects on S3, each under `kept/JOB/BUCKET/KEY`. */
+/** Time that has been over for ever. */
+const OVER_MS = 1
+
+/** An object as it lies there, whatever its time. */
+interface Found extends KeptEntry {
+  readonly tag: string
+  readonly metadata: S3Head['metadata']
+}
+
+/** Kept objects on S3, each under `kept/` and its path. Whatever replaces one names the one that it replaces, by its tag. */
 export class KeptS3 implements KeptStore {
   readonly #bucket: S3Bucket
   readonly #clock: Clock
@@ -41,49 +74,189 @@ export class KeptS3 implements KeptStore {
 
   async put(
     name: KeptName,
-    { bytes, expiresAtMs, about }: KeptObject,
+    object: KeptObject,
     pieces: AsyncIterable<Buffer>,
+    options: KeptPut = {},
   ): Promise<void> {
     checkKeptName(name)
-    const path = formatName(name)
+    const { bytes, expiresAtMs, about, stamp } = object
+    const path = pathOf(name)
     if (expiresAtMs !== 0) await this.#bucket.put(EXPIRY + momentOf(expiresAtMs) + path, Buffer.alloc(0))
-    const isApart = about.length > KEPT_ABOUT_INLINE_MAX
-    if (isApart) await this.#bucket.put(ABOUT + path, about)
+    const isCut = nameAt(path)?.key === null
+    const isApart = isCut || about.length > KEPT_ABOUT_INLINE_MAX
+    if (isApart) await this.#bucket.put(aboutKeyOf(path, stamp), about)
     const metadata = {
+      [STAMP]: formatStamp(stamp),
       ...(expiresAtMs !== 0 && { [EXPIRES_AT_MS]: String(expiresAtMs) }),
+      ...(isCut && { [KEY]: Buffer.from(name.key).toString('base64') }),
       ...(isApart ? { [SAYS_APART]: hashOf(about) } : { [SAYS]: about.toString('base64') }),
     }
-    await upload(this.#bucket, { key: OBJECTS + path, bytes, metadata }, pieces)
+    await upload(this.#bucket, { key: OBJECTS + path, bytes, metadata }, pieces, (write) =>
+      this.#place(name, { ...options, stamp }, write),
+    )
   }
 
-  async get(name: KeptName, range: { offset: number; length: number }): Promise<Buffer> {
-    if ((await this.stat(name)) === null) throw noSuchObject(name)
-    if (range.length === 0) return Buffer.alloc(0)
-    try {
-      return await this.#bucket.get(OBJECTS + formatName(name), range)
-    } catch (error) {
-      if (isError(error, 'NOT_FOUND')) throw noSuchObject(name)
-      throw error
+  async get(name: KeptName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
+    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+      const found = await this.#living(name)
+      if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp))) break
+      if (range.length === 0) return Buffer.alloc(0)
+      try {
+        return await this.#bucket.get(OBJECTS + pathOf(name), { ...range, tag: found.tag })
+      } catch (error) {
+        // It has been replaced since it was looked at.
+        if (!isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')) throw error
+      }
     }
+    throw noSuchObject(name)
   }
 
   async stat(name: KeptName): Promise<KeptEntry | null> {
-    checkKeptName(name)
-    const found = await this.#bucket.head(OBJECTS + formatName(name))
-    if (found === null) return null
-    const expiresAtMs = Number(found.metadata[EXPIRES_AT_MS] ?? 0)
-    return isOver(expiresAtMs, this.#clock) ? null : { ...name, bytes: found.bytes, expiresAtMs }
+    const found = await this.#living(name)
+    return found === null ? null : entryOf(found)
   }
 
-  async about(name: KeptName): Promise<Buffer | null> {
-    checkKeptName(name)
-    const path = formatName(name)
-    const { metadata = {} } = (await this.#bucket.head(OBJECTS + path)) ?? {}
-    if (isOver(Number(metadata[EXPIRES_AT_MS] ?? 0), this.#clock)) return null
-    const { [SAYS]: says, [SAYS_APART]: hash } = metadata
-    if (hash === undefined) return says === undefined ? null : Buffer.from(says, 'base64')
+  async describe(name: KeptName): Promise<KeptDescription | null> {
+    const found = await this.#living(name)
+    return found === null ? null : { ...entryOf(found), about: await this.#aboutOf(found) }
+  }
+
+  async remove(name: KeptName, by: Stamp | null, options: KeptRemoval = {}): Promise<boolean> {
+    const { contended = false, fence } = options
+    const key = OBJECTS + pathOf(name)
+    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+      const found = await this.#find(name)
+      if (found === null || (by !== null && isNewer(found.stamp, by))) return false
+      fence?.()
+      try {
+        if (contended) await this.#bury(name, found)
+        else await this.#bucket.deleteOne(key, found.tag)
+      } catch (error) {
+        const after = await this.#lookAgain(name, { error, tries })
+        // It is gone, or another has come: then that is looked at.
+        if (after !== undefined && after?.tag === found.tag && outcomeOf(error) === 'unanswered')
+          throw outcomeUnknown(name, error)
+        if (after !== null) continue
+      }
+      await this.#forget(found)
+      return !isOver(found.expiresAtMs, this.#clock)
+    }
+    throw new MayflyError('UNAVAILABLE', `The store does not remove ${formatName(name)}`)
+  }
+
+  async list({ prefix, after, limit }: KeptQuery): Promise<KeptPage> {
+    checkKeptPrefix(prefix)
+    const pathPrefix = pathPrefixOf(prefix)
+    if (pathPrefix === null) return { names: [], next: null }
+    const { entries, next } = await this.#bucket.list({
+      prefix: OBJECTS + pathPrefix,
+      after: after === '' ? null : positionAt(after),
+      limit,
+    })
+    const paths = entries.map(({ key }) => key.slice(OBJECTS.length))
+    const names: (KeptName | null)[] = new Array(paths.length).fill(null)
+    await runInFlight(paths.keys(), KEPT_CHANGES_IN_FLIGHT, async (at) => {
+      names[at] = await this.#nameOf(paths[at] ?? '')
+    })
+    return {
+      names: names.flatMap((name) => (name !== null && formatName(name).startsWith(prefix) ? [name] : [])),
+      next: next === null ? null : `${next.token} ${next.key}`,
+    }
+  }
+
+  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
+    let removed = 0
+    for (let after: S3Position | null = null; ; ) {
+      const { entries, next }: S3Page = await this.#bucket.list({
+        prefix: EXPIRY,
+        after,
+        limit: KEPT_SWEEP_PAGE,
+      })
+      const due = entries.filter(({ key }) => isOver(momentAt(key), this.#clock))
+      const ended = due.map(({ key }) => key).filter((key) => hasEnded(nameAt(pathAt(key))?.job ?? ''))
+      const outcomes = await Promise.all(ended.map((key) => this.#expired(pathAt(key))))
+      const found = outcomes.filter((each) => each !== null)
+      await this.#bucket.delete(found.flatMap(({ keys }) => keys))
+      await this.#bucket.delete(ended)
+      removed += found.filter(({ isObject }) => isObject).length
+      // Moments come in their order: behind one that is still to come there is none that is over.
+      if (next === null || due.length < entries.length) return removed
+      after = next
+    }
+  }
+
+  /**
+   * Makes an object visible in the place of what is there and no other: a write that comes late, or at the same time as another,
+   * replaces nothing that it has not seen. What became of a write without a clear answer is looked up by its stamp.
+   */
+  async #place(
+    name: KeptName,
+    { stamp, fence, isNew = false }: KeptPut & { stamp: Stamp },
+    write: (over: Condition) => Promise<void>,
+  ): Promise<void> {
+    let before = isNew ? null : await this.#find(name)
+    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+      if (before !== null && isNewer(before.stamp, stamp)) throw isSuperseded(name)
+      fence?.()
+      try {
+        await write(before === null ? { isAbsent: true } : { tag: before.tag })
+        return await this.#forget(before, stamp)
+      } catch (error) {
+        const found = await this.#lookAgain(name, { error, tries })
+        if (found === undefined) continue
+        if (isSameStamp(found?.stamp ?? null, stamp)) return await this.#forget(before, stamp)
+        if (outcomeOf(error) === 'unanswered') throw outcomeUnknown(name, error)
+        before = found
+      }
+    }
+    throw new MayflyError('UNAVAILABLE', `Others put ${formatName(name)} at the same time again and again`)
+  }
+
+  /**
+   * What lies there after a change has failed; undefined where it was not even sent, and may be again. Throws the error where the
+   * change was refused, or tried often enough, and `OUTCOME_UNKNOWN` where nobody can tell what became of it.
+   */
+  async #lookAgain(
+    name: KeptName,
+    { error, tries }: { error: unknown; tries: number },
+  ): Promise<Found | null | undefined> {
+    const outcome = outcomeOf(error)
+    const mayRepeat = tries < S3_ATTEMPTS_MAX - 1
+    if (outcome === 'refused' || (outcome === 'unsent' && !mayRepeat)) throw error
+    if (isError(error, 'UNAVAILABLE')) await pause(S3_RETRY_MS * 2 ** tries)
+    if (outcome === 'unsent') return undefined
     try {
-      const about = await this.#bucket.get(ABOUT + path)
+      return await this.#find(name)
+    } catch {
+      throw outcomeUnknown(name, error)
+    }
+  }
+
+  /** Puts an empty object whose time is over in the place of another: unlike a deletion that can be tied to what is replaced. */
+  async #bury(name: KeptName, found: Found): Promise<void> {
+    const path = pathOf(name)
+    await this.#bucket.put(EXPIRY + momentOf(OVER_MS) + path, Buffer.alloc(0))
+    const metadata = { [EXPIRES_AT_MS]: String(OVER_MS), [STAMP]: found.metadata[STAMP] ?? '' }
+    await this.#bucket.write({ key: OBJECTS + path, body: Buffer.alloc(0), metadata }, { tag: found.tag })
+  }
+
+  /** What was said apart about an object that is gone. Nobody reads it any more: where it cannot be removed it only takes room. */
+  async #forget(gone: Found | null, by: Stamp | null = null): Promise<void> {
+    if (gone?.stamp == null || gone.metadata[SAYS_APART] === undefined) return
+    if (by !== null && isSameStamp(gone.stamp, by)) return
+    try {
+      await this.#bucket.delete([aboutKeyOf(pathOf(gone), gone.stamp)])
+    } catch (error) {
+      if (!(error instanceof MayflyError)) throw error
+    }
+  }
+
+  async #aboutOf({ metadata, stamp, ...name }: Found): Promise<Buffer | null> {
+    const { [SAYS]: says, [SAYS_APART]: hash } = metadata
+    if (says !== undefined) return Buffer.from(says, 'base64')
+    if (hash === undefined || stamp === null) return null
+    try {
+      const about = await this.#bucket.get(aboutKeyOf(pathOf(name), stamp))
       return hashOf(about) === hash ? about : null
     } catch (error) {
       if (isError(error, 'NOT_FOUND')) return null
@@ -91,76 +264,77 @@ export class KeptS3 implements KeptStore {
     }
   }
 
-  async remove(name: KeptName, fence?: () => void): Promise<boolean> {
-    const existed = (await this.stat(name)) !== null
-    fence?.()
-    await this.#bucket.delete(keysOf(formatName(name)))
-    return existed
+  /** What lies there, unless its time is over. */
+  async #living(name: KeptName): Promise<Found | null> {
+    const found = await this.#find(name)
+    return found === null || isOver(found.expiresAtMs, this.#clock) ? null : found
   }
 
-  /** One page of the endpoint after the other, until enough of what it names is there. */
-  async list({ prefix, after, limit }: KeptQuery): Promise<KeptEntry[]> {
-    const entries: KeptEntry[] = []
-    for (let from = after; entries.length < limit; ) {
-      const page = await this.#bucket.list({
-        prefix: OBJECTS + prefix,
-        after: from === '' ? '' : OBJECTS + from,
-        limit: limit - entries.length,
-      })
-      const names = page.map(({ key }) => parseName(key.slice(OBJECTS.length)))
-      const found = await Promise.all(names.map((name) => (name === null ? null : this.stat(name))))
-      entries.push(...found.filter((entry) => entry !== null))
-      const last = page.at(-1)
-      if (last === undefined) break
-      from = last.key.slice(OBJECTS.length)
-    }
-    return entries
+  async #find(name: KeptName): Promise<Found | null> {
+    checkKeptName(name)
+    const head = await this.#bucket.head(OBJECTS + pathOf(name))
+    if (head === null) return null
+    const { bytes, tag, metadata } = head
+    const expiresAtMs = Number(metadata[EXPIRES_AT_MS] ?? 0)
+    return { ...name, bytes, expiresAtMs, stamp: parseStamp(metadata[STAMP]), tag, metadata }
   }
 
-  async sweep(hasEnded: (job: string) => boolean): Promise<number> {
-    let removed = 0
-    for (let after = ''; ; ) {
-      const page = await this.#bucket.list({ prefix: EXPIRY, after, limit: KEPT_SWEEP_PAGE })
-      const due = page.filter(({ key }) =>
-        isOver(Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS)), this.#clock),
-      )
-      const moments = due.map(({ key }) => key).filter((key) => hasEnded(jobOf(pathOf(key))))
-      const outcomes = await Promise.all(moments.map((key) => this.#expired(pathOf(key))))
-      const paths = outcomes.filter((path) => path !== null)
-      await this.#bucket.delete(paths.flatMap(keysOf))
-      await this.#bucket.delete(moments)
-      removed += paths.length
-      const last = page.at(-1)
-      if (due.length < KEPT_SWEEP_PAGE || last === undefined) return removed
-      after = last.key
-    }
+  /** Null where the path is none of ours. */
+  async #nameOf(path: string): Promise<KeptName | null> {
+    const name = nameAt(path)
+    if (name === null) return null
+    const { job, bucket } = name
+    if (name.key !== null) return { job, bucket, key: name.key }
+    const { metadata = {} } = (await this.#bucket.head(OBJECTS + path)) ?? {}
+    const key = Buffer.from(metadata[KEY] ?? '', 'base64').toString()
+    return pathOf({ job, bucket, key }) === path ? { job, bucket, key } : null
   }
 
-  /** The path, if its object is there and has expired: it may have been put anew since, with another moment or for good. */
-  async #expired(path: string): Promise<string | null> {
-    const found = await this.#bucket.head(OBJECTS + path)
-    return found !== null && isOver(Number(found.metadata[EXPIRES_AT_MS] ?? 0), this.#clock) ? path : null
+  /** What goes with a moment that is over, if its object has expired: it may have been put anew since, for longer or for good. */
+  async #expired(path: string): Promise<{ keys: string[]; isObject: boolean } | null> {
+    const head = await this.#bucket.head(OBJECTS + path)
+    const expiresAtMs = Number(head?.metadata[EXPIRES_AT_MS] ?? 0)
+    if (head === null || !isOver(expiresAtMs, this.#clock)) return null
+    const stamp = parseStamp(head.metadata[STAMP])
+    const isApart = stamp !== null && head.metadata[SAYS_APART] !== undefined
+    const keys = [OBJECTS + path, ...(isApart ? [aboutKeyOf(path, stamp)] : [])]
+    return { keys, isObject: expiresAtMs !== OVER_MS }
   }
+}
+
+function entryOf({ job, bucket, key, bytes, expiresAtMs, stamp }: Found): KeptEntry {
+  return { job, bucket, key, bytes, expiresAtMs, stamp }
+}
+
+function outcomeUnknown(name: KeptName, cause: unknown): MayflyError {
+  const what = `The store did not say what became of ${formatName(name)}`
+  return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
+}
+
+/** As `list` has written it. */
+function positionAt(after: string): S3Position {
+  const end = after.indexOf(' ')
+  if (end < 0) throw new MayflyError('BAD_REQUEST', 'after: it is not the `next` of a page before')
+  return { token: after.slice(0, end), key: after.slice(end + 1) }
+}
+
+function aboutKeyOf(path: string, stamp: Stamp): string {
+  return `${ABOUT}${path}.${formatStamp(stamp)}`
 }
 
 function momentOf(expiresAtMs: number): string {
   return `${String(expiresAtMs).padStart(MOMENT_DIGITS, '0')}/`
 }
 
-/** `JOB/BUCKET/KEY`, behind a moment. */
-function pathOf(moment: string): string {
-  return moment.slice(EXPIRY.length + MOMENT_DIGITS + 1)
+function momentAt(key: string): number {
+  return Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS))
 }
 
-/** Of an object and of what is said about it apart. */
-function keysOf(path: string): string[] {
-  return [OBJECTS + path, ABOUT + path]
+/** Behind a moment. */
+function pathAt(key: string): string {
+  return key.slice(EXPIRY.length + MOMENT_DIGITS + 1)
 }
 
 function hashOf(about: Buffer): string {
   return createHash('sha256').update(about).digest('base64')
-}
-
-function jobOf(path: string): string {
-  return path.slice(0, path.indexOf('/'))
 }

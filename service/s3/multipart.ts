@@ -4,8 +4,9 @@ import {
   CreateMultipartUploadCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import type { S3Bucket } from './s3-bucket.ts'
+import { type Condition, headersOf } from './s3-condition.ts'
 import { S3_PART_BYTES, S3_PARTS_IN_FLIGHT, S3_PARTS_MAX } from './s3-limits.ts'
 
 export interface Upload {
@@ -16,16 +17,33 @@ export interface Upload {
 }
 
 /**
+ * Makes an object visible that has been sent, by a write that may be tried again; one with a condition is not repeated by the driver.
+ * All bytes have come from their source by then.
+ */
+export type Place = (write: (over?: Condition) => Promise<void>) => Promise<void>
+
+/**
  * Writes an object of any length: in one request where it is short, else in parts, a few at a time. It becomes visible whole,
  * at the end; where anything fails nothing of it stays.
  */
-export async function upload(bucket: S3Bucket, to: Upload, pieces: AsyncIterable<Buffer>): Promise<void> {
+export async function upload(
+  bucket: S3Bucket,
+  to: Upload,
+  pieces: AsyncIterable<Buffer>,
+  place: Place = (write) => write(),
+): Promise<void> {
   const partBytes = Math.max(S3_PART_BYTES, Math.ceil(to.bytes / S3_PARTS_MAX))
   const source = partsOf(pieces, partBytes)
   if (to.bytes <= partBytes) {
     const only = (await source.next()).value ?? Buffer.alloc(0)
     requireLength(only.length, to)
-    return await bucket.put(to.key, only, to.metadata)
+    await requireEnd(source, to)
+    const { key, metadata } = to
+    return await place((over) =>
+      over === undefined
+        ? bucket.put(key, only, metadata)
+        : bucket.write({ key, body: only, metadata }, over),
+    )
   }
   const id = await begin(bucket, to)
   try {
@@ -34,9 +52,10 @@ export async function upload(bucket: S3Bucket, to: Upload, pieces: AsyncIterable
       parts.reduce((sum, { bytes }) => sum + bytes, 0),
       to,
     )
-    await complete(bucket, { key: to.key, id }, parts)
+    await place((over) => complete(bucket, { key: to.key, id, parts }, over))
   } catch (error) {
-    await abandon(bucket, { key: to.key, id })
+    // One of which nobody knows whether it was put together is left to the store's own rule.
+    if (!isError(error, 'OUTCOME_UNKNOWN')) await abandon(bucket, { key: to.key, id })
     throw error
   }
 }
@@ -91,10 +110,18 @@ async function sendPart(bucket: S3Bucket, to: Open & { number: number }, body: B
   return { number, tag: ETag, bytes: body.length }
 }
 
-async function complete(bucket: S3Bucket, { key, id }: Open, parts: readonly Part[]): Promise<void> {
+async function complete(
+  bucket: S3Bucket,
+  { key, id, parts }: Open & { parts: readonly Part[] },
+  over?: Condition,
+): Promise<void> {
   const Parts = parts.map(({ number, tag }) => ({ PartNumber: number, ETag: tag }))
   const command = { Bucket: bucket.name, Key: key, UploadId: id, MultipartUpload: { Parts } }
-  await bucket.send((client, options) => client.send(new CompleteMultipartUploadCommand(command), options))
+  await bucket.send(
+    (client, options) =>
+      client.send(new CompleteMultipartUploadCommand({ ...command, ...headersOf(over) }), options),
+    { once: over !== undefined },
+  )
 }
 
 /** Where this fails too, the store's own rule for parts that were left behind removes them. */
@@ -125,6 +152,12 @@ async function* partsOf(pieces: AsyncIterable<Buffer>, partBytes: number): Async
   }
   if (bytes > 0) yield Buffer.concat(part)
   return undefined
+}
+
+/** What the source has to say at its end counts too, and more bytes than were announced are a mistake. */
+async function requireEnd(source: AsyncIterator<Buffer>, to: Upload): Promise<void> {
+  const more = await source.next()
+  if (more.done !== true) requireLength(to.bytes + more.value.length, to)
 }
 
 function requireLength(bytes: number, to: Upload): void {

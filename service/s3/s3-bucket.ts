@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import {
+  DeleteObjectCommand,
   DeleteObjectsCommand,
   GetObjectCommand,
   HeadBucketCommand,
@@ -9,20 +10,38 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { MayflyError } from '../../protocol/errors.ts'
+import { runInFlight } from '../../protocol/in-flight.ts'
 import { CONNECT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
+import { type Condition, headersOf } from './s3-condition.ts'
 import { inUse, translateError } from './s3-error.ts'
 import { S3_ATTEMPTS_MAX, S3_CALL_MS_MAX, S3_DELETE_BATCH, S3_SOCKETS_MAX } from './s3-limits.ts'
 import type { S3Settings } from './s3-settings.ts'
 
-export interface S3Entry {
+interface S3Entry {
   readonly key: string
   readonly bytes: number
 }
 
+/** Where a page of a listing has ended. */
+export interface S3Position {
+  /** The endpoint's own name for it. */
+  readonly token: string
+  /** The last one of the page. */
+  readonly key: string
+}
+
+export interface S3Page {
+  readonly entries: readonly S3Entry[]
+  /** Null on the last one. */
+  readonly next: S3Position | null
+}
+
 export interface S3Head {
   readonly bytes: number
+  /** Names what lies there now, for a condition; as long as the same bytes lie there it stays the same. */
+  readonly tag: string
   readonly metadata: Readonly<Record<string, string>>
 }
 
@@ -38,6 +57,8 @@ export class S3Bucket {
   readonly name: string
   readonly #at: string
   readonly #client: S3Client
+  /** Repeats nothing: for a change of which has to be known what became of it before it is made again. */
+  readonly #once: S3Client
   readonly #breaker: CircuitBreaker
 
   constructor(settings: S3Settings, clock: Clock) {
@@ -47,13 +68,12 @@ export class S3Bucket {
     this.#breaker = new CircuitBreaker(this.#at, clock)
     // What the driver has to say about Node's age is for whoever builds Mayfly: on an operator's screen it hides the line that counts.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
-    this.#client = new S3Client({
+    const config = {
       endpoint,
       region,
       credentials: { accessKeyId, secretAccessKey },
       // The bucket as part of the host name would need a DNS entry for each, which stores at home do not have.
       forcePathStyle: true,
-      maxAttempts: S3_ATTEMPTS_MAX,
       retryMode: 'standard',
       // What is written carries checksums of our own.
       requestChecksumCalculation: 'WHEN_REQUIRED',
@@ -63,7 +83,9 @@ export class S3Bucket {
         httpAgent: { maxSockets: S3_SOCKETS_MAX },
         httpsAgent: { maxSockets: S3_SOCKETS_MAX },
       },
-    })
+    } as const
+    this.#client = new S3Client({ ...config, maxAttempts: S3_ATTEMPTS_MAX })
+    this.#once = new S3Client({ ...config, maxAttempts: 1 })
   }
 
   /** The endpoint is known to be down: calls are refused for the moment. */
@@ -94,13 +116,26 @@ export class S3Bucket {
     )
   }
 
-  /** The bytes of a key, or those in a range of it that is not empty. */
-  async get(key: string, range?: { offset: number; length: number }): Promise<Buffer> {
+  /** A put in the place of what is said, and of nothing else: `VERSION_MISMATCH` or `NOT_FOUND` where that is not there. Not repeated. */
+  async write(
+    object: { key: string; body: Buffer; metadata?: Readonly<Record<string, string>> | undefined },
+    over: Condition,
+  ): Promise<void> {
+    const { key: Key, body: Body, metadata = {} } = object
+    const command = { Bucket: this.name, Key, Body, Metadata: { ...metadata }, ...headersOf(over) }
+    await this.send((client, options) => client.send(new PutObjectCommand(command), options), { once: true })
+  }
+
+  /**
+   * The bytes of a key, or those in a range of it that is not empty; with a tag those that had it, or `VERSION_MISMATCH`.
+   */
+  async get(key: string, range?: { offset: number; length: number; tag?: string }): Promise<Buffer> {
     return await this.send(async (client, options) => {
       const Range =
         range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` }
+      const IfMatch = range?.tag === undefined ? {} : { IfMatch: range.tag }
       const { Body, ContentLength } = await client.send(
-        new GetObjectCommand({ Bucket: this.name, Key: key, ...Range }),
+        new GetObjectCommand({ Bucket: this.name, Key: key, ...Range, ...IfMatch }),
         options,
       )
       return await collect(Body as Readable, ContentLength ?? 0)
@@ -114,6 +149,7 @@ export class S3Bucket {
         const found = await client.send(new HeadObjectCommand({ Bucket: this.name, Key: key }), options)
         return {
           bytes: found.ContentLength ?? 0,
+          tag: found.ETag ?? '',
           metadata: found.Metadata ?? {},
         }
       })
@@ -123,30 +159,59 @@ export class S3Bucket {
     }
   }
 
-  /** A page of the keys that start with `prefix` and come behind `after`, in byte order. */
-  async list(from: { prefix: string; after: string; limit: number }): Promise<S3Entry[]> {
-    return await this.send(async (client, options) => {
-      const { Contents = [] } = await client.send(
-        new ListObjectsV2Command({
-          Bucket: this.name,
-          Prefix: from.prefix,
-          MaxKeys: from.limit,
-          ...(from.after === '' ? {} : { StartAfter: from.after }),
-        }),
-        options,
-      )
-      return Contents.map(({ Key = '', Size = 0 }) => ({ key: Key, bytes: Size }))
+  /**
+   * A page of the keys that start with `prefix`, in byte order, from where the page before has ended. Keys travel encoded, for XML
+   * cannot carry all of them. Rejects with `UNAVAILABLE` where a page does not lead on: whoever asks for the next one would ask for ever.
+   */
+  async list(from: { prefix: string; after: S3Position | null; limit: number }): Promise<S3Page> {
+    const { prefix, after, limit } = from
+    const { Contents, EncodingType, IsTruncated, NextContinuationToken } = await this.send(
+      (client, options) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket: this.name,
+            Prefix: prefix,
+            MaxKeys: limit,
+            EncodingType: 'url',
+            // MinIO passes over some keys behind a `StartAfter`, and none behind its own token.
+            ...(after === null ? {} : { ContinuationToken: after.token }),
+          }),
+          options,
+        ),
+    )
+    const entries = (Contents ?? []).map(({ Key = '', Size = 0 }) => {
+      return { key: EncodingType === 'url' ? decodeUrl(Key) : Key, bytes: Size }
+    })
+    const key = entries.at(-1)?.key ?? ''
+    // A page may be shorter than it could be: that does not make it the last one.
+    const next = IsTruncated === true ? { token: NextContinuationToken ?? '', key } : null
+    if (advances(after, { entries, next })) return { entries, next }
+    const what = `${this.#at} lists keys that do not follow '${after?.key ?? ''}'`
+    throw new MayflyError('UNAVAILABLE', what, { cause: new Error('A page of a listing does not advance') })
+  }
+
+  /** Removes one key. `tag` names what may go, where the store heeds that; MinIO does not. Not repeated. */
+  async deleteOne(key: string, tag: string): Promise<void> {
+    const command = { Bucket: this.name, Key: key, IfMatch: tag }
+    await this.send((client, options) => client.send(new DeleteObjectCommand(command), options), {
+      once: true,
     })
   }
 
-  /** Removes up to `S3_DELETE_BATCH` keys; those that are not there are no error. */
+  /** Removes up to `S3_DELETE_BATCH` keys; those that are not there are no error. One that XML cannot carry goes alone. */
   async delete(keys: readonly string[]): Promise<void> {
-    if (keys.length === 0) return
+    const plain = keys.filter((key) => !unlisted.test(key))
+    const others = keys.filter((key) => unlisted.test(key))
+    await runInFlight(others, S3_SOCKETS_MAX, async (Key) => {
+      const command = new DeleteObjectCommand({ Bucket: this.name, Key })
+      await this.send((client, options) => client.send(command, options))
+    })
+    if (plain.length === 0) return
     const { Errors = [] } = await this.send((client, options) =>
       client.send(
         new DeleteObjectsCommand({
           Bucket: this.name,
-          Delete: { Objects: keys.map((Key) => ({ Key })), Quiet: true },
+          Delete: { Objects: plain.map((Key) => ({ Key })), Quiet: true },
         }),
         options,
       ),
@@ -158,26 +223,32 @@ export class S3Bucket {
 
   /** Removes every key that starts with `prefix`. */
   async deletePrefix(prefix: string): Promise<void> {
-    for (;;) {
-      const page = await this.list({ prefix, after: '', limit: S3_DELETE_BATCH })
-      await this.delete(page.map(({ key }) => key))
-      if (page.length < S3_DELETE_BATCH) return
+    for (let after: S3Position | null = null; ; ) {
+      const { entries, next }: S3Page = await this.list({ prefix, after, limit: S3_DELETE_BATCH })
+      await this.delete(entries.map(({ key }) => key))
+      if (next === null) return
+      after = next
     }
   }
 
-  /** One call of the driver, with a deadline, through the breaker, its error translated. */
-  async send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
+  /** One call of the driver, with a deadline, through the breaker, its error translated. `once`: the driver does not repeat it. */
+  async send<T>(
+    call: (client: S3Client, options: SendOptions) => Promise<T>,
+    { once = false }: { once?: boolean } = {},
+  ): Promise<T> {
     try {
-      return await this.#send(call)
+      return await this.#send(call, once)
     } catch (error) {
       throw inUse(error)
     }
   }
 
-  async #send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
+  async #send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>, once = false): Promise<T> {
     return await this.#breaker.run(async () => {
       try {
-        return await call(this.#client, { abortSignal: AbortSignal.timeout(S3_CALL_MS_MAX) })
+        return await call(once ? this.#once : this.#client, {
+          abortSignal: AbortSignal.timeout(S3_CALL_MS_MAX),
+        })
       } catch (error) {
         throw translateError(error, this.#at)
       }
@@ -186,7 +257,26 @@ export class S3Bucket {
 
   close(): void {
     this.#client.destroy()
+    this.#once.destroy()
   }
+}
+
+/** Characters that XML 1.0 has no way to write, and the one whose line end it changes. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters in question.
+const unlisted = /[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/
+
+/** Whether keys come in their order, behind those of the page before, and go on behind their last one. */
+function advances(after: S3Position | null, { entries, next }: S3Page): boolean {
+  if (next !== null && (entries.length === 0 || next.token === '' || next.token === after?.token))
+    return false
+  return entries.every(({ key }, at) => {
+    return Buffer.compare(Buffer.from(key), Buffer.from(entries[at - 1]?.key ?? after?.key ?? '')) > 0
+  })
+}
+
+/** As S3 encodes keys in a listing: a URL's query, with a plus for each space. */
+function decodeUrl(text: string): string {
+  return decodeURIComponent(text.replaceAll('+', '%20'))
 }
 
 /** One buffer of the length that was announced, so that nothing is copied twice. */

@@ -2,6 +2,8 @@
 
 /** Tries of one request, by the driver, with jitter: what fails for a second is not seen. */
 export const S3_ATTEMPTS_MAX = 3
+/** Pause before a change that failed is tried again by whoever has to see what became of it first; doubled each time. */
+export const S3_RETRY_MS = 100
 /** Of one request with all its tries: a part of 8 MiB takes that long at 3 Mbit/s. */
 export const S3_CALL_MS_MAX = 30_000
 /** Failures in a row after which the endpoint counts as down, and the time until it is asked again. */

@@ -5,6 +5,7 @@ import { placementOperations } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { Comeback } from '../../storage-node/comeback.ts'
+import type { JobSpace } from '../../storage-node/job-space.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 import { MemoryKeptStore } from '../simulation/world/memory-kept-store.ts'
@@ -122,10 +123,16 @@ test('bytes of kept objects that were on their way from a node that died come fr
   await job.put('plain', 'goes')
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The node does not answer'))
   Object.assign(source.node.source, { pull: away })
-  const shares = planes.shares([await planes.startNode()])
+  const target = await planes.startNode()
+  const shares = planes.shares([target])
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
-  const isReleased = () => !source.node.space('j-a').owned.any
-  await expect.poll(isReleased, { timeout: 10_000 }).toBe(true)
+  const isServed = () => {
+    const owned = target.node.jobs.get('j-a')?.owned
+    return (
+      owned !== undefined && Array.from({ length: owned.count }, (_, slot) => owned.owns(slot)).every(Boolean)
+    )
+  }
+  await expect.poll(isServed, { timeout: 10_000 }).toBe(true)
   await die(source)
   for (const { key, bytes } of all) expect((await job.get(key)).equals(bytes)).toBe(true)
   expect(await Promise.all(all.map(async ({ key }) => (await job.stat(key))?.version))).toEqual(versions)
@@ -159,8 +166,16 @@ test('a kept store that stays silent is not waited for any longer than it may be
   const store = new MemoryKeptStore(new Map(), runtime)
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
   Object.assign(store, { list: away })
-  const comeback = new Comeback({ store, runtime, warn: (what) => warnings.push(what) })
-  const looking = comeback.look('j-a', 3)
+  const comeback = new Comeback({
+    store,
+    runtime,
+    bucketIds: async () => new Map(),
+    warn: (what) => warnings.push(what),
+  })
+  const looking = comeback.look({ id: 'j-a', owned: { count: 1 } } as unknown as JobSpace, {
+    epoch: 3,
+    slots: new Set([0]),
+  })
   let answer: unknown = null
   void looking.then((found) => (answer = found))
   for (let ms = 0; ms < 9_000; ms += 100) await clock.advance(100)

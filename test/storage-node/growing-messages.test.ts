@@ -38,6 +38,7 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { parseTicket } from '../../protocol/ticket.ts'
 import { Writer } from '../../protocol/writer.ts'
+import { KeptState } from '../../storage-node/kept-names.ts'
 import { keyString } from '../../storage-node/key-string.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
@@ -234,6 +235,8 @@ test('a slot whose every list is far over one message moves, and its new owner k
   const untilMs = clock.monotonicMs() + 60_000
   for (let lease = 0; lease < 60_000; lease++) slot.readLeases.hold(lease % 100, lease, untilMs)
   for (let version = 0; version < 60_000; version++) slot.openPuts.set(2 ** 40 + version, untilMs)
+  const mark = { name: 'default', version: 7, state: KeptState.apart }
+  for (const name of lost) slot.kept.set({ bucket: 0, key: name }, mark)
   const value = metadata[0]?.value ?? ''
   for (let index = 0; index < 300; index++) await job.put(`m${index}`, 'x', { metadata: { n: value } })
 
@@ -243,6 +246,8 @@ test('a slot whose every list is far over one message moves, and its new owner k
   await expect.poll(() => there()?.slots[0] !== undefined, { timeout: 20_000 }).toBe(true)
   const moved = there()?.ownedSlot(0)
   expect(lost.every((name) => moved?.lostKeys?.get(0)?.has(keyString(name)))).toBe(true)
+  expect([...(moved?.kept ?? [])].length).toBe(12_000)
+  expect(moved?.kept.find({ bucket: 0, key: lost[9] as Buffer })).toEqual(mark)
   expect([...(moved?.readLeases ?? [])].length).toBe(60_000)
   expect(moved?.openPuts.size).toBe(60_000)
   await expect(job.get(lost[0]?.toString() ?? '')).rejects.toMatchObject({ code: 'OBJECT_LOST' })

@@ -102,7 +102,7 @@ export function kindOf(service: NodeService, at: Spot): Kind | undefined {
 /** Whether the object under the key is in the kept store, as its owner knows it. */
 export function isKept(service: NodeService, at: Spot): boolean {
   const { of, slot } = findKey(service, at)
-  return slot !== undefined && slot.kept.bucketOf(of) !== ''
+  return slot?.kept.holds(of) === true
 }
 
 /** The key as tables find it, with its slot if the node owns that. */

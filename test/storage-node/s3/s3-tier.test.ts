@@ -24,7 +24,8 @@ function open(node: string, settings: S3Settings): S3Tier {
 function inspect(settings: S3Settings): () => Promise<string[]> {
   const bucket = new S3Bucket(settings, systemRuntime.clock)
   onTestFinished(() => bucket.close())
-  return async () => (await bucket.list({ prefix: '', after: '', limit: 1000 })).map(({ key }) => key)
+  return async () =>
+    (await bucket.list({ prefix: '', after: null, limit: 1000 })).entries.map(({ key }) => key)
 }
 
 test('a record that is removed is deleted soon, and its job goes with what other nodes left of it', async (context) => {

@@ -42,7 +42,6 @@ export function indexPage(
     manifest: [],
     metadata: [],
     checksum: null,
-    keptBucket: '',
   }))
   return {
     job: 'j',
@@ -55,5 +54,6 @@ export function indexPage(
     openPuts: [],
     readLeases: [],
     lostKeys: [],
+    kept: [],
   }
 }

@@ -1,0 +1,45 @@
+import type { Dirent } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { codeOf } from '../system-error.ts'
+
+/**
+ * Paths of the files below a folder that begin with `prefix` and come behind `after`, in the order of their bytes. Folders that hold
+ * none of them are not read.
+ */
+export async function* pathsInOrder(
+  dir: string,
+  of: { readonly prefix: string; readonly after: string },
+  above = '',
+): AsyncGenerator<string> {
+  const entries = (await entriesOf(join(dir, above))).map((entry) => {
+    return { path: above + entry.name, isFolder: entry.isDirectory(), isFile: entry.isFile() }
+  })
+  const named = entries.map((entry) => ({ ...entry, path: entry.isFolder ? `${entry.path}/` : entry.path }))
+  for (const { path, isFolder, isFile } of named.sort((a, b) => compareBytes(a.path, b.path))) {
+    if (isFolder) {
+      const mayHold = path.startsWith(of.prefix) || of.prefix.startsWith(path)
+      const isBefore = !of.after.startsWith(path) && compareBytes(path, of.after) < 0
+      if (mayHold && !isBefore) yield* pathsInOrder(dir, of, path)
+    } else if (isFile && path.startsWith(of.prefix) && compareBytes(path, of.after) > 0) yield path
+  }
+}
+
+/** Paths of all files below a folder; none where there is no folder. */
+export function filesBelow(dir: string): AsyncGenerator<string> {
+  return pathsInOrder(dir, { prefix: '', after: '' })
+}
+
+/** None where there is no folder. */
+async function entriesOf(dir: string): Promise<Dirent[]> {
+  try {
+    return await readdir(dir, { withFileTypes: true })
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return []
+    throw error
+  }
+}
+
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
