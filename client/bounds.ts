@@ -8,6 +8,8 @@ import type { CallerOptions } from './options.ts'
 export interface Bounds {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+  /** What the attempt before failed with. */
+  readonly failure?: unknown
 }
 
 export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Bounds {
@@ -21,7 +23,13 @@ export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Re
   return new Promise((resolve, reject) => {
     const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
     const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => {
-      settle(() => reject(new MayflyError('DEADLINE_EXCEEDED', 'No node could be reached in time')))
+      const { failure } = bounds
+      const why = failure instanceof MayflyError ? `: ${failure.reason}` : ''
+      settle(() =>
+        reject(
+          new MayflyError('DEADLINE_EXCEEDED', `No node could be reached in time${why}`, { cause: failure }),
+        ),
+      )
     })
     const settle = (how: () => void): void => {
       timer.cancel()

@@ -8,7 +8,10 @@ const entry = new URL('index.ts', import.meta.url).pathname
 const dist = new URL('dist/', import.meta.url).pathname
 
 await rm(dist, { recursive: true, force: true })
-const shared = { entryPoints: [entry], bundle: true, platform: 'node', target: 'node20', sourcemap: true }
+// Without white space a function loads a quarter less; names stay, so that a stack can be read without the map too.
+const smaller = { minifyWhitespace: true, minifySyntax: true }
+const to = { platform: 'node', target: 'node20' }
+const shared = { entryPoints: [entry], bundle: true, ...to, ...smaller, sourcemap: true }
 await build({ ...shared, format: 'esm', outfile: `${dist}index.js` })
 await build({ ...shared, format: 'cjs', outfile: `${dist}index.cjs` })
 const types = await rollup({ input: entry, plugins: [dts()], external: /^node:/ })

@@ -3,7 +3,7 @@ import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import { type Kept, keptOf } from './kept.ts'
-import type { CallerOptions } from './options.ts'
+import { type CallerOptions, checkOptions, checkText } from './options.ts'
 
 /** What the driver knows of its job; all of it is optional. */
 export interface Hints {
@@ -76,13 +76,18 @@ export async function connect(
   url: string | undefined = process.env.MAYFLY_URL,
   options: { readonly apiKey?: string } = {},
 ): Promise<Mayfly> {
+  checkOptions('connect', options)
   const apiKey = options.apiKey ?? process.env.MAYFLY_API_KEY
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey)
   return {
     kept: keptOf(controller),
-    registerJob: async (name, hints = {}, { leaseSeconds, waitSeconds = 0, deadlineMs, signal } = {}) => {
+    registerJob: async (name, hints = {}, options = {}) => {
+      checkText('name', name)
+      checkOptions('hints', hints)
+      checkOptions('register', options)
+      const { leaseSeconds, waitSeconds = 0, deadlineMs, signal } = options
       const body = { name, hints, waitSeconds, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
       const { id, ticket, reservation } = (await controller.call('POST', '/v1/jobs', {
         body,

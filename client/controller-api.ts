@@ -1,5 +1,6 @@
 import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_DEFAULT, GET_BYTES_MAX } from '../protocol/limits.ts'
+import { whyNotConnected } from '../protocol/tcp.ts'
 import type { CallerOptions } from './options.ts'
 
 /** The controller's HTTP API, as its clients reach it. */
@@ -55,7 +56,11 @@ export class ControllerApi {
       if (call.signal?.aborted) throw new MayflyError('ABORTED', 'The call was aborted', { cause })
       if (timeout.aborted)
         throw new MayflyError('DEADLINE_EXCEEDED', `The controller at ${this.#url} did not answer`, { cause })
-      throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached`, { cause })
+      const { cause: why } = cause as Error
+      const reason = why instanceof Error ? `: ${whyNotConnected(why)}` : ''
+      throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached${reason}`, {
+        cause,
+      })
     }
   }
 }

@@ -18,9 +18,10 @@ import { LISTINGS, type ListEntry, listPage } from './listing.ts'
 import { encodeObject, fieldsOf } from './object-fields.ts'
 import {
   type CallerOptions,
+  checkList,
   checkOptions,
   checkRange,
-  checkWait,
+  checkText,
   type GetManyOptions,
   type GetOptions,
   type GetStreamOptions,
@@ -30,6 +31,7 @@ import {
   noOptions,
   type PutEntry,
   type PutOptions,
+  waitMsOf,
 } from './options.ts'
 import { putEntries } from './put-many.ts'
 import { type ByteSource, putFrom } from './put-stream.ts'
@@ -120,6 +122,7 @@ export class Job {
    */
   async putMany(entries: readonly PutEntry[], options: KeyOptions = {}): Promise<{ version: number }[]> {
     checkOptions('key', options)
+    checkList('entries', entries)
     const encoded = entries.map((entry) => {
       checkOptions('entry', entry)
       return {
@@ -164,6 +167,7 @@ export class Job {
    */
   async getMany(keys: readonly string[], options: GetManyOptions = {}): Promise<(Buffer | null)[]> {
     checkOptions('getMany', options)
+    checkList('keys', keys)
     const encoded = keys.map(encodeKey)
     const { untilMs, bounds } = this.#waiting(options)
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
@@ -207,7 +211,7 @@ export class Job {
     return streamObject(this.#router, {
       range: checkRange(options.range),
       checksums: this.#checksums,
-      waitMs: checkWait(options.waitSeconds),
+      waitMs: waitMsOf(options.waitSeconds),
       signal: options.signal,
       bounds: (signal) => this.#bounds({ ...options, signal }),
       locate: (bounds, open) =>
@@ -259,6 +263,7 @@ export class Job {
    */
   async deleteMany(keys: readonly string[], options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
+    checkList('keys', keys)
     const encoded = keys.map(encodeKey)
     const bounds = this.#bounds(options)
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
@@ -314,12 +319,14 @@ export class Job {
   /** 1 to 63 letters, digits, `.`, `_` or `-`. Fails with `BUCKET_EXISTS`. */
   async createBucket(name: string, options: CallerOptions = {}): Promise<void> {
     checkOptions('call', options)
+    checkText('bucket', name)
     await this.#buckets.create(name, this.#bounds(options))
   }
 
   /** With all its objects, which are gone when this resolves. Fails with `BUCKET_NOT_FOUND`. */
   async deleteBucket(name: string, options: CallerOptions = {}): Promise<void> {
     checkOptions('call', options)
+    checkText('bucket', name)
     await this.#buckets.delete(name, this.#bounds(options))
   }
 
@@ -348,7 +355,7 @@ export class Job {
 
   /** The deadline counts from the end of the wait. */
   #waiting(options: GetManyOptions): { untilMs: number; bounds: Bounds } {
-    const waitMs = checkWait(options.waitSeconds)
+    const waitMs = waitMsOf(options.waitSeconds)
     const { deadlineMs, signal } = this.#bounds(options)
     const untilMs = waitMs === 0 ? 0 : this.#router.runtime.clock.monotonicMs() + waitMs
     return { untilMs, bounds: { deadlineMs: deadlineMs + waitMs, signal } }

@@ -1,7 +1,7 @@
 import { isError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET } from '../protocol/keys.ts'
 import type { ControllerApi } from './controller-api.ts'
-import type { CallerOptions } from './options.ts'
+import { type CallerOptions, checkOptions } from './options.ts'
 
 /** An object that was put with `persist`. */
 export interface KeptObject {
@@ -43,7 +43,9 @@ interface Page {
 
 export function keptOf(controller: ControllerApi): Kept {
   return {
-    async *list({ prefix = '', ...bounds } = {}) {
+    async *list(options = {}) {
+      checkOptions('kept', options)
+      const { prefix = '', ...bounds } = options
       for (let after: string | undefined = ''; after !== undefined; ) {
         const query = new URLSearchParams({ prefix, after })
         const page = (await controller.call('GET', `/v1/kept?${query}`, bounds)) as Page
@@ -52,8 +54,12 @@ export function keptOf(controller: ControllerApi): Kept {
         after = page.next
       }
     },
-    get: (name, bounds) => controller.bytes(pathOf(name), bounds),
-    async delete(name, bounds) {
+    async get(name, bounds = {}) {
+      checkOptions('call', bounds)
+      return await controller.bytes(pathOf(name), bounds)
+    },
+    async delete(name, bounds = {}) {
+      checkOptions('call', bounds)
       try {
         await controller.call('DELETE', pathOf(name), bounds)
         return true
@@ -65,6 +71,8 @@ export function keptOf(controller: ControllerApi): Kept {
   }
 }
 
-function pathOf({ job, bucket = DEFAULT_BUCKET, key }: KeptName): string {
+function pathOf(name: KeptName): string {
+  checkOptions('keptName', name)
+  const { job, bucket = DEFAULT_BUCKET, key } = name
   return `/v1/kept/object?${new URLSearchParams({ job, bucket, key })}`
 }

@@ -3,14 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET } from '../protocol/keys.ts'
 import { OBJECT_BYTES_MAX } from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
-import {
-  checkCondition,
-  checkMetadata,
-  checkPersist,
-  checkTtl,
-  noOptions,
-  type ObjectOptions,
-} from './options.ts'
+import { checkCondition, checkMetadata, noOptions, type ObjectOptions } from './options.ts'
 
 /** What travels with an object's bytes. */
 export type ObjectFields = Pick<
@@ -37,17 +30,25 @@ function saysNothing(options: ObjectOptions): boolean {
 function read(options: ObjectOptions, bucket = DEFAULT_BUCKET): ObjectFields {
   return {
     ...checkCondition(options),
-    ttlSeconds: checkTtl(options.ttlSeconds),
+    ttlSeconds: options.ttlSeconds ?? 0,
     metadata: checkMetadata(options.metadata),
-    keptBucket: checkPersist(options.persist) ? bucket : '',
+    keptBucket: options.persist === true ? bucket : '',
   }
 }
 
 const plain = read({})
 
+function encodeText(text: string): Buffer {
+  if (text.isWellFormed()) return Buffer.from(text)
+  throw new MayflyError(
+    'BAD_REQUEST',
+    'bytes: the string has half of a surrogate pair, which UTF-8 cannot carry',
+  )
+}
+
 /** An object's bytes as they travel. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
 export function encodeObject(bytes: Uint8Array | string): Uint8Array {
-  const object = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+  const object = typeof bytes === 'string' ? encodeText(bytes) : bytes
   if (!(object instanceof Uint8Array))
     throw new MayflyError('BAD_REQUEST', 'bytes: it is no Uint8Array and no string')
   if (object.length > OBJECT_BYTES_MAX) {

@@ -1,6 +1,20 @@
 import { PutCondition } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_MAX, METADATA_BYTES_MAX, TTL_SECONDS_MAX, WAIT_SECONDS_MAX } from '../protocol/limits.ts'
+import {
+  CALL_MS_MAX,
+  HINT_BYTES_MAX,
+  HINT_BYTES_PER_SECOND_MAX,
+  HINT_FUNCTIONS_MAX,
+  HINT_LATENCY_MS_MAX,
+  HINT_LATENCY_MS_MIN,
+  HINT_READS_MAX,
+  JOB_LEASE_SECONDS_MAX,
+  JOB_LEASE_SECONDS_MIN,
+  METADATA_BYTES_MAX,
+  REGISTRATION_WAIT_SECONDS_MAX,
+  TTL_SECONDS_MAX,
+  WAIT_SECONDS_MAX,
+} from '../protocol/limits.ts'
 
 /** Options of a job that is opened. */
 export interface JobOptions {
@@ -98,59 +112,125 @@ export interface ListOptions extends KeyOptions {
 /** What a call that names no options is given: known by being this very object. */
 export const noOptions = Object.freeze({})
 
-const callOptions = ['signal', 'deadlineMs']
-const keyOptions = [...callOptions, 'bucket']
-const objectOptions = ['ttlSeconds', 'ifAbsent', 'ifVersion', 'persist', 'metadata']
+/** What is wrong with a value; null where nothing is. */
+type Check = (value: unknown) => string | null
 
-/** The options that each call takes; another one is a mistake that would be silently ignored. */
-const allowedOptions = {
-  call: callOptions,
-  key: keyOptions,
-  job: ['checksums'],
-  get: [...keyOptions, 'consume', 'waitSeconds', 'range'],
-  getStream: [...keyOptions, 'waitSeconds', 'range'],
-  getMany: [...keyOptions, 'waitSeconds'],
-  put: [...keyOptions, ...objectOptions],
-  entry: ['key', 'bytes', ...objectOptions],
-  list: [...keyOptions, 'prefix', 'acceptHoles'],
-} as const
+const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false')
+const text: Check = (value) =>
+  typeof value === 'string' && value.isWellFormed() ? null : 'a string of Unicode'
+const anything: Check = () => null
+const signal: Check = (value) =>
+  typeof (value as AbortSignal | null)?.addEventListener === 'function' ? null : 'an AbortSignal'
+
+function number(min: number, max: number): Check {
+  const isOne = (value: unknown): boolean => typeof value === 'number' && value >= min && value <= max
+  return (value) => (isOne(value) ? null : `a number from ${min} to ${max}`)
+}
+
+function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): Check {
+  const isOne = (value: unknown): boolean =>
+    Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+  return (value) => (isOne(value) ? null : `a whole number from ${min} to ${max}`)
+}
+
+const call = { signal, deadlineMs: number(1, CALL_MS_MAX) }
+const key = { ...call, bucket: text }
+const wait = { waitSeconds: number(0, WAIT_SECONDS_MAX) }
+const object = {
+  ttlSeconds: wholeNumber(1, TTL_SECONDS_MAX),
+  ifAbsent: flag,
+  ifVersion: wholeNumber(1),
+  persist: flag,
+  metadata: anything,
+}
+const hints = {
+  latencySensitive: flag,
+  latencyMs: number(HINT_LATENCY_MS_MIN, HINT_LATENCY_MS_MAX),
+  maxFunctions: wholeNumber(1, HINT_FUNCTIONS_MAX),
+  capacityBytes: wholeNumber(1, HINT_BYTES_MAX),
+  peakBytesPerSecond: wholeNumber(1, HINT_BYTES_PER_SECOND_MAX),
+  readsPerObject: number(0, HINT_READS_MAX),
+}
+
+/** The options of each call, with what each of them may be. Any other name is a mistake that would be silently ignored. */
+const shapes = {
+  call,
+  key,
+  job: { checksums: flag },
+  get: { ...key, ...wait, consume: flag, range: anything },
+  getStream: { ...key, ...wait, range: anything },
+  getMany: { ...key, ...wait },
+  put: { ...key, ...object },
+  // Keys and bytes have checks of their own, where they are encoded.
+  entry: { key: anything, bytes: anything, ...object },
+  list: { ...key, prefix: text, acceptHoles: flag },
+  range: { start: wholeNumber(0), end: wholeNumber(1) },
+  connect: { apiKey: text },
+  hints,
+  register: {
+    ...call,
+    leaseSeconds: wholeNumber(JOB_LEASE_SECONDS_MIN, JOB_LEASE_SECONDS_MAX),
+    waitSeconds: wholeNumber(0, REGISTRATION_WAIT_SECONDS_MAX),
+  },
+  kept: { ...call, prefix: text },
+  keptName: { job: text, bucket: text, key: text },
+} as const satisfies Record<string, Readonly<Record<string, Check>>>
 
 /** Throws `BAD_REQUEST`, naming the option. */
-export function checkOptions(call: keyof typeof allowedOptions, options: object): void {
+export function checkOptions(of: keyof typeof shapes, options: object): void {
   if (options === noOptions) return
-  const { deadlineMs } = options as CallerOptions
-  if (deadlineMs !== undefined && !(deadlineMs >= 1 && deadlineMs <= CALL_MS_MAX)) {
-    throw badOption('deadlineMs', `is not a number from 1 to ${CALL_MS_MAX}`)
-  }
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new MayflyError('BAD_REQUEST', `${nameOf(of)}: ${say(options)} is no object`)
+  const shape: Readonly<Record<string, Check>> = shapes[of]
   for (const name in options) {
-    if (!(allowedOptions[call] as readonly string[]).includes(name)) {
-      throw badOption(name, `is no option of this call; it takes ${allowedOptions[call].join(', ')}`)
-    }
+    if (!Object.hasOwn(shape, name)) throw unknown(of, name)
+    const value = (options as Readonly<Record<string, unknown>>)[name]
+    const wanted = value === undefined ? null : (shape[name] as Check)(value)
+    if (wanted !== null)
+      throw badOption(of === 'range' ? `range.${name}` : name, `is ${say(value)}, not ${wanted}`)
   }
 }
 
-/** The time to live as it travels: 0 is none. Throws `BAD_REQUEST`. */
-export function checkTtl(ttlSeconds: number | undefined): number {
-  if (ttlSeconds === undefined) return 0
-  if (Number.isInteger(ttlSeconds) && ttlSeconds >= 1 && ttlSeconds <= TTL_SECONDS_MAX) return ttlSeconds
-  throw badOption('ttlSeconds', `is ${ttlSeconds}, not a whole number from 1 to ${TTL_SECONDS_MAX}`)
+/** Of a name that is an argument of its own. Throws `BAD_REQUEST`. */
+export function checkText(name: string, value: string): void {
+  const wanted = text(value)
+  if (wanted !== null) throw badOption(name, `is ${say(value)}, not ${wanted}`)
 }
 
-/** How long a get may wait, in ms. Throws `BAD_REQUEST`. */
-export function checkWait(waitSeconds: number | undefined): number {
-  if (waitSeconds === undefined) return 0
-  if (waitSeconds >= 0 && waitSeconds <= WAIT_SECONDS_MAX) return Math.ceil(waitSeconds * 1000)
-  throw badOption('waitSeconds', `is ${waitSeconds}, not a number from 0 to ${WAIT_SECONDS_MAX}`)
+/** Throws `BAD_REQUEST` unless it is a list. */
+export function checkList(name: string, list: readonly unknown[]): void {
+  if (!Array.isArray(list)) throw badOption(name, `is ${say(list)}, not an array`)
+}
+
+function nameOf(of: keyof typeof shapes): string {
+  return ['range', 'entry', 'hints'].includes(of) ? of : of === 'keptName' ? 'name' : 'options'
+}
+
+function unknown(of: keyof typeof shapes, name: string): MayflyError {
+  const what =
+    of === 'range' ? 'a range' : of === 'entry' ? 'an entry' : of === 'hints' ? 'hints' : 'this call'
+  return badOption(name, `is no option of ${what}; there are ${Object.keys(shapes[of]).join(', ')}`)
+}
+
+/** A value as an error names it. */
+function say(value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 40)}'`
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** How long a get may wait, in ms. */
+export function waitMsOf(waitSeconds = 0): number {
+  return Math.ceil(waitSeconds * 1000)
 }
 
 /** Null is the whole object. Throws `BAD_REQUEST`. */
 export function checkRange(range: Range | undefined): Range | null {
   if (range === undefined) return null
+  checkOptions('range', range)
   const { start, end = Number.MAX_SAFE_INTEGER } = range
-  if (!Number.isSafeInteger(start) || start < 0)
-    throw badOption('range', `starts at ${start}, not at a whole number from 0`)
-  if (!Number.isSafeInteger(end) || end <= start)
-    throw badOption('range', `ends at ${end}, not at a whole number above its start`)
+  if (start === undefined) throw badOption('range', 'has no start')
+  if (end <= start) throw badOption('range', `ends at ${end}, not above its start`)
   return range
 }
 
@@ -159,31 +239,25 @@ export function checkCondition({ ifAbsent, ifVersion }: ObjectOptions): {
   condition: number
   ifVersion: number
 } {
-  if (ifVersion === undefined) {
+  if (ifVersion === undefined)
     return { condition: ifAbsent === true ? PutCondition.absent : PutCondition.always, ifVersion: 0 }
-  }
   if (ifAbsent === true) throw badOption('ifVersion', 'contradicts ifAbsent')
-  if (!Number.isSafeInteger(ifVersion) || ifVersion < 1)
-    throw badOption('ifVersion', `is ${ifVersion}, not a version`)
   return { condition: PutCondition.version, ifVersion }
-}
-
-/** Anything but a flag would be kept, or lost, by mistake. Throws `BAD_REQUEST`. */
-export function checkPersist(persist: boolean | undefined): boolean {
-  if (persist === undefined) return false
-  if (typeof persist !== 'boolean') throw badOption('persist', `is ${persist}, not true or false`)
-  return persist
 }
 
 /** User metadata as it travels. Throws `BAD_REQUEST`. */
 export function checkMetadata(
   metadata: Readonly<Record<string, string>> = {},
 ): { name: string; value: string }[] {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw badOption('metadata', `is ${say(metadata)}, not an object of strings`)
   const pairs = Object.entries(metadata).map(([name, value]) => ({ name, value }))
   let bytes = 0
   for (const { name, value } of pairs) {
     if (typeof value !== 'string')
       throw badOption('metadata', `has a value under '${name}' that is not a string`)
+    if (!name.isWellFormed() || !value.isWellFormed())
+      throw badOption('metadata', 'has half of a surrogate pair, which UTF-8 cannot carry')
     bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
   }
   if (bytes > METADATA_BYTES_MAX)

@@ -1,5 +1,5 @@
 import { dataOperations, PutCondition } from '../protocol/data-operations.ts'
-import { asMayflyError, errorCodeOf, errorTable, MayflyError } from '../protocol/errors.ts'
+import { asMayflyError, errorCodeOf, errorTable, hasBrand, MayflyError } from '../protocol/errors.ts'
 import { runInFlight } from '../protocol/in-flight.ts'
 import {
   HEAD_BYTES_MAX,
@@ -20,12 +20,23 @@ import { putObject } from './writing.ts'
 /** What became of one entry of a `putMany`. */
 export type PutOutcome = { readonly version: number } | MayflyError
 
+/** As that of `MayflyError`. */
+const brand = Symbol.for('mayfly.PutManyError')
+
 /**
  * Some entries of a `putMany` were not stored. `code` is that of the first of them; `outcomes` has for each entry, in
  * their order, its version or its own error.
  */
 export class PutManyError extends MayflyError {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return hasBrand(value, brand)
+  }
+
   readonly outcomes: readonly PutOutcome[]
+
+  get [brand](): true {
+    return true
+  }
 
   constructor(first: MayflyError, outcomes: readonly PutOutcome[]) {
     const failed = outcomes.filter((outcome) => outcome instanceof MayflyError).length

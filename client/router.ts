@@ -153,12 +153,13 @@ export class Router {
         failure = error
       }
       const question = { known: owner === null ? 0 : placement.epoch, slot }
-      const newer = this.#refresh(bounds, question).then(() =>
+      const after = { ...bounds, failure }
+      const newer = this.#refresh(after, question).then(() =>
         this.#placement.epoch === placement.epoch ? this.#pause(bounds, round, failure) : undefined,
       )
       const isElsewhere = owner === null || isError(failure, 'STALE_PLACEMENT')
       // A node that cannot be reached, or must not serve, may be back before metadata has anything to say.
-      await (isElsewhere ? newer : Promise.race([newer, this.#sleep(bounds, this.#pauseMs(round))]))
+      await (isElsewhere ? newer : Promise.race([newer, this.#sleep(after, this.#pauseMs(round))]))
     }
   }
 
@@ -202,7 +203,7 @@ export class Router {
         failure = error
       }
       const { epoch } = this.#placement
-      await this.#refresh(bounds, { known: epoch, slot: ANY_SLOT })
+      await this.#refresh({ ...bounds, failure }, { known: epoch, slot: ANY_SLOT })
       const pauseMs = this.#pauseMs(round)
       const isGone = !this.#placement.nodes.some(({ id }) => id === node.id)
       if (isGone || clock.monotonicMs() + pauseMs >= bounds.deadlineMs) throw failure

@@ -95,7 +95,7 @@ export const errorTable = {
     502,
     'server',
     true,
-    'Read it again; if its bytes are still damaged, run its producer again.',
+    'Try again; if what is read is still damaged, run its producer again.',
   ),
   JOB_MOVED: row(
     31,
@@ -132,14 +132,35 @@ export function errorCodeOf(wire: number): ErrorCode {
   return codeByWire.get(wire) ?? 'INTERNAL'
 }
 
-/** The one error that Mayfly throws at its users. `message` says what is wrong and what to do. */
+/** Whether a value is of a class with this brand, whichever copy of the class it is of. */
+export function hasBrand(value: unknown, of: symbol): boolean {
+  return typeof value === 'object' && value !== null && of in value
+}
+
+/** In every copy of this code: a program may have the ESM and the CommonJS build, and two versions of each. */
+const brand = Symbol.for('mayfly.MayflyError')
+
+/**
+ * The one error that Mayfly throws at its users. `message` says what is wrong and what to do. `instanceof` holds for one of any copy of the
+ * SDK in the process.
+ */
 export class MayflyError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: a class that a user derives from this one asks here as well.
+    if (this !== MayflyError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return hasBrand(value, brand)
+  }
+
   override readonly name = 'MayflyError'
   readonly code: ErrorCode
   /** True if the same call may succeed later without any change. */
   readonly retryable: boolean
   /** What happened, without the advice: what travels on the wire. */
   readonly reason: string
+
+  get [brand](): true {
+    return true
+  }
 
   constructor(code: ErrorCode, reason: string, options?: ErrorOptions) {
     super(`${reason}. ${errorTable[code].advice}`, options)

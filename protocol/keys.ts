@@ -41,7 +41,7 @@ function checkLength(bytes: Uint8Array): void {
 
 /** Throws `BAD_REQUEST` if `name` cannot be a bucket's name. */
 export function checkBucketName(name: string): void {
-  const bytes = Buffer.byteLength(name)
+  const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0
   if (bytes === 0 || bytes > BUCKET_NAME_BYTES_MAX || !/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/.test(name)) {
     throw new MayflyError(
       'BAD_REQUEST',

@@ -129,7 +129,9 @@ export function dialTcp(address: string): Promise<TcpLink> {
     function fail(cause: Error): void {
       timer.cancel()
       socket.destroy()
-      reject(new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${cause.message}`, { cause }))
+      reject(
+        new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${whyNotConnected(cause)}`, { cause }),
+      )
     }
     socket.once('error', fail)
     socket.once('connect', () => {
@@ -138,6 +140,12 @@ export function dialTcp(address: string): Promise<TcpLink> {
       resolve(link)
     })
   })
+}
+
+/** Why a connection could not be opened, and what to do where that is this process's own limit. */
+export function whyNotConnected(cause: NodeJS.ErrnoException): string {
+  if (cause.code !== 'EMFILE' && cause.code !== 'ENFILE') return cause.message
+  return `this process has too many files open (${cause.code}); close some, or raise the limit (ulimit -n)`
 }
 
 function parseAddress(address: string): { host: string; port: number } {

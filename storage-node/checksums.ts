@@ -53,3 +53,12 @@ function blocksOf(bytes: number): number {
 function blockAt(bytes: Buffer, block: number): Buffer {
   return bytes.subarray(block * CHECKSUM_BLOCK_BYTES, (block + 1) * CHECKSUM_BLOCK_BYTES)
 }
+
+/** Throws `CHECKSUM_MISMATCH` unless the bytes that a client sent are those that it made the checksum of; null fits any. */
+export function verifyArrived(bytes: Uint8Array, checksum: number | null): void {
+  if (checksum === null || crc32(bytes) === checksum) return
+  throw new MayflyError(
+    'CHECKSUM_MISMATCH',
+    'The bytes that arrived are not those that were sent; nothing is stored',
+  )
+}

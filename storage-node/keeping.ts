@@ -13,6 +13,7 @@ import {
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import { onePiece } from '../service/one-piece.ts'
 import type { Waiter } from '../service/peer.ts'
+import { verifyArrived } from './checksums.ts'
 import type { ChunkSource } from './chunk-source.ts'
 import type { JobSpace } from './job-space.ts'
 import { enterKept, type KeptObjectOf } from './kept-about.ts'
@@ -171,6 +172,7 @@ export class Keeping {
     payload: Buffer,
   ): Promise<Reply<DataReplies['put']>> {
     const { objects, table } = this.#options
+    verifyArrived(payload, request.checksum)
     const bytes = payload.length
     const charge = table.chargeOf(request, { ...request, kind: Kind.value, bytes })
     return await holding(job, charge, (letGo) =>

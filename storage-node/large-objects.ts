@@ -5,6 +5,7 @@ import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Peer } from '../service/peer.ts'
 import { type Below, countPromotion } from './below.ts'
+import { verifyArrived } from './checksums.ts'
 import {
   chargeOfChunk,
   chunkCharge,
@@ -133,6 +134,7 @@ export class LargeObjects {
   putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Uint8Array): void {
     const { bucket, version, index, checksum } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
+    verifyArrived(payload, checksum)
     const { place, groupKey } = placeOf(job, request)
     const { chunks } = place.slot
     const before = chunks.find(groupKey, index)

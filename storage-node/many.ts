@@ -15,6 +15,7 @@ import { violation } from '../protocol/reader.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/handlers.ts'
 import type { Waiter } from '../service/peer.ts'
+import { verifyArrived } from './checksums.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
 import { type Address, locate, type Place } from './place.ts'
@@ -170,11 +171,12 @@ export class ManyObjects {
     const { bucket, keys } = request
     const place = locate(job, { bucket, key: keys[at] as Uint8Array })
     const condition = request.conditions[at] ?? PutCondition.always
+    const checksum = request.checksums[at] ?? null
+    verifyArrived(bytes, checksum)
     this.#table.check(job, place, { condition, ifVersion: request.ifVersions[at] ?? 0 })
     const version = place.slot.nextVersion()
     const ttlSeconds = request.ttlSeconds[at] ?? 0
     const metadata = request.metadata[at] ?? []
-    const checksum = request.checksums[at] ?? null
     this.#table.store(job, place, {
       version,
       kind: Kind.value,

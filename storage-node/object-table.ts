@@ -39,7 +39,7 @@ export class ObjectTable {
     if (put.condition === PutCondition.absent) {
       if (object !== undefined) throw new MayflyError('KEY_EXISTS', 'An object is under this key')
     } else if (put.condition === PutCondition.version) {
-      if (object === undefined) throw place.slot.missing(place)
+      if (object === undefined) throw noVersion(place)
       if (object.version !== put.ifVersion) {
         throw new MayflyError(
           'VERSION_MISMATCH',
@@ -156,4 +156,11 @@ const nothing = Buffer.alloc(0)
 
 function costOf({ key }: Pick<Place, 'key'>, object: Omit<NewObject, 'content'>, apartBytes: number): number {
   return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
+}
+
+/** A key that is not there is at no version; one that may be lost is told apart. */
+function noVersion({ slot, ...of }: Place): MayflyError {
+  const missing = slot.missing(of)
+  if (missing.code !== 'NOT_FOUND') return missing
+  return new MayflyError('VERSION_MISMATCH', 'No object is under the key')
 }

@@ -14,6 +14,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { Reply } from '../service/handlers.ts'
 import type { Waiter } from '../service/peer.ts'
 import { type Below, objectName } from './below.ts'
+import { verifyArrived } from './checksums.ts'
 import { bringHere } from './elsewhere.ts'
 import type { JobSpace } from './job-space.ts'
 import type { ObjectTable } from './object-table.ts'
@@ -70,6 +71,7 @@ export class Objects {
 
   /** `payload` is copied, but for one that landed in the job's memory. */
   put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
+    verifyArrived(payload, request.checksum)
     const place = locate(job, request)
     this.#table.check(job, place, request)
     const version = place.slot.nextVersion()
@@ -233,6 +235,7 @@ export class Objects {
     payload: Uint8Array,
     again: AppendAgain = (kept, own) => this.append(job, kept, own),
   ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
+    verifyArrived(payload, request.checksum)
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object !== undefined && isElsewhere(object)) {
@@ -356,8 +359,6 @@ function appendedChecksum(
   payload: Uint8Array,
 ): number | null {
   if (checksum === null) return null
-  if (crc32(payload) !== checksum)
-    throw new MayflyError('CHECKSUM_MISMATCH', 'The bytes to append were damaged on their way')
   if (before === undefined) return checksum
   return before.checksum === null ? null : crc32(payload, before.checksum)
 }

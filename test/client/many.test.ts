@@ -114,7 +114,7 @@ test('a putMany of which some entries fail stores the others and says which fail
   expect(outcomes[0]).toEqual({ version: (await job.stat('first'))?.version })
   expect(outcomes.slice(1).map((outcome) => outcome instanceof MayflyError && outcome.code)).toEqual([
     'KEY_EXISTS',
-    'NOT_FOUND',
+    'VERSION_MISMATCH',
   ])
   expect((await job.get('there')).toString()).toBe('before')
 })

@@ -31,6 +31,57 @@ test('the published package has no dependency and is under 40 KB gzipped', async
   }
 })
 
+test('an error of the ESM build is one of the CommonJS build as well, and the other way round', async () => {
+  const dir = await install()
+  const program = `import * as esm from 'mayfly'
+    import { createRequire } from 'node:module'
+    const cjs = createRequire(import.meta.url)('mayfly')
+    const errors = await Promise.all([esm, cjs].map((sdk) => sdk.openJob('no ticket').catch((error) => error)))
+    const many = [esm, cjs].map((sdk) => new sdk.PutManyError(errors[0], errors))
+    const others = [new Error('x'), null, 'x', {}]
+    console.log(JSON.stringify([esm, cjs].map((sdk) => [
+      [...errors, ...many].map((error) => error instanceof sdk.MayflyError),
+      many.map((error) => error instanceof sdk.PutManyError),
+      [...errors, ...others].map((error) => error instanceof sdk.PutManyError),
+      others.map((error) => error instanceof sdk.MayflyError),
+      esm.MayflyError === cjs.MayflyError,
+    ])))`
+  await writeFile(join(dir, 'both.mjs'), program)
+  const { stdout } = await run(process.execPath, [join(dir, 'both.mjs')], { timeout: 10_000 })
+  const one = [
+    new Array(4).fill(true),
+    [true, true],
+    new Array(6).fill(false),
+    new Array(4).fill(false),
+    false,
+  ]
+  expect(JSON.parse(stdout)).toEqual([one, one])
+})
+
+test('a process that has too many files open is told so, by every call', async () => {
+  const planes = await Planes.start()
+  const ticket = await planes.createJob('j-1', [await planes.startNode()])
+  const dir = await install()
+  const program = `import { openSync } from 'node:fs'
+    import { connect, openJob } from 'mayfly'
+    const job = await openJob(process.env.MAYFLY_TICKET)
+    const mayfly = await connect(process.env.MAYFLY_URL, { apiKey: 'key-0123456789abcdef' })
+    await mayfly.registerJob('n').catch(() => undefined)
+    try { for (;;) openSync('/dev/null') } catch {}
+    const deadlineMs = 1_000
+    const calls = [() => job.get('k', { deadlineMs }), () => mayfly.registerJob('n', {}, { deadlineMs })]
+    for (const call of calls) console.log((await call().catch((error) => error)).message)`
+  await writeFile(join(dir, 'full.mjs'), program)
+  const { stdout } = await run('bash', ['-c', `ulimit -n 64; exec ${process.execPath} full.mjs`], {
+    cwd: dir,
+    env: { MAYFLY_TICKET: ticket, MAYFLY_URL: `http://${planes.metadataAddress}` },
+    timeout: 15_000,
+  })
+  const lines = stdout.trim().split('\n')
+  expect(lines).toHaveLength(2)
+  for (const line of lines) expect(line).toMatch(/too many files open \(EMFILE\).*ulimit -n/)
+})
+
 test.each([
   ['import', 'function.mjs', "import { openJob } from 'mayfly'"],
   ['require', 'function.cjs', "const { openJob } = require('mayfly')"],

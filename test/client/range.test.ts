@@ -61,10 +61,10 @@ test('a range that begins at the end of the object or past it is RANGE_NOT_SATIS
 })
 
 test.each([
-  [{ start: -1 }, 'starts'],
-  [{ start: 1.5 }, 'starts'],
+  [{ start: -1 }, 'range.start'],
+  [{ start: 1.5 }, 'range.start'],
   [{ start: 3, end: 3 }, 'ends'],
-  [{ start: 3, end: Number.NaN }, 'ends'],
+  [{ start: 3, end: Number.NaN }, 'range.end'],
 ])('the range %j is refused', async (range, why) => {
   const { job } = await openOne()
   await expect(job.get('k', { range })).rejects.toThrow(why)
