@@ -4,8 +4,8 @@ import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
 import { placementOperations } from '../../protocol/control-operations.ts'
-import { hashKey } from '../../protocol/hash.ts'
 import { StoredChunk } from '../../storage-node/chunks.ts'
+import { keyHash, keyString } from '../../storage-node/key-string.ts'
 import { readParts } from '../../storage-node/ram/payload.ts'
 import { isManifest, readObject } from '../../storage-node/stored-object.ts'
 import { FRAGILE, startDamagingProxy } from '../fixture/damaging-proxy.ts'
@@ -74,7 +74,7 @@ test('a put with persist that came damaged reaches neither its slot nor the kept
 function damage(node: RunningNode, name: string): void {
   const space = node.node.jobs.get('j-1')
   const key = Buffer.from(name)
-  const of = { bucket: 0, key, hash: hashKey(key, 0) }
+  const of = keyHash(0, keyString(key))
   for (const slot of space?.slots ?? []) {
     if (space === undefined || slot === undefined) continue
     const object = slot.find(of)
