@@ -8,8 +8,8 @@ const entry = new URL('index.ts', import.meta.url).pathname
 const dist = new URL('dist/', import.meta.url).pathname
 
 await rm(dist, { recursive: true, force: true })
-// Without white space a function loads a quarter less; names stay, so that a stack can be read without the map too.
-const smaller = { minifyWhitespace: true, minifySyntax: true }
+// Without white space a function loads a quarter less. Names and short lines stay: Node shows the line of an error that nobody caught.
+const smaller = { minifyWhitespace: true, minifySyntax: true, lineLimit: 120 }
 const to = { platform: 'node', target: 'node20' }
 const shared = { entryPoints: [entry], bundle: true, ...to, ...smaller, sourcemap: true }
 await build({ ...shared, format: 'esm', outfile: `${dist}index.js` })
