@@ -268,7 +268,12 @@ class Scenario {
       }))
         this.#fail('bytes that nobody owns', what)
       const wallMs = reader.host.clock.wallMs()
-      for (const what of checkKept(this.#cluster.kept, { job: job.id, readings: calls, wallMs }))
+      for (const what of checkKept(this.#cluster.kept, {
+        job: job.id,
+        readings: calls,
+        wallMs,
+        hasDied: this.#deaths.length > 0,
+      }))
         this.#fail('the kept store and its job do not agree', what)
     }
   }

@@ -3,6 +3,7 @@ import { chunkCharge } from '../../../storage-node/chunks.ts'
 import { bytesApart, chargeOf, Kind } from '../../../storage-node/ram/record.ts'
 import { BLOCK_BYTES } from '../../../storage-node/ram/slab.ts'
 import { encodeManifest } from '../../../storage-node/stored-object.ts'
+import { isTransient } from '../traffic/buckets.ts'
 import type { Call } from '../traffic/history.ts'
 import { type Home, readValue } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
@@ -85,13 +86,20 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 /** The kept store has what the last reading says that it has, and nothing else of the job. */
 export function checkKept(
   store: KeptObjects,
-  { job, readings, wallMs }: { job: string; readings: readonly Call[]; wallMs: number },
+  {
+    job,
+    readings,
+    wallMs,
+    hasDied,
+  }: { job: string; readings: readonly Call[]; wallMs: number; hasDied: boolean },
 ): string[] {
   return readings.flatMap(({ home, outcome }) => {
     if (home.job !== job || outcome.kind !== 'stat') return []
     const name = `${home.job}/${home.bucket}/${home.key}`
     const kept = store.get(name)
     const isThere = kept !== undefined && (kept.expiresAtMs === 0 || kept.expiresAtMs > wallMs)
+    // What a bucket had on a node that died is left in the store where the bucket was deleted before it came back.
+    if (hasDied && isTransient(home.bucket) && isThere && outcome.stat === null) return []
     if (!(outcome.stat?.persist ?? false)) return isThere ? [`${name} is kept, and its job has none`] : []
     if (!isThere) return [`${name} is not kept, though its job says so`]
     const value = readings.find((other) => other.outcome.kind === 'value' && isSame(other.home, home))
