@@ -5,6 +5,7 @@ import type { MetadataReport } from '../protocol/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
 import { clusterToken } from '../service/cluster-token.ts'
+import { Connections } from '../service/connections.ts'
 import type { Tell } from '../service/controller-report.ts'
 import { CpuMeter } from '../service/cpu-meter.ts'
 import type { Service } from '../service/lifecycle.ts'
@@ -56,7 +57,8 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   await placements.load()
   const handlers = metadataHandlers(placements)
   const turns = new Turns(clock)
-  accept = (link) => serveLink(link, { server: id, secret, runtime, turns, handlers, log })
+  const connections = new Connections()
+  accept = (link) => serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log })
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     const report = {

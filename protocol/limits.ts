@@ -160,6 +160,14 @@ export const WITNESS_MS_MIN = 750
 export const TIMER_LATE_MS = 100
 /** Connections of one server process. */
 export const CONNECTIONS_MAX = 10_000
+/** Of those of jobs: the rest is for the planes and for those that have not said yet who they are. */
+export const CONNECTIONS_JOBS_MAX = 8_500
+/** Those that have not said who they are: a burst of a thousand clients says so within milliseconds. */
+export const CONNECTIONS_GREETING_MAX = 1_000
+/** A connection of a job that asked nothing for so many looks, each `LINK_SILENT_MS` after the one before it, is ended: five minutes. */
+export const IDLE_LOOKS_MAX = 20
+/** What has to come of a frame within `LINK_SILENT_MS` while it is not whole: 35 kbit/s. */
+export const FRAME_BYTES_PER_LOOK_MIN = 64 * 1024
 /** What one read of a socket takes at most, into memory that all connections of a process share. */
 export const RECEIVE_BYTES = 256 * 1024
 /**

@@ -2,6 +2,8 @@ import type { Codec } from './codec.ts'
 import { MayflyError } from './errors.ts'
 import {
   ANSWERS_QUEUED_BYTES_MANY,
+  ANSWERS_QUEUED_BYTES_MAX,
+  ANSWERS_QUEUED_BYTES_MAX_CROWDED,
   HEAD_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
   PAYLOAD_COPIED_BYTES_MAX,
@@ -25,9 +27,10 @@ const nothing: readonly Uint8Array[] = []
 /** What all connections of this process have written and the network has not taken. */
 let writtenBytes = 0
 
-/** Whether that is so much that each of them has to do with less. */
-export function isCrowded(): boolean {
-  return writtenBytes > ANSWERS_QUEUED_BYTES_MANY
+/** What may wait for one peer: less where all connections have written so much. */
+export function queuedBytesMax(): number {
+  const isCrowded = writtenBytes > ANSWERS_QUEUED_BYTES_MANY
+  return isCrowded ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
 }
 
 /** What goes out: an operation's number and fields in a request, 0 or an error's number in a reply. */

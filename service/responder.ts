@@ -5,25 +5,26 @@ import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../
 import type { Frame, Landing } from '../protocol/frame.ts'
 import { FrameReader } from '../protocol/frame-reader.ts'
 import {
-  ANSWERS_QUEUED_BYTES_MAX,
-  ANSWERS_QUEUED_BYTES_MAX_CROWDED,
   CALLS_OUTSTANDING_MAX,
   ERROR_MESSAGE_BYTES_MAX,
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
+  IDLE_LOOKS_MAX,
   PROTOCOL_VERSION,
   REPLIES_FIRST_PORTION,
   TURN_LOOK_REQUESTS,
 } from '../protocol/limits.ts'
 import type { Link } from '../protocol/link.ts'
 import type { Operation } from '../protocol/operation.ts'
-import { isCrowded, Outbox } from '../protocol/outbox.ts'
+import { Outbox, queuedBytesMax } from '../protocol/outbox.ts'
 import { Reader, violation } from '../protocol/reader.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import { endProcess, mustEndProcess } from './background.ts'
+import type { Connections, Counted } from './connections.ts'
 import { checkVersion } from './credentials.ts'
 import { reportFault } from './fault-report.ts'
+import { FrameProgress } from './frame-progress.ts'
 import { Gate } from './gate.ts'
 import type { Handlers, Reply } from './handlers.ts'
 import type { Logger } from './log.ts'
@@ -43,6 +44,8 @@ export interface ResponderOptions {
   /** Of all connections of the server. */
   readonly turns: Turns
   readonly pace?: Pace
+  /** All of the server. */
+  readonly connections?: Connections
   /** Of a server that keeps answers for their repetition. */
   readonly sessions?: ClientSessions
 }
@@ -52,7 +55,7 @@ export function serveLink(link: Link, options: ResponderOptions): void {
   new Responder(link, options).open()
 }
 
-class Responder {
+class Responder implements Counted {
   readonly #link: Link
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
@@ -76,10 +79,14 @@ class Responder {
   /** Since the clock was looked at. */
   #unlooked = 0
   #closed = false
+  /** Looks at the connection since it last asked something. */
+  #idleLooks = 0
+  readonly #progress: FrameProgress
 
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
+    this.#progress = new FrameProgress(options.runtime.clock)
     this.#gate = new Gate({ ...options, onExpired: (error) => this.#refuse(0, error) })
     this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
     this.#watch = new PeerWatch({
@@ -92,6 +99,8 @@ class Responder {
 
   open(): void {
     const { clock } = this.#options.runtime
+    const { connections } = this.#options
+    connections?.accept(this)
     const greeting = clock.after(HELLO_MS_MAX, () => {
       if (this.#peer === null) this.#link.destroy()
     })
@@ -103,12 +112,28 @@ class Responder {
       closed: () => {
         this.#close()
         greeting.cancel()
+        connections?.leave(this, this.#job)
         this.#leaveAll()
       },
     })
     const head = { protocol: PROTOCOL_VERSION, nonce: this.#gate.nonce }
     this.#outbox.send({ id: 0, kind: challenge.number, codec: challenge.request, head })
     this.#outbox.flush()
+  }
+
+  get isIdle(): boolean {
+    const isQuiet = this.#underWay.size === 0 && !this.#paused && this.#frames.atBoundary
+    return isQuiet && this.#link.queuedBytes === 0
+  }
+
+  get idleLooks(): number {
+    return this.#idleLooks
+  }
+
+  end(): void {
+    this.#close()
+    this.#leaveAll()
+    this.#link.destroy()
   }
 
   /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
@@ -123,6 +148,8 @@ class Responder {
       this.#refuse(0, error)
     }
     this.#finishRead()
+    if (this.#frames.atBoundary || this.#paused) return
+    if (!this.#progress.isFastEnough({ frames: this.#watch.frames, bytes })) this.#link.destroy()
   }
 
   #finishRead(): void {
@@ -163,6 +190,7 @@ class Responder {
 
   #receive(frame: Frame): void {
     this.#watch.frames++
+    this.#idleLooks = 0
     if (this.#peer === null) return this.#greet(frame)
     if (frame.kind === cancel.number) return this.#cancel(frame)
     if (frame.kind === ping.number) return this.#answerPing(frame)
@@ -212,11 +240,12 @@ class Responder {
 
   #greet(frame: Frame): void {
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
-    const { server, sessions } = this.#options
+    const { server, sessions, connections } = this.#options
     try {
       checkVersion(this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes).u16())
       const request = this.#decode(hello, frame)
       const peer = this.#peerWith(this.#gate.admit(request))
+      connections?.enter(this, peer.claims.job)
       peer.sessionName = sessions?.join(peer, this.#gate.resumed(request)) ?? peer.sessionName
       this.#peer = peer
       this.#frames.allowAll()
@@ -233,7 +262,7 @@ class Responder {
       sessionName: this.#gate.nonce.toString('hex'),
       whenGone: (id, task) => this.#underWay.park(id, task),
       expects: (bytes) => this.#expect(bytes),
-      end: () => this.#abandon(),
+      end: () => this.end(),
     }
   }
 
@@ -245,13 +274,6 @@ class Responder {
     } catch (error) {
       this.#fail(frame.id, error)
     }
-  }
-
-  /** The client has gone on over another connection. */
-  #abandon(): void {
-    this.#close()
-    this.#leaveAll()
-    this.#link.destroy()
   }
 
   #expect(bytes: number): () => void {
@@ -347,6 +369,7 @@ class Responder {
   }
 
   #resume(): void {
+    this.#progress.forgive()
     this.#link.resume()
     this.#options.turns.begin(this.#job)
     try {
@@ -366,15 +389,12 @@ class Responder {
   /** A peer that takes no answers, or stops within a request, holds memory of everyone; one that is gone holds what waits for it. */
   #letGoOfSilent(): void {
     const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
-    if (isStalled || !this.#watch.isThere()) this.#link.destroy()
+    if (isStalled || !this.#watch.isThere()) return this.#link.destroy()
+    if (this.#job !== '' && this.isIdle && ++this.#idleLooks >= IDLE_LOOKS_MAX) this.end()
   }
 }
 
 function repeatedId({ id, landing }: Frame): MayflyError {
   landing?.abandon()
   return violation(`a request has the id ${id} of another one that is under way`)
-}
-
-function queuedBytesMax(): number {
-  return isCrowded() ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
 }

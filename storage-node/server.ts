@@ -4,6 +4,7 @@ import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } fr
 import type { Runtime } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
 import { clusterToken } from '../service/cluster-token.ts'
+import { Connections } from '../service/connections.ts'
 import type { Tell } from '../service/controller-report.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import type { Service } from '../service/lifecycle.ts'
@@ -64,10 +65,11 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     askLease: (metadata) => heartbeats.beatServer(metadata),
   })
   const turns = new Turns(clock)
+  const connections = new Connections()
   const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
     const { sessions } = node
-    serveLink(link, { server: id, secret, runtime, turns, handlers, log, pace, sessions })
+    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, pace, sessions })
   })
   const heartbeats = new Heartbeats(node, {
     clock,

@@ -42,6 +42,8 @@ const DATA_PER_RAM = 4
 /** Of the RAM: the rest is for keys, index and what the watermarks keep free. */
 const WORKING_SET = 0.8
 const OUTSTANDING = 16
+/** Calls at a time that ask for one object, which was put first and lies below RAM. */
+const HERD = 64
 const TIME_RATIO_MAX = 1.5
 /** What a job reads: a twentieth from anywhere, or all from its working set; and how many rounds before one that is counted are not. */
 const mixes = [
@@ -83,7 +85,17 @@ export const tiers: Suite = {
     return {
       settings: { rounds: settings.rounds, 'working set, of RAM': WORKING_SET },
       columns: [
-        ...['bytes', 'system', 'fill s', 'get/s', 'get p50 ms', 'get p99 ms', 'put/s', 'put p99 ms'],
+        ...[
+          'bytes',
+          'system',
+          'fill s',
+          `herd of ${HERD}, ms`,
+          'get/s',
+          'get p50 ms',
+          'get p99 ms',
+          'put/s',
+          'put p99 ms',
+        ],
         ...mixes.map(({ name }) => `${name}, reads/s`),
         ...['lost reads', 'client CPU s', 'server CPU s'],
       ],
@@ -99,6 +111,8 @@ export const tiers: Suite = {
 /** All that one system came to at one size. */
 interface Measured {
   readonly fillMs: number
+  /** Until all of a herd have their answer. */
+  readonly herdMs: number
   readonly gets: Measurement[]
   readonly puts: Measurement[]
   /** By the name of the mix. */
@@ -124,8 +138,10 @@ async function measureSize(
       const beganMs = performance.now()
       await entrant.run('fill', load)
       const fillMs = performance.now() - beganMs
+      const herd = { ...load, outstanding: HERD, hot: 1, hotShare: 1, reads: HERD }
+      const { ms: herdMs } = await entrant.run('reads', herd)
       const job = new Map(mixes.map((mix) => [mix.name, []]))
-      measured.set(name, { fillMs, gets: [], puts: [], job, reads, failed: [] })
+      measured.set(name, { fillMs, herdMs, gets: [], puts: [], job, reads, failed: [] })
     }
     for (let round = 0; round < rounds; round++) {
       say(`${formatBytes(objectBytes)}: round ${round + 1} of ${rounds}`)
@@ -163,7 +179,7 @@ async function measureSize(
   }
 }
 
-function rowOf(size: string, name: string, { fillMs, gets, puts, job, reads }: Measured): string[] {
+function rowOf(size: string, name: string, { fillMs, herdMs, gets, puts, job, reads }: Measured): string[] {
   const of = (list: readonly Measurement[], column: string, digits: number): string =>
     list.length === 0 ? '–' : median(list.map(({ figures }) => figures[column] ?? 0)).toFixed(digits)
   const cpu = (column: 'clientCpuSeconds' | 'serverCpuSeconds'): string =>
@@ -172,6 +188,7 @@ function rowOf(size: string, name: string, { fillMs, gets, puts, job, reads }: M
     size,
     name,
     (fillMs / 1000).toFixed(1),
+    herdMs.toFixed(0),
     ...[of(gets, CALLS_PER_SECOND, 0), of(gets, P50_MS, 2), of(gets, P99_MS, 2)],
     ...[of(puts, CALLS_PER_SECOND, 0), of(puts, P99_MS, 2)],
     ...mixes.map((mix) => ((1000 * reads) / medianMs(job.get(mix.name))).toFixed(0)),

@@ -73,7 +73,7 @@ test('a herd that gets one small object from below RAM reads it once', async () 
   expect(tier.reads - readBefore).toBe(1)
 }, 30_000)
 
-test('a client that asks for much below RAM and stops reading costs a bounded amount, and its job goes on', async () => {
+test('I26: a client that asks for much below RAM and stops reading costs a bounded amount, and its job goes on', async () => {
   const { tier, node, ticket, job } = await startSlow(1)
   const objects = 200
   const bytes = await putMany(job, objects)

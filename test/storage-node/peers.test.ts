@@ -4,7 +4,6 @@ import { expect, onTestFinished, test } from 'vitest'
 import { CallerPool } from '../../protocol/caller-pool.ts'
 import { peerOperations, SlotOrigin } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
-import { hashKey } from '../../protocol/hash.ts'
 import type { Link } from '../../protocol/link.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
@@ -19,6 +18,7 @@ import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
 import type { JobPlacements } from '../../storage-node/job-placements.ts'
 import type { StorageNode } from '../../storage-node/node.ts'
 import { Puller } from '../../storage-node/puller.ts'
+import { tableHash } from '../../storage-node/ram/table-hash.ts'
 import { Reclaim } from '../../storage-node/reclaim.ts'
 import { indexPage, newSpace } from './support/space.ts'
 
@@ -124,7 +124,7 @@ test.each(wrongs)(
     const keys = ['a', 'b', 'c'].map((name) => ({
       bucket: 0,
       key: Buffer.from(name),
-      hash: hashKey(Buffer.from(name), 0),
+      hash: tableHash(Buffer.from(name), 0),
     }))
     for (const of of keys) expect(job.slots[0]?.find(of)?.bytes).toBe(5)
     expect(job.slots[0]?.settled).toBe(true)

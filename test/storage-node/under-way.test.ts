@@ -40,7 +40,7 @@ test('no job takes what is kept for others of what may be under way, and what is
   expect(node.bytes).toBe(7 * MIB)
 })
 
-test('calls that wait for keys cost their job a bounded amount, and another job of the node waits as ever', async () => {
+test('I26: calls that wait for keys cost their job a bounded amount, and another job of the node waits as ever', async () => {
   const planes = await Planes.start()
   const node = await planes.startNode()
   const ticket = await planes.createJob('j-a', [node])

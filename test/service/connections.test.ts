@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto'
+import { expect, onTestFinished, test } from 'vitest'
+import { ping } from '../../protocol/control-operations.ts'
+import { errorTable } from '../../protocol/errors.ts'
+import { FRAME_BYTES_PER_LOOK_MIN, IDLE_LOOKS_MAX, LINK_SILENT_MS } from '../../protocol/limits.ts'
+import type { LinkHandlers } from '../../protocol/link.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { signToken } from '../../protocol/token.ts'
+import { Connections } from '../../service/connections.ts'
+import { FrameProgress } from '../../service/frame-progress.ts'
+import { Handlers } from '../../service/handlers.ts'
+import { tcpNetwork } from '../../service/listener.ts'
+import { createLog } from '../../service/log.ts'
+import { serveLink } from '../../service/responder.ts'
+import { Turns } from '../../service/turns.ts'
+import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
+
+const secret = randomBytes(32)
+const { clock } = systemRuntime
+
+async function startServer(connections: Connections) {
+  const handlers = new Handlers()
+  const links: (LinkHandlers | null)[] = []
+  const turns = new Turns(clock)
+  const log = createLog('storage-node', 'silent')
+  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
+    const open = link.open.bind(link)
+    link.open = (given) => {
+      links.push(given)
+      open(given)
+    }
+    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns, connections })
+  })
+  onTestFinished(() => listener.close())
+  return { address: listener.address, silence: () => links.at(-1)?.silent() }
+}
+
+/** A connection of a job that has said hello; `ended` tells when the server has cut it. */
+async function connect(address: string, job: string) {
+  const raw = await RawConnection.open(address)
+  onTestFinished(() => raw.vanish())
+  const expiresSeconds = Math.floor(Date.now() / 1000) + 60
+  raw.send(await raw.hello(signToken(secret, { job, read: true, write: true, expiresSeconds })))
+  await expect.poll(() => raw.frames.length).toBe(1)
+  const of = { raw, ended: false, kind: raw.frames[0]?.kind }
+  void raw.closed.then(() => {
+    of.ended = true
+  })
+  return of
+}
+
+test('where there are too many connections, the job that has most of them gives up one that is idle', async () => {
+  const connections = new Connections({ jobsMax: 6 })
+  const { address } = await startServer(connections)
+  const many: Awaited<ReturnType<typeof connect>>[] = []
+  for (let count = 0; count < 6; count++) many.push(await connect(address, 'j-many'))
+  const few = await connect(address, 'j-few')
+  expect(few.kind).toBe(0)
+  await expect.poll(() => many.filter(({ ended }) => ended).length).toBe(1)
+  const planes = await Promise.all(Array.from({ length: 4 }, () => connect(address, '')))
+  expect(planes.every(({ kind }) => kind === 0)).toBe(true)
+  expect(connections.count).toBe(6)
+  // It has most of them, and one of its own goes for the new one.
+  expect((await connect(address, 'j-many')).kind).toBe(0)
+  await expect.poll(() => many.filter(({ ended }) => ended).length).toBe(2)
+  expect(few.ended).toBe(false)
+})
+
+test('a job with most of too many connections, all of them in use, gets no more, and any other does', async () => {
+  const busy = { isIdle: false, idleLooks: 0, end: () => ended.push('j-many') }
+  const ended: string[] = []
+  const connections = new Connections({ jobsMax: 2 })
+  connections.enter({ ...busy }, 'j-many')
+  connections.enter({ ...busy }, 'j-many')
+  expect(() => connections.enter({ ...busy }, 'j-many')).toThrow('all of them in use')
+  expect(ended).toEqual([])
+  connections.enter({ ...busy }, 'j-few')
+  expect(ended).toEqual(['j-many'])
+  expect(errorTable.UNAVAILABLE.retryable).toBe(true)
+})
+
+test('of too many that do not say who they are the oldest is cut off', async () => {
+  const { address } = await startServer(new Connections({ greetingMax: 3 }))
+  const silent: RawConnection[] = []
+  for (let count = 0; count < 4; count++) {
+    const raw = await RawConnection.open(address)
+    onTestFinished(() => raw.vanish())
+    silent.push(raw)
+  }
+  await silent[0]?.closed
+  expect((await connect(address, 'j')).kind).toBe(0)
+})
+
+test('a connection that asks nothing for long is ended, and one that asks is not', async () => {
+  const { address, silence } = await startServer(new Connections())
+  const asks = await connect(address, 'j')
+  for (let look = 1; look < IDLE_LOOKS_MAX; look++) {
+    silence()
+    if (look === 1) asks.raw.send(await frameBytes(0, { ...ping, number: 0 }, {}))
+    if (look === 1) await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  expect(asks.ended).toBe(false)
+  for (let look = 0; look < 2; look++) silence()
+  await asks.raw.closed
+})
+
+test('a frame that gets a byte now and then is too slow, and one that comes on at a rate is not', () => {
+  const now = { ms: 0 }
+  const slow = new FrameProgress({ ...clock, monotonicMs: () => now.ms })
+  const fast = new FrameProgress({ ...clock, monotonicMs: () => now.ms })
+  const results: boolean[] = []
+  for (; now.ms < 3 * LINK_SILENT_MS; now.ms += 5_000) {
+    results.push(slow.isFastEnough({ frames: 1, bytes: 1 }))
+    expect(fast.isFastEnough({ frames: 1, bytes: FRAME_BYTES_PER_LOOK_MIN / 2 })).toBe(true)
+  }
+  expect(results).toContain(false)
+  const paused = new FrameProgress({ ...clock, monotonicMs: () => now.ms })
+  expect(paused.isFastEnough({ frames: 1, bytes: 1 })).toBe(true)
+  now.ms += 10 * LINK_SILENT_MS
+  paused.forgive()
+  expect(paused.isFastEnough({ frames: 1, bytes: 1 })).toBe(true)
+  now.ms += 10 * LINK_SILENT_MS
+  // Another frame than the one before.
+  expect(paused.isFastEnough({ frames: 2, bytes: 1 })).toBe(true)
+})
