@@ -6,6 +6,7 @@ import { end } from './verbs/end.ts'
 import { get } from './verbs/get.ts'
 import { jobs } from './verbs/jobs.ts'
 import { kept } from './verbs/kept.ts'
+import { keys } from './verbs/keys.ts'
 import { ls } from './verbs/ls.ts'
 import { nodes } from './verbs/nodes.ts'
 import { put } from './verbs/put.ts'
@@ -29,6 +30,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['ls', ls],
   ['rm', rm],
   ['kept', kept],
+  ['keys', keys],
   ['bench', bench],
 ])
 

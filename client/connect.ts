@@ -1,5 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_DEFAULT } from '../protocol/limits.ts'
+import { CALL_MS_DEFAULT, REQUEST_ID_BYTES } from '../protocol/limits.ts'
+import { systemRuntime } from '../protocol/runtime.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import { type Kept, keptOf } from './kept.ts'
@@ -46,12 +47,26 @@ export interface RegisterOptions extends CallerOptions {
   readonly waitSeconds?: number
 }
 
+/** What a ticket grants. */
+export interface TicketGrant {
+  /** True if not given. */
+  readonly read?: boolean
+  /** True if not given. A `consume` needs both. */
+  readonly write?: boolean
+  /** Keys that begin so alone, in every bucket: up to 256 bytes. A listing is of these. */
+  readonly prefix?: string
+  /** How long: 1 to 86,400, which is what it is if not given. */
+  readonly expiresInSeconds?: number
+}
+
 /** The driver's side of a job. */
 export interface Registration {
   readonly id: string
   /** What a function needs to open the job: pass it on as it is, and keep it as secret as the data. */
   readonly ticket: string
   readonly reservation: Reservation
+  /** A ticket with fewer rights than `ticket`, for functions that need no more. */
+  issueTicket(grant?: TicketGrant): Promise<string>
   /** Keeps the job alive for another lease. Use of its data does that as well. */
   renew(): Promise<void>
   /** Ends the job: when this resolves every byte of it is gone. */
@@ -65,7 +80,8 @@ export interface Mayfly {
   /**
    * Registers a job; resolves once what it needs is set aside and the nodes that hold it are up. Fails with
    * `RESERVATION_REFUSED` if that is more than the cluster, or what the API key may have, gives.
-   * `TOO_MANY_REQUESTS` means that too many registrations are under way: try again in a second.
+   * `TOO_MANY_REQUESTS` means that too many registrations are under way: try again in a second. Where the answer is lost, it is asked for
+   * again, and the job is registered once; one whose answer nobody took ends by itself.
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
   readonly kept: Kept
@@ -89,8 +105,10 @@ export async function connect(
       checkOptions('register', options)
       const { leaseSeconds, waitSeconds = 0, deadlineMs, signal } = options
       const body = { name, hints, waitSeconds, ...(leaseSeconds === undefined ? {} : { leaseSeconds }) }
-      const { id, ticket, reservation } = (await controller.call('POST', '/v1/jobs', {
+      const key = systemRuntime.random.bytes(REQUEST_ID_BYTES).toString('hex')
+      const { id, ticket, reservation } = (await controller.repeat('POST', '/v1/jobs', {
         body,
+        headers: { 'idempotency-key': key },
         deadlineMs: (deadlineMs ?? CALL_MS_DEFAULT) + waitSeconds * 1000,
         ...(signal === undefined ? {} : { signal }),
       })) as Registered
@@ -100,9 +118,13 @@ export async function connect(
         id,
         ticket,
         reservation,
-        renew: async () => void (await controller.call('POST', `${path}/renew`)),
+        issueTicket: async (grant = {}) => {
+          const issued = await controller.repeat('POST', `${path}/tickets`, { body: grant })
+          return (issued as Pick<Registration, 'ticket'>).ticket
+        },
+        renew: async () => void (await controller.repeat('POST', `${path}/renew`)),
         deregister: async () => {
-          await controller.call('DELETE', path)
+          await controller.repeat('DELETE', path)
           await job.close()
         },
       }

@@ -1,5 +1,6 @@
-import { type ErrorCode, errorTable, MayflyError } from '../protocol/errors.ts'
-import { CALL_MS_DEFAULT, GET_BYTES_MAX } from '../protocol/limits.ts'
+import { type ErrorCode, errorTable, isError, MayflyError } from '../protocol/errors.ts'
+import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
+import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/tcp.ts'
 import type { CallerOptions } from './options.ts'
 
@@ -19,6 +20,28 @@ export class ControllerApi {
       call,
       read: async (response) => JSON.parse(await response.text()),
     })
+  }
+
+  /**
+   * As `call`, of what can be repeated: where the answer was lost it is asked for again until the deadline. A controller that is not
+   * there at the first attempt is told at once.
+   */
+  async repeat(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
+    const { clock, random } = systemRuntime
+    const untilMs = clock.monotonicMs() + (call.deadlineMs ?? CALL_MS_DEFAULT)
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.call(method, path, {
+          ...call,
+          deadlineMs: Math.max(1, Math.ceil(untilMs - clock.monotonicMs())),
+        })
+      } catch (error) {
+        const isFirst = attempt === 0
+        const pauseMs = backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+        if (!isLost(error, isFirst) || clock.monotonicMs() + pauseMs >= untilMs) throw error
+        await sleep(clock, pauseMs)
+      }
+    }
   }
 
   /** As `call`, where the answer is bytes. `OBJECT_TOO_LARGE` where they are more than one Buffer should hold. */
@@ -42,7 +65,7 @@ export class ControllerApi {
   ): Promise<T> {
     const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
     const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
-    const headers = { authorization: `Bearer ${this.#apiKey}` }
+    const headers = { ...call.headers, authorization: `Bearer ${this.#apiKey}` }
     const content =
       call.body === undefined
         ? { headers }
@@ -65,7 +88,19 @@ export class ControllerApi {
   }
 }
 
-type ApiCall = CallerOptions & { body?: unknown }
+type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<string, string>> }
+
+/** Whether nothing was answered, though something may have been done; after that it may also be that the controller starts again. */
+function isLost(error: unknown, isFirst: boolean): boolean {
+  if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false
+  const { code = '' } = (error.cause.cause ?? {}) as NodeJS.ErrnoException
+  return BROKEN.includes(code) || (!isFirst && REFUSED.includes(code))
+}
+
+/** Of a connection that was there. */
+const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET']
+/** Of one that never was. */
+const REFUSED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
 
 /** The error of an answer; its message ends with the table's advice already. */
 function errorOf(text: string, status: number): MayflyError {

@@ -1,6 +1,14 @@
 export type { ErrorCode } from '../protocol/errors.ts'
 export { MayflyError } from '../protocol/errors.ts'
-export type { Hints, Mayfly, RegisteredJob, RegisterOptions, Registration, Reservation } from './connect.ts'
+export type {
+  Hints,
+  Mayfly,
+  RegisteredJob,
+  RegisterOptions,
+  Registration,
+  Reservation,
+  TicketGrant,
+} from './connect.ts'
 export { connect } from './connect.ts'
 export type { Job, ObjectStat } from './job.ts'
 export { openJob } from './job.ts'

@@ -1,19 +1,12 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { JOBS_MAX } from '../protocol/limits.ts'
 import type { Job, Share } from './job.ts'
+import type { Keys } from './keys.ts'
 import type { Ledger } from './ledger.ts'
 import { bytesOf, type NodeClass } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
 import type { Placer, Proposal } from './placer.ts'
-import {
-  type ApiKey,
-  addSpending,
-  excessOf,
-  nothingSpent,
-  priceOf,
-  type Quota,
-  type Spending,
-} from './quota.ts'
+import { addSpending, excessOf, nothingSpent, priceOf, type Quota, type Spending } from './quota.ts'
 import type { Demand } from './rightsizing.ts'
 
 export interface AdmissionOptions {
@@ -22,7 +15,7 @@ export interface AdmissionOptions {
   readonly placer: Placer
   /** Of all jobs and nodes together. */
   readonly quota: Quota
-  readonly apiKeys: readonly ApiKey[]
+  readonly keys: Pick<Keys, 'quotaOf'>
 }
 
 /** Who is in the way: the cluster, for everybody who comes later too, or the limits of one key, for it alone. */
@@ -137,7 +130,7 @@ export class Admission {
   }
 
   #quotaOf(owner: string): Quota {
-    return this.#options.apiKeys.find(({ name }) => name === owner)?.quota ?? {}
+    return this.#options.keys.quotaOf(owner)
   }
 
   #priceOf({ shares, started }: Proposal, { s3PricePerHour }: Demand): number {

@@ -1,37 +1,48 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { MayflyError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { verifyToken } from '../protocol/token.ts'
-import type { ApiKey } from './quota.ts'
+import type { Job } from './job.ts'
+import type { Caller, Keys } from './keys.ts'
+import type { Role } from './roles.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the API key that it came with. */
-    owner: string
+    /** Whose API key it came with. */
+    caller: Caller
+  }
+  interface FastifyContextConfig {
+    /** Who may ask for the route; `admin` alone where it is not said. */
+    readonly roles?: readonly Role[]
   }
 }
 
-/** Checks requests for one of these keys. */
-export class ApiKeys {
-  readonly #digests: readonly { readonly name: string; readonly digest: Buffer }[]
+export const forAll = { roles: ['admin', 'driver', 'viewer'] } as const
+export const forDrivers = { roles: ['admin', 'driver'] } as const
+export const forViewers = { roles: ['admin', 'viewer'] } as const
+const forAdmins: readonly Role[] = ['admin']
 
-  constructor(keys: readonly Pick<ApiKey, 'name' | 'key'>[]) {
-    this.#digests = keys.map(({ name, key }) => ({ name, digest: digest(key) }))
-  }
+/** Notes whose key a request has. Throws `UNAUTHENTICATED`. */
+export function requireKey(request: FastifyRequest, keys: Keys): void {
+  const caller = keys.find(bearerOf(request))
+  if (caller === null)
+    throw new MayflyError('UNAUTHENTICATED', 'The API key is missing or not one of this cluster')
+  request.caller = caller
+}
 
-  /**
-   * Notes whose key a request has. Throws `UNAUTHENTICATED`. Hashes are compared, all of them, so that the time tells
-   * nothing of a key, nor of its length.
-   */
-  require(request: FastifyRequest): void {
-    const given = digest(bearerOf(request))
-    const [found] = this.#digests.filter((known) => timingSafeEqual(known.digest, given))
-    if (found === undefined) {
-      throw new MayflyError('UNAUTHENTICATED', 'The API key is missing or not one of this cluster')
-    }
-    request.owner = found.name
-  }
+/** Throws `FORBIDDEN` where the role of the key does not reach the route. */
+export function requireRole({ caller, routeOptions }: FastifyRequest): void {
+  const { roles = forAdmins } = routeOptions.config
+  if (roles.includes(caller.role)) return
+  throw new MayflyError(
+    'FORBIDDEN',
+    `API key '${caller.name}' has the role ${caller.role}, and this takes ${roles.join(' or ')}`,
+  )
+}
+
+/** Whether a key reaches a job: a driver reaches its own alone. */
+export function reaches({ name, role }: Caller, { owner }: Pick<Job, 'owner'>): boolean {
+  return role !== 'driver' || owner === name
 }
 
 /** Lets only the cluster's own processes pass. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for a job's token. */
@@ -44,8 +55,4 @@ export function requireClusterToken(request: FastifyRequest, of: { secret: Buffe
 function bearerOf({ headers }: FastifyRequest): string {
   const [, token] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
   return token ?? ''
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

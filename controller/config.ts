@@ -5,6 +5,7 @@ import { readPrivateFile } from '../service/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 import type { NodeClass } from './node-class.ts'
 import type { ApiKey, Quota } from './quota.ts'
+import type { Role } from './roles.ts'
 import { defaultTraits, type TierTraits } from './tiers.ts'
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
@@ -45,7 +46,12 @@ interface ClusterFile {
   readonly tiers: TierTraits
   readonly limits: Quota
   /** Further keys; the one named `default` stands for the key in its own file, and has none here. */
-  readonly apiKeys: readonly { readonly name: string; readonly key?: string; readonly limits: Quota }[]
+  readonly apiKeys: readonly {
+    readonly name: string
+    readonly key?: string
+    readonly role?: Role
+    readonly limits: Quota
+  }[]
 }
 
 /** The supervisor has checked the file and named each field; this only keeps nonsense out. */
@@ -70,10 +76,11 @@ function keysOf(entries: ClusterFile['apiKeys'], defaultKey: string): ApiKey[] {
   const ofDefault = entries.find(({ name }) => name === DEFAULT_KEY_NAME)
   const others = entries.filter(({ name }) => name !== DEFAULT_KEY_NAME)
   return [
-    { name: DEFAULT_KEY_NAME, key: defaultKey, quota: ofDefault?.limits ?? {} },
-    ...others.map(({ name, key = '', limits }) => ({
+    { name: DEFAULT_KEY_NAME, key: defaultKey, role: 'admin', quota: ofDefault?.limits ?? {} },
+    ...others.map(({ name, key = '', role = 'driver', limits }) => ({
       name,
       key: checkKey(key, `API key '${name}'`),
+      role,
       quota: limits,
     })),
   ]

@@ -1,7 +1,12 @@
 import type { ServerResponse } from 'node:http'
-import { MayflyError } from '../protocol/errors.ts'
-import { EVENT_STREAM_BYTES_MAX, EVENT_STREAM_HEARTBEAT_MS, EVENT_STREAMS_MAX } from '../protocol/limits.ts'
+import {
+  EVENT_STREAM_BYTES_MAX,
+  EVENT_STREAM_HEARTBEAT_MS,
+  EVENT_STREAMS_MAX,
+  EVENT_STREAMS_OF_KEY_MAX,
+} from '../protocol/limits.ts'
 import { type Clock, repeat } from '../protocol/runtime.ts'
+import { Allowance } from './allowance.ts'
 import type { ClusterEvent, Events } from './events.ts'
 
 /** Those who read `GET /v1/events` (WHATWG HTML, section 9.2, server-sent events). */
@@ -9,20 +14,24 @@ export class EventStreams {
   readonly #events: Events
   readonly #clock: Clock
   readonly #open = new Set<() => void>()
+  readonly #allowance = new Allowance('streams of events', {
+    max: EVENT_STREAMS_MAX,
+    ownerMax: EVENT_STREAMS_OF_KEY_MAX,
+  })
 
   constructor(events: Events, clock: Clock) {
     this.#events = events
     this.#clock = clock
   }
 
-  /** Throws `TOO_MANY_REQUESTS` if there are `EVENT_STREAMS_MAX` already. */
-  requireRoom(): void {
-    if (this.#open.size < EVENT_STREAMS_MAX) return
-    throw new MayflyError('TOO_MANY_REQUESTS', `${EVENT_STREAMS_MAX} streams of events are open`)
+  /** Throws `TOO_MANY_REQUESTS` if the API key may open no more. */
+  requireRoom(owner: string): void {
+    this.#allowance.require(owner)
   }
 
   /** Writes kept events above `after`, then each new one, until the reader leaves, falls behind, or all is closed. */
-  serve(response: ServerResponse, after: number): void {
+  serve(response: ServerResponse, { owner, after }: { owner: string; after: number }): void {
+    const leave = this.#allowance.enter(owner)
     response.shouldKeepAlive = false
     // A reader that is gone is noticed when it is closed.
     response.on('error', () => undefined)
@@ -45,6 +54,7 @@ export class EventStreams {
     response.once('close', () => {
       unsubscribe()
       heartbeat.cancel()
+      leave()
       this.#open.delete(end)
     })
   }

@@ -10,13 +10,18 @@ interface Failure {
   /** What is no `MayflyError` is a bug. */
   readonly error: Error
   readonly field?: string
+  /** Where HTTP has one of its own for it. */
+  readonly status?: number
 }
+
+/** Of what is refused before there is a body. */
+const OWN_STATUSES: readonly number[] = [408, 414, 431]
 
 /** Answers every failure in the one form that the API has for it. */
 export function answerFailure(log: Logger) {
   return (thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const failure = failureOf(thrown)
-    const { field } = failure
+    const { field, status } = failure
     const isOwn = isOwnFault(failure.error)
     const error = isOwn ? reportFault(thrown, { server: 'controller', log }) : (failure.error as MayflyError)
     const { code, message } = error
@@ -25,7 +30,7 @@ export function answerFailure(log: Logger) {
       log.warn({ err: error.cause, url: request.url }, 'what the controller needs for a request has failed')
     if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
     return reply
-      .status(errorTable[code].status)
+      .status(status ?? errorTable[code].status)
       .send({ error: { code, message, ...(field !== undefined && { field }) } })
   }
 }
@@ -46,7 +51,8 @@ function failureOf(thrown: FastifyError | Error): Failure {
     }
   }
   if (statusCode !== undefined && statusCode < 500) {
-    return { error: new MayflyError('BAD_REQUEST', thrown.message, { cause: thrown }) }
+    const error = new MayflyError('BAD_REQUEST', thrown.message, { cause: thrown })
+    return OWN_STATUSES.includes(statusCode) ? { error, status: statusCode } : { error }
   }
   return { error: thrown }
 }

@@ -19,6 +19,7 @@ export interface Reads {
 /** A job that has ended, as later jobs of its name learn from it. */
 export interface Run {
   readonly job: string
+  /** With its owner, see `scopeOf`. */
   readonly name: string
   readonly endedAtMs: number
   readonly peak: Peak

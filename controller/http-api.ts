@@ -2,23 +2,30 @@ import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../protocol/errors.ts'
-import { CONNECTIONS_MAX, HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../protocol/limits.ts'
+import {
+  CONNECTIONS_MAX,
+  HTTP_BODY_BYTES_MAX,
+  HTTP_CHECK_MS,
+  HTTP_REQUEST_MS_MAX,
+} from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
 import type { Logger } from '../service/log.ts'
-import { ApiKeys, requireClusterToken } from './authentication.ts'
+import { forAll, requireClusterToken, requireKey, requireRole } from './authentication.ts'
+import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './failures.ts'
-import type { ApiKey } from './quota.ts'
+import type { Keys } from './keys.ts'
 import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
 import { internalRoutes } from './routes/internal.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keptRoutes } from './routes/kept.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { health } from './schemas.ts'
 import type { TaskFailures } from './task-failures.ts'
 
 export interface HttpApiOptions extends Routes {
-  readonly apiKeys: readonly ApiKey[]
+  readonly keys: Keys
   readonly secret: Buffer
   readonly clock: Clock
   readonly log: Logger
@@ -35,6 +42,10 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   const app = fastify({
     bodyLimit: HTTP_BODY_BYTES_MAX,
     requestTimeout: HTTP_REQUEST_MS_MAX,
+    // Node takes the larger of the two bounds for the whole request, and that of the headers is a minute by default.
+    http: { connectionsCheckingInterval: HTTP_CHECK_MS, headersTimeout: HTTP_REQUEST_MS_MAX },
+    clientErrorHandler: answerClientFault,
+    frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
     routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
     ajv: {
       // What is not known is refused, not dropped, and nothing is turned into another type; `verbose` lets an
@@ -47,11 +58,15 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   app.server.on('error', (error) =>
     options.log.warn({ reason: error.message }, 'a connection was not accepted'),
   )
-  app.decorateRequest('owner', '')
+  app.decorateRequest('caller')
   app.setErrorHandler(answerFailure(options.log))
-  const keys = new ApiKeys(options.apiKeys)
-  const requireKey = async (request: FastifyRequest): Promise<void> => keys.require(request)
-  app.setNotFoundHandler({ preHandler: requireKey }, (request) => {
+  const { keys } = options
+  const requireAnyKey = async (request: FastifyRequest): Promise<void> => requireKey(request, keys)
+  const requireCaller = async (request: FastifyRequest): Promise<void> => {
+    requireKey(request, keys)
+    requireRole(request)
+  }
+  app.setNotFoundHandler({ preHandler: requireAnyKey }, (request) => {
     throw new MayflyError('ROUTE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}`)
   })
   // A connection that a client keeps for later would hold up the stop once its last answer is out.
@@ -75,11 +90,12 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     }),
   )
   await app.register(async (scope: Api) => {
-    scope.addHook('onRequest', requireKey)
+    scope.addHook('onRequest', requireCaller)
     jobRoutes(scope, options)
     clusterRoutes(scope, options)
     keptRoutes(scope, options)
-    scope.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+    keyRoutes(scope, options)
+    scope.get('/openapi.json', { config: forAll, schema: { hide: true } }, () => app.swagger())
   })
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', async (request) => requireClusterToken(request, options))

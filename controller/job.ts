@@ -64,6 +64,11 @@ export interface Job {
   readonly endReason: EndReason | null
 }
 
+/** What jobs have in common of which later ones learn: their owner and name. An owner has no slash in its name. */
+export function scopeOf({ owner, name }: Pick<Job, 'owner' | 'name'>): string {
+  return `${owner}/${name}`
+}
+
 /** Every metadata server that may know the job, in the order in which they had it: the last one may be about to. */
 export function serversOf({ metadata, movingTo, formerServers }: Job): string[] {
   const all = [...formerServers, metadata, ...(movingTo === null ? [] : [movingTo])]

@@ -6,7 +6,7 @@ import type { Logger } from '../service/log.ts'
 import type { Serial } from '../service/serial.ts'
 import type { Admission } from './admission.ts'
 import type { Events } from './events.ts'
-import { decidersOf, type EndReason, type Job, maxShares, serversOf } from './job.ts'
+import { decidersOf, type EndReason, type Job, maxShares, scopeOf, serversOf } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { isGone, type MetadataServers } from './metadata-servers.ts'
 import type { Nodes } from './nodes.ts'
@@ -28,8 +28,8 @@ export interface JobsOptions {
   readonly background: Background
   /** Changes of one job come one after another. */
   readonly serial: Serial
-  /** What a job of a name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
-  readonly size: (name: string, hints: Hints) => Sizing
+  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (scope: string, hints: Hints) => Sizing
   /** Called when a reservation was given back. */
   readonly onFreed: () => void
   /** Called when metadata may have other shares of a job than the ledger. */
@@ -111,7 +111,7 @@ export class Jobs {
     const { ledger, nodes, admission, metadata, tickets, events, runtime, size } = this.#options
     const { id } = job
     const hints = { ...job.hints, ...added }
-    const { demand, reasons } = size(job.name, hints)
+    const { demand, reasons } = size(scopeOf(job), hints)
     const shares = admission.resize(job, demand)
     // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
     await ledger.change(id, { shares: maxShares(job.shares, shares) })

@@ -4,7 +4,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import { Accounts } from './accounts.ts'
 import { Arrivals } from './arrivals.ts'
 import { higherPeak, isInstructive, type Learned, type Peak, type Reads, type Run } from './history.ts'
-import type { Job, Share } from './job.ts'
+import { type Job, type Share, scopeOf } from './job.ts'
 import type { NodeRecord } from './node.ts'
 import type { ResourceVector } from './node-class.ts'
 import { Runs } from './runs.ts'
@@ -43,7 +43,7 @@ export class Ledger {
       this.#set(job)
       if (job.state !== 'ended') this.#usedMs.set(job.id, this.#monotonicOf(job.usedAtMs))
     }
-    for (const key of stored.keys) this.#keys.set(key.key, key)
+    for (const key of stored.keys) this.#keys.set(scopedKey(key), key)
     this.#runs.restore(stored.runs)
     this.#restoreArrivals(stored)
   }
@@ -64,8 +64,8 @@ export class Ledger {
     return job
   }
 
-  keyed(key: string): IdempotencyKey | undefined {
-    return this.#keys.get(key)
+  keyed(of: Pick<IdempotencyKey, 'owner' | 'key'>): IdempotencyKey | undefined {
+    return this.#keys.get(scopedKey(of))
   }
 
   /** Jobs that have not ended, oldest first. */
@@ -96,16 +96,16 @@ export class Ledger {
     return this.#accounts.isReserved(node)
   }
 
-  /** What earlier runs of a job name tell. */
-  learned(name: string): Learned | null {
-    return this.#runs.learn(name)
+  /** What earlier runs of a job's owner and name tell. */
+  learned(scope: string): Learned | null {
+    return this.#runs.learn(scope)
   }
 
   async create(job: Job, key: IdempotencyKey | null): Promise<Job> {
     this.#set(job)
-    this.arrivals.registered(job.name, job.createdAtMs, job.hints)
+    this.arrivals.registered(scopeOf(job), job.createdAtMs, job.hints)
     this.touch(job.id, this.#clock.monotonicMs())
-    if (key !== null) this.#keys.set(key.key, key)
+    if (key !== null) this.#keys.set(scopedKey(key), key)
     try {
       await this.#store.createJob(job, key)
     } catch (error) {
@@ -137,7 +137,8 @@ export class Ledger {
     const before = this.require(id)
     const endedAtMs = this.#clock.wallMs()
     const job: Job = { ...this.#upToDate(before), state: 'ended', shares: [], endedAtMs }
-    const { name, peak } = job
+    const { peak } = job
+    const name = scopeOf(job)
     const isRun = job.endReason !== 'failed' && isInstructive(peak)
     const run = isRun ? { job: id, name, endedAtMs, peak, reads: this.#reads.get(id) ?? null } : null
     this.#set(job)
@@ -246,7 +247,7 @@ export class Ledger {
     const forgotten = runs.filter(({ job }) => !kept.has(job))
     const registered = [
       ...forgotten.map(({ name, endedAtMs }) => ({ name, atMs: endedAtMs, hints: {} })),
-      ...jobs.map(({ name, createdAtMs, hints }) => ({ name, atMs: createdAtMs, hints })),
+      ...jobs.map((job) => ({ name: scopeOf(job), atMs: job.createdAtMs, hints: job.hints })),
     ].sort((a, b) => a.atMs - b.atMs)
     for (const { name, atMs, hints } of registered) this.arrivals.registered(name, atMs, hints)
   }
@@ -258,4 +259,9 @@ export class Ledger {
   #wallOf(monotonicMs: number): number {
     return Math.round(this.#clock.wallMs() - (this.#clock.monotonicMs() - monotonicMs))
   }
+}
+
+/** Owners have no slash in their names. */
+function scopedKey({ owner, key }: Pick<IdempotencyKey, 'owner' | 'key'>): string {
+  return `${owner}/${key}`
 }

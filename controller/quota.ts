@@ -1,4 +1,5 @@
 import { dimensions, type NodeClass, type ResourceVector } from './node-class.ts'
+import type { Role } from './roles.ts'
 
 /** Four ways to bound what is spent; each is optional. */
 export const quotaDimensions = ['jobs', 'bytes', 'bytesPerSecond', 'pricePerHour'] as const
@@ -16,6 +17,7 @@ export const nothingSpent: Spending = Object.freeze({ jobs: 0, bytes: 0, bytesPe
 export interface ApiKey {
   readonly name: string
   readonly key: string
+  readonly role: Role
   readonly quota: Quota
 }
 

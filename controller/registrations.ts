@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto'
 import { MayflyError } from '../protocol/errors.ts'
-import { NODE_START_MS_MAX, REGISTRATIONS_UNDER_WAY_MAX } from '../protocol/limits.ts'
+import {
+  NODE_START_MS_MAX,
+  REGISTRATION_CLAIM_MS,
+  REGISTRATIONS_OF_KEY_MAX,
+  REGISTRATIONS_UNDER_WAY_MAX,
+} from '../protocol/limits.ts'
 import type { Admission, Refusal } from './admission.ts'
+import { Allowance } from './allowance.ts'
+import { Claim } from './claim.ts'
 import { noPeak } from './history.ts'
 import { newJobId } from './id.ts'
-import type { Job } from './job.ts'
+import { type Job, scopeOf } from './job.ts'
 import type { Jobs, JobsOptions } from './jobs.ts'
 import type { Placer } from './placer.ts'
 import type { Hints } from './rightsizing.ts'
@@ -35,6 +42,13 @@ export interface RegistrationsOptions extends JobsOptions {
   readonly stopped: AbortSignal
 }
 
+/** A registration under way that may be asked for again. */
+interface Keyed {
+  readonly bodyHash: string
+  readonly registered: Promise<Job>
+  readonly claim: Claim
+}
+
 /** A job that has its reservation, and when it will be active. */
 interface Admitted {
   readonly registered: Promise<Job>
@@ -44,9 +58,14 @@ interface Admitted {
 export class Registrations {
   readonly #options: RegistrationsOptions
   readonly #waiting: Waiting<Admitted>
-  /** Of each key that a registration under way has, what it registers. */
-  readonly #keyed = new Map<string, { readonly bodyHash: string; readonly registered: Promise<Job> }>()
-  #underWay = 0
+  /** Of each owner's key that a registration under way has, what it registers. */
+  readonly #keyed = new Map<string, Keyed>()
+  /** Of jobs whose answer nobody has taken yet. */
+  readonly #claims = new Map<string, Claim>()
+  readonly #allowance = new Allowance('registrations that are under way or wait', {
+    max: REGISTRATIONS_UNDER_WAY_MAX,
+    ownerMax: REGISTRATIONS_OF_KEY_MAX,
+  })
 
   constructor(options: RegistrationsOptions) {
     this.#options = options
@@ -58,7 +77,7 @@ export class Registrations {
 
   /** How many have not been answered yet, those that wait for room among them. */
   get underWay(): number {
-    return this.#underWay
+    return this.#allowance.total
   }
 
   /** How many wait for room. */
@@ -72,22 +91,66 @@ export class Registrations {
   }
 
   /**
-   * Resolves with the active job once its capacity is there. The same `key` with the same request gives the same
-   * job. Throws `RESERVATION_REFUSED`, `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
+   * Resolves with the active job once its capacity is there. The same `key` of an owner with the same request gives the same
+   * job. Where nobody has taken the answer, and nobody asks again, the job ends. Throws `RESERVATION_REFUSED`,
+   * `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
    */
   async register(request: Registration, by: RegisterBy): Promise<Job> {
-    const { ledger, jobs } = this.#options
-    const { key } = by
-    if (key === null) return await this.#counted(() => this.#register(request, by))
-    const bodyHash = hashOf(request)
-    const known = this.#keyed.get(key) ?? ledger.keyed(key)
-    if (known !== undefined) {
-      if (known.bodyHash !== bodyHash) throw otherBody()
-      return 'registered' in known ? await known.registered : jobs.requireLiving(known.job)
+    const { ledger, jobs, runtime } = this.#options
+    const { owner, key, signal } = by
+    if (key === null) {
+      const claim = new Claim(runtime.clock, 0)
+      return await this.#answer(claim, signal, () => this.#begin(request, by, claim))
     }
-    const registered = this.#counted(() => this.#register(request, by))
-    this.#keyed.set(key, { bodyHash, registered })
-    return await registered.finally(() => this.#keyed.delete(key))
+    const bodyHash = hashOf(request)
+    const scope = `${owner}/${key}`
+    const underWay = this.#keyed.get(scope)
+    const known = underWay ?? ledger.keyed({ owner, key })
+    if (known !== undefined && known.bodyHash !== bodyHash) throw otherBody()
+    if (underWay !== undefined) return await this.#answer(underWay.claim, signal, () => underWay.registered)
+    if (known !== undefined && 'job' in known) {
+      const claim = this.#claims.get(known.job)
+      const job = async (): Promise<Job> => jobs.requireLiving(known.job)
+      return claim === undefined ? await job() : await this.#answer(claim, signal, job)
+    }
+    const claim = new Claim(runtime.clock, REGISTRATION_CLAIM_MS)
+    return await this.#answer(claim, signal, () => {
+      const registered = this.#begin(request, by, claim).finally(() => this.#keyed.delete(scope))
+      this.#keyed.set(scope, { bodyHash, registered, claim })
+      return registered
+    })
+  }
+
+  /** Waits for a job on behalf of a caller, who takes it if he is still there. */
+  async #answer(claim: Claim, signal: AbortSignal, registered: () => Promise<Job>): Promise<Job> {
+    const leave = claim.attach(signal)
+    try {
+      const job = await registered()
+      if (!signal.aborted) this.#claims.delete(job.id)
+      return job
+    } finally {
+      leave(!signal.aborted)
+    }
+  }
+
+  /** Ends the job that came of it if the registration is given up. */
+  async #begin(request: Registration, by: RegisterBy, claim: Claim): Promise<Job> {
+    const leave = this.#allowance.enter(by.owner)
+    try {
+      const job = await this.#register(request, by, claim)
+      const end = (): void => {
+        this.#claims.delete(job.id)
+        this.#options.jobs.endInBackground(job.id, 'failed')
+      }
+      if (claim.gaveUp.aborted) end()
+      else {
+        this.#claims.set(job.id, claim)
+        claim.gaveUp.addEventListener('abort', end)
+      }
+      return job
+    } finally {
+      leave()
+    }
   }
 
   /** Undoes a registration: the reservation is free once metadata has forgotten the job. */
@@ -98,28 +161,15 @@ export class Registrations {
     jobs.endInBackground(id, 'failed')
   }
 
-  async #counted(task: () => Promise<Job>): Promise<Job> {
-    if (this.#underWay >= REGISTRATIONS_UNDER_WAY_MAX) {
-      throw new MayflyError('TOO_MANY_REQUESTS', `${this.#underWay} registrations are under way or wait`)
-    }
-    this.#underWay++
-    try {
-      return await task()
-    } finally {
-      this.#underWay--
-    }
-  }
-
-  async #register(request: Registration, by: RegisterBy): Promise<Job> {
+  async #register(request: Registration, by: RegisterBy, { gaveUp }: Claim): Promise<Job> {
     const { admission, size } = this.#options
-    const { demand } = size(request.name, request.hints)
+    const { demand } = size(scopeOf({ ...request, ...by }), request.hints)
     admission.requirePossible(by.owner, demand)
     const server = await this.#chooseServer()
     const { registered } = await this.#waiting.enter({
       owner: by.owner,
       waitMs: by.waitSeconds * 1000,
-      // Whoever named a key is likely to ask again for what it began.
-      signal: by.key === null ? by.signal : this.#options.stopped,
+      signal: gaveUp,
       try: () => this.#try(request, by, server),
     })
     return await registered
@@ -133,12 +183,12 @@ export class Registrations {
   /** What is admitted is in the ledger when this returns. */
   #try(request: Registration, { owner, key }: RegisterBy, metadata: string): { done: Admitted } | Refusal {
     const { ledger, admission, runtime, size, serial } = this.#options
-    const { demand, reasons } = size(request.name, request.hints)
+    const { demand, reasons } = size(scopeOf({ owner, name: request.name }), request.hints)
     const shares = admission.admit(owner, demand)
     if ('error' in shares) return shares
     const nowMs = runtime.clock.wallMs()
     const job: Job = {
-      id: newJobId(runtime.random),
+      id: newJobId(runtime.random, owner),
       ...request,
       owner,
       state: 'registering',
@@ -154,7 +204,10 @@ export class Registrations {
       endedAtMs: null,
       endReason: null,
     }
-    const created = ledger.create(job, key === null ? null : { key, bodyHash: hashOf(request), job: job.id })
+    const created = ledger.create(
+      job,
+      key === null ? null : { owner, key, bodyHash: hashOf(request), job: job.id },
+    )
     return { done: { registered: serial.run(job.id, async () => this.#bringUp(await created)) } }
   }
 

@@ -1,7 +1,6 @@
 import Type, { type Static, type TProperties, type TSchema } from 'typebox'
 import { type ErrorCode, errorTable } from '../protocol/errors.ts'
 import {
-  ADDRESS_BYTES_MAX,
   HINT_BYTES_MAX,
   HINT_BYTES_PER_SECOND_MAX,
   HINT_FUNCTIONS_MAX,
@@ -12,11 +11,15 @@ import {
   JOB_LEASE_SECONDS_MAX,
   JOB_LEASE_SECONDS_MIN,
   JOB_NAME_BYTES_MAX,
+  KEY_GRACE_SECONDS_MAX,
   REGISTRATION_WAIT_SECONDS_MAX,
+  TICKET_PREFIX_BYTES_MAX,
+  TICKET_SECONDS,
 } from '../protocol/limits.ts'
 import { endReasons, jobStates } from './job.ts'
 import { nodeStates } from './node.ts'
 import { grounds } from './rightsizing.ts'
+import { roles } from './roles.ts'
 
 /** Every body of the HTTP API, once: Fastify checks by these, /openapi.json shows them, and the types follow. */
 
@@ -238,7 +241,7 @@ export const cluster = object({
   ),
   waiting: Type.Integer({ description: 'Registrations that wait for room' }),
   limits: quota,
-  apiKeys: Type.Array(object({ name: Type.String(), limits: quota, spent })),
+  apiKeys: Type.Array(object({ name: Type.String(), role: Type.Enum(roles), limits: quota, spent })),
   jobs: Type.Record(Type.String(), count, { description: 'How many living jobs are in which state' }),
   nodes: Type.Record(Type.String(), count, { description: 'How many nodes are in which state' }),
 })
@@ -261,90 +264,89 @@ export function replies<Reply extends TSchema>(
   codes: readonly ErrorCode[],
 ) {
   const codesOf = new Map<number, ErrorCode[]>()
-  for (const code of [...codes, 'UNAUTHENTICATED', 'INTERNAL'] as const) {
+  for (const code of [...codes, 'UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'] as const) {
     codesOf.set(errorTable[code].status, [...(codesOf.get(errorTable[code].status) ?? []), code])
   }
   const failures = [...codesOf].map(([failed, of]) => [failed, { ...failure, description: of.join(', ') }])
   return { [status]: reply, ...Object.fromEntries(failures) } as Record<number, TSchema>
 }
 
-const count0 = Type.Number({ minimum: 0 })
-const tierSize = Type.Object({ capacityBytes: count0, usedBytes: count0 })
-const tierReport = Type.Object({
-  objects: count0,
-  hits: count0,
-  demotedObjects: count0,
-  demotedBytes: count0,
-  promotedObjects: count0,
-  promotedBytes: count0,
-  droppedMoves: count0,
+const keyName = Type.String({
+  pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
+  description: 'Who registers with it: jobs, limits, history and kept objects go by it',
+})
+const keyRole = Type.Enum(roles, {
+  description: 'admin: everything; driver: its own jobs alone; viewer: sees, without tickets and objects',
 })
 
-const tierBytesReported = Type.Object({
-  ram: Type.Optional(count0),
-  ssd: Type.Optional(count0),
-  s3: Type.Optional(count0),
-})
+export const keyParams = Type.Object({ name: Type.String({ minLength: 1, maxLength: 63 }) })
 
-/** `CapacityRequest` of protocol/reports.ts. */
-export const capacityRequest = Type.Object({
-  jobs: Type.Array(Type.Object({ id: Type.String(), bytes: tierBytesReported, waitingBytes: count0 })),
-})
-
-/** `TaskReport` of protocol/reports.ts. */
-const taskReports = Type.Array(
-  Type.Object({
-    task: Type.String(),
-    failures: count0,
-    failing: count0,
-    reason: Type.String(),
-  }),
+const limit = Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+const newLimits = object(
+  {
+    jobs: limit,
+    bytes: limit,
+    bytesPerSecond: limit,
+    pricePerHour: Type.Optional(Type.Number({ minimum: 0, maximum: 1e6 })),
+  },
+  'As in the config file; what is missing is not limited',
 )
 
-/** `NodeReport` of protocol/reports.ts. */
-export const nodeReport = Type.Object({
-  class: Type.String(),
-  address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
-  pid: Type.Integer(),
-  cpuCores: count0,
-  tiers: Type.Object({
-    ram: Type.Optional(tierSize),
-    ssd: Type.Optional(tierSize),
-    s3: Type.Optional(tierSize),
-  }),
-  bytesPerSecond: count0,
-  jobs: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      objects: count0,
-      bytes: tierBytesReported,
-      tiers: Type.Object({
-        ram: Type.Optional(tierReport),
-        ssd: Type.Optional(tierReport),
-        s3: Type.Optional(tierReport),
-      }),
-      stored: count0,
-      readSquares: count0,
-      bytesPerSecond: count0,
-      idleMs: count0,
+export const newKey = object({ name: keyName, role: keyRole, limits: Type.Optional(newLimits) })
+
+export const keyRotation = object({
+  graceSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: KEY_GRACE_SECONDS_MAX,
+      description: 'How long the key before is still taken; 0, the default: not at all',
     }),
   ),
-  tasks: taskReports,
 })
 
-/** `MetadataReport` of protocol/reports.ts. */
-export const metadataReport = Type.Object({
-  address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
-  cpuCores: Type.Number({ minimum: 0 }),
-  tasks: taskReports,
+const keyProperties = {
+  name: Type.String(),
+  role: keyRole,
+  limits: quota,
+  source: Type.Enum(['config', 'api'] as const, { description: 'Where it can be changed' }),
+  createdAt: Type.Optional(time),
+  rotatedAt: Type.Optional(time),
+}
+
+export const keyShown = object(keyProperties)
+export const keyList = object({ keys: Type.Array(keyShown) })
+export const keyWithSecret = object({
+  ...keyProperties,
+  key: Type.String({ description: 'The key itself, which is shown this once' }),
 })
+
+export const ticketGrant = object({
+  read: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
+  write: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
+  prefix: Type.Optional(
+    Type.String({
+      maxLength: TICKET_PREFIX_BYTES_MAX,
+      description:
+        'Keys that begin so alone, in every bucket; all where it is missing. Buckets are then neither created nor deleted',
+    }),
+  ),
+  expiresInSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: TICKET_SECONDS,
+      description: `${TICKET_SECONDS} where it is missing`,
+    }),
+  ),
+})
+
+export const ticketIssued = object({ ticket: Type.String(), expiresAt: time })
 
 /** `KeptEntry` of service/kept/kept-store.ts. */
 export const keptObject = Type.Object({
   job: Type.String(),
   bucket: Type.String(),
   key: Type.String(),
-  bytes: count0,
+  bytes: amount,
   expiresAtMs: Type.Integer({
     minimum: 0,
     description: 'Since the Unix epoch; 0 where it stays until it is removed',

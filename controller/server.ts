@@ -19,6 +19,7 @@ import { buildHttpApi } from './http-api.ts'
 import { JobMoves } from './job-moves.ts'
 import { Jobs } from './jobs.ts'
 import { sweepKept } from './kept-sweep.ts'
+import { Keys } from './keys.ts'
 import { latencyClassOf } from './latency-class.ts'
 import { Ledger } from './ledger.ts'
 import type { MetadataClient } from './metadata-client.ts'
@@ -91,7 +92,8 @@ export async function startController(config: ControllerConfig, around: Surround
   })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
   const placer = new Placer({ ledger, nodes })
-  const admission = new Admission({ ledger, nodes, placer, quota, apiKeys })
+  const keys = new Keys({ configured: apiKeys, store, runtime })
+  const admission = new Admission({ ledger, nodes, placer, quota, keys })
   const tickets = new Tickets({ secret, clock, metadata })
   const shared = {
     runtime,
@@ -111,8 +113,8 @@ export async function startController(config: ControllerConfig, around: Surround
   }
   const life = {
     ...shared,
-    size: (name: string, hints: Hints) => {
-      const learned = ledger.learned(name)
+    size: (scope: string, hints: Hints) => {
+      const learned = ledger.learned(scope)
       return rightsize(hints, { nodeClass: firstClass, classes, traits, served: nodes.served, learned })
     },
     onFreed: () => {
@@ -142,7 +144,7 @@ export async function startController(config: ControllerConfig, around: Surround
     warmNodes,
     firstClass,
   })
-  const views = new Views({ ...shared, registrations, classes, warmNodes, quota, apiKeys })
+  const views = new Views({ ...shared, registrations, classes, warmNodes, quota, keys })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events, tasks)
   const kept = await openKept({ dir: config.keptDir, s3: config.s3 }, clock)
@@ -159,7 +161,7 @@ export async function startController(config: ControllerConfig, around: Surround
     streams,
     metrics,
     kept: kept.store,
-    apiKeys,
+    keys,
     secret,
     stopped,
   })
@@ -167,6 +169,7 @@ export async function startController(config: ControllerConfig, around: Surround
   const stored = await store.load()
   ledger.restore(stored)
   nodes.restore(stored.nodes)
+  keys.restore(stored.apiKeys)
   const running = await fleet.list()
   const { host, port } = config.listen
   await server.listen({ host, port, backlog: BACKLOG_MAX }).catch(async (cause: NodeJS.ErrnoException) => {

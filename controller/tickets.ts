@@ -13,6 +13,23 @@ export interface TicketsOptions {
   readonly metadata: MetadataServers
 }
 
+/** What a ticket grants. */
+export interface Grant {
+  readonly read: boolean
+  readonly write: boolean
+  /** Of the keys that it grants; empty for all. */
+  readonly prefix: string
+  /** How long. */
+  readonly seconds: number
+}
+
+interface Issued {
+  readonly ticket: string
+  readonly expiresAtMs: number
+}
+
+const everything: Grant = Object.freeze({ read: true, write: true, prefix: '', seconds: TICKET_SECONDS })
+
 /** Tickets of active jobs, each with the placement of its moment. */
 export class Tickets {
   readonly #options: TicketsOptions
@@ -31,14 +48,20 @@ export class Tickets {
     this.#placements.delete(job)
   }
 
-  /** Rejects with `UNAVAILABLE` if the job's metadata server has not reported since the controller started. */
-  async make({ id, metadata }: Job): Promise<string> {
+  /** With every right, for `TICKET_SECONDS`. Rejects with `UNAVAILABLE` if the job's metadata server has not reported since the controller started. */
+  async make(job: Job): Promise<string> {
+    return (await this.issue(job, everything)).ticket
+  }
+
+  /** As `make`, with what is granted. */
+  async issue({ id, metadata }: Job, { read, write, prefix, seconds }: Grant): Promise<Issued> {
     const placement = await this.#placementOf(id, metadata)
     const { secret, clock } = this.#options
-    const expiresSeconds = Math.floor(clock.wallMs() / 1000) + TICKET_SECONDS
-    const token = signToken(secret, { job: id, read: true, write: true, expiresSeconds })
+    const expiresSeconds = Math.floor(clock.wallMs() / 1000) + seconds
+    const token = signToken(secret, { job: id, read, write, expiresSeconds, prefix: Buffer.from(prefix) })
     const address = this.#options.metadata.get(metadata)?.address ?? ''
-    return formatTicket({ metadata: address, job: id, token, placement })
+    const ticket = formatTicket({ metadata: address, job: id, token, placement })
+    return { ticket, expiresAtMs: expiresSeconds * 1000 }
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
 import type { Expected } from './arrivals.ts'
 import type { Drains } from './drains.ts'
-import type { Job } from './job.ts'
+import { type Job, scopeOf } from './job.ts'
 import type { Jobs } from './jobs.ts'
 import { hasLapsed } from './lease.ts'
 import type { Ledger } from './ledger.ts'
@@ -37,8 +37,8 @@ export interface UpkeepOptions {
   /** Of which nodes are kept warm. */
   readonly firstClass: NodeClass
   readonly placer: Placer
-  /** What a job of a name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
-  readonly size: (name: string, hints: Hints) => Sizing
+  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (scope: string, hints: Hints) => Sizing
 }
 
 /** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
@@ -110,7 +110,7 @@ export class Upkeep {
   /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
   #expect(): void {
     const { ledger, nodes, placer, clock } = this.#options
-    const running = new Set(ledger.living().map(({ name }) => name))
+    const running = new Set(ledger.living().map(scopeOf))
     const expected = ledger.arrivals.expected(clock.wallMs(), running)
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
     const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodes.newId())

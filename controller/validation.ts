@@ -31,6 +31,8 @@ export function explain(error: FastifySchemaValidationError, where: string): Fau
 }
 
 function describe(schema: TSchema): string {
+  const { enum: values } = schema as { enum?: readonly unknown[] }
+  if (values !== undefined) return `one of ${values.join(', ')}`
   const { type, minimum, maximum, minLength, maxLength } = schema as Record<string, unknown>
   switch (type) {
     case 'integer':

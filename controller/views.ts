@@ -2,6 +2,7 @@ import type { Tier } from '../protocol/data-operations.ts'
 import type { Admission } from './admission.ts'
 import type { Job } from './job.ts'
 import { jobStates, reservedBy } from './job.ts'
+import type { Keys } from './keys.ts'
 import type { Ledger } from './ledger.ts'
 import type { MetadataServers } from './metadata-servers.ts'
 import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from './node.ts'
@@ -15,7 +16,7 @@ import {
   type TierBytes,
 } from './node-class.ts'
 import type { Nodes } from './nodes.ts'
-import type { ApiKey, Quota } from './quota.ts'
+import type { Quota } from './quota.ts'
 import type { Registrations } from './registrations.ts'
 import type { ClusterView, JobView, NodeView } from './schemas.ts'
 import { sumOfTier, type Usage } from './usage.ts'
@@ -31,7 +32,7 @@ export interface ViewsOptions {
   readonly registrations: Registrations
   readonly usage: Usage
   readonly quota: Quota
-  readonly apiKeys: readonly ApiKey[]
+  readonly keys: Pick<Keys, 'all'>
 }
 
 /** The cluster as the HTTP API shows it. */
@@ -122,7 +123,7 @@ export class Views {
 
   cluster(): ClusterView {
     const { clock, ledger, nodes, metadata, admission, registrations, classes } = this.#options
-    const { warmNodes, quota, apiKeys } = this.#options
+    const { warmNodes, quota, keys } = this.#options
     const all = nodes.all()
     const open = all.filter(isOpen)
     const living = ledger.living()
@@ -159,10 +160,11 @@ export class Views {
       })),
       waiting: registrations.waiting,
       limits: quota,
-      apiKeys: apiKeys.map((key) => ({
-        name: key.name,
-        limits: key.quota,
-        spent: admission.spent(key.name),
+      apiKeys: keys.all().map(({ name, role, limits }) => ({
+        name,
+        role,
+        limits,
+        spent: admission.spent(name),
       })),
       jobs: countBy(living, jobStates.slice(0, -1)),
       nodes: countBy(

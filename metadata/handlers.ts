@@ -80,8 +80,9 @@ function addControllerHandlers(handlers: Handlers, placements: Placements): Hand
     })
 }
 
-/** The job of a ticket; the planes, whose token is for none, name it. */
+/** The job of a ticket that grants something; the planes, whose token is for none, name it. */
 function jobOf({ claims }: Peer, named = ''): string {
+  if (!claims.read && !claims.write) throw new MayflyError('FORBIDDEN', 'The ticket grants no right at all')
   const job = claims.job === '' ? named : claims.job
   if (job === '') throw new MayflyError('BAD_REQUEST', 'job: a request with a cluster token names its job')
   if (claims.job !== '' && named !== '' && named !== claims.job) {
@@ -92,5 +93,10 @@ function jobOf({ claims }: Peer, named = ''): string {
 
 function writable(peer: Peer): string {
   if (!peer.claims.write) throw new MayflyError('FORBIDDEN', 'The ticket grants no right to write')
+  if (peer.claims.prefix.length > 0)
+    throw new MayflyError(
+      'FORBIDDEN',
+      'The ticket grants a part of the keys alone, and a bucket has all of them',
+    )
   return jobOf(peer)
 }

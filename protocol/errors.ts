@@ -22,7 +22,7 @@ export const errorTable = {
     false,
     'Ask the controller for the job again: it answers with a fresh ticket.',
   ),
-  FORBIDDEN: row(4, 403, 'request', false, 'Use a ticket that grants this right.'),
+  FORBIDDEN: row(4, 403, 'request', false, 'Use an API key or a ticket that grants this right.'),
   JOB_NOT_FOUND: row(5, 404, 'request', false, 'Look for the id with `mayfly jobs`.'),
   JOB_ENDED: row(6, 410, 'request', false, 'Register the job again: its data is gone.'),
   BUCKET_NOT_FOUND: row(7, 404, 'request', false, 'Create the bucket with createBucket first.'),

@@ -338,6 +338,8 @@ export const METADATA_SERVERS_MAX = 8
 export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1
 export const JOB_LEASE_SECONDS_MAX = 7 * 86_400
+/** The prefix of the keys that a ticket grants: with it a ticket stays well under 1 KiB beside its placement. */
+export const TICKET_PREFIX_BYTES_MAX = 256
 /** A ticket's token; a fresh one comes with every read of the job. */
 export const TICKET_SECONDS = 24 * 3600
 
@@ -346,6 +348,8 @@ export const TICKET_SECONDS = 24 * 3600
 export const HTTP_BODY_BYTES_MAX = 64 * 1024
 /** A request has to have arrived after this: its head and body are a few kilobytes. */
 export const HTTP_REQUEST_MS_MAX = 30_000
+/** How often it is looked for requests that have not arrived in time. */
+export const HTTP_CHECK_MS = 1_000
 /** Connections that wait to be accepted: with Node's 511 a burst of a thousand callers is met with resets. */
 export const BACKLOG_MAX = 4_096
 /** At a stop, answers under way get this long; each of them learns of the stop within `RETRY_MS_MAX`. */
@@ -356,19 +360,27 @@ export const NODE_START_MS_MAX = 15_000
 export const PROCESS_STOP_MS_MAX = 5_000
 /** Events kept for readers of `GET /v1/events` who reconnect. */
 export const EVENTS_KEPT_MAX = 1_000
-export const EVENT_STREAMS_MAX = 100
+export const EVENT_STREAMS_MAX = 400
+/** Of one API key: more than its dashboards and watchers are. */
+export const EVENT_STREAMS_OF_KEY_MAX = 100
 /** Ended jobs kept for `GET /v1/jobs/:id`. */
 export const ENDED_JOBS_KEPT_MAX = 1_000
 /** Living jobs: each lease check and each decision looks at all of them, and 10,000 take about a millisecond. */
 export const JOBS_MAX = 10_000
 /** Registrations that are waited for, in the queue or for nodes to start; the next is told to come again. */
-export const REGISTRATIONS_UNDER_WAY_MAX = 1_000
+export const REGISTRATIONS_UNDER_WAY_MAX = 4_000
+/** Of one API key. */
+export const REGISTRATIONS_OF_KEY_MAX = 1_000
+/** A registration whose callers are all gone is undone after this: who repeats it after a broken connection does so at once. */
+export const REGISTRATION_CLAIM_MS = 10_000
 /** After this, in the `Retry-After` of a 429: a burst of registrations that fit is over by then. */
 export const RETRY_AFTER_SECONDS = 1
 /** Below the five minutes after which the fetch of Node gives up on an answer. */
 export const REGISTRATION_WAIT_SECONDS_MAX = 240
 /** API keys of one cluster: each request is compared with all of them. */
 export const API_KEYS_MAX = 1_000
+/** After a rotation the API key before may be taken for a week: until whoever has it was deployed anew. */
+export const KEY_GRACE_SECONDS_MAX = 7 * 86_400
 /** Earlier runs of a job name that count: before the third, a guess is no worse than what was seen. */
 export const RUNS_LEARNED_MIN = 3
 /** Runs kept of each job name: enough for the 95th percentile to leave one of them out. */

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { flag, struct, text, u8, u32, type ValueOf } from './codec.ts'
+import { bytes, flag, struct, text, u8, u32, type ValueOf } from './codec.ts'
 import { MayflyError } from './errors.ts'
 import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
@@ -10,15 +10,29 @@ import { Writer } from './writer.ts'
  */
 export type Claims = ValueOf<typeof claimsCodec>
 
-const TOKEN_VERSION = 1
+const TOKEN_VERSION = 2
 const MAC_BYTES = 32
 
-const claimsCodec = struct({ version: u8, job: text, read: flag, write: flag, expiresSeconds: u32 })
+/** With a `prefix` it reaches keys alone that begin with it, in every bucket. */
+const claimsCodec = struct({
+  version: u8,
+  job: text,
+  read: flag,
+  write: flag,
+  expiresSeconds: u32,
+  prefix: bytes,
+})
+
+/** Of a token for every key. */
+const EVERY_KEY: Uint8Array = new Uint8Array(0)
+
+/** What a token is to grant; every key, where no prefix is named. */
+export type Granted = Omit<Claims, 'version' | 'prefix'> & Partial<Pick<Claims, 'prefix'>>
 
 /** `expiresSeconds` counts from the Unix epoch. */
-export function signToken(secret: Buffer, claims: Omit<Claims, 'version'>): Buffer {
+export function signToken(secret: Buffer, claims: Granted): Buffer {
   const writer = new Writer()
-  claimsCodec.write(writer, { version: TOKEN_VERSION, ...claims })
+  claimsCodec.write(writer, { version: TOKEN_VERSION, prefix: EVERY_KEY, ...claims })
   const body = writer.take()
   return Buffer.concat([body, macOf(secret, body)])
 }
@@ -41,6 +55,7 @@ export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Clai
 /** Of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */
 export function readClaims(encoded: Uint8Array, wallMs: number): Claims {
   const reader = new Reader(Buffer.from(encoded))
+  // What is read is a view of a copy, which nobody writes to.
   const claims = claimsCodec.read(reader)
   reader.finish()
   if (claims.expiresSeconds * 1000 <= wallMs) throw expired(claims)

@@ -7,6 +7,7 @@ import type { RequestOf } from '../protocol/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import { Handlers, type Received, type Reply } from '../service/handlers.ts'
 import { type Peer, requireCluster } from '../service/peer.ts'
+import { listedPrefix } from './access.ts'
 import { wholeChunk } from './chunk-source.ts'
 import { awaitSettled, receiveIndex } from './handoff-target.ts'
 import type { JobSpace } from './job-space.ts'
@@ -20,6 +21,7 @@ type OwnedRange = Own['owned'][number]
 
 const done = { head: {} }
 const nothing = Buffer.alloc(0)
+const noKey = {}
 
 interface HandlersOptions {
   readonly clock: Clock
@@ -46,7 +48,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       dataOperations.put,
       (peer, request, payload) =>
         storing(payload, () => {
-          const job = node.jobOf(peer.claims, 'write')
+          const job = node.jobOf(peer.claims, 'write', request)
           return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {
             const bytes = received(job, payload)
             // As `room.find` does, but without making anything for it: this is the hot path.
@@ -65,19 +67,19 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       { ...landIn(node), isShort: true },
     )
     .on(dataOperations.delete, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'write')
+      const job = node.jobOf(peer.claims, 'write', request)
       return sessions.run(ofKey(dataOperations.delete, { peer, job, request }), request, () =>
         keeping.delete(job, request),
       )
     })
     .on(dataOperations.deleteMany, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'write')
+      const job = node.jobOf(peer.claims, 'write', request)
       return sessions.run(ofKeys(dataOperations.deleteMany, { peer, job, request }), request, () =>
         keepingMany.delete(job, request),
       )
     })
     .on(dataOperations.append, (peer, request, payload) => {
-      const job = node.jobOf(peer.claims, 'write')
+      const job = node.jobOf(peer.claims, 'write', request)
       const bytes = received(job, payload)
       return sessions.run(ofKey(dataOperations.append, { peer, job, request }), request, () =>
         room.find(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
@@ -97,9 +99,9 @@ function addReads(handlers: Handlers, node: StorageNode): void {
       (peer, request, { id }) => {
         const { claims } = peer
         const asker = { peer, id }
-        if (!request.consume) return objects.get(node.jobOf(claims, 'read'), request, asker)
-        node.jobOf(claims, 'read')
-        const job = node.jobOf(claims, 'write')
+        if (!request.consume) return objects.get(node.jobOf(claims, 'read', request), request, asker)
+        node.jobOf(claims, 'read', request)
+        const job = node.jobOf(claims, 'write', request)
         return sessions.run(ofKey(dataOperations.get, { peer, job, request }), request, () =>
           keeping.consume(job, request, asker),
         )
@@ -107,12 +109,13 @@ function addReads(handlers: Handlers, node: StorageNode): void {
       { isShort: true },
     )
     .on(dataOperations.stat, ({ claims }, request) => ({
-      head: objects.stat(node.jobOf(claims, 'read'), request),
+      head: objects.stat(node.jobOf(claims, 'read', request), request),
     }))
     .on(dataOperations.list, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'read')
+      const job = node.jobOf(peer.claims, 'read', noKey)
+      const granted = { ...request, prefix: listedPrefix(peer.claims, request.prefix) }
       return job.underWay.answer(peer, pageBytes(request), async () => ({
-        head: await node.listings.page(job, peer.sessionName, request),
+        head: await node.listings.page(job, peer.sessionName, granted),
       }))
     })
 }
@@ -121,17 +124,17 @@ function addMany(handlers: Handlers, node: StorageNode): void {
   const { keepingMany, many, manyBelow, room, sessions } = node
   handlers
     .on(dataOperations.getMany, (peer, request) =>
-      manyBelow.get(node.jobOf(peer.claims, 'read'), request, peer),
+      manyBelow.get(node.jobOf(peer.claims, 'read', request), request, peer),
     )
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
-      await many.wait(node.jobOf(peer.claims, 'read'), request, { peer, id })
+      await many.wait(node.jobOf(peer.claims, 'read', request), request, { peer, id })
       return done
     })
     .on(
       dataOperations.putMany,
       (peer, request, received) =>
         storing(received, () => {
-          const job = node.jobOf(peer.claims, 'write')
+          const job = node.jobOf(peer.claims, 'write', request)
           const { payload } = received
           return sessions.run(ofKeys(dataOperations.putMany, { peer, job, request }), request, () =>
             room.findMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
@@ -145,27 +148,27 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
   const { keeping, largeObjects, room, sessions } = node
   handlers
     .on(dataOperations.putBegin, ({ claims }, request) => ({
-      head: largeObjects.begin(node.jobOf(claims, 'write'), request),
+      head: largeObjects.begin(node.jobOf(claims, 'write', request), request),
     }))
     .on(dataOperations.putRenew, ({ claims }, request) => {
-      largeObjects.renew(node.jobOf(claims, 'write'), request)
+      largeObjects.renew(node.jobOf(claims, 'write', request), request)
       return done
     })
     .on(dataOperations.putCommit, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'write')
+      const job = node.jobOf(peer.claims, 'write', request)
       return sessions.run(ofKey(dataOperations.putCommit, { peer, job, request }), request, () =>
         room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
       )
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
-      largeObjects.abort(node.jobOf(claims, 'write'), request)
+      largeObjects.abort(node.jobOf(claims, 'write', request), request)
       return done
     })
     .on(
       dataOperations.chunkPut,
       ({ claims }, request, payload) =>
         storing(payload, () => {
-          const job = node.jobOf(claims, 'write')
+          const job = node.jobOf(claims, 'write', request)
           return room.find(job, { request, payload: received(job, payload) }, (of) => {
             largeObjects.putChunk(job, of.request, of.payload)
             return done
@@ -174,14 +177,17 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       { ...landIn(node), isShort: true },
     )
     .on(dataOperations.chunkGet, (peer, request) => {
-      return largeObjects.getChunk(node.jobOf(peer.claims, 'read'), request, { peer, mustStay: false })
+      return largeObjects.getChunk(node.jobOf(peer.claims, 'read', request), request, {
+        peer,
+        mustStay: false,
+      })
     })
     .on(dataOperations.readRenew, ({ claims }, request) => {
-      largeObjects.renewRead(node.jobOf(claims, 'read'), request)
+      largeObjects.renewRead(node.jobOf(claims, 'read', request), request)
       return done
     })
     .on(dataOperations.readEnd, ({ claims }, request) => {
-      largeObjects.endRead(node.jobOf(claims, 'read'), request)
+      largeObjects.endRead(node.jobOf(claims, 'read', request), request)
       return done
     })
 }

@@ -11,6 +11,7 @@ import type { Runtime } from '../protocol/runtime.ts'
 import type { Claims } from '../protocol/token.ts'
 import type { Background } from '../service/background.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
+import { type Asked, requireRight } from './access.ts'
 import { Below } from './below.ts'
 import { TierBudget } from './budget.ts'
 import { Capacity, type CapacityOptions } from './capacity.ts'
@@ -158,11 +159,9 @@ export class StorageNode {
     })
   }
 
-  /** The job of a connection, marked as used. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
-  jobOf(claims: Claims, right: 'read' | 'write'): JobSpace {
-    if (claims.job === '')
-      throw new MayflyError('FORBIDDEN', 'Objects are reached with the ticket of their job')
-    if (!claims[right]) throw new MayflyError('FORBIDDEN', `The ticket grants no right to ${right}`)
+  /** The job of a connection, marked as used, for what a request asks. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
+  jobOf(claims: Claims, right: 'read' | 'write', asked: Asked): JobSpace {
+    requireRight(claims, right, asked)
     const job = this.space(claims.job)
     job.used = true
     job.requests++

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { NodeClass } from '../../controller/node-class.ts'
 import { type Quota, quotaDimensions } from '../../controller/quota.ts'
+import { type Role, roles } from '../../controller/roles.ts'
 import { defaultTraits, type TierTraits } from '../../controller/tiers.ts'
 import {
   API_KEYS_MAX,
@@ -32,6 +33,8 @@ export interface ClusterConfig {
 interface KeyConfig {
   readonly name: string
   readonly key?: string
+  /** `driver` if it is not said; the one of `mayfly up` is `admin`. */
+  readonly role?: Role
   readonly limits: Quota
 }
 
@@ -170,8 +173,9 @@ function readKey(fields: Fields): KeyConfig {
     return { name, limits }
   }
   const key = fields.required('key', (at) => at.text(/^\S{16,256}$/))
+  const role = fields.optional('role', (at) => at.text(new RegExp(`^(${roles.join('|')})$`)) as Role)
   fields.refuseOthers()
-  return { name, key, limits }
+  return { name, key, ...(role !== undefined && { role }), limits }
 }
 
 function readS3(fields: Fields): S3Settings {

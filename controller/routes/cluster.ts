@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { forViewers } from '../authentication.ts'
 import { cluster, node, nodeList, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
@@ -7,7 +8,7 @@ const tags = ['cluster']
 export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Routes): void {
   app.get(
     '/v1/nodes',
-    { schema: { tags, summary: 'Storage nodes', response: replies(200, nodeList, []) } },
+    { config: forViewers, schema: { tags, summary: 'Storage nodes', response: replies(200, nodeList, []) } },
     () => ({
       nodes: views.allNodes(),
     }),
@@ -32,6 +33,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
   app.get(
     '/v1/cluster',
     {
+      config: forViewers,
       schema: {
         tags,
         summary: 'Node classes, totals and metadata servers',
@@ -44,6 +46,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
   app.get(
     '/v1/events',
     {
+      config: forViewers,
       schema: {
         tags,
         summary: 'What happens, as server-sent events',
@@ -59,16 +62,20 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
       },
     },
     (request, reply) => {
-      streams.requireRoom()
+      streams.requireRoom(request.caller.name)
       const last = request.headers['last-event-id']
       reply.hijack()
-      streams.serve(reply.raw, last === undefined ? Number.POSITIVE_INFINITY : Number(last))
+      streams.serve(reply.raw, {
+        owner: request.caller.name,
+        after: last === undefined ? Number.POSITIVE_INFINITY : Number(last),
+      })
     },
   )
 
   app.get(
     '/metrics',
     {
+      config: forViewers,
       schema: {
         tags,
         summary: 'Metrics in the text format of Prometheus',

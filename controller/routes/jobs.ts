@@ -1,13 +1,28 @@
 import type { ServerResponse } from 'node:http'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { MayflyError } from '../../protocol/errors.ts'
 import {
   IDEMPOTENCY_KEY_BYTES_MAX,
   JOB_LEASE_SECONDS_DEFAULT,
   JOB_NAME_BYTES_MAX,
+  TICKET_PREFIX_BYTES_MAX,
+  TICKET_SECONDS,
 } from '../../protocol/limits.ts'
+import { forAll, forDrivers, reaches } from '../authentication.ts'
 import type { Job } from '../job.ts'
-import { hintsChange, job, jobList, jobMove, jobWithTicket, registration, replies } from '../schemas.ts'
+import type { Caller } from '../keys.ts'
+import {
+  hintsChange,
+  job,
+  jobList,
+  jobMove,
+  jobWithTicket,
+  registration,
+  replies,
+  ticketGrant,
+  ticketIssued,
+} from '../schemas.ts'
+import type { Grant } from '../tickets.ts'
 import type { Api, Routes } from './api.ts'
 
 const params = Type.Object({ id: Type.String() })
@@ -18,10 +33,17 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
   })
+  /** To a driver there are no jobs but its own. Throws `JOB_NOT_FOUND`. */
+  const reached = (caller: Caller, id: string): Job => {
+    const job = ledger.get(id)
+    if (job !== undefined && reaches(caller, job)) return job
+    throw new MayflyError('JOB_NOT_FOUND', `There is no job '${id}'`)
+  }
 
   app.post(
     '/v1/jobs',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'Register a job',
@@ -50,7 +72,7 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
       const registered = await registrations.register(
         { name, hints, leaseSeconds },
         {
-          owner: request.owner,
+          owner: request.caller.name,
           key: request.headers['idempotency-key'] ?? null,
           waitSeconds,
           signal: untilGone(reply.raw),
@@ -62,26 +84,44 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
 
   app.get(
     '/v1/jobs',
-    { schema: { tags, summary: 'Jobs that have not ended', response: replies(200, jobList, []) } },
-    () => ({ jobs: ledger.living().map((job) => views.job(job)) }),
+    {
+      config: forAll,
+      schema: {
+        tags,
+        summary: 'Jobs that have not ended',
+        description: 'For a driver its own.',
+        response: replies(200, jobList, []),
+      },
+    },
+    ({ caller }) => ({
+      jobs: ledger
+        .living()
+        .filter((job) => reaches(caller, job))
+        .map((job) => views.job(job)),
+    }),
   )
 
   app.get(
     '/v1/jobs/:id',
     {
+      config: forAll,
       schema: {
         tags,
-        summary: 'One job, with a fresh ticket while it is active',
+        summary: 'One job, with a fresh ticket while it is active; a viewer gets none',
         params,
         response: replies(200, jobWithTicket, ['JOB_NOT_FOUND', 'UNAVAILABLE']),
       },
     },
-    (request) => withTicket(ledger.require(request.params.id)),
+    ({ caller, params: { id } }) => {
+      const job = reached(caller, id)
+      return caller.role === 'viewer' ? views.job(job) : withTicket(job)
+    },
   )
 
   app.patch(
     '/v1/jobs/:id',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'Change hints, and with them the reservation',
@@ -98,12 +138,14 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
         ]),
       },
     },
-    async (request) => views.job(await jobs.resize(request.params.id, request.body.hints)),
+    async ({ caller, params: { id }, body }) =>
+      views.job(await jobs.resize(reached(caller, id).id, body.hints)),
   )
 
   app.post(
     '/v1/jobs/:id/renew',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'Let the lease count from now',
@@ -111,7 +153,27 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
         response: replies(200, job, ['JOB_NOT_FOUND', 'JOB_ENDED']),
       },
     },
-    async (request) => views.job(await jobs.renew(request.params.id)),
+    async ({ caller, params: { id } }) => views.job(await jobs.renew(reached(caller, id).id)),
+  )
+
+  app.post(
+    '/v1/jobs/:id/tickets',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'Issue a ticket with fewer rights, for a part of the keys, or for a shorter time',
+        params,
+        body: ticketGrant,
+        response: replies(201, ticketIssued, ['BAD_REQUEST', 'JOB_NOT_FOUND', 'JOB_ENDED', 'UNAVAILABLE']),
+      },
+    },
+    async ({ caller, params: { id }, body }, reply) => {
+      const job = jobs.requireLiving(reached(caller, id).id)
+      if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${id} is not active yet`)
+      const { ticket, expiresAtMs } = await tickets.issue(job, grantOf(body))
+      return reply.status(201).send({ ticket, expiresAt: new Date(expiresAtMs).toISOString() })
+    },
   )
 
   app.post(
@@ -139,6 +201,7 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
   app.delete(
     '/v1/jobs/:id',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'End a job and free every byte',
@@ -147,8 +210,27 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
         response: replies(200, job, ['JOB_NOT_FOUND', 'UNAVAILABLE']),
       },
     },
-    async (request) => views.job(await jobs.endSoon(request.params.id, 'deregistered')),
+    async ({ caller, params: { id } }) =>
+      views.job(await jobs.endSoon(reached(caller, id).id, 'deregistered')),
   )
+}
+
+/** Throws `BAD_REQUEST` for a ticket that grants nothing. */
+function grantOf({
+  read = true,
+  write = true,
+  prefix = '',
+  expiresInSeconds = TICKET_SECONDS,
+}: Static<typeof ticketGrant>): Grant {
+  if (!read && !write)
+    throw new MayflyError('BAD_REQUEST', 'write: a ticket grants to read, to write, or both')
+  const bytes = Buffer.byteLength(prefix)
+  if (bytes > TICKET_PREFIX_BYTES_MAX)
+    throw new MayflyError(
+      'BAD_REQUEST',
+      `prefix: it has ${bytes} bytes of UTF-8, more than ${TICKET_PREFIX_BYTES_MAX}`,
+    )
+  return { read, write, prefix, seconds: expiresInSeconds }
 }
 
 /** Aborted when the connection closes before the answer is out. */

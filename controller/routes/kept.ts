@@ -12,6 +12,9 @@ import {
   KEPT_READ_BYTES,
 } from '../../service/kept/kept-limits.ts'
 import { type KeptEntry, type KeptName, type KeptStore, noSuchObject } from '../../service/kept/kept-store.ts'
+import { forAll, forDrivers } from '../authentication.ts'
+import { isJobOf } from '../id.ts'
+import type { Caller } from '../keys.ts'
 import { keptObject, keptPage, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
@@ -23,15 +26,23 @@ const name = Type.Object({
 })
 
 /** Objects that were put with `persist`, whatever became of their jobs. */
-export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
+export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'ledger'>): void {
+  /** A driver reaches what its own jobs have kept, also of jobs of which nothing else is known any more. */
+  const isOf = ({ name: owner, role }: Caller, job: string): boolean =>
+    role !== 'driver' || isJobOf(job, owner) || ledger.get(job)?.owner === owner
+  const requireOwn = (caller: Caller, query: KeptName): void => {
+    if (!isOf(caller, query.job)) throw noSuchObject(query)
+  }
+
   app.get(
     '/v1/kept',
     {
+      config: forAll,
       schema: {
         tags,
         summary: 'Kept objects',
         description:
-          '`prefix` is of JOB/BUCKET/KEY. `next` is the `after` of the next page; it is missing on the last one. The order is that of the store, each time the same.',
+          '`prefix` is of JOB/BUCKET/KEY. `next` is the `after` of the next page; it is missing on the last one. The order is that of the store, each time the same. For a driver a page has what its own jobs have kept, which may be nothing though there is a next one.',
         querystring: Type.Object({
           prefix: Type.Optional(Type.String({ maxLength: KEPT_PREFIX_MAX })),
           after: Type.Optional(Type.String({ maxLength: KEPT_POSITION_MAX })),
@@ -39,8 +50,9 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
         response: replies(200, keptPage, ['BAD_REQUEST', 'UNAVAILABLE']),
       },
     },
-    async ({ query: { prefix = '', after = '' } }) => {
-      const { names, next } = await kept.list({ prefix, after, limit: KEPT_LIST_MAX })
+    async ({ caller, query: { prefix = '', after = '' } }) => {
+      const { names: found, next } = await kept.list({ prefix, after, limit: KEPT_LIST_MAX })
+      const names = found.filter(({ job }) => isOf(caller, job))
       const entries: (KeptEntry | null)[] = new Array(names.length).fill(null)
       await runInFlight(names.entries(), KEPT_CHANGES_IN_FLIGHT, async ([at, each]) => {
         entries[at] = await kept.stat(each)
@@ -53,6 +65,7 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
   app.get(
     '/v1/kept/object',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'The bytes of a kept object',
@@ -63,7 +76,8 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
         },
       },
     },
-    async ({ query }, reply) => {
+    async ({ caller, query }, reply) => {
+      requireOwn(caller, query)
       const found = await kept.stat(query)
       if (found === null) throw noSuchObject(query)
       reply.header('content-length', found.bytes).type('application/octet-stream')
@@ -74,6 +88,7 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
   app.delete(
     '/v1/kept/object',
     {
+      config: forDrivers,
       schema: {
         tags,
         summary: 'Remove a kept object',
@@ -81,7 +96,8 @@ export function keptRoutes(app: Api, { kept }: Pick<Routes, 'kept'>): void {
         response: replies(200, keptObject, ['BAD_REQUEST', 'NOT_FOUND', 'UNAVAILABLE']),
       },
     },
-    async ({ query }) => {
+    async ({ caller, query }) => {
+      requireOwn(caller, query)
       const found = await kept.stat(query)
       if (found === null || !(await kept.remove(query, null))) throw noSuchObject(query)
       return objectOf(found)

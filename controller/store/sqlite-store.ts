@@ -2,23 +2,52 @@ import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Run } from '../history.ts'
 import type { Job } from '../job.ts'
+import type { KeyRecord } from '../key-record.ts'
 import type { NodeRecord } from '../node.ts'
-import type { IdempotencyKey, Store } from './store.ts'
+import type { IdempotencyKey, Store, Stored } from './store.ts'
 
-const SCHEMA_VERSION = 4
+const SCHEMA_VERSION = 5
 
 const SCHEMA = `
   CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE nodes (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE runs (job TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE keys (
-    key TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
     bodyHash TEXT NOT NULL,
-    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    PRIMARY KEY (owner, key)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX keysByJob ON keys (job);
+  CREATE TABLE apiKeys (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
+
+/** What makes a file of a version one of the next. */
+const MIGRATIONS: Readonly<Record<number, string>> = {
+  // Idempotency keys and runs belong to the owner of their job; API keys are kept here.
+  4: `
+    CREATE TABLE keysOfOwners (
+      owner TEXT NOT NULL,
+      key TEXT NOT NULL,
+      bodyHash TEXT NOT NULL,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      PRIMARY KEY (owner, key)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO keysOfOwners
+      SELECT json_extract(jobs.document, '$.owner'), keys.key, keys.bodyHash, keys.job
+      FROM keys JOIN jobs ON jobs.id = keys.job;
+    DROP TABLE keys;
+    ALTER TABLE keysOfOwners RENAME TO keys;
+    CREATE INDEX keysByJob ON keys (job);
+    CREATE TABLE apiKeys (name TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    UPDATE runs SET document = json_set(document, '$.name',
+      coalesce((SELECT json_extract(jobs.document, '$.owner') FROM jobs WHERE jobs.id = runs.job), 'default')
+        || '/' || json_extract(document, '$.name'));
+    PRAGMA user_version = 5;
+  `,
+}
 
 /**
  * The store as one SQLite file. Jobs, nodes and runs are JSON documents: they are read at start and looked up in memory
@@ -43,9 +72,9 @@ export class SqliteStore implements Store {
     this.#prepareSchema()
   }
 
-  async load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[]; runs: Run[] }> {
+  async load(): Promise<Stored> {
     return this.#translate(() => {
-      const documents = (table: 'jobs' | 'nodes' | 'runs'): unknown[] =>
+      const documents = (table: 'jobs' | 'nodes' | 'runs' | 'apiKeys'): unknown[] =>
         this.#database
           .prepare<[], string>(`SELECT document FROM ${table}`)
           .pluck()
@@ -54,8 +83,9 @@ export class SqliteStore implements Store {
       return {
         jobs: documents('jobs') as Job[],
         nodes: documents('nodes') as NodeRecord[],
-        keys: this.#database.prepare<[], IdempotencyKey>('SELECT key, bodyHash, job FROM keys').all(),
+        keys: this.#database.prepare<[], IdempotencyKey>('SELECT owner, key, bodyHash, job FROM keys').all(),
         runs: documents('runs') as Run[],
+        apiKeys: documents('apiKeys') as KeyRecord[],
       }
     })
   }
@@ -70,7 +100,9 @@ export class SqliteStore implements Store {
     this.#transaction(() => {
       this.#put('jobs', job)
       if (key !== null) {
-        this.#run('INSERT INTO keys (key, bodyHash, job) VALUES (?, ?, ?)', key.key, key.bodyHash, key.job)
+        const { owner, bodyHash } = key
+        const insert = 'INSERT INTO keys (owner, key, bodyHash, job) VALUES (?, ?, ?, ?)'
+        this.#run(insert, owner, key.key, bodyHash, key.job)
       }
     })
   }
@@ -109,6 +141,20 @@ export class SqliteStore implements Store {
     this.#transaction(() => this.#run('DELETE FROM nodes WHERE id = ?', id))
   }
 
+  async putApiKey(key: KeyRecord): Promise<void> {
+    this.#transaction(() =>
+      this.#run(
+        'INSERT OR REPLACE INTO apiKeys (name, document) VALUES (?, ?)',
+        key.name,
+        JSON.stringify(key),
+      ),
+    )
+  }
+
+  async deleteApiKey(name: string): Promise<void> {
+    this.#transaction(() => this.#run('DELETE FROM apiKeys WHERE name = ?', name))
+  }
+
   async close(): Promise<void> {
     this.#translate(() => this.#database.close())
   }
@@ -116,6 +162,7 @@ export class SqliteStore implements Store {
   #prepareSchema(): void {
     const version = this.#translate(() => this.#database.pragma('user_version', { simple: true }))
     if (version === SCHEMA_VERSION) return
+    if (MIGRATIONS[Number(version)] !== undefined) return this.#migrate(Number(version))
     if (version !== 0) {
       this.#database.close()
       throw new MayflyError(
@@ -124,6 +171,14 @@ export class SqliteStore implements Store {
       )
     }
     this.#transaction(() => this.#database.exec(SCHEMA))
+  }
+
+  /** To the version of this code, version by version: all of it, or nothing. */
+  #migrate(from: number): void {
+    this.#transaction(() => {
+      for (let version = from; version < SCHEMA_VERSION; version++)
+        this.#database.exec(MIGRATIONS[version] ?? '')
+    })
   }
 
   #put(table: 'jobs' | 'nodes', record: Job | NodeRecord): void {

@@ -1,12 +1,24 @@
 import type { Run } from '../history.ts'
 import type { Job } from '../job.ts'
+import type { KeyRecord } from '../key-record.ts'
 import type { NodeRecord } from '../node.ts'
 
-/** A registration's `Idempotency-Key`: the job that it made, and from which body. */
+/** A registration's `Idempotency-Key`: the job that it made, and from which body. Each owner has keys of its own. */
 export interface IdempotencyKey {
+  /** Name of the API key. */
+  readonly owner: string
   readonly key: string
   readonly bodyHash: string
   readonly job: string
+}
+
+/** All that was written. */
+export interface Stored {
+  readonly jobs: Job[]
+  readonly nodes: NodeRecord[]
+  readonly keys: IdempotencyKey[]
+  readonly runs: Run[]
+  readonly apiKeys: KeyRecord[]
 }
 
 /**
@@ -16,7 +28,7 @@ export interface IdempotencyKey {
  */
 export interface Store {
   /** All that is there, to begin with. */
-  load(): Promise<{ jobs: Job[]; nodes: NodeRecord[]; keys: IdempotencyKey[]; runs: Run[] }>
+  load(): Promise<Stored>
   /** Writes these jobs, new or changed, all or none. */
   putJobs(jobs: readonly Job[]): Promise<void>
   /** Writes a new job and the key by which its registration can be repeated, both or none. */
@@ -31,5 +43,8 @@ export interface Store {
   /** Writes a node that is to be emptied and the jobs that leave it, all or none. */
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void>
   deleteNode(id: string): Promise<void>
+  /** Writes an API key, new or changed. */
+  putApiKey(key: KeyRecord): Promise<void>
+  deleteApiKey(name: string): Promise<void>
   close(): Promise<void>
 }

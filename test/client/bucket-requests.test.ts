@@ -1,4 +1,3 @@
-import { connect as connectTcp, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { withBucket, withoutBucket } from '../../metadata/decisions.ts'
 import { newRecord } from '../../metadata/job-record.ts'
@@ -8,40 +7,8 @@ import { BUCKET_REQUESTS_KEPT_MAX, REQUEST_ID_BYTES } from '../../protocol/limit
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
 import { formatTicket, parseTicket } from '../../protocol/ticket.ts'
+import { startLosing } from '../fixture/losing-proxy.ts'
 import { open, Planes } from '../fixture/planes.ts'
-
-/** Forwards to an address; the next answer after `loseAnswer` is lost, with its connection. */
-async function startLosing(address: string) {
-  const [host, port] = address.split(':')
-  let losing = false
-  const sockets = new Set<Socket>()
-  const server = createServer((client) => {
-    const target = connectTcp(Number(port), host)
-    sockets.add(client).add(target)
-    client.pipe(target)
-    target.on('data', (bytes) => {
-      if (!losing) return void client.write(bytes)
-      losing = false
-      client.destroy()
-      target.destroy()
-    })
-    for (const socket of [client, target]) socket.on('error', () => undefined)
-    client.on('close', () => target.destroy())
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  const bound = server.address()
-  if (bound === null || typeof bound === 'string') throw new Error('the server has no port')
-  return {
-    address: `127.0.0.1:${bound.port}`,
-    loseAnswer: () => {
-      losing = true
-    },
-  }
-}
 
 async function startJob() {
   const planes = await Planes.start()

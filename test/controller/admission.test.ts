@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { REGISTRATIONS_UNDER_WAY_MAX } from '../../protocol/limits.ts'
+import { REGISTRATIONS_OF_KEY_MAX } from '../../protocol/limits.ts'
 import { settle, VirtualClock } from './support/virtual-clock.ts'
 import { eventually, MIB, type Reply, smallClass, World } from './support/world.ts'
 
@@ -124,7 +124,9 @@ describe('a registration that can never be met', () => {
 
   test('for its key may never have so much, or the nodes would cost too much, says which limit', async () => {
     const quota = { pricePerHour: 0.1 }
-    const apiKeys = [{ name: 'ci', key: 'a-key-of-16-characters', quota: { bytes: 10 * MIB } }]
+    const apiKeys = [
+      { name: 'ci', key: 'a-key-of-16-characters', role: 'driver' as const, quota: { bytes: 10 * MIB } },
+    ]
     const world = await World.start({ quota, apiKeys })
     const headers = { authorization: 'Bearer a-key-of-16-characters' }
     const ofKey = await world.register({ ...large, waitSeconds: 60 }, headers)
@@ -137,8 +139,18 @@ describe('a registration that can never be met', () => {
 
 describe('the limits of an API key', () => {
   const apiKeys = [
-    { name: 'ci', key: 'ci-key-of-16-characters', quota: { jobs: 2, bytesPerSecond: 1_500 } },
-    { name: 'dear', key: 'dear-key-of-16-characters', quota: { pricePerHour: 0.06 } },
+    {
+      name: 'ci',
+      key: 'ci-key-of-16-characters',
+      role: 'driver' as const,
+      quota: { jobs: 2, bytesPerSecond: 1_500 },
+    },
+    {
+      name: 'dear',
+      key: 'dear-key-of-16-characters',
+      role: 'driver' as const,
+      quota: { pricePerHour: 0.06 },
+    },
   ]
   const ci = { authorization: 'Bearer ci-key-of-16-characters' }
   const dear = { authorization: 'Bearer dear-key-of-16-characters' }
@@ -229,12 +241,12 @@ test('of ten thousand registrations at once all are answered, most with 429 and 
       expect(headers.get('retry-after')).toBe(status === 429 ? '1' : null)
     }
   }
-  const lanes = Promise.all(Array.from({ length: REGISTRATIONS_UNDER_WAY_MAX + 200 }, lane))
+  const lanes = Promise.all(Array.from({ length: REGISTRATIONS_OF_KEY_MAX + 200 }, lane))
   // Those that wait hold their lanes; the others are told to come again at once.
-  await eventually(() => expect(answered).toBe(total - REGISTRATIONS_UNDER_WAY_MAX), 100_000)
-  await untilWaiting(world, REGISTRATIONS_UNDER_WAY_MAX)
+  await eventually(() => expect(answered).toBe(total - REGISTRATIONS_OF_KEY_MAX), 100_000)
+  await untilWaiting(world, REGISTRATIONS_OF_KEY_MAX)
   await clock.advance(1_000)
   await lanes
-  expect(Object.fromEntries(counts)).toEqual({ 201: 2, 409: REGISTRATIONS_UNDER_WAY_MAX, 429: 8_998 })
+  expect(Object.fromEntries(counts)).toEqual({ 201: 2, 409: REGISTRATIONS_OF_KEY_MAX, 429: 8_998 })
   expect((await world.ask('/v1/cluster')).body).toMatchObject({ waiting: 0, jobs: { active: 2 } })
 }, 120_000)

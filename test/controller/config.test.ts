@@ -26,7 +26,7 @@ describe('the settings of the controller', () => {
   test('come from its environment and the files that it names', async () => {
     expect(readConfig(await environment())).toMatchObject({
       listen: { host: '127.0.0.1', port: 7400 },
-      apiKeys: [{ name: 'default', key: 'a-key-of-some-length', quota: {} }],
+      apiKeys: [{ name: 'default', key: 'a-key-of-some-length', role: 'admin', quota: {} }],
       quota: {},
       warmNodes: 1,
       classes: [smallClass],

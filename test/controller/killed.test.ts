@@ -94,7 +94,7 @@ async function run(death: Death | null): Promise<{ writes: number; died: boolean
   // Lost nodes are shown for ten minutes.
   expect(nodes.filter(({ state }) => state !== 'lost')).toEqual([])
   // One job was used and ended; a registration that was cut off says nothing of what the next one needs.
-  expect(runs.map(({ name, peak }) => [name, peak.bytes])).toEqual([['wc', 2 * MIB]])
+  expect(runs.map(({ name, peak }) => [name, peak.bytes])).toEqual([['default/wc', 2 * MIB]])
   return { writes, died }
 }
 

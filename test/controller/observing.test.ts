@@ -232,6 +232,7 @@ describe('the OpenAPI document', () => {
     expect(routes.sort()).toEqual([
       'delete /v1/jobs/{id}',
       'delete /v1/kept/object',
+      'delete /v1/keys/{name}',
       'get /healthz',
       'get /metrics',
       'get /v1/cluster',
@@ -240,11 +241,14 @@ describe('the OpenAPI document', () => {
       'get /v1/jobs/{id}',
       'get /v1/kept',
       'get /v1/kept/object',
+      'get /v1/keys',
       'get /v1/nodes',
       'patch /v1/jobs/{id}',
       'post /v1/jobs',
       'post /v1/jobs/{id}/move',
       'post /v1/jobs/{id}/renew',
+      'post /v1/keys',
+      'post /v1/keys/{name}/rotate',
       'post /v1/nodes/{id}/drain',
     ])
     const { responses, requestBody } = body.paths['/v1/jobs'].post
@@ -252,6 +256,7 @@ describe('the OpenAPI document', () => {
       '201',
       '400',
       '401',
+      '403',
       '409',
       '410',
       '413',

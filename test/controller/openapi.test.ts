@@ -132,6 +132,9 @@ function wrongValues(schema: JsonSchema): unknown[] {
 const validBodies: Record<string, Record<string, unknown>> = {
   'post /v1/jobs': { name: 'a', hints },
   'post /v1/jobs/{id}/move': { metadata: 'm-1' },
+  'post /v1/jobs/{id}/tickets': {},
+  'post /v1/keys': { name: 'k', role: 'driver' },
+  'post /v1/keys/{name}/rotate': {},
 }
 
 /** Bodies that are valid but for one thing, each with the path of the field that is wrong. */

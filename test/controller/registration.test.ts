@@ -24,7 +24,7 @@ describe('a registration', () => {
       },
       usage: { objects: 0, bytes: { ram: 0, ssd: 0, s3: 0 }, bytesPerSecond: 0 },
     })
-    expect(body.id).toMatch(/^j-[a-z2-7]{20}$/)
+    expect(body.id).toMatch(/^j-[a-z2-7]{28}$/)
     expect(Date.parse(body.leaseExpiresAt) - Date.now()).toBeGreaterThan(55_000)
     const ticket = parseTicket(body.ticket)
     expect(ticket).toMatchObject({ job: body.id, metadata: 'm-1:7401', placement: { epoch: 1 } })

@@ -165,30 +165,30 @@ test('a challenge, the hello that answers it, its answer, and a renewal, with th
   const fields = { protocol: 9, claims, nonce: Buffer.alloc(16, 0xc1), resume, mutations: 3 }
   const proof = helloProof(mac, nonce, fields)
   expect((await frameBytes(1, hello, { ...fields, proof })).toString('hex')).toMatchInlineSnapshot(
-    `"6200000000000000010000000100000009000c000103006a2d310100009435771000c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1010000001000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a003000000000000002000102127a9b1241cf76703c1c4e10013cafcfcfb6a9785c6ecf525b34910af825b"`,
+    `"6400000000000000010000000100000009000e000203006a2d3101000094357700001000c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1010000001000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a003000000000000002000f7829a37ef48181ea1854ea1ec25cf32bfe83f3aa55ebf7f8d7e547f2a9c348b"`,
   )
   const answer = { server: 'n-a', session: Buffer.alloc(16, 0xa0) }
   expect(encode(hello.reply, { ...answer, proof: welcomeProof(mac, proof, answer) })).toMatchInlineSnapshot(
-    `"03006e2d611000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a02000b3452d89700a6f4f18446391c7f129e3c7366d01131098aa873b49357e45a925"`,
+    `"03006e2d611000a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0200015bb8e6f12368c5c260b12d84a4e02ff68abfe550eb70a84c5d8024d86c69a96"`,
   )
   const next = partsOfToken(
     signToken(secret, { job: 'j-1', read: true, write: false, expiresSeconds: 2_000_086_400 }),
   )
   const renewal = { claims: next.claims, proof: renewProof(next.mac, proof, next.claims) }
   expect(encode(renew.request, renewal)).toMatchInlineSnapshot(
-    `"0c000103006a2d31010080e536772000ea8f0772e2859e8108191bdca444f3140c514df2eb47dfd2d211d6be03a8043f"`,
+    `"0e000203006a2d31010080e536770000200047819344e18ab892b0292e9198507a305375a6afca7dfb6fa6ae79e571f5419f"`,
   )
 })
 
 test('a token and a ticket', () => {
   const token = signToken(secret, { job: 'j-1', read: true, write: false, expiresSeconds: 2_000_000_000 })
   expect(token.toString('hex')).toMatchInlineSnapshot(
-    `"0103006a2d310100009435770cf3cf8009c56e2a9eec85b93106cdcb4efad18d5a5e9c3d4b9be2df39a86ee2"`,
+    `"0203006a2d31010000943577000039d36e5f41014321dc17bb86eb2b430de295c35e7d1b1ba6c6b8ef4bde70622f"`,
   )
   expect(verifyToken(secret, token, 0)).toMatchObject({ job: 'j-1', read: true, write: false })
   const ticket = formatTicket({ metadata: '127.0.0.1:7002', job: 'j-1', token, placement })
   expect(ticket).toMatchInlineSnapshot(
-    `"mayfly1.DgAxMjcuMC4wLjE6NzAwMgMAai0xLAABAwBqLTEBAACUNXcM88-ACcVuKp7shbkxBs3LTvrRjVpenD1Lm-LfOahu4gUAAAABAAAAAwBuLWEOADEyNy4wLjAuMTo3MDAxAgAAAAAAAwD__wEA"`,
+    `"mayfly1.DgAxMjcuMC4wLjE6NzAwMgMAai0xLgACAwBqLTEBAACUNXcAADnTbl9BAUMh3Be7husrQw3ilcNefRsbpsa470vecGIvBQAAAAEAAAADAG4tYQ4AMTI3LjAuMC4xOjcwMDECAAAAAAADAP__AQA"`,
   )
   expect(parseTicket(ticket)).toMatchObject({ job: 'j-1', placement })
 })

@@ -17,7 +17,7 @@ function start() {
   const connect = (resume: readonly string[] = [], mutations = 1_000_000) => {
     const nonce = (++nonces).toString(16).padStart(32, '0')
     const peer: Peer = {
-      claims: { version: 1, job: 'j-1', read: true, write: true, expiresSeconds: 0 },
+      claims: { version: 1, job: 'j-1', read: true, write: true, expiresSeconds: 0, prefix: Buffer.alloc(0) },
       session: null,
       sessionName: nonce,
       whenGone: () => () => undefined,

@@ -30,3 +30,38 @@ test('a file that is no database is refused with its path', async () => {
   writeFileSync(path, 'this is no database, and long enough to be seen as none '.repeat(20))
   expect(() => new SqliteStore(path)).toThrow(path)
 })
+
+test('a file of version 4 is brought forward: keys and runs get the owner of their job', async () => {
+  const path = join(await tempDir(), 'controller.sqlite')
+  const earlier = new Database(path)
+  earlier.exec(`
+    CREATE TABLE jobs (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE nodes (id TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE runs (job TEXT PRIMARY KEY, document TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE keys (
+      key TEXT PRIMARY KEY,
+      bodyHash TEXT NOT NULL,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX keysByJob ON keys (job);
+    PRAGMA user_version = 4;
+    INSERT INTO jobs VALUES ('j-a', '{"id":"j-a","name":"n","owner":"ci"}');
+    INSERT INTO keys VALUES ('k', 'h', 'j-a');
+    INSERT INTO runs VALUES ('j-a', '{"job":"j-a","name":"n/1","endedAtMs":5}');
+    INSERT INTO runs VALUES ('j-forgotten', '{"job":"j-forgotten","name":"n","endedAtMs":4}');
+  `)
+  earlier.close()
+  for (let start = 0; start < 2; start++) {
+    const store = new SqliteStore(path)
+    expect(await store.load()).toMatchObject({
+      jobs: [{ id: 'j-a' }],
+      keys: [{ owner: 'ci', key: 'k', bodyHash: 'h', job: 'j-a' }],
+      runs: [
+        { job: 'j-a', name: 'ci/n/1', endedAtMs: 5 },
+        { job: 'j-forgotten', name: 'default/n', endedAtMs: 4 },
+      ],
+      apiKeys: [],
+    })
+    await store.close()
+  }
+})

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Job } from '../../../controller/job.ts'
+import type { KeyRecord } from '../../../controller/key-record.ts'
 import type { NodeRecord } from '../../../controller/node.ts'
 import type { Store } from '../../../controller/store/store.ts'
 
@@ -52,7 +53,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
   describe(`the ${name} store`, () => {
     test('is empty at first', async () => {
       const store = await (await prepare())()
-      expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [], runs: [] })
+      expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [], runs: [], apiKeys: [] })
       await store.close()
     })
 
@@ -72,6 +73,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
         nodes: [{ ...node, state: 'draining' }],
         keys: [],
         runs: [],
+        apiKeys: [],
       })
       await after.close()
     })
@@ -79,12 +81,12 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
     test('has what was written after it is opened again', async () => {
       const open = await prepare()
       const before = await open()
-      const key = { key: 'k', bodyHash: 'h', job: job.id }
+      const key = { owner: 'default', key: 'k', bodyHash: 'h', job: job.id }
       await before.createJob(job, key)
       await before.putNode(node)
       await before.close()
       const after = await open()
-      expect(await after.load()).toEqual({ jobs: [job], nodes: [node], keys: [key], runs: [] })
+      expect(await after.load()).toEqual({ jobs: [job], nodes: [node], keys: [key], runs: [], apiKeys: [] })
       await after.close()
     })
 
@@ -103,8 +105,11 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
 
     test('writes a job and its key both or neither', async () => {
       const store = await (await prepare())()
-      await store.createJob(job, { key: 'k', bodyHash: 'h', job: job.id })
-      const second = store.createJob({ ...job, id: 'j-b' }, { key: 'k', bodyHash: 'x', job: 'j-b' })
+      await store.createJob(job, { owner: 'default', key: 'k', bodyHash: 'h', job: job.id })
+      const second = store.createJob(
+        { ...job, id: 'j-b' },
+        { owner: 'default', key: 'k', bodyHash: 'x', job: 'j-b' },
+      )
       await expect(second).rejects.toMatchObject({ code: 'INTERNAL' })
       expect((await store.load()).jobs).toEqual([job])
       await store.close()
@@ -122,7 +127,13 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       })
       await store.createJob(job, null)
       await store.endJob(ended, { run: run('j-a'), forgotten: [] })
-      expect(await store.load()).toEqual({ jobs: [ended], nodes: [], keys: [], runs: [run('j-a')] })
+      expect(await store.load()).toEqual({
+        jobs: [ended],
+        nodes: [],
+        keys: [],
+        runs: [run('j-a')],
+        apiKeys: [],
+      })
       await store.endJob({ ...ended, id: 'j-b' }, { run: run('j-b'), forgotten: [run('j-a')] })
       expect((await store.load()).runs).toEqual([run('j-b')])
       await store.endJob({ ...ended, id: 'j-c' }, { run: null, forgotten: [] })
@@ -135,12 +146,47 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
     test('forgets the key with the job, or alone', async () => {
       const store = await (await prepare())()
       const other = { ...job, id: 'j-b' }
-      await store.createJob(job, { key: 'a', bodyHash: 'h', job: 'j-a' })
-      await store.createJob(other, { key: 'b', bodyHash: 'h', job: 'j-b' })
+      await store.createJob(job, { owner: 'default', key: 'a', bodyHash: 'h', job: 'j-a' })
+      await store.createJob(other, { owner: 'default', key: 'b', bodyHash: 'h', job: 'j-b' })
       await store.deleteJobs(['j-a', 'j-unknown'])
       await store.deleteKeyOf('j-b')
-      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [], runs: [] })
+      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [], runs: [], apiKeys: [] })
       await store.close()
+    })
+
+    test('keeps the same key of two owners apart', async () => {
+      const store = await (await prepare())()
+      const other = { ...job, id: 'j-b', owner: 'ci' }
+      const keys = [
+        { owner: 'ci', key: 'k', bodyHash: 'h', job: 'j-b' },
+        { owner: 'default', key: 'k', bodyHash: 'h', job: 'j-a' },
+      ]
+      await store.createJob(other, keys[0] ?? null)
+      await store.createJob(job, keys[1] ?? null)
+      expect((await store.load()).keys).toEqual(keys)
+      await store.close()
+    })
+
+    test('has the API keys that were made, as they were written last', async () => {
+      const open = await prepare()
+      const before = await open()
+      const key: KeyRecord = {
+        name: 'ci',
+        role: 'driver',
+        digest: 'ab',
+        previous: null,
+        limits: { jobs: 1 },
+        createdAtMs: 1,
+        rotatedAtMs: null,
+      }
+      await before.putApiKey(key)
+      await before.putApiKey({ ...key, name: 'gone' })
+      await before.putApiKey({ ...key, digest: 'cd' })
+      await before.deleteApiKey('gone')
+      await before.close()
+      const after = await open()
+      expect((await after.load()).apiKeys).toEqual([{ ...key, digest: 'cd' }])
+      await after.close()
     })
 
     test('forgets nodes', async () => {

@@ -115,7 +115,10 @@ export class World {
         keptDir: this.#dir,
         s3: this.#options.s3 ?? null,
         secret,
-        apiKeys: [{ name: 'default', key: apiKey, quota: {} }, ...(this.#options.apiKeys ?? [])],
+        apiKeys: [
+          { name: 'default', key: apiKey, role: 'admin', quota: {} },
+          ...(this.#options.apiKeys ?? []),
+        ],
         quota: this.#options.quota ?? {},
         classes: [...classes],
         firstClass,
