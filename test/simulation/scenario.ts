@@ -320,6 +320,9 @@ class Scenario {
     const { service } = node
     const served = service === null ? [] : [...this.#jobs.keys()].filter((job) => mayServe(service, job))
     for (const job of served) this.#dead.get(node.id)?.delete(job)
+    // It may have heard so before that was written down: then nobody has told the controller yet that it is to be replaced.
+    const scene = this.#scene
+    if (scene !== null && !this.#dead.has(node.id)) this.#repairs.push(replaceLost(scene, node))
     this.#nodeDies(node)
     this.#repairs.push(this.#controller.proveDeath(node))
   }
