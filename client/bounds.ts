@@ -18,19 +18,21 @@ export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): B
   return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
 }
 
-/** What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may. */
+/**
+ * What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may: also where the process stood still
+ * meanwhile, so that nothing is sent for a call whose time is over.
+ */
 export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
-    const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => {
+    const late = (): void => {
       const { failure } = bounds
       const why = failure instanceof MayflyError ? `: ${failure.reason}` : ''
-      settle(() =>
-        reject(
-          new MayflyError('DEADLINE_EXCEEDED', `No node could be reached in time${why}`, { cause: failure }),
-        ),
+      reject(
+        new MayflyError('DEADLINE_EXCEEDED', `No node could be reached in time${why}`, { cause: failure }),
       )
-    })
+    }
+    const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => settle(late))
     const settle = (how: () => void): void => {
       timer.cancel()
       bounds.signal?.removeEventListener('abort', onAbort)
@@ -39,7 +41,7 @@ export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Re
     bounds.signal?.addEventListener('abort', onAbort, { once: true })
     if (bounds.signal?.aborted) onAbort()
     promise.then(
-      (result) => settle(() => resolve(result)),
+      (result) => settle(() => (clock.monotonicMs() > bounds.deadlineMs ? late() : resolve(result))),
       (error: unknown) => settle(() => reject(error)),
     )
   })

@@ -2,7 +2,7 @@ import { metadataOperations } from '../protocol/control-operations.ts'
 import { isError, MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
 import { REQUEST_ID_BYTES } from '../protocol/limits.ts'
-import type { Bounds } from './bounds.ts'
+import { type Bounds, within } from './bounds.ts'
 import type { Router } from './router.ts'
 
 /** Names of buckets as ids, which is how they travel. Metadata is asked about a name once. */
@@ -57,7 +57,8 @@ export class Buckets {
 
   /** In the order of their creation. */
   async names(bounds: Bounds): Promise<string[]> {
-    const buckets = await this.#router.askMetadata(metadataOperations.buckets, { job: '' }, bounds)
+    const asked = this.#router.askMetadata(metadataOperations.buckets, { job: '' }, bounds)
+    const buckets = await within(bounds, this.#router.runtime.clock, asked)
     this.#ids = new Map(buckets.map(({ id, name }) => [name, id]))
     return buckets.map(({ name }) => name)
   }

@@ -104,6 +104,28 @@ const profiles: readonly Profile[] = [
     actions: { deleteMany: 8, list: 2, consume: 0.5, delete: 0.3 },
     persist: 0.05,
   },
+  // Nothing breaks, but connections carry nothing any more without a word, also while functions are frozen.
+  {
+    ...plain,
+    name: 'silent',
+    faults: ['forgetConnections', 'freezeClient', 'thawForgotten'],
+    faultsMin: 2,
+    horizonMs: 8_000,
+    actions: { append: 3, consume: 2, delete: 2, wait: 4 },
+    persist: 0.05,
+  },
+  // Nothing goes wrong but that functions are frozen, often with a call under way.
+  {
+    ...plain,
+    name: 'frozen',
+    faults: ['freezeClient'],
+    faultsMin: 5,
+    thinkMsMax: 20,
+    horizonMs: 1_500,
+    actions: { append: 4, delete: 4 },
+    large: 0.1,
+    persist: 0,
+  },
   // Objects that outlive their nodes, in a store that is slower than the leases of large puts.
   {
     ...plain,

@@ -4,7 +4,15 @@ import type { Death } from './checker/key-histories.ts'
 import { lossesOf } from './checker/losses.ts'
 import { checkEmpty, checkKept, checkLeaks, checkOwners } from './checker/quiet.ts'
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
-import { describeFault, type Fault, gentleKinds, planFaults } from './faults/plan.ts'
+import {
+  describeFault,
+  type Fault,
+  type FaultKind,
+  forgottenKinds,
+  frozenKinds,
+  gentleKinds,
+  planFaults,
+} from './faults/plan.ts'
 import { type Profile, profileOf } from './profiles.ts'
 import { cycleBucket, isTransient } from './traffic/buckets.ts'
 import { Client } from './traffic/client.ts'
@@ -116,10 +124,13 @@ class Scenario {
       [...this.#jobs].flatMap(([id, { endAskedMs }]) => (endAskedMs ? [[id, endAskedMs]] : [])),
     )
     const { calls } = this.#history
-    const disturbing = this.#chosenFaults().filter(({ kind }) => !gentleKinds.includes(kind))
-    const calmUntilMs = Math.min(Number.POSITIVE_INFINITY, ...disturbing.map(({ atMs }) => atMs))
-    const lateMs = disturbing.length === 0 ? ORDINARY_DELAY_MS : CONTROL_CALL_MS
-    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends, calmUntilMs, lateMs })
+    const calmUntilMs = this.#firstBut(gentleKinds)
+    const progress = {
+      frozenUntilMs: this.#firstBut(frozenKinds),
+      forgottenUntilMs: this.#firstBut([...frozenKinds, ...forgottenKinds]),
+    }
+    const lateMs = calmUntilMs === Number.POSITIVE_INFINITY ? ORDINARY_DELAY_MS : CONTROL_CALL_MS
+    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends, calmUntilMs, lateMs, progress })
     return {
       failures: [...this.#failures, ...failures],
       profile: this.#profile.name,
@@ -223,6 +234,12 @@ class Scenario {
   #chosenFaults(): Fault[] {
     const { faults } = this.#plan
     return this.#faults.filter(({ number }) => faults === null || faults.includes(number))
+  }
+
+  /** When the first fault begins that is of none of these kinds. */
+  #firstBut(kinds: readonly FaultKind[]): number {
+    const others = this.#chosenFaults().filter(({ kind }) => !kinds.includes(kind))
+    return Math.min(Number.POSITIVE_INFINITY, ...others.map(({ atMs }) => atMs))
   }
 
   async #at(scene: Scene, fault: Fault): Promise<void> {

@@ -3,6 +3,7 @@ import { PUT_LEASE_MS, READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { isTransient } from '../traffic/buckets.ts'
 import { type Call, isMutation } from '../traffic/history.ts'
 import type { Death, JobEnds } from './key-histories.ts'
+import type { Progress } from './progress.ts'
 
 /** What happened beside the calls. */
 export interface World {
@@ -12,6 +13,7 @@ export interface World {
   readonly calmUntilMs: number
   /** How late the index of a slot may come to its new owner. */
   readonly lateMs: number
+  readonly progress: Progress
 }
 
 /** Errors that any call may meet in a cluster where anything may fail. */

@@ -19,6 +19,7 @@ export function historyOf(
     calledMs,
     returnedMs,
     outcome,
+    pausedMs: 0,
     aborted: false,
     ...draft,
   }))

@@ -17,7 +17,8 @@ import {
 import { judge } from './judge.ts'
 import type { Losses } from './losses.ts'
 
-const peace: World = { deaths: [], ends: new Map(), calmUntilMs: 0, lateMs: 0 }
+const progress = { frozenUntilMs: 0, forgottenUntilMs: 0 }
+const peace: World = { deaths: [], ends: new Map(), calmUntilMs: 0, lateMs: 0, progress }
 
 function died(atMs: number, losses: Partial<Losses>): World {
   const touches = (): Losses => ({ slot: false, chunks: false, ...losses })

@@ -3,6 +3,7 @@ import { type Call, describeCall } from '../traffic/history.ts'
 import { checkAnswers, type World } from './answers.ts'
 import { type KeyHistory, splitByKey } from './key-histories.ts'
 import { checkOrder } from './linearizability.ts'
+import { checkProgress } from './progress.ts'
 
 /** A rule that did not hold, and how one can see it. */
 export interface Failure {
@@ -16,6 +17,10 @@ export function judge(calls: readonly Call[], world: World): { failures: Failure
     rule: 'an answer that cannot be',
     what: `${what}\n  ${describeCall(call)}`,
   }))
+  for (const call of calls) {
+    const what = checkProgress(call, world.progress)
+    if (what !== null) failures.push({ rule: 'no progress', what: `${what}\n  ${describeCall(call)}` })
+  }
   let gaveUp = 0
   for (const history of splitByKey(calls, world)) {
     const verdict = checkOrder(history.operations, { initial: history.initial })

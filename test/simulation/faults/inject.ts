@@ -74,6 +74,12 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await crashTarget(scene, fault, random)
     case 'stallConnections':
       return await during(scene, fault, cluster.network.stallSome(random.between(0.02, 0.3), random))
+    case 'forgetConnections':
+      return cluster.network.forgetSome(random.between(0.1, 1), random)
+    case 'freezeClient':
+      return await pauseClients(scene, fault, random)
+    case 'thawForgotten':
+      return await thawForgotten(scene, fault, random)
     case 'lateWord':
       return await lateWord(scene, random)
     case 'endJob': {
@@ -300,6 +306,18 @@ async function pause(scene: Scene, fault: Fault, host: Host): Promise<void> {
 async function pauseClients(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const paused = scene.clients.filter(() => random.chance(0.6))
   await Promise.all(paused.map(({ host }) => pause(scene, fault, host)))
+}
+
+/** Functions are frozen, and the network forgets their connections meanwhile. */
+async function thawForgotten(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const { network } = scene.cluster
+  const frozen = scene.clients.filter(({ host }) => host.alive && random.chance(0.6))
+  await Promise.all([
+    ...frozen.map(({ host }) => pause(scene, fault, host)),
+    during(scene, { ...fault, lastsMs: fault.lastsMs * random.fraction() }, () => {
+      for (const { host } of frozen) network.forgetSome(1, random, host)
+    }),
+  ])
 }
 
 async function partition(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {

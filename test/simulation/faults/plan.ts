@@ -23,7 +23,14 @@ const usualKinds = [
   'endJob',
 ] as const
 /** Those that only some profiles draw. */
-const specialKinds = ['crashTarget', 'stallConnections', 'lateWord'] as const
+const specialKinds = [
+  'crashTarget',
+  'stallConnections',
+  'lateWord',
+  'forgetConnections',
+  'freezeClient',
+  'thawForgotten',
+] as const
 export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number]
 
 /** What an operator does every day: no caller should notice. */
@@ -35,6 +42,12 @@ export const gentleKinds: readonly FaultKind[] = [
   'endJob',
   'controllerSilent',
 ]
+
+/** A client that stands still notices no more of it than that time has passed. */
+export const frozenKinds: readonly FaultKind[] = ['freezeClient']
+
+/** Connections carry nothing any more, of which a caller notices a delay of `RECOVERY_MS` at most. */
+export const forgottenKinds: readonly FaultKind[] = ['forgetConnections', 'thawForgotten']
 
 /** Slots that move and processes that die are what the protocol is about. */
 const likely: readonly FaultKind[] = [

@@ -6,6 +6,7 @@ import { indexBugs } from './index-bugs.ts'
 import { keptBugs } from './kept-bugs.ts'
 import { keyBugs } from './key-bugs.ts'
 import { largeObjectBugs } from './large-object-bugs.ts'
+import { livenessBugs } from './liveness-bugs.ts'
 import { memoryBugs } from './memory-bugs.ts'
 import type { Planted } from './planted.ts'
 import { pressureBugs } from './pressure-bugs.ts'
@@ -26,4 +27,5 @@ export const planted: readonly Planted[] = [
   ...bucketBugs,
   ...memoryBugs,
   ...pressureBugs,
+  ...livenessBugs,
 ]

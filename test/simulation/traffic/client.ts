@@ -75,11 +75,12 @@ export class Client {
     }
     call.returnedMs = timeline.nowMs
     call.aborted = signal?.aborted === true
+    call.pausedMs = host.pausedMs - pausedMs
     timeline.trace(call.outcome.kind.length + call.id)
     this.#options.mix.learn(call)
     // A listing has its deadline for each page.
     const pages = action.kind === 'list' ? 20 : 1
-    const tookMs = call.returnedMs - call.calledMs - (host.pausedMs - pausedMs)
+    const tookMs = call.returnedMs - call.calledMs - call.pausedMs
     const waitMs = action.kind === 'get' ? action.waitSeconds * 1000 : 0
     if (tookMs > deadlineMs * pages + waitMs + DEADLINE_SLACK_MS) {
       violate(

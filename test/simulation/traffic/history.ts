@@ -58,6 +58,8 @@ export interface Call {
   readonly calledMs: number
   returnedMs: number
   outcome: Outcome
+  /** Its client was frozen for so long meanwhile. */
+  pausedMs: number
   /** The caller gave it up. */
   aborted: boolean
 }
@@ -72,6 +74,7 @@ export class History {
       ...call,
       returnedMs: Number.POSITIVE_INFINITY,
       outcome: { kind: 'none' },
+      pausedMs: 0,
       aborted: false,
     }
     this.calls.push(begun)

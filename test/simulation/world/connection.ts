@@ -52,6 +52,8 @@ export class End implements Link {
   readonly #underWay: Piece[] = []
   /** Nothing arrives from here for the moment, on this connection alone. */
   #isStalled = false
+  /** What this end sends vanishes on its way. */
+  #isForgotten = false
   /** Arrivals that found the way blocked. */
   #stalled = 0
   #queuedBytes = 0
@@ -152,6 +154,11 @@ export class End implements Link {
     this.#isStalled = true
   }
 
+  /** From now on what this end sends never arrives, its end included, as where a gateway has forgotten the connection. */
+  forget(): void {
+    this.#isForgotten = true
+  }
+
   /** What was held up goes on, also where this end was closed meanwhile. */
   unstall(): void {
     this.#isStalled = false
@@ -190,11 +197,14 @@ export class End implements Link {
       return this.#wire.reset(this)
     }
     const { segment, from, to } = piece
-    if (segment === null) return this.peer.#finish()
+    if (segment === null) {
+      if (!this.#isForgotten) this.peer.#finish()
+      return
+    }
     const joined = join(segment)
     if (to === joined.length && this.#flying.delete(segment)) segment.taken()
     this.#queuedBytes -= to - from
-    this.peer.#receive(joined.subarray(from, to))
+    if (!this.#isForgotten) this.peer.#receive(joined.subarray(from, to))
     if (this.#queuedBytes > 0 || !this.#mustDrain || this.#closed) return
     this.#mustDrain = false
     this.#later(() => this.#handlers?.drained())

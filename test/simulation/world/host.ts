@@ -1,4 +1,4 @@
-import type { Clock, Runtime, Timer } from '../../../protocol/runtime.ts'
+import { type Clock, clockOf, type Runtime, type Timer } from '../../../protocol/runtime.ts'
 import type { SeededRandom } from './random.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -36,11 +36,13 @@ export class Host {
     // Monotonic clocks have nothing in common between machines, and wall clocks are a little off.
     const originMs = this.#random.between(0, 1e9)
     const wallMs = WALL_START_MS + this.#random.between(-200, 200)
-    this.clock = {
+    this.clock = clockOf({
       monotonicMs: () => this.#timeline.nowMs + originMs,
       wallMs: () => Math.floor(this.#timeline.nowMs + wallMs),
-      after: (ms, task) => this.after(ms, task),
-    }
+      timer: (ms, task) => this.after(ms, task),
+      // What piled up during a pause was put there before this.
+      afterInput: (task) => void this.#timeline.at(this.#timeline.nowMs, () => this.#run(true, task)),
+    })
     this.runtime = { clock: this.clock, random: options.random.fork('runtime') }
   }
 

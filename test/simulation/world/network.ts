@@ -82,6 +82,17 @@ export class SimulatedNetwork {
     return stallAll([...this.#ends].filter(() => random.chance(share)))
   }
 
+  /** Some of the connections, of one host or of all, carry nothing any more, in one direction or in both, and nobody is told. */
+  forgetSome(share: number, random: SeededRandom, host?: Host): void {
+    for (const end of [...this.#ends]) {
+      if (host !== undefined && end.host !== host) continue
+      if (!random.chance(share)) continue
+      const both = random.chance(0.6)
+      if (both || random.chance(0.5)) end.forget()
+      if (both || random.chance(0.5)) end.peer.forget()
+    }
+  }
+
   slow(ip: string, factor: number): () => void {
     this.#slow.set(ip, factor)
     return () => void this.#slow.delete(ip)
