@@ -62,7 +62,7 @@ export const systemRuntime: Runtime = {
  * before it reads its sockets. A deadline would then pass over an answer that has arrived, so a timer that is late waits
  * for the input.
  */
-function clockOf(source: TimeSource): Clock {
+export function clockOf(source: TimeSource): Clock {
   return {
     monotonicMs: () => source.monotonicMs(),
     wallMs: () => source.wallMs(),
