@@ -38,6 +38,7 @@ import { type ByteSource, putFrom } from './put-stream.ts'
 import { getObject } from './reading.ts'
 import type { Sent } from './routed-call.ts'
 import { asHead, Router } from './router.ts'
+import { StreamWindows } from './stream-windows.ts'
 import { putObject } from './writing.ts'
 
 export interface ObjectStat {
@@ -80,6 +81,7 @@ export class Job {
   readonly #router: Router
   readonly #buckets: Buckets
   readonly #checksums: boolean
+  readonly #windows = new StreamWindows()
 
   constructor(ticket: string, world: World, { checksums = false }: JobOptions = {}) {
     this.#checksums = checksums
@@ -182,7 +184,7 @@ export class Job {
   /**
    * Stores what a Node or web stream, or any async iterable, gives until it ends. Its length need not be known: it
    * travels in chunks of 1 MiB as they fill, up to 16 of them under way, and no faster than the nodes take them. All else is as
-   * with `put`, but that the deadline holds for each message and not for the source: that may be as slow as it likes.
+   * with `put`, but that the deadline holds for each message and not for the source: that may be slow, and rest for up to 15 minutes.
    * If the source fails, this rejects with its error; if anything else does, the source is destroyed.
    */
   async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
@@ -192,6 +194,7 @@ export class Job {
     return await putFrom(this.#router, {
       ...fields,
       source: readable,
+      windows: this.#windows,
       checksums: this.#checksums,
       signal: options.signal,
       bounds: () => this.#bounds(options),
@@ -201,14 +204,17 @@ export class Job {
   }
 
   /**
-   * The object's bytes as a Node `Readable`, however large. It asks for up to 8 MiB ahead of its reader and for nothing
-   * while the reader rests, which keeps no other call waiting, and reads one version from its first byte to its last. Failures
-   * are errors of the stream, also after the first bytes; `destroy` lets go of everything. The deadline holds for each message.
+   * The object's bytes as a Node `Readable`, however large. It asks for up to 8 MiB ahead of its reader, 64 MiB for all streams of
+   * the job, and for nothing while the reader rests, which keeps no other call waiting, and reads one version from its first byte to
+   * its last. Failures are errors of the stream, also after the first bytes: one whose reader rests for more than a minute goes on
+   * later, or fails with `VERSION_MISMATCH` where the object was replaced meanwhile. `destroy` lets go of everything. The deadline
+   * holds for each message.
    */
   getStream(key: string, options: GetStreamOptions = {}): Readable {
     checkOptions('getStream', options)
     const name = encodeKey(key)
     return streamObject(this.#router, {
+      windows: this.#windows,
       range: checkRange(options.range),
       checksums: this.#checksums,
       waitMs: waitMsOf(options.waitSeconds),

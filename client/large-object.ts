@@ -45,6 +45,8 @@ export async function putChunks(
   const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
     tellOwner(router, at, dataOperations.putRenew, { version }),
   )
+  // Whatever the bytes come from, or are sent to, keeps the process alive.
+  lease.unref()
   const sendChunk: SendChunk = async (index, bytes) => {
     const checksum = checksumOf(bytes, checksums)
     await router.call(dataOperations.chunkPut, {
@@ -151,21 +153,28 @@ function landingIn(target: Buffer | undefined): CallOptions['land'] {
   return (payloadBytes) => (payloadBytes === target.length ? landing : null)
 }
 
+type LeaseOperation<Lease> = Operation<{ epoch: number; bucket: number; key: Uint8Array } & Lease, unknown>
+
+/** Renews the lease of a version's writer or reader, or gives it up. */
+export async function askOwner<Lease extends { version: number }>(
+  router: Router,
+  { hash, ...place }: KeyAddress,
+  { operation, lease, bounds }: { operation: LeaseOperation<Lease>; lease: Lease; bounds: Bounds },
+): Promise<void> {
+  const request = ({ epoch }: { epoch: number }) => ({ ...place, ...lease, epoch })
+  await router.call(operation, { hash, request, ...bounds })
+}
+
 /**
- * Renews the lease of a version's writer or reader, or gives it up. A failure is no news: a lease that could not be renewed shows
- * when the version is used, and what was not given up is reclaimed at the lease's end.
+ * As `askOwner`. A failure is no news: a lease that could not be renewed shows when the version is used, and what was not given up is
+ * reclaimed at the lease's end.
  */
 export async function tellOwner<Lease extends { version: number }>(
   router: Router,
-  { hash, ...place }: KeyAddress,
-  operation: Operation<{ epoch: number; bucket: number; key: Uint8Array } & Lease, unknown>,
+  at: KeyAddress,
+  operation: LeaseOperation<Lease>,
   lease: Lease,
 ): Promise<void> {
-  const deadlineMs = router.runtime.clock.monotonicMs() + CONTROL_CALL_MS
-  const told = router.call(operation, {
-    hash,
-    request: ({ epoch }) => ({ ...place, ...lease, epoch }),
-    deadlineMs,
-  })
-  await told.catch(() => undefined)
+  const bounds = { deadlineMs: router.runtime.clock.monotonicMs() + CONTROL_CALL_MS }
+  await askOwner(router, at, { operation, lease, bounds }).catch(() => undefined)
 }

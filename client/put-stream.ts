@@ -1,12 +1,14 @@
 import { Readable } from 'node:stream'
 import { asMayflyError, MayflyError } from '../protocol/errors.ts'
-import { CHUNK_BYTES, CHUNKS_IN_FLIGHT, CHUNKS_MAX } from '../protocol/limits.ts'
+import { CHUNK_BYTES, CHUNKS_IN_FLIGHT, CHUNKS_MAX, SOURCE_REST_MS_MAX } from '../protocol/limits.ts'
 import { manifestOf } from '../protocol/manifest.ts'
+import type { Clock } from '../protocol/runtime.ts'
 import { abortedBy, type Bounds } from './bounds.ts'
 import type { KeyAddress } from './key-address.ts'
 import { putChunks, type SendChunk } from './large-object.ts'
 import type { ObjectFields } from './object-fields.ts'
 import type { Router } from './router.ts'
+import type { StreamWindows } from './stream-windows.ts'
 import { putObject } from './writing.ts'
 
 /** What a stream's bytes may come from: a Node or web stream, or any async iterable. */
@@ -14,6 +16,7 @@ export type ByteSource = AsyncIterable<Uint8Array | string>
 
 interface PutStream extends ObjectFields {
   readonly source: ByteSource
+  readonly windows: StreamWindows
   readonly locate: (bounds: Bounds) => Promise<KeyAddress>
   readonly checksums: boolean
   readonly signal: AbortSignal | undefined
@@ -27,14 +30,17 @@ interface PutStream extends ObjectFields {
  */
 export async function putFrom(
   router: Router,
-  { source, locate, signal, ...put }: PutStream,
+  { source, windows, locate, signal, ...put }: PutStream,
 ): Promise<{ version: number }> {
-  const chunks = new Chunks(source, signal)
+  const chunks = new Chunks(source, { signal, clock: router.runtime.clock })
   try {
     const at = await locate(put.bounds())
     const first = await chunks.next()
     if (chunks.ended) return await putObject(router, at, { ...put, bytes: first, bounds: put.bounds() })
-    return await putChunks(router, at, { put, send: (sendChunk) => sendAll(chunks, first, sendChunk) })
+    return await putChunks(router, at, {
+      put,
+      send: (sendChunk) => sendAll(chunks, first, { sendChunk, windows, signal }),
+    })
   } catch (error) {
     chunks.stop()
     throw error
@@ -44,7 +50,7 @@ export async function putFrom(
 async function sendAll(
   chunks: Chunks,
   first: Buffer,
-  sendChunk: SendChunk,
+  { sendChunk, windows, signal }: Pick<PutStream, 'windows' | 'signal'> & { sendChunk: SendChunk },
 ): Promise<ReturnType<typeof manifestOf>> {
   const sending = new Set<Promise<void>>()
   let bytes = 0
@@ -53,9 +59,13 @@ async function sendAll(
     if (index >= CHUNKS_MAX)
       throw new MayflyError('OBJECT_TOO_LARGE', `The stream has more than ${CHUNKS_MAX} chunks`)
     bytes += next.length
+    await windows.take(signal)
     const sent: Promise<void> = sendChunk(index, next)
       .catch((error: unknown) => chunks.fail(error))
-      .finally(() => sending.delete(sent))
+      .finally(() => {
+        windows.give()
+        sending.delete(sent)
+      })
     sending.add(sent)
     if (sending.size >= CHUNKS_IN_FLIGHT) await Promise.race(sending)
     next = await chunks.next()
@@ -65,24 +75,29 @@ async function sendAll(
   return manifestOf(bytes)
 }
 
-/** Gathers what a source gives into chunks. A failure or the signal ends a wait for the source at once. */
+/**
+ * Gathers what a source gives into chunks. A failure or the signal ends a wait for the source at once; one that has been forgotten
+ * ends it after `SOURCE_REST_MS_MAX`, so that the chunks before it are freed.
+ */
 class Chunks {
   /** Nothing follows the chunk that was given last. */
   ended = false
   readonly #source: ByteSource
   readonly #pieces: AsyncIterator<Uint8Array | string>
   readonly #signal: AbortSignal | undefined
+  readonly #clock: Clock
   readonly #onAbort = (): void => this.fail(abortedBy(this.#signal))
   #rest: Uint8Array = new Uint8Array(0)
   #failure: MayflyError | null = null
   #interrupt: (error: MayflyError) => void = () => undefined
 
-  constructor(source: ByteSource, signal: AbortSignal | undefined) {
+  constructor(source: ByteSource, { signal, clock }: { signal: AbortSignal | undefined; clock: Clock }) {
     if (typeof source?.[Symbol.asyncIterator] !== 'function')
       throw new MayflyError('BAD_REQUEST', 'readable: it is no stream and no async iterable')
     this.#source = source
     this.#pieces = source[Symbol.asyncIterator]()
     this.#signal = signal
+    this.#clock = clock
     if (signal?.aborted) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -119,10 +134,12 @@ class Chunks {
   }
 
   async #read(): Promise<void> {
+    const resting = this.#clock.after(SOURCE_REST_MS_MAX, () => this.fail(forgotten()))
+    resting.unref()
     const { done, value } = await new Promise<IteratorResult<Uint8Array | string>>((resolve, reject) => {
       this.#interrupt = reject
       this.#pieces.next().then(resolve, reject)
-    })
+    }).finally(() => resting.cancel())
     if (done) {
       this.ended = true
       this.#release()
@@ -137,4 +154,12 @@ class Chunks {
   #release(): void {
     this.#signal?.removeEventListener('abort', this.#onAbort)
   }
+}
+
+function forgotten(): MayflyError {
+  const minutes = SOURCE_REST_MS_MAX / 60_000
+  return new MayflyError(
+    'DEADLINE_EXCEEDED',
+    `The source has given nothing for ${minutes} minutes, so the put was given up; put it again once the source goes on`,
+  )
 }

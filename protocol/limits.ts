@@ -121,6 +121,12 @@ export const CALLS_OUTSTANDING_MAX = 65_536
 export const CHUNKS_IN_FLIGHT = 16
 /** Chunks that a stream asks for ahead of its reader: what a slow reader costs, some 8 MiB. */
 export const STREAM_WINDOW_CHUNKS = 8
+/** Chunks under way, or read ahead, of all streams of one job in a client: 64 MiB, enough for eight streams at full speed. */
+export const STREAM_CHUNKS_MAX = 64
+/** The reader of a stream may rest for this long before its version's lease is not renewed any more: twice the lease. */
+export const STREAM_REST_MS_MAX = 60_000
+/** The source of a putStream may rest for this long, as long as any call may take; then the put is given up and its chunks are freed. */
+export const SOURCE_REST_MS_MAX = CALL_MS_MAX
 /**
  * Bytes of answers that may wait for one client to take them, beside those of one answer: above, nothing more that it asks
  * is worked off until all are written.
