@@ -126,7 +126,7 @@ export const STREAM_CHUNKS_MAX = 64
 /** The reader of a stream may rest for this long before its version's lease is not renewed any more: twice the lease. */
 export const STREAM_REST_MS_MAX = 60_000
 /** The source of a putStream may rest for this long, as long as any call may take; then the put is given up and its chunks are freed. */
-export const SOURCE_REST_MS_MAX = CALL_MS_MAX
+export const SOURCE_REST_MS_MAX = 15 * 60_000
 /**
  * Bytes of answers that may wait for one client to take them, beside those of one answer: above, nothing more that it asks
  * is worked off until all are written.
