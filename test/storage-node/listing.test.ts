@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { SlotOrigin } from '../../protocol/control-operations.ts'
-import { slotOf } from '../../protocol/hash.ts'
+import { hashKey, slotOf } from '../../protocol/hash.ts'
 import { LIST_CURSORS_BYTES_MAX } from '../../protocol/limits.ts'
 import { type Clock, systemRuntime } from '../../protocol/runtime.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff-target.ts'
@@ -21,7 +21,7 @@ function newJob(slots = SLOTS): JobSpace {
 
 function put(job: JobSpace, key: string): void {
   const of = keyHash(0, key)
-  const slot = job.ownedSlot(slotOf(of.hash, job.owned.count))
+  const slot = job.ownedSlot(slotOf(hashKey(of.key, of.bucket), job.owned.count))
   const content = Buffer.from('x')
   const object = { version: 1, base: 1, expiresAtMs: 0, metadata: Buffer.alloc(0), checksum: null }
   expect(slot.set(of, { ...object, kind: Kind.value, bytes: 1, content }, slot.find(of))).toBe(true)
@@ -29,7 +29,7 @@ function put(job: JobSpace, key: string): void {
 
 function remove(job: JobSpace, key: string): void {
   const of = keyHash(0, key)
-  const slot = job.ownedSlot(slotOf(of.hash, job.owned.count))
+  const slot = job.ownedSlot(slotOf(hashKey(of.key, of.bucket), job.owned.count))
   const object = slot.find(of)
   if (object !== undefined) slot.objects.remove(of, object)
 }
