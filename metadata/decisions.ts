@@ -1,6 +1,12 @@
 import { type nodeOperations, SlotOrigin } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { BUCKET_REQUESTS_KEPT_MAX, BUCKETS_MAX, CHUNK_BYTES, EPOCH_MAX } from '../protocol/limits.ts'
+import {
+  BUCKET_ID_MAX,
+  BUCKET_REQUESTS_KEPT_MAX,
+  BUCKETS_MAX,
+  CHUNK_BYTES,
+  EPOCH_MAX,
+} from '../protocol/limits.ts'
 import type { RequestOf } from '../protocol/operation.ts'
 import type { PlacedNode, PlacedShare } from '../protocol/placement.ts'
 import { type BucketRequest, type JobRecord, slotRuns } from './job-record.ts'
@@ -56,14 +62,15 @@ export function bucketOf({ bucketRequests }: JobRecord, request: Uint8Array): nu
   return bucketRequests.find((known) => Buffer.compare(known.request, request) === 0)?.bucket ?? null
 }
 
-/** The same for a repetition. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has used up its bucket ids. */
+/** The same for a repetition. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has `BUCKETS_MAX` buckets. */
 export function withBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
   if (bucketOf(record, request) !== null) return record
   if (record.buckets.some((bucket) => bucket.name === name)) {
     throw new MayflyError('BUCKET_EXISTS', `The job has a bucket '${name}' already`)
   }
-  if (record.nextBucket > BUCKETS_MAX) {
-    throw new MayflyError('BAD_REQUEST', `The job has created ${BUCKETS_MAX} buckets, which is the limit`)
+  if (record.buckets.length >= BUCKETS_MAX || record.nextBucket >= BUCKET_ID_MAX) {
+    const what = `The job has ${record.buckets.length} buckets, which is the limit; delete one that is not needed`
+    throw new MayflyError('BAD_REQUEST', what)
   }
   const id = record.nextBucket
   const buckets = [...record.buckets, { id, name }]
@@ -77,8 +84,18 @@ export function withoutBucket(record: JobRecord, name: string, request: Uint8Arr
   return {
     ...answered(record, { request, bucket: id }),
     buckets: record.buckets.filter((bucket) => bucket.id !== id),
-    droppedBuckets: [...record.droppedBuckets, id],
   }
+}
+
+/** What nodes are told of the job's buckets. Ids rise with their creation, so that the list is in their order. */
+export function livingBuckets({ nextBucket: next, buckets }: JobRecord) {
+  const living: { first: number; count: number }[] = []
+  for (const { id } of buckets) {
+    const last = living.at(-1)
+    if (last !== undefined && last.first + last.count === id) last.count++
+    else living.push({ first: id, count: 1 })
+  }
+  return { next, living }
 }
 
 /** Throws `BUCKET_NOT_FOUND`. */
@@ -114,7 +131,7 @@ export function ownMessage(
     slots: record.owners.length,
     ...budgetOf(record, to.node),
     readsPerThousand: record.readsPerThousand,
-    droppedBuckets: record.droppedBuckets,
+    buckets: livingBuckets(record),
     owned,
   }
 }

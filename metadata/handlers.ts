@@ -35,6 +35,10 @@ export function metadataHandlers(placements: Placements): Handlers {
     .on(metadataOperations.jobServer, (peer, { job }) => ({
       head: { metadata: placements.serverOf(jobOf(peer, job)) },
     }))
+    .on(heartbeatOperations.jobBuckets, (peer, { job }) => {
+      requireCluster(peer)
+      return { head: placements.livingBuckets(job) }
+    })
     .on(heartbeatOperations.heartbeat, (peer, { node, jobs }) => {
       requireCluster(peer)
       return { head: placements.heartbeat(node, jobs) }

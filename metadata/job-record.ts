@@ -63,7 +63,6 @@ export interface JobRecord {
   readonly leftovers: readonly Leftover[]
   readonly nextBucket: number
   readonly buckets: readonly Bucket[]
-  readonly droppedBuckets: readonly number[]
   /** The last creations and deletions of buckets, oldest first, for those who repeat one. */
   readonly bucketRequests: readonly BucketRequest[]
 }
@@ -105,7 +104,8 @@ const wireRecord = struct({
   leftovers: array(struct({ node: placedNode, epoch: u32, slots: array(u16) })),
   nextBucket: u32,
   buckets: array(struct({ id: u32, name: text })),
-  droppedBuckets: array(u32),
+  /** Written empty: earlier records have the ids of deleted buckets here, which are those below `nextBucket` that do not live. */
+  deletedBuckets: array(u32),
   bucketRequests: array(struct({ request: bytes, bucket: u32 })),
 })
 
@@ -128,20 +128,19 @@ export function newRecord(id: string, slots: number): JobRecord {
     leftovers: [],
     nextBucket: DEFAULT_BUCKET_ID + 1,
     buckets: [{ id: DEFAULT_BUCKET_ID, name: DEFAULT_BUCKET }],
-    droppedBuckets: [],
     bucketRequests: [],
   }
 }
 
 export function encodeRecord(record: JobRecord): Buffer {
   const writer = new Writer()
-  wireRecord.write(writer, { ...record, slots: slotRuns(record) })
+  wireRecord.write(writer, { ...record, deletedBuckets: [], slots: slotRuns(record) })
   return writer.take()
 }
 
 export function decodeRecord(encoded: Buffer): JobRecord {
   const reader = new Reader(encoded)
-  const { slots: runs, ...rest } = wireRecord.read(reader)
+  const { slots: runs, deletedBuckets: _, ...rest } = wireRecord.read(reader)
   reader.finish()
   const slots = runs.reduce((sum, run) => sum + run.count, 0)
   const record = {

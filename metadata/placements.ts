@@ -3,6 +3,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { hashKey, slotOf } from '../protocol/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/keys.ts'
 import {
+  BUCKET_TOLD_MS,
   CONTROL_CALL_MS,
   JOB_DROP_MS,
   NODE_LEASE_MS,
@@ -11,9 +12,10 @@ import {
 } from '../protocol/limits.ts'
 import type { ReplyOf } from '../protocol/operation.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
-import { type Runtime, sleep } from '../protocol/runtime.ts'
+import { nextTurn, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
-import { bucketOf, findBucket, withBucket, withoutBucket, withShares } from './decisions.ts'
+import { Serial } from '../service/serial.ts'
+import { bucketOf, findBucket, livingBuckets, withBucket, withoutBucket, withShares } from './decisions.ts'
 import { withDeparture } from './departure.ts'
 import { Driver } from './driver.ts'
 import { Gate } from './gate.ts'
@@ -49,6 +51,7 @@ export class Placements {
   readonly #questions: Questions
   readonly #leases: NodeLeases
   readonly #gate = new Gate()
+  readonly #bucketChanges = new Serial()
   /** Those who wait until a job is handed on, by job. */
   readonly #departing = new Map<string, Set<() => void>>()
   /** Nodes whose processes were seen to exit; the others that are dead here were only silent. */
@@ -269,15 +272,34 @@ export class Placements {
   async createBucket(job: string, { name, request }: BucketCall): Promise<number> {
     checkBucketName(name)
     checkRequest(request)
-    const record = await this.#jobs.change(job, (before) => withBucket(before, name, request))
-    return bucketOf(record, request) ?? findBucket(record, name).id
+    return await this.#gate.run(job, async () => {
+      const record = await this.#changeBuckets(job, (before) => withBucket(before, name, request))
+      // A node that does not hear of it in time asks when the first key is put.
+      const told = record.nodes.map((node) => this.#driver.tellOwner(job, node))
+      await Promise.race([Promise.all(told), sleep(this.#options.runtime.clock, BUCKET_TOLD_MS)])
+      return bucketOf(record, request) ?? findBucket(record, name).id
+    })
+  }
+
+  /** Which buckets of a job live. */
+  livingBuckets(job: string): ReplyOf<typeof heartbeatOperations.jobBuckets> {
+    const record = this.#jobs.record(job)
+    return { revision: record.revision, buckets: livingBuckets(record) }
+  }
+
+  /** Those of one job one after another, each in a turn of the event loop: many at once keep nobody else waiting. */
+  #changeBuckets(job: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
+    return this.#bucketChanges.run(job, async () => {
+      await nextTurn(this.#options.runtime.clock)
+      return await this.#jobs.change(job, decide)
+    })
   }
 
   /** Resolves once every node has dropped the bucket's objects. */
   async deleteBucket(job: string, { name, request }: BucketCall): Promise<void> {
     checkRequest(request)
     await this.#gate.run(job, async () => {
-      const record = await this.#jobs.change(job, (before) => withoutBucket(before, name, request))
+      const record = await this.#changeBuckets(job, (before) => withoutBucket(before, name, request))
       await this.#heard(this.#begin(record), 'drop the bucket')
     })
   }

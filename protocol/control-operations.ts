@@ -124,7 +124,10 @@ export const placementOperations = {
   }),
 } as const
 
-/** Asked by nodes of metadata, every `HEARTBEAT_MS`. */
+/** The id of the bucket that is created next, and those below it that live, as runs in order: all others were deleted. */
+const livingBuckets = struct({ next: u32, living: array(struct({ first: u32, count: u32 })) })
+
+/** Asked by nodes of metadata: `heartbeat` every `HEARTBEAT_MS`. */
 export const heartbeatOperations = {
   /**
    * `jobs` are those of this server that the node knows; the reply names the ones that live. It is a lease as well:
@@ -138,6 +141,11 @@ export const heartbeatOperations = {
       jobs: array(text),
       moved: array(struct({ job: text, term: u32 })),
     }),
+  }),
+  /** Which buckets of a job live, as of that `revision`: for a node that did not hear of one in time. */
+  jobBuckets: operation(97, {
+    request: struct({ job: text }),
+    reply: struct({ revision: u32, buckets: livingBuckets }),
   }),
 } as const
 
@@ -160,7 +168,7 @@ const speaker = { metadata: text, generation: u32, term: u32 }
 /** Asked by metadata of nodes. All are idempotent; a node refuses an older `generation` or `term` than it knows. */
 export const nodeOperations = {
   /**
-   * Everything that the node owns of a job. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
+   * Everything that the node owns of a job, and its `buckets`, as of the `revision`. A slot's `epoch` says which of two words about it is newer. `lost` marks slots of
    * which an owner died: a miss there is `OBJECT_LOST`. `source` is where the bytes of remote entries are; empty, they
    * are lost. `ramBytes`, `ssdBytes` and `s3Bytes` are set aside for the job on this node; up to each one's `Max` it may use what
    * nobody else reserved; it may always move `bytesPerSecond`, and more while others leave it. `readsPerThousand` is how often a
@@ -180,7 +188,7 @@ export const nodeOperations = {
       s3BytesMax: u64,
       bytesPerSecond: u64,
       readsPerThousand,
-      droppedBuckets: array(u32),
+      buckets: livingBuckets,
       owned: array(struct({ first: u16, count: u16, epoch: u32, lost: flag, origin: u8, source: text })),
     }),
     reply: empty,

@@ -12,8 +12,20 @@ export const PROTOCOL_VERSION = 9
 export const KEY_BYTES_MAX = 1024
 /** As S3's bucket names. */
 export const BUCKET_NAME_BYTES_MAX = 63
-/** Bucket ids are never used again, so this bounds creations over the life of a job, not living buckets. */
-export const BUCKETS_MAX = 10_000
+/**
+ * Living buckets of a job. Each change of one writes the names of all of them down and tells nodes their ids, as runs: with so many a
+ * metadata server takes half a millisecond for it, and a message 8 KiB. How many there were before them costs nothing.
+ */
+export const BUCKETS_MAX = 1_000
+/** Ids of buckets are never used again. */
+export const BUCKET_ID_MAX = 2 ** 32 - 1
+/** Whoever creates a bucket waits this long at most until the job's nodes have heard of it. */
+export const BUCKET_TOLD_MS = 1_000
+/**
+ * A node that did not hear of a bucket takes metadata's answer for this long. Shorter than a creation waits: a bucket whose creation was
+ * answered before a put began is in every answer to a question that is younger than this.
+ */
+export const BUCKETS_FRESH_MS = BUCKET_TOLD_MS / 2
 /** Names one call over its repetitions: random, so that no two calls share one. */
 export const REQUEST_ID_BYTES = 16
 /**

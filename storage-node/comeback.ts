@@ -64,7 +64,7 @@ export class Comeback {
       const hash = hashKey(key, bucket)
       const index = slotOf(hash, job.owned.count)
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
-      if (slot === undefined || job.droppedBuckets.has(bucket)) continue
+      if (slot === undefined || job.buckets.isDeleted(bucket)) continue
       const mark = { name: object.bucket, version, state: KeptState.apart }
       // Where its own bytes have no room, it is there to be replaced.
       slot.kept.set({ bucket, key }, mark)

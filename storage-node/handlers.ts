@@ -199,7 +199,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       const job = await takeSlots(node, request)
       await Promise.all([
         job.cleaned,
-        node.keeping.dropBuckets(job, request.droppedBuckets),
+        node.keeping.dropBuckets(job),
         // The owner that clients are shown can serve: none of them has to wait for its next heartbeat.
         job.hasLease ? null : askLease(request.metadata),
       ])

@@ -5,6 +5,8 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { Background } from '../service/background.ts'
 import { JobActivity } from './activity.ts'
 import type { JobBudget, TierBudget } from './budget.ts'
+import { removeDeletedBuckets } from './deleted-buckets.ts'
+import { type BucketsWord, JobBuckets } from './job-buckets.ts'
 import { JobTiers, type LowerTier, RAM } from './job-tiers.ts'
 import { OwnedSlots } from './owned-slots.ts'
 import type { Arena } from './ram/arena.ts'
@@ -46,7 +48,7 @@ export class JobSpace {
   term: number
   /** Of the budget that was told last. */
   revision = 0
-  readonly droppedBuckets = new Set<number>()
+  readonly buckets: JobBuckets
   /** Whether it had an object here that outlives it, or has one on its way: all others go past the kept store at the cost of this word. */
   keeps = false
   readonly memory: JobMemory
@@ -90,6 +92,8 @@ export class JobSpace {
   #isLeased = false
   /** The removal of dropped buckets. */
   #cleaning: Promise<unknown> = Promise.resolve()
+  /** Another one is to follow. */
+  #cleansSoon = false
 
   constructor(
     job: { id: string; slots: number; metadata: string; term: number },
@@ -112,6 +116,7 @@ export class JobSpace {
     this.term = job.term
     this.owned = new OwnedSlots(job.slots, (word) => this.newSlot(word))
     this.#clock = options.clock
+    this.buckets = new JobBuckets(options.clock)
     this.#lease = options.lease
     this.lastUseMs = options.clock.monotonicMs()
     this.rate = new JobRate(this.lastUseMs)
@@ -301,15 +306,16 @@ export class JobSpace {
     this.#replaceBudget({ reservedBytes, bytesMax, usedBytes: usedBytes + bytes })
   }
 
-  /** From here on the buckets are not there, for good: their ids are never used again. */
-  dropBuckets(buckets: readonly number[]): void {
-    const dropped = new Set(buckets.filter((bucket) => !this.droppedBuckets.has(bucket)))
-    if (dropped.size === 0) return
-    for (const bucket of dropped) this.droppedBuckets.add(bucket)
-    for (const slot of this.everySlot()) failWaitsIn(slot, dropped)
-    this.#cleaning = this.#cleaning.then(() =>
-      this.#background.attempt(['dropBuckets', this.id], () => this.#removeBuckets(dropped)),
-    )
+  /** Takes metadata's word about the job's buckets, and frees what is in those that are deleted. */
+  learnBuckets({ revision, buckets }: { revision: number; buckets: BucketsWord }): void {
+    if (!this.buckets.learn(revision, buckets)) return
+    for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))
+    if (this.#cleansSoon) return
+    this.#cleansSoon = true
+    this.#cleaning = this.#cleaning.then(() => {
+      this.#cleansSoon = false
+      return this.#background.attempt(['dropBuckets', this.id], () => removeDeletedBuckets(this, this.#clock))
+    })
   }
 
   /** Resolves when all that was in dropped buckets is freed. */
@@ -358,25 +364,6 @@ export class JobSpace {
     const hasEnded = (): MayflyError => new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
     for (const slot of this.slots) if (slot !== undefined) failWaits(slot, hasEnded)
     return left
-  }
-
-  async #removeBuckets(buckets: ReadonlySet<number>): Promise<void> {
-    const pace = new Pace(this.#clock, 0)
-    for (const slot of [...this.everySlot()]) {
-      if (slot.discarded) continue
-      for (const bucket of buckets) slot.lostKeys?.delete(bucket)
-      this.track(slot, () => {
-        for (const [groupKey, { bucket }] of slot.chunks.groups) {
-          if (buckets.has(bucket)) slot.chunks.removeGroup(groupKey)
-        }
-      })
-      for (let from: number | null = 0; from !== null && !slot.discarded; ) {
-        const start: number = from
-        from = this.track(slot, () => removeMatching(slot, start, ({ bucket }) => buckets.has(bucket)))
-        const pause = pace.stepped()
-        if (pause !== null) await pause
-      }
-    }
   }
 
   async #free(slot: Slot): Promise<void> {

@@ -127,12 +127,14 @@ export class Keeping {
     })
   }
 
-  /** Removes what is kept of buckets that the job has dropped. Where it rejects, the rest is left for the next time. */
-  async dropBuckets(job: JobSpace, buckets: readonly number[]): Promise<void> {
-    if (!job.keeps || buckets.length === 0) return
+  /** Removes what is kept of buckets that are deleted. Where it rejects, the rest is left for the next time. */
+  async dropBuckets(job: JobSpace): Promise<void> {
+    if (!job.keeps) return
     for (const slot of [...job.everySlot()]) {
-      await untilKept(slot)
-      const left = buckets.flatMap((bucket) => slot.kept.inBucket(bucket))
+      if (job.buckets.anyDeleted) await untilKept(slot)
+      const deleted = [...slot.kept.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
+      if (deleted.length === 0) continue
+      const left = deleted.flatMap((bucket) => slot.kept.inBucket(bucket))
       await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) =>
         this.#changes.removeDropped(job, { slot, ...key }),
       )

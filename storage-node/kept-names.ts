@@ -95,6 +95,11 @@ export class KeptNames {
     return this.#unwanted.get(bucket)?.has(keyString(key)) === true
   }
 
+  /** Buckets with keys of which something may lie there. */
+  get buckets(): Iterable<number> {
+    return this.#marks.keys()
+  }
+
   inBucket(bucket: number): Key[] {
     return keysOf(bucket, this.#marks.get(bucket)?.keys() ?? [])
   }

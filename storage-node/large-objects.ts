@@ -310,7 +310,7 @@ export class LargeObjects {
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
   isAlive(job: JobSpace, request: { bucket: number; key: Uint8Array; version: number }): boolean {
-    if (job.droppedBuckets.has(request.bucket)) return false
+    if (job.buckets.isDeleted(request.bucket)) return false
     const place = locate(job, request)
     const now = this.#clock.monotonicMs()
     const { slot } = place

@@ -13,6 +13,7 @@ import type { Background } from '../service/background.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
 import { type Asked, requireRight } from './access.ts'
 import { Below } from './below.ts'
+import { BucketQuestions } from './bucket-questions.ts'
 import { TierBudget } from './budget.ts'
 import { Capacity, type CapacityOptions } from './capacity.ts'
 import { ChunkSource } from './chunk-source.ts'
@@ -95,6 +96,7 @@ export class StorageNode {
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
+  readonly #bucketQuestions: BucketQuestions
   readonly #runtime: Runtime
   readonly #background: Background
   readonly #leases = new Map<string, Lease>()
@@ -143,6 +145,7 @@ export class StorageNode {
     })
     this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
     this.placements = new JobPlacements({ pool, clock })
+    this.#bucketQuestions = new BucketQuestions({ pool, clock })
     this.listings = new Listings(clock)
     const { table, objects, largeObjects, many, placements } = this
     const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
@@ -195,7 +198,7 @@ export class StorageNode {
       const { readsPerThousand } = request
       job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
     }
-    job.dropBuckets(request.droppedBuckets)
+    job.learnBuckets(request)
     const taken: number[] = []
     for (const { first, count, epoch, lost, origin, source } of request.owned) {
       if (first + count > job.owned.count)
@@ -323,6 +326,8 @@ export class StorageNode {
           onFilling: (filling) => this.capacity.want(filling),
         },
       )
+      const known = job
+      known.buckets.onUnknown = () => void this.#bucketQuestions.ask(known)
       this.jobs.set(id, job)
     }
     return job

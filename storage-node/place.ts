@@ -1,9 +1,8 @@
 import { hashChunk, hashKey, slotOf } from '../protocol/hash.ts'
-import { checkKey } from '../protocol/keys.ts'
+import { checkKey, DEFAULT_BUCKET_ID } from '../protocol/keys.ts'
 import type { JobSpace } from './job-space.ts'
 import { type KeyHash, tableHash } from './ram/table-hash.ts'
 import type { Slot } from './slot.ts'
-import { bucketDeleted } from './waits.ts'
 
 export interface Address {
   readonly bucket: number
@@ -42,7 +41,7 @@ function placeAt(job: JobSpace, { bucket, key }: Address, slotHash: number): Pla
   return { slot, index, bucket, key, hash: tableHash(key, bucket) }
 }
 
-/** Throws `BUCKET_NOT_FOUND` for one that was deleted. */
-export function requireBucket({ droppedBuckets }: JobSpace, bucket: number): void {
-  if (droppedBuckets.size > 0 && droppedBuckets.has(bucket)) throw bucketDeleted()
+/** As `JobBuckets.require`. */
+export function requireBucket({ buckets }: JobSpace, bucket: number): void {
+  if (bucket !== DEFAULT_BUCKET_ID) buckets.require(bucket)
 }

@@ -108,9 +108,9 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
 export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
   job.memory.tidy()
   for (const entry of page.entries)
-    if (!job.droppedBuckets.has(entry.bucket)) enterObject(job, slot, { entry, now })
+    if (!job.buckets.isDeleted(entry.bucket)) enterObject(job, slot, { entry, now })
   for (const { bucket, key, version, index, bytes, checksum, tier, lost } of page.chunks) {
-    if (job.droppedBuckets.has(bucket)) continue
+    if (job.buckets.isDeleted(bucket)) continue
     const groupKey = chunkGroupKey(bucket, keyString(key), version)
     const chunk = lost ? new LostChunk() : new RemoteChunk(bytes, keptTier(job, tier))
     slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index, checksum }, chunk)
@@ -118,7 +118,7 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
   for (const { version, lease, leftMs } of page.readLeases)
     slot.readLeases.hold(version, lease, now.monotonicMs + leftMs)
-  for (const { bucket, key } of page.lostKeys) if (!job.droppedBuckets.has(bucket)) slot.lose({ bucket, key })
+  for (const { bucket, key } of page.lostKeys) if (!job.buckets.isDeleted(bucket)) slot.lose({ bucket, key })
   // Of a dropped bucket too: whoever owns the slot removes it from the kept store.
   for (const { bucket, key, name, version, state } of page.kept) {
     slot.kept.set({ bucket, key }, { name, version, state: keptStateOf(state) })

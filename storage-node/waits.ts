@@ -79,16 +79,12 @@ export function failWaits({ waits: all }: Slot, reason: () => MayflyError): void
 }
 
 /** Buckets were deleted: whoever waits for one of their keys is told, for a new bucket may have the name. */
-export function failWaitsIn({ waits: all }: Slot, buckets: ReadonlySet<number>): void {
+export function failWaitsIn({ waits: all }: Slot, isDeleted: (bucket: number) => boolean): void {
   if (all === null || all.size === 0) return
   for (const [name, waits] of [...all]) {
-    if (!buckets.has(Number(name.slice(0, name.indexOf('/'))))) continue
-    for (const wait of [...waits]) wait.fail(bucketDeleted())
+    if (!isDeleted(Number(name.slice(0, name.indexOf('/'))))) continue
+    for (const wait of [...waits]) wait.fail(new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted'))
   }
-}
-
-export function bucketDeleted(): MayflyError {
-  return new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
 }
 
 function waitKey(bucket: number, key: Uint8Array): string {

@@ -146,7 +146,13 @@ test('slots told to a node', () => {
     s3BytesMax: 7_340_032,
     bytesPerSecond: 3_145_728,
     readsPerThousand: 1500,
-    droppedBuckets: [1],
+    buckets: {
+      next: 3,
+      living: [
+        { first: 0, count: 1 },
+        { first: 2, count: 1 },
+      ],
+    },
     owned: [{ first: 0, count: 3, epoch: 5, lost: true, origin: 2, source: '127.0.0.1:7003' }],
   }
   expect(encode(nodeOperations.own.request, fields)).toMatchInlineSnapshot(

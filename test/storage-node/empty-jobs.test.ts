@@ -22,7 +22,7 @@ const word = {
   s3BytesMax: 0,
   bytesPerSecond: 0,
   readsPerThousand: null,
-  droppedBuckets: [],
+  buckets: { next: 1, living: [{ first: 0, count: 1 }] },
   owned: [{ first: 0, count: SLOTS_DEFAULT, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' }],
 }
 

@@ -96,7 +96,7 @@ const full: [string, number][] = [
       revision: 1,
       slots: SLOTS_MAX,
       ...budget,
-      droppedBuckets: fill(BUCKETS_MAX, (id) => id),
+      buckets: { next: 1, living: fill(BUCKETS_MAX, (id) => ({ first: 2 * id, count: 1 })) },
       owned,
     }),
   ],

@@ -57,6 +57,11 @@ test('late words of a server that has handed the job on change nothing (I18)', a
 
 function ownOf(metadata: string) {
   const none = { ramBytes: 0, ramBytesMax: 0, ssdBytes: 0, ssdBytesMax: 0, s3Bytes: 0, s3BytesMax: 0 }
-  const rest = { bytesPerSecond: 0, readsPerThousand: null, droppedBuckets: [], owned: [] }
+  const rest = {
+    bytesPerSecond: 0,
+    readsPerThousand: null,
+    buckets: { next: 1, living: [{ first: 0, count: 1 }] },
+    owned: [],
+  }
   return { job: 'j-1', metadata, revision: 1, slots: 64, ...none, ...rest }
 }

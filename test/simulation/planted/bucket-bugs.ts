@@ -18,7 +18,7 @@ export const bucketBugs: readonly Planted[] = [
     name: 'waits-of-a-deleted-bucket',
     what: 'Who waits for a key of a bucket that is deleted goes on waiting, and misses what is put into the new one of its name.',
     file: 'storage-node/job-space.ts',
-    find: 'for (const slot of this.everySlot()) failWaitsIn(slot, dropped)',
+    find: 'for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))',
     replace: 'void failWaitsIn',
     profile: 'buckets',
     seedsMax: 30,
