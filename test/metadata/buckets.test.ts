@@ -21,7 +21,11 @@ function request(): Buffer {
 
 /** Puts into a bucket of any id, as no client of ours would: once, or as one that tries again. */
 function putter(ticket: string, node: RunningNode) {
-  const pool = new CallerPool({ dial: dialTcp, clock, token: () => parseTicket(ticket).token })
+  const pool = new CallerPool({
+    dial: dialTcp,
+    runtime: systemRuntime,
+    token: () => parseTicket(ticket).token,
+  })
   let sequence = 0
   const put = async (bucket: number) => {
     const caller = await pool.to(node.address)

@@ -19,7 +19,7 @@ const shapeOfVersion: Record<number, string> = {
   6: 'b1f4b41bc1a57ad2',
   7: '0e4c919c2683e70f',
   8: 'a4c2af2445d05f7b',
-  9: 'a24e5546ed160b49',
+  9: 'c1e761310afc4965',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {
