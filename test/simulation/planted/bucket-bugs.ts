@@ -36,12 +36,12 @@ export const bucketBugs: readonly Planted[] = [
     name: 'deleted-bucket-handed-over',
     what: 'What is left of a deleted bucket goes on to the next owner of a slot, and stays there.',
     file: 'storage-node/slot-index.ts',
-    find: 'if (!job.droppedBuckets.has(entry.bucket)) enterObject(',
+    find: 'if (!job.buckets.isDeleted(entry.bucket)) enterObject(',
     replace: 'enterObject(',
     also: [
       {
         file: 'storage-node/slot-index.ts',
-        find: 'if (job.droppedBuckets.has(bucket)) continue',
+        find: 'if (job.buckets.isDeleted(bucket)) continue',
         replace: '',
       },
     ],
@@ -52,7 +52,7 @@ export const bucketBugs: readonly Planted[] = [
     name: 'bucket-not-kept-anymore',
     what: 'What is kept of a bucket stays in the kept store when it is deleted (I16).',
     file: 'storage-node/handlers.ts',
-    find: '        node.keeping.dropBuckets(job, request.droppedBuckets),\n',
+    find: '        node.keeping.dropBuckets(job),\n',
     replace: '',
     profile: 'buckets',
     seedsMax: 30,
