@@ -1,9 +1,16 @@
 import type { Clock } from '../protocol/runtime.ts'
-import type { JobSpace } from './job-space.ts'
 import { Pace, removeMatching } from './removal.ts'
+import type { Slot } from './slot.ts'
+
+/** What is needed of a job here. */
+interface JobWithBuckets {
+  readonly buckets: { isDeleted(bucket: number): boolean }
+  everySlot(): Iterable<Slot>
+  track<Result>(slot: Slot, change: () => Result): Result
+}
 
 /** Frees, in steps, all that a job has in buckets that are deleted: one walk through its slots, however many buckets those are. */
-export async function removeDeletedBuckets(job: JobSpace, clock: Clock): Promise<void> {
+export async function removeDeletedBuckets(job: JobWithBuckets, clock: Clock): Promise<void> {
   const pace = new Pace(clock, 0)
   const isDeleted = (bucket: number): boolean => job.buckets.isDeleted(bucket)
   for (const slot of [...job.everySlot()]) {
