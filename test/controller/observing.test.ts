@@ -247,6 +247,7 @@ describe('the OpenAPI document', () => {
       'post /v1/jobs',
       'post /v1/jobs/{id}/move',
       'post /v1/jobs/{id}/renew',
+      'post /v1/jobs/{id}/tickets',
       'post /v1/keys',
       'post /v1/keys/{name}/rotate',
       'post /v1/nodes/{id}/drain',
