@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { Caller } from '../../protocol/caller.ts'
-import { dataOperations } from '../../protocol/data-operations.ts'
+import { dataOperations, PutCondition } from '../../protocol/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { SessionTrail } from '../../protocol/session-trail.ts'
 import { dialTcp } from '../../protocol/tcp.ts'
@@ -84,10 +84,12 @@ test('a consumed object is kept for its consumer until it is settled', async () 
 test('an error is an answer too: its repetition does nothing', async () => {
   const { connect, job } = await startOne()
   const caller = await connect()
-  const put = { ...at('k', 1), ...putFields, condition: 2, ifVersion: 99 }
-  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'NOT_FOUND' })
   await job.put('k', 'x')
-  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  const put = { ...at('k', 1), ...putFields, condition: PutCondition.absent, ifVersion: 0 }
+  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'KEY_EXISTS' })
+  await job.delete('k')
+  await expect(caller.call(dataOperations.put, put, soon())).rejects.toMatchObject({ code: 'KEY_EXISTS' })
+  expect(await job.exists('k')).toBe(false)
   caller.close()
 })
 
