@@ -186,8 +186,7 @@ export function checkOptions(of: keyof typeof shapes, options: object): void {
     if (!Object.hasOwn(shape, name)) throw unknown(of, name)
     const value = (options as Readonly<Record<string, unknown>>)[name]
     const wanted = value === undefined ? null : (shape[name] as Check)(value)
-    if (wanted !== null)
-      throw badOption(of === 'range' ? `range.${name}` : name, `is ${say(value)}, not ${wanted}`)
+    if (wanted !== null) throw badOption(pathOf(of, name), `is ${say(value)}, not ${wanted}`)
   }
 }
 
@@ -206,10 +205,18 @@ function nameOf(of: keyof typeof shapes): string {
   return ['range', 'entry', 'hints'].includes(of) ? of : of === 'keptName' ? 'name' : 'options'
 }
 
+/** As the HTTP API names it, where an option is a field of an argument. */
+function pathOf(of: keyof typeof shapes, name: string): string {
+  return of === 'range' || of === 'hints' ? `${of}.${name}` : name
+}
+
 function unknown(of: keyof typeof shapes, name: string): MayflyError {
   const what =
     of === 'range' ? 'a range' : of === 'entry' ? 'an entry' : of === 'hints' ? 'hints' : 'this call'
-  return badOption(name, `is no option of ${what}; there are ${Object.keys(shapes[of]).join(', ')}`)
+  return badOption(
+    pathOf(of, name),
+    `is no option of ${what}; there are ${Object.keys(shapes[of]).join(', ')}`,
+  )
 }
 
 /** A value as an error names it. */
