@@ -110,7 +110,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
         { ...job, id: 'j-b' },
         { owner: 'default', key: 'k', bodyHash: 'x', job: 'j-b' },
       )
-      await expect(second).rejects.toMatchObject({ code: 'INTERNAL' })
+      await expect(second).rejects.toMatchObject({ code: 'UNAVAILABLE' })
       expect((await store.load()).jobs).toEqual([job])
       await store.close()
     })
@@ -201,7 +201,7 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
     test('translates the errors of its driver', async () => {
       const store = await (await prepare())()
       await store.close()
-      await expect(store.putNode(node)).rejects.toMatchObject({ name: 'MayflyError', code: 'INTERNAL' })
+      await expect(store.putNode(node)).rejects.toMatchObject({ name: 'MayflyError', code: 'UNAVAILABLE' })
     })
   })
 }
