@@ -24,8 +24,8 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: "node.jobOf(claims, 'read')\n        const job = node.jobOf(claims, 'write')\n",
-        replace: "const job = node.jobOf(claims, 'write')\n        locate(job, request)\n",
+        find: "node.jobOf(claims, 'read', request)\n        const job = node.jobOf(claims, 'write', request)\n",
+        replace: "const job = node.jobOf(claims, 'write', request)\n        locate(job, request)\n",
       },
       {
         file: 'storage-node/handlers.ts',
