@@ -1,0 +1,82 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { FRAME_HEADER_BYTES } from '../../protocol/frame.ts'
+import { operations } from '../../protocol/operations.ts'
+import { Attacker } from './support/attacker.ts'
+import { type Chance, randomMessage } from './support/random-message.ts'
+import { Siege } from './support/siege.ts'
+
+/** `FRAMES=1000000 npx vitest run test/attack/fuzz.test.ts` runs longer; `SEED=7` runs the same frames again. */
+const FRAMES = Number(process.env.FRAMES ?? 20_000)
+const SEED = Number(process.env.SEED ?? 1)
+/** In one write. Then the attacker gives way, so that the test process is no bystander's trouble itself. */
+const BATCH = 50
+const GROWN_MIB_MAX = 400
+
+/** A linear congruential generator (Numerical Recipes), so that a seed gives the same frames everywhere. */
+function chanceOf(seed: number): Chance {
+  let state = seed >>> 0
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+/** All operations, also those of the planes, which a ticket must not reach. */
+const targets = Object.values(operations).map(({ number, request }) => ({ number, shape: request.shape }))
+
+function randomFrame(chance: Chance): Buffer {
+  const target = targets[Math.floor(chance() * targets.length)] as (typeof targets)[number]
+  const kind = chance() < 0.99 ? target.number : Math.floor(chance() * 65_536)
+  let head = randomMessage(target.shape, chance)
+  // One in fifty is cut off or has a tail: it breaks the protocol, and its connection ends.
+  if (chance() < 0.02) head = chance() < 0.5 ? head.subarray(0, head.length / 2) : Buffer.concat([head, Buffer.alloc(3)])
+  const payload = Buffer.alloc(chance() < 0.5 ? 0 : Math.floor(chance() * (chance() < 0.98 ? 300 : 100_000)))
+  const frame = Buffer.alloc(FRAME_HEADER_BYTES)
+  frame.writeUInt32LE(head.length, 0)
+  frame.writeUInt32LE(payload.length, 4)
+  frame.writeUInt32LE(Math.floor(chance() * 1_000), 8)
+  frame.writeUInt16LE(kind, 12)
+  return Buffer.concat([frame, head, payload])
+}
+
+test(
+  `${FRAMES} random frames of all operations harm neither the processes nor a bystander`,
+  async () => {
+    console.log(`SEED=${SEED} FRAMES=${FRAMES}`)
+    const siege = await Siege.lay()
+    const chance = chanceOf(SEED)
+    let connections = 0
+    const attack = async (address: string, frames: number): Promise<void> => {
+      let attacker: Attacker | null = null
+      for (let sent = 0; sent < frames; sent += BATCH) {
+        if (attacker === null || attacker.isClosed) {
+          attacker = await Attacker.connect(address, siege.attackersTicket)
+          connections++
+          if (chance() < 0.1) attacker.stopReading()
+        }
+        await attacker.send(Buffer.concat(Array.from({ length: BATCH }, () => randomFrame(chance))))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      attacker?.close()
+    }
+    const outcome = await siege.endure(async () => {
+      await attack(siege.node.address, FRAMES * 0.8)
+      await attack(siege.metadata.address, FRAMES * 0.2)
+    })
+    console.log(`${connections} connections; bystander ${JSON.stringify(outcome)}`)
+    expect(outcome.grownMib).toBeLessThan(GROWN_MIB_MAX)
+    expect(connections).toBeGreaterThan(10)
+  },
+  60_000 + FRAMES * 5,
+)
+
+test('a random message has the shape that it was made for', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1 }), (seed) => {
+      const chance = chanceOf(seed)
+      for (const { shape } of targets) expect(randomMessage(shape, chance)).toBeInstanceOf(Buffer)
+    }),
+    { numRuns: 20 },
+  )
+})

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished } from 'vitest'
+import { type Job, openJob } from '../../../client/job.ts'
+import { placementOperations } from '../../../protocol/control-operations.ts'
+import { type PlaneProcess, PlaneProcesses } from '../../fixture/plane-processes.ts'
+import { Attacker } from './attacker.ts'
+
+const MIB = 2 ** 20
+const BYSTANDER_EVERY_MS = 5
+/** Of an object that the bystander has put before, and reads again and again. */
+const OBJECT = Buffer.alloc(1_024, 7)
+
+/** What became of the others. */
+export interface Outcome {
+  /** Of the bystander's gets, in ms. */
+  readonly p50: number
+  readonly p99: number
+  readonly longest: number
+  readonly gets: number
+  /** Highest resident memory of the storage node, less that before the attack, in MiB. */
+  readonly grownMib: number
+}
+
+/** A metadata server and a storage node as processes of their own, a bystander's job, and an attacker with a ticket of another job. */
+export class Siege {
+  readonly planes: PlaneProcesses
+  readonly metadata: PlaneProcess
+  readonly node: PlaneProcess
+  readonly attackersTicket: string
+  /** A client of the attacker, for what an attack needs to be there. */
+  readonly attackersJob: Job
+  readonly #bystander: Job
+
+  private constructor(parts: {
+    planes: PlaneProcesses
+    metadata: PlaneProcess
+    node: PlaneProcess
+    attackersTicket: string
+    attackersJob: Job
+    bystander: Job
+  }) {
+    this.planes = parts.planes
+    this.metadata = parts.metadata
+    this.node = parts.node
+    this.attackersTicket = parts.attackersTicket
+    this.attackersJob = parts.attackersJob
+    this.#bystander = parts.bystander
+  }
+
+  static async lay(): Promise<Siege> {
+    const planes = await PlaneProcesses.start()
+    const metadata = await planes.startMetadata()
+    const node = await planes.startNode('n-1')
+    const open = async (job: string): Promise<{ ticket: string; client: Job }> => {
+      const share = { node: node.id, address: node.address, weight: 1, ramBytes: 100 * MIB, ssdBytes: 0, s3Bytes: 0 }
+      const shares = [{ ...share, bytesPerSecond: 4e8 }]
+      const request = { job, slots: 1024, readsPerThousand: null, shares }
+      const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })
+      const ticket = planes.ticket(job, placement)
+      const client = await openJob(ticket)
+      onTestFinished(() => client.close())
+      return { ticket, client }
+    }
+    const { client: bystander } = await open('j-bystander')
+    const { ticket: attackersTicket, client: attackersJob } = await open('j-attacker')
+    for (let i = 0; i < 100; i++) await bystander.put(`k-${i}`, OBJECT)
+    return new Siege({ planes, metadata, node, attackersTicket, attackersJob, bystander })
+  }
+
+  /** A connection of the attacker to the storage node. */
+  connect(): Promise<Attacker> {
+    return Attacker.connect(this.node.address, this.attackersTicket)
+  }
+
+  /** Runs the attack while the bystander reads; the same processes serve afterwards, and nothing of the bystander's is gone or wrong. */
+  async endure(attack: () => Promise<void>): Promise<Outcome> {
+    const pids = [this.node.child.pid, this.metadata.child.pid]
+    const before = this.#residentMib()
+    let most = before
+    let isOver = false
+    const ms: number[] = []
+    const attacking = attack().finally(() => {
+      isOver = true
+    })
+    while (!isOver || ms.length < 20) {
+      const beganMs = performance.now()
+      expect(await this.#bystander.get(`k-${ms.length % 100}`)).toEqual(OBJECT)
+      ms.push(performance.now() - beganMs)
+      most = Math.max(most, this.#residentMib())
+      await sleep(BYSTANDER_EVERY_MS)
+    }
+    await attacking
+    await this.#bystander.put('after', 'value')
+    expect(String(await this.#bystander.get('after'))).toBe('value')
+    for (let i = 0; i < 100; i++) expect(await this.#bystander.get(`k-${i}`)).toEqual(OBJECT)
+    expect([this.node.child.exitCode, this.metadata.child.exitCode]).toEqual([null, null])
+    expect([this.node.child.pid, this.metadata.child.pid]).toEqual(pids)
+    for (const plane of [this.node, this.metadata]) expect(errorsOf(plane)).toEqual([])
+    ms.sort((a, b) => a - b)
+    const at = (share: number): number => ms[Math.min(ms.length - 1, Math.floor(share * ms.length))] as number
+    return { p50: at(0.5), p99: at(0.99), longest: at(1), gets: ms.length, grownMib: most - before }
+  }
+
+  #residentMib(): number {
+    const status = readFileSync(`/proc/${this.node.child.pid}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+  }
+}
+
+/** Lines of a log that tell of a bug: of level error or fatal. */
+function errorsOf(plane: PlaneProcess): string[] {
+  return plane
+    .log()
+    .split('\n')
+    .filter((line) => /^\{"level":(50|60)/.test(line))
+}
