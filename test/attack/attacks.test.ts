@@ -19,11 +19,20 @@ const GROWN_MIB_MAX = 300
 
 const rows: string[] = []
 afterAll(() => {
-  if (LENGTH > 1) console.log(['| attack | gets | p50 ms | p99 ms | longest ms | grown MiB |', '| --- | ---: | ---: | ---: | ---: | ---: |', ...rows].join('\n'))
+  if (LENGTH > 1)
+    console.log(
+      [
+        '| attack | gets | p50 ms | p99 ms | longest ms | grown MiB |',
+        '| --- | ---: | ---: | ---: | ---: | ---: |',
+        ...rows,
+      ].join('\n'),
+    )
 })
 
 function judge(name: string, { gets, p50, p99, longest, grownMib }: Outcome): void {
-  rows.push(`| ${name} | ${gets} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${longest.toFixed(1)} | ${grownMib.toFixed(0)} |`)
+  rows.push(
+    `| ${name} | ${gets} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${longest.toFixed(1)} | ${grownMib.toFixed(0)} |`,
+  )
   expect(p99).toBeLessThan(P99_MS_MAX)
   expect(grownMib).toBeLessThan(GROWN_MIB_MAX)
 }
@@ -31,11 +40,22 @@ function judge(name: string, { gets, p50, p99, longest, grownMib }: Outcome): vo
 const key = (text: string): Uint8Array => Buffer.from(text)
 const at = (text: string) => ({ epoch: 1, bucket: 0, key: key(text) })
 const manyKeys = Array.from({ length: MANY_KEYS_MAX }, (_, index) => key(`many-${index}`))
-const put = { condition: PutCondition.always, ifVersion: 0, ttlSeconds: 0, metadata: [], checksum: null, keptBucket: '' }
+const put = {
+  condition: PutCondition.always,
+  ifVersion: 0,
+  ttlSeconds: 0,
+  metadata: [],
+  checksum: null,
+  keptBucket: '',
+}
 const get = { lane: 0, sequence: 0, consume: false, waitMs: 0, version: 0, offset: 0, length: 0 }
 
 /** Sends the same frames again and again, each batch when the network has taken the one before. */
-async function flood(attacker: Attacker, frames: (lane: number) => Promise<Buffer>, batch: number): Promise<void> {
+async function flood(
+  attacker: Attacker,
+  frames: (lane: number) => Promise<Buffer>,
+  batch: number,
+): Promise<void> {
   const bytes = Buffer.concat(await Promise.all(Array.from({ length: batch }, (_, lane) => frames(lane))))
   for (const endMs = performance.now() + FLOOD_MS; performance.now() < endMs && !attacker.isClosed; ) {
     await attacker.send(bytes)
@@ -49,7 +69,12 @@ interface Attack {
   run(siege: Siege): Promise<void>
 }
 
-const floods: readonly { name: string; batch: number; prepare?: Attack['prepare']; frame: (attacker: Attacker, lane: number) => Promise<Buffer> }[] = [
+const floods: readonly {
+  name: string
+  batch: number
+  prepare?: Attack['prepare']
+  frame: (attacker: Attacker, lane: number) => Promise<Buffer>
+}[] = [
   {
     name: 'a flood of gets of one key',
     batch: 500,
@@ -59,7 +84,8 @@ const floods: readonly { name: string; batch: number; prepare?: Attack['prepare'
   {
     name: 'a flood of getMany of 1,000 keys',
     batch: 20,
-    frame: (attacker) => attacker.frame(dataOperations.getMany, { epoch: 1, bucket: 0, checksums: false, keys: manyKeys }),
+    frame: (attacker) =>
+      attacker.frame(dataOperations.getMany, { epoch: 1, bucket: 0, checksums: false, keys: manyKeys }),
   },
   {
     name: 'a flood of deleteMany of 1,000 keys',
@@ -72,7 +98,9 @@ const floods: readonly { name: string; batch: number; prepare?: Attack['prepare'
     batch: 2_000,
     prepare: ({ attackersJob }) =>
       attackersJob.put('names', 'value', {
-        metadata: Object.fromEntries(Array.from({ length: Math.min(METADATA_NAMES_MAX, 1_000) }, (_, index) => [`n${index}`, ''])),
+        metadata: Object.fromEntries(
+          Array.from({ length: Math.min(METADATA_NAMES_MAX, 1_000) }, (_, index) => [`n${index}`, '']),
+        ),
       }),
     frame: (attacker) => attacker.frame(dataOperations.stat, at('names')),
   },
@@ -80,7 +108,9 @@ const floods: readonly { name: string; batch: number; prepare?: Attack['prepare'
     name: 'a flood of list',
     batch: 20,
     prepare: ({ attackersJob }) =>
-      attackersJob.putMany(Array.from({ length: 5_000 }, (_, index) => ({ key: `listed-${index}`, bytes: Buffer.alloc(8) }))),
+      attackersJob.putMany(
+        Array.from({ length: 5_000 }, (_, index) => ({ key: `listed-${index}`, bytes: Buffer.alloc(8) })),
+      ),
     frame: (attacker) =>
       attacker.frame(dataOperations.list, {
         epoch: 1,
@@ -90,6 +120,7 @@ const floods: readonly { name: string; batch: number; prepare?: Attack['prepare'
         after: Buffer.alloc(0),
         limit: 1_000,
         acceptHoles: false,
+        listing: 0,
       }),
   },
 ]
@@ -98,19 +129,25 @@ const floods: readonly { name: string; batch: number; prepare?: Attack['prepare'
 for (const { name, batch, prepare, frame } of floods) {
   for (const reads of [true, false]) {
     const title = reads ? name : `${name}, by a peer that reads no answer`
-    test(`${title} leaves a bystander its time`, async () => {
-      const siege = await Siege.lay()
-      await prepare?.(siege)
-      const outcome = await siege.endure(async () => {
-        const attackers = await Promise.all(Array.from({ length: 4 }, () => siege.connect()))
-        if (!reads) for (const attacker of attackers) attacker.stopReading()
-        const flooding = attackers.map((attacker) => flood(attacker, (lane) => frame(attacker, lane), batch))
-        await Promise.race([Promise.all(flooding), sleep(FLOOD_MS)])
-        for (const attacker of attackers) attacker.close()
-        await Promise.all(flooding)
-      })
-      judge(title, outcome)
-    }, 60_000 * LENGTH)
+    test(
+      `${title} leaves a bystander its time`,
+      async () => {
+        const siege = await Siege.lay()
+        await prepare?.(siege)
+        const outcome = await siege.endure(async () => {
+          const attackers = await Promise.all(Array.from({ length: 4 }, () => siege.connect()))
+          if (!reads) for (const attacker of attackers) attacker.stopReading()
+          const flooding = attackers.map((attacker) =>
+            flood(attacker, (lane) => frame(attacker, lane), batch),
+          )
+          await Promise.race([Promise.all(flooding), sleep(FLOOD_MS)])
+          for (const attacker of attackers) attacker.vanish()
+          await Promise.all(flooding)
+        })
+        judge(title, outcome)
+      },
+      60_000 * LENGTH,
+    )
   }
 }
 
@@ -123,7 +160,13 @@ const attacks: readonly Attack[] = [
         const parked = { ...at('parked'), ...get, sequence: 1, consume: true, waitMs: 60_000 }
         await attacker.send(await attacker.frame(dataOperations.get, parked))
         await attacker.send(
-          await attacker.frame(dataOperations.deleteMany, { epoch: 1, bucket: 0, lane: 0, sequence: 1, keys: manyKeys }),
+          await attacker.frame(dataOperations.deleteMany, {
+            epoch: 1,
+            bucket: 0,
+            lane: 0,
+            sequence: 1,
+            keys: manyKeys,
+          }),
         )
         await siege.attackersJob.put('parked', 'value')
         await expect.poll(() => attacker.isClosed).toBe(true)
@@ -137,8 +180,12 @@ const attacks: readonly Attack[] = [
       for (let round = 0; round < 50 * LENGTH; round++) {
         const attacker = await siege.connect()
         const parked = { ...at('parked'), ...get, consume: true, waitMs: 60_000 }
-        await attacker.send(await attacker.frame(dataOperations.get, { ...parked, lane: 0, sequence: 1 }, undefined, 77))
-        await attacker.send(await attacker.frame(dataOperations.get, { ...parked, lane: 1, sequence: 1 }, undefined, 77))
+        await attacker.send(
+          await attacker.frame(dataOperations.get, { ...parked, lane: 0, sequence: 1 }, undefined, 77),
+        )
+        await attacker.send(
+          await attacker.frame(dataOperations.get, { ...parked, lane: 1, sequence: 1 }, undefined, 77),
+        )
         await expect.poll(() => attacker.isClosed).toBe(true)
         await siege.attackersJob.put('parked', 'value')
         expect(String(await siege.attackersJob.get('parked'))).toBe('value')
@@ -170,7 +217,10 @@ const attacks: readonly Attack[] = [
             ifVersion: 0,
             version: 2 ** 33,
             ttlSeconds: 0,
-            manifest: Array.from({ length: Math.min(1_000, MANIFEST_RUNS_MAX) }, () => ({ count: 1, chunkBytes: CHUNK_BYTES })),
+            manifest: Array.from({ length: Math.min(1_000, MANIFEST_RUNS_MAX) }, () => ({
+              count: 1,
+              chunkBytes: CHUNK_BYTES,
+            })),
             metadata: [],
             keptBucket: '',
           }),
@@ -208,7 +258,8 @@ const attacks: readonly Attack[] = [
     name: 'waitMany of 1,000 keys, 500 times',
     run: async (siege) => {
       const attacker = await siege.connect()
-      const frame = () => attacker.frame(dataOperations.waitMany, { epoch: 1, bucket: 0, waitMs: 60_000, keys: manyKeys })
+      const frame = () =>
+        attacker.frame(dataOperations.waitMany, { epoch: 1, bucket: 0, waitMs: 60_000, keys: manyKeys })
       for (let batch = 0; batch < 50; batch++) {
         await attacker.send(Buffer.concat(await Promise.all(Array.from({ length: 10 }, frame))))
       }
@@ -221,7 +272,11 @@ const attacks: readonly Attack[] = [
       const attackers = await Promise.all(Array.from({ length: 300 }, () => siege.connect()))
       for (const attacker of attackers) {
         const lane = { lane: 0, sequence: 1 }
-        const frame = await attacker.frame(dataOperations.put, { ...at('half'), ...lane, ...put }, Buffer.alloc(CHUNK_BYTES))
+        const frame = await attacker.frame(
+          dataOperations.put,
+          { ...at('half'), ...lane, ...put },
+          Buffer.alloc(CHUNK_BYTES),
+        )
         await attacker.send(frame.subarray(0, 1_000))
       }
       for (const endMs = performance.now() + FLOOD_MS; performance.now() < endMs; await sleep(200)) {
@@ -235,7 +290,11 @@ const attacks: readonly Attack[] = [
       const attacker = await siege.connect()
       for (let from = 0; from < 50_000; from += 500) {
         const frames = Array.from({ length: 500 }, (_, index) =>
-          attacker.frame(dataOperations.putBegin, { ...at(`begun-${from + index}`), condition: PutCondition.always, ifVersion: 0 }),
+          attacker.frame(dataOperations.putBegin, {
+            ...at(`begun-${from + index}`),
+            condition: PutCondition.always,
+            ifVersion: 0,
+          }),
         )
         await attacker.send(Buffer.concat(await Promise.all(frames)))
       }
@@ -253,9 +312,13 @@ const attacks: readonly Attack[] = [
 ]
 
 for (const { name, prepare, run } of attacks) {
-  test(`${name}: a bystander is served, and keeps what it has`, async () => {
-    const siege = await Siege.lay()
-    await prepare?.(siege)
-    judge(name, await siege.endure(() => run(siege)))
-  }, 120_000 * LENGTH)
+  test(
+    `${name}: a bystander is served, and keeps what it has`,
+    async () => {
+      const siege = await Siege.lay()
+      await prepare?.(siege)
+      judge(name, await siege.endure(() => run(siege)))
+    },
+    120_000 * LENGTH,
+  )
 }

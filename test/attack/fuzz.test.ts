@@ -25,17 +25,19 @@ function chanceOf(seed: number): Chance {
 /** All operations, also those of the planes, which a ticket must not reach. */
 const targets = Object.values(operations).map(({ number, request }) => ({ number, shape: request.shape }))
 
-function randomFrame(chance: Chance): Buffer {
+/** Ids do not repeat, but for one frame in 500. */
+function randomFrame(chance: Chance, id: number): Buffer {
   const target = targets[Math.floor(chance() * targets.length)] as (typeof targets)[number]
-  const kind = chance() < 0.99 ? target.number : Math.floor(chance() * 65_536)
+  const kind = chance() < 0.999 ? target.number : Math.floor(chance() * 65_536)
   let head = randomMessage(target.shape, chance)
-  // One in fifty is cut off or has a tail: it breaks the protocol, and its connection ends.
-  if (chance() < 0.02) head = chance() < 0.5 ? head.subarray(0, head.length / 2) : Buffer.concat([head, Buffer.alloc(3)])
+  // One in 500 is cut off or has a tail: it breaks the protocol, and its connection ends.
+  if (chance() < 0.002)
+    head = chance() < 0.5 ? head.subarray(0, head.length / 2) : Buffer.concat([head, Buffer.alloc(3)])
   const payload = Buffer.alloc(chance() < 0.5 ? 0 : Math.floor(chance() * (chance() < 0.98 ? 300 : 100_000)))
   const frame = Buffer.alloc(FRAME_HEADER_BYTES)
   frame.writeUInt32LE(head.length, 0)
   frame.writeUInt32LE(payload.length, 4)
-  frame.writeUInt32LE(Math.floor(chance() * 1_000), 8)
+  frame.writeUInt32LE(chance() < 0.998 ? id : Math.floor(chance() * 1_000), 8)
   frame.writeUInt16LE(kind, 12)
   return Buffer.concat([frame, head, payload])
 }
@@ -53,12 +55,13 @@ test(
         if (attacker === null || attacker.isClosed) {
           attacker = await Attacker.connect(address, siege.attackersTicket)
           connections++
-          if (chance() < 0.1) attacker.stopReading()
         }
-        await attacker.send(Buffer.concat(Array.from({ length: BATCH }, () => randomFrame(chance))))
-        await new Promise((resolve) => setImmediate(resolve))
+        const frames = Array.from({ length: BATCH }, (_, index) => randomFrame(chance, 2 + sent + index))
+        await attacker.send(Buffer.concat(frames))
+        if (chance() < 0.02) attacker.vanish()
+        else await attacker.heard()
       }
-      attacker?.close()
+      attacker?.vanish()
     }
     const outcome = await siege.endure(async () => {
       await attack(siege.node.address, FRAMES * 0.8)

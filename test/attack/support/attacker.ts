@@ -1,17 +1,20 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { challenge } from '../../../protocol/control-operations.ts'
+import { challenge, ping } from '../../../protocol/control-operations.ts'
 import { FRAME_HEADER_BYTES } from '../../../protocol/frame.ts'
+import { FrameReader } from '../../../protocol/frame-reader.ts'
 import type { Operation } from '../../../protocol/operation.ts'
 import { parseTicket } from '../../../protocol/ticket.ts'
-import { frameBytes, helloFrame, nonceOf } from '../../fixture/raw-connection.ts'
+import { feed, frameBytes, helloFrame, nonceOf } from '../../fixture/raw-connection.ts'
 
-/** A peer that has a ticket and keeps no rule. It counts what it is sent and looks at none of it. */
+const PING_ID = 2 ** 32 - 1
+
+/** A peer that has a ticket and keeps no rule. It looks at nothing that it is sent. */
 export class Attacker {
   readonly #socket: Socket
-  #received = 0
   #id = 2
+  #onPong: () => void = () => undefined
   isClosed = false
 
   private constructor(socket: Socket) {
@@ -30,22 +33,37 @@ export class Attacker {
     const [first] = (await once(socket, 'data')) as [Buffer]
     const head = first.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + first.readUInt32LE(0))
     if (first.readUInt16LE(12) !== challenge.number) throw new Error('a connection begins with a challenge')
-    socket.on('data', (piece) => {
-      attacker.#received += piece.length
+    const reader = new FrameReader({
+      onFrame: ({ id }) => {
+        if (id === PING_ID) attacker.#onPong()
+      },
     })
+    socket.on('data', (piece) => feed(reader, piece))
     socket.write(await helloFrame(parseTicket(ticket).token, nonceOf(Buffer.from(head))))
     return attacker
   }
 
-  get receivedBytes(): number {
-    return this.#received
+  /** Resolves when the server has come to what was sent before, or has ended the connection. */
+  async heard(): Promise<void> {
+    const frame = await frameBytes(PING_ID, ping, {})
+    await new Promise<void>((resolve) => {
+      this.#onPong = resolve
+      this.#socket.once('close', resolve)
+      if (this.isClosed) resolve()
+      else this.#socket.write(frame)
+    })
   }
 
   nextId(): number {
     return this.#id++
   }
 
-  frame<Request>(operation: Operation<Request, unknown>, request: Request, payload?: Uint8Array, id = this.nextId()): Promise<Buffer> {
+  frame<Request>(
+    operation: Operation<Request, unknown>,
+    request: Request,
+    payload?: Uint8Array,
+    id = this.nextId(),
+  ): Promise<Buffer> {
     return frameBytes(id, operation, request, payload)
   }
 
@@ -67,7 +85,8 @@ export class Attacker {
     this.#socket.pause()
   }
 
-  close(): void {
+  vanish(): void {
+    this.isClosed = true
     this.#socket.destroy()
   }
 }

@@ -1,7 +1,18 @@
 /** Uniform in [0, 1). */
 export type Chance = () => number
 
-const KEYS = ['a', 'b', 'map/3/part/7', 'ключ', '🪰', '\u0000', '\ufffe', 'x'.repeat(1_024), 'y'.repeat(2_000), '']
+const KEYS = [
+  'a',
+  'b',
+  'map/3/part/7',
+  'ключ',
+  '🪰',
+  '\u0000',
+  '\ufffe',
+  'x'.repeat(1_024),
+  'y'.repeat(2_000),
+  '',
+]
 const TEXTS = ['', 'default', 'name', 'j-attacker', 'j-bystander', 'x'.repeat(300), '../..', '\u0001']
 const U32 = [0, 1, 2, 3, 7, 255, 1_023, 65_535, 2 ** 20, 2 ** 31, 2 ** 32 - 1]
 const U64 = [0, 1, 2, 2 ** 21, 2 ** 32, 2 ** 32 + 1, 2 ** 52, Number.MAX_SAFE_INTEGER]
@@ -73,7 +84,7 @@ function scalar(type: string, field: string, chance: Chance): Buffer {
   const isUsual = chance() < 0.9
   switch (type) {
     case 'flag':
-      return Buffer.from([isUsual ? Math.floor(chance() * 2) : 2])
+      return Buffer.from([chance() < 0.999 ? Math.floor(chance() * 2) : 2])
     case 'u8':
       return Buffer.from([isUsual ? Math.floor(chance() * 3) : Math.floor(chance() * 256)])
     case 'u16': {
@@ -93,7 +104,8 @@ function scalar(type: string, field: string, chance: Chance): Buffer {
     }
     case 'text':
     case 'bytes': {
-      const bytes = isUsual && field.startsWith('key') ? Buffer.from(pick(KEYS.slice(0, 5))) : random(type, chance)
+      const bytes =
+        isUsual && field.startsWith('key') ? Buffer.from(pick(KEYS.slice(0, 5))) : random(type, chance)
       const length = Buffer.alloc(2)
       length.writeUInt16LE(bytes.length)
       return Buffer.concat([length, bytes])

@@ -53,7 +53,14 @@ export class Siege {
     const metadata = await planes.startMetadata()
     const node = await planes.startNode('n-1')
     const open = async (job: string): Promise<{ ticket: string; client: Job }> => {
-      const share = { node: node.id, address: node.address, weight: 1, ramBytes: 100 * MIB, ssdBytes: 0, s3Bytes: 0 }
+      const share = {
+        node: node.id,
+        address: node.address,
+        weight: 1,
+        ramBytes: 100 * MIB,
+        ssdBytes: 0,
+        s3Bytes: 0,
+      }
       const shares = [{ ...share, bytesPerSecond: 4e8 }]
       const request = { job, slots: 1024, readsPerThousand: null, shares }
       const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })
