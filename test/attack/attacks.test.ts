@@ -170,7 +170,21 @@ const attacks: readonly Attack[] = [
         )
         await expect.poll(() => attacker.isClosed).toBe(true)
         await siege.attackersJob.put('parked', 'value')
-        expect(String(await siege.attackersJob.get('parked'))).toBe('value')
+        expect(String(await siege.attackersJob.get('parked', { consume: true }))).toBe('value')
+      }
+    },
+  },
+  {
+    name: 'a request id that is used again while a get is parked under it',
+    run: async (siege) => {
+      for (let round = 0; round < 50 * LENGTH; round++) {
+        const attacker = await siege.connect()
+        const parked = { ...at('parked'), ...get, consume: true, waitMs: 60_000, sequence: 1 }
+        for (const lane of [0, 1])
+          await attacker.send(await attacker.frame(dataOperations.get, { ...parked, lane }, undefined, 77))
+        await expect.poll(() => attacker.isClosed).toBe(true)
+        await siege.attackersJob.put('parked', 'value')
+        expect(String(await siege.attackersJob.get('parked', { consume: true }))).toBe('value')
       }
     },
   },
