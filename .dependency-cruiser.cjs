@@ -2,6 +2,51 @@
 
 const planes = ['controller', 'metadata', 'storage-node', 'gateway']
 
+/** The rooms of each folder from the bottom to the top. A room imports none above it. */
+const rooms = {
+  protocol: ['wire', 'model', 'operations', 'transport'],
+  client: ['routing', 'objects'],
+  service: ['process', 'server', 's3', 'kept'],
+  controller: [
+    ...[
+      'events',
+      'sizing',
+      'packing',
+      'records',
+      'store',
+      'access',
+      'nodes',
+      'placement',
+      'metadata',
+      'jobs',
+    ],
+    ...['scaling', 'api'],
+  ],
+  metadata: ['decide', 'store', 'drive', 'serve'],
+  'storage-node': [
+    ...[
+      'memory',
+      'budget',
+      'tiers',
+      'slot',
+      'job',
+      'membership',
+      'tiering',
+      'sessions',
+      'operations',
+      'persist',
+    ],
+    ...['handoff', 'gc'],
+  ],
+  bench: ['probes', 'servers', 'clients', 'tasks', 'load', 'report'],
+}
+/** Files beside the rooms of a folder that its rooms may import. What else lies there only wires them. */
+const shared = {
+  protocol: ['assert', 'errors', 'limits', 'runtime'],
+  client: ['options'],
+  bench: ['suite', 'systems'],
+}
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
@@ -32,6 +77,19 @@ module.exports = {
         path: `^(cli|examples|${plane === 'gateway' ? '' : 'client|'}${planes.filter((other) => other !== plane).join('|')})/`,
       },
     })),
+    ...Object.entries(rooms).flatMap(([folder, order]) =>
+      order.map((room, index) => ({
+        name: `${folder}-${room}-imports-only-rooms-below`,
+        severity: 'error',
+        from: { path: `^${folder}/${room}/` },
+        to: {
+          path: [
+            ...order.slice(index + 1).map((above) => `^${folder}/${above}/`),
+            `^${folder}/(?!(${(shared[folder] ?? []).join('|')})[.]ts)[^/]+[.]ts$`,
+          ],
+        },
+      })),
+    ),
     {
       name: 'domain-knows-no-server',
       comment: 'Inside a plane: main -> server -> domain -> store.',

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { formatReport } from './report.ts'
-import { saveReport } from './results.ts'
+import { formatReport } from './report/report.ts'
+import { saveReport } from './report/results.ts'
 import { installMinio } from './servers/minio.ts'
 import type { Suite } from './suite.ts'
 import { coldstart } from './suites/coldstart.ts'

@@ -1,4 +1,4 @@
-import type { Chart } from './chart.ts'
+import type { Chart } from './report/chart.ts'
 
 /** One thing that is measured. */
 export interface Suite {

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Environment } from '../service/environment.ts'
+import type { Environment } from '../service/process/environment.ts'
 
 /** What the command takes from its environment. */
 export interface CliConfig {

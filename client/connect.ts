@@ -3,8 +3,8 @@ import { CALL_MS_DEFAULT, REQUEST_ID_BYTES } from '../protocol/limits.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
-import { type Kept, keptOf } from './kept.ts'
 import { type CallerOptions, checkOptions, checkText } from './options.ts'
+import { type Kept, keptOf } from './persisted.ts'
 
 /** What the driver knows of its job; all of it is optional. */
 export interface Hints {

@@ -1,7 +1,7 @@
 import { type ErrorCode, errorTable, isError, MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
-import { whyNotConnected } from '../protocol/tcp.ts'
+import { whyNotConnected } from '../protocol/transport/tcp.ts'
 import type { CallerOptions } from './options.ts'
 
 /** The controller's HTTP API, as its clients reach it. */

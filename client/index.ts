@@ -12,8 +12,10 @@ export type {
 export { connect } from './connect.ts'
 export type { Job, ObjectStat } from './job.ts'
 export { openJob } from './job.ts'
-export type { Kept, KeptListOptions, KeptName, KeptObject } from './kept.ts'
-export type { ListEntry } from './listing.ts'
+export type { ListEntry } from './objects/listing.ts'
+export type { PutOutcome } from './objects/put-many.ts'
+export { PutManyError } from './objects/put-many.ts'
+export type { ByteSource } from './objects/put-stream.ts'
 export type {
   CallerOptions,
   GetManyOptions,
@@ -26,6 +28,4 @@ export type {
   PutOptions,
   Range,
 } from './options.ts'
-export type { PutOutcome } from './put-many.ts'
-export { PutManyError } from './put-many.ts'
-export type { ByteSource } from './put-stream.ts'
+export type { Kept, KeptListOptions, KeptName, KeptObject } from './persisted.ts'

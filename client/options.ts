@@ -1,4 +1,3 @@
-import { PutCondition } from '../protocol/data-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
 import {
   CALL_MS_MAX,
@@ -15,6 +14,7 @@ import {
   TTL_SECONDS_MAX,
   WAIT_SECONDS_MAX,
 } from '../protocol/limits.ts'
+import { PutCondition } from '../protocol/operations/data-operations.ts'
 
 /** Options of a job that is opened. */
 export interface JobOptions {

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { MayflyError } from '../protocol/errors.ts'
-import { type Environment, readListen, readSecret, readText } from '../service/environment.ts'
-import { readPrivateFile } from '../service/private-file.ts'
+import { type Environment, readListen, readSecret, readText } from '../service/process/environment.ts'
+import { readPrivateFile } from '../service/process/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
-import type { NodeClass } from './node-class.ts'
-import type { ApiKey, Quota } from './quota.ts'
-import type { Role } from './roles.ts'
-import { defaultTraits, type TierTraits } from './tiers.ts'
+import type { ApiKey, Quota } from './records/quota.ts'
+import type { Role } from './records/roles.ts'
+import type { NodeClass } from './sizing/node-class.ts'
+import { defaultTraits, type TierTraits } from './sizing/tier-traits.ts'
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {

@@ -1,4 +1,4 @@
-import { type Environment, readListen, readSecret, readText } from '../service/environment.ts'
+import { type Environment, readListen, readSecret, readText } from '../service/process/environment.ts'
 
 /** Settings of a metadata server, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {

@@ -1,13 +1,13 @@
+import { MayflyError } from '../protocol/errors.ts'
 import {
   heartbeatOperations,
   metadataOperations,
   placementOperations,
-} from '../protocol/control-operations.ts'
-import { MayflyError } from '../protocol/errors.ts'
-import { Handlers } from '../service/handlers.ts'
-import { type Peer, requireCluster } from '../service/peer.ts'
+} from '../protocol/operations/control-operations.ts'
+import { Handlers } from '../service/server/handlers.ts'
+import { type Peer, requireCluster } from '../service/server/peer.ts'
+import { ArrivingRecords } from './decide/record-pages.ts'
 import type { Placements } from './placements.ts'
-import { ArrivingRecords } from './record-pages.ts'
 
 const done = { head: {} }
 

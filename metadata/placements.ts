@@ -1,7 +1,4 @@
-import { type heartbeatOperations, nodeOperations } from '../protocol/control-operations.ts'
 import { MayflyError } from '../protocol/errors.ts'
-import { hashKey, slotOf } from '../protocol/hash.ts'
-import { checkBucketName, checkKey } from '../protocol/keys.ts'
 import {
   BUCKET_TOLD_MS,
   CONTROL_CALL_MS,
@@ -10,21 +7,31 @@ import {
   REQUEST_ID_BYTES,
   SLOTS_MAX,
 } from '../protocol/limits.ts'
-import type { ReplyOf } from '../protocol/operation.ts'
-import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/placement.ts'
+import { hashKey, slotOf } from '../protocol/model/hash.ts'
+import { checkBucketName, checkKey } from '../protocol/model/keys.ts'
+import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/model/placement.ts'
+import { type heartbeatOperations, nodeOperations } from '../protocol/operations/control-operations.ts'
+import type { ReplyOf } from '../protocol/operations/operation.ts'
 import { nextTurn, type Runtime, sleep } from '../protocol/runtime.ts'
-import type { Background } from '../service/background.ts'
-import { Serial } from '../service/serial.ts'
-import { bucketOf, findBucket, livingBuckets, withBucket, withoutBucket, withShares } from './decisions.ts'
-import { withDeparture } from './departure.ts'
-import { Driver } from './driver.ts'
-import { Gate } from './gate.ts'
-import { type Bucket, decodeRecord, type JobRecord, newRecord } from './job-record.ts'
-import { Jobs } from './jobs.ts'
-import type { Messenger } from './messenger.ts'
-import { withoutNodes } from './moves.ts'
-import { NodeLeases } from './node-leases.ts'
-import { type Answers, type Question, Questions } from './questions.ts'
+import type { Background } from '../service/process/background.ts'
+import { Serial } from '../service/process/serial.ts'
+import {
+  bucketOf,
+  findBucket,
+  livingBuckets,
+  withBucket,
+  withoutBucket,
+  withShares,
+} from './decide/decisions.ts'
+import { withDeparture } from './decide/departure.ts'
+import { type Bucket, decodeRecord, type JobRecord, newRecord } from './decide/job-record.ts'
+import { withoutNodes } from './decide/moves.ts'
+import { Driver } from './drive/driver.ts'
+import { Gate } from './drive/gate.ts'
+import { Jobs } from './drive/jobs.ts'
+import type { Messenger } from './drive/messenger.ts'
+import { type Answers, type Question, Questions } from './serve/held-queries.ts'
+import { NodeLeases } from './serve/node-leases.ts'
 import type { PlacementStore } from './store/placement-store.ts'
 
 export interface PlacementsOptions {

@@ -1,5 +1,5 @@
 import { MayflyError } from '../protocol/errors.ts'
-import type { Claims } from '../protocol/token.ts'
+import type { Claims } from '../protocol/model/token.ts'
 
 /** What a request is about. */
 export interface Asked {

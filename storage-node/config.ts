@@ -1,4 +1,10 @@
-import { type Environment, readListen, readNumber, readSecret, readText } from '../service/environment.ts'
+import {
+  type Environment,
+  readListen,
+  readNumber,
+  readSecret,
+  readText,
+} from '../service/process/environment.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 
 /** Settings of a storage node, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */

@@ -1,14 +1,19 @@
-import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
+import type {
+  CapacityAnswer,
+  CapacityRequest,
+  NodeReport,
+  NodeReportAnswer,
+} from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
-import { reportTo } from '../service/controller-report.ts'
-import { cpuSecondsOfProcess } from '../service/cpu-meter.ts'
 import { openKept } from '../service/kept/open-kept.ts'
-import { runService } from '../service/lifecycle.ts'
-import { tcpNetwork } from '../service/listener.ts'
+import { reportTo } from '../service/process/controller-report.ts'
+import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
+import { runService } from '../service/process/lifecycle.ts'
+import { tcpNetwork } from '../service/server/listener.ts'
 import { readConfig } from './config.ts'
-import { openS3 } from './s3/open-s3.ts'
 import { startNode } from './server.ts'
-import { openSsd } from './ssd/open-ssd.ts'
+import { openS3 } from './tiers/s3/open-s3.ts'
+import { openSsd } from './tiers/ssd/open-ssd.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),

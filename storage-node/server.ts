@@ -1,24 +1,29 @@
-import { CallerPool } from '../protocol/caller-pool.ts'
 import { HEARTBEAT_MS, RECLAIM_MS, TTL_SWEEP_MS } from '../protocol/limits.ts'
-import type { CapacityAnswer, CapacityRequest, NodeReport, NodeReportAnswer } from '../protocol/reports.ts'
+import type {
+  CapacityAnswer,
+  CapacityRequest,
+  NodeReport,
+  NodeReportAnswer,
+} from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
-import type { Background } from '../service/background.ts'
-import { clusterToken } from '../service/cluster-token.ts'
-import { Connections } from '../service/connections.ts'
-import type { Tell } from '../service/controller-report.ts'
+import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { KeptStore } from '../service/kept/kept-store.ts'
-import type { Service } from '../service/lifecycle.ts'
-import type { Network } from '../service/listener.ts'
-import type { Logger } from '../service/log.ts'
-import { serveLink } from '../service/responder.ts'
-import { Turns } from '../service/turns.ts'
+import type { Background } from '../service/process/background.ts'
+import { clusterToken } from '../service/process/cluster-token.ts'
+import type { Tell } from '../service/process/controller-report.ts'
+import type { Service } from '../service/process/lifecycle.ts'
+import type { Logger } from '../service/process/log.ts'
+import { Connections } from '../service/server/connections.ts'
+import type { Network } from '../service/server/listener.ts'
+import { serveLink } from '../service/server/responder.ts'
+import { Turns } from '../service/server/turns.ts'
 import type { NodeConfig } from './config.ts'
+import { Reclaim } from './gc/chunk-gc.ts'
+import { sweepExpired, sweepKept, sweepLeases } from './gc/expiry-sweep.ts'
 import { nodeHandlers } from './handlers.ts'
-import { Heartbeats } from './heartbeats.ts'
+import { JobPace } from './job/throttle.ts'
+import { Heartbeats } from './membership/heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
-import { JobPace } from './pace.ts'
-import { Reclaim } from './reclaim.ts'
-import { sweepExpired, sweepKept, sweepLeases } from './sweep.ts'
 
 /** A running node, and what it holds. */
 export interface NodeService extends Service {

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { eventTypes } from '../controller/events.ts'
-import { taskTable } from '../service/tasks.ts'
+import { eventTypes } from '../controller/events/events.ts'
+import { taskTable } from '../service/process/tasks.ts'
 
 const root = new URL('..', import.meta.url).pathname
 const guide = readFileSync(join(root, 'docs/operations.md'), 'utf8')

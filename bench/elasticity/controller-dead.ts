@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'mayfly'
-import { Cluster } from '../cluster.ts'
-import { Latencies } from '../latencies.ts'
-import { PacedLoad } from '../paced-load.ts'
+import { PacedLoad } from '../load/paced-load.ts'
+import { Latencies } from '../report/latencies.ts'
+import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 
 /** Half of what the two nodes of the job have. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'mayfly'
-import type { LineChart } from '../chart.ts'
-import { Cluster } from '../cluster.ts'
-import { Latencies } from '../latencies.ts'
-import { PacedLoad } from '../paced-load.ts'
+import { PacedLoad } from '../load/paced-load.ts'
+import type { LineChart } from '../report/chart.ts'
+import { Latencies } from '../report/latencies.ts'
+import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 import { Timeline } from './timeline.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Mayfly, openJob, type RegisteredJob } from 'mayfly'
-import { Cluster } from '../cluster.ts'
+import { Cluster } from '../servers/cluster.ts'
 
 const MIB = 2 ** 20
 const NODE_BYTES = 64 * MIB

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LineChart, Point } from '../chart.ts'
-import type { Cluster } from '../cluster.ts'
-import type { PacedLoad } from '../paced-load.ts'
+import type { PacedLoad } from '../load/paced-load.ts'
+import type { LineChart, Point } from '../report/chart.ts'
+import type { Cluster } from '../servers/cluster.ts'
 
 const SAMPLE_MS = 250
 /** What loads have moved is told four times a second; over a second the steps of that are even. */

@@ -1,4 +1,4 @@
-import { frequencyOf, Gdsf } from '../../storage-node/gdsf.ts'
+import { frequencyOf, Gdsf } from '../../storage-node/tiering/gdsf.ts'
 
 /** An object in RAM as policies see it. */
 export interface Resident {

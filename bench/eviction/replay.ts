@@ -1,5 +1,5 @@
-import type { Tier } from '../../protocol/data-operations.ts'
-import { readCostMs } from '../../storage-node/gdsf.ts'
+import type { Tier } from '../../protocol/operations/data-operations.ts'
+import { readCostMs } from '../../storage-node/tiering/gdsf.ts'
 import type { Policy, Resident } from './policies.ts'
 import type { Trace } from './trace.ts'
 

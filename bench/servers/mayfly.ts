@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 import { connect, type Mayfly, type RegisteredJob } from 'mayfly'
-import { Cluster } from '../cluster.ts'
-import { StallWatch } from '../stall-watch.ts'
+import { StallWatch } from '../probes/stall-watch.ts'
+import { Cluster } from './cluster.ts'
 import type { Server } from './server.ts'
 
 /** Half of the machine's RAM: the other systems have no limit, and what they measure must fit. */

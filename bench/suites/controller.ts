@@ -1,4 +1,4 @@
-import { randomOf } from '../random.ts'
+import { randomOf } from '../load/random.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
 import { mixes } from './controller-mixes.ts'
 import {

@@ -1,5 +1,5 @@
-import { Latencies } from '../latencies.ts'
-import { median } from '../median.ts'
+import { Latencies } from '../report/latencies.ts'
+import { median } from '../report/median.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
 import { type DrainSettings, type Round, runRound } from './drain-round.ts'
 

@@ -5,7 +5,7 @@ import { type ControllerDead, runControllerDead } from '../elasticity/controller
 import { type Doubling, type DoublingSettings, runDoubling } from '../elasticity/doubling.ts'
 import { measureRegistrations, type Registrations } from '../elasticity/registration.ts'
 import { runThreeJobs, type ThreeJobs } from '../elasticity/three-jobs.ts'
-import { Latencies } from '../latencies.ts'
+import { Latencies } from '../report/latencies.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
 
 interface Settings {

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Job, openJob, type RegisteredJob } from 'mayfly'
-import { Cluster } from '../cluster.ts'
 import {
   type FloodResult,
   type FloodSettings,
@@ -9,6 +8,7 @@ import {
   floodGoal,
   runFlood,
 } from '../enforcement/floods.ts'
+import { Cluster } from '../servers/cluster.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
 
 interface Settings {

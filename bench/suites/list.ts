@@ -1,7 +1,7 @@
 import { openJob } from 'mayfly'
-import { suiteOf } from '../comparison.ts'
-import { Entrant } from '../entrant.ts'
-import type { Column, Measurement } from '../measurement.ts'
+import { Entrant } from '../load/entrant.ts'
+import { suiteOf } from '../report/comparison.ts'
+import type { Column, Measurement } from '../report/measurement.ts'
 import type { MayflyServer } from '../servers/mayfly.ts'
 
 const full = [0, 1_000, 100_000]

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { formatBytes } from '../chart.ts'
-import { type Group, suiteOf } from '../comparison.ts'
-import type { Entrant } from '../entrant.ts'
-import { type Column, type Measurement, measureCalls } from '../measurement.ts'
-import { residentBytes } from '../process-stat.ts'
+import type { Entrant } from '../load/entrant.ts'
+import { residentBytes } from '../probes/process-stat.ts'
+import { formatBytes } from '../report/chart.ts'
+import { type Group, suiteOf } from '../report/comparison.ts'
+import { type Column, type Measurement, measureCalls } from '../report/measurement.ts'
 import type { Server } from '../servers/server.ts'
 
 interface Settings {

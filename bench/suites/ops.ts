@@ -1,7 +1,7 @@
-import { formatBytes } from '../chart.ts'
-import { type Comparison, type Group, type Row, suiteOf } from '../comparison.ts'
-import { type GoalSpec, REDIS } from '../goals.ts'
-import { CALLS_PER_SECOND, callColumns, measureCalls, P50_MS, P99_MS } from '../measurement.ts'
+import { formatBytes } from '../report/chart.ts'
+import { type Comparison, type Group, type Row, suiteOf } from '../report/comparison.ts'
+import { type GoalSpec, REDIS } from '../report/goals.ts'
+import { CALLS_PER_SECOND, callColumns, measureCalls, P50_MS, P99_MS } from '../report/measurement.ts'
 import type { CallsParams, Operation } from '../tasks/calls.ts'
 
 const KIB = 1024

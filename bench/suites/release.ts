@@ -1,6 +1,6 @@
-import { suiteOf } from '../comparison.ts'
-import { Entrant } from '../entrant.ts'
-import type { Column, Measurement } from '../measurement.ts'
+import { Entrant } from '../load/entrant.ts'
+import { suiteOf } from '../report/comparison.ts'
+import type { Column, Measurement } from '../report/measurement.ts'
 import type { MayflyServer } from '../servers/mayfly.ts'
 
 const full = { objects: 1_000_000, objectBytes: 100 }

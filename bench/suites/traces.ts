@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { suiteOf } from '../comparison.ts'
-import { REDIS } from '../goals.ts'
-import { callColumns, MEGABYTES_PER_SECOND, measureCalls } from '../measurement.ts'
+import { suiteOf } from '../report/comparison.ts'
+import { REDIS } from '../report/goals.ts'
+import { callColumns, MEGABYTES_PER_SECOND, measureCalls } from '../report/measurement.ts'
 
 /** This file is dist/bench/suites/traces.js; the traces lie beside the sources. */
 const folder = new URL('../../../bench/traces/', import.meta.url)

@@ -1,7 +1,7 @@
-import { suiteOf } from '../comparison.ts'
-import type { Entrant } from '../entrant.ts'
-import { REDIS } from '../goals.ts'
-import { callColumns, type Measurement, measureCalls, P50_MS } from '../measurement.ts'
+import type { Entrant } from '../load/entrant.ts'
+import { suiteOf } from '../report/comparison.ts'
+import { REDIS } from '../report/goals.ts'
+import { callColumns, type Measurement, measureCalls, P50_MS } from '../report/measurement.ts'
 import type { Tallied } from '../tasks/tally.ts'
 
 /** `everyMs` leaves a poll on S3 enough time to begin, so that everyone waits when the put comes. */

@@ -1,5 +1,5 @@
 import type { Client } from '../clients/client.ts'
-import { Samples } from '../samples.ts'
+import { Samples } from '../probes/samples.ts'
 import { type Lanes, runLanes } from './lanes.ts'
 import type { Tallied } from './tally.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../clients/client.ts'
-import { Samples } from '../samples.ts'
+import { Samples } from '../probes/samples.ts'
 import { type Lanes, runLanes } from './lanes.ts'
 import type { Tallied } from './tally.ts'
 

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { promisify } from 'node:util'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { Background } from '../../service/background.ts'
-import { createLog } from '../../service/log.ts'
-import { SsdTier } from '../../storage-node/ssd/ssd-tier.ts'
+import { Background } from '../../service/process/background.ts'
+import { createLog } from '../../service/process/log.ts'
+import { SsdTier } from '../../storage-node/tiers/ssd/ssd-tier.ts'
 
 /** What is written and read again, `inFlight` at a time. */
 export interface Load {

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX, PROCESS_STOP_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { Environment } from '../../service/environment.ts'
-import type { FromChild, ToController } from '../../service/supervision.ts'
+import type { Environment } from '../../service/process/environment.ts'
+import type { FromChild, ToController } from '../../service/process/supervision.ts'
 import { lastReason } from './log-file.ts'
 
 export interface ChildOptions {

@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from 'node:fs'
-import type { NodeClass } from '../../controller/node-class.ts'
-import { type Quota, quotaDimensions } from '../../controller/quota.ts'
-import { type Role, roles } from '../../controller/roles.ts'
-import { defaultTraits, type TierTraits } from '../../controller/tiers.ts'
+import { type Quota, quotaDimensions } from '../../controller/records/quota.ts'
+import { type Role, roles } from '../../controller/records/roles.ts'
+import type { NodeClass } from '../../controller/sizing/node-class.ts'
+import { defaultTraits, type TierTraits } from '../../controller/sizing/tier-traits.ts'
 import {
   API_KEYS_MAX,
   CONFIG_BYTES_MAX,
@@ -10,7 +10,7 @@ import {
   METADATA_SERVERS_MAX,
   NODE_CLASSES_MAX,
 } from '../../protocol/limits.ts'
-import { requirePrivate } from '../../service/private-file.ts'
+import { requirePrivate } from '../../service/process/private-file.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 

@@ -1,4 +1,4 @@
-import type { Environment } from '../../service/environment.ts'
+import type { Environment } from '../../service/process/environment.ts'
 
 /**
  * What a server process takes over from the environment of `mayfly up`: where programs and temporary files lie, language and

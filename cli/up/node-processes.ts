@@ -1,5 +1,5 @@
 import { unreachable } from '../../protocol/assert.ts'
-import type { ToController } from '../../service/supervision.ts'
+import type { ToController } from '../../service/process/supervision.ts'
 import type { Child, NodeRequest } from './child.ts'
 
 export interface NodeProcessesOptions {

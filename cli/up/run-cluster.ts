@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { mustEndProcess } from '../../service/background.ts'
+import { mustEndProcess } from '../../service/process/background.ts'
 import { type Cluster, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -6,7 +6,7 @@ import {
   SERVER_STABLE_MS,
 } from '../../protocol/limits.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
-import type { ToController } from '../../service/supervision.ts'
+import type { ToController } from '../../service/process/supervision.ts'
 import type { Child } from './child.ts'
 
 export interface ServerProcessOptions {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { requirePrivate } from '../../service/private-file.ts'
+import { requirePrivate } from '../../service/process/private-file.ts'
 
 /** Where everything of one cluster lies. */
 export interface StateFolder {

@@ -1,4 +1,4 @@
-import { type Role, roles } from '../../controller/roles.ts'
+import { type Role, roles } from '../../controller/records/roles.ts'
 import { KEY_GRACE_SECONDS_MAX } from '../../protocol/limits.ts'
 import { UsageError } from '../arguments.ts'
 import { dirOption, findCredentials } from '../credentials.ts'

@@ -1,4 +1,4 @@
-import { tiers } from '../../protocol/data-operations.ts'
+import { tiers } from '../../protocol/operations/data-operations.ts'
 import { dirOption, findCredentials } from '../credentials.ts'
 import { request } from '../http.ts'
 import type { ClusterReply, JobReply } from '../replies.ts'

@@ -1,9 +1,9 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
-import type { Run } from '../history.ts'
-import type { Job } from '../job.ts'
-import type { KeyRecord } from '../key-record.ts'
-import type { NodeRecord } from '../node.ts'
+import type { Job } from '../records/job.ts'
+import type { KeyRecord } from '../records/key-record.ts'
+import type { NodeRecord } from '../records/node.ts'
+import type { Run } from '../sizing/run-stats.ts'
 import type { IdempotencyKey, Store, Stored } from './store.ts'
 
 const SCHEMA_VERSION = 5

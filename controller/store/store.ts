@@ -1,7 +1,7 @@
-import type { Run } from '../history.ts'
-import type { Job } from '../job.ts'
-import type { KeyRecord } from '../key-record.ts'
-import type { NodeRecord } from '../node.ts'
+import type { Job } from '../records/job.ts'
+import type { KeyRecord } from '../records/key-record.ts'
+import type { NodeRecord } from '../records/node.ts'
+import type { Run } from '../sizing/run-stats.ts'
 
 /** A registration's `Idempotency-Key`: the job that it made, and from which body. Each owner has keys of its own. */
 export interface IdempotencyKey {

@@ -1,4 +1,4 @@
-import type { JobRecord, MovedJob } from '../job-record.ts'
+import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 
 /**
  * Where a metadata server writes down what it decided, before it answers. A promise that resolved means that the

@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
 import { DEAD_NODES_KEPT_MAX } from '../../protocol/limits.ts'
-import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../job-record.ts'
+import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../decide/job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
 
 /** Of the tables and of the records in them. */

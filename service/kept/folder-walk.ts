@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf } from '../system-error.ts'
+import { codeOf } from '../process/system-error.ts'
 
 /**
  * Paths of the files below a folder that begin with `prefix` and come behind `after`, in the order of their bytes. Folders that hold

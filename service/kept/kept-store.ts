@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { encodeKey } from '../../protocol/keys.ts'
+import { encodeKey } from '../../protocol/model/keys.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { KEPT_PART_BYTES_MAX } from './kept-limits.ts'
 

@@ -10,9 +10,9 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { MayflyError } from '../../protocol/errors.ts'
-import { runInFlight } from '../../protocol/in-flight.ts'
 import { CONNECT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { type Condition, headersOf } from './s3-condition.ts'
 import { inUse, translateError } from './s3-error.ts'

@@ -1,6 +1,6 @@
 import { S3ServiceException } from '@aws-sdk/client-s3'
 import { MayflyError } from '../../protocol/errors.ts'
-import { codeOf } from '../system-error.ts'
+import { codeOf } from '../process/system-error.ts'
 
 /**
  * What a failed change says of itself:

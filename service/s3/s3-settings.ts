@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import type { Environment } from '../environment.ts'
-import { readPrivateFile } from '../private-file.ts'
+import type { Environment } from '../process/environment.ts'
+import { readPrivateFile } from '../process/private-file.ts'
 
 /** Under it lies what is worth nothing once its job has ended: `ephemeral/JOB/NODE/RECORD`. */
 export const EPHEMERAL_PREFIX = 'ephemeral/'

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { SystemName } from '../../bench/clients/open.ts'
-import { judge } from '../../bench/goals.ts'
-import type { Measurement, RowResult } from '../../bench/measurement.ts'
-import { tableOf } from '../../bench/ratios.ts'
+import { judge } from '../../bench/report/goals.ts'
+import type { Measurement, RowResult } from '../../bench/report/measurement.ts'
+import { tableOf } from '../../bench/report/ratios.ts'
 
 const calls = { name: 'calls/s', better: 'higher', digits: 0 } as const
 const ms = { name: 'ms', better: 'lower', digits: 1 } as const

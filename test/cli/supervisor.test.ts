@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { defaultConfig } from '../../cli/up/cluster-config.ts'
 import { Supervisor } from '../../cli/up/supervisor.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import type { FromChild } from '../../service/supervision.ts'
+import type { FromChild } from '../../service/process/supervision.ts'
 import { writeFakePlanes } from './fake-planes.ts'
 
 let dir: string

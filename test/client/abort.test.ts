@@ -5,10 +5,10 @@ import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { Job } from '../../client/job.ts'
-import { NOBODY } from '../../protocol/placement.ts'
+import { NOBODY } from '../../protocol/model/placement.ts'
+import { formatTicket } from '../../protocol/model/ticket.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { dialTcp } from '../../protocol/tcp.ts'
-import { formatTicket } from '../../protocol/ticket.ts'
+import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 interface Limits {

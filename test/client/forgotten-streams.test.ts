@@ -12,7 +12,7 @@ import {
   STREAM_REST_MS_MAX,
 } from '../../protocol/limits.ts'
 import { clockOf, type Runtime, systemRuntime } from '../../protocol/runtime.ts'
-import { dialTcp } from '../../protocol/tcp.ts'
+import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const MIB = 2 ** 20

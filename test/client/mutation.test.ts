@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import type { Bounds } from '../../client/bounds.ts'
-import { Mutation } from '../../client/mutation.ts'
-import { Sequencer } from '../../client/sequencer.ts'
-import type { Caller } from '../../protocol/caller.ts'
-import { dataOperations } from '../../protocol/data-operations.ts'
+import type { Bounds } from '../../client/routing/deadline.ts'
+import { Sequencer } from '../../client/routing/lanes.ts'
+import { Mutation } from '../../client/routing/mutation.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { REPEAT_MS_MAX, SESSION_KEEP_MS } from '../../protocol/limits.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { Caller } from '../../protocol/transport/caller.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 const owner = { id: 'n-1', address: '127.0.0.1:1' }

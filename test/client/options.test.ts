@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { connect } from '../../client/connect.ts'
 import { openJob } from '../../client/job.ts'
 import { MayflyError } from '../../protocol/errors.ts'
-import { formatTicket } from '../../protocol/ticket.ts'
+import { formatTicket } from '../../protocol/model/ticket.ts'
 
 const ticket = formatTicket({
   metadata: '127.0.0.1:1',

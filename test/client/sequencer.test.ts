@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { Sequencer } from '../../client/sequencer.ts'
-import type { Caller } from '../../protocol/caller.ts'
+import { Sequencer } from '../../client/routing/lanes.ts'
 import { LANES_MAX, SETTLE_AFTER_MS } from '../../protocol/limits.ts'
+import type { Caller } from '../../protocol/transport/caller.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { open, Planes } from '../fixture/planes.ts'
 

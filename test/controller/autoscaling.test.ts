@@ -6,7 +6,7 @@ import {
   type Load,
   noLoad,
   noMemory,
-} from '../../controller/autoscaling.ts'
+} from '../../controller/scaling/policy.ts'
 import { SeededRandom } from '../simulation/world/random.ts'
 import { seed } from './support/seed.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { signToken } from '../../protocol/token.ts'
+import { signToken } from '../../protocol/model/token.ts'
 import { apiKey, World } from './support/world.ts'
 
 const bad: readonly [name: string, body: unknown, field: string, allowed: string][] = [

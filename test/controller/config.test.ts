@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../controller/config.ts'
-import { defaultTraits } from '../../controller/tiers.ts'
+import { defaultTraits } from '../../controller/sizing/tier-traits.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { smallClass } from './support/world.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defaultConfig } from '../../cli/up/cluster-config.ts'
-import type { NodeClass } from '../../controller/node-class.ts'
-import { defaultTraits } from '../../controller/tiers.ts'
+import type { NodeClass } from '../../controller/sizing/node-class.ts'
+import { defaultTraits } from '../../controller/sizing/tier-traits.ts'
 import { type Held, ObedientNodes } from './support/obedient-nodes.ts'
 import { seed } from './support/seed.ts'
 

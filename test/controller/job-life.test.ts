@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
 import { eventually, MIB, World } from './support/world.ts'
 
 describe('a job', () => {

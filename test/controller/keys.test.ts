@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { Allowance } from '../../controller/allowance.ts'
-import { isJobOf, newJobId } from '../../controller/id.ts'
+import { Allowance } from '../../controller/jobs/allowance.ts'
+import { isJobOf, newJobId } from '../../controller/records/id.ts'
 import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { type Ask, apiKey, MIB, type Reply, World } from './support/world.ts'

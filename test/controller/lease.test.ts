@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { hasLapsed } from '../../controller/lease.ts'
-import { balanceWarm } from '../../controller/warm-nodes.ts'
+import { hasLapsed } from '../../controller/jobs/lease.ts'
+import { balanceWarm } from '../../controller/nodes/warm-nodes.ts'
 
 describe('a lease', () => {
   test('lapses once the nodes have told of more unused time than it has', () => {

@@ -5,7 +5,7 @@ import {
   chooseServer,
   noBalanceMemory,
   type ServerLoad,
-} from '../../controller/metadata-balance.ts'
+} from '../../controller/metadata/balance.ts'
 
 const server = (id: string, busy: number, jobs = 10): ServerLoad => ({ id, busy, jobs })
 

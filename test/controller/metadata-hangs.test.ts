@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { METADATA_CALL_MS } from '../../controller/turns.ts'
+import { METADATA_CALL_MS } from '../../controller/metadata/call-queue.ts'
 import { CONTROL_CALL_MS, METADATA_CALLS_MAX } from '../../protocol/limits.ts'
 import { VirtualClock } from './support/virtual-clock.ts'
 import { eventually, MIB, World } from './support/world.ts'

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { higherPeak, noPeak } from '../../controller/history.ts'
-import { type JobLoad, newJob, outgrow, type Resized, stepsUp } from '../../controller/outgrowth.ts'
-import type { Demand, Sizing } from '../../controller/rightsizing.ts'
+import {
+  type JobLoad,
+  newJob,
+  outgrow,
+  type Resized,
+  stepsUp,
+} from '../../controller/scaling/resize-policy.ts'
+import type { Demand, Sizing } from '../../controller/sizing/rightsizing.ts'
+import { higherPeak, noPeak } from '../../controller/sizing/run-stats.ts'
 
 const MIB = 1024 * 1024
 const base: Demand = {

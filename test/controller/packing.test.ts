@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { fits, type ResourceVector, sum } from '../../controller/node-class.ts'
-import { type Fleet, packAll, pack as packInto } from '../../controller/packing.ts'
+import { type Fleet, packAll, pack as packInto } from '../../controller/packing/packing.ts'
+import { fits, type ResourceVector, sum } from '../../controller/sizing/node-class.ts'
 import { seed } from './support/seed.ts'
 
 const nodeClass = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { ProcessFleet } from '../../controller/fleet/process-fleet.ts'
+import { ProcessFleet } from '../../controller/nodes/fleet/process-fleet.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
-import type { FromChild, ToController } from '../../service/supervision.ts'
+import type { FromChild, ToController } from '../../service/process/supervision.ts'
 import { VirtualClock } from './support/virtual-clock.ts'
 
 function begin() {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { fullestOf, noLoad, sumLoads } from '../../controller/autoscaling.ts'
-import { nothing } from '../../controller/node-class.ts'
-import { type Balanced, planMoves } from '../../controller/rebalance.ts'
+import { fullestOf, noLoad, sumLoads } from '../../controller/scaling/policy.ts'
+import { type Balanced, planMoves } from '../../controller/scaling/rebalance.ts'
+import { nothing } from '../../controller/sizing/node-class.ts'
 import { seed } from './support/seed.ts'
 
 const whole = { ...nothing, ramBytes: 1000, bytesPerSecond: 1000 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { parseTicket } from '../../protocol/ticket.ts'
-import { verifyToken } from '../../protocol/token.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { verifyToken } from '../../protocol/model/token.ts'
 import { eventually, MIB, smallClass, World } from './support/world.ts'
 
 describe('a registration', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { learn } from '../../controller/history.ts'
-import { type Hints, type SizedBy, rightsize as size } from '../../controller/rightsizing.ts'
-import { defaultTraits } from '../../controller/tiers.ts'
-import type { Tier } from '../../protocol/data-operations.ts'
+import { type Hints, type SizedBy, rightsize as size } from '../../controller/sizing/rightsizing.ts'
+import { learn } from '../../controller/sizing/run-stats.ts'
+import { defaultTraits } from '../../controller/sizing/tier-traits.ts'
+import type { Tier } from '../../protocol/operations/data-operations.ts'
 
 const MIB = 1024 * 1024
 const nodeClass = {

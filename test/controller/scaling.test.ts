@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BELOW_ROUNDS } from '../../controller/autoscaling.ts'
+import { BELOW_ROUNDS } from '../../controller/scaling/policy.ts'
 import { NODE_START_MS_MAX, RELOCATION_REPORTS_MAX } from '../../protocol/limits.ts'
 import { Life } from './support/mortal.ts'
 import { VirtualClock } from './support/virtual-clock.ts'

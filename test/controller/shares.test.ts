@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { mergeShares, scaleShares } from '../../controller/job.ts'
-import { sum } from '../../controller/node-class.ts'
+import { mergeShares, scaleShares } from '../../controller/records/job.ts'
+import { sum } from '../../controller/sizing/node-class.ts'
 import { seed } from './support/seed.ts'
 
 describe('shares', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { TICKET_PREFIX_BYTES_MAX } from '../../protocol/limits.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
-import { verifyToken } from '../../protocol/token.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { verifyToken } from '../../protocol/model/token.ts'
 import { World } from './support/world.ts'
 
 const secret = Buffer.alloc(32, 7)

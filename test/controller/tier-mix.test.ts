@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { NodeClass } from '../../controller/node-class.ts'
-import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from '../../controller/tier-mix.ts'
-import { defaultTraits } from '../../controller/tiers.ts'
-import type { Tier } from '../../protocol/data-operations.ts'
+import type { NodeClass } from '../../controller/sizing/node-class.ts'
+import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from '../../controller/sizing/tier-mix.ts'
+import { defaultTraits } from '../../controller/sizing/tier-traits.ts'
+import type { Tier } from '../../protocol/operations/data-operations.ts'
 import { seed } from './support/seed.ts'
 
 const GIB = 2 ** 30

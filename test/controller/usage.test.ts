@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Usage } from '../../controller/usage.ts'
-import type { JobUsageReport } from '../../protocol/reports.ts'
+import { Usage } from '../../controller/jobs/usage.ts'
+import type { JobUsageReport } from '../../protocol/operations/reports.ts'
 
 /** As a node reports it; all hits were in RAM. */
 function report(of: { hits: number; stored?: number; readSquares?: number }): JobUsageReport {

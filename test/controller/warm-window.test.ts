@@ -4,7 +4,7 @@ import {
   Intervals,
   KEEP_ALIVE_MINUTES,
   type WarmWindow,
-} from '../../controller/warm-window.ts'
+} from '../../controller/sizing/warm-window.ts'
 import { SeededRandom } from '../simulation/world/random.ts'
 import { seed } from './support/seed.ts'
 

@@ -3,9 +3,6 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
-import { placementOperations } from '../../protocol/control-operations.ts'
-import { ANY_VERSION, dataOperations } from '../../protocol/data-operations.ts'
-import { FRAME_HEADER_BYTES } from '../../protocol/frame.ts'
 import {
   ANSWERS_QUEUED_BYTES_MANY,
   ANSWERS_QUEUED_BYTES_MAX_CROWDED,
@@ -14,7 +11,10 @@ import {
   LINK_SILENT_MS,
   SLAB_BYTES,
 } from '../../protocol/limits.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { ANY_VERSION, dataOperations } from '../../protocol/operations/data-operations.ts'
+import { FRAME_HEADER_BYTES } from '../../protocol/wire/frame.ts'
 import { PlaneProcesses } from '../fixture/plane-processes.ts'
 import { frameBytes, helloFrame, nonceOf } from '../fixture/raw-connection.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../protocol/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const keys = Array.from({ length: 60 }, (_, i) => `k/${i}`)

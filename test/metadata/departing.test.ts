@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { withShares } from '../../metadata/decisions.ts'
-import { handedOn, isSettled, withDeparture, withHanding } from '../../metadata/departure.ts'
-import { Gate } from '../../metadata/gate.ts'
-import { decodeRecord, encodeRecord, newRecord } from '../../metadata/job-record.ts'
-import { withoutNodes } from '../../metadata/moves.ts'
+import { withShares } from '../../metadata/decide/decisions.ts'
+import { handedOn, isSettled, withDeparture, withHanding } from '../../metadata/decide/departure.ts'
+import { decodeRecord, encodeRecord, newRecord } from '../../metadata/decide/job-record.ts'
+import { withoutNodes } from '../../metadata/decide/moves.ts'
+import { Gate } from '../../metadata/drive/gate.ts'
 
 const here = { ramBytes: 1, ssdBytes: 0, s3Bytes: 0, bytesPerSecond: 1, weight: 1 }
 const record = withShares(newRecord('j', 4), [{ node: 'n-1', address: 'n-1:1', ...here }])

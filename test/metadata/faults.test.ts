@@ -1,9 +1,9 @@
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
-import { metadataOperations, placementOperations } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { EPOCH_MAX } from '../../protocol/limits.ts'
+import { metadataOperations, placementOperations } from '../../protocol/operations/control-operations.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const failures: readonly (readonly [string, unknown])[] = [

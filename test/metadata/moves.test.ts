@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { withShares } from '../../metadata/decisions.ts'
-import { handoff, type MoveEvent } from '../../metadata/handoff.ts'
-import { decodeRecord, encodeRecord, type JobRecord, newRecord } from '../../metadata/job-record.ts'
-import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/moves.ts'
-import { SlotOrigin } from '../../protocol/control-operations.ts'
+import { withShares } from '../../metadata/decide/decisions.ts'
+import { handoff, type MoveEvent } from '../../metadata/decide/handoff.ts'
+import { decodeRecord, encodeRecord, type JobRecord, newRecord } from '../../metadata/decide/job-record.ts'
+import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/decide/moves.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
-import { NOBODY, type PlacedShare } from '../../protocol/placement.ts'
+import { NOBODY, type PlacedShare } from '../../protocol/model/placement.ts'
+import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
 
 const share = (node: string, weight = 1): PlacedShare => ({
   node,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { NodeLeases } from '../../metadata/node-leases.ts'
+import { NodeLeases } from '../../metadata/serve/node-leases.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 
 /** Asks every heartbeat until `untilMs`. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { decodeRecord, newRecord } from '../../metadata/job-record.ts'
-import { ArrivingRecords, recordPages } from '../../metadata/record-pages.ts'
+import { decodeRecord, newRecord } from '../../metadata/decide/job-record.ts'
+import { ArrivingRecords, recordPages } from '../../metadata/decide/record-pages.ts'
 import {
   ADDRESS_BYTES_MAX,
   BUCKET_NAME_BYTES_MAX,

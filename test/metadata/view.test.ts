@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { withShares } from '../../metadata/decisions.ts'
-import { type JobRecord, newRecord } from '../../metadata/job-record.ts'
-import { Jobs } from '../../metadata/jobs.ts'
-import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/moves.ts'
+import { withShares } from '../../metadata/decide/decisions.ts'
+import { type JobRecord, newRecord } from '../../metadata/decide/job-record.ts'
+import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/decide/moves.ts'
+import { View } from '../../metadata/decide/view.ts'
+import { Jobs } from '../../metadata/drive/jobs.ts'
 import type { PlacementStore } from '../../metadata/store/placement-store.ts'
-import { View } from '../../metadata/view.ts'
-import { ownerOf, type PlacedShare } from '../../protocol/placement.ts'
+import { ownerOf, type PlacedShare } from '../../protocol/model/placement.ts'
 
 const share = (node: string): PlacedShare => ({
   node,

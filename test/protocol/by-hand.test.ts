@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Codec, HandCodec } from '../../protocol/codec.ts'
-import { dataOperations } from '../../protocol/data-operations.ts'
-import { Reader } from '../../protocol/reader.ts'
-import { Writer } from '../../protocol/writer.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { Codec, HandCodec } from '../../protocol/wire/codec.ts'
+import { Reader } from '../../protocol/wire/reader.ts'
+import { Writer } from '../../protocol/wire/writer.ts'
 
 const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 })
 const u64 = fc.maxSafeNat()

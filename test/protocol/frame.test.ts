@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { dataOperations } from '../../protocol/data-operations.ts'
-import { FrameReader } from '../../protocol/frame-reader.ts'
-import { Reader } from '../../protocol/reader.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import { FrameReader } from '../../protocol/wire/frame-reader.ts'
+import { Reader } from '../../protocol/wire/reader.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const chunkPut = (key: string, payload: Uint8Array) =>

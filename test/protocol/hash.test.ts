@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { hashChunk, hashKey, slotOf } from '../../protocol/hash.ts'
+import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
 
 const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 

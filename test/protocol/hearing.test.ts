@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { Hearing } from '../../protocol/hearing.ts'
 import { LOOK_MS, PING_LOOKS, SILENT_LOOKS } from '../../protocol/limits.ts'
+import { Hearing } from '../../protocol/transport/hearing.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 /** A connection with a call under way, of which what is asked and found is counted. */

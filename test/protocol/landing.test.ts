@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { dataOperations } from '../../protocol/data-operations.ts'
-import type { Landing } from '../../protocol/frame.ts'
-import { FrameReader } from '../../protocol/frame-reader.ts'
 import { REPLIES_FIRST_PORTION } from '../../protocol/limits.ts'
-import type { Link } from '../../protocol/link.ts'
-import { Outbox } from '../../protocol/outbox.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { Link } from '../../protocol/transport/link.ts'
+import { Outbox } from '../../protocol/transport/outbox.ts'
+import type { Landing } from '../../protocol/wire/frame.ts'
+import { FrameReader } from '../../protocol/wire/frame-reader.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const chunk = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251))

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ping, receipt } from '../../protocol/control-operations.ts'
-import { errorReply } from '../../protocol/error-reply.ts'
 import { type ErrorCode, errorTable } from '../../protocol/errors.ts'
 import { PROTOCOL_VERSION } from '../../protocol/limits.ts'
-import { operations } from '../../protocol/operations.ts'
+import { ping, receipt } from '../../protocol/operations/control-operations.ts'
+import { operations } from '../../protocol/operations/operations.ts'
+import { errorReply } from '../../protocol/wire/error-reply.ts'
 
 const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import type { Link } from '../../protocol/link.ts'
-import { TcpLink } from '../../protocol/tcp.ts'
-import { rebuildSocket } from '../../service/accepted-socket.ts'
+import type { Link } from '../../protocol/transport/link.ts'
+import { TcpLink } from '../../protocol/transport/tcp.ts'
+import { rebuildSocket } from '../../service/server/accepted-socket.ts'
 
 const open: { destroy(): unknown }[] = []
 const servers: Server[] = []

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { AssertionError, assert } from '../../protocol/assert.ts'
 import { answeredError, asMayflyError, errorTable, MayflyError } from '../../protocol/errors.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { Background, mustEndProcess } from '../../service/background.ts'
+import { Background, mustEndProcess } from '../../service/process/background.ts'
 
 function start() {
   const lines: { level: number; msg: string; task: string }[] = []

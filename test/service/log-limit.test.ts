@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LogLimit } from '../../service/log-limit.ts'
+import { LogLimit } from '../../service/process/log-limit.ts'
 
 test('a message that comes again and again is logged at a bounded rate, and the next line says how many were left out', () => {
   let now = 0

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { readPrivateFile, requirePrivate } from '../../service/private-file.ts'
+import { readPrivateFile, requirePrivate } from '../../service/process/private-file.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 test('a secret that only its owner may read is read', async () => {

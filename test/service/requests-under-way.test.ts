@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RequestsUnderWay } from '../../service/requests-under-way.ts'
+import { RequestsUnderWay } from '../../service/server/requests-under-way.ts'
 
 /** What a request that parks is told, if anything. */
 async function toldAfter(prepare: (requests: RequestsUnderWay) => void): Promise<string | null> {

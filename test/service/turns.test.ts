@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS } from '../../protocol/limits.ts'
-import { Turns } from '../../service/turns.ts'
+import { Turns } from '../../service/server/turns.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 /** A loop whose looks at the network are made by the test: all that was planned for after the look runs then. */

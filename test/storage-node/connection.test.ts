@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { dataOperations } from '../../protocol/data-operations.ts'
 import { errorTable } from '../../protocol/errors.ts'
 import { HELLO_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { dataOperations } from '../../protocol/data-operations.ts'
 import { errorTable } from '../../protocol/errors.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { frequencyOf, Gdsf, gainOf, readCostMs } from '../../storage-node/gdsf.ts'
+import { frequencyOf, Gdsf, gainOf, readCostMs } from '../../storage-node/tiering/gdsf.ts'
 
 const worth = { frequency: 1, bytes: 1000, costMs: 1 }
 

@@ -1,14 +1,4 @@
 import { expect, test } from 'vitest'
-import { CallerPool } from '../../protocol/caller-pool.ts'
-import type { Codec } from '../../protocol/codec.ts'
-import {
-  heartbeatOperations,
-  metadataOperations,
-  nodeOperations,
-  peerOperations,
-  placementOperations,
-} from '../../protocol/control-operations.ts'
-import { dataOperations } from '../../protocol/data-operations.ts'
 import {
   ADDRESS_BYTES_MAX,
   BUCKET_NAME_BYTES_MAX,
@@ -34,12 +24,22 @@ import {
   RECLAIM_BATCH,
   SLOTS_MAX,
 } from '../../protocol/limits.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import {
+  heartbeatOperations,
+  metadataOperations,
+  nodeOperations,
+  peerOperations,
+  placementOperations,
+} from '../../protocol/operations/control-operations.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { dialTcp } from '../../protocol/tcp.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
-import { Writer } from '../../protocol/writer.ts'
-import { KeptState } from '../../storage-node/kept-names.ts'
-import { keyString } from '../../storage-node/key-string.ts'
+import { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { dialTcp } from '../../protocol/transport/tcp.ts'
+import type { Codec } from '../../protocol/wire/codec.ts'
+import { Writer } from '../../protocol/wire/writer.ts'
+import { keyString } from '../../storage-node/slot/key-string.ts'
+import { KeptState } from '../../storage-node/slot/persisted-names.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const { clock } = systemRuntime

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { CallerPool } from '../../protocol/caller-pool.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { Heartbeats } from '../../storage-node/heartbeats.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { Heartbeats } from '../../storage-node/membership/heartbeats.ts'
 import type { StorageNode } from '../../storage-node/node.ts'
 import { background } from '../fixture/background.ts'
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { CallerPool } from '../../protocol/caller-pool.ts'
-import { placementOperations } from '../../protocol/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { dialTcp } from '../../protocol/tcp.ts'
-import { clusterToken } from '../../service/cluster-token.ts'
-import { JobPlacements } from '../../storage-node/job-placements.ts'
-import type { JobSpace } from '../../storage-node/job-space.ts'
+import { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { dialTcp } from '../../protocol/transport/tcp.ts'
+import { clusterToken } from '../../service/process/cluster-token.ts'
+import type { JobSpace } from '../../storage-node/job/job.ts'
+import { JobPlacements } from '../../storage-node/membership/placement-cache.ts'
 import { Planes } from '../fixture/planes.ts'
 
 test('a node that has not heard yet where its job went finds the placement there', async ({

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 import { demotedKey, fill, MIB, spaceOf, start as spilling } from './support/spilling.ts'
 

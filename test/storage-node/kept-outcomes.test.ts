@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../protocol/control-operations.ts'
 import { MayflyError } from '../../protocol/errors.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import type { KeptStore } from '../../service/kept/kept-store.ts'
-import { sweepLeases } from '../../storage-node/sweep.ts'
+import { sweepLeases } from '../../storage-node/gc/expiry-sweep.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const unknown = () => new MayflyError('OUTCOME_UNKNOWN', 'The store did not say')

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { TierBudget } from '../../storage-node/budget.ts'
-import { JobSpace } from '../../storage-node/job-space.ts'
-import { Arena } from '../../storage-node/ram/arena.ts'
-import { NodeUnderWay } from '../../storage-node/under-way.ts'
+import { TierBudget } from '../../storage-node/budget/budget.ts'
+import { NodeUnderWay } from '../../storage-node/budget/under-way.ts'
+import { JobSpace } from '../../storage-node/job/job.ts'
+import { Arena } from '../../storage-node/memory/arena.ts'
 import { background } from '../fixture/background.ts'
 import { Planes } from '../fixture/planes.ts'
 

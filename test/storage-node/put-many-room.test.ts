@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import type { DataReplies, DataRequests } from '../../protocol/data-operations.ts'
 import { errorTable, MayflyError } from '../../protocol/errors.ts'
-import type { Capacity } from '../../storage-node/capacity.ts'
-import type { Demotion } from '../../storage-node/demotion.ts'
-import type { JobSpace } from '../../storage-node/job-space.ts'
-import { Room } from '../../storage-node/room.ts'
-import { ROOM_WAIT_MS } from '../../storage-node/tier-limits.ts'
+import type { DataReplies, DataRequests } from '../../protocol/operations/data-operations.ts'
+import type { JobSpace } from '../../storage-node/job/job.ts'
+import { Room } from '../../storage-node/operations/capacity-wait.ts'
+import type { Capacity } from '../../storage-node/tiering/capacity-requests.ts'
+import type { Demotion } from '../../storage-node/tiering/demoter.ts'
+import { ROOM_WAIT_MS } from '../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 const request: DataRequests['putMany'] = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CONTENTION_MS, REQUEST_COST_BYTES } from '../../protocol/limits.ts'
-import { JobRate, Rates } from '../../storage-node/rates.ts'
+import { JobRate, Rates } from '../../storage-node/budget/token-bucket.ts'
 
 const MB = 1_000_000
 const CAPACITY = 100 * MB

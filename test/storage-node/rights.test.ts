@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 /** A job with `a/1` and `b/1`, and what opens it with fewer rights. */

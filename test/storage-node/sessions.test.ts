@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { Caller } from '../../protocol/caller.ts'
-import { dataOperations, PutCondition } from '../../protocol/data-operations.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { dataOperations, PutCondition } from '../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { SessionTrail } from '../../protocol/session-trail.ts'
-import { dialTcp } from '../../protocol/tcp.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { Caller } from '../../protocol/transport/caller.ts'
+import { SessionTrail } from '../../protocol/transport/session-trail.ts'
+import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 /** A client that can break its connection and repeat what it sent. */

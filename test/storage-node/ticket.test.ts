@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
-import { placementOperations } from '../../protocol/control-operations.ts'
-import { formatTicket, parseTicket } from '../../protocol/ticket.ts'
+import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
+import { placementOperations } from '../../protocol/operations/control-operations.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 async function startOne() {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, type TestContext, test } from 'vitest'
-import { CHECKSUM_BLOCK_BYTES } from '../../storage-node/tier-limits.ts'
-import type { TierSpace, TierStore } from '../../storage-node/tier-store.ts'
+import { CHECKSUM_BLOCK_BYTES } from '../../storage-node/tiers/limits.ts'
+import type { TierSpace, TierStore } from '../../storage-node/tiers/tier-store.ts'
 
 /** What every tier below RAM must do. `open` gives an empty one. */
 export function tierContract(name: string, open: (test: TestContext) => Promise<TierStore>): void {

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { ANY_VERSION, dataOperations } from '../../protocol/data-operations.ts'
 import { MANY_KEYS_MAX } from '../../protocol/limits.ts'
-import { parseTicket } from '../../protocol/ticket.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { ANY_VERSION, dataOperations } from '../../protocol/operations/data-operations.ts'
 import {
   JOB_UNDER_WAY_BYTES_MAX,
   JOB_UNDER_WAY_BYTES_MIN,
   NODE_UNDER_WAY_BYTES_MAX,
   UNDER_WAY_PARKED_SHARE,
-} from '../../storage-node/node-limits.ts'
-import { NodeUnderWay, UnderWay } from '../../storage-node/under-way.ts'
+} from '../../storage-node/budget/limits.ts'
+import { NodeUnderWay, UnderWay } from '../../storage-node/budget/under-way.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { challenge, ping } from '../../../protocol/control-operations.ts'
-import { FRAME_HEADER_BYTES } from '../../../protocol/frame.ts'
-import { FrameReader } from '../../../protocol/frame-reader.ts'
-import type { Operation } from '../../../protocol/operation.ts'
-import { parseTicket } from '../../../protocol/ticket.ts'
+import { parseTicket } from '../../../protocol/model/ticket.ts'
+import { challenge, ping } from '../../../protocol/operations/control-operations.ts'
+import type { Operation } from '../../../protocol/operations/operation.ts'
+import { FRAME_HEADER_BYTES } from '../../../protocol/wire/frame.ts'
+import { FrameReader } from '../../../protocol/wire/frame-reader.ts'
 import { feed, frameBytes, helloFrame, nonceOf } from '../../fixture/raw-connection.ts'
 
 const PING_ID = 2 ** 32 - 1

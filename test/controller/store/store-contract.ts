@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { Job } from '../../../controller/job.ts'
-import type { KeyRecord } from '../../../controller/key-record.ts'
-import type { NodeRecord } from '../../../controller/node.ts'
+import type { Job } from '../../../controller/records/job.ts'
+import type { KeyRecord } from '../../../controller/records/key-record.ts'
+import type { NodeRecord } from '../../../controller/records/node.ts'
 import type { Store } from '../../../controller/store/store.ts'
 
 const job: Job = {

@@ -1,4 +1,4 @@
-import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/fleet/fleet.ts'
+import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/nodes/fleet/fleet.ts'
 
 /** A fleet whose processes exist on paper: a test says when one reports and when one dies. */
 export class FakeFleet implements Fleet {

@@ -1,6 +1,6 @@
-import type { MetadataClient } from '../../../controller/metadata-client.ts'
+import type { MetadataClient } from '../../../controller/metadata/client.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
-import type { PlacedNode, PlacedShare, Placement } from '../../../protocol/placement.ts'
+import type { PlacedNode, PlacedShare, Placement } from '../../../protocol/model/placement.ts'
 
 /** A metadata server that only remembers what it was told. */
 export class FakeMetadata implements MetadataClient {

@@ -1,4 +1,4 @@
-import type { NodeReport } from '../../../protocol/reports.ts'
+import type { NodeReport } from '../../../protocol/operations/reports.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { World, type WorldOptions } from './world.ts'
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { newRecord } from '../../../metadata/job-record.ts'
+import { newRecord } from '../../../metadata/decide/job-record.ts'
 import { SqlitePlacementStore } from '../../../metadata/store/sqlite-placement-store.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 

@@ -1,4 +1,4 @@
-import { hashKey, slotOf } from '../../../protocol/hash.ts'
+import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
 import type { RunningNode } from '../world/cluster.ts'
 import { awaits, holdsChunk, isArriving, isLeaving, ownsSlot, type Spot } from '../world/inspection.ts'
 

@@ -1,5 +1,5 @@
 import { CHUNK_BYTES, LOOK_MS, PING_LOOKS } from '../../../protocol/limits.ts'
-import { ROOM_WAIT_MS } from '../../../storage-node/tier-limits.ts'
+import { ROOM_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { type Action, type Call, isMutation } from '../traffic/history.ts'
 import { bytesOf } from '../traffic/values.ts'
 

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { LEARNED_BY } from '../../../controller/history.ts'
+import { LEARNED_BY } from '../../../controller/sizing/run-stats.ts'
 import { type Comparison, compare, type Row, type Setting, systems, type Took } from './compare.ts'
 import { drawPage } from './page.ts'
 import { pricePerHour, redisPrice } from './prices.ts'

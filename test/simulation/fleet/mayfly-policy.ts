@@ -1,4 +1,7 @@
-import { Arrivals } from '../../../controller/arrivals.ts'
+import { balanceWarm, nodesExpected } from '../../../controller/nodes/warm-nodes.ts'
+import { type Fleet, NodeRank, type Plan, packAll } from '../../../controller/packing/packing.ts'
+import { resizeShares } from '../../../controller/placement/resize-shares.ts'
+import { keptOf, mergeShares, type Share } from '../../../controller/records/job.ts'
 import {
   BAND_HIGH,
   type ClassMemory,
@@ -6,8 +9,10 @@ import {
   fullestOf,
   noLoad,
   noMemory,
-} from '../../../controller/autoscaling.ts'
-import { keptOf, mergeShares, type Share } from '../../../controller/job.ts'
+} from '../../../controller/scaling/policy.ts'
+import { type Balanced, planMoves } from '../../../controller/scaling/rebalance.ts'
+import { type JobMemory, newJob, outgrow } from '../../../controller/scaling/resize-policy.ts'
+import { Arrivals } from '../../../controller/sizing/arrivals.ts'
 import {
   add,
   type NodeClass,
@@ -15,15 +20,10 @@ import {
   type ResourceVector,
   subtract,
   sum,
-} from '../../../controller/node-class.ts'
-import { type JobMemory, newJob, outgrow } from '../../../controller/outgrowth.ts'
-import { type Fleet, NodeRank, type Plan, packAll } from '../../../controller/packing.ts'
-import { type Balanced, planMoves } from '../../../controller/rebalance.ts'
-import { resizeShares } from '../../../controller/resize-shares.ts'
-import { type Hints, rightsize, type Sizing } from '../../../controller/rightsizing.ts'
-import { Runs } from '../../../controller/runs.ts'
-import { defaultTraits } from '../../../controller/tiers.ts'
-import { balanceWarm, nodesExpected } from '../../../controller/warm-nodes.ts'
+} from '../../../controller/sizing/node-class.ts'
+import { type Hints, rightsize, type Sizing } from '../../../controller/sizing/rightsizing.ts'
+import { Runs } from '../../../controller/sizing/runs.ts'
+import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
 import {
   EXPECTED_ROUNDS,
   GROWTH_RETRY_ROUNDS,

@@ -5,11 +5,15 @@ export const bucketBugs: readonly Planted[] = [
   {
     name: 'deleted-bucket-listed',
     what: 'Who knows a bucket by its old id is told that the new one of its name is empty.',
-    file: 'storage-node/listing.ts',
+    file: 'storage-node/operations/listing.ts',
     find: '  requireBucket(job, request.bucket)\n',
     replace: '',
     also: [
-      { file: 'storage-node/listing.ts', find: "import { requireBucket } from './place.ts'\n", replace: '' },
+      {
+        file: 'storage-node/operations/listing.ts',
+        find: "import { requireBucket } from '../job/locate.ts'\n",
+        replace: '',
+      },
     ],
     profile: 'buckets',
     seedsMax: 30,
@@ -17,7 +21,7 @@ export const bucketBugs: readonly Planted[] = [
   {
     name: 'waits-of-a-deleted-bucket',
     what: 'Who waits for a key of a bucket that is deleted goes on waiting, and misses what is put into the new one of its name.',
-    file: 'storage-node/job-space.ts',
+    file: 'storage-node/job/job.ts',
     find: 'for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))',
     replace: 'void failWaitsIn',
     profile: 'buckets',
@@ -26,7 +30,7 @@ export const bucketBugs: readonly Planted[] = [
   {
     name: 'write-to-a-deleted-bucket',
     what: 'A late write into a deleted bucket is answered as done.',
-    file: 'storage-node/place.ts',
+    file: 'storage-node/job/locate.ts',
     find: '  requireBucket(job, bucket)\n',
     replace: '',
     profile: 'buckets',
@@ -35,12 +39,12 @@ export const bucketBugs: readonly Planted[] = [
   {
     name: 'deleted-bucket-handed-over',
     what: 'What is left of a deleted bucket goes on to the next owner of a slot, and stays there.',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'if (!job.buckets.isDeleted(entry.bucket)) enterObject(',
     replace: 'enterObject(',
     also: [
       {
-        file: 'storage-node/slot-index.ts',
+        file: 'storage-node/handoff/index-pages.ts',
         find: 'if (job.buckets.isDeleted(bucket)) continue',
         replace: '',
       },

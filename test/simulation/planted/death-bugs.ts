@@ -5,7 +5,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'lease-ignored',
     what: 'A node serves on when its lease has lapsed (I1).',
-    file: 'storage-node/job-space.ts',
+    file: 'storage-node/job/job.ts',
     find: 'return this.#lease.untilMs > nowMs ||',
     replace: 'return this.#lease.untilMs > 0 ||',
     seedsMax: 100,
@@ -13,7 +13,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'buried-early',
     what: 'Metadata gives a silent node up before its lease must have lapsed (I1).',
-    file: 'metadata/node-leases.ts',
+    file: 'metadata/serve/node-leases.ts',
     find: '> NODE_LEASE_MS + LEASE_MARGIN_MS ?',
     replace: '> NODE_LEASE_MS / 2 + LEASE_MARGIN_MS ?',
     seedsMax: 30,
@@ -45,7 +45,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'copies-revived',
     what: 'After the target of a published move died, the copies of the source are served again (I5).',
-    file: 'metadata/handoff.ts',
+    file: 'metadata/decide/handoff.ts',
     find: "targetDied: 'lose'",
     replace: "targetDied: 'restore'",
     seedsMax: 1_000,
@@ -53,7 +53,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'fresh-with-copies',
     what: 'A node that gets a slot anew begins with what it kept for its new owner (I5).',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
@@ -63,7 +63,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'restored-empty',
     what: 'A slot whose move never was goes on without what it held (I5).',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
     replace: 'job.discard(leaving.slot)\n    return null',
     seedsMax: 1_000,
@@ -71,7 +71,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'restore-refused',
     what: 'Slots whose release never came cannot be taken back.',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: 'if (word.origin !== SlotOrigin.restored)',
     replace: 'if (word.epoch > 0)',
     seedsMax: 100,
@@ -79,7 +79,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'lost-with-the-target',
     what: 'A slot is given up for lost although its target died before anyone could write there (I14).',
-    file: 'metadata/handoff.ts',
+    file: 'metadata/decide/handoff.ts',
     find: "targetDied: 'restore'",
     replace: "targetDied: 'lose'",
     seedsMax: 100,
@@ -87,7 +87,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'no-lost-mark',
     what: 'The slots of a dead node answer NOT_FOUND instead of OBJECT_LOST (I14).',
-    file: 'metadata/slot-table.ts',
+    file: 'metadata/decide/slot-table.ts',
     find: 'this.#lost[slot] = 1',
     replace: 'this.#lost[slot] = 0',
     seedsMax: 30,
@@ -95,7 +95,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'no-lost-entries',
     what: 'Entries whose bytes died with the source answer NOT_FOUND instead of OBJECT_LOST (I14).',
-    file: 'storage-node/puller.ts',
+    file: 'storage-node/handoff/puller.ts',
     find: 'slot.lose(of)',
     replace: 'void of',
     seedsMax: 100,
@@ -103,7 +103,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'list-hides-holes',
     what: 'A listing does not say that part of what it covers may be lost (I14).',
-    file: 'storage-node/listing.ts',
+    file: 'storage-node/operations/listing.ts',
     find: 'if (holes && !request.acceptHoles) {',
     replace: 'if (holes && request.slots.length === 0) {',
     seedsMax: 30,
@@ -111,7 +111,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'ended-job-kept',
     what: 'A node that did not hear that a job ended keeps its bytes (I15).',
-    file: 'storage-node/heartbeats.ts',
+    file: 'storage-node/membership/heartbeats.ts',
     find: 'for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)',
     replace: 'if (living.size < 0) return',
     seedsMax: 30,
@@ -119,7 +119,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'wrong-node-told',
     what: 'Metadata tells slots to whoever is at the address of a node now (I1).',
-    file: 'metadata/messenger.ts',
+    file: 'metadata/drive/messenger.ts',
     find: 'if (server !== node.id) throw',
     replace: 'if (server === null) throw',
     seedsMax: 30,
@@ -127,7 +127,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'ended-job-written',
     what: 'A job that ended while it was being written down that leftovers are freed is an unhandled rejection.',
-    file: 'metadata/driver.ts',
+    file: 'metadata/drive/driver.ts',
     find: 'await jobs.changeLiving(job, (record) => withoutLeftover(',
     replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',
     seedsMax: 1_000,

@@ -5,7 +5,7 @@ export const departureBugs: readonly Planted[] = [
   {
     name: 'moved-job-dropped',
     what: 'A node drops a job of which its server says that another one has it.',
-    file: 'storage-node/heartbeats.ts',
+    file: 'storage-node/membership/heartbeats.ts',
     find: 'new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])',
     replace: 'new Set(heads.flatMap((head) => head.jobs))',
     seedsMax: 300,
@@ -29,7 +29,7 @@ export const departureBugs: readonly Planted[] = [
   {
     name: 'nobody-says-where',
     what: 'A server forgets where a job is that it has handed on.',
-    file: 'metadata/jobs.ts',
+    file: 'metadata/drive/jobs.ts',
     find: 'this.#moved.set(id, moved)\n      return true',
     replace: 'return true',
     seedsMax: 100,

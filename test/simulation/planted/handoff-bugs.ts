@@ -5,7 +5,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'release-skipped',
     what: 'The source goes on serving a slot that it has released (I1).',
-    file: 'storage-node/handoff-source.ts',
+    file: 'storage-node/handoff/source.ts',
     find: 'job.owned.take(index)',
     replace: '',
     seedsMax: 30,
@@ -13,13 +13,13 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'published-unconfirmed',
     what: 'A move is published, and its target serves, before the target has confirmed the whole index (I3).',
-    file: 'storage-node/handoff-source.ts',
+    file: 'storage-node/handoff/source.ts',
     find: 'await Promise.all(slots.map((slot) => this.#sendOnce(job, slot, target)))',
     replace:
       'void Promise.all(slots.map((slot) => this.#sendOnce(job, slot, target))).catch(() => undefined)',
     also: [
       {
-        file: 'storage-node/handoff-target.ts',
+        file: 'storage-node/handoff/target.ts',
         find: 'if (arriving?.epoch !== epoch || !arriving.complete) {',
         replace: 'if (arriving?.epoch !== epoch) {',
       },
@@ -29,13 +29,13 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'published-before-released',
     what: 'A move is published, and its target serves, before its source has released the slot (I1, I3).',
-    file: 'metadata/driver.ts',
+    file: 'metadata/drive/driver.ts',
     find: 'if (!(await this.tellOwner(job, target))) return',
     replace:
       "if (!(await this.tellOwner(job, target))) return\n    await this.#happen(job, move, 'indexDelivered')",
     also: [
       {
-        file: 'storage-node/handoff-target.ts',
+        file: 'storage-node/handoff/target.ts',
         find: 'if (arriving?.epoch !== epoch || !arriving.complete) {',
         replace: 'if (epoch === 0) {',
       },
@@ -45,7 +45,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'told-before-written',
     what: 'Nodes and clients hear of a decision before it is written down (I8).',
-    file: 'metadata/jobs.ts',
+    file: 'metadata/drive/jobs.ts',
     find: 'await this.#store.save(record)\n    if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n',
     replace:
       'if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n    void this.#store.save(record)\n',
@@ -54,7 +54,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'decision-unwritten',
     what: 'A decision is not written down, and forgotten when its process dies (I8).',
-    file: 'metadata/jobs.ts',
+    file: 'metadata/drive/jobs.ts',
     find: 'await this.#store.save(record)',
     replace: 'if (record.epoch < 4) await this.#store.save(record)',
     seedsMax: 30,
@@ -62,7 +62,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'remote-unchecked',
     what: 'Bytes that arrive for a remote entry take the place of what was put there meanwhile (I6).',
-    file: 'storage-node/remote-items.ts',
+    file: 'storage-node/handoff/remote-entries.ts',
     find: 'return object?.version === version && isRemote(object)',
     replace: 'return object !== undefined && version > 0',
     seedsMax: 100,
@@ -70,12 +70,12 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'dropped-unsettled',
     what: 'The source frees a slot before its new owner has all bytes (I7).',
-    file: 'metadata/driver.ts',
+    file: 'metadata/drive/driver.ts',
     find: 'if (answer.settled) return await',
     replace: 'return await',
     also: [
       {
-        file: 'storage-node/handoff-target.ts',
+        file: 'storage-node/handoff/target.ts',
         find: 'if (open.length === 0) return true',
         replace: 'if (open.length >= 0) return true',
       },
@@ -85,13 +85,13 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'moved-unsettled',
     what: 'A slot moves again before it has settled (I7).',
-    file: 'metadata/moves.ts',
+    file: 'metadata/decide/moves.ts',
     find: 'const underWay = new Set(record.moves.flatMap(({ slots }) => slots))',
     replace:
       'const underWay = new Set(record.moves.flatMap(({ slots, published }) => (published ? [] : slots)))',
     also: [
       {
-        file: 'storage-node/handoff-source.ts',
+        file: 'storage-node/handoff/source.ts',
         find: 'if (!slot.settled) throw',
         replace: 'if (slot.epoch < 0) throw',
       },
@@ -102,7 +102,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'older-word-accepted',
     what: 'A node takes a slot over on a word that is older than what it knows (I2).',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: 'if (epoch < known) return false',
     replace: 'if (epoch < known && isOwned) return false',
     also: [
@@ -117,7 +117,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'late-index-kept',
     what: 'An index that arrives after its handoff was given up stays for ever.',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: ' || job.owned.refused.get(index) >= epoch) return',
     replace: ') return',
     seedsMax: 1_000,
@@ -125,7 +125,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'leftover-kept',
     what: 'What a handoff has left behind is never freed.',
-    file: 'metadata/moves.ts',
+    file: 'metadata/decide/moves.ts',
     find: 'return { ...record, leftovers: [...record.leftovers, leftover] }',
     replace: 'return record',
     seedsMax: 30,
@@ -133,7 +133,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'own-forgets',
     what: 'Hearing again of a slot that it owns already makes a node forget what is in it (I2).',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: "if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)",
     replace:
       'if (owned !== undefined) job.owned.give(index, { slot: job.newSlot({ epoch, lost: owned.lost }), lost: owned.lost })',
@@ -142,7 +142,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'version-reused',
     what: 'A new owner gives versions that the owner before gave already (I10).',
-    file: 'storage-node/slot.ts',
+    file: 'storage-node/slot/slot.ts',
     find: 'return this.epoch * VERSIONS_PER_EPOCH + this.#counter++',
     replace: 'return VERSIONS_PER_EPOCH + this.#counter++',
     seedsMax: 30,
@@ -150,7 +150,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'slot-not-checked',
     what: 'A node answers for slots that it does not own (I1).',
-    file: 'storage-node/job-space.ts',
+    file: 'storage-node/job/job.ts',
     find: 'if (slot === undefined) throw',
     replace:
       'if (slot === undefined) return this.slots.find((other) => other !== undefined) as Slot\n    if (index < 0) throw',
@@ -159,7 +159,7 @@ export const handoffBugs: readonly Planted[] = [
   {
     name: 'waits-not-failed',
     what: 'A get that is parked in a slot stays there when the slot moves, and misses what is put at the new owner (I1).',
-    file: 'storage-node/handoff-source.ts',
+    file: 'storage-node/handoff/source.ts',
     find: 'failWaits(slot, () => stalePlacement(',
     replace: 'if (index < 0) failWaits(slot, () => stalePlacement(',
     seedsMax: 1_000,

@@ -5,7 +5,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-a-page',
     what: 'The second page of an index is confirmed and not entered (I3).',
-    file: 'storage-node/handoff-target.ts',
+    file: 'storage-node/handoff/target.ts',
     find: 'enterPage(job, arriving.slot, {',
     replace: 'if (page !== 1) enterPage(job, arriving.slot, {',
     seedsMax: 30,
@@ -13,7 +13,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-chunks',
     what: 'The index of a slot has its objects, and not the chunks of large ones (I11).',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'yield* chunkParts(slot)',
     replace: '',
     seedsMax: 30,
@@ -21,7 +21,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-open-puts',
     what: 'A large put does not survive that the slot of its key moves (I11).',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of leasesLeft(openPuts(slot), now))',
     replace: 'for (const item of [])',
     seedsMax: 100,
@@ -29,7 +29,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-read-leases',
     what: 'Chunks are freed under a reader when the slot of the key moves (I11).',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of leasesLeft(slot.readLeases, now))',
     replace: 'for (const item of [])',
     seedsMax: 1_000,
@@ -37,7 +37,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-lost-keys',
     what: 'A key that was lost is only missing once its slot has moved on (I14).',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of lostKeys(slot))',
     replace: 'for (const item of [])',
     seedsMax: 1_000,
@@ -45,7 +45,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-expiry',
     what: 'An object with a time to live becomes immortal when its slot moves.',
-    file: 'storage-node/slot-index.ts',
+    file: 'storage-node/handoff/index-pages.ts',
     find: 'ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs))',
     replace: 'ttlMs: 0',
     profile: 'expiring',
@@ -54,14 +54,14 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'list-without-remote',
     what: 'A listing passes over keys whose bytes have not come yet.',
-    file: 'storage-node/key-gathering.ts',
+    file: 'storage-node/operations/key-gathering.ts',
     find: 'if (object.bucket !== this.#asked.bucket ||',
     replace: 'if (isRemote(object) || object.bucket !== this.#asked.bucket ||',
     also: [
       {
-        file: 'storage-node/key-gathering.ts',
-        find: "import { isExpired } from './stored-object.ts'",
-        replace: "import { isExpired, isRemote } from './stored-object.ts'",
+        file: 'storage-node/operations/key-gathering.ts',
+        find: "import { isExpired } from '../slot/stored-object.ts'",
+        replace: "import { isExpired, isRemote } from '../slot/stored-object.ts'",
       },
     ],
     seedsMax: 30,
@@ -69,7 +69,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'append-to-remote-anew',
     what: 'An append to an object whose bytes have not come yet begins a new one.',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'if (object !== undefined && isElsewhere(object)) {',
     replace:
       'if (object !== undefined && isElsewhere(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
@@ -78,7 +78,7 @@ export const indexBugs: readonly Planted[] = [
   {
     name: 'delete-many-stops-short',
     what: 'Keys whose slot has moved are left by deleteMany.',
-    file: 'client/delete-many.ts',
+    file: 'client/objects/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',
     seedsMax: 100,

@@ -5,7 +5,7 @@ export const keptBugs: readonly Planted[] = [
   {
     name: 'chunk-ahead-unheard',
     what: 'Of chunks that are fetched ahead for the kept store nobody hears of those behind one that failed.',
-    file: 'storage-node/chunk-source.ts',
+    file: 'storage-node/persist/chunk-reader.ts',
     find: '      chunk.catch(() => undefined)\n',
     replace: '',
     seedsMax: 60,
@@ -21,7 +21,7 @@ export const keptBugs: readonly Planted[] = [
   {
     name: 'kept-and-not-stored',
     what: 'What has changed the kept store leaves its slot as it was, where that is given away meanwhile (I16).',
-    file: 'storage-node/keeping.ts',
+    file: 'storage-node/persist/persistence.ts',
     find: 'const result = job.decided(change)',
     replace: 'const result = change()',
     seedsMax: 300,
@@ -29,7 +29,7 @@ export const keptBugs: readonly Planted[] = [
   {
     name: 'kept-commit-aborted',
     what: 'A large put is aborted after the kept store was changed for it (I16).',
-    file: 'storage-node/keeping.ts',
+    file: 'storage-node/persist/persistence.ts',
     find: '    largeObjects.hold(place.slot, version)\n',
     replace: '',
     profile: 'kept',
@@ -38,7 +38,7 @@ export const keptBugs: readonly Planted[] = [
   {
     name: 'consumed-unread',
     what: 'A consume of a kept object whose chunks the store alone has removes it there first (I16).',
-    file: 'storage-node/keeping.ts',
+    file: 'storage-node/persist/persistence.ts',
     find: 'if (head.kind === ObjectKind.manifest && head.version !== complete)',
     replace: 'if (head.version < 0)',
     seedsMax: 100,

@@ -5,7 +5,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'if-absent-forgotten',
     what: 'A put with ifAbsent overwrites what is there.',
-    file: 'storage-node/object-table.ts',
+    file: 'storage-node/job/object-table.ts',
     find: "if (object !== undefined) throw new MayflyError('KEY_EXISTS'",
     replace: "if (object === null) throw new MayflyError('KEY_EXISTS'",
     seedsMax: 30,
@@ -13,7 +13,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'if-version-forgotten',
     what: 'A put with ifVersion overwrites a newer version.',
-    file: 'storage-node/object-table.ts',
+    file: 'storage-node/job/object-table.ts',
     find: 'if (object.version !== put.ifVersion) {',
     replace: 'if (object.version < put.ifVersion) {',
     seedsMax: 100,
@@ -21,7 +21,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'consume-keeps',
     what: 'A consumed object stays, so that a second consumer gets it too.',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'const last = kept(reply)\n    this.#table.remove(job, place, object)',
     replace: 'const last = kept(reply)\n    if (version % 2 === 0) this.#table.remove(job, place, object)',
     seedsMax: 30,
@@ -29,7 +29,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'waiting-consumer-keeps',
     what: 'An object that answers a waiting consumer stays, so that the next one gets it too.',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'this.#read(job, place, object, { request, later: true })',
     replace: 'this.#read(job, place, object, { request: { ...request, consume: false }, later: true })',
     seedsMax: 30,
@@ -37,13 +37,13 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'put-answers-nobody',
     what: 'A get that waits for a key is not answered by its put.',
-    file: 'storage-node/object-table.ts',
+    file: 'storage-node/job/object-table.ts',
     find: 'answerWaits(place)',
     replace: '',
     also: [
       {
-        file: 'storage-node/object-table.ts',
-        find: "import { answerWaits } from './waits.ts'",
+        file: 'storage-node/job/object-table.ts',
+        find: "import { answerWaits } from '../slot/waits.ts'",
         replace: '',
       },
     ],
@@ -52,7 +52,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'expired-served',
     what: 'An object is served after its time to live.',
-    file: 'storage-node/stored-object.ts',
+    file: 'storage-node/slot/stored-object.ts',
     find: 'expiresAtMs <= wallMs',
     replace: 'expiresAtMs + 1_500 <= wallMs',
     seedsMax: 300,
@@ -60,7 +60,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'budget-not-released',
     what: 'The bytes of a removed object stay booked (I13).',
-    file: 'storage-node/object-table.ts',
+    file: 'storage-node/job/object-table.ts',
     find: '    job.charge(-charge)\n    job.objects--',
     replace: '    job.objects--',
     seedsMax: 30,
@@ -68,7 +68,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'list-skips-a-slot',
     what: 'A listing passes over the first slot.',
-    file: 'storage-node/listing.ts',
+    file: 'storage-node/operations/listing.ts',
     find: 'if (!hasBit(request.slots, index)) continue',
     replace: 'if (!hasBit(request.slots, index) || index === 0) continue',
     seedsMax: 30,
@@ -76,7 +76,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'list-page-not-cut',
     what: "Pages of several nodes are merged without ending where the first one's answer ends.",
-    file: 'client/listing.ts',
+    file: 'client/objects/listing.ts',
     find: '.filter(({ bytes }) => cut === null || Buffer.compare(bytes, cut) <= 0)',
     replace: '',
     seedsMax: 30,
@@ -92,7 +92,7 @@ export const keyBugs: readonly Planted[] = [
   {
     name: 'frame-memory-kept',
     what: 'A frame that is still to be sent shares its memory with the next one.',
-    file: 'protocol/writer.ts',
+    file: 'protocol/wire/writer.ts',
     find: 'this.#start = this.#offset\n    return taken',
     replace: 'this.#start = 0\n    this.#offset = 0\n    return taken',
     seedsMax: 30,

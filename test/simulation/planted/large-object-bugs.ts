@@ -5,7 +5,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'commit-without-lease',
     what: 'A large put whose lease lapsed is committed over chunks that were freed (I11).',
-    file: 'storage-node/large-objects.ts',
+    file: 'storage-node/operations/large-objects.ts',
     find: '    this.requireOpen(place.slot, version)\n    this.#table.check',
     replace: '    this.#table.check',
     seedsMax: 1_000,
@@ -13,7 +13,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'chunks-freed-unasked',
     what: 'A holder frees chunks without heeding what the owner of their key says (I11).',
-    file: 'storage-node/reclaim.ts',
+    file: 'storage-node/gc/chunk-gc.ts',
     find: 'if (hasBit(alive, index)) return',
     replace: 'if (hasBit(alive, index) && index < 0) return',
     seedsMax: 30,
@@ -21,7 +21,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'reader-without-lease',
     what: 'Chunks of a version that was consumed or overwritten are freed while it is read (I11).',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'place.slot.readLeases.hold(version, lease, this.#clock.monotonicMs() + READ_LEASE_MS)',
     replace: 'place.slot.readLeases.end(version, lease)',
     seedsMax: 30,
@@ -29,7 +29,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'ended-though-leased',
     what: 'Chunks of a version that is read still are freed at once when it is overwritten or deleted (I11).',
-    file: 'storage-node/ended-chunks.ts',
+    file: 'storage-node/job/ended-chunks.ts',
     find: 'if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)',
     replace: 'if (nowMs < 0) return',
     seedsMax: 30,
@@ -37,7 +37,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'one-reader-ends-all',
     what: 'A reader that is done ends the leases of the others, and what they read is freed (I11).',
-    file: 'storage-node/version-leases.ts',
+    file: 'storage-node/slot/version-leases.ts',
     find: 'readers.untilMs.delete(lease)\n    if',
     replace: 'readers.untilMs.clear()\n    if',
     seedsMax: 300,
@@ -45,7 +45,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'open-put-not-wanted',
     what: 'Chunks of a put under way are freed before it commits (I11).',
-    file: 'storage-node/large-objects.ts',
+    file: 'storage-node/operations/large-objects.ts',
     find: 'slot.isOpen(request.version, now) ||',
     replace: 'slot.openPuts.size < 0 ||',
     seedsMax: 30,
@@ -62,7 +62,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'chunks-never-freed',
     what: 'Chunks of what was overwritten or deleted stay for ever.',
-    file: 'storage-node/reclaim.ts',
+    file: 'storage-node/gc/chunk-gc.ts',
     find: 'if (owned !== undefined) job.charge(-owned.chunks.removeGroup(groupKey))',
     replace: 'if (owned === undefined) return',
     seedsMax: 30,
@@ -70,7 +70,7 @@ export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'bucket-not-in-name',
     what: 'Chunks of one key in two buckets are taken for the same (I12).',
-    file: 'storage-node/chunks.ts',
+    file: 'storage-node/slot/chunks.ts',
     find: '{bucket}/$',
     replace: '{0}/$',
     seedsMax: 100,

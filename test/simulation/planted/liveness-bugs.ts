@@ -5,7 +5,7 @@ export const livenessBugs: readonly Planted[] = [
   {
     name: 'silent-connection-trusted',
     what: 'A connection over which nothing comes any more stays in use (I20).',
-    file: 'protocol/caller-pool.ts',
+    file: 'protocol/transport/caller-pool.ts',
     find: 'if (this.#callers.get(address) === caller) void this.#doubt(address, caller)',
     replace: '',
     profile: 'silent',

@@ -5,7 +5,7 @@ export const pressureBugs: readonly Planted[] = [
   {
     name: 'rest-of-a-read-dropped',
     what: 'Requests that came behind those whose answers nobody takes are never worked off.',
-    file: 'protocol/frame-reader.ts',
+    file: 'protocol/wire/frame-reader.ts',
     find: 'if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end), isOwned)',
     replace: '',
     seedsMax: 20,
@@ -13,7 +13,7 @@ export const pressureBugs: readonly Planted[] = [
   {
     name: 'call-never-sent',
     what: 'Calls that waited for the server to take others are never sent.',
-    file: 'protocol/caller.ts',
+    file: 'protocol/transport/caller.ts',
     find: 'drained: () => this.#sendUnsent()',
     replace: 'drained: () => undefined',
     seedsMax: 20,

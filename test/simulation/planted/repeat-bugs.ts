@@ -5,7 +5,7 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'answer-forgotten',
     what: 'A node carries a repeated mutation out again (I9).',
-    file: 'storage-node/sessions.ts',
+    file: 'storage-node/sessions/sessions.ts',
     find: 'if (sequence <= lane.sequence) return repeated(',
     replace: 'if (sequence < lane.sequence) return repeated(',
     seedsMax: 100,
@@ -19,8 +19,8 @@ export const repeatBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/handlers.ts',
-        find: "import type { JobSpace } from './job-space.ts'",
-        replace: "import type { JobSpace } from './job-space.ts'\nimport { locate } from './place.ts'",
+        find: "import type { JobSpace } from './job/job.ts'",
+        replace: "import type { JobSpace } from './job/job.ts'\nimport { locate } from './job/locate.ts'",
       },
       {
         file: 'storage-node/handlers.ts',
@@ -39,7 +39,7 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'mutation-sent-anew',
     what: 'A client sends a mutation whose answer was lost as a new one (I9).',
-    file: 'client/mutation.ts',
+    file: 'client/routing/mutation.ts',
     find: "if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)",
     replace: 'throw error',
     seedsMax: 100,
@@ -47,12 +47,12 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'sequence-of-another-process',
     what: 'Sequences that were counted for a dead node go to the process that took its address (I9).',
-    file: 'client/router.ts',
+    file: 'client/routing/router.ts',
     find: 'if (at.caller.serverId !== at.owner.id) await this.#verify(at.caller, at.owner, call)',
     replace: '',
     also: [
       {
-        file: 'client/router.ts',
+        file: 'client/routing/router.ts',
         find: 'caller === null || caller.serverId !== owner.id) return null',
         replace: 'caller === null) return null',
       },
@@ -62,7 +62,7 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'sequence-taken-again',
     what: "A client gives a mutation the sequence of its lane's last one, and takes that one's answer for its own (I9).",
-    file: 'client/sequencer.ts',
+    file: 'client/routing/lanes.ts',
     find: 'this.sequenceOf(lane) + 1',
     replace: 'Math.max(1, this.sequenceOf(lane))',
     seedsMax: 30,
@@ -70,7 +70,7 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'deadline-hides-an-outcome',
     what: 'A mutation whose answer was lost fails as if it had never been sent, where its time is over meanwhile (I9).',
-    file: 'client/mutation.ts',
+    file: 'client/routing/mutation.ts',
     find: 'throw unknown(reason)',
     replace: "throw isError(reason, 'DEADLINE_EXCEEDED') ? reason : unknown(reason)",
     seedsMax: 300,
@@ -78,7 +78,7 @@ export const repeatBugs: readonly Planted[] = [
   {
     name: 'part-deleted-and-refused',
     what: 'deleteMany that deleted some keys and could not reach the rest fails as if nothing were done (I13).',
-    file: 'client/delete-many.ts',
+    file: 'client/objects/delete-many.ts',
     find: 'if (failure === null || deleted === 0 || leavesOpen(failure)) return failure',
     replace: 'if (failure === null || deleted >= 0) return failure',
     profile: 'many',

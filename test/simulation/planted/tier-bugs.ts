@@ -5,7 +5,7 @@ export const tierBugs: readonly Planted[] = [
   {
     name: 'demoted-unchecked',
     what: 'An object that was put anew while the one before left RAM gets the bytes of the one before (I17).',
-    file: 'storage-node/leaver.ts',
+    file: 'storage-node/tiering/candidate.ts',
     find: 'if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false',
     replace: 'if (now === undefined || isManifest(now) || !isStillAt(now, from)) return false',
     seedsMax: 100,
@@ -13,7 +13,7 @@ export const tierBugs: readonly Planted[] = [
   {
     name: 'record-freed-under-read',
     what: 'A read below RAM that had to wait for its turn reads a record that was given to another object meanwhile (I17).',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))',
     replace:
       'const known = this.#locationOf(job, request, version)\n    const read = await this.#below.read(job, wanted, () => known)',
@@ -22,7 +22,7 @@ export const tierBugs: readonly Planted[] = [
   {
     name: 'read-below-unchecked',
     what: 'Bytes that were read below RAM answer for what was put meanwhile (I17).',
-    file: 'storage-node/objects.ts',
+    file: 'storage-node/operations/objects.ts',
     find: 'if (object?.version !== version) {\n        sent()',
     replace: 'if (object === undefined) {\n        sent()',
     seedsMax: 100,
@@ -30,7 +30,7 @@ export const tierBugs: readonly Planted[] = [
   {
     name: 'demoted-not-handed-over',
     what: 'A handoff forgets what lies below RAM.',
-    file: 'storage-node/handoff-source.ts',
+    file: 'storage-node/handoff/source.ts',
     find: 'if (isDemoted(object)) return { location: object.location, range: { offset, length: bytes } }',
     replace: 'if (isDemoted(object)) return undefined',
     seedsMax: 30,
@@ -38,7 +38,7 @@ export const tierBugs: readonly Planted[] = [
   {
     name: 'record-kept',
     what: 'The record of an object below RAM is never free again.',
-    file: 'storage-node/slot-objects.ts',
+    file: 'storage-node/slot/slot-objects.ts',
     find: 'this.#tiers.remove(below)',
     replace: '',
     seedsMax: 30,

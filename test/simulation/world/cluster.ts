@@ -1,6 +1,6 @@
 import { MayflyError } from '../../../protocol/errors.ts'
-import { Background } from '../../../service/background.ts'
-import type { Logger } from '../../../service/log.ts'
+import { Background } from '../../../service/process/background.ts'
+import type { Logger } from '../../../service/process/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
 import type { Profile } from '../profiles.ts'
 import { Host } from './host.ts'

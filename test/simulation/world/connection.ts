@@ -1,4 +1,4 @@
-import type { Link, LinkHandlers } from '../../../protocol/link.ts'
+import type { Link, LinkHandlers } from '../../../protocol/transport/link.ts'
 import type { Host } from './host.ts'
 
 /** What a connection asks of the network that it runs through. */

@@ -1,20 +1,20 @@
-import { hashKey, slotOf } from '../../../protocol/hash.ts'
+import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
+import type { JobSpace } from '../../../storage-node/job/job.ts'
+import { capacityOf } from '../../../storage-node/memory/payload.ts'
+import { isBelow, type Kind } from '../../../storage-node/memory/record.ts'
+import type { KeyHash } from '../../../storage-node/memory/table-hash.ts'
+import type { NodeService } from '../../../storage-node/server.ts'
 import {
   type Chunk,
   chargeOfChunk,
   chunkCharge,
   DemotedChunk,
   RemoteChunk,
-} from '../../../storage-node/chunks.ts'
-import type { JobSpace } from '../../../storage-node/job-space.ts'
-import { RAM } from '../../../storage-node/job-tiers.ts'
-import { keyHash, keyString } from '../../../storage-node/key-string.ts'
-import { capacityOf } from '../../../storage-node/ram/payload.ts'
-import { isBelow, type Kind } from '../../../storage-node/ram/record.ts'
-import type { KeyHash } from '../../../storage-node/ram/table-hash.ts'
-import type { NodeService } from '../../../storage-node/server.ts'
-import type { Slot } from '../../../storage-node/slot.ts'
-import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/stored-object.ts'
+} from '../../../storage-node/slot/chunks.ts'
+import { keyHash, keyString } from '../../../storage-node/slot/key-string.ts'
+import type { Slot } from '../../../storage-node/slot/slot.ts'
+import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/slot/stored-object.ts'
+import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
 
 /**
  * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker

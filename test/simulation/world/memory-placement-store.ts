@@ -1,4 +1,9 @@
-import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../../../metadata/job-record.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  type JobRecord,
+  type MovedJob,
+} from '../../../metadata/decide/job-record.ts'
 import type { PlacementStore } from '../../../metadata/store/placement-store.ts'
 import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'

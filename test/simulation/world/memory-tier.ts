@@ -1,7 +1,7 @@
 import { assert } from '../../../protocol/assert.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { type Runtime, sleep } from '../../../protocol/runtime.ts'
-import type { Range, TierSpace, TierStore } from '../../../storage-node/tier-store.ts'
+import type { Range, TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
 import type { SeededRandom } from './random.ts'
 
 /** How long a read or a write takes at most. */

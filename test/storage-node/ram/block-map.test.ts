@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { BlockMap } from '../../../storage-node/ram/block-map.ts'
+import { BlockMap } from '../../../storage-node/memory/block-map.ts'
 
 const BLOCKS = 160
 

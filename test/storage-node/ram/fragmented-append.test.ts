@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { planGrowth } from '../../../storage-node/growth.ts'
-import { JobTiers } from '../../../storage-node/job-tiers.ts'
-import { Arena } from '../../../storage-node/ram/arena.ts'
-import { JobMemory } from '../../../storage-node/ram/job-memory.ts'
-import { Kind } from '../../../storage-node/ram/record.ts'
-import { type KeyHash, tableHash } from '../../../storage-node/ram/table-hash.ts'
-import { Settling } from '../../../storage-node/settling.ts'
-import { SlotObjects } from '../../../storage-node/slot-objects.ts'
-import { readObject } from '../../../storage-node/stored-object.ts'
+import { Arena } from '../../../storage-node/memory/arena.ts'
+import { JobMemory } from '../../../storage-node/memory/job-memory.ts'
+import { Kind } from '../../../storage-node/memory/record.ts'
+import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash.ts'
+import { planGrowth } from '../../../storage-node/slot/append-plan.ts'
+import { Settling } from '../../../storage-node/slot/pending-entries.ts'
+import { SlotObjects } from '../../../storage-node/slot/slot-objects.ts'
+import { readObject } from '../../../storage-node/slot/stored-object.ts'
+import { JobTiers } from '../../../storage-node/tiers/job-tiers.ts'
 
 const MIB = 1024 * 1024
 const PAYLOAD_BYTES = 64 * 1024

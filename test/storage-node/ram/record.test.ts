@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Arena } from '../../../storage-node/ram/arena.ts'
+import { Arena } from '../../../storage-node/memory/arena.ts'
 import {
   encodeLocation,
   hasKey,
@@ -9,8 +9,8 @@ import {
   recordBytes,
   StoredRecord,
   writeRecord,
-} from '../../../storage-node/ram/record.ts'
-import { tableHash } from '../../../storage-node/ram/table-hash.ts'
+} from '../../../storage-node/memory/record.ts'
+import { tableHash } from '../../../storage-node/memory/table-hash.ts'
 
 const long = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { hashKey } from '../../../protocol/hash.ts'
-import { Arena } from '../../../storage-node/ram/arena.ts'
-import { JobMemory } from '../../../storage-node/ram/job-memory.ts'
-import { Kind } from '../../../storage-node/ram/record.ts'
-import { SlotTable } from '../../../storage-node/ram/slot-table.ts'
-import { type KeyHash, tableHash } from '../../../storage-node/ram/table-hash.ts'
+import { hashKey } from '../../../protocol/model/hash.ts'
+import { Arena } from '../../../storage-node/memory/arena.ts'
+import { JobMemory } from '../../../storage-node/memory/job-memory.ts'
+import { Kind } from '../../../storage-node/memory/record.ts'
+import { SlotTable } from '../../../storage-node/memory/slot-table.ts'
+import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash.ts'
 
 const nothing = Buffer.alloc(0)
 /** As many as had stopped a node for 17 s. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Range, TierSpace, TierStore } from '../../../storage-node/tier-store.ts'
+import type { Range, TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
 
 /** A tier below RAM whose reads take their time and are counted. */
 export class SlowTier implements TierStore {

@@ -1,10 +1,10 @@
-import type { peerOperations } from '../../../protocol/control-operations.ts'
-import type { RequestOf } from '../../../protocol/operation.ts'
+import type { peerOperations } from '../../../protocol/operations/control-operations.ts'
+import type { RequestOf } from '../../../protocol/operations/operation.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
-import { TierBudget } from '../../../storage-node/budget.ts'
-import { JobSpace } from '../../../storage-node/job-space.ts'
-import { Arena } from '../../../storage-node/ram/arena.ts'
-import { NodeUnderWay } from '../../../storage-node/under-way.ts'
+import { TierBudget } from '../../../storage-node/budget/budget.ts'
+import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
+import { JobSpace } from '../../../storage-node/job/job.ts'
+import { Arena } from '../../../storage-node/memory/arena.ts'
 import { background } from '../../fixture/background.ts'
 
 /** A job of four slots, alone on a node that is not there. */

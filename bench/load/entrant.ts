@@ -1,0 +1,55 @@
+import type { SystemName } from '../clients/open.ts'
+import { cpuSeconds } from '../probes/process-stat.ts'
+import type { Server } from '../servers/server.ts'
+import type { Params, Result, TaskName } from '../tasks/tasks.ts'
+import { Driver } from './driver.ts'
+
+/** One system that takes part in a comparison: a server that runs, and the processes that use it. */
+export class Entrant {
+  readonly system: SystemName
+  readonly server: Server
+  readonly #drivers = new Map<number, Promise<Driver>>()
+  #clientCpuSeconds = 0
+
+  constructor(system: SystemName, server: Server) {
+    this.system = system
+    this.server = server
+  }
+
+  /** Has one of its client processes do a task; they are started when they are first needed. */
+  async run<Name extends TaskName>(name: Name, params: Params<Name>, driver = 0): Promise<Result<Name>> {
+    const started = this.#drivers.get(driver) ?? Driver.start(this.system, this.server.target)
+    this.#drivers.set(driver, started)
+    const { result, cpuSeconds } = await (await started).run(name, params)
+    this.#clientCpuSeconds += cpuSeconds
+    return result
+  }
+
+  /** Does something, and gives what all processes of client and server computed for it. */
+  async costOf<Value>(work: () => Promise<Value>): Promise<{ value: Value; cost: Cost }> {
+    const pids = await this.server.pids()
+    const serverBefore = await cpuSeconds(pids)
+    const clientBefore = this.#clientCpuSeconds
+    const value = await work()
+    const cost = {
+      clientCpuSeconds: this.#clientCpuSeconds - clientBefore,
+      serverCpuSeconds: (await cpuSeconds(pids)) - serverBefore,
+    }
+    return { value, cost }
+  }
+
+  /** Ends its client processes; the next task starts new ones. */
+  async endDrivers(): Promise<void> {
+    const started = [...this.#drivers.values()]
+    this.#drivers.clear()
+    const drivers = await Promise.allSettled(started)
+    await Promise.all(
+      drivers.map((driver) => (driver.status === 'fulfilled' ? driver.value.end() : undefined)),
+    )
+  }
+}
+
+export interface Cost {
+  readonly clientCpuSeconds: number
+  readonly serverCpuSeconds: number
+}

@@ -1,0 +1,26 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Report } from '../suite.ts'
+import { formatPage } from './page.ts'
+import { machineOf } from './report.ts'
+
+/** This file is dist/bench/results.js; results lie beside the sources. */
+const resultsDir = fileURLToPath(new URL('../../bench/results/', import.meta.url))
+
+/** Writes the report as JSON and as a page, and gives the files' paths. */
+export async function saveReport(result: {
+  name: string
+  report: Report
+  dir: string | undefined
+}): Promise<string[]> {
+  const dir = result.dir ?? resultsDir
+  const at = new Date().toISOString()
+  await mkdir(dir, { recursive: true })
+  const file = join(dir, `${result.name}-${at.replaceAll(':', '')}`)
+  const { charts: _, ...report } = result.report
+  const content = { suite: result.name, at, machine: machineOf(), ...report }
+  await writeFile(`${file}.json`, `${JSON.stringify(content, null, 2)}\n`)
+  await writeFile(`${file}.html`, formatPage(result.name, result.report))
+  return [`${file}.json`, `${file}.html`]
+}

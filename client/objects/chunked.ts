@@ -1,0 +1,180 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { CHUNKS_IN_FLIGHT, CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { hashChunk } from '../../protocol/model/hash.ts'
+import { chunksOf, type Manifest, manifestOf } from '../../protocol/model/manifest.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { Operation } from '../../protocol/operations/operation.ts'
+import { repeat } from '../../protocol/runtime.ts'
+import type { CallOptions } from '../../protocol/transport/call.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import type { Bounds } from '../routing/deadline.ts'
+import type { KeyAddress } from '../routing/key-address.ts'
+import type { Sent } from '../routing/routed-call.ts'
+import { asHead, type Router } from '../routing/router.ts'
+import { checksumOf, verify } from './integrity.ts'
+import type { ObjectFields } from './object-fields.ts'
+import type { Part, Span } from './range.ts'
+
+/** How a large object is put. `bounds` gives those of the next message. */
+interface LargePut extends ObjectFields {
+  readonly checksums: boolean
+  readonly bounds: () => Bounds
+}
+
+/** Sends one chunk of up to `CHUNK_BYTES`, which must not change until it resolves. */
+export type SendChunk = (index: number, bytes: Uint8Array) => Promise<void>
+
+/**
+ * Puts an object in chunks: `send` sends them all, many at a time, and gives their manifest, which then makes the object
+ * visible. If anything fails before that, nothing is visible and the nodes reclaim the chunks.
+ */
+export async function putChunks(
+  router: Router,
+  at: KeyAddress,
+  { put, send }: { put: LargePut; send: (chunk: SendChunk) => Promise<Manifest> },
+): Promise<{ version: number }> {
+  const { bounds, checksums, ...fields } = put
+  const { hash, ...place } = at
+  const { condition, ifVersion } = fields
+  const { head } = await router.call(dataOperations.putBegin, {
+    hash,
+    request: ({ epoch }) => ({ ...place, epoch, condition, ifVersion }),
+    ...bounds(),
+  })
+  const { version, leaseMs } = head
+  const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
+    tellOwner(router, at, dataOperations.putRenew, { version }),
+  )
+  // Whatever the bytes come from, or are sent to, keeps the process alive.
+  lease.unref()
+  const sendChunk: SendChunk = async (index, bytes) => {
+    const checksum = checksumOf(bytes, checksums)
+    await router.call(dataOperations.chunkPut, {
+      hash: hashChunk(hash, version, index),
+      request: ({ epoch }) => ({ ...place, epoch, version, index, checksum }),
+      payload: bytes,
+      ...bounds(),
+    })
+  }
+  try {
+    const manifest = await send(sendChunk)
+    const request = (sent: Sent) => ({ ...place, ...sent, ...fields, version, manifest })
+    return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds() }, asHead)
+  } catch (error) {
+    if (!isError(error, 'OUTCOME_UNKNOWN')) void tellOwner(router, at, dataOperations.putAbort, { version })
+    throw error
+  } finally {
+    lease.cancel()
+  }
+}
+
+/** Puts an object that is larger than one chunk. */
+export async function putLarge(
+  router: Router,
+  at: KeyAddress,
+  object: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Bounds },
+): Promise<{ version: number }> {
+  const { bytes, bounds, ...put } = object
+  const manifest = manifestOf(bytes.length)
+  return await putChunks(router, at, {
+    put: { ...put, bounds: () => bounds },
+    send: async (sendChunk) => {
+      await runInFlight(chunksOf(manifest), CHUNKS_IN_FLIGHT, ({ index, offset, bytes: chunkBytes }) =>
+        sendChunk(index, bytes.subarray(offset, offset + chunkBytes)),
+      )
+      return manifest
+    },
+  })
+}
+
+/**
+ * The chunks of one version that a span touches, and of each the part that it does. Reading one throws `NOT_FOUND` if the
+ * version was replaced and reclaimed, `OBJECT_LOST` if a node that held it died.
+ */
+export function* chunkParts(
+  router: Router,
+  at: KeyAddress,
+  object: { version: number; manifest: Manifest; span: Span; checksums: boolean },
+): Generator<Part> {
+  const { version, manifest, span, checksums } = object
+  for (const { index, offset, bytes } of chunksOf(manifest)) {
+    if (offset >= span.end) return
+    const start = Math.max(0, span.start - offset)
+    const end = Math.min(bytes, span.end - offset)
+    if (start >= end) continue
+    const chunk = { version, index, bytes, start, end, checksums }
+    yield {
+      from: offset + start - span.start,
+      bytes: end - start,
+      read: (bounds, target) => readChunk(router, at, { ...chunk, bounds, target }),
+    }
+  }
+}
+
+async function readChunk(
+  router: Router,
+  { hash, ...place }: KeyAddress,
+  chunk: Span & {
+    version: number
+    index: number
+    bytes: number
+    checksums: boolean
+    bounds: Bounds
+    target: Buffer | undefined
+  },
+): Promise<Buffer> {
+  const { version, index, start, end, checksums, bounds, target } = chunk
+  // A checksum is of the whole chunk, so the whole chunk has to come.
+  const asked = checksums ? { start: 0, end: chunk.bytes } : { start, end }
+  const length = asked.end - asked.start
+  const { head, payload } = await router.call(dataOperations.chunkGet, {
+    hash: hashChunk(hash, version, index),
+    request: ({ epoch }) => ({ ...place, epoch, version, index, offset: asked.start, length }),
+    land: landingIn(target),
+    ...bounds,
+  })
+  if (payload.length !== length) {
+    throw new MayflyError(
+      'PROTOCOL_VIOLATION',
+      `Of chunk ${index} came ${payload.length} bytes, its manifest says ${length}`,
+    )
+  }
+  if (checksums) verify(payload, head.checksum)
+  const bytes = checksums ? payload.subarray(start, end) : payload
+  if (target === undefined || payload === target) return bytes
+  bytes.copy(target)
+  return target
+}
+
+/** Has an answer's payload received where it belongs, if it is as long as that. */
+function landingIn(target: Buffer | undefined): CallOptions['land'] {
+  if (target === undefined) return undefined
+  const landing = { bytes: target, abandon: () => undefined }
+  return (payloadBytes) => (payloadBytes === target.length ? landing : null)
+}
+
+type LeaseOperation<Lease> = Operation<{ epoch: number; bucket: number; key: Uint8Array } & Lease, unknown>
+
+/** Renews the lease of a version's writer or reader, or gives it up. */
+export async function askOwner<Lease extends { version: number }>(
+  router: Router,
+  { hash, ...place }: KeyAddress,
+  { operation, lease, bounds }: { operation: LeaseOperation<Lease>; lease: Lease; bounds: Bounds },
+): Promise<void> {
+  const request = ({ epoch }: { epoch: number }) => ({ ...place, ...lease, epoch })
+  await router.call(operation, { hash, request, ...bounds })
+}
+
+/**
+ * As `askOwner`. A failure is no news: a lease that could not be renewed shows when the version is used, and what was not given up is
+ * reclaimed at the lease's end.
+ */
+export async function tellOwner<Lease extends { version: number }>(
+  router: Router,
+  at: KeyAddress,
+  operation: LeaseOperation<Lease>,
+  lease: Lease,
+): Promise<void> {
+  const bounds = { deadlineMs: router.runtime.clock.monotonicMs() + CONTROL_CALL_MS }
+  await askOwner(router, at, { operation, lease, bounds }).catch(() => undefined)
+}

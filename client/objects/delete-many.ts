@@ -1,0 +1,86 @@
+import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
+import { DELETE_MANY_MAX } from '../../protocol/limits.ts'
+import { DeleteResult, dataOperations } from '../../protocol/operations/data-operations.ts'
+import { batchesOf } from '../routing/batches.ts'
+import type { Bounds } from '../routing/deadline.ts'
+import type { KeyAddress } from '../routing/key-address.ts'
+import type { Router } from '../routing/router.ts'
+
+/** What came of keys: how many were deleted, and why others were not, or may not have been. */
+interface Outcome {
+  readonly deleted: number
+  readonly failures: readonly MayflyError[]
+}
+
+/**
+ * Deletes keys, one message for each node; those whose slot has moved meanwhile are sent on. Gives how many there were.
+ * Fails only when nothing is under way any more, and with `OUTCOME_UNKNOWN` where some keys were deleted and others not.
+ */
+export async function deleteKeys(
+  router: Router,
+  keys: readonly KeyAddress[],
+  bounds: Bounds,
+): Promise<number> {
+  const outcome = await deleteBatches(router, batchesOf(router, keys, limits), bounds)
+  const failure = failureOf(outcome)
+  if (failure !== null) throw failure
+  return outcome.deleted
+}
+
+async function deleteBatches(
+  router: Router,
+  batches: readonly (readonly KeyAddress[])[],
+  bounds: Bounds,
+): Promise<Outcome> {
+  const outcomes = await Promise.all(batches.map((batch) => deleteBatch(router, batch, bounds)))
+  return {
+    deleted: outcomes.reduce((sum, { deleted }) => sum + deleted, 0),
+    failures: outcomes.flatMap(({ failures }) => failures),
+  }
+}
+
+async function deleteBatch(router: Router, batch: readonly KeyAddress[], bounds: Bounds): Promise<Outcome> {
+  const results = await askOwner(router, batch, bounds).catch(asMayflyError)
+  if (results instanceof MayflyError) return { deleted: 0, failures: [results] }
+  const deleted = results.reduce((sum, result) => sum + (result === DeleteResult.deleted ? 1 : 0), 0)
+  const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)
+  // Each is asked for alone now, so that the next message goes to the owner of that very slot.
+  const rest = await deleteBatches(
+    router,
+    stale.map((key) => [key]),
+    bounds,
+  )
+  return { deleted: deleted + rest.deleted, failures: rest.failures }
+}
+
+async function askOwner(router: Router, batch: readonly KeyAddress[], bounds: Bounds): Promise<Uint8Array> {
+  const [first] = batch
+  if (first === undefined) return new Uint8Array()
+  const { hash, bucket } = first
+  return await router.retry(bounds, router.slotOf(hash), async (caller, placement, owner) => {
+    const { head } = await router.mutateAt({ caller, placement, owner }, dataOperations.deleteMany, {
+      request: (sent) => ({ ...sent, bucket, keys: batch.map(({ key }) => key) }),
+      ...bounds,
+    })
+    if (head.results.some((result) => result !== DeleteResult.stale)) return head.results
+    throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
+  })
+}
+
+/** Where some keys were deleted, no failure may say, or let its caller think, that nothing was done. */
+function failureOf({ deleted, failures }: Outcome): MayflyError | null {
+  const failure = failures.find(leavesOpen) ?? failures[0] ?? null
+  if (failure === null || deleted === 0 || leavesOpen(failure)) return failure
+  return new MayflyError(
+    'OUTCOME_UNKNOWN',
+    `${deleted} of the keys were deleted and others were not: ${failure.reason}`,
+    { cause: failure },
+  )
+}
+
+/** Whether a failure says nothing of the keys, or that none of them can be there any more. */
+function leavesOpen(error: MayflyError): boolean {
+  return isError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
+}
+
+const limits = { itemsMax: DELETE_MANY_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }

@@ -1,0 +1,176 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { MANY_IN_FLIGHT, MANY_KEYS_MAX } from '../../protocol/limits.ts'
+import { dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
+import type { ReplyOf } from '../../protocol/operations/operation.ts'
+import type { Answer } from '../../protocol/transport/call.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import { batchesOf } from '../routing/batches.ts'
+import type { Bounds } from '../routing/deadline.ts'
+import type { KeyAddress } from '../routing/key-address.ts'
+import type { Router } from '../routing/router.ts'
+import { getObject } from './get.ts'
+import { verify } from './integrity.ts'
+
+interface GetMany {
+  /** Keys that are not there are waited for until then, on the clock's monotonic scale. */
+  readonly untilMs: number
+  readonly checksums: boolean
+  readonly bounds: Bounds
+}
+
+/** A key with its place in the answer. */
+interface Wanted extends KeyAddress {
+  readonly index: number
+}
+
+/** A key that was not there; `lost` where it may have been on a node that died. */
+interface Missed {
+  readonly wanted: Wanted
+  readonly lost: boolean
+}
+
+const limits = { itemsMax: MANY_KEYS_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
+
+/**
+ * The values of keys in their order, one message for each node; null where there is no object. While some are missing and
+ * there is time, the nodes are asked to say when they are there, and those alone are fetched again. Throws `OBJECT_LOST`.
+ */
+export async function getValues(
+  router: Router,
+  keys: readonly KeyAddress[],
+  get: GetMany,
+): Promise<(Buffer | null)[]> {
+  const values = new Array<Buffer | null>(keys.length).fill(null)
+  const wanted = keys.map(({ bucket, key, hash }, index) => ({ bucket, key, hash, index }))
+  const fetch = new Fetch(router, get, values)
+  let missed = await fetch.all(wanted)
+  const { clock } = router.runtime
+  for (let leftMs = 0; missed.length > 0; missed = await fetch.all(missed.map(({ wanted }) => wanted))) {
+    leftMs = Math.round(get.untilMs - clock.monotonicMs())
+    if (leftMs <= 0) break
+    await waitFor(
+      router,
+      missed.map(({ wanted }) => wanted),
+      get,
+    )
+  }
+  const lost = missed.find((miss) => miss.lost)
+  if (lost !== undefined) {
+    throw new MayflyError('OBJECT_LOST', `'${lost.wanted.key}' is not here, and an owner of its slot died`)
+  }
+  return values
+}
+
+/** One round of asking for values, which it enters where they belong. */
+class Fetch {
+  readonly #router: Router
+  readonly #get: GetMany
+  readonly #values: (Buffer | null)[]
+
+  constructor(router: Router, get: GetMany, values: (Buffer | null)[]) {
+    this.#router = router
+    this.#get = get
+    this.#values = values
+  }
+
+  /** Gives the keys that are not there. */
+  async all(wanted: readonly Wanted[]): Promise<Missed[]> {
+    const missed: Missed[] = []
+    const batches = batchesOf(this.#router, wanted, limits)
+    await runInFlight(batches, MANY_IN_FLIGHT, async (batch) => {
+      for (const miss of await this.#batch(batch)) missed.push(miss)
+    })
+    return missed
+  }
+
+  async #batch(batch: readonly Wanted[]): Promise<Missed[]> {
+    const [first] = batch
+    if (first === undefined) return []
+    const { head, payload } = await this.#ask(first, batch)
+    const missed: Missed[] = []
+    const stale: Wanted[] = []
+    const alone: Wanted[] = []
+    let offset = 0
+    for (let at = 0; at < batch.length; at++) {
+      const wanted = batch[at] as Wanted
+      const length = head.lengths[at] as number
+      if (length === GetManyResult.absent) missed.push({ wanted, lost: false })
+      else if (length === GetManyResult.lost) missed.push({ wanted, lost: true })
+      else if (length === GetManyResult.stale) stale.push(wanted)
+      else if (length === GetManyResult.alone) alone.push(wanted)
+      else {
+        const value = payload.subarray(offset, offset + length)
+        verify(value, head.checksums[at] ?? null)
+        this.#values[wanted.index] = value
+        offset += length
+      }
+    }
+    if (offset !== payload.length)
+      throw new MayflyError('PROTOCOL_VIOLATION', 'The lengths of values do not add up to their payload')
+    await runInFlight(alone, MANY_IN_FLIGHT, async (wanted) => {
+      const miss = await this.#alone(wanted)
+      if (miss !== null) missed.push(miss)
+    })
+    return stale.length === 0 ? missed : [...missed, ...(await this.all(stale))]
+  }
+
+  async #ask(
+    first: Wanted,
+    batch: readonly Wanted[],
+  ): Promise<Answer<ReplyOf<typeof dataOperations.getMany>>> {
+    const { bounds, checksums } = this.#get
+    const router = this.#router
+    const keys = batch.map(({ key }) => key)
+    return await router.retry(bounds, router.slotOf(first.hash), async (caller, { epoch }) => {
+      const request = { epoch, bucket: first.bucket, checksums, keys }
+      const answer = await caller.call(dataOperations.getMany, request, bounds)
+      const { lengths } = answer.head
+      if (lengths.length !== batch.length)
+        throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many keys is not as long as the question')
+      if (lengths.some((length) => length !== GetManyResult.stale)) return answer
+      throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
+    })
+  }
+
+  /** An object that does not fit the answer to many keys. */
+  async #alone(wanted: Wanted): Promise<Missed | null> {
+    const { index, ...at } = wanted
+    const { bounds, checksums } = this.#get
+    try {
+      this.#values[index] = await getObject(this.#router, at, {
+        consume: false,
+        untilMs: 0,
+        range: null,
+        checksums,
+        bounds,
+      })
+      return null
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) return { wanted, lost: false }
+      throw error
+    }
+  }
+}
+
+/** Resolves when all keys are there or the time is over. Keys of one owner wait together. */
+async function waitFor(router: Router, wanted: readonly Wanted[], get: GetMany): Promise<void> {
+  await Promise.all(batchesOf(router, wanted, limits).map((batch) => waitForBatch(router, batch, get)))
+}
+
+async function waitForBatch(router: Router, batch: readonly Wanted[], get: GetMany): Promise<void> {
+  const [first] = batch
+  if (first === undefined) return
+  const { untilMs, bounds } = get
+  await router.retry(bounds, router.slotOf(first.hash), async (caller, placement, owner) => {
+    if (!batch.every(({ hash }) => router.isOwner(placement, owner, hash)))
+      return await waitFor(router, batch, get)
+    const waitMs = Math.max(0, Math.round(untilMs - router.runtime.clock.monotonicMs()))
+    const request = {
+      epoch: placement.epoch,
+      bucket: first.bucket,
+      waitMs,
+      keys: batch.map(({ key }) => key),
+    }
+    await caller.call(dataOperations.waitMany, request, bounds)
+  })
+}

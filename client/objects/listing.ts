@@ -1,0 +1,115 @@
+import { LIST_PAGE_MAX } from '../../protocol/limits.ts'
+import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
+import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import { bitmapOf } from '../../protocol/wire/bitmap.ts'
+import type { Bounds } from '../routing/deadline.ts'
+import type { Router } from '../routing/router.ts'
+
+export interface ListEntry {
+  readonly key: string
+  /** Of the object. */
+  readonly bytes: number
+}
+
+export interface Listing {
+  readonly bucket: number
+  readonly prefix: Buffer
+  readonly acceptHoles: boolean
+  /** Drawn by chance for each listing: nodes know by it which pages belong together. */
+  readonly number: number
+}
+
+/** As many numbers as a listing may have. */
+export const LISTINGS = 2 ** 48
+
+const encoder = new TextEncoder()
+
+/**
+ * One page of a job's keys above `after`, merged from all nodes in byte order. The page ends where the first of the
+ * nodes' answers does, so that nothing is skipped: what others sent beyond that is asked for again.
+ */
+export async function listPage(
+  router: Router,
+  listing: Listing,
+  from: { after: Uint8Array; bounds: Bounds },
+): Promise<{ complete: boolean; entries: ListEntry[] }> {
+  const pages = await listSlots(router, { listing, ...from, slots: allSlots(router.placement) })
+  const cut = pages
+    .filter((page) => !page.complete)
+    .map(({ entries }) => encoder.encode(entries.at(-1)?.key ?? ''))
+    .reduce<Uint8Array | null>(
+      (least, last) => (least === null || Buffer.compare(last, least) < 0 ? last : least),
+      null,
+    )
+  const entries = pages
+    .flatMap((page) => page.entries)
+    .map((entry) => ({ entry, bytes: encoder.encode(entry.key) }))
+    .filter(({ bytes }) => cut === null || Buffer.compare(bytes, cut) <= 0)
+    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+  return { complete: cut === null, entries: entries.map(({ entry }) => entry) }
+}
+
+interface SlotsRequest {
+  readonly listing: Listing
+  readonly after: Uint8Array
+  readonly bounds: Bounds
+  readonly slots: readonly number[]
+}
+
+interface NodePage {
+  readonly complete: boolean
+  readonly entries: readonly ListEntry[]
+}
+
+/** One answer for each node that owns some of the slots; where a slot has moved meanwhile, its new owner's. */
+async function listSlots(router: Router, request: SlotsRequest): Promise<NodePage[]> {
+  const groups = groupByOwner(router.placement, request.slots)
+  const pages = await Promise.all(groups.map((slots) => listGroup(router, { ...request, slots })))
+  return pages.flat()
+}
+
+/** Slots that belong to one node as far as this client knows, or to nobody. */
+async function listGroup(router: Router, request: SlotsRequest): Promise<NodePage[]> {
+  const { listing, after, bounds, slots } = request
+  const [first] = slots
+  if (first === undefined) return []
+  return await router.retry(bounds, first, async (caller, placement, owner) => {
+    if (!slots.every((slot) => isOwner(placement, owner, slot))) return await listSlots(router, request)
+    const { prefix, bucket, acceptHoles, number } = listing
+    const bitmap = bitmapOf(slots, placement.owners.length)
+    const { head } = await caller.call(
+      dataOperations.list,
+      {
+        epoch: placement.epoch,
+        bucket,
+        slots: bitmap,
+        prefix,
+        after,
+        limit: LIST_PAGE_MAX,
+        acceptHoles,
+        listing: number,
+      },
+      bounds,
+    )
+    return [head]
+  })
+}
+
+function isOwner(placement: Placement, node: PlacedNode, slot: number): boolean {
+  return placement.nodes[placement.owners[slot] ?? NOBODY]?.id === node.id
+}
+
+function groupByOwner({ owners }: Placement, slots: readonly number[]): number[][] {
+  const groups = new Map<number, number[]>()
+  for (const slot of slots) {
+    const owner = owners[slot] ?? NOBODY
+    const group = groups.get(owner)
+    if (group === undefined) groups.set(owner, [slot])
+    else group.push(slot)
+  }
+  return [...groups.values()]
+}
+
+function allSlots({ owners }: Placement): number[] {
+  return Array.from(owners, (_, slot) => slot)
+}

@@ -1,0 +1,165 @@
+import { Readable } from 'node:stream'
+import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
+import { CHUNK_BYTES, CHUNKS_IN_FLIGHT, CHUNKS_MAX, SOURCE_REST_MS_MAX } from '../../protocol/limits.ts'
+import { manifestOf } from '../../protocol/model/manifest.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { abortedBy, type Bounds } from '../routing/deadline.ts'
+import type { KeyAddress } from '../routing/key-address.ts'
+import type { Router } from '../routing/router.ts'
+import { putChunks, type SendChunk } from './chunked.ts'
+import type { ObjectFields } from './object-fields.ts'
+import { putObject } from './put.ts'
+import type { StreamWindows } from './stream-windows.ts'
+
+/** What a stream's bytes may come from: a Node or web stream, or any async iterable. */
+export type ByteSource = AsyncIterable<Uint8Array | string>
+
+interface PutStream extends ObjectFields {
+  readonly source: ByteSource
+  readonly windows: StreamWindows
+  readonly locate: (bounds: Bounds) => Promise<KeyAddress>
+  readonly checksums: boolean
+  readonly signal: AbortSignal | undefined
+  /** Of the next message. */
+  readonly bounds: () => Bounds
+}
+
+/**
+ * Stores what a source gives until it ends, in chunks that are sent as they fill: as one message if it ends before the first
+ * one is full. Memory is bounded by the chunks in flight, and the source is read no faster than the nodes take them.
+ */
+export async function putFrom(
+  router: Router,
+  { source, windows, locate, signal, ...put }: PutStream,
+): Promise<{ version: number }> {
+  const chunks = new Chunks(source, { signal, clock: router.runtime.clock })
+  try {
+    const at = await locate(put.bounds())
+    const first = await chunks.next()
+    if (chunks.ended) return await putObject(router, at, { ...put, bytes: first, bounds: put.bounds() })
+    return await putChunks(router, at, {
+      put,
+      send: (sendChunk) => sendAll(chunks, first, { sendChunk, windows, signal }),
+    })
+  } catch (error) {
+    chunks.stop()
+    throw error
+  }
+}
+
+async function sendAll(
+  chunks: Chunks,
+  first: Buffer,
+  { sendChunk, windows, signal }: Pick<PutStream, 'windows' | 'signal'> & { sendChunk: SendChunk },
+): Promise<ReturnType<typeof manifestOf>> {
+  const sending = new Set<Promise<void>>()
+  let bytes = 0
+  let next = first
+  for (let index = 0; next.length > 0; index++) {
+    if (index >= CHUNKS_MAX)
+      throw new MayflyError('OBJECT_TOO_LARGE', `The stream has more than ${CHUNKS_MAX} chunks`)
+    bytes += next.length
+    await windows.take(signal)
+    const sent: Promise<void> = sendChunk(index, next)
+      .catch((error: unknown) => chunks.fail(error))
+      .finally(() => {
+        windows.give()
+        sending.delete(sent)
+      })
+    sending.add(sent)
+    if (sending.size >= CHUNKS_IN_FLIGHT) await Promise.race(sending)
+    next = await chunks.next()
+  }
+  await Promise.all(sending)
+  chunks.check()
+  return manifestOf(bytes)
+}
+
+/**
+ * Gathers what a source gives into chunks. A failure or the signal ends a wait for the source at once; one that has been forgotten
+ * ends it after `SOURCE_REST_MS_MAX`, so that the chunks before it are freed.
+ */
+class Chunks {
+  /** Nothing follows the chunk that was given last. */
+  ended = false
+  readonly #source: ByteSource
+  readonly #pieces: AsyncIterator<Uint8Array | string>
+  readonly #signal: AbortSignal | undefined
+  readonly #clock: Clock
+  readonly #onAbort = (): void => this.fail(abortedBy(this.#signal))
+  #rest: Uint8Array = new Uint8Array(0)
+  #failure: MayflyError | null = null
+  #interrupt: (error: MayflyError) => void = () => undefined
+
+  constructor(source: ByteSource, { signal, clock }: { signal: AbortSignal | undefined; clock: Clock }) {
+    if (typeof source?.[Symbol.asyncIterator] !== 'function')
+      throw new MayflyError('BAD_REQUEST', 'readable: it is no stream and no async iterable')
+    this.#source = source
+    this.#pieces = source[Symbol.asyncIterator]()
+    this.#signal = signal
+    this.#clock = clock
+    if (signal?.aborted) this.#onAbort()
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** A full chunk, or, once the source has ended, what is left; empty after that. */
+  async next(): Promise<Buffer> {
+    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    let used = 0
+    while (used < CHUNK_BYTES && !this.ended) {
+      this.check()
+      if (this.#rest.length === 0) await this.#read()
+      const taken = this.#rest.subarray(0, CHUNK_BYTES - used)
+      chunk.set(taken, used)
+      used += taken.length
+      this.#rest = this.#rest.subarray(taken.length)
+    }
+    return chunk.subarray(0, used)
+  }
+
+  fail(error: unknown): void {
+    this.#failure ??= asMayflyError(error)
+    this.#interrupt(this.#failure)
+  }
+
+  check(): void {
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  /** Lets go of the source, which nobody will read to its end. */
+  stop(): void {
+    this.#release()
+    if (this.#source instanceof Readable) this.#source.destroy()
+    else void this.#pieces.return?.()?.catch(() => undefined)
+  }
+
+  async #read(): Promise<void> {
+    const resting = this.#clock.after(SOURCE_REST_MS_MAX, () => this.fail(forgotten()))
+    resting.unref()
+    const { done, value } = await new Promise<IteratorResult<Uint8Array | string>>((resolve, reject) => {
+      this.#interrupt = reject
+      this.#pieces.next().then(resolve, reject)
+    }).finally(() => resting.cancel())
+    if (done) {
+      this.ended = true
+      this.#release()
+      return
+    }
+    const piece = typeof value === 'string' ? Buffer.from(value) : value
+    if (!(piece instanceof Uint8Array))
+      throw new MayflyError('BAD_REQUEST', 'readable: it gave something that is no Uint8Array and no string')
+    this.#rest = piece
+  }
+
+  #release(): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
+
+function forgotten(): MayflyError {
+  const minutes = SOURCE_REST_MS_MAX / 60_000
+  return new MayflyError(
+    'DEADLINE_EXCEEDED',
+    `The source has given nothing for ${minutes} minutes, so the put was given up; put it again once the source goes on`,
+  )
+}

@@ -1,0 +1,52 @@
+import { setMaxListeners } from 'node:events'
+import { MayflyError } from '../../protocol/errors.ts'
+import { CALL_MS_DEFAULT } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { CallerOptions } from '../options.ts'
+
+/** When a call has to be over, on the clock's monotonic scale, and what may end it earlier. */
+export interface Bounds {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  /** What the attempt before failed with. */
+  readonly failure?: unknown
+}
+
+export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Bounds {
+  // Each message of a call listens to it, and many calls may share one: Node would take that for a leak.
+  if (signal !== undefined) setMaxListeners(0, signal)
+  return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
+}
+
+/**
+ * What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may: also where the process stood still
+ * meanwhile, so that nothing is sent for a call whose time is over.
+ */
+export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
+    const late = (): void => {
+      const { failure } = bounds
+      const why = failure instanceof MayflyError ? `: ${failure.reason}` : ''
+      reject(
+        new MayflyError('DEADLINE_EXCEEDED', `No node could be reached in time${why}`, { cause: failure }),
+      )
+    }
+    const timer = clock.after(Math.max(0, bounds.deadlineMs - clock.monotonicMs()), () => settle(late))
+    const settle = (how: () => void): void => {
+      timer.cancel()
+      bounds.signal?.removeEventListener('abort', onAbort)
+      how()
+    }
+    bounds.signal?.addEventListener('abort', onAbort, { once: true })
+    if (bounds.signal?.aborted) onAbort()
+    promise.then(
+      (result) => settle(() => (clock.monotonicMs() > bounds.deadlineMs ? late() : resolve(result))),
+      (error: unknown) => settle(() => reject(error)),
+    )
+  })
+}
+
+export function abortedBy(signal: AbortSignal | undefined): MayflyError {
+  return new MayflyError('ABORTED', 'The call was aborted', { cause: signal?.reason })
+}

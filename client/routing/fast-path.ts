@@ -1,0 +1,56 @@
+import { isError } from '../../protocol/errors.ts'
+import type { Answer, Waiting } from '../../protocol/transport/call.ts'
+import type { Mutation } from './mutation.ts'
+import type { Finish } from './routed-call.ts'
+
+interface QuickCallOptions<Reply, Result> {
+  readonly finish: Finish<Reply, Result>
+  /** Goes on with what failed, patiently: with a newer placement, or when the node can be reached. */
+  readonly slowly: (failure: unknown) => Promise<Answer<Reply>>
+  readonly resolve: (result: Result | Promise<Result>) => void
+  readonly reject: (error: unknown) => void
+  /** Null for a read. */
+  readonly mutation: Pick<Mutation<unknown, Reply>, 'end' | 'recover'> | null
+}
+
+/** A call that went out at once because its owner's connection was open: one promise, and no step that waits for another. */
+export class QuickCall<Reply, Result> implements Waiting<Reply> {
+  readonly #options: QuickCallOptions<Reply, Result>
+
+  constructor(options: QuickCallOptions<Reply, Result>) {
+    this.#options = options
+  }
+
+  answered(head: Reply, payload: Buffer): void {
+    const { mutation, finish, resolve, reject } = this.#options
+    mutation?.end()
+    try {
+      resolve(finish(head, payload))
+    } catch (error) {
+      reject(error)
+    }
+  }
+
+  failed(error: Error): void {
+    const { finish, resolve, reject } = this.#options
+    this.#recover(error)
+      .then(({ head, payload }) => finish(head, payload))
+      .then(resolve, reject)
+  }
+
+  async #recover(error: Error): Promise<Answer<Reply>> {
+    const { mutation, slowly } = this.#options
+    try {
+      if (mutation === null) throw error
+      return await mutation.recover(error)
+    } catch (failure) {
+      if (isTransient(failure)) return await slowly(failure)
+      throw failure
+    }
+  }
+}
+
+/** Whether the same call may succeed with a newer placement or over a new connection. */
+export function isTransient(error: unknown): boolean {
+  return isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'CONNECTION_LOST')
+}

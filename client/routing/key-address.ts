@@ -1,0 +1,12 @@
+import { hashKey } from '../../protocol/model/hash.ts'
+
+/** A key of the job, with the hash of its bucket and name that places it. */
+export interface KeyAddress {
+  readonly bucket: number
+  readonly key: Buffer
+  readonly hash: number
+}
+
+export function addressOf(bucket: number, key: Buffer): KeyAddress {
+  return { bucket, key, hash: hashKey(key, bucket) }
+}

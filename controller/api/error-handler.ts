@@ -1,0 +1,64 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { errorTable, isOwnFault, MayflyError } from '../../protocol/errors.ts'
+import { RETRY_AFTER_SECONDS } from '../../protocol/limits.ts'
+import { endProcess, mustEndProcess } from '../../service/process/background.ts'
+import { reportFault } from '../../service/process/fault-report.ts'
+import type { Logger } from '../../service/process/log.ts'
+import { explain } from './validation.ts'
+
+interface Failure {
+  /** What is no `MayflyError` is a bug. */
+  readonly error: Error
+  readonly field?: string
+  /** Where HTTP has one of its own for it. */
+  readonly status?: number
+}
+
+/** Of what is refused before there is a body. */
+const OWN_STATUSES: readonly number[] = [408, 414, 431]
+
+/** Answers every failure in the one form that the API has for it. */
+export function answerFailure(log: Logger) {
+  return (thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const failure = failureOf(thrown)
+    const { field, status } = failure
+    const isOwn = isOwnFault(failure.error)
+    const error = isOwn ? reportFault(thrown, { server: 'controller', log }) : (failure.error as MayflyError)
+    const { code, message } = error
+    if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
+    if (errorTable[code].blame === 'server' && error.cause !== undefined)
+      log.warn({ err: error.cause, url: request.url }, 'what the controller needs for a request has failed')
+    if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
+    return reply
+      .status(status ?? errorTable[code].status)
+      .send({ error: { code, message, ...(field !== undefined && { field }) } })
+  }
+}
+
+function failureOf(thrown: FastifyError | Error): Failure {
+  if (thrown instanceof MayflyError) return { error: thrown, ...fieldOf(thrown) }
+  const { validation, validationContext, code, statusCode } = thrown as Partial<FastifyError>
+  const [first] = validation ?? []
+  if (first !== undefined) {
+    const { field, reason } = explain(first, validationContext ?? 'body')
+    return { field, error: new MayflyError('BAD_REQUEST', reason, { cause: thrown }) }
+  }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return {
+      error: new MayflyError('OBJECT_TOO_LARGE', 'The body is larger than a request may be', {
+        cause: thrown,
+      }),
+    }
+  }
+  if (statusCode !== undefined && statusCode < 500) {
+    const error = new MayflyError('BAD_REQUEST', thrown.message, { cause: thrown })
+    return OWN_STATUSES.includes(statusCode) ? { error, status: statusCode } : { error }
+  }
+  return { error: thrown }
+}
+
+/** Where a check outside the schemas refused a field, its message begins with the field's name and a colon. */
+function fieldOf({ code, reason }: MayflyError): { field?: string } {
+  const [, field] = (code === 'BAD_REQUEST' && /^([\w.-]+): /.exec(reason)) || []
+  return field === undefined ? {} : { field }
+}

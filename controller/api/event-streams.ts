@@ -1,0 +1,70 @@
+import type { ServerResponse } from 'node:http'
+import {
+  EVENT_STREAM_BYTES_MAX,
+  EVENT_STREAM_HEARTBEAT_MS,
+  EVENT_STREAMS_MAX,
+  EVENT_STREAMS_OF_KEY_MAX,
+} from '../../protocol/limits.ts'
+import { type Clock, repeat } from '../../protocol/runtime.ts'
+import type { ClusterEvent, Events } from '../events/events.ts'
+import { Allowance } from '../jobs/allowance.ts'
+
+/** Those who read `GET /v1/events` (WHATWG HTML, section 9.2, server-sent events). */
+export class EventStreams {
+  readonly #events: Events
+  readonly #clock: Clock
+  readonly #open = new Set<() => void>()
+  readonly #allowance = new Allowance('streams of events', {
+    max: EVENT_STREAMS_MAX,
+    ownerMax: EVENT_STREAMS_OF_KEY_MAX,
+  })
+
+  constructor(events: Events, clock: Clock) {
+    this.#events = events
+    this.#clock = clock
+  }
+
+  /** Throws `TOO_MANY_REQUESTS` if the API key may open no more. */
+  requireRoom(owner: string): void {
+    this.#allowance.require(owner)
+  }
+
+  /** Writes kept events above `after`, then each new one, until the reader leaves, falls behind, or all is closed. */
+  serve(response: ServerResponse, { owner, after }: { owner: string; after: number }): void {
+    const leave = this.#allowance.enter(owner)
+    response.shouldKeepAlive = false
+    // A reader that is gone is noticed when it is closed.
+    response.on('error', () => undefined)
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    })
+    response.flushHeaders()
+    const write = (text: string): void => {
+      if (response.destroyed || response.writableEnded) return
+      if (response.writableLength > EVENT_STREAM_BYTES_MAX) response.destroy()
+      else response.write(text)
+    }
+    for (const event of this.#events.since(after)) write(format(event))
+    const unsubscribe = this.#events.subscribe((event) => write(format(event)))
+    const heartbeat = repeat(this.#clock, EVENT_STREAM_HEARTBEAT_MS, () => write(':\n\n'))
+    const end = (): void => void response.end()
+    this.#open.add(end)
+    response.once('close', () => {
+      unsubscribe()
+      heartbeat.cancel()
+      leave()
+      this.#open.delete(end)
+    })
+  }
+
+  close(): void {
+    for (const end of this.#open) end()
+  }
+}
+
+function format({ id, type, atMs, data }: ClusterEvent): string {
+  const body = JSON.stringify({ at: new Date(atMs).toISOString(), ...data })
+  return `id: ${id}\nevent: ${type}\ndata: ${body}\n\n`
+}

@@ -1,0 +1,145 @@
+import { Counter, Gauge, Registry } from 'prom-client'
+import { tiers } from '../../protocol/operations/data-operations.ts'
+import type { TierReport } from '../../protocol/operations/reports.ts'
+import type { Events } from '../events/events.ts'
+import { eventTypes } from '../events/events.ts'
+import type { TaskFailures } from '../events/task-failures.ts'
+import type { Views } from './views.ts'
+
+/** Of each living job, by the tier where it happened. */
+const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport) => number }>> = {
+  mayfly_job_hits_total: {
+    help: 'Reads of objects and chunks that found their bytes on the tier',
+    of: ({ hits }) => hits,
+  },
+  mayfly_job_demoted_objects_total: {
+    help: 'Objects and chunks that left the tier for a lower one',
+    of: ({ demotedObjects }) => demotedObjects,
+  },
+  mayfly_job_demoted_bytes_total: {
+    help: 'Bytes that left the tier for a lower one',
+    of: ({ demotedBytes }) => demotedBytes,
+  },
+  mayfly_job_promoted_objects_total: {
+    help: 'Objects and chunks that left the tier for RAM, because they were read',
+    of: ({ promotedObjects }) => promotedObjects,
+  },
+  mayfly_job_promoted_bytes_total: {
+    help: 'Bytes that left the tier for RAM, because they were read',
+    of: ({ promotedBytes }) => promotedBytes,
+  },
+  mayfly_job_dropped_moves_total: {
+    help: 'Moves from the tier that came to nothing: the object changed, or the other tier did not take it',
+    of: ({ droppedMoves }) => droppedMoves,
+  },
+}
+
+/** Prometheus metrics of the cluster, read from its state when they are asked for. */
+export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures): Registry {
+  const registry = new Registry()
+  const registers = [registry]
+  const gauge = <Label extends string>(
+    name: string,
+    of: {
+      help: string
+      labelNames: readonly Label[]
+      read: () => readonly (readonly [Record<Label, string>, number])[]
+    },
+  ): void => {
+    new Gauge({
+      name,
+      help: of.help,
+      labelNames: of.labelNames,
+      registers,
+      collect() {
+        this.reset()
+        for (const [labels, value] of of.read()) this.set(labels, value)
+      },
+    })
+  }
+  gauge('mayfly_jobs', {
+    help: 'Living jobs by state',
+    labelNames: ['state'],
+    read: () => Object.entries(views.cluster().jobs).map(([state, jobs]) => [{ state }, jobs]),
+  })
+  gauge('mayfly_registrations_waiting', {
+    help: 'Registrations that wait for room',
+    labelNames: [],
+    read: () => [[{}, views.cluster().waiting]],
+  })
+  gauge('mayfly_nodes', {
+    help: 'Storage nodes by state',
+    labelNames: ['state'],
+    read: () => Object.entries(views.cluster().nodes).map(([state, nodes]) => [{ state }, nodes]),
+  })
+  gauge('mayfly_bytes', {
+    help: 'Bytes of the cluster by tier and kind: limit, capacity, asked, reserved, used, free',
+    labelNames: ['tier', 'kind'],
+    read: () =>
+      Object.entries(views.cluster().totals.bytes).flatMap(([tier, totals]) =>
+        Object.entries(totals).map(([kind, bytes]) => [{ tier, kind }, bytes] as const),
+      ),
+  })
+  gauge('mayfly_bytes_per_second', {
+    help: 'Throughput of the cluster by kind: limit, capacity, asked, reserved, used, free',
+    labelNames: ['kind'],
+    read: () => Object.entries(views.cluster().totals.bytesPerSecond).map(([kind, rate]) => [{ kind }, rate]),
+  })
+  const jobTiers = <Value>(of: (use: TierReport & { bytes: number }) => Value) =>
+    views.living().flatMap(({ id, name, usage }) =>
+      tiers.flatMap((tier) => {
+        const use = { ...usage.tiers[tier], bytes: usage.bytes[tier] }
+        // Most jobs have RAM alone.
+        if (tier !== 'ram' && Object.values(use).every((number) => number === 0)) return []
+        return [[{ job: id, name, tier }, of(use)] as const]
+      }),
+    )
+  gauge('mayfly_job_bytes', {
+    help: 'Bytes of each living job by tier',
+    labelNames: ['job', 'name', 'tier'],
+    read: () => jobTiers(({ bytes }) => bytes),
+  })
+  gauge('mayfly_job_objects', {
+    help: 'Objects of each living job by the tier where their bytes lie; a large one counts in RAM',
+    labelNames: ['job', 'name', 'tier'],
+    read: () => jobTiers(({ objects }) => objects),
+  })
+  for (const [name, { help, of }] of Object.entries(jobCounters)) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['job', 'name', 'tier'],
+      registers,
+      collect() {
+        this.reset()
+        for (const [labels, value] of jobTiers(of)) this.inc(labels, value)
+      },
+    })
+  }
+  new Counter({
+    name: 'mayfly_events_total',
+    help: 'What happened since the controller started, by type',
+    labelNames: ['type'],
+    registers,
+    collect() {
+      this.reset()
+      for (const type of eventTypes) this.inc({ type }, events.countOf(type))
+    },
+  })
+  gauge('mayfly_tasks_failing', {
+    help: 'Of how many jobs or nodes a background task of a process fails now',
+    labelNames: ['process', 'task'],
+    read: () => [...tasks.all()].map(({ process, task, failing }) => [{ process, task }, failing]),
+  })
+  new Counter({
+    name: 'mayfly_task_failures_total',
+    help: 'Failures of background tasks since their process started',
+    labelNames: ['process', 'task'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { process, task, failures } of tasks.all()) this.inc({ process, task }, failures)
+    },
+  })
+  return registry
+}

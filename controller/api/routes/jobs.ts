@@ -1,0 +1,252 @@
+import type { ServerResponse } from 'node:http'
+import Type, { type Static } from 'typebox'
+import { MayflyError } from '../../../protocol/errors.ts'
+import {
+  IDEMPOTENCY_KEY_BYTES_MAX,
+  JOB_LEASE_SECONDS_DEFAULT,
+  JOB_NAME_BYTES_MAX,
+  TICKET_PREFIX_BYTES_MAX,
+  TICKET_SECONDS,
+} from '../../../protocol/limits.ts'
+import type { Caller } from '../../access/keys.ts'
+import type { Grant } from '../../jobs/tickets.ts'
+import type { Job } from '../../records/job.ts'
+import { forAll, forDrivers, reaches } from '../authentication.ts'
+import {
+  hintsChange,
+  job,
+  jobList,
+  jobMove,
+  jobWithTicket,
+  registration,
+  replies,
+  ticketGrant,
+  ticketIssued,
+} from '../schemas.ts'
+import type { Api, Routes } from './api.ts'
+
+const params = Type.Object({ id: Type.String() })
+const tags = ['jobs']
+
+export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, tickets, views }: Routes): void {
+  const withTicket = async (job: Job) => ({
+    ...views.job(job),
+    ...(job.state === 'active' && { ticket: await tickets.make(job) }),
+  })
+  /** To a driver there are no jobs but its own. Throws `JOB_NOT_FOUND`. */
+  const reached = (caller: Caller, id: string): Job => {
+    const job = ledger.get(id)
+    if (job !== undefined && reaches(caller, job)) return job
+    throw new MayflyError('JOB_NOT_FOUND', `There is no job '${id}'`)
+  }
+
+  app.post(
+    '/v1/jobs',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'Register a job',
+        description:
+          'Answers once the capacity is there. Where it is not, the registration waits in line for up to waitSeconds, or is refused. With an Idempotency-Key header the same request gives the same job.',
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({ minLength: 1, maxLength: IDEMPOTENCY_KEY_BYTES_MAX }),
+          ),
+        }),
+        body: registration,
+        response: replies(201, jobWithTicket, [
+          'BAD_REQUEST',
+          'RESERVATION_REFUSED',
+          'JOB_ENDED',
+          'OBJECT_TOO_LARGE',
+          'TOO_MANY_REQUESTS',
+          'UNAVAILABLE',
+          'DEADLINE_EXCEEDED',
+        ]),
+      },
+    },
+    async (request, reply) => {
+      const { name, hints = {}, leaseSeconds = JOB_LEASE_SECONDS_DEFAULT, waitSeconds = 0 } = request.body
+      checkName(name)
+      const registered = await registrations.register(
+        { name, hints, leaseSeconds },
+        {
+          owner: request.caller.name,
+          key: request.headers['idempotency-key'] ?? null,
+          waitSeconds,
+          signal: untilGone(reply.raw),
+        },
+      )
+      return reply.status(201).send(await withTicket(registered))
+    },
+  )
+
+  app.get(
+    '/v1/jobs',
+    {
+      config: forAll,
+      schema: {
+        tags,
+        summary: 'Jobs that have not ended',
+        description: 'For a driver its own.',
+        response: replies(200, jobList, []),
+      },
+    },
+    ({ caller }) => ({
+      jobs: ledger
+        .living()
+        .filter((job) => reaches(caller, job))
+        .map((job) => views.job(job)),
+    }),
+  )
+
+  app.get(
+    '/v1/jobs/:id',
+    {
+      config: forAll,
+      schema: {
+        tags,
+        summary: 'One job, with a fresh ticket while it is active; a viewer gets none',
+        params,
+        response: replies(200, jobWithTicket, ['JOB_NOT_FOUND', 'UNAVAILABLE']),
+      },
+    },
+    ({ caller, params: { id } }) => {
+      const job = reached(caller, id)
+      return caller.role === 'viewer' ? views.job(job) : withTicket(job)
+    },
+  )
+
+  app.patch(
+    '/v1/jobs/:id',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'Change hints, and with them the reservation',
+        description: 'Hints that are not named stay. If the new reservation is refused, the old one stays.',
+        params,
+        body: hintsChange,
+        response: replies(200, job, [
+          'BAD_REQUEST',
+          'JOB_NOT_FOUND',
+          'JOB_ENDED',
+          'RESERVATION_REFUSED',
+          'OBJECT_TOO_LARGE',
+          'UNAVAILABLE',
+        ]),
+      },
+    },
+    async ({ caller, params: { id }, body }) =>
+      views.job(await jobs.resize(reached(caller, id).id, body.hints)),
+  )
+
+  app.post(
+    '/v1/jobs/:id/renew',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'Let the lease count from now',
+        params,
+        response: replies(200, job, ['JOB_NOT_FOUND', 'JOB_ENDED']),
+      },
+    },
+    async ({ caller, params: { id } }) => views.job(await jobs.renew(reached(caller, id).id)),
+  )
+
+  app.post(
+    '/v1/jobs/:id/tickets',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'Issue a ticket with fewer rights, for a part of the keys, or for a shorter time',
+        params,
+        body: ticketGrant,
+        response: replies(201, ticketIssued, ['BAD_REQUEST', 'JOB_NOT_FOUND', 'JOB_ENDED', 'UNAVAILABLE']),
+      },
+    },
+    async ({ caller, params: { id }, body }, reply) => {
+      const job = jobs.requireLiving(reached(caller, id).id)
+      if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${id} is not active yet`)
+      const { ticket, expiresAtMs } = await tickets.issue(job, grantOf(body))
+      return reply.status(201).send({ ticket, expiresAt: new Date(expiresAtMs).toISOString() })
+    },
+  )
+
+  app.post(
+    '/v1/jobs/:id/move',
+    {
+      schema: {
+        tags,
+        summary: 'Hand a job to another metadata server',
+        description:
+          'Answers once that decides for the job. Its slots stay where they are, no call fails, and tickets stay valid.',
+        params,
+        body: jobMove,
+        response: replies(200, job, [
+          'BAD_REQUEST',
+          'JOB_NOT_FOUND',
+          'JOB_ENDED',
+          'OBJECT_TOO_LARGE',
+          'UNAVAILABLE',
+        ]),
+      },
+    },
+    async (request) => views.job(await moves.move(request.params.id, request.body.metadata)),
+  )
+
+  app.delete(
+    '/v1/jobs/:id',
+    {
+      config: forDrivers,
+      schema: {
+        tags,
+        summary: 'End a job and free every byte',
+        description: 'Ending a job that has ended answers the same.',
+        params,
+        response: replies(200, job, ['JOB_NOT_FOUND', 'UNAVAILABLE']),
+      },
+    },
+    async ({ caller, params: { id } }) =>
+      views.job(await jobs.endSoon(reached(caller, id).id, 'deregistered')),
+  )
+}
+
+/** Throws `BAD_REQUEST` for a ticket that grants nothing. */
+function grantOf({
+  read = true,
+  write = true,
+  prefix = '',
+  expiresInSeconds = TICKET_SECONDS,
+}: Static<typeof ticketGrant>): Grant {
+  if (!read && !write)
+    throw new MayflyError('BAD_REQUEST', 'write: a ticket grants to read, to write, or both')
+  const bytes = Buffer.byteLength(prefix)
+  if (bytes > TICKET_PREFIX_BYTES_MAX)
+    throw new MayflyError(
+      'BAD_REQUEST',
+      `prefix: it has ${bytes} bytes of UTF-8, more than ${TICKET_PREFIX_BYTES_MAX}`,
+    )
+  return { read, write, prefix, seconds: expiresInSeconds }
+}
+
+/** Aborted when the connection closes before the answer is out. */
+function untilGone(response: ServerResponse): AbortSignal {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return gone.signal
+}
+
+/** What JSON Schema cannot say: it counts characters, and the wire counts bytes. */
+function checkName(name: string): void {
+  const bytes = Buffer.byteLength(name)
+  if (bytes > JOB_NAME_BYTES_MAX) {
+    throw new MayflyError(
+      'BAD_REQUEST',
+      `name: it has ${bytes} bytes of UTF-8, more than ${JOB_NAME_BYTES_MAX}`,
+    )
+  }
+}

@@ -1,0 +1,141 @@
+import { isError } from '../protocol/errors.ts'
+import { EXPECTED_ROUNDS } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Background } from '../service/process/background.ts'
+import type { TaskFailures } from './events/task-failures.ts'
+import type { Jobs } from './jobs/job-lifecycle.ts'
+import { hasLapsed } from './jobs/lease.ts'
+import type { Registrations } from './jobs/registrations.ts'
+import { Silence } from './nodes/failure-detector.ts'
+import type { Nodes } from './nodes/registry.ts'
+import { balanceWarm, nodesExpected } from './nodes/warm-nodes.ts'
+import type { Ledger } from './placement/ledger.ts'
+import type { Placer } from './placement/placer.ts'
+import { type Job, scopeOf } from './records/job.ts'
+import { inFillOrder } from './records/node.ts'
+import type { Drains } from './scaling/drains.ts'
+import type { MetadataScaler } from './scaling/metadata-scaler.ts'
+import type { Repair } from './scaling/reconciler.ts'
+import type { Scaler } from './scaling/scaler.ts'
+import type { Expected } from './sizing/arrivals.ts'
+import type { NodeClass } from './sizing/node-class.ts'
+import type { Demand, Hints, Sizing } from './sizing/rightsizing.ts'
+
+export interface UpkeepOptions {
+  readonly clock: Clock
+  readonly background: Background
+  readonly tasks: TaskFailures
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly jobs: Jobs
+  readonly registrations: Registrations
+  readonly repair: Repair
+  readonly drains: Drains
+  readonly scaler: Scaler
+  readonly metadataScaler: MetadataScaler
+  readonly warmNodes: number
+  /** Of which nodes are kept warm. */
+  readonly firstClass: NodeClass
+  readonly placer: Placer
+  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (scope: string, hints: Hints) => Sizing
+}
+
+/** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
+export class Upkeep {
+  readonly #options: UpkeepOptions
+  readonly #silence = new Silence()
+  /** Nodes on which jobs are expected. */
+  #expected: ReadonlySet<string> = new Set()
+  #rounds = 0
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options
+  }
+
+  /** Once every `HEARTBEAT_MS`. Where one part fails the others are done all the same. Never rejects. */
+  async round(): Promise<void> {
+    const { ledger, nodes, registrations, repair, drains, scaler, metadataScaler } = this.#options
+    const { background, tasks } = this.#options
+    const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
+    const parts: Readonly<Record<string, () => unknown>> = {
+      starts: () => nodes.expireStarts(),
+      silence: () => this.#endSilent(),
+      leases: () => this.#endUnused(),
+      repair: () => repair.retry(),
+      registrations: () => registrations.review(),
+      scaler: () => scaler.round(),
+      metadataScaler: () => metadataScaler.round(),
+      drains: () => drains.round(),
+      expected: () => isLook && this.#expect(),
+      balance: () => this.balance(),
+      uses: () => ledger.writeUses(),
+      lostNodes: () => nodes.forgetLost(repair.unreported),
+    }
+    for (const [part, work] of Object.entries(parts)) await background.attempt(['upkeep', part], work)
+    tasks.heard('controller', background.report())
+  }
+
+  #endSilent(): void {
+    const { nodes, clock } = this.#options
+    for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
+      nodes.endSilent(node, silentMs)
+    }
+  }
+
+  #endUnused(): void {
+    const { ledger, jobs } = this.#options
+    for (const job of ledger.living()) {
+      if (job.state === 'ending') jobs.endInBackground(job.id, job.endReason ?? 'failed')
+      else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
+    }
+  }
+
+  /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
+  balance(): void {
+    const { ledger, nodes, warmNodes, firstClass } = this.#options
+    const reserved = ledger.reserved()
+    const { stop, start } = balanceWarm({
+      open: inFillOrder(nodes.all()).map(({ record }) => record.id),
+      reserved: new Set(reserved.keys()),
+      warmNodes,
+      expected: this.#expected,
+      room: nodes.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
+    })
+    for (const node of stop) nodes.stopInBackground(node)
+    if (!nodes.mayStart) return
+    for (let count = 0; count < start; count++) nodes.start(firstClass, nodes.newId())
+  }
+
+  /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
+  #expect(): void {
+    const { ledger, nodes, placer, clock } = this.#options
+    const running = new Set(ledger.living().map(scopeOf))
+    const expected = ledger.arrivals.expected(clock.wallMs(), running)
+    const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
+    const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodes.newId())
+    this.#expected = kept
+    if (nodes.mayStart) for (const { node, nodeClass } of started) nodes.start(nodeClass, node)
+  }
+
+  #demandOf({ name, hints }: Expected): Demand | null {
+    try {
+      return this.#options.size(name, hints).demand
+    } catch (error) {
+      if (!isError(error, 'RESERVATION_REFUSED')) throw error
+      return null
+    }
+  }
+
+  #isUnused(job: Job): boolean {
+    const { ledger, nodes, clock } = this.#options
+    const reports = job.shares
+      .filter(({ node }) => nodes.isAlive(node))
+      .map(({ node }) => nodes.get(node)?.reportedMs ?? null)
+    const knownUntilMs = reports.reduce<number | null>(
+      (oldest, reported) => (oldest === null || reported === null ? null : Math.min(oldest, reported)),
+      clock.monotonicMs(),
+    )
+    return hasLapsed({ usedMs: ledger.usedMs(job.id), knownUntilMs }, job.leaseSeconds * 1000)
+  }
+}

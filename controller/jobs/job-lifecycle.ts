@@ -1,0 +1,185 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import { type Runtime, sleep } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { Logger } from '../../service/process/log.ts'
+import type { Serial } from '../../service/process/serial.ts'
+import type { Events } from '../events/events.ts'
+import { isGone, type MetadataServers } from '../metadata/servers.ts'
+import type { Nodes } from '../nodes/registry.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import { placedJob } from '../placement/shares.ts'
+import { decidersOf, type EndReason, type Job, maxShares, scopeOf, serversOf } from '../records/job.ts'
+import type { Hints, Sizing } from '../sizing/rightsizing.ts'
+import type { Admission } from './admission.ts'
+import type { Tickets } from './tickets.ts'
+import type { Usage } from './usage.ts'
+
+export interface JobsOptions {
+  readonly runtime: Runtime
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly admission: Admission
+  readonly metadata: MetadataServers
+  readonly tickets: Tickets
+  readonly usage: Usage
+  readonly events: Events
+  readonly log: Logger
+  readonly background: Background
+  /** Changes of one job come one after another. */
+  readonly serial: Serial
+  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  readonly size: (scope: string, hints: Hints) => Sizing
+  /** Called when a reservation was given back. */
+  readonly onFreed: () => void
+  /** Called when metadata may have other shares of a job than the ledger. */
+  readonly onUnsure: (job: string) => void
+}
+
+/** The life of jobs that were registered: resized, renewed, ended. */
+export class Jobs {
+  readonly #options: JobsOptions
+  readonly #ending = new Map<string, Promise<Job>>()
+  readonly #resizing = new Set<Promise<Job>>()
+
+  constructor(options: JobsOptions) {
+    this.#options = options
+  }
+
+  /** Grows or shrinks what is reserved. If it does not fit, everything stays as it was. */
+  async resize(id: string, hints: Hints): Promise<Job> {
+    this.requireLiving(id)
+    const resize = this.#options.serial.run(id, () => {
+      const resizing = this.#resize(this.requireLiving(id), hints).finally(() =>
+        this.#resizing.delete(resizing),
+      )
+      this.#resizing.add(resizing)
+      return resizing
+    })
+    return await resize
+  }
+
+  /** True while shares that a resize has chosen are not entered for good. */
+  get isResizing(): boolean {
+    return this.#resizing.size > 0
+  }
+
+  /**
+   * Resolves once the resizes that are under way are over: what they have reserved, metadata may not know yet. Rejects
+   * with `UNAVAILABLE` if others have begun meanwhile.
+   */
+  async resized(): Promise<void> {
+    await Promise.allSettled(this.#resizing)
+    if (this.#resizing.size > 0) throw new MayflyError('UNAVAILABLE', 'Jobs are being resized at this moment')
+  }
+
+  /** The job's lease counts from now. */
+  async renew(id: string): Promise<Job> {
+    this.requireLiving(id)
+    this.#options.ledger.touch(id, this.#options.runtime.clock.monotonicMs())
+    return await this.#options.ledger.change(id, {})
+  }
+
+  /** Resolves with the ended job once its bytes are freed. Rejects where metadata does not answer for now; the upkeep goes on with it. */
+  async end(id: string, reason: EndReason): Promise<Job> {
+    const job = this.#options.ledger.require(id)
+    if (job.state === 'ended') return job
+    const underWay = this.#ending.get(id)
+    if (underWay !== undefined) return await underWay
+    const ending = this.#options.serial
+      .run(id, () => this.#end(id, reason))
+      .finally(() => this.#ending.delete(id))
+    this.#ending.set(id, ending)
+    return await ending
+  }
+
+  /** As `end`, for one who waits: rejects with `UNAVAILABLE` after `CONTROL_CALL_MS` and goes on in the background. */
+  async endSoon(id: string, reason: EndReason): Promise<Job> {
+    const { clock } = this.#options.runtime
+    const ended = await Promise.race([this.end(id, reason), sleep(clock, CONTROL_CALL_MS).then(() => null)])
+    if (ended !== null) return ended
+    throw new MayflyError('UNAVAILABLE', `Job ${id} is ending, but its metadata server does not answer`)
+  }
+
+  /** As `end`, for nobody who waits. What fails is tried again by the next upkeep. */
+  endInBackground(id: string, reason: EndReason): void {
+    if (this.#ending.has(id)) return
+    void this.#options.background.attempt(['endJobs', id], () => this.end(id, reason))
+  }
+
+  async #resize(job: Job, added: Hints): Promise<Job> {
+    const { ledger, nodes, admission, metadata, tickets, events, runtime, size } = this.#options
+    const { id } = job
+    const hints = { ...job.hints, ...added }
+    const { demand, reasons } = size(scopeOf(job), hints)
+    const shares = admission.resize(job, demand)
+    // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
+    await ledger.change(id, { shares: maxShares(job.shares, shares) })
+    try {
+      const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
+      await nodes.settled(
+        shares.map(({ node }) => node),
+        deadlineMs,
+      )
+      const placed = placedJob({ id, demand }, shares, nodes)
+      const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
+        client.shareJob(address, placed),
+      )
+      tickets.note(id, placement)
+    } catch (error) {
+      await ledger.change(id, { shares: job.shares })
+      // Metadata may have heard of it all the same.
+      this.#options.onUnsure(id)
+      throw error
+    }
+    const resized = await ledger.change(id, { hints, demand, reasons, shares })
+    events.emit('job.resized', { job: id, hints })
+    return resized
+  }
+
+  async #end(id: string, reason: EndReason): Promise<Job> {
+    const { ledger, tickets, usage, events, background, onFreed } = this.#options
+    const job = ledger.require(id)
+    if (job.state === 'ended') return job
+    if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
+    await this.#endOn(job)
+    tickets.forget(id)
+    usage.forgetJob(id)
+    background.forget(id)
+    const ended = await ledger.end(id)
+    events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
+    onFreed()
+    return ended
+  }
+
+  /**
+   * Rejects with `UNAVAILABLE` where a server that may decide for the job does not answer in time; whoever ends jobs comes again. They are
+   * asked in their order: while one hands it on it does not end it, so the job cannot come to the next one after its end. Those that had it
+   * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Repair.compare`).
+   */
+  async #endOn(job: Job): Promise<void> {
+    const { metadata, runtime, background } = this.#options
+    const end = (server: string): Promise<void> =>
+      metadata
+        .ask(server, runtime.clock.monotonicMs() + CONTROL_CALL_MS, (client, address) =>
+          client.endJob(address, job.id),
+        )
+        .catch((error: unknown) => {
+          if (!isGone(error)) throw error
+        })
+    const deciding = decidersOf(job)
+    for (const server of serversOf(job)) {
+      if (deciding.includes(server)) await end(server)
+      else void background.once(['forgetJob', `${job.id} on ${server}`], () => end(server))
+    }
+  }
+
+  /** Throws `JOB_NOT_FOUND`, or `JOB_ENDED` if the job has ended or is about to. */
+  requireLiving(id: string): Job {
+    const job = this.#options.ledger.require(id)
+    if (job.state === 'ending' || job.state === 'ended' || this.#ending.has(id)) {
+      throw new MayflyError('JOB_ENDED', `Job ${id} has ended`)
+    }
+    return job
+  }
+}

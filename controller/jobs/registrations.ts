@@ -1,0 +1,249 @@
+import { createHash } from 'node:crypto'
+import { MayflyError } from '../../protocol/errors.ts'
+import {
+  NODE_START_MS_MAX,
+  REGISTRATION_CLAIM_MS,
+  REGISTRATIONS_OF_KEY_MAX,
+  REGISTRATIONS_UNDER_WAY_MAX,
+} from '../../protocol/limits.ts'
+import type { Placer } from '../placement/placer.ts'
+import { placedJob } from '../placement/shares.ts'
+import { newJobId } from '../records/id.ts'
+import { type Job, scopeOf } from '../records/job.ts'
+import type { Hints } from '../sizing/rightsizing.ts'
+import { noPeak } from '../sizing/run-stats.ts'
+import type { Admission, Refusal } from './admission.ts'
+import { Waiting } from './admission-queue.ts'
+import { Allowance } from './allowance.ts'
+import { Claim } from './claim.ts'
+import type { Jobs, JobsOptions } from './job-lifecycle.ts'
+
+export interface Registration {
+  readonly name: string
+  readonly hints: Hints
+  readonly leaseSeconds: number
+}
+
+/** How a registration is to be carried out. */
+export interface RegisterBy {
+  /** Name of the API key. */
+  readonly owner: string
+  readonly key: string | null
+  /** How long it may wait for room. */
+  readonly waitSeconds: number
+  /** Aborted when the caller is gone. */
+  readonly signal: AbortSignal
+}
+
+export interface RegistrationsOptions extends JobsOptions {
+  readonly jobs: Jobs
+  readonly placer: Placer
+  readonly admission: Admission
+  readonly stopped: AbortSignal
+}
+
+/** A registration under way that may be asked for again. */
+interface Keyed {
+  readonly bodyHash: string
+  readonly registered: Promise<Job>
+  readonly claim: Claim
+}
+
+/** A job that has its reservation, and when it will be active. */
+interface Admitted {
+  readonly registered: Promise<Job>
+}
+
+/** Turns requests into active jobs. */
+export class Registrations {
+  readonly #options: RegistrationsOptions
+  readonly #waiting: Waiting<Admitted>
+  /** Of each owner's key that a registration under way has, what it registers. */
+  readonly #keyed = new Map<string, Keyed>()
+  /** Of jobs whose answer nobody has taken yet. */
+  readonly #claims = new Map<string, Claim>()
+  readonly #allowance = new Allowance('registrations that are under way or wait', {
+    max: REGISTRATIONS_UNDER_WAY_MAX,
+    ownerMax: REGISTRATIONS_OF_KEY_MAX,
+  })
+
+  constructor(options: RegistrationsOptions) {
+    this.#options = options
+    this.#waiting = new Waiting(options.runtime.clock)
+    options.stopped.addEventListener('abort', () => {
+      this.#waiting.close(new MayflyError('UNAVAILABLE', 'The controller is stopping'))
+    })
+  }
+
+  /** How many have not been answered yet, those that wait for room among them. */
+  get underWay(): number {
+    return this.#allowance.total
+  }
+
+  /** How many wait for room. */
+  get waiting(): number {
+    return this.#waiting.count
+  }
+
+  /** Something may have become free. */
+  review(): void {
+    this.#waiting.review()
+  }
+
+  /**
+   * Resolves with the active job once its capacity is there. The same `key` of an owner with the same request gives the same
+   * job. Where nobody has taken the answer, and nobody asks again, the job ends. Throws `RESERVATION_REFUSED`,
+   * `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
+   */
+  async register(request: Registration, by: RegisterBy): Promise<Job> {
+    const { ledger, jobs, runtime } = this.#options
+    const { owner, key, signal } = by
+    if (key === null) {
+      const claim = new Claim(runtime.clock, 0)
+      return await this.#answer(claim, signal, () => this.#begin(request, by, claim))
+    }
+    const bodyHash = hashOf(request)
+    const scope = `${owner}/${key}`
+    const underWay = this.#keyed.get(scope)
+    const known = underWay ?? ledger.keyed({ owner, key })
+    if (known !== undefined && known.bodyHash !== bodyHash) throw otherBody()
+    if (underWay !== undefined) return await this.#answer(underWay.claim, signal, () => underWay.registered)
+    if (known !== undefined && 'job' in known) {
+      const claim = this.#claims.get(known.job)
+      const job = async (): Promise<Job> => jobs.requireLiving(known.job)
+      return claim === undefined ? await job() : await this.#answer(claim, signal, job)
+    }
+    const claim = new Claim(runtime.clock, REGISTRATION_CLAIM_MS)
+    return await this.#answer(claim, signal, () => {
+      const registered = this.#begin(request, by, claim).finally(() => this.#keyed.delete(scope))
+      this.#keyed.set(scope, { bodyHash, registered, claim })
+      return registered
+    })
+  }
+
+  /** Waits for a job on behalf of a caller, who takes it if he is still there. */
+  async #answer(claim: Claim, signal: AbortSignal, registered: () => Promise<Job>): Promise<Job> {
+    const leave = claim.attach(signal)
+    try {
+      const job = await registered()
+      if (!signal.aborted) this.#claims.delete(job.id)
+      return job
+    } finally {
+      leave(!signal.aborted)
+    }
+  }
+
+  /** Ends the job that came of it if the registration is given up. */
+  async #begin(request: Registration, by: RegisterBy, claim: Claim): Promise<Job> {
+    const leave = this.#allowance.enter(by.owner)
+    try {
+      const job = await this.#register(request, by, claim)
+      const end = (): void => {
+        this.#claims.delete(job.id)
+        this.#options.jobs.endInBackground(job.id, 'failed')
+      }
+      if (claim.gaveUp.aborted) end()
+      else {
+        this.#claims.set(job.id, claim)
+        claim.gaveUp.addEventListener('abort', end)
+      }
+      return job
+    } finally {
+      leave()
+    }
+  }
+
+  /** Undoes a registration: the reservation is free once metadata has forgotten the job. */
+  async giveUp(id: string): Promise<void> {
+    const { ledger, jobs } = this.#options
+    await ledger.change(id, { state: 'ending', endReason: 'failed' })
+    await ledger.releaseKey(id)
+    jobs.endInBackground(id, 'failed')
+  }
+
+  async #register(request: Registration, by: RegisterBy, { gaveUp }: Claim): Promise<Job> {
+    const { admission, size } = this.#options
+    const { demand } = size(scopeOf({ ...request, ...by }), request.hints)
+    admission.requirePossible(by.owner, demand)
+    const server = await this.#chooseServer()
+    const { registered } = await this.#waiting.enter({
+      owner: by.owner,
+      waitMs: by.waitSeconds * 1000,
+      signal: gaveUp,
+      try: () => this.#try(request, by, server),
+    })
+    return await registered
+  }
+
+  #chooseServer(): Promise<string> {
+    const { ledger, metadata, runtime } = this.#options
+    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + NODE_START_MS_MAX)
+  }
+
+  /** What is admitted is in the ledger when this returns. */
+  #try(request: Registration, { owner, key }: RegisterBy, metadata: string): { done: Admitted } | Refusal {
+    const { ledger, admission, runtime, size, serial } = this.#options
+    const { demand, reasons } = size(scopeOf({ owner, name: request.name }), request.hints)
+    const shares = admission.admit(owner, demand)
+    if ('error' in shares) return shares
+    const nowMs = runtime.clock.wallMs()
+    const job: Job = {
+      id: newJobId(runtime.random, owner),
+      ...request,
+      owner,
+      state: 'registering',
+      demand,
+      reasons,
+      shares,
+      metadata,
+      movingTo: null,
+      formerServers: [],
+      createdAtMs: nowMs,
+      usedAtMs: nowMs,
+      peak: noPeak,
+      endedAtMs: null,
+      endReason: null,
+    }
+    const created = ledger.create(
+      job,
+      key === null ? null : { owner, key, bodyHash: hashOf(request), job: job.id },
+    )
+    return { done: { registered: serial.run(job.id, async () => this.#bringUp(await created)) } }
+  }
+
+  async #bringUp(job: Job): Promise<Job> {
+    const { ledger, nodes, placer, metadata, tickets, events, runtime } = this.#options
+    const { id, name } = job
+    const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
+    events.emit('job.registering', { job: id, name })
+    try {
+      const secured = await placer.secure(id, deadlineMs)
+      const placed = placedJob(job, secured.shares, nodes)
+      const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
+        client.createJob(address, placed),
+      )
+      tickets.note(id, placement)
+      ledger.touch(id, runtime.clock.monotonicMs())
+      const active = await ledger.change(id, { state: 'active' })
+      events.emit('job.active', { job: id, name })
+      return active
+    } catch (error) {
+      const { background } = this.#options
+      if (!(await background.attempt(['rollBack', id], () => this.giveUp(id))))
+        void background.persist(['rollBack', id], () => this.giveUp(id))
+      throw error
+    }
+  }
+}
+
+function otherBody(): MayflyError {
+  return new MayflyError('BAD_REQUEST', 'Idempotency-Key: it was used for a registration with another body')
+}
+
+/** The same for the same request, in whichever order its fields came. */
+function hashOf({ name, hints, leaseSeconds }: Registration): string {
+  const sorted = Object.entries(hints).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(JSON.stringify([name, sorted, leaseSeconds]))
+    .digest('hex')
+}

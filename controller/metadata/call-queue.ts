@@ -1,0 +1,58 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS, METADATA_CALLS_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+
+/** Metadata itself waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
+export const METADATA_CALL_MS = 2 * CONTROL_CALL_MS
+
+/** Calls to one metadata server: so many at a time, the others in the order in which they came, each with a bound. */
+export class Turns {
+  readonly #server: string
+  readonly #clock: Clock
+  readonly #waiting = new Set<() => void>()
+  #underWay = 0
+
+  constructor(server: string, clock: Clock) {
+    this.#server = server
+    this.#clock = clock
+  }
+
+  /** Rejects with `UNAVAILABLE` where its turn does not come until then, and with `DEADLINE_EXCEEDED` where the call takes `METADATA_CALL_MS`. */
+  async run<T>(untilMs: number, call: () => Promise<T>): Promise<T> {
+    if (this.#underWay >= METADATA_CALLS_MAX) await this.#turn(untilMs)
+    this.#underWay++
+    try {
+      return await this.#bounded(call)
+    } finally {
+      this.#underWay--
+      const [next] = this.#waiting
+      next?.()
+    }
+  }
+
+  #turn(untilMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = (): void => {
+        this.#waiting.delete(go)
+        timer.cancel()
+        resolve()
+      }
+      const timer = this.#clock.after(Math.max(0, untilMs - this.#clock.monotonicMs()), () => {
+        this.#waiting.delete(go)
+        reject(new MayflyError('UNAVAILABLE', `Metadata server ${this.#server} answers none of its calls`))
+      })
+      this.#waiting.add(go)
+    })
+  }
+
+  #bounded<T>(call: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(METADATA_CALL_MS, () =>
+        reject(new MayflyError('DEADLINE_EXCEEDED', `Metadata server ${this.#server} does not answer`)),
+      )
+      call()
+        .finally(() => timer.cancel())
+        .then(resolve, reject)
+    })
+  }
+}

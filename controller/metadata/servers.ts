@@ -1,0 +1,120 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS, HEARTBEAT_MS } from '../../protocol/limits.ts'
+import type { MetadataReport } from '../../protocol/operations/reports.ts'
+import type { Runtime } from '../../protocol/runtime.ts'
+import type { Events } from '../events/events.ts'
+import type { Job } from '../records/job.ts'
+import { chooseServer, type ServerLoad } from './balance.ts'
+import { Turns } from './call-queue.ts'
+import type { MetadataClient } from './client.ts'
+import { retry } from './retry.ts'
+
+export interface MetadataServer {
+  readonly id: string
+  readonly address: string
+  /** The share of one core that it used since its report before. */
+  readonly busy: number
+  /** On the monotonic clock. */
+  readonly heardMs: number
+}
+
+export interface MetadataServersOptions {
+  readonly runtime: Runtime
+  readonly client: MetadataClient
+  readonly events: Events
+  readonly stopped: AbortSignal
+}
+
+/** A server that was silent for longer may be another process, which has to be told again what it missed. */
+const SILENT_MS = 3 * HEARTBEAT_MS
+
+/** The metadata servers that reported, and calls to them that outlast their restarts. */
+export class MetadataServers {
+  readonly #options: MetadataServersOptions
+  readonly #servers = new Map<string, MetadataServer>()
+  readonly #turns = new Map<string, Turns>()
+
+  constructor(options: MetadataServersOptions) {
+    this.#options = options
+  }
+
+  all(): MetadataServer[] {
+    return [...this.#servers.values()]
+  }
+
+  get(id: string): MetadataServer | undefined {
+    return this.#servers.get(id)
+  }
+
+  /** Whether there is such a server; after a start of the controller each has the time to report first. */
+  async isKnown(id: string): Promise<boolean> {
+    if (this.#servers.has(id)) return true
+    const deadlineMs = this.#options.runtime.clock.monotonicMs() + SILENT_MS
+    return await this.ask(id, deadlineMs, async () => true).catch(() => false)
+  }
+
+  /** Takes a heartbeat. True if the server is new, moved or was silent: what it knows has to be compared. */
+  heard(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
+    const heardMs = this.#options.runtime.clock.monotonicMs()
+    const before = this.#servers.get(id)
+    this.#servers.set(id, { id, address, busy, heardMs })
+    const isNew = before?.address !== address || heardMs - before.heardMs > SILENT_MS
+    if (isNew) this.#options.events.emit('metadata.active', { metadata: id, address })
+    return isNew
+  }
+
+  /** Who a new job goes to: of the servers that are not silent, where there are any. Waits for one until the deadline. */
+  choose(living: () => readonly Job[], deadlineMs: number): Promise<string> {
+    return retry(
+      async () => {
+        const nowMs = this.#options.runtime.clock.monotonicMs()
+        const heard = this.all().filter(({ heardMs }) => nowMs - heardMs <= SILENT_MS)
+        const server = chooseServer(loadsOf(heard.length > 0 ? heard : this.all(), living()))
+        if (server === null) throw new MayflyError('UNAVAILABLE', 'No metadata server has reported yet')
+        return server
+      },
+      { ...this.#options, deadlineMs },
+    )
+  }
+
+  /**
+   * Asks a server, again while it cannot be reached, also if it is started anew at another address. Each server has calls of its own,
+   * `METADATA_CALLS_MAX` at a time, and each call has a bound: one that hangs holds up nobody who asks another.
+   */
+  ask<T>(
+    id: string,
+    deadlineMs: number,
+    call: (client: MetadataClient, address: string) => Promise<T>,
+  ): Promise<T> {
+    const { runtime, client } = this.#options
+    const { clock } = runtime
+    return retry(
+      async () => {
+        const server = this.#servers.get(id)
+        if (server === undefined)
+          throw new MayflyError('UNAVAILABLE', `Metadata server ${id} has not reported yet`)
+        const untilMs = Math.max(deadlineMs, clock.monotonicMs() + CONTROL_CALL_MS)
+        return await this.#turnsOf(id).run(untilMs, () => call(client, server.address))
+      },
+      { ...this.#options, deadlineMs },
+    )
+  }
+
+  #turnsOf(id: string): Turns {
+    const turns = this.#turns.get(id) ?? new Turns(id, this.#options.runtime.clock)
+    this.#turns.set(id, turns)
+    return turns
+  }
+}
+
+/** How much each of the servers has to do. */
+export function loadsOf(servers: readonly MetadataServer[], living: readonly Job[]): ServerLoad[] {
+  const jobs = new Map<string, number>()
+  for (const { metadata } of living) jobs.set(metadata, (jobs.get(metadata) ?? 0) + 1)
+  return servers.map(({ id, busy }) => ({ id, busy, jobs: jobs.get(id) ?? 0 }))
+}
+
+/** True if metadata does not have the job, or has no more. */
+export function isGone(error: unknown): boolean {
+  return isError(error, 'JOB_NOT_FOUND', 'JOB_ENDED')
+}

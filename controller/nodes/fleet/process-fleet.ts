@@ -1,0 +1,79 @@
+import { unreachable } from '../../../protocol/assert.ts'
+import { MayflyError } from '../../../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../../../protocol/limits.ts'
+import type { Clock, Timer } from '../../../protocol/runtime.ts'
+import type { FromChild, ToController } from '../../../service/process/supervision.ts'
+import type { Fleet, FleetNode, FleetWatcher } from './fleet.ts'
+
+/** The line to the supervisor: Node's IPC channel in production. */
+export interface SupervisorChannel {
+  tell(message: FromChild): void
+  /** Called for every message from now on. */
+  listen(handler: (message: ToController) => void): void
+}
+
+interface Listing {
+  readonly timer: Timer
+  resolve(nodes: readonly FleetNode[]): void
+}
+
+/** Nodes as processes of this machine, children of the supervisor, which outlives the controller. */
+export class ProcessFleet implements Fleet {
+  readonly #channel: SupervisorChannel
+  readonly #clock: Clock
+  readonly #listings = new Set<Listing>()
+
+  constructor(channel: SupervisorChannel, clock: Clock) {
+    this.#channel = channel
+    this.#clock = clock
+  }
+
+  watch(watcher: FleetWatcher): void {
+    this.#channel.listen((message) => {
+      switch (message.type) {
+        case 'nodeStarted':
+          return watcher.started(message)
+        case 'nodeExited':
+          return watcher.exited(message.node, message.reason)
+        case 'nodes':
+          return this.#answerListings(message.nodes)
+        default:
+          return unreachable(message)
+      }
+    })
+  }
+
+  start(node: string, nodeClass: string): void {
+    this.#channel.tell({ type: 'startNode', node, class: nodeClass })
+  }
+
+  stop(node: string): void {
+    this.#channel.tell({ type: 'stopNode', node })
+  }
+
+  startMetadata(metadata: string): void {
+    this.#channel.tell({ type: 'startMetadata', metadata })
+  }
+
+  list(): Promise<readonly FleetNode[]> {
+    return new Promise((resolve, reject) => {
+      const listing = {
+        resolve,
+        timer: this.#clock.after(CONTROL_CALL_MS, () => {
+          this.#listings.delete(listing)
+          reject(new MayflyError('UNAVAILABLE', 'The supervisor did not say which storage nodes run'))
+        }),
+      }
+      this.#listings.add(listing)
+      this.#channel.tell({ type: 'listNodes' })
+    })
+  }
+
+  #answerListings(nodes: readonly FleetNode[]): void {
+    for (const listing of this.#listings) {
+      listing.timer.cancel()
+      listing.resolve(nodes)
+    }
+    this.#listings.clear()
+  }
+}

@@ -1,0 +1,187 @@
+import { JOB_NODES_MAX, SLOTS_DEFAULT } from '../../protocol/limits.ts'
+import {
+  add,
+  fits,
+  type NodeClass,
+  nothing,
+  partThatFits,
+  type ResourceVector,
+  scale,
+  subtract,
+  sum,
+  vectorOf,
+} from '../sizing/node-class.ts'
+import { Alignment, EVEN } from './alignment.ts'
+import { type Assignment, type Candidate, leastOf, steer } from './split-packing.ts'
+
+/** A node that runs or starts, what it has, and what of that nobody has reserved. */
+export interface Spare extends ResourceVector {
+  readonly node: string
+  readonly capacity: ResourceVector
+  /** Nodes of a lower rank are taken before others: those that serve before those for which a job has to wait. */
+  readonly rank: number
+}
+
+/** In which order nodes are considered. */
+export const NodeRank = { own: 0, serves: 1, starts: 2 } as const
+
+/** A part of a demand on one node. */
+export interface Placed extends ResourceVector {
+  readonly node: string
+}
+
+/** How many nodes of a class may still be started. */
+export interface Room {
+  readonly nodeClass: NodeClass
+  /** What each of them will have. */
+  readonly capacity: ResourceVector
+  readonly nodes: number
+}
+
+/** Why a demand cannot be met: what nobody has reserved yet, on nodes that run and on ones that may be started. */
+interface Shortage {
+  readonly free: ResourceVector
+}
+
+export type Packing = { readonly assignments: readonly Assignment[] } | { readonly shortage: Shortage }
+
+/** Where each of several demands goes, in their order, and the nodes that have to be started for it. */
+export interface Plan {
+  readonly started: readonly { readonly node: string; readonly nodeClass: NodeClass }[]
+  readonly shares: readonly (readonly Placed[])[]
+  /** What there then is to pack into. */
+  readonly left: Fleet
+}
+
+/** What there is to pack into, and the sum of all demands, those of jobs that live among them. */
+export interface Fleet {
+  readonly spares: readonly Spare[]
+  readonly rooms: readonly Room[]
+  readonly mix: ResourceVector
+}
+
+/** Packs demands one after another, each into what those before it left: all of them, or none. */
+export function packAll(
+  demands: readonly ResourceVector[],
+  into: Fleet,
+  newNode: () => string,
+): Plan | { readonly shortage: Shortage } {
+  const started: { node: string; nodeClass: NodeClass }[] = []
+  const shares: Placed[][] = []
+  let { rooms, mix } = into
+  const spares = [...into.spares]
+  for (const demand of demands) {
+    mix = add(mix, demand)
+    const packing = pack(demand, { spares, rooms, mix })
+    if ('shortage' in packing) return { shortage: { free: freeOf(into.spares, into.rooms) } }
+    const own: Placed[] = []
+    for (const { on, ...part } of packing.assignments) {
+      if ('newOf' in on) {
+        const { newOf: nodeClass, capacity } = on
+        const node = newNode()
+        started.push({ node, nodeClass })
+        rooms = rooms.map((room) =>
+          room.nodeClass === nodeClass ? { ...room, nodes: room.nodes - 1 } : room,
+        )
+        spares.push({ node, capacity, rank: NodeRank.starts, ...subtract(capacity, part) })
+        own.push({ node, ...part })
+      } else {
+        const { node } = on
+        const at = spares.findIndex((spare) => spare.node === node)
+        const spare = spares[at]
+        if (spare !== undefined) spares[at] = { ...spare, ...subtract(spare, part) }
+        own.push({ node, ...part })
+      }
+    }
+    shares.push(own)
+  }
+  return { started, shares, left: { spares, rooms, mix } }
+}
+
+/** From so many nodes on it is worth while to start one a little early, so that others keep room for what goes with it. */
+const STEERED_FROM_NODES = 8
+
+/**
+ * Online vector bin packing. In a fleet of some size a demand is steered (`steer`), so that no resource is stranded; in a
+ * small one, and where steering finds no room, it goes whole to the node that it suits best (`Alignment`), else in parts
+ * to those that it suits, best first, and to new nodes for the rest. On every node bytes and bytes per second stand in
+ * the same proportion as in the demand, because hashing spreads both alike.
+ */
+export function pack(demand: ResourceVector, fleet: Fleet): Packing {
+  const alignment = new Alignment(fleet.mix)
+  const running = fleet.spares.map(candidateOf)
+  const able = fleet.rooms.filter(({ capacity }) => !fits(partThatFits(demand, capacity), nothing))
+  const fresh = (): Generator<Candidate> => freshOf(able)
+  const assignments =
+    running.length >= STEERED_FROM_NODES
+      ? steer(demand, { running, fresh: fresh(), mix: fleet.mix, alignment })
+      : placeWhole(demand, running, alignment)
+  const found = assignments ?? splitAnyhow(demand, { running, fresh: fresh(), alignment })
+  return found === null ? { shortage: { free: freeOf(fleet.spares, fleet.rooms) } } : { assignments: found }
+}
+
+function placeWhole(
+  demand: ResourceVector,
+  running: readonly Candidate[],
+  alignment: Alignment,
+): Assignment[] | null {
+  const fitting = running.filter(({ spare }) => fits(demand, spare))
+  const even = fitting.filter((bin) => alignment.keepsEven(bin, demand, EVEN))
+  const best = leastOf(even.length > 0 ? even : fitting, (bin) => alignment.score(bin, demand))
+  return best === null ? null : [{ on: best.on, ...vectorOf(demand) }]
+}
+
+/** As much as may go to each in turn; null if that is not all. */
+function splitAnyhow(
+  demand: ResourceVector,
+  {
+    running,
+    fresh,
+    alignment,
+  }: { running: readonly Candidate[]; fresh: Iterable<Candidate>; alignment: Alignment },
+): Assignment[] | null {
+  const sorted = running
+    .map((bin) => ({ bin, score: alignment.score(bin, partThatFits(demand, bin.spare)) }))
+    .sort((a, b) => a.bin.rank - b.bin.rank || a.score - b.score)
+    .map(({ bin }) => bin)
+  const assignments: Assignment[] = []
+  let rest = vectorOf(demand)
+  for (const bin of chain(sorted, fresh)) {
+    if (assignments.length === JOB_NODES_MAX) return null
+    const part = partThatFits(rest, bin.spare)
+    if (fits(part, nothing)) continue
+    if (part.ramBytes < demand.ramBytes / SLOTS_DEFAULT && !fits(rest, part)) continue
+    assignments.push({ on: bin.on, ...part })
+    rest = subtract(rest, part)
+    if (fits(rest, nothing)) return assignments
+  }
+  return null
+}
+
+function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Generator<Candidate> {
+  yield* first
+  yield* second
+}
+
+function candidateOf(spare: Spare): Candidate {
+  const { node, rank, capacity } = spare
+  return { on: { node }, rank, capacity, spare }
+}
+
+function* freshOf(rooms: readonly Room[]): Generator<Candidate> {
+  for (const { nodeClass, nodes, capacity } of rooms) {
+    for (let node = 0; node < nodes; node++) {
+      yield { on: { newOf: nodeClass, capacity }, rank: NodeRank.starts, capacity, spare: capacity }
+    }
+  }
+}
+
+/** What nobody has reserved, on nodes that run and on ones that may be started. */
+export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): ResourceVector {
+  return sum([...spares, ...rooms.map(capacityOf)])
+}
+
+/** What a whole room of new nodes has. */
+function capacityOf({ capacity, nodes }: Room): ResourceVector {
+  return scale(capacity, nodes)
+}

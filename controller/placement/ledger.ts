@@ -1,0 +1,274 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { type Job, type Share, scopeOf } from '../records/job.ts'
+import type { NodeRecord } from '../records/node.ts'
+import { Arrivals } from '../sizing/arrivals.ts'
+import type { ResourceVector } from '../sizing/node-class.ts'
+import {
+  higherPeak,
+  isInstructive,
+  type Learned,
+  type Peak,
+  type Reads,
+  type Run,
+} from '../sizing/run-stats.ts'
+import { Runs } from '../sizing/runs.ts'
+import type { IdempotencyKey, Store } from '../store/store.ts'
+import { Accounts } from './reservation-totals.ts'
+
+/**
+ * Every job, and through their shares what is reserved where. A change counts in memory at once, so that two
+ * decisions never give away the same bytes, and is written down before the returned promise resolves; if that
+ * fails it is taken back.
+ */
+export class Ledger {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #jobs = new Map<string, Job>()
+  /** Those that have not ended, oldest first. */
+  readonly #living = new Map<string, Job>()
+  readonly #relocating = new Set<string>()
+  readonly #accounts = new Accounts()
+  readonly #runs = new Runs()
+  readonly arrivals = new Arrivals()
+  readonly #keys = new Map<string, IdempotencyKey>()
+  /** On the monotonic clock, so that a wall clock that jumps ends no job. */
+  readonly #usedMs = new Map<string, number>()
+  /** Of jobs that used more than what was written down. */
+  readonly #peaks = new Map<string, Peak>()
+  readonly #reads = new Map<string, Reads>()
+
+  constructor(store: Store, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  /** Takes over what the store had. The time since a job's last use goes on counting while no controller runs. */
+  restore(stored: { jobs: readonly Job[]; keys: readonly IdempotencyKey[]; runs: readonly Run[] }): void {
+    for (const job of [...stored.jobs].sort((a, b) => a.createdAtMs - b.createdAtMs)) {
+      this.#set(job)
+      if (job.state !== 'ended') this.#usedMs.set(job.id, this.#monotonicOf(job.usedAtMs))
+    }
+    for (const key of stored.keys) this.#keys.set(scopedKey(key), key)
+    this.#runs.restore(stored.runs)
+    this.#restoreArrivals(stored)
+  }
+
+  get(id: string): Job | undefined {
+    return this.#jobs.get(id)
+  }
+
+  /** The most that the job used at a time. */
+  peakOf(job: Job): Peak {
+    return this.#peaks.get(job.id) ?? job.peak
+  }
+
+  /** Throws `JOB_NOT_FOUND`. */
+  require(id: string): Job {
+    const job = this.#jobs.get(id)
+    if (job === undefined) throw new MayflyError('JOB_NOT_FOUND', `There is no job '${id}'`)
+    return job
+  }
+
+  keyed(of: Pick<IdempotencyKey, 'owner' | 'key'>): IdempotencyKey | undefined {
+    return this.#keys.get(scopedKey(of))
+  }
+
+  /** Jobs that have not ended, oldest first. */
+  living(): Job[] {
+    return [...this.#living.values()]
+  }
+
+  get livingCount(): number {
+    return this.#living.size
+  }
+
+  /** What living jobs have reserved, node by node. */
+  reserved(): Map<string, ResourceVector> {
+    return this.#accounts.reserved()
+  }
+
+  /** What living jobs have reserved on one node. */
+  reservedOn(node: string): ResourceVector {
+    return this.#accounts.reservedOn(node)
+  }
+
+  /** Living jobs of which a part is on its way to another node. */
+  relocating(): Job[] {
+    return [...this.#relocating].map((id) => this.require(id))
+  }
+
+  isReserved(node: string): boolean {
+    return this.#accounts.isReserved(node)
+  }
+
+  /** What earlier runs of a job's owner and name tell. */
+  learned(scope: string): Learned | null {
+    return this.#runs.learn(scope)
+  }
+
+  async create(job: Job, key: IdempotencyKey | null): Promise<Job> {
+    this.#set(job)
+    this.arrivals.registered(scopeOf(job), job.createdAtMs, job.hints)
+    this.touch(job.id, this.#clock.monotonicMs())
+    if (key !== null) this.#keys.set(scopedKey(key), key)
+    try {
+      await this.#store.createJob(job, key)
+    } catch (error) {
+      this.#forget(job.id)
+      throw error
+    }
+    return job
+  }
+
+  /** The job as `change` has it. */
+  async change(id: string, change: Partial<Job>): Promise<Job> {
+    const before = this.require(id)
+    const job = { ...this.#upToDate(before), ...change }
+    this.#set(job)
+    try {
+      await this.#store.putJobs([job])
+    } catch (error) {
+      this.#set(before)
+      throw error
+    }
+    return job
+  }
+
+  /**
+   * The job has ended: it reserves nothing, and is kept for those who ask for it. What it used at its peak is written
+   * down with it, so that it counts once, and for sure, for later jobs of its name.
+   */
+  async end(id: string): Promise<Job> {
+    const before = this.require(id)
+    const endedAtMs = this.#clock.wallMs()
+    const job: Job = { ...this.#upToDate(before), state: 'ended', shares: [], endedAtMs }
+    const { peak } = job
+    const name = scopeOf(job)
+    const isRun = job.endReason !== 'failed' && isInstructive(peak)
+    const run = isRun ? { job: id, name, endedAtMs, peak, reads: this.#reads.get(id) ?? null } : null
+    this.#set(job)
+    try {
+      await this.#store.endJob(job, { run, forgotten: run === null ? [] : this.#runs.displacedBy(run) })
+    } catch (error) {
+      this.#set(before)
+      throw error
+    }
+    if (run !== null) this.#runs.add(run)
+    await this.#prune(id)
+    return job
+  }
+
+  /** New shares of jobs, written down together with the node on whose account they change: all of it, or nothing. */
+  async reshare(sharesOf: ReadonlyMap<string, readonly Share[]>, node: NodeRecord): Promise<void> {
+    const before = [...sharesOf.keys()].map((id) => this.require(id))
+    const after = before.map((job) => ({ ...job, shares: sharesOf.get(job.id) ?? job.shares }))
+    for (const job of after) this.#set(job)
+    try {
+      await this.#store.putDraining(node, after)
+    } catch (error) {
+      for (const job of before) this.#set(job)
+      throw error
+    }
+  }
+
+  /** Forgets the key of a registration that failed, so that it can be tried again. */
+  async releaseKey(job: string): Promise<void> {
+    for (const [key, known] of this.#keys) if (known.job === job) this.#keys.delete(key)
+    await this.#store.deleteKeyOf(job)
+  }
+
+  /** When the job was last used or renewed, on the monotonic clock. */
+  usedMs(id: string): number {
+    return this.#usedMs.get(id) ?? this.#monotonicOf(this.require(id).usedAtMs)
+  }
+
+  /** Notes a use. It reaches the store with the next change, or with `writeUses`. */
+  touch(id: string, usedMs: number): void {
+    const job = this.#jobs.get(id)
+    if (job === undefined || job.state === 'ended') return
+    this.#usedMs.set(id, Math.max(usedMs, this.#usedMs.get(id) ?? Number.NEGATIVE_INFINITY))
+  }
+
+  /** Notes what a job uses now, if that is more than ever, and how often its objects were read. Like a use, it reaches the store later. */
+  observe(id: string, { peak, reads }: { peak: Peak; reads: Reads | null }): void {
+    const job = this.#living.get(id)
+    if (job === undefined) return
+    this.#peaks.set(id, higherPeak(peak, this.#peaks.get(id) ?? job.peak))
+    if (reads !== null) this.#reads.set(id, reads)
+  }
+
+  /** Writes down the last uses that are `LAST_USE_WRITE_MS` later than what the store knows. */
+  async writeUses(): Promise<void> {
+    const stale: Job[] = []
+    for (const [id, usedMs] of this.#usedMs) {
+      const job = this.require(id)
+      if (this.#wallOf(usedMs) - job.usedAtMs >= LAST_USE_WRITE_MS) stale.push(this.#upToDate(job))
+    }
+    if (stale.length === 0) return
+    for (const job of stale) this.#set(job)
+    await this.#store.putJobs(stale)
+  }
+
+  async #prune(id: string): Promise<void> {
+    this.#usedMs.delete(id)
+    this.#peaks.delete(id)
+    this.#reads.delete(id)
+    const ended = [...this.#jobs.values()].filter(({ state }) => state === 'ended')
+    ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
+    const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_KEPT_MAX)).map((job) => job.id)
+    for (const old of surplus) this.#forget(old)
+    if (surplus.length > 0) await this.#store.deleteJobs(surplus)
+  }
+
+  /** With what was noted since the last write. */
+  #upToDate(job: Job): Job {
+    const { id } = job
+    return { ...job, usedAtMs: this.#wallOf(this.usedMs(id)), peak: this.peakOf(job) }
+  }
+
+  #set(job: Job): void {
+    this.#accounts.change(this.#jobs.get(job.id) ?? null, job)
+    this.#jobs.set(job.id, job)
+    if (job.state === 'ended') this.#living.delete(job.id)
+    else this.#living.set(job.id, job)
+    if (job.shares.some(({ leaving }) => leaving !== undefined)) this.#relocating.add(job.id)
+    else this.#relocating.delete(job.id)
+  }
+
+  #forget(id: string): void {
+    this.#accounts.change(this.#jobs.get(id) ?? null, null)
+    this.#jobs.delete(id)
+    this.#living.delete(id)
+    this.#relocating.delete(id)
+    this.#usedMs.delete(id)
+    this.#peaks.delete(id)
+    this.#reads.delete(id)
+    for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
+  }
+
+  /** Of runs whose job is no longer kept the end is all that is known; that they come as far apart. */
+  #restoreArrivals({ jobs, runs }: { jobs: readonly Job[]; runs: readonly Run[] }): void {
+    const kept = new Set(jobs.map(({ id }) => id))
+    const forgotten = runs.filter(({ job }) => !kept.has(job))
+    const registered = [
+      ...forgotten.map(({ name, endedAtMs }) => ({ name, atMs: endedAtMs, hints: {} })),
+      ...jobs.map((job) => ({ name: scopeOf(job), atMs: job.createdAtMs, hints: job.hints })),
+    ].sort((a, b) => a.atMs - b.atMs)
+    for (const { name, atMs, hints } of registered) this.arrivals.registered(name, atMs, hints)
+  }
+
+  #monotonicOf(wallMs: number): number {
+    return this.#clock.monotonicMs() - Math.max(0, this.#clock.wallMs() - wallMs)
+  }
+
+  #wallOf(monotonicMs: number): number {
+    return Math.round(this.#clock.wallMs() - (this.#clock.monotonicMs() - monotonicMs))
+  }
+}
+
+/** Owners have no slash in their names. */
+function scopedKey({ owner, key }: Pick<IdempotencyKey, 'owner' | 'key'>): string {
+  return `${owner}/${key}`
+}

@@ -1,0 +1,49 @@
+import type { Job } from '../records/job.ts'
+import { add, nothing, type ResourceVector, subtract } from '../sizing/node-class.ts'
+
+interface Account {
+  readonly held: ResourceVector
+  /** Jobs with a share on the node. */
+  readonly shares: number
+}
+
+/**
+ * What living jobs have reserved, node by node, kept up to date with each change: a registration must not look at every
+ * job there is. The numbers are whole, so that adding and taking away leaves no remainder.
+ */
+export class Accounts {
+  readonly #byNode = new Map<string, Account>()
+
+  /** Books the change of one job; null is one that is not there. */
+  change(before: Job | null, after: Job | null): void {
+    for (const share of livingShares(after)) this.#book(share.node, { held: share, shares: 1 })
+    for (const share of livingShares(before)) this.#book(share.node, { held: share, shares: -1 })
+  }
+
+  /** A node is in it if any job has a share there. */
+  reserved(): Map<string, ResourceVector> {
+    return new Map([...this.#byNode].map(([node, { held }]) => [node, held]))
+  }
+
+  reservedOn(node: string): ResourceVector {
+    return this.#byNode.get(node)?.held ?? nothing
+  }
+
+  isReserved(node: string): boolean {
+    return this.#byNode.has(node)
+  }
+
+  #book(node: string, { held, shares }: Account): void {
+    const before = this.#byNode.get(node) ?? { held: nothing, shares: 0 }
+    const count = before.shares + shares
+    if (count === 0) this.#byNode.delete(node)
+    else {
+      const total = shares > 0 ? add(before.held, held) : subtract(before.held, held)
+      this.#byNode.set(node, { held: total, shares: count })
+    }
+  }
+}
+
+function livingShares(job: Job | null): Job['shares'] {
+  return job === null || job.state === 'ended' ? [] : job.shares
+}

@@ -1,0 +1,132 @@
+import { isError, type MayflyError } from '../../protocol/errors.ts'
+import { GROWTH_RETRY_ROUNDS } from '../../protocol/limits.ts'
+import type { Tier } from '../../protocol/operations/data-operations.ts'
+import type { Jobs, JobsOptions } from '../jobs/job-lifecycle.ts'
+import { peakOf, type Usage } from '../jobs/usage.ts'
+import { type Job, reservedBy, type Share } from '../records/job.ts'
+import { capacityOf, isOpen } from '../records/node.ts'
+import { bytesOf, nothing, subtract, sum } from '../sizing/node-class.ts'
+import type { Hints } from '../sizing/rightsizing.ts'
+import type { Repair } from './reconciler.ts'
+import { type JobLoad, type JobMemory, newJob, outgrow, type Resized, stepsUp } from './resize-policy.ts'
+
+export interface GrowthOptions extends Omit<JobsOptions, 'runtime' | 'onFreed' | 'onUnsure'> {
+  readonly jobs: Jobs
+  readonly usage: Usage
+  readonly repair: Repair
+  /** The tiers that a job with such hints may lie on. */
+  readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
+}
+
+/** Lets what jobs have reserved follow what they use, as far as nobody has hinted it. */
+export class Growth {
+  readonly #options: GrowthOptions
+  readonly #memories = new Map<string, JobMemory>()
+  /** Rounds until a job that was refused is tried again. */
+  readonly #refused = new Map<string, number>()
+
+  constructor(options: GrowthOptions) {
+    this.#options = options
+  }
+
+  /** Once every `HEARTBEAT_MS`, and never while a resize is under way. */
+  round(): void {
+    const { ledger } = this.#options
+    const living = ledger.living()
+    for (const job of living) if (job.state === 'active') this.#look(job)
+    if (this.#memories.size <= living.length) return
+    for (const id of this.#memories.keys()) if (ledger.get(id)?.state !== 'active') this.#forget(id)
+  }
+
+  /** A node says that the job fills up there, or that its puts wait. False where it gets no more. */
+  press(id: string, waitingBytes: number): boolean {
+    const { ledger, repair, jobs, allowedTiers, nodes } = this.#options
+    const job = ledger.get(id)
+    if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
+    if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
+    // It gets what was decided last before more is decided.
+    if (job.state === 'registering' || repair.isWanted(id) || jobs.isResizing) return true
+    const maySpill = allowedTiers(job.hints).has('ssd') && nodes.limit.ssdBytes > 0
+    const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
+    if (steps.length === 0) return true
+    this.#memories.set(id, newJob)
+    return this.#resize(job, steps)
+  }
+
+  #look(job: Job): void {
+    const { repair } = this.#options
+    if (repair.isWanted(job.id)) return
+    const wait = this.#refused.get(job.id) ?? 0
+    if (wait > 1) return void this.#refused.set(job.id, wait - 1)
+    this.#refused.delete(job.id)
+    const { memory, resized } = outgrow(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
+    this.#memories.set(job.id, memory)
+    if (resized !== null) this.#resize(job, [resized])
+  }
+
+  #loadOf(job: Job): JobLoad {
+    const { ledger, usage } = this.#options
+    return {
+      ...job,
+      reserved: reservedBy(job),
+      use: peakOf(usage.of(job.id)),
+      bytesPerSecondMax: () => this.#rateWithin(job),
+      peak: ledger.peakOf(job),
+    }
+  }
+
+  /** To the first of these for which there is room. False where there is none. */
+  #resize(job: Job, steps: readonly Resized[]): boolean {
+    const { admission, ledger, repair, background } = this.#options
+    let refusal: MayflyError | null = null
+    for (const to of steps) {
+      let shares: readonly Share[]
+      try {
+        shares = admission.resize(job, to.demand)
+      } catch (error) {
+        if (!isError(error, 'RESERVATION_REFUSED')) throw error
+        refusal ??= error
+        continue
+      }
+      // Another is not decided before metadata has heard of this one.
+      repair.expect(job.id)
+      void background
+        .once(['writeShares', job.id], () => ledger.change(job.id, { ...to, shares }))
+        .finally(() => repair.want(job.id))
+      this.#tell(job, to)
+      return true
+    }
+    this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
+    const { reason } = refusal ?? {}
+    this.#options.log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
+    return false
+  }
+
+  #tell(job: Job, to: Resized): void {
+    const { events, log } = this.#options
+    const { ramBytes, ssdBytes, bytesPerSecond } = to.demand
+    const grows = bytesOf(to.demand) > bytesOf(job.demand) || bytesPerSecond > job.demand.bytesPerSecond
+    const because = [to.reasons.bytes.because, to.reasons.bytesPerSecond.because]
+    const what = { job: job.id, ramBytes, ssdBytes, bytesPerSecond }
+    if (grows) log.info({ ...what, because }, 'a job has outgrown its reservation and grows')
+    else log.info({ ...what, because }, 'a job is past its peak and gives back what it does not use')
+    events.emit('job.scaled', what)
+  }
+
+  /** What the job's nodes could give it: no node is started so that it need not borrow. */
+  #rateWithin({ shares }: Job): number {
+    const { nodes, ledger } = this.#options
+    const spares = shares.flatMap(({ node: id, bytesPerSecond }) => {
+      const node = nodes.get(id)
+      if (node === undefined || !isOpen(node)) return []
+      const spare = subtract(capacityOf(node, nodes.served), ledger.reservedOn(id))
+      return [{ ...nothing, bytesPerSecond: bytesPerSecond + spare.bytesPerSecond }]
+    })
+    return sum(spares).bytesPerSecond
+  }
+
+  #forget(id: string): void {
+    this.#memories.delete(id)
+    this.#refused.delete(id)
+  }
+}

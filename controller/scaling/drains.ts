@@ -1,0 +1,100 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { DRAIN_EMPTY_REPORTS } from '../../protocol/limits.ts'
+import type { NodeReport } from '../../protocol/operations/reports.ts'
+import { unknownNode } from '../nodes/registry.ts'
+import type { LeaveOnto } from '../placement/placer.ts'
+import { loadOf, type Node } from '../records/node.ts'
+import type { Repair, RepairOptions } from './reconciler.ts'
+import { detach } from './remove-share.ts'
+
+export interface DrainsOptions extends RepairOptions {
+  readonly repair: Repair
+}
+
+/**
+ * Empties nodes so that they can stop. What a drain has come to is in the store alone: a node that drains and has
+ * shares is being emptied, and one that has none is to stop. A controller that starts again goes on from there.
+ */
+export class Drains {
+  readonly #options: DrainsOptions
+  /** How many reports in a row named no job, of each node that is being emptied. */
+  readonly #emptyReports = new Map<string, number>()
+  readonly #detaching = new Set<string>()
+
+  constructor(options: DrainsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves once the drain is written down; a node that drains already stays as it is. Its jobs go to nodes of `onto`. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
+   * where its jobs have no room elsewhere.
+   */
+  async begin(id: string, onto: LeaveOnto): Promise<Node> {
+    const { ledger, nodes, placer, jobs, repair, log } = this.#options
+    if (this.#require(id).record.state === 'draining') return this.#require(id)
+    await jobs.resized()
+    if (this.#require(id).record.state === 'draining') return this.#require(id)
+    const moved: string[] = []
+    await nodes.beginDrain(id, async (record) => {
+      const sharesOf = placer.leave(id, onto)
+      moved.push(...sharesOf.keys())
+      await ledger.reshare(sharesOf, record)
+    })
+    log.info({ node: id, jobs: moved.length }, 'a storage node drains')
+    for (const job of moved) repair.want(job)
+    const node = this.#require(id)
+    this.#look(node)
+    return node
+  }
+
+  /** Takes a report of a node. */
+  heard(id: string, report: NodeReport): void {
+    const { nodes } = this.#options
+    if (!nodes.isEmptying(id)) return
+    this.#emptyReports.set(id, report.jobs.length === 0 ? (this.#emptyReports.get(id) ?? 0) + 1 : 0)
+    this.#detachIfEmpty(id)
+  }
+
+  /** Once every `HEARTBEAT_MS`: tells how far each drain has come, and stops nodes that nothing is reserved on. */
+  round(): void {
+    const draining = this.#options.nodes.draining()
+    const ids = new Set(draining.map(({ record }) => record.id))
+    for (const id of this.#emptyReports.keys()) if (!ids.has(id)) this.#emptyReports.delete(id)
+    for (const node of draining) this.#look(node)
+  }
+
+  #look(node: Node): void {
+    const { nodes, events, log } = this.#options
+    const { id } = node.record
+    if (nodes.isEmptying(id)) {
+      const load = loadOf(node)
+      if (load !== null) events.emit('node.draining', { node: id, ...load })
+      return this.#detachIfEmpty(id)
+    }
+    log.info({ node: id }, 'a storage node is empty and stops')
+    events.emit('node.drained', { node: id })
+    nodes.stopInBackground(id)
+  }
+
+  #detachIfEmpty(id: string): void {
+    const { ledger, nodes, background } = this.#options
+    if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
+    this.#detaching.add(id)
+    const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
+    void background
+      .attempt(['detach', id], async () => {
+        await Promise.all(jobs.map((job) => detach({ job: job.id, node: id }, this.#options)))
+        const node = nodes.draining().find(({ record }) => record.id === id)
+        if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
+      })
+      .finally(() => this.#detaching.delete(id))
+  }
+
+  #require(id: string): Node {
+    const node = this.#options.nodes.get(id)
+    if (node === undefined) throw unknownNode(id)
+    const { state } = node.record
+    if (state === 'active' || state === 'draining') return node
+    throw new MayflyError('BAD_REQUEST', `id: node ${id} is ${state}; only an active node can be drained`)
+  }
+}

@@ -1,0 +1,81 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { Serial } from '../../service/process/serial.ts'
+import type { Events } from '../events/events.ts'
+import type { Jobs } from '../jobs/job-lifecycle.ts'
+import type { MetadataServers } from '../metadata/servers.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import { type Job, serversOf } from '../records/job.ts'
+
+export interface JobMovesOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly metadata: MetadataServers
+  readonly jobs: Jobs
+  readonly events: Events
+  readonly background: Background
+  readonly serial: Serial
+}
+
+/**
+ * Has jobs handed from one metadata server to another. Where a job goes is written down before anyone is told, so that
+ * whoever restarts brings the move to its end; the servers do the rest between themselves.
+ */
+export class JobMoves {
+  readonly #options: JobMovesOptions
+  readonly #underWay = new Set<string>()
+
+  constructor(options: JobMovesOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves with the job once the other server decides for it. Rejects with `BAD_REQUEST` if there is no such server, and
+   * with `UNAVAILABLE` where it takes long: the move then goes on.
+   */
+  async move(id: string, to: string): Promise<Job> {
+    const { metadata, serial, ledger, jobs } = this.#options
+    if (!(await metadata.isKnown(to)))
+      throw new MayflyError('BAD_REQUEST', `metadata: no server '${to}' has reported; see GET /v1/cluster`)
+    return await serial.run(id, async () => {
+      const job = await this.#finish(jobs.requireLiving(id))
+      if (job.metadata === to) return job
+      return await this.#finish(await ledger.change(id, { movingTo: to }))
+    })
+  }
+
+  /** Goes on with moves that were begun and are not over. */
+  resume(): void {
+    const { ledger, serial, background } = this.#options
+    for (const { id, state, movingTo } of ledger.living()) {
+      if (movingTo === null || state !== 'active' || this.#underWay.has(id)) continue
+      this.#underWay.add(id)
+      const finish = async (): Promise<void> => {
+        const job = ledger.require(id)
+        if (job.state === 'active') await this.#finish(job)
+      }
+      void background
+        .attempt(['moveJob', id], () => serial.run(id, finish))
+        .finally(() => this.#underWay.delete(id))
+    }
+  }
+
+  async #finish(job: Job): Promise<Job> {
+    const { clock, ledger, metadata, events } = this.#options
+    const { id, metadata: from, movingTo } = job
+    if (movingTo === null) return job
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    await metadata.ask(from, deadlineMs, async (client, address) => {
+      const target = metadata.get(movingTo)
+      if (target === undefined)
+        throw new MayflyError('UNAVAILABLE', `Metadata server ${movingTo} has not reported yet`)
+      await client.moveJob(address, { id, target: { id: movingTo, address: target.address } })
+    })
+    const formerServers = serversOf(job).filter((server) => server !== movingTo)
+    const moved = await ledger.change(id, { metadata: movingTo, movingTo: null, formerServers })
+    events.emit('job.moved', { job: id, from, to: movingTo })
+    return moved
+  }
+}

@@ -1,0 +1,71 @@
+import { METADATA_SERVERS_MAX, NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { Logger } from '../../service/process/log.ts'
+import type { Events } from '../events/events.ts'
+import { balanceServers, noBalanceMemory, type ServerLoad } from '../metadata/balance.ts'
+import { loadsOf, type MetadataServers } from '../metadata/servers.ts'
+import type { Fleet } from '../nodes/fleet/fleet.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import type { JobMoves } from './job-transfers.ts'
+
+export interface MetadataScalerOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly metadata: MetadataServers
+  readonly fleet: Fleet
+  readonly moves: JobMoves
+  readonly events: Events
+  readonly log: Logger
+  readonly background: Background
+}
+
+/**
+ * Starts metadata servers and moves jobs between them as load asks for it. It remembers nothing that has to outlive it: a
+ * server that was started reports, and a move is in the store.
+ */
+export class MetadataScaler {
+  readonly #options: MetadataScalerOptions
+  #memory = noBalanceMemory
+  /** Until when a server that was asked for may take to report. */
+  #startingUntilMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: MetadataScalerOptions) {
+    this.#options = options
+  }
+
+  /** Once every `HEARTBEAT_MS`. */
+  round(): void {
+    const { clock, ledger, metadata, moves } = this.#options
+    moves.resume()
+    const loads = loadsOf(metadata.all(), ledger.living())
+    const { memory, decision } = balanceServers(this.#memory, loads, METADATA_SERVERS_MAX)
+    this.#memory = memory
+    if (decision.kind === 'start' && clock.monotonicMs() > this.#startingUntilMs)
+      this.#start(loads, decision.busy)
+    else if (decision.kind === 'move') this.#move(decision)
+  }
+
+  /** A number that the supervisor knows already is one that runs, or is being started again. */
+  #start(loads: readonly ServerLoad[], busy: number): void {
+    const { clock, fleet, events, log } = this.#options
+    const numbers = loads.map(({ id }) => Number(/^m-(\d+)$/.exec(id)?.[1] ?? 0))
+    const id = `m-${Math.max(...numbers) + 1}`
+    this.#startingUntilMs = clock.monotonicMs() + NODE_START_MS_MAX
+    log.info({ metadata: id, busy, servers: loads.length }, 'metadata is busy; another server is started')
+    events.emit('metadata.starting', { metadata: id, busy, servers: loads.length })
+    fleet.startMetadata(id)
+  }
+
+  /** The youngest of its jobs: the ones that came last made it busy. */
+  #move({ from, to, busy }: { from: string; to: string; busy: number }): void {
+    const { ledger, moves, log, background } = this.#options
+    const job = ledger
+      .living()
+      .filter(({ metadata, state, movingTo }) => metadata === from && state === 'active' && movingTo === null)
+      .at(-1)
+    if (job === undefined) return
+    log.info({ job: job.id, from, to, busy }, 'a metadata server is busy; another one takes a job of it')
+    void background.attempt(['moveJob', job.id], () => moves.move(job.id, to))
+  }
+}

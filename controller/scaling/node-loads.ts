@@ -1,0 +1,120 @@
+import type { NodeReport } from '../../protocol/operations/reports.ts'
+import type { Nodes } from '../nodes/registry.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import type { Job, Share } from '../records/job.ts'
+import { capacityOf, isOpen, type Node } from '../records/node.ts'
+import {
+  bytesOf,
+  fits,
+  type NodeClass,
+  nothing,
+  type ResourceVector,
+  subtract,
+} from '../sizing/node-class.ts'
+import { type ClassLoad, type Load, mapLoad, noLoad } from './policy.ts'
+import type { Balanced, JobPart } from './rebalance.ts'
+import type { Repair } from './reconciler.ts'
+
+type TierUse = NodeReport['jobs'][number]['bytes']
+
+export interface NodeLoadsOptions {
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly repair: Repair
+}
+
+/** One class of nodes as the policy sees it in one round. */
+export interface Seen extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
+  readonly isStarting: boolean
+  /** Nodes with shares that take more, the emptiest first. */
+  readonly busyNodes: readonly Balanced[]
+  readonly idleNodes: readonly Balanced[]
+  /** What a node has that is not started yet. */
+  readonly capacity: ResourceVector
+}
+
+/** What the nodes of a class report, as parts of what they have; null while one has not reported to this process yet. */
+export function seeClass(nodeClass: NodeClass, options: NodeLoadsOptions): Seen | null {
+  const { ledger, nodes } = options
+  const reserved = ledger.reserved()
+  const open = nodes.all().filter((node) => isOpen(node) && node.record.class === nodeClass.name)
+  if (open.some(({ record, report }) => record.state === 'active' && report === null)) return null
+  const room = nodes.rooms(reserved).find((each) => each.nodeClass === nodeClass)
+  const isBusy = ({ record }: Node): boolean => reserved.has(record.id)
+  const balanced = (node: Node): Balanced => {
+    const spare = subtract(capacityOf(node, nodes.served), reserved.get(node.record.id) ?? nothing)
+    return { node: node.record.id, spare, jobs: partsOf(node, options) }
+  }
+  const idleNodes = open.filter((node) => !isBusy(node) && node.record.state === 'active').map(balanced)
+  const busy = open.filter(isBusy)
+  return {
+    loads: busy.map((node) => loadOfNode(node, options)),
+    idle: idleNodes.length,
+    room: room?.nodes ?? 0,
+    isStarting: open.some(({ record }) => record.state === 'starting'),
+    busyNodes: busy.map(balanced),
+    idleNodes,
+    capacity: room?.capacity ?? nothing,
+  }
+}
+
+function loadOfNode(node: Node, { ledger }: NodeLoadsOptions): Load {
+  const { report, record } = node
+  if (report === null) return noLoad
+  const counted = report.jobs.map(({ id, bytes }) => countedBytes(bytes, shareOf(ledger.get(id), record.id)))
+  return partsOfNode(node, {
+    cpu: report.cpuCores,
+    network: report.bytesPerSecond,
+    ram: counted.reduce((sum, { ram }) => sum + ram, 0),
+    ssd: counted.reduce((sum, { ssd }) => sum + ssd, 0),
+  })
+}
+
+/**
+ * What a job holds on a node, as it counts on each tier. A job with tiers below RAM fills RAM however little it holds, and
+ * what is worth least leaves it then; so no tier of such a job is fuller than its share as a whole. What lies on S3 fills no
+ * node.
+ */
+function countedBytes(
+  { ram = 0, ssd = 0, s3 = 0 }: TierUse,
+  share: Share | undefined,
+): { readonly ram: number; readonly ssd: number } {
+  if (share === undefined || share.ssdBytes + share.s3Bytes === 0) return { ram, ssd }
+  const part = (ram + ssd + s3) / bytesOf(share)
+  return { ram: share.ramBytes * part, ssd: share.ssdBytes * part }
+}
+
+function shareOf(job: Job | undefined, node: string): Share | undefined {
+  return job?.shares.find((share) => share.node === node)
+}
+
+/** Amounts of resources as parts of what the node has. */
+function partsOfNode({ report, class: nodeClass }: Node, amounts: Load): Load {
+  const has: Load = {
+    cpu: nodeClass.cores,
+    network: nodeClass.bytesPerSecond,
+    ram: report?.tiers.ram?.capacityBytes ?? 0,
+    ssd: report?.tiers.ssd?.capacityBytes ?? 0,
+  }
+  return mapLoad(amounts, (amount, of) => (has[of] > 0 ? amount / has[of] : 0))
+}
+
+/** CPU is counted for those who move bytes, in proportion. */
+function partsOf(node: Node, { ledger, repair }: NodeLoadsOptions): JobPart[] {
+  const { report, record } = node
+  if (report === null) return []
+  return report.jobs.flatMap(({ id, bytes, bytesPerSecond }) => {
+    const job = ledger.get(id)
+    const share = shareOf(job, record.id)
+    if (job === undefined || share === undefined) return []
+    const ofMoved =
+      report.bytesPerSecond > 0 ? bytesPerSecond / report.bytesPerSecond : 1 / report.jobs.length
+    const load = partsOfNode(node, {
+      cpu: report.cpuCores * ofMoved,
+      network: bytesPerSecond,
+      ...countedBytes(bytes, share),
+    })
+    const isMoving = job.shares.some(({ leaving }) => leaving !== undefined) || repair.isWanted(id)
+    return [{ job: id, load, share, movable: job.state === 'active' && !isMoving && !fits(share, nothing) }]
+  })
+}

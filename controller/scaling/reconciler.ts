@@ -1,0 +1,217 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { Logger } from '../../service/process/log.ts'
+import type { Serial } from '../../service/process/serial.ts'
+import type { Events } from '../events/events.ts'
+import type { Jobs } from '../jobs/job-lifecycle.ts'
+import type { Tickets } from '../jobs/tickets.ts'
+import { isGone, type MetadataServers } from '../metadata/servers.ts'
+import type { Nodes } from '../nodes/registry.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import type { Placer } from '../placement/placer.ts'
+import { placedJob } from '../placement/shares.ts'
+import { type Job, reservedBy, stay } from '../records/job.ts'
+import type { Node } from '../records/node.ts'
+
+export interface RepairOptions {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly nodes: Nodes
+  readonly placer: Placer
+  readonly metadata: MetadataServers
+  readonly tickets: Tickets
+  readonly jobs: Jobs
+  readonly events: Events
+  readonly log: Logger
+  readonly background: Background
+  readonly serial: Serial
+}
+
+/** Brings jobs back into order: after nodes died, and where metadata may have missed something. */
+export class Repair {
+  readonly #options: RepairOptions
+  /** Active jobs whose shares metadata may not know, or that have no node. */
+  readonly #wanting = new Set<string>()
+  readonly #underWay = new Set<string>()
+  /** Of each metadata server the dead nodes that it has not been told of yet. */
+  readonly #untold = new Map<string, Set<string>>()
+  readonly #telling = new Map<string, Promise<void>>()
+
+  constructor(options: RepairOptions) {
+    this.#options = options
+  }
+
+  /** True while metadata may not know the job's shares, or they are not all on nodes that serve. */
+  isWanted(job: string): boolean {
+    return this.#wanting.has(job)
+  }
+
+  get isIdle(): boolean {
+    return this.#wanting.size === 0
+  }
+
+  /** Dead nodes that cannot be forgotten yet. */
+  get unreported(): ReadonlySet<string> {
+    return new Set([...this.#untold.values()].flatMap((nodes) => [...nodes]))
+  }
+
+  /** A node that was empty has exited: metadata need not wait for its lease to know that it is gone. */
+  nodeStopped({ record }: Node): void {
+    if (record.address !== null) this.#report(record.id, [])
+  }
+
+  /**
+   * A node died: metadata is told at once, and each of its jobs gets room elsewhere. Their leases count from now, as
+   * nobody can tell any more when they were last used there.
+   */
+  nodeLost({ record }: Node): void {
+    const jobs = this.#options.ledger
+      .living()
+      .filter(({ shares }) => shares.some(({ node }) => node === record.id))
+    if (record.address !== null) this.#report(record.id, jobs)
+    for (const { id } of jobs) {
+      this.#options.ledger.touch(id, this.#options.clock.monotonicMs())
+      this.want(id)
+    }
+  }
+
+  /** Tries again what could not be repaired or told. Nodes that keep failing to start are not started for it time after time. */
+  retry(): void {
+    for (const server of this.#untold.keys()) void this.#tell(server)
+    if (!this.#options.nodes.mayStart) return
+    for (const id of this.#wanting) this.want(id)
+  }
+
+  /** Compares a metadata server that is new, or back, with the ledger: each then has the jobs that the other has. */
+  async compare(server: string): Promise<void> {
+    const { ledger, metadata, clock } = this.#options
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    const known = await metadata.ask(server, deadlineMs, (client, address) => client.jobs(address))
+    for (const id of known) {
+      const job = ledger.get(id)
+      if (job !== undefined && job.state !== 'ended') continue
+      await metadata.ask(server, deadlineMs, (client, address) => client.endJob(address, id))
+    }
+    for (const job of ledger.living()) {
+      if (job.metadata === server && job.state === 'active') this.want(job.id)
+    }
+  }
+
+  #report(node: string, jobs: readonly Job[]): void {
+    const { metadata } = this.#options
+    const servers = new Set([...metadata.all().map(({ id }) => id), ...jobs.map((job) => job.metadata)])
+    for (const server of servers) {
+      this.#untold.set(server, (this.#untold.get(server) ?? new Set()).add(node))
+      void this.#tell(server)
+    }
+  }
+
+  /** Tells one server of the dead nodes that it does not know of, in a bounded time; what it has not heard is told again later. Never rejects. */
+  #tell(server: string): Promise<void> {
+    const underWay = this.#telling.get(server)
+    if (underWay !== undefined) return underWay
+    const { metadata, clock, background } = this.#options
+    const tell = async (): Promise<void> => {
+      for (let untold = this.#untold.get(server); untold !== undefined; untold = this.#untold.get(server)) {
+        const nodes = [...untold]
+        const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+        await metadata.ask(server, deadlineMs, (client, address) => client.nodesDied(address, nodes))
+        for (const node of nodes) untold.delete(node)
+        if (untold.size === 0) this.#untold.delete(server)
+      }
+    }
+    const telling = background
+      .attempt(['reportDead', server], tell)
+      .then(() => undefined)
+      .finally(() => this.#telling.delete(server))
+    this.#telling.set(server, telling)
+    return telling
+  }
+
+  /** Resolves once the server of a job knows that these nodes are dead. Rejects with `UNAVAILABLE` where it does not hear it for now. */
+  async #told(server: string, dead: readonly string[]): Promise<void> {
+    const isUntold = (): boolean => dead.some((node) => this.#untold.get(server)?.has(node))
+    if (isUntold()) await this.#tell(server)
+    if (isUntold())
+      throw new MayflyError(
+        'UNAVAILABLE',
+        `Metadata server ${server} has not heard of the death of a node yet`,
+      )
+  }
+
+  /** The job's shares change: from here on metadata may not know them, and `want` follows. */
+  expect(id: string): void {
+    this.#wanting.add(id)
+  }
+
+  /** Metadata is told of the job's shares, once those on dead nodes are elsewhere and every node serves. */
+  want(id: string): void {
+    this.#wanting.add(id)
+    if (this.#underWay.has(id)) return
+    this.#underWay.add(id)
+    const { serial, background } = this.#options
+    void background.attempt(['repair', id], () =>
+      serial.run(id, async () => {
+        // What comes to be wanted from here on is for another run.
+        this.#underWay.delete(id)
+        this.#wanting.add(id)
+        await this.#repair(id)
+      }),
+    )
+  }
+
+  async #repair(id: string): Promise<void> {
+    const { ledger, nodes, metadata, tickets, jobs, clock } = this.#options
+    const job = ledger.get(id)
+    if (job?.state !== 'active') return void this.#wanting.delete(id)
+    const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
+    const placed = await this.#secure(job)
+    await this.#told(job.metadata, dead)
+    if (placed === null || placed.shares.length === 0) return
+    const told = placedJob(job, placed.shares, nodes)
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    try {
+      const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
+        client.shareJob(address, told),
+      )
+      tickets.note(id, placement)
+      this.#wanting.delete(id)
+    } catch (error) {
+      if (!isGone(error)) throw error
+      this.#wanting.delete(id)
+      this.#options.log.error(
+        { job: id },
+        'metadata does not know a job; it ends, as nobody can find its data',
+      )
+      jobs.endInBackground(id, 'failed')
+    }
+  }
+
+  /**
+   * The job with the shares of dead nodes on others; where there is no room, with those of the survivors. Null if one
+   * of these drains: its data would have to go where less is reserved than it needs, so it stays until there is room.
+   */
+  async #secure(job: Job): Promise<Job | null> {
+    const { ledger, placer, nodes, clock } = this.#options
+    try {
+      return await placer.secure(job.id, clock.monotonicMs() + NODE_START_MS_MAX)
+    } catch (error) {
+      if (!isError(error, 'RESERVATION_REFUSED', 'UNAVAILABLE')) throw error
+      const living = ledger.require(job.id).shares.filter(({ node }) => nodes.serves(node))
+      const shares = living.length < job.shares.length ? stay(living) : living
+      if (shares.some(({ node }) => nodes.isEmptying(node))) return null
+      const degraded = await ledger.change(job.id, { shares })
+      if (shares.length < job.shares.length) this.#tellDegraded(degraded, error.reason)
+      return degraded
+    }
+  }
+
+  #tellDegraded(job: Job, reason: string): void {
+    const { events, log } = this.#options
+    const { ramBytes, ssdBytes, bytesPerSecond } = reservedBy(job)
+    log.warn({ job: job.id, reason }, 'a dead node has no replacement; the others take its slots')
+    events.emit('job.degraded', { job: job.id, ramBytes, ssdBytes, bytesPerSecond, reason })
+  }
+}

@@ -1,0 +1,40 @@
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import type { Placement } from '../../protocol/model/placement.ts'
+import { placedJob } from '../placement/shares.ts'
+import { keptOf } from '../records/job.ts'
+import type { Repair, RepairOptions } from './reconciler.ts'
+
+type Options = Omit<RepairOptions, 'jobs' | 'placer' | 'events' | 'log'> & { readonly repair: Repair }
+
+/**
+ * Takes a node that nothing is left on out of a job, if metadata has no slot on it either: a report may have been older
+ * than a move. Rejects where metadata does not answer.
+ */
+export async function detach(
+  { job: id, node }: { readonly job: string; readonly node: string },
+  { ledger, nodes, metadata, tickets, repair, serial, clock }: Options,
+): Promise<void> {
+  await serial.run(id, async () => {
+    const job = ledger.get(id)
+    if (job?.state !== 'active') return
+    const others = job.shares.filter((share) => share.node !== node && nodes.isAlive(share.node))
+    if (!others.some((share) => nodes.isOpen(share.node) && keptOf(share).ramBytes > 0)) return
+    const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
+    const before = await metadata.ask(job.metadata, deadlineMs, (client, at) => client.placement(at, id))
+    if (ownsSlots(before, node)) return
+    const placed = placedJob(job, others, nodes)
+    const placement = await metadata.ask(job.metadata, deadlineMs, (client, at) =>
+      client.shareJob(at, placed),
+    )
+    tickets.note(id, placement)
+    if (ownsSlots(placement, node)) return repair.want(id)
+    // Another drain may have given the job shares meanwhile, which metadata is told of by a repair.
+    const left = ledger.require(id).shares.filter((share) => share.node !== node)
+    await ledger.change(id, { shares: left })
+  })
+}
+
+function ownsSlots({ nodes, owners }: Placement, node: string): boolean {
+  const index = nodes.findIndex(({ id }) => id === node)
+  return index !== -1 && owners.includes(index)
+}

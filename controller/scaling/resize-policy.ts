@@ -1,0 +1,183 @@
+import { bytesOf, type ResourceVector } from '../sizing/node-class.ts'
+import type { Demand, Hints, Sizing } from '../sizing/rightsizing.ts'
+import { noPeak, type Peak } from '../sizing/run-stats.ts'
+import { BAND_HIGH, BAND_LOW } from './policy.ts'
+
+/** A job in one round. */
+export interface JobLoad {
+  readonly hints: Hints
+  readonly demand: Demand
+  readonly reasons: Sizing['reasons']
+  /** What it has at this moment, which is less than its demand where a node died. */
+  readonly reserved: ResourceVector
+  readonly use: Peak
+  /** The most that it has used so far. */
+  readonly peak: Peak
+  /** The most bytes per second that its nodes could give it; asked only where it needs more. */
+  readonly bytesPerSecondMax: () => number
+}
+
+/** What is remembered of a job from one round to the next. */
+export interface JobMemory {
+  /** Rounds in a row in which it moved more than it may count on. */
+  readonly aboveRounds: number
+  /** Rounds in a row in which it used much less than it has. */
+  readonly belowRounds: Peak
+}
+
+export const newJob: JobMemory = Object.freeze({ aboveRounds: 0, belowRounds: noPeak })
+
+export interface Resized {
+  readonly demand: Demand
+  readonly reasons: Sizing['reasons']
+}
+
+/** Throughput flutters, and a job may borrow what others leave: three seconds show that it needs it. */
+const ABOVE_ROUNDS = 3
+/**
+ * Rounds in a row below `SHRINK_BELOW` before something is given back. Without bytes puts fail, so that the next step of a job
+ * must have begun by then; without throughput it borrows.
+ */
+const BELOW_ROUNDS: Peak = { bytes: 20, bytesPerSecond: 5 }
+/** Well below what the job is then given, so that what was given back is not asked for again at once. */
+const SHRINK_BELOW = 0.4
+/** A job is past its peak once it has used so much of what it has; until then it keeps what was set aside for it. */
+const PEAK_HAD = BAND_LOW
+/** Of its peak a job always keeps so much, with which a next step begins. */
+const KEPT_OF_PEAK = 1 / 20
+/** What earlier runs held is known, with a margin of a fifth: at their peak they are at 83 % of it. */
+const KNOWN_BYTES_HIGH = 0.95
+/** What they moved is known without one, and every other run moves more: it borrows. */
+const KNOWN_RATE_HIGH = 1.25
+/** A smaller step is not worth telling the nodes. */
+const STEP_BYTES_MIN = 1024 * 1024
+const STEP_RATE_MIN = 1.05
+
+/**
+ * One round, of a second, of one job. What it was given without an explicit hint follows its use, up and down. A hint is a
+ * hard limit: it is never passed, and what it asked for is never taken away.
+ *
+ * Up: above `BAND_HIGH` of what it has reserved, or all that its history said, it grows until its use is `BAND_LOW`, by a third
+ * at least, so that a job that fills up by a quarter in a second is not refused a byte. Throughput it is given only as far as its
+ * nodes have it: what it lacks it may borrow, and a node that is too busy is the class's concern.
+ *
+ * Down: a job that is past its peak, and for `BELOW_ROUNDS` uses less than `SHRINK_BELOW`, keeps what brings its use to `BAND_LOW`.
+ * Half of the time of a sort passes with a tenth of its bytes.
+ */
+export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; resized: Resized | null } {
+  const { hints, demand, reasons, reserved, use } = now
+  const has: Peak = { bytes: bytesOf(demand), bytesPerSecond: demand.bytesPerSecond }
+  const hasNow: Peak = {
+    bytes: Math.min(has.bytes, bytesOf(reserved)),
+    bytesPerSecond: Math.min(has.bytesPerSecond, reserved.bytesPerSecond),
+  }
+  const known = {
+    bytes: reasons.bytes.ground === 'history',
+    rate: reasons.bytesPerSecond.ground === 'history',
+  }
+  const growsBytes =
+    hints.capacityBytes === undefined &&
+    use.bytes > (known.bytes ? KNOWN_BYTES_HIGH : BAND_HIGH) * hasNow.bytes
+  const rateIsAbove =
+    hints.peakBytesPerSecond === undefined &&
+    use.bytesPerSecond > (known.rate ? KNOWN_RATE_HIGH : BAND_HIGH) * hasNow.bytesPerSecond
+  const aboveRounds = rateIsAbove ? memory.aboveRounds + 1 : 0
+  const rate =
+    aboveRounds < ABOVE_ROUNDS
+      ? has.bytesPerSecond
+      : Math.min(now.bytesPerSecondMax(), stepOf(use.bytesPerSecond, has.bytesPerSecond))
+  const growsRate = rate > STEP_RATE_MIN * has.bytesPerSecond
+  if (growsBytes || growsRate) {
+    const bytes = growsBytes ? stepOf(use.bytes, has.bytes) : has.bytes
+    return {
+      memory: newJob,
+      resized: resize(now, { bytes, bytesPerSecond: growsRate ? rate : has.bytesPerSecond }),
+    }
+  }
+  const below = (of: keyof Peak, hint: number | undefined): number =>
+    hint === undefined && use[of] < SHRINK_BELOW * has[of] && now.peak[of] >= PEAK_HAD * has[of]
+      ? memory.belowRounds[of] + 1
+      : 0
+  const belowRounds: Peak = {
+    bytes: below('bytes', hints.capacityBytes),
+    bytesPerSecond: below('bytesPerSecond', hints.peakBytesPerSecond),
+  }
+  const kept = (of: keyof Peak): number =>
+    belowRounds[of] < BELOW_ROUNDS[of]
+      ? has[of]
+      : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, KEPT_OF_PEAK * now.peak[of])))
+  const to: Peak = { bytes: Math.max(kept('bytes'), STEP_BYTES_MIN), bytesPerSecond: kept('bytesPerSecond') }
+  const isSame =
+    has.bytes - to.bytes < STEP_BYTES_MIN && to.bytesPerSecond * STEP_RATE_MIN >= has.bytesPerSecond
+  return isSame
+    ? { memory: { aboveRounds, belowRounds }, resized: null }
+    : { memory: newJob, resized: resize(now, to) }
+}
+
+/**
+ * Between two rounds: a job fills up on a node, or its puts wait there. What it may grow to, the first for which there is room; none
+ * where it need not grow: puts may also wait because slots are on their way from a full node to others. What waits is at least doubled for: at 1 GB/s a third of 128 MiB lasts for 40 ms. Where the tiers have no
+ * room in their proportion the rest goes below RAM, if the job may lie there.
+ */
+export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Resized[] {
+  const { demand, reserved, use, hints } = now
+  const has = bytesOf(demand)
+  const wanted = use.bytes + waitingBytes
+  const presses =
+    waitingBytes > 0 ? wanted > BAND_LOW * has : use.bytes > BAND_HIGH * Math.min(has, bytesOf(reserved))
+  if (hints.capacityBytes !== undefined || !presses) return []
+  const third = stepOf(wanted, has)
+  const steps = waitingBytes > 0 ? [Math.max(2 * has, third), third, Math.ceil(has * STEP_LEAST)] : [third]
+  const proportional = steps.map((bytes) => resize(now, { bytes, bytesPerSecond: demand.bytesPerSecond }))
+  return maySpill ? [...proportional, ...steps.map((bytes) => spillTo(now, bytes))] : proportional
+}
+
+export interface Pressure {
+  /** Of puts that wait for room. */
+  readonly waitingBytes: number
+  /** Whether it may lie on SSD. */
+  readonly maySpill: boolean
+}
+
+/** What is tried last of what may still be free. */
+const STEP_LEAST = 17 / 16
+
+function spillTo(now: JobLoad, bytes: number): Resized {
+  const { demand, reasons } = resize(now, { bytes, bytesPerSecond: now.demand.bytesPerSecond })
+  const { ramBytes, s3Bytes, s3PricePerHour } = now.demand
+  return {
+    demand: { ...demand, ramBytes, s3Bytes, s3PricePerHour, ssdBytes: bytes - ramBytes - s3Bytes },
+    reasons,
+  }
+}
+
+function stepOf(use: number, has: number): number {
+  return Math.ceil(Math.max(use / BAND_LOW, (has * BAND_HIGH) / BAND_LOW))
+}
+
+/** The tiers keep their proportion. */
+function resize({ demand, reasons, use }: JobLoad, to: Peak): Resized {
+  const by = to.bytes / bytesOf(demand)
+  const scaled = (bytes: number): number => Math.ceil(bytes * by)
+  const because = (used: number, has: number, unit: string): string => `${used} of ${has} ${unit} were used`
+  const bytesReason = { ground: 'use', because: because(use.bytes, bytesOf(demand), 'bytes') } as const
+  const rateReason = {
+    ground: 'use',
+    because: because(use.bytesPerSecond, demand.bytesPerSecond, 'bytes/s'),
+  } as const
+  return {
+    demand: {
+      ...demand,
+      ramBytes: scaled(demand.ramBytes),
+      ssdBytes: scaled(demand.ssdBytes),
+      s3Bytes: scaled(demand.s3Bytes),
+      bytesPerSecond: to.bytesPerSecond,
+      s3PricePerHour: demand.s3PricePerHour * by,
+    },
+    reasons: {
+      ...reasons,
+      ...(to.bytes !== bytesOf(demand) && { bytes: bytesReason }),
+      ...(to.bytesPerSecond !== demand.bytesPerSecond && { bytesPerSecond: rateReason }),
+    },
+  }
+}

@@ -1,0 +1,166 @@
+import { isError } from '../../protocol/errors.ts'
+import { SCALE_IN_TRIES_MAX } from '../../protocol/limits.ts'
+import type { Registrations } from '../jobs/registrations.ts'
+import type { NodeClass } from '../sizing/node-class.ts'
+import type { Growth } from './auto-resize.ts'
+import type { Drains } from './drains.ts'
+import { type NodeLoadsOptions, type Seen, seeClass } from './node-loads.ts'
+import {
+  BAND_HIGH,
+  type ClassMemory,
+  type Decision,
+  decide,
+  fullestOf,
+  noMemory,
+  sumLoads,
+} from './policy.ts'
+import { planMoves } from './rebalance.ts'
+import type { RepairOptions } from './reconciler.ts'
+import type { Relocations } from './relocations.ts'
+
+export interface ScalerOptions extends RepairOptions, NodeLoadsOptions {
+  readonly classes: readonly NodeClass[]
+  readonly registrations: Registrations
+  readonly drains: Drains
+  readonly relocations: Relocations
+  readonly growth: Growth
+}
+
+type Full = Decision & { readonly kind: 'full'; readonly isNew: boolean }
+
+/** Rounds between two looks at nodes that are uneven while the class as a whole is in the band. */
+const EVEN_ROUNDS = 10
+
+/**
+ * Lets capacity follow load, every second. It begins nothing that it would have to remember: what it has decided is in
+ * the store as shares, nodes that start, and nodes that drain, and is carried on by `Repair`, `Relocations` and `Drains`.
+ */
+export class Scaler {
+  readonly #options: ScalerOptions
+  readonly #memories = new Map<string, ClassMemory>()
+  /** Classes that would have more nodes if they might. */
+  readonly #full = new Set<string>()
+  #round = 0
+
+  constructor(options: ScalerOptions) {
+    this.#options = options
+  }
+
+  /** Once every `HEARTBEAT_MS`. */
+  round(): void {
+    const { classes, jobs, growth } = this.#options
+    // Shares that a resize has chosen are entered when it is over, over whatever changed meanwhile.
+    if (jobs.isResizing) return
+    this.#round++
+    growth.round()
+    for (const nodeClass of classes) this.#look(nodeClass)
+  }
+
+  #look(nodeClass: NodeClass): void {
+    const seen = seeClass(nodeClass, this.#options)
+    if (seen === null) return
+    const memory = this.#memories.get(nodeClass.name) ?? noMemory
+    const { nodes } = this.#options
+    const room = nodes.mayStart ? seen.room : 0
+    const wasFull = this.#full.delete(nodeClass.name)
+    const { memory: next, decision } = decide(memory, { ...seen, room, unsettled: this.#isUnsettled(seen) })
+    this.#memories.set(nodeClass.name, next)
+    if (decision.kind === 'add') return this.#add(nodeClass, seen, decision)
+    if (decision.kind === 'remove') return void this.#remove(nodeClass, seen, decision)
+    // Where a start has just failed there is room, which is tried again soon.
+    if (decision.kind === 'full' && seen.room === 0)
+      this.#tellFull(nodeClass, { ...decision, isNew: !wasFull })
+    if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
+  }
+
+  /** Once, for as long as it lasts. */
+  #tellFull({ name, nodesMax }: NodeClass, { resource, load, isNew }: Full): void {
+    const { events, log } = this.#options
+    this.#full.add(name)
+    if (!isNew) return
+    const what = { class: name, resource, load: round(load), nodesMax }
+    log.warn(what, 'load is above the band, and no more nodes may be started')
+    events.emit('class.full', what)
+  }
+
+  #add(nodeClass: NodeClass, seen: Seen, { nodes: count, resource, load }: Decision & { kind: 'add' }): void {
+    const { nodes, relocations, events, log } = this.#options
+    const idle = seen.idleNodes.slice(0, count)
+    const fresh = Array.from({ length: count - idle.length }, () => ({
+      node: nodes.newId(),
+      spare: seen.capacity,
+      jobs: [],
+    }))
+    const moves = planMoves([...seen.busyNodes, ...idle, ...fresh])
+    const takers = new Set(moves.map(({ to }) => to))
+    const started = fresh.filter(({ node }) => takers.has(node))
+    if (moves.length === 0) return
+    const what = {
+      class: nodeClass.name,
+      resource,
+      load: round(load),
+      nodes: seen.loads.length,
+      moves: moves.length,
+    }
+    log.info({ ...what, started: started.length }, 'load is above the band; nodes take a part of it')
+    events.emit('class.scaledOut', { ...what, started: started.map(({ node }) => node) })
+    for (const { node } of started) nodes.start(nodeClass, node)
+    relocations.begin(moves)
+  }
+
+  async #remove(
+    nodeClass: NodeClass,
+    seen: Seen,
+    { nodes: count, resource, load }: Decision & { kind: 'remove' },
+  ): Promise<void> {
+    const { drains, nodes, events, log } = this.#options
+    const serving = seen.busyNodes.filter(({ node }) => nodes.serves(node))
+    const fullness = (jobs: Seen['busyNodes'][number]['jobs']): number =>
+      fullestOf(sumLoads(jobs.map((part) => part.load))).load
+    const emptiest = [...serving]
+      .sort((a, b) => fullness(a.jobs) - fullness(b.jobs))
+      .slice(0, count + SCALE_IN_TRIES_MAX)
+    let begun = 0
+    for (const { node } of emptiest) {
+      if (begun === count) return
+      try {
+        await drains.begin(node, 'busy')
+      } catch (error) {
+        // What is reserved on it has no room elsewhere, or it is not what it was: another may do.
+        if (isError(error, 'RESERVATION_REFUSED', 'BAD_REQUEST', 'NODE_NOT_FOUND', 'UNAVAILABLE')) continue
+        log.warn({ err: error, node }, 'a node could not be drained')
+        return
+      }
+      begun++
+      const what = { class: nodeClass.name, resource, load: round(load), nodes: seen.loads.length, node }
+      log.info(what, 'load is below the band; the emptiest node drains')
+      events.emit('class.scaledIn', what)
+    }
+  }
+
+  /** The class is in the band, and a node of it is not. */
+  #even(nodeClass: NodeClass, seen: Seen): void {
+    const { relocations, events, log } = this.#options
+    const isUneven = seen.loads.some((load) => fullestOf(load).load > BAND_HIGH)
+    const moves = isUneven ? planMoves(seen.busyNodes, BAND_HIGH) : []
+    if (moves.length === 0) return
+    log.info({ class: nodeClass.name, moves: moves.length }, 'nodes are uneven; jobs move between them')
+    events.emit('class.rebalanced', { class: nodeClass.name, moves })
+    relocations.begin(moves)
+  }
+
+  #isUnsettled({ isStarting }: Seen): boolean {
+    const { ledger, nodes, repair, registrations } = this.#options
+    return (
+      isStarting ||
+      !repair.isIdle ||
+      registrations.underWay > 0 ||
+      nodes.draining().length > 0 ||
+      ledger.relocating().length > 0
+    )
+  }
+}
+
+function round(load: number): number {
+  return Math.round(load * 1000) / 1000
+}

@@ -1,0 +1,255 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
+import { type LatencyHints, latencyClassOf } from './latency-class.ts'
+import type { NodeClass, ResourceVector } from './node-class.ts'
+import { LEARNED_BY, type Learned } from './run-stats.ts'
+import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from './tier-mix.ts'
+import type { TierTraits } from './tier-traits.ts'
+
+/** What a user says of a job. Each is optional; an explicit one always wins over what is derived from others. */
+export interface Hints extends LatencyHints {
+  /** Functions that run at once at the job's peak. */
+  readonly maxFunctions?: number
+  /** Payload at the job's peak, without what keys and index add. */
+  readonly capacityBytes?: number
+  /** Reads and writes together at the job's peak. */
+  readonly peakBytesPerSecond?: number
+  /** How often an object is read once it is written, on average. */
+  readonly readsPerObject?: number
+}
+
+/** What is to be set aside for a job. */
+export interface Demand extends ResourceVector {
+  /** The tier where new bytes go first. */
+  readonly latencyClass: Tier
+  /** What S3 charges for its part. */
+  readonly s3PricePerHour: number
+  /** How often about each object will be read, where the hint says or earlier runs show it; null where nobody knows. */
+  readonly readsPerObject: number | null
+}
+
+/** From where a number of a demand comes, the strongest first; `use` is what the job has grown to since. */
+export const grounds = ['hint', 'use', 'history', 'table', 'default'] as const
+
+/** Why a number is what it is: the ground that decided, and the arithmetic as a reader can check it. */
+interface Reason {
+  readonly ground: (typeof grounds)[number]
+  readonly because: string
+}
+
+/** A demand, with the reason of each of its numbers. */
+export interface Sizing {
+  readonly demand: Demand
+  readonly reasons: {
+    readonly latencyClass: Reason
+    readonly bytes: Reason
+    readonly bytesPerSecond: Reason
+    /** The splits over tiers that were compared, the one that was taken first; `MIXES_SHOWN_MAX` of them. */
+    readonly mixes: readonly Mix[]
+  }
+}
+
+/** What hints are sized by. */
+export interface SizedBy {
+  /** By whose ratio throughput and capacity follow from one another. */
+  readonly nodeClass: NodeClass
+  /** With whose nodes, and at whose prices, the demand may be met. */
+  readonly classes: readonly NodeClass[]
+  readonly traits: TierTraits
+  /** The tiers that storage nodes serve. */
+  readonly served: ReadonlySet<Tier>
+  /** Of earlier runs of the job's name; null while there are too few. */
+  readonly learned: Learned | null
+}
+
+/** What one function moves at most: 0.6 Gb/s, measured by Pocket on AWS Lambda (OSDI'18, Table 3). */
+const FUNCTION_BYTES_PER_SECOND = 75_000_000
+
+/**
+ * A job without a hint of its size gets this part of one node of the first class. Pocket gives it 50 whole
+ * machines, which a cluster on a laptop would refuse to every job; an eighth lets eight such jobs share a node, and
+ * what is wrong about it the history of the name mends after three runs.
+ */
+const DEFAULT_NODE_FRACTION = 1 / 8
+
+/**
+ * Keys, index entries and headers of small objects take room beside the payload: an object costs
+ * `ENTRY_OVERHEAD_BYTES` (128) and its key. A sixteenth covers that for objects from 2 KiB on, the mebibyte for
+ * some thousand tiny ones; a job of nothing but small objects should hint a larger capacity. All of it is in RAM, whichever
+ * tier the payload is on.
+ */
+const HEADROOM_FRACTION = 1 / 16
+const HEADROOM_BYTES_MIN = 1024 * 1024
+
+/** Splits that are shown of a decision: with one class of nodes there are never more than three. */
+const MIXES_SHOWN_MAX = 8
+
+/** Pocket's ratio is that of data that is written once and read once, as its sort has it. */
+const READS_DEFAULT = 1
+
+interface Amount extends Reason {
+  readonly amount: number
+}
+
+/** The most that can be derived. */
+type Most = ReturnType<typeof mostOf>
+
+/**
+ * Each number comes from the first ground that has one: the explicit hint; what earlier runs of the name used;
+ * Pocket's Table 3, scaled from its i3.2xlarge to `nodeClass`, where throughput and capacity follow from one another at
+ * the class's own ratio; a default. What is derived is never more than the cluster can ever have: 54 functions would
+ * saturate 4 GB/s, but a job of 54 functions works on less. An explicit hint stays as it is, and is refused if the
+ * cluster cannot give it. What this comes to is then split over the tiers that its latency class allows (`mixTiers`).
+ *
+ * Throws `RESERVATION_REFUSED` for what no number of nodes could give.
+ */
+export function rightsize(hints: Hints, by: SizedBy): Sizing {
+  const { allowed, least, ...latencyClass } = latencyClassOf(hints, by)
+  const mixedBy = { ...by, allowed, least }
+  const most = mostOf(mixedBy)
+  const rate = throughputOf(hints, by, most)
+  const capacity = capacityOf(hints, by, { rate, most })
+  const bytes = Math.max(HEADROOM_BYTES_MIN, Math.ceil(capacity.amount))
+  const load: Load = {
+    bytes,
+    ramBytesMin: Math.max(
+      HEADROOM_BYTES_MIN,
+      Math.ceil((bytes * HEADROOM_FRACTION) / (1 + HEADROOM_FRACTION)),
+    ),
+    bytesPerSecond: Math.max(1, Math.ceil(rate.amount)),
+    readsPerObject: hints.readsPerObject ?? by.learned?.readsPerObject ?? READS_DEFAULT,
+  }
+  const mixes = mixTiers(load, mixedBy)
+  const [mix] = mixes
+  if (mix === undefined) throw tooMuch(load, mixedBy)
+  return {
+    demand: { ...demandOf(load, mix), readsPerObject: readsKnown(hints, by) },
+    reasons: {
+      latencyClass,
+      bytes: reasonOf(capacity),
+      bytesPerSecond: reasonOf(rate),
+      mixes: mixes.slice(0, MIXES_SHOWN_MAX),
+    },
+  }
+}
+
+/** What nodes may choose by whose bytes leave RAM: an average says nothing of an object where a few get most of the reads. */
+function readsKnown({ readsPerObject }: Hints, { learned }: SizedBy): number | null {
+  return readsPerObject ?? (learned?.isEven ? learned.readsPerObject : null)
+}
+
+function demandOf(
+  { ramBytesMin, bytesPerSecond }: Load,
+  { bytes, s3PricePerHour }: Mix,
+): Omit<Demand, 'readsPerObject'> {
+  const payload = { ...bytes, ram: bytes.ram - ramBytesMin }
+  return {
+    latencyClass: tiers.find((tier) => payload[tier] > 0) ?? 'ram',
+    ramBytes: bytes.ram,
+    ssdBytes: bytes.ssd,
+    s3Bytes: bytes.s3,
+    bytesPerSecond,
+    s3PricePerHour,
+  }
+}
+
+function tooMuch({ bytes, bytesPerSecond }: Load, by: MixedBy): MayflyError {
+  const most = mostOf(by)
+  const there = `${most.bytesAt(0)} bytes and ${most.bytesPerSecond} bytes/s`
+  return new MayflyError(
+    'RESERVATION_REFUSED',
+    `Asked for ${bytes} bytes and ${bytesPerSecond} bytes/s on ${[...by.allowed].join(', ')}; all nodes that there may be have ${there} of that; it can never be met`,
+  )
+}
+
+function throughputOf(hints: Hints, { nodeClass, learned }: SizedBy, most: Most): Amount {
+  const { maxFunctions, capacityBytes, peakBytesPerSecond } = hints
+  if (peakBytesPerSecond !== undefined) {
+    return {
+      amount: peakBytesPerSecond,
+      ground: 'hint',
+      because: `hint peakBytesPerSecond ${peakBytesPerSecond}`,
+    }
+  }
+  const derived = (): Amount => {
+    if (learned !== null) return fromHistory(learned, 'bytesPerSecond')
+    if (maxFunctions !== undefined) {
+      const amount = maxFunctions * FUNCTION_BYTES_PER_SECOND
+      return {
+        amount,
+        ground: 'table',
+        because: `${maxFunctions} functions × ${FUNCTION_BYTES_PER_SECOND} bytes/s`,
+      }
+    }
+    if (capacityBytes !== undefined) {
+      const ratio = ratioOf(nodeClass, hints)
+      const amount = (capacityBytes * ratio.bytesPerSecond) / ratio.bytes
+      return { amount, ground: 'table', because: `capacity ${capacityBytes} × ${ratio.text}` }
+    }
+    const amount = nodeClass.bytesPerSecond * DEFAULT_NODE_FRACTION
+    const because = `no hint: 1/8 of the ${nodeClass.bytesPerSecond} bytes/s of a node of class ${nodeClass.name}`
+    return { amount, ground: 'default', because }
+  }
+  return atMost(derived(), most.bytesPerSecond)
+}
+
+function capacityOf(
+  hints: Hints,
+  { nodeClass, learned }: SizedBy,
+  { rate, most }: { rate: Amount; most: Most },
+): Amount {
+  const { maxFunctions, capacityBytes } = hints
+  if (capacityBytes !== undefined) {
+    const amount = capacityBytes * (1 + HEADROOM_FRACTION) + HEADROOM_BYTES_MIN
+    const because = `hint capacityBytes ${capacityBytes}, × 17/16 + ${HEADROOM_BYTES_MIN} for keys and index`
+    return { amount, ground: 'hint', because }
+  }
+  const derived = (): Amount => {
+    if (learned !== null) return fromHistory(learned, 'bytes')
+    const functions = maxFunctions === undefined ? null : maxFunctions * FUNCTION_BYTES_PER_SECOND
+    if (functions === null && rate.ground === 'default') {
+      const because = `no hint: 1/8 of the ${nodeClass.ramBytes} bytes of a node of class ${nodeClass.name}`
+      return { amount: nodeClass.ramBytes * DEFAULT_NODE_FRACTION, ground: 'default', because }
+    }
+    const bytesPerSecond = functions ?? rate.amount
+    const ratio = ratioOf(nodeClass, hints)
+    const amount = (bytesPerSecond * ratio.bytes) / ratio.bytesPerSecond
+    return { amount, ground: 'table', because: `throughput ${bytesPerSecond} ÷ ${ratio.text}` }
+  }
+  return atMost(derived(), most.bytesAt(Math.min(rate.amount, most.bytesPerSecond)))
+}
+
+function fromHistory({ runs, peak }: Learned, dimension: keyof Learned['peak']): Amount {
+  const { percentile, margin } = LEARNED_BY[dimension]
+  return {
+    amount: peak[dimension] * margin,
+    ground: 'history',
+    because: `percentile ${percentile} of the peaks of ${runs} runs, ${peak[dimension]}, × ${margin}`,
+  }
+}
+
+/**
+ * How many bytes per second go with how many bytes, by which the table makes one from the other: those of the class, and
+ * more per second where bytes are read more often. What is written once and read R times is moved 1 + R times, not twice.
+ */
+function ratioOf(
+  { name, ramBytes, bytesPerSecond }: NodeClass,
+  { readsPerObject }: Hints,
+): { bytes: number; bytesPerSecond: number; text: string } {
+  const text = `${bytesPerSecond} bytes/s per ${ramBytes} bytes of class ${name}`
+  if (readsPerObject === undefined) return { bytes: ramBytes, bytesPerSecond, text }
+  return {
+    bytes: ramBytes,
+    bytesPerSecond: (bytesPerSecond * (1 + readsPerObject)) / (1 + READS_DEFAULT),
+    text: `(${text} × (1 + readsPerObject ${readsPerObject}) / 2)`,
+  }
+}
+
+function atMost(amount: Amount, limit: number): Amount {
+  if (amount.amount <= limit) return amount
+  return { ...amount, amount: limit, because: `${amount.because}, cut to all that the cluster can have` }
+}
+
+function reasonOf({ ground, because }: Amount): Reason {
+  return { ground, because }
+}

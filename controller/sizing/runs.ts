@@ -1,0 +1,35 @@
+import { JOB_NAMES_REMEMBERED_MAX, RUNS_KEPT_MAX } from '../../protocol/limits.ts'
+import { type Learned, learn, type Run } from './run-stats.ts'
+
+/** The last runs of each job name. Both are bounded: the oldest run goes, and the name that ran longest ago. */
+export class Runs {
+  /** Names in the order of their last run. */
+  readonly #byName = new Map<string, readonly Run[]>()
+
+  restore(runs: readonly Run[]): void {
+    for (const run of [...runs].sort((a, b) => a.endedAtMs - b.endedAtMs)) this.add(run)
+  }
+
+  add(run: Run): void {
+    for (const { name, job } of this.displacedBy(run)) {
+      const left = (this.#byName.get(name) ?? []).filter((known) => known.job !== job)
+      if (left.length === 0) this.#byName.delete(name)
+      else this.#byName.set(name, left)
+    }
+    const before = this.#byName.get(run.name) ?? []
+    this.#byName.delete(run.name)
+    this.#byName.set(run.name, [...before, run])
+  }
+
+  /** The runs that make room for a new one. */
+  displacedBy({ name }: Run): readonly Run[] {
+    const known = this.#byName.get(name)
+    if (known !== undefined) return known.slice(0, Math.max(0, known.length + 1 - RUNS_KEPT_MAX))
+    const [oldest] = this.#byName.values()
+    return this.#byName.size < JOB_NAMES_REMEMBERED_MAX ? [] : (oldest ?? [])
+  }
+
+  learn(name: string): Learned | null {
+    return learn(this.#byName.get(name) ?? [])
+  }
+}

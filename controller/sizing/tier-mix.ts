@@ -1,0 +1,166 @@
+import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
+import type { NodeClass, TierBytes } from './node-class.ts'
+import type { TierTraits } from './tier-traits.ts'
+
+/** What is to be split over tiers. */
+export interface Load {
+  /** Whole, above 0. */
+  readonly bytes: number
+  /** What of them has to be in RAM, whichever tier the rest is on: keys and index. */
+  readonly ramBytesMin: number
+  /** Reads and writes together. */
+  readonly bytesPerSecond: number
+  /** How often each byte is read once it is written. */
+  readonly readsPerObject: number
+}
+
+export interface MixedBy {
+  readonly classes: readonly NodeClass[]
+  /** Tiers that bytes may be on. RAM is one of them. */
+  readonly allowed: ReadonlySet<Tier>
+  /** `p99Ms` rises from RAM to S3. */
+  readonly traits: TierTraits
+  /** What is to be least; of splits that are alike in it, the other one decides. */
+  readonly least: 'price' | 'latency'
+}
+
+/** One way to split the bytes. */
+export interface Mix {
+  /** Names of the classes by whose nodes it is measured. */
+  readonly nodeClasses: readonly string[]
+  readonly bytes: TierBytes
+  readonly pricePerHour: number
+  /** Of that, what S3 charges; the rest is a part of nodes. */
+  readonly s3PricePerHour: number
+  /** `p99Ms` of the tiers, averaged over the bytes. */
+  readonly latencyMs: number
+}
+
+/** Nodes that a job may lie on, taken together. */
+interface Pool {
+  readonly nodeClasses: readonly string[]
+  readonly ramBytes: number
+  readonly ssdBytes: number
+  readonly bytesPerSecond: number
+  readonly pricePerHour: number
+}
+
+const GIB = 2 ** 30
+
+/**
+ * Ways to split a load over tiers, the best first; none if no nodes can carry it. It is a linear program for each pool
+ * of nodes (`poolsOf`), of R bytes of RAM, S of SSD and B bytes/s at a price P. It has the bytes on each tier as variables,
+ * and u, the part of the pool that the job keeps from others, which is what it pays for (`priceOf` in quota.ts):
+ *
+ *     least       P·u + c·s3       c: what S3 charges for a byte an hour, stored and moved
+ *     subject to  ram + ssd + s3 = bytes,  ram ≥ ramBytesMin,  0 where a tier is not allowed
+ *                 ram ≤ R·u,  ssd ≤ S·u,  bytesPerSecond ≤ B·u,  u ≤ 1
+ *
+ * Capacity, throughput and latency are what Pocket fits (OSDI'18, section 4.1); u is the dominant share of DRF (Ghodsi et
+ * al., NSDI'11). Once u is given nothing beats filling the fastest tier first: what nodes hold costs nothing more, and
+ * what is left for S3 does. So u is all there is to search. It begins where throughput and index just fit. From there on the
+ * price changes in a straight line up to where nothing is left for S3, and rises after that; latency falls up to where
+ * all that may be is in RAM, which is the split of u = 1, and is paid for by what it takes. Least they are at one of these
+ * three, exactly but for the rounding to whole bytes.
+ */
+export function mixTiers(load: Load, by: MixedBy): Mix[] {
+  const mixes = poolsOf(by).flatMap((pool) => cornersOf(load, pool, by))
+  const order = by.least === 'price' ? byPrice : byLatency
+  return mixes.sort(order)
+}
+
+/** The most bytes that a load of so many bytes per second can have, and the most bytes per second of any load. */
+export function mostOf(by: MixedBy): {
+  readonly bytesPerSecond: number
+  bytesAt(bytesPerSecond: number): number
+} {
+  const pools = poolsOf(by)
+  return {
+    bytesPerSecond: Math.max(0, ...pools.map((pool) => pool.bytesPerSecond)),
+    bytesAt: (bytesPerSecond) => {
+      const able = pools.filter((pool) => pool.bytesPerSecond >= bytesPerSecond)
+      if (able.length > 0 && by.allowed.has('s3')) return Number.POSITIVE_INFINITY
+      return Math.max(0, ...able.map(({ ramBytes, ssdBytes }) => ramBytes + ssdBytes))
+    },
+  }
+}
+
+/**
+ * Each class alone; and, for what is too large for that, all classes together, and those with SSD. The parts of a job on
+ * its nodes are alike, so that of classes together all have SSD or it is not used.
+ */
+function poolsOf({ classes, allowed }: MixedBy): Pool[] {
+  const usable = classes.filter(({ nodesMax }) => nodesMax > 0)
+  const withSsd = usable.filter(({ ssdBytes }) => ssdBytes > 0)
+  const groups = usable.map((each) => [each])
+  if (usable.length > 1) groups.push(usable)
+  if (allowed.has('ssd') && withSsd.length > 1 && withSsd.length < usable.length) groups.push(withSsd)
+  return groups.map((group) => {
+    const total = (of: (nodeClass: NodeClass) => number): number =>
+      group.reduce((sum, each) => sum + of(each) * each.nodesMax, 0)
+    const hasSsd = allowed.has('ssd') && group.every(({ ssdBytes }) => ssdBytes > 0)
+    return {
+      nodeClasses: group.map(({ name }) => name),
+      ramBytes: total(({ ramBytes }) => ramBytes),
+      ssdBytes: hasSsd ? total(({ ssdBytes }) => ssdBytes) : 0,
+      bytesPerSecond: total(({ bytesPerSecond }) => bytesPerSecond),
+      pricePerHour: total(({ pricePerHour }) => pricePerHour),
+    }
+  })
+}
+
+/** The splits at the corners of one pool's program, each once. */
+function cornersOf(load: Load, pool: Pool, by: MixedBy): Mix[] {
+  const { bytes, ramBytesMin, bytesPerSecond } = load
+  const { ramBytes, ssdBytes } = pool
+  const least = Math.max(bytesPerSecond / pool.bytesPerSecond, ramBytesMin / ramBytes)
+  if (least > 1) return []
+  const corners = [least, bytes / (ramBytes + ssdBytes), 1]
+    .map((part) => Math.min(1, Math.max(least, part)))
+    .map((part) => fill(load, pool, part))
+    .filter(({ s3 }) => s3 === 0 || by.allowed.has('s3'))
+  const distinct = new Map(corners.map((split) => [`${split.ram} ${split.ssd}`, split]))
+  return [...distinct.values()].map((split) => valued(split, load, { pool, by }))
+}
+
+/** Fastest first, into a part of the pool. */
+function fill({ bytes }: Load, { ramBytes, ssdBytes }: Pool, part: number): TierBytes {
+  const ram = Math.min(bytes, ramBytes, Math.ceil(ramBytes * part))
+  const ssd = Math.min(bytes - ram, ssdBytes, Math.ceil(ssdBytes * part))
+  return { ram, ssd, s3: bytes - ram - ssd }
+}
+
+function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: MixedBy }): Mix {
+  const part = Math.max(
+    bytes.ram / pool.ramBytes,
+    bytes.ssd === 0 ? 0 : bytes.ssd / pool.ssdBytes,
+    load.bytesPerSecond / pool.bytesPerSecond,
+  )
+  const s3PricePerHour = (bytes.s3 / load.bytes) * s3PriceOf(load, by.traits)
+  return {
+    nodeClasses: pool.nodeClasses,
+    bytes,
+    pricePerHour: pool.pricePerHour * part + s3PricePerHour,
+    s3PricePerHour,
+    latencyMs: tiers.reduce((sum, tier) => sum + by.traits[tier].p99Ms * (bytes[tier] / load.bytes), 0),
+  }
+}
+
+/** What S3 would charge an hour for all of the load: of what is moved, one part in 1 + readsPerObject is written. */
+function s3PriceOf({ bytes, bytesPerSecond, readsPerObject }: Load, { s3 }: TierTraits): number {
+  const perGibMoved = (s3.pricePerGibWritten + s3.pricePerGibRead * readsPerObject) / (1 + readsPerObject)
+  return (bytes * s3.pricePerGibHour + bytesPerSecond * 3600 * perGibMoved) / GIB
+}
+
+/** Rounding makes no difference between two splits. */
+function compare(a: number, b: number): number {
+  return Math.abs(a - b) <= 1e-9 * Math.max(a, b) ? 0 : a - b
+}
+
+function byPrice(a: Mix, b: Mix): number {
+  return compare(a.pricePerHour, b.pricePerHour) || compare(a.latencyMs, b.latencyMs)
+}
+
+function byLatency(a: Mix, b: Mix): number {
+  return compare(a.latencyMs, b.latencyMs) || compare(a.pricePerHour, b.pricePerHour)
+}

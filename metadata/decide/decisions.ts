@@ -1,0 +1,174 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import {
+  BUCKET_ID_MAX,
+  BUCKET_REQUESTS_KEPT_MAX,
+  BUCKETS_MAX,
+  CHUNK_BYTES,
+  EPOCH_MAX,
+} from '../../protocol/limits.ts'
+import type { PlacedNode, PlacedShare } from '../../protocol/model/placement.ts'
+import { type nodeOperations, SlotOrigin } from '../../protocol/operations/control-operations.ts'
+import type { RequestOf } from '../../protocol/operations/operation.ts'
+import { type BucketRequest, type JobRecord, slotRuns } from './job-record.ts'
+import { SlotTable } from './slot-table.ts'
+import { apportion, divide } from './spread.ts'
+
+/**
+ * What metadata decides about one job: record in, record out. Nothing here waits, writes or sends.
+ */
+
+/** New shares: slots that nobody owns go to their nodes. */
+export function withShares(record: JobRecord, shares: readonly PlacedShare[]): JobRecord {
+  return fillSlots({ ...record, shares })
+}
+
+/** Gives every slot that nobody owns to the nodes of the shares; leaves them where no node takes any. */
+export function fillSlots(record: JobRecord): JobRecord {
+  const takers = takersOf(record)
+  const table = new SlotTable(record)
+  const free = table.owners.flatMap((owner, slot) => (owner === null ? [slot] : []))
+  if (takers.length === 0 || free.length === 0) return record
+  const epoch = nextEpoch(record)
+  const parts = divide(free.length, { owned: ownedBy(takers, table.owners), due: duesOf(record, takers) })
+  let next = 0
+  parts.forEach((part, index) => {
+    const owner = takers[index] as PlacedNode
+    for (const slot of free.slice(next, next + part))
+      table.give(slot, { owner, epoch, origin: SlotOrigin.fresh })
+    next += part
+  })
+  // The slots have one epoch; each node that took some has one of its own for when clients are shown it.
+  return { ...table.write(), epoch: epoch + parts.filter((part) => part > 0).length }
+}
+
+/** The nodes that slots may go to. */
+export function takersOf({ shares }: JobRecord): PlacedNode[] {
+  return shares.filter(({ weight }) => weight > 0).map(({ node, address }) => ({ id: node, address }))
+}
+
+/** How many slots each of the nodes is due. */
+export function duesOf({ shares, owners }: JobRecord, nodes: readonly PlacedNode[]): number[] {
+  const weights = nodes.map(({ id }) => shares.find(({ node }) => node === id)?.weight ?? 0)
+  return apportion(owners.length, weights)
+}
+
+/** How many slots each of the nodes has. */
+export function ownedBy(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
+  return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
+}
+
+/** The bucket of a creation or deletion that was carried out before; null where it is new. */
+export function bucketOf({ bucketRequests }: JobRecord, request: Uint8Array): number | null {
+  return bucketRequests.find((known) => Buffer.compare(known.request, request) === 0)?.bucket ?? null
+}
+
+/** The same for a repetition. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has `BUCKETS_MAX` buckets. */
+export function withBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  if (bucketOf(record, request) !== null) return record
+  if (record.buckets.some((bucket) => bucket.name === name)) {
+    throw new MayflyError('BUCKET_EXISTS', `The job has a bucket '${name}' already`)
+  }
+  if (record.buckets.length >= BUCKETS_MAX || record.nextBucket >= BUCKET_ID_MAX) {
+    const what = `The job has ${record.buckets.length} buckets, which is the limit; delete one that is not needed`
+    throw new MayflyError('BAD_REQUEST', what)
+  }
+  const id = record.nextBucket
+  const buckets = [...record.buckets, { id, name }]
+  return { ...answered(record, { request, bucket: id }), nextBucket: id + 1, buckets }
+}
+
+/** The same for a repetition. Throws `BUCKET_NOT_FOUND`. */
+export function withoutBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  if (bucketOf(record, request) !== null) return record
+  const { id } = findBucket(record, name)
+  return {
+    ...answered(record, { request, bucket: id }),
+    buckets: record.buckets.filter((bucket) => bucket.id !== id),
+  }
+}
+
+/** What nodes are told of the job's buckets. Ids rise with their creation, so that the list is in their order. */
+export function livingBuckets({ nextBucket: next, buckets }: JobRecord) {
+  const living: { first: number; count: number }[] = []
+  for (const { id } of buckets) {
+    const last = living.at(-1)
+    if (last !== undefined && last.first + last.count === id) last.count++
+    else living.push({ first: id, count: 1 })
+  }
+  return { next, living }
+}
+
+/** Throws `BUCKET_NOT_FOUND`. */
+export function findBucket(record: JobRecord, name: string): { id: number } {
+  const bucket = record.buckets.find((candidate) => candidate.name === name)
+  if (bucket === undefined) throw new MayflyError('BUCKET_NOT_FOUND', `The job has no bucket '${name}'`)
+  return bucket
+}
+
+function answered(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
+  const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_KEPT_MAX - 1))
+  return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
+}
+
+/** What one node is told of the job: everything that it owns, so that one message mends whatever was missed. */
+export function ownMessage(
+  record: JobRecord,
+  to: { node: string; metadata: string; generation: number },
+): RequestOf<typeof nodeOperations.own> {
+  const index = record.nodes.findIndex(({ id }) => id === to.node)
+  const sources = new Map(
+    record.moves.flatMap(({ epoch, published, source }) => (published ? [[epoch, source.address]] : [])),
+  )
+  const owned = slotRuns(record)
+    .filter(({ owner }) => owner === index)
+    .map(({ owner: _, ...run }) => ({ ...run, source: sources.get(run.epoch) ?? '' }))
+  return {
+    job: record.id,
+    metadata: to.metadata,
+    generation: to.generation,
+    term: record.term,
+    revision: record.revision,
+    slots: record.owners.length,
+    ...budgetOf(record, to.node),
+    readsPerThousand: record.readsPerThousand,
+    buckets: livingBuckets(record),
+    owned,
+  }
+}
+
+/** A hash spreads unevenly: a node of several may go this far over its share, where nobody reserved the room. */
+const SHARE_SLACK = 0.25
+
+/** A job alone on its node gets exactly its total; one chunk of slack keeps a small share usable at all. */
+function budgetOf({ shares }: JobRecord, node: string) {
+  const own = shares.find((share) => share.node === node)
+  const { ramBytes = 0, ssdBytes = 0, s3Bytes = 0, bytesPerSecond = 0 } = own ?? {}
+  return {
+    ramBytes,
+    ssdBytes,
+    s3Bytes,
+    bytesPerSecond,
+    ramBytesMax: bytesMax(shares, own, 'ramBytes'),
+    ssdBytesMax: bytesMax(shares, own, 'ssdBytes'),
+    s3BytesMax: bytesMax(shares, own, 's3Bytes'),
+  }
+}
+
+function bytesMax(
+  shares: readonly PlacedShare[],
+  own: PlacedShare | undefined,
+  tier: 'ramBytes' | 'ssdBytes' | 's3Bytes',
+): number {
+  const total = shares.reduce((sum, share) => sum + share[tier], 0)
+  return Math.min(total, Math.ceil((own?.[tier] ?? 0) * (1 + SHARE_SLACK)) + CHUNK_BYTES)
+}
+
+export function nextEpoch({ id, epoch }: JobRecord): number {
+  if (epoch >= EPOCH_MAX) {
+    throw new MayflyError(
+      'UNAVAILABLE',
+      `Job ${id} has changed its placement ${EPOCH_MAX} times, which is the limit`,
+    )
+  }
+  return epoch + 1
+}

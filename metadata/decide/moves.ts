@@ -1,0 +1,170 @@
+import { unreachable } from '../../protocol/assert.ts'
+import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
+import type { PlacedNode } from '../../protocol/model/placement.ts'
+import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
+import { duesOf, fillSlots, nextEpoch, ownedBy, takersOf } from './decisions.ts'
+import { handoff, type MoveEvent } from './handoff.ts'
+import type { JobRecord, Move } from './job-record.ts'
+import { SlotTable } from './slot-table.ts'
+
+/**
+ * What metadata decides about the moves of one job: record in, record out. Nothing here waits, writes or sends.
+ */
+
+/**
+ * Begins moves from nodes that have more slots than they are due to nodes that have fewer: as few slots as possible,
+ * none that is under way already, and only so many at once. Nor does a slot move whose owner has not confirmed that it
+ * serves it: should the move be taken back, there would be nothing that it could go on with. Returns the same record
+ * where nothing has to move.
+ */
+export function planMoves(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
+  const takers = takersOf(record)
+  if (takers.length === 0) return record
+  const owners = eventualOwners(record)
+  const nodes = [...takers, ...record.nodes.filter(({ id }) => !takers.some((taker) => taker.id === id))]
+  const due = duesOf(record, nodes)
+  const over = ownedBy(nodes, owners).map((owned, index) => owned - (due[index] ?? 0))
+  const underWay = new Set(record.moves.flatMap(({ slots }) => slots))
+  for (let slot = 0; slot < record.owners.length; slot++) if (!isServed(slot)) underWay.add(slot)
+  const moves: Move[] = [...record.moves]
+  let { epoch } = record
+  while (moves.length < MOVES_MAX) {
+    const from = nodes.findIndex(
+      (node, index) => (over[index] ?? 0) > 0 && movable(owners, node, underWay) !== null,
+    )
+    const to = over.findIndex((count) => count < 0)
+    if (from < 0 || to < 0) break
+    const source = nodes[from] as PlacedNode
+    const target = nodes[to] as PlacedNode
+    const count = Math.min(over[from] ?? 0, -(over[to] ?? 0), MOVE_SLOTS_MAX)
+    const slots = slotsOf(owners, source, underWay).slice(0, count)
+    for (const slot of slots) underWay.add(slot)
+    over[from] = (over[from] ?? 0) - slots.length
+    over[to] = (over[to] ?? 0) + slots.length
+    epoch = nextEpoch({ ...record, epoch })
+    moves.push({ epoch, source, target, slots, published: false })
+  }
+  return moves.length === record.moves.length ? record : { ...record, epoch, moves }
+}
+
+/** Something has happened to a move: what becomes of the record. */
+export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): JobRecord {
+  const outcome = handoff[move.published ? 'published' : 'prepared'][event]
+  const { epoch, source, target, slots } = move
+  switch (outcome) {
+    case 'ignore':
+      return record
+    case 'publish':
+      return giveSlots(replaceMove(record, move, { ...move, published: true }), slots, {
+        owner: target,
+        epoch,
+        origin: SlotOrigin.handedOver,
+      })
+    case 'finish':
+      return withLeftover(replaceMove(record, move, null), { node: source, epoch, slots })
+    case 'finishWithHoles':
+      return replaceMove(record, move, null)
+    case 'restore':
+      return giveSlots(replaceMove(record, move, null), slots, {
+        owner: source,
+        epoch: nextEpoch(record),
+        origin: SlotOrigin.restored,
+      })
+    case 'lose': {
+      const table = new SlotTable(replaceMove(record, move, null))
+      for (const slot of slots) table.lose(slot)
+      return withLeftover(withLeftover(table.write(), { node: source, epoch, slots }), {
+        node: target,
+        epoch,
+        slots,
+      })
+    }
+    default:
+      return unreachable(outcome)
+  }
+}
+
+/**
+ * These nodes died: what becomes of their moves, and of the slots that they owned, which go, marked as lost, to the
+ * nodes that are left, or to nobody until the controller names new ones. The same record if they had no part in it.
+ */
+export function withoutNodes(record: JobRecord, dead: ReadonlySet<string>): JobRecord {
+  let after: JobRecord = { ...record, shares: record.shares.filter(({ node }) => !dead.has(node)) }
+  // What a node had to free is free with its process.
+  let changed =
+    after.shares.length < record.shares.length || record.leftovers.some(({ node }) => dead.has(node.id))
+  for (const move of record.moves) {
+    const event = deathOf(move, dead)
+    if (event === null) continue
+    changed = true
+    after = withMoveEvent(after, move, event)
+  }
+  const table = new SlotTable(after)
+  table.owners.forEach((owner, slot) => {
+    if (owner === null || !dead.has(owner.id)) return
+    changed = true
+    table.lose(slot)
+  })
+  if (!changed) return record
+  const leftovers = after.leftovers.filter(({ node }) => !dead.has(node.id))
+  return fillSlots({ ...table.write(), leftovers })
+}
+
+/** A node has freed what it was told to. */
+export function withoutLeftover(record: JobRecord, of: { node: string; epoch: number }): JobRecord {
+  return {
+    ...record,
+    leftovers: record.leftovers.filter(({ node, epoch }) => node.id !== of.node || epoch !== of.epoch),
+  }
+}
+
+function deathOf({ source, target }: Move, dead: ReadonlySet<string>): MoveEvent | null {
+  if (dead.has(source.id)) return dead.has(target.id) ? 'bothDied' : 'sourceDied'
+  return dead.has(target.id) ? 'targetDied' : null
+}
+
+function giveSlots(
+  record: JobRecord,
+  slots: readonly number[],
+  to: { owner: PlacedNode; epoch: number; origin: number },
+): JobRecord {
+  const table = new SlotTable(record)
+  for (const slot of slots) table.give(slot, to)
+  // One epoch more, for when clients are shown the new owner.
+  return { ...table.write(), epoch: nextEpoch({ ...record, epoch: Math.max(record.epoch, to.epoch) }) }
+}
+
+function replaceMove(record: JobRecord, move: Move, by: Move | null): JobRecord {
+  const moves = record.moves.flatMap((other) =>
+    other.epoch !== move.epoch ? [other] : by === null ? [] : [by],
+  )
+  return { ...record, moves }
+}
+
+function withLeftover(record: JobRecord, leftover: JobRecord['leftovers'][number]): JobRecord {
+  return { ...record, leftovers: [...record.leftovers, leftover] }
+}
+
+/** Who owns each slot once all moves under way are over. */
+function eventualOwners(record: JobRecord): (PlacedNode | null)[] {
+  const { owners } = new SlotTable(record)
+  for (const { target, slots } of record.moves) for (const slot of slots) owners[slot] = target
+  return owners
+}
+
+function slotsOf(
+  owners: readonly (PlacedNode | null)[],
+  node: PlacedNode,
+  underWay: ReadonlySet<number>,
+): number[] {
+  return owners.flatMap((owner, slot) => (owner?.id === node.id && !underWay.has(slot) ? [slot] : []))
+}
+
+function movable(
+  owners: readonly (PlacedNode | null)[],
+  node: PlacedNode,
+  underWay: ReadonlySet<number>,
+): number | null {
+  const slot = owners.findIndex((owner, index) => owner?.id === node.id && !underWay.has(index))
+  return slot < 0 ? null : slot
+}

@@ -1,0 +1,37 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { RECORD_PAGE_BYTES, RECORD_PAGES_MAX } from '../../protocol/limits.ts'
+import type { placementOperations } from '../../protocol/operations/control-operations.ts'
+import type { RequestOf } from '../../protocol/operations/operation.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import { encodeRecord, type JobRecord } from './job-record.ts'
+
+type JobTake = RequestOf<typeof placementOperations.jobTake>
+
+/** What another metadata server has to be sent of a job that it is to have. */
+export function recordPages(record: JobRecord): { request: JobTake; payload: Buffer }[] {
+  const encoded = encodeRecord(record)
+  const count = Math.max(1, Math.ceil(encoded.length / RECORD_PAGE_BYTES))
+  return Array.from({ length: count }, (_, page) => ({
+    request: { job: record.id, term: record.term, page, last: page === count - 1 },
+    payload: encoded.subarray(page * RECORD_PAGE_BYTES, (page + 1) * RECORD_PAGE_BYTES),
+  }))
+}
+
+/** Records that are on their way here, by job. A job comes from one server at a time, whose pages come in their order. */
+export class ArrivingRecords {
+  readonly #pages = new Map<string, { term: number; pages: Buffer[] }>()
+
+  /** Takes a page. The encoded record, where it was the last one; else null. Throws `UNAVAILABLE` where one before it is missing. */
+  add({ job, term, page, last }: JobTake, payload: Uint8Array): Buffer | null {
+    if (page >= RECORD_PAGES_MAX) throw violation(`page ${page} of a record is over ${RECORD_PAGES_MAX}`)
+    const known = this.#pages.get(job)
+    const arriving = page === 0 ? { term, pages: [] } : known
+    if (arriving?.term !== term || arriving.pages.length !== page)
+      throw new MayflyError('UNAVAILABLE', `Page ${page} of the record of job ${job} came out of order`)
+    arriving.pages.push(Buffer.from(payload))
+    this.#pages.set(job, arriving)
+    if (!last) return null
+    this.#pages.delete(job)
+    return Buffer.concat(arriving.pages)
+  }
+}

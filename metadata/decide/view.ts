@@ -1,0 +1,74 @@
+import { assert } from '../../protocol/assert.ts'
+import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
+import type { JobRecord } from './job-record.ts'
+import { SlotTable } from './slot-table.ts'
+
+/**
+ * What clients are shown of a job's placement: for each slot the last owner that has confirmed that it serves it. Its
+ * epoch rises with each change of what is shown and never passes the record's, so that it also rises over a restart.
+ */
+export class View {
+  readonly #owners: (PlacedNode | null)[]
+  /** Of each slot, the epoch in which its owner was shown: the same node may have got it back. */
+  readonly #epochs: Uint32Array
+  /** Of each slot, the epoch in which its owner has confirmed to this process that it serves it. */
+  readonly #confirmed: Uint32Array
+  #placement: Placement
+
+  constructor(record: JobRecord) {
+    this.#owners = new SlotTable(record).owners
+    this.#epochs = record.epochs.slice()
+    this.#confirmed = new Uint32Array(record.owners.length)
+    this.#placement = this.#build(record.epoch)
+  }
+
+  get placement(): Placement {
+    return this.#placement
+  }
+
+  /**
+   * Shows what a node has confirmed to own: `told` is the record of which it was told, `now` the one of this moment,
+   * which may have given some of the slots to others since. Returns whether some are served that were not known to be.
+   */
+  show(node: PlacedNode, { told, now }: { told: JobRecord; now: JobRecord }): boolean {
+    const index = now.nodes.findIndex(({ id }) => id === node.id)
+    let changed = false
+    let confirmed = false
+    now.owners.forEach((owner, slot) => {
+      const epoch = now.epochs[slot] ?? 0
+      if (owner !== index || told.epochs[slot] !== epoch) return
+      confirmed ||= this.#confirmed[slot] !== epoch
+      this.#confirmed[slot] = epoch
+      if (this.#epochs[slot] === epoch) return
+      this.#owners[slot] = node
+      this.#epochs[slot] = epoch
+      changed = true
+    })
+    if (!changed) return confirmed
+    assert(this.#placement.epoch < now.epoch, 'each change that is shown has taken an epoch of the record')
+    this.#placement = this.#build(this.#placement.epoch + 1)
+    return confirmed
+  }
+
+  /** Whether the slot's owner has confirmed that it serves it. What was confirmed to an earlier process is asked again. */
+  isServed(slot: number, { owners, epochs }: JobRecord): boolean {
+    return owners[slot] !== NOBODY && this.#confirmed[slot] === epochs[slot]
+  }
+
+  /** Whether nothing is under way about the slot: its owner is shown and is not about to change. */
+  isStable(slot: number, { owners, nodes, moves }: JobRecord): boolean {
+    const shown = this.#owners[slot]
+    if (shown === undefined) return true
+    if (shown === null || nodes[owners[slot] ?? NOBODY]?.id !== shown.id) return false
+    return !moves.some((move) => !move.published && move.slots.includes(slot))
+  }
+
+  #build(epoch: number): Placement {
+    const nodes = [
+      ...new Map(this.#owners.flatMap((node) => (node === null ? [] : [[node.id, node]]))).values(),
+    ]
+    const indices = new Map(nodes.map(({ id }, index) => [id, index]))
+    const owners = Uint16Array.from(this.#owners, (node) => indices.get(node?.id ?? '') ?? NOBODY)
+    return { epoch, nodes, owners }
+  }
+}

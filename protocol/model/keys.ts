@@ -1,0 +1,55 @@
+import { isUtf8 } from 'node:buffer'
+import { MayflyError } from '../errors.ts'
+import { BUCKET_NAME_BYTES_MAX, KEY_BYTES_MAX } from '../limits.ts'
+
+/** The bucket of calls that name none. It exists in every job and cannot be deleted. */
+export const DEFAULT_BUCKET = 'default'
+export const DEFAULT_BUCKET_ID = 0
+
+/** A key as the caller wrote it, in the form that travels. Throws `BAD_REQUEST`. */
+export function encodeKey(key: string): Buffer {
+  if (typeof key !== 'string') throw badKey('is not a string')
+  if (!key.isWellFormed()) throw badKey('has half of a surrogate pair, which UTF-8 cannot carry')
+  const bytes = Buffer.from(key)
+  checkLength(bytes)
+  if (key.includes('\0')) throw badKey('holds a NUL character')
+  return bytes
+}
+
+/** Checks a key that arrived. Throws `BAD_REQUEST`. */
+export function checkKey(bytes: Uint8Array): void {
+  checkLength(bytes)
+  if (isPlain(bytes)) return
+  if (bytes.includes(0)) throw badKey('holds a NUL character')
+  if (!isUtf8(bytes)) throw badKey('is not UTF-8')
+}
+
+/** Whether all of it is ASCII without NUL, as most keys are: a loop over them costs less than the two calls that settle the others. */
+function isPlain(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] as number
+    if (byte === 0 || byte > 0x7f) return false
+  }
+  return true
+}
+
+function checkLength(bytes: Uint8Array): void {
+  if (bytes.length === 0) throw badKey('is empty')
+  if (bytes.length > KEY_BYTES_MAX)
+    throw badKey(`has ${bytes.length} bytes of UTF-8, more than ${KEY_BYTES_MAX}`)
+}
+
+/** Throws `BAD_REQUEST` if `name` cannot be a bucket's name. */
+export function checkBucketName(name: string): void {
+  const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0
+  if (bytes === 0 || bytes > BUCKET_NAME_BYTES_MAX || !/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/.test(name)) {
+    throw new MayflyError(
+      'BAD_REQUEST',
+      `bucket: '${name}' is not 1 to ${BUCKET_NAME_BYTES_MAX} letters, digits, '.', '_' or '-' that start with a letter or digit`,
+    )
+  }
+}
+
+function badKey(what: string): MayflyError {
+  return new MayflyError('BAD_REQUEST', `key: it ${what}`)
+}

@@ -1,0 +1,36 @@
+import { MayflyError } from '../errors.ts'
+import { bytes, struct, text, type ValueOf } from '../wire/codec.ts'
+import { Reader } from '../wire/reader.ts'
+import { Writer } from '../wire/writer.ts'
+import { placementCodec } from './placement.ts'
+
+/**
+ * What a function needs to reach its job: where metadata is, the token, and the placement of the moment the
+ * ticket was made, so that a first get needs no other connection than the one to the key's node.
+ */
+export type Ticket = ValueOf<typeof ticketCodec>
+
+const PREFIX = 'mayfly1.'
+
+const ticketCodec = struct({ metadata: text, job: text, token: bytes, placement: placementCodec })
+
+export function formatTicket(ticket: Ticket): string {
+  const writer = new Writer()
+  ticketCodec.write(writer, ticket)
+  return PREFIX + writer.take().toString('base64url')
+}
+
+/** Throws `UNAUTHENTICATED` for a string that is no ticket; whether it grants anything is for the nodes to say. */
+export function parseTicket(ticket: string): Ticket {
+  if (typeof ticket !== 'string' || !ticket.startsWith(PREFIX)) {
+    throw new MayflyError('UNAUTHENTICATED', `A ticket is a string that starts with '${PREFIX}'`)
+  }
+  const reader = new Reader(Buffer.from(ticket.slice(PREFIX.length), 'base64url'))
+  try {
+    const parsed = ticketCodec.read(reader)
+    reader.finish()
+    return parsed
+  } catch (cause) {
+    throw new MayflyError('UNAUTHENTICATED', 'The ticket is damaged', { cause })
+  }
+}

@@ -1,0 +1,74 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { MayflyError } from '../errors.ts'
+import { bytes, flag, struct, text, u8, u32, type ValueOf } from '../wire/codec.ts'
+import { Reader } from '../wire/reader.ts'
+import { Writer } from '../wire/writer.ts'
+
+/**
+ * A token grants access to one job, or with an empty `job` to everything (the planes among themselves). It is
+ * the claims followed by their HMAC-SHA256 under the cluster's secret.
+ */
+export type Claims = ValueOf<typeof claimsCodec>
+
+const TOKEN_VERSION = 2
+const MAC_BYTES = 32
+
+/** With a `prefix` it reaches keys alone that begin with it, in every bucket. */
+const claimsCodec = struct({
+  version: u8,
+  job: text,
+  read: flag,
+  write: flag,
+  expiresSeconds: u32,
+  prefix: bytes,
+})
+
+/** Of a token for every key. */
+const EVERY_KEY: Uint8Array = new Uint8Array(0)
+
+/** What a token is to grant; every key, where no prefix is named. */
+export type Granted = Omit<Claims, 'version' | 'prefix'> & Partial<Pick<Claims, 'prefix'>>
+
+/** `expiresSeconds` counts from the Unix epoch. */
+export function signToken(secret: Buffer, claims: Granted): Buffer {
+  const writer = new Writer()
+  claimsCodec.write(writer, { version: TOKEN_VERSION, prefix: EVERY_KEY, ...claims })
+  const body = writer.take()
+  return Buffer.concat([body, macOf(secret, body)])
+}
+
+/** What a token says, as it is encoded, and the MAC that nobody else may learn. */
+export function partsOfToken(token: Uint8Array): { claims: Uint8Array; mac: Uint8Array } {
+  const end = Math.max(0, token.length - MAC_BYTES)
+  return { claims: token.subarray(0, end), mac: token.subarray(end) }
+}
+
+/** Throws `UNAUTHENTICATED` for what this cluster did not sign, `TICKET_EXPIRED` for what it did, too long ago. */
+export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Claims {
+  const { claims, mac } = partsOfToken(token)
+  if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, macOf(secret, claims))) {
+    throw new MayflyError('UNAUTHENTICATED', 'The token was not signed by this cluster')
+  }
+  return readClaims(claims, wallMs)
+}
+
+/** Of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */
+export function readClaims(encoded: Uint8Array, wallMs: number): Claims {
+  const reader = new Reader(Buffer.from(encoded))
+  // What is read is a view of a copy, which nobody writes to.
+  const claims = claimsCodec.read(reader)
+  reader.finish()
+  if (claims.expiresSeconds * 1000 <= wallMs) throw expired(claims)
+  return claims
+}
+
+export function expired({ expiresSeconds }: Claims): MayflyError {
+  return new MayflyError(
+    'TICKET_EXPIRED',
+    `The ticket expired at ${new Date(expiresSeconds * 1000).toISOString()}`,
+  )
+}
+
+export function macOf(secret: Buffer, claims: Uint8Array): Buffer {
+  return createHmac('sha256', secret).update(claims).digest()
+}

@@ -1,0 +1,399 @@
+import { answeredError, asMayflyError, isError, MayflyError } from '../errors.ts'
+import {
+  CALLS_OUTSTANDING_MAX,
+  CALLS_QUEUED_BYTES_MAX,
+  CANCEL_ANSWER_MS,
+  CONTROL_CALL_MS,
+  HELLO_BYTES_MAX,
+} from '../limits.ts'
+import { cancel, hello, ping, receipt, renew } from '../operations/control-operations.ts'
+import type { Operation } from '../operations/operation.ts'
+import type { Clock, Runtime, Timer } from '../runtime.ts'
+import type { Codec } from '../wire/codec.ts'
+import { errorReply } from '../wire/error-reply.ts'
+import type { Frame, Landing } from '../wire/frame.ts'
+import { FrameReader } from '../wire/frame-reader.ts'
+import { Reader } from '../wire/reader.ts'
+import {
+  type Answer,
+  abortable,
+  abortedBy,
+  abortedTooLate,
+  type CallOptions,
+  type Greeted,
+  givenUp,
+  type Pending,
+  type Started,
+  type Unsent,
+  type Waiting,
+} from './call.ts'
+import { DeadlineWatch } from './deadline-watch.ts'
+import { Greeting } from './greeting.ts'
+import { Hearing } from './hearing.ts'
+import type { Link } from './link.ts'
+import { Outbox } from './outbox.ts'
+import type { SessionTrail } from './session-trail.ts'
+
+interface CallerOptions {
+  readonly runtime: Runtime
+  readonly token: Uint8Array
+  /** Of the session at this address, over all connections to it. */
+  readonly trail: SessionTrail
+  /** For the hello's answer. */
+  readonly deadlineMs: number
+  /** Told again and again while calls wait and the server does not even say that they came. */
+  readonly onSilent?: () => void
+}
+
+/** Of a request whose answer is of no interest. */
+const NO_ID = 0
+
+/** The number of the hello among the frames of a connection. */
+const HELLO_FRAME = 1
+
+/**
+ * The calling side of one connection: any number of requests under way, answered in any order. It answers the server's challenge
+ * with a hello and sends requests right behind it; if the hello is refused, they all fail with its error. No answer counts before
+ * the server has proved who it is. While the server takes no more, calls wait here, in their order, and what they would send takes
+ * no memory of the connection's.
+ *
+ * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`: after these nobody knows whether the
+ * server carried it out. `ABORTED` says of one that `mutates` that it was not; where that is open it is `OUTCOME_UNKNOWN`.
+ */
+export class Caller {
+  /** The id of the process that answered the hello; rejects with what ends the connection before that. */
+  readonly server: Promise<string>
+  /** The same, once it is known. */
+  serverId: string | null = null
+  /** Names what the server remembers of this client's mutations, once the hello is answered; another connection may have the same. */
+  session: string | null = null
+  readonly #link: Link
+  readonly #clock: Clock
+  readonly #outbox: Outbox
+  readonly #frames = new FrameReader({
+    onFrame: (frame) => this.#receive(frame),
+    land: (frame) => this.#land(frame),
+    frameBytesMax: HELLO_BYTES_MAX,
+  })
+  readonly #greeting: Greeting
+  readonly #trail: SessionTrail
+  /** Null once the server has proved who it is. */
+  #greeted: Greeted | null = null
+  #helloTimer: Timer | null = null
+  readonly #reader = new Reader()
+  /** By id less one; undefined where no call has the id. */
+  readonly #pending: (Pending | typeof givenUp | undefined)[] = []
+  readonly #freeIds: number[] = []
+  /** By their ids, in the order in which they were made. */
+  readonly #unsent = new Map<number, Unsent>()
+  /** Calls that somebody waits for. */
+  #waiting = 0
+  readonly #deadlines: DeadlineWatch
+  readonly #hearing: Hearing
+  #closedBy: Error | null = null
+
+  constructor(link: Link, options: CallerOptions) {
+    this.#link = link
+    this.#clock = options.runtime.clock
+    this.#trail = options.trail
+    this.#greeting = new Greeting({ ...options, random: options.runtime.random })
+    this.#outbox = new Outbox(link)
+    this.#deadlines = new DeadlineWatch(this.#clock, (nowMs) => this.#endUntil(nowMs))
+    this.#hearing = new Hearing({
+      clock: options.runtime.clock,
+      sent: () => this.#outbox.sent,
+      isAwaited: () => this.#waiting > 0,
+      ask: () => this.ask(),
+      onSilent: () => options.onSilent?.(),
+    })
+    link.open({
+      space: () => this.#frames.space(),
+      filled: (bytes) => this.#filled(bytes),
+      drained: () => this.#sendUnsent(),
+      silent: () => this.#letGoOfStalled(),
+      closed: (cause) => this.#end(new MayflyError('CONNECTION_LOST', 'The connection broke', { cause })),
+    })
+    this.server = this.#greet(options.deadlineMs)
+    this.server.catch(() => undefined)
+  }
+
+  get closed(): boolean {
+    return this.#closedBy !== null
+  }
+
+  /** Something was sent some time ago, and not a byte has come since. */
+  get isSilent(): boolean {
+    return this.#hearing.isSilent
+  }
+
+  /** Asks the server whether it is there; nobody waits for the answer itself. */
+  ask(): void {
+    // Before the challenge nothing may be said; its absence says enough.
+    if (this.#closedBy !== null || !this.#greeting.answered) return
+    this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
+    this.#hearing.sent(this.#outbox.sent)
+  }
+
+  call<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    request: Request,
+    options: CallOptions & Pick<Started<Request, Reply>, 'mutates'>,
+  ): Promise<Answer<Reply>> {
+    const { mutates = false } = options
+    return new Promise((resolve, reject) => {
+      const answered = (head: Reply, payload: Buffer): void => resolve({ head, payload })
+      this.start({ operation, request, waiting: { answered, failed: reject }, mutates }, options)
+    })
+  }
+
+  /** As `call`, without a promise: for who makes many calls. */
+  start<Request, Reply>(
+    what: Started<Request, Reply>,
+    { payload, deadlineMs, signal, land }: CallOptions,
+  ): void {
+    const { operation, request, mutates = false } = what
+    const waiting = what.waiting as Waiting<unknown>
+    const refusal = this.#refusal(signal)
+    if (refusal !== null) return this.#withhold({ waiting, mutates }, refusal)
+    const id = this.#freeIds.pop() ?? this.#pending.length + 1
+    if (this.#unsent.size > 0 || !this.#maySend) {
+      this.#unsent.set(id, { operation: operation as Operation<unknown, unknown>, request, payload })
+    } else {
+      try {
+        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+      } catch (error) {
+        this.#freeIds.push(id)
+        return this.#withhold({ waiting, mutates }, asMayflyError(error))
+      }
+    }
+    const { sent: frame } = this.#outbox
+    const pending = {
+      operation: operation as Operation<unknown, unknown>,
+      waiting,
+      deadlineMs,
+      land,
+      mutates,
+      frame,
+    }
+    this.#add(id, signal === undefined ? pending : abortable(pending, signal, () => this.#abort(id, signal)))
+  }
+
+  get #maySend(): boolean {
+    return this.#greeting.answered && this.#outbox.queuedBytes <= CALLS_QUEUED_BYTES_MAX
+  }
+
+  /** Why a call cannot even begin; null if it can. */
+  #refusal(signal: AbortSignal | undefined): Error | null {
+    if (this.#closedBy !== null) return this.#closedBy
+    if (signal?.aborted) return abortedBy(signal)
+    if (this.#freeIds.length > 0 || this.#pending.length < CALLS_OUTSTANDING_MAX) return null
+    return new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`)
+  }
+
+  /** Fails what is outstanding with `error` and closes the connection. */
+  close(error: Error = new MayflyError('CLOSED', 'The connection was closed')): void {
+    this.#end(error)
+    this.#link.destroy()
+  }
+
+  /** The connection goes on with another token of the same job. Rejects as a call does. */
+  async renew(token: Uint8Array): Promise<void> {
+    await this.server
+    const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
+    await this.call(renew, this.#greeting.renewal(token), { deadlineMs })
+  }
+
+  #greet(deadlineMs: number): Promise<string> {
+    this.#waiting++
+    this.#link.keepAlive(true)
+    this.#hearing.sent(HELLO_FRAME)
+    this.#helloTimer = this.#clock.after(Math.max(0, deadlineMs - this.#clock.monotonicMs()), () =>
+      this.close(new MayflyError('CONNECTION_LOST', 'The server did not answer the hello in time')),
+    )
+    return new Promise((resolve, reject) => {
+      this.#greeted = { resolve, reject }
+    })
+  }
+
+  /** What comes before the server has proved who it is. Throws what ends the connection. */
+  #greetBack(frame: Frame, { resolve }: Greeted): void {
+    if (!this.#greeting.answered) {
+      const head = this.#greeting.answer(frame)
+      this.#outbox.send({ id: NO_ID, kind: hello.number, codec: hello.request, head })
+      this.#sendUnsent()
+      return
+    }
+    const { server, session } = this.#greeting.welcome(frame)
+    this.#greeted = null
+    this.#hearing.confirm(HELLO_FRAME)
+    this.#helloTimer?.cancel()
+    this.#frames.allowAll()
+    this.serverId = server
+    this.session = session
+    this.#leave()
+    resolve(server)
+  }
+
+  #sendUnsent(): void {
+    for (const [id, { operation, request, payload }] of this.#unsent) {
+      if (!this.#maySend) return
+      this.#unsent.delete(id)
+      try {
+        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+        const pending = this.#pending[id - 1] as Pending
+        pending.frame = this.#outbox.sent
+      } catch (error) {
+        this.#failUnsent(id, asMayflyError(error))
+      }
+    }
+  }
+
+  /** A mutation is about to be sent for the first time, by a call that `mutates`. */
+  beginMutation(): void {
+    this.#trail.sends(this.session)
+  }
+
+  /** No answer can come, so the id is free at once. */
+  #failUnsent(id: number, error: Error): void {
+    const call = this.#pending[id - 1] as Pending
+    this.#pending[id - 1] = undefined
+    this.#freeIds.push(id)
+    this.#leave()
+    this.#withhold(call, error)
+  }
+
+  /** It did not go out. */
+  #withhold({ waiting, mutates }: Pick<Pending, 'waiting' | 'mutates'>, error: Error): void {
+    if (mutates) this.#trail.withholds(this.session)
+    waiting.failed(error)
+  }
+
+  /** A server that takes nothing, or stops within an answer, may do better over another connection. */
+  #letGoOfStalled(): void {
+    if (this.#link.queuedBytes === 0 && this.#frames.atBoundary) return
+    this.close(new MayflyError('CONNECTION_LOST', 'The server stood still'))
+  }
+
+  /** A mutation that was sent is aborted once the server has said so; where it does not, nobody knows. */
+  #abort(id: number, signal: AbortSignal): void {
+    const pending = this.#pending[id - 1]
+    if (pending === undefined || pending === givenUp) return
+    if (!pending.mutates || this.#unsent.has(id)) return this.#giveUp(id, abortedBy(signal))
+    const leaveOpen = (): void => {
+      if (this.#pending[id - 1] === pending) this.#giveUp(id, abortedTooLate(signal))
+    }
+    const deadlineMs = this.#clock.monotonicMs() + CANCEL_ANSWER_MS
+    this.call(cancel, { id }, { deadlineMs }).then(
+      // Where it is not under way its answer has come, or is the next.
+      ({ head }) => (head.underWay ? leaveOpen() : undefined),
+      leaveOpen,
+    )
+  }
+
+  #add(id: number, pending: Pending): void {
+    this.#pending[id - 1] = pending
+    this.#hearing.sent(pending.frame)
+    if (this.#waiting++ === 0) this.#link.keepAlive(true)
+    this.#deadlines.add(pending.deadlineMs)
+  }
+
+  /** Nobody waits for one call any more. With none left, nothing of this connection keeps the process alive. */
+  #leave(): void {
+    if (--this.#waiting === 0) this.#link.keepAlive(false)
+  }
+
+  #giveUp(id: number, error: MayflyError): void {
+    const pending = this.#pending[id - 1]
+    if (pending === undefined || pending === givenUp) return
+    if (this.#unsent.delete(id)) return this.#failUnsent(id, error)
+    this.#pending[id - 1] = givenUp
+    this.#leave()
+    this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
+    pending.waiting.failed(error)
+  }
+
+  /** Gives up the calls whose time is over, and gives the first deadline of the others. */
+  #endUntil(nowMs: number): number {
+    let first = Number.POSITIVE_INFINITY
+    for (let id = 1; id <= this.#pending.length; id++) {
+      const pending = this.#pending[id - 1]
+      if (pending === undefined || pending === givenUp) continue
+      if (pending.deadlineMs > nowMs) first = Math.min(first, pending.deadlineMs)
+      else this.#giveUp(id, new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
+    }
+    return first
+  }
+
+  #filled(bytes: number): void {
+    this.#hearing.heard()
+    try {
+      this.#frames.filled(bytes)
+    } catch (error) {
+      this.close(asMayflyError(error))
+    }
+  }
+
+  #land(frame: Frame): Landing | null {
+    const pending = this.#pending[frame.id - 1]
+    if (pending === undefined || pending === givenUp || frame.kind !== 0 || this.#greeted !== null)
+      return null
+    return pending.land?.(frame.payloadBytes) ?? null
+  }
+
+  /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */
+  #receive(frame: Frame): void {
+    if (this.#greeted !== null) return this.#greetBack(frame, this.#greeted)
+    if (frame.id === NO_ID) return this.#receiveNoAnswer(frame)
+    const index = frame.id - 1
+    const pending = this.#pending[index]
+    if (pending === undefined || (this.#unsent.size > 0 && this.#unsent.has(frame.id))) return
+    this.#pending[index] = undefined
+    this.#freeIds.push(frame.id)
+    if (pending === givenUp) return
+    this.#hearing.confirm(pending.frame)
+    this.#leave()
+    let head: unknown
+    try {
+      head = this.#readHead(frame, pending.operation)
+    } catch (error) {
+      pending.waiting.failed(asMayflyError(error))
+      if (isError(error, 'PROTOCOL_VIOLATION')) throw error
+      return
+    }
+    pending.waiting.answered(head, frame.owned ? frame.payloadMemory : frame.copyPayload())
+  }
+
+  /** The server says how much has come, or asks whether this client is there. */
+  #receiveNoAnswer(frame: Frame): void {
+    if (frame.kind === receipt.number) this.#hearing.confirm(this.#read(frame, receipt.request).frames)
+    if (frame.kind === ping.number) this.#outbox.send({ id: NO_ID, kind: 0, codec: ping.reply, head: {} })
+  }
+
+  /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
+  #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
+    if (frame.kind === 0) return this.#read(frame, operation.reply)
+    throw answeredError(frame.kind, this.#read(frame, errorReply).reason)
+  }
+
+  #read<Head>(frame: Frame, codec: Codec<Head>): Head {
+    const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+    const head = codec.read(reader)
+    reader.finish()
+    return head
+  }
+
+  #end(error: Error): void {
+    if (this.#closedBy !== null) return
+    this.#closedBy = error
+    this.#frames.close()
+    this.#deadlines.stop()
+    this.#hearing.stop()
+    this.#helloTimer?.cancel()
+    this.#greeted?.reject(error)
+    this.#unsent.clear()
+    const pending = this.#pending.splice(0)
+    this.#waiting = 0
+    this.#link.keepAlive(false)
+    for (const call of pending) if (call !== undefined && call !== givenUp) call.waiting.failed(error)
+  }
+}

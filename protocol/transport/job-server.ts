@@ -1,0 +1,22 @@
+import { isError } from '../errors.ts'
+import { metadataOperations } from '../operations/control-operations.ts'
+import type { Operation } from '../operations/operation.ts'
+import type { Caller } from './caller.ts'
+
+/**
+ * Asks a metadata server something about a job. Where it has handed the job on to another server, the answer is the address
+ * of that one instead.
+ */
+export async function askServerOf<Request, Reply>(
+  job: string,
+  to: { caller: Caller; bounds: { deadlineMs: number; signal?: AbortSignal | undefined } },
+  ask: { operation: Operation<Request, Reply>; request: Request },
+): Promise<{ reply: Reply } | { movedTo: string }> {
+  const { caller, bounds } = to
+  try {
+    return { reply: (await caller.call(ask.operation, ask.request, bounds)).head }
+  } catch (error) {
+    if (!isError(error, 'JOB_MOVED')) throw error
+  }
+  return { movedTo: (await caller.call(metadataOperations.jobServer, { job }, bounds)).head.metadata }
+}

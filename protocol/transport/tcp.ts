@@ -1,0 +1,164 @@
+import { connect, type Socket } from 'node:net'
+import { MayflyError } from '../errors.ts'
+import { CONNECT_MS_MAX, LINK_SILENT_MS } from '../limits.ts'
+import { systemRuntime } from '../runtime.ts'
+import type { Link, LinkHandlers } from './link.ts'
+
+/** What a socket is made with, so that the network writes into memory that the link's reader names. */
+export interface Receiving {
+  readonly buffer: () => Uint8Array
+  readonly callback: (bytes: number) => boolean
+}
+
+/** Node wants memory for the first read before anybody listens; a hello, or its answer, fits. */
+const FIRST_READ_BYTES = 1024
+
+/** A link over a socket that is connected already, or about to be. */
+export class TcpLink implements Link {
+  readonly #socket: Socket
+  #handlers: LinkHandlers | null = null
+  #paused = false
+  #first: Buffer | null = Buffer.allocUnsafe(FIRST_READ_BYTES)
+
+  /** `makeSocket` makes the socket with what it is given, or, where that is not possible, one that emits `data`. */
+  constructor(makeSocket: (receiving: Receiving) => Socket) {
+    this.#socket = makeSocket({
+      buffer: () => this.#handlers?.space() ?? (this.#first as Buffer),
+      callback: (bytes) => this.#received(bytes),
+    })
+  }
+
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  open(handlers: LinkHandlers): void {
+    let cause: Error | null = null
+    this.#handlers = handlers
+    this.#socket
+      .on('data', (piece) => this.#copy(piece))
+      .on('drain', () => handlers.drained())
+      .on('error', (error) => {
+        cause = error
+      })
+      .on('close', () => handlers.closed(cause))
+      .on('timeout', () => this.#silent(handlers))
+      .setTimeout(LINK_SILENT_MS)
+      .setNoDelay(true)
+      .setKeepAlive(true, 30_000)
+      .resume()
+  }
+
+  write(parts: readonly Uint8Array[], taken: () => void): void {
+    const socket = this.#socket
+    if (socket.destroyed || socket.writableEnded) return taken()
+    const last = parts.length - 1
+    if (last > 0) socket.cork()
+    for (let i = 0; i < last; i++) socket.write(parts[i] as Uint8Array)
+    socket.write(parts[last] as Uint8Array, taken)
+    if (last > 0) socket.uncork()
+  }
+
+  get queuedBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#socket.pause()
+    // A `resume` of the same turn lets Node begin to read at the end of it, whatever was said since.
+    process.nextTick(() => {
+      if (this.#paused) this.#socket.pause()
+    })
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  keepAlive(value: boolean): void {
+    if (value) this.#socket.ref()
+    else this.#socket.unref()
+  }
+
+  #silent(handlers: LinkHandlers): void {
+    const { bytesRead } = this.#socket
+    // Without this it would be told once, and again only after the next byte.
+    this.#socket.setTimeout(LINK_SILENT_MS)
+    // If the process stood still, what arrived meanwhile is read first.
+    setImmediate(() => {
+      if (this.#socket.bytesRead === bytesRead && !this.#socket.destroyed) handlers.silent()
+    })
+  }
+
+  #received(bytes: number): boolean {
+    const first = this.#first
+    this.#first = null
+    if (first !== null) this.#copy(first.subarray(0, bytes))
+    else this.#handlers?.filled(bytes)
+    return true
+  }
+
+  #copy(piece: Buffer): void {
+    for (let offset = 0; offset < piece.length && !this.#socket.destroyed; ) {
+      const copied = piece.copy(this.#handlers?.space() as Buffer, 0, offset)
+      this.#handlers?.filled(copied)
+      offset += copied
+    }
+  }
+}
+
+/** Connects to `host:port` or `[ipv6]:port`. */
+export function dialTcp(address: string): Promise<TcpLink> {
+  const { host, port } = parseAddress(address)
+  return new Promise((resolve, reject) => {
+    const link = new TcpLink((onread) => connect({ host, port, onread }))
+    const { socket } = link
+    const timer = systemRuntime.clock.after(CONNECT_MS_MAX, () =>
+      fail(new Error(`no answer within ${CONNECT_MS_MAX} ms`)),
+    )
+    function fail(cause: Error): void {
+      timer.cancel()
+      socket.destroy()
+      reject(
+        new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${whyNotConnected(cause)}`, { cause }),
+      )
+    }
+    socket.once('error', fail)
+    socket.once('connect', () => {
+      timer.cancel()
+      socket.off('error', fail)
+      resolve(link)
+    })
+  })
+}
+
+/** Why a connection could not be opened, and what to do where that is this process's own limit. */
+export function whyNotConnected(cause: NodeJS.ErrnoException): string {
+  if (cause.code !== 'EMFILE' && cause.code !== 'ENFILE') return cause.message
+  return `this process has too many files open (${cause.code}); close some, or raise the limit (ulimit -n)`
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  const port = Number(address.slice(colon + 1))
+  if (colon <= 0 || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new MayflyError('BAD_REQUEST', `'${address}' is not an address of the form host:port`)
+  }
+  return { host, port }
+}
+
+/** The address of a listener, in the form that `dialTcp` takes. */
+export function formatAddress(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

@@ -1,0 +1,79 @@
+import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../limits.ts'
+import { readU16, readU32, violation } from './reader.ts'
+
+/**
+ * Every message is one frame: a header of 16 bytes, the head (the operation's fields), the payload (raw bytes).
+ *
+ * | offset | type | field |
+ * | ---: | --- | --- |
+ * | 0 | u32 | `headBytes` |
+ * | 4 | u32 | `payloadBytes` |
+ * | 8 | u32 | `id` of the request, repeated in its reply |
+ * | 12 | u16 | `kind`: in a request the operation, in a reply 0 or the error's wire number |
+ * | 14 | u16 | reserved, 0 |
+ */
+export const FRAME_HEADER_BYTES = 16
+
+const nothing = Buffer.alloc(0)
+
+/** Memory that a payload is received into as it arrives. */
+export interface Landing {
+  /** Exactly as long as the payload. */
+  readonly bytes: Buffer
+  /** The connection broke before all of the payload was here: nobody will use the memory. */
+  abandon(): void
+}
+
+/**
+ * One message as it was received. Its reader fills it anew for each message, so that a message costs no object; it
+ * says where head and payload lie, and makes views of them only for who asks.
+ */
+export class Frame {
+  id = 0
+  kind = 0
+  headBytes = 0
+  payloadBytes = 0
+  /** The head lies here, from `headStart`, until the handler returns. */
+  headMemory: Buffer = nothing
+  headStart = 0
+  /** The payload lies here, from `payloadStart`; until the handler returns, unless `owned`. */
+  payloadMemory: Buffer = nothing
+  payloadStart = 0
+  /** Nobody else has the payload's memory, all of `payloadMemory`: it may be kept. */
+  owned = false
+  /** Where the payload was received, if its receiver asked for that. */
+  landing: Landing | null = null
+
+  get head(): Buffer {
+    return this.headMemory.subarray(this.headStart, this.headStart + this.headBytes)
+  }
+
+  get payload(): Buffer {
+    if (this.owned) return this.payloadMemory
+    return this.payloadMemory.subarray(this.payloadStart, this.payloadStart + this.payloadBytes)
+  }
+
+  /** The payload in memory of its own. */
+  copyPayload(): Buffer {
+    const { payloadBytes, payloadMemory, payloadStart } = this
+    if (payloadBytes === 0) return nothing
+    const copy = Buffer.allocUnsafe(payloadBytes)
+    payloadMemory.copy(copy, 0, payloadStart, payloadStart + payloadBytes)
+    return copy
+  }
+
+  /** Reads and checks the header at `offset`, before anything is allocated for what it announces. */
+  readHeader(memory: Buffer, offset: number): void {
+    this.headBytes = readU32(memory, offset)
+    this.payloadBytes = readU32(memory, offset + 4)
+    this.id = readU32(memory, offset + 8)
+    this.kind = readU16(memory, offset + 12)
+    if (this.headBytes > HEAD_BYTES_MAX) {
+      throw violation(`a frame's head of ${this.headBytes} bytes is over ${HEAD_BYTES_MAX}`)
+    }
+    if (this.payloadBytes > PAYLOAD_BYTES_MAX) {
+      throw violation(`a frame's payload of ${this.payloadBytes} bytes is over ${PAYLOAD_BYTES_MAX}`)
+    }
+    if (readU16(memory, offset + 14) !== 0) throw violation('the reserved field of a frame is not 0')
+  }
+}

@@ -1,0 +1,84 @@
+import { MayflyError } from '../errors.ts'
+
+const nothing = Buffer.alloc(0)
+
+/** Reads little-endian values from a message; a read past its end is the sender's violation of the protocol. */
+export class Reader {
+  #memory: Buffer
+  #offset: number
+  #end: number
+
+  constructor(memory: Buffer = nothing) {
+    this.#memory = memory
+    this.#offset = 0
+    this.#end = memory.length
+  }
+
+  /** Begins with another message: the `bytes` of `memory` from `start`. */
+  reset(memory: Buffer, start: number, bytes: number): this {
+    this.#memory = memory
+    this.#offset = start
+    this.#end = start + bytes
+    return this
+  }
+
+  get remaining(): number {
+    return this.#end - this.#offset
+  }
+
+  u8(): number {
+    return this.#memory[this.#advance(1)] as number
+  }
+
+  u16(): number {
+    return readU16(this.#memory, this.#advance(2))
+  }
+
+  u32(): number {
+    return readU32(this.#memory, this.#advance(4))
+  }
+
+  u64(): number {
+    const low = this.u32()
+    const high = this.u32()
+    if (high >= 2 ** 21) throw violation('a 64-bit number is above 2^53 - 1')
+    return high * 2 ** 32 + low
+  }
+
+  /** A view, not a copy: it is valid until the message's handler returns. */
+  raw(bytes: number): Buffer {
+    const from = this.#advance(bytes)
+    return this.#memory.subarray(from, from + bytes)
+  }
+
+  /** What is left over would be silently ignored, so it is refused. */
+  finish(): void {
+    if (this.remaining > 0) throw violation(`a message is ${this.remaining} bytes longer than its fields`)
+  }
+
+  #advance(bytes: number): number {
+    const from = this.#offset
+    if (from + bytes > this.#end) throw violation('a message is shorter than its fields')
+    this.#offset = from + bytes
+    return from
+  }
+}
+
+/** Little-endian, without Node's checks of every argument: the caller knows that the bytes are there. */
+export function readU16(memory: Uint8Array, offset: number): number {
+  return (memory[offset] as number) | ((memory[offset + 1] as number) << 8)
+}
+
+export function readU32(memory: Uint8Array, offset: number): number {
+  return (
+    ((memory[offset] as number) |
+      ((memory[offset + 1] as number) << 8) |
+      ((memory[offset + 2] as number) << 16) |
+      ((memory[offset + 3] as number) << 24)) >>>
+    0
+  )
+}
+
+export function violation(reason: string): MayflyError {
+  return new MayflyError('PROTOCOL_VIOLATION', reason)
+}

@@ -1,0 +1,42 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { readPrivateFile } from './private-file.ts'
+
+/** A plane's settings come from environment variables; each `config.ts` reads its own through these. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Throws `BAD_REQUEST`, naming the variable, where it is missing. */
+export function readText(env: Environment, name: string, fallback?: string): string {
+  const value = env[name] ?? fallback
+  if (value === undefined || value === '')
+    throw new MayflyError('BAD_REQUEST', `The environment variable ${name} is not set`)
+  return value
+}
+
+/** A whole number from 0 to 2^53 - 1. */
+export function readNumber(env: Environment, name: string, fallback?: number): number {
+  const text = readText(env, name, fallback === undefined ? undefined : String(fallback))
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new MayflyError('BAD_REQUEST', `${name} is '${text}', not a whole number from 0`)
+  }
+  return value
+}
+
+/** `host:port`, where port 0 takes a free one. */
+export function readListen(env: Environment): { host: string; port: number } {
+  const text = readText(env, 'MAYFLY_LISTEN', '127.0.0.1:0')
+  const [, host, port] = /^\[?([^\]]+)\]?:(\d+)$/.exec(text) ?? []
+  if (host === undefined || Number(port) > 65_535) {
+    throw new MayflyError('BAD_REQUEST', `MAYFLY_LISTEN is '${text}', not of the form host:port`)
+  }
+  return { host, port: Number(port) }
+}
+
+/** The cluster's secret, from the file that MAYFLY_SECRET_FILE names. */
+export function readSecret(env: Environment): Buffer {
+  const path = readText(env, 'MAYFLY_SECRET_FILE')
+  const secret = Buffer.from(readPrivateFile(path).trim(), 'hex')
+  if (secret.length < 32)
+    throw new MayflyError('BAD_REQUEST', `${path} does not hold a secret of at least 32 bytes in hex`)
+  return secret
+}

@@ -1,0 +1,66 @@
+import { asMayflyError } from '../../protocol/errors.ts'
+import { PROCESS_STOP_MS_MAX } from '../../protocol/limits.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
+import { Background, mustEndProcess } from './background.ts'
+import { createLog, type Logger, type LogName } from './log.ts'
+import { tellSupervisor } from './supervision.ts'
+
+/** A server process between start and exit. */
+export interface Service {
+  /** Where it serves. */
+  readonly address: string
+  /** Finishes what is under way and frees every resource. */
+  stop(): Promise<void>
+}
+
+/**
+ * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, SIGINT, or when the
+ * supervisor is gone. Exits with 1, after one line that says why, if it cannot start, and for what `mustEndProcess` names. Any other
+ * error that nobody handled is logged, and the process goes on: what it holds is worth more to all others.
+ */
+export async function runService<Config extends { readonly logLevel: string }>(
+  name: LogName,
+  plane: {
+    readConfig: () => Config
+    start: (config: Config, around: { log: Logger; background: Background }) => Promise<Service>
+  },
+): Promise<void> {
+  // Whatever the process writes (SQLite files, segments, kept objects) only its user may read.
+  process.umask(0o077)
+  let log = createLog(name, 'info')
+  const die = (error: unknown): never => {
+    log.fatal({ err: error }, asMayflyError(error).message)
+    process.exit(1)
+  }
+  let started = false
+  const escaped = (error: unknown): void => {
+    if (!started || mustEndProcess(error)) die(error)
+    log.error({ err: error }, 'an error reached nobody; the process goes on')
+  }
+  process.on('uncaughtException', escaped)
+  process.on('unhandledRejection', escaped)
+  const service = await begin().catch(die)
+  started = true
+  let stopping = false
+  const stop = async (reason: string): Promise<void> => {
+    if (stopping) return
+    stopping = true
+    log.info({ reason }, 'stopping')
+    setTimeout(() => process.exit(1), PROCESS_STOP_MS_MAX).unref()
+    await service.stop()
+    process.exit(0)
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM').catch(die))
+  // Ctrl-C reaches the whole process group; the supervisor decides the order in which its children stop.
+  if (process.connected) process.on('SIGINT', () => log.debug("SIGINT is the supervisor's"))
+  else process.on('SIGINT', () => void stop('SIGINT').catch(die))
+  process.on('disconnect', () => void stop('the supervisor is gone').catch(die))
+  log.info({ address: service.address }, 'ready')
+  tellSupervisor({ type: 'ready', address: service.address })
+
+  async function begin(): Promise<Service> {
+    const config = plane.readConfig()
+    log = createLog(name, config.logLevel)
+    return await plane.start(config, { log, background: new Background({ runtime: systemRuntime, log }) })
+  }
+}

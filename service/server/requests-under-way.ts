@@ -1,0 +1,72 @@
+import { MayflyError } from '../../protocol/errors.ts'
+
+type Task = (reason: MayflyError) => void
+
+/** The requests of one connection that are not answered at once, and who is told when nobody waits for their answer any more. */
+export class RequestsUnderWay {
+  readonly #ids = new Set<number>()
+  readonly #parked = new Map<number, Task>()
+  /** Of those that were not parked when their client gave them up. */
+  readonly #cancelled = new Set<number>()
+  #isBroken = false
+
+  get size(): number {
+    return this.#ids.size
+  }
+
+  has(id: number): boolean {
+    return this.#ids.has(id)
+  }
+
+  begin(id: number): void {
+    this.#ids.add(id)
+  }
+
+  end(id: number): void {
+    this.#ids.delete(id)
+    this.#cancelled.delete(id)
+  }
+
+  /** Runs `task` when nobody waits any more for request `id`, soon where that is so already. The returned function takes that back. */
+  park(id: number, task: Task): () => void {
+    if (!this.#isBroken && !this.#cancelled.has(id)) {
+      this.#parked.set(id, task)
+      return () => void this.#parked.delete(id)
+    }
+    let isTakenBack = false
+    queueMicrotask(() => {
+      if (!isTakenBack) task(this.#isBroken ? brokenOff() : givenUp())
+    })
+    return () => {
+      isTakenBack = true
+    }
+  }
+
+  /** False where the request goes on; one that is parked fails right after this. */
+  cancel(id: number): boolean {
+    const task = this.#parked.get(id)
+    if (task === undefined) {
+      if (!this.#ids.has(id)) return true
+      this.#cancelled.add(id)
+      return false
+    }
+    queueMicrotask(() => {
+      if (this.#parked.get(id) === task) task(givenUp())
+    })
+    return true
+  }
+
+  /** The connection is gone. */
+  breakOff(): void {
+    this.#isBroken = true
+    for (const task of [...this.#parked.values()]) task(brokenOff())
+  }
+}
+
+function givenUp(): MayflyError {
+  return new MayflyError('ABORTED', 'The client gave the request up')
+}
+
+function brokenOff(): MayflyError {
+  return new MayflyError('CONNECTION_LOST', 'The connection broke while the request waited')
+}

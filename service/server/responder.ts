@@ -1,0 +1,400 @@
+import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../../protocol/errors.ts'
+import {
+  CALLS_OUTSTANDING_MAX,
+  ERROR_MESSAGE_BYTES_MAX,
+  HELLO_BYTES_MAX,
+  HELLO_MS_MAX,
+  IDLE_LOOKS_MAX,
+  PROTOCOL_VERSION,
+  REPLIES_FIRST_PORTION,
+  TURN_LOOK_REQUESTS,
+} from '../../protocol/limits.ts'
+import type { Claims } from '../../protocol/model/token.ts'
+import { cancel, challenge, hello, ping, renew } from '../../protocol/operations/control-operations.ts'
+import type { Operation } from '../../protocol/operations/operation.ts'
+import type { Runtime } from '../../protocol/runtime.ts'
+import type { Link } from '../../protocol/transport/link.ts'
+import { Outbox, queuedBytesMax } from '../../protocol/transport/outbox.ts'
+import type { Codec } from '../../protocol/wire/codec.ts'
+import { errorReply } from '../../protocol/wire/error-reply.ts'
+import type { Frame, Landing } from '../../protocol/wire/frame.ts'
+import { FrameReader } from '../../protocol/wire/frame-reader.ts'
+import { Reader, violation } from '../../protocol/wire/reader.ts'
+import { endProcess, mustEndProcess } from '../process/background.ts'
+import { checkVersion } from '../process/credentials.ts'
+import { reportFault } from '../process/fault-report.ts'
+import type { Logger } from '../process/log.ts'
+import type { Pace } from '../process/pace.ts'
+import type { Connections, Counted } from './connections.ts'
+import { FrameProgress } from './frame-progress.ts'
+import { Gate } from './gate.ts'
+import type { Handlers, Reply } from './handlers.ts'
+import type { ClientSessions, Peer } from './peer.ts'
+import { PeerWatch } from './peer-watch.ts'
+import { RequestsUnderWay } from './requests-under-way.ts'
+import type { Turns } from './turns.ts'
+
+export interface ResponderOptions {
+  /** The id that the hello is answered with. */
+  readonly server: string
+  readonly secret: Buffer
+  readonly runtime: Runtime
+  readonly handlers: Handlers
+  readonly log: Logger
+  /** Of all connections of the server. */
+  readonly turns: Turns
+  readonly pace?: Pace
+  /** All of the server. */
+  readonly connections?: Connections
+  /** Of a server that keeps answers for their repetition. */
+  readonly sessions?: ClientSessions
+}
+
+/** Serves one connection: hello first, then any number of requests, each answered when it is done. */
+export function serveLink(link: Link, options: ResponderOptions): void {
+  new Responder(link, options).open()
+}
+
+class Responder implements Counted {
+  readonly #link: Link
+  readonly #options: ResponderOptions
+  readonly #outbox: Outbox
+  readonly #watch: PeerWatch
+  readonly #frames = new FrameReader({
+    onFrame: (frame) => this.#receive(frame),
+    land: (frame) => this.#land(frame),
+    frameBytesMax: HELLO_BYTES_MAX,
+  })
+  readonly #reader = new Reader()
+  readonly #gate: Gate
+  #peer: (Peer & { claims: Claims; sessionName: string }) | null = null
+  readonly #underWay = new RequestsUnderWay()
+  /** Of answers that are on their way into memory. */
+  #expectedBytes = 0
+  #paused = false
+  /** The peer goes too fast. */
+  #held = false
+  /** The rest of what was read waits for a turn of the peer's job. */
+  #waits = false
+  /** Since the clock was looked at. */
+  #unlooked = 0
+  #closed = false
+  /** Looks at the connection since it last asked something. */
+  #idleLooks = 0
+  readonly #progress: FrameProgress
+
+  constructor(link: Link, options: ResponderOptions) {
+    this.#link = link
+    this.#options = options
+    this.#progress = new FrameProgress(options.runtime.clock)
+    this.#gate = new Gate({ ...options, onExpired: (error) => this.#refuse(0, error) })
+    this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
+    this.#watch = new PeerWatch({
+      outbox: this.#outbox,
+      clock: options.runtime.clock,
+      owesAnswer: () => this.#owesAnswer() && link.queuedBytes === 0,
+      isHeldBack: () => this.#paused,
+    })
+  }
+
+  open(): void {
+    const { clock } = this.#options.runtime
+    const { connections } = this.#options
+    connections?.accept(this)
+    const greeting = clock.after(HELLO_MS_MAX, () => {
+      if (this.#peer === null) this.#link.destroy()
+    })
+    this.#link.open({
+      space: () => this.#frames.space(),
+      filled: (bytes) => this.#filled(bytes),
+      drained: () => this.#balance(),
+      silent: () => this.#letGoOfSilent(),
+      closed: () => {
+        this.#close()
+        greeting.cancel()
+        connections?.leave(this, this.#job)
+        this.#leaveAll()
+      },
+    })
+    const head = { protocol: PROTOCOL_VERSION, nonce: this.#gate.nonce }
+    this.#outbox.send({ id: 0, kind: challenge.number, codec: challenge.request, head })
+    this.#outbox.flush()
+  }
+
+  get isIdle(): boolean {
+    const isQuiet = this.#underWay.size === 0 && !this.#paused && this.#frames.atBoundary
+    return isQuiet && this.#link.queuedBytes === 0
+  }
+
+  get idleLooks(): number {
+    return this.#idleLooks
+  }
+
+  end(): void {
+    this.#close()
+    this.#leaveAll()
+    this.#link.destroy()
+  }
+
+  /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
+  #filled(bytes: number): void {
+    if (this.#closed) return
+    this.#watch.received()
+    const { turns } = this.#options
+    if (!turns.begin(this.#job)) this.#await()
+    try {
+      this.#frames.filled(bytes)
+    } catch (error) {
+      this.#refuse(0, error)
+    }
+    this.#finishRead()
+    if (this.#frames.atBoundary || this.#paused) return
+    if (!this.#progress.isFastEnough({ frames: this.#watch.frames, bytes })) this.#link.destroy()
+  }
+
+  #finishRead(): void {
+    this.#outbox.flush()
+    this.#keepPace(this.#options.turns.end())
+    this.#balance()
+  }
+
+  /** Empty for the planes, and for a peer that has not said who it is: that one may send very little. */
+  get #job(): string {
+    return this.#peer?.claims.job ?? ''
+  }
+
+  /** Hands over no more of what was read until the peer's job has a turn again. */
+  #await(): void {
+    if (this.#waits || this.#closed) return
+    this.#waits = true
+    this.#frames.pause()
+    this.#options.turns.wait(this.#job, () => {
+      this.#waits = false
+      this.#balance()
+    })
+  }
+
+  #keepPace(cpuMs: number): void {
+    const { pace } = this.#options
+    if (pace === undefined || this.#peer === null || this.#held || this.#closed) return
+    this.#held = pace.holds(this.#peer.claims.job, cpuMs, () => {
+      this.#held = false
+      this.#balance()
+    })
+  }
+
+  #land(frame: Frame): Landing | null {
+    if (this.#peer === null) return null
+    return this.#options.handlers.get(frame.kind).land?.(this.#peer, frame.payloadBytes) ?? null
+  }
+
+  #receive(frame: Frame): void {
+    this.#watch.frames++
+    this.#idleLooks = 0
+    if (this.#peer === null) return this.#greet(frame)
+    if (frame.kind === cancel.number) return this.#cancel(frame)
+    if (frame.kind === ping.number) return this.#answerPing(frame)
+    if (frame.kind === 0) return this.#watch.hear()
+    if (this.#underWay.size > 0 && this.#underWay.has(frame.id)) throw repeatedId(frame)
+    if (frame.kind === renew.number) return this.#renew(frame, this.#peer)
+    const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
+    const { id } = frame
+    const request = this.#decode(operation, frame)
+    try {
+      const reply = handle(this.#peer, request, frame)
+      if (reply instanceof Promise) this.#later(id, operation.reply, reply)
+      else this.#answer(id, operation.reply, reply)
+    } catch (error) {
+      if (isError(error, 'PROTOCOL_VIOLATION')) return this.#refuse(id, error)
+      this.#fail(id, error)
+    }
+    this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
+    if (this.#unlooked >= TURN_LOOK_REQUESTS) this.#look()
+    if (this.#outbox.queuedBytes + this.#expectedBytes > queuedBytesMax()) this.#relieve()
+  }
+
+  /** A turn that has taken long enough ends, and the next job has one. */
+  #look(): void {
+    this.#unlooked = 0
+    if (this.#options.turns.isOver) this.#await()
+  }
+
+  /** The rest of what was read waits, if the network does not take the answers to what came before it. */
+  #relieve(): void {
+    this.#outbox.flush()
+    this.#balance()
+  }
+
+  /** A request that breaks the protocol never reaches its handler, so nobody else gives up what its payload landed in. */
+  #decode<Request>(operation: Operation<Request, unknown>, frame: Frame): Request {
+    try {
+      const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+      const request = operation.request.read(reader)
+      reader.finish()
+      return request
+    } catch (error) {
+      frame.landing?.abandon()
+      throw error
+    }
+  }
+
+  #greet(frame: Frame): void {
+    if (frame.kind !== hello.number) throw violation('the first message is not a hello')
+    const { server, sessions, connections } = this.#options
+    try {
+      checkVersion(this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes).u16())
+      const request = this.#decode(hello, frame)
+      const peer = this.#peerWith(this.#gate.admit(request))
+      connections?.enter(this, peer.claims.job)
+      peer.sessionName = sessions?.join(peer, this.#gate.resumed(request)) ?? peer.sessionName
+      this.#peer = peer
+      this.#frames.allowAll()
+      this.#answer(frame.id, hello.reply, { head: this.#gate.welcome(server, peer.sessionName) })
+    } catch (error) {
+      this.#refuse(frame.id, error)
+    }
+  }
+
+  #peerWith(claims: Claims): Peer & { claims: Claims; sessionName: string } {
+    return {
+      claims,
+      session: null,
+      sessionName: this.#gate.nonce.toString('hex'),
+      whenGone: (id, task) => this.#underWay.park(id, task),
+      expects: (bytes) => this.#expect(bytes),
+      end: () => this.end(),
+    }
+  }
+
+  #renew(frame: Frame, peer: { claims: Claims }): void {
+    const request = this.#decode(renew, frame)
+    try {
+      peer.claims = this.#gate.renew(request)
+      this.#answer(frame.id, renew.reply, { head: {} })
+    } catch (error) {
+      this.#fail(frame.id, error)
+    }
+  }
+
+  #expect(bytes: number): () => void {
+    let isExpected = true
+    this.#expectedBytes += bytes
+    return () => {
+      if (isExpected) this.#expectedBytes -= bytes
+      isExpected = false
+    }
+  }
+
+  #cancel(frame: Frame): void {
+    const { id } = this.#decode(cancel, frame)
+    this.#answer(frame.id, cancel.reply, { head: { underWay: !this.#underWay.cancel(id) } })
+  }
+
+  #leaveAll(): void {
+    this.#underWay.breakOff()
+    if (this.#peer !== null) this.#options.sessions?.leave(this.#peer)
+  }
+
+  #later(id: number, codec: Codec<unknown>, reply: Promise<Reply<unknown>>): void {
+    this.#underWay.begin(id)
+    reply
+      .then(
+        (value) => {
+          this.#underWay.end(id)
+          this.#answer(id, codec, value)
+        },
+        (error: unknown) => {
+          this.#underWay.end(id)
+          this.#fail(id, error)
+        },
+      )
+      .finally(() => this.#balance())
+  }
+
+  /** A reply that cannot be encoded fails its request alone. */
+  #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
+    const { head, payload, transient, sent } = reply
+    if (this.#closed) return sent?.()
+    try {
+      this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
+    } catch (cause) {
+      sent?.()
+      this.#fail(id, new MayflyError('INTERNAL', 'The reply could not be encoded', { cause }))
+    }
+  }
+
+  #fail(id: number, thrown: unknown): void {
+    const isOwn = isOwnFault(thrown)
+    const error = isOwn ? reportFault(thrown, this.#options) : asMayflyError(thrown)
+    if (this.#closed) return
+    const reason = error.reason.slice(0, ERROR_MESSAGE_BYTES_MAX / 4)
+    this.#outbox.send({ id, kind: errorTable[error.code].wire, codec: errorReply, head: { reason } })
+    if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
+  }
+
+  #refuse(id: number, thrown: unknown): void {
+    if (!isOwnFault(thrown))
+      this.#options.log.info({ reason: asMayflyError(thrown).reason }, 'connection refused')
+    this.#fail(id, thrown)
+    this.#outbox.flush()
+    this.#close()
+    // Its peer may take its time to close: until then nothing that waits here may take an object.
+    this.#leaveAll()
+    this.#link.end()
+  }
+
+  #close(): void {
+    this.#closed = true
+    this.#watch.stop()
+    this.#gate.close()
+    this.#frames.close()
+  }
+
+  #owesAnswer(): boolean {
+    return this.#peer !== null && (this.#underWay.size > 0 || this.#paused || !this.#frames.atBoundary)
+  }
+
+  /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
+  #balance(): void {
+    const full =
+      this.#held ||
+      this.#waits ||
+      this.#link.queuedBytes + this.#expectedBytes > queuedBytesMax() ||
+      this.#underWay.size >= CALLS_OUTSTANDING_MAX
+    if (full === this.#paused || this.#closed) return
+    this.#paused = full
+    if (!full) return this.#resume()
+    this.#frames.pause()
+    this.#link.pause()
+  }
+
+  #resume(): void {
+    this.#progress.forgive()
+    this.#link.resume()
+    this.#options.turns.begin(this.#job)
+    try {
+      if (!this.#frames.resume()) return void this.#options.turns.end()
+    } catch (error) {
+      this.#refuse(0, error)
+    }
+    this.#finishRead()
+  }
+
+  #answerPing(frame: Frame): void {
+    const head = this.#decode(ping, frame)
+    if (frame.id === 0) this.#watch.sayWhatCame()
+    else this.#answer(frame.id, ping.reply, { head })
+  }
+
+  /** A peer that takes no answers, or stops within a request, holds memory of everyone; one that is gone holds what waits for it. */
+  #letGoOfSilent(): void {
+    const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
+    if (isStalled || !this.#watch.isThere()) return this.#link.destroy()
+    if (this.#job !== '' && this.isIdle && ++this.#idleLooks >= IDLE_LOOKS_MAX) this.end()
+  }
+}
+
+function repeatedId({ id, landing }: Frame): MayflyError {
+  landing?.abandon()
+  return violation(`a request has the id ${id} of another one that is under way`)
+}

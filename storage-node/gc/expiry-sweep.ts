@@ -1,0 +1,80 @@
+import { SWEEP_PAUSE_MS } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import { type JobSpace, leaseLapsed } from '../job/job.ts'
+import type { Listings } from '../operations/listing.ts'
+import type { Keeping } from '../persist/persistence.ts'
+import type { Sessions } from '../sessions/sessions.ts'
+import type { Slot } from '../slot/slot.ts'
+import { isExpired, type StoredObject } from '../slot/stored-object.ts'
+import { Pace, removeMatching } from '../slot/sweep-scan.ts'
+import { failWaits } from '../slot/waits.ts'
+
+/** Where a node has what lapses and expires. */
+export interface SweptNode {
+  readonly jobs: ReadonlyMap<string, JobSpace>
+  readonly sessions: Sessions
+  readonly listings: Listings
+  readonly keeping: Keeping
+}
+
+/**
+ * Forgets lapsed leases of versions, in one step: it waits for nothing that may take its time. Where the node's own lease has lapsed,
+ * whoever waits for a key is told to ask again: it may be put elsewhere by now.
+ */
+export function sweepLeases(node: SweptNode, clock: Clock): void {
+  const now = clock.monotonicMs()
+  node.sessions.sweep()
+  node.listings.sweep()
+  for (const job of node.jobs.values()) {
+    for (const slot of job.slots) {
+      if (slot === undefined) continue
+      if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed)
+      slot.dropLapsed(now)
+    }
+  }
+}
+
+/** Frees expired objects; readers see none of them. */
+export async function sweepExpired(node: SweptNode, clock: Clock, background: Background): Promise<void> {
+  for (const job of [...node.jobs.values()])
+    await background.attempt(['sweep', job.id], () => removeExpired(job, clock))
+}
+
+/** Frees what the kept store has of them. Each job by itself, for the store may be slow. */
+export async function sweepKept(node: SweptNode, background: Background): Promise<void> {
+  await Promise.all(
+    [...node.jobs.values()].map((job) =>
+      background.attempt(['sweepKept', job.id], () => node.keeping.removeUnwanted(job)),
+    ),
+  )
+}
+
+/** A slot in which nothing is over yet is passed over; others are looked at in parts, with pauses. */
+async function removeExpired(job: JobSpace, clock: Clock): Promise<void> {
+  const pace = new Pace(clock, SWEEP_PAUSE_MS)
+  for (const [index, slot] of job.slots.entries()) {
+    if (slot === undefined || slot.objects.expiring === 0) continue
+    const { objects } = slot
+    if (objects.earliestExpiryMs > clock.wallMs()) continue
+    objects.earliestExpiryMs = Number.POSITIVE_INFINITY
+    // A slot that moves meanwhile takes what is over along, and its new owner looks for it.
+    for (let from: number | null = 0; from !== null && job.slots[index] === slot; ) {
+      const start: number = from
+      from = job.track(slot, () =>
+        removeMatching(slot, start, (object) => isOver(slot, object, clock.wallMs())),
+      )
+      const pause = pace.stepped()
+      if (pause !== null) await pause
+    }
+  }
+}
+
+function isOver({ objects, kept }: Slot, object: StoredObject, wallMs: number): boolean {
+  if (isExpired(object, wallMs)) {
+    kept.expire(object)
+    return true
+  }
+  if (object.expiresAtMs !== 0) objects.expectExpiry(object.expiresAtMs)
+  return false
+}

@@ -1,0 +1,307 @@
+import { assert } from '../../protocol/assert.ts'
+import { asMayflyError, isError, isOwnFault, MayflyError } from '../../protocol/errors.ts'
+import {
+  CONTROL_CALL_MS,
+  PAYLOAD_BYTES_MAX,
+  PULL_BATCH_BYTES,
+  PULL_BYTES_PER_SECOND,
+  PULL_ITEMS_MAX,
+  PULLS_MAX,
+  RETRY_MS_MAX,
+  RETRY_MS_MIN,
+} from '../../protocol/limits.ts'
+import { MISSING, NO_CHUNK, peerOperations } from '../../protocol/operations/control-operations.ts'
+import type { RequestOf } from '../../protocol/operations/operation.ts'
+import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { JobSpace } from '../job/job.ts'
+import { bytesApart, type Location } from '../memory/record.ts'
+import { DemotedChunk, LostChunk } from '../slot/chunks.ts'
+import { keyBytes, keyHash } from '../slot/key-string.ts'
+import type { Slot } from '../slot/slot.ts'
+import { isExpired, objectCharge } from '../slot/stored-object.ts'
+import { bringHere, leaveKept, sendBelow } from '../tiering/storage-location.ts'
+import { RAM } from '../tiers/job-tiers.ts'
+import { TierReads } from '../tiers/read-semaphore.ts'
+import { Flights } from '../tiers/shared-reads.ts'
+import { type RemoteItem, remoteItems, stillRemote } from './remote-entries.ts'
+
+type Item = RequestOf<typeof peerOperations.pull>['items'][number]
+
+/** Bytes that one get of a remote entry waits for at most before its client is told to try again. */
+const FETCH_MS_MAX = CONTROL_CALL_MS
+
+/**
+ * Brings the bytes of slots that were handed over: those that somebody asks for at once, the rest in the background
+ * at a bounded rate. Bytes that arrive for an entry which has changed meanwhile are dropped.
+ */
+export class Puller {
+  readonly #pool: CallerPool
+  readonly #runtime: Runtime
+  readonly #background: Background
+  #stopped = false
+  #pulls = 0
+  readonly #waiting: (() => void)[] = []
+  /** Those that somebody waits for. */
+  readonly #flights: Flights<void>
+  /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
+  readonly #fetches = new Map<string, TierReads>()
+
+  constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
+    this.#pool = options.pool
+    this.#runtime = options.runtime
+    this.#flights = new Flights(options.runtime.clock)
+    this.#background = options.background
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Pulls all that is remote in a slot, until nothing is, the slot is not owned any more or its job has ended. Never rejects. */
+  async settle(job: JobSpace, index: number): Promise<void> {
+    const slot = job.slots[index]
+    if (slot === undefined) return
+    const { clock, random } = this.#runtime
+    for (let failures = 0; this.#isWanted(job, index, slot); ) {
+      try {
+        await this.#inTurn(async () => {
+          if (!this.#isWanted(job, index, slot)) return
+          const bytes = await this.#pullBatch(job, index, slot)
+          await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
+        })
+        failures = 0
+        this.#background.succeeded(['pull', job.id])
+      } catch (error) {
+        if (!job.ended) this.#background.failed(['pull', job.id], error)
+        await sleep(clock, backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
+      }
+    }
+  }
+
+  /**
+   * Pulls one entry that somebody waits for, once for all who do, and only so many bytes at a time. Rejects with `UNAVAILABLE` if its
+   * holder cannot be reached in time.
+   */
+  async fetch(job: JobSpace, index: number, item: RemoteItem): Promise<void> {
+    const slot = job.slots[index]
+    if (slot === undefined) return
+    const { bucket, key, version, chunk } = item
+    const name = `${index}/${slot.epoch}/${chunk?.index ?? ''}/${bucket}/${version}/${key}`
+    const deadlineMs = this.#runtime.clock.monotonicMs() + FETCH_MS_MAX
+    const { release } = await this.#flights.share(job, { name, bytes: item.bytes }, () =>
+      this.#fetchesFrom(slot.source).run(item.bytes, () =>
+        this.#fetch(job, { index, slot, item, deadlineMs }),
+      ),
+    )
+    release()
+  }
+
+  #fetchesFrom(source: string): TierReads {
+    let fetches = this.#fetches.get(source)
+    if (fetches === undefined) {
+      fetches = new TierReads()
+      this.#fetches.set(source, fetches)
+    }
+    return fetches
+  }
+
+  async #fetch(
+    job: JobSpace,
+    of: { index: number; slot: Slot; item: RemoteItem; deadlineMs: number },
+  ): Promise<void> {
+    const { index, slot, item, deadlineMs } = of
+    const { clock, random } = this.#runtime
+    if (this.#stopped) throw new MayflyError('UNAVAILABLE', 'The node is stopping')
+    for (let failures = 0; this.#isWanted(job, index, slot) && stillRemote(slot, item); ) {
+      try {
+        await this.#pullWhole(job, { index, slot, item })
+      } catch (error) {
+        if (isOwnFault(error)) throw error
+        const pauseMs = backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+        if (clock.monotonicMs() + pauseMs >= deadlineMs) {
+          const { reason } = asMayflyError(error)
+          throw new MayflyError('UNAVAILABLE', `The node that has the bytes cannot be reached: ${reason}`)
+        }
+        await sleep(clock, pauseMs)
+      }
+    }
+  }
+
+  /** Only so many background pulls are under way at once, whatever the number of slots: reads come first. */
+  async #inTurn(pull: () => Promise<void>): Promise<void> {
+    if (this.#pulls >= PULLS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#pulls++
+    try {
+      await pull()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#pulls--
+      else next()
+    }
+  }
+
+  #isWanted(job: JobSpace, index: number, slot: Slot): boolean {
+    if (this.#stopped || job.ended) return false
+    return job.slots[index] === slot && slot.source !== '' && !slot.settled
+  }
+
+  /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
+  async #pullBatch(job: JobSpace, index: number, slot: Slot): Promise<number> {
+    const batch: RemoteItem[] = []
+    let room = PULL_BATCH_BYTES
+    for (const item of remoteItems(slot)) {
+      if (batch.length > 0 && (item.bytes > room || batch.length >= PULL_ITEMS_MAX)) break
+      batch.push(item)
+      room -= item.bytes
+    }
+    const [first] = batch
+    // Without a pause the next look would follow at once.
+    if (first === undefined) throw new MayflyError('UNAVAILABLE', 'No entry of the slot is to be pulled')
+    if (first.bytes > PAYLOAD_BYTES_MAX) return await this.#pullWhole(job, { index, slot, item: first })
+    const pieces = await this.#pull(
+      job,
+      { index, slot },
+      batch.map((item) => wireItem(item, 0)),
+    )
+    const whole = batch.flatMap((item, at) => {
+      const bytes = pieces[at] ?? null
+      return bytes !== null && bytes.length < item.bytes ? [] : [{ item, bytes }]
+    })
+    await Promise.all(whole.map((arrived) => arrive(job, slot, arrived)))
+    return whole.reduce((sum, { item }) => sum + item.bytes, 0)
+  }
+
+  async #pullWhole(job: JobSpace, from: { index: number; slot: Slot; item: RemoteItem }): Promise<number> {
+    const { slot, item } = from
+    const pieces: Buffer[] = []
+    for (let offset = 0; offset < item.bytes; ) {
+      const [piece] = await this.#pull(job, from, [wireItem(item, offset)])
+      if (piece === undefined || piece === null || piece.length === 0) {
+        await arrive(job, slot, { item, bytes: null })
+        return 0
+      }
+      pieces.push(piece)
+      offset += piece.length
+    }
+    const bytes = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+    await arrive(job, slot, { item, bytes })
+    return item.bytes
+  }
+
+  /** The bytes of each item, null where the holder has none. */
+  async #pull(
+    job: JobSpace,
+    from: { index: number; slot: Slot },
+    items: readonly Item[],
+  ): Promise<(Buffer | null)[]> {
+    const caller = await this.#pool.to(from.slot.source)
+    const request = { job: job.id, slot: from.index, epoch: from.slot.epoch, items }
+    const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
+    const { head, payload } = await caller.call(peerOperations.pull, request, { deadlineMs })
+    const expected = head.bytes.reduce((sum, length) => sum + (length === MISSING ? 0 : length), 0)
+    // A piece that is not there would count as lost.
+    if (head.bytes.length !== items.length || expected !== payload.length)
+      throw violation(`${head.bytes.length} pieces of ${expected} bytes are no answer to ${items.length}`)
+    let offset = 0
+    return head.bytes.map((length) => {
+      if (length === MISSING) return null
+      const piece = payload.subarray(offset, offset + length)
+      offset += length
+      return piece
+    })
+  }
+}
+
+function wireItem({ bucket, key, version, chunk }: RemoteItem, offset: number): Item {
+  return { bucket, key: keyBytes(key), version, chunk: chunk?.index ?? NO_CHUNK, offset }
+}
+
+interface Arrived {
+  readonly item: RemoteItem
+  readonly bytes: Buffer | null
+}
+
+/**
+ * As `fill`, on the tier on which the entry has its room. What that tier does not take goes to RAM, if the job has room there:
+ * else it rejects, and the entry stays remote.
+ */
+async function arrive(job: JobSpace, slot: Slot, { item, bytes }: Arrived): Promise<void> {
+  if (item.tier === RAM || bytes === null) return fill(job, slot, { item, bytes })
+  let location: Location
+  try {
+    location = await job.tiers.write(item.tier, bytes)
+  } catch (error) {
+    if (!isError(error, 'CAPACITY_EXCEEDED', 'UNAVAILABLE')) throw error
+    job.admit(bytesApart(bytes.length) || bytes.length)
+    return fill(job, slot, { item, bytes })
+  }
+  if (slot.discarded || !stillRemote(slot, item)) return job.tiers.remove(location)
+  try {
+    enterBelow(job, slot, { item, location })
+  } catch (error) {
+    job.tiers.remove(location)
+    throw error
+  }
+}
+
+function enterBelow(
+  job: JobSpace,
+  slot: Slot,
+  { item, location }: { item: RemoteItem; location: Location },
+): void {
+  const { bucket, key, chunk } = item
+  if (chunk === null) return sendBelow(job, { slot, of: keyHash(bucket, key) }, location)
+  const { groupKey, index } = chunk
+  const group = slot.chunks.groups.get(groupKey)
+  assert(group !== undefined, 'a remote chunk is in its group')
+  const checksum = group.checksums.get(index) ?? null
+  const below = new DemotedChunk(item.bytes, location, 0)
+  job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, below))
+}
+
+/**
+ * Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. Throws
+ * `CAPACITY_EXCEEDED` if the node has no memory: the entry stays remote.
+ */
+export function fill(job: JobSpace, slot: Slot, arrived: Arrived): void {
+  const { item, bytes } = arrived
+  if (!stillRemote(slot, item)) return
+  if (item.chunk !== null) fillChunk(job, slot, { item, bytes })
+  else if (bytes === null) loseObject(job, slot, item)
+  else fillObject(job, slot, { item, bytes })
+}
+
+function fillChunk(job: JobSpace, slot: Slot, { item, bytes }: Arrived): void {
+  const { groupKey, index } = item.chunk ?? { groupKey: '', index: 0 }
+  const group = slot.chunks.groups.get(groupKey)
+  if (group === undefined) return
+  const after = bytes === null ? new LostChunk() : slot.chunks.write(bytes)
+  const checksum = group.checksums.get(index) ?? null
+  job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, after))
+}
+
+function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): void {
+  const of = keyHash(bucket, key)
+  const object = slot.find(of)
+  if (object === undefined) return
+  if (slot.kept.holds(of)) {
+    try {
+      return leaveKept(job, { slot, of })
+    } catch (error) {
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+    }
+  }
+  job.charge(-objectCharge(object))
+  job.objects--
+  slot.objects.remove(of, object)
+  // What its time to live had ended before is not lost: whoever asked was told that there is none.
+  if (!isExpired(object, job.wallMs)) slot.lose(of)
+}
+
+function fillObject(job: JobSpace, slot: Slot, { item, bytes }: { item: RemoteItem; bytes: Buffer }): void {
+  job.memory.tidy()
+  bringHere(job, { slot, of: keyHash(item.bucket, item.key) }, bytes)
+}

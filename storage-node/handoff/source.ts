@@ -1,0 +1,173 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
+import type { PlacedNode } from '../../protocol/model/placement.ts'
+import {
+  MISSING,
+  NO_CHUNK,
+  type nodeOperations,
+  peerOperations,
+} from '../../protocol/operations/control-operations.ts'
+import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { type JobSpace, type Moving, stalePlacement } from '../job/job.ts'
+import { untilKept } from '../job/key-mutex.ts'
+import { type Piece, readParts } from '../memory/payload.ts'
+import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
+import type { Location } from '../memory/record.ts'
+import { chunkGroupKey, DemotedChunk, StoredChunk } from '../slot/chunks.ts'
+import { keyHash, keyString } from '../slot/key-string.ts'
+import { isDemoted, isManifest, isRemote, readObject } from '../slot/stored-object.ts'
+import { failWaits } from '../slot/waits.ts'
+import type { Range } from '../tiers/tier-store.ts'
+import { indexPages } from './index-pages.ts'
+
+type Release = RequestOf<typeof nodeOperations.release>
+type Pull = RequestOf<typeof peerOperations.pull>
+type Pulled = PinnedReply<ReplyOf<typeof peerOperations.pull>>
+
+/** Bytes of what lies on a tier below RAM. */
+interface PieceBelow {
+  readonly location: Location
+  readonly range: Range
+}
+
+/**
+ * The side of a handoff that gives a slot away. From the moment of `release` this node serves the slot no more; it
+ * sends the index to the new owner and keeps the bytes until it is told to drop them.
+ */
+export class HandoffSource {
+  readonly #pool: CallerPool
+  readonly #clock: Clock
+  /** Indices under way, so that a repeated release joins the first one. */
+  readonly #sending = new Map<string, Promise<void>>()
+
+  constructor(options: { pool: CallerPool; clock: Clock }) {
+    this.#pool = options.pool
+    this.#clock = options.clock
+  }
+
+  /** Resolves once the target has the index of every slot. Rejects with nothing taken back: it can be repeated. */
+  async release(job: JobSpace, { epoch, slots, target }: Release): Promise<void> {
+    for (const slot of slots) freeze(job, slot, epoch)
+    await Promise.all(slots.map((slot) => this.#sendOnce(job, slot, target)))
+  }
+
+  /** Bytes of what was released, for its new owner. */
+  pull(job: JobSpace, request: Pull): Pulled | Promise<Pulled> {
+    const moving = job.leaving.get(request.slot)
+    if (moving?.epoch !== request.epoch)
+      throw stalePlacement(`what slot ${request.slot} held before epoch ${request.epoch}`)
+    let room = PAYLOAD_BYTES_MAX
+    const pieces = request.items.map((item) => {
+      const piece = itemPiece(job, moving, { item, room })
+      room -= piece === undefined ? 0 : lengthOf(piece)
+      return piece
+    })
+    if (pieces.some(isBelowRam)) return pullBelow(job, pieces)
+    const here = pieces.flatMap((piece) => (piece === undefined || isBelowRam(piece) ? [] : [piece]))
+    const bytes = pieces.map((piece) => (piece === undefined ? MISSING : lengthOf(piece)))
+    const [first] = here
+    if (here.length === 1 && first !== undefined) return pinnedReply({ bytes }, job.memory, first)
+    return { head: { bytes }, payload: Buffer.concat(here.flatMap(({ views }) => views)) }
+  }
+
+  async #sendOnce(job: JobSpace, index: number, target: PlacedNode): Promise<void> {
+    const moving = job.leaving.get(index)
+    if (moving === undefined) throw stalePlacement(`slot ${index} of the job, nor a released one`)
+    const name = `${job.id}/${index}/${moving.epoch}`
+    const sending = this.#sending.get(name) ?? this.#send(job, index, { moving, target })
+    this.#sending.set(name, sending)
+    try {
+      await sending
+    } finally {
+      this.#sending.delete(name)
+    }
+  }
+
+  async #send(job: JobSpace, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
+    const { epoch } = to.moving
+    const { id, address } = to.target
+    await untilKept(to.moving.slot)
+    const caller = await this.#pool.to(address)
+    const server = await caller.server
+    // The target has died: whoever took its address would keep an index that nobody tells it to drop.
+    if (server !== id) throw new MayflyError('UNAVAILABLE', `At ${address} there is ${server} now, not ${id}`)
+    const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
+    for (const page of indexPages(job, to.moving.slot, now)) {
+      const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
+      await caller.call(peerOperations.slotIndex, { job: job.id, slot, epoch, ...page }, { deadlineMs })
+    }
+  }
+}
+
+/** Frees what is left of a released slot. */
+export function dropReleased(job: JobSpace, slot: number, epoch: number): void {
+  const moving = job.leaving.get(slot)
+  if (moving?.epoch !== epoch) return
+  job.leaving.delete(slot)
+  job.discard(moving.slot)
+}
+
+/** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
+function freeze(job: JobSpace, index: number, epoch: number): void {
+  const known = job.owned.epochs.get(index)
+  if (known === epoch && job.leaving.get(index)?.epoch === epoch) return
+  const slot = job.owned.touch(index)
+  if (known >= epoch || slot === undefined) throw stalePlacement(`slot ${index} of the job in epoch ${epoch}`)
+  if (!slot.settled) throw new MayflyError('UNAVAILABLE', `Slot ${index} has not settled and cannot move yet`)
+  job.owned.take(index)
+  job.owned.epochs.set(index, epoch)
+  job.leaving.set(index, { slot, epoch })
+  failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
+}
+
+/** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */
+async function pullBelow(
+  job: JobSpace,
+  pieces: readonly (Piece | PieceBelow | undefined)[],
+): Promise<Pulled> {
+  const payloads = await Promise.all(
+    pieces.map(async (piece) => {
+      if (piece === undefined) return null
+      if (!isBelowRam(piece)) return Buffer.concat(piece.views)
+      try {
+        return await job.tiers.read(piece.location, piece.range)
+      } catch (error) {
+        if (!isError(error, 'OBJECT_LOST')) throw error
+        return null
+      }
+    }),
+  )
+  const bytes = payloads.map((payload) => payload?.length ?? MISSING)
+  return { head: { bytes }, payload: Buffer.concat(payloads.filter((payload) => payload !== null)) }
+}
+
+function isBelowRam(piece: Piece | PieceBelow | undefined): piece is PieceBelow {
+  return piece !== undefined && 'location' in piece
+}
+
+function lengthOf(piece: Piece | PieceBelow): number {
+  return isBelowRam(piece) ? piece.range.length : piece.views.reduce((sum, view) => sum + view.length, 0)
+}
+
+/** What lies from the item's offset on, up to `room` bytes. */
+function itemPiece(
+  { memory }: JobSpace,
+  { slot }: Moving,
+  { item, room }: { item: Pull['items'][number]; room: number },
+): Piece | PieceBelow | undefined {
+  const { bucket, version, offset } = item
+  const key = keyString(item.key)
+  if (item.chunk !== NO_CHUNK) {
+    const chunk = slot.chunks.find(chunkGroupKey(bucket, key, version), item.chunk)
+    const bytes = Math.max(0, Math.min(room, (chunk?.bytes ?? 0) - offset))
+    if (chunk instanceof DemotedChunk) return { location: chunk.location, range: { offset, length: bytes } }
+    return chunk instanceof StoredChunk ? readParts(memory, chunk.parts, { offset, bytes }) : undefined
+  }
+  const object = slot.find(keyHash(bucket, key))
+  if (object?.version !== version || isRemote(object) || isManifest(object)) return undefined
+  const bytes = Math.max(0, Math.min(room, object.bytes - offset))
+  if (isDemoted(object)) return { location: object.location, range: { offset, length: bytes } }
+  return readObject(memory, object, { offset, bytes })
+}

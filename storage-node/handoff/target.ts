@@ -1,0 +1,155 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { SETTLE_HOLD_MS } from '../../protocol/limits.ts'
+import {
+  type nodeOperations,
+  type peerOperations,
+  SlotOrigin,
+} from '../../protocol/operations/control-operations.ts'
+import type { RequestOf } from '../../protocol/operations/operation.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import type { JobSpace } from '../job/job.ts'
+import type { Slot } from '../slot/slot.ts'
+import { enterPage } from './index-pages.ts'
+import { fill } from './puller.ts'
+import { remoteItems } from './remote-entries.ts'
+
+type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
+type Own = RequestOf<typeof nodeOperations.own>
+type Owned = Own['owned'][number]
+
+/** One slot as metadata's word has it. */
+export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'source'> {
+  readonly index: number
+}
+
+/** Takes a page of the index of a slot that is on its way here. It is served only once metadata says so. */
+export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): void {
+  const { slot: index, epoch, page, last } = request
+  if (index >= job.owned.count) throw violation(`the job has no slot ${index}`)
+  // The slot was taken over, something newer happened to it, or the handoff was given up: a late repetition.
+  if (job.owned.epochs.get(index) >= epoch || job.owned.refused.get(index) >= epoch) return
+  const known = job.arriving.get(index)
+  if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
+  if (page === 0) {
+    if (known !== undefined) dropArriving(job, index, known.epoch)
+    job.arriving.set(index, {
+      slot: job.newSlot({ epoch, lost: false }),
+      epoch,
+      nextPage: 0,
+      complete: false,
+    })
+  }
+  const arriving = job.arriving.get(index)
+  if (arriving === undefined || arriving.epoch !== epoch || arriving.nextPage !== page) {
+    throw new MayflyError('UNAVAILABLE', `Page ${page} of the index of slot ${index} came out of order`)
+  }
+  job.track(arriving.slot, () => {
+    const now = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() }
+    enterPage(job, arriving.slot, { page: request, now })
+  })
+  arriving.nextPage = page + 1
+  arriving.complete = last
+}
+
+/**
+ * Takes a slot over on metadata's word. Returns whether it is newly owned; a word that is older than what is known
+ * changes nothing, and one that is as old can only tell that the source of remote bytes is gone.
+ */
+export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
+  const { index, epoch, source } = word
+  const known = job.owned.epochs.get(index)
+  const owned = job.slots[index]
+  const isOwned = job.owned.owns(index)
+  if (epoch < known) return false
+  if (epoch === known) {
+    if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)
+    return false
+  }
+  if (isOwned) {
+    // The release that this takes back never came: nothing was given away.
+    if (word.origin !== SlotOrigin.restored)
+      throw new MayflyError('INTERNAL', `Slot ${index} is owned already`)
+    if (owned !== undefined) owned.epoch = epoch
+    job.owned.epochs.set(index, epoch)
+    return false
+  }
+  const slot = begin(job, word)
+  job.owned.give(index, { slot, lost: word.lost })
+  job.owned.epochs.set(index, epoch)
+  if (slot === null) return true
+  slot.lost = word.lost
+  slot.source = source
+  if (source === '') loseRemote(job, slot)
+  return true
+}
+
+/** Whether the slots have all their bytes here; waits for it up to a bound. A slot that has moved on has settled. */
+export async function awaitSettled(
+  job: JobSpace,
+  { slots, epoch }: { slots: readonly number[]; epoch: number },
+  clock: Clock,
+): Promise<boolean> {
+  const open = slots.flatMap((index) => {
+    const slot = job.slots[index]
+    return slot !== undefined && slot.epoch === epoch && !slot.settled ? [slot] : []
+  })
+  if (open.length === 0) return true
+  return await new Promise((resolve) => {
+    const timer = clock.after(SETTLE_HOLD_MS, () => resolve(false))
+    let left = open.length
+    for (const slot of open) {
+      slot.settling.whenOver(() => {
+        if (--left > 0) return
+        timer.cancel()
+        resolve(true)
+      })
+    }
+  })
+}
+
+/** A handoff was given up: frees the index that came for it, and takes none that still may. */
+export function refuseArrival(job: JobSpace, index: number, epoch: number): void {
+  dropArriving(job, index, epoch)
+  job.owned.refused.set(index, Math.max(job.owned.refused.get(index), epoch))
+}
+
+function dropArriving(job: JobSpace, index: number, epoch: number): void {
+  const arriving = job.arriving.get(index)
+  if (arriving?.epoch !== epoch) return
+  job.arriving.delete(index)
+  job.discard(arriving.slot)
+}
+
+/** What its origin says that the slot begins with, null where that is nothing; what else was kept for it is freed. */
+function begin(job: JobSpace, { index, epoch, origin }: OwnedSlot): Slot | null {
+  const leaving = job.leaving.get(index)
+  const arriving = job.arriving.get(index)
+  if (origin === SlotOrigin.handedOver) {
+    if (arriving?.epoch !== epoch || !arriving.complete) {
+      throw new MayflyError('UNAVAILABLE', `The index of slot ${index} for epoch ${epoch} is not here`)
+    }
+    job.arriving.delete(index)
+  } else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)
+  if (origin === SlotOrigin.restored) {
+    if (leaving === undefined)
+      throw new MayflyError('INTERNAL', `Slot ${index} has nothing to be restored from`)
+    job.leaving.delete(index)
+    leaving.slot.epoch = epoch
+    return leaving.slot
+  }
+  if (leaving !== undefined) {
+    job.leaving.delete(index)
+    job.discard(leaving.slot)
+  }
+  if (origin !== SlotOrigin.handedOver || arriving === undefined) return null
+  if (!arriving.slot.isEmpty) return arriving.slot
+  job.discard(arriving.slot)
+  return null
+}
+
+/** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */
+function loseRemote(job: JobSpace, slot: Slot): void {
+  slot.source = ''
+  for (const item of [...remoteItems(slot)]) fill(job, slot, { item, bytes: null })
+}

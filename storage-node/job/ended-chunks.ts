@@ -1,0 +1,41 @@
+import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { chunkGroupKey } from '../slot/chunks.ts'
+import { keyString } from '../slot/key-string.ts'
+import type { Slot } from '../slot/slot.ts'
+import { isManifest, manifestOf, type StoredObject } from '../slot/stored-object.ts'
+import type { Ending } from '../slot/version-leases.ts'
+import type { JobSpace } from './job.ts'
+import type { Address } from './locate.ts'
+
+/** More of one object would hold the event loop up: they are left to `Reclaim`. */
+const FREED_AT_ONCE_MAX = 64
+
+/** Null where the object has no chunks, or more than are freed at once. */
+export function endingOf(job: JobSpace, object: StoredObject | undefined): Ending | null {
+  if (object === undefined || !isManifest(object)) return null
+  const chunks = manifestOf(job.memory, object).reduce((sum, { count }) => sum + count, 0)
+  return chunks > FREED_AT_ONCE_MAX ? null : { version: object.version, chunks }
+}
+
+/**
+ * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already: now, or when
+ * the last of its readers ends its lease. What lies elsewhere is left to `Reclaim`; all of it is, where readers say nothing, and where
+ * the slot may have another owner by now.
+ */
+export function freeEnded(
+  job: JobSpace,
+  { slot, bucket, key }: Address & { readonly slot: Slot },
+  ending: Ending,
+  nowMs: number,
+): void {
+  const { version, chunks } = ending
+  const slots = job.owned.count
+  const hash = hashKey(key, bucket)
+  if (job.slots[slotOf(hash, slots)] !== slot || !job.hasLease) return
+  if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)
+  const groupKey = chunkGroupKey(bucket, keyString(key), version)
+  for (let index = 0; index < chunks; index++) {
+    const held = job.slots[slotOf(hashChunk(hash, version, index), slots)]
+    if (held !== undefined) job.charge(-held.chunks.removeGroup(groupKey))
+  }
+}

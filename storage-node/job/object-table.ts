@@ -1,0 +1,166 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { TTL_SECONDS_MAX } from '../../protocol/limits.ts'
+import { PutCondition } from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import { bytesApart, chargeOf, Kind } from '../memory/record.ts'
+import { planGrowth } from '../slot/append-plan.ts'
+import type { NewObject } from '../slot/slot-objects.ts'
+import { isExpired, objectCharge, type StoredObject } from '../slot/stored-object.ts'
+import { encodeMetadata, type Metadata } from '../slot/user-metadata.ts'
+import { answerWaits } from '../slot/waits.ts'
+import { endingOf, freeEnded } from './ended-chunks.ts'
+import type { JobSpace } from './job.ts'
+import type { Place } from './locate.ts'
+
+/** Changes of a slot's objects, with what they cost: each is made whole or throws with nothing changed. */
+export class ObjectTable {
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The object, unless its time is over: then it is removed on the way. */
+  find(job: JobSpace, place: Place): StoredObject | undefined {
+    const object = place.slot.find(place)
+    // Most objects have no end: they need no look at the clock.
+    if (object === undefined || object.expiresAtMs === 0) return object
+    if (!isExpired(object, this.#clock.wallMs())) return object
+    this.remove(job, place, object)
+    place.slot.kept.expire(place)
+    return undefined
+  }
+
+  /** Throws `KEY_EXISTS` or `VERSION_MISMATCH` if the put's condition does not hold. */
+  check(job: JobSpace, place: Place, put: { condition: number; ifVersion: number }): void {
+    if (put.condition === PutCondition.always) return
+    const object = this.find(job, place)
+    if (put.condition === PutCondition.absent) {
+      if (object !== undefined) throw new MayflyError('KEY_EXISTS', 'An object is under this key')
+    } else if (put.condition === PutCondition.version) {
+      if (object === undefined) throw noVersion(place)
+      if (object.version !== put.ifVersion) {
+        throw new MayflyError(
+          'VERSION_MISMATCH',
+          `The key is at version ${object.version}, not ${put.ifVersion}`,
+        )
+      }
+    } else throw violation(`a put has the unknown condition ${put.condition}`)
+  }
+
+  /** What an object that is to be stored counts, without what it replaces. Throws `BAD_REQUEST`, as `store` does. */
+  chargeOf(
+    place: Pick<Place, 'key'>,
+    put: Pick<NewObject, 'kind' | 'bytes' | 'checksum'> & { ttlSeconds: number; metadata: Metadata },
+  ): number {
+    const { kind, bytes, checksum } = put
+    const object = { kind, bytes, checksum, version: 1, base: 1, expiresAtMs: this.#expiry(put.ttlSeconds) }
+    return costOf(place, { ...object, metadata: encodeMetadata(put.metadata) }, bytesApart(bytes))
+  }
+
+  /**
+   * Makes an object visible in the place of what was there. `content` is the value or an encoded manifest. Throws
+   * `CAPACITY_EXCEEDED` or `BAD_REQUEST`.
+   */
+  store(
+    job: JobSpace,
+    place: Place,
+    put: {
+      version: number
+      kind: Kind
+      content: Uint8Array
+      ttlSeconds: number
+      metadata: Metadata
+      checksum: number | null
+    },
+  ): void {
+    const { version, kind, content, checksum } = put
+    const { slot } = place
+    const { memory } = job
+    const metadata = encodeMetadata(put.metadata)
+    const expiresAtMs = this.#expiry(put.ttlSeconds)
+    const bytes = content.length
+    const object = { version, base: version, expiresAtMs, metadata, checksum, kind, bytes, content }
+    memory.tidy()
+    const before = slot.find(place)
+    const change = costOf(place, object, bytesApart(content.length)) - objectCharge(before)
+    const isNew = before === undefined
+    const ending = endingOf(job, before)
+    job.admit(change - memory.landedBytes(content))
+    if (!slot.set(place, object, before)) {
+      memory.makeRoom(() => slot.set(place, object, slot.find(place)))
+    }
+    if (kind === Kind.value) job.activity.stored++
+    if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
+    this.#stored(job, place, { change, isNew })
+  }
+
+  /** Adds to an object, or begins one, which then has `version`. Returns its new length. */
+  grow(
+    job: JobSpace,
+    place: Place,
+    append: { version: number; payload: Uint8Array; checksum: number | null },
+  ): number {
+    const { version, payload, checksum } = append
+    const { slot } = place
+    const { memory } = job
+    memory.tidy()
+    const before = this.find(job, place)
+    const growth = planGrowth(before, payload.length)
+    const object = {
+      version,
+      base: before?.base ?? version,
+      expiresAtMs: before?.expiresAtMs ?? 0,
+      metadata: before === undefined ? nothing : Buffer.from(before.metadata),
+      checksum,
+      kind: Kind.appended,
+      bytes: growth.bytes,
+      content: nothing,
+    }
+    const change = costOf(place, object, growth.capacityBytes) - objectCharge(before)
+    const isNew = before === undefined
+    job.admit(change)
+    if (!slot.grow(place, { before, object, growth }, payload)) {
+      memory.makeRoom(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
+    }
+    if (isNew) job.activity.stored++
+    this.#stored(job, place, { change, isNew })
+    return growth.bytes
+  }
+
+  remove(job: JobSpace, { slot, ...of }: Omit<Place, 'index'>, object: StoredObject): void {
+    const charge = objectCharge(object)
+    const ending = endingOf(job, object)
+    slot.objects.remove(of, object)
+    job.charge(-charge)
+    job.objects--
+    if (ending !== null) freeEnded(job, { slot, ...of }, ending, this.#clock.monotonicMs())
+  }
+
+  #stored(job: JobSpace, place: Place, { change, isNew }: { change: number; isNew: boolean }): void {
+    job.charge(change)
+    if (isNew) job.objects++
+    answerWaits(place)
+  }
+
+  #expiry(ttlSeconds: number): number {
+    if (ttlSeconds > TTL_SECONDS_MAX) {
+      throw new MayflyError('BAD_REQUEST', `ttlSeconds: ${ttlSeconds} is over ${TTL_SECONDS_MAX}`)
+    }
+    return ttlSeconds === 0 ? 0 : Math.round(this.#clock.wallMs() + ttlSeconds * 1000)
+  }
+}
+
+const nothing = Buffer.alloc(0)
+
+function costOf({ key }: Pick<Place, 'key'>, object: Omit<NewObject, 'content'>, apartBytes: number): number {
+  return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
+}
+
+/** A key that is not there is at no version; one that may be lost is told apart. */
+function noVersion({ slot, ...of }: Place): MayflyError {
+  const missing = slot.missing(of)
+  if (missing.code !== 'NOT_FOUND') return missing
+  return new MayflyError('VERSION_MISMATCH', 'No object is under the key')
+}

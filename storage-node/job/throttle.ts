@@ -1,0 +1,69 @@
+import { RATE_RESUMES_MAX, RATE_TICK_MS } from '../../protocol/limits.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Pace } from '../../service/process/pace.ts'
+import { Rates } from '../budget/token-bucket.ts'
+import type { JobSpace } from './job.ts'
+
+/** Connections of one job that are not read from. */
+interface Waiting {
+  readonly job: JobSpace
+  readonly resume: (() => void)[]
+}
+
+/**
+ * Slows jobs that move more than they may: their connections are not read from for a while, so that nothing of theirs
+ * piles up here and their own sockets hold them up. Nothing fails.
+ */
+export class JobPace implements Pace {
+  readonly #jobs: ReadonlyMap<string, JobSpace>
+  readonly #clock: Clock
+  readonly #rates: Rates
+  /** In the order in which their turn comes. */
+  readonly #waiting = new Map<string, Waiting>()
+  #ticking = false
+
+  constructor(
+    jobs: ReadonlyMap<string, JobSpace>,
+    { bytesPerSecond, clock }: { bytesPerSecond: number; clock: Clock },
+  ) {
+    this.#jobs = jobs
+    this.#clock = clock
+    this.#rates = new Rates(bytesPerSecond, clock.monotonicMs())
+  }
+
+  holds(id: string, cpuMs: number, resume: () => void): boolean {
+    const job = this.#jobs.get(id)
+    if (job === undefined) return false
+    const nowMs = this.#clock.monotonicMs()
+    this.#rates.spend(job.rate, { ...job.takeUnpaid(), cpuMs }, nowMs)
+    if (this.#rates.waitMs(job.rate, nowMs) === 0) return false
+    const waiting = this.#waiting.get(id) ?? { job, resume: [] }
+    waiting.resume.push(resume)
+    this.#waiting.set(id, waiting)
+    this.#tick()
+    return true
+  }
+
+  /** One timer for all who wait. */
+  #tick(): void {
+    if (this.#ticking || this.#waiting.size === 0) return
+    this.#ticking = true
+    this.#clock.after(RATE_TICK_MS, () => {
+      this.#ticking = false
+      this.#resume()
+      this.#tick()
+    })
+  }
+
+  /** A few connections of each job that may go on; the job goes to the end of the line. */
+  #resume(): void {
+    for (const [id, waiting] of [...this.#waiting]) {
+      const gone = this.#jobs.get(id) !== waiting.job
+      if (!gone && this.#rates.waitMs(waiting.job.rate, this.#clock.monotonicMs()) > 0) continue
+      const resumed = waiting.resume.splice(0, gone ? waiting.resume.length : RATE_RESUMES_MAX)
+      this.#waiting.delete(id)
+      if (waiting.resume.length > 0) this.#waiting.set(id, waiting)
+      for (const resume of resumed) resume()
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import type { JobSpace } from '../job/job.ts'
+
+/** Questions to metadata about buckets that a node has not heard of: of each job one at a time. */
+export class BucketQuestions {
+  readonly #pool: CallerPool
+  readonly #clock: Clock
+  readonly #asking = new Set<JobSpace>()
+
+  constructor(options: { pool: CallerPool; clock: Clock }) {
+    this.#pool = options.pool
+    this.#clock = options.clock
+  }
+
+  /** Never rejects: whoever needs an answer asks again. */
+  async ask(job: JobSpace): Promise<void> {
+    if (this.#asking.has(job)) return
+    this.#asking.add(job)
+    const beganMs = this.#clock.monotonicMs()
+    try {
+      const caller = await this.#pool.to(job.metadata)
+      const deadlineMs = beganMs + CONTROL_CALL_MS
+      const { head } = await caller.call(heartbeatOperations.jobBuckets, { job: job.id }, { deadlineMs })
+      job.learnBuckets(head)
+      job.buckets.asked(beganMs)
+    } catch (error) {
+      if (!(error instanceof MayflyError)) throw error
+    } finally {
+      this.#asking.delete(job)
+    }
+  }
+}

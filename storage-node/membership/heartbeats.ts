@@ -1,0 +1,161 @@
+import { isError } from '../../protocol/errors.ts'
+import { HEARTBEAT_CALL_MS, HEARTBEAT_JOBS_MAX } from '../../protocol/limits.ts'
+import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
+import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
+import type { JobUsageReport, NodeReport, NodeReportAnswer } from '../../protocol/operations/reports.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import type { Background } from '../../service/process/background.ts'
+import { CpuMeter } from '../../service/process/cpu-meter.ts'
+import type { TierBudget } from '../budget/budget.ts'
+import type { LowerTier } from '../tiers/job-tiers.ts'
+
+export interface HeartbeatOptions {
+  readonly clock: Clock
+  readonly background: Background
+  readonly pool: CallerPool
+  /** What is the same in every report. */
+  readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
+  /** CPU time that this process has taken since it started, in seconds. */
+  readonly cpuSeconds: () => number
+  /** Sends a report to the controller. */
+  readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
+  /** A metadata server has given this node's slots to others: the node has to end. */
+  readonly onDead: (reason: Error) => void
+}
+
+/** The node that reports. */
+export interface ReportedNode {
+  readonly id: string
+  readonly ram: TierBudget
+  readonly lower: readonly LowerTier[]
+  /** The metadata servers of the jobs that it knows. */
+  readonly metadataServers: ReadonlySet<string>
+  report(elapsedMs: number): JobUsageReport[]
+  jobsOf(metadata: string): string[]
+  renewLease(
+    metadata: string,
+    untilMs: number,
+    moved: readonly { readonly job: string; readonly term: number }[],
+  ): void
+  dropJob(id: string): Promise<void>
+}
+
+/** Tells the controller what this node uses, and each metadata server that it lives. Neither waits for the other. */
+export class Heartbeats {
+  readonly #node: ReportedNode
+  readonly #options: HeartbeatOptions
+  #metadata: readonly string[] = []
+  #reportedMs: number
+  readonly #cpu: CpuMeter
+  /** Heartbeats under way, by the address of their server. */
+  readonly #beating = new Map<string, Promise<void>>()
+
+  constructor(node: ReportedNode, options: HeartbeatOptions) {
+    this.#node = node
+    this.#options = options
+    this.#reportedMs = options.clock.monotonicMs()
+    this.#cpu = new CpuMeter(options.clock, options.cpuSeconds)
+  }
+
+  /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
+  async begin(): Promise<void> {
+    await this.beatController()
+    await this.beatMetadata()
+  }
+
+  /**
+   * One heartbeat to each metadata server, whether the controller answers or not. A job may have come from a server that
+   * the controller has not told of yet. Resolves when all have answered or failed: whoever beats again does not wait for that, for a
+   * machine that is gone takes longer to fail than the leases of the other servers last. Never rejects.
+   */
+  async beatMetadata(): Promise<void> {
+    const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
+    await Promise.all([...servers].map((address) => this.beatServer(address)))
+  }
+
+  /** One report to the controller. Never rejects. */
+  async beatController(): Promise<void> {
+    const { clock, background, self, tellController } = this.#options
+    const now = clock.monotonicMs()
+    const elapsedMs = now - this.#reportedMs
+    const jobs = this.#node.report(elapsedMs)
+    this.#reportedMs = now
+    const bytesPerSecond = jobs.reduce((sum, job) => sum + job.bytesPerSecond, 0)
+    try {
+      const answer = await tellController({
+        ...self,
+        cpuCores: this.#cpu.takeCores(),
+        tiers: tiersOf(this.#node),
+        bytesPerSecond,
+        jobs,
+        tasks: background.report(),
+      })
+      const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
+      this.#metadata = answer.metadata
+      // A server that is new may soon have jobs here, which need its lease.
+      for (const address of unknown) void this.beatServer(address)
+      background.succeeded(['report', 'controller'])
+    } catch (error) {
+      background.failed(['report', 'controller'], error)
+    }
+  }
+
+  /** One heartbeat to the metadata server at `address`, which answers with a lease; one at a time. Never rejects. */
+  beatServer(address: string): Promise<void> {
+    let beating = this.#beating.get(address)
+    if (beating === undefined) {
+      beating = this.#beat(address).finally(() => this.#beating.delete(address))
+      this.#beating.set(address, beating)
+    }
+    return beating
+  }
+
+  async #beat(address: string): Promise<void> {
+    const { clock, background, pool, onDead } = this.#options
+    const sentMs = clock.monotonicMs()
+    const jobs = this.#node.jobsOf(address)
+    const { id: node } = this.#node
+    try {
+      const caller = await pool.to(address)
+      const deadlineMs = sentMs + HEARTBEAT_CALL_MS
+      // The lease of a server is one for all of its jobs: it counts once the server has said which of them were handed on.
+      const beats = batchesOf(jobs, HEARTBEAT_JOBS_MAX).map((named) =>
+        caller.call(heartbeatOperations.heartbeat, { node, jobs: named }, { deadlineMs }),
+      )
+      const heads = (await Promise.all(beats)).map(({ head }) => head)
+      const leaseMs = Math.min(...heads.map((head) => head.leaseMs))
+      const moved = heads.flatMap((head) => head.moved)
+      this.#node.renewLease(address, sentMs + leaseMs, moved)
+      const living = new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])
+      for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
+      background.succeeded(['heartbeat', address])
+    } catch (error) {
+      if (isError(error, 'NODE_DEAD')) onDead(error)
+      else background.failed(['heartbeat', address], error)
+    }
+  }
+}
+
+/** At least one batch, which is empty where there is nothing. */
+function batchesOf<Item>(items: readonly Item[], itemsMax: number): Item[][] {
+  const count = Math.max(1, Math.ceil(items.length / itemsMax))
+  return Array.from({ length: count }, (_, index) => items.slice(index * itemsMax, (index + 1) * itemsMax))
+}
+
+function tiersOf({ ram, lower }: ReportedNode): NodeReport['tiers'] {
+  const sizes: Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>> = { ram: sizeOf(ram) }
+  for (const { number, budget } of lower) {
+    const name = tiers[number]
+    if (name !== undefined) sizes[name] = sizeOf(budget)
+  }
+  return sizes
+}
+
+function sizeOf(budget: TierBudget): { capacityBytes: number; usedBytes: number } {
+  const { capacityBytes, usedBytes, overheadBytes } = budget
+  return {
+    capacityBytes: Number.isFinite(capacityBytes) ? capacityBytes : 0,
+    usedBytes: usedBytes + overheadBytes,
+  }
+}

@@ -1,0 +1,359 @@
+import { ENTRY_OVERHEAD_BYTES, PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
+import { copyBytes } from '../../protocol/wire/copy-bytes.ts'
+import { type Arena, GRANULE_BYTES } from './arena.ts'
+import { BLOCK_BYTES } from './slab.ts'
+import { tableHash } from './table-hash.ts'
+
+/**
+ * An object in the arena is a record: six words, then what not every object has, and key, metadata and content,
+ * rounded up to granules. Words are aligned and little-endian.
+ *
+ * | words | what |
+ * | --- | --- |
+ * | 0 | the object's bytes, here or elsewhere; where the content is a manifest, those of the manifest |
+ * | 1 | bucket |
+ * | 2, 3 | version: counter, epoch |
+ * | 4 | bytes of the key; how often it was read, from bit 11; bytes of the metadata as it is encoded, from bit 16 |
+ * | 5 | number of the table that the record is in; kind, from bit 16; flags; count of parts, from bit 23, or 511 |
+ * | 1 | count of parts, where there are 511 or more |
+ * | 2 | the version that the last put made, where appends have made another of it |
+ * | 2 | when the object expires, in ms since the Unix epoch, if it does |
+ * | 1 | CRC-32 of the value, if its writer made one |
+ * | 2 each | parts, where the content lies in runs of blocks: address, blocks |
+ *
+ * Key, metadata and, where there are no parts, content follow byte by byte.
+ */
+export const HEADER_BYTES = 24
+const HEADER_WORDS = HEADER_BYTES / 4
+const PART_BYTES = 8
+
+/**
+ * What the content of a record is. From `remote` on the object's bytes lie elsewhere: on another node; on a tier below RAM;
+ * on another node, with room kept for them on a tier below. Of the last two the content says where, see `encodeLocation`.
+ */
+export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3, demoted: 4, remoteBelow: 5 } as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+const KIND_SHIFT = 16
+const KIND_MASK = 0xf
+const HAS_BASE = 1 << 20
+const HAS_EXPIRY = 1 << 21
+const HAS_CHECKSUM = 1 << 22
+const PARTS_SHIFT = 23
+/** No key is longer. */
+export const KEY_MASK = 0x7ff
+const READS_SHIFT = 11
+/** Reads are counted as far as five bits go. */
+const READS_MAX = 31
+/** Tier and number of the record there. */
+const LOCATION_BYTES = 8
+/** As many as nine bits count, or more: then their number stands in a word of its own. */
+const MANY_PARTS = 511
+
+/** A run of blocks that holds part of a payload. */
+export interface Part {
+  readonly at: number
+  readonly blocks: number
+}
+
+/** What a record says of its object, whatever its key and wherever its bytes. */
+export interface ObjectFields {
+  readonly version: number
+  /** The version that the last put made; appends since then have made `version` of it. */
+  readonly base: number
+  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  readonly expiresAtMs: number
+  /** Encoded. */
+  readonly metadata: Uint8Array
+  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  readonly checksum: number | null
+  readonly kind: Kind
+  /** Of the content, here or where it still is. */
+  readonly bytes: number
+}
+
+/** A record as it is to be written. */
+export interface RecordFields {
+  readonly of: { readonly bucket: number; readonly key: Uint8Array }
+  readonly object: ObjectFields
+  readonly parts: readonly Part[]
+  /** Empty where there are parts. */
+  readonly content: Uint8Array
+}
+
+/**
+ * What an object counts against its job: the memory that it takes, its share of the index with it. `apartBytes` is what
+ * its content takes in runs of its own.
+ */
+export function chargeOf(
+  object: Omit<ObjectFields, 'metadata'>,
+  sizes: { keyBytes: number; metadataBytes: number; apartBytes: number },
+): number {
+  const { keyBytes, metadataBytes, apartBytes } = sizes
+  const optional = optionalBytes(object)
+  const inline = isBelow(object.kind) ? LOCATION_BYTES : object.bytes
+  const content = apartBytes > 0 ? PART_BYTES : inline
+  return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
+}
+
+/** Whether an object of this kind has its bytes, or the room for them, on a tier below RAM. */
+export function isBelow(kind: Kind): boolean {
+  return kind >= Kind.demoted
+}
+
+/** Where the bytes of an object lie below RAM. */
+export interface Location {
+  readonly tier: number
+  /** Number of the tier's record; `NO_RECORD` while the bytes are on another node. */
+  readonly record: number
+}
+
+export const NO_RECORD = 0xffff_ffff
+
+export function encodeLocation({ tier, record }: Location): Buffer {
+  const content = Buffer.allocUnsafe(LOCATION_BYTES)
+  content.writeUInt32LE(tier, 0)
+  content.writeUInt32LE(record, 4)
+  return content
+}
+
+export function decodeLocation(content: Uint8Array): Location {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
+  return { tier: view.getUint32(0, true), record: view.getUint32(4, true) }
+}
+
+/** What the content of an object, but for one that was appended to, takes in runs of its own. */
+export function apartBytesOf({ kind, bytes }: Pick<ObjectFields, 'kind' | 'bytes'>): number {
+  return isBelow(kind) ? 0 : bytesApart(bytes)
+}
+
+/** What content of so many bytes takes in runs of its own. */
+export function bytesApart(bytes: number): number {
+  return bytes > PAYLOAD_COPIED_BYTES_MAX ? Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES : 0
+}
+
+/** Of the whole record. */
+export function recordBytes(fields: RecordFields): number {
+  const { of, object, parts, content } = fields
+  const optional = optionalBytes(object) + bytesOfParts(parts.length)
+  return roundUp(HEADER_BYTES + optional + of.key.length + object.metadata.length + content.length)
+}
+
+export function writeRecord(arena: Arena, to: { at: number; table: number }, fields: RecordFields): void {
+  const { of, object, parts, content } = fields
+  const { bucket, key } = of
+  const { version, base, expiresAtMs, metadata, checksum, kind, bytes } = object
+  const { words, bytes: memory } = arena.slabOf(to.at)
+  const word = arena.granuleOf(to.at) * 2
+  const flags =
+    (hasBase(object) ? HAS_BASE : 0) |
+    (expiresAtMs === 0 ? 0 : HAS_EXPIRY) |
+    (checksum === null ? 0 : HAS_CHECKSUM)
+  words[word] = bytes
+  words[word + 1] = bucket
+  putLong(words, word + 2, version)
+  words[word + 4] = key.length | (metadata.length << 16)
+  const count = Math.min(parts.length, MANY_PARTS)
+  words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (count << PARTS_SHIFT)
+  let next = word + HEADER_WORDS
+  if (count === MANY_PARTS) words[next++] = parts.length
+  if (hasBase(object)) next = putLong(words, next, base)
+  if (expiresAtMs !== 0) next = putLong(words, next, expiresAtMs)
+  if (checksum !== null) words[next++] = checksum
+  for (const { at, blocks } of parts) {
+    words[next++] = at
+    words[next++] = blocks
+  }
+  let offset = next * 4
+  offset = copy(key, memory, offset)
+  offset = copy(metadata, memory, offset)
+  copy(content, memory, offset)
+}
+
+/** Returns where what follows begins. */
+function copy(from: Uint8Array, to: Buffer, offset: number): number {
+  copyBytes(from, to, offset)
+  return offset + from.length
+}
+
+/** A record as it lies in the arena. Fields are read at once; key, metadata and content only until the arena changes. */
+export class StoredRecord {
+  readonly arena: Arena
+  readonly at: number
+  readonly version: number
+  /** The version that the last put made; appends since then have made `version` of it. */
+  readonly base: number
+  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  readonly expiresAtMs: number
+  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  readonly checksum: number | null
+  readonly kind: Kind
+  readonly bytes: number
+  readonly bucket: number
+  readonly table: number
+  readonly keyBytes: number
+  readonly metadataBytes: number
+  readonly partCount: number
+  readonly #partsWord: number
+
+  constructor(arena: Arena, at: number) {
+    const { words } = arena.slabOf(at)
+    const word = arena.granuleOf(at) * 2
+    const sizes = words[word + 4] as number
+    const flags = words[word + 5] as number
+    let next = word + HEADER_WORDS
+    this.arena = arena
+    this.at = at
+    this.bytes = words[word] as number
+    this.bucket = words[word + 1] as number
+    this.version = longAt(words, word + 2)
+    this.base = this.version
+    this.expiresAtMs = 0
+    this.keyBytes = sizes & KEY_MASK
+    this.metadataBytes = sizes >>> 16
+    this.table = flags & 0xffff
+    this.kind = ((flags >>> KIND_SHIFT) & KIND_MASK) as Kind
+    const count = flags >>> PARTS_SHIFT
+    this.partCount = count === MANY_PARTS ? (words[next++] as number) : count
+    if ((flags & HAS_BASE) !== 0) {
+      this.base = longAt(words, next)
+      next += 2
+    }
+    if ((flags & HAS_EXPIRY) !== 0) {
+      this.expiresAtMs = longAt(words, next)
+      next += 2
+    }
+    this.checksum = (flags & HAS_CHECKSUM) === 0 ? null : (words[next++] as number)
+    this.#partsWord = next
+  }
+
+  /** Of the content, where it lies behind the record. */
+  get contentBytes(): number {
+    if (this.partCount > 0 || this.kind === Kind.remote) return 0
+    return isBelow(this.kind) ? LOCATION_BYTES : this.bytes
+  }
+
+  /** Of an object below RAM. */
+  get location(): Location {
+    return decodeLocation(this.content)
+  }
+
+  /** Since it was put, or fewer: what stays where others leave loses half of them now and then. At most `READS_MAX`. */
+  get reads(): number {
+    const { words } = this.arena.slabOf(this.at)
+    return ((words[this.arena.granuleOf(this.at) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX
+  }
+
+  set reads(count: number) {
+    const { words } = this.arena.slabOf(this.at)
+    const word = this.arena.granuleOf(this.at) * 2 + 4
+    const others = (words[word] as number) & ~(READS_MAX << READS_SHIFT)
+    words[word] = others | (Math.min(READS_MAX, count) << READS_SHIFT)
+  }
+
+  /** Of the whole record. */
+  get recordBytes(): number {
+    return roundUp(this.#contentOffset + this.contentBytes - this.arena.granuleOf(this.at) * GRANULE_BYTES)
+  }
+
+  get key(): Buffer {
+    return this.#slice(this.#keyOffset, this.keyBytes)
+  }
+
+  /** As tables look for it. */
+  get hash(): number {
+    return tableHash(this.key, this.bucket)
+  }
+
+  get metadata(): Buffer {
+    return this.#slice(this.#keyOffset + this.keyBytes, this.metadataBytes)
+  }
+
+  /** Where there are no parts. */
+  get content(): Buffer {
+    return this.#slice(this.#contentOffset, this.contentBytes)
+  }
+
+  /** Some of the content, where there are no parts. */
+  contentAt({ offset, bytes }: { offset: number; bytes: number }): Buffer {
+    return this.#slice(this.#contentOffset + offset, Math.min(bytes, this.contentBytes - offset))
+  }
+
+  get parts(): Part[] {
+    const { words } = this.arena.slabOf(this.at)
+    const parts: Part[] = []
+    for (let index = 0; index < this.partCount; index++) {
+      const word = this.#partsWord + 2 * index
+      parts.push({ at: words[word] as number, blocks: words[word + 1] as number })
+    }
+    return parts
+  }
+
+  /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */
+  grow({ version, bytes, checksum }: Pick<ObjectFields, 'version' | 'bytes' | 'checksum'>): void {
+    const { words } = this.arena.slabOf(this.at)
+    const word = this.arena.granuleOf(this.at) * 2
+    words[word] = bytes
+    putLong(words, word + 2, version)
+    if (checksum !== null) words[this.#partsWord - 1] = checksum
+  }
+
+  get #keyOffset(): number {
+    return this.#partsWord * 4 + this.partCount * PART_BYTES
+  }
+
+  get #contentOffset(): number {
+    return this.#keyOffset + this.keyBytes + this.metadataBytes
+  }
+
+  #slice(offset: number, bytes: number): Buffer {
+    return this.arena.slabOf(this.at).bytes.subarray(offset, offset + bytes)
+  }
+}
+
+/** Whether the record at an address has this key: without a view of it, for it is asked at every access. */
+export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint8Array }): boolean {
+  const { words, bytes } = arena.slabOf(at)
+  const word = arena.granuleOf(at) * 2
+  const { bucket, key } = of
+  if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== key.length) return false
+  const flags = words[word + 5] as number
+  const count = flags >>> PARTS_SHIFT
+  let offset = word * 4 + HEADER_BYTES
+  if (count !== 0)
+    offset += bytesOfParts(count === MANY_PARTS ? (words[word + HEADER_WORDS] as number) : count)
+  if ((flags & HAS_BASE) !== 0) offset += 8
+  if ((flags & HAS_EXPIRY) !== 0) offset += 8
+  if ((flags & HAS_CHECKSUM) !== 0) offset += 4
+  for (let index = 0; index < key.length; index++) if (bytes[offset + index] !== key[index]) return false
+  return true
+}
+
+/** One that grows has it from the beginning, so that it can grow where it lies. */
+function hasBase({ kind, base, version }: Pick<ObjectFields, 'kind' | 'base' | 'version'>): boolean {
+  return kind === Kind.appended || base !== version
+}
+
+function optionalBytes(object: Omit<ObjectFields, 'metadata' | 'bytes'>): number {
+  return (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8) + (object.checksum === null ? 0 : 4)
+}
+
+/** What a record says of its parts. */
+function bytesOfParts(count: number): number {
+  return count * PART_BYTES + (count < MANY_PARTS ? 0 : 4)
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / GRANULE_BYTES) * GRANULE_BYTES
+}
+
+function longAt(words: Uint32Array, word: number): number {
+  return (words[word + 1] as number) * 2 ** 32 + (words[word] as number)
+}
+
+/** Returns the word behind it. */
+function putLong(words: Uint32Array, word: number, value: number): number {
+  words[word] = value % 2 ** 32
+  words[word + 1] = Math.floor(value / 2 ** 32)
+  return word + 2
+}

@@ -1,0 +1,281 @@
+import { errorTable, isError, MayflyError } from '../../protocol/errors.ts'
+import {
+  MANY_KEYS_MAX,
+  MANY_VALUE_BYTES_MAX,
+  PAYLOAD_BYTES_MAX,
+  WAIT_SECONDS_MAX,
+} from '../../protocol/limits.ts'
+import {
+  type DataReplies,
+  type DataRequests,
+  GetManyResult,
+  PutCondition,
+} from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import type { Reply } from '../../service/server/handlers.ts'
+import type { Waiter } from '../../service/server/peer.ts'
+import type { JobSpace } from '../job/job.ts'
+import { type Address, locate, type Place } from '../job/locate.ts'
+import type { ObjectTable } from '../job/object-table.ts'
+import { Kind } from '../memory/record.ts'
+import { isElsewhere, isManifest, readObject } from '../slot/stored-object.ts'
+import { park } from '../slot/waits.ts'
+import { verifyArrived } from '../tiers/checksums.ts'
+
+/** A `Buffer` with its memory's share, beside its bytes. */
+const KEPT_KEY_BYTES = 200
+
+interface Value {
+  readonly views: readonly Buffer[]
+  readonly bytes: number
+  readonly checksum: number | null
+}
+
+/** Bytes of a version that lay below RAM. */
+export interface Fetched {
+  readonly version: number
+  readonly payload: Buffer
+}
+
+/** Operations on many keys in one message: each key is decided for itself, all of them in one step of the event loop. */
+export class ManyObjects {
+  readonly #table: ObjectTable
+  readonly #clock: Clock
+
+  constructor(table: ObjectTable, clock: Clock) {
+    this.#table = table
+    this.#clock = clock
+  }
+
+  /** `fetched` has what was read from below RAM for this, by the place of its key. */
+  get(
+    job: JobSpace,
+    request: DataRequests['getMany'],
+    fetched: ReadonlyMap<number, Fetched> | null = null,
+  ): Reply<DataReplies['getMany']> {
+    const { bucket, keys } = request
+    checkCount(keys)
+    const pieces: Uint8Array[] = []
+    const checksums: (number | null)[] = []
+    let room = PAYLOAD_BYTES_MAX
+    const lengths = job.inOneStep(() =>
+      keys.map((key, at) => {
+        const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
+        const isThere = typeof value !== 'number'
+        if (request.checksums) checksums.push(isThere ? value.checksum : null)
+        if (!isThere) return value
+        room -= value.bytes
+        for (const view of value.views) pieces.push(view)
+        return value.bytes
+      }),
+    )
+    job.movedBytes += PAYLOAD_BYTES_MAX - room
+    return { head: { lengths, checksums }, payload: pieces, transient: true }
+  }
+
+  put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
+    checkColumns(request, payload.length)
+    return job.inOneStep(() => this.#put(job, request, payload))
+  }
+
+  #put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
+    const { keys, lengths } = request
+    const results = new Uint8Array(keys.length)
+    const versions: number[] = []
+    let offset = 0
+    for (let at = 0; at < keys.length; at++) {
+      const bytes = payload.subarray(offset, offset + (lengths[at] as number))
+      offset += bytes.length
+      try {
+        versions.push(this.#store(job, request, { at, bytes }))
+      } catch (error) {
+        if (!(error instanceof MayflyError)) throw error
+        versions.push(0)
+        results[at] = errorTable[error.code].wire
+      }
+    }
+    job.movedBytes += payload.length
+    return { results, versions }
+  }
+
+  /** Resolves when every key has been there since this was asked, or the time is over. */
+  async wait(job: JobSpace, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
+    const { bucket, keys } = request
+    checkCount(keys)
+    const untilMs = this.#clock.monotonicMs() + Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
+    const release = job.underWay.park(requestBytes(request))
+    try {
+      for (const key of keys) {
+        const place = locate(job, { bucket, key })
+        if (this.#table.find(job, place) !== undefined) continue
+        const waitMs = untilMs - this.#clock.monotonicMs()
+        if (waitMs <= 0) return
+        if (!(await this.#appears(job, place, { waitMs, waiter }))) return
+      }
+    } finally {
+      release()
+    }
+  }
+
+  /** False when the time was over before the key was put. */
+  async #appears(job: JobSpace, place: Place, wait: { waitMs: number; waiter: Waiter }): Promise<boolean> {
+    let isOver = false
+    try {
+      return await park(
+        place,
+        { ...wait, clock: this.#clock, underWay: job.underWay },
+        {
+          attempt: () => (this.#table.find(job, place) === undefined ? null : true),
+          missed: () => {
+            isOver = true
+            return place.slot.missing(place)
+          },
+        },
+      )
+    } catch (error) {
+      if (isOver) return false
+      throw error
+    }
+  }
+
+  /** The value where it lies, until something is stored; or one of `GetManyResult`. */
+  #value(
+    job: JobSpace,
+    at: Address,
+    { room, fetched }: { room: number; fetched: Fetched | undefined },
+  ): Value | number {
+    let place: Place
+    try {
+      place = locate(job, at)
+    } catch (error) {
+      if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return GetManyResult.stale
+      throw error
+    }
+    const object = this.#table.find(job, place)
+    if (object === undefined) {
+      return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
+    }
+    const { bytes, checksum } = object
+    if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
+    if (fetched?.version === object.version) return { views: [fetched.payload], bytes, checksum }
+    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(object.reads++)
+    return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
+  }
+
+  /** Returns the version. */
+  #store(job: JobSpace, request: DataRequests['putMany'], entry: { at: number; bytes: Buffer }): number {
+    const { at, bytes } = entry
+    const { bucket, keys } = request
+    const place = locate(job, { bucket, key: keys[at] as Uint8Array })
+    const condition = request.conditions[at] ?? PutCondition.always
+    const checksum = request.checksums[at] ?? null
+    verifyArrived(bytes, checksum)
+    this.#table.check(job, place, { condition, ifVersion: request.ifVersions[at] ?? 0 })
+    const version = place.slot.nextVersion()
+    const ttlSeconds = request.ttlSeconds[at] ?? 0
+    const metadata = request.metadata[at] ?? []
+    this.#table.store(job, place, {
+      version,
+      kind: Kind.value,
+      content: bytes,
+      ttlSeconds,
+      metadata,
+      checksum,
+    })
+    return version
+  }
+}
+
+function checkCount(keys: readonly Uint8Array[]): void {
+  if (keys.length > MANY_KEYS_MAX) throw violation(`a message names more than ${MANY_KEYS_MAX} keys`)
+}
+
+/** Throws `PROTOCOL_VIOLATION`. */
+export function checkColumns(request: DataRequests['putMany'], payloadBytes: number): void {
+  const { keys, lengths, conditions, ifVersions, ttlSeconds, metadata, checksums } = request
+  checkCount(keys)
+  for (const column of [conditions, ifVersions, ttlSeconds, metadata, checksums]) {
+    if (column.length !== 0 && column.length !== keys.length)
+      throw violation('a list of many puts is neither empty nor as long as their keys')
+  }
+  const sum = lengths.reduce((bytes, length) => bytes + length, 0)
+  if (lengths.length !== keys.length || sum !== payloadBytes)
+    throw violation('the lengths of many puts do not add up to their payload')
+}
+
+/** A request of many keys that outlives its message. */
+export function keepMany<Request extends { readonly keys: readonly Uint8Array[] }>(
+  request: Request,
+): Request {
+  return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
+}
+
+/** What such a request takes while it waits: of each key its bytes, and an object of JavaScript. */
+export function requestBytes({ keys }: { readonly keys: readonly Uint8Array[] }): number {
+  return keys.reduce((sum, key) => sum + key.length + KEPT_KEY_BYTES, 0)
+}
+
+/** One of many puts, as a put of its own. */
+export function putAt(request: DataRequests['putMany'], at: number): DataRequests['put'] {
+  const { epoch, bucket, lane, sequence } = request
+  return {
+    epoch,
+    bucket,
+    lane,
+    sequence,
+    key: request.keys[at] as Uint8Array,
+    condition: request.conditions[at] ?? PutCondition.always,
+    ifVersion: request.ifVersions[at] ?? 0,
+    ttlSeconds: request.ttlSeconds[at] ?? 0,
+    metadata: request.metadata[at] ?? [],
+    checksum: request.checksums[at] ?? null,
+    keptBucket: '',
+  }
+}
+
+/** What a message of many puts brings, one after another. */
+export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
+  let offset = 0
+  return lengths.map((length) => {
+    offset += length
+    return payload.subarray(offset - length, offset)
+  })
+}
+
+/** Some of many puts, as a message of their own. */
+export function putsAt(
+  request: DataRequests['putMany'],
+  values: readonly Buffer[],
+  of: readonly number[],
+): { request: DataRequests['putMany']; payload: Buffer } {
+  return { request: columnsAt(request, of), payload: Buffer.concat(of.map((at) => values[at] as Buffer)) }
+}
+
+/** What became of some of many puts, entered where it belongs among all of them. */
+export function enterAt(
+  whole: { readonly results: Uint8Array; readonly versions: number[] },
+  { results, versions }: DataReplies['putMany'],
+  of: readonly number[],
+): void {
+  of.forEach((at, index) => {
+    whole.results[at] = results[index] as number
+    whole.versions[at] = versions[index] as number
+  })
+}
+
+function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
+  const some = <T>(column: readonly T[]): T[] => (column.length === 0 ? [] : of.map((at) => column[at] as T))
+  return {
+    ...request,
+    keys: some(request.keys),
+    lengths: some(request.lengths),
+    conditions: some(request.conditions),
+    ifVersions: some(request.ifVersions),
+    ttlSeconds: some(request.ttlSeconds),
+    metadata: some(request.metadata),
+    checksums: some(request.checksums),
+  }
+}

@@ -1,0 +1,14 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
+
+/** Which bytes answer a request for those from `offset`, up to `length` unless that is 0, as far as one message has room. */
+export function pieceOf(
+  { offset, length }: { offset: number; length: number },
+  bytes: number,
+): { offset: number; bytes: number } {
+  if (offset > 0 && offset >= bytes) {
+    throw new MayflyError('RANGE_NOT_SATISFIABLE', `The object has ${bytes} bytes, none from ${offset} on`)
+  }
+  const most = length === 0 ? PAYLOAD_BYTES_MAX : Math.min(length, PAYLOAD_BYTES_MAX)
+  return { offset, bytes: Math.min(bytes - offset, most) }
+}

@@ -1,0 +1,140 @@
+import {
+  LIST_CURSOR_BYTES_MAX,
+  LIST_RUN_KEYS,
+  LIST_SCAN_BATCH,
+  LIST_SCAN_CELLS,
+} from '../../protocol/limits.ts'
+import { type Clock, nextTurn } from '../../protocol/runtime.ts'
+import { type JobSpace, stalePlacement } from '../job/job.ts'
+import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
+import { isExpired } from '../slot/stored-object.ts'
+import { ListCursor } from './list-cursors.ts'
+
+interface Asked {
+  readonly bucket: number
+  readonly prefix: Uint8Array
+  readonly after: Uint8Array
+  readonly slots: readonly number[]
+}
+
+/** What a key takes as a string of its own in a list, beside its characters. */
+const KEY_OVERHEAD_BYTES = 40
+
+/**
+ * The smallest keys above `after` in some slots, in order. They are gathered in sorted runs, which are merged in the end, and whenever
+ * they take twice what a cursor may: the larger half is dropped then, and no key above it is looked at any more. The event loop gets its
+ * turn again and again, also within a slot: what is there during a whole scan of its table is visited once.
+ */
+export class KeyGathering {
+  readonly #job: JobSpace
+  readonly #asked: Asked
+  readonly #clock: Clock
+  #runs: KeyString[][] = []
+  #run: KeyString[] = []
+  #bytes = 0
+  /** Keys above this are of no interest any more. */
+  #bound: Buffer | null = null
+  /** Since the event loop had its turn. */
+  #steps = 0
+
+  constructor(job: JobSpace, asked: Asked, clock: Clock) {
+    this.#job = job
+    this.#asked = asked
+    this.#clock = clock
+  }
+
+  /** Throws `STALE_PLACEMENT` where a slot is given away meanwhile. */
+  async run(): Promise<ListCursor> {
+    for (const index of this.#asked.slots) await this.#scanSlot(index)
+    const keys = await this.#merged()
+    return new ListCursor({ keys, bytes: this.#bytes, isComplete: this.#bound === null })
+  }
+
+  async #scanSlot(index: number): Promise<void> {
+    const slot = this.#job.seenSlot(index)
+    if (slot === undefined) return
+    for (let from: number | null = 0; from !== null; ) {
+      const start: number = from
+      if (this.#job.seenSlot(index) !== slot)
+        throw stalePlacement(`slot ${index} as it was when the listing began`)
+      const { wallMs } = this.#job
+      from = slot.objects.scan(start, LIST_SCAN_CELLS, (object) => {
+        if (object.bucket !== this.#asked.bucket || isExpired(object, wallMs)) return
+        this.#add(object.key)
+      })
+      if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
+      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) await this.#cut()
+      const pause = this.#stepped(Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1))
+      if (pause !== null) await pause
+    }
+  }
+
+  #add(key: Buffer): void {
+    const { prefix, after } = this.#asked
+    if (this.#bound !== null && Buffer.compare(key, this.#bound) > 0) return
+    if (!startsWith(key, prefix) || Buffer.compare(key, after) <= 0) return
+    this.#run.push(keyString(key))
+    this.#bytes += key.length + KEY_OVERHEAD_BYTES
+  }
+
+  #endRun(): void {
+    if (this.#run.length === 0) return
+    this.#runs.push(this.#run.sort())
+    this.#run = []
+  }
+
+  /** Keeps as many of the smallest keys as a cursor holds. */
+  async #cut(): Promise<void> {
+    const keys = await this.#merged()
+    let count = 0
+    let bytes = 0
+    while (count < keys.length && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
+      bytes += (keys[count++]?.length ?? 0) + KEY_OVERHEAD_BYTES
+    const bound = keys[count - 1]
+    if (count === keys.length || bound === undefined) return
+    keys.length = count
+    this.#bytes = bytes
+    this.#bound = keyBytes(bound)
+  }
+
+  /** All that was gathered as one run. */
+  async #merged(): Promise<KeyString[]> {
+    this.#endRun()
+    while (this.#runs.length > 1) {
+      // The two oldest: so every key is merged as often as there are halvings of the runs.
+      const [left = [], right = [], ...rest] = this.#runs
+      this.#runs = [...rest, await this.#merge(left, right)]
+    }
+    return this.#runs[0] ?? []
+  }
+
+  async #merge(left: readonly KeyString[], right: readonly KeyString[]): Promise<KeyString[]> {
+    const merged: KeyString[] = []
+    for (let at = 0, other = 0; at < left.length || other < right.length; ) {
+      const a = left[at]
+      const b = right[other]
+      if (b === undefined || (a !== undefined && a < b)) {
+        merged.push(a as KeyString)
+        at++
+      } else {
+        merged.push(b)
+        other++
+      }
+      if (merged.length % LIST_SCAN_BATCH === 0) await nextTurn(this.#clock)
+    }
+    return merged
+  }
+
+  #stepped(steps: number): Promise<void> | null {
+    this.#steps += steps
+    if (this.#steps < LIST_SCAN_BATCH) return null
+    this.#steps = 0
+    return nextTurn(this.#clock)
+  }
+}
+
+function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
+  if (key.length < prefix.length) return false
+  for (let index = 0; index < prefix.length; index++) if (key[index] !== prefix[index]) return false
+  return true
+}

@@ -1,0 +1,344 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { CHUNK_BYTES, CHUNKS_MAX, OPEN_PUTS_MAX, PUT_LEASE_MS, READ_LEASE_MS } from '../../protocol/limits.ts'
+import type { DataReplies, DataRequests } from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import type { Peer } from '../../service/server/peer.ts'
+import { freeEnded } from '../job/ended-chunks.ts'
+import type { JobSpace } from '../job/job.ts'
+import { type ChunkName, locate, locateChunk, type Place } from '../job/locate.ts'
+import type { ObjectTable } from '../job/object-table.ts'
+import { readParts } from '../memory/payload.ts'
+import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
+import { Kind } from '../memory/record.ts'
+import {
+  chargeOfChunk,
+  chunkCharge,
+  chunkGroupKey,
+  DemotedChunk,
+  LostChunk,
+  RemoteChunk,
+  StoredChunk,
+} from '../slot/chunks.ts'
+import { keyString } from '../slot/key-string.ts'
+import type { Slot } from '../slot/slot.ts'
+import { encodeManifest } from '../slot/stored-object.ts'
+import { dropLapsed } from '../slot/version-leases.ts'
+import { type Below, countPromotion } from '../tiering/lower-reads.ts'
+import { verifyArrived } from '../tiers/checksums.ts'
+import { Flights } from '../tiers/shared-reads.ts'
+import { pieceOf } from './byte-range.ts'
+
+/** One chunk, as its slot knows it. */
+interface ChunkPlace {
+  readonly place: Place
+  readonly groupKey: string
+  readonly version: number
+  readonly index: number
+}
+
+type ChunkReply = PinnedReply<DataReplies['chunkGet']>
+
+/** Who asks for a chunk, and whether it has to stay on this node. */
+interface ChunkAsker {
+  readonly peer: Peer | null
+  readonly mustStay: boolean
+}
+
+const nobody: ChunkAsker = { peer: null, mustStay: false }
+
+/** The end of the lease of a version that is being committed. */
+const HELD = Number.POSITIVE_INFINITY
+
+/** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
+export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
+
+/** A chunk's bytes from the kept store; null where its object is not kept. */
+export type ReadKept = (job: JobSpace, chunk: ChunkName) => Promise<Buffer | null>
+
+/**
+ * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
+ * manifest that `commit` brings makes the object visible, all at once.
+ */
+export class LargeObjects {
+  readonly #table: ObjectTable
+  readonly #clock: Clock
+  readonly #fetch: FetchChunk
+  readonly #readKept: ReadKept
+  readonly #below: Below
+  readonly #kept: Flights<Buffer | null>
+
+  constructor(
+    table: ObjectTable,
+    options: { clock: Clock; fetch: FetchChunk; readKept: ReadKept; below: Below },
+  ) {
+    this.#table = table
+    this.#clock = options.clock
+    this.#fetch = options.fetch
+    this.#readKept = options.readKept
+    this.#below = options.below
+    this.#kept = new Flights(options.clock)
+  }
+
+  begin(job: JobSpace, request: DataRequests['putBegin']): DataReplies['putBegin'] {
+    const place = locate(job, request)
+    this.#table.check(job, place, request)
+    const { openPuts } = place.slot
+    if (openPuts.size >= OPEN_PUTS_MAX) dropLapsed(openPuts, this.#clock.monotonicMs())
+    if (openPuts.size >= OPEN_PUTS_MAX) {
+      throw new MayflyError('TOO_MANY_REQUESTS', `${OPEN_PUTS_MAX} large puts are under way in one slot`)
+    }
+    const version = place.slot.nextVersion()
+    this.#lease(place.slot, version)
+    return { version, leaseMs: PUT_LEASE_MS }
+  }
+
+  renew(job: JobSpace, request: DataRequests['putRenew']): void {
+    const { slot } = locate(job, request)
+    this.requireOpen(slot, request.version)
+    if (slot.openPuts.get(request.version) !== HELD) this.#lease(slot, request.version)
+  }
+
+  /** A commit has begun that takes its time: neither an abort nor the end of its lease stops it. Throws `PUT_EXPIRED`. */
+  hold(slot: Slot, version: number): void {
+    this.requireOpen(slot, version)
+    slot.openPuts.set(version, HELD)
+  }
+
+  /** The commit that had begun has ended. */
+  letGo(slot: Slot, version: number): void {
+    if (slot.openPuts.get(version) === HELD) this.#lease(slot, version)
+  }
+
+  commit(job: JobSpace, request: DataRequests['putCommit']): DataReplies['putCommit'] {
+    const place = locate(job, request)
+    const { version } = request
+    this.requireOpen(place.slot, version)
+    this.#table.check(job, place, request)
+    this.#table.store(job, place, {
+      ...request,
+      kind: Kind.manifest,
+      content: encodeManifest(request.manifest),
+      checksum: null,
+    })
+    place.slot.openPuts.delete(version)
+    return { version }
+  }
+
+  abort(job: JobSpace, request: DataRequests['putAbort']): void {
+    const { openPuts } = locate(job, request).slot
+    if (openPuts.get(request.version) !== HELD) openPuts.delete(request.version)
+  }
+
+  /** `payload` is copied, but for one that landed in the job's memory. */
+  putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Uint8Array): void {
+    const { bucket, version, index, checksum } = request
+    if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
+    verifyArrived(payload, checksum)
+    const { place, groupKey } = placeOf(job, request)
+    const { chunks } = place.slot
+    const before = chunks.find(groupKey, index)
+    const change = chunkCharge(payload.length) - (before === undefined ? 0 : chargeOfChunk(before))
+    job.admit(change - job.memory.landedBytes(payload))
+    const chunk = chunks.write(payload)
+    job.charge(change)
+    chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index, checksum }, chunk)
+    job.activity.stored++
+  }
+
+  /** One that is not here comes from the kept store, if its object is kept; where it `mustStay`, only if it has room here. */
+  getChunk(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    by: ChunkAsker = nobody,
+  ): ChunkReply | Promise<ChunkReply> {
+    const at = placeOf(job, request)
+    const { slot } = at.place
+    const chunk = slot.chunks.find(at.groupKey, at.index)
+    if (chunk instanceof StoredChunk) return this.#read(job, at, { chunk, request })
+    return this.#getElsewhere(job, { ...request, key: Buffer.from(request.key) }, by)
+  }
+
+  #read(
+    job: JobSpace,
+    { place, groupKey, index }: ChunkPlace,
+    { chunk, request }: { chunk: StoredChunk; request: DataRequests['chunkGet'] },
+  ): ChunkReply {
+    const { offset, bytes } = pieceOf(request, chunk.bytes)
+    job.movedBytes += bytes
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(chunk.reads++)
+    const piece = readParts(job.memory, chunk.parts, { offset, bytes })
+    return pinnedReply({ checksum: place.slot.chunks.checksumOf(groupKey, index) }, job.memory, piece)
+  }
+
+  /** Bytes first, then it begins anew where they are not those of the chunk any more. */
+  async #getElsewhere(job: JobSpace, request: DataRequests['chunkGet'], by: ChunkAsker): Promise<ChunkReply> {
+    const at = placeOf(job, request)
+    const chunk = at.place.slot.chunks.find(at.groupKey, at.index)
+    const bytes =
+      chunk instanceof DemotedChunk ? pieceOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
+    const answer = await job.underWay.answer(by.peer, bytes, async () => {
+      if (chunk instanceof DemotedChunk) return await this.#readBelow(job, at, { chunk, request })
+      if (chunk instanceof RemoteChunk) {
+        await this.#fetch(job, at)
+        return null
+      }
+      return await this.#getKept(job, request, by.mustStay)
+    })
+    return answer ?? (await this.getChunk(job, request, by))
+  }
+
+  /** Null where the chunk is here by now. */
+  async #getKept(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    mustStay: boolean,
+  ): Promise<ChunkReply | null> {
+    const { groupKey, index } = placeOf(job, request)
+    const { result: payload, release: sent } = await this.#kept.share(
+      job,
+      { name: chunkName(groupKey, index), bytes: CHUNK_BYTES },
+      () => this.#readKept(job, request),
+    )
+    try {
+      const reply = this.#enterKept(job, request, { payload, mustStay })
+      if (reply === null) sent()
+      return reply === null ? null : { ...reply, sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
+  }
+
+  #enterKept(
+    job: JobSpace,
+    request: DataRequests['chunkGet'],
+    { payload, mustStay }: { payload: Buffer | null; mustStay: boolean },
+  ): ChunkReply | null {
+    const { place, groupKey, index } = placeOf(job, request)
+    const chunk = place.slot.chunks.find(groupKey, index)
+    if (chunk !== undefined && !(chunk instanceof LostChunk)) return null
+    if (payload === null) {
+      if (chunk === undefined) throw place.slot.missing(place)
+      throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
+    }
+    const charge = chunkCharge(payload.length)
+    if (mustStay) job.admit(charge)
+    const here = mustStay || job.hasSpare(charge) ? place.slot.chunks.tryWrite(payload, 0) : null
+    if (here !== null) {
+      const { bucket, key, version } = request
+      job.track(place.slot, () =>
+        place.slot.chunks.set(
+          { bucket, key: Buffer.from(key), version },
+          { groupKey, index, checksum: null },
+          here,
+        ),
+      )
+    } else if (mustStay) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
+    const { offset, bytes } = pieceOf(request, payload.length)
+    job.movedBytes += bytes
+    return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
+  }
+
+  /** As `Objects.get` of an object below RAM. Null where it is another chunk by now. */
+  async #readBelow(
+    job: JobSpace,
+    { groupKey, index }: ChunkPlace,
+    { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
+  ): Promise<ChunkReply | null> {
+    const part = pieceOf(request, chunk.bytes)
+    const find = (): { slot: Slot; isSame: boolean } => {
+      const { slot } = placeOf(job, request).place
+      return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
+    }
+    const wanted = { ...part, name: chunkName(groupKey, index) }
+    const read = await this.#below.read(job, wanted, () => (find().isSame ? chunk.location : null))
+    if (read === null) return null
+    const { result: payload, release: sent } = read
+    try {
+      const { slot, isSame } = find()
+      if (!isSame) {
+        sent()
+        return null
+      }
+      job.movedBytes += part.bytes
+      job.activity.readAgain(chunk.reads++)
+      const checksum = slot.chunks.checksumOf(groupKey, index)
+      if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
+      return { head: { checksum }, payload, sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
+  }
+
+  #promote(
+    job: JobSpace,
+    { slot, groupKey, index }: { slot: Slot; groupKey: string; index: number },
+    { chunk, payload }: { chunk: DemotedChunk; payload: Buffer },
+  ): void {
+    const { tier, bytes, reads } = chunk
+    const group = slot.chunks.groups.get(groupKey)
+    if (group === undefined || !this.#below.promotes(job, { tier, bytes, reads })) return
+    const checksum = slot.chunks.checksumOf(groupKey, index)
+    job.track(slot, () => {
+      const here = slot.chunks.tryWrite(payload, reads)
+      if (here !== null) slot.chunks.set(group, { groupKey, index, checksum }, here)
+      countPromotion(job, { tier, bytes, isDone: here !== null })
+    })
+  }
+
+  /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */
+  renewRead(job: JobSpace, request: DataRequests['readRenew']): void {
+    const place = locate(job, request)
+    const { version, lease } = request
+    const { readLeases } = place.slot
+    const now = this.#clock.monotonicMs()
+    if (!readLeases.isHeld(version, now) && this.#table.find(job, place)?.version !== version) {
+      throw new MayflyError('NOT_FOUND', `The lease of version ${version} of the key has lapsed`)
+    }
+    readLeases.hold(version, lease, now + READ_LEASE_MS)
+  }
+
+  /** A reader is done, with all of the version or with as much as it wanted. */
+  endRead(job: JobSpace, request: DataRequests['readEnd']): void {
+    const place = locate(job, request)
+    const ending = place.slot.readLeases.end(request.version, request.lease)
+    if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
+  }
+
+  /** Whether chunks of this version are still wanted. Asked of the key's owner. */
+  isAlive(job: JobSpace, request: { bucket: number; key: Uint8Array; version: number }): boolean {
+    if (job.buckets.isDeleted(request.bucket)) return false
+    const place = locate(job, request)
+    const now = this.#clock.monotonicMs()
+    const { slot } = place
+    if (slot.isOpen(request.version, now) || slot.readLeases.isHeld(request.version, now)) return true
+    return this.#table.find(job, place)?.version === request.version
+  }
+
+  #lease({ openPuts }: Slot, version: number): void {
+    openPuts.set(version, this.#clock.monotonicMs() + PUT_LEASE_MS)
+  }
+
+  /** Throws `PUT_EXPIRED`. */
+  requireOpen(slot: Slot, version: number): void {
+    if (slot.isOpen(version, this.#clock.monotonicMs())) return
+    throw new MayflyError(
+      'PUT_EXPIRED',
+      `Version ${version} of the key is not being put, or its lease lapsed`,
+    )
+  }
+}
+
+function placeOf(job: JobSpace, request: ChunkName): ChunkPlace {
+  const place = locateChunk(job, request)
+  const { version, index } = request
+  return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }
+}
+
+/** Of one chunk, among all that are read from elsewhere. */
+function chunkName(groupKey: string, index: number): string {
+  return `chunk/${index}/${groupKey}`
+}

@@ -1,0 +1,162 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { LIST_PAGE_BYTES_MAX, LIST_PAGE_MAX, LIST_SCAN_BATCH } from '../../protocol/limits.ts'
+import { hashKey, slotOf } from '../../protocol/model/hash.ts'
+import type { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
+import { type Clock, nextTurn } from '../../protocol/runtime.ts'
+import { hasBit } from '../../protocol/wire/bitmap.ts'
+import type { JobSpace } from '../job/job.ts'
+import { requireBucket } from '../job/locate.ts'
+import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
+import { isExpired, objectBytes } from '../slot/stored-object.ts'
+import { KeyGathering } from './key-gathering.ts'
+import { type ListCursor, ListCursors } from './list-cursors.ts'
+
+type Request = RequestOf<typeof dataOperations.list>
+type Reply = ReplyOf<typeof dataOperations.list>
+
+/** What an entry takes in the reply beside its key: two lengths. */
+const ENTRY_BYTES = 10
+/** What it takes until then. */
+const ENTRY_OBJECT_BYTES = 100
+
+/** What a page takes at most while it is on its way. */
+export function pageBytes({ limit }: Request): number {
+  return LIST_PAGE_BYTES_MAX + Math.min(Math.max(1, limit), LIST_PAGE_MAX) * ENTRY_OBJECT_BYTES
+}
+
+/**
+ * Pages of listings. The first page of one gathers the keys of all slots in order, as many as a cursor holds; those that follow go on
+ * from there until it is spent. A cursor says only which keys may be there: each is looked up when its page is made. A key that is there
+ * during all of a listing was there when its cursor was gathered, for that began after the listing.
+ */
+export class Listings {
+  readonly #clock: Clock
+  readonly #cursors: ListCursors
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#cursors = new ListCursors(clock)
+  }
+
+  /** The smallest keys above `after` in the slots that were asked for. `session` is the client's. */
+  async page(job: JobSpace, session: string, request: Request): Promise<Reply> {
+    const name = `${session}/${request.listing}`
+    const slots = slotsIn(request, job.owned.count)
+    const page = new Page(job, { request, slots, clock: this.#clock })
+    let from = page.after
+    // One that begins takes no cursor, for one of this name may be older than it.
+    let cursor = from === '' ? null : this.#cursors.find(job, name, { scope: request, after: from })
+    for (;;) {
+      if (cursor === null) {
+        from = page.after
+        cursor = await this.#gather(job, { request, slots, after: from })
+      }
+      await page.fill(cursor)
+      if (page.isFull && request.listing !== 0)
+        this.#cursors.keep(job, name, { cursor, scope: request, from })
+      else this.#cursors.forget(job, name)
+      if (!page.isFull && cursor.isComplete) return page.finish()
+      if (page.entries.length > 0) return { complete: false, entries: page.entries }
+      cursor = null
+    }
+  }
+
+  /** Forgets the cursors that nobody has asked for lately. */
+  sweep(): void {
+    this.#cursors.sweep()
+  }
+
+  #gather(
+    job: JobSpace,
+    { request, slots, after }: { request: Request; slots: readonly number[]; after: KeyString },
+  ): Promise<ListCursor> {
+    const { bucket, prefix } = request
+    const asked = { bucket, prefix, slots, after: keyBytes(after) }
+    return this.#cursors.gather(job, { scope: request, after }, () =>
+      new KeyGathering(job, asked, this.#clock).run(),
+    )
+  }
+}
+
+/** One page on its way. */
+class Page {
+  readonly entries: { key: string; bytes: number }[] = []
+  /** Keys up to this one are in the page, or are not there. */
+  after: KeyString
+  /** The next key that is there does not fit. */
+  isFull = false
+  readonly #job: JobSpace
+  readonly #request: Request
+  readonly #slots: readonly number[]
+  readonly #clock: Clock
+  readonly #limit: number
+  #bytes = 0
+
+  constructor(job: JobSpace, options: { request: Request; slots: readonly number[]; clock: Clock }) {
+    this.#job = job
+    this.#request = options.request
+    this.#slots = options.slots
+    this.#clock = options.clock
+    this.after = keyString(options.request.after)
+    this.#limit = Math.max(1, Math.min(options.request.limit, LIST_PAGE_MAX))
+  }
+
+  /** Looks up what the cursor has above `after`, in steps, until the page is full or the cursor is spent. */
+  async fill(cursor: ListCursor): Promise<void> {
+    for (let at = cursor.above(this.after); at < cursor.keys.length && !this.isFull; ) {
+      const keys = cursor.keys.slice(at, at + LIST_SCAN_BATCH)
+      this.#job.inOneStep(() => this.#look(keys))
+      at += keys.length
+      if (at < cursor.keys.length && !this.isFull) await nextTurn(this.#clock)
+    }
+  }
+
+  /** The last page: what was asked for has no hole, and is here. */
+  finish(): Reply {
+    this.#job.inOneStep(() => checkSlots(this.#job, this.#request, this.#slots))
+    return { complete: true, entries: this.entries }
+  }
+
+  #look(keys: readonly KeyString[]): void {
+    const { memory, owned, slots } = this.#job
+    checkSlots(this.#job, this.#request, this.#slots)
+    const wallMs = this.#clock.wallMs()
+    for (const key of keys) {
+      const of = keyHash(this.#request.bucket, key)
+      const object = slots[slotOf(hashKey(of.key, of.bucket), owned.count)]?.find(of)
+      if (object !== undefined && !isExpired(object, wallMs)) {
+        this.#bytes += key.length + ENTRY_BYTES
+        this.isFull = this.entries.length >= this.#limit || this.#bytes > LIST_PAGE_BYTES_MAX
+        if (this.isFull) return
+        this.entries.push({ key: of.key.toString(), bytes: objectBytes(memory, object) })
+      }
+      this.after = key
+    }
+  }
+}
+
+/** Throws unless this node may say what is in the slots of the bucket, and `OBJECT_LOST` where part of that may be lost. */
+function checkSlots(job: JobSpace, request: Request, slots: readonly number[]): void {
+  requireBucket(job, request.bucket)
+  for (const index of slots) {
+    const slot = job.seenSlot(index)
+    const isLost = slot?.lost ?? job.owned.isLost(index)
+    const holes = isLost || (slot?.lostKeys?.get(request.bucket)?.size ?? 0) > 0
+    if (holes && !request.acceptHoles) {
+      throw new MayflyError(
+        'OBJECT_LOST',
+        `The listing has a hole: a node that held part of slot ${index} died`,
+      )
+    }
+  }
+}
+
+function slotsIn(request: Request, count: number): number[] {
+  const slots: number[] = []
+  for (let index = 0; index < count; index++) {
+    if (!hasBit(request.slots, index)) continue
+    slots.push(index)
+  }
+  return slots
+}

@@ -1,0 +1,364 @@
+import { crc32 } from 'node:zlib'
+import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
+import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../../protocol/limits.ts'
+import { checkKey } from '../../protocol/model/keys.ts'
+import {
+  ANY_VERSION,
+  type DataReplies,
+  type DataRequests,
+  DeleteResult,
+  ObjectKind,
+} from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { violation } from '../../protocol/wire/reader.ts'
+import type { Reply } from '../../service/server/handlers.ts'
+import type { Waiter } from '../../service/server/peer.ts'
+import type { JobSpace } from '../job/job.ts'
+import { type Address, locate, type Place } from '../job/locate.ts'
+import type { ObjectTable } from '../job/object-table.ts'
+import { kept, type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
+import { Kind, type Location } from '../memory/record.ts'
+import {
+  isDemoted,
+  isElsewhere,
+  isManifest,
+  manifestOf,
+  metadataOf,
+  objectBytes,
+  readObject,
+  type StoredObject,
+  tierOf,
+} from '../slot/stored-object.ts'
+import { park } from '../slot/waits.ts'
+import { type Below, objectName } from '../tiering/lower-reads.ts'
+import { bringHere } from '../tiering/storage-location.ts'
+import { verifyArrived } from '../tiers/checksums.ts'
+import { pieceOf } from './byte-range.ts'
+
+type Get = PinnedReply<DataReplies['get']>
+
+/** Begins a get anew, or an append, with a request that is its own. */
+type GetAgain = (request: DataRequests['get']) => Get | Promise<Get>
+type AppendAgain = (
+  request: DataRequests['append'],
+  payload: Buffer,
+) => Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>>
+
+interface AskedBy {
+  readonly asker: Waiter | null
+  readonly again: GetAgain | null
+}
+
+/** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
+export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
+
+/**
+ * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
+ * which a handoff has not brought yet, or which lie below RAM, waits for them and then begins anew.
+ */
+export class Objects {
+  readonly #table: ObjectTable
+  readonly #clock: Clock
+  readonly #fetch: Fetch
+  readonly #below: Below
+
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch; below: Below }) {
+    this.#table = table
+    this.#clock = options.clock
+    this.#fetch = options.fetch
+    this.#below = options.below
+  }
+
+  /** `payload` is copied, but for one that landed in the job's memory. */
+  put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
+    verifyArrived(payload, request.checksum)
+    const place = locate(job, request)
+    this.#table.check(job, place, request)
+    const version = place.slot.nextVersion()
+    // Written out: spreading the request costs more than storing the object.
+    this.#table.store(job, place, {
+      version,
+      kind: Kind.value,
+      content: payload,
+      ttlSeconds: request.ttlSeconds,
+      metadata: request.metadata,
+      checksum: request.checksum,
+    })
+    return { version }
+  }
+
+  /** `again` is asked where its bytes had to be waited for: by then the key may be another's to decide. */
+  get(
+    job: JobSpace,
+    request: DataRequests['get'],
+    asker: Waiter | null,
+    again: GetAgain | null = null,
+  ): Get | Promise<Get> {
+    return this.#get(job, request, { asker, later: false, again })
+  }
+
+  #get(job: JobSpace, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
+    const place = locate(job, request)
+    const object = this.#table.find(job, place)
+    if (object === undefined) return this.#await(job, keep(request), to)
+    if (isElsewhere(object)) {
+      const kept = keep(request)
+      const at = { ...place, key: kept.key }
+      if (isDemoted(object)) return this.#getBelow(job, at, object, { ...to, request: kept })
+      return this.#getRemote(job, at, object, { ...to, request: kept })
+    }
+    return this.#read(job, place, object, { request, later: to.later })
+  }
+
+  /** From a tier below RAM: the bytes count only while the version is the one that they were asked for. */
+  async #getBelow(
+    job: JobSpace,
+    place: Place,
+    { version, bytes: wholeBytes }: StoredObject,
+    { request, ...by }: AskedBy & { request: DataRequests['get'] },
+  ): Promise<Get> {
+    checkVersion(this.#present(job, place), request)
+    const part = pieceOf(request, wholeBytes)
+    const answer = await job.underWay.answer(by.asker?.peer ?? null, part.bytes, () =>
+      this.#readBelow(job, request, { version, part }),
+    )
+    return answer ?? (await this.#getAgain(job, request, by))
+  }
+
+  /** Null where the key has another version by now, or its bytes lie elsewhere. */
+  async #readBelow(
+    job: JobSpace,
+    request: DataRequests['get'],
+    { version, part }: { version: number; part: { offset: number; bytes: number } },
+  ): Promise<Get | null> {
+    const wanted = { ...part, name: objectName(request, version) }
+    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))
+    if (read === null) return null
+    const { result: payload, release: sent } = read
+    try {
+      const again = locate(job, request)
+      const object = this.#table.find(job, again)
+      if (object?.version !== version) {
+        sent()
+        return null
+      }
+      const { checksum, bytes } = object
+      const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
+      job.movedBytes += part.bytes
+      job.activity.readAgain(object.reads++)
+      if (consumed) this.#table.remove(job, again, object)
+      else if (part.bytes === bytes && isDemoted(object))
+        this.#below.promote(job, { slot: again.slot, of: again }, payload)
+      const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
+      return { head, payload, sent }
+    } catch (error) {
+      sent()
+      throw error
+    }
+  }
+
+  /** From the slot's owner before this one: the object is here then, and the get begins anew. */
+  async #getRemote(
+    job: JobSpace,
+    place: Place,
+    object: StoredObject,
+    { request, ...by }: AskedBy & { request: DataRequests['get'] },
+  ): Promise<Get> {
+    await job.underWay.answer(by.asker?.peer ?? null, Math.min(object.bytes, PAYLOAD_BYTES_MAX), async () => {
+      await this.#fetch(job, place, object)
+      return null
+    })
+    return await this.#getAgain(job, request, by)
+  }
+
+  #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
+    if (by.again === null) return this.#get(job, request, { ...by, later: true })
+    const reply = by.again(request)
+    return reply instanceof Promise ? reply : kept(reply)
+  }
+
+  /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
+  #locationOf(job: JobSpace, at: Address, version: number): Location | null {
+    const object = this.#table.find(job, locate(job, at))
+    return object?.version === version && isDemoted(object) ? object.location : null
+  }
+
+  /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
+  async #recall(job: JobSpace, at: Address, { version, bytes }: StoredObject): Promise<void> {
+    const wanted = { offset: 0, bytes, name: objectName(at, version) }
+    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, at, version))
+    if (read === null) return
+    try {
+      const place = locate(job, at)
+      if (this.#locationOf(job, at, version) === null) return
+      job.admit(bytes)
+      bringHere(job, { slot: place.slot, of: place }, read.result)
+    } finally {
+      read.release()
+    }
+  }
+
+  stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
+    const place = locate(job, request)
+    const object = this.#present(job, place)
+    const { version, expiresAtMs } = object
+    const bytes = objectBytes(job.memory, object)
+    const persist = place.slot.kept.holds(place)
+    const tier = tierOf(object)
+    return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
+  }
+
+  delete(job: JobSpace, request: DataRequests['delete']): DataReplies['delete'] {
+    const place = locate(job, request)
+    const object = this.#table.find(job, place)
+    if (object !== undefined) this.#table.remove(job, place, object)
+    return { existed: object !== undefined }
+  }
+
+  deleteMany(job: JobSpace, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
+    checkKeys(request.keys)
+    const results = request.keys.map((key) => {
+      try {
+        const { existed } = this.delete(job, { ...request, key })
+        return existed ? DeleteResult.deleted : DeleteResult.absent
+      } catch (error) {
+        if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return DeleteResult.stale
+        throw error
+      }
+    })
+    return { results: Uint8Array.from(results) }
+  }
+
+  append(
+    job: JobSpace,
+    request: DataRequests['append'],
+    payload: Uint8Array,
+    again: AppendAgain = (kept, own) => this.append(job, kept, own),
+  ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
+    verifyArrived(payload, request.checksum)
+    const place = locate(job, request)
+    const object = this.#table.find(job, place)
+    if (object !== undefined && isElsewhere(object)) {
+      const kept = Buffer.from(payload)
+      const at = { ...place, key: Buffer.from(place.key) }
+      const here = isDemoted(object) ? this.#recall(job, at, object) : this.#fetch(job, at, object)
+      return here.then(() => again({ ...request, key: at.key }, kept))
+    }
+    const checksum = appendedChecksum(object, request.checksum, payload)
+    const version = place.slot.nextVersion()
+    const bytes = this.#table.grow(job, place, { version, payload, checksum })
+    return { head: { bytes, version } }
+  }
+
+  /** `later` says that the reply is not sent at once, so that its payload has to be kept until then. */
+  #read(
+    job: JobSpace,
+    place: Place,
+    object: StoredObject,
+    { request, later }: { request: DataRequests['get']; later: boolean },
+  ): Get {
+    const { version, checksum } = object
+    checkVersion(object, request)
+    const bytes = objectBytes(job.memory, object)
+    if (isManifest(object)) {
+      const manifest = manifestOf(job.memory, object)
+      // Before the object is gone: what nobody has a lease of is freed with it.
+      const lease = place.slot.nextVersion()
+      place.slot.readLeases.hold(version, lease, this.#clock.monotonicMs() + READ_LEASE_MS)
+      if (request.consume) this.#table.remove(job, place, object)
+      const { consume: consumed } = request
+      return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest, lease } }
+    }
+    const part = pieceOf(request, bytes)
+    const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
+    const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
+    const piece = readObject(job.memory, object, part)
+    const reply = pinnedReply(head, job.memory, piece)
+    job.movedBytes += part.bytes
+    job.activity.ram.hits++
+    if (job.spills) job.activity.readAgain(object.reads++)
+    if (!consumed) return later ? kept(reply) : reply
+    const last = kept(reply)
+    this.#table.remove(job, place, object)
+    return last
+  }
+
+  /**
+   * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
+   * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
+   */
+  #await(job: JobSpace, request: DataRequests['get'], { asker, again }: AskedBy): Get | Promise<Get> {
+    const place = locate(job, request)
+    if (asker === null || request.waitMs === 0) throw place.slot.missing(place)
+    const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
+    const untilMs = this.#clock.monotonicMs() + waitMs
+    return park<Get>(
+      place,
+      { waitMs, clock: this.#clock, waiter: asker, underWay: job.underWay },
+      {
+        attempt: () => {
+          const object = this.#table.find(job, place)
+          if (object === undefined) return null
+          if (again === null || !request.consume || !place.slot.kept.has(place))
+            return this.#read(job, place, object, { request, later: true })
+          const leftMs = Math.max(0, Math.round(untilMs - this.#clock.monotonicMs()))
+          return again({ ...request, waitMs: leftMs })
+        },
+        missed: () => this.#miss(job, place),
+      },
+    )
+  }
+
+  /** Only who may still serve the slot can say that a key is not there. */
+  #miss(job: JobSpace, place: Place): MayflyError {
+    try {
+      return job.ownedSlot(place.index).missing(place)
+    } catch (error) {
+      return asMayflyError(error)
+    }
+  }
+
+  #present(job: JobSpace, place: Place): StoredObject {
+    const object = this.#table.find(job, place)
+    if (object === undefined) throw place.slot.missing(place)
+    return object
+  }
+}
+
+/** Whether a consuming get that reads so many bytes takes the object. A part of it is only read, unless the get names its version. */
+export function takesAll(
+  request: DataRequests['get'],
+  object: { readonly version: number; readonly bytes: number },
+  partBytes: number,
+): boolean {
+  return request.version === object.version || partBytes === object.bytes
+}
+
+/** Before the first of them is deleted: a request that fails has changed nothing. Throws `BAD_REQUEST`. */
+export function checkKeys(keys: readonly Uint8Array[]): void {
+  if (keys.length > DELETE_MANY_MAX) throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
+  for (const key of keys) checkKey(key)
+}
+
+/** A request that outlives its message. */
+function keep(request: DataRequests['get']): DataRequests['get'] {
+  return { ...request, key: Buffer.from(request.key) }
+}
+
+/** A reader of several pieces goes on as long as appends alone have changed the object since. Throws `VERSION_MISMATCH`. */
+export function checkVersion(object: StoredObject, { version, consume }: DataRequests['get']): void {
+  if (version === ANY_VERSION || version === object.version) return
+  if (!consume && object.base <= version && version < object.version) return
+  throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
+}
+
+/** The checksum of an object with `payload` behind it; null unless the writers of both made one. */
+function appendedChecksum(
+  before: StoredObject | undefined,
+  checksum: number | null,
+  payload: Uint8Array,
+): number | null {
+  if (checksum === null) return null
+  if (before === undefined) return checksum
+  return before.checksum === null ? null : crc32(payload, before.checksum)
+}

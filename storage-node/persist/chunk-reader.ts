@@ -1,0 +1,124 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { chunksOf, type Manifest } from '../../protocol/model/manifest.ts'
+import { peerOperations } from '../../protocol/operations/control-operations.ts'
+import type { DataRequests } from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Caller } from '../../protocol/transport/caller.ts'
+import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
+import { KEPT_CHUNKS_AHEAD } from '../../service/kept/kept-limits.ts'
+import type { Reply } from '../../service/server/handlers.ts'
+import type { JobSpace } from '../job/job.ts'
+import type { ChunkName } from '../job/locate.ts'
+import type { JobPlacements } from '../membership/placement-cache.ts'
+import type { LargeObjects } from '../operations/large-objects.ts'
+
+export interface ChunkSourceOptions {
+  /** Id of this node. */
+  readonly self: string
+  readonly largeObjects: LargeObjects
+  readonly placements: JobPlacements
+  readonly pool: CallerPool
+  readonly clock: Clock
+}
+
+interface Version {
+  readonly bucket: number
+  readonly key: Uint8Array
+  readonly version: number
+}
+
+/** The bytes of large objects: chunks lie on any node of the job, and what is kept is known to the owner of the key. */
+export class ChunkSource {
+  readonly #options: ChunkSourceOptions
+
+  constructor(options: ChunkSourceOptions) {
+    this.#options = options
+  }
+
+  /** Chunk after chunk, with some fetched ahead. */
+  async *read(job: JobSpace, object: Version & { manifest: Manifest }): AsyncGenerator<Buffer> {
+    const ahead: Promise<Buffer>[] = []
+    for (const { index } of chunksOf(object.manifest)) {
+      const chunk = this.#fetch(job, object, index)
+      // Where one fails, nobody asks for those behind it any more.
+      chunk.catch(() => undefined)
+      ahead.push(chunk)
+      if (ahead.length >= KEPT_CHUNKS_AHEAD) yield await (ahead.shift() as Promise<Buffer>)
+    }
+    for (const chunk of ahead) yield await chunk
+  }
+
+  /** Of a chunk that its own node does not have: null where the owner of the key has its object not kept either. */
+  async readKept(
+    job: JobSpace,
+    { bucket, key, version, index }: ChunkName,
+    here: () => Promise<Buffer | null>,
+  ): Promise<Buffer | null> {
+    const request = { job: job.id, bucket, key, version, index }
+    try {
+      return await this.#atOwner(job, hashKey(key, bucket), here, async (caller, deadlineMs) => {
+        return (await caller.call(peerOperations.keptChunk, request, { deadlineMs })).payload
+      })
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) return null
+      // It is not this node that whoever asks for the chunk has to look for anew.
+      if (!isError(error, 'STALE_PLACEMENT')) throw error
+      throw new MayflyError('UNAVAILABLE', 'Nobody knows yet whether the object of the chunk is kept', {
+        cause: error,
+      })
+    }
+  }
+
+  async #fetch(job: JobSpace, { bucket, key, version }: Version, index: number): Promise<Buffer> {
+    const { largeObjects } = this.#options
+    const request = { job: job.id, bucket, key: Buffer.from(key), version, index }
+    return await this.#atOwner(
+      job,
+      hashChunk(hashKey(key, bucket), version, index),
+      async () => copyOf(await largeObjects.getChunk(job, wholeChunk(request), here)),
+      async (caller, deadlineMs) =>
+        (await caller.call(peerOperations.chunk, request, { deadlineMs })).payload,
+    )
+  }
+
+  /** Has the owner of the slot into which a hash falls do something, be it this very node. */
+  async #atOwner<Result>(
+    job: JobSpace,
+    hash: number,
+    here: () => Promise<Result>,
+    there: (caller: Caller, deadlineMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const { self, placements, pool, clock } = this.#options
+    const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
+    if (owner === null) throw new MayflyError('UNAVAILABLE', 'A slot of the object has no owner yet')
+    try {
+      if (owner.id === self) return await here()
+      return await there(await pool.to(owner.address), clock.monotonicMs() + CONTROL_CALL_MS)
+    } catch (error) {
+      placements.forget(job.id)
+      throw error
+    }
+  }
+}
+
+/** The request of a client that would ask for the same. */
+export function wholeChunk(
+  chunk: Omit<DataRequests['chunkGet'], 'epoch' | 'offset' | 'length'>,
+): DataRequests['chunkGet'] {
+  return { ...chunk, epoch: 0, offset: 0, length: 0 }
+}
+
+/** What lies in the arena may move on or change hands once its pin is let go. */
+function copyOf({ payload, sent }: Reply<unknown>): Buffer {
+  const copy = Buffer.concat(
+    payload === undefined || payload instanceof Uint8Array ? [payload ?? nothing] : payload,
+  )
+  sent?.()
+  return copy
+}
+
+const nothing = Buffer.alloc(0)
+/** The bytes go to the kept store from here, and stay. */
+const here = { peer: null, mustStay: true }

@@ -1,0 +1,379 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { checkRuns, manifestBytes } from '../../protocol/model/manifest.ts'
+import {
+  ANY_VERSION,
+  type DataReplies,
+  type DataRequests,
+  ObjectKind,
+} from '../../protocol/operations/data-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import {
+  KEPT_CHANGES_IN_FLIGHT,
+  KEPT_LARGE_PUTS_MAX,
+  KEPT_SWEEPS_IN_FLIGHT,
+} from '../../service/kept/kept-limits.ts'
+import type { KeptStore } from '../../service/kept/kept-store.ts'
+import type { Reply } from '../../service/server/handlers.ts'
+import { onePiece } from '../../service/server/one-piece.ts'
+import type { Waiter } from '../../service/server/peer.ts'
+import type { JobSpace } from '../job/job.ts'
+import { type KeyTurns, untilKept } from '../job/key-mutex.ts'
+import type { Address, Place } from '../job/locate.ts'
+import type { ObjectTable } from '../job/object-table.ts'
+import { kept, type PinnedReply } from '../memory/pinned-reply.ts'
+import { Kind } from '../memory/record.ts'
+import { pieceOf } from '../operations/byte-range.ts'
+import type { LargeObjects } from '../operations/large-objects.ts'
+import { checkVersion, type Objects, takesAll } from '../operations/objects.ts'
+import { KeptState } from '../slot/persisted-names.ts'
+import { encodeManifest, isManifest, objectBytes, type StoredObject } from '../slot/stored-object.ts'
+import { answerWaits } from '../slot/waits.ts'
+import { verifyArrived } from '../tiers/checksums.ts'
+import type { ChunkSource } from './chunk-reader.ts'
+import { KeptChanges } from './persisted-changes.ts'
+import { enterKept, type KeptObjectOf } from './persisted-entry.ts'
+
+interface KeepingOptions {
+  readonly table: ObjectTable
+  readonly objects: Objects
+  readonly largeObjects: LargeObjects
+  readonly chunks: ChunkSource
+  readonly store: KeptStore
+  readonly turns: KeyTurns
+  readonly clock: Clock
+}
+
+/** At once for a key that the kept store has nothing to do with. */
+export type Answer<Name extends keyof DataReplies> =
+  | PinnedReply<DataReplies[Name]>
+  | Promise<PinnedReply<DataReplies[Name]>>
+
+/** A put of a key that the kept store has to do with. */
+interface Put<Head> {
+  readonly request: Pick<DataRequests['put'], 'bucket' | 'keptBucket' | 'ttlSeconds' | 'metadata'>
+  readonly bytes: number
+  readonly pieces: AsyncIterable<Buffer>
+  /** Makes it visible in its slot. */
+  readonly store: () => Reply<Head>
+}
+
+/** What came of a consume: its answer, or the object whose chunks have to be brought to their nodes first. */
+type Taken =
+  | { readonly reply: Answer<'get'> }
+  | { readonly reply: null; readonly incomplete: DataReplies['get'] }
+
+/** A version of which not all bytes are there. */
+interface Lost {
+  readonly version: number
+  readonly error: MayflyError
+}
+
+/**
+ * Mutations of keys whose object outlives its job. The kept store is changed first, then the slot, then the call is answered; all
+ * that is done to such a key meanwhile waits its turn, so that both see the same order. Any other mutation goes straight on.
+ */
+export class Keeping {
+  readonly #options: KeepingOptions
+  readonly #changes: KeptChanges
+  #largePuts = 0
+
+  constructor(options: KeepingOptions) {
+    this.#options = options
+    this.#changes = new KeptChanges(options)
+  }
+
+  /** As `Objects.put`. */
+  put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): Answer<'put'> {
+    if (request.keptBucket === '' && !this.mayConcern(job, request))
+      return { head: this.#options.objects.put(job, request, payload) }
+    // What the message holds is valid only until this returns.
+    return this.#put(job, { ...request, key: Buffer.from(request.key) }, Buffer.from(payload))
+  }
+
+  /** As `LargeObjects.commit`. Also `UNAVAILABLE`, where too many go to the kept store at once. */
+  commit(job: JobSpace, request: DataRequests['putCommit']): Answer<'putCommit'> {
+    checkRuns(request.manifest)
+    if (request.keptBucket === '' && !this.mayConcern(job, request))
+      return { head: this.#options.largeObjects.commit(job, request) }
+    return this.#options.turns.take(job, request, (place) => this.#commit(job, place, request))
+  }
+
+  delete(job: JobSpace, request: DataRequests['delete']): Answer<'delete'> {
+    const { objects } = this.#options
+    if (!this.mayConcern(job, request)) return { head: objects.delete(job, request) }
+    return this.#options.turns.take(job, request, async (place) => {
+      await this.#changes.remove(job, place)
+      return decided(job, () => ({ head: objects.delete(job, request) }))
+    })
+  }
+
+  /** A get that removes what it returns. */
+  consume(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
+    if (!this.mayConcern(job, request))
+      return this.#options.objects.get(job, request, waiter, (kept) => this.consume(job, kept, waiter))
+    return this.#consume(job, { ...request, key: Buffer.from(request.key) }, waiter)
+  }
+
+  /** Throws `BAD_REQUEST` for an object that outlives its job: the kept store adds to none. */
+  append(job: JobSpace, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
+    const { objects, table } = this.#options
+    if (!this.mayConcern(job, request))
+      return objects.append(job, request, payload, (kept, own) => this.append(job, kept, own))
+    const own = Buffer.from(payload)
+    return this.#options.turns.take(job, request, async (place) => {
+      if (place.slot.kept.holds(place) && table.find(job, place) !== undefined) {
+        const what = 'key: its object was put with persist, and append adds to no such object'
+        throw new MayflyError('BAD_REQUEST', what)
+      }
+      await this.#changes.remove(job, place)
+      return await objects.append(job, request, own)
+    })
+  }
+
+  /** Removes what is kept of buckets that are deleted. Where it rejects, the rest is left for the next time. */
+  async dropBuckets(job: JobSpace): Promise<void> {
+    if (!job.keeps) return
+    for (const slot of [...job.everySlot()]) {
+      if (job.buckets.anyDeleted) await untilKept(slot)
+      const deleted = [...slot.kept.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
+      if (deleted.length === 0) continue
+      const left = deleted.flatMap((bucket) => slot.kept.inBucket(bucket))
+      await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) =>
+        this.#changes.removeDropped(job, { slot, ...key }),
+      )
+    }
+  }
+
+  /**
+   * Removes what is kept of objects whose time was over, and what puts of unknown outcome may have left. Where it rejects, the rest is left
+   * for the next time.
+   */
+  async removeUnwanted(job: JobSpace): Promise<void> {
+    if (!job.keeps) return
+    const keys = job.owned.touched.flatMap((slot) => slot?.kept.unwanted() ?? [])
+    try {
+      await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
+        await this.#options.turns.take(job, key, async (place) => {
+          // Unless it was put anew meanwhile.
+          if (place.slot.kept.isUnwanted(place)) await this.#changes.remove(job, place)
+        })
+      })
+    } catch (error) {
+      if (!isError(error, 'STALE_PLACEMENT', 'JOB_ENDED')) throw error
+    }
+  }
+
+  /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
+  mayConcern(job: JobSpace, { bucket, key }: Address): boolean {
+    if (!job.keeps) return false
+    const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
+    if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
+    return slot.kept.has({ bucket, key }) || this.#options.turns.isTaken(job, { bucket, key })
+  }
+
+  async #put(
+    job: JobSpace,
+    request: DataRequests['put'],
+    payload: Buffer,
+  ): Promise<Reply<DataReplies['put']>> {
+    const { objects, table } = this.#options
+    verifyArrived(payload, request.checksum)
+    const bytes = payload.length
+    const charge = table.chargeOf(request, { ...request, kind: Kind.value, bytes })
+    return await holding(job, charge, (letGo) =>
+      this.#options.turns.take(job, request, async (place) => {
+        table.check(job, place, request)
+        return await this.#keep(job, place, {
+          request,
+          bytes,
+          pieces: onePiece(payload),
+          store: () => {
+            letGo()
+            return { head: objects.put(job, request, payload) }
+          },
+        })
+      }),
+    )
+  }
+
+  async #commit(
+    job: JobSpace,
+    place: Place,
+    request: DataRequests['putCommit'],
+  ): Promise<Reply<DataReplies['putCommit']>> {
+    const { chunks, largeObjects, table } = this.#options
+    const { manifest, version } = request
+    largeObjects.requireOpen(place.slot, version)
+    table.check(job, place, request)
+    if (this.#largePuts >= KEPT_LARGE_PUTS_MAX) {
+      const what = `${KEPT_LARGE_PUTS_MAX} large objects are on their way from this node to the kept store`
+      throw new MayflyError('UNAVAILABLE', what)
+    }
+    const { length: bytes } = encodeManifest(manifest)
+    const charge = table.chargeOf(place, { ...request, kind: Kind.manifest, bytes, checksum: null })
+    this.#largePuts++
+    largeObjects.hold(place.slot, version)
+    try {
+      return await holding(job, charge, (letGo) =>
+        this.#keep(job, place, {
+          request,
+          bytes: manifestBytes(manifest),
+          pieces: chunks.read(job, request),
+          store: () => {
+            letGo()
+            return { head: largeObjects.commit(job, request) }
+          },
+        }),
+      )
+    } finally {
+      this.#largePuts--
+      largeObjects.letGo(place.slot, version)
+    }
+  }
+
+  async #consume(
+    job: JobSpace,
+    request: DataRequests['get'],
+    waiter: Waiter | null,
+  ): Promise<PinnedReply<DataReplies['get']>> {
+    const { chunks, objects, table } = this.#options
+    let lost: Lost | null = null
+    for (let complete = ANY_VERSION; ; ) {
+      const taken = await this.#options.turns.take(job, request, async (place): Promise<Taken> => {
+        const object = table.find(job, place)
+        // Who waits for the key does so outside of the turn, which its put needs.
+        if (object === undefined)
+          return { reply: objects.get(job, request, waiter, (again) => this.consume(job, again, waiter)) }
+        const { version } = object
+        if (lost?.version === version) throw lost.error
+        if (!place.slot.kept.has(place) || !isTaken(job, object, request))
+          return { reply: kept(await objects.get(job, request, null)) }
+        return await this.#takeKept(job, place, { request, complete })
+      })
+      if (taken.reply !== null) return await taken.reply
+      // Chunks that only the kept store has come to their nodes first, outside of the turn, in which they are read.
+      const { version, manifest } = taken.incomplete
+      try {
+        for await (const chunk of chunks.read(job, { ...request, version, manifest })) void chunk
+        complete = version
+      } catch (error) {
+        if (!isError(error, 'NOT_FOUND', 'OBJECT_LOST')) throw error
+        // Unless the object has been replaced meanwhile.
+        lost = { version, error: new MayflyError('OBJECT_LOST', error.reason) }
+      }
+    }
+  }
+
+  /** Reads an object, which may take its time, before it is removed in both places; not if it has chunks, unless those are `complete`. */
+  async #takeKept(
+    job: JobSpace,
+    place: Place,
+    { request, complete }: { request: DataRequests['get']; complete: number },
+  ): Promise<Taken> {
+    const { objects } = this.#options
+    const reply = kept(await objects.get(job, { ...request, consume: false }, null))
+    const { head } = reply
+    if (head.kind === ObjectKind.manifest && head.version !== complete)
+      return { reply: null, incomplete: head }
+    try {
+      await this.#changes.remove(job, place)
+      decided(job, () => objects.delete(job, request))
+      return { reply: { ...reply, head: { ...head, consumed: true } } }
+    } catch (error) {
+      reply.sent?.()
+      throw error
+    }
+  }
+
+  /** Makes the kept store what it has to be once the put is done, then the slot. */
+  async #keep<Head extends { version: number }>(
+    job: JobSpace,
+    place: Place,
+    put: Put<Head>,
+  ): Promise<Reply<Head | { version: number }>> {
+    const { keptBucket, metadata, ttlSeconds } = put.request
+    if (keptBucket === '') {
+      await this.#changes.remove(job, place)
+      return decided(job, put.store)
+    }
+    const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(this.#options.clock.wallMs() + ttlSeconds * 1000)
+    const object = { bytes: put.bytes, expiresAtMs, metadata }
+    await this.#changes.put(job, place, { name: keptBucket, object, pieces: put.pieces })
+    return this.#follow(job, place, { object, store: put.store })
+  }
+
+  /**
+   * The store has the object. Where its bytes have no room in the slot after all, which was free when the put began, the slot has it
+   * as one whose bytes only the store has: what it replaced there is gone.
+   */
+  #follow<Head extends { version: number }>(
+    job: JobSpace,
+    place: Place,
+    { object, store }: { object: KeptObjectOf; store: () => Reply<Head> },
+  ): Reply<Head | { version: number }> {
+    try {
+      return decided(job, store)
+    } catch (error) {
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw unknownUnlessDropped(error)
+    }
+    const { slot } = place
+    const before = slot.find(place)
+    if (before !== undefined) this.#options.table.remove(job, place, before)
+    try {
+      const head = decided(job, () => ({ version: enterKept(job, { slot, of: place }, object) }))
+      answerWaits(place)
+      return { head }
+    } catch (error) {
+      const mark = slot.kept.find(place)
+      if (mark !== undefined) slot.kept.set(place, { ...mark, state: KeptState.apart })
+      throw unknownUnlessDropped(error)
+    }
+  }
+}
+
+/** The store was changed, and the slot could not follow: nothing of it is left where the bucket is gone, and else nobody knows. */
+function unknownUnlessDropped(error: unknown): MayflyError {
+  if (isError(error, 'BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN')) return error
+  const what = 'The kept store was changed, and the key could not follow'
+  return new MayflyError('OUTCOME_UNKNOWN', what, { cause: error })
+}
+
+/** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
+async function holding<Result>(
+  job: JobSpace,
+  bytes: number,
+  task: (letGo: () => void) => Promise<Result>,
+): Promise<Result> {
+  job.admit(bytes)
+  let heldBytes = bytes
+  job.charge(heldBytes)
+  const letGo = (): void => {
+    job.charge(-heldBytes)
+    heldBytes = 0
+  }
+  try {
+    return await task(letGo)
+  } finally {
+    letGo()
+  }
+}
+
+/**
+ * Changes the slot after the store was changed, for both have to say the same: also where the slot is being given away, which waits
+ * for this, and where the node's lease lapsed meanwhile. Then nobody knows whether it counts.
+ */
+function decided<Result>(job: JobSpace, change: () => Result): Result {
+  const result = job.decided(change)
+  if (job.hasLease) return result
+  throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
+}
+
+/** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
+function isTaken(job: JobSpace, object: StoredObject, request: DataRequests['get']): boolean {
+  checkVersion(object, request)
+  if (isManifest(object)) return true
+  const bytes = objectBytes(job.memory, object)
+  return takesAll(request, { version: object.version, bytes }, pieceOf(request, bytes).bytes)
+}

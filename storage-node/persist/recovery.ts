@@ -1,0 +1,137 @@
+import { asMayflyError, isError, type MayflyError } from '../../protocol/errors.ts'
+import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../protocol/limits.ts'
+import { hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import {
+  KEPT_COMEBACK_PAGE,
+  KEPT_COMEBACKS_IN_FLIGHT,
+  KEPT_SILENT_MS_MAX,
+} from '../../service/kept/kept-limits.ts'
+import type { KeptName, KeptPage, KeptStore } from '../../service/kept/kept-store.ts'
+import type { JobSpace } from '../job/job.ts'
+import { tableHash } from '../memory/table-hash.ts'
+import { KeptState } from '../slot/persisted-names.ts'
+import { enterKept, type Returning, returningOf } from './persisted-entry.ts'
+
+interface ComebackOptions {
+  readonly store: KeptStore
+  readonly runtime: Runtime
+  /** Of the buckets that a job has now, by name. */
+  readonly bucketIds: (job: JobSpace) => Promise<ReadonlyMap<string, number>>
+  readonly warn: (what: string, of: { job: string; reason: string }) => void
+}
+
+/** Slots that begin at an epoch, after an owner of them died. */
+interface Lost {
+  readonly epoch: number
+  readonly slots: ReadonlySet<number>
+}
+
+/**
+ * Kept objects come back into slots of their job whose owner died: as large objects, whatever their size, of which no chunk is there yet.
+ * Each chunk comes from the kept store when it is asked for. A listing tells names alone, and of these only those are looked at that
+ * fall into the lost slots: so all nodes together look at each lost object once.
+ */
+export class Comeback {
+  readonly #options: ComebackOptions
+  /** By job, epoch and slots. */
+  readonly #looking = new Map<string, Promise<Returning[]>>()
+
+  constructor(options: ComebackOptions) {
+    this.#options = options
+  }
+
+  /**
+   * What is kept of a job in slots that were lost. Nobody may serve these meanwhile, so that nothing is missed; who asks twice gets the
+   * same answer. Where the store stays silent this resolves with what it told before. Never rejects.
+   */
+  async look(job: JobSpace, lost: Lost): Promise<readonly Returning[]> {
+    const name = `${job.id}/${lost.epoch}/${[...lost.slots].join()}`
+    let looking = this.#looking.get(name)
+    if (looking === undefined) {
+      looking = this.#look(job, lost.slots).finally(() => this.#looking.delete(name))
+      this.#looking.set(name, looking)
+    }
+    return await looking
+  }
+
+  /** Enters what falls into slots that were just taken, under new versions. */
+  enter(job: JobSpace, taken: ReadonlySet<number>, returning: readonly Returning[]): void {
+    for (const object of returning) {
+      const { bucketId: bucket, version } = object.stamp
+      const key = Buffer.from(object.key)
+      const hash = hashKey(key, bucket)
+      const index = slotOf(hash, job.owned.count)
+      const slot = taken.has(index) ? job.owned.touch(index) : undefined
+      if (slot === undefined || job.buckets.isDeleted(bucket)) continue
+      const mark = { name: object.bucket, version, state: KeptState.apart }
+      // Where its own bytes have no room, it is there to be replaced.
+      slot.kept.set({ bucket, key }, mark)
+      job.keeps = true
+      try {
+        enterKept(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object)
+        slot.kept.set({ bucket, key }, { ...mark, state: KeptState.object })
+      } catch (error) {
+        if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+        this.#warn(job.id, 'a kept object finds no room in its job', error)
+      }
+    }
+  }
+
+  async #look(job: JobSpace, slots: ReadonlySet<number>): Promise<Returning[]> {
+    const { bucketIds, store } = this.#options
+    const all: Returning[] = []
+    // Where metadata does not answer now, all of them have to be looked at.
+    const ids = await bucketIds(job).catch(() => null)
+    const isLost = ({ bucket, key }: KeptName): boolean => {
+      if (ids === null) return true
+      const id = ids.get(bucket)
+      return id !== undefined && slots.has(slotOf(hashKey(Buffer.from(key), id), job.owned.count))
+    }
+    for (let after: string | null = ''; after !== null; ) {
+      const from: string = after
+      const query = { prefix: `${job.id}/`, after: from, limit: KEPT_COMEBACK_PAGE }
+      const page: KeptPage | null = await this.#persist(job.id, () => store.list(query))
+      if (page === null) return all
+      const found = await this.#persist(job.id, () => this.#describe(page.names.filter(isLost)))
+      if (found === null) return all
+      all.push(...found)
+      after = page.next
+    }
+    return all
+  }
+
+  async #describe(names: readonly KeptName[]): Promise<Returning[]> {
+    const all: Returning[] = []
+    await runInFlight(names, KEPT_COMEBACKS_IN_FLIGHT, async (name) => {
+      const found = await this.#options.store.describe(name)
+      const returning = found === null ? null : returningOf(found)
+      if (returning !== null) all.push(returning)
+    })
+    return all
+  }
+
+  /** Asks until the answer comes; null if it does not for too long. */
+  async #persist<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
+    const { clock, random } = this.#options.runtime
+    const deadlineMs = clock.monotonicMs() + KEPT_SILENT_MS_MAX
+    for (let failures = 0; ; failures++) {
+      try {
+        return await ask()
+      } catch (thrown) {
+        const error = asMayflyError(thrown)
+        const pauseMs = backoffMs(failures, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
+        if (clock.monotonicMs() + pauseMs >= deadlineMs) {
+          this.#warn(job, 'kept objects of a job do not come back after the death of a node', error)
+          return null
+        }
+        await sleep(clock, pauseMs)
+      }
+    }
+  }
+
+  #warn(job: string, what: string, { reason }: MayflyError): void {
+    this.#options.warn(what, { job, reason })
+  }
+}

@@ -1,0 +1,44 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { APPEND_BYTES_MAX } from '../../protocol/limits.ts'
+import { capacityOf } from '../memory/payload.ts'
+import { Kind } from '../memory/record.ts'
+import { BLOCK_BYTES } from '../memory/slab.ts'
+import type { StoredObject } from './stored-object.ts'
+
+/** The smallest and the largest run that appending takes at once. */
+const PART_BYTES_MIN = 4 * 1024
+const PART_BYTES_MAX = 256 * 1024
+
+/** What an append does to the runs of its object. */
+export interface Growth {
+  readonly bytes: number
+  /** Of the run that is added; 0 where the last one has room enough. */
+  readonly addedBytes: number
+  /** Of all runs afterwards. */
+  readonly capacityBytes: number
+}
+
+/** Plans an append. What was put in one piece moves to a run. Throws `OBJECT_TOO_LARGE` or `BAD_REQUEST`. */
+export function planGrowth(before: StoredObject | undefined, appendedBytes: number): Growth {
+  if (before?.kind === Kind.manifest) {
+    throw new MayflyError(
+      'BAD_REQUEST',
+      'key: its object was put in chunks, and append adds only to objects in one piece',
+    )
+  }
+  const bytes = (before?.bytes ?? 0) + appendedBytes
+  if (bytes > APPEND_BYTES_MAX) {
+    throw new MayflyError('OBJECT_TOO_LARGE', `An object grows by append up to ${APPEND_BYTES_MAX} bytes`)
+  }
+  const grows = before?.kind === Kind.appended
+  const heldBytes = grows ? capacityOf(before.parts) : 0
+  const missing = bytes - heldBytes
+  const addedBytes = missing <= 0 ? 0 : partBytes(missing, grows ? before.bytes : 0)
+  return { bytes, addedBytes, capacityBytes: heldBytes + addedBytes }
+}
+
+/** As large as what is there already, so that an object of any length lies in few runs. */
+export function partBytes(missing: number, presentBytes: number): number {
+  const bytes = Math.max(missing, Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, presentBytes)))
+  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
+}

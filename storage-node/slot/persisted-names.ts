@@ -1,0 +1,120 @@
+import type { KeptName } from '../../service/kept/kept-store.ts'
+import { type KeyString, keyBytes, keyString } from './key-string.ts'
+
+interface Key {
+  readonly bucket: number
+  readonly key: Uint8Array
+}
+
+/**
+ * What the object under a mark's name is to its slot. Their numbers travel.
+ * - `object`: the slot's object is the one that lies there; a put of unknown outcome may have come after it.
+ * - `doubt`: the slot has no object that lies there, but a put whose outcome is unknown may have left one.
+ * - `over`: the slot has removed it, because its time was over.
+ * - `apart`: it lies there, and the slot had no room for it.
+ */
+export const KeptState = { object: 0, doubt: 1, over: 2, apart: 3 } as const
+export type KeptState = (typeof KeptState)[keyof typeof KeptState]
+
+/** Of one that has come over the wire: what is not known is in doubt. */
+export function keptStateOf(number: number): KeptState {
+  return Object.values(KeptState).find((state) => state === number) ?? KeptState.doubt
+}
+
+/** That something of a key lies in the kept store, or may. */
+export interface KeptMark {
+  /** Of its bucket there. */
+  readonly name: string
+  /** Of its put, as the store has it: where the object has come back into its job it has another one there. */
+  readonly version: number
+  readonly state: KeptState
+}
+
+/** Those of the slots that never kept anything. */
+const noMarks = new Map<number, Map<KeyString, KeptMark>>()
+const noneUnwanted = new Map<number, Set<KeyString>>()
+
+/** Which keys of a slot have, or may have, an object in the kept store. They are few. */
+export class KeptNames {
+  /** By bucket. */
+  #marks = noMarks
+  /** Keys of these that have no right to be there, by bucket. */
+  #unwanted = noneUnwanted
+
+  get empty(): boolean {
+    return this.#marks.size === 0
+  }
+
+  find({ bucket, key }: Key): KeptMark | undefined {
+    return this.#marks.size === 0 ? undefined : this.#marks.get(bucket)?.get(keyString(key))
+  }
+
+  /** Whether something of the key may lie there. */
+  has(of: Key): boolean {
+    return this.find(of) !== undefined
+  }
+
+  /** Whether the slot's object lies there too. */
+  holds(of: Key): boolean {
+    return this.find(of)?.state === KeptState.object
+  }
+
+  set({ bucket, key }: Key, mark: KeptMark): void {
+    const name = keyString(key)
+    if (this.#marks === noMarks) this.#marks = new Map()
+    const marks = this.#marks.get(bucket)
+    if (marks === undefined) this.#marks.set(bucket, new Map([[name, mark]]))
+    else marks.set(name, mark)
+    if (mark.state !== KeptState.doubt && mark.state !== KeptState.over)
+      return void this.#unwanted.get(bucket)?.delete(name)
+    if (this.#unwanted === noneUnwanted) this.#unwanted = new Map()
+    const unwanted = this.#unwanted.get(bucket)
+    if (unwanted === undefined) this.#unwanted.set(bucket, new Set([name]))
+    else unwanted.add(name)
+  }
+
+  remove({ bucket, key }: Key): void {
+    const marks = this.#marks.get(bucket)
+    marks?.delete(keyString(key))
+    if (marks?.size === 0) this.#marks.delete(bucket)
+    this.#unwanted.get(bucket)?.delete(keyString(key))
+  }
+
+  /** The slot has removed the key's object, whose time was over. */
+  expire(of: Key): void {
+    const mark = this.find(of)
+    if (mark !== undefined) this.set(of, { ...mark, state: KeptState.over })
+  }
+
+  /** Keys whose time was over, or that are in doubt, and that nothing has removed or put anew since. */
+  unwanted(): Key[] {
+    return [...this.#unwanted].flatMap(([bucket, keys]) => keysOf(bucket, keys))
+  }
+
+  isUnwanted({ bucket, key }: Key): boolean {
+    return this.#unwanted.get(bucket)?.has(keyString(key)) === true
+  }
+
+  /** Buckets with keys of which something may lie there. */
+  get buckets(): Iterable<number> {
+    return this.#marks.keys()
+  }
+
+  inBucket(bucket: number): Key[] {
+    return keysOf(bucket, this.#marks.get(bucket)?.keys() ?? [])
+  }
+
+  *[Symbol.iterator](): Generator<Key & KeptMark> {
+    for (const [bucket, marks] of this.#marks)
+      for (const [key, mark] of marks) yield { bucket, key: keyBytes(key), ...mark }
+  }
+}
+
+/** The name of what is kept of a key, whose bucket has this name. */
+export function keptName(job: string, key: Uint8Array, bucket: string): KeptName {
+  return { job, bucket, key: Buffer.from(key).toString() }
+}
+
+function keysOf(bucket: number, keys: Iterable<KeyString>): Key[] {
+  return [...keys].map((key) => ({ bucket, key: keyBytes(key) }))
+}

@@ -1,0 +1,45 @@
+import { SWEEP_CELLS } from '../../protocol/limits.ts'
+import { type Clock, sleep } from '../../protocol/runtime.ts'
+import type { KeyHash } from '../memory/table-hash.ts'
+import type { Slot } from './slot.ts'
+import type { StoredObject } from './stored-object.ts'
+
+/** Cells of a table looked at in one step. */
+const STEP_CELLS = 500
+
+/** Work in the background, in steps: after so many of them the event loop gets its turn. */
+export class Pace {
+  readonly #clock: Clock
+  readonly #pauseMs: number
+  #cells = 0
+
+  constructor(clock: Clock, pauseMs: number) {
+    this.#clock = clock
+    this.#pauseMs = pauseMs
+  }
+
+  /** A step was made. Null where the next one may follow at once. */
+  stepped(): Promise<void> | null {
+    this.#cells += STEP_CELLS
+    if (this.#cells < SWEEP_CELLS) return null
+    this.#cells = 0
+    return sleep(this.#clock, this.#pauseMs)
+  }
+}
+
+/** Looks at one part of a slot, from a hash on, and removes what matches. Returns where to go on; null at the end. */
+export function removeMatching(
+  slot: Slot,
+  from: number,
+  matches: (object: StoredObject) => boolean,
+): number | null {
+  const found: KeyHash[] = []
+  const next = slot.objects.scan(from, STEP_CELLS, (object, hash) => {
+    if (matches(object)) found.push({ bucket: object.bucket, key: Buffer.from(object.key), hash })
+  })
+  for (const of of found) {
+    const object = slot.find(of)
+    if (object !== undefined) slot.objects.remove(of, object)
+  }
+  return next
+}

@@ -1,0 +1,41 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { METADATA_BYTES_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
+
+/** What a user says of an object beside its bytes. */
+export type Metadata = readonly { readonly name: string; readonly value: string }[]
+
+const LENGTH_BYTES = 2
+const none = Buffer.alloc(0)
+
+/** As a record has it: texts behind their lengths. Throws `BAD_REQUEST` over a limit. */
+export function encodeMetadata(metadata: Metadata): Buffer {
+  if (metadata.length === 0) return none
+  const texts = metadata.flatMap(({ name, value }) => [Buffer.from(name), Buffer.from(value)])
+  const bytes = texts.reduce((sum, text) => sum + text.length, 0)
+  if (bytes > METADATA_BYTES_MAX) {
+    throw new MayflyError('BAD_REQUEST', `metadata: ${bytes} bytes are over ${METADATA_BYTES_MAX}`)
+  }
+  if (metadata.length > METADATA_NAMES_MAX) {
+    throw new MayflyError('BAD_REQUEST', `metadata: ${metadata.length} names are over ${METADATA_NAMES_MAX}`)
+  }
+  const encoded = Buffer.allocUnsafe(bytes + texts.length * LENGTH_BYTES)
+  let offset = 0
+  for (const text of texts) {
+    offset = encoded.writeUInt16LE(text.length, offset)
+    offset += text.copy(encoded, offset)
+  }
+  return encoded
+}
+
+export function decodeMetadata(encoded: Buffer): Metadata {
+  const texts: string[] = []
+  for (let offset = 0; offset < encoded.length; ) {
+    const end = offset + LENGTH_BYTES + encoded.readUInt16LE(offset)
+    texts.push(encoded.toString('utf8', offset + LENGTH_BYTES, end))
+    offset = end
+  }
+  return Array.from({ length: texts.length / 2 }, (_, index) => ({
+    name: texts[2 * index] as string,
+    value: texts[2 * index + 1] as string,
+  }))
+}

@@ -1,0 +1,115 @@
+import { isError } from '../../protocol/errors.ts'
+import type { JobSpace } from '../job/job.ts'
+import type { JobMemory } from '../memory/job-memory.ts'
+import { type Piece, readParts } from '../memory/payload.ts'
+import { Pin } from '../memory/pin.ts'
+import type { Location } from '../memory/record.ts'
+import { DemotedChunk, StoredChunk } from '../slot/chunks.ts'
+import type { Slot } from '../slot/slot.ts'
+import { isDemoted, isElsewhere, isManifest, readObject, type StoredObject } from '../slot/stored-object.ts'
+import { DEMOTED_BYTES_MIN } from '../tiers/limits.ts'
+import { sendBelow } from './storage-location.ts'
+
+/** An object or a chunk on a tier that may leave it. Looked at, aged and taken in one step, before anything is stored. */
+export interface Leaver {
+  readonly bytes: number
+  readonly reads: number
+  /** It was looked at, and stays. */
+  age(): void
+  /** Its bytes, which stay as they are until they are released. Those below RAM have to be read, and what that rejects with is theirs. */
+  take(): Taken
+  /** From here on its bytes are there. False, with nothing changed, if it is not what was taken any more. */
+  leave(location: Location): boolean
+}
+
+interface Taken {
+  readonly bytes: Buffer | Promise<Buffer>
+  readonly release: () => void
+}
+
+/** A slot that is owned, and its number. */
+interface At {
+  readonly slot: Slot
+  readonly index: number
+}
+
+export function objectLeaver(job: JobSpace, at: At, object: StoredObject): Leaver {
+  const { bytes, bucket, version } = object
+  const from = isDemoted(object) ? object.location : null
+  let of = { bucket, key: Buffer.alloc(0), hash: 0 }
+  return {
+    bytes,
+    reads: object.reads,
+    age: () => {
+      if (object.reads > 0) object.reads = object.reads >>> 1
+    },
+    take: () => {
+      of = { bucket, key: Buffer.from(object.key), hash: object.hash }
+      if (from !== null) return readBelow(job, from, bytes)
+      return takeOut(job.memory, readObject(job.memory, object, { offset: 0, bytes }))
+    },
+    leave: (location) => {
+      const now = job.slots[at.index] === at.slot ? at.slot.find(of) : undefined
+      if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false
+      try {
+        sendBelow(job, { slot: at.slot, of }, location)
+        return true
+      } catch (error) {
+        // The arena is full of other jobs' objects.
+        if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+        return false
+      }
+    },
+  }
+}
+
+/** All chunks of a slot that are on a tier. */
+export function* chunkLeavers(job: JobSpace, at: At, tier: number): Generator<Leaver> {
+  const { chunks } = at.slot
+  for (const [groupKey, group] of chunks.groups) {
+    for (const [index, chunk] of group.chunks) {
+      if (chunk.tier !== tier || chunk.bytes < DEMOTED_BYTES_MIN) continue
+      if (!(chunk instanceof StoredChunk || chunk instanceof DemotedChunk)) continue
+      const { bytes } = chunk
+      yield {
+        bytes,
+        reads: chunk.reads,
+        age: () => {
+          chunk.reads = chunk.reads >>> 1
+        },
+        take: () =>
+          chunk instanceof DemotedChunk
+            ? readBelow(job, chunk.location, bytes)
+            : takeOut(job.memory, readParts(job.memory, chunk.parts, { offset: 0, bytes })),
+        leave: (location) => {
+          const isSame = job.slots[at.index] === at.slot && chunks.find(groupKey, index) === chunk
+          if (!isSame) return false
+          const checksum = chunks.checksumOf(groupKey, index)
+          const below = new DemotedChunk(bytes, location, chunk.reads)
+          job.track(at.slot, () => chunks.set(group, { groupKey, index, checksum }, below))
+          return true
+        },
+      }
+    }
+  }
+}
+
+/** Whether the bytes of an object are where they were taken from; null is RAM. */
+function isStillAt(object: StoredObject, from: Location | null): boolean {
+  if (from === null || !isDemoted(object)) return from === null && !isElsewhere(object)
+  const { tier, record } = object.location
+  return tier === from.tier && record === from.record
+}
+
+function readBelow(job: JobSpace, location: Location, bytes: number): Taken {
+  return { bytes: job.tiers.read(location, { offset: 0, length: bytes }), release: () => undefined }
+}
+
+/** What lies in one run is pinned, and is not copied. */
+function takeOut(memory: JobMemory, { views, runs }: Piece): Taken {
+  const [first] = views
+  if (first === undefined || views.length > 1 || runs.length === 0)
+    return { bytes: Buffer.concat(views), release: () => undefined }
+  const pin = new Pin(memory, runs)
+  return { bytes: first, release: () => pin.release() }
+}

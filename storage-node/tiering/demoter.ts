@@ -1,0 +1,195 @@
+import { isError } from '../../protocol/errors.ts'
+import { type Clock, sleep } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { JobSpace } from '../job/job.ts'
+import { RAM } from '../tiers/job-tiers.ts'
+import { DEMOTION_PAUSE_MS, TIER_FAILURE_PAUSE_MS } from '../tiers/limits.ts'
+import type { Leaver } from './candidate.ts'
+import { frequencyOf } from './gdsf.ts'
+import { DemotionSource } from './victim-sampler.ts'
+
+interface State {
+  /** From the highest tier on. */
+  readonly sources: readonly DemotionSource[]
+  /** Told after each round whether it made room. */
+  waiting: ((madeRoom: boolean) => void)[]
+}
+
+/**
+ * Lets objects of a job leave a tier for the next one below: from the high watermark on until it is below the low one, or while a put
+ * waits for room. Those that are worth least go, see `Gdsf`. Each tier has a course of its own, so that a slow one holds up
+ * nobody above it who has room.
+ */
+export class Demotion {
+  readonly #clock: Clock
+  readonly #background: Background
+  readonly #states = new WeakMap<JobSpace, State>()
+
+  constructor(clock: Clock, background: Background) {
+    this.#clock = clock
+    this.#background = background
+  }
+
+  /** A tier of the job may be over its high watermark. What runs already is not begun again. */
+  start(job: JobSpace): void {
+    const state = this.#stateOf(job)
+    for (const source of state.sources) if (isDue(job, state, source)) this.#begin(job, state, source)
+  }
+
+  /** Resolves after objects have left, or with false where none can. */
+  makeRoom(job: JobSpace): Promise<boolean> {
+    if (!job.spills) return Promise.resolve(false)
+    const state = this.#stateOf(job)
+    return new Promise((resolve) => {
+      state.waiting.push(resolve)
+      this.start(job)
+      if (!isRunning(state)) tellAll(state, false)
+    })
+  }
+
+  /**
+   * Whether a hit on a lower tier pays for bringing its bytes back, and there is room: they are `bytes`, and were read so often.
+   * Where room alone is missing, what is worth least begins to leave RAM, for hits to come.
+   */
+  promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
+    if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
+    if (!job.isOverLow) return job.hasSpare(hit.bytes)
+    const state = this.#stateOf(job)
+    const [ram] = state.sources
+    if (ram?.belongs(hit) !== true) return false
+    if (job.hasSpare(hit.bytes)) return true
+    this.#begin(job, state, ram)
+    return false
+  }
+
+  /** Unless it runs already, or is to rest. */
+  #begin(job: JobSpace, state: State, source: DemotionSource): void {
+    if (source.running || source.isIdle) return
+    source.running = true
+    void this.#run(job, state, source)
+  }
+
+  /** Never rejects. */
+  async #run(job: JobSpace, state: State, source: DemotionSource): Promise<void> {
+    // Whoever has charged what is too much goes on first: it may be in the middle of a change.
+    await sleep(this.#clock, 0)
+    let left: number
+    do {
+      left = job.ended ? 0 : await this.#tryRound(job, source)
+      if (left > 0) this.#progressed(job, state, source)
+    } while (left > 0 && isWanted(job, state, source))
+    if (left === 0) source.rest(DEMOTION_PAUSE_MS)
+    source.running = false
+    if (!isRunning(state)) tellAll(state, false)
+  }
+
+  /** Objects have left a tier: the one above may go on, and the one below may have to begin. */
+  #progressed(job: JobSpace, state: State, { tier }: DemotionSource): void {
+    for (const source of state.sources) if (source.tier < tier) source.idleUntilMs = 0
+    this.start(job)
+    tellAll(state, true)
+  }
+
+  async #tryRound(job: JobSpace, source: DemotionSource): Promise<number> {
+    try {
+      return await this.#round(job, source)
+    } catch (error) {
+      this.#failed(job, source, error)
+      return 0
+    }
+  }
+
+  /** The tier takes nothing for the moment, whatever the reason. */
+  #failed(job: JobSpace, source: DemotionSource, error: unknown): void {
+    source.rest(TIER_FAILURE_PAUSE_MS)
+    if (!job.ended) this.#background.failed(['demotion', job.id], error)
+  }
+
+  /** Returns how many left. */
+  async #round(job: JobSpace, source: DemotionSource): Promise<number> {
+    const to = job.tiers.below(source.tier)
+    if (to === null) return 0
+    const victims = await source.chooseVictims(to)
+    const activity = job.activity.on(source.tier)
+    const left = await Promise.all(
+      victims.map(async (leaver) => {
+        const { bytes } = leaver
+        if (!job.tiers.admits(to, bytes)) return false
+        const hasLeft = await this.#demote(job, source, { leaver, to })
+        if (hasLeft) {
+          this.#background.succeeded(['demotion', job.id])
+          activity.demotedObjects++
+          activity.demotedBytes += bytes
+        } else activity.droppedMoves++
+        return hasLeft
+      }),
+    )
+    return left.filter((hasLeft) => hasLeft).length
+  }
+
+  /** Its bytes stay where they are until all of them are below, and what changed meanwhile stays as it is. */
+  async #demote(
+    job: JobSpace,
+    source: DemotionSource,
+    { leaver, to }: { leaver: Leaver; to: number },
+  ): Promise<boolean> {
+    const { bytes } = leaver
+    job.tiers.charge(to, bytes)
+    let isBooked = true
+    const bookOff = (): void => {
+      if (isBooked) job.tiers.charge(to, -bytes)
+      isBooked = false
+    }
+    const content = leaver.take()
+    try {
+      const location = await job.tiers.write(
+        to,
+        content.bytes instanceof Promise ? await content.bytes : content.bytes,
+      )
+      content.release()
+      bookOff()
+      const hasLeft = leaver.leave(location)
+      if (!hasLeft) job.tiers.remove(location)
+      return hasLeft
+    } catch (error) {
+      content.release()
+      bookOff()
+      // A record that its tier has lost stays, so that who asks for it is told.
+      if (isError(error, 'OBJECT_LOST')) return false
+      this.#failed(job, source, error)
+      return false
+    }
+  }
+
+  #stateOf(job: JobSpace): State {
+    let state = this.#states.get(job)
+    if (state === undefined) {
+      const numbers = [RAM, ...[...job.tiers.used()].map(({ tier }) => tier)]
+      state = { sources: numbers.map((tier) => new DemotionSource(job, tier, this.#clock)), waiting: [] }
+      this.#states.set(job, state)
+    }
+    return state
+  }
+}
+
+/** Whether objects have to begin to leave a tier. */
+function isDue(job: JobSpace, state: State, { tier }: DemotionSource): boolean {
+  const isWaitedFor = state.waiting.length > 0
+  if (tier === RAM) return job.isOverHigh || isWaitedFor
+  return job.tiers.isOverHigh(tier) || (isWaitedFor && job.tiers.isOverLow(tier))
+}
+
+/** Whether they go on. */
+function isWanted(job: JobSpace, state: State, { tier }: DemotionSource): boolean {
+  return tier === RAM ? job.isOverLow || state.waiting.length > 0 : job.tiers.isOverLow(tier)
+}
+
+function isRunning({ sources }: State): boolean {
+  return sources.some(({ running }) => running)
+}
+
+function tellAll(state: State, madeRoom: boolean): void {
+  const { waiting } = state
+  state.waiting = []
+  for (const tell of waiting) tell(madeRoom)
+}

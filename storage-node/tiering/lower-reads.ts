@@ -1,0 +1,111 @@
+import { isError } from '../../protocol/errors.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { JobSpace } from '../job/job.ts'
+import type { Address } from '../job/locate.ts'
+import type { Location } from '../memory/record.ts'
+import type { KeyHash } from '../memory/table-hash.ts'
+import { keyString } from '../slot/key-string.ts'
+import type { Slot } from '../slot/slot.ts'
+import { TierReads } from '../tiers/read-semaphore.ts'
+import { Flights, type Shared } from '../tiers/shared-reads.ts'
+import type { Demotion } from './demoter.ts'
+import { bringHere } from './storage-location.ts'
+
+/** What is read of a version, be it an object or a chunk of one. */
+interface Wanted {
+  /** Of the version, among all that the job has. */
+  readonly name: string
+  readonly offset: number
+  readonly bytes: number
+}
+
+interface Found {
+  readonly content: Buffer
+  readonly tier: number
+}
+
+/** Bytes that lie below RAM, for those who ask for them. */
+export class Below {
+  /** By tier, so that reads of a slow one hold up no others. */
+  readonly #reads = new Map<number, TierReads>()
+  readonly #flights: Flights<Found | null>
+  readonly #demotion: Demotion
+
+  constructor(demotion: Demotion, clock: Clock) {
+    this.#flights = new Flights(clock)
+    this.#demotion = demotion
+  }
+
+  /**
+   * Reads in its turn, once for all who ask for the same bytes at a time. `where` is asked again when that has come, for the record that
+   * it names then is there; null, of it or of this, is that the bytes lie elsewhere by now. What is given has to be let go of.
+   * Rejects with `OBJECT_LOST` where the tier has not kept them, and with `UNAVAILABLE` where it does not answer.
+   */
+  async read(job: JobSpace, wanted: Wanted, where: () => Location | null): Promise<Shared<Buffer> | null> {
+    const before = where()
+    if (before === null) return null
+    const { name, offset, bytes } = wanted
+    const flight = { name: `${offset}/${bytes}/${name}`, bytes }
+    const { result, release } = await this.#flights.share(job, flight, () =>
+      this.#readsOf(before.tier).run(bytes, async () => {
+        const location = where()
+        if (location === null) return null
+        const content = await job.tiers.read(location, { offset, length: bytes })
+        return { content, tier: location.tier }
+      }),
+    )
+    if (result === null) {
+      release()
+      return null
+    }
+    job.activity.on(result.tier).hits++
+    return { result: result.content, release }
+  }
+
+  #readsOf(tier: number): TierReads {
+    let reads = this.#reads.get(tier)
+    if (reads === undefined) {
+      reads = new TierReads()
+      this.#reads.set(tier, reads)
+    }
+    return reads
+  }
+
+  /** Whether a hit pays for bringing the bytes back. */
+  promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
+    return this.#demotion.promotes(job, hit)
+  }
+
+  /** All bytes of an object were read: they come back into RAM, if that pays and has room. */
+  promote(job: JobSpace, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
+    const object = at.slot.find(at.of)
+    if (object === undefined) return
+    const { reads } = object
+    const { tier } = object.location
+    if (!this.promotes(job, { tier, bytes: bytes.length, reads })) return
+    let isDone = true
+    try {
+      bringHere(job, at, bytes)
+    } catch (error) {
+      // The arena is full of other jobs' objects: it stays where it is.
+      if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+      isDone = false
+    }
+    countPromotion(job, { tier, bytes: bytes.length, isDone })
+  }
+}
+
+/** Notes that something came back from a tier into RAM, or found no memory there. */
+export function countPromotion(job: JobSpace, move: { tier: number; bytes: number; isDone: boolean }): void {
+  const from = job.activity.on(move.tier)
+  if (!move.isDone) from.droppedMoves++
+  else {
+    from.promotedObjects++
+    from.promotedBytes += move.bytes
+  }
+}
+
+/** Of one version, among all that is read below RAM. */
+export function objectName({ bucket, key }: Address, version: number): string {
+  return `object/${bucket}/${version}/${keyString(key)}`
+}

@@ -1,0 +1,142 @@
+import { assert } from '../../protocol/assert.ts'
+import { MayflyError } from '../../protocol/errors.ts'
+import type { JobBudget, TierBudget } from '../budget/budget.ts'
+import { type Location, NO_RECORD } from '../memory/record.ts'
+import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './limits.ts'
+import type { Range, TierSpace, TierStore } from './tier-store.ts'
+
+/** Number of the tier that all others lie below. */
+export const RAM = 0
+
+/** A tier below RAM as a node has it. */
+export interface LowerTier {
+  /** Its place in `tiers` of the protocol: the lower a tier, the higher its number. */
+  readonly number: number
+  readonly store: TierStore
+  readonly budget: TierBudget
+}
+
+interface Part extends LowerTier {
+  /** Null until something is written. */
+  space: TierSpace | null
+  job: JobBudget
+  objects: number
+}
+
+const unused: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
+
+/** What one job has on the tiers below RAM, and what it may have there. */
+export class JobTiers {
+  readonly #job: string
+  /** From the highest tier to the lowest. */
+  readonly #parts: readonly Part[]
+  #ended = false
+
+  constructor(job: string, tiers: readonly LowerTier[]) {
+    this.#job = job
+    this.#parts = tiers.map((tier) => ({ ...tier, space: null, job: unused, objects: 0 }))
+    for (const { budget, job: own } of this.#parts) budget.change(null, own)
+  }
+
+  /** Whether anything may leave RAM. */
+  get any(): boolean {
+    return this.#parts.some(({ job }) => job.bytesMax > 0)
+  }
+
+  /** The next tier below one, of those on which the job may have bytes; null if there is none. */
+  below(tier: number): number | null {
+    return this.#parts.find(({ number, job }) => number > tier && job.bytesMax > 0)?.number ?? null
+  }
+
+  /** Whether the job may have bytes there at all. */
+  offers(tier: number): boolean {
+    return (this.#find(tier)?.job.bytesMax ?? 0) > 0
+  }
+
+  /** Bytes and objects of the job on each tier that the node has. */
+  *used(): Generator<{ tier: number; bytes: number; objects: number }> {
+    for (const { number, job, objects } of this.#parts)
+      yield { tier: number, bytes: job.usedBytes, objects: Math.max(0, objects) }
+  }
+
+  setBudget(tier: number, { reservedBytes, bytesMax }: Omit<JobBudget, 'usedBytes'>): void {
+    const part = this.#find(tier)
+    if (part !== undefined && !this.#ended) replaceBudget(part, { ...part.job, reservedBytes, bytesMax })
+  }
+
+  isOverHigh(tier: number): boolean {
+    const { job } = this.#part(tier)
+    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_HIGH_WATERMARK
+  }
+
+  isOverLow(tier: number): boolean {
+    const { job } = this.#part(tier)
+    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_LOW_WATERMARK
+  }
+
+  admits(tier: number, bytes: number): boolean {
+    const { budget, job } = this.#part(tier)
+    return budget.admits(job, bytes)
+  }
+
+  /** Books bytes that are there, on their way there, or, negative, gone. */
+  charge(tier: number, bytes: number): void {
+    if (this.#ended) return
+    const part = this.#part(tier)
+    replaceBudget(part, { ...part.job, usedBytes: part.job.usedBytes + bytes })
+  }
+
+  /** As `charge`, for one object that is there, or, negative, gone. */
+  count(tier: number, { objects, bytes }: { objects: 1 | -1; bytes: number }): void {
+    this.#part(tier).objects += objects
+    this.charge(tier, objects * bytes)
+  }
+
+  /** As `TierSpace.write`: the record is nobody's until it is booked. */
+  async write(tier: number, bytes: Buffer): Promise<Location> {
+    if (this.#ended) throw new MayflyError('JOB_ENDED', 'The job has ended')
+    const part = this.#part(tier)
+    part.space ??= part.store.open(this.#job)
+    return { tier, record: await part.space.write(bytes) }
+  }
+
+  /** As `TierSpace.read`. */
+  async read({ tier, record }: Location, range: Range): Promise<Buffer> {
+    if (this.#ended) throw new MayflyError('JOB_ENDED', 'The job has ended')
+    const { space } = this.#part(tier)
+    assert(space !== null, 'a record lies in a space that was opened')
+    return await space.read(record, range)
+  }
+
+  /** Forgets a record, if there is one. */
+  remove({ tier, record }: Location): void {
+    if (record !== NO_RECORD && !this.#ended) this.#part(tier).space?.remove(record)
+  }
+
+  /** Records on all of these tiers. */
+  get records(): number {
+    return this.#parts.reduce((sum, { space }) => sum + (space?.records ?? 0), 0)
+  }
+
+  /** Books everything off at once. Resolves when its space has come back; rejects where a tier cannot give it back. */
+  async end(): Promise<void> {
+    this.#ended = true
+    for (const { budget, job } of this.#parts) budget.change(job, null)
+    await Promise.all(this.#parts.map(({ space }) => space?.drop()))
+  }
+
+  #part(tier: number): Part {
+    const part = this.#find(tier)
+    assert(part !== undefined, 'bytes lie on a tier that the node has')
+    return part
+  }
+
+  #find(tier: number): Part | undefined {
+    return this.#parts.find(({ number }) => number === tier)
+  }
+}
+
+function replaceBudget(part: Part, budget: JobBudget): void {
+  part.budget.change(part.job, budget)
+  part.job = budget
+}

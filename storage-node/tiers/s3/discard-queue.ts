@@ -1,0 +1,36 @@
+import type { Timer } from '../../../protocol/runtime.ts'
+import type { Background } from '../../../service/process/background.ts'
+import type { S3Bucket } from '../../../service/s3/s3-bucket.ts'
+import { S3_DELETE_BATCH } from '../../../service/s3/s3-limits.ts'
+import { S3_DELETE_MS, S3_DELETES_MAX } from '../limits.ts'
+
+/**
+ * Keys that nobody wants any more, on their way out in batches. What does not fit, because the endpoint has been down
+ * for long, stays until its job ends, when the whole prefix of the job goes.
+ */
+export class DiscardQueue {
+  readonly #bucket: S3Bucket
+  readonly #timer: Pick<Timer, 'cancel'>
+  #keys: string[] = []
+
+  constructor(bucket: S3Bucket, background: Background) {
+    this.#bucket = bucket
+    this.#timer = background.every(S3_DELETE_MS, ['discard', ''], () => this.#deleteAll())
+  }
+
+  add(key: string): void {
+    if (this.#keys.length < S3_DELETES_MAX) this.#keys.push(key)
+  }
+
+  stop(): void {
+    this.#timer.cancel()
+  }
+
+  async #deleteAll(): Promise<void> {
+    while (this.#keys.length > 0) {
+      const batch = this.#keys.slice(0, S3_DELETE_BATCH)
+      await this.#bucket.delete(batch)
+      this.#keys = this.#keys.slice(batch.length)
+    }
+  }
+}

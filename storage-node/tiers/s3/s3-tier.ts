@@ -1,0 +1,33 @@
+import type { Runtime } from '../../../protocol/runtime.ts'
+import type { Background } from '../../../service/process/background.ts'
+import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
+import { EPHEMERAL_PREFIX, type S3Settings } from '../../../service/s3/s3-settings.ts'
+import type { TierSpace, TierStore } from '../tier-store.ts'
+import { DiscardQueue } from './discard-queue.ts'
+import { S3Space } from './s3-space.ts'
+
+/** The S3 tier of one node. */
+export class S3Tier implements TierStore {
+  readonly #node: string
+  readonly #bucket: S3Bucket
+  readonly #discards: DiscardQueue
+  readonly #runtime: Runtime
+
+  constructor(node: string, settings: S3Settings, around: Runtime & { background: Background }) {
+    this.#node = node
+    this.#bucket = new S3Bucket(settings, around.clock)
+    this.#discards = new DiscardQueue(this.#bucket, around.background)
+    this.#runtime = around
+  }
+
+  open(job: string): TierSpace {
+    const options = { bucket: this.#bucket, discards: this.#discards, runtime: this.#runtime }
+    return new S3Space({ jobPrefix: `${EPHEMERAL_PREFIX}${job}/`, node: this.#node }, options)
+  }
+
+  /** What lies there stays until its job ends, or the lifecycle rule removes it. */
+  async close(): Promise<void> {
+    this.#discards.stop()
+    this.#bucket.close()
+  }
+}

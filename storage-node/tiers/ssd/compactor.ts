@@ -1,0 +1,96 @@
+import { isError } from '../../../protocol/errors.ts'
+import { type Clock, sleep } from '../../../protocol/runtime.ts'
+import type { Background } from '../../../service/process/background.ts'
+import {
+  COMPACTION_BATCH_BYTES,
+  COMPACTION_BYTES_PER_SECOND,
+  COMPACTION_RETRY_MS,
+  SSD_BATCH_RECORDS_MAX,
+} from '../limits.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentLog } from './segment-log.ts'
+
+type Live = Parameters<SegmentLog['readTogether']>[1][number]
+
+/**
+ * Gives the space of removed records back: what is still wanted of a segment is written to the end of its log, and
+ * the file is removed. One segment at a time on all of a node, at a bounded rate.
+ */
+export class Compactor {
+  readonly #clock: Clock
+  readonly #background: Background
+  readonly #waiting = new Map<Segment, SegmentLog>()
+  #running: Promise<void> | null = null
+  #stopped = false
+
+  constructor({ clock, background }: { clock: Clock; background: Background }) {
+    this.#clock = clock
+    this.#background = background
+  }
+
+  /** Takes a segment on; one that waits already waits once. */
+  add(log: SegmentLog, segment: Segment): void {
+    if (this.#stopped) return
+    this.#waiting.set(segment, log)
+    this.#running ??= this.#run()
+  }
+
+  /** Resolves once it touches no file any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#running
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    // Whoever reports a segment goes on first: it may be in the middle of a change.
+    await sleep(this.#clock, 0)
+    for (const [segment, log] of this.#waiting) {
+      if (this.#stopped) break
+      this.#waiting.delete(segment)
+      await this.#compact(log, segment)
+    }
+    this.#running = null
+  }
+
+  /** Where it fails, the segment stays as it is and is taken on again later; where the job has ended, all of it goes. */
+  async #compact(log: SegmentLog, segment: Segment): Promise<void> {
+    try {
+      for (const batch of batchesOf(log.liveRecords(segment))) {
+        if (this.#stopped) return
+        const found = await log.readTogether(segment, batch)
+        await Promise.all(found.map((each) => log.relocate(segment, each)))
+        const bytes = batch.reduce((sum, record) => sum + record.bytes, 0)
+        await sleep(this.#clock, (bytes * 1000) / COMPACTION_BYTES_PER_SECOND)
+      }
+      await log.discard(segment)
+      this.#background.succeeded(['compaction', ''])
+    } catch (error) {
+      if (isError(error, 'JOB_ENDED')) return
+      this.#background.failed(['compaction', ''], error)
+      this.#clock.after(COMPACTION_RETRY_MS, () => this.add(log, segment)).unref()
+    }
+  }
+}
+
+/** Records that lie close enough behind one another to be read in one piece. */
+function* batchesOf(records: Iterable<Live>): Generator<Live[]> {
+  let batch: Live[] = []
+  for (const record of records) {
+    const first = batch[0]
+    if (first !== undefined && !reaches(batch, first, record)) {
+      yield batch
+      batch = []
+    }
+    batch.push(record)
+  }
+  if (batch.length > 0) yield batch
+}
+
+function reaches(batch: readonly Live[], first: Live, next: Live): boolean {
+  const last = batch.at(-1) ?? first
+  const spanBytes = next.offset + next.bytes - first.offset
+  return (
+    next.offset > last.offset && spanBytes <= COMPACTION_BATCH_BYTES && batch.length < SSD_BATCH_RECORDS_MAX
+  )
+}

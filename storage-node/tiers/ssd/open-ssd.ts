@@ -1,0 +1,23 @@
+import { rm } from 'node:fs/promises'
+import { MayflyError } from '../../../protocol/errors.ts'
+import type { Clock } from '../../../protocol/runtime.ts'
+import type { Background } from '../../../service/process/background.ts'
+import type { TierStore } from '../tier-store.ts'
+import { SsdTier } from './ssd-tier.ts'
+
+/**
+ * The SSD tier of this process, in an empty folder: what another process left there is removed. Rejects with `BAD_REQUEST`, naming the
+ * folder, where that cannot be done.
+ */
+export async function openSsd(
+  { bytes, dir }: { bytes: number; dir: string },
+  around: { clock: Clock; background: Background },
+): Promise<{ bytes: number; store: TierStore }> {
+  try {
+    await rm(dir, { recursive: true, force: true })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new MayflyError('BAD_REQUEST', `The folder of the SSD tier, ${dir}: ${reason}`, { cause })
+  }
+  return { bytes, store: new SsdTier(dir, around) }
+}
