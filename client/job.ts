@@ -36,7 +36,7 @@ import {
   type PutOptions,
   waitMsOf,
 } from './options.ts'
-import { type Bounds, boundsOf } from './routing/deadline.ts'
+import { type Deadline, deadlineOf } from './routing/deadline.ts'
 import { addressOf, type KeyAddress } from './routing/key-address.ts'
 import type { Sent } from './routing/routed-call.ts'
 import { asHead, Router } from './routing/router.ts'
@@ -355,12 +355,12 @@ export class Job {
     this.#router.close()
   }
 
-  #bounds(options: CallerOptions): Bounds {
-    return boundsOf(options, this.#router.runtime.clock)
+  #bounds(options: CallerOptions): Deadline {
+    return deadlineOf(options, this.#router.runtime.clock)
   }
 
   /** The deadline counts from the end of the wait. */
-  #waiting(options: GetManyOptions): { untilMs: number; bounds: Bounds } {
+  #waiting(options: GetManyOptions): { untilMs: number; bounds: Deadline } {
     const waitMs = waitMsOf(options.waitSeconds)
     const { deadlineMs, signal } = this.#bounds(options)
     const untilMs = waitMs === 0 ? 0 : this.#router.runtime.clock.monotonicMs() + waitMs
@@ -370,7 +370,7 @@ export class Job {
   #at<Result>(
     key: string,
     options: KeyOptions,
-    call: (at: KeyAddress, bounds: Bounds) => Promise<Result>,
+    call: (at: KeyAddress, bounds: Deadline) => Promise<Result>,
   ): Promise<Result> {
     const bounds = this.#bounds(options)
     const bytes = encodeKey(key)

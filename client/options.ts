@@ -173,7 +173,7 @@ const shapes = {
     waitSeconds: wholeNumber(0, REGISTRATION_WAIT_SECONDS_MAX),
   },
   kept: { ...call, prefix: text },
-  keptName: { job: text, bucket: text, key: text },
+  persistedName: { job: text, bucket: text, key: text },
 } as const satisfies Record<string, Readonly<Record<string, Check>>>
 
 /** Throws `BAD_REQUEST`, naming the option. */
@@ -202,7 +202,7 @@ export function checkList(name: string, list: readonly unknown[]): void {
 }
 
 function nameOf(of: keyof typeof shapes): string {
-  return ['range', 'entry', 'hints'].includes(of) ? of : of === 'keptName' ? 'name' : 'options'
+  return ['range', 'entry', 'hints'].includes(of) ? of : of === 'persistedName' ? 'name' : 'options'
 }
 
 /** As the HTTP API names it, where an option is a field of an argument. */

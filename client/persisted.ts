@@ -72,7 +72,7 @@ export function keptOf(controller: ControllerApi): Kept {
 }
 
 function pathOf(name: KeptName): string {
-  checkOptions('keptName', name)
+  checkOptions('persistedName', name)
   const { job, bucket = DEFAULT_BUCKET, key } = name
   return `/v1/kept/object?${new URLSearchParams({ job, bucket, key })}`
 }

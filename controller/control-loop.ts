@@ -3,11 +3,11 @@ import { EXPECTED_ROUNDS } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
 import type { TaskFailures } from './events/task-failures.ts'
-import type { Jobs } from './jobs/job-lifecycle.ts'
+import type { JobLifecycle } from './jobs/job-lifecycle.ts'
 import { hasLapsed } from './jobs/lease.ts'
 import type { Registrations } from './jobs/registrations.ts'
-import { Silence } from './nodes/failure-detector.ts'
-import type { Nodes } from './nodes/registry.ts'
+import { FailureDetector } from './nodes/failure-detector.ts'
+import type { NodeRegistry } from './nodes/registry.ts'
 import { balanceWarm, nodesExpected } from './nodes/warm-nodes.ts'
 import type { Ledger } from './placement/ledger.ts'
 import type { Placer } from './placement/placer.ts'
@@ -15,21 +15,21 @@ import { type Job, scopeOf } from './records/job.ts'
 import { inFillOrder } from './records/node.ts'
 import type { Drains } from './scaling/drains.ts'
 import type { MetadataScaler } from './scaling/metadata-scaler.ts'
-import type { Repair } from './scaling/reconciler.ts'
+import type { Reconciler } from './scaling/reconciler.ts'
 import type { Scaler } from './scaling/scaler.ts'
 import type { Expected } from './sizing/arrivals.ts'
 import type { NodeClass } from './sizing/node-class.ts'
 import type { Demand, Hints, Sizing } from './sizing/rightsizing.ts'
 
-export interface UpkeepOptions {
+export interface ControlLoopOptions {
   readonly clock: Clock
   readonly background: Background
   readonly tasks: TaskFailures
   readonly ledger: Ledger
-  readonly nodes: Nodes
-  readonly jobs: Jobs
+  readonly nodes: NodeRegistry
+  readonly jobs: JobLifecycle
   readonly registrations: Registrations
-  readonly repair: Repair
+  readonly repair: Reconciler
   readonly drains: Drains
   readonly scaler: Scaler
   readonly metadataScaler: MetadataScaler
@@ -42,14 +42,14 @@ export interface UpkeepOptions {
 }
 
 /** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
-export class Upkeep {
-  readonly #options: UpkeepOptions
-  readonly #silence = new Silence()
+export class ControlLoop {
+  readonly #options: ControlLoopOptions
+  readonly #silence = new FailureDetector()
   /** Nodes on which jobs are expected. */
   #expected: ReadonlySet<string> = new Set()
   #rounds = 0
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: ControlLoopOptions) {
     this.#options = options
   }
 

@@ -15,9 +15,9 @@ interface Around {
  * Frees kept objects whose time is over once their job has ended, for as long as the controller runs. A store that cannot be reached
  * is tried again.
  */
-export function sweepKept(kept: KeptStore, { background, log, ledger }: Around): Pick<Timer, 'cancel'> {
+export function sweepPersisted(kept: KeptStore, { background, log, ledger }: Around): Pick<Timer, 'cancel'> {
   const hasEnded = (id: string): boolean => (ledger.get(id)?.state ?? 'ended') === 'ended'
-  return background.every(KEPT_SWEEP_MS, ['sweepKept', ''], async () => {
+  return background.every(KEPT_SWEEP_MS, ['sweepPersisted', ''], async () => {
     const removed = await kept.sweep(hasEnded)
     if (removed > 0) log.info({ removed }, 'kept objects have expired')
   })

@@ -14,26 +14,26 @@ import { buildHttpApi } from './api/http-api.ts'
 import { clusterMetrics } from './api/metrics.ts'
 import { Views } from './api/views.ts'
 import type { ControllerConfig } from './config.ts'
-import { Upkeep } from './control-loop.ts'
+import { ControlLoop } from './control-loop.ts'
 import { Events } from './events/events.ts'
 import { TaskFailures } from './events/task-failures.ts'
 import { Admission } from './jobs/admission.ts'
-import { Jobs } from './jobs/job-lifecycle.ts'
+import { JobLifecycle } from './jobs/job-lifecycle.ts'
 import { Registrations } from './jobs/registrations.ts'
 import { Tickets } from './jobs/tickets.ts'
 import { Usage } from './jobs/usage.ts'
 import type { MetadataClient } from './metadata/client.ts'
 import { MetadataServers } from './metadata/servers.ts'
 import type { Fleet } from './nodes/fleet/fleet.ts'
-import { Nodes } from './nodes/registry.ts'
-import { sweepKept } from './persisted-sweep.ts'
+import { NodeRegistry } from './nodes/registry.ts'
+import { sweepPersisted } from './persisted-sweep.ts'
 import { Ledger } from './placement/ledger.ts'
 import { Placer } from './placement/placer.ts'
-import { Growth } from './scaling/auto-resize.ts'
+import { AutoResize } from './scaling/auto-resize.ts'
 import { Drains } from './scaling/drains.ts'
-import { JobMoves } from './scaling/job-transfers.ts'
+import { JobTransfers } from './scaling/job-transfers.ts'
 import { MetadataScaler } from './scaling/metadata-scaler.ts'
-import { Repair } from './scaling/reconciler.ts'
+import { Reconciler } from './scaling/reconciler.ts'
 import { Relocations } from './scaling/relocations.ts'
 import { Scaler } from './scaling/scaler.ts'
 import { latencyClassOf } from './sizing/latency-class.ts'
@@ -64,7 +64,7 @@ export async function startController(config: ControllerConfig, around: Surround
   const serial = new Serial()
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
-  const nodes: Nodes = new Nodes({
+  const nodes: NodeRegistry = new NodeRegistry({
     runtime,
     store,
     fleet,
@@ -123,18 +123,18 @@ export async function startController(config: ControllerConfig, around: Surround
     },
     onUnsure: (job: string) => repair.want(job),
   }
-  const jobs: Jobs = new Jobs(life)
+  const jobs: JobLifecycle = new JobLifecycle(life)
   const registrations: Registrations = new Registrations({ ...life, jobs, stopped })
-  const repair = new Repair({ ...shared, jobs })
+  const repair = new Reconciler({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
   const relocations = new Relocations({ ...shared, jobs, repair })
   const allowedTiers = (hints: Hints) => latencyClassOf(hints, { served: nodes.served, traits }).allowed
-  const growth = new Growth({ ...life, jobs, repair, allowedTiers })
+  const growth = new AutoResize({ ...life, jobs, repair, allowedTiers })
   const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
-  const moves = new JobMoves({ ...shared, jobs })
+  const moves = new JobTransfers({ ...shared, jobs })
   const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
   const scalers = { scaler, metadataScaler }
-  const upkeep = new Upkeep({
+  const upkeep = new ControlLoop({
     ...life,
     jobs,
     registrations,
@@ -181,7 +181,7 @@ export async function startController(config: ControllerConfig, around: Surround
   await takeUp(ledger, { jobs, registrations })
   upkeep.balance()
   const heartbeat = background.every(HEARTBEAT_MS, ['upkeep', 'round'], () => upkeep.round())
-  const sweeping = sweepKept(kept.store, { background, log, ledger })
+  const sweeping = sweepPersisted(kept.store, { background, log, ledger })
   return {
     address: formatAddress(host, (server.server.address() as AddressInfo).port),
     stop: async () => {
@@ -203,7 +203,7 @@ export async function startController(config: ControllerConfig, around: Surround
 /** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
 async function takeUp(
   ledger: Ledger,
-  { jobs, registrations }: { jobs: Jobs; registrations: Registrations },
+  { jobs, registrations }: { jobs: JobLifecycle; registrations: Registrations },
 ): Promise<void> {
   for (const { id, state, endReason } of ledger.living()) {
     if (state === 'registering') await registrations.giveUp(id)

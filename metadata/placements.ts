@@ -30,7 +30,7 @@ import { Driver } from './drive/driver.ts'
 import { Gate } from './drive/gate.ts'
 import { Jobs } from './drive/jobs.ts'
 import type { Messenger } from './drive/messenger.ts'
-import { type Answers, type Question, Questions } from './serve/held-queries.ts'
+import { type Answers, HeldQueries, type HeldQuery } from './serve/held-queries.ts'
 import { NodeLeases } from './serve/node-leases.ts'
 import type { PlacementStore } from './store/placement-store.ts'
 
@@ -55,7 +55,7 @@ export class Placements {
   readonly #options: PlacementsOptions
   readonly #jobs: Jobs
   readonly #driver: Driver
-  readonly #questions: Questions
+  readonly #questions: HeldQueries
   readonly #leases: NodeLeases
   readonly #gate = new Gate()
   readonly #bucketChanges = new Serial()
@@ -72,7 +72,7 @@ export class Placements {
     this.#options = options
     this.#jobs = new Jobs(store)
     this.#leases = new NodeLeases(runtime.clock.monotonicMs())
-    this.#questions = new Questions(runtime.clock)
+    this.#questions = new HeldQueries(runtime.clock)
     const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
     const around = { jobs: this.#jobs, gate: this.#gate, background, messenger, address, generation }
@@ -256,7 +256,7 @@ export class Placements {
   }
 
   /** The job's placement, as soon as it answers the question; after a bound, as it is. */
-  async placement(job: string, question: Question): Promise<Placement> {
+  async placement(job: string, question: HeldQuery): Promise<Placement> {
     return await this.#questions.ask(job, question, this.#answers(job))
   }
 

@@ -9,7 +9,7 @@ import { Handlers, type Received, type Reply } from '../service/server/handlers.
 import { type Peer, requireCluster } from '../service/server/peer.ts'
 import { listedPrefix } from './access.ts'
 import { awaitSettled, receiveIndex } from './handoff/target.ts'
-import type { JobSpace } from './job/job.ts'
+import type { NodeJob } from './job/job.ts'
 import type { StorageNode } from './node.ts'
 import { pageBytes } from './operations/listing.ts'
 import { wholeChunk } from './persist/chunk-reader.ts'
@@ -42,7 +42,7 @@ export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOpt
 }
 
 function addMutations(handlers: Handlers, node: StorageNode): void {
-  const { keeping, keepingMany, room, sessions } = node
+  const { persistence: keeping, persistenceBatch: keepingMany, capacityWait: room, sessions } = node
   handlers
     .on(
       dataOperations.put,
@@ -92,7 +92,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
 }
 
 function addReads(handlers: Handlers, node: StorageNode): void {
-  const { keeping, objects, sessions } = node
+  const { persistence: keeping, objects, sessions } = node
   handlers
     .on(
       dataOperations.get,
@@ -121,7 +121,13 @@ function addReads(handlers: Handlers, node: StorageNode): void {
 }
 
 function addMany(handlers: Handlers, node: StorageNode): void {
-  const { keepingMany, many, manyBelow, room, sessions } = node
+  const {
+    persistenceBatch: keepingMany,
+    batch: many,
+    batchLowerReads: manyBelow,
+    capacityWait: room,
+    sessions,
+  } = node
   handlers
     .on(dataOperations.getMany, (peer, request) =>
       manyBelow.get(node.jobOf(peer.claims, 'read', request), request, peer),
@@ -145,7 +151,7 @@ function addMany(handlers: Handlers, node: StorageNode): void {
 }
 
 function addLargePuts(handlers: Handlers, node: StorageNode): void {
-  const { keeping, largeObjects, room, sessions } = node
+  const { persistence: keeping, largeObjects, capacityWait: room, sessions } = node
   handlers
     .on(dataOperations.putBegin, ({ claims }, request) => ({
       head: largeObjects.begin(node.jobOf(claims, 'write', request), request),
@@ -199,7 +205,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       const job = await takeSlots(node, request)
       await Promise.all([
         job.cleaned,
-        node.keeping.dropBuckets(job),
+        node.persistence.dropBuckets(job),
         // The owner that clients are shown can serve: none of them has to wait for its next heartbeat.
         job.hasLease ? null : askLease(request.metadata),
       ])
@@ -221,7 +227,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       requireCluster(peer)
       const arrived = peer.expects(CHUNK_BYTES)
       try {
-        const payload = await node.keptChunks.read(node.space(request.job), request)
+        const payload = await node.persistedChunks.read(node.space(request.job), request)
         if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
         return { head: {}, payload }
       } finally {
@@ -235,7 +241,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
 }
 
 /** Slots whose owner died are taken once it is known what is kept of them; all others at once. */
-async function takeSlots(node: StorageNode, request: Own): Promise<JobSpace> {
+async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
   const lost = request.owned.filter((word) => isLostAnew(node, request.job, word))
   const { job, taken } = node.own({ ...request, owned: request.owned.filter((word) => !lost.includes(word)) })
   for (const slot of taken) void node.puller.settle(job, slot)
@@ -244,10 +250,10 @@ async function takeSlots(node: StorageNode, request: Own): Promise<JobSpace> {
   const slots = new Set(
     lost.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)),
   )
-  const returning = await node.comeback.look(job, { epoch, slots })
+  const returning = await node.recovery.look(job, { epoch, slots })
   if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
   const late = node.own({ ...request, owned: lost })
-  node.comeback.enter(job, new Set(late.taken), returning)
+  node.recovery.enter(job, new Set(late.taken), returning)
   return job
 }
 
@@ -269,7 +275,7 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     .on(nodeOperations.release, async (peer, request) => {
       requireCluster(peer)
       const job = node.space(request.job)
-      node.checkWord(request)
+      node.checkOwnershipMessage(request)
       await node.source.release(job, request)
       return done
     })
@@ -294,7 +300,7 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
 }
 
 /** The payload where it was received: it is valid until the handler returns, but for one that landed in the arena. */
-function received(job: JobSpace, { payload }: Received): Buffer {
+function received(job: NodeJob, { payload }: Received): Buffer {
   job.movedBytes += payload.length
   return payload
 }

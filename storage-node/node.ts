@@ -17,29 +17,29 @@ import { NodeUnderWay } from './budget/under-way.ts'
 import { Puller } from './handoff/puller.ts'
 import { dropReleased, HandoffSource } from './handoff/source.ts'
 import { refuseArrival, takeOver } from './handoff/target.ts'
-import { JobSpace, type Lease, stalePlacement } from './job/job.ts'
-import { KeyTurns } from './job/key-mutex.ts'
+import { type Lease, NodeJob, stalePlacement } from './job/job.ts'
+import { KeyMutex } from './job/key-mutex.ts'
 import { ObjectTable } from './job/object-table.ts'
-import { BucketQuestions } from './membership/bucket-lookup.ts'
-import { JobPlacements } from './membership/placement-cache.ts'
+import { BucketLookup } from './membership/bucket-lookup.ts'
+import { PlacementCache } from './membership/placement-cache.ts'
 import { Arena } from './memory/arena.ts'
-import { ManyObjects } from './operations/batch.ts'
-import { ManyBelow } from './operations/batch-lower-reads.ts'
-import { Room } from './operations/capacity-wait.ts'
+import { BatchObjects } from './operations/batch.ts'
+import { BatchLowerReads } from './operations/batch-lower-reads.ts'
+import { CapacityWait } from './operations/capacity-wait.ts'
 import { LargeObjects } from './operations/large-objects.ts'
 import { Listings } from './operations/listing.ts'
 import { Objects } from './operations/objects.ts'
-import { ChunkSource } from './persist/chunk-reader.ts'
-import { KeptChunks } from './persist/persisted-chunks.ts'
-import { Keeping } from './persist/persistence.ts'
-import { KeepingMany } from './persist/persistence-batch.ts'
-import { Comeback } from './persist/recovery.ts'
+import { ChunkReader } from './persist/chunk-reader.ts'
+import { PersistedChunks } from './persist/persisted-chunks.ts'
+import { Persistence } from './persist/persistence.ts'
+import { PersistenceBatch } from './persist/persistence-batch.ts'
+import { Recovery } from './persist/recovery.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { keyString } from './slot/key-string.ts'
 import { tierOf } from './slot/stored-object.ts'
-import { Capacity, type CapacityOptions } from './tiering/capacity-requests.ts'
-import { Demotion } from './tiering/demoter.ts'
-import { Below } from './tiering/lower-reads.ts'
+import { type CapacityOptions, CapacityRequests } from './tiering/capacity-requests.ts'
+import { Demoter } from './tiering/demoter.ts'
+import { LowerReads } from './tiering/lower-reads.ts'
 import { type LowerTier, RAM } from './tiers/job-tiers.ts'
 import type { TierStore } from './tiers/tier-store.ts'
 
@@ -51,7 +51,7 @@ type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
 
 /** Who says something about a job. */
-type Word = Pick<Own, 'job' | 'metadata' | 'generation' | 'term'>
+type OwnershipMessage = Pick<Own, 'job' | 'metadata' | 'generation' | 'term'>
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 
 export interface NodeOptions {
@@ -76,27 +76,27 @@ export class StorageNode {
   readonly ram: TierBudget
   /** Those below RAM, from the highest to the lowest. */
   readonly lower: readonly LowerTier[]
-  readonly demotion: Demotion
-  readonly capacity: Capacity
-  readonly room: Room
+  readonly demoter: Demoter
+  readonly capacityRequests: CapacityRequests
+  readonly capacityWait: CapacityWait
   readonly arena: Arena
   readonly underWay = new NodeUnderWay()
-  readonly jobs = new Map<string, JobSpace>()
+  readonly jobs = new Map<string, NodeJob>()
   readonly table: ObjectTable
   readonly objects: Objects
   readonly largeObjects: LargeObjects
-  readonly many: ManyObjects
-  readonly manyBelow: ManyBelow
-  readonly keeping: Keeping
-  readonly keepingMany: KeepingMany
-  readonly keptChunks: KeptChunks
-  readonly comeback: Comeback
-  readonly placements: JobPlacements
+  readonly batch: BatchObjects
+  readonly batchLowerReads: BatchLowerReads
+  readonly persistence: Persistence
+  readonly persistenceBatch: PersistenceBatch
+  readonly persistedChunks: PersistedChunks
+  readonly recovery: Recovery
+  readonly placements: PlacementCache
   readonly listings: Listings
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
-  readonly #bucketQuestions: BucketQuestions
+  readonly #bucketQuestions: BucketLookup
   readonly #runtime: Runtime
   readonly #background: Background
   readonly #leases = new Map<string, Lease>()
@@ -110,11 +110,16 @@ export class StorageNode {
     this.lower = lowerTiers(options)
     const { background } = options
     this.#background = background
-    this.demotion = new Demotion(clock, background)
-    this.capacity = new Capacity({ clock, background, ask: options.askCapacity, bytesOf: bytesByTier })
-    const { demotion, capacity } = this
-    this.room = new Room({ demotion, capacity, clock })
-    const below = new Below(demotion, clock)
+    this.demoter = new Demoter(clock, background)
+    this.capacityRequests = new CapacityRequests({
+      clock,
+      background,
+      ask: options.askCapacity,
+      bytesOf: bytesByTier,
+    })
+    const { demoter: demotion, capacityRequests: capacity } = this
+    this.capacityWait = new CapacityWait({ demotion, capacity, clock })
+    const below = new LowerReads(demotion, clock)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
@@ -131,7 +136,7 @@ export class StorageNode {
         return puller.fetch(job, index, item)
       },
     })
-    this.many = new ManyObjects(this.table, clock)
+    this.batch = new BatchObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
       clock,
       below,
@@ -141,20 +146,20 @@ export class StorageNode {
         const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
-      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.keptChunks.read(job, chunk)),
+      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.persistedChunks.read(job, chunk)),
     })
-    this.manyBelow = new ManyBelow(this.many, { table: this.table, below })
-    this.placements = new JobPlacements({ pool, clock })
-    this.#bucketQuestions = new BucketQuestions({ pool, clock })
+    this.batchLowerReads = new BatchLowerReads(this.batch, { table: this.table, below })
+    this.placements = new PlacementCache({ pool, clock })
+    this.#bucketQuestions = new BucketLookup({ pool, clock })
     this.listings = new Listings(clock)
-    const { table, objects, largeObjects, many, placements } = this
-    const chunks = new ChunkSource({ self: this.id, largeObjects, placements, pool, clock })
-    const turns = new KeyTurns()
+    const { table, objects, largeObjects, batch: many, placements } = this
+    const chunks = new ChunkReader({ self: this.id, largeObjects, placements, pool, clock })
+    const turns = new KeyMutex()
     const store = options.kept
-    this.keptChunks = new KeptChunks({ table, store, turns })
-    this.keeping = new Keeping({ table, objects, largeObjects, chunks, store, turns, clock })
-    this.keepingMany = new KeepingMany(this.keeping, { objects, many })
-    this.comeback = new Comeback({
+    this.persistedChunks = new PersistedChunks({ table, store, turns })
+    this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, turns, clock })
+    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, many })
+    this.recovery = new Recovery({
       store,
       runtime,
       bucketIds: (job) => placements.bucketIds(job),
@@ -163,7 +168,7 @@ export class StorageNode {
   }
 
   /** The job of a connection, marked as used, for what a request asks. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
-  jobOf(claims: Claims, right: 'read' | 'write', asked: Asked): JobSpace {
+  jobOf(claims: Claims, right: 'read' | 'write', asked: Asked): NodeJob {
     requireRight(claims, right, asked)
     const job = this.space(claims.job)
     job.used = true
@@ -172,16 +177,16 @@ export class StorageNode {
   }
 
   /** What this node has of a job. Throws `STALE_PLACEMENT` if it never had a part in it. */
-  space(id: string): JobSpace {
+  space(id: string): NodeJob {
     const job = this.jobs.get(id)
     if (job === undefined) throw stalePlacement('any slot of the job')
     return job
   }
 
   /** Takes metadata's word about all that the node owns of a job. Returns the slots that it did not own before. */
-  own(request: Own): { job: JobSpace; taken: number[] } {
+  own(request: Own): { job: NodeJob; taken: number[] } {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
-    this.checkWord(request)
+    this.checkOwnershipMessage(request)
     const job = this.#knownJob(request)
     if (request.term > job.term) job.obey(request, this.#lease(request.metadata))
     if (request.revision >= job.revision) {
@@ -193,7 +198,7 @@ export class StorageNode {
           [S3, { reservedBytes: request.s3Bytes, bytesMax: request.s3BytesMax }],
         ]),
       )
-      this.capacity.changed(job)
+      this.capacityRequests.changed(job)
       job.rate.reserve(request.bytesPerSecond)
       const { readsPerThousand } = request
       job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
@@ -215,7 +220,7 @@ export class StorageNode {
     const { epoch, slots } = request
     const job = this.jobs.get(request.job)
     if (job === undefined) return
-    this.checkWord(request)
+    this.checkOwnershipMessage(request)
     for (const slot of slots) {
       dropReleased(job, slot, epoch)
       refuseArrival(job, slot, epoch)
@@ -233,7 +238,7 @@ export class StorageNode {
     this.sessions.dropJob(job)
     await this.#background.once(['endJob', id], async () => {
       const ended = job.end()
-      this.capacity.changed(job)
+      this.capacityRequests.changed(job)
       await ended
     })
     this.#background.forget(id)
@@ -285,8 +290,8 @@ export class StorageNode {
         objects: job.objects,
         bytes: bytesByTier(job),
         tiers: activityByTier(job),
-        stored: job.activity.stored,
-        readSquares: job.activity.readSquares,
+        stored: job.counters.stored,
+        readSquares: job.counters.readSquares,
         bytesPerSecond,
         idleMs: Math.max(0, Math.round(now - job.lastUseMs)),
       }
@@ -297,7 +302,7 @@ export class StorageNode {
    * A metadata server that was restarted has a higher generation; its predecessor's late words count no more. Nor do those
    * of a server that has handed the job on since.
    */
-  checkWord({ job, metadata, generation, term }: Word): void {
+  checkOwnershipMessage({ job, metadata, generation, term }: OwnershipMessage): void {
     const known = this.#generations.get(metadata) ?? 0
     if (generation < known) {
       throw new MayflyError('STALE_PLACEMENT', `Generation ${generation} of the metadata server is over`)
@@ -308,11 +313,11 @@ export class StorageNode {
     }
   }
 
-  #knownJob({ job: id, slots, metadata, term }: Own): JobSpace {
+  #knownJob({ job: id, slots, metadata, term }: Own): NodeJob {
     let job = this.jobs.get(id)
     if (job === undefined) {
       const { clock } = this.#runtime
-      job = new JobSpace(
+      job = new NodeJob(
         { id, slots, metadata, term },
         {
           tier: this.ram,
@@ -322,8 +327,8 @@ export class StorageNode {
           lower: this.lower,
           underWay: this.underWay,
           background: this.#background,
-          onHigh: (over) => this.demotion.start(over),
-          onFilling: (filling) => this.capacity.want(filling),
+          onHigh: (over) => this.demoter.start(over),
+          onFilling: (filling) => this.capacityRequests.want(filling),
         },
       )
       const known = job
@@ -351,7 +356,7 @@ function lowerTiers({ ssd, s3 }: NodeOptions): LowerTier[] {
 }
 
 /** On each tier that the node has. */
-function bytesByTier(job: JobSpace): Partial<Record<Tier, number>> {
+function bytesByTier(job: NodeJob): Partial<Record<Tier, number>> {
   const bytes: Partial<Record<Tier, number>> = { ram: job.usedBytes }
   for (const used of job.tiers.used()) {
     const name = tiers[used.tier]
@@ -361,13 +366,13 @@ function bytesByTier(job: JobSpace): Partial<Record<Tier, number>> {
 }
 
 /** On each tier where it has objects or ever had. */
-function activityByTier(job: JobSpace): Partial<Record<Tier, TierReport>> {
+function activityByTier(job: NodeJob): Partial<Record<Tier, TierReport>> {
   const below = [...job.tiers.used()]
   const objectsOn = (tier: Tier): number =>
     tier === 'ram'
       ? Math.max(0, job.objects - below.reduce((sum, { objects }) => sum + objects, 0))
       : (below.find((used) => tiers[used.tier] === tier)?.objects ?? 0)
-  const all = [...job.activity.movements()].map(([tier, movement]) => {
+  const all = [...job.counters.movements()].map(([tier, movement]) => {
     return [tier, { objects: objectsOn(tier), ...movement }] as const
   })
   return Object.fromEntries(all.filter(([, report]) => Object.values(report).some((number) => number > 0)))

@@ -18,10 +18,10 @@ import type { Network } from '../service/server/listener.ts'
 import { serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
 import type { NodeConfig } from './config.ts'
-import { Reclaim } from './gc/chunk-gc.ts'
-import { sweepExpired, sweepKept, sweepLeases } from './gc/expiry-sweep.ts'
+import { ChunkGc } from './gc/chunk-gc.ts'
+import { sweepExpired, sweepLeases, sweepPersisted } from './gc/expiry-sweep.ts'
 import { nodeHandlers } from './handlers.ts'
-import { JobPace } from './job/throttle.ts'
+import { JobThrottle } from './job/throttle.ts'
 import { Heartbeats } from './membership/heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
 
@@ -71,7 +71,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const turns = new Turns(clock)
   const connections = new Connections()
-  const pace = new JobPace(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
+  const pace = new JobThrottle(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
     const { sessions } = node
     serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, pace, sessions })
@@ -85,7 +85,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     tellController,
     onDead: world.onDead,
   })
-  const reclaim = new Reclaim(node, { pool, clock, placements: node.placements, background })
+  const reclaim = new ChunkGc(node, { pool, clock, placements: node.placements, background })
   // Nobody waits for this: a node that serves without a lease says so, and a server that hangs must not keep it from the others.
   void background.once(['heartbeat', ''], () => heartbeats.begin())
   const timers = [
@@ -95,7 +95,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     background.every(RECLAIM_MS, ['reclaim', ''], () => reclaim.round()),
     background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweepLeases(node, clock)),
     background.every(TTL_SWEEP_MS, ['sweep', 'expired'], () => sweepExpired(node, clock, background)),
-    background.every(TTL_SWEEP_MS, ['sweepKept', ''], () => sweepKept(node, background)),
+    background.every(TTL_SWEEP_MS, ['sweepPersisted', ''], () => sweepPersisted(node, background)),
   ]
   return {
     node,

@@ -7,7 +7,7 @@ import type { Operation } from '../../protocol/operations/operation.ts'
 import { repeat } from '../../protocol/runtime.ts'
 import type { CallOptions } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Sent } from '../routing/routed-call.ts'
 import { asHead, type Router } from '../routing/router.ts'
@@ -18,7 +18,7 @@ import type { Part, Span } from './range.ts'
 /** How a large object is put. `bounds` gives those of the next message. */
 interface LargePut extends ObjectFields {
   readonly checksums: boolean
-  readonly bounds: () => Bounds
+  readonly bounds: () => Deadline
 }
 
 /** Sends one chunk of up to `CHUNK_BYTES`, which must not change until it resolves. */
@@ -69,10 +69,10 @@ export async function putChunks(
 }
 
 /** Puts an object that is larger than one chunk. */
-export async function putLarge(
+export async function putChunked(
   router: Router,
   at: KeyAddress,
-  object: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Bounds },
+  object: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Deadline },
 ): Promise<{ version: number }> {
   const { bytes, bounds, ...put } = object
   const manifest = manifestOf(bytes.length)
@@ -119,7 +119,7 @@ async function readChunk(
     index: number
     bytes: number
     checksums: boolean
-    bounds: Bounds
+    bounds: Deadline
     target: Buffer | undefined
   },
 ): Promise<Buffer> {
@@ -159,7 +159,7 @@ type LeaseOperation<Lease> = Operation<{ epoch: number; bucket: number; key: Uin
 export async function askOwner<Lease extends { version: number }>(
   router: Router,
   { hash, ...place }: KeyAddress,
-  { operation, lease, bounds }: { operation: LeaseOperation<Lease>; lease: Lease; bounds: Bounds },
+  { operation, lease, bounds }: { operation: LeaseOperation<Lease>; lease: Lease; bounds: Deadline },
 ): Promise<void> {
   const request = ({ epoch }: { epoch: number }) => ({ ...place, ...lease, epoch })
   await router.call(operation, { hash, request, ...bounds })

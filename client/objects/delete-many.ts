@@ -2,7 +2,7 @@ import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
 import { DELETE_MANY_MAX } from '../../protocol/limits.ts'
 import { DeleteResult, dataOperations } from '../../protocol/operations/data-operations.ts'
 import { batchesOf } from '../routing/batches.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 
@@ -19,7 +19,7 @@ interface Outcome {
 export async function deleteKeys(
   router: Router,
   keys: readonly KeyAddress[],
-  bounds: Bounds,
+  bounds: Deadline,
 ): Promise<number> {
   const outcome = await deleteBatches(router, batchesOf(router, keys, limits), bounds)
   const failure = failureOf(outcome)
@@ -30,7 +30,7 @@ export async function deleteKeys(
 async function deleteBatches(
   router: Router,
   batches: readonly (readonly KeyAddress[])[],
-  bounds: Bounds,
+  bounds: Deadline,
 ): Promise<Outcome> {
   const outcomes = await Promise.all(batches.map((batch) => deleteBatch(router, batch, bounds)))
   return {
@@ -39,7 +39,7 @@ async function deleteBatches(
   }
 }
 
-async function deleteBatch(router: Router, batch: readonly KeyAddress[], bounds: Bounds): Promise<Outcome> {
+async function deleteBatch(router: Router, batch: readonly KeyAddress[], bounds: Deadline): Promise<Outcome> {
   const results = await askOwner(router, batch, bounds).catch(asMayflyError)
   if (results instanceof MayflyError) return { deleted: 0, failures: [results] }
   const deleted = results.reduce((sum, result) => sum + (result === DeleteResult.deleted ? 1 : 0), 0)
@@ -53,7 +53,7 @@ async function deleteBatch(router: Router, batch: readonly KeyAddress[], bounds:
   return { deleted: deleted + rest.deleted, failures: rest.failures }
 }
 
-async function askOwner(router: Router, batch: readonly KeyAddress[], bounds: Bounds): Promise<Uint8Array> {
+async function askOwner(router: Router, batch: readonly KeyAddress[], bounds: Deadline): Promise<Uint8Array> {
   const [first] = batch
   if (first === undefined) return new Uint8Array()
   const { hash, bucket } = first

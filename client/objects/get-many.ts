@@ -5,7 +5,7 @@ import type { ReplyOf } from '../../protocol/operations/operation.ts'
 import type { Answer } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { batchesOf } from '../routing/batches.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { getObject } from './get.ts'
@@ -15,7 +15,7 @@ interface GetMany {
   /** Keys that are not there are waited for until then, on the clock's monotonic scale. */
   readonly untilMs: number
   readonly checksums: boolean
-  readonly bounds: Bounds
+  readonly bounds: Deadline
 }
 
 /** A key with its place in the answer. */

@@ -3,7 +3,7 @@ import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
 import { READ_LEASE_MS, STREAM_REST_MS_MAX, STREAM_WINDOW_CHUNKS } from '../../protocol/limits.ts'
 import { ANY_VERSION, dataOperations, ObjectKind } from '../../protocol/operations/data-operations.ts'
 import { repeat, type Timer } from '../../protocol/runtime.ts'
-import { abortedBy, type Bounds } from '../routing/deadline.ts'
+import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { askOwner, tellOwner } from './chunked.ts'
@@ -21,10 +21,10 @@ interface GetStream extends Pick<Get, 'range' | 'checksums'> {
   /** How long a key that is not there is waited for, from the first read. */
   readonly waitMs: number
   /** Of the next message, which `signal` ends as well. */
-  readonly bounds: (signal: AbortSignal) => Bounds
+  readonly bounds: (signal: AbortSignal) => Deadline
   readonly signal: AbortSignal | undefined
   /** Finds the key's bucket and runs `open`. */
-  readonly locate: (bounds: Bounds, open: (at: KeyAddress) => Promise<Source>) => Promise<Source>
+  readonly locate: (bounds: Deadline, open: (at: KeyAddress) => Promise<Source>) => Promise<Source>
 }
 
 /** A part that is next in its turn. */
@@ -269,7 +269,7 @@ class Reading implements Window {
     this.#lease = null
   }
 
-  #bounds(): Bounds {
+  #bounds(): Deadline {
     return this.#options.bounds(this.#stopped.signal)
   }
 

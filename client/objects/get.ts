@@ -5,7 +5,7 @@ import type { ReplyOf } from '../../protocol/operations/operation.ts'
 import type { Answer } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Range } from '../options.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Finish, Sent } from '../routing/routed-call.ts'
 import { asAnswer, type Router } from '../routing/router.ts'
@@ -22,7 +22,7 @@ export interface Get {
   readonly range: Range | null
   /** Whether bytes are held against the checksums of their writers. */
   readonly checksums: boolean
-  readonly bounds: Bounds
+  readonly bounds: Deadline
 }
 
 /** What the key's owner says of an object, and where what was asked for of it lies. */
@@ -141,7 +141,7 @@ async function open(
 
 /** Bytes that are here already. */
 function partOf(bytes: Buffer): Part {
-  const read = async (_: Bounds, target?: Buffer): Promise<Buffer> => {
+  const read = async (_: Deadline, target?: Buffer): Promise<Buffer> => {
     if (target === undefined) return bytes
     bytes.copy(target)
     return target

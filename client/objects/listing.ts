@@ -2,7 +2,7 @@ import { LIST_PAGE_MAX } from '../../protocol/limits.ts'
 import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { bitmapOf } from '../../protocol/wire/bitmap.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { Router } from '../routing/router.ts'
 
 export interface ListEntry {
@@ -31,7 +31,7 @@ const encoder = new TextEncoder()
 export async function listPage(
   router: Router,
   listing: Listing,
-  from: { after: Uint8Array; bounds: Bounds },
+  from: { after: Uint8Array; bounds: Deadline },
 ): Promise<{ complete: boolean; entries: ListEntry[] }> {
   const pages = await listSlots(router, { listing, ...from, slots: allSlots(router.placement) })
   const cut = pages
@@ -52,7 +52,7 @@ export async function listPage(
 interface SlotsRequest {
   readonly listing: Listing
   readonly after: Uint8Array
-  readonly bounds: Bounds
+  readonly bounds: Deadline
   readonly slots: readonly number[]
 }
 

@@ -10,7 +10,7 @@ import { dataOperations, PutCondition } from '../../protocol/operations/data-ope
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { batchesOf } from '../routing/batches.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { checksumOf } from './integrity.ts'
@@ -56,7 +56,7 @@ export interface Entry {
 
 interface PutMany {
   readonly checksums: boolean
-  readonly bounds: Bounds
+  readonly bounds: Deadline
 }
 
 /** An entry with its place in the answer, and the hash that places it. */

@@ -3,7 +3,7 @@ import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES, CHUNKS_IN_FLIGHT, CHUNKS_MAX, SOURCE_REST_MS_MAX } from '../../protocol/limits.ts'
 import { manifestOf } from '../../protocol/model/manifest.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { abortedBy, type Bounds } from '../routing/deadline.ts'
+import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { putChunks, type SendChunk } from './chunked.ts'
@@ -17,11 +17,11 @@ export type ByteSource = AsyncIterable<Uint8Array | string>
 interface PutStream extends ObjectFields {
   readonly source: ByteSource
   readonly windows: StreamWindows
-  readonly locate: (bounds: Bounds) => Promise<KeyAddress>
+  readonly locate: (bounds: Deadline) => Promise<KeyAddress>
   readonly checksums: boolean
   readonly signal: AbortSignal | undefined
   /** Of the next message. */
-  readonly bounds: () => Bounds
+  readonly bounds: () => Deadline
 }
 
 /**

@@ -1,10 +1,10 @@
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Sent } from '../routing/routed-call.ts'
 import { asHead, type Router } from '../routing/router.ts'
-import { putLarge } from './chunked.ts'
+import { putChunked } from './chunked.ts'
 import { checksumOf } from './integrity.ts'
 import type { ObjectFields } from './object-fields.ts'
 
@@ -12,10 +12,10 @@ import type { ObjectFields } from './object-fields.ts'
 export function putObject(
   router: Router,
   at: KeyAddress,
-  put: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Bounds },
+  put: ObjectFields & { bytes: Uint8Array; checksums: boolean; bounds: Deadline },
 ): Promise<{ version: number }> {
   const { bytes, bounds } = put
-  if (bytes.length > CHUNK_BYTES) return putLarge(router, at, put)
+  if (bytes.length > CHUNK_BYTES) return putChunked(router, at, put)
   const checksum = checksumOf(bytes, put.checksums)
   // Written out, here and in all of the hot path: spreading objects costs more than sending them.
   const request = ({ epoch, lane, sequence }: Sent) => ({

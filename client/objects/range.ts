@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import type { Range } from '../options.ts'
-import type { Bounds } from '../routing/deadline.ts'
+import type { Deadline } from '../routing/deadline.ts'
 
 /** From `start` up to, and without, `end`; never empty, but for an empty object that was asked for whole. */
 export interface Span {
@@ -15,7 +15,7 @@ export interface Part {
   readonly from: number
   readonly bytes: number
   /** Reads it into `target`, if that is given, or into memory of its own. */
-  readonly read: (bounds: Bounds, target?: Buffer) => Promise<Buffer>
+  readonly read: (bounds: Deadline, target?: Buffer) => Promise<Buffer>
 }
 
 /** What a range means of an object of `bytes`; null is all of it. Throws `RANGE_NOT_SATISFIABLE`. */

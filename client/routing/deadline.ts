@@ -5,14 +5,14 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerOptions } from '../options.ts'
 
 /** When a call has to be over, on the clock's monotonic scale, and what may end it earlier. */
-export interface Bounds {
+export interface Deadline {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
   /** What the attempt before failed with. */
   readonly failure?: unknown
 }
 
-export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Bounds {
+export function deadlineOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Deadline {
   // Each message of a call listens to it, and many calls may share one: Node would take that for a leak.
   if (signal !== undefined) setMaxListeners(0, signal)
   return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
@@ -22,7 +22,7 @@ export function boundsOf({ deadlineMs, signal }: CallerOptions, clock: Clock): B
  * What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may: also where the process stood still
  * meanwhile, so that nothing is sent for a call whose time is over.
  */
-export function within<Result>(bounds: Bounds, clock: Clock, promise: Promise<Result>): Promise<Result> {
+export function within<Result>(bounds: Deadline, clock: Clock, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
     const late = (): void => {

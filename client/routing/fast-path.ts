@@ -14,7 +14,7 @@ interface QuickCallOptions<Reply, Result> {
 }
 
 /** A call that went out at once because its owner's connection was open: one promise, and no step that waits for another. */
-export class QuickCall<Reply, Result> implements Waiting<Reply> {
+export class FastPath<Reply, Result> implements Waiting<Reply> {
   readonly #options: QuickCallOptions<Reply, Result>
 
   constructor(options: QuickCallOptions<Reply, Result>) {

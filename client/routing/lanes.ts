@@ -15,7 +15,7 @@ export interface Sequence {
  * that is under way has a lane of its own, so that one which waits for minutes keeps the node from forgetting no other
  * one's answer (the slots of NFSv4.1, RFC 8881, section 2.10.6).
  */
-export class Sequencer {
+export class Lanes {
   readonly #clock: Clock
   /** The last of each lane. */
   readonly #sequences: number[] = []

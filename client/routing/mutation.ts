@@ -5,8 +5,8 @@ import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Answer } from '../../protocol/transport/call.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
-import type { Bounds } from './deadline.ts'
-import type { Sequencer } from './lanes.ts'
+import type { Deadline } from './deadline.ts'
+import type { Lanes } from './lanes.ts'
 import type { RoutedMutation } from './routed-call.ts'
 
 interface MutationOptions<Request, Reply> {
@@ -15,10 +15,10 @@ interface MutationOptions<Request, Reply> {
   readonly caller: Caller
   readonly owner: PlacedNode
   readonly epoch: number
-  readonly sequencer: Sequencer
+  readonly sequencer: Lanes
   readonly clock: Clock
   /** Connects to the very process again, or rejects with why that can't be. */
-  readonly reach: (owner: PlacedNode, bounds: Bounds) => Promise<Caller>
+  readonly reach: (owner: PlacedNode, bounds: Deadline) => Promise<Caller>
 }
 
 /**

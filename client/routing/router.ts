@@ -12,9 +12,9 @@ import type { Caller } from '../../protocol/transport/caller.ts'
 import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
 import type { Dial } from '../../protocol/transport/link.ts'
-import { type Bounds, within } from './deadline.ts'
-import { isTransient, QuickCall } from './fast-path.ts'
-import { Sequencer } from './lanes.ts'
+import { type Deadline, within } from './deadline.ts'
+import { FastPath, isTransient } from './fast-path.ts'
+import { Lanes } from './lanes.ts'
 import { Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 
@@ -46,7 +46,7 @@ export class Router {
   /** Address of the metadata server that decides for the job, as far as is known here. */
   #metadata: string
   readonly #pool: CallerPool
-  readonly #sequencers = new Map<string, Sequencer>()
+  readonly #sequencers = new Map<string, Lanes>()
   #placement: Placement
   #refreshing: Promise<void> | null = null
 
@@ -135,7 +135,7 @@ export class Router {
    * first attempt, where that was made already.
    */
   async retry<Result>(
-    bounds: Bounds & { readonly failed?: Failed | null },
+    bounds: Deadline & { readonly failed?: Failed | null },
     slot: number,
     attempt: Attempt<Result>,
   ): Promise<Result> {
@@ -167,7 +167,7 @@ export class Router {
   async askMetadata<Request, Reply>(
     operation: Operation<Request, Reply>,
     request: Request,
-    bounds: Bounds,
+    bounds: Deadline,
   ): Promise<Reply> {
     for (let round = 0; ; round++) {
       let failure: unknown = null
@@ -190,7 +190,7 @@ export class Router {
    * The very node that a mutation was sent to, over a new connection. Rejects if another process is at its address, if
    * metadata knows it no more, or if it cannot be reached in time.
    */
-  readonly #reach = async (node: PlacedNode, bounds: Bounds): Promise<Caller> => {
+  readonly #reach = async (node: PlacedNode, bounds: Deadline): Promise<Caller> => {
     const { clock } = this.runtime
     for (let round = 0; ; round++) {
       let failure: unknown
@@ -215,7 +215,7 @@ export class Router {
    * Rejects with `STALE_PLACEMENT` if another process is at the node's address by now: sequences are counted for each
    * process, and what was counted for one means something else to another.
    */
-  async #verify(caller: Caller, node: PlacedNode, bounds: Bounds): Promise<void> {
+  async #verify(caller: Caller, node: PlacedNode, bounds: Deadline): Promise<void> {
     const server = caller.serverId ?? (await within(bounds, this.runtime.clock, caller.server))
     if (server === node.id) return
     throw new MayflyError('STALE_PLACEMENT', `At ${node.address} there is ${server} now, not ${node.id}`)
@@ -240,7 +240,7 @@ export class Router {
     const { caller, placement } = at
     return new Promise((resolve, reject) => {
       const mutation = begin(at)
-      const quick = new QuickCall({
+      const quick = new FastPath({
         finish,
         slowly: (failure) => slowly({ placement, failure }),
         resolve,
@@ -278,10 +278,10 @@ export class Router {
     return { caller, placement, owner }
   }
 
-  #sequencer(node: string): Sequencer {
+  #sequencer(node: string): Lanes {
     let sequencer = this.#sequencers.get(node)
     if (sequencer === undefined) {
-      sequencer = new Sequencer(this.runtime.clock)
+      sequencer = new Lanes(this.runtime.clock)
       this.#sequencers.set(node, sequencer)
     }
     return sequencer
@@ -292,7 +292,7 @@ export class Router {
   }
 
   /** The connection itself where there is one, so that the usual call waits for nothing. */
-  #connection(address: string, bounds: Bounds): Caller | Promise<Caller> {
+  #connection(address: string, bounds: Deadline): Caller | Promise<Caller> {
     const caller = this.#pool.to(address)
     return caller instanceof Promise ? within(bounds, this.runtime.clock, caller) : caller
   }
@@ -301,7 +301,7 @@ export class Router {
    * Waits for a newer placement, or for metadata's word that there is none yet. Calls that need one at the same
    * time share one question; where it fails, each of them goes on as its own time allows.
    */
-  async #refresh(bounds: Bounds, question: { known: number; slot: number }): Promise<void> {
+  async #refresh(bounds: Deadline, question: { known: number; slot: number }): Promise<void> {
     if (this.#placement.epoch > question.known && question.known > 0) return
     this.#refreshing ??= this.#fetchPlacement(question).finally(() => {
       this.#refreshing = null
@@ -321,7 +321,7 @@ export class Router {
     }
   }
 
-  async #pause(bounds: Bounds, round: number, cause: unknown): Promise<void> {
+  async #pause(bounds: Deadline, round: number, cause: unknown): Promise<void> {
     const ms = this.#pauseMs(round)
     if (this.runtime.clock.monotonicMs() + ms >= bounds.deadlineMs) {
       const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
@@ -330,7 +330,7 @@ export class Router {
     await this.#sleep(bounds, ms)
   }
 
-  #sleep(bounds: Bounds, ms: number): Promise<void> {
+  #sleep(bounds: Deadline, ms: number): Promise<void> {
     const { clock } = this.runtime
     return within(bounds, clock, sleep(clock, ms))
   }

@@ -4,7 +4,7 @@ import type { Admission } from '../jobs/admission.ts'
 import type { Registrations } from '../jobs/registrations.ts'
 import { sumOfTier, type Usage } from '../jobs/usage.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Job } from '../records/job.ts'
 import { jobStates, reservedBy } from '../records/job.ts'
@@ -24,7 +24,7 @@ import type { ClusterView, JobView, NodeView } from './schemas.ts'
 export interface ViewsOptions {
   readonly clock: { monotonicMs(): number; wallMs(): number }
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
   readonly metadata: MetadataServers
   readonly classes: readonly NodeClass[]
   readonly warmNodes: number

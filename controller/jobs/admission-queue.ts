@@ -23,7 +23,7 @@ interface Entry<T> {
  * else small jobs, one after another, would keep a large one waiting for ever. One that waits for the limits of its own
  * key holds up that key's later ones alone.
  */
-export class Waiting<T> {
+export class AdmissionQueue<T> {
   readonly #clock: Clock
   readonly #entries = new Set<Entry<T>>()
 

@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { JOBS_MAX } from '../../protocol/limits.ts'
 import type { Keys } from '../access/keys.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Placer, Proposal } from '../placement/placer.ts'
 import type { Job, Share } from '../records/job.ts'
@@ -11,7 +11,7 @@ import type { Demand } from '../sizing/rightsizing.ts'
 
 export interface AdmissionOptions {
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
   readonly placer: Placer
   /** Of all jobs and nodes together. */
   readonly quota: Quota

@@ -6,7 +6,7 @@ import type { Logger } from '../../service/process/log.ts'
 import type { Serial } from '../../service/process/serial.ts'
 import type { Events } from '../events/events.ts'
 import { isGone, type MetadataServers } from '../metadata/servers.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import { placedJob } from '../placement/shares.ts'
 import { decidersOf, type EndReason, type Job, maxShares, scopeOf, serversOf } from '../records/job.ts'
@@ -15,10 +15,10 @@ import type { Admission } from './admission.ts'
 import type { Tickets } from './tickets.ts'
 import type { Usage } from './usage.ts'
 
-export interface JobsOptions {
+export interface JobLifecycleOptions {
   readonly runtime: Runtime
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
   readonly admission: Admission
   readonly metadata: MetadataServers
   readonly tickets: Tickets
@@ -37,12 +37,12 @@ export interface JobsOptions {
 }
 
 /** The life of jobs that were registered: resized, renewed, ended. */
-export class Jobs {
-  readonly #options: JobsOptions
+export class JobLifecycle {
+  readonly #options: JobLifecycleOptions
   readonly #ending = new Map<string, Promise<Job>>()
   readonly #resizing = new Set<Promise<Job>>()
 
-  constructor(options: JobsOptions) {
+  constructor(options: JobLifecycleOptions) {
     this.#options = options
   }
 

@@ -13,10 +13,10 @@ import { type Job, scopeOf } from '../records/job.ts'
 import type { Hints } from '../sizing/rightsizing.ts'
 import { noPeak } from '../sizing/run-stats.ts'
 import type { Admission, Refusal } from './admission.ts'
-import { Waiting } from './admission-queue.ts'
+import { AdmissionQueue } from './admission-queue.ts'
 import { Allowance } from './allowance.ts'
 import { Claim } from './claim.ts'
-import type { Jobs, JobsOptions } from './job-lifecycle.ts'
+import type { JobLifecycle, JobLifecycleOptions } from './job-lifecycle.ts'
 
 export interface Registration {
   readonly name: string
@@ -35,8 +35,8 @@ export interface RegisterBy {
   readonly signal: AbortSignal
 }
 
-export interface RegistrationsOptions extends JobsOptions {
-  readonly jobs: Jobs
+export interface RegistrationsOptions extends JobLifecycleOptions {
+  readonly jobs: JobLifecycle
   readonly placer: Placer
   readonly admission: Admission
   readonly stopped: AbortSignal
@@ -57,7 +57,7 @@ interface Admitted {
 /** Turns requests into active jobs. */
 export class Registrations {
   readonly #options: RegistrationsOptions
-  readonly #waiting: Waiting<Admitted>
+  readonly #waiting: AdmissionQueue<Admitted>
   /** Of each owner's key that a registration under way has, what it registers. */
   readonly #keyed = new Map<string, Keyed>()
   /** Of jobs whose answer nobody has taken yet. */
@@ -69,7 +69,7 @@ export class Registrations {
 
   constructor(options: RegistrationsOptions) {
     this.#options = options
-    this.#waiting = new Waiting(options.runtime.clock)
+    this.#waiting = new AdmissionQueue(options.runtime.clock)
     options.stopped.addEventListener('abort', () => {
       this.#waiting.close(new MayflyError('UNAVAILABLE', 'The controller is stopping'))
     })

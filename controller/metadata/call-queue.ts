@@ -6,7 +6,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 export const METADATA_CALL_MS = 2 * CONTROL_CALL_MS
 
 /** Calls to one metadata server: so many at a time, the others in the order in which they came, each with a bound. */
-export class Turns {
+export class CallQueue {
   readonly #server: string
   readonly #clock: Clock
   readonly #waiting = new Set<() => void>()

@@ -5,7 +5,7 @@ import type { Runtime } from '../../protocol/runtime.ts'
 import type { Events } from '../events/events.ts'
 import type { Job } from '../records/job.ts'
 import { chooseServer, type ServerLoad } from './balance.ts'
-import { Turns } from './call-queue.ts'
+import { CallQueue } from './call-queue.ts'
 import type { MetadataClient } from './client.ts'
 import { retry } from './retry.ts'
 
@@ -32,7 +32,7 @@ const SILENT_MS = 3 * HEARTBEAT_MS
 export class MetadataServers {
   readonly #options: MetadataServersOptions
   readonly #servers = new Map<string, MetadataServer>()
-  readonly #turns = new Map<string, Turns>()
+  readonly #turns = new Map<string, CallQueue>()
 
   constructor(options: MetadataServersOptions) {
     this.#options = options
@@ -100,8 +100,8 @@ export class MetadataServers {
     )
   }
 
-  #turnsOf(id: string): Turns {
-    const turns = this.#turns.get(id) ?? new Turns(id, this.#options.runtime.clock)
+  #turnsOf(id: string): CallQueue {
+    const turns = this.#turns.get(id) ?? new CallQueue(id, this.#options.runtime.clock)
     this.#turns.set(id, turns)
     return turns
   }

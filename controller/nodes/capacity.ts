@@ -71,7 +71,7 @@ export function sparesOn(
  * How many nodes of each class may be started. One that is being emptied is still there with all that it holds; one
  * that is empty and about to exit holds nobody up.
  */
-export function roomsBeside(
+export function capacityBeside(
   nodes: readonly Node[],
   reserved: ReadonlyMap<string, ResourceVector>,
   bounds: Bounds,
@@ -89,7 +89,7 @@ export function roomsBeside(
 }
 
 /** How many nodes of each class there may be in all. */
-export function emptyRooms(
+export function emptyCapacity(
   { classes, pricePerHourMax }: Pick<Bounds, 'classes' | 'pricePerHourMax'>,
   served: ReadonlySet<Tier>,
 ): Room[] {

@@ -9,7 +9,7 @@ const PAUSE_MS_MAX = 3 * HEARTBEAT_MS
  * reserved on them for nothing. Only time in which this process ran counts, as a report may wait in a socket until
  * then.
  */
-export class Silence {
+export class FailureDetector {
   #awakeSinceMs = Number.NEGATIVE_INFINITY
   #lookedMs = Number.NEGATIVE_INFINITY
 

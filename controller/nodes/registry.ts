@@ -18,17 +18,17 @@ import { isAlive, isOpen, type Node, type NodeRecord } from '../records/node.ts'
 import type { NodeClass, ResourceVector } from '../sizing/node-class.ts'
 import type { Store } from '../store/store.ts'
 import {
-  emptyRooms,
+  capacityBeside,
+  emptyCapacity,
   expectedTiers,
   limitOf,
   priceOfNodes,
-  roomsBeside,
   servedBy,
   sparesOn,
 } from './capacity.ts'
 import type { Fleet, FleetNode } from './fleet/fleet.ts'
 
-export interface NodesOptions {
+export interface NodeRegistryOptions {
   readonly runtime: Runtime
   readonly store: Store
   readonly fleet: Fleet
@@ -50,8 +50,8 @@ export interface NodesOptions {
 }
 
 /** The life of storage nodes: asked of the fleet, reporting, told to stop, exited. */
-export class Nodes {
-  readonly #options: NodesOptions
+export class NodeRegistry {
+  readonly #options: NodeRegistryOptions
   readonly #nodes = new Map<string, Node>()
   /** Those who wait for nodes look again whenever one changes. */
   readonly #waiting = new Set<() => void>()
@@ -62,7 +62,7 @@ export class Nodes {
   #startsFailed = 0
   #startNotBeforeMs = Number.NEGATIVE_INFINITY
 
-  constructor(options: NodesOptions) {
+  constructor(options: NodeRegistryOptions) {
     this.#options = options
     options.stopped.addEventListener('abort', () => this.#wake())
     options.fleet.watch({
@@ -143,12 +143,12 @@ export class Nodes {
 
   /** How many nodes of each class may be started. */
   rooms(reserved: ReadonlyMap<string, ResourceVector>): Room[] {
-    return roomsBeside(this.all(), reserved, this.#options)
+    return capacityBeside(this.all(), reserved, this.#options)
   }
 
   /** How many nodes of each class there may be in all. */
-  emptyRooms(): Room[] {
-    return emptyRooms(this.#options, this.served)
+  emptyCapacity(): Room[] {
+    return emptyCapacity(this.#options, this.served)
   }
 
   /** Of the nodes that run or start. */

@@ -12,7 +12,7 @@ import {
   vectorOf,
 } from '../sizing/node-class.ts'
 import { Alignment, EVEN } from './alignment.ts'
-import { type Assignment, type Candidate, leastOf, steer } from './split-packing.ts'
+import { type Assignment, leastOf, type PackingCandidate, splitPack } from './split-packing.ts'
 
 /** A node that runs or starts, what it has, and what of that nobody has reserved. */
 export interface Spare extends ResourceVector {
@@ -102,7 +102,7 @@ export function packAll(
 const STEERED_FROM_NODES = 8
 
 /**
- * Online vector bin packing. In a fleet of some size a demand is steered (`steer`), so that no resource is stranded; in a
+ * Online vector bin packing. In a fleet of some size a demand is steered (`splitPack`), so that no resource is stranded; in a
  * small one, and where steering finds no room, it goes whole to the node that it suits best (`Alignment`), else in parts
  * to those that it suits, best first, and to new nodes for the rest. On every node bytes and bytes per second stand in
  * the same proportion as in the demand, because hashing spreads both alike.
@@ -111,10 +111,10 @@ export function pack(demand: ResourceVector, fleet: Fleet): Packing {
   const alignment = new Alignment(fleet.mix)
   const running = fleet.spares.map(candidateOf)
   const able = fleet.rooms.filter(({ capacity }) => !fits(partThatFits(demand, capacity), nothing))
-  const fresh = (): Generator<Candidate> => freshOf(able)
+  const fresh = (): Generator<PackingCandidate> => freshOf(able)
   const assignments =
     running.length >= STEERED_FROM_NODES
-      ? steer(demand, { running, fresh: fresh(), mix: fleet.mix, alignment })
+      ? splitPack(demand, { running, fresh: fresh(), mix: fleet.mix, alignment })
       : placeWhole(demand, running, alignment)
   const found = assignments ?? splitAnyhow(demand, { running, fresh: fresh(), alignment })
   return found === null ? { shortage: { free: freeOf(fleet.spares, fleet.rooms) } } : { assignments: found }
@@ -122,7 +122,7 @@ export function pack(demand: ResourceVector, fleet: Fleet): Packing {
 
 function placeWhole(
   demand: ResourceVector,
-  running: readonly Candidate[],
+  running: readonly PackingCandidate[],
   alignment: Alignment,
 ): Assignment[] | null {
   const fitting = running.filter(({ spare }) => fits(demand, spare))
@@ -138,7 +138,7 @@ function splitAnyhow(
     running,
     fresh,
     alignment,
-  }: { running: readonly Candidate[]; fresh: Iterable<Candidate>; alignment: Alignment },
+  }: { running: readonly PackingCandidate[]; fresh: Iterable<PackingCandidate>; alignment: Alignment },
 ): Assignment[] | null {
   const sorted = running
     .map((bin) => ({ bin, score: alignment.score(bin, partThatFits(demand, bin.spare)) }))
@@ -158,17 +158,20 @@ function splitAnyhow(
   return null
 }
 
-function* chain(first: Iterable<Candidate>, second: Iterable<Candidate>): Generator<Candidate> {
+function* chain(
+  first: Iterable<PackingCandidate>,
+  second: Iterable<PackingCandidate>,
+): Generator<PackingCandidate> {
   yield* first
   yield* second
 }
 
-function candidateOf(spare: Spare): Candidate {
+function candidateOf(spare: Spare): PackingCandidate {
   const { node, rank, capacity } = spare
   return { on: { node }, rank, capacity, spare }
 }
 
-function* freshOf(rooms: readonly Room[]): Generator<Candidate> {
+function* freshOf(rooms: readonly Room[]): Generator<PackingCandidate> {
   for (const { nodeClass, nodes, capacity } of rooms) {
     for (let node = 0; node < nodes; node++) {
       yield { on: { newOf: nodeClass, capacity }, rank: NodeRank.starts, capacity, spare: capacity }

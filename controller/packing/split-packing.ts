@@ -20,16 +20,16 @@ export interface Assignment extends ResourceVector {
 }
 
 /** A node that may take a part. */
-export interface Candidate extends Bin {
+export interface PackingCandidate extends Bin {
   readonly on: Assignment['on']
   /** Those of a lower rank are taken before others. */
   readonly rank: number
 }
 
 interface Steered {
-  readonly running: readonly Candidate[]
+  readonly running: readonly PackingCandidate[]
   /** Nodes that may be started and could take a part, in the order in which they are started. */
-  readonly fresh: Iterator<Candidate>
+  readonly fresh: Iterator<PackingCandidate>
   /** The sum of all demands, this one among them. */
   readonly mix: ResourceVector
   readonly alignment: Alignment
@@ -61,18 +61,18 @@ const EARLY_NODES = 4
  * are for that are started early, as far as more than one resource is scarce. What is started too early costs once, what is
  * stranded costs on every node. Null where a node would have to be started and may not.
  */
-export function steer(demand: ResourceVector, steered: Steered): Assignment[] | null {
+export function splitPack(demand: ResourceVector, steered: Steered): Assignment[] | null {
   const { fresh, mix, alignment } = steered
   const open = new Set(steered.running)
   let nodes = sumCapacity(steered.running)
   let rest = vectorOf(demand)
   const assignments: Assignment[] = []
-  const place = (bin: Candidate, part: ResourceVector): void => {
+  const place = (bin: PackingCandidate, part: ResourceVector): void => {
     assignments.push({ on: bin.on, ...part })
     rest = subtract(rest, part)
     open.delete(bin)
   }
-  let roomiest: Candidate[] | null = null
+  let roomiest: PackingCandidate[] | null = null
   for (let next = fresh.next(); !fits(rest, nothing); ) {
     if (assignments.length === JOB_NODES_MAX) return null
     const careful = assignments.length < PARTS_STEERED_MAX
@@ -90,7 +90,7 @@ export function steer(demand: ResourceVector, steered: Steered): Assignment[] | 
       next.done !== true &&
       alignment.canStrand(next.value.capacity) &&
       isEarly(nodes, next.value.capacity, mix)
-    const among = (): Iterable<Candidate> => {
+    const among = (): Iterable<PackingCandidate> => {
       if (careful) return open
       roomiest ??= byRoom([...open], rest)
       return roomiest.splice(0, 1)
@@ -117,11 +117,11 @@ interface Placing {
 }
 
 interface Found {
-  readonly bin: Candidate
+  readonly bin: PackingCandidate
   readonly part: ResourceVector
 }
 
-function findClosing(open: Iterable<Candidate>, { demand, rest, alignment }: Placing): Found | null {
+function findClosing(open: Iterable<PackingCandidate>, { demand, rest, alignment }: Placing): Found | null {
   const least = fractionOf(demand, rest) * CLOSING_PART_MIN
   const bin = leastOf(open, (each) => {
     const part = fractionThatFits(rest, each.spare)
@@ -132,16 +132,21 @@ function findClosing(open: Iterable<Candidate>, { demand, rest, alignment }: Pla
   return bin === null ? null : { bin, part: partThatFits(rest, bin.spare) }
 }
 
-function findWhole(open: Iterable<Candidate>, rest: ResourceVector, alignment: Alignment): Candidate | null {
+function findWhole(
+  open: Iterable<PackingCandidate>,
+  rest: ResourceVector,
+  alignment: Alignment,
+): PackingCandidate | null {
   return leastOf(open, (bin) => {
     const isAble = fits(rest, bin.spare) && alignment.keepsEven(bin, rest, EVEN_ENOUGH)
     return isAble ? alignment.score(bin, rest) : null
   })
 }
 
-function findEven(open: Iterable<Candidate>, { demand, rest, alignment }: Placing): Found | null {
+function findEven(open: Iterable<PackingCandidate>, { demand, rest, alignment }: Placing): Found | null {
   const least = fractionOf(demand, rest) * PART_MIN
-  const evenOn = (bin: Candidate): ResourceVector => evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
+  const evenOn = (bin: PackingCandidate): ResourceVector =>
+    evenPart(bin, rest, { alignment, evenness: EVEN_ENOUGH })
   const best = leastOf(open, (bin) => {
     const most = fractionThatFits(rest, bin.spare)
     if (most === 0 || (most < least && most < 1)) return null
@@ -158,7 +163,7 @@ function fractionOf(demand: ResourceVector, rest: ResourceVector): number {
 }
 
 /** Those on which most of the rest fits first. */
-function byRoom(open: readonly Candidate[], rest: ResourceVector): Candidate[] {
+function byRoom(open: readonly PackingCandidate[], rest: ResourceVector): PackingCandidate[] {
   return open
     .map((bin) => ({ bin, bytes: partThatFits(rest, bin.spare).ramBytes }))
     .sort((a, b) => a.bin.rank - b.bin.rank || b.bytes - a.bytes)
@@ -167,7 +172,7 @@ function byRoom(open: readonly Candidate[], rest: ResourceVector): Candidate[] {
 
 /** The largest part that fits and keeps the node even, to a thousandth. */
 function evenPart(
-  bin: Candidate,
+  bin: PackingCandidate,
   rest: ResourceVector,
   { alignment, evenness }: { alignment: Alignment; evenness: number },
 ): ResourceVector {

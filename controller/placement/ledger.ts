@@ -15,7 +15,7 @@ import {
 } from '../sizing/run-stats.ts'
 import { Runs } from '../sizing/runs.ts'
 import type { IdempotencyKey, Store } from '../store/store.ts'
-import { Accounts } from './reservation-totals.ts'
+import { ReservationTotals } from './reservation-totals.ts'
 
 /**
  * Every job, and through their shares what is reserved where. A change counts in memory at once, so that two
@@ -29,7 +29,7 @@ export class Ledger {
   /** Those that have not ended, oldest first. */
   readonly #living = new Map<string, Job>()
   readonly #relocating = new Set<string>()
-  readonly #accounts = new Accounts()
+  readonly #accounts = new ReservationTotals()
   readonly #runs = new Runs()
   readonly arrivals = new Arrivals()
   readonly #keys = new Map<string, IdempotencyKey>()

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { NODE_REPLACEMENTS_MAX } from '../../protocol/limits.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Fleet, freeOf, type Plan, packAll } from '../packing/packing.ts'
 import { type Job, keptOf, mergeShares, missingOf, type Share, stay } from '../records/job.ts'
 import { least, nothing, type ResourceVector, sum } from '../sizing/node-class.ts'
@@ -9,7 +9,7 @@ import { resizeShares } from './resize-shares.ts'
 
 export interface PlacerOptions {
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
 }
 
 /**
@@ -41,7 +41,7 @@ export class Placer {
   proposeOnEmpty(demand: ResourceVector): Proposal {
     const proposal = this.#propose(demand, {
       spares: [],
-      rooms: this.#options.nodes.emptyRooms(),
+      rooms: this.#options.nodes.emptyCapacity(),
       mix: nothing,
     })
     if (proposal instanceof MayflyError) throw proposal

@@ -11,7 +11,7 @@ interface Account {
  * What living jobs have reserved, node by node, kept up to date with each change: a registration must not look at every
  * job there is. The numbers are whole, so that adding and taking away leaves no remainder.
  */
-export class Accounts {
+export class ReservationTotals {
   readonly #byNode = new Map<string, Account>()
 
   /** Books the change of one job; null is one that is not there. */

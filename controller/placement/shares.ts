@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import type { PlacedShare } from '../../protocol/model/placement.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Job, keptOf, type Share } from '../records/job.ts'
 
 /** A job as metadata is told of it. */
@@ -17,7 +17,7 @@ const WEIGHT_BYTES = 1024 * 1024
 export function placedJob(
   { id, demand }: Pick<Job, 'id' | 'demand'>,
   shares: readonly Share[],
-  nodes: Nodes,
+  nodes: NodeRegistry,
 ): PlacedJob {
   const { readsPerObject } = demand
   const readsPerThousand = readsPerObject === null ? null : Math.round(readsPerObject * 1000)
@@ -28,7 +28,7 @@ export function placedJob(
  * A job's shares as metadata takes them. Every node of them must serve. One that drains, or a part that leaves, keeps its
  * bytes for as long as there are slots on it, and is given no more.
  */
-function placedShares(shares: readonly Share[], nodes: Nodes): PlacedShare[] {
+function placedShares(shares: readonly Share[], nodes: NodeRegistry): PlacedShare[] {
   return shares.map((share) => {
     const { node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = share
     const address = nodes.get(node)?.record.address ?? null

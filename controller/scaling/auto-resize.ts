@@ -1,31 +1,31 @@
 import { isError, type MayflyError } from '../../protocol/errors.ts'
 import { GROWTH_RETRY_ROUNDS } from '../../protocol/limits.ts'
 import type { Tier } from '../../protocol/operations/data-operations.ts'
-import type { Jobs, JobsOptions } from '../jobs/job-lifecycle.ts'
+import type { JobLifecycle, JobLifecycleOptions } from '../jobs/job-lifecycle.ts'
 import { peakOf, type Usage } from '../jobs/usage.ts'
 import { type Job, reservedBy, type Share } from '../records/job.ts'
 import { capacityOf, isOpen } from '../records/node.ts'
 import { bytesOf, nothing, subtract, sum } from '../sizing/node-class.ts'
 import type { Hints } from '../sizing/rightsizing.ts'
-import type { Repair } from './reconciler.ts'
-import { type JobLoad, type JobMemory, newJob, outgrow, type Resized, stepsUp } from './resize-policy.ts'
+import type { Reconciler } from './reconciler.ts'
+import { decideResize, type JobLoad, type JobMemory, newJob, type Resized, stepsUp } from './resize-policy.ts'
 
-export interface GrowthOptions extends Omit<JobsOptions, 'runtime' | 'onFreed' | 'onUnsure'> {
-  readonly jobs: Jobs
+export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime' | 'onFreed' | 'onUnsure'> {
+  readonly jobs: JobLifecycle
   readonly usage: Usage
-  readonly repair: Repair
+  readonly repair: Reconciler
   /** The tiers that a job with such hints may lie on. */
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
 
 /** Lets what jobs have reserved follow what they use, as far as nobody has hinted it. */
-export class Growth {
-  readonly #options: GrowthOptions
+export class AutoResize {
+  readonly #options: AutoResizeOptions
   readonly #memories = new Map<string, JobMemory>()
   /** Rounds until a job that was refused is tried again. */
   readonly #refused = new Map<string, number>()
 
-  constructor(options: GrowthOptions) {
+  constructor(options: AutoResizeOptions) {
     this.#options = options
   }
 
@@ -59,7 +59,7 @@ export class Growth {
     const wait = this.#refused.get(job.id) ?? 0
     if (wait > 1) return void this.#refused.set(job.id, wait - 1)
     this.#refused.delete(job.id)
-    const { memory, resized } = outgrow(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
+    const { memory, resized } = decideResize(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
     this.#memories.set(job.id, memory)
     if (resized !== null) this.#resize(job, [resized])
   }

@@ -4,11 +4,11 @@ import type { NodeReport } from '../../protocol/operations/reports.ts'
 import { unknownNode } from '../nodes/registry.ts'
 import type { LeaveOnto } from '../placement/placer.ts'
 import { loadOf, type Node } from '../records/node.ts'
-import type { Repair, RepairOptions } from './reconciler.ts'
-import { detach } from './remove-share.ts'
+import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
+import { removeShare } from './remove-share.ts'
 
-export interface DrainsOptions extends RepairOptions {
-  readonly repair: Repair
+export interface DrainsOptions extends ReconcilerOptions {
+  readonly repair: Reconciler
 }
 
 /**
@@ -83,7 +83,7 @@ export class Drains {
     const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
     void background
       .attempt(['detach', id], async () => {
-        await Promise.all(jobs.map((job) => detach({ job: job.id, node: id }, this.#options)))
+        await Promise.all(jobs.map((job) => removeShare({ job: job.id, node: id }, this.#options)))
         const node = nodes.draining().find(({ record }) => record.id === id)
         if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
       })

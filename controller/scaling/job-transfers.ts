@@ -4,16 +4,16 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { Serial } from '../../service/process/serial.ts'
 import type { Events } from '../events/events.ts'
-import type { Jobs } from '../jobs/job-lifecycle.ts'
+import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import { type Job, serversOf } from '../records/job.ts'
 
-export interface JobMovesOptions {
+export interface JobTransfersOptions {
   readonly clock: Clock
   readonly ledger: Ledger
   readonly metadata: MetadataServers
-  readonly jobs: Jobs
+  readonly jobs: JobLifecycle
   readonly events: Events
   readonly background: Background
   readonly serial: Serial
@@ -23,11 +23,11 @@ export interface JobMovesOptions {
  * Has jobs handed from one metadata server to another. Where a job goes is written down before anyone is told, so that
  * whoever restarts brings the move to its end; the servers do the rest between themselves.
  */
-export class JobMoves {
-  readonly #options: JobMovesOptions
+export class JobTransfers {
+  readonly #options: JobTransfersOptions
   readonly #underWay = new Set<string>()
 
-  constructor(options: JobMovesOptions) {
+  constructor(options: JobTransfersOptions) {
     this.#options = options
   }
 

@@ -7,14 +7,14 @@ import { balanceServers, noBalanceMemory, type ServerLoad } from '../metadata/ba
 import { loadsOf, type MetadataServers } from '../metadata/servers.ts'
 import type { Fleet } from '../nodes/fleet/fleet.ts'
 import type { Ledger } from '../placement/ledger.ts'
-import type { JobMoves } from './job-transfers.ts'
+import type { JobTransfers } from './job-transfers.ts'
 
 export interface MetadataScalerOptions {
   readonly clock: Clock
   readonly ledger: Ledger
   readonly metadata: MetadataServers
   readonly fleet: Fleet
-  readonly moves: JobMoves
+  readonly moves: JobTransfers
   readonly events: Events
   readonly log: Logger
   readonly background: Background

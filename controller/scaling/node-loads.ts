@@ -1,5 +1,5 @@
 import type { NodeReport } from '../../protocol/operations/reports.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Job, Share } from '../records/job.ts'
 import { capacityOf, isOpen, type Node } from '../records/node.ts'
@@ -13,14 +13,14 @@ import {
 } from '../sizing/node-class.ts'
 import { type ClassLoad, type Load, mapLoad, noLoad } from './policy.ts'
 import type { Balanced, JobPart } from './rebalance.ts'
-import type { Repair } from './reconciler.ts'
+import type { Reconciler } from './reconciler.ts'
 
 type TierUse = NodeReport['jobs'][number]['bytes']
 
 export interface NodeLoadsOptions {
   readonly ledger: Ledger
-  readonly nodes: Nodes
-  readonly repair: Repair
+  readonly nodes: NodeRegistry
+  readonly repair: Reconciler
 }
 
 /** One class of nodes as the policy sees it in one round. */

@@ -5,24 +5,24 @@ import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Serial } from '../../service/process/serial.ts'
 import type { Events } from '../events/events.ts'
-import type { Jobs } from '../jobs/job-lifecycle.ts'
+import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
 import type { Tickets } from '../jobs/tickets.ts'
 import { isGone, type MetadataServers } from '../metadata/servers.ts'
-import type { Nodes } from '../nodes/registry.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Placer } from '../placement/placer.ts'
 import { placedJob } from '../placement/shares.ts'
 import { type Job, reservedBy, stay } from '../records/job.ts'
 import type { Node } from '../records/node.ts'
 
-export interface RepairOptions {
+export interface ReconcilerOptions {
   readonly clock: Clock
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
   readonly placer: Placer
   readonly metadata: MetadataServers
   readonly tickets: Tickets
-  readonly jobs: Jobs
+  readonly jobs: JobLifecycle
   readonly events: Events
   readonly log: Logger
   readonly background: Background
@@ -30,8 +30,8 @@ export interface RepairOptions {
 }
 
 /** Brings jobs back into order: after nodes died, and where metadata may have missed something. */
-export class Repair {
-  readonly #options: RepairOptions
+export class Reconciler {
+  readonly #options: ReconcilerOptions
   /** Active jobs whose shares metadata may not know, or that have no node. */
   readonly #wanting = new Set<string>()
   readonly #underWay = new Set<string>()
@@ -39,7 +39,7 @@ export class Repair {
   readonly #untold = new Map<string, Set<string>>()
   readonly #telling = new Map<string, Promise<void>>()
 
-  constructor(options: RepairOptions) {
+  constructor(options: ReconcilerOptions) {
     this.#options = options
   }
 

@@ -3,11 +3,11 @@ import type { NodeReport } from '../../protocol/operations/reports.ts'
 import { type Job, keptOf, mergeShares, type Share, scaleShares } from '../records/job.ts'
 import { bytesOf, fits, most, type ResourceVector, subtract, sum, vectorOf } from '../sizing/node-class.ts'
 import type { Move } from './rebalance.ts'
-import type { Repair, RepairOptions } from './reconciler.ts'
-import { detach } from './remove-share.ts'
+import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
+import { removeShare } from './remove-share.ts'
 
-export interface RelocationsOptions extends RepairOptions {
-  readonly repair: Repair
+export interface RelocationsOptions extends ReconcilerOptions {
+  readonly repair: Reconciler
 }
 
 /** Of a share that leaves: reports since, and how many in a row showed that what leaves has left. */
@@ -95,7 +95,7 @@ export class Relocations {
     if (this.#detaching.has(key)) return
     this.#detaching.add(key)
     void this.#options.background
-      .attempt(['relocate', key], () => detach({ job, node }, this.#options))
+      .attempt(['relocate', key], () => removeShare({ job, node }, this.#options))
       .finally(() => this.#detaching.delete(key))
   }
 

@@ -2,15 +2,15 @@ import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Placement } from '../../protocol/model/placement.ts'
 import { placedJob } from '../placement/shares.ts'
 import { keptOf } from '../records/job.ts'
-import type { Repair, RepairOptions } from './reconciler.ts'
+import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
 
-type Options = Omit<RepairOptions, 'jobs' | 'placer' | 'events' | 'log'> & { readonly repair: Repair }
+type Options = Omit<ReconcilerOptions, 'jobs' | 'placer' | 'events' | 'log'> & { readonly repair: Reconciler }
 
 /**
  * Takes a node that nothing is left on out of a job, if metadata has no slot on it either: a report may have been older
  * than a move. Rejects where metadata does not answer.
  */
-export async function detach(
+export async function removeShare(
   { job: id, node }: { readonly job: string; readonly node: string },
   { ledger, nodes, metadata, tickets, repair, serial, clock }: Options,
 ): Promise<void> {

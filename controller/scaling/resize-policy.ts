@@ -64,7 +64,10 @@ const STEP_RATE_MIN = 1.05
  * Down: a job that is past its peak, and for `BELOW_ROUNDS` uses less than `SHRINK_BELOW`, keeps what brings its use to `BAND_LOW`.
  * Half of the time of a sort passes with a tenth of its bytes.
  */
-export function outgrow(memory: JobMemory, now: JobLoad): { memory: JobMemory; resized: Resized | null } {
+export function decideResize(
+  memory: JobMemory,
+  now: JobLoad,
+): { memory: JobMemory; resized: Resized | null } {
   const { hints, demand, reasons, reserved, use } = now
   const has: Peak = { bytes: bytesOf(demand), bytesPerSecond: demand.bytesPerSecond }
   const hasNow: Peak = {

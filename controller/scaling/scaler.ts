@@ -2,7 +2,7 @@ import { isError } from '../../protocol/errors.ts'
 import { SCALE_IN_TRIES_MAX } from '../../protocol/limits.ts'
 import type { Registrations } from '../jobs/registrations.ts'
 import type { NodeClass } from '../sizing/node-class.ts'
-import type { Growth } from './auto-resize.ts'
+import type { AutoResize } from './auto-resize.ts'
 import type { Drains } from './drains.ts'
 import { type NodeLoadsOptions, type Seen, seeClass } from './node-loads.ts'
 import {
@@ -15,15 +15,15 @@ import {
   sumLoads,
 } from './policy.ts'
 import { planMoves } from './rebalance.ts'
-import type { RepairOptions } from './reconciler.ts'
+import type { ReconcilerOptions } from './reconciler.ts'
 import type { Relocations } from './relocations.ts'
 
-export interface ScalerOptions extends RepairOptions, NodeLoadsOptions {
+export interface ScalerOptions extends ReconcilerOptions, NodeLoadsOptions {
   readonly classes: readonly NodeClass[]
   readonly registrations: Registrations
   readonly drains: Drains
   readonly relocations: Relocations
-  readonly growth: Growth
+  readonly growth: AutoResize
 }
 
 type Full = Decision & { readonly kind: 'full'; readonly isNew: boolean }
@@ -33,7 +33,7 @@ const EVEN_ROUNDS = 10
 
 /**
  * Lets capacity follow load, every second. It begins nothing that it would have to remember: what it has decided is in
- * the store as shares, nodes that start, and nodes that drain, and is carried on by `Repair`, `Relocations` and `Drains`.
+ * the store as shares, nodes that start, and nodes that drain, and is carried on by `Reconciler`, `Relocations` and `Drains`.
  */
 export class Scaler {
   readonly #options: ScalerOptions

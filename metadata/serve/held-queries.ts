@@ -4,7 +4,7 @@ import type { Placement } from '../../protocol/model/placement.ts'
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 
 /** What is asked: a placement with an epoch above `known`, in which nothing is under way about `slot`. */
-export interface Question {
+export interface HeldQuery {
   readonly known: number
   /** A slot that the job does not have stands for any. */
   readonly slot: number
@@ -13,10 +13,10 @@ export interface Question {
 /** What there is to answer with. Throws `JOB_ENDED`. */
 export interface Answers {
   placement(): Placement
-  satisfies(question: Question): boolean
+  satisfies(question: HeldQuery): boolean
 }
 
-interface Held extends Question {
+interface Held extends HeldQuery {
   readonly settle: () => void
   readonly end: (error: Error) => void
 }
@@ -25,7 +25,7 @@ interface Held extends Question {
  * Questions for a placement that wait for a change under way: a client that met a node which does not own a slot
  * any more asks once and is answered when there is an answer, instead of polling.
  */
-export class Questions {
+export class HeldQueries {
   readonly #clock: Clock
   readonly #held = new Map<string, Set<Held>>()
 
@@ -33,7 +33,7 @@ export class Questions {
     this.#clock = clock
   }
 
-  async ask(job: string, question: Question, answers: Answers): Promise<Placement> {
+  async ask(job: string, question: HeldQuery, answers: Answers): Promise<Placement> {
     const held = this.#held.get(job) ?? new Set()
     if (answers.satisfies(question) || held.size >= QUESTIONS_MAX) return answers.placement()
     this.#held.set(job, held)

@@ -35,7 +35,7 @@ export const taskTable = {
   writeShares: 'a change of a job could not be written down',
   writeNode: 'a change of a node could not be written down',
   rollBack: 'a registration that failed could not be rolled back yet',
-  sweepKept: 'the kept store cannot be swept',
+  sweepPersisted: 'the kept store cannot be swept',
 } as const
 
 export type TaskName = keyof typeof taskTable

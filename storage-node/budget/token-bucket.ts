@@ -40,7 +40,7 @@ class Bucket {
 }
 
 /** What one job may move on a node for sure. */
-export class JobRate {
+export class JobTokenBucket {
   readonly own: Bucket
 
   constructor(nowMs: number) {
@@ -63,10 +63,10 @@ export class JobRate {
  *
  * A job that is alone is not held up at all, and owes nothing: nobody is there to be protected.
  */
-export class Rates {
+export class TokenBuckets {
   readonly #node: Bucket
   /** Who is there for longest, and until when any other is. */
-  #latest: { readonly job: JobRate | null; readonly untilMs: number } = {
+  #latest: { readonly job: JobTokenBucket | null; readonly untilMs: number } = {
     job: null,
     untilMs: Number.NEGATIVE_INFINITY,
   }
@@ -81,7 +81,7 @@ export class Rates {
    * three: a job that reserved a tenth of the node's bytes per second has a tenth of its requests and of its CPU time, too.
    */
   spend(
-    job: JobRate,
+    job: JobTokenBucket,
     { requests, bytes, cpuMs }: { requests: number; bytes: number; cpuMs: number },
     nowMs: number,
   ): void {
@@ -95,14 +95,14 @@ export class Rates {
   }
 
   /** How long the job has to wait until it may go on; 0 if it may now. While it waits it is there. */
-  waitMs(job: JobRate, nowMs: number): number {
+  waitMs(job: JobTokenBucket, nowMs: number): number {
     if (this.#isAlone(job, nowMs)) return 0
     const waitMs = Math.min(job.own.emptyMs(nowMs), this.#node.emptyMs(nowMs))
     if (waitMs > 0) this.#note(job, nowMs + waitMs)
     return waitMs
   }
 
-  #note(job: JobRate, atMs: number): void {
+  #note(job: JobTokenBucket, atMs: number): void {
     const untilMs = atMs + CONTENTION_MS
     if (job === this.#latest.job) this.#latest = { job, untilMs: Math.max(untilMs, this.#latest.untilMs) }
     else if (untilMs >= this.#latest.untilMs) {
@@ -111,7 +111,7 @@ export class Rates {
     } else this.#othersUntilMs = Math.max(untilMs, this.#othersUntilMs)
   }
 
-  #isAlone(job: JobRate, nowMs: number): boolean {
+  #isAlone(job: JobTokenBucket, nowMs: number): boolean {
     return nowMs >= (job === this.#latest.job ? this.#othersUntilMs : this.#latest.untilMs)
   }
 }

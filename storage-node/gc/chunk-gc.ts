@@ -9,14 +9,14 @@ import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { hasBit } from '../../protocol/wire/bitmap.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobSpace } from '../job/job.ts'
-import type { JobPlacements } from '../membership/placement-cache.ts'
+import type { NodeJob } from '../job/job.ts'
+import type { PlacementCache } from '../membership/placement-cache.ts'
 import type { ChunkGroup } from '../slot/chunks.ts'
 
 /** The node whose chunks are looked at. */
 export interface ChunkHolder {
   readonly id: string
-  readonly jobs: ReadonlyMap<string, JobSpace>
+  readonly jobs: ReadonlyMap<string, NodeJob>
   /** One bit for each version: whether it is still wanted. */
   versionsAlive(request: RequestOf<typeof peerOperations.versionsAlive>): Uint8Array
 }
@@ -26,16 +26,16 @@ export interface ChunkHolder {
  * expired. The holder asks the key's owner before it frees anything; where the owner does not answer, the chunks
  * stay until the next round.
  */
-export class Reclaim {
+export class ChunkGc {
   readonly #node: ChunkHolder
   readonly #pool: CallerPool
   readonly #clock: Clock
-  readonly #placements: JobPlacements
+  readonly #placements: PlacementCache
   readonly #background: Background
 
   constructor(
     node: ChunkHolder,
-    options: { pool: CallerPool; clock: Clock; placements: JobPlacements; background: Background },
+    options: { pool: CallerPool; clock: Clock; placements: PlacementCache; background: Background },
   ) {
     this.#node = node
     this.#background = options.background
@@ -59,7 +59,7 @@ export class Reclaim {
     }
   }
 
-  async #reclaimJob(job: JobSpace): Promise<void> {
+  async #reclaimJob(job: NodeJob): Promise<void> {
     const groups = groupsOf(job)
     if (groups.size === 0) return
     const byOwner = new Map<PlacedNode, string[]>()
@@ -82,7 +82,7 @@ export class Reclaim {
     }
   }
 
-  async #reclaimBatch(job: JobSpace, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
+  async #reclaimBatch(job: NodeJob, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
     const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
     const alive = await this.#versionsAlive(job, owner, versions)
     // A version without a bit would count as not wanted.
@@ -98,7 +98,7 @@ export class Reclaim {
   }
 
   async #versionsAlive(
-    job: JobSpace,
+    job: NodeJob,
     owner: PlacedNode,
     versions: readonly ChunkGroup[],
   ): Promise<Uint8Array> {
@@ -109,7 +109,7 @@ export class Reclaim {
     return answer.head.alive
   }
 
-  async #ownerOf(job: JobSpace, { key, bucket }: ChunkGroup): Promise<PlacedNode | null> {
+  async #ownerOf(job: NodeJob, { key, bucket }: ChunkGroup): Promise<PlacedNode | null> {
     return await this.#placements.ownerOf(job, (slots) => slotOf(hashKey(key, bucket), slots))
   }
 
@@ -125,7 +125,7 @@ interface Held {
 }
 
 /** Every version of which this node holds chunks, with the slots that hold them. Never an empty list. */
-function groupsOf(job: JobSpace): Map<string, [Held, ...Held[]]> {
+function groupsOf(job: NodeJob): Map<string, [Held, ...Held[]]> {
   const groups = new Map<string, [Held, ...Held[]]>()
   job.slots.forEach((slot, index) => {
     for (const [groupKey, group] of slot?.chunks.groups ?? []) {

@@ -1,21 +1,21 @@
 import { SWEEP_PAUSE_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
-import { type JobSpace, leaseLapsed } from '../job/job.ts'
+import { leaseLapsed, type NodeJob } from '../job/job.ts'
 import type { Listings } from '../operations/listing.ts'
-import type { Keeping } from '../persist/persistence.ts'
+import type { Persistence } from '../persist/persistence.ts'
 import type { Sessions } from '../sessions/sessions.ts'
 import type { Slot } from '../slot/slot.ts'
 import { isExpired, type StoredObject } from '../slot/stored-object.ts'
-import { Pace, removeMatching } from '../slot/sweep-scan.ts'
+import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
 import { failWaits } from '../slot/waits.ts'
 
 /** Where a node has what lapses and expires. */
 export interface SweptNode {
-  readonly jobs: ReadonlyMap<string, JobSpace>
+  readonly jobs: ReadonlyMap<string, NodeJob>
   readonly sessions: Sessions
   readonly listings: Listings
-  readonly keeping: Keeping
+  readonly persistence: Persistence
 }
 
 /**
@@ -42,17 +42,17 @@ export async function sweepExpired(node: SweptNode, clock: Clock, background: Ba
 }
 
 /** Frees what the kept store has of them. Each job by itself, for the store may be slow. */
-export async function sweepKept(node: SweptNode, background: Background): Promise<void> {
+export async function sweepPersisted(node: SweptNode, background: Background): Promise<void> {
   await Promise.all(
     [...node.jobs.values()].map((job) =>
-      background.attempt(['sweepKept', job.id], () => node.keeping.removeUnwanted(job)),
+      background.attempt(['sweepPersisted', job.id], () => node.persistence.removeUnwanted(job)),
     ),
   )
 }
 
 /** A slot in which nothing is over yet is passed over; others are looked at in parts, with pauses. */
-async function removeExpired(job: JobSpace, clock: Clock): Promise<void> {
-  const pace = new Pace(clock, SWEEP_PAUSE_MS)
+async function removeExpired(job: NodeJob, clock: Clock): Promise<void> {
+  const pace = new SweepPauses(clock, SWEEP_PAUSE_MS)
   for (const [index, slot] of job.slots.entries()) {
     if (slot === undefined || slot.objects.expiring === 0) continue
     const { objects } = slot

@@ -2,13 +2,13 @@ import { unreachable } from '../../protocol/assert.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../../protocol/limits.ts'
 import type { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { encodeLocation, Kind, NO_RECORD } from '../memory/record.ts'
 import { tableHash } from '../memory/table-hash.ts'
 import { chunkGroupKey, LostChunk, RemoteChunk } from '../slot/chunks.ts'
 import { keyBytes, keyString } from '../slot/key-string.ts'
-import { keptStateOf } from '../slot/persisted-names.ts'
+import { persistedStateOf } from '../slot/persisted-names.ts'
 import type { Slot } from '../slot/slot.ts'
 import {
   encodeManifest,
@@ -51,7 +51,7 @@ type Part = {
  * Everything about a slot but its bytes, in pages. Leases and times to live travel as what is left of them. Each list
  * grows with what the slot holds, so that a page counts the elements and bytes of all of them.
  */
-export function* indexPages({ memory }: JobSpace, slot: Slot, now: Now): Generator<IndexPage> {
+export function* indexPages({ memory }: NodeJob, slot: Slot, now: Now): Generator<IndexPage> {
   const parts = partsOf(memory, slot, now)
   let next = parts.next()
   for (let page = 0; ; page++) {
@@ -105,7 +105,7 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
  * Enters a page into a slot that is arriving: objects and chunks without their bytes, but for those in buckets that
  * were dropped meanwhile. Throws `CAPACITY_EXCEEDED` with a part entered; the page may be entered again.
  */
-export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
+export function enterPage(job: NodeJob, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
   job.memory.tidy()
   for (const entry of page.entries)
     if (!job.buckets.isDeleted(entry.bucket)) enterObject(job, slot, { entry, now })
@@ -121,13 +121,13 @@ export function enterPage(job: JobSpace, slot: Slot, { page, now }: { page: Inde
   for (const { bucket, key } of page.lostKeys) if (!job.buckets.isDeleted(bucket)) slot.lose({ bucket, key })
   // Of a dropped bucket too: whoever owns the slot removes it from the kept store.
   for (const { bucket, key, name, version, state } of page.kept) {
-    slot.kept.set({ bucket, key }, { name, version, state: keptStateOf(state) })
+    slot.kept.set({ bucket, key }, { name, version, state: persistedStateOf(state) })
     job.keeps = true
   }
 }
 
 function enterObject(
-  job: JobSpace,
+  job: NodeJob,
   slot: Slot,
   { entry, now }: { entry: IndexPage['entries'][number]; now: Now },
 ): void {
@@ -151,7 +151,7 @@ function enterObject(
 }
 
 /** What lay below RAM on the owner before gets its room below RAM here too, where there is any. */
-function keptTier({ tiers }: JobSpace, tier: number): number {
+function keptTier({ tiers }: NodeJob, tier: number): number {
   if (tier === RAM) return RAM
   return tiers.offers(tier) ? tier : (tiers.below(RAM) ?? RAM)
 }

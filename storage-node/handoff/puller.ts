@@ -16,17 +16,17 @@ import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { bytesApart, type Location } from '../memory/record.ts'
 import { DemotedChunk, LostChunk } from '../slot/chunks.ts'
 import { keyBytes, keyHash } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import { isExpired, objectCharge } from '../slot/stored-object.ts'
-import { bringHere, leaveKept, sendBelow } from '../tiering/storage-location.ts'
+import { moveToLowerTier, moveToPersisted, moveToRam } from '../tiering/storage-location.ts'
 import { RAM } from '../tiers/job-tiers.ts'
-import { TierReads } from '../tiers/read-semaphore.ts'
-import { Flights } from '../tiers/shared-reads.ts'
-import { type RemoteItem, remoteItems, stillRemote } from './remote-entries.ts'
+import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import { SharedReads } from '../tiers/shared-reads.ts'
+import { type RemoteEntry, remoteItems, stillRemote } from './remote-entries.ts'
 
 type Item = RequestOf<typeof peerOperations.pull>['items'][number]
 
@@ -45,14 +45,14 @@ export class Puller {
   #pulls = 0
   readonly #waiting: (() => void)[] = []
   /** Those that somebody waits for. */
-  readonly #flights: Flights<void>
+  readonly #flights: SharedReads<void>
   /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
-  readonly #fetches = new Map<string, TierReads>()
+  readonly #fetches = new Map<string, ReadSemaphore>()
 
   constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
     this.#pool = options.pool
     this.#runtime = options.runtime
-    this.#flights = new Flights(options.runtime.clock)
+    this.#flights = new SharedReads(options.runtime.clock)
     this.#background = options.background
   }
 
@@ -61,7 +61,7 @@ export class Puller {
   }
 
   /** Pulls all that is remote in a slot, until nothing is, the slot is not owned any more or its job has ended. Never rejects. */
-  async settle(job: JobSpace, index: number): Promise<void> {
+  async settle(job: NodeJob, index: number): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
     const { clock, random } = this.#runtime
@@ -85,7 +85,7 @@ export class Puller {
    * Pulls one entry that somebody waits for, once for all who do, and only so many bytes at a time. Rejects with `UNAVAILABLE` if its
    * holder cannot be reached in time.
    */
-  async fetch(job: JobSpace, index: number, item: RemoteItem): Promise<void> {
+  async fetch(job: NodeJob, index: number, item: RemoteEntry): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
     const { bucket, key, version, chunk } = item
@@ -99,18 +99,18 @@ export class Puller {
     release()
   }
 
-  #fetchesFrom(source: string): TierReads {
+  #fetchesFrom(source: string): ReadSemaphore {
     let fetches = this.#fetches.get(source)
     if (fetches === undefined) {
-      fetches = new TierReads()
+      fetches = new ReadSemaphore()
       this.#fetches.set(source, fetches)
     }
     return fetches
   }
 
   async #fetch(
-    job: JobSpace,
-    of: { index: number; slot: Slot; item: RemoteItem; deadlineMs: number },
+    job: NodeJob,
+    of: { index: number; slot: Slot; item: RemoteEntry; deadlineMs: number },
   ): Promise<void> {
     const { index, slot, item, deadlineMs } = of
     const { clock, random } = this.#runtime
@@ -143,14 +143,14 @@ export class Puller {
     }
   }
 
-  #isWanted(job: JobSpace, index: number, slot: Slot): boolean {
+  #isWanted(job: NodeJob, index: number, slot: Slot): boolean {
     if (this.#stopped || job.ended) return false
     return job.slots[index] === slot && slot.source !== '' && !slot.settled
   }
 
   /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
-  async #pullBatch(job: JobSpace, index: number, slot: Slot): Promise<number> {
-    const batch: RemoteItem[] = []
+  async #pullBatch(job: NodeJob, index: number, slot: Slot): Promise<number> {
+    const batch: RemoteEntry[] = []
     let room = PULL_BATCH_BYTES
     for (const item of remoteItems(slot)) {
       if (batch.length > 0 && (item.bytes > room || batch.length >= PULL_ITEMS_MAX)) break
@@ -174,7 +174,7 @@ export class Puller {
     return whole.reduce((sum, { item }) => sum + item.bytes, 0)
   }
 
-  async #pullWhole(job: JobSpace, from: { index: number; slot: Slot; item: RemoteItem }): Promise<number> {
+  async #pullWhole(job: NodeJob, from: { index: number; slot: Slot; item: RemoteEntry }): Promise<number> {
     const { slot, item } = from
     const pieces: Buffer[] = []
     for (let offset = 0; offset < item.bytes; ) {
@@ -193,7 +193,7 @@ export class Puller {
 
   /** The bytes of each item, null where the holder has none. */
   async #pull(
-    job: JobSpace,
+    job: NodeJob,
     from: { index: number; slot: Slot },
     items: readonly Item[],
   ): Promise<(Buffer | null)[]> {
@@ -215,12 +215,12 @@ export class Puller {
   }
 }
 
-function wireItem({ bucket, key, version, chunk }: RemoteItem, offset: number): Item {
+function wireItem({ bucket, key, version, chunk }: RemoteEntry, offset: number): Item {
   return { bucket, key: keyBytes(key), version, chunk: chunk?.index ?? NO_CHUNK, offset }
 }
 
 interface Arrived {
-  readonly item: RemoteItem
+  readonly item: RemoteEntry
   readonly bytes: Buffer | null
 }
 
@@ -228,7 +228,7 @@ interface Arrived {
  * As `fill`, on the tier on which the entry has its room. What that tier does not take goes to RAM, if the job has room there:
  * else it rejects, and the entry stays remote.
  */
-async function arrive(job: JobSpace, slot: Slot, { item, bytes }: Arrived): Promise<void> {
+async function arrive(job: NodeJob, slot: Slot, { item, bytes }: Arrived): Promise<void> {
   if (item.tier === RAM || bytes === null) return fill(job, slot, { item, bytes })
   let location: Location
   try {
@@ -248,12 +248,12 @@ async function arrive(job: JobSpace, slot: Slot, { item, bytes }: Arrived): Prom
 }
 
 function enterBelow(
-  job: JobSpace,
+  job: NodeJob,
   slot: Slot,
-  { item, location }: { item: RemoteItem; location: Location },
+  { item, location }: { item: RemoteEntry; location: Location },
 ): void {
   const { bucket, key, chunk } = item
-  if (chunk === null) return sendBelow(job, { slot, of: keyHash(bucket, key) }, location)
+  if (chunk === null) return moveToLowerTier(job, { slot, of: keyHash(bucket, key) }, location)
   const { groupKey, index } = chunk
   const group = slot.chunks.groups.get(groupKey)
   assert(group !== undefined, 'a remote chunk is in its group')
@@ -266,7 +266,7 @@ function enterBelow(
  * Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. Throws
  * `CAPACITY_EXCEEDED` if the node has no memory: the entry stays remote.
  */
-export function fill(job: JobSpace, slot: Slot, arrived: Arrived): void {
+export function fill(job: NodeJob, slot: Slot, arrived: Arrived): void {
   const { item, bytes } = arrived
   if (!stillRemote(slot, item)) return
   if (item.chunk !== null) fillChunk(job, slot, { item, bytes })
@@ -274,7 +274,7 @@ export function fill(job: JobSpace, slot: Slot, arrived: Arrived): void {
   else fillObject(job, slot, { item, bytes })
 }
 
-function fillChunk(job: JobSpace, slot: Slot, { item, bytes }: Arrived): void {
+function fillChunk(job: NodeJob, slot: Slot, { item, bytes }: Arrived): void {
   const { groupKey, index } = item.chunk ?? { groupKey: '', index: 0 }
   const group = slot.chunks.groups.get(groupKey)
   if (group === undefined) return
@@ -283,13 +283,13 @@ function fillChunk(job: JobSpace, slot: Slot, { item, bytes }: Arrived): void {
   job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, after))
 }
 
-function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): void {
+function loseObject(job: NodeJob, slot: Slot, { bucket, key }: RemoteEntry): void {
   const of = keyHash(bucket, key)
   const object = slot.find(of)
   if (object === undefined) return
   if (slot.kept.holds(of)) {
     try {
-      return leaveKept(job, { slot, of })
+      return moveToPersisted(job, { slot, of })
     } catch (error) {
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
     }
@@ -301,7 +301,7 @@ function loseObject(job: JobSpace, slot: Slot, { bucket, key }: RemoteItem): voi
   if (!isExpired(object, job.wallMs)) slot.lose(of)
 }
 
-function fillObject(job: JobSpace, slot: Slot, { item, bytes }: { item: RemoteItem; bytes: Buffer }): void {
+function fillObject(job: NodeJob, slot: Slot, { item, bytes }: { item: RemoteEntry; bytes: Buffer }): void {
   job.memory.tidy()
-  bringHere(job, { slot, of: keyHash(item.bucket, item.key) }, bytes)
+  moveToRam(job, { slot, of: keyHash(item.bucket, item.key) }, bytes)
 }

@@ -4,7 +4,7 @@ import type { Slot } from '../slot/slot.ts'
 import { isRemote, tierOf } from '../slot/stored-object.ts'
 
 /** An entry whose bytes are still on the owner before: an object, or one chunk of a large one. */
-export interface RemoteItem {
+export interface RemoteEntry {
   readonly bucket: number
   readonly key: KeyString
   readonly version: number
@@ -18,9 +18,9 @@ export interface RemoteItem {
 const SCAN_CELLS = 256
 
 /** All that is remote in a slot; what changes meanwhile may be in it or not. */
-export function* remoteItems(slot: Slot): Generator<RemoteItem> {
+export function* remoteItems(slot: Slot): Generator<RemoteEntry> {
   for (let from: number | null = 0; from !== null; ) {
-    const found: RemoteItem[] = []
+    const found: RemoteEntry[] = []
     from = slot.objects.scan(from, SCAN_CELLS, (object) => {
       const { bucket, key, version, bytes } = object
       if (!isRemote(object)) return
@@ -38,7 +38,7 @@ export function* remoteItems(slot: Slot): Generator<RemoteItem> {
 }
 
 /** Whether the slot still has this very entry without its bytes. */
-export function stillRemote(slot: Slot, { bucket, key, version, chunk }: RemoteItem): boolean {
+export function stillRemote(slot: Slot, { bucket, key, version, chunk }: RemoteEntry): boolean {
   if (chunk !== null) return slot.chunks.find(chunk.groupKey, chunk.index) instanceof RemoteChunk
   const object = slot.find(keyHash(bucket, key))
   return object?.version === version && isRemote(object)

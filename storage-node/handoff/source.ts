@@ -10,8 +10,8 @@ import {
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
-import { type JobSpace, type Moving, stalePlacement } from '../job/job.ts'
-import { untilKept } from '../job/key-mutex.ts'
+import { type Moving, type NodeJob, stalePlacement } from '../job/job.ts'
+import { untilPersisted } from '../job/key-mutex.ts'
 import { type Piece, readParts } from '../memory/payload.ts'
 import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import type { Location } from '../memory/record.ts'
@@ -48,13 +48,13 @@ export class HandoffSource {
   }
 
   /** Resolves once the target has the index of every slot. Rejects with nothing taken back: it can be repeated. */
-  async release(job: JobSpace, { epoch, slots, target }: Release): Promise<void> {
+  async release(job: NodeJob, { epoch, slots, target }: Release): Promise<void> {
     for (const slot of slots) freeze(job, slot, epoch)
     await Promise.all(slots.map((slot) => this.#sendOnce(job, slot, target)))
   }
 
   /** Bytes of what was released, for its new owner. */
-  pull(job: JobSpace, request: Pull): Pulled | Promise<Pulled> {
+  pull(job: NodeJob, request: Pull): Pulled | Promise<Pulled> {
     const moving = job.leaving.get(request.slot)
     if (moving?.epoch !== request.epoch)
       throw stalePlacement(`what slot ${request.slot} held before epoch ${request.epoch}`)
@@ -72,7 +72,7 @@ export class HandoffSource {
     return { head: { bytes }, payload: Buffer.concat(here.flatMap(({ views }) => views)) }
   }
 
-  async #sendOnce(job: JobSpace, index: number, target: PlacedNode): Promise<void> {
+  async #sendOnce(job: NodeJob, index: number, target: PlacedNode): Promise<void> {
     const moving = job.leaving.get(index)
     if (moving === undefined) throw stalePlacement(`slot ${index} of the job, nor a released one`)
     const name = `${job.id}/${index}/${moving.epoch}`
@@ -85,10 +85,10 @@ export class HandoffSource {
     }
   }
 
-  async #send(job: JobSpace, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
+  async #send(job: NodeJob, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
     const { epoch } = to.moving
     const { id, address } = to.target
-    await untilKept(to.moving.slot)
+    await untilPersisted(to.moving.slot)
     const caller = await this.#pool.to(address)
     const server = await caller.server
     // The target has died: whoever took its address would keep an index that nobody tells it to drop.
@@ -102,7 +102,7 @@ export class HandoffSource {
 }
 
 /** Frees what is left of a released slot. */
-export function dropReleased(job: JobSpace, slot: number, epoch: number): void {
+export function dropReleased(job: NodeJob, slot: number, epoch: number): void {
   const moving = job.leaving.get(slot)
   if (moving?.epoch !== epoch) return
   job.leaving.delete(slot)
@@ -110,7 +110,7 @@ export function dropReleased(job: JobSpace, slot: number, epoch: number): void {
 }
 
 /** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
-function freeze(job: JobSpace, index: number, epoch: number): void {
+function freeze(job: NodeJob, index: number, epoch: number): void {
   const known = job.owned.epochs.get(index)
   if (known === epoch && job.leaving.get(index)?.epoch === epoch) return
   const slot = job.owned.touch(index)
@@ -123,10 +123,7 @@ function freeze(job: JobSpace, index: number, epoch: number): void {
 }
 
 /** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */
-async function pullBelow(
-  job: JobSpace,
-  pieces: readonly (Piece | PieceBelow | undefined)[],
-): Promise<Pulled> {
+async function pullBelow(job: NodeJob, pieces: readonly (Piece | PieceBelow | undefined)[]): Promise<Pulled> {
   const payloads = await Promise.all(
     pieces.map(async (piece) => {
       if (piece === undefined) return null
@@ -153,7 +150,7 @@ function lengthOf(piece: Piece | PieceBelow): number {
 
 /** What lies from the item's offset on, up to `room` bytes. */
 function itemPiece(
-  { memory }: JobSpace,
+  { memory }: NodeJob,
   { slot }: Moving,
   { item, room }: { item: Pull['items'][number]; room: number },
 ): Piece | PieceBelow | undefined {

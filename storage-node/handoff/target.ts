@@ -8,7 +8,7 @@ import {
 import type { RequestOf } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { Slot } from '../slot/slot.ts'
 import { enterPage } from './index-pages.ts'
 import { fill } from './puller.ts'
@@ -24,7 +24,7 @@ export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'so
 }
 
 /** Takes a page of the index of a slot that is on its way here. It is served only once metadata says so. */
-export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): void {
+export function receiveIndex(job: NodeJob, request: SlotIndex, clock: Clock): void {
   const { slot: index, epoch, page, last } = request
   if (index >= job.owned.count) throw violation(`the job has no slot ${index}`)
   // The slot was taken over, something newer happened to it, or the handoff was given up: a late repetition.
@@ -56,7 +56,7 @@ export function receiveIndex(job: JobSpace, request: SlotIndex, clock: Clock): v
  * Takes a slot over on metadata's word. Returns whether it is newly owned; a word that is older than what is known
  * changes nothing, and one that is as old can only tell that the source of remote bytes is gone.
  */
-export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
+export function takeOver(job: NodeJob, word: OwnedSlot): boolean {
   const { index, epoch, source } = word
   const known = job.owned.epochs.get(index)
   const owned = job.slots[index]
@@ -86,7 +86,7 @@ export function takeOver(job: JobSpace, word: OwnedSlot): boolean {
 
 /** Whether the slots have all their bytes here; waits for it up to a bound. A slot that has moved on has settled. */
 export async function awaitSettled(
-  job: JobSpace,
+  job: NodeJob,
   { slots, epoch }: { slots: readonly number[]; epoch: number },
   clock: Clock,
 ): Promise<boolean> {
@@ -109,12 +109,12 @@ export async function awaitSettled(
 }
 
 /** A handoff was given up: frees the index that came for it, and takes none that still may. */
-export function refuseArrival(job: JobSpace, index: number, epoch: number): void {
+export function refuseArrival(job: NodeJob, index: number, epoch: number): void {
   dropArriving(job, index, epoch)
   job.owned.refused.set(index, Math.max(job.owned.refused.get(index), epoch))
 }
 
-function dropArriving(job: JobSpace, index: number, epoch: number): void {
+function dropArriving(job: NodeJob, index: number, epoch: number): void {
   const arriving = job.arriving.get(index)
   if (arriving?.epoch !== epoch) return
   job.arriving.delete(index)
@@ -122,7 +122,7 @@ function dropArriving(job: JobSpace, index: number, epoch: number): void {
 }
 
 /** What its origin says that the slot begins with, null where that is nothing; what else was kept for it is freed. */
-function begin(job: JobSpace, { index, epoch, origin }: OwnedSlot): Slot | null {
+function begin(job: NodeJob, { index, epoch, origin }: OwnedSlot): Slot | null {
   const leaving = job.leaving.get(index)
   const arriving = job.arriving.get(index)
   if (origin === SlotOrigin.handedOver) {
@@ -149,7 +149,7 @@ function begin(job: JobSpace, { index, epoch, origin }: OwnedSlot): Slot | null 
 }
 
 /** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */
-function loseRemote(job: JobSpace, slot: Slot): void {
+function loseRemote(job: NodeJob, slot: Slot): void {
   slot.source = ''
   for (const item of [...remoteItems(slot)]) fill(job, slot, { item, bytes: null })
 }

@@ -4,7 +4,7 @@ import { DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 
 /** Which buckets of a job live: runs of neighbouring ids, in order, all below `next`, which is the id of the bucket that is created next. */
-export interface BucketsWord {
+export interface BucketsMessage {
   readonly next: number
   readonly living: readonly { readonly first: number; readonly count: number }[]
 }
@@ -17,7 +17,7 @@ export interface BucketsWord {
 export class JobBuckets {
   readonly #clock: Clock
   #revision = -1
-  #word: BucketsWord = { next: DEFAULT_BUCKET_ID + 1, living: [] }
+  #word: BucketsMessage = { next: DEFAULT_BUCKET_ID + 1, living: [] }
   /** When the question to metadata began that was answered last, in monotonic ms. */
   #askedMs = Number.NEGATIVE_INFINITY
   /** Asks metadata which buckets live. */
@@ -52,7 +52,7 @@ export class JobBuckets {
   }
 
   /** Takes metadata's word; an older one changes nothing. Returns whether buckets are deleted that were not known to be. */
-  learn(revision: number, word: BucketsWord): boolean {
+  learn(revision: number, word: BucketsMessage): boolean {
     if (revision < this.#revision) return false
     const before = this.#word
     this.#revision = revision
@@ -67,7 +67,7 @@ export class JobBuckets {
   }
 }
 
-function isIn({ living }: BucketsWord, bucket: number): boolean {
+function isIn({ living }: BucketsMessage, bucket: number): boolean {
   let low = 0
   let high = living.length
   while (low < high) {
@@ -80,7 +80,7 @@ function isIn({ living }: BucketsWord, bucket: number): boolean {
   return false
 }
 
-function countBelow({ living }: BucketsWord, next: number): number {
+function countBelow({ living }: BucketsMessage, next: number): number {
   // The default bucket lives, whether metadata has said so yet or not.
   const isDefaultTold = living[0]?.first === DEFAULT_BUCKET_ID
   const told = living.reduce((sum, { first, count }) => sum + Math.max(0, Math.min(count, next - first)), 0)

@@ -3,10 +3,10 @@ import { type Movement, nothingMoved } from '../../protocol/operations/reports.t
 import { RAM } from '../tiers/job-tiers.ts'
 
 /** What was done on one tier. */
-export type TierActivity = { -readonly [Name in keyof Movement]: number }
+export type TierCounters = { -readonly [Name in keyof Movement]: number }
 
 /** What was done with a job's objects and chunks on this node since the job came here. None of these numbers falls. */
-export class JobActivity {
+export class JobCounters {
   /** Puts and beginnings of objects, and chunks. */
   stored = 0
   /**
@@ -15,12 +15,12 @@ export class JobActivity {
    */
   readSquares = 0
   /** The only tier that most jobs have: found without a look at its number. */
-  readonly ram: TierActivity = newTierActivity()
-  readonly #byTier: readonly TierActivity[] = tiers.map((_, number) =>
+  readonly ram: TierCounters = newTierActivity()
+  readonly #byTier: readonly TierCounters[] = tiers.map((_, number) =>
     number === RAM ? this.ram : newTierActivity(),
   )
 
-  on(tier: number): TierActivity {
+  on(tier: number): TierCounters {
     return this.#byTier[tier] ?? this.ram
   }
 
@@ -35,6 +35,6 @@ export class JobActivity {
   }
 }
 
-function newTierActivity(): TierActivity {
+function newTierActivity(): TierCounters {
   return { ...nothingMoved }
 }

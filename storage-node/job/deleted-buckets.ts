@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Slot } from '../slot/slot.ts'
-import { Pace, removeMatching } from '../slot/sweep-scan.ts'
+import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
 
 /** What is needed of a job here. */
 interface JobWithBuckets {
@@ -11,7 +11,7 @@ interface JobWithBuckets {
 
 /** Frees, in steps, all that a job has in buckets that are deleted: one walk through its slots, however many buckets those are. */
 export async function removeDeletedBuckets(job: JobWithBuckets, clock: Clock): Promise<void> {
-  const pace = new Pace(clock, 0)
+  const pace = new SweepPauses(clock, 0)
   const isDeleted = (bucket: number): boolean => job.buckets.isDeleted(bucket)
   for (const slot of [...job.everySlot()]) {
     if (slot.discarded) continue

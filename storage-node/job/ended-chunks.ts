@@ -4,14 +4,14 @@ import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import { isManifest, manifestOf, type StoredObject } from '../slot/stored-object.ts'
 import type { Ending } from '../slot/version-leases.ts'
-import type { JobSpace } from './job.ts'
+import type { NodeJob } from './job.ts'
 import type { Address } from './locate.ts'
 
-/** More of one object would hold the event loop up: they are left to `Reclaim`. */
+/** More of one object would hold the event loop up: they are left to `ChunkGc`. */
 const FREED_AT_ONCE_MAX = 64
 
 /** Null where the object has no chunks, or more than are freed at once. */
-export function endingOf(job: JobSpace, object: StoredObject | undefined): Ending | null {
+export function endingOf(job: NodeJob, object: StoredObject | undefined): Ending | null {
   if (object === undefined || !isManifest(object)) return null
   const chunks = manifestOf(job.memory, object).reduce((sum, { count }) => sum + count, 0)
   return chunks > FREED_AT_ONCE_MAX ? null : { version: object.version, chunks }
@@ -19,11 +19,11 @@ export function endingOf(job: JobSpace, object: StoredObject | undefined): Endin
 
 /**
  * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already: now, or when
- * the last of its readers ends its lease. What lies elsewhere is left to `Reclaim`; all of it is, where readers say nothing, and where
+ * the last of its readers ends its lease. What lies elsewhere is left to `ChunkGc`; all of it is, where readers say nothing, and where
  * the slot may have another owner by now.
  */
 export function freeEnded(
-  job: JobSpace,
+  job: NodeJob,
   { slot, bucket, key }: Address & { readonly slot: Slot },
   ending: Ending,
   nowMs: number,

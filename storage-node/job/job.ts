@@ -4,19 +4,19 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Landing } from '../../protocol/wire/frame.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { JobBudget, TierBudget } from '../budget/budget.ts'
-import { JobRate } from '../budget/token-bucket.ts'
+import { JobTokenBucket } from '../budget/token-bucket.ts'
 import { type NodeUnderWay, UnderWay } from '../budget/under-way.ts'
 import type { Arena } from '../memory/arena.ts'
 import { JobMemory } from '../memory/job-memory.ts'
 import { bytesApart } from '../memory/record.ts'
 import { OwnedSlots } from '../slot/owned-slots.ts'
 import { Slot } from '../slot/slot.ts'
-import { Pace, removeMatching } from '../slot/sweep-scan.ts'
+import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
 import { failWaits, failWaitsIn } from '../slot/waits.ts'
 import { JobTiers, type LowerTier, RAM } from '../tiers/job-tiers.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../tiers/limits.ts'
-import { type BucketsWord, JobBuckets } from './buckets.ts'
-import { JobActivity } from './counters.ts'
+import { type BucketsMessage, JobBuckets } from './buckets.ts'
+import { JobCounters } from './counters.ts'
 import { removeDeletedBuckets } from './deleted-buckets.ts'
 
 /** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
@@ -37,7 +37,7 @@ export interface Arriving extends Moving {
 }
 
 /** One job on this node: the slots that it owns here, its budget and what it has used of it. */
-export class JobSpace {
+export class NodeJob {
   readonly id: string
   readonly owned: OwnedSlots
   readonly leaving = new Map<number, Moving>()
@@ -58,7 +58,7 @@ export class JobSpace {
   spills = false
   /** How often each of its objects is read, where that is known. */
   readsPerObject: number | null = null
-  readonly activity = new JobActivity()
+  readonly counters = new JobCounters()
   readonly underWay: UnderWay
   objects = 0
   /** Payload bytes in and out since the last report. */
@@ -71,15 +71,15 @@ export class JobSpace {
   requests = 0
   /** Of `movedBytes`. */
   #paidBytes = 0
-  readonly rate: JobRate
+  readonly rate: JobTokenBucket
   #lease: Lease
   /** What the metadata server before this one had granted for the job, in monotonic ms. */
   #heldUntilMs = Number.NEGATIVE_INFINITY
   readonly #clock: Clock
   readonly #tier: TierBudget
   #overheadBytes = 0
-  readonly #onHigh: (job: JobSpace) => void
-  readonly #onFilling: (job: JobSpace) => void
+  readonly #onHigh: (job: NodeJob) => void
+  readonly #onFilling: (job: NodeJob) => void
   readonly #background: Background
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
   /** Of the RAM that is in use: above it objects begin to leave. */
@@ -106,9 +106,9 @@ export class JobSpace {
       underWay: NodeUnderWay
       background: Background
       /** Told whenever the job's RAM is above its high watermark. */
-      onHigh: (job: JobSpace) => void
+      onHigh: (job: NodeJob) => void
       /** Told once for each budget, when the job's RAM is above `GROWTH_WATERMARK` of it. */
-      onFilling: (job: JobSpace) => void
+      onFilling: (job: NodeJob) => void
     },
   ) {
     this.id = job.id
@@ -119,7 +119,7 @@ export class JobSpace {
     this.buckets = new JobBuckets(options.clock)
     this.#lease = options.lease
     this.lastUseMs = options.clock.monotonicMs()
-    this.rate = new JobRate(this.lastUseMs)
+    this.rate = new JobTokenBucket(this.lastUseMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
     this.hold(JOB_OVERHEAD_BYTES)
@@ -307,7 +307,7 @@ export class JobSpace {
   }
 
   /** Takes metadata's word about the job's buckets, and frees what is in those that are deleted. */
-  learnBuckets({ revision, buckets }: { revision: number; buckets: BucketsWord }): void {
+  learnBuckets({ revision, buckets }: { revision: number; buckets: BucketsMessage }): void {
     if (!this.buckets.learn(revision, buckets)) return
     for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))
     if (this.#cleansSoon) return
@@ -367,7 +367,7 @@ export class JobSpace {
   }
 
   async #free(slot: Slot): Promise<void> {
-    const pace = new Pace(this.#clock, 0)
+    const pace = new SweepPauses(this.#clock, 0)
     for (const groupKey of slot.chunks.groups.keys()) slot.chunks.removeGroup(groupKey)
     for (let from: number | null = 0; from !== null; ) {
       from = removeMatching(slot, from, () => true)

@@ -1,14 +1,14 @@
 import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { JobSpace } from './job.ts'
-import { type Address, locate, type Place } from './locate.ts'
+import type { NodeJob } from './job.ts'
+import { type Address, type KeyLocation, locate } from './locate.ts'
 
 /** Lets what is done to one key and waits for the kept store happen one after the other. */
-export class KeyTurns {
+export class KeyMutex {
   readonly #last = new Map<string, Promise<unknown>>()
 
   /** Somebody has the turn of this key, or waits for it. */
-  isTaken(job: JobSpace, address: Address): boolean {
+  isTaken(job: NodeJob, address: Address): boolean {
     return this.#last.has(nameOf(job, address))
   }
 
@@ -17,9 +17,9 @@ export class KeyTurns {
    * has begun here, so that nothing of it comes after what the next owner does. Throws what `locate` throws, before and then.
    */
   async take<Result>(
-    job: JobSpace,
+    job: NodeJob,
     address: Address,
-    task: (place: Place) => Promise<Result>,
+    task: (place: KeyLocation) => Promise<Result>,
   ): Promise<Result> {
     const place = locate(job, address)
     job.keeps = true
@@ -43,10 +43,10 @@ export class KeyTurns {
 }
 
 /** Resolves when nothing that was begun in the slot is under way. */
-export async function untilKept(slot: Slot): Promise<void> {
+export async function untilPersisted(slot: Slot): Promise<void> {
   if (slot.keeping.size > 0) await Promise.allSettled(slot.keeping)
 }
 
-function nameOf(job: JobSpace, { bucket, key }: Address): string {
+function nameOf(job: NodeJob, { bucket, key }: Address): string {
   return `${job.id}/${bucket}/${keyString(key)}`
 }

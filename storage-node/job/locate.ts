@@ -2,7 +2,7 @@ import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
 import { checkKey, DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import { type KeyHash, tableHash } from '../memory/table-hash.ts'
 import type { Slot } from '../slot/slot.ts'
-import type { JobSpace } from './job.ts'
+import type { NodeJob } from './job.ts'
 
 export interface Address {
   readonly bucket: number
@@ -16,25 +16,25 @@ export interface ChunkName extends Address {
 }
 
 /** Where a key, or a chunk of its object, lies in a job: a slot that this node owns, and the key as its tables find it. */
-export interface Place extends KeyHash {
+export interface KeyLocation extends KeyHash {
   readonly slot: Slot
   readonly index: number
 }
 
 /** Checks a key and finds its slot. Throws `BAD_REQUEST`, and what `ownedSlot` throws. */
-export function locate(job: JobSpace, { bucket, key }: Address): Place {
+export function locate(job: NodeJob, { bucket, key }: Address): KeyLocation {
   checkKey(key)
   return placeAt(job, { bucket, key }, hashKey(key, bucket))
 }
 
 /** Finds the slot of one chunk of a version. */
-export function locateChunk(job: JobSpace, at: ChunkName): Place {
+export function locateChunk(job: NodeJob, at: ChunkName): KeyLocation {
   const { bucket, key, version, index } = at
   checkKey(key)
   return placeAt(job, { bucket, key }, hashChunk(hashKey(key, bucket), version, index))
 }
 
-function placeAt(job: JobSpace, { bucket, key }: Address, slotHash: number): Place {
+function placeAt(job: NodeJob, { bucket, key }: Address, slotHash: number): KeyLocation {
   const index = slotOf(slotHash, job.owned.count)
   const slot = job.ownedSlot(index)
   requireBucket(job, bucket)
@@ -42,6 +42,6 @@ function placeAt(job: JobSpace, { bucket, key }: Address, slotHash: number): Pla
 }
 
 /** As `JobBuckets.require`. */
-export function requireBucket({ buckets }: JobSpace, bucket: number): void {
+export function requireBucket({ buckets }: NodeJob, bucket: number): void {
   if (bucket !== DEFAULT_BUCKET_ID) buckets.require(bucket)
 }

@@ -4,14 +4,14 @@ import { PutCondition } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import { bytesApart, chargeOf, Kind } from '../memory/record.ts'
-import { planGrowth } from '../slot/append-plan.ts'
+import { planAppend } from '../slot/append-plan.ts'
 import type { NewObject } from '../slot/slot-objects.ts'
 import { isExpired, objectCharge, type StoredObject } from '../slot/stored-object.ts'
-import { encodeMetadata, type Metadata } from '../slot/user-metadata.ts'
+import { encodeMetadata, type UserMetadata } from '../slot/user-metadata.ts'
 import { answerWaits } from '../slot/waits.ts'
 import { endingOf, freeEnded } from './ended-chunks.ts'
-import type { JobSpace } from './job.ts'
-import type { Place } from './locate.ts'
+import type { NodeJob } from './job.ts'
+import type { KeyLocation } from './locate.ts'
 
 /** Changes of a slot's objects, with what they cost: each is made whole or throws with nothing changed. */
 export class ObjectTable {
@@ -22,7 +22,7 @@ export class ObjectTable {
   }
 
   /** The object, unless its time is over: then it is removed on the way. */
-  find(job: JobSpace, place: Place): StoredObject | undefined {
+  find(job: NodeJob, place: KeyLocation): StoredObject | undefined {
     const object = place.slot.find(place)
     // Most objects have no end: they need no look at the clock.
     if (object === undefined || object.expiresAtMs === 0) return object
@@ -33,7 +33,7 @@ export class ObjectTable {
   }
 
   /** Throws `KEY_EXISTS` or `VERSION_MISMATCH` if the put's condition does not hold. */
-  check(job: JobSpace, place: Place, put: { condition: number; ifVersion: number }): void {
+  check(job: NodeJob, place: KeyLocation, put: { condition: number; ifVersion: number }): void {
     if (put.condition === PutCondition.always) return
     const object = this.find(job, place)
     if (put.condition === PutCondition.absent) {
@@ -51,8 +51,8 @@ export class ObjectTable {
 
   /** What an object that is to be stored counts, without what it replaces. Throws `BAD_REQUEST`, as `store` does. */
   chargeOf(
-    place: Pick<Place, 'key'>,
-    put: Pick<NewObject, 'kind' | 'bytes' | 'checksum'> & { ttlSeconds: number; metadata: Metadata },
+    place: Pick<KeyLocation, 'key'>,
+    put: Pick<NewObject, 'kind' | 'bytes' | 'checksum'> & { ttlSeconds: number; metadata: UserMetadata },
   ): number {
     const { kind, bytes, checksum } = put
     const object = { kind, bytes, checksum, version: 1, base: 1, expiresAtMs: this.#expiry(put.ttlSeconds) }
@@ -64,14 +64,14 @@ export class ObjectTable {
    * `CAPACITY_EXCEEDED` or `BAD_REQUEST`.
    */
   store(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     put: {
       version: number
       kind: Kind
       content: Uint8Array
       ttlSeconds: number
-      metadata: Metadata
+      metadata: UserMetadata
       checksum: number | null
     },
   ): void {
@@ -91,15 +91,15 @@ export class ObjectTable {
     if (!slot.set(place, object, before)) {
       memory.makeRoom(() => slot.set(place, object, slot.find(place)))
     }
-    if (kind === Kind.value) job.activity.stored++
+    if (kind === Kind.value) job.counters.stored++
     if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
     this.#stored(job, place, { change, isNew })
   }
 
   /** Adds to an object, or begins one, which then has `version`. Returns its new length. */
   grow(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     append: { version: number; payload: Uint8Array; checksum: number | null },
   ): number {
     const { version, payload, checksum } = append
@@ -107,7 +107,7 @@ export class ObjectTable {
     const { memory } = job
     memory.tidy()
     const before = this.find(job, place)
-    const growth = planGrowth(before, payload.length)
+    const growth = planAppend(before, payload.length)
     const object = {
       version,
       base: before?.base ?? version,
@@ -124,12 +124,12 @@ export class ObjectTable {
     if (!slot.grow(place, { before, object, growth }, payload)) {
       memory.makeRoom(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
     }
-    if (isNew) job.activity.stored++
+    if (isNew) job.counters.stored++
     this.#stored(job, place, { change, isNew })
     return growth.bytes
   }
 
-  remove(job: JobSpace, { slot, ...of }: Omit<Place, 'index'>, object: StoredObject): void {
+  remove(job: NodeJob, { slot, ...of }: Omit<KeyLocation, 'index'>, object: StoredObject): void {
     const charge = objectCharge(object)
     const ending = endingOf(job, object)
     slot.objects.remove(of, object)
@@ -138,7 +138,7 @@ export class ObjectTable {
     if (ending !== null) freeEnded(job, { slot, ...of }, ending, this.#clock.monotonicMs())
   }
 
-  #stored(job: JobSpace, place: Place, { change, isNew }: { change: number; isNew: boolean }): void {
+  #stored(job: NodeJob, place: KeyLocation, { change, isNew }: { change: number; isNew: boolean }): void {
     job.charge(change)
     if (isNew) job.objects++
     answerWaits(place)
@@ -154,12 +154,16 @@ export class ObjectTable {
 
 const nothing = Buffer.alloc(0)
 
-function costOf({ key }: Pick<Place, 'key'>, object: Omit<NewObject, 'content'>, apartBytes: number): number {
+function costOf(
+  { key }: Pick<KeyLocation, 'key'>,
+  object: Omit<NewObject, 'content'>,
+  apartBytes: number,
+): number {
   return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
 }
 
 /** A key that is not there is at no version; one that may be lost is told apart. */
-function noVersion({ slot, ...of }: Place): MayflyError {
+function noVersion({ slot, ...of }: KeyLocation): MayflyError {
   const missing = slot.missing(of)
   if (missing.code !== 'NOT_FOUND') return missing
   return new MayflyError('VERSION_MISMATCH', 'No object is under the key')

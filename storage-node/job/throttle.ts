@@ -1,12 +1,12 @@
 import { RATE_RESUMES_MAX, RATE_TICK_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Pace } from '../../service/process/pace.ts'
-import { Rates } from '../budget/token-bucket.ts'
-import type { JobSpace } from './job.ts'
+import { TokenBuckets } from '../budget/token-bucket.ts'
+import type { NodeJob } from './job.ts'
 
 /** Connections of one job that are not read from. */
 interface Waiting {
-  readonly job: JobSpace
+  readonly job: NodeJob
   readonly resume: (() => void)[]
 }
 
@@ -14,21 +14,21 @@ interface Waiting {
  * Slows jobs that move more than they may: their connections are not read from for a while, so that nothing of theirs
  * piles up here and their own sockets hold them up. Nothing fails.
  */
-export class JobPace implements Pace {
-  readonly #jobs: ReadonlyMap<string, JobSpace>
+export class JobThrottle implements Pace {
+  readonly #jobs: ReadonlyMap<string, NodeJob>
   readonly #clock: Clock
-  readonly #rates: Rates
+  readonly #rates: TokenBuckets
   /** In the order in which their turn comes. */
   readonly #waiting = new Map<string, Waiting>()
   #ticking = false
 
   constructor(
-    jobs: ReadonlyMap<string, JobSpace>,
+    jobs: ReadonlyMap<string, NodeJob>,
     { bytesPerSecond, clock }: { bytesPerSecond: number; clock: Clock },
   ) {
     this.#jobs = jobs
     this.#clock = clock
-    this.#rates = new Rates(bytesPerSecond, clock.monotonicMs())
+    this.#rates = new TokenBuckets(bytesPerSecond, clock.monotonicMs())
   }
 
   holds(id: string, cpuMs: number, resume: () => void): boolean {

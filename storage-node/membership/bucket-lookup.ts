@@ -3,13 +3,13 @@ import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 
 /** Questions to metadata about buckets that a node has not heard of: of each job one at a time. */
-export class BucketQuestions {
+export class BucketLookup {
   readonly #pool: CallerPool
   readonly #clock: Clock
-  readonly #asking = new Set<JobSpace>()
+  readonly #asking = new Set<NodeJob>()
 
   constructor(options: { pool: CallerPool; clock: Clock }) {
     this.#pool = options.pool
@@ -17,7 +17,7 @@ export class BucketQuestions {
   }
 
   /** Never rejects: whoever needs an answer asks again. */
-  async ask(job: JobSpace): Promise<void> {
+  async ask(job: NodeJob): Promise<void> {
     if (this.#asking.has(job)) return
     this.#asking.add(job)
     const beganMs = this.#clock.monotonicMs()

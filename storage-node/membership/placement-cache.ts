@@ -6,7 +6,7 @@ import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 
 /** Any slot, in a question for a placement. */
 const ANY_SLOT = 0xffff
@@ -14,7 +14,7 @@ const ANY_SLOT = 0xffff
 const SERVERS_ASKED_MAX = 4
 
 /** Which node owns which slot of a job: asked of metadata once, and again when it turned out to be wrong. */
-export class JobPlacements {
+export class PlacementCache {
   readonly #pool: CallerPool
   readonly #clock: Clock
   readonly #placements = new Map<string, Placement>()
@@ -25,7 +25,7 @@ export class JobPlacements {
   }
 
   /** Null while nobody owns the slot. `slotOf` finds it in a placement of so many slots. */
-  async ownerOf(job: JobSpace, slotOf: (slots: number) => number): Promise<PlacedNode | null> {
+  async ownerOf(job: NodeJob, slotOf: (slots: number) => number): Promise<PlacedNode | null> {
     const placement = this.#placements.get(job.id) ?? (await this.#fetch(job))
     return ownerOf(placement, slotOf(placement.owners.length))
   }
@@ -40,12 +40,12 @@ export class JobPlacements {
   }
 
   /** Of the buckets that the job has now, by name. */
-  async bucketIds(job: Pick<JobSpace, 'id' | 'metadata'>): Promise<ReadonlyMap<string, number>> {
+  async bucketIds(job: Pick<NodeJob, 'id' | 'metadata'>): Promise<ReadonlyMap<string, number>> {
     const ask = { operation: metadataOperations.buckets, request: { job: job.id } }
     return new Map((await this.#ask(job, ask)).map(({ id, name }) => [name, id]))
   }
 
-  async #fetch(job: JobSpace): Promise<Placement> {
+  async #fetch(job: NodeJob): Promise<Placement> {
     const request = { job: job.id, known: 0, slot: ANY_SLOT }
     const placement = await this.#ask(job, { operation: metadataOperations.placement, request })
     this.#placements.set(job.id, placement)
@@ -57,7 +57,7 @@ export class JobPlacements {
    * an object, so the server is looked for as a client does.
    */
   async #ask<Request, Reply>(
-    job: Pick<JobSpace, 'id' | 'metadata'>,
+    job: Pick<NodeJob, 'id' | 'metadata'>,
     ask: { operation: Operation<Request, Reply>; request: Request },
   ): Promise<Reply> {
     const bounds = { deadlineMs: this.#clock.monotonicMs() + CONTROL_CALL_MS }

@@ -4,14 +4,14 @@ import type { DataReplies, DataRequests } from '../../protocol/operations/data-o
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Peer } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
-import { locate, type Place } from '../job/locate.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { isDemoted } from '../slot/stored-object.ts'
-import { type Below, objectName } from '../tiering/lower-reads.ts'
+import { type LowerReads, objectName } from '../tiering/lower-reads.ts'
 import { TIER_MANY_IN_FLIGHT } from '../tiers/limits.ts'
-import type { Shared } from '../tiers/shared-reads.ts'
-import { type Fetched, keepMany, type ManyObjects, requestBytes } from './batch.ts'
+import type { SharedRead } from '../tiers/shared-reads.ts'
+import { type BatchObjects, type Fetched, keepMany, requestBytes } from './batch.ts'
 
 /** A key whose bytes lie below RAM, with the version that it had. */
 interface Wanted {
@@ -24,20 +24,20 @@ interface Wanted {
  * Gets of many keys, some of which lie below RAM: those are read first, several at a time, and then all are decided in one step.
  * What could not be read is left to a get of its own, which says why.
  */
-export class ManyBelow {
-  readonly #many: ManyObjects
+export class BatchLowerReads {
+  readonly #many: BatchObjects
   readonly #table: ObjectTable
-  readonly #below: Below
+  readonly #below: LowerReads
 
-  constructor(many: ManyObjects, of: { table: ObjectTable; below: Below }) {
+  constructor(many: BatchObjects, of: { table: ObjectTable; below: LowerReads }) {
     this.#many = many
     this.#table = of.table
     this.#below = of.below
   }
 
-  /** As `ManyObjects.get`. */
+  /** As `BatchObjects.get`. */
   get(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['getMany'],
     peer: Peer,
   ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
@@ -50,7 +50,7 @@ export class ManyBelow {
   }
 
   /** As far as the answer has room for them. */
-  #wanted(job: JobSpace, { bucket, keys }: DataRequests['getMany']): Wanted[] {
+  #wanted(job: NodeJob, { bucket, keys }: DataRequests['getMany']): Wanted[] {
     let room = PAYLOAD_BYTES_MAX
     return keys.flatMap((key, at) => {
       const place = this.#locate(job, { bucket, key })
@@ -62,7 +62,7 @@ export class ManyBelow {
   }
 
   async #read(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['getMany'],
     wanted: readonly Wanted[],
   ): Promise<Reply<DataReplies['getMany']>> {
@@ -85,10 +85,10 @@ export class ManyBelow {
 
   /** Null where the bytes lie elsewhere by now, or could not be read. */
   async #readOne(
-    job: JobSpace,
+    job: NodeJob,
     { bucket, keys }: DataRequests['getMany'],
     { at, version, bytes }: Wanted,
-  ): Promise<Shared<Buffer> | null> {
+  ): Promise<SharedRead<Buffer> | null> {
     const address = { bucket, key: keys[at] as Uint8Array }
     const wanted = { offset: 0, bytes, name: objectName(address, version) }
     const find = () => {
@@ -100,7 +100,7 @@ export class ManyBelow {
       const read = await this.#below.read(job, wanted, () => find()?.object.location ?? null)
       const found = find()
       if (read === null || found === null) return read
-      job.activity.readAgain(found.object.reads++)
+      job.counters.readAgain(found.object.reads++)
       this.#below.promote(job, { slot: found.place.slot, of: found.place }, read.result)
       return read
     } catch (error) {
@@ -110,7 +110,7 @@ export class ManyBelow {
   }
 
   /** Null where the node may not serve the key's slot. */
-  #locate(job: JobSpace, at: { bucket: number; key: Uint8Array }): Place | null {
+  #locate(job: NodeJob, at: { bucket: number; key: Uint8Array }): KeyLocation | null {
     try {
       return locate(job, at)
     } catch (error) {

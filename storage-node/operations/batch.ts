@@ -15,8 +15,8 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
-import { type Address, locate, type Place } from '../job/locate.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { Kind } from '../memory/record.ts'
 import { isElsewhere, isManifest, readObject } from '../slot/stored-object.ts'
@@ -39,7 +39,7 @@ export interface Fetched {
 }
 
 /** Operations on many keys in one message: each key is decided for itself, all of them in one step of the event loop. */
-export class ManyObjects {
+export class BatchObjects {
   readonly #table: ObjectTable
   readonly #clock: Clock
 
@@ -50,7 +50,7 @@ export class ManyObjects {
 
   /** `fetched` has what was read from below RAM for this, by the place of its key. */
   get(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['getMany'],
     fetched: ReadonlyMap<number, Fetched> | null = null,
   ): Reply<DataReplies['getMany']> {
@@ -74,12 +74,12 @@ export class ManyObjects {
     return { head: { lengths, checksums }, payload: pieces, transient: true }
   }
 
-  put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
+  put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
     checkColumns(request, payload.length)
     return job.inOneStep(() => this.#put(job, request, payload))
   }
 
-  #put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
+  #put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
     const { keys, lengths } = request
     const results = new Uint8Array(keys.length)
     const versions: number[] = []
@@ -100,7 +100,7 @@ export class ManyObjects {
   }
 
   /** Resolves when every key has been there since this was asked, or the time is over. */
-  async wait(job: JobSpace, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
+  async wait(job: NodeJob, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
     const { bucket, keys } = request
     checkCount(keys)
     const untilMs = this.#clock.monotonicMs() + Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
@@ -119,7 +119,11 @@ export class ManyObjects {
   }
 
   /** False when the time was over before the key was put. */
-  async #appears(job: JobSpace, place: Place, wait: { waitMs: number; waiter: Waiter }): Promise<boolean> {
+  async #appears(
+    job: NodeJob,
+    place: KeyLocation,
+    wait: { waitMs: number; waiter: Waiter },
+  ): Promise<boolean> {
     let isOver = false
     try {
       return await park(
@@ -141,11 +145,11 @@ export class ManyObjects {
 
   /** The value where it lies, until something is stored; or one of `GetManyResult`. */
   #value(
-    job: JobSpace,
+    job: NodeJob,
     at: Address,
     { room, fetched }: { room: number; fetched: Fetched | undefined },
   ): Value | number {
-    let place: Place
+    let place: KeyLocation
     try {
       place = locate(job, at)
     } catch (error) {
@@ -160,13 +164,13 @@ export class ManyObjects {
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
     if (fetched?.version === object.version) return { views: [fetched.payload], bytes, checksum }
     if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
-    job.activity.ram.hits++
-    if (job.spills) job.activity.readAgain(object.reads++)
+    job.counters.ram.hits++
+    if (job.spills) job.counters.readAgain(object.reads++)
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 
   /** Returns the version. */
-  #store(job: JobSpace, request: DataRequests['putMany'], entry: { at: number; bytes: Buffer }): number {
+  #store(job: NodeJob, request: DataRequests['putMany'], entry: { at: number; bytes: Buffer }): number {
     const { at, bytes } = entry
     const { bucket, keys } = request
     const place = locate(job, { bucket, key: keys[at] as Uint8Array })

@@ -2,7 +2,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
 
 /** Which bytes answer a request for those from `offset`, up to `length` unless that is 0, as far as one message has room. */
-export function pieceOf(
+export function byteRangeOf(
   { offset, length }: { offset: number; length: number },
   bytes: number,
 ): { offset: number; bytes: number } {

@@ -2,9 +2,9 @@ import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../
 import type { DataReplies, DataRequests } from '../../protocol/operations/data-operations.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Reply } from '../../service/server/handlers.ts'
-import type { JobSpace } from '../job/job.ts'
-import type { Capacity } from '../tiering/capacity-requests.ts'
-import type { Demotion } from '../tiering/demoter.ts'
+import type { NodeJob } from '../job/job.ts'
+import type { CapacityRequests } from '../tiering/capacity-requests.ts'
+import type { Demoter } from '../tiering/demoter.ts'
 import { ROOM_WAIT_MS } from '../tiers/limits.ts'
 import { enterAt, keepMany, putsAt, valuesOf } from './batch.ts'
 
@@ -26,19 +26,23 @@ interface Attempt<Request, Result> {
  * have more, and is tried again: it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave and the job gets no
  * more, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
  */
-export class Room {
-  readonly #demotion: Demotion
-  readonly #capacity: Capacity
+export class CapacityWait {
+  readonly #demotion: Demoter
+  readonly #capacity: CapacityRequests
   readonly #clock: Clock
 
-  constructor({ demotion, capacity, clock }: { demotion: Demotion; capacity: Capacity; clock: Clock }) {
+  constructor({
+    demotion,
+    capacity,
+    clock,
+  }: { demotion: Demoter; capacity: CapacityRequests; clock: Clock }) {
     this.#demotion = demotion
     this.#capacity = capacity
     this.#clock = clock
   }
 
   find<Request extends { readonly key: Uint8Array }, Result>(
-    job: JobSpace,
+    job: NodeJob,
     arrived: Arrived<Request>,
     attempt: (of: Arrived<Request>) => Outcome<Result>,
   ): Outcome<Result> {
@@ -52,7 +56,7 @@ export class Room {
 
   /** Goes on with an attempt that is under way: for those who make an `Attempt` only where it is not over at once. */
   follow<Request extends { readonly key: Uint8Array }, Result>(
-    job: JobSpace,
+    job: NodeJob,
     outcome: Promise<Result>,
     { arrived, attempt }: Attempt<Request, Result>,
   ): Promise<Result> {
@@ -62,7 +66,7 @@ export class Room {
 
   /** Goes on with an attempt that has failed. */
   after<Request extends { readonly key: Uint8Array }, Result>(
-    job: JobSpace,
+    job: NodeJob,
     failure: unknown,
     { arrived, attempt }: Attempt<Request, Result>,
   ): Promise<Result> {
@@ -71,11 +75,11 @@ export class Room {
   }
 
   /**
-   * As `ManyObjects.put`, again for those of many puts that found no room. What keeps them waiting is their own error: others of the message
+   * As `BatchObjects.put`, again for those of many puts that found no room. What keeps them waiting is their own error: others of the message
    * are stored by then.
    */
   findMany(
-    job: JobSpace,
+    job: NodeJob,
     { request, payload }: Arrived<DataRequests['putMany']>,
     put: (of: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
   ): Outcome<Reply<DataReplies['putMany']>> {
@@ -86,7 +90,7 @@ export class Room {
   }
 
   async #wait<Request, Result>(
-    job: JobSpace,
+    job: NodeJob,
     failure: unknown,
     to: { kept: Arrived<Request>; attempt: (of: Arrived<Request>) => Outcome<Result> },
   ): Promise<Result> {
@@ -106,7 +110,7 @@ export class Room {
   }
 
   async #fillIn(
-    job: JobSpace,
+    job: NodeJob,
     of: {
       first: Outcome<Reply<DataReplies['putMany']>>
       kept: Arrived<DataRequests['putMany']>
@@ -135,7 +139,7 @@ export class Room {
   }
 
   /** False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound. */
-  async #hasMade(job: JobSpace, bytes: number, untilMs: number): Promise<boolean> {
+  async #hasMade(job: NodeJob, bytes: number, untilMs: number): Promise<boolean> {
     if (job.memory.takeShortage() && (await this.#hasCompacted(job))) return true
     const made = await this.#within(untilMs, () => this.#demotion.makeRoom(job))
     if (made === 'late')
@@ -154,7 +158,7 @@ export class Room {
   }
 
   /** Closes holes that removed records have left: one step, with the event loop's turn before it. False where that frees nothing. */
-  async #hasCompacted(job: JobSpace): Promise<boolean> {
+  async #hasCompacted(job: NodeJob): Promise<boolean> {
     await sleep(this.#clock, 0)
     return job.memory.arena.compact()
   }
@@ -171,7 +175,7 @@ export class Room {
   }
 
   async #waiting<Result>(
-    job: JobSpace,
+    job: NodeJob,
     bytes: number,
     task: (untilMs: number) => Promise<Result>,
   ): Promise<Result> {

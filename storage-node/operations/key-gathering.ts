@@ -5,7 +5,7 @@ import {
   LIST_SCAN_CELLS,
 } from '../../protocol/limits.ts'
 import { type Clock, nextTurn } from '../../protocol/runtime.ts'
-import { type JobSpace, stalePlacement } from '../job/job.ts'
+import { type NodeJob, stalePlacement } from '../job/job.ts'
 import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
 import { isExpired } from '../slot/stored-object.ts'
 import { ListCursor } from './list-cursors.ts'
@@ -26,7 +26,7 @@ const KEY_OVERHEAD_BYTES = 40
  * turn again and again, also within a slot: what is there during a whole scan of its table is visited once.
  */
 export class KeyGathering {
-  readonly #job: JobSpace
+  readonly #job: NodeJob
   readonly #asked: Asked
   readonly #clock: Clock
   #runs: KeyString[][] = []
@@ -37,7 +37,7 @@ export class KeyGathering {
   /** Since the event loop had its turn. */
   #steps = 0
 
-  constructor(job: JobSpace, asked: Asked, clock: Clock) {
+  constructor(job: NodeJob, asked: Asked, clock: Clock) {
     this.#job = job
     this.#asked = asked
     this.#clock = clock

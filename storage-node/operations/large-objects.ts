@@ -5,8 +5,8 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Peer } from '../../service/server/peer.ts'
 import { freeEnded } from '../job/ended-chunks.ts'
-import type { JobSpace } from '../job/job.ts'
-import { type ChunkName, locate, locateChunk, type Place } from '../job/locate.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type ChunkName, type KeyLocation, locate, locateChunk } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { readParts } from '../memory/payload.ts'
 import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
@@ -24,14 +24,14 @@ import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import { encodeManifest } from '../slot/stored-object.ts'
 import { dropLapsed } from '../slot/version-leases.ts'
-import { type Below, countPromotion } from '../tiering/lower-reads.ts'
+import { countPromotion, type LowerReads } from '../tiering/lower-reads.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
-import { Flights } from '../tiers/shared-reads.ts'
-import { pieceOf } from './byte-range.ts'
+import { SharedReads } from '../tiers/shared-reads.ts'
+import { byteRangeOf } from './byte-range.ts'
 
 /** One chunk, as its slot knows it. */
 interface ChunkPlace {
-  readonly place: Place
+  readonly place: KeyLocation
   readonly groupKey: string
   readonly version: number
   readonly index: number
@@ -51,10 +51,10 @@ const nobody: ChunkAsker = { peer: null, mustStay: false }
 const HELD = Number.POSITIVE_INFINITY
 
 /** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
-export type FetchChunk = (job: JobSpace, at: ChunkPlace) => Promise<void>
+export type FetchChunk = (job: NodeJob, at: ChunkPlace) => Promise<void>
 
 /** A chunk's bytes from the kept store; null where its object is not kept. */
-export type ReadKept = (job: JobSpace, chunk: ChunkName) => Promise<Buffer | null>
+export type ReadKept = (job: NodeJob, chunk: ChunkName) => Promise<Buffer | null>
 
 /**
  * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
@@ -65,22 +65,22 @@ export class LargeObjects {
   readonly #clock: Clock
   readonly #fetch: FetchChunk
   readonly #readKept: ReadKept
-  readonly #below: Below
-  readonly #kept: Flights<Buffer | null>
+  readonly #below: LowerReads
+  readonly #kept: SharedReads<Buffer | null>
 
   constructor(
     table: ObjectTable,
-    options: { clock: Clock; fetch: FetchChunk; readKept: ReadKept; below: Below },
+    options: { clock: Clock; fetch: FetchChunk; readKept: ReadKept; below: LowerReads },
   ) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
     this.#readKept = options.readKept
     this.#below = options.below
-    this.#kept = new Flights(options.clock)
+    this.#kept = new SharedReads(options.clock)
   }
 
-  begin(job: JobSpace, request: DataRequests['putBegin']): DataReplies['putBegin'] {
+  begin(job: NodeJob, request: DataRequests['putBegin']): DataReplies['putBegin'] {
     const place = locate(job, request)
     this.#table.check(job, place, request)
     const { openPuts } = place.slot
@@ -93,7 +93,7 @@ export class LargeObjects {
     return { version, leaseMs: PUT_LEASE_MS }
   }
 
-  renew(job: JobSpace, request: DataRequests['putRenew']): void {
+  renew(job: NodeJob, request: DataRequests['putRenew']): void {
     const { slot } = locate(job, request)
     this.requireOpen(slot, request.version)
     if (slot.openPuts.get(request.version) !== HELD) this.#lease(slot, request.version)
@@ -110,7 +110,7 @@ export class LargeObjects {
     if (slot.openPuts.get(version) === HELD) this.#lease(slot, version)
   }
 
-  commit(job: JobSpace, request: DataRequests['putCommit']): DataReplies['putCommit'] {
+  commit(job: NodeJob, request: DataRequests['putCommit']): DataReplies['putCommit'] {
     const place = locate(job, request)
     const { version } = request
     this.requireOpen(place.slot, version)
@@ -125,13 +125,13 @@ export class LargeObjects {
     return { version }
   }
 
-  abort(job: JobSpace, request: DataRequests['putAbort']): void {
+  abort(job: NodeJob, request: DataRequests['putAbort']): void {
     const { openPuts } = locate(job, request).slot
     if (openPuts.get(request.version) !== HELD) openPuts.delete(request.version)
   }
 
   /** `payload` is copied, but for one that landed in the job's memory. */
-  putChunk(job: JobSpace, request: DataRequests['chunkPut'], payload: Uint8Array): void {
+  putChunk(job: NodeJob, request: DataRequests['chunkPut'], payload: Uint8Array): void {
     const { bucket, version, index, checksum } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
     verifyArrived(payload, checksum)
@@ -143,12 +143,12 @@ export class LargeObjects {
     const chunk = chunks.write(payload)
     job.charge(change)
     chunks.set({ bucket, key: Buffer.from(request.key), version }, { groupKey, index, checksum }, chunk)
-    job.activity.stored++
+    job.counters.stored++
   }
 
   /** One that is not here comes from the kept store, if its object is kept; where it `mustStay`, only if it has room here. */
   getChunk(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['chunkGet'],
     by: ChunkAsker = nobody,
   ): ChunkReply | Promise<ChunkReply> {
@@ -160,24 +160,24 @@ export class LargeObjects {
   }
 
   #read(
-    job: JobSpace,
+    job: NodeJob,
     { place, groupKey, index }: ChunkPlace,
     { chunk, request }: { chunk: StoredChunk; request: DataRequests['chunkGet'] },
   ): ChunkReply {
-    const { offset, bytes } = pieceOf(request, chunk.bytes)
+    const { offset, bytes } = byteRangeOf(request, chunk.bytes)
     job.movedBytes += bytes
-    job.activity.ram.hits++
-    if (job.spills) job.activity.readAgain(chunk.reads++)
+    job.counters.ram.hits++
+    if (job.spills) job.counters.readAgain(chunk.reads++)
     const piece = readParts(job.memory, chunk.parts, { offset, bytes })
     return pinnedReply({ checksum: place.slot.chunks.checksumOf(groupKey, index) }, job.memory, piece)
   }
 
   /** Bytes first, then it begins anew where they are not those of the chunk any more. */
-  async #getElsewhere(job: JobSpace, request: DataRequests['chunkGet'], by: ChunkAsker): Promise<ChunkReply> {
+  async #getElsewhere(job: NodeJob, request: DataRequests['chunkGet'], by: ChunkAsker): Promise<ChunkReply> {
     const at = placeOf(job, request)
     const chunk = at.place.slot.chunks.find(at.groupKey, at.index)
     const bytes =
-      chunk instanceof DemotedChunk ? pieceOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
+      chunk instanceof DemotedChunk ? byteRangeOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
     const answer = await job.underWay.answer(by.peer, bytes, async () => {
       if (chunk instanceof DemotedChunk) return await this.#readBelow(job, at, { chunk, request })
       if (chunk instanceof RemoteChunk) {
@@ -191,7 +191,7 @@ export class LargeObjects {
 
   /** Null where the chunk is here by now. */
   async #getKept(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['chunkGet'],
     mustStay: boolean,
   ): Promise<ChunkReply | null> {
@@ -202,7 +202,7 @@ export class LargeObjects {
       () => this.#readKept(job, request),
     )
     try {
-      const reply = this.#enterKept(job, request, { payload, mustStay })
+      const reply = this.#enterPersisted(job, request, { payload, mustStay })
       if (reply === null) sent()
       return reply === null ? null : { ...reply, sent }
     } catch (error) {
@@ -211,8 +211,8 @@ export class LargeObjects {
     }
   }
 
-  #enterKept(
-    job: JobSpace,
+  #enterPersisted(
+    job: NodeJob,
     request: DataRequests['chunkGet'],
     { payload, mustStay }: { payload: Buffer | null; mustStay: boolean },
   ): ChunkReply | null {
@@ -236,18 +236,18 @@ export class LargeObjects {
         ),
       )
     } else if (mustStay) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
-    const { offset, bytes } = pieceOf(request, payload.length)
+    const { offset, bytes } = byteRangeOf(request, payload.length)
     job.movedBytes += bytes
     return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
   }
 
   /** As `Objects.get` of an object below RAM. Null where it is another chunk by now. */
   async #readBelow(
-    job: JobSpace,
+    job: NodeJob,
     { groupKey, index }: ChunkPlace,
     { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
   ): Promise<ChunkReply | null> {
-    const part = pieceOf(request, chunk.bytes)
+    const part = byteRangeOf(request, chunk.bytes)
     const find = (): { slot: Slot; isSame: boolean } => {
       const { slot } = placeOf(job, request).place
       return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
@@ -263,7 +263,7 @@ export class LargeObjects {
         return null
       }
       job.movedBytes += part.bytes
-      job.activity.readAgain(chunk.reads++)
+      job.counters.readAgain(chunk.reads++)
       const checksum = slot.chunks.checksumOf(groupKey, index)
       if (part.bytes === chunk.bytes) this.#promote(job, { slot, groupKey, index }, { chunk, payload })
       return { head: { checksum }, payload, sent }
@@ -274,7 +274,7 @@ export class LargeObjects {
   }
 
   #promote(
-    job: JobSpace,
+    job: NodeJob,
     { slot, groupKey, index }: { slot: Slot; groupKey: string; index: number },
     { chunk, payload }: { chunk: DemotedChunk; payload: Buffer },
   ): void {
@@ -290,7 +290,7 @@ export class LargeObjects {
   }
 
   /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */
-  renewRead(job: JobSpace, request: DataRequests['readRenew']): void {
+  renewRead(job: NodeJob, request: DataRequests['readRenew']): void {
     const place = locate(job, request)
     const { version, lease } = request
     const { readLeases } = place.slot
@@ -302,14 +302,14 @@ export class LargeObjects {
   }
 
   /** A reader is done, with all of the version or with as much as it wanted. */
-  endRead(job: JobSpace, request: DataRequests['readEnd']): void {
+  endRead(job: NodeJob, request: DataRequests['readEnd']): void {
     const place = locate(job, request)
     const ending = place.slot.readLeases.end(request.version, request.lease)
     if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
   }
 
   /** Whether chunks of this version are still wanted. Asked of the key's owner. */
-  isAlive(job: JobSpace, request: { bucket: number; key: Uint8Array; version: number }): boolean {
+  isAlive(job: NodeJob, request: { bucket: number; key: Uint8Array; version: number }): boolean {
     if (job.buckets.isDeleted(request.bucket)) return false
     const place = locate(job, request)
     const now = this.#clock.monotonicMs()
@@ -332,7 +332,7 @@ export class LargeObjects {
   }
 }
 
-function placeOf(job: JobSpace, request: ChunkName): ChunkPlace {
+function placeOf(job: NodeJob, request: ChunkName): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }

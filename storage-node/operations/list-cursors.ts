@@ -1,6 +1,6 @@
 import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { KeyString } from '../slot/key-string.ts'
 
 /** What one node is asked for of a listing. */
@@ -62,21 +62,21 @@ interface JobCursors extends Gatherings {
 /** The cursors of listings under way, by job: so many bytes of them, which count as held by the job. */
 export class ListCursors {
   readonly #clock: Clock
-  readonly #jobs = new Map<JobSpace, JobCursors>()
+  readonly #jobs = new Map<NodeJob, JobCursors>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   /** The cursor from which the listing of this name goes on above `after`; null where there is none, or it is of other slots. */
-  find(job: JobSpace, name: string, at: { scope: ListScope; after: KeyString }): ListCursor | null {
+  find(job: NodeJob, name: string, at: { scope: ListScope; after: KeyString }): ListCursor | null {
     const kept = this.#jobs.get(job)?.kept.get(name)
     if (kept === undefined || kept.scope !== scopeName(at.scope) || kept.from > at.after) return null
     return kept.cursor
   }
 
   keep(
-    job: JobSpace,
+    job: NodeJob,
     name: string,
     { cursor, ...of }: { cursor: ListCursor; scope: ListScope; from: KeyString },
   ): void {
@@ -93,7 +93,7 @@ export class ListCursors {
     }
   }
 
-  forget(job: JobSpace, name: string): void {
+  forget(job: NodeJob, name: string): void {
     const cursors = this.#jobs.get(job)
     const kept = cursors?.kept.get(name)
     if (cursors === undefined || kept === undefined) return
@@ -113,7 +113,7 @@ export class ListCursors {
 
   /** One after another for each job. Whoever asks the same before a gathering has begun shares what comes of it. */
   async gather(
-    job: JobSpace,
+    job: NodeJob,
     at: { scope: ListScope; after: KeyString },
     run: () => Promise<ListCursor>,
   ): Promise<ListCursor> {
@@ -130,7 +130,7 @@ export class ListCursors {
     return await gathering
   }
 
-  #of(job: JobSpace): JobCursors {
+  #of(job: NodeJob): JobCursors {
     let cursors = this.#jobs.get(job)
     if (cursors === undefined) {
       cursors = { kept: new Map(), bytes: 0, running: Promise.resolve(), next: new Map() }
@@ -139,7 +139,7 @@ export class ListCursors {
     return cursors
   }
 
-  #count(job: JobSpace, cursors: JobCursors, bytes: number): void {
+  #count(job: NodeJob, cursors: JobCursors, bytes: number): void {
     cursors.bytes += bytes
     job.hold(bytes)
   }

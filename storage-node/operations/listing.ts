@@ -5,7 +5,7 @@ import type { dataOperations } from '../../protocol/operations/data-operations.t
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 import { hasBit } from '../../protocol/wire/bitmap.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
 import { isExpired, objectBytes } from '../slot/stored-object.ts'
@@ -40,7 +40,7 @@ export class Listings {
   }
 
   /** The smallest keys above `after` in the slots that were asked for. `session` is the client's. */
-  async page(job: JobSpace, session: string, request: Request): Promise<Reply> {
+  async page(job: NodeJob, session: string, request: Request): Promise<Reply> {
     const name = `${session}/${request.listing}`
     const slots = slotsIn(request, job.owned.count)
     const page = new Page(job, { request, slots, clock: this.#clock })
@@ -68,7 +68,7 @@ export class Listings {
   }
 
   #gather(
-    job: JobSpace,
+    job: NodeJob,
     { request, slots, after }: { request: Request; slots: readonly number[]; after: KeyString },
   ): Promise<ListCursor> {
     const { bucket, prefix } = request
@@ -86,14 +86,14 @@ class Page {
   after: KeyString
   /** The next key that is there does not fit. */
   isFull = false
-  readonly #job: JobSpace
+  readonly #job: NodeJob
   readonly #request: Request
   readonly #slots: readonly number[]
   readonly #clock: Clock
   readonly #limit: number
   #bytes = 0
 
-  constructor(job: JobSpace, options: { request: Request; slots: readonly number[]; clock: Clock }) {
+  constructor(job: NodeJob, options: { request: Request; slots: readonly number[]; clock: Clock }) {
     this.#job = job
     this.#request = options.request
     this.#slots = options.slots
@@ -137,7 +137,7 @@ class Page {
 }
 
 /** Throws unless this node may say what is in the slots of the bucket, and `OBJECT_LOST` where part of that may be lost. */
-function checkSlots(job: JobSpace, request: Request, slots: readonly number[]): void {
+function checkSlots(job: NodeJob, request: Request, slots: readonly number[]): void {
   requireBucket(job, request.bucket)
   for (const index of slots) {
     const slot = job.seenSlot(index)

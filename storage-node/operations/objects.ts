@@ -13,8 +13,8 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
-import { type Address, locate, type Place } from '../job/locate.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { kept, type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import { Kind, type Location } from '../memory/record.ts'
@@ -30,10 +30,10 @@ import {
   tierOf,
 } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
-import { type Below, objectName } from '../tiering/lower-reads.ts'
-import { bringHere } from '../tiering/storage-location.ts'
+import { type LowerReads, objectName } from '../tiering/lower-reads.ts'
+import { moveToRam } from '../tiering/storage-location.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
-import { pieceOf } from './byte-range.ts'
+import { byteRangeOf } from './byte-range.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
@@ -50,7 +50,7 @@ interface AskedBy {
 }
 
 /** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
-export type Fetch = (job: JobSpace, place: Place, object: StoredObject) => Promise<void>
+export type Fetch = (job: NodeJob, place: KeyLocation, object: StoredObject) => Promise<void>
 
 /**
  * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
@@ -60,9 +60,9 @@ export class Objects {
   readonly #table: ObjectTable
   readonly #clock: Clock
   readonly #fetch: Fetch
-  readonly #below: Below
+  readonly #below: LowerReads
 
-  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch; below: Below }) {
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch; below: LowerReads }) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
@@ -70,7 +70,7 @@ export class Objects {
   }
 
   /** `payload` is copied, but for one that landed in the job's memory. */
-  put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
+  put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
     verifyArrived(payload, request.checksum)
     const place = locate(job, request)
     this.#table.check(job, place, request)
@@ -89,7 +89,7 @@ export class Objects {
 
   /** `again` is asked where its bytes had to be waited for: by then the key may be another's to decide. */
   get(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['get'],
     asker: Waiter | null,
     again: GetAgain | null = null,
@@ -97,7 +97,7 @@ export class Objects {
     return this.#get(job, request, { asker, later: false, again })
   }
 
-  #get(job: JobSpace, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
+  #get(job: NodeJob, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object === undefined) return this.#await(job, keep(request), to)
@@ -112,13 +112,13 @@ export class Objects {
 
   /** From a tier below RAM: the bytes count only while the version is the one that they were asked for. */
   async #getBelow(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     { version, bytes: wholeBytes }: StoredObject,
     { request, ...by }: AskedBy & { request: DataRequests['get'] },
   ): Promise<Get> {
     checkVersion(this.#present(job, place), request)
-    const part = pieceOf(request, wholeBytes)
+    const part = byteRangeOf(request, wholeBytes)
     const answer = await job.underWay.answer(by.asker?.peer ?? null, part.bytes, () =>
       this.#readBelow(job, request, { version, part }),
     )
@@ -127,7 +127,7 @@ export class Objects {
 
   /** Null where the key has another version by now, or its bytes lie elsewhere. */
   async #readBelow(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['get'],
     { version, part }: { version: number; part: { offset: number; bytes: number } },
   ): Promise<Get | null> {
@@ -145,7 +145,7 @@ export class Objects {
       const { checksum, bytes } = object
       const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
       job.movedBytes += part.bytes
-      job.activity.readAgain(object.reads++)
+      job.counters.readAgain(object.reads++)
       if (consumed) this.#table.remove(job, again, object)
       else if (part.bytes === bytes && isDemoted(object))
         this.#below.promote(job, { slot: again.slot, of: again }, payload)
@@ -159,8 +159,8 @@ export class Objects {
 
   /** From the slot's owner before this one: the object is here then, and the get begins anew. */
   async #getRemote(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     object: StoredObject,
     { request, ...by }: AskedBy & { request: DataRequests['get'] },
   ): Promise<Get> {
@@ -171,20 +171,20 @@ export class Objects {
     return await this.#getAgain(job, request, by)
   }
 
-  #getAgain(job: JobSpace, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
+  #getAgain(job: NodeJob, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
     if (by.again === null) return this.#get(job, request, { ...by, later: true })
     const reply = by.again(request)
     return reply instanceof Promise ? reply : kept(reply)
   }
 
   /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
-  #locationOf(job: JobSpace, at: Address, version: number): Location | null {
+  #locationOf(job: NodeJob, at: Address, version: number): Location | null {
     const object = this.#table.find(job, locate(job, at))
     return object?.version === version && isDemoted(object) ? object.location : null
   }
 
   /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
-  async #recall(job: JobSpace, at: Address, { version, bytes }: StoredObject): Promise<void> {
+  async #recall(job: NodeJob, at: Address, { version, bytes }: StoredObject): Promise<void> {
     const wanted = { offset: 0, bytes, name: objectName(at, version) }
     const read = await this.#below.read(job, wanted, () => this.#locationOf(job, at, version))
     if (read === null) return
@@ -192,13 +192,13 @@ export class Objects {
       const place = locate(job, at)
       if (this.#locationOf(job, at, version) === null) return
       job.admit(bytes)
-      bringHere(job, { slot: place.slot, of: place }, read.result)
+      moveToRam(job, { slot: place.slot, of: place }, read.result)
     } finally {
       read.release()
     }
   }
 
-  stat(job: JobSpace, request: DataRequests['stat']): DataReplies['stat'] {
+  stat(job: NodeJob, request: DataRequests['stat']): DataReplies['stat'] {
     const place = locate(job, request)
     const object = this.#present(job, place)
     const { version, expiresAtMs } = object
@@ -208,14 +208,14 @@ export class Objects {
     return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
   }
 
-  delete(job: JobSpace, request: DataRequests['delete']): DataReplies['delete'] {
+  delete(job: NodeJob, request: DataRequests['delete']): DataReplies['delete'] {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
     if (object !== undefined) this.#table.remove(job, place, object)
     return { existed: object !== undefined }
   }
 
-  deleteMany(job: JobSpace, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
+  deleteMany(job: NodeJob, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
     checkKeys(request.keys)
     const results = request.keys.map((key) => {
       try {
@@ -230,7 +230,7 @@ export class Objects {
   }
 
   append(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['append'],
     payload: Uint8Array,
     again: AppendAgain = (kept, own) => this.append(job, kept, own),
@@ -252,8 +252,8 @@ export class Objects {
 
   /** `later` says that the reply is not sent at once, so that its payload has to be kept until then. */
   #read(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     object: StoredObject,
     { request, later }: { request: DataRequests['get']; later: boolean },
   ): Get {
@@ -269,14 +269,14 @@ export class Objects {
       const { consume: consumed } = request
       return { head: { version, kind: ObjectKind.manifest, bytes, checksum, consumed, manifest, lease } }
     }
-    const part = pieceOf(request, bytes)
+    const part = byteRangeOf(request, bytes)
     const consumed = request.consume && takesAll(request, { version, bytes }, part.bytes)
     const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
     const piece = readObject(job.memory, object, part)
     const reply = pinnedReply(head, job.memory, piece)
     job.movedBytes += part.bytes
-    job.activity.ram.hits++
-    if (job.spills) job.activity.readAgain(object.reads++)
+    job.counters.ram.hits++
+    if (job.spills) job.counters.readAgain(object.reads++)
     if (!consumed) return later ? kept(reply) : reply
     const last = kept(reply)
     this.#table.remove(job, place, object)
@@ -287,7 +287,7 @@ export class Objects {
    * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
    * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
    */
-  #await(job: JobSpace, request: DataRequests['get'], { asker, again }: AskedBy): Get | Promise<Get> {
+  #await(job: NodeJob, request: DataRequests['get'], { asker, again }: AskedBy): Get | Promise<Get> {
     const place = locate(job, request)
     if (asker === null || request.waitMs === 0) throw place.slot.missing(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
@@ -310,7 +310,7 @@ export class Objects {
   }
 
   /** Only who may still serve the slot can say that a key is not there. */
-  #miss(job: JobSpace, place: Place): MayflyError {
+  #miss(job: NodeJob, place: KeyLocation): MayflyError {
     try {
       return job.ownedSlot(place.index).missing(place)
     } catch (error) {
@@ -318,7 +318,7 @@ export class Objects {
     }
   }
 
-  #present(job: JobSpace, place: Place): StoredObject {
+  #present(job: NodeJob, place: KeyLocation): StoredObject {
     const object = this.#table.find(job, place)
     if (object === undefined) throw place.slot.missing(place)
     return object

@@ -9,16 +9,16 @@ import type { Caller } from '../../protocol/transport/caller.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { KEPT_CHUNKS_AHEAD } from '../../service/kept/kept-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { ChunkName } from '../job/locate.ts'
-import type { JobPlacements } from '../membership/placement-cache.ts'
+import type { PlacementCache } from '../membership/placement-cache.ts'
 import type { LargeObjects } from '../operations/large-objects.ts'
 
-export interface ChunkSourceOptions {
+export interface ChunkReaderOptions {
   /** Id of this node. */
   readonly self: string
   readonly largeObjects: LargeObjects
-  readonly placements: JobPlacements
+  readonly placements: PlacementCache
   readonly pool: CallerPool
   readonly clock: Clock
 }
@@ -30,15 +30,15 @@ interface Version {
 }
 
 /** The bytes of large objects: chunks lie on any node of the job, and what is kept is known to the owner of the key. */
-export class ChunkSource {
-  readonly #options: ChunkSourceOptions
+export class ChunkReader {
+  readonly #options: ChunkReaderOptions
 
-  constructor(options: ChunkSourceOptions) {
+  constructor(options: ChunkReaderOptions) {
     this.#options = options
   }
 
   /** Chunk after chunk, with some fetched ahead. */
-  async *read(job: JobSpace, object: Version & { manifest: Manifest }): AsyncGenerator<Buffer> {
+  async *read(job: NodeJob, object: Version & { manifest: Manifest }): AsyncGenerator<Buffer> {
     const ahead: Promise<Buffer>[] = []
     for (const { index } of chunksOf(object.manifest)) {
       const chunk = this.#fetch(job, object, index)
@@ -52,7 +52,7 @@ export class ChunkSource {
 
   /** Of a chunk that its own node does not have: null where the owner of the key has its object not kept either. */
   async readKept(
-    job: JobSpace,
+    job: NodeJob,
     { bucket, key, version, index }: ChunkName,
     here: () => Promise<Buffer | null>,
   ): Promise<Buffer | null> {
@@ -71,7 +71,7 @@ export class ChunkSource {
     }
   }
 
-  async #fetch(job: JobSpace, { bucket, key, version }: Version, index: number): Promise<Buffer> {
+  async #fetch(job: NodeJob, { bucket, key, version }: Version, index: number): Promise<Buffer> {
     const { largeObjects } = this.#options
     const request = { job: job.id, bucket, key: Buffer.from(key), version, index }
     return await this.#atOwner(
@@ -85,7 +85,7 @@ export class ChunkSource {
 
   /** Has the owner of the slot into which a hash falls do something, be it this very node. */
   async #atOwner<Result>(
-    job: JobSpace,
+    job: NodeJob,
     hash: number,
     here: () => Promise<Result>,
     there: (caller: Caller, deadlineMs: number) => Promise<Result>,

@@ -10,18 +10,18 @@ import {
   type KeptStore,
   type Stamp,
 } from '../../service/kept/kept-store.ts'
-import type { JobSpace } from '../job/job.ts'
-import { type Address, locate, type Place } from '../job/locate.ts'
-import { KeptState, keptName } from '../slot/persisted-names.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type Address, type KeyLocation, locate } from '../job/locate.ts'
+import { PersistedState, persistedName } from '../slot/persisted-names.ts'
 import type { Slot } from '../slot/slot.ts'
 import { encodeMetadata } from '../slot/user-metadata.ts'
-import type { KeptObjectOf } from './persisted-entry.ts'
+import type { PersistedEntry } from './persisted-entry.ts'
 
 /**
  * Changes of what the kept store has of a key, each with a stamp of its own and with what its slot knows about it afterwards. What became
  * of a change is known when it returns, or is `OUTCOME_UNKNOWN`.
  */
-export class KeptChanges {
+export class PersistedChanges {
   readonly #store: KeptStore
   readonly #clock: Clock
 
@@ -35,17 +35,17 @@ export class KeptChanges {
    * what became of it, whatever is done to the key looks there first.
    */
   async put(
-    job: JobSpace,
-    place: Place,
-    { name, object, pieces }: { name: string; object: KeptObjectOf; pieces: AsyncIterable<Buffer> },
+    job: NodeJob,
+    place: KeyLocation,
+    { name, object, pieces }: { name: string; object: PersistedEntry; pieces: AsyncIterable<Buffer> },
   ): Promise<void> {
     const { bucket, slot } = place
     const before = slot.kept.find(place)
     const version = slot.nextVersion()
     const stamp = { bucketId: bucket, version }
     job.keeps = true
-    if (before === undefined) slot.kept.set(place, { name, version, state: KeptState.doubt })
-    const at = keptName(job.id, place.key, name)
+    if (before === undefined) slot.kept.set(place, { name, version, state: PersistedState.doubt })
+    const at = persistedName(job.id, place.key, name)
     try {
       const { bytes, expiresAtMs, metadata } = object
       const about = encodeMetadata(metadata)
@@ -60,13 +60,13 @@ export class KeptChanges {
       }
     }
     // In the slot as it was, also where it is being given away: its next owner has to know.
-    slot.kept.set(place, { name, version, state: KeptState.object })
+    slot.kept.set(place, { name, version, state: PersistedState.object })
   }
 
-  async remove(job: JobSpace, at: Address & { readonly slot: Slot }): Promise<void> {
+  async remove(job: NodeJob, at: Address & { readonly slot: Slot }): Promise<void> {
     const mark = at.slot.kept.find(at)
     if (mark === undefined) return
-    const name = keptName(job.id, at.key, mark.name)
+    const name = persistedName(job.id, at.key, mark.name)
     const stamp = { bucketId: at.bucket, version: at.slot.nextVersion() }
     try {
       await this.#store.remove(name, stamp, { fence: () => job.requireLease() })
@@ -77,12 +77,12 @@ export class KeptChanges {
   }
 
   /** Not in the key's turn: a bucket of the same name may have been made anew, whose objects have newer stamps and stay. */
-  async removeDropped(job: JobSpace, at: Address & { readonly slot: Slot }): Promise<void> {
+  async removeDropped(job: NodeJob, at: Address & { readonly slot: Slot }): Promise<void> {
     const mark = at.slot.kept.find(at)
     if (mark === undefined) return
     const stamp = { bucketId: at.bucket, version: Number.MAX_SAFE_INTEGER }
     const options = { fence: () => job.requireLease(), contended: true }
-    await this.#store.remove(keptName(job.id, at.key, mark.name), stamp, options)
+    await this.#store.remove(persistedName(job.id, at.key, mark.name), stamp, options)
     at.slot.kept.remove(at)
   }
 
@@ -115,7 +115,7 @@ export class KeptChanges {
 }
 
 /** Fails before the store makes the bytes visible if the slot may not be served here any more. */
-async function* fenced(job: JobSpace, at: Address, pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* fenced(job: NodeJob, at: Address, pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for await (const piece of pieces) {
     yield piece
     locate(job, at)

@@ -1,20 +1,20 @@
 import { manifestOf } from '../../protocol/model/manifest.ts'
 import type { KeptDescription, Stamp } from '../../service/kept/kept-store.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { Kind } from '../memory/record.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import type { Slot } from '../slot/slot.ts'
 import { encodeManifest } from '../slot/stored-object.ts'
-import { decodeMetadata, encodeMetadata, type Metadata } from '../slot/user-metadata.ts'
+import { decodeMetadata, encodeMetadata, type UserMetadata } from '../slot/user-metadata.ts'
 
 /** An object that lies in the kept store, as its slot has to know it. */
-export interface KeptObjectOf {
+export interface PersistedEntry {
   readonly bytes: number
   readonly expiresAtMs: number
-  readonly metadata: Metadata
+  readonly metadata: UserMetadata
 }
 
-export interface Returning extends KeptObjectOf {
+export interface Returning extends PersistedEntry {
   readonly bucket: string
   readonly key: string
   readonly stamp: Stamp
@@ -31,10 +31,10 @@ export function returningOf(found: KeptDescription): Returning | null {
  * Enters an object of which the kept store alone has the bytes, whatever its size, as a large one without any chunk, in the place of what
  * is under the key. Returns its version here. Throws `CAPACITY_EXCEEDED` if not even that has room.
  */
-export function enterKept(
-  job: JobSpace,
+export function enterPersisted(
+  job: NodeJob,
   { slot, of }: { slot: Slot; of: KeyHash },
-  object: KeptObjectOf,
+  object: PersistedEntry,
 ): number {
   const version = slot.nextVersion()
   const isEmpty = object.bytes === 0

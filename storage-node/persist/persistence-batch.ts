@@ -7,36 +7,36 @@ import {
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { KEPT_CHANGES_IN_FLIGHT } from '../../service/kept/kept-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import {
+  type BatchObjects,
   checkColumns,
   enterAt,
   keepMany,
-  type ManyObjects,
   putAt,
   putsAt,
   valuesOf,
 } from '../operations/batch.ts'
 import { checkKeys, type Objects } from '../operations/objects.ts'
-import type { Answer, Keeping } from './persistence.ts'
+import type { Answer, Persistence } from './persistence.ts'
 
 /**
  * Mutations of many keys, some of which have an object that outlives its job. All others are decided in one step; those follow,
  * each in its turn.
  */
-export class KeepingMany {
-  readonly #keeping: Keeping
+export class PersistenceBatch {
+  readonly #keeping: Persistence
   readonly #objects: Objects
-  readonly #many: ManyObjects
+  readonly #many: BatchObjects
 
-  constructor(keeping: Keeping, of: { objects: Objects; many: ManyObjects }) {
+  constructor(keeping: Persistence, of: { objects: Objects; many: BatchObjects }) {
     this.#keeping = keeping
     this.#objects = of.objects
     this.#many = of.many
   }
 
-  /** As `ManyObjects.put`. */
-  put(job: JobSpace, request: DataRequests['putMany'], payload: Buffer): Answer<'putMany'> {
+  /** As `BatchObjects.put`. */
+  put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): Answer<'putMany'> {
     const concerned = this.#concerned(job, request)
     if (concerned === null) return { head: this.#many.put(job, request, payload) }
     checkColumns(request, payload.length)
@@ -46,7 +46,7 @@ export class KeepingMany {
   }
 
   /** As `Objects.deleteMany`. */
-  delete(job: JobSpace, request: DataRequests['deleteMany']): Answer<'deleteMany'> {
+  delete(job: NodeJob, request: DataRequests['deleteMany']): Answer<'deleteMany'> {
     const concerned = this.#concerned(job, request)
     if (concerned === null) return { head: this.#objects.deleteMany(job, request) }
     checkKeys(request.keys)
@@ -54,7 +54,7 @@ export class KeepingMany {
   }
 
   /** Which keys the kept store has to do with; null where it has with none. */
-  #concerned(job: JobSpace, request: { bucket: number; keys: readonly Uint8Array[] }): Set<number> | null {
+  #concerned(job: NodeJob, request: { bucket: number; keys: readonly Uint8Array[] }): Set<number> | null {
     if (!job.keeps) return null
     const { bucket, keys } = request
     const concerned = keys.flatMap((key, at) => (this.#keeping.mayConcern(job, { bucket, key }) ? [at] : []))
@@ -62,7 +62,7 @@ export class KeepingMany {
   }
 
   async #put(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['putMany'],
     { concerned, values }: { concerned: ReadonlySet<number>; values: readonly Buffer[] },
   ): Promise<Reply<DataReplies['putMany']>> {
@@ -85,7 +85,7 @@ export class KeepingMany {
   }
 
   async #delete(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['deleteMany'],
     concerned: ReadonlySet<number>,
   ): Promise<Reply<DataReplies['deleteMany']>> {
@@ -102,7 +102,7 @@ export class KeepingMany {
     return { head: { results } }
   }
 
-  async #deleteOne(job: JobSpace, request: DataRequests['delete']): Promise<number> {
+  async #deleteOne(job: NodeJob, request: DataRequests['delete']): Promise<number> {
     try {
       const { head } = await this.#keeping.delete(job, request)
       return head.existed ? DeleteResult.deleted : DeleteResult.absent

@@ -18,30 +18,30 @@ import type { KeptStore } from '../../service/kept/kept-store.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import { onePiece } from '../../service/server/one-piece.ts'
 import type { Waiter } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
-import { type KeyTurns, untilKept } from '../job/key-mutex.ts'
-import type { Address, Place } from '../job/locate.ts'
+import type { NodeJob } from '../job/job.ts'
+import { type KeyMutex, untilPersisted } from '../job/key-mutex.ts'
+import type { Address, KeyLocation } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { kept, type PinnedReply } from '../memory/pinned-reply.ts'
 import { Kind } from '../memory/record.ts'
-import { pieceOf } from '../operations/byte-range.ts'
+import { byteRangeOf } from '../operations/byte-range.ts'
 import type { LargeObjects } from '../operations/large-objects.ts'
 import { checkVersion, type Objects, takesAll } from '../operations/objects.ts'
-import { KeptState } from '../slot/persisted-names.ts'
+import { PersistedState } from '../slot/persisted-names.ts'
 import { encodeManifest, isManifest, objectBytes, type StoredObject } from '../slot/stored-object.ts'
 import { answerWaits } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
-import type { ChunkSource } from './chunk-reader.ts'
-import { KeptChanges } from './persisted-changes.ts'
-import { enterKept, type KeptObjectOf } from './persisted-entry.ts'
+import type { ChunkReader } from './chunk-reader.ts'
+import { PersistedChanges } from './persisted-changes.ts'
+import { enterPersisted, type PersistedEntry } from './persisted-entry.ts'
 
 interface KeepingOptions {
   readonly table: ObjectTable
   readonly objects: Objects
   readonly largeObjects: LargeObjects
-  readonly chunks: ChunkSource
+  readonly chunks: ChunkReader
   readonly store: KeptStore
-  readonly turns: KeyTurns
+  readonly turns: KeyMutex
   readonly clock: Clock
 }
 
@@ -74,18 +74,18 @@ interface Lost {
  * Mutations of keys whose object outlives its job. The kept store is changed first, then the slot, then the call is answered; all
  * that is done to such a key meanwhile waits its turn, so that both see the same order. Any other mutation goes straight on.
  */
-export class Keeping {
+export class Persistence {
   readonly #options: KeepingOptions
-  readonly #changes: KeptChanges
+  readonly #changes: PersistedChanges
   #largePuts = 0
 
   constructor(options: KeepingOptions) {
     this.#options = options
-    this.#changes = new KeptChanges(options)
+    this.#changes = new PersistedChanges(options)
   }
 
   /** As `Objects.put`. */
-  put(job: JobSpace, request: DataRequests['put'], payload: Uint8Array): Answer<'put'> {
+  put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): Answer<'put'> {
     if (request.keptBucket === '' && !this.mayConcern(job, request))
       return { head: this.#options.objects.put(job, request, payload) }
     // What the message holds is valid only until this returns.
@@ -93,14 +93,14 @@ export class Keeping {
   }
 
   /** As `LargeObjects.commit`. Also `UNAVAILABLE`, where too many go to the kept store at once. */
-  commit(job: JobSpace, request: DataRequests['putCommit']): Answer<'putCommit'> {
+  commit(job: NodeJob, request: DataRequests['putCommit']): Answer<'putCommit'> {
     checkRuns(request.manifest)
     if (request.keptBucket === '' && !this.mayConcern(job, request))
       return { head: this.#options.largeObjects.commit(job, request) }
     return this.#options.turns.take(job, request, (place) => this.#commit(job, place, request))
   }
 
-  delete(job: JobSpace, request: DataRequests['delete']): Answer<'delete'> {
+  delete(job: NodeJob, request: DataRequests['delete']): Answer<'delete'> {
     const { objects } = this.#options
     if (!this.mayConcern(job, request)) return { head: objects.delete(job, request) }
     return this.#options.turns.take(job, request, async (place) => {
@@ -110,14 +110,14 @@ export class Keeping {
   }
 
   /** A get that removes what it returns. */
-  consume(job: JobSpace, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
+  consume(job: NodeJob, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
     if (!this.mayConcern(job, request))
       return this.#options.objects.get(job, request, waiter, (kept) => this.consume(job, kept, waiter))
     return this.#consume(job, { ...request, key: Buffer.from(request.key) }, waiter)
   }
 
   /** Throws `BAD_REQUEST` for an object that outlives its job: the kept store adds to none. */
-  append(job: JobSpace, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
+  append(job: NodeJob, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
     const { objects, table } = this.#options
     if (!this.mayConcern(job, request))
       return objects.append(job, request, payload, (kept, own) => this.append(job, kept, own))
@@ -133,10 +133,10 @@ export class Keeping {
   }
 
   /** Removes what is kept of buckets that are deleted. Where it rejects, the rest is left for the next time. */
-  async dropBuckets(job: JobSpace): Promise<void> {
+  async dropBuckets(job: NodeJob): Promise<void> {
     if (!job.keeps) return
     for (const slot of [...job.everySlot()]) {
-      if (job.buckets.anyDeleted) await untilKept(slot)
+      if (job.buckets.anyDeleted) await untilPersisted(slot)
       const deleted = [...slot.kept.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
       if (deleted.length === 0) continue
       const left = deleted.flatMap((bucket) => slot.kept.inBucket(bucket))
@@ -150,7 +150,7 @@ export class Keeping {
    * Removes what is kept of objects whose time was over, and what puts of unknown outcome may have left. Where it rejects, the rest is left
    * for the next time.
    */
-  async removeUnwanted(job: JobSpace): Promise<void> {
+  async removeUnwanted(job: NodeJob): Promise<void> {
     if (!job.keeps) return
     const keys = job.owned.touched.flatMap((slot) => slot?.kept.unwanted() ?? [])
     try {
@@ -166,7 +166,7 @@ export class Keeping {
   }
 
   /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
-  mayConcern(job: JobSpace, { bucket, key }: Address): boolean {
+  mayConcern(job: NodeJob, { bucket, key }: Address): boolean {
     if (!job.keeps) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
     if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
@@ -174,7 +174,7 @@ export class Keeping {
   }
 
   async #put(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['put'],
     payload: Buffer,
   ): Promise<Reply<DataReplies['put']>> {
@@ -199,8 +199,8 @@ export class Keeping {
   }
 
   async #commit(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     request: DataRequests['putCommit'],
   ): Promise<Reply<DataReplies['putCommit']>> {
     const { chunks, largeObjects, table } = this.#options
@@ -234,7 +234,7 @@ export class Keeping {
   }
 
   async #consume(
-    job: JobSpace,
+    job: NodeJob,
     request: DataRequests['get'],
     waiter: Waiter | null,
   ): Promise<PinnedReply<DataReplies['get']>> {
@@ -268,8 +268,8 @@ export class Keeping {
 
   /** Reads an object, which may take its time, before it is removed in both places; not if it has chunks, unless those are `complete`. */
   async #takeKept(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     { request, complete }: { request: DataRequests['get']; complete: number },
   ): Promise<Taken> {
     const { objects } = this.#options
@@ -289,8 +289,8 @@ export class Keeping {
 
   /** Makes the kept store what it has to be once the put is done, then the slot. */
   async #keep<Head extends { version: number }>(
-    job: JobSpace,
-    place: Place,
+    job: NodeJob,
+    place: KeyLocation,
     put: Put<Head>,
   ): Promise<Reply<Head | { version: number }>> {
     const { keptBucket, metadata, ttlSeconds } = put.request
@@ -309,9 +309,9 @@ export class Keeping {
    * as one whose bytes only the store has: what it replaced there is gone.
    */
   #follow<Head extends { version: number }>(
-    job: JobSpace,
-    place: Place,
-    { object, store }: { object: KeptObjectOf; store: () => Reply<Head> },
+    job: NodeJob,
+    place: KeyLocation,
+    { object, store }: { object: PersistedEntry; store: () => Reply<Head> },
   ): Reply<Head | { version: number }> {
     try {
       return decided(job, store)
@@ -322,12 +322,12 @@ export class Keeping {
     const before = slot.find(place)
     if (before !== undefined) this.#options.table.remove(job, place, before)
     try {
-      const head = decided(job, () => ({ version: enterKept(job, { slot, of: place }, object) }))
+      const head = decided(job, () => ({ version: enterPersisted(job, { slot, of: place }, object) }))
       answerWaits(place)
       return { head }
     } catch (error) {
       const mark = slot.kept.find(place)
-      if (mark !== undefined) slot.kept.set(place, { ...mark, state: KeptState.apart })
+      if (mark !== undefined) slot.kept.set(place, { ...mark, state: PersistedState.apart })
       throw unknownUnlessDropped(error)
     }
   }
@@ -342,7 +342,7 @@ function unknownUnlessDropped(error: unknown): MayflyError {
 
 /** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
 async function holding<Result>(
-  job: JobSpace,
+  job: NodeJob,
   bytes: number,
   task: (letGo: () => void) => Promise<Result>,
 ): Promise<Result> {
@@ -364,16 +364,16 @@ async function holding<Result>(
  * Changes the slot after the store was changed, for both have to say the same: also where the slot is being given away, which waits
  * for this, and where the node's lease lapsed meanwhile. Then nobody knows whether it counts.
  */
-function decided<Result>(job: JobSpace, change: () => Result): Result {
+function decided<Result>(job: NodeJob, change: () => Result): Result {
   const result = job.decided(change)
   if (job.hasLease) return result
   throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
 }
 
 /** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
-function isTaken(job: JobSpace, object: StoredObject, request: DataRequests['get']): boolean {
+function isTaken(job: NodeJob, object: StoredObject, request: DataRequests['get']): boolean {
   checkVersion(object, request)
   if (isManifest(object)) return true
   const bytes = objectBytes(job.memory, object)
-  return takesAll(request, { version: object.version, bytes }, pieceOf(request, bytes).bytes)
+  return takesAll(request, { version: object.version, bytes }, byteRangeOf(request, bytes).bytes)
 }

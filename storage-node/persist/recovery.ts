@@ -9,16 +9,16 @@ import {
   KEPT_SILENT_MS_MAX,
 } from '../../service/kept/kept-limits.ts'
 import type { KeptName, KeptPage, KeptStore } from '../../service/kept/kept-store.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { tableHash } from '../memory/table-hash.ts'
-import { KeptState } from '../slot/persisted-names.ts'
-import { enterKept, type Returning, returningOf } from './persisted-entry.ts'
+import { PersistedState } from '../slot/persisted-names.ts'
+import { enterPersisted, type Returning, returningOf } from './persisted-entry.ts'
 
 interface ComebackOptions {
   readonly store: KeptStore
   readonly runtime: Runtime
   /** Of the buckets that a job has now, by name. */
-  readonly bucketIds: (job: JobSpace) => Promise<ReadonlyMap<string, number>>
+  readonly bucketIds: (job: NodeJob) => Promise<ReadonlyMap<string, number>>
   readonly warn: (what: string, of: { job: string; reason: string }) => void
 }
 
@@ -33,7 +33,7 @@ interface Lost {
  * Each chunk comes from the kept store when it is asked for. A listing tells names alone, and of these only those are looked at that
  * fall into the lost slots: so all nodes together look at each lost object once.
  */
-export class Comeback {
+export class Recovery {
   readonly #options: ComebackOptions
   /** By job, epoch and slots. */
   readonly #looking = new Map<string, Promise<Returning[]>>()
@@ -46,7 +46,7 @@ export class Comeback {
    * What is kept of a job in slots that were lost. Nobody may serve these meanwhile, so that nothing is missed; who asks twice gets the
    * same answer. Where the store stays silent this resolves with what it told before. Never rejects.
    */
-  async look(job: JobSpace, lost: Lost): Promise<readonly Returning[]> {
+  async look(job: NodeJob, lost: Lost): Promise<readonly Returning[]> {
     const name = `${job.id}/${lost.epoch}/${[...lost.slots].join()}`
     let looking = this.#looking.get(name)
     if (looking === undefined) {
@@ -57,7 +57,7 @@ export class Comeback {
   }
 
   /** Enters what falls into slots that were just taken, under new versions. */
-  enter(job: JobSpace, taken: ReadonlySet<number>, returning: readonly Returning[]): void {
+  enter(job: NodeJob, taken: ReadonlySet<number>, returning: readonly Returning[]): void {
     for (const object of returning) {
       const { bucketId: bucket, version } = object.stamp
       const key = Buffer.from(object.key)
@@ -65,13 +65,13 @@ export class Comeback {
       const index = slotOf(hash, job.owned.count)
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
       if (slot === undefined || job.buckets.isDeleted(bucket)) continue
-      const mark = { name: object.bucket, version, state: KeptState.apart }
+      const mark = { name: object.bucket, version, state: PersistedState.apart }
       // Where its own bytes have no room, it is there to be replaced.
       slot.kept.set({ bucket, key }, mark)
       job.keeps = true
       try {
-        enterKept(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object)
-        slot.kept.set({ bucket, key }, { ...mark, state: KeptState.object })
+        enterPersisted(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object)
+        slot.kept.set({ bucket, key }, { ...mark, state: PersistedState.object })
       } catch (error) {
         if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
         this.#warn(job.id, 'a kept object finds no room in its job', error)
@@ -79,7 +79,7 @@ export class Comeback {
     }
   }
 
-  async #look(job: JobSpace, slots: ReadonlySet<number>): Promise<Returning[]> {
+  async #look(job: NodeJob, slots: ReadonlySet<number>): Promise<Returning[]> {
     const { bucketIds, store } = this.#options
     const all: Returning[] = []
     // Where metadata does not answer now, all of them have to be looked at.

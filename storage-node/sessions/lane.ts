@@ -1,6 +1,6 @@
 import { asMayflyError, type ErrorCode, MayflyError } from '../../protocol/errors.ts'
 import { bytesOf } from '../../protocol/transport/outbox.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { PinnedReply } from '../memory/pinned-reply.ts'
 
 /** An error as it is given again. An `Error` would keep what its stack has captured: the request, with its memory. */
@@ -52,7 +52,7 @@ export class Lane {
     this.#outcome = outcome
   }
 
-  keep(job: JobSpace, reply: PinnedReply<unknown>): void {
+  keep(job: NodeJob, reply: PinnedReply<unknown>): void {
     const { pin, payload } = reply
     this.#outcome = reply
     if (pin !== undefined) pin.hold()
@@ -79,7 +79,7 @@ export class Lane {
   }
 
   /** Forgets the answer, and frees what it holds. */
-  letGo(job: JobSpace): void {
+  letGo(job: NodeJob): void {
     const outcome = this.#outcome
     if (outcome === null) return
     const heldBytes = this.#heldBytes

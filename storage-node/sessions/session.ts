@@ -1,7 +1,7 @@
 import { isError } from '../../protocol/errors.ts'
 import { LANE_OVERHEAD_BYTES, SESSION_OVERHEAD_BYTES } from '../../protocol/limits.ts'
 import type { Peer } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { Lane } from './lane.ts'
 
 /** The mutations of one client, over its connections, of which it has one at a time. */
@@ -18,7 +18,7 @@ export class Session {
   /** That have come, each counted once. */
   mutations = 0
   /** What its mutations are held against; null before the first. */
-  space: JobSpace | null = null
+  space: NodeJob | null = null
   readonly lanes: (Lane | undefined)[] = []
   /** Lanes whose answers hold memory of the job. */
   readonly holding = new Set<Lane>()

@@ -10,7 +10,7 @@ import { hashKey } from '../../protocol/model/hash.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { ClientSessions, Peer, Resume } from '../../service/server/peer.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { PinnedReply } from '../memory/pinned-reply.ts'
 import { gone, type Lane } from './lane.ts'
 import { Session } from './session.ts'
@@ -26,7 +26,7 @@ interface Sequenced {
 interface Asked {
   readonly peer: Peer
   /** The space on this node that its bytes are held against. */
-  readonly job: JobSpace
+  readonly job: NodeJob
   /** The operation's number. */
   readonly operation: number
   /** A hash of its keys. */
@@ -121,7 +121,7 @@ export class Sessions implements ClientSessions {
   }
 
   /** The space frees every byte of its job: nothing may be held against it any more. */
-  dropJob(space: JobSpace): void {
+  dropJob(space: NodeJob): void {
     for (const session of [...(this.#accounts.get(space.id)?.sessions ?? [])]) {
       if (session.space !== space) continue
       if (session.peer === null) this.#forget(session)
@@ -173,7 +173,7 @@ export class Sessions implements ClientSessions {
   }
 
   /** What the session holds belongs to a space that has ended. */
-  #move(session: Session, space: JobSpace | null): void {
+  #move(session: Session, space: NodeJob | null): void {
     session.letGoOfAll()
     session.space = space
   }
@@ -251,7 +251,7 @@ const RESULT_BYTES = 16
 
 interface Of<Request> {
   readonly peer: Peer
-  readonly job: JobSpace
+  readonly job: NodeJob
   readonly request: Request
 }
 

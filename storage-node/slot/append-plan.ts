@@ -10,7 +10,7 @@ const PART_BYTES_MIN = 4 * 1024
 const PART_BYTES_MAX = 256 * 1024
 
 /** What an append does to the runs of its object. */
-export interface Growth {
+export interface AppendPlan {
   readonly bytes: number
   /** Of the run that is added; 0 where the last one has room enough. */
   readonly addedBytes: number
@@ -19,7 +19,7 @@ export interface Growth {
 }
 
 /** Plans an append. What was put in one piece moves to a run. Throws `OBJECT_TOO_LARGE` or `BAD_REQUEST`. */
-export function planGrowth(before: StoredObject | undefined, appendedBytes: number): Growth {
+export function planAppend(before: StoredObject | undefined, appendedBytes: number): AppendPlan {
   if (before?.kind === Kind.manifest) {
     throw new MayflyError(
       'BAD_REQUEST',

@@ -5,7 +5,7 @@ import type { Location, Part } from '../memory/record.ts'
 import { BLOCK_BYTES } from '../memory/slab.ts'
 import { type JobTiers, RAM } from '../tiers/job-tiers.ts'
 import type { KeyString } from './key-string.ts'
-import type { Settling } from './pending-entries.ts'
+import type { PendingEntries } from './pending-entries.ts'
 import type { Holder } from './slot-objects.ts'
 
 /** A chunk of a large object, or what is known of one whose bytes are elsewhere, or were lost. */
@@ -77,11 +77,11 @@ const noGroups = new Map<string, ChunkGroup>()
 export class SlotChunks {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
-  readonly #settling: Settling
+  readonly #settling: PendingEntries
   #groups = noGroups
   #chargedBytes = 0
 
-  constructor({ memory, tiers }: Holder, settling: Settling) {
+  constructor({ memory, tiers }: Holder, settling: PendingEntries) {
     this.#memory = memory
     this.#tiers = tiers
     this.#settling = settling

@@ -1,5 +1,5 @@
 /** How many entries of a slot a handoff has announced and not yet brought, and who waits until there are none. */
-export class Settling {
+export class PendingEntries {
   #remotes = 0
   #tasks: (() => void)[] | null = null
 

@@ -13,29 +13,29 @@ interface Key {
  * - `over`: the slot has removed it, because its time was over.
  * - `apart`: it lies there, and the slot had no room for it.
  */
-export const KeptState = { object: 0, doubt: 1, over: 2, apart: 3 } as const
-export type KeptState = (typeof KeptState)[keyof typeof KeptState]
+export const PersistedState = { object: 0, doubt: 1, over: 2, apart: 3 } as const
+export type PersistedState = (typeof PersistedState)[keyof typeof PersistedState]
 
 /** Of one that has come over the wire: what is not known is in doubt. */
-export function keptStateOf(number: number): KeptState {
-  return Object.values(KeptState).find((state) => state === number) ?? KeptState.doubt
+export function persistedStateOf(number: number): PersistedState {
+  return Object.values(PersistedState).find((state) => state === number) ?? PersistedState.doubt
 }
 
 /** That something of a key lies in the kept store, or may. */
-export interface KeptMark {
+export interface PersistedMark {
   /** Of its bucket there. */
   readonly name: string
   /** Of its put, as the store has it: where the object has come back into its job it has another one there. */
   readonly version: number
-  readonly state: KeptState
+  readonly state: PersistedState
 }
 
 /** Those of the slots that never kept anything. */
-const noMarks = new Map<number, Map<KeyString, KeptMark>>()
+const noMarks = new Map<number, Map<KeyString, PersistedMark>>()
 const noneUnwanted = new Map<number, Set<KeyString>>()
 
 /** Which keys of a slot have, or may have, an object in the kept store. They are few. */
-export class KeptNames {
+export class PersistedNames {
   /** By bucket. */
   #marks = noMarks
   /** Keys of these that have no right to be there, by bucket. */
@@ -45,7 +45,7 @@ export class KeptNames {
     return this.#marks.size === 0
   }
 
-  find({ bucket, key }: Key): KeptMark | undefined {
+  find({ bucket, key }: Key): PersistedMark | undefined {
     return this.#marks.size === 0 ? undefined : this.#marks.get(bucket)?.get(keyString(key))
   }
 
@@ -56,16 +56,16 @@ export class KeptNames {
 
   /** Whether the slot's object lies there too. */
   holds(of: Key): boolean {
-    return this.find(of)?.state === KeptState.object
+    return this.find(of)?.state === PersistedState.object
   }
 
-  set({ bucket, key }: Key, mark: KeptMark): void {
+  set({ bucket, key }: Key, mark: PersistedMark): void {
     const name = keyString(key)
     if (this.#marks === noMarks) this.#marks = new Map()
     const marks = this.#marks.get(bucket)
     if (marks === undefined) this.#marks.set(bucket, new Map([[name, mark]]))
     else marks.set(name, mark)
-    if (mark.state !== KeptState.doubt && mark.state !== KeptState.over)
+    if (mark.state !== PersistedState.doubt && mark.state !== PersistedState.over)
       return void this.#unwanted.get(bucket)?.delete(name)
     if (this.#unwanted === noneUnwanted) this.#unwanted = new Map()
     const unwanted = this.#unwanted.get(bucket)
@@ -83,7 +83,7 @@ export class KeptNames {
   /** The slot has removed the key's object, whose time was over. */
   expire(of: Key): void {
     const mark = this.find(of)
-    if (mark !== undefined) this.set(of, { ...mark, state: KeptState.over })
+    if (mark !== undefined) this.set(of, { ...mark, state: PersistedState.over })
   }
 
   /** Keys whose time was over, or that are in doubt, and that nothing has removed or put anew since. */
@@ -104,14 +104,14 @@ export class KeptNames {
     return keysOf(bucket, this.#marks.get(bucket)?.keys() ?? [])
   }
 
-  *[Symbol.iterator](): Generator<Key & KeptMark> {
+  *[Symbol.iterator](): Generator<Key & PersistedMark> {
     for (const [bucket, marks] of this.#marks)
       for (const [key, mark] of marks) yield { bucket, key: keyBytes(key), ...mark }
   }
 }
 
 /** The name of what is kept of a key, whose bucket has this name. */
-export function keptName(job: string, key: Uint8Array, bucket: string): KeptName {
+export function persistedName(job: string, key: Uint8Array, bucket: string): KeptName {
   return { job, bucket, key: Buffer.from(key).toString() }
 }
 

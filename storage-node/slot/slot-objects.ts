@@ -14,8 +14,8 @@ import {
 import { SlotTable } from '../memory/slot-table.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import type { JobTiers } from '../tiers/job-tiers.ts'
-import { type Growth, partBytes } from './append-plan.ts'
-import type { Settling } from './pending-entries.ts'
+import { type AppendPlan, partBytes } from './append-plan.ts'
+import type { PendingEntries } from './pending-entries.ts'
 import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
 
 /** An object that is to be stored. */
@@ -46,13 +46,13 @@ export class SlotObjects {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
   readonly #table: SlotTable
-  readonly #settling: Settling
+  readonly #settling: PendingEntries
   #expiring = 0
   #chargedBytes = 0
   /** No object is over before this, as far as whoever looks for those that are has seen. */
   earliestExpiryMs = Number.POSITIVE_INFINITY
 
-  constructor({ memory, tiers }: Holder, settling: Settling) {
+  constructor({ memory, tiers }: Holder, settling: PendingEntries) {
     this.#memory = memory
     this.#tiers = tiers
     this.#table = new SlotTable(memory)
@@ -96,7 +96,7 @@ export class SlotObjects {
   /** Adds `payload` to `before`, as planned. `object` is what it is then. False, with nothing changed, if there is no memory. */
   grow(
     of: KeyHash,
-    to: { before: StoredObject | undefined; object: NewObject; growth: Growth },
+    to: { before: StoredObject | undefined; object: NewObject; growth: AppendPlan },
     payload: Uint8Array,
   ): boolean {
     const { before, object, growth } = to

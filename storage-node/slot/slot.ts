@@ -2,8 +2,8 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import { SlotChunks } from './chunks.ts'
 import { type KeyString, keyString } from './key-string.ts'
-import { Settling } from './pending-entries.ts'
-import { KeptNames } from './persisted-names.ts'
+import { PendingEntries } from './pending-entries.ts'
+import { PersistedNames } from './persisted-names.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
 import { dropLapsed, ReadLeases } from './version-leases.ts'
@@ -21,7 +21,7 @@ export class Slot {
   source = ''
   /** The job has it no more: what it held is being freed. */
   discarded = false
-  readonly settling = new Settling()
+  readonly settling = new PendingEntries()
   /** Read it; `set`, `grow` and `remove` change it. */
   readonly objects: SlotObjects
   readonly chunks: SlotChunks
@@ -31,7 +31,7 @@ export class Slot {
   /** Keys whose bytes were lost on their way here, by bucket; null while there was none, for every put looks here. */
   lostKeys: Map<number, Set<KeyString>> | null = null
   /** Objects that outlive their job. */
-  readonly kept = new KeptNames()
+  readonly kept = new PersistedNames()
   #counter = 0
   // Most slots have none of these, and a job may have many slots.
   #keeping: Set<Promise<unknown>> | null = null

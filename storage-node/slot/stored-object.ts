@@ -3,7 +3,7 @@ import type { JobMemory } from '../memory/job-memory.ts'
 import { capacityOf, type Piece, readParts } from '../memory/payload.ts'
 import { apartBytesOf, chargeOf, isBelow, Kind, type StoredRecord } from '../memory/record.ts'
 import { RAM } from '../tiers/job-tiers.ts'
-import { decodeMetadata, type Metadata } from './user-metadata.ts'
+import { decodeMetadata, type UserMetadata } from './user-metadata.ts'
 
 /** An object as its key's owner keeps it. Valid until something is stored: nothing keeps one over a turn of the event loop. */
 export type StoredObject = StoredRecord
@@ -55,7 +55,7 @@ export function objectCharge(object: StoredObject | undefined): number {
   return chargeOf(object, { keyBytes, metadataBytes, apartBytes })
 }
 
-export function metadataOf(object: StoredObject): Metadata {
+export function metadataOf(object: StoredObject): UserMetadata {
   return decodeMetadata(object.metadata)
 }
 

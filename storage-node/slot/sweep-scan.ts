@@ -8,7 +8,7 @@ import type { StoredObject } from './stored-object.ts'
 const STEP_CELLS = 500
 
 /** Work in the background, in steps: after so many of them the event loop gets its turn. */
-export class Pace {
+export class SweepPauses {
   readonly #clock: Clock
   readonly #pauseMs: number
   #cells = 0

@@ -2,13 +2,13 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { METADATA_BYTES_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
 
 /** What a user says of an object beside its bytes. */
-export type Metadata = readonly { readonly name: string; readonly value: string }[]
+export type UserMetadata = readonly { readonly name: string; readonly value: string }[]
 
 const LENGTH_BYTES = 2
 const none = Buffer.alloc(0)
 
 /** As a record has it: texts behind their lengths. Throws `BAD_REQUEST` over a limit. */
-export function encodeMetadata(metadata: Metadata): Buffer {
+export function encodeMetadata(metadata: UserMetadata): Buffer {
   if (metadata.length === 0) return none
   const texts = metadata.flatMap(({ name, value }) => [Buffer.from(name), Buffer.from(value)])
   const bytes = texts.reduce((sum, text) => sum + text.length, 0)
@@ -27,7 +27,7 @@ export function encodeMetadata(metadata: Metadata): Buffer {
   return encoded
 }
 
-export function decodeMetadata(encoded: Buffer): Metadata {
+export function decodeMetadata(encoded: Buffer): UserMetadata {
   const texts: string[] = []
   for (let offset = 0; offset < encoded.length; ) {
     const end = offset + LENGTH_BYTES + encoded.readUInt16LE(offset)

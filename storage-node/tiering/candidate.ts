@@ -1,5 +1,5 @@
 import { isError } from '../../protocol/errors.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { type Piece, readParts } from '../memory/payload.ts'
 import { Pin } from '../memory/pin.ts'
@@ -8,10 +8,10 @@ import { DemotedChunk, StoredChunk } from '../slot/chunks.ts'
 import type { Slot } from '../slot/slot.ts'
 import { isDemoted, isElsewhere, isManifest, readObject, type StoredObject } from '../slot/stored-object.ts'
 import { DEMOTED_BYTES_MIN } from '../tiers/limits.ts'
-import { sendBelow } from './storage-location.ts'
+import { moveToLowerTier } from './storage-location.ts'
 
 /** An object or a chunk on a tier that may leave it. Looked at, aged and taken in one step, before anything is stored. */
-export interface Leaver {
+export interface DemotionCandidate {
   readonly bytes: number
   readonly reads: number
   /** It was looked at, and stays. */
@@ -33,7 +33,7 @@ interface At {
   readonly index: number
 }
 
-export function objectLeaver(job: JobSpace, at: At, object: StoredObject): Leaver {
+export function objectCandidate(job: NodeJob, at: At, object: StoredObject): DemotionCandidate {
   const { bytes, bucket, version } = object
   const from = isDemoted(object) ? object.location : null
   let of = { bucket, key: Buffer.alloc(0), hash: 0 }
@@ -52,7 +52,7 @@ export function objectLeaver(job: JobSpace, at: At, object: StoredObject): Leave
       const now = job.slots[at.index] === at.slot ? at.slot.find(of) : undefined
       if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false
       try {
-        sendBelow(job, { slot: at.slot, of }, location)
+        moveToLowerTier(job, { slot: at.slot, of }, location)
         return true
       } catch (error) {
         // The arena is full of other jobs' objects.
@@ -64,7 +64,7 @@ export function objectLeaver(job: JobSpace, at: At, object: StoredObject): Leave
 }
 
 /** All chunks of a slot that are on a tier. */
-export function* chunkLeavers(job: JobSpace, at: At, tier: number): Generator<Leaver> {
+export function* chunkCandidates(job: NodeJob, at: At, tier: number): Generator<DemotionCandidate> {
   const { chunks } = at.slot
   for (const [groupKey, group] of chunks.groups) {
     for (const [index, chunk] of group.chunks) {
@@ -101,7 +101,7 @@ function isStillAt(object: StoredObject, from: Location | null): boolean {
   return tier === from.tier && record === from.record
 }
 
-function readBelow(job: JobSpace, location: Location, bytes: number): Taken {
+function readBelow(job: NodeJob, location: Location, bytes: number): Taken {
   return { bytes: job.tiers.read(location, { offset: 0, length: bytes }), release: () => undefined }
 }
 

@@ -1,7 +1,7 @@
 import type { CapacityAnswer, CapacityRequest } from '../../protocol/operations/reports.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../tiers/limits.ts'
 
 interface State {
@@ -18,17 +18,17 @@ export interface CapacityOptions {
   /** Asks the controller; rejects where it does not answer. */
   readonly ask: (request: CapacityRequest) => Promise<CapacityAnswer>
   /** What a job uses here. */
-  readonly bytesOf: (job: JobSpace) => CapacityRequest['jobs'][number]['bytes']
+  readonly bytesOf: (job: NodeJob) => CapacityRequest['jobs'][number]['bytes']
 }
 
 /**
  * Asks the controller for more bytes for jobs that fill up: once they are above `GROWTH_WATERMARK`, and for as long as puts of them wait. What it
  * grants comes from metadata, as every budget does.
  */
-export class Capacity {
+export class CapacityRequests {
   readonly #options: CapacityOptions
-  readonly #states = new WeakMap<JobSpace, State>()
-  readonly #wanting = new Set<JobSpace>()
+  readonly #states = new WeakMap<NodeJob, State>()
+  readonly #wanting = new Set<NodeJob>()
   #running = false
 
   constructor(options: CapacityOptions) {
@@ -36,14 +36,14 @@ export class Capacity {
   }
 
   /** The job fills up: more is wanted before it is full. */
-  want(job: JobSpace): void {
+  want(job: NodeJob): void {
     if (this.#isLimited(this.#stateOf(job))) return
     this.#wanting.add(job)
     if (!this.#running) void this.#options.background.once(['askCapacity', 'rounds'], () => this.#run())
   }
 
   /** Resolves with true once the job may have more than before, and with false where it gets no more. */
-  async wait(job: JobSpace, bytes: number): Promise<boolean> {
+  async wait(job: NodeJob, bytes: number): Promise<boolean> {
     const state = this.#stateOf(job)
     if (this.#isLimited(state)) return false
     state.waitingBytes += bytes
@@ -55,7 +55,7 @@ export class Capacity {
   }
 
   /** The job's budget has changed, or it has ended. */
-  changed(job: JobSpace): void {
+  changed(job: NodeJob): void {
     const state = this.#states.get(job)
     if (state === undefined) return
     state.limitedUntilMs = 0
@@ -85,7 +85,7 @@ export class Capacity {
     this.#running = false
   }
 
-  #limit(job: JobSpace): void {
+  #limit(job: NodeJob): void {
     const state = this.#stateOf(job)
     state.limitedUntilMs = this.#options.clock.monotonicMs() + CAPACITY_LIMITED_MS
     tellAll(state, false)
@@ -95,7 +95,7 @@ export class Capacity {
     return limitedUntilMs > this.#options.clock.monotonicMs()
   }
 
-  #stateOf(job: JobSpace): State {
+  #stateOf(job: NodeJob): State {
     let state = this.#states.get(job)
     if (state === undefined) {
       state = { limitedUntilMs: 0, waitingBytes: 0, waiting: [] }

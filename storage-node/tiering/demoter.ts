@@ -1,16 +1,16 @@
 import { isError } from '../../protocol/errors.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { RAM } from '../tiers/job-tiers.ts'
 import { DEMOTION_PAUSE_MS, TIER_FAILURE_PAUSE_MS } from '../tiers/limits.ts'
-import type { Leaver } from './candidate.ts'
+import type { DemotionCandidate } from './candidate.ts'
 import { frequencyOf } from './gdsf.ts'
-import { DemotionSource } from './victim-sampler.ts'
+import { VictimSampler } from './victim-sampler.ts'
 
 interface State {
   /** From the highest tier on. */
-  readonly sources: readonly DemotionSource[]
+  readonly sources: readonly VictimSampler[]
   /** Told after each round whether it made room. */
   waiting: ((madeRoom: boolean) => void)[]
 }
@@ -20,10 +20,10 @@ interface State {
  * waits for room. Those that are worth least go, see `Gdsf`. Each tier has a course of its own, so that a slow one holds up
  * nobody above it who has room.
  */
-export class Demotion {
+export class Demoter {
   readonly #clock: Clock
   readonly #background: Background
-  readonly #states = new WeakMap<JobSpace, State>()
+  readonly #states = new WeakMap<NodeJob, State>()
 
   constructor(clock: Clock, background: Background) {
     this.#clock = clock
@@ -31,13 +31,13 @@ export class Demotion {
   }
 
   /** A tier of the job may be over its high watermark. What runs already is not begun again. */
-  start(job: JobSpace): void {
+  start(job: NodeJob): void {
     const state = this.#stateOf(job)
     for (const source of state.sources) if (isDue(job, state, source)) this.#begin(job, state, source)
   }
 
   /** Resolves after objects have left, or with false where none can. */
-  makeRoom(job: JobSpace): Promise<boolean> {
+  makeRoom(job: NodeJob): Promise<boolean> {
     if (!job.spills) return Promise.resolve(false)
     const state = this.#stateOf(job)
     return new Promise((resolve) => {
@@ -51,7 +51,7 @@ export class Demotion {
    * Whether a hit on a lower tier pays for bringing its bytes back, and there is room: they are `bytes`, and were read so often.
    * Where room alone is missing, what is worth least begins to leave RAM, for hits to come.
    */
-  promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
+  promotes(job: NodeJob, hit: { tier: number; bytes: number; reads: number }): boolean {
     if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
     if (!job.isOverLow) return job.hasSpare(hit.bytes)
     const state = this.#stateOf(job)
@@ -63,14 +63,14 @@ export class Demotion {
   }
 
   /** Unless it runs already, or is to rest. */
-  #begin(job: JobSpace, state: State, source: DemotionSource): void {
+  #begin(job: NodeJob, state: State, source: VictimSampler): void {
     if (source.running || source.isIdle) return
     source.running = true
     void this.#run(job, state, source)
   }
 
   /** Never rejects. */
-  async #run(job: JobSpace, state: State, source: DemotionSource): Promise<void> {
+  async #run(job: NodeJob, state: State, source: VictimSampler): Promise<void> {
     // Whoever has charged what is too much goes on first: it may be in the middle of a change.
     await sleep(this.#clock, 0)
     let left: number
@@ -84,13 +84,13 @@ export class Demotion {
   }
 
   /** Objects have left a tier: the one above may go on, and the one below may have to begin. */
-  #progressed(job: JobSpace, state: State, { tier }: DemotionSource): void {
+  #progressed(job: NodeJob, state: State, { tier }: VictimSampler): void {
     for (const source of state.sources) if (source.tier < tier) source.idleUntilMs = 0
     this.start(job)
     tellAll(state, true)
   }
 
-  async #tryRound(job: JobSpace, source: DemotionSource): Promise<number> {
+  async #tryRound(job: NodeJob, source: VictimSampler): Promise<number> {
     try {
       return await this.#round(job, source)
     } catch (error) {
@@ -100,17 +100,17 @@ export class Demotion {
   }
 
   /** The tier takes nothing for the moment, whatever the reason. */
-  #failed(job: JobSpace, source: DemotionSource, error: unknown): void {
+  #failed(job: NodeJob, source: VictimSampler, error: unknown): void {
     source.rest(TIER_FAILURE_PAUSE_MS)
     if (!job.ended) this.#background.failed(['demotion', job.id], error)
   }
 
   /** Returns how many left. */
-  async #round(job: JobSpace, source: DemotionSource): Promise<number> {
+  async #round(job: NodeJob, source: VictimSampler): Promise<number> {
     const to = job.tiers.below(source.tier)
     if (to === null) return 0
     const victims = await source.chooseVictims(to)
-    const activity = job.activity.on(source.tier)
+    const activity = job.counters.on(source.tier)
     const left = await Promise.all(
       victims.map(async (leaver) => {
         const { bytes } = leaver
@@ -129,9 +129,9 @@ export class Demotion {
 
   /** Its bytes stay where they are until all of them are below, and what changed meanwhile stays as it is. */
   async #demote(
-    job: JobSpace,
-    source: DemotionSource,
-    { leaver, to }: { leaver: Leaver; to: number },
+    job: NodeJob,
+    source: VictimSampler,
+    { leaver, to }: { leaver: DemotionCandidate; to: number },
   ): Promise<boolean> {
     const { bytes } = leaver
     job.tiers.charge(to, bytes)
@@ -161,11 +161,11 @@ export class Demotion {
     }
   }
 
-  #stateOf(job: JobSpace): State {
+  #stateOf(job: NodeJob): State {
     let state = this.#states.get(job)
     if (state === undefined) {
       const numbers = [RAM, ...[...job.tiers.used()].map(({ tier }) => tier)]
-      state = { sources: numbers.map((tier) => new DemotionSource(job, tier, this.#clock)), waiting: [] }
+      state = { sources: numbers.map((tier) => new VictimSampler(job, tier, this.#clock)), waiting: [] }
       this.#states.set(job, state)
     }
     return state
@@ -173,14 +173,14 @@ export class Demotion {
 }
 
 /** Whether objects have to begin to leave a tier. */
-function isDue(job: JobSpace, state: State, { tier }: DemotionSource): boolean {
+function isDue(job: NodeJob, state: State, { tier }: VictimSampler): boolean {
   const isWaitedFor = state.waiting.length > 0
   if (tier === RAM) return job.isOverHigh || isWaitedFor
   return job.tiers.isOverHigh(tier) || (isWaitedFor && job.tiers.isOverLow(tier))
 }
 
 /** Whether they go on. */
-function isWanted(job: JobSpace, state: State, { tier }: DemotionSource): boolean {
+function isWanted(job: NodeJob, state: State, { tier }: VictimSampler): boolean {
   return tier === RAM ? job.isOverLow || state.waiting.length > 0 : job.tiers.isOverLow(tier)
 }
 

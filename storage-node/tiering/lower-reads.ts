@@ -1,15 +1,15 @@
 import { isError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import type { Address } from '../job/locate.ts'
 import type { Location } from '../memory/record.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
-import { TierReads } from '../tiers/read-semaphore.ts'
-import { Flights, type Shared } from '../tiers/shared-reads.ts'
-import type { Demotion } from './demoter.ts'
-import { bringHere } from './storage-location.ts'
+import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import { type SharedRead, SharedReads } from '../tiers/shared-reads.ts'
+import type { Demoter } from './demoter.ts'
+import { moveToRam } from './storage-location.ts'
 
 /** What is read of a version, be it an object or a chunk of one. */
 interface Wanted {
@@ -25,14 +25,14 @@ interface Found {
 }
 
 /** Bytes that lie below RAM, for those who ask for them. */
-export class Below {
+export class LowerReads {
   /** By tier, so that reads of a slow one hold up no others. */
-  readonly #reads = new Map<number, TierReads>()
-  readonly #flights: Flights<Found | null>
-  readonly #demotion: Demotion
+  readonly #reads = new Map<number, ReadSemaphore>()
+  readonly #flights: SharedReads<Found | null>
+  readonly #demotion: Demoter
 
-  constructor(demotion: Demotion, clock: Clock) {
-    this.#flights = new Flights(clock)
+  constructor(demotion: Demoter, clock: Clock) {
+    this.#flights = new SharedReads(clock)
     this.#demotion = demotion
   }
 
@@ -41,7 +41,7 @@ export class Below {
    * it names then is there; null, of it or of this, is that the bytes lie elsewhere by now. What is given has to be let go of.
    * Rejects with `OBJECT_LOST` where the tier has not kept them, and with `UNAVAILABLE` where it does not answer.
    */
-  async read(job: JobSpace, wanted: Wanted, where: () => Location | null): Promise<Shared<Buffer> | null> {
+  async read(job: NodeJob, wanted: Wanted, where: () => Location | null): Promise<SharedRead<Buffer> | null> {
     const before = where()
     if (before === null) return null
     const { name, offset, bytes } = wanted
@@ -58,26 +58,26 @@ export class Below {
       release()
       return null
     }
-    job.activity.on(result.tier).hits++
+    job.counters.on(result.tier).hits++
     return { result: result.content, release }
   }
 
-  #readsOf(tier: number): TierReads {
+  #readsOf(tier: number): ReadSemaphore {
     let reads = this.#reads.get(tier)
     if (reads === undefined) {
-      reads = new TierReads()
+      reads = new ReadSemaphore()
       this.#reads.set(tier, reads)
     }
     return reads
   }
 
   /** Whether a hit pays for bringing the bytes back. */
-  promotes(job: JobSpace, hit: { tier: number; bytes: number; reads: number }): boolean {
+  promotes(job: NodeJob, hit: { tier: number; bytes: number; reads: number }): boolean {
     return this.#demotion.promotes(job, hit)
   }
 
   /** All bytes of an object were read: they come back into RAM, if that pays and has room. */
-  promote(job: JobSpace, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
+  promote(job: NodeJob, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
     const object = at.slot.find(at.of)
     if (object === undefined) return
     const { reads } = object
@@ -85,7 +85,7 @@ export class Below {
     if (!this.promotes(job, { tier, bytes: bytes.length, reads })) return
     let isDone = true
     try {
-      bringHere(job, at, bytes)
+      moveToRam(job, at, bytes)
     } catch (error) {
       // The arena is full of other jobs' objects: it stays where it is.
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
@@ -96,8 +96,8 @@ export class Below {
 }
 
 /** Notes that something came back from a tier into RAM, or found no memory there. */
-export function countPromotion(job: JobSpace, move: { tier: number; bytes: number; isDone: boolean }): void {
-  const from = job.activity.on(move.tier)
+export function countPromotion(job: NodeJob, move: { tier: number; bytes: number; isDone: boolean }): void {
+  const from = job.counters.on(move.tier)
   if (!move.isDone) from.droppedMoves++
   else {
     from.promotedObjects++

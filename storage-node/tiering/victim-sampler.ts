@@ -1,6 +1,6 @@
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
-import type { JobSpace } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
 import { isExpired, isManifest, isRemote, type StoredObject, tierOf } from '../slot/stored-object.ts'
 import {
   DEMOTED_BYTES_MAX,
@@ -9,13 +9,13 @@ import {
   DEMOTION_SAMPLE,
   DEMOTION_SCAN_CELLS,
 } from '../tiers/limits.ts'
-import { chunkLeavers, type Leaver, objectLeaver } from './candidate.ts'
+import { chunkCandidates, type DemotionCandidate, objectCandidate } from './candidate.ts'
 import { type Candidate, frequencyOf, Gdsf, gainOf, readCostMs, SAMPLED_PER_VICTIM } from './gdsf.ts'
 
 /** Something on a tier that may leave it. */
 interface Sampled extends Candidate {
   readonly gain: number
-  readonly leaver: Leaver
+  readonly leaver: DemotionCandidate
 }
 
 /** Cells of a table looked at in one step of a sample. */
@@ -26,13 +26,13 @@ const STEP_CELLS = 256
  * read last; instead, as in the CLOCK algorithm, what is looked at and stays loses half of its reads: in each sample one of so
  * many as are looked at for one that leaves, so that nothing ages faster than the tier turns over.
  */
-export class DemotionSource {
+export class VictimSampler {
   /** Its number. */
   readonly tier: number
   running = false
   /** Nothing is tried before. */
   idleUntilMs = 0
-  readonly #job: JobSpace
+  readonly #job: NodeJob
   readonly #clock: Clock
   readonly #policy = new Gdsf()
   /** Samples so far. */
@@ -47,7 +47,7 @@ export class DemotionSource {
    */
   #usualGain = 0
 
-  constructor(job: JobSpace, tier: number, clock: Clock) {
+  constructor(job: NodeJob, tier: number, clock: Clock) {
     this.#job = job
     this.tier = tier
     this.#clock = clock
@@ -62,7 +62,7 @@ export class DemotionSource {
   }
 
   /** What is worth least, of a part of what is here, once it has left for tier `to`. */
-  async chooseVictims(to: number): Promise<Leaver[]> {
+  async chooseVictims(to: number): Promise<DemotionCandidate[]> {
     const sample = await this.#sample(to)
     const victims = this.#policy.chooseVictims(sample, DEMOTION_BATCH_BYTES)
     const chosen = new Set(victims)
@@ -108,7 +108,7 @@ export class DemotionSource {
   }
 
   /** One step through a slot. Returns about how many cells were looked at. */
-  #look(visit: (leaver: Leaver) => void): number {
+  #look(visit: (leaver: DemotionCandidate) => void): number {
     const job = this.#job
     const index = this.#slot % job.owned.count
     const slot = job.slots[index]
@@ -117,7 +117,7 @@ export class DemotionSource {
     this.#slot = index + 1
     if (slot === undefined) return 1
     const next = slot.objects.scan(from, STEP_CELLS, (object) => {
-      if (this.#mayLeave(object)) visit(objectLeaver(job, { slot, index }, object))
+      if (this.#mayLeave(object)) visit(objectCandidate(job, { slot, index }, object))
     })
     if (next !== null) {
       this.#hash = next
@@ -125,7 +125,7 @@ export class DemotionSource {
     }
     let looked = Math.min(STEP_CELLS, 2 * slot.objects.size + 1)
     if (from > 0) return looked
-    for (const leaver of chunkLeavers(job, { slot, index }, this.tier)) {
+    for (const leaver of chunkCandidates(job, { slot, index }, this.tier)) {
       visit(leaver)
       looked++
     }

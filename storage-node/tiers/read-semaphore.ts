@@ -1,7 +1,7 @@
 import { TIER_READS_BYTES_MAX } from './limits.ts'
 
 /** Bounds what is read from one place at a time, be it a tier below RAM, another node or the kept store, by all of a node: the rest waits for its turn. */
-export class TierReads {
+export class ReadSemaphore {
   #bytes = 0
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = []
 

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../protocol/runtime.ts'
 import { HERD_BYTES_MAX, HERD_MS } from '../budget/limits.ts'
 
 /** Something that was read for several who asked for the same. */
-export interface Shared<Result> {
+export interface SharedRead<Result> {
   readonly result: Result
   /** Calling it again changes nothing. */
   release(): void
@@ -24,7 +24,7 @@ interface Flight<Result> {
  * Reads under way for jobs, by what they read: who asks for the same, before the last answer with it is sent, gets the same. Of a herd
  * some come late: what several have asked for stays a little longer.
  */
-export class Flights<Result> {
+export class SharedReads<Result> {
   readonly #clock: Clock
   readonly #jobs = new WeakMap<object, Map<string, Flight<Result>>>()
   /** In the order in which they were let go of. */
@@ -39,7 +39,7 @@ export class Flights<Result> {
     job: object,
     { name, bytes }: { name: string; bytes: number },
     read: () => Promise<Result>,
-  ): Promise<Shared<Result>> {
+  ): Promise<SharedRead<Result>> {
     const flights = this.#flightsOf(job)
     const present = flights.get(name)
     const flight = present ?? this.#begin(flights, { name, bytes }, read)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Bounds } from '../../client/routing/deadline.ts'
-import { Sequencer } from '../../client/routing/lanes.ts'
+import type { Deadline } from '../../client/routing/deadline.ts'
+import { Lanes } from '../../client/routing/lanes.ts'
 import { Mutation } from '../../client/routing/mutation.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { REPEAT_MS_MAX, SESSION_KEEP_MS } from '../../protocol/limits.ts'
@@ -13,7 +13,7 @@ const owner = { id: 'n-1', address: '127.0.0.1:1' }
 test('I9: a mutation is repeated for a time that counts from when it was first sent, since the node forgets', async () => {
   const clock = new VirtualClock()
   const sentMs = clock.monotonicMs()
-  const reached: Bounds[] = []
+  const reached: Deadline[] = []
   const mutation = new Mutation({
     operation: dataOperations.delete,
     call: {
@@ -23,7 +23,7 @@ test('I9: a mutation is repeated for a time that counts from when it was first s
     caller: { closed: true, beginMutation: () => undefined } as Caller,
     owner,
     epoch: 1,
-    sequencer: new Sequencer(clock),
+    sequencer: new Lanes(clock),
     clock,
     reach: async (_, bounds) => {
       reached.push(bounds)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Sequencer } from '../../client/routing/lanes.ts'
+import { Lanes } from '../../client/routing/lanes.ts'
 import { LANES_MAX, SETTLE_AFTER_MS } from '../../protocol/limits.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
@@ -35,7 +35,7 @@ test('a mutation that waits for minutes holds none of the others back, however m
 })
 
 test('each mutation under way has a lane to itself, and the last lane that became free is taken first', () => {
-  const sequencer = new Sequencer(new VirtualClock())
+  const sequencer = new Lanes(new VirtualClock())
   const lanes = [sequencer.begin(), sequencer.begin(), sequencer.begin()]
   expect(lanes).toEqual([0, 1, 2])
   sequencer.end(0, null)
@@ -47,7 +47,7 @@ test('each mutation under way has a lane to itself, and the last lane that becam
 })
 
 test('one mutation too many under way at a node is refused, and the next one after an answer is not', () => {
-  const sequencer = new Sequencer(new VirtualClock())
+  const sequencer = new Lanes(new VirtualClock())
   for (let i = 0; i < LANES_MAX; i++) sequencer.begin()
   expect(() => sequencer.begin()).toThrow(expect.objectContaining({ code: 'TOO_MANY_REQUESTS' }))
   sequencer.end(4711, null)
@@ -56,7 +56,7 @@ test('one mutation too many under way at a node is refused, and the next one aft
 
 test('a node hears of the answers that it need not keep, once, but for lanes that were taken again', async () => {
   const clock = new VirtualClock()
-  const sequencer = new Sequencer(clock)
+  const sequencer = new Lanes(clock)
   const { asked, caller } = noting()
   for (let i = 0; i < 3; i++) sequencer.begin()
   for (const lane of [0, 1, 2]) sequencer.end(lane, caller)

@@ -118,7 +118,7 @@ test('a put whose chunks do not fit fails although its source would go on for ev
 })
 
 /** A job whose answers to chunk requests are counted, by what it holds outstanding. */
-async function putLarge(job: Job, chunks: number): Promise<Buffer> {
+async function putChunked(job: Job, chunks: number): Promise<Buffer> {
   const object = randomBytes(chunks * MIB)
   await job.put('k', object)
   return object
@@ -126,7 +126,7 @@ async function putLarge(job: Job, chunks: number): Promise<Buffer> {
 
 test('a reader that rests holds a bounded number of chunks, and keeps no other call waiting', async () => {
   const { job } = await openOne()
-  const object = await putLarge(job, 60)
+  const object = await putChunked(job, 60)
   const before = process.memoryUsage().arrayBuffers
   const stream = job.getStream('k')
   const [first] = await Promise.all([
@@ -142,7 +142,7 @@ test('a reader that rests holds a bounded number of chunks, and keeps no other c
 
 test('a stream goes on with the version that it began with while the object is replaced and deleted', async () => {
   const { job, usedBytes } = await openOne()
-  const object = await putLarge(job, 20)
+  const object = await putChunked(job, 20)
   const stream = job.getStream('k')
   await once(stream, 'readable')
   await job.put('k', 'newer')
@@ -154,7 +154,7 @@ test('a stream goes on with the version that it began with while the object is r
 
 test('destroy ends a stream and what it has under way; an abort makes it fail', async () => {
   const { job } = await openOne()
-  await putLarge(job, 20)
+  await putChunked(job, 20)
   const destroyed = job.getStream('k')
   await once(destroyed, 'readable')
   destroyed.destroy()

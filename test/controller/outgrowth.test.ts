@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import {
+  decideResize,
   type JobLoad,
   newJob,
-  outgrow,
   type Resized,
   stepsUp,
 } from '../../controller/scaling/resize-policy.ts'
@@ -43,7 +43,7 @@ function follow(
       bytesPerSecondMax: () => 1e9,
       ...given,
     }
-    const { memory: next, resized } = outgrow(memory, load)
+    const { memory: next, resized } = decideResize(memory, load)
     memory = next
     if (resized === null) continue
     job = resized

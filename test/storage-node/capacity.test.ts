@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { CapacityRequest } from '../../protocol/operations/reports.ts'
-import { Capacity } from '../../storage-node/tiering/capacity-requests.ts'
+import { CapacityRequests } from '../../storage-node/tiering/capacity-requests.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { background } from '../fixture/background.ts'
@@ -10,7 +10,7 @@ function world() {
   const clock = new VirtualClock()
   const asked: CapacityRequest[] = []
   let limited: string[] | null = []
-  const capacity = new Capacity({
+  const capacity = new CapacityRequests({
     background,
     clock,
     ask: async (request) => {

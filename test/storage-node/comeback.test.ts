@@ -4,8 +4,8 @@ import type { Job } from '../../client/job.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { placementOperations } from '../../protocol/operations/control-operations.ts'
-import type { JobSpace } from '../../storage-node/job/job.ts'
-import { Comeback } from '../../storage-node/persist/recovery.ts'
+import type { NodeJob } from '../../storage-node/job/job.ts'
+import { Recovery } from '../../storage-node/persist/recovery.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 import { MemoryKeptStore } from '../simulation/world/memory-kept-store.ts'
@@ -166,13 +166,13 @@ test('a kept store that stays silent is not waited for any longer than it may be
   const store = new MemoryKeptStore(new Map(), runtime)
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
   Object.assign(store, { list: away })
-  const comeback = new Comeback({
+  const comeback = new Recovery({
     store,
     runtime,
     bucketIds: async () => new Map(),
     warn: (what) => warnings.push(what),
   })
-  const looking = comeback.look({ id: 'j-a', owned: { count: 1 } } as unknown as JobSpace, {
+  const looking = comeback.look({ id: 'j-a', owned: { count: 1 } } as unknown as NodeJob, {
     epoch: 3,
     slots: new Set([0]),
   })

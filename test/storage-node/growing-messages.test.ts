@@ -39,7 +39,7 @@ import { dialTcp } from '../../protocol/transport/tcp.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
 import { Writer } from '../../protocol/wire/writer.ts'
 import { keyString } from '../../storage-node/slot/key-string.ts'
-import { KeptState } from '../../storage-node/slot/persisted-names.ts'
+import { PersistedState } from '../../storage-node/slot/persisted-names.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const { clock } = systemRuntime
@@ -235,7 +235,7 @@ test('a slot whose every list is far over one message moves, and its new owner k
   const untilMs = clock.monotonicMs() + 60_000
   for (let lease = 0; lease < 60_000; lease++) slot.readLeases.hold(lease % 100, lease, untilMs)
   for (let version = 0; version < 60_000; version++) slot.openPuts.set(2 ** 40 + version, untilMs)
-  const mark = { name: 'default', version: 7, state: KeptState.apart }
+  const mark = { name: 'default', version: 7, state: PersistedState.apart }
   for (const name of lost) slot.kept.set({ bucket: 0, key: name }, mark)
   const value = metadata[0]?.value ?? ''
   for (let index = 0; index < 300; index++) await job.put(`m${index}`, 'x', { metadata: { n: value } })

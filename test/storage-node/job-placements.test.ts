@@ -4,8 +4,8 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
-import type { JobSpace } from '../../storage-node/job/job.ts'
-import { JobPlacements } from '../../storage-node/membership/placement-cache.ts'
+import type { NodeJob } from '../../storage-node/job/job.ts'
+import { PlacementCache } from '../../storage-node/membership/placement-cache.ts'
 import { Planes } from '../fixture/planes.ts'
 
 test('a node that has not heard yet where its job went finds the placement there', async ({
@@ -24,7 +24,7 @@ test('a node that has not heard yet where its job went finds the placement there
     token: () => clusterToken(planes.secret, Date.now()),
   })
   onTestFinished(() => pool.close())
-  const placements = new JobPlacements({ pool, clock })
-  const job = { id: 'j-1', metadata: planes.metadataServer(1).address } as JobSpace
+  const placements = new PlacementCache({ pool, clock })
+  const job = { id: 'j-1', metadata: planes.metadataServer(1).address } as NodeJob
   expect(await placements.ownerOf(job, () => 3)).toMatchObject({ id: node.id })
 })

@@ -5,14 +5,14 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { TierBudget } from '../../storage-node/budget/budget.ts'
 import { NodeUnderWay } from '../../storage-node/budget/under-way.ts'
 import { takeOver } from '../../storage-node/handoff/target.ts'
-import { JobSpace } from '../../storage-node/job/job.ts'
+import { NodeJob } from '../../storage-node/job/job.ts'
 import { locate } from '../../storage-node/job/locate.ts'
 import { ObjectTable } from '../../storage-node/job/object-table.ts'
 import { Arena } from '../../storage-node/memory/arena.ts'
 import { LargeObjects } from '../../storage-node/operations/large-objects.ts'
 import { Slot } from '../../storage-node/slot/slot.ts'
-import { Demotion } from '../../storage-node/tiering/demoter.ts'
-import { Below } from '../../storage-node/tiering/lower-reads.ts'
+import { Demoter } from '../../storage-node/tiering/demoter.ts'
+import { LowerReads } from '../../storage-node/tiering/lower-reads.ts'
 import { RAM } from '../../storage-node/tiers/job-tiers.ts'
 import { background } from '../fixture/background.ts'
 
@@ -28,7 +28,7 @@ function newJob() {
     after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
   const lease = { untilMs: Number.POSITIVE_INFINITY }
-  const job = new JobSpace(
+  const job = new NodeJob(
     { id: 'j', slots: 1, metadata: 'm', term: 0 },
     {
       tier: new TierBudget(1e9),
@@ -44,8 +44,8 @@ function newJob() {
   )
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
-  const demotion = new Demotion(clock, background)
-  const below = new Below(demotion, clock)
+  const demotion = new Demoter(clock, background)
+  const below = new LowerReads(demotion, clock)
   const table = new ObjectTable(clock)
   const large = new LargeObjects(table, {
     clock,
@@ -93,7 +93,7 @@ function putTwoChunks({ job, large }: Pick<ReturnType<typeof newJob>, 'job' | 'l
   return version
 }
 
-function versionsWithChunks(job: JobSpace): number[] {
+function versionsWithChunks(job: NodeJob): number[] {
   return [...(job.slots[0]?.chunks.groups.values() ?? [])].map(({ version }) => version)
 }
 

@@ -4,7 +4,7 @@ import { hashKey, slotOf } from '../../protocol/model/hash.ts'
 import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
 import { type Clock, systemRuntime } from '../../protocol/runtime.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff/target.ts'
-import type { JobSpace } from '../../storage-node/job/job.ts'
+import type { NodeJob } from '../../storage-node/job/job.ts'
 import { Kind } from '../../storage-node/memory/record.ts'
 import { Listings } from '../../storage-node/operations/listing.ts'
 import { keyHash } from '../../storage-node/slot/key-string.ts'
@@ -13,13 +13,13 @@ import { indexPage, newSpace } from './support/space.ts'
 const SLOTS = 4
 const fresh = { epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' }
 
-function newJob(slots = SLOTS): JobSpace {
+function newJob(slots = SLOTS): NodeJob {
   const job = newSpace(60_000, slots)
   for (let index = 0; index < slots; index++) takeOver(job, { index, ...fresh })
   return job
 }
 
-function put(job: JobSpace, key: string): void {
+function put(job: NodeJob, key: string): void {
   const of = keyHash(0, key)
   const slot = job.ownedSlot(slotOf(hashKey(of.key, of.bucket), job.owned.count))
   const content = Buffer.from('x')
@@ -27,14 +27,14 @@ function put(job: JobSpace, key: string): void {
   expect(slot.set(of, { ...object, kind: Kind.value, bytes: 1, content }, slot.find(of))).toBe(true)
 }
 
-function remove(job: JobSpace, key: string): void {
+function remove(job: NodeJob, key: string): void {
   const of = keyHash(0, key)
   const slot = job.ownedSlot(slotOf(hashKey(of.key, of.bucket), job.owned.count))
   const object = slot.find(of)
   if (object !== undefined) slot.objects.remove(of, object)
 }
 
-function request(job: JobSpace, after = '', change: object = {}) {
+function request(job: NodeJob, after = '', change: object = {}) {
   const slots = Buffer.alloc(Math.max(1, job.owned.count / 8), 255)
   const all = { epoch: 1, bucket: 0, slots, prefix: Buffer.alloc(0), limit: 10, acceptHoles: false }
   return { ...all, after: Buffer.from(after), listing: 7, ...change }
@@ -55,7 +55,7 @@ function heldClock(): { clock: Clock; turn: () => Promise<boolean> } {
 
 async function listAll(
   listings: Listings,
-  job: JobSpace,
+  job: NodeJob,
   between: (page: number) => void = () => undefined,
 ): Promise<string[]> {
   const keys: string[] = []

@@ -1,18 +1,18 @@
 import { expect, test } from 'vitest'
 import { TierBudget } from '../../storage-node/budget/budget.ts'
 import { NodeUnderWay } from '../../storage-node/budget/under-way.ts'
-import { JobSpace } from '../../storage-node/job/job.ts'
+import { NodeJob } from '../../storage-node/job/job.ts'
 import { Arena } from '../../storage-node/memory/arena.ts'
 import { background } from '../fixture/background.ts'
 import { Planes } from '../fixture/planes.ts'
 
-function spaceAt(now: { ms: number }, lease: { untilMs: number }): JobSpace {
+function spaceAt(now: { ms: number }, lease: { untilMs: number }): NodeJob {
   const clock = {
     monotonicMs: () => now.ms,
     wallMs: () => now.ms,
     after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
-  return new JobSpace(
+  return new NodeJob(
     { id: 'j', slots: 1, metadata: 'm-1', term: 0 },
     {
       tier: new TierBudget(1e9),

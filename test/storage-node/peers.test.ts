@@ -14,10 +14,10 @@ import { Handlers } from '../../service/server/handlers.ts'
 import { tcpNetwork } from '../../service/server/listener.ts'
 import { serveLink } from '../../service/server/responder.ts'
 import { Turns } from '../../service/server/turns.ts'
-import { Reclaim } from '../../storage-node/gc/chunk-gc.ts'
+import { ChunkGc } from '../../storage-node/gc/chunk-gc.ts'
 import { Puller } from '../../storage-node/handoff/puller.ts'
 import { receiveIndex, takeOver } from '../../storage-node/handoff/target.ts'
-import type { JobPlacements } from '../../storage-node/membership/placement-cache.ts'
+import type { PlacementCache } from '../../storage-node/membership/placement-cache.ts'
 import { tableHash } from '../../storage-node/memory/table-hash.ts'
 import type { StorageNode } from '../../storage-node/node.ts'
 import { indexPage, newSpace } from './support/space.ts'
@@ -148,14 +148,14 @@ test.each(wrongs)(
         chunk,
       )
     }
-    const placements: Pick<JobPlacements, 'ownerOf' | 'forget' | 'forgetOthers'> = {
+    const placements: Pick<PlacementCache, 'ownerOf' | 'forget' | 'forgetOthers'> = {
       ownerOf: async () => ({ id: 'n-peer', address: peer.address }),
       forget: () => undefined,
       forgetOthers: () => undefined,
     }
     const node = { id: 'n-1', jobs } as unknown as StorageNode
     const { pool, background } = peer
-    const reclaim = new Reclaim(node, { pool, clock, placements: placements as JobPlacements, background })
+    const reclaim = new ChunkGc(node, { pool, clock, placements: placements as PlacementCache, background })
     peer.wrong = wrong
     await reclaim.round()
     expect(peer.met).toBe(2)

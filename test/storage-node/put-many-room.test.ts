@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { errorTable, MayflyError } from '../../protocol/errors.ts'
 import type { DataReplies, DataRequests } from '../../protocol/operations/data-operations.ts'
-import type { JobSpace } from '../../storage-node/job/job.ts'
-import { Room } from '../../storage-node/operations/capacity-wait.ts'
-import type { Capacity } from '../../storage-node/tiering/capacity-requests.ts'
-import type { Demotion } from '../../storage-node/tiering/demoter.ts'
+import type { NodeJob } from '../../storage-node/job/job.ts'
+import { CapacityWait } from '../../storage-node/operations/capacity-wait.ts'
+import type { CapacityRequests } from '../../storage-node/tiering/capacity-requests.ts'
+import type { Demoter } from '../../storage-node/tiering/demoter.ts'
 import { ROOM_WAIT_MS } from '../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
@@ -25,9 +25,9 @@ const request: DataRequests['putMany'] = {
 /** A job that stores the first key of each message that comes, and has no room for the others. */
 function start(park: () => () => void) {
   const clock = new VirtualClock()
-  const job = { memory: { takeShortage: () => false }, underWay: { park } } as unknown as JobSpace
-  const demotion = { makeRoom: () => new Promise(() => undefined) } as unknown as Demotion
-  const room = new Room({ demotion, capacity: {} as Capacity, clock })
+  const job = { memory: { takeShortage: () => false }, underWay: { park } } as unknown as NodeJob
+  const demotion = { makeRoom: () => new Promise(() => undefined) } as unknown as Demoter
+  const room = new CapacityWait({ demotion, capacity: {} as CapacityRequests, clock })
   const stored: string[] = []
   const put = ({ request: { keys } }: { request: DataRequests['putMany'] }) => {
     const [first, ...rest] = keys

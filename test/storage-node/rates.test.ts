@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CONTENTION_MS, REQUEST_COST_BYTES } from '../../protocol/limits.ts'
-import { JobRate, Rates } from '../../storage-node/budget/token-bucket.ts'
+import { JobTokenBucket, TokenBuckets } from '../../storage-node/budget/token-bucket.ts'
 
 const MB = 1_000_000
 const CAPACITY = 100 * MB
@@ -17,9 +17,9 @@ interface Player {
 
 /** Lets players move pieces for some seconds of virtual time, each whenever it may. Gives each one's bytes per second. */
 function play(players: readonly Player[], { seconds = 4, capacity = CAPACITY } = {}): number[] {
-  const rates = new Rates(capacity, 0)
+  const rates = new TokenBuckets(capacity, 0)
   const all = players.map((player) => {
-    const rate = new JobRate(0)
+    const rate = new JobTokenBucket(0)
     rate.reserve(player.reserved)
     return { ...player, rate, moved: 0 }
   })
@@ -73,8 +73,8 @@ describe('the throughput of a node', () => {
   })
 
   test('counts small requests by what they cost', () => {
-    const rates = new Rates(CAPACITY, 0)
-    const [job, other] = [new JobRate(0), new JobRate(0)]
+    const rates = new TokenBuckets(CAPACITY, 0)
+    const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
     rates.spend(other, { requests: 1, bytes: 0, cpuMs: 0 }, 0)
     rates.spend(job, { requests: 1_000, bytes: 0, cpuMs: 0 }, 10)
     const waitMs = rates.waitMs(job, 10)
@@ -82,8 +82,8 @@ describe('the throughput of a node', () => {
   })
 
   test('is lent without a debt: who used what was idle has its own at once when others come back', () => {
-    const rates = new Rates(CAPACITY, 0)
-    const [job, other] = [new JobRate(0), new JobRate(0)]
+    const rates = new TokenBuckets(CAPACITY, 0)
+    const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
     job.reserve(CAPACITY / 2)
     for (let nowMs = 0; nowMs < 1_000; nowMs++)
       rates.spend(job, { requests: 0, bytes: CAPACITY / 1_000, cpuMs: 0 }, nowMs)
@@ -94,8 +94,8 @@ describe('the throughput of a node', () => {
   })
 
   test('is held up by nobody who has gone', () => {
-    const rates = new Rates(CAPACITY, 0)
-    const [job, other] = [new JobRate(0), new JobRate(0)]
+    const rates = new TokenBuckets(CAPACITY, 0)
+    const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
     rates.spend(other, { requests: 0, bytes: 1, cpuMs: 0 }, 0)
     rates.spend(job, { requests: 0, bytes: 2 * CAPACITY, cpuMs: 0 }, 1)
     expect(rates.waitMs(job, 1)).toBeGreaterThan(0)

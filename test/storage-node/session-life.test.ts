@@ -2,12 +2,12 @@ import { expect, test } from 'vitest'
 import { MayflyError } from '../../protocol/errors.ts'
 import { SESSION_KEEP_MS, SESSIONS_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Peer } from '../../service/server/peer.ts'
-import type { JobSpace } from '../../storage-node/job/job.ts'
+import type { NodeJob } from '../../storage-node/job/job.ts'
 import type { PinnedReply } from '../../storage-node/memory/pinned-reply.ts'
 import { Sessions } from '../../storage-node/sessions/sessions.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
-const job = { id: 'j-1', charge: () => undefined } as unknown as JobSpace
+const job = { id: 'j-1', charge: () => undefined } as unknown as NodeJob
 const OPERATION = 27
 
 function start() {

@@ -3,17 +3,17 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Registry } from 'prom-client'
 import type { KeptStore } from '../../../service/kept/kept-store.ts'
-import type { Jobs } from '../../jobs/job-lifecycle.ts'
+import type { JobLifecycle } from '../../jobs/job-lifecycle.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
 import type { Tickets } from '../../jobs/tickets.ts'
 import type { Usage } from '../../jobs/usage.ts'
 import type { MetadataServers } from '../../metadata/servers.ts'
-import type { Nodes } from '../../nodes/registry.ts'
+import type { NodeRegistry } from '../../nodes/registry.ts'
 import type { Ledger } from '../../placement/ledger.ts'
-import type { Growth } from '../../scaling/auto-resize.ts'
+import type { AutoResize } from '../../scaling/auto-resize.ts'
 import type { Drains } from '../../scaling/drains.ts'
-import type { JobMoves } from '../../scaling/job-transfers.ts'
-import type { Repair } from '../../scaling/reconciler.ts'
+import type { JobTransfers } from '../../scaling/job-transfers.ts'
+import type { Reconciler } from '../../scaling/reconciler.ts'
 import type { Relocations } from '../../scaling/relocations.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Views } from '../views.ts'
@@ -29,17 +29,17 @@ export type Api = FastifyInstance<
 
 /** What the routes serve. */
 export interface Routes {
-  readonly jobs: Jobs
+  readonly jobs: JobLifecycle
   readonly registrations: Registrations
   readonly usage: Usage
   readonly ledger: Ledger
-  readonly nodes: Nodes
+  readonly nodes: NodeRegistry
   readonly metadata: MetadataServers
-  readonly repair: Repair
+  readonly repair: Reconciler
   readonly drains: Drains
   readonly relocations: Relocations
-  readonly growth: Growth
-  readonly moves: JobMoves
+  readonly growth: AutoResize
+  readonly moves: JobTransfers
   readonly tickets: Tickets
   readonly views: Views
   readonly streams: EventStreams

@@ -11,7 +11,7 @@ import {
   noMemory,
 } from '../../../controller/scaling/policy.ts'
 import { type Balanced, planMoves } from '../../../controller/scaling/rebalance.ts'
-import { type JobMemory, newJob, outgrow } from '../../../controller/scaling/resize-policy.ts'
+import { decideResize, type JobMemory, newJob } from '../../../controller/scaling/resize-policy.ts'
 import { Arrivals } from '../../../controller/sizing/arrivals.ts'
 import {
   add,
@@ -208,7 +208,7 @@ export class MayflyPolicy implements Policy {
       bytesPerSecond: Math.max(held.peak.bytesPerSecond, Math.round(bytesPerSecond)),
     }
     if (held.refusedRounds-- > 0) return
-    const { memory, resized } = outgrow(held.memory, {
+    const { memory, resized } = decideResize(held.memory, {
       hints: noHints,
       ...held.sizing,
       reserved: sum(held.shares),

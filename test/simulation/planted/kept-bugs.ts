@@ -14,7 +14,7 @@ export const keptBugs: readonly Planted[] = [
     name: 'kept-not-back',
     what: 'Kept objects do not come back into slots whose owner died (I19).',
     file: 'storage-node/handlers.ts',
-    find: '  node.comeback.enter(job, new Set(late.taken), returning)\n',
+    find: '  node.recovery.enter(job, new Set(late.taken), returning)\n',
     replace: '',
     seedsMax: 20,
   },

@@ -19,8 +19,8 @@ export const repeatBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/handlers.ts',
-        find: "import type { JobSpace } from './job/job.ts'",
-        replace: "import type { JobSpace } from './job/job.ts'\nimport { locate } from './job/locate.ts'",
+        find: "import type { NodeJob } from './job/job.ts'",
+        replace: "import type { NodeJob } from './job/job.ts'\nimport { locate } from './job/locate.ts'",
       },
       {
         file: 'storage-node/handlers.ts',

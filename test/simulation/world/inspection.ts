@@ -1,5 +1,5 @@
 import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
-import type { JobSpace } from '../../../storage-node/job/job.ts'
+import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { capacityOf } from '../../../storage-node/memory/payload.ts'
 import { isBelow, type Kind } from '../../../storage-node/memory/record.ts'
 import type { KeyHash } from '../../../storage-node/memory/table-hash.ts'
@@ -160,11 +160,11 @@ export function strayBelow(service: NodeService, job: string): { bytes: number; 
   }
 }
 
-function ownedSlots({ owned }: JobSpace): number[] {
+function ownedSlots({ owned }: NodeJob): number[] {
   return Array.from({ length: owned.count }, (_, slot) => slot).filter((slot) => owned.owns(slot))
 }
 
-function slotsOf(space: JobSpace): Slot[] {
+function slotsOf(space: NodeJob): Slot[] {
   const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
   return [...moving, ...space.slots.filter((slot) => slot !== undefined)]
 }
@@ -206,6 +206,6 @@ function chunksIn(slot: Slot, { bucket, key }: Spot): Chunk[] {
   )
 }
 
-function jobOf(service: NodeService, job: string): JobSpace | undefined {
+function jobOf(service: NodeService, job: string): NodeJob | undefined {
   return service.node.jobs.get(job)
 }

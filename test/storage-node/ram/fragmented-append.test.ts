@@ -4,8 +4,8 @@ import { Arena } from '../../../storage-node/memory/arena.ts'
 import { JobMemory } from '../../../storage-node/memory/job-memory.ts'
 import { Kind } from '../../../storage-node/memory/record.ts'
 import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash.ts'
-import { planGrowth } from '../../../storage-node/slot/append-plan.ts'
-import { Settling } from '../../../storage-node/slot/pending-entries.ts'
+import { planAppend } from '../../../storage-node/slot/append-plan.ts'
+import { PendingEntries } from '../../../storage-node/slot/pending-entries.ts'
 import { SlotObjects } from '../../../storage-node/slot/slot-objects.ts'
 import { readObject } from '../../../storage-node/slot/stored-object.ts'
 import { JobTiers } from '../../../storage-node/tiers/job-tiers.ts'
@@ -60,7 +60,7 @@ test.each([
   'an object that grows in an arena of which every hole has %i blocks keeps every byte that was appended',
   (blocks, part) => {
     const memory = new JobMemory(fragmented(64 * MIB, blocks), () => undefined)
-    const objects = new SlotObjects({ memory, tiers: new JobTiers('j-a', []) }, new Settling())
+    const objects = new SlotObjects({ memory, tiers: new JobTiers('j-a', []) }, new PendingEntries())
     const taken = memory.takenBytes
     const of = keyOf('log')
     const appended: Buffer[] = []
@@ -69,7 +69,7 @@ test.each([
       const payload = Buffer.alloc(PAYLOAD_BYTES, `part ${version} `)
       const before = objects.find(of)
       expect(before?.bytes ?? 0).toBe(bytes)
-      const growth = planGrowth(before, payload.length)
+      const growth = planAppend(before, payload.length)
       const object = { ...fields, version, bytes: growth.bytes }
       const grow = (): boolean => objects.grow(of, { before: objects.find(of), object, growth }, payload)
       if (!grow() && !(memory.log.compact() && grow())) break

@@ -3,14 +3,14 @@ import type { RequestOf } from '../../../protocol/operations/operation.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { TierBudget } from '../../../storage-node/budget/budget.ts'
 import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
-import { JobSpace } from '../../../storage-node/job/job.ts'
+import { NodeJob } from '../../../storage-node/job/job.ts'
 import { Arena } from '../../../storage-node/memory/arena.ts'
 import { background } from '../../fixture/background.ts'
 
 /** A job of four slots, alone on a node that is not there. */
-export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): JobSpace {
+export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): NodeJob {
   const { clock } = systemRuntime
-  return new JobSpace(
+  return new NodeJob(
     { id: 'j', slots, metadata: 'm', term: 0 },
     {
       tier,
