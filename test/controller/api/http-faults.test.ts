@@ -1,0 +1,62 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../../../protocol/limits.ts'
+import { World } from '../support/world.ts'
+
+/** Writes text as it is; what comes back until the connection ends. */
+async function raw(world: World, text: string): Promise<{ status: number; body: unknown }> {
+  const { hostname, port } = new URL(world.url)
+  const socket = connect(Number(port), hostname)
+  onTestFinished(() => void socket.destroy())
+  socket.write(text)
+  let answer = ''
+  socket.on('data', (bytes: Buffer) => {
+    answer += bytes.toString()
+  })
+  await once(socket, 'close')
+  const [head = '', body = ''] = answer.split('\r\n\r\n')
+  return { status: Number(head.split(' ')[1]), body: JSON.parse(body) }
+}
+
+const badRequest = { error: { code: 'BAD_REQUEST', message: expect.any(String) } }
+
+test('what is no HTTP is answered in the form of every error', async () => {
+  const world = await World.start()
+  expect(await raw(world, 'nonsense\r\n\r\n')).toEqual({ status: 400, body: badRequest })
+  const long = `GET /v1/jobs HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`
+  expect(await raw(world, long)).toEqual({ status: 431, body: badRequest })
+})
+
+test('paths that are too long, malformed or unknown, and other content types, as well', async () => {
+  const world = await World.start()
+  const bad = async (path: string, asked: Parameters<World['ask']>[1] = {}) => {
+    const { status, body } = await world.ask(path, asked)
+    return [status, body.error?.code]
+  }
+  expect(await bad(`/v1/jobs/${'j'.repeat(200)}`)).toEqual([414, 'BAD_REQUEST'])
+  expect(await bad('/v1/jobs/%zz')).toEqual([400, 'BAD_REQUEST'])
+  expect(await bad('/v1/nothing')).toEqual([404, 'ROUTE_NOT_FOUND'])
+  expect(await bad('/v1/jobs', { method: 'OPTIONS' })).toEqual([404, 'ROUTE_NOT_FOUND'])
+  const xml = { method: 'POST', body: '<a/>', headers: { 'content-type': 'text/xml' } }
+  expect(await bad('/v1/jobs', xml)).toEqual([400, 'BAD_REQUEST'])
+})
+
+test('a body that comes a byte at a time is cut off after 30 s', async () => {
+  const world = await World.start()
+  const { hostname, port } = new URL(world.url)
+  const socket = connect(Number(port), hostname)
+  socket.write(
+    'POST /v1/jobs HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n',
+  )
+  const drip = setInterval(() => socket.write(' '), 500)
+  onTestFinished(() => {
+    clearInterval(drip)
+    socket.destroy()
+  })
+  const beganMs = performance.now()
+  socket.on('error', () => undefined)
+  socket.resume()
+  await once(socket, 'close')
+  expect(performance.now() - beganMs).toBeLessThan(HTTP_REQUEST_MS_MAX + 5 * HTTP_CHECK_MS)
+}, 60_000)

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { TICKET_PREFIX_BYTES_MAX } from '../../../protocol/limits.ts'
+import { parseTicket } from '../../../protocol/model/ticket.ts'
+import { verifyToken } from '../../../protocol/model/token.ts'
+import { World } from '../support/world.ts'
+
+const secret = Buffer.alloc(32, 7)
+
+async function start() {
+  const world = await World.start()
+  const { id } = (await world.register()).body
+  const issue = (body: unknown) => world.ask(`/v1/jobs/${id}/tickets`, { method: 'POST', body })
+  return { world, id, issue }
+}
+
+test('a ticket has what was asked for of rights, keys and time', async () => {
+  const { id, issue } = await start()
+  const nowMs = Date.now()
+  const { status, body } = await issue({ write: false, prefix: 'out/', expiresInSeconds: 60 })
+  expect(status).toBe(201)
+  const claims = verifyToken(secret, Buffer.from(parseTicket(body.ticket).token), nowMs)
+  expect(claims).toMatchObject({ job: id, read: true, write: false, prefix: Buffer.from('out/') })
+  expect(claims.expiresSeconds * 1000).toBe(Date.parse(body.expiresAt))
+  expect(Date.parse(body.expiresAt) - nowMs).toBeLessThanOrEqual(61_000)
+})
+
+test('one that grants nothing, or of a job that has ended, is refused', async () => {
+  const { world, id, issue } = await start()
+  expect((await issue({ read: false, write: false })).body.error).toMatchObject({
+    code: 'BAD_REQUEST',
+    field: 'write',
+  })
+  const long = 'é'.repeat(TICKET_PREFIX_BYTES_MAX)
+  expect((await issue({ prefix: long })).body.error).toMatchObject({ code: 'BAD_REQUEST', field: 'prefix' })
+  expect((await issue({ expiresInSeconds: 0 })).status).toBe(400)
+  await world.ask(`/v1/jobs/${id}`, { method: 'DELETE' })
+  expect((await issue({})).status).toBe(410)
+})

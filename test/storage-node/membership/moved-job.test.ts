@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { TierBudget } from '../../../storage-node/budget/budget.ts'
+import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
+import { NodeJob } from '../../../storage-node/job/job.ts'
+import { Arena } from '../../../storage-node/memory/arena.ts'
+import { background } from '../../fixture/background.ts'
+import { Planes } from '../../fixture/planes.ts'
+
+function spaceAt(now: { ms: number }, lease: { untilMs: number }): NodeJob {
+  const clock = {
+    monotonicMs: () => now.ms,
+    wallMs: () => now.ms,
+    after: () => ({ cancel: () => undefined, unref: () => undefined }),
+  }
+  return new NodeJob(
+    { id: 'j', slots: 1, metadata: 'm-1', term: 0 },
+    {
+      tier: new TierBudget(1e9),
+      arena: new Arena(1e9),
+      clock,
+      lease,
+      lower: [],
+      underWay: new NodeUnderWay(),
+      background,
+      onHigh: () => undefined,
+      onFilling: () => undefined,
+    },
+  )
+}
+
+test('what a server granted for a job that it has handed on stays, and grows no more (I18)', () => {
+  const now = { ms: 0 }
+  const lease = { untilMs: 1_000 }
+  const job = spaceAt(now, lease)
+  job.holdLease()
+  lease.untilMs = 5_000
+  now.ms = 999
+  expect(job.hasLease).toBe(true)
+  now.ms = 1_001
+  expect(job.hasLease).toBe(false)
+  job.obey({ metadata: 'm-2', term: 1 }, { untilMs: 3_000 })
+  expect(job).toMatchObject({ metadata: 'm-2', term: 1, hasLease: true })
+})
+
+test('late words of a server that has handed the job on change nothing (I18)', async () => {
+  const planes = await Planes.start()
+  const { node } = await planes.startNode()
+  const { address } = planes.metadataServer(1)
+  const word = { job: 'j-1', generation: 9, slots: [], epoch: 99 }
+  node.own({ ...ownOf(address), generation: 9, term: 0 })
+  node.own({ ...ownOf('m-2'), generation: 1, term: 1 })
+  expect(node.space('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
+  expect(() => node.own({ ...ownOf(address), generation: 9, term: 0 })).toThrow('has handed the job on')
+  expect(() => node.drop({ ...word, metadata: address, term: 0 })).toThrow('has handed the job on')
+  expect(node.space('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
+})
+
+function ownOf(metadata: string) {
+  const none = { ramBytes: 0, ramBytesMax: 0, ssdBytes: 0, ssdBytesMax: 0, s3Bytes: 0, s3BytesMax: 0 }
+  const rest = {
+    bytesPerSecond: 0,
+    readsPerThousand: null,
+    buckets: { next: 1, living: [{ first: 0, count: 1 }] },
+    owned: [],
+  }
+  return { job: 'j-1', metadata, revision: 1, slots: 64, ...none, ...rest }
+}

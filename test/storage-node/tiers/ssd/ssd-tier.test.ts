@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { systemRuntime } from '../../../../protocol/runtime.ts'
+import { CHECKSUM_BLOCK_BYTES, SSD_SEGMENT_BYTES_MIN } from '../../../../storage-node/tiers/limits.ts'
+import { SsdTier } from '../../../../storage-node/tiers/ssd/ssd-tier.ts'
+import { background } from '../../../fixture/background.ts'
+import { tempDir } from '../../../fixture/temp-dir.ts'
+import { tierContract } from '../tier-contract.ts'
+
+const { clock } = systemRuntime
+
+tierContract('SSD', async () => new SsdTier(await tempDir(), { clock, background }))
+
+async function open(): Promise<{ dir: string; tier: SsdTier }> {
+  const dir = join(await tempDir(), 'ssd')
+  const tier = new SsdTier(dir, { clock, background })
+  onTestFinished(() => tier.close())
+  return { dir, tier }
+}
+
+const whole = (bytes: number) => ({ offset: 0, length: bytes })
+
+test('a flipped bit is a lost object with the reason, and its neighbours are as they were', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const records = await Promise.all([1, 2, 3].map((value) => job.write(Buffer.alloc(1000, value))))
+  const path = join(dir, 'j-a', '0.segment')
+  const bytes = await readFile(path)
+  bytes.writeUInt8(bytes.readUInt8(1500) ^ 8, 1500)
+  writeFileSync(path, bytes)
+  await expect(job.read(records[1] ?? -1, whole(1000))).rejects.toMatchObject({
+    code: 'OBJECT_LOST',
+    message: expect.stringContaining('checksum'),
+  })
+  expect(await job.read(records[0] ?? -1, whole(1000))).toEqual(Buffer.alloc(1000, 1))
+  expect(await job.read(records[2] ?? -1, whole(1000))).toEqual(Buffer.alloc(1000, 3))
+})
+
+test('a flipped bit in one block of a record spoils no other block', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const record = await job.write(Buffer.alloc(2 * CHECKSUM_BLOCK_BYTES, 7))
+  const path = join(dir, 'j-a', '0.segment')
+  const bytes = await readFile(path)
+  bytes.writeUInt8(0, CHECKSUM_BLOCK_BYTES + 5)
+  writeFileSync(path, bytes)
+  expect(await job.read(record, whole(10))).toEqual(Buffer.alloc(10, 7))
+  await expect(job.read(record, { offset: CHECKSUM_BLOCK_BYTES, length: 1 })).rejects.toMatchObject({
+    code: 'OBJECT_LOST',
+  })
+})
+
+test('a torn record is a lost object with the reason', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const record = await job.write(randomBytes(1000))
+  truncateSync(join(dir, 'j-a', '0.segment'), 400)
+  await expect(job.read(record, whole(1000))).rejects.toMatchObject({
+    code: 'OBJECT_LOST',
+    message: expect.stringContaining('400 of 1000 bytes'),
+  })
+})
+
+test('a full disk refuses the write, and what fitted before can still be read', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const record = await job.write(randomBytes(SSD_SEGMENT_BYTES_MIN))
+  // The system says ENOSPC for every write to this device, as it does for a file on a full disk.
+  symlinkSync('/dev/full', join(dir, 'j-a', '1.segment'))
+  await expect(job.write(randomBytes(10))).rejects.toMatchObject({
+    code: 'CAPACITY_EXCEEDED',
+    message: expect.stringContaining('disk'),
+  })
+  expect([job.records, job.usedBytes]).toEqual([1, SSD_SEGMENT_BYTES_MIN])
+  expect((await job.read(record, whole(10))).length).toBe(10)
+})
+
+test('a folder that cannot be made refuses the write, and a later one is tried anew', async () => {
+  const dir = await tempDir()
+  writeFileSync(join(dir, 'ssd'), 'a file is in the way')
+  const job = new SsdTier(join(dir, 'ssd'), { clock, background }).open('j-a')
+  await expect(job.write(Buffer.from('x'))).rejects.toMatchObject({ name: 'MayflyError' })
+  expect(job.records).toBe(0)
+})
+
+test('compaction gives the space of removed records back and keeps every other', async () => {
+  const { tier } = await open()
+  const job = tier.open('j-a')
+  const kept = new Map<number, Buffer>()
+  for (let round = 0; round < 12; round++) {
+    const contents = Array.from({ length: 100 }, () => randomBytes(10_000 + (round % 3) * 5_000))
+    const records = await Promise.all(contents.map((bytes) => job.write(bytes)))
+    records.forEach((record, index) => {
+      if (index % 4 === 0) kept.set(record, contents[index] as Buffer)
+      else job.remove(record)
+    })
+  }
+  await expect
+    .poll(() => tier.diskBytes, { timeout: 10_000 })
+    .toBeLessThan(job.usedBytes * 1.5 + SSD_SEGMENT_BYTES_MIN)
+  for (const [record, bytes] of kept)
+    expect((await job.read(record, whole(bytes.length))).equals(bytes)).toBe(true)
+})
+
+test('a record that compaction finds damaged is lost, and the others of its segment are not', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const records = await Promise.all(
+    Array.from({ length: 5 }, (_, value) => job.write(Buffer.alloc(SSD_SEGMENT_BYTES_MIN / 4, value + 1))),
+  )
+  const path = join(dir, 'j-a', '0.segment')
+  const bytes = await readFile(path)
+  bytes.writeUInt8(99, 10)
+  writeFileSync(path, bytes)
+  job.remove(records[1] ?? -1)
+  job.remove(records[2] ?? -1)
+  await job.write(randomBytes(SSD_SEGMENT_BYTES_MIN))
+  await expect.poll(() => readdirSync(join(dir, 'j-a')), { timeout: 5_000 }).not.toContain('0.segment')
+  await expect(job.read(records[0] ?? -1, whole(10))).rejects.toMatchObject({ code: 'OBJECT_LOST' })
+  expect(await job.read(records[3] ?? -1, whole(10))).toEqual(Buffer.alloc(10, 4))
+})
+
+test('a job that is dropped while it is compacted leaves no file', async () => {
+  const { dir, tier } = await open()
+  const job = tier.open('j-a')
+  const records = await Promise.all(
+    Array.from({ length: 40 }, () => job.write(randomBytes(SSD_SEGMENT_BYTES_MIN / 8))),
+  )
+  records.forEach((record, index) => {
+    if (index % 2 === 0) job.remove(record)
+  })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  await job.drop()
+  expect(readdirSync(dir)).toEqual([])
+})
+
+test('files that another process left under the same name count for nothing', async () => {
+  const { dir, tier } = await open()
+  mkdirSync(join(dir, 'j-a'), { recursive: true })
+  writeFileSync(join(dir, 'j-a', '0.segment'), randomBytes(1000))
+  const job = tier.open('j-a')
+  const record = await job.write(Buffer.from('new'))
+  expect((await job.read(record, whole(3))).toString()).toBe('new')
+  expect(statSync(join(dir, 'j-a', '0.segment')).size).toBe(3)
+})
