@@ -9,13 +9,12 @@ import {
   HTTP_REQUEST_MS_MAX,
 } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Keys } from '../access/keys.ts'
-import type { TaskFailures } from '../events/task-failures.ts'
 import { forAll, requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
+import type { Reports } from './reports.ts'
 import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
 import { internalRoutes } from './routes/internal.ts'
@@ -29,8 +28,7 @@ export interface HttpApiOptions extends Routes {
   readonly secret: Buffer
   readonly clock: Clock
   readonly log: Logger
-  readonly background: Background
-  readonly tasks: TaskFailures
+  readonly reports: Reports
   readonly stopped: AbortSignal
 }
 

@@ -6,15 +6,10 @@ import type { KeptStore } from '../../../service/kept/kept-store.ts'
 import type { JobLifecycle } from '../../jobs/job-lifecycle.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
 import type { Tickets } from '../../jobs/tickets.ts'
-import type { Usage } from '../../jobs/usage.ts'
-import type { MetadataServers } from '../../metadata/servers.ts'
 import type { NodeRegistry } from '../../nodes/registry.ts'
 import type { Ledger } from '../../placement/ledger.ts'
-import type { AutoResize } from '../../scaling/auto-resize.ts'
 import type { Drains } from '../../scaling/drains.ts'
 import type { JobTransfers } from '../../scaling/job-transfers.ts'
-import type { Reconciler } from '../../scaling/reconciler.ts'
-import type { Relocations } from '../../scaling/relocations.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Views } from '../views.ts'
 
@@ -31,14 +26,9 @@ export type Api = FastifyInstance<
 export interface Routes {
   readonly jobs: JobLifecycle
   readonly registrations: Registrations
-  readonly usage: Usage
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
-  readonly metadata: MetadataServers
-  readonly repair: Reconciler
   readonly drains: Drains
-  readonly relocations: Relocations
-  readonly growth: AutoResize
   readonly moves: JobTransfers
   readonly tickets: Tickets
   readonly views: Views

@@ -1,0 +1,83 @@
+import type {
+  CapacityAnswer,
+  CapacityRequest,
+  MetadataReport,
+  NodeReport,
+  NodeReportAnswer,
+} from '../../protocol/operations/reports.ts'
+import type { Clock } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { TaskFailures } from '../events/task-failures.ts'
+import { peakOf, type Usage } from '../jobs/usage.ts'
+import type { MetadataServers } from '../metadata/servers.ts'
+import type { NodeRegistry } from '../nodes/registry.ts'
+import type { Ledger } from '../placement/ledger.ts'
+import type { AutoResize } from '../scaling/auto-resize.ts'
+import type { Drains } from '../scaling/drains.ts'
+import type { Reconciler } from '../scaling/reconciler.ts'
+import type { Relocations } from '../scaling/relocations.ts'
+
+export interface ReportsOptions {
+  readonly clock: Clock
+  readonly background: Background
+  readonly tasks: TaskFailures
+  readonly nodes: NodeRegistry
+  readonly ledger: Ledger
+  readonly usage: Usage
+  readonly metadata: MetadataServers
+  readonly repair: Reconciler
+  readonly drains: Drains
+  readonly relocations: Relocations
+  readonly growth: AutoResize
+}
+
+/** What storage nodes and metadata servers tell the controller, and what it answers. */
+export class Reports {
+  readonly #options: ReportsOptions
+
+  constructor(options: ReportsOptions) {
+    this.#options = options
+  }
+
+  /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` for a node that was given up. */
+  async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
+    const { nodes, tasks, clock, ledger, usage, drains, relocations, metadata } = this.#options
+    await nodes.heard(id, report)
+    tasks.heard(id, report.tasks)
+    const nowMs = clock.monotonicMs()
+    // What comes late of a job that has ended counts no more.
+    const living = report.jobs.filter((job) => !this.#hasEnded(job.id))
+    usage.heard(id, living)
+    for (const { id: job, idleMs } of living) {
+      ledger.touch(job, nowMs - idleMs)
+      ledger.observe(job, { peak: peakOf(usage.of(job)), reads: usage.readsOf(job) })
+    }
+    drains.heard(id, report)
+    relocations.heard(id, report)
+    return { metadata: metadata.all().map(({ address }) => address) }
+  }
+
+  /** A storage node on which jobs fill up; the answer names those that get no more. */
+  capacity(node: string, { jobs }: CapacityRequest): CapacityAnswer {
+    const { usage, growth } = this.#options
+    const limited = jobs.filter(({ id, bytes, waitingBytes }) => {
+      if (this.#hasEnded(id)) return true
+      usage.holds(node, id, bytes)
+      return !growth.press(id, waitingBytes)
+    })
+    return { limited: limited.map(({ id }) => id) }
+  }
+
+  /** A heartbeat of a metadata server. */
+  metadata(id: string, report: MetadataReport): void {
+    const { metadata, background, repair, tasks } = this.#options
+    if (metadata.heard(id, report)) {
+      void background.attempt(['compareMetadata', id], () => repair.compare(id))
+    }
+    tasks.heard(id, report.tasks)
+  }
+
+  #hasEnded(job: string): boolean {
+    return (this.#options.ledger.get(job)?.state ?? 'ended') === 'ended'
+  }
+}

@@ -1,0 +1,184 @@
+import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import type { Runtime, Timer } from '../protocol/runtime.ts'
+import type { Background } from '../service/process/background.ts'
+import type { Logger } from '../service/process/log.ts'
+import { Serial } from '../service/process/serial.ts'
+import { Keys } from './access/keys.ts'
+import { Reports } from './api/reports.ts'
+import type { ControllerConfig } from './config.ts'
+import { ControlLoop } from './control-loop.ts'
+import { Events } from './events/events.ts'
+import { TaskFailures } from './events/task-failures.ts'
+import { Admission } from './jobs/admission.ts'
+import { JobLifecycle } from './jobs/job-lifecycle.ts'
+import { Registrations } from './jobs/registrations.ts'
+import { Tickets } from './jobs/tickets.ts'
+import { Usage } from './jobs/usage.ts'
+import type { MetadataClient } from './metadata/client.ts'
+import { MetadataServers } from './metadata/servers.ts'
+import type { Fleet } from './nodes/fleet/fleet.ts'
+import { NodeRegistry } from './nodes/registry.ts'
+import { Ledger } from './placement/ledger.ts'
+import { Placer } from './placement/placer.ts'
+import { AutoResize } from './scaling/auto-resize.ts'
+import { Drains } from './scaling/drains.ts'
+import { JobTransfers } from './scaling/job-transfers.ts'
+import { MetadataScaler } from './scaling/metadata-scaler.ts'
+import { Reconciler } from './scaling/reconciler.ts'
+import { Relocations } from './scaling/relocations.ts'
+import { Scaler } from './scaling/scaler.ts'
+import { latencyClassOf } from './sizing/latency-class.ts'
+import { type Hints, rightsize } from './sizing/rightsizing.ts'
+import type { Store } from './store/store.ts'
+
+/** What the controller reaches beyond itself; the tests have others. */
+export interface Surroundings {
+  readonly runtime: Runtime
+  /** Closed when the controller has stopped, or could not start. */
+  readonly store: Store
+  readonly fleet: Fleet
+  readonly metadataClient: MetadataClient
+  readonly log: Logger
+  /** Stopped with the controller. */
+  readonly background: Background
+}
+
+/** What decides of the settings; the others are of the HTTP API. */
+export type DecidingConfig = Pick<
+  ControllerConfig,
+  'classes' | 'firstClass' | 'traits' | 'warmNodes' | 'secret' | 'apiKeys' | 'quota' | 's3'
+>
+
+/** The controller without its HTTP API: every room below `api`, and the reports of the cluster's own processes. It does nothing before `load` and `begin`. */
+export function createController(config: DecidingConfig, around: Surroundings) {
+  const { runtime, store, fleet, metadataClient, log, background } = around
+  const { clock } = runtime
+  const { classes, firstClass, traits, warmNodes, secret, apiKeys, quota } = config
+  const stopping = new AbortController()
+  const stopped = stopping.signal
+  const events = new Events(clock)
+  const tasks = new TaskFailures(events)
+  const serial = new Serial()
+  const ledger = new Ledger(store, clock)
+  const usage = new Usage()
+  const nodes: NodeRegistry = new NodeRegistry({
+    runtime,
+    store,
+    fleet,
+    classes,
+    pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
+    hasS3: config.s3 !== null,
+    events,
+    log,
+    background,
+    stopped,
+    onLost: (node) => {
+      usage.forget(node.record.id)
+      tasks.forget(node.record.id)
+      repair.nodeLost(node)
+      upkeep.balance()
+      registrations.review()
+    },
+    onStopped: (node) => {
+      usage.forget(node.record.id)
+      tasks.forget(node.record.id)
+      repair.nodeStopped(node)
+      registrations.review()
+    },
+    isReserved: (node) => ledger.isReserved(node),
+  })
+  const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
+  const placer = new Placer({ ledger, nodes })
+  const keys = new Keys({ configured: apiKeys, store, runtime })
+  const admission = new Admission({ ledger, nodes, placer, quota, keys })
+  const tickets = new Tickets({ secret, clock, metadata })
+  const shared = {
+    runtime,
+    clock,
+    ledger,
+    usage,
+    nodes,
+    placer,
+    admission,
+    metadata,
+    tickets,
+    events,
+    log,
+    background,
+    tasks,
+    serial,
+  }
+  const life = {
+    ...shared,
+    size: (scope: string, hints: Hints) => {
+      const learned = ledger.learned(scope)
+      return rightsize(hints, { nodeClass: firstClass, classes, traits, served: nodes.served, learned })
+    },
+    onFreed: () => {
+      upkeep.balance()
+      registrations.review()
+    },
+    onUnsure: (job: string) => repair.want(job),
+  }
+  const jobs: JobLifecycle = new JobLifecycle(life)
+  const registrations: Registrations = new Registrations({ ...life, jobs, stopped })
+  const repair = new Reconciler({ ...shared, jobs })
+  const drains = new Drains({ ...shared, jobs, repair })
+  const relocations = new Relocations({ ...shared, jobs, repair })
+  const allowedTiers = (hints: Hints) => latencyClassOf(hints, { served: nodes.served, traits }).allowed
+  const growth = new AutoResize({ ...life, jobs, repair, allowedTiers })
+  const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
+  const moves = new JobTransfers({ ...shared, jobs })
+  const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
+  const scalers = { scaler, metadataScaler }
+  const upkeep = new ControlLoop({
+    ...life,
+    jobs,
+    registrations,
+    repair,
+    drains,
+    ...scalers,
+    warmNodes,
+    firstClass,
+  })
+  let round: Pick<Timer, 'cancel'> | null = null
+  const rooms = { ...shared, jobs, registrations, repair, drains, relocations, growth, moves, keys, stopped }
+  return {
+    ...rooms,
+    reports: new Reports(rooms),
+
+    /** Takes over what the store has. Starts and ends nothing. */
+    load: async (): Promise<void> => {
+      const stored = await store.load()
+      ledger.restore(stored)
+      nodes.restore(stored.nodes)
+      keys.restore(stored.apiKeys)
+    },
+
+    /** Compares that with what runs, carries on with what was begun, and decides once a second from then on. `running` are the nodes of the fleet. */
+    begin: async (running: Awaited<ReturnType<Fleet['list']>>): Promise<void> => {
+      nodes.compare(running)
+      await takeUp(ledger, { jobs, registrations })
+      upkeep.balance()
+      round = background.every(HEARTBEAT_MS, ['upkeep', 'round'], () => upkeep.round())
+    },
+
+    /** Begins nothing any more. */
+    stop: (): void => {
+      stopping.abort()
+      background.stop()
+      round?.cancel()
+    },
+  }
+}
+
+/** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
+async function takeUp(
+  ledger: Ledger,
+  { jobs, registrations }: { jobs: JobLifecycle; registrations: Registrations },
+): Promise<void> {
+  for (const { id, state, endReason } of ledger.living()) {
+    if (state === 'registering') await registrations.giveUp(id)
+    else if (state === 'ending') jobs.endInBackground(id, endReason ?? 'failed')
+  }
+}
