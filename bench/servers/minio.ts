@@ -1,8 +1,7 @@
 import { execFile } from 'node:child_process'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { findOnPath, isExecutable } from './path.ts'
+import { cacheDir, findOnPath, isExecutable } from './path.ts'
 import { type Server, startProgram } from './server.ts'
 
 /** What a client of MinIO needs, as the JSON of a target. */
@@ -27,7 +26,7 @@ export function findMinio(env: NodeJS.ProcessEnv = process.env): string | null {
     if (!isExecutable(chosen)) throw new Error(`MAYFLY_MINIO is ${chosen}, which is no program`)
     return chosen
   }
-  const cached = join(cacheDir(env), 'minio')
+  const cached = join(cacheDir(env), 'bin', 'minio')
   return findOnPath('minio', env.PATH) ?? (isExecutable(cached) ? cached : null)
 }
 
@@ -40,7 +39,7 @@ export async function installMinio(say: (line: string) => void): Promise<string>
   if (found !== null) return found
   const go = findOnPath('go')
   if (go === null) throw new Error(minioMissing)
-  const dir = cacheDir(process.env)
+  const dir = join(cacheDir(process.env), 'bin')
   say(`building ${MODULE} into ${dir}, which takes some minutes`)
   await promisify(execFile)(go, ['install', MODULE], {
     env: { ...process.env, GOBIN: dir, CGO_ENABLED: '0', GOFLAGS: '' },
@@ -80,11 +79,4 @@ async function isReady(port: number): Promise<boolean> {
     if (error instanceof TypeError) return false
     throw error
   }
-}
-
-function cacheDir(env: NodeJS.ProcessEnv): string {
-  const home = env.XDG_CACHE_HOME
-  // The XDG specification has relative paths ignored.
-  const base = home?.startsWith('/') ? home : join(env.HOME ?? homedir(), '.cache')
-  return join(base, 'mayfly', 'bin')
 }

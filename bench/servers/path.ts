@@ -1,4 +1,5 @@
 import { accessSync, constants } from 'node:fs'
+import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
 /** The program's file, as a shell would find it; null where there is none. */
@@ -14,4 +15,12 @@ export function isExecutable(file: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Where peers are installed for this user, outside the repository. */
+export function cacheDir(env: NodeJS.ProcessEnv): string {
+  const home = env.XDG_CACHE_HOME
+  // The XDG specification has relative paths ignored.
+  const base = home?.startsWith('/') ? home : join(env.HOME ?? homedir(), '.cache')
+  return join(base, 'mayfly')
 }

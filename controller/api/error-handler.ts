@@ -4,6 +4,7 @@ import { RETRY_AFTER_SECONDS } from '../../protocol/limits.ts'
 import { endProcess, mustEndProcess } from '../../service/process/background.ts'
 import { reportFault } from '../../service/process/fault-report.ts'
 import type { Logger } from '../../service/process/log.ts'
+import { earlyStatuses } from './schemas.ts'
 import { explain } from './validation.ts'
 
 interface Failure {
@@ -13,9 +14,6 @@ interface Failure {
   /** Where HTTP has one of its own for it. */
   readonly status?: number
 }
-
-/** Of what is refused before there is a body. */
-const OWN_STATUSES: readonly number[] = [408, 414, 431]
 
 /** Answers every failure in the one form that the API has for it. */
 export function answerFailure(log: Logger) {
@@ -52,7 +50,7 @@ function failureOf(thrown: FastifyError | Error): Failure {
   }
   if (statusCode !== undefined && statusCode < 500) {
     const error = new MayflyError('BAD_REQUEST', thrown.message, { cause: thrown })
-    return OWN_STATUSES.includes(statusCode) ? { error, status: statusCode } : { error }
+    return statusCode in earlyStatuses ? { error, status: statusCode } : { error }
   }
   return { error: thrown }
 }

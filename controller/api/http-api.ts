@@ -14,6 +14,7 @@ import type { Keys } from '../access/keys.ts'
 import { forAll, requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
+import { noteMethods } from './other-methods.ts'
 import type { Reports } from './reports.ts'
 import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
@@ -80,6 +81,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
       security: [{ apiKey: [] }],
     },
   })
+  const refuseOtherMethods = noteMethods(app)
   app.get(
     '/healthz',
     { schema: { security: [], summary: 'Whether the controller serves', response: { 200: health } } },
@@ -99,6 +101,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     scope.addHook('onRequest', async (request) => requireClusterToken(request, options))
     internalRoutes(scope, options)
   })
+  refuseOtherMethods()
   await app.ready()
   return app
 }

@@ -257,6 +257,13 @@ const failure = object({
   }),
 })
 
+/** Statuses of what is refused before a route is looked up, all with BAD_REQUEST. */
+export const earlyStatuses = {
+  408: 'The request did not arrive in time',
+  414: 'A part of the path is too long',
+  431: 'Path and headers are too long',
+} as const
+
 /** Replies of a route: its own, and for each status of the error table that its codes have, the one error body. */
 export function replies<Reply extends TSchema>(
   status: 200 | 201 | 202,
@@ -268,7 +275,11 @@ export function replies<Reply extends TSchema>(
     codesOf.set(errorTable[code].status, [...(codesOf.get(errorTable[code].status) ?? []), code])
   }
   const failures = [...codesOf].map(([failed, of]) => [failed, { ...failure, description: of.join(', ') }])
-  return { [status]: reply, ...Object.fromEntries(failures) } as Record<number, TSchema>
+  const early = Object.entries(earlyStatuses).map(([failed, description]) => [
+    failed,
+    { ...failure, description },
+  ])
+  return { [status]: reply, ...Object.fromEntries([...failures, ...early]) } as Record<number, TSchema>
 }
 
 const keyName = Type.String({

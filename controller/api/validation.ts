@@ -33,14 +33,17 @@ export function explain(error: FastifySchemaValidationError, where: string): Fau
 function describe(schema: TSchema): string {
   const { enum: values } = schema as { enum?: readonly unknown[] }
   if (values !== undefined) return `one of ${values.join(', ')}`
-  const { type, minimum, maximum, minLength, maxLength } = schema as Record<string, unknown>
+  const { type, minimum, maximum, minLength, maxLength, pattern } = schema as Record<string, unknown>
   switch (type) {
     case 'integer':
       return `a whole number${range(minimum, maximum)}`
     case 'number':
       return `a number${range(minimum, maximum)}`
     case 'string':
-      return minLength === undefined ? 'a string' : `a string of ${minLength} to ${maxLength} characters`
+      return (
+        (minLength === undefined ? 'a string' : `a string of ${minLength} to ${maxLength} characters`) +
+        (pattern === undefined ? '' : ` that matches ${pattern}`)
+      )
     case 'boolean':
       return 'true or false'
     case 'object':

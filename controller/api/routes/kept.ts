@@ -24,9 +24,10 @@ import { keptObject, keptPage, replies } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const tags = ['kept']
+const part = Type.String({ minLength: 1, maxLength: KEPT_PART_BYTES_MAX, pattern: '^[^/\\u0000]*$' })
 const name = Type.Object({
-  job: Type.String({ minLength: 1, maxLength: KEPT_PART_BYTES_MAX }),
-  bucket: Type.String({ minLength: 1, maxLength: KEPT_PART_BYTES_MAX }),
+  job: part,
+  bucket: part,
   key: Type.String({ minLength: 1, maxLength: KEY_BYTES_MAX }),
 })
 
@@ -49,7 +50,13 @@ export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'le
         description:
           '`prefix` is of JOB/BUCKET/KEY. `next` is the `after` of the next page; it is missing on the last one. The order is that of the store, each time the same. For a driver a page has what its own jobs have kept, which may be nothing though there is a next one.',
         querystring: Type.Object({
-          prefix: Type.Optional(Type.String({ maxLength: KEPT_PREFIX_MAX })),
+          prefix: Type.Optional(
+            Type.String({
+              maxLength: KEPT_PREFIX_MAX,
+              pattern: '^[^\\u0000]*$',
+              description: 'Without NUL characters, which no name has',
+            }),
+          ),
           after: Type.Optional(Type.String({ maxLength: KEPT_POSITION_MAX })),
         }),
         response: replies(200, keptPage, ['BAD_REQUEST', 'UNAVAILABLE']),

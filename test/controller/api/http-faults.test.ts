@@ -37,7 +37,7 @@ test('paths that are too long, malformed or unknown, and other content types, as
   expect(await bad(`/v1/jobs/${'j'.repeat(200)}`)).toEqual([414, 'BAD_REQUEST'])
   expect(await bad('/v1/jobs/%zz')).toEqual([400, 'BAD_REQUEST'])
   expect(await bad('/v1/nothing')).toEqual([404, 'ROUTE_NOT_FOUND'])
-  expect(await bad('/v1/jobs', { method: 'OPTIONS' })).toEqual([404, 'ROUTE_NOT_FOUND'])
+  expect(await bad('/v1/jobs', { method: 'OPTIONS' })).toEqual([405, 'ROUTE_NOT_FOUND'])
   const xml = { method: 'POST', body: '<a/>', headers: { 'content-type': 'text/xml' } }
   expect(await bad('/v1/jobs', xml)).toEqual([400, 'BAD_REQUEST'])
 })

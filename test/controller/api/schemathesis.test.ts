@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { findSchemathesis } from '../../../bench/servers/schemathesis.ts'
+import { needPeer } from '../../fixture/peers.ts'
+import { tempDir } from '../../fixture/temp-dir.ts'
+import { apiKey, smallClass, World } from '../support/world.ts'
+
+/** `SEED=7 EXAMPLES=500 npx vitest run test/controller/api/schemathesis.test.ts` tries others. */
+const { SEED, EXAMPLES = '10' } = process.env
+const SECONDS_MAX = 120
+
+const config = new URL('../support/schemathesis.toml', import.meta.url).pathname
+/** Whatever hints ask for is there, so that no registration waits. */
+const vast = { ...smallClass, ramBytes: 2 ** 52, bytesPerSecond: 2 ** 52 }
+
+/** Runs to its end, whatever the exit code is. */
+function run(file: string, args: readonly string[], cwd: string): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      file,
+      args,
+      { cwd, env: { ...process.env, API_KEY: apiKey }, timeout: SECONDS_MAX * 1000, maxBuffer: 2 ** 24 },
+      (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, output: `${stdout}${stderr}` }),
+    )
+  })
+}
+
+test(
+  'Schemathesis finds no route that answers in another way than the document says',
+  async (context) => {
+    needPeer('schemathesis', context)
+    const world = await World.start({ warmNodes: 1, classes: [vast] })
+    const dir = await tempDir()
+    const document = join(dir, 'openapi.json')
+    const { text, body } = await world.ask('/openapi.json')
+    await writeFile(document, text)
+    const routes = Object.values(body.paths as Record<string, object>).flatMap((methods) =>
+      Object.keys(methods),
+    ).length
+    const { code, output } = await run(
+      findSchemathesis() as string,
+      [
+        ...['--config-file', config, 'run'],
+        document,
+        ...['--url', world.url],
+        // Without a seed from outside each run makes the same requests.
+        ...(SEED === undefined ? ['--generation-deterministic'] : ['--seed', SEED]),
+        ...['--max-examples', EXAMPLES],
+        ...['--continue-on-failure', '--no-color', '--warnings', 'off'],
+      ],
+      dir,
+    )
+    expect(code, output).toBe(0)
+    // All routes but the event stream, which has no end.
+    expect(Number(/Tested: (\d+)\n/.exec(output)?.[1])).toBe(routes - 1)
+  },
+  (SECONDS_MAX + 30) * 1000,
+)
