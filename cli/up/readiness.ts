@@ -1,8 +1,8 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
-import { type Credentials, request } from '../http.ts'
-import type { ClusterReply } from '../replies.ts'
+import { type Credentials, request } from '../api/http.ts'
+import type { ClusterReply } from '../api/replies.ts'
 
 /** A metadata server registers with its first heartbeat, which it sends as soon as it serves. */
 const CHECK_MS = 20

@@ -1,10 +1,10 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
-import { dirOption, findCredentials } from '../credentials.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { type Credentials, request } from '../api/http.ts'
+import type { NodeReply } from '../api/replies.ts'
 import { DrainProgress, type Left } from '../drain-progress.ts'
-import { type Credentials, request } from '../http.ts'
-import type { NodeReply } from '../replies.ts'
 import type { Verb, VerbInput } from '../verb.ts'
 
 /** Nodes report every second; looking more often finds the end of the process sooner, and nothing else. */

@@ -1,6 +1,6 @@
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
-import type { JobReply } from '../replies.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import type { JobReply } from '../api/replies.ts'
 import type { Verb } from '../verb.ts'
 
 export const end: Verb = {

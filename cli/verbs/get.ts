@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { dirOption } from '../credentials.ts'
-import { bucketOf, withJob } from '../open-job.ts'
+import { dirOption } from '../api/credentials.ts'
+import { bucketOf, withJob } from '../api/open-job.ts'
 import type { Verb } from '../verb.ts'
 
 export const get: Verb = {

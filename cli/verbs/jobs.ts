@@ -1,6 +1,6 @@
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
-import { type JobReply, sumTiers } from '../replies.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import { type JobReply, sumTiers } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

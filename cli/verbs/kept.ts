@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import { connect, type KeptName } from '../../client/index.ts'
 import { parseName } from '../../service/kept/kept-store.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
 import { UsageError } from '../arguments.ts'
-import { dirOption, findCredentials } from '../credentials.ts'
 import { formatBytes, printable } from '../table.ts'
 import type { Verb, VerbInput } from '../verb.ts'
 

@@ -1,8 +1,8 @@
 import { type Role, roles } from '../../controller/records/roles.ts'
 import { KEY_GRACE_SECONDS_MAX } from '../../protocol/limits.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
 import { UsageError } from '../arguments.ts'
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
 import { type Column, formatTable } from '../table.ts'
 import type { Verb, VerbInput } from '../verb.ts'
 

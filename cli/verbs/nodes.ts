@@ -1,6 +1,6 @@
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
-import type { NodeReply } from '../replies.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import type { NodeReply } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
+import { dirOption } from '../api/credentials.ts'
+import { bucketOf, withJob } from '../api/open-job.ts'
 import { UsageError } from '../arguments.ts'
-import { dirOption } from '../credentials.ts'
-import { bucketOf, withJob } from '../open-job.ts'
 import { formatBytes, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

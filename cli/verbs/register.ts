@@ -3,10 +3,10 @@ import {
   JOB_LEASE_SECONDS_MIN,
   REGISTRATION_WAIT_SECONDS_MAX,
 } from '../../protocol/limits.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import type { JobReply } from '../api/replies.ts'
 import { UsageError } from '../arguments.ts'
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
-import type { JobReply } from '../replies.ts'
 import { formatBytes } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

@@ -1,5 +1,5 @@
-import { dirOption } from '../credentials.ts'
-import { bucketOf, withJob } from '../open-job.ts'
+import { dirOption } from '../api/credentials.ts'
+import { bucketOf, withJob } from '../api/open-job.ts'
 import { printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

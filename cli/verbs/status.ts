@@ -1,7 +1,7 @@
 import { tiers } from '../../protocol/operations/data-operations.ts'
-import { dirOption, findCredentials } from '../credentials.ts'
-import { request } from '../http.ts'
-import type { ClusterReply, JobReply } from '../replies.ts'
+import { dirOption, findCredentials } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import type { ClusterReply, JobReply } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 

@@ -1,6 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { dirOption, stateDirOf } from '../credentials.ts'
+import { dirOption, stateDirOf } from '../api/credentials.ts'
 import { defaultConfig, readConfigFile } from '../up/cluster-config.ts'
 import { programs } from '../up/programs.ts'
 import { runCluster } from '../up/run-cluster.ts'

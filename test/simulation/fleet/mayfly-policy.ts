@@ -1,7 +1,7 @@
 import { balanceWarm, nodesExpected } from '../../../controller/nodes/warm-nodes.ts'
-import { type Fleet, NodeRank, type Plan, packAll } from '../../../controller/packing/packing.ts'
+import { packAll } from '../../../controller/packing/packing.ts'
 import { resizeShares } from '../../../controller/placement/resize-shares.ts'
-import { keptOf, mergeShares, type Share } from '../../../controller/records/job.ts'
+import { keptOf, mergeShares } from '../../../controller/records/job.ts'
 import {
   BAND_HIGH,
   type ClassMemory,
@@ -11,10 +11,9 @@ import {
   noMemory,
 } from '../../../controller/scaling/policy.ts'
 import { type Balanced, planMoves } from '../../../controller/scaling/rebalance.ts'
-import { decideResize, type JobMemory, newJob } from '../../../controller/scaling/resize-policy.ts'
+import { decideResize, newJob } from '../../../controller/scaling/resize-policy.ts'
 import { Arrivals } from '../../../controller/sizing/arrivals.ts'
 import {
-  add,
   type NodeClass,
   nothing,
   type ResourceVector,
@@ -24,12 +23,8 @@ import {
 import { type Hints, rightsize, type Sizing } from '../../../controller/sizing/rightsizing.ts'
 import { Runs } from '../../../controller/sizing/runs.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
-import {
-  EXPECTED_ROUNDS,
-  GROWTH_RETRY_ROUNDS,
-  PULL_BYTES_PER_SECOND,
-  SCALE_IN_TRIES_MAX,
-} from '../../../protocol/limits.ts'
+import { EXPECTED_ROUNDS, GROWTH_RETRY_ROUNDS, SCALE_IN_TRIES_MAX } from '../../../protocol/limits.ts'
+import { FleetState } from './fleet-state.ts'
 import type { Part, Policy, Running } from './play.ts'
 import { POCKET_NODE, pricePerHour } from './prices.ts'
 import type { SimulatedJob } from './workload.ts'
@@ -42,27 +37,6 @@ const WARM_NODES = 1
 /** Nobody says anything of a job: its name's history has to do. */
 const noHints: Hints = {}
 
-interface Node {
-  readonly startedAt: number
-  draining: boolean
-  /** When all that leaves it has left, and what of its bytes is counted until then. */
-  emptyAt: number
-  leavingRamBytes: number
-}
-
-interface Held {
-  readonly job: SimulatedJob
-  sizing: Pick<Sizing, 'demand' | 'reasons'>
-  shares: readonly Share[]
-  /** What follows from its shares. */
-  parts: readonly Part[]
-  ramBytes: number
-  memory: JobMemory
-  refusedRounds: number
-  peak: { bytes: number; bytesPerSecond: number }
-  bytes: number
-}
-
 /**
  * A fleet that is run by the code of the controller: rightsizing from history, packing, growth, the band, moves, and the
  * nodes that are kept ready. Only time and the nodes are played: the traffic of what moves goes to its new node at once, while
@@ -72,52 +46,42 @@ export class MayflyPolicy implements Policy {
   /** How long each decision took, and those of them that a job waits for. */
   readonly decisionMs: number[] = []
   readonly registrationMs: number[] = []
-  readonly counts = {
-    started: 0,
-    scaledOut: 0,
-    scaledIn: 0,
-    moves: 0,
-    movedGb: 0,
-    resized: 0,
-    refused: 0,
-    cold: 0,
-  }
   readonly #class: NodeClass
   readonly #capacity: ResourceVector
-  readonly #nodes = new Map<string, Node>()
-  readonly #reserved = new Map<string, ResourceVector>()
-  readonly #jobs = new Map<string, Held>()
+  readonly #state: FleetState
   readonly #runs = new Runs()
   readonly #arrivals = new Arrivals()
-  #mix: ResourceVector = nothing
   #memory: ClassMemory = noMemory
   #expected: ReadonlySet<string> = new Set()
   /** What each node moved in the last second. */
   #loads: ReadonlyMap<string, number> = new Map()
-  #ids = 0
-  #second = 0
 
   constructor(nodesMax: number) {
     const { cores, ramGb, bytesPerSecond, price } = POCKET_NODE
     const ramBytes = ramGb * 1e9
     this.#class = { name: 'i3', cores, ramBytes, ssdBytes: 0, bytesPerSecond, pricePerHour: price, nodesMax }
     this.#capacity = { ...nothing, ramBytes, bytesPerSecond }
+    this.#state = new FleetState(this.#class, this.#capacity)
+  }
+
+  get counts(): FleetState['counts'] {
+    return this.#state.counts
   }
 
   register(job: SimulatedJob, second: number): number | null {
-    this.#second = second
+    this.#state.now = second
     const { sizing, plan } = this.#timed(() => {
       const sizing = this.#size(job.name, noHints)
-      return { sizing, plan: packAll([sizing.demand], this.#fleet(), this.#newNode) }
+      return { sizing, plan: packAll([sizing.demand], this.#state.fleet(), this.#state.newNode) }
     })
     this.registrationMs.push(this.decisionMs.at(-1) ?? 0)
     if ('shortage' in plan) {
-      this.counts.refused++
+      this.#state.counts.refused++
       return null
     }
-    this.#start(plan.started)
+    this.#state.start(plan.started)
     const shares = plan.shares.flat()
-    this.#jobs.set(job.id, {
+    this.#state.jobs.set(job.id, {
       job,
       sizing,
       shares: [],
@@ -128,40 +92,40 @@ export class MayflyPolicy implements Policy {
       peak: { bytes: 0, bytesPerSecond: 0 },
       bytes: 0,
     })
-    this.#share(job.id, shares)
+    this.#state.share(job.id, shares)
     this.#arrivals.registered(job.name, second * 1000, noHints)
-    if (plan.started.length > 0) this.counts.cold++
+    if (plan.started.length > 0) this.#state.counts.cold++
     return plan.started.length > 0 ? START_SECONDS : REGISTER_SECONDS
   }
 
   end({ job }: Running): void {
-    const held = this.#require(job.id)
+    const held = this.#state.require(job.id)
     this.#runs.add({
       job: job.id,
       name: job.name,
-      endedAtMs: this.#second * 1000,
+      endedAtMs: this.#state.now * 1000,
       peak: held.peak,
       reads: null,
     })
-    this.#share(job.id, [])
-    this.#jobs.delete(job.id)
+    this.#state.share(job.id, [])
+    this.#state.jobs.delete(job.id)
   }
 
   partsOf(job: SimulatedJob): readonly Part[] {
-    return this.#require(job.id).parts
+    return this.#state.require(job.id).parts
   }
 
   bytesMaxOf(job: SimulatedJob): number {
-    return this.#require(job.id).ramBytes
+    return this.#state.require(job.id).ramBytes
   }
 
   second(second: number, running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void {
-    this.#second = second
+    this.#state.now = second
     this.#loads = loads
-    for (const [id, node] of this.#nodes) {
+    for (const [id, node] of this.#state.nodes) {
       if (node.emptyAt > second) continue
       node.leavingRamBytes = 0
-      if (node.draining) this.#nodes.delete(id)
+      if (node.draining) this.#state.nodes.delete(id)
     }
     for (const each of running.values()) this.#look(each)
     this.#scale(running, loads)
@@ -171,17 +135,17 @@ export class MayflyPolicy implements Policy {
 
   price() {
     // What a node moves beyond what is reserved on it is not free of charge.
-    const [served, ramBytes] = [...this.#nodes].reduce(
+    const [served, ramBytes] = [...this.#state.nodes].reduce(
       ([rate, ram], [node, { leavingRamBytes }]) => {
-        const held = this.#reserved.get(node) ?? nothing
+        const held = this.#state.reserved.get(node) ?? nothing
         const moved = this.#loads.get(node) ?? 0
         return [rate + Math.max(held.bytesPerSecond, moved), ram + held.ramBytes + leavingRamBytes]
       },
       [0, 0],
     )
     return {
-      nodes: this.#nodes.size,
-      perHour: this.#nodes.size * this.#class.pricePerHour,
+      nodes: this.#state.nodes.size,
+      perHour: this.#state.nodes.size * this.#class.pricePerHour,
       reservedPerHour: pricePerHour({
         nodes: served / this.#class.bytesPerSecond,
         ramGb: ramBytes / 1e9,
@@ -201,7 +165,7 @@ export class MayflyPolicy implements Policy {
 
   /** A job grows with its use, and gives back what it does not use. */
   #look({ job, bytes, bytesPerSecond }: Running): void {
-    const held = this.#require(job.id)
+    const held = this.#state.require(job.id)
     held.bytes = bytes
     held.peak = {
       bytes: Math.max(held.peak.bytes, Math.round(bytes)),
@@ -216,31 +180,35 @@ export class MayflyPolicy implements Policy {
       use: { bytes: Math.round(bytes), bytesPerSecond: Math.round(bytesPerSecond) },
       bytesPerSecondMax: () =>
         held.shares.reduce(
-          (total, share) => total + share.bytesPerSecond + this.#spare(share.node).bytesPerSecond,
+          (total, share) => total + share.bytesPerSecond + this.#state.spare(share.node).bytesPerSecond,
           0,
         ),
     })
     held.memory = memory
     if (resized === null) return
     const to = this.#timed(() =>
-      resizeShares({ open: held.shares, demand: resized.demand }, () => this.#fleet(), this.#newNode),
+      resizeShares(
+        { open: held.shares, demand: resized.demand },
+        () => this.#state.fleet(),
+        this.#state.newNode,
+      ),
     )
     if (to === null) {
       held.refusedRounds = GROWTH_RETRY_ROUNDS
       return
     }
-    this.counts.resized++
-    this.#start(to.started)
+    this.#state.counts.resized++
+    this.#state.start(to.started)
     held.sizing = resized
-    this.#share(job.id, to.shares)
+    this.#state.share(job.id, to.shares)
   }
 
   #scale(running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void {
-    const open = this.#open()
-    const busy = open.filter((node) => this.#reserved.has(node))
-    const idle = open.filter((node) => !this.#reserved.has(node))
+    const open = this.#state.open()
+    const busy = open.filter((node) => this.#state.reserved.has(node))
+    const idle = open.filter((node) => !this.#state.reserved.has(node))
     const networkOf = (node: string): number => (loads.get(node) ?? 0) / this.#class.bytesPerSecond
-    const held = this.#bytesByNode(running)
+    const held = this.#state.bytesByNode(running)
     const loadOf = (node: string) => ({
       ...noLoad,
       network: networkOf(node),
@@ -250,40 +218,40 @@ export class MayflyPolicy implements Policy {
       decide(this.#memory, {
         loads: busy.map(loadOf),
         idle: idle.length,
-        room: this.#class.nodesMax - this.#nodes.size,
-        unsettled: this.#nodes.size > open.length,
+        room: this.#class.nodesMax - this.#state.nodes.size,
+        unsettled: this.#state.nodes.size > open.length,
       }),
     )
     this.#memory = memory
     if (decision.kind === 'add') {
-      const fresh = Array.from({ length: Math.max(0, decision.nodes - idle.length) }, this.#newNode)
+      const fresh = Array.from({ length: Math.max(0, decision.nodes - idle.length) }, this.#state.newNode)
       const takers = [...idle.slice(0, decision.nodes), ...fresh]
       const empty = takers.map((node) => ({ node, spare: this.#capacity, jobs: [] }))
-      this.counts.scaledOut++
-      this.#move([...this.#balanced(busy, running), ...empty])
+      this.#state.counts.scaledOut++
+      this.#move([...this.#state.balanced(busy, running), ...empty])
     } else if (decision.kind === 'remove')
       this.#drain(busy, decision.nodes, (node) => fullestOf(loadOf(node)).load)
     else if (
-      this.#second % EVEN_ROUNDS === 0 &&
+      this.#state.now % EVEN_ROUNDS === 0 &&
       busy.some((node) => fullestOf(loadOf(node)).load > BAND_HIGH)
     ) {
-      this.#move(this.#balanced(busy, running), BAND_HIGH)
+      this.#move(this.#state.balanced(busy, running), BAND_HIGH)
     }
   }
 
   #move(nodes: readonly Balanced[], above?: number): void {
     const moves = this.#timed(() => planMoves(nodes, above))
     for (const { job, from, to, part } of moves) {
-      const held = this.#require(job)
+      const held = this.#state.require(job)
       const share = held.shares.find(({ node }) => node === from)
       if (share === undefined) continue
-      if (!this.#nodes.has(to)) this.#start([{ node: to, nodeClass: this.#class }])
+      if (!this.#state.nodes.has(to)) this.#state.start([{ node: to, nodeClass: this.#class }])
       const kept = { node: from, ...keptOf({ ...share, leaving: part }) }
       const others = held.shares.filter((each) => each !== share)
       const moved = { node: to, ...subtract(share, kept) }
-      this.#leave(from, { held, share: moved, part: moved.ramBytes / share.ramBytes })
-      this.#share(job, mergeShares([...(part === 1 ? [] : [kept]), ...others, moved]))
-      this.counts.moves++
+      this.#state.leave(from, { held, share: moved, part: moved.ramBytes / share.ramBytes })
+      this.#state.share(job, mergeShares([...(part === 1 ? [] : [kept]), ...others, moved]))
+      this.#state.counts.moves++
     }
   }
 
@@ -296,148 +264,56 @@ export class MayflyPolicy implements Policy {
     let begun = 0
     for (const { node } of emptiest) {
       if (begun === count) return
-      const known = this.#nodes.get(node)
+      const known = this.#state.nodes.get(node)
       if (known === undefined) continue
       known.draining = true
       const { leaving, plan } = this.#timed(() => {
-        const leaving = [...this.#jobs.values()].flatMap(({ job, shares }) =>
+        const leaving = [...this.#state.jobs.values()].flatMap(({ job, shares }) =>
           shares.filter((share) => share.node === node).map((share) => ({ id: job.id, share })),
         )
         leaving.sort((a, b) => b.share.ramBytes - a.share.ramBytes)
         const demands = leaving.map(({ share }) => share)
-        return { leaving, plan: packAll(demands, this.#busyFleet(), this.#newNode) }
+        return { leaving, plan: packAll(demands, this.#state.busyFleet(), this.#state.newNode) }
       })
       if ('shortage' in plan) {
         known.draining = false
         continue
       }
       begun++
-      this.counts.scaledIn++
+      this.#state.counts.scaledIn++
       for (const [index, { id }] of leaving.entries()) {
-        const held = this.#require(id)
+        const held = this.#state.require(id)
         const others = held.shares.filter((share) => share.node !== node)
         const share = leaving[index]?.share
-        if (share !== undefined) this.#leave(node, { held, share, part: 1 })
-        this.#share(id, mergeShares([...others, ...(plan.shares[index] ?? [])]))
+        if (share !== undefined) this.#state.leave(node, { held, share, part: 1 })
+        this.#state.share(id, mergeShares([...others, ...(plan.shares[index] ?? [])]))
       }
     }
   }
 
   #expect(): void {
     const demands = this.#arrivals
-      .expected(this.#second * 1000, new Set([...this.#jobs.values()].map(({ job }) => job.name)))
+      .expected(this.#state.now * 1000, new Set([...this.#state.jobs.values()].map(({ job }) => job.name)))
       .map(({ name, hints }) => this.#size(name, hints).demand)
-    const { kept, started } = nodesExpected(demands, this.#fleet(), this.#newNode)
+    const { kept, started } = nodesExpected(demands, this.#state.fleet(), this.#state.newNode)
     this.#expected = kept
-    this.#start(started)
+    this.#state.start(started)
   }
 
   #balance(): void {
     const { stop, start } = balanceWarm({
-      open: this.#open(),
-      reserved: new Set(this.#reserved.keys()),
+      open: this.#state.open(),
+      reserved: new Set(this.#state.reserved.keys()),
       warmNodes: WARM_NODES,
-      room: this.#class.nodesMax - this.#nodes.size,
+      room: this.#class.nodesMax - this.#state.nodes.size,
       expected: this.#expected,
     })
     for (const node of stop) {
-      const known = this.#nodes.get(node)
+      const known = this.#state.nodes.get(node)
       if (known !== undefined) known.draining = true
     }
     for (let count = 0; count < start; count++)
-      this.#start([{ node: this.#newNode(), nodeClass: this.#class }])
-  }
-
-  #balanced(busy: readonly string[], running: ReadonlyMap<string, Running>): Balanced[] {
-    const partsOn = new Map<string, Balanced['jobs'][number][]>()
-    for (const { job, bytes, bytesPerSecond } of running.values()) {
-      const { shares } = this.#require(job.id)
-      const ramBytes = sum(shares).ramBytes
-      for (const share of shares) {
-        const part = share.ramBytes / ramBytes
-        const network = (bytesPerSecond * part) / this.#class.bytesPerSecond
-        const load = { ...noLoad, network, ram: (bytes * part) / this.#class.ramBytes }
-        const parts = partsOn.get(share.node) ?? []
-        partsOn.set(share.node, [...parts, { job: job.id, load, share, movable: true }])
-      }
-    }
-    return busy.map((node) => ({ node, spare: this.#spare(node), jobs: partsOn.get(node) ?? [] }))
-  }
-
-  #bytesByNode(running: ReadonlyMap<string, Running>): Map<string, number> {
-    const held = new Map<string, number>()
-    for (const { job, bytes } of running.values()) {
-      const { shares, ramBytes } = this.#require(job.id)
-      for (const share of shares)
-        held.set(share.node, (held.get(share.node) ?? 0) + (bytes * share.ramBytes) / ramBytes)
-    }
-    return held
-  }
-
-  #fleet(): Fleet {
-    const spares = [...this.#nodes].flatMap(([node, { draining, startedAt }]) => {
-      const rank = startedAt < this.#second ? NodeRank.serves : NodeRank.starts
-      return draining ? [] : [{ node, capacity: this.#capacity, rank, ...this.#spare(node) }]
-    })
-    const nodes = this.#class.nodesMax - this.#nodes.size
-    return { spares, rooms: [{ nodeClass: this.#class, capacity: this.#capacity, nodes }], mix: this.#mix }
-  }
-
-  /** Where the jobs of a node that is drained may go, so that one node fewer is in use. */
-  #busyFleet(): Fleet {
-    const fleet = this.#fleet()
-    return { ...fleet, spares: fleet.spares.filter(({ node }) => this.#reserved.has(node)), rooms: [] }
-  }
-
-  #spare(node: string): ResourceVector {
-    return subtract(this.#capacity, this.#reserved.get(node) ?? nothing)
-  }
-
-  #start(started: Plan['started']): void {
-    for (const { node } of started)
-      this.#nodes.set(node, { startedAt: this.#second, draining: false, emptyAt: 0, leavingRamBytes: 0 })
-    this.counts.started += started.length
-  }
-
-  /** Bytes that leave a node are pulled one after another; until the last has left, it is there and counted. */
-  #leave(from: string, { held, share, part }: { held: Held; share: Share; part: number }): void {
-    const node = this.#nodes.get(from)
-    if (node === undefined) return
-    const onNode = held.bytes * (share.ramBytes / part / sum(held.shares).ramBytes)
-    this.counts.movedGb += (onNode * part) / 1e9
-    node.emptyAt = Math.max(node.emptyAt, this.#second) + Math.ceil((onNode * part) / PULL_BYTES_PER_SECOND)
-    node.leavingRamBytes += share.ramBytes
-  }
-
-  #open(): string[] {
-    return [...this.#nodes].flatMap(([node, { draining }]) => (draining ? [] : [node]))
-  }
-
-  /** Books other shares of a job. */
-  #share(id: string, shares: readonly Share[]): void {
-    const held = this.#require(id)
-    for (const share of held.shares) {
-      const rest = subtract(this.#reserved.get(share.node) ?? nothing, share)
-      if (rest.ramBytes > 0) this.#reserved.set(share.node, rest)
-      else this.#reserved.delete(share.node)
-    }
-    for (const share of shares) {
-      this.#reserved.set(share.node, add(this.#reserved.get(share.node) ?? nothing, share))
-    }
-    this.#mix = add(subtract(this.#mix, sum(held.shares)), sum(shares))
-    held.shares = shares
-    held.ramBytes = sum(shares).ramBytes
-    held.parts = shares.map(({ node, ramBytes, bytesPerSecond }) => {
-      return { node, part: ramBytes / held.ramBytes, bytesPerSecond }
-    })
-  }
-
-  readonly #newNode = (): string => `n-${++this.#ids}`
-
-  #require(id: string): Held {
-    const held = this.#jobs.get(id)
-    if (held === undefined) throw new Error(`there is no job ${id}`)
-    return held
+      this.#state.start([{ node: this.#state.newNode(), nodeClass: this.#class }])
   }
 
   #timed<T>(decision: () => T): T {

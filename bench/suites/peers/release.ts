@@ -1,7 +1,7 @@
-import { Entrant } from '../load/entrant.ts'
-import { suiteOf } from '../report/comparison.ts'
-import type { Column, Measurement } from '../report/measurement.ts'
-import type { MayflyServer } from '../servers/mayfly.ts'
+import { Entrant } from '../../load/entrant.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import type { Column, Measurement } from '../../report/measurement.ts'
+import type { MayflyServer } from '../../servers/mayfly.ts'
 
 const full = { objects: 1_000_000, objectBytes: 100 }
 const tiny = { objects: 2_000, objectBytes: 100 }

@@ -1,6 +1,6 @@
-import { type Fleet, NodeRank, packAll } from '../../controller/packing/packing.ts'
-import type { NodeClass } from '../../controller/sizing/node-class.ts'
-import { capacityOfClass, nothing, subtract, sum } from '../../controller/sizing/node-class.ts'
+import { type Fleet, NodeRank, packAll } from '../../../controller/packing/packing.ts'
+import type { NodeClass } from '../../../controller/sizing/node-class.ts'
+import { capacityOfClass, nothing, subtract, sum } from '../../../controller/sizing/node-class.ts'
 import type { Demand } from './controller-mixes.ts'
 
 /** What a way of packing came to. */

@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { ColdStart } from '../load/cold.ts'
-import type { Entrant } from '../load/entrant.ts'
-import { suiteOf } from '../report/comparison.ts'
-import type { Column, Measurement } from '../report/measurement.ts'
-import { keyOf } from '../tasks/calls.ts'
+import type { ColdStart } from '../../load/cold.ts'
+import type { Entrant } from '../../load/entrant.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import type { Column, Measurement } from '../../report/measurement.ts'
+import { keyOf } from '../../tasks/calls.ts'
 
-const program = fileURLToPath(new URL('../load/cold.js', import.meta.url))
+const program = fileURLToPath(new URL('../../load/cold.js', import.meta.url))
 const OBJECT_BYTES = 1024
 
 const MS = 'ms'

@@ -1,6 +1,6 @@
-import { Latencies } from '../report/latencies.ts'
-import { median } from '../report/median.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import { Latencies } from '../../report/latencies.ts'
+import { median } from '../../report/median.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 import { type DrainSettings, type Round, runRound } from './drain-round.ts'
 
 /** 1 GiB in 64 KiB objects on each of two nodes, one of which is drained. */

@@ -1,6 +1,6 @@
-import { ControllerApi } from '../client/controller-api.ts'
-import { isError, MayflyError } from '../protocol/errors.ts'
-import { NODE_START_MS_MAX } from '../protocol/limits.ts'
+import { ControllerApi } from '../../client/controller-api.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 
 /** Where a controller is and the key that it wants. */
 export interface Credentials {

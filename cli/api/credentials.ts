@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
-import type { Arguments } from './arguments.ts'
-import type { CliConfig } from './config.ts'
+import type { Arguments } from '../arguments.ts'
+import type { CliConfig } from '../config.ts'
+import { readFileIfThere, stateFolderAt } from '../up/state-folder.ts'
 import type { Credentials } from './http.ts'
-import { readFileIfThere, stateFolderAt } from './up/state-folder.ts'
 
 /** The option that says where the cluster's state lies; every verb that talks to a cluster has it. */
 export const dirOption = { dir: 'text' } as const

@@ -1,7 +1,7 @@
-import type { Entrant } from '../load/entrant.ts'
-import { suiteOf } from '../report/comparison.ts'
-import { REDIS } from '../report/goals.ts'
-import { type Column, MEGABYTES_PER_SECOND, type Measurement } from '../report/measurement.ts'
+import type { Entrant } from '../../load/entrant.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import { REDIS } from '../../report/goals.ts'
+import { type Column, MEGABYTES_PER_SECOND, type Measurement } from '../../report/measurement.ts'
 
 interface Settings {
   readonly mappers: number

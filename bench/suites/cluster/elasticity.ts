@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ControllerDead, runControllerDead } from '../elasticity/controller-dead.ts'
-import { type Doubling, type DoublingSettings, runDoubling } from '../elasticity/doubling.ts'
-import { measureRegistrations, type Registrations } from '../elasticity/registration.ts'
-import { runThreeJobs, type ThreeJobs } from '../elasticity/three-jobs.ts'
-import { Latencies } from '../report/latencies.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import { type ControllerDead, runControllerDead } from '../../elasticity/controller-dead.ts'
+import { type Doubling, type DoublingSettings, runDoubling } from '../../elasticity/doubling.ts'
+import { measureRegistrations, type Registrations } from '../../elasticity/registration.ts'
+import { runThreeJobs, type ThreeJobs } from '../../elasticity/three-jobs.ts'
+import { Latencies } from '../../report/latencies.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 
 interface Settings {
   readonly registrations: number

@@ -1,9 +1,9 @@
-import { type Job, openJob } from '../client/index.ts'
-import { MayflyError } from '../protocol/errors.ts'
+import { type Job, openJob } from '../../client/index.ts'
+import { MayflyError } from '../../protocol/errors.ts'
+import type { VerbInput } from '../verb.ts'
 import { findCredentials } from './credentials.ts'
 import { request } from './http.ts'
 import type { JobReply } from './replies.ts'
-import type { VerbInput } from './verb.ts'
 
 /** Does something with the data of the job that the first word names. */
 export async function withJob<T>({ args, config }: VerbInput, use: (job: Job) => Promise<T>): Promise<T> {

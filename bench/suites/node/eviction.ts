@@ -1,8 +1,8 @@
-import { policies } from '../eviction/policies.ts'
-import { type Hits, replay } from '../eviction/replay.ts'
-import { makeTrace, type Trace, type Workload, workloads } from '../eviction/trace.ts'
-import { randomOf } from '../load/random.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import { policies } from '../../eviction/policies.ts'
+import { type Hits, replay } from '../../eviction/replay.ts'
+import { makeTrace, type Trace, type Workload, workloads } from '../../eviction/trace.ts'
+import { randomOf } from '../../load/random.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 
 const SEED = 1
 /** Of the bytes that the job puts in all. */

@@ -1,8 +1,8 @@
-import { formatBytes } from '../report/chart.ts'
-import { type Comparison, type Group, type Row, suiteOf } from '../report/comparison.ts'
-import { type GoalSpec, REDIS } from '../report/goals.ts'
-import { CALLS_PER_SECOND, callColumns, measureCalls, P50_MS, P99_MS } from '../report/measurement.ts'
-import type { CallsParams, Operation } from '../tasks/calls.ts'
+import { formatBytes } from '../../report/chart.ts'
+import { type Comparison, type Group, type Row, suiteOf } from '../../report/comparison.ts'
+import { type GoalSpec, REDIS } from '../../report/goals.ts'
+import { CALLS_PER_SECOND, callColumns, measureCalls, P50_MS, P99_MS } from '../../report/measurement.ts'
+import type { CallsParams, Operation } from '../../tasks/calls.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

@@ -1,6 +1,6 @@
-import { suiteOf } from '../report/comparison.ts'
-import { REDIS } from '../report/goals.ts'
-import { CALLS_PER_SECOND, callColumns, measureCalls } from '../report/measurement.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import { REDIS } from '../../report/goals.ts'
+import { CALLS_PER_SECOND, callColumns, measureCalls } from '../../report/measurement.ts'
 
 const KIB = 1024
 const KEYS = 1_000

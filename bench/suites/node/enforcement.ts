@@ -7,9 +7,9 @@ import {
   floodColumns,
   floodGoal,
   runFlood,
-} from '../enforcement/floods.ts'
-import { Cluster } from '../servers/cluster.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+} from '../../enforcement/floods.ts'
+import { Cluster } from '../../servers/cluster.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 
 interface Settings {
   readonly rounds: number

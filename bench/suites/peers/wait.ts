@@ -1,8 +1,8 @@
-import type { Entrant } from '../load/entrant.ts'
-import { suiteOf } from '../report/comparison.ts'
-import { REDIS } from '../report/goals.ts'
-import { callColumns, type Measurement, measureCalls, P50_MS } from '../report/measurement.ts'
-import type { Tallied } from '../tasks/tally.ts'
+import type { Entrant } from '../../load/entrant.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import { REDIS } from '../../report/goals.ts'
+import { callColumns, type Measurement, measureCalls, P50_MS } from '../../report/measurement.ts'
+import type { Tallied } from '../../tasks/tally.ts'
 
 /** `everyMs` leaves a poll on S3 enough time to begin, so that everyone waits when the put comes. */
 const full = { handovers: 500, warmUp: 1_000, everyMs: 4 }

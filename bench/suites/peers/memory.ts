@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Entrant } from '../load/entrant.ts'
-import { residentBytes } from '../probes/process-stat.ts'
-import { formatBytes } from '../report/chart.ts'
-import { type Group, suiteOf } from '../report/comparison.ts'
-import { type Column, type Measurement, measureCalls } from '../report/measurement.ts'
-import type { Server } from '../servers/server.ts'
+import type { Entrant } from '../../load/entrant.ts'
+import { residentBytes } from '../../probes/process-stat.ts'
+import { formatBytes } from '../../report/chart.ts'
+import { type Group, suiteOf } from '../../report/comparison.ts'
+import { type Column, type Measurement, measureCalls } from '../../report/measurement.ts'
+import type { Server } from '../../servers/server.ts'
 
 interface Settings {
   readonly objects: number

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { suiteOf } from '../report/comparison.ts'
-import { REDIS } from '../report/goals.ts'
-import { callColumns, MEGABYTES_PER_SECOND, measureCalls } from '../report/measurement.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import { REDIS } from '../../report/goals.ts'
+import { callColumns, MEGABYTES_PER_SECOND, measureCalls } from '../../report/measurement.ts'
 
-/** This file is dist/bench/suites/traces.js; the traces lie beside the sources. */
-const folder = new URL('../../../bench/traces/', import.meta.url)
+/** This file is compiled to dist/bench/suites/peers/traces.js; the traces are in the source tree. */
+const folder = new URL('../../../../bench/traces/', import.meta.url)
 const jobs = ['compile', 'video', 'sort'] as const
 /** A second of the trace takes a millisecond, so that a run of seconds sees many lives. */
 const LIFETIME_SCALE_MS = 1

@@ -1,4 +1,4 @@
-import type { ClusterView, JobView, NodeView } from '../controller/api/schemas.ts'
+import type { ClusterView, JobView, NodeView } from '../../controller/api/schemas.ts'
 
 export type ClusterReply = ClusterView
 export type NodeReply = NodeView

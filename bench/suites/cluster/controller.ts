@@ -1,5 +1,5 @@
-import { randomOf } from '../load/random.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import { randomOf } from '../../load/random.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 import { mixes } from './controller-mixes.ts'
 import {
   lowerBound,

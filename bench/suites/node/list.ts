@@ -1,8 +1,8 @@
 import { openJob } from 'mayfly'
-import { Entrant } from '../load/entrant.ts'
-import { suiteOf } from '../report/comparison.ts'
-import type { Column, Measurement } from '../report/measurement.ts'
-import type { MayflyServer } from '../servers/mayfly.ts'
+import { Entrant } from '../../load/entrant.ts'
+import { suiteOf } from '../../report/comparison.ts'
+import type { Column, Measurement } from '../../report/measurement.ts'
+import type { MayflyServer } from '../../servers/mayfly.ts'
 
 const full = [0, 1_000, 100_000]
 const tiny = [0, 2_000]

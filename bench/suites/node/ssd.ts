@@ -1,11 +1,11 @@
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 import {
   canForgetPages,
   type Load,
   measurePlainFile,
   measureSsdTier,
   type Throughput,
-} from '../tiers/file-throughput.ts'
+} from '../../tiers/file-throughput.ts'
 
 const GOAL_SHARE = 0.8
 const GOAL_BLOCKED_MS = 5

@@ -1,11 +1,11 @@
-import type { Entrant } from '../load/entrant.ts'
-import { formatBytes } from '../report/chart.ts'
-import { CALLS_PER_SECOND, type Measurement, measureCalls, P50_MS, P99_MS } from '../report/measurement.ts'
-import { median } from '../report/median.ts'
-import { findMinio, minioMissing } from '../servers/minio.ts'
-import { findRedis, redisMissing } from '../servers/redis.ts'
-import type { Goal, Report, Suite, SuiteOptions } from '../suite.ts'
-import { type Sizes, startTiered, stopTiered } from '../tiers/tiered.ts'
+import type { Entrant } from '../../load/entrant.ts'
+import { formatBytes } from '../../report/chart.ts'
+import { CALLS_PER_SECOND, type Measurement, measureCalls, P50_MS, P99_MS } from '../../report/measurement.ts'
+import { median } from '../../report/median.ts'
+import { findMinio, minioMissing } from '../../servers/minio.ts'
+import { findRedis, redisMissing } from '../../servers/redis.ts'
+import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
+import { type Sizes, startTiered, stopTiered } from '../../tiers/tiered.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

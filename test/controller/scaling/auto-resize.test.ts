@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest'
+import { BELOW_ROUNDS } from '../../../controller/scaling/policy.ts'
+import { type Held, ReportingCluster } from '../support/reporting-cluster.ts'
+import { eventually, MIB, smallClass } from '../support/world.ts'
+
+describe('a job without a hint of its size', () => {
+  test('grows as it fills, over the node that it began on, and gives back what it does not need when it is past its peak', async () => {
+    const cluster = await ReportingCluster.start()
+    const { body: job } = await cluster.world.register()
+    const fill = async (mib: number, seconds = 1): Promise<void> => {
+      const shares = await cluster.reserved(job.id)
+      const all = Object.values(shares).reduce((sum, bytes) => sum + bytes, 0)
+      const placed = cluster.world.metadata.shares.get(job.id) ?? []
+      const emptied = placed.filter(({ weight }) => weight === 0).map(({ node }) => node)
+      const kept = Object.entries(shares).filter(([node]) => !emptied.includes(node))
+      const on = kept.map(
+        ([node, bytes]) => [node, [{ id: job.id, mib: Math.round((mib * bytes) / all), rate: 0 }]] as const,
+      )
+      await cluster.pass(seconds, new Map(on))
+    }
+    for (const mib of [20, 28, 34, 42, 52, 65, 81, 100, 125, 155, 190]) {
+      await fill(mib)
+      const { reservation } = (await cluster.world.ask(`/v1/jobs/${job.id}`)).body
+      expect(reservation.bytes.ram / MIB).toBeGreaterThan(mib * 1.2)
+    }
+    expect(cluster.nodes.length).toBeGreaterThanOrEqual(2)
+    const { sizing, hints } = (await cluster.world.ask(`/v1/jobs/${job.id}`)).body
+    expect([sizing.bytes.ground, hints]).toEqual(['use', {}])
+    await fill(1, BELOW_ROUNDS + 2)
+    const after = (await cluster.world.ask(`/v1/jobs/${job.id}`)).body
+    expect(after.sizing.bytes.asked).toBe(Math.ceil((190 * MIB) / 20))
+    for (let second = 0; second < 40; second++) await fill(1)
+    await eventually(() => expect(cluster.nodes).toHaveLength(1))
+  }, 60_000)
+
+  test('that may not grow stays as it is, and is tried again when there is room', async () => {
+    const cluster = await ReportingCluster.start({ classes: [{ ...smallClass, nodesMax: 1 }] })
+    const { body: job } = await cluster.world.register()
+    const { body: filler } = await cluster.world.register({
+      hints: { capacityBytes: 205 * MIB, peakBytesPerSecond: 1 },
+    })
+    const [node = ''] = cluster.nodes
+    const held: Held = new Map([[node, [{ id: job.id, mib: 30, rate: 0 }]]])
+    await cluster.pass(5, held)
+    expect(await cluster.reserved(job.id)).toEqual({ [node]: 32 * MIB })
+    await cluster.world.ask(`/v1/jobs/${filler.id}`, { method: 'DELETE' })
+    await cluster.pass(31, held)
+    expect((await cluster.reserved(job.id))[node]).toBe(50 * MIB)
+  }, 30_000)
+})
