@@ -13,6 +13,7 @@ import { put } from './verbs/put.ts'
 import { register } from './verbs/register.ts'
 import { rm } from './verbs/rm.ts'
 import { status } from './verbs/status.ts'
+import { ticket } from './verbs/ticket.ts'
 import { up } from './verbs/up.ts'
 
 /** Every verb by its name, in the order of the help. */
@@ -24,6 +25,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['drain', drain],
   ['jobs', jobs],
   ['register', register],
+  ['ticket', ticket],
   ['end', end],
   ['put', put],
   ['get', get],

@@ -49,6 +49,7 @@ test.each([
   ],
   [['register', 'x', '--lease-seconds', '0'], "mayfly: --lease-seconds is '0', not a whole number from 1"],
   [['register', 'x', '--lease-seconds', 'soon'], "mayfly: --lease-seconds is 'soon', not a whole number"],
+  [['ticket', 'j-1', '--seconds', '86401'], "--seconds is '86401', not a whole number from 1 to 86400"],
   [['up', '--port', '65536'], "mayfly: --port is '65536', not a whole number from 0 to 65535"],
   [['up', '--port'], "mayfly: Option '--port <value>' argument missing"],
   [['ls', 'j-1', '--dir', ''], 'mayfly: --dir is empty'],

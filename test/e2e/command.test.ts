@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { openJob } from '../../client/index.ts'
 import { Cluster, isRunning } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -19,6 +20,18 @@ test('a second terminal registers a job, puts, lists, gets, removes and ends it'
   expect(await cluster.mayfly('ls', id, 'b/')).not.toContain('a/large')
   await cluster.mayfly('get', id, 'a/large', join(dir, 'out'))
   expect((await readFile(join(dir, 'out'))).equals(object)).toBe(true)
+  const narrow = ['--read', '--prefix', 'b/', '--seconds', '60']
+  const reader = await openJob((await cluster.mayfly('ticket', id, ...narrow)).trim())
+  expect((await reader.get('b/small')).equals(await readFile(command()))).toBe(true)
+  await expect(reader.get('a/large')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  await expect(reader.put('b/small', 'x')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  await reader.close()
+  const { ticket, expiresAt } = JSON.parse(await cluster.mayfly('ticket', id, '--write', '--json'))
+  expect(Date.parse(expiresAt) - Date.now()).toBeGreaterThan(23 * 3600 * 1000)
+  const writer = await openJob(ticket)
+  await writer.put('c', 'x')
+  await expect(writer.get('c')).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  await writer.close()
   await cluster.mayfly('rm', id, 'a/large')
   await expect(cluster.mayfly('get', id, 'a/large')).rejects.toMatchObject({
     code: 1,
