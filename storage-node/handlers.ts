@@ -13,7 +13,7 @@ import type { NodeJob } from './job/job.ts'
 import type { StorageNode } from './node.ts'
 import { pageBytes } from './operations/listing.ts'
 import { wholeChunk } from './persist/chunk-reader.ts'
-import { ofKey, ofKeys } from './sessions/sessions.ts'
+import { keyMutation, keysMutation } from './sessions/sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Put = RequestOf<typeof dataOperations.put>
@@ -49,7 +49,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       (peer, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(peer.claims, 'write', request)
-          return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {
+          return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {
             const bytes = received(job, payload)
             // As `room.find` does, but without making anything for it: this is the hot path.
             const patiently = () => ({
@@ -58,9 +58,9 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
             })
             try {
               const outcome = keeping.put(job, request, bytes)
-              return outcome instanceof Promise ? room.follow(job, outcome, patiently()) : outcome
+              return outcome instanceof Promise ? room.afterPending(job, outcome, patiently()) : outcome
             } catch (error) {
-              return room.after(job, error, patiently())
+              return room.afterFailure(job, error, patiently())
             }
           })
         }),
@@ -68,21 +68,21 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     )
     .on(dataOperations.delete, (peer, request) => {
       const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(ofKey(dataOperations.delete, { peer, job, request }), request, () =>
+      return sessions.run(keyMutation(dataOperations.delete, { peer, job, request }), request, () =>
         keeping.delete(job, request),
       )
     })
     .on(dataOperations.deleteMany, (peer, request) => {
       const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(ofKeys(dataOperations.deleteMany, { peer, job, request }), request, () =>
+      return sessions.run(keysMutation(dataOperations.deleteMany, { peer, job, request }), request, () =>
         keepingMany.delete(job, request),
       )
     })
     .on(dataOperations.append, (peer, request, payload) => {
       const job = node.jobOf(peer.claims, 'write', request)
       const bytes = received(job, payload)
-      return sessions.run(ofKey(dataOperations.append, { peer, job, request }), request, () =>
-        room.find(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
+      return sessions.run(keyMutation(dataOperations.append, { peer, job, request }), request, () =>
+        room.run(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
       )
     })
     .on(dataOperations.settle, (peer, { lanes }) => {
@@ -102,7 +102,7 @@ function addReads(handlers: Handlers, node: StorageNode): void {
         if (!request.consume) return objects.get(node.jobOf(claims, 'read', request), request, asker)
         node.jobOf(claims, 'read', request)
         const job = node.jobOf(claims, 'write', request)
-        return sessions.run(ofKey(dataOperations.get, { peer, job, request }), request, () =>
+        return sessions.run(keyMutation(dataOperations.get, { peer, job, request }), request, () =>
           keeping.consume(job, request, asker),
         )
       },
@@ -142,8 +142,8 @@ function addMany(handlers: Handlers, node: StorageNode): void {
         storing(received, () => {
           const job = node.jobOf(peer.claims, 'write', request)
           const { payload } = received
-          return sessions.run(ofKeys(dataOperations.putMany, { peer, job, request }), request, () =>
-            room.findMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
+          return sessions.run(keysMutation(dataOperations.putMany, { peer, job, request }), request, () =>
+            room.runMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
           )
         }),
       landIn(node),
@@ -162,8 +162,8 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.putCommit, (peer, request) => {
       const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(ofKey(dataOperations.putCommit, { peer, job, request }), request, () =>
-        room.find(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
+      return sessions.run(keyMutation(dataOperations.putCommit, { peer, job, request }), request, () =>
+        room.run(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
       )
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
@@ -175,7 +175,7 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       ({ claims }, request, payload) =>
         storing(payload, () => {
           const job = node.jobOf(claims, 'write', request)
-          return room.find(job, { request, payload: received(job, payload) }, (of) => {
+          return room.run(job, { request, payload: received(job, payload) }, (of) => {
             largeObjects.putChunk(job, of.request, of.payload)
             return done
           })
@@ -185,7 +185,7 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     .on(dataOperations.chunkGet, (peer, request) => {
       return largeObjects.getChunk(node.jobOf(peer.claims, 'read', request), request, {
         peer,
-        mustStay: false,
+        mustStore: false,
       })
     })
     .on(dataOperations.readRenew, ({ claims }, request) => {
@@ -204,8 +204,8 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       requireCluster(peer)
       const job = await takeSlots(node, request)
       await Promise.all([
-        job.cleaned,
-        node.persistence.dropBuckets(job),
+        job.bucketsRemoved,
+        node.persistence.removeDeletedBuckets(job),
         // The owner that clients are shown can serve: none of them has to wait for its next heartbeat.
         job.hasLease ? null : askLease(request.metadata),
       ])
@@ -218,16 +218,16 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
     })
     .on(peerOperations.chunk, (peer, request) => {
       requireCluster(peer)
-      return node.largeObjects.getChunk(node.space(request.job), wholeChunk(request), {
+      return node.largeObjects.getChunk(node.requireJob(request.job), wholeChunk(request), {
         peer,
-        mustStay: true,
+        mustStore: true,
       })
     })
     .on(peerOperations.keptChunk, async (peer, request) => {
       requireCluster(peer)
       const arrived = peer.expects(CHUNK_BYTES)
       try {
-        const payload = await node.persistedChunks.read(node.space(request.job), request)
+        const payload = await node.persistedChunks.read(node.requireJob(request.job), request)
         if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
         return { head: {}, payload }
       } finally {
@@ -242,23 +242,26 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
 
 /** Slots whose owner died are taken once it is known what is kept of them; all others at once. */
 async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
-  const lost = request.owned.filter((word) => isLostAnew(node, request.job, word))
-  const { job, taken } = node.own({ ...request, owned: request.owned.filter((word) => !lost.includes(word)) })
-  for (const slot of taken) void node.puller.settle(job, slot)
-  if (lost.length === 0) return job
-  const epoch = Math.max(...lost.map((word) => word.epoch))
+  const withLoss = request.owned.filter((entry) => startsWithLoss(node, request.job, entry))
+  const { job, taken } = node.own({
+    ...request,
+    owned: request.owned.filter((entry) => !withLoss.includes(entry)),
+  })
+  for (const slot of taken) void node.puller.pullSlot(job, slot)
+  if (withLoss.length === 0) return job
+  const epoch = Math.max(...withLoss.map((entry) => entry.epoch))
   const slots = new Set(
-    lost.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)),
+    withLoss.flatMap(({ first, count }) => Array.from({ length: count }, (_, at) => first + at)),
   )
-  const returning = await node.recovery.look(job, { epoch, slots })
+  const returning = await node.recovery.find(job, { epoch, slots })
   if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
-  const late = node.own({ ...request, owned: lost })
-  node.recovery.enter(job, new Set(late.taken), returning)
+  const late = node.own({ ...request, owned: withLoss })
+  node.recovery.restore(job, new Set(late.taken), returning)
   return job
 }
 
 /** A slot that begins here after an owner of it died. */
-function isLostAnew(
+function startsWithLoss(
   node: StorageNode,
   job: string,
   { first, count, epoch, lost, origin }: OwnedRange,
@@ -274,14 +277,14 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
   handlers
     .on(nodeOperations.release, async (peer, request) => {
       requireCluster(peer)
-      const job = node.space(request.job)
+      const job = node.requireJob(request.job)
       node.checkOwnershipMessage(request)
       await node.source.release(job, request)
       return done
     })
     .on(nodeOperations.settled, async (peer, request) => {
       requireCluster(peer)
-      return { head: { settled: await awaitSettled(node.space(request.job), request, clock) } }
+      return { head: { settled: await awaitSettled(node.requireJob(request.job), request, clock) } }
     })
     .on(nodeOperations.drop, (peer, request) => {
       requireCluster(peer)
@@ -290,12 +293,12 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     })
     .on(peerOperations.slotIndex, (peer, request) => {
       requireCluster(peer)
-      receiveIndex(node.space(request.job), request, clock)
+      receiveIndex(node.requireJob(request.job), request, clock)
       return done
     })
     .on(peerOperations.pull, (peer, request) => {
       requireCluster(peer)
-      return node.source.pull(node.space(request.job), request)
+      return node.source.pull(node.requireJob(request.job), request)
     })
 }
 

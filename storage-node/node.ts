@@ -16,7 +16,7 @@ import { TierBudget } from './budget/budget.ts'
 import { NodeUnderWay } from './budget/under-way.ts'
 import { Puller } from './handoff/puller.ts'
 import { dropReleased, HandoffSource } from './handoff/source.ts'
-import { refuseArrival, takeOver } from './handoff/target.ts'
+import { cancelArrival, takeOver } from './handoff/target.ts'
 import { type Lease, NodeJob, stalePlacement } from './job/job.ts'
 import { KeyMutex } from './job/key-mutex.ts'
 import { ObjectTable } from './job/object-table.ts'
@@ -37,7 +37,7 @@ import { Recovery } from './persist/recovery.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { keyString } from './slot/key-string.ts'
 import { tierOf } from './slot/stored-object.ts'
-import { type CapacityOptions, CapacityRequests } from './tiering/capacity-requests.ts'
+import { CapacityRequests, type CapacityRequestsOptions } from './tiering/capacity-requests.ts'
 import { Demoter } from './tiering/demoter.ts'
 import { LowerReads } from './tiering/lower-reads.ts'
 import { type LowerTier, RAM } from './tiers/job-tiers.ts'
@@ -63,11 +63,11 @@ export interface NodeOptions {
   readonly s3: TierStore | null
   readonly background: Background
   /** Told, in words and with a reason, of what does not come back. */
-  readonly warn: (what: string, of: { job: string; reason: string }) => void
+  readonly warn: (message: string, context: { job: string; reason: string }) => void
   readonly runtime: Runtime
   readonly pool: CallerPool
   readonly kept: KeptStore
-  readonly askCapacity: CapacityOptions['ask']
+  readonly askCapacity: CapacityRequestsOptions['ask']
 }
 
 /** One storage node: the jobs that have slots here, and what may be done with them. */
@@ -96,7 +96,7 @@ export class StorageNode {
   readonly sessions: Sessions
   readonly source: HandoffSource
   readonly puller: Puller
-  readonly #bucketQuestions: BucketLookup
+  readonly #bucketLookup: BucketLookup
   readonly #runtime: Runtime
   readonly #background: Background
   readonly #leases = new Map<string, Lease>()
@@ -129,7 +129,7 @@ export class StorageNode {
     const { puller } = this
     this.objects = new Objects(this.table, {
       clock,
-      below,
+      lowerReads: below,
       fetch: (job, { index, bucket, key }, object) => {
         const { version, bytes } = object
         const item = { bucket, key: keyString(key), version, bytes, tier: tierOf(object), chunk: null }
@@ -139,26 +139,27 @@ export class StorageNode {
     this.batch = new BatchObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
       clock,
-      below,
+      lowerReads: below,
       fetch: (job, { place, groupKey, version, index }) => {
         const { bytes = 0, tier = RAM } = place.slot.chunks.find(groupKey, index) ?? {}
         const { bucket } = place
         const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
-      readKept: (job, chunk) => chunks.readKept(job, chunk, () => this.persistedChunks.read(job, chunk)),
+      readPersisted: (job, chunk) =>
+        chunks.readPersisted(job, chunk, () => this.persistedChunks.read(job, chunk)),
     })
-    this.batchLowerReads = new BatchLowerReads(this.batch, { table: this.table, below })
+    this.batchLowerReads = new BatchLowerReads(this.batch, { table: this.table, lowerReads: below })
     this.placements = new PlacementCache({ pool, clock })
-    this.#bucketQuestions = new BucketLookup({ pool, clock })
+    this.#bucketLookup = new BucketLookup({ pool, clock })
     this.listings = new Listings(clock)
     const { table, objects, largeObjects, batch: many, placements } = this
     const chunks = new ChunkReader({ self: this.id, largeObjects, placements, pool, clock })
     const turns = new KeyMutex()
     const store = options.kept
-    this.persistedChunks = new PersistedChunks({ table, store, turns })
-    this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, turns, clock })
-    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, many })
+    this.persistedChunks = new PersistedChunks({ table, store, mutex: turns })
+    this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, mutex: turns, clock })
+    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, batch: many })
     this.recovery = new Recovery({
       store,
       runtime,
@@ -170,14 +171,14 @@ export class StorageNode {
   /** The job of a connection, marked as used, for what a request asks. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
   jobOf(claims: Claims, right: 'read' | 'write', asked: Asked): NodeJob {
     requireRight(claims, right, asked)
-    const job = this.space(claims.job)
+    const job = this.requireJob(claims.job)
     job.used = true
     job.requests++
     return job
   }
 
   /** What this node has of a job. Throws `STALE_PLACEMENT` if it never had a part in it. */
-  space(id: string): NodeJob {
+  requireJob(id: string): NodeJob {
     const job = this.jobs.get(id)
     if (job === undefined) throw stalePlacement('any slot of the job')
     return job
@@ -188,7 +189,7 @@ export class StorageNode {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
     this.checkOwnershipMessage(request)
     const job = this.#knownJob(request)
-    if (request.term > job.term) job.obey(request, this.#lease(request.metadata))
+    if (request.term > job.term) job.setMetadataServer(request, this.#lease(request.metadata))
     if (request.revision >= job.revision) {
       job.revision = request.revision
       job.setBudgets(
@@ -203,7 +204,7 @@ export class StorageNode {
       const { readsPerThousand } = request
       job.readsPerObject = readsPerThousand === null ? null : readsPerThousand / 1000
     }
-    job.learnBuckets(request)
+    job.applyBuckets(request)
     const taken: number[] = []
     for (const { first, count, epoch, lost, origin, source } of request.owned) {
       if (first + count > job.owned.count)
@@ -223,7 +224,7 @@ export class StorageNode {
     this.checkOwnershipMessage(request)
     for (const slot of slots) {
       dropReleased(job, slot, epoch)
-      refuseArrival(job, slot, epoch)
+      cancelArrival(job, slot, epoch)
     }
   }
 
@@ -262,7 +263,7 @@ export class StorageNode {
   ): void {
     for (const { job: id, term } of moved) {
       const job = this.jobs.get(id)
-      if (job !== undefined && job.term < term) job.holdLease()
+      if (job !== undefined && job.term < term) job.endLeaseRenewal()
     }
     const lease = this.#lease(metadata)
     lease.untilMs = Math.max(lease.untilMs, untilMs)
@@ -270,7 +271,7 @@ export class StorageNode {
 
   /** One bit for each version: whether it is still wanted. */
   versionsAlive({ job: id, versions }: VersionsAlive): Uint8Array {
-    const job = this.space(id)
+    const job = this.requireJob(id)
     const alive = versions.flatMap((version, index) =>
       this.largeObjects.isAlive(job, version) ? [index] : [],
     )
@@ -280,7 +281,7 @@ export class StorageNode {
   /** What each job uses here; `elapsedMs` is the time since the last report. */
   report(elapsedMs: number): JobUsageReport[] {
     const now = this.#runtime.clock.monotonicMs()
-    const present = [...this.jobs.values()].filter((job) => job.present)
+    const present = [...this.jobs.values()].filter((job) => job.hasSlots)
     return present.map((job) => {
       if (job.used) job.lastUseMs = now
       job.used = false
@@ -332,7 +333,7 @@ export class StorageNode {
         },
       )
       const known = job
-      known.buckets.onUnknown = () => void this.#bucketQuestions.ask(known)
+      known.buckets.onUnknown = () => void this.#bucketLookup.ask(known)
       this.jobs.set(id, job)
     }
     return job

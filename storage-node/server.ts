@@ -63,7 +63,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const { kept, runtime, askCapacity } = world
   const { ramBytes } = config
   const { ssd, s3 } = world
-  const warn = (what: string, of: { job: string; reason: string }): void => log.warn(of, what)
+  const warn = (message: string, context: { job: string; reason: string }): void => log.warn(context, message)
   const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, askCapacity, background, warn })
   const handlers = nodeHandlers(node, {
     clock,

@@ -33,7 +33,7 @@ export class TierBudget {
   }
 
   /** Counts, or, negative, counts no more what a job itself takes: nobody can be lent it. */
-  hold(bytes: number): void {
+  chargeOverhead(bytes: number): void {
     this.#overheadBytes += bytes
     this.#committedBytes += bytes
   }
@@ -70,11 +70,11 @@ export class TierBudget {
 
   /** Records that a job's budget changed from `before` to `after`; null is a job that is not there. */
   change(before: JobBudget | null, after: JobBudget | null): void {
-    this.#committedBytes += heldBy(after) - heldBy(before)
+    this.#committedBytes += committedBy(after) - committedBy(before)
     this.#usedBytes += (after?.usedBytes ?? 0) - (before?.usedBytes ?? 0)
   }
 }
 
-function heldBy(job: JobBudget | null): number {
+function committedBy(job: JobBudget | null): number {
   return job === null ? 0 : Math.max(job.reservedBytes, job.usedBytes)
 }

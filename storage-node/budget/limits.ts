@@ -14,5 +14,5 @@ export const UNDER_WAY_PARKED_SHARE = 3 / 4
 /** What a parked get takes beside its key: its request, its promises, a timer, and its place among those that wait. Measured: 2.9 KB. */
 export const WAIT_BYTES = 3_000
 /** What several have asked for at a time is kept for those of them who come late: so long, and so many bytes on a node. */
-export const HERD_MS = 1_000
-export const HERD_BYTES_MAX = 32 * 1024 * 1024
+export const SHARED_READ_RETAIN_MS = 1_000
+export const SHARED_READ_RETAINED_BYTES_MAX = 32 * 1024 * 1024

@@ -25,7 +25,7 @@ class Bucket {
   }
 
   /** How long until something is in it; 0 if something is. */
-  emptyMs(nowMs: number): number {
+  waitMs(nowMs: number): number {
     const tokens = this.#fill(nowMs)
     if (tokens > 0) return 0
     return this.bytesPerSecond === 0 ? Number.POSITIVE_INFINITY : ((1 - tokens) * 1000) / this.bytesPerSecond
@@ -88,21 +88,21 @@ export class TokenBuckets {
     const cpuBytes = (cpuMs * this.#node.bytesPerSecond) / (1000 * CPU_RESERVABLE_SHARE)
     const cost = Math.max(bytes, requests * REQUEST_COST_BYTES, cpuBytes)
     const alone = this.#isAlone(job, nowMs)
-    const borrows = alone || this.#node.emptyMs(nowMs) === 0
+    const borrows = alone || this.#node.waitMs(nowMs) === 0
     job.own.spend(cost, { nowMs, debtMs: borrows ? 0 : RATE_DEBT_MS_MAX })
     this.#node.spend(cost, { nowMs, debtMs: alone ? 0 : RATE_DEBT_MS_MAX })
-    this.#note(job, nowMs)
+    this.#noteActive(job, nowMs)
   }
 
   /** How long the job has to wait until it may go on; 0 if it may now. While it waits it is there. */
   waitMs(job: JobTokenBucket, nowMs: number): number {
     if (this.#isAlone(job, nowMs)) return 0
-    const waitMs = Math.min(job.own.emptyMs(nowMs), this.#node.emptyMs(nowMs))
-    if (waitMs > 0) this.#note(job, nowMs + waitMs)
+    const waitMs = Math.min(job.own.waitMs(nowMs), this.#node.waitMs(nowMs))
+    if (waitMs > 0) this.#noteActive(job, nowMs + waitMs)
     return waitMs
   }
 
-  #note(job: JobTokenBucket, atMs: number): void {
+  #noteActive(job: JobTokenBucket, atMs: number): void {
     const untilMs = atMs + CONTENTION_MS
     if (job === this.#latest.job) this.#latest = { job, untilMs: Math.max(untilMs, this.#latest.untilMs) }
     else if (untilMs >= this.#latest.untilMs) {

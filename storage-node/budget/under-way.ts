@@ -51,11 +51,11 @@ export class UnderWay {
    * nothing more while it has enough of them. `make` must not wait for another answer of this kind.
    */
   async answer<Answer extends Reply<unknown> | null>(
-    to: Peer | null,
+    peer: Peer | null,
     bytes: number,
     make: () => Promise<Answer>,
   ): Promise<Answer> {
-    const arrived = to?.expects(bytes)
+    const arrived = peer?.expects(bytes)
     try {
       const release = await this.#bookInTurn(bytes)
       try {

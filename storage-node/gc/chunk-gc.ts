@@ -49,7 +49,7 @@ export class ChunkGc {
     this.#placements.forgetOthers((id) => this.#node.jobs.has(id))
     for (const job of [...this.#node.jobs.values()]) {
       try {
-        await this.#reclaimJob(job)
+        await this.#collectJob(job)
         this.#background.succeeded(['reclaim', job.id])
       } catch (error) {
         this.#placements.forget(job.id)
@@ -59,7 +59,7 @@ export class ChunkGc {
     }
   }
 
-  async #reclaimJob(job: NodeJob): Promise<void> {
+  async #collectJob(job: NodeJob): Promise<void> {
     const groups = groupsOf(job)
     if (groups.size === 0) return
     const byOwner = new Map<PlacedNode, string[]>()
@@ -73,7 +73,7 @@ export class ChunkGc {
     for (const [owner, names] of byOwner) {
       for (let from = 0; from < names.length; from += RECLAIM_BATCH) {
         const batch = names.slice(from, from + RECLAIM_BATCH)
-        await this.#reclaimBatch(
+        await this.#collectBatch(
           job,
           owner,
           batch.map((name) => groups.get(name) ?? []),
@@ -82,7 +82,7 @@ export class ChunkGc {
     }
   }
 
-  async #reclaimBatch(job: NodeJob, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
+  async #collectBatch(job: NodeJob, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
     const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
     const alive = await this.#versionsAlive(job, owner, versions)
     // A version without a bit would count as not wanted.

@@ -45,7 +45,7 @@ export async function sweepExpired(node: SweptNode, clock: Clock, background: Ba
 export async function sweepPersisted(node: SweptNode, background: Background): Promise<void> {
   await Promise.all(
     [...node.jobs.values()].map((job) =>
-      background.attempt(['sweepPersisted', job.id], () => node.persistence.removeUnwanted(job)),
+      background.attempt(['sweepPersisted', job.id], () => node.persistence.removeStale(job)),
     ),
   )
 }
@@ -62,7 +62,7 @@ async function removeExpired(job: NodeJob, clock: Clock): Promise<void> {
     for (let from: number | null = 0; from !== null && job.slots[index] === slot; ) {
       const start: number = from
       from = job.track(slot, () =>
-        removeMatching(slot, start, (object) => isOver(slot, object, clock.wallMs())),
+        removeMatching(slot, start, (object) => hasExpired(slot, object, clock.wallMs())),
       )
       const pause = pace.stepped()
       if (pause !== null) await pause
@@ -70,11 +70,11 @@ async function removeExpired(job: NodeJob, clock: Clock): Promise<void> {
   }
 }
 
-function isOver({ objects, kept }: Slot, object: StoredObject, wallMs: number): boolean {
+function hasExpired({ objects, persisted }: Slot, object: StoredObject, wallMs: number): boolean {
   if (isExpired(object, wallMs)) {
-    kept.expire(object)
+    persisted.markExpired(object)
     return true
   }
-  if (object.expiresAtMs !== 0) objects.expectExpiry(object.expiresAtMs)
+  if (object.expiresAtMs !== 0) objects.noteExpiry(object.expiresAtMs)
   return false
 }

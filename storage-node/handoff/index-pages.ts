@@ -98,7 +98,8 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
   for (const item of leasesLeft(openPuts(slot), now)) yield { list: 'openPuts', item, bytes: 12 }
   for (const item of leasesLeft(slot.readLeases, now)) yield { list: 'readLeases', item, bytes: 20 }
   for (const item of lostKeys(slot)) yield { list: 'lostKeys', item, bytes: item.key.length + 6 }
-  for (const item of slot.kept) yield { list: 'kept', item, bytes: item.key.length + item.name.length + 20 }
+  for (const item of slot.persisted)
+    yield { list: 'kept', item, bytes: item.key.length + item.name.length + 20 }
 }
 
 /**
@@ -106,23 +107,24 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
  * were dropped meanwhile. Throws `CAPACITY_EXCEEDED` with a part entered; the page may be entered again.
  */
 export function enterPage(job: NodeJob, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
-  job.memory.tidy()
+  job.memory.compactIfSparse()
   for (const entry of page.entries)
     if (!job.buckets.isDeleted(entry.bucket)) enterObject(job, slot, { entry, now })
   for (const { bucket, key, version, index, bytes, checksum, tier, lost } of page.chunks) {
     if (job.buckets.isDeleted(bucket)) continue
     const groupKey = chunkGroupKey(bucket, keyString(key), version)
-    const chunk = lost ? new LostChunk() : new RemoteChunk(bytes, keptTier(job, tier))
+    const chunk = lost ? new LostChunk() : new RemoteChunk(bytes, targetTier(job, tier))
     slot.chunks.set({ bucket, key: Buffer.from(key), version }, { groupKey, index, checksum }, chunk)
   }
   for (const { version, leftMs } of page.openPuts) slot.openPuts.set(version, now.monotonicMs + leftMs)
   for (const { version, lease, leftMs } of page.readLeases)
     slot.readLeases.hold(version, lease, now.monotonicMs + leftMs)
-  for (const { bucket, key } of page.lostKeys) if (!job.buckets.isDeleted(bucket)) slot.lose({ bucket, key })
+  for (const { bucket, key } of page.lostKeys)
+    if (!job.buckets.isDeleted(bucket)) slot.markLost({ bucket, key })
   // Of a dropped bucket too: whoever owns the slot removes it from the kept store.
   for (const { bucket, key, name, version, state } of page.kept) {
-    slot.kept.set({ bucket, key }, { name, version, state: persistedStateOf(state) })
-    job.keeps = true
+    slot.persisted.set({ bucket, key }, { name, version, state: persistedStateOf(state) })
+    job.persists = true
   }
 }
 
@@ -132,9 +134,9 @@ function enterObject(
   { entry, now }: { entry: IndexPage['entries'][number]; now: Now },
 ): void {
   const { bucket, key, version, base, bytes, ttlMs, manifest, checksum } = entry
-  const of = { bucket, key, hash: tableHash(key, bucket) }
+  const hash = { bucket, key, hash: tableHash(key, bucket) }
   const isLarge = manifest.length > 0
-  const tier = isLarge || bytes === 0 ? RAM : keptTier(job, entry.tier)
+  const tier = isLarge || bytes === 0 ? RAM : targetTier(job, entry.tier)
   const place = tier === RAM ? nothing : encodeLocation({ tier, record: NO_RECORD })
   const content = isLarge ? encodeManifest(manifest) : place
   const object = {
@@ -143,17 +145,18 @@ function enterObject(
     expiresAtMs: ttlMs === 0 ? 0 : Math.round(now.wallMs + ttlMs),
     metadata: encodeMetadata(entry.metadata),
     checksum,
-    kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : tier === RAM ? Kind.remote : Kind.remoteBelow,
+    kind: isLarge ? Kind.manifest : bytes === 0 ? Kind.value : tier === RAM ? Kind.remote : Kind.remoteLower,
     bytes: isLarge ? content.length : bytes,
     content,
   }
-  if (!slot.set(of, object, slot.find(of))) job.memory.makeRoom(() => slot.set(of, object, slot.find(of)))
+  if (!slot.set(hash, object, slot.find(hash)))
+    job.memory.retryCompacting(() => slot.set(hash, object, slot.find(hash)))
 }
 
 /** What lay below RAM on the owner before gets its room below RAM here too, where there is any. */
-function keptTier({ tiers }: NodeJob, tier: number): number {
+function targetTier({ tiers }: NodeJob, tier: number): number {
   if (tier === RAM) return RAM
-  return tiers.offers(tier) ? tier : (tiers.below(RAM) ?? RAM)
+  return tiers.allows(tier) ? tier : (tiers.nextLower(RAM) ?? RAM)
 }
 
 const nothing = Buffer.alloc(0)

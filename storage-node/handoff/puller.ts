@@ -26,7 +26,7 @@ import { moveToLowerTier, moveToPersisted, moveToRam } from '../tiering/storage-
 import { RAM } from '../tiers/job-tiers.ts'
 import { ReadSemaphore } from '../tiers/read-semaphore.ts'
 import { SharedReads } from '../tiers/shared-reads.ts'
-import { type RemoteEntry, remoteItems, stillRemote } from './remote-entries.ts'
+import { type RemoteEntry, remoteEntries, stillRemote } from './remote-entries.ts'
 
 type Item = RequestOf<typeof peerOperations.pull>['items'][number]
 
@@ -45,14 +45,14 @@ export class Puller {
   #pulls = 0
   readonly #waiting: (() => void)[] = []
   /** Those that somebody waits for. */
-  readonly #flights: SharedReads<void>
+  readonly #shared: SharedReads<void>
   /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
   readonly #fetches = new Map<string, ReadSemaphore>()
 
   constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
     this.#pool = options.pool
     this.#runtime = options.runtime
-    this.#flights = new SharedReads(options.runtime.clock)
+    this.#shared = new SharedReads(options.runtime.clock)
     this.#background = options.background
   }
 
@@ -61,13 +61,13 @@ export class Puller {
   }
 
   /** Pulls all that is remote in a slot, until nothing is, the slot is not owned any more or its job has ended. Never rejects. */
-  async settle(job: NodeJob, index: number): Promise<void> {
+  async pullSlot(job: NodeJob, index: number): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
     const { clock, random } = this.#runtime
     for (let failures = 0; this.#isWanted(job, index, slot); ) {
       try {
-        await this.#inTurn(async () => {
+        await this.#limited(async () => {
           if (!this.#isWanted(job, index, slot)) return
           const bytes = await this.#pullBatch(job, index, slot)
           await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
@@ -91,7 +91,7 @@ export class Puller {
     const { bucket, key, version, chunk } = item
     const name = `${index}/${slot.epoch}/${chunk?.index ?? ''}/${bucket}/${version}/${key}`
     const deadlineMs = this.#runtime.clock.monotonicMs() + FETCH_MS_MAX
-    const { release } = await this.#flights.share(job, { name, bytes: item.bytes }, () =>
+    const { release } = await this.#shared.share(job, { name, bytes: item.bytes }, () =>
       this.#fetchesFrom(slot.source).run(item.bytes, () =>
         this.#fetch(job, { index, slot, item, deadlineMs }),
       ),
@@ -110,9 +110,9 @@ export class Puller {
 
   async #fetch(
     job: NodeJob,
-    of: { index: number; slot: Slot; item: RemoteEntry; deadlineMs: number },
+    target: { index: number; slot: Slot; item: RemoteEntry; deadlineMs: number },
   ): Promise<void> {
-    const { index, slot, item, deadlineMs } = of
+    const { index, slot, item, deadlineMs } = target
     const { clock, random } = this.#runtime
     if (this.#stopped) throw new MayflyError('UNAVAILABLE', 'The node is stopping')
     for (let failures = 0; this.#isWanted(job, index, slot) && stillRemote(slot, item); ) {
@@ -131,7 +131,7 @@ export class Puller {
   }
 
   /** Only so many background pulls are under way at once, whatever the number of slots: reads come first. */
-  async #inTurn(pull: () => Promise<void>): Promise<void> {
+  async #limited(pull: () => Promise<void>): Promise<void> {
     if (this.#pulls >= PULLS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#pulls++
     try {
@@ -145,14 +145,14 @@ export class Puller {
 
   #isWanted(job: NodeJob, index: number, slot: Slot): boolean {
     if (this.#stopped || job.ended) return false
-    return job.slots[index] === slot && slot.source !== '' && !slot.settled
+    return job.slots[index] === slot && slot.source !== '' && !slot.isComplete
   }
 
   /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
   async #pullBatch(job: NodeJob, index: number, slot: Slot): Promise<number> {
     const batch: RemoteEntry[] = []
     let room = PULL_BATCH_BYTES
-    for (const item of remoteItems(slot)) {
+    for (const item of remoteEntries(slot)) {
       if (batch.length > 0 && (item.bytes > room || batch.length >= PULL_ITEMS_MAX)) break
       batch.push(item)
       room -= item.bytes
@@ -174,11 +174,11 @@ export class Puller {
     return whole.reduce((sum, { item }) => sum + item.bytes, 0)
   }
 
-  async #pullWhole(job: NodeJob, from: { index: number; slot: Slot; item: RemoteEntry }): Promise<number> {
-    const { slot, item } = from
+  async #pullWhole(job: NodeJob, target: { index: number; slot: Slot; item: RemoteEntry }): Promise<number> {
+    const { slot, item } = target
     const pieces: Buffer[] = []
     for (let offset = 0; offset < item.bytes; ) {
-      const [piece] = await this.#pull(job, from, [wireItem(item, offset)])
+      const [piece] = await this.#pull(job, target, [wireItem(item, offset)])
       if (piece === undefined || piece === null || piece.length === 0) {
         await arrive(job, slot, { item, bytes: null })
         return 0
@@ -194,11 +194,11 @@ export class Puller {
   /** The bytes of each item, null where the holder has none. */
   async #pull(
     job: NodeJob,
-    from: { index: number; slot: Slot },
+    target: { index: number; slot: Slot },
     items: readonly Item[],
   ): Promise<(Buffer | null)[]> {
-    const caller = await this.#pool.to(from.slot.source)
-    const request = { job: job.id, slot: from.index, epoch: from.slot.epoch, items }
+    const caller = await this.#pool.to(target.slot.source)
+    const request = { job: job.id, slot: target.index, epoch: target.slot.epoch, items }
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const { head, payload } = await caller.call(peerOperations.pull, request, { deadlineMs })
     const expected = head.bytes.reduce((sum, length) => sum + (length === MISSING ? 0 : length), 0)
@@ -240,20 +240,20 @@ async function arrive(job: NodeJob, slot: Slot, { item, bytes }: Arrived): Promi
   }
   if (slot.discarded || !stillRemote(slot, item)) return job.tiers.remove(location)
   try {
-    enterBelow(job, slot, { item, location })
+    enterLower(job, slot, { item, location })
   } catch (error) {
     job.tiers.remove(location)
     throw error
   }
 }
 
-function enterBelow(
+function enterLower(
   job: NodeJob,
   slot: Slot,
   { item, location }: { item: RemoteEntry; location: Location },
 ): void {
   const { bucket, key, chunk } = item
-  if (chunk === null) return moveToLowerTier(job, { slot, of: keyHash(bucket, key) }, location)
+  if (chunk === null) return moveToLowerTier(job, { slot, key: keyHash(bucket, key) }, location)
   const { groupKey, index } = chunk
   const group = slot.chunks.groups.get(groupKey)
   assert(group !== undefined, 'a remote chunk is in its group')
@@ -270,7 +270,7 @@ export function fill(job: NodeJob, slot: Slot, arrived: Arrived): void {
   const { item, bytes } = arrived
   if (!stillRemote(slot, item)) return
   if (item.chunk !== null) fillChunk(job, slot, { item, bytes })
-  else if (bytes === null) loseObject(job, slot, item)
+  else if (bytes === null) markObjectLost(job, slot, item)
   else fillObject(job, slot, { item, bytes })
 }
 
@@ -283,25 +283,25 @@ function fillChunk(job: NodeJob, slot: Slot, { item, bytes }: Arrived): void {
   job.track(slot, () => slot.chunks.set(group, { groupKey, index, checksum }, after))
 }
 
-function loseObject(job: NodeJob, slot: Slot, { bucket, key }: RemoteEntry): void {
-  const of = keyHash(bucket, key)
-  const object = slot.find(of)
+function markObjectLost(job: NodeJob, slot: Slot, { bucket, key }: RemoteEntry): void {
+  const hash = keyHash(bucket, key)
+  const object = slot.find(hash)
   if (object === undefined) return
-  if (slot.kept.holds(of)) {
+  if (slot.persisted.hasObject(hash)) {
     try {
-      return moveToPersisted(job, { slot, of })
+      return moveToPersisted(job, { slot, key: hash })
     } catch (error) {
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
     }
   }
   job.charge(-objectCharge(object))
   job.objects--
-  slot.objects.remove(of, object)
+  slot.objects.remove(hash, object)
   // What its time to live had ended before is not lost: whoever asked was told that there is none.
-  if (!isExpired(object, job.wallMs)) slot.lose(of)
+  if (!isExpired(object, job.wallMs)) slot.markLost(hash)
 }
 
 function fillObject(job: NodeJob, slot: Slot, { item, bytes }: { item: RemoteEntry; bytes: Buffer }): void {
-  job.memory.tidy()
-  moveToRam(job, { slot, of: keyHash(item.bucket, item.key) }, bytes)
+  job.memory.compactIfSparse()
+  moveToRam(job, { slot, key: keyHash(item.bucket, item.key) }, bytes)
 }

@@ -18,7 +18,7 @@ export interface RemoteEntry {
 const SCAN_CELLS = 256
 
 /** All that is remote in a slot; what changes meanwhile may be in it or not. */
-export function* remoteItems(slot: Slot): Generator<RemoteEntry> {
+export function* remoteEntries(slot: Slot): Generator<RemoteEntry> {
   for (let from: number | null = 0; from !== null; ) {
     const found: RemoteEntry[] = []
     from = slot.objects.scan(from, SCAN_CELLS, (object) => {

@@ -10,7 +10,7 @@ import {
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
-import { type Moving, type NodeJob, stalePlacement } from '../job/job.ts'
+import { type MovingSlot, type NodeJob, stalePlacement } from '../job/job.ts'
 import { untilPersisted } from '../job/key-mutex.ts'
 import { type Piece, readParts } from '../memory/payload.ts'
 import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
@@ -27,7 +27,7 @@ type Pull = RequestOf<typeof peerOperations.pull>
 type Pulled = PinnedReply<ReplyOf<typeof peerOperations.pull>>
 
 /** Bytes of what lies on a tier below RAM. */
-interface PieceBelow {
+interface LowerPiece {
   readonly location: Location
   readonly range: Range
 }
@@ -55,7 +55,7 @@ export class HandoffSource {
 
   /** Bytes of what was released, for its new owner. */
   pull(job: NodeJob, request: Pull): Pulled | Promise<Pulled> {
-    const moving = job.leaving.get(request.slot)
+    const moving = job.released.get(request.slot)
     if (moving?.epoch !== request.epoch)
       throw stalePlacement(`what slot ${request.slot} held before epoch ${request.epoch}`)
     let room = PAYLOAD_BYTES_MAX
@@ -64,8 +64,8 @@ export class HandoffSource {
       room -= piece === undefined ? 0 : lengthOf(piece)
       return piece
     })
-    if (pieces.some(isBelowRam)) return pullBelow(job, pieces)
-    const here = pieces.flatMap((piece) => (piece === undefined || isBelowRam(piece) ? [] : [piece]))
+    if (pieces.some(isLowerPiece)) return pullLower(job, pieces)
+    const here = pieces.flatMap((piece) => (piece === undefined || isLowerPiece(piece) ? [] : [piece]))
     const bytes = pieces.map((piece) => (piece === undefined ? MISSING : lengthOf(piece)))
     const [first] = here
     if (here.length === 1 && first !== undefined) return pinnedReply({ bytes }, job.memory, first)
@@ -73,7 +73,7 @@ export class HandoffSource {
   }
 
   async #sendOnce(job: NodeJob, index: number, target: PlacedNode): Promise<void> {
-    const moving = job.leaving.get(index)
+    const moving = job.released.get(index)
     if (moving === undefined) throw stalePlacement(`slot ${index} of the job, nor a released one`)
     const name = `${job.id}/${index}/${moving.epoch}`
     const sending = this.#sending.get(name) ?? this.#send(job, index, { moving, target })
@@ -85,16 +85,20 @@ export class HandoffSource {
     }
   }
 
-  async #send(job: NodeJob, slot: number, to: { moving: Moving; target: PlacedNode }): Promise<void> {
-    const { epoch } = to.moving
-    const { id, address } = to.target
-    await untilPersisted(to.moving.slot)
+  async #send(
+    job: NodeJob,
+    slot: number,
+    handoff: { moving: MovingSlot; target: PlacedNode },
+  ): Promise<void> {
+    const { epoch } = handoff.moving
+    const { id, address } = handoff.target
+    await untilPersisted(handoff.moving.slot)
     const caller = await this.#pool.to(address)
     const server = await caller.server
     // The target has died: whoever took its address would keep an index that nobody tells it to drop.
     if (server !== id) throw new MayflyError('UNAVAILABLE', `At ${address} there is ${server} now, not ${id}`)
     const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
-    for (const page of indexPages(job, to.moving.slot, now)) {
+    for (const page of indexPages(job, handoff.moving.slot, now)) {
       const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
       await caller.call(peerOperations.slotIndex, { job: job.id, slot, epoch, ...page }, { deadlineMs })
     }
@@ -103,31 +107,32 @@ export class HandoffSource {
 
 /** Frees what is left of a released slot. */
 export function dropReleased(job: NodeJob, slot: number, epoch: number): void {
-  const moving = job.leaving.get(slot)
+  const moving = job.released.get(slot)
   if (moving?.epoch !== epoch) return
-  job.leaving.delete(slot)
+  job.released.delete(slot)
   job.discard(moving.slot)
 }
 
 /** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
 function freeze(job: NodeJob, index: number, epoch: number): void {
   const known = job.owned.epochs.get(index)
-  if (known === epoch && job.leaving.get(index)?.epoch === epoch) return
+  if (known === epoch && job.released.get(index)?.epoch === epoch) return
   const slot = job.owned.touch(index)
   if (known >= epoch || slot === undefined) throw stalePlacement(`slot ${index} of the job in epoch ${epoch}`)
-  if (!slot.settled) throw new MayflyError('UNAVAILABLE', `Slot ${index} has not settled and cannot move yet`)
-  job.owned.take(index)
+  if (!slot.isComplete)
+    throw new MayflyError('UNAVAILABLE', `Slot ${index} has not settled and cannot move yet`)
+  job.owned.release(index)
   job.owned.epochs.set(index, epoch)
-  job.leaving.set(index, { slot, epoch })
+  job.released.set(index, { slot, epoch })
   failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
 }
 
 /** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */
-async function pullBelow(job: NodeJob, pieces: readonly (Piece | PieceBelow | undefined)[]): Promise<Pulled> {
+async function pullLower(job: NodeJob, pieces: readonly (Piece | LowerPiece | undefined)[]): Promise<Pulled> {
   const payloads = await Promise.all(
     pieces.map(async (piece) => {
       if (piece === undefined) return null
-      if (!isBelowRam(piece)) return Buffer.concat(piece.views)
+      if (!isLowerPiece(piece)) return Buffer.concat(piece.views)
       try {
         return await job.tiers.read(piece.location, piece.range)
       } catch (error) {
@@ -140,20 +145,20 @@ async function pullBelow(job: NodeJob, pieces: readonly (Piece | PieceBelow | un
   return { head: { bytes }, payload: Buffer.concat(payloads.filter((payload) => payload !== null)) }
 }
 
-function isBelowRam(piece: Piece | PieceBelow | undefined): piece is PieceBelow {
+function isLowerPiece(piece: Piece | LowerPiece | undefined): piece is LowerPiece {
   return piece !== undefined && 'location' in piece
 }
 
-function lengthOf(piece: Piece | PieceBelow): number {
-  return isBelowRam(piece) ? piece.range.length : piece.views.reduce((sum, view) => sum + view.length, 0)
+function lengthOf(piece: Piece | LowerPiece): number {
+  return isLowerPiece(piece) ? piece.range.length : piece.views.reduce((sum, view) => sum + view.length, 0)
 }
 
 /** What lies from the item's offset on, up to `room` bytes. */
 function itemPiece(
   { memory }: NodeJob,
-  { slot }: Moving,
+  { slot }: MovingSlot,
   { item, room }: { item: Pull['items'][number]; room: number },
-): Piece | PieceBelow | undefined {
+): Piece | LowerPiece | undefined {
   const { bucket, version, offset } = item
   const key = keyString(item.key)
   if (item.chunk !== NO_CHUNK) {

@@ -12,14 +12,14 @@ import type { NodeJob } from '../job/job.ts'
 import type { Slot } from '../slot/slot.ts'
 import { enterPage } from './index-pages.ts'
 import { fill } from './puller.ts'
-import { remoteItems } from './remote-entries.ts'
+import { remoteEntries } from './remote-entries.ts'
 
 type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
 type Own = RequestOf<typeof nodeOperations.own>
 type Owned = Own['owned'][number]
 
 /** One slot as metadata's word has it. */
-export interface OwnedSlot extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'source'> {
+export interface OwnershipEntry extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'source'> {
   readonly index: number
 }
 
@@ -34,7 +34,7 @@ export function receiveIndex(job: NodeJob, request: SlotIndex, clock: Clock): vo
   if (page === 0) {
     if (known !== undefined) dropArriving(job, index, known.epoch)
     job.arriving.set(index, {
-      slot: job.newSlot({ epoch, lost: false }),
+      slot: job.createSlot({ epoch, mayHaveLost: false }),
       epoch,
       nextPage: 0,
       complete: false,
@@ -56,31 +56,31 @@ export function receiveIndex(job: NodeJob, request: SlotIndex, clock: Clock): vo
  * Takes a slot over on metadata's word. Returns whether it is newly owned; a word that is older than what is known
  * changes nothing, and one that is as old can only tell that the source of remote bytes is gone.
  */
-export function takeOver(job: NodeJob, word: OwnedSlot): boolean {
-  const { index, epoch, source } = word
+export function takeOver(job: NodeJob, message: OwnershipEntry): boolean {
+  const { index, epoch, source } = message
   const known = job.owned.epochs.get(index)
   const owned = job.slots[index]
   const isOwned = job.owned.owns(index)
   if (epoch < known) return false
   if (epoch === known) {
-    if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)
+    if (owned !== undefined && owned.source !== '' && source === '') markRemoteLost(job, owned)
     return false
   }
   if (isOwned) {
     // The release that this takes back never came: nothing was given away.
-    if (word.origin !== SlotOrigin.restored)
+    if (message.origin !== SlotOrigin.restored)
       throw new MayflyError('INTERNAL', `Slot ${index} is owned already`)
     if (owned !== undefined) owned.epoch = epoch
     job.owned.epochs.set(index, epoch)
     return false
   }
-  const slot = begin(job, word)
-  job.owned.give(index, { slot, lost: word.lost })
+  const slot = begin(job, message)
+  job.owned.acquire(index, { slot, mayHaveLost: message.lost })
   job.owned.epochs.set(index, epoch)
   if (slot === null) return true
-  slot.lost = word.lost
+  slot.mayHaveLost = message.lost
   slot.source = source
-  if (source === '') loseRemote(job, slot)
+  if (source === '') markRemoteLost(job, slot)
   return true
 }
 
@@ -92,14 +92,14 @@ export async function awaitSettled(
 ): Promise<boolean> {
   const open = slots.flatMap((index) => {
     const slot = job.slots[index]
-    return slot !== undefined && slot.epoch === epoch && !slot.settled ? [slot] : []
+    return slot !== undefined && slot.epoch === epoch && !slot.isComplete ? [slot] : []
   })
   if (open.length === 0) return true
   return await new Promise((resolve) => {
     const timer = clock.after(SETTLE_HOLD_MS, () => resolve(false))
     let left = open.length
     for (const slot of open) {
-      slot.settling.whenOver(() => {
+      slot.pendingEntries.whenEmpty(() => {
         if (--left > 0) return
         timer.cancel()
         resolve(true)
@@ -109,7 +109,7 @@ export async function awaitSettled(
 }
 
 /** A handoff was given up: frees the index that came for it, and takes none that still may. */
-export function refuseArrival(job: NodeJob, index: number, epoch: number): void {
+export function cancelArrival(job: NodeJob, index: number, epoch: number): void {
   dropArriving(job, index, epoch)
   job.owned.refused.set(index, Math.max(job.owned.refused.get(index), epoch))
 }
@@ -122,8 +122,8 @@ function dropArriving(job: NodeJob, index: number, epoch: number): void {
 }
 
 /** What its origin says that the slot begins with, null where that is nothing; what else was kept for it is freed. */
-function begin(job: NodeJob, { index, epoch, origin }: OwnedSlot): Slot | null {
-  const leaving = job.leaving.get(index)
+function begin(job: NodeJob, { index, epoch, origin }: OwnershipEntry): Slot | null {
+  const leaving = job.released.get(index)
   const arriving = job.arriving.get(index)
   if (origin === SlotOrigin.handedOver) {
     if (arriving?.epoch !== epoch || !arriving.complete) {
@@ -134,12 +134,12 @@ function begin(job: NodeJob, { index, epoch, origin }: OwnedSlot): Slot | null {
   if (origin === SlotOrigin.restored) {
     if (leaving === undefined)
       throw new MayflyError('INTERNAL', `Slot ${index} has nothing to be restored from`)
-    job.leaving.delete(index)
+    job.released.delete(index)
     leaving.slot.epoch = epoch
     return leaving.slot
   }
   if (leaving !== undefined) {
-    job.leaving.delete(index)
+    job.released.delete(index)
     job.discard(leaving.slot)
   }
   if (origin !== SlotOrigin.handedOver || arriving === undefined) return null
@@ -149,7 +149,7 @@ function begin(job: NodeJob, { index, epoch, origin }: OwnedSlot): Slot | null {
 }
 
 /** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */
-function loseRemote(job: NodeJob, slot: Slot): void {
+function markRemoteLost(job: NodeJob, slot: Slot): void {
   slot.source = ''
-  for (const item of [...remoteItems(slot)]) fill(job, slot, { item, bytes: null })
+  for (const item of [...remoteEntries(slot)]) fill(job, slot, { item, bytes: null })
 }

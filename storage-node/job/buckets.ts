@@ -17,7 +17,7 @@ export interface BucketsMessage {
 export class JobBuckets {
   readonly #clock: Clock
   #revision = -1
-  #word: BucketsMessage = { next: DEFAULT_BUCKET_ID + 1, living: [] }
+  #message: BucketsMessage = { next: DEFAULT_BUCKET_ID + 1, living: [] }
   /** When the question to metadata began that was answered last, in monotonic ms. */
   #askedMs = Number.NEGATIVE_INFINITY
   /** Asks metadata which buckets live. */
@@ -27,24 +27,24 @@ export class JobBuckets {
     this.#clock = clock
   }
 
-  lives(bucket: number): boolean {
-    return bucket === DEFAULT_BUCKET_ID || isIn(this.#word, bucket)
+  exists(bucket: number): boolean {
+    return bucket === DEFAULT_BUCKET_ID || isIn(this.#message, bucket)
   }
 
   /** False too for one that this node has not heard of yet. */
   isDeleted(bucket: number): boolean {
-    return bucket < this.#word.next && !this.lives(bucket)
+    return bucket < this.#message.next && !this.exists(bucket)
   }
 
   /** Whether there are ids that were used and do not live. */
   get anyDeleted(): boolean {
-    return countBelow(this.#word, this.#word.next) < this.#word.next
+    return countBelow(this.#message, this.#message.next) < this.#message.next
   }
 
   /** Throws `BUCKET_NOT_FOUND`, or `UNAVAILABLE` until metadata has been asked about an id that is new here. */
   require(bucket: number): void {
-    if (this.lives(bucket)) return
-    if (bucket < this.#word.next) throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
+    if (this.exists(bucket)) return
+    if (bucket < this.#message.next) throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
     if (this.#clock.monotonicMs() - this.#askedMs < BUCKETS_FRESH_MS)
       throw new MayflyError('BUCKET_NOT_FOUND', 'The job never had a bucket of this id')
     this.onUnknown()
@@ -52,17 +52,17 @@ export class JobBuckets {
   }
 
   /** Takes metadata's word; an older one changes nothing. Returns whether buckets are deleted that were not known to be. */
-  learn(revision: number, word: BucketsMessage): boolean {
+  apply(revision: number, message: BucketsMessage): boolean {
     if (revision < this.#revision) return false
-    const before = this.#word
+    const before = this.#message
     this.#revision = revision
-    this.#word = word
-    const couldLive = countBelow(before, before.next) + word.next - before.next
-    return countBelow(word, word.next) < couldLive
+    this.#message = message
+    const couldLive = countBelow(before, before.next) + message.next - before.next
+    return countBelow(message, message.next) < couldLive
   }
 
   /** Metadata has answered a question that began then. */
-  asked(beganMs: number): void {
+  confirm(beganMs: number): void {
     this.#askedMs = Math.max(this.#askedMs, beganMs)
   }
 }

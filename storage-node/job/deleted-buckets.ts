@@ -11,7 +11,7 @@ interface JobWithBuckets {
 
 /** Frees, in steps, all that a job has in buckets that are deleted: one walk through its slots, however many buckets those are. */
 export async function removeDeletedBuckets(job: JobWithBuckets, clock: Clock): Promise<void> {
-  const pace = new SweepPauses(clock, 0)
+  const pauses = new SweepPauses(clock, 0)
   const isDeleted = (bucket: number): boolean => job.buckets.isDeleted(bucket)
   for (const slot of [...job.everySlot()]) {
     if (slot.discarded) continue
@@ -23,7 +23,7 @@ export async function removeDeletedBuckets(job: JobWithBuckets, clock: Clock): P
     for (let from: number | null = 0; from !== null && !slot.discarded; ) {
       const start: number = from
       from = job.track(slot, () => removeMatching(slot, start, ({ bucket }) => isDeleted(bucket)))
-      const pause = pace.stepped()
+      const pause = pauses.stepped()
       if (pause !== null) await pause
     }
   }

@@ -25,12 +25,12 @@ export interface Lease {
 }
 
 /** A slot that this node has released and keeps the bytes of, or one whose index is arriving. */
-export interface Moving {
+export interface MovingSlot {
   readonly slot: Slot
   readonly epoch: number
 }
 
-export interface Arriving extends Moving {
+export interface ArrivingSlot extends MovingSlot {
   /** Of the index. */
   nextPage: number
   complete: boolean
@@ -40,8 +40,8 @@ export interface Arriving extends Moving {
 export class NodeJob {
   readonly id: string
   readonly owned: OwnedSlots
-  readonly leaving = new Map<number, Moving>()
-  readonly arriving = new Map<number, Arriving>()
+  readonly released = new Map<number, MovingSlot>()
+  readonly arriving = new Map<number, ArrivingSlot>()
   /** Address of the metadata server that decides for the job. */
   metadata: string
   /** How often the job had been handed from one metadata server to another when this one got it. */
@@ -50,7 +50,7 @@ export class NodeJob {
   revision = 0
   readonly buckets: JobBuckets
   /** Whether it had an object here that outlives it, or has one on its way: all others go past the kept store at the cost of this word. */
-  keeps = false
+  persists = false
   readonly memory: JobMemory
   /** What it has below RAM. */
   readonly tiers: JobTiers
@@ -70,11 +70,11 @@ export class NodeJob {
   /** Requests carried out since the last of them were paid for. */
   requests = 0
   /** Of `movedBytes`. */
-  #paidBytes = 0
+  #meteredBytes = 0
   readonly rate: JobTokenBucket
   #lease: Lease
   /** What the metadata server before this one had granted for the job, in monotonic ms. */
-  #heldUntilMs = Number.NEGATIVE_INFINITY
+  #previousLeaseUntilMs = Number.NEGATIVE_INFINITY
   readonly #clock: Clock
   readonly #tier: TierBudget
   #overheadBytes = 0
@@ -87,13 +87,13 @@ export class NodeJob {
   /** Of the RAM that is in use: above it more is wanted. Infinity once that was said. */
   #growthBytes = Number.POSITIVE_INFINITY
   #ended = false
-  #isDecided = false
+  #isAdmitted = false
   /** A step of the event loop is under way that began with a lease. */
-  #isLeased = false
+  #isLeaseChecked = false
   /** The removal of dropped buckets. */
-  #cleaning: Promise<unknown> = Promise.resolve()
+  #bucketRemoval: Promise<unknown> = Promise.resolve()
   /** Another one is to follow. */
-  #cleansSoon = false
+  #isRemovalQueued = false
 
   constructor(
     job: { id: string; slots: number; metadata: string; term: number },
@@ -114,7 +114,7 @@ export class NodeJob {
     this.id = job.id
     this.metadata = job.metadata
     this.term = job.term
-    this.owned = new OwnedSlots(job.slots, (word) => this.newSlot(word))
+    this.owned = new OwnedSlots(job.slots, (word) => this.createSlot(word))
     this.#clock = options.clock
     this.buckets = new JobBuckets(options.clock)
     this.#lease = options.lease
@@ -122,7 +122,7 @@ export class NodeJob {
     this.rate = new JobTokenBucket(this.lastUseMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
-    this.hold(JOB_OVERHEAD_BYTES)
+    this.chargeOverhead(JOB_OVERHEAD_BYTES)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
     this.underWay = new UnderWay(options.underWay)
@@ -142,14 +142,14 @@ export class NodeJob {
   }
 
   /** False where the node once had a part in the job and has none now. */
-  get present(): boolean {
-    return this.leaving.size > 0 || this.arriving.size > 0 || this.owned.any
+  get hasSlots(): boolean {
+    return this.released.size > 0 || this.arriving.size > 0 || this.owned.any
   }
 
   /** Ends with `discard`. */
-  newSlot(word: { epoch: number; lost: boolean }): Slot {
-    this.hold(SLOT_OVERHEAD_BYTES)
-    return new Slot(this, word)
+  createSlot(start: { epoch: number; mayHaveLost: boolean }): Slot {
+    this.chargeOverhead(SLOT_OVERHEAD_BYTES)
+    return new Slot(this, start)
   }
 
   /** Of memory that the job itself takes on the node, beside what it stores. */
@@ -158,24 +158,24 @@ export class NodeJob {
   }
 
   /** Counts, or, negative, counts no more what is held on behalf of the job, beside what it stores. */
-  hold(bytes: number): void {
+  chargeOverhead(bytes: number): void {
     if (this.#ended) return
     this.#overheadBytes += bytes
-    this.#tier.hold(bytes)
+    this.#tier.chargeOverhead(bytes)
   }
 
   /** What was done for the job since this was last asked. */
-  takeUnpaid(): { requests: number; bytes: number } {
-    const unpaid = { requests: this.requests, bytes: this.movedBytes - this.#paidBytes }
+  takeUnmetered(): { requests: number; bytes: number } {
+    const unpaid = { requests: this.requests, bytes: this.movedBytes - this.#meteredBytes }
     this.requests = 0
-    this.#paidBytes = this.movedBytes
+    this.#meteredBytes = this.movedBytes
     return unpaid
   }
 
   /** What the job moved since this was last asked. */
   takeMoved(): number {
     const moved = this.movedBytes
-    this.#paidBytes -= moved
+    this.#meteredBytes -= moved
     this.movedBytes = 0
     return moved
   }
@@ -213,17 +213,17 @@ export class NodeJob {
     const slot =
       this.owned.touched[index] ??
       this.owned.touch(index) ??
-      (this.#isDecided ? this.leaving.get(index)?.slot : undefined)
+      (this.#isAdmitted ? this.released.get(index)?.slot : undefined)
     if (slot === undefined) throw stalePlacement(`slot ${index} of the job`)
-    if (!this.#isDecided && !this.#isLeased) this.requireLease()
+    if (!this.#isAdmitted && !this.#isLeaseChecked) this.requireLease()
     return slot
   }
 
   /** As `ownedSlot`, for who only looks: undefined where nothing has touched the slot. */
-  seenSlot(index: number): Slot | undefined {
+  touchedSlot(index: number): Slot | undefined {
     if (this.slots[index] !== undefined || this.#ended || !this.owned.owns(index))
       return this.ownedSlot(index)
-    if (!this.#isLeased) this.requireLease()
+    if (!this.#isLeaseChecked) this.requireLease()
     return undefined
   }
 
@@ -232,11 +232,11 @@ export class NodeJob {
    * at every key costs a sixth of what it takes to put one.
    */
   inOneStep<Result>(step: () => Result): Result {
-    this.#isLeased = this.hasLease
+    this.#isLeaseChecked = this.hasLease
     try {
       return step()
     } finally {
-      this.#isLeased = false
+      this.#isLeaseChecked = false
     }
   }
 
@@ -244,12 +244,12 @@ export class NodeJob {
    * Carries out what had begun while the node might serve the slot and the job had room for it: also where its lease lapsed since,
    * the slot is given away or the budget is smaller.
    */
-  decided<Result>(change: () => Result): Result {
-    this.#isDecided = true
+  runAdmitted<Result>(change: () => Result): Result {
+    this.#isAdmitted = true
     try {
       return change()
     } finally {
-      this.#isDecided = false
+      this.#isAdmitted = false
     }
   }
 
@@ -261,7 +261,7 @@ export class NodeJob {
   /** Without it none of the job's slots may be served. */
   get hasLease(): boolean {
     const nowMs = this.#clock.monotonicMs()
-    return this.#lease.untilMs > nowMs || this.#heldUntilMs > nowMs
+    return this.#lease.untilMs > nowMs || this.#previousLeaseUntilMs > nowMs
   }
 
   /** Throws `UNAVAILABLE` without one. */
@@ -273,22 +273,22 @@ export class NodeJob {
    * The job is in other hands: its metadata server renews its lease no more. What it had granted stays, for the next one
    * gives this node's slots to nobody before that has lapsed.
    */
-  holdLease(): void {
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#lease.untilMs)
+  endLeaseRenewal(): void {
+    this.#previousLeaseUntilMs = Math.max(this.#previousLeaseUntilMs, this.#lease.untilMs)
     this.#lease = { untilMs: Number.NEGATIVE_INFINITY }
   }
 
   /** Another metadata server decides for the job from now on, under a lease of its own. */
-  obey(by: { metadata: string; term: number }, lease: Lease): void {
-    this.holdLease()
-    this.metadata = by.metadata
-    this.term = by.term
+  setMetadataServer(server: { metadata: string; term: number }, lease: Lease): void {
+    this.endLeaseRenewal()
+    this.metadata = server.metadata
+    this.term = server.term
     this.#lease = lease
   }
 
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more of RAM. */
   admit(bytes: number): void {
-    if (!this.#isDecided) this.#tier.admit(this.#budget, bytes)
+    if (!this.#isAdmitted) this.#tier.admit(this.#budget, bytes)
   }
 
   /** Memory for a payload that is on its way; null where it has to be received elsewhere first. */
@@ -296,7 +296,7 @@ export class NodeJob {
     const apartBytes = bytesApart(payloadBytes)
     if (apartBytes === 0 || !this.#tier.admits(this.#budget, apartBytes)) return null
     const bytes = this.memory.expect(payloadBytes)
-    return bytes === null ? null : { bytes, abandon: () => this.memory.giveUp(bytes) }
+    return bytes === null ? null : { bytes, abandon: () => this.memory.abandon(bytes) }
   }
 
   /** Books bytes that were admitted, or, negative, freed. */
@@ -307,26 +307,26 @@ export class NodeJob {
   }
 
   /** Takes metadata's word about the job's buckets, and frees what is in those that are deleted. */
-  learnBuckets({ revision, buckets }: { revision: number; buckets: BucketsMessage }): void {
-    if (!this.buckets.learn(revision, buckets)) return
+  applyBuckets({ revision, buckets }: { revision: number; buckets: BucketsMessage }): void {
+    if (!this.buckets.apply(revision, buckets)) return
     for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))
-    if (this.#cleansSoon) return
-    this.#cleansSoon = true
-    this.#cleaning = this.#cleaning.then(() => {
-      this.#cleansSoon = false
+    if (this.#isRemovalQueued) return
+    this.#isRemovalQueued = true
+    this.#bucketRemoval = this.#bucketRemoval.then(() => {
+      this.#isRemovalQueued = false
       return this.#background.attempt(['dropBuckets', this.id], () => removeDeletedBuckets(this, this.#clock))
     })
   }
 
   /** Resolves when all that was in dropped buckets is freed. */
-  get cleaned(): Promise<unknown> {
-    return this.#cleaning
+  get bucketsRemoved(): Promise<unknown> {
+    return this.#bucketRemoval
   }
 
   /** Those that are owned, those that are given away and those that are on their way here. */
   *everySlot(): Generator<Slot> {
     for (const slot of this.slots) if (slot !== undefined) yield slot
-    for (const { slot } of this.leaving.values()) yield slot
+    for (const { slot } of this.released.values()) yield slot
     for (const { slot } of this.arriving.values()) yield slot
   }
 
@@ -346,7 +346,7 @@ export class NodeJob {
   discard(slot: Slot): void {
     this.objects -= slot.objects.size
     this.charge(-slot.chargedBytes)
-    this.hold(-SLOT_OVERHEAD_BYTES)
+    this.chargeOverhead(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true
     void this.#background.once(['freeSlot', this.id], () => this.#free(slot))
   }
@@ -357,7 +357,7 @@ export class NodeJob {
    */
   end(): Promise<void> {
     this.#tier.change(this.#budget, null)
-    this.hold(-this.#overheadBytes)
+    this.chargeOverhead(-this.#overheadBytes)
     this.#ended = true
     this.memory.end()
     const left = this.tiers.end()
@@ -374,7 +374,7 @@ export class NodeJob {
       const pause = pace.stepped()
       if (pause !== null) await pause
     }
-    slot.objects.leave()
+    slot.objects.releaseTable()
   }
 
   #replaceBudget(budget: JobBudget): void {

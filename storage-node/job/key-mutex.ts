@@ -22,16 +22,16 @@ export class KeyMutex {
     task: (place: KeyLocation) => Promise<Result>,
   ): Promise<Result> {
     const place = locate(job, address)
-    job.keeps = true
+    job.persists = true
     const name = nameOf(job, place)
     const running = this.#after(this.#last.get(name), () => task(locate(job, address)))
-    const { keeping } = place.slot
+    const { persisting } = place.slot
     this.#last.set(name, running)
-    keeping.add(running)
+    persisting.add(running)
     try {
       return await running
     } finally {
-      keeping.delete(running)
+      persisting.delete(running)
       if (this.#last.get(name) === running) this.#last.delete(name)
     }
   }
@@ -44,7 +44,7 @@ export class KeyMutex {
 
 /** Resolves when nothing that was begun in the slot is under way. */
 export async function untilPersisted(slot: Slot): Promise<void> {
-  if (slot.keeping.size > 0) await Promise.allSettled(slot.keeping)
+  if (slot.persisting.size > 0) await Promise.allSettled(slot.persisting)
 }
 
 function nameOf(job: NodeJob, { bucket, key }: Address): string {

@@ -24,17 +24,17 @@ export interface KeyLocation extends KeyHash {
 /** Checks a key and finds its slot. Throws `BAD_REQUEST`, and what `ownedSlot` throws. */
 export function locate(job: NodeJob, { bucket, key }: Address): KeyLocation {
   checkKey(key)
-  return placeAt(job, { bucket, key }, hashKey(key, bucket))
+  return locateHash(job, { bucket, key }, hashKey(key, bucket))
 }
 
 /** Finds the slot of one chunk of a version. */
-export function locateChunk(job: NodeJob, at: ChunkName): KeyLocation {
-  const { bucket, key, version, index } = at
+export function locateChunk(job: NodeJob, chunk: ChunkName): KeyLocation {
+  const { bucket, key, version, index } = chunk
   checkKey(key)
-  return placeAt(job, { bucket, key }, hashChunk(hashKey(key, bucket), version, index))
+  return locateHash(job, { bucket, key }, hashChunk(hashKey(key, bucket), version, index))
 }
 
-function placeAt(job: NodeJob, { bucket, key }: Address, slotHash: number): KeyLocation {
+function locateHash(job: NodeJob, { bucket, key }: Address, slotHash: number): KeyLocation {
   const index = slotOf(slotHash, job.owned.count)
   const slot = job.ownedSlot(index)
   requireBucket(job, bucket)

@@ -28,7 +28,7 @@ export class ObjectTable {
     if (object === undefined || object.expiresAtMs === 0) return object
     if (!isExpired(object, this.#clock.wallMs())) return object
     this.remove(job, place, object)
-    place.slot.kept.expire(place)
+    place.slot.persisted.markExpired(place)
     return undefined
   }
 
@@ -82,14 +82,14 @@ export class ObjectTable {
     const expiresAtMs = this.#expiry(put.ttlSeconds)
     const bytes = content.length
     const object = { version, base: version, expiresAtMs, metadata, checksum, kind, bytes, content }
-    memory.tidy()
+    memory.compactIfSparse()
     const before = slot.find(place)
     const change = costOf(place, object, bytesApart(content.length)) - objectCharge(before)
     const isNew = before === undefined
     const ending = endingOf(job, before)
     job.admit(change - memory.landedBytes(content))
     if (!slot.set(place, object, before)) {
-      memory.makeRoom(() => slot.set(place, object, slot.find(place)))
+      memory.retryCompacting(() => slot.set(place, object, slot.find(place)))
     }
     if (kind === Kind.value) job.counters.stored++
     if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
@@ -105,7 +105,7 @@ export class ObjectTable {
     const { version, payload, checksum } = append
     const { slot } = place
     const { memory } = job
-    memory.tidy()
+    memory.compactIfSparse()
     const before = this.find(job, place)
     const growth = planAppend(before, payload.length)
     const object = {
@@ -122,20 +122,20 @@ export class ObjectTable {
     const isNew = before === undefined
     job.admit(change)
     if (!slot.grow(place, { before, object, growth }, payload)) {
-      memory.makeRoom(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
+      memory.retryCompacting(() => slot.grow(place, { before: slot.find(place), object, growth }, payload))
     }
     if (isNew) job.counters.stored++
     this.#stored(job, place, { change, isNew })
     return growth.bytes
   }
 
-  remove(job: NodeJob, { slot, ...of }: Omit<KeyLocation, 'index'>, object: StoredObject): void {
+  remove(job: NodeJob, { slot, ...key }: Omit<KeyLocation, 'index'>, object: StoredObject): void {
     const charge = objectCharge(object)
     const ending = endingOf(job, object)
-    slot.objects.remove(of, object)
+    slot.objects.remove(key, object)
     job.charge(-charge)
     job.objects--
-    if (ending !== null) freeEnded(job, { slot, ...of }, ending, this.#clock.monotonicMs())
+    if (ending !== null) freeEnded(job, { slot, ...key }, ending, this.#clock.monotonicMs())
   }
 
   #stored(job: NodeJob, place: KeyLocation, { change, isNew }: { change: number; isNew: boolean }): void {
@@ -163,8 +163,8 @@ function costOf(
 }
 
 /** A key that is not there is at no version; one that may be lost is told apart. */
-function noVersion({ slot, ...of }: KeyLocation): MayflyError {
-  const missing = slot.missing(of)
+function noVersion({ slot, ...key }: KeyLocation): MayflyError {
+  const missing = slot.missingError(key)
   if (missing.code !== 'NOT_FOUND') return missing
   return new MayflyError('VERSION_MISMATCH', 'No object is under the key')
 }

@@ -25,8 +25,8 @@ export class BucketLookup {
       const caller = await this.#pool.to(job.metadata)
       const deadlineMs = beganMs + CONTROL_CALL_MS
       const { head } = await caller.call(heartbeatOperations.jobBuckets, { job: job.id }, { deadlineMs })
-      job.learnBuckets(head)
-      job.buckets.asked(beganMs)
+      job.applyBuckets(head)
+      job.buckets.confirm(beganMs)
     } catch (error) {
       if (!(error instanceof MayflyError)) throw error
     } finally {

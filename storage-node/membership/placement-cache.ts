@@ -11,7 +11,7 @@ import type { NodeJob } from '../job/job.ts'
 /** Any slot, in a question for a placement. */
 const ANY_SLOT = 0xffff
 /** Metadata servers asked one after another, each of which has handed the job on to the next. */
-const SERVERS_ASKED_MAX = 4
+const REDIRECTS_MAX = 4
 
 /** Which node owns which slot of a job: asked of metadata once, and again when it turned out to be wrong. */
 export class PlacementCache {
@@ -62,7 +62,7 @@ export class PlacementCache {
   ): Promise<Reply> {
     const bounds = { deadlineMs: this.#clock.monotonicMs() + CONTROL_CALL_MS }
     let server = job.metadata
-    for (let asked = 0; asked < SERVERS_ASKED_MAX; asked++) {
+    for (let asked = 0; asked < REDIRECTS_MAX; asked++) {
       const caller = await this.#pool.to(server)
       const answer = await askServerOf(job.id, { caller, bounds }, ask)
       if ('reply' in answer) return answer.reply

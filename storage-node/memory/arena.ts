@@ -201,11 +201,11 @@ export class Arena {
 
   /** Gives empty slabs back, all but the first few. */
   #dropEmpty(): void {
-    let kept = 0
+    let empty = 0
     this.#slabs.forEach((slab, index) => {
       if (slab === undefined || !slab.isEmpty) return
-      if (kept >= this.#emptySlabsMax) this.#slabs[index] = undefined
-      else kept++
+      if (empty >= this.#emptySlabsMax) this.#slabs[index] = undefined
+      else empty++
     })
   }
 }

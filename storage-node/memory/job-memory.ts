@@ -125,7 +125,7 @@ export class JobMemory {
   }
 
   /** The payload was not stored, or never arrived. */
-  giveUp(payload: Uint8Array): void {
+  abandon(payload: Uint8Array): void {
     const run = this.landed(payload)
     if (run === null) return
     this.adopt(run)
@@ -134,7 +134,7 @@ export class JobMemory {
   }
 
   /** Closes holes, where there are too many, before anything is stored: what was found before lies elsewhere after it. */
-  tidy(): void {
+  compactIfSparse(): void {
     if (this.log.isSparse) this.log.compact()
   }
 
@@ -142,7 +142,7 @@ export class JobMemory {
    * After an attempt to store something had no memory: moves records and tries again. An attempt must look for its
    * records anew, and one that fails has changed nothing. Throws `CAPACITY_EXCEEDED` where none had room.
    */
-  makeRoom(attempt: () => boolean): void {
+  retryCompacting(attempt: () => boolean): void {
     for (let compactions = 0; compactions < COMPACTIONS_MAX && this.arena.compact(); compactions++) {
       if (attempt()) return
     }
@@ -161,14 +161,14 @@ export class JobMemory {
   }
 
   /** Gives a table the number that its records carry; -1 where all are in use. */
-  enter(table: RecordHolder): number {
+  registerTable(table: RecordHolder): number {
     const number = this.#freeNumbers.pop() ?? this.#tables.length
     if (number >= TABLES_MAX) return -1
     this.#tables[number] = table
     return number
   }
 
-  leave(number: number): void {
+  unregisterTable(number: number): void {
     this.#tables[number] = undefined
     this.#freeNumbers.push(number)
   }

@@ -34,12 +34,12 @@ export function capacityOf(parts: readonly Part[]): number {
 /** Writes bytes into the parts, from `offset` of the whole on. */
 export function writeParts(
   memory: JobMemory,
-  to: { parts: readonly Part[]; offset: number },
+  target: { parts: readonly Part[]; offset: number },
   bytes: Uint8Array,
 ): void {
   let written = 0
-  const range = { offset: to.offset, bytes: bytes.length }
-  for (const view of readParts(memory, to.parts, range).views) {
+  const range = { offset: target.offset, bytes: bytes.length }
+  for (const view of readParts(memory, target.parts, range).views) {
     view.set(bytes.subarray(written, written + view.length))
     written += view.length
   }

@@ -20,7 +20,7 @@ export function pinnedReply<Head>(head: Head, memory: JobMemory, { views, runs }
 }
 
 /** The reply with a payload that stays as it is, however long the reply is kept. */
-export function kept<Head>(reply: PinnedReply<Head>): PinnedReply<Head> {
+export function detached<Head>(reply: PinnedReply<Head>): PinnedReply<Head> {
   const { payload, pin } = reply
   if (pin !== undefined || !(payload instanceof Uint8Array)) return reply
   return { ...reply, payload: Buffer.from(payload) }

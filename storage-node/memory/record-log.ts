@@ -13,7 +13,7 @@ interface Owner {
 /** What finds records: it is told where a record went, and forgets the old place. */
 export interface RecordHolder {
   /** False if this record is not held any more. */
-  moveRecord(from: StoredRecord, to: () => number): boolean
+  moveRecord(record: StoredRecord, append: () => number): boolean
   /** All of them are gone. */
   forget(): void
 }
@@ -131,10 +131,10 @@ export class RecordLog {
     const held = this.#owner.table(record.table)?.moveRecord(record, () => {
       const to = append()
       moved = to !== NOWHERE
-      if (moved) arena.view(to, bytes).set(arena.view(record.at, bytes))
+      if (moved) arena.view(to, bytes).set(arena.view(record.address, bytes))
       return to
     })
-    if (held === true && moved) this.release(record.at, bytes)
+    if (held === true && moved) this.release(record.address, bytes)
     return moved
   }
 

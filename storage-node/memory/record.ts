@@ -31,7 +31,7 @@ const PART_BYTES = 8
  * What the content of a record is. From `remote` on the object's bytes lie elsewhere: on another node; on a tier below RAM;
  * on another node, with room kept for them on a tier below. Of the last two the content says where, see `encodeLocation`.
  */
-export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3, demoted: 4, remoteBelow: 5 } as const
+export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3, demoted: 4, remoteLower: 5 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
 const KIND_SHIFT = 16
@@ -74,7 +74,7 @@ export interface ObjectFields {
 
 /** A record as it is to be written. */
 export interface RecordFields {
-  readonly of: { readonly bucket: number; readonly key: Uint8Array }
+  readonly key: { readonly bucket: number; readonly key: Uint8Array }
   readonly object: ObjectFields
   readonly parts: readonly Part[]
   /** Empty where there are parts. */
@@ -91,13 +91,13 @@ export function chargeOf(
 ): number {
   const { keyBytes, metadataBytes, apartBytes } = sizes
   const optional = optionalBytes(object)
-  const inline = isBelow(object.kind) ? LOCATION_BYTES : object.bytes
+  const inline = isOnLowerTier(object.kind) ? LOCATION_BYTES : object.bytes
   const content = apartBytes > 0 ? PART_BYTES : inline
   return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
 }
 
 /** Whether an object of this kind has its bytes, or the room for them, on a tier below RAM. */
-export function isBelow(kind: Kind): boolean {
+export function isOnLowerTier(kind: Kind): boolean {
   return kind >= Kind.demoted
 }
 
@@ -124,7 +124,7 @@ export function decodeLocation(content: Uint8Array): Location {
 
 /** What the content of an object, but for one that was appended to, takes in runs of its own. */
 export function apartBytesOf({ kind, bytes }: Pick<ObjectFields, 'kind' | 'bytes'>): number {
-  return isBelow(kind) ? 0 : bytesApart(bytes)
+  return isOnLowerTier(kind) ? 0 : bytesApart(bytes)
 }
 
 /** What content of so many bytes takes in runs of its own. */
@@ -134,17 +134,17 @@ export function bytesApart(bytes: number): number {
 
 /** Of the whole record. */
 export function recordBytes(fields: RecordFields): number {
-  const { of, object, parts, content } = fields
+  const { key: of, object, parts, content } = fields
   const optional = optionalBytes(object) + bytesOfParts(parts.length)
   return roundUp(HEADER_BYTES + optional + of.key.length + object.metadata.length + content.length)
 }
 
-export function writeRecord(arena: Arena, to: { at: number; table: number }, fields: RecordFields): void {
-  const { of, object, parts, content } = fields
+export function writeRecord(arena: Arena, target: { at: number; table: number }, fields: RecordFields): void {
+  const { key: of, object, parts, content } = fields
   const { bucket, key } = of
   const { version, base, expiresAtMs, metadata, checksum, kind, bytes } = object
-  const { words, bytes: memory } = arena.slabOf(to.at)
-  const word = arena.granuleOf(to.at) * 2
+  const { words, bytes: memory } = arena.slabOf(target.at)
+  const word = arena.granuleOf(target.at) * 2
   const flags =
     (hasBase(object) ? HAS_BASE : 0) |
     (expiresAtMs === 0 ? 0 : HAS_EXPIRY) |
@@ -154,7 +154,7 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
   putLong(words, word + 2, version)
   words[word + 4] = key.length | (metadata.length << 16)
   const count = Math.min(parts.length, MANY_PARTS)
-  words[word + 5] = to.table | (kind << KIND_SHIFT) | flags | (count << PARTS_SHIFT)
+  words[word + 5] = target.table | (kind << KIND_SHIFT) | flags | (count << PARTS_SHIFT)
   let next = word + HEADER_WORDS
   if (count === MANY_PARTS) words[next++] = parts.length
   if (hasBase(object)) next = putLong(words, next, base)
@@ -171,15 +171,15 @@ export function writeRecord(arena: Arena, to: { at: number; table: number }, fie
 }
 
 /** Returns where what follows begins. */
-function copy(from: Uint8Array, to: Buffer, offset: number): number {
-  copyBytes(from, to, offset)
-  return offset + from.length
+function copy(source: Uint8Array, target: Buffer, offset: number): number {
+  copyBytes(source, target, offset)
+  return offset + source.length
 }
 
 /** A record as it lies in the arena. Fields are read at once; key, metadata and content only until the arena changes. */
 export class StoredRecord {
   readonly arena: Arena
-  readonly at: number
+  readonly address: number
   readonly version: number
   /** The version that the last put made; appends since then have made `version` of it. */
   readonly base: number
@@ -203,7 +203,7 @@ export class StoredRecord {
     const flags = words[word + 5] as number
     let next = word + HEADER_WORDS
     this.arena = arena
-    this.at = at
+    this.address = at
     this.bytes = words[word] as number
     this.bucket = words[word + 1] as number
     this.version = longAt(words, word + 2)
@@ -230,7 +230,7 @@ export class StoredRecord {
   /** Of the content, where it lies behind the record. */
   get contentBytes(): number {
     if (this.partCount > 0 || this.kind === Kind.remote) return 0
-    return isBelow(this.kind) ? LOCATION_BYTES : this.bytes
+    return isOnLowerTier(this.kind) ? LOCATION_BYTES : this.bytes
   }
 
   /** Of an object below RAM. */
@@ -240,20 +240,22 @@ export class StoredRecord {
 
   /** Since it was put, or fewer: what stays where others leave loses half of them now and then. At most `READS_MAX`. */
   get reads(): number {
-    const { words } = this.arena.slabOf(this.at)
-    return ((words[this.arena.granuleOf(this.at) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX
+    const { words } = this.arena.slabOf(this.address)
+    return ((words[this.arena.granuleOf(this.address) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX
   }
 
   set reads(count: number) {
-    const { words } = this.arena.slabOf(this.at)
-    const word = this.arena.granuleOf(this.at) * 2 + 4
+    const { words } = this.arena.slabOf(this.address)
+    const word = this.arena.granuleOf(this.address) * 2 + 4
     const others = (words[word] as number) & ~(READS_MAX << READS_SHIFT)
     words[word] = others | (Math.min(READS_MAX, count) << READS_SHIFT)
   }
 
   /** Of the whole record. */
   get recordBytes(): number {
-    return roundUp(this.#contentOffset + this.contentBytes - this.arena.granuleOf(this.at) * GRANULE_BYTES)
+    return roundUp(
+      this.#contentOffset + this.contentBytes - this.arena.granuleOf(this.address) * GRANULE_BYTES,
+    )
   }
 
   get key(): Buffer {
@@ -280,7 +282,7 @@ export class StoredRecord {
   }
 
   get parts(): Part[] {
-    const { words } = this.arena.slabOf(this.at)
+    const { words } = this.arena.slabOf(this.address)
     const parts: Part[] = []
     for (let index = 0; index < this.partCount; index++) {
       const word = this.#partsWord + 2 * index
@@ -291,8 +293,8 @@ export class StoredRecord {
 
   /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */
   grow({ version, bytes, checksum }: Pick<ObjectFields, 'version' | 'bytes' | 'checksum'>): void {
-    const { words } = this.arena.slabOf(this.at)
-    const word = this.arena.granuleOf(this.at) * 2
+    const { words } = this.arena.slabOf(this.address)
+    const word = this.arena.granuleOf(this.address) * 2
     words[word] = bytes
     putLong(words, word + 2, version)
     if (checksum !== null) words[this.#partsWord - 1] = checksum
@@ -307,15 +309,15 @@ export class StoredRecord {
   }
 
   #slice(offset: number, bytes: number): Buffer {
-    return this.arena.slabOf(this.at).bytes.subarray(offset, offset + bytes)
+    return this.arena.slabOf(this.address).bytes.subarray(offset, offset + bytes)
   }
 }
 
 /** Whether the record at an address has this key: without a view of it, for it is asked at every access. */
-export function hasKey(arena: Arena, at: number, of: { bucket: number; key: Uint8Array }): boolean {
+export function hasKey(arena: Arena, at: number, wanted: { bucket: number; key: Uint8Array }): boolean {
   const { words, bytes } = arena.slabOf(at)
   const word = arena.granuleOf(at) * 2
-  const { bucket, key } = of
+  const { bucket, key } = wanted
   if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== key.length) return false
   const flags = words[word + 5] as number
   const count = flags >>> PARTS_SHIFT

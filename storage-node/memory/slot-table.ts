@@ -30,7 +30,7 @@ export class SlotTable implements RecordHolder {
 
   constructor(memory: JobMemory) {
     this.#memory = memory
-    this.#number = memory.enter(this)
+    this.#number = memory.registerTable(this)
     assert(this.#number >= 0, 'a job has fewer tables than a record can name')
   }
 
@@ -38,35 +38,35 @@ export class SlotTable implements RecordHolder {
     return this.#size
   }
 
-  find(of: KeyHash): StoredRecord | undefined {
+  find(key: KeyHash): StoredRecord | undefined {
     const { arena } = this.#memory
-    const segment = this.#segmentOf(of.hash)
-    const cell = segment.cellOf(arena, of)
+    const segment = this.#segmentOf(key.hash)
+    const cell = segment.cellOf(arena, key)
     return cell < 0 ? undefined : new StoredRecord(arena, segment.addressAt(cell))
   }
 
   /** Writes the record in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
-  set(fields: RecordFields & { of: KeyHash }, before: StoredRecord | undefined): boolean {
+  set(fields: RecordFields & { key: KeyHash }, before: StoredRecord | undefined): boolean {
     const { arena, log } = this.#memory
-    const { hash } = fields.of
+    const { hash } = fields.key
     const bytes = recordBytes(fields)
     const beforeBytes = before === undefined ? 0 : before.recordBytes
-    const at = before !== undefined && beforeBytes === bytes ? before.at : log.append(bytes)
+    const at = before !== undefined && beforeBytes === bytes ? before.address : log.append(bytes)
     if (at === NOWHERE) return false
     writeRecord(arena, { at, table: this.#number }, fields)
     if (before === undefined) this.#insert(hash, at)
-    else if (at !== before.at) {
+    else if (at !== before.address) {
       const segment = this.#segmentOf(hash)
-      segment.moveTo(segment.cellAt(hash, before.at), at)
-      log.release(before.at, beforeBytes)
+      segment.moveTo(segment.cellAt(hash, before.address), at)
+      log.release(before.address, beforeBytes)
     }
     return true
   }
 
-  remove(of: KeyHash): void {
+  remove(key: KeyHash): void {
     const { arena, log } = this.#memory
-    const segment = this.#segmentOf(of.hash)
-    const cell = segment.cellOf(arena, of)
+    const segment = this.#segmentOf(key.hash)
+    const cell = segment.cellOf(arena, key)
     if (cell < 0) return
     const at = segment.addressAt(cell)
     log.release(at, new StoredRecord(arena, at).recordBytes)
@@ -75,12 +75,12 @@ export class SlotTable implements RecordHolder {
     if (segment.isSparse) this.#shrink(segment)
   }
 
-  moveRecord(from: StoredRecord, to: () => number): boolean {
-    const of = { bucket: from.bucket, key: from.key, hash: from.hash }
-    const segment = this.#segmentOf(of.hash)
-    const cell = segment.cellOf(this.#memory.arena, of)
-    if (cell < 0 || segment.addressAt(cell) !== from.at) return false
-    const at = to()
+  moveRecord(record: StoredRecord, append: () => number): boolean {
+    const key = { bucket: record.bucket, key: record.key, hash: record.hash }
+    const segment = this.#segmentOf(key.hash)
+    const cell = segment.cellOf(this.#memory.arena, key)
+    if (cell < 0 || segment.addressAt(cell) !== record.address) return false
+    const at = append()
     if (at !== NOWHERE) segment.moveTo(cell, at)
     return true
   }
@@ -109,8 +109,8 @@ export class SlotTable implements RecordHolder {
   }
 
   /** Gives the table's number to others. It must be empty. */
-  leave(): void {
-    this.#memory.leave(this.#number)
+  release(): void {
+    this.#memory.unregisterTable(this.#number)
   }
 
   #segmentOf(hash: number): TableSegment {

@@ -58,14 +58,14 @@ export class TableSegment {
   }
 
   /** -1 where the key is not here. */
-  cellOf(arena: Arena, of: KeyHash): number {
+  cellOf(arena: Arena, key: KeyHash): number {
     const cells = this.#cells
     const capacity = this.#capacity
     if (capacity === 0) return -1
-    for (let cell = this.#homeOf(of.hash); ; cell = cell + 1 === capacity ? 0 : cell + 1) {
+    for (let cell = this.#homeOf(key.hash); ; cell = cell + 1 === capacity ? 0 : cell + 1) {
       const at = cells[2 * cell + 1] as number
       if (at === 0) return -1
-      if (cells[2 * cell] === of.hash && hasKey(arena, at, of)) return cell
+      if (cells[2 * cell] === key.hash && hasKey(arena, at, key)) return cell
     }
   }
 

@@ -8,14 +8,14 @@ import type { NodeJob } from '../job/job.ts'
 import { type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { isDemoted } from '../slot/stored-object.ts'
-import { type LowerReads, objectName } from '../tiering/lower-reads.ts'
+import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { TIER_MANY_IN_FLIGHT } from '../tiers/limits.ts'
 import type { SharedRead } from '../tiers/shared-reads.ts'
-import { type BatchObjects, type Fetched, keepMany, requestBytes } from './batch.ts'
+import { type BatchObjects, copyKeys, type Fetched, requestBytes } from './batch.ts'
 
 /** A key whose bytes lie below RAM, with the version that it had. */
-interface Wanted {
-  readonly at: number
+interface LowerKey {
+  readonly index: number
   readonly version: number
   readonly bytes: number
 }
@@ -25,14 +25,14 @@ interface Wanted {
  * What could not be read is left to a get of its own, which says why.
  */
 export class BatchLowerReads {
-  readonly #many: BatchObjects
+  readonly #batch: BatchObjects
   readonly #table: ObjectTable
-  readonly #below: LowerReads
+  readonly #lowerReads: LowerReads
 
-  constructor(many: BatchObjects, of: { table: ObjectTable; below: LowerReads }) {
-    this.#many = many
-    this.#table = of.table
-    this.#below = of.below
+  constructor(batch: BatchObjects, deps: { table: ObjectTable; lowerReads: LowerReads }) {
+    this.#batch = batch
+    this.#table = deps.table
+    this.#lowerReads = deps.lowerReads
   }
 
   /** As `BatchObjects.get`. */
@@ -41,42 +41,42 @@ export class BatchLowerReads {
     request: DataRequests['getMany'],
     peer: Peer,
   ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
-    const wanted = job.spills ? this.#wanted(job, request) : []
-    if (wanted.length === 0) return this.#many.get(job, request)
+    const wanted = job.spills ? this.#lowerKeys(job, request) : []
+    if (wanted.length === 0) return this.#batch.get(job, request)
     // What the message holds is valid only until this returns.
-    const kept = keepMany(request)
-    const bytes = wanted.reduce((sum, one) => sum + one.bytes, requestBytes(kept))
-    return job.underWay.answer(peer, bytes, () => this.#read(job, kept, wanted))
+    const copied = copyKeys(request)
+    const bytes = wanted.reduce((sum, one) => sum + one.bytes, requestBytes(copied))
+    return job.underWay.answer(peer, bytes, () => this.#read(job, copied, wanted))
   }
 
   /** As far as the answer has room for them. */
-  #wanted(job: NodeJob, { bucket, keys }: DataRequests['getMany']): Wanted[] {
+  #lowerKeys(job: NodeJob, { bucket, keys }: DataRequests['getMany']): LowerKey[] {
     let room = PAYLOAD_BYTES_MAX
-    return keys.flatMap((key, at) => {
+    return keys.flatMap((key, index) => {
       const place = this.#locate(job, { bucket, key })
       const object = place === null ? undefined : this.#table.find(job, place)
       if (object === undefined || object.bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return []
       room -= object.bytes
-      return isDemoted(object) ? [{ at, version: object.version, bytes: object.bytes }] : []
+      return isDemoted(object) ? [{ index, version: object.version, bytes: object.bytes }] : []
     })
   }
 
   async #read(
     job: NodeJob,
     request: DataRequests['getMany'],
-    wanted: readonly Wanted[],
+    keys: readonly LowerKey[],
   ): Promise<Reply<DataReplies['getMany']>> {
     const fetched = new Map<number, Fetched & { release(): void }>()
     const sent = (): void => {
       for (const { release } of fetched.values()) release()
     }
     try {
-      await runInFlight(wanted, TIER_MANY_IN_FLIGHT, async (one) => {
+      await runInFlight(keys, TIER_MANY_IN_FLIGHT, async (one) => {
         const read = await this.#readOne(job, request, one)
         if (read === null) return
-        fetched.set(one.at, { version: one.version, payload: read.result, release: read.release })
+        fetched.set(one.index, { version: one.version, payload: read.result, release: read.release })
       })
-      return { ...this.#many.get(job, request, fetched), sent }
+      return { ...this.#batch.get(job, request, fetched), sent }
     } catch (error) {
       sent()
       throw error
@@ -87,21 +87,21 @@ export class BatchLowerReads {
   async #readOne(
     job: NodeJob,
     { bucket, keys }: DataRequests['getMany'],
-    { at, version, bytes }: Wanted,
+    { index: at, version, bytes }: LowerKey,
   ): Promise<SharedRead<Buffer> | null> {
     const address = { bucket, key: keys[at] as Uint8Array }
-    const wanted = { offset: 0, bytes, name: objectName(address, version) }
+    const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
     const find = () => {
       const place = this.#locate(job, address)
       const object = place === null ? undefined : this.#table.find(job, place)
       return place !== null && object?.version === version && isDemoted(object) ? { place, object } : null
     }
     try {
-      const read = await this.#below.read(job, wanted, () => find()?.object.location ?? null)
+      const read = await this.#lowerReads.read(job, wanted, () => find()?.object.location ?? null)
       const found = find()
       if (read === null || found === null) return read
       job.counters.readAgain(found.object.reads++)
-      this.#below.promote(job, { slot: found.place.slot, of: found.place }, read.result)
+      this.#lowerReads.promote(job, { slot: found.place.slot, key: found.place }, read.result)
       return read
     } catch (error) {
       if (!(error instanceof MayflyError) || error.code === 'INTERNAL') throw error
@@ -110,9 +110,9 @@ export class BatchLowerReads {
   }
 
   /** Null where the node may not serve the key's slot. */
-  #locate(job: NodeJob, at: { bucket: number; key: Uint8Array }): KeyLocation | null {
+  #locate(job: NodeJob, address: { bucket: number; key: Uint8Array }): KeyLocation | null {
     try {
-      return locate(job, at)
+      return locate(job, address)
     } catch (error) {
       if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'JOB_ENDED')) return null
       throw error

@@ -19,12 +19,12 @@ import type { NodeJob } from '../job/job.ts'
 import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { Kind } from '../memory/record.ts'
-import { isElsewhere, isManifest, readObject } from '../slot/stored-object.ts'
+import { isManifest, isOutsideRam, readObject } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 
 /** A `Buffer` with its memory's share, beside its bytes. */
-const KEPT_KEY_BYTES = 200
+const COPIED_KEY_BYTES = 200
 
 interface Value {
   readonly views: readonly Buffer[]
@@ -88,7 +88,7 @@ export class BatchObjects {
       const bytes = payload.subarray(offset, offset + (lengths[at] as number))
       offset += bytes.length
       try {
-        versions.push(this.#store(job, request, { at, bytes }))
+        versions.push(this.#store(job, request, { index: at, bytes }))
       } catch (error) {
         if (!(error instanceof MayflyError)) throw error
         versions.push(0)
@@ -133,7 +133,7 @@ export class BatchObjects {
           attempt: () => (this.#table.find(job, place) === undefined ? null : true),
           missed: () => {
             isOver = true
-            return place.slot.missing(place)
+            return place.slot.missingError(place)
           },
         },
       )
@@ -146,32 +146,32 @@ export class BatchObjects {
   /** The value where it lies, until something is stored; or one of `GetManyResult`. */
   #value(
     job: NodeJob,
-    at: Address,
+    address: Address,
     { room, fetched }: { room: number; fetched: Fetched | undefined },
   ): Value | number {
     let place: KeyLocation
     try {
-      place = locate(job, at)
+      place = locate(job, address)
     } catch (error) {
       if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return GetManyResult.stale
       throw error
     }
     const object = this.#table.find(job, place)
     if (object === undefined) {
-      return place.slot.mayHaveLost(place) ? GetManyResult.lost : GetManyResult.absent
+      return place.slot.mayHaveLostKey(place) ? GetManyResult.lost : GetManyResult.absent
     }
     const { bytes, checksum } = object
     if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
     if (fetched?.version === object.version) return { views: [fetched.payload], bytes, checksum }
-    if (isElsewhere(object) || isManifest(object)) return GetManyResult.alone
+    if (isOutsideRam(object) || isManifest(object)) return GetManyResult.alone
     job.counters.ram.hits++
     if (job.spills) job.counters.readAgain(object.reads++)
     return { views: readObject(job.memory, object, { offset: 0, bytes }).views, bytes, checksum }
   }
 
   /** Returns the version. */
-  #store(job: NodeJob, request: DataRequests['putMany'], entry: { at: number; bytes: Buffer }): number {
-    const { at, bytes } = entry
+  #store(job: NodeJob, request: DataRequests['putMany'], entry: { index: number; bytes: Buffer }): number {
+    const { index: at, bytes } = entry
     const { bucket, keys } = request
     const place = locate(job, { bucket, key: keys[at] as Uint8Array })
     const condition = request.conditions[at] ?? PutCondition.always
@@ -211,7 +211,7 @@ export function checkColumns(request: DataRequests['putMany'], payloadBytes: num
 }
 
 /** A request of many keys that outlives its message. */
-export function keepMany<Request extends { readonly keys: readonly Uint8Array[] }>(
+export function copyKeys<Request extends { readonly keys: readonly Uint8Array[] }>(
   request: Request,
 ): Request {
   return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
@@ -219,23 +219,23 @@ export function keepMany<Request extends { readonly keys: readonly Uint8Array[] 
 
 /** What such a request takes while it waits: of each key its bytes, and an object of JavaScript. */
 export function requestBytes({ keys }: { readonly keys: readonly Uint8Array[] }): number {
-  return keys.reduce((sum, key) => sum + key.length + KEPT_KEY_BYTES, 0)
+  return keys.reduce((sum, key) => sum + key.length + COPIED_KEY_BYTES, 0)
 }
 
 /** One of many puts, as a put of its own. */
-export function putAt(request: DataRequests['putMany'], at: number): DataRequests['put'] {
+export function putAt(request: DataRequests['putMany'], index: number): DataRequests['put'] {
   const { epoch, bucket, lane, sequence } = request
   return {
     epoch,
     bucket,
     lane,
     sequence,
-    key: request.keys[at] as Uint8Array,
-    condition: request.conditions[at] ?? PutCondition.always,
-    ifVersion: request.ifVersions[at] ?? 0,
-    ttlSeconds: request.ttlSeconds[at] ?? 0,
-    metadata: request.metadata[at] ?? [],
-    checksum: request.checksums[at] ?? null,
+    key: request.keys[index] as Uint8Array,
+    condition: request.conditions[index] ?? PutCondition.always,
+    ifVersion: request.ifVersions[index] ?? 0,
+    ttlSeconds: request.ttlSeconds[index] ?? 0,
+    metadata: request.metadata[index] ?? [],
+    checksum: request.checksums[index] ?? null,
     keptBucket: '',
   }
 }
@@ -253,25 +253,29 @@ export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer):
 export function putsAt(
   request: DataRequests['putMany'],
   values: readonly Buffer[],
-  of: readonly number[],
+  indexes: readonly number[],
 ): { request: DataRequests['putMany']; payload: Buffer } {
-  return { request: columnsAt(request, of), payload: Buffer.concat(of.map((at) => values[at] as Buffer)) }
+  return {
+    request: columnsAt(request, indexes),
+    payload: Buffer.concat(indexes.map((at) => values[at] as Buffer)),
+  }
 }
 
 /** What became of some of many puts, entered where it belongs among all of them. */
 export function enterAt(
   whole: { readonly results: Uint8Array; readonly versions: number[] },
   { results, versions }: DataReplies['putMany'],
-  of: readonly number[],
+  indexes: readonly number[],
 ): void {
-  of.forEach((at, index) => {
+  indexes.forEach((at, index) => {
     whole.results[at] = results[index] as number
     whole.versions[at] = versions[index] as number
   })
 }
 
-function columnsAt(request: DataRequests['putMany'], of: readonly number[]): DataRequests['putMany'] {
-  const some = <T>(column: readonly T[]): T[] => (column.length === 0 ? [] : of.map((at) => column[at] as T))
+function columnsAt(request: DataRequests['putMany'], indexes: readonly number[]): DataRequests['putMany'] {
+  const some = <T>(column: readonly T[]): T[] =>
+    column.length === 0 ? [] : indexes.map((at) => column[at] as T)
   return {
     ...request,
     keys: some(request.keys),

@@ -5,8 +5,8 @@ import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { CapacityRequests } from '../tiering/capacity-requests.ts'
 import type { Demoter } from '../tiering/demoter.ts'
-import { ROOM_WAIT_MS } from '../tiers/limits.ts'
-import { enterAt, keepMany, putsAt, valuesOf } from './batch.ts'
+import { CAPACITY_WAIT_MS } from '../tiers/limits.ts'
+import { copyKeys, enterAt, putsAt, valuesOf } from './batch.ts'
 
 type Outcome<Result> = Result | Promise<Result>
 
@@ -18,89 +18,89 @@ interface Arrived<Request> {
 
 interface Attempt<Request, Result> {
   readonly arrived: Arrived<Request>
-  readonly attempt: (of: Arrived<Request>) => Outcome<Result>
+  readonly attempt: (arrived: Arrived<Request>) => Outcome<Result>
 }
 
 /**
  * Mutations that take room. One that finds no memory, though its job may have more, waits while records are moved together. One whose job is full waits until objects have left RAM for a lower tier, or, where nothing can leave, until the job may
  * have more, and is tried again: it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave and the job gets no
- * more, and with `UNAVAILABLE` after `ROOM_WAIT_MS`.
+ * more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`.
  */
 export class CapacityWait {
-  readonly #demotion: Demoter
-  readonly #capacity: CapacityRequests
+  readonly #demoter: Demoter
+  readonly #capacityRequests: CapacityRequests
   readonly #clock: Clock
 
   constructor({
-    demotion,
-    capacity,
+    demotion: demoter,
+    capacity: capacityRequests,
     clock,
   }: { demotion: Demoter; capacity: CapacityRequests; clock: Clock }) {
-    this.#demotion = demotion
-    this.#capacity = capacity
+    this.#demoter = demoter
+    this.#capacityRequests = capacityRequests
     this.#clock = clock
   }
 
-  find<Request extends { readonly key: Uint8Array }, Result>(
+  run<Request extends { readonly key: Uint8Array }, Result>(
     job: NodeJob,
     arrived: Arrived<Request>,
-    attempt: (of: Arrived<Request>) => Outcome<Result>,
+    attempt: (arrived: Arrived<Request>) => Outcome<Result>,
   ): Outcome<Result> {
     try {
       const outcome = attempt(arrived)
-      return outcome instanceof Promise ? this.follow(job, outcome, { arrived, attempt }) : outcome
+      return outcome instanceof Promise ? this.afterPending(job, outcome, { arrived, attempt }) : outcome
     } catch (error) {
-      return this.after(job, error, { arrived, attempt })
+      return this.afterFailure(job, error, { arrived, attempt })
     }
   }
 
   /** Goes on with an attempt that is under way: for those who make an `Attempt` only where it is not over at once. */
-  follow<Request extends { readonly key: Uint8Array }, Result>(
+  afterPending<Request extends { readonly key: Uint8Array }, Result>(
     job: NodeJob,
     outcome: Promise<Result>,
     { arrived, attempt }: Attempt<Request, Result>,
   ): Promise<Result> {
-    const kept = keep(arrived)
-    return outcome.catch((error: unknown) => this.#wait(job, error, { kept, attempt }))
+    const copied = copyArrived(arrived)
+    return outcome.catch((error: unknown) => this.#wait(job, error, { copied, attempt }))
   }
 
   /** Goes on with an attempt that has failed. */
-  after<Request extends { readonly key: Uint8Array }, Result>(
+  afterFailure<Request extends { readonly key: Uint8Array }, Result>(
     job: NodeJob,
     failure: unknown,
     { arrived, attempt }: Attempt<Request, Result>,
   ): Promise<Result> {
     if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
-    return this.#wait(job, failure, { kept: keep(arrived), attempt })
+    return this.#wait(job, failure, { copied: copyArrived(arrived), attempt })
   }
 
   /**
    * As `BatchObjects.put`, again for those of many puts that found no room. What keeps them waiting is their own error: others of the message
    * are stored by then.
    */
-  findMany(
+  runMany(
     job: NodeJob,
     { request, payload }: Arrived<DataRequests['putMany']>,
-    put: (of: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
+    put: (arrived: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
   ): Outcome<Reply<DataReplies['putMany']>> {
     const first = put({ request, payload })
     if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
-    const kept = { request: keepMany(request), payload: Buffer.from(payload) }
-    return this.#fillIn(job, { first, kept, put })
+    const copied = { request: copyKeys(request), payload: Buffer.from(payload) }
+    return this.#retryRoomless(job, { first, copied, put })
   }
 
   async #wait<Request, Result>(
     job: NodeJob,
     failure: unknown,
-    to: { kept: Arrived<Request>; attempt: (of: Arrived<Request>) => Outcome<Result> },
+    retry: { copied: Arrived<Request>; attempt: (arrived: Arrived<Request>) => Outcome<Result> },
   ): Promise<Result> {
     if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
     let error: unknown = failure
-    const { length } = to.kept.payload
-    return await this.#waiting(job, length, async (untilMs) => {
-      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#hasMade(job, length, untilMs))) {
+    const { length } = retry.copied.payload
+    return await this.#counted(job, length, async (untilMs) => {
+      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#madeRoom(job, length, untilMs))) {
         try {
-          return await to.attempt(to.kept)
+          return await retry.attempt(retry.copied)
         } catch (again) {
           error = again
         }
@@ -109,25 +109,25 @@ export class CapacityWait {
     })
   }
 
-  async #fillIn(
+  async #retryRoomless(
     job: NodeJob,
-    of: {
+    batch: {
       first: Outcome<Reply<DataReplies['putMany']>>
-      kept: Arrived<DataRequests['putMany']>
-      put: (of: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>
+      copied: Arrived<DataRequests['putMany']>
+      put: (arrived: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>
     },
   ): Promise<Reply<DataReplies['putMany']>> {
-    const { kept, put } = of
-    const { head } = await of.first
+    const { copied, put } = batch
+    const { head } = await batch.first
     const results = Uint8Array.from(head.results)
     const versions = [...head.versions]
-    const values = valuesOf(kept.request, kept.payload)
+    const values = valuesOf(copied.request, copied.payload)
     try {
-      await this.#waiting(job, kept.payload.length, async (untilMs) => {
+      await this.#counted(job, copied.payload.length, async (untilMs) => {
         for (;;) {
           const left = roomless({ results })
-          if (left.length === 0 || !(await this.#hasMade(job, kept.payload.length, untilMs))) return
-          const again = await put(putsAt(kept.request, values, left))
+          if (left.length === 0 || !(await this.#madeRoom(job, copied.payload.length, untilMs))) return
+          const again = await put(putsAt(copied.request, values, left))
           enterAt({ results, versions }, again.head, left)
         }
       })
@@ -139,16 +139,16 @@ export class CapacityWait {
   }
 
   /** False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound. */
-  async #hasMade(job: NodeJob, bytes: number, untilMs: number): Promise<boolean> {
-    if (job.memory.takeShortage() && (await this.#hasCompacted(job))) return true
-    const made = await this.#within(untilMs, () => this.#demotion.makeRoom(job))
+  async #madeRoom(job: NodeJob, bytes: number, untilMs: number): Promise<boolean> {
+    if (job.memory.takeShortage() && (await this.#compacted(job))) return true
+    const made = await this.#within(untilMs, () => this.#demoter.makeRoom(job))
     if (made === 'late')
       throw new MayflyError(
         'UNAVAILABLE',
-        "The job's RAM is full, and the tier below has not kept up for a while",
+        "The job's RAM is full, and the tier below has not copied up for a while",
       )
     if (made) return true
-    const given = await this.#within(untilMs, () => this.#capacity.wait(job, bytes))
+    const given = await this.#within(untilMs, () => this.#capacityRequests.wait(job, bytes))
     if (given === 'late')
       throw new MayflyError(
         'UNAVAILABLE',
@@ -158,7 +158,7 @@ export class CapacityWait {
   }
 
   /** Closes holes that removed records have left: one step, with the event loop's turn before it. False where that frees nothing. */
-  async #hasCompacted(job: NodeJob): Promise<boolean> {
+  async #compacted(job: NodeJob): Promise<boolean> {
     await sleep(this.#clock, 0)
     return job.memory.arena.compact()
   }
@@ -174,21 +174,21 @@ export class CapacityWait {
     })
   }
 
-  async #waiting<Result>(
+  async #counted<Result>(
     job: NodeJob,
     bytes: number,
     task: (untilMs: number) => Promise<Result>,
   ): Promise<Result> {
     const release = job.underWay.park(bytes)
     try {
-      return await task(this.#clock.monotonicMs() + ROOM_WAIT_MS)
+      return await task(this.#clock.monotonicMs() + CAPACITY_WAIT_MS)
     } finally {
       release()
     }
   }
 }
 
-function keep<Request extends { readonly key: Uint8Array }>({
+function copyArrived<Request extends { readonly key: Uint8Array }>({
   request,
   payload,
 }: Arrived<Request>): Arrived<Request> {

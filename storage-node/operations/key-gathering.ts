@@ -10,7 +10,7 @@ import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
 import { isExpired } from '../slot/stored-object.ts'
 import { ListCursor } from './list-cursors.ts'
 
-interface Asked {
+interface GatheringScope {
   readonly bucket: number
   readonly prefix: Uint8Array
   readonly after: Uint8Array
@@ -27,7 +27,7 @@ const KEY_OVERHEAD_BYTES = 40
  */
 export class KeyGathering {
   readonly #job: NodeJob
-  readonly #asked: Asked
+  readonly #asked: GatheringScope
   readonly #clock: Clock
   #runs: KeyString[][] = []
   #run: KeyString[] = []
@@ -37,7 +37,7 @@ export class KeyGathering {
   /** Since the event loop had its turn. */
   #steps = 0
 
-  constructor(job: NodeJob, asked: Asked, clock: Clock) {
+  constructor(job: NodeJob, asked: GatheringScope, clock: Clock) {
     this.#job = job
     this.#asked = asked
     this.#clock = clock
@@ -51,11 +51,11 @@ export class KeyGathering {
   }
 
   async #scanSlot(index: number): Promise<void> {
-    const slot = this.#job.seenSlot(index)
+    const slot = this.#job.touchedSlot(index)
     if (slot === undefined) return
     for (let from: number | null = 0; from !== null; ) {
       const start: number = from
-      if (this.#job.seenSlot(index) !== slot)
+      if (this.#job.touchedSlot(index) !== slot)
         throw stalePlacement(`slot ${index} as it was when the listing began`)
       const { wallMs } = this.#job
       from = slot.objects.scan(start, LIST_SCAN_CELLS, (object) => {

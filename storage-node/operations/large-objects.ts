@@ -40,21 +40,21 @@ interface ChunkPlace {
 type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 
 /** Who asks for a chunk, and whether it has to stay on this node. */
-interface ChunkAsker {
+interface ChunkReadOptions {
   readonly peer: Peer | null
-  readonly mustStay: boolean
+  readonly mustStore: boolean
 }
 
-const nobody: ChunkAsker = { peer: null, mustStay: false }
+const nobody: ChunkReadOptions = { peer: null, mustStore: false }
 
 /** The end of the lease of a version that is being committed. */
 const HELD = Number.POSITIVE_INFINITY
 
 /** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
-export type FetchChunk = (job: NodeJob, at: ChunkPlace) => Promise<void>
+export type FetchRemoteChunk = (job: NodeJob, at: ChunkPlace) => Promise<void>
 
 /** A chunk's bytes from the kept store; null where its object is not kept. */
-export type ReadKept = (job: NodeJob, chunk: ChunkName) => Promise<Buffer | null>
+export type ReadPersisted = (job: NodeJob, chunk: ChunkName) => Promise<Buffer | null>
 
 /**
  * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
@@ -63,21 +63,21 @@ export type ReadKept = (job: NodeJob, chunk: ChunkName) => Promise<Buffer | null
 export class LargeObjects {
   readonly #table: ObjectTable
   readonly #clock: Clock
-  readonly #fetch: FetchChunk
-  readonly #readKept: ReadKept
-  readonly #below: LowerReads
-  readonly #kept: SharedReads<Buffer | null>
+  readonly #fetch: FetchRemoteChunk
+  readonly #readPersisted: ReadPersisted
+  readonly #lowerReads: LowerReads
+  readonly #persistedReads: SharedReads<Buffer | null>
 
   constructor(
     table: ObjectTable,
-    options: { clock: Clock; fetch: FetchChunk; readKept: ReadKept; below: LowerReads },
+    options: { clock: Clock; fetch: FetchRemoteChunk; readPersisted: ReadPersisted; lowerReads: LowerReads },
   ) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
-    this.#readKept = options.readKept
-    this.#below = options.below
-    this.#kept = new SharedReads(options.clock)
+    this.#readPersisted = options.readPersisted
+    this.#lowerReads = options.lowerReads
+    this.#persistedReads = new SharedReads(options.clock)
   }
 
   begin(job: NodeJob, request: DataRequests['putBegin']): DataReplies['putBegin'] {
@@ -100,13 +100,13 @@ export class LargeObjects {
   }
 
   /** A commit has begun that takes its time: neither an abort nor the end of its lease stops it. Throws `PUT_EXPIRED`. */
-  hold(slot: Slot, version: number): void {
+  holdOpen(slot: Slot, version: number): void {
     this.requireOpen(slot, version)
     slot.openPuts.set(version, HELD)
   }
 
   /** The commit that had begun has ended. */
-  letGo(slot: Slot, version: number): void {
+  releaseOpen(slot: Slot, version: number): void {
     if (slot.openPuts.get(version) === HELD) this.#lease(slot, version)
   }
 
@@ -135,7 +135,7 @@ export class LargeObjects {
     const { bucket, version, index, checksum } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
     verifyArrived(payload, checksum)
-    const { place, groupKey } = placeOf(job, request)
+    const { place, groupKey } = chunkPlaceOf(job, request)
     const { chunks } = place.slot
     const before = chunks.find(groupKey, index)
     const change = chunkCharge(payload.length) - (before === undefined ? 0 : chargeOfChunk(before))
@@ -150,13 +150,13 @@ export class LargeObjects {
   getChunk(
     job: NodeJob,
     request: DataRequests['chunkGet'],
-    by: ChunkAsker = nobody,
+    options: ChunkReadOptions = nobody,
   ): ChunkReply | Promise<ChunkReply> {
-    const at = placeOf(job, request)
+    const at = chunkPlaceOf(job, request)
     const { slot } = at.place
     const chunk = slot.chunks.find(at.groupKey, at.index)
     if (chunk instanceof StoredChunk) return this.#read(job, at, { chunk, request })
-    return this.#getElsewhere(job, { ...request, key: Buffer.from(request.key) }, by)
+    return this.#getOutsideRam(job, { ...request, key: Buffer.from(request.key) }, options)
   }
 
   #read(
@@ -173,36 +173,40 @@ export class LargeObjects {
   }
 
   /** Bytes first, then it begins anew where they are not those of the chunk any more. */
-  async #getElsewhere(job: NodeJob, request: DataRequests['chunkGet'], by: ChunkAsker): Promise<ChunkReply> {
-    const at = placeOf(job, request)
+  async #getOutsideRam(
+    job: NodeJob,
+    request: DataRequests['chunkGet'],
+    options: ChunkReadOptions,
+  ): Promise<ChunkReply> {
+    const at = chunkPlaceOf(job, request)
     const chunk = at.place.slot.chunks.find(at.groupKey, at.index)
     const bytes =
       chunk instanceof DemotedChunk ? byteRangeOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
-    const answer = await job.underWay.answer(by.peer, bytes, async () => {
-      if (chunk instanceof DemotedChunk) return await this.#readBelow(job, at, { chunk, request })
+    const answer = await job.underWay.answer(options.peer, bytes, async () => {
+      if (chunk instanceof DemotedChunk) return await this.#readLower(job, at, { chunk, request })
       if (chunk instanceof RemoteChunk) {
         await this.#fetch(job, at)
         return null
       }
-      return await this.#getKept(job, request, by.mustStay)
+      return await this.#getPersisted(job, request, options.mustStore)
     })
-    return answer ?? (await this.getChunk(job, request, by))
+    return answer ?? (await this.getChunk(job, request, options))
   }
 
   /** Null where the chunk is here by now. */
-  async #getKept(
+  async #getPersisted(
     job: NodeJob,
     request: DataRequests['chunkGet'],
-    mustStay: boolean,
+    mustStore: boolean,
   ): Promise<ChunkReply | null> {
-    const { groupKey, index } = placeOf(job, request)
-    const { result: payload, release: sent } = await this.#kept.share(
+    const { groupKey, index } = chunkPlaceOf(job, request)
+    const { result: payload, release: sent } = await this.#persistedReads.share(
       job,
-      { name: chunkName(groupKey, index), bytes: CHUNK_BYTES },
-      () => this.#readKept(job, request),
+      { name: chunkReadName(groupKey, index), bytes: CHUNK_BYTES },
+      () => this.#readPersisted(job, request),
     )
     try {
-      const reply = this.#enterPersisted(job, request, { payload, mustStay })
+      const reply = this.#enterPersisted(job, request, { payload, mustStay: mustStore })
       if (reply === null) sent()
       return reply === null ? null : { ...reply, sent }
     } catch (error) {
@@ -214,18 +218,18 @@ export class LargeObjects {
   #enterPersisted(
     job: NodeJob,
     request: DataRequests['chunkGet'],
-    { payload, mustStay }: { payload: Buffer | null; mustStay: boolean },
+    { payload, mustStay: mustStore }: { payload: Buffer | null; mustStay: boolean },
   ): ChunkReply | null {
-    const { place, groupKey, index } = placeOf(job, request)
+    const { place, groupKey, index } = chunkPlaceOf(job, request)
     const chunk = place.slot.chunks.find(groupKey, index)
     if (chunk !== undefined && !(chunk instanceof LostChunk)) return null
     if (payload === null) {
-      if (chunk === undefined) throw place.slot.missing(place)
+      if (chunk === undefined) throw place.slot.missingError(place)
       throw new MayflyError('OBJECT_LOST', 'The node that held the chunk died')
     }
     const charge = chunkCharge(payload.length)
-    if (mustStay) job.admit(charge)
-    const here = mustStay || job.hasSpare(charge) ? place.slot.chunks.tryWrite(payload, 0) : null
+    if (mustStore) job.admit(charge)
+    const here = mustStore || job.hasSpare(charge) ? place.slot.chunks.tryWrite(payload, 0) : null
     if (here !== null) {
       const { bucket, key, version } = request
       job.track(place.slot, () =>
@@ -235,25 +239,25 @@ export class LargeObjects {
           here,
         ),
       )
-    } else if (mustStay) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
+    } else if (mustStore) throw new MayflyError('CAPACITY_EXCEEDED', "The node's memory is full")
     const { offset, bytes } = byteRangeOf(request, payload.length)
     job.movedBytes += bytes
     return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
   }
 
   /** As `Objects.get` of an object below RAM. Null where it is another chunk by now. */
-  async #readBelow(
+  async #readLower(
     job: NodeJob,
     { groupKey, index }: ChunkPlace,
     { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
   ): Promise<ChunkReply | null> {
     const part = byteRangeOf(request, chunk.bytes)
     const find = (): { slot: Slot; isSame: boolean } => {
-      const { slot } = placeOf(job, request).place
+      const { slot } = chunkPlaceOf(job, request).place
       return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
     }
-    const wanted = { ...part, name: chunkName(groupKey, index) }
-    const read = await this.#below.read(job, wanted, () => (find().isSame ? chunk.location : null))
+    const wanted = { ...part, name: chunkReadName(groupKey, index) }
+    const read = await this.#lowerReads.read(job, wanted, () => (find().isSame ? chunk.location : null))
     if (read === null) return null
     const { result: payload, release: sent } = read
     try {
@@ -280,7 +284,7 @@ export class LargeObjects {
   ): void {
     const { tier, bytes, reads } = chunk
     const group = slot.chunks.groups.get(groupKey)
-    if (group === undefined || !this.#below.promotes(job, { tier, bytes, reads })) return
+    if (group === undefined || !this.#lowerReads.promotes(job, { tier, bytes, reads })) return
     const checksum = slot.chunks.checksumOf(groupKey, index)
     job.track(slot, () => {
       const here = slot.chunks.tryWrite(payload, reads)
@@ -332,13 +336,13 @@ export class LargeObjects {
   }
 }
 
-function placeOf(job: NodeJob, request: ChunkName): ChunkPlace {
+function chunkPlaceOf(job: NodeJob, request: ChunkName): ChunkPlace {
   const place = locateChunk(job, request)
   const { version, index } = request
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }
 }
 
 /** Of one chunk, among all that are read from elsewhere. */
-function chunkName(groupKey: string, index: number): string {
+function chunkReadName(groupKey: string, index: number): string {
   return `chunk/${index}/${groupKey}`
 }

@@ -39,11 +39,11 @@ export class ListCursor {
   }
 }
 
-interface Kept {
+interface RetainedCursor {
   readonly scope: string
   readonly cursor: ListCursor
   /** Keys up to this one were left out when it was gathered. */
-  readonly from: KeyString
+  readonly start: KeyString
   usedMs: number
 }
 
@@ -55,7 +55,7 @@ interface Gatherings {
 
 interface JobCursors extends Gatherings {
   /** By the name of their listing, the one that was used longest ago first. */
-  readonly kept: Map<string, Kept>
+  readonly retained: Map<string, RetainedCursor>
   bytes: number
 }
 
@@ -69,56 +69,57 @@ export class ListCursors {
   }
 
   /** The cursor from which the listing of this name goes on above `after`; null where there is none, or it is of other slots. */
-  find(job: NodeJob, name: string, at: { scope: ListScope; after: KeyString }): ListCursor | null {
-    const kept = this.#jobs.get(job)?.kept.get(name)
-    if (kept === undefined || kept.scope !== scopeName(at.scope) || kept.from > at.after) return null
-    return kept.cursor
+  find(job: NodeJob, name: string, position: { scope: ListScope; after: KeyString }): ListCursor | null {
+    const found = this.#jobs.get(job)?.retained.get(name)
+    if (found === undefined || found.scope !== scopeName(position.scope) || found.start > position.after)
+      return null
+    return found.cursor
   }
 
-  keep(
+  retain(
     job: NodeJob,
     name: string,
     { cursor, ...of }: { cursor: ListCursor; scope: ListScope; from: KeyString },
   ): void {
-    const before = this.#jobs.get(job)?.kept.get(name)
-    const from = before?.cursor === cursor ? before.from : of.from
-    this.forget(job, name)
-    const cursors = this.#of(job)
+    const before = this.#jobs.get(job)?.retained.get(name)
+    const from = before?.cursor === cursor ? before.start : of.from
+    this.remove(job, name)
+    const cursors = this.#cursorsOf(job)
     const usedMs = this.#clock.monotonicMs()
-    cursors.kept.set(name, { scope: scopeName(of.scope), cursor, from, usedMs })
+    cursors.retained.set(name, { scope: scopeName(of.scope), cursor, start: from, usedMs })
     if (cursor.users++ === 0) this.#count(job, cursors, cursor.bytes)
-    for (const oldest of cursors.kept.keys()) {
+    for (const oldest of cursors.retained.keys()) {
       if (cursors.bytes <= LIST_CURSORS_BYTES_MAX || oldest === name) break
-      this.forget(job, oldest)
+      this.remove(job, oldest)
     }
   }
 
-  forget(job: NodeJob, name: string): void {
+  remove(job: NodeJob, name: string): void {
     const cursors = this.#jobs.get(job)
-    const kept = cursors?.kept.get(name)
-    if (cursors === undefined || kept === undefined) return
-    cursors.kept.delete(name)
-    if (--kept.cursor.users === 0) this.#count(job, cursors, -kept.cursor.bytes)
+    const found = cursors?.retained.get(name)
+    if (cursors === undefined || found === undefined) return
+    cursors.retained.delete(name)
+    if (--found.cursor.users === 0) this.#count(job, cursors, -found.cursor.bytes)
   }
 
   /** Forgets those that nobody has asked for lately, and those of jobs that have ended. */
   sweep(): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const [job, { kept, next }] of this.#jobs) {
-      for (const [name, { usedMs }] of kept)
-        if (job.ended || usedMs + LIST_CURSOR_KEEP_MS <= nowMs) this.forget(job, name)
-      if (kept.size === 0 && next.size === 0) this.#jobs.delete(job)
+    for (const [job, { retained, next }] of this.#jobs) {
+      for (const [name, { usedMs }] of retained)
+        if (job.ended || usedMs + LIST_CURSOR_KEEP_MS <= nowMs) this.remove(job, name)
+      if (retained.size === 0 && next.size === 0) this.#jobs.delete(job)
     }
   }
 
   /** One after another for each job. Whoever asks the same before a gathering has begun shares what comes of it. */
   async gather(
     job: NodeJob,
-    at: { scope: ListScope; after: KeyString },
+    position: { scope: ListScope; after: KeyString },
     run: () => Promise<ListCursor>,
   ): Promise<ListCursor> {
-    const cursors = this.#of(job)
-    const name = `${scopeName(at.scope)}/${at.after}`
+    const cursors = this.#cursorsOf(job)
+    const name = `${scopeName(position.scope)}/${position.after}`
     const waiting = cursors.next.get(name)
     if (waiting !== undefined) return await waiting
     const gathering = cursors.running.then(() => {
@@ -130,10 +131,10 @@ export class ListCursors {
     return await gathering
   }
 
-  #of(job: NodeJob): JobCursors {
+  #cursorsOf(job: NodeJob): JobCursors {
     let cursors = this.#jobs.get(job)
     if (cursors === undefined) {
-      cursors = { kept: new Map(), bytes: 0, running: Promise.resolve(), next: new Map() }
+      cursors = { retained: new Map(), bytes: 0, running: Promise.resolve(), next: new Map() }
       this.#jobs.set(job, cursors)
     }
     return cursors
@@ -141,7 +142,7 @@ export class ListCursors {
 
   #count(job: NodeJob, cursors: JobCursors, bytes: number): void {
     cursors.bytes += bytes
-    job.hold(bytes)
+    job.chargeOverhead(bytes)
   }
 }
 

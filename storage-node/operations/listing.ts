@@ -54,8 +54,8 @@ export class Listings {
       }
       await page.fill(cursor)
       if (page.isFull && request.listing !== 0)
-        this.#cursors.keep(job, name, { cursor, scope: request, from })
-      else this.#cursors.forget(job, name)
+        this.#cursors.retain(job, name, { cursor, scope: request, from })
+      else this.#cursors.remove(job, name)
       if (!page.isFull && cursor.isComplete) return page.finish()
       if (page.entries.length > 0) return { complete: false, entries: page.entries }
       cursor = null
@@ -106,7 +106,7 @@ class Page {
   async fill(cursor: ListCursor): Promise<void> {
     for (let at = cursor.above(this.after); at < cursor.keys.length && !this.isFull; ) {
       const keys = cursor.keys.slice(at, at + LIST_SCAN_BATCH)
-      this.#job.inOneStep(() => this.#look(keys))
+      this.#job.inOneStep(() => this.#addKeys(keys))
       at += keys.length
       if (at < cursor.keys.length && !this.isFull) await nextTurn(this.#clock)
     }
@@ -118,18 +118,18 @@ class Page {
     return { complete: true, entries: this.entries }
   }
 
-  #look(keys: readonly KeyString[]): void {
+  #addKeys(keys: readonly KeyString[]): void {
     const { memory, owned, slots } = this.#job
     checkSlots(this.#job, this.#request, this.#slots)
     const wallMs = this.#clock.wallMs()
     for (const key of keys) {
-      const of = keyHash(this.#request.bucket, key)
-      const object = slots[slotOf(hashKey(of.key, of.bucket), owned.count)]?.find(of)
+      const hashed = keyHash(this.#request.bucket, key)
+      const object = slots[slotOf(hashKey(hashed.key, hashed.bucket), owned.count)]?.find(hashed)
       if (object !== undefined && !isExpired(object, wallMs)) {
         this.#bytes += key.length + ENTRY_BYTES
         this.isFull = this.entries.length >= this.#limit || this.#bytes > LIST_PAGE_BYTES_MAX
         if (this.isFull) return
-        this.entries.push({ key: of.key.toString(), bytes: objectBytes(memory, object) })
+        this.entries.push({ key: hashed.key.toString(), bytes: objectBytes(memory, object) })
       }
       this.after = key
     }
@@ -140,8 +140,8 @@ class Page {
 function checkSlots(job: NodeJob, request: Request, slots: readonly number[]): void {
   requireBucket(job, request.bucket)
   for (const index of slots) {
-    const slot = job.seenSlot(index)
-    const isLost = slot?.lost ?? job.owned.isLost(index)
+    const slot = job.touchedSlot(index)
+    const isLost = slot?.mayHaveLost ?? job.owned.mayHaveLost(index)
     const holes = isLost || (slot?.lostKeys?.get(request.bucket)?.size ?? 0) > 0
     if (holes && !request.acceptHoles) {
       throw new MayflyError(

@@ -16,12 +16,12 @@ import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
 import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
-import { kept, type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
+import { detached, type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import { Kind, type Location } from '../memory/record.ts'
 import {
   isDemoted,
-  isElsewhere,
   isManifest,
+  isOutsideRam,
   manifestOf,
   metadataOf,
   objectBytes,
@@ -30,7 +30,7 @@ import {
   tierOf,
 } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
-import { type LowerReads, objectName } from '../tiering/lower-reads.ts'
+import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { moveToRam } from '../tiering/storage-location.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import { byteRangeOf } from './byte-range.ts'
@@ -38,19 +38,19 @@ import { byteRangeOf } from './byte-range.ts'
 type Get = PinnedReply<DataReplies['get']>
 
 /** Begins a get anew, or an append, with a request that is its own. */
-type GetAgain = (request: DataRequests['get']) => Get | Promise<Get>
-type AppendAgain = (
+type RetryGet = (request: DataRequests['get']) => Get | Promise<Get>
+type RetryAppend = (
   request: DataRequests['append'],
   payload: Buffer,
 ) => Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>>
 
-interface AskedBy {
-  readonly asker: Waiter | null
-  readonly again: GetAgain | null
+interface GetOptions {
+  readonly waiter: Waiter | null
+  readonly retry: RetryGet | null
 }
 
 /** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
-export type Fetch = (job: NodeJob, place: KeyLocation, object: StoredObject) => Promise<void>
+export type FetchRemote = (job: NodeJob, place: KeyLocation, object: StoredObject) => Promise<void>
 
 /**
  * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
@@ -59,14 +59,14 @@ export type Fetch = (job: NodeJob, place: KeyLocation, object: StoredObject) => 
 export class Objects {
   readonly #table: ObjectTable
   readonly #clock: Clock
-  readonly #fetch: Fetch
-  readonly #below: LowerReads
+  readonly #fetch: FetchRemote
+  readonly #lowerReads: LowerReads
 
-  constructor(table: ObjectTable, options: { clock: Clock; fetch: Fetch; below: LowerReads }) {
+  constructor(table: ObjectTable, options: { clock: Clock; fetch: FetchRemote; lowerReads: LowerReads }) {
     this.#table = table
     this.#clock = options.clock
     this.#fetch = options.fetch
-    this.#below = options.below
+    this.#lowerReads = options.lowerReads
   }
 
   /** `payload` is copied, but for one that landed in the job's memory. */
@@ -91,48 +91,52 @@ export class Objects {
   get(
     job: NodeJob,
     request: DataRequests['get'],
-    asker: Waiter | null,
-    again: GetAgain | null = null,
+    waiter: Waiter | null,
+    retry: RetryGet | null = null,
   ): Get | Promise<Get> {
-    return this.#get(job, request, { asker, later: false, again })
+    return this.#get(job, request, { waiter: waiter, later: false, retry: retry })
   }
 
-  #get(job: NodeJob, request: DataRequests['get'], to: AskedBy & { later: boolean }): Get | Promise<Get> {
+  #get(
+    job: NodeJob,
+    request: DataRequests['get'],
+    options: GetOptions & { later: boolean },
+  ): Get | Promise<Get> {
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#await(job, keep(request), to)
-    if (isElsewhere(object)) {
-      const kept = keep(request)
-      const at = { ...place, key: kept.key }
-      if (isDemoted(object)) return this.#getBelow(job, at, object, { ...to, request: kept })
-      return this.#getRemote(job, at, object, { ...to, request: kept })
+    if (object === undefined) return this.#waitForPut(job, copyRequest(request), options)
+    if (isOutsideRam(object)) {
+      const own = copyRequest(request)
+      const at = { ...place, key: own.key }
+      if (isDemoted(object)) return this.#getLower(job, at, object, { ...options, request: own })
+      return this.#getRemote(job, at, object, { ...options, request: own })
     }
-    return this.#read(job, place, object, { request, later: to.later })
+    return this.#read(job, place, object, { request, later: options.later })
   }
 
   /** From a tier below RAM: the bytes count only while the version is the one that they were asked for. */
-  async #getBelow(
+  async #getLower(
     job: NodeJob,
     place: KeyLocation,
     { version, bytes: wholeBytes }: StoredObject,
-    { request, ...by }: AskedBy & { request: DataRequests['get'] },
+    { request, ...by }: GetOptions & { request: DataRequests['get'] },
   ): Promise<Get> {
     checkVersion(this.#present(job, place), request)
     const part = byteRangeOf(request, wholeBytes)
-    const answer = await job.underWay.answer(by.asker?.peer ?? null, part.bytes, () =>
-      this.#readBelow(job, request, { version, part }),
+    const answer = await job.underWay.answer(by.waiter?.peer ?? null, part.bytes, () =>
+      this.#readLower(job, request, { version, part }),
     )
-    return answer ?? (await this.#getAgain(job, request, by))
+    return answer ?? (await this.#retryGet(job, request, by))
   }
 
   /** Null where the key has another version by now, or its bytes lie elsewhere. */
-  async #readBelow(
+  async #readLower(
     job: NodeJob,
     request: DataRequests['get'],
     { version, part }: { version: number; part: { offset: number; bytes: number } },
   ): Promise<Get | null> {
-    const wanted = { ...part, name: objectName(request, version) }
-    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))
+    const wanted = { ...part, name: objectReadName(request, version) }
+    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, request, version))
     if (read === null) return null
     const { result: payload, release: sent } = read
     try {
@@ -148,7 +152,7 @@ export class Objects {
       job.counters.readAgain(object.reads++)
       if (consumed) this.#table.remove(job, again, object)
       else if (part.bytes === bytes && isDemoted(object))
-        this.#below.promote(job, { slot: again.slot, of: again }, payload)
+        this.#lowerReads.promote(job, { slot: again.slot, key: again }, payload)
       const head = { version, kind: ObjectKind.value, bytes, checksum, consumed, manifest: [], lease: 0 }
       return { head, payload, sent }
     } catch (error) {
@@ -162,37 +166,41 @@ export class Objects {
     job: NodeJob,
     place: KeyLocation,
     object: StoredObject,
-    { request, ...by }: AskedBy & { request: DataRequests['get'] },
+    { request, ...by }: GetOptions & { request: DataRequests['get'] },
   ): Promise<Get> {
-    await job.underWay.answer(by.asker?.peer ?? null, Math.min(object.bytes, PAYLOAD_BYTES_MAX), async () => {
-      await this.#fetch(job, place, object)
-      return null
-    })
-    return await this.#getAgain(job, request, by)
+    await job.underWay.answer(
+      by.waiter?.peer ?? null,
+      Math.min(object.bytes, PAYLOAD_BYTES_MAX),
+      async () => {
+        await this.#fetch(job, place, object)
+        return null
+      },
+    )
+    return await this.#retryGet(job, request, by)
   }
 
-  #getAgain(job: NodeJob, request: DataRequests['get'], by: AskedBy): Get | Promise<Get> {
-    if (by.again === null) return this.#get(job, request, { ...by, later: true })
-    const reply = by.again(request)
-    return reply instanceof Promise ? reply : kept(reply)
+  #retryGet(job: NodeJob, request: DataRequests['get'], options: GetOptions): Get | Promise<Get> {
+    if (options.retry === null) return this.#get(job, request, { ...options, later: true })
+    const reply = options.retry(request)
+    return reply instanceof Promise ? reply : detached(reply)
   }
 
   /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
-  #locationOf(job: NodeJob, at: Address, version: number): Location | null {
-    const object = this.#table.find(job, locate(job, at))
+  #locationOf(job: NodeJob, address: Address, version: number): Location | null {
+    const object = this.#table.find(job, locate(job, address))
     return object?.version === version && isDemoted(object) ? object.location : null
   }
 
   /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
-  async #recall(job: NodeJob, at: Address, { version, bytes }: StoredObject): Promise<void> {
-    const wanted = { offset: 0, bytes, name: objectName(at, version) }
-    const read = await this.#below.read(job, wanted, () => this.#locationOf(job, at, version))
+  async #moveIntoRam(job: NodeJob, address: Address, { version, bytes }: StoredObject): Promise<void> {
+    const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
+    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, address, version))
     if (read === null) return
     try {
-      const place = locate(job, at)
-      if (this.#locationOf(job, at, version) === null) return
+      const place = locate(job, address)
+      if (this.#locationOf(job, address, version) === null) return
       job.admit(bytes)
-      moveToRam(job, { slot: place.slot, of: place }, read.result)
+      moveToRam(job, { slot: place.slot, key: place }, read.result)
     } finally {
       read.release()
     }
@@ -203,7 +211,7 @@ export class Objects {
     const object = this.#present(job, place)
     const { version, expiresAtMs } = object
     const bytes = objectBytes(job.memory, object)
-    const persist = place.slot.kept.holds(place)
+    const persist = place.slot.persisted.hasObject(place)
     const tier = tierOf(object)
     return { bytes, version, tier, expiresAtMs, metadata: metadataOf(object), persist }
   }
@@ -233,16 +241,16 @@ export class Objects {
     job: NodeJob,
     request: DataRequests['append'],
     payload: Uint8Array,
-    again: AppendAgain = (kept, own) => this.append(job, kept, own),
+    retry: RetryAppend = (copied, bytes) => this.append(job, copied, bytes),
   ): Reply<DataReplies['append']> | Promise<Reply<DataReplies['append']>> {
     verifyArrived(payload, request.checksum)
     const place = locate(job, request)
     const object = this.#table.find(job, place)
-    if (object !== undefined && isElsewhere(object)) {
-      const kept = Buffer.from(payload)
+    if (object !== undefined && isOutsideRam(object)) {
+      const copy = Buffer.from(payload)
       const at = { ...place, key: Buffer.from(place.key) }
-      const here = isDemoted(object) ? this.#recall(job, at, object) : this.#fetch(job, at, object)
-      return here.then(() => again({ ...request, key: at.key }, kept))
+      const here = isDemoted(object) ? this.#moveIntoRam(job, at, object) : this.#fetch(job, at, object)
+      return here.then(() => retry({ ...request, key: at.key }, copy))
     }
     const checksum = appendedChecksum(object, request.checksum, payload)
     const version = place.slot.nextVersion()
@@ -277,8 +285,8 @@ export class Objects {
     job.movedBytes += part.bytes
     job.counters.ram.hits++
     if (job.spills) job.counters.readAgain(object.reads++)
-    if (!consumed) return later ? kept(reply) : reply
-    const last = kept(reply)
+    if (!consumed) return later ? detached(reply) : reply
+    const last = detached(reply)
     this.#table.remove(job, place, object)
     return last
   }
@@ -287,9 +295,13 @@ export class Objects {
    * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
    * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
    */
-  #await(job: NodeJob, request: DataRequests['get'], { asker, again }: AskedBy): Get | Promise<Get> {
+  #waitForPut(
+    job: NodeJob,
+    request: DataRequests['get'],
+    { waiter: asker, retry: again }: GetOptions,
+  ): Get | Promise<Get> {
     const place = locate(job, request)
-    if (asker === null || request.waitMs === 0) throw place.slot.missing(place)
+    if (asker === null || request.waitMs === 0) throw place.slot.missingError(place)
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
     const untilMs = this.#clock.monotonicMs() + waitMs
     return park<Get>(
@@ -299,7 +311,7 @@ export class Objects {
         attempt: () => {
           const object = this.#table.find(job, place)
           if (object === undefined) return null
-          if (again === null || !request.consume || !place.slot.kept.has(place))
+          if (again === null || !request.consume || !place.slot.persisted.mayHave(place))
             return this.#read(job, place, object, { request, later: true })
           const leftMs = Math.max(0, Math.round(untilMs - this.#clock.monotonicMs()))
           return again({ ...request, waitMs: leftMs })
@@ -312,7 +324,7 @@ export class Objects {
   /** Only who may still serve the slot can say that a key is not there. */
   #miss(job: NodeJob, place: KeyLocation): MayflyError {
     try {
-      return job.ownedSlot(place.index).missing(place)
+      return job.ownedSlot(place.index).missingError(place)
     } catch (error) {
       return asMayflyError(error)
     }
@@ -320,7 +332,7 @@ export class Objects {
 
   #present(job: NodeJob, place: KeyLocation): StoredObject {
     const object = this.#table.find(job, place)
-    if (object === undefined) throw place.slot.missing(place)
+    if (object === undefined) throw place.slot.missingError(place)
     return object
   }
 }
@@ -341,7 +353,7 @@ export function checkKeys(keys: readonly Uint8Array[]): void {
 }
 
 /** A request that outlives its message. */
-function keep(request: DataRequests['get']): DataRequests['get'] {
+function copyRequest(request: DataRequests['get']): DataRequests['get'] {
   return { ...request, key: Buffer.from(request.key) }
 }
 

@@ -51,7 +51,7 @@ export class ChunkReader {
   }
 
   /** Of a chunk that its own node does not have: null where the owner of the key has its object not kept either. */
-  async readKept(
+  async readPersisted(
     job: NodeJob,
     { bucket, key, version, index }: ChunkName,
     here: () => Promise<Buffer | null>,
@@ -121,4 +121,4 @@ function copyOf({ payload, sent }: Reply<unknown>): Buffer {
 
 const nothing = Buffer.alloc(0)
 /** The bytes go to the kept store from here, and stay. */
-const here = { peer: null, mustStay: true }
+const here = { peer: null, mustStore: true }

@@ -40,11 +40,11 @@ export class PersistedChanges {
     { name, object, pieces }: { name: string; object: PersistedEntry; pieces: AsyncIterable<Buffer> },
   ): Promise<void> {
     const { bucket, slot } = place
-    const before = slot.kept.find(place)
+    const before = slot.persisted.find(place)
     const version = slot.nextVersion()
     const stamp = { bucketId: bucket, version }
-    job.keeps = true
-    if (before === undefined) slot.kept.set(place, { name, version, state: PersistedState.doubt })
+    job.persists = true
+    if (before === undefined) slot.persisted.set(place, { name, version, state: PersistedState.uncertain })
     const at = persistedName(job.id, place.key, name)
     try {
       const { bytes, expiresAtMs, metadata } = object
@@ -53,53 +53,53 @@ export class PersistedChanges {
       const options = { fence, isNew: before === undefined }
       await this.#store.put(at, { bytes, expiresAtMs, about, stamp }, fenced(job, place, pieces), options)
     } catch (error) {
-      const isThere = isError(error, 'OUTCOME_UNKNOWN') ? await this.#isThere(at, stamp) : false
+      const isThere = isError(error, 'OUTCOME_UNKNOWN') ? await this.#isWritten(at, stamp) : false
       if (!isThere) {
-        if (before === undefined && !isError(error, 'OUTCOME_UNKNOWN')) slot.kept.remove(place)
+        if (before === undefined && !isError(error, 'OUTCOME_UNKNOWN')) slot.persisted.remove(place)
         throw error
       }
     }
     // In the slot as it was, also where it is being given away: its next owner has to know.
-    slot.kept.set(place, { name, version, state: PersistedState.object })
+    slot.persisted.set(place, { name, version, state: PersistedState.object })
   }
 
-  async remove(job: NodeJob, at: Address & { readonly slot: Slot }): Promise<void> {
-    const mark = at.slot.kept.find(at)
+  async remove(job: NodeJob, entry: Address & { readonly slot: Slot }): Promise<void> {
+    const mark = entry.slot.persisted.find(entry)
     if (mark === undefined) return
-    const name = persistedName(job.id, at.key, mark.name)
-    const stamp = { bucketId: at.bucket, version: at.slot.nextVersion() }
+    const name = persistedName(job.id, entry.key, mark.name)
+    const stamp = { bucketId: entry.bucket, version: entry.slot.nextVersion() }
     try {
       await this.#store.remove(name, stamp, { fence: () => job.requireLease() })
     } catch (error) {
-      if (!isError(error, 'OUTCOME_UNKNOWN') || !(await this.#isGone(name, stamp))) throw error
+      if (!isError(error, 'OUTCOME_UNKNOWN') || !(await this.#isRemoved(name, stamp))) throw error
     }
-    at.slot.kept.remove(at)
+    entry.slot.persisted.remove(entry)
   }
 
   /** Not in the key's turn: a bucket of the same name may have been made anew, whose objects have newer stamps and stay. */
-  async removeDropped(job: NodeJob, at: Address & { readonly slot: Slot }): Promise<void> {
-    const mark = at.slot.kept.find(at)
+  async removeFromDeletedBucket(job: NodeJob, entry: Address & { readonly slot: Slot }): Promise<void> {
+    const mark = entry.slot.persisted.find(entry)
     if (mark === undefined) return
-    const stamp = { bucketId: at.bucket, version: Number.MAX_SAFE_INTEGER }
+    const stamp = { bucketId: entry.bucket, version: Number.MAX_SAFE_INTEGER }
     const options = { fence: () => job.requireLease(), contended: true }
-    await this.#store.remove(persistedName(job.id, at.key, mark.name), stamp, options)
-    at.slot.kept.remove(at)
+    await this.#store.remove(persistedName(job.id, entry.key, mark.name), stamp, options)
+    entry.slot.persisted.remove(entry)
   }
 
   /** Whether a put of unknown outcome was carried out. */
-  async #isThere(name: KeptName, stamp: Stamp): Promise<boolean> {
-    const found = await this.#look(name)
+  async #isWritten(name: KeptName, stamp: Stamp): Promise<boolean> {
+    const found = await this.#lookUp(name)
     return found !== undefined && isSameStamp(found?.stamp ?? null, stamp)
   }
 
   /** Whether a removal of unknown outcome was carried out. */
-  async #isGone(name: KeptName, by: Stamp): Promise<boolean> {
-    const found = await this.#look(name)
+  async #isRemoved(name: KeptName, by: Stamp): Promise<boolean> {
+    const found = await this.#lookUp(name)
     return found === null || (found !== undefined && isNewer(found.stamp, by))
   }
 
   /** What lies there; undefined where the store does not say for `KEPT_RESOLVE_MS_MAX`. */
-  async #look(name: KeptName): Promise<KeptEntry | null | undefined> {
+  async #lookUp(name: KeptName): Promise<KeptEntry | null | undefined> {
     const clock = this.#clock
     const deadlineMs = clock.monotonicMs() + KEPT_RESOLVE_MS_MAX
     for (let pauseMs = RETRY_MS_MIN; ; pauseMs *= 2) {

@@ -8,20 +8,20 @@ import type { ObjectTable } from '../job/object-table.ts'
 import { PersistedState, persistedName } from '../slot/persisted-names.ts'
 import { manifestOf } from '../slot/stored-object.ts'
 import { ReadSemaphore } from '../tiers/read-semaphore.ts'
-import { enterPersisted, returningOf } from './persisted-entry.ts'
+import { enterPersisted, recoverableOf } from './persisted-entry.ts'
 
-interface KeptChunksOptions {
+interface PersistedChunksOptions {
   readonly table: ObjectTable
   readonly store: KeptStore
-  readonly turns: KeyMutex
+  readonly mutex: KeyMutex
 }
 
 /** Chunks of objects that are kept, for nodes that have lost them or, where the object has come back, never had them. */
 export class PersistedChunks {
-  readonly #options: KeptChunksOptions
+  readonly #options: PersistedChunksOptions
   readonly #reads = new ReadSemaphore()
 
-  constructor(options: KeptChunksOptions) {
+  constructor(options: PersistedChunksOptions) {
     this.#options = options
   }
 
@@ -30,16 +30,16 @@ export class PersistedChunks {
    * has. Rejects with `OBJECT_LOST` where somebody else has removed what lay there.
    */
   async read(job: NodeJob, chunk: ChunkName): Promise<Buffer | null> {
-    const own = { ...chunk, key: Buffer.from(chunk.key) }
+    const copied = { ...chunk, key: Buffer.from(chunk.key) }
     // A version that is being put waits for its chunks in its turn.
-    if (this.#find(job, locate(job, own), own) === null) return null
-    return await this.#options.turns.take(job, own, async (place) => {
-      const found = this.#find(job, place, own)
+    if (this.#find(job, locate(job, copied), copied) === null) return null
+    return await this.#options.mutex.take(job, copied, async (place) => {
+      const found = this.#find(job, place, copied)
       if (found === null) return null
       const bytes = await this.#readStore(found)
       if (bytes !== null) return bytes
-      if (await this.#follow(job, place, found.name)) return null
-      this.#lose(job, place)
+      if (await this.#takeNewer(job, place, found.name)) return null
+      this.#markLost(job, place)
       throw new MayflyError('OBJECT_LOST', 'The object is not in the kept store any more')
     })
   }
@@ -60,28 +60,28 @@ export class PersistedChunks {
    * A put of unknown outcome has come to the store after all and replaced what the slot believed to lie there: it takes place in the slot
    * now. False where no such thing lies there.
    */
-  async #follow(job: NodeJob, place: KeyLocation, name: KeptName): Promise<boolean> {
+  async #takeNewer(job: NodeJob, place: KeyLocation, name: KeptName): Promise<boolean> {
     const found = await this.#options.store.describe(name)
-    const returning = found === null ? null : returningOf(found)
-    if (returning === null || returning.stamp.bucketId !== place.bucket) return false
+    const recoverable = found === null ? null : recoverableOf(found)
+    if (recoverable === null || recoverable.stamp.bucketId !== place.bucket) return false
     const { slot } = locate(job, place)
-    const { version } = returning.stamp
-    enterPersisted(job, { slot, of: place }, returning)
-    slot.kept.set(place, { name: returning.bucket, version, state: PersistedState.object })
+    const { version } = recoverable.stamp
+    enterPersisted(job, { slot, key: place }, recoverable)
+    slot.persisted.set(place, { name: recoverable.bucket, version, state: PersistedState.object })
     return true
   }
 
   /** Neither the nodes nor the store have all of its bytes. */
-  #lose(job: NodeJob, place: KeyLocation): void {
+  #markLost(job: NodeJob, place: KeyLocation): void {
     const { table } = this.#options
     const object = table.find(job, place)
     if (object !== undefined) table.remove(job, place, object)
-    place.slot.kept.remove(place)
-    place.slot.lose(place)
+    place.slot.persisted.remove(place)
+    place.slot.markLost(place)
   }
 
   #find(job: NodeJob, place: KeyLocation, { version, index }: ChunkName): Piece | null {
-    const mark = place.slot.kept.find(place)
+    const mark = place.slot.persisted.find(place)
     const object = this.#options.table.find(job, place)
     if (mark?.state !== PersistedState.object || object?.version !== version) return null
     const name = persistedName(job.id, place.key, mark.name)

@@ -14,14 +14,14 @@ export interface PersistedEntry {
   readonly metadata: UserMetadata
 }
 
-export interface Returning extends PersistedEntry {
+export interface RecoverableObject extends PersistedEntry {
   readonly bucket: string
   readonly key: string
   readonly stamp: Stamp
 }
 
 /** Null where somebody else has put it there. */
-export function returningOf(found: KeptDescription): Returning | null {
+export function recoverableOf(found: KeptDescription): RecoverableObject | null {
   const { bucket, key, bytes, expiresAtMs, stamp, about } = found
   if (stamp === null || about === null) return null
   return { bucket, key, bytes, expiresAtMs, stamp, metadata: decodeMetadata(about) }
@@ -33,7 +33,7 @@ export function returningOf(found: KeptDescription): Returning | null {
  */
 export function enterPersisted(
   job: NodeJob,
-  { slot, of }: { slot: Slot; of: KeyHash },
+  { slot, key }: { slot: Slot; key: KeyHash },
   object: PersistedEntry,
 ): number {
   const version = slot.nextVersion()
@@ -50,7 +50,8 @@ export function enterPersisted(
     content,
   }
   job.track(slot, () => {
-    if (!slot.set(of, entry, slot.find(of))) job.memory.makeRoom(() => slot.set(of, entry, slot.find(of)))
+    if (!slot.set(key, entry, slot.find(key)))
+      job.memory.retryCompacting(() => slot.set(key, entry, slot.find(key)))
   })
   return version
 }

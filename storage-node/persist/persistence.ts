@@ -22,7 +22,7 @@ import type { NodeJob } from '../job/job.ts'
 import { type KeyMutex, untilPersisted } from '../job/key-mutex.ts'
 import type { Address, KeyLocation } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
-import { kept, type PinnedReply } from '../memory/pinned-reply.ts'
+import { detached, type PinnedReply } from '../memory/pinned-reply.ts'
 import { Kind } from '../memory/record.ts'
 import { byteRangeOf } from '../operations/byte-range.ts'
 import type { LargeObjects } from '../operations/large-objects.ts'
@@ -35,13 +35,13 @@ import type { ChunkReader } from './chunk-reader.ts'
 import { PersistedChanges } from './persisted-changes.ts'
 import { enterPersisted, type PersistedEntry } from './persisted-entry.ts'
 
-interface KeepingOptions {
+interface PersistenceOptions {
   readonly table: ObjectTable
   readonly objects: Objects
   readonly largeObjects: LargeObjects
   readonly chunks: ChunkReader
   readonly store: KeptStore
-  readonly turns: KeyMutex
+  readonly mutex: KeyMutex
   readonly clock: Clock
 }
 
@@ -60,12 +60,12 @@ interface Put<Head> {
 }
 
 /** What came of a consume: its answer, or the object whose chunks have to be brought to their nodes first. */
-type Taken =
+type ConsumeOutcome =
   | { readonly reply: Answer<'get'> }
   | { readonly reply: null; readonly incomplete: DataReplies['get'] }
 
 /** A version of which not all bytes are there. */
-interface Lost {
+interface LostVersion {
   readonly version: number
   readonly error: MayflyError
 }
@@ -75,18 +75,18 @@ interface Lost {
  * that is done to such a key meanwhile waits its turn, so that both see the same order. Any other mutation goes straight on.
  */
 export class Persistence {
-  readonly #options: KeepingOptions
+  readonly #options: PersistenceOptions
   readonly #changes: PersistedChanges
   #largePuts = 0
 
-  constructor(options: KeepingOptions) {
+  constructor(options: PersistenceOptions) {
     this.#options = options
     this.#changes = new PersistedChanges(options)
   }
 
   /** As `Objects.put`. */
   put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): Answer<'put'> {
-    if (request.keptBucket === '' && !this.mayConcern(job, request))
+    if (request.keptBucket === '' && !this.mayBePersisted(job, request))
       return { head: this.#options.objects.put(job, request, payload) }
     // What the message holds is valid only until this returns.
     return this.#put(job, { ...request, key: Buffer.from(request.key) }, Buffer.from(payload))
@@ -95,53 +95,53 @@ export class Persistence {
   /** As `LargeObjects.commit`. Also `UNAVAILABLE`, where too many go to the kept store at once. */
   commit(job: NodeJob, request: DataRequests['putCommit']): Answer<'putCommit'> {
     checkRuns(request.manifest)
-    if (request.keptBucket === '' && !this.mayConcern(job, request))
+    if (request.keptBucket === '' && !this.mayBePersisted(job, request))
       return { head: this.#options.largeObjects.commit(job, request) }
-    return this.#options.turns.take(job, request, (place) => this.#commit(job, place, request))
+    return this.#options.mutex.take(job, request, (place) => this.#commit(job, place, request))
   }
 
   delete(job: NodeJob, request: DataRequests['delete']): Answer<'delete'> {
     const { objects } = this.#options
-    if (!this.mayConcern(job, request)) return { head: objects.delete(job, request) }
-    return this.#options.turns.take(job, request, async (place) => {
+    if (!this.mayBePersisted(job, request)) return { head: objects.delete(job, request) }
+    return this.#options.mutex.take(job, request, async (place) => {
       await this.#changes.remove(job, place)
-      return decided(job, () => ({ head: objects.delete(job, request) }))
+      return applyAfterWrite(job, () => ({ head: objects.delete(job, request) }))
     })
   }
 
   /** A get that removes what it returns. */
   consume(job: NodeJob, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
-    if (!this.mayConcern(job, request))
-      return this.#options.objects.get(job, request, waiter, (kept) => this.consume(job, kept, waiter))
+    if (!this.mayBePersisted(job, request))
+      return this.#options.objects.get(job, request, waiter, (copied) => this.consume(job, copied, waiter))
     return this.#consume(job, { ...request, key: Buffer.from(request.key) }, waiter)
   }
 
   /** Throws `BAD_REQUEST` for an object that outlives its job: the kept store adds to none. */
   append(job: NodeJob, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
     const { objects, table } = this.#options
-    if (!this.mayConcern(job, request))
-      return objects.append(job, request, payload, (kept, own) => this.append(job, kept, own))
-    const own = Buffer.from(payload)
-    return this.#options.turns.take(job, request, async (place) => {
-      if (place.slot.kept.holds(place) && table.find(job, place) !== undefined) {
+    if (!this.mayBePersisted(job, request))
+      return objects.append(job, request, payload, (copied, bytes) => this.append(job, copied, bytes))
+    const copied = Buffer.from(payload)
+    return this.#options.mutex.take(job, request, async (place) => {
+      if (place.slot.persisted.hasObject(place) && table.find(job, place) !== undefined) {
         const what = 'key: its object was put with persist, and append adds to no such object'
         throw new MayflyError('BAD_REQUEST', what)
       }
       await this.#changes.remove(job, place)
-      return await objects.append(job, request, own)
+      return await objects.append(job, request, copied)
     })
   }
 
   /** Removes what is kept of buckets that are deleted. Where it rejects, the rest is left for the next time. */
-  async dropBuckets(job: NodeJob): Promise<void> {
-    if (!job.keeps) return
+  async removeDeletedBuckets(job: NodeJob): Promise<void> {
+    if (!job.persists) return
     for (const slot of [...job.everySlot()]) {
       if (job.buckets.anyDeleted) await untilPersisted(slot)
-      const deleted = [...slot.kept.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
+      const deleted = [...slot.persisted.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
       if (deleted.length === 0) continue
-      const left = deleted.flatMap((bucket) => slot.kept.inBucket(bucket))
+      const left = deleted.flatMap((bucket) => slot.persisted.inBucket(bucket))
       await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) =>
-        this.#changes.removeDropped(job, { slot, ...key }),
+        this.#changes.removeFromDeletedBucket(job, { slot, ...key }),
       )
     }
   }
@@ -150,14 +150,14 @@ export class Persistence {
    * Removes what is kept of objects whose time was over, and what puts of unknown outcome may have left. Where it rejects, the rest is left
    * for the next time.
    */
-  async removeUnwanted(job: NodeJob): Promise<void> {
-    if (!job.keeps) return
-    const keys = job.owned.touched.flatMap((slot) => slot?.kept.unwanted() ?? [])
+  async removeStale(job: NodeJob): Promise<void> {
+    if (!job.persists) return
+    const keys = job.owned.touched.flatMap((slot) => slot?.persisted.staleKeys() ?? [])
     try {
       await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
-        await this.#options.turns.take(job, key, async (place) => {
+        await this.#options.mutex.take(job, key, async (place) => {
           // Unless it was put anew meanwhile.
-          if (place.slot.kept.isUnwanted(place)) await this.#changes.remove(job, place)
+          if (place.slot.persisted.isStale(place)) await this.#changes.remove(job, place)
         })
       })
     } catch (error) {
@@ -166,11 +166,11 @@ export class Persistence {
   }
 
   /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
-  mayConcern(job: NodeJob, { bucket, key }: Address): boolean {
-    if (!job.keeps) return false
+  mayBePersisted(job: NodeJob, { bucket, key }: Address): boolean {
+    if (!job.persists) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
-    if (slot === undefined || (slot.kept.empty && slot.keeping.size === 0)) return false
-    return slot.kept.has({ bucket, key }) || this.#options.turns.isTaken(job, { bucket, key })
+    if (slot === undefined || (slot.persisted.empty && slot.persisting.size === 0)) return false
+    return slot.persisted.mayHave({ bucket, key }) || this.#options.mutex.isTaken(job, { bucket, key })
   }
 
   async #put(
@@ -182,15 +182,15 @@ export class Persistence {
     verifyArrived(payload, request.checksum)
     const bytes = payload.length
     const charge = table.chargeOf(request, { ...request, kind: Kind.value, bytes })
-    return await holding(job, charge, (letGo) =>
-      this.#options.turns.take(job, request, async (place) => {
+    return await withReserved(job, charge, (release) =>
+      this.#options.mutex.take(job, request, async (place) => {
         table.check(job, place, request)
-        return await this.#keep(job, place, {
+        return await this.#writeThrough(job, place, {
           request,
           bytes,
           pieces: onePiece(payload),
           store: () => {
-            letGo()
+            release()
             return { head: objects.put(job, request, payload) }
           },
         })
@@ -214,22 +214,22 @@ export class Persistence {
     const { length: bytes } = encodeManifest(manifest)
     const charge = table.chargeOf(place, { ...request, kind: Kind.manifest, bytes, checksum: null })
     this.#largePuts++
-    largeObjects.hold(place.slot, version)
+    largeObjects.holdOpen(place.slot, version)
     try {
-      return await holding(job, charge, (letGo) =>
-        this.#keep(job, place, {
+      return await withReserved(job, charge, (release) =>
+        this.#writeThrough(job, place, {
           request,
           bytes: manifestBytes(manifest),
           pieces: chunks.read(job, request),
           store: () => {
-            letGo()
+            release()
             return { head: largeObjects.commit(job, request) }
           },
         }),
       )
     } finally {
       this.#largePuts--
-      largeObjects.letGo(place.slot, version)
+      largeObjects.releaseOpen(place.slot, version)
     }
   }
 
@@ -239,47 +239,47 @@ export class Persistence {
     waiter: Waiter | null,
   ): Promise<PinnedReply<DataReplies['get']>> {
     const { chunks, objects, table } = this.#options
-    let lost: Lost | null = null
+    let missing: LostVersion | null = null
     for (let complete = ANY_VERSION; ; ) {
-      const taken = await this.#options.turns.take(job, request, async (place): Promise<Taken> => {
+      const outcome = await this.#options.mutex.take(job, request, async (place): Promise<ConsumeOutcome> => {
         const object = table.find(job, place)
         // Who waits for the key does so outside of the turn, which its put needs.
         if (object === undefined)
-          return { reply: objects.get(job, request, waiter, (again) => this.consume(job, again, waiter)) }
+          return { reply: objects.get(job, request, waiter, (copied) => this.consume(job, copied, waiter)) }
         const { version } = object
-        if (lost?.version === version) throw lost.error
-        if (!place.slot.kept.has(place) || !isTaken(job, object, request))
-          return { reply: kept(await objects.get(job, request, null)) }
-        return await this.#takeKept(job, place, { request, complete })
+        if (missing?.version === version) throw missing.error
+        if (!place.slot.persisted.mayHave(place) || !takesObject(job, object, request))
+          return { reply: detached(await objects.get(job, request, null)) }
+        return await this.#consumePersisted(job, place, { request, complete })
       })
-      if (taken.reply !== null) return await taken.reply
+      if (outcome.reply !== null) return await outcome.reply
       // Chunks that only the kept store has come to their nodes first, outside of the turn, in which they are read.
-      const { version, manifest } = taken.incomplete
+      const { version, manifest } = outcome.incomplete
       try {
         for await (const chunk of chunks.read(job, { ...request, version, manifest })) void chunk
         complete = version
       } catch (error) {
         if (!isError(error, 'NOT_FOUND', 'OBJECT_LOST')) throw error
         // Unless the object has been replaced meanwhile.
-        lost = { version, error: new MayflyError('OBJECT_LOST', error.reason) }
+        missing = { version, error: new MayflyError('OBJECT_LOST', error.reason) }
       }
     }
   }
 
   /** Reads an object, which may take its time, before it is removed in both places; not if it has chunks, unless those are `complete`. */
-  async #takeKept(
+  async #consumePersisted(
     job: NodeJob,
     place: KeyLocation,
     { request, complete }: { request: DataRequests['get']; complete: number },
-  ): Promise<Taken> {
+  ): Promise<ConsumeOutcome> {
     const { objects } = this.#options
-    const reply = kept(await objects.get(job, { ...request, consume: false }, null))
+    const reply = detached(await objects.get(job, { ...request, consume: false }, null))
     const { head } = reply
     if (head.kind === ObjectKind.manifest && head.version !== complete)
       return { reply: null, incomplete: head }
     try {
       await this.#changes.remove(job, place)
-      decided(job, () => objects.delete(job, request))
+      applyAfterWrite(job, () => objects.delete(job, request))
       return { reply: { ...reply, head: { ...head, consumed: true } } }
     } catch (error) {
       reply.sent?.()
@@ -288,7 +288,7 @@ export class Persistence {
   }
 
   /** Makes the kept store what it has to be once the put is done, then the slot. */
-  async #keep<Head extends { version: number }>(
+  async #writeThrough<Head extends { version: number }>(
     job: NodeJob,
     place: KeyLocation,
     put: Put<Head>,
@@ -296,25 +296,25 @@ export class Persistence {
     const { keptBucket, metadata, ttlSeconds } = put.request
     if (keptBucket === '') {
       await this.#changes.remove(job, place)
-      return decided(job, put.store)
+      return applyAfterWrite(job, put.store)
     }
     const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(this.#options.clock.wallMs() + ttlSeconds * 1000)
     const object = { bytes: put.bytes, expiresAtMs, metadata }
     await this.#changes.put(job, place, { name: keptBucket, object, pieces: put.pieces })
-    return this.#follow(job, place, { object, store: put.store })
+    return this.#storeInSlot(job, place, { object, store: put.store })
   }
 
   /**
    * The store has the object. Where its bytes have no room in the slot after all, which was free when the put began, the slot has it
    * as one whose bytes only the store has: what it replaced there is gone.
    */
-  #follow<Head extends { version: number }>(
+  #storeInSlot<Head extends { version: number }>(
     job: NodeJob,
     place: KeyLocation,
     { object, store }: { object: PersistedEntry; store: () => Reply<Head> },
   ): Reply<Head | { version: number }> {
     try {
-      return decided(job, store)
+      return applyAfterWrite(job, store)
     } catch (error) {
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw unknownUnlessDropped(error)
     }
@@ -322,12 +322,14 @@ export class Persistence {
     const before = slot.find(place)
     if (before !== undefined) this.#options.table.remove(job, place, before)
     try {
-      const head = decided(job, () => ({ version: enterPersisted(job, { slot, of: place }, object) }))
+      const head = applyAfterWrite(job, () => ({
+        version: enterPersisted(job, { slot, key: place }, object),
+      }))
       answerWaits(place)
       return { head }
     } catch (error) {
-      const mark = slot.kept.find(place)
-      if (mark !== undefined) slot.kept.set(place, { ...mark, state: PersistedState.apart })
+      const mark = slot.persisted.find(place)
+      if (mark !== undefined) slot.persisted.set(place, { ...mark, state: PersistedState.noRoom })
       throw unknownUnlessDropped(error)
     }
   }
@@ -341,22 +343,22 @@ function unknownUnlessDropped(error: unknown): MayflyError {
 }
 
 /** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
-async function holding<Result>(
+async function withReserved<Result>(
   job: NodeJob,
   bytes: number,
-  task: (letGo: () => void) => Promise<Result>,
+  task: (release: () => void) => Promise<Result>,
 ): Promise<Result> {
   job.admit(bytes)
-  let heldBytes = bytes
-  job.charge(heldBytes)
-  const letGo = (): void => {
-    job.charge(-heldBytes)
-    heldBytes = 0
+  let reservedBytes = bytes
+  job.charge(reservedBytes)
+  const release = (): void => {
+    job.charge(-reservedBytes)
+    reservedBytes = 0
   }
   try {
-    return await task(letGo)
+    return await task(release)
   } finally {
-    letGo()
+    release()
   }
 }
 
@@ -364,14 +366,14 @@ async function holding<Result>(
  * Changes the slot after the store was changed, for both have to say the same: also where the slot is being given away, which waits
  * for this, and where the node's lease lapsed meanwhile. Then nobody knows whether it counts.
  */
-function decided<Result>(job: NodeJob, change: () => Result): Result {
-  const result = job.decided(change)
+function applyAfterWrite<Result>(job: NodeJob, change: () => Result): Result {
+  const result = job.runAdmitted(change)
   if (job.hasLease) return result
   throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
 }
 
 /** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
-function isTaken(job: NodeJob, object: StoredObject, request: DataRequests['get']): boolean {
+function takesObject(job: NodeJob, object: StoredObject, request: DataRequests['get']): boolean {
   checkVersion(object, request)
   if (isManifest(object)) return true
   const bytes = objectBytes(job.memory, object)

@@ -12,18 +12,18 @@ import type { KeptName, KeptPage, KeptStore } from '../../service/kept/kept-stor
 import type { NodeJob } from '../job/job.ts'
 import { tableHash } from '../memory/table-hash.ts'
 import { PersistedState } from '../slot/persisted-names.ts'
-import { enterPersisted, type Returning, returningOf } from './persisted-entry.ts'
+import { enterPersisted, type RecoverableObject, recoverableOf } from './persisted-entry.ts'
 
-interface ComebackOptions {
+interface RecoveryOptions {
   readonly store: KeptStore
   readonly runtime: Runtime
   /** Of the buckets that a job has now, by name. */
   readonly bucketIds: (job: NodeJob) => Promise<ReadonlyMap<string, number>>
-  readonly warn: (what: string, of: { job: string; reason: string }) => void
+  readonly warn: (message: string, context: { job: string; reason: string }) => void
 }
 
 /** Slots that begin at an epoch, after an owner of them died. */
-interface Lost {
+interface LostSlots {
   readonly epoch: number
   readonly slots: ReadonlySet<number>
 }
@@ -34,11 +34,11 @@ interface Lost {
  * fall into the lost slots: so all nodes together look at each lost object once.
  */
 export class Recovery {
-  readonly #options: ComebackOptions
+  readonly #options: RecoveryOptions
   /** By job, epoch and slots. */
-  readonly #looking = new Map<string, Promise<Returning[]>>()
+  readonly #finding = new Map<string, Promise<RecoverableObject[]>>()
 
-  constructor(options: ComebackOptions) {
+  constructor(options: RecoveryOptions) {
     this.#options = options
   }
 
@@ -46,32 +46,32 @@ export class Recovery {
    * What is kept of a job in slots that were lost. Nobody may serve these meanwhile, so that nothing is missed; who asks twice gets the
    * same answer. Where the store stays silent this resolves with what it told before. Never rejects.
    */
-  async look(job: NodeJob, lost: Lost): Promise<readonly Returning[]> {
-    const name = `${job.id}/${lost.epoch}/${[...lost.slots].join()}`
-    let looking = this.#looking.get(name)
-    if (looking === undefined) {
-      looking = this.#look(job, lost.slots).finally(() => this.#looking.delete(name))
-      this.#looking.set(name, looking)
+  async find(job: NodeJob, slots: LostSlots): Promise<readonly RecoverableObject[]> {
+    const name = `${job.id}/${slots.epoch}/${[...slots.slots].join()}`
+    let finding = this.#finding.get(name)
+    if (finding === undefined) {
+      finding = this.#readStore(job, slots.slots).finally(() => this.#finding.delete(name))
+      this.#finding.set(name, finding)
     }
-    return await looking
+    return await finding
   }
 
   /** Enters what falls into slots that were just taken, under new versions. */
-  enter(job: NodeJob, taken: ReadonlySet<number>, returning: readonly Returning[]): void {
-    for (const object of returning) {
+  restore(job: NodeJob, taken: ReadonlySet<number>, objects: readonly RecoverableObject[]): void {
+    for (const object of objects) {
       const { bucketId: bucket, version } = object.stamp
       const key = Buffer.from(object.key)
       const hash = hashKey(key, bucket)
       const index = slotOf(hash, job.owned.count)
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
       if (slot === undefined || job.buckets.isDeleted(bucket)) continue
-      const mark = { name: object.bucket, version, state: PersistedState.apart }
+      const mark = { name: object.bucket, version, state: PersistedState.noRoom }
       // Where its own bytes have no room, it is there to be replaced.
-      slot.kept.set({ bucket, key }, mark)
-      job.keeps = true
+      slot.persisted.set({ bucket, key }, mark)
+      job.persists = true
       try {
-        enterPersisted(job, { slot, of: { bucket, key, hash: tableHash(key, bucket) } }, object)
-        slot.kept.set({ bucket, key }, { ...mark, state: PersistedState.object })
+        enterPersisted(job, { slot, key: { bucket, key, hash: tableHash(key, bucket) } }, object)
+        slot.persisted.set({ bucket, key }, { ...mark, state: PersistedState.object })
       } catch (error) {
         if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
         this.#warn(job.id, 'a kept object finds no room in its job', error)
@@ -79,9 +79,9 @@ export class Recovery {
     }
   }
 
-  async #look(job: NodeJob, slots: ReadonlySet<number>): Promise<Returning[]> {
+  async #readStore(job: NodeJob, slots: ReadonlySet<number>): Promise<RecoverableObject[]> {
     const { bucketIds, store } = this.#options
-    const all: Returning[] = []
+    const all: RecoverableObject[] = []
     // Where metadata does not answer now, all of them have to be looked at.
     const ids = await bucketIds(job).catch(() => null)
     const isLost = ({ bucket, key }: KeptName): boolean => {
@@ -92,9 +92,9 @@ export class Recovery {
     for (let after: string | null = ''; after !== null; ) {
       const from: string = after
       const query = { prefix: `${job.id}/`, after: from, limit: KEPT_COMEBACK_PAGE }
-      const page: KeptPage | null = await this.#persist(job.id, () => store.list(query))
+      const page: KeptPage | null = await this.#retrying(job.id, () => store.list(query))
       if (page === null) return all
-      const found = await this.#persist(job.id, () => this.#describe(page.names.filter(isLost)))
+      const found = await this.#retrying(job.id, () => this.#describe(page.names.filter(isLost)))
       if (found === null) return all
       all.push(...found)
       after = page.next
@@ -102,18 +102,18 @@ export class Recovery {
     return all
   }
 
-  async #describe(names: readonly KeptName[]): Promise<Returning[]> {
-    const all: Returning[] = []
+  async #describe(names: readonly KeptName[]): Promise<RecoverableObject[]> {
+    const all: RecoverableObject[] = []
     await runInFlight(names, KEPT_COMEBACKS_IN_FLIGHT, async (name) => {
       const found = await this.#options.store.describe(name)
-      const returning = found === null ? null : returningOf(found)
+      const returning = found === null ? null : recoverableOf(found)
       if (returning !== null) all.push(returning)
     })
     return all
   }
 
   /** Asks until the answer comes; null if it does not for too long. */
-  async #persist<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
+  async #retrying<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
     const { clock, random } = this.#options.runtime
     const deadlineMs = clock.monotonicMs() + KEPT_SILENT_MS_MAX
     for (let failures = 0; ; failures++) {

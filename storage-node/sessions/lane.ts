@@ -44,7 +44,7 @@ export class Lane {
   }
 
   /** Whether this is what the lane's mutation will be answered with; else nobody will ask for it again. */
-  waitsFor(outcome: Promise<PinnedReply<unknown>>): boolean {
+  isPending(outcome: Promise<PinnedReply<unknown>>): boolean {
     return this.#outcome === outcome
   }
 
@@ -52,7 +52,7 @@ export class Lane {
     this.#outcome = outcome
   }
 
-  keep(job: NodeJob, reply: PinnedReply<unknown>): void {
+  store(job: NodeJob, reply: PinnedReply<unknown>): void {
     const { pin, payload } = reply
     this.#outcome = reply
     if (pin !== undefined) pin.hold()
@@ -65,21 +65,21 @@ export class Lane {
   }
 
   /** Nothing was done: a repetition starts anew. */
-  takeBack(): void {
+  reset(): void {
     this.sequence--
     this.#outcome = null
   }
 
   /** The answer once more: each time that it is sent its memory is held for that. */
-  again(): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
+  replay(): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
     const outcome = this.#outcome
-    if (outcome === null) throw gone()
+    if (outcome === null) throw unknownOutcome()
     if (outcome instanceof Failure) throw new MayflyError(outcome.code, outcome.reason)
-    return outcome instanceof Promise ? outcome.then(heldAgain) : heldAgain(outcome)
+    return outcome instanceof Promise ? outcome.then(repin) : repin(outcome)
   }
 
   /** Forgets the answer, and frees what it holds. */
-  letGo(job: NodeJob): void {
+  release(job: NodeJob): void {
     const outcome = this.#outcome
     if (outcome === null) return
     const heldBytes = this.#heldBytes
@@ -90,12 +90,12 @@ export class Lane {
   }
 }
 
-function heldAgain(reply: PinnedReply<unknown>): PinnedReply<unknown> {
-  if (reply.pin !== undefined && !reply.pin.hold()) throw gone()
+function repin(reply: PinnedReply<unknown>): PinnedReply<unknown> {
+  if (reply.pin !== undefined && !reply.pin.hold()) throw unknownOutcome()
   return reply
 }
 
-export function gone(): MayflyError {
+export function unknownOutcome(): MayflyError {
   return new MayflyError('OUTCOME_UNKNOWN', 'The client gave this mutation up, or 30 s have passed since')
 }
 

@@ -6,7 +6,7 @@ export class SessionAccount {
   readonly sessions = new Set<Session>()
   bytes = 0
   /** Those without a connection, in the order in which they became silent. */
-  readonly #orphans = new Set<Session>()
+  readonly #disconnectedSessions = new Set<Session>()
 
   add(session: Session): void {
     this.sessions.add(session)
@@ -14,31 +14,31 @@ export class SessionAccount {
   }
 
   remove(session: Session): void {
-    this.#orphans.delete(session)
+    this.#disconnectedSessions.delete(session)
     if (this.sessions.delete(session)) this.bytes -= session.bytes
   }
 
-  orphan(session: Session): void {
-    this.#orphans.delete(session)
-    this.#orphans.add(session)
+  disconnected(session: Session): void {
+    this.#disconnectedSessions.delete(session)
+    this.#disconnectedSessions.add(session)
   }
 
-  adopt(session: Session): void {
-    this.#orphans.delete(session)
+  connected(session: Session): void {
+    this.#disconnectedSessions.delete(session)
   }
 
   /** Those that have been silent since before `untilMs`. */
-  *silentUntil(untilMs: number): Generator<Session> {
-    for (const session of this.#orphans) {
+  *idleSince(untilMs: number): Generator<Session> {
+    for (const session of this.#disconnectedSessions) {
       if (session.underWay > 0) continue
-      if (session.silentSinceMs >= untilMs) return
+      if (session.idleSinceMs >= untilMs) return
       yield session
     }
   }
 
   /** Who has to be forgotten so that `bytes` more can be counted: a client that comes back learns that its session is over. */
-  *inTheWayOf(bytes: number): Generator<Session> {
-    for (const session of this.#orphans) {
+  *evictionsFor(bytes: number): Generator<Session> {
+    for (const session of this.#disconnectedSessions) {
       if (this.bytes + bytes <= SESSIONS_BYTES_MAX) return
       yield session
     }

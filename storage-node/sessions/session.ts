@@ -8,7 +8,7 @@ import { Lane } from './lane.ts'
 export class Session {
   /** The challenge of its first connection. */
   readonly name: string
-  readonly job: string
+  readonly jobId: string
   /** The challenge of its last connection. */
   nonce = ''
   /** Null while it has no connection. */
@@ -18,19 +18,19 @@ export class Session {
   /** That have come, each counted once. */
   mutations = 0
   /** What its mutations are held against; null before the first. */
-  space: NodeJob | null = null
+  job: NodeJob | null = null
   readonly lanes: (Lane | undefined)[] = []
   /** Lanes whose answers hold memory of the job. */
   readonly holding = new Set<Lane>()
   /** Mutations that have no outcome yet. */
   underWay = 0
   /** Since when it has had neither a connection nor anything under way. */
-  silentSinceMs = 0
+  idleSinceMs = 0
   /** What it is counted for. */
   bytes = SESSION_OVERHEAD_BYTES
 
   constructor(job: string, name: string) {
-    this.job = job
+    this.jobId = job
     this.name = name
   }
 
@@ -46,17 +46,17 @@ export class Session {
   fail(lane: Lane, error: unknown): void {
     if (!isError(error, 'CONNECTION_LOST', 'ABORTED')) return lane.fail(error)
     this.mutations--
-    lane.takeBack()
+    lane.reset()
   }
 
   /** Forgets the lane's answer. */
-  letGo(lane: Lane): void {
+  releaseLane(lane: Lane): void {
     this.holding.delete(lane)
-    if (this.space !== null) lane.letGo(this.space)
+    if (this.job !== null) lane.release(this.job)
   }
 
   /** Forgets every answer, and not that it was given: a repetition is refused. */
-  letGoOfAll(): void {
-    for (const lane of this.lanes) if (lane !== undefined) this.letGo(lane)
+  releaseAll(): void {
+    for (const lane of this.lanes) if (lane !== undefined) this.releaseLane(lane)
   }
 }

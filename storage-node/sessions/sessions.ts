@@ -12,7 +12,7 @@ import { violation } from '../../protocol/wire/reader.ts'
 import type { ClientSessions, Peer, Resume } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { PinnedReply } from '../memory/pinned-reply.ts'
-import { gone, type Lane } from './lane.ts'
+import { type Lane, unknownOutcome } from './lane.ts'
 import { Session } from './session.ts'
 import { SessionAccount } from './session-account.ts'
 
@@ -23,7 +23,7 @@ interface Sequenced {
 }
 
 /** What a mutation asks for, and for whom. */
-interface Asked {
+interface MutationInfo {
   readonly peer: Peer
   /** The space on this node that its bytes are held against. */
   readonly job: NodeJob
@@ -57,11 +57,11 @@ export class Sessions implements ClientSessions {
     this.#clock = clock
   }
 
-  join(peer: Peer, come: Resume): string {
+  join(peer: Peer, resume: Resume): string {
     const { job } = peer.claims
-    const { nonce } = come
+    const { nonce } = resume
     if (job === '') return nonce
-    const session = this.#known(job, come) ?? this.#begin(job, nonce)
+    const session = this.#known(job, resume) ?? this.#begin(job, nonce)
     const before = session.peer
     this.#sessions.delete(session.nonce)
     this.#sessions.set(nonce, session)
@@ -69,7 +69,7 @@ export class Sessions implements ClientSessions {
     session.peer = peer
     session.connection++
     peer.session = session
-    this.#account(job).adopt(session)
+    this.#account(job).connected(session)
     before?.end()
     return session.name
   }
@@ -78,22 +78,26 @@ export class Sessions implements ClientSessions {
     const session = peer.session as Session | null
     if (session === null || session.peer !== peer) return
     session.peer = null
-    this.#silent(session)
+    this.#markIdle(session)
   }
 
   /** Carries a mutation out, once. */
-  run<Head>(asked: Asked, { lane: number, sequence }: Sequenced, execute: () => Answer<Head>): Answer<Head> {
-    const session = asked.peer.session as Session
-    if (session.space !== asked.job) this.#move(session, asked.job)
+  run<Head>(
+    info: MutationInfo,
+    { lane: number, sequence }: Sequenced,
+    execute: () => Answer<Head>,
+  ): Answer<Head> {
+    const session = info.peer.session as Session
+    if (session.job !== info.job) this.#rebind(session, info.job)
     const lane = session.lanes[number] ?? this.#open(session, number)
-    if (sequence <= lane.sequence) return repeated({ session, lane }, sequence, asked) as Answer<Head>
-    session.letGo(lane)
+    if (sequence <= lane.sequence) return replayOf({ session, lane }, sequence, info) as Answer<Head>
+    session.releaseLane(lane)
     lane.sequence = sequence
-    lane.operation = asked.operation
-    lane.keys = asked.keys
+    lane.operation = info.operation
+    lane.keys = info.keys
     lane.connection = session.connection
     session.mutations++
-    if (lane.answerBytes !== asked.answerBytes) this.#count(session, lane, asked)
+    if (lane.answerBytes !== info.answerBytes) this.#count(session, lane, info)
     return this.#execute(session, lane, execute)
   }
 
@@ -104,7 +108,7 @@ export class Sessions implements ClientSessions {
     for (const { lane: number, sequence } of settled) {
       const lane = session.lanes[number]
       if (lane === undefined || sequence < lane.sequence) continue
-      session.letGo(lane)
+      session.releaseLane(lane)
       lane.sequence = sequence
     }
   }
@@ -113,19 +117,19 @@ export class Sessions implements ClientSessions {
   sweep(): void {
     const now = this.#clock.monotonicMs()
     for (const account of this.#accounts.values())
-      for (const session of account.silentUntil(now - SESSION_KEEP_MS)) this.#forget(session)
+      for (const session of account.idleSince(now - SESSION_KEEP_MS)) this.#forget(session)
     for (const session of this.#holding) {
-      for (const lane of session.holding) if (now - lane.atMs > REPEAT_MS_MAX) session.letGo(lane)
+      for (const lane of session.holding) if (now - lane.atMs > REPEAT_MS_MAX) session.releaseLane(lane)
       if (session.holding.size === 0) this.#holding.delete(session)
     }
   }
 
   /** The space frees every byte of its job: nothing may be held against it any more. */
-  dropJob(space: NodeJob): void {
-    for (const session of [...(this.#accounts.get(space.id)?.sessions ?? [])]) {
-      if (session.space !== space) continue
+  dropJob(job: NodeJob): void {
+    for (const session of [...(this.#accounts.get(job.id)?.sessions ?? [])]) {
+      if (session.job !== job) continue
       if (session.peer === null) this.#forget(session)
-      else this.#move(session, null)
+      else this.#rebind(session, null)
     }
   }
 
@@ -133,7 +137,7 @@ export class Sessions implements ClientSessions {
   #known(job: string, { resume, mutations }: Resume): Session | null {
     for (const nonce of resume) {
       const session = this.#sessions.get(nonce)
-      if (session?.job === job && session.mutations <= mutations) return session
+      if (session?.jobId === job && session.mutations <= mutations) return session
     }
     return null
   }
@@ -147,13 +151,13 @@ export class Sessions implements ClientSessions {
 
   /** Of two lanes with one number only one is ever here. Throws `TOO_MANY_REQUESTS` where the job has too many of them. */
   #open(session: Session, number: number): Lane {
-    if (!this.#makeRoom(session.job, LANE_OVERHEAD_BYTES)) {
+    if (!this.#makeRoom(session.jobId, LANE_OVERHEAD_BYTES)) {
       const what =
         'Too many mutations of the job are under way at this node, or have been within the last minute'
       throw new MayflyError('TOO_MANY_REQUESTS', what)
     }
     const lane = session.open(number)
-    this.#account(session.job).bytes += LANE_OVERHEAD_BYTES
+    this.#account(session.jobId).bytes += LANE_OVERHEAD_BYTES
     return lane
   }
 
@@ -161,30 +165,30 @@ export class Sessions implements ClientSessions {
   #makeRoom(job: string, bytes: number): boolean {
     const account = this.#account(job)
     if (account.hasRoomFor(bytes)) return true
-    for (const session of account.inTheWayOf(bytes)) this.#forget(session)
+    for (const session of account.evictionsFor(bytes)) this.#forget(session)
     return this.#account(job).hasRoomFor(bytes)
   }
 
-  #count(session: Session, lane: Lane, { answerBytes }: Asked): void {
+  #count(session: Session, lane: Lane, { answerBytes }: MutationInfo): void {
     const more = answerBytes - lane.answerBytes
     lane.answerBytes = answerBytes
     session.bytes += more
-    this.#account(session.job).bytes += more
+    this.#account(session.jobId).bytes += more
   }
 
   /** What the session holds belongs to a space that has ended. */
-  #move(session: Session, space: NodeJob | null): void {
-    session.letGoOfAll()
-    session.space = space
+  #rebind(session: Session, space: NodeJob | null): void {
+    session.releaseAll()
+    session.job = space
   }
 
   #forget(session: Session): void {
-    const account = this.#account(session.job)
-    session.letGoOfAll()
+    const account = this.#account(session.jobId)
+    session.releaseAll()
     this.#holding.delete(session)
     this.#sessions.delete(session.nonce)
     account.remove(session)
-    if (account.sessions.size === 0) this.#accounts.delete(session.job)
+    if (account.sessions.size === 0) this.#accounts.delete(session.jobId)
   }
 
   #account(job: string): SessionAccount {
@@ -196,9 +200,9 @@ export class Sessions implements ClientSessions {
     return account
   }
 
-  #silent(session: Session): void {
-    session.silentSinceMs = this.#clock.monotonicMs()
-    this.#account(session.job).orphan(session)
+  #markIdle(session: Session): void {
+    session.idleSinceMs = this.#clock.monotonicMs()
+    this.#account(session.jobId).disconnected(session)
   }
 
   #execute<Head>(session: Session, lane: Lane, execute: () => Answer<Head>): Answer<Head> {
@@ -210,19 +214,19 @@ export class Sessions implements ClientSessions {
       throw error
     }
     if (!(reply instanceof Promise)) {
-      this.#keep(session, lane, reply)
+      this.#store(session, lane, reply)
       return reply
     }
     session.underWay++
     const outcome: Promise<PinnedReply<Head>> = reply.then(
       (value) => {
         this.#done(session)
-        if (lane.waitsFor(outcome)) this.#keep(session, lane, value)
+        if (lane.isPending(outcome)) this.#store(session, lane, value)
         return value
       },
       (error: unknown) => {
         this.#done(session)
-        if (lane.waitsFor(outcome)) session.fail(lane, error)
+        if (lane.isPending(outcome)) session.fail(lane, error)
         throw error
       },
     )
@@ -233,12 +237,12 @@ export class Sessions implements ClientSessions {
   /** A session without a connection is kept from here on as long as if it had lost it now. */
   #done(session: Session): void {
     session.underWay--
-    if (session.peer === null && this.#sessions.get(session.nonce) === session) this.#silent(session)
+    if (session.peer === null && this.#sessions.get(session.nonce) === session) this.#markIdle(session)
   }
 
-  #keep(session: Session, lane: Lane, reply: PinnedReply<unknown>): void {
-    assert(session.space !== null, 'a session that waits for an answer has a space')
-    lane.keep(session.space, reply)
+  #store(session: Session, lane: Lane, reply: PinnedReply<unknown>): void {
+    assert(session.job !== null, 'a session that waits for an answer has a space')
+    lane.store(session.job, reply)
     if (!lane.holdsMemory) return
     session.holding.add(lane)
     this.#holding.add(session)
@@ -249,17 +253,17 @@ export class Sessions implements ClientSessions {
 /** Per key of an answer about many: its result, and its version. */
 const RESULT_BYTES = 16
 
-interface Of<Request> {
+interface MutationRequest<Request> {
   readonly peer: Peer
   readonly job: NodeJob
   readonly request: Request
 }
 
 /** A mutation of one key. */
-export function ofKey(
+export function keyMutation(
   operation: { readonly number: number },
-  { peer, job, request }: Of<{ readonly bucket: number; readonly key: Uint8Array }>,
-): Asked {
+  { peer, job, request }: MutationRequest<{ readonly bucket: number; readonly key: Uint8Array }>,
+): MutationInfo {
   return {
     peer,
     job,
@@ -270,10 +274,10 @@ export function ofKey(
 }
 
 /** A mutation of many keys. */
-export function ofKeys(
+export function keysMutation(
   operation: { readonly number: number },
-  { peer, job, request }: Of<{ readonly bucket: number; readonly keys: readonly Uint8Array[] }>,
-): Asked {
+  { peer, job, request }: MutationRequest<{ readonly bucket: number; readonly keys: readonly Uint8Array[] }>,
+): MutationInfo {
   const { bucket, keys } = request
   let hash = bucket
   for (const key of keys) hash = hashKey(key, hash)
@@ -282,16 +286,16 @@ export function ofKeys(
 }
 
 /** What came before under this sequence. Throws `PROTOCOL_VIOLATION` if it was something else, or comes twice over one connection. */
-function repeated(
+function replayOf(
   { session, lane }: { session: Session; lane: Lane },
   sequence: number,
-  { operation, keys }: Asked,
+  { operation, keys }: MutationInfo,
 ): Answer<unknown> {
-  if (sequence < lane.sequence) throw gone()
+  if (sequence < lane.sequence) throw unknownOutcome()
   if (operation !== lane.operation || keys !== lane.keys)
     throw violation('a mutation has lane and sequence of another one')
   if (lane.underWay && lane.connection === session.connection)
     throw violation('a mutation that is under way came again')
   lane.connection = session.connection
-  return lane.again()
+  return lane.replay()
 }

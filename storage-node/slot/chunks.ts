@@ -77,14 +77,14 @@ const noGroups = new Map<string, ChunkGroup>()
 export class SlotChunks {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
-  readonly #settling: PendingEntries
+  readonly #pendingEntries: PendingEntries
   #groups = noGroups
   #chargedBytes = 0
 
   constructor({ memory, tiers }: Holder, settling: PendingEntries) {
     this.#memory = memory
     this.#tiers = tiers
-    this.#settling = settling
+    this.#pendingEntries = settling
   }
 
   /** By `chunkGroupKey`. */
@@ -116,7 +116,7 @@ export class SlotChunks {
     }
     let parts = takeParts(memory, bytes.length)
     if (parts === null) {
-      memory.makeRoom(() => {
+      memory.retryCompacting(() => {
         parts = takeParts(memory, bytes.length)
         return parts !== null
       })
@@ -134,23 +134,23 @@ export class SlotChunks {
   }
 
   set(
-    of: Omit<ChunkGroup, 'chunks' | 'checksums'>,
-    at: { groupKey: string; index: number; checksum: number | null },
+    version: Omit<ChunkGroup, 'chunks' | 'checksums'>,
+    entry: { groupKey: string; index: number; checksum: number | null },
     chunk: Chunk,
   ): void {
-    let group = this.#groups.get(at.groupKey)
+    let group = this.#groups.get(entry.groupKey)
     if (group === undefined) {
       if (this.#groups === noGroups) this.#groups = new Map()
-      group = { ...of, chunks: new Map(), checksums: new Map() }
-      this.#groups.set(at.groupKey, group)
+      group = { ...version, chunks: new Map(), checksums: new Map() }
+      this.#groups.set(entry.groupKey, group)
     }
-    const before = group.chunks.get(at.index)
-    group.chunks.set(at.index, chunk)
-    if (at.checksum === null) group.checksums.delete(at.index)
-    else group.checksums.set(at.index, at.checksum)
+    const before = group.chunks.get(entry.index)
+    group.chunks.set(entry.index, chunk)
+    if (entry.checksum === null) group.checksums.delete(entry.index)
+    else group.checksums.set(entry.index, entry.checksum)
     this.#chargedBytes += chargeOfChunk(chunk)
     if (chunk.tier !== RAM) this.#tiers.charge(chunk.tier, chunk.bytes)
-    if (chunk instanceof RemoteChunk) this.#settling.announced()
+    if (chunk instanceof RemoteChunk) this.#pendingEntries.added()
     if (before !== undefined) this.#free(before)
   }
 
@@ -168,7 +168,7 @@ export class SlotChunks {
     if (chunk.tier !== RAM) this.#tiers.charge(chunk.tier, -chunk.bytes)
     if (chunk instanceof DemotedChunk) this.#tiers.remove(chunk.location)
     if (chunk instanceof StoredChunk) freeParts(this.#memory, chunk.parts)
-    if (chunk instanceof RemoteChunk) this.#settling.resolved()
+    if (chunk instanceof RemoteChunk) this.#pendingEntries.resolved()
   }
 }
 

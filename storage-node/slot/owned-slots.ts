@@ -3,7 +3,7 @@ import { SlotNumbers } from './slot-numbers.ts'
 
 /** Marks of a slot. */
 const OWNED = 1
-const LOST = 2
+const MAY_HAVE_LOST = 2
 
 const nothingTouched: readonly undefined[] = []
 
@@ -21,15 +21,15 @@ export class OwnedSlots {
   /** For each slot the last epoch of a handoff to this node that was given up. */
   readonly refused: SlotNumbers
   readonly #marks: SlotNumbers
-  readonly #make: (word: { epoch: number; lost: boolean }) => Slot
+  readonly #createSlot: (start: { epoch: number; mayHaveLost: boolean }) => Slot
   #owned = 0
 
-  constructor(count: number, make: (word: { epoch: number; lost: boolean }) => Slot) {
+  constructor(count: number, make: (start: { epoch: number; mayHaveLost: boolean }) => Slot) {
     this.count = count
     this.epochs = new SlotNumbers(count)
     this.refused = new SlotNumbers(count)
     this.#marks = new SlotNumbers(count)
-    this.#make = make
+    this.#createSlot = make
   }
 
   get any(): boolean {
@@ -41,19 +41,19 @@ export class OwnedSlots {
   }
 
   /** Whether an owner of a slot that is owned has died. */
-  isLost(index: number): boolean {
-    return (this.#marks.get(index) & LOST) !== 0
+  mayHaveLost(index: number): boolean {
+    return (this.#marks.get(index) & MAY_HAVE_LOST) !== 0
   }
 
   /** From here on the node owns the slot, which begins with what `slot` has, or empty where that is null. */
-  give(index: number, { slot, lost }: { slot: Slot | null; lost: boolean }): void {
+  acquire(index: number, { slot, mayHaveLost }: { slot: Slot | null; mayHaveLost: boolean }): void {
     if (!this.owns(index)) this.#owned++
-    this.#marks.set(index, lost ? OWNED | LOST : OWNED)
+    this.#marks.set(index, mayHaveLost ? OWNED | MAY_HAVE_LOST : OWNED)
     if (slot !== null) this.#writable()[index] = slot
   }
 
   /** From here on the node does not own the slot. */
-  take(index: number): void {
+  release(index: number): void {
     if (this.owns(index)) this.#owned--
     this.#marks.set(index, 0)
     if (this.touched[index] !== undefined) this.#writable()[index] = undefined
@@ -63,7 +63,7 @@ export class OwnedSlots {
   touch(index: number): Slot | undefined {
     const known = this.touched[index]
     if (known !== undefined || !this.owns(index)) return known
-    const slot = this.#make({ epoch: this.epochs.get(index), lost: this.isLost(index) })
+    const slot = this.#createSlot({ epoch: this.epochs.get(index), mayHaveLost: this.mayHaveLost(index) })
     this.#writable()[index] = slot
     return slot
   }

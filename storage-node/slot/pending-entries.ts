@@ -1,25 +1,25 @@
 /** How many entries of a slot a handoff has announced and not yet brought, and who waits until there are none. */
 export class PendingEntries {
-  #remotes = 0
+  #count = 0
   #tasks: (() => void)[] | null = null
 
-  get isOver(): boolean {
-    return this.#remotes === 0
+  get isEmpty(): boolean {
+    return this.#count === 0
   }
 
-  whenOver(task: () => void): void {
+  whenEmpty(task: () => void): void {
     this.#tasks ??= []
     this.#tasks.push(task)
   }
 
-  announced(): void {
-    this.#remotes++
+  added(): void {
+    this.#count++
   }
 
   /** One of them is here, or will never be. */
   resolved(): void {
-    this.#remotes--
-    if (this.#remotes > 0) return
+    this.#count--
+    if (this.#count > 0) return
     const tasks = this.#tasks
     this.#tasks = null
     for (const task of tasks ?? []) task()

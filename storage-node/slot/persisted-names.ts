@@ -13,12 +13,12 @@ interface Key {
  * - `over`: the slot has removed it, because its time was over.
  * - `apart`: it lies there, and the slot had no room for it.
  */
-export const PersistedState = { object: 0, doubt: 1, over: 2, apart: 3 } as const
+export const PersistedState = { object: 0, uncertain: 1, expired: 2, noRoom: 3 } as const
 export type PersistedState = (typeof PersistedState)[keyof typeof PersistedState]
 
 /** Of one that has come over the wire: what is not known is in doubt. */
 export function persistedStateOf(number: number): PersistedState {
-  return Object.values(PersistedState).find((state) => state === number) ?? PersistedState.doubt
+  return Object.values(PersistedState).find((state) => state === number) ?? PersistedState.uncertain
 }
 
 /** That something of a key lies in the kept store, or may. */
@@ -32,14 +32,14 @@ export interface PersistedMark {
 
 /** Those of the slots that never kept anything. */
 const noMarks = new Map<number, Map<KeyString, PersistedMark>>()
-const noneUnwanted = new Map<number, Set<KeyString>>()
+const noneStale = new Map<number, Set<KeyString>>()
 
 /** Which keys of a slot have, or may have, an object in the kept store. They are few. */
 export class PersistedNames {
   /** By bucket. */
   #marks = noMarks
   /** Keys of these that have no right to be there, by bucket. */
-  #unwanted = noneUnwanted
+  #stale = noneStale
 
   get empty(): boolean {
     return this.#marks.size === 0
@@ -50,13 +50,13 @@ export class PersistedNames {
   }
 
   /** Whether something of the key may lie there. */
-  has(of: Key): boolean {
-    return this.find(of) !== undefined
+  mayHave(key: Key): boolean {
+    return this.find(key) !== undefined
   }
 
   /** Whether the slot's object lies there too. */
-  holds(of: Key): boolean {
-    return this.find(of)?.state === PersistedState.object
+  hasObject(key: Key): boolean {
+    return this.find(key)?.state === PersistedState.object
   }
 
   set({ bucket, key }: Key, mark: PersistedMark): void {
@@ -65,11 +65,11 @@ export class PersistedNames {
     const marks = this.#marks.get(bucket)
     if (marks === undefined) this.#marks.set(bucket, new Map([[name, mark]]))
     else marks.set(name, mark)
-    if (mark.state !== PersistedState.doubt && mark.state !== PersistedState.over)
-      return void this.#unwanted.get(bucket)?.delete(name)
-    if (this.#unwanted === noneUnwanted) this.#unwanted = new Map()
-    const unwanted = this.#unwanted.get(bucket)
-    if (unwanted === undefined) this.#unwanted.set(bucket, new Set([name]))
+    if (mark.state !== PersistedState.uncertain && mark.state !== PersistedState.expired)
+      return void this.#stale.get(bucket)?.delete(name)
+    if (this.#stale === noneStale) this.#stale = new Map()
+    const unwanted = this.#stale.get(bucket)
+    if (unwanted === undefined) this.#stale.set(bucket, new Set([name]))
     else unwanted.add(name)
   }
 
@@ -77,22 +77,22 @@ export class PersistedNames {
     const marks = this.#marks.get(bucket)
     marks?.delete(keyString(key))
     if (marks?.size === 0) this.#marks.delete(bucket)
-    this.#unwanted.get(bucket)?.delete(keyString(key))
+    this.#stale.get(bucket)?.delete(keyString(key))
   }
 
   /** The slot has removed the key's object, whose time was over. */
-  expire(of: Key): void {
-    const mark = this.find(of)
-    if (mark !== undefined) this.set(of, { ...mark, state: PersistedState.over })
+  markExpired(key: Key): void {
+    const mark = this.find(key)
+    if (mark !== undefined) this.set(key, { ...mark, state: PersistedState.expired })
   }
 
   /** Keys whose time was over, or that are in doubt, and that nothing has removed or put anew since. */
-  unwanted(): Key[] {
-    return [...this.#unwanted].flatMap(([bucket, keys]) => keysOf(bucket, keys))
+  staleKeys(): Key[] {
+    return [...this.#stale].flatMap(([bucket, keys]) => keysOf(bucket, keys))
   }
 
-  isUnwanted({ bucket, key }: Key): boolean {
-    return this.#unwanted.get(bucket)?.has(keyString(key)) === true
+  isStale({ bucket, key }: Key): boolean {
+    return this.#stale.get(bucket)?.has(keyString(key)) === true
   }
 
   /** Buckets with keys of which something may lie there. */

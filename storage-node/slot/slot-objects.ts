@@ -5,7 +5,7 @@ import {
   apartBytesOf,
   chargeOf,
   decodeLocation,
-  isBelow,
+  isOnLowerTier,
   Kind,
   type Location,
   type ObjectFields,
@@ -28,7 +28,7 @@ export interface NewObject extends ObjectFields {
 interface Holdings {
   readonly parts: readonly Part[]
   /** Where its bytes, or the room for them, are below RAM; null where they are not. */
-  readonly below: Location | null
+  readonly lower: Location | null
 }
 
 /** Where the objects of a slot have their bytes. */
@@ -39,14 +39,14 @@ export interface Holder {
 
 const nothing = Buffer.alloc(0)
 const noParts: readonly Part[] = []
-const recordAlone: Holdings = { parts: noParts, below: null }
+const recordAlone: Holdings = { parts: noParts, lower: null }
 
 /** The objects of one slot: records in a table, with the runs in which larger ones have their bytes. */
 export class SlotObjects {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
   readonly #table: SlotTable
-  readonly #settling: PendingEntries
+  readonly #pendingEntries: PendingEntries
   #expiring = 0
   #chargedBytes = 0
   /** No object is over before this, as far as whoever looks for those that are has seen. */
@@ -56,7 +56,7 @@ export class SlotObjects {
     this.#memory = memory
     this.#tiers = tiers
     this.#table = new SlotTable(memory)
-    this.#settling = settling
+    this.#pendingEntries = settling
   }
 
   get size(): number {
@@ -73,19 +73,19 @@ export class SlotObjects {
     return this.#chargedBytes
   }
 
-  find(of: KeyHash): StoredObject | undefined {
-    return this.#table.find(of)
+  find(key: KeyHash): StoredObject | undefined {
+    return this.#table.find(key)
   }
 
   /** Puts an object in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
-  set(of: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
+  set(key: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
     const memory = this.#memory
     const { content } = object
     const landed = memory.landed(content)
     const parts = landed === null ? this.#writeApart(object) : [landed]
     if (parts === null) return false
     const inline = parts.length === 0 && object.kind !== Kind.appended ? content : nothing
-    if (!this.#replace({ of, object, before }, { parts, content: inline })) {
+    if (!this.#replace({ key: key, object, before }, { parts, content: inline })) {
       if (landed === null) freeParts(memory, parts)
       return false
     }
@@ -95,11 +95,11 @@ export class SlotObjects {
 
   /** Adds `payload` to `before`, as planned. `object` is what it is then. False, with nothing changed, if there is no memory. */
   grow(
-    of: KeyHash,
-    to: { before: StoredObject | undefined; object: NewObject; growth: AppendPlan },
+    key: KeyHash,
+    append: { before: StoredObject | undefined; object: NewObject; growth: AppendPlan },
     payload: Uint8Array,
   ): boolean {
-    const { before, object, growth } = to
+    const { before, object, growth } = append
     const memory = this.#memory
     const grows = before?.kind === Kind.appended
     const present = grows ? before.parts : noParts
@@ -118,20 +118,20 @@ export class SlotObjects {
       before.grow(object)
       return true
     }
-    if (this.#replace({ of, object, before }, { parts, content: nothing })) return true
+    if (this.#replace({ key: key, object, before }, { parts, content: nothing })) return true
     freeParts(memory, added)
     return false
   }
 
-  remove(of: KeyHash, object: StoredObject): void {
-    const { parts, below } = holdingsOf(object)
+  remove(key: KeyHash, object: StoredObject): void {
+    const { parts, lower: below } = holdingsOf(object)
     this.#chargedBytes -= objectCharge(object)
-    this.#table.remove(of)
+    this.#table.remove(key)
     freeParts(this.#memory, parts)
     this.#uncount(object, below)
   }
 
-  expectExpiry(atMs: number): void {
+  noteExpiry(atMs: number): void {
     this.earliestExpiryMs = Math.min(this.earliestExpiryMs, atMs)
   }
 
@@ -141,8 +141,8 @@ export class SlotObjects {
   }
 
   /** Gives what the table itself takes back. It must be empty. */
-  leave(): void {
-    this.#table.leave()
+  releaseTable(): void {
+    this.#table.release()
   }
 
   /** Runs for content that does not lie with its record; none where it does, null if there is no memory. */
@@ -155,37 +155,37 @@ export class SlotObjects {
   }
 
   #replace(
-    put: { of: KeyHash; object: NewObject; before: StoredObject | undefined },
+    put: { key: KeyHash; object: NewObject; before: StoredObject | undefined },
     { parts, content }: { parts: readonly Part[]; content: Uint8Array },
   ): boolean {
-    const { of, object, before } = put
+    const { key: of, object, before } = put
     const { kind } = object
     const replaced = before === undefined ? recordAlone : holdingsOf(before)
     const replacedBytes = objectCharge(before)
-    if (!this.#table.set({ of, object, parts, content }, before)) return false
+    if (!this.#table.set({ key: of, object, parts, content }, before)) return false
     const apartBytes = kind === Kind.appended ? capacityOf(parts) : apartBytesOf(object)
     const sizes = { keyBytes: of.key.length, metadataBytes: object.metadata.length, apartBytes }
     this.#chargedBytes += chargeOf(object, sizes) - replacedBytes
-    this.#count(object, isBelow(kind) ? decodeLocation(object.content) : null)
+    this.#count(object, isOnLowerTier(kind) ? decodeLocation(object.content) : null)
     if (before === undefined) return true
     if (replaced.parts.length > 0) {
       // Of an object that grew, the runs are its own still.
-      const kept = kind === Kind.appended ? parts : noParts
+      const retained = kind === Kind.appended ? parts : noParts
       freeParts(
         this.#memory,
-        replaced.parts.filter(({ at }) => !kept.some((part) => part.at === at)),
+        replaced.parts.filter(({ at }) => !retained.some((part) => part.at === at)),
       )
     }
-    this.#uncount(before, replaced.below)
+    this.#uncount(before, replaced.lower)
     return true
   }
 
   #count({ kind, bytes, expiresAtMs }: Counted, below: Location | null): void {
     if (below !== null) this.#tiers.count(below.tier, { objects: 1, bytes })
-    if (isRemote({ kind })) this.#settling.announced()
+    if (isRemote({ kind })) this.#pendingEntries.added()
     if (expiresAtMs === 0) return
     this.#expiring++
-    this.expectExpiry(expiresAtMs)
+    this.noteExpiry(expiresAtMs)
   }
 
   #uncount({ kind, bytes, expiresAtMs }: Counted, below: Location | null): void {
@@ -194,7 +194,7 @@ export class SlotObjects {
       this.#tiers.remove(below)
     }
     if (expiresAtMs !== 0) this.#expiring--
-    if (isRemote({ kind })) this.#settling.resolved()
+    if (isRemote({ kind })) this.#pendingEntries.resolved()
   }
 }
 
@@ -203,6 +203,6 @@ type Counted = Pick<NewObject, 'kind' | 'bytes' | 'expiresAtMs'>
 /** Most objects have none, and are read for it at every put. */
 function holdingsOf(object: StoredObject): Holdings {
   const { kind, partCount } = object
-  if (partCount === 0 && !isBelow(kind)) return recordAlone
-  return { parts: object.parts, below: isBelow(kind) ? object.location : null }
+  if (partCount === 0 && !isOnLowerTier(kind)) return recordAlone
+  return { parts: object.parts, lower: isOnLowerTier(kind) ? object.location : null }
 }

@@ -16,12 +16,12 @@ export class Slot {
   /** The placement's epoch at which this node became the owner; the upper part of every version given here. */
   epoch: number
   /** An owner has died: a key that is not here may have been lost with it. */
-  lost: boolean
+  mayHaveLost: boolean
   /** Where the bytes of remote entries are; empty where there are none. */
   source = ''
   /** The job has it no more: what it held is being freed. */
   discarded = false
-  readonly settling = new PendingEntries()
+  readonly pendingEntries = new PendingEntries()
   /** Read it; `set`, `grow` and `remove` change it. */
   readonly objects: SlotObjects
   readonly chunks: SlotChunks
@@ -31,17 +31,17 @@ export class Slot {
   /** Keys whose bytes were lost on their way here, by bucket; null while there was none, for every put looks here. */
   lostKeys: Map<number, Set<KeyString>> | null = null
   /** Objects that outlive their job. */
-  readonly kept = new PersistedNames()
+  readonly persisted = new PersistedNames()
   #counter = 0
   // Most slots have none of these, and a job may have many slots.
-  #keeping: Set<Promise<unknown>> | null = null
+  #persisting: Set<Promise<unknown>> | null = null
   #openPuts: Map<number, number> | null = null
 
-  constructor(holder: Holder, { epoch, lost }: { epoch: number; lost: boolean }) {
+  constructor(holder: Holder, { epoch, mayHaveLost }: { epoch: number; mayHaveLost: boolean }) {
     this.epoch = epoch
-    this.lost = lost
-    this.objects = new SlotObjects(holder, this.settling)
-    this.chunks = new SlotChunks(holder, this.settling)
+    this.mayHaveLost = mayHaveLost
+    this.objects = new SlotObjects(holder, this.pendingEntries)
+    this.chunks = new SlotChunks(holder, this.pendingEntries)
   }
 
   /** Versions that a large put has opened and not committed, with the end of their lease in monotonic ms. */
@@ -51,21 +51,23 @@ export class Slot {
   }
 
   /** Mutations of kept objects that wait for the kept store. */
-  get keeping(): Set<Promise<unknown>> {
-    this.#keeping ??= new Set()
-    return this.#keeping
+  get persisting(): Set<Promise<unknown>> {
+    this.#persisting ??= new Set()
+    return this.#persisting
   }
 
   /** No entry is remote. */
-  get settled(): boolean {
-    return this.settling.isOver
+  get isComplete(): boolean {
+    return this.pendingEntries.isEmpty
   }
 
   /** It holds nothing that anybody could miss. */
   get isEmpty(): boolean {
-    const { objects, chunks, readLeases, waits, lostKeys, kept } = this
+    const { objects, chunks, readLeases, waits, lostKeys, persisted } = this
     if (objects.size > 0 || chunks.groups.size > 0 || (this.#openPuts?.size ?? 0) > 0) return false
-    return readLeases.empty && waits === null && lostKeys === null && kept.empty && this.#keeping === null
+    return (
+      readLeases.empty && waits === null && lostKeys === null && persisted.empty && this.#persisting === null
+    )
   }
 
   /** Forgets leases of versions that have lapsed. */
@@ -92,26 +94,26 @@ export class Slot {
     return (this.#openPuts?.get(version) ?? 0) > nowMs
   }
 
-  find(of: KeyHash): StoredObject | undefined {
-    return this.objects.find(of)
+  find(key: KeyHash): StoredObject | undefined {
+    return this.objects.find(key)
   }
 
   /** As `SlotObjects.set`. */
-  set(of: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
-    if (!this.objects.set(of, object, before)) return false
-    this.#forgetLoss(of)
+  set(key: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
+    if (!this.objects.set(key, object, before)) return false
+    this.#clearLost(key)
     return true
   }
 
   /** As `SlotObjects.grow`. */
-  grow(of: KeyHash, to: Parameters<SlotObjects['grow']>[1], payload: Uint8Array): boolean {
-    if (!this.objects.grow(of, to, payload)) return false
-    this.#forgetLoss(of)
+  grow(key: KeyHash, append: Parameters<SlotObjects['grow']>[1], payload: Uint8Array): boolean {
+    if (!this.objects.grow(key, append, payload)) return false
+    this.#clearLost(key)
     return true
   }
 
   /** Remembers that what was under the key was lost. */
-  lose({ bucket, key }: Omit<KeyHash, 'hash'>): void {
+  markLost({ bucket, key }: Omit<KeyHash, 'hash'>): void {
     const name = keyString(key)
     this.lostKeys ??= new Map()
     const keys = this.lostKeys.get(bucket)
@@ -120,20 +122,21 @@ export class Slot {
   }
 
   /** Whether a key that is not here may have been lost. */
-  mayHaveLost({ bucket, key }: Omit<KeyHash, 'hash'>): boolean {
-    return this.lost || this.lostKeys?.get(bucket)?.has(keyString(key)) === true
+  mayHaveLostKey({ bucket, key }: Omit<KeyHash, 'hash'>): boolean {
+    return this.mayHaveLost || this.lostKeys?.get(bucket)?.has(keyString(key)) === true
   }
 
   /** What a key that is not here means: that it never was, or that nobody can know. */
-  missing({ bucket, key }: Omit<KeyHash, 'hash'>): MayflyError {
+  missingError({ bucket, key }: Omit<KeyHash, 'hash'>): MayflyError {
     if (this.lostKeys?.get(bucket)?.has(keyString(key))) {
       return new MayflyError('OBJECT_LOST', 'The node that held the bytes of the object died')
     }
-    if (this.lost) return new MayflyError('OBJECT_LOST', 'The key is not here, and an owner of its slot died')
+    if (this.mayHaveLost)
+      return new MayflyError('OBJECT_LOST', 'The key is not here, and an owner of its slot died')
     return new MayflyError('NOT_FOUND', 'There is no object under this key')
   }
 
-  #forgetLoss({ bucket, key }: KeyHash): void {
+  #clearLost({ bucket, key }: KeyHash): void {
     this.lostKeys?.get(bucket)?.delete(keyString(key))
   }
 }

@@ -1,7 +1,7 @@
 import { type Manifest, manifestBytes } from '../../protocol/model/manifest.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { capacityOf, type Piece, readParts } from '../memory/payload.ts'
-import { apartBytesOf, chargeOf, isBelow, Kind, type StoredRecord } from '../memory/record.ts'
+import { apartBytesOf, chargeOf, isOnLowerTier, Kind, type StoredRecord } from '../memory/record.ts'
 import { RAM } from '../tiers/job-tiers.ts'
 import { decodeMetadata, type UserMetadata } from './user-metadata.ts'
 
@@ -15,7 +15,7 @@ const RUN_BYTES = 8
 
 /** Whether a handoff has announced its bytes and not yet brought them: they lie on the slot's owner before this one. */
 export function isRemote({ kind }: Pick<StoredObject, 'kind'>): boolean {
-  return kind === Kind.remote || kind === Kind.remoteBelow
+  return kind === Kind.remote || kind === Kind.remoteLower
 }
 
 /** Whether its bytes lie on a tier of this node below RAM. */
@@ -24,13 +24,13 @@ export function isDemoted({ kind }: StoredObject): boolean {
 }
 
 /** Whether its bytes are not in RAM here: it is remote or demoted. */
-export function isElsewhere({ kind }: StoredObject): boolean {
+export function isOutsideRam({ kind }: StoredObject): boolean {
   return kind >= Kind.remote
 }
 
 /** The tier that its bytes count on: of a large object that of its manifest, which is RAM. */
 export function tierOf(object: StoredObject): number {
-  return isBelow(object.kind) ? object.location.tier : RAM
+  return isOnLowerTier(object.kind) ? object.location.tier : RAM
 }
 
 /** Whether its bytes lie in chunks. */

@@ -37,9 +37,9 @@ export function removeMatching(
   const next = slot.objects.scan(from, STEP_CELLS, (object, hash) => {
     if (matches(object)) found.push({ bucket: object.bucket, key: Buffer.from(object.key), hash })
   })
-  for (const of of found) {
-    const object = slot.find(of)
-    if (object !== undefined) slot.objects.remove(of, object)
+  for (const key of found) {
+    const object = slot.find(key)
+    if (object !== undefined) slot.objects.remove(key, object)
   }
   return next
 }

@@ -19,11 +19,11 @@ interface At {
  * `CONNECTION_LOST` when nobody waits for it any more, and with `UNAVAILABLE` where the job has too much that waits.
  */
 export function park<Result>(
-  at: At,
+  place: At,
   options: { waitMs: number; clock: Clock; waiter: Waiter; underWay: UnderWay },
   outcome: { attempt: () => Result | Promise<Result> | null; missed: () => MayflyError },
 ): Promise<Result> {
-  const { slot, bucket, key } = at
+  const { slot, bucket, key } = place
   const name = waitKey(bucket, key)
   const all = slot.waits ?? new Map<string, Wait[]>()
   const waits = all.get(name) ?? []

@@ -6,7 +6,7 @@ import { Pin } from '../memory/pin.ts'
 import type { Location } from '../memory/record.ts'
 import { DemotedChunk, StoredChunk } from '../slot/chunks.ts'
 import type { Slot } from '../slot/slot.ts'
-import { isDemoted, isElsewhere, isManifest, readObject, type StoredObject } from '../slot/stored-object.ts'
+import { isDemoted, isManifest, isOutsideRam, readObject, type StoredObject } from '../slot/stored-object.ts'
 import { DEMOTED_BYTES_MIN } from '../tiers/limits.ts'
 import { moveToLowerTier } from './storage-location.ts'
 
@@ -19,7 +19,7 @@ export interface DemotionCandidate {
   /** Its bytes, which stay as they are until they are released. Those below RAM have to be read, and what that rejects with is theirs. */
   take(): Taken
   /** From here on its bytes are there. False, with nothing changed, if it is not what was taken any more. */
-  leave(location: Location): boolean
+  commit(location: Location): boolean
 }
 
 interface Taken {
@@ -28,15 +28,15 @@ interface Taken {
 }
 
 /** A slot that is owned, and its number. */
-interface At {
+interface SlotEntry {
   readonly slot: Slot
   readonly index: number
 }
 
-export function objectCandidate(job: NodeJob, at: At, object: StoredObject): DemotionCandidate {
+export function objectCandidate(job: NodeJob, entry: SlotEntry, object: StoredObject): DemotionCandidate {
   const { bytes, bucket, version } = object
   const from = isDemoted(object) ? object.location : null
-  let of = { bucket, key: Buffer.alloc(0), hash: 0 }
+  let key = { bucket, key: Buffer.alloc(0), hash: 0 }
   return {
     bytes,
     reads: object.reads,
@@ -44,15 +44,15 @@ export function objectCandidate(job: NodeJob, at: At, object: StoredObject): Dem
       if (object.reads > 0) object.reads = object.reads >>> 1
     },
     take: () => {
-      of = { bucket, key: Buffer.from(object.key), hash: object.hash }
-      if (from !== null) return readBelow(job, from, bytes)
-      return takeOut(job.memory, readObject(job.memory, object, { offset: 0, bytes }))
+      key = { bucket, key: Buffer.from(object.key), hash: object.hash }
+      if (from !== null) return readLower(job, from, bytes)
+      return readArena(job.memory, readObject(job.memory, object, { offset: 0, bytes }))
     },
-    leave: (location) => {
-      const now = job.slots[at.index] === at.slot ? at.slot.find(of) : undefined
+    commit: (location) => {
+      const now = job.slots[entry.index] === entry.slot ? entry.slot.find(key) : undefined
       if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false
       try {
-        moveToLowerTier(job, { slot: at.slot, of }, location)
+        moveToLowerTier(job, { slot: entry.slot, key: key }, location)
         return true
       } catch (error) {
         // The arena is full of other jobs' objects.
@@ -64,8 +64,8 @@ export function objectCandidate(job: NodeJob, at: At, object: StoredObject): Dem
 }
 
 /** All chunks of a slot that are on a tier. */
-export function* chunkCandidates(job: NodeJob, at: At, tier: number): Generator<DemotionCandidate> {
-  const { chunks } = at.slot
+export function* chunkCandidates(job: NodeJob, entry: SlotEntry, tier: number): Generator<DemotionCandidate> {
+  const { chunks } = entry.slot
   for (const [groupKey, group] of chunks.groups) {
     for (const [index, chunk] of group.chunks) {
       if (chunk.tier !== tier || chunk.bytes < DEMOTED_BYTES_MIN) continue
@@ -79,14 +79,14 @@ export function* chunkCandidates(job: NodeJob, at: At, tier: number): Generator<
         },
         take: () =>
           chunk instanceof DemotedChunk
-            ? readBelow(job, chunk.location, bytes)
-            : takeOut(job.memory, readParts(job.memory, chunk.parts, { offset: 0, bytes })),
-        leave: (location) => {
-          const isSame = job.slots[at.index] === at.slot && chunks.find(groupKey, index) === chunk
+            ? readLower(job, chunk.location, bytes)
+            : readArena(job.memory, readParts(job.memory, chunk.parts, { offset: 0, bytes })),
+        commit: (location) => {
+          const isSame = job.slots[entry.index] === entry.slot && chunks.find(groupKey, index) === chunk
           if (!isSame) return false
           const checksum = chunks.checksumOf(groupKey, index)
           const below = new DemotedChunk(bytes, location, chunk.reads)
-          job.track(at.slot, () => chunks.set(group, { groupKey, index, checksum }, below))
+          job.track(entry.slot, () => chunks.set(group, { groupKey, index, checksum }, below))
           return true
         },
       }
@@ -95,18 +95,18 @@ export function* chunkCandidates(job: NodeJob, at: At, tier: number): Generator<
 }
 
 /** Whether the bytes of an object are where they were taken from; null is RAM. */
-function isStillAt(object: StoredObject, from: Location | null): boolean {
-  if (from === null || !isDemoted(object)) return from === null && !isElsewhere(object)
+function isStillAt(object: StoredObject, location: Location | null): boolean {
+  if (location === null || !isDemoted(object)) return location === null && !isOutsideRam(object)
   const { tier, record } = object.location
-  return tier === from.tier && record === from.record
+  return tier === location.tier && record === location.record
 }
 
-function readBelow(job: NodeJob, location: Location, bytes: number): Taken {
+function readLower(job: NodeJob, location: Location, bytes: number): Taken {
   return { bytes: job.tiers.read(location, { offset: 0, length: bytes }), release: () => undefined }
 }
 
 /** What lies in one run is pinned, and is not copied. */
-function takeOut(memory: JobMemory, { views, runs }: Piece): Taken {
+function readArena(memory: JobMemory, { views, runs }: Piece): Taken {
   const [first] = views
   if (first === undefined || views.length > 1 || runs.length === 0)
     return { bytes: Buffer.concat(views), release: () => undefined }

@@ -12,7 +12,7 @@ interface State {
   waiting: ((mayFit: boolean) => void)[]
 }
 
-export interface CapacityOptions {
+export interface CapacityRequestsOptions {
   readonly clock: Clock
   readonly background: Background
   /** Asks the controller; rejects where it does not answer. */
@@ -26,12 +26,12 @@ export interface CapacityOptions {
  * grants comes from metadata, as every budget does.
  */
 export class CapacityRequests {
-  readonly #options: CapacityOptions
+  readonly #options: CapacityRequestsOptions
   readonly #states = new WeakMap<NodeJob, State>()
   readonly #wanting = new Set<NodeJob>()
   #running = false
 
-  constructor(options: CapacityOptions) {
+  constructor(options: CapacityRequestsOptions) {
     this.#options = options
   }
 

@@ -10,7 +10,7 @@ import { VictimSampler } from './victim-sampler.ts'
 
 interface State {
   /** From the highest tier on. */
-  readonly sources: readonly VictimSampler[]
+  readonly samplers: readonly VictimSampler[]
   /** Told after each round whether it made room. */
   waiting: ((madeRoom: boolean) => void)[]
 }
@@ -33,7 +33,7 @@ export class Demoter {
   /** A tier of the job may be over its high watermark. What runs already is not begun again. */
   start(job: NodeJob): void {
     const state = this.#stateOf(job)
-    for (const source of state.sources) if (isDue(job, state, source)) this.#begin(job, state, source)
+    for (const sampler of state.samplers) if (isDue(job, state, sampler)) this.#startTier(job, state, sampler)
   }
 
   /** Resolves after objects have left, or with false where none can. */
@@ -55,72 +55,72 @@ export class Demoter {
     if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
     if (!job.isOverLow) return job.hasSpare(hit.bytes)
     const state = this.#stateOf(job)
-    const [ram] = state.sources
-    if (ram?.belongs(hit) !== true) return false
+    const [ram] = state.samplers
+    if (ram?.isWorthPromoting(hit) !== true) return false
     if (job.hasSpare(hit.bytes)) return true
-    this.#begin(job, state, ram)
+    this.#startTier(job, state, ram)
     return false
   }
 
   /** Unless it runs already, or is to rest. */
-  #begin(job: NodeJob, state: State, source: VictimSampler): void {
-    if (source.running || source.isIdle) return
-    source.running = true
-    void this.#run(job, state, source)
+  #startTier(job: NodeJob, state: State, sampler: VictimSampler): void {
+    if (sampler.running || sampler.isPaused) return
+    sampler.running = true
+    void this.#run(job, state, sampler)
   }
 
   /** Never rejects. */
-  async #run(job: NodeJob, state: State, source: VictimSampler): Promise<void> {
+  async #run(job: NodeJob, state: State, sampler: VictimSampler): Promise<void> {
     // Whoever has charged what is too much goes on first: it may be in the middle of a change.
     await sleep(this.#clock, 0)
     let left: number
     do {
-      left = job.ended ? 0 : await this.#tryRound(job, source)
-      if (left > 0) this.#progressed(job, state, source)
-    } while (left > 0 && isWanted(job, state, source))
-    if (left === 0) source.rest(DEMOTION_PAUSE_MS)
-    source.running = false
+      left = job.ended ? 0 : await this.#tryRound(job, sampler)
+      if (left > 0) this.#progressed(job, state, sampler)
+    } while (left > 0 && isWanted(job, state, sampler))
+    if (left === 0) sampler.pauseFor(DEMOTION_PAUSE_MS)
+    sampler.running = false
     if (!isRunning(state)) tellAll(state, false)
   }
 
   /** Objects have left a tier: the one above may go on, and the one below may have to begin. */
   #progressed(job: NodeJob, state: State, { tier }: VictimSampler): void {
-    for (const source of state.sources) if (source.tier < tier) source.idleUntilMs = 0
+    for (const source of state.samplers) if (source.tier < tier) source.pausedUntilMs = 0
     this.start(job)
     tellAll(state, true)
   }
 
-  async #tryRound(job: NodeJob, source: VictimSampler): Promise<number> {
+  async #tryRound(job: NodeJob, sampler: VictimSampler): Promise<number> {
     try {
-      return await this.#round(job, source)
+      return await this.#round(job, sampler)
     } catch (error) {
-      this.#failed(job, source, error)
+      this.#failed(job, sampler, error)
       return 0
     }
   }
 
   /** The tier takes nothing for the moment, whatever the reason. */
-  #failed(job: NodeJob, source: VictimSampler, error: unknown): void {
-    source.rest(TIER_FAILURE_PAUSE_MS)
+  #failed(job: NodeJob, sampler: VictimSampler, error: unknown): void {
+    sampler.pauseFor(TIER_FAILURE_PAUSE_MS)
     if (!job.ended) this.#background.failed(['demotion', job.id], error)
   }
 
   /** Returns how many left. */
-  async #round(job: NodeJob, source: VictimSampler): Promise<number> {
-    const to = job.tiers.below(source.tier)
-    if (to === null) return 0
-    const victims = await source.chooseVictims(to)
-    const activity = job.counters.on(source.tier)
+  async #round(job: NodeJob, sampler: VictimSampler): Promise<number> {
+    const target = job.tiers.nextLower(sampler.tier)
+    if (target === null) return 0
+    const victims = await sampler.chooseVictims(target)
+    const counters = job.counters.on(sampler.tier)
     const left = await Promise.all(
-      victims.map(async (leaver) => {
-        const { bytes } = leaver
-        if (!job.tiers.admits(to, bytes)) return false
-        const hasLeft = await this.#demote(job, source, { leaver, to })
+      victims.map(async (candidate) => {
+        const { bytes } = candidate
+        if (!job.tiers.admits(target, bytes)) return false
+        const hasLeft = await this.#demote(job, sampler, { leaver: candidate, to: target })
         if (hasLeft) {
           this.#background.succeeded(['demotion', job.id])
-          activity.demotedObjects++
-          activity.demotedBytes += bytes
-        } else activity.droppedMoves++
+          counters.demotedObjects++
+          counters.demotedBytes += bytes
+        } else counters.droppedMoves++
         return hasLeft
       }),
     )
@@ -130,25 +130,25 @@ export class Demoter {
   /** Its bytes stay where they are until all of them are below, and what changed meanwhile stays as it is. */
   async #demote(
     job: NodeJob,
-    source: VictimSampler,
-    { leaver, to }: { leaver: DemotionCandidate; to: number },
+    sampler: VictimSampler,
+    { leaver: candidate, to: target }: { leaver: DemotionCandidate; to: number },
   ): Promise<boolean> {
-    const { bytes } = leaver
-    job.tiers.charge(to, bytes)
+    const { bytes } = candidate
+    job.tiers.charge(target, bytes)
     let isBooked = true
     const bookOff = (): void => {
-      if (isBooked) job.tiers.charge(to, -bytes)
+      if (isBooked) job.tiers.charge(target, -bytes)
       isBooked = false
     }
-    const content = leaver.take()
+    const content = candidate.take()
     try {
       const location = await job.tiers.write(
-        to,
+        target,
         content.bytes instanceof Promise ? await content.bytes : content.bytes,
       )
       content.release()
       bookOff()
-      const hasLeft = leaver.leave(location)
+      const hasLeft = candidate.commit(location)
       if (!hasLeft) job.tiers.remove(location)
       return hasLeft
     } catch (error) {
@@ -156,7 +156,7 @@ export class Demoter {
       bookOff()
       // A record that its tier has lost stays, so that who asks for it is told.
       if (isError(error, 'OBJECT_LOST')) return false
-      this.#failed(job, source, error)
+      this.#failed(job, sampler, error)
       return false
     }
   }
@@ -165,7 +165,7 @@ export class Demoter {
     let state = this.#states.get(job)
     if (state === undefined) {
       const numbers = [RAM, ...[...job.tiers.used()].map(({ tier }) => tier)]
-      state = { sources: numbers.map((tier) => new VictimSampler(job, tier, this.#clock)), waiting: [] }
+      state = { samplers: numbers.map((tier) => new VictimSampler(job, tier, this.#clock)), waiting: [] }
       this.#states.set(job, state)
     }
     return state
@@ -184,7 +184,7 @@ function isWanted(job: NodeJob, state: State, { tier }: VictimSampler): boolean 
   return tier === RAM ? job.isOverLow || state.waiting.length > 0 : job.tiers.isOverLow(tier)
 }
 
-function isRunning({ sources }: State): boolean {
+function isRunning({ samplers: sources }: State): boolean {
   return sources.some(({ running }) => running)
 }
 

@@ -14,7 +14,7 @@ export interface Worth {
 }
 
 /** What a choice among objects looks at. */
-export interface Candidate {
+export interface Ranked {
   readonly priority: number
   readonly bytes: number
 }
@@ -35,7 +35,7 @@ export class Gdsf {
    * The lowest of a sample, as many as hold `bytes` or as its share allows, and at least one where there is any. They count as
    * gone: the clock moves on.
    */
-  chooseVictims<T extends Candidate>(sample: readonly T[], bytes: number): T[] {
+  chooseVictims<T extends Ranked>(sample: readonly T[], bytes: number): T[] {
     const ordered = sample.toSorted((a, b) => a.priority - b.priority)
     const most = Math.max(1, Math.floor(sample.length / SAMPLED_PER_VICTIM))
     const victims: T[] = []

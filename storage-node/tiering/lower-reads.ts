@@ -28,12 +28,12 @@ interface Found {
 export class LowerReads {
   /** By tier, so that reads of a slow one hold up no others. */
   readonly #reads = new Map<number, ReadSemaphore>()
-  readonly #flights: SharedReads<Found | null>
-  readonly #demotion: Demoter
+  readonly #shared: SharedReads<Found | null>
+  readonly #demoter: Demoter
 
   constructor(demotion: Demoter, clock: Clock) {
-    this.#flights = new SharedReads(clock)
-    this.#demotion = demotion
+    this.#shared = new SharedReads(clock)
+    this.#demoter = demotion
   }
 
   /**
@@ -41,14 +41,18 @@ export class LowerReads {
    * it names then is there; null, of it or of this, is that the bytes lie elsewhere by now. What is given has to be let go of.
    * Rejects with `OBJECT_LOST` where the tier has not kept them, and with `UNAVAILABLE` where it does not answer.
    */
-  async read(job: NodeJob, wanted: Wanted, where: () => Location | null): Promise<SharedRead<Buffer> | null> {
-    const before = where()
+  async read(
+    job: NodeJob,
+    wanted: Wanted,
+    locationNow: () => Location | null,
+  ): Promise<SharedRead<Buffer> | null> {
+    const before = locationNow()
     if (before === null) return null
     const { name, offset, bytes } = wanted
     const flight = { name: `${offset}/${bytes}/${name}`, bytes }
-    const { result, release } = await this.#flights.share(job, flight, () =>
+    const { result, release } = await this.#shared.share(job, flight, () =>
       this.#readsOf(before.tier).run(bytes, async () => {
-        const location = where()
+        const location = locationNow()
         if (location === null) return null
         const content = await job.tiers.read(location, { offset, length: bytes })
         return { content, tier: location.tier }
@@ -73,19 +77,19 @@ export class LowerReads {
 
   /** Whether a hit pays for bringing the bytes back. */
   promotes(job: NodeJob, hit: { tier: number; bytes: number; reads: number }): boolean {
-    return this.#demotion.promotes(job, hit)
+    return this.#demoter.promotes(job, hit)
   }
 
   /** All bytes of an object were read: they come back into RAM, if that pays and has room. */
-  promote(job: NodeJob, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
-    const object = at.slot.find(at.of)
+  promote(job: NodeJob, entry: { slot: Slot; key: KeyHash }, bytes: Buffer): void {
+    const object = entry.slot.find(entry.key)
     if (object === undefined) return
     const { reads } = object
     const { tier } = object.location
     if (!this.promotes(job, { tier, bytes: bytes.length, reads })) return
     let isDone = true
     try {
-      moveToRam(job, at, bytes)
+      moveToRam(job, entry, bytes)
     } catch (error) {
       // The arena is full of other jobs' objects: it stays where it is.
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
@@ -106,6 +110,6 @@ export function countPromotion(job: NodeJob, move: { tier: number; bytes: number
 }
 
 /** Of one version, among all that is read below RAM. */
-export function objectName({ bucket, key }: Address, version: number): string {
+export function objectReadName({ bucket, key }: Address, version: number): string {
   return `object/${bucket}/${version}/${keyString(key)}`
 }

@@ -10,43 +10,43 @@ import { encodeManifest, type StoredObject } from '../slot/stored-object.ts'
 /** Where bytes of an object go that is there already: the object itself stays what it is. */
 
 /** Puts its bytes into RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */
-export function moveToRam(job: NodeJob, at: { slot: Slot; of: KeyHash }, bytes: Buffer): void {
-  const object = at.slot.find(at.of)
+export function moveToRam(job: NodeJob, entry: { slot: Slot; key: KeyHash }, bytes: Buffer): void {
+  const object = entry.slot.find(entry.key)
   if (object === undefined) return
   const kind = object.base === object.version ? Kind.value : Kind.appended
-  replace(job, at, { object, kind, bytes: bytes.length, content: bytes })
+  replace(job, entry, { object, kind, bytes: bytes.length, content: bytes })
 }
 
 /** Says that they lie in the kept store, from which its chunks come when they are asked for. Throws as `moveToLowerTier`. */
-export function moveToPersisted(job: NodeJob, at: { slot: Slot; of: KeyHash }): void {
-  const object = at.slot.find(at.of)
+export function moveToPersisted(job: NodeJob, entry: { slot: Slot; key: KeyHash }): void {
+  const object = entry.slot.find(entry.key)
   if (object === undefined) return
   const content = encodeManifest(manifestOf(object.bytes))
-  replace(job, at, { object, kind: Kind.manifest, bytes: content.length, content })
+  replace(job, entry, { object, kind: Kind.manifest, bytes: content.length, content })
 }
 
 /** Says that they lie on a tier below RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */
-export function moveToLowerTier(job: NodeJob, at: { slot: Slot; of: KeyHash }, location: Location): void {
-  const object = at.slot.find(at.of)
+export function moveToLowerTier(job: NodeJob, entry: { slot: Slot; key: KeyHash }, location: Location): void {
+  const object = entry.slot.find(entry.key)
   if (object === undefined) return
-  replace(job, at, { object, kind: Kind.demoted, bytes: object.bytes, content: encodeLocation(location) })
+  replace(job, entry, { object, kind: Kind.demoted, bytes: object.bytes, content: encodeLocation(location) })
 }
 
 function replace(
   job: NodeJob,
-  { slot, of }: { slot: Slot; of: KeyHash },
-  to: Pick<NewObject, 'kind' | 'bytes' | 'content'> & { object: StoredObject },
+  { slot, key }: { slot: Slot; key: KeyHash },
+  replacement: Pick<NewObject, 'kind' | 'bytes' | 'content'> & { object: StoredObject },
 ): void {
-  const { object, kind, bytes, content } = to
+  const { object, kind, bytes, content } = replacement
   assert(object.kind !== Kind.manifest, 'a manifest stays in RAM')
   const { version, base, expiresAtMs, checksum, reads } = object
   const metadata = Buffer.from(object.metadata)
   const after = { version, base, expiresAtMs, metadata, checksum, kind, bytes, content }
   job.track(slot, () => {
-    if (!slot.objects.set(of, after, object)) {
-      job.memory.makeRoom(() => slot.objects.set(of, after, slot.find(of)))
+    if (!slot.objects.set(key, after, object)) {
+      job.memory.retryCompacting(() => slot.objects.set(key, after, slot.find(key)))
     }
   })
-  const now = slot.find(of)
+  const now = slot.find(key)
   if (now !== undefined) now.reads = reads
 }

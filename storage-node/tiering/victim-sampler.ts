@@ -10,12 +10,12 @@ import {
   DEMOTION_SCAN_CELLS,
 } from '../tiers/limits.ts'
 import { chunkCandidates, type DemotionCandidate, objectCandidate } from './candidate.ts'
-import { type Candidate, frequencyOf, Gdsf, gainOf, readCostMs, SAMPLED_PER_VICTIM } from './gdsf.ts'
+import { frequencyOf, Gdsf, gainOf, type Ranked, readCostMs, SAMPLED_PER_VICTIM } from './gdsf.ts'
 
 /** Something on a tier that may leave it. */
-interface Sampled extends Candidate {
+interface Sampled extends Ranked {
   readonly gain: number
-  readonly leaver: DemotionCandidate
+  readonly candidate: DemotionCandidate
 }
 
 /** Cells of a table looked at in one step of a sample. */
@@ -31,7 +31,7 @@ export class VictimSampler {
   readonly tier: number
   running = false
   /** Nothing is tried before. */
-  idleUntilMs = 0
+  pausedUntilMs = 0
   readonly #job: NodeJob
   readonly #clock: Clock
   readonly #policy = new Gdsf()
@@ -45,7 +45,7 @@ export class VictimSampler {
    * least, objects that are all read alike would change places for ever. Gains are compared and not priorities, for the clock has
    * moved on since, and by it anything would be worth more than what is here.
    */
-  #usualGain = 0
+  #medianGain = 0
 
   constructor(job: NodeJob, tier: number, clock: Clock) {
     this.#job = job
@@ -53,52 +53,57 @@ export class VictimSampler {
     this.#clock = clock
   }
 
-  get isIdle(): boolean {
-    return this.#clock.monotonicMs() < this.idleUntilMs
+  get isPaused(): boolean {
+    return this.#clock.monotonicMs() < this.pausedUntilMs
   }
 
-  rest(ms: number): void {
-    this.idleUntilMs = Math.max(this.idleUntilMs, this.#clock.monotonicMs() + ms)
+  pauseFor(ms: number): void {
+    this.pausedUntilMs = Math.max(this.pausedUntilMs, this.#clock.monotonicMs() + ms)
   }
 
   /** What is worth least, of a part of what is here, once it has left for tier `to`. */
-  async chooseVictims(to: number): Promise<DemotionCandidate[]> {
-    const sample = await this.#sample(to)
+  async chooseVictims(targetTier: number): Promise<DemotionCandidate[]> {
+    const sample = await this.#sample(targetTier)
     const victims = this.#policy.chooseVictims(sample, DEMOTION_BATCH_BYTES)
     const chosen = new Set(victims)
     const staying = sample.filter((each) => !chosen.has(each))
     // Where reads to come are counted, those that were have to stay what they are.
     if (this.#job.readsPerObject === null) this.#age(staying)
     const gains = staying.map(({ gain }) => gain).sort((a, b) => a - b)
-    this.#usualGain = gains[gains.length >> 1] ?? 0
-    return victims.map(({ leaver }) => leaver)
+    this.#medianGain = gains[gains.length >> 1] ?? 0
+    return victims.map(({ candidate: leaver }) => leaver)
   }
 
   #age(staying: readonly Sampled[]): void {
     for (let at = this.#samples++ % SAMPLED_PER_VICTIM; at < staying.length; at += SAMPLED_PER_VICTIM)
-      staying[at]?.leaver.age()
+      staying[at]?.candidate.age()
   }
 
   /** Whether something on a lower tier that was read so often is worth more than what there usually is here. */
-  belongs({ tier, bytes, reads }: { tier: number; bytes: number; reads: number }): boolean {
+  isWorthPromoting({ tier, bytes, reads }: { tier: number; bytes: number; reads: number }): boolean {
     const { readsPerObject } = this.#job
     // What was put counts as read once more than it was, see `frequencyOf`; the hit itself has been counted.
     const frequency = readsPerObject === null ? reads : frequencyOf(reads, readsPerObject)
-    return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#usualGain
+    return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#medianGain
   }
 
   /** From where the last sample ended: a part of what is here, or, where there is little, all of it once. */
-  async #sample(to: number): Promise<Sampled[]> {
+  async #sample(targetTier: number): Promise<Sampled[]> {
     const job = this.#job
     const found: Sampled[] = []
     for (let slots = 0; slots <= job.owned.count && found.length === 0 && !job.ended; ) {
       if (slots > 0) await sleep(this.#clock, 0)
       for (let cells = 0; cells < DEMOTION_SCAN_CELLS && slots <= job.owned.count; ) {
-        cells += this.#look((leaver) => {
-          const { bytes } = leaver
-          const frequency = frequencyOf(leaver.reads, job.readsPerObject)
-          const worth = { frequency, bytes, costMs: costOf(to, bytes) }
-          found.push({ priority: this.#policy.priorityOf(worth), gain: gainOf(worth), bytes, leaver })
+        cells += this.#scanStep((candidate) => {
+          const { bytes } = candidate
+          const frequency = frequencyOf(candidate.reads, job.readsPerObject)
+          const worth = { frequency, bytes, costMs: costOf(targetTier, bytes) }
+          found.push({
+            priority: this.#policy.priorityOf(worth),
+            gain: gainOf(worth),
+            bytes,
+            candidate: candidate,
+          })
         })
         if (this.#hash === 0) slots++
         if (found.length >= DEMOTION_SAMPLE) break
@@ -108,7 +113,7 @@ export class VictimSampler {
   }
 
   /** One step through a slot. Returns about how many cells were looked at. */
-  #look(visit: (leaver: DemotionCandidate) => void): number {
+  #scanStep(visit: (candidate: DemotionCandidate) => void): number {
     const job = this.#job
     const index = this.#slot % job.owned.count
     const slot = job.slots[index]

@@ -44,12 +44,12 @@ export class JobTiers {
   }
 
   /** The next tier below one, of those on which the job may have bytes; null if there is none. */
-  below(tier: number): number | null {
+  nextLower(tier: number): number | null {
     return this.#parts.find(({ number, job }) => number > tier && job.bytesMax > 0)?.number ?? null
   }
 
   /** Whether the job may have bytes there at all. */
-  offers(tier: number): boolean {
+  allows(tier: number): boolean {
     return (this.#find(tier)?.job.bytesMax ?? 0) > 0
   }
 
@@ -66,12 +66,12 @@ export class JobTiers {
 
   isOverHigh(tier: number): boolean {
     const { job } = this.#part(tier)
-    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_HIGH_WATERMARK
+    return this.nextLower(tier) !== null && job.usedBytes > job.reservedBytes * TIER_HIGH_WATERMARK
   }
 
   isOverLow(tier: number): boolean {
     const { job } = this.#part(tier)
-    return this.below(tier) !== null && job.usedBytes > job.reservedBytes * TIER_LOW_WATERMARK
+    return this.nextLower(tier) !== null && job.usedBytes > job.reservedBytes * TIER_LOW_WATERMARK
   }
 
   admits(tier: number, bytes: number): boolean {

@@ -29,7 +29,7 @@ export const CAPACITY_ASK_MS = 50
 /** So long a job that gets no more is not asked for again: its puts fail at once meanwhile. */
 export const CAPACITY_LIMITED_MS = 1_000
 /** A put that finds no room waits this long for objects to leave or for a larger budget, then its client has to send it again. */
-export const ROOM_WAIT_MS = 2_000
+export const CAPACITY_WAIT_MS = 2_000
 /** What is read from the tiers below RAM at a time, on all of a node: reads on top wait for their turn. */
 export const TIER_READS_BYTES_MAX = 32 * 1024 * 1024
 /** Objects that one getMany reads from below RAM at a time: more than four disk threads or the sockets to S3 can use. */

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../protocol/runtime.ts'
-import { HERD_BYTES_MAX, HERD_MS } from '../budget/limits.ts'
+import { SHARED_READ_RETAIN_MS, SHARED_READ_RETAINED_BYTES_MAX } from '../budget/limits.ts'
 
 /** Something that was read for several who asked for the same. */
 export interface SharedRead<Result> {
@@ -8,16 +8,16 @@ export interface SharedRead<Result> {
   release(): void
 }
 
-interface Flight<Result> {
+interface InFlightRead<Result> {
   readonly result: Promise<Result>
   readonly bytes: number
   readonly forget: () => void
   holders: number
   /** More than one have asked. */
-  isHerd: boolean
+  isShared: boolean
   isFound: boolean
   /** Until it is forgotten, where nobody holds it any more. */
-  lingering: Timer | null
+  retention: Timer | null
 }
 
 /**
@@ -26,10 +26,10 @@ interface Flight<Result> {
  */
 export class SharedReads<Result> {
   readonly #clock: Clock
-  readonly #jobs = new WeakMap<object, Map<string, Flight<Result>>>()
+  readonly #jobs = new WeakMap<object, Map<string, InFlightRead<Result>>>()
   /** In the order in which they were let go of. */
-  readonly #lingering = new Set<Flight<Result>>()
-  #lingeringBytes = 0
+  readonly #retained = new Set<InFlightRead<Result>>()
+  #retainedBytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -40,75 +40,76 @@ export class SharedReads<Result> {
     { name, bytes }: { name: string; bytes: number },
     read: () => Promise<Result>,
   ): Promise<SharedRead<Result>> {
-    const flights = this.#flightsOf(job)
-    const present = flights.get(name)
-    const flight = present ?? this.#begin(flights, { name, bytes }, read)
-    flight.isHerd = present !== undefined
-    this.#keep(flight)
-    flight.holders++
+    const reads = this.#readsOf(job)
+    const present = reads.get(name)
+    const inFlight = present ?? this.#begin(reads, { name, bytes }, read)
+    inFlight.isShared = present !== undefined
+    this.#stopRetaining(inFlight)
+    inFlight.holders++
     let isHeld = true
     const release = (): void => {
-      if (isHeld && --flight.holders === 0) this.#letGo(flight)
+      if (isHeld && --inFlight.holders === 0) this.#retainOrForget(inFlight)
       isHeld = false
     }
     try {
-      const result = await flight.result
-      flight.isFound = result !== undefined && result !== null
+      const result = await inFlight.result
+      inFlight.isFound = result !== undefined && result !== null
       return { result, release }
     } catch (error) {
       // Whoever asks next reads anew.
-      flight.forget()
+      inFlight.forget()
       throw error
     }
   }
 
   #begin(
-    flights: Map<string, Flight<Result>>,
+    flights: Map<string, InFlightRead<Result>>,
     { name, bytes }: { name: string; bytes: number },
     read: () => Promise<Result>,
-  ): Flight<Result> {
+  ): InFlightRead<Result> {
     const forget = (): void => {
       if (flights.get(name) === flight) flights.delete(name)
     }
-    const flight: Flight<Result> = {
+    const flight: InFlightRead<Result> = {
       result: read(),
       bytes,
       forget,
       holders: 0,
-      isHerd: false,
+      isShared: false,
       isFound: false,
-      lingering: null,
+      retention: null,
     }
     flights.set(name, flight)
     return flight
   }
 
-  #letGo(flight: Flight<Result>): void {
-    if (!flight.isHerd || !flight.isFound || flight.bytes > HERD_BYTES_MAX) return flight.forget()
-    for (const oldest of this.#lingering) {
-      if (this.#lingeringBytes + flight.bytes <= HERD_BYTES_MAX) break
+  #retainOrForget(flight: InFlightRead<Result>): void {
+    if (!flight.isShared || !flight.isFound || flight.bytes > SHARED_READ_RETAINED_BYTES_MAX)
+      return flight.forget()
+    for (const oldest of this.#retained) {
+      if (this.#retainedBytes + flight.bytes <= SHARED_READ_RETAINED_BYTES_MAX) break
       this.#forget(oldest)
     }
-    flight.lingering = this.#clock.after(HERD_MS, () => this.#forget(flight))
-    flight.lingering.unref()
-    this.#lingering.add(flight)
-    this.#lingeringBytes += flight.bytes
+    flight.retention = this.#clock.after(SHARED_READ_RETAIN_MS, () => this.#forget(flight))
+    flight.retention.unref()
+    this.#retained.add(flight)
+    this.#retainedBytes += flight.bytes
   }
 
-  #forget(flight: Flight<Result>): void {
-    this.#keep(flight)
+  #forget(flight: InFlightRead<Result>): void {
+    this.#stopRetaining(flight)
     flight.forget()
   }
 
   /** It does not linger any more. */
-  #keep(flight: Flight<Result>): void {
-    if (!this.#lingering.delete(flight)) return
-    flight.lingering?.cancel()
-    flight.lingering = null
-    this.#lingeringBytes -= flight.bytes
+  #stopRetaining(flight: InFlightRead<Result>): void {
+    if (!this.#retained.delete(flight)) return
+    flight.retention?.cancel()
+    flight.retention = null
+    this.#retainedBytes -= flight.bytes
   }
 
-  #flightsOf(job: object): Map<string, Flight<Result>> {
+  #readsOf(job: object): Map<string, InFlightRead<Result>> {
     let flights = this.#jobs.get(job)
     if (flights === undefined) {
       flights = new Map()

@@ -68,7 +68,7 @@ test('a write into a bucket that never was, or was deleted, is BUCKET_NOT_FOUND,
   await job.deleteBucket('out')
   await expect(raw.put(1)).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' })
   await expect(job.list({ bucket: 'out' }).next()).rejects.toMatchObject({ code: 'BUCKET_NOT_FOUND' })
-  expect(node.node.space('j-1').objects).toBe(0)
+  expect(node.node.requireJob('j-1').objects).toBe(0)
   raw.close()
 })
 
@@ -80,10 +80,10 @@ test('a put goes into a bucket at once when its creation was answered, also on a
   const raw = putter(ticket, node)
   expect(await raw.putAgain(1)).toBe('BUCKET_NOT_FOUND')
   // The node hears nothing of what metadata says of itself; it can ask.
-  const space = node.node.space('j-1')
-  const learn = space.learnBuckets.bind(space)
+  const space = node.node.requireJob('j-1')
+  const learn = space.applyBuckets.bind(space)
   let isDeaf = true
-  space.learnBuckets = (word) => {
+  space.applyBuckets = (word) => {
     if (!isDeaf) learn(word)
   }
   const created = job.createBucket('out')
@@ -125,7 +125,7 @@ test('after buckets that come and go, in a job that keeps objects, a node hears 
     await job.put('k', 'value', { bucket: 'b' })
     await job.deleteBucket('b')
   }
-  const space = node.node.space('j-1')
+  const space = node.node.requireJob('j-1')
   expect(space.objects).toBe(1)
   expect(space.buckets.isDeleted(200)).toBe(true)
   // Walks through all slots for each bucket that ever was took 30 ms each, growing.

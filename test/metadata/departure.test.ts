@@ -15,7 +15,7 @@ async function startTwo() {
 const move = (planes: Planes, from: number, to: number) =>
   planes.ask(placementOperations.jobMove, { job: 'j-1', target: planes.metadataServer(to) }, from)
 
-const serverOf = ({ node }: RunningNode) => node.space('j-1').metadata
+const serverOf = ({ node }: RunningNode) => node.requireJob('j-1').metadata
 
 test('a job that was handed on is decided by the other server alone, with its buckets (I18)', async () => {
   const { planes, nodes, job } = await startTwo()
@@ -53,7 +53,7 @@ test('a job goes to and fro, and a repeated move changes nothing', async () => {
   await move(planes, 2, 1)
   await job.createBucket('b')
   await expect.poll(() => nodes.map(serverOf)).toEqual(nodes.map(() => planes.metadataAddress))
-  expect(nodes.map(({ node }) => node.space('j-1').term)).toEqual([2, 2])
+  expect(nodes.map(({ node }) => node.requireJob('j-1').term)).toEqual([2, 2])
 })
 
 test('calls go on without a failure while a job is handed to and fro', async () => {

@@ -42,7 +42,7 @@ const smallWorld = [
       ['tiers/limits.ts', 'DEMOTION_SCAN_CELLS = 2_000', 'DEMOTION_SCAN_CELLS = 4'],
       ['tiers/limits.ts', 'DEMOTION_BATCH_BYTES = 4 * 1024 * 1024', 'DEMOTION_BATCH_BYTES = 512'],
       ['tiers/limits.ts', 'TIER_FAILURE_PAUSE_MS = 1_000', 'TIER_FAILURE_PAUSE_MS = 100'],
-      ['tiers/limits.ts', 'ROOM_WAIT_MS = 2_000', 'ROOM_WAIT_MS = 400'],
+      ['tiers/limits.ts', 'CAPACITY_WAIT_MS = 2_000', 'CAPACITY_WAIT_MS = 400'],
       ['tiers/limits.ts', 'TIER_READS_BYTES_MAX = 32 * 1024 * 1024', 'TIER_READS_BYTES_MAX = 64'],
       ['slot/append-plan.ts', 'PART_BYTES_MIN = 4 * 1024', 'PART_BYTES_MIN = 64'],
       ['slot/sweep-scan.ts', 'STEP_CELLS = 500', 'STEP_CELLS = 2'],

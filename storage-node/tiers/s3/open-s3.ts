@@ -6,9 +6,9 @@ import type { TierStore } from '../tier-store.ts'
 /** The S3 tier of a node; null where the cluster has no S3. Its driver is loaded only where there is one: that takes 100 ms. */
 export async function openS3(
   { id, s3 }: { id: string; s3: S3Settings | null },
-  around: Runtime & { background: Background },
+  deps: Runtime & { background: Background },
 ): Promise<TierStore | null> {
   if (s3 === null) return null
   const { S3Tier } = await import('./s3-tier.ts')
-  return new S3Tier(id, s3, around)
+  return new S3Tier(id, s3, deps)
 }

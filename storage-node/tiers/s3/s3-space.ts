@@ -36,9 +36,9 @@ export class S3Space implements TierSpace {
   #usedBytes = 0
   #dropped: Promise<void> | null = null
 
-  constructor(at: { jobPrefix: string; node: string }, options: S3SpaceOptions) {
-    this.#jobPrefix = at.jobPrefix
-    this.#node = at.node
+  constructor(owner: { jobPrefix: string; node: string }, options: S3SpaceOptions) {
+    this.#jobPrefix = owner.jobPrefix
+    this.#node = owner.node
     this.#options = options
   }
 

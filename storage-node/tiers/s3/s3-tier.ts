@@ -13,11 +13,11 @@ export class S3Tier implements TierStore {
   readonly #discards: DiscardQueue
   readonly #runtime: Runtime
 
-  constructor(node: string, settings: S3Settings, around: Runtime & { background: Background }) {
+  constructor(node: string, settings: S3Settings, deps: Runtime & { background: Background }) {
     this.#node = node
-    this.#bucket = new S3Bucket(settings, around.clock)
-    this.#discards = new DiscardQueue(this.#bucket, around.background)
-    this.#runtime = around
+    this.#bucket = new S3Bucket(settings, deps.clock)
+    this.#discards = new DiscardQueue(this.#bucket, deps.background)
+    this.#runtime = deps
   }
 
   open(job: string): TierSpace {

@@ -11,7 +11,7 @@ import { SsdTier } from './ssd-tier.ts'
  */
 export async function openSsd(
   { bytes, dir }: { bytes: number; dir: string },
-  around: { clock: Clock; background: Background },
+  deps: { clock: Clock; background: Background },
 ): Promise<{ bytes: number; store: TierStore }> {
   try {
     await rm(dir, { recursive: true, force: true })
@@ -19,5 +19,5 @@ export async function openSsd(
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new MayflyError('BAD_REQUEST', `The folder of the SSD tier, ${dir}: ${reason}`, { cause })
   }
-  return { bytes, store: new SsdTier(dir, around) }
+  return { bytes, store: new SsdTier(dir, deps) }
 }

@@ -2,7 +2,7 @@ import { assert } from '../../../protocol/assert.ts'
 import type { Checksums } from '../checksums.ts'
 
 /** Where a record lies, and what its bytes must be. */
-export interface Location {
+export interface RecordLocation {
   readonly segment: number
   readonly offset: number
   readonly bytes: number
@@ -37,7 +37,7 @@ export class RecordTable {
     return this.#records
   }
 
-  add({ segment, offset, bytes, checksums }: Location): number {
+  add({ segment, offset, bytes, checksums }: RecordLocation): number {
     const record = this.#take()
     const page = this.#page(record)
     const at = positionOf(record)
@@ -68,14 +68,14 @@ export class RecordTable {
   }
 
   /** Whether the record is the one that lies there: its number may have been given again meanwhile. */
-  isAt(record: number, place: { segment: number; offset: number }): boolean {
-    return this.segmentOf(record) === place.segment && this.offsetOf(record) === place.offset
+  isAt(record: number, position: { segment: number; offset: number }): boolean {
+    return this.segmentOf(record) === position.segment && this.offsetOf(record) === position.offset
   }
 
-  move(record: number, to: { segment: number; offset: number }): void {
+  move(record: number, target: { segment: number; offset: number }): void {
     const page = this.#page(record)
-    page[positionOf(record) + SEGMENT] = to.segment
-    page[positionOf(record) + OFFSET] = to.offset
+    page[positionOf(record) + SEGMENT] = target.segment
+    page[positionOf(record) + OFFSET] = target.offset
   }
 
   /** Its bytes are gone, and whoever asks for them has to be told. */

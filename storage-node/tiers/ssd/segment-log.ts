@@ -24,7 +24,7 @@ export interface LogEvents {
 }
 
 /** A record that compaction has read. */
-export interface Found {
+export interface RelocatedRecord {
   readonly record: number
   readonly offset: number
   /** Null where they are not what was written. */
@@ -37,7 +37,7 @@ export interface Found {
  */
 export class SegmentLog implements TierSpace {
   readonly #dir: string
-  readonly #on: LogEvents
+  readonly #events: LogEvents
   readonly #table = new RecordTable()
   readonly #segments = new Map<number, Segment>()
   readonly #queue = new AppendQueue()
@@ -49,9 +49,9 @@ export class SegmentLog implements TierSpace {
   #usedBytes = 0
   #dropped: Promise<void> | null = null
 
-  constructor(dir: string, on: LogEvents) {
+  constructor(dir: string, events: LogEvents) {
     this.#dir = dir
-    this.#on = on
+    this.#events = events
   }
 
   get usedBytes(): number {
@@ -125,14 +125,14 @@ export class SegmentLog implements TierSpace {
     assert(first !== undefined && last !== undefined, 'something is read')
     const checksums = records.map(({ record }) => this.#table.checksumsOf(record))
     const span = await segment.read({ offset: first.offset, length: last.offset + last.bytes - first.offset })
-    return records.map(({ record, offset, bytes }, index): Found => {
+    return records.map(({ record, offset, bytes }, index): RelocatedRecord => {
       const found = span.subarray(offset - first.offset, offset - first.offset + bytes)
       return { record, offset, bytes: isIntact(found, bytes, checksums[index] ?? []) ? found : null }
     })
   }
 
   /** Writes a record anew, unless it has been removed meanwhile; one whose bytes are damaged is lost. */
-  async relocate(from: Segment, { record, offset, bytes }: Found): Promise<void> {
+  async relocate(from: Segment, { record, offset, bytes }: RelocatedRecord): Promise<void> {
     const before = { segment: from.number, offset }
     if (this.#dropped !== null || !this.#table.isAt(record, before)) return
     if (bytes === null) {
@@ -229,7 +229,7 @@ export class SegmentLog implements TierSpace {
   /** Counts bytes of a segment as garbage. */
   #release(segment: Segment, bytes: number): void {
     segment.liveBytes -= bytes
-    if (this.#dropped === null && segment.wasteful) this.#on.wasteful(segment)
+    if (this.#dropped === null && segment.wasteful) this.#events.wasteful(segment)
   }
 
   #placeOf(record: number): { segment: Segment; offset: number } {
@@ -242,7 +242,7 @@ export class SegmentLog implements TierSpace {
     await this.#pumped
     await Promise.all([...this.#segments.values()].map((segment) => segment.remove()))
     await removeFolder(this.#dir)
-    this.#on.dropped()
+    this.#events.dropped()
   }
 
   #requireOpen(): void {

@@ -12,9 +12,9 @@ export class SsdTier implements TierStore {
   readonly #compactor: Compactor
   readonly #logs = new Set<SegmentLog>()
 
-  constructor(dir: string, around: { clock: Clock; background: Background }) {
+  constructor(dir: string, deps: { clock: Clock; background: Background }) {
     this.#dir = dir
-    this.#compactor = new Compactor(around)
+    this.#compactor = new Compactor(deps)
   }
 
   open(job: string): TierSpace {

@@ -1,5 +1,5 @@
 import { CHUNK_BYTES, LOOK_MS, PING_LOOKS } from '../../../protocol/limits.ts'
-import { ROOM_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
+import { CAPACITY_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { type Action, type Call, isMutation } from '../traffic/history.ts'
 import { bytesOf } from '../traffic/values.ts'
 
@@ -27,7 +27,7 @@ export function checkProgress(call: Call, { frozenUntilMs, forgottenUntilMs }: P
   const code = outcome.kind === 'error' ? outcome.code : ''
   if (
     returnedMs < frozenUntilMs &&
-    pausedMs > 2 * ROOM_WAIT_MS &&
+    pausedMs > 2 * CAPACITY_WAIT_MS &&
     isShort(call) &&
     code === 'OUTCOME_UNKNOWN'
   )

@@ -56,7 +56,7 @@ export const bucketBugs: readonly Planted[] = [
     name: 'bucket-not-kept-anymore',
     what: 'What is kept of a bucket stays in the kept store when it is deleted (I16).',
     file: 'storage-node/handlers.ts',
-    find: '        node.persistence.dropBuckets(job),\n',
+    find: '        node.persistence.removeDeletedBuckets(job),\n',
     replace: '',
     profile: 'buckets',
     seedsMax: 30,

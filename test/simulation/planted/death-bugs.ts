@@ -72,8 +72,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'restore-refused',
     what: 'Slots whose release never came cannot be taken back.',
     file: 'storage-node/handoff/target.ts',
-    find: 'if (word.origin !== SlotOrigin.restored)',
-    replace: 'if (word.epoch > 0)',
+    find: 'if (message.origin !== SlotOrigin.restored)',
+    replace: 'if (message.epoch > 0)',
     seedsMax: 100,
   },
   {
@@ -96,8 +96,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'no-lost-entries',
     what: 'Entries whose bytes died with the source answer NOT_FOUND instead of OBJECT_LOST (I14).',
     file: 'storage-node/handoff/puller.ts',
-    find: 'slot.lose(of)',
-    replace: 'void of',
+    find: 'slot.markLost(hash)',
+    replace: 'void hash',
     seedsMax: 100,
   },
   {

@@ -19,8 +19,8 @@ export const departureBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/node.ts',
-        find: 'if (request.term > job.term) job.obey(',
-        replace: 'if (request.metadata !== job.metadata) job.obey(',
+        find: 'if (request.term > job.term) job.setMetadataServer(',
+        replace: 'if (request.metadata !== job.metadata) job.setMetadataServer(',
       },
     ],
     profile: 'departures',

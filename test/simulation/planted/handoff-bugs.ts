@@ -6,7 +6,7 @@ export const handoffBugs: readonly Planted[] = [
     name: 'release-skipped',
     what: 'The source goes on serving a slot that it has released (I1).',
     file: 'storage-node/handoff/source.ts',
-    find: 'job.owned.take(index)',
+    find: 'job.owned.release(index)',
     replace: '',
     seedsMax: 30,
   },
@@ -92,7 +92,7 @@ export const handoffBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/handoff/source.ts',
-        find: 'if (!slot.settled) throw',
+        find: 'if (!slot.isComplete) throw',
         replace: 'if (slot.epoch < 0) throw',
       },
     ],
@@ -134,7 +134,7 @@ export const handoffBugs: readonly Planted[] = [
     name: 'own-forgets',
     what: 'Hearing again of a slot that it owns already makes a node forget what is in it (I2).',
     file: 'storage-node/handoff/target.ts',
-    find: "if (owned !== undefined && owned.source !== '' && source === '') loseRemote(job, owned)",
+    find: "if (owned !== undefined && owned.source !== '' && source === '') markRemoteLost(job, owned)",
     replace:
       'if (owned !== undefined) job.owned.give(index, { slot: job.newSlot({ epoch, lost: owned.lost }), lost: owned.lost })',
     seedsMax: 30,

@@ -70,9 +70,9 @@ export const indexBugs: readonly Planted[] = [
     name: 'append-to-remote-anew',
     what: 'An append to an object whose bytes have not come yet begins a new one.',
     file: 'storage-node/operations/objects.ts',
-    find: 'if (object !== undefined && isElsewhere(object)) {',
+    find: 'if (object !== undefined && isOutsideRam(object)) {',
     replace:
-      'if (object !== undefined && isElsewhere(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
+      'if (object !== undefined && isOutsideRam(object)) this.#table.remove(job, place, object)\n    if (object === null) {',
     seedsMax: 30,
   },
   {

@@ -22,8 +22,9 @@ export const keyBugs: readonly Planted[] = [
     name: 'consume-keeps',
     what: 'A consumed object stays, so that a second consumer gets it too.',
     file: 'storage-node/operations/objects.ts',
-    find: 'const last = kept(reply)\n    this.#table.remove(job, place, object)',
-    replace: 'const last = kept(reply)\n    if (version % 2 === 0) this.#table.remove(job, place, object)',
+    find: 'const last = detached(reply)\n    this.#table.remove(job, place, object)',
+    replace:
+      'const last = detached(reply)\n    if (version % 2 === 0) this.#table.remove(job, place, object)',
     seedsMax: 30,
   },
   {
@@ -85,7 +86,7 @@ export const keyBugs: readonly Planted[] = [
     name: 'token-of-any-job',
     what: 'The job of a request is not that of its ticket (I12).',
     file: 'storage-node/node.ts',
-    find: 'const job = this.space(claims.job)',
+    find: 'const job = this.requireJob(claims.job)',
     replace: 'const job = this.jobs.values().next().value',
     seedsMax: 30,
   },

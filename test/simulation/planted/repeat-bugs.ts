@@ -6,8 +6,8 @@ export const repeatBugs: readonly Planted[] = [
     name: 'answer-forgotten',
     what: 'A node carries a repeated mutation out again (I9).',
     file: 'storage-node/sessions/sessions.ts',
-    find: 'if (sequence <= lane.sequence) return repeated(',
-    replace: 'if (sequence < lane.sequence) return repeated(',
+    find: 'if (sequence <= lane.sequence) return replayOf(',
+    replace: 'if (sequence < lane.sequence) return replayOf(',
     seedsMax: 100,
   },
   {
@@ -29,9 +29,9 @@ export const repeatBugs: readonly Planted[] = [
       },
       {
         file: 'storage-node/handlers.ts',
-        find: 'return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {\n            const',
+        find: 'return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {\n            const',
         replace:
-          'locate(job, request)\n          return sessions.run(ofKey(dataOperations.put, { peer, job, request }), request, () => {\n            const',
+          'locate(job, request)\n          return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {\n            const',
       },
     ],
     seedsMax: 1_000,

@@ -14,9 +14,9 @@ export const tierBugs: readonly Planted[] = [
     name: 'record-freed-under-read',
     what: 'A read below RAM that had to wait for its turn reads a record that was given to another object meanwhile (I17).',
     file: 'storage-node/operations/objects.ts',
-    find: 'const read = await this.#below.read(job, wanted, () => this.#locationOf(job, request, version))',
+    find: 'const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, request, version))',
     replace:
-      'const known = this.#locationOf(job, request, version)\n    const read = await this.#below.read(job, wanted, () => known)',
+      'const known = this.#locationOf(job, request, version)\n    const read = await this.#lowerReads.read(job, wanted, () => known)',
     seedsMax: 600,
   },
   {

@@ -38,7 +38,7 @@ function nameOf(round: number): string {
   return `scratch-${round}`
 }
 
-/** Creates and deletes one bucket of a job, under the same name again and again, until `isOver`. Never rejects. */
+/** Creates and deletes one bucket of a job, under the same name again and again, until `hasExpired`. Never rejects. */
 export async function cycleBucket(
   cluster: Cluster,
   job: PlacedJob,

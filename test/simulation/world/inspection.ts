@@ -1,7 +1,7 @@
 import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { capacityOf } from '../../../storage-node/memory/payload.ts'
-import { isBelow, type Kind } from '../../../storage-node/memory/record.ts'
+import { isOnLowerTier, type Kind } from '../../../storage-node/memory/record.ts'
 import type { KeyHash } from '../../../storage-node/memory/table-hash.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import {
@@ -42,7 +42,7 @@ export function mayServe(service: NodeService, job: string): boolean {
 
 /** Whether the node has given the slot away and others may still need its bytes. */
 export function isLeaving(service: NodeService, job: string, slot: number): boolean {
-  return jobOf(service, job)?.leaving.has(slot) === true
+  return jobOf(service, job)?.released.has(slot) === true
 }
 
 /** Whether the index of the slot is coming, or has come, to the node, which does not serve it. */
@@ -52,21 +52,21 @@ export function isArriving(service: NodeService, job: string, slot: number): boo
 
 /** Whether anything of the job is on the node, or on its way from or to it. */
 export function isPresent(service: NodeService, job: string): boolean {
-  return jobOf(service, job)?.present === true
+  return jobOf(service, job)?.hasSlots === true
 }
 
 /** Slots of the job here whose handoff is not over. */
 export function unsettledSlots(service: NodeService, job: string): number[] {
   const space = jobOf(service, job)
   if (space === undefined) return []
-  const owned = space.slots.flatMap((slot, index) => (slot === undefined || slot.settled ? [] : [index]))
-  return [...owned, ...space.leaving.keys(), ...space.arriving.keys()]
+  const owned = space.slots.flatMap((slot, index) => (slot === undefined || slot.isComplete ? [] : [index]))
+  return [...owned, ...space.released.keys(), ...space.arriving.keys()]
 }
 
 /** Slots of the job that the node owns and pulls the bytes of. */
 export function pulledSlots(service: NodeService, job: string): number[] {
   const slots = jobOf(service, job)?.slots ?? []
-  return slots.flatMap((slot, index) => (slot === undefined || slot.settled ? [] : [index]))
+  return slots.flatMap((slot, index) => (slot === undefined || slot.isComplete ? [] : [index]))
 }
 
 /** A key of a job, as nodes name it. */
@@ -80,7 +80,7 @@ export interface Spot {
 export function holdsChunk(service: NodeService, at: Spot, slot: number): boolean {
   const space = jobOf(service, at.job)
   if (space === undefined) return false
-  const copies = [space.slots[slot], space.leaving.get(slot)?.slot, space.arriving.get(slot)?.slot]
+  const copies = [space.slots[slot], space.released.get(slot)?.slot, space.arriving.get(slot)?.slot]
   return copies.some((copy) => copy !== undefined && chunksIn(copy, at).length > 0)
 }
 
@@ -102,7 +102,7 @@ export function kindOf(service: NodeService, at: Spot): Kind | undefined {
 /** Whether the object under the key is in the kept store, as its owner knows it. */
 export function isKept(service: NodeService, at: Spot): boolean {
   const { of, slot } = findKey(service, at)
-  return slot?.kept.holds(of) === true
+  return slot?.persisted.hasObject(of) === true
 }
 
 /** The key as tables find it, with its slot if the node owns that. */
@@ -147,7 +147,7 @@ export function strayBelow(service: NodeService, job: string): { bytes: number; 
   const space = jobOf(service, job)
   if (space === undefined) return { bytes: 0, records: 0 }
   const below = slotsOf(space).flatMap((slot) => [
-    ...objectsIn(slot).filter(({ kind }) => isBelow(kind)),
+    ...objectsIn(slot).filter(({ kind }) => isOnLowerTier(kind)),
     ...[...slot.chunks.groups.values()].flatMap(({ chunks }) =>
       [...chunks.values()].filter(({ tier }) => tier !== RAM),
     ),
@@ -165,7 +165,7 @@ function ownedSlots({ owned }: NodeJob): number[] {
 }
 
 function slotsOf(space: NodeJob): Slot[] {
-  const moving = [...space.leaving.values(), ...space.arriving.values()].map(({ slot }) => slot)
+  const moving = [...space.released.values(), ...space.arriving.values()].map(({ slot }) => slot)
   return [...moving, ...space.slots.filter((slot) => slot !== undefined)]
 }
 
@@ -181,7 +181,7 @@ export function describeNode(service: NodeService, job: string): string {
   const space = jobOf(service, job)
   if (space === undefined) return 'does not know the job'
   const owned = space.slots.flatMap((slot, index) => (slot === undefined ? [] : [describeSlot(slot, index)]))
-  const leaving = [...space.leaving].map(([index, { slot }]) => `leaving ${describeSlot(slot, index)}`)
+  const leaving = [...space.released].map(([index, { slot }]) => `leaving ${describeSlot(slot, index)}`)
   const arriving = [...space.arriving].map(([index, { slot }]) => `arriving ${describeSlot(slot, index)}`)
   return `${space.usedBytes} bytes; ${[...owned, ...leaving, ...arriving].join('; ')}`
 }
@@ -189,7 +189,7 @@ export function describeNode(service: NodeService, job: string): string {
 function describeSlot(slot: Slot, index: number): string {
   const keys = objectsIn(slot).map(({ bucket, key, version }) => `${bucket}/${key.toString()}@${version}`)
   const chunks = [...slot.chunks.groups].map(([name, { chunks }]) => `${name}×${chunks.size}`)
-  const marks = `${slot.lost ? ' lost' : ''}${slot.settled ? '' : ' unsettled'}`
+  const marks = `${slot.mayHaveLost ? ' lost' : ''}${slot.isComplete ? '' : ' unsettled'}`
   return `slot ${index} e${slot.epoch}${marks} [${keys.join(' ')}] chunks [${chunks.join(' ')}]`
 }
 

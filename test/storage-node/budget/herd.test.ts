@@ -126,5 +126,5 @@ test('a herd that gets an entry which a handoff has not brought yet pulls it onc
   const item = { bucket: 0, key: 'k', version: 7, bytes: 5, tier: RAM, chunk: null }
   await Promise.all(Array.from({ length: 64 }, () => puller.fetch(space, 0, item)))
   expect(pulls).toBe(1)
-  expect(slot?.settled).toBe(true)
+  expect(slot?.isComplete).toBe(true)
 })

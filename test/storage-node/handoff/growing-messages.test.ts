@@ -228,15 +228,15 @@ test('a slot whose every list is far over one message moves, and its new owner k
   const planes = await Planes.start()
   const nodes = [await planes.startNode(), await planes.startNode()] as const
   const job = await open(await planes.createJob('j-1', [nodes[0]], { slots: 1 }))
-  const slot = nodes[0].node.space('j-1').ownedSlot(0)
+  const slot = nodes[0].node.requireJob('j-1').ownedSlot(0)
   // What takes hours, deaths and 60,000 readers to come about is written into the node's memory.
   const lost = fill(12_000, (index) => Buffer.from(String(index).padStart(KEY_BYTES_MAX, 'l')))
-  for (const name of lost) slot.lose({ bucket: 0, key: name })
+  for (const name of lost) slot.markLost({ bucket: 0, key: name })
   const untilMs = clock.monotonicMs() + 60_000
   for (let lease = 0; lease < 60_000; lease++) slot.readLeases.hold(lease % 100, lease, untilMs)
   for (let version = 0; version < 60_000; version++) slot.openPuts.set(2 ** 40 + version, untilMs)
-  const mark = { name: 'default', version: 7, state: PersistedState.apart }
-  for (const name of lost) slot.kept.set({ bucket: 0, key: name }, mark)
+  const mark = { name: 'default', version: 7, state: PersistedState.noRoom }
+  for (const name of lost) slot.persisted.set({ bucket: 0, key: name }, mark)
   const value = metadata[0]?.value ?? ''
   for (let index = 0; index < 300; index++) await job.put(`m${index}`, 'x', { metadata: { n: value } })
 
@@ -246,8 +246,8 @@ test('a slot whose every list is far over one message moves, and its new owner k
   await expect.poll(() => there()?.slots[0] !== undefined, { timeout: 20_000 }).toBe(true)
   const moved = there()?.ownedSlot(0)
   expect(lost.every((name) => moved?.lostKeys?.get(0)?.has(keyString(name)))).toBe(true)
-  expect([...(moved?.kept ?? [])].length).toBe(12_000)
-  expect(moved?.kept.find({ bucket: 0, key: lost[9] as Buffer })).toEqual(mark)
+  expect([...(moved?.persisted ?? [])].length).toBe(12_000)
+  expect(moved?.persisted.find({ bucket: 0, key: lost[9] as Buffer })).toEqual(mark)
   expect([...(moved?.readLeases ?? [])].length).toBe(60_000)
   expect(moved?.openPuts.size).toBe(60_000)
   await expect(job.get(lost[0]?.toString() ?? '')).rejects.toMatchObject({ code: 'OBJECT_LOST' })

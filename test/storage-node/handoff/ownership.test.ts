@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { fill } from '../../../storage-node/handoff/puller.ts'
-import { remoteItems } from '../../../storage-node/handoff/remote-entries.ts'
+import { remoteEntries } from '../../../storage-node/handoff/remote-entries.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import { Kind } from '../../../storage-node/memory/record.ts'
 import { keyHash } from '../../../storage-node/slot/key-string.ts'
@@ -74,12 +74,12 @@ test('I6: bytes that arrive for an entry which has changed meanwhile are dropped
   receiveIndex(job, indexPage(3, ['k']), clock)
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
   const slot = job.ownedSlot(0)
-  const [item] = [...remoteItems(slot)]
+  const [item] = [...remoteEntries(slot)]
   if (item === undefined) throw new Error('the entry is remote')
   put(slot, 'k', { version: 8, text: 'newer' })
   fill(job, slot, { item, bytes: Buffer.from('older') })
   expect(text(slot, 'k')).toBe('newer')
-  expect(slot.settled).toBe(true)
+  expect(slot.isComplete).toBe(true)
 })
 
 test('when the source is gone exactly the entries that are still remote are lost', () => {
@@ -87,15 +87,15 @@ test('when the source is gone exactly the entries that are still remote are lost
   receiveIndex(job, indexPage(3, ['here', 'there']), clock)
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
   const slot = job.ownedSlot(0)
-  const here = [...remoteItems(slot)].find(({ key }) => key === 'here')
+  const here = [...remoteEntries(slot)].find(({ key }) => key === 'here')
   if (here === undefined) throw new Error('the entry is remote')
   fill(job, slot, { item: here, bytes: Buffer.from('bytes') })
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
   expect(text(slot, 'here')).toBe('bytes')
   expect(text(slot, 'there')).toBeUndefined()
-  expect(slot.missing(keyHash(0, 'there')).code).toBe('OBJECT_LOST')
-  expect(slot.missing(keyHash(0, 'never')).code).toBe('NOT_FOUND')
-  expect(slot.settled).toBe(true)
+  expect(slot.missingError(keyHash(0, 'there')).code).toBe('OBJECT_LOST')
+  expect(slot.missingError(keyHash(0, 'never')).code).toBe('NOT_FOUND')
+  expect(slot.isComplete).toBe(true)
 })
 
 test('I14: an entry whose time to live was over before its bytes were lost is not lost', async () => {
@@ -107,9 +107,9 @@ test('I14: an entry whose time to live was over before its bytes were lost is no
   await sleep(5)
   takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: '' }))
   const slot = job.ownedSlot(0)
-  expect(slot.missing(keyHash(0, 'brief')).code).toBe('NOT_FOUND')
-  expect(slot.missing(keyHash(0, 'long')).code).toBe('OBJECT_LOST')
-  expect(slot.settled).toBe(true)
+  expect(slot.missingError(keyHash(0, 'brief')).code).toBe('NOT_FOUND')
+  expect(slot.missingError(keyHash(0, 'long')).code).toBe('OBJECT_LOST')
+  expect(slot.isComplete).toBe(true)
   expect(job.objects).toBe(0)
 })
 
@@ -126,9 +126,9 @@ test('a restored slot goes on with what it held, whether the release came or not
   put(slot, 'k', { version: 1, text: 'kept' })
   takeOver(job, word(3, { origin: SlotOrigin.restored }))
   expect(job.ownedSlot(0)).toBe(slot)
-  job.owned.take(0)
+  job.owned.release(0)
   job.owned.epochs.set(0, 4)
-  job.leaving.set(0, { slot, epoch: 4 })
+  job.released.set(0, { slot, epoch: 4 })
   takeOver(job, word(5, { origin: SlotOrigin.restored }))
   expect(text(job.ownedSlot(0), 'k')).toBe('kept')
 })

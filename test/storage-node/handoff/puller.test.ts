@@ -16,7 +16,7 @@ test('the pull of a slot ends when its job has ended', async () => {
   const pool = new CallerPool({ dial, runtime: systemRuntime, token: () => Buffer.alloc(0) })
   const puller = new Puller({ pool, runtime: systemRuntime, background })
   let isOver = false
-  const settled = puller.settle(job, 0).then(() => {
+  const settled = puller.pullSlot(job, 0).then(() => {
     isOver = true
   })
   await sleep(100)

@@ -6,8 +6,8 @@ test('I3: the index of a released slot goes to its target, and not to another pr
   const nodes = [await planes.startNode(), await planes.startNode()] as const
   const job = await open(await planes.createJob('j-1', nodes, { slots: 2 }))
   for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) await job.put(key, key)
-  const from = nodes[0].node.space('j-1')
-  const to = nodes[1].node.space('j-1')
+  const from = nodes[0].node.requireJob('j-1')
+  const to = nodes[1].node.requireJob('j-1')
   const slot = from.slots.findIndex((owned) => owned !== undefined)
   const usedBytes = to.usedBytes
   const release = (id: string) => {

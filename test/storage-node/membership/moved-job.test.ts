@@ -32,13 +32,13 @@ test('what a server granted for a job that it has handed on stays, and grows no 
   const now = { ms: 0 }
   const lease = { untilMs: 1_000 }
   const job = spaceAt(now, lease)
-  job.holdLease()
+  job.endLeaseRenewal()
   lease.untilMs = 5_000
   now.ms = 999
   expect(job.hasLease).toBe(true)
   now.ms = 1_001
   expect(job.hasLease).toBe(false)
-  job.obey({ metadata: 'm-2', term: 1 }, { untilMs: 3_000 })
+  job.setMetadataServer({ metadata: 'm-2', term: 1 }, { untilMs: 3_000 })
   expect(job).toMatchObject({ metadata: 'm-2', term: 1, hasLease: true })
 })
 
@@ -49,10 +49,10 @@ test('late words of a server that has handed the job on change nothing (I18)', a
   const word = { job: 'j-1', generation: 9, slots: [], epoch: 99 }
   node.own({ ...ownOf(address), generation: 9, term: 0 })
   node.own({ ...ownOf('m-2'), generation: 1, term: 1 })
-  expect(node.space('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
+  expect(node.requireJob('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
   expect(() => node.own({ ...ownOf(address), generation: 9, term: 0 })).toThrow('has handed the job on')
   expect(() => node.drop({ ...word, metadata: address, term: 0 })).toThrow('has handed the job on')
-  expect(node.space('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
+  expect(node.requireJob('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
 })
 
 function ownOf(metadata: string) {

@@ -113,11 +113,11 @@ test.each(wrongs)(
     const puller = new Puller({ pool: peer.pool, runtime: systemRuntime, background: peer.background })
     onTestFinished(() => puller.stop())
     peer.wrong = wrong
-    const settled = puller.settle(job, 0)
+    const settled = puller.pullSlot(job, 0)
     await expect.poll(() => peer.met).toBeGreaterThan(wrong === 'answers nothing for a while' ? 0 : 1)
     if (wrong !== 'answers nothing for a while') {
       expect(peer.background.report()).toMatchObject([{ task: 'pull', failing: 1 }])
-      expect(job.slots[0]?.settled).toBe(false)
+      expect(job.slots[0]?.isComplete).toBe(false)
     }
     peer.wrong = 'well'
     await settled
@@ -127,7 +127,7 @@ test.each(wrongs)(
       hash: tableHash(Buffer.from(name), 0),
     }))
     for (const of of keys) expect(job.slots[0]?.find(of)?.bytes).toBe(5)
-    expect(job.slots[0]?.settled).toBe(true)
+    expect(job.slots[0]?.isComplete).toBe(true)
     expect(peer.background.report().every(({ failing }) => failing === 0)).toBe(true)
   },
 )

@@ -37,11 +37,11 @@ function ownAll(tier = new TierBudget(1e9)) {
 
 test('a slot that nothing has touched is owned, and takes no memory', () => {
   const job = ownAll()
-  expect(job.present).toBe(true)
+  expect(job.hasSlots).toBe(true)
   expect([...job.everySlot()]).toEqual([])
   const slot = job.ownedSlot(7)
-  expect([slot.epoch, slot.lost]).toEqual([3, true])
-  expect(job.ownedSlot(8).lost).toBe(false)
+  expect([slot.epoch, slot.mayHaveLost]).toEqual([3, true])
+  expect(job.ownedSlot(8).mayHaveLost).toBe(false)
   expect([...job.everySlot()]).toHaveLength(2)
   expect(job.ownedSlot(7)).toBe(slot)
 })

@@ -4,7 +4,7 @@ import { Arena } from '../../../storage-node/memory/arena.ts'
 import {
   encodeLocation,
   hasKey,
-  isBelow,
+  isOnLowerTier,
   Kind,
   recordBytes,
   StoredRecord,
@@ -41,7 +41,7 @@ test('a record gives back what was written, and its own length', () => {
     fc.property(fields, fc.integer({ min: 0, max: 65_535 }), ({ sameBase, ...drawn }, table) => {
       const base = sameBase ? drawn.version : drawn.base
       const bare = drawn.kind === Kind.remote || drawn.kind === Kind.appended || drawn.parts.length > 0
-      const below = isBelow(drawn.kind)
+      const below = isOnLowerTier(drawn.kind)
       const inline = below ? encodeLocation({ tier: 1, record: table }) : drawn.content
       const parts = below ? [] : drawn.parts
       const content = bare && !below ? new Uint8Array(0) : inline
@@ -53,7 +53,7 @@ test('a record gives back what was written, and its own length', () => {
         content,
         bytes: drawn.kind === Kind.appended && drawn.parts.length === 0 ? 0 : bytes,
       }
-      const fields = { of: written, object: written, parts, content }
+      const fields = { key: written, object: written, parts, content }
       writeRecord(arena, { at, table }, fields)
       const read = new StoredRecord(arena, at)
       expect(read).toMatchObject({

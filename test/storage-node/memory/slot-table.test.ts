@@ -12,11 +12,11 @@ function newMemory(bytes = 4e6): JobMemory {
   return new JobMemory(new Arena(bytes), () => undefined)
 }
 
-function fieldsOf(of: KeyHash, version: number, content: Buffer): RecordFields & { of: KeyHash } {
+function fieldsOf(of: KeyHash, version: number, content: Buffer): RecordFields & { key: KeyHash } {
   const bytes = content.length
   const times = { version, base: version, expiresAtMs: 0 }
   const object = { ...times, metadata: nothing, checksum: null, kind: Kind.value, bytes }
-  return { of, object, parts: [], content }
+  return { key: of, object, parts: [], content }
 }
 
 function keyOf(number: number, hash?: number): KeyHash {
@@ -155,7 +155,7 @@ test('a full arena takes records as long as a fifth of it is dead, however long 
     const set = (of: KeyHash, version: number, bytes: number): void => {
       const attempt = (): boolean =>
         table.set(fieldsOf(of, version, contentOf(version, bytes)), table.find(of))
-      if (!attempt()) memory.makeRoom(attempt)
+      if (!attempt()) memory.retryCompacting(attempt)
     }
     const bytesOf: number[] = []
     const long: number[] = []

@@ -27,7 +27,7 @@ function set(table: SlotTable, of: KeyHash): void {
     kind: Kind.value,
     bytes: 0,
   }
-  expect(table.set({ of, object, parts: [], content: nothing }, table.find(of))).toBe(true)
+  expect(table.set({ key: of, object, parts: [], content: nothing }, table.find(of))).toBe(true)
 }
 
 function keyOf(key: Buffer): KeyHash {

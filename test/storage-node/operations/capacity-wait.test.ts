@@ -5,7 +5,7 @@ import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { CapacityWait } from '../../../storage-node/operations/capacity-wait.ts'
 import type { CapacityRequests } from '../../../storage-node/tiering/capacity-requests.ts'
 import type { Demoter } from '../../../storage-node/tiering/demoter.ts'
-import { ROOM_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
+import { CAPACITY_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
 const request: DataRequests['putMany'] = {
@@ -41,7 +41,7 @@ function start(park: () => () => void) {
   return {
     clock,
     stored,
-    outcome: Promise.resolve(room.findMany(job, { request, payload: Buffer.from('abc') }, put)),
+    outcome: Promise.resolve(room.runMany(job, { request, payload: Buffer.from('abc') }, put)),
   }
 }
 
@@ -54,7 +54,7 @@ const partly = {
 
 test('many puts of which the rest waits for room in vain: those that were stored are said to be, and the others alone fail', async () => {
   const { clock, stored, outcome } = start(() => () => undefined)
-  await clock.advance(ROOM_WAIT_MS + 1)
+  await clock.advance(CAPACITY_WAIT_MS + 1)
   expect(await outcome).toEqual(partly)
   expect(stored).toEqual(['a'])
 })

@@ -50,8 +50,8 @@ function newJob() {
   const large = new LargeObjects(table, {
     clock,
     fetch: () => Promise.resolve(),
-    readKept: () => Promise.resolve(null),
-    below,
+    readPersisted: () => Promise.resolve(null),
+    lowerReads: below,
   })
   const pass = (ms: number): void => {
     nowMs += ms
@@ -118,7 +118,7 @@ test('I11: chunks of what is overwritten or deleted are freed with it, unless so
   expect(job.usedBytes).toBeLessThan(usedBytes)
   const fourth = putTwoChunks({ job, large })
   lease.untilMs = 0
-  job.decided(remove)
+  job.runAdmitted(remove)
   expect(versionsWithChunks(job)).toEqual([second, fourth])
 })
 
@@ -144,7 +144,7 @@ test('I10: no version is given twice, also not by the next owner of the slot', (
   const versions = new Set<number>()
   const { job } = newJob()
   for (const epoch of [1, 2, 7]) {
-    const slot = new Slot(job, { epoch, lost: false })
+    const slot = new Slot(job, { epoch, mayHaveLost: false })
     for (let i = 0; i < 100; i++) versions.add(slot.nextVersion())
   }
   expect(versions.size).toBe(300)

@@ -229,7 +229,7 @@ test('a kept object that moved to another node is overwritten and deleted there 
     readsPerThousand: null,
     shares: planes.shares([target]),
   })
-  await expect.poll(async () => nodes[0]?.node.space('j-a').present, { timeout: 10_000 }).toBe(false)
+  await expect.poll(async () => nodes[0]?.node.requireJob('j-a').hasSlots, { timeout: 10_000 }).toBe(false)
   expect((await job.stat('a'))?.persist).toBe(true)
   await job.put('a', 'new')
   await job.delete('b')
@@ -243,7 +243,7 @@ test('the time to live of a kept object holds in both places, and then its owner
   expect(found?.expiresAtMs).toBeGreaterThan(Date.now())
   await expect.poll(() => job.exists('k'), { timeout: 5_000 }).toBe(false)
   expect(await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })).toBeNull()
-  const keeps = () => nodes[0]?.node.space('j-a').slots.some((slot) => slot?.kept.empty === false)
+  const keeps = () => nodes[0]?.node.requireJob('j-a').slots.some((slot) => slot?.persisted.empty === false)
   await expect.poll(keeps, { timeout: 5_000 }).toBe(false)
   expect(await planes.kept.sweep(() => true)).toBe(0)
 })

@@ -172,7 +172,7 @@ test('a kept store that stays silent is not waited for any longer than it may be
     bucketIds: async () => new Map(),
     warn: (what) => warnings.push(what),
   })
-  const looking = comeback.look({ id: 'j-a', owned: { count: 1 } } as unknown as NodeJob, {
+  const looking = comeback.find({ id: 'j-a', owned: { count: 1 } } as unknown as NodeJob, {
     epoch: 3,
     slots: new Set([0]),
   })

@@ -93,7 +93,9 @@ test('what a put of unknown outcome has left is removed when the store answers a
   restore()
   await expect.poll(() => keptText('k'), { timeout: 10_000 }).toBeNull()
   await expect
-    .poll(() => nodes[0]?.node.space('j-a').owned.touched.every((slot) => slot?.kept.empty !== false))
+    .poll(() =>
+      nodes[0]?.node.requireJob('j-a').owned.touched.every((slot) => slot?.persisted.empty !== false),
+    )
     .toBe(true)
 }, 30_000)
 
@@ -187,7 +189,7 @@ test('marks of what lies in the store move with their slot, also where the slot 
   const target = await planes.startNode()
   const shares = planes.shares([target])
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
-  await expect.poll(() => nodes[0]?.node.space('j-a').present, { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => nodes[0]?.node.requireJob('j-a').hasSlots, { timeout: 10_000 }).toBe(false)
   expect(await keptText('k')).toBe('unknown')
   restore()
   await job.delete('k')
@@ -201,8 +203,8 @@ test('after a death each node looks only at what it has lost, and all together a
     await Promise.all(keys.slice(at, at + 50).map((key) => job.put(key, key, { persist: true })))
   const [dead] = nodes as [RunningNode]
   const owned = dead.node
-    .space('j-a')
-    .owned.touched.flatMap((slot) => (slot === undefined ? [] : [...slot.kept]))
+    .requireJob('j-a')
+    .owned.touched.flatMap((slot) => (slot === undefined ? [] : [...slot.persisted]))
   let looks = 0
   let most = 0
   let now = 0
@@ -245,14 +247,14 @@ test('objects whose time is over leave the store many at a time, and leases wait
   arePut = true
   await expect.poll(() => most, { timeout: 10_000 }).toBeGreaterThan(16)
   const { node } = nodes[0] as RunningNode
-  const slot = node.space('j-a').ownedSlot(0)
+  const slot = node.requireJob('j-a').ownedSlot(0)
   slot.openPuts.set(7, 0)
   await expect.poll(() => slot.openPuts.size, { timeout: 5_000 }).toBe(0)
   sweepLeases(node, systemRuntime.clock)
   await job.put('other', 'x')
   goOn()
   await expect
-    .poll(() => node.space('j-a').owned.touched.every((each) => each?.kept.empty !== false), {
+    .poll(() => node.requireJob('j-a').owned.touched.every((each) => each?.persisted.empty !== false), {
       timeout: 15_000,
     })
     .toBe(true)

@@ -138,7 +138,7 @@ test('a drain takes along what lies on S3', async (context: TestContext) => {
   }))
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   await expectAll(job, contents)
-  await expect.poll(() => from.node.jobs.get('j-a')?.present, { timeout: 30_000 }).toBe(false)
+  await expect.poll(() => from.node.jobs.get('j-a')?.hasSlots, { timeout: 30_000 }).toBe(false)
   await expect
     .poll(async () => (await keys()).filter((key) => key.includes('/n-0/')), { timeout: 10_000 })
     .toEqual([])

@@ -211,7 +211,7 @@ test('a drain takes along what lies on SSD, and leaves nothing on the node that 
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   for (const [key, bytes] of contents) expect((await job.get(key)).equals(bytes)).toBe(true)
   expect((await job.get('large')).equals(large)).toBe(true)
-  await expect.poll(() => spaceOf(from).present, { timeout: 20_000 }).toBe(false)
+  await expect.poll(() => spaceOf(from).hasSlots, { timeout: 20_000 }).toBe(false)
   await expect
     .poll(() => [ssdBytesOf(from), spaceOf(from).tiers.records, spaceOf(from).usedBytes])
     .toEqual([0, 0, 0])

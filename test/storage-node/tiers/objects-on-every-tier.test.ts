@@ -231,5 +231,5 @@ function isSettled({ node }: RunningNode): boolean {
   const job = node.jobs.get('j-a')
   if (job === undefined) return false
   const slots = Array.from({ length: job.owned.count }, (_, index) => index)
-  return slots.every((index) => job.owned.owns(index) && job.slots[index]?.settled !== false)
+  return slots.every((index) => job.owned.owns(index) && job.slots[index]?.isComplete !== false)
 }
