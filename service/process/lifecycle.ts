@@ -37,6 +37,10 @@ export async function runService<Config extends { readonly logLevel: string }>(
     if (!started || mustEndProcess(error)) die(error)
     log.error({ err: error }, 'an error reached nobody; the process goes on')
   }
+  // Until the plane serves, there is nothing to finish. The event may have been before this line, while modules loaded.
+  let onOrphaned = (): void => process.exit(1)
+  process.on('disconnect', () => onOrphaned())
+  if (process.connected === false) onOrphaned()
   process.on('uncaughtException', escaped)
   process.on('unhandledRejection', escaped)
   const service = await begin().catch(die)
@@ -54,7 +58,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
   // Ctrl-C reaches the whole process group; the supervisor decides the order in which its children stop.
   if (process.connected) process.on('SIGINT', () => log.debug("SIGINT is the supervisor's"))
   else process.on('SIGINT', () => void stop('SIGINT').catch(die))
-  process.on('disconnect', () => void stop('the supervisor is gone').catch(die))
+  onOrphaned = () => void stop('the supervisor is gone').catch(die)
   log.info({ address: service.address }, 'ready')
   tellSupervisor({ type: 'ready', address: service.address })
 
