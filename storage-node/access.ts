@@ -1,13 +1,13 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Claims } from '../protocol/model/token.ts'
 
-/** What a request is about. */
+/** The keys of a request. */
 export interface Asked {
   readonly key?: Uint8Array
   readonly keys?: readonly Uint8Array[]
 }
 
-/** Throws `FORBIDDEN` where a ticket does not grant the right, or not for the keys. */
+/** Throws `FORBIDDEN` unless the ticket grants the right for the keys. */
 export function requireRight(claims: Claims, right: 'read' | 'write', asked: Asked): void {
   if (claims.job === '')
     throw new MayflyError('FORBIDDEN', 'Objects are reached with the ticket of their job')
@@ -18,8 +18,8 @@ export function requireRight(claims: Claims, right: 'read' | 'write', asked: Ask
 }
 
 /**
- * The prefix to list by: what is asked for, as far as the ticket grants it. Throws `FORBIDDEN` where these have no key in
- * common.
+ * The prefix to list: the intersection of the requested and the granted one. Throws `FORBIDDEN` if that is
+ * empty.
  */
 export function listedPrefix({ prefix: granted }: Claims, asked: Uint8Array): Uint8Array {
   if (beginsWith(asked, granted)) return asked

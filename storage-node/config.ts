@@ -7,7 +7,9 @@ import {
 } from '../service/process/environment.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 
-/** Settings of a storage node, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
+/**
+ * Reads the settings of a storage node from its environment. Throws `BAD_REQUEST`, naming the wrong variable.
+ */
 export function readConfig(env: Environment = process.env) {
   return Object.freeze({
     id: readText(env, 'MAYFLY_NODE_ID'),
@@ -24,7 +26,7 @@ export function readConfig(env: Environment = process.env) {
   })
 }
 
-/** Null where the node keeps nothing on an SSD. */
+/** Null if the node has no SSD tier. */
 function readSsd(env: Environment): { bytes: number; dir: string } | null {
   const bytes = readNumber(env, 'MAYFLY_NODE_SSD_BYTES', 0)
   return bytes === 0 ? null : { bytes, dir: readText(env, 'MAYFLY_NODE_SSD_DIR') }

@@ -25,11 +25,11 @@ const noKey = {}
 
 interface HandlersOptions {
   readonly clock: Clock
-  /** Asks the metadata server at that address for a lease. Never rejects. */
+  /** Requests a lease from the metadata server at that address. Never rejects. */
   readonly askLease: (metadata: string) => Promise<void>
 }
 
-/** Which method of the node answers which operation, and what right it takes. */
+/** Maps each operation to a method of the node and the right that it requires. */
 export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOptions): Handlers {
   const handlers = new Handlers()
   addMutations(handlers, node)
@@ -206,7 +206,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       await Promise.all([
         job.bucketsRemoved,
         node.persistence.removeDeletedBuckets(job),
-        // The owner that clients are shown can serve: none of them has to wait for its next heartbeat.
+        // Clients are shown an owner that can serve: they need not wait for its next heartbeat.
         job.hasLease ? null : askLease(request.metadata),
       ])
       return done
@@ -240,7 +240,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
     })
 }
 
-/** Slots whose owner died are taken once it is known what is kept of them; all others at once. */
+/** Slots whose owner died are acquired after their persistent objects are known; all others at once. */
 async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
   const withLoss = request.owned.filter((entry) => startsWithLoss(node, request.job, entry))
   const { job, taken } = node.own({
@@ -260,7 +260,7 @@ async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
   return job
 }
 
-/** A slot that begins here after an owner of it died. */
+/** Whether a range of slots starts here after an owner died. */
 function startsWithLoss(
   node: StorageNode,
   job: string,
@@ -302,18 +302,18 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     })
 }
 
-/** The payload where it was received: it is valid until the handler returns, but for one that landed in the arena. */
+/** The received payload, valid until the handler returns unless it was received into the arena. */
 function received(job: NodeJob, { payload }: Received): Buffer {
   job.movedBytes += payload.length
   return payload
 }
 
-/** Where a large payload goes that is on its way: into the job's memory, if there is room for it. */
+/** Receives a large payload directly into the job's memory, if there is room. */
 function landIn(node: StorageNode): { land: (peer: Peer, payloadBytes: number) => Landing | null } {
   return { land: ({ claims }, payloadBytes) => node.jobs.get(claims.job)?.land(payloadBytes) ?? null }
 }
 
-/** Memory that a payload landed in and nobody stored is free again when its handler is done. */
+/** Frees memory that a payload was received into and that nothing stored. */
 function storing<Head>(
   { landing }: Received,
   run: () => Reply<Head> | Promise<Reply<Head>>,

@@ -43,26 +43,26 @@ import { LowerReads } from './tiering/lower-reads.ts'
 import { type LowerTier, RAM } from './tiers/job-tiers.ts'
 import type { TierStore } from './tiers/tier-store.ts'
 
-/** Their numbers. */
+/** Tier numbers. */
 const SSD = tiers.indexOf('ssd')
 const S3 = tiers.indexOf('s3')
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>
 
-/** Who says something about a job. */
+/** The sender of an ownership message, and its job. */
 type OwnershipMessage = Pick<Own, 'job' | 'metadata' | 'generation' | 'term'>
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 
 export interface NodeOptions {
   readonly id: string
   readonly ramBytes: number
-  /** Null where the node has no SSD. */
+  /** Null if the node has no SSD. */
   readonly ssd: { readonly bytes: number; readonly store: TierStore } | null
-  /** Null where the cluster has no S3. */
+  /** Null if the cluster has no S3. */
   readonly s3: TierStore | null
   readonly background: Background
-  /** Told, in words and with a reason, of what does not come back. */
+  /** Logs persistent objects that cannot be recovered, with the reason. */
   readonly warn: (message: string, context: { job: string; reason: string }) => void
   readonly runtime: Runtime
   readonly pool: CallerPool
@@ -70,11 +70,11 @@ export interface NodeOptions {
   readonly askCapacity: CapacityRequestsOptions['ask']
 }
 
-/** One storage node: the jobs that have slots here, and what may be done with them. */
+/** One storage node: the jobs with slots here, and the operations on them. */
 export class StorageNode {
   readonly id: string
   readonly ram: TierBudget
-  /** Those below RAM, from the highest to the lowest. */
+  /** Tiers below RAM, from the highest to the lowest. */
   readonly lower: readonly LowerTier[]
   readonly demoter: Demoter
   readonly capacityRequests: CapacityRequests
@@ -168,7 +168,10 @@ export class StorageNode {
     })
   }
 
-  /** The job of a connection, marked as used, for what a request asks. Throws `FORBIDDEN` or `STALE_PLACEMENT`. */
+  /**
+   * The job of a connection, checked for the request's right and marked as used. Throws `FORBIDDEN` or
+   * `STALE_PLACEMENT`.
+   */
   jobOf(claims: Claims, right: 'read' | 'write', asked: Asked): NodeJob {
     requireRight(claims, right, asked)
     const job = this.requireJob(claims.job)
@@ -177,14 +180,14 @@ export class StorageNode {
     return job
   }
 
-  /** What this node has of a job. Throws `STALE_PLACEMENT` if it never had a part in it. */
+  /** A job with slots here. Throws `STALE_PLACEMENT` if this node never had any. */
   requireJob(id: string): NodeJob {
     const job = this.jobs.get(id)
     if (job === undefined) throw stalePlacement('any slot of the job')
     return job
   }
 
-  /** Takes metadata's word about all that the node owns of a job. Returns the slots that it did not own before. */
+  /** Applies the ownership that metadata has decided for a job. Returns the newly acquired slots. */
   own(request: Own): { job: NodeJob; taken: number[] } {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
     this.checkOwnershipMessage(request)
@@ -229,7 +232,7 @@ export class StorageNode {
   }
 
   /**
-   * Frees every byte of a job: what it counts and its memory at once. Resolves when the tiers below RAM have their space back
+   * Frees every byte of a job: charges and RAM at once. Resolves when the lower tiers have freed their space
    * too. Never rejects.
    */
   async dropJob(id: string): Promise<void> {
@@ -245,17 +248,20 @@ export class StorageNode {
     this.#background.forget(id)
   }
 
-  /** The jobs of one metadata server that this node knows, also those of which it has nothing left. */
+  /** The known jobs of one metadata server, including those without slots here. */
   jobsOf(metadata: string): string[] {
     return [...this.jobs.values()].filter((job) => job.metadata === metadata).map(({ id }) => id)
   }
 
-  /** The metadata servers of the jobs that this node knows. */
+  /** Metadata servers of the known jobs. */
   get metadataServers(): Set<string> {
     return new Set([...this.jobs.values()].map(({ metadata }) => metadata))
   }
 
-  /** A metadata server has answered a heartbeat: it lets this node serve its jobs until then, but for those that it has handed on. */
+  /**
+   * Applies the lease that a metadata server has granted with a heartbeat, except to the jobs that it has
+   * transferred.
+   */
   renewLease(
     metadata: string,
     untilMs: number,
@@ -269,7 +275,7 @@ export class StorageNode {
     lease.untilMs = Math.max(lease.untilMs, untilMs)
   }
 
-  /** One bit for each version: whether it is still wanted. */
+  /** One bit per version: whether it is still needed. */
   versionsAlive({ job: id, versions }: VersionsAlive): Uint8Array {
     const job = this.requireJob(id)
     const alive = versions.flatMap((version, index) =>
@@ -278,7 +284,7 @@ export class StorageNode {
     return bitmapOf(alive, versions.length)
   }
 
-  /** What each job uses here; `elapsedMs` is the time since the last report. */
+  /** The usage of each job; `elapsedMs` is the time since the last report. */
   report(elapsedMs: number): JobUsageReport[] {
     const now = this.#runtime.clock.monotonicMs()
     const present = [...this.jobs.values()].filter((job) => job.hasSlots)
@@ -300,8 +306,8 @@ export class StorageNode {
   }
 
   /**
-   * A metadata server that was restarted has a higher generation; its predecessor's late words count no more. Nor do those
-   * of a server that has handed the job on since.
+   * Throws `STALE_PLACEMENT` for a message of an earlier process of the metadata server, which has a lower
+   * generation, or of a server that has transferred the job since.
    */
   checkOwnershipMessage({ job, metadata, generation, term }: OwnershipMessage): void {
     const known = this.#generations.get(metadata) ?? 0
@@ -366,7 +372,7 @@ function bytesByTier(job: NodeJob): Partial<Record<Tier, number>> {
   return bytes
 }
 
-/** On each tier where it has objects or ever had. */
+/** On each tier with past or present objects. */
 function activityByTier(job: NodeJob): Partial<Record<Tier, TierReport>> {
   const below = [...job.tiers.used()]
   const objectsOn = (tier: Tier): number =>

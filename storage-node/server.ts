@@ -25,16 +25,16 @@ import { JobThrottle } from './job/throttle.ts'
 import { Heartbeats } from './membership/heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
 
-/** A running node, and what it holds. */
+/** A running node and its handle. */
 export interface NodeService extends Service {
   readonly node: StorageNode
 }
 
-/** What a storage node has around it; the simulation brings its own. */
+/** The dependencies of a storage node; the simulation supplies its own. */
 export interface NodeWorld {
   readonly runtime: Runtime
   readonly network: Network
-  /** CPU time that this process has taken since it started, in seconds. */
+  /** CPU seconds that this process has used since its start. */
   readonly cpuSeconds: () => number
   readonly tellController: Tell<NodeReport, NodeReportAnswer>
   readonly askCapacity: Tell<CapacityRequest, CapacityAnswer>
@@ -44,13 +44,13 @@ export interface NodeWorld {
   /** Stopped with the node. */
   readonly background: Background
   readonly kept: KeptStore
-  /** Closed when the node stops; null where it has none. */
+  /** Closed when the node stops; null if it has none. */
   readonly ssd: NodeOptions['ssd']
   /** As `ssd`. */
   readonly s3: NodeOptions['s3']
 }
 
-/** Starts a storage node: it serves, reports and cleans up until it is stopped. */
+/** Starts a storage node: it serves, reports and sweeps until it is stopped. */
 export async function startNode(config: NodeConfig, world: NodeWorld): Promise<NodeService> {
   const { id, secret } = config
   const { network, tellController, log, background } = world
@@ -86,11 +86,11 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     onDead: world.onDead,
   })
   const reclaim = new ChunkGc(node, { pool, clock, placements: node.placements, background })
-  // Nobody waits for this: a node that serves without a lease says so, and a server that hangs must not keep it from the others.
+  // Not awaited: a node without a lease answers so, and an unresponsive server must not delay the others.
   void background.once(['heartbeat', ''], () => heartbeats.begin())
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], () => heartbeats.beatController()),
-    // Nobody waits for it: a server whose machine is gone holds back no heartbeat to another one.
+    // Not awaited: an unreachable server must not delay heartbeats to the others.
     background.every(HEARTBEAT_MS, ['heartbeat', ''], () => void heartbeats.beatMetadata()),
     background.every(RECLAIM_MS, ['reclaim', ''], () => reclaim.round()),
     background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweepLeases(node, clock)),

@@ -1,17 +1,17 @@
 import { MayflyError } from '../../protocol/errors.ts'
 
-/** What one job may keep on one node, and what it keeps, in bytes. */
+/** What one job may use of a tier on one node, and what it uses, in bytes. */
 export interface JobBudget {
-  /** Set aside: always granted. */
+  /** Always granted. */
   readonly reservedBytes: number
-  /** Never passed. What lies between the two is granted from what nobody else has reserved. */
+  /** Hard limit. Bytes between the two are granted from what no other job has reserved. */
   readonly bytesMax: number
   readonly usedBytes: number
 }
 
 /**
- * The bytes of one tier on one node. Each job holds on to what it reserved or what it uses, whichever is more;
- * the sum of these never passes the capacity, so that a job that fills up takes nothing that another reserved.
+ * The bytes of one tier on one node. Each job commits the larger of its reservation and its usage. The sum of
+ * commitments never exceeds the capacity, so a job that fills up takes nothing that another has reserved.
  */
 export class TierBudget {
   readonly capacityBytes: number
@@ -27,12 +27,12 @@ export class TierBudget {
     return this.#usedBytes
   }
 
-  /** What jobs and slots themselves take, whatever is in them. */
+  /** Memory of jobs and slots themselves, apart from their content. */
   get overheadBytes(): number {
     return this.#overheadBytes
   }
 
-  /** Counts, or, negative, counts no more what a job itself takes: nobody can be lent it. */
+  /** Charges memory of a job itself; negative bytes release it. No job can borrow it. */
   chargeOverhead(bytes: number): void {
     this.#overheadBytes += bytes
     this.#committedBytes += bytes
@@ -68,7 +68,7 @@ export class TierBudget {
     return this.#committedBytes + extra <= this.capacityBytes
   }
 
-  /** Records that a job's budget changed from `before` to `after`; null is a job that is not there. */
+  /** Records that a job's budget changed from `before` to `after`; null means that the job is absent. */
   change(before: JobBudget | null, after: JobBudget | null): void {
     this.#committedBytes += committedBy(after) - committedBy(before)
     this.#usedBytes += (after?.usedBytes ?? 0) - (before?.usedBytes ?? 0)

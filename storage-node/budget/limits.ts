@@ -1,18 +1,18 @@
-/** Bounds of what jobs have under way on a node: memory of its process that no object accounts for. */
+/** Bounds of what jobs have in progress on a node: process memory that no object accounts for. */
 
 /**
- * Of one job: requests that are parked, and answers that are read from elsewhere until they are sent. 64 answers of a chunk, or 20,000
- * parked gets.
+ * Of one job: parked requests, and answers read from outside RAM until they are sent. 64 answers of a chunk,
+ * or 20,000 parked gets.
  */
 export const JOB_UNDER_WAY_BYTES_MAX = 64 * 1024 * 1024
-/** Of all jobs of a node together: above it a job gets no more than `JOB_UNDER_WAY_BYTES_MIN`. */
+/** Of all jobs of a node. Above it a job gets no more than `JOB_UNDER_WAY_BYTES_MIN`. */
 export const NODE_UNDER_WAY_BYTES_MAX = 256 * 1024 * 1024
-/** A job always gets as much, whatever others have under way: a few answers. */
+/** Always granted to a job, whatever others have in progress: a few answers. */
 export const JOB_UNDER_WAY_BYTES_MIN = 4 * 1024 * 1024
-/** What may stay for minutes takes no more of it than this part: the rest is left to what is answered soon. */
+/** The share of it that may be held for minutes; the rest serves short requests. */
 export const UNDER_WAY_PARKED_SHARE = 3 / 4
-/** What a parked get takes beside its key: its request, its promises, a timer, and its place among those that wait. Measured: 2.9 KB. */
+/** A parked get without its key: request, promises, timer and queue entry. Measured: 2.9 KB. */
 export const WAIT_BYTES = 3_000
-/** What several have asked for at a time is kept for those of them who come late: so long, and so many bytes on a node. */
+/** How long results of shared reads are retained for late callers, and how many bytes of them per node. */
 export const SHARED_READ_RETAIN_MS = 1_000
 export const SHARED_READ_RETAINED_BYTES_MAX = 32 * 1024 * 1024

@@ -6,7 +6,7 @@ import {
   REQUEST_COST_BYTES,
 } from '../../protocol/limits.ts'
 
-/** Tokens that come in at a rate, a token for each byte. Times are monotonic milliseconds. */
+/** A token bucket with one token per byte. Times are monotonic ms. */
 class Bucket {
   bytesPerSecond: number
   #tokens = 0
@@ -17,14 +17,14 @@ class Bucket {
     this.#atMs = nowMs
   }
 
-  /** May leave a debt, but for no more than what comes in within `debtMs`; one that is there stays. */
+  /** May create debt, up to what flows in within `debtMs`; existing debt stays. */
   spend(bytes: number, { nowMs, debtMs }: { nowMs: number; debtMs: number }): void {
     const tokens = this.#fill(nowMs)
     const least = (-this.bytesPerSecond * debtMs) / 1000
     this.#tokens = Math.min(tokens, Math.max(tokens - bytes, least))
   }
 
-  /** How long until something is in it; 0 if something is. */
+  /** How long until it has a token; 0 if it has one. */
   waitMs(nowMs: number): number {
     const tokens = this.#fill(nowMs)
     if (tokens > 0) return 0
@@ -39,7 +39,7 @@ class Bucket {
   }
 }
 
-/** What one job may move on a node for sure. */
+/** The guaranteed rate of one job on a node. */
 export class JobTokenBucket {
   readonly own: Bucket
 
@@ -54,18 +54,20 @@ export class JobTokenBucket {
 }
 
 /**
- * Shares a node's throughput among its jobs, work-conserving: the hierarchical token bucket of Linux (tc-htb, Devera
- * 2002) with one level. Every job has a bucket that fills at what it reserved, the node one that fills at its capacity,
- * and what a job moves is taken from both. A job may go on while either has something in it: by its own it always gets
- * what it reserved, by the node's it borrows what others leave. The reservations of a node are no more than its
- * capacity, so that who moves no more than it reserved is never held up by those who borrow. While the node's bucket
- * has something a job makes no debt of its own: what it was given while others were idle is not held against it.
+ * Shares a node's throughput among its jobs, work-conserving: the hierarchical token bucket of Linux (tc-htb,
+ * Devera 2002) with one level. Each job's bucket fills at its reserved rate, the node's at its capacity, and
+ * traffic is charged to both. A job may continue while either has tokens: its own bucket guarantees the
+ * reservation, the node's lends unused capacity. Reservations never exceed the capacity, so borrowers never
+ * delay a job within its reservation. While the node's bucket has tokens a job builds up no debt of its own.
  *
- * A job that is alone is not held up at all, and owes nothing: nobody is there to be protected.
+ * A job that is alone is never delayed and builds up no debt.
  */
 export class TokenBuckets {
   readonly #node: Bucket
-  /** Who is there for longest, and until when any other is. */
+  /**
+   * The most recently active job, and until when it counts as active. `#othersUntilMs` is the same for any
+   * other.
+   */
   #latest: { readonly job: JobTokenBucket | null; readonly untilMs: number } = {
     job: null,
     untilMs: Number.NEGATIVE_INFINITY,
@@ -77,8 +79,8 @@ export class TokenBuckets {
   }
 
   /**
-   * A job has had `requests` carried out, which moved `bytes` and took `cpuMs` of the event loop. What counts is the scarcest of the
-   * three: a job that reserved a tenth of the node's bytes per second has a tenth of its requests and of its CPU time, too.
+   * Charges `requests` that moved `bytes` and took `cpuMs` of the event loop. The scarcest of the three
+   * counts: a tenth of the node's bytes per second also means a tenth of its requests and CPU time.
    */
   spend(
     job: JobTokenBucket,
@@ -94,7 +96,7 @@ export class TokenBuckets {
     this.#noteActive(job, nowMs)
   }
 
-  /** How long the job has to wait until it may go on; 0 if it may now. While it waits it is there. */
+  /** How long the job has to wait; 0 if it may continue. A waiting job counts as active. */
   waitMs(job: JobTokenBucket, nowMs: number): number {
     if (this.#isAlone(job, nowMs)) return 0
     const waitMs = Math.min(job.own.waitMs(nowMs), this.#node.waitMs(nowMs))

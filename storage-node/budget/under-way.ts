@@ -8,19 +8,19 @@ import {
   UNDER_WAY_PARKED_SHARE,
 } from './limits.ts'
 
-/** Ends what was booked. Calling it again changes nothing. */
+/** Ends a booking. Idempotent. */
 export type Release = () => void
 
-/** What all jobs of a node have under way, in bytes. */
+/** Bytes that all jobs of a node have in progress. */
 export class NodeUnderWay {
   bytes = 0
-  /** Jobs of which something waits for room. */
+  /** Jobs with queued answers. */
   readonly waiting = new Set<UnderWay>()
 }
 
 /**
- * What one job has under way on a node, in bytes of memory that no object accounts for. A job gets room as long as the node has some,
- * and a little in any case, so that none can take all of it from another.
+ * Process memory that one job has in progress on a node, in bytes. A job gets room while the node has some,
+ * and a minimum in any case, so that no job can take all of it.
  */
 export class UnderWay {
   readonly #node: NodeUnderWay
@@ -35,7 +35,10 @@ export class UnderWay {
     return this.#bytes
   }
 
-  /** Books what may stay for minutes. Throws `UNAVAILABLE`, with nothing booked, where the job has too much under way. */
+  /**
+   * Books memory that may be held for minutes. Throws `UNAVAILABLE`, with nothing booked, if the job has too
+   * much in progress.
+   */
   park(bytes: number): Release {
     if (!this.#hasRoom(bytes, UNDER_WAY_PARKED_SHARE)) {
       throw new MayflyError(
@@ -47,8 +50,8 @@ export class UnderWay {
   }
 
   /**
-   * Makes an answer that takes so many bytes until it is sent: it begins in its turn, when the job has room, and the peer is asked for
-   * nothing more while it has enough of them. `make` must not wait for another answer of this kind.
+   * Makes an answer that takes `bytes` until it is sent. Starts in FIFO order when the job has room; the peer
+   * is not read from while it expects too many bytes. `make` must not wait for another answer of this kind.
    */
   async answer<Answer extends Reply<unknown> | null>(
     peer: Peer | null,
@@ -68,7 +71,7 @@ export class UnderWay {
         throw error
       }
     } finally {
-      // From here on it counts as what waits to be taken.
+      // From here on the outbox counts it.
       arrived?.()
     }
   }
@@ -99,7 +102,7 @@ export class UnderWay {
     }
   }
 
-  /** What is larger than all that the job may have goes alone. */
+  /** An answer larger than the job's limit runs alone. */
   #hasRoom(bytes: number, share: number): boolean {
     const own = this.#bytes + bytes
     if (this.#bytes === 0 || own <= JOB_UNDER_WAY_BYTES_MIN * share) return true

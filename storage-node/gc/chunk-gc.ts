@@ -13,18 +13,18 @@ import type { NodeJob } from '../job/job.ts'
 import type { PlacementCache } from '../membership/placement-cache.ts'
 import type { ChunkGroup } from '../slot/chunks.ts'
 
-/** The node whose chunks are looked at. */
+/** The node whose chunks are checked. */
 export interface ChunkHolder {
   readonly id: string
   readonly jobs: ReadonlyMap<string, NodeJob>
-  /** One bit for each version: whether it is still wanted. */
+  /** One bit per version: whether it is still needed. */
   versionsAlive(request: RequestOf<typeof peerOperations.versionsAlive>): Uint8Array
 }
 
 /**
- * Frees chunks of large objects that never were committed, or whose object was overwritten, deleted, consumed or
- * expired. The holder asks the key's owner before it frees anything; where the owner does not answer, the chunks
- * stay until the next round.
+ * Frees chunks of large objects that were never committed, or whose object was overwritten, deleted, consumed
+ * or expired. Asks the owner of the key before freeing; without an answer the chunks stay until the next
+ * round.
  */
 export class ChunkGc {
   readonly #node: ChunkHolder
@@ -44,7 +44,9 @@ export class ChunkGc {
     this.#placements = options.placements
   }
 
-  /** One round over all jobs. Never rejects: a job whose owners cannot be reached is left for the next one. */
+  /**
+   * One round over all jobs. Never rejects: a job whose owners cannot be reached is left for the next one.
+   */
   async round(): Promise<void> {
     this.#placements.forgetOthers((id) => this.#node.jobs.has(id))
     for (const job of [...this.#node.jobs.values()]) {
@@ -85,7 +87,7 @@ export class ChunkGc {
   async #collectBatch(job: NodeJob, owner: PlacedNode, batch: readonly Held[][]): Promise<void> {
     const versions = batch.flatMap(([first]) => (first === undefined ? [] : [first.group]))
     const alive = await this.#versionsAlive(job, owner, versions)
-    // A version without a bit would count as not wanted.
+    // A missing bit would count as not needed.
     if (alive.length * 8 < versions.length)
       throw violation(`${alive.length} bytes are no answer about ${versions.length} versions`)
     batch.forEach((held, index) => {
@@ -124,7 +126,7 @@ interface Held {
   readonly group: ChunkGroup
 }
 
-/** Every version of which this node holds chunks, with the slots that hold them. Never an empty list. */
+/** All versions with chunks on this node, with the slots that hold them. No list is empty. */
 function groupsOf(job: NodeJob): Map<string, [Held, ...Held[]]> {
   const groups = new Map<string, [Held, ...Held[]]>()
   job.slots.forEach((slot, index) => {

@@ -10,7 +10,7 @@ import { isExpired, type StoredObject } from '../slot/stored-object.ts'
 import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
 import { failWaits } from '../slot/waits.ts'
 
-/** Where a node has what lapses and expires. */
+/** The parts of a node that hold leases and expiring objects. */
 export interface SweptNode {
   readonly jobs: ReadonlyMap<string, NodeJob>
   readonly sessions: Sessions
@@ -19,8 +19,8 @@ export interface SweptNode {
 }
 
 /**
- * Forgets lapsed leases of versions, in one step: it waits for nothing that may take its time. Where the node's own lease has lapsed,
- * whoever waits for a key is told to ask again: it may be put elsewhere by now.
+ * Drops lapsed leases of versions, in one step. If the node's own lease has lapsed, parked gets fail: the key
+ * may be put elsewhere by now.
  */
 export function sweepLeases(node: SweptNode, clock: Clock): void {
   const now = clock.monotonicMs()
@@ -35,13 +35,13 @@ export function sweepLeases(node: SweptNode, clock: Clock): void {
   }
 }
 
-/** Frees expired objects; readers see none of them. */
+/** Frees expired objects, which readers no longer see. */
 export async function sweepExpired(node: SweptNode, clock: Clock, background: Background): Promise<void> {
   for (const job of [...node.jobs.values()])
     await background.attempt(['sweep', job.id], () => removeExpired(job, clock))
 }
 
-/** Frees what the kept store has of them. Each job by itself, for the store may be slow. */
+/** Frees persisted objects that have expired. Jobs run concurrently, because the store may be slow. */
 export async function sweepPersisted(node: SweptNode, background: Background): Promise<void> {
   await Promise.all(
     [...node.jobs.values()].map((job) =>
@@ -50,7 +50,7 @@ export async function sweepPersisted(node: SweptNode, background: Background): P
   )
 }
 
-/** A slot in which nothing is over yet is passed over; others are looked at in parts, with pauses. */
+/** Skips slots in which nothing has expired yet; scans others in steps, with pauses. */
 async function removeExpired(job: NodeJob, clock: Clock): Promise<void> {
   const pace = new SweepPauses(clock, SWEEP_PAUSE_MS)
   for (const [index, slot] of job.slots.entries()) {
@@ -58,7 +58,7 @@ async function removeExpired(job: NodeJob, clock: Clock): Promise<void> {
     const { objects } = slot
     if (objects.earliestExpiryMs > clock.wallMs()) continue
     objects.earliestExpiryMs = Number.POSITIVE_INFINITY
-    // A slot that moves meanwhile takes what is over along, and its new owner looks for it.
+    // A slot that moves takes its expired objects along; the new owner sweeps them.
     for (let from: number | null = 0; from !== null && job.slots[index] === slot; ) {
       const start: number = from
       from = job.track(slot, () =>

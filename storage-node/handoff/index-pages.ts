@@ -23,7 +23,7 @@ import { RAM } from '../tiers/job-tiers.ts'
 
 type IndexRequest = RequestOf<typeof peerOperations.slotIndex>
 
-/** A page of a slot's index, without the name of the slot. */
+/** A page of a slot's index, without the identity of the slot. */
 export type IndexPage = Omit<IndexRequest, 'job' | 'slot' | 'epoch'>
 
 type Lists = {
@@ -35,10 +35,10 @@ export interface Now {
   readonly wallMs: number
 }
 
-/** Cells of a table looked at in one step. */
+/** Table cells visited in one step. */
 const SCAN_CELLS = 256
 
-/** One element of a page: the list that it stands in, and at most so many bytes of the message. */
+/** One element of a page: its list, and an upper bound of its bytes in the message. */
 type Part = {
   readonly [List in keyof Lists]: {
     readonly list: List
@@ -48,8 +48,8 @@ type Part = {
 }[keyof Lists]
 
 /**
- * Everything about a slot but its bytes, in pages. Leases and times to live travel as what is left of them. Each list
- * grows with what the slot holds, so that a page counts the elements and bytes of all of them.
+ * Everything of a slot but its bytes, in pages. Leases and times to live are sent as remaining time. All
+ * lists count against the bounds of a page, because each can grow large.
  */
 export function* indexPages({ memory }: NodeJob, slot: Slot, now: Now): Generator<IndexPage> {
   const parts = partsOf(memory, slot, now)
@@ -103,8 +103,8 @@ function* partsOf(memory: JobMemory, slot: Slot, now: Now): Generator<Part, unde
 }
 
 /**
- * Enters a page into a slot that is arriving: objects and chunks without their bytes, but for those in buckets that
- * were dropped meanwhile. Throws `CAPACITY_EXCEEDED` with a part entered; the page may be entered again.
+ * Enters a page into an arriving slot: objects and chunks without bytes, except for those in deleted buckets.
+ * Throws `CAPACITY_EXCEEDED` with a part entered; the page may be entered again.
  */
 export function enterPage(job: NodeJob, slot: Slot, { page, now }: { page: IndexPage; now: Now }): void {
   job.memory.compactIfSparse()
@@ -121,7 +121,7 @@ export function enterPage(job: NodeJob, slot: Slot, { page, now }: { page: Index
     slot.readLeases.hold(version, lease, now.monotonicMs + leftMs)
   for (const { bucket, key } of page.lostKeys)
     if (!job.buckets.isDeleted(bucket)) slot.markLost({ bucket, key })
-  // Of a dropped bucket too: whoever owns the slot removes it from the kept store.
+  // Also of a deleted bucket: the slot's owner removes it from the persistent store.
   for (const { bucket, key, name, version, state } of page.kept) {
     slot.persisted.set({ bucket, key }, { name, version, state: persistedStateOf(state) })
     job.persists = true
@@ -153,7 +153,7 @@ function enterObject(
     job.memory.retryCompacting(() => slot.set(hash, object, slot.find(hash)))
 }
 
-/** What lay below RAM on the owner before gets its room below RAM here too, where there is any. */
+/** Reserves room below RAM for bytes that were below RAM on the previous owner, if this node has any. */
 function targetTier({ tiers }: NodeJob, tier: number): number {
   if (tier === RAM) return RAM
   return tiers.allows(tier) ? tier : (tiers.nextLower(RAM) ?? RAM)
@@ -162,8 +162,8 @@ function targetTier({ tiers }: NodeJob, tier: number): number {
 const nothing = Buffer.alloc(0)
 
 /**
- * Expired objects too: a released slot does not change, so its pages are the same however often they are sent. Keys are
- * copies, for a page is made while the one before it is under way.
+ * Includes expired objects: a released slot does not change, so its pages are the same each time. Keys are
+ * copied, because a page is built while the previous one is being sent.
  */
 function* objectParts(memory: JobMemory, slot: Slot, wallMs: number): Generator<Part> {
   for (let from: number | null = 0; from !== null; ) {
@@ -222,7 +222,7 @@ function* lostKeys(slot: Slot): Generator<{ bucket: number; key: Buffer }> {
     for (const key of keys) yield { bucket, key: keyBytes(key) }
 }
 
-/** Metadata lies in a record as it travels. */
+/** Metadata is encoded in a record as on the wire. */
 function entryBytes(
   { keyBytes, metadataBytes }: StoredObject,
   { manifest }: IndexPage['entries'][number],

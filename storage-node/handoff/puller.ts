@@ -30,12 +30,12 @@ import { type RemoteEntry, remoteEntries, stillRemote } from './remote-entries.t
 
 type Item = RequestOf<typeof peerOperations.pull>['items'][number]
 
-/** Bytes that one get of a remote entry waits for at most before its client is told to try again. */
+/** How long a get of a remote entry waits before its client is told to retry. */
 const FETCH_MS_MAX = CONTROL_CALL_MS
 
 /**
- * Brings the bytes of slots that were handed over: those that somebody asks for at once, the rest in the background
- * at a bounded rate. Bytes that arrive for an entry which has changed meanwhile are dropped.
+ * Fetches the bytes of slots that were handed over: requested entries at once, the rest in the background at
+ * a bounded rate. Bytes of an entry that has changed meanwhile are dropped.
  */
 export class Puller {
   readonly #pool: CallerPool
@@ -44,9 +44,9 @@ export class Puller {
   #stopped = false
   #pulls = 0
   readonly #waiting: (() => void)[] = []
-  /** Those that somebody waits for. */
+  /** Requested entries. */
   readonly #shared: SharedReads<void>
-  /** By address of the node that has the bytes, so that one which does not answer holds up no others. */
+  /** By address of the source node, so that an unresponsive one does not block the others. */
   readonly #fetches = new Map<string, ReadSemaphore>()
 
   constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
@@ -60,7 +60,10 @@ export class Puller {
     this.#stopped = true
   }
 
-  /** Pulls all that is remote in a slot, until nothing is, the slot is not owned any more or its job has ended. Never rejects. */
+  /**
+   * Pulls all remote entries of a slot until none is left, the slot is no longer owned, or its job has ended.
+   * Never rejects.
+   */
   async pullSlot(job: NodeJob, index: number): Promise<void> {
     const slot = job.slots[index]
     if (slot === undefined) return
@@ -82,8 +85,8 @@ export class Puller {
   }
 
   /**
-   * Pulls one entry that somebody waits for, once for all who do, and only so many bytes at a time. Rejects with `UNAVAILABLE` if its
-   * holder cannot be reached in time.
+   * Fetches one requested entry, shared by concurrent callers and bounded in bytes. Rejects with
+   * `UNAVAILABLE` if its source cannot be reached in time.
    */
   async fetch(job: NodeJob, index: number, item: RemoteEntry): Promise<void> {
     const slot = job.slots[index]
@@ -130,7 +133,7 @@ export class Puller {
     }
   }
 
-  /** Only so many background pulls are under way at once, whatever the number of slots: reads come first. */
+  /** Bounds concurrent background pulls over all slots, so that reads come first. */
   async #limited(pull: () => Promise<void>): Promise<void> {
     if (this.#pulls >= PULLS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#pulls++
@@ -148,7 +151,7 @@ export class Puller {
     return job.slots[index] === slot && slot.source !== '' && !slot.isComplete
   }
 
-  /** As many small entries as one answer holds, or one large one. Returns the bytes that came. */
+  /** Fetches as many small entries as one answer holds, or one large one. Returns the bytes received. */
   async #pullBatch(job: NodeJob, index: number, slot: Slot): Promise<number> {
     const batch: RemoteEntry[] = []
     let room = PULL_BATCH_BYTES
@@ -158,7 +161,7 @@ export class Puller {
       room -= item.bytes
     }
     const [first] = batch
-    // Without a pause the next look would follow at once.
+    // Throwing backs off; otherwise the loop would spin.
     if (first === undefined) throw new MayflyError('UNAVAILABLE', 'No entry of the slot is to be pulled')
     if (first.bytes > PAYLOAD_BYTES_MAX) return await this.#pullWhole(job, { index, slot, item: first })
     const pieces = await this.#pull(
@@ -191,7 +194,7 @@ export class Puller {
     return item.bytes
   }
 
-  /** The bytes of each item, null where the holder has none. */
+  /** The bytes of each item; null if the source has none. */
   async #pull(
     job: NodeJob,
     target: { index: number; slot: Slot },
@@ -202,7 +205,7 @@ export class Puller {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const { head, payload } = await caller.call(peerOperations.pull, request, { deadlineMs })
     const expected = head.bytes.reduce((sum, length) => sum + (length === MISSING ? 0 : length), 0)
-    // A piece that is not there would count as lost.
+    // A missing piece would count as lost.
     if (head.bytes.length !== items.length || expected !== payload.length)
       throw violation(`${head.bytes.length} pieces of ${expected} bytes are no answer to ${items.length}`)
     let offset = 0
@@ -225,8 +228,8 @@ interface Arrived {
 }
 
 /**
- * As `fill`, on the tier on which the entry has its room. What that tier does not take goes to RAM, if the job has room there:
- * else it rejects, and the entry stays remote.
+ * As `fill`, on the tier that has room reserved for the entry. If that tier fails, the bytes go to RAM if the
+ * job has room there; otherwise it rejects, and the entry stays remote.
  */
 async function arrive(job: NodeJob, slot: Slot, { item, bytes }: Arrived): Promise<void> {
   if (item.tier === RAM || bytes === null) return fill(job, slot, { item, bytes })
@@ -263,8 +266,8 @@ function enterLower(
 }
 
 /**
- * Puts bytes that have come into their entry, if it is still the one that they were asked for; null is a loss. Throws
- * `CAPACITY_EXCEEDED` if the node has no memory: the entry stays remote.
+ * Stores received bytes in their entry if it is unchanged; null marks it lost. Throws `CAPACITY_EXCEEDED` if
+ * the node has no memory; the entry then stays remote.
  */
 export function fill(job: NodeJob, slot: Slot, arrived: Arrived): void {
   const { item, bytes } = arrived
@@ -297,7 +300,7 @@ function markObjectLost(job: NodeJob, slot: Slot, { bucket, key }: RemoteEntry):
   job.charge(-objectCharge(object))
   job.objects--
   slot.objects.remove(hash, object)
-  // What its time to live had ended before is not lost: whoever asked was told that there is none.
+  // An expired object is not lost: readers were told that it does not exist.
   if (!isExpired(object, job.wallMs)) slot.markLost(hash)
 }
 

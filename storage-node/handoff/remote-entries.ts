@@ -3,21 +3,21 @@ import { type KeyString, keyHash, keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import { isRemote, tierOf } from '../slot/stored-object.ts'
 
-/** An entry whose bytes are still on the owner before: an object, or one chunk of a large one. */
+/** An entry whose bytes are still on the previous owner: an object, or one chunk of a large one. */
 export interface RemoteEntry {
   readonly bucket: number
   readonly key: KeyString
   readonly version: number
   readonly bytes: number
-  /** Where room is kept for them. */
+  /** The tier that has room reserved for them. */
   readonly tier: number
   readonly chunk: { readonly groupKey: string; readonly index: number } | null
 }
 
-/** Cells looked at for one page of items. */
+/** Table cells visited for one page of entries. */
 const SCAN_CELLS = 256
 
-/** All that is remote in a slot; what changes meanwhile may be in it or not. */
+/** All remote entries of a slot. Entries that change meanwhile may be missing or stale. */
 export function* remoteEntries(slot: Slot): Generator<RemoteEntry> {
   for (let from: number | null = 0; from !== null; ) {
     const found: RemoteEntry[] = []
@@ -37,7 +37,7 @@ export function* remoteEntries(slot: Slot): Generator<RemoteEntry> {
   }
 }
 
-/** Whether the slot still has this very entry without its bytes. */
+/** Whether the slot still has this version of the entry without its bytes. */
 export function stillRemote(slot: Slot, { bucket, key, version, chunk }: RemoteEntry): boolean {
   if (chunk !== null) return slot.chunks.find(chunk.groupKey, chunk.index) instanceof RemoteChunk
   const object = slot.find(keyHash(bucket, key))

@@ -26,20 +26,20 @@ type Release = RequestOf<typeof nodeOperations.release>
 type Pull = RequestOf<typeof peerOperations.pull>
 type Pulled = PinnedReply<ReplyOf<typeof peerOperations.pull>>
 
-/** Bytes of what lies on a tier below RAM. */
+/** A range of bytes on a lower tier. */
 interface LowerPiece {
   readonly location: Location
   readonly range: Range
 }
 
 /**
- * The side of a handoff that gives a slot away. From the moment of `release` this node serves the slot no more; it
- * sends the index to the new owner and keeps the bytes until it is told to drop them.
+ * The releasing side of a handoff. From `release` on this node does not serve the slot. It sends the index to
+ * the new owner and retains the bytes until it is told to drop them.
  */
 export class HandoffSource {
   readonly #pool: CallerPool
   readonly #clock: Clock
-  /** Indices under way, so that a repeated release joins the first one. */
+  /** Indexes being sent, so that a repeated release joins the first. */
   readonly #sending = new Map<string, Promise<void>>()
 
   constructor(options: { pool: CallerPool; clock: Clock }) {
@@ -47,13 +47,16 @@ export class HandoffSource {
     this.#clock = options.clock
   }
 
-  /** Resolves once the target has the index of every slot. Rejects with nothing taken back: it can be repeated. */
+  /**
+   * Resolves once the target has the index of every slot. A rejected release is not undone and may be
+   * repeated.
+   */
   async release(job: NodeJob, { epoch, slots, target }: Release): Promise<void> {
     for (const slot of slots) freeze(job, slot, epoch)
     await Promise.all(slots.map((slot) => this.#sendOnce(job, slot, target)))
   }
 
-  /** Bytes of what was released, for its new owner. */
+  /** Serves bytes of released slots to their new owner. */
   pull(job: NodeJob, request: Pull): Pulled | Promise<Pulled> {
     const moving = job.released.get(request.slot)
     if (moving?.epoch !== request.epoch)
@@ -95,7 +98,7 @@ export class HandoffSource {
     await untilPersisted(handoff.moving.slot)
     const caller = await this.#pool.to(address)
     const server = await caller.server
-    // The target has died: whoever took its address would keep an index that nobody tells it to drop.
+    // The target has died. A new node at its address would retain an index that nobody tells it to drop.
     if (server !== id) throw new MayflyError('UNAVAILABLE', `At ${address} there is ${server} now, not ${id}`)
     const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() }
     for (const page of indexPages(job, handoff.moving.slot, now)) {
@@ -105,7 +108,7 @@ export class HandoffSource {
   }
 }
 
-/** Frees what is left of a released slot. */
+/** Frees a released slot. */
 export function dropReleased(job: NodeJob, slot: number, epoch: number): void {
   const moving = job.released.get(slot)
   if (moving?.epoch !== epoch) return
@@ -113,7 +116,7 @@ export function dropReleased(job: NodeJob, slot: number, epoch: number): void {
   job.discard(moving.slot)
 }
 
-/** From here on the slot is not served. Everything that was answered is in it; all that waits is told to go elsewhere. */
+/** Stops serving a slot: all answered mutations are in it, and parked calls fail with `STALE_PLACEMENT`. */
 function freeze(job: NodeJob, index: number, epoch: number): void {
   const known = job.owned.epochs.get(index)
   if (known === epoch && job.released.get(index)?.epoch === epoch) return
@@ -127,7 +130,7 @@ function freeze(job: NodeJob, index: number, epoch: number): void {
   failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
 }
 
-/** What RAM has is copied before anything is waited for; a record that its tier has not kept is missing. */
+/** RAM ranges are copied before anything is awaited; a record that its tier has lost is missing. */
 async function pullLower(job: NodeJob, pieces: readonly (Piece | LowerPiece | undefined)[]): Promise<Pulled> {
   const payloads = await Promise.all(
     pieces.map(async (piece) => {
@@ -153,7 +156,7 @@ function lengthOf(piece: Piece | LowerPiece): number {
   return isLowerPiece(piece) ? piece.range.length : piece.views.reduce((sum, view) => sum + view.length, 0)
 }
 
-/** What lies from the item's offset on, up to `room` bytes. */
+/** The bytes from the item's offset on, up to `room`. */
 function itemPiece(
   { memory }: NodeJob,
   { slot }: MovingSlot,

@@ -18,16 +18,16 @@ type SlotIndex = RequestOf<typeof peerOperations.slotIndex>
 type Own = RequestOf<typeof nodeOperations.own>
 type Owned = Own['owned'][number]
 
-/** One slot as metadata's word has it. */
+/** One slot of an ownership message. */
 export interface OwnershipEntry extends Pick<Owned, 'epoch' | 'lost' | 'origin' | 'source'> {
   readonly index: number
 }
 
-/** Takes a page of the index of a slot that is on its way here. It is served only once metadata says so. */
+/** Receives a page of the index of an arriving slot. The slot is served only once metadata says so. */
 export function receiveIndex(job: NodeJob, request: SlotIndex, clock: Clock): void {
   const { slot: index, epoch, page, last } = request
   if (index >= job.owned.count) throw violation(`the job has no slot ${index}`)
-  // The slot was taken over, something newer happened to it, or the handoff was given up: a late repetition.
+  // A late repetition: the slot was acquired, has a newer epoch, or the handoff was cancelled.
   if (job.owned.epochs.get(index) >= epoch || job.owned.refused.get(index) >= epoch) return
   const known = job.arriving.get(index)
   if (known !== undefined && (known.epoch > epoch || (known.epoch === epoch && known.complete))) return
@@ -53,8 +53,8 @@ export function receiveIndex(job: NodeJob, request: SlotIndex, clock: Clock): vo
 }
 
 /**
- * Takes a slot over on metadata's word. Returns whether it is newly owned; a word that is older than what is known
- * changes nothing, and one that is as old can only tell that the source of remote bytes is gone.
+ * Acquires a slot on an ownership message. Returns whether it is newly owned. An older message is ignored;
+ * one of the same epoch can only tell that the source of remote bytes is gone.
  */
 export function takeOver(job: NodeJob, message: OwnershipEntry): boolean {
   const { index, epoch, source } = message
@@ -67,7 +67,7 @@ export function takeOver(job: NodeJob, message: OwnershipEntry): boolean {
     return false
   }
   if (isOwned) {
-    // The release that this takes back never came: nothing was given away.
+    // Restores a slot whose release never arrived.
     if (message.origin !== SlotOrigin.restored)
       throw new MayflyError('INTERNAL', `Slot ${index} is owned already`)
     if (owned !== undefined) owned.epoch = epoch
@@ -84,7 +84,9 @@ export function takeOver(job: NodeJob, message: OwnershipEntry): boolean {
   return true
 }
 
-/** Whether the slots have all their bytes here; waits for it up to a bound. A slot that has moved on has settled. */
+/**
+ * Whether the slots have all their bytes; waits up to a bound. A slot that has moved on counts as settled.
+ */
 export async function awaitSettled(
   job: NodeJob,
   { slots, epoch }: { slots: readonly number[]; epoch: number },
@@ -108,7 +110,7 @@ export async function awaitSettled(
   })
 }
 
-/** A handoff was given up: frees the index that came for it, and takes none that still may. */
+/** A handoff was cancelled: drops the index received so far, and rejects further pages. */
 export function cancelArrival(job: NodeJob, index: number, epoch: number): void {
   dropArriving(job, index, epoch)
   job.owned.refused.set(index, Math.max(job.owned.refused.get(index), epoch))
@@ -121,7 +123,10 @@ function dropArriving(job: NodeJob, index: number, epoch: number): void {
   job.discard(arriving.slot)
 }
 
-/** What its origin says that the slot begins with, null where that is nothing; what else was kept for it is freed. */
+/**
+ * The initial content of a slot by its origin; null if empty. Frees everything else that was held for the
+ * slot.
+ */
 function begin(job: NodeJob, { index, epoch, origin }: OwnershipEntry): Slot | null {
   const leaving = job.released.get(index)
   const arriving = job.arriving.get(index)
@@ -148,7 +153,7 @@ function begin(job: NodeJob, { index, epoch, origin }: OwnershipEntry): Slot | n
   return null
 }
 
-/** The node that had the bytes died: exactly the entries whose bytes are not here are lost. */
+/** The source of the bytes died: exactly the entries still remote are lost. */
 function markRemoteLost(job: NodeJob, slot: Slot): void {
   slot.source = ''
   for (const item of [...remoteEntries(slot)]) fill(job, slot, { item, bytes: null })

@@ -3,22 +3,23 @@ import { BUCKETS_FRESH_MS } from '../../protocol/limits.ts'
 import { DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 
-/** Which buckets of a job live: runs of neighbouring ids, in order, all below `next`, which is the id of the bucket that is created next. */
+/** The existing buckets of a job: ordered runs of ids below `next`, the id that the next bucket will have. */
 export interface BucketsMessage {
   readonly next: number
   readonly living: readonly { readonly first: number; readonly count: number }[]
 }
 
 /**
- * What this node knows of a job's buckets. Ids are never used again: one below the next that does not live was deleted, for good. So
- * what is kept, and what it costs to hear of a change, goes by the buckets that live, however many there were. Metadata tells nodes of a
- * new bucket before it answers who created it; where a node did not hear of it in time, it asks.
+ * The buckets of a job as this node knows them. Ids are never reused, so an id below `next` that is in no run
+ * is deleted for good. Memory and the cost of an update depend only on the number of existing buckets.
+ * Metadata tells the nodes of a new bucket before it acknowledges the creation; a node that missed the
+ * message asks metadata.
  */
 export class JobBuckets {
   readonly #clock: Clock
   #revision = -1
   #message: BucketsMessage = { next: DEFAULT_BUCKET_ID + 1, living: [] }
-  /** When the question to metadata began that was answered last, in monotonic ms. */
+  /** When the last answered lookup at metadata began, monotonic ms. */
   #askedMs = Number.NEGATIVE_INFINITY
   /** Asks metadata which buckets live. */
   onUnknown: () => void = () => undefined
@@ -31,17 +32,17 @@ export class JobBuckets {
     return bucket === DEFAULT_BUCKET_ID || isIn(this.#message, bucket)
   }
 
-  /** False too for one that this node has not heard of yet. */
+  /** False for an id that this node does not know yet. */
   isDeleted(bucket: number): boolean {
     return bucket < this.#message.next && !this.exists(bucket)
   }
 
-  /** Whether there are ids that were used and do not live. */
+  /** Whether any used id is deleted. */
   get anyDeleted(): boolean {
     return countBelow(this.#message, this.#message.next) < this.#message.next
   }
 
-  /** Throws `BUCKET_NOT_FOUND`, or `UNAVAILABLE` until metadata has been asked about an id that is new here. */
+  /** Throws `BUCKET_NOT_FOUND`; `UNAVAILABLE` for an unknown id until metadata has been asked. */
   require(bucket: number): void {
     if (this.exists(bucket)) return
     if (bucket < this.#message.next) throw new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted')
@@ -51,7 +52,7 @@ export class JobBuckets {
     throw new MayflyError('UNAVAILABLE', 'The node asks metadata whether the job has a bucket of this id')
   }
 
-  /** Takes metadata's word; an older one changes nothing. Returns whether buckets are deleted that were not known to be. */
+  /** Applies a message of metadata; an older revision is ignored. Returns whether it deletes buckets. */
   apply(revision: number, message: BucketsMessage): boolean {
     if (revision < this.#revision) return false
     const before = this.#message
@@ -61,7 +62,7 @@ export class JobBuckets {
     return countBelow(message, message.next) < couldLive
   }
 
-  /** Metadata has answered a question that began then. */
+  /** Metadata has answered a lookup that began at `beganMs`. */
   confirm(beganMs: number): void {
     this.#askedMs = Math.max(this.#askedMs, beganMs)
   }
@@ -81,7 +82,7 @@ function isIn({ living }: BucketsMessage, bucket: number): boolean {
 }
 
 function countBelow({ living }: BucketsMessage, next: number): number {
-  // The default bucket lives, whether metadata has said so yet or not.
+  // The default bucket always exists, also before metadata has listed it.
   const isDefaultTold = living[0]?.first === DEFAULT_BUCKET_ID
   const told = living.reduce((sum, { first, count }) => sum + Math.max(0, Math.min(count, next - first)), 0)
   return isDefaultTold ? told : told + 1

@@ -2,14 +2,14 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Slot } from '../slot/slot.ts'
 import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
 
-/** What is needed of a job here. */
+/** The part of a job that this function needs. */
 interface JobWithBuckets {
   readonly buckets: { isDeleted(bucket: number): boolean }
   everySlot(): Iterable<Slot>
   track<Result>(slot: Slot, change: () => Result): Result
 }
 
-/** Frees, in steps, all that a job has in buckets that are deleted: one walk through its slots, however many buckets those are. */
+/** Frees everything of a job in deleted buckets: one pass over its slots, in steps. */
 export async function removeDeletedBuckets(job: JobWithBuckets, clock: Clock): Promise<void> {
   const pauses = new SweepPauses(clock, 0)
   const isDeleted = (bucket: number): boolean => job.buckets.isDeleted(bucket)

@@ -7,10 +7,10 @@ import type { Ending } from '../slot/version-leases.ts'
 import type { NodeJob } from './job.ts'
 import type { Address } from './locate.ts'
 
-/** More of one object would hold the event loop up: they are left to `ChunkGc`. */
+/** More chunks would block the event loop; `ChunkGc` frees those. */
 const FREED_AT_ONCE_MAX = 64
 
-/** Null where the object has no chunks, or more than are freed at once. */
+/** Null if the object has no chunks, or more than are freed at once. */
 export function endingOf(job: NodeJob, object: StoredObject | undefined): Ending | null {
   if (object === undefined || !isManifest(object)) return null
   const chunks = manifestOf(job.memory, object).reduce((sum, { count }) => sum + count, 0)
@@ -18,9 +18,9 @@ export function endingOf(job: NodeJob, object: StoredObject | undefined): Ending
 }
 
 /**
- * Frees what lies on this node of a version that has ended, so that what is put next finds memory that is in use already: now, or when
- * the last of its readers ends its lease. What lies elsewhere is left to `ChunkGc`; all of it is, where readers say nothing, and where
- * the slot may have another owner by now.
+ * Frees the chunks of an ended version on this node, so that the next put reuses their memory. Freed at once,
+ * or when the last reader ends its lease. `ChunkGc` frees chunks on other nodes, those whose readers went
+ * silent, and all of them if the slot may have another owner by now.
  */
 export function freeEnded(
   job: NodeJob,

@@ -19,24 +19,24 @@ import { type BucketsMessage, JobBuckets } from './buckets.ts'
 import { JobCounters } from './counters.ts'
 import { removeDeletedBuckets } from './deleted-buckets.ts'
 
-/** How long a metadata server lets this node serve, in monotonic ms. One object for all of the server's jobs. */
+/** Until when a metadata server lets this node serve, monotonic ms. Shared by all jobs of that server. */
 export interface Lease {
   untilMs: number
 }
 
-/** A slot that this node has released and keeps the bytes of, or one whose index is arriving. */
+/** A slot that this node has released but still holds, or one whose index is arriving. */
 export interface MovingSlot {
   readonly slot: Slot
   readonly epoch: number
 }
 
 export interface ArrivingSlot extends MovingSlot {
-  /** Of the index. */
+  /** The next expected page of the index. */
   nextPage: number
   complete: boolean
 }
 
-/** One job on this node: the slots that it owns here, its budget and what it has used of it. */
+/** One job on this node: its slots here, its budget and its usage. */
 export class NodeJob {
   readonly id: string
   readonly owned: OwnedSlots
@@ -44,36 +44,45 @@ export class NodeJob {
   readonly arriving = new Map<number, ArrivingSlot>()
   /** Address of the metadata server that decides for the job. */
   metadata: string
-  /** How often the job had been handed from one metadata server to another when this one got it. */
+  /** How many times the job had been transferred between metadata servers when this server received it. */
   term: number
-  /** Of the budget that was told last. */
+  /** Revision of the last budget. */
   revision = 0
   readonly buckets: JobBuckets
-  /** Whether it had an object here that outlives it, or has one on its way: all others go past the kept store at the cost of this word. */
+  /**
+   * Whether the job has, or has had, persistent objects here. Jobs without any skip the persistent store with
+   * this one check.
+   */
   persists = false
   readonly memory: JobMemory
-  /** What it has below RAM. */
+  /** Its bytes and budgets below RAM. */
   readonly tiers: JobTiers
-  /** Whether objects leave RAM for the tiers below: a job that has RAM alone goes past all of that at the cost of this word. */
+  /**
+   * Whether objects may leave RAM for lower tiers. Jobs that use RAM alone skip all of that with this one
+   * check.
+   */
   spills = false
-  /** How often each of its objects is read, where that is known. */
+  /** Expected reads per object; null if unknown. */
   readsPerObject: number | null = null
   readonly counters = new JobCounters()
   readonly underWay: UnderWay
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
-  /** By a client, since the last report: to ask the clock at every request costs more than to find the job. */
+  /**
+   * Used by a client since the last report. A flag, because reading the clock for each request costs more
+   * than finding the job.
+   */
   used = false
-  /** When a report found it used last, in monotonic ms. */
+  /** When a report last found it used, monotonic ms. */
   lastUseMs: number
-  /** Requests carried out since the last of them were paid for. */
+  /** Requests since the rate was last charged. */
   requests = 0
-  /** Of `movedBytes`. */
+  /** The part of `movedBytes` that the rate was charged for. */
   #meteredBytes = 0
   readonly rate: JobTokenBucket
   #lease: Lease
-  /** What the metadata server before this one had granted for the job, in monotonic ms. */
+  /** Until when the lease of the previous metadata server lasts, monotonic ms. */
   #previousLeaseUntilMs = Number.NEGATIVE_INFINITY
   readonly #clock: Clock
   readonly #tier: TierBudget
@@ -82,17 +91,17 @@ export class NodeJob {
   readonly #onFilling: (job: NodeJob) => void
   readonly #background: Background
   #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
-  /** Of the RAM that is in use: above it objects begin to leave. */
+  /** RAM usage above which objects begin to leave. */
   #highBytes = Number.POSITIVE_INFINITY
-  /** Of the RAM that is in use: above it more is wanted. Infinity once that was said. */
+  /** RAM usage above which the job asks for more; infinity once it has asked. */
   #growthBytes = Number.POSITIVE_INFINITY
   #ended = false
   #isAdmitted = false
-  /** A step of the event loop is under way that began with a lease. */
+  /** The current step of the event loop began with a valid lease. */
   #isLeaseChecked = false
-  /** The removal of dropped buckets. */
+  /** The running removal of deleted buckets. */
   #bucketRemoval: Promise<unknown> = Promise.resolve()
-  /** Another one is to follow. */
+  /** Another removal is queued. */
   #isRemovalQueued = false
 
   constructor(
@@ -105,9 +114,9 @@ export class NodeJob {
       lower: readonly LowerTier[]
       underWay: NodeUnderWay
       background: Background
-      /** Told whenever the job's RAM is above its high watermark. */
+      /** Called whenever the job's RAM is above its high watermark. */
       onHigh: (job: NodeJob) => void
-      /** Told once for each budget, when the job's RAM is above `GROWTH_WATERMARK` of it. */
+      /** Called once per budget, when the job's RAM passes `GROWTH_WATERMARK` of it. */
       onFilling: (job: NodeJob) => void
     },
   ) {
@@ -131,40 +140,40 @@ export class NodeJob {
     this.#background = options.background
   }
 
-  /** What the slots hold that are owned and were touched, by their number. */
+  /** The owned slots that hold anything, by number. */
   get slots(): readonly (Slot | undefined)[] {
     return this.owned.touched
   }
 
-  /** Of RAM. */
+  /** In RAM. */
   get usedBytes(): number {
     return this.#budget.usedBytes
   }
 
-  /** False where the node once had a part in the job and has none now. */
+  /** False if the node no longer has any slot of the job. */
   get hasSlots(): boolean {
     return this.released.size > 0 || this.arriving.size > 0 || this.owned.any
   }
 
-  /** Ends with `discard`. */
+  /** Release it with `discard`. */
   createSlot(start: { epoch: number; mayHaveLost: boolean }): Slot {
     this.chargeOverhead(SLOT_OVERHEAD_BYTES)
     return new Slot(this, start)
   }
 
-  /** Of memory that the job itself takes on the node, beside what it stores. */
+  /** Memory that the job takes on the node besides what it stores. */
   get overheadBytes(): number {
     return this.#overheadBytes
   }
 
-  /** Counts, or, negative, counts no more what is held on behalf of the job, beside what it stores. */
+  /** Charges memory held for the job besides what it stores; negative bytes release it. */
   chargeOverhead(bytes: number): void {
     if (this.#ended) return
     this.#overheadBytes += bytes
     this.#tier.chargeOverhead(bytes)
   }
 
-  /** What was done for the job since this was last asked. */
+  /** Work done for the job since the last call. */
   takeUnmetered(): { requests: number; bytes: number } {
     const unpaid = { requests: this.requests, bytes: this.movedBytes - this.#meteredBytes }
     this.requests = 0
@@ -172,7 +181,7 @@ export class NodeJob {
     return unpaid
   }
 
-  /** What the job moved since this was last asked. */
+  /** Bytes that the job moved since the last call. */
   takeMoved(): number {
     const moved = this.movedBytes
     this.#meteredBytes -= moved
@@ -180,7 +189,7 @@ export class NodeJob {
     return moved
   }
 
-  /** What the job may have on each tier, by its number. */
+  /** Sets the budget of the job on each tier, by tier number. */
   setBudgets(budgets: ReadonlyMap<number, { reservedBytes: number; bytesMax: number }>): void {
     for (const [tier, budget] of budgets) if (tier !== RAM) this.tiers.setBudget(tier, budget)
     this.spills = this.tiers.any
@@ -198,7 +207,7 @@ export class NodeJob {
     return this.spills && this.usedBytes > this.#budget.reservedBytes * TIER_LOW_WATERMARK
   }
 
-  /** Whether `bytes` more would leave its RAM below the high watermark, and are there. */
+  /** Whether `bytes` more fit below the high watermark and within the node's capacity. */
   hasSpare(bytes: number): boolean {
     return this.usedBytes + bytes <= this.#highBytes && this.#tier.admits(this.#budget, bytes)
   }
@@ -207,7 +216,9 @@ export class NodeJob {
     return this.#ended
   }
 
-  /** The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`. */
+  /**
+   * The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`.
+   */
   ownedSlot(index: number): Slot {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
     const slot =
@@ -219,7 +230,7 @@ export class NodeJob {
     return slot
   }
 
-  /** As `ownedSlot`, for who only looks: undefined where nothing has touched the slot. */
+  /** As `ownedSlot`, for readers: undefined if the owned slot holds nothing. */
   touchedSlot(index: number): Slot | undefined {
     if (this.slots[index] !== undefined || this.#ended || !this.owned.owns(index))
       return this.ownedSlot(index)
@@ -227,10 +238,7 @@ export class NodeJob {
     return undefined
   }
 
-  /**
-   * Runs a step of the event loop that looks at many keys: the lease that it begins with holds until it ends. To ask for it
-   * at every key costs a sixth of what it takes to put one.
-   */
+  /** Runs a synchronous step over many keys with one lease check. Checking per key costs a sixth of a put. */
   inOneStep<Result>(step: () => Result): Result {
     this.#isLeaseChecked = this.hasLease
     try {
@@ -241,8 +249,8 @@ export class NodeJob {
   }
 
   /**
-   * Carries out what had begun while the node might serve the slot and the job had room for it: also where its lease lapsed since,
-   * the slot is given away or the budget is smaller.
+   * Runs a change that was admitted earlier. It is carried out even if the lease has lapsed, the slot was
+   * released or the budget was cut since.
    */
   runAdmitted<Result>(change: () => Result): Result {
     this.#isAdmitted = true
@@ -258,27 +266,27 @@ export class NodeJob {
     return this.#clock.wallMs()
   }
 
-  /** Without it none of the job's slots may be served. */
+  /** Without a lease none of the job's slots may be served. */
   get hasLease(): boolean {
     const nowMs = this.#clock.monotonicMs()
     return this.#lease.untilMs > nowMs || this.#previousLeaseUntilMs > nowMs
   }
 
-  /** Throws `UNAVAILABLE` without one. */
+  /** Throws `UNAVAILABLE` without a lease. */
   requireLease(): void {
     if (!this.hasLease) throw leaseLapsed()
   }
 
   /**
-   * The job is in other hands: its metadata server renews its lease no more. What it had granted stays, for the next one
-   * gives this node's slots to nobody before that has lapsed.
+   * The job was transferred: its old metadata server no longer renews the lease. The time already granted
+   * remains valid, because the new server reassigns no slot of this node before it has lapsed.
    */
   endLeaseRenewal(): void {
     this.#previousLeaseUntilMs = Math.max(this.#previousLeaseUntilMs, this.#lease.untilMs)
     this.#lease = { untilMs: Number.NEGATIVE_INFINITY }
   }
 
-  /** Another metadata server decides for the job from now on, under a lease of its own. */
+  /** Another metadata server decides for the job from now on, with a lease of its own. */
   setMetadataServer(server: { metadata: string; term: number }, lease: Lease): void {
     this.endLeaseRenewal()
     this.metadata = server.metadata
@@ -291,7 +299,7 @@ export class NodeJob {
     if (!this.#isAdmitted) this.#tier.admit(this.#budget, bytes)
   }
 
-  /** Memory for a payload that is on its way; null where it has to be received elsewhere first. */
+  /** Memory for an arriving payload; null if it has to be received elsewhere first. */
   land(payloadBytes: number): Landing | null {
     const apartBytes = bytesApart(payloadBytes)
     if (apartBytes === 0 || !this.#tier.admits(this.#budget, apartBytes)) return null
@@ -299,14 +307,14 @@ export class NodeJob {
     return bytes === null ? null : { bytes, abandon: () => this.memory.abandon(bytes) }
   }
 
-  /** Books bytes that were admitted, or, negative, freed. */
+  /** Charges bytes that were admitted; negative bytes were freed. */
   charge(bytes: number): void {
     if (this.#ended || bytes === 0) return
     const { reservedBytes, bytesMax, usedBytes } = this.#budget
     this.#replaceBudget({ reservedBytes, bytesMax, usedBytes: usedBytes + bytes })
   }
 
-  /** Takes metadata's word about the job's buckets, and frees what is in those that are deleted. */
+  /** Applies metadata's list of the job's buckets and frees everything in deleted ones. */
   applyBuckets({ revision, buckets }: { revision: number; buckets: BucketsMessage }): void {
     if (!this.buckets.apply(revision, buckets)) return
     for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))
@@ -318,19 +326,19 @@ export class NodeJob {
     })
   }
 
-  /** Resolves when all that was in dropped buckets is freed. */
+  /** Resolves when everything in deleted buckets is freed. */
   get bucketsRemoved(): Promise<unknown> {
     return this.#bucketRemoval
   }
 
-  /** Those that are owned, those that are given away and those that are on their way here. */
+  /** Owned, released and arriving slots. */
   *everySlot(): Generator<Slot> {
     for (const slot of this.slots) if (slot !== undefined) yield slot
     for (const { slot } of this.released.values()) yield slot
     for (const { slot } of this.arriving.values()) yield slot
   }
 
-  /** Runs a change of a slot that counts against the job, and counts what it changed, also if it throws. */
+  /** Runs a change of a slot and charges the job for what it changed, also if it throws. */
   track<Result>(slot: Slot, change: () => Result): Result {
     const bytes = slot.chargedBytes
     const objects = slot.objects.size
@@ -342,7 +350,7 @@ export class NodeJob {
     }
   }
 
-  /** Frees a slot with all that it holds: what it counts at once, its memory in steps. */
+  /** Frees a slot with its content: the charge at once, the memory in steps. */
   discard(slot: Slot): void {
     this.objects -= slot.objects.size
     this.charge(-slot.chargedBytes)
@@ -352,8 +360,8 @@ export class NodeJob {
   }
 
   /**
-   * Gives all bytes back at once; whoever waits for a key is told. Resolves when the tiers below RAM have their space back, and
-   * rejects where one of them cannot have it.
+   * Ends the job: releases all bytes at once and fails waiting calls. Resolves when the lower tiers have
+   * freed their space; rejects if one cannot.
    */
   end(): Promise<void> {
     this.#tier.change(this.#budget, null)

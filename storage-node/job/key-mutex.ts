@@ -3,18 +3,19 @@ import type { Slot } from '../slot/slot.ts'
 import type { NodeJob } from './job.ts'
 import { type Address, type KeyLocation, locate } from './locate.ts'
 
-/** Lets what is done to one key and waits for the kept store happen one after the other. */
+/** Serializes operations on one key that wait for the persistent store. */
 export class KeyMutex {
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Somebody has the turn of this key, or waits for it. */
+  /** Whether an operation on the key runs or waits. */
   isTaken(job: NodeJob, address: Address): boolean {
     return this.#last.has(nameOf(job, address))
   }
 
   /**
-   * Runs `task` after all that took a turn of this key before, however that ended. A slot that is given away waits for all that
-   * has begun here, so that nothing of it comes after what the next owner does. Throws what `locate` throws, before and then.
+   * Runs `task` after all earlier operations on the key, whether they succeeded or not. A slot that is being
+   * released waits for running operations, so that they cannot take effect after its next owner's. Throws
+   * what `locate` throws, when called and again when the task starts.
    */
   async take<Result>(
     job: NodeJob,
@@ -42,7 +43,7 @@ export class KeyMutex {
   }
 }
 
-/** Resolves when nothing that was begun in the slot is under way. */
+/** Resolves when no operation that was begun in the slot is running. */
 export async function untilPersisted(slot: Slot): Promise<void> {
   if (slot.persisting.size > 0) await Promise.allSettled(slot.persisting)
 }

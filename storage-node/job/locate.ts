@@ -15,7 +15,7 @@ export interface ChunkName extends Address {
   readonly index: number
 }
 
-/** Where a key, or a chunk of its object, lies in a job: a slot that this node owns, and the key as its tables find it. */
+/** The slot of a key, or of a chunk, which this node owns, and the key with its table hash. */
 export interface KeyLocation extends KeyHash {
   readonly slot: Slot
   readonly index: number
@@ -27,7 +27,7 @@ export function locate(job: NodeJob, { bucket, key }: Address): KeyLocation {
   return locateHash(job, { bucket, key }, hashKey(key, bucket))
 }
 
-/** Finds the slot of one chunk of a version. */
+/** Finds the slot of a chunk. Throws as `locate`. */
 export function locateChunk(job: NodeJob, chunk: ChunkName): KeyLocation {
   const { bucket, key, version, index } = chunk
   checkKey(key)

@@ -13,7 +13,7 @@ import { endingOf, freeEnded } from './ended-chunks.ts'
 import type { NodeJob } from './job.ts'
 import type { KeyLocation } from './locate.ts'
 
-/** Changes of a slot's objects, with what they cost: each is made whole or throws with nothing changed. */
+/** Changes of a slot's objects and their charges. Each change is atomic: it throws with nothing changed. */
 export class ObjectTable {
   readonly #clock: Clock
 
@@ -21,10 +21,10 @@ export class ObjectTable {
     this.#clock = clock
   }
 
-  /** The object, unless its time is over: then it is removed on the way. */
+  /** The object under the key. An expired one is removed and not returned. */
   find(job: NodeJob, place: KeyLocation): StoredObject | undefined {
     const object = place.slot.find(place)
-    // Most objects have no end: they need no look at the clock.
+    // Skips the clock for objects without expiry, which most are.
     if (object === undefined || object.expiresAtMs === 0) return object
     if (!isExpired(object, this.#clock.wallMs())) return object
     this.remove(job, place, object)
@@ -49,7 +49,10 @@ export class ObjectTable {
     } else throw violation(`a put has the unknown condition ${put.condition}`)
   }
 
-  /** What an object that is to be stored counts, without what it replaces. Throws `BAD_REQUEST`, as `store` does. */
+  /**
+   * The charge of an object to be stored, not counting what it replaces. Throws `BAD_REQUEST`, as `store`
+   * does.
+   */
   chargeOf(
     place: Pick<KeyLocation, 'key'>,
     put: Pick<NewObject, 'kind' | 'bytes' | 'checksum'> & { ttlSeconds: number; metadata: UserMetadata },
@@ -60,7 +63,7 @@ export class ObjectTable {
   }
 
   /**
-   * Makes an object visible in the place of what was there. `content` is the value or an encoded manifest. Throws
+   * Replaces the object under the key. `content` is the value or an encoded manifest. Throws
    * `CAPACITY_EXCEEDED` or `BAD_REQUEST`.
    */
   store(
@@ -96,7 +99,7 @@ export class ObjectTable {
     this.#stored(job, place, { change, isNew })
   }
 
-  /** Adds to an object, or begins one, which then has `version`. Returns its new length. */
+  /** Appends to an object, or creates it; it then has `version`. Returns the new length in bytes. */
   grow(
     job: NodeJob,
     place: KeyLocation,
@@ -162,7 +165,7 @@ function costOf(
   return chargeOf(object, { keyBytes: key.length, metadataBytes: object.metadata.length, apartBytes })
 }
 
-/** A key that is not there is at no version; one that may be lost is told apart. */
+/** Tells a key without an object from one that may have been lost. */
 function noVersion({ slot, ...key }: KeyLocation): MayflyError {
   const missing = slot.missingError(key)
   if (missing.code !== 'NOT_FOUND') return missing

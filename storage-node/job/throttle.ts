@@ -4,21 +4,21 @@ import type { Pace } from '../../service/process/pace.ts'
 import { TokenBuckets } from '../budget/token-bucket.ts'
 import type { NodeJob } from './job.ts'
 
-/** Connections of one job that are not read from. */
+/** Connections of one job that are paused. */
 interface Waiting {
   readonly job: NodeJob
   readonly resume: (() => void)[]
 }
 
 /**
- * Slows jobs that move more than they may: their connections are not read from for a while, so that nothing of theirs
- * piles up here and their own sockets hold them up. Nothing fails.
+ * Slows jobs above their rate by not reading from their connections for a while. TCP back-pressure holds up
+ * their clients; no call fails.
  */
 export class JobThrottle implements Pace {
   readonly #jobs: ReadonlyMap<string, NodeJob>
   readonly #clock: Clock
   readonly #rates: TokenBuckets
-  /** In the order in which their turn comes. */
+  /** Round robin over jobs. */
   readonly #waiting = new Map<string, Waiting>()
   #ticking = false
 
@@ -44,7 +44,7 @@ export class JobThrottle implements Pace {
     return true
   }
 
-  /** One timer for all who wait. */
+  /** One timer for all paused jobs. */
   #tick(): void {
     if (this.#ticking || this.#waiting.size === 0) return
     this.#ticking = true
@@ -55,7 +55,7 @@ export class JobThrottle implements Pace {
     })
   }
 
-  /** A few connections of each job that may go on; the job goes to the end of the line. */
+  /** Resumes a few connections of each job that may go on, then moves the job to the end. */
   #resume(): void {
     for (const [id, waiting] of [...this.#waiting]) {
       const gone = this.#jobs.get(id) !== waiting.job

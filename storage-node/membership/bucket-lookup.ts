@@ -5,7 +5,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { NodeJob } from '../job/job.ts'
 
-/** Questions to metadata about buckets that a node has not heard of: of each job one at a time. */
+/** Asks metadata about unknown buckets, with one call at a time for each job. */
 export class BucketLookup {
   readonly #pool: CallerPool
   readonly #clock: Clock
@@ -16,7 +16,7 @@ export class BucketLookup {
     this.#clock = options.clock
   }
 
-  /** Never rejects: whoever needs an answer asks again. */
+  /** Never rejects: callers ask again. */
   async ask(job: NodeJob): Promise<void> {
     if (this.#asking.has(job)) return
     this.#asking.add(job)

@@ -14,13 +14,13 @@ export interface HeartbeatOptions {
   readonly clock: Clock
   readonly background: Background
   readonly pool: CallerPool
-  /** What is the same in every report. */
+  /** The constant part of every report. */
   readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
-  /** CPU time that this process has taken since it started, in seconds. */
+  /** CPU seconds that this process has used since its start. */
   readonly cpuSeconds: () => number
   /** Sends a report to the controller. */
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
-  /** A metadata server has given this node's slots to others: the node has to end. */
+  /** A metadata server has reassigned this node's slots: the node must end. */
   readonly onDead: (reason: Error) => void
 }
 
@@ -29,7 +29,7 @@ export interface ReportedNode {
   readonly id: string
   readonly ram: TierBudget
   readonly lower: readonly LowerTier[]
-  /** The metadata servers of the jobs that it knows. */
+  /** Metadata servers of the jobs that it knows. */
   readonly metadataServers: ReadonlySet<string>
   report(elapsedMs: number): JobUsageReport[]
   jobsOf(metadata: string): string[]
@@ -41,14 +41,14 @@ export interface ReportedNode {
   dropJob(id: string): Promise<void>
 }
 
-/** Tells the controller what this node uses, and each metadata server that it lives. Neither waits for the other. */
+/** Reports usage to the controller and liveness to each metadata server, independently. */
 export class Heartbeats {
   readonly #node: ReportedNode
   readonly #options: HeartbeatOptions
   #metadata: readonly string[] = []
   #reportedMs: number
   readonly #cpu: CpuMeter
-  /** Heartbeats under way, by the address of their server. */
+  /** Running heartbeats, by server address. */
   readonly #beating = new Map<string, Promise<void>>()
 
   constructor(node: ReportedNode, options: HeartbeatOptions) {
@@ -58,23 +58,26 @@ export class Heartbeats {
     this.#cpu = new CpuMeter(options.clock, options.cpuSeconds)
   }
 
-  /** Registers with the controller, which tells where metadata is, and asks for the first leases. Never rejects. */
+  /**
+   * Registers with the controller, which names the metadata servers, and requests the first leases. Never
+   * rejects.
+   */
   async begin(): Promise<void> {
     await this.beatController()
     await this.beatMetadata()
   }
 
   /**
-   * One heartbeat to each metadata server, whether the controller answers or not. A job may have come from a server that
-   * the controller has not told of yet. Resolves when all have answered or failed: whoever beats again does not wait for that, for a
-   * machine that is gone takes longer to fail than the leases of the other servers last. Never rejects.
+   * Sends one heartbeat to each metadata server, also to those that the controller has not named but that
+   * sent a job. Resolves when all have answered or failed. The next round must not wait for it: an
+   * unreachable machine can take longer to fail than the leases of the other servers last. Never rejects.
    */
   async beatMetadata(): Promise<void> {
     const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
     await Promise.all([...servers].map((address) => this.beatServer(address)))
   }
 
-  /** One report to the controller. Never rejects. */
+  /** Sends one report to the controller. Never rejects. */
   async beatController(): Promise<void> {
     const { clock, background, self, tellController } = this.#options
     const now = clock.monotonicMs()
@@ -93,7 +96,7 @@ export class Heartbeats {
       })
       const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
-      // A server that is new may soon have jobs here, which need its lease.
+      // A new server may soon assign jobs to this node, which need its lease.
       for (const address of unknown) void this.beatServer(address)
       background.succeeded(['report', 'controller'])
     } catch (error) {
@@ -101,7 +104,10 @@ export class Heartbeats {
     }
   }
 
-  /** One heartbeat to the metadata server at `address`, which answers with a lease; one at a time. Never rejects. */
+  /**
+   * Sends one heartbeat to the metadata server at `address`, which answers with a lease; one at a time. Never
+   * rejects.
+   */
   beatServer(address: string): Promise<void> {
     let beating = this.#beating.get(address)
     if (beating === undefined) {
@@ -119,7 +125,8 @@ export class Heartbeats {
     try {
       const caller = await pool.to(address)
       const deadlineMs = sentMs + HEARTBEAT_CALL_MS
-      // The lease of a server is one for all of its jobs: it counts once the server has said which of them were handed on.
+      // All jobs of a server share one lease. It is renewed only after the server has named the jobs that it
+      // transferred.
       const beats = batchesOf(jobs, HEARTBEAT_JOBS_MAX).map((named) =>
         caller.call(heartbeatOperations.heartbeat, { node, jobs: named }, { deadlineMs }),
       )
@@ -137,7 +144,7 @@ export class Heartbeats {
   }
 }
 
-/** At least one batch, which is empty where there is nothing. */
+/** At least one batch, which may be empty. */
 function batchesOf<Item>(items: readonly Item[], itemsMax: number): Item[][] {
   const count = Math.max(1, Math.ceil(items.length / itemsMax))
   return Array.from({ length: count }, (_, index) => items.slice(index * itemsMax, (index + 1) * itemsMax))

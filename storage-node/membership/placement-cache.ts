@@ -8,12 +8,12 @@ import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
 import type { NodeJob } from '../job/job.ts'
 
-/** Any slot, in a question for a placement. */
+/** Requests a placement regardless of slot. */
 const ANY_SLOT = 0xffff
-/** Metadata servers asked one after another, each of which has handed the job on to the next. */
+/** Metadata servers that one request follows from transfer to transfer. */
 const REDIRECTS_MAX = 4
 
-/** Which node owns which slot of a job: asked of metadata once, and again when it turned out to be wrong. */
+/** Placements of jobs, fetched from metadata on first use and after `forget`. */
 export class PlacementCache {
   readonly #pool: CallerPool
   readonly #clock: Clock
@@ -24,7 +24,7 @@ export class PlacementCache {
     this.#clock = options.clock
   }
 
-  /** Null while nobody owns the slot. `slotOf` finds it in a placement of so many slots. */
+  /** Null while the slot has no owner. `slotOf` maps the slot count of the placement to a slot. */
   async ownerOf(job: NodeJob, slotOf: (slots: number) => number): Promise<PlacedNode | null> {
     const placement = this.#placements.get(job.id) ?? (await this.#fetch(job))
     return ownerOf(placement, slotOf(placement.owners.length))
@@ -34,12 +34,12 @@ export class PlacementCache {
     this.#placements.delete(job)
   }
 
-  /** Forgets the jobs that `isKnown` does not know. */
+  /** Forgets all jobs for which `isKnown` is false. */
   forgetOthers(isKnown: (job: string) => boolean): void {
     for (const id of this.#placements.keys()) if (!isKnown(id)) this.#placements.delete(id)
   }
 
-  /** Of the buckets that the job has now, by name. */
+  /** Ids of the job's buckets, by name. */
   async bucketIds(job: Pick<NodeJob, 'id' | 'metadata'>): Promise<ReadonlyMap<string, number>> {
     const ask = { operation: metadataOperations.buckets, request: { job: job.id } }
     return new Map((await this.#ask(job, ask)).map(({ id, name }) => [name, id]))
@@ -53,8 +53,8 @@ export class PlacementCache {
   }
 
   /**
-   * The job may have been handed on to a metadata server that has told this node nothing yet: that is no concern of whoever asks for
-   * an object, so the server is looked for as a client does.
+   * Follows the job to its current metadata server, as a client does: it may have been transferred without
+   * this node knowing.
    */
   async #ask<Request, Reply>(
     job: Pick<NodeJob, 'id' | 'metadata'>,

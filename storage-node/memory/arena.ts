@@ -3,47 +3,48 @@ import { ARENA_BYTES_MAX } from '../../protocol/limits.ts'
 import type { BlockMap } from './block-map.ts'
 import { BLOCK_BYTES, Slab } from './slab.ts'
 
-/** What addresses count in: a u32 of them reaches 32 GiB. */
+/** The unit of addresses: a u32 of them covers 32 GiB. */
 export const GRANULE_BYTES = 8
 export const GRANULES_PER_BLOCK = BLOCK_BYTES / GRANULE_BYTES
 
-/** In the place of an address: there is none. */
+/** The address of nothing. */
 export const NOWHERE = -1
 
 /**
- * Above 32 MiB glibc gives every allocation a mapping of its own, whatever it learned from earlier ones, so that an
- * empty slab goes back to the system as soon as it is collected.
+ * Above 32 MiB glibc maps each allocation separately, so an empty slab returns to the system as soon as it is
+ * collected.
  */
 const SLAB_BYTES_MAX = 32 * 1024 * 1024
-/** One chunk fits with room to spare. */
+/** One chunk fits, with room to spare. */
 const SLAB_BYTES_MIN = 2 * 1024 * 1024
-/** Small nodes have small slabs, so that an eighth of their memory is not one of them. */
+/** Small nodes have small slabs, so that a slab is at most an eighth of their memory. */
 const SLABS_OF_SMALL_NODE = 8
 
 /**
- * What may be taken beyond the node's bytes, for room that no object is charged for: holes that removed objects leave
- * until their page is compacted, and the ends of pages. A part of it is given back by the index, which is charged for and lies elsewhere.
+ * Memory beyond the node's bytes, for space that no object is charged for: holes of removed objects until
+ * their page is compacted, and unused ends of pages. The index, charged but stored elsewhere, offsets a part
+ * of it.
  */
 const SLACK_FRACTION = 1 / 8
 const SLACK_BYTES_MIN = 256 * 1024
 
 /**
- * Of the node's bytes, so many stay in slabs in which nothing lies: what is overwritten is free seconds later, and memory that comes
- * anew from the system costs more than what is written into it.
+ * The share of the node's bytes that stays allocated in empty slabs: overwritten memory is reused within
+ * seconds, and new memory from the system costs more than writing into it.
  */
 const EMPTY_FRACTION = 1 / 8
 
-/** Compaction may take so many blocks more, which lie in slabs as well, or it could not begin where it is needed most. */
+/** Extra blocks that compaction may take, so that it can start in a full arena. They fit into slabs too. */
 const COMPACTION_BLOCKS = 512
 
-/** Somebody whose memory has holes, which he can close by moving what he has. */
+/** A tenant whose log can be compacted. */
 export interface Compactable {
   readonly deadBytes: number
-  /** Frees some memory; false if that is not possible. */
+  /** Frees some memory; false if it cannot. */
   compact(): boolean
 }
 
-/** Memory in which a node keeps objects: slabs, and which of their blocks are taken. */
+/** The memory that a node stores objects in: slabs, and which of their blocks are taken. */
 export class Arena {
   readonly tenants = new Set<Compactable>()
   readonly slabBytes: number
@@ -67,17 +68,17 @@ export class Arena {
     this.#slabs = new Array(Math.ceil((this.#blocksMax + COMPACTION_BLOCKS) / blocksOfSlab))
   }
 
-  /** Bytes that somebody has. */
+  /** Bytes of taken blocks. */
   get takenBytes(): number {
     return this.#takenBlocks * BLOCK_BYTES
   }
 
-  /** Bytes of the slabs that are there. */
+  /** Bytes of all allocated slabs. */
   get slabsBytes(): number {
     return this.#slabs.reduce((sum, slab) => sum + (slab === undefined ? 0 : this.slabBytes), 0)
   }
 
-  /** Moves what lies between holes, where there are most of them. False if that frees nothing. */
+  /** Compacts the tenant with the most dead bytes. False if that frees nothing. */
   compact(): boolean {
     let sparsest: Compactable | null = null
     for (const tenant of this.tenants) {
@@ -91,7 +92,7 @@ export class Arena {
     }
   }
 
-  /** The address of `blocks` blocks in a row, which are taken now; `NOWHERE` if there are none. */
+  /** Takes `blocks` contiguous blocks and returns their address; `NOWHERE` if there are none. */
   take(blocks: number): number {
     if (blocks > this.roomBlocks) return NOWHERE
     let missing = NOWHERE
@@ -109,9 +110,9 @@ export class Arena {
   }
 
   /**
-   * Runs of so many blocks together, where no single one is long enough; null, with nothing taken, if there are not so many. Each
-   * pass over the slabs takes runs a quarter as long as the one before it, so that many short ones are taken only where there are no
-   * longer ones, and no run costs a search of its own.
+   * Takes several runs of `blocks` blocks in total when no single run is long enough; null, with nothing
+   * taken, if there are not so many. Each pass over the slabs accepts runs a quarter as long as the previous
+   * one, so that short runs are used only without longer ones, and no run costs its own search.
    */
   takeRuns(blocks: number): readonly { at: number; blocks: number }[] | null {
     if (blocks > this.roomBlocks) return null
@@ -140,7 +141,7 @@ export class Arena {
     if (slab.isEmpty) this.#dropEmpty()
   }
 
-  /** Frees all that one owner has in a slab. */
+  /** Frees all blocks of one owner in a slab. */
   freeAll(index: number, owned: BlockMap): void {
     const slab = this.#slabs[index]
     if (slab === undefined) return
@@ -156,29 +157,29 @@ export class Arena {
     return at >>> this.#slabBits
   }
 
-  /** In the slab. */
+  /** Within its slab. */
   granuleOf(at: number): number {
     return at & ((1 << this.#slabBits) - 1)
   }
 
-  /** In the slab. */
+  /** Within its slab. */
   blockOf(at: number): number {
     return Math.floor(this.granuleOf(at) / GRANULES_PER_BLOCK)
   }
 
-  /** A view of memory, not a copy: `bytes` from `offset` behind the address. */
+  /** A view, not a copy, of `bytes` bytes from `offset` after the address. */
   view(at: number, bytes: number, offset = 0): Buffer {
     const from = this.granuleOf(at) * GRANULE_BYTES + offset
     return this.slabOf(at).bytes.subarray(from, from + bytes)
   }
 
-  /** The address of memory that `view` gave; `NOWHERE` for memory that lies elsewhere. */
+  /** The address of memory that `view` returned; `NOWHERE` for other memory. */
   addressOf(bytes: Uint8Array): number {
     const index = this.#indexOf.get(bytes.buffer)
     return index === undefined ? NOWHERE : this.#address(index, bytes.byteOffset / GRANULE_BYTES)
   }
 
-  /** Blocks that may be taken still. */
+  /** Blocks that may still be taken. */
   get roomBlocks(): number {
     return this.#blocksMax + (this.#compacting ? COMPACTION_BLOCKS : 0) - this.#takenBlocks
   }
@@ -199,7 +200,7 @@ export class Arena {
     return slab
   }
 
-  /** Gives empty slabs back, all but the first few. */
+  /** Frees empty slabs, except for the first few. */
   #dropEmpty(): void {
     let empty = 0
     this.#slabs.forEach((slab, index) => {

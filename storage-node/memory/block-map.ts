@@ -1,4 +1,4 @@
-/** Which blocks of a range are taken: one bit for each. Neighbours that are free are one run without any bookkeeping. */
+/** A bitmap of the taken blocks of a range. Adjacent free blocks merge implicitly. */
 export class BlockMap {
   readonly blocks: number
   readonly #words: Uint32Array
@@ -14,13 +14,13 @@ export class BlockMap {
     return this.#takenBlocks
   }
 
-  /** All of them are free. */
+  /** Takes blocks that are all free. */
   take(first: number, count: number): void {
     this.#takenBlocks += count
     this.#change(first, count, (word, mask) => word | mask)
   }
 
-  /** All of them are taken. */
+  /** Frees blocks that are all taken. */
   free(first: number, count: number): void {
     this.#takenBlocks -= count
     this.#change(first, count, (word, mask) => word & ~mask)
@@ -30,7 +30,7 @@ export class BlockMap {
     return ((this.#word(block >>> 5) >>> (block & 31)) & 1) === 1
   }
 
-  /** The first block of `count` free ones in a row that begin at `from` or later; -1 where there are none. */
+  /** The first of `count` contiguous free blocks at or after `from`; -1 if there are none. */
   findFree(count: number, from: number): number {
     let start = this.#next(from, 0)
     while (start + count <= this.blocks) {
@@ -41,7 +41,7 @@ export class BlockMap {
     return -1
   }
 
-  /** How many blocks the longest run of free ones has. */
+  /** The length of the longest free run, in blocks. */
   longestFree(): number {
     let longest = 0
     for (let run = this.nextFree(0); run !== null; run = this.nextFree(run.end))
@@ -49,13 +49,13 @@ export class BlockMap {
     return longest
   }
 
-  /** The first run of free blocks that begins at `from` or later; null where there is none. */
+  /** The first free run at or after `from`; null if there is none. */
   nextFree(from: number): { first: number; end: number } | null {
     const first = this.#next(from, 0)
     return first < this.blocks ? { first, end: this.#next(first, 1) } : null
   }
 
-  /** The length of the free run that `first` lies in, as far as `reach` blocks on either side of it. */
+  /** The length of the free run around `first`, up to `reach` blocks on either side. */
   freeAround(first: number, reach: number): number {
     let start = first
     const least = Math.max(0, first - reach)
@@ -65,7 +65,7 @@ export class BlockMap {
     return this.#next(first, 1, Math.min(this.blocks, first + reach)) - start
   }
 
-  /** Frees all that `other` has taken, which must be taken here. Returns how many blocks that were. */
+  /** Frees all blocks that `other` has taken; they must be taken here. Returns their number. */
   freeAll(other: BlockMap): number {
     const freed = other.takenBlocks
     const words = this.#words
@@ -78,7 +78,7 @@ export class BlockMap {
     return freed
   }
 
-  /** The first block from `from` on whose bit is `bit`; `to` where there is none before it. */
+  /** The first block from `from` on whose bit is `bit`; `to` if there is none before it. */
   #next(from: number, bit: 0 | 1, to: number = this.blocks): number {
     const flip = bit === 1 ? 0 : -1
     for (let at = from; at < to; at = (at | 31) + 1) {

@@ -5,40 +5,46 @@ import { bytesApart, type Part } from './record.ts'
 import { type RecordHolder, RecordLog } from './record-log.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
-/** A run of blocks that somebody reads from outside the store: a socket, or the answer of a mutation. */
+/** A run of blocks that is read from outside the store: by a socket, or for a stored answer. */
 interface Pinned {
   readonly blocks: number
   holders: number
-  /** Nothing but the holders needs it any more. */
+  /** Only the holders still need it. */
   freed: boolean
 }
 
-/** Pages that one put may compact: each takes well under a millisecond. */
+/** Pages that one put may compact; each takes well under a millisecond. */
 const COMPACTIONS_MAX = 4
 
-/** Tables that one job can have at once: a record names its table in 16 bits. Twice what slots and handoffs need. */
+/**
+ * Tables that one job can have at once: a record holds its table number in 16 bits. Twice what slots and
+ * handoffs need.
+ */
 const TABLES_MAX = 65_535
 
 /**
- * What one job has of the arena. Ending the job frees whole ranges of blocks, however many objects lie in them; only
- * what is pinned stays until it is let go.
+ * The memory of one job in the arena. Ending the job frees whole block ranges, independent of its number of
+ * objects; only pinned runs stay until released.
  */
 export class JobMemory {
   readonly arena: Arena
   readonly log: RecordLog
-  /** By the number that their records carry. */
+  /** By the table number in their records. */
   readonly #tables: (RecordHolder | undefined)[] = []
   readonly #freeNumbers: number[] = []
   readonly #owned: (BlockMap | undefined)[] = []
   readonly #pinned = new Map<number, Pinned>()
-  /** Runs that wait for their bytes to arrive, with how many those are. */
+  /** Runs reserved for arriving payloads, with the expected bytes. */
   readonly #expecting = new Map<number, number>()
   readonly #charge: (bytes: number) => void
   #takenBlocks = 0
   #isShort = false
   #ended = false
 
-  /** `charge` is told of bytes that no object accounts for: what is pinned and freed, what is to arrive. */
+  /**
+   * `charge` receives bytes that no object accounts for: pinned runs whose object is gone, and arriving
+   * payloads.
+   */
   constructor(arena: Arena, charge: (bytes: number) => void) {
     this.arena = arena
     this.#charge = charge
@@ -46,7 +52,7 @@ export class JobMemory {
     arena.tenants.add(this.log)
   }
 
-  /** Bytes of all runs that the job has, pages of records with them. */
+  /** Bytes of all runs of the job, including pages of records. */
   get takenBytes(): number {
     return this.#takenBlocks * BLOCK_BYTES
   }
@@ -58,14 +64,14 @@ export class JobMemory {
     return at
   }
 
-  /** Runs of so many blocks together; null, with nothing taken, if the arena has not so many. */
+  /** Runs of `blocks` blocks in total; null, with nothing taken, if the arena has not so many. */
   takeRuns(blocks: number): readonly Part[] | null {
     const runs = this.#ended ? null : this.arena.takeRuns(blocks)
     for (const run of runs ?? []) this.#own(run.at, run.blocks)
     return runs
   }
 
-  /** Nothing is left to free once the job has ended. */
+  /** Does nothing once the job has ended. */
   free(at: number, blocks: number): void {
     if (this.#ended) return
     const pinned = this.#pinned.get(at)
@@ -78,7 +84,7 @@ export class JobMemory {
     this.arena.free(at, blocks)
   }
 
-  /** Keeps a run as it is until `unpin` was called as often, whatever becomes of its object and its job. */
+  /** Retains a run until `unpin` was called as often, whatever happens to its object and its job. */
   pin({ at, blocks }: Part): void {
     const pinned = this.#pinned.get(at)
     if (pinned === undefined) this.#pinned.set(at, { blocks, holders: 1, freed: false })
@@ -95,7 +101,7 @@ export class JobMemory {
     else this.free(at, pinned.blocks)
   }
 
-  /** Memory for a payload that is on its way, in one piece; null if there is none. Ends with `adopt` or `giveUp`. */
+  /** Reserves one run for an arriving payload; null if there is none. End with `adopt` or `abandon`. */
   expect(bytes: number): Buffer | null {
     const blocks = Math.ceil(bytes / BLOCK_BYTES)
     const at = this.take(blocks)
@@ -105,7 +111,10 @@ export class JobMemory {
     return this.arena.view(at, bytes)
   }
 
-  /** The run that `expect` gave for this payload; null if it lies elsewhere, or is but the beginning of what lies there. */
+  /**
+   * The reserved run that holds this payload; null if the payload lies elsewhere or fills only a part of the
+   * run.
+   */
   landed(payload: Uint8Array): Part | null {
     const { length } = payload
     if (this.#expecting.size === 0 || bytesApart(length) === 0) return null
@@ -113,12 +122,12 @@ export class JobMemory {
     return this.#expecting.get(at) === length ? { at, blocks: Math.ceil(length / BLOCK_BYTES) } : null
   }
 
-  /** What is charged for a payload that `expect` gave memory for. */
+  /** The charge of a payload in a reserved run. */
   landedBytes(payload: Uint8Array): number {
     return (this.landed(payload)?.blocks ?? 0) * BLOCK_BYTES
   }
 
-  /** From here on the run is an object's. */
+  /** The run now belongs to an object. */
   adopt({ at, blocks }: Part): void {
     this.#expecting.delete(at)
     this.#charge(-blocks * BLOCK_BYTES)
@@ -133,14 +142,14 @@ export class JobMemory {
     else this.free(run.at, run.blocks)
   }
 
-  /** Closes holes, where there are too many, before anything is stored: what was found before lies elsewhere after it. */
+  /** Compacts if there are too many holes. Run before storing: it invalidates records found earlier. */
   compactIfSparse(): void {
     if (this.log.isSparse) this.log.compact()
   }
 
   /**
-   * After an attempt to store something had no memory: moves records and tries again. An attempt must look for its
-   * records anew, and one that fails has changed nothing. Throws `CAPACITY_EXCEEDED` where none had room.
+   * Compacts and retries after an attempt to store found no memory. `attempt` must look up its records again,
+   * and must change nothing if it fails. Throws `CAPACITY_EXCEEDED` if no attempt had room.
    */
   retryCompacting(attempt: () => boolean): void {
     for (let compactions = 0; compactions < COMPACTIONS_MAX && this.arena.compact(); compactions++) {
@@ -153,14 +162,14 @@ export class JobMemory {
     )
   }
 
-  /** Whether an attempt since this was last asked had no memory, though its job might have had more. */
+  /** Whether an attempt since the last call found no memory although its job had budget. */
   takeShortage(): boolean {
     const isShort = this.#isShort
     this.#isShort = false
     return isShort
   }
 
-  /** Gives a table the number that its records carry; -1 where all are in use. */
+  /** Assigns a table number; -1 if all are in use. */
   registerTable(table: RecordHolder): number {
     const number = this.#freeNumbers.pop() ?? this.#tables.length
     if (number >= TABLES_MAX) return -1
@@ -177,7 +186,7 @@ export class JobMemory {
     return this.#tables[number]
   }
 
-  /** Frees everything but what is pinned or still arriving. */
+  /** Frees everything except for pinned and arriving runs. */
   end(): void {
     this.#ended = true
     this.log.end()

@@ -3,16 +3,16 @@ import type { JobMemory } from './job-memory.ts'
 import type { Part } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
-/** Bytes of a payload where they lie in the arena. */
+/** A range of a payload in the arena. */
 export interface Piece {
-  /** In their order. Valid until something is stored, or, where they lie in runs, as long as those are pinned. */
+  /** In order. Valid until something is stored; views of runs as long as the runs are pinned. */
   readonly views: readonly Buffer[]
   readonly runs: readonly Part[]
 }
 
 /**
- * Runs for a payload: one where there is one that is long enough, else long ones before short ones, so that an arena
- * with holes still takes what it has room for. Null if it is full.
+ * Allocates runs for a payload: one if possible, else longer runs first, so that a fragmented arena still
+ * accepts what it has room for. Null if it is full.
  */
 export function takeParts(memory: JobMemory, bytes: number): readonly Part[] | null {
   const blocks = Math.ceil(bytes / BLOCK_BYTES)

@@ -3,8 +3,8 @@ import type { JobMemory } from './job-memory.ts'
 import type { Part } from './record.ts'
 
 /**
- * Keeps memory of the arena as it is while an answer shows it: its socket holds the pin until all is written, and a
- * mutation's session as long as the answer may be asked for again.
+ * Retains arena memory while an answer refers to it: the socket holds the pin until all is written, and the
+ * session as long as the answer may be repeated.
  */
 export class Pin {
   readonly #memory: JobMemory
@@ -17,7 +17,7 @@ export class Pin {
     for (const run of runs) memory.pin(run)
   }
 
-  /** False if the memory is not kept any more. */
+  /** False if the memory has already been released. */
   hold(): boolean {
     if (this.#holders === 0) return false
     this.#holders++

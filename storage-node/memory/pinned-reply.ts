@@ -3,14 +3,14 @@ import type { JobMemory } from './job-memory.ts'
 import type { Piece } from './payload.ts'
 import { Pin } from './pin.ts'
 
-/** A reply whose payload lies in the arena: whoever keeps the reply holds its pin. */
+/** A reply whose payload is in the arena; whoever retains the reply holds its pin. */
 export interface PinnedReply<Head> extends Reply<Head> {
   readonly pin?: Pin
 }
 
 /**
- * A reply with a piece of an object. What lies in runs is pinned until it is sent. What lies in a record is copied when
- * the reply is sent; a reply that is not sent in this turn of the event loop has to be `kept`.
+ * A reply with a range of an object. Runs are pinned until it is sent. Bytes in a record are copied when the
+ * reply is sent; a reply that is sent in a later turn of the event loop must be `detached` first.
  */
 export function pinnedReply<Head>(head: Head, memory: JobMemory, { views, runs }: Piece): PinnedReply<Head> {
   const [first] = views
@@ -19,7 +19,7 @@ export function pinnedReply<Head>(head: Head, memory: JobMemory, { views, runs }
   return { head, payload: views, pin, sent: () => pin.release() }
 }
 
-/** The reply with a payload that stays as it is, however long the reply is kept. */
+/** The reply with a payload that no longer depends on the arena, or is pinned. */
 export function detached<Head>(reply: PinnedReply<Head>): PinnedReply<Head> {
   const { payload, pin } = reply
   if (pin !== undefined || !(payload instanceof Uint8Array)) return reply

@@ -2,7 +2,7 @@ import { type Arena, GRANULE_BYTES, GRANULES_PER_BLOCK, NOWHERE } from './arena.
 import { HEADER_BYTES, KEY_MASK, StoredRecord } from './record.ts'
 import { BLOCK_BYTES } from './slab.ts'
 
-/** Where a log gets its pages from, and who holds its records. */
+/** Provides pages to a log, and the tables that hold its records. */
 interface Owner {
   readonly arena: Arena
   take(blocks: number): number
@@ -10,39 +10,42 @@ interface Owner {
   table(number: number): RecordHolder | undefined
 }
 
-/** What finds records: it is told where a record went, and forgets the old place. */
+/** A table of records: told when a record moves. */
 export interface RecordHolder {
-  /** False if this record is not held any more. */
+  /**
+   * Replaces the address of a record by that which `append` returns. False if the table no longer has this
+   * record.
+   */
   moveRecord(record: StoredRecord, append: () => number): boolean
-  /** All of them are gone. */
+  /** All records are gone. */
   forget(): void
 }
 
 /** At 1 KiB the unused end of a page is 0.2 % of it, at 8 KiB it is 2 %. */
 const PAGE_BLOCKS_MAX = 256
 const PAGE_BLOCKS_MIN = 16
-/** A page takes a quarter of what the log has already, so that a job with few objects holds little. */
+/** A new page is a quarter of the log, so that a job with few objects takes little memory. */
 const GROWTH = 1 / 4
-/** A page begins with two words: bytes of living records, blocks. */
+/** A page begins with two words: live bytes, blocks. */
 const PAGE_HEADER_GRANULES = 1
-/** Dead bytes that are left alone as long as the arena has room: half as many as living ones, and what a page or two leave. */
+/** Dead bytes that are tolerated while the arena has room: half of the live bytes, plus a page or two. */
 const DEAD_FRACTION = 1 / 2
 const DEAD_BYTES_MIN = PAGE_BLOCKS_MAX * BLOCK_BYTES
-/** To empty a page of which more lives moves too many bytes for what it frees. */
+/** Pages with more live bytes are not compacted: it would move too much for what it frees. */
 const COMPACTED_FRACTION_MAX = 7 / 8
-/** Pages that are emptied at a time: as many of the smallest as make one of the largest. */
+/** Pages compacted at a time: as many of the smallest as make one of the largest. */
 const EMPTIED_PAGES_MAX = PAGE_BLOCKS_MAX / PAGE_BLOCKS_MIN
 
 /**
- * The records of one job, written one behind the other in pages, so that no room is lost to classes of size. A page is
- * free when its last record has died; pages with few living records are emptied by moving those.
+ * The records of one job, appended to pages, so that no space is lost to size classes. A page is freed when
+ * its last record dies; sparse pages are emptied by moving their live records.
  */
 export class RecordLog {
   readonly #owner: Owner
   readonly #pages = new Set<number>()
   #pagesBlocks = 0
   #liveBytes = 0
-  /** The page that is written to, its next free granule and its end; all in one slab. */
+  /** The open page, its next free granule and its end, all in one slab. */
   #open = NOWHERE
   #next = 0
   #end = 0
@@ -60,17 +63,17 @@ export class RecordLog {
     return this.#liveBytes
   }
 
-  /** Bytes of pages that hold no living record, without what is still to be written in the open one. */
+  /** Bytes in pages that are neither live nor still free in the open page. */
   get deadBytes(): number {
     return this.pagesBytes - this.#liveBytes - (this.#end - this.#next) * GRANULE_BYTES
   }
 
-  /** Whether removed records take so much room that moving living ones is worth it. */
+  /** Whether dead records take so much space that compaction is worth it. */
   get isSparse(): boolean {
     return this.deadBytes > this.#liveBytes * DEAD_FRACTION + DEAD_BYTES_MIN
   }
 
-  /** Room for a record, a multiple of a granule; `NOWHERE` if there is no page for it. */
+  /** Space for a record of `bytes`, a multiple of a granule; `NOWHERE` if there is no page for it. */
   append(bytes: number): number {
     return this.#append(bytes, PAGE_BLOCKS_MAX)
   }
@@ -83,7 +86,7 @@ export class RecordLog {
     else this.#freePage(page)
   }
 
-  /** All pages were given back. */
+  /** All pages were freed by the owner. */
   end(): void {
     this.#pages.clear()
     this.#pagesBlocks = 0
@@ -94,8 +97,9 @@ export class RecordLog {
   }
 
   /**
-   * Moves the records of some pages into others. False if that frees nothing. It takes no more than those pages give back: what
-   * the arena lets it have beyond all others would be used up, where small pages went into larger ones, and nothing could move any more.
+   * Moves the records of some pages into others. False if that frees nothing. New pages take at most the
+   * blocks of the emptied ones. Otherwise merging small pages into larger ones would use up the extra blocks
+   * of the arena, and no record could move any more.
    */
   compact(): boolean {
     const pages = this.#sparsest()
@@ -104,7 +108,9 @@ export class RecordLog {
     return pages.length > 0
   }
 
-  /** Moves all records of a page. False if there is no room for them elsewhere; `room` is what new pages may take. */
+  /**
+   * Moves all records of a page. False if there is no space elsewhere; `room` bounds the blocks of new pages.
+   */
   #empty(page: number, room: { blocks: number }): boolean {
     const end = page + this.#blocksOf(page) * GRANULES_PER_BLOCK
     for (let at = page + PAGE_HEADER_GRANULES; this.#isRecord(at, end); ) {
@@ -123,7 +129,7 @@ export class RecordLog {
     return false
   }
 
-  /** False if there is no room for it elsewhere. */
+  /** False if there is no space elsewhere. */
   #move(record: StoredRecord, append: () => number): boolean {
     const { arena } = this.#owner
     const bytes = record.recordBytes
@@ -138,7 +144,7 @@ export class RecordLog {
     return moved
   }
 
-  /** The page that frees most, and with it as many others as together are no larger than the largest page. */
+  /** The page that frees most, and further ones up to the size of the largest page. */
   #sparsest(): number[] {
     const pages: number[] = []
     let blocks = 0
@@ -151,8 +157,8 @@ export class RecordLog {
   }
 
   /**
-   * Of the pages that are not written to, those with most dead bytes, if moving what lives there is worth it. One look at each page: a
-   * log may have tens of thousands.
+   * The pages, except the open one, with the most dead bytes for which compaction is worth it. One pass: a
+   * log may have tens of thousands of pages.
    */
   #sparse(): number[] {
     const found: { page: number; dead: number }[] = []
@@ -183,7 +189,7 @@ export class RecordLog {
   #openPage(granules: number, blocksMax: number): boolean {
     const needed = Math.ceil((granules + PAGE_HEADER_GRANULES) / GRANULES_PER_BLOCK)
     const wanted = Math.ceil(this.#pagesBlocks * GROWTH)
-    // The last blocks of a full arena would be many pages of a record or two, of which each wastes its end.
+    // The last blocks of a full arena would become many pages with a record or two, each with an unused end.
     if (needed > blocksMax || this.#owner.arena.roomBlocks < PAGE_BLOCKS_MIN) return false
     let blocks = Math.max(needed, Math.min(blocksMax, Math.max(PAGE_BLOCKS_MIN, wanted)))
     let page = this.#owner.take(blocks)
@@ -208,7 +214,7 @@ export class RecordLog {
     return true
   }
 
-  /** Marks where the records of the open page end. */
+  /** Marks the end of the open page's records. */
   #close(): void {
     const page = this.#open
     if (page === NOWHERE) return
@@ -224,7 +230,7 @@ export class RecordLog {
     this.#owner.free(page, blocks)
   }
 
-  /** No record has an empty key, so that one of no bytes is the end. */
+  /** A zero key length marks the end of a page: no record has an empty key. */
   #isRecord(at: number, end: number): boolean {
     if ((end - at) * GRANULE_BYTES < HEADER_BYTES) return false
     const { arena } = this.#owner
@@ -243,7 +249,7 @@ export class RecordLog {
     return at - arena.granuleOf(at) + first * GRANULES_PER_BLOCK
   }
 
-  /** Returns the bytes that live in the page now. */
+  /** Returns the live bytes of the page. */
   #count(page: number, change: number): number {
     const { arena } = this.#owner
     const { words } = arena.slabOf(page)

@@ -28,8 +28,9 @@ const HEADER_WORDS = HEADER_BYTES / 4
 const PART_BYTES = 8
 
 /**
- * What the content of a record is. From `remote` on the object's bytes lie elsewhere: on another node; on a tier below RAM;
- * on another node, with room kept for them on a tier below. Of the last two the content says where, see `encodeLocation`.
+ * What the content of a record is. From `remote` on, the object's bytes are outside RAM: on another node; on
+ * a lower tier; on another node, with room reserved on a lower tier. For the last two the content is an
+ * encoded location, see `encodeLocation`.
  */
 export const Kind = { value: 0, manifest: 1, appended: 2, remote: 3, demoted: 4, remoteLower: 5 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
@@ -40,14 +41,14 @@ const HAS_BASE = 1 << 20
 const HAS_EXPIRY = 1 << 21
 const HAS_CHECKSUM = 1 << 22
 const PARTS_SHIFT = 23
-/** No key is longer. */
+/** The longest key. */
 export const KEY_MASK = 0x7ff
 const READS_SHIFT = 11
-/** Reads are counted as far as five bits go. */
+/** Reads are counted in five bits. */
 const READS_MAX = 31
-/** Tier and number of the record there. */
+/** Tier and record number. */
 const LOCATION_BYTES = 8
-/** As many as nine bits count, or more: then their number stands in a word of its own. */
+/** The largest part count in nine bits; larger counts take a word of their own. */
 const MANY_PARTS = 511
 
 /** A run of blocks that holds part of a payload. */
@@ -56,34 +57,34 @@ export interface Part {
   readonly blocks: number
 }
 
-/** What a record says of its object, whatever its key and wherever its bytes. */
+/** The fields of an object, independent of its key and of where its bytes are. */
 export interface ObjectFields {
   readonly version: number
-  /** The version that the last put made; appends since then have made `version` of it. */
+  /** The version of the last put; appends since then have raised `version`. */
   readonly base: number
-  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  /** Since the Unix epoch; 0 if it does not expire. */
   readonly expiresAtMs: number
   /** Encoded. */
   readonly metadata: Uint8Array
-  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  /** CRC-32 of the whole value, as its writer computed it; null if there is none. */
   readonly checksum: number | null
   readonly kind: Kind
-  /** Of the content, here or where it still is. */
+  /** Of the content, here or elsewhere. */
   readonly bytes: number
 }
 
-/** A record as it is to be written. */
+/** A record to be written. */
 export interface RecordFields {
   readonly key: { readonly bucket: number; readonly key: Uint8Array }
   readonly object: ObjectFields
   readonly parts: readonly Part[]
-  /** Empty where there are parts. */
+  /** Empty if there are parts. */
   readonly content: Uint8Array
 }
 
 /**
- * What an object counts against its job: the memory that it takes, its share of the index with it. `apartBytes` is what
- * its content takes in runs of its own.
+ * The charge of an object to its job: its memory and its share of the index. `apartBytes` is what its content
+ * takes in runs.
  */
 export function chargeOf(
   object: Omit<ObjectFields, 'metadata'>,
@@ -96,15 +97,15 @@ export function chargeOf(
   return ENTRY_OVERHEAD_BYTES + roundUp(optional + keyBytes + metadataBytes + content) + apartBytes
 }
 
-/** Whether an object of this kind has its bytes, or the room for them, on a tier below RAM. */
+/** Whether an object of this kind has its bytes, or reserved room for them, on a tier below RAM. */
 export function isOnLowerTier(kind: Kind): boolean {
   return kind >= Kind.demoted
 }
 
-/** Where the bytes of an object lie below RAM. */
+/** Where an object's bytes are below RAM. */
 export interface Location {
   readonly tier: number
-  /** Number of the tier's record; `NO_RECORD` while the bytes are on another node. */
+  /** The tier's record number; `NO_RECORD` while the bytes are on another node. */
   readonly record: number
 }
 
@@ -122,12 +123,12 @@ export function decodeLocation(content: Uint8Array): Location {
   return { tier: view.getUint32(0, true), record: view.getUint32(4, true) }
 }
 
-/** What the content of an object, but for one that was appended to, takes in runs of its own. */
+/** What the content of an object takes in runs, unless the object was appended to. */
 export function apartBytesOf({ kind, bytes }: Pick<ObjectFields, 'kind' | 'bytes'>): number {
   return isOnLowerTier(kind) ? 0 : bytesApart(bytes)
 }
 
-/** What content of so many bytes takes in runs of its own. */
+/** What content of so many bytes takes in runs. */
 export function bytesApart(bytes: number): number {
   return bytes > PAYLOAD_COPIED_BYTES_MAX ? Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES : 0
 }
@@ -170,22 +171,25 @@ export function writeRecord(arena: Arena, target: { at: number; table: number },
   copy(content, memory, offset)
 }
 
-/** Returns where what follows begins. */
+/** Returns the offset after the copied bytes. */
 function copy(source: Uint8Array, target: Buffer, offset: number): number {
   copyBytes(source, target, offset)
   return offset + source.length
 }
 
-/** A record as it lies in the arena. Fields are read at once; key, metadata and content only until the arena changes. */
+/**
+ * A record in the arena. Fields are read on construction; key, metadata and content are valid until the arena
+ * changes.
+ */
 export class StoredRecord {
   readonly arena: Arena
   readonly address: number
   readonly version: number
-  /** The version that the last put made; appends since then have made `version` of it. */
+  /** As `ObjectFields.base`. */
   readonly base: number
-  /** Since the Unix epoch; 0 where the object lives as long as its job. */
+  /** As `ObjectFields.expiresAtMs`. */
   readonly expiresAtMs: number
-  /** CRC-32 of the whole value, as its writer made it; null where there is none. */
+  /** As `ObjectFields.checksum`. */
   readonly checksum: number | null
   readonly kind: Kind
   readonly bytes: number
@@ -227,7 +231,7 @@ export class StoredRecord {
     this.#partsWord = next
   }
 
-  /** Of the content, where it lies behind the record. */
+  /** Of inline content. */
   get contentBytes(): number {
     if (this.partCount > 0 || this.kind === Kind.remote) return 0
     return isOnLowerTier(this.kind) ? LOCATION_BYTES : this.bytes
@@ -238,7 +242,7 @@ export class StoredRecord {
     return decodeLocation(this.content)
   }
 
-  /** Since it was put, or fewer: what stays where others leave loses half of them now and then. At most `READS_MAX`. */
+  /** Reads since the put, up to `READS_MAX`. The demotion sampler halves them now and then. */
   get reads(): number {
     const { words } = this.arena.slabOf(this.address)
     return ((words[this.arena.granuleOf(this.address) * 2 + 4] as number) >>> READS_SHIFT) & READS_MAX
@@ -262,7 +266,7 @@ export class StoredRecord {
     return this.#slice(this.#keyOffset, this.keyBytes)
   }
 
-  /** As tables look for it. */
+  /** The hash by which tables find it. */
   get hash(): number {
     return tableHash(this.key, this.bucket)
   }
@@ -271,12 +275,12 @@ export class StoredRecord {
     return this.#slice(this.#keyOffset + this.keyBytes, this.metadataBytes)
   }
 
-  /** Where there are no parts. */
+  /** Inline content, if there are no parts. */
   get content(): Buffer {
     return this.#slice(this.#contentOffset, this.contentBytes)
   }
 
-  /** Some of the content, where there are no parts. */
+  /** A range of inline content, if there are no parts. */
   contentAt({ offset, bytes }: { offset: number; bytes: number }): Buffer {
     return this.#slice(this.#contentOffset + offset, Math.min(bytes, this.contentBytes - offset))
   }
@@ -291,7 +295,10 @@ export class StoredRecord {
     return parts
   }
 
-  /** An object that grew within its last part: the record stays where it is. A checksum has to be there already, or not to come. */
+  /**
+   * Updates the record of an object that grew within its last part. A checksum can only be replaced, not
+   * added.
+   */
   grow({ version, bytes, checksum }: Pick<ObjectFields, 'version' | 'bytes' | 'checksum'>): void {
     const { words } = this.arena.slabOf(this.address)
     const word = this.arena.granuleOf(this.address) * 2
@@ -313,7 +320,9 @@ export class StoredRecord {
   }
 }
 
-/** Whether the record at an address has this key: without a view of it, for it is asked at every access. */
+/**
+ * Whether the record at an address has this key. Reads the words directly, because it runs at every access.
+ */
 export function hasKey(arena: Arena, at: number, wanted: { bucket: number; key: Uint8Array }): boolean {
   const { words, bytes } = arena.slabOf(at)
   const word = arena.granuleOf(at) * 2
@@ -331,7 +340,7 @@ export function hasKey(arena: Arena, at: number, wanted: { bucket: number; key: 
   return true
 }
 
-/** One that grows has it from the beginning, so that it can grow where it lies. */
+/** Appended objects always have the field, so that they can grow in place. */
 function hasBase({ kind, base, version }: Pick<ObjectFields, 'kind' | 'base' | 'version'>): boolean {
   return kind === Kind.appended || base !== version
 }
@@ -340,7 +349,7 @@ function optionalBytes(object: Omit<ObjectFields, 'metadata' | 'bytes'>): number
   return (hasBase(object) ? 8 : 0) + (object.expiresAtMs === 0 ? 0 : 8) + (object.checksum === null ? 0 : 4)
 }
 
-/** What a record says of its parts. */
+/** Bytes of the part list in a record. */
 function bytesOfParts(count: number): number {
   return count * PART_BYTES + (count < MANY_PARTS ? 0 : 4)
 }
@@ -353,7 +362,7 @@ function longAt(words: Uint32Array, word: number): number {
   return (words[word + 1] as number) * 2 ** 32 + (words[word] as number)
 }
 
-/** Returns the word behind it. */
+/** Returns the index of the word after it. */
 function putLong(words: Uint32Array, word: number, value: number): number {
   words[word] = value % 2 ** 32
   words[word + 1] = Math.floor(value / 2 ** 32)

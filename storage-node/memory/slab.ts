@@ -1,20 +1,20 @@
 import { BlockMap } from './block-map.ts'
 
-/** What memory is given out in. Payloads that lie in blocks of their own are rounded up to it: 1 KiB is 6 % of the smallest, on average. */
+/** The allocation unit. Payloads in runs are rounded up to it; on average it wastes 6 % of the smallest. */
 export const BLOCK_BYTES = 1024
 
-/** Runs longer than this are not told apart: nothing asks for one that is longer. */
+/** Longer runs are not tracked exactly, because nothing allocates longer ones. */
 const RUN_BLOCKS_MAX = 2048
 
-/** A large piece of memory, cut into blocks. A page of memory that was never written costs nothing yet. */
+/** A large piece of memory, divided into blocks. The system assigns its pages on first write. */
 export class Slab {
   readonly bytes: Buffer
   /** The same memory. */
   readonly words: Uint32Array
-  /** For each block of a page of records, how many blocks before it the page begins. */
+  /** For each block of a page of records, its distance from the start of the page. */
   readonly pageOffsets: Uint8Array
   readonly #taken: BlockMap
-  /** No free run is longer than this. */
+  /** Upper bound of the longest free run. */
   #longestMax: number
   #cursor = 0
 
@@ -35,7 +35,7 @@ export class Slab {
     return this.#taken.blocks - this.#taken.takenBlocks
   }
 
-  /** The first of `blocks` free blocks in a row, which are taken now; -1 where there are none. */
+  /** Takes `blocks` contiguous free blocks and returns the first; -1 if there are none. */
   take(blocks: number): number {
     if (blocks > this.freeBlocks || blocks > this.#longestMax) return -1
     let first = this.#taken.findFree(blocks, this.#cursor)
@@ -45,7 +45,7 @@ export class Slab {
     return first
   }
 
-  /** Takes free runs of `least` blocks or more, until they have `blocks` together, and tells of each. */
+  /** Takes free runs of at least `least` blocks until they add up to `blocks`, and reports each. */
   takeRuns(least: number, blocks: number, taken: (first: number, blocks: number) => void): void {
     if (least > this.freeBlocks || least > this.#longestMax) return
     let missing = blocks
@@ -69,7 +69,7 @@ export class Slab {
     this.#longestMax = Math.max(this.#longestMax, this.#taken.freeAround(first, RUN_BLOCKS_MAX))
   }
 
-  /** Frees all that one owner has here. Returns how many blocks that were. */
+  /** Frees all blocks of one owner. Returns their number. */
   freeAll(owned: BlockMap): number {
     const blocks = this.#taken.freeAll(owned)
     this.#longestMax = this.freeBlocks

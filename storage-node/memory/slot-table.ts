@@ -6,24 +6,31 @@ import type { RecordHolder } from './record-log.ts'
 import type { KeyHash } from './table-hash.ts'
 import { cellsFor, HASHES, TableSegment } from './table-segment.ts'
 
-/** A segment with more cells is cut in two when it is full: to copy as many takes some 10 µs, which a put may have to wait for. */
+/**
+ * Full segments of this size are split instead of grown. Copying so many cells takes about 10 µs, for which a
+ * put may have to wait.
+ */
 const SEGMENT_CELLS_MAX = 512
-/** Two segments with fewer records together are one again. */
+/** Two neighbouring segments with fewer records together are merged. */
 const MERGED_SIZE_MAX = SEGMENT_CELLS_MAX / 4
-/** Bits of a hash that tell segments apart: 65,536 segments, for 20 million records. Beyond, they are larger. */
+/** Hash bits that the directory uses: 65,536 segments, for 20 million records. Beyond that segments grow. */
 const DEPTH_MAX = 16
 
 const none: readonly TableSegment[] = [new TableSegment({ low: 0, depth: 0 })]
 
 /**
- * The records of one slot by their keys: an extendible hash table (Fagin and others, 1979), so that it grows and shrinks in steps of
- * bounded work. A directory says for the leading bits of a hash in which segment its record is. As segments and their cells follow
- * the order of hashes, a scan can stop after any hash and go on there, whatever was put and removed meanwhile.
+ * The records of one slot by key: an extendible hash table (Fagin and others, 1979), so that growing and
+ * shrinking are steps of bounded work. A directory maps the leading bits of a hash to a segment. Segments and
+ * their cells are in hash order, so a scan can stop after any hash and continue there despite changes in
+ * between.
  */
 export class SlotTable implements RecordHolder {
   readonly #memory: JobMemory
   readonly #number: number
-  /** By as many leading bits of a hash as `#depth`: a segment whose hashes have fewer in common stands here several times. */
+  /**
+   * Indexed by the leading `#depth` bits of a hash; a segment with a shorter common prefix has several
+   * entries.
+   */
   #segments: readonly TableSegment[] = none
   #depth = 0
   #size = 0
@@ -45,7 +52,10 @@ export class SlotTable implements RecordHolder {
     return cell < 0 ? undefined : new StoredRecord(arena, segment.addressAt(cell))
   }
 
-  /** Writes the record in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
+  /**
+   * Writes the record, replacing `before`, the current record of the key. False, with nothing changed, if
+   * there is no memory.
+   */
   set(fields: RecordFields & { key: KeyHash }, before: StoredRecord | undefined): boolean {
     const { arena, log } = this.#memory
     const { hash } = fields.key
@@ -86,8 +96,9 @@ export class SlotTable implements RecordHolder {
   }
 
   /**
-   * Visits the records whose hash is `from` or more, about `cells` cells of them, and returns the hash to go on with;
-   * `null` at the end. The table must not change before it returns. What is there during a whole scan is visited once.
+   * Visits the records with a hash of `from` or more, in about `cells` cells. Returns the hash to continue
+   * with; `null` at the end. The table must not change during the call. A record that exists during a whole
+   * scan is visited once.
    */
   scan(from: number, cells: number, visit: (record: StoredRecord, hash: number) => void): number | null {
     const { arena } = this.#memory
@@ -108,7 +119,7 @@ export class SlotTable implements RecordHolder {
     this.#size = 0
   }
 
-  /** Gives the table's number to others. It must be empty. */
+  /** Returns the table's number to the job. The table must be empty. */
   release(): void {
     this.#memory.unregisterTable(this.#number)
   }
@@ -149,7 +160,7 @@ export class SlotTable implements RecordHolder {
     this.#enter(high)
   }
 
-  /** Of a segment that has many free cells: where its neighbour has as well, they are one again. */
+  /** Shrinks a sparse segment and merges it with its neighbour while both are sparse. */
   #shrink(sparse: TableSegment): void {
     let segment = sparse
     segment.resize(segment.capacity >>> 1)
@@ -168,14 +179,14 @@ export class SlotTable implements RecordHolder {
     }
   }
 
-  /** Halves the directory where no segment needs the last of its bits. */
+  /** Halves the directory if no segment needs its last bit. */
   #narrow(): void {
     if (this.#segments.some(({ depth }) => depth === this.#depth)) return
     this.#segments = this.#segments.filter((_, index) => index % 2 === 0)
     this.#depth--
   }
 
-  /** In all places of the directory that its range has. */
+  /** Enters the segment in all directory entries of its range. */
   #enter(segment: TableSegment): void {
     const count = 2 ** (this.#depth - segment.depth)
     const first = segment.low / (HASHES / 2 ** this.#depth)

@@ -5,26 +5,27 @@ import type { KeyHash } from './table-hash.ts'
 
 export const HASHES = 2 ** 32
 const CELLS_MIN = 8
-/** Above this part of its cells a segment grows by half, so that on average four of six cells are in use. */
+/** Above this load a segment grows by half, so that on average four of six cells are in use. */
 const LOAD_MAX = 0.8
 const GROWTH = 1.5
-/** Below this part it halves. */
+/** Below this load it halves. */
 const LOAD_MIN = 0.2
 
 const noCells = new Uint32Array(0)
 
 /**
- * The records of a table whose hashes lie in one range: an open hash table in one typed array, two words for a cell: hash, address. An
- * address of 0 is an empty cell, for a page begins with its header. A cell's place follows the order of hashes.
+ * The records of a table whose hashes are in one range: an open-addressing table in one typed array with two
+ * words per cell: hash, address. Address 0 is an empty cell, since every page begins with a header. Cells are
+ * in hash order.
  */
 export class TableSegment {
-  /** The first hash of the range, and how many leading bits all hashes of it have in common. */
+  /** The first hash of the range, and the number of leading bits that its hashes share. */
   readonly low: number
   readonly depth: number
   readonly #span: number
   #cells = noCells
   #capacity = 0
-  /** Cells for each hash. Exact, for the span is a power of two. */
+  /** Cells per hash; exact, because the span is a power of two. */
   #scale = 0
   #size = 0
 
@@ -43,7 +44,7 @@ export class TableSegment {
     return this.#capacity
   }
 
-  /** The first hash behind the range. */
+  /** The first hash after the range. */
   get end(): number {
     return this.low + this.#span
   }
@@ -57,7 +58,7 @@ export class TableSegment {
     return this.#size < this.#capacity * LOAD_MIN && this.#capacity > CELLS_MIN
   }
 
-  /** -1 where the key is not here. */
+  /** -1 if the key is not here. */
   cellOf(arena: Arena, key: KeyHash): number {
     const cells = this.#cells
     const capacity = this.#capacity
@@ -88,7 +89,7 @@ export class TableSegment {
     this.#cells[2 * cell + 1] = at
   }
 
-  /** A cell has to be free. */
+  /** Requires a free cell. */
   add(hash: number, at: number): void {
     this.#place(hash, at)
     this.#size++
@@ -110,7 +111,7 @@ export class TableSegment {
       if (cells[word + 1] !== 0) visit(cells[word] as number, cells[word + 1] as number)
   }
 
-  /** Empties a cell and moves those up that would not be found behind an empty one. */
+  /** Empties a cell and moves up cells that would not be found after an empty one. */
   close(cell: number): void {
     const cells = this.#cells
     const capacity = this.#capacity
@@ -129,7 +130,7 @@ export class TableSegment {
     this.#size--
   }
 
-  /** As `SlotTable.scan`, within the range; `end` where nothing is left of it. */
+  /** As `SlotTable.scan`, within the range; returns `end` at its end. */
   scan(from: number, cells: number, visit: (at: number, hash: number) => void): number {
     const capacity = this.#capacity
     const first = this.#homeOf(from)
@@ -137,7 +138,7 @@ export class TableSegment {
     const next = last >= capacity ? this.end : this.low + Math.ceil((last / capacity) * this.#span)
     for (let step = 0, cell = first; step < capacity; step++) {
       const at = this.addressAt(cell)
-      // Behind the last cell only those follow that found theirs taken.
+      // After the last cell only displaced records follow.
       if (at === 0 && first + step >= last) break
       const hash = this.#cells[2 * cell] as number
       if (at !== 0 && hash >= from && hash < next) visit(at, hash)
@@ -146,7 +147,7 @@ export class TableSegment {
     return next
   }
 
-  /** Cells that a scan from a hash on has before it. */
+  /** Cells that a scan from a hash on still has to visit. */
   cellsFrom(hash: number): number {
     return this.#capacity - this.#homeOf(hash)
   }
@@ -158,13 +159,13 @@ export class TableSegment {
     this.#cells[2 * cell + 1] = at
   }
 
-  /** Where a hash has its cell if that is free. */
+  /** The preferred cell of a hash. */
   #homeOf(hash: number): number {
     return Math.floor((hash - this.low) * this.#scale)
   }
 }
 
-/** Cells for so many records, or for a segment that grows beyond so many cells. */
+/** Cells for so many records, or for a segment that outgrows so many cells. */
 export function cellsFor(count: number): number {
   return Math.max(CELLS_MIN, Math.ceil(count * GROWTH))
 }

@@ -13,7 +13,7 @@ import { TIER_MANY_IN_FLIGHT } from '../tiers/limits.ts'
 import type { SharedRead } from '../tiers/shared-reads.ts'
 import { type BatchObjects, copyKeys, type Fetched, requestBytes } from './batch.ts'
 
-/** A key whose bytes lie below RAM, with the version that it had. */
+/** A key whose bytes are below RAM, with its version. */
 interface LowerKey {
   readonly index: number
   readonly version: number
@@ -21,8 +21,8 @@ interface LowerKey {
 }
 
 /**
- * Gets of many keys, some of which lie below RAM: those are read first, several at a time, and then all are decided in one step.
- * What could not be read is left to a get of its own, which says why.
+ * Batched gets with keys below RAM: reads those first, several at a time, then decides all keys in one step.
+ * A key that could not be read is left to a get of its own, which reports the error.
  */
 export class BatchLowerReads {
   readonly #batch: BatchObjects
@@ -43,13 +43,13 @@ export class BatchLowerReads {
   ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
     const wanted = job.spills ? this.#lowerKeys(job, request) : []
     if (wanted.length === 0) return this.#batch.get(job, request)
-    // What the message holds is valid only until this returns.
+    // The message's memory is valid until this returns.
     const copied = copyKeys(request)
     const bytes = wanted.reduce((sum, one) => sum + one.bytes, requestBytes(copied))
     return job.underWay.answer(peer, bytes, () => this.#read(job, copied, wanted))
   }
 
-  /** As far as the answer has room for them. */
+  /** The keys below RAM for which the answer has room. */
   #lowerKeys(job: NodeJob, { bucket, keys }: DataRequests['getMany']): LowerKey[] {
     let room = PAYLOAD_BYTES_MAX
     return keys.flatMap((key, index) => {
@@ -83,7 +83,7 @@ export class BatchLowerReads {
     }
   }
 
-  /** Null where the bytes lie elsewhere by now, or could not be read. */
+  /** Null if the bytes are elsewhere by now, or could not be read. */
   async #readOne(
     job: NodeJob,
     { bucket, keys }: DataRequests['getMany'],
@@ -109,7 +109,7 @@ export class BatchLowerReads {
     }
   }
 
-  /** Null where the node may not serve the key's slot. */
+  /** Null if this node may not serve the key's slot. */
   #locate(job: NodeJob, address: { bucket: number; key: Uint8Array }): KeyLocation | null {
     try {
       return locate(job, address)

@@ -23,7 +23,7 @@ import { isManifest, isOutsideRam, readObject } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 
-/** A `Buffer` with its memory's share, beside its bytes. */
+/** Memory of one copied key besides its bytes: a `Buffer` object. */
 const COPIED_KEY_BYTES = 200
 
 interface Value {
@@ -32,13 +32,16 @@ interface Value {
   readonly checksum: number | null
 }
 
-/** Bytes of a version that lay below RAM. */
+/** Bytes of a version that were read from below RAM. */
 export interface Fetched {
   readonly version: number
   readonly payload: Buffer
 }
 
-/** Operations on many keys in one message: each key is decided for itself, all of them in one step of the event loop. */
+/**
+ * Operations on many keys in one message. Each key has its own outcome; all are decided in one step of the
+ * event loop.
+ */
 export class BatchObjects {
   readonly #table: ObjectTable
   readonly #clock: Clock
@@ -48,7 +51,7 @@ export class BatchObjects {
     this.#clock = clock
   }
 
-  /** `fetched` has what was read from below RAM for this, by the place of its key. */
+  /** `fetched` has the values read from below RAM, by index of their key. */
   get(
     job: NodeJob,
     request: DataRequests['getMany'],
@@ -99,7 +102,7 @@ export class BatchObjects {
     return { results, versions }
   }
 
-  /** Resolves when every key has been there since this was asked, or the time is over. */
+  /** Resolves when every key has existed since the call, or at the timeout. */
   async wait(job: NodeJob, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
     const { bucket, keys } = request
     checkCount(keys)
@@ -118,7 +121,7 @@ export class BatchObjects {
     }
   }
 
-  /** False when the time was over before the key was put. */
+  /** False at the timeout. */
   async #appears(
     job: NodeJob,
     place: KeyLocation,
@@ -143,7 +146,7 @@ export class BatchObjects {
     }
   }
 
-  /** The value where it lies, until something is stored; or one of `GetManyResult`. */
+  /** The value, valid until something is stored; or a `GetManyResult`. */
   #value(
     job: NodeJob,
     address: Address,
@@ -210,19 +213,19 @@ export function checkColumns(request: DataRequests['putMany'], payloadBytes: num
     throw violation('the lengths of many puts do not add up to their payload')
 }
 
-/** A request of many keys that outlives its message. */
+/** A copy of a batched request that outlives its message. */
 export function copyKeys<Request extends { readonly keys: readonly Uint8Array[] }>(
   request: Request,
 ): Request {
   return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
 }
 
-/** What such a request takes while it waits: of each key its bytes, and an object of JavaScript. */
+/** Memory of such a copy: each key's bytes and its JavaScript object. */
 export function requestBytes({ keys }: { readonly keys: readonly Uint8Array[] }): number {
   return keys.reduce((sum, key) => sum + key.length + COPIED_KEY_BYTES, 0)
 }
 
-/** One of many puts, as a put of its own. */
+/** One entry of a batched put as a put of its own. */
 export function putAt(request: DataRequests['putMany'], index: number): DataRequests['put'] {
   const { epoch, bucket, lane, sequence } = request
   return {
@@ -240,7 +243,7 @@ export function putAt(request: DataRequests['putMany'], index: number): DataRequ
   }
 }
 
-/** What a message of many puts brings, one after another. */
+/** The payloads of a batched put, in order. */
 export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
   let offset = 0
   return lengths.map((length) => {
@@ -249,7 +252,7 @@ export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer):
   })
 }
 
-/** Some of many puts, as a message of their own. */
+/** Some entries of a batched put as a message of their own. */
 export function putsAt(
   request: DataRequests['putMany'],
   values: readonly Buffer[],
@@ -261,7 +264,7 @@ export function putsAt(
   }
 }
 
-/** What became of some of many puts, entered where it belongs among all of them. */
+/** Enters the outcomes of some entries into those of the whole batch. */
 export function enterAt(
   whole: { readonly results: Uint8Array; readonly versions: number[] },
   { results, versions }: DataReplies['putMany'],

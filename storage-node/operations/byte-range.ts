@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
 
-/** Which bytes answer a request for those from `offset`, up to `length` unless that is 0, as far as one message has room. */
+/** The range that answers a request from `offset`, with `length` bytes or all (0), bounded by one message. */
 export function byteRangeOf(
   { offset, length }: { offset: number; length: number },
   bytes: number,

@@ -22,9 +22,10 @@ interface Attempt<Request, Result> {
 }
 
 /**
- * Mutations that take room. One that finds no memory, though its job may have more, waits while records are moved together. One whose job is full waits until objects have left RAM for a lower tier, or, where nothing can leave, until the job may
- * have more, and is tried again: it had changed nothing. It fails with `CAPACITY_EXCEEDED` only when nothing can leave and the job gets no
- * more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`.
+ * Retries mutations that found no room; a failed attempt has changed nothing. If the node has no memory
+ * although the job has budget, the arena is compacted first. If the job is full, it waits for demotion, and
+ * if nothing can be demoted, for a larger budget. Fails with `CAPACITY_EXCEEDED` if nothing can be demoted
+ * and the job gets no more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`.
  */
 export class CapacityWait {
   readonly #demoter: Demoter
@@ -54,7 +55,7 @@ export class CapacityWait {
     }
   }
 
-  /** Goes on with an attempt that is under way: for those who make an `Attempt` only where it is not over at once. */
+  /** Continues a pending attempt: for callers that create an `Attempt` only if it does not finish at once. */
   afterPending<Request extends { readonly key: Uint8Array }, Result>(
     job: NodeJob,
     outcome: Promise<Result>,
@@ -64,7 +65,7 @@ export class CapacityWait {
     return outcome.catch((error: unknown) => this.#wait(job, error, { copied, attempt }))
   }
 
-  /** Goes on with an attempt that has failed. */
+  /** Continues after a failed attempt. */
   afterFailure<Request extends { readonly key: Uint8Array }, Result>(
     job: NodeJob,
     failure: unknown,
@@ -75,8 +76,8 @@ export class CapacityWait {
   }
 
   /**
-   * As `BatchObjects.put`, again for those of many puts that found no room. What keeps them waiting is their own error: others of the message
-   * are stored by then.
+   * As `BatchObjects.put`, retried for the entries that found no room. Errors while waiting apply to those
+   * entries alone: others are already stored.
    */
   runMany(
     job: NodeJob,
@@ -138,7 +139,7 @@ export class CapacityWait {
     return { head: { results, versions } }
   }
 
-  /** False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound. */
+  /** False if nothing can be demoted and the job gets no more. Throws `UNAVAILABLE` after the bound. */
   async #madeRoom(job: NodeJob, bytes: number, untilMs: number): Promise<boolean> {
     if (job.memory.takeShortage() && (await this.#compacted(job))) return true
     const made = await this.#within(untilMs, () => this.#demoter.makeRoom(job))
@@ -157,7 +158,7 @@ export class CapacityWait {
     return given
   }
 
-  /** Closes holes that removed records have left: one step, with the event loop's turn before it. False where that frees nothing. */
+  /** Compacts the arena once, in a turn of its own. False if that frees nothing. */
   async #compacted(job: NodeJob): Promise<boolean> {
     await sleep(this.#clock, 0)
     return job.memory.arena.compact()
@@ -195,7 +196,7 @@ function copyArrived<Request extends { readonly key: Uint8Array }>({
   return { request: { ...request, key: Buffer.from(request.key) }, payload: Buffer.from(payload) }
 }
 
-/** Which of many puts found no room. */
+/** Indexes of the entries that found no room. */
 function roomless({ results }: Pick<DataReplies['putMany'], 'results'>): number[] {
   const found: number[] = []
   for (let at = 0; at < results.length; at++)

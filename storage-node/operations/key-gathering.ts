@@ -17,13 +17,14 @@ interface GatheringScope {
   readonly slots: readonly number[]
 }
 
-/** What a key takes as a string of its own in a list, beside its characters. */
+/** Memory of a key string in a list, besides its characters. */
 const KEY_OVERHEAD_BYTES = 40
 
 /**
- * The smallest keys above `after` in some slots, in order. They are gathered in sorted runs, which are merged in the end, and whenever
- * they take twice what a cursor may: the larger half is dropped then, and no key above it is looked at any more. The event loop gets its
- * turn again and again, also within a slot: what is there during a whole scan of its table is visited once.
+ * Collects the smallest keys above `after` in some slots, in order. Keys are collected in sorted runs and
+ * merged at the end. Whenever they take twice the bound of a cursor, the larger half is dropped, and higher
+ * keys are ignored from then on. It yields to the event loop regularly, also within a slot; a key that exists
+ * during a whole scan is visited once.
  */
 export class KeyGathering {
   readonly #job: NodeJob
@@ -32,9 +33,9 @@ export class KeyGathering {
   #runs: KeyString[][] = []
   #run: KeyString[] = []
   #bytes = 0
-  /** Keys above this are of no interest any more. */
+  /** Keys above this are ignored. */
   #bound: Buffer | null = null
-  /** Since the event loop had its turn. */
+  /** Cells visited since it last yielded. */
   #steps = 0
 
   constructor(job: NodeJob, asked: GatheringScope, clock: Clock) {
@@ -43,7 +44,7 @@ export class KeyGathering {
     this.#clock = clock
   }
 
-  /** Throws `STALE_PLACEMENT` where a slot is given away meanwhile. */
+  /** Throws `STALE_PLACEMENT` if a slot is released meanwhile. */
   async run(): Promise<ListCursor> {
     for (const index of this.#asked.slots) await this.#scanSlot(index)
     const keys = await this.#merged()
@@ -83,7 +84,7 @@ export class KeyGathering {
     this.#run = []
   }
 
-  /** Keeps as many of the smallest keys as a cursor holds. */
+  /** Keeps as many of the smallest keys as fit a cursor. */
   async #cut(): Promise<void> {
     const keys = await this.#merged()
     let count = 0
@@ -97,11 +98,11 @@ export class KeyGathering {
     this.#bound = keyBytes(bound)
   }
 
-  /** All that was gathered as one run. */
+  /** Merges everything into one run. */
   async #merged(): Promise<KeyString[]> {
     this.#endRun()
     while (this.#runs.length > 1) {
-      // The two oldest: so every key is merged as often as there are halvings of the runs.
+      // Merges the two oldest runs first, so that each key is merged a logarithmic number of times.
       const [left = [], right = [], ...rest] = this.#runs
       this.#runs = [...rest, await this.#merge(left, right)]
     }

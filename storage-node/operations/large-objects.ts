@@ -29,7 +29,7 @@ import { verifyArrived } from '../tiers/checksums.ts'
 import { SharedReads } from '../tiers/shared-reads.ts'
 import { byteRangeOf } from './byte-range.ts'
 
-/** One chunk, as its slot knows it. */
+/** A chunk in its slot. */
 interface ChunkPlace {
   readonly place: KeyLocation
   readonly groupKey: string
@@ -39,7 +39,7 @@ interface ChunkPlace {
 
 type ChunkReply = PinnedReply<DataReplies['chunkGet']>
 
-/** Who asks for a chunk, and whether it has to stay on this node. */
+/** Who reads a chunk, and whether it must be stored on this node. */
 interface ChunkReadOptions {
   readonly peer: Peer | null
   readonly mustStore: boolean
@@ -47,18 +47,18 @@ interface ChunkReadOptions {
 
 const nobody: ChunkReadOptions = { peer: null, mustStore: false }
 
-/** The end of the lease of a version that is being committed. */
+/** Lease end of a version whose commit is running. */
 const HELD = Number.POSITIVE_INFINITY
 
-/** Brings the bytes of a remote chunk here; resolves when they are, or are known to be lost. */
+/** Fetches the bytes of a remote chunk. Resolves when they are here or known to be lost. */
 export type FetchRemoteChunk = (job: NodeJob, at: ChunkPlace) => Promise<void>
 
-/** A chunk's bytes from the kept store; null where its object is not kept. */
+/** Reads a chunk from the persistent store; null if its object is not persisted. */
 export type ReadPersisted = (job: NodeJob, chunk: ChunkName) => Promise<Buffer | null>
 
 /**
- * Objects above one chunk. The key's owner gives a version and leases it; chunks lie in slots of their own; the
- * manifest that `commit` brings makes the object visible, all at once.
+ * Objects larger than one chunk. The key's owner issues and leases a version; chunks are stored in their own
+ * slots; `commit` stores the manifest, which makes the object visible atomically.
  */
 export class LargeObjects {
   readonly #table: ObjectTable
@@ -99,13 +99,13 @@ export class LargeObjects {
     if (slot.openPuts.get(request.version) !== HELD) this.#lease(slot, request.version)
   }
 
-  /** A commit has begun that takes its time: neither an abort nor the end of its lease stops it. Throws `PUT_EXPIRED`. */
+  /** A long commit has begun: neither an abort nor a lapsed lease stops it. Throws `PUT_EXPIRED`. */
   holdOpen(slot: Slot, version: number): void {
     this.requireOpen(slot, version)
     slot.openPuts.set(version, HELD)
   }
 
-  /** The commit that had begun has ended. */
+  /** The long commit has ended. */
   releaseOpen(slot: Slot, version: number): void {
     if (slot.openPuts.get(version) === HELD) this.#lease(slot, version)
   }
@@ -130,7 +130,7 @@ export class LargeObjects {
     if (openPuts.get(request.version) !== HELD) openPuts.delete(request.version)
   }
 
-  /** `payload` is copied, but for one that landed in the job's memory. */
+  /** `payload` is copied, unless it was received into the job's memory. */
   putChunk(job: NodeJob, request: DataRequests['chunkPut'], payload: Uint8Array): void {
     const { bucket, version, index, checksum } = request
     if (index >= CHUNKS_MAX) throw violation(`chunk ${index} is over ${CHUNKS_MAX}`)
@@ -146,7 +146,10 @@ export class LargeObjects {
     job.counters.stored++
   }
 
-  /** One that is not here comes from the kept store, if its object is kept; where it `mustStay`, only if it has room here. */
+  /**
+   * Reads a chunk. A missing one is read from the persistent store if its object is persisted; with
+   * `mustStore` only if it can be stored here.
+   */
   getChunk(
     job: NodeJob,
     request: DataRequests['chunkGet'],
@@ -172,7 +175,7 @@ export class LargeObjects {
     return pinnedReply({ checksum: place.slot.chunks.checksumOf(groupKey, index) }, job.memory, piece)
   }
 
-  /** Bytes first, then it begins anew where they are not those of the chunk any more. */
+  /** Fetches the bytes, then retries if the chunk has changed meanwhile. */
   async #getOutsideRam(
     job: NodeJob,
     request: DataRequests['chunkGet'],
@@ -193,7 +196,7 @@ export class LargeObjects {
     return answer ?? (await this.getChunk(job, request, options))
   }
 
-  /** Null where the chunk is here by now. */
+  /** Null if the chunk is here by now. */
   async #getPersisted(
     job: NodeJob,
     request: DataRequests['chunkGet'],
@@ -245,7 +248,7 @@ export class LargeObjects {
     return { head: { checksum: null }, payload: payload.subarray(offset, offset + bytes) }
   }
 
-  /** As `Objects.get` of an object below RAM. Null where it is another chunk by now. */
+  /** As `Objects.get` of an object below RAM. Null if the chunk has changed. */
   async #readLower(
     job: NodeJob,
     { groupKey, index }: ChunkPlace,
@@ -293,7 +296,7 @@ export class LargeObjects {
     })
   }
 
-  /** A reader goes on reading: the version's chunks stay, also where the object was replaced meanwhile. */
+  /** Renews a read lease: the version's chunks stay, also after the object was replaced. */
   renewRead(job: NodeJob, request: DataRequests['readRenew']): void {
     const place = locate(job, request)
     const { version, lease } = request
@@ -305,14 +308,14 @@ export class LargeObjects {
     readLeases.hold(version, lease, now + READ_LEASE_MS)
   }
 
-  /** A reader is done, with all of the version or with as much as it wanted. */
+  /** Ends a read lease. */
   endRead(job: NodeJob, request: DataRequests['readEnd']): void {
     const place = locate(job, request)
     const ending = place.slot.readLeases.end(request.version, request.lease)
     if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
   }
 
-  /** Whether chunks of this version are still wanted. Asked of the key's owner. */
+  /** Whether chunks of this version are still needed. Asked of the key's owner. */
   isAlive(job: NodeJob, request: { bucket: number; key: Uint8Array; version: number }): boolean {
     if (job.buckets.isDeleted(request.bucket)) return false
     const place = locate(job, request)
@@ -342,7 +345,7 @@ function chunkPlaceOf(job: NodeJob, request: ChunkName): ChunkPlace {
   return { place, groupKey: chunkGroupKey(place.bucket, keyString(place.key), version), version, index }
 }
 
-/** Of one chunk, among all that are read from elsewhere. */
+/** Identifies one chunk among shared reads. */
 function chunkReadName(groupKey: string, index: number): string {
   return `chunk/${index}/${groupKey}`
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyString } from '../slot/key-string.ts'
 
-/** What one node is asked for of a listing. */
+/** The part of a listing that one node answers. */
 export interface ListScope {
   readonly bucket: number
   readonly prefix: Uint8Array
@@ -11,13 +11,13 @@ export interface ListScope {
   readonly slots: Uint8Array
 }
 
-/** Keys that were there when they were gathered, in order: pages of listings are made from them. */
+/** Keys that existed when they were collected, in order. Pages of listings are built from them. */
 export class ListCursor {
   readonly keys: readonly KeyString[]
   readonly bytes: number
-  /** Nothing followed its last key. */
+  /** No key followed the last one. */
   readonly isComplete: boolean
-  /** Listings that go on from it. */
+  /** Listings that use it. */
   users = 0
 
   constructor(gathered: { keys: readonly KeyString[]; bytes: number; isComplete: boolean }) {
@@ -42,24 +42,24 @@ export class ListCursor {
 interface RetainedCursor {
   readonly scope: string
   readonly cursor: ListCursor
-  /** Keys up to this one were left out when it was gathered. */
+  /** Keys up to this one were not collected. */
   readonly start: KeyString
   usedMs: number
 }
 
-/** Who is to run next, and who shares what comes of it. */
+/** The running collection of a job, and queued ones by name. */
 interface Gatherings {
   running: Promise<unknown>
   readonly next: Map<string, Promise<ListCursor>>
 }
 
 interface JobCursors extends Gatherings {
-  /** By the name of their listing, the one that was used longest ago first. */
+  /** By listing, least recently used first. */
   readonly retained: Map<string, RetainedCursor>
   bytes: number
 }
 
-/** The cursors of listings under way, by job: so many bytes of them, which count as held by the job. */
+/** Cursors of active listings by job, bounded in bytes and charged to the job. */
 export class ListCursors {
   readonly #clock: Clock
   readonly #jobs = new Map<NodeJob, JobCursors>()
@@ -68,7 +68,10 @@ export class ListCursors {
     this.#clock = clock
   }
 
-  /** The cursor from which the listing of this name goes on above `after`; null where there is none, or it is of other slots. */
+  /**
+   * The cursor with which the listing continues above `after`; null if there is none or it covers other
+   * slots.
+   */
   find(job: NodeJob, name: string, position: { scope: ListScope; after: KeyString }): ListCursor | null {
     const found = this.#jobs.get(job)?.retained.get(name)
     if (found === undefined || found.scope !== scopeName(position.scope) || found.start > position.after)
@@ -102,7 +105,7 @@ export class ListCursors {
     if (--found.cursor.users === 0) this.#count(job, cursors, -found.cursor.bytes)
   }
 
-  /** Forgets those that nobody has asked for lately, and those of jobs that have ended. */
+  /** Drops cursors that are idle for too long, and those of ended jobs. */
   sweep(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const [job, { retained, next }] of this.#jobs) {
@@ -112,7 +115,7 @@ export class ListCursors {
     }
   }
 
-  /** One after another for each job. Whoever asks the same before a gathering has begun shares what comes of it. */
+  /** Serializes collections of a job. Callers with the same request share one that has not begun. */
   async gather(
     job: NodeJob,
     position: { scope: ListScope; after: KeyString },

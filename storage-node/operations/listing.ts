@@ -15,20 +15,21 @@ import { type ListCursor, ListCursors } from './list-cursors.ts'
 type Request = RequestOf<typeof dataOperations.list>
 type Reply = ReplyOf<typeof dataOperations.list>
 
-/** What an entry takes in the reply beside its key: two lengths. */
+/** Bytes of an entry in the reply besides its key: two lengths. */
 const ENTRY_BYTES = 10
-/** What it takes until then. */
+/** Bytes of an entry in memory. */
 const ENTRY_OBJECT_BYTES = 100
 
-/** What a page takes at most while it is on its way. */
+/** Upper bound of a page's memory while it is being built. */
 export function pageBytes({ limit }: Request): number {
   return LIST_PAGE_BYTES_MAX + Math.min(Math.max(1, limit), LIST_PAGE_MAX) * ENTRY_OBJECT_BYTES
 }
 
 /**
- * Pages of listings. The first page of one gathers the keys of all slots in order, as many as a cursor holds; those that follow go on
- * from there until it is spent. A cursor says only which keys may be there: each is looked up when its page is made. A key that is there
- * during all of a listing was there when its cursor was gathered, for that began after the listing.
+ * Pages of listings. The first page collects the keys of all slots in order, up to the size of a cursor;
+ * later pages continue from the cursor until it is used up. A cursor lists only candidates: each key is
+ * looked up when its page is built. A key that exists during a whole listing is in the cursor, because
+ * collecting began after the listing.
  */
 export class Listings {
   readonly #clock: Clock
@@ -39,13 +40,13 @@ export class Listings {
     this.#cursors = new ListCursors(clock)
   }
 
-  /** The smallest keys above `after` in the slots that were asked for. `session` is the client's. */
+  /** The smallest keys above `after` in the requested slots. `session` identifies the client. */
   async page(job: NodeJob, session: string, request: Request): Promise<Reply> {
     const name = `${session}/${request.listing}`
     const slots = slotsIn(request, job.owned.count)
     const page = new Page(job, { request, slots, clock: this.#clock })
     let from = page.after
-    // One that begins takes no cursor, for one of this name may be older than it.
+    // A new listing does not use a cursor: one of this name may be older.
     let cursor = from === '' ? null : this.#cursors.find(job, name, { scope: request, after: from })
     for (;;) {
       if (cursor === null) {
@@ -62,7 +63,7 @@ export class Listings {
     }
   }
 
-  /** Forgets the cursors that nobody has asked for lately. */
+  /** Drops idle cursors. */
   sweep(): void {
     this.#cursors.sweep()
   }
@@ -79,12 +80,12 @@ export class Listings {
   }
 }
 
-/** One page on its way. */
+/** A page being built. */
 class Page {
   readonly entries: { key: string; bytes: number }[] = []
-  /** Keys up to this one are in the page, or are not there. */
+  /** Keys up to this one are in the page or do not exist. */
   after: KeyString
-  /** The next key that is there does not fit. */
+  /** The next existing key does not fit. */
   isFull = false
   readonly #job: NodeJob
   readonly #request: Request
@@ -102,7 +103,7 @@ class Page {
     this.#limit = Math.max(1, Math.min(options.request.limit, LIST_PAGE_MAX))
   }
 
-  /** Looks up what the cursor has above `after`, in steps, until the page is full or the cursor is spent. */
+  /** Looks up the cursor's keys above `after`, in steps, until the page is full or the cursor is used up. */
   async fill(cursor: ListCursor): Promise<void> {
     for (let at = cursor.above(this.after); at < cursor.keys.length && !this.isFull; ) {
       const keys = cursor.keys.slice(at, at + LIST_SCAN_BATCH)
@@ -112,7 +113,7 @@ class Page {
     }
   }
 
-  /** The last page: what was asked for has no hole, and is here. */
+  /** The last page: checks that the listing has no hole and is served here. */
   finish(): Reply {
     this.#job.inOneStep(() => checkSlots(this.#job, this.#request, this.#slots))
     return { complete: true, entries: this.entries }
@@ -136,7 +137,7 @@ class Page {
   }
 }
 
-/** Throws unless this node may say what is in the slots of the bucket, and `OBJECT_LOST` where part of that may be lost. */
+/** Throws unless this node may serve the bucket and the slots; `OBJECT_LOST` if part of them may be lost. */
 function checkSlots(job: NodeJob, request: Request, slots: readonly number[]): void {
   requireBucket(job, request.bucket)
   for (const index of slots) {

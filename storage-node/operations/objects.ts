@@ -37,7 +37,7 @@ import { byteRangeOf } from './byte-range.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
-/** Begins a get anew, or an append, with a request that is its own. */
+/** Retries a get, or an append, with a copied request. */
 type RetryGet = (request: DataRequests['get']) => Get | Promise<Get>
 type RetryAppend = (
   request: DataRequests['append'],
@@ -49,12 +49,12 @@ interface GetOptions {
   readonly retry: RetryGet | null
 }
 
-/** Brings the bytes of a remote entry here; resolves when they are, or are known to be lost. */
+/** Fetches the bytes of a remote entry. Resolves when they are here or known to be lost. */
 export type FetchRemote = (job: NodeJob, place: KeyLocation, object: StoredObject) => Promise<void>
 
 /**
- * What may be done with one key. Each operation is decided in one step of the event loop; one that needs bytes
- * which a handoff has not brought yet, or which lie below RAM, waits for them and then begins anew.
+ * Operations on one key. Each is decided in one step of the event loop. One that needs bytes from a handoff
+ * or from below RAM waits for them and is then retried.
  */
 export class Objects {
   readonly #table: ObjectTable
@@ -69,7 +69,7 @@ export class Objects {
     this.#lowerReads = options.lowerReads
   }
 
-  /** `payload` is copied, but for one that landed in the job's memory. */
+  /** `payload` is copied, unless it was received into the job's memory. */
   put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
     verifyArrived(payload, request.checksum)
     const place = locate(job, request)
@@ -87,7 +87,7 @@ export class Objects {
     return { version }
   }
 
-  /** `again` is asked where its bytes had to be waited for: by then the key may be another's to decide. */
+  /** `retry` is called after waiting for bytes, because the key may have changed meanwhile. */
   get(
     job: NodeJob,
     request: DataRequests['get'],
@@ -114,7 +114,7 @@ export class Objects {
     return this.#read(job, place, object, { request, later: options.later })
   }
 
-  /** From a tier below RAM: the bytes count only while the version is the one that they were asked for. */
+  /** Reads from a tier below RAM. The bytes count only if the version is unchanged. */
   async #getLower(
     job: NodeJob,
     place: KeyLocation,
@@ -129,7 +129,7 @@ export class Objects {
     return answer ?? (await this.#retryGet(job, request, by))
   }
 
-  /** Null where the key has another version by now, or its bytes lie elsewhere. */
+  /** Null if the key has another version by now, or its bytes are elsewhere. */
   async #readLower(
     job: NodeJob,
     request: DataRequests['get'],
@@ -161,7 +161,7 @@ export class Objects {
     }
   }
 
-  /** From the slot's owner before this one: the object is here then, and the get begins anew. */
+  /** Fetches the object from the slot's previous owner, then retries the get. */
   async #getRemote(
     job: NodeJob,
     place: KeyLocation,
@@ -185,13 +185,13 @@ export class Objects {
     return reply instanceof Promise ? reply : detached(reply)
   }
 
-  /** Where an object of this version lies below RAM; null if it does not. Throws what `locate` throws. */
+  /** Where an object of this version is below RAM; else null. Throws what `locate` throws. */
   #locationOf(job: NodeJob, address: Address, version: number): Location | null {
     const object = this.#table.find(job, locate(job, address))
     return object?.version === version && isDemoted(object) ? object.location : null
   }
 
-  /** Brings an object back into RAM for good. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it there. */
+  /** Moves an object back into RAM. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it. */
   async #moveIntoRam(job: NodeJob, address: Address, { version, bytes }: StoredObject): Promise<void> {
     const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
     const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, address, version))
@@ -258,7 +258,7 @@ export class Objects {
     return { head: { bytes, version } }
   }
 
-  /** `later` says that the reply is not sent at once, so that its payload has to be kept until then. */
+  /** With `later` the reply is not sent in this turn, so its payload is detached. */
   #read(
     job: NodeJob,
     place: KeyLocation,
@@ -270,7 +270,7 @@ export class Objects {
     const bytes = objectBytes(job.memory, object)
     if (isManifest(object)) {
       const manifest = manifestOf(job.memory, object)
-      // Before the object is gone: what nobody has a lease of is freed with it.
+      // Before the object is removed: an unleased version is freed with it.
       const lease = place.slot.nextVersion()
       place.slot.readLeases.hold(version, lease, this.#clock.monotonicMs() + READ_LEASE_MS)
       if (request.consume) this.#table.remove(job, place, object)
@@ -292,8 +292,8 @@ export class Objects {
   }
 
   /**
-   * The key is not here: a get without `waitMs` is a miss, any other is parked until a put answers it. A consumer of an object
-   * that outlives its job begins anew then: such an object is first removed from the kept store, in its turn.
+   * The key is missing: fails without `waitMs`, else parks the get until a put answers it. A consuming get of
+   * a persistent object is retried then, because the object must first be removed from the persistent store.
    */
   #waitForPut(
     job: NodeJob,
@@ -321,7 +321,7 @@ export class Objects {
     )
   }
 
-  /** Only who may still serve the slot can say that a key is not there. */
+  /** Only a node that may still serve the slot can tell that a key is missing. */
   #miss(job: NodeJob, place: KeyLocation): MayflyError {
     try {
       return job.ownedSlot(place.index).missingError(place)
@@ -337,7 +337,10 @@ export class Objects {
   }
 }
 
-/** Whether a consuming get that reads so many bytes takes the object. A part of it is only read, unless the get names its version. */
+/**
+ * Whether a consuming get of so many bytes removes the object. A get of a part only reads it, unless it names
+ * the version.
+ */
 export function takesAll(
   request: DataRequests['get'],
   object: { readonly version: number; readonly bytes: number },
@@ -346,25 +349,31 @@ export function takesAll(
   return request.version === object.version || partBytes === object.bytes
 }
 
-/** Before the first of them is deleted: a request that fails has changed nothing. Throws `BAD_REQUEST`. */
+/**
+ * Checks all keys before the first is deleted, so that a failed request changes nothing. Throws
+ * `BAD_REQUEST`.
+ */
 export function checkKeys(keys: readonly Uint8Array[]): void {
   if (keys.length > DELETE_MANY_MAX) throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
   for (const key of keys) checkKey(key)
 }
 
-/** A request that outlives its message. */
+/** A copy of a request that outlives its message. */
 function copyRequest(request: DataRequests['get']): DataRequests['get'] {
   return { ...request, key: Buffer.from(request.key) }
 }
 
-/** A reader of several pieces goes on as long as appends alone have changed the object since. Throws `VERSION_MISMATCH`. */
+/**
+ * A reader of several ranges may continue if only appends have changed the object since. Throws
+ * `VERSION_MISMATCH`.
+ */
 export function checkVersion(object: StoredObject, { version, consume }: DataRequests['get']): void {
   if (version === ANY_VERSION || version === object.version) return
   if (!consume && object.base <= version && version < object.version) return
   throw new MayflyError('VERSION_MISMATCH', `The key is at version ${object.version}, not ${version}`)
 }
 
-/** The checksum of an object with `payload` behind it; null unless the writers of both made one. */
+/** The checksum after appending `payload`; null unless both writers computed one. */
 function appendedChecksum(
   before: StoredObject | undefined,
   checksum: number | null,

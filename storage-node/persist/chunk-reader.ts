@@ -29,7 +29,7 @@ interface Version {
   readonly version: number
 }
 
-/** The bytes of large objects: chunks lie on any node of the job, and what is kept is known to the owner of the key. */
+/** Reads chunks of large objects from any node of the job, and persisted chunks from the owner of the key. */
 export class ChunkReader {
   readonly #options: ChunkReaderOptions
 
@@ -37,12 +37,12 @@ export class ChunkReader {
     this.#options = options
   }
 
-  /** Chunk after chunk, with some fetched ahead. */
+  /** All chunks in order, with prefetching. */
   async *read(job: NodeJob, object: Version & { manifest: Manifest }): AsyncGenerator<Buffer> {
     const ahead: Promise<Buffer>[] = []
     for (const { index } of chunksOf(object.manifest)) {
       const chunk = this.#fetch(job, object, index)
-      // Where one fails, nobody asks for those behind it any more.
+      // If one fails, nobody awaits the prefetched ones after it.
       chunk.catch(() => undefined)
       ahead.push(chunk)
       if (ahead.length >= KEPT_CHUNKS_AHEAD) yield await (ahead.shift() as Promise<Buffer>)
@@ -50,7 +50,7 @@ export class ChunkReader {
     for (const chunk of ahead) yield await chunk
   }
 
-  /** Of a chunk that its own node does not have: null where the owner of the key has its object not kept either. */
+  /** A chunk that its own node lacks: null if the owner of the key has not persisted its object either. */
   async readPersisted(
     job: NodeJob,
     { bucket, key, version, index }: ChunkName,
@@ -63,7 +63,7 @@ export class ChunkReader {
       })
     } catch (error) {
       if (isError(error, 'NOT_FOUND')) return null
-      // It is not this node that whoever asks for the chunk has to look for anew.
+      // The placement that is stale is this node's, not that of the client that asks for the chunk.
       if (!isError(error, 'STALE_PLACEMENT')) throw error
       throw new MayflyError('UNAVAILABLE', 'Nobody knows yet whether the object of the chunk is kept', {
         cause: error,
@@ -83,7 +83,7 @@ export class ChunkReader {
     )
   }
 
-  /** Has the owner of the slot into which a hash falls do something, be it this very node. */
+  /** Runs the operation on the owner of the hash's slot, locally or by a call. */
   async #atOwner<Result>(
     job: NodeJob,
     hash: number,
@@ -103,14 +103,14 @@ export class ChunkReader {
   }
 }
 
-/** The request of a client that would ask for the same. */
+/** The equivalent client request. */
 export function wholeChunk(
   chunk: Omit<DataRequests['chunkGet'], 'epoch' | 'offset' | 'length'>,
 ): DataRequests['chunkGet'] {
   return { ...chunk, epoch: 0, offset: 0, length: 0 }
 }
 
-/** What lies in the arena may move on or change hands once its pin is let go. */
+/** Bytes in the arena may move or be reused after their pin is released. */
 function copyOf({ payload, sent }: Reply<unknown>): Buffer {
   const copy = Buffer.concat(
     payload === undefined || payload instanceof Uint8Array ? [payload ?? nothing] : payload,
@@ -120,5 +120,5 @@ function copyOf({ payload, sent }: Reply<unknown>): Buffer {
 }
 
 const nothing = Buffer.alloc(0)
-/** The bytes go to the kept store from here, and stay. */
+/** The chunk goes to the persistent store from here, so it must stay. */
 const here = { peer: null, mustStore: true }

@@ -18,8 +18,8 @@ import { encodeMetadata } from '../slot/user-metadata.ts'
 import type { PersistedEntry } from './persisted-entry.ts'
 
 /**
- * Changes of what the kept store has of a key, each with a stamp of its own and with what its slot knows about it afterwards. What became
- * of a change is known when it returns, or is `OUTCOME_UNKNOWN`.
+ * Changes of a key in the persistent store, each with its own stamp, and of what the slot records about the
+ * store. A change has a known outcome, or fails with `OUTCOME_UNKNOWN`.
  */
 export class PersistedChanges {
   readonly #store: KeptStore
@@ -31,8 +31,8 @@ export class PersistedChanges {
   }
 
   /**
-   * Puts an object into the kept store. From before it is sent the slot knows that something may lie there: as long as nobody can tell
-   * what became of it, whatever is done to the key looks there first.
+   * Writes an object to the persistent store. The slot records an uncertain object before the write starts:
+   * while the outcome is unknown, every operation on the key checks the store first.
    */
   async put(
     job: NodeJob,
@@ -59,7 +59,7 @@ export class PersistedChanges {
         throw error
       }
     }
-    // In the slot as it was, also where it is being given away: its next owner has to know.
+    // Recorded even in a slot that is being released: its next owner needs it.
     slot.persisted.set(place, { name, version, state: PersistedState.object })
   }
 
@@ -76,7 +76,10 @@ export class PersistedChanges {
     entry.slot.persisted.remove(entry)
   }
 
-  /** Not in the key's turn: a bucket of the same name may have been made anew, whose objects have newer stamps and stay. */
+  /**
+   * Runs outside the key's mutex: a new bucket of the same name may exist, whose objects have newer stamps
+   * and stay.
+   */
   async removeFromDeletedBucket(job: NodeJob, entry: Address & { readonly slot: Slot }): Promise<void> {
     const mark = entry.slot.persisted.find(entry)
     if (mark === undefined) return
@@ -98,7 +101,7 @@ export class PersistedChanges {
     return found === null || (found !== undefined && isNewer(found.stamp, by))
   }
 
-  /** What lies there; undefined where the store does not say for `KEPT_RESOLVE_MS_MAX`. */
+  /** The stored entry; undefined if the store does not answer for `KEPT_RESOLVE_MS_MAX`. */
   async #lookUp(name: KeptName): Promise<KeptEntry | null | undefined> {
     const clock = this.#clock
     const deadlineMs = clock.monotonicMs() + KEPT_RESOLVE_MS_MAX
@@ -114,7 +117,7 @@ export class PersistedChanges {
   }
 }
 
-/** Fails before the store makes the bytes visible if the slot may not be served here any more. */
+/** Fails before the store makes the bytes visible if this node may no longer serve the slot. */
 async function* fenced(job: NodeJob, at: Address, pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for await (const piece of pieces) {
     yield piece

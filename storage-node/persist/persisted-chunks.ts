@@ -16,7 +16,10 @@ interface PersistedChunksOptions {
   readonly mutex: KeyMutex
 }
 
-/** Chunks of objects that are kept, for nodes that have lost them or, where the object has come back, never had them. */
+/**
+ * Chunks of persistent objects for nodes that have lost them, or never had them because the object was
+ * recovered.
+ */
 export class PersistedChunks {
   readonly #options: PersistedChunksOptions
   readonly #reads = new ReadSemaphore()
@@ -26,12 +29,13 @@ export class PersistedChunks {
   }
 
   /**
-   * Null where the key has no such version, or it is not kept. In the key's turn, for the store has the next version before the slot
-   * has. Rejects with `OBJECT_LOST` where somebody else has removed what lay there.
+   * Null if the key has no such version, or it is not persisted. Runs in the key's mutex, because the store
+   * has the next version before the slot does. Rejects with `OBJECT_LOST` if the object was removed from the
+   * store by something else.
    */
   async read(job: NodeJob, chunk: ChunkName): Promise<Buffer | null> {
     const copied = { ...chunk, key: Buffer.from(chunk.key) }
-    // A version that is being put waits for its chunks in its turn.
+    // A put that holds the mutex may be waiting for this very chunk.
     if (this.#find(job, locate(job, copied), copied) === null) return null
     return await this.#options.mutex.take(job, copied, async (place) => {
       const found = this.#find(job, place, copied)
@@ -44,7 +48,7 @@ export class PersistedChunks {
     })
   }
 
-  /** Null where they are not there. */
+  /** Null if the bytes are not there. */
   async #readStore({ name, stamp, offset, length }: Piece): Promise<Buffer | null> {
     try {
       const range = { offset, length }
@@ -57,8 +61,8 @@ export class PersistedChunks {
   }
 
   /**
-   * A put of unknown outcome has come to the store after all and replaced what the slot believed to lie there: it takes place in the slot
-   * now. False where no such thing lies there.
+   * A put of unknown outcome turned out to have replaced the stored object: enters it in the slot. False if
+   * there is none.
    */
   async #takeNewer(job: NodeJob, place: KeyLocation, name: KeptName): Promise<boolean> {
     const found = await this.#options.store.describe(name)
@@ -92,7 +96,7 @@ export class PersistedChunks {
   }
 }
 
-/** Where the bytes of a chunk are in the store. */
+/** The range of a chunk in the store. */
 interface Piece {
   readonly name: KeptName
   readonly stamp: Stamp

@@ -7,7 +7,7 @@ import type { Slot } from '../slot/slot.ts'
 import { encodeManifest } from '../slot/stored-object.ts'
 import { decodeMetadata, encodeMetadata, type UserMetadata } from '../slot/user-metadata.ts'
 
-/** An object that lies in the kept store, as its slot has to know it. */
+/** A persisted object, as its slot needs it. */
 export interface PersistedEntry {
   readonly bytes: number
   readonly expiresAtMs: number
@@ -20,7 +20,7 @@ export interface RecoverableObject extends PersistedEntry {
   readonly stamp: Stamp
 }
 
-/** Null where somebody else has put it there. */
+/** Null if the object was not written by Mayfly. */
 export function recoverableOf(found: KeptDescription): RecoverableObject | null {
   const { bucket, key, bytes, expiresAtMs, stamp, about } = found
   if (stamp === null || about === null) return null
@@ -28,8 +28,8 @@ export function recoverableOf(found: KeptDescription): RecoverableObject | null 
 }
 
 /**
- * Enters an object of which the kept store alone has the bytes, whatever its size, as a large one without any chunk, in the place of what
- * is under the key. Returns its version here. Throws `CAPACITY_EXCEEDED` if not even that has room.
+ * Enters an object whose bytes only the persistent store has, as a large object without chunks, replacing the
+ * object under the key. Returns its version. Throws `CAPACITY_EXCEEDED` if there is no room even for that.
  */
 export function enterPersisted(
   job: NodeJob,

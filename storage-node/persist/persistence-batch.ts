@@ -21,8 +21,8 @@ import { checkKeys, type Objects } from '../operations/objects.ts'
 import type { Answer, Persistence } from './persistence.ts'
 
 /**
- * Mutations of many keys, some of which have an object that outlives its job. All others are decided in one step; those follow,
- * each in its turn.
+ * Batched mutations with persistent objects among their keys. All other keys are decided in one step; the
+ * persistent ones follow, each in its key's mutex.
  */
 export class PersistenceBatch {
   readonly #persistence: Persistence
@@ -40,7 +40,7 @@ export class PersistenceBatch {
     const persisted = this.#persistedIndexes(job, request)
     if (persisted === null) return { head: this.#batch.put(job, request, payload) }
     checkColumns(request, payload.length)
-    // What the message holds is valid only until this returns.
+    // The message's memory is valid until this returns.
     const values = valuesOf(request, Buffer.from(payload))
     return this.#put(job, copyKeys(request), { persisted: persisted, values })
   }
@@ -53,7 +53,7 @@ export class PersistenceBatch {
     return this.#delete(job, request, persisted)
   }
 
-  /** Which keys the kept store has to do with; null where it has with none. */
+  /** Indexes of keys that may be persisted; null if there are none. */
   #persistedIndexes(
     job: NodeJob,
     request: { bucket: number; keys: readonly Uint8Array[] },

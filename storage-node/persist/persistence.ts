@@ -45,34 +45,34 @@ interface PersistenceOptions {
   readonly clock: Clock
 }
 
-/** At once for a key that the kept store has nothing to do with. */
+/** Synchronous for a key without a persistent object. */
 export type Answer<Name extends keyof DataReplies> =
   | PinnedReply<DataReplies[Name]>
   | Promise<PinnedReply<DataReplies[Name]>>
 
-/** A put of a key that the kept store has to do with. */
+/** A put of a key that is or becomes persistent. */
 interface Put<Head> {
   readonly request: Pick<DataRequests['put'], 'bucket' | 'keptBucket' | 'ttlSeconds' | 'metadata'>
   readonly bytes: number
   readonly pieces: AsyncIterable<Buffer>
-  /** Makes it visible in its slot. */
+  /** Makes the object visible in its slot. */
   readonly store: () => Reply<Head>
 }
 
-/** What came of a consume: its answer, or the object whose chunks have to be brought to their nodes first. */
+/** The outcome of a consume: its answer, or the object whose chunks must be fetched first. */
 type ConsumeOutcome =
   | { readonly reply: Answer<'get'> }
   | { readonly reply: null; readonly incomplete: DataReplies['get'] }
 
-/** A version of which not all bytes are there. */
+/** A version some of whose bytes are missing. */
 interface LostVersion {
   readonly version: number
   readonly error: MayflyError
 }
 
 /**
- * Mutations of keys whose object outlives its job. The kept store is changed first, then the slot, then the call is answered; all
- * that is done to such a key meanwhile waits its turn, so that both see the same order. Any other mutation goes straight on.
+ * Mutations of persistent objects: change the persistent store, then the slot, then answer. Operations on
+ * such a key are serialized, so that store and slot see the same order. All other mutations pass through.
  */
 export class Persistence {
   readonly #options: PersistenceOptions
@@ -88,11 +88,11 @@ export class Persistence {
   put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): Answer<'put'> {
     if (request.keptBucket === '' && !this.mayBePersisted(job, request))
       return { head: this.#options.objects.put(job, request, payload) }
-    // What the message holds is valid only until this returns.
+    // The message's memory is valid until this returns.
     return this.#put(job, { ...request, key: Buffer.from(request.key) }, Buffer.from(payload))
   }
 
-  /** As `LargeObjects.commit`. Also `UNAVAILABLE`, where too many go to the kept store at once. */
+  /** As `LargeObjects.commit`. Also throws `UNAVAILABLE` if too many large objects are being persisted. */
   commit(job: NodeJob, request: DataRequests['putCommit']): Answer<'putCommit'> {
     checkRuns(request.manifest)
     if (request.keptBucket === '' && !this.mayBePersisted(job, request))
@@ -109,14 +109,14 @@ export class Persistence {
     })
   }
 
-  /** A get that removes what it returns. */
+  /** A get that removes the object that it returns. */
   consume(job: NodeJob, request: DataRequests['get'], waiter: Waiter | null): Answer<'get'> {
     if (!this.mayBePersisted(job, request))
       return this.#options.objects.get(job, request, waiter, (copied) => this.consume(job, copied, waiter))
     return this.#consume(job, { ...request, key: Buffer.from(request.key) }, waiter)
   }
 
-  /** Throws `BAD_REQUEST` for an object that outlives its job: the kept store adds to none. */
+  /** Throws `BAD_REQUEST` for a persistent object: the store does not support append. */
   append(job: NodeJob, request: DataRequests['append'], payload: Uint8Array): Answer<'append'> {
     const { objects, table } = this.#options
     if (!this.mayBePersisted(job, request))
@@ -132,7 +132,7 @@ export class Persistence {
     })
   }
 
-  /** Removes what is kept of buckets that are deleted. Where it rejects, the rest is left for the next time. */
+  /** Removes persisted objects of deleted buckets. If it rejects, the rest is left for the next time. */
   async removeDeletedBuckets(job: NodeJob): Promise<void> {
     if (!job.persists) return
     for (const slot of [...job.everySlot()]) {
@@ -147,8 +147,8 @@ export class Persistence {
   }
 
   /**
-   * Removes what is kept of objects whose time was over, and what puts of unknown outcome may have left. Where it rejects, the rest is left
-   * for the next time.
+   * Removes persisted objects that have expired, and possible remains of puts of unknown outcome. If it
+   * rejects, the rest is left for the next time.
    */
   async removeStale(job: NodeJob): Promise<void> {
     if (!job.persists) return
@@ -156,7 +156,7 @@ export class Persistence {
     try {
       await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
         await this.#options.mutex.take(job, key, async (place) => {
-          // Unless it was put anew meanwhile.
+          // Unless the key was put again meanwhile.
           if (place.slot.persisted.isStale(place)) await this.#changes.remove(job, place)
         })
       })
@@ -165,7 +165,7 @@ export class Persistence {
     }
   }
 
-  /** Whether a mutation of the key has to do with the kept store: its object lies there, or is on its way there or away. */
+  /** Whether the key has a persisted object, or an operation on one is running. */
   mayBePersisted(job: NodeJob, { bucket, key }: Address): boolean {
     if (!job.persists) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
@@ -243,7 +243,7 @@ export class Persistence {
     for (let complete = ANY_VERSION; ; ) {
       const outcome = await this.#options.mutex.take(job, request, async (place): Promise<ConsumeOutcome> => {
         const object = table.find(job, place)
-        // Who waits for the key does so outside of the turn, which its put needs.
+        // Wait for the key outside the mutex: its put needs the mutex.
         if (object === undefined)
           return { reply: objects.get(job, request, waiter, (copied) => this.consume(job, copied, waiter)) }
         const { version } = object
@@ -253,7 +253,8 @@ export class Persistence {
         return await this.#consumePersisted(job, place, { request, complete })
       })
       if (outcome.reply !== null) return await outcome.reply
-      // Chunks that only the kept store has come to their nodes first, outside of the turn, in which they are read.
+      // Chunks that only the persistent store has are fetched to their nodes first, outside the mutex, which
+      // reading them needs.
       const { version, manifest } = outcome.incomplete
       try {
         for await (const chunk of chunks.read(job, { ...request, version, manifest })) void chunk
@@ -266,7 +267,10 @@ export class Persistence {
     }
   }
 
-  /** Reads an object, which may take its time, before it is removed in both places; not if it has chunks, unless those are `complete`. */
+  /**
+   * Reads an object before it is removed from store and slot. An object with chunks is only removed if they
+   * are `complete`.
+   */
   async #consumePersisted(
     job: NodeJob,
     place: KeyLocation,
@@ -287,7 +291,7 @@ export class Persistence {
     }
   }
 
-  /** Makes the kept store what it has to be once the put is done, then the slot. */
+  /** Changes the persistent store first, then the slot. */
   async #writeThrough<Head extends { version: number }>(
     job: NodeJob,
     place: KeyLocation,
@@ -305,8 +309,8 @@ export class Persistence {
   }
 
   /**
-   * The store has the object. Where its bytes have no room in the slot after all, which was free when the put began, the slot has it
-   * as one whose bytes only the store has: what it replaced there is gone.
+   * The store has the object. If its bytes no longer fit into the slot, although there was room when the put
+   * began, the slot enters it as one whose bytes only the store has; the replaced object is gone.
    */
   #storeInSlot<Head extends { version: number }>(
     job: NodeJob,
@@ -335,14 +339,20 @@ export class Persistence {
   }
 }
 
-/** The store was changed, and the slot could not follow: nothing of it is left where the bucket is gone, and else nobody knows. */
+/**
+ * The store was changed and the slot could not follow. In a deleted bucket nothing remains of it; otherwise
+ * the outcome is unknown.
+ */
 function unknownUnlessDropped(error: unknown): MayflyError {
   if (isError(error, 'BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN')) return error
   const what = 'The kept store was changed, and the key could not follow'
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause: error })
 }
 
-/** What is on its way to the kept store counts as in flight, and its room is there for the object once it is let go. */
+/**
+ * Reserves RAM while an object is being written to the persistent store. `release` frees the reservation for
+ * the object itself.
+ */
 async function withReserved<Result>(
   job: NodeJob,
   bytes: number,
@@ -363,8 +373,8 @@ async function withReserved<Result>(
 }
 
 /**
- * Changes the slot after the store was changed, for both have to say the same: also where the slot is being given away, which waits
- * for this, and where the node's lease lapsed meanwhile. Then nobody knows whether it counts.
+ * Changes the slot after the store, so that both agree: also in a slot that is being released, which waits
+ * for this, and after a lapsed lease. In the latter case the outcome is unknown.
  */
 function applyAfterWrite<Result>(job: NodeJob, change: () => Result): Result {
   const result = job.runAdmitted(change)
@@ -372,7 +382,7 @@ function applyAfterWrite<Result>(job: NodeJob, change: () => Result): Result {
   throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
 }
 
-/** Whether a consuming get takes the object: a part of it is only read. Throws what the get would. */
+/** Whether a consuming get removes the object; a get of a part only reads it. Throws what the get would. */
 function takesObject(job: NodeJob, object: StoredObject, request: DataRequests['get']): boolean {
   checkVersion(object, request)
   if (isManifest(object)) return true

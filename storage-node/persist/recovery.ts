@@ -17,21 +17,21 @@ import { enterPersisted, type RecoverableObject, recoverableOf } from './persist
 interface RecoveryOptions {
   readonly store: KeptStore
   readonly runtime: Runtime
-  /** Of the buckets that a job has now, by name. */
+  /** Ids of a job's current buckets, by name. */
   readonly bucketIds: (job: NodeJob) => Promise<ReadonlyMap<string, number>>
   readonly warn: (message: string, context: { job: string; reason: string }) => void
 }
 
-/** Slots that begin at an epoch, after an owner of them died. */
+/** Slots that start at an epoch after an owner died. */
 interface LostSlots {
   readonly epoch: number
   readonly slots: ReadonlySet<number>
 }
 
 /**
- * Kept objects come back into slots of their job whose owner died: as large objects, whatever their size, of which no chunk is there yet.
- * Each chunk comes from the kept store when it is asked for. A listing tells names alone, and of these only those are looked at that
- * fall into the lost slots: so all nodes together look at each lost object once.
+ * Recovers persistent objects into slots whose owner died, as large objects without chunks; each chunk is
+ * read from the persistent store on demand. A listing returns names only, and only names in the lost slots
+ * are looked up, so all nodes together look up each object once.
  */
 export class Recovery {
   readonly #options: RecoveryOptions
@@ -43,8 +43,9 @@ export class Recovery {
   }
 
   /**
-   * What is kept of a job in slots that were lost. Nobody may serve these meanwhile, so that nothing is missed; who asks twice gets the
-   * same answer. Where the store stays silent this resolves with what it told before. Never rejects.
+   * The persistent objects in lost slots. The slots are not served meanwhile, so no change is missed;
+   * concurrent callers share one result. If the store stops answering, resolves with what it returned so far.
+   * Never rejects.
    */
   async find(job: NodeJob, slots: LostSlots): Promise<readonly RecoverableObject[]> {
     const name = `${job.id}/${slots.epoch}/${[...slots.slots].join()}`
@@ -56,7 +57,7 @@ export class Recovery {
     return await finding
   }
 
-  /** Enters what falls into slots that were just taken, under new versions. */
+  /** Enters recovered objects into slots that this node has just acquired, under new versions. */
   restore(job: NodeJob, taken: ReadonlySet<number>, objects: readonly RecoverableObject[]): void {
     for (const object of objects) {
       const { bucketId: bucket, version } = object.stamp
@@ -66,7 +67,7 @@ export class Recovery {
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
       if (slot === undefined || job.buckets.isDeleted(bucket)) continue
       const mark = { name: object.bucket, version, state: PersistedState.noRoom }
-      // Where its own bytes have no room, it is there to be replaced.
+      // Recorded even if the object has no room, so that a later put replaces it in the store.
       slot.persisted.set({ bucket, key }, mark)
       job.persists = true
       try {
@@ -82,7 +83,7 @@ export class Recovery {
   async #readStore(job: NodeJob, slots: ReadonlySet<number>): Promise<RecoverableObject[]> {
     const { bucketIds, store } = this.#options
     const all: RecoverableObject[] = []
-    // Where metadata does not answer now, all of them have to be looked at.
+    // Without an answer of metadata all names have to be looked up.
     const ids = await bucketIds(job).catch(() => null)
     const isLost = ({ bucket, key }: KeptName): boolean => {
       if (ids === null) return true
@@ -112,7 +113,7 @@ export class Recovery {
     return all
   }
 
-  /** Asks until the answer comes; null if it does not for too long. */
+  /** Retries until there is an answer; null if there is none for too long. */
   async #retrying<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
     const { clock, random } = this.#options.runtime
     const deadlineMs = clock.monotonicMs() + KEPT_SILENT_MS_MAX

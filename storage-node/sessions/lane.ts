@@ -3,7 +3,7 @@ import { bytesOf } from '../../protocol/transport/outbox.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { PinnedReply } from '../memory/pinned-reply.ts'
 
-/** An error as it is given again. An `Error` would keep what its stack has captured: the request, with its memory. */
+/** A stored error. A stored `Error` object would retain the request's memory through its stack. */
 class Failure {
   readonly code: ErrorCode
   readonly reason: string
@@ -17,22 +17,24 @@ class Failure {
 
 type Outcome = PinnedReply<unknown> | Promise<PinnedReply<unknown>> | Failure
 
-/** Of a session's mutations one after another: the last, and its answer. */
+/** One lane of a session: its latest mutation and that mutation's answer. */
 export class Lane {
-  /** What the client sent before this one may still arrive, and is refused. */
+  /** Sequence of the latest mutation; lower ones are refused. */
   sequence = 0
-  /** What was asked for: the operation's number, and a hash of its keys. */
+  /** Operation number and key hash of the latest mutation. */
   operation = 0
   keys = 0
-  /** Of its session, over which it came, or was repeated, last. */
+  /** Number of the session's connection on which it last arrived. */
   connection = 0
-  /** When an answer that holds memory was given. */
+  /** When an answer that pins memory was stored, monotonic ms. */
   atMs = 0
-  /** What the answer is counted for, beside what it holds of the job's memory. */
+  /** Bytes charged for the answer, besides the job's memory that it pins. */
   answerBytes = 0
-  /** Null where nobody needs it any more. */
+  /** Null once nobody needs it. */
   #outcome: Outcome | null = null
-  /** Bytes of a consumed object, kept in case the answer did not arrive; what is pinned is charged where it lies. */
+  /**
+   * Bytes of a consumed object, held in case the answer was lost. Pinned bytes are charged where they lie.
+   */
   #heldBytes = 0
 
   get underWay(): boolean {
@@ -43,7 +45,7 @@ export class Lane {
     return this.#heldBytes > 0 || pinOf(this.#outcome) !== undefined
   }
 
-  /** Whether this is what the lane's mutation will be answered with; else nobody will ask for it again. */
+  /** Whether `outcome` is still the pending answer of the lane. */
   isPending(outcome: Promise<PinnedReply<unknown>>): boolean {
     return this.#outcome === outcome
   }
@@ -64,13 +66,13 @@ export class Lane {
     this.#outcome = new Failure(error)
   }
 
-  /** Nothing was done: a repetition starts anew. */
+  /** The mutation did nothing: a repetition runs it again. */
   reset(): void {
     this.sequence--
     this.#outcome = null
   }
 
-  /** The answer once more: each time that it is sent its memory is held for that. */
+  /** The answer once more, pinned again for each transmission. */
   replay(): PinnedReply<unknown> | Promise<PinnedReply<unknown>> {
     const outcome = this.#outcome
     if (outcome === null) throw unknownOutcome()
@@ -78,7 +80,7 @@ export class Lane {
     return outcome instanceof Promise ? outcome.then(repin) : repin(outcome)
   }
 
-  /** Forgets the answer, and frees what it holds. */
+  /** Forgets the answer and frees what it holds. */
   release(job: NodeJob): void {
     const outcome = this.#outcome
     if (outcome === null) return

@@ -1,11 +1,11 @@
 import { SESSIONS_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Session } from './session.ts'
 
-/** What the sessions of one job cost a node, with a bound. */
+/** What the sessions of one job cost the node, bounded. */
 export class SessionAccount {
   readonly sessions = new Set<Session>()
   bytes = 0
-  /** Those without a connection, in the order in which they became silent. */
+  /** Sessions without a connection, in the order in which they disconnected. */
   readonly #disconnectedSessions = new Set<Session>()
 
   add(session: Session): void {
@@ -27,7 +27,7 @@ export class SessionAccount {
     this.#disconnectedSessions.delete(session)
   }
 
-  /** Those that have been silent since before `untilMs`. */
+  /** Sessions that have been idle since before `untilMs`. */
   *idleSince(untilMs: number): Generator<Session> {
     for (const session of this.#disconnectedSessions) {
       if (session.underWay > 0) continue
@@ -36,7 +36,10 @@ export class SessionAccount {
     }
   }
 
-  /** Who has to be forgotten so that `bytes` more can be counted: a client that comes back learns that its session is over. */
+  /**
+   * Disconnected sessions to evict so that `bytes` more fit. An evicted client learns on reconnect that its
+   * session is over.
+   */
   *evictionsFor(bytes: number): Generator<Session> {
     for (const session of this.#disconnectedSessions) {
       if (this.bytes + bytes <= SESSIONS_BYTES_MAX) return

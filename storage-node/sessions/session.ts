@@ -4,29 +4,29 @@ import type { Peer } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
 import { Lane } from './lane.ts'
 
-/** The mutations of one client, over its connections, of which it has one at a time. */
+/** The mutations of one client across its connections, of which one is open at a time. */
 export class Session {
   /** The challenge of its first connection. */
   readonly name: string
   readonly jobId: string
-  /** The challenge of its last connection. */
+  /** The challenge of its latest connection. */
   nonce = ''
   /** Null while it has no connection. */
   peer: Peer | null = null
-  /** How many connections it has had. */
+  /** Number of connections so far. */
   connection = 0
-  /** That have come, each counted once. */
+  /** Mutations received, each counted once. */
   mutations = 0
-  /** What its mutations are held against; null before the first. */
+  /** The job that its answers are charged to; null before the first mutation. */
   job: NodeJob | null = null
   readonly lanes: (Lane | undefined)[] = []
   /** Lanes whose answers hold memory of the job. */
   readonly holding = new Set<Lane>()
-  /** Mutations that have no outcome yet. */
+  /** Mutations without an outcome yet. */
   underWay = 0
-  /** Since when it has had neither a connection nor anything under way. */
+  /** Since when it has had neither a connection nor a running mutation, monotonic ms. */
   idleSinceMs = 0
-  /** What it is counted for. */
+  /** Bytes charged for it. */
   bytes = SESSION_OVERHEAD_BYTES
 
   constructor(job: string, name: string) {
@@ -34,7 +34,7 @@ export class Session {
     this.name = name
   }
 
-  /** The lane, which is opened where it is not yet; it then costs what is counted here. */
+  /** Opens a lane and charges it. */
   open(number: number): Lane {
     const lane = new Lane()
     this.lanes[number] = lane
@@ -42,7 +42,7 @@ export class Session {
     return lane
   }
 
-  /** A get that was parked and that nobody waits for any more has done nothing; any other error is an answer. */
+  /** A parked get that was given up has done nothing; any other error is an answer. */
   fail(lane: Lane, error: unknown): void {
     if (!isError(error, 'CONNECTION_LOST', 'ABORTED')) return lane.fail(error)
     this.mutations--
@@ -55,7 +55,7 @@ export class Session {
     if (this.job !== null) lane.release(this.job)
   }
 
-  /** Forgets every answer, and not that it was given: a repetition is refused. */
+  /** Forgets every answer but not the sequences: repetitions are refused. */
   releaseAll(): void {
     for (const lane of this.lanes) if (lane !== undefined) this.releaseLane(lane)
   }

@@ -16,38 +16,39 @@ import { type Lane, unknownOutcome } from './lane.ts'
 import { Session } from './session.ts'
 import { SessionAccount } from './session-account.ts'
 
-/** Names a mutation among those of its session. */
+/** Identifies a mutation within its session. */
 interface Sequenced {
   readonly lane: number
   readonly sequence: number
 }
 
-/** What a mutation asks for, and for whom. */
+/** What a mutation does, and for whom. */
 interface MutationInfo {
   readonly peer: Peer
-  /** The space on this node that its bytes are held against. */
+  /** The job that its bytes are charged to. */
   readonly job: NodeJob
   /** The operation's number. */
   readonly operation: number
   /** A hash of its keys. */
   readonly keys: number
-  /** What its answer takes beside its lane; 0 where that is a few numbers. */
+  /** Bytes of its answer besides its lane; 0 if the answer is a few numbers. */
   readonly answerBytes: number
 }
 
 type Answer<Head> = PinnedReply<Head> | Promise<PinnedReply<Head>>
 
 /**
- * Answers of mutations that their clients may repeat because a connection broke. A repetition is given the answer
- * that is here before anything else is looked at: what was done is not done twice, wherever its slot is by now.
+ * Stores answers of mutations, so that clients may repeat them after a broken connection. A repetition gets
+ * the stored answer before anything else is checked: nothing is done twice, wherever the slot is by now.
  *
- * A session has one connection at a time, and is known by that one's challenge: a client that names it goes on with the session
- * over another connection, which ends the one before. Of two clients with one memory the first that comes back has the session;
- * the other one names a challenge by which nothing is known any more, and begins anew.
+ * A session has one connection at a time and is identified by that connection's challenge. A client that
+ * names the challenge resumes the session on a new connection, which closes the old one. Of two clients with
+ * the same memory the first to reconnect gets the session; the other's challenge is unknown, and it starts a
+ * new session.
  */
 export class Sessions implements ClientSessions {
   readonly #clock: Clock
-  /** By the challenge of their last connection. */
+  /** By the challenge of their latest connection. */
   readonly #sessions = new Map<string, Session>()
   /** By job. */
   readonly #accounts = new Map<string, SessionAccount>()
@@ -81,7 +82,7 @@ export class Sessions implements ClientSessions {
     this.#markIdle(session)
   }
 
-  /** Carries a mutation out, once. */
+  /** Runs a mutation at most once. */
   run<Head>(
     info: MutationInfo,
     { lane: number, sequence }: Sequenced,
@@ -113,7 +114,7 @@ export class Sessions implements ClientSessions {
     }
   }
 
-  /** Frees consumed bytes that were kept long enough, and forgets sessions that have been silent. */
+  /** Frees consumed bytes after their retention time and forgets idle sessions. */
   sweep(): void {
     const now = this.#clock.monotonicMs()
     for (const account of this.#accounts.values())
@@ -124,7 +125,7 @@ export class Sessions implements ClientSessions {
     }
   }
 
-  /** The space frees every byte of its job: nothing may be held against it any more. */
+  /** Drops everything that is charged to a job that ends here. */
   dropJob(job: NodeJob): void {
     for (const session of [...(this.#accounts.get(job.id)?.sessions ?? [])]) {
       if (session.job !== job) continue
@@ -133,7 +134,7 @@ export class Sessions implements ClientSessions {
     }
   }
 
-  /** Null also where the session has seen more than the client knows of, whose memory is older. */
+  /** Null also if the session has more mutations than the client knows of: the client's memory is older. */
   #known(job: string, { resume, mutations }: Resume): Session | null {
     for (const nonce of resume) {
       const session = this.#sessions.get(nonce)
@@ -149,7 +150,7 @@ export class Sessions implements ClientSessions {
     return session
   }
 
-  /** Of two lanes with one number only one is ever here. Throws `TOO_MANY_REQUESTS` where the job has too many of them. */
+  /** Opens a lane. Throws `TOO_MANY_REQUESTS` if the job has too many. */
   #open(session: Session, number: number): Lane {
     if (!this.#makeRoom(session.jobId, LANE_OVERHEAD_BYTES)) {
       const what =
@@ -161,7 +162,7 @@ export class Sessions implements ClientSessions {
     return lane
   }
 
-  /** False where the job has no room even without the sessions that nobody is connected to. */
+  /** False if the job has no room even after evicting disconnected sessions. */
   #makeRoom(job: string, bytes: number): boolean {
     const account = this.#account(job)
     if (account.hasRoomFor(bytes)) return true
@@ -176,7 +177,7 @@ export class Sessions implements ClientSessions {
     this.#account(session.jobId).bytes += more
   }
 
-  /** What the session holds belongs to a space that has ended. */
+  /** Releases answers that are charged to a job that has ended here. */
   #rebind(session: Session, space: NodeJob | null): void {
     session.releaseAll()
     session.job = space
@@ -234,7 +235,7 @@ export class Sessions implements ClientSessions {
     return outcome
   }
 
-  /** A session without a connection is kept from here on as long as if it had lost it now. */
+  /** A session without a connection is retained from here on as if it had just disconnected. */
   #done(session: Session): void {
     session.underWay--
     if (session.peer === null && this.#sessions.get(session.nonce) === session) this.#markIdle(session)
@@ -250,7 +251,7 @@ export class Sessions implements ClientSessions {
   }
 }
 
-/** Per key of an answer about many: its result, and its version. */
+/** Bytes per key of a batch's answer: result and version. */
 const RESULT_BYTES = 16
 
 interface MutationRequest<Request> {
@@ -285,7 +286,10 @@ export function keysMutation(
   return { peer, job, operation: operation.number, keys: hash, answerBytes }
 }
 
-/** What came before under this sequence. Throws `PROTOCOL_VIOLATION` if it was something else, or comes twice over one connection. */
+/**
+ * The stored answer. Throws `PROTOCOL_VIOLATION` if the sequence belonged to another mutation, or arrives
+ * twice on one connection.
+ */
 function replayOf(
   { session, lane }: { session: Session; lane: Lane },
   sequence: number,

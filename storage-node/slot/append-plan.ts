@@ -5,20 +5,20 @@ import { Kind } from '../memory/record.ts'
 import { BLOCK_BYTES } from '../memory/slab.ts'
 import type { StoredObject } from './stored-object.ts'
 
-/** The smallest and the largest run that appending takes at once. */
+/** Bounds of one run that an append allocates. */
 const PART_BYTES_MIN = 4 * 1024
 const PART_BYTES_MAX = 256 * 1024
 
-/** What an append does to the runs of its object. */
+/** What an append changes in the runs of its object. */
 export interface AppendPlan {
   readonly bytes: number
-  /** Of the run that is added; 0 where the last one has room enough. */
+  /** Bytes of the added run; 0 if the last run has room. */
   readonly addedBytes: number
-  /** Of all runs afterwards. */
+  /** Bytes of all runs afterwards. */
   readonly capacityBytes: number
 }
 
-/** Plans an append. What was put in one piece moves to a run. Throws `OBJECT_TOO_LARGE` or `BAD_REQUEST`. */
+/** Plans an append. An object put in one piece moves to a run. Throws `OBJECT_TOO_LARGE` or `BAD_REQUEST`. */
 export function planAppend(before: StoredObject | undefined, appendedBytes: number): AppendPlan {
   if (before?.kind === Kind.manifest) {
     throw new MayflyError(
@@ -37,7 +37,7 @@ export function planAppend(before: StoredObject | undefined, appendedBytes: numb
   return { bytes, addedBytes, capacityBytes: heldBytes + addedBytes }
 }
 
-/** As large as what is there already, so that an object of any length lies in few runs. */
+/** As large as the existing runs together, so that an object of any length has few runs. */
 export function partBytes(missing: number, presentBytes: number): number {
   const bytes = Math.max(missing, Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, presentBytes)))
   return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES

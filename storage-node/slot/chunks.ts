@@ -8,7 +8,7 @@ import type { KeyString } from './key-string.ts'
 import type { PendingEntries } from './pending-entries.ts'
 import type { Holder } from './slot-objects.ts'
 
-/** A chunk of a large object, or what is known of one whose bytes are elsewhere, or were lost. */
+/** A chunk of a large object, or the entry of one whose bytes are elsewhere or lost. */
 export type Chunk = StoredChunk | DemotedChunk | RemoteChunk | LostChunk
 
 /** A chunk whose bytes are in the arena. */
@@ -16,7 +16,7 @@ export class StoredChunk {
   readonly bytes: number
   readonly parts: readonly Part[]
   readonly tier = RAM
-  /** As of an object. */
+  /** As `StoredObject.reads`. */
   reads: number
 
   constructor(bytes: number, parts: readonly Part[], reads = 0) {
@@ -43,10 +43,10 @@ export class DemotedChunk {
   }
 }
 
-/** A chunk that a handoff has announced and not yet brought. */
+/** A chunk that a handoff has announced and whose bytes have not arrived. */
 export class RemoteChunk {
   readonly bytes: number
-  /** Where room is kept for it. */
+  /** The tier that its room is charged to. */
   readonly tier: number
 
   constructor(bytes: number, tier: number) {
@@ -66,14 +66,17 @@ export interface ChunkGroup {
   readonly key: Buffer
   readonly version: number
   readonly chunks: Map<number, Chunk>
-  /** CRC-32 of the chunks whose writer made one. */
+  /** CRC-32 of the chunks whose writer computed one. */
   readonly checksums: Map<number, number>
 }
 
-/** Those of the slots that never had any. */
+/** Shared by slots that never had chunks. */
 const noGroups = new Map<string, ChunkGroup>()
 
-/** The chunks whose place is one slot: few and large, so that they are objects of JavaScript, with their bytes in runs. */
+/**
+ * The chunks that hash to one slot. They are few and large, so each is a JavaScript object with its bytes in
+ * runs.
+ */
 export class SlotChunks {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
@@ -92,7 +95,7 @@ export class SlotChunks {
     return this.#groups
   }
 
-  /** What they count against their job's RAM. */
+  /** Charged to the job's RAM. */
   get chargedBytes(): number {
     return this.#chargedBytes
   }
@@ -101,12 +104,12 @@ export class SlotChunks {
     return this.#groups.get(groupKey)?.chunks.get(index)
   }
 
-  /** Null where its writer made none. */
+  /** Null if its writer computed none. */
   checksumOf(groupKey: string, index: number): number | null {
     return this.#groups.get(groupKey)?.checksums.get(index) ?? null
   }
 
-  /** Brings the bytes of a chunk into the arena. Throws `CAPACITY_EXCEEDED`. */
+  /** Writes the bytes of a chunk into the arena. Throws `CAPACITY_EXCEEDED`. */
   write(bytes: Uint8Array): StoredChunk {
     const memory = this.#memory
     const landed = memory.landed(bytes)
@@ -125,7 +128,7 @@ export class SlotChunks {
     return new StoredChunk(bytes.length, parts ?? [])
   }
 
-  /** As `write`, of one that was read so often; null if there is no memory. */
+  /** As `write`, with a read count; null if there is no memory. */
   tryWrite(bytes: Uint8Array, reads: number): StoredChunk | null {
     const parts = takeParts(this.#memory, bytes.length)
     if (parts === null) return null
@@ -154,7 +157,7 @@ export class SlotChunks {
     if (before !== undefined) this.#free(before)
   }
 
-  /** Returns what the chunks were charged. */
+  /** Returns the bytes that the chunks were charged. */
   removeGroup(groupKey: string): number {
     const before = this.#chargedBytes
     const group = this.#groups.get(groupKey)
@@ -172,17 +175,17 @@ export class SlotChunks {
   }
 }
 
-/** What a chunk counts against its job's RAM. */
+/** The charge of a chunk to the job's RAM. */
 export function chargeOfChunk({ bytes, tier }: Chunk): number {
   return chunkCharge(tier === RAM ? bytes : 0)
 }
 
-/** The same of one with so many bytes in RAM. */
+/** The charge of a chunk with so many bytes in RAM. */
 export function chunkCharge(bytes: number): number {
   return CHUNK_OVERHEAD_BYTES + Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES
 }
 
-/** Versions are unique only among the keys of one slot, so a group is named by key and version. */
+/** Names a group by key and version: versions are unique only within one slot. */
 export function chunkGroupKey(bucket: number, key: KeyString, version: number): string {
   return `${bucket}/${version}/${key}`
 }

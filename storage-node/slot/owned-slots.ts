@@ -1,24 +1,24 @@
 import type { Slot } from './slot.ts'
 import { SlotNumbers } from './slot-numbers.ts'
 
-/** Marks of a slot. */
+/** Flags of a slot. */
 const OWNED = 1
 const MAY_HAVE_LOST = 2
 
 const nothingTouched: readonly undefined[] = []
 
 /**
- * Which slots of a job this node owns. Of one that nothing has touched a few numbers are known, which are the same for most of
- * them: it takes no memory until somebody asks for what it holds.
+ * The slots of a job that this node owns. An unused slot takes no memory: only a few numbers are known of it,
+ * which most slots share, and its `Slot` is created on first use.
  */
 export class OwnedSlots {
-  /** Of the job, whoever owns them. */
+  /** All slots of the job, whoever owns them. */
   readonly count: number
-  /** What the slots hold that were touched, by their number. */
+  /** The owned slots that hold anything, by number. */
   touched: readonly (Slot | undefined)[] = nothingTouched
-  /** For each slot the epoch of the newest word about it: an older one that comes late changes nothing. */
+  /** Per slot, the epoch of the newest ownership message: older ones are ignored. */
   readonly epochs: SlotNumbers
-  /** For each slot the last epoch of a handoff to this node that was given up. */
+  /** Per slot, the epoch of the last cancelled handoff to this node. */
   readonly refused: SlotNumbers
   readonly #marks: SlotNumbers
   readonly #createSlot: (start: { epoch: number; mayHaveLost: boolean }) => Slot
@@ -40,26 +40,26 @@ export class OwnedSlots {
     return (this.#marks.get(index) & OWNED) !== 0
   }
 
-  /** Whether an owner of a slot that is owned has died. */
+  /** Whether an owner of the slot has died. */
   mayHaveLost(index: number): boolean {
     return (this.#marks.get(index) & MAY_HAVE_LOST) !== 0
   }
 
-  /** From here on the node owns the slot, which begins with what `slot` has, or empty where that is null. */
+  /** The node owns the slot from here on. It starts with the content of `slot`, or empty if that is null. */
   acquire(index: number, { slot, mayHaveLost }: { slot: Slot | null; mayHaveLost: boolean }): void {
     if (!this.owns(index)) this.#owned++
     this.#marks.set(index, mayHaveLost ? OWNED | MAY_HAVE_LOST : OWNED)
     if (slot !== null) this.#writable()[index] = slot
   }
 
-  /** From here on the node does not own the slot. */
+  /** The node no longer owns the slot. */
   release(index: number): void {
     if (this.owns(index)) this.#owned--
     this.#marks.set(index, 0)
     if (this.touched[index] !== undefined) this.#writable()[index] = undefined
   }
 
-  /** What a slot that is owned holds, from here on in memory; undefined if it is not owned. */
+  /** Creates an owned slot on first use; undefined if it is not owned. */
   touch(index: number): Slot | undefined {
     const known = this.touched[index]
     if (known !== undefined || !this.owns(index)) return known
@@ -68,7 +68,7 @@ export class OwnedSlots {
     return slot
   }
 
-  /** Gives the memory back of numbers that are the same for all slots by now. */
+  /** Frees per-slot numbers that are the same for all slots again. */
   compact(): void {
     this.epochs.compact()
     this.refused.compact()

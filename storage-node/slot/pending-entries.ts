@@ -1,4 +1,7 @@
-/** How many entries of a slot a handoff has announced and not yet brought, and who waits until there are none. */
+/**
+ * Counts entries that a handoff has announced and whose bytes have not arrived, and notifies when there are
+ * none.
+ */
 export class PendingEntries {
   #count = 0
   #tasks: (() => void)[] | null = null
@@ -16,7 +19,7 @@ export class PendingEntries {
     this.#count++
   }
 
-  /** One of them is here, or will never be. */
+  /** The bytes of an entry have arrived, or never will. */
   resolved(): void {
     this.#count--
     if (this.#count > 0) return

@@ -7,38 +7,38 @@ interface Key {
 }
 
 /**
- * What the object under a mark's name is to its slot. Their numbers travel.
- * - `object`: the slot's object is the one that lies there; a put of unknown outcome may have come after it.
- * - `doubt`: the slot has no object that lies there, but a put whose outcome is unknown may have left one.
- * - `over`: the slot has removed it, because its time was over.
- * - `apart`: it lies there, and the slot had no room for it.
+ * How the persisted object of a key relates to the slot's object. The numbers travel.
+ * - `object`: it is the slot's object; a put of unknown outcome may have replaced it in the store.
+ * - `uncertain`: the slot has no persisted object, but a put of unknown outcome may have written one.
+ * - `expired`: the slot has removed the object because its time to live ended.
+ * - `noRoom`: it is in the store, and the slot had no room for it.
  */
 export const PersistedState = { object: 0, uncertain: 1, expired: 2, noRoom: 3 } as const
 export type PersistedState = (typeof PersistedState)[keyof typeof PersistedState]
 
-/** Of one that has come over the wire: what is not known is in doubt. */
+/** Parses a state from the wire; unknown numbers are `uncertain`. */
 export function persistedStateOf(number: number): PersistedState {
   return Object.values(PersistedState).find((state) => state === number) ?? PersistedState.uncertain
 }
 
-/** That something of a key lies in the kept store, or may. */
+/** Records that the persistent store has, or may have, an object of a key. */
 export interface PersistedMark {
-  /** Of its bucket there. */
+  /** The bucket's name in the store. */
   readonly name: string
-  /** Of its put, as the store has it: where the object has come back into its job it has another one there. */
+  /** The version in the store; a recovered object has another version in its slot. */
   readonly version: number
   readonly state: PersistedState
 }
 
-/** Those of the slots that never kept anything. */
+/** Shared by slots that never persisted anything. */
 const noMarks = new Map<number, Map<KeyString, PersistedMark>>()
 const noneStale = new Map<number, Set<KeyString>>()
 
-/** Which keys of a slot have, or may have, an object in the kept store. They are few. */
+/** The keys of a slot that have, or may have, an object in the persistent store. */
 export class PersistedNames {
   /** By bucket. */
   #marks = noMarks
-  /** Keys of these that have no right to be there, by bucket. */
+  /** Keys whose persisted object has to be removed, by bucket. */
   #stale = noneStale
 
   get empty(): boolean {
@@ -49,12 +49,12 @@ export class PersistedNames {
     return this.#marks.size === 0 ? undefined : this.#marks.get(bucket)?.get(keyString(key))
   }
 
-  /** Whether something of the key may lie there. */
+  /** Whether the store may have an object of the key. */
   mayHave(key: Key): boolean {
     return this.find(key) !== undefined
   }
 
-  /** Whether the slot's object lies there too. */
+  /** Whether the store has the slot's object. */
   hasObject(key: Key): boolean {
     return this.find(key)?.state === PersistedState.object
   }
@@ -80,13 +80,13 @@ export class PersistedNames {
     this.#stale.get(bucket)?.delete(keyString(key))
   }
 
-  /** The slot has removed the key's object, whose time was over. */
+  /** The slot has removed the key's object because its time to live ended. */
   markExpired(key: Key): void {
     const mark = this.find(key)
     if (mark !== undefined) this.set(key, { ...mark, state: PersistedState.expired })
   }
 
-  /** Keys whose time was over, or that are in doubt, and that nothing has removed or put anew since. */
+  /** Keys that are expired or uncertain and have not been put or removed since. */
   staleKeys(): Key[] {
     return [...this.#stale].flatMap(([bucket, keys]) => keysOf(bucket, keys))
   }
@@ -95,7 +95,7 @@ export class PersistedNames {
     return this.#stale.get(bucket)?.has(keyString(key)) === true
   }
 
-  /** Buckets with keys of which something may lie there. */
+  /** Buckets with keys that the store may have. */
   get buckets(): Iterable<number> {
     return this.#marks.keys()
   }
@@ -110,7 +110,7 @@ export class PersistedNames {
   }
 }
 
-/** The name of what is kept of a key, whose bucket has this name. */
+/** The name of a key's object in the persistent store; `bucket` is the bucket's name. */
 export function persistedName(job: string, key: Uint8Array, bucket: string): KeptName {
   return { job, bucket, key: Buffer.from(key).toString() }
 }

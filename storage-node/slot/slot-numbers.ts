@@ -1,6 +1,6 @@
 const noNumbers = new Uint32Array(0)
 
-/** A number for each slot of a job. While all of them are the same, as those of most jobs are, they take no memory. */
+/** One number per slot of a job. While all are equal, as for most jobs, they take no memory. */
 export class SlotNumbers {
   readonly #slots: number
   #same = 0
@@ -22,7 +22,7 @@ export class SlotNumbers {
     this.#each[slot] = number
   }
 
-  /** Gives the memory back, if all of them are the same by now. */
+  /** Frees the memory if all numbers are equal again. */
   compact(): void {
     const each = this.#each
     const [first] = each

@@ -18,20 +18,20 @@ import { type AppendPlan, partBytes } from './append-plan.ts'
 import type { PendingEntries } from './pending-entries.ts'
 import { isRemote, objectCharge, readObject, type StoredObject } from './stored-object.ts'
 
-/** An object that is to be stored. */
+/** An object to be stored. */
 export interface NewObject extends ObjectFields {
-  /** Empty where it is remote, and where it lies below RAM its encoded location. */
+  /** Empty for a remote object; an encoded location for one below RAM. */
   readonly content: Uint8Array
 }
 
-/** What an object has beside its record. */
+/** What an object holds besides its record. */
 interface Holdings {
   readonly parts: readonly Part[]
-  /** Where its bytes, or the room for them, are below RAM; null where they are not. */
+  /** Where its bytes, or their reserved room, are below RAM; else null. */
   readonly lower: Location | null
 }
 
-/** Where the objects of a slot have their bytes. */
+/** The memory and tiers that hold the objects' bytes. */
 export interface Holder {
   readonly memory: JobMemory
   readonly tiers: JobTiers
@@ -41,7 +41,7 @@ const nothing = Buffer.alloc(0)
 const noParts: readonly Part[] = []
 const recordAlone: Holdings = { parts: noParts, lower: null }
 
-/** The objects of one slot: records in a table, with the runs in which larger ones have their bytes. */
+/** The objects of one slot: a table of records, and runs with the bytes of larger objects. */
 export class SlotObjects {
   readonly #memory: JobMemory
   readonly #tiers: JobTiers
@@ -49,7 +49,7 @@ export class SlotObjects {
   readonly #pendingEntries: PendingEntries
   #expiring = 0
   #chargedBytes = 0
-  /** No object is over before this, as far as whoever looks for those that are has seen. */
+  /** No object expires before this, as far as the expiry sweep knows. */
   earliestExpiryMs = Number.POSITIVE_INFINITY
 
   constructor({ memory, tiers }: Holder, settling: PendingEntries) {
@@ -63,12 +63,12 @@ export class SlotObjects {
     return this.#table.size
   }
 
-  /** How many have a time to live. */
+  /** Objects with a time to live. */
   get expiring(): number {
     return this.#expiring
   }
 
-  /** What they count against their job's RAM. */
+  /** Charged to the job's RAM. */
   get chargedBytes(): number {
     return this.#chargedBytes
   }
@@ -77,7 +77,9 @@ export class SlotObjects {
     return this.#table.find(key)
   }
 
-  /** Puts an object in the place of `before`, which is what is under the key. False, with nothing changed, if there is no memory. */
+  /**
+   * Replaces `before`, the current object under the key. False, with nothing changed, if there is no memory.
+   */
   set(key: KeyHash, object: NewObject, before: StoredObject | undefined): boolean {
     const memory = this.#memory
     const { content } = object
@@ -93,7 +95,10 @@ export class SlotObjects {
     return true
   }
 
-  /** Adds `payload` to `before`, as planned. `object` is what it is then. False, with nothing changed, if there is no memory. */
+  /**
+   * Appends `payload` to `before` as planned; `object` is the result. False, with nothing changed, if there
+   * is no memory.
+   */
   grow(
     key: KeyHash,
     append: { before: StoredObject | undefined; object: NewObject; growth: AppendPlan },
@@ -140,12 +145,12 @@ export class SlotObjects {
     return this.#table.scan(from, cells, visit)
   }
 
-  /** Gives what the table itself takes back. It must be empty. */
+  /** Returns the table's number to the job. The table must be empty. */
   releaseTable(): void {
     this.#table.release()
   }
 
-  /** Runs for content that does not lie with its record; none where it does, null if there is no memory. */
+  /** Allocates runs for content that is not inline: none if it is inline, null if there is no memory. */
   #writeApart({ kind, content }: NewObject): readonly Part[] | null {
     if (kind !== Kind.appended && content.length <= PAYLOAD_COPIED_BYTES_MAX) return noParts
     const bytes = kind === Kind.appended ? partBytes(content.length, 0) : content.length
@@ -169,7 +174,7 @@ export class SlotObjects {
     this.#count(object, isOnLowerTier(kind) ? decodeLocation(object.content) : null)
     if (before === undefined) return true
     if (replaced.parts.length > 0) {
-      // Of an object that grew, the runs are its own still.
+      // An appended object keeps its existing runs.
       const retained = kind === Kind.appended ? parts : noParts
       freeParts(
         this.#memory,
@@ -200,7 +205,7 @@ export class SlotObjects {
 
 type Counted = Pick<NewObject, 'kind' | 'bytes' | 'expiresAtMs'>
 
-/** Most objects have none, and are read for it at every put. */
+/** Skips the lookup for objects without runs or lower location, which most are. */
 function holdingsOf(object: StoredObject): Holdings {
   const { kind, partCount } = object
   if (partCount === 0 && !isOnLowerTier(kind)) return recordAlone

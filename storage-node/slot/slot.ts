@@ -11,29 +11,32 @@ import type { Wait } from './wait.ts'
 
 const VERSIONS_PER_EPOCH = 2 ** 32
 
-/** All that one slot of one job holds. */
+/** Everything that one slot of one job holds. */
 export class Slot {
-  /** The placement's epoch at which this node became the owner; the upper part of every version given here. */
+  /** The epoch at which this node became the owner; the upper part of every version that the slot issues. */
   epoch: number
-  /** An owner has died: a key that is not here may have been lost with it. */
+  /** An owner has died: a missing key may have been lost. */
   mayHaveLost: boolean
-  /** Where the bytes of remote entries are; empty where there are none. */
+  /** The node that has the bytes of remote entries; empty if there are none. */
   source = ''
-  /** The job has it no more: what it held is being freed. */
+  /** The job has dropped the slot; its content is being freed. */
   discarded = false
   readonly pendingEntries = new PendingEntries()
-  /** Read it; `set`, `grow` and `remove` change it. */
+  /** Read only; `set`, `grow` and `remove` change it. */
   readonly objects: SlotObjects
   readonly chunks: SlotChunks
   readonly readLeases = new ReadLeases()
-  /** Gets that wait for a key, by `waitKey`, in the order of their coming; null while none ever did, for every put looks here. */
+  /** Parked gets, by `waitKey`, in order of arrival. Null until the first, because every put checks it. */
   waits: Map<string, Wait[]> | null = null
-  /** Keys whose bytes were lost on their way here, by bucket; null while there was none, for every put looks here. */
+  /**
+   * Keys whose bytes were lost during a handoff, by bucket. Null until the first, because every put checks
+   * it.
+   */
   lostKeys: Map<number, Set<KeyString>> | null = null
   /** Objects that outlive their job. */
   readonly persisted = new PersistedNames()
   #counter = 0
-  // Most slots have none of these, and a job may have many slots.
+  // Allocated on first use: a job may have many slots, and most have none of these.
   #persisting: Set<Promise<unknown>> | null = null
   #openPuts: Map<number, number> | null = null
 
@@ -44,13 +47,13 @@ export class Slot {
     this.chunks = new SlotChunks(holder, this.pendingEntries)
   }
 
-  /** Versions that a large put has opened and not committed, with the end of their lease in monotonic ms. */
+  /** Versions of open large puts, with the end of their lease in monotonic ms. */
   get openPuts(): Map<number, number> {
     this.#openPuts ??= new Map()
     return this.#openPuts
   }
 
-  /** Mutations of kept objects that wait for the kept store. */
+  /** Running operations on persistent objects that wait for the persistent store. */
   get persisting(): Set<Promise<unknown>> {
     this.#persisting ??= new Set()
     return this.#persisting
@@ -61,7 +64,7 @@ export class Slot {
     return this.pendingEntries.isEmpty
   }
 
-  /** It holds nothing that anybody could miss. */
+  /** It holds nothing that a request could depend on. */
   get isEmpty(): boolean {
     const { objects, chunks, readLeases, waits, lostKeys, persisted } = this
     if (objects.size > 0 || chunks.groups.size > 0 || (this.#openPuts?.size ?? 0) > 0) return false
@@ -70,13 +73,13 @@ export class Slot {
     )
   }
 
-  /** Forgets leases of versions that have lapsed. */
+  /** Drops lapsed leases of versions. */
   dropLapsed(nowMs: number): void {
     if (this.#openPuts !== null) dropLapsed(this.#openPuts, nowMs)
     this.readLeases.dropLapsed(nowMs)
   }
 
-  /** What all of the slot counts against its job's RAM. */
+  /** The slot's charge to the job's RAM. */
   get chargedBytes(): number {
     return this.objects.chargedBytes + this.chunks.chargedBytes
   }
@@ -89,7 +92,7 @@ export class Slot {
     return this.epoch * VERSIONS_PER_EPOCH + this.#counter++
   }
 
-  /** Whether a large put has opened the version, not committed it, and still has its lease. */
+  /** Whether the version is an open large put with a valid lease. */
   isOpen(version: number, nowMs: number): boolean {
     return (this.#openPuts?.get(version) ?? 0) > nowMs
   }
@@ -112,7 +115,7 @@ export class Slot {
     return true
   }
 
-  /** Remembers that what was under the key was lost. */
+  /** Records that the object under the key was lost. */
   markLost({ bucket, key }: Omit<KeyHash, 'hash'>): void {
     const name = keyString(key)
     this.lostKeys ??= new Map()
@@ -121,12 +124,12 @@ export class Slot {
     else keys.add(name)
   }
 
-  /** Whether a key that is not here may have been lost. */
+  /** Whether a missing key may have been lost. */
   mayHaveLostKey({ bucket, key }: Omit<KeyHash, 'hash'>): boolean {
     return this.mayHaveLost || this.lostKeys?.get(bucket)?.has(keyString(key)) === true
   }
 
-  /** What a key that is not here means: that it never was, or that nobody can know. */
+  /** The error for a missing key: `NOT_FOUND`, or `OBJECT_LOST` if it may have been lost. */
   missingError({ bucket, key }: Omit<KeyHash, 'hash'>): MayflyError {
     if (this.lostKeys?.get(bucket)?.has(keyString(key))) {
       return new MayflyError('OBJECT_LOST', 'The node that held the bytes of the object died')

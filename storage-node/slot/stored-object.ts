@@ -5,35 +5,38 @@ import { apartBytesOf, chargeOf, isOnLowerTier, Kind, type StoredRecord } from '
 import { RAM } from '../tiers/job-tiers.ts'
 import { decodeMetadata, type UserMetadata } from './user-metadata.ts'
 
-/** An object as its key's owner keeps it. Valid until something is stored: nothing keeps one over a turn of the event loop. */
+/**
+ * An object as its slot stores it. Valid until something is stored: do not retain it across a turn of the
+ * event loop.
+ */
 export type StoredObject = StoredRecord
 
 const noRuns: Piece['runs'] = []
 
-/** A run of equal chunks in a manifest as a record has it: count and bytes. */
+/** An encoded run of equal chunks in a manifest: count and bytes. */
 const RUN_BYTES = 8
 
-/** Whether a handoff has announced its bytes and not yet brought them: they lie on the slot's owner before this one. */
+/** Whether a handoff has announced the object and its bytes are still on the slot's previous owner. */
 export function isRemote({ kind }: Pick<StoredObject, 'kind'>): boolean {
   return kind === Kind.remote || kind === Kind.remoteLower
 }
 
-/** Whether its bytes lie on a tier of this node below RAM. */
+/** Whether its bytes are on a tier of this node below RAM. */
 export function isDemoted({ kind }: StoredObject): boolean {
   return kind === Kind.demoted
 }
 
-/** Whether its bytes are not in RAM here: it is remote or demoted. */
+/** Whether its bytes are not in this node's RAM: it is remote or demoted. */
 export function isOutsideRam({ kind }: StoredObject): boolean {
   return kind >= Kind.remote
 }
 
-/** The tier that its bytes count on: of a large object that of its manifest, which is RAM. */
+/** The tier that its bytes are charged to; for a large object that of its manifest, RAM. */
 export function tierOf(object: StoredObject): number {
   return isOnLowerTier(object.kind) ? object.location.tier : RAM
 }
 
-/** Whether its bytes lie in chunks. */
+/** Whether its bytes are in chunks. */
 export function isManifest({ kind }: StoredObject): boolean {
   return kind === Kind.manifest
 }
@@ -42,12 +45,12 @@ export function isExpired({ expiresAtMs }: StoredObject, wallMs: number): boolea
   return expiresAtMs !== 0 && expiresAtMs <= wallMs
 }
 
-/** The object's length. */
+/** The object's length in bytes. */
 export function objectBytes(memory: JobMemory, object: StoredObject): number {
   return isManifest(object) ? manifestBytes(manifestOf(memory, object)) : object.bytes
 }
 
-/** What it counts against its job; 0 where there is none. */
+/** Its charge to the job; 0 if undefined. */
 export function objectCharge(object: StoredObject | undefined): number {
   if (object === undefined) return 0
   const { kind, keyBytes, metadataBytes } = object
@@ -59,7 +62,7 @@ export function metadataOf(object: StoredObject): UserMetadata {
   return decodeMetadata(object.metadata)
 }
 
-/** Empty where the object is none. */
+/** Empty unless the object is a manifest. */
 export function manifestOf(memory: JobMemory, object: StoredObject): Manifest {
   if (!isManifest(object)) return []
   const encoded = Buffer.concat(readObject(memory, object, { offset: 0, bytes: object.bytes }).views)
@@ -78,7 +81,7 @@ export function encodeManifest(manifest: Manifest): Buffer {
   return encoded
 }
 
-/** Bytes of the content where they lie. */
+/** A range of the content, not copied. */
 export function readObject(
   memory: JobMemory,
   object: StoredObject,

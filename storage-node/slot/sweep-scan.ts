@@ -4,10 +4,10 @@ import type { KeyHash } from '../memory/table-hash.ts'
 import type { Slot } from './slot.ts'
 import type { StoredObject } from './stored-object.ts'
 
-/** Cells of a table looked at in one step. */
+/** Table cells visited in one step. */
 const STEP_CELLS = 500
 
-/** Work in the background, in steps: after so many of them the event loop gets its turn. */
+/** Yields to the event loop between the steps of background work. */
 export class SweepPauses {
   readonly #clock: Clock
   readonly #pauseMs: number
@@ -18,7 +18,7 @@ export class SweepPauses {
     this.#pauseMs = pauseMs
   }
 
-  /** A step was made. Null where the next one may follow at once. */
+  /** Called after each step. Null if the next one may follow at once. */
   stepped(): Promise<void> | null {
     this.#cells += STEP_CELLS
     if (this.#cells < SWEEP_CELLS) return null
@@ -27,7 +27,10 @@ export class SweepPauses {
   }
 }
 
-/** Looks at one part of a slot, from a hash on, and removes what matches. Returns where to go on; null at the end. */
+/**
+ * Scans one part of a slot from a hash on and removes what matches. Returns the hash to continue at; null at
+ * the end.
+ */
 export function removeMatching(
   slot: Slot,
   from: number,

@@ -1,13 +1,13 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { METADATA_BYTES_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
 
-/** What a user says of an object beside its bytes. */
+/** Metadata that the user attaches to an object. */
 export type UserMetadata = readonly { readonly name: string; readonly value: string }[]
 
 const LENGTH_BYTES = 2
 const none = Buffer.alloc(0)
 
-/** As a record has it: texts behind their lengths. Throws `BAD_REQUEST` over a limit. */
+/** Encodes metadata for a record: each text after its length. Throws `BAD_REQUEST` over a limit. */
 export function encodeMetadata(metadata: UserMetadata): Buffer {
   if (metadata.length === 0) return none
   const texts = metadata.flatMap(({ name, value }) => [Buffer.from(name), Buffer.from(value)])

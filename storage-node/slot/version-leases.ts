@@ -4,25 +4,28 @@ export interface Ending {
   readonly chunks: number
 }
 
-/** The readers of one version, by the number of their lease, with its end in monotonic ms. */
+/** The readers of one version: the end of each lease in monotonic ms, by lease number. */
 interface Readers {
   readonly untilMs: Map<number, number>
-  /** What is to be freed once nobody reads it any more; null where the version is the object still. */
+  /** Freed when the last reader ends its lease; null while the version is current. */
   ending: Ending | null
 }
 
 const noVersions = new Map<number, Readers>()
 
-/** Who reads which version of a slot's large objects: their chunks stay for so long, also where the object was replaced. */
+/**
+ * Read leases of a slot's large objects. Chunks stay while their version is leased, also after the object was
+ * replaced.
+ */
 export class ReadLeases {
-  /** Shared by all slots that never had any. */
+  /** Shared by slots that never had any. */
   #versions = noVersions
 
   get empty(): boolean {
     return this.#versions.size === 0
   }
 
-  /** Gives a lease, or renews it. */
+  /** Grants or renews a lease. */
   hold(version: number, lease: number, untilMs: number): void {
     const readers = this.#versions.get(version)
     if (readers !== undefined) return void readers.untilMs.set(lease, untilMs)
@@ -30,20 +33,20 @@ export class ReadLeases {
     this.#versions.set(version, { untilMs: new Map([[lease, untilMs]]), ending: null })
   }
 
-  /** Whether a reader of the version still has its lease. */
+  /** Whether any lease of the version is valid. */
   isHeld(version: number, nowMs: number): boolean {
     for (const untilMs of this.#versions.get(version)?.untilMs.values() ?? [])
       if (untilMs > nowMs) return true
     return false
   }
 
-  /** The version's object is gone, and its chunks are to be freed when the last reader ends its lease. */
+  /** The version's object is gone: its chunks are freed when the last reader ends its lease. */
   defer(ending: Ending): void {
     const readers = this.#versions.get(ending.version)
     if (readers !== undefined) readers.ending = ending
   }
 
-  /** A reader is done. What is to be freed, if it was the last one; else null. */
+  /** Ends a lease. Returns what to free if it was the last one, else null. */
   end(version: number, lease: number): Ending | null {
     const readers = this.#versions.get(version)
     if (readers === undefined) return null
@@ -67,7 +70,7 @@ export class ReadLeases {
   }
 }
 
-/** Forgets leases that have lapsed, of writers or readers, by what they are known by. */
+/** Drops lapsed leases of writers or readers. */
 export function dropLapsed(leases: Map<number, number>, nowMs: number): void {
   for (const [lease, untilMs] of leases) if (untilMs <= nowMs) leases.delete(lease)
 }

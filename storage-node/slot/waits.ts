@@ -14,9 +14,9 @@ interface At {
 }
 
 /**
- * Parks a get. `attempt` is run at every put of the key and gives the answer, or null if another consumer was
- * faster; `missed` says what it means that the time is over. It fails with `ABORTED` or
- * `CONNECTION_LOST` when nobody waits for it any more, and with `UNAVAILABLE` where the job has too much that waits.
+ * Parks a get. `attempt` runs at every put of the key and returns the answer, or null if another consumer
+ * took the object; `missed` returns the error at the timeout. Rejects with `ABORTED` or `CONNECTION_LOST`
+ * when the client has given up, and with `UNAVAILABLE` if too much of the job is parked.
  */
 export function park<Result>(
   place: At,
@@ -63,7 +63,7 @@ export function park<Result>(
   })
 }
 
-/** The key was put: whoever waits for it is answered, in the order of their coming, as far as the object goes. */
+/** The key was put: answers parked gets in order of arrival until one consumes the object. */
 export function answerWaits({ slot, bucket, key }: At): void {
   if (slot.waits === null || slot.waits.size === 0) return
   for (const wait of [...(slot.waits.get(waitKey(bucket, key)) ?? [])]) {
@@ -71,14 +71,14 @@ export function answerWaits({ slot, bucket, key }: At): void {
   }
 }
 
-/** The slot is not served from here on: whoever waits is told why. Where nobody does, as is usual, no error is made. */
+/** Fails all parked gets of a slot that is no longer served. `reason` is called only if there are any. */
 export function failWaits({ waits: all }: Slot, reason: () => MayflyError): void {
   if (all === null || all.size === 0) return
   const error = reason()
   for (const waits of [...all.values()]) for (const wait of [...waits]) wait.fail(error)
 }
 
-/** Buckets were deleted: whoever waits for one of their keys is told, for a new bucket may have the name. */
+/** Fails parked gets in deleted buckets: a new bucket may reuse the name. */
 export function failWaitsIn({ waits: all }: Slot, isDeleted: (bucket: number) => boolean): void {
   if (all === null || all.size === 0) return
   for (const [name, waits] of [...all]) {

@@ -10,15 +10,17 @@ import { isDemoted, isManifest, isOutsideRam, readObject, type StoredObject } fr
 import { DEMOTED_BYTES_MIN } from '../tiers/limits.ts'
 import { moveToLowerTier } from './storage-location.ts'
 
-/** An object or a chunk on a tier that may leave it. Looked at, aged and taken in one step, before anything is stored. */
+/** An object or a chunk on a tier that may be demoted. */
 export interface DemotionCandidate {
   readonly bytes: number
   readonly reads: number
-  /** It was looked at, and stays. */
+  /** Halves its read count: it was sampled and stays. */
   age(): void
-  /** Its bytes, which stay as they are until they are released. Those below RAM have to be read, and what that rejects with is theirs. */
+  /**
+   * Its bytes, which must not change until released. Bytes below RAM are read first; a failed read rejects.
+   */
   take(): Taken
-  /** From here on its bytes are there. False, with nothing changed, if it is not what was taken any more. */
+  /** Records its new location. False, with nothing changed, if it has changed since `take`. */
   commit(location: Location): boolean
 }
 
@@ -27,7 +29,7 @@ interface Taken {
   readonly release: () => void
 }
 
-/** A slot that is owned, and its number. */
+/** An owned slot and its number. */
 interface SlotEntry {
   readonly slot: Slot
   readonly index: number
@@ -63,7 +65,7 @@ export function objectCandidate(job: NodeJob, entry: SlotEntry, object: StoredOb
   }
 }
 
-/** All chunks of a slot that are on a tier. */
+/** All chunks of a slot that lie on a tier. */
 export function* chunkCandidates(job: NodeJob, entry: SlotEntry, tier: number): Generator<DemotionCandidate> {
   const { chunks } = entry.slot
   for (const [groupKey, group] of chunks.groups) {
@@ -94,7 +96,7 @@ export function* chunkCandidates(job: NodeJob, entry: SlotEntry, tier: number): 
   }
 }
 
-/** Whether the bytes of an object are where they were taken from; null is RAM. */
+/** Whether the bytes are still where they were read from; null is RAM. */
 function isStillAt(object: StoredObject, location: Location | null): boolean {
   if (location === null || !isDemoted(object)) return location === null && !isOutsideRam(object)
   const { tier, record } = object.location
@@ -105,7 +107,7 @@ function readLower(job: NodeJob, location: Location, bytes: number): Taken {
   return { bytes: job.tiers.read(location, { offset: 0, length: bytes }), release: () => undefined }
 }
 
-/** What lies in one run is pinned, and is not copied. */
+/** Bytes in one run are pinned instead of copied. */
 function readArena(memory: JobMemory, { views, runs }: Piece): Taken {
   const [first] = views
   if (first === undefined || views.length > 1 || runs.length === 0)

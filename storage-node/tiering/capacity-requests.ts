@@ -5,7 +5,7 @@ import type { NodeJob } from '../job/job.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../tiers/limits.ts'
 
 interface State {
-  /** Until when the controller gives it no more, in monotonic ms. */
+  /** Until when the controller refuses it more, monotonic ms. */
   limitedUntilMs: number
   waitingBytes: number
   /** Told whether there may be more room than before. */
@@ -15,15 +15,15 @@ interface State {
 export interface CapacityRequestsOptions {
   readonly clock: Clock
   readonly background: Background
-  /** Asks the controller; rejects where it does not answer. */
+  /** Asks the controller; rejects if it does not answer. */
   readonly ask: (request: CapacityRequest) => Promise<CapacityAnswer>
-  /** What a job uses here. */
+  /** Bytes that a job uses here, by tier. */
   readonly bytesOf: (job: NodeJob) => CapacityRequest['jobs'][number]['bytes']
 }
 
 /**
- * Asks the controller for more bytes for jobs that fill up: once they are above `GROWTH_WATERMARK`, and for as long as puts of them wait. What it
- * grants comes from metadata, as every budget does.
+ * Asks the controller for more capacity for jobs above `GROWTH_WATERMARK`, and again while their puts wait.
+ * Granted capacity arrives from metadata as a new budget.
  */
 export class CapacityRequests {
   readonly #options: CapacityRequestsOptions
@@ -35,14 +35,14 @@ export class CapacityRequests {
     this.#options = options
   }
 
-  /** The job fills up: more is wanted before it is full. */
+  /** Requests more capacity before the job is full. */
   want(job: NodeJob): void {
     if (this.#isLimited(this.#stateOf(job))) return
     this.#wanting.add(job)
     if (!this.#running) void this.#options.background.once(['askCapacity', 'rounds'], () => this.#run())
   }
 
-  /** Resolves with true once the job may have more than before, and with false where it gets no more. */
+  /** Resolves with true once the job may have more than before, and with false if it gets no more. */
   async wait(job: NodeJob, bytes: number): Promise<boolean> {
     const state = this.#stateOf(job)
     if (this.#isLimited(state)) return false
@@ -54,7 +54,7 @@ export class CapacityRequests {
     })
   }
 
-  /** The job's budget has changed, or it has ended. */
+  /** The job's budget has changed, or the job has ended. */
   changed(job: NodeJob): void {
     const state = this.#states.get(job)
     if (state === undefined) return
@@ -65,7 +65,7 @@ export class CapacityRequests {
   async #run(): Promise<void> {
     const { clock, ask, bytesOf, background } = this.#options
     this.#running = true
-    // Jobs that fill up at the same time are asked for together, and whoever is in the middle of a put goes on first.
+    // Deferred by one tick: batches jobs that fill up together, and lets a running put finish.
     await sleep(clock, 0)
     while (this.#wanting.size > 0) {
       const asked = [...this.#wanting].filter((job) => !job.ended)

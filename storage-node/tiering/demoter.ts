@@ -9,16 +9,16 @@ import { frequencyOf } from './gdsf.ts'
 import { VictimSampler } from './victim-sampler.ts'
 
 interface State {
-  /** From the highest tier on. */
+  /** From the highest tier to the lowest. */
   readonly samplers: readonly VictimSampler[]
   /** Told after each round whether it made room. */
   waiting: ((madeRoom: boolean) => void)[]
 }
 
 /**
- * Lets objects of a job leave a tier for the next one below: from the high watermark on until it is below the low one, or while a put
- * waits for room. Those that are worth least go, see `Gdsf`. Each tier has a course of its own, so that a slow one holds up
- * nobody above it who has room.
+ * Moves objects of a job to the next lower tier: from the high watermark down to the low one, or while a put
+ * waits for room. `Gdsf` picks the least valuable. Each tier runs its own loop, so that a slow tier does not
+ * block those above it.
  */
 export class Demoter {
   readonly #clock: Clock
@@ -30,13 +30,13 @@ export class Demoter {
     this.#background = background
   }
 
-  /** A tier of the job may be over its high watermark. What runs already is not begun again. */
+  /** Starts every tier above its high watermark that is not running yet. */
   start(job: NodeJob): void {
     const state = this.#stateOf(job)
     for (const sampler of state.samplers) if (isDue(job, state, sampler)) this.#startTier(job, state, sampler)
   }
 
-  /** Resolves after objects have left, or with false where none can. */
+  /** Resolves after objects have left RAM, or with false if none can. */
   makeRoom(job: NodeJob): Promise<boolean> {
     if (!job.spills) return Promise.resolve(false)
     const state = this.#stateOf(job)
@@ -48,8 +48,8 @@ export class Demoter {
   }
 
   /**
-   * Whether a hit on a lower tier pays for bringing its bytes back, and there is room: they are `bytes`, and were read so often.
-   * Where room alone is missing, what is worth least begins to leave RAM, for hits to come.
+   * Whether a hit on a lower tier should be promoted: it is worth it, and RAM has room. If only room is
+   * missing, demotion starts so that later hits find some.
    */
   promotes(job: NodeJob, hit: { tier: number; bytes: number; reads: number }): boolean {
     if (frequencyOf(hit.reads, job.readsPerObject) === 0) return false
@@ -62,7 +62,7 @@ export class Demoter {
     return false
   }
 
-  /** Unless it runs already, or is to rest. */
+  /** Unless it is running or paused. */
   #startTier(job: NodeJob, state: State, sampler: VictimSampler): void {
     if (sampler.running || sampler.isPaused) return
     sampler.running = true
@@ -71,7 +71,7 @@ export class Demoter {
 
   /** Never rejects. */
   async #run(job: NodeJob, state: State, sampler: VictimSampler): Promise<void> {
-    // Whoever has charged what is too much goes on first: it may be in the middle of a change.
+    // Deferred by one tick: `charge()` may run in the middle of a mutation.
     await sleep(this.#clock, 0)
     let left: number
     do {
@@ -83,7 +83,7 @@ export class Demoter {
     if (!isRunning(state)) tellAll(state, false)
   }
 
-  /** Objects have left a tier: the one above may go on, and the one below may have to begin. */
+  /** Objects have left a tier: retries the tiers above it, and starts the one below if it is too full. */
   #progressed(job: NodeJob, state: State, { tier }: VictimSampler): void {
     for (const source of state.samplers) if (source.tier < tier) source.pausedUntilMs = 0
     this.start(job)
@@ -99,13 +99,13 @@ export class Demoter {
     }
   }
 
-  /** The tier takes nothing for the moment, whatever the reason. */
+  /** The tier takes no bytes for now. */
   #failed(job: NodeJob, sampler: VictimSampler, error: unknown): void {
     sampler.pauseFor(TIER_FAILURE_PAUSE_MS)
     if (!job.ended) this.#background.failed(['demotion', job.id], error)
   }
 
-  /** Returns how many left. */
+  /** Returns how many objects left. */
   async #round(job: NodeJob, sampler: VictimSampler): Promise<number> {
     const target = job.tiers.nextLower(sampler.tier)
     if (target === null) return 0
@@ -127,7 +127,10 @@ export class Demoter {
     return left.filter((hasLeft) => hasLeft).length
   }
 
-  /** Its bytes stay where they are until all of them are below, and what changed meanwhile stays as it is. */
+  /**
+   * The bytes stay in place until the lower tier has all of them. An object that changed meanwhile keeps its
+   * location.
+   */
   async #demote(
     job: NodeJob,
     sampler: VictimSampler,
@@ -154,7 +157,7 @@ export class Demoter {
     } catch (error) {
       content.release()
       bookOff()
-      // A record that its tier has lost stays, so that who asks for it is told.
+      // Keeps an entry whose record the tier has lost, so that readers get `OBJECT_LOST`.
       if (isError(error, 'OBJECT_LOST')) return false
       this.#failed(job, sampler, error)
       return false
@@ -172,14 +175,14 @@ export class Demoter {
   }
 }
 
-/** Whether objects have to begin to leave a tier. */
+/** Whether demotion from the tier has to start. */
 function isDue(job: NodeJob, state: State, { tier }: VictimSampler): boolean {
   const isWaitedFor = state.waiting.length > 0
   if (tier === RAM) return job.isOverHigh || isWaitedFor
   return job.tiers.isOverHigh(tier) || (isWaitedFor && job.tiers.isOverLow(tier))
 }
 
-/** Whether they go on. */
+/** Whether demotion from the tier goes on. */
 function isWanted(job: NodeJob, state: State, { tier }: VictimSampler): boolean {
   return tier === RAM ? job.isOverLow || state.waiting.length > 0 : job.tiers.isOverLow(tier)
 }

@@ -1,39 +1,39 @@
 import type { Tier } from '../../protocol/operations/data-operations.ts'
 
 /**
- * Which object should leave a tier: Greedy-Dual-Size-Frequency (Cherkasova, 1998), as FaasCache (ASPLOS '21, section 4) uses it for
- * functions. An object's priority is `clock + frequency × cost / size`; the victim is the one with the lowest, and the clock
- * takes on its priority, so that what was worth much long ago ages beside what is worth something now.
+ * Picks objects to demote: Greedy-Dual-Size-Frequency (Cherkasova, 1998), as FaasCache (ASPLOS '21, section
+ * 4) applies it to functions. Priority is `clock + frequency × cost / size`. The object with the lowest
+ * priority is the victim, and the clock advances to that priority. So old values age relative to new ones.
  */
 export interface Worth {
-  /** Reads that speak for it, see `frequencyOf`. */
+  /** Reads that count, see `frequencyOf`. */
   readonly frequency: number
   readonly bytes: number
-  /** What one read costs more once it has left, see `readCostMs`. */
+  /** How much longer a read takes after demotion, see `readCostMs`. */
   readonly costMs: number
 }
 
-/** What a choice among objects looks at. */
+/** What the choice of victims uses. */
 export interface Ranked {
   readonly priority: number
   readonly bytes: number
 }
 
-/** Of a sample, only what is in its lowest part leaves, one of so many: the rest was drawn to know how low that is. */
+/** One of so many sampled objects leaves. The others show where the lowest part begins. */
 export const SAMPLED_PER_VICTIM = 16
 
-/** The policy of one tier on one node, with its clock. */
+/** The policy of one tier of one job, with its clock. */
 export class Gdsf {
   #clock = 0
 
-  /** To be computed anew at each read: it holds from then on, whatever the clock does. */
+  /** Computed at each read and valid from then on, independent of later clock values. */
   priorityOf(worth: Worth): number {
     return this.#clock + gainOf(worth)
   }
 
   /**
-   * The lowest of a sample, as many as hold `bytes` or as its share allows, and at least one where there is any. They count as
-   * gone: the clock moves on.
+   * The lowest of a sample: enough to free `bytes`, at most the share, at least one if there is any. Advances
+   * the clock.
    */
   chooseVictims<T extends Ranked>(sample: readonly T[], bytes: number): T[] {
     const ordered = sample.toSorted((a, b) => a.priority - b.priority)
@@ -49,21 +49,21 @@ export class Gdsf {
   }
 }
 
-/** What it saves to have so much of it on the tier, in ms for each byte: a priority without the clock. */
+/** Saved ms per byte by staying on the tier: a priority without the clock. */
 export function gainOf({ frequency, bytes, costMs }: Worth): number {
   return (frequency * costMs) / Math.max(1, bytes)
 }
 
 /**
- * How often an object counts as read. Where it is known how many reads an object of the job gets, what counts is how many
- * are still to come: ephemeral data is often read once, and then what was just read is worth least, not most. Else the past speaks
- * for the future, and being put counts as one read.
+ * The frequency term of an object. If the reads per object are known, it is the number of reads still to
+ * come: ephemeral data is often read once, and an object just read is then worth least. Otherwise it is past
+ * reads plus one for the put.
  */
 export function frequencyOf(reads: number, readsPerObject: number | null): number {
   return readsPerObject === null ? 1 + reads : Math.max(0, readsPerObject - reads)
 }
 
-/** What a tier takes for a read of no bytes, and for each byte: a local SSD of the cheap kind, and an object store near by. */
+/** Read latency and throughput of each tier: a low-cost local SSD and a nearby object store. */
 const tierCosts = {
   ram: { latencyMs: 0, bytesPerMs: Number.POSITIVE_INFINITY },
   ssd: { latencyMs: 0.1, bytesPerMs: 500_000 },

@@ -11,9 +11,9 @@ import { type SharedRead, SharedReads } from '../tiers/shared-reads.ts'
 import type { Demoter } from './demoter.ts'
 import { moveToRam } from './storage-location.ts'
 
-/** What is read of a version, be it an object or a chunk of one. */
+/** A range of one version of an object or a chunk. */
 interface Wanted {
-  /** Of the version, among all that the job has. */
+  /** Identifies the version within its job. */
   readonly name: string
   readonly offset: number
   readonly bytes: number
@@ -24,9 +24,9 @@ interface Found {
   readonly tier: number
 }
 
-/** Bytes that lie below RAM, for those who ask for them. */
+/** Reads of bytes below RAM. */
 export class LowerReads {
-  /** By tier, so that reads of a slow one hold up no others. */
+  /** By tier, so that a slow tier does not block the others. */
   readonly #reads = new Map<number, ReadSemaphore>()
   readonly #shared: SharedReads<Found | null>
   readonly #demoter: Demoter
@@ -37,9 +37,10 @@ export class LowerReads {
   }
 
   /**
-   * Reads in its turn, once for all who ask for the same bytes at a time. `where` is asked again when that has come, for the record that
-   * it names then is there; null, of it or of this, is that the bytes lie elsewhere by now. What is given has to be let go of.
-   * Rejects with `OBJECT_LOST` where the tier has not kept them, and with `UNAVAILABLE` where it does not answer.
+   * Reads bytes once for all concurrent callers of the same range, bounded by the tier's semaphore.
+   * `locationNow` is called again when the read starts, because the record may have moved; null from it means
+   * that the bytes are elsewhere by now, and the result is null. The caller must release the result. Rejects
+   * with `OBJECT_LOST` if the tier has lost the bytes, and with `UNAVAILABLE` if it does not answer.
    */
   async read(
     job: NodeJob,
@@ -75,12 +76,12 @@ export class LowerReads {
     return reads
   }
 
-  /** Whether a hit pays for bringing the bytes back. */
+  /** Whether a hit should be promoted. */
   promotes(job: NodeJob, hit: { tier: number; bytes: number; reads: number }): boolean {
     return this.#demoter.promotes(job, hit)
   }
 
-  /** All bytes of an object were read: they come back into RAM, if that pays and has room. */
+  /** All bytes of an object were read: promotes it to RAM, if worth it and if there is room. */
   promote(job: NodeJob, entry: { slot: Slot; key: KeyHash }, bytes: Buffer): void {
     const object = entry.slot.find(entry.key)
     if (object === undefined) return
@@ -91,7 +92,7 @@ export class LowerReads {
     try {
       moveToRam(job, entry, bytes)
     } catch (error) {
-      // The arena is full of other jobs' objects: it stays where it is.
+      // The arena is full of other jobs' objects; the object stays on its tier.
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
       isDone = false
     }
@@ -99,7 +100,7 @@ export class LowerReads {
   }
 }
 
-/** Notes that something came back from a tier into RAM, or found no memory there. */
+/** Counts a promotion, or one that found no memory. */
 export function countPromotion(job: NodeJob, move: { tier: number; bytes: number; isDone: boolean }): void {
   const from = job.counters.on(move.tier)
   if (!move.isDone) from.droppedMoves++
@@ -109,7 +110,7 @@ export function countPromotion(job: NodeJob, move: { tier: number; bytes: number
   }
 }
 
-/** Of one version, among all that is read below RAM. */
+/** Identifies one version among all reads below RAM. */
 export function objectReadName({ bucket, key }: Address, version: number): string {
   return `object/${bucket}/${version}/${keyString(key)}`
 }

@@ -7,9 +7,9 @@ import type { Slot } from '../slot/slot.ts'
 import type { NewObject } from '../slot/slot-objects.ts'
 import { encodeManifest, type StoredObject } from '../slot/stored-object.ts'
 
-/** Where bytes of an object go that is there already: the object itself stays what it is. */
+/** Changes an object's storage location; the version stays. */
 
-/** Puts its bytes into RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */
+/** Moves its bytes into RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */
 export function moveToRam(job: NodeJob, entry: { slot: Slot; key: KeyHash }, bytes: Buffer): void {
   const object = entry.slot.find(entry.key)
   if (object === undefined) return
@@ -17,7 +17,10 @@ export function moveToRam(job: NodeJob, entry: { slot: Slot; key: KeyHash }, byt
   replace(job, entry, { object, kind, bytes: bytes.length, content: bytes })
 }
 
-/** Says that they lie in the kept store, from which its chunks come when they are asked for. Throws as `moveToLowerTier`. */
+/**
+ * Records that only the persistent store has its bytes; chunks are read from there on demand. Throws as
+ * `moveToLowerTier`.
+ */
 export function moveToPersisted(job: NodeJob, entry: { slot: Slot; key: KeyHash }): void {
   const object = entry.slot.find(entry.key)
   if (object === undefined) return
@@ -25,7 +28,10 @@ export function moveToPersisted(job: NodeJob, entry: { slot: Slot; key: KeyHash 
   replace(job, entry, { object, kind: Kind.manifest, bytes: content.length, content })
 }
 
-/** Says that they lie on a tier below RAM. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no memory. */
+/**
+ * Records its location on a lower tier. Throws `CAPACITY_EXCEEDED`, with nothing changed, if the node has no
+ * memory.
+ */
 export function moveToLowerTier(job: NodeJob, entry: { slot: Slot; key: KeyHash }, location: Location): void {
   const object = entry.slot.find(entry.key)
   if (object === undefined) return

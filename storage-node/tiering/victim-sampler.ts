@@ -12,38 +12,38 @@ import {
 import { chunkCandidates, type DemotionCandidate, objectCandidate } from './candidate.ts'
 import { frequencyOf, Gdsf, gainOf, type Ranked, readCostMs, SAMPLED_PER_VICTIM } from './gdsf.ts'
 
-/** Something on a tier that may leave it. */
+/** A sampled candidate. */
 interface Sampled extends Ranked {
   readonly gain: number
   readonly candidate: DemotionCandidate
 }
 
-/** Cells of a table looked at in one step of a sample. */
+/** Table cells visited in one step of a sample. */
 const STEP_CELLS = 256
 
 /**
- * What one job has on one tier, in the eyes of whoever chooses what leaves it. A record has no room for the clock at which it was
- * read last; instead, as in the CLOCK algorithm, what is looked at and stays loses half of its reads: in each sample one of so
- * many as are looked at for one that leaves, so that nothing ages faster than the tier turns over.
+ * The objects of one job on one tier, as the demotion policy samples them. Records have no room for a
+ * last-read clock. Instead, as in CLOCK, sampled objects that stay lose half of their reads: in each sample
+ * one of so many as are sampled per victim, so that ageing follows the turnover of the tier.
  */
 export class VictimSampler {
   /** Its number. */
   readonly tier: number
   running = false
-  /** Nothing is tried before. */
+  /** Back-off deadline, monotonic ms. */
   pausedUntilMs = 0
   readonly #job: NodeJob
   readonly #clock: Clock
   readonly #policy = new Gdsf()
   /** Samples so far. */
   #samples = 0
-  /** Where the next sample begins: a slot, and a hash in its table. */
+  /** Where the next sample starts: a slot, and a hash in its table. */
   #slot = 0
   #hash = 0
   /**
-   * The median gain of what was looked at last and stayed: what a hit below has to be worth more than to come back. Were it the
-   * least, objects that are all read alike would change places for ever. Gains are compared and not priorities, for the clock has
-   * moved on since, and by it anything would be worth more than what is here.
+   * The median gain of the last sample's survivors. A hit on a lower tier must exceed it to be promoted; with
+   * the minimum instead, equally read objects would swap for ever. Gains are compared because the clock has
+   * advanced since, and would favour any newer priority.
    */
   #medianGain = 0
 
@@ -61,13 +61,13 @@ export class VictimSampler {
     this.pausedUntilMs = Math.max(this.pausedUntilMs, this.#clock.monotonicMs() + ms)
   }
 
-  /** What is worth least, of a part of what is here, once it has left for tier `to`. */
+  /** The least valuable candidates of a sample, for demotion to `targetTier`. */
   async chooseVictims(targetTier: number): Promise<DemotionCandidate[]> {
     const sample = await this.#sample(targetTier)
     const victims = this.#policy.chooseVictims(sample, DEMOTION_BATCH_BYTES)
     const chosen = new Set(victims)
     const staying = sample.filter((each) => !chosen.has(each))
-    // Where reads to come are counted, those that were have to stay what they are.
+    // If reads to come are counted, past reads must not be halved.
     if (this.#job.readsPerObject === null) this.#age(staying)
     const gains = staying.map(({ gain }) => gain).sort((a, b) => a - b)
     this.#medianGain = gains[gains.length >> 1] ?? 0
@@ -79,15 +79,15 @@ export class VictimSampler {
       staying[at]?.candidate.age()
   }
 
-  /** Whether something on a lower tier that was read so often is worth more than what there usually is here. */
+  /** Whether an object on a lower tier with so many reads is worth more than a typical one here. */
   isWorthPromoting({ tier, bytes, reads }: { tier: number; bytes: number; reads: number }): boolean {
     const { readsPerObject } = this.#job
-    // What was put counts as read once more than it was, see `frequencyOf`; the hit itself has been counted.
+    // A put counts as one read, see `frequencyOf`, and the hit itself is already counted.
     const frequency = readsPerObject === null ? reads : frequencyOf(reads, readsPerObject)
     return gainOf({ frequency, bytes, costMs: costOf(tier, bytes) }) > this.#medianGain
   }
 
-  /** From where the last sample ended: a part of what is here, or, where there is little, all of it once. */
+  /** A part of the objects here, from where the last sample ended; all of them once if there are few. */
   async #sample(targetTier: number): Promise<Sampled[]> {
     const job = this.#job
     const found: Sampled[] = []
@@ -112,7 +112,7 @@ export class VictimSampler {
     return found
   }
 
-  /** One step through a slot. Returns about how many cells were looked at. */
+  /** Scans one step of a slot. Returns about how many cells were visited. */
   #scanStep(visit: (candidate: DemotionCandidate) => void): number {
     const job = this.#job
     const index = this.#slot % job.owned.count
@@ -144,7 +144,7 @@ export class VictimSampler {
   }
 }
 
-/** What a read costs more, in ms, where the bytes are on that tier and not in RAM. */
+/** How many ms longer a read takes on that tier than in RAM. */
 function costOf(tier: number, bytes: number): number {
   const name = tiers[tier]
   return name === undefined ? 0 : readCostMs(name, bytes)

@@ -3,7 +3,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CHECKSUM_BLOCK_BYTES } from './limits.ts'
 import type { Range } from './tier-store.ts'
 
-/** One CRC-32 for each block of a record, so that a part of it can be read and verified without the rest. */
+/** One CRC-32 per block of a record, so that a range can be read and verified alone. */
 export type Checksums = readonly number[]
 
 export function checksumsOf(bytes: Buffer): Checksums {
@@ -11,7 +11,7 @@ export function checksumsOf(bytes: Buffer): Checksums {
   return Array.from({ length: blocksOf(bytes.length) }, (_, block) => crc32(blockAt(bytes, block)))
 }
 
-/** The blocks that hold a range: what has to be read to verify it. */
+/** The blocks that cover a range: what must be read to verify it. */
 export interface BlockRange extends Range {
   /** Number of the first block. */
   readonly first: number
@@ -24,7 +24,7 @@ export function coveringBlocks(range: Range, recordBytes: number): BlockRange {
   return { first, offset, length: Math.min(end, recordBytes) - offset }
 }
 
-/** What is wrong with the bytes of `blocks`, or null if they are what was written. */
+/** What is wrong with the bytes of `blocks`; null if they are intact. */
 export function findDamage(bytes: Buffer, blocks: BlockRange, checksums: Checksums): string | null {
   if (bytes.length < blocks.length) return `it is torn, ${bytes.length} of ${blocks.length} bytes are left`
   for (let index = 0; index < blocksOf(blocks.length); index++) {
@@ -34,13 +34,13 @@ export function findDamage(bytes: Buffer, blocks: BlockRange, checksums: Checksu
   return null
 }
 
-/** Throws `OBJECT_LOST`, and what is wrong, unless the bytes of `blocks` are what was written. */
+/** Throws `OBJECT_LOST` with the reason unless the bytes of `blocks` are intact. */
 export function verifyBlocks(bytes: Buffer, blocks: BlockRange, checksums: Checksums): void {
   const damage = findDamage(bytes, blocks, checksums)
   if (damage !== null) throw new MayflyError('OBJECT_LOST', `The record of the object is damaged: ${damage}`)
 }
 
-/** The part of the blocks that was asked for, without a copy. */
+/** The requested range of the blocks, not copied. */
 export function cutRange(bytes: Buffer, blocks: BlockRange, range: Range): Buffer {
   const from = range.offset - blocks.offset
   return bytes.subarray(from, from + range.length)
@@ -54,7 +54,7 @@ function blockAt(bytes: Buffer, block: number): Buffer {
   return bytes.subarray(block * CHECKSUM_BLOCK_BYTES, (block + 1) * CHECKSUM_BLOCK_BYTES)
 }
 
-/** Throws `CHECKSUM_MISMATCH` unless the bytes that a client sent are those that it made the checksum of; null fits any. */
+/** Throws `CHECKSUM_MISMATCH` unless the received bytes match the client's checksum; null matches any. */
 export function verifyArrived(bytes: Uint8Array, checksum: number | null): void {
   if (checksum === null || crc32(bytes) === checksum) return
   throw new MayflyError(

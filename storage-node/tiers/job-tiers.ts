@@ -5,12 +5,12 @@ import { type Location, NO_RECORD } from '../memory/record.ts'
 import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './limits.ts'
 import type { Range, TierSpace, TierStore } from './tier-store.ts'
 
-/** Number of the tier that all others lie below. */
+/** Number of the highest tier. */
 export const RAM = 0
 
-/** A tier below RAM as a node has it. */
+/** A tier below RAM on a node. */
 export interface LowerTier {
-  /** Its place in `tiers` of the protocol: the lower a tier, the higher its number. */
+  /** Its index in `tiers` of the protocol: lower tiers have higher numbers. */
   readonly number: number
   readonly store: TierStore
   readonly budget: TierBudget
@@ -25,7 +25,7 @@ interface Part extends LowerTier {
 
 const unused: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
 
-/** What one job has on the tiers below RAM, and what it may have there. */
+/** The bytes and budgets of one job on the tiers below RAM. */
 export class JobTiers {
   readonly #job: string
   /** From the highest tier to the lowest. */
@@ -38,22 +38,22 @@ export class JobTiers {
     for (const { budget, job: own } of this.#parts) budget.change(null, own)
   }
 
-  /** Whether anything may leave RAM. */
+  /** Whether the job may use any tier below RAM. */
   get any(): boolean {
     return this.#parts.some(({ job }) => job.bytesMax > 0)
   }
 
-  /** The next tier below one, of those on which the job may have bytes; null if there is none. */
+  /** The next lower tier that the job may use; null if there is none. */
   nextLower(tier: number): number | null {
     return this.#parts.find(({ number, job }) => number > tier && job.bytesMax > 0)?.number ?? null
   }
 
-  /** Whether the job may have bytes there at all. */
+  /** Whether the job may use the tier. */
   allows(tier: number): boolean {
     return (this.#find(tier)?.job.bytesMax ?? 0) > 0
   }
 
-  /** Bytes and objects of the job on each tier that the node has. */
+  /** Bytes and objects of the job on each tier of the node. */
   *used(): Generator<{ tier: number; bytes: number; objects: number }> {
     for (const { number, job, objects } of this.#parts)
       yield { tier: number, bytes: job.usedBytes, objects: Math.max(0, objects) }
@@ -79,20 +79,20 @@ export class JobTiers {
     return budget.admits(job, bytes)
   }
 
-  /** Books bytes that are there, on their way there, or, negative, gone. */
+  /** Charges bytes that are on the tier or on their way there; negative bytes are gone. */
   charge(tier: number, bytes: number): void {
     if (this.#ended) return
     const part = this.#part(tier)
     replaceBudget(part, { ...part.job, usedBytes: part.job.usedBytes + bytes })
   }
 
-  /** As `charge`, for one object that is there, or, negative, gone. */
+  /** As `charge`, for one object. */
   count(tier: number, { objects, bytes }: { objects: 1 | -1; bytes: number }): void {
     this.#part(tier).objects += objects
     this.charge(tier, objects * bytes)
   }
 
-  /** As `TierSpace.write`: the record is nobody's until it is booked. */
+  /** As `TierSpace.write`. The record belongs to nothing until it is counted. */
   async write(tier: number, bytes: Buffer): Promise<Location> {
     if (this.#ended) throw new MayflyError('JOB_ENDED', 'The job has ended')
     const part = this.#part(tier)
@@ -108,7 +108,7 @@ export class JobTiers {
     return await space.read(record, range)
   }
 
-  /** Forgets a record, if there is one. */
+  /** Removes a record, if there is one. */
   remove({ tier, record }: Location): void {
     if (record !== NO_RECORD && !this.#ended) this.#part(tier).space?.remove(record)
   }
@@ -118,7 +118,7 @@ export class JobTiers {
     return this.#parts.reduce((sum, { space }) => sum + (space?.records ?? 0), 0)
   }
 
-  /** Books everything off at once. Resolves when its space has come back; rejects where a tier cannot give it back. */
+  /** Releases all bytes at once. Resolves when the space is free; rejects if a tier cannot free it. */
   async end(): Promise<void> {
     this.#ended = true
     for (const { budget, job } of this.#parts) budget.change(job, null)

@@ -1,68 +1,82 @@
 /** Bounds and rates of the tiers below RAM. */
 
 /**
- * Above this part of what a job reserved on a tier its objects begin to leave for the next one, in the background, until it is
- * below the other: a tenth of the RAM takes what is put while the SSD catches up.
+ * Watermarks of a job's reserved bytes on a tier: above the high one objects move to the next lower tier in
+ * the background, until below the low one. A tenth of the RAM takes new puts while the SSD catches up.
  */
 export const TIER_HIGH_WATERMARK = 0.9
 export const TIER_LOW_WATERMARK = 0.8
-/** Below this, what stays in RAM of an object on a lower tier is no less than the object. */
+/** Smaller objects stay in RAM: their entry in RAM would take as much as the object. */
 export const DEMOTED_BYTES_MIN = 128
-/** What grew larger by append stays in RAM: copying it and its checksum would take longer than a turn of the loop may. */
+/**
+ * Larger appended objects stay in RAM: copying and checksumming them would block the event loop for too long.
+ */
 export const DEMOTED_BYTES_MAX = 4 * 1024 * 1024
-/** Objects and chunks that are looked at to find which of them leave: a sixteenth of them at most, so 64. */
+/** Objects and chunks sampled to choose victims: at most a sixteenth of them, 64. */
 export const DEMOTION_SAMPLE = 1_024
-/** Cells of tables looked at for them in one turn of the event loop: about a millisecond of work. */
+/** Table cells scanned for a sample in one turn of the event loop: about 1 ms of work. */
 export const DEMOTION_SCAN_CELLS = 2_000
-/** Bytes of one job that leave a tier at a time: four good writes. */
+/** Bytes of one job demoted at a time: four efficient writes. */
 export const DEMOTION_BATCH_BYTES = 4 * 1024 * 1024
-/** Pause after nothing could leave: the tiers below are full, or do not take anything. */
+/** Pause after nothing could be demoted: the tiers below are full or unavailable. */
 export const DEMOTION_PAUSE_MS = 20
-/** Pause after a tier has failed to write: a full disk is not asked at every put. */
+/** Pause after a failed write to a tier, so that a full disk is not tried at every put. */
 export const TIER_FAILURE_PAUSE_MS = 1_000
-/** Pause before a segment that could not be compacted is taken on again: its disk is full or broken. */
+/** Pause before a failed compaction is retried: its disk is full or broken. */
 export const COMPACTION_RETRY_MS = 10_000
-/** From this part of its RAM on a job is said to fill up: a fifth is what it puts while the controller finds more. */
+/**
+ * RAM usage, as a share of the reservation, above which a job asks for more: a fifth is what it puts while
+ * the controller finds capacity.
+ */
 export const GROWTH_WATERMARK = 0.8
-/** Pause between two questions whether jobs get more: a grant takes as long, by way of the controller, metadata and SQLite. */
+/**
+ * Pause between two capacity requests: a grant takes as long, through the controller, metadata and SQLite.
+ */
 export const CAPACITY_ASK_MS = 50
-/** So long a job that gets no more is not asked for again: its puts fail at once meanwhile. */
+/** How long a refused job asks for no more; its puts fail at once meanwhile. */
 export const CAPACITY_LIMITED_MS = 1_000
-/** A put that finds no room waits this long for objects to leave or for a larger budget, then its client has to send it again. */
+/** How long a put without room waits for demotion or a larger budget. Then its client has to repeat it. */
 export const CAPACITY_WAIT_MS = 2_000
-/** What is read from the tiers below RAM at a time, on all of a node: reads on top wait for their turn. */
+/** Bytes read at a time from one place outside RAM by a node; further reads queue. */
 export const TIER_READS_BYTES_MAX = 32 * 1024 * 1024
-/** Objects that one getMany reads from below RAM at a time: more than four disk threads or the sockets to S3 can use. */
+/**
+ * Objects that one getMany reads from below RAM at a time: more than four disk threads or the sockets to S3
+ * can use.
+ */
 export const TIER_MANY_IN_FLIGHT = 64
-/** A checksum for each so many bytes of a record: a part of an object is read and verified by itself. As long as a chunk. */
+/** Bytes per checksum of a record: a range is verified alone. As long as a chunk. */
 export const CHECKSUM_BLOCK_BYTES = 1024 * 1024
 /**
- * A file of a job's log on SSD: a quarter of what the job keeps there, within these. Small enough that what one file wastes
- * is little beside the job, large enough that a node with 100 GB has fewer than 2,000 of them open.
+ * Size of a segment of a job's log on SSD: a quarter of the job's bytes there, within these bounds. Small
+ * enough that the waste of one file is small beside the job, large enough that a node with 100 GB has fewer
+ * than 2,000 files open.
  */
 export const SSD_SEGMENT_BYTES_MIN = 4 * 1024 * 1024
 export const SSD_SEGMENT_BYTES_MAX = 64 * 1024 * 1024
-/** Records that leave in one write: a larger batch wins nothing any more, and what was put together should not all wait for one write. */
+/**
+ * Records written together: larger batches gain nothing, and concurrent puts should not all wait for one
+ * write.
+ */
 export const SSD_BATCH_BYTES = 256 * 1024
 export const SSD_BATCH_RECORDS_MAX = 256
-/** Writes of one job under way, on libuv's four threads: one is left for reads. */
+/** Concurrent writes of one job, on libuv's four threads: one is left for reads. */
 export const SSD_WRITES_MAX = 3
-/** Bytes of one job that wait for the disk; what comes on top is refused, so that a slow disk fills no memory. */
+/** Bytes of one job that wait for the disk. More are refused, so that a slow disk does not fill memory. */
 export const SSD_QUEUE_BYTES_MAX = 64 * 1024 * 1024
-/** A segment of which more than this share is not wanted any more is compacted: files take at most 1.5 times what is in them. */
+/** Segments with a larger share of garbage are compacted: files take at most 1.5 times their live bytes. */
 export const SSD_GARBAGE_SHARE_MAX = 1 / 3
-/** What compaction reads and writes in a second, on all of a node: an eighth of a cheap SSD. */
+/** Bytes per second that compaction reads and writes on a node: an eighth of a low-cost SSD. */
 export const COMPACTION_BYTES_PER_SECOND = 64 * 1024 * 1024
-/** Read at once by compaction: short beside what a client's read may wait for. */
+/** Bytes per read of compaction: short compared with the latency of a client's read. */
 export const COMPACTION_BATCH_BYTES = 256 * 1024
 
-// On S3.
+// S3.
 
 /** Pause between two rounds of deletions. */
 export const S3_DELETE_MS = 1_000
-/** Keys that wait for their deletion: 100 bytes each. */
+/** Keys queued for deletion: 100 bytes each. */
 export const S3_DELETES_MAX = 100_000
-/** When a job has ended, its prefix is tried to be removed this often: for about five minutes. */
+/** Attempts to remove the prefix of an ended job: for about five minutes. */
 export const S3_DROP_ATTEMPTS_MAX = 15
 export const S3_DROP_RETRY_MS_MIN = 500
 export const S3_DROP_RETRY_MS_MAX = 30_000

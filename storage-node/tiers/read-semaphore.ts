@@ -1,11 +1,14 @@
 import { TIER_READS_BYTES_MAX } from './limits.ts'
 
-/** Bounds what is read from one place at a time, be it a tier below RAM, another node or the kept store, by all of a node: the rest waits for its turn. */
+/**
+ * A weighted FIFO semaphore over bytes in flight from one place: a lower tier, another node or the persistent
+ * store.
+ */
 export class ReadSemaphore {
   #bytes = 0
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = []
 
-  /** Runs `read` in its turn. A read of more than may be under way runs alone. */
+  /** Runs `read` when there is room. A read above the bound runs alone. */
   async run<Result>(bytes: number, read: () => Promise<Result>): Promise<Result> {
     if (!this.#hasRoom(bytes) || this.#waiting.length > 0)
       await new Promise<void>((begin) => this.#waiting.push({ bytes, begin }))

@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 import { SHARED_READ_RETAIN_MS, SHARED_READ_RETAINED_BYTES_MAX } from '../budget/limits.ts'
 
-/** Something that was read for several who asked for the same. */
+/** The shared result of one read. */
 export interface SharedRead<Result> {
   readonly result: Result
-  /** Calling it again changes nothing. */
+  /** Idempotent. */
   release(): void
 }
 
@@ -13,21 +13,21 @@ interface InFlightRead<Result> {
   readonly bytes: number
   readonly forget: () => void
   holders: number
-  /** More than one have asked. */
+  /** Several callers have asked for it. */
   isShared: boolean
   isFound: boolean
-  /** Until it is forgotten, where nobody holds it any more. */
+  /** Retention timer while nobody holds the result; else null. */
   retention: Timer | null
 }
 
 /**
- * Reads under way for jobs, by what they read: who asks for the same, before the last answer with it is sent, gets the same. Of a herd
- * some come late: what several have asked for stays a little longer.
+ * Deduplicates reads of a job by name (as Go's singleflight): callers that ask before the last answer is sent
+ * share one result. A result that several callers asked for is retained a little longer, for late ones.
  */
 export class SharedReads<Result> {
   readonly #clock: Clock
   readonly #jobs = new WeakMap<object, Map<string, InFlightRead<Result>>>()
-  /** In the order in which they were let go of. */
+  /** In the order in which they were released. */
   readonly #retained = new Set<InFlightRead<Result>>()
   #retainedBytes = 0
 
@@ -56,7 +56,7 @@ export class SharedReads<Result> {
       inFlight.isFound = result !== undefined && result !== null
       return { result, release }
     } catch (error) {
-      // Whoever asks next reads anew.
+      // The next caller reads again.
       inFlight.forget()
       throw error
     }
@@ -101,7 +101,7 @@ export class SharedReads<Result> {
     flight.forget()
   }
 
-  /** It does not linger any more. */
+  /** Ends its retention. */
   #stopRetaining(flight: InFlightRead<Result>): void {
     if (!this.#retained.delete(flight)) return
     flight.retention?.cancel()

@@ -1,38 +1,38 @@
-/** A part of a record, in bytes. */
+/** A range of a record, in bytes. */
 export interface Range {
   readonly offset: number
   readonly length: number
 }
 
 /**
- * What one job keeps on one tier below RAM. A record is a run of bytes that never changes. All errors are
- * `MayflyError`; wrong bytes are never returned.
+ * The records of one job on one tier below RAM. A record is immutable. All errors are `MayflyError`; damaged
+ * bytes are never returned.
  */
 export interface TierSpace {
-  /** How many bytes the records here have. */
+  /** Bytes of all records. */
   readonly usedBytes: number
   readonly records: number
   /**
-   * Keeps a copy of `bytes`, which must not change until this resolves, and gives the number of its record: from then
-   * on it can be read. Rejects with `CAPACITY_EXCEEDED` where the tier is full, with `UNAVAILABLE` where it does not
-   * take any more for the moment, and with `JOB_ENDED` after `drop`; then nothing of it is left.
+   * Stores `bytes`, which must not change until this resolves, and returns the record number. The record is
+   * readable from then on. Rejects with `CAPACITY_EXCEEDED` if the tier is full, with `UNAVAILABLE` if it
+   * takes no bytes at present, and with `JOB_ENDED` after `drop`; then nothing is stored.
    */
   write(bytes: Buffer): Promise<number>
   /**
-   * The bytes of a record that lie in `range`, which must not reach over its end. A read that began before the record was
-   * removed still gets its bytes. Rejects with `OBJECT_LOST`, and the reason, where the tier has not kept what was written.
+   * Reads a range, which must be within the record. A read that began before the record was removed still
+   * succeeds. Rejects with `OBJECT_LOST` and the reason if the tier has lost the bytes.
    */
   read(record: number, range: Range): Promise<Buffer>
-  /** Forgets a record at once; its space comes back in the background. The number may be given again. */
+  /** Removes a record at once; its space is freed in the background. The number may be reused. */
   remove(record: number): void
-  /** Forgets every record, whatever their number, and takes no more. Resolves when their space has come back. */
+  /** Removes all records and accepts no more. Resolves when their space is free. */
   drop(): Promise<void>
 }
 
-/** A tier below RAM, on one node. */
+/** A tier below RAM on one node. */
 export interface TierStore {
-  /** The job's part of it, empty: it is opened once in the life of a job on this node. */
+  /** Opens the empty space of a job, once in the life of the job on this node. */
   open(job: string): TierSpace
-  /** Gives back what it holds of the machine. What was written is not kept for another process. */
+  /** Releases its resources. Records do not survive the process. */
   close(): Promise<void>
 }

@@ -5,8 +5,8 @@ import { S3_DELETE_BATCH } from '../../../service/s3/s3-limits.ts'
 import { S3_DELETE_MS, S3_DELETES_MAX } from '../limits.ts'
 
 /**
- * Keys that nobody wants any more, on their way out in batches. What does not fit, because the endpoint has been down
- * for long, stays until its job ends, when the whole prefix of the job goes.
+ * Keys to delete, in batches. Keys that do not fit, because the endpoint has been down for long, stay until
+ * their job ends and its whole prefix is removed.
  */
 export class DiscardQueue {
   readonly #bucket: S3Bucket

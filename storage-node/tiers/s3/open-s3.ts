@@ -3,7 +3,7 @@ import type { Background } from '../../../service/process/background.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import type { TierStore } from '../tier-store.ts'
 
-/** The S3 tier of a node; null where the cluster has no S3. Its driver is loaded only where there is one: that takes 100 ms. */
+/** The S3 tier of a node; null without S3. Loads the driver on demand, which takes 100 ms. */
 export async function openS3(
   { id, s3 }: { id: string; s3: S3Settings | null },
   deps: Runtime & { background: Background },

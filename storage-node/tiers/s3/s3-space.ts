@@ -14,7 +14,7 @@ interface Record {
   readonly checksums: Checksums
 }
 
-/** What is the same for all jobs of a node. */
+/** The same for all jobs of a node. */
 export interface S3SpaceOptions {
   readonly bucket: S3Bucket
   readonly discards: DiscardQueue
@@ -22,12 +22,12 @@ export interface S3SpaceOptions {
 }
 
 /**
- * One job on S3: an object for each record. A number is never given twice, for a deletion of what was there before
- * could overtake a write.
+ * One job on S3, one object per record. Record numbers are never reused: a late deletion of the old object
+ * could remove the new one.
  */
 export class S3Space implements TierSpace {
   readonly #options: S3SpaceOptions
-  /** Of the job on all nodes. */
+  /** The prefix of the job, shared by all nodes. */
   readonly #jobPrefix: string
   readonly #node: string
   readonly #records = new Map<number, Record>()
@@ -105,8 +105,8 @@ export class S3Space implements TierSpace {
   }
 
   /**
-   * Removes what any node has put there for the job, which has ended on all of them. Rejects where the endpoint stays down: then
-   * the lifecycle rule has the last word.
+   * Removes the job's objects of all nodes; the job has ended everywhere. Rejects if the endpoint stays down:
+   * the lifecycle rule then removes them.
    */
   async #deleteAll(): Promise<void> {
     await Promise.allSettled(this.#writes)

@@ -25,7 +25,7 @@ export class S3Tier implements TierStore {
     return new S3Space({ jobPrefix: `${EPHEMERAL_PREFIX}${job}/`, node: this.#node }, options)
   }
 
-  /** What lies there stays until its job ends, or the lifecycle rule removes it. */
+  /** Objects stay until their job ends, or the lifecycle rule removes them. */
   async close(): Promise<void> {
     this.#discards.stop()
     this.#bucket.close()

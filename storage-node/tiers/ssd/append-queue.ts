@@ -2,20 +2,20 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import { SSD_BATCH_BYTES, SSD_BATCH_RECORDS_MAX, SSD_QUEUE_BYTES_MAX } from '../limits.ts'
 import type { Segment } from './segment.ts'
 
-/** Where bytes have been written. */
+/** Where bytes were written. */
 export interface Written {
   readonly segment: Segment
   readonly offset: number
 }
 
-/** Bytes on their way to the log. Of the two, one is called, once. */
+/** Bytes to append to the log. Exactly one of the two callbacks is called, once. */
 export interface Append {
   readonly bytes: Buffer
   readonly written: (at: Written) => void
   readonly failed: (error: Error) => void
 }
 
-/** What waits for the disk, in the order of its coming. */
+/** Appends that wait for the disk, FIFO. */
 export class AppendQueue {
   #appends: Append[] = []
   #from = 0
@@ -25,7 +25,7 @@ export class AppendQueue {
     return this.#from === this.#appends.length
   }
 
-  /** Throws `UNAVAILABLE` where too much waits already. */
+  /** Throws `UNAVAILABLE` if too many bytes are queued. */
   push(append: Append): void {
     if (this.#bytes > SSD_QUEUE_BYTES_MAX)
       throw new MayflyError('UNAVAILABLE', `${this.#bytes} bytes of the job wait for the SSD tier`)
@@ -33,7 +33,7 @@ export class AppendQueue {
     this.#appends.push(append)
   }
 
-  /** The next ones that leave together: at least one, and as many as make a good write. */
+  /** The next batch: at least one append, and as many as make an efficient write. */
   take(): Append[] {
     const batch: Append[] = []
     let bytes = 0
@@ -51,7 +51,10 @@ export class AppendQueue {
     return batch
   }
 
-  /** The front of the list is cut off now and then, not at each batch: that would move all that waits. */
+  /**
+   * Drops taken appends from the array only now and then: doing it for each batch would move all that are
+   * queued.
+   */
   #forgetTaken(): void {
     if (this.#from * 2 < this.#appends.length) return
     this.#appends = this.#appends.slice(this.#from)

@@ -13,8 +13,8 @@ import type { SegmentLog } from './segment-log.ts'
 type Live = Parameters<SegmentLog['readTogether']>[1][number]
 
 /**
- * Gives the space of removed records back: what is still wanted of a segment is written to the end of its log, and
- * the file is removed. One segment at a time on all of a node, at a bounded rate.
+ * Reclaims the space of removed records: rewrites the live records of a segment at the end of its log and
+ * removes the file. One segment at a time per node, at a bounded rate.
  */
 export class Compactor {
   readonly #clock: Clock
@@ -28,14 +28,14 @@ export class Compactor {
     this.#background = background
   }
 
-  /** Takes a segment on; one that waits already waits once. */
+  /** Queues a segment, once. */
   add(log: SegmentLog, segment: Segment): void {
     if (this.#stopped) return
     this.#waiting.set(segment, log)
     this.#running ??= this.#run()
   }
 
-  /** Resolves once it touches no file any more. */
+  /** Resolves once it uses no file any more. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#running
@@ -43,7 +43,7 @@ export class Compactor {
 
   /** Never rejects. */
   async #run(): Promise<void> {
-    // Whoever reports a segment goes on first: it may be in the middle of a change.
+    // Deferred by one tick: the caller may be in the middle of a change.
     await sleep(this.#clock, 0)
     for (const [segment, log] of this.#waiting) {
       if (this.#stopped) break
@@ -53,7 +53,9 @@ export class Compactor {
     this.#running = null
   }
 
-  /** Where it fails, the segment stays as it is and is taken on again later; where the job has ended, all of it goes. */
+  /**
+   * If it fails, the segment stays and is queued again later. If the job has ended, its whole log is removed.
+   */
   async #compact(log: SegmentLog, segment: Segment): Promise<void> {
     try {
       for (const batch of batchesOf(log.liveRecords(segment))) {
@@ -73,7 +75,7 @@ export class Compactor {
   }
 }
 
-/** Records that lie close enough behind one another to be read in one piece. */
+/** Groups records that are close enough to be read in one piece. */
 function* batchesOf(records: Iterable<Live>): Generator<Live[]> {
   let batch: Live[] = []
   for (const record of records) {

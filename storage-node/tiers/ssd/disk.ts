@@ -3,17 +3,17 @@ import { promisify } from 'node:util'
 import { type ErrorCode, MayflyError } from '../../../protocol/errors.ts'
 import { codeOf, isDiskFull } from '../../../service/process/system-error.ts'
 
-/** File operations by descriptor, off the event loop. What the system refuses comes as a `MayflyError`. */
+/** File operations by descriptor, off the event loop. System errors become `MayflyError`. */
 
 const openFile = promisify(open)
 const closeFile = promisify(close)
 const makeDirectory = promisify(mkdir)
 const removeAll = promisify(rm)
 
-/** Below this a piece of Node's shared pool is cheaper than memory of its own. */
+/** Smaller reads use Node's shared buffer pool, which is cheaper than an allocation. */
 const POOLED_BYTES_MAX = 4096
 
-/** With the folders above it. */
+/** Creates parent folders too. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await makeDirectory(path, { recursive: true, mode: 0o700 })
@@ -22,7 +22,7 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** With all that is in it; one that is not there is no error. */
+/** Removes its content too. A missing folder is no error. */
 export async function removeFolder(path: string): Promise<void> {
   try {
     await removeAll(path, { recursive: true, force: true })
@@ -31,7 +31,7 @@ export async function removeFolder(path: string): Promise<void> {
   }
 }
 
-/** A new file, or an old one emptied, for reading and writing by its owner alone. */
+/** Creates or truncates a file that only its owner may read and write. */
 export async function createFile(path: string): Promise<number> {
   try {
     return await openFile(path, 'w+', 0o600)
@@ -40,7 +40,7 @@ export async function createFile(path: string): Promise<number> {
   }
 }
 
-/** Writes all of the buffers, one behind the other. */
+/** Writes all buffers in sequence. */
 export async function writeAt(fd: number, buffers: readonly Buffer[], offset: number): Promise<void> {
   let rest = buffers.filter(({ length }) => length > 0)
   for (let at = offset; rest.length > 0; ) {
@@ -50,7 +50,7 @@ export async function writeAt(fd: number, buffers: readonly Buffer[], offset: nu
   }
 }
 
-/** As many bytes as the file has there, at most `length`. */
+/** Up to `length` bytes; fewer at the end of the file. */
 export function readAt(fd: number, { offset, length }: { offset: number; length: number }): Promise<Buffer> {
   const bytes = length < POOLED_BYTES_MAX ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
   let filled = 0
@@ -67,7 +67,7 @@ export function readAt(fd: number, { offset, length }: { offset: number; length:
   })
 }
 
-/** Closes and removes a file, in this order or the other: nobody else knows it. One that is gone is no error. */
+/** Closes and removes a file that nobody else uses. A missing file is no error. */
 export async function removeFile(fd: number, path: string): Promise<void> {
   try {
     await Promise.all([closeFile(fd), removeAll(path, { force: true })])

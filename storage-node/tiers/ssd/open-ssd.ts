@@ -6,8 +6,8 @@ import type { TierStore } from '../tier-store.ts'
 import { SsdTier } from './ssd-tier.ts'
 
 /**
- * The SSD tier of this process, in an empty folder: what another process left there is removed. Rejects with `BAD_REQUEST`, naming the
- * folder, where that cannot be done.
+ * The SSD tier of this process, in a folder that is emptied first. Rejects with `BAD_REQUEST`, naming the
+ * folder, if that fails.
  */
 export async function openSsd(
   { bytes, dir }: { bytes: number; dir: string },

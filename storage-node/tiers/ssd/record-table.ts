@@ -1,12 +1,12 @@
 import { assert } from '../../../protocol/assert.ts'
 import type { Checksums } from '../checksums.ts'
 
-/** Where a record lies, and what its bytes must be. */
+/** Where a record is, and its checksums. */
 export interface RecordLocation {
   readonly segment: number
   readonly offset: number
   readonly bytes: number
-  /** One for each block. */
+  /** One per block. */
   readonly checksums: Checksums
 }
 
@@ -16,18 +16,18 @@ const SEGMENT = 0
 const OFFSET = 1
 const BYTES = 2
 const CHECKSUM = 3
-/** In the place of a segment's number. */
+/** Special values in place of a segment number. */
 const FREE = 0xffff_ffff
 const LOST = 0xffff_fffe
 const NONE = 0xffff_ffff
 
 /**
- * The index of one job's records: 16 bytes for each in typed arrays, which the garbage collector does not look into. It grows by
- * pages of 256 KiB, so that no growth copies what is there. Free numbers are a list through the table itself.
+ * The index of one job's records: 16 bytes each in typed arrays, which the garbage collector does not scan.
+ * It grows by pages of 256 KiB, so that growing copies nothing. Free numbers form a linked list in the table.
  */
 export class RecordTable {
   readonly #pages: Uint32Array[] = []
-  /** Checksums behind the first, of the few records that have more than one block. */
+  /** Further checksums of the few records with more than one block. */
   readonly #more = new Map<number, Checksums>()
   #end = 0
   #firstFree = NONE
@@ -62,12 +62,12 @@ export class RecordTable {
     return this.#word(record, BYTES)
   }
 
-  /** They stay what they are when the record is removed. */
+  /** The result stays valid after the record is removed. */
   checksumsOf(record: number): Checksums {
     return this.#more.get(record) ?? [this.#word(record, CHECKSUM)]
   }
 
-  /** Whether the record is the one that lies there: its number may have been given again meanwhile. */
+  /** Whether the record is still at that position; its number may have been reused. */
   isAt(record: number, position: { segment: number; offset: number }): boolean {
     return this.segmentOf(record) === position.segment && this.offsetOf(record) === position.offset
   }
@@ -78,7 +78,7 @@ export class RecordTable {
     page[positionOf(record) + OFFSET] = target.offset
   }
 
-  /** Its bytes are gone, and whoever asks for them has to be told. */
+  /** Its bytes are gone; reads of it must fail. */
   lose(record: number): void {
     this.#page(record)[positionOf(record) + SEGMENT] = LOST
   }

@@ -19,21 +19,21 @@ import { Segment } from './segment.ts'
 export interface LogEvents {
   /** A segment should be compacted. */
   readonly wasteful: (segment: Segment) => void
-  /** The log and its files are gone. */
+  /** The log and its files are removed. */
   readonly dropped: () => void
 }
 
-/** A record that compaction has read. */
+/** A record read by compaction. */
 export interface RelocatedRecord {
   readonly record: number
   readonly offset: number
-  /** Null where they are not what was written. */
+  /** Null if the bytes are damaged. */
   readonly bytes: Buffer | null
 }
 
 /**
- * One job on the SSD: segments that are only ever appended to, and an index of its records in memory. Nothing is synced and
- * nothing is read back after the process has ended, so the files carry payload alone.
+ * One job on the SSD: append-only segments and an in-memory index of records. Nothing is synced or read after
+ * the process has ended, so the files hold payload alone.
  */
 export class SegmentLog implements TierSpace {
   readonly #dir: string
@@ -62,7 +62,7 @@ export class SegmentLog implements TierSpace {
     return this.#table.records
   }
 
-  /** What its files take on the disk: records, and garbage that has not been compacted. */
+  /** Disk usage of its files: live records and garbage. */
   get diskBytes(): number {
     let bytes = 0
     for (const { endBytes } of this.#segments.values()) bytes += endBytes
@@ -70,7 +70,7 @@ export class SegmentLog implements TierSpace {
   }
 
   async write(bytes: Buffer): Promise<number> {
-    // Made as the records come, while others are being written, and not for a whole batch in one step of the loop.
+    // Computed per record while others are being written, not for a whole batch at once.
     const checksums = checksumsOf(bytes)
     return await this.#append(bytes, ({ segment, offset }) => {
       const record = this.#table.add({ segment: segment.number, offset, bytes: bytes.length, checksums })
@@ -106,7 +106,7 @@ export class SegmentLog implements TierSpace {
     return this.#dropped
   }
 
-  /** The records of a segment that are still wanted, as they are now: ask again before relying on it. */
+  /** The live records of a segment at this moment; check again before relying on it. */
   *liveRecords(segment: Segment): Generator<{ record: number; offset: number; bytes: number }> {
     for (const record of segment.records()) {
       if (this.#table.segmentOf(record) !== segment.number) continue
@@ -114,7 +114,10 @@ export class SegmentLog implements TierSpace {
     }
   }
 
-  /** Reads the segment from the first of the records to the last, in one piece. Rejects if the disk cannot read it. */
+  /**
+   * Reads a segment from the first to the last of the records, in one piece. Rejects if the disk cannot read
+   * it.
+   */
   async readTogether(
     segment: Segment,
     records: readonly { record: number; offset: number; bytes: number }[],
@@ -131,7 +134,7 @@ export class SegmentLog implements TierSpace {
     })
   }
 
-  /** Writes a record anew, unless it has been removed meanwhile; one whose bytes are damaged is lost. */
+  /** Rewrites a record unless it was removed meanwhile; damaged bytes make it lost. */
   async relocate(from: Segment, { record, offset, bytes }: RelocatedRecord): Promise<void> {
     const before = { segment: from.number, offset }
     if (this.#dropped !== null || !this.#table.isAt(record, before)) return
@@ -147,14 +150,16 @@ export class SegmentLog implements TierSpace {
     })
   }
 
-  /** Removes a segment of which nothing is wanted any more. */
+  /** Removes a segment without live records. */
   async discard(segment: Segment): Promise<void> {
     if (this.#dropped !== null) return
     this.#segments.delete(segment.number)
     await segment.remove()
   }
 
-  /** `enter` runs in one step with the end of the write: until then the segment counts as being written. */
+  /**
+   * `enter` runs in the same step as the end of the write; until then the segment counts as being written.
+   */
   #append<T>(bytes: Buffer, enter: (at: Written) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#requireOpen()
@@ -163,7 +168,7 @@ export class SegmentLog implements TierSpace {
     })
   }
 
-  /** Takes batch after batch from the queue, as many at once as there may be. Never rejects. */
+  /** Writes batches from the queue, several concurrently. Never rejects. */
   async #pump(): Promise<void> {
     while (!this.#queue.empty) {
       while (this.#writes >= SSD_WRITES_MAX)
@@ -174,7 +179,7 @@ export class SegmentLog implements TierSpace {
     this.#pumped = null
   }
 
-  /** Never rejects: each append hears of its end. */
+  /** Never rejects: each append learns its own outcome. */
   async #writeBatch(batch: readonly Append[], segment: Segment | Error): Promise<void> {
     if (segment instanceof Error) return failAll(batch, segment)
     this.#writes++
@@ -197,7 +202,7 @@ export class SegmentLog implements TierSpace {
     this.#whenWritten?.()
   }
 
-  /** Where the next batch goes. An error is given back, not thrown: it is the batch's alone. */
+  /** The segment for the next batch. An error is returned, not thrown: it concerns that batch alone. */
   async #activeSegment(): Promise<Segment | Error> {
     try {
       this.#requireOpen()

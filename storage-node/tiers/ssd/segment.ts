@@ -5,18 +5,18 @@ import { createFile, readAt, removeFile, writeAt } from './disk.ts'
 
 const PAGE_RECORDS = 1024
 
-/** One file of a job's log: appended to until it is sealed, and removed once nothing in it is wanted. */
+/** One file of a job's log: appended to until sealed, removed once it has no live records. */
 export class Segment {
   readonly number: number
-  /** Where the next append goes. */
+  /** Offset of the next append. */
   endBytes = 0
-  /** Of records that are still wanted. */
+  /** Bytes of live records. */
   liveBytes = 0
-  /** No append begins here any more. */
+  /** No further appends start. */
   sealed = false
-  /** Batches that are being written and whose records have not been entered. */
+  /** Batches being written whose records have not been entered. */
   appending = 0
-  /** The numbers of what was written here, in the order of their offsets; some are not here any more. */
+  /** Record numbers in offset order; some have moved or gone. */
   readonly #records: Uint32Array[] = []
   #recordCount = 0
   readonly #fd: number
@@ -35,13 +35,13 @@ export class Segment {
     return new Segment(number, { fd: await createFile(path), path })
   }
 
-  /** Nothing is added any more, and so much of it is garbage that it pays to write the rest anew. */
+  /** It is sealed, and has so much garbage that compaction pays. */
   get wasteful(): boolean {
     if (!this.sealed || this.appending > 0) return false
     return this.liveBytes < this.endBytes * (1 - SSD_GARBAGE_SHARE_MAX)
   }
 
-  /** Takes room at the end and gives its offset. */
+  /** Reserves space at the end and returns its offset. */
   reserve(bytes: number): number {
     const offset = this.endBytes
     this.endBytes += bytes
@@ -56,7 +56,7 @@ export class Segment {
     return await this.#using(() => readAt(this.#fd, range))
   }
 
-  /** Notes that a record was written here. */
+  /** Records that a record was written here. */
   enter(record: number, bytes: number): void {
     const slot = this.#recordCount++ % PAGE_RECORDS
     if (slot === 0) this.#records.push(new Uint32Array(PAGE_RECORDS))
@@ -71,7 +71,7 @@ export class Segment {
       yield this.#records[Math.floor(index / PAGE_RECORDS)]?.[index % PAGE_RECORDS] as number
   }
 
-  /** Removes the file once whoever reads or writes it is done. Asked for twice, it is removed once. */
+  /** Removes the file once no read or write uses it. Idempotent. */
   async remove(): Promise<void> {
     if (this.#removed) return
     this.#removed = true

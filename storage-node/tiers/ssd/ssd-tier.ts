@@ -6,7 +6,7 @@ import type { TierSpace, TierStore } from '../tier-store.ts'
 import { Compactor } from './compactor.ts'
 import { SegmentLog } from './segment-log.ts'
 
-/** The SSD tier of one node: a folder of its own with a folder for each job, which are gone when the node has stopped. */
+/** The SSD tier of one node: a folder with a folder per job. Removed when the node stops. */
 export class SsdTier implements TierStore {
   readonly #dir: string
   readonly #compactor: Compactor
@@ -26,7 +26,7 @@ export class SsdTier implements TierStore {
     return log
   }
 
-  /** What its files take on the disk. */
+  /** Disk usage of its files. */
   get diskBytes(): number {
     let bytes = 0
     for (const log of this.#logs) bytes += log.diskBytes
