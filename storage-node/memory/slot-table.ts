@@ -16,7 +16,7 @@ const MERGED_SIZE_MAX = SEGMENT_CELLS_MAX / 4
 /** Hash bits that the directory uses: 65,536 segments, for 20 million records. Beyond that segments grow. */
 const DEPTH_MAX = 16
 
-const none: readonly TableSegment[] = [new TableSegment({ low: 0, depth: 0 })]
+const none = new TableSegment({ low: 0, depth: 0 })
 
 /**
  * The records of one slot by key: an extendible hash table (Fagin and others, 1979), so that growing and
@@ -27,11 +27,13 @@ const none: readonly TableSegment[] = [new TableSegment({ low: 0, depth: 0 })]
 export class SlotTable implements RecordHolder {
   readonly #memory: JobMemory
   readonly #number: number
+  /** The segment of hash 0. Most tables have only this one, which is found without the directory. */
+  #first = none
   /**
    * Indexed by the leading `#depth` bits of a hash; a segment with a shorter common prefix has several
    * entries.
    */
-  #segments: readonly TableSegment[] = none
+  #segments: TableSegment[] = []
   #depth = 0
   #size = 0
 
@@ -114,7 +116,8 @@ export class SlotTable implements RecordHolder {
   }
 
   forget(): void {
-    this.#segments = none
+    this.#first = none
+    this.#segments = []
     this.#depth = 0
     this.#size = 0
   }
@@ -126,11 +129,14 @@ export class SlotTable implements RecordHolder {
 
   #segmentOf(hash: number): TableSegment {
     const depth = this.#depth
-    return this.#segments[depth === 0 ? 0 : hash >>> (32 - depth)] as TableSegment
+    return depth === 0 ? this.#first : (this.#segments[hash >>> (32 - depth)] as TableSegment)
   }
 
   #insert(hash: number, at: number): void {
-    if (this.#segments === none) this.#segments = [new TableSegment({ low: 0, depth: 0 })]
+    if (this.#first === none) {
+      this.#first = new TableSegment({ low: 0, depth: 0 })
+      this.#segments = [this.#first]
+    }
     let segment = this.#segmentOf(hash)
     while (segment.isFull) {
       if (segment.capacity < SEGMENT_CELLS_MAX || segment.depth === DEPTH_MAX)
@@ -190,7 +196,7 @@ export class SlotTable implements RecordHolder {
   #enter(segment: TableSegment): void {
     const count = 2 ** (this.#depth - segment.depth)
     const first = segment.low / (HASHES / 2 ** this.#depth)
-    const segments = this.#segments as TableSegment[]
-    segments.fill(segment, first, first + count)
+    this.#segments.fill(segment, first, first + count)
+    if (first === 0) this.#first = segment
   }
 }
