@@ -91,13 +91,9 @@ export class KeptFolder implements KeptStore {
       }
       for (const dir of [this.#notes, this.#objects]) await syncFolder(dirname(join(dir, path)))
     } catch (error) {
-      const translated = translate(error, name)
-      if (!isPlaced) throw translated
-      throw new MayflyError('OUTCOME_UNKNOWN', `${formatName(name)} may not outlive a power failure`, {
-        cause: error,
-      })
+      throw isPlaced ? notSynced(name, error) : translate(error, name)
     } finally {
-      for (const file of incoming) await removeFile(file)
+      for (const file of incoming) await discard(file)
     }
   }
 
@@ -137,15 +133,17 @@ export class KeptFolder implements KeptStore {
   async remove(name: KeptName, by: Stamp | null, { fence }: KeptRemoval = {}): Promise<boolean> {
     checkKeptName(name)
     const path = pathOf(name)
+    let isGone = false
     try {
       const found = this.#findNow(path)
       if (found === null || (by !== null && isNewer(found.note?.stamp ?? null, by))) return false
       fence?.()
       unlinkSync(join(this.#objects, path))
+      isGone = true
       await this.#forget(path)
       return !this.#isOver(found)
     } catch (error) {
-      throw translate(error, name)
+      throw isGone ? notSynced(name, error) : translate(error, name)
     }
   }
 
@@ -272,7 +270,7 @@ export class KeptFolder implements KeptStore {
       await file.sync()
       return path
     } catch (error) {
-      await removeFile(path)
+      await discard(path)
       throw error
     } finally {
       await file.close()
@@ -348,6 +346,21 @@ async function removeFile(path: string): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error
   }
+}
+
+/** Of a file under a name that nobody asks for: where it cannot be removed now, the sweep removes it. */
+async function discard(path: string): Promise<void> {
+  try {
+    await removeFile(path)
+  } catch (error) {
+    if (codeOf(error) === 'unknown') throw error
+  }
+}
+
+/** The change was made, and the disk has not said that it will last. */
+function notSynced(name: KeptName, cause: unknown): MayflyError {
+  const what = `The change of ${formatName(name)} may not outlive a power failure`
+  return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
 }
 
 function busy(name: KeptName): MayflyError {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import { isError, MayflyError } from '../../protocol/errors.ts'
-import type { Clock } from '../../protocol/runtime.ts'
+import { type Clock, sleep } from '../../protocol/runtime.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { upload } from '../s3/multipart.ts'
 import type { S3Bucket, S3Head, S3Page, S3Position } from '../s3/s3-bucket.ts'
@@ -223,7 +222,7 @@ export class KeptS3 implements KeptStore {
     const outcome = outcomeOf(error)
     const mayRepeat = tries < S3_ATTEMPTS_MAX - 1
     if (outcome === 'refused' || (outcome === 'unsent' && !mayRepeat)) throw error
-    if (isError(error, 'UNAVAILABLE')) await pause(S3_RETRY_MS * 2 ** tries)
+    if (isError(error, 'UNAVAILABLE')) await sleep(this.#clock, S3_RETRY_MS * 2 ** tries)
     if (outcome === 'unsent') return undefined
     try {
       return await this.#find(name)

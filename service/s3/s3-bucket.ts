@@ -48,6 +48,12 @@ export interface S3Head {
 /** What one call of the driver is told beside its command. */
 export type SendOptions = { readonly abortSignal: AbortSignal }
 
+/** As much of AWS's driver as is used; the simulation brings its own. */
+export type S3Driver = Pick<S3Client, 'send' | 'destroy'>
+
+/** Gives a driver that sends a request up to `maxAttempts` times. */
+export type ConnectS3 = (settings: S3Settings, maxAttempts: number) => S3Driver
+
 /**
  * One bucket of an S3-compatible store. The driver repeats what failed for a moment, with jitter; a breaker keeps calls from
  * an endpoint that stays down. Every error is a `MayflyError`: `UNAVAILABLE`, whether it may pass or an operator has to mend it, for it is no
@@ -56,36 +62,20 @@ export type SendOptions = { readonly abortSignal: AbortSignal }
 export class S3Bucket {
   readonly name: string
   readonly #at: string
-  readonly #client: S3Client
+  readonly #client: S3Driver
   /** Repeats nothing: for a change of which has to be known what became of it before it is made again. */
-  readonly #once: S3Client
+  readonly #once: S3Driver
   readonly #breaker: CircuitBreaker
+  readonly #clock: Clock
 
-  constructor(settings: S3Settings, clock: Clock) {
-    const { endpoint, region, bucket, accessKeyId, secretAccessKey } = settings
+  constructor(settings: S3Settings, clock: Clock, connect: ConnectS3 = connectS3) {
+    const { endpoint, bucket } = settings
     this.name = bucket
     this.#at = `S3 bucket '${bucket}' at ${endpoint}`
     this.#breaker = new CircuitBreaker(this.#at, clock)
-    // What the driver has to say about Node's age is for whoever builds Mayfly: on an operator's screen it hides the line that counts.
-    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
-    const config = {
-      endpoint,
-      region,
-      credentials: { accessKeyId, secretAccessKey },
-      // The bucket as part of the host name would need a DNS entry for each, which stores at home do not have.
-      forcePathStyle: true,
-      retryMode: 'standard',
-      // What is written carries checksums of our own.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: {
-        connectionTimeout: CONNECT_MS_MAX,
-        httpAgent: { maxSockets: S3_SOCKETS_MAX },
-        httpsAgent: { maxSockets: S3_SOCKETS_MAX },
-      },
-    } as const
-    this.#client = new S3Client({ ...config, maxAttempts: S3_ATTEMPTS_MAX })
-    this.#once = new S3Client({ ...config, maxAttempts: 1 })
+    this.#clock = clock
+    this.#client = connect(settings, S3_ATTEMPTS_MAX)
+    this.#once = connect(settings, 1)
   }
 
   /** The endpoint is known to be down: calls are refused for the moment. */
@@ -233,7 +223,7 @@ export class S3Bucket {
 
   /** One call of the driver, with a deadline, through the breaker, its error translated. `once`: the driver does not repeat it. */
   async send<T>(
-    call: (client: S3Client, options: SendOptions) => Promise<T>,
+    call: (client: S3Driver, options: SendOptions) => Promise<T>,
     { once = false }: { once?: boolean } = {},
   ): Promise<T> {
     try {
@@ -243,14 +233,16 @@ export class S3Bucket {
     }
   }
 
-  async #send<T>(call: (client: S3Client, options: SendOptions) => Promise<T>, once = false): Promise<T> {
+  async #send<T>(call: (client: S3Driver, options: SendOptions) => Promise<T>, once = false): Promise<T> {
     return await this.#breaker.run(async () => {
+      const deadline = new AbortController()
+      const timer = this.#clock.after(S3_CALL_MS_MAX, () => deadline.abort())
       try {
-        return await call(once ? this.#once : this.#client, {
-          abortSignal: AbortSignal.timeout(S3_CALL_MS_MAX),
-        })
+        return await call(once ? this.#once : this.#client, { abortSignal: deadline.signal })
       } catch (error) {
         throw translateError(error, this.#at)
+      } finally {
+        timer.cancel()
       }
     })
   }
@@ -259,6 +251,31 @@ export class S3Bucket {
     this.#client.destroy()
     this.#once.destroy()
   }
+}
+
+function connectS3(
+  { endpoint, region, accessKeyId, secretAccessKey }: S3Settings,
+  maxAttempts: number,
+): S3Driver {
+  // What the driver has to say about Node's age is for whoever builds Mayfly: on an operator's screen it hides the line that counts.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
+  return new S3Client({
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    // The bucket as part of the host name would need a DNS entry for each, which stores at home do not have.
+    forcePathStyle: true,
+    retryMode: 'standard',
+    // What is written carries checksums of our own.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_MS_MAX,
+      httpAgent: { maxSockets: S3_SOCKETS_MAX },
+      httpsAgent: { maxSockets: S3_SOCKETS_MAX },
+    },
+    maxAttempts,
+  })
 }
 
 /** Characters that XML 1.0 has no way to write, and the one whose line end it changes. */

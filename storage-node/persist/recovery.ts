@@ -1,6 +1,7 @@
 import { asMayflyError, isError, type MayflyError } from '../../protocol/errors.ts'
 import { RETRY_MS_MAX, RETRY_MS_MIN } from '../../protocol/limits.ts'
 import { hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import {
@@ -65,11 +66,13 @@ export class Recovery {
       const hash = hashKey(key, bucket)
       const index = slotOf(hash, job.owned.count)
       const slot = taken.has(index) ? job.owned.touch(index) : undefined
-      if (slot === undefined || job.buckets.isDeleted(bucket)) continue
+      if (slot === undefined) continue
       const mark = { name: object.bucket, version, state: PersistedState.noRoom }
-      // Recorded even if the object has no room, so that a later put replaces it in the store.
+      // Recorded even if the object has no room, so that a later put replaces it in the store; if its bucket is deleted, so that
+      // `dropBuckets` removes it.
       slot.persisted.set({ bucket, key }, mark)
       job.persists = true
+      if (job.buckets.isDeleted(bucket)) continue
       try {
         enterPersisted(job, { slot, key: { bucket, key, hash: tableHash(key, bucket) } }, object)
         slot.persisted.set({ bucket, key }, { ...mark, state: PersistedState.object })
@@ -85,10 +88,12 @@ export class Recovery {
     const all: RecoverableObject[] = []
     // Without an answer of metadata all names have to be looked up.
     const ids = await bucketIds(job).catch(() => null)
+    const firstUnused = ids === null ? 0 : firstDeletedOf(ids.values())
     const isLost = ({ bucket, key }: KeptName): boolean => {
-      if (ids === null) return true
-      const id = ids.get(bucket)
-      return id !== undefined && slots.has(slotOf(hashKey(Buffer.from(key), id), job.owned.count))
+      const id = ids?.get(bucket)
+      // Only the object itself tells the id of a bucket that is deleted by now, also if its name was given again.
+      if (id === undefined || id > firstUnused) return true
+      return slots.has(slotOf(hashKey(Buffer.from(key), id), job.owned.count))
     }
     for (let after: string | null = ''; after !== null; ) {
       const from: string = after
@@ -135,4 +140,12 @@ export class Recovery {
   #warn(job: string, what: string, { reason }: MayflyError): void {
     this.#options.warn(what, { job, reason })
   }
+}
+
+/** The lowest id that was used, or may have been, and that no bucket has now. */
+function firstDeletedOf(living: Iterable<number>): number {
+  const ids = new Set(living)
+  let id = DEFAULT_BUCKET_ID
+  while (id === DEFAULT_BUCKET_ID || ids.has(id)) id++
+  return id
 }

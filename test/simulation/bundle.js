@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { relative, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -37,6 +39,17 @@ const smallWorld = [
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
     [
+      ['s3/s3-limits.ts', 'S3_PART_BYTES = 8 * 1024 * 1024', 'S3_PART_BYTES = 512'],
+      ['s3/s3-limits.ts', 'S3_CALL_MS_MAX = 30_000', 'S3_CALL_MS_MAX = 4_500'],
+      ['s3/s3-limits.ts', 'S3_OPEN_MS = 5_000', 'S3_OPEN_MS = 400'],
+      ['s3/s3-limits.ts', 'S3_DELETE_BATCH = 1_000', 'S3_DELETE_BATCH = 2'],
+      ['kept/kept-limits.ts', 'KEPT_COMEBACK_PAGE = 10_000', 'KEPT_COMEBACK_PAGE = 2'],
+      ['kept/kept-limits.ts', 'KEPT_SWEEP_PAGE = 200', 'KEPT_SWEEP_PAGE = 2'],
+    ].map(([file, find, replace]) => ({ file: `service/${file}`, find, replace })),
+    [
+      ['tiers/limits.ts', 'S3_DELETE_MS = 1_000', 'S3_DELETE_MS = 100'],
+      ['tiers/limits.ts', 'S3_DROP_RETRY_MS_MIN = 500', 'S3_DROP_RETRY_MS_MIN = 50'],
+      ['tiers/limits.ts', 'S3_DROP_RETRY_MS_MAX = 30_000', 'S3_DROP_RETRY_MS_MAX = 500'],
       ['tiers/limits.ts', 'DEMOTED_BYTES_MIN = 128', 'DEMOTED_BYTES_MIN = 32'],
       ['tiers/limits.ts', 'DEMOTION_SAMPLE = 1_024', 'DEMOTION_SAMPLE = 4'],
       ['tiers/limits.ts', 'DEMOTION_SCAN_CELLS = 2_000', 'DEMOTION_SCAN_CELLS = 4'],
@@ -90,8 +103,23 @@ export async function bundle(outfile, bug = null) {
     outfile,
     ...forNode,
     external: ['better-sqlite3', 'pino'],
-    plugins: [replacing([...smallWorld, ...editsOf(bug)])],
+    plugins: [replacing([...smallWorld, ...editsOf(bug)]), simulated],
   })
+}
+
+/** AWS's driver as it is, for its commands and errors; and in the place of the file system, for the kept folder, one in memory. */
+const simulated = {
+  name: 'simulated',
+  setup(context) {
+    const driver = createRequire(import.meta.url).resolve('@aws-sdk/client-s3')
+    context.onResolve({ filter: /^@aws-sdk\/client-s3$/ }, () => {
+      return { path: pathToFileURL(driver).href, external: true }
+    })
+    context.onResolve({ filter: /^node:fs(\/promises)?$/ }, ({ importer }) => {
+      const isKept = relative(root, importer).startsWith('service/kept/')
+      return isKept ? { path: resolve(import.meta.dirname, 'backends/files.ts') } : null
+    })
+  },
 }
 
 /** Bundles the simulation of a fleet, with the controller's code as it is. */

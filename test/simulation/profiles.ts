@@ -137,6 +137,27 @@ const profiles: readonly Profile[] = [
     persist: 0.8,
     keptMsMax: 1_200,
   },
+  // The stores behind the nodes misbehave, S3 and the disk, while nodes die and slots move.
+  {
+    ...plain,
+    name: 'stores',
+    faults: [
+      'storeRefuses',
+      'storeIsSlow',
+      'storeLosesAnswers',
+      'storeLosesAnswers',
+      'crashNode',
+      'crashNode',
+      'rebalance',
+      'pauseNode',
+      'drainNode',
+      'crashClient',
+    ],
+    faultsMin: 3,
+    actions: { append: 0.3 },
+    large: 0.4,
+    persist: 0.7,
+  },
   // A bucket is deleted under load and made anew under its name, while slots move and nodes are late.
   {
     ...plain,

@@ -12,15 +12,17 @@ import {
   frozenKinds,
   gentleKinds,
   planFaults,
+  storeKinds,
 } from './faults/plan.ts'
 import { type Profile, profileOf } from './profiles.ts'
 import { cycleBucket, isTransient } from './traffic/buckets.ts'
 import { Client } from './traffic/client.ts'
-import { describeCall, History } from './traffic/history.ts'
+import { type Call, describeCall, History, isMutation, isUnknown, keysOf } from './traffic/history.ts'
 import { BUCKETS, Mix } from './traffic/mix.ts'
 import { openSimulated } from './traffic/open.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
 import { Controller, type PlacedJob } from './world/controller.ts'
+import type { Host } from './world/host.ts'
 import { mayServe, unsettledSlots } from './world/inspection.ts'
 import { jobsOf, type MetadataServer } from './world/metadata-servers.ts'
 import { SeededRandom } from './world/random.ts'
@@ -88,6 +90,8 @@ class Scenario {
   readonly #failures: Failure[] = []
   readonly #notes: string[] = []
   readonly #faults: readonly Fault[]
+  /** Jobs of which kept objects did not come back, for the store did not answer. */
+  readonly #forgotten = new Set<string>()
 
   constructor(plan: Plan) {
     this.#plan = plan
@@ -97,6 +101,10 @@ class Scenario {
     this.#controller = new Controller(this.#cluster)
     this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
     this.#cluster.onEnding = (node) => this.#ending(node)
+    this.#cluster.onForgotten = (job) => {
+      this.#note(`what is kept of ${job} does not come back`)
+      this.#forgotten.add(job)
+    }
     this.#faults = planFaults(this.#cluster.random.fork('faults'), this.#profile)
   }
 
@@ -130,7 +138,14 @@ class Scenario {
       forgottenUntilMs: this.#firstBut([...frozenKinds, ...forgottenKinds]),
     }
     const lateMs = calmUntilMs === Number.POSITIVE_INFINITY ? ORDINARY_DELAY_MS : CONTROL_CALL_MS
-    const { failures, gaveUp } = judge(calls, { deaths: this.#deaths, ends, calmUntilMs, lateMs, progress })
+    const { failures, gaveUp } = judge(calls, {
+      deaths: this.#deaths,
+      ends,
+      calmUntilMs,
+      lateMs,
+      progress,
+      forgotten: this.#forgotten,
+    })
     return {
       failures: [...this.#failures, ...failures],
       profile: this.#profile.name,
@@ -169,6 +184,10 @@ class Scenario {
     for (const job of this.#jobs.values()) await this.#controller.endJob(job)
     await this.#controller.sleep(FORGET_MS)
     for (const what of checkEmpty(this.#cluster.living)) this.#fail('bytes are left', what)
+    const strays = await this.#cluster.backends.strays(this.#controller.host, this.#deaths.length > 0)
+    // What a store that misbehaved has left is removed by a rule of its own.
+    if (this.#chosenFaults().some(({ kind }) => storeKinds.includes(kind))) return
+    if (strays.length > 0) this.#fail('something is left in a store', strays.slice(0, 5).join(', '))
   }
 
   async #begin(): Promise<void> {
@@ -284,15 +303,25 @@ class Scenario {
         spotOf: this.#cluster.metadata.spots(),
       }))
         this.#fail('bytes that nobody owns', what)
-      const wallMs = reader.host.clock.wallMs()
-      for (const what of checkKept(this.#cluster.kept, {
-        job: job.id,
-        readings: calls,
-        wallMs,
-        hasDied: this.#deaths.length > 0,
-      }))
-        this.#fail('the kept store and its job do not agree', what)
+      await this.#inspectKept(reader.host, { job: job.id, readings: calls })
     }
+  }
+
+  async #inspectKept(
+    host: Host,
+    { job, readings }: { job: string; readings: readonly Call[] },
+  ): Promise<void> {
+    if (this.#forgotten.has(job)) return
+    const kept = await this.#cluster.backends.readKept(host, job)
+    const open = this.#history.calls.filter(({ action, outcome }) => isMutation(action) && isUnknown(outcome))
+    const unknown = open.flatMap(({ action }) => (action.kind === 'put' ? [action.value] : []))
+    const wrong = checkKept(kept, {
+      job,
+      readings,
+      mayBeKept: new Set(unknown),
+      mayBeGone: (home) => open.some((call) => call.home.job === job && keysOf(call).includes(home.key)),
+    })
+    for (const what of wrong) this.#fail('the kept store and its job do not agree', what)
   }
 
   /** What a death may take with it is seen now, while the memory of the nodes is as it was. */

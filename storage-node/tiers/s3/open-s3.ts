@@ -9,6 +9,9 @@ export async function openS3(
   deps: Runtime & { background: Background },
 ): Promise<TierStore | null> {
   if (s3 === null) return null
-  const { S3Tier } = await import('./s3-tier.ts')
-  return new S3Tier(id, s3, deps)
+  const [{ S3Bucket }, { S3Tier }] = await Promise.all([
+    import('../../../service/s3/s3-bucket.ts'),
+    import('./s3-tier.ts'),
+  ])
+  return new S3Tier(id, new S3Bucket(s3, deps.clock), deps)
 }

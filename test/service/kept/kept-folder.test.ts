@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { KeptFolder } from '../../../service/kept/kept-folder.ts'
 import { KEPT_INCOMING_MS_MAX } from '../../../service/kept/kept-limits.ts'
@@ -40,4 +41,30 @@ test('what a process that was killed left half-written is not seen, and is gone 
   expect(await store.list({ prefix: '', after: '', limit: 9 })).toEqual({ names: [], next: null })
   await store.sweep(() => true)
   expect(readdirSync(incoming)).toEqual(['new'])
+})
+
+const key = { job: 'j-a', bucket: 'out', key: 'x' }
+
+test('a put that failed says why, also where its half-written file cannot be removed', async () => {
+  const dir = await tempDir()
+  const incoming = join(dir, 'kept-incoming')
+  async function* failing(): AsyncGenerator<Buffer> {
+    yield Buffer.from('half')
+    const [name = ''] = readdirSync(incoming)
+    unlinkSync(join(incoming, name))
+    mkdirSync(join(incoming, name))
+    throw new MayflyError('OBJECT_LOST', 'the rest is gone')
+  }
+  const putting = new KeptFolder(dir, clock).put(key, { bytes: 5, ...lasting }, failing())
+  await expect(putting).rejects.toMatchObject({ code: 'OBJECT_LOST', reason: 'the rest is gone' })
+})
+
+test('a removal after which the disk fails does not say that the object is still there', async () => {
+  const dir = await tempDir()
+  const store = new KeptFolder(dir, clock)
+  await store.put(key, { bytes: 5, ...lasting }, once('plain'))
+  const [file = ''] = readdirSync(join(dir, 'kept', 'j-a', 'out'))
+  mkdirSync(join(dir, 'kept-expiry', 'j-a', 'out', file), { recursive: true })
+  await expect(store.remove(key, null)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
+  expect(await store.stat(key)).toBeNull()
 })

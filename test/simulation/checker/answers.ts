@@ -14,6 +14,8 @@ export interface World {
   /** How late the index of a slot may come to its new owner. */
   readonly lateMs: number
   readonly progress: Progress
+  /** Jobs of which kept objects did not come back after a death, for the store stayed silent: I19 says nothing about them. */
+  readonly forgotten: ReadonlySet<string>
 }
 
 /** Errors that any call may meet in a cluster where anything may fail. */

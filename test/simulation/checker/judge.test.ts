@@ -18,7 +18,14 @@ import { judge } from './judge.ts'
 import type { Losses } from './losses.ts'
 
 const progress = { frozenUntilMs: 0, forgottenUntilMs: 0 }
-const peace: World = { deaths: [], ends: new Map(), calmUntilMs: 0, lateMs: 0, progress }
+const peace: World = {
+  deaths: [],
+  ends: new Map(),
+  calmUntilMs: 0,
+  lateMs: 0,
+  progress,
+  forgotten: new Set(),
+}
 
 function died(atMs: number, losses: Partial<Losses>): World {
   const touches = (): Losses => ({ slot: false, chunks: false, ...losses })

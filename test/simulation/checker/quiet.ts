@@ -3,9 +3,8 @@ import { bytesApart, chargeOf, Kind } from '../../../storage-node/memory/record.
 import { BLOCK_BYTES } from '../../../storage-node/memory/slab.ts'
 import { chunkCharge } from '../../../storage-node/slot/chunks.ts'
 import { encodeManifest } from '../../../storage-node/slot/stored-object.ts'
-import { isTransient } from '../traffic/buckets.ts'
-import type { Call } from '../traffic/history.ts'
-import { type Home, readValue } from '../traffic/values.ts'
+import type { Call, Outcome } from '../traffic/history.ts'
+import { type Home, readValue, type ValueName } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
 import {
   chunkBytesBelow,
@@ -19,7 +18,6 @@ import {
   totalOf,
   usageOf,
 } from '../world/inspection.ts'
-import type { KeptObjects } from '../world/memory-kept-store.ts'
 
 /** Every slot of a living job has exactly one owner. Returns what is wrong. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
@@ -83,32 +81,40 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
   })
 }
 
-/** The kept store has what the last reading says that it has, and nothing else of the job. */
+/**
+ * The kept store has what the last reading says that it has, and nothing else of the job. `store` has what is kept of it by name;
+ * `mayBeKept` are the values of puts whose outcome is unknown, and `mayBeGone` says whether something else of unknown outcome may have
+ * removed what was there: the store carries both out whenever it likes, also after their node has died.
+ */
 export function checkKept(
-  store: KeptObjects,
-  {
-    job,
-    readings,
-    wallMs,
-    hasDied,
-  }: { job: string; readings: readonly Call[]; wallMs: number; hasDied: boolean },
+  store: ReadonlyMap<string, { readonly content: Buffer }>,
+  of: {
+    readonly job: string
+    readonly readings: readonly Call[]
+    readonly mayBeKept: ReadonlySet<ValueName>
+    readonly mayBeGone: (home: Home) => boolean
+  },
 ): string[] {
-  return readings.flatMap(({ home, outcome }) => {
-    if (home.job !== job || outcome.kind !== 'stat') return []
+  return of.readings.flatMap(({ home, outcome }) => {
+    if (home.job !== of.job || (outcome.kind !== 'stat' && !isMissing(outcome))) return []
     const name = `${home.job}/${home.bucket}/${home.key}`
     const kept = store.get(name)
-    const isThere = kept !== undefined && (kept.expiresAtMs === 0 || kept.expiresAtMs > wallMs)
-    // What a bucket had on a node that died is left in the store where the bucket was deleted before it came back.
-    if (hasDied && isTransient(home.bucket) && isThere && outcome.stat === null) return []
-    if (!(outcome.stat?.persist ?? false)) return isThere ? [`${name} is kept, and its job has none`] : []
-    if (!isThere) return [`${name} is not kept, though its job says so`]
-    const value = readings.find((other) => other.outcome.kind === 'value' && isSame(other.home, home))
-    const read = readValue(home, kept.content)
-    const found = 'wrong' in read ? read.wrong : read.name
+    const read = kept === undefined ? null : readValue(home, kept.content)
+    const found = read === null ? null : 'wrong' in read ? read.wrong : read.name
+    const isSaid = outcome.kind === 'stat' && outcome.stat?.persist === true
+    if (found !== null && of.mayBeKept.has(found)) return []
+    if (!isSaid) return found === null ? [] : [`${name} is kept as ${found}, and its job has none`]
+    if (found === null) return of.mayBeGone(home) ? [] : [`${name} is not kept, though its job says so`]
+    const value = of.readings.find((other) => other.outcome.kind === 'value' && isSame(other.home, home))
     return value?.outcome.kind === 'value' && value.outcome.value !== found
       ? [`${name} is kept as ${found}, and its job has ${value.outcome.value}`]
       : []
   })
+}
+
+/** Of a bucket that was deleted nothing is kept either. */
+function isMissing(outcome: Outcome): boolean {
+  return outcome.kind === 'error' && outcome.code === 'BUCKET_NOT_FOUND'
 }
 
 function isSame(one: Home, other: Home): boolean {

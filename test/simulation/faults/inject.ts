@@ -80,6 +80,16 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await pauseClients(scene, fault, random)
     case 'thawForgotten':
       return await thawForgotten(scene, fault, random)
+    case 'storeRefuses':
+      return await during(scene, fault, cluster.backends.faults.begin('refuses', random.pick([0.1, 0.5, 1])))
+    case 'storeIsSlow':
+      return await during(scene, fault, cluster.backends.faults.begin('slow', random.pick([0.1, 0.5, 1])))
+    case 'storeLosesAnswers':
+      return await during(
+        scene,
+        fault,
+        cluster.backends.faults.begin('losesAnswers', random.pick([0.1, 0.3, 0.6])),
+      )
     case 'lateWord':
       return await lateWord(scene, random)
     case 'endJob': {

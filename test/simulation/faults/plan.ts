@@ -30,6 +30,9 @@ const specialKinds = [
   'forgetConnections',
   'freezeClient',
   'thawForgotten',
+  'storeRefuses',
+  'storeIsSlow',
+  'storeLosesAnswers',
 ] as const
 export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number]
 
@@ -48,6 +51,9 @@ export const frozenKinds: readonly FaultKind[] = ['freezeClient']
 
 /** Connections carry nothing any more, of which a caller notices a delay of `RECOVERY_MS` at most. */
 export const forgottenKinds: readonly FaultKind[] = ['forgetConnections', 'thawForgotten']
+
+/** What is wrong with the stores behind the nodes. */
+export const storeKinds: readonly FaultKind[] = ['storeRefuses', 'storeIsSlow', 'storeLosesAnswers']
 
 /** Slots that move and processes that die are what the protocol is about. */
 const likely: readonly FaultKind[] = [

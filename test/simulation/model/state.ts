@@ -8,6 +8,8 @@ export interface KeyState {
   readonly large: boolean
   /** It is in the kept store, too: no death takes it. */
   readonly kept: boolean
+  /** Something of unknown outcome may have removed it from the kept store alone, so that a death may take it. */
+  readonly shaky: boolean
   /** Null where the put that wrote the value was never answered, and nobody has read the version since. */
   readonly version: number | null
   /** The value is surely there before the first moment and surely gone after the second; null is for ever. */
@@ -23,6 +25,7 @@ export const absent: KeyState = {
   value: null,
   large: false,
   kept: false,
+  shaky: false,
   version: null,
   expiry: null,
   lost: 'no',
@@ -80,7 +83,7 @@ export type Miss = 'missing' | 'lost'
 type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** Names a state: equal states have equal names. */
-export function nameState({ bucket, value, kept, version, expiry, lost, holes }: KeyState): string {
+export function nameState({ bucket, value, kept, shaky, version, expiry, lost, holes }: KeyState): string {
   if (!bucket) return 'no bucket'
-  return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${kept ? '|kept' : ''}`
+  return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${kept ? (shaky ? '|kept?' : '|kept') : ''}`
 }

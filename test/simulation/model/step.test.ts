@@ -60,3 +60,16 @@ test('only a chunk that was lost, or a reader who was too slow, makes a consume 
   expect(after(large, lost)).toEqual([])
   expect(after(large, { ...lost, mayHaveHoles: true })).toEqual([absent])
 })
+
+test('a death may take a key that is kept once something of unknown outcome may have removed it from the store', () => {
+  const kept = { ...held, kept: true }
+  const shaky = { ...kept, shaky: true }
+  expect(after(kept, { kind: 'get', consume: true, found: 'unknown', mayHaveHoles: false })).toEqual([
+    absent,
+    shaky,
+  ])
+  expect(after(shaky, { kind: 'death', slot: true, chunks: false })).toContainEqual({
+    ...absent,
+    lost: 'fresh',
+  })
+})

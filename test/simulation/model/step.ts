@@ -52,7 +52,7 @@ function apply(
       return stat(state, what.found)
     case 'delete':
       if (what.existed !== null && what.existed !== (state.value !== null)) return []
-      return [emptied(state)]
+      return [emptied(state), ...(what.existed === null ? shaken(state) : [])]
     case 'listed': {
       if (what.bytes !== null) return holdsBytes(state, what.bytes) ? [state] : []
       return state.value === null && (state.lost !== 'fresh' || what.acceptHoles) ? [state] : []
@@ -81,6 +81,7 @@ function put(state: KeyState, what: Extract<Effect, { kind: 'put' }>, operation:
         ? [state]
         : []
     case 'unknown':
+      return allowed ? [...written(state, what, operation), ...shaken(state)] : []
     case 'stored':
       return allowed ? written(state, what, operation) : []
     default:
@@ -101,7 +102,17 @@ function written(
 ): KeyState[] {
   const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs + lateMs }
   const { bucket } = state
-  const after = { bucket, value, large, kept: persist, version, expiry, lost: touched(state), holes: false }
+  const after = {
+    bucket,
+    value,
+    large,
+    kept: persist,
+    shaky: false,
+    version,
+    expiry,
+    lost: touched(state),
+    holes: false,
+  }
   return mayHaveHoles && !persist ? [after, { ...after, holes: true }] : [after]
 }
 
@@ -119,7 +130,7 @@ function get(
   { consume, found, mayHaveHoles }: Extract<Effect, { kind: 'get' }>,
 ): KeyState[] {
   const after = consume ? emptied(state) : state
-  if (found === 'unknown') return state.value === null ? [] : [after]
+  if (found === 'unknown') return state.value === null ? [] : [after, ...shaken(state)]
   if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
   if (found === 'lost') {
     if (state.value === null) return state.lost === 'no' ? [] : [state]
@@ -141,7 +152,10 @@ function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death
   if (state.kept) {
     const { expiry } = state
     const sooner = expiry === null ? null : { ...expiry, fromMs: expiry.fromMs - CLOCKS_APART_MS }
-    return slot ? [{ ...state, version: null, lost: 'old', expiry: sooner }] : []
+    const back: KeyState[] = slot ? [{ ...state, version: null, lost: 'old', expiry: sooner }] : []
+    if (!state.shaky) return back
+    const gone = death({ ...state, kept: false }, { kind: 'death', slot, chunks })
+    return [...back, ...gone.map((after) => ({ ...after, kept: after.value !== null }))]
   }
   const after: KeyState[] = []
   if (slot) after.push({ ...emptied(state), lost: 'fresh' })
@@ -155,11 +169,17 @@ function emptied(state: KeyState): KeyState {
     value: null,
     large: false,
     kept: false,
+    shaky: false,
     version: null,
     expiry: null,
     lost: touched(state),
     holes: false,
   }
+}
+
+/** The kept store was changed for an operation that failed then. */
+function shaken(state: KeyState): KeyState[] {
+  return state.kept && !state.shaky ? [{ ...state, shaky: true }] : []
 }
 
 function touched({ lost }: KeyState): KeyState['lost'] {

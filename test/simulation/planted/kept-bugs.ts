@@ -43,4 +43,22 @@ export const keptBugs: readonly Planted[] = [
     replace: 'if (head.version < 0)',
     seedsMax: 100,
   },
+  {
+    name: 'kept-of-a-deleted-bucket',
+    what: 'What a bucket that is deleted had on a node that died stays in the kept store (I16).',
+    file: 'storage-node/persist/recovery.ts',
+    find: 'if (id === undefined || id > firstUnused) return true',
+    replace: 'if (id === undefined || firstUnused < 0) return ids === null',
+    profile: 'buckets',
+    seedsMax: 100,
+  },
+  {
+    name: 'kept-file-not-discarded',
+    what: 'Where a half-written file cannot be removed nobody hears what became of its put.',
+    file: 'service/kept/kept-folder.ts',
+    find: 'for (const file of incoming) await discard(file)',
+    replace: 'for (const file of incoming) await removeFile(file)',
+    profile: 'stores',
+    seedsMax: 30,
+  },
 ]

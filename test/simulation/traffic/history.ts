@@ -106,6 +106,11 @@ export function isUnknown(outcome: Outcome): boolean {
   return outcome.kind === 'none' || (outcome.kind === 'error' && unknowing.includes(outcome.code))
 }
 
+/** The keys that a call is about. */
+export function keysOf({ home, action }: Call): readonly string[] {
+  return action.kind === 'deleteMany' ? action.keys : [home.key]
+}
+
 /** One line for a failure's report. */
 export function describeCall({ id, client, home, action, calledMs, returnedMs, outcome }: Call): string {
   const { kind, ...details } = action

@@ -2,9 +2,9 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import { Background } from '../../../service/process/background.ts'
 import type { Logger } from '../../../service/process/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
+import { Backends } from '../backends/backends.ts'
 import type { Profile } from '../profiles.ts'
 import { Host } from './host.ts'
-import { type KeptObjects, MemoryKeptStore } from './memory-kept-store.ts'
 import { MemoryTier } from './memory-tier.ts'
 import { type MetadataServer, MetadataServers } from './metadata-servers.ts'
 import { SimulatedNetwork } from './network.ts'
@@ -34,26 +34,28 @@ export class Cluster {
   readonly random: SeededRandom
   readonly secret: Buffer
   /** What outlives every process and every job. */
-  readonly kept: KeptObjects = new Map()
+  readonly backends: Backends
   readonly nodes: RunningNode[] = []
   readonly metadata: MetadataServers
   /** False while the controller takes no reports. */
   controllerHears = true
   /** Called when a metadata server has given up a node that lives. */
   onDeclaredDead: (node: RunningNode, by: MetadataServer) => void = () => undefined
+  /** Called when a node has taken slots without what is kept of them, for the store did not answer. */
+  onForgotten: (job: string) => void = () => undefined
   /** Called when a node ends because it was given up. */
   onEnding: (node: RunningNode) => void = () => undefined
-  readonly #profile: Profile
   readonly #log: Logger
   #hosts = 0
 
   /** `complain` is told of whatever a plane logs as an error: a bug. */
   constructor(seed: number, profile: Profile, complain: (what: string) => void) {
-    this.#profile = profile
     this.random = new SeededRandom(`mayfly/${seed}`)
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
     this.secret = this.random.fork('secret').bytes(32)
-    this.#log = quietLog(complain)
+    const { keptMsMax } = profile
+    this.backends = new Backends({ timeline: this.timeline, random: this.random.fork('backends'), keptMsMax })
+    this.#log = quietLog({ complain, warned: (of, what) => this.#warned(of, what) })
     const count = profile.metadataServers ?? (this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1)
     this.metadata = new MetadataServers(this, { count, log: this.#log })
   }
@@ -89,6 +91,7 @@ export class Cluster {
       listen: { host: host.ip, port: NODE_PORT },
       ...this.shared(),
     }
+    const background = new Background({ runtime: host.runtime, log: this.#log })
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
@@ -96,13 +99,13 @@ export class Cluster {
       tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
       askCapacity: ({ jobs }) => this.toController(host, { limited: jobs.map(({ id }) => id) }),
       log: this.#log,
-      background: new Background({ runtime: host.runtime, log: this.#log }),
-      kept: new MemoryKeptStore(this.kept, host.runtime, this.#profile.keptMsMax),
+      background,
+      kept: this.backends.keptOf(host),
       ssd: {
         bytes: NODE_SSD_BYTES,
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
       },
-      s3: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`s3/${host.id}`) }),
+      s3: this.backends.tierOf(host, background),
       onDead: () => {
         // It may hear so before that is written down.
         this.onEnding(node)
@@ -133,14 +136,24 @@ export class Cluster {
     })
   }
 
+  #warned({ job = '' }: { job?: string }, what: string): void {
+    if (what.startsWith('kept objects of a job do not come back')) this.onForgotten(job)
+  }
+
   /** What all planes are told alike. */
   shared() {
     return { controllerUrl: '', secret: this.secret, logLevel: 'silent' }
   }
 }
 
-/** A log that keeps nothing and hands on what only a bug writes. */
-function quietLog(complain: (what: string) => void): Logger {
+/** A log that keeps nothing: it hands on what only a bug writes, and warnings. */
+function quietLog({
+  complain,
+  warned,
+}: {
+  complain: (what: string) => void
+  warned: (of: { job?: string }, what: string) => void
+}): Logger {
   const quiet = (): void => undefined
   const loud = (fields: { err?: unknown }, message: string): void => {
     const { err } = fields
@@ -150,7 +163,7 @@ function quietLog(complain: (what: string) => void): Logger {
     trace: quiet,
     debug: quiet,
     info: quiet,
-    warn: quiet,
+    warn: warned,
     error: loud,
     fatal: loud,
   }

@@ -4,11 +4,11 @@ import type { Job } from '../../../client/job.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { KeptFolder } from '../../../service/kept/kept-folder.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { Recovery } from '../../../storage-node/persist/recovery.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
-import { MemoryKeptStore } from '../../simulation/world/memory-kept-store.ts'
 
 async function start(nodeCount: number) {
   const planes = await Planes.start()
@@ -139,23 +139,26 @@ test('bytes of kept objects that were on their way from a node that died come fr
   await expect(job.get('plain')).rejects.toMatchObject({ code: 'OBJECT_LOST' })
 })
 
-test('what is kept comes back as often as its node dies, without what has been deleted with its bucket', async () => {
+test('what is kept comes back as often as its node dies; what was deleted with its bucket does not, and is removed', async () => {
   const { planes, nodes, job, replace, kept } = await start(1)
-  await job.createBucket('gone')
-  await job.put('k', 'old', { bucket: 'gone', persist: true })
+  for (const bucket of ['gone', 'for-good']) {
+    await job.createBucket(bucket)
+    await job.put('k', 'old', { bucket, persist: true })
+  }
   await job.put('k', 'stays', { persist: true })
-  // The bucket's object stays behind in the store, as where a node dies while the bucket is deleted.
+  // The buckets' objects stay behind in the store, as where a node dies while the bucket is deleted.
   const { remove } = planes.kept
   Object.assign(planes.kept, { remove: async () => true })
-  await job.deleteBucket('gone')
+  for (const bucket of ['gone', 'for-good']) await job.deleteBucket(bucket)
   Object.assign(planes.kept, { remove: remove.bind(planes.kept) })
-  expect(await kept('k', 'gone')).not.toBeNull()
+  for (const bucket of ['gone', 'for-good']) expect(await kept('k', bucket)).not.toBeNull()
   await job.createBucket('gone')
   let [node] = nodes as [RunningNode]
   for (let round = 0; round < 2; round++) {
     node = await replace(node)
     expect((await job.get('k')).toString()).toBe('stays')
     await expect(job.get('k', { bucket: 'gone' })).rejects.toMatchObject({ code: 'OBJECT_LOST' })
+    for (const bucket of ['gone', 'for-good']) expect(await kept('k', bucket)).toBeNull()
   }
 }, 30_000)
 
@@ -163,7 +166,7 @@ test('a kept store that stays silent is not waited for any longer than it may be
   const clock = new VirtualClock()
   const runtime = { clock, random: { fraction: () => 0.5, bytes: (count: number) => Buffer.alloc(count) } }
   const warnings: string[] = []
-  const store = new MemoryKeptStore(new Map(), runtime)
+  const store = new KeptFolder('', clock)
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
   Object.assign(store, { list: away })
   const comeback = new Recovery({

@@ -5,6 +5,7 @@ import type { Job } from '../../../client/job.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
+import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { S3Tier } from '../../../storage-node/tiers/s3/s3-tier.ts'
 import { openSsd } from '../../../storage-node/tiers/ssd/open-ssd.ts'
@@ -26,7 +27,10 @@ async function start(settings: S3Settings, options: { ssdBytes: number; nodes?: 
       { bytes: 1024 * MIB, dir: join(await tempDir(), 'ssd') },
       { clock: systemRuntime.clock, background },
     )
-    const s3 = new S3Tier(`n-${index}`, settings, { ...systemRuntime, background })
+    const s3 = new S3Tier(`n-${index}`, new S3Bucket(settings, systemRuntime.clock), {
+      ...systemRuntime,
+      background,
+    })
     nodes.push(await planes.startNode(64 * MIB, 1e9, { ssd, s3 }))
   }
   const ticket = await planes.createJob('j-a', nodes, {

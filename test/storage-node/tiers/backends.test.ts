@@ -59,7 +59,10 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
   async (fault) => {
     const s3 = await FakeS3.start()
     const background = newBackground()
-    const tier = new S3Tier('n-1', s3.settings, { ...systemRuntime, background })
+    const tier = new S3Tier('n-1', new S3Bucket(s3.settings, systemRuntime.clock), {
+      ...systemRuntime,
+      background,
+    })
     const { planes, node, job, other } = await start({ s3: tier }, background)
     s3.fault = fault
     const contents = await fill(job, 'k')

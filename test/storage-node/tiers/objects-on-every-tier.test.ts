@@ -7,6 +7,7 @@ import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
 import { type Tier, tiers } from '../../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
+import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import { S3Tier } from '../../../storage-node/tiers/s3/s3-tier.ts'
 import { openSsd } from '../../../storage-node/tiers/ssd/open-ssd.ts'
 import { background } from '../../fixture/background.ts'
@@ -46,7 +47,12 @@ class Tiered {
           ? await openSsd({ bytes: 256 * MIB, dir }, { clock: systemRuntime.clock, background })
           : null
       const s3 =
-        settings === null ? null : new S3Tier(`n-${index}`, settings, { ...systemRuntime, background })
+        settings === null
+          ? null
+          : new S3Tier(`n-${index}`, new S3Bucket(settings, systemRuntime.clock), {
+              ...systemRuntime,
+              background,
+            })
       nodes.push(await planes.startNode(128 * MIB, 1e9, { ssd, s3 }))
     }
     const ticket = await planes.createJob('j-a', nodes.slice(0, 1), {

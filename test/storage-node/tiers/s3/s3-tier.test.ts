@@ -12,11 +12,15 @@ const startS3 = sharedS3()
 
 tierContract(
   'S3',
-  async (context) => new S3Tier('n-1', await startS3(context), { ...systemRuntime, background }),
+  async (context) =>
+    new S3Tier('n-1', new S3Bucket(await startS3(context), systemRuntime.clock), {
+      ...systemRuntime,
+      background,
+    }),
 )
 
 function open(node: string, settings: S3Settings): S3Tier {
-  const tier = new S3Tier(node, settings, { ...systemRuntime, background })
+  const tier = new S3Tier(node, new S3Bucket(settings, systemRuntime.clock), { ...systemRuntime, background })
   onTestFinished(() => tier.close())
   return tier
 }
