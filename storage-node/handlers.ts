@@ -53,7 +53,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
             const bytes = received(job, payload)
             // As `room.find` does, but without making anything for it: this is the hot path.
             const patiently = () => ({
-              arrived: { request, payload: bytes },
+              arrived: { request, payload: bytes, waiter: { peer, id: payload.id } },
               attempt: (of: { request: Put; payload: Buffer }) => keeping.put(job, of.request, of.payload),
             })
             try {
@@ -80,9 +80,9 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     })
     .on(dataOperations.append, (peer, request, payload) => {
       const job = node.jobOf(peer.claims, 'write', request)
-      const bytes = received(job, payload)
+      const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }
       return sessions.run(keyMutation(dataOperations.append, { peer, job, request }), request, () =>
-        room.run(job, { request, payload: bytes }, (of) => keeping.append(job, of.request, of.payload)),
+        room.run(job, arrived, (of) => keeping.append(job, of.request, of.payload)),
       )
     })
     .on(dataOperations.settle, (peer, { lanes }) => {
@@ -141,9 +141,11 @@ function addMany(handlers: Handlers, node: StorageNode): void {
       (peer, request, received) =>
         storing(received, () => {
           const job = node.jobOf(peer.claims, 'write', request)
-          const { payload } = received
+          const { payload, id } = received
           return sessions.run(keysMutation(dataOperations.putMany, { peer, job, request }), request, () =>
-            room.runMany(job, { request, payload }, (of) => keepingMany.put(job, of.request, of.payload)),
+            room.runMany(job, { request, payload, waiter: { peer, id } }, (of) =>
+              keepingMany.put(job, of.request, of.payload),
+            ),
           )
         }),
       landIn(node),
@@ -160,10 +162,12 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       largeObjects.renew(node.jobOf(claims, 'write', request), request)
       return done
     })
-    .on(dataOperations.putCommit, (peer, request) => {
+    .on(dataOperations.putCommit, (peer, request, { id }) => {
       const job = node.jobOf(peer.claims, 'write', request)
       return sessions.run(keyMutation(dataOperations.putCommit, { peer, job, request }), request, () =>
-        room.run(job, { request, payload: nothing }, (of) => keeping.commit(job, of.request)),
+        room.run(job, { request, payload: nothing, waiter: { peer, id } }, (of) =>
+          keeping.commit(job, of.request),
+        ),
       )
     })
     .on(dataOperations.putAbort, ({ claims }, request) => {
@@ -172,10 +176,11 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
     .on(
       dataOperations.chunkPut,
-      ({ claims }, request, payload) =>
+      (peer, request, payload) =>
         storing(payload, () => {
-          const job = node.jobOf(claims, 'write', request)
-          return room.run(job, { request, payload: received(job, payload) }, (of) => {
+          const job = node.jobOf(peer.claims, 'write', request)
+          const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }
+          return room.run(job, arrived, (of) => {
             largeObjects.putChunk(job, of.request, of.payload)
             return done
           })

@@ -154,7 +154,13 @@ class Store {
       if (head.results.length !== batch.length || head.versions.length !== batch.length)
         throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many puts is not as long as the question')
       if (head.results.some((result) => !isStale(result))) return head
-      throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
+      const isFull = head.results.some((result) => result === errorTable.UNAVAILABLE.wire)
+      throw isFull
+        ? new MayflyError(
+            'UNAVAILABLE',
+            'The node could store none of the entries yet, as where the job is full',
+          )
+        : new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
     })
   }
 }

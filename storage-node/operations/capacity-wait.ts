@@ -2,6 +2,7 @@ import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../
 import type { DataReplies, DataRequests } from '../../protocol/operations/data-operations.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Reply } from '../../service/server/handlers.ts'
+import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { CapacityRequests } from '../tiering/capacity-requests.ts'
 import type { Demoter } from '../tiering/demoter.ts'
@@ -14,6 +15,15 @@ type Outcome<Result> = Result | Promise<Result>
 interface Arrived<Request> {
   readonly request: Request
   readonly payload: Buffer
+  /** Who waits for the answer. */
+  readonly waiter: Waiter
+}
+
+/** A wait for room. */
+interface Bounded {
+  readonly bytes: number
+  readonly untilMs: number
+  readonly waiter: Waiter
 }
 
 interface Attempt<Request, Result> {
@@ -25,7 +35,8 @@ interface Attempt<Request, Result> {
  * Retries mutations that found no room; a failed attempt has changed nothing. If the node has no memory
  * although the job has budget, the arena is compacted first. If the job is full, it waits for demotion, and
  * if nothing can be demoted, for a larger budget. Fails with `CAPACITY_EXCEEDED` if nothing can be demoted
- * and the job gets no more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`.
+ * and the job gets no more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`,
+ * after which the SDK sends it again until its deadline. Once its client is gone or gives up, the wait ends and its payload is freed.
  */
 export class CapacityWait {
   readonly #demoter: Demoter
@@ -81,12 +92,13 @@ export class CapacityWait {
    */
   runMany(
     job: NodeJob,
-    { request, payload }: Arrived<DataRequests['putMany']>,
+    arrived: Arrived<DataRequests['putMany']>,
     put: (arrived: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
   ): Outcome<Reply<DataReplies['putMany']>> {
-    const first = put({ request, payload })
+    const { request, payload } = arrived
+    const first = put(arrived)
     if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
-    const copied = { request: copyKeys(request), payload: Buffer.from(payload) }
+    const copied = { ...arrived, request: copyKeys(request), payload: Buffer.from(payload) }
     return this.#retryRoomless(job, { first, copied, put })
   }
 
@@ -97,9 +109,8 @@ export class CapacityWait {
   ): Promise<Result> {
     if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
     let error: unknown = failure
-    const { length } = retry.copied.payload
-    return await this.#counted(job, length, async (untilMs) => {
-      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#madeRoom(job, length, untilMs))) {
+    return await this.#counted(job, retry.copied, async (wait) => {
+      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#madeRoom(job, wait))) {
         try {
           return await retry.attempt(retry.copied)
         } catch (again) {
@@ -124,38 +135,45 @@ export class CapacityWait {
     const versions = [...head.versions]
     const values = valuesOf(copied.request, copied.payload)
     try {
-      await this.#counted(job, copied.payload.length, async (untilMs) => {
+      await this.#counted(job, copied, async (wait) => {
         for (;;) {
           const left = roomless({ results })
-          if (left.length === 0 || !(await this.#madeRoom(job, copied.payload.length, untilMs))) return
-          const again = await put(putsAt(copied.request, values, left))
+          if (left.length === 0 || !(await this.#madeRoom(job, wait))) return
+          const again = await put({ ...putsAt(copied.request, values, left), waiter: copied.waiter })
           enterAt({ results, versions }, again.head, left)
         }
       })
     } catch (error) {
       if (isOwnFault(error)) throw error
-      for (const at of roomless({ results })) results[at] = errorTable[asMayflyError(error).code].wire
+      // To a client that is gone or gave up, and asks again: they are as they were.
+      const isGone = isError(error, 'ABORTED', 'CONNECTION_LOST')
+      const code = isGone ? 'UNAVAILABLE' : asMayflyError(error).code
+      for (const at of roomless({ results })) results[at] = errorTable[code].wire
     }
     return { head: { results, versions } }
   }
 
-  /** False if nothing can be demoted and the job gets no more. Throws `UNAVAILABLE` after the bound. */
-  async #madeRoom(job: NodeJob, bytes: number, untilMs: number): Promise<boolean> {
+  /**
+   * False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound, and `ABORTED` or `CONNECTION_LOST` once nobody
+   * waits any more.
+   */
+  async #madeRoom(job: NodeJob, wait: Bounded): Promise<boolean> {
     if (job.memory.takeShortage() && (await this.#compacted(job))) return true
-    const made = await this.#within(untilMs, () => this.#demoter.makeRoom(job))
-    if (made === 'late')
-      throw new MayflyError(
-        'UNAVAILABLE',
-        "The job's RAM is full, and the tier below has not copied up for a while",
-      )
-    if (made) return true
-    const given = await this.#within(untilMs, () => this.#capacityRequests.wait(job, bytes))
-    if (given === 'late')
-      throw new MayflyError(
-        'UNAVAILABLE',
+    const left = this.#demoter.makeRoom(job)
+    if (
+      await this.#within(wait, left, "The job's RAM is full, and the tier below has not kept up for a while")
+    )
+      return true
+    const asked = this.#capacityRequests.wait(job, wait.bytes)
+    try {
+      return await this.#within(
+        wait,
+        asked.told,
         'The job has filled what it reserved, and has not been given more yet',
       )
-    return given
+    } finally {
+      asked.leave()
+    }
   }
 
   /** Compacts the arena once, in a turn of its own. False if that frees nothing. */
@@ -164,25 +182,31 @@ export class CapacityWait {
     return job.memory.arena.compact()
   }
 
-  async #within(untilMs: number, task: () => Promise<boolean>): Promise<boolean | 'late'> {
+  /** What `told` says, as long as somebody waits for it and the time is not over. */
+  async #within({ untilMs, waiter }: Bounded, told: Promise<boolean>, late: string): Promise<boolean> {
     const leftMs = untilMs - this.#clock.monotonicMs()
-    if (leftMs <= 0) return 'late'
-    return await new Promise((resolve, reject) => {
-      const timer = this.#clock.after(leftMs, () => resolve('late'))
-      task()
-        .finally(() => timer.cancel())
-        .then(resolve, reject)
+    return await new Promise<boolean>((resolve, reject) => {
+      const timer = this.#clock.after(Math.max(0, leftMs), () => end(new MayflyError('UNAVAILABLE', late)))
+      const forget = waiter.peer.whenGone(waiter.id, (reason) => end(reason))
+      const end = (outcome: unknown): void => {
+        timer.cancel()
+        forget()
+        if (typeof outcome === 'boolean') resolve(outcome)
+        else reject(outcome)
+      }
+      told.then(end, end)
     })
   }
 
   async #counted<Result>(
     job: NodeJob,
-    bytes: number,
-    task: (untilMs: number) => Promise<Result>,
+    { payload, waiter }: Arrived<unknown>,
+    task: (wait: Bounded) => Promise<Result>,
   ): Promise<Result> {
+    const bytes = payload.length
     const release = job.underWay.park(bytes)
     try {
-      return await task(this.#clock.monotonicMs() + CAPACITY_WAIT_MS)
+      return await task({ bytes, waiter, untilMs: this.#clock.monotonicMs() + CAPACITY_WAIT_MS })
     } finally {
       release()
     }
@@ -192,8 +216,9 @@ export class CapacityWait {
 function copyArrived<Request extends { readonly key: Uint8Array }>({
   request,
   payload,
+  waiter,
 }: Arrived<Request>): Arrived<Request> {
-  return { request: { ...request, key: Buffer.from(request.key) }, payload: Buffer.from(payload) }
+  return { request: { ...request, key: Buffer.from(request.key) }, payload: Buffer.from(payload), waiter }
 }
 
 /** Indexes of the entries that found no room. */

@@ -9,7 +9,7 @@ interface State {
   limitedUntilMs: number
   waitingBytes: number
   /** Told whether there may be more room than before. */
-  waiting: ((mayFit: boolean) => void)[]
+  readonly waiting: Set<(mayFit: boolean) => void>
 }
 
 export interface CapacityRequestsOptions {
@@ -42,16 +42,27 @@ export class CapacityRequests {
     if (!this.#running) void this.#options.background.once(['askCapacity', 'rounds'], () => this.#run())
   }
 
-  /** Resolves with true once the job may have more than before, and with false if it gets no more. */
-  async wait(job: NodeJob, bytes: number): Promise<boolean> {
+  /**
+   * `told` resolves with true once the job may have more than before, and with false where it gets no more. Whoever waits no more calls `leave`, so
+   * that nothing is asked for in its name.
+   */
+  wait(job: NodeJob, bytes: number): { readonly told: Promise<boolean>; leave(): void } {
     const state = this.#stateOf(job)
-    if (this.#isLimited(state)) return false
-    state.waitingBytes += bytes
-    const told = new Promise<boolean>((resolve) => state.waiting.push(resolve))
-    this.want(job)
-    return await told.finally(() => {
-      state.waitingBytes -= bytes
+    if (this.#isLimited(state)) return { told: Promise.resolve(false), leave: () => undefined }
+    let tell: (mayFit: boolean) => void = () => undefined
+    const told = new Promise<boolean>((resolve) => {
+      tell = resolve
     })
+    state.waitingBytes += bytes
+    state.waiting.add(tell)
+    this.want(job)
+    let isHere = true
+    const leave = (): void => {
+      if (isHere) state.waitingBytes -= bytes
+      isHere = false
+      state.waiting.delete(tell)
+    }
+    return { told, leave }
   }
 
   /** The job's budget has changed, or the job has ended. */
@@ -80,7 +91,7 @@ export class CapacityRequests {
         for (const job of asked) if (limited.has(job.id)) this.#limit(job)
       })
       await sleep(clock, CAPACITY_ASK_MS)
-      for (const job of asked) if (!job.ended && this.#stateOf(job).waiting.length > 0) this.#wanting.add(job)
+      for (const job of asked) if (!job.ended && this.#stateOf(job).waiting.size > 0) this.#wanting.add(job)
     }
     this.#running = false
   }
@@ -98,15 +109,15 @@ export class CapacityRequests {
   #stateOf(job: NodeJob): State {
     let state = this.#states.get(job)
     if (state === undefined) {
-      state = { limitedUntilMs: 0, waitingBytes: 0, waiting: [] }
+      state = { limitedUntilMs: 0, waitingBytes: 0, waiting: new Set() }
       this.#states.set(job, state)
     }
     return state
   }
 }
 
-function tellAll(state: State, mayFit: boolean): void {
-  const { waiting } = state
-  state.waiting = []
-  for (const tell of waiting) tell(mayFit)
+function tellAll({ waiting }: State, mayFit: boolean): void {
+  const told = [...waiting]
+  waiting.clear()
+  for (const tell of told) tell(mayFit)
 }

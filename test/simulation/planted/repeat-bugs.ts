@@ -14,8 +14,9 @@ export const repeatBugs: readonly Planted[] = [
     name: 'ownership-before-answer',
     what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
     file: 'storage-node/handlers.ts',
-    find: 'const bytes = received(job, payload)\n      return',
-    replace: 'const bytes = received(job, payload)\n      locate(job, request)\n      return',
+    find: 'const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }\n      return',
+    replace:
+      'const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }\n      locate(job, request)\n      return',
     also: [
       {
         file: 'storage-node/handlers.ts',

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { errorTable, MayflyError } from '../../../protocol/errors.ts'
 import type { DataReplies, DataRequests } from '../../../protocol/operations/data-operations.ts'
+import type { Peer } from '../../../service/server/peer.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { CapacityWait } from '../../../storage-node/operations/capacity-wait.ts'
 import type { CapacityRequests } from '../../../storage-node/tiering/capacity-requests.ts'
@@ -22,6 +23,8 @@ const request: DataRequests['putMany'] = {
   checksums: [],
 }
 
+const waiter = { peer: { whenGone: () => () => undefined } as unknown as Peer, id: 1 }
+
 /** A job that stores the first key of each message that comes, and has no room for the others. */
 function start(park: () => () => void) {
   const clock = new VirtualClock()
@@ -41,7 +44,7 @@ function start(park: () => () => void) {
   return {
     clock,
     stored,
-    outcome: Promise.resolve(room.runMany(job, { request, payload: Buffer.from('abc') }, put)),
+    outcome: Promise.resolve(room.runMany(job, { request, payload: Buffer.from('abc'), waiter }, put)),
   }
 }
 

@@ -29,7 +29,7 @@ function world() {
 describe('a put that finds no room', () => {
   test('is asked for until the budget changes, and then tried again', async () => {
     const { clock, capacity, asked, job } = world()
-    const told = capacity.wait(job, 100)
+    const told = capacity.wait(job, 100).told
     await clock.advance(3 * CAPACITY_ASK_MS)
     expect(asked.length).toBeGreaterThanOrEqual(3)
     expect(asked[0]?.jobs).toEqual([{ id: 'j', bytes: { ram: 1 }, waitingBytes: 100 }])
@@ -44,24 +44,40 @@ describe('a put that finds no room', () => {
   test('is told that the job gets no more, and the next ones without a question for a while', async () => {
     const { clock, capacity, asked, answer, job } = world()
     answer(['j'])
-    const told = capacity.wait(job, 100)
+    const told = capacity.wait(job, 100).told
     await clock.advance(CAPACITY_ASK_MS)
     expect(await told).toBe(false)
-    expect(await capacity.wait(job, 100)).toBe(false)
+    expect(await capacity.wait(job, 100).told).toBe(false)
     expect(asked).toHaveLength(1)
     await clock.advance(CAPACITY_LIMITED_MS)
     answer([])
-    const later = capacity.wait(job, 100)
+    const later = capacity.wait(job, 100).told
     await clock.advance(CAPACITY_ASK_MS)
     expect(asked.length).toBeGreaterThan(1)
     capacity.changed(job)
     expect(await later).toBe(true)
   })
 
+  test('is asked for no more once it waits no more', async () => {
+    const { clock, capacity, asked, job } = world()
+    const given = capacity.wait(job, 100)
+    await clock.advance(3 * CAPACITY_ASK_MS)
+    given.leave()
+    given.leave()
+    await clock.advance(CAPACITY_ASK_MS)
+    const { length } = asked
+    await clock.advance(10 * CAPACITY_ASK_MS)
+    expect(asked).toHaveLength(length)
+    const next = capacity.wait(job, 7)
+    await clock.advance(CAPACITY_ASK_MS)
+    expect(asked.at(-1)?.jobs).toEqual([{ id: 'j', bytes: { ram: 1 }, waitingBytes: 7 }])
+    next.leave()
+  })
+
   test('goes on waiting while the controller does not answer', async () => {
     const { clock, capacity, asked, answer, job } = world()
     answer(null)
-    const told = capacity.wait(job, 100)
+    const told = capacity.wait(job, 100).told
     await clock.advance(5 * CAPACITY_ASK_MS)
     expect(asked.length).toBeGreaterThan(3)
     answer(['j'])
