@@ -145,6 +145,11 @@ export class NodeJob {
     return this.owned.touched
   }
 
+  /** Set aside for it in RAM. */
+  get reservedBytes(): number {
+    return this.#budget.reservedBytes
+  }
+
   /** In RAM. */
   get usedBytes(): number {
     return this.#budget.usedBytes

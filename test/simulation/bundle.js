@@ -35,6 +35,11 @@ const smallWorld = [
   ['ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024', 'ANSWERS_QUEUED_BYTES_MAX = 512'],
   ['CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES', 'CALLS_QUEUED_BYTES_MAX = 256'],
   ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
+  ['SLOTS_DEFAULT = 1024', 'SLOTS_DEFAULT = 16'],
+  ['NODE_START_MS_MAX = 15_000', 'NODE_START_MS_MAX = 4_000'],
+  ['NODE_START_RETRY_MS_MAX = 60_000', 'NODE_START_RETRY_MS_MAX = 4_000'],
+  ['REGISTRATION_CLAIM_MS = 10_000', 'REGISTRATION_CLAIM_MS = 2_000'],
+  ['RELOCATION_REPORTS_MAX = 120', 'RELOCATION_REPORTS_MAX = 20'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
@@ -78,6 +83,11 @@ const smallWorld = [
       ['memory/record-log.ts', 'DEAD_FRACTION = 1 / 2', 'DEAD_FRACTION = 0'],
       ['memory/record-log.ts', 'DEAD_BYTES_MIN = PAGE_BLOCKS_MAX * BLOCK_BYTES', 'DEAD_BYTES_MIN = 0'],
     ].map(([file, find, replace]) => ({ file: `storage-node/${file}`, find, replace })),
+    ...[
+      ['sizing/rightsizing.ts', 'HEADROOM_BYTES_MIN = 1024 * 1024', 'HEADROOM_BYTES_MIN = 8 * 1024'],
+      ['scaling/resize-policy.ts', 'STEP_BYTES_MIN = 1024 * 1024', 'STEP_BYTES_MIN = 1024'],
+      ['placement/shares.ts', 'WEIGHT_BYTES = 1024 * 1024', 'WEIGHT_BYTES = 1024'],
+    ].map(([file, find, replace]) => ({ file: `controller/${file}`, find, replace })),
     // A slot of this world has few bytes, which would be pulled before anyone meets one that is not there yet.
     {
       file: 'storage-node/handoff/puller.ts',
@@ -102,18 +112,18 @@ export async function bundle(outfile, bug = null) {
     entryPoints: [resolve(import.meta.dirname, 'main.ts')],
     outfile,
     ...forNode,
-    external: ['better-sqlite3', 'pino'],
+    external: ['pino'],
     plugins: [replacing([...smallWorld, ...editsOf(bug)]), simulated],
   })
 }
 
-/** AWS's driver as it is, for its commands and errors; and in the place of the file system, for the kept folder, one in memory. */
+/** AWS's driver as it is, for its commands and errors, and SQLite, both where they are installed; and in the place of the file system, for the kept folder, one in memory. */
 const simulated = {
   name: 'simulated',
   setup(context) {
-    const driver = createRequire(import.meta.url).resolve('@aws-sdk/client-s3')
-    context.onResolve({ filter: /^@aws-sdk\/client-s3$/ }, () => {
-      return { path: pathToFileURL(driver).href, external: true }
+    const { resolve: find } = createRequire(import.meta.url)
+    context.onResolve({ filter: /^(@aws-sdk\/client-s3|better-sqlite3)$/ }, ({ path }) => {
+      return { path: pathToFileURL(find(path)).href, external: true }
     })
     context.onResolve({ filter: /^node:fs(\/promises)?$/ }, ({ importer }) => {
       const isKept = relative(root, importer).startsWith('service/kept/')

@@ -42,6 +42,10 @@ export interface Profile {
   readonly metadataServers: number | null
   /** How long an access to the kept store takes at most. */
   readonly keptMsMax: number
+  /** What a node has of RAM, and of SSD. */
+  readonly nodeRamBytes: number
+  /** The real controller decides, and not a script. */
+  readonly controller: boolean
 }
 
 /** Everything mixed. Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
@@ -60,6 +64,8 @@ const plain: Profile = {
   slots: null,
   metadataServers: null,
   keptMsMax: 40,
+  nodeRamBytes: 1 << 20,
+  controller: false,
 }
 
 const profiles: readonly Profile[] = [
@@ -174,6 +180,38 @@ const profiles: readonly Profile[] = [
     faultsMin: 1,
     transient: 0.7,
     keptMsMax: 200,
+  },
+  // The real controller: it starts nodes, spreads and moves jobs, and everything happens to it that happens to the others.
+  {
+    ...plain,
+    name: 'controller',
+    faults: [
+      'crashController',
+      'crashController',
+      'pauseController',
+      'diskFails',
+      'operatorDrains',
+      'operatorDrains',
+      'resizeJob',
+      'resizeJob',
+      'crashNode',
+      'crashNode',
+      'pauseNode',
+      'crashMetadata',
+      'pauseMetadata',
+      'moveJob',
+      'crashDeparting',
+      'partition',
+      'breakConnections',
+      'loseAnswers',
+      'controllerSilent',
+      'slow',
+      'endJob',
+    ],
+    horizonMs: 8_000,
+    thinkMsMax: 400,
+    nodeRamBytes: 96_000,
+    controller: true,
   },
 ]
 

@@ -1,8 +1,10 @@
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { inspect } from './checker/inspect.ts'
 import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
 import { lossesOf } from './checker/losses.ts'
-import { checkEmpty, checkKept, checkLeaks, checkOwners } from './checker/quiet.ts'
+import { checkEmpty } from './checker/quiet.ts'
+import { Controlled } from './controlled.ts'
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
 import {
   describeFault,
@@ -12,20 +14,22 @@ import {
   frozenKinds,
   gentleKinds,
   planFaults,
+  silencingKinds,
   storeKinds,
 } from './faults/plan.ts'
 import { type Profile, profileOf } from './profiles.ts'
-import { cycleBucket, isTransient } from './traffic/buckets.ts'
+import { cycleBucket } from './traffic/buckets.ts'
 import { Client } from './traffic/client.ts'
-import { type Call, describeCall, History, isMutation, isUnknown, keysOf } from './traffic/history.ts'
+import { describeCall, History } from './traffic/history.ts'
 import { BUCKETS, Mix } from './traffic/mix.ts'
 import { openSimulated } from './traffic/open.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
-import { Controller, type PlacedJob } from './world/controller.ts'
-import type { Host } from './world/host.ts'
-import { mayServe, unsettledSlots } from './world/inspection.ts'
+import type { Control, PlacedJob } from './world/control.ts'
+import { mayServe } from './world/inspection.ts'
 import { jobsOf, type MetadataServer } from './world/metadata-servers.ts'
 import { SeededRandom } from './world/random.ts'
+import { RealController } from './world/real-controller.ts'
+import { ScriptedController } from './world/scripted-controller.ts'
 
 /** What a run is made from: the same plan gives the same run. */
 export interface Plan {
@@ -59,12 +63,11 @@ const CLIENTS = 6
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
 const FORGET_MS = 3_000
-/** Longer than a write to the tier below takes, and a pause after one that failed. */
-const MOVEMENT_MS = 500
 const RUN_MS_MAX = 120_000
+/** It is watched for minutes in which nothing happens. */
+const CONTROLLED_RUN_MS_MAX = 900_000
 /** The most that a few messages take where nothing is wrong. */
 const ORDINARY_DELAY_MS = 400
-const LAST_DEADLINE_MS = 10_000
 const JOBS = ['red', 'blue'] as const
 
 /** Runs the planes once, in virtual time, and judges what they did. */
@@ -77,9 +80,11 @@ class Scenario {
   readonly #plan: Plan
   readonly #profile: Profile
   readonly #cluster: Cluster
-  readonly #controller: Controller
+  readonly #controller: Control
+  /** Where the real controller runs. */
+  readonly #controlled: Controlled | null
   readonly #history = new History()
-  readonly #mix: Mix
+  #mix: Mix
   readonly #jobs = new Map<string, PlacedJob>()
   readonly #deaths: Death[] = []
   /** For each node that was given up, or has died, the jobs of which it can be no owner any more. */
@@ -96,9 +101,24 @@ class Scenario {
   constructor(plan: Plan) {
     this.#plan = plan
     this.#profile = profileOf(plan.profile, new SeededRandom(`mayfly/${plan.seed}/profile`))
-    this.#mix = new Mix(JOBS, this.#profile)
+    this.#mix = new Mix([], this.#profile)
     this.#cluster = new Cluster(plan.seed, this.#profile, (what) => this.#fail('an error in a log', what))
-    this.#controller = new Controller(this.#cluster)
+    if (this.#profile.controller) {
+      const controller = new RealController(this.#cluster)
+      this.#controller = controller
+      this.#controlled = new Controlled({
+        cluster: this.#cluster,
+        controller,
+        jobs: this.#jobs,
+        fail: (rule, what) => this.#fail(rule, what),
+        nodeDies: (node) => this.#nodeDies(node),
+        isAudible: () => this.#isAudible(),
+        note: (what) => this.#note(what),
+      })
+    } else {
+      this.#controller = new ScriptedController(this.#cluster)
+      this.#controlled = null
+    }
     this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
     this.#cluster.onEnding = (node) => this.#ending(node)
     this.#cluster.onForgotten = (job) => {
@@ -118,7 +138,7 @@ class Scenario {
     }
     process.on('unhandledRejection', onRejection)
     try {
-      await timeline.run(this.#play(), RUN_MS_MAX)
+      await timeline.run(this.#play(), this.#controlled === null ? RUN_MS_MAX : CONTROLLED_RUN_MS_MAX)
     } catch (error) {
       const open = this.#history.calls.filter(({ outcome }) => outcome.kind === 'none').map(describeCall)
       this.#fail(
@@ -172,17 +192,20 @@ class Scenario {
       note: (what) => this.#note(what),
     }
     this.#scene = scene
+    this.#controlled?.playTenants(this.#profile.horizonMs)
     await Promise.all(this.#chosenFaults().map((fault) => this.#at(scene, fault)))
     while (clients.some(({ done }) => !done)) await this.#controller.sleep(50)
-    await Promise.all([...this.#repairs, ...cycles])
+    await Promise.all([...this.#repairs, ...cycles, this.#controlled?.tenantsAreOver()])
     // Some jobs end in the middle of everything.
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
       await this.#controller.sleep(QUIET_MS)
+      await this.#controlled?.checkQuiet()
       await this.#inspect()
     }
     for (const job of this.#jobs.values()) await this.#controller.endJob(job)
     await this.#controller.sleep(FORGET_MS)
+    await this.#controlled?.checkOver()
     for (const what of checkEmpty(this.#cluster.living)) this.#fail('bytes are left', what)
     const strays = await this.#cluster.backends.strays(this.#controller.host, this.#deaths.length > 0)
     // What a store that misbehaved has left is removed by a rule of its own.
@@ -195,7 +218,8 @@ class Scenario {
     for (const server of this.#cluster.metadata.all) await this.#cluster.metadata.start(server)
     const drawn = { nodes: 2 + random.below(3) }
     const nodes = this.#profile.nodes ?? drawn.nodes
-    for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
+    await this.#controlled?.begin()
+    if (!this.#controller.decides) for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
     const anyOf = random.pick([4, 8, 16])
     const slots = this.#profile.slots ?? anyOf
     // In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers.
@@ -207,9 +231,11 @@ class Scenario {
       [[1_500 * nodes, 1_000 * nodes, 400_000], 15],
       [[1_500 * nodes, 0, 400_000], 5],
     ])
-    for (const id of JOBS) {
-      this.#jobs.set(id, await this.#controller.createJob(id, { slots, capacityBytes, ssdBytes, s3Bytes }))
+    for (const name of JOBS) {
+      const job = await this.#controller.createJob(name, { slots, capacityBytes, ssdBytes, s3Bytes })
+      this.#jobs.set(job.id, job)
     }
+    this.#mix = new Mix([...this.#jobs.keys()], this.#profile)
     await this.#createBuckets()
   }
 
@@ -257,8 +283,17 @@ class Scenario {
 
   /** When the first fault begins that is of none of these kinds. */
   #firstBut(kinds: readonly FaultKind[]): number {
-    const others = this.#chosenFaults().filter(({ kind }) => !kinds.includes(kind))
-    return Math.min(Number.POSITIVE_INFINITY, ...others.map(({ atMs }) => atMs))
+    return this.#firstOf(this.#chosenFaults().flatMap(({ kind }) => (kinds.includes(kind) ? [] : [kind])))
+  }
+
+  /** Whether nothing has begun so far that keeps anybody from hearing a node that lives. */
+  #isAudible(): boolean {
+    return this.#firstOf(silencingKinds) > this.#cluster.timeline.nowMs
+  }
+
+  #firstOf(kinds: readonly FaultKind[]): number {
+    const those = this.#chosenFaults().filter(({ kind }) => kinds.includes(kind))
+    return Math.min(Number.POSITIVE_INFINITY, ...those.map(({ atMs }) => atMs))
   }
 
   async #at(scene: Scene, fault: Fault): Promise<void> {
@@ -269,59 +304,16 @@ class Scenario {
 
   /** Nothing happens any more: every key is read, and every byte accounted for. */
   async #inspect(): Promise<void> {
+    const cluster = this.#cluster
+    const sleep = (ms: number): Promise<void> => this.#controller.sleep(ms)
     const reader = this.#newClient('reader', 0)
-    const nodes = this.#cluster.living
     for (const job of this.#jobs.values()) {
       if (job.endAskedMs !== null) continue
       const homes = this.#mix.homes().filter((home) => home.job === job.id)
-      const readings = await Promise.all(
-        homes.flatMap((home) => [
-          reader.call(home, { kind: 'get', consume: false, waitSeconds: 0 }, LAST_DEADLINE_MS),
-          reader.call(home, { kind: 'stat' }, LAST_DEADLINE_MS),
-        ]),
-      )
-      const calls = readings.filter((call) => call !== null)
-      for (const { id, home, outcome } of calls) {
-        const misses = ['NOT_FOUND', 'OBJECT_LOST', ...(isTransient(home.bucket) ? ['BUCKET_NOT_FOUND'] : [])]
-        const dead = outcome.kind === 'error' && !misses.includes(outcome.code)
-        if (dead)
-          this.#fail(
-            'the cluster does not recover',
-            `call #${id} fails with ${outcome.code}: ${outcome.message}`,
-          )
-      }
-      // What came back into RAM because it was read may have driven others out.
-      await this.#controller.sleep(MOVEMENT_MS)
-      for (const what of checkOwners(nodes, job)) this.#fail('not one owner', what)
-      for (const { id, service } of nodes) {
-        const unsettled = service === null ? [] : unsettledSlots(service, job.id)
-        if (unsettled.length > 0)
-          this.#fail('not settled', `${id}: slots ${unsettled.join(', ')} of ${job.id}`)
-      }
-      for (const what of checkLeaks(nodes, job.id, {
-        readings: calls,
-        spotOf: this.#cluster.metadata.spots(),
-      }))
-        this.#fail('bytes that nobody owns', what)
-      await this.#inspectKept(reader.host, { job: job.id, readings: calls })
+      const { calls } = this.#history
+      const isForgotten = this.#forgotten.has(job.id)
+      this.#failures.push(...(await inspect({ cluster, job, homes, reader, calls, isForgotten, sleep })))
     }
-  }
-
-  async #inspectKept(
-    host: Host,
-    { job, readings }: { job: string; readings: readonly Call[] },
-  ): Promise<void> {
-    if (this.#forgotten.has(job)) return
-    const kept = await this.#cluster.backends.readKept(host, job)
-    const open = this.#history.calls.filter(({ action, outcome }) => isMutation(action) && isUnknown(outcome))
-    const unknown = open.flatMap(({ action }) => (action.kind === 'put' ? [action.value] : []))
-    const wrong = checkKept(kept, {
-      job,
-      readings,
-      mayBeKept: new Set(unknown),
-      mayBeGone: (home) => open.some((call) => call.home.job === job && keysOf(call).includes(home.key)),
-    })
-    for (const what of wrong) this.#fail('the kept store and its job do not agree', what)
   }
 
   /** What a death may take with it is seen now, while the memory of the nodes is as it was. */
@@ -353,6 +345,8 @@ class Scenario {
   /** A metadata server may give a living node up only when its lease has lapsed, or on the controller's word. */
   #declaredDead(node: RunningNode, by: MetadataServer): void {
     const isNew = !this.#dead.has(node.id)
+    if (this.#isAudible())
+      this.#fail('a process ended', `${node.id} is given up by ${by.id}, and nobody was silent`)
     this.#nodeDies(node, jobsOf(by))
     this.#note(`${node.id} is given up by ${by.id}`)
     this.#repairs.push(this.#watchDead(node, by))

@@ -2,16 +2,17 @@ import { unreachable } from '../../../protocol/assert.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../../protocol/limits.ts'
 import type { Client } from '../traffic/client.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
-import type { Controller, PlacedJob } from '../world/controller.ts'
+import type { Control, PlacedJob } from '../world/control.ts'
 import type { Host } from '../world/host.ts'
 import { isPresent, pulledSlots, unsettledSlots } from '../world/inspection.ts'
 import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
-import type { Fault } from './plan.ts'
+import { injectAtController } from './controller-faults.ts'
+import { type ControllerFaultKind, type Fault, type FaultKind, isOfController } from './plan.ts'
 
 export interface Scene {
   readonly cluster: Cluster
-  readonly controller: Controller
+  readonly controller: Control
   readonly clients: readonly Client[]
   readonly jobs: ReadonlyMap<string, PlacedJob>
   /** Called at the moment when a node dies, with its memory still there to look at. */
@@ -24,7 +25,9 @@ export interface Scene {
 export async function inject(scene: Scene, fault: Fault): Promise<void> {
   const { cluster, controller } = scene
   const random = cluster.random.fork(fault.seed)
-  switch (fault.kind) {
+  if (isOfController(fault)) return await injectAtController(scene, fault, random)
+  const kind = fault.kind as Exclude<FaultKind, ControllerFaultKind>
+  switch (kind) {
     case 'crashNode':
       return await crashNode(scene, fault, random)
     case 'pauseNode':
@@ -97,7 +100,7 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return job === undefined ? undefined : await controller.endJob(job)
     }
     default:
-      return unreachable(fault.kind)
+      return unreachable(kind)
   }
 }
 
@@ -244,7 +247,8 @@ export async function replaceLost(scene: Scene, node: RunningNode): Promise<void
 }
 
 async function addNode(scene: Scene, ip?: string): Promise<void> {
-  const node = await scene.cluster.startNode(ip)
+  if (scene.controller.decides) return
+  const node = await scene.cluster.startNode({ ip })
   scene.note(`${node.id} joins${ip ? ' at the address of a dead one' : ''}`)
   for (const job of scene.jobs.values()) job.nodes.push(node)
   await share(scene)
@@ -369,13 +373,14 @@ function pickNode({ cluster }: Scene, random: SeededRandom): RunningNode | null 
   return nodes.length === 0 ? null : random.pick(nodes)
 }
 
-/** The controller's own network is left alone: it plays a part, it is not on trial. */
-function ipsOf({ cluster, clients }: Scene): string[] {
-  return [
+/** A script's network is left alone: it plays a part, it is not on trial. */
+function ipsOf({ cluster, clients, controller }: Scene): string[] {
+  const ips = [
     ...cluster.metadata.all.map(({ host }) => host),
     ...cluster.living.map(({ host }) => host),
     ...clients.map(({ host }) => host),
   ].map(({ ip }) => ip)
+  return [...ips, ...controller.ips]
 }
 
 function pickIp(scene: Scene, random: SeededRandom): string {

@@ -34,9 +34,18 @@ const specialKinds = [
   'storeIsSlow',
   'storeLosesAnswers',
 ] as const
-export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number]
+/** Of a controller that is no script. */
+const controllerKinds = [
+  'crashController',
+  'pauseController',
+  'diskFails',
+  'operatorDrains',
+  'resizeJob',
+] as const
+export type ControllerFaultKind = (typeof controllerKinds)[number]
+export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number] | ControllerFaultKind
 
-/** What an operator does every day: no caller should notice. */
+/** What an operator does every day, and what happens to the controller alone: no caller should notice. */
 export const gentleKinds: readonly FaultKind[] = [
   'addNode',
   'drainNode',
@@ -44,6 +53,7 @@ export const gentleKinds: readonly FaultKind[] = [
   'moveJob',
   'endJob',
   'controllerSilent',
+  ...controllerKinds,
 ]
 
 /** A client that stands still notices no more of it than that time has passed. */
@@ -54,6 +64,21 @@ export const forgottenKinds: readonly FaultKind[] = ['forgetConnections', 'thawF
 
 /** What is wrong with the stores behind the nodes. */
 export const storeKinds: readonly FaultKind[] = ['storeRefuses', 'storeIsSlow', 'storeLosesAnswers']
+
+/** After these a node that lives may not be heard for longer than its lease: at metadata servers, or at the controller. */
+export const silencingKinds: readonly FaultKind[] = [
+  'pauseNode',
+  'partition',
+  'breakConnections',
+  'slow',
+  'refuse',
+  'loseAnswers',
+  'controllerSilent',
+  'stallConnections',
+  'forgetConnections',
+  'thawForgotten',
+  'lateWord',
+]
 
 /** Slots that move and processes that die are what the protocol is about. */
 const likely: readonly FaultKind[] = [
@@ -109,6 +134,11 @@ export function planFaults(
     seed: `fault/${index}`,
   }))
   return faults.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))
+}
+
+/** Whether it is one of the controller. */
+export function isOfController(fault: Fault): fault is Fault & { kind: ControllerFaultKind } {
+  return controllerKinds.includes(fault.kind as ControllerFaultKind)
 }
 
 export function describeFault({ number, kind, atMs, lastsMs }: Fault): string {

@@ -1,6 +1,6 @@
 import { sleep } from '../../../protocol/runtime.ts'
 import type { Cluster } from '../world/cluster.ts'
-import type { PlacedJob } from '../world/controller.ts'
+import type { PlacedJob } from '../world/control.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Call, History } from './history.ts'
 import { openSimulated } from './open.ts'

@@ -1,7 +1,7 @@
 import type { Job } from '../../../client/job.ts'
 import { sleep } from '../../../protocol/runtime.ts'
 import type { Cluster } from '../world/cluster.ts'
-import type { PlacedJob } from '../world/controller.ts'
+import type { PlacedJob } from '../world/control.ts'
 import type { Host } from '../world/host.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Action, Call, History } from './history.ts'

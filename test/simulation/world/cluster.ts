@@ -1,4 +1,3 @@
-import { MayflyError } from '../../../protocol/errors.ts'
 import { Background } from '../../../service/process/background.ts'
 import type { Logger } from '../../../service/process/log.ts'
 import { type NodeService, startNode } from '../../../storage-node/server.ts'
@@ -9,6 +8,7 @@ import { MemoryTier } from './memory-tier.ts'
 import { type MetadataServer, MetadataServers } from './metadata-servers.ts'
 import { SimulatedNetwork } from './network.ts'
 import { SeededRandom } from './random.ts'
+import { type Reporting, scriptedReporting } from './reporting.ts'
 import { Timeline } from './timeline.ts'
 
 /** A storage node while it runs and after it died; `service` is what is, or was, in its memory. */
@@ -22,10 +22,8 @@ export interface RunningNode {
 /** How often a run has a second metadata server, so that jobs can move from one to the other. */
 const TWO_SERVERS = 0.5
 const NODE_PORT = 7600
-const NODE_RAM_BYTES = 1 << 20
-const NODE_SSD_BYTES = 1 << 20
 /** Little enough that jobs are held up now and then. */
-const NODE_BYTES_PER_SECOND = 1e7
+export const NODE_BYTES_PER_SECOND = 1e7
 
 /** The processes of one run and the world around them. */
 export class Cluster {
@@ -43,9 +41,14 @@ export class Cluster {
   onDeclaredDead: (node: RunningNode, by: MetadataServer) => void = () => undefined
   /** Called when a node has taken slots without what is kept of them, for the store did not answer. */
   onForgotten: (job: string) => void = () => undefined
+  /** Who hears what nodes and metadata servers report. */
+  reporting: Reporting = scriptedReporting(this)
+  /** Called when a process has died. */
+  onCrash: (host: Host, machine: boolean) => void = () => undefined
   /** Called when a node ends because it was given up. */
   onEnding: (node: RunningNode) => void = () => undefined
-  readonly #log: Logger
+  readonly profile: Profile
+  readonly log: Logger
   #hosts = 0
 
   /** `complain` is told of whatever a plane logs as an error: a bug. */
@@ -53,11 +56,12 @@ export class Cluster {
     this.random = new SeededRandom(`mayfly/${seed}`)
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
     this.secret = this.random.fork('secret').bytes(32)
+    this.profile = profile
     const { keptMsMax } = profile
     this.backends = new Backends({ timeline: this.timeline, random: this.random.fork('backends'), keptMsMax })
-    this.#log = quietLog({ complain, warned: (of, what) => this.#warned(of, what) })
+    this.log = quietLog({ complain, warned: (of, what) => this.#warned(of, what) })
     const count = profile.metadataServers ?? (this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1)
-    this.metadata = new MetadataServers(this, { count, log: this.#log })
+    this.metadata = new MetadataServers(this, { count, log: this.log })
   }
 
   /** A machine of its own, or, with an ip, a process in the place of another one. */
@@ -75,10 +79,16 @@ export class Cluster {
     return this.nodes.filter(({ host }) => host.alive)
   }
 
-  /** Starts a storage node under a new id; with `ip`, at the address of one that died. */
-  async startNode(ip?: string): Promise<RunningNode> {
+  /** Starts a storage node under a new id, or that one; with `ip`, at the address of one that died. */
+  async startNode({
+    id,
+    ip,
+  }: {
+    id?: string | undefined
+    ip?: string | undefined
+  } = {}): Promise<RunningNode> {
     const host = this.newHost('node', ip)
-    const node: RunningNode = { id: host.id, host, address: `${host.ip}:${NODE_PORT}`, service: null }
+    const node: RunningNode = { id: id ?? host.id, host, address: `${host.ip}:${NODE_PORT}`, service: null }
     this.nodes.push(node)
     const config = {
       keptDir: '',
@@ -86,23 +96,23 @@ export class Cluster {
       ssd: null,
       id: node.id,
       class: 'simulated',
-      ramBytes: NODE_RAM_BYTES,
+      ramBytes: this.profile.nodeRamBytes,
       bytesPerSecond: NODE_BYTES_PER_SECOND,
       listen: { host: host.ip, port: NODE_PORT },
       ...this.shared(),
     }
-    const background = new Background({ runtime: host.runtime, log: this.#log })
+    const background = new Background({ runtime: host.runtime, log: this.log })
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
       cpuSeconds: () => 0,
-      tellController: () => this.toController(host, { metadata: this.metadata.addresses }),
-      askCapacity: ({ jobs }) => this.toController(host, { limited: jobs.map(({ id }) => id) }),
-      log: this.#log,
+      tellController: (report) => this.reporting.node(host, node.id, report),
+      askCapacity: (request) => this.reporting.capacity(host, node.id, request),
+      log: this.log,
       background,
       kept: this.backends.keptOf(host),
       ssd: {
-        bytes: NODE_SSD_BYTES,
+        bytes: this.profile.nodeRamBytes,
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
       },
       s3: this.backends.tierOf(host, background),
@@ -124,16 +134,7 @@ export class Cluster {
   crash(host: Host, machine: boolean): void {
     host.crash()
     this.network.died(host, machine)
-  }
-
-  /** Plays the controller, which answers reports over HTTP: a delay, or nothing. */
-  toController<Answer>(host: Host, answer: Answer): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      host.after(2, () => {
-        if (this.controllerHears) resolve(answer)
-        else reject(new MayflyError('UNAVAILABLE', 'The controller does not answer'))
-      })
-    })
+    this.onCrash(host, machine)
   }
 
   #warned({ job = '' }: { job?: string }, what: string): void {

@@ -176,6 +176,21 @@ export function totalOf(service: NodeService): { usedBytes: number; takenBytes: 
   return { usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
 }
 
+/** RAM that the node has set aside for each job of which it has a part. */
+export function reservedRam(service: NodeService): Map<string, number> {
+  const present = [...service.node.jobs.values()].filter((job) => job.hasSlots)
+  return new Map(present.map(({ id, reservedBytes }) => [id, reservedBytes]))
+}
+
+/** Whether nothing on the node is set aside or in use, on any tier, for any job. */
+export function isFree(service: NodeService): boolean {
+  const { ram, lower } = service.node
+  const all = { reservedBytes: 0, bytesMax: Number.POSITIVE_INFINITY, usedBytes: 0 }
+  return [ram, ...lower.map(({ budget }) => budget)].every(
+    (budget) => !Number.isFinite(budget.capacityBytes) || budget.admits(all, budget.capacityBytes),
+  )
+}
+
 /** What the node holds of the job, in words, for a failure's report. */
 export function describeNode(service: NodeService, job: string): string {
   const space = jobOf(service, job)

@@ -73,7 +73,7 @@ export class MetadataServers {
       runtime: host.runtime,
       network: cluster.network.of(host),
       store,
-      tellController: () => cluster.toController(host, {}),
+      tellController: (report) => cluster.reporting.metadata(host, id, report),
       cpuSeconds: () => 0,
       log: this.#log,
       background: new Background({ runtime: host.runtime, log: this.#log }),

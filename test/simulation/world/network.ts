@@ -54,6 +54,12 @@ export class SimulatedNetwork {
     }
   }
 
+  /** How long a message takes that goes from one host to another now, over a connection that nobody breaks; null where it is lost. */
+  messageMs(from: Host, to: Host): number | null {
+    const isBlocked = this.#wire.isBlocked(from, to) || this.#wire.isLost()
+    return isBlocked ? null : this.#delayMs(from, to)
+  }
+
   /** Nothing passes from any of `from` to any of `to` until the answer is called; then most of it goes on. */
   block(from: readonly string[], to: readonly string[]): () => void {
     const pairs = from.flatMap((a) => to.filter((b) => a !== b).map((b) => `${a}>${b}`))

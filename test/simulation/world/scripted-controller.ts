@@ -11,6 +11,7 @@ import { askServerOf } from '../../../protocol/transport/job-server.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
 import { Serial } from '../../../service/process/serial.ts'
 import type { Cluster, RunningNode } from './cluster.ts'
+import type { Control, PlacedJob } from './control.ts'
 import type { Host } from './host.ts'
 import type { MetadataServer } from './metadata-servers.ts'
 
@@ -19,27 +20,10 @@ const RETRY_MS = 50
 const NODE_WEIGHT = 100
 const JOB_BYTES_PER_SECOND = 1e6
 
-/** What the controller knows of a job that it placed. */
-export interface PlacedJob {
-  readonly id: string
-  readonly slots: number
-  /** Of RAM. */
-  readonly capacityBytes: number
-  readonly ssdBytes: number
-  readonly s3Bytes: number
-  ticket: string
-  /** Addresses of the metadata servers that may know of it; the last one decides for it, or is about to. */
-  servers: string[]
-  /** Nodes that have a share of the job and are not to be emptied. */
-  nodes: RunningNode[]
-  /** How many slots each of them is due, in proportion; those that are not here, as many as any. */
-  readonly weights: Map<string, number>
-  /** When its end was asked for, in virtual ms. */
-  endAskedMs: number | null
-}
-
 /** Plays the controller: places jobs, proves deaths, changes shares, ends jobs. It tries until it is heard. */
-export class Controller {
+export class ScriptedController implements Control {
+  readonly decides = false
+  readonly ips = []
   readonly host: Host
   readonly #cluster: Cluster
   readonly #pool: CallerPool
@@ -75,11 +59,6 @@ export class Controller {
     }
     await this.#create(job)
     return job
-  }
-
-  /** A ticket of this moment. */
-  async renewTicket(job: PlacedJob): Promise<void> {
-    if (job.endAskedMs === null) await this.#create(job)
   }
 
   async setShares(job: PlacedJob): Promise<void> {

@@ -1,0 +1,75 @@
+import { isTransient } from '../traffic/buckets.ts'
+import type { Client } from '../traffic/client.ts'
+import { type Call, isMutation, isUnknown, keysOf } from '../traffic/history.ts'
+import type { Home } from '../traffic/values.ts'
+import type { Cluster } from '../world/cluster.ts'
+import type { PlacedJob } from '../world/control.ts'
+import { unsettledSlots } from '../world/inspection.ts'
+import type { Failure } from './judge.ts'
+import { checkKept, checkLeaks, checkOwners } from './quiet.ts'
+
+const LAST_DEADLINE_MS = 10_000
+/** Longer than a write to the tier below takes, and a pause after one that failed. */
+const MOVEMENT_MS = 500
+
+export interface Inspected {
+  readonly cluster: Cluster
+  readonly job: PlacedJob
+  /** Every key of it that may hold something. */
+  readonly homes: readonly Home[]
+  readonly reader: Client
+  /** Of the whole run. */
+  readonly calls: readonly Call[]
+  /** A node has taken slots without what is kept of them. */
+  readonly isForgotten: boolean
+  readonly sleep: (ms: number) => Promise<void>
+}
+
+/** Nothing happens to a job any more: every key of it is read, and every byte accounted for. */
+export async function inspect({
+  cluster,
+  job,
+  homes,
+  reader,
+  calls,
+  isForgotten,
+  sleep,
+}: Inspected): Promise<Failure[]> {
+  const failures: Failure[] = []
+  const fail = (rule: string, what: string): void => void failures.push({ rule, what })
+  const readings = await Promise.all(
+    homes.flatMap((home) => [
+      reader.call(home, { kind: 'get', consume: false, waitSeconds: 0 }, LAST_DEADLINE_MS),
+      reader.call(home, { kind: 'stat' }, LAST_DEADLINE_MS),
+    ]),
+  )
+  const made = readings.filter((call) => call !== null)
+  for (const { id, home, outcome } of made) {
+    const misses = ['NOT_FOUND', 'OBJECT_LOST', ...(isTransient(home.bucket) ? ['BUCKET_NOT_FOUND'] : [])]
+    if (outcome.kind === 'error' && !misses.includes(outcome.code))
+      fail('the cluster does not recover', `call #${id} fails with ${outcome.code}: ${outcome.message}`)
+  }
+  // What came back into RAM because it was read may have driven others out.
+  await sleep(MOVEMENT_MS)
+  const nodes = cluster.living
+  for (const what of checkOwners(nodes, job)) fail('not one owner', what)
+  for (const { id, service } of nodes) {
+    const unsettled = service === null ? [] : unsettledSlots(service, job.id)
+    if (unsettled.length > 0) fail('not settled', `${id}: slots ${unsettled.join(', ')} of ${job.id}`)
+  }
+  const spotOf = cluster.metadata.spots()
+  for (const what of checkLeaks(nodes, job.id, { readings: made, spotOf }))
+    fail('bytes that nobody owns', what)
+  if (isForgotten) return failures
+  const kept = await cluster.backends.readKept(reader.host, job.id)
+  const open = calls.filter(({ action, outcome }) => isMutation(action) && isUnknown(outcome))
+  const unknown = open.flatMap(({ action }) => (action.kind === 'put' ? [action.value] : []))
+  const wrong = checkKept(kept, {
+    job: job.id,
+    readings: made,
+    mayBeKept: new Set(unknown),
+    mayBeGone: (home) => open.some((call) => call.home.job === job.id && keysOf(call).includes(home.key)),
+  })
+  for (const what of wrong) fail('the kept store and its job do not agree', what)
+  return failures
+}

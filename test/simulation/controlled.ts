@@ -1,0 +1,102 @@
+import { checkAllEnded, checkEnds, checkSettled, trail } from './checker/controller-quiet.ts'
+import { playTenants, type Tenancy } from './traffic/tenants.ts'
+import type { Cluster, RunningNode } from './world/cluster.ts'
+import type { PlacedJob } from './world/control.ts'
+import { isFree, isPresent } from './world/inspection.ts'
+import type { RealController } from './world/real-controller.ts'
+
+export interface ControlledOptions {
+  readonly cluster: Cluster
+  readonly controller: RealController
+  readonly jobs: ReadonlyMap<string, PlacedJob>
+  readonly fail: (rule: string, what: string) => void
+  /** Called at the moment when a node dies. */
+  readonly nodeDies: (node: RunningNode) => void
+  /** Whether nothing has happened so far that silences a node. */
+  readonly isAudible: () => boolean
+  readonly note: (what: string) => void
+}
+
+/** Leases of tenants lapse, nodes drain, jobs that are past their peak give back, and the load comes into its band. */
+const SETTLE_MS = 150_000
+/** Then nothing happens any more, for minutes. */
+const IDLE_MS = 180_000
+/** Nodes without a job are told to stop, and do. */
+const STOP_MS = 10_000
+
+/** What a run of the real controller has beside calls and faults: tenants, and rules about what it does. */
+export class Controlled {
+  readonly #options: ControlledOptions
+  #tenants: Promise<Tenancy[]> = Promise.resolve([])
+
+  constructor(options: ControlledOptions) {
+    this.#options = options
+  }
+
+  async begin(): Promise<void> {
+    const { controller, note } = this.#options
+    controller.onTold = ({ type, data }) => note(`${type} ${JSON.stringify(data).slice(0, 120)}`)
+    controller.fleet.onStopping = (node) => this.#stopping(node)
+    await controller.start()
+  }
+
+  playTenants(horizonMs: number): void {
+    const { cluster, controller, fail } = this.#options
+    this.#tenants = playTenants(cluster, controller, { horizonMs, violate: fail })
+  }
+
+  /** The last tenant has done what it does. */
+  async tenantsAreOver(): Promise<void> {
+    await this.#tenants
+  }
+
+  /** All is quiet: what was begun comes to its end, and then nothing happens any more. */
+  async checkQuiet(): Promise<void> {
+    const { cluster, controller, jobs, fail } = this.#options
+    await controller.sleep(SETTLE_MS)
+    const living = [...jobs.values()].filter(({ endAskedMs }) => endAskedMs === null).map(({ id }) => id)
+    for (const what of checkSettled(cluster, controller, living)) fail('the controller does not settle', what)
+    const before = trail(cluster, controller)
+    await controller.sleep(IDLE_MS)
+    const after = trail(cluster, controller)
+    if (before !== after) fail('something happens though all is quiet', describeChange(before, after))
+  }
+
+  /** Every job has ended. */
+  async checkOver(): Promise<void> {
+    const { cluster, controller, jobs, fail } = this.#options
+    const tenancies = await this.#tenants
+    const ours = [...jobs.values()].map(({ id }) => ({ id, leaseSeconds: 3_600, usedMs: 0, endAsked: true }))
+    for (const what of checkEnds(controller, [...tenancies, ...ours])) fail('a job ended', what)
+    const lastLeaseMs = Math.max(0, ...tenancies.map(({ leaseSeconds }) => leaseSeconds * 1000))
+    await controller.sleep(lastLeaseMs + STOP_MS)
+    for (const what of await checkAllEnded(cluster, controller))
+      fail('something of an ended job is left', what)
+    for (const { id, service } of cluster.living)
+      if (service !== null && !isFree(service))
+        fail('something of an ended job is left', `${id} has bytes reserved`)
+    await controller.disk.close()
+  }
+
+  /** A process may be told to end where nothing is on it, or nobody has heard of it. */
+  #stopping(node: RunningNode): void {
+    const { jobs, fail, nodeDies, isAudible } = this.#options
+    const { service } = node
+    const living = [...jobs.values()].filter(({ endAskedMs }) => endAskedMs === null)
+    const held = living.filter(({ id }) => service !== null && isPresent(service, id))
+    if (held.length > 0 && isAudible())
+      fail(
+        'a process ended',
+        `${node.id} is told to stop with ${held.map(({ id }) => id).join(' and ')} on it`,
+      )
+    nodeDies(node)
+  }
+}
+
+function describeChange(before: string, after: string): string {
+  const [was, is] = [before, after].map((text) => JSON.parse(text) as Record<string, unknown>)
+  return Object.keys(was ?? {})
+    .filter((name) => JSON.stringify(was?.[name]) !== JSON.stringify(is?.[name]))
+    .map((name) => `${name}: ${name === 'records' ? 'they have changed' : JSON.stringify(is?.[name])}`)
+    .join('\n  ')
+}

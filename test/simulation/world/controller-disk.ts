@@ -1,0 +1,48 @@
+import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
+import type { Store } from '../../../controller/store/store.ts'
+import { MayflyError } from '../../../protocol/errors.ts'
+import type { Host } from './host.ts'
+import type { SeededRandom } from './random.ts'
+
+/**
+ * What lies on the controller's disk, whichever process runs it: the published store, on a database in memory. SQLite writes before the
+ * call returns, so a crash comes before a write or after it, and before its process goes on.
+ */
+export class ControllerDisk {
+  /** While it is full, or its device fails: nothing is written and every write is rejected. */
+  failing = false
+  readonly #store = new SqliteStore(':memory:')
+
+  /** The store as a process on `host` has it. */
+  of(host: Host, random: SeededRandom): Store {
+    const later = (): Promise<void> =>
+      new Promise((resolve) =>
+        host.after(random.chance(0.03) ? random.between(0, 300) : random.between(0, 2), resolve),
+      )
+    return new Proxy(this.#store as Store, {
+      get:
+        (store, name: keyof Store) =>
+        async (...args: unknown[]) => {
+          // What is on the disk outlives the process.
+          if (name === 'close') return
+          if (this.failing && name !== 'load') {
+            await later()
+            throw new MayflyError('UNAVAILABLE', "The disk is full that holds the controller's state")
+          }
+          const done = (store[name] as (...args: unknown[]) => Promise<unknown>).apply(store, args)
+          await later()
+          return await done
+        },
+    })
+  }
+
+  /** All that is written. */
+  read(): ReturnType<Store['load']> {
+    return this.#store.load()
+  }
+
+  /** The run is over. */
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+}
