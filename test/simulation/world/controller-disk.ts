@@ -15,10 +15,15 @@ export class ControllerDisk {
 
   /** The store as a process on `host` has it. */
   of(host: Host, random: SeededRandom): Store {
+    // One write after the other, as the published store has them: none overtakes one that is slow.
+    let freeMs = 0
     const later = (): Promise<void> =>
-      new Promise((resolve) =>
-        host.after(random.chance(0.03) ? random.between(0, 300) : random.between(0, 2), resolve),
-      )
+      new Promise((resolve) => {
+        const nowMs = host.clock.monotonicMs()
+        const tookMs = random.chance(0.03) ? random.between(0, 300) : random.between(0, 2)
+        freeMs = Math.max(freeMs, nowMs) + tookMs
+        host.after(freeMs - nowMs, resolve)
+      })
     return new Proxy(this.#store as Store, {
       get:
         (store, name: keyof Store) =>
