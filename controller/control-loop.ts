@@ -128,7 +128,8 @@ export class ControlLoop {
   }
 
   #isUnused(job: Job): boolean {
-    const { ledger, nodes, clock } = this.#options
+    const { ledger, nodes, repair, clock } = this.#options
+    if (repair.isInterrupted(job.id)) return false
     const reports = job.shares
       .filter(({ node }) => nodes.isAlive(node))
       .map(({ node }) => nodes.get(node)?.reportedMs ?? null)

@@ -80,6 +80,7 @@ export class MetadataServers {
   /**
    * Asks a server, again while it cannot be reached, also if it is started anew at another address. Each server has calls of its own,
    * `METADATA_CALLS_MAX` at a time, and each call has a bound: one that hangs holds up nobody who asks another.
+   * Rejects with `UNAVAILABLE` where none is answered until the deadline, and with what it answers.
    */
   ask<T>(
     id: string,
@@ -94,7 +95,11 @@ export class MetadataServers {
         if (server === undefined)
           throw new MayflyError('UNAVAILABLE', `Metadata server ${id} has not reported yet`)
         const untilMs = Math.max(deadlineMs, clock.monotonicMs() + CONTROL_CALL_MS)
-        return await this.#turnsOf(id).run(untilMs, () => call(client, server.address))
+        const asked = this.#turnsOf(id).run(untilMs, () => call(client, server.address))
+        return await asked.catch((cause: unknown) => {
+          if (!isError(cause, 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) throw cause
+          throw new MayflyError('UNAVAILABLE', `Metadata server ${id} does not answer`, { cause })
+        })
       },
       { ...this.#options, deadlineMs },
     )

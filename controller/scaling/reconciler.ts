@@ -34,6 +34,8 @@ export class Reconciler {
   readonly #options: ReconcilerOptions
   /** Active jobs whose shares metadata may not know, or that have no node. */
   readonly #wanting = new Set<string>()
+  /** Jobs of which a node died, until metadata has placed them on others: nobody can use their keys there meanwhile. */
+  readonly #interrupted = new Set<string>()
   readonly #underWay = new Set<string>()
   /** Of each metadata server the dead nodes that it has not been told of yet. */
   readonly #untold = new Map<string, Set<string>>()
@@ -46,6 +48,11 @@ export class Reconciler {
   /** True while metadata may not know the job's shares, or they are not all on nodes that serve. */
   isWanted(job: string): boolean {
     return this.#wanting.has(job)
+  }
+
+  /** True from the death of a node of the job until its slots there are on other nodes. */
+  isInterrupted(job: string): boolean {
+    return this.#interrupted.has(job)
   }
 
   get isIdle(): boolean {
@@ -63,8 +70,8 @@ export class Reconciler {
   }
 
   /**
-   * A node died: metadata is told at once, and each of its jobs gets room elsewhere. Their leases count from now, as
-   * nobody can tell any more when they were last used there.
+   * A node died: metadata is told at once, and each of its jobs gets room elsewhere. Nobody can tell any more when they were last used
+   * there, and nobody can use them until they are placed anew: their leases count from then.
    */
   nodeLost({ record }: Node): void {
     const jobs = this.#options.ledger
@@ -72,7 +79,7 @@ export class Reconciler {
       .filter(({ shares }) => shares.some(({ node }) => node === record.id))
     if (record.address !== null) this.#report(record.id, jobs)
     for (const { id } of jobs) {
-      this.#options.ledger.touch(id, this.#options.clock.monotonicMs())
+      this.#interrupted.add(id)
       this.want(id)
     }
   }
@@ -165,7 +172,7 @@ export class Reconciler {
   async #repair(id: string): Promise<void> {
     const { ledger, nodes, metadata, tickets, jobs, clock } = this.#options
     const job = ledger.get(id)
-    if (job?.state !== 'active') return void this.#wanting.delete(id)
+    if (job?.state !== 'active') return this.#settled(id)
     const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
     const placed = await this.#secure(job)
     await this.#told(job.metadata, dead)
@@ -177,16 +184,22 @@ export class Reconciler {
         client.shareJob(address, told),
       )
       tickets.note(id, placement)
-      this.#wanting.delete(id)
+      if (this.#interrupted.has(id)) ledger.touch(id, clock.monotonicMs())
+      this.#settled(id)
     } catch (error) {
       if (!isGone(error)) throw error
-      this.#wanting.delete(id)
+      this.#settled(id)
       this.#options.log.error(
         { job: id },
         'metadata does not know a job; it ends, as nobody can find its data',
       )
       jobs.endInBackground(id, 'failed')
     }
+  }
+
+  #settled(id: string): void {
+    this.#wanting.delete(id)
+    this.#interrupted.delete(id)
   }
 
   /**

@@ -23,6 +23,8 @@ const SETTLE_MS = 150_000
 const IDLE_MS = 180_000
 /** Nodes without a job are told to stop, and do. */
 const STOP_MS = 10_000
+/** Some are kept for minutes, for jobs of a name that is due. */
+const STOP_MS_MAX = 400_000
 
 /** What a run of the real controller has beside calls and faults: tenants, and rules about what it does. */
 export class Controlled {
@@ -66,10 +68,21 @@ export class Controlled {
   async checkOver(): Promise<void> {
     const { cluster, controller, jobs, fail } = this.#options
     const tenancies = await this.#tenants
-    const ours = [...jobs.values()].map(({ id }) => ({ id, leaseSeconds: 3_600, usedMs: 0, endAsked: true }))
+    const ours = [...jobs.values()].map(({ id }) => ({
+      id,
+      leaseSeconds: 3_600,
+      usedMs: 0,
+      unusedMs: 0,
+      endAsked: true,
+    }))
     for (const what of checkEnds(controller, [...tenancies, ...ours])) fail('a job ended', what)
     const lastLeaseMs = Math.max(0, ...tenancies.map(({ leaseSeconds }) => leaseSeconds * 1000))
-    await controller.sleep(lastLeaseMs + STOP_MS)
+    await controller.sleep(lastLeaseMs)
+    const { fleet, warmNodes } = controller
+    for (let waitedMs = 0; fleet.nodes.length !== warmNodes && waitedMs < STOP_MS_MAX; waitedMs += STOP_MS)
+      await controller.sleep(STOP_MS)
+    if (fleet.nodes.length !== warmNodes)
+      fail('a node is left', `${fleet.nodes.length} nodes run, and ${warmNodes} are to be kept warm`)
     for (const what of await checkAllEnded(cluster, controller))
       fail('something of an ended job is left', what)
     for (const { id, service } of cluster.living)

@@ -89,6 +89,37 @@ describe('the lease of a job', () => {
   })
 })
 
+describe('the lease of a job whose node died', () => {
+  test('counts from when the job is placed on another, before which nobody could use it', async () => {
+    const clock = new VirtualClock()
+    const world = await World.start({ clock, nodesReport: false })
+    const registered = world.register({ leaseSeconds: 3 })
+    await eventually(() => expect(world.fleet.running.size).toBe(1))
+    const [first = ''] = world.fleet.running.keys()
+    await world.report(first)
+    const { id } = (await registered).body
+    const state = async (): Promise<string> => (await world.ask(`/v1/jobs/${id}`)).body.state
+    world.fleet.kill(first)
+    await eventually(() => expect(world.fleet.running.size).toBe(1))
+    for (let second = 0; second < 10; second++) await clock.advance(1_000)
+    expect(await state()).toBe('active')
+    const [next = ''] = world.fleet.running.keys()
+    await world.report(next)
+    await eventually(() => expect(world.metadata.shares.get(id)?.map(({ node }) => node)).toEqual([next]))
+    for (let second = 0; second < 2; second++) {
+      await clock.advance(1_000)
+      await world.report(next, [{ id, idleMs: 60_000 }])
+    }
+    expect(await state()).toBe('active')
+    for (let second = 0; second < 3; second++) {
+      await clock.advance(1_000)
+      await world.report(next, [{ id, idleMs: 60_000 }])
+    }
+    await clock.advance(1_000)
+    await eventually(async () => expect(await state()).toBe('ended'))
+  })
+})
+
 describe('an end that metadata does not hear of', () => {
   test('is answered as unavailable in time, and carried out once metadata is back', async () => {
     const { clock, world, id, state } = await begin()

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { Life } from '../support/mortal.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, World } from '../support/world.ts'
 
 async function startTwo() {
@@ -91,4 +93,21 @@ test('a server that is busy for long gets another one beside it', { timeout: 40_
     await world.reportMetadata('m-1', 0.95)
     expect(world.fleet.metadataStarted).toEqual(['m-2'])
   }, 30_000)
+})
+
+test('a server whose connections break is unavailable to who asks the API, as its document says', async () => {
+  const clock = new VirtualClock()
+  const world = await World.start({ clock })
+  const { id } = (await world.register()).body
+  let asked = 0
+  world.metadata.shareJob = async () => {
+    asked++
+    throw new MayflyError('CONNECTION_LOST', 'The connection was reset')
+  }
+  const resized = world.ask(`/v1/jobs/${id}`, { method: 'PATCH', body: { hints: { maxFunctions: 2 } } })
+  await eventually(() => expect(asked).toBe(1))
+  for (let second = 0; second < 20; second++) await clock.advance(1_000)
+  const { status, body } = await resized
+  expect([status, body.error.code]).toEqual([503, 'UNAVAILABLE'])
+  expect(asked).toBeGreaterThan(1)
 })

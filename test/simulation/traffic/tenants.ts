@@ -12,6 +12,8 @@ export interface Tenancy {
   readonly leaseSeconds: number
   /** When its last use that was answered was begun, in virtual ms; its registration counts as one. */
   usedMs: number
+  /** The longest time between two of them. */
+  unusedMs: number
   /** Its tenant asked for its end. */
   endAsked: boolean
 }
@@ -58,13 +60,15 @@ async function playTenant(
     if (['RESERVATION_REFUSED', 'JOB_ENDED', 'JOB_NOT_FOUND'].includes(code)) return
     throw error
   }
-  const tenancy: Tenancy = { id, leaseSeconds, usedMs: askedMs, endAsked: false }
+  const tenancy: Tenancy = { id, leaseSeconds, usedMs: askedMs, unusedMs: 0, endAsked: false }
   tenancies.push(tenancy)
   const job = openSimulated(cluster, host, ticket)
   for (let uses = random.below(12); uses > 0; uses--) {
     await sleep(host.clock, random.between(0, USE_MS_MAX))
     const beganMs = cluster.timeline.nowMs
-    if (await use(job, random)) tenancy.usedMs = beganMs
+    if (!(await use(job, random))) continue
+    tenancy.unusedMs = Math.max(tenancy.unusedMs, beganMs - tenancy.usedMs)
+    tenancy.usedMs = beganMs
   }
   await job.close()
   if (random.chance(0.3)) return
