@@ -4,6 +4,7 @@ import {
   metadataOperations,
   placementOperations,
 } from '../protocol/operations/control-operations.ts'
+import { requirePrefix } from '../service/server/granted-keys.ts'
 import { Handlers } from '../service/server/handlers.ts'
 import { type Peer, requireCluster } from '../service/server/peer.ts'
 import { ArrivingRecords } from './decide/record-pages.ts'
@@ -21,6 +22,7 @@ export function metadataHandlers(placements: Placements): Handlers {
       head: await placements.placement(jobOf(peer, job), question),
     }))
     .on(metadataOperations.locate, (peer, request) => {
+      requirePrefix(peer.claims, request.key)
       const { epoch, slot, owner } = placements.locate(jobOf(peer), request)
       return { head: { epoch, slot, node: owner?.id ?? '', address: owner?.address ?? '', tier: RAM_TIER } }
     })

@@ -1,5 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Claims } from '../protocol/model/token.ts'
+import { requirePrefix } from '../service/server/granted-keys.ts'
 
 /** The keys of a request. */
 export interface Asked {
@@ -15,29 +16,4 @@ export function requireRight(claims: Claims, right: 'read' | 'write', asked: Ask
   if (claims.prefix.length === 0) return
   if (asked.key !== undefined) requirePrefix(claims, asked.key)
   for (const key of asked.keys ?? []) requirePrefix(claims, key)
-}
-
-/**
- * The prefix to list: the intersection of the requested and the granted one. Throws `FORBIDDEN` if that is
- * empty.
- */
-export function listedPrefix({ prefix: granted }: Claims, asked: Uint8Array): Uint8Array {
-  if (beginsWith(asked, granted)) return asked
-  if (beginsWith(granted, asked)) return granted
-  throw forbidden(granted)
-}
-
-function requirePrefix({ prefix }: Claims, key: Uint8Array): void {
-  if (!beginsWith(key, prefix)) throw forbidden(prefix)
-}
-
-function forbidden(prefix: Uint8Array): MayflyError {
-  return new MayflyError(
-    'FORBIDDEN',
-    `The ticket grants keys that begin with '${Buffer.from(prefix).toString()}' alone`,
-  )
-}
-
-function beginsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  return key.length >= prefix.length && Buffer.compare(key.subarray(0, prefix.length), prefix) === 0
 }

@@ -91,7 +91,13 @@ export class World {
     this.clock = options.clock ?? systemRuntime.clock
     this.#dir = dir
     if (options.nodesReport !== false) {
-      this.fleet.onStart = (node) => void setImmediate(() => void this.report(node))
+      this.fleet.onStart = (node) =>
+        void setImmediate(() =>
+          this.report(node).catch((error: unknown) => {
+            // A node may start while the controller stops.
+            if (this.#service !== null) throw error
+          }),
+        )
     }
   }
 
