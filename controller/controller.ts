@@ -1,8 +1,8 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { Runtime, Timer } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
+import { KeyedMutex } from '../service/process/keyed-mutex.ts'
 import type { Logger } from '../service/process/log.ts'
-import { Serial } from '../service/process/serial.ts'
 import { Keys } from './access/keys.ts'
 import { Reports } from './api/reports.ts'
 import type { ControllerConfig } from './config.ts'
@@ -58,7 +58,7 @@ export function createController(config: DecidingConfig, around: Surroundings) {
   const stopped = stopping.signal
   const events = new Events(clock)
   const tasks = new TaskFailures(events)
-  const serial = new Serial()
+  const serial = new KeyedMutex()
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
   const nodes: NodeRegistry = new NodeRegistry({

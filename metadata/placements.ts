@@ -14,7 +14,7 @@ import { type heartbeatOperations, nodeOperations } from '../protocol/operations
 import type { ReplyOf } from '../protocol/operations/operation.ts'
 import { nextTurn, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
-import { Serial } from '../service/process/serial.ts'
+import { KeyedMutex } from '../service/process/keyed-mutex.ts'
 import {
   bucketOf,
   findBucket,
@@ -58,7 +58,7 @@ export class Placements {
   readonly #questions: HeldQueries
   readonly #leases: NodeLeases
   readonly #gate = new Gate()
-  readonly #bucketChanges = new Serial()
+  readonly #bucketChanges = new KeyedMutex()
   /** Those who wait until a job is handed on, by job. */
   readonly #departing = new Map<string, Set<() => void>>()
   /** Nodes whose processes were seen to exit; the others that are dead here were only silent. */

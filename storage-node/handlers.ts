@@ -2,25 +2,33 @@ import { MayflyError } from '../protocol/errors.ts'
 import { CHUNK_BYTES } from '../protocol/limits.ts'
 import { nodeOperations, peerOperations, SlotOrigin } from '../protocol/operations/control-operations.ts'
 import { dataOperations } from '../protocol/operations/data-operations.ts'
-import type { RequestOf } from '../protocol/operations/operation.ts'
+import type { Operation, RequestOf } from '../protocol/operations/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Landing } from '../protocol/wire/frame.ts'
 import { listedPrefix } from '../service/server/granted-keys.ts'
-import { Handlers, type Received, type Reply } from '../service/server/handlers.ts'
+import { Handlers, type Received } from '../service/server/handlers.ts'
 import { type Peer, requireCluster } from '../service/server/peer.ts'
+import type { Asked } from './access.ts'
 import { awaitSettled, receiveIndex } from './handoff/target.ts'
 import type { NodeJob } from './job/job.ts'
+import type { PinnedReply } from './memory/pinned-reply.ts'
 import type { StorageNode } from './node.ts'
+import type { MutationCall, Outcome, Stage } from './operations/capacity-wait.ts'
 import { pageBytes } from './operations/listing.ts'
 import { wholeChunk } from './persist/chunk-reader.ts'
-import { keyMutation, keysMutation } from './sessions/sessions.ts'
+import {
+  keyMutation,
+  keysMutation,
+  type MutationInfo,
+  type MutationRequest,
+  type Sequenced,
+} from './sessions/sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
-type Put = RequestOf<typeof dataOperations.put>
+type ChunkPut = RequestOf<typeof dataOperations.chunkPut>
 type OwnedRange = Own['owned'][number]
 
 const done = { head: {} }
-const nothing = Buffer.alloc(0)
 const noKey = {}
 
 interface HandlersOptions {
@@ -34,7 +42,6 @@ export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOpt
   const handlers = new Handlers()
   addMutations(handlers, node)
   addReads(handlers, node)
-  addMany(handlers, node)
   addLargePuts(handlers, node)
   addControl(handlers, node, askLease)
   addHandoff(handlers, node, clock)
@@ -42,68 +49,111 @@ export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOpt
 }
 
 function addMutations(handlers: Handlers, node: StorageNode): void {
-  const { persistence: keeping, persistenceBatch: keepingMany, capacityWait: room, sessions } = node
+  const { persistence, persistenceBatch, capacityWait, sessions } = node
+  const { put, append } = dataOperations
   handlers
     .on(
-      dataOperations.put,
-      (peer, request, payload) =>
-        storing(payload, () => {
-          const job = node.jobOf(peer.claims, 'write', request)
-          return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {
-            const bytes = received(job, payload)
-            // As `room.find` does, but without making anything for it: this is the hot path.
-            const patiently = () => ({
-              arrived: { request, payload: bytes, waiter: { peer, id: payload.id } },
-              attempt: (of: { request: Put; payload: Buffer }) => keeping.put(job, of.request, of.payload),
-            })
-            try {
-              const outcome = keeping.put(job, request, bytes)
-              return outcome instanceof Promise ? room.afterPending(job, outcome, patiently()) : outcome
-            } catch (error) {
-              return room.afterFailure(job, error, patiently())
-            }
-          })
-        }),
+      put,
+      mutation(node, {
+        operation: put,
+        identify: keyMutation,
+        apply: capacityWait.admit(({ job, request, payload }) => persistence.put(job, request, payload)),
+      }),
       { ...landIn(node), isShort: true },
     )
-    .on(dataOperations.delete, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(keyMutation(dataOperations.delete, { peer, job, request }), request, () =>
-        keeping.delete(job, request),
-      )
-    })
-    .on(dataOperations.deleteMany, (peer, request) => {
-      const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(keysMutation(dataOperations.deleteMany, { peer, job, request }), request, () =>
-        keepingMany.delete(job, request),
-      )
-    })
-    .on(dataOperations.append, (peer, request, payload) => {
-      const job = node.jobOf(peer.claims, 'write', request)
-      const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }
-      return sessions.run(keyMutation(dataOperations.append, { peer, job, request }), request, () =>
-        room.run(job, arrived, (of) => keeping.append(job, of.request, of.payload)),
-      )
-    })
+    .on(
+      append,
+      mutation(node, {
+        operation: append,
+        identify: keyMutation,
+        apply: capacityWait.admit(({ job, request, payload }) => persistence.append(job, request, payload)),
+      }),
+    )
+    .on(
+      dataOperations.delete,
+      mutation(node, {
+        operation: dataOperations.delete,
+        identify: keyMutation,
+        apply: ({ job, request }) => persistence.delete(job, request),
+      }),
+    )
+    .on(
+      dataOperations.putMany,
+      mutation(node, {
+        operation: dataOperations.putMany,
+        identify: keysMutation,
+        apply: capacityWait.admitBatch(({ job, request, payload }) =>
+          persistenceBatch.put(job, request, payload),
+        ),
+      }),
+      landIn(node),
+    )
+    .on(
+      dataOperations.deleteMany,
+      mutation(node, {
+        operation: dataOperations.deleteMany,
+        identify: keysMutation,
+        apply: ({ job, request }) => persistenceBatch.delete(job, request),
+      }),
+    )
+    .on(
+      dataOperations.putCommit,
+      mutation(node, {
+        operation: dataOperations.putCommit,
+        identify: keyMutation,
+        apply: capacityWait.admit(({ job, request }) => persistence.commit(job, request)),
+      }),
+    )
     .on(dataOperations.settle, (peer, { lanes }) => {
       sessions.settle(peer, lanes)
       return done
     })
 }
 
+interface Mutation<Request, Head> {
+  readonly operation: Operation<Request, Head>
+  /** Describes the mutation to its session. */
+  readonly identify: (operation: { number: number }, of: MutationRequest<Request>) => MutationInfo
+  /** Admission, if it takes room, then persistence, then the object. */
+  readonly apply: Stage<Request, PinnedReply<Head>>
+}
+
+/**
+ * The handler of a mutation. Its stages in order: the right to write; the session, which answers a
+ * repetition; then those of `apply`.
+ */
+function mutation<Request extends Asked & Sequenced, Head>(
+  node: StorageNode,
+  { operation, identify, apply }: Mutation<Request, Head>,
+) {
+  const { sessions } = node
+  return (peer: Peer, request: Request, message: Received): Outcome<PinnedReply<Head>> => {
+    try {
+      const job = node.jobOf(peer.claims, 'write', request)
+      const call = { peer, job, request, payload: message.payload, id: message.id }
+      return sessions.run(identify(operation, call), request, () => {
+        job.movedBytes += call.payload.length
+        return apply(call)
+      })
+    } finally {
+      abandonLanding(message)
+    }
+  }
+}
+
 function addReads(handlers: Handlers, node: StorageNode): void {
-  const { persistence: keeping, objects, sessions } = node
+  const { batch, batchLowerReads, persistence, objects, sessions } = node
   handlers
     .on(
       dataOperations.get,
       (peer, request, { id }) => {
         const { claims } = peer
-        const asker = { peer, id }
-        if (!request.consume) return objects.get(node.jobOf(claims, 'read', request), request, asker)
+        const waiter = { peer, id }
+        if (!request.consume) return objects.get(node.jobOf(claims, 'read', request), request, waiter)
         node.jobOf(claims, 'read', request)
         const job = node.jobOf(claims, 'write', request)
         return sessions.run(keyMutation(dataOperations.get, { peer, job, request }), request, () =>
-          keeping.consume(job, request, asker),
+          persistence.consume(job, request, waiter),
         )
       },
       { isShort: true },
@@ -118,42 +168,21 @@ function addReads(handlers: Handlers, node: StorageNode): void {
         head: await node.listings.page(job, peer.sessionName, granted),
       }))
     })
-}
-
-function addMany(handlers: Handlers, node: StorageNode): void {
-  const {
-    persistenceBatch: keepingMany,
-    batch: many,
-    batchLowerReads: manyBelow,
-    capacityWait: room,
-    sessions,
-  } = node
-  handlers
     .on(dataOperations.getMany, (peer, request) =>
-      manyBelow.get(node.jobOf(peer.claims, 'read', request), request, peer),
+      batchLowerReads.get(node.jobOf(peer.claims, 'read', request), request, peer),
     )
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
-      await many.wait(node.jobOf(peer.claims, 'read', request), request, { peer, id })
+      await batch.wait(node.jobOf(peer.claims, 'read', request), request, { peer, id })
       return done
     })
-    .on(
-      dataOperations.putMany,
-      (peer, request, received) =>
-        storing(received, () => {
-          const job = node.jobOf(peer.claims, 'write', request)
-          const { payload, id } = received
-          return sessions.run(keysMutation(dataOperations.putMany, { peer, job, request }), request, () =>
-            room.runMany(job, { request, payload, waiter: { peer, id } }, (of) =>
-              keepingMany.put(job, of.request, of.payload),
-            ),
-          )
-        }),
-      landIn(node),
-    )
 }
 
 function addLargePuts(handlers: Handlers, node: StorageNode): void {
-  const { persistence: keeping, largeObjects, capacityWait: room, sessions } = node
+  const { largeObjects, capacityWait } = node
+  const putChunk = capacityWait.admit(({ job, request, payload }: MutationCall<ChunkPut>) => {
+    largeObjects.putChunk(job, request, payload)
+    return done
+  })
   handlers
     .on(dataOperations.putBegin, ({ claims }, request) => ({
       head: largeObjects.begin(node.jobOf(claims, 'write', request), request),
@@ -162,29 +191,22 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
       largeObjects.renew(node.jobOf(claims, 'write', request), request)
       return done
     })
-    .on(dataOperations.putCommit, (peer, request, { id }) => {
-      const job = node.jobOf(peer.claims, 'write', request)
-      return sessions.run(keyMutation(dataOperations.putCommit, { peer, job, request }), request, () =>
-        room.run(job, { request, payload: nothing, waiter: { peer, id } }, (of) =>
-          keeping.commit(job, of.request),
-        ),
-      )
-    })
     .on(dataOperations.putAbort, ({ claims }, request) => {
       largeObjects.abort(node.jobOf(claims, 'write', request), request)
       return done
     })
     .on(
       dataOperations.chunkPut,
-      (peer, request, payload) =>
-        storing(payload, () => {
+      (peer, request, message) => {
+        try {
           const job = node.jobOf(peer.claims, 'write', request)
-          const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }
-          return room.run(job, arrived, (of) => {
-            largeObjects.putChunk(job, of.request, of.payload)
-            return done
-          })
-        }),
+          const { payload, id } = message
+          job.movedBytes += payload.length
+          return putChunk({ peer, job, request, payload, id })
+        } finally {
+          abandonLanding(message)
+        }
+      },
       { ...landIn(node), isShort: true },
     )
     .on(dataOperations.chunkGet, (peer, request) => {
@@ -307,25 +329,12 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     })
 }
 
-/** The received payload, valid until the handler returns unless it was received into the arena. */
-function received(job: NodeJob, { payload }: Received): Buffer {
-  job.movedBytes += payload.length
-  return payload
-}
-
 /** Receives a large payload directly into the job's memory, if there is room. */
 function landIn(node: StorageNode): { land: (peer: Peer, payloadBytes: number) => Landing | null } {
   return { land: ({ claims }, payloadBytes) => node.jobs.get(claims.job)?.land(payloadBytes) ?? null }
 }
 
 /** Frees memory that a payload was received into and that nothing stored. */
-function storing<Head>(
-  { landing }: Received,
-  run: () => Reply<Head> | Promise<Reply<Head>>,
-): Reply<Head> | Promise<Reply<Head>> {
-  try {
-    return run()
-  } finally {
-    landing?.abandon()
-  }
+function abandonLanding({ landing }: Received): void {
+  landing?.abandon()
 }

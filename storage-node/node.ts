@@ -30,6 +30,7 @@ import { LargeObjects } from './operations/large-objects.ts'
 import { Listings } from './operations/listing.ts'
 import { Objects } from './operations/objects.ts'
 import { ChunkReader } from './persist/chunk-reader.ts'
+import { OwnerCalls } from './persist/owner-calls.ts'
 import { PersistedChunks } from './persist/persisted-chunks.ts'
 import { Persistence } from './persist/persistence.ts'
 import { PersistenceBatch } from './persist/persistence-batch.ts'
@@ -117,19 +118,25 @@ export class StorageNode {
       ask: options.askCapacity,
       bytesOf: bytesByTier,
     })
-    const { demoter: demotion, capacityRequests: capacity } = this
-    this.capacityWait = new CapacityWait({ demotion, capacity, clock })
-    const below = new LowerReads(demotion, clock)
+    const { demoter, capacityRequests } = this
+    this.capacityWait = new CapacityWait({ demoter, capacityRequests, clock })
+    const lowerReads = new LowerReads(demoter, clock)
     this.arena = new Arena(options.ramBytes)
     this.#runtime = runtime
     this.table = new ObjectTable(clock)
+    this.placements = new PlacementCache({ pool, clock })
+    const { table, placements } = this
+    const store = options.kept
+    const mutex = new KeyMutex()
+    const owners = new OwnerCalls({ self: this.id, placements, pool, clock })
+    this.persistedChunks = new PersistedChunks({ table, store, mutex, owners })
     this.sessions = new Sessions(clock)
     this.source = new HandoffSource({ pool, clock })
     this.puller = new Puller({ pool, runtime, background })
-    const { puller } = this
+    const { puller, persistedChunks } = this
     this.objects = new Objects(this.table, {
       clock,
-      lowerReads: below,
+      lowerReads,
       fetch: (job, { index, bucket, key }, object) => {
         const { version, bytes } = object
         const item = { bucket, key: keyString(key), version, bytes, tier: tierOf(object), chunk: null }
@@ -139,27 +146,22 @@ export class StorageNode {
     this.batch = new BatchObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
       clock,
-      lowerReads: below,
+      lowerReads,
       fetch: (job, { place, groupKey, version, index }) => {
         const { bytes = 0, tier = RAM } = place.slot.chunks.find(groupKey, index) ?? {}
         const { bucket } = place
         const item = { bucket, key: keyString(place.key), version, bytes, tier, chunk: { groupKey, index } }
         return puller.fetch(job, place.index, item)
       },
-      readPersisted: (job, chunk) =>
-        chunks.readPersisted(job, chunk, () => this.persistedChunks.read(job, chunk)),
+      readPersisted: (job, chunk) => persistedChunks.fetch(job, chunk),
     })
-    this.batchLowerReads = new BatchLowerReads(this.batch, { table: this.table, lowerReads: below })
-    this.placements = new PlacementCache({ pool, clock })
+    this.batchLowerReads = new BatchLowerReads(this.batch, { table: this.table, lowerReads })
     this.#bucketLookup = new BucketLookup({ pool, clock })
     this.listings = new Listings(clock)
-    const { table, objects, largeObjects, batch: many, placements } = this
-    const chunks = new ChunkReader({ self: this.id, largeObjects, placements, pool, clock })
-    const turns = new KeyMutex()
-    const store = options.kept
-    this.persistedChunks = new PersistedChunks({ table, store, mutex: turns })
-    this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, mutex: turns, clock })
-    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, batch: many })
+    const { objects, largeObjects, batch } = this
+    const chunks = new ChunkReader({ largeObjects, owners })
+    this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, mutex, clock })
+    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, batch })
     this.recovery = new Recovery({
       store,
       runtime,

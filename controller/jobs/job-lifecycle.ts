@@ -2,8 +2,8 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
+import type { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import type { Logger } from '../../service/process/log.ts'
-import type { Serial } from '../../service/process/serial.ts'
 import type { Events } from '../events/events.ts'
 import { isGone, type MetadataServers } from '../metadata/servers.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
@@ -27,7 +27,7 @@ export interface JobLifecycleOptions {
   readonly log: Logger
   readonly background: Background
   /** Changes of one job come one after another. */
-  readonly serial: Serial
+  readonly serial: KeyedMutex
   /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
   readonly size: (scope: string, hints: Hints) => Sizing
   /** Called when a reservation was given back. */

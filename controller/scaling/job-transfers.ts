@@ -2,7 +2,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { Serial } from '../../service/process/serial.ts'
+import type { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import type { Events } from '../events/events.ts'
 import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
@@ -16,7 +16,7 @@ export interface JobTransfersOptions {
   readonly jobs: JobLifecycle
   readonly events: Events
   readonly background: Background
-  readonly serial: Serial
+  readonly serial: KeyedMutex
 }
 
 /**

@@ -2,8 +2,8 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
+import type { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import type { Logger } from '../../service/process/log.ts'
-import type { Serial } from '../../service/process/serial.ts'
 import type { Events } from '../events/events.ts'
 import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
 import type { Tickets } from '../jobs/tickets.ts'
@@ -26,7 +26,7 @@ export interface ReconcilerOptions {
   readonly events: Events
   readonly log: Logger
   readonly background: Background
-  readonly serial: Serial
+  readonly serial: KeyedMutex
 }
 
 /** Brings jobs back into order: after nodes died, and where metadata may have missed something. */

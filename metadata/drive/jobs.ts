@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { ENDED_TAKEN_JOBS_MAX } from '../../protocol/limits.ts'
-import { Serial } from '../../service/process/serial.ts'
+import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import { isHandedOn } from '../decide/departure.ts'
 import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 import { View } from '../decide/view.ts'
@@ -21,7 +21,7 @@ export class Jobs {
   readonly #moved = new Map<string, MovedJob>()
   /** Jobs that came from another server and have ended: its late repetition begins none of them again. */
   readonly #ended = new Set<string>()
-  readonly #serial = new Serial()
+  readonly #serial = new KeyedMutex()
 
   constructor(store: PlacementStore) {
     this.#store = store

@@ -1,3 +1,4 @@
+import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { NodeJob } from './job.ts'
@@ -5,41 +6,33 @@ import { type Address, type KeyLocation, locate } from './locate.ts'
 
 /** Serializes operations on one key that wait for the persistent store. */
 export class KeyMutex {
-  readonly #last = new Map<string, Promise<unknown>>()
+  readonly #mutex = new KeyedMutex()
 
   /** Whether an operation on the key runs or waits. */
-  isTaken(job: NodeJob, address: Address): boolean {
-    return this.#last.has(nameOf(job, address))
+  isLocked(job: NodeJob, address: Address): boolean {
+    return this.#mutex.isLocked(nameOf(job, address))
   }
 
   /**
-   * Runs `task` after all earlier operations on the key, whether they succeeded or not. A slot that is being
-   * released waits for running operations, so that they cannot take effect after its next owner's. Throws
-   * what `locate` throws, when called and again when the task starts.
+   * Runs `task` after all earlier operations on the key. A slot that is being released waits for running
+   * operations, so that they cannot take effect after its next owner's. Throws what `locate` throws, when
+   * called and again when the task starts.
    */
-  async take<Result>(
+  async run<Result>(
     job: NodeJob,
     address: Address,
     task: (place: KeyLocation) => Promise<Result>,
   ): Promise<Result> {
     const place = locate(job, address)
     job.persists = true
-    const name = nameOf(job, place)
-    const running = this.#after(this.#last.get(name), () => task(locate(job, address)))
+    const running = this.#mutex.run(nameOf(job, place), async () => await task(locate(job, address)))
     const { persisting } = place.slot
-    this.#last.set(name, running)
     persisting.add(running)
     try {
       return await running
     } finally {
       persisting.delete(running)
-      if (this.#last.get(name) === running) this.#last.delete(name)
     }
-  }
-
-  async #after<Result>(before: Promise<unknown> | undefined, task: () => Promise<Result>): Promise<Result> {
-    if (before !== undefined) await Promise.allSettled([before])
-    return await task()
   }
 }
 

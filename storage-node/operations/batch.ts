@@ -98,7 +98,6 @@ export class BatchObjects {
         results[at] = errorTable[error.code].wire
       }
     }
-    job.movedBytes += payload.length
     return { results, versions }
   }
 

@@ -4,39 +4,40 @@ import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
+import type { MutationRequest } from '../sessions/sessions.ts'
 import type { CapacityRequests } from '../tiering/capacity-requests.ts'
 import type { Demoter } from '../tiering/demoter.ts'
 import { CAPACITY_WAIT_MS } from '../tiers/limits.ts'
 import { copyKeys, enterAt, putsAt, valuesOf } from './batch.ts'
 
-type Outcome<Result> = Result | Promise<Result>
+export type Outcome<Result> = Result | Promise<Result>
 
 /** A mutation as it arrived: its memory is valid until its handler returns. */
-interface Arrived<Request> {
-  readonly request: Request
+export interface MutationCall<Request> extends MutationRequest<Request> {
   readonly payload: Buffer
-  /** Who waits for the answer. */
-  readonly waiter: Waiter
+  /** Of the request, on the connection of `peer`. */
+  readonly id: number
 }
+
+/** One stage of a mutation. */
+export type Stage<Request, Result> = (call: MutationCall<Request>) => Outcome<Result>
+type PutBatch = Stage<DataRequests['putMany'], Reply<DataReplies['putMany']>>
 
 /** A wait for room. */
 interface Bounded {
   readonly bytes: number
   readonly untilMs: number
+  /** Who waits for the answer. */
   readonly waiter: Waiter
-}
-
-interface Attempt<Request, Result> {
-  readonly arrived: Arrived<Request>
-  readonly attempt: (arrived: Arrived<Request>) => Outcome<Result>
 }
 
 /**
  * Retries mutations that found no room; a failed attempt has changed nothing. If the node has no memory
  * although the job has budget, the arena is compacted first. If the job is full, it waits for demotion, and
  * if nothing can be demoted, for a larger budget. Fails with `CAPACITY_EXCEEDED` if nothing can be demoted
- * and the job gets no more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`,
- * after which the SDK sends it again until its deadline. Once its client is gone or gives up, the wait ends and its payload is freed.
+ * and the job gets no more, and with `UNAVAILABLE` after `CAPACITY_WAIT_MS`; the SDK
+ * then sends it again until its deadline. The wait ends, and its payload is freed, once the client has gone or
+ * given up.
  */
 export class CapacityWait {
   readonly #demoter: Demoter
@@ -44,75 +45,56 @@ export class CapacityWait {
   readonly #clock: Clock
 
   constructor({
-    demotion: demoter,
-    capacity: capacityRequests,
+    demoter,
+    capacityRequests,
     clock,
-  }: { demotion: Demoter; capacity: CapacityRequests; clock: Clock }) {
+  }: { demoter: Demoter; capacityRequests: CapacityRequests; clock: Clock }) {
     this.#demoter = demoter
     this.#capacityRequests = capacityRequests
     this.#clock = clock
   }
 
-  run<Request extends { readonly key: Uint8Array }, Result>(
-    job: NodeJob,
-    arrived: Arrived<Request>,
-    attempt: (arrived: Arrived<Request>) => Outcome<Result>,
-  ): Outcome<Result> {
-    try {
-      const outcome = attempt(arrived)
-      return outcome instanceof Promise ? this.afterPending(job, outcome, { arrived, attempt }) : outcome
-    } catch (error) {
-      return this.afterFailure(job, error, { arrived, attempt })
+  /** The admission stage before `next`. It allocates only if the first attempt fails or is asynchronous. */
+  admit<Request extends { readonly key: Uint8Array }, Result>(
+    next: Stage<Request, Result>,
+  ): Stage<Request, Result> {
+    return (call) => {
+      try {
+        const outcome = next(call)
+        if (!(outcome instanceof Promise)) return outcome
+        const copied = copyOf(call)
+        return outcome.catch((error: unknown) => this.#wait(error, copied, next))
+      } catch (error) {
+        if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
+        return this.#wait(error, copyOf(call), next)
+      }
     }
   }
 
-  /** Continues a pending attempt: for callers that create an `Attempt` only if it does not finish at once. */
-  afterPending<Request extends { readonly key: Uint8Array }, Result>(
-    job: NodeJob,
-    outcome: Promise<Result>,
-    { arrived, attempt }: Attempt<Request, Result>,
-  ): Promise<Result> {
-    const copied = copyArrived(arrived)
-    return outcome.catch((error: unknown) => this.#wait(job, error, { copied, attempt }))
-  }
-
-  /** Continues after a failed attempt. */
-  afterFailure<Request extends { readonly key: Uint8Array }, Result>(
-    job: NodeJob,
-    failure: unknown,
-    { arrived, attempt }: Attempt<Request, Result>,
-  ): Promise<Result> {
-    if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
-    return this.#wait(job, failure, { copied: copyArrived(arrived), attempt })
-  }
-
   /**
-   * As `BatchObjects.put`, retried for the entries that found no room. Errors while waiting apply to those
+   * As `admit`, for batched puts: retries the entries that found no room. Errors while waiting apply to those
    * entries alone: others are already stored.
    */
-  runMany(
-    job: NodeJob,
-    arrived: Arrived<DataRequests['putMany']>,
-    put: (arrived: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>,
-  ): Outcome<Reply<DataReplies['putMany']>> {
-    const { request, payload } = arrived
-    const first = put(arrived)
-    if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
-    const copied = { ...arrived, request: copyKeys(request), payload: Buffer.from(payload) }
-    return this.#retryRoomless(job, { first, copied, put })
+  admitBatch(next: PutBatch): PutBatch {
+    return (call) => {
+      const first = next(call)
+      if (!(first instanceof Promise) && roomless(first.head).length === 0) return first
+      const copied = { ...call, request: copyKeys(call.request), payload: Buffer.from(call.payload) }
+      return this.#retryRoomless(first, copied, next)
+    }
   }
 
   async #wait<Request, Result>(
-    job: NodeJob,
     failure: unknown,
-    retry: { copied: Arrived<Request>; attempt: (arrived: Arrived<Request>) => Outcome<Result> },
+    call: MutationCall<Request>,
+    next: Stage<Request, Result>,
   ): Promise<Result> {
     if (!isError(failure, 'CAPACITY_EXCEEDED')) throw failure
     let error: unknown = failure
-    return await this.#counted(job, retry.copied, async (wait) => {
-      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#madeRoom(job, wait))) {
+    return await this.#counted(call, async (wait) => {
+      while (isError(error, 'CAPACITY_EXCEEDED') && (await this.#madeRoom(call.job, wait))) {
         try {
-          return await retry.attempt(retry.copied)
+          return await next(call)
         } catch (again) {
           error = again
         }
@@ -122,30 +104,26 @@ export class CapacityWait {
   }
 
   async #retryRoomless(
-    job: NodeJob,
-    batch: {
-      first: Outcome<Reply<DataReplies['putMany']>>
-      copied: Arrived<DataRequests['putMany']>
-      put: (arrived: Arrived<DataRequests['putMany']>) => Outcome<Reply<DataReplies['putMany']>>
-    },
+    first: Outcome<Reply<DataReplies['putMany']>>,
+    call: MutationCall<DataRequests['putMany']>,
+    next: PutBatch,
   ): Promise<Reply<DataReplies['putMany']>> {
-    const { copied, put } = batch
-    const { head } = await batch.first
+    const { head } = await first
     const results = Uint8Array.from(head.results)
     const versions = [...head.versions]
-    const values = valuesOf(copied.request, copied.payload)
+    const values = valuesOf(call.request, call.payload)
     try {
-      await this.#counted(job, copied, async (wait) => {
+      await this.#counted(call, async (wait) => {
         for (;;) {
           const left = roomless({ results })
-          if (left.length === 0 || !(await this.#madeRoom(job, wait))) return
-          const again = await put({ ...putsAt(copied.request, values, left), waiter: copied.waiter })
+          if (left.length === 0 || !(await this.#madeRoom(call.job, wait))) return
+          const again = await next({ ...call, ...putsAt(call.request, values, left) })
           enterAt({ results, versions }, again.head, left)
         }
       })
     } catch (error) {
       if (isOwnFault(error)) throw error
-      // To a client that is gone or gave up, and asks again: they are as they were.
+      // The client has gone or given up. Should it ask again, these entries are unchanged.
       const isGone = isError(error, 'ABORTED', 'CONNECTION_LOST')
       const code = isGone ? 'UNAVAILABLE' : asMayflyError(error).code
       for (const at of roomless({ results })) results[at] = errorTable[code].wire
@@ -154,8 +132,8 @@ export class CapacityWait {
   }
 
   /**
-   * False where nothing can leave and the job gets no more. Throws `UNAVAILABLE` after the bound, and `ABORTED` or `CONNECTION_LOST` once nobody
-   * waits any more.
+   * False if nothing can be demoted and the job gets no more. Throws `UNAVAILABLE` after the bound, and `ABORTED`
+   * or `CONNECTION_LOST` once the client has given up or gone.
    */
   async #madeRoom(job: NodeJob, wait: Bounded): Promise<boolean> {
     if (job.memory.takeShortage() && (await this.#compacted(job))) return true
@@ -182,7 +160,7 @@ export class CapacityWait {
     return job.memory.arena.compact()
   }
 
-  /** What `told` says, as long as somebody waits for it and the time is not over. */
+  /** The outcome of `told`, unless the bound passes or the client gives up first. */
   async #within({ untilMs, waiter }: Bounded, told: Promise<boolean>, late: string): Promise<boolean> {
     const leftMs = untilMs - this.#clock.monotonicMs()
     return await new Promise<boolean>((resolve, reject) => {
@@ -199,11 +177,11 @@ export class CapacityWait {
   }
 
   async #counted<Result>(
-    job: NodeJob,
-    { payload, waiter }: Arrived<unknown>,
+    { job, payload, peer, id }: MutationCall<unknown>,
     task: (wait: Bounded) => Promise<Result>,
   ): Promise<Result> {
     const bytes = payload.length
+    const waiter = { peer, id }
     const release = job.underWay.park(bytes)
     try {
       return await task({ bytes, waiter, untilMs: this.#clock.monotonicMs() + CAPACITY_WAIT_MS })
@@ -213,12 +191,15 @@ export class CapacityWait {
   }
 }
 
-function copyArrived<Request extends { readonly key: Uint8Array }>({
-  request,
-  payload,
-  waiter,
-}: Arrived<Request>): Arrived<Request> {
-  return { request: { ...request, key: Buffer.from(request.key) }, payload: Buffer.from(payload), waiter }
+function copyOf<Request extends { readonly key: Uint8Array }>(
+  call: MutationCall<Request>,
+): MutationCall<Request> {
+  const { request, payload } = call
+  return {
+    ...call,
+    request: { ...request, key: Buffer.from(request.key) },
+    payload: Buffer.from(payload),
+  }
 }
 
 /** Indexes of the entries that found no room. */

@@ -1,26 +1,16 @@
-import { isError, MayflyError } from '../../protocol/errors.ts'
-import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
-import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
+import { hashChunk, hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf, type Manifest } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { DataRequests } from '../../protocol/operations/data-operations.ts'
-import type { Clock } from '../../protocol/runtime.ts'
-import type { Caller } from '../../protocol/transport/caller.ts'
-import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { KEPT_CHUNKS_AHEAD } from '../../service/kept/kept-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
-import type { ChunkName } from '../job/locate.ts'
-import type { PlacementCache } from '../membership/placement-cache.ts'
 import type { LargeObjects } from '../operations/large-objects.ts'
+import type { OwnerCalls } from './owner-calls.ts'
 
-export interface ChunkReaderOptions {
-  /** Id of this node. */
-  readonly self: string
+interface ChunkReaderOptions {
   readonly largeObjects: LargeObjects
-  readonly placements: PlacementCache
-  readonly pool: CallerPool
-  readonly clock: Clock
+  readonly owners: OwnerCalls
 }
 
 interface Version {
@@ -29,7 +19,7 @@ interface Version {
   readonly version: number
 }
 
-/** Reads chunks of large objects from any node of the job, and persisted chunks from the owner of the key. */
+/** Reads chunks of large objects from any node of the job. */
 export class ChunkReader {
   readonly #options: ChunkReaderOptions
 
@@ -50,56 +40,16 @@ export class ChunkReader {
     for (const chunk of ahead) yield await chunk
   }
 
-  /** A chunk that its own node lacks: null if the owner of the key has not persisted its object either. */
-  async readPersisted(
-    job: NodeJob,
-    { bucket, key, version, index }: ChunkName,
-    here: () => Promise<Buffer | null>,
-  ): Promise<Buffer | null> {
-    const request = { job: job.id, bucket, key, version, index }
-    try {
-      return await this.#atOwner(job, hashKey(key, bucket), here, async (caller, deadlineMs) => {
-        return (await caller.call(peerOperations.keptChunk, request, { deadlineMs })).payload
-      })
-    } catch (error) {
-      if (isError(error, 'NOT_FOUND')) return null
-      // The placement that is stale is this node's, not that of the client that asks for the chunk.
-      if (!isError(error, 'STALE_PLACEMENT')) throw error
-      throw new MayflyError('UNAVAILABLE', 'Nobody knows yet whether the object of the chunk is kept', {
-        cause: error,
-      })
-    }
-  }
-
   async #fetch(job: NodeJob, { bucket, key, version }: Version, index: number): Promise<Buffer> {
     const { largeObjects } = this.#options
     const request = { job: job.id, bucket, key: Buffer.from(key), version, index }
-    return await this.#atOwner(
+    return await this.#options.owners.run(
       job,
       hashChunk(hashKey(key, bucket), version, index),
       async () => copyOf(await largeObjects.getChunk(job, wholeChunk(request), here)),
       async (caller, deadlineMs) =>
         (await caller.call(peerOperations.chunk, request, { deadlineMs })).payload,
     )
-  }
-
-  /** Runs the operation on the owner of the hash's slot, locally or by a call. */
-  async #atOwner<Result>(
-    job: NodeJob,
-    hash: number,
-    here: () => Promise<Result>,
-    there: (caller: Caller, deadlineMs: number) => Promise<Result>,
-  ): Promise<Result> {
-    const { self, placements, pool, clock } = this.#options
-    const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
-    if (owner === null) throw new MayflyError('UNAVAILABLE', 'A slot of the object has no owner yet')
-    try {
-      if (owner.id === self) return await here()
-      return await there(await pool.to(owner.address), clock.monotonicMs() + CONTROL_CALL_MS)
-    } catch (error) {
-      placements.forget(job.id)
-      throw error
-    }
   }
 }
 

@@ -1,5 +1,7 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
+import { hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf } from '../../protocol/model/manifest.ts'
+import { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { KeptName, KeptStore, Stamp } from '../../service/kept/kept-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyMutex } from '../job/key-mutex.ts'
@@ -8,12 +10,14 @@ import type { ObjectTable } from '../job/object-table.ts'
 import { PersistedState, persistedName } from '../slot/persisted-names.ts'
 import { manifestOf } from '../slot/stored-object.ts'
 import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import type { OwnerCalls } from './owner-calls.ts'
 import { enterPersisted, recoverableOf } from './persisted-entry.ts'
 
 interface PersistedChunksOptions {
   readonly table: ObjectTable
   readonly store: KeptStore
   readonly mutex: KeyMutex
+  readonly owners: OwnerCalls
 }
 
 /**
@@ -28,6 +32,32 @@ export class PersistedChunks {
     this.#options = options
   }
 
+  /** As `read`, on the node that owns the key. */
+  async fetch(job: NodeJob, chunk: ChunkName): Promise<Buffer | null> {
+    const { bucket, key, version, index } = chunk
+    const request = { job: job.id, bucket, key, version, index }
+    try {
+      return await this.#options.owners.run(
+        job,
+        hashKey(key, bucket),
+        () => this.read(job, chunk),
+        async (caller, deadlineMs) =>
+          (await caller.call(peerOperations.keptChunk, request, { deadlineMs })).payload,
+      )
+    } catch (error) {
+      if (isError(error, 'NOT_FOUND')) return null
+      // The placement that is stale is this node's, not that of the client that asks for the chunk.
+      if (!isError(error, 'STALE_PLACEMENT')) throw error
+      throw new MayflyError(
+        'UNAVAILABLE',
+        'It is not known yet whether the object of the chunk is persistent',
+        {
+          cause: error,
+        },
+      )
+    }
+  }
+
   /**
    * Null if the key has no such version, or it is not persisted. Runs in the key's mutex, because the store
    * has the next version before the slot does. Rejects with `OBJECT_LOST` if the object was removed from the
@@ -37,7 +67,7 @@ export class PersistedChunks {
     const copied = { ...chunk, key: Buffer.from(chunk.key) }
     // A put that holds the mutex may be waiting for this very chunk.
     if (this.#find(job, locate(job, copied), copied) === null) return null
-    return await this.#options.mutex.take(job, copied, async (place) => {
+    return await this.#options.mutex.run(job, copied, async (place) => {
       const found = this.#find(job, place, copied)
       if (found === null) return null
       const bytes = await this.#readStore(found)

@@ -78,7 +78,6 @@ export class PersistenceBatch {
     enterAt({ results, versions }, this.#batch.put(job, rest.request, rest.payload), others)
     await runInFlight(persisted, KEPT_CHANGES_IN_FLIGHT, async (at) => {
       const value = values[at] as Buffer
-      job.movedBytes += value.length
       try {
         versions[at] = (await this.#persistence.put(job, putAt(request, at), value)).head.version
       } catch (error) {

@@ -97,13 +97,13 @@ export class Persistence {
     checkRuns(request.manifest)
     if (request.keptBucket === '' && !this.mayBePersisted(job, request))
       return { head: this.#options.largeObjects.commit(job, request) }
-    return this.#options.mutex.take(job, request, (place) => this.#commit(job, place, request))
+    return this.#options.mutex.run(job, request, (place) => this.#commit(job, place, request))
   }
 
   delete(job: NodeJob, request: DataRequests['delete']): Answer<'delete'> {
     const { objects } = this.#options
     if (!this.mayBePersisted(job, request)) return { head: objects.delete(job, request) }
-    return this.#options.mutex.take(job, request, async (place) => {
+    return this.#options.mutex.run(job, request, async (place) => {
       await this.#changes.remove(job, place)
       return applyAfterWrite(job, () => ({ head: objects.delete(job, request) }))
     })
@@ -122,7 +122,7 @@ export class Persistence {
     if (!this.mayBePersisted(job, request))
       return objects.append(job, request, payload, (copied, bytes) => this.append(job, copied, bytes))
     const copied = Buffer.from(payload)
-    return this.#options.mutex.take(job, request, async (place) => {
+    return this.#options.mutex.run(job, request, async (place) => {
       if (place.slot.persisted.hasObject(place) && table.find(job, place) !== undefined) {
         const what = 'key: its object was put with persist, and append adds to no such object'
         throw new MayflyError('BAD_REQUEST', what)
@@ -155,7 +155,7 @@ export class Persistence {
     const keys = job.owned.touched.flatMap((slot) => slot?.persisted.staleKeys() ?? [])
     try {
       await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
-        await this.#options.mutex.take(job, key, async (place) => {
+        await this.#options.mutex.run(job, key, async (place) => {
           // Unless the key was put again meanwhile.
           if (place.slot.persisted.isStale(place)) await this.#changes.remove(job, place)
         })
@@ -170,7 +170,7 @@ export class Persistence {
     if (!job.persists) return false
     const slot = job.slots[slotOf(hashKey(key, bucket), job.owned.count)]
     if (slot === undefined || (slot.persisted.empty && slot.persisting.size === 0)) return false
-    return slot.persisted.mayHave({ bucket, key }) || this.#options.mutex.isTaken(job, { bucket, key })
+    return slot.persisted.mayHave({ bucket, key }) || this.#options.mutex.isLocked(job, { bucket, key })
   }
 
   async #put(
@@ -183,7 +183,7 @@ export class Persistence {
     const bytes = payload.length
     const charge = table.chargeOf(request, { ...request, kind: Kind.value, bytes })
     return await withReserved(job, charge, (release) =>
-      this.#options.mutex.take(job, request, async (place) => {
+      this.#options.mutex.run(job, request, async (place) => {
         table.check(job, place, request)
         return await this.#writeThrough(job, place, {
           request,
@@ -241,7 +241,7 @@ export class Persistence {
     const { chunks, objects, table } = this.#options
     let missing: LostVersion | null = null
     for (let complete = ANY_VERSION; ; ) {
-      const outcome = await this.#options.mutex.take(job, request, async (place): Promise<ConsumeOutcome> => {
+      const outcome = await this.#options.mutex.run(job, request, async (place): Promise<ConsumeOutcome> => {
         const object = table.find(job, place)
         // Wait for the key outside the mutex: its put needs the mutex.
         if (object === undefined)

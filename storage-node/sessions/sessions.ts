@@ -17,13 +17,13 @@ import { Session } from './session.ts'
 import { SessionAccount } from './session-account.ts'
 
 /** Identifies a mutation within its session. */
-interface Sequenced {
+export interface Sequenced {
   readonly lane: number
   readonly sequence: number
 }
 
 /** What a mutation does, and for whom. */
-interface MutationInfo {
+export interface MutationInfo {
   readonly peer: Peer
   /** The job that its bytes are charged to. */
   readonly job: NodeJob
@@ -254,7 +254,7 @@ export class Sessions implements ClientSessions {
 /** Bytes per key of a batch's answer: result and version. */
 const RESULT_BYTES = 16
 
-interface MutationRequest<Request> {
+export interface MutationRequest<Request> {
   readonly peer: Peer
   readonly job: NodeJob
   readonly request: Request

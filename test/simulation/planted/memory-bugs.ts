@@ -31,7 +31,7 @@ export const memoryBugs: readonly Planted[] = [
     what: 'Memory into which a payload was received that nobody stored is never free again.',
     file: 'storage-node/handlers.ts',
     find: 'landing?.abandon()',
-    replace: 'if (landing === undefined) return run()',
+    replace: 'void landing',
     seedsMax: 30,
   },
   {

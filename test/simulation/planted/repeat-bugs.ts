@@ -14,9 +14,9 @@ export const repeatBugs: readonly Planted[] = [
     name: 'ownership-before-answer',
     what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
     file: 'storage-node/handlers.ts',
-    find: 'const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }\n      return',
+    find: "const job = node.jobOf(peer.claims, 'write', request)\n      const call",
     replace:
-      'const arrived = { request, payload: received(job, payload), waiter: { peer, id: payload.id } }\n      locate(job, request)\n      return',
+      "const job = node.jobOf(peer.claims, 'write', request)\n      if (request.key !== undefined) locate(job, request as never)\n      const call",
     also: [
       {
         file: 'storage-node/handlers.ts',
@@ -27,12 +27,6 @@ export const repeatBugs: readonly Planted[] = [
         file: 'storage-node/handlers.ts',
         find: "node.jobOf(claims, 'read', request)\n        const job = node.jobOf(claims, 'write', request)\n",
         replace: "const job = node.jobOf(claims, 'write', request)\n        locate(job, request)\n",
-      },
-      {
-        file: 'storage-node/handlers.ts',
-        find: 'return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {\n            const',
-        replace:
-          'locate(job, request)\n          return sessions.run(keyMutation(dataOperations.put, { peer, job, request }), request, () => {\n            const',
       },
     ],
     seedsMax: 1_000,

@@ -9,7 +9,7 @@ import { sleep } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../../protocol/transport/job-server.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
-import { Serial } from '../../../service/process/serial.ts'
+import { KeyedMutex } from '../../../service/process/keyed-mutex.ts'
 import type { Cluster, RunningNode } from './cluster.ts'
 import type { Control, PlacedJob } from './control.ts'
 import type { Host } from './host.ts'
@@ -31,7 +31,7 @@ export class ScriptedController implements Control {
   #placed = 0
   /** Why what it asks has not been done yet. */
   readonly #refusals = new Map<string, string>()
-  readonly #serial = new Serial()
+  readonly #serial = new KeyedMutex()
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster

@@ -23,14 +23,14 @@ const request: DataRequests['putMany'] = {
   checksums: [],
 }
 
-const waiter = { peer: { whenGone: () => () => undefined } as unknown as Peer, id: 1 }
+const peer = { whenGone: () => () => undefined } as unknown as Peer
 
 /** A job that stores the first key of each message that comes, and has no room for the others. */
 function start(park: () => () => void) {
   const clock = new VirtualClock()
   const job = { memory: { takeShortage: () => false }, underWay: { park } } as unknown as NodeJob
-  const demotion = { makeRoom: () => new Promise(() => undefined) } as unknown as Demoter
-  const room = new CapacityWait({ demotion, capacity: {} as CapacityRequests, clock })
+  const demoter = { makeRoom: () => new Promise(() => undefined) } as unknown as Demoter
+  const room = new CapacityWait({ demoter, capacityRequests: {} as CapacityRequests, clock })
   const stored: string[] = []
   const put = ({ request: { keys } }: { request: DataRequests['putMany'] }) => {
     const [first, ...rest] = keys
@@ -44,7 +44,9 @@ function start(park: () => () => void) {
   return {
     clock,
     stored,
-    outcome: Promise.resolve(room.runMany(job, { request, payload: Buffer.from('abc'), waiter }, put)),
+    outcome: Promise.resolve(
+      room.admitBatch(put)({ job, request, payload: Buffer.from('abc'), peer, id: 1 }),
+    ),
   }
 }
 
