@@ -228,7 +228,10 @@ export class KeptFolder implements KeptStore {
     return pathOf({ job, bucket, key }) === path ? { job, bucket, key } : null
   }
 
-  /** Two files under one path one after the other never have the same time of change. */
+  /**
+   * Two successive files under one path never have the same time of change, in whole milliseconds. A time that is set is stored
+   * up to a microsecond too early, so the time of the present file is rounded and not cut.
+   */
   async #noteOf(
     name: KeptName,
     { stamp, expiresAtMs, about, bytes }: KeptObject,
@@ -237,7 +240,7 @@ export class KeptFolder implements KeptStore {
     const file = await open(whole, 'r+')
     try {
       const { mtimeMs } = await file.stat()
-      const changedMs = Math.floor(Math.max(mtimeMs, (before?.mtimeMs ?? 0) + 1))
+      const changedMs = Math.max(Math.floor(mtimeMs), Math.round(before?.mtimeMs ?? 0) + 1)
       await file.utimes(changedMs / 1000, changedMs / 1000)
       await file.sync()
       return { file: fileIdOf({ size: bytes, mtimeMs: changedMs }), stamp, expiresAtMs, key: name.key, about }

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, statSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -67,4 +67,25 @@ test('a removal after which the disk fails does not say that the object is still
   mkdirSync(join(dir, 'kept-expiry', 'j-a', 'out', file), { recursive: true })
   await expect(store.remove(key, null)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   expect(await store.stat(key)).toBeNull()
+})
+
+test('a file that replaces another has a later time of change in whole milliseconds, so that neither is taken for the other', async () => {
+  const dir = await tempDir()
+  const store = new KeptFolder(dir, clock)
+  const path = join(dir, 'kept', 'j-a', 'out', 'x', 'y.txt')
+  const put = (version: number): Promise<void> => {
+    const stamp = { bucketId: 0, version }
+    return store.put(
+      { job: 'j-a', bucket: 'out', key: 'x/y.txt' },
+      { ...lasting, bytes: 2, stamp },
+      once('ab'),
+    )
+  }
+  await put(1)
+  for (let version = 2; version < 20; version++) {
+    const presentMs = Date.now() + 60_000 + version
+    utimesSync(path, presentMs / 1000, presentMs / 1000)
+    await put(version)
+    expect(Math.round(statSync(path).mtimeMs)).toBe(presentMs + 1)
+  }
 })
