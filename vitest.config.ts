@@ -1,11 +1,63 @@
-import { defineConfig } from 'vitest/config'
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+
+/** Files that run one at a time when all others have ended, and why. */
+const alone = {
+  'test/attack/attacks.test.ts':
+    'bounds the p99 of a bystander on an attacked node, and the memory of that node',
+  'test/client/abort.test.ts': 'bounds the time in which a call ends that is aborted',
+  'test/client/forgotten-streams.test.ts': 'bounds the memory that its own process holds for 200 streams',
+  'test/e2e/growth.test.ts': 'fills nodes as fast as the machine can, faster than they grow',
+  'test/e2e/pressure.test.ts':
+    'bounds the memory of a node with 1,000 stalled connections, and what others wait',
+  'test/storage-node/budget/herd.test.ts': 'bounds what a herd of readers keeps others waiting',
+}
+
+/** Folders whose tests start processes. All other tests start servers within their own. */
+const ofProcesses = ['attack', 'bench', 'cli', 'e2e', 'examples', 'simulation']
+
+const missing = Object.keys(alone).filter((file) => !existsSync(new URL(file, import.meta.url)))
+if (missing.length > 0) throw new Error(`vitest.config.ts names files that do not exist: ${missing}`)
+
+function project(
+  name: string,
+  test: Omit<NonNullable<TestProjectInlineConfiguration['test']>, 'name'>,
+): TestProjectInlineConfiguration {
+  return {
+    resolve: { alias: { mayfly: new URL('client/index.ts', import.meta.url).pathname } },
+    test: {
+      name,
+      // Waits end with the event that they wait for. These bounds end a test that hangs, on the busiest machine.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+      expect: { poll: { timeout: 30_000 } },
+      ...test,
+    },
+  }
+}
 
 export default defineConfig({
-  resolve: { alias: { mayfly: new URL('client/index.ts', import.meta.url).pathname } },
   test: {
-    include: ['test/**/*.test.ts'],
-    // A test that waits for a process on a busy machine of two cores needs seconds; one that hangs must still end.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Half of the time of most files is waiting: for a lease, a heartbeat, a process that starts.
+    maxWorkers: Math.min(2 * availableParallelism(), availableParallelism() + 4),
+    projects: [
+      // The names put those first that take longest: within a group projects begin in the order of their names.
+      project('clusters', {
+        include: ofProcesses.map((folder) => `test/${folder}/**/*.test.ts`),
+        exclude: Object.keys(alone),
+      }),
+      project('in one process', {
+        include: ['test/**/*.test.ts'],
+        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...Object.keys(alone)],
+        // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
+        isolate: false,
+      }),
+      project('one at a time', {
+        include: Object.keys(alone),
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+      }),
+    ],
   },
 })

@@ -1,26 +1,18 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { runProgram } from '../fixture/run-program.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
-const run = promisify(execFile)
 const main = new URL('../../dist/bench/main.js', import.meta.url).pathname
 
 test('the controller suite packs every mix, by Mayfly and by each rule beside it', async () => {
-  const { stdout } = await run(process.execPath, [main, 'controller', '--tiny', '--results', await tempDir()])
+  const { stdout } = await runProgram([main, 'controller', '--tiny', '--results', await tempDir()])
   for (const mix of ['uniform', 'two kinds', 'heavy tail', 'pocket']) expect(stdout).toContain(`| ${mix} `)
   expect(stdout).toContain('no more nodes than best fit, on every mix')
 })
 
 test('the enforcement suite floods a node: nothing fails, and the result names both jobs', async () => {
-  const { stdout } = await run(process.execPath, [
-    main,
-    'enforcement',
-    '--tiny',
-    '--results',
-    await tempDir(),
-  ])
+  const { stdout } = await runProgram([main, 'enforcement', '--tiny', '--results', await tempDir()])
   expect(stdout).toContain('no call failed, no answer was wrong')
   expect(stdout).toContain('job with half, beside the flooder')
   expect(stdout).toContain('bystander beside a flood of deleteMany')
-}, 60_000)
+})

@@ -1,17 +1,15 @@
-import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { policies } from '../../bench/eviction/policies.ts'
+import { runProgram } from '../fixture/run-program.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
-const run = promisify(execFile)
 const main = new URL('../../dist/bench/main.js', import.meta.url).pathname
 
 test('the eviction suite compares every policy on three traces above two tiers', async () => {
   const dir = await tempDir()
-  await run(process.execPath, [main, 'eviction', '--tiny', '--results', dir])
+  await runProgram([main, 'eviction', '--tiny', '--results', dir])
   const file = (await readdir(dir)).find((name) => name.endsWith('.json')) ?? ''
   const result = JSON.parse(await readFile(join(dir, file), 'utf8'))
   expect(result.rows).toHaveLength(3 * 2 * policies.size)

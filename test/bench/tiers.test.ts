@@ -1,17 +1,15 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { needPeer } from '../fixture/peers.ts'
+import { runProgram } from '../fixture/run-program.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
-const run = promisify(execFile)
 const main = new URL('../../dist/bench/main.js', import.meta.url).pathname
 
 test('the tiers suite measures a job larger than RAM on every system, and nothing of it is lost but where it is evicted', async (context) => {
   needPeer('redis', context)
   needPeer('minio', context)
   const args = [main, 'tiers', '--tiny', '--json', '--results', await tempDir()]
-  const report = JSON.parse((await run(process.execPath, args)).stdout)
+  const report = JSON.parse((await runProgram(args)).stdout)
   expect(report).toMatchObject({ suite: 'tiers', notes: [], failures: [] })
   expect(report.rows).toHaveLength(6)
   const lostAt = report.columns.indexOf('lost reads')
@@ -19,4 +17,4 @@ test('the tiers suite measures a job larger than RAM on every system, and nothin
     if (row[1] === 'Redis, allkeys-lru') expect(row[lostAt], `row ${index}`).not.toBe('0.0 %')
     else expect(row[lostAt], `row ${index}`).toBe('0.0 %')
   }
-}, 120_000)
+})

@@ -81,7 +81,7 @@ test('up says on one line that it is ready, and Ctrl-C leaves no process and no 
   expect(await stop(child, 'SIGINT')).toBe(0)
   expect(processesOf(dir)).toEqual([])
   expect(existsSync(join(state, 'lock'))).toBe(false)
-}, 30_000)
+})
 
 test('only the owner may read or change what a cluster writes into its folder', async () => {
   const state = join(dir, 'state')
@@ -90,7 +90,7 @@ test('only the owner may read or change what a cluster writes into its folder', 
   const files = readdirSync(state, { recursive: true, encoding: 'utf8' }).map((name) => join(state, name))
   expect(files.filter((file) => file.endsWith('.sqlite')).length).toBe(2)
   expect(files.filter((file) => (statSync(file).mode & 0o077) !== 0)).toEqual([])
-}, 30_000)
+})
 
 test('a taken port is one clear line and exit code 1, with nothing left behind', async () => {
   const first = await up(join(dir, 'first'))
@@ -102,7 +102,7 @@ test('a taken port is one clear line and exit code 1, with nothing left behind',
   expect(err).toMatch(new RegExp(`^mayfly: Port ${port} on 127.0.0.1 is taken .*\n$`))
   expect(processesOf(state)).toEqual([])
   expect(existsSync(join(state, 'lock'))).toBe(false)
-}, 30_000)
+})
 
 test.for([
   ['a bucket that is missing', { bucket: 'not-there' }, /^mayfly: .*'not-there' .* does not exist.*\n$/],
@@ -110,7 +110,6 @@ test.for([
   ['an endpoint that is not there', { endpoint: 'http://127.0.0.1:1' }, /^mayfly: .*cannot be reached.*\n$/],
 ] as const)(
   'with S3 behind %s, up says so on one clear line and ends with nothing left behind',
-  { timeout: 30_000 },
   async ([, wrong, line], context) => {
     const config = join(dir, 'config.json')
     writeFileSync(config, JSON.stringify({ s3: { ...(await startS3(context)), ...wrong } }), { mode: 0o600 })
@@ -130,28 +129,28 @@ test('a second cluster in the same folder is one clear line and exit code 1', as
   const { code, err } = await run(['up', '--port', '0', '--dir', state])
   expect(code).toBe(1)
   expect(err).toMatch(new RegExp(`^mayfly: Process ${child.pid} runs a cluster in ${state}.*\n$`))
-}, 30_000)
+})
 
 test('when the supervisor is killed its processes end by themselves, and the folder can be used again', async () => {
   const state = join(dir, 'state')
   const { child } = await up(state)
   await stop(child, 'SIGKILL')
-  await vi.waitFor(() => expect(processesOf(state)).toEqual([]), { timeout: 10_000 })
+  await vi.waitFor(() => expect(processesOf(state)).toEqual([]), { timeout: 30_000 })
   const again = await up(state)
   expect(again.event).toBe('ready')
-}, 30_000)
+})
 
 test('Ctrl-C while the cluster starts leaves nothing', async () => {
   const state = join(dir, 'state')
   const child = start(['up', '--port', '0', '--dir', state])
   await vi.waitFor(() => expect(existsSync(join(state, 'cluster.json'))).toBe(true), {
-    timeout: 10_000,
+    timeout: 30_000,
     interval: 5,
   })
   expect(await stop(child, 'SIGINT')).toBe(0)
   expect(processesOf(dir)).toEqual([])
   expect(existsSync(join(state, 'lock'))).toBe(false)
-}, 30_000)
+})
 
 test('a config with a mistake is one line that names the field', async () => {
   const config = join(dir, 'mayfly.json')
@@ -164,11 +163,11 @@ test('a config with a mistake is one line that names the field', async () => {
 
 test('Ctrl-C in the demo leaves no process and no temporary file', async () => {
   const child = start(['demo'])
-  await vi.waitFor(() => expect(processesOf(dir).length).toBeGreaterThanOrEqual(5), { timeout: 20_000 })
+  await vi.waitFor(() => expect(processesOf(dir).length).toBeGreaterThanOrEqual(5), { timeout: 30_000 })
   expect(await stop(child, 'SIGINT')).toBe(130)
-  await vi.waitFor(() => expect(processesOf(dir)).toEqual([]))
+  await vi.waitFor(() => expect(processesOf(dir)).toEqual([]), { timeout: 30_000 })
   expect(readdirSync(dir)).toEqual([])
-}, 40_000)
+})
 
 test('the version is that of the package', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))

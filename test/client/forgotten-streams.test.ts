@@ -126,5 +126,5 @@ test('a putStream whose source has been forgotten fails, and its chunks are free
   await expect.poll(usedBytes).toBeGreaterThan(4 * MIB)
   await failed
   expect(source.destroyed).toBe(true)
-  await expect.poll(usedBytes, { timeout: 5_000 }).toBe(0)
+  await expect.poll(usedBytes).toBe(0)
 })

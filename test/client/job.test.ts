@@ -115,7 +115,7 @@ test('an object with a time to live vanishes when it is over', async () => {
   const { job } = await openOne()
   await job.put('brief', 'x', { ttlSeconds: 1 })
   expect((await job.stat('brief'))?.expiresAt).toBeInstanceOf(Date)
-  await expect.poll(() => job.exists('brief'), { timeout: 5000 }).toBe(false)
+  await expect.poll(() => job.exists('brief')).toBe(false)
   await expect(job.get('brief')).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })
 

@@ -47,7 +47,7 @@ test('an error of the ESM build is one of the CommonJS build as well, and the ot
       esm.MayflyError === cjs.MayflyError,
     ])))`
   await writeFile(join(dir, 'both.mjs'), program)
-  const { stdout } = await run(process.execPath, [join(dir, 'both.mjs')], { timeout: 10_000 })
+  const { stdout } = await run(process.execPath, [join(dir, 'both.mjs')], { timeout: 30_000 })
   const one = [
     new Array(4).fill(true),
     [true, true],
@@ -75,7 +75,7 @@ test('a process that has too many files open is told so, by every call', async (
   const { stdout } = await run('bash', ['-c', `ulimit -n 64; exec ${process.execPath} full.mjs`], {
     cwd: dir,
     env: { MAYFLY_TICKET: ticket, MAYFLY_URL: `http://${planes.metadataAddress}` },
-    timeout: 15_000,
+    timeout: 30_000,
   })
   const lines = stdout.trim().split('\n')
   expect(lines).toHaveLength(2)
@@ -101,7 +101,7 @@ test.each([
     )
     const { stdout } = await run(process.execPath, [join(dir, file)], {
       env: { MAYFLY_TICKET: ticket },
-      timeout: 10_000,
+      timeout: 30_000,
     })
     expect(stdout).toBe('from a function\n')
   },

@@ -54,7 +54,7 @@ test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('%s leaves no process behin
   expect(pids.length).toBeGreaterThanOrEqual(3)
   const code = await cluster.stop(signal)
   expect(code).toBe(signal === 'SIGKILL' ? null : 0)
-  await expect.poll(() => pids.filter(isRunning), { timeout: 10_000 }).toEqual([])
+  await expect.poll(() => pids.filter(isRunning)).toEqual([])
 })
 
 test('a cluster that is started again on its folder keeps its key and its jobs, and says what was lost', async () => {

@@ -44,7 +44,7 @@ describe('a job without hints that fills up faster than reports come', () => {
     expect(await putAll(job, 600)).toEqual([])
     await expectAll(job, 600)
     await job.close()
-  }, 120_000)
+  })
 
   test('grows over nodes that have to be started for it', async () => {
     const cluster = await Cluster.startSmall({ ramBytes: 192 * MIB, nodesMax: 4 })
@@ -52,7 +52,7 @@ describe('a job without hints that fills up faster than reports come', () => {
     expect(await putAll(job, 420)).toEqual([])
     await expectAll(job, 420)
     await job.close()
-  }, 120_000)
+  })
 
   test('spills to SSD once no RAM is free', async () => {
     const cluster = await Cluster.startSmall({ ramBytes: 192 * MIB, ssdBytes: 2048 * MIB, nodesMax: 1 })
@@ -60,7 +60,7 @@ describe('a job without hints that fills up faster than reports come', () => {
     expect(await putAll(job, 400)).toEqual([])
     await expectAll(job, 400)
     await job.close()
-  }, 120_000)
+  })
 
   test('is told that there is no room where the cluster has none', async () => {
     const cluster = await Cluster.startSmall({ ramBytes: 64 * MIB, nodesMax: 1 })
@@ -70,7 +70,7 @@ describe('a job without hints that fills up faster than reports come', () => {
     expect(failures.length).toBeLessThan(40)
     expect(new Set(failures)).toEqual(new Set(['CAPACITY_EXCEEDED']))
     await job.close()
-  }, 120_000)
+  })
 })
 
 test('an explicit hint stays a hard limit, and is told at once', async () => {
@@ -86,4 +86,4 @@ test('an explicit hint stays a hard limit, and is told at once', async () => {
   const { reservation } = await cluster.api<{ reservation: { bytes: { ram: number } } }>(`/v1/jobs/${id}`)
   expect(reservation.bytes.ram).toBeLessThan(36 * MIB)
   await job.close()
-}, 120_000)
+})

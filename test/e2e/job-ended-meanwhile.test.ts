@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
+import { NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { Cluster, type NodeView } from '../fixture/mayfly-up.ts'
 
 test('a job ends while a node stands still: its bytes are free as soon as the node goes on, and other jobs keep theirs', async () => {
@@ -23,7 +24,7 @@ test('a job ends while a node stands still: its bytes are free as soon as the no
   await ending.deregister().catch((error: { code: string }) => expect(error.code).toBe('UNAVAILABLE'))
   await sleep(1_000)
   process.kill(node.pid, 'SIGCONT')
-  await expect.poll(() => usedBytes(cluster, node), { timeout: 5_000 }).toBeLessThan(1_000_000)
+  await expect.poll(() => usedBytes(cluster, node), { timeout: NODE_LEASE_MS / 2 }).toBeLessThan(1_000_000)
   await expect(late.get('k/1')).rejects.toMatchObject({ code: 'JOB_ENDED' })
   for (const key of keys) expect((await staying.get(key)).toString()).toBe(key)
   const after = (await cluster.nodes()).find(({ id }) => id === node.id)

@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { Kept } from '../../client/index.ts'
 import { Cluster, configFile } from '../fixture/mayfly-up.ts'
+import { runProgram } from '../fixture/run-program.ts'
 import { sharedS3 } from '../fixture/s3.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -81,9 +80,7 @@ test.for([
   async ([, wrong, message], context) => {
     const s3 = { ...(await startS3(context)), ...wrong }
     const args = ['up', '--port', '0', '--dir', await tempDir(), '--config', await configFile({ s3 })]
-    const failed = await promisify(execFile)(process.execPath, [command, ...args]).catch(
-      (error: unknown) => error,
-    )
+    const failed = await runProgram([command, ...args]).catch((error: unknown) => error)
     expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(message) })
     expect((failed as { stderr: string }).stderr.trimEnd().split('\n')).toHaveLength(1)
   },

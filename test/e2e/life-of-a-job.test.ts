@@ -117,7 +117,7 @@ test('controller and metadata are killed and come back: jobs, placements and run
   await late.put('late', 'x', { bucket: 'frames' })
   await late.close()
   await job.deregister()
-  await expect.poll(() => usedBytes(cluster), { timeout: 5000 }).toBe(0)
+  await expect.poll(() => usedBytes(cluster)).toBe(0)
 })
 
 /** A function that puts, gets and lists until it is stopped. */

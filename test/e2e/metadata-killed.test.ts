@@ -47,7 +47,7 @@ test('metadata is killed at each step of two drains: they come to their end, and
   expect(judge({ calls: history.calls, lossesMs: [] }, { mayFail: false })).toEqual([])
   expect((await traffic.checkAll()).calls.filter(({ code }) => code !== 'ok')).toEqual([])
   await job.deregister()
-}, 100_000)
+})
 
 function hasPrepared({ moves }: JobRecord): boolean {
   return moves.some(({ published }) => !published)

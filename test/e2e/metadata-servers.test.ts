@@ -73,7 +73,7 @@ test('one of two servers is killed again and again: no call of either job fails,
   await later.put('k', 'value')
   await expectNothingWrong(traffics)
   for (const job of [...jobs, later]) await job.deregister()
-}, 60_000)
+})
 
 test('a job is handed to and fro under load: no call fails, and an old ticket finds it', async () => {
   const random = new SeededRandom(`${seed}`)
@@ -96,7 +96,7 @@ test('a job is handed to and fro under load: no call fails, and an old ticket fi
   const status = await cluster.mayfly('status')
   expect(status).toMatch(/m-1 at .*, \d+ jobs, \d+ % of a core/)
   await job.deregister()
-}, 60_000)
+})
 
 test('servers and controller are killed while jobs are handed over: every move comes to its end, and no call fails', async () => {
   const random = new SeededRandom(`${seed}`)
@@ -110,9 +110,7 @@ test('servers and controller are killed while jobs are handed over: every move c
     if (victim === 'controller') await cluster.kill('controller')
     else await cluster.killMetadata(victim)
     await moving
-    await expect
-      .poll(() => serverOf(cluster, job).catch(() => ''), { timeout: 20_000, interval: 50 })
-      .toBe(to)
+    await expect.poll(() => serverOf(cluster, job).catch(() => ''), { interval: 50 }).toBe(to)
     // Who has met a server that was killed is not still waiting for it.
     const done = traffic.history.calls.length
     await expect
@@ -122,4 +120,4 @@ test('servers and controller are killed while jobs are handed over: every move c
   await job.createBucket('after')
   await expectNothingWrong([traffic])
   await job.deregister()
-}, 100_000)
+})

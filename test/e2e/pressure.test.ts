@@ -104,7 +104,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
     stall(node.address, token, requests[i % requests.length] as Buffer)
     if (i % 50 === 0) await sleep(5)
   }
-  await expect.poll(() => openFiles(pid), { timeout: 10_000 }).toBeGreaterThanOrEqual(before.files + STALLED)
+  await expect.poll(() => openFiles(pid)).toBeGreaterThanOrEqual(before.files + STALLED)
   const waitedMs: number[] = []
   let residentMax = 0
   for (const endMs = performance.now() + 5_000; performance.now() < endMs; await sleep(5)) {
@@ -131,10 +131,8 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
     .poll(() => openFiles(pid), { timeout: 4 * LINK_SILENT_MS, interval: 200 })
     .toBeLessThan(before.files + 10)
   expect(await other.client.get('k')).toHaveLength(1024)
-  await expect
-    .poll(async () => (await client.get('large-1', { deadlineMs: 1_000 })).length, { timeout: 5_000 })
-    .toBe(CHUNK_BYTES)
-}, 100_000)
+  await expect.poll(async () => (await client.get('large-1', { deadlineMs: 1_000 })).length).toBe(CHUNK_BYTES)
+})
 
 test('a node that stands still costs a client that writes fast bounded memory, and takes all of it later', async () => {
   const { node, openOn } = await startNode()
@@ -159,4 +157,4 @@ test('a node that stands still costs a client that writes fast bounded memory, a
   await Promise.all(puts)
   expect(await client.exists('late')).toBe(false)
   expect(await client.exists('aborted')).toBe(false)
-}, 30_000)
+})

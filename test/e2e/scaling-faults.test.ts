@@ -26,13 +26,13 @@ test('a new node that starts and never reports is given up and said to be lost; 
   const lost = await cluster.event('node.lost', node, NODE_START_MS_MAX + 15_000)
   expect(lost.reason).toMatch(/report/)
   const next = await newNode(cluster, [first as number, silent])
-  await expect.poll(() => states(cluster), { timeout: 20_000 }).toEqual(['active', 'active', 'lost'])
-  await expect.poll(() => isRunning(silent), { timeout: 15_000 }).toBe(false)
+  await expect.poll(() => states(cluster)).toEqual(['active', 'active', 'lost'])
+  await expect.poll(() => isRunning(silent)).toBe(false)
   expect(isRunning(next)).toBe(true)
   await load.stop()
   expect(load.failures).toEqual([])
   await job.deregister()
-}, 120_000)
+})
 
 test('a node that dies while it is filled takes with it what had come, and the job goes on without it', async () => {
   const cluster = await Cluster.startSmall({ ...small, ramBytes: 384 * MIB }, { warmNodes: 0 })
@@ -45,7 +45,7 @@ test('a node that dies while it is filled takes with it what had come, and the j
   const victim = await newNode(cluster, [first as number])
   const filled = async (): Promise<number> =>
     (await cluster.nodes()).find(({ pid }) => pid === victim)?.tiers.ram?.usedBytes ?? 0
-  await expect.poll(filled, { timeout: 20_000, interval: 50 }).toBeGreaterThan(MIB)
+  await expect.poll(filled, { interval: 50 }).toBeGreaterThan(MIB)
   process.kill(victim, 'SIGKILL')
   const { id } = (await cluster.nodes()).find(({ pid }) => pid === victim) as { id: string }
   await cluster.event('node.lost', id)
@@ -67,7 +67,7 @@ test('a node that dies while it is filled takes with it what had come, and the j
   await load.stop()
   expect(load.failures.slice(failedBefore)).toEqual([])
   await job.deregister()
-}, 120_000)
+})
 
 test('load that rises while another node drains: a node is added all the same, the drain ends, and nothing fails', async () => {
   const cluster = await Cluster.startSmall({ ...small, ramBytes: 384 * MIB, nodesMax: 4 }, { warmNodes: 0 })
@@ -94,13 +94,13 @@ test('load that rises while another node drains: a node is added all the same, t
     const { reservation } = await cluster.api<{ reservation: typeof job.reservation }>(`/v1/jobs/${job.id}`)
     return reservation.nodes.map(({ node }) => node)
   }
-  await expect.poll(() => nodesOf(busy), { timeout: 20_000 }).toHaveLength(2)
+  await expect.poll(() => nodesOf(busy)).toHaveLength(2)
   expect(await nodesOf(large)).not.toContain(drained?.id)
   await load.stop()
   expect(load.failures).toEqual([])
   for (const key of keys) expect((await large.get(key)).equals(bytes)).toBe(true)
   await Promise.all([busy.deregister(), large.deregister()])
-}, 120_000)
+})
 
 test('where the class has all of its nodes that is said, load goes on, and what does not fit is refused', async () => {
   const cluster = await Cluster.startSmall({ ...small, nodesMax: 1 })
@@ -117,7 +117,7 @@ test('where the class has all of its nodes that is said, load goes on, and what 
   expect(load.failures).toEqual([])
   expect(load.calls).toBeGreaterThan(500)
   await job.deregister()
-}, 60_000)
+})
 
 async function states(cluster: Cluster): Promise<string[]> {
   return (await cluster.nodes()).map(({ state }) => state).sort()

@@ -21,7 +21,7 @@ async function moveTo(planes: Planes, to: RunningNode, nodes: readonly RunningNo
 }
 
 async function emptied({ node }: RunningNode): Promise<void> {
-  await expect.poll(() => node.report(1).length, { timeout: 20_000, interval: 20 }).toBe(0)
+  await expect.poll(() => node.report(1).length, { interval: 20 }).toBe(0)
 }
 
 async function startTwo() {

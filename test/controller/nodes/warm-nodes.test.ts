@@ -44,7 +44,7 @@ describe('a job name that is registered every half an hour', () => {
     expect(world.fleet.running.size).toBe(2)
     await pass(world, clock, 8 * MINUTE_MS)
     expect(world.fleet.running.size).toBe(0)
-  }, 60_000)
+  })
 
   test('is still known after the controller started again', async () => {
     const { world, clock } = await runs(6)
@@ -52,11 +52,11 @@ describe('a job name that is registered every half an hour', () => {
     await world.startController()
     await pass(world, clock, 28 * MINUTE_MS)
     expect(world.fleet.running.size).toBe(2)
-  }, 60_000)
+  })
 
   test('is not waited for while it was seen too seldom', async () => {
     const { world, clock } = await runs(5)
     await pass(world, clock, 30 * MINUTE_MS)
     expect(world.fleet.running.size).toBe(0)
-  }, 60_000)
+  })
 })

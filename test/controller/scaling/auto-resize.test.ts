@@ -31,7 +31,7 @@ describe('a job without a hint of its size', () => {
     expect(after.sizing.bytes.asked).toBe(Math.ceil((190 * MIB) / 20))
     for (let second = 0; second < 40; second++) await fill(1)
     await eventually(() => expect(cluster.nodes).toHaveLength(1))
-  }, 60_000)
+  })
 
   test('that may not grow stays as it is, and is tried again when there is room', async () => {
     const cluster = await ReportingCluster.start({ classes: [{ ...smallClass, nodesMax: 1 }] })
@@ -46,5 +46,5 @@ describe('a job without a hint of its size', () => {
     await cluster.world.ask(`/v1/jobs/${filler.id}`, { method: 'DELETE' })
     await cluster.pass(31, held)
     expect((await cluster.reserved(job.id))[node]).toBe(50 * MIB)
-  }, 30_000)
+  })
 })

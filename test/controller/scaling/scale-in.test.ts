@@ -34,7 +34,7 @@ describe('nodes of which one is above the band and another is not', () => {
     expect(await cluster.events('class.rebalanced')).toBeGreaterThan(0)
     expect(await cluster.events('class.scaledOut')).toBe(0)
     expect(await hasMoved()).toBe(true)
-  }, 30_000)
+  })
 
   test('are evened out as well where the class is above it and may have no more', async () => {
     const { cluster, moving, full, other, hasMoved } = await twoNodes({
@@ -43,7 +43,7 @@ describe('nodes of which one is above the band and another is not', () => {
     await cluster.pass(12, new Map([moving(full, 0.99), moving(other, 0.65)]))
     expect(await cluster.events('class.full')).toBe(1)
     expect(await hasMoved()).toBe(true)
-  }, 30_000)
+  })
 })
 
 describe('a class with too many nodes', () => {
@@ -72,7 +72,7 @@ describe('a class with too many nodes', () => {
     expect(nodes).toContain(cluster.nodes[0])
     expect(await cluster.events('node.starting')).toBe(2)
     expect(await cluster.events('node.lost')).toBe(0)
-  }, 30_000)
+  })
 
   test('keeps them while what is reserved has no room elsewhere', async () => {
     const cluster = await ReportingCluster.start()
@@ -83,7 +83,7 @@ describe('a class with too many nodes', () => {
     expect(cluster.nodes).toHaveLength(2)
     expect(await cluster.events('node.draining')).toBe(0)
     expect(await cluster.events('node.starting')).toBe(2)
-  }, 30_000)
+  })
 
   test('leaves the others alone while an operator drains one of them', async () => {
     const { cluster, held, nodes } = await twoNodes()
@@ -93,5 +93,5 @@ describe('a class with too many nodes', () => {
     await cluster.pass(60, new Map([...held, [other, [stuck]]]))
     expect(await cluster.events('class.scaledIn')).toBe(0)
     expect(cluster.nodes).toContain(other)
-  }, 30_000)
+  })
 })

@@ -29,7 +29,7 @@ describe('a node that is too busy', () => {
     await cluster.pass(60, after)
     expect(cluster.nodes).toHaveLength(2)
     expect(await cluster.events('class.scaledOut')).toBe(1)
-  }, 60_000)
+  })
 
   test('gives a part of a job that is alone, and what has left is counted there until it has', async () => {
     const cluster = await ReportingCluster.start()
@@ -51,7 +51,7 @@ describe('a node that is too busy', () => {
       const shares = await cluster.reserved(job.id)
       expect(Object.values(shares).reduce((sum, bytes) => sum + bytes, 0)).toBe(all)
     })
-  }, 30_000)
+  })
 
   test('takes an idle node before it starts one', async () => {
     const cluster = await ReportingCluster.start({ warmNodes: 2 })
@@ -62,7 +62,7 @@ describe('a node that is too busy', () => {
     await cluster.pass(5, busy(node, jobs))
     const idle = cluster.nodes.find((each) => each !== node)
     expect(Object.keys(await cluster.reserved(jobs[0].id)).sort()).toEqual([node, idle].sort())
-  }, 30_000)
+  })
 
   test('keeps its jobs where there may be no more nodes, which is said once for as long as it lasts', async () => {
     const cluster = await ReportingCluster.start({ classes: [{ ...smallClass, nodesMax: 1 }] })
@@ -74,7 +74,7 @@ describe('a node that is too busy', () => {
     await cluster.pass(3, busy(node, jobs, RATE * 0.1))
     await cluster.pass(5, busy(node, jobs))
     expect(await cluster.events('class.full')).toBe(2)
-  }, 30_000)
+  })
 
   test('whose new node never reports takes its jobs back, and tries another', async () => {
     const cluster = await ReportingCluster.start()
@@ -94,7 +94,7 @@ describe('a node that is too busy', () => {
     await cluster.pass(10, busy(node, jobs))
     expect(cluster.world.fleet.started).toBe(3)
     for (const job of jobs) expect((await cluster.reserved(job.id))[node]).toBe(35 * MIB)
-  }, 30_000)
+  })
 
   test('goes on with a move that was under way when the controller was killed, at whichever write', async () => {
     const cluster = await ReportingCluster.start()
@@ -114,7 +114,7 @@ describe('a node that is too busy', () => {
     const [moved, kept] = jobs
     await cluster.pass(5, new Map([...busy(node, [kept]), ...busy(fresh, [moved])]))
     await eventually(async () => expect(await cluster.reserved(moved.id)).toEqual({ [fresh]: 35 * MIB }))
-  }, 60_000)
+  })
 
   test('whose bytes do not leave keeps what it holds, and no more', async () => {
     const cluster = await ReportingCluster.start()
@@ -133,7 +133,7 @@ describe('a node that is too busy', () => {
       expect(shares[node]).toBe(80 * MIB)
       expect(Object.values(shares).reduce((sum, bytes) => sum + bytes, 0)).toBe(job.reservation.bytes.ram)
     })
-  }, 60_000)
+  })
 })
 
 describe('a job with bytes on SSD', () => {
@@ -165,7 +165,7 @@ describe('a job with bytes on SSD', () => {
     const held: Held = new Map([[node, [{ id: job, mib, ssdMib: 300, rate: 1000 }]]])
     await cluster.pass(10, held)
     expect(await cluster.events('class.scaledOut')).toBe(0)
-  }, 30_000)
+  })
 
   test('gives a part to a new node once its tiers together are above the band, whatever lies in RAM', async () => {
     const { cluster, job, node, bytes } = await oneJob()
@@ -186,5 +186,5 @@ describe('a job with bytes on SSD', () => {
       const shares = await cluster.reserved(job)
       expect(Object.values(shares).reduce((sum, ram) => sum + ram, 0)).toBe(bytes.ram)
     })
-  }, 30_000)
+  })
 })

@@ -107,7 +107,7 @@ test.for([5, S3_PART_BYTES, S3_PART_BYTES + 5])(
     // Of an upload in parts the request that puts it together makes it visible.
     faults.hold = { matches: bytes > S3_PART_BYTES ? /^POST .*uploadId=/ : /^PUT/, until }
     const late = put(behind, 'o'.repeat(bytes), 2).catch((error) => error.code)
-    await expect.poll(() => faults.held, { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(() => faults.held).toBeGreaterThan(0)
     await put(plain, 'new owner', 2 ** 32)
     expect(await late).toBe('STALE_PLACEMENT')
     land()

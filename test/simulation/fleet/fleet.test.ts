@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { runProgram } from '../../fixture/run-program.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { compare, systems } from './compare.ts'
 import { pricePerHour, redisPrice } from './prices.ts'
 import { applications, profileOf, sizes } from './workload.ts'
-
-const run = promisify(execFile)
 
 test("prices reproduce Pocket's Table 4, dollars per hour", () => {
   const redis = applications.map((each) => redisPrice(sizes[each].nodes).toFixed(3))
@@ -46,14 +43,13 @@ test.each([applications, ...applications.map((each) => [each])].map((mix) => ({ 
     expect(own?.slowDown?.mean).toBeLessThan(1.05)
     expect(mayfly.fullSeconds).toBe(0)
   },
-  60_000,
 )
 
 test('a fleet is simulated with the same result each time, and drawn as a page that loads nothing', async () => {
   const out = join(await tempDir(), 'fleet.html')
   const simulate = async (): Promise<string> => {
     const order = ['fleet', '--jobs', '60', '--seconds', '120', '--nodes', '50', '--out', out]
-    const { stdout } = await run(process.execPath, ['test/simulation/run.js', ...order])
+    const { stdout } = await runProgram(['test/simulation/run.js', ...order])
     // How long decisions took is the machine's.
     return stdout.replace(/^.*registrations, ms.*$/gm, '').replace(/^.*a decision:.*$/m, '')
   }
@@ -64,11 +60,11 @@ test('a fleet is simulated with the same result each time, and drawn as a page t
   const page = await readFile(out, 'utf8')
   expect(page).toContain('<polyline')
   expect(page).not.toMatch(/(src|href)=/)
-}, 60_000)
+})
 
 test('a part of the simulation that does not exist, or a number that is none, is refused by name', async () => {
   const failing = async (...order: string[]): Promise<string> =>
-    await run(process.execPath, ['test/simulation/run.js', ...order]).then(
+    await runProgram(['test/simulation/run.js', ...order]).then(
       () => 'no error',
       ({ stderr }: { stderr: string }) => stderr,
     )

@@ -60,7 +60,7 @@ test('a herd that gets one large object from below RAM reads each of its chunks 
   const got = await Promise.all(clients.map((client) => client.get('large')))
   expect(got.every((each) => each.equals(bytes))).toBe(true)
   expect(tier.reads - readBefore).toBeLessThanOrEqual(1.5 * 24)
-}, 30_000)
+})
 
 test('a herd that gets one small object from below RAM reads it once', async () => {
   const { tier, ticket, job } = await startSlow(100)
@@ -71,7 +71,7 @@ test('a herd that gets one small object from below RAM reads it once', async () 
   const got = await Promise.all(clients.map((client) => client.get('k/0')))
   expect(got.every((each) => each.equals(bytes))).toBe(true)
   expect(tier.reads - readBefore).toBe(1)
-}, 30_000)
+})
 
 test('I26: a client that asks for much below RAM and stops reading costs a bounded amount, and its job goes on', async () => {
   const { tier, node, ticket, job } = await startSlow(1)
@@ -87,8 +87,8 @@ test('I26: a client that asks for much below RAM and stops reading costs a bound
   expect((await job.get('k/1')).equals(bytes)).toBe(true)
   expect(performance.now() - asked).toBeLessThan(1_000)
   connection.vanish()
-  await expect.poll(() => spaceOf(node).underWay.bytes, { timeout: 5_000 }).toBe(0)
-}, 30_000)
+  await expect.poll(() => spaceOf(node).underWay.bytes).toBe(0)
+})
 
 test('a hundred clients that stop reading cost no more than their job may have under way', async () => {
   const { tier, node, ticket, job } = await startSlow(1)
@@ -106,8 +106,8 @@ test('a hundred clients that stop reading cost no more than their job may have u
   expect(most).toBeGreaterThan(JOB_UNDER_WAY_BYTES_MAX / 4)
   expect(tier.readBytes - readBefore).toBeGreaterThan(0)
   for (const connection of connections) connection.vanish()
-  await expect.poll(() => spaceOf(node).underWay.bytes, { timeout: 5_000 }).toBe(0)
-}, 30_000)
+  await expect.poll(() => spaceOf(node).underWay.bytes).toBe(0)
+})
 
 test('a herd that gets an entry which a handoff has not brought yet pulls it once', async () => {
   const space = newSpace()

@@ -62,14 +62,12 @@ test('I26: calls that wait for keys cost their job a bounded amount, and another
     connection.send(await frameBytes(id, dataOperations.get, get))
   }
   const job = node.node.jobs.get('j-a')
-  await expect
-    .poll(() => job?.underWay.bytes, { timeout: 10_000 })
-    .toBeGreaterThan(PARKED_BYTES_MAX - 2 * MIB)
+  await expect.poll(() => job?.underWay.bytes).toBeGreaterThan(PARKED_BYTES_MAX - 2 * MIB)
   expect(job?.underWay.bytes).toBeLessThanOrEqual(PARKED_BYTES_MAX)
   expect(process.memoryUsage().rss - before).toBeLessThan(PROCESS_BYTES_MAX)
   const waited = other.get('k', { waitSeconds: 10 })
   await other.put('k', Buffer.from('here'))
   expect((await waited).toString()).toBe('here')
   connection.vanish()
-  await expect.poll(() => job?.underWay.bytes, { timeout: 10_000 }).toBe(0)
-}, 60_000)
+  await expect.poll(() => job?.underWay.bytes).toBe(0)
+})

@@ -132,7 +132,7 @@ test('a consumer that waits for a key takes along what was put to be kept', asyn
 test('a consumer that waits for the key of a kept object which has expired is answered by the next put', async () => {
   const { job, keptText } = await start()
   await job.put('k', 'old', { persist: true, ttlSeconds: 1 })
-  await expect.poll(() => job.exists('k'), { timeout: 5_000 }).toBe(false)
+  await expect.poll(() => job.exists('k')).toBe(false)
   const waiting = job.get('k', { consume: true, waitSeconds: 10 })
   await new Promise((resolve) => setTimeout(resolve, 50))
   await job.put('k', 'new', { persist: true })
@@ -167,8 +167,8 @@ test('while the kept store is away a put fails and leaves nothing, and a bucket 
   expect(await keptText('k', 'out')).toBe('old')
   await expect(job.deleteBucket('out', { deadlineMs: 300 })).rejects.toMatchObject(failed)
   Object.assign(planes.kept, { put, remove })
-  await expect.poll(() => keptText('k', 'out'), { timeout: 10_000 }).toBeNull()
-}, 20_000)
+  await expect.poll(() => keptText('k', 'out')).toBeNull()
+})
 
 test('a put with persist for which the job has no room leaves nothing in the kept store', async () => {
   const { job, keptText } = await start()
@@ -229,7 +229,7 @@ test('a kept object that moved to another node is overwritten and deleted there 
     readsPerThousand: null,
     shares: planes.shares([target]),
   })
-  await expect.poll(async () => nodes[0]?.node.requireJob('j-a').hasSlots, { timeout: 10_000 }).toBe(false)
+  await expect.poll(async () => nodes[0]?.node.requireJob('j-a').hasSlots).toBe(false)
   expect((await job.stat('a'))?.persist).toBe(true)
   await job.put('a', 'new')
   await job.delete('b')
@@ -241,10 +241,10 @@ test('the time to live of a kept object holds in both places, and then its owner
   await job.put('k', 'x', { persist: true, ttlSeconds: 1 })
   const found = await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })
   expect(found?.expiresAtMs).toBeGreaterThan(Date.now())
-  await expect.poll(() => job.exists('k'), { timeout: 5_000 }).toBe(false)
+  await expect.poll(() => job.exists('k')).toBe(false)
   expect(await planes.kept.stat({ job: 'j-a', bucket: 'default', key: 'k' })).toBeNull()
   const keeps = () => nodes[0]?.node.requireJob('j-a').slots.some((slot) => slot?.persisted.empty === false)
-  await expect.poll(keeps, { timeout: 5_000 }).toBe(false)
+  await expect.poll(keeps).toBe(false)
   expect(await planes.kept.sweep(() => true)).toBe(0)
 })
 

@@ -98,7 +98,7 @@ test('a kept object that came back is replaced, deleted, consumed and guarded as
   expect((await job.get('version')).toString()).toBe('next')
   expect((await job.get('empty')).length).toBe(0)
   expect((await job.get('append', { range: { start: 2, end: 4 } })).toString()).toBe('pe')
-}, 30_000)
+})
 
 test('a large kept object of which chunks are lost is whole again, also where its key is not', async () => {
   const { nodes, job, die } = await start(3)
@@ -112,7 +112,7 @@ test('a large kept object of which chunks are lost is whole again, also where it
     expect((await job.get(key, { consume: true })).equals(bytes)).toBe(true)
   }
   expect(await keysOf(job, '')).toEqual([])
-}, 30_000)
+})
 
 test('bytes of kept objects that were on their way from a node that died come from the kept store', async () => {
   const { planes, nodes, job, die } = await start(1)
@@ -132,7 +132,7 @@ test('bytes of kept objects that were on their way from a node that died come fr
       owned !== undefined && Array.from({ length: owned.count }, (_, slot) => owned.owns(slot)).every(Boolean)
     )
   }
-  await expect.poll(isServed, { timeout: 10_000 }).toBe(true)
+  await expect.poll(isServed).toBe(true)
   await die(source)
   for (const { key, bytes } of all) expect((await job.get(key)).equals(bytes)).toBe(true)
   expect(await Promise.all(all.map(async ({ key }) => (await job.stat(key))?.version))).toEqual(versions)
@@ -160,7 +160,7 @@ test('what is kept comes back as often as its node dies; what was deleted with i
     await expect(job.get('k', { bucket: 'gone' })).rejects.toMatchObject({ code: 'OBJECT_LOST' })
     for (const bucket of ['gone', 'for-good']) expect(await kept('k', bucket)).toBeNull()
   }
-}, 30_000)
+})
 
 test('a kept store that stays silent is not waited for any longer than it may be, and what went before counts', async () => {
   const clock = new VirtualClock()

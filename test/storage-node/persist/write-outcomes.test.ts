@@ -82,7 +82,7 @@ test('I16: what a put of unknown outcome has left in the store goes with the nex
   await renew()
   for (const key of ['delete', 'put', 'consume'])
     await expect(job.get(key)).rejects.toMatchObject({ code: 'OBJECT_LOST' })
-}, 60_000)
+})
 
 test('what a put of unknown outcome has left is removed when the store answers again, though nobody asks for its key', async () => {
   const { nodes, job, replace, restore, keptText } = await start()
@@ -91,13 +91,13 @@ test('what a put of unknown outcome has left is removed when the store answers a
   replace('remove', away)
   await expect(job.put('k', 'unknown', { persist: true })).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   restore()
-  await expect.poll(() => keptText('k'), { timeout: 10_000 }).toBeNull()
+  await expect.poll(() => keptText('k')).toBeNull()
   await expect
     .poll(() =>
       nodes[0]?.node.requireJob('j-a').owned.touched.every((slot) => slot?.persisted.empty !== false),
     )
     .toBe(true)
-}, 30_000)
+})
 
 test('I16: an overwrite for which the node finds no memory at the end replaces the object all the same', async () => {
   const { nodes, job, keptText, renew } = await start()
@@ -146,7 +146,7 @@ test('I16: a bucket that is deleted and made again under its name keeps its new 
     return await remove(...of)
   })
   const deleting = job.deleteBucket('out')
-  await expect.poll(() => job.buckets(), { timeout: 5_000 }).toEqual(['default'])
+  await expect.poll(() => job.buckets()).toEqual(['default'])
   await job.createBucket('out')
   await job.put('k', 'new', { bucket: 'out', persist: true })
   goOn()
@@ -189,12 +189,12 @@ test('marks of what lies in the store move with their slot, also where the slot 
   const target = await planes.startNode()
   const shares = planes.shares([target])
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
-  await expect.poll(() => nodes[0]?.node.requireJob('j-a').hasSlots, { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => nodes[0]?.node.requireJob('j-a').hasSlots).toBe(false)
   expect(await keptText('k')).toBe('unknown')
   restore()
   await job.delete('k')
   expect(await keptText('k')).toBeNull()
-}, 30_000)
+})
 
 test('after a death each node looks only at what it has lost, and all together at each object once', async () => {
   const { planes, nodes, job, replace } = await start(3)
@@ -220,7 +220,7 @@ test('after a death each node looks only at what it has lost, and all together a
   for (const key of keys) expect(String(await job.get(key))).toBe(key)
   expect(looks).toBe(owned.length)
   expect(most).toBeGreaterThan(16)
-}, 60_000)
+})
 
 test('objects whose time is over leave the store many at a time, and leases wait for none of them', async () => {
   const { nodes, job, replace, keptText } = await start()
@@ -245,18 +245,18 @@ test('objects whose time is over leave the store many at a time, and leases wait
       keys.slice(at, at + 50).map((key) => job.put(key, key, { persist: true, ttlSeconds: 1 })),
     )
   arePut = true
-  await expect.poll(() => most, { timeout: 10_000 }).toBeGreaterThan(16)
+  await expect.poll(() => most).toBeGreaterThan(16)
   const { node } = nodes[0] as RunningNode
   const slot = node.requireJob('j-a').ownedSlot(0)
   slot.openPuts.set(7, 0)
-  await expect.poll(() => slot.openPuts.size, { timeout: 5_000 }).toBe(0)
+  await expect.poll(() => slot.openPuts.size).toBe(0)
   sweepLeases(node, systemRuntime.clock)
   await job.put('other', 'x')
   goOn()
   await expect
     .poll(() => node.requireJob('j-a').owned.touched.every((each) => each?.persisted.empty !== false), {
-      timeout: 15_000,
+      timeout: 30_000,
     })
     .toBe(true)
   expect(await keptText('7')).toBeNull()
-}, 60_000)
+})

@@ -75,8 +75,8 @@ test('of a job larger than its RAM and its SSD the rest lies on S3, nothing is l
   expect((await job.get('large')).equals(large)).toBe(true)
   expect((await keys()).length).toBeGreaterThan(10)
   await planes.ask(placementOperations.jobEnd, { job: 'j-a' })
-  await expect.poll(keys, { timeout: 10_000 }).toEqual([])
-}, 60_000)
+  await expect.poll(keys).toEqual([])
+})
 
 test('without SSD objects go from RAM to S3, and what is overwritten or consumed there is deleted soon', async (context: TestContext) => {
   const settings = await startS3(context)
@@ -90,8 +90,8 @@ test('without SSD objects go from RAM to S3, and what is overwritten or consumed
   await job.put(replaced, 'new')
   expect((await job.get(replaced)).toString()).toBe('new')
   await job.deleteMany([...contents.keys()])
-  await expect.poll(keys, { timeout: 10_000 }).toEqual([])
-}, 60_000)
+  await expect.poll(keys).toEqual([])
+})
 
 test('while the endpoint is down nothing more leaves, reads of what is there fail within a bound, and all goes on afterwards', async (context: TestContext) => {
   const faults = await startFaults(await startS3(context))
@@ -119,11 +119,11 @@ test('while the endpoint is down nothing more leaves, reads of what is there fai
           () => true,
           () => false,
         ),
-      { timeout: 15_000 },
+      { timeout: 30_000 },
     )
     .toBe(true)
   await expectAll(job, contents)
-}, 60_000)
+})
 
 test('a drain takes along what lies on S3', async (context: TestContext) => {
   const settings = await startS3(context)
@@ -142,12 +142,10 @@ test('a drain takes along what lies on S3', async (context: TestContext) => {
   }))
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   await expectAll(job, contents)
-  await expect.poll(() => from.node.jobs.get('j-a')?.hasSlots, { timeout: 30_000 }).toBe(false)
-  await expect
-    .poll(async () => (await keys()).filter((key) => key.includes('/n-0/')), { timeout: 10_000 })
-    .toEqual([])
+  await expect.poll(() => from.node.jobs.get('j-a')?.hasSlots).toBe(false)
+  await expect.poll(async () => (await keys()).filter((key) => key.includes('/n-0/'))).toEqual([])
   await expectAll(job, contents)
-}, 90_000)
+})
 
 test('an endpoint that is slow, or answers 503 now and then, slows what moves and loses nothing', async (context: TestContext) => {
   const faults = await startFaults(await startS3(context))
@@ -170,14 +168,14 @@ test('an endpoint that is slow, or answers 503 now and then, slows what moves an
   expect((await job.get(key)).equals(contents.get(key) as Buffer)).toBe(true)
   faults.delayMs = 0
   await expectAll(job, contents)
-}, 60_000)
+})
 
 test('what is overwritten, deleted or consumed while it goes to a slow endpoint is what the last call made it', async (context: TestContext) => {
   const faults = await startFaults(await startS3(context))
   const { job } = await start(faults.settings, { ssdBytes: 0 })
   faults.delayMs = 200
   const contents = await fill(job, 78)
-  await expect.poll(() => faults.requests, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)
+  await expect.poll(() => faults.requests, { interval: 5 }).toBeGreaterThan(0)
   const keys = [...contents.keys()]
   await Promise.all(
     keys.map((key, index) => {
@@ -190,7 +188,7 @@ test('what is overwritten, deleted or consumed while it goes to a slow endpoint 
     if (index % 3 === 0) expect((await job.get(key)).toString()).toBe(`new ${key}`)
     else expect(await job.exists(key)).toBe(false)
   }
-}, 60_000)
+})
 
 test('a job that ends while its objects go to S3 leaves none there', async (context: TestContext) => {
   const settings = await startS3(context)
@@ -199,12 +197,12 @@ test('a job that ends while its objects go to S3 leaves none there', async (cont
   const list = keysIn(settings)
   faults.delayMs = 200
   await fill(job, 78)
-  await expect.poll(() => faults.requests, { timeout: 10_000, interval: 5 }).toBeGreaterThan(0)
+  await expect.poll(() => faults.requests, { interval: 5 }).toBeGreaterThan(0)
   await planes.ask(placementOperations.jobEnd, { job: 'j-a' })
   faults.delayMs = 0
-  await expect.poll(list, { timeout: 15_000 }).toEqual([])
+  await expect.poll(list).toEqual([])
   for (const { node } of nodes) {
     expect(node.ram.usedBytes).toBe(0)
     expect(node.lower.map(({ budget }) => budget.usedBytes)).toEqual([0, 0])
   }
-}, 60_000)
+})

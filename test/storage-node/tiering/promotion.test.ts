@@ -37,7 +37,7 @@ test('a working set that fits RAM comes to lie there, in the place of what nobod
         await readAll(job, workingSet)
         return (await demotedKeys(job, workingSet)).length
       },
-      { timeout: 10_000, interval: 10 },
+      { timeout: 30_000, interval: 10 },
     )
     .toBeLessThan(6)
 })
@@ -75,4 +75,4 @@ test('where the reads of an object are known, those that were read so often leav
   // Else a read speaks for more to come.
   const unknown = await demotedReadOf()
   expect(unknown.demoted.some((key) => !unknown.read.has(key))).toBe(true)
-}, 30_000)
+})

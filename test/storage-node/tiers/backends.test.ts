@@ -80,10 +80,10 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
     if (!fault.includes('200')) {
       await expect
         .poll(async () => (await job.put('late', randomBytes(50_000)).then(() => s3.objects.size)) > 0, {
-          timeout: 15_000,
+          timeout: 30_000,
         })
         .toBe(true)
-      await expect.poll(() => failing(background, 'demotion'), { timeout: 10_000 }).toBe(0)
+      await expect.poll(() => failing(background, 'demotion')).toBe(0)
     }
     // What is deleted there, and the end of the job, meet the fault as well.
     s3.fault = fault
@@ -94,7 +94,6 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
     await ended
     expect(node.node.jobs.has('j-spills')).toBe(false)
   },
-  60_000,
 )
 
 /** A tier that fails as an operation is told to. */
@@ -134,27 +133,23 @@ test.each([
   ['EIO', Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' })],
   ['a bug of the tier', new TypeError('x is not a function')],
   ['nothing', undefined],
-])(
-  'I21: an SSD that throws %s ends neither the node nor another job',
-  async (_name, failure) => {
-    const background = newBackground()
-    const dir = join(await tempDir(), 'ssd')
-    const ssd = await openSsd({ bytes: 256 * MIB, dir }, { clock: systemRuntime.clock, background })
-    const store = new FailingTier(ssd.store)
-    const { planes, job, other } = await start({ ssd: { ...ssd, store } }, background)
-    store.failure = failure ?? 'thrown'
-    const contents = await fill(job, 'k')
-    for (const [key, bytes] of contents) expect((await job.get(key)).equals(bytes)).toBe(true)
-    expect(failing(background, 'demotion')).toBe(1)
-    store.failure = null
-    await expect.poll(() => fill(job, 'again').then((more) => more.size), { timeout: 15_000 }).toBe(120)
-    expect(failing(background, 'demotion')).toBe(0)
-    store.failure = failure ?? 'thrown'
-    await planes.ask(placementOperations.jobEnd, { job: 'j-spills' })
-    expect((await other.get('k')).toString()).toBe('value')
-  },
-  60_000,
-)
+])('I21: an SSD that throws %s ends neither the node nor another job', async (_name, failure) => {
+  const background = newBackground()
+  const dir = join(await tempDir(), 'ssd')
+  const ssd = await openSsd({ bytes: 256 * MIB, dir }, { clock: systemRuntime.clock, background })
+  const store = new FailingTier(ssd.store)
+  const { planes, job, other } = await start({ ssd: { ...ssd, store } }, background)
+  store.failure = failure ?? 'thrown'
+  const contents = await fill(job, 'k')
+  for (const [key, bytes] of contents) expect((await job.get(key)).equals(bytes)).toBe(true)
+  expect(failing(background, 'demotion')).toBe(1)
+  store.failure = null
+  await expect.poll(() => fill(job, 'again').then((more) => more.size)).toBe(120)
+  expect(failing(background, 'demotion')).toBe(0)
+  store.failure = failure ?? 'thrown'
+  await planes.ask(placementOperations.jobEnd, { job: 'j-spills' })
+  expect((await other.get('k')).toString()).toBe('value')
+})
 
 test('I21: an SSD whose folder cannot be made, or is taken away, ends neither the node nor another job', async () => {
   const background = newBackground()
@@ -166,11 +161,11 @@ test('I21: an SSD whose folder cannot be made, or is taken away, ends neither th
   for (const [key, bytes] of contents) expect((await job.get(key)).equals(bytes)).toBe(true)
   expect(failing(background, 'demotion')).toBe(1)
   await rm(dir)
-  await expect.poll(() => fill(job, 'again').then((more) => more.size), { timeout: 15_000 }).toBe(120)
+  await expect.poll(() => fill(job, 'again').then((more) => more.size)).toBe(120)
   await rm(dir, { recursive: true })
   await planes.ask(placementOperations.jobEnd, { job: 'j-spills' })
   expect((await other.get('k')).toString()).toBe('value')
-}, 60_000)
+})
 
 test.each(Object.keys(s3Faults) as S3Fault[])(
   'I21: a kept store on S3 that %s fails what needs it, as no fault of the caller, and nothing else',
@@ -208,9 +203,8 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
             () => true,
             () => false,
           ),
-        { timeout: 15_000 },
+        { timeout: 30_000 },
       )
       .toBe(true)
   },
-  40_000,
 )

@@ -106,7 +106,7 @@ class Tiered {
   }
 }
 
-describe.each(tiers)('an object whose bytes lie on %s', { timeout: 30_000 }, (tier) => {
+describe.each(tiers)('an object whose bytes lie on %s', (tier) => {
   const value = randomBytes(5_000)
 
   test('is read whole, in part, as a stream and among many, and is known by stat, exists and list', async (context) => {
@@ -157,7 +157,7 @@ describe.each(tiers)('an object whose bytes lie on %s', { timeout: 30_000 }, (ti
     const on = await Tiered.start(tier, context)
     await on.put('a', value, { ttlSeconds: 4 })
     expect((await on.job.get('a')).equals(value)).toBe(true)
-    await expect.poll(() => on.job.exists('a'), { timeout: 8_000, interval: 100 }).toBe(false)
+    await expect.poll(() => on.job.exists('a'), { interval: 100 }).toBe(false)
     await expect(on.job.get('a')).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
@@ -221,7 +221,7 @@ describe.each(tiers)('an object whose bytes lie on %s', { timeout: 30_000 }, (ti
       .shares([source, target], 2 * 64 * MIB)
       .map((share, index) => ({ ...share, ...below, weight: index }))
     await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: 1000, shares })
-    await expect.poll(() => isSettled(target), { timeout: 15_000 }).toBe(true)
+    await expect.poll(() => isSettled(target)).toBe(true)
     expect((await job.get('a')).equals(value)).toBe(true)
     expect(await job.stat('a')).toMatchObject({ version, tier })
     await planes.ask(placementOperations.jobEnd, { job: 'j-a' })

@@ -41,9 +41,7 @@ test('a record that is removed is deleted soon, and its job goes with what other
   const record = await job.write(randomBytes(10))
   await job.write(randomBytes(10))
   job.remove(record)
-  await expect
-    .poll(keys, { timeout: 5_000 })
-    .toEqual(['ephemeral/j-a/n-1/1', 'ephemeral/j-a/n-dead/0', 'ephemeral/j-b/n-1/0'])
+  await expect.poll(keys).toEqual(['ephemeral/j-a/n-1/1', 'ephemeral/j-a/n-dead/0', 'ephemeral/j-b/n-1/0'])
   await job.drop()
   expect(await keys()).toEqual(['ephemeral/j-b/n-1/0'])
 })

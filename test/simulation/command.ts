@@ -1,0 +1,9 @@
+import { fileURLToPath } from 'node:url'
+import { runProgram } from '../fixture/run-program.ts'
+
+const program = fileURLToPath(new URL('run.js', import.meta.url))
+
+/** Runs the command as a developer does; rejects, with all that it printed, if it fails. */
+export async function simulate(...flags: string[]): Promise<string> {
+  return (await runProgram([program, ...flags])).stdout
+}
