@@ -13,6 +13,8 @@ export const JOB_UNDER_WAY_BYTES_MIN = 4 * 1024 * 1024
 export const UNDER_WAY_PARKED_SHARE = 3 / 4
 /** A parked get without its key: request, promises, timer and queue entry. Measured: 2.9 KB. */
 export const WAIT_BYTES = 3_000
+/** Parked gets that are answered or failed in one step of the event loop: some 2 ms. */
+export const WAITS_PER_STEP = 128
 /** How long results of shared reads are retained for late callers, and how many bytes of them per node. */
 export const SHARED_READ_RETAIN_MS = 1_000
 export const SHARED_READ_RETAINED_BYTES_MAX = 32 * 1024 * 1024

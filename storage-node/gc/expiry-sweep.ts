@@ -29,7 +29,7 @@ export function sweepLeases(node: SweptNode, clock: Clock): void {
   for (const job of node.jobs.values()) {
     for (const slot of job.slots) {
       if (slot === undefined) continue
-      if (slot.waits !== null && !job.hasLease) failWaits(slot, leaseLapsed)
+      if (slot.waits !== null && !job.hasLease) failWaits(slot, job.waitSteps, leaseLapsed)
       slot.dropLapsed(now)
     }
   }

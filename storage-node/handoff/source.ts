@@ -127,7 +127,7 @@ function freeze(job: NodeJob, index: number, epoch: number): void {
   job.owned.release(index)
   job.owned.epochs.set(index, epoch)
   job.released.set(index, { slot, epoch })
-  failWaits(slot, () => stalePlacement(`slot ${index} of the job any more`))
+  failWaits(slot, job.waitSteps, () => stalePlacement(`slot ${index} of the job any more`))
 }
 
 /** RAM ranges are copied before anything is awaited; a record that its tier has lost is missing. */

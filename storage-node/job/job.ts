@@ -4,6 +4,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Landing } from '../../protocol/wire/frame.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { JobBudget, TierBudget } from '../budget/budget.ts'
+import { WAITS_PER_STEP } from '../budget/limits.ts'
 import { JobTokenBucket } from '../budget/token-bucket.ts'
 import { type NodeUnderWay, UnderWay } from '../budget/under-way.ts'
 import type { Arena } from '../memory/arena.ts'
@@ -11,7 +12,8 @@ import { JobMemory } from '../memory/job-memory.ts'
 import { bytesApart } from '../memory/record.ts'
 import { OwnedSlots } from '../slot/owned-slots.ts'
 import { Slot } from '../slot/slot.ts'
-import { removeMatching, SweepPauses } from '../slot/sweep-scan.ts'
+import { StepBudget } from '../slot/step-budget.ts'
+import { freeSlot } from '../slot/sweep-scan.ts'
 import { failWaits, failWaitsIn } from '../slot/waits.ts'
 import { JobTiers, type LowerTier, RAM } from '../tiers/job-tiers.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../tiers/limits.ts'
@@ -66,6 +68,8 @@ export class NodeJob {
   readsPerObject: number | null = null
   readonly counters = new JobCounters()
   readonly underWay: UnderWay
+  /** For parked gets that are answered or failed. */
+  readonly waitSteps: StepBudget
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
@@ -135,6 +139,7 @@ export class NodeJob {
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
     this.underWay = new UnderWay(options.underWay)
+    this.waitSteps = new StepBudget(options.clock, WAITS_PER_STEP)
     this.#onHigh = options.onHigh
     this.#onFilling = options.onFilling
     this.#background = options.background
@@ -322,7 +327,8 @@ export class NodeJob {
   /** Applies metadata's list of the job's buckets and frees everything in deleted ones. */
   applyBuckets({ revision, buckets }: { revision: number; buckets: BucketsMessage }): void {
     if (!this.buckets.apply(revision, buckets)) return
-    for (const slot of this.everySlot()) failWaitsIn(slot, (bucket) => this.buckets.isDeleted(bucket))
+    for (const slot of this.everySlot())
+      failWaitsIn(slot, this.waitSteps, (bucket) => this.buckets.isDeleted(bucket))
     if (this.#isRemovalQueued) return
     this.#isRemovalQueued = true
     this.#bucketRemoval = this.#bucketRemoval.then(() => {
@@ -361,7 +367,7 @@ export class NodeJob {
     this.charge(-slot.chargedBytes)
     this.chargeOverhead(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true
-    void this.#background.once(['freeSlot', this.id], () => this.#free(slot))
+    void this.#background.once(['freeSlot', this.id], () => freeSlot(slot, this.#clock))
   }
 
   /**
@@ -375,19 +381,8 @@ export class NodeJob {
     this.memory.end()
     const left = this.tiers.end()
     const hasEnded = (): MayflyError => new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
-    for (const slot of this.slots) if (slot !== undefined) failWaits(slot, hasEnded)
+    for (const slot of this.slots) if (slot !== undefined) failWaits(slot, this.waitSteps, hasEnded)
     return left
-  }
-
-  async #free(slot: Slot): Promise<void> {
-    const pace = new SweepPauses(this.#clock, 0)
-    for (const groupKey of slot.chunks.groups.keys()) slot.chunks.removeGroup(groupKey)
-    for (let from: number | null = 0; from !== null; ) {
-      from = removeMatching(slot, from, () => true)
-      const pause = pace.stepped()
-      if (pause !== null) await pause
-    }
-    slot.objects.releaseTable()
   }
 
   #replaceBudget(budget: JobBudget): void {

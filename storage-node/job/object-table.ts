@@ -144,7 +144,7 @@ export class ObjectTable {
   #stored(job: NodeJob, place: KeyLocation, { change, isNew }: { change: number; isNew: boolean }): void {
     job.charge(change)
     if (isNew) job.objects++
-    answerWaits(place)
+    answerWaits(place, job.waitSteps)
   }
 
   #expiry(ttlSeconds: number): number {

@@ -329,7 +329,7 @@ export class Persistence {
       const head = applyAfterWrite(job, () => ({
         version: enterPersisted(job, { slot, key: place }, object),
       }))
-      answerWaits(place)
+      answerWaits(place, job.waitSteps)
       return { head }
     } catch (error) {
       const mark = slot.persisted.find(place)

@@ -2,12 +2,12 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import { SlotChunks } from './chunks.ts'
 import { type KeyString, keyString } from './key-string.ts'
+import type { KeyWaits } from './key-waits.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { PersistedNames } from './persisted-names.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
 import { dropLapsed, ReadLeases } from './version-leases.ts'
-import type { Wait } from './wait.ts'
 
 const VERSIONS_PER_EPOCH = 2 ** 32
 
@@ -27,7 +27,7 @@ export class Slot {
   readonly chunks: SlotChunks
   readonly readLeases = new ReadLeases()
   /** Parked gets, by `waitKey`, in order of arrival. Null until the first, because every put checks it. */
-  waits: Map<string, Wait[]> | null = null
+  waits: Map<string, KeyWaits> | null = null
   /**
    * Keys whose bytes were lost during a handoff, by bucket. Null until the first, because every put checks
    * it.

@@ -46,3 +46,15 @@ export function removeMatching(
   }
   return next
 }
+
+/** Frees the content of a slot that nobody serves any more, in steps. */
+export async function freeSlot(slot: Slot, clock: Clock): Promise<void> {
+  const pauses = new SweepPauses(clock, 0)
+  for (const groupKey of slot.chunks.groups.keys()) slot.chunks.removeGroup(groupKey)
+  for (let from: number | null = 0; from !== null; ) {
+    from = removeMatching(slot, from, () => true)
+    const pause = pauses.stepped()
+    if (pause !== null) await pause
+  }
+  slot.objects.releaseTable()
+}

@@ -4,8 +4,9 @@ import type { Waiter } from '../../service/server/peer.ts'
 import { WAIT_BYTES } from '../budget/limits.ts'
 import type { UnderWay } from '../budget/under-way.ts'
 import { keyString } from './key-string.ts'
+import { KeyWaits, type Wait } from './key-waits.ts'
 import type { Slot } from './slot.ts'
-import type { Wait } from './wait.ts'
+import type { StepBudget } from './step-budget.ts'
 
 interface At {
   readonly slot: Slot
@@ -25,8 +26,8 @@ export function park<Result>(
 ): Promise<Result> {
   const { slot, bucket, key } = place
   const name = waitKey(bucket, key)
-  const all = slot.waits ?? new Map<string, Wait[]>()
-  const waits = all.get(name) ?? []
+  const all = slot.waits ?? new Map<string, KeyWaits>()
+  const waits = all.get(name) ?? new KeyWaits()
   return new Promise((resolve, reject) => {
     const release = options.underWay.park(WAIT_BYTES + key.length)
     slot.waits = all.set(name, waits)
@@ -34,9 +35,7 @@ export function park<Result>(
       release()
       timer.cancel()
       forgetClose()
-      const index = waits.indexOf(wait)
-      if (index >= 0) waits.splice(index, 1)
-      if (waits.length === 0 && all.get(name) === waits) all.delete(name)
+      if (!waits.remove(wait) && all.get(name) === waits) all.delete(name)
     }
     const wait: Wait = {
       answer: () => {
@@ -56,34 +55,40 @@ export function park<Result>(
         reject(error)
       },
     }
-    const timer = options.clock.after(options.waitMs, () => wait.fail(outcome.missed()))
+    const timer = options.clock.after(options.waitMs, () => wait.fail(waits.failure ?? outcome.missed()))
     const { peer, id } = options.waiter
     const forgetClose = peer.whenGone(id, (reason) => wait.fail(reason))
-    waits.push(wait)
+    waits.add(wait)
   })
 }
 
-/** The key was put: answers parked gets in order of arrival until one consumes the object. */
-export function answerWaits({ slot, bucket, key }: At): void {
+/** The key was put: answers its parked gets. */
+export function answerWaits({ slot, bucket, key }: At, steps: StepBudget): void {
   if (slot.waits === null || slot.waits.size === 0) return
-  for (const wait of [...(slot.waits.get(waitKey(bucket, key)) ?? [])]) {
-    if (!wait.answer()) return
-  }
+  slot.waits.get(waitKey(bucket, key))?.answer(steps)
 }
 
 /** Fails all parked gets of a slot that is no longer served. `reason` is called only if there are any. */
-export function failWaits({ waits: all }: Slot, reason: () => MayflyError): void {
-  if (all === null || all.size === 0) return
+export function failWaits(slot: Slot, steps: StepBudget, reason: () => MayflyError): void {
+  const { waits: all } = slot
+  if (all === null) return
+  slot.waits = null
+  if (all.size === 0) return
   const error = reason()
-  for (const waits of [...all.values()]) for (const wait of [...waits]) wait.fail(error)
+  for (const waits of [...all.values()]) waits.fail(error, steps)
 }
 
 /** Fails parked gets in deleted buckets: a new bucket may reuse the name. */
-export function failWaitsIn({ waits: all }: Slot, isDeleted: (bucket: number) => boolean): void {
+export function failWaitsIn(
+  { waits: all }: Slot,
+  steps: StepBudget,
+  isDeleted: (bucket: number) => boolean,
+): void {
   if (all === null || all.size === 0) return
   for (const [name, waits] of [...all]) {
     if (!isDeleted(Number(name.slice(0, name.indexOf('/'))))) continue
-    for (const wait of [...waits]) wait.fail(new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted'))
+    all.delete(name)
+    waits.fail(new MayflyError('BUCKET_NOT_FOUND', 'The bucket was deleted'), steps)
   }
 }
 

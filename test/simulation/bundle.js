@@ -67,6 +67,7 @@ const smallWorld = [
       ['tiering/victim-sampler.ts', 'STEP_CELLS = 256', 'STEP_CELLS = 2'],
       ['handoff/index-pages.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['handoff/remote-entries.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
+      ['budget/limits.ts', 'WAITS_PER_STEP = 128', 'WAITS_PER_STEP = 1'],
       // Pages of few records, so that they are compacted all the time.
       ['memory/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
       ['memory/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 2 * 1024'],

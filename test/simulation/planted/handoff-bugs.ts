@@ -160,8 +160,8 @@ export const handoffBugs: readonly Planted[] = [
     name: 'waits-not-failed',
     what: 'A get that is parked in a slot stays there when the slot moves, and misses what is put at the new owner (I1).',
     file: 'storage-node/handoff/source.ts',
-    find: 'failWaits(slot, () => stalePlacement(',
-    replace: 'if (index < 0) failWaits(slot, () => stalePlacement(',
+    find: 'failWaits(slot, job.waitSteps, () => stalePlacement(',
+    replace: 'if (index < 0) failWaits(slot, job.waitSteps, () => stalePlacement(',
     seedsMax: 1_000,
   },
 ]

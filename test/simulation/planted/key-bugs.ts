@@ -39,7 +39,7 @@ export const keyBugs: readonly Planted[] = [
     name: 'put-answers-nobody',
     what: 'A get that waits for a key is not answered by its put.',
     file: 'storage-node/job/object-table.ts',
-    find: 'answerWaits(place)',
+    find: 'answerWaits(place, job.waitSteps)',
     replace: '',
     also: [
       {

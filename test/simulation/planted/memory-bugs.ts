@@ -46,8 +46,8 @@ export const memoryBugs: readonly Planted[] = [
     name: 'slot-kept',
     what: 'What a handoff has left behind is not charged any more, and its memory is never free again.',
     file: 'storage-node/job/job.ts',
-    find: "void this.#background.once(['freeSlot', this.id], () => this.#free(slot))",
-    replace: '',
+    find: "void this.#background.once(['freeSlot', this.id], () => freeSlot(slot, this.#clock))",
+    replace: 'void freeSlot',
     seedsMax: 30,
   },
 ]
