@@ -6,7 +6,9 @@ import type { TaskFailures } from './events/task-failures.ts'
 import type { JobLifecycle } from './jobs/job-lifecycle.ts'
 import { hasLapsed } from './jobs/lease.ts'
 import type { Registrations } from './jobs/registrations.ts'
+import type { FleetCapacity } from './nodes/capacity.ts'
 import { FailureDetector } from './nodes/failure-detector.ts'
+import type { NodeLifecycle } from './nodes/node-lifecycle.ts'
 import type { NodeRegistry } from './nodes/registry.ts'
 import { balanceWarm, nodesExpected } from './nodes/warm-nodes.ts'
 import type { Ledger } from './placement/ledger.ts'
@@ -27,6 +29,8 @@ export interface ControlLoopOptions {
   readonly tasks: TaskFailures
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly fleetCapacity: FleetCapacity
+  readonly nodeLifecycle: NodeLifecycle
   readonly jobs: JobLifecycle
   readonly registrations: Registrations
   readonly repair: Reconciler
@@ -55,11 +59,11 @@ export class ControlLoop {
 
   /** Once every `HEARTBEAT_MS`. Where one part fails the others are done all the same. Never rejects. */
   async round(): Promise<void> {
-    const { ledger, nodes, registrations, repair, drains, scaler, metadataScaler } = this.#options
+    const { ledger, registrations, repair, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
     const { background, tasks } = this.#options
     const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
     const parts: Readonly<Record<string, () => unknown>> = {
-      starts: () => nodes.expireStarts(),
+      starts: () => nodeLifecycle.expireStarts(),
       silence: () => this.#endSilent(),
       leases: () => this.#endUnused(),
       repair: () => repair.retry(),
@@ -70,16 +74,16 @@ export class ControlLoop {
       expected: () => isLook && this.#expect(),
       balance: () => this.balance(),
       uses: () => ledger.writeUses(),
-      lostNodes: () => nodes.forgetLost(repair.unreported),
+      lostNodes: () => nodeLifecycle.forgetLost(repair.unreported),
     }
     for (const [part, work] of Object.entries(parts)) await background.attempt(['upkeep', part], work)
     tasks.heard('controller', background.report())
   }
 
   #endSilent(): void {
-    const { nodes, clock } = this.#options
+    const { nodes, clock, nodeLifecycle } = this.#options
     for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
-      nodes.endSilent(node, silentMs)
+      nodeLifecycle.endSilent(node, silentMs)
     }
   }
 
@@ -93,29 +97,30 @@ export class ControlLoop {
 
   /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
   balance(): void {
-    const { ledger, nodes, warmNodes, firstClass } = this.#options
+    const { ledger, nodes, warmNodes, firstClass, fleetCapacity, nodeLifecycle } = this.#options
     const reserved = ledger.reserved()
     const { stop, start } = balanceWarm({
       open: inFillOrder(nodes.all()).map(({ record }) => record.id),
       reserved: new Set(reserved.keys()),
       warmNodes,
       expected: this.#expected,
-      room: nodes.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
+      room: fleetCapacity.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
     })
-    for (const node of stop) nodes.stopInBackground(node)
-    if (!nodes.mayStart) return
-    for (let count = 0; count < start; count++) nodes.start(firstClass, nodes.newId())
+    for (const node of stop) nodeLifecycle.stopInBackground(node)
+    if (!nodeLifecycle.mayStart) return
+    for (let count = 0; count < start; count++) nodeLifecycle.start(firstClass, nodeLifecycle.newId())
   }
 
   /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
   #expect(): void {
-    const { ledger, nodes, placer, clock } = this.#options
+    const { ledger, placer, clock, nodeLifecycle } = this.#options
     const running = new Set(ledger.living().map(scopeOf))
     const expected = ledger.arrivals.expected(clock.wallMs(), running)
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
-    const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodes.newId())
+    const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodeLifecycle.newId())
     this.#expected = kept
-    if (nodes.mayStart) for (const { node, nodeClass } of started) nodes.start(nodeClass, node)
+    if (nodeLifecycle.mayStart)
+      for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node)
   }
 
   #demandOf({ name, hints }: Expected): Demand | null {

@@ -16,7 +16,9 @@ import { Tickets } from './jobs/tickets.ts'
 import { Usage } from './jobs/usage.ts'
 import type { MetadataClient } from './metadata/client.ts'
 import { MetadataServers } from './metadata/servers.ts'
+import { FleetCapacity } from './nodes/capacity.ts'
 import type { Fleet } from './nodes/fleet/fleet.ts'
+import { NodeLifecycle } from './nodes/node-lifecycle.ts'
 import { NodeRegistry } from './nodes/registry.ts'
 import { Ledger } from './placement/ledger.ts'
 import { Placer } from './placement/placer.ts'
@@ -61,36 +63,17 @@ export function createController(config: DecidingConfig, around: Surroundings) {
   const serial = new KeyedMutex()
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
-  const nodes: NodeRegistry = new NodeRegistry({
-    runtime,
-    store,
-    fleet,
-    classes,
+  const nodes = new NodeRegistry({ clock, stopped, isReserved: (node) => ledger.isReserved(node) })
+  const nodeOptions = { nodes, classes, hasS3: config.s3 !== null }
+  const fleetCapacity = new FleetCapacity({
+    ...nodeOptions,
     pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
-    hasS3: config.s3 !== null,
-    events,
-    log,
-    background,
-    stopped,
-    onLost: (node) => {
-      usage.forget(node.record.id)
-      tasks.forget(node.record.id)
-      repair.nodeLost(node)
-      upkeep.balance()
-      registrations.review()
-    },
-    onStopped: (node) => {
-      usage.forget(node.record.id)
-      tasks.forget(node.record.id)
-      repair.nodeStopped(node)
-      registrations.review()
-    },
-    isReserved: (node) => ledger.isReserved(node),
   })
+  const nodeLifecycle = new NodeLifecycle({ ...nodeOptions, runtime, store, fleet, events, log, background })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
-  const placer = new Placer({ ledger, nodes })
+  const placer = new Placer({ ledger, nodes, fleetCapacity, nodeLifecycle })
   const keys = new Keys({ configured: apiKeys, store, runtime })
-  const admission = new Admission({ ledger, nodes, placer, quota, keys })
+  const admission = new Admission({ ledger, nodes, fleetCapacity, placer, quota, keys })
   const tickets = new Tickets({ secret, clock, metadata })
   const shared = {
     runtime,
@@ -98,6 +81,8 @@ export function createController(config: DecidingConfig, around: Surroundings) {
     ledger,
     usage,
     nodes,
+    fleetCapacity,
+    nodeLifecycle,
     placer,
     admission,
     metadata,
@@ -108,38 +93,60 @@ export function createController(config: DecidingConfig, around: Surroundings) {
     tasks,
     serial,
   }
-  const life = {
-    ...shared,
-    size: (scope: string, hints: Hints) => {
-      const learned = ledger.learned(scope)
-      return rightsize(hints, { nodeClass: firstClass, classes, traits, served: nodes.served, learned })
-    },
-    onFreed: () => {
-      upkeep.balance()
-      registrations.review()
-    },
-    onUnsure: (job: string) => repair.want(job),
+  const size = (scope: string, hints: Hints) => {
+    const learned = ledger.learned(scope)
+    return rightsize(hints, {
+      nodeClass: firstClass,
+      classes,
+      traits,
+      served: fleetCapacity.served,
+      learned,
+    })
   }
-  const jobs: JobLifecycle = new JobLifecycle(life)
-  const registrations: Registrations = new Registrations({ ...life, jobs, stopped })
+  const allowedTiers = (hints: Hints) =>
+    latencyClassOf(hints, { served: fleetCapacity.served, traits }).allowed
+  const jobs = new JobLifecycle({ ...shared, size })
+  const registrations = new Registrations({ ...shared, size, jobs, stopped })
   const repair = new Reconciler({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, repair })
   const relocations = new Relocations({ ...shared, jobs, repair })
-  const allowedTiers = (hints: Hints) => latencyClassOf(hints, { served: nodes.served, traits }).allowed
-  const growth = new AutoResize({ ...life, jobs, repair, allowedTiers })
+  const growth = new AutoResize({ ...shared, size, jobs, repair, allowedTiers })
   const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
   const moves = new JobTransfers({ ...shared, jobs })
   const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
-  const scalers = { scaler, metadataScaler }
   const upkeep = new ControlLoop({
-    ...life,
+    ...shared,
+    size,
     jobs,
     registrations,
     repair,
     drains,
-    ...scalers,
+    scaler,
+    metadataScaler,
     warmNodes,
     firstClass,
+  })
+  nodeLifecycle.watch({
+    lost: (node) => {
+      usage.forget(node.record.id)
+      tasks.forget(node.record.id)
+      repair.nodeLost(node)
+      upkeep.balance()
+      registrations.review()
+    },
+    stopped: (node) => {
+      usage.forget(node.record.id)
+      tasks.forget(node.record.id)
+      repair.nodeStopped(node)
+      registrations.review()
+    },
+  })
+  jobs.watch({
+    freed: () => {
+      upkeep.balance()
+      registrations.review()
+    },
+    unsure: (job) => repair.want(job),
   })
   let round: Pick<Timer, 'cancel'> | null = null
   const rooms = { ...shared, jobs, registrations, repair, drains, relocations, growth, moves, keys, stopped }
@@ -151,13 +158,13 @@ export function createController(config: DecidingConfig, around: Surroundings) {
     load: async (): Promise<void> => {
       const stored = await store.load()
       ledger.restore(stored)
-      nodes.restore(stored.nodes)
+      nodeLifecycle.restore(stored.nodes)
       keys.restore(stored.apiKeys)
     },
 
     /** Compares that with what runs, carries on with what was begun, and decides once a second from then on. `running` are the nodes of the fleet. */
     begin: async (running: Awaited<ReturnType<Fleet['list']>>): Promise<void> => {
-      nodes.compare(running)
+      nodeLifecycle.compare(running)
       await takeUp(ledger, { jobs, registrations })
       upkeep.balance()
       round = background.every(HEARTBEAT_MS, ['upkeep', 'round'], () => upkeep.round())

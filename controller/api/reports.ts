@@ -10,6 +10,7 @@ import type { Background } from '../../service/process/background.ts'
 import type { TaskFailures } from '../events/task-failures.ts'
 import { peakOf, type Usage } from '../jobs/usage.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
+import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { AutoResize } from '../scaling/auto-resize.ts'
@@ -22,6 +23,7 @@ export interface ReportsOptions {
   readonly background: Background
   readonly tasks: TaskFailures
   readonly nodes: NodeRegistry
+  readonly nodeLifecycle: NodeLifecycle
   readonly ledger: Ledger
   readonly usage: Usage
   readonly metadata: MetadataServers
@@ -41,8 +43,8 @@ export class Reports {
 
   /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` for a node that was given up. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
-    const { nodes, tasks, clock, ledger, usage, drains, relocations, metadata } = this.#options
-    await nodes.heard(id, report)
+    const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
+    await nodeLifecycle.heard(id, report)
     tasks.heard(id, report.tasks)
     const nowMs = clock.monotonicMs()
     // What comes late of a job that has ended counts no more.

@@ -4,6 +4,7 @@ import type { Admission } from '../jobs/admission.ts'
 import type { Registrations } from '../jobs/registrations.ts'
 import { sumOfTier, type Usage } from '../jobs/usage.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Job } from '../records/job.ts'
@@ -25,6 +26,7 @@ export interface ViewsOptions {
   readonly clock: { monotonicMs(): number; wallMs(): number }
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly fleetCapacity: FleetCapacity
   readonly metadata: MetadataServers
   readonly classes: readonly NodeClass[]
   readonly warmNodes: number
@@ -90,7 +92,7 @@ export class Views {
 
   node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
     const { record } = node
-    const capacity = capacityOf(node, this.#options.nodes.served)
+    const capacity = capacityOf(node, this.#options.fleetCapacity.served)
     const held = reserved.get(record.id) ?? nothing
     const used = usedOn(node)
     const load = loadOf(node)
@@ -127,7 +129,7 @@ export class Views {
     const all = nodes.all()
     const open = all.filter(isOpen)
     const living = ledger.living()
-    const { served, limit } = nodes
+    const { served, limit } = this.#options.fleetCapacity
     const capacity = sum(open.map((node) => capacityOf(node, served)))
     const reserved = sum(living.flatMap(({ shares }) => shares))
     const totals = {

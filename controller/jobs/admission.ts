@@ -1,6 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { JOBS_MAX } from '../../protocol/limits.ts'
 import type { Keys } from '../access/keys.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Placer, Proposal } from '../placement/placer.ts'
@@ -12,6 +13,7 @@ import type { Demand } from '../sizing/rightsizing.ts'
 export interface AdmissionOptions {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly fleetCapacity: FleetCapacity
   readonly placer: Placer
   /** Of all jobs and nodes together. */
   readonly quota: Quota
@@ -97,8 +99,8 @@ export class Admission {
   }
 
   #refusalOf(owner: string, more: Spending, proposal: Proposal): Refusal | null {
-    const { nodes, quota } = this.#options
-    const nodesPrice = nodes.pricePerHour + priceOfNodes(proposal)
+    const { quota, fleetCapacity } = this.#options
+    const nodesPrice = fleetCapacity.pricePerHour + priceOfNodes(proposal)
     if (quota.pricePerHour !== undefined && proposal.started.length > 0 && nodesPrice > quota.pricePerHour) {
       const text = `With the nodes for it the cluster costs ${nodesPrice} an hour, and is limited to ${quota.pricePerHour}`
       return { by: 'cluster', error: refused(text) }

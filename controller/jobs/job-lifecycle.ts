@@ -30,10 +30,14 @@ export interface JobLifecycleOptions {
   readonly serial: KeyedMutex
   /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
   readonly size: (scope: string, hints: Hints) => Sizing
-  /** Called when a reservation was given back. */
-  readonly onFreed: () => void
+}
+
+/** The rooms above that act on changes of jobs. */
+export interface JobWatcher {
+  /** Called when a reservation was freed. */
+  freed(): void
   /** Called when metadata may have other shares of a job than the ledger. */
-  readonly onUnsure: (job: string) => void
+  unsure(job: string): void
 }
 
 /** The life of jobs that were registered: resized, renewed, ended. */
@@ -41,9 +45,15 @@ export class JobLifecycle {
   readonly #options: JobLifecycleOptions
   readonly #ending = new Map<string, Promise<Job>>()
   readonly #resizing = new Set<Promise<Job>>()
+  #watcher: JobWatcher | null = null
 
   constructor(options: JobLifecycleOptions) {
     this.#options = options
+  }
+
+  /** Set once, before any job is changed. */
+  watch(watcher: JobWatcher): void {
+    this.#watcher = watcher
   }
 
   /** Grows or shrinks what is reserved. If it does not fit, everything stays as it was. */
@@ -129,7 +139,7 @@ export class JobLifecycle {
     } catch (error) {
       await ledger.change(id, { shares: job.shares })
       // Metadata may have heard of it all the same.
-      this.#options.onUnsure(id)
+      this.#watcher?.unsure(id)
       throw error
     }
     const resized = await ledger.change(id, { hints, demand, reasons, shares })
@@ -138,7 +148,7 @@ export class JobLifecycle {
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, tickets, usage, events, background, onFreed } = this.#options
+    const { ledger, tickets, usage, events, background } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
@@ -148,7 +158,7 @@ export class JobLifecycle {
     background.forget(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
-    onFreed()
+    this.#watcher?.freed()
     return ended
   }
 

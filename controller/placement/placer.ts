@@ -1,5 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { NODE_REPLACEMENTS_MAX } from '../../protocol/limits.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
+import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Fleet, freeOf, type Plan, packAll } from '../packing/packing.ts'
 import { type Job, keptOf, mergeShares, missingOf, type Share, stay } from '../records/job.ts'
@@ -10,6 +12,8 @@ import { resizeShares } from './resize-shares.ts'
 export interface PlacerOptions {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly fleetCapacity: FleetCapacity
+  readonly nodeLifecycle: NodeLifecycle
 }
 
 /**
@@ -41,7 +45,7 @@ export class Placer {
   proposeOnEmpty(demand: ResourceVector): Proposal {
     const proposal = this.#propose(demand, {
       spares: [],
-      rooms: this.#options.nodes.emptyCapacity(),
+      rooms: this.#options.fleetCapacity.emptyRooms(),
       mix: nothing,
     })
     if (proposal instanceof MayflyError) throw proposal
@@ -53,7 +57,7 @@ export class Placer {
    * nobody else is given the same bytes.
    */
   start({ started }: Pick<Proposal, 'started'>): void {
-    for (const { node, nodeClass } of started) this.#options.nodes.start(nodeClass, node)
+    for (const { node, nodeClass } of started) this.#options.nodeLifecycle.start(nodeClass, node)
   }
 
   /**
@@ -106,17 +110,21 @@ export class Placer {
    * rest. What it has on a node that drains stays beside them. Throws `RESERVATION_REFUSED`.
    */
   proposeResize(job: Job, demand: ResourceVector): Proposal {
-    const { nodes } = this.#options
+    const { nodes, fleetCapacity, nodeLifecycle } = this.#options
     const open = stay(job.shares.filter(({ node }) => nodes.isOpen(node)))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
     const resized = resizeShares(
       { open, demand },
       () => this.fleet(),
-      () => nodes.newId(),
+      () => nodeLifecycle.newId(),
     )
     if (resized === null) {
       const into = this.fleet()
-      throw refusal(demand, { has: sum(open), free: freeOf(into.spares, into.rooms), limit: nodes.limit })
+      throw refusal(demand, {
+        has: sum(open),
+        free: freeOf(into.spares, into.rooms),
+        limit: fleetCapacity.limit,
+      })
     }
     return { shares: [...resized.shares, ...leaving], started: resized.started }
   }
@@ -143,26 +151,31 @@ export class Placer {
   }
 
   #findAll(demands: readonly ResourceVector[], into: Fleet): Share[][] {
-    const { nodes } = this.#options
-    const plan = packAll(demands, into, () => nodes.newId())
-    if ('shortage' in plan) throw refusal(sum(demands), { free: plan.shortage.free, limit: nodes.limit })
+    const { fleetCapacity, nodeLifecycle } = this.#options
+    const plan = packAll(demands, into, () => nodeLifecycle.newId())
+    if ('shortage' in plan)
+      throw refusal(sum(demands), { free: plan.shortage.free, limit: fleetCapacity.limit })
     this.start(plan)
     return plan.shares.map((shares) => [...shares])
   }
 
   #propose(demand: ResourceVector, into: Fleet): Proposal | MayflyError {
-    const { nodes } = this.#options
-    const plan = packAll([demand], into, () => nodes.newId())
+    const { fleetCapacity, nodeLifecycle } = this.#options
+    const plan = packAll([demand], into, () => nodeLifecycle.newId())
     if (!('shortage' in plan)) return { shares: plan.shares.flat(), started: plan.started }
     const { spares, rooms } = this.fleet()
-    return refusal(demand, { free: freeOf(spares, rooms), limit: nodes.limit })
+    return refusal(demand, { free: freeOf(spares, rooms), limit: fleetCapacity.limit })
   }
 
   /** What there is to pack into. */
   fleet(): Fleet {
-    const { ledger, nodes } = this.#options
+    const { ledger, fleetCapacity } = this.#options
     const reserved = ledger.reserved()
-    return { spares: nodes.spares(reserved), rooms: nodes.rooms(reserved), mix: sum(reserved.values()) }
+    return {
+      spares: fleetCapacity.spares(reserved),
+      rooms: fleetCapacity.rooms(reserved),
+      mix: sum(reserved.values()),
+    }
   }
 }
 

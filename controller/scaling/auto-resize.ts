@@ -10,9 +10,10 @@ import type { Hints } from '../sizing/rightsizing.ts'
 import type { Reconciler } from './reconciler.ts'
 import { decideResize, type JobLoad, type JobMemory, newJob, type Resized, stepsUp } from './resize-policy.ts'
 
-export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime' | 'onFreed' | 'onUnsure'> {
+export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> {
   readonly jobs: JobLifecycle
   readonly usage: Usage
+  readonly fleetCapacity: FleetCapacity
   readonly repair: Reconciler
   /** The tiers that a job with such hints may lie on. */
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
@@ -40,13 +41,13 @@ export class AutoResize {
 
   /** A node says that the job fills up there, or that its puts wait. False where it gets no more. */
   press(id: string, waitingBytes: number): boolean {
-    const { ledger, repair, jobs, allowedTiers, nodes } = this.#options
+    const { ledger, repair, jobs, allowedTiers, fleetCapacity } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
     if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
     // It gets what was decided last before more is decided.
     if (job.state === 'registering' || repair.isWanted(id) || jobs.isResizing) return true
-    const maySpill = allowedTiers(job.hints).has('ssd') && nodes.limit.ssdBytes > 0
+    const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
     const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
     if (steps.length === 0) return true
     this.#memories.set(id, newJob)
@@ -115,11 +116,11 @@ export class AutoResize {
 
   /** What the job's nodes could give it: no node is started so that it need not borrow. */
   #rateWithin({ shares }: Job): number {
-    const { nodes, ledger } = this.#options
+    const { nodes, ledger, fleetCapacity } = this.#options
     const spares = shares.flatMap(({ node: id, bytesPerSecond }) => {
       const node = nodes.get(id)
       if (node === undefined || !isOpen(node)) return []
-      const spare = subtract(capacityOf(node, nodes.served), ledger.reservedOn(id))
+      const spare = subtract(capacityOf(node, fleetCapacity.served), ledger.reservedOn(id))
       return [{ ...nothing, bytesPerSecond: bytesPerSecond + spare.bytesPerSecond }]
     })
     return sum(spares).bytesPerSecond

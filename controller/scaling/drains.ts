@@ -30,12 +30,12 @@ export class Drains {
    * where its jobs have no room elsewhere.
    */
   async begin(id: string, onto: LeaveOnto): Promise<Node> {
-    const { ledger, nodes, placer, jobs, repair, log } = this.#options
+    const { ledger, nodeLifecycle, placer, jobs, repair, log } = this.#options
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     await jobs.resized()
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     const moved: string[] = []
-    await nodes.beginDrain(id, async (record) => {
+    await nodeLifecycle.beginDrain(id, async (record) => {
       const sharesOf = placer.leave(id, onto)
       moved.push(...sharesOf.keys())
       await ledger.reshare(sharesOf, record)
@@ -57,14 +57,14 @@ export class Drains {
 
   /** Once every `HEARTBEAT_MS`: tells how far each drain has come, and stops nodes that nothing is reserved on. */
   round(): void {
-    const draining = this.#options.nodes.draining()
+    const draining = this.#options.nodeLifecycle.draining()
     const ids = new Set(draining.map(({ record }) => record.id))
     for (const id of this.#emptyReports.keys()) if (!ids.has(id)) this.#emptyReports.delete(id)
     for (const node of draining) this.#look(node)
   }
 
   #look(node: Node): void {
-    const { nodes, events, log } = this.#options
+    const { nodes, events, log, nodeLifecycle } = this.#options
     const { id } = node.record
     if (nodes.isEmptying(id)) {
       const load = loadOf(node)
@@ -73,18 +73,18 @@ export class Drains {
     }
     log.info({ node: id }, 'a storage node is empty and stops')
     events.emit('node.drained', { node: id })
-    nodes.stopInBackground(id)
+    nodeLifecycle.stopInBackground(id)
   }
 
   #detachIfEmpty(id: string): void {
-    const { ledger, nodes, background } = this.#options
+    const { ledger, nodes, background, nodeLifecycle } = this.#options
     if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
     this.#detaching.add(id)
     const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
     void background
       .attempt(['detach', id], async () => {
         await Promise.all(jobs.map((job) => removeShare({ job: job.id, node: id }, this.#options)))
-        const node = nodes.draining().find(({ record }) => record.id === id)
+        const node = nodeLifecycle.draining().find(({ record }) => record.id === id)
         if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
       })
       .finally(() => this.#detaching.delete(id))

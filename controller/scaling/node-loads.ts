@@ -1,4 +1,5 @@
 import type { NodeReport } from '../../protocol/operations/reports.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Job, Share } from '../records/job.ts'
@@ -20,6 +21,7 @@ type TierUse = NodeReport['jobs'][number]['bytes']
 export interface NodeLoadsOptions {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly fleetCapacity: FleetCapacity
   readonly repair: Reconciler
 }
 
@@ -35,14 +37,14 @@ export interface Seen extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
 
 /** What the nodes of a class report, as parts of what they have; null while one has not reported to this process yet. */
 export function seeClass(nodeClass: NodeClass, options: NodeLoadsOptions): Seen | null {
-  const { ledger, nodes } = options
+  const { ledger, nodes, fleetCapacity } = options
   const reserved = ledger.reserved()
   const open = nodes.all().filter((node) => isOpen(node) && node.record.class === nodeClass.name)
   if (open.some(({ record, report }) => record.state === 'active' && report === null)) return null
-  const room = nodes.rooms(reserved).find((each) => each.nodeClass === nodeClass)
+  const room = fleetCapacity.rooms(reserved).find((each) => each.nodeClass === nodeClass)
   const isBusy = ({ record }: Node): boolean => reserved.has(record.id)
   const balanced = (node: Node): Balanced => {
-    const spare = subtract(capacityOf(node, nodes.served), reserved.get(node.record.id) ?? nothing)
+    const spare = subtract(capacityOf(node, fleetCapacity.served), reserved.get(node.record.id) ?? nothing)
     return { node: node.record.id, spare, jobs: partsOf(node, options) }
   }
   const idleNodes = open.filter((node) => !isBusy(node) && node.record.state === 'active').map(balanced)

@@ -8,6 +8,7 @@ import type { Events } from '../events/events.ts'
 import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
 import type { Tickets } from '../jobs/tickets.ts'
 import { isGone, type MetadataServers } from '../metadata/servers.ts'
+import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Placer } from '../placement/placer.ts'
@@ -19,6 +20,7 @@ export interface ReconcilerOptions {
   readonly clock: Clock
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
+  readonly nodeLifecycle: NodeLifecycle
   readonly placer: Placer
   readonly metadata: MetadataServers
   readonly tickets: Tickets
@@ -87,7 +89,7 @@ export class Reconciler {
   /** Tries again what could not be repaired or told. Nodes that keep failing to start are not started for it time after time. */
   retry(): void {
     for (const server of this.#untold.keys()) void this.#tell(server)
-    if (!this.#options.nodes.mayStart) return
+    if (!this.#options.nodeLifecycle.mayStart) return
     for (const id of this.#wanting) this.want(id)
   }
 

@@ -60,8 +60,8 @@ export class Scaler {
     const seen = seeClass(nodeClass, this.#options)
     if (seen === null) return
     const memory = this.#memories.get(nodeClass.name) ?? noMemory
-    const { nodes } = this.#options
-    const room = nodes.mayStart ? seen.room : 0
+    const { nodeLifecycle } = this.#options
+    const room = nodeLifecycle.mayStart ? seen.room : 0
     const wasFull = this.#full.delete(nodeClass.name)
     const { memory: next, decision } = decide(memory, { ...seen, room, unsettled: this.#isUnsettled(seen) })
     this.#memories.set(nodeClass.name, next)
@@ -84,10 +84,10 @@ export class Scaler {
   }
 
   #add(nodeClass: NodeClass, seen: Seen, { nodes: count, resource, load }: Decision & { kind: 'add' }): void {
-    const { nodes, relocations, events, log } = this.#options
+    const { nodeLifecycle, relocations, events, log } = this.#options
     const idle = seen.idleNodes.slice(0, count)
     const fresh = Array.from({ length: count - idle.length }, () => ({
-      node: nodes.newId(),
+      node: nodeLifecycle.newId(),
       spare: seen.capacity,
       jobs: [],
     }))
@@ -104,7 +104,7 @@ export class Scaler {
     }
     log.info({ ...what, started: started.length }, 'load is above the band; nodes take a part of it')
     events.emit('class.scaledOut', { ...what, started: started.map(({ node }) => node) })
-    for (const { node } of started) nodes.start(nodeClass, node)
+    for (const { node } of started) nodeLifecycle.start(nodeClass, node)
     relocations.begin(moves)
   }
 
@@ -150,12 +150,12 @@ export class Scaler {
   }
 
   #isUnsettled({ isStarting }: Seen): boolean {
-    const { ledger, nodes, repair, registrations } = this.#options
+    const { ledger, repair, registrations, nodeLifecycle } = this.#options
     return (
       isStarting ||
       !repair.isIdle ||
       registrations.underWay > 0 ||
-      nodes.draining().length > 0 ||
+      nodeLifecycle.draining().length > 0 ||
       ledger.relocating().length > 0
     )
   }

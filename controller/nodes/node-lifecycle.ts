@@ -1,0 +1,274 @@
+import { asMayflyError } from '../../protocol/errors.ts'
+import {
+  LOST_NODE_KEPT_MS,
+  LOST_NODES_KEPT_MAX,
+  NODE_START_MS_MAX,
+  NODE_START_RETRY_MS_MAX,
+  NODE_START_RETRY_MS_MIN,
+} from '../../protocol/limits.ts'
+import { tiers } from '../../protocol/operations/data-operations.ts'
+import type { NodeReport } from '../../protocol/operations/reports.ts'
+import { backoffMs, type Runtime } from '../../protocol/runtime.ts'
+import type { Background } from '../../service/process/background.ts'
+import type { Logger } from '../../service/process/log.ts'
+import type { Events } from '../events/events.ts'
+import { newNodeId } from '../records/id.ts'
+import { isAlive, isOpen, type Node, type NodeRecord } from '../records/node.ts'
+import type { NodeClass } from '../sizing/node-class.ts'
+import type { Store } from '../store/store.ts'
+import { expectedTiers } from './capacity.ts'
+import type { Fleet, FleetNode } from './fleet/fleet.ts'
+import { type NodeRegistry, unknownNode } from './registry.ts'
+
+export interface NodeLifecycleOptions {
+  readonly runtime: Runtime
+  readonly store: Store
+  readonly fleet: Fleet
+  readonly nodes: NodeRegistry
+  readonly classes: readonly NodeClass[]
+  /** Whether nodes are given an S3-compatible store. */
+  readonly hasS3: boolean
+  readonly events: Events
+  readonly log: Logger
+  readonly background: Background
+}
+
+/** The rooms above that act on the end of a node. */
+export interface NodeWatcher {
+  /** Called once for each lost node, after the loss is in the store. */
+  lost(node: Node): void
+  /** Called for each node that was told to stop, when its process has exited. */
+  stopped(node: Node): void
+}
+
+/** Starts, drains and stops storage nodes, and records what the fleet and their reports say of them. */
+export class NodeLifecycle {
+  readonly #options: NodeLifecycleOptions
+  #watcher: NodeWatcher | null = null
+  /** Nodes whose process was told to end. */
+  readonly #stopping = new Set<string>()
+  /** The reason, for those that were stopped because they were silent. */
+  readonly #silent = new Map<string, string>()
+  #startsFailed = 0
+  #startNotBeforeMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: NodeLifecycleOptions) {
+    this.#options = options
+    options.fleet.watch({
+      started: ({ node, pid }) => void options.nodes.change(node, { pid }),
+      exited: (node, reason) => this.#exited(node, reason),
+    })
+  }
+
+  /** Set once, before `compare`. */
+  watch(watcher: NodeWatcher): void {
+    this.#watcher = watcher
+  }
+
+  /** Takes over what the store had. */
+  restore(records: readonly NodeRecord[]): void {
+    for (const record of records) {
+      const nodeClass = this.#options.classes.find(({ name }) => name === record.class)
+      this.#options.nodes.add(record, nodeClass ?? unknownClass(record.class))
+    }
+  }
+
+  /** Compares what was restored with what the fleet runs: a node that it no longer runs is dead. */
+  compare(running: readonly FleetNode[]): void {
+    const { fleet } = this.#options
+    const runs = new Set(running.map(({ node }) => node))
+    for (const node of this.#options.nodes.all()) {
+      const { id } = node.record
+      if (runs.has(id) && !isOpen(node) && !this.#options.nodes.isEmptying(id)) this.#tellStop(id)
+      if (!isAlive(node)) this.#watcher?.lost(node)
+      else if (!runs.has(id)) this.#exited(id, 'its process was gone when the controller started')
+    }
+    for (const id of runs) if (this.#options.nodes.get(id) === undefined) fleet.stop(id)
+  }
+
+  /** Nodes that drain and were not told to stop yet. */
+  draining(): Node[] {
+    return this.#options.nodes
+      .all()
+      .filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
+  }
+
+  /** False for a while after nodes failed to start, longer each time: for starts that nobody waits for. */
+  get mayStart(): boolean {
+    return this.#options.runtime.clock.monotonicMs() >= this.#startNotBeforeMs
+  }
+
+  /** An id for a node that is about to be started. */
+  newId(): string {
+    return newNodeId(this.#options.runtime.random)
+  }
+
+  /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
+  start(nodeClass: NodeClass, id: string): void {
+    const { runtime, events } = this.#options
+    const record: NodeRecord = {
+      id,
+      class: nodeClass.name,
+      state: 'starting',
+      pid: null,
+      address: null,
+      serves: expectedTiers(nodeClass, this.#options.hasS3),
+      startedAtMs: runtime.clock.wallMs(),
+      lostAtMs: null,
+    }
+    this.#options.nodes.add(record, nodeClass)
+    events.emit('node.starting', { node: record.id, class: nodeClass.name })
+    void this.#options.background.once(['upkeep', id], () => this.#launch(record))
+  }
+
+  /** Stops a node on which nothing is reserved. */
+  stopInBackground(id: string): void {
+    void this.#options.background.once(['upkeep', id], () => this.#stop(id))
+  }
+
+  async #stop(id: string): Promise<void> {
+    this.#stopping.add(id)
+    const node = this.#options.nodes.change(id, { state: 'draining' })
+    if (node === null) return
+    await this.#write(node)
+    this.#tellStop(id)
+  }
+
+  /**
+   * From now on the node takes no new shares. `writeDown` gets its record as it then is; if that fails, the node is
+   * as it was.
+   */
+  async beginDrain(id: string, writeDown: (record: NodeRecord) => Promise<void>): Promise<void> {
+    const node = this.#options.nodes.change(id, { state: 'draining' })
+    if (node === null) throw unknownNode(id)
+    try {
+      await writeDown(node.record)
+    } catch (error) {
+      this.#options.nodes.change(id, { state: 'active' })
+      throw error
+    }
+  }
+
+  /** Ends a process that does not answer. What it held counts as lost only once it has exited. */
+  endSilent(id: string, silentMs: number): void {
+    const { events, fleet, log } = this.#options
+    if (this.#stopping.has(id)) return
+    this.#stopping.add(id)
+    const seconds = Math.round(silentMs / 1000)
+    this.#silent.set(id, `it was silent for ${seconds} s`)
+    log.warn({ node: id, silentMs: Math.round(silentMs) }, 'a storage node is silent; its process is ended')
+    events.emit('node.silent', { node: id, silentMs: Math.round(silentMs) })
+    fleet.stop(id)
+  }
+
+  /** Takes a heartbeat. Throws `NODE_NOT_FOUND` for a node that was given up. */
+  async heard(id: string, report: NodeReport): Promise<void> {
+    const node = this.#options.nodes.get(id)
+    if (node === undefined || !isAlive(node)) throw unknownNode(id)
+    const { store, events } = this.#options
+    this.#options.nodes.setReport(node, report)
+    const { address, pid } = report
+    const { record } = node
+    const serves = tiers.filter((tier) => report.tiers[tier] !== undefined)
+    const isKnown = record.address === address && String(record.serves) === String(serves)
+    if (record.state !== 'starting' && isKnown) return
+    const state = record.state === 'starting' ? 'active' : record.state
+    await store.putNode({ ...record, state, address, pid, serves })
+    if (this.#options.nodes.get(id)?.record.state !== record.state) return
+    this.#options.nodes.change(id, { state, address, pid, serves })
+    if (record.state !== 'starting') return
+    this.#startsFailed = 0
+    events.emit('node.active', { node: id, class: record.class, address })
+  }
+
+  /** Gives up nodes that did not report within `NODE_START_MS_MAX`; nothing was placed on them yet. */
+  expireStarts(): void {
+    const nowMs = this.#options.runtime.clock.monotonicMs()
+    for (const { record, sinceMs } of this.#options.nodes.all()) {
+      if (record.state !== 'starting' || nowMs - sinceMs < NODE_START_MS_MAX) continue
+      this.#options.fleet.stop(record.id)
+      this.#exited(record.id, `it did not report within ${NODE_START_MS_MAX} ms`)
+    }
+  }
+
+  /** Drops lost nodes that nobody needs to see any more, oldest first; those in `keep` stay. */
+  async forgetLost(keep: ReadonlySet<string>): Promise<void> {
+    const { runtime, store } = this.#options
+    const lost = this.#options.nodes.all().filter((node) => !isAlive(node) && !keep.has(node.record.id))
+    const surplus = lost.length - LOST_NODES_KEPT_MAX
+    for (const [index, { record }] of lost.entries()) {
+      const ageMs = runtime.clock.wallMs() - (record.lostAtMs ?? 0)
+      if (index >= surplus && ageMs < LOST_NODE_KEPT_MS) continue
+      this.#forget(record.id)
+      await store.deleteNode(record.id)
+    }
+  }
+
+  async #launch(record: NodeRecord): Promise<void> {
+    try {
+      await this.#options.store.putNode(record)
+    } catch (error) {
+      this.#exited(record.id, asMayflyError(error).reason)
+      return
+    }
+    this.#options.fleet.start(record.id, record.class)
+  }
+
+  #exited(id: string, reason: string): void {
+    const node = this.#options.nodes.get(id)
+    if (node === undefined || !isAlive(node)) return
+    if (node.record.state === 'draining' && !this.#options.nodes.isEmptying(id)) return this.#stopped(node)
+    if (node.record.state === 'starting') this.#startFailed()
+    const silence = this.#silent.get(id)
+    const why = silence === undefined ? reason : `${silence} and was ended: ${reason}`
+    void this.#options.background.once(['upkeep', id], () => this.#lose(node, why))
+  }
+
+  async #lose({ record }: Node, reason: string): Promise<void> {
+    const { runtime, events, log } = this.#options
+    const lost = this.#options.nodes.change(record.id, { state: 'lost', lostAtMs: runtime.clock.wallMs() })
+    log.warn({ node: record.id, reason }, 'a storage node is lost')
+    if (lost === null) return
+    await this.#write(lost)
+    events.emit('node.lost', { node: record.id, class: record.class, reason })
+    this.#watcher?.lost(lost)
+  }
+
+  #tellStop(id: string): void {
+    this.#stopping.add(id)
+    this.#options.fleet.stop(id)
+  }
+
+  #stopped(node: Node): void {
+    const { store, events, background } = this.#options
+    const { id } = node.record
+    this.#forget(id)
+    void background.once(['writeNode', id], () => store.deleteNode(id))
+    events.emit('node.stopped', { node: id })
+    this.#watcher?.stopped(node)
+  }
+
+  #forget(id: string): void {
+    this.#options.nodes.remove(id)
+    this.#stopping.delete(id)
+    this.#silent.delete(id)
+    this.#options.background.forget(id)
+  }
+
+  #startFailed(): void {
+    const { clock, random } = this.#options.runtime
+    const bounds = { msMin: NODE_START_RETRY_MS_MIN, msMax: NODE_START_RETRY_MS_MAX }
+    this.#startNotBeforeMs = clock.monotonicMs() + backoffMs(this.#startsFailed++, bounds, random)
+  }
+
+  /** What the fleet says of a process is true whether or not it could be written down: a failure is only logged. */
+  async #write({ record }: Node): Promise<void> {
+    const { store, background } = this.#options
+    await background.once(['writeNode', record.id], () => store.putNode(record))
+  }
+}
+
+/** A node of a class that left the config keeps what its jobs reserved and takes nothing new. */
+function unknownClass(name: string): NodeClass {
+  return { name, cores: 0, ramBytes: 0, ssdBytes: 0, bytesPerSecond: 0, pricePerHour: 0, nodesMax: 0 }
+}
