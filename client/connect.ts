@@ -4,7 +4,7 @@ import { systemRuntime } from '../protocol/runtime.ts'
 import { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import { type CallerOptions, checkOptions, checkText } from './options.ts'
-import { type Kept, keptOf } from './persisted.ts'
+import { type Kept, remainderOf } from './persisted.ts'
 
 /** What the driver knows of its job; all of it is optional. */
 export interface Hints {
@@ -98,7 +98,7 @@ export async function connect(
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey)
   return {
-    kept: keptOf(controller),
+    kept: remainderOf(controller),
     registerJob: async (name, hints = {}, options = {}) => {
       checkText('name', name)
       checkOptions('hints', hints)

@@ -41,7 +41,7 @@ interface Page {
   readonly next?: string
 }
 
-export function keptOf(controller: ControllerApi): Kept {
+export function remainderOf(controller: ControllerApi): Kept {
   return {
     async *list(options = {}) {
       checkOptions('kept', options)

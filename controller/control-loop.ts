@@ -10,7 +10,7 @@ import type { FleetCapacity } from './nodes/capacity.ts'
 import { FailureDetector } from './nodes/failure-detector.ts'
 import type { NodeLifecycle } from './nodes/node-lifecycle.ts'
 import type { NodeRegistry } from './nodes/registry.ts'
-import { balanceWarm, nodesExpected } from './nodes/warm-nodes.ts'
+import { planExpectedNodes, planWarmNodes } from './nodes/warm-nodes.ts'
 import type { Ledger } from './placement/ledger.ts'
 import type { Placer } from './placement/placer.ts'
 import { type Job, scopeOf } from './records/job.ts'
@@ -33,7 +33,7 @@ export interface ControlLoopOptions {
   readonly nodeLifecycle: NodeLifecycle
   readonly jobs: JobLifecycle
   readonly registrations: Registrations
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
   readonly drains: Drains
   readonly scaler: Scaler
   readonly metadataScaler: MetadataScaler
@@ -48,7 +48,7 @@ export interface ControlLoopOptions {
 /** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
 export class ControlLoop {
   readonly #options: ControlLoopOptions
-  readonly #silence = new FailureDetector()
+  readonly #failureDetector = new FailureDetector()
   /** Nodes on which jobs are expected. */
   #expected: ReadonlySet<string> = new Set()
   #rounds = 0
@@ -59,39 +59,39 @@ export class ControlLoop {
 
   /** Once every `HEARTBEAT_MS`. Where one part fails the others are done all the same. Never rejects. */
   async round(): Promise<void> {
-    const { ledger, registrations, repair, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
+    const { ledger, registrations, reconciler, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
     const { background, tasks } = this.#options
     const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
     const parts: Readonly<Record<string, () => unknown>> = {
       starts: () => nodeLifecycle.expireStarts(),
-      silence: () => this.#endSilent(),
-      leases: () => this.#endUnused(),
-      repair: () => repair.retry(),
-      registrations: () => registrations.review(),
+      failureDetector: () => this.#stopSilent(),
+      leases: () => this.#endLapsed(),
+      reconcile: () => reconciler.retry(),
+      registrations: () => registrations.retryWaiting(),
       scaler: () => scaler.round(),
       metadataScaler: () => metadataScaler.round(),
       drains: () => drains.round(),
-      expected: () => isLook && this.#expect(),
-      balance: () => this.balance(),
+      expected: () => isLook && this.#startExpected(),
+      balanceWarmNodes: () => this.balance(),
       uses: () => ledger.writeUses(),
-      lostNodes: () => nodeLifecycle.forgetLost(repair.unreported),
+      lostNodes: () => nodeLifecycle.forgetLost(reconciler.unreported),
     }
-    for (const [part, work] of Object.entries(parts)) await background.attempt(['upkeep', part], work)
-    tasks.heard('controller', background.report())
+    for (const [part, work] of Object.entries(parts)) await background.attempt(['controlLoop', part], work)
+    tasks.onReport('controller', background.report())
   }
 
-  #endSilent(): void {
+  #stopSilent(): void {
     const { nodes, clock, nodeLifecycle } = this.#options
-    for (const { node, silentMs } of this.#silence.look(nodes.all(), clock.monotonicMs())) {
-      nodeLifecycle.endSilent(node, silentMs)
+    for (const { node, silentMs } of this.#failureDetector.check(nodes.all(), clock.monotonicMs())) {
+      nodeLifecycle.stopSilent(node, silentMs)
     }
   }
 
-  #endUnused(): void {
+  #endLapsed(): void {
     const { ledger, jobs } = this.#options
     for (const job of ledger.living()) {
       if (job.state === 'ending') jobs.endInBackground(job.id, job.endReason ?? 'failed')
-      else if (job.state === 'active' && this.#isUnused(job)) jobs.endInBackground(job.id, 'lease')
+      else if (job.state === 'active' && this.#hasLapsedLease(job)) jobs.endInBackground(job.id, 'lease')
     }
   }
 
@@ -99,7 +99,7 @@ export class ControlLoop {
   balance(): void {
     const { ledger, nodes, warmNodes, firstClass, fleetCapacity, nodeLifecycle } = this.#options
     const reserved = ledger.reserved()
-    const { stop, start } = balanceWarm({
+    const { stop, start } = planWarmNodes({
       open: inFillOrder(nodes.all()).map(({ record }) => record.id),
       reserved: new Set(reserved.keys()),
       warmNodes,
@@ -112,12 +112,12 @@ export class ControlLoop {
   }
 
   /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
-  #expect(): void {
+  #startExpected(): void {
     const { ledger, placer, clock, nodeLifecycle } = this.#options
     const running = new Set(ledger.living().map(scopeOf))
     const expected = ledger.arrivals.expected(clock.wallMs(), running)
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
-    const { kept, started } = nodesExpected(demands, placer.fleet(), () => nodeLifecycle.newId())
+    const { kept, started } = planExpectedNodes(demands, placer.fleet(), () => nodeLifecycle.newId())
     this.#expected = kept
     if (nodeLifecycle.mayStart)
       for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node)
@@ -132,9 +132,9 @@ export class ControlLoop {
     }
   }
 
-  #isUnused(job: Job): boolean {
-    const { ledger, nodes, repair, clock } = this.#options
-    if (repair.isInterrupted(job.id)) return false
+  #hasLapsedLease(job: Job): boolean {
+    const { ledger, nodes, reconciler, clock } = this.#options
+    if (reconciler.isInterrupted(job.id)) return false
     const reports = job.shares
       .filter(({ node }) => nodes.isAlive(node))
       .map(({ node }) => nodes.get(node)?.reportedMs ?? null)

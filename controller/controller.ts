@@ -34,7 +34,7 @@ import { type Hints, rightsize } from './sizing/rightsizing.ts'
 import type { Store } from './store/store.ts'
 
 /** What the controller reaches beyond itself; the tests have others. */
-export interface Surroundings {
+export interface ControllerDeps {
   readonly runtime: Runtime
   /** Closed when the controller has stopped, or could not start. */
   readonly store: Store
@@ -52,8 +52,8 @@ export type DecidingConfig = Pick<
 >
 
 /** The controller without its HTTP API: every room below `api`, and the reports of the cluster's own processes. It does nothing before `load` and `begin`. */
-export function createController(config: DecidingConfig, around: Surroundings) {
-  const { runtime, store, fleet, metadataClient, log, background } = around
+export function createController(config: DecidingConfig, deps: ControllerDeps) {
+  const { runtime, store, fleet, metadataClient, log, background } = deps
   const { clock } = runtime
   const { classes, firstClass, traits, warmNodes, secret, apiKeys, quota } = config
   const stopping = new AbortController()
@@ -107,19 +107,28 @@ export function createController(config: DecidingConfig, around: Surroundings) {
     latencyClassOf(hints, { served: fleetCapacity.served, traits }).allowed
   const jobs = new JobLifecycle({ ...shared, size })
   const registrations = new Registrations({ ...shared, size, jobs, stopped })
-  const repair = new Reconciler({ ...shared, jobs })
-  const drains = new Drains({ ...shared, jobs, repair })
-  const relocations = new Relocations({ ...shared, jobs, repair })
-  const growth = new AutoResize({ ...shared, size, jobs, repair, allowedTiers })
-  const scaler = new Scaler({ ...shared, classes, jobs, registrations, repair, drains, relocations, growth })
-  const moves = new JobTransfers({ ...shared, jobs })
-  const metadataScaler = new MetadataScaler({ ...shared, fleet, moves })
-  const upkeep = new ControlLoop({
+  const reconciler = new Reconciler({ ...shared, jobs })
+  const drains = new Drains({ ...shared, jobs, reconciler })
+  const relocations = new Relocations({ ...shared, jobs, reconciler })
+  const autoResize = new AutoResize({ ...shared, size, jobs, reconciler, allowedTiers })
+  const scaler = new Scaler({
+    ...shared,
+    classes,
+    jobs,
+    registrations,
+    reconciler,
+    drains,
+    relocations,
+    autoResize,
+  })
+  const transfers = new JobTransfers({ ...shared, jobs })
+  const metadataScaler = new MetadataScaler({ ...shared, fleet, transfers: transfers })
+  const controlLoop = new ControlLoop({
     ...shared,
     size,
     jobs,
     registrations,
-    repair,
+    reconciler,
     drains,
     scaler,
     metadataScaler,
@@ -130,26 +139,37 @@ export function createController(config: DecidingConfig, around: Surroundings) {
     lost: (node) => {
       usage.forget(node.record.id)
       tasks.forget(node.record.id)
-      repair.nodeLost(node)
-      upkeep.balance()
-      registrations.review()
+      reconciler.nodeLost(node)
+      controlLoop.balance()
+      registrations.retryWaiting()
     },
     stopped: (node) => {
       usage.forget(node.record.id)
       tasks.forget(node.record.id)
-      repair.nodeStopped(node)
-      registrations.review()
+      reconciler.nodeStopped(node)
+      registrations.retryWaiting()
     },
   })
   jobs.watch({
     freed: () => {
-      upkeep.balance()
-      registrations.review()
+      controlLoop.balance()
+      registrations.retryWaiting()
     },
-    unsure: (job) => repair.want(job),
+    unsure: (job) => reconciler.reconcile(job),
   })
   let round: Pick<Timer, 'cancel'> | null = null
-  const rooms = { ...shared, jobs, registrations, repair, drains, relocations, growth, moves, keys, stopped }
+  const rooms = {
+    ...shared,
+    jobs,
+    registrations,
+    reconciler,
+    drains,
+    relocations,
+    autoResize,
+    transfers,
+    keys,
+    stopped,
+  }
   return {
     ...rooms,
     reports: new Reports(rooms),
@@ -164,10 +184,10 @@ export function createController(config: DecidingConfig, around: Surroundings) {
 
     /** Compares that with what runs, carries on with what was begun, and decides once a second from then on. `running` are the nodes of the fleet. */
     begin: async (running: Awaited<ReturnType<Fleet['list']>>): Promise<void> => {
-      nodeLifecycle.compare(running)
-      await takeUp(ledger, { jobs, registrations })
-      upkeep.balance()
-      round = background.every(HEARTBEAT_MS, ['upkeep', 'round'], () => upkeep.round())
+      nodeLifecycle.reconcileWithFleet(running)
+      await resumeJobs(ledger, { jobs, registrations })
+      controlLoop.balance()
+      round = background.every(HEARTBEAT_MS, ['controlLoop', 'round'], () => controlLoop.round())
     },
 
     /** Begins nothing any more. */
@@ -180,12 +200,12 @@ export function createController(config: DecidingConfig, around: Surroundings) {
 }
 
 /** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
-async function takeUp(
+async function resumeJobs(
   ledger: Ledger,
   { jobs, registrations }: { jobs: JobLifecycle; registrations: Registrations },
 ): Promise<void> {
   for (const { id, state, endReason } of ledger.living()) {
-    if (state === 'registering') await registrations.giveUp(id)
+    if (state === 'registering') await registrations.rollBack(id)
     else if (state === 'ending') jobs.endInBackground(id, endReason ?? 'failed')
   }
 }

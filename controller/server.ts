@@ -9,15 +9,15 @@ import { buildHttpApi } from './api/http-api.ts'
 import { clusterMetrics } from './api/metrics.ts'
 import { Views } from './api/views.ts'
 import type { ControllerConfig } from './config.ts'
-import { createController, type Surroundings } from './controller.ts'
+import { type ControllerDeps, createController } from './controller.ts'
 import { sweepPersisted } from './persisted-sweep.ts'
 
 /** Starts the controller: it takes over what its store has and serves until it is stopped. */
-export async function startController(config: ControllerConfig, around: Surroundings): Promise<Service> {
-  const { runtime, store, fleet, log, background } = around
+export async function startController(config: ControllerConfig, deps: ControllerDeps): Promise<Service> {
+  const { runtime, store, fleet, log, background } = deps
   const { clock } = runtime
   const { classes, warmNodes, secret, quota } = config
-  const controller = createController(config, around)
+  const controller = createController(config, deps)
   const { events, tasks, ledger } = controller
   const views = new Views({ ...controller, classes, warmNodes, quota })
   const streams = new EventStreams(events, clock)

@@ -89,7 +89,7 @@ export class Placements {
       if (this.#jobs.decides(job)) this.#watch(record)
       for (const node of record.nodes) {
         const tell = (): Promise<boolean> => this.#driver.tellOwner(job, node)
-        void this.#options.background.once(['tellOwner', job], tell)
+        void this.#options.background.once(['sendOwnership', job], tell)
       }
       void this.#driver.plan(job)
     }
@@ -332,7 +332,7 @@ export class Placements {
 
   /** As `#begin`, where nobody waits for it. */
   #tell(record: JobRecord): void {
-    void this.#options.background.once(['tellOwner', record.id], () => Promise.all(this.#begin(record)))
+    void this.#options.background.once(['sendOwnership', record.id], () => Promise.all(this.#begin(record)))
   }
 
   /** Sets going what a new record asks for; each promise is of one node that has been told what it owns. */

@@ -75,7 +75,7 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
   }
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
-    background.every(HEARTBEAT_MS, ['bury', ''], bury),
+    background.every(HEARTBEAT_MS, ['declareDead', ''], bury),
   ]
   return {
     address: listener.address,

@@ -27,10 +27,10 @@ export interface ReportsOptions {
   readonly ledger: Ledger
   readonly usage: Usage
   readonly metadata: MetadataServers
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
   readonly drains: Drains
   readonly relocations: Relocations
-  readonly growth: AutoResize
+  readonly autoResize: AutoResize
 }
 
 /** What storage nodes and metadata servers tell the controller, and what it answers. */
@@ -44,39 +44,39 @@ export class Reports {
   /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` for a node that was given up. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
     const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
-    await nodeLifecycle.heard(id, report)
-    tasks.heard(id, report.tasks)
+    await nodeLifecycle.onReport(id, report)
+    tasks.onReport(id, report.tasks)
     const nowMs = clock.monotonicMs()
     // What comes late of a job that has ended counts no more.
     const living = report.jobs.filter((job) => !this.#hasEnded(job.id))
-    usage.heard(id, living)
+    usage.onReport(id, living)
     for (const { id: job, idleMs } of living) {
       ledger.touch(job, nowMs - idleMs)
-      ledger.observe(job, { peak: peakOf(usage.of(job)), reads: usage.readsOf(job) })
+      ledger.observe(job, { peak: peakOf(usage.useOf(job)), reads: usage.readsOf(job) })
     }
-    drains.heard(id, report)
-    relocations.heard(id, report)
+    drains.onReport(id, report)
+    relocations.onReport(id, report)
     return { metadata: metadata.all().map(({ address }) => address) }
   }
 
   /** A storage node on which jobs fill up; the answer names those that get no more. */
   capacity(node: string, { jobs }: CapacityRequest): CapacityAnswer {
-    const { usage, growth } = this.#options
+    const { usage, autoResize } = this.#options
     const limited = jobs.filter(({ id, bytes, waitingBytes }) => {
       if (this.#hasEnded(id)) return true
-      usage.holds(node, id, bytes)
-      return !growth.press(id, waitingBytes)
+      usage.setHeldBytes(node, id, bytes)
+      return !autoResize.request(id, waitingBytes)
     })
     return { limited: limited.map(({ id }) => id) }
   }
 
   /** A heartbeat of a metadata server. */
   metadata(id: string, report: MetadataReport): void {
-    const { metadata, background, repair, tasks } = this.#options
-    if (metadata.heard(id, report)) {
-      void background.attempt(['compareMetadata', id], () => repair.compare(id))
+    const { metadata, background, reconciler, tasks } = this.#options
+    if (metadata.onReport(id, report)) {
+      void background.attempt(['compareMetadata', id], () => reconciler.compare(id))
     }
-    tasks.heard(id, report.tasks)
+    tasks.onReport(id, report.tasks)
   }
 
   #hasEnded(job: string): boolean {

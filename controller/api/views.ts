@@ -177,7 +177,7 @@ export class Views {
   }
 
   #usage(job: Job): JobView['usage'] {
-    const { objects, bytes, bytesPerSecond, tiers } = this.#options.usage.of(
+    const { objects, bytes, bytesPerSecond, tiers } = this.#options.usage.useOf(
       job.state === 'ended' ? '' : job.id,
     )
     return {

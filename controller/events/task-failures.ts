@@ -15,7 +15,7 @@ export class TaskFailures {
     this.#events = events
   }
 
-  heard(process: string, tasks: readonly TaskReport[]): void {
+  onReport(process: string, tasks: readonly TaskReport[]): void {
     const known = this.#known.get(process) ?? new Map<string, Known>()
     for (const report of tasks) {
       const { task, failing, reason } = report

@@ -47,7 +47,7 @@ export class AdmissionQueue<T> {
   }
 
   /** Lets those who wait try again, in order. To be called whenever something has become free. */
-  review(): void {
+  retry(): void {
     const refusedKeys = new Set<string>()
     for (const entry of this.#entries) {
       if (refusedKeys.has(entry.attempt.owner)) continue
@@ -90,12 +90,12 @@ export class AdmissionQueue<T> {
       }
       const onAbort = (): void => {
         entry.settle(new MayflyError('ABORTED', 'The caller of the registration is gone'))
-        this.review()
+        this.retry()
       }
       const timer: Timer = this.#clock.after(waitMs, () => {
         const { code, reason } = entry.refusal.error
         entry.settle(new MayflyError(code, `After ${waitMs / 1000} s of waiting: ${reason}`))
-        this.review()
+        this.retry()
       })
       signal.addEventListener('abort', onAbort)
       this.#entries.add(entry)

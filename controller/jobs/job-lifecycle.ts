@@ -104,7 +104,7 @@ export class JobLifecycle {
   }
 
   /** As `end`, for one who waits: rejects with `UNAVAILABLE` after `CONTROL_CALL_MS` and goes on in the background. */
-  async endSoon(id: string, reason: EndReason): Promise<Job> {
+  async endWithin(id: string, reason: EndReason): Promise<Job> {
     const { clock } = this.#options.runtime
     const ended = await Promise.race([this.end(id, reason), sleep(clock, CONTROL_CALL_MS).then(() => null)])
     if (ended !== null) return ended
@@ -135,7 +135,7 @@ export class JobLifecycle {
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
         client.shareJob(address, placed),
       )
-      tickets.note(id, placement)
+      tickets.cachePlacement(id, placement)
     } catch (error) {
       await ledger.change(id, { shares: job.shares })
       // Metadata may have heard of it all the same.
@@ -165,7 +165,7 @@ export class JobLifecycle {
   /**
    * Rejects with `UNAVAILABLE` where a server that may decide for the job does not answer in time; whoever ends jobs comes again. They are
    * asked in their order: while one hands it on it does not end it, so the job cannot come to the next one after its end. Those that had it
-   * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Repair.compare`).
+   * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Reconciler.compare`).
    */
   async #endOn(job: Job): Promise<void> {
     const { metadata, runtime, background } = this.#options

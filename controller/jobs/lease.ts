@@ -1,5 +1,5 @@
 /** When a job was last used, and how far that is known. Milliseconds on one clock. */
-export interface Usage {
+export interface LeaseUse {
   readonly usedMs: number
   /**
    * Until when every live node of the job has told of its use: the oldest of their last reports. Null while one
@@ -12,6 +12,6 @@ export interface Usage {
  * True if the lease ran out without a use. Only time that the nodes have told of counts: between two heartbeats
  * a job may well be in use, so a lease as short as a heartbeat must not lapse there.
  */
-export function hasLapsed(usage: Usage, leaseMs: number): boolean {
+export function hasLapsed(usage: LeaseUse, leaseMs: number): boolean {
   return usage.knownUntilMs !== null && usage.usedMs + leaseMs < usage.knownUntilMs
 }

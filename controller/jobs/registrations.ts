@@ -25,7 +25,7 @@ export interface Registration {
 }
 
 /** How a registration is to be carried out. */
-export interface RegisterBy {
+export interface RegisterOptions {
   /** Name of the API key. */
   readonly owner: string
   readonly key: string | null
@@ -86,8 +86,8 @@ export class Registrations {
   }
 
   /** Something may have become free. */
-  review(): void {
-    this.#waiting.review()
+  retryWaiting(): void {
+    this.#waiting.retry()
   }
 
   /**
@@ -95,7 +95,7 @@ export class Registrations {
    * job. Where nobody has taken the answer, and nobody asks again, the job ends. Throws `RESERVATION_REFUSED`,
    * `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
    */
-  async register(request: Registration, by: RegisterBy): Promise<Job> {
+  async register(request: Registration, by: RegisterOptions): Promise<Job> {
     const { ledger, jobs, runtime } = this.#options
     const { owner, key, signal } = by
     if (key === null) {
@@ -134,7 +134,7 @@ export class Registrations {
   }
 
   /** Ends the job that came of it if the registration is given up. */
-  async #begin(request: Registration, by: RegisterBy, claim: Claim): Promise<Job> {
+  async #begin(request: Registration, by: RegisterOptions, claim: Claim): Promise<Job> {
     const leave = this.#allowance.enter(by.owner)
     try {
       const job = await this.#register(request, by, claim)
@@ -154,14 +154,14 @@ export class Registrations {
   }
 
   /** Undoes a registration: the reservation is free once metadata has forgotten the job. */
-  async giveUp(id: string): Promise<void> {
+  async rollBack(id: string): Promise<void> {
     const { ledger, jobs } = this.#options
     await ledger.change(id, { state: 'ending', endReason: 'failed' })
     await ledger.releaseKey(id)
     jobs.endInBackground(id, 'failed')
   }
 
-  async #register(request: Registration, by: RegisterBy, { gaveUp }: Claim): Promise<Job> {
+  async #register(request: Registration, by: RegisterOptions, { gaveUp }: Claim): Promise<Job> {
     const { admission, size } = this.#options
     const { demand } = size(scopeOf({ ...request, ...by }), request.hints)
     admission.requirePossible(by.owner, demand)
@@ -181,7 +181,11 @@ export class Registrations {
   }
 
   /** What is admitted is in the ledger when this returns. */
-  #try(request: Registration, { owner, key }: RegisterBy, metadata: string): { done: Admitted } | Refusal {
+  #try(
+    request: Registration,
+    { owner, key }: RegisterOptions,
+    metadata: string,
+  ): { done: Admitted } | Refusal {
     const { ledger, admission, runtime, size, serial } = this.#options
     const { demand, reasons } = size(scopeOf({ owner, name: request.name }), request.hints)
     const shares = admission.admit(owner, demand)
@@ -217,20 +221,20 @@ export class Registrations {
     const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
     events.emit('job.registering', { job: id, name })
     try {
-      const secured = await placer.secure(id, deadlineMs)
+      const secured = await placer.awaitServing(id, deadlineMs)
       const placed = placedJob(job, secured.shares, nodes)
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
         client.createJob(address, placed),
       )
-      tickets.note(id, placement)
+      tickets.cachePlacement(id, placement)
       ledger.touch(id, runtime.clock.monotonicMs())
       const active = await ledger.change(id, { state: 'active' })
       events.emit('job.active', { job: id, name })
       return active
     } catch (error) {
       const { background } = this.#options
-      if (!(await background.attempt(['rollBack', id], () => this.giveUp(id))))
-        void background.persist(['rollBack', id], () => this.giveUp(id))
+      if (!(await background.attempt(['rollBack', id], () => this.rollBack(id))))
+        void background.persist(['rollBack', id], () => this.rollBack(id))
       throw error
     }
   }

@@ -40,7 +40,7 @@ export class Tickets {
   }
 
   /** Keeps a placement for tickets that are made while metadata does not answer. */
-  note(job: string, placement: Placement): void {
+  cachePlacement(job: string, placement: Placement): void {
     this.#placements.set(job, placement)
   }
 
@@ -74,7 +74,7 @@ export class Tickets {
     const deadlineMs = clock.monotonicMs() + (known ? 0 : CONTROL_CALL_MS)
     try {
       const placement = await metadata.ask(server, deadlineMs, (client, at) => client.placement(at, id))
-      this.note(id, placement)
+      this.cachePlacement(id, placement)
       return placement
     } catch (error) {
       if (!known || !isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) throw error

@@ -43,7 +43,7 @@ export class Usage {
   readonly #counted = new Map<string, Counted>()
 
   /** Takes a node's report: what it names no longer is not there any more. */
-  heard(node: string, jobs: readonly JobUsageReport[]): void {
+  onReport(node: string, jobs: readonly JobUsageReport[]): void {
     this.#forgetParts(node)
     if (jobs.length > 0)
       this.#jobsOf.set(
@@ -58,7 +58,7 @@ export class Usage {
   }
 
   /** Between two reports: what a job holds on a node by now. */
-  holds(node: string, id: string, bytes: JobUsageReport['bytes']): void {
+  setHeldBytes(node: string, id: string, bytes: JobUsageReport['bytes']): void {
     const parts = this.#byJob.get(id) ?? new Map<string, JobUsageReport>()
     const before = parts.get(node)
     if (before === undefined) this.#jobsOf.set(node, [...(this.#jobsOf.get(node) ?? []), id])
@@ -77,7 +77,7 @@ export class Usage {
     this.#counted.delete(job)
   }
 
-  of(job: string): Use {
+  useOf(job: string): Use {
     const reports = [...(this.#byJob.get(job)?.values() ?? [])]
     const sum = (of: (report: JobUsageReport) => number): number =>
       reports.reduce((total, report) => total + of(report), 0)

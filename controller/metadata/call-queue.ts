@@ -19,7 +19,7 @@ export class CallQueue {
 
   /** Rejects with `UNAVAILABLE` where its turn does not come until then, and with `DEADLINE_EXCEEDED` where the call takes `METADATA_CALL_MS`. */
   async run<T>(untilMs: number, call: () => Promise<T>): Promise<T> {
-    if (this.#underWay >= METADATA_CALLS_MAX) await this.#turn(untilMs)
+    if (this.#underWay >= METADATA_CALLS_MAX) await this.#waitForSlot(untilMs)
     this.#underWay++
     try {
       return await this.#bounded(call)
@@ -30,7 +30,7 @@ export class CallQueue {
     }
   }
 
-  #turn(untilMs: number): Promise<void> {
+  #waitForSlot(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const go = (): void => {
         this.#waiting.delete(go)

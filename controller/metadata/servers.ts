@@ -54,7 +54,7 @@ export class MetadataServers {
   }
 
   /** Takes a heartbeat. True if the server is new, moved or was silent: what it knows has to be compared. */
-  heard(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
+  onReport(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()
     const before = this.#servers.get(id)
     this.#servers.set(id, { id, address, busy, heardMs })
@@ -95,7 +95,7 @@ export class MetadataServers {
         if (server === undefined)
           throw new MayflyError('UNAVAILABLE', `Metadata server ${id} has not reported yet`)
         const untilMs = Math.max(deadlineMs, clock.monotonicMs() + CONTROL_CALL_MS)
-        const asked = this.#turnsOf(id).run(untilMs, () => call(client, server.address))
+        const asked = this.#queueOf(id).run(untilMs, () => call(client, server.address))
         return await asked.catch((cause: unknown) => {
           if (!isError(cause, 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) throw cause
           throw new MayflyError('UNAVAILABLE', `Metadata server ${id} does not answer`, { cause })
@@ -105,7 +105,7 @@ export class MetadataServers {
     )
   }
 
-  #turnsOf(id: string): CallQueue {
+  #queueOf(id: string): CallQueue {
     const turns = this.#turns.get(id) ?? new CallQueue(id, this.#options.runtime.clock)
     this.#turns.set(id, turns)
     return turns

@@ -14,7 +14,7 @@ export class FailureDetector {
   #lookedMs = Number.NEGATIVE_INFINITY
 
   /** Looks at all nodes; to be called every `HEARTBEAT_MS`. Nodes that start have a bound of their own. */
-  look(nodes: readonly Node[], nowMs: number): { node: string; silentMs: number }[] {
+  check(nodes: readonly Node[], nowMs: number): { node: string; silentMs: number }[] {
     if (nowMs - this.#lookedMs > PAUSE_MS_MAX) this.#awakeSinceMs = nowMs
     this.#lookedMs = nowMs
     return nodes.flatMap(({ record, reportedMs, sinceMs }) => {

@@ -74,12 +74,12 @@ export class NodeLifecycle {
   }
 
   /** Compares what was restored with what the fleet runs: a node that it no longer runs is dead. */
-  compare(running: readonly FleetNode[]): void {
+  reconcileWithFleet(running: readonly FleetNode[]): void {
     const { fleet } = this.#options
     const runs = new Set(running.map(({ node }) => node))
     for (const node of this.#options.nodes.all()) {
       const { id } = node.record
-      if (runs.has(id) && !isOpen(node) && !this.#options.nodes.isEmptying(id)) this.#tellStop(id)
+      if (runs.has(id) && !isOpen(node) && !this.#options.nodes.isEmptying(id)) this.#stopProcess(id)
       if (!isAlive(node)) this.#watcher?.lost(node)
       else if (!runs.has(id)) this.#exited(id, 'its process was gone when the controller started')
     }
@@ -118,12 +118,12 @@ export class NodeLifecycle {
     }
     this.#options.nodes.add(record, nodeClass)
     events.emit('node.starting', { node: record.id, class: nodeClass.name })
-    void this.#options.background.once(['upkeep', id], () => this.#launch(record))
+    void this.#options.background.once(['controlLoop', id], () => this.#launch(record))
   }
 
   /** Stops a node on which nothing is reserved. */
   stopInBackground(id: string): void {
-    void this.#options.background.once(['upkeep', id], () => this.#stop(id))
+    void this.#options.background.once(['controlLoop', id], () => this.#stop(id))
   }
 
   async #stop(id: string): Promise<void> {
@@ -131,7 +131,7 @@ export class NodeLifecycle {
     const node = this.#options.nodes.change(id, { state: 'draining' })
     if (node === null) return
     await this.#write(node)
-    this.#tellStop(id)
+    this.#stopProcess(id)
   }
 
   /**
@@ -150,7 +150,7 @@ export class NodeLifecycle {
   }
 
   /** Ends a process that does not answer. What it held counts as lost only once it has exited. */
-  endSilent(id: string, silentMs: number): void {
+  stopSilent(id: string, silentMs: number): void {
     const { events, fleet, log } = this.#options
     if (this.#stopping.has(id)) return
     this.#stopping.add(id)
@@ -162,7 +162,7 @@ export class NodeLifecycle {
   }
 
   /** Takes a heartbeat. Throws `NODE_NOT_FOUND` for a node that was given up. */
-  async heard(id: string, report: NodeReport): Promise<void> {
+  async onReport(id: string, report: NodeReport): Promise<void> {
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) throw unknownNode(id)
     const { store, events } = this.#options
@@ -221,7 +221,7 @@ export class NodeLifecycle {
     if (node.record.state === 'starting') this.#startFailed()
     const silence = this.#silent.get(id)
     const why = silence === undefined ? reason : `${silence} and was ended: ${reason}`
-    void this.#options.background.once(['upkeep', id], () => this.#lose(node, why))
+    void this.#options.background.once(['controlLoop', id], () => this.#lose(node, why))
   }
 
   async #lose({ record }: Node, reason: string): Promise<void> {
@@ -234,7 +234,7 @@ export class NodeLifecycle {
     this.#watcher?.lost(lost)
   }
 
-  #tellStop(id: string): void {
+  #stopProcess(id: string): void {
     this.#stopping.add(id)
     this.#options.fleet.stop(id)
   }

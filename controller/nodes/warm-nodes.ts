@@ -12,7 +12,7 @@ export interface WarmDecision {
  * a node waits for no process to start; and no more than those, beside the ones that jobs are expected on. The oldest stay:
  * they are the ones that serve already.
  */
-export function balanceWarm(state: {
+export function planWarmNodes(state: {
   /** Nodes that may take shares, in the order in which they are filled. */
   readonly open: readonly string[]
   readonly reserved: ReadonlySet<string>
@@ -37,7 +37,7 @@ interface ExpectedNodes {
 }
 
 /** Packs jobs as if they were registered now; one for which there is no room is passed over. */
-export function nodesExpected(
+export function planExpectedNodes(
   demands: readonly ResourceVector[],
   fleet: Fleet,
   newNode: () => string,

@@ -4,7 +4,7 @@ import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Fleet, freeOf, type Plan, packAll } from '../packing/packing.ts'
-import { type Job, keptOf, mergeShares, missingOf, type Share, stay } from '../records/job.ts'
+import { cancelLeaving, type Job, mergeShares, missingOf, remainderOf, type Share } from '../records/job.ts'
 import { least, nothing, type ResourceVector, sum } from '../sizing/node-class.ts'
 import type { Ledger } from './ledger.ts'
 import { resizeShares } from './resize-shares.ts'
@@ -20,7 +20,7 @@ export interface PlacerOptions {
  * Where the jobs of a node that is emptied may go: to any node, new ones too; or only to nodes that other jobs have reserved,
  * so that one node fewer is in use afterwards.
  */
-export type LeaveOnto = 'any' | 'busy'
+export type DrainTarget = 'any' | 'busy'
 
 /** Where a job would go, and the nodes that would have to be started for it. Nothing has happened yet. */
 export interface Proposal {
@@ -65,7 +65,7 @@ export class Placer {
    * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `start`, the caller enters
    * them at once.
    */
-  leave(node: string, onto: LeaveOnto): Map<string, Share[]> {
+  proposeMoveOff(node: string, onto: DrainTarget): Map<string, Share[]> {
     const leaving = this.#options.ledger
       .living()
       .filter(({ state }) => state !== 'ending')
@@ -76,7 +76,7 @@ export class Placer {
       // The largest first, which leaves the fewest gaps.
       .sort((a, b) => b.share.ramBytes - a.share.ramBytes)
     const found = this.#findAll(
-      leaving.map(({ share }) => keptOf(share)),
+      leaving.map(({ share }) => remainderOf(share)),
       onto === 'any' ? this.fleet() : this.#busyFleet(),
     )
     return new Map(leaving.map(({ id, shares }, i) => [id, mergeShares([...shares, ...(found[i] ?? [])])]))
@@ -86,10 +86,10 @@ export class Placer {
    * Waits until every node of the job serves, and puts others in the place of those that died. Resolves with the
    * job as it then is; rejects with `UNAVAILABLE` where nodes go on dying, or it takes until the deadline.
    */
-  async secure(id: string, deadlineMs: number): Promise<Job> {
+  async awaitServing(id: string, deadlineMs: number): Promise<Job> {
     const { ledger, nodes } = this.#options
     for (let replacements = 0; ; ) {
-      const completed = this.#complete(ledger.require(id))
+      const completed = this.#replaceDead(ledger.require(id))
       if (completed !== null) await ledger.change(id, { shares: completed })
       const { shares } = ledger.require(id)
       const ids = shares.map(({ node }) => node)
@@ -111,7 +111,7 @@ export class Placer {
    */
   proposeResize(job: Job, demand: ResourceVector): Proposal {
     const { nodes, fleetCapacity, nodeLifecycle } = this.#options
-    const open = stay(job.shares.filter(({ node }) => nodes.isOpen(node)))
+    const open = cancelLeaving(job.shares.filter(({ node }) => nodes.isOpen(node)))
     const leaving = job.shares.filter(({ node }) => nodes.isAlive(node) && !nodes.isOpen(node))
     const resized = resizeShares(
       { open, demand },
@@ -130,13 +130,13 @@ export class Placer {
   }
 
   /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
-  #complete(job: Job): Share[] | null {
+  #replaceDead(job: Job): Share[] | null {
     const { nodes } = this.#options
     const living = job.shares.filter(({ node }) => nodes.isAlive(node))
     const open = living.filter(({ node }) => nodes.isOpen(node))
     const dead = job.shares.filter((share) => !living.includes(share))
     // What was on its way to a node that died is still where it was, or lost: either way nothing more leaves.
-    const staying = dead.length === 0 ? living : stay(living)
+    const staying = dead.length === 0 ? living : cancelLeaving(living)
     // What a node held that died while it drained has been found elsewhere before, so that nothing is missing. And
     // a job that lost something for which there was no room goes on without it.
     const missing = missingOf(job, open)

@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import type { PlacedShare } from '../../protocol/model/placement.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
-import { type Job, keptOf, type Share } from '../records/job.ts'
+import { type Job, remainderOf, type Share } from '../records/job.ts'
 
 /** A job as metadata is told of it. */
 export interface PlacedJob {
@@ -33,7 +33,7 @@ function placedShares(shares: readonly Share[], nodes: NodeRegistry): PlacedShar
     const { node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = share
     const address = nodes.get(node)?.record.address ?? null
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
-    const kept = keptOf(share)
+    const kept = remainderOf(share)
     const takes = nodes.isOpen(node) && kept.ramBytes > 0
     const weight = takes ? Math.max(1, Math.round((kept.ramBytes + kept.ssdBytes) / WEIGHT_BYTES)) : 0
     return { node, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }

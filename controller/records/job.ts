@@ -86,12 +86,12 @@ export function reservedBy(job: Job): ResourceVector {
 }
 
 /** What of a share does not leave. */
-export function keptOf(share: Share): ResourceVector {
+export function remainderOf(share: Share): ResourceVector {
   return share.leaving === undefined ? share : scale(share, 1 - share.leaving)
 }
 
 /** The shares with nothing that leaves: what was on its way goes back. */
-export function stay(shares: readonly Share[]): Share[] {
+export function cancelLeaving(shares: readonly Share[]): Share[] {
   return shares.map(({ leaving: _, ...share }) => share)
 }
 

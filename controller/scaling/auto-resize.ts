@@ -3,6 +3,7 @@ import { GROWTH_RETRY_ROUNDS } from '../../protocol/limits.ts'
 import type { Tier } from '../../protocol/operations/data-operations.ts'
 import type { JobLifecycle, JobLifecycleOptions } from '../jobs/job-lifecycle.ts'
 import { peakOf, type Usage } from '../jobs/usage.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
 import { type Job, reservedBy, type Share } from '../records/job.ts'
 import { capacityOf, isOpen } from '../records/node.ts'
 import { bytesOf, nothing, subtract, sum } from '../sizing/node-class.ts'
@@ -14,7 +15,7 @@ export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> 
   readonly jobs: JobLifecycle
   readonly usage: Usage
   readonly fleetCapacity: FleetCapacity
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
   /** The tiers that a job with such hints may lie on. */
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
@@ -34,19 +35,19 @@ export class AutoResize {
   round(): void {
     const { ledger } = this.#options
     const living = ledger.living()
-    for (const job of living) if (job.state === 'active') this.#look(job)
+    for (const job of living) if (job.state === 'active') this.#evaluate(job)
     if (this.#memories.size <= living.length) return
     for (const id of this.#memories.keys()) if (ledger.get(id)?.state !== 'active') this.#forget(id)
   }
 
   /** A node says that the job fills up there, or that its puts wait. False where it gets no more. */
-  press(id: string, waitingBytes: number): boolean {
-    const { ledger, repair, jobs, allowedTiers, fleetCapacity } = this.#options
+  request(id: string, waitingBytes: number): boolean {
+    const { ledger, reconciler, jobs, allowedTiers, fleetCapacity } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
     if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
     // It gets what was decided last before more is decided.
-    if (job.state === 'registering' || repair.isWanted(id) || jobs.isResizing) return true
+    if (job.state === 'registering' || reconciler.isPending(id) || jobs.isResizing) return true
     const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
     const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
     if (steps.length === 0) return true
@@ -54,9 +55,9 @@ export class AutoResize {
     return this.#resize(job, steps)
   }
 
-  #look(job: Job): void {
-    const { repair } = this.#options
-    if (repair.isWanted(job.id)) return
+  #evaluate(job: Job): void {
+    const { reconciler } = this.#options
+    if (reconciler.isPending(job.id)) return
     const wait = this.#refused.get(job.id) ?? 0
     if (wait > 1) return void this.#refused.set(job.id, wait - 1)
     this.#refused.delete(job.id)
@@ -70,7 +71,7 @@ export class AutoResize {
     return {
       ...job,
       reserved: reservedBy(job),
-      use: peakOf(usage.of(job.id)),
+      use: peakOf(usage.useOf(job.id)),
       bytesPerSecondMax: () => this.#rateWithin(job),
       peak: ledger.peakOf(job),
     }
@@ -78,7 +79,7 @@ export class AutoResize {
 
   /** To the first of these for which there is room. False where there is none. */
   #resize(job: Job, steps: readonly Resized[]): boolean {
-    const { admission, ledger, repair, background } = this.#options
+    const { admission, ledger, reconciler, background } = this.#options
     let refusal: MayflyError | null = null
     for (const to of steps) {
       let shares: readonly Share[]
@@ -90,11 +91,11 @@ export class AutoResize {
         continue
       }
       // Another is not decided before metadata has heard of this one.
-      repair.expect(job.id)
+      reconciler.markPending(job.id)
       void background
         .once(['writeShares', job.id], () => ledger.change(job.id, { ...to, shares }))
-        .finally(() => repair.want(job.id))
-      this.#tell(job, to)
+        .finally(() => reconciler.reconcile(job.id))
+      this.#report(job, to)
       return true
     }
     this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
@@ -103,7 +104,7 @@ export class AutoResize {
     return false
   }
 
-  #tell(job: Job, to: Resized): void {
+  #report(job: Job, to: Resized): void {
     const { events, log } = this.#options
     const { ramBytes, ssdBytes, bytesPerSecond } = to.demand
     const grows = bytesOf(to.demand) > bytesOf(job.demand) || bytesPerSecond > job.demand.bytesPerSecond

@@ -2,13 +2,13 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { DRAIN_EMPTY_REPORTS } from '../../protocol/limits.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
 import { unknownNode } from '../nodes/registry.ts'
-import type { LeaveOnto } from '../placement/placer.ts'
+import type { DrainTarget } from '../placement/placer.ts'
 import { loadOf, type Node } from '../records/node.ts'
 import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
 import { removeShare } from './remove-share.ts'
 
 export interface DrainsOptions extends ReconcilerOptions {
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
 }
 
 /**
@@ -19,7 +19,7 @@ export class Drains {
   readonly #options: DrainsOptions
   /** How many reports in a row named no job, of each node that is being emptied. */
   readonly #emptyReports = new Map<string, number>()
-  readonly #detaching = new Set<string>()
+  readonly #removing = new Set<string>()
 
   constructor(options: DrainsOptions) {
     this.#options = options
@@ -29,30 +29,30 @@ export class Drains {
    * Resolves once the drain is written down; a node that drains already stays as it is. Its jobs go to nodes of `onto`. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
    * where its jobs have no room elsewhere.
    */
-  async begin(id: string, onto: LeaveOnto): Promise<Node> {
-    const { ledger, nodeLifecycle, placer, jobs, repair, log } = this.#options
+  async begin(id: string, onto: DrainTarget): Promise<Node> {
+    const { ledger, nodeLifecycle, placer, jobs, reconciler, log } = this.#options
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     await jobs.resized()
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     const moved: string[] = []
     await nodeLifecycle.beginDrain(id, async (record) => {
-      const sharesOf = placer.leave(id, onto)
+      const sharesOf = placer.proposeMoveOff(id, onto)
       moved.push(...sharesOf.keys())
       await ledger.reshare(sharesOf, record)
     })
     log.info({ node: id, jobs: moved.length }, 'a storage node drains')
-    for (const job of moved) repair.want(job)
+    for (const job of moved) reconciler.reconcile(job)
     const node = this.#require(id)
-    this.#look(node)
+    this.#advance(node)
     return node
   }
 
   /** Takes a report of a node. */
-  heard(id: string, report: NodeReport): void {
+  onReport(id: string, report: NodeReport): void {
     const { nodes } = this.#options
     if (!nodes.isEmptying(id)) return
     this.#emptyReports.set(id, report.jobs.length === 0 ? (this.#emptyReports.get(id) ?? 0) + 1 : 0)
-    this.#detachIfEmpty(id)
+    this.#removeSharesIfEmpty(id)
   }
 
   /** Once every `HEARTBEAT_MS`: tells how far each drain has come, and stops nodes that nothing is reserved on. */
@@ -60,34 +60,34 @@ export class Drains {
     const draining = this.#options.nodeLifecycle.draining()
     const ids = new Set(draining.map(({ record }) => record.id))
     for (const id of this.#emptyReports.keys()) if (!ids.has(id)) this.#emptyReports.delete(id)
-    for (const node of draining) this.#look(node)
+    for (const node of draining) this.#advance(node)
   }
 
-  #look(node: Node): void {
+  #advance(node: Node): void {
     const { nodes, events, log, nodeLifecycle } = this.#options
     const { id } = node.record
     if (nodes.isEmptying(id)) {
       const load = loadOf(node)
       if (load !== null) events.emit('node.draining', { node: id, ...load })
-      return this.#detachIfEmpty(id)
+      return this.#removeSharesIfEmpty(id)
     }
     log.info({ node: id }, 'a storage node is empty and stops')
     events.emit('node.drained', { node: id })
     nodeLifecycle.stopInBackground(id)
   }
 
-  #detachIfEmpty(id: string): void {
+  #removeSharesIfEmpty(id: string): void {
     const { ledger, nodes, background, nodeLifecycle } = this.#options
-    if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#detaching.has(id)) return
-    this.#detaching.add(id)
+    if ((this.#emptyReports.get(id) ?? 0) < DRAIN_EMPTY_REPORTS || this.#removing.has(id)) return
+    this.#removing.add(id)
     const jobs = ledger.living().filter(({ shares }) => shares.some(({ node }) => node === id))
     void background
-      .attempt(['detach', id], async () => {
+      .attempt(['removeShares', id], async () => {
         await Promise.all(jobs.map((job) => removeShare({ job: job.id, node: id }, this.#options)))
         const node = nodeLifecycle.draining().find(({ record }) => record.id === id)
-        if (node !== undefined && !nodes.isEmptying(id)) this.#look(node)
+        if (node !== undefined && !nodes.isEmptying(id)) this.#advance(node)
       })
-      .finally(() => this.#detaching.delete(id))
+      .finally(() => this.#removing.delete(id))
   }
 
   #require(id: string): Node {

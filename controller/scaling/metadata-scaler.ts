@@ -14,7 +14,7 @@ export interface MetadataScalerOptions {
   readonly ledger: Ledger
   readonly metadata: MetadataServers
   readonly fleet: Fleet
-  readonly moves: JobTransfers
+  readonly transfers: JobTransfers
   readonly events: Events
   readonly log: Logger
   readonly background: Background
@@ -36,7 +36,7 @@ export class MetadataScaler {
 
   /** Once every `HEARTBEAT_MS`. */
   round(): void {
-    const { clock, ledger, metadata, moves } = this.#options
+    const { clock, ledger, metadata, transfers: moves } = this.#options
     moves.resume()
     const loads = loadsOf(metadata.all(), ledger.living())
     const { memory, decision } = balanceServers(this.#memory, loads, METADATA_SERVERS_MAX)
@@ -59,7 +59,7 @@ export class MetadataScaler {
 
   /** The youngest of its jobs: the ones that came last made it busy. */
   #move({ from, to, busy }: { from: string; to: string; busy: number }): void {
-    const { ledger, moves, log, background } = this.#options
+    const { ledger, transfers: moves, log, background } = this.#options
     const job = ledger
       .living()
       .filter(({ metadata, state, movingTo }) => metadata === from && state === 'active' && movingTo === null)

@@ -22,11 +22,11 @@ export interface NodeLoadsOptions {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
   readonly fleetCapacity: FleetCapacity
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
 }
 
 /** One class of nodes as the policy sees it in one round. */
-export interface Seen extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
+export interface ClassView extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
   readonly isStarting: boolean
   /** Nodes with shares that take more, the emptiest first. */
   readonly busyNodes: readonly Balanced[]
@@ -36,7 +36,7 @@ export interface Seen extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
 }
 
 /** What the nodes of a class report, as parts of what they have; null while one has not reported to this process yet. */
-export function seeClass(nodeClass: NodeClass, options: NodeLoadsOptions): Seen | null {
+export function viewClass(nodeClass: NodeClass, options: NodeLoadsOptions): ClassView | null {
   const { ledger, nodes, fleetCapacity } = options
   const reserved = ledger.reserved()
   const open = nodes.all().filter((node) => isOpen(node) && node.record.class === nodeClass.name)
@@ -102,7 +102,7 @@ function partsOfNode({ report, class: nodeClass }: Node, amounts: Load): Load {
 }
 
 /** CPU is counted for those who move bytes, in proportion. */
-function partsOf(node: Node, { ledger, repair }: NodeLoadsOptions): JobPart[] {
+function partsOf(node: Node, { ledger, reconciler }: NodeLoadsOptions): JobPart[] {
   const { report, record } = node
   if (report === null) return []
   return report.jobs.flatMap(({ id, bytes, bytesPerSecond }) => {
@@ -116,7 +116,7 @@ function partsOf(node: Node, { ledger, repair }: NodeLoadsOptions): JobPart[] {
       network: bytesPerSecond,
       ...countedBytes(bytes, share),
     })
-    const isMoving = job.shares.some(({ leaving }) => leaving !== undefined) || repair.isWanted(id)
+    const isMoving = job.shares.some(({ leaving }) => leaving !== undefined) || reconciler.isPending(id)
     return [{ job: id, load, share, movable: job.state === 'active' && !isMoving && !fits(share, nothing) }]
   })
 }

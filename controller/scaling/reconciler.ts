@@ -13,7 +13,7 @@ import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Placer } from '../placement/placer.ts'
 import { placedJob } from '../placement/shares.ts'
-import { type Job, reservedBy, stay } from '../records/job.ts'
+import { cancelLeaving, type Job, reservedBy } from '../records/job.ts'
 import type { Node } from '../records/node.ts'
 
 export interface ReconcilerOptions {
@@ -35,21 +35,21 @@ export interface ReconcilerOptions {
 export class Reconciler {
   readonly #options: ReconcilerOptions
   /** Active jobs whose shares metadata may not know, or that have no node. */
-  readonly #wanting = new Set<string>()
+  readonly #pending = new Set<string>()
   /** Jobs of which a node died, until metadata has placed them on others: nobody can use their keys there meanwhile. */
   readonly #interrupted = new Set<string>()
   readonly #underWay = new Set<string>()
   /** Of each metadata server the dead nodes that it has not been told of yet. */
-  readonly #untold = new Map<string, Set<string>>()
-  readonly #telling = new Map<string, Promise<void>>()
+  readonly #unreported = new Map<string, Set<string>>()
+  readonly #reporting = new Map<string, Promise<void>>()
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
   }
 
   /** True while metadata may not know the job's shares, or they are not all on nodes that serve. */
-  isWanted(job: string): boolean {
-    return this.#wanting.has(job)
+  isPending(job: string): boolean {
+    return this.#pending.has(job)
   }
 
   /** True from the death of a node of the job until its slots there are on other nodes. */
@@ -58,12 +58,12 @@ export class Reconciler {
   }
 
   get isIdle(): boolean {
-    return this.#wanting.size === 0
+    return this.#pending.size === 0
   }
 
   /** Dead nodes that cannot be forgotten yet. */
   get unreported(): ReadonlySet<string> {
-    return new Set([...this.#untold.values()].flatMap((nodes) => [...nodes]))
+    return new Set([...this.#unreported.values()].flatMap((nodes) => [...nodes]))
   }
 
   /** A node that was empty has exited: metadata need not wait for its lease to know that it is gone. */
@@ -82,15 +82,15 @@ export class Reconciler {
     if (record.address !== null) this.#report(record.id, jobs)
     for (const { id } of jobs) {
       this.#interrupted.add(id)
-      this.want(id)
+      this.reconcile(id)
     }
   }
 
   /** Tries again what could not be repaired or told. Nodes that keep failing to start are not started for it time after time. */
   retry(): void {
-    for (const server of this.#untold.keys()) void this.#tell(server)
+    for (const server of this.#unreported.keys()) void this.#reportDeaths(server)
     if (!this.#options.nodeLifecycle.mayStart) return
-    for (const id of this.#wanting) this.want(id)
+    for (const id of this.#pending) this.reconcile(id)
   }
 
   /** Compares a metadata server that is new, or back, with the ledger: each then has the jobs that the other has. */
@@ -104,7 +104,7 @@ export class Reconciler {
       await metadata.ask(server, deadlineMs, (client, address) => client.endJob(address, id))
     }
     for (const job of ledger.living()) {
-      if (job.metadata === server && job.state === 'active') this.want(job.id)
+      if (job.metadata === server && job.state === 'active') this.reconcile(job.id)
     }
   }
 
@@ -112,37 +112,41 @@ export class Reconciler {
     const { metadata } = this.#options
     const servers = new Set([...metadata.all().map(({ id }) => id), ...jobs.map((job) => job.metadata)])
     for (const server of servers) {
-      this.#untold.set(server, (this.#untold.get(server) ?? new Set()).add(node))
-      void this.#tell(server)
+      this.#unreported.set(server, (this.#unreported.get(server) ?? new Set()).add(node))
+      void this.#reportDeaths(server)
     }
   }
 
   /** Tells one server of the dead nodes that it does not know of, in a bounded time; what it has not heard is told again later. Never rejects. */
-  #tell(server: string): Promise<void> {
-    const underWay = this.#telling.get(server)
+  #reportDeaths(server: string): Promise<void> {
+    const underWay = this.#reporting.get(server)
     if (underWay !== undefined) return underWay
     const { metadata, clock, background } = this.#options
     const tell = async (): Promise<void> => {
-      for (let untold = this.#untold.get(server); untold !== undefined; untold = this.#untold.get(server)) {
+      for (
+        let untold = this.#unreported.get(server);
+        untold !== undefined;
+        untold = this.#unreported.get(server)
+      ) {
         const nodes = [...untold]
         const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
         await metadata.ask(server, deadlineMs, (client, address) => client.nodesDied(address, nodes))
         for (const node of nodes) untold.delete(node)
-        if (untold.size === 0) this.#untold.delete(server)
+        if (untold.size === 0) this.#unreported.delete(server)
       }
     }
     const telling = background
       .attempt(['reportDead', server], tell)
       .then(() => undefined)
-      .finally(() => this.#telling.delete(server))
-    this.#telling.set(server, telling)
+      .finally(() => this.#reporting.delete(server))
+    this.#reporting.set(server, telling)
     return telling
   }
 
   /** Resolves once the server of a job knows that these nodes are dead. Rejects with `UNAVAILABLE` where it does not hear it for now. */
-  async #told(server: string, dead: readonly string[]): Promise<void> {
-    const isUntold = (): boolean => dead.some((node) => this.#untold.get(server)?.has(node))
-    if (isUntold()) await this.#tell(server)
+  async #requireReported(server: string, dead: readonly string[]): Promise<void> {
+    const isUntold = (): boolean => dead.some((node) => this.#unreported.get(server)?.has(node))
+    if (isUntold()) await this.#reportDeaths(server)
     if (isUntold())
       throw new MayflyError(
         'UNAVAILABLE',
@@ -151,33 +155,33 @@ export class Reconciler {
   }
 
   /** The job's shares change: from here on metadata may not know them, and `want` follows. */
-  expect(id: string): void {
-    this.#wanting.add(id)
+  markPending(id: string): void {
+    this.#pending.add(id)
   }
 
   /** Metadata is told of the job's shares, once those on dead nodes are elsewhere and every node serves. */
-  want(id: string): void {
-    this.#wanting.add(id)
+  reconcile(id: string): void {
+    this.#pending.add(id)
     if (this.#underWay.has(id)) return
     this.#underWay.add(id)
     const { serial, background } = this.#options
-    void background.attempt(['repair', id], () =>
+    void background.attempt(['reconcile', id], () =>
       serial.run(id, async () => {
         // What comes to be wanted from here on is for another run.
         this.#underWay.delete(id)
-        this.#wanting.add(id)
-        await this.#repair(id)
+        this.#pending.add(id)
+        await this.#reconcile(id)
       }),
     )
   }
 
-  async #repair(id: string): Promise<void> {
+  async #reconcile(id: string): Promise<void> {
     const { ledger, nodes, metadata, tickets, jobs, clock } = this.#options
     const job = ledger.get(id)
     if (job?.state !== 'active') return this.#settled(id)
     const dead = job.shares.map(({ node }) => node).filter((node) => !nodes.isAlive(node))
-    const placed = await this.#secure(job)
-    await this.#told(job.metadata, dead)
+    const placed = await this.#replaceDeadShares(job)
+    await this.#requireReported(job.metadata, dead)
     if (placed === null || placed.shares.length === 0) return
     const told = placedJob(job, placed.shares, nodes)
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
@@ -185,7 +189,7 @@ export class Reconciler {
       const placement = await metadata.ask(job.metadata, deadlineMs, (client, address) =>
         client.shareJob(address, told),
       )
-      tickets.note(id, placement)
+      tickets.cachePlacement(id, placement)
       if (this.#interrupted.has(id)) ledger.touch(id, clock.monotonicMs())
       this.#settled(id)
     } catch (error) {
@@ -200,7 +204,7 @@ export class Reconciler {
   }
 
   #settled(id: string): void {
-    this.#wanting.delete(id)
+    this.#pending.delete(id)
     this.#interrupted.delete(id)
   }
 
@@ -208,22 +212,22 @@ export class Reconciler {
    * The job with the shares of dead nodes on others; where there is no room, with those of the survivors. Null if one
    * of these drains: its data would have to go where less is reserved than it needs, so it stays until there is room.
    */
-  async #secure(job: Job): Promise<Job | null> {
+  async #replaceDeadShares(job: Job): Promise<Job | null> {
     const { ledger, placer, nodes, clock } = this.#options
     try {
-      return await placer.secure(job.id, clock.monotonicMs() + NODE_START_MS_MAX)
+      return await placer.awaitServing(job.id, clock.monotonicMs() + NODE_START_MS_MAX)
     } catch (error) {
       if (!isError(error, 'RESERVATION_REFUSED', 'UNAVAILABLE')) throw error
       const living = ledger.require(job.id).shares.filter(({ node }) => nodes.serves(node))
-      const shares = living.length < job.shares.length ? stay(living) : living
+      const shares = living.length < job.shares.length ? cancelLeaving(living) : living
       if (shares.some(({ node }) => nodes.isEmptying(node))) return null
       const degraded = await ledger.change(job.id, { shares })
-      if (shares.length < job.shares.length) this.#tellDegraded(degraded, error.reason)
+      if (shares.length < job.shares.length) this.#reportDegraded(degraded, error.reason)
       return degraded
     }
   }
 
-  #tellDegraded(job: Job, reason: string): void {
+  #reportDegraded(job: Job, reason: string): void {
     const { events, log } = this.#options
     const { ramBytes, ssdBytes, bytesPerSecond } = reservedBy(job)
     log.warn({ job: job.id, reason }, 'a dead node has no replacement; the others take its slots')

@@ -1,13 +1,13 @@
 import { DRAIN_EMPTY_REPORTS, RELOCATION_REPORTS_MAX } from '../../protocol/limits.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
-import { type Job, keptOf, mergeShares, type Share, scaleShares } from '../records/job.ts'
+import { type Job, mergeShares, remainderOf, type Share, scaleShares } from '../records/job.ts'
 import { bytesOf, fits, most, type ResourceVector, subtract, sum, vectorOf } from '../sizing/node-class.ts'
 import type { Move } from './rebalance.ts'
 import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
 import { removeShare } from './remove-share.ts'
 
 export interface RelocationsOptions extends ReconcilerOptions {
-  readonly repair: Reconciler
+  readonly reconciler: Reconciler
 }
 
 /** Of a share that leaves: reports since, and how many in a row showed that what leaves has left. */
@@ -24,7 +24,7 @@ interface Progress {
 export class Relocations {
   readonly #options: RelocationsOptions
   readonly #progress = new Map<string, Progress>()
-  readonly #detaching = new Set<string>()
+  readonly #removing = new Set<string>()
 
   constructor(options: RelocationsOptions) {
     this.#options = options
@@ -43,15 +43,15 @@ export class Relocations {
   }
 
   /** Takes a report of a node: what has left it is given back. */
-  heard(node: string, report: NodeReport): void {
-    const { ledger, repair, log } = this.#options
+  onReport(node: string, report: NodeReport): void {
+    const { ledger, reconciler, log } = this.#options
     const relocating = ledger.relocating()
     if (relocating.length === 0) return this.#progress.clear()
     for (const job of relocating) {
       const share = leavingShare(job, node)
       const key = `${job.id} ${node}`
       if (share === undefined) this.#progress.delete(key)
-      if (share === undefined || job.state !== 'active' || repair.isWanted(job.id)) continue
+      if (share === undefined || job.state !== 'active' || reconciler.isPending(job.id)) continue
       const used = report.jobs.find(({ id }) => id === job.id)
       const before = this.#progress.get(key) ?? { reports: 0, settledReports: 0 }
       const isSettled = hasLeft(share, used?.bytes)
@@ -61,8 +61,8 @@ export class Relocations {
       }
       this.#progress.set(key, now)
       if (now.settledReports >= DRAIN_EMPTY_REPORTS) {
-        if (share.leaving === 1) this.#detach(job.id, node)
-        else this.#settle(job, share, keptOf(share))
+        if (share.leaving === 1) this.#removeShare(job.id, node)
+        else this.#settle(job, share, remainderOf(share))
       } else if (now.reports >= RELOCATION_REPORTS_MAX && share.leaving !== 1) {
         log.warn(
           { job: job.id, node },
@@ -75,7 +75,7 @@ export class Relocations {
           ssdBytes: Math.min(share.ssdBytes, ssd),
           s3Bytes: Math.min(share.s3Bytes, s3),
         }
-        this.#settle(job, share, most(keptOf(share), held))
+        this.#settle(job, share, most(remainderOf(share), held))
       }
     }
   }
@@ -90,21 +90,21 @@ export class Relocations {
     this.#enter(job, [settled, ...(isUsual ? others : scaleShares(others, rest))])
   }
 
-  #detach(job: string, node: string): void {
+  #removeShare(job: string, node: string): void {
     const key = `${job} ${node}`
-    if (this.#detaching.has(key)) return
-    this.#detaching.add(key)
+    if (this.#removing.has(key)) return
+    this.#removing.add(key)
     void this.#options.background
       .attempt(['relocate', key], () => removeShare({ job, node }, this.#options))
-      .finally(() => this.#detaching.delete(key))
+      .finally(() => this.#removing.delete(key))
   }
 
   /** The shares count at once; metadata is told by a repair, which is tried until it is done. */
   #enter(job: Job, shares: readonly Share[]): void {
-    const { ledger, repair, background } = this.#options
+    const { ledger, reconciler, background } = this.#options
     void background.once(['writeShares', job.id], async () => {
       await ledger.change(job.id, { shares })
-      repair.want(job.id)
+      reconciler.reconcile(job.id)
     })
   }
 }
@@ -120,12 +120,12 @@ function leavingShare(job: Job, node: string): Share | undefined {
 function hasLeft(share: Share, held: NodeReport['jobs'][number]['bytes'] | undefined): boolean {
   if (share.leaving === 1) return held === undefined
   const { ram = 0, ssd = 0, s3 = 0 } = held ?? {}
-  return ram + ssd + s3 <= bytesOf(keptOf(share))
+  return ram + ssd + s3 <= bytesOf(remainderOf(share))
 }
 
 /** What leaves, so that with what is kept it comes to the whole. */
 function leftOf(share: Share, part: number): Omit<Share, 'node'> {
-  const kept = keptOf({ ...share, leaving: part })
+  const kept = remainderOf({ ...share, leaving: part })
   return {
     ramBytes: share.ramBytes - kept.ramBytes,
     ssdBytes: share.ssdBytes - kept.ssdBytes,

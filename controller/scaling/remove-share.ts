@@ -1,10 +1,12 @@
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Placement } from '../../protocol/model/placement.ts'
 import { placedJob } from '../placement/shares.ts'
-import { keptOf } from '../records/job.ts'
+import { remainderOf } from '../records/job.ts'
 import type { Reconciler, ReconcilerOptions } from './reconciler.ts'
 
-type Options = Omit<ReconcilerOptions, 'jobs' | 'placer' | 'events' | 'log'> & { readonly repair: Reconciler }
+type Options = Omit<ReconcilerOptions, 'jobs' | 'placer' | 'events' | 'log'> & {
+  readonly reconciler: Reconciler
+}
 
 /**
  * Takes a node that nothing is left on out of a job, if metadata has no slot on it either: a report may have been older
@@ -12,13 +14,13 @@ type Options = Omit<ReconcilerOptions, 'jobs' | 'placer' | 'events' | 'log'> & {
  */
 export async function removeShare(
   { job: id, node }: { readonly job: string; readonly node: string },
-  { ledger, nodes, metadata, tickets, repair, serial, clock }: Options,
+  { ledger, nodes, metadata, tickets, reconciler, serial, clock }: Options,
 ): Promise<void> {
   await serial.run(id, async () => {
     const job = ledger.get(id)
     if (job?.state !== 'active') return
     const others = job.shares.filter((share) => share.node !== node && nodes.isAlive(share.node))
-    if (!others.some((share) => nodes.isOpen(share.node) && keptOf(share).ramBytes > 0)) return
+    if (!others.some((share) => nodes.isOpen(share.node) && remainderOf(share).ramBytes > 0)) return
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
     const before = await metadata.ask(job.metadata, deadlineMs, (client, at) => client.placement(at, id))
     if (ownsSlots(before, node)) return
@@ -26,9 +28,9 @@ export async function removeShare(
     const placement = await metadata.ask(job.metadata, deadlineMs, (client, at) =>
       client.shareJob(at, placed),
     )
-    tickets.note(id, placement)
-    if (ownsSlots(placement, node)) return repair.want(id)
-    // Another drain may have given the job shares meanwhile, which metadata is told of by a repair.
+    tickets.cachePlacement(id, placement)
+    if (ownsSlots(placement, node)) return reconciler.reconcile(id)
+    // Another drain may have given the job shares meanwhile, which metadata is told of by a reconciler.
     const left = ledger.require(id).shares.filter((share) => share.node !== node)
     await ledger.change(id, { shares: left })
   })

@@ -4,7 +4,7 @@ import type { Registrations } from '../jobs/registrations.ts'
 import type { NodeClass } from '../sizing/node-class.ts'
 import type { AutoResize } from './auto-resize.ts'
 import type { Drains } from './drains.ts'
-import { type NodeLoadsOptions, type Seen, seeClass } from './node-loads.ts'
+import { type ClassView, type NodeLoadsOptions, viewClass } from './node-loads.ts'
 import {
   BAND_HIGH,
   type ClassMemory,
@@ -23,7 +23,7 @@ export interface ScalerOptions extends ReconcilerOptions, NodeLoadsOptions {
   readonly registrations: Registrations
   readonly drains: Drains
   readonly relocations: Relocations
-  readonly growth: AutoResize
+  readonly autoResize: AutoResize
 }
 
 type Full = Decision & { readonly kind: 'full'; readonly isNew: boolean }
@@ -48,16 +48,16 @@ export class Scaler {
 
   /** Once every `HEARTBEAT_MS`. */
   round(): void {
-    const { classes, jobs, growth } = this.#options
+    const { classes, jobs, autoResize } = this.#options
     // Shares that a resize has chosen are entered when it is over, over whatever changed meanwhile.
     if (jobs.isResizing) return
     this.#round++
-    growth.round()
-    for (const nodeClass of classes) this.#look(nodeClass)
+    autoResize.round()
+    for (const nodeClass of classes) this.#evaluate(nodeClass)
   }
 
-  #look(nodeClass: NodeClass): void {
-    const seen = seeClass(nodeClass, this.#options)
+  #evaluate(nodeClass: NodeClass): void {
+    const seen = viewClass(nodeClass, this.#options)
     if (seen === null) return
     const memory = this.#memories.get(nodeClass.name) ?? noMemory
     const { nodeLifecycle } = this.#options
@@ -69,12 +69,12 @@ export class Scaler {
     if (decision.kind === 'remove') return void this.#remove(nodeClass, seen, decision)
     // Where a start has just failed there is room, which is tried again soon.
     if (decision.kind === 'full' && seen.room === 0)
-      this.#tellFull(nodeClass, { ...decision, isNew: !wasFull })
-    if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#even(nodeClass, seen)
+      this.#reportFull(nodeClass, { ...decision, isNew: !wasFull })
+    if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#rebalance(nodeClass, seen)
   }
 
   /** Once, for as long as it lasts. */
-  #tellFull({ name, nodesMax }: NodeClass, { resource, load, isNew }: Full): void {
+  #reportFull({ name, nodesMax }: NodeClass, { resource, load, isNew }: Full): void {
     const { events, log } = this.#options
     this.#full.add(name)
     if (!isNew) return
@@ -83,7 +83,11 @@ export class Scaler {
     events.emit('class.full', what)
   }
 
-  #add(nodeClass: NodeClass, seen: Seen, { nodes: count, resource, load }: Decision & { kind: 'add' }): void {
+  #add(
+    nodeClass: NodeClass,
+    seen: ClassView,
+    { nodes: count, resource, load }: Decision & { kind: 'add' },
+  ): void {
     const { nodeLifecycle, relocations, events, log } = this.#options
     const idle = seen.idleNodes.slice(0, count)
     const fresh = Array.from({ length: count - idle.length }, () => ({
@@ -110,12 +114,12 @@ export class Scaler {
 
   async #remove(
     nodeClass: NodeClass,
-    seen: Seen,
+    seen: ClassView,
     { nodes: count, resource, load }: Decision & { kind: 'remove' },
   ): Promise<void> {
     const { drains, nodes, events, log } = this.#options
     const serving = seen.busyNodes.filter(({ node }) => nodes.serves(node))
-    const fullness = (jobs: Seen['busyNodes'][number]['jobs']): number =>
+    const fullness = (jobs: ClassView['busyNodes'][number]['jobs']): number =>
       fullestOf(sumLoads(jobs.map((part) => part.load))).load
     const emptiest = [...serving]
       .sort((a, b) => fullness(a.jobs) - fullness(b.jobs))
@@ -139,7 +143,7 @@ export class Scaler {
   }
 
   /** The class is in the band, and a node of it is not. */
-  #even(nodeClass: NodeClass, seen: Seen): void {
+  #rebalance(nodeClass: NodeClass, seen: ClassView): void {
     const { relocations, events, log } = this.#options
     const isUneven = seen.loads.some((load) => fullestOf(load).load > BAND_HIGH)
     const moves = isUneven ? planMoves(seen.busyNodes, BAND_HIGH) : []
@@ -149,11 +153,11 @@ export class Scaler {
     relocations.begin(moves)
   }
 
-  #isUnsettled({ isStarting }: Seen): boolean {
-    const { ledger, repair, registrations, nodeLifecycle } = this.#options
+  #isUnsettled({ isStarting }: ClassView): boolean {
+    const { ledger, reconciler, registrations, nodeLifecycle } = this.#options
     return (
       isStarting ||
-      !repair.isIdle ||
+      !reconciler.isIdle ||
       registrations.underWay > 0 ||
       nodeLifecycle.draining().length > 0 ||
       ledger.relocating().length > 0

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
-import type { MixedBy } from './tier-mix.ts'
+import type { MixOptions } from './tier-mix.ts'
 import type { TierTraits } from './tier-traits.ts'
 
 /** What a user says of latency. */
@@ -12,7 +12,7 @@ export interface LatencyHints {
 }
 
 /** The tiers that a job may lie on, what counts among them, and why. */
-interface LatencyClass extends Pick<MixedBy, 'allowed' | 'least'> {
+interface LatencyClass extends Pick<MixOptions, 'allowed' | 'least'> {
   readonly ground: 'hint' | 'default'
   readonly because: string
 }

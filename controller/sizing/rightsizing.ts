@@ -3,7 +3,7 @@ import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import { type LatencyHints, latencyClassOf } from './latency-class.ts'
 import type { NodeClass, ResourceVector } from './node-class.ts'
 import { LEARNED_BY, type Learned } from './run-stats.ts'
-import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from './tier-mix.ts'
+import { type Load, type Mix, type MixOptions, mixTiers, mostOf } from './tier-mix.ts'
 import type { TierTraits } from './tier-traits.ts'
 
 /** What a user says of a job. Each is optional; an explicit one always wins over what is derived from others. */
@@ -50,7 +50,7 @@ export interface Sizing {
 }
 
 /** What hints are sized by. */
-export interface SizedBy {
+export interface SizingOptions {
   /** By whose ratio throughput and capacity follow from one another. */
   readonly nodeClass: NodeClass
   /** With whose nodes, and at whose prices, the demand may be met. */
@@ -103,7 +103,7 @@ type Most = ReturnType<typeof mostOf>
  *
  * Throws `RESERVATION_REFUSED` for what no number of nodes could give.
  */
-export function rightsize(hints: Hints, by: SizedBy): Sizing {
+export function rightsize(hints: Hints, by: SizingOptions): Sizing {
   const { allowed, least, ...latencyClass } = latencyClassOf(hints, by)
   const mixedBy = { ...by, allowed, least }
   const most = mostOf(mixedBy)
@@ -134,7 +134,7 @@ export function rightsize(hints: Hints, by: SizedBy): Sizing {
 }
 
 /** What nodes may choose by whose bytes leave RAM: an average says nothing of an object where a few get most of the reads. */
-function readsKnown({ readsPerObject }: Hints, { learned }: SizedBy): number | null {
+function readsKnown({ readsPerObject }: Hints, { learned }: SizingOptions): number | null {
   return readsPerObject ?? (learned?.isEven ? learned.readsPerObject : null)
 }
 
@@ -153,7 +153,7 @@ function demandOf(
   }
 }
 
-function tooMuch({ bytes, bytesPerSecond }: Load, by: MixedBy): MayflyError {
+function tooMuch({ bytes, bytesPerSecond }: Load, by: MixOptions): MayflyError {
   const most = mostOf(by)
   const there = `${most.bytesAt(0)} bytes and ${most.bytesPerSecond} bytes/s`
   return new MayflyError(
@@ -162,7 +162,7 @@ function tooMuch({ bytes, bytesPerSecond }: Load, by: MixedBy): MayflyError {
   )
 }
 
-function throughputOf(hints: Hints, { nodeClass, learned }: SizedBy, most: Most): Amount {
+function throughputOf(hints: Hints, { nodeClass, learned }: SizingOptions, most: Most): Amount {
   const { maxFunctions, capacityBytes, peakBytesPerSecond } = hints
   if (peakBytesPerSecond !== undefined) {
     return {
@@ -195,7 +195,7 @@ function throughputOf(hints: Hints, { nodeClass, learned }: SizedBy, most: Most)
 
 function capacityOf(
   hints: Hints,
-  { nodeClass, learned }: SizedBy,
+  { nodeClass, learned }: SizingOptions,
   { rate, most }: { rate: Amount; most: Most },
 ): Amount {
   const { maxFunctions, capacityBytes } = hints

@@ -14,7 +14,7 @@ export interface Load {
   readonly readsPerObject: number
 }
 
-export interface MixedBy {
+export interface MixOptions {
   readonly classes: readonly NodeClass[]
   /** Tiers that bytes may be on. RAM is one of them. */
   readonly allowed: ReadonlySet<Tier>
@@ -63,14 +63,14 @@ const GIB = 2 ** 30
  * all that may be is in RAM, which is the split of u = 1, and is paid for by what it takes. Least they are at one of these
  * three, exactly but for the rounding to whole bytes.
  */
-export function mixTiers(load: Load, by: MixedBy): Mix[] {
+export function mixTiers(load: Load, by: MixOptions): Mix[] {
   const mixes = poolsOf(by).flatMap((pool) => cornersOf(load, pool, by))
   const order = by.least === 'price' ? byPrice : byLatency
   return mixes.sort(order)
 }
 
 /** The most bytes that a load of so many bytes per second can have, and the most bytes per second of any load. */
-export function mostOf(by: MixedBy): {
+export function mostOf(by: MixOptions): {
   readonly bytesPerSecond: number
   bytesAt(bytesPerSecond: number): number
 } {
@@ -89,7 +89,7 @@ export function mostOf(by: MixedBy): {
  * Each class alone; and, for what is too large for that, all classes together, and those with SSD. The parts of a job on
  * its nodes are alike, so that of classes together all have SSD or it is not used.
  */
-function poolsOf({ classes, allowed }: MixedBy): Pool[] {
+function poolsOf({ classes, allowed }: MixOptions): Pool[] {
   const usable = classes.filter(({ nodesMax }) => nodesMax > 0)
   const withSsd = usable.filter(({ ssdBytes }) => ssdBytes > 0)
   const groups = usable.map((each) => [each])
@@ -110,7 +110,7 @@ function poolsOf({ classes, allowed }: MixedBy): Pool[] {
 }
 
 /** The splits at the corners of one pool's program, each once. */
-function cornersOf(load: Load, pool: Pool, by: MixedBy): Mix[] {
+function cornersOf(load: Load, pool: Pool, by: MixOptions): Mix[] {
   const { bytes, ramBytesMin, bytesPerSecond } = load
   const { ramBytes, ssdBytes } = pool
   const least = Math.max(bytesPerSecond / pool.bytesPerSecond, ramBytesMin / ramBytes)
@@ -130,7 +130,7 @@ function fill({ bytes }: Load, { ramBytes, ssdBytes }: Pool, part: number): Tier
   return { ram, ssd, s3: bytes - ram - ssd }
 }
 
-function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: MixedBy }): Mix {
+function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: MixOptions }): Mix {
   const part = Math.max(
     bytes.ram / pool.ramBytes,
     bytes.ssd === 0 ? 0 : bytes.ssd / pool.ssdBytes,

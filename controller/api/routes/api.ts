@@ -29,7 +29,7 @@ export interface Routes {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
   readonly drains: Drains
-  readonly moves: JobTransfers
+  readonly transfers: JobTransfers
   readonly tickets: Tickets
   readonly views: Views
   readonly streams: EventStreams

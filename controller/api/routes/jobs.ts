@@ -28,7 +28,10 @@ import type { Api, Routes } from './api.ts'
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
 
-export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, tickets, views }: Routes): void {
+export function jobRoutes(
+  app: Api,
+  { jobs, registrations, ledger, transfers, tickets, views }: Routes,
+): void {
   const withTicket = async (job: Job) => ({
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
@@ -195,7 +198,7 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
         ]),
       },
     },
-    async (request) => views.job(await moves.move(request.params.id, request.body.metadata)),
+    async (request) => views.job(await transfers.move(request.params.id, request.body.metadata)),
   )
 
   app.delete(
@@ -211,7 +214,7 @@ export function jobRoutes(app: Api, { jobs, registrations, ledger, moves, ticket
       },
     },
     async ({ caller, params: { id } }) =>
-      views.job(await jobs.endSoon(reached(caller, id).id, 'deregistered')),
+      views.job(await jobs.endWithin(reached(caller, id).id, 'deregistered')),
   )
 }
 

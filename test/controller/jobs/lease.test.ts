@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { hasLapsed } from '../../../controller/jobs/lease.ts'
-import { balanceWarm } from '../../../controller/nodes/warm-nodes.ts'
+import { planWarmNodes } from '../../../controller/nodes/warm-nodes.ts'
 
 describe('a lease', () => {
   test('lapses once the nodes have told of more unused time than it has', () => {
@@ -23,25 +23,25 @@ describe('warm nodes', () => {
   }
 
   test('beyond the wanted number stop, the newest first', () => {
-    expect(balanceWarm(state)).toEqual({ stop: ['b', 'c'], start: 0 })
+    expect(planWarmNodes(state)).toEqual({ stop: ['b', 'c'], start: 0 })
   })
 
   test('on which jobs are expected do not stop, beside those that are wanted anyway', () => {
-    expect(balanceWarm({ ...state, expected: new Set(['b']) })).toEqual({ stop: ['c'], start: 0 })
+    expect(planWarmNodes({ ...state, expected: new Set(['b']) })).toEqual({ stop: ['c'], start: 0 })
   })
 
   test('with a reservation never stop', () => {
-    expect(balanceWarm({ ...state, reserved: new Set(['b', 'c']), warmNodes: 0 })).toEqual({
+    expect(planWarmNodes({ ...state, reserved: new Set(['b', 'c']), warmNodes: 0 })).toEqual({
       stop: ['a'],
       start: 0,
     })
   })
 
   test('are started while fewer are without a reservation, as far as there is room', () => {
-    expect(balanceWarm({ ...state, open: [], warmNodes: 3 })).toEqual({ stop: [], start: 3 })
-    expect(balanceWarm({ ...state, open: ['a'], warmNodes: 3, room: 1 })).toEqual({ stop: [], start: 1 })
+    expect(planWarmNodes({ ...state, open: [], warmNodes: 3 })).toEqual({ stop: [], start: 3 })
+    expect(planWarmNodes({ ...state, open: ['a'], warmNodes: 3, room: 1 })).toEqual({ stop: [], start: 1 })
     const taken = { ...state, reserved: new Set(['a', 'b', 'c']) }
-    expect(balanceWarm(taken)).toEqual({ stop: [], start: 1 })
-    expect(balanceWarm({ ...taken, room: 0 })).toEqual({ stop: [], start: 0 })
+    expect(planWarmNodes(taken)).toEqual({ stop: [], start: 1 })
+    expect(planWarmNodes({ ...taken, room: 0 })).toEqual({ stop: [], start: 0 })
   })
 })

@@ -16,27 +16,27 @@ function report(of: { hits: number; stored?: number; readSquares?: number }): Jo
   return { id: 'j', objects: 1, bytes: { ram: 10 }, tiers, stored, readSquares, bytesPerSecond: 0, idleMs: 0 }
 }
 
-const hitsOf = (usage: Usage): number => usage.of('j').tiers.ram.hits
+const hitsOf = (usage: Usage): number => usage.useOf('j').tiers.ram.hits
 
 test('what nodes have counted adds up, and a report that comes again counts once', () => {
   const usage = new Usage()
-  usage.heard('a', [report({ hits: 3 })])
-  usage.heard('a', [report({ hits: 5 })])
-  usage.heard('a', [report({ hits: 5 })])
-  usage.heard('b', [report({ hits: 2 })])
+  usage.onReport('a', [report({ hits: 3 })])
+  usage.onReport('a', [report({ hits: 5 })])
+  usage.onReport('a', [report({ hits: 5 })])
+  usage.onReport('b', [report({ hits: 2 })])
   expect(hitsOf(usage)).toBe(7)
-  expect(usage.of('j')).toMatchObject({ objects: 2, bytes: { ram: 20 } })
+  expect(usage.useOf('j')).toMatchObject({ objects: 2, bytes: { ram: 20 } })
 })
 
 test('counts stay when a node leaves, or has no part in the job for a while; what lies there does not', () => {
   const usage = new Usage()
-  usage.heard('a', [report({ hits: 3 })])
-  usage.heard('b', [report({ hits: 2 })])
-  usage.heard('a', [])
-  usage.heard('a', [report({ hits: 4 })])
+  usage.onReport('a', [report({ hits: 3 })])
+  usage.onReport('b', [report({ hits: 2 })])
+  usage.onReport('a', [])
+  usage.onReport('a', [report({ hits: 4 })])
   usage.forget('b')
   expect(hitsOf(usage)).toBe(6)
-  expect(usage.of('j').tiers.ram.objects).toBe(1)
+  expect(usage.useOf('j').tiers.ram.objects).toBe(1)
   usage.forgetJob('j')
   expect(hitsOf(usage)).toBe(0)
 })
@@ -44,12 +44,12 @@ test('counts stay when a node leaves, or has no part in the job for a while; wha
 test('reads are known by their mean, and by how far objects are from it where that was counted', () => {
   const usage = new Usage()
   expect(usage.readsOf('j')).toBeNull()
-  usage.heard('a', [report({ hits: 20, stored: 10 })])
+  usage.onReport('a', [report({ hits: 20, stored: 10 })])
   expect(usage.readsOf('j')).toEqual({ perObject: 2, variance: null })
   // Ten objects that were read twice each.
-  usage.heard('a', [report({ hits: 20, stored: 10, readSquares: 40 })])
+  usage.onReport('a', [report({ hits: 20, stored: 10, readSquares: 40 })])
   expect(usage.readsOf('j')).toEqual({ perObject: 2, variance: 0 })
   // One that got all of the reads.
-  usage.heard('a', [report({ hits: 20, stored: 10, readSquares: 400 })])
+  usage.onReport('a', [report({ hits: 20, stored: 10, readSquares: 400 })])
   expect(usage.readsOf('j')).toEqual({ perObject: 2, variance: 36 })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Hints, type SizedBy, rightsize as size } from '../../../controller/sizing/rightsizing.ts'
+import { type Hints, type SizingOptions, rightsize as size } from '../../../controller/sizing/rightsizing.ts'
 import { learn } from '../../../controller/sizing/run-stats.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
 import type { Tier } from '../../../protocol/operations/data-operations.ts'
@@ -15,14 +15,14 @@ const nodeClass = {
   nodesMax: 4,
 }
 const onlyRam: ReadonlySet<Tier> = new Set(['ram'])
-const sizing: SizedBy = {
+const sizing: SizingOptions = {
   nodeClass,
   classes: [nodeClass],
   traits: defaultTraits,
   served: onlyRam,
   learned: null,
 }
-const withSsd: SizedBy = { ...sizing, served: new Set(['ram', 'ssd']) }
+const withSsd: SizingOptions = { ...sizing, served: new Set(['ram', 'ssd']) }
 const inRam = { latencyClass: 'ram', ssdBytes: 0, s3Bytes: 0, s3PricePerHour: 0, readsPerObject: null }
 const limit = { ramBytes: 4096 * MIB, bytesPerSecond: 4_000_000_000 }
 const rightsize = (hints: Hints, by = sizing) => size(hints, by).demand
@@ -130,7 +130,7 @@ describe('rightsizing', () => {
       const { ramBytes, ssdBytes, s3Bytes } = rightsize({ ...hints, ...more }, everywhere)
       return [ramBytes > 0, ssdBytes > 0, s3Bytes > 0]
     }
-    const everywhere: SizedBy = { ...sizing, served: new Set(['ram', 'ssd', 's3']) }
+    const everywhere: SizingOptions = { ...sizing, served: new Set(['ram', 'ssd', 's3']) }
     expect(tiersOf({ latencyMs: 1 })).toEqual([true, false, false])
     expect(tiersOf({ latencyMs: 7 })).toEqual([true, true, false])
     expect(tiersOf({ latencyMs: 200 })).toEqual([true, true, true])

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
-import { type Load, type Mix, type MixedBy, mixTiers, mostOf } from '../../../controller/sizing/tier-mix.ts'
+import { type Load, type Mix, type MixOptions, mixTiers, mostOf } from '../../../controller/sizing/tier-mix.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
 import type { Tier } from '../../../protocol/operations/data-operations.ts'
 import { seed } from '../support/seed.ts'
@@ -17,7 +17,7 @@ const nodeClass: NodeClass = {
   nodesMax: 4,
 }
 const load: Load = { bytes: 1.8 * GIB, ramBytesMin: GIB / 8, bytesPerSecond: 1, readsPerObject: 1 }
-const on = (...allowed: Tier[]): MixedBy => ({
+const on = (...allowed: Tier[]): MixOptions => ({
   classes: [nodeClass],
   allowed: new Set(allowed),
   traits: defaultTraits,
@@ -75,7 +75,7 @@ describe('the mix of tiers', () => {
   })
 
   test('fills the fastest tier first where latency is to be least, and spills where it is full', () => {
-    const by: MixedBy = { ...on('ram', 'ssd', 's3'), least: 'latency' }
+    const by: MixOptions = { ...on('ram', 'ssd', 's3'), least: 'latency' }
     expect(gib(mixTiers(load, by)[0])).toEqual([1.8, 0, 0])
     expect(gib(mixTiers({ ...load, bytes: 6 * GIB }, by)[0])).toEqual([4, 2, 0])
     expect(gib(mixTiers({ ...load, bytes: 40 * GIB }, by)[0])).toEqual([4, 32, 4])
@@ -175,7 +175,7 @@ describe('no split that a search finds is better', () => {
   }
   interface Judged {
     readonly nodeClass: NodeClass
-    readonly by: MixedBy
+    readonly by: MixOptions
   }
 
   /** The least value over all whole splits, which are exact where the optimum happens to be whole. */
@@ -190,7 +190,7 @@ describe('no split that a search finds is better', () => {
     return best
   }
 
-  function isLess(a: Value, b: Value, least: MixedBy['least']): boolean {
+  function isLess(a: Value, b: Value, least: MixOptions['least']): boolean {
     const order = least === 'price' ? (['price', 'latency'] as const) : (['latency', 'price'] as const)
     for (const each of order) if (Math.abs(a[each] - b[each]) > 1e-9) return a[each] < b[each]
     return false
@@ -206,7 +206,7 @@ describe('no split that a search finds is better', () => {
         const nodeClass: NodeClass = { name: 'a', cores: 1, ...made }
         const traits = { ...defaultTraits, s3: { p99Ms: 200, ...s3 } }
         for (const least of ['price', 'latency'] as const) {
-          const by: MixedBy = { classes: [nodeClass], allowed: new Set(allowed), traits, least }
+          const by: MixOptions = { classes: [nodeClass], allowed: new Set(allowed), traits, least }
           const [mix] = mixTiers(load, by)
           const found = search(load, { nodeClass, by })
           expect(mix === undefined).toBe(found === null)
@@ -240,7 +240,7 @@ describe('no split that a search finds is better', () => {
           const nodeClass: NodeClass = { name: 'a', cores: 1, nodesMax: 16, ...made }
           const load: Load = { ...some, ramBytesMin: Math.ceil(some.bytes / 17) }
           const traits = { ...defaultTraits, s3: { p99Ms: 200, ...s3 } }
-          const by: MixedBy = {
+          const by: MixOptions = {
             classes: [nodeClass],
             allowed: new Set(['ram', 'ssd', 's3']),
             traits,

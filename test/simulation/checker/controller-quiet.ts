@@ -13,7 +13,7 @@ export function checkSettled(
 ): string[] {
   const deciding = controller.process?.controller
   if (deciding === undefined) return ['the controller does not run']
-  const { ledger, nodes, registrations, repair, background } = deciding
+  const { ledger, nodes, registrations, reconciler, background } = deciding
   const wrong: string[] = []
   const jobs = ledger.living()
   for (const { id, name, state, shares, movingTo } of jobs) {
@@ -26,9 +26,9 @@ export function checkSettled(
     }
   }
   for (const id of living) if (!jobs.some((job) => job.id === id)) wrong.push(`job ${id} is gone`)
-  if (!repair.isIdle) wrong.push('jobs wait for their repair')
-  if (repair.unreported.size > 0)
-    wrong.push(`metadata has not heard of the death of ${[...repair.unreported].join(', ')}`)
+  if (!reconciler.isIdle) wrong.push('jobs wait for the reconciler')
+  if (reconciler.unreported.size > 0)
+    wrong.push(`metadata has not heard of the death of ${[...reconciler.unreported].join(', ')}`)
   if (registrations.underWay > 0) wrong.push(`${registrations.underWay} registrations are under way`)
   for (const { task, failing, reason } of background.report())
     if (failing > 0) wrong.push(`the task ${task} fails: ${reason}`)

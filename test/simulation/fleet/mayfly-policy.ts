@@ -1,7 +1,7 @@
-import { balanceWarm, nodesExpected } from '../../../controller/nodes/warm-nodes.ts'
+import { planExpectedNodes, planWarmNodes } from '../../../controller/nodes/warm-nodes.ts'
 import { packAll } from '../../../controller/packing/packing.ts'
 import { resizeShares } from '../../../controller/placement/resize-shares.ts'
-import { keptOf, mergeShares } from '../../../controller/records/job.ts'
+import { mergeShares, remainderOf } from '../../../controller/records/job.ts'
 import {
   BAND_HIGH,
   type ClassMemory,
@@ -246,7 +246,7 @@ export class MayflyPolicy implements Policy {
       const share = held.shares.find(({ node }) => node === from)
       if (share === undefined) continue
       if (!this.#state.nodes.has(to)) this.#state.start([{ node: to, nodeClass: this.#class }])
-      const kept = { node: from, ...keptOf({ ...share, leaving: part }) }
+      const kept = { node: from, ...remainderOf({ ...share, leaving: part }) }
       const others = held.shares.filter((each) => each !== share)
       const moved = { node: to, ...subtract(share, kept) }
       this.#state.leave(from, { held, share: moved, part: moved.ramBytes / share.ramBytes })
@@ -295,13 +295,13 @@ export class MayflyPolicy implements Policy {
     const demands = this.#arrivals
       .expected(this.#state.now * 1000, new Set([...this.#state.jobs.values()].map(({ job }) => job.name)))
       .map(({ name, hints }) => this.#size(name, hints).demand)
-    const { kept, started } = nodesExpected(demands, this.#state.fleet(), this.#state.newNode)
+    const { kept, started } = planExpectedNodes(demands, this.#state.fleet(), this.#state.newNode)
     this.#expected = kept
     this.#state.start(started)
   }
 
   #balance(): void {
-    const { stop, start } = balanceWarm({
+    const { stop, start } = planWarmNodes({
       open: this.#state.open(),
       reserved: new Set(this.#state.reserved.keys()),
       warmNodes: WARM_NODES,

@@ -239,7 +239,7 @@ export class RealController implements Control {
     if (job.endAskedMs !== null || job.servers.at(-1) === to.address) return
     job.servers = [...job.servers.filter((server) => server !== to.address), to.address]
     await this.#persist(this.host, `${job.id} to ${to.id}`, () =>
-      this.ask(this.host, ({ moves }) => moves.move(job.id, to.id), { ms: 4 * CONTROL_CALL_MS }),
+      this.ask(this.host, ({ transfers }) => transfers.move(job.id, to.id), { ms: 4 * CONTROL_CALL_MS }),
     ).catch((error: unknown) => {
       if (!isError(error, 'JOB_ENDED')) throw error
     })
@@ -252,7 +252,7 @@ export class RealController implements Control {
 
   async end(from: Host, id: string): Promise<void> {
     await this.#persist(from, `the end of ${id}`, () =>
-      this.ask(from, ({ jobs }) => jobs.endSoon(id, 'deregistered'), { ms: 2 * CONTROL_CALL_MS }),
+      this.ask(from, ({ jobs }) => jobs.endWithin(id, 'deregistered'), { ms: 2 * CONTROL_CALL_MS }),
     )
   }
 
