@@ -12,10 +12,10 @@ import type { Placements } from './placements.ts'
 
 const done = { head: {} }
 
-/** Objects of a key are in RAM, number 0 of the tiers: the only one that nodes have. */
+/** Tier 0, RAM: where a put stores an object. Metadata does not know of demotions. */
 const RAM_TIER = 0
 
-/** Which method answers which operation, and who may ask. */
+/** Maps each operation to its method and checks who may call it. */
 export function metadataHandlers(placements: Placements): Handlers {
   const handlers = new Handlers()
     .on(metadataOperations.placement, async (peer, { job, ...question }) => ({
@@ -86,7 +86,7 @@ function addControllerHandlers(handlers: Handlers, placements: Placements): Hand
     })
 }
 
-/** The job of a ticket that grants something; the planes, whose token is for none, name it. */
+/** The job that a ticket is for. Cluster tokens are for no job, so their callers name one. */
 function jobOf({ claims }: Peer, named = ''): string {
   if (!claims.read && !claims.write) throw new MayflyError('FORBIDDEN', 'The ticket grants no right at all')
   const job = claims.job === '' ? named : claims.job

@@ -39,32 +39,32 @@ export interface PlacementsOptions {
   readonly messenger: Messenger
   readonly runtime: Runtime
   readonly background: Background
-  /** Where nodes reach this server. */
+  /** Address of this server for nodes. */
   readonly address: string
   readonly generation: number
 }
 
-/** What the controller says of a job. */
+/** The controller's settings for a job. */
 interface Terms {
   readonly shares: readonly PlacedShare[]
   readonly readsPerThousand: number | null
 }
 
-/** What one metadata server can be asked. Each change is decided, written down, told to the nodes, and then shown. */
+/** The operations of one metadata server. Each change is decided, stored, sent to the nodes, and then shown to clients. */
 export class Placements {
   readonly #options: PlacementsOptions
   readonly #jobs: Jobs
   readonly #driver: Driver
-  readonly #questions: HeldQueries
+  readonly #heldQueries: HeldQueries
   readonly #leases: NodeLeases
   readonly #gate = new Gate()
   readonly #bucketChanges = new KeyedMutex()
-  /** Those who wait until a job is handed on, by job. */
+  /** Callers that wait until a job is transferred, by job. */
   readonly #departing = new Map<string, Set<() => void>>()
-  /** Nodes whose processes were seen to exit; the others that are dead here were only silent. */
-  readonly #proved = new Set<string>()
-  /** Nodes that were silent too long, until that is written down. */
-  readonly #unburied = new Set<string>()
+  /** Dead nodes whose process exit was reported. The other dead nodes were silent. */
+  readonly #exited = new Set<string>()
+  /** Silent nodes whose death is not stored yet. */
+  readonly #undeclared = new Set<string>()
   #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
@@ -72,15 +72,15 @@ export class Placements {
     this.#options = options
     this.#jobs = new Jobs(store)
     this.#leases = new NodeLeases(runtime.clock.monotonicMs())
-    this.#questions = new HeldQueries(runtime.clock)
-    const onShown = (job: string): void => this.#questions.review(job, this.#answers(job))
+    this.#heldQueries = new HeldQueries(runtime.clock)
+    const onShown = (job: string): void => this.#heldQueries.answerSatisfied(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
-    const around = { jobs: this.#jobs, gate: this.#gate, background, messenger, address, generation }
-    const onHandedOver = (job: string): void => this.#handedOver(job)
-    this.#driver = new Driver({ ...around, isDead, onShown, onHandedOver })
+    const driverDeps = { jobs: this.#jobs, gate: this.#gate, background, messenger, address, generation }
+    const onTransferred = (job: string): void => this.#onTransferred(job)
+    this.#driver = new Driver({ ...driverDeps, isDead, onShown, onTransferred })
   }
 
-  /** Takes over what an earlier process of this server wrote down, and carries on with it. */
+  /** Loads the stored state of an earlier process and resumes its work. */
   async load(): Promise<void> {
     await this.#jobs.load()
     this.#dead = new Set(await this.#options.store.deadNodes())
@@ -88,19 +88,19 @@ export class Placements {
       const record = this.#jobs.record(job)
       if (this.#jobs.decides(job)) this.#watch(record)
       for (const node of record.nodes) {
-        const tell = (): Promise<boolean> => this.#driver.tellOwner(job, node)
+        const tell = (): Promise<boolean> => this.#driver.sendOwnership(job, node)
         void this.#options.background.once(['sendOwnership', job], tell)
       }
       void this.#driver.plan(job)
     }
   }
 
-  /** Those that live here, and those that were handed on. */
+  /** Jobs on this server, and jobs that it has transferred. */
   jobs(): string[] {
     return [...this.#jobs.ids(), ...this.#jobs.movedIds()]
   }
 
-  /** Address of the server that decides for the job, as far as this one knows. Throws `JOB_ENDED`. */
+  /** Address of the server that decides about the job, as far as this one knows. Throws `JOB_ENDED`. */
   serverOf(job: string): string {
     const moved = this.#jobs.movedTo(job)
     if (moved !== null) return moved.address
@@ -109,8 +109,8 @@ export class Placements {
   }
 
   /**
-   * A node lives and names the jobs that it knows: the ones of them that live. From this moment it has a lease, in ms, for
-   * those that this server decides for. Throws `NODE_DEAD` if its slots have gone to others.
+   * Renews the lease (ms) of a node for the jobs that this server decides about. `jobs` are those the node knows; the reply names those
+   * that live here and those that moved. Throws `NODE_DEAD` if the node was declared dead.
    */
   heartbeat(node: string, jobs: readonly string[]): ReplyOf<typeof heartbeatOperations.heartbeat> {
     if (this.#dead.has(node)) throw new MayflyError('NODE_DEAD', `Node ${node} was declared dead`)
@@ -122,38 +122,38 @@ export class Placements {
     return { leaseMs: NODE_LEASE_MS, jobs: jobs.filter((job) => this.#jobs.decides(job)), moved }
   }
 
-  /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Gives their ids. */
-  async bury(): Promise<string[]> {
+  /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Resolves with their ids. */
+  async declareSilentDead(): Promise<string[]> {
     const silent = this.#leases.silent(this.#options.runtime.clock.monotonicMs())
     const concerned = new Set(
       this.#jobs.ids().flatMap((job) => nodesOf(this.#jobs.record(job)).map(({ id }) => id)),
     )
     for (const node of silent) if (!concerned.has(node)) this.#leases.forget(node)
-    for (const node of silent) if (concerned.has(node)) this.#unburied.add(node)
-    const dead = [...this.#unburied]
-    if (dead.length > 0) await this.#bury(dead)
-    for (const node of dead) this.#unburied.delete(node)
+    for (const node of silent) if (concerned.has(node)) this.#undeclared.add(node)
+    const dead = [...this.#undeclared]
+    if (dead.length > 0) await this.#declareDead(dead)
+    for (const node of dead) this.#undeclared.delete(node)
     return dead
   }
 
-  /** Begins a job, or, if it is there, gives it new shares. Resolves once every node knows its slots. */
+  /** Creates a job, or gives an existing one new shares. Resolves once every node knows its slots. */
   async create(job: string, slots: number, terms: Terms): Promise<Placement> {
     if (slots === 0 || slots > SLOTS_MAX || (slots & (slots - 1)) !== 0) {
       throw new MayflyError('BAD_REQUEST', `slots: ${slots} is not a power of two up to ${SLOTS_MAX}`)
     }
-    return await this.#carryOut(job, () =>
+    return await this.#change(job, () =>
       this.#jobs.create(job, (known) => this.#withTerms(known ?? newRecord(job, slots), terms)),
     )
   }
 
-  /** New weights and budgets: slots that nobody owns go to the nodes at once, others move until the weights hold. */
+  /** Sets new weights and budgets. Slots without an owner are assigned at once; others move until the weights hold. */
   async setTerms(job: string, terms: Terms): Promise<Placement> {
-    return await this.#carryOut(job, () => this.#jobs.change(job, (record) => this.#withTerms(record, terms)))
+    return await this.#change(job, () => this.#jobs.change(job, (record) => this.#withTerms(record, terms)))
   }
 
   /**
-   * Hands the job to another server. Resolves once that decides for it; rejects with `UNAVAILABLE` where it takes longer than
-   * `CONTROL_CALL_MS` until the job is settled, and goes on. Throws `JOB_MOVED` if the job is with a third one.
+   * Transfers the job to another server. Resolves once that server decides about it. Rejects with `UNAVAILABLE` if the job is not settled
+   * within `CONTROL_CALL_MS`; the transfer continues. Throws `JOB_MOVED` if the job is on a third server.
    */
   async move(job: string, target: PlacedNode): Promise<void> {
     const isThere = (): boolean =>
@@ -164,7 +164,7 @@ export class Placements {
     try {
       await this.#jobs.depart(job, (record) => withDeparture(record, target))
     } catch (error) {
-      // It may have been handed over while this waited for its turn.
+      // The transfer may have completed while this call waited.
       if (isThere()) return
       throw error
     }
@@ -180,8 +180,8 @@ export class Placements {
   }
 
   /**
-   * Takes over a job that another server has handed on, as that wrote it down. Its nodes may serve under the leases of that
-   * server for a while, so silence counts anew from here, also that of a node which is dead by silence already.
+   * Stores a job that another server transfers to this one. Its nodes may still serve under leases of that server, so each gets a new lease
+   * here, even a node that was declared dead for silence.
    */
   async take(bytes: Buffer): Promise<void> {
     const record = await this.#jobs.take(decodeRecord(bytes))
@@ -189,34 +189,34 @@ export class Placements {
     const now = this.#options.runtime.clock.monotonicMs()
     const nodes = nodesOf(record).map((node) => node.id)
     for (const node of nodes) this.#leases.grant(node, now)
-    this.#tell(record)
-    await this.#removeDead([record], new Set(nodes.filter((node) => this.#proved.has(node))))
+    this.#applyInBackground(record)
+    await this.#removeDead([record], new Set(nodes.filter((node) => this.#exited.has(node))))
   }
 
-  /** The job ends for good. Resolves once every node that can be reached has freed its bytes. */
+  /** Ends a job. Resolves once every reachable node has freed its bytes. */
   async end(job: string): Promise<void> {
     const record = await this.#jobs.end(job)
-    this.#questions.end(job, new MayflyError('JOB_ENDED', `Job ${job} has ended`))
+    this.#heldQueries.end(job, new MayflyError('JOB_ENDED', `Job ${job} has ended`))
     this.#releaseDeparting(job)
     if (record === null) return
-    // Whom this does not reach learns it from the answer to its next heartbeat.
-    const told = nodesOf(record).map((node) =>
-      this.#options.messenger.tell(node, nodeOperations.jobDrop, { job }),
+    // Nodes that this does not reach learn it from the reply to their next heartbeat.
+    const sent = nodesOf(record).map((node) =>
+      this.#options.messenger.send(node, nodeOperations.jobDrop, { job }),
     )
-    await Promise.race([Promise.allSettled(told), sleep(this.#options.runtime.clock, JOB_DROP_MS)])
+    await Promise.race([Promise.allSettled(sent), sleep(this.#options.runtime.clock, JOB_DROP_MS)])
   }
 
-  /** These nodes' processes have exited: their slots go to others, marked as lost. Resolves once that is decided. */
+  /** Handles the exit of node processes: their slots are assigned to others, marked as possibly lost. Resolves once that is decided. */
   async nodesDied(nodes: readonly string[]): Promise<void> {
-    for (const node of nodes) this.#proved.add(node)
-    await this.#bury(nodes)
+    for (const node of nodes) this.#exited.add(node)
+    await this.#declareDead(nodes)
   }
 
   /**
-   * These nodes are dead, by proof or by silence, and stay so. From this very moment none of them is given a lease. Of a
-   * job that comes from another server meanwhile, `take` knows what to do about them.
+   * Declares nodes dead, permanently. From now on none of them gets a lease. A job that is transferred to this server meanwhile is handled
+   * by `take`.
    */
-  async #bury(nodes: readonly string[]): Promise<void> {
+  async #declareDead(nodes: readonly string[]): Promise<void> {
     const records = this.#jobs.ids().map((job) => this.#jobs.record(job))
     for (const node of nodes) {
       this.#dead.add(node)
@@ -227,9 +227,9 @@ export class Placements {
   }
 
   /**
-   * Gives the slots of dead nodes to others. The telling goes on behind it, and so does what could not be decided of one job: the
-   * other jobs of the node do not wait for it. A job that was handed on meanwhile and has come back has another term: it was served
-   * under another server's leases since, and `take` has decided what these deaths mean for it.
+   * Assigns the slots of dead nodes to others. Ownership messages are sent in the background, and a job that fails is retried there, so one
+   * job does not delay the others. A job with another term has left and come back: it was served under leases of another server since, and
+   * `take` has handled these deaths for it.
    */
   async #removeDead(records: readonly JobRecord[], dead: ReadonlySet<string>): Promise<void> {
     const { background } = this.#options
@@ -252,12 +252,12 @@ export class Placements {
       changed = after !== before
       return after
     })
-    if (record !== null && changed) this.#tell(record)
+    if (record !== null && changed) this.#applyInBackground(record)
   }
 
-  /** The job's placement, as soon as it answers the question; after a bound, as it is. */
+  /** The job's placement, once it satisfies the query; after `PLACEMENT_HOLD_MS` as it is. */
   async placement(job: string, question: HeldQuery): Promise<Placement> {
-    return await this.#questions.ask(job, question, this.#answers(job))
+    return await this.#heldQueries.ask(job, question, this.#answers(job))
   }
 
   locate(
@@ -275,26 +275,26 @@ export class Placements {
     return this.#jobs.record(job).buckets
   }
 
-  /** The id of the new bucket; a repetition gets the same. */
+  /** Resolves with the id of the new bucket; a repeated request gets the same id. */
   async createBucket(job: string, { name, request }: BucketCall): Promise<number> {
     checkBucketName(name)
     checkRequest(request)
     return await this.#gate.run(job, async () => {
       const record = await this.#changeBuckets(job, (before) => withBucket(before, name, request))
-      // A node that does not hear of it in time asks when the first key is put.
-      const told = record.nodes.map((node) => this.#driver.tellOwner(job, node))
-      await Promise.race([Promise.all(told), sleep(this.#options.runtime.clock, BUCKET_TOLD_MS)])
+      // A node that does not confirm in time asks when the first key is put.
+      const sent = record.nodes.map((node) => this.#driver.sendOwnership(job, node))
+      await Promise.race([Promise.all(sent), sleep(this.#options.runtime.clock, BUCKET_TOLD_MS)])
       return bucketOf(record, request) ?? findBucket(record, name).id
     })
   }
 
-  /** Which buckets of a job live. */
+  /** The buckets of a job. */
   livingBuckets(job: string): ReplyOf<typeof heartbeatOperations.jobBuckets> {
     const record = this.#jobs.record(job)
     return { revision: record.revision, buckets: livingBuckets(record) }
   }
 
-  /** Those of one job one after another, each in a turn of the event loop: many at once keep nobody else waiting. */
+  /** Serial for one job, each change in its own turn of the event loop, so that many changes do not block other calls. */
   #changeBuckets(job: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     return this.#bucketChanges.run(job, async () => {
       await nextTurn(this.#options.runtime.clock)
@@ -307,21 +307,24 @@ export class Placements {
     checkRequest(request)
     await this.#gate.run(job, async () => {
       const record = await this.#changeBuckets(job, (before) => withoutBucket(before, name, request))
-      await this.#heard(this.#begin(record), 'drop the bucket')
+      await this.#awaitConfirmed(this.#apply(record), 'drop the bucket')
     })
   }
 
-  /** Resolves with the placement once the nodes of the job have heard of the change. */
-  #carryOut(job: string, change: () => Promise<JobRecord>): Promise<Placement> {
+  /** Resolves with the placement once the nodes of the job have confirmed the change. */
+  #change(job: string, change: () => Promise<JobRecord>): Promise<Placement> {
     return this.#gate.run(job, async () => {
-      await this.#heard(this.#begin(await change()), 'take slots over')
+      await this.#awaitConfirmed(this.#apply(await change()), 'take slots over')
       return this.#jobs.view(job).placement
     })
   }
 
-  #handedOver(job: string): void {
+  #onTransferred(job: string): void {
     const { address = '' } = this.#jobs.movedTo(job) ?? {}
-    this.#questions.end(job, new MayflyError('JOB_MOVED', `The metadata server at ${address} decides for it`))
+    this.#heldQueries.end(
+      job,
+      new MayflyError('JOB_MOVED', `The metadata server at ${address} decides for it`),
+    )
     this.#releaseDeparting(job)
   }
 
@@ -330,23 +333,24 @@ export class Placements {
     this.#departing.delete(job)
   }
 
-  /** As `#begin`, where nobody waits for it. */
-  #tell(record: JobRecord): void {
-    void this.#options.background.once(['sendOwnership', record.id], () => Promise.all(this.#begin(record)))
+  /** As `#apply`, in the background. */
+  #applyInBackground(record: JobRecord): void {
+    void this.#options.background.once(['sendOwnership', record.id], () => Promise.all(this.#apply(record)))
   }
 
-  /** Sets going what a new record asks for; each promise is of one node that has been told what it owns. */
-  #begin(record: JobRecord): Promise<boolean>[] {
+  /** Starts the work that a new record requires. Each promise is the confirmation of one node. */
+  #apply(record: JobRecord): Promise<boolean>[] {
     this.#watch(record)
     void this.#driver.plan(record.id)
-    return record.nodes.map((node) => this.#driver.tellOwner(record.id, node))
+    return record.nodes.map((node) => this.#driver.sendOwnership(record.id, node))
   }
 
-  /** The telling goes on where a node does not hear in time; only this answer does not wait for it. */
-  async #heard(told: readonly Promise<boolean>[], what: string): Promise<void> {
+  /** Only the answer is bounded; messages to slow nodes are repeated in the background. */
+  async #awaitConfirmed(sent: readonly Promise<boolean>[], what: string): Promise<void> {
     const tooLate = sleep(this.#options.runtime.clock, CONTROL_CALL_MS).then(() => false)
-    const inTime = await Promise.race([Promise.all(told).then(() => true), tooLate])
-    if (!inTime) throw new MayflyError('UNAVAILABLE', `Not every node of the job could be told to ${what}`)
+    const inTime = await Promise.race([Promise.all(sent).then(() => true), tooLate])
+    if (!inTime)
+      throw new MayflyError('UNAVAILABLE', `Not every node of the job confirmed in time to ${what}`)
   }
 
   #watch(record: JobRecord): void {
@@ -371,7 +375,7 @@ export class Placements {
   }
 }
 
-/** Every node that has something of the job. */
+/** Every node that holds something of the job. */
 function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
   const all = [
     ...nodes,
@@ -383,7 +387,7 @@ function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
 
 interface BucketCall {
   readonly name: string
-  /** Names the call over its repetitions. */
+  /** Identifies the call across repetitions. */
   readonly request: Uint8Array
 }
 

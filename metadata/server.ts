@@ -19,8 +19,8 @@ import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import type { PlacementStore } from './store/placement-store.ts'
 
-/** What a metadata server has around it; the simulation brings its own. */
-export interface MetadataWorld {
+/** The dependencies of a metadata server; the simulation passes its own. */
+export interface MetadataDeps {
   readonly runtime: Runtime
   readonly network: Network
   readonly store: PlacementStore
@@ -28,12 +28,12 @@ export interface MetadataWorld {
   readonly log: Logger
   /** Stopped with the server. */
   readonly background: Background
-  /** CPU time of this process so far. */
+  /** CPU seconds of this process so far. */
   readonly cpuSeconds: () => number
 }
 
-/** Starts a metadata server: it serves and reports until it is stopped, which closes its store. */
-export async function startMetadata(config: MetadataConfig, world: MetadataWorld): Promise<Service> {
+/** Starts a metadata server. It serves and reports until it is stopped, which closes its store. */
+export async function startMetadata(config: MetadataConfig, world: MetadataDeps): Promise<Service> {
   const { id, secret } = config
   const { runtime, network, store, tellController, log, background } = world
   const { clock } = runtime
@@ -69,13 +69,13 @@ export async function startMetadata(config: MetadataConfig, world: MetadataWorld
     await background.attempt(['report', 'controller'], () => tellController(report))
   }
   await beat()
-  const bury = async (): Promise<void> => {
-    const dead = await placements.bury()
+  const declareSilentDead = async (): Promise<void> => {
+    const dead = await placements.declareSilentDead()
     if (dead.length > 0) log.warn({ nodes: dead }, 'nodes were silent for longer than their lease')
   }
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
-    background.every(HEARTBEAT_MS, ['declareDead', ''], bury),
+    background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
   ]
   return {
     address: listener.address,

@@ -13,23 +13,24 @@ import { type BucketRequest, type JobRecord, slotRuns } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 import { apportion, divide } from './spread.ts'
 
-/**
- * What metadata decides about one job: record in, record out. Nothing here waits, writes or sends.
- */
+/** Decisions about one job: pure functions from a job record to a job record. No I/O. */
 
-/** New shares: slots that nobody owns go to their nodes. */
+/** Sets new shares and assigns slots without an owner to their nodes. */
 export function withShares(record: JobRecord, shares: readonly PlacedShare[]): JobRecord {
   return fillSlots({ ...record, shares })
 }
 
-/** Gives every slot that nobody owns to the nodes of the shares; leaves them where no node takes any. */
+/** Assigns each slot without an owner to a node of the shares. If no node accepts slots, the record is unchanged. */
 export function fillSlots(record: JobRecord): JobRecord {
   const takers = takersOf(record)
   const table = new SlotTable(record)
   const free = table.owners.flatMap((owner, slot) => (owner === null ? [slot] : []))
   if (takers.length === 0 || free.length === 0) return record
   const epoch = nextEpoch(record)
-  const parts = divide(free.length, { owned: ownedBy(takers, table.owners), due: duesOf(record, takers) })
+  const parts = divide(free.length, {
+    owned: slotsOwned(takers, table.owners),
+    due: slotsDue(record, takers),
+  })
   let next = 0
   parts.forEach((part, index) => {
     const owner = takers[index] as PlacedNode
@@ -37,32 +38,34 @@ export function fillSlots(record: JobRecord): JobRecord {
       table.give(slot, { owner, epoch, origin: SlotOrigin.fresh })
     next += part
   })
-  // The slots have one epoch; each node that took some has one of its own for when clients are shown it.
+  // All assigned slots share one epoch. Each node that was assigned some takes one further epoch, used when clients are shown it.
   return { ...table.write(), epoch: epoch + parts.filter((part) => part > 0).length }
 }
 
-/** The nodes that slots may go to. */
+/** The nodes that may own slots. */
 export function takersOf({ shares }: JobRecord): PlacedNode[] {
   return shares.filter(({ weight }) => weight > 0).map(({ node, address }) => ({ id: node, address }))
 }
 
-/** How many slots each of the nodes is due. */
-export function duesOf({ shares, owners }: JobRecord, nodes: readonly PlacedNode[]): number[] {
+/** The number of slots that each node should own, by weight. */
+export function slotsDue({ shares, owners }: JobRecord, nodes: readonly PlacedNode[]): number[] {
   const weights = nodes.map(({ id }) => shares.find(({ node }) => node === id)?.weight ?? 0)
   return apportion(owners.length, weights)
 }
 
-/** How many slots each of the nodes has. */
-export function ownedBy(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
+/** The number of slots that each node owns. */
+export function slotsOwned(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
   return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
 }
 
-/** The bucket of a creation or deletion that was carried out before; null where it is new. */
+/** The bucket of a creation or deletion that was already carried out; null for a new request. */
 export function bucketOf({ bucketRequests }: JobRecord, request: Uint8Array): number | null {
   return bucketRequests.find((known) => Buffer.compare(known.request, request) === 0)?.bucket ?? null
 }
 
-/** The same for a repetition. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` where the job has `BUCKETS_MAX` buckets. */
+/**
+ * Adds a bucket. A repeated request returns the same record. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` if the job has `BUCKETS_MAX` buckets.
+ */
 export function withBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
   if (bucketOf(record, request) !== null) return record
   if (record.buckets.some((bucket) => bucket.name === name)) {
@@ -74,20 +77,20 @@ export function withBucket(record: JobRecord, name: string, request: Uint8Array)
   }
   const id = record.nextBucket
   const buckets = [...record.buckets, { id, name }]
-  return { ...answered(record, { request, bucket: id }), nextBucket: id + 1, buckets }
+  return { ...withRequest(record, { request, bucket: id }), nextBucket: id + 1, buckets }
 }
 
-/** The same for a repetition. Throws `BUCKET_NOT_FOUND`. */
+/** Removes a bucket. A repeated request returns the same record. Throws `BUCKET_NOT_FOUND`. */
 export function withoutBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
   if (bucketOf(record, request) !== null) return record
   const { id } = findBucket(record, name)
   return {
-    ...answered(record, { request, bucket: id }),
+    ...withRequest(record, { request, bucket: id }),
     buckets: record.buckets.filter((bucket) => bucket.id !== id),
   }
 }
 
-/** What nodes are told of the job's buckets. Ids rise with their creation, so that the list is in their order. */
+/** The job's buckets as runs of ids, for its nodes. Ids rise in order of creation, so the list is sorted. */
 export function livingBuckets({ nextBucket: next, buckets }: JobRecord) {
   const living: { first: number; count: number }[] = []
   for (const { id } of buckets) {
@@ -105,13 +108,13 @@ export function findBucket(record: JobRecord, name: string): { id: number } {
   return bucket
 }
 
-function answered(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
+function withRequest(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
   const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_KEPT_MAX - 1))
   return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
 }
 
-/** What one node is told of the job: everything that it owns, so that one message mends whatever was missed. */
-export function ownMessage(
+/** The ownership message for one node. It holds every slot that the node owns, so one message repairs any that were missed. */
+export function ownershipMessage(
   record: JobRecord,
   to: { node: string; metadata: string; generation: number },
 ): RequestOf<typeof nodeOperations.own> {
@@ -121,7 +124,11 @@ export function ownMessage(
   )
   const owned = slotRuns(record)
     .filter(({ owner }) => owner === index)
-    .map(({ owner: _, ...run }) => ({ ...run, source: sources.get(run.epoch) ?? '' }))
+    .map(({ owner: _, mayHaveLost: lost, ...run }) => ({
+      ...run,
+      lost,
+      source: sources.get(run.epoch) ?? '',
+    }))
   return {
     job: record.id,
     metadata: to.metadata,
@@ -136,10 +143,10 @@ export function ownMessage(
   }
 }
 
-/** A hash spreads unevenly: a node of several may go this far over its share, where nobody reserved the room. */
+/** Allowance for uneven hashing: a node of several may exceed its share by this fraction, while no one else has reserved the room. */
 const SHARE_SLACK = 0.25
 
-/** A job alone on its node gets exactly its total; one chunk of slack keeps a small share usable at all. */
+/** The sole node of a job gets exactly the total. One chunk of slack keeps a small share usable. */
 function budgetOf({ shares }: JobRecord, node: string) {
   const own = shares.find((share) => share.node === node)
   const { ramBytes = 0, ssdBytes = 0, s3Bytes = 0, bytesPerSecond = 0 } = own ?? {}

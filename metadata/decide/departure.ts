@@ -3,40 +3,39 @@ import { NOBODY, type PlacedNode } from '../../protocol/model/placement.ts'
 import type { JobRecord } from './job-record.ts'
 
 /**
- * What metadata decides about a job that goes to another metadata server: record in, record out. Nothing here waits,
- * writes or sends.
+ * The transfer of a job to another metadata server: pure functions from a job record to a job record. No I/O.
  *
- * - *leaving*: written down. This server still decides everything, but moves no more slots.
- * - *handing*: written down once nothing is under way. From here on this server decides nothing, for the other may have
- *   the record already; it only goes on handing it over, and never back.
+ * - *departing* (`departure` is set): this server still decides about the job, but starts no more slot moves.
+ * - *transferring* (`departure.transferring`): set once no slot move is under way. This server no longer decides, since the target may
+ *   already have the record; it repeats the transfer until it is confirmed and never reverts it.
  */
 
-/** The job is to go to `target`. Throws `UNAVAILABLE` where it is being handed to another server at this moment. */
+/** Starts a departure to `target`. Throws `UNAVAILABLE` if the job is being transferred to another server. */
 export function withDeparture(record: JobRecord, target: PlacedNode): JobRecord {
-  const { leaving } = record
-  if (leaving?.handing && leaving.server.id !== target.id) throw isHandedOn(record.id)
-  if (leaving?.server.id === target.id && leaving.server.address === target.address) return record
-  return { ...record, leaving: { server: target, handing: leaving?.handing ?? false } }
+  const { departure } = record
+  if (departure?.transferring && departure.server.id !== target.id) throw transferring(record.id)
+  if (departure?.server.id === target.id && departure.server.address === target.address) return record
+  return { ...record, departure: { server: target, transferring: departure?.transferring ?? false } }
 }
 
-/** Whether nothing is under way: every slot that anybody owns is served, and no node has anything to free. */
+/** True if no move is under way: every owned slot is served and no node has leftovers to free. */
 export function isSettled(record: JobRecord, isServed: (slot: number) => boolean): boolean {
   if (record.moves.length > 0 || record.leftovers.length > 0) return false
   return record.owners.every((owner, slot) => owner === NOBODY || isServed(slot))
 }
 
-/** From here on nothing is decided here. The same record if it does not leave, or is not settled. */
-export function withHanding(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
-  const { leaving } = record
-  if (leaving === null || leaving.handing || !isSettled(record, isServed)) return record
-  return { ...record, leaving: { ...leaving, handing: true } }
+/** Moves a settled departure to *transferring*. Returns the same record if the job does not depart or is not settled. */
+export function withTransfer(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
+  const { departure } = record
+  if (departure === null || departure.transferring || !isSettled(record, isServed)) return record
+  return { ...record, departure: { ...departure, transferring: true } }
 }
 
-/** The job as the next server has it. */
-export function handedOn(record: JobRecord): JobRecord {
-  return { ...record, term: record.term + 1, leaving: null }
+/** The record as the target server stores it: the next term, no departure. */
+export function recordForTarget(record: JobRecord): JobRecord {
+  return { ...record, term: record.term + 1, departure: null }
 }
 
-export function isHandedOn(job: string): MayflyError {
-  return new MayflyError('UNAVAILABLE', `Job ${job} is being handed to another metadata server`)
+export function transferring(job: string): MayflyError {
+  return new MayflyError('UNAVAILABLE', `Job ${job} is being transferred to another metadata server`)
 }

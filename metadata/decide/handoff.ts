@@ -1,11 +1,10 @@
 /**
- * The life of a move of slots from a source to a target, as a table: what each event means in each state. A cell that
- * is missing does not compile. Nothing here waits, writes or sends.
+ * State machine of a slot move, as a table of state × event. A missing cell does not compile. No I/O.
  *
- * - `prepared`: written down. The source may have frozen the slots and the target may have their index, but the
- *   target serves nothing and no client knows of it.
- * - `published`: written down after the target had the whole index. From here on the target is the owner; the source
- *   keeps bytes that the target has not pulled, and decides nothing.
+ * - `prepared`: the source may have frozen the slots and the target may have their index. The target serves nothing and no client knows of
+ *   it.
+ * - `published`: the target confirmed the whole index and is the owner. The source keeps bytes that the target has not pulled yet, and
+ *   decides nothing.
  */
 export type MoveState = 'prepared' | 'published'
 
@@ -21,24 +20,24 @@ export type MoveEvent =
 export type MoveOutcome =
   /** The target owns the slots. */
   | 'publish'
-  /** The move is over; the source frees what it kept. */
+  /** The move is over; the source frees its copies. */
   | 'finish'
-  /** The move is over, with holes: exactly the entries whose bytes the source still had are lost. */
+  /** The move is over; exactly the entries whose bytes were still on the source are lost. */
   | 'finishWithHoles'
-  /** The move never was: the source goes on with what it holds, under a new epoch. */
+  /** The move is undone: the source continues to own the slots under a new epoch. */
   | 'restore'
-  /** The slots' owner is gone with what it held: they begin anew elsewhere, marked as lost. Copies are not revived. */
+  /** The owner died. The slots start empty elsewhere, marked as possibly lost. Copies on other nodes are not revived. */
   | 'lose'
-  /** A late repetition: nothing is left to be done about it. */
+  /** A late repetition, without effect. */
   | 'ignore'
 
 export const handoff: Readonly<Record<MoveState, Readonly<Record<MoveEvent, MoveOutcome>>>> = {
   prepared: {
     indexDelivered: 'publish',
     settled: 'ignore',
-    // Whether the index was whole is not known here, so what the target has of it does not count.
+    // Metadata cannot tell whether the target has the whole index, so the target's copy is not used.
     sourceDied: 'lose',
-    // Nobody can have written to the target: it was never told to serve.
+    // The target never served, so no client can have written to it.
     targetDied: 'restore',
     bothDied: 'lose',
   },
@@ -46,7 +45,7 @@ export const handoff: Readonly<Record<MoveState, Readonly<Record<MoveEvent, Move
     indexDelivered: 'ignore',
     settled: 'finish',
     sourceDied: 'finishWithHoles',
-    // Clients may have written to the target: what the source still has is older than that and must not come back.
+    // Clients may have written to the target. The source's copy is older and must not be revived.
     targetDied: 'lose',
     bothDied: 'lose',
   },

@@ -10,70 +10,70 @@ import { array, bytes, flag, optional, struct, text, u8, u16, u32 } from '../../
 import { Reader } from '../../protocol/wire/reader.ts'
 import { Writer } from '../../protocol/wire/writer.ts'
 
-/** Slots on their way from one node to another. They do not move again before the move is over. */
+/** A move of slots from one node to another. A slot is in one move at a time. */
 export interface Move {
-  /** The epoch of these slots once the target owns them; names the move. */
+  /** The epoch of the slots once the target owns them. It identifies the move. */
   readonly epoch: number
   readonly source: PlacedNode
   readonly target: PlacedNode
   readonly slots: readonly number[]
-  /** False: the source still counts as their owner. True: the target does, and pulls what is left on the source. */
+  /** False: the source is the owner. True: the target is the owner and pulls the remaining bytes from the source. */
   readonly published: boolean
 }
 
-/** What a node holds of a handoff that is over, one way or another, and has to free. */
+/** Slots of a finished handoff that a node still has to free. */
 export interface Leftover {
   readonly node: PlacedNode
   readonly epoch: number
   readonly slots: readonly number[]
 }
 
-/** A job on its way to another metadata server; see `departure.ts`. */
-export interface Leaving {
+/** A job's transfer to another metadata server; see `departure.ts`. */
+export interface Departure {
   readonly server: PlacedNode
-  /** Nothing is decided here any more. */
-  readonly handing: boolean
+  /** True once this server no longer decides about the job. */
+  readonly transferring: boolean
 }
 
-/** A job that another metadata server decides for since `term`. */
+/** A job that another metadata server has decided about since `term`. */
 export interface MovedJob {
   readonly id: string
   readonly term: number
   readonly address: string
 }
 
-/** All that metadata knows of a job: written down in one piece before anyone hears of a change. */
+/** The whole state of a job. It is written as one record before any change is announced. */
 export interface JobRecord {
   readonly id: string
-  /** How often the job was handed from one metadata server to another. */
+  /** Number of transfers of the job between metadata servers. */
   readonly term: number
-  readonly leaving: Leaving | null
-  /** Rises with every write, so that a node can tell an older budget from a newer one. */
+  readonly departure: Departure | null
+  /** Rises with every write; a node ignores an ownership message with an older revision. */
   readonly revision: number
-  /** The last epoch that was given out. Every decision about slots takes the next one. */
+  /** The last assigned epoch. Every decision about slots takes the next one. */
   readonly epoch: number
   readonly shares: readonly PlacedShare[]
-  /** As its nodes are told it. */
+  /** Expected reads per thousand objects, for the nodes of the job; null if unknown. */
   readonly readsPerThousand: number | null
   /** The nodes that own slots. */
   readonly nodes: readonly PlacedNode[]
   /** For each slot an index into `nodes`, or `NOBODY`. */
   readonly owners: Uint16Array
-  /** For each slot the epoch at which its owner became that. */
+  /** For each slot, the epoch in which its owner was assigned. */
   readonly epochs: Uint32Array
-  /** For each slot 1 if an owner of it has died, else 0. */
-  readonly lost: Uint8Array
-  /** For each slot how its owner came to it, one of `SlotOrigin`. */
+  /** For each slot, 1 if an owner of it has died, else 0. */
+  readonly mayHaveLost: Uint8Array
+  /** For each slot, how its owner got it: a `SlotOrigin`. */
   readonly origins: Uint8Array
   readonly moves: readonly Move[]
   readonly leftovers: readonly Leftover[]
   readonly nextBucket: number
   readonly buckets: readonly Bucket[]
-  /** The last creations and deletions of buckets, oldest first, for those who repeat one. */
+  /** The last bucket creations and deletions, oldest first, to recognise repeated requests. */
   readonly bucketRequests: readonly BucketRequest[]
 }
 
-/** What a client asked for once, however often it sent it, and the bucket that came of it. */
+/** A client's bucket request and the bucket that resulted from it. */
 export interface BucketRequest {
   readonly request: Uint8Array
   readonly bucket: number
@@ -84,43 +84,43 @@ export interface Bucket {
   readonly name: string
 }
 
-/** Neighbouring slots that are alike in everything. */
+/** Adjacent slots with equal properties. */
 export interface SlotRun {
   readonly first: number
   readonly count: number
   readonly owner: number
   readonly epoch: number
-  readonly lost: boolean
+  readonly mayHaveLost: boolean
   readonly origin: number
 }
 
 const wireRecord = struct({
   id: text,
   term: u32,
-  leaving: optional(struct({ server: placedNode, handing: flag })),
+  departure: optional(struct({ server: placedNode, transferring: flag })),
   revision: u32,
   epoch: u32,
   shares: array(placedShare),
   readsPerThousand: optional(u32),
   nodes: array(placedNode),
-  slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, lost: flag, origin: u8 })),
+  slots: array(struct({ first: u16, count: u16, owner: u16, epoch: u32, mayHaveLost: flag, origin: u8 })),
   moves: array(
     struct({ epoch: u32, source: placedNode, target: placedNode, slots: array(u16), published: flag }),
   ),
   leftovers: array(struct({ node: placedNode, epoch: u32, slots: array(u16) })),
   nextBucket: u32,
   buckets: array(struct({ id: u32, name: text })),
-  /** Written empty: earlier records have the ids of deleted buckets here, which are those below `nextBucket` that do not live. */
+  /** Written empty. Earlier formats listed the ids of deleted buckets here, which are derived from `nextBucket` and `buckets` now. */
   deletedBuckets: array(u32),
   bucketRequests: array(struct({ request: bytes, bucket: u32 })),
 })
 
-/** A job that nobody owns yet, at epoch 0. */
+/** A job without owners, at epoch 0. */
 export function newRecord(id: string, slots: number): JobRecord {
   return {
     id,
     term: 0,
-    leaving: null,
+    departure: null,
     revision: 0,
     epoch: 0,
     shares: [],
@@ -128,7 +128,7 @@ export function newRecord(id: string, slots: number): JobRecord {
     nodes: [],
     owners: new Uint16Array(slots).fill(NOBODY),
     epochs: new Uint32Array(slots),
-    lost: new Uint8Array(slots),
+    mayHaveLost: new Uint8Array(slots),
     origins: new Uint8Array(slots),
     moves: [],
     leftovers: [],
@@ -151,27 +151,29 @@ export function decodeRecord(encoded: Buffer): JobRecord {
   const slots = runs.reduce((sum, run) => sum + run.count, 0)
   const record = {
     ...rest,
-    // What was read is a view of the whole record.
+    // Decoded bytes are views of the whole record; they are copied.
     bucketRequests: rest.bucketRequests.map(({ request, bucket }) => ({
       request: Buffer.from(request),
       bucket,
     })),
     owners: new Uint16Array(slots),
     epochs: new Uint32Array(slots),
-    lost: new Uint8Array(slots),
+    mayHaveLost: new Uint8Array(slots),
     origins: new Uint8Array(slots),
   }
-  for (const { first, count, owner, epoch, lost, origin } of runs) {
+  for (const { first, count, owner, epoch, mayHaveLost, origin } of runs) {
     record.owners.fill(owner, first, first + count)
     record.epochs.fill(epoch, first, first + count)
-    record.lost.fill(lost ? 1 : 0, first, first + count)
+    record.mayHaveLost.fill(mayHaveLost ? 1 : 0, first, first + count)
     record.origins.fill(origin, first, first + count)
   }
   return record
 }
 
-/** The record's slots, in order, as runs. */
-export function slotRuns(record: Pick<JobRecord, 'owners' | 'epochs' | 'lost' | 'origins'>): SlotRun[] {
+/** The record's slots as runs, in order. */
+export function slotRuns(
+  record: Pick<JobRecord, 'owners' | 'epochs' | 'mayHaveLost' | 'origins'>,
+): SlotRun[] {
   const runs: SlotRun[] = []
   for (let first = 0; first < record.owners.length; ) {
     const run = slotAt(record, first)
@@ -185,16 +187,21 @@ export function slotRuns(record: Pick<JobRecord, 'owners' | 'epochs' | 'lost' | 
 
 type SlotFate = Omit<SlotRun, 'first' | 'count'>
 
-function slotAt(record: Pick<JobRecord, 'owners' | 'epochs' | 'lost' | 'origins'>, slot: number): SlotFate {
-  const { owners, epochs, lost, origins } = record
+function slotAt(
+  record: Pick<JobRecord, 'owners' | 'epochs' | 'mayHaveLost' | 'origins'>,
+  slot: number,
+): SlotFate {
+  const { owners, epochs, mayHaveLost, origins } = record
   return {
     owner: owners[slot] as number,
     epoch: epochs[slot] as number,
-    lost: lost[slot] === 1,
+    mayHaveLost: mayHaveLost[slot] === 1,
     origin: origins[slot] as number,
   }
 }
 
 function isSame(a: SlotFate, b: SlotFate): boolean {
-  return a.owner === b.owner && a.epoch === b.epoch && a.lost === b.lost && a.origin === b.origin
+  return (
+    a.owner === b.owner && a.epoch === b.epoch && a.mayHaveLost === b.mayHaveLost && a.origin === b.origin
+  )
 }

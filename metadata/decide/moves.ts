@@ -2,28 +2,25 @@ import { unreachable } from '../../protocol/assert.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
-import { duesOf, fillSlots, nextEpoch, ownedBy, takersOf } from './decisions.ts'
+import { fillSlots, nextEpoch, slotsDue, slotsOwned, takersOf } from './decisions.ts'
 import { handoff, type MoveEvent } from './handoff.ts'
 import type { JobRecord, Move } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 
-/**
- * What metadata decides about the moves of one job: record in, record out. Nothing here waits, writes or sends.
- */
+/** Decisions about slot moves of one job: pure functions from a job record to a job record. No I/O. */
 
 /**
- * Begins moves from nodes that have more slots than they are due to nodes that have fewer: as few slots as possible,
- * none that is under way already, and only so many at once. Nor does a slot move whose owner has not confirmed that it
- * serves it: should the move be taken back, there would be nothing that it could go on with. Returns the same record
- * where nothing has to move.
+ * Plans moves from nodes above their due number of slots to nodes below it, with as few slots as possible and at most `MOVES_MAX` moves at
+ * a time. A slot that is already moving does not move again. Neither does a slot whose owner has not confirmed that it serves it, since
+ * such a move could not be undone. Returns the same record if nothing has to move.
  */
 export function planMoves(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
   const takers = takersOf(record)
   if (takers.length === 0) return record
   const owners = eventualOwners(record)
   const nodes = [...takers, ...record.nodes.filter(({ id }) => !takers.some((taker) => taker.id === id))]
-  const due = duesOf(record, nodes)
-  const over = ownedBy(nodes, owners).map((owned, index) => owned - (due[index] ?? 0))
+  const due = slotsDue(record, nodes)
+  const over = slotsOwned(nodes, owners).map((owned, index) => owned - (due[index] ?? 0))
   const underWay = new Set(record.moves.flatMap(({ slots }) => slots))
   for (let slot = 0; slot < record.owners.length; slot++) if (!isServed(slot)) underWay.add(slot)
   const moves: Move[] = [...record.moves]
@@ -47,7 +44,7 @@ export function planMoves(record: JobRecord, isServed: (slot: number) => boolean
   return moves.length === record.moves.length ? record : { ...record, epoch, moves }
 }
 
-/** Something has happened to a move: what becomes of the record. */
+/** The record after an event of a move. */
 export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): JobRecord {
   const outcome = handoff[move.published ? 'published' : 'prepared'][event]
   const { epoch, source, target, slots } = move
@@ -72,7 +69,7 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
       })
     case 'lose': {
       const table = new SlotTable(replaceMove(record, move, null))
-      for (const slot of slots) table.lose(slot)
+      for (const slot of slots) table.markLost(slot)
       return withLeftover(withLeftover(table.write(), { node: source, epoch, slots }), {
         node: target,
         epoch,
@@ -85,12 +82,12 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
 }
 
 /**
- * These nodes died: what becomes of their moves, and of the slots that they owned, which go, marked as lost, to the
- * nodes that are left, or to nobody until the controller names new ones. The same record if they had no part in it.
+ * The record after these nodes died. Their moves end as `handoff` says. Their slots are assigned to the remaining nodes, marked as possibly
+ * lost, or to no node until the controller adds shares. Returns the same record if the nodes have no part in the job.
  */
 export function withoutNodes(record: JobRecord, dead: ReadonlySet<string>): JobRecord {
   let after: JobRecord = { ...record, shares: record.shares.filter(({ node }) => !dead.has(node)) }
-  // What a node had to free is free with its process.
+  // The leftovers of a dead node are gone with its process.
   let changed =
     after.shares.length < record.shares.length || record.leftovers.some(({ node }) => dead.has(node.id))
   for (const move of record.moves) {
@@ -103,14 +100,14 @@ export function withoutNodes(record: JobRecord, dead: ReadonlySet<string>): JobR
   table.owners.forEach((owner, slot) => {
     if (owner === null || !dead.has(owner.id)) return
     changed = true
-    table.lose(slot)
+    table.markLost(slot)
   })
   if (!changed) return record
   const leftovers = after.leftovers.filter(({ node }) => !dead.has(node.id))
   return fillSlots({ ...table.write(), leftovers })
 }
 
-/** A node has freed what it was told to. */
+/** Removes a leftover that its node has freed. */
 export function withoutLeftover(record: JobRecord, of: { node: string; epoch: number }): JobRecord {
   return {
     ...record,
@@ -130,7 +127,7 @@ function giveSlots(
 ): JobRecord {
   const table = new SlotTable(record)
   for (const slot of slots) table.give(slot, to)
-  // One epoch more, for when clients are shown the new owner.
+  // One further epoch, used when clients are shown the new owner.
   return { ...table.write(), epoch: nextEpoch({ ...record, epoch: Math.max(record.epoch, to.epoch) }) }
 }
 
@@ -145,7 +142,7 @@ function withLeftover(record: JobRecord, leftover: JobRecord['leftovers'][number
   return { ...record, leftovers: [...record.leftovers, leftover] }
 }
 
-/** Who owns each slot once all moves under way are over. */
+/** The owner of each slot after all moves under way. */
 function eventualOwners(record: JobRecord): (PlacedNode | null)[] {
   const { owners } = new SlotTable(record)
   for (const { target, slots } of record.moves) for (const slot of slots) owners[slot] = target

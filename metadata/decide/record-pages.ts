@@ -7,7 +7,7 @@ import { encodeRecord, type JobRecord } from './job-record.ts'
 
 type JobTake = RequestOf<typeof placementOperations.jobTake>
 
-/** What another metadata server has to be sent of a job that it is to have. */
+/** The messages that transfer a job record to another metadata server. */
 export function recordPages(record: JobRecord): { request: JobTake; payload: Buffer }[] {
   const encoded = encodeRecord(record)
   const count = Math.max(1, Math.ceil(encoded.length / RECORD_PAGE_BYTES))
@@ -17,11 +17,11 @@ export function recordPages(record: JobRecord): { request: JobTake; payload: Buf
   }))
 }
 
-/** Records that are on their way here, by job. A job comes from one server at a time, whose pages come in their order. */
+/** Records under transfer to this server, by job. A job comes from one server at a time, with its pages in order. */
 export class ArrivingRecords {
   readonly #pages = new Map<string, { term: number; pages: Buffer[] }>()
 
-  /** Takes a page. The encoded record, where it was the last one; else null. Throws `UNAVAILABLE` where one before it is missing. */
+  /** Adds a page. Returns the encoded record after the last page, else null. Throws `UNAVAILABLE` if a page before it is missing. */
   add({ job, term, page, last }: JobTake, payload: Uint8Array): Buffer | null {
     if (page >= RECORD_PAGES_MAX) throw violation(`page ${page} of a record is over ${RECORD_PAGES_MAX}`)
     const known = this.#pages.get(job)

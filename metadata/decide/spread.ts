@@ -1,6 +1,5 @@
 /**
- * How many of `slots` each of the weights is due, rounded by the largest remainder (Hamilton); the sum is exactly
- * `slots`. All zero where no weight is positive.
+ * Apportions `slots` by weight with the largest-remainder method (Hamilton). The sum is exactly `slots`; all zero if no weight is positive.
  */
 export function apportion(slots: number, weights: readonly number[]): number[] {
   const total = weights.reduce((sum, weight) => sum + weight, 0)
@@ -17,8 +16,8 @@ export function apportion(slots: number, weights: readonly number[]): number[] {
 }
 
 /**
- * Divides `free` things among nodes that have `owned` and are due `due`, so that each comes as near to its due as
- * possible: what a node lacks comes first, in proportion; where nobody lacks anything, by the dues themselves.
+ * Divides `free` slots among nodes that have `owned` slots and should have `due`. Nodes below their due are filled first, in proportion to
+ * what they lack; if none is below, the division follows the dues.
  */
 export function divide(free: number, nodes: { owned: readonly number[]; due: readonly number[] }): number[] {
   const lacks = nodes.due.map((due, node) => Math.max(0, due - (nodes.owned[node] ?? 0)))

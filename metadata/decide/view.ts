@@ -4,14 +4,14 @@ import type { JobRecord } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 
 /**
- * What clients are shown of a job's placement: for each slot the last owner that has confirmed that it serves it. Its
- * epoch rises with each change of what is shown and never passes the record's, so that it also rises over a restart.
+ * The placement that clients are shown: for each slot the last owner that has confirmed that it serves the slot. Its epoch rises with each
+ * change and never passes the record's epoch, so it also rises across restarts.
  */
 export class View {
   readonly #owners: (PlacedNode | null)[]
-  /** Of each slot, the epoch in which its owner was shown: the same node may have got it back. */
+  /** For each slot, the epoch in which its owner was shown; the same node may have become owner again. */
   readonly #epochs: Uint32Array
-  /** Of each slot, the epoch in which its owner has confirmed to this process that it serves it. */
+  /** For each slot, the epoch in which its owner confirmed to this process that it serves the slot. */
   readonly #confirmed: Uint32Array
   #placement: Placement
 
@@ -27,16 +27,16 @@ export class View {
   }
 
   /**
-   * Shows what a node has confirmed to own: `told` is the record of which it was told, `now` the one of this moment,
-   * which may have given some of the slots to others since. Returns whether some are served that were not known to be.
+   * Shows the slots that a node has confirmed to own. `confirmed` is the record that the node was sent; `now` is the current one, which may
+   * have assigned some of the slots to others. Returns whether some slots became served.
    */
-  show(node: PlacedNode, { told, now }: { told: JobRecord; now: JobRecord }): boolean {
+  show(node: PlacedNode, { confirmed: sent, now }: { confirmed: JobRecord; now: JobRecord }): boolean {
     const index = now.nodes.findIndex(({ id }) => id === node.id)
     let changed = false
     let confirmed = false
     now.owners.forEach((owner, slot) => {
       const epoch = now.epochs[slot] ?? 0
-      if (owner !== index || told.epochs[slot] !== epoch) return
+      if (owner !== index || sent.epochs[slot] !== epoch) return
       confirmed ||= this.#confirmed[slot] !== epoch
       this.#confirmed[slot] = epoch
       if (this.#epochs[slot] === epoch) return
@@ -50,12 +50,12 @@ export class View {
     return confirmed
   }
 
-  /** Whether the slot's owner has confirmed that it serves it. What was confirmed to an earlier process is asked again. */
+  /** Whether the slot's owner has confirmed that it serves it. Confirmations to an earlier process do not count; nodes are asked again. */
   isServed(slot: number, { owners, epochs }: JobRecord): boolean {
     return owners[slot] !== NOBODY && this.#confirmed[slot] === epochs[slot]
   }
 
-  /** Whether nothing is under way about the slot: its owner is shown and is not about to change. */
+  /** Whether no change of the slot's owner is under way: the owner is shown and is not about to change. */
   isStable(slot: number, { owners, nodes, moves }: JobRecord): boolean {
     const shown = this.#owners[slot]
     if (shown === undefined) return true

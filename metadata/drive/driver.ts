@@ -1,10 +1,10 @@
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { nodeOperations, placementOperations } from '../../protocol/operations/control-operations.ts'
 import type { Background } from '../../service/process/background.ts'
-import { ownMessage } from '../decide/decisions.ts'
-import { handedOn, isSettled, withHanding } from '../decide/departure.ts'
+import { ownershipMessage } from '../decide/decisions.ts'
+import { isSettled, recordForTarget, withTransfer } from '../decide/departure.ts'
 import type { MoveEvent } from '../decide/handoff.ts'
-import type { JobRecord, Leaving, Leftover, Move } from '../decide/job-record.ts'
+import type { Departure, JobRecord, Leftover, Move } from '../decide/job-record.ts'
 import { planMoves, withMoveEvent, withoutLeftover } from '../decide/moves.ts'
 import { recordPages } from '../decide/record-pages.ts'
 import type { Gate } from './gate.ts'
@@ -16,45 +16,45 @@ export interface DriverOptions {
   readonly messenger: Messenger
   readonly gate: Gate
   readonly background: Background
-  /** Where nodes reach this server. */
+  /** Address of this server for nodes. */
   readonly address: string
   readonly generation: number
-  /** The node's death is decided, though perhaps not yet written down: nothing is given to it any more. */
+  /** True from the moment the node is declared dead, possibly before that is stored. Such a node is assigned nothing. */
   readonly isDead: (node: string) => boolean
-  /** What clients are shown of a job has changed. */
+  /** Called when the placement that clients are shown has changed. */
   readonly onShown: (job: string) => void
-  /** Another metadata server has the job now. */
-  readonly onHandedOver: (job: string) => void
+  /** Called when another metadata server has confirmed the job. */
+  readonly onTransferred: (job: string) => void
 }
 
 /**
- * Carries out what was decided: tells nodes what they own, drives each move from state to state, and has leftovers
- * freed. It goes by what is written down alone, so a server that was started again just takes up where the record stands.
+ * Carries out decisions: sends ownership messages, drives each move from state to state, has leftovers freed. It works from stored records
+ * only, so a restarted server resumes where the record stands.
  */
 export class Driver {
   readonly #options: DriverOptions
-  /** Moves, leftovers and departures that are being driven, by job, epoch and state. */
+  /** Moves, leftovers and departures in progress, by job, epoch and state. */
   readonly #driving = new Set<string>()
-  /** Jobs whose moves could not be planned, and are tried again. */
+  /** Jobs whose planning failed and is retried. */
   readonly #planning = new Set<string>()
 
   constructor(options: DriverOptions) {
     this.#options = options
   }
 
-  /** Begins whatever the record says has to be done and nobody is doing yet. */
+  /** Starts whatever the record requires and is not in progress yet. */
   advance(job: string): void {
     const record = this.#find(job)
     if (record === null) return
-    const { leaving } = record
-    if (leaving?.handing) {
-      const { address } = leaving.server
-      return this.#drive(job, `${record.term}/${address}`, () => this.#handOver(job, record, leaving))
+    const { departure } = record
+    if (departure?.transferring) {
+      const { address } = departure.server
+      return this.#drive(job, `${record.term}/${address}`, () => this.#transfer(job, record, departure))
     }
-    if (leaving !== null && isSettled(record, this.#isServed(record)))
-      this.#drive(job, 'leave', () => this.#leave(job))
+    if (departure !== null && isSettled(record, this.#isServed(record)))
+      this.#drive(job, 'depart', () => this.#depart(job))
     for (const move of record.moves) {
-      const work = move.published ? () => this.#settle(job, move) : () => this.#hand(job, move)
+      const work = move.published ? () => this.#settle(job, move) : () => this.#deliverIndex(job, move)
       this.#drive(job, `${move.epoch}/${move.published ? 'settle' : 'hand'}`, work)
     }
     for (const leftover of record.leftovers) {
@@ -62,29 +62,32 @@ export class Driver {
     }
   }
 
-  /** Tells a node all that it owns of a job, until it confirms, and shows that to clients. False: it has no part in it. */
-  async tellOwner(job: string, node: PlacedNode): Promise<boolean> {
+  /**
+   * Sends a node its ownership message until it confirms, then shows the confirmed slots to clients. False if the node has no part in the
+   * job.
+   */
+  async sendOwnership(job: string, node: PlacedNode): Promise<boolean> {
     const { jobs, messenger, address, generation, onShown } = this.#options
-    let told: JobRecord | null = null
-    const heard = await messenger.tellUntilHeard(node, nodeOperations.own, () => {
-      told = jobs.decides(job) ? jobs.record(job) : null
-      if (told === null || !isConcerned(told, node)) return null
-      return ownMessage(told, { node: node.id, metadata: address, generation })
+    let sent: JobRecord | null = null
+    const delivered = await messenger.sendUntilConfirmed(node, nodeOperations.own, () => {
+      sent = jobs.decides(job) ? jobs.record(job) : null
+      if (sent === null || !isConcerned(sent, node)) return null
+      return ownershipMessage(sent, { node: node.id, metadata: address, generation })
     })
-    if (!heard || told === null || !jobs.decides(job)) return false
-    const confirmed = jobs.view(job).show(node, { told, now: jobs.record(job) })
+    if (!delivered || sent === null || !jobs.decides(job)) return false
+    const confirmed = jobs.view(job).show(node, { confirmed: sent, now: jobs.record(job) })
     onShown(job)
-    // What it serves may move from now on.
+    // Slots that are served now may move.
     if (confirmed) void this.plan(job)
     return true
   }
 
-  /** Begins moves where the shares ask for them, also where that takes more than one attempt. Never rejects. */
+  /** Plans moves that the shares require; a failed attempt is retried in the background. Never rejects. */
   async plan(job: string): Promise<void> {
     const { background, jobs } = this.#options
     const task = ['plan', job] as const
     const isPlanned = await background.attempt(task, () => this.#plan(job))
-    // What was decided before goes on in any case.
+    // Earlier decisions continue even if planning fails.
     this.advance(job)
     if (isPlanned || this.#planning.has(job)) return
     this.#planning.add(job)
@@ -100,65 +103,65 @@ export class Driver {
   async #plan(job: string): Promise<void> {
     const { jobs } = this.#options
     await jobs.changeLiving(job, (record) =>
-      record.leaving === null ? planMoves(record, this.#isServed(record)) : record,
+      record.departure === null ? planMoves(record, this.#isServed(record)) : record,
     )
   }
 
   /**
-   * The job leaves: once it is settled, no change is under way and the next server is there, nothing is decided here any
-   * more. Where that is not so after all, whatever comes of it looks again.
+   * Waits until the job is settled, the target server is reachable and no change is under way, then marks the job as transferring. If a
+   * change gets in between, the loop starts again.
    */
-  async #leave(job: string): Promise<void> {
+  async #depart(job: string): Promise<void> {
     const { jobs, gate, messenger } = this.#options
     for (;;) {
       const record = this.#find(job)
-      const server = record?.leaving?.server
+      const server = record?.departure?.server
       if (record === null || server === undefined || !jobs.decides(job)) break
       if (!isSettled(record, this.#isServed(record))) return
-      const isWanted = (): boolean => this.#find(job)?.leaving?.server.address === server.address
+      const isWanted = (): boolean => this.#find(job)?.departure?.server.address === server.address
       if (!(await messenger.reachWhile(server, isWanted)) && isWanted()) return
       await gate.closed(job, async () => {
-        await jobs.changeLiving(job, (record) => withHanding(record, this.#isServed(record)))
+        await jobs.changeLiving(job, (record) => withTransfer(record, this.#isServed(record)))
       })
     }
     this.advance(job)
   }
 
-  /** Brings the next server all that is known of the job, until it has it. */
-  async #handOver(job: string, record: JobRecord, { server }: Leaving): Promise<void> {
-    const { jobs, messenger, onHandedOver } = this.#options
-    const next = handedOn(record)
+  /** Sends the job record to the target server until it confirms. */
+  async #transfer(job: string, record: JobRecord, { server }: Departure): Promise<void> {
+    const { jobs, messenger, onTransferred: onHandedOver } = this.#options
+    const next = recordForTarget(record)
     const pages = recordPages(next)
-    const heard = await messenger.tellAllUntilHeard(server, placementOperations.jobTake, () => {
+    const delivered = await messenger.sendAllUntilConfirmed(server, placementOperations.jobTake, () => {
       const moved = jobs.movedTo(job)
       return jobs.has(job) && moved?.term === next.term && moved.address === server.address ? pages : null
     })
-    if (!heard) return
-    if (await jobs.handOver({ id: job, term: next.term, address: server.address })) onHandedOver(job)
+    if (!delivered) return
+    if (await jobs.completeTransfer({ id: job, term: next.term, address: server.address })) onHandedOver(job)
   }
 
-  /** Prepared: the target learns of the job, the source freezes the slots and brings it their index. */
-  async #hand(job: string, move: Move): Promise<void> {
+  /** State `prepared`: the target learns of the job; the source freezes the slots and sends it their index. */
+  async #deliverIndex(job: string, move: Move): Promise<void> {
     const { messenger } = this.#options
     const { epoch, source, target, slots } = move
-    if (!(await this.tellOwner(job, target))) return
-    const released = await messenger.tellUntilHeard(source, nodeOperations.release, () =>
-      this.#isAt(job, move) ? { ...this.#speaker(job), epoch, slots: [...slots], target } : null,
+    if (!(await this.sendOwnership(job, target))) return
+    const released = await messenger.sendUntilConfirmed(source, nodeOperations.release, () =>
+      this.#isAt(job, move) ? { ...this.#sender(job), epoch, slots: [...slots], target } : null,
     )
-    if (released) await this.#happen(job, move, 'indexDelivered')
+    if (released) await this.#applyEvent(job, move, 'indexDelivered')
   }
 
-  /** Published: the target serves, clients are shown it, and it pulls what is left. */
+  /** State `published`: the target serves the slots, clients are shown it, and it pulls the remaining bytes. */
   async #settle(job: string, move: Move): Promise<void> {
     const { messenger } = this.#options
     const { epoch, target, slots } = move
-    await this.tellOwner(job, target)
+    await this.sendOwnership(job, target)
     for (;;) {
-      const answer = await messenger.askUntilHeard(target, nodeOperations.settled, () =>
+      const answer = await messenger.callUntilConfirmed(target, nodeOperations.settled, () =>
         this.#isAt(job, move) ? { job, epoch, slots: [...slots] } : null,
       )
       if (answer === null) return
-      if (answer.settled) return await this.#happen(job, move, 'settled')
+      if (answer.settled) return await this.#applyEvent(job, move, 'settled')
     }
   }
 
@@ -166,19 +169,19 @@ export class Driver {
     const { jobs, messenger } = this.#options
     const isLeft = (): boolean =>
       this.#find(job)?.leftovers.some((left) => left.node.id === node.id && left.epoch === epoch) ?? false
-    const dropped = await messenger.tellUntilHeard(node, nodeOperations.drop, () =>
-      isLeft() ? { ...this.#speaker(job), epoch, slots: [...slots] } : null,
+    const dropped = await messenger.sendUntilConfirmed(node, nodeOperations.drop, () =>
+      isLeft() ? { ...this.#sender(job), epoch, slots: [...slots] } : null,
     )
     if (!dropped) return
     await jobs.changeLiving(job, (record) => withoutLeftover(record, { node: node.id, epoch }))
     this.advance(job)
   }
 
-  /** Decides, writes down and goes on; an event of a move that is in another state by now changes nothing. */
-  async #happen(job: string, move: Move, event: MoveEvent): Promise<void> {
+  /** Applies an event of a move and continues. An event for a move that is in another state by now has no effect. */
+  async #applyEvent(job: string, move: Move, event: MoveEvent): Promise<void> {
     const { jobs, isDead } = this.#options
     await jobs.changeLiving(job, (record) => {
-      // What becomes of a move with an end that is dead is for its death to say, at the moment that was decided.
+      // If one end of the move is dead, the handling of its death decides about the move.
       const hasDeadEnd = isDead(move.source.id) || isDead(move.target.id)
       const tooLate = event === 'indexDelivered' && hasDeadEnd
       return isAt(record, move) && !tooLate ? withMoveEvent(record, move, event) : record
@@ -186,8 +189,8 @@ export class Driver {
     await this.plan(job)
   }
 
-  /** Who says what a node is told of a job that lives here. */
-  #speaker(job: string): { job: string; metadata: string; generation: number; term: number } {
+  /** The sender fields of messages to the nodes of a job. */
+  #sender(job: string): { job: string; metadata: string; generation: number; term: number } {
     const { jobs, address, generation } = this.#options
     return { job, metadata: address, generation, term: jobs.record(job).term }
   }
@@ -197,7 +200,7 @@ export class Driver {
     return (slot) => view.isServed(slot, record)
   }
 
-  /** Work goes by what is written down, so that it can be done again from its beginning. */
+  /** Runs `work` until it succeeds, once per name. Work depends on stored state only, so it can be repeated from its start. */
   #drive(job: string, what: string, work: () => Promise<void>): void {
     const name = `${job}/${what}`
     if (this.#driving.has(name)) return
@@ -223,7 +226,7 @@ function isAt(record: JobRecord, { epoch, published }: Move): boolean {
   return record.moves.some((move) => move.epoch === epoch && move.published === published)
 }
 
-/** Whether a node owns slots of the job or is about to. */
+/** Whether a node owns slots of the job or is the target of a move. */
 function isConcerned({ nodes, moves }: JobRecord, { id }: PlacedNode): boolean {
   return nodes.some((node) => node.id === id) || moves.some(({ target }) => target.id === id)
 }

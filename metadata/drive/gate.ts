@@ -1,13 +1,13 @@
-import { isHandedOn } from '../decide/departure.ts'
+import { transferring } from '../decide/departure.ts'
 
-/** Changes under way of each job that have to be told to its nodes; none begins while the job is handed on. */
+/** Counts the changes of each job that its nodes have yet to confirm, and blocks new ones while the job is marked as transferring. */
 export class Gate {
   readonly #underWay = new Map<string, number>()
   readonly #closed = new Map<string, () => void>()
 
-  /** Runs a change. Rejects with `UNAVAILABLE` while the job's gate is closed. */
+  /** Runs a change. Rejects with `UNAVAILABLE` while the gate of the job is closed. */
   async run<Result>(job: string, change: () => Promise<Result>): Promise<Result> {
-    if (this.#closed.has(job)) throw isHandedOn(job)
+    if (this.#closed.has(job)) throw transferring(job)
     this.#underWay.set(job, (this.#underWay.get(job) ?? 0) + 1)
     try {
       return await change()
@@ -21,7 +21,7 @@ export class Gate {
     }
   }
 
-  /** Runs `task` when none is under way, and none begins before it is over. */
+  /** Closes the gate, waits for the changes under way, runs `task`, and opens the gate again. */
   async closed(job: string, task: () => Promise<void>): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#closed.set(job, resolve)

@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { ENDED_TAKEN_JOBS_MAX } from '../../protocol/limits.ts'
 import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
-import { isHandedOn } from '../decide/departure.ts'
+import { transferring } from '../decide/departure.ts'
 import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 import { View } from '../decide/view.ts'
 import type { PlacementStore } from '../store/placement-store.ts'
@@ -12,14 +12,14 @@ interface Job {
 }
 
 /**
- * The jobs of one metadata server: what was decided about them and what clients are shown. Changes of one job come one
- * after another, and each is written down before anyone can see it.
+ * The jobs of one metadata server: their records and the placements shown to clients. Changes of one job are serial, and each is stored
+ * before it is visible.
  */
 export class Jobs {
   readonly #store: PlacementStore
   readonly #jobs = new Map<string, Job>()
   readonly #moved = new Map<string, MovedJob>()
-  /** Jobs that came from another server and have ended: its late repetition begins none of them again. */
+  /** Jobs that came from another server and have ended. A late repetition of their transfer must not start them again. */
   readonly #ended = new Set<string>()
   readonly #serial = new KeyedMutex()
 
@@ -33,7 +33,7 @@ export class Jobs {
     for (const moved of await this.#store.moved()) this.#moved.set(moved.id, moved)
   }
 
-  /** Those that live here. */
+  /** Jobs on this server. */
   ids(): string[] {
     return [...this.#jobs.keys()]
   }
@@ -42,25 +42,25 @@ export class Jobs {
     return this.#jobs.has(id)
   }
 
-  /** Those that were handed to other servers and have not ended. */
+  /** Jobs that were transferred to other servers and have not ended. */
   movedIds(): string[] {
     return [...this.#moved.keys()]
   }
 
-  /** Whether this server decides for the job. */
+  /** Whether this server decides about the job. */
   decides(id: string): boolean {
     const job = this.#jobs.get(id)
-    return job !== undefined && !job.record.leaving?.handing
+    return job !== undefined && !job.record.departure?.transferring
   }
 
-  /** Where the job is since when, or null if that is here, as far as this server knows. */
+  /** The server and term of a job that is elsewhere, as far as this server knows; null if the job is here. */
   movedTo(id: string): MovedJob | null {
-    const leaving = this.#jobs.get(id)?.record.leaving
-    if (!leaving?.handing) return this.#moved.get(id) ?? null
-    return { id, term: this.record(id).term + 1, address: leaving.server.address }
+    const departure = this.#jobs.get(id)?.record.departure
+    if (!departure?.transferring) return this.#moved.get(id) ?? null
+    return { id, term: this.record(id).term + 1, address: departure.server.address }
   }
 
-  /** Throws `JOB_ENDED`, or `JOB_MOVED`. */
+  /** Throws `JOB_ENDED` or `JOB_MOVED`. */
   record(id: string): JobRecord {
     return this.#job(id).record
   }
@@ -70,41 +70,41 @@ export class Jobs {
     return this.#job(id).view
   }
 
-  /** Begins a job, or changes one. `decide` gets what is there; to give the same back changes nothing. */
+  /** Creates a job or changes an existing one. `decide` gets the current record; returning it unchanged changes nothing. */
   async create(id: string, decide: (record: JobRecord | null) => JobRecord): Promise<JobRecord> {
     return await this.#serial.run(id, () => {
-      const known = this.#jobs.has(id) || this.#moved.has(id) ? this.#decided(id) : null
+      const known = this.#jobs.has(id) || this.#moved.has(id) ? this.#requireDecided(id) : null
       return this.#write(id, decide(known))
     })
   }
 
-  /** Changes a job if it lives and this server decides for it; else null. */
+  /** Changes a job if it exists and this server decides about it; else resolves with null. */
   async changeLiving(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord | null> {
     return await this.#serial.run(id, async () => {
       return this.decides(id) ? await this.#write(id, decide(this.record(id))) : null
     })
   }
 
-  /** Changes a job. Rejects as `record`, with `UNAVAILABLE` while it is handed on, or with what `decide` throws. */
+  /** Changes a job. Rejects as `record`, with `UNAVAILABLE` while the job is being transferred, or with the error of `decide`. */
   async change(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
-    return await this.#serial.run(id, () => this.#write(id, decide(this.#decided(id))))
+    return await this.#serial.run(id, () => this.#write(id, decide(this.#requireDecided(id))))
   }
 
-  /** Where the job goes may be said anew also while it is handed on. */
+  /** Changes the departure of a job, also while it is being transferred. */
   async depart(id: string, decide: (record: JobRecord) => JobRecord): Promise<JobRecord> {
     return await this.#serial.run(id, () => this.#write(id, decide(this.record(id))))
   }
 
   /**
-   * Takes a job over from another server, as it is there. Null if that is nothing new: it is here already, was handed on
-   * since, or has ended.
+   * Stores a job that another server transfers to this one. Null if the transfer is stale: the job is here already, has moved on, or has
+   * ended.
    */
   async take(record: JobRecord): Promise<JobRecord | null> {
     const { id, term } = record
     return await this.#serial.run(id, async () => {
       const known = this.#jobs.get(id)?.record.term ?? this.#moved.get(id)?.term ?? -1
       if (known >= term || this.#ended.has(id)) return null
-      // One that is still being handed on from here has come back from there.
+      // A job that is still being transferred from here has come back; its record is replaced.
       const view = new View(record)
       const taken = await this.#write(id, record)
       this.#jobs.set(id, { record: taken, view })
@@ -113,24 +113,24 @@ export class Jobs {
     })
   }
 
-  /** The other server has the job since this term. False if something else became of it meanwhile. */
-  async handOver(moved: MovedJob): Promise<boolean> {
+  /** The target server has confirmed the job at this term. False if the job has changed meanwhile. */
+  async completeTransfer(moved: MovedJob): Promise<boolean> {
     const { id, term } = moved
     return await this.#serial.run(id, async () => {
       const record = this.#jobs.get(id)?.record
-      if (record?.leaving?.handing !== true || record.term + 1 !== term) return false
-      await this.#store.handOver(moved)
+      if (record?.departure?.transferring !== true || record.term + 1 !== term) return false
+      await this.#store.saveMoved(moved)
       this.#jobs.delete(id)
       this.#moved.set(id, moved)
       return true
     })
   }
 
-  /** Ends a job for good; resolves with what it was, or null if it is not there. Rejects while it is handed on. */
+  /** Ends a job. Resolves with its last record, or null if it is unknown. Rejects while the job is being transferred. */
   async end(id: string): Promise<JobRecord | null> {
     return await this.#serial.run(id, async () => {
       const record = this.#jobs.get(id)?.record ?? null
-      if (record?.leaving?.handing) throw isHandedOn(id)
+      if (record?.departure?.transferring) throw transferring(id)
       await this.#store.remove(id)
       this.#jobs.delete(id)
       this.#moved.delete(id)
@@ -155,9 +155,9 @@ export class Jobs {
     if (this.#ended.size > ENDED_TAKEN_JOBS_MAX && oldest !== undefined) this.#ended.delete(oldest)
   }
 
-  #decided(id: string): JobRecord {
+  #requireDecided(id: string): JobRecord {
     const record = this.record(id)
-    if (record.leaving?.handing) throw isHandedOn(id)
+    if (record.departure?.transferring) throw transferring(id)
     return record
   }
 

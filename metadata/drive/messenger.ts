@@ -7,7 +7,7 @@ import type { Caller } from '../../protocol/transport/caller.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { Logger } from '../../service/process/log.ts'
 
-/** Brings metadata's word to nodes, and a job to another metadata server. */
+/** Sends requests to nodes and to other metadata servers, once or until they are confirmed. */
 export class Messenger {
   readonly #pool: CallerPool
   readonly #runtime: Runtime
@@ -20,8 +20,8 @@ export class Messenger {
     this.#log = options.log
   }
 
-  /** Says it once. Rejects if the node did not confirm, or if another process is at its address now. */
-  async tell<Request, Reply>(
+  /** Sends a request once. Rejects if the node does not confirm, or if another process has its address now. */
+  async send<Request, Reply>(
     node: PlacedNode,
     operation: Operation<Request, Reply>,
     request: Request,
@@ -32,66 +32,69 @@ export class Messenger {
     return (await caller.call(operation, request, { deadlineMs, payload })).head
   }
 
-  /** Says it until the node confirms, or until `next` has nothing more to say. Resolves with whether it confirmed. */
-  async tellUntilHeard<Request>(
+  /** Sends the current request of `next` until the node confirms or `next` returns null. Resolves with whether it confirmed. */
+  async sendUntilConfirmed<Request>(
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     next: () => Request | null,
   ): Promise<boolean> {
-    return (await this.askUntilHeard(node, operation, next)) !== null
+    return (await this.callUntilConfirmed(node, operation, next)) !== null
   }
 
-  /** As `tellUntilHeard`, with the answer; null if there was nothing more to ask. */
-  async askUntilHeard<Request, Reply>(
+  /** As `sendUntilConfirmed`, with the reply; null if `next` returned null. */
+  async callUntilConfirmed<Request, Reply>(
     node: PlacedNode,
     operation: Operation<Request, Reply>,
     next: () => Request | null,
   ): Promise<Reply | null> {
-    return await this.#untilHeard(node, () => {
+    return await this.#untilConfirmed(node, () => {
       const request = next()
-      return request === null ? null : this.tell(node, operation, request)
+      return request === null ? null : this.send(node, operation, request)
     })
   }
 
-  /** As `tellUntilHeard`, of what takes several messages: after one that was not confirmed all of them are sent again, in their order. */
-  async tellAllUntilHeard<Request>(
+  /** As `sendUntilConfirmed`, for several messages: if one is not confirmed, all are sent again in order. */
+  async sendAllUntilConfirmed<Request>(
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     next: () => Iterable<{ readonly request: Request; readonly payload: Buffer }> | null,
   ): Promise<boolean> {
-    const heard = await this.#untilHeard(node, () => {
+    const confirmed = await this.#untilConfirmed(node, () => {
       const messages = next()
-      return messages === null ? null : this.#tellAll(node, operation, messages)
+      return messages === null ? null : this.#sendAll(node, operation, messages)
     })
-    return heard !== null
+    return confirmed !== null
   }
 
-  async #tellAll<Request>(
+  async #sendAll<Request>(
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     messages: Iterable<{ readonly request: Request; readonly payload: Buffer }>,
   ): Promise<true> {
-    for (const { request, payload } of messages) await this.tell(node, operation, request, payload)
+    for (const { request, payload } of messages) await this.send(node, operation, request, payload)
     return true
   }
 
-  async #untilHeard<Reply>(node: PlacedNode, say: () => Promise<Reply> | null): Promise<Reply | null> {
+  async #untilConfirmed<Reply>(node: PlacedNode, send: () => Promise<Reply> | null): Promise<Reply | null> {
     const { clock, random } = this.#runtime
     for (let attempt = 0; !this.#stopped; attempt++) {
-      const said = say()
-      if (said === null) return null
+      const sent = send()
+      if (sent === null) return null
       try {
-        return await said
+        return await sent
       } catch (error) {
         if (attempt === 0)
-          this.#log.warn({ node: node.id, reason: asMayflyError(error).reason }, 'a node did not hear')
+          this.#log.warn(
+            { node: node.id, reason: asMayflyError(error).reason },
+            'a node did not confirm a message',
+          )
       }
       await sleep(clock, backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
     }
     return null
   }
 
-  /** Tries to reach a process for as long as that is wanted. Resolves with whether it is there. */
+  /** Retries to connect to a process while `isWanted`. Resolves with whether it was reached. */
   async reachWhile(node: PlacedNode, isWanted: () => boolean): Promise<boolean> {
     while (!this.#stopped && isWanted()) {
       const isThere = await this.#reach(node).then(
@@ -104,12 +107,12 @@ export class Messenger {
     return false
   }
 
-  /** Gives up whatever was not heard yet. */
+  /** Gives up all requests that are not confirmed yet. */
   stop(): void {
     this.#stopped = true
   }
 
-  /** A connection to this very process. Rejects if it cannot be reached, or if another one is at its address now. */
+  /** A connection to this very process. Rejects if it cannot be reached, or if another process has its address now. */
   async #reach(node: PlacedNode): Promise<Caller> {
     const caller = await this.#pool.to(node.address)
     const server = await caller.server

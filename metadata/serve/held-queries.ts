@@ -3,14 +3,14 @@ import { PLACEMENT_HOLD_MS, QUESTIONS_MAX } from '../../protocol/limits.ts'
 import type { Placement } from '../../protocol/model/placement.ts'
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 
-/** What is asked: a placement with an epoch above `known`, in which nothing is under way about `slot`. */
+/** Asks for a placement with an epoch above `known` in which no change of `slot` is under way. */
 export interface HeldQuery {
   readonly known: number
-  /** A slot that the job does not have stands for any. */
+  /** A slot that the job does not have means any slot. */
   readonly slot: number
 }
 
-/** What there is to answer with. Throws `JOB_ENDED`. */
+/** The source of answers. Throws `JOB_ENDED`. */
 export interface Answers {
   placement(): Placement
   satisfies(question: HeldQuery): boolean
@@ -18,12 +18,12 @@ export interface Answers {
 
 interface Held extends HeldQuery {
   readonly settle: () => void
-  readonly end: (error: Error) => void
+  readonly rejectAll: (error: Error) => void
 }
 
 /**
- * Questions for a placement that wait for a change under way: a client that met a node which does not own a slot
- * any more asks once and is answered when there is an answer, instead of polling.
+ * Placement queries that wait for a change under way. A client that was answered `STALE_PLACEMENT` asks once and is answered after the
+ * change, instead of polling.
  */
 export class HeldQueries {
   readonly #clock: Clock
@@ -54,7 +54,7 @@ export class HeldQueries {
             reject(error as Error)
           }
         },
-        end: (error) => {
+        rejectAll: (error) => {
           leave()
           reject(error)
         },
@@ -64,13 +64,13 @@ export class HeldQueries {
     })
   }
 
-  /** Something has changed: answers the questions that it satisfies. */
-  review(job: string, answers: Answers): void {
+  /** Answers the queries that the changed placement satisfies. */
+  answerSatisfied(job: string, answers: Answers): void {
     for (const entry of [...(this.#held.get(job) ?? [])]) if (answers.satisfies(entry)) entry.settle()
   }
 
-  /** Nothing is answered here about the job any more. */
+  /** Rejects all queries of a job that this server no longer decides about. */
   end(job: string, error: MayflyError): void {
-    for (const entry of [...(this.#held.get(job) ?? [])]) entry.end(error)
+    for (const entry of [...(this.#held.get(job) ?? [])]) entry.rejectAll(error)
   }
 }

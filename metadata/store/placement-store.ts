@@ -1,21 +1,21 @@
 import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 
 /**
- * Where a metadata server writes down what it decided, before it answers. A promise that resolved means that the
- * change survives the death of this process. Drivers' errors arrive as `UNAVAILABLE`.
+ * Storage of a metadata server's decisions. A resolved promise means that the change survives the death of this process. Errors of drivers
+ * arrive as `UNAVAILABLE`.
  */
 export interface PlacementStore {
-  /** Counts the starts of this server: 1 at the first, one more at each later one. */
+  /** Counts the starts of this server, from 1. */
   nextGeneration(): Promise<number>
   jobs(): Promise<JobRecord[]>
   moved(): Promise<MovedJob[]>
-  /** The job lives here, whether it was somewhere else before or not. */
+  /** Stores the job's record; the job is on this server, even if it was elsewhere before. */
   save(record: JobRecord): Promise<void>
-  /** The job's record goes, and where the job is instead stays: both, or nothing. */
-  handOver(moved: MovedJob): Promise<void>
-  /** Nothing of the job stays. */
+  /** Atomically replaces the job's record by its new location. */
+  saveMoved(moved: MovedJob): Promise<void>
+  /** Removes everything about the job. */
   remove(job: string): Promise<void>
-  /** The last `DEAD_NODES_KEPT_MAX` that were added. */
+  /** The last `DEAD_NODES_KEPT_MAX` nodes that were added. */
   deadNodes(): Promise<string[]>
   addDeadNodes(nodes: readonly string[]): Promise<void>
   close(): Promise<void>

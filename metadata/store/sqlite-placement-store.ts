@@ -4,14 +4,14 @@ import { DEAD_NODES_KEPT_MAX } from '../../protocol/limits.ts'
 import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../decide/job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
 
-/** Of the tables and of the records in them. */
+/** Version of the tables and of the records in them. */
 const FORMAT = 3
-/** Of the earliest file that is opened. */
+/** Oldest version that can be migrated. */
 const FORMAT_MIN = 2
 
 /**
- * One row for a job. WAL without a sync at each commit: a commit survives the death of the process, and after the
- * death of the machine the nodes' data is gone as well.
+ * One row per job. WAL with `synchronous = NORMAL`: a commit survives the death of the process. After a power failure the nodes' data is
+ * gone as well, so a sync per commit would gain nothing.
  */
 const schema = `
   PRAGMA user_version = ${FORMAT};
@@ -29,7 +29,7 @@ export class SqlitePlacementStore implements PlacementStore {
   readonly #return: Database.Statement<[string]>
   readonly #move: Database.Statement<[string, number, string]>
 
-  /** `path` is a file, created where there is none. Throws `UNAVAILABLE`, also for one of another format. */
+  /** `path` is a file, created if missing. Throws `UNAVAILABLE`, also for a file of an unsupported version. */
   constructor(path: string) {
     try {
       this.#database = new Database(path)
@@ -77,7 +77,7 @@ export class SqlitePlacementStore implements PlacementStore {
     })
   }
 
-  async handOver({ id, term, address }: MovedJob): Promise<void> {
+  async saveMoved({ id, term, address }: MovedJob): Promise<void> {
     this.#transaction(() => {
       this.#remove.run(id)
       this.#move.run(id, term, address)
@@ -123,15 +123,12 @@ export class SqlitePlacementStore implements PlacementStore {
   }
 }
 
-/**
- * What makes a file of a format one of the next: by the format that it had. 2: a record ends with the requests for buckets, of which there
- * are none, a u32 of 0.
- */
+/** The migration from each version to the next. 2: append an empty list of bucket requests (u32 0) to each record. */
 const migrations: Readonly<Record<number, string>> = {
   2: "UPDATE jobs SET record = CAST(record || x'00000000' AS BLOB)",
 }
 
-/** A file of another format is for the version that wrote it, but for the ones before, which are brought forward; one without any table is new. */
+/** Older supported versions are migrated. Any other version is refused. A file without tables is new. */
 function requireFormat(database: Database.Database, path: string): void {
   const version = Number(database.pragma('user_version', { simple: true }))
   const isNew = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table'").get() === undefined
@@ -144,7 +141,7 @@ function requireFormat(database: Database.Database, path: string): void {
   )
 }
 
-/** All of it, or nothing. */
+/** Migrates in one transaction. */
 function migrate(database: Database.Database, from: number): void {
   const steps = Array.from({ length: FORMAT - from }, (_, step) => migrations[from + step] ?? '')
   database.transaction(() => {

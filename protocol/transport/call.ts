@@ -18,7 +18,7 @@ export interface Greeted {
   readonly reject: (error: Error) => void
 }
 
-/** Who waits for one answer. One of `answered` and `failed` is called, once. */
+/** Who waits for one answer. One of `withRequest` and `failed` is called, once. */
 export interface Waiting<Reply> {
   /** `payload` is the receiver's own: nobody else has this memory. */
   answered(head: Reply, payload: Buffer): void

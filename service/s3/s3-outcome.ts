@@ -6,7 +6,7 @@ import { codeOf } from '../process/system-error.ts'
  * What a failed change says of itself:
  * - `refused`: it was not made, and to send it again is of no use.
  * - `unsent`: it was not made, and may be sent again.
- * - `answered`: the answer was an error, or that something else lies there; the change may have been made, but will not be later.
+ * - `withRequest`: the answer was an error, or that something else lies there; the change may have been made, but will not be later.
  * - `unanswered`: it may have been made, or may still be.
  */
 export type Outcome = 'refused' | 'unsent' | 'answered' | 'unanswered'

@@ -27,13 +27,13 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
   const store = new SqlitePlacementStore(join(await tempDir(), 'metadata.sqlite'))
   onTestFinished(() => store.close())
   const jobs = new Jobs(store)
-  const messenger: Pick<Messenger, 'tellUntilHeard' | 'askUntilHeard'> = {
-    tellUntilHeard: async (_node, operation, next) => {
+  const messenger: Pick<Messenger, 'sendUntilConfirmed' | 'callUntilConfirmed'> = {
+    sendUntilConfirmed: async (_node, operation, next) => {
       const request = next()
       if (operation.number === nodeOperations.release.number) options.whenReleased()
       return request !== null
     },
-    askUntilHeard: async () => null,
+    callUntilConfirmed: async () => null,
   }
   const driver = new Driver({
     jobs,
@@ -44,10 +44,10 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
     generation: 1,
     isDead: (node) => options.dead.has(node),
     onShown: () => undefined,
-    onHandedOver: () => undefined,
+    onTransferred: () => undefined,
   })
   await jobs.create(JOB, () => withShares(newRecord(JOB, 4), [share('n-1', 1)]))
-  await driver.tellOwner(JOB, { id: 'n-1', address: 'n-1:1' })
+  await driver.sendOwnership(JOB, { id: 'n-1', address: 'n-1:1' })
   await jobs.change(JOB, (record) => withShares(record, [share('n-1', 0), share('n-2', 1)]))
   await driver.plan(JOB)
   return () => jobs.record(JOB).moves.map(({ published }) => published)

@@ -33,7 +33,7 @@ test('I4: clients are shown a new owner only once it has confirmed, and then und
   expect(ownerOf(view.placement, slot)?.id).toBe('a')
   expect(view.isStable(slot, after)).toBe(false)
   const { epoch } = view.placement
-  view.show(b, { told: after, now: after })
+  view.show(b, { confirmed: after, now: after })
   expect(ownerOf(view.placement, slot)?.id).toBe('b')
   expect(view.placement.epoch).toBeGreaterThan(epoch)
   expect(view.isStable(slot, after)).toBe(true)
@@ -43,8 +43,8 @@ test('a confirmation that comes after the slot went elsewhere shows nothing old'
   const { before, after, slot } = published()
   const view = new View(before)
   const now = withoutNodes(after, new Set(['b']))
-  view.show({ id: 'a', address: 'a:1' }, { told: now, now })
-  view.show(b, { told: after, now })
+  view.show({ id: 'a', address: 'a:1' }, { confirmed: now, now })
+  view.show(b, { confirmed: after, now })
   expect(ownerOf(view.placement, slot)?.id).toBe('a')
 })
 
@@ -52,10 +52,10 @@ test('a slot counts as served once its owner has confirmed it in that epoch, to 
   const { before, after, slot } = published()
   const view = new View(before)
   expect(view.isServed(slot, before)).toBe(false)
-  view.show({ id: 'a', address: 'a:1' }, { told: before, now: before })
+  view.show({ id: 'a', address: 'a:1' }, { confirmed: before, now: before })
   expect(view.isServed(slot, before)).toBe(true)
   expect(view.isServed(slot, after)).toBe(false)
-  view.show(b, { told: after, now: after })
+  view.show(b, { confirmed: after, now: after })
   expect(view.isServed(slot, after)).toBe(true)
   expect(new View(after).isServed(slot, after)).toBe(false)
 })
@@ -63,7 +63,7 @@ test('a slot counts as served once its owner has confirmed it in that epoch, to 
 test('the epoch that is shown rises over a restart of the server', () => {
   const { before, after } = published()
   const view = new View(before)
-  view.show(b, { told: after, now: after })
+  view.show(b, { confirmed: after, now: after })
   expect(new View(after).placement.epoch).toBeGreaterThanOrEqual(view.placement.epoch)
 })
 

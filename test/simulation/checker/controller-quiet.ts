@@ -67,7 +67,7 @@ function checkReservations({ living, metadata }: Cluster, { ledger }: Deciding):
   }
   const records = metadata.all.flatMap(({ disk }) => [...disk.records.values()].map(decodeRecord))
   for (const { id, shares } of jobs) {
-    const placed = records.find((record) => record.id === id && record.leaving === null)?.shares ?? []
+    const placed = records.find((record) => record.id === id && record.departure === null)?.shares ?? []
     const [has, due] = [placed, shares].map((of) => JSON.stringify(of.map(amountsOf).sort()))
     if (has !== due) wrong.push(`metadata has ${has} for ${id}, and the ledger ${due}`)
   }

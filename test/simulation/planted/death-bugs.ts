@@ -88,8 +88,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'no-lost-mark',
     what: 'The slots of a dead node answer NOT_FOUND instead of OBJECT_LOST (I14).',
     file: 'metadata/decide/slot-table.ts',
-    find: 'this.#lost[slot] = 1',
-    replace: 'this.#lost[slot] = 0',
+    find: 'this.#mayHaveLost[slot] = 1',
+    replace: 'this.#mayHaveLost[slot] = 0',
     seedsMax: 30,
   },
   {

@@ -30,9 +30,9 @@ export const handoffBugs: readonly Planted[] = [
     name: 'published-before-released',
     what: 'A move is published, and its target serves, before its source has released the slot (I1, I3).',
     file: 'metadata/drive/driver.ts',
-    find: 'if (!(await this.tellOwner(job, target))) return',
+    find: 'if (!(await this.sendOwnership(job, target))) return',
     replace:
-      "if (!(await this.tellOwner(job, target))) return\n    await this.#happen(job, move, 'indexDelivered')",
+      "if (!(await this.sendOwnership(job, target))) return\n    await this.#applyEvent(job, move, 'indexDelivered')",
     also: [
       {
         file: 'storage-node/handoff/target.ts',

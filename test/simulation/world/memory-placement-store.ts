@@ -85,7 +85,7 @@ export class MemoryPlacementStore implements PlacementStore {
     })
   }
 
-  handOver(moved: MovedJob): Promise<void> {
+  saveMoved(moved: MovedJob): Promise<void> {
     return this.#write(() => {
       this.#disk.records.delete(moved.id)
       this.#disk.moved.set(moved.id, moved)

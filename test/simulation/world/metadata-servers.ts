@@ -100,7 +100,7 @@ export class MetadataServers {
 export function jobsOf({ disk }: MetadataServer, without = ''): string[] {
   return [...disk.records.values()]
     .map(decodeRecord)
-    .flatMap(({ id, leaving, nodes }) =>
-      leaving?.handing || nodes.some((node) => node.id === without) ? [] : [id],
+    .flatMap(({ id, departure: leaving, nodes }) =>
+      leaving?.transferring || nodes.some((node) => node.id === without) ? [] : [id],
     )
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { withShares } from '../../metadata/decide/decisions.ts'
-import { handedOn, isSettled, withDeparture, withHanding } from '../../metadata/decide/departure.ts'
+import { isSettled, recordForTarget, withDeparture, withTransfer } from '../../metadata/decide/departure.ts'
 import { decodeRecord, encodeRecord, newRecord } from '../../metadata/decide/job-record.ts'
 import { withoutNodes } from '../../metadata/decide/moves.ts'
 import { Gate } from '../../metadata/drive/gate.ts'
@@ -16,13 +16,13 @@ test('a job is handed on only when every slot is served and nothing is under way
   const source = { id: 'n-1', address: 'n-1:1' }
   const move = { epoch: 9, source, target, slots: [1], published: true }
   expect(isSettled(leaving, served)).toBe(true)
-  expect(withHanding(leaving, (slot) => slot !== 3)).toBe(leaving)
+  expect(withTransfer(leaving, (slot) => slot !== 3)).toBe(leaving)
   const moving = { ...leaving, moves: [move] }
-  expect(withHanding(moving, served)).toBe(moving)
+  expect(withTransfer(moving, served)).toBe(moving)
   const dirty = { ...leaving, leftovers: [{ node: source, epoch: 9, slots: [1] }] }
-  expect(withHanding(dirty, served)).toBe(dirty)
-  expect(withHanding(record, served)).toBe(record)
-  expect(withHanding(leaving, served).leaving?.handing).toBe(true)
+  expect(withTransfer(dirty, served)).toBe(dirty)
+  expect(withTransfer(record, served)).toBe(record)
+  expect(withTransfer(leaving, served).departure?.transferring).toBe(true)
 })
 
 test('a node that had only something to free holds nothing back once it is dead', () => {
@@ -39,18 +39,18 @@ test('a slot that nobody owns holds no job back', () => {
 test('another server may be named while a job only leaves, and no other one once it is handed on', () => {
   const leaving = withDeparture(record, next)
   const third = { id: 'm-3', address: 'm-3:1' }
-  expect(withDeparture(leaving, third).leaving?.server).toEqual(third)
+  expect(withDeparture(leaving, third).departure?.server).toEqual(third)
   expect(withDeparture(leaving, next)).toBe(leaving)
-  const handing = withHanding(leaving, served)
-  expect(() => withDeparture(handing, third)).toThrow('is being handed to another metadata server')
-  const elsewhere = withDeparture(handing, { ...next, address: 'm-2:2' })
-  expect(elsewhere.leaving).toEqual({ server: { id: 'm-2', address: 'm-2:2' }, handing: true })
+  const transferring = withTransfer(leaving, served)
+  expect(() => withDeparture(transferring, third)).toThrow('is being transferred to another metadata server')
+  const elsewhere = withDeparture(transferring, { ...next, address: 'm-2:2' })
+  expect(elsewhere.departure).toEqual({ server: { id: 'm-2', address: 'm-2:2' }, transferring: true })
 })
 
 test('the next server gets the job under the next term, and all else as it is', () => {
-  const handing = withHanding(withDeparture(record, next), served)
-  expect(decodeRecord(encodeRecord(handedOn(handing)))).toEqual({ ...record, term: 1 })
-  expect(decodeRecord(encodeRecord(handing))).toEqual(handing)
+  const transferring = withTransfer(withDeparture(record, next), served)
+  expect(decodeRecord(encodeRecord(recordForTarget(transferring)))).toEqual({ ...record, term: 1 })
+  expect(decodeRecord(encodeRecord(transferring))).toEqual(transferring)
 })
 
 test('the gate closes when no change is under way, lets none begin, and opens again', async () => {

@@ -19,8 +19,8 @@ test('I18: a job that was handed on and has come back while a death is written d
   onTestFinished(() => store.close())
   let handed = Buffer.alloc(0)
   const messenger = {
-    tellUntilHeard: async (_node: unknown, _operation: unknown, next: () => unknown) => next() !== null,
-    tellAllUntilHeard: async (
+    sendUntilConfirmed: async (_node: unknown, _operation: unknown, next: () => unknown) => next() !== null,
+    sendAllUntilConfirmed: async (
       _node: unknown,
       _operation: unknown,
       next: () => { payload: Buffer }[] | null,
@@ -29,7 +29,7 @@ test('I18: a job that was handed on and has come back while a death is written d
       if (pages !== null) handed = Buffer.concat(pages.map(({ payload }) => payload))
       return pages !== null
     },
-    askUntilHeard: async () => null,
+    callUntilConfirmed: async () => null,
     reachWhile: async () => true,
   }
   let passedMs = 0
@@ -57,7 +57,7 @@ test('I18: a job that was handed on and has come back while a death is written d
   let burying: Promise<string[]> = Promise.resolve([])
   for (; passedMs <= NODE_LEASE_MS + LEASE_MARGIN_MS + HEARTBEAT_MS; passedMs += HEARTBEAT_MS) {
     placements.heartbeat('n-2', [])
-    burying = placements.bury()
+    burying = placements.declareSilentDead()
   }
   await placements.move('j-1', { id: 'm-2', address: 'm-2:1' })
   const back = decodeRecord(handed)
