@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
-import { type Load, type Mix, type MixOptions, mixTiers, mostOf } from '../../../controller/sizing/tier-mix.ts'
+import {
+  type Load,
+  type Mix,
+  type MixOptions,
+  mixTiers,
+  mostOf,
+} from '../../../controller/sizing/tier-mix.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
 import type { Tier } from '../../../protocol/operations/data-operations.ts'
 import { seed } from '../support/seed.ts'
