@@ -29,10 +29,14 @@ export class Lanes {
     this.#clock = clock
   }
 
-  /** Gives a mutation a lane, and that lane's next sequence. Throws `TOO_MANY_REQUESTS` if there is none left. */
+  /**
+   * Gives a mutation a lane, and a higher sequence than that lane's last one: the present microsecond, so that clients that were restored
+   * from one snapshot give different sequences to what each of them begins. Throws `TOO_MANY_REQUESTS` if there is no lane left.
+   */
   begin(): number {
     const lane = this.#free.pop() ?? this.#open()
-    this.#sequences[lane] = this.sequenceOf(lane) + 1
+    const nowMicros = Math.floor(this.#clock.monotonicMs() * 1000)
+    this.#sequences[lane] = Math.max(this.sequenceOf(lane) + 1, nowMicros)
     if (this.#held.size > 0) this.#held.delete(lane)
     return lane
   }

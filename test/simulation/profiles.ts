@@ -46,6 +46,8 @@ export interface Profile {
   readonly nodeRamBytes: number
   /** The real controller decides, and not a script. */
   readonly controller: boolean
+  /** Whether clients have a second process with their memory. */
+  readonly twins: boolean
 }
 
 /** Everything mixed. Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
@@ -66,6 +68,7 @@ const plain: Profile = {
   keptMsMax: 40,
   nodeRamBytes: 1 << 20,
   controller: false,
+  twins: false,
 }
 
 const profiles: readonly Profile[] = [
@@ -142,6 +145,28 @@ const profiles: readonly Profile[] = [
     large: 0.5,
     persist: 0.8,
     keptMsMax: 1_200,
+  },
+  // Clients are restored from snapshots beside those of which they were taken, with calls under way.
+  {
+    ...plain,
+    name: 'clones',
+    faults: [
+      'restoreTwice',
+      'restoreTwice',
+      'restoreTwice',
+      'loseAnswers',
+      'breakConnections',
+      'rebalance',
+      'crashNode',
+      'stallConnections',
+    ],
+    faultsMin: 4,
+    horizonMs: 2_500,
+    thinkMsMax: 60,
+    keys: ['a', 'b'],
+    actions: { append: 3, consume: 2, delete: 2, wait: 2 },
+    persist: 0.1,
+    twins: true,
   },
   // The stores behind the nodes misbehave, S3 and the disk, while nodes die and slots move.
   {

@@ -4,6 +4,7 @@ import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
 import { lossesOf } from './checker/losses.ts'
 import { checkEmpty } from './checker/quiet.ts'
+import { repeatsOf } from './checker/repeats.ts'
 import { Controlled } from './controlled.ts'
 import { inject, replaceLost, type Scene } from './faults/inject.ts'
 import {
@@ -18,11 +19,11 @@ import {
   storeKinds,
 } from './faults/plan.ts'
 import { type Profile, profileOf } from './profiles.ts'
-import { cycleBucket } from './traffic/buckets.ts'
-import { Client } from './traffic/client.ts'
+import { createBuckets, cycleBucket } from './traffic/buckets.ts'
+import { Client, type ClientOptions } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
-import { BUCKETS, Mix } from './traffic/mix.ts'
-import { openSimulated } from './traffic/open.ts'
+import { Mix } from './traffic/mix.ts'
+import type { Repeated } from './traffic/twin.ts'
 import { Cluster, type RunningNode } from './world/cluster.ts'
 import type { Control, PlacedJob } from './world/control.ts'
 import { mayServe } from './world/inspection.ts'
@@ -59,6 +60,8 @@ export interface Run {
 
 export const CALLS_DEFAULT = 300
 const CLIENTS = 6
+/** Of a client that was restored from the memory of another one. */
+const RESTORED_CALLS = 20
 /** Leases and sessions of up to 6 s lapse, slots move, their chunks are asked about, and times to live are over. */
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
@@ -97,6 +100,8 @@ class Scenario {
   readonly #faults: readonly Fault[]
   /** Jobs of which kept objects did not come back, for the store did not answer. */
   readonly #forgotten = new Set<string>()
+  /** Calls that were under way when a snapshot was taken. */
+  readonly #repeated: Repeated[] = []
 
   constructor(plan: Plan) {
     this.#plan = plan
@@ -165,6 +170,7 @@ class Scenario {
       lateMs,
       progress,
       forgotten: this.#forgotten,
+      repeats: repeatsOf(this.#repeated),
     })
     return {
       failures: [...this.#failures, ...failures],
@@ -189,6 +195,13 @@ class Scenario {
       clients,
       jobs: this.#jobs,
       nodeDies: (node) => this.#nodeDies(node),
+      restore: (twin, random) => {
+        this.#repeated.push(...twin.restore(this.#history, random))
+        const name = `restored/${twin.host.id}`
+        const restored = this.#newClient(name, { calls: RESTORED_CALLS, restored: twin })
+        clients.push(restored)
+        restored.start()
+      },
       note: (what) => this.#note(what),
     }
     this.#scene = scene
@@ -236,15 +249,7 @@ class Scenario {
       this.#jobs.set(job.id, job)
     }
     this.#mix = new Mix([...this.#jobs.keys()], this.#profile)
-    await this.#createBuckets()
-  }
-
-  async #createBuckets(): Promise<void> {
-    for (const job of this.#jobs.values()) {
-      const client = openSimulated(this.#cluster, this.#controller.host, job.ticket)
-      for (const bucket of BUCKETS) if (bucket !== 'default') await client.createBucket(bucket)
-      await client.close()
-    }
+    for (const job of this.#jobs.values()) await createBuckets(this.#cluster, this.#controller.host, job)
   }
 
   #cycleBuckets(isOver: () => boolean): Promise<void>[] {
@@ -258,19 +263,21 @@ class Scenario {
 
   #startClients(): Client[] {
     const calls = Math.ceil(this.#plan.calls / CLIENTS)
-    const clients = Array.from({ length: CLIENTS }, (_, index) => this.#newClient(`client/${index}`, calls))
+    const clients = Array.from({ length: CLIENTS }, (_, index) =>
+      this.#newClient(`client/${index}`, { calls, hasTwin: this.#profile.twins }),
+    )
     for (const client of clients) client.start()
     return clients
   }
 
-  #newClient(name: string, calls: number): Client {
+  #newClient(name: string, own: Pick<ClientOptions, 'calls' | 'hasTwin' | 'restored'>): Client {
     return new Client({
       cluster: this.#cluster,
       jobs: this.#jobs,
       history: this.#history,
       mix: this.#mix,
       random: this.#cluster.random.fork(name),
-      calls,
+      ...own,
       thinkMsMax: this.#profile.thinkMsMax,
       violate: (rule, what) => this.#fail(rule, what),
     })
@@ -306,7 +313,7 @@ class Scenario {
   async #inspect(): Promise<void> {
     const cluster = this.#cluster
     const sleep = (ms: number): Promise<void> => this.#controller.sleep(ms)
-    const reader = this.#newClient('reader', 0)
+    const reader = this.#newClient('reader', { calls: 0 })
     for (const job of this.#jobs.values()) {
       if (job.endAskedMs !== null) continue
       const homes = this.#mix.homes().filter((home) => home.job === job.id)

@@ -25,6 +25,7 @@ const peace: World = {
   lateMs: 0,
   progress,
   forgotten: new Set(),
+  repeats: new Set(),
 }
 
 function died(atMs: number, losses: Partial<Losses>): World {

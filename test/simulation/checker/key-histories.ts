@@ -27,7 +27,7 @@ export type JobEnds = ReadonlyMap<string, number>
 /** The calls of a run as operations on single keys, with the deaths that may concern each. */
 export function splitByKey(
   calls: readonly Call[],
-  world: Pick<World, 'deaths' | 'ends' | 'lateMs'>,
+  world: Pick<World, 'deaths' | 'ends' | 'lateMs' | 'repeats'>,
 ): KeyHistory[] {
   const keys = new Map<string, { home: Home; operations: Operation[] }>()
   for (const { home, action } of calls) {
@@ -38,7 +38,7 @@ export function splitByKey(
   }
   const deletions = calls.filter(({ action }) => action.kind === 'deleteBucket')
   for (const call of calls) {
-    if (isAboutToGo(call, deletions)) continue
+    if (world.repeats.has(call.id) || isAboutToGo(call, deletions)) continue
     const endMs = world.ends.get(call.home.job) ?? Number.POSITIVE_INFINITY
     if (call.calledMs >= endMs) continue
     const judged = call.returnedMs > endMs ? { ...call, outcome: { kind: 'none' } as const } : call

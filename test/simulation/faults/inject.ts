@@ -1,12 +1,13 @@
 import { unreachable } from '../../../protocol/assert.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../../protocol/limits.ts'
 import type { Client } from '../traffic/client.ts'
+import type { Twin } from '../traffic/twin.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Control, PlacedJob } from '../world/control.ts'
-import type { Host } from '../world/host.ts'
 import { isPresent, pulledSlots, unsettledSlots } from '../world/inspection.ts'
 import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
+import { during, pause, pauseClients, restoreTwice, thawForgotten } from './client-faults.ts'
 import { injectAtController } from './controller-faults.ts'
 import { type ControllerFaultKind, type Fault, type FaultKind, isOfController } from './plan.ts'
 
@@ -17,6 +18,8 @@ export interface Scene {
   readonly jobs: ReadonlyMap<string, PlacedJob>
   /** Called at the moment when a node dies, with its memory still there to look at. */
   readonly nodeDies: (node: RunningNode) => void
+  /** A second process goes on from the memory of a client. */
+  readonly restore: (twin: Twin, random: SeededRandom) => void
   /** Writes down what really happened, for a failure's report. */
   readonly note: (what: string) => void
 }
@@ -83,6 +86,8 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return await pauseClients(scene, fault, random)
     case 'thawForgotten':
       return await thawForgotten(scene, fault, random)
+    case 'restoreTwice':
+      return await restoreTwice(scene, random)
     case 'storeRefuses':
       return await during(scene, fault, cluster.backends.faults.begin('refuses', random.pick([0.1, 0.5, 1])))
     case 'storeIsSlow':
@@ -310,30 +315,6 @@ async function share({ controller, jobs }: Scene): Promise<void> {
   await Promise.all([...jobs.values()].map((job) => controller.setShares(job)))
 }
 
-async function pause(scene: Scene, fault: Fault, host: Host): Promise<void> {
-  if (!host.alive) return
-  scene.note(`${host.id} is paused`)
-  host.pause()
-  await during(scene, fault, () => host.resume())
-}
-
-async function pauseClients(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
-  const paused = scene.clients.filter(() => random.chance(0.6))
-  await Promise.all(paused.map(({ host }) => pause(scene, fault, host)))
-}
-
-/** Functions are frozen, and the network forgets their connections meanwhile. */
-async function thawForgotten(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
-  const { network } = scene.cluster
-  const frozen = scene.clients.filter(({ host }) => host.alive && random.chance(0.6))
-  await Promise.all([
-    ...frozen.map(({ host }) => pause(scene, fault, host)),
-    during(scene, { ...fault, lastsMs: fault.lastsMs * random.fraction() }, () => {
-      for (const { host } of frozen) network.forgetSome(1, random, host)
-    }),
-  ])
-}
-
 async function partition(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const ips = ipsOf(scene)
   const cut = ips.filter(() => random.chance(0.4))
@@ -345,12 +326,6 @@ async function partition(scene: Scene, fault: Fault, random: SeededRandom): Prom
   const shorter = { ...fault, lastsMs: fault.lastsMs * random.between(0.1, 1) }
   const [first, last] = random.chance(0.5) ? [away, back] : [back, away]
   await Promise.all([during(scene, shorter, first), during(scene, fault, last)])
-}
-
-/** Undoes a fault when its time is over. */
-async function during({ controller }: Scene, { lastsMs }: Fault, undo: () => void): Promise<void> {
-  await controller.sleep(lastsMs)
-  undo()
 }
 
 /** A node with a part in a handoff, as soon as there is one: a death means most then. After a while, any node. */

@@ -33,6 +33,7 @@ const specialKinds = [
   'storeRefuses',
   'storeIsSlow',
   'storeLosesAnswers',
+  'restoreTwice',
 ] as const
 /** Of a controller that is no script. */
 const controllerKinds = [

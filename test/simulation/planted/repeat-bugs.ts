@@ -58,8 +58,8 @@ export const repeatBugs: readonly Planted[] = [
     name: 'sequence-taken-again',
     what: "A client gives a mutation the sequence of its lane's last one, and takes that one's answer for its own (I9).",
     file: 'client/routing/lanes.ts',
-    find: 'this.sequenceOf(lane) + 1',
-    replace: 'Math.max(1, this.sequenceOf(lane))',
+    find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
+    replace: 'this.sequenceOf(lane) === 0 ? nowMicros : this.sequenceOf(lane)',
     seedsMax: 30,
   },
   {

@@ -1,10 +1,13 @@
 import { sleep } from '../../../protocol/runtime.ts'
 import type { Cluster } from '../world/cluster.ts'
 import type { PlacedJob } from '../world/control.ts'
+import type { Host } from '../world/host.ts'
 import type { SeededRandom } from '../world/random.ts'
 import type { Call, History } from './history.ts'
 import { openSimulated } from './open.ts'
 import { perform } from './perform.ts'
+
+export const BUCKETS: readonly string[] = ['default', 'frames']
 
 const LIVES_MS_MAX = 1_500
 const GONE_MS_MAX = 150
@@ -38,6 +41,13 @@ function nameOf(round: number): string {
   return `scratch-${round}`
 }
 
+/** Creates those that a job has for all of a run. */
+export async function createBuckets(cluster: Cluster, host: Host, { ticket }: PlacedJob): Promise<void> {
+  const client = openSimulated(host, ticket, cluster.network.of(host).dial)
+  for (const bucket of BUCKETS) if (bucket !== 'default') await client.createBucket(bucket)
+  await client.close()
+}
+
 /** Creates and deletes one bucket of a job, under the same name again and again, until `hasExpired`. Never rejects. */
 export async function cycleBucket(
   cluster: Cluster,
@@ -46,7 +56,7 @@ export async function cycleBucket(
 ): Promise<void> {
   const { names, history, random, isOver } = of
   const host = cluster.newHost('buckets')
-  const client = openSimulated(cluster, host, job.ticket)
+  const client = openSimulated(host, job.ticket, cluster.network.of(host).dial)
   const pause = (ms: number): Promise<void> => sleep(host.clock, random.between(0, ms))
   const call = async (kind: 'createBucket' | 'deleteBucket'): Promise<Call> => {
     const home = { job: job.id, bucket: names.current(job.id), key: '' }

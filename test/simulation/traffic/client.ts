@@ -8,6 +8,7 @@ import type { Action, Call, History } from './history.ts'
 import type { Mix } from './mix.ts'
 import { openSimulated } from './open.ts'
 import { perform, WrongBytes } from './perform.ts'
+import { Twin } from './twin.ts'
 import type { Home } from './values.ts'
 
 /** Calls that one client has under way at most. */
@@ -25,6 +26,10 @@ export interface ClientOptions {
   /** Between two calls of a lane. */
   readonly thinkMsMax: number
   readonly violate: (rule: string, what: string) => void
+  /** Another process has its memory, and may be restored. */
+  readonly hasTwin?: boolean
+  /** It goes on from the memory of another one. */
+  readonly restored?: { readonly host: Host; readonly jobs: Map<string, Job> }
 }
 
 /** A function that runs: it makes one call after another until it has made them all; if it crashes, another goes on. */
@@ -33,12 +38,30 @@ export class Client {
   host: Host
   done = false
   #jobs = new Map<string, Job>()
+  #twin: Twin | null = null
   #left: number
 
   constructor(options: ClientOptions) {
     this.#options = options
     this.#left = options.calls
-    this.host = options.cluster.newHost('client')
+    const { cluster, hasTwin = false, restored } = options
+    if (restored !== undefined) {
+      this.host = restored.host
+      this.#jobs = restored.jobs
+    } else if (hasTwin) {
+      const [original, host] = cluster.newTwins('client')
+      this.host = original
+      this.#twin = new Twin(cluster, { original, host })
+    } else {
+      this.host = cluster.newHost('client')
+    }
+  }
+
+  /** The process that has this one's memory; null where there is none, or one that has not done all that this one has. */
+  takeTwin(): Twin | null {
+    const twin = this.#twin
+    this.#twin = null
+    return twin?.mirror.diverged === false ? twin : null
   }
 
   /** Begins, or goes on in a new process. Nobody waits for it: it never rejects. */
@@ -46,6 +69,7 @@ export class Client {
     if (!this.host.alive) {
       this.host = this.#options.cluster.newHost('client')
       this.#jobs = new Map()
+      this.#twin = null
     }
     const { violate } = this.#options
     const lanes = Array.from({ length: LANES }, () => this.#run())
@@ -67,7 +91,9 @@ export class Client {
     const call = history.begin({ client: host.id, home, action, deadlineMs, calledMs: timeline.nowMs })
     const pausedMs = host.pausedMs
     try {
-      call.outcome = await perform(job, { home, action, deadlineMs, ...(signal ? { signal } : {}) })
+      const performing = perform(job, { home, action, deadlineMs, ...(signal ? { signal } : {}) })
+      this.#twin?.begin(call, signal)
+      call.outcome = await performing
     } catch (error) {
       if (!(error instanceof WrongBytes)) throw error
       violate('foreign or damaged bytes', `${error.message}\n(call #${call.id})`)
@@ -117,8 +143,13 @@ export class Client {
     const { cluster, jobs } = this.#options
     const ticket = jobs.get(id)?.ticket
     if (!ticket) return null
-    const job = openSimulated(cluster, this.host, ticket)
+    const job = openSimulated(
+      this.host,
+      ticket,
+      this.#twin?.mirror.dial ?? cluster.network.of(this.host).dial,
+    )
     this.#jobs.set(id, job)
+    this.#twin?.open(id, ticket)
     return job
   }
 }

@@ -1,10 +1,8 @@
 import type { ActionName, Profile } from '../profiles.ts'
 import type { SeededRandom } from '../world/random.ts'
-import { TransientNames } from './buckets.ts'
+import { BUCKETS, TransientNames } from './buckets.ts'
 import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
-
-export const BUCKETS: readonly string[] = ['default', 'frames']
 
 /** More mutations of one key that nobody knows the outcome of would make its history too costly to judge. */
 const UNKNOWN_MAX = 4

@@ -62,7 +62,7 @@ async function playTenant(
   }
   const tenancy: Tenancy = { id, leaseSeconds, usedMs: askedMs, unusedMs: 0, endAsked: false }
   tenancies.push(tenancy)
-  const job = openSimulated(cluster, host, ticket)
+  const job = openSimulated(host, ticket, cluster.network.of(host).dial)
   for (let uses = random.below(12); uses > 0; uses--) {
     await sleep(host.clock, random.between(0, USE_MS_MAX))
     const beganMs = cluster.timeline.nowMs

@@ -75,6 +75,14 @@ export class Cluster {
     })
   }
 
+  /** Two processes on machines of their own, with the same clock and the same chance. */
+  newTwins(name: string): [Host, Host] {
+    const first = this.newHost(name)
+    const random = this.random.fork(`host/${this.#hosts}`)
+    const ip = `10.0.2.${this.#hosts}`
+    return [first, new Host(`${first.id}-twin`, { ip, timeline: this.timeline, random })]
+  }
+
   get living(): RunningNode[] {
     return this.nodes.filter(({ host }) => host.alive)
   }

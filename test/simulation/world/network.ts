@@ -118,8 +118,9 @@ export class SimulatedNetwork {
   }
 
   /** Breaks some of the connections; each side learns of it at another time. */
-  breakSome(share: number, random: SeededRandom): void {
-    for (const end of [...this.#ends]) if (random.chance(share)) this.#break(end)
+  breakSome(share: number, random: SeededRandom, host?: Host): void {
+    for (const end of [...this.#ends])
+      if ((host === undefined || end.host === host) && random.chance(share)) this.#break(end)
   }
 
   /**
