@@ -121,8 +121,12 @@ export class JobTiers {
   /** Releases all bytes at once. Resolves when the space is free; rejects if a tier cannot free it. */
   async end(): Promise<void> {
     this.#ended = true
+    // Even if nothing was written from here: a node that died may have left records on a tier that all nodes share.
+    const spaces = this.#parts.map(
+      ({ space, job, store }) => space ?? (job.bytesMax > 0 ? store.open(this.#job) : null),
+    )
     for (const { budget, job } of this.#parts) budget.change(job, null)
-    await Promise.all(this.#parts.map(({ space }) => space?.drop()))
+    await Promise.all(spaces.map((space) => space?.drop()))
   }
 
   #part(tier: number): Part {

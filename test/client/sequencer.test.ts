@@ -46,6 +46,17 @@ test('each mutation under way has a lane to itself, and the last lane that becam
   expect([0, 1, 2, 3].map((lane) => sequencer.sequenceOf(lane))).toEqual([2, 1, 2, 1])
 })
 
+test('I22: what clients with one memory begin later has another sequence in each of them', async () => {
+  const clocks = [new VirtualClock(), new VirtualClock()]
+  const [one, other] = clocks.map((clock) => new Lanes(clock)) as [Lanes, Lanes]
+  const before = [one, other].map((lanes) => lanes.sequenceOf(lanes.begin()))
+  expect(before[0]).toBe(before[1])
+  for (const lanes of [one, other]) lanes.end(0, null)
+  await clocks[0]?.advance(7)
+  await clocks[1]?.advance(9)
+  expect([one, other].map((lanes) => lanes.sequenceOf(lanes.begin()))).toEqual([7_000, 9_000])
+})
+
 test('one mutation too many under way at a node is refused, and the next one after an answer is not', () => {
   const sequencer = new Lanes(new VirtualClock())
   for (let i = 0; i < LANES_MAX; i++) sequencer.begin()

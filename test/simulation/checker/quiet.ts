@@ -45,7 +45,15 @@ export function checkLeaks(
   const usages = services.map((service) => usageOf(service, job))
   const usedBytes = usages.reduce((sum, usage) => sum + usage.usedBytes, 0)
   const objects = usages.reduce((sum, usage) => sum + usage.objects, 0)
-  const found = readings.filter(({ outcome }) => outcome.kind === 'stat' && outcome.stat !== null)
+  // One whose bytes neither the nodes nor the kept store had any more went when it was read.
+  const isGone = ({ home }: Call): boolean =>
+    readings.some(({ home: other, outcome }) => isSame(home, other) && isLost(outcome))
+  const found = readings.filter(
+    (call) =>
+      call.outcome.kind === 'stat' &&
+      call.outcome.stat !== null &&
+      !(call.outcome.stat.persist && isGone(call)),
+  )
   const [least, most] = accountOf(found, readings, {
     kind: (home) =>
       services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),
@@ -110,6 +118,10 @@ export function checkKept(
       ? [`${name} is kept as ${found}, and its job has ${value.outcome.value}`]
       : []
   })
+}
+
+function isLost(outcome: Outcome): boolean {
+  return outcome.kind === 'error' && outcome.code === 'OBJECT_LOST'
 }
 
 /** Of a bucket that was deleted nothing is kept either. */

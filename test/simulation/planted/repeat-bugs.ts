@@ -79,4 +79,45 @@ export const repeatBugs: readonly Planted[] = [
     profile: 'many',
     seedsMax: 100,
   },
+  {
+    name: 'sequence-of-a-twin',
+    what: 'Clients with one memory go on with the same sequences, and one gets the answer that the other had (I22).',
+    file: 'client/routing/lanes.ts',
+    find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
+    replace: 'this.sequenceOf(lane) + 1',
+    profile: 'clones',
+    seedsMax: 60,
+  },
+  {
+    name: 'session-of-older-memory',
+    what: 'A client whose memory is older than a session goes on with it (I22).',
+    file: 'storage-node/sessions/sessions.ts',
+    find: 'if (session?.jobId === job && session.mutations <= mutations) return session',
+    replace: 'if (session?.jobId === job && mutations >= 0) return session',
+    also: [
+      {
+        file: 'client/routing/lanes.ts',
+        find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
+        replace: 'this.sequenceOf(lane) + 1',
+      },
+    ],
+    profile: 'clones',
+    seedsMax: 60,
+  },
+  {
+    name: 'answer-of-another-mutation',
+    what: 'A recorded answer is given to whatever mutation names its lane and sequence (I22).',
+    file: 'storage-node/sessions/sessions.ts',
+    find: 'if (operation !== lane.operation || keys !== lane.keys)',
+    replace: 'if (operation + keys < 0)',
+    also: [
+      {
+        file: 'client/routing/lanes.ts',
+        find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
+        replace: 'this.sequenceOf(lane) + 1',
+      },
+    ],
+    profile: 'clones',
+    seedsMax: 100,
+  },
 ]

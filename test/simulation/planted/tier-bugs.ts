@@ -43,4 +43,12 @@ export const tierBugs: readonly Planted[] = [
     replace: '',
     seedsMax: 30,
   },
+  {
+    name: 'records-of-the-dead-kept',
+    what: 'What a node that died had on S3 stays there when its job ends, where no other node had anything there.',
+    file: 'storage-node/tiers/job-tiers.ts',
+    find: 'space ?? (job.bytesMax > 0 ? store.open(this.#job) : null)',
+    replace: 'space ?? (job.bytesMax < 0 ? store.open(this.#job) : null)',
+    seedsMax: 300,
+  },
 ]

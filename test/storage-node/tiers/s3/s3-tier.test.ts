@@ -3,6 +3,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../../protocol/runtime.ts'
 import { S3Bucket } from '../../../../service/s3/s3-bucket.ts'
 import type { S3Settings } from '../../../../service/s3/s3-settings.ts'
+import { TierBudget } from '../../../../storage-node/budget/budget.ts'
+import { JobTiers } from '../../../../storage-node/tiers/job-tiers.ts'
 import { S3Tier } from '../../../../storage-node/tiers/s3/s3-tier.ts'
 import { background } from '../../../fixture/background.ts'
 import { sharedS3, startFaults } from '../../../fixture/s3.ts'
@@ -44,6 +46,17 @@ test('a record that is removed is deleted soon, and its job goes with what other
   await expect.poll(keys).toEqual(['ephemeral/j-a/n-1/1', 'ephemeral/j-a/n-dead/0', 'ephemeral/j-b/n-1/0'])
   await job.drop()
   expect(await keys()).toEqual(['ephemeral/j-b/n-1/0'])
+})
+
+test('a job that ends takes with it what a node that died left on S3, also where no other node had written there', async (context) => {
+  const settings = await startS3(context)
+  await open('n-dead', settings).open('j-a').write(randomBytes(10))
+  await open('n-dead', settings).open('j-b').write(randomBytes(10))
+  const budget = new TierBudget(Number.POSITIVE_INFINITY)
+  const job = new JobTiers('j-a', [{ number: 2, store: open('n-1', settings), budget }])
+  job.setBudget(2, { reservedBytes: 0, bytesMax: 1_000 })
+  await job.end()
+  expect(await inspect(settings)()).toEqual(['ephemeral/j-b/n-dead/0'])
 })
 
 test('a record that somebody else removed or changed is a lost object, never wrong bytes', async (context) => {
