@@ -1,24 +1,42 @@
-import type { Call } from '../traffic/history.ts'
+import type { Call, Outcome } from '../traffic/history.ts'
 import type { Repeated } from '../traffic/twin.ts'
 
 /**
- * Calls that are the repetition of another one by a client with the same memory: both were answered alike, as only one execution can be. Any
- * other is a call of its own: an answer that another execution may have had as well says nothing.
+ * Calls that are one with another one by a client with the same memory: their answers are those of a single execution. Any other is a call of its
+ * own; of two deletions that were answered alike nobody can tell, so the second one says nothing.
  */
 export function repeatsOf(repeated: readonly Repeated[]): ReadonlySet<number> {
-  return new Set(repeated.flatMap(({ original, copy }) => (isRepeat(original, copy) ? [copy.id] : [])))
+  return new Set(repeated.flatMap((pair) => repeatOf(pair)?.id ?? []))
 }
 
-function isRepeat({ action, outcome }: Call, copy: Call): boolean {
-  const other = copy.outcome
-  if (outcome.kind === 'version') return other.kind === 'version' && other.version === outcome.version
-  if (outcome.kind === 'length') return other.kind === 'length' && other.bytes === outcome.bytes
-  if (outcome.kind === 'value' && action.kind === 'get' && action.consume)
-    return other.kind === 'value' && other.value === outcome.value
-  const isDeletion = action.kind === 'delete' || action.kind === 'deleteMany'
-  if (isDeletion && other.kind === outcome.kind) {
-    copy.outcome = { kind: 'none' }
-    copy.returnedMs = Number.POSITIVE_INFINITY
+function repeatOf({ original, copy }: Repeated): Call | null {
+  const { action } = original
+  if (action.kind === 'get' && action.consume) {
+    // Each reads the chunks of what was taken once, and may come too late for them.
+    if (isTaken(original.outcome) && isTaken(copy.outcome) && !isOther(original.outcome, copy.outcome))
+      return original.outcome.kind === 'value' ? copy : original
+    return null
   }
-  return false
+  if (action.kind === 'delete' || action.kind === 'deleteMany') {
+    if (original.outcome.kind === copy.outcome.kind) {
+      copy.outcome = { kind: 'none' }
+      copy.returnedMs = Number.POSITIVE_INFINITY
+    }
+    return null
+  }
+  return isOne(original.outcome, copy.outcome) ? copy : null
+}
+
+function isTaken(outcome: Outcome): boolean {
+  return outcome.kind === 'value' || (outcome.kind === 'error' && outcome.code === 'OBJECT_LOST')
+}
+
+function isOther(one: Outcome, other: Outcome): boolean {
+  return one.kind === 'value' && other.kind === 'value' && one.value !== other.value
+}
+
+/** Only one execution can have given both answers. */
+function isOne(one: Outcome, other: Outcome): boolean {
+  if (one.kind === 'version') return other.kind === 'version' && other.version === one.version
+  return one.kind === 'length' && other.kind === 'length' && other.bytes === one.bytes
 }
