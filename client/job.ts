@@ -185,7 +185,8 @@ export class Job {
    * Stores what a Node or web stream, or any async iterable, gives until it ends. Its length need not be known: it
    * travels in chunks of 1 MiB as they fill, up to 16 of them under way, and no faster than the nodes take them. All else is as
    * with `put`, but that the deadline holds for each message and not for the source: that may be slow, and rest for up to 15 minutes.
-   * If the source fails, this rejects with its error; if anything else does, the source is destroyed.
+   * Text is stored as UTF-8, each piece by itself: one with half of a surrogate pair is `BAD_REQUEST`. If the source fails, this rejects with its
+   * error; if anything else does, the source is destroyed.
    */
   async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
     checkOptions('put', options)

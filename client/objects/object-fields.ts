@@ -38,17 +38,18 @@ function read(options: ObjectOptions, bucket = DEFAULT_BUCKET): ObjectFields {
 
 const plain = read({})
 
-function encodeText(text: string): Buffer {
+/** Its UTF-8. Throws `BAD_REQUEST` where that has no form of it. */
+export function encodeText(text: string, name: 'bytes' | 'readable'): Buffer {
   if (text.isWellFormed()) return Buffer.from(text)
   throw new MayflyError(
     'BAD_REQUEST',
-    'bytes: the string has half of a surrogate pair, which UTF-8 cannot carry',
+    `${name}: the string has half of a surrogate pair, which UTF-8 cannot carry`,
   )
 }
 
 /** An object's bytes as they travel. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
 export function encodeObject(bytes: Uint8Array | string): Uint8Array {
-  const object = typeof bytes === 'string' ? encodeText(bytes) : bytes
+  const object = typeof bytes === 'string' ? encodeText(bytes, 'bytes') : bytes
   if (!(object instanceof Uint8Array))
     throw new MayflyError('BAD_REQUEST', 'bytes: it is no Uint8Array and no string')
   if (object.length > OBJECT_BYTES_MAX) {

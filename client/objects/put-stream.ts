@@ -7,7 +7,7 @@ import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { putChunks, type SendChunk } from './chunked.ts'
-import type { ObjectFields } from './object-fields.ts'
+import { encodeText, type ObjectFields } from './object-fields.ts'
 import { putObject } from './put.ts'
 import type { StreamWindows } from './stream-windows.ts'
 
@@ -145,7 +145,7 @@ class Chunks {
       this.#release()
       return
     }
-    const piece = typeof value === 'string' ? Buffer.from(value) : value
+    const piece = typeof value === 'string' ? encodeText(value, 'readable') : value
     if (!(piece instanceof Uint8Array))
       throw new MayflyError('BAD_REQUEST', 'readable: it gave something that is no Uint8Array and no string')
     this.#rest = piece

@@ -59,6 +59,20 @@ test('web streams, generators and streams of text are sources too', async () => 
   await expect(job.putStream('k', Readable.from([{ a: 1 }]))).rejects.toThrow('no Uint8Array')
 })
 
+test.each([1, 2 * MIB])(
+  'a piece of text after %i characters that UTF-8 cannot carry is refused, and nothing is stored',
+  async (length) => {
+    const { job } = await openOne()
+    const source = Readable.from(['x'.repeat(length), 'half \ud83d', 'more'])
+    await expect(job.putStream('text', source)).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: expect.stringContaining('readable: the string has half of a surrogate pair'),
+    })
+    expect(source.destroyed).toBe(true)
+    expect(await job.exists('text')).toBe(false)
+  },
+)
+
 test.each([1000, 3 * MIB])('conditions and buckets hold for streams of %i bytes', async (bytes) => {
   const { job } = await openOne()
   await job.createBucket('frames')
