@@ -10,6 +10,9 @@ import { type Outcome, Siege } from './support/siege.ts'
 /** `npm run attack` sets it: how much longer each attack lasts than in the tests. */
 const LENGTH = Number(process.env.ATTACK_LENGTH ?? 1)
 const FLOOD_MS = 2_000 * LENGTH
+/** All lanes that a session can have, and as many connections as leave a server one for each plane: by command, as they take a minute each. */
+const LANES = LENGTH > 1 ? 65_000 : 8_000
+const IDLE_CONNECTIONS = LENGTH > 1 ? 9_998 : 1_000
 /**
  * Test machines are busy with other tests, so these are far above what a bystander sees on a quiet one (`npm run attack` prints that); what the attacks did
  * before they were answered was seconds of standstill, and the death of the process.
@@ -271,12 +274,33 @@ const attacks: readonly Attack[] = [
     },
   },
   {
-    name: '1,000 connections that say nothing after their hello',
+    name: `${LANES} lanes with a commit that is refused`,
     run: async (siege) => {
-      for (let from = 0; from < 1_000; from += 100) {
-        await Promise.all(Array.from({ length: 100 }, () => siege.connect()))
+      const attacker = await siege.connect()
+      const commit = { version: 7, ttlSeconds: 0, manifest: [], metadata: [], keptBucket: '' }
+      const conditions = { condition: PutCondition.always, ifVersion: 0 }
+      for (let from = 0; from < LANES && !attacker.isClosed; from += 500) {
+        const frames = Array.from({ length: 500 }, (_, index) =>
+          attacker.frame(dataOperations.putCommit, {
+            ...at(`${from + index}-${'x'.repeat(900)}`),
+            ...{ lane: from + index, sequence: 1, ...conditions, ...commit },
+          }),
+        )
+        await attacker.send(Buffer.concat(await Promise.all(frames)))
+        await attacker.heard()
       }
-      await sleep(FLOOD_MS)
+    },
+  },
+  {
+    name: `${IDLE_CONNECTIONS} idle connections`,
+    run: async (siege) => {
+      for (let from = 0; from < IDLE_CONNECTIONS; from += 200)
+        await Promise.all(
+          Array.from({ length: Math.min(200, IDLE_CONNECTIONS - from) }, () => siege.connect()),
+        )
+      // Whoever comes now is let in.
+      for (let round = 0; round < 5; round++) await siege.bystanderComes()
+      await expect(siege.attackersJob.get('absent')).rejects.toMatchObject({ code: 'NOT_FOUND' })
     },
   },
 ]

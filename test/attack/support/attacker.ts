@@ -47,9 +47,13 @@ export class Attacker {
   async heard(): Promise<void> {
     const frame = await frameBytes(PING_ID, ping, {})
     await new Promise<void>((resolve) => {
-      this.#onPong = resolve
-      this.#socket.once('close', resolve)
-      if (this.isClosed) resolve()
+      const done = (): void => {
+        this.#socket.off('close', done)
+        resolve()
+      }
+      this.#onPong = done
+      this.#socket.once('close', done)
+      if (this.isClosed) done()
       else this.#socket.write(frame)
     })
   }

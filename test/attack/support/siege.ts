@@ -31,6 +31,7 @@ export class Siege {
   /** A client of the attacker, for what an attack needs to be there. */
   readonly attackersJob: Job
   readonly #bystander: Job
+  readonly #bystandersTicket: string
 
   private constructor(parts: {
     planes: PlaneProcesses
@@ -39,6 +40,7 @@ export class Siege {
     attackersTicket: string
     attackersJob: Job
     bystander: Job
+    bystandersTicket: string
   }) {
     this.planes = parts.planes
     this.metadata = parts.metadata
@@ -46,6 +48,7 @@ export class Siege {
     this.attackersTicket = parts.attackersTicket
     this.attackersJob = parts.attackersJob
     this.#bystander = parts.bystander
+    this.#bystandersTicket = parts.bystandersTicket
   }
 
   static async lay(): Promise<Siege> {
@@ -69,15 +72,22 @@ export class Siege {
       onTestFinished(() => client.close())
       return { ticket, client }
     }
-    const { client: bystander } = await open('j-bystander')
+    const { client: bystander, ticket: bystandersTicket } = await open('j-bystander')
     const { ticket: attackersTicket, client: attackersJob } = await open('j-attacker')
     for (let i = 0; i < 100; i++) await bystander.put(`k-${i}`, OBJECT)
-    return new Siege({ planes, metadata, node, attackersTicket, attackersJob, bystander })
+    return new Siege({ planes, metadata, node, attackersTicket, attackersJob, bystander, bystandersTicket })
   }
 
   /** A connection of the attacker to the storage node. */
   connect(): Promise<Attacker> {
     return Attacker.connect(this.node.address, this.attackersTicket)
+  }
+
+  /** Another client of the bystander connects, is served, and goes. */
+  async bystanderComes(): Promise<void> {
+    const client = await openJob(this.#bystandersTicket)
+    expect(await client.get('k-0')).toEqual(OBJECT)
+    await client.close()
   }
 
   /** Runs the attack while the bystander reads; the same processes serve afterwards, and nothing of the bystander's is gone or wrong. */
