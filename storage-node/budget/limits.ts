@@ -18,3 +18,7 @@ export const WAITS_PER_STEP = 128
 /** How long results of shared reads are retained for late callers, and how many bytes of them per node. */
 export const SHARED_READ_RETAIN_MS = 1_000
 export const SHARED_READ_RETAINED_BYTES_MAX = 32 * 1024 * 1024
+/** Leases of one job on a node: large puts that were begun, and readers of large objects. About 10 MiB of entries. */
+export const LEASES_MAX = 65_536
+/** A job that has all of them is refused so long without counting again, which takes some milliseconds. */
+export const LEASES_RECOUNT_MS = 1_000

@@ -10,6 +10,7 @@ import { type NodeUnderWay, UnderWay } from '../budget/under-way.ts'
 import type { Arena } from '../memory/arena.ts'
 import { JobMemory } from '../memory/job-memory.ts'
 import { bytesApart } from '../memory/record.ts'
+import { LeaseBudget } from '../slot/lease-budget.ts'
 import { OwnedSlots } from '../slot/owned-slots.ts'
 import { Slot } from '../slot/slot.ts'
 import { StepBudget } from '../slot/step-budget.ts'
@@ -70,6 +71,7 @@ export class NodeJob {
   readonly underWay: UnderWay
   /** For parked gets that are answered or failed. */
   readonly waitSteps: StepBudget
+  readonly leases = new LeaseBudget()
   objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0

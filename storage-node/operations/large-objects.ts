@@ -88,6 +88,7 @@ export class LargeObjects {
     if (openPuts.size >= OPEN_PUTS_MAX) {
       throw new MayflyError('TOO_MANY_REQUESTS', `${OPEN_PUTS_MAX} large puts are under way in one slot`)
     }
+    job.leases.take(job.slots, this.#clock.monotonicMs())
     const version = place.slot.nextVersion()
     this.#lease(place.slot, version)
     return { version, leaseMs: PUT_LEASE_MS }
@@ -121,13 +122,13 @@ export class LargeObjects {
       content: encodeManifest(request.manifest),
       checksum: null,
     })
-    place.slot.openPuts.delete(version)
+    if (place.slot.openPuts.delete(version)) job.leases.giveBack()
     return { version }
   }
 
   abort(job: NodeJob, request: DataRequests['putAbort']): void {
     const { openPuts } = locate(job, request).slot
-    if (openPuts.get(request.version) !== HELD) openPuts.delete(request.version)
+    if (openPuts.get(request.version) !== HELD && openPuts.delete(request.version)) job.leases.giveBack()
   }
 
   /** `payload` is copied, unless it was received into the job's memory. */
@@ -305,13 +306,16 @@ export class LargeObjects {
     if (!readLeases.isHeld(version, now) && this.#table.find(job, place)?.version !== version) {
       throw new MayflyError('NOT_FOUND', `The lease of version ${version} of the key has lapsed`)
     }
+    if (!readLeases.has(version, lease)) job.leases.take(job.slots, now)
     readLeases.hold(version, lease, now + READ_LEASE_MS)
   }
 
   /** Ends a read lease. */
   endRead(job: NodeJob, request: DataRequests['readEnd']): void {
     const place = locate(job, request)
-    const ending = place.slot.readLeases.end(request.version, request.lease)
+    const { readLeases } = place.slot
+    if (readLeases.has(request.version, request.lease)) job.leases.giveBack()
+    const ending = readLeases.end(request.version, request.lease)
     if (ending !== null) freeEnded(job, place, ending, this.#clock.monotonicMs())
   }
 

@@ -272,6 +272,7 @@ export class Objects {
       const manifest = manifestOf(job.memory, object)
       // Before the object is removed: an unleased version is freed with it.
       const lease = place.slot.nextVersion()
+      job.leases.take(job.slots, this.#clock.monotonicMs())
       place.slot.readLeases.hold(version, lease, this.#clock.monotonicMs() + READ_LEASE_MS)
       if (request.consume) this.#table.remove(job, place, object)
       const { consume: consumed } = request

@@ -73,6 +73,11 @@ export class Slot {
     )
   }
 
+  /** How many leases of versions it has. */
+  get leases(): number {
+    return (this.#openPuts?.size ?? 0) + this.readLeases.size
+  }
+
   /** Drops lapsed leases of versions. */
   dropLapsed(nowMs: number): void {
     if (this.#openPuts !== null) dropLapsed(this.#openPuts, nowMs)

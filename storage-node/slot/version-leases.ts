@@ -25,6 +25,16 @@ export class ReadLeases {
     return this.#versions.size === 0
   }
 
+  get size(): number {
+    let size = 0
+    for (const { untilMs } of this.#versions.values()) size += untilMs.size
+    return size
+  }
+
+  has(version: number, lease: number): boolean {
+    return this.#versions.get(version)?.untilMs.has(lease) === true
+  }
+
   /** Grants or renews a lease. */
   hold(version: number, lease: number, untilMs: number): void {
     const readers = this.#versions.get(version)
