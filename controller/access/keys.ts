@@ -7,16 +7,16 @@ import type { ApiKey, Quota } from '../records/quota.ts'
 import type { Role } from '../records/roles.ts'
 import type { Store } from '../store/store.ts'
 
-/** Whose key a request has. */
+/** The API key that a request was made with. */
 export interface Caller {
   readonly name: string
   readonly role: Role
 }
 
-/** A key as it is shown. */
+/** A key as the API shows it, without the key itself. */
 export interface KeyShown extends Caller {
   readonly limits: Quota
-  /** `config`: it stands in the config file, or is the one that `mayfly up` makes. */
+  /** `config`: from the config file, or the key that `mayfly up` makes. */
   readonly source: 'config' | 'api'
   readonly record: KeyRecord | null
 }
@@ -30,12 +30,12 @@ export interface KeysOptions {
 /** Bytes of a key: 256 random bits. */
 const KEY_BYTES = 32
 
-/** The API keys of the cluster: those of the config, and those that were made since. */
+/** The API keys of the cluster: those of the config and those made by the API. */
 export class Keys {
   readonly #options: KeysOptions
   readonly #configured: ReadonlyMap<string, ApiKey>
   readonly #made = new Map<string, KeyRecord>()
-  /** Who has the key of a digest. An attacker cannot choose digests, so a lookup tells nothing by its time. */
+  /** Names by digest. An attacker cannot choose digests, so the timing of a lookup reveals nothing. */
   readonly #names = new Map<string, string>()
 
   constructor(options: KeysOptions) {
@@ -44,12 +44,12 @@ export class Keys {
     for (const { name, key } of options.configured) this.#names.set(digestOf(key), name)
   }
 
-  /** Takes over what the store had; a key of the config stands above one of the same name. */
+  /** Loads the stored keys; a key of the config replaces a stored one of the same name. */
   restore(records: readonly KeyRecord[]): void {
     for (const record of records) if (!this.#configured.has(record.name)) this.#enter(record)
   }
 
-  /** Null for a key that is not one of this cluster. */
+  /** Null for an unknown key. */
   find(key: string): Caller | null {
     const digest = digestOf(key)
     const name = this.#names.get(digest)
@@ -80,7 +80,7 @@ export class Keys {
     return [...configured, ...made]
   }
 
-  /** Makes a key: what it returns is known to the caller alone. Throws `BAD_REQUEST` where the name is taken. */
+  /** Makes a key. The returned key is shown once. Throws `BAD_REQUEST` if the name is taken. */
   async make(of: { name: string; role: Role; limits: Quota }): Promise<{ key: string; record: KeyRecord }> {
     const { name } = of
     if (this.#configured.has(name) || this.#made.has(name))
@@ -94,7 +94,7 @@ export class Keys {
     return await this.#write({ ...of, previous: null, createdAtMs, rotatedAtMs: null })
   }
 
-  /** Puts another key in the place of one, which is taken for so long still. Throws `NOT_FOUND` or `BAD_REQUEST`. */
+  /** Replaces a key; the previous one stays valid for `graceSeconds`. Throws `NOT_FOUND` or `BAD_REQUEST`. */
   async rotate(name: string, graceSeconds: number): Promise<{ key: string; record: KeyRecord }> {
     const { digest, ...before } = this.#require(name)
     const nowMs = this.#options.runtime.clock.wallMs()
@@ -102,7 +102,7 @@ export class Keys {
     return await this.#write({ ...before, previous, rotatedAtMs: nowMs })
   }
 
-  /** From here on the key is refused. Its jobs live on. Throws `NOT_FOUND` or `BAD_REQUEST`. */
+  /** Revokes a key at once. Its jobs continue. Throws `NOT_FOUND` or `BAD_REQUEST`. */
   async revoke(name: string): Promise<KeyRecord> {
     const record = this.#require(name)
     this.#leave(record)

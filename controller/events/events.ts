@@ -1,7 +1,7 @@
 import { EVENTS_KEPT_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 
-/** What happened in the cluster, as `GET /v1/events` tells it. */
+/** The event types of `GET /v1/events`. */
 export const eventTypes = [
   'job.registering',
   'job.active',
@@ -29,18 +29,18 @@ export const eventTypes = [
 export type EventType = (typeof eventTypes)[number]
 
 export interface ClusterEvent {
-  /** Rises with every event, also over restarts of the controller. */
+  /** Rises with every event, also across restarts of the controller. */
   readonly id: number
   readonly type: EventType
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number
-  /** Ids and numbers that belong to it. */
+  /** Ids and numbers of the event. */
   readonly data: Readonly<Record<string, unknown>>
 }
 
 type Listener = (event: ClusterEvent) => void
 
-/** The last `EVENTS_KEPT_MAX` events, and whoever listens for the next. */
+/** The last `EVENTS_KEPT_MAX` events, and the subscribers to new ones. */
 export class Events {
   readonly #clock: Clock
   readonly #kept: ClusterEvent[] = []
@@ -48,7 +48,7 @@ export class Events {
   readonly #counts = new Map<EventType, number>()
   #lastId: number
 
-  /** Ids begin at the microseconds of the wall clock: above all that an earlier process can have given. */
+  /** Ids start at the wall clock in microseconds, above any id of an earlier process. */
   constructor(clock: Clock) {
     this.#clock = clock
     this.#lastId = Math.floor(clock.wallMs()) * 1000
@@ -62,18 +62,18 @@ export class Events {
     for (const listener of this.#listeners) listener(event)
   }
 
-  /** Events with a higher id than `after` that are still kept, oldest first. */
+  /** Retained events with an id above `after`, oldest first. */
   since(after: number): readonly ClusterEvent[] {
     return this.#kept.filter(({ id }) => id > after)
   }
 
-  /** Calls `listener` for each event from now on, until the function that it returns is called. */
+  /** Calls `listener` for each new event until the returned function is called. */
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 
-  /** How many there were of a type since this process started. */
+  /** Number of events of a type since this process started. */
   countOf(type: EventType): number {
     return this.#counts.get(type) ?? 0
   }

@@ -6,7 +6,7 @@ interface Known extends TaskReport {
   readonly process: string
 }
 
-/** What fails in the background of the cluster's processes, as they report it: an event when it begins and when it is over. */
+/** Background failures that the cluster's processes report: one event when a failure begins and one when it ends. */
 export class TaskFailures {
   readonly #events: Events
   readonly #known = new Map<string, Map<string, Known>>()
@@ -27,12 +27,12 @@ export class TaskFailures {
     if (known.size > 0) this.#known.set(process, known)
   }
 
-  /** The process is gone. */
+  /** Removes a process that has ended. */
   forget(process: string): void {
     this.#known.delete(process)
   }
 
-  /** Every task that has failed, of every process that runs. */
+  /** Every task that has failed, for every running process. */
   *all(): Generator<Known> {
     for (const tasks of this.#known.values()) yield* tasks.values()
   }

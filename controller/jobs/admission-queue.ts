@@ -2,13 +2,13 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 import type { Refusal } from './admission.ts'
 
-/** One registration: tries to get its reservation, and says who refuses it. */
+/** A waiting registration: tries to get its reservation and says who refuses it. */
 export interface Attempt<T> {
   /** Name of the API key. */
   readonly owner: string
   readonly waitMs: number
   readonly signal: AbortSignal
-  /** `done` if it was admitted. Must not wait for anything: what it finds free is free at this moment alone. */
+  /** `done` if admitted. Must be synchronous: free capacity is only valid at this moment. */
   try(): { readonly done: T } | Refusal
 }
 
@@ -19,9 +19,8 @@ interface Entry<T> {
 }
 
 /**
- * Registrations that wait for room, in the order in which they came. Nobody overtakes one that waits for the cluster:
- * else small jobs, one after another, would keep a large one waiting for ever. One that waits for the limits of its own
- * key holds up that key's later ones alone.
+ * Registrations that wait for capacity, first in, first out. None overtakes one that waits for the cluster, else a sequence of small jobs
+ * could starve a large one. One that waits for the quota of its own key blocks only later registrations of that key.
  */
 export class AdmissionQueue<T> {
   readonly #clock: Clock
@@ -35,7 +34,7 @@ export class AdmissionQueue<T> {
     return this.#entries.size
   }
 
-  /** Resolves when the attempt has succeeded. Rejects with the last refusal, at once or when it has waited. */
+  /** Resolves when the attempt succeeds. Rejects with the last refusal, at once or after `waitMs`. */
   enter(attempt: Attempt<T>): Promise<T> {
     const first = [...this.#entries].find(
       ({ attempt: { owner }, refusal }) => refusal.by === 'cluster' || owner === attempt.owner,
@@ -46,7 +45,7 @@ export class AdmissionQueue<T> {
     return this.#wait(attempt, outcome)
   }
 
-  /** Lets those who wait try again, in order. To be called whenever something has become free. */
+  /** Retries the waiting registrations in order. To be called whenever capacity is freed. */
   retry(): void {
     const refusedKeys = new Set<string>()
     for (const entry of this.#entries) {
@@ -69,7 +68,7 @@ export class AdmissionQueue<T> {
     }
   }
 
-  /** Nobody waits any longer. */
+  /** Rejects all waiting registrations. */
   close(error: MayflyError): void {
     for (const entry of this.#entries) entry.settle(error)
   }

@@ -15,18 +15,21 @@ export interface AdmissionOptions {
   readonly nodes: NodeRegistry
   readonly fleetCapacity: FleetCapacity
   readonly placer: Placer
-  /** Of all jobs and nodes together. */
+  /** Bounds of all jobs and nodes together. */
   readonly quota: Quota
   readonly keys: Pick<Keys, 'quotaOf'>
 }
 
-/** Who is in the way: the cluster, for everybody who comes later too, or the limits of one key, for it alone. */
+/**
+ * The bound that refuses: the capacity or quota of the cluster, which blocks everyone behind it, or the quota of one key, which blocks only
+ * that key.
+ */
 export interface Refusal {
   readonly by: 'cluster' | 'key'
   readonly error: MayflyError
 }
 
-/** What may be reserved: as far as there is room, and as far as the limits of the cluster and of the key go. */
+/** Decides what may be reserved, by free capacity and by the quotas of the cluster and of the key. */
 export class Admission {
   readonly #options: AdmissionOptions
 
@@ -34,7 +37,7 @@ export class Admission {
     this.#options = options
   }
 
-  /** Throws `RESERVATION_REFUSED` for a demand that could not be met if there were no other job. */
+  /** Throws `RESERVATION_REFUSED` for a demand that an empty cluster could not meet. */
   requirePossible(owner: string, demand: Demand): void {
     const { placer, quota } = this.#options
     const proposal = placer.proposeOnEmpty(demand)
@@ -67,7 +70,7 @@ export class Admission {
     return proposal.shares
   }
 
-  /** The shares of a job that is grown or shrunk; what it has more then counts. Throws `RESERVATION_REFUSED`. */
+  /** Shares for a job that grows or shrinks; quotas apply to the increase. Throws `RESERVATION_REFUSED`. */
   resize(job: Job, demand: Demand): readonly Share[] {
     const { placer } = this.#options
     const proposal = placer.proposeResize(job, demand)
@@ -83,7 +86,7 @@ export class Admission {
     return proposal.shares
   }
 
-  /** What the jobs of one key have, or of all. */
+  /** The reservations of the jobs of one key, or of all jobs. */
   spent(owner: string | null): Spending {
     let spent = nothingSpent
     for (const job of this.#options.ledger.living()) {
@@ -93,7 +96,7 @@ export class Admission {
     return spent
   }
 
-  /** What a job pays: its part of its nodes' price, and what S3 charges. */
+  /** The price of a job: its fraction of its nodes, and what S3 charges. */
   priceOf({ shares, demand }: Job): number {
     return this.#priceOfShares(shares) + demand.s3PricePerHour
   }
@@ -106,7 +109,7 @@ export class Admission {
       return { by: 'cluster', error: refused(text) }
     }
     const key = this.#quotaOf(owner)
-    // Whoever has no limits is not counted: that would cost a look at every job.
+    // Reservations are only summed if a quota exists, since that visits every job.
     const excess = this.#excess(
       owner,
       {
@@ -123,7 +126,7 @@ export class Admission {
     spent: { readonly quota: Spending; readonly key: Spending },
     more: Spending,
   ): { by: Refusal['by']; text: string } | null {
-    // The price of the cluster is that of whole nodes, not of what jobs have of them.
+    // The price of the cluster counts whole nodes, not the fractions that jobs reserve.
     const { pricePerHour: _, ...quota } = this.#options.quota
     const ofCluster = excessOf(quota, spent.quota, more)
     if (ofCluster !== null) return { by: 'cluster', text: `Of the cluster, ${ofCluster}` }

@@ -1,8 +1,8 @@
 import { MayflyError } from '../../protocol/errors.ts'
 
 /**
- * Places that API keys share. One key has up to `ownerMax`; once all are taken, a key that has less than its fair share of them
- * gets one all the same, so that nobody locks another out. So there are fewer than twice `max`.
+ * Slots shared by API keys. A key may take up to `ownerMax`. When all `max` are taken, a key below its fair share still gets one, so no key
+ * can lock out another. The total stays below twice `max`.
  */
 export class Allowance {
   readonly #what: string
@@ -21,7 +21,7 @@ export class Allowance {
     return this.#total
   }
 
-  /** Throws `TOO_MANY_REQUESTS` where the key gets no place. */
+  /** Throws `TOO_MANY_REQUESTS` if the key gets no slot. */
   require(owner: string): void {
     const taken = this.#taken.get(owner) ?? 0
     const owners = this.#taken.size + (taken === 0 ? 1 : 0)
@@ -32,7 +32,7 @@ export class Allowance {
     )
   }
 
-  /** Takes a place; gives what lets go of it. Throws `TOO_MANY_REQUESTS`. */
+  /** Takes a slot; returns the function that releases it. Throws `TOO_MANY_REQUESTS`. */
   enter(owner: string): () => void {
     this.require(owner)
     this.#total++

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 
 /**
- * A registration and those who wait for its answer. Once all of them are gone and none came again within `graceMs`, nobody knows
- * of it, and it is given up: else it would hold its reservation until its lease lapses.
+ * The callers that wait for a registration. Once all are gone and none has come back within `graceMs`, the registration is given up; it
+ * would otherwise hold its reservation until its lease lapses.
  */
 export class Claim {
   readonly #clock: Clock
@@ -17,12 +17,15 @@ export class Claim {
     this.#graceMs = graceMs
   }
 
-  /** Aborted when it is given up. */
+  /** Aborted when the registration is given up. */
   get gaveUp(): AbortSignal {
     return this.#gaveUp.signal
   }
 
-  /** Somebody waits until `signal` is aborted, or what is returned is called with whether the answer has been taken. */
+  /**
+   * Registers a waiting caller until `signal` is aborted or the returned function is called; its argument says whether the answer was
+   * delivered.
+   */
   attach(signal: AbortSignal): (isAnswered: boolean) => void {
     this.#callers++
     this.#timer?.cancel()

@@ -26,9 +26,9 @@ export interface JobLifecycleOptions {
   readonly events: Events
   readonly log: Logger
   readonly background: Background
-  /** Changes of one job come one after another. */
+  /** Serializes the changes of one job. */
   readonly serial: KeyedMutex
-  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  /** Sizes a job of an owner and name by the present state. Throws `RESERVATION_REFUSED`. */
   readonly size: (scope: string, hints: Hints) => Sizing
 }
 
@@ -40,7 +40,7 @@ export interface JobWatcher {
   unsure(job: string): void
 }
 
-/** The life of jobs that were registered: resized, renewed, ended. */
+/** Resizes, renews and ends registered jobs. */
 export class JobLifecycle {
   readonly #options: JobLifecycleOptions
   readonly #ending = new Map<string, Promise<Job>>()
@@ -56,7 +56,7 @@ export class JobLifecycle {
     this.#watcher = watcher
   }
 
-  /** Grows or shrinks what is reserved. If it does not fit, everything stays as it was. */
+  /** Grows or shrinks a reservation. If it does not fit, nothing changes. */
   async resize(id: string, hints: Hints): Promise<Job> {
     this.requireLiving(id)
     const resize = this.#options.serial.run(id, () => {
@@ -69,28 +69,28 @@ export class JobLifecycle {
     return await resize
   }
 
-  /** True while shares that a resize has chosen are not entered for good. */
+  /** True while the chosen shares of a resize are not final in the ledger. */
   get isResizing(): boolean {
     return this.#resizing.size > 0
   }
 
   /**
-   * Resolves once the resizes that are under way are over: what they have reserved, metadata may not know yet. Rejects
-   * with `UNAVAILABLE` if others have begun meanwhile.
+   * Resolves once the resizes under way are over; metadata may not know their reservations yet. Rejects with `UNAVAILABLE` if others have
+   * begun meanwhile.
    */
   async resized(): Promise<void> {
     await Promise.allSettled(this.#resizing)
     if (this.#resizing.size > 0) throw new MayflyError('UNAVAILABLE', 'Jobs are being resized at this moment')
   }
 
-  /** The job's lease counts from now. */
+  /** Restarts the lease of the job. */
   async renew(id: string): Promise<Job> {
     this.requireLiving(id)
     this.#options.ledger.touch(id, this.#options.runtime.clock.monotonicMs())
     return await this.#options.ledger.change(id, {})
   }
 
-  /** Resolves with the ended job once its bytes are freed. Rejects where metadata does not answer for now; the upkeep goes on with it. */
+  /** Resolves with the ended job once its bytes are freed. Rejects if metadata does not answer; the control loop retries. */
   async end(id: string, reason: EndReason): Promise<Job> {
     const job = this.#options.ledger.require(id)
     if (job.state === 'ended') return job
@@ -103,7 +103,7 @@ export class JobLifecycle {
     return await ending
   }
 
-  /** As `end`, for one who waits: rejects with `UNAVAILABLE` after `CONTROL_CALL_MS` and goes on in the background. */
+  /** As `end`, with a bound: rejects with `UNAVAILABLE` after `CONTROL_CALL_MS` and continues in the background. */
   async endWithin(id: string, reason: EndReason): Promise<Job> {
     const { clock } = this.#options.runtime
     const ended = await Promise.race([this.end(id, reason), sleep(clock, CONTROL_CALL_MS).then(() => null)])
@@ -111,7 +111,7 @@ export class JobLifecycle {
     throw new MayflyError('UNAVAILABLE', `Job ${id} is ending, but its metadata server does not answer`)
   }
 
-  /** As `end`, for nobody who waits. What fails is tried again by the next upkeep. */
+  /** As `end`, in the background. The control loop retries failures. */
   endInBackground(id: string, reason: EndReason): void {
     if (this.#ending.has(id)) return
     void this.#options.background.attempt(['endJobs', id], () => this.end(id, reason))
@@ -123,7 +123,7 @@ export class JobLifecycle {
     const hints = { ...job.hints, ...added }
     const { demand, reasons } = size(scopeOf(job), hints)
     const shares = admission.resize(job, demand)
-    // Until the nodes have heard of it, the larger of both counts: what shrinks is not given away too early.
+    // Until the nodes know the new shares the larger of both counts, so released capacity is not assigned too early.
     await ledger.change(id, { shares: maxShares(job.shares, shares) })
     try {
       const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
@@ -138,7 +138,7 @@ export class JobLifecycle {
       tickets.cachePlacement(id, placement)
     } catch (error) {
       await ledger.change(id, { shares: job.shares })
-      // Metadata may have heard of it all the same.
+      // Metadata may have received the change.
       this.#watcher?.unsure(id)
       throw error
     }
@@ -163,9 +163,9 @@ export class JobLifecycle {
   }
 
   /**
-   * Rejects with `UNAVAILABLE` where a server that may decide for the job does not answer in time; whoever ends jobs comes again. They are
-   * asked in their order: while one hands it on it does not end it, so the job cannot come to the next one after its end. Those that had it
-   * before only know where it went, and forget that in the background: one that hangs hears of it when it is back (`Reconciler.compare`).
+   * Ends the job on its metadata servers, in order. A server that is transferring the job does not end it, so an ended job cannot arrive at
+   * the next server. Rejects with `UNAVAILABLE` if a server that may decide about the job does not answer in time; callers retry. Former
+   * servers only remember where the job went; they are told in the background, or by `Reconciler.compare` once they are back.
    */
   async #endOn(job: Job): Promise<void> {
     const { metadata, runtime, background } = this.#options
@@ -184,7 +184,7 @@ export class JobLifecycle {
     }
   }
 
-  /** Throws `JOB_NOT_FOUND`, or `JOB_ENDED` if the job has ended or is about to. */
+  /** Throws `JOB_NOT_FOUND`, or `JOB_ENDED` if the job has ended or is ending. */
   requireLiving(id: string): Job {
     const job = this.#options.ledger.require(id)
     if (job.state === 'ending' || job.state === 'ended' || this.#ending.has(id)) {

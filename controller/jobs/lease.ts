@@ -1,16 +1,16 @@
-/** When a job was last used, and how far that is known. Milliseconds on one clock. */
+/** The last known use of a job. Milliseconds on one monotonic clock. */
 export interface LeaseUse {
   readonly usedMs: number
   /**
-   * Until when every live node of the job has told of its use: the oldest of their last reports. Null while one
-   * has not reported to this controller process; a use before that report may be the one that keeps the job.
+   * The time up to which every live node of the job has reported its use: the oldest of their last reports. Null while one has not reported
+   * to this controller process, since its first report may name a later use.
    */
   readonly knownUntilMs: number | null
 }
 
 /**
- * True if the lease ran out without a use. Only time that the nodes have told of counts: between two heartbeats
- * a job may well be in use, so a lease as short as a heartbeat must not lapse there.
+ * True if the lease lapsed without a use. Only time covered by reports counts: between two heartbeats the job may be in use, so a lease as
+ * short as a heartbeat must not lapse there.
  */
 export function hasLapsed(usage: LeaseUse, leaseMs: number): boolean {
   return usage.knownUntilMs !== null && usage.usedMs + leaseMs < usage.knownUntilMs

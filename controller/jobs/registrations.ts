@@ -24,14 +24,14 @@ export interface Registration {
   readonly leaseSeconds: number
 }
 
-/** How a registration is to be carried out. */
+/** Options of a registration. */
 export interface RegisterOptions {
   /** Name of the API key. */
   readonly owner: string
   readonly key: string | null
-  /** How long it may wait for room. */
+  /** How long it may wait for capacity. */
   readonly waitSeconds: number
-  /** Aborted when the caller is gone. */
+  /** Aborted when the caller disconnects. */
   readonly signal: AbortSignal
 }
 
@@ -42,25 +42,25 @@ export interface RegistrationsOptions extends JobLifecycleOptions {
   readonly stopped: AbortSignal
 }
 
-/** A registration under way that may be asked for again. */
+/** A registration under way with an idempotency key. */
 interface Keyed {
   readonly bodyHash: string
   readonly registered: Promise<Job>
   readonly claim: Claim
 }
 
-/** A job that has its reservation, and when it will be active. */
+/** A job that has its reservation and becomes active later. */
 interface Admitted {
   readonly registered: Promise<Job>
 }
 
-/** Turns requests into active jobs. */
+/** Turns registration requests into active jobs. */
 export class Registrations {
   readonly #options: RegistrationsOptions
   readonly #waiting: AdmissionQueue<Admitted>
-  /** Of each owner's key that a registration under way has, what it registers. */
+  /** Registrations under way, by owner and idempotency key. */
   readonly #keyed = new Map<string, Keyed>()
-  /** Of jobs whose answer nobody has taken yet. */
+  /** Claims of jobs whose answer no caller has received yet. */
   readonly #claims = new Map<string, Claim>()
   readonly #allowance = new Allowance('registrations that are under way or wait', {
     max: REGISTRATIONS_UNDER_WAY_MAX,
@@ -75,25 +75,25 @@ export class Registrations {
     })
   }
 
-  /** How many have not been answered yet, those that wait for room among them. */
+  /** Number of unanswered registrations, including those that wait for capacity. */
   get underWay(): number {
     return this.#allowance.total
   }
 
-  /** How many wait for room. */
+  /** Number of registrations that wait for capacity. */
   get waiting(): number {
     return this.#waiting.count
   }
 
-  /** Something may have become free. */
+  /** Retries the waiting registrations after capacity was freed. */
   retryWaiting(): void {
     this.#waiting.retry()
   }
 
   /**
-   * Resolves with the active job once its capacity is there. The same `key` of an owner with the same request gives the same
-   * job. Where nobody has taken the answer, and nobody asks again, the job ends. Throws `RESERVATION_REFUSED`,
-   * `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if nodes or metadata did not come up in time.
+   * Resolves with the active job once its capacity is ready. The same `key` of an owner with the same request returns the same job. If no
+   * caller receives the answer and none asks again, the job ends. Throws `RESERVATION_REFUSED`, `TOO_MANY_REQUESTS`, or `UNAVAILABLE` if
+   * nodes or metadata were not ready in time.
    */
   async register(request: Registration, by: RegisterOptions): Promise<Job> {
     const { ledger, jobs, runtime } = this.#options
@@ -121,7 +121,7 @@ export class Registrations {
     })
   }
 
-  /** Waits for a job on behalf of a caller, who takes it if he is still there. */
+  /** Waits for a job on behalf of a caller, and notes whether the caller received it. */
   async #answer(claim: Claim, signal: AbortSignal, registered: () => Promise<Job>): Promise<Job> {
     const leave = claim.attach(signal)
     try {
@@ -133,7 +133,7 @@ export class Registrations {
     }
   }
 
-  /** Ends the job that came of it if the registration is given up. */
+  /** Registers a job, and ends it if the registration is given up. */
   async #begin(request: Registration, by: RegisterOptions, claim: Claim): Promise<Job> {
     const leave = this.#allowance.enter(by.owner)
     try {
@@ -153,7 +153,7 @@ export class Registrations {
     }
   }
 
-  /** Undoes a registration: the reservation is free once metadata has forgotten the job. */
+  /** Undoes a registration. The reservation is freed once metadata has ended the job. */
   async rollBack(id: string): Promise<void> {
     const { ledger, jobs } = this.#options
     await ledger.change(id, { state: 'ending', endReason: 'failed' })
@@ -180,7 +180,7 @@ export class Registrations {
     return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + NODE_START_MS_MAX)
   }
 
-  /** What is admitted is in the ledger when this returns. */
+  /** The admitted job is in the ledger when this returns. */
   #try(
     request: Registration,
     { owner, key }: RegisterOptions,
@@ -244,7 +244,7 @@ function otherBody(): MayflyError {
   return new MayflyError('BAD_REQUEST', 'Idempotency-Key: it was used for a registration with another body')
 }
 
-/** The same for the same request, in whichever order its fields came. */
+/** Independent of the order of the fields. */
 function hashOf({ name, hints, leaseSeconds }: Registration): string {
   const sorted = Object.entries(hints).sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')

@@ -13,13 +13,13 @@ export interface TicketsOptions {
   readonly metadata: MetadataServers
 }
 
-/** What a ticket grants. */
+/** The rights of a ticket. */
 export interface Grant {
   readonly read: boolean
   readonly write: boolean
-  /** Of the keys that it grants; empty for all. */
+  /** Prefix of the keys that it grants; empty for all keys. */
   readonly prefix: string
-  /** How long. */
+  /** Validity in seconds. */
   readonly seconds: number
 }
 
@@ -30,7 +30,7 @@ interface Issued {
 
 const everything: Grant = Object.freeze({ read: true, write: true, prefix: '', seconds: TICKET_SECONDS })
 
-/** Tickets of active jobs, each with the placement of its moment. */
+/** Issues tickets of active jobs, each with the current placement. */
 export class Tickets {
   readonly #options: TicketsOptions
   readonly #placements = new Map<string, Placement>()
@@ -39,7 +39,7 @@ export class Tickets {
     this.#options = options
   }
 
-  /** Keeps a placement for tickets that are made while metadata does not answer. */
+  /** Caches a placement for tickets that are issued while metadata does not answer. */
   cachePlacement(job: string, placement: Placement): void {
     this.#placements.set(job, placement)
   }
@@ -48,12 +48,15 @@ export class Tickets {
     this.#placements.delete(job)
   }
 
-  /** With every right, for `TICKET_SECONDS`. Rejects with `UNAVAILABLE` if the job's metadata server has not reported since the controller started. */
+  /**
+   * A ticket with every right, for `TICKET_SECONDS`. Rejects with `UNAVAILABLE` if the job's metadata server has not reported since the
+   * controller started.
+   */
   async make(job: Job): Promise<string> {
     return (await this.issue(job, everything)).ticket
   }
 
-  /** As `make`, with what is granted. */
+  /** As `make`, with the given rights. */
   async issue({ id, metadata }: Job, { read, write, prefix, seconds }: Grant): Promise<Issued> {
     const placement = await this.#placementOf(id, metadata)
     const { secret, clock } = this.#options
@@ -65,8 +68,8 @@ export class Tickets {
   }
 
   /**
-   * A server that reported and does not answer now may be starting again: an old placement, or one where nobody
-   * owns anything, makes a function ask it for a new one when it needs it.
+   * A server that has reported but does not answer may be restarting. A cached placement, or one without owners, makes the client ask
+   * metadata for a new one.
    */
   async #placementOf(id: string, server: string): Promise<Placement> {
     const { metadata, clock } = this.#options

@@ -7,7 +7,7 @@ import {
 } from '../../protocol/operations/reports.ts'
 import type { Peak, Reads } from '../sizing/run-stats.ts'
 
-/** One job over all of its nodes. */
+/** The use of one job, summed over its nodes. */
 export interface Use {
   readonly objects: number
   readonly bytes: Readonly<Record<Tier, number>>
@@ -15,14 +15,14 @@ export interface Use {
   readonly tiers: Readonly<Record<Tier, TierReport>>
 }
 
-/** What has been counted of a job. None of it falls, also when a node leaves that has counted a part of it. */
+/** Counters of a job. They never decrease, also when a node that contributed to them leaves. */
 interface Counts {
   readonly stored: number
   readonly readSquares: number
   readonly tiers: Readonly<Record<Tier, Movement>>
 }
 
-/** A job's counts over its life, and by node what of them is in it. */
+/** Lifetime counters of a job, with the part that each node contributed. */
 interface Counted {
   total: Counts
   readonly seen: Map<string, Counts>
@@ -36,13 +36,13 @@ const nothingCounted: Counts = Object.freeze({
   tiers: byTier(() => nothingMoved),
 })
 
-/** What jobs use, as their nodes last reported. */
+/** The use of jobs by the last reports of their nodes. */
 export class Usage {
   readonly #byJob = new Map<string, Map<string, JobUsageReport>>()
   readonly #jobsOf = new Map<string, readonly string[]>()
   readonly #counted = new Map<string, Counted>()
 
-  /** Takes a node's report: what it names no longer is not there any more. */
+  /** Applies a report of a node. Jobs that it does not name are gone from the node. */
   onReport(node: string, jobs: readonly JobUsageReport[]): void {
     this.#forgetParts(node)
     if (jobs.length > 0)
@@ -57,7 +57,7 @@ export class Usage {
     }
   }
 
-  /** Between two reports: what a job holds on a node by now. */
+  /** Updates the bytes of a job on a node between two reports. */
   setHeldBytes(node: string, id: string, bytes: JobUsageReport['bytes']): void {
     const parts = this.#byJob.get(id) ?? new Map<string, JobUsageReport>()
     const before = parts.get(node)
@@ -65,13 +65,13 @@ export class Usage {
     this.#byJob.set(id, parts.set(node, { ...(before ?? unused(id)), bytes }))
   }
 
-  /** The node is gone, with all that it held. */
+  /** Removes a node that has ended. */
   forget(node: string): void {
     this.#forgetParts(node)
     for (const { seen } of this.#counted.values()) seen.delete(node)
   }
 
-  /** The job has ended. */
+  /** Removes a job that has ended. */
   forgetJob(job: string): void {
     this.#byJob.delete(job)
     this.#counted.delete(job)
@@ -93,12 +93,12 @@ export class Usage {
     }
   }
 
-  /** How often what the job put was read so far; null where nothing was put. */
+  /** Reads per object of the job so far; null if nothing was put. */
   readsOf(job: string): Reads | null {
     const { stored, readSquares, tiers: counted } = this.#counted.get(job)?.total ?? nothingCounted
     if (stored === 0) return null
     const perObject = tiers.reduce((reads, tier) => reads + counted[tier].hits, 0) / stored
-    // What was looked at and stayed in RAM has forgotten half of its reads, so that the squares may be too low.
+    // Objects that were considered for demotion and stayed in RAM have halved read counts, so the squares may be too low.
     const variance = readSquares === 0 ? null : Math.max(0, readSquares / stored - perObject ** 2)
     return { perObject, variance }
   }
@@ -126,12 +126,12 @@ function unused(id: string): JobUsageReport {
   return { id, objects: 0, bytes: {}, tiers: {}, stored: 0, readSquares: 0, bytesPerSecond: 0, idleMs: 0 }
 }
 
-/** What a run is remembered by. */
+/** The peak that is stored with a run. */
 export function peakOf({ bytes, bytesPerSecond }: Use): Peak {
   return { bytes: bytes.ram + bytes.ssd + bytes.s3, bytesPerSecond }
 }
 
-/** What several jobs have on one tier, and what was done there. */
+/** Usage and operation counters of several jobs on one tier. */
 export function sumOfTier(tier: Tier, jobs: readonly JobUsageReport[]): TierReport {
   const total = { objects: 0, ...nothingMoved } as { -readonly [Name in keyof TierReport]: number }
   for (const { tiers: reported } of jobs) {

@@ -1,32 +1,32 @@
 /**
- * Decides how jobs are spread over metadata servers: loads in, decision out. No clock, no I/O.
+ * Decides how jobs are spread over metadata servers. Pure: loads in, decision out.
  *
- * What a server does is decide and write down, on one thread: `busy` is the share of one core that it used since its last
- * report, and above the band its answers begin to wait. The remedy is another server, for new jobs and for some of those
- * that are there. Nothing is taken away again: an idle server costs tens of megabytes, and old tickets may name it.
+ * A metadata server decides and stores on one thread. `busy` is the fraction of a core that it used since its last report; above the band
+ * its answers are delayed. Another server then takes new jobs and some existing ones. Servers are never removed: an idle one costs tens of
+ * megabytes, and old tickets may name it.
  */
 
 export interface ServerLoad {
   readonly id: string
   /** Share of one core, from 0. */
   readonly busy: number
-  /** Living jobs that it decides for. */
+  /** Living jobs of the server. */
   readonly jobs: number
 }
 
-/** Above it a server is busy; the same band as for nodes. */
+/** Upper bound of the band; the same as for nodes. */
 const BUSY_HIGH = 0.8
-/** Below it a server can take a job of another one. */
+/** Below it a server can take over a job of another. */
 const BUSY_LOW = 0.6
-/** So many rounds in a row, each of a second, before anything is done: a burst of registrations is no load. */
+/** Rounds of a second above the band before a decision, so that a burst of registrations is ignored. */
 const BUSY_ROUNDS = 5
-/** After a decision what came of it has to show first: a process starts, nodes and jobs come to it. */
+/** Rounds to wait after a decision until its effect is visible. */
 const COOL_ROUNDS = 15
-/** Loads that differ by less are the same, so that new jobs go by number of jobs where nobody has much to do. */
+/** Loads that differ by less count as equal, so an idle cluster distributes new jobs by number of jobs. */
 const BUSY_STEP = 0.1
 
 export interface BalanceMemory {
-  /** Rounds in a row in which the busiest server was above the band. */
+  /** Consecutive rounds in which the busiest server was above the band. */
   readonly busyRounds: number
   /** Rounds until the next decision. */
   readonly coolRounds: number
@@ -36,18 +36,18 @@ export const noBalanceMemory: BalanceMemory = { busyRounds: 0, coolRounds: COOL_
 
 export type BalanceDecision =
   | { readonly kind: 'none' }
-  /** Another server is needed. */
+  /** Start another server. */
   | { readonly kind: 'start'; readonly busy: number }
-  /** One of its jobs is to go to another server. */
+  /** Transfer one of its jobs to another server. */
   | { readonly kind: 'move'; readonly from: string; readonly to: string; readonly busy: number }
 
-/** The server that a new job goes to: the one with the least to do, of those the one with the fewest jobs. Null if there is none. */
+/** The server for a new job: the least busy, then the one with the fewest jobs. Null if there is none. */
 export function chooseServer(servers: readonly ServerLoad[]): string | null {
   const [best] = [...servers].sort((a, b) => stepOf(a) - stepOf(b) || a.jobs - b.jobs || compare(a.id, b.id))
   return best?.id ?? null
 }
 
-/** Once a second. `serversMax` is how many there may be. */
+/** To be called once a second. `serversMax` bounds the number of servers. */
 export function balanceServers(
   memory: BalanceMemory,
   servers: readonly ServerLoad[],
@@ -62,11 +62,11 @@ export function balanceServers(
     return waits
   const done = { busyRounds: 0, coolRounds: COOL_ROUNDS }
   const { busy, jobs } = busiest
-  // A job that is most of what its server does would only make another one as busy.
+  // A job that causes most of the load would only make the other server as busy.
   const evens = busy - idlest.busy > (2 * busy) / Math.max(1, jobs)
   if (idlest.busy < BUSY_LOW && jobs > 1 && evens)
     return { memory: done, decision: { kind: 'move', from: busiest.id, to: idlest.id, busy } }
-  // With one server alone the idlest is the busiest.
+  // With a single server the idlest is also the busiest.
   if (idlest.busy >= BUSY_LOW && servers.length < serversMax)
     return { memory: done, decision: { kind: 'start', busy } }
   return waits

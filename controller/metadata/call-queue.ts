@@ -2,10 +2,10 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS, METADATA_CALLS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 
-/** Metadata itself waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
+/** A metadata server waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
 export const METADATA_CALL_MS = 2 * CONTROL_CALL_MS
 
-/** Calls to one metadata server: so many at a time, the others in the order in which they came, each with a bound. */
+/** Calls to one metadata server: a bounded number at a time, first in, first out, each with a deadline. */
 export class CallQueue {
   readonly #server: string
   readonly #clock: Clock
@@ -17,7 +17,7 @@ export class CallQueue {
     this.#clock = clock
   }
 
-  /** Rejects with `UNAVAILABLE` where its turn does not come until then, and with `DEADLINE_EXCEEDED` where the call takes `METADATA_CALL_MS`. */
+  /** Rejects with `UNAVAILABLE` if the call has not started by `untilMs`, and with `DEADLINE_EXCEEDED` if it takes `METADATA_CALL_MS`. */
   async run<T>(untilMs: number, call: () => Promise<T>): Promise<T> {
     if (this.#underWay >= METADATA_CALLS_MAX) await this.#waitForSlot(untilMs)
     this.#underWay++

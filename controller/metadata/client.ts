@@ -9,20 +9,20 @@ import { askServerOf } from '../../protocol/transport/job-server.ts'
 import type { PlacedJob } from '../placement/shares.ts'
 import { METADATA_CALL_MS } from './call-queue.ts'
 
-/** What the controller asks of the metadata server at an address, or of the one that has the job since. All are idempotent. */
+/** Calls of the controller to a metadata server, or to the one that the job has moved to. All are idempotent. */
 export interface MetadataClient {
   createJob(address: string, job: PlacedJob): Promise<Placement>
   shareJob(address: string, job: PlacedJob): Promise<Placement>
-  /** Resolves once the other server decides for the job. */
+  /** Resolves once the other server decides about the job. */
   moveJob(address: string, job: { id: string; target: PlacedNode }): Promise<void>
-  /** Of this server alone. Resolves once every node that can be reached has freed the job's bytes. */
+  /** On this server alone. Resolves once every reachable node has freed the job's bytes. */
   endJob(address: string, id: string): Promise<void>
   nodesDied(address: string, nodes: readonly string[]): Promise<void>
   jobs(address: string): Promise<string[]>
   placement(address: string, id: string): Promise<Placement>
 }
 
-/** Any slot: the question is not held for the sake of one. */
+/** A slot number that means any slot, so the query is not held. */
 const ANY_SLOT = 0xffff
 
 export class WireMetadataClient implements MetadataClient {

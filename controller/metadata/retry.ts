@@ -4,14 +4,14 @@ import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 
 export interface RetryOptions {
   readonly runtime: Runtime
-  /** On the monotonic clock; `Infinity` goes on until `stopped`. */
+  /** On the monotonic clock; `Infinity` retries until `stopped`. */
   readonly deadlineMs: number
   readonly stopped: AbortSignal
 }
 
 /**
- * Repeats an idempotent call while its peer cannot be reached. Rejects with the last error at the deadline, and
- * with `UNAVAILABLE` once the controller stops.
+ * Repeats an idempotent call while its peer is unreachable. Rejects with the last error at the deadline, and with `UNAVAILABLE` once the
+ * controller stops.
  */
 export async function retry<T>(task: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { runtime, deadlineMs, stopped } = options

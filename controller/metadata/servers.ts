@@ -12,7 +12,7 @@ import { retry } from './retry.ts'
 export interface MetadataServer {
   readonly id: string
   readonly address: string
-  /** The share of one core that it used since its report before. */
+  /** Fraction of a core used since the previous report. */
   readonly busy: number
   /** On the monotonic clock. */
   readonly heardMs: number
@@ -25,10 +25,10 @@ export interface MetadataServersOptions {
   readonly stopped: AbortSignal
 }
 
-/** A server that was silent for longer may be another process, which has to be told again what it missed. */
+/** A server that was silent for longer may be another process, so its jobs are compared again. */
 const SILENT_MS = 3 * HEARTBEAT_MS
 
-/** The metadata servers that reported, and calls to them that outlast their restarts. */
+/** The known metadata servers, and calls to them that survive their restarts. */
 export class MetadataServers {
   readonly #options: MetadataServersOptions
   readonly #servers = new Map<string, MetadataServer>()
@@ -46,14 +46,14 @@ export class MetadataServers {
     return this.#servers.get(id)
   }
 
-  /** Whether there is such a server; after a start of the controller each has the time to report first. */
+  /** Whether the server exists. After a start of the controller, servers get time to report first. */
   async isKnown(id: string): Promise<boolean> {
     if (this.#servers.has(id)) return true
     const deadlineMs = this.#options.runtime.clock.monotonicMs() + SILENT_MS
     return await this.ask(id, deadlineMs, async () => true).catch(() => false)
   }
 
-  /** Takes a heartbeat. True if the server is new, moved or was silent: what it knows has to be compared. */
+  /** Applies a heartbeat. True if the server is new, has moved or was silent, so that its jobs have to be compared. */
   onReport(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()
     const before = this.#servers.get(id)
@@ -63,7 +63,7 @@ export class MetadataServers {
     return isNew
   }
 
-  /** Who a new job goes to: of the servers that are not silent, where there are any. Waits for one until the deadline. */
+  /** The server for a new job, preferably one that is not silent. Waits for one until the deadline. */
   choose(living: () => readonly Job[], deadlineMs: number): Promise<string> {
     return retry(
       async () => {
@@ -78,9 +78,9 @@ export class MetadataServers {
   }
 
   /**
-   * Asks a server, again while it cannot be reached, also if it is started anew at another address. Each server has calls of its own,
-   * `METADATA_CALLS_MAX` at a time, and each call has a bound: one that hangs holds up nobody who asks another.
-   * Rejects with `UNAVAILABLE` where none is answered until the deadline, and with what it answers.
+   * Calls a server and retries while it is unreachable, also at a new address after its restart. Each server has its own queue of
+   * `METADATA_CALLS_MAX` concurrent calls with deadlines, so a server that hangs does not delay calls to others. Rejects with `UNAVAILABLE`
+   * at the deadline, and with the error of the server.
    */
   ask<T>(
     id: string,
@@ -112,14 +112,14 @@ export class MetadataServers {
   }
 }
 
-/** How much each of the servers has to do. */
+/** The load of each server. */
 export function loadsOf(servers: readonly MetadataServer[], living: readonly Job[]): ServerLoad[] {
   const jobs = new Map<string, number>()
   for (const { metadata } of living) jobs.set(metadata, (jobs.get(metadata) ?? 0) + 1)
   return servers.map(({ id, busy }) => ({ id, busy, jobs: jobs.get(id) ?? 0 }))
 }
 
-/** True if metadata does not have the job, or has no more. */
+/** True if metadata does not know the job. */
 export function isGone(error: unknown): boolean {
   return isError(error, 'JOB_NOT_FOUND', 'JOB_ENDED')
 }

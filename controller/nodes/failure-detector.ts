@@ -1,19 +1,18 @@
 import { HEARTBEAT_MS, NODE_SILENCE_MS_MAX } from '../../protocol/limits.ts'
 import type { Node } from '../records/node.ts'
 
-/** Between two looks lies a heartbeat. After a longer pause this process stood still itself. */
+/** A longer gap between two checks means that this process was suspended. */
 const PAUSE_MS_MAX = 3 * HEARTBEAT_MS
 
 /**
- * Which nodes have not reported for longer than their lease can last: they serve nobody any more, and hold what is
- * reserved on them for nothing. Only time in which this process ran counts, as a report may wait in a socket until
- * then.
+ * Finds nodes that have not reported for longer than a lease can last. They serve nothing and occupy their reservations. Only time in which
+ * this process ran counts, since a report may wait in a socket.
  */
 export class FailureDetector {
   #awakeSinceMs = Number.NEGATIVE_INFINITY
   #lookedMs = Number.NEGATIVE_INFINITY
 
-  /** Looks at all nodes; to be called every `HEARTBEAT_MS`. Nodes that start have a bound of their own. */
+  /** Checks all nodes; to be called every `HEARTBEAT_MS`. Starting nodes have their own bound. */
   check(nodes: readonly Node[], nowMs: number): { node: string; silentMs: number }[] {
     if (nowMs - this.#lookedMs > PAUSE_MS_MAX) this.#awakeSinceMs = nowMs
     this.#lookedMs = nowMs

@@ -60,12 +60,12 @@ export class NodeLifecycle {
     })
   }
 
-  /** Set once, before `compare`. */
+  /** Set once, before `reconcileWithFleet`. */
   watch(watcher: NodeWatcher): void {
     this.#watcher = watcher
   }
 
-  /** Takes over what the store had. */
+  /** Loads the stored nodes. */
   restore(records: readonly NodeRecord[]): void {
     for (const record of records) {
       const nodeClass = this.#options.classes.find(({ name }) => name === record.class)
@@ -73,7 +73,7 @@ export class NodeLifecycle {
     }
   }
 
-  /** Compares what was restored with what the fleet runs: a node that it no longer runs is dead. */
+  /** Compares the loaded nodes with the processes of the fleet: a node without a process is dead, a process without a node is stopped. */
   reconcileWithFleet(running: readonly FleetNode[]): void {
     const { fleet } = this.#options
     const runs = new Set(running.map(({ node }) => node))
@@ -86,14 +86,14 @@ export class NodeLifecycle {
     for (const id of runs) if (this.#options.nodes.get(id) === undefined) fleet.stop(id)
   }
 
-  /** Nodes that drain and were not told to stop yet. */
+  /** Draining nodes that were not told to stop yet. */
   draining(): Node[] {
     return this.#options.nodes
       .all()
       .filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
   }
 
-  /** False for a while after nodes failed to start, longer each time: for starts that nobody waits for. */
+  /** False during the back-off after failed starts. It applies to starts that no caller waits for. */
   get mayStart(): boolean {
     return this.#options.runtime.clock.monotonicMs() >= this.#startNotBeforeMs
   }
@@ -103,7 +103,7 @@ export class NodeLifecycle {
     return newNodeId(this.#options.runtime.random)
   }
 
-  /** Starts a node. It counts at once; that it does not come up shows when it is waited for. */
+  /** Starts a node in the background. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
   start(nodeClass: NodeClass, id: string): void {
     const { runtime, events } = this.#options
     const record: NodeRecord = {
@@ -135,8 +135,8 @@ export class NodeLifecycle {
   }
 
   /**
-   * From now on the node takes no new shares. `writeDown` gets its record as it then is; if that fails, the node is
-   * as it was.
+   * Marks the node as draining, so that it takes no new shares. `writeDown` stores the change and gets the new record; if it fails, the
+   * node is active again.
    */
   async beginDrain(id: string, writeDown: (record: NodeRecord) => Promise<void>): Promise<void> {
     const node = this.#options.nodes.change(id, { state: 'draining' })
@@ -149,7 +149,7 @@ export class NodeLifecycle {
     }
   }
 
-  /** Ends a process that does not answer. What it held counts as lost only once it has exited. */
+  /** Stops the process of a silent node. The node is lost once the process has exited. */
   stopSilent(id: string, silentMs: number): void {
     const { events, fleet, log } = this.#options
     if (this.#stopping.has(id)) return
@@ -161,7 +161,7 @@ export class NodeLifecycle {
     fleet.stop(id)
   }
 
-  /** Takes a heartbeat. Throws `NODE_NOT_FOUND` for a node that was given up. */
+  /** Applies a heartbeat. Throws `NODE_NOT_FOUND` for a lost node. */
   async onReport(id: string, report: NodeReport): Promise<void> {
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) throw unknownNode(id)
@@ -181,7 +181,7 @@ export class NodeLifecycle {
     events.emit('node.active', { node: id, class: record.class, address })
   }
 
-  /** Gives up nodes that did not report within `NODE_START_MS_MAX`; nothing was placed on them yet. */
+  /** Gives up nodes that have not reported within `NODE_START_MS_MAX`. No data is on them yet. */
   expireStarts(): void {
     const nowMs = this.#options.runtime.clock.monotonicMs()
     for (const { record, sinceMs } of this.#options.nodes.all()) {
@@ -191,7 +191,7 @@ export class NodeLifecycle {
     }
   }
 
-  /** Drops lost nodes that nobody needs to see any more, oldest first; those in `keep` stay. */
+  /** Removes lost nodes that exceed the retention bounds, oldest first; nodes in `keep` stay. */
   async forgetLost(keep: ReadonlySet<string>): Promise<void> {
     const { runtime, store } = this.#options
     const lost = this.#options.nodes.all().filter((node) => !isAlive(node) && !keep.has(node.record.id))
@@ -261,14 +261,14 @@ export class NodeLifecycle {
     this.#startNotBeforeMs = clock.monotonicMs() + backoffMs(this.#startsFailed++, bounds, random)
   }
 
-  /** What the fleet says of a process is true whether or not it could be written down: a failure is only logged. */
+  /** Events of the fleet are facts, whether they can be stored or not, so a failed write is only logged. */
   async #write({ record }: Node): Promise<void> {
     const { store, background } = this.#options
     await background.once(['writeNode', record.id], () => store.putNode(record))
   }
 }
 
-/** A node of a class that left the config keeps what its jobs reserved and takes nothing new. */
+/** A node whose class was removed from the config keeps its reservations and takes nothing new. */
 function unknownClass(name: string): NodeClass {
   return { name, cores: 0, ramBytes: 0, ssdBytes: 0, bytesPerSecond: 0, pricePerHour: 0, nodesMax: 0 }
 }

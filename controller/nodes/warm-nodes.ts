@@ -1,25 +1,24 @@
 import { type Fleet, type Plan, packAll } from '../packing/packing.ts'
 import type { ResourceVector } from '../sizing/node-class.ts'
 
-/** What is started and stopped so that the next registrations find their nodes, and nothing more runs than that. */
+/** The nodes to start and stop so that the next registrations need not wait for a process. */
 export interface WarmDecision {
   readonly stop: readonly string[]
   readonly start: number
 }
 
 /**
- * Keeps `warmNodes` nodes without any reservation, as far as the class has room for them, so that a registration which needs
- * a node waits for no process to start; and no more than those, beside the ones that jobs are expected on. The oldest stay:
- * they are the ones that serve already.
+ * Keeps exactly `warmNodes` nodes without a reservation, as far as the class allows, beside the nodes on which jobs are expected. The
+ * oldest nodes stay, as they already serve.
  */
 export function planWarmNodes(state: {
-  /** Nodes that may take shares, in the order in which they are filled. */
+  /** Nodes that may take shares, in fill order. */
   readonly open: readonly string[]
   readonly reserved: ReadonlySet<string>
   readonly warmNodes: number
-  /** How many may be started. */
+  /** Number of nodes that may be started. */
   readonly room: number
-  /** On which jobs are expected. */
+  /** Nodes on which jobs are expected. */
   readonly expected: ReadonlySet<string>
 }): WarmDecision {
   const { open, reserved, warmNodes, room, expected } = state
@@ -30,13 +29,13 @@ export function planWarmNodes(state: {
   }
 }
 
-/** Where jobs that are expected would go: on nodes that run, and on ones that would have to be started. */
+/** Where expected jobs would be placed: running nodes and nodes to start. */
 interface ExpectedNodes {
   readonly kept: ReadonlySet<string>
   readonly started: Plan['started']
 }
 
-/** Packs jobs as if they were registered now; one for which there is no room is passed over. */
+/** Packs the expected jobs as if they were registered now. A job that does not fit is skipped. */
 export function planExpectedNodes(
   demands: readonly ResourceVector[],
   fleet: Fleet,

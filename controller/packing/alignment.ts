@@ -1,18 +1,18 @@
 import { dimensions, type ResourceVector } from '../sizing/node-class.ts'
 
-/** What a node has in all, and what of it nobody has reserved. */
+/** Capacity of a node and the unreserved rest of it. */
 export interface Bin {
   readonly capacity: ResourceVector
   readonly spare: ResourceVector
 }
 
-/** Of an even node at least so much is left in each resource for each unit that is left in another. */
+/** A node is even if each resource has at least this fraction of what is left of the most plentiful one. */
 export const EVEN = 0.5
-/** A node with less than this left is full: its last crumbs need not be even. */
+/** Below this free fraction a node is full and imbalance is ignored. */
 const FULL_BELOW = 0.02
-/** Of two nodes that a demand suits alike the fuller one is taken. */
+/** Weight of the free fraction in the score: of two equally suitable nodes the fuller one is chosen. */
 const LEFT_OVER_WEIGHT = 0.01
-/** A resource of which all demands ask for less than this part of the one that they ask most of is plentiful. */
+/** A resource is plentiful if all demands use less than this fraction relative to the most demanded one. */
 const SHARE_MIN = 0.3
 
 /**
@@ -27,7 +27,7 @@ const SHARE_MIN = 0.3
  */
 export class Alignment {
   readonly #mix: ResourceVector
-  /** Of the capacity that was asked for last: nodes of a class have the same, and a fleet is looked at node by node. */
+  /** Memo of the last capacity; nodes of one class have equal capacities. */
   #known: { readonly of: ResourceVector; readonly scarce: readonly Scarce[] } | null = null
 
   /** `mix` is the sum of all demands; only its direction counts. */
@@ -35,7 +35,7 @@ export class Alignment {
     this.#mix = mix
   }
 
-  /** Lower is better: how much less even the node gets, and what is left on it. */
+  /** Lower is better: the increase of unevenness, plus a small weight for the free rest. */
   score(bin: Bin, part: ResourceVector): number {
     const after = without(bin, part)
     const { capacity, spare } = after
@@ -44,10 +44,7 @@ export class Alignment {
     return this.#unevenness(after) - this.#unevenness(bin) + LEFT_OVER_WEIGHT * leftOver
   }
 
-  /**
-   * False if the part would leave less than `evenness` of one resource for each unit of another, and more unevenly than
-   * it is now.
-   */
+  /** False if the part would leave less than `evenness` of one resource per unit of another, and make the node less even than it is. */
   keepsEven(bin: Bin, part: ResourceVector, evenness: number): boolean {
     const after = without(bin, part)
     const { least, most } = this.#left(after)
@@ -55,7 +52,7 @@ export class Alignment {
     return most - least <= this.#unevenness(bin)
   }
 
-  /** What a part of `demand` would leave of what is scarce, in parts of the node, each resource weighed by its share. */
+  /** The free fraction of each scarce resource after a part of `demand`, scaled by its share. */
   leftBy({ capacity, spare }: Bin, demand: ResourceVector, part: number): number {
     let left = 0
     for (const { each, share } of this.#scarce(capacity)) {
@@ -64,7 +61,7 @@ export class Alignment {
     return left
   }
 
-  /** True if more than one resource is scarce: only then can one be used up and another left over. */
+  /** True if at least two resources are scarce; only then can one be stranded. */
   canStrand(capacity: ResourceVector): boolean {
     return this.#scarce(capacity).length > 1
   }
@@ -121,7 +118,7 @@ function without({ capacity, spare }: Bin, part: ResourceVector): Bin {
   }
 }
 
-/** A node that has nothing of a resource has nothing left of it. */
+/** A node without a resource has nothing left of it. */
 function fraction(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole
 }

@@ -14,53 +14,53 @@ import {
 import { Alignment, EVEN } from './alignment.ts'
 import { type Assignment, leastOf, type PackingCandidate, splitPack } from './split-packing.ts'
 
-/** A node that runs or starts, what it has, and what of that nobody has reserved. */
+/** A running or starting node with its capacity and the unreserved rest of it. */
 export interface Spare extends ResourceVector {
   readonly node: string
   readonly capacity: ResourceVector
-  /** Nodes of a lower rank are taken before others: those that serve before those for which a job has to wait. */
+  /** Nodes of a lower rank are preferred: those that serve before those that are still starting. */
   readonly rank: number
 }
 
-/** In which order nodes are considered. */
+/** The order in which nodes are considered. */
 export const NodeRank = { own: 0, serves: 1, starts: 2 } as const
 
-/** A part of a demand on one node. */
+/** The part of a demand on one node. */
 export interface Placed extends ResourceVector {
   readonly node: string
 }
 
-/** How many nodes of a class may still be started. */
+/** Number of nodes of a class that may still be started. */
 export interface Room {
   readonly nodeClass: NodeClass
-  /** What each of them will have. */
+  /** Capacity of each of them. */
   readonly capacity: ResourceVector
   readonly nodes: number
 }
 
-/** Why a demand cannot be met: what nobody has reserved yet, on nodes that run and on ones that may be started. */
+/** The free capacity, on running nodes and on ones that may be started, where a demand does not fit. */
 interface Shortage {
   readonly free: ResourceVector
 }
 
 export type Packing = { readonly assignments: readonly Assignment[] } | { readonly shortage: Shortage }
 
-/** Where each of several demands goes, in their order, and the nodes that have to be started for it. */
+/** The placement of each demand, in order, and the nodes to start. */
 export interface Plan {
   readonly started: readonly { readonly node: string; readonly nodeClass: NodeClass }[]
   readonly shares: readonly (readonly Placed[])[]
-  /** What there then is to pack into. */
+  /** The fleet after the plan. */
   readonly left: Fleet
 }
 
-/** What there is to pack into, and the sum of all demands, those of jobs that live among them. */
+/** The fleet to pack into, and the sum of all demands including those of living jobs. */
 export interface Fleet {
   readonly spares: readonly Spare[]
   readonly rooms: readonly Room[]
   readonly mix: ResourceVector
 }
 
-/** Packs demands one after another, each into what those before it left: all of them, or none. */
+/** Packs demands one after another: all of them or none. */
 export function packAll(
   demands: readonly ResourceVector[],
   into: Fleet,
@@ -98,14 +98,13 @@ export function packAll(
   return { started, shares, left: { spares, rooms, mix } }
 }
 
-/** From so many nodes on it is worth while to start one a little early, so that others keep room for what goes with it. */
+/** From this number of nodes on, a node is started slightly early so that complementary demands find room. */
 const STEERED_FROM_NODES = 8
 
 /**
- * Online vector bin packing. In a fleet of some size a demand is steered (`splitPack`), so that no resource is stranded; in a
- * small one, and where steering finds no room, it goes whole to the node that it suits best (`Alignment`), else in parts
- * to those that it suits, best first, and to new nodes for the rest. On every node bytes and bytes per second stand in
- * the same proportion as in the demand, because hashing spreads both alike.
+ * Online vector bin packing. In a fleet of at least `STEERED_FROM_NODES` nodes a demand is split (`splitPack`) so that no resource is
+ * stranded. Otherwise, or if that finds no room, it goes whole to the best aligned node (`Alignment`), else in parts to several nodes, best
+ * first, and to new nodes for the rest. Every part has the proportion of bytes to bytes/s of the demand, since hashing spreads both alike.
  */
 export function pack(demand: ResourceVector, fleet: Fleet): Packing {
   const alignment = new Alignment(fleet.mix)
@@ -131,7 +130,7 @@ function placeWhole(
   return best === null ? null : [{ on: best.on, ...vectorOf(demand) }]
 }
 
-/** As much as may go to each in turn; null if that is not all. */
+/** As much as fits on each in turn; null if the demand does not fit. */
 function splitAnyhow(
   demand: ResourceVector,
   {
@@ -179,12 +178,12 @@ function* freshOf(rooms: readonly Room[]): Generator<PackingCandidate> {
   }
 }
 
-/** What nobody has reserved, on nodes that run and on ones that may be started. */
+/** Unreserved capacity of running nodes and of nodes that may be started. */
 export function freeOf(spares: readonly Spare[], rooms: readonly Room[]): ResourceVector {
   return sum([...spares, ...rooms.map(capacityOf)])
 }
 
-/** What a whole room of new nodes has. */
+/** Capacity of all nodes of a room. */
 function capacityOf({ capacity, nodes }: Room): ResourceVector {
   return scale(capacity, nodes)
 }

@@ -14,7 +14,7 @@ import {
 } from '../sizing/node-class.ts'
 import { type Alignment, type Bin, EVEN } from './alignment.ts'
 
-/** Where a part of the demand goes: on a node that is there, or on a new one of a class. */
+/** A part of the demand on an existing node or on a new one of a class. */
 export interface Assignment extends ResourceVector {
   readonly on: { readonly node: string } | { readonly newOf: NodeClass; readonly capacity: ResourceVector }
 }
@@ -22,44 +22,44 @@ export interface Assignment extends ResourceVector {
 /** A node that may take a part. */
 export interface PackingCandidate extends Bin {
   readonly on: Assignment['on']
-  /** Those of a lower rank are taken before others. */
+  /** Lower ranks are preferred. */
   readonly rank: number
 }
 
 interface Steered {
   readonly running: readonly PackingCandidate[]
-  /** Nodes that may be started and could take a part, in the order in which they are started. */
+  /** Nodes that may be started and could take a part, in start order. */
   readonly fresh: Iterator<PackingCandidate>
-  /** The sum of all demands, this one among them. */
+  /** The sum of all demands, including this one. */
   readonly mix: ResourceVector
   readonly alignment: Alignment
 }
 
-/** A node on which a part leaves no more than this of what is scarce is used up. */
+/** A node is used up if a part leaves at most this fraction of the scarce resources. */
 const CLOSED_BELOW = 0.035
-/** The least part of a demand that is worth a connection: to use a node up, and else. */
+/** Minimum part of a demand that justifies a connection, if it uses a node up, and otherwise. */
 const CLOSING_PART_MIN = 1 / 10
 const PART_MIN = 1 / 10
-/** So many parts are chosen with care, each among all nodes; the rest of what is larger goes where most of it fits. */
+/** Number of parts that are chosen among all nodes; the rest of a larger demand goes where most of it fits. */
 const PARTS_STEERED_MAX = 8
-/** A node that runs may get as uneven as this: there are jobs that use up the rest. */
+/** A running node may become this uneven, since other jobs can use up the rest. */
 const EVEN_ENOUGH = 0.2
-/** Nodes that are started early are at most so many more than demands need, as a part of these and beyond that. */
+/** Bound of nodes that are started early: a fraction of the needed nodes, and a constant. */
 const EARLY_FRACTION = 0.04
 const EARLY_NODES = 4
 
 /**
- * Places a demand so that nodes end up used in every resource: part by part, each where the first of these finds a place.
+ * Places a demand so that nodes are used up in every resource, part by part. For each part the first rule that finds a place decides.
  *
- * 1. On a node that it uses up, with next to nothing left of what is scarce.
- * 2. All of the rest on one node that stays even (`Alignment`).
- * 3. A part on a node that stays even, if there are more nodes already than a few above what all demands need: where it suits
- *    best, and after some parts the largest on the emptiest, all of them found in one look.
- * 4. On a new node; while there are few, only as much as keeps that even.
+ * 1. On a node that it uses up, leaving almost nothing of the scarce resources.
+ * 2. The whole rest on one node that stays even (`Alignment`).
+ * 3. A part on a node that stays even, if there are a few more nodes than all demands need: on the best aligned one; after
+ * `PARTS_STEERED_MAX` parts, the largest parts on the emptiest nodes in one pass.
+ * 4. On a new node. While there are few, only as much as keeps it even.
  *
- * The more nodes are open, each with another remainder, the surer is one found that a demand uses up; that is what the few
- * are for that are started early, as far as more than one resource is scarce. What is started too early costs once, what is
- * stranded costs on every node. Null where a node would have to be started and may not.
+ * With more open nodes of different remainders, a demand more often finds one that it uses up; a few nodes are started early for that, as
+ * far as more than one resource is scarce. An early start costs once; a stranded resource costs on every node. Null if a node would have to
+ * be started and may not be.
  */
 export function splitPack(demand: ResourceVector, steered: Steered): Assignment[] | null {
   const { fresh, mix, alignment } = steered
@@ -157,12 +157,12 @@ function findEven(open: Iterable<PackingCandidate>, { demand, rest, alignment }:
   return best === null ? null : { bin: best, part: evenOn(best) }
 }
 
-/** How many times the rest the whole demand is. */
+/** The ratio of the whole demand to the rest. */
 function fractionOf(demand: ResourceVector, rest: ResourceVector): number {
   return demand.ramBytes / rest.ramBytes
 }
 
-/** Those on which most of the rest fits first. */
+/** Ordered by how much of the rest fits, most first. */
 function byRoom(open: readonly PackingCandidate[], rest: ResourceVector): PackingCandidate[] {
   return open
     .map((bin) => ({ bin, bytes: partThatFits(rest, bin.spare).ramBytes }))
@@ -170,7 +170,7 @@ function byRoom(open: readonly PackingCandidate[], rest: ResourceVector): Packin
     .map(({ bin }) => bin)
 }
 
-/** The largest part that fits and keeps the node even, to a thousandth. */
+/** The largest part that fits and keeps the node even, to 1/1000. */
 function evenPart(
   bin: PackingCandidate,
   rest: ResourceVector,
@@ -187,7 +187,7 @@ function evenPart(
   return scale(most, low)
 }
 
-/** Whether another node makes no more of them than a few above what all demands need of some resource. */
+/** True if one node more would exceed what all demands need by at most the early bound. */
 function isEarly(nodes: ResourceVector, another: ResourceVector, mix: ResourceVector): boolean {
   return dimensions.some((each) => {
     const few = mix[each] * (1 + EARLY_FRACTION) + another[each] * EARLY_NODES
@@ -201,7 +201,7 @@ function sumCapacity(bins: Iterable<{ readonly capacity: ResourceVector }>): Res
   return total
 }
 
-/** Of those with the lowest rank that have a `value` the one for which it is least. */
+/** The candidate of the lowest rank with the least `value`. */
 export function leastOf<T extends { readonly rank: number }>(
   items: Iterable<T>,
   value: (item: T) => number | null,

@@ -18,24 +18,23 @@ import type { IdempotencyKey, Store } from '../store/store.ts'
 import { ReservationTotals } from './reservation-totals.ts'
 
 /**
- * Every job, and through their shares what is reserved where. A change counts in memory at once, so that two
- * decisions never give away the same bytes, and is written down before the returned promise resolves; if that
- * fails it is taken back.
+ * All jobs, and through their shares the reservations on each node. A change counts in memory at once, so that no bytes are assigned twice,
+ * and is stored before the returned promise resolves; if storing fails, it is reverted.
  */
 export class Ledger {
   readonly #store: Store
   readonly #clock: Clock
   readonly #jobs = new Map<string, Job>()
-  /** Those that have not ended, oldest first. */
+  /** Jobs that have not ended, oldest first. */
   readonly #living = new Map<string, Job>()
   readonly #relocating = new Set<string>()
   readonly #accounts = new ReservationTotals()
   readonly #runs = new Runs()
   readonly arrivals = new Arrivals()
   readonly #keys = new Map<string, IdempotencyKey>()
-  /** On the monotonic clock, so that a wall clock that jumps ends no job. */
+  /** On the monotonic clock, so that a jump of the wall clock ends no job. */
   readonly #usedMs = new Map<string, number>()
-  /** Of jobs that used more than what was written down. */
+  /** Peaks above the stored ones. */
   readonly #peaks = new Map<string, Peak>()
   readonly #reads = new Map<string, Reads>()
 
@@ -44,7 +43,7 @@ export class Ledger {
     this.#clock = clock
   }
 
-  /** Takes over what the store had. The time since a job's last use goes on counting while no controller runs. */
+  /** Loads the store. The time since the last use of a job includes the time without a controller. */
   restore(stored: { jobs: readonly Job[]; keys: readonly IdempotencyKey[]; runs: readonly Run[] }): void {
     for (const job of [...stored.jobs].sort((a, b) => a.createdAtMs - b.createdAtMs)) {
       this.#set(job)
@@ -59,7 +58,7 @@ export class Ledger {
     return this.#jobs.get(id)
   }
 
-  /** The most that the job used at a time. */
+  /** The highest use of the job so far. */
   peakOf(job: Job): Peak {
     return this.#peaks.get(job.id) ?? job.peak
   }
@@ -84,17 +83,17 @@ export class Ledger {
     return this.#living.size
   }
 
-  /** What living jobs have reserved, node by node. */
+  /** Reservations of living jobs by node. */
   reserved(): Map<string, ResourceVector> {
     return this.#accounts.reserved()
   }
 
-  /** What living jobs have reserved on one node. */
+  /** Reservations of living jobs on one node. */
   reservedOn(node: string): ResourceVector {
     return this.#accounts.reservedOn(node)
   }
 
-  /** Living jobs of which a part is on its way to another node. */
+  /** Living jobs with a share that is moving to another node. */
   relocating(): Job[] {
     return [...this.#relocating].map((id) => this.require(id))
   }
@@ -103,7 +102,7 @@ export class Ledger {
     return this.#accounts.isReserved(node)
   }
 
-  /** What earlier runs of a job's owner and name tell. */
+  /** What earlier runs of a job's owner and name say. */
   learned(scope: string): Learned | null {
     return this.#runs.learn(scope)
   }
@@ -122,7 +121,7 @@ export class Ledger {
     return job
   }
 
-  /** The job as `change` has it. */
+  /** The changed job. */
   async change(id: string, change: Partial<Job>): Promise<Job> {
     const before = this.require(id)
     const job = { ...this.#upToDate(before), ...change }
@@ -137,8 +136,8 @@ export class Ledger {
   }
 
   /**
-   * The job has ended: it reserves nothing, and is kept for those who ask for it. What it used at its peak is written
-   * down with it, so that it counts once, and for sure, for later jobs of its name.
+   * Marks the job as ended: its reservation is free and its record is retained. Its peak is stored in the same write, so it counts exactly
+   * once for later jobs of its name.
    */
   async end(id: string): Promise<Job> {
     const before = this.require(id)
@@ -160,7 +159,7 @@ export class Ledger {
     return job
   }
 
-  /** New shares of jobs, written down together with the node on whose account they change: all of it, or nothing. */
+  /** Stores new shares of several jobs together with the node that they changed for, atomically. */
   async reshare(sharesOf: ReadonlyMap<string, readonly Share[]>, node: NodeRecord): Promise<void> {
     const before = [...sharesOf.keys()].map((id) => this.require(id))
     const after = before.map((job) => ({ ...job, shares: sharesOf.get(job.id) ?? job.shares }))
@@ -173,25 +172,25 @@ export class Ledger {
     }
   }
 
-  /** Forgets the key of a registration that failed, so that it can be tried again. */
+  /** Releases the idempotency key of a failed registration, so that it can be repeated. */
   async releaseKey(job: string): Promise<void> {
     for (const [key, known] of this.#keys) if (known.job === job) this.#keys.delete(key)
     await this.#store.deleteKeyOf(job)
   }
 
-  /** When the job was last used or renewed, on the monotonic clock. */
+  /** Last use or renewal of the job, on the monotonic clock. */
   usedMs(id: string): number {
     return this.#usedMs.get(id) ?? this.#monotonicOf(this.require(id).usedAtMs)
   }
 
-  /** Notes a use. It reaches the store with the next change, or with `writeUses`. */
+  /** Notes a use. It is stored with the next change or by `writeUses`. */
   touch(id: string, usedMs: number): void {
     const job = this.#jobs.get(id)
     if (job === undefined || job.state === 'ended') return
     this.#usedMs.set(id, Math.max(usedMs, this.#usedMs.get(id) ?? Number.NEGATIVE_INFINITY))
   }
 
-  /** Notes what a job uses now, if that is more than ever, and how often its objects were read. Like a use, it reaches the store later. */
+  /** Notes the current use if it is a new peak, and the reads per object. Stored later, like a use. */
   observe(id: string, { peak, reads }: { peak: Peak; reads: Reads | null }): void {
     const job = this.#living.get(id)
     if (job === undefined) return
@@ -199,7 +198,7 @@ export class Ledger {
     if (reads !== null) this.#reads.set(id, reads)
   }
 
-  /** Writes down the last uses that are `LAST_USE_WRITE_MS` later than what the store knows. */
+  /** Stores last uses that are at least `LAST_USE_WRITE_MS` newer than the stored ones. */
   async writeUses(): Promise<void> {
     const stale: Job[] = []
     for (const [id, usedMs] of this.#usedMs) {
@@ -222,7 +221,7 @@ export class Ledger {
     if (surplus.length > 0) await this.#store.deleteJobs(surplus)
   }
 
-  /** With what was noted since the last write. */
+  /** The job with what was noted since the last write. */
   #upToDate(job: Job): Job {
     const { id } = job
     return { ...job, usedAtMs: this.#wallOf(this.usedMs(id)), peak: this.peakOf(job) }
@@ -248,7 +247,7 @@ export class Ledger {
     for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
   }
 
-  /** Of runs whose job is no longer kept the end is all that is known; that they come as far apart. */
+  /** For runs whose job record is gone only the end is known; their distances equal those of the registrations. */
   #restoreArrivals({ jobs, runs }: { jobs: readonly Job[]; runs: readonly Run[] }): void {
     const kept = new Set(jobs.map(({ id }) => id))
     const forgotten = runs.filter(({ job }) => !kept.has(job))
@@ -268,7 +267,7 @@ export class Ledger {
   }
 }
 
-/** Owners have no slash in their names. */
+/** Owner names contain no slash. */
 function scopedKey({ owner, key }: Pick<IdempotencyKey, 'owner' | 'key'>): string {
   return `${owner}/${key}`
 }

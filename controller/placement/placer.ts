@@ -17,18 +17,18 @@ export interface PlacerOptions {
 }
 
 /**
- * Where the jobs of a node that is emptied may go: to any node, new ones too; or only to nodes that other jobs have reserved,
- * so that one node fewer is in use afterwards.
+ * Where the shares of a draining node may go: to any node, including new ones, or only to nodes with reservations, so that the number of
+ * nodes in use falls.
  */
 export type DrainTarget = 'any' | 'busy'
 
-/** Where a job would go, and the nodes that would have to be started for it. Nothing has happened yet. */
+/** Shares for a job and the nodes to start for them. Nothing has been done yet. */
 export interface Proposal {
   readonly shares: readonly Share[]
   readonly started: Plan['started']
 }
 
-/** Finds room for jobs, starts the nodes that are missing, and waits until they serve. */
+/** Finds capacity for jobs, starts missing nodes, and waits until they serve. */
 export class Placer {
   readonly #options: PlacerOptions
 
@@ -36,12 +36,12 @@ export class Placer {
     this.#options = options
   }
 
-  /** Shares that add up to `demand`; or the `RESERVATION_REFUSED` that says what is free. */
+  /** Shares that add up to `demand`, or a `RESERVATION_REFUSED` that says what is free. */
   propose(demand: ResourceVector): Proposal | MayflyError {
     return this.#propose(demand, this.fleet())
   }
 
-  /** The same if there were no node and no job. Throws `RESERVATION_REFUSED` for what then would not fit either. */
+  /** As `propose`, on a cluster without nodes and jobs. Throws `RESERVATION_REFUSED` if it does not fit even there. */
   proposeOnEmpty(demand: ResourceVector): Proposal {
     const proposal = this.#propose(demand, {
       spares: [],
@@ -53,17 +53,16 @@ export class Placer {
   }
 
   /**
-   * Starts the nodes of a proposal. The caller enters its shares into the ledger before it awaits anything, so that
-   * nobody else is given the same bytes.
+   * Starts the nodes of a proposal. The caller enters its shares into the ledger before it awaits anything, so that no bytes are assigned
+   * twice.
    */
   start({ started }: Pick<Proposal, 'started'>): void {
     for (const { node, nodeClass } of started) this.#options.nodeLifecycle.start(nodeClass, node)
   }
 
   /**
-   * The shares of every job with a part on `node`, with as much again on nodes of `onto`; what they have on `node` stays
-   * counted until it is empty. For all jobs or for none. Throws `RESERVATION_REFUSED`; as for `start`, the caller enters
-   * them at once.
+   * New shares for every job on `node`: an equal share on nodes of `onto`, while the share on `node` stays counted until it is empty. All
+   * jobs or none. Throws `RESERVATION_REFUSED`. As for `start`, the caller enters the shares at once.
    */
   proposeMoveOff(node: string, onto: DrainTarget): Map<string, Share[]> {
     const leaving = this.#options.ledger
@@ -73,7 +72,7 @@ export class Placer {
         const share = shares.find((each) => each.node === node)
         return share === undefined ? [] : [{ id, shares, share }]
       })
-      // The largest first, which leaves the fewest gaps.
+      // Largest first, which leaves the fewest gaps.
       .sort((a, b) => b.share.ramBytes - a.share.ramBytes)
     const found = this.#findAll(
       leaving.map(({ share }) => remainderOf(share)),
@@ -83,8 +82,8 @@ export class Placer {
   }
 
   /**
-   * Waits until every node of the job serves, and puts others in the place of those that died. Resolves with the
-   * job as it then is; rejects with `UNAVAILABLE` where nodes go on dying, or it takes until the deadline.
+   * Waits until every node of the job serves, and replaces nodes that die meanwhile. Resolves with the resulting job. Rejects with
+   * `UNAVAILABLE` if nodes keep dying or at the deadline.
    */
   async awaitServing(id: string, deadlineMs: number): Promise<Job> {
     const { ledger, nodes } = this.#options
@@ -96,7 +95,7 @@ export class Placer {
       await nodes.settled(ids, deadlineMs)
       const dead = ids.filter((node) => !nodes.isAlive(node))
       if (dead.length === 0) {
-        // A drain that began meanwhile has given the job nodes that start.
+        // A drain may have given the job nodes that are still starting.
         const job = ledger.require(id)
         if (job.shares.every(({ node }) => nodes.serves(node))) return job
       } else if (++replacements > NODE_REPLACEMENTS_MAX) {
@@ -106,8 +105,8 @@ export class Placer {
   }
 
   /**
-   * The job's shares, grown or shrunk to `demand`: where they are as far as that goes, and on other nodes for the
-   * rest. What it has on a node that drains stays beside them. Throws `RESERVATION_REFUSED`.
+   * The job's shares grown or shrunk to `demand`: on its nodes as far as they fit, the rest on others. Shares on draining nodes stay as
+   * they are. Throws `RESERVATION_REFUSED`.
    */
   proposeResize(job: Job, demand: ResourceVector): Proposal {
     const { nodes, fleetCapacity, nodeLifecycle } = this.#options
@@ -129,16 +128,16 @@ export class Placer {
     return { shares: [...resized.shares, ...leaving], started: resized.started }
   }
 
-  /** The shares with what the job lacks on nodes that take shares, and without dead nodes; null if all is well. */
+  /** The shares without dead nodes and with replacements for what is missing; null if nothing is. */
   #replaceDead(job: Job): Share[] | null {
     const { nodes } = this.#options
     const living = job.shares.filter(({ node }) => nodes.isAlive(node))
     const open = living.filter(({ node }) => nodes.isOpen(node))
     const dead = job.shares.filter((share) => !living.includes(share))
-    // What was on its way to a node that died is still where it was, or lost: either way nothing more leaves.
+    // Bytes on their way to a dead node are still on their source or lost, so nothing moves any more.
     const staying = dead.length === 0 ? living : cancelLeaving(living)
-    // What a node held that died while it drained has been found elsewhere before, so that nothing is missing. And
-    // a job that lost something for which there was no room goes on without it.
+    // Shares of a node that died while draining were replaced when the drain began, so nothing is missing. A job that found no replacement
+    // before continues without it.
     const missing = missingOf(job, open)
     const due = open.length === 0 ? missing : least(missing, sum(dead))
     if (due.ramBytes > 0) return mergeShares([...staying, ...this.#findAll([due], this.fleet()).flat()])
@@ -167,7 +166,7 @@ export class Placer {
     return refusal(demand, { free: freeOf(spares, rooms), limit: fleetCapacity.limit })
   }
 
-  /** What there is to pack into. */
+  /** The fleet to pack into. */
   fleet(): Fleet {
     const { ledger, fleetCapacity } = this.#options
     const reserved = ledger.reserved()

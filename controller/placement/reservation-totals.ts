@@ -3,24 +3,24 @@ import { add, nothing, type ResourceVector, subtract } from '../sizing/node-clas
 
 interface Account {
   readonly held: ResourceVector
-  /** Jobs with a share on the node. */
+  /** Number of jobs with a share on the node. */
   readonly shares: number
 }
 
 /**
- * What living jobs have reserved, node by node, kept up to date with each change: a registration must not look at every
- * job there is. The numbers are whole, so that adding and taking away leaves no remainder.
+ * Reservations of living jobs by node, updated with each change so that a registration need not visit every job. All amounts are integers,
+ * so additions and subtractions cancel exactly.
  */
 export class ReservationTotals {
   readonly #byNode = new Map<string, Account>()
 
-  /** Books the change of one job; null is one that is not there. */
+  /** Applies the change of one job; null means that it does not exist. */
   change(before: Job | null, after: Job | null): void {
     for (const share of livingShares(after)) this.#book(share.node, { held: share, shares: 1 })
     for (const share of livingShares(before)) this.#book(share.node, { held: share, shares: -1 })
   }
 
-  /** A node is in it if any job has a share there. */
+  /** Contains each node with a share. */
   reserved(): Map<string, ResourceVector> {
     return new Map([...this.#byNode].map(([node, { held }]) => [node, held]))
   }

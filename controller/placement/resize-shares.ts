@@ -3,8 +3,8 @@ import { growShares, mergeShares, type Share, scaleShares } from '../records/job
 import { fits, nothing, type ResourceVector, subtract, sum } from '../sizing/node-class.ts'
 
 /**
- * Shares on nodes that are open, grown or shrunk to `demand`: where they are as far as that goes, and on other nodes for
- * the rest. Null if there is no room. The fleet is looked at only where something grows.
+ * Shares on open nodes, grown or shrunk to `demand`: on their nodes as far as they fit, the rest on others. Null if there is no capacity.
+ * `fleet` is only called if something grows.
  */
 export function resizeShares(
   { open, demand }: { readonly open: readonly Share[]; readonly demand: ResourceVector },
@@ -17,7 +17,7 @@ export function resizeShares(
   const rest = subtract(demand, sum(inPlace))
   if (fits(rest, nothing)) return { shares: inPlace, started: [] }
   const taken = new Map(inPlace.map((share) => [share.node, subtract(share, shareOn(open, share.node))]))
-  // The job's own nodes come first: what rounding left of the rest is not worth another connection.
+  // The job's own nodes come first: a rounding remainder is not worth another connection.
   const spares = into.spares.map((spare) => ({
     ...spare,
     ...subtract(spare, taken.get(spare.node) ?? nothing),

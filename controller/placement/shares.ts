@@ -3,17 +3,17 @@ import type { PlacedShare } from '../../protocol/model/placement.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Job, remainderOf, type Share } from '../records/job.ts'
 
-/** A job as metadata is told of it. */
+/** A job as metadata receives it. */
 export interface PlacedJob {
   readonly id: string
   readonly shares: readonly PlacedShare[]
   readonly readsPerThousand: number | null
 }
 
-/** Slots follow the bytes, in whole mebibytes. */
+/** Slot weights follow the bytes, in MiB. */
 const WEIGHT_BYTES = 1024 * 1024
 
-/** A job with shares as metadata takes them. */
+/** The job with shares in the form that metadata expects. */
 export function placedJob(
   { id, demand }: Pick<Job, 'id' | 'demand'>,
   shares: readonly Share[],
@@ -25,8 +25,8 @@ export function placedJob(
 }
 
 /**
- * A job's shares as metadata takes them. Every node of them must serve. One that drains, or a part that leaves, keeps its
- * bytes for as long as there are slots on it, and is given no more.
+ * The shares in the form that metadata expects. All nodes must serve. A draining node, or a share that moves away, keeps its budget while
+ * it has slots and gets weight 0 for new ones.
  */
 function placedShares(shares: readonly Share[], nodes: NodeRegistry): PlacedShare[] {
   return shares.map((share) => {

@@ -5,10 +5,10 @@ import type { Clock, Timer } from '../../../protocol/runtime.ts'
 import type { FromChild, ToController } from '../../../service/process/supervision.ts'
 import type { Fleet, FleetNode, FleetWatcher } from './fleet.ts'
 
-/** The line to the supervisor: Node's IPC channel in production. */
+/** The channel to the supervisor: Node's IPC in production. */
 export interface SupervisorChannel {
   tell(message: FromChild): void
-  /** Called for every message from now on. */
+  /** Calls `handler` for every message from now on. */
   listen(handler: (message: ToController) => void): void
 }
 
@@ -17,7 +17,7 @@ interface Listing {
   resolve(nodes: readonly FleetNode[]): void
 }
 
-/** Nodes as processes of this machine, children of the supervisor, which outlives the controller. */
+/** Nodes as local processes. They are children of the supervisor, which outlives the controller. */
 export class ProcessFleet implements Fleet {
   readonly #channel: SupervisorChannel
   readonly #clock: Clock
