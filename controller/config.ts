@@ -23,7 +23,7 @@ export function readConfig(env: Environment = process.env) {
 
 export type ControllerConfig = ReturnType<typeof readConfig>
 
-/** In the limits of the config file this names the key that `mayfly up` makes. */
+/** The name, in the limits of the config file, of the key that `mayfly up` makes. */
 const DEFAULT_KEY_NAME = 'default'
 
 function readApiKey(env: Environment): string {
@@ -39,13 +39,13 @@ function checkKey(key: string, where: string): string {
   )
 }
 
-/** What `mayfly up` has written of its config file. */
+/** The part of the config file that `mayfly up` passes on. */
 interface ClusterFile {
   readonly warmNodes: number
   readonly nodeClasses: NodeClass[]
   readonly tiers: TierTraits
   readonly limits: Quota
-  /** Further keys; the one named `default` stands for the key in its own file, and has none here. */
+  /** Further keys. The entry `default` holds the limits of the key in its own file, without a key. */
   readonly apiKeys: readonly {
     readonly name: string
     readonly key?: string
@@ -54,7 +54,7 @@ interface ClusterFile {
   }[]
 }
 
-/** The supervisor has checked the file and named each field; this only keeps nonsense out. */
+/** The supervisor has validated the file in detail; this check only catches a broken file. */
 function readCluster(env: Environment, defaultKey: string) {
   const path = readText(env, 'MAYFLY_CLUSTER_FILE')
   const file = JSON.parse(readFileSync(path, 'utf8')) as Partial<ClusterFile>

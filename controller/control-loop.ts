@@ -38,14 +38,14 @@ export interface ControlLoopOptions {
   readonly scaler: Scaler
   readonly metadataScaler: MetadataScaler
   readonly warmNodes: number
-  /** Of which nodes are kept warm. */
+  /** The class of the warm nodes. */
   readonly firstClass: NodeClass
   readonly placer: Placer
-  /** What a job of an owner and name is to have, as things are now. Throws `RESERVATION_REFUSED`. */
+  /** Sizes a job of an owner and name by the present state. Throws `RESERVATION_REFUSED`. */
   readonly size: (scope: string, hints: Hints) => Sizing
 }
 
-/** What has to be looked at again and again: leases, starts that hang, load, idle nodes, repairs that failed. */
+/** Periodic work: leases, start deadlines, scaling, warm nodes, retries of the reconciler. */
 export class ControlLoop {
   readonly #options: ControlLoopOptions
   readonly #failureDetector = new FailureDetector()
@@ -57,7 +57,7 @@ export class ControlLoop {
     this.#options = options
   }
 
-  /** Once every `HEARTBEAT_MS`. Where one part fails the others are done all the same. Never rejects. */
+  /** To be called every `HEARTBEAT_MS`. A failing step does not stop the others. Never rejects. */
   async round(): Promise<void> {
     const { ledger, registrations, reconciler, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
     const { background, tasks } = this.#options
@@ -95,7 +95,7 @@ export class ControlLoop {
     }
   }
 
-  /** Stops nodes on which nothing is left, and keeps some running for the next registration. */
+  /** Stops empty nodes, except the warm ones for the next registration. */
   balance(): void {
     const { ledger, nodes, warmNodes, firstClass, fleetCapacity, nodeLifecycle } = this.#options
     const reserved = ledger.reserved()
@@ -111,7 +111,7 @@ export class ControlLoop {
     for (let count = 0; count < start; count++) nodeLifecycle.start(firstClass, nodeLifecycle.newId())
   }
 
-  /** Nodes are made ready for jobs that are likely to be registered soon, and kept until they are overdue. */
+  /** Starts nodes for jobs that are likely to be registered soon, and keeps them until the jobs are overdue. */
   #startExpected(): void {
     const { ledger, placer, clock, nodeLifecycle } = this.#options
     const running = new Set(ledger.living().map(scopeOf))

@@ -33,10 +33,10 @@ import { latencyClassOf } from './sizing/latency-class.ts'
 import { type Hints, rightsize } from './sizing/rightsizing.ts'
 import type { Store } from './store/store.ts'
 
-/** What the controller reaches beyond itself; the tests have others. */
+/** The dependencies of the controller; tests pass their own. */
 export interface ControllerDeps {
   readonly runtime: Runtime
-  /** Closed when the controller has stopped, or could not start. */
+  /** Closed when the controller has stopped or could not start. */
   readonly store: Store
   readonly fleet: Fleet
   readonly metadataClient: MetadataClient
@@ -45,13 +45,16 @@ export interface ControllerDeps {
   readonly background: Background
 }
 
-/** What decides of the settings; the others are of the HTTP API. */
+/** The settings that decisions depend on; the others belong to the HTTP API. */
 export type DecidingConfig = Pick<
   ControllerConfig,
   'classes' | 'firstClass' | 'traits' | 'warmNodes' | 'secret' | 'apiKeys' | 'quota' | 's3'
 >
 
-/** The controller without its HTTP API: every room below `api`, and the reports of the cluster's own processes. It does nothing before `load` and `begin`. */
+/**
+ * The controller without its HTTP API: every room below `api`, and the reports of the cluster's own processes. Inactive until `load` and
+ * `begin`.
+ */
 export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const { runtime, store, fleet, metadataClient, log, background } = deps
   const { clock } = runtime
@@ -174,7 +177,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
     ...rooms,
     reports: new Reports(rooms),
 
-    /** Takes over what the store has. Starts and ends nothing. */
+    /** Loads the store. Starts and ends nothing. */
     load: async (): Promise<void> => {
       const stored = await store.load()
       ledger.restore(stored)
@@ -182,7 +185,10 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
       keys.restore(stored.apiKeys)
     },
 
-    /** Compares that with what runs, carries on with what was begun, and decides once a second from then on. `running` are the nodes of the fleet. */
+    /**
+     * Compares the loaded state with the running nodes, resumes unfinished work, and starts the control loop. `running` are the nodes of
+     * the fleet.
+     */
     begin: async (running: Awaited<ReturnType<Fleet['list']>>): Promise<void> => {
       nodeLifecycle.reconcileWithFleet(running)
       await resumeJobs(ledger, { jobs, registrations })
@@ -190,7 +196,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
       round = background.every(HEARTBEAT_MS, ['controlLoop', 'round'], () => controlLoop.round())
     },
 
-    /** Begins nothing any more. */
+    /** Starts no more work. */
     stop: (): void => {
       stopping.abort()
       background.stop()
@@ -199,7 +205,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   }
 }
 
-/** Registrations that were cut off are rolled back, as nobody was told of them; endings are carried on. */
+/** Rolls back registrations that were cut off, as no caller was answered, and resumes ends of jobs. */
 async function resumeJobs(
   ledger: Ledger,
   { jobs, registrations }: { jobs: JobLifecycle; registrations: Registrations },

@@ -11,10 +11,7 @@ interface Around {
   readonly ledger: Pick<Ledger, 'get'>
 }
 
-/**
- * Frees kept objects whose time is over once their job has ended, for as long as the controller runs. A store that cannot be reached
- * is tried again.
- */
+/** Frees expired persistent objects of ended jobs, for as long as the controller runs. Retries while the store is unreachable. */
 export function sweepPersisted(kept: KeptStore, { background, log, ledger }: Around): Pick<Timer, 'cancel'> {
   const hasEnded = (id: string): boolean => (ledger.get(id)?.state ?? 'ended') === 'ended'
   return background.every(KEPT_SWEEP_MS, ['sweepPersisted', ''], async () => {

@@ -12,7 +12,7 @@ import type { ControllerConfig } from './config.ts'
 import { type ControllerDeps, createController } from './controller.ts'
 import { sweepPersisted } from './persisted-sweep.ts'
 
-/** Starts the controller: it takes over what its store has and serves until it is stopped. */
+/** Starts the controller: loads its store and serves until it is stopped. */
 export async function startController(config: ControllerConfig, deps: ControllerDeps): Promise<Service> {
   const { runtime, store, fleet, log, background } = deps
   const { clock } = runtime
@@ -31,7 +31,7 @@ export async function startController(config: ControllerConfig, deps: Controller
     await store.close()
     throw bindError({ host, port }, cause)
   })
-  // Nothing is started or ended before the port is ours.
+  // No process is started or ended before the port is bound.
   await controller.begin(running)
   const sweeping = sweepPersisted(kept.store, { background, log, ledger })
   return {
@@ -40,7 +40,7 @@ export async function startController(config: ControllerConfig, deps: Controller
       controller.stop()
       sweeping.cancel()
       streams.close()
-      // Node counts a connection on which nothing was asked yet as busy; a client may hold one for minutes.
+      // Node does not close connections without a request, and a client may hold one for minutes.
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       await server.close()
       cut.cancel()

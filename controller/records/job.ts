@@ -14,20 +14,19 @@ import type { Demand, Hints, Sizing } from '../sizing/rightsizing.ts'
 import type { Peak } from '../sizing/run-stats.ts'
 
 /**
- * - `registering`: its reservation is counted; nodes and placement are being made ready.
+ * - `registering`: the reservation counts; nodes and placement are being prepared.
  * - `active`: functions may use it.
- * - `ending`: its bytes are being freed; what it reserved is still counted.
- * - `ended`: nothing is left of it but this record.
+ * - `ending`: its bytes are being freed; the reservation still counts.
+ * - `ended`: only this record is left.
  */
 export const jobStates = ['registering', 'active', 'ending', 'ended'] as const
 type JobState = (typeof jobStates)[number]
 
-/** What is set aside for a job on one node. */
+/** The reservation of a job on one node. */
 export interface Share extends ResourceVector {
   readonly node: string
   /**
-   * The part of it, above 0 and up to 1, whose slots are on their way to the job's other nodes. All of it stays counted
-   * until its bytes have left.
+   * The fraction, above 0 and up to 1, whose slots are moving to the job's other nodes. The whole share counts until those bytes have left.
    */
   readonly leaving?: number
 }
@@ -36,71 +35,71 @@ export interface Share extends ResourceVector {
 export const endReasons = ['deregistered', 'lease', 'failed'] as const
 export type EndReason = (typeof endReasons)[number]
 
-/** A job as it stands in the store. Times are milliseconds since the Unix epoch. */
+/** A job as it is stored. Times are milliseconds since the Unix epoch. */
 export interface Job {
   readonly id: string
   readonly name: string
-  /** Name of the API key that registered it, whose limits it counts against. */
+  /** Name of the API key that registered it; its quota applies. */
   readonly owner: string
   readonly state: JobState
   readonly hints: Hints
   readonly demand: Demand
-  /** Why the demand is what it is, as it was decided. */
+  /** The reasons for the demand, as it was decided. */
   readonly reasons: Sizing['reasons']
   readonly shares: readonly Share[]
-  /** Id of the metadata server that decides for the job, as far as was written down. */
+  /** Id of the metadata server that decides about the job, as last stored. */
   readonly metadata: string
-  /** The server that it is being handed to, or null. */
+  /** The target server while the job is being transferred, else null. */
   readonly movingTo: string | null
-  /** Servers that had it before: each says where it is now, until it has ended. */
+  /** Servers that had the job before. Each knows the present one until the job has ended. */
   readonly formerServers: readonly string[]
   readonly leaseSeconds: number
   readonly createdAtMs: number
-  /** The last use or renewal that was written down; the ledger knows a later one. */
+  /** The last use or renewal that was stored; the ledger may know a later one. */
   readonly usedAtMs: number
-  /** The most that it used so far; like `usedAtMs`, the ledger may know of more. */
+  /** The highest use so far; like `usedAtMs`, the ledger may know a higher one. */
   readonly peak: Peak
   readonly endedAtMs: number | null
   readonly endReason: EndReason | null
 }
 
-/** What jobs have in common of which later ones learn: their owner and name. An owner has no slash in its name. */
+/** The scope of learning from earlier runs: owner and name. Owner names contain no slash. */
 export function scopeOf({ owner, name }: Pick<Job, 'owner' | 'name'>): string {
   return `${owner}/${name}`
 }
 
-/** Every metadata server that may know the job, in the order in which they had it: the last one may be about to. */
+/** Every metadata server that may know the job, in the order in which they had it; the last may be the target of a transfer. */
 export function serversOf({ metadata, movingTo, formerServers }: Job): string[] {
   const all = [...formerServers, metadata, ...(movingTo === null ? [] : [movingTo])]
   return all.filter((server, index) => all.lastIndexOf(server) === index)
 }
 
-/** Those of them that may decide for it. */
+/** The servers that may decide about the job. */
 export function decidersOf({ metadata, movingTo }: Job): string[] {
   return movingTo === null ? [metadata] : [metadata, movingTo]
 }
 
-/** What the job really has; less than its demand after a node died for which there was no replacement. */
+/** The present reservation; less than the demand if a node died without a replacement. */
 export function reservedBy(job: Job): ResourceVector {
   return sum(job.shares)
 }
 
-/** What of a share does not leave. */
+/** The part of a share that stays. */
 export function remainderOf(share: Share): ResourceVector {
   return share.leaving === undefined ? share : scale(share, 1 - share.leaving)
 }
 
-/** The shares with nothing that leaves: what was on its way goes back. */
+/** The shares with every move cancelled. */
 export function cancelLeaving(shares: readonly Share[]): Share[] {
   return shares.map(({ leaving: _, ...share }) => share)
 }
 
-/** What a job lacks of its demand, given its shares on nodes that take shares. */
+/** The part of a job's demand that its shares on open nodes do not cover. */
 export function missingOf(job: Job, open: readonly Share[]): ResourceVector {
   return subtract(job.demand, sum(open))
 }
 
-/** Shares on the same node become one. */
+/** Merges shares on the same node. */
 export function mergeShares(shares: readonly Share[]): Share[] {
   const byNode = new Map<string, Share>()
   for (const share of shares) {
@@ -111,7 +110,7 @@ export function mergeShares(shares: readonly Share[]): Share[] {
   return [...byNode.values()]
 }
 
-/** On each node the larger of two shares. */
+/** The larger of two shares on each node. */
 export function maxShares(some: readonly Share[], others: readonly Share[]): Share[] {
   const byNode = new Map<string, Share>(some.map((share) => [share.node, share]))
   for (const share of others)
@@ -119,7 +118,7 @@ export function maxShares(some: readonly Share[], others: readonly Share[]): Sha
   return [...byNode.values()]
 }
 
-/** The shares in their present proportion, so that they add up to `total`. */
+/** Scales the shares in proportion so that they add up to `total`. */
 export function scaleShares(shares: readonly Share[], total: ResourceVector): Share[] {
   const before = sum(shares)
   if (before.ramBytes === 0) return [...shares]
@@ -135,8 +134,7 @@ export function scaleShares(shares: readonly Share[], total: ResourceVector): Sh
 }
 
 /**
- * The shares in their present proportion, each as near to its part of `total` as what it has and what is spare on
- * its node allow. What is missing then has to go elsewhere.
+ * Grows the shares in proportion towards `total`, each limited by the spare capacity of its node. The remainder has to be placed elsewhere.
  */
 export function growShares(
   shares: readonly Share[],
@@ -147,7 +145,7 @@ export function growShares(
     const share = shares[index] ?? part
     const spare = spares.find(({ node }) => node === share.node) ?? nothing
     const fitting = partThatFits(part, add(share, spare))
-    // A node that owns slots keeps a part in the job.
+    // A node that owns slots keeps a minimal share.
     return fits(fitting, nothing) ? share : { node: share.node, ...fitting }
   })
 }

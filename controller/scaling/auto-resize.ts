@@ -16,22 +16,22 @@ export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> 
   readonly usage: Usage
   readonly fleetCapacity: FleetCapacity
   readonly reconciler: Reconciler
-  /** The tiers that a job with such hints may lie on. */
+  /** The tiers that a job with such hints may use. */
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
 
-/** Lets what jobs have reserved follow what they use, as far as nobody has hinted it. */
+/** Resizes reservations to follow use, where no hint fixes them. */
 export class AutoResize {
   readonly #options: AutoResizeOptions
   readonly #memories = new Map<string, JobMemory>()
-  /** Rounds until a job that was refused is tried again. */
+  /** Rounds until a refused resize is retried. */
   readonly #refused = new Map<string, number>()
 
   constructor(options: AutoResizeOptions) {
     this.#options = options
   }
 
-  /** Once every `HEARTBEAT_MS`, and never while a resize is under way. */
+  /** To be called every `HEARTBEAT_MS`, but not while a resize is under way. */
   round(): void {
     const { ledger } = this.#options
     const living = ledger.living()
@@ -40,13 +40,13 @@ export class AutoResize {
     for (const id of this.#memories.keys()) if (ledger.get(id)?.state !== 'active') this.#forget(id)
   }
 
-  /** A node says that the job fills up there, or that its puts wait. False where it gets no more. */
+  /** A node requests capacity for a job that fills up or whose puts wait. False if the job gets no more. */
   request(id: string, waitingBytes: number): boolean {
     const { ledger, reconciler, jobs, allowedTiers, fleetCapacity } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
     if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
-    // It gets what was decided last before more is decided.
+    // The last decision takes effect before the next one is made.
     if (job.state === 'registering' || reconciler.isPending(id) || jobs.isResizing) return true
     const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
     const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
@@ -77,7 +77,7 @@ export class AutoResize {
     }
   }
 
-  /** To the first of these for which there is room. False where there is none. */
+  /** Resizes to the first step that fits. False if none fits. */
   #resize(job: Job, steps: readonly Resized[]): boolean {
     const { admission, ledger, reconciler, background } = this.#options
     let refusal: MayflyError | null = null
@@ -90,7 +90,7 @@ export class AutoResize {
         refusal ??= error
         continue
       }
-      // Another is not decided before metadata has heard of this one.
+      // No further decision until metadata has confirmed this one.
       reconciler.markPending(job.id)
       void background
         .once(['writeShares', job.id], () => ledger.change(job.id, { ...to, shares }))
@@ -115,7 +115,7 @@ export class AutoResize {
     events.emit('job.scaled', what)
   }
 
-  /** What the job's nodes could give it: no node is started so that it need not borrow. */
+  /** The throughput that the job's nodes could give it. No node is started for throughput alone, as it may be borrowed. */
   #rateWithin({ shares }: Job): number {
     const { nodes, ledger, fleetCapacity } = this.#options
     const spares = shares.flatMap(({ node: id, bytesPerSecond }) => {

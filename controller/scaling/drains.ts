@@ -12,12 +12,12 @@ export interface DrainsOptions extends ReconcilerOptions {
 }
 
 /**
- * Empties nodes so that they can stop. What a drain has come to is in the store alone: a node that drains and has
- * shares is being emptied, and one that has none is to stop. A controller that starts again goes on from there.
+ * Empties nodes so that they can be stopped. Progress is derived from the store: a draining node with shares is being emptied, one without
+ * is to be stopped. A restarted controller resumes from there.
  */
 export class Drains {
   readonly #options: DrainsOptions
-  /** How many reports in a row named no job, of each node that is being emptied. */
+  /** Consecutive reports without a job, by draining node. */
   readonly #emptyReports = new Map<string, number>()
   readonly #removing = new Set<string>()
 
@@ -26,8 +26,8 @@ export class Drains {
   }
 
   /**
-   * Resolves once the drain is written down; a node that drains already stays as it is. Its jobs go to nodes of `onto`. Throws `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED`
-   * where its jobs have no room elsewhere.
+   * Starts a drain; resolves once it is stored. No effect on a node that already drains. Its shares move to nodes of `onto`. Throws
+   * `NODE_NOT_FOUND`, `BAD_REQUEST` for a node that is not active, `RESERVATION_REFUSED` if there is no capacity for its jobs.
    */
   async begin(id: string, onto: DrainTarget): Promise<Node> {
     const { ledger, nodeLifecycle, placer, jobs, reconciler, log } = this.#options
@@ -47,7 +47,7 @@ export class Drains {
     return node
   }
 
-  /** Takes a report of a node. */
+  /** Applies a report of a node. */
   onReport(id: string, report: NodeReport): void {
     const { nodes } = this.#options
     if (!nodes.isEmptying(id)) return
@@ -55,7 +55,7 @@ export class Drains {
     this.#removeSharesIfEmpty(id)
   }
 
-  /** Once every `HEARTBEAT_MS`: tells how far each drain has come, and stops nodes that nothing is reserved on. */
+  /** To be called every `HEARTBEAT_MS`: reports progress, and stops nodes without reservations. */
   round(): void {
     const draining = this.#options.nodeLifecycle.draining()
     const ids = new Set(draining.map(({ record }) => record.id))

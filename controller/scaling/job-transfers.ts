@@ -20,8 +20,8 @@ export interface JobTransfersOptions {
 }
 
 /**
- * Has jobs handed from one metadata server to another. Where a job goes is written down before anyone is told, so that
- * whoever restarts brings the move to its end; the servers do the rest between themselves.
+ * Transfers jobs between metadata servers. The target is stored before any server is called, so a restarted controller completes the
+ * transfer; the servers exchange the record themselves.
  */
 export class JobTransfers {
   readonly #options: JobTransfersOptions
@@ -32,8 +32,8 @@ export class JobTransfers {
   }
 
   /**
-   * Resolves with the job once the other server decides for it. Rejects with `BAD_REQUEST` if there is no such server, and
-   * with `UNAVAILABLE` where it takes long: the move then goes on.
+   * Resolves with the job once the other server decides about it. Rejects with `BAD_REQUEST` for an unknown server, and with `UNAVAILABLE`
+   * if it takes long; the transfer then continues.
    */
   async move(id: string, to: string): Promise<Job> {
     const { metadata, serial, ledger, jobs } = this.#options
@@ -46,7 +46,7 @@ export class JobTransfers {
     })
   }
 
-  /** Goes on with moves that were begun and are not over. */
+  /** Resumes unfinished transfers. */
   resume(): void {
     const { ledger, serial, background } = this.#options
     for (const { id, state, movingTo } of ledger.living()) {

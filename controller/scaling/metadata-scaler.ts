@@ -21,20 +21,20 @@ export interface MetadataScalerOptions {
 }
 
 /**
- * Starts metadata servers and moves jobs between them as load asks for it. It remembers nothing that has to outlive it: a
- * server that was started reports, and a move is in the store.
+ * Starts metadata servers and transfers jobs between them by load. It keeps no state that must survive: started servers report, and
+ * transfers are stored.
  */
 export class MetadataScaler {
   readonly #options: MetadataScalerOptions
   #memory = noBalanceMemory
-  /** Until when a server that was asked for may take to report. */
+  /** Deadline for the report of a started server. */
   #startingUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(options: MetadataScalerOptions) {
     this.#options = options
   }
 
-  /** Once every `HEARTBEAT_MS`. */
+  /** To be called every `HEARTBEAT_MS`. */
   round(): void {
     const { clock, ledger, metadata, transfers: moves } = this.#options
     moves.resume()
@@ -46,7 +46,7 @@ export class MetadataScaler {
     else if (decision.kind === 'move') this.#move(decision)
   }
 
-  /** A number that the supervisor knows already is one that runs, or is being started again. */
+  /** A number that the supervisor already knows belongs to a server that runs or is being restarted. */
   #start(loads: readonly ServerLoad[], busy: number): void {
     const { clock, fleet, events, log } = this.#options
     const numbers = loads.map(({ id }) => Number(/^m-(\d+)$/.exec(id)?.[1] ?? 0))
@@ -57,7 +57,7 @@ export class MetadataScaler {
     fleet.startMetadata(id)
   }
 
-  /** The youngest of its jobs: the ones that came last made it busy. */
+  /** The youngest job is transferred: the last jobs to arrive made the server busy. */
   #move({ from, to, busy }: { from: string; to: string; busy: number }): void {
     const { ledger, transfers: moves, log, background } = this.#options
     const job = ledger

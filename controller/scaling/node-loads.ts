@@ -28,14 +28,14 @@ export interface NodeLoadsOptions {
 /** One class of nodes as the policy sees it in one round. */
 export interface ClassView extends Pick<ClassLoad, 'loads' | 'idle' | 'room'> {
   readonly isStarting: boolean
-  /** Nodes with shares that take more, the emptiest first. */
+  /** Open nodes with shares, the emptiest first. */
   readonly busyNodes: readonly Balanced[]
   readonly idleNodes: readonly Balanced[]
-  /** What a node has that is not started yet. */
+  /** Capacity of a node that is not started yet. */
   readonly capacity: ResourceVector
 }
 
-/** What the nodes of a class report, as parts of what they have; null while one has not reported to this process yet. */
+/** The loads of a class's nodes as fractions of their capacity; null while a node has not reported to this process. */
 export function viewClass(nodeClass: NodeClass, options: NodeLoadsOptions): ClassView | null {
   const { ledger, nodes, fleetCapacity } = options
   const reserved = ledger.reserved()
@@ -73,9 +73,8 @@ function loadOfNode(node: Node, { ledger }: NodeLoadsOptions): Load {
 }
 
 /**
- * What a job holds on a node, as it counts on each tier. A job with tiers below RAM fills RAM however little it holds, and
- * what is worth least leaves it then; so no tier of such a job is fuller than its share as a whole. What lies on S3 fills no
- * node.
+ * The bytes of a job on a node that count on each tier. A job with tiers below RAM fills its RAM and demotes the least valuable objects, so
+ * no tier of such a job counts as fuller than its share as a whole. Bytes on S3 fill no node.
  */
 function countedBytes(
   { ram = 0, ssd = 0, s3 = 0 }: TierUse,
@@ -90,7 +89,7 @@ function shareOf(job: Job | undefined, node: string): Share | undefined {
   return job?.shares.find((share) => share.node === node)
 }
 
-/** Amounts of resources as parts of what the node has. */
+/** Amounts as fractions of the node's capacity. */
 function partsOfNode({ report, class: nodeClass }: Node, amounts: Load): Load {
   const has: Load = {
     cpu: nodeClass.cores,
@@ -101,7 +100,7 @@ function partsOfNode({ report, class: nodeClass }: Node, amounts: Load): Load {
   return mapLoad(amounts, (amount, of) => (has[of] > 0 ? amount / has[of] : 0))
 }
 
-/** CPU is counted for those who move bytes, in proportion. */
+/** CPU is attributed to jobs in proportion to the bytes that they transfer. */
 function partsOf(node: Node, { ledger, reconciler }: NodeLoadsOptions): JobPart[] {
   const { report, record } = node
   if (report === null) return []

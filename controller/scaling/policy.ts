@@ -1,7 +1,7 @@
-/** What is kept in a band, each as a part of what a node has: 0 is idle, 1 is all of it. */
+/** The resources that are kept in a band, as fractions of a node's capacity. */
 const resources = ['cpu', 'network', 'ram', 'ssd'] as const
 export type Resource = (typeof resources)[number]
-/** A process may use a little more CPU than its class has cores: garbage collection has threads of its own. */
+/** CPU may exceed 1: garbage collection has threads of its own. */
 export type Load = Readonly<Record<Resource, number>>
 
 export const noLoad: Load = Object.freeze({ cpu: 0, network: 0, ram: 0, ssd: 0 })
@@ -9,31 +9,34 @@ export const noLoad: Load = Object.freeze({ cpu: 0, network: 0, ram: 0, ssd: 0 }
 /** The band of Pocket (OSDI'18, section 4.3). */
 export const BAND_LOW = 0.6
 export const BAND_HIGH = 0.8
-/** What nodes are added and taken away for: where the load then lies, it has as far to go to either edge. */
+/** The target after adding or removing nodes: equally far from both edges. */
 export const BAND_MIDDLE = 0.7
 
-/** Rounds in a row above the band before nodes are added. Bytes do not flutter, and where they run out puts fail. */
+/**
+ * Consecutive rounds above the band before nodes are added. Byte usage is not noisy, and puts fail when bytes run out, so bytes react
+ * faster.
+ */
 const ABOVE_ROUNDS: Readonly<Record<Resource, number>> = { cpu: 3, network: 3, ram: 1, ssd: 1 }
-/** Rounds in a row below the band before a node is taken away: a wave that is shorter is left alone. */
+/** Consecutive rounds below the band before a node is removed; shorter dips are ignored. */
 export const BELOW_ROUNDS = 20
-/** Of a class so many leave at once: what they hold travels to the others, which serve meanwhile. */
+/** Fraction of a class that is removed at once; the other nodes receive their data while they serve. */
 const REMOVED_PART_MAX = 1 / 8
-/** Rounds after a decision in which its effect is awaited. */
+/** Rounds to wait for the effect of a decision. */
 const COOL_ROUNDS = 10
 
 /** A class of nodes in one round. */
 export interface ClassLoad {
-  /** Of each node that takes shares and has some; all 0 where it starts. */
+  /** Loads of the nodes with shares; all 0 for a starting node. */
   readonly loads: readonly Load[]
-  /** Nodes that serve and on which nothing is reserved. */
+  /** Number of serving nodes without reservations. */
   readonly idle: number
-  /** Nodes that may be started. */
+  /** Number of nodes that may be started. */
   readonly room: number
-  /** True while somebody else changes who is where: a drain, a repair, a registration, a node that starts. */
+  /** True while placement changes for another reason: a drain, a reconciliation, a registration, a starting node. */
   readonly unsettled: boolean
 }
 
-/** What a class remembers from one round to the next. */
+/** State of a class between rounds. */
 export interface ClassMemory {
   readonly aboveRounds: Load
   readonly belowRounds: number
@@ -44,11 +47,11 @@ export const noMemory: ClassMemory = Object.freeze({ aboveRounds: noLoad, belowR
 
 export type Decision =
   | { readonly kind: 'stay' }
-  /** The load is above the band, and there may be no more nodes. */
+  /** The load is above the band and no more nodes may be started. */
   | { readonly kind: 'full'; readonly resource: Resource; readonly load: number }
-  /** So many nodes take a part of the load; those that are idle come before new ones. */
+  /** Add nodes to share the load; idle nodes before new ones. */
   | { readonly kind: 'add'; readonly nodes: number; readonly resource: Resource; readonly load: number }
-  /** So many of the emptiest nodes are drained. `load` is that of the fullest resource, on average. */
+  /** Drain this number of the emptiest nodes. `load` is the average of the fullest resource. */
   | { readonly kind: 'remove'; readonly nodes: number; readonly resource: Resource; readonly load: number }
 
 const stay: Decision = Object.freeze({ kind: 'stay' })

@@ -1,41 +1,41 @@
 import { dimensions, fits, type ResourceVector, scale, subtract } from '../sizing/node-class.ts'
 import { BAND_MIDDLE, fullestOf, type Load, mapLoad, type Resource, sumLoads } from './policy.ts'
 
-/** What one job does on a node. */
+/** The load of one job on a node. */
 export interface JobPart {
   readonly job: string
   /** Its part of the node's load. */
   readonly load: Load
   readonly share: ResourceVector
-  /** False while its slots are moving already. */
+  /** False while its slots are moving. */
   readonly movable: boolean
 }
 
-/** A node that gives or takes. */
+/** A node as source or target of moves. */
 export interface Balanced {
   readonly node: string
-  /** What nobody has reserved. */
+  /** Unreserved capacity. */
   readonly spare: ResourceVector
   readonly jobs: readonly JobPart[]
 }
 
-/** A part of what a job has on one node is to go to another. */
+/** A part of a job's share that moves to another node. */
 export interface Move {
   readonly job: string
   readonly from: string
   readonly to: string
-  /** Of the share on `from`: above 0, up to 1. */
+  /** Fraction of the share on `from`: above 0, up to 1. */
   readonly part: number
 }
 
-/** Nodes whose loads differ by less are even enough: slots are spread by hashing, and moving them costs as well. */
+/** Smaller differences are ignored: hashing is uneven, and moves cost as well. */
 const GAP_MIN = 0.2
 /** A smaller part of a share is not worth a connection. */
 const PART_MIN = 1 / 16
-/** Of one round: what the nodes move at once is bounded, and the next round sees what came of it. */
+/** Per round; the next round sees the effect. */
 const MOVES_MAX = 64
 
-/** A node as the moves that are planned already leave it. */
+/** A node with the planned moves applied. */
 interface Leaning {
   readonly node: string
   readonly jobs: readonly JobPart[]
@@ -45,9 +45,8 @@ interface Leaning {
 }
 
 /**
- * Moves that bring the fullest nodes nearer to the emptiest, one pair after another: a whole share where one fits into
- * the gap, else a part of the largest. None leaves a node that is no fuller than `above`, and none goes where there is no room
- * to reserve as much.
+ * Plans moves from the fullest to the emptiest nodes, pair by pair: a whole share that fits the gap, else a part of the largest. Only nodes
+ * fuller than `above` are sources, and only nodes with enough unreserved capacity are targets.
  */
 export function planMoves(nodes: readonly Balanced[], above: number = BAND_MIDDLE): Move[] {
   const moves: Move[] = []
@@ -82,7 +81,7 @@ export function planMoves(nodes: readonly Balanced[], above: number = BAND_MIDDL
   return moves
 }
 
-/** The first with the highest value; null where all have none. */
+/** The first with the highest value; null if all values are null. */
 function mostOf(state: readonly Leaning[], value: (each: Leaning) => number): Leaning | null {
   let most: { each: Leaning | null; value: number } = { each: null, value: Number.NEGATIVE_INFINITY }
   for (const each of state) {
@@ -101,7 +100,7 @@ function choose(
     .sort((a, b) => b.load[resource] - a.load[resource])
   const whole = bySize.find(({ load, share }) => load[resource] <= gap && fits(share, spare))
   const [largest] = bySize
-  // A whole share that fills half of the gap is better than a part, which needs another connection.
+  // A whole share that fills half of the gap is preferred to a part, which needs another connection.
   const first = whole !== undefined && whole.load[resource] >= gap / 2 ? whole : (largest ?? whole)
   for (const { job, load, share } of first === undefined ? [] : [first, ...bySize]) {
     const part = Math.min(1, gap / load[resource], partThatFits(share, spare))

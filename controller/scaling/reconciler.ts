@@ -31,15 +31,15 @@ export interface ReconcilerOptions {
   readonly serial: KeyedMutex
 }
 
-/** Brings jobs back into order: after nodes died, and where metadata may have missed something. */
+/** Reconciles jobs with metadata: after deaths of nodes, and after changes that metadata may have missed. */
 export class Reconciler {
   readonly #options: ReconcilerOptions
   /** Active jobs whose shares metadata may not know, or that have no node. */
   readonly #pending = new Set<string>()
-  /** Jobs of which a node died, until metadata has placed them on others: nobody can use their keys there meanwhile. */
+  /** Jobs with a dead node until metadata has placed their slots on others. Their keys there are unavailable meanwhile. */
   readonly #interrupted = new Set<string>()
   readonly #underWay = new Set<string>()
-  /** Of each metadata server the dead nodes that it has not been told of yet. */
+  /** For each metadata server, the dead nodes that it has not confirmed yet. */
   readonly #unreported = new Map<string, Set<string>>()
   readonly #reporting = new Map<string, Promise<void>>()
 
@@ -47,12 +47,12 @@ export class Reconciler {
     this.#options = options
   }
 
-  /** True while metadata may not know the job's shares, or they are not all on nodes that serve. */
+  /** True while metadata may not know the job's shares, or some are on nodes that do not serve. */
   isPending(job: string): boolean {
     return this.#pending.has(job)
   }
 
-  /** True from the death of a node of the job until its slots there are on other nodes. */
+  /** True from the death of a node of the job until its slots are on other nodes. */
   isInterrupted(job: string): boolean {
     return this.#interrupted.has(job)
   }
@@ -61,19 +61,19 @@ export class Reconciler {
     return this.#pending.size === 0
   }
 
-  /** Dead nodes that cannot be forgotten yet. */
+  /** Dead nodes that some metadata server has not confirmed yet. */
   get unreported(): ReadonlySet<string> {
     return new Set([...this.#unreported.values()].flatMap((nodes) => [...nodes]))
   }
 
-  /** A node that was empty has exited: metadata need not wait for its lease to know that it is gone. */
+  /** An empty node has exited; metadata need not wait for its lease to lapse. */
   nodeStopped({ record }: Node): void {
     if (record.address !== null) this.#report(record.id, [])
   }
 
   /**
-   * A node died: metadata is told at once, and each of its jobs gets room elsewhere. Nobody can tell any more when they were last used
-   * there, and nobody can use them until they are placed anew: their leases count from then.
+   * A node died: reports it to metadata at once and starts replacements for its jobs. The last use there is unknown and the keys are
+   * unavailable until they are placed again, so the leases of its jobs count from then.
    */
   nodeLost({ record }: Node): void {
     const jobs = this.#options.ledger
@@ -86,14 +86,14 @@ export class Reconciler {
     }
   }
 
-  /** Tries again what could not be repaired or told. Nodes that keep failing to start are not started for it time after time. */
+  /** Retries what has failed. Jobs are skipped during the back-off after failed node starts. */
   retry(): void {
     for (const server of this.#unreported.keys()) void this.#reportDeaths(server)
     if (!this.#options.nodeLifecycle.mayStart) return
     for (const id of this.#pending) this.reconcile(id)
   }
 
-  /** Compares a metadata server that is new, or back, with the ledger: each then has the jobs that the other has. */
+  /** Compares a new or returned metadata server with the ledger: ends unknown jobs there, and sends the shares of known ones. */
   async compare(server: string): Promise<void> {
     const { ledger, metadata, clock } = this.#options
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
@@ -117,7 +117,7 @@ export class Reconciler {
     }
   }
 
-  /** Tells one server of the dead nodes that it does not know of, in a bounded time; what it has not heard is told again later. Never rejects. */
+  /** Reports dead nodes to one server, with a deadline; a failure is retried later. Never rejects. */
   #reportDeaths(server: string): Promise<void> {
     const underWay = this.#reporting.get(server)
     if (underWay !== undefined) return underWay
@@ -143,7 +143,7 @@ export class Reconciler {
     return telling
   }
 
-  /** Resolves once the server of a job knows that these nodes are dead. Rejects with `UNAVAILABLE` where it does not hear it for now. */
+  /** Resolves once the server of a job has confirmed these deaths. Rejects with `UNAVAILABLE` if it does not for now. */
   async #requireReported(server: string, dead: readonly string[]): Promise<void> {
     const isUntold = (): boolean => dead.some((node) => this.#unreported.get(server)?.has(node))
     if (isUntold()) await this.#reportDeaths(server)
@@ -154,12 +154,12 @@ export class Reconciler {
       )
   }
 
-  /** The job's shares change: from here on metadata may not know them, and `want` follows. */
+  /** Marks the job before its shares change; `reconcile` follows. */
   markPending(id: string): void {
     this.#pending.add(id)
   }
 
-  /** Metadata is told of the job's shares, once those on dead nodes are elsewhere and every node serves. */
+  /** Sends the job's shares to metadata, once shares of dead nodes are replaced and every node serves. */
   reconcile(id: string): void {
     this.#pending.add(id)
     if (this.#underWay.has(id)) return
@@ -167,7 +167,7 @@ export class Reconciler {
     const { serial, background } = this.#options
     void background.attempt(['reconcile', id], () =>
       serial.run(id, async () => {
-        // What comes to be wanted from here on is for another run.
+        // Requests from here on need another run.
         this.#underWay.delete(id)
         this.#pending.add(id)
         await this.#reconcile(id)
@@ -209,8 +209,8 @@ export class Reconciler {
   }
 
   /**
-   * The job with the shares of dead nodes on others; where there is no room, with those of the survivors. Null if one
-   * of these drains: its data would have to go where less is reserved than it needs, so it stays until there is room.
+   * The job with replacements for shares of dead nodes, or, without capacity, with the remaining shares. Null if one of these drains: its
+   * data would move to nodes that reserve too little for it, so it stays until there is capacity.
    */
   async #replaceDeadShares(job: Job): Promise<Job | null> {
     const { ledger, placer, nodes, clock } = this.#options

@@ -10,16 +10,15 @@ export interface RelocationsOptions extends ReconcilerOptions {
   readonly reconciler: Reconciler
 }
 
-/** Of a share that leaves: reports since, and how many in a row showed that what leaves has left. */
+/** Progress of a share that moves away: reports so far, and consecutive reports by which its bytes had left. */
 interface Progress {
   readonly reports: number
   readonly settledReports: number
 }
 
 /**
- * Parts of shares that move from one node of a job to another. What a move has come to is in the store alone, as
- * `leaving` of its share: metadata gives the node fewer slots, and once its bytes have left, what left is no longer
- * counted there. A controller that starts again goes on from there.
+ * Moves parts of shares between nodes of a job. Progress is stored as `leaving` of the share: metadata gives the node fewer slots, and once
+ * the bytes have left, the part no longer counts there. A restarted controller resumes from the store.
  */
 export class Relocations {
   readonly #options: RelocationsOptions
@@ -30,7 +29,7 @@ export class Relocations {
     this.#options = options
   }
 
-  /** Enters moves at once; the bytes follow. Nodes that are missing must have been started. */
+  /** Enters moves into the ledger at once; the bytes follow. New target nodes must have been started. */
   begin(moves: readonly Move[]): void {
     for (const move of moves) {
       const job = this.#options.ledger.get(move.job)
@@ -42,7 +41,7 @@ export class Relocations {
     }
   }
 
-  /** Takes a report of a node: what has left it is given back. */
+  /** Applies a report of a node: releases parts whose bytes have left. */
   onReport(node: string, report: NodeReport): void {
     const { ledger, reconciler, log } = this.#options
     const relocating = ledger.relocating()
@@ -80,7 +79,7 @@ export class Relocations {
     }
   }
 
-  /** The job's other nodes keep what they have; where this one keeps more than it was to, as much less. */
+  /** Ends a move. The other nodes keep their shares, reduced by what this node keeps beyond the plan. */
   #settle(job: Job, share: Share, to: ResourceVector): void {
     this.#progress.delete(`${job.id} ${share.node}`)
     const settled = { node: share.node, ...vectorOf(to) }
@@ -99,7 +98,7 @@ export class Relocations {
       .finally(() => this.#removing.delete(key))
   }
 
-  /** The shares count at once; metadata is told by a repair, which is tried until it is done. */
+  /** The shares count at once; the reconciler sends them to metadata until confirmed. */
   #enter(job: Job, shares: readonly Share[]): void {
     const { ledger, reconciler, background } = this.#options
     void background.once(['writeShares', job.id], async () => {
@@ -114,8 +113,8 @@ function leavingShare(job: Job, node: string): Share | undefined {
 }
 
 /**
- * A whole share has left when the node names its job no more, a part when the rest has room for what is held. That counts
- * over all tiers: what fills the faster ones leaves them for the slower ones once they are smaller.
+ * A whole share has left when the node no longer reports the job; a part, when the remaining share has room for what is held. Bytes count
+ * over all tiers, since a smaller fast tier demotes to the slower ones.
  */
 function hasLeft(share: Share, held: NodeReport['jobs'][number]['bytes'] | undefined): boolean {
   if (share.leaving === 1) return held === undefined
@@ -123,7 +122,7 @@ function hasLeft(share: Share, held: NodeReport['jobs'][number]['bytes'] | undef
   return ram + ssd + s3 <= bytesOf(remainderOf(share))
 }
 
-/** What leaves, so that with what is kept it comes to the whole. */
+/** The departing part; with the remaining part it adds up to the share exactly. */
 function leftOf(share: Share, part: number): Omit<Share, 'node'> {
   const kept = remainderOf({ ...share, leaving: part })
   return {

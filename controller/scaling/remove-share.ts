@@ -9,8 +9,8 @@ type Options = Omit<ReconcilerOptions, 'jobs' | 'placer' | 'events' | 'log'> & {
 }
 
 /**
- * Takes a node that nothing is left on out of a job, if metadata has no slot on it either: a report may have been older
- * than a move. Rejects where metadata does not answer.
+ * Removes an empty node from a job, unless metadata still has slots on it: the report may be older than a move. Rejects if metadata does
+ * not answer.
  */
 export async function removeShare(
   { job: id, node }: { readonly job: string; readonly node: string },
@@ -30,7 +30,7 @@ export async function removeShare(
     )
     tickets.cachePlacement(id, placement)
     if (ownsSlots(placement, node)) return reconciler.reconcile(id)
-    // Another drain may have given the job shares meanwhile, which metadata is told of by a reconciler.
+    // Another drain may have added shares meanwhile, which the reconciler sends to metadata.
     const left = ledger.require(id).shares.filter((share) => share.node !== node)
     await ledger.change(id, { shares: left })
   })

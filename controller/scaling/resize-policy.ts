@@ -8,20 +8,20 @@ export interface JobLoad {
   readonly hints: Hints
   readonly demand: Demand
   readonly reasons: Sizing['reasons']
-  /** What it has at this moment, which is less than its demand where a node died. */
+  /** Its present reservation; less than its demand if a node died. */
   readonly reserved: ResourceVector
   readonly use: Peak
-  /** The most that it has used so far. */
+  /** Its highest use so far. */
   readonly peak: Peak
-  /** The most bytes per second that its nodes could give it; asked only where it needs more. */
+  /** The throughput that its nodes could give it; only evaluated if it needs more. */
   readonly bytesPerSecondMax: () => number
 }
 
-/** What is remembered of a job from one round to the next. */
+/** State of a job between rounds. */
 export interface JobMemory {
-  /** Rounds in a row in which it moved more than it may count on. */
+  /** Consecutive rounds above its reserved throughput. */
   readonly aboveRounds: number
-  /** Rounds in a row in which it used much less than it has. */
+  /** Consecutive rounds well below its reservation. */
   readonly belowRounds: Peak
 }
 
@@ -32,24 +32,24 @@ export interface Resized {
   readonly reasons: Sizing['reasons']
 }
 
-/** Throughput flutters, and a job may borrow what others leave: three seconds show that it needs it. */
+/** Throughput is noisy and may be borrowed, so three rounds are required. */
 const ABOVE_ROUNDS = 3
 /**
- * Rounds in a row below `SHRINK_BELOW` before something is given back. Without bytes puts fail, so that the next step of a job
- * must have begun by then; without throughput it borrows.
+ * Consecutive rounds below `SHRINK_BELOW` before the reservation shrinks. Missing bytes fail puts, so the next stage of a job should have
+ * begun by then; missing throughput is borrowed.
  */
 const BELOW_ROUNDS: Peak = { bytes: 20, bytesPerSecond: 5 }
-/** Well below what the job is then given, so that what was given back is not asked for again at once. */
+/** Well below the utilisation after shrinking, so that the job does not grow again at once. */
 const SHRINK_BELOW = 0.4
-/** A job is past its peak once it has used so much of what it has; until then it keeps what was set aside for it. */
+/** A job is past its peak once it has used this fraction of its reservation; before that nothing is taken from it. */
 const PEAK_HAD = BAND_LOW
-/** Of its peak a job always keeps so much, with which a next step begins. */
+/** Minimum reservation after the peak, as a fraction of it, for the next stage. */
 const KEPT_OF_PEAK = 1 / 20
-/** What earlier runs held is known, with a margin of a fifth: at their peak they are at 83 % of it. */
+/** Threshold for growth of bytes that history sized: with its margin of a fifth, earlier runs peaked at 83 %. */
 const KNOWN_BYTES_HIGH = 0.95
-/** What they moved is known without one, and every other run moves more: it borrows. */
+/** Threshold for growth of throughput that history sized: without margin, every other run exceeds it and borrows. */
 const KNOWN_RATE_HIGH = 1.25
-/** A smaller step is not worth telling the nodes. */
+/** A smaller step is not worth a message to the nodes. */
 const STEP_BYTES_MIN = 1024 * 1024
 const STEP_RATE_MIN = 1.05
 
@@ -136,13 +136,13 @@ export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Res
 }
 
 export interface Pressure {
-  /** Of puts that wait for room. */
+  /** Bytes of puts that wait for capacity. */
   readonly waitingBytes: number
-  /** Whether it may lie on SSD. */
+  /** Whether the job may use SSD. */
   readonly maySpill: boolean
 }
 
-/** What is tried last of what may still be free. */
+/** The smallest step that is tried. */
 const STEP_LEAST = 17 / 16
 
 function spillTo(now: JobLoad, bytes: number): Resized {
@@ -158,7 +158,7 @@ function stepOf(use: number, has: number): number {
   return Math.ceil(Math.max(use / BAND_LOW, (has * BAND_HIGH) / BAND_LOW))
 }
 
-/** The tiers keep their proportion. */
+/** Keeps the proportion of the tiers. */
 function resize({ demand, reasons, use }: JobLoad, to: Peak): Resized {
   const by = to.bytes / bytesOf(demand)
   const scaled = (bytes: number): number => Math.ceil(bytes * by)

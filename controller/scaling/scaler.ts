@@ -28,17 +28,17 @@ export interface ScalerOptions extends ReconcilerOptions, NodeLoadsOptions {
 
 type Full = Decision & { readonly kind: 'full'; readonly isNew: boolean }
 
-/** Rounds between two looks at nodes that are uneven while the class as a whole is in the band. */
+/** Rounds between checks for uneven nodes while the class as a whole is in the band. */
 const EVEN_ROUNDS = 10
 
 /**
- * Lets capacity follow load, every second. It begins nothing that it would have to remember: what it has decided is in
- * the store as shares, nodes that start, and nodes that drain, and is carried on by `Reconciler`, `Relocations` and `Drains`.
+ * Scales capacity with load, every second. It keeps no state of its decisions: they are stored as shares, starting nodes and draining
+ * nodes, and carried out by `Reconciler`, `Relocations` and `Drains`.
  */
 export class Scaler {
   readonly #options: ScalerOptions
   readonly #memories = new Map<string, ClassMemory>()
-  /** Classes that would have more nodes if they might. */
+  /** Classes above the band that may have no more nodes. */
   readonly #full = new Set<string>()
   #round = 0
 
@@ -46,10 +46,10 @@ export class Scaler {
     this.#options = options
   }
 
-  /** Once every `HEARTBEAT_MS`. */
+  /** To be called every `HEARTBEAT_MS`. */
   round(): void {
     const { classes, jobs, autoResize } = this.#options
-    // Shares that a resize has chosen are entered when it is over, over whatever changed meanwhile.
+    // A resize enters its shares when it completes and would overwrite other changes.
     if (jobs.isResizing) return
     this.#round++
     autoResize.round()
@@ -67,13 +67,13 @@ export class Scaler {
     this.#memories.set(nodeClass.name, next)
     if (decision.kind === 'add') return this.#add(nodeClass, seen, decision)
     if (decision.kind === 'remove') return void this.#remove(nodeClass, seen, decision)
-    // Where a start has just failed there is room, which is tried again soon.
+    // After a failed start there is room, and the start is retried soon.
     if (decision.kind === 'full' && seen.room === 0)
       this.#reportFull(nodeClass, { ...decision, isNew: !wasFull })
     if (this.#round % EVEN_ROUNDS === 0 && !seen.isStarting) this.#rebalance(nodeClass, seen)
   }
 
-  /** Once, for as long as it lasts. */
+  /** Reported once per episode. */
   #reportFull({ name, nodesMax }: NodeClass, { resource, load, isNew }: Full): void {
     const { events, log } = this.#options
     this.#full.add(name)
@@ -130,7 +130,7 @@ export class Scaler {
       try {
         await drains.begin(node, 'busy')
       } catch (error) {
-        // What is reserved on it has no room elsewhere, or it is not what it was: another may do.
+        // Its reservations do not fit elsewhere, or its state has changed; another node is tried.
         if (isError(error, 'RESERVATION_REFUSED', 'BAD_REQUEST', 'NODE_NOT_FOUND', 'UNAVAILABLE')) continue
         log.warn({ err: error, node }, 'a node could not be drained')
         return
@@ -142,7 +142,7 @@ export class Scaler {
     }
   }
 
-  /** The class is in the band, and a node of it is not. */
+  /** Rebalances if the class is in the band and one of its nodes is not. */
   #rebalance(nodeClass: NodeClass, seen: ClassView): void {
     const { relocations, events, log } = this.#options
     const isUneven = seen.loads.some((load) => fullestOf(load).load > BAND_HIGH)

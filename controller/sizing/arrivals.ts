@@ -11,15 +11,15 @@ interface Arrival {
 /** A job that is likely to be registered. */
 export interface Expected {
   readonly name: string
-  /** Of its last run. */
+  /** The hints of its last run. */
   readonly hints: Hints
 }
 
 const MINUTE_MS = 60_000
 
-/** When jobs of each name were registered, and which are likely to be registered soon. Times are of the wall clock. */
+/** Registration times of each job name, and the names that are likely to be registered soon. Wall-clock times. */
 export class Arrivals {
-  /** In the order of their last registration. */
+  /** Ordered by last registration. */
   readonly #byName = new Map<string, Arrival>()
 
   registered(name: string, atMs: number, hints: Hints): void {
@@ -38,9 +38,9 @@ export class Arrivals {
   }
 
   /**
-   * The names whose window is open, those that came last first, `EXPECTED_NAMES_MAX` at most. A name that was seen too
-   * seldom is not among them: the nodes that are kept anyway are there for it. Nor is one of which a job is `running`: where
-   * runs of a name overlap, each takes over from one before it, and room for all of them twice would stand idle.
+   * The names whose warm window is open, most recent first, at most `EXPECTED_NAMES_MAX`. Names with too few registrations are left to the
+   * warm pool. Names with a job in `running` are left out: overlapping runs take over nodes from one another, so further nodes would be
+   * idle.
    */
   expected(nowMs: number, running: ReadonlySet<string>): Expected[] {
     const expected: Expected[] = []

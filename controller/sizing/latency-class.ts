@@ -3,7 +3,7 @@ import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import type { MixOptions } from './tier-mix.ts'
 import type { TierTraits } from './tier-traits.ts'
 
-/** What a user says of latency. */
+/** The hints about latency. */
 export interface LatencyHints {
   /** True: RAM first, then the next fastest tier, as in Pocket. False: the cheapest tiers. */
   readonly latencySensitive?: boolean
@@ -11,16 +11,13 @@ export interface LatencyHints {
   readonly latencyMs?: number
 }
 
-/** The tiers that a job may lie on, what counts among them, and why. */
+/** The tiers that a job may use, the objective among them, and the reason. */
 interface LatencyClass extends Pick<MixOptions, 'allowed' | 'least'> {
   readonly ground: 'hint' | 'default'
   readonly because: string
 }
 
-/**
- * A job that says nothing wants RAM first; one that names a `latencyMs` and nothing else wants the cheapest tiers that
- * meet it. Throws `RESERVATION_REFUSED` where none does.
- */
+/** Without hints: RAM first. With `latencyMs` alone: the cheapest tiers that meet it. Throws `RESERVATION_REFUSED` if none does. */
 export function latencyClassOf(
   { latencySensitive, latencyMs }: LatencyHints,
   { served, traits }: { readonly served: ReadonlySet<Tier>; readonly traits: TierTraits },

@@ -1,6 +1,6 @@
 import type { Tier } from '../../protocol/operations/data-operations.ts'
 
-/** A kind of storage node: what one of them has, what it costs, and how many there may be at once. */
+/** A kind of storage node: its capacity, price, and maximum number. */
 export interface NodeClass {
   readonly name: string
   readonly cores: number
@@ -15,10 +15,10 @@ export interface NodeClass {
 /** Bytes on each tier. */
 export type TierBytes = Readonly<Record<Tier, number>>
 
-/** What packing bounds: of a node that it has or has left, of a job that it needs. */
+/** The dimensions that packing bounds. */
 export const dimensions = ['ramBytes', 'ssdBytes', 'bytesPerSecond'] as const
 
-/** Bytes on each tier and bytes per second. No node bounds what is on S3: it is only counted. */
+/** Bytes on each tier and bytes per second. Nodes do not bound bytes on S3; they are only counted. */
 export type ResourceVector = Readonly<Record<(typeof dimensions)[number] | 's3Bytes', number>>
 
 export const nothing: ResourceVector = Object.freeze({
@@ -28,7 +28,7 @@ export const nothing: ResourceVector = Object.freeze({
   bytesPerSecond: 0,
 })
 
-/** The same step in every dimension. */
+/** Applies a function in every dimension. */
 function combine(
   a: ResourceVector,
   b: ResourceVector,
@@ -46,7 +46,7 @@ export function add(a: ResourceVector, b: ResourceVector): ResourceVector {
   return combine(a, b, (x, y) => x + y)
 }
 
-/** Never below zero: what is over-committed, as on a node that has less than its class says, has nothing left. */
+/** Never below zero: an over-committed node, smaller than its class says, has nothing left. */
 export function subtract(a: ResourceVector, b: ResourceVector): ResourceVector {
   return combine(a, b, (x, y) => Math.max(0, x - y))
 }
@@ -57,32 +57,32 @@ export function sum(vectors: Iterable<ResourceVector>): ResourceVector {
   return total
 }
 
-/** The least of both in every dimension. */
+/** The minimum in every dimension. */
 export function least(a: ResourceVector, b: ResourceVector): ResourceVector {
   return combine(a, b, Math.min)
 }
 
-/** The most of both in every dimension. */
+/** The maximum in every dimension. */
 export function most(a: ResourceVector, b: ResourceVector): ResourceVector {
   return combine(a, b, Math.max)
 }
 
-/** A part of it, in whole numbers. */
+/** A fraction of the vector, in whole numbers. */
 export function scale(vector: ResourceVector, by: number): ResourceVector {
   return combine(vector, nothing, (x) => Math.floor(x * by))
 }
 
-/** The vector of what has one, without anything else. */
+/** The vector part of an object, without other fields. */
 export function vectorOf(of: ResourceVector): ResourceVector {
   return combine(of, nothing, (x) => x)
 }
 
-/** Bytes of all tiers together. */
+/** Bytes of all tiers. */
 export function bytesOf({ ramBytes, ssdBytes, s3Bytes }: ResourceVector): number {
   return ramBytes + ssdBytes + s3Bytes
 }
 
-/** What a node of a class has of the tiers that nodes serve. */
+/** Capacity of a node of a class, limited to the tiers that nodes serve. */
 export function capacityOfClass(
   { ramBytes, ssdBytes, bytesPerSecond }: NodeClass,
   served: ReadonlySet<Tier>,
@@ -90,27 +90,24 @@ export function capacityOfClass(
   return { ramBytes, ssdBytes: served.has('ssd') ? ssdBytes : 0, s3Bytes: 0, bytesPerSecond }
 }
 
-/** True if `a` is no more than `b` in every dimension that nodes bound. */
+/** True if `a` is at most `b` in every bounded dimension. */
 export function fits(a: ResourceVector, b: ResourceVector): boolean {
   return a.ramBytes <= b.ramBytes && a.ssdBytes <= b.ssdBytes && a.bytesPerSecond <= b.bytesPerSecond
 }
 
-/** The largest part of `demand` that fits, up to 1. */
+/** The largest fraction of `demand` that fits, up to 1. */
 export function fractionThatFits(demand: ResourceVector, spare: ResourceVector): number {
   let by = 1
   for (const each of dimensions) if (demand[each] > 0) by = Math.min(by, spare[each] / demand[each])
   return by
 }
 
-/**
- * The largest part of `demand` that fits, in the demand's own proportion. A part of less than one slot is not
- * worth a connection and could not be placed anyway; packing passes over it.
- */
+/** The largest part of `demand` that fits, in its proportion. Parts smaller than a slot are not placed; packing skips them. */
 export function partThatFits(demand: ResourceVector, spare: ResourceVector): ResourceVector {
   if (fits(demand, spare)) return demand
   const by = fractionThatFits(demand, spare)
   const part = scale(demand, by)
-  // What is scarcest is used up to the last byte, and rounding makes nothing larger than it is.
+  // The scarcest resource is used up exactly; rounding never exceeds it.
   const bounded = (each: (typeof dimensions)[number]): number =>
     spare[each] / demand[each] === by ? spare[each] : Math.min(spare[each], part[each])
   return {

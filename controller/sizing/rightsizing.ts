@@ -6,69 +6,68 @@ import { LEARNED_BY, type Learned } from './run-stats.ts'
 import { type Load, type Mix, type MixOptions, mixTiers, mostOf } from './tier-mix.ts'
 import type { TierTraits } from './tier-traits.ts'
 
-/** What a user says of a job. Each is optional; an explicit one always wins over what is derived from others. */
+/** A user's hints about a job. All are optional; an explicit hint wins over derived values. */
 export interface Hints extends LatencyHints {
-  /** Functions that run at once at the job's peak. */
+  /** Concurrent functions at the job's peak. */
   readonly maxFunctions?: number
-  /** Payload at the job's peak, without what keys and index add. */
+  /** Payload at the job's peak, without overhead of keys and index. */
   readonly capacityBytes?: number
   /** Reads and writes together at the job's peak. */
   readonly peakBytesPerSecond?: number
-  /** How often an object is read once it is written, on average. */
+  /** Average number of reads of an object after it was written. */
   readonly readsPerObject?: number
 }
 
-/** What is to be set aside for a job. */
+/** The reservation that a job should get. */
 export interface Demand extends ResourceVector {
-  /** The tier where new bytes go first. */
+  /** The tier that new bytes are written to first. */
   readonly latencyClass: Tier
-  /** What S3 charges for its part. */
+  /** The price of its bytes on S3. */
   readonly s3PricePerHour: number
-  /** How often about each object will be read, where the hint says or earlier runs show it; null where nobody knows. */
+  /** Reads per object if they are about even, by hint or history; null if unknown. */
   readonly readsPerObject: number | null
 }
 
-/** From where a number of a demand comes, the strongest first; `use` is what the job has grown to since. */
+/** The sources of a number, strongest first. `use`: the job has grown since. */
 export const grounds = ['hint', 'use', 'history', 'table', 'default'] as const
 
-/** Why a number is what it is: the ground that decided, and the arithmetic as a reader can check it. */
+/** Why a number was chosen: its source and the arithmetic. */
 interface Reason {
   readonly ground: (typeof grounds)[number]
   readonly because: string
 }
 
-/** A demand, with the reason of each of its numbers. */
+/** A demand with the reason for each of its numbers. */
 export interface Sizing {
   readonly demand: Demand
   readonly reasons: {
     readonly latencyClass: Reason
     readonly bytes: Reason
     readonly bytesPerSecond: Reason
-    /** The splits over tiers that were compared, the one that was taken first; `MIXES_SHOWN_MAX` of them. */
+    /** The compared splits over tiers, the chosen one first; at most `MIXES_SHOWN_MAX`. */
     readonly mixes: readonly Mix[]
   }
 }
 
 /** What hints are sized by. */
 export interface SizingOptions {
-  /** By whose ratio throughput and capacity follow from one another. */
+  /** The class whose ratio relates throughput and capacity. */
   readonly nodeClass: NodeClass
-  /** With whose nodes, and at whose prices, the demand may be met. */
+  /** The classes, with prices, that may meet the demand. */
   readonly classes: readonly NodeClass[]
   readonly traits: TierTraits
   /** The tiers that storage nodes serve. */
   readonly served: ReadonlySet<Tier>
-  /** Of earlier runs of the job's name; null while there are too few. */
+  /** From earlier runs of the name; null while there are too few. */
   readonly learned: Learned | null
 }
 
-/** What one function moves at most: 0.6 Gb/s, measured by Pocket on AWS Lambda (OSDI'18, Table 3). */
+/** Maximum throughput of one function: 0.6 Gb/s, measured by Pocket on AWS Lambda (OSDI'18, Table 3). */
 const FUNCTION_BYTES_PER_SECOND = 75_000_000
 
 /**
- * A job without a hint of its size gets this part of one node of the first class. Pocket gives it 50 whole
- * machines, which a cluster on a laptop would refuse to every job; an eighth lets eight such jobs share a node, and
- * what is wrong about it the history of the name mends after three runs.
+ * A job without a hint of its size gets this fraction of a node of the first class. Pocket's default is 50 machines, which a cluster on a
+ * laptop would refuse to every job. With an eighth, eight such jobs share a node, and history corrects the size after three runs.
  */
 const DEFAULT_NODE_FRACTION = 1 / 8
 
@@ -81,17 +80,17 @@ const DEFAULT_NODE_FRACTION = 1 / 8
 const HEADROOM_FRACTION = 1 / 16
 const HEADROOM_BYTES_MIN = 1024 * 1024
 
-/** Splits that are shown of a decision: with one class of nodes there are never more than three. */
+/** Number of splits that are shown; with one class there are at most three. */
 const MIXES_SHOWN_MAX = 8
 
-/** Pocket's ratio is that of data that is written once and read once, as its sort has it. */
+/** Pocket's ratio assumes data that is written once and read once, as in its sort job. */
 const READS_DEFAULT = 1
 
 interface Amount extends Reason {
   readonly amount: number
 }
 
-/** The most that can be derived. */
+/** The bounds of derived values. */
 type Most = ReturnType<typeof mostOf>
 
 /**
@@ -133,7 +132,7 @@ export function rightsize(hints: Hints, by: SizingOptions): Sizing {
   }
 }
 
-/** What nodes may choose by whose bytes leave RAM: an average says nothing of an object where a few get most of the reads. */
+/** Nodes use this to choose demotion victims. An average says nothing about an object if a few objects get most of the reads. */
 function readsKnown({ readsPerObject }: Hints, { learned }: SizingOptions): number | null {
   return readsPerObject ?? (learned?.isEven ? learned.readsPerObject : null)
 }
@@ -229,8 +228,8 @@ function fromHistory({ runs, peak }: Learned, dimension: keyof Learned['peak']):
 }
 
 /**
- * How many bytes per second go with how many bytes, by which the table makes one from the other: those of the class, and
- * more per second where bytes are read more often. What is written once and read R times is moved 1 + R times, not twice.
+ * The ratio of throughput to bytes by which one is derived from the other: that of the class, raised by reads. Data written once and read R
+ * times is transferred 1 + R times, not twice.
  */
 function ratioOf(
   { name, ramBytes, bytesPerSecond }: NodeClass,

@@ -1,6 +1,6 @@
 import { RUNS_LEARNED_MIN } from '../../protocol/limits.ts'
 
-/** What one job used at its peak, over all of its nodes. */
+/** The peak use of one job over all its nodes. */
 export interface Peak {
   /** With keys and index, as nodes charge them. */
   readonly bytes: number
@@ -8,42 +8,41 @@ export interface Peak {
   readonly bytesPerSecond: number
 }
 
-/** How often what a job put was read. */
+/** Reads per object. */
 export interface Reads {
   /** On average. */
   readonly perObject: number
-  /** Of that among its objects; null where nobody counted it, as where all stayed in RAM. */
+  /** Their variance among objects; null if it was not counted, as for jobs in RAM alone. */
   readonly variance: number | null
 }
 
-/** A job that has ended, as later jobs of its name learn from it. */
+/** An ended job, for sizing later jobs of its name. */
 export interface Run {
   readonly job: string
   /** With its owner, see `scopeOf`. */
   readonly name: string
   readonly endedAtMs: number
   readonly peak: Peak
-  /** Null where nothing was put. */
+  /** Null if nothing was put. */
   readonly reads: Reads | null
 }
 
 /** What earlier runs of a name say about the next one. */
 export interface Learned {
   readonly runs: number
-  /** The percentile of each dimension, without the margin. */
+  /** The percentile in each dimension, without margin. */
   readonly peak: Peak
-  /** On average; null where no run knows. */
+  /** The average; null if no run knows. */
   readonly readsPerObject: number | null
-  /** Whether that holds for about each object, so that what was read so often will not be read again. */
+  /** True if it holds for nearly every object: one that was read so often will not be read again. */
   readonly isEven: boolean
 }
 
 export const noPeak: Peak = Object.freeze({ bytes: 0, bytesPerSecond: 0 })
 
 /**
- * Which of the runs sizes the next, and what that gets on top. Where bytes end puts fail: it is the highest of 20 runs but one, so
- * that one run that went astray does not size all that follow, and a fifth more. Throughput is borrowed of what others
- * leave, and a run that needs more than it reserved finds others on its nodes that need less: it is the run in the middle.
+ * The percentile and margin per dimension. Missing bytes fail puts: the second highest of 20 runs, so that one outlier does not size all
+ * later runs, plus a fifth. Missing throughput is borrowed from jobs that need less: the median.
  */
 export const LEARNED_BY: Readonly<
   Record<keyof Peak, { readonly percentile: number; readonly margin: number }>
@@ -52,7 +51,7 @@ export const LEARNED_BY: Readonly<
   bytesPerSecond: { percentile: 50, margin: 1 },
 })
 
-/** Null until `RUNS_LEARNED_MIN` runs are known: two may both have been trials. */
+/** Null below `RUNS_LEARNED_MIN` runs; two may both have been trials. */
 export function learn(runs: readonly Run[]): Learned | null {
   if (runs.length < RUNS_LEARNED_MIN) return null
   const of = (dimension: keyof Peak): number =>
@@ -65,8 +64,8 @@ export function learn(runs: readonly Run[]): Learned | null {
 }
 
 /**
- * Reads count as even where their standard deviation, over the objects of all runs, is at most half of their mean: of data that is read once
- * or that a fixed number of functions read it is near to nothing, and where a few objects get most of the reads it is above the mean.
+ * Reads are even if their standard deviation over the objects of all runs is at most half of their mean. It is near zero for data that is
+ * read once or by a fixed number of functions, and above the mean where a few objects get most of the reads.
  */
 const EVEN_DEVIATION_MAX = 1 / 2
 
@@ -82,12 +81,12 @@ function learnReads(runs: readonly Run[]): Pick<Learned, 'readsPerObject' | 'isE
   return { readsPerObject: mean, isEven: isEven && variance <= (mean * EVEN_DEVIATION_MAX) ** 2 }
 }
 
-/** Null of none. */
+/** Null for an empty list. */
 function average(numbers: readonly number[]): number | null {
   return numbers.length === 0 ? null : numbers.reduce((sum, number) => sum + number, 0) / numbers.length
 }
 
-/** A run that nobody used, or that never came up, says nothing about the next. */
+/** A run that was not used, or that never became active, is ignored. */
 export function isInstructive({ bytes, bytesPerSecond }: Peak): boolean {
   return bytes > 0 && bytesPerSecond > 0
 }
@@ -99,7 +98,7 @@ export function higherPeak(a: Peak, b: Peak): Peak {
   }
 }
 
-/** By nearest rank. */
+/** Nearest rank. */
 function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? 0

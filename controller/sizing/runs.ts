@@ -1,9 +1,9 @@
 import { JOB_NAMES_REMEMBERED_MAX, RUNS_KEPT_MAX } from '../../protocol/limits.ts'
 import { type Learned, learn, type Run } from './run-stats.ts'
 
-/** The last runs of each job name. Both are bounded: the oldest run goes, and the name that ran longest ago. */
+/** The last runs of each job name. Bounded in both: the oldest run of a name and the least recent name are dropped. */
 export class Runs {
-  /** Names in the order of their last run. */
+  /** Ordered by last run. */
   readonly #byName = new Map<string, readonly Run[]>()
 
   restore(runs: readonly Run[]): void {
@@ -21,7 +21,7 @@ export class Runs {
     this.#byName.set(run.name, [...before, run])
   }
 
-  /** The runs that make room for a new one. */
+  /** The runs that a new run displaces. */
   displacedBy({ name }: Run): readonly Run[] {
     const known = this.#byName.get(name)
     if (known !== undefined) return known.slice(0, Math.max(0, known.length + 1 - RUNS_KEPT_MAX))

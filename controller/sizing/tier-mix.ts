@@ -2,41 +2,41 @@ import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeClass, TierBytes } from './node-class.ts'
 import type { TierTraits } from './tier-traits.ts'
 
-/** What is to be split over tiers. */
+/** The load to split over tiers. */
 export interface Load {
-  /** Whole, above 0. */
+  /** A whole number above 0. */
   readonly bytes: number
-  /** What of them has to be in RAM, whichever tier the rest is on: keys and index. */
+  /** Bytes that must be in RAM: keys and index. */
   readonly ramBytesMin: number
   /** Reads and writes together. */
   readonly bytesPerSecond: number
-  /** How often each byte is read once it is written. */
+  /** Reads of each byte after it was written. */
   readonly readsPerObject: number
 }
 
 export interface MixOptions {
   readonly classes: readonly NodeClass[]
-  /** Tiers that bytes may be on. RAM is one of them. */
+  /** The tiers that bytes may be on; RAM is one of them. */
   readonly allowed: ReadonlySet<Tier>
   /** `p99Ms` rises from RAM to S3. */
   readonly traits: TierTraits
-  /** What is to be least; of splits that are alike in it, the other one decides. */
+  /** The objective; the other one breaks ties. */
   readonly least: 'price' | 'latency'
 }
 
 /** One way to split the bytes. */
 export interface Mix {
-  /** Names of the classes by whose nodes it is measured. */
+  /** The classes whose nodes it is computed for. */
   readonly nodeClasses: readonly string[]
   readonly bytes: TierBytes
   readonly pricePerHour: number
-  /** Of that, what S3 charges; the rest is a part of nodes. */
+  /** The part of the price that S3 charges; the rest is for nodes. */
   readonly s3PricePerHour: number
   /** `p99Ms` of the tiers, averaged over the bytes. */
   readonly latencyMs: number
 }
 
-/** Nodes that a job may lie on, taken together. */
+/** Nodes that a job may use together. */
 interface Pool {
   readonly nodeClasses: readonly string[]
   readonly ramBytes: number
@@ -69,7 +69,7 @@ export function mixTiers(load: Load, by: MixOptions): Mix[] {
   return mixes.sort(order)
 }
 
-/** The most bytes that a load of so many bytes per second can have, and the most bytes per second of any load. */
+/** The maximum bytes for a throughput, and the maximum throughput of any load. */
 export function mostOf(by: MixOptions): {
   readonly bytesPerSecond: number
   bytesAt(bytesPerSecond: number): number
@@ -86,8 +86,8 @@ export function mostOf(by: MixOptions): {
 }
 
 /**
- * Each class alone; and, for what is too large for that, all classes together, and those with SSD. The parts of a job on
- * its nodes are alike, so that of classes together all have SSD or it is not used.
+ * Each class alone, then all classes together and those with SSD, for larger loads. The parts of a job have equal proportions, so a pool of
+ * several classes uses SSD only if all have it.
  */
 function poolsOf({ classes, allowed }: MixOptions): Pool[] {
   const usable = classes.filter(({ nodesMax }) => nodesMax > 0)
@@ -109,7 +109,7 @@ function poolsOf({ classes, allowed }: MixOptions): Pool[] {
   })
 }
 
-/** The splits at the corners of one pool's program, each once. */
+/** The splits at the corners of the linear program of one pool, without duplicates. */
 function cornersOf(load: Load, pool: Pool, by: MixOptions): Mix[] {
   const { bytes, ramBytesMin, bytesPerSecond } = load
   const { ramBytes, ssdBytes } = pool
@@ -123,7 +123,7 @@ function cornersOf(load: Load, pool: Pool, by: MixOptions): Mix[] {
   return [...distinct.values()].map((split) => valued(split, load, { pool, by }))
 }
 
-/** Fastest first, into a part of the pool. */
+/** Fills the fastest tier first, within a fraction of the pool. */
 function fill({ bytes }: Load, { ramBytes, ssdBytes }: Pool, part: number): TierBytes {
   const ram = Math.min(bytes, ramBytes, Math.ceil(ramBytes * part))
   const ssd = Math.min(bytes - ram, ssdBytes, Math.ceil(ssdBytes * part))
@@ -146,13 +146,13 @@ function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: Mi
   }
 }
 
-/** What S3 would charge an hour for all of the load: of what is moved, one part in 1 + readsPerObject is written. */
+/** What S3 would charge per hour for the whole load: one transfer in 1 + readsPerObject is a write. */
 function s3PriceOf({ bytes, bytesPerSecond, readsPerObject }: Load, { s3 }: TierTraits): number {
   const perGibMoved = (s3.pricePerGibWritten + s3.pricePerGibRead * readsPerObject) / (1 + readsPerObject)
   return (bytes * s3.pricePerGibHour + bytesPerSecond * 3600 * perGibMoved) / GIB
 }
 
-/** Rounding makes no difference between two splits. */
+/** Ignores rounding. */
 function compare(a: number, b: number): number {
   return Math.abs(a - b) <= 1e-9 * Math.max(a, b) ? 0 : a - b
 }

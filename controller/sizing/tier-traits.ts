@@ -1,11 +1,11 @@
-/** What is known of each tier beside its size. Prices are in the currency of the node classes. */
+/** Properties of a tier besides its size. Prices are in the currency of the node classes. */
 export interface TierTraits {
   readonly ram: { readonly p99Ms: number }
   readonly ssd: { readonly p99Ms: number }
   readonly s3: {
     readonly p99Ms: number
     readonly pricePerGibHour: number
-    /** What requests cost, of which there is one for each MiB. */
+    /** The price of requests, one per MiB. */
     readonly pricePerGibWritten: number
     readonly pricePerGibRead: number
   }

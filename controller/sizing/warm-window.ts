@@ -7,18 +7,18 @@ export interface WarmWindow {
 const BINS = 240
 const PREWARM_PERCENTILE = 5
 const KEEP_PERCENTILE = 99
-/** What the window is widened by at either end. */
+/** Widening of the window at either end. */
 const MARGIN = 0.1
-/** Of fewer intervals a percentile says nothing. */
+/** With fewer intervals percentiles are meaningless. */
 export const INTERVALS_MIN = 5
-/** Of more intervals beyond the last bin than this part the histogram is not representative. */
+/** Above this fraction of intervals beyond the last bin the histogram is not representative. */
 const BEYOND_MAX = 0.5
 /**
- * Spread of the intervals, as interquartile range over median, above which they have no pattern: a memoryless process
- * has 1.58, whatever its rate, and then no window is better than another.
+ * Spread of the intervals (interquartile range over median) above which they have no pattern. A memoryless process has 1.58 at any rate,
+ * and no window is better than another for it.
  */
 const SPREAD_MAX = 1.4
-/** For what has no pattern, as FaaS platforms keep functions. */
+/** For names without a pattern, the keep-alive of FaaS platforms. */
 export const KEEP_ALIVE_MINUTES = 10
 
 const keepAlive: WarmWindow = Object.freeze({ fromMinutes: 0, untilMinutes: KEEP_ALIVE_MINUTES })
@@ -62,7 +62,7 @@ export class Intervals {
     return ((upper ?? 0) - (lower ?? 0)) / (middle ?? 1) < SPREAD_MAX
   }
 
-  /** The bin in which it lies, by nearest rank. */
+  /** The bin of a percentile, by nearest rank. */
   #percentile(percent: number): number {
     let rank = Math.max(1, Math.ceil((this.#within * percent) / 100))
     for (const [bin, count] of this.#bins.entries()) {
