@@ -87,7 +87,10 @@ export interface Mayfly {
   readonly kept: Kept
 }
 
-/** `url` and `apiKey` are MAYFLY_URL and MAYFLY_API_KEY of the environment where they are not given. */
+/**
+ * `url` and `apiKey` are MAYFLY_URL and MAYFLY_API_KEY of the environment where they are not given. Throws `BAD_REQUEST` where
+ * `url` is no `http:` or `https:` URL, and `UNAUTHENTICATED` without a key.
+ */
 export async function connect(
   url: string | undefined = process.env.MAYFLY_URL,
   options: { readonly apiKey?: string } = {},
@@ -95,6 +98,8 @@ export async function connect(
   checkOptions('connect', options)
   const apiKey = options.apiKey ?? process.env.MAYFLY_API_KEY
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
+  if (!isHttpUrl(url))
+    throw new MayflyError('BAD_REQUEST', `url: it is '${url}', not a URL like http://127.0.0.1:7400`)
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey)
   return {
@@ -130,6 +135,14 @@ export async function connect(
       }
       return Object.assign(job, registration)
     },
+  }
+}
+
+function isHttpUrl(url: string): boolean {
+  try {
+    return /^https?:$/.test(new URL(url).protocol)
+  } catch {
+    return false
   }
 }
 

@@ -176,3 +176,12 @@ test('half of a surrogate pair is refused in keys, values and names, and nothing
     expect([String(call), (error as MayflyError).code]).toEqual([String(call), 'BAD_REQUEST'])
   }
 })
+
+test.each(['127.0.0.1:7400', 'http://127.0.0.1:7400.', 'ftp://127.0.0.1', 'mayfly'])(
+  'connect refuses %s as a URL',
+  async (url) => {
+    const refused = connect(url, { apiKey: 'key-0123456789abcdef' })
+    await expect(refused).rejects.toMatchObject({ code: 'BAD_REQUEST', retryable: false })
+    await expect(refused).rejects.toThrow(url)
+  },
+)

@@ -106,3 +106,18 @@ test.each([
     expect(stdout).toBe('from a function\n')
   },
 )
+
+test('the package of the server has the command with all it starts, docs and licence, and no source', async () => {
+  const root = new URL('../..', import.meta.url).pathname
+  const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root })
+  const [packed] = Object.values(JSON.parse(stdout.slice(stdout.search(/[[{]/)))) as {
+    files: { path: string }[]
+  }[]
+  const paths = packed?.files.map(({ path }) => path) ?? []
+  const programs = ['cli', 'controller', 'metadata', 'storage-node'].map((plane) => `dist/${plane}/main.js`)
+  const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/operations.md', ...programs]
+  expect(wanted.filter((path) => !paths.includes(path))).toEqual([])
+  expect(
+    paths.filter((path) => !/^(dist\/.*\.js|docs\/.*|package\.json|README\.md|LICENSE)$/.test(path)),
+  ).toEqual([])
+})
