@@ -82,6 +82,8 @@ export class Puller {
         await sleep(clock, backoffMs(failures++, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random))
       }
     }
+    // What failed last may not be wanted any more.
+    this.#background.succeeded(['pull', job.id])
   }
 
   /**

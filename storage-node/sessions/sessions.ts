@@ -58,6 +58,11 @@ export class Sessions implements ClientSessions {
     this.#clock = clock
   }
 
+  /** Sessions that are known, with a connection or without. */
+  get count(): number {
+    return this.#sessions.size
+  }
+
   join(peer: Peer, resume: Resume): string {
     const { job } = peer.claims
     const { nonce } = resume

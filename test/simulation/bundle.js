@@ -94,7 +94,7 @@ const smallWorld = [
       file: 'storage-node/handoff/puller.ts',
       find: 'const bytes = await this.#pullBatch(',
       replace:
-        'await sleep(clock, random.fraction() ** 2 * 400)\n        const bytes = await this.#pullBatch(',
+        'await sleep(clock, random.fraction() ** 2 * 400)\n        if (!this.#isWanted(job, index, slot)) return\n        const bytes = await this.#pullBatch(',
     },
   )
 

@@ -1,4 +1,5 @@
 import type { FaultKind } from './faults/plan.ts'
+import type { SeededRandom } from './world/random.ts'
 
 /** What clients do: each name stands for one line of the mix. */
 export type ActionName =
@@ -253,4 +254,19 @@ export function profileOf(
   if (found === undefined)
     throw new Error(`no profile is called ${name}; there are ${profiles.map((each) => each.name).join(', ')}`)
   return found
+}
+
+/** What a job has on each tier. In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers. */
+export function roomOf(
+  random: SeededRandom,
+  nodes: number,
+): readonly [ramBytes: number, ssdBytes: number, s3Bytes: number] {
+  return random.weighted<readonly [number, number, number]>([
+    [[400_000, 0, 0], 35],
+    [[6_000, 0, 0], 15],
+    [[1_500 * nodes, 400_000, 0], 20],
+    [[1_500 * nodes, 3_000, 0], 10],
+    [[1_500 * nodes, 1_000 * nodes, 400_000], 15],
+    [[1_500 * nodes, 0, 400_000], 5],
+  ])
 }

@@ -1,4 +1,5 @@
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { checkHeld, checkLetGo } from './checker/held.ts'
 import { inspect } from './checker/inspect.ts'
 import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
@@ -11,6 +12,7 @@ import {
   describeFault,
   type Fault,
   type FaultKind,
+  firstOf,
   forgottenKinds,
   frozenKinds,
   gentleKinds,
@@ -18,7 +20,7 @@ import {
   silencingKinds,
   storeKinds,
 } from './faults/plan.ts'
-import { type Profile, profileOf } from './profiles.ts'
+import { type Profile, profileOf, roomOf } from './profiles.ts'
 import { createBuckets, cycleBucket } from './traffic/buckets.ts'
 import { Client, type ClientOptions } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
@@ -66,6 +68,10 @@ const RESTORED_CALLS = 20
 const QUIET_MS = 14_000
 /** A node that was told of no end hears it with its next heartbeat. */
 const FORGET_MS = 3_000
+/** Sessions of clients that are gone are kept for 6 s, and looked at once a second. */
+const LET_GO_MS = 8_000
+/** Where a connection carries nothing any more its server asks after 15 s, and learns of the client's end by that. */
+const LET_GO_SILENT_MS = 45_000
 const RUN_MS_MAX = 120_000
 /** It is watched for minutes in which nothing happens. */
 const CONTROLLED_RUN_MS_MAX = 900_000
@@ -95,6 +101,7 @@ class Scenario {
   /** What the controller does about nodes that metadata has given up. */
   readonly #repairs: Promise<void>[] = []
   #scene: Scene | null = null
+  readonly #clients: Client[] = []
   readonly #failures: Failure[] = []
   readonly #notes: string[] = []
   readonly #faults: readonly Fault[]
@@ -213,6 +220,7 @@ class Scenario {
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
       await this.#controller.sleep(QUIET_MS)
+      for (const what of checkHeld(this.#cluster.living)) this.#fail('something is held for nobody', what)
       await this.#controlled?.checkQuiet()
       await this.#inspect()
     }
@@ -220,6 +228,10 @@ class Scenario {
     await this.#controller.sleep(FORGET_MS)
     await this.#controlled?.checkOver()
     for (const what of checkEmpty(this.#cluster.living)) this.#fail('bytes are left', what)
+    for (const { host } of this.#clients) if (host.alive) this.#cluster.crash(host, false)
+    const isForgetful = firstOf(this.#chosenFaults(), forgottenKinds) < Number.POSITIVE_INFINITY
+    await this.#controller.sleep(isForgetful ? LET_GO_SILENT_MS : LET_GO_MS)
+    for (const what of checkLetGo(this.#cluster.living)) this.#fail('something is held for nobody', what)
     const strays = await this.#cluster.backends.strays(this.#controller.host, this.#deaths.length > 0)
     // What a store that misbehaved has left is removed by a rule of its own.
     if (this.#chosenFaults().some(({ kind }) => storeKinds.includes(kind))) return
@@ -235,15 +247,7 @@ class Scenario {
     if (!this.#controller.decides) for (let i = 0; i < nodes; i++) await this.#cluster.startNode()
     const anyOf = random.pick([4, 8, 16])
     const slots = this.#profile.slots ?? anyOf
-    // In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers.
-    const [capacityBytes, ssdBytes, s3Bytes] = random.weighted<readonly [number, number, number]>([
-      [[400_000, 0, 0], 35],
-      [[6_000, 0, 0], 15],
-      [[1_500 * nodes, 400_000, 0], 20],
-      [[1_500 * nodes, 3_000, 0], 10],
-      [[1_500 * nodes, 1_000 * nodes, 400_000], 15],
-      [[1_500 * nodes, 0, 400_000], 5],
-    ])
+    const [capacityBytes, ssdBytes, s3Bytes] = roomOf(random, nodes)
     for (const name of JOBS) {
       const job = await this.#controller.createJob(name, { slots, capacityBytes, ssdBytes, s3Bytes })
       this.#jobs.set(job.id, job)
@@ -271,7 +275,7 @@ class Scenario {
   }
 
   #newClient(name: string, own: Pick<ClientOptions, 'calls' | 'hasTwin' | 'restored'>): Client {
-    return new Client({
+    const client = new Client({
       cluster: this.#cluster,
       jobs: this.#jobs,
       history: this.#history,
@@ -281,6 +285,8 @@ class Scenario {
       thinkMsMax: this.#profile.thinkMsMax,
       violate: (rule, what) => this.#fail(rule, what),
     })
+    this.#clients.push(client)
+    return client
   }
 
   #chosenFaults(): Fault[] {
@@ -290,17 +296,16 @@ class Scenario {
 
   /** When the first fault begins that is of none of these kinds. */
   #firstBut(kinds: readonly FaultKind[]): number {
-    return this.#firstOf(this.#chosenFaults().flatMap(({ kind }) => (kinds.includes(kind) ? [] : [kind])))
+    const chosen = this.#chosenFaults()
+    return firstOf(
+      chosen,
+      chosen.flatMap(({ kind }) => (kinds.includes(kind) ? [] : [kind])),
+    )
   }
 
   /** Whether nothing has begun so far that keeps anybody from hearing a node that lives. */
   #isAudible(): boolean {
-    return this.#firstOf(silencingKinds) > this.#cluster.timeline.nowMs
-  }
-
-  #firstOf(kinds: readonly FaultKind[]): number {
-    const those = this.#chosenFaults().filter(({ kind }) => kinds.includes(kind))
-    return Math.min(Number.POSITIVE_INFINITY, ...those.map(({ atMs }) => atMs))
+    return firstOf(this.#chosenFaults(), silencingKinds) > this.#cluster.timeline.nowMs
   }
 
   async #at(scene: Scene, fault: Fault): Promise<void> {

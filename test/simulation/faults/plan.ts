@@ -142,6 +142,12 @@ export function isOfController(fault: Fault): fault is Fault & { kind: Controlle
   return controllerKinds.includes(fault.kind as ControllerFaultKind)
 }
 
+/** When the first of these faults begins that is of one of the kinds; `Infinity` where none is. */
+export function firstOf(faults: readonly Fault[], kinds: readonly FaultKind[]): number {
+  const those = faults.filter(({ kind }) => kinds.includes(kind))
+  return Math.min(Number.POSITIVE_INFINITY, ...those.map(({ atMs }) => atMs))
+}
+
 export function describeFault({ number, kind, atMs, lastsMs }: Fault): string {
   return `fault ${number}: ${kind} at ${atMs.toFixed(0)} ms for ${lastsMs.toFixed(0)} ms`
 }

@@ -16,6 +16,7 @@ export interface RunningNode {
   readonly id: string
   readonly host: Host
   readonly address: string
+  readonly background: Background
   service: NodeService | null
 }
 
@@ -96,7 +97,14 @@ export class Cluster {
     ip?: string | undefined
   } = {}): Promise<RunningNode> {
     const host = this.newHost('node', ip)
-    const node: RunningNode = { id: id ?? host.id, host, address: `${host.ip}:${NODE_PORT}`, service: null }
+    const background = new Background({ runtime: host.runtime, log: this.log })
+    const node: RunningNode = {
+      id: id ?? host.id,
+      host,
+      address: `${host.ip}:${NODE_PORT}`,
+      background,
+      service: null,
+    }
     this.nodes.push(node)
     const config = {
       keptDir: '',
@@ -109,7 +117,6 @@ export class Cluster {
       listen: { host: host.ip, port: NODE_PORT },
       ...this.shared(),
     }
-    const background = new Background({ runtime: host.runtime, log: this.log })
     node.service = await startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),

@@ -176,6 +176,28 @@ export function totalOf(service: NodeService): { usedBytes: number; takenBytes: 
   return { usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
 }
 
+/** What a node holds for calls that are under way, or that may come again, in words: where nobody calls there is none of it. */
+export function heldForCalls(service: NodeService): string[] {
+  const { underWay, jobs } = service.node
+  const held = underWay.bytes === 0 ? [] : [`${underWay.bytes} bytes under way`]
+  if (underWay.waiting.size > 0) held.push(`${underWay.waiting.size} jobs that wait for room`)
+  for (const [id, job] of jobs) {
+    if (job.underWay.bytes !== 0) held.push(`${job.underWay.bytes} bytes under way of ${id}`)
+    for (const slot of job.everySlot()) {
+      if ((slot.waits?.size ?? 0) > 0) held.push(`parked gets of ${id}`)
+      if (slot.openPuts.size > 0) held.push(`${slot.openPuts.size} large puts of ${id} that were begun`)
+      if (!slot.readLeases.empty) held.push(`read leases of ${id}`)
+      if (slot.persisting.size > 0) held.push(`changes of the kept store of ${id}`)
+    }
+  }
+  return held
+}
+
+/** Sessions that the node knows. */
+export function sessionsOf(service: NodeService): number {
+  return service.node.sessions.count
+}
+
 /** RAM that the node has set aside for each job of which it has a part. */
 export function reservedRam(service: NodeService): Map<string, number> {
   const present = [...service.node.jobs.values()].filter((job) => job.hasSlots)

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
+import { Background } from '../../../service/process/background.ts'
 import { Puller } from '../../../storage-node/handoff/puller.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import { background } from '../../fixture/background.ts'
@@ -27,4 +30,22 @@ test('the pull of a slot ends when its job has ended', async () => {
   // Without the check that the job lives this test would leave a loop behind.
   puller.stop()
   expect(wasOver).toBe(true)
+})
+
+test('a pull that failed and is not wanted any more is reported as failing no more', async () => {
+  const job = newSpace()
+  receiveIndex(job, indexPage(3, ['k']), systemRuntime.clock)
+  takeOver(job, { index: 0, epoch: 3, lost: false, origin: SlotOrigin.handedOver, source: 'a:1' })
+  const dial = () => Promise.reject(new MayflyError('UNAVAILABLE', 'nobody is there'))
+  const pool = new CallerPool({ dial, runtime: systemRuntime, token: () => Buffer.alloc(0) })
+  const tasks = new Background({ runtime: systemRuntime, log: pino({ level: 'silent' }) })
+  const puller = new Puller({ pool, runtime: systemRuntime, background: tasks })
+  const failing = () => tasks.report().map(({ task, failing }) => [task, failing])
+  const settled = puller.pullSlot(job, 0)
+  await expect.poll(failing).toEqual([['pull', 1]])
+  // Its source has died: nothing is left to be pulled.
+  const slot = job.slots[0]
+  if (slot !== undefined) slot.source = ''
+  await settled
+  expect(failing()).toEqual([['pull', 0]])
 })
