@@ -110,7 +110,7 @@ export class Registrations {
     if (underWay !== undefined) return await this.#answer(underWay.claim, signal, () => underWay.registered)
     if (known !== undefined && 'job' in known) {
       const claim = this.#claims.get(known.job)
-      const job = async (): Promise<Job> => jobs.requireLiving(known.job)
+      const job = async (): Promise<Job> => requireRegistered(jobs.requireLiving(known.job))
       return claim === undefined ? await job() : await this.#answer(claim, signal, job)
     }
     const claim = new Claim(runtime.clock, REGISTRATION_CLAIM_MS)
@@ -238,6 +238,12 @@ export class Registrations {
       throw error
     }
   }
+}
+
+/** One that is not active, and under way no more, is being rolled back. Throws `UNAVAILABLE` for it. */
+function requireRegistered(job: Job): Job {
+  if (job.state === 'active') return job
+  throw new MayflyError('UNAVAILABLE', `The registration of job ${job.id} failed and is being rolled back`)
 }
 
 function otherBody(): MayflyError {

@@ -1,5 +1,6 @@
+import type { Plan } from './plan.ts'
 import { planted } from './planted/plants.ts'
-import { type Plan, simulate } from './scenario.ts'
+import { simulate } from './scenario.ts'
 import { describeFailure, shrink } from './shrink.ts'
 
 /** What one process of the simulation is asked to do, and what it tells its parent. */

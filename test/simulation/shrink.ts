@@ -1,5 +1,6 @@
 import { describeFault } from './faults/plan.ts'
-import { CALLS_DEFAULT, type Plan, type Run, simulate } from './scenario.ts'
+import type { Plan, Run } from './plan.ts'
+import { CALLS_DEFAULT, simulate } from './scenario.ts'
 
 interface Failing {
   readonly plan: Plan

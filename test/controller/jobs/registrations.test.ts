@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { verifyToken } from '../../../protocol/model/token.ts'
+import { Life } from '../support/mortal.ts'
 import { eventually, MIB, smallClass, World } from '../support/world.ts'
 
 describe('a registration', () => {
@@ -188,5 +190,32 @@ describe('an Idempotency-Key', () => {
     const { body } = await world.register({}, key)
     await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
     expect((await world.register({}, key)).body.error.code).toBe('JOB_ENDED')
+  })
+})
+
+test('a registration that failed is not answered with the job that is being rolled back, when it is repeated', async () => {
+  const world = await World.start()
+  await world.stop()
+  const life = new Life(null)
+  const share = life.share.bind(life)
+  let isFull = true
+  life.share = <T extends object>(target: T, isWrite?: (method: string) => boolean): T => {
+    const shared = share(target, isWrite)
+    const get = (_: T, name: string | symbol): unknown => {
+      if (!isFull || name !== 'putJobs') return Reflect.get(shared, name)
+      return () => Promise.reject(new MayflyError('UNAVAILABLE', 'The disk is full'))
+    }
+    return isWrite === undefined ? shared : new Proxy(shared, { get })
+  }
+  await world.startController({ life })
+  const ask = () => world.register({}, { 'idempotency-key': 'k' })
+  for (let times = 0; times < 2; times++) {
+    const { status, body } = await ask()
+    expect([status, body.error?.code]).toEqual([503, 'UNAVAILABLE'])
+  }
+  isFull = false
+  await eventually(async () => {
+    const { status, body } = await ask()
+    expect([status, body.state]).toEqual([201, 'active'])
   })
 })
