@@ -1,15 +1,15 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { assert } from '../protocol/assert.ts'
 
-/** A command line that means nothing. The message names the mistake. */
+/** An invalid command line. The message names the mistake. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** What a verb may be given. */
+/** The options and words of a verb. */
 export interface Shape {
   readonly options: Readonly<Record<string, 'flag' | 'text' | 'list'>>
-  /** Names of the words that follow the verb, as its usage line shows them. */
+  /** Names of the words after the verb, as the usage line shows them. */
   readonly required: readonly string[]
   readonly optional: readonly string[]
   /** True if the last word may be repeated. */
@@ -18,11 +18,11 @@ export interface Shape {
 
 /** A verb's command line, checked against its shape. */
 export class Arguments {
-  /** The words, in order: at least as many as are required. */
+  /** The words, in order: at least the required ones. */
   readonly words: readonly string[]
   readonly #values: Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>
 
-  /** Throws a UsageError that names what is missing, too much or unknown. */
+  /** Throws a UsageError that names what is missing, surplus or unknown. */
   constructor(args: readonly string[], shape: Shape) {
     const { values, positionals } = parse(args, shape)
     const { required, optional, repeats } = shape
@@ -34,7 +34,7 @@ export class Arguments {
     this.#values = values
   }
 
-  /** A word that the shape requires. */
+  /** A required word. */
   word(index: number): string {
     const word = this.words[index]
     assert(word !== undefined, 'the shape requires this word')
@@ -76,7 +76,7 @@ function parse(args: readonly string[], shape: Shape) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
   } catch (error) {
-    // Node's first sentence names the mistake; what follows explains how to write words that begin with a dash.
+    // The first sentence of Node's message names the mistake; the rest explains words that start with a dash.
     const [sentence] = error instanceof Error ? error.message.split(/\. |\n/) : [String(error)]
     throw new UsageError(`${sentence}`, { cause: error })
   }

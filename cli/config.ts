@@ -2,20 +2,20 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Environment } from '../service/process/environment.ts'
 
-/** What the command takes from its environment. */
+/** Settings of the command from its environment. */
 export interface CliConfig {
-  /** Of the cluster to talk to; both or the credentials file. */
+  /** The cluster to talk to: both are set, or the credentials file is used. */
   readonly url: string | undefined
   readonly apiKey: string | undefined
-  /** Where a cluster's state lies if --dir does not say. */
+  /** The state folder unless --dir is given. */
   readonly stateDir: string
-  /** What processes that are started inherit. */
+  /** The environment that child processes inherit. */
   readonly environment: Environment
 }
 
 export function readConfig(env: Environment = process.env): CliConfig {
   const stateHome = env.XDG_STATE_HOME
-  // The XDG specification has relative paths ignored.
+  // By the XDG specification relative paths are ignored.
   const base = stateHome?.startsWith('/') ? stateHome : join(env.HOME ?? homedir(), '.local', 'state')
   return {
     url: env.MAYFLY_URL === '' ? undefined : env.MAYFLY_URL,

@@ -13,8 +13,8 @@ import { INTERRUPTED, runCluster } from './up/run-cluster.ts'
 const driver = new URL('examples/word-count/driver.js', programs)
 
 /**
- * Runs the word count of examples/ on a cluster that lives in a temporary folder, and returns the driver's exit
- * code. Nothing is left of either, whatever ends it. With `ramBytes` one node with no more RAM than that has to do.
+ * Runs the word count of examples/ on a cluster in a temporary folder, and returns the driver's exit code. Both are removed at the end,
+ * also after a failure. `ramBytes` limits the cluster to one node with that much RAM.
  */
 export async function runDemo(
   { environment }: Pick<CliConfig, 'environment'>,
@@ -36,15 +36,15 @@ export async function runDemo(
   }
 }
 
-/** What does not fit into RAM goes to the node's SSD tier. */
+/** Objects that do not fit into RAM are demoted to the node's SSD tier. */
 function withRam(ramBytes: number): ClusterConfig {
   const nodeClasses = defaultConfig.nodeClasses.map((each) => ({ ...each, ramBytes, nodesMax: 1 }))
   return { ...defaultConfig, nodeClasses }
 }
 
 /**
- * A group of its own makes the driver and the functions that it started one thing that one signal ends, even while
- * the driver computes and could not pass the signal on.
+ * A process group of its own, so that one signal ends the driver and its functions, even while the driver computes and could not forward
+ * it.
  */
 function runDriver(environment: NodeJS.ProcessEnv, ended: AbortSignal): Promise<number> {
   const child = spawn(process.execPath, [fileURLToPath(driver)], {

@@ -1,7 +1,7 @@
 import { DRAIN_STALL_MS_MAX } from '../protocol/limits.ts'
 import { formatBytes } from './table.ts'
 
-/** What a node that drains still holds. */
+/** What a draining node still holds. */
 export interface Left {
   readonly jobs: number
   readonly objects: number
@@ -10,13 +10,13 @@ export interface Left {
 
 const BAR_CHARACTERS = 24
 
-/** How far a drain has come, and whether it still gets on. Times are on one clock, in milliseconds. */
+/** Progress of a drain, and whether it still advances. Times are milliseconds of one clock. */
 export class DrainProgress {
   readonly #node: string
   #left: Left | null = null
-  /** The most that the node was seen to hold, as some is still written while it drains. */
+  /** The maximum that the node held; some of it may be written during the drain. */
   #bytesMax = 0
-  /** When there was last less than before, and how much that was. */
+  /** The smallest amount so far, and when it was reached. */
   #least: Left = { jobs: Infinity, objects: Infinity, usedBytes: Infinity }
   #movedMs: number
 
@@ -25,7 +25,7 @@ export class DrainProgress {
     this.#movedMs = nowMs
   }
 
-  /** Takes what is left now. True if it is something else than before. */
+  /** Records what is left now. True if it has changed. */
   note(left: Left, nowMs: number): boolean {
     const changed = JSON.stringify(left) !== JSON.stringify(this.#left)
     this.#left = left
@@ -42,7 +42,7 @@ export class DrainProgress {
     return changed
   }
 
-  /** True if the node has not got emptier for `DRAIN_STALL_MS_MAX`. */
+  /** True if the node has not become emptier for `DRAIN_STALL_MS_MAX`. */
   isStalled(nowMs: number): boolean {
     return nowMs - this.#movedMs > DRAIN_STALL_MS_MAX
   }
@@ -52,7 +52,7 @@ export class DrainProgress {
     return `${this.#node} drains: ${this.#what()}`
   }
 
-  /** The same behind a bar, for a line that is drawn again and again. */
+  /** The same line after a progress bar, for redrawing. */
   bar(): string {
     const { usedBytes } = this.#left ?? { usedBytes: this.#bytesMax }
     const done = this.#bytesMax === 0 ? 0 : 1 - usedBytes / this.#bytesMax

@@ -2,13 +2,13 @@
 import { readConfig } from './config.ts'
 import { runCommand } from './run.ts'
 
-// Whoever reads the output may have seen enough, as `head` does; that is no error.
+// A reader such as `head` may close the pipe early; that is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit(0)
 })
 
-// Output that is still on its way to a pipe would be lost in process.exit().
+// process.exit() would lose output that is still in a pipe.
 process.exitCode = await runCommand(process.argv.slice(2), readConfig(), {
   print: (text) => void process.stdout.write(`${text}\n`),
   printError: (text) => void process.stderr.write(`${text}\n`),

@@ -11,7 +11,7 @@ export interface Terminal {
   readonly redraw?: (line: string) => void
 }
 
-/** Exit code for a command line that means nothing, by the shell's convention. */
+/** Exit code for an invalid command line, by the shell's convention. */
 const MISUSED = 2
 
 /** Runs one command line, without the leading `node` and file, and returns the exit code. Never rejects. */
@@ -57,7 +57,7 @@ async function runVerb(
   }
 }
 
-/** The version of the package that this file is part of, as dist/cli/run.js. */
+/** The version of the package; this file is compiled to dist/cli/run.js. */
 function readVersion(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(manifest) as { version: string }).version

@@ -1,10 +1,10 @@
-/** One column: its heading and which side its cells stand on. Numbers stand right. */
+/** A column: its heading and alignment. Numbers are right-aligned. */
 export interface Column {
   readonly heading: string
   readonly align: 'left' | 'right'
 }
 
-/** Rows under headings, two spaces between the columns. */
+/** Formats rows under headings, with two spaces between columns. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const lines = [columns.map(({ heading }) => heading), ...rows]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)))
@@ -23,7 +23,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
-/** `1.5 MiB`: three significant digits are what a reader compares. */
+/** `1.5 MiB`: three significant digits. */
 export function formatBytes(bytes: number): string {
   let value = bytes
   let unit = 0
@@ -35,7 +35,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`
 }
 
-/** Text that others chose, such as a key, with control characters made visible: it cannot steer the terminal. */
+/** Foreign text, such as a key, with control characters escaped, so that it cannot control the terminal. */
 export function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, (character) => {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`

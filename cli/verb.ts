@@ -3,20 +3,20 @@ import type { CliConfig } from './config.ts'
 
 /** One verb of the command. */
 export interface Verb {
-  /** Behind `mayfly`, as the usage line shows it. */
+  /** After `mayfly`, as the usage line shows it. */
   readonly usage: string
   /** What it does, in one line. */
   readonly summary: string
   readonly shape: Shape
-  /** Returns the exit code. What it throws is shown as one line. */
+  /** Returns the exit code. A thrown error is printed as one line. */
   run(input: VerbInput): Promise<number>
 }
 
 export interface VerbInput {
   readonly args: Arguments
   readonly config: CliConfig
-  /** Writes to standard output, with a line feed behind it. */
+  /** Writes a line to standard output. */
   readonly print: (text: string) => void
-  /** Puts a line in the place of the one that it drew before; where output is no terminal, there is none. */
+  /** Replaces the line that it drew before. Undefined if output is not a terminal. */
   readonly redraw?: ((line: string) => void) | undefined
 }

@@ -16,7 +16,7 @@ import { status } from './verbs/status.ts'
 import { ticket } from './verbs/ticket.ts'
 import { up } from './verbs/up.ts'
 
-/** Every verb by its name, in the order of the help. */
+/** Every verb by name, in the order of the help. */
 export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['up', up],
   ['demo', demo],
@@ -36,7 +36,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['bench', bench],
 ])
 
-/** What `mayfly help` prints. */
+/** The output of `mayfly help`. */
 export function helpText(): string {
   const usages = [...verbs.values()].map(({ usage, summary }) => `  mayfly ${usage}\n      ${summary}`)
   return [

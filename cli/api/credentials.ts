@@ -4,15 +4,15 @@ import type { CliConfig } from '../config.ts'
 import { readFileIfThere, stateFolderAt } from '../up/state-folder.ts'
 import type { Credentials } from './http.ts'
 
-/** The option that says where the cluster's state lies; every verb that talks to a cluster has it. */
+/** The option of every verb that talks to a cluster: the state folder. */
 export const dirOption = { dir: 'text' } as const
 
-/** The state folder: --dir, or the user's own. */
+/** The state folder: --dir, or the user's default. */
 export function stateDirOf(args: Arguments, config: CliConfig): string {
   return resolve(args.text('dir') ?? config.stateDir)
 }
 
-/** Which cluster a verb talks to: MAYFLY_URL and MAYFLY_API_KEY, or what `mayfly up` left in its folder. */
+/** The cluster that a verb talks to: MAYFLY_URL and MAYFLY_API_KEY, or the credentials that `mayfly up` wrote to its folder. */
 export function findCredentials(args: Arguments, config: CliConfig): Credentials {
   const { url, apiKey } = config
   if (url !== undefined && apiKey !== undefined) return { url, apiKey }

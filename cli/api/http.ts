@@ -2,7 +2,7 @@ import { ControllerApi } from '../../client/controller-api.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 
-/** Where a controller is and the key that it wants. */
+/** URL of a controller and its API key. */
 export interface Credentials {
   readonly url: string
   readonly apiKey: string
@@ -13,14 +13,14 @@ export interface HttpRequest {
   readonly path: string
   readonly body?: unknown
   readonly signal?: AbortSignal
-  /** How long the controller may take beside what every call takes. */
+  /** Additional time for the controller's answer. */
   readonly waitMs?: number
 }
 
-/** A registration that has not to wait for room answers once its nodes have started; nothing else takes longer. */
+/** A registration that need not wait for capacity answers once its nodes have started; no other call takes longer. */
 const REPLY_MS_MAX = 2 * NODE_START_MS_MAX
 
-/** Asks the controller and returns what it answered. Rejects with the error that it answered. */
+/** Sends a request to the controller and returns its reply. Rejects with the error that it replied. */
 export async function request<T>({ url, apiKey }: Credentials, asked: HttpRequest): Promise<T> {
   const { method = 'GET', path, waitMs = 0, ...call } = asked
   try {

@@ -5,7 +5,7 @@ import { findCredentials } from './credentials.ts'
 import { request } from './http.ts'
 import type { JobReply } from './replies.ts'
 
-/** Does something with the data of the job that the first word names. */
+/** Runs `use` with the job that the first argument names. */
 export async function withJob<T>({ args, config }: VerbInput, use: (job: Job) => Promise<T>): Promise<T> {
   const path = `/v1/jobs/${encodeURIComponent(args.word(0))}`
   const { id, state, ticket } = await request<JobReply>(findCredentials(args, config), { path })
@@ -22,7 +22,7 @@ export async function withJob<T>({ args, config }: VerbInput, use: (job: Job) =>
   }
 }
 
-/** The bucket that --bucket names, as the SDK's calls take it. */
+/** The bucket of --bucket, as an option of SDK calls. */
 export function bucketOf({ args }: VerbInput): { bucket?: string } {
   const bucket = args.text('bucket')
   return bucket === undefined ? {} : { bucket }

@@ -2,10 +2,10 @@ import type { ClusterView, JobView, NodeView } from '../../controller/api/schema
 
 export type ClusterReply = ClusterView
 export type NodeReply = NodeView
-/** The ticket is there while the job is active. */
+/** The ticket is present while the job is active. */
 export type JobReply = JobView & { readonly ticket?: string }
 
-/** Bytes of all tiers together. */
+/** Bytes of all tiers. */
 export function sumTiers(bytes: Readonly<Record<string, number>>): number {
   return Object.values(bytes).reduce((sum, each) => sum + each, 0)
 }

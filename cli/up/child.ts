@@ -19,15 +19,15 @@ export interface ChildOptions {
   readonly onMessage?: (message: ControllerRequest) => void
 }
 
-/** What only the controller says. */
+/** Requests that only the controller sends. */
 export type ControllerRequest = Exclude<FromChild, { type: 'ready' }>
 export type NodeRequest = Exclude<ControllerRequest, { type: 'startMetadata' }>
 
-/** One process of the cluster. It ends by itself when the channel to this process closes, however that happens. */
+/** A process of the cluster. It exits when the channel to this process closes for any reason. */
 export class Child {
   /** Undefined if the process could not be started. */
   readonly pid: number | undefined
-  /** Why it ended, as a phrase; `failed` is false if it was asked to, or exited with 0. */
+  /** The reason for its exit, as a phrase; `failed` is false if it was told to stop or exited with 0. */
   readonly exited: Promise<{ reason: string; failed: boolean }>
   readonly #options: ChildOptions
   readonly #process: ChildProcess
@@ -43,12 +43,12 @@ export class Child {
     closeSync(log)
     this.pid = this.#process.pid
     this.exited = new Promise((resolve) => {
-      // Without a pid it never started; of a process that runs, the only proof of its end is `exit`.
+      // Without a pid it never started. Of a running process, only `exit` proves its end.
       this.#process.on('error', ({ message }) => {
         if (this.pid === undefined) resolve({ reason: message, failed: true })
       })
       this.#process.once('exit', (code, signal) => {
-        // A process that has just begun to start ends by SIGTERM itself: it was asked to.
+        // A process that is still starting is ended by SIGTERM itself, as it was told to.
         resolve({ reason: signal ?? `exit code ${code}`, failed: code !== 0 && signal !== 'SIGTERM' })
       })
     })
@@ -60,7 +60,7 @@ export class Child {
     })
   }
 
-  /** The address that it serves at. Rejects with `UNAVAILABLE`, saying what its log says, if it never does. */
+  /** The address that it serves at. Rejects with `UNAVAILABLE` and the reason from its log if it exits before. */
   serving(): Promise<string> {
     const { name, clock, logFile } = this.#options
     return new Promise((resolve, reject) => {
@@ -79,12 +79,12 @@ export class Child {
     })
   }
 
-  /** A message to a process that is gone is dropped: whoever takes its place asks again. */
+  /** A message to a process that has exited is dropped; its successor asks again. */
   send(message: ToController): void {
     if (this.#process.connected) this.#process.send(message, () => undefined)
   }
 
-  /** Asks it to end, and kills it if it has not after `PROCESS_STOP_MS_MAX`. Resolves when it is gone. */
+  /** Asks the process to stop, and kills it after `PROCESS_STOP_MS_MAX`. Resolves when it has exited. */
   async stop(): Promise<void> {
     this.#process.kill('SIGTERM')
     const kill = this.#options.clock.after(PROCESS_STOP_MS_MAX, () => this.kill())

@@ -14,31 +14,31 @@ import { requirePrivate } from '../../service/process/private-file.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
 
-/** What `mayfly up` is told of the cluster, and what the controller reads in turn. */
+/** The configuration of `mayfly up`, which the controller reads as well. */
 export interface ClusterConfig {
-  /** At the start; more are started when these are busy. */
+  /** Number at the start; more are started under load. */
   readonly metadataServers: number
-  /** Nodes that are kept running without any job, so that a registration does not wait for a process to start. */
+  /** Nodes that are kept running without a job, so that a registration need not wait for a process. */
   readonly warmNodes: number
   readonly nodeClasses: readonly NodeClass[]
-  /** Where the S3 tier and kept objects lie; null where there is none. */
+  /** The store of the S3 tier and of persistent objects; null if there is none. */
   readonly s3: S3Settings | null
   readonly tiers: TierTraits
-  /** What all jobs and nodes together may have. */
+  /** Bounds of all jobs and nodes together. */
   readonly limits: Quota
   readonly apiKeys: readonly KeyConfig[]
 }
 
-/** A further API key; or, named `default` and without a key, the limits of the one that `mayfly up` makes. */
+/** A further API key; the entry `default` without a key sets the limits of the key that `mayfly up` makes. */
 interface KeyConfig {
   readonly name: string
   readonly key?: string
-  /** `driver` if it is not said; the one of `mayfly up` is `admin`. */
+  /** `driver` by default; the key of `mayfly up` is `admin`. */
   readonly role?: Role
   readonly limits: Quota
 }
 
-/** Up to four nodes of 1 GiB: a laptop can hold them, and a job of some size gets more than one process. */
+/** Up to four nodes of 1 GiB: they fit on a laptop, and a larger job spans several processes. */
 export const defaultConfig: ClusterConfig = {
   metadataServers: 1,
   warmNodes: 1,
@@ -118,7 +118,7 @@ function readNodeClass(fields: Fields): NodeClass {
   return nodeClass
 }
 
-/** What is not named of a tier is as it is by default. */
+/** Traits that are not named keep their defaults. */
 function readTiers(at: Field): TierTraits {
   const fields = at.fields()
   const { ram, ssd, s3 } = defaultTraits

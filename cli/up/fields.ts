@@ -1,4 +1,4 @@
-/** A config that cannot be used. The message names the field and what is allowed. */
+/** An invalid config. The message names the field and what is allowed. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
@@ -9,7 +9,7 @@ export interface Range {
   readonly whole?: boolean
 }
 
-/** One value of a JSON document and where it stands, such as `nodeClasses[0].ramBytes`. */
+/** A value of a JSON document and its path, such as `nodeClasses[0].ramBytes`. */
 export class Field {
   readonly #value: unknown
   readonly #path: string
@@ -56,7 +56,7 @@ export class Field {
   }
 }
 
-/** The fields of one JSON object, each read once; what nobody read is refused at the end. */
+/** The fields of a JSON object, each read once. Unread fields are refused at the end. */
 export class Fields {
   readonly #values: Map<string, unknown>
   readonly #path: string
@@ -86,7 +86,7 @@ export class Fields {
     return this.#values.has(name) ? this.required(name, read) : undefined
   }
 
-  /** Throws if the object has a field that was not asked for: a misspelt name must not pass in silence. */
+  /** Throws if the object has an unread field, so that a misspelt name is an error. */
   refuseOthers(): void {
     for (const name of this.#values.keys()) {
       if (!this.#read.has(name)) throw new ConfigError(`${this.#pathOf(name)}: there is no such field`)

@@ -1,9 +1,9 @@
 import type { Environment } from '../../service/process/environment.ts'
 
 /**
- * What a server process takes over from the environment of `mayfly up`: where programs and temporary files lie, language and
- * time zone, Node's own settings, certificates for S3 over TLS, the log level, and where the bench wants stalls of the event loop written. Nothing else: a shell's environment holds
- * credentials of other programs, and a process that is taken over should have none of them.
+ * The variables that server processes inherit from `mayfly up`: paths of programs and temporary files, language and time zone, Node's
+ * settings, certificates for S3 over TLS, the log level, and the bench's file for event-loop stalls. Nothing else, since a shell's
+ * environment holds credentials of other programs that a compromised server must not see.
  */
 const NAMES = [
   'PATH',

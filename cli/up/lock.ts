@@ -3,13 +3,13 @@ import { dirname } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
 import { readFileIfThere } from './state-folder.ts'
 
-/** Attempts at a lock that others take and leave at the same moment. */
+/** Attempts while other processes take and release the lock. */
 const ATTEMPTS_MAX = 5
 
 /**
- * Takes the state folder for this process, so that two clusters never write to the same files, and returns what
- * gives it back. The lock is a file with the owner's process id and start time: an owner that was killed leaves
- * the file, and the next one sees that no such process lives any more. Throws `UNAVAILABLE`, naming the owner.
+ * Locks the state folder for this process, so that no two clusters write to the same files. Returns the function that releases it. The lock
+ * is a file with the owner's process id and start time; if the owner was killed, the next process detects that it no longer runs. Throws
+ * `UNAVAILABLE`, naming the owner.
  */
 export function takeLock(path: string): () => void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
@@ -32,12 +32,12 @@ export function takeLock(path: string): () => void {
 
 interface Take {
   readonly path: string
-  /** A name that only this process uses. */
+  /** A file name that only this process uses. */
   readonly by: string
   readonly content: string
 }
 
-/** A link appears with its content or not at all, so nobody ever reads half a lock. False if there is one. */
+/** A hard link appears with its content or not at all, so no process reads a partial lock. False if the lock exists. */
 function createWhole({ path, by, content }: Take): boolean {
   writeFileSync(by, content, { mode: 0o600 })
   try {
@@ -51,7 +51,7 @@ function createWhole({ path, by, content }: Take): boolean {
   }
 }
 
-/** Another process may have replaced the stale lock by its own since it was read: then that one is put back. */
+/** If another process has replaced the stale lock since it was read, its lock is put back. */
 function removeStale({ path, by, content }: Take): void {
   try {
     renameSync(path, by)
@@ -75,8 +75,8 @@ function isAlive(content: string): boolean {
 }
 
 /**
- * `pid start`. Process ids are used again, so on Linux the start time, in clock ticks since boot, tells one process
- * from a later one with its id. It is the 22nd field of /proc/PID/stat; the 2nd, in parentheses, may hold spaces.
+ * `pid start`. Process ids are reused; on Linux the start time, in clock ticks since boot, tells processes with one id apart. It is field
+ * 22 of /proc/PID/stat; field 2, in parentheses, may contain spaces.
  */
 function describeProcess(pid: number): string {
   const stat = readFileIfThere(`/proc/${pid}/stat`)

@@ -5,7 +5,7 @@ interface Line {
   readonly err?: { readonly reason?: unknown; readonly message?: unknown }
 }
 
-/** Why the process behind a log ended: what its last fatal line says. Null if the log does not tell. */
+/** The reason of an exit, from the last fatal line of the log. Null if there is none. */
 export function lastReason(path: string): string | null {
   const last = readFileIfThere(path)?.trimEnd().split('\n').at(-1) ?? ''
   const line = parseLine(last)

@@ -2,17 +2,19 @@ import { copyFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, repeat, type Timer } from '../../protocol/runtime.ts'
 
-/** A log that is larger is copied to `NAME.log.1`, in the place of the one before, and emptied: at most twice this and what comes in between two looks. */
+/**
+ * A larger log is copied to `NAME.log.1`, replacing the previous copy, and truncated: at most twice this plus what is written between two
+ * checks.
+ */
 export const LOG_BYTES_MAX = 16 * 2 ** 20
-/** How often sizes are looked at. Each message is logged at a bounded rate, so little comes in between. */
+/** Interval of the checks. Each message is rate-limited, so little is written in between. */
 export const LOG_LOOK_MS = 10_000
-/** Logs of storage nodes that failed: of so many of the newest, for whoever looks for the cause. */
+/** Number of logs of failed storage nodes that are retained, newest first. */
 export const FAILED_LOGS_MAX = 20
 
 /**
- * The logs of the cluster's processes, bounded in size and number. A process has its log open for appending, so
- * it goes on at the beginning of the emptied file (logrotate's `copytruncate`); lines that it writes between copy and
- * truncation are lost.
+ * The logs of the cluster's processes, bounded in size and number. Logs are opened for appending, so a process continues at the start of a
+ * truncated file (logrotate's `copytruncate`). Lines written between copy and truncation are lost.
  */
 export class LogFolder {
   readonly #dir: string
@@ -42,7 +44,7 @@ export class LogFolder {
     return this.#path(name)
   }
 
-  /** A node's process has ended: its log stays if it failed. */
+  /** Called when a node's process has exited; its log is retained if it failed. */
   ended(name: string, { failed }: { failed: boolean }): void {
     this.#open.delete(name)
     if (!failed) return this.#remove(name)

@@ -11,17 +11,17 @@ import {
 } from './state-folder.ts'
 
 export interface MetadataProcessesOptions {
-  /** Of the cluster's state. */
+  /** The state folder of the cluster. */
   readonly dir: string
   readonly host: string
-  /** The process of one server, not started yet. */
+  /** Creates the process of one server without starting it. */
   readonly make: (folder: MetadataFolder) => ServerProcess
-  /** Tells the user one line. */
+  /** Prints a line for the user. */
   readonly say: (line: string) => void
   readonly stopped: AbortSignal
 }
 
-/** The metadata servers of this machine, each with a folder of its own. */
+/** The metadata servers of this machine, each with its own folder. */
 export class MetadataProcesses {
   readonly #options: MetadataProcessesOptions
   readonly #processes = new Map<string, ServerProcess>()
@@ -30,14 +30,14 @@ export class MetadataProcesses {
     this.#options = options
   }
 
-  /** Starts so many of them, and in any case those that have a folder: jobs are there that nobody else knows. */
+  /** Starts `count` servers, and every server with a folder, as it has the records of jobs. */
   async startAll(count: number): Promise<void> {
     const numbers = new Set([...Array.from({ length: count }, (_, index) => index + 1)])
     for (const number of metadataNumbers(this.#options.dir)) numbers.add(number)
     await Promise.all([...numbers].map((number) => this.#start(metadataFolderAt(this.#options.dir, number))))
   }
 
-  /** Starts one that the controller asks for. If it cannot be, a line says so, and the controller asks again. */
+  /** Starts a server for the controller. A failure is printed, and the controller asks again. */
   startOne(id: string): void {
     const number = Number(/^m-(\d+)$/.exec(id)?.[1] ?? Number.NaN)
     if (this.#processes.has(id) || this.#options.stopped.aborted) return
@@ -60,7 +60,7 @@ export class MetadataProcesses {
     for (const server of this.#processes.values()) server.kill()
   }
 
-  /** Tickets carry a server's address, so it comes back at the port that it had, if that is still free. */
+  /** Tickets carry the server's address, so it restarts on the same port if that is free. */
   async #start(folder: MetadataFolder): Promise<void> {
     const { host, make, say, stopped } = this.#options
     const { id, portFile } = folder

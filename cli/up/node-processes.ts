@@ -3,17 +3,17 @@ import type { ToController } from '../../service/process/supervision.ts'
 import type { Child, NodeRequest } from './child.ts'
 
 export interface NodeProcessesOptions {
-  /** Starts a storage node. Throws if there is no such class or the process cannot be made. */
+  /** Starts a storage node. Throws for an unknown class, or if the process cannot be created. */
   readonly spawn: (node: string, nodeClass: string) => Child
-  /** To the controller of the moment. What is said while there is none is lost; the next one asks for the list. */
+  /** Sends to the current controller. Messages without a controller are dropped; the next controller asks for the list. */
   readonly tell: (message: ToController) => void
-  /** Called after a node ended, with whether it failed. */
+  /** Called after a node has exited, with whether it failed. */
   readonly onExited: (node: string, failed: boolean) => void
 }
 
 /**
- * The storage nodes of this machine. The controller decides which ones run; they live here because this process
- * outlives the controller and, as their parent, is the one that really sees a node exit.
+ * The storage nodes of this machine. The controller decides which ones run. They are children of this process, which outlives the
+ * controller and, as their parent, observes their exit reliably.
  */
 export class NodeProcesses {
   readonly #options: NodeProcessesOptions
@@ -24,7 +24,7 @@ export class NodeProcesses {
     this.#options = options
   }
 
-  /** Does what the controller asks; every question is answered, also one that was asked before. */
+  /** Carries out a request of the controller. Every query is answered, also a repeated one. */
   handle(message: NodeRequest): void {
     switch (message.type) {
       case 'startNode':
@@ -71,7 +71,7 @@ export class NodeProcesses {
     if (child.pid !== undefined) this.#options.tell({ type: 'nodeStarted', node, pid: child.pid })
   }
 
-  /** The exit of the process is what tells the controller; a node that is not here has exited already. */
+  /** The exit is reported by the process itself; an unknown node has exited already. */
   #stop(node: string): void {
     const child = this.#children.get(node)
     if (child === undefined) return this.#exited(node, 'it does not run')

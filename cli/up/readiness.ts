@@ -7,7 +7,7 @@ import type { ClusterReply } from '../api/replies.ts'
 /** A metadata server registers with its first heartbeat, which it sends as soon as it serves. */
 const CHECK_MS = 20
 
-/** Resolves once the controller answers and knows a metadata server: from then on jobs can be registered. */
+/** Resolves once the controller answers and knows a metadata server; then jobs can be registered. */
 export async function untilServing(
   credentials: Credentials,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
@@ -30,7 +30,7 @@ async function serves(credentials: Credentials, signal: AbortSignal): Promise<bo
     const { metadata } = await request<ClusterReply>(credentials, { path: '/v1/cluster', signal })
     return metadata.length > 0
   } catch (error) {
-    // The controller may die and be started again while the cluster comes up.
+    // The controller may crash and restart while the cluster starts.
     if (isError(error, 'UNAVAILABLE')) return false
     throw error
   }

@@ -8,9 +8,8 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export const INTERRUPTED = 130
 
 /**
- * Runs a cluster for as long as `use` takes and returns what it returned. The signal that `use` gets aborts on
- * Ctrl-C, with `ABORTED`, and when the cluster failed; `use` then has to come to its end, and the reason is thrown.
- * Whatever happens, no process of the cluster is left. A second Ctrl-C waits for nothing.
+ * Runs a cluster while `use` runs, and returns its result. The signal of `use` aborts on Ctrl-C, with `ABORTED`, and when the cluster
+ * fails; `use` then has to end, and the reason is thrown. No process of the cluster is left in any case. A second Ctrl-C kills at once.
  */
 export async function runCluster<T>(
   options: Omit<SupervisorOptions, 'onFailed'>,

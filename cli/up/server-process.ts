@@ -10,23 +10,23 @@ import type { ToController } from '../../service/process/supervision.ts'
 import type { Child } from './child.ts'
 
 export interface ServerProcessOptions {
-  /** As the user reads it: `controller`, `metadata server`. */
+  /** The name that the user sees: `controller`, `metadata server`. */
   readonly name: string
   /** Starts the process listening at `host:port`. */
   readonly spawn: (listen: string) => Child
   readonly runtime: Runtime
-  /** Tells the user one line. */
+  /** Prints a line for the user. */
   readonly say: (line: string) => void
-  /** Called once, when it died too often to be started again. */
+  /** Called once, when it has died too often to be restarted. */
   readonly onGaveUp: (error: MayflyError) => void
 }
 
-/** A server that is started again, at the same address, whenever its process dies: others know it by that address. */
+/** A server that is restarted at the same address when its process dies, since others know that address. */
 export class ServerProcess {
   readonly #options: ServerProcessOptions
   #child: Child | null = null
   #stopping = false
-  /** Deaths in a row, each soon after its start. */
+  /** Consecutive deaths shortly after a start. */
   #deaths = 0
 
   constructor(options: ServerProcessOptions) {
@@ -34,8 +34,8 @@ export class ServerProcess {
   }
 
   /**
-   * Starts it at `host:port`, where port 0 takes a free one, and resolves with its address once it serves. A first
-   * start that fails rejects with `UNAVAILABLE` and is not tried again: its cause, such as a taken port, would stay.
+   * Starts the server at `host:port`, where port 0 takes a free one, and resolves with its address once it serves. A failed first start
+   * rejects with `UNAVAILABLE` without a retry, since its cause, such as a taken port, is permanent.
    */
   async start(listen: string): Promise<string> {
     const child = this.#spawn(listen)
@@ -88,7 +88,7 @@ export class ServerProcess {
     if (child !== null) this.#watch(child, address)
   }
 
-  /** Where the system has no process or file left, it may have one soon. Null once this is stopped. */
+  /** The system may be out of processes or files only temporarily. Null once this is stopped. */
   async #spawnAgain(address: string): Promise<Child | null> {
     const { name, runtime, say } = this.#options
     for (let failures = 0; !this.#stopping; failures++) {

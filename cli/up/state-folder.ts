@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { join } from 'node:path'
 import { requirePrivate } from '../../service/process/private-file.ts'
 
-/** Where everything of one cluster lies. */
+/** Paths of the state of one cluster. */
 export interface StateFolder {
   readonly dir: string
   readonly secretFile: string
@@ -17,7 +17,7 @@ export interface StateFolder {
   readonly controllerDir: string
 }
 
-/** Where one metadata server has its state, below the cluster's. */
+/** Paths of the state of one metadata server, below the cluster's. */
 export interface MetadataFolder {
   readonly id: string
   /** Also the name of its log. */
@@ -26,7 +26,7 @@ export interface MetadataFolder {
   readonly portFile: string
 }
 
-/** The paths below `dir`; touches nothing. */
+/** The paths below `dir`. No I/O. */
 export function stateFolderAt(dir: string): StateFolder {
   return {
     dir,
@@ -42,13 +42,13 @@ export function stateFolderAt(dir: string): StateFolder {
   }
 }
 
-/** Metadata servers are numbered from 1; touches nothing. */
+/** Metadata servers are numbered from 1. No I/O. */
 export function metadataFolderAt(dir: string, number: number): MetadataFolder {
   const name = `metadata-${number}`
   return { id: `m-${number}`, name, dir: join(dir, name), portFile: join(dir, name, 'port') }
 }
 
-/** Numbers of the metadata servers that have state here. */
+/** Numbers of the metadata servers with a state folder. */
 export function metadataNumbers(dir: string): number[] {
   return readdirSync(dir).flatMap((name) => {
     const number = /^metadata-([1-9]\d*)$/.exec(name)?.[1]
@@ -61,8 +61,8 @@ export function prepareMetadataFolder({ dir }: MetadataFolder): void {
 }
 
 /**
- * Throws `FORBIDDEN` where other users may read or change the folder, a secret, a key or a file with state in it: who
- * reads the secret can issue tickets, and who reads the API key can end every job. Called before anything is written.
+ * Throws `FORBIDDEN` if other users may read or change the folder, a secret, a key or a state file: the secret allows to issue tickets, the
+ * API key to end every job. Called before anything is written.
  */
 export function requirePrivateState(folder: StateFolder): void {
   const { dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File } = folder
@@ -70,8 +70,8 @@ export function requirePrivateState(folder: StateFolder): void {
 }
 
 /**
- * Makes what is missing, after the lock was taken. Secret and key stay over restarts; the logs of the last run go,
- * which bounds them, and so does what its nodes had on SSD.
+ * Creates what is missing, with the lock held. Secret and key survive restarts. Logs of the last run and SSD data of its nodes are removed,
+ * which bounds them.
  */
 export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
   mkdirSync(folder.controllerDir, { recursive: true, mode: 0o700 })
@@ -81,7 +81,7 @@ export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
   return { apiKey: keepSecret(folder.apiKeyFile, () => randomBytes(32).toString('base64url')) }
 }
 
-/** Writes a file that only its owner may read, whole or not at all. */
+/** Writes a file atomically, readable only by its owner. */
 export function writePrivateFile(path: string, text: string): void {
   const fresh = `${path}.new`
   rmSync(fresh, { force: true })
@@ -89,7 +89,7 @@ export function writePrivateFile(path: string, text: string): void {
   renameSync(fresh, path)
 }
 
-/** The text of a file; null where there is none. */
+/** The text of a file; null if it does not exist. */
 export function readFileIfThere(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')

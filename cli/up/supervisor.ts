@@ -23,34 +23,34 @@ import {
 } from './state-folder.ts'
 
 export interface SupervisorOptions {
-  /** All state of the cluster lies in it; it is made if it is not there. */
+  /** The state folder; created if missing. */
   readonly dir: string
-  /** Of the controller's HTTP API, on the loopback interface. 0 takes a free one. */
+  /** Port of the controller's HTTP API on the loopback interface. 0 takes a free one. */
   readonly port: number
   readonly config: ClusterConfig
-  /** Of this process; its children get what `inherited` names of it, and their own settings. */
+  /** Environment of this process; children get what `inherited` names and their own settings. */
   readonly environment: Environment
-  /** The folder with the built planes, each `NAME/main.js`. */
+  /** The folder of the compiled planes, each `NAME/main.js`. */
   readonly programs: URL
   readonly runtime: Runtime
-  /** Tells the user one line. */
+  /** Prints a line for the user. */
   readonly say: (line: string) => void
-  /** Called when the cluster cannot be kept running; it then has to be stopped. */
+  /** Called when the cluster cannot be kept running; it has to be stopped then. */
   readonly onFailed: (error: MayflyError) => void
 }
 
 export interface Cluster {
   readonly url: string
   readonly apiKey: string
-  /** Path of the file that holds both. */
+  /** The file with URL and key. */
   readonly credentialsFile: string
 }
 
 const HOST = '127.0.0.1'
 
 /**
- * A whole cluster on this machine: the parent of the controller, the metadata servers and every storage node. It
- * starts the servers again when they die; of the nodes it only tells the controller, which decides.
+ * A cluster on this machine: the parent of the controller, the metadata servers and all storage nodes. It restarts servers that die. Exits
+ * of nodes are reported to the controller, which decides.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -62,7 +62,7 @@ export class Supervisor {
   readonly #stopping = new AbortController()
   /** Empty until the controller serves. */
   #controllerUrl = ''
-  /** Requests for processes that came before the controller's address was known. */
+  /** Requests for processes from before the controller's address was known. */
   readonly #early: ControllerRequest[] = []
   #unlock: (() => void) | null = null
 
@@ -91,8 +91,8 @@ export class Supervisor {
   }
 
   /**
-   * Resolves when the cluster can serve. Rejects with `UNAVAILABLE` if another cluster uses the folder, the port is
-   * taken, or a process does not come up; call `stop` then too.
+   * Resolves when the cluster can serve. Rejects with `UNAVAILABLE` if another cluster uses the folder, the port is taken, or a process
+   * does not start; `stop` has to be called then too.
    */
   async start(): Promise<Cluster> {
     const { port, config } = this.#options
@@ -106,8 +106,8 @@ export class Supervisor {
       await prepareS3(s3, this.#options.runtime.clock)
       writePrivateFile(this.#folder.s3File, `${JSON.stringify(s3, null, 2)}\n`)
     }
-    // One after the other: a metadata server sends its token to the controller's port, which before this
-    // moment may belong to anybody.
+    // Sequential: a metadata server sends its token to the controller's port, which may belong to another program before the controller has
+    // bound it.
     const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
     this.#controllerUrl = url
     for (const request of this.#early.splice(0)) this.#handle(request)
@@ -118,8 +118,8 @@ export class Supervisor {
   }
 
   /**
-   * Stops every process, and kills those that do not in time. The controller goes first, so that it does not take
-   * the end of the others for failures to repair.
+   * Stops every process, and kills those that exceed the bound. The controller is stopped first, so that it does not react to the exit of
+   * the others.
    */
   async stop(): Promise<void> {
     this.#stopping.abort(new MayflyError('CLOSED', 'The cluster was stopped'))
@@ -128,7 +128,7 @@ export class Supervisor {
     this.#release()
   }
 
-  /** Ends every process at once, without asking it. */
+  /** Kills every process at once. */
   kill(): void {
     this.#controller.kill()
     this.#metadata.kill()
@@ -157,7 +157,7 @@ export class Supervisor {
     })
   }
 
-  /** Processes have to wait for the controller's address; its other questions do not, unless they follow such a wait. */
+  /** Requests for processes wait for the controller's address; other queries wait only behind such a request. */
   #requested(request: ControllerRequest): void {
     const waits = this.#early.length > 0 || request.type === 'startNode' || request.type === 'startMetadata'
     if (waits && this.#controllerUrl === '') this.#early.push(request)
@@ -200,7 +200,7 @@ export class Supervisor {
     })
   }
 
-  /** Where objects lie that outlive their job. */
+  /** The store of persistent objects. */
   get #keptSettings(): Environment {
     const { dir, s3File } = this.#folder
     return { MAYFLY_KEPT_DIR: dir, ...(this.#options.config.s3 !== null && { MAYFLY_S3_FILE: s3File }) }
@@ -225,7 +225,7 @@ export class Supervisor {
     })
   }
 
-  /** Where a node keeps what leaves its RAM: worth nothing without its process. */
+  /** The SSD folder of a node; useless without its process. */
   #ssdDir(node: string): string {
     return join(this.#folder.ssdDir, node)
   }

@@ -25,7 +25,7 @@ export const bench: Verb = {
       stdio: ['ignore', 'inherit', 'inherit'],
       env: config.environment,
     })
-    // Ctrl-C reaches the child as well; whoever waits for this process waits until the child has stopped its servers.
+    // Ctrl-C reaches the child as well; this process waits until the child has stopped its servers.
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => child.kill('SIGTERM'))
     const [code] = await once(child, 'exit')
     return code ?? 1

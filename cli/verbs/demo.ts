@@ -2,7 +2,10 @@ import { runDemo } from '../demo.ts'
 import type { Verb } from '../verb.ts'
 
 const MIB = 2 ** 20
-/** With less the keys and the index alone do not fit, which take a seventeenth of what the job asks for; more is for no machine that runs a demo. */
+/**
+ * Below the minimum, keys and index alone do not fit, which take a seventeenth of the job's capacity; above the maximum no machine
+ * suffices.
+ */
 const ram = { least: 16, most: 2 ** 20 }
 
 export const demo: Verb = {

@@ -7,7 +7,7 @@ import type { NodeReply } from '../api/replies.ts'
 import { DrainProgress, type Left } from '../drain-progress.ts'
 import type { Verb, VerbInput } from '../verb.ts'
 
-/** Nodes report every second; looking more often finds the end of the process sooner, and nothing else. */
+/** Nodes report every second; a shorter interval only detects the exit of the process sooner. */
 const LOOK_MS = 250
 
 const { clock } = systemRuntime
@@ -31,7 +31,7 @@ export const drain: Verb = {
   },
 }
 
-/** Resolves once the node's process has exited; until then it shows what is left, each time that has changed. */
+/** Resolves once the node's process has exited. Until then it prints what is left whenever that changes. */
 async function watch(begun: NodeReply, credentials: Credentials, input: VerbInput): Promise<void> {
   const { args, print, redraw } = input
   const { id } = begun
@@ -67,7 +67,7 @@ function stalled(progress: DrainProgress): MayflyError {
   )
 }
 
-/** The node; null once it has stopped. A controller that is away for a moment may be starting again. */
+/** The node; null once it has stopped. An unreachable controller may be restarting. */
 async function lookLater(credentials: Credentials, id: string): Promise<NodeReply | null | 'silent'> {
   await sleep(clock, LOOK_MS)
   try {

@@ -56,7 +56,7 @@ async function get(input: VerbInput): Promise<number> {
   return 0
 }
 
-/** Exit code 1 if one of them was not there. */
+/** Exit code 1 if one of them did not exist. */
 async function remove(input: VerbInput): Promise<number> {
   const store = await open(input)
   const names = input.args.words.slice(1).map(nameOf)

@@ -78,7 +78,7 @@ export const keys: Verb = {
   },
 }
 
-/** The key alone, so that it can be put where it belongs: it is shown this once. */
+/** Prints only the key, for redirection; it is shown once. */
 function shown(args: VerbInput['args'], reply: KeyReply): string {
   return args.flag('json') ? JSON.stringify(reply) : `${reply.key}`
 }

@@ -3,7 +3,7 @@ import { bucketOf, withJob } from '../api/open-job.ts'
 import { formatBytes, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 
-/** `1023.9 KiB` is the widest size. Rows are printed as they come, so no column can wait for its widest cell. */
+/** `1023.9 KiB` is the widest size. Rows are printed as they arrive, so column widths are fixed. */
 const SIZE_WIDTH = 10
 
 export const ls: Verb = {

@@ -29,7 +29,7 @@ export const nodes: Verb = {
   },
 }
 
-/** One row for each tier; a node that starts has none yet. */
+/** One row per tier; a starting node has none yet. */
 function rowsOf(node: NodeReply): string[][] {
   const head = [node.id, node.class, node.state, node.address, String(node.pid ?? '')]
   const tiers = Object.entries(node.tiers)

@@ -19,7 +19,7 @@ export const put: Verb = {
   },
 }
 
-/** A terminal has nothing to say unless it was asked for by name. */
+/** A terminal is only read if it was named explicitly. */
 function readInput(file: string | undefined): Promise<Buffer> {
   if (file !== undefined && file !== '-') return readFile(file)
   if (file === undefined && process.stdin.isTTY) throw new UsageError('FILE is missing')

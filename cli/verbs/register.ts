@@ -42,7 +42,7 @@ export const register: Verb = {
   },
 }
 
-/** `k=v` as JSON has it: true, false and numbers are themselves. Which hints there are is for the controller to say. */
+/** `k=v` in JSON types: true, false and numbers, else text. The controller validates the hints. */
 export function parseHints(hints: readonly string[]): Record<string, boolean | number | string> {
   return Object.fromEntries(
     hints.map((hint) => {

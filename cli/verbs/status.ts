@@ -5,7 +5,7 @@ import type { ClusterReply, JobReply } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
 
-/** What a job has on a tier, and what was done there since it was registered. */
+/** The bytes of a job on a tier, and the operations there since its registration. */
 const tierColumns: readonly Column[] = [
   { heading: 'JOB', align: 'left' },
   { heading: 'NAME', align: 'left' },
@@ -62,7 +62,7 @@ function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply):
   ].join('\n')
 }
 
-/** Empty where no job lives. A tier that a job never used has no row. */
+/** Empty without living jobs. Tiers that a job never used have no row. */
 function describeTiers(jobs: readonly JobReply[]): string {
   const rows = jobs.flatMap((job) =>
     tiers.flatMap((tier) => {
@@ -99,7 +99,7 @@ function rowOf(name: string, { used, reserved, free, capacity, limit }: Total): 
   return [name, ...[used, reserved, free, capacity, limit].map(formatBytes)]
 }
 
-/** `2 active, 1 starting`; states that nothing is in are left out. */
+/** `2 active, 1 starting`; states without entries are left out. */
 function formatStates(counts: Readonly<Record<string, number>>): string {
   const states = Object.entries(counts).filter(([, count]) => count > 0)
   return states.length === 0 ? 'none' : states.map(([state, count]) => `${count} ${state}`).join(', ')

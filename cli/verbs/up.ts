@@ -35,7 +35,7 @@ export const up: Verb = {
         await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
       })
     } catch (error) {
-      // Ctrl-C is how this verb is meant to end.
+      // Ctrl-C is the normal end of this verb.
       if (!isError(error, 'ABORTED')) throw error
     }
     return 0
