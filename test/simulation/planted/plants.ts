@@ -11,6 +11,7 @@ import { memoryBugs } from './memory-bugs.ts'
 import type { Planted } from './planted.ts'
 import { pressureBugs } from './pressure-bugs.ts'
 import { repeatBugs } from './repeat-bugs.ts'
+import { storeBugs } from './store-bugs.ts'
 import { tierBugs } from './tier-bugs.ts'
 
 /** Every bug that can be planted. */
@@ -21,6 +22,7 @@ export const planted: readonly Planted[] = [
   ...departureBugs,
   ...repeatBugs,
   ...tierBugs,
+  ...storeBugs,
   ...largeObjectBugs,
   ...keptBugs,
   ...keyBugs,
