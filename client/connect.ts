@@ -6,26 +6,29 @@ import { type Job, openJob } from './job.ts'
 import { type CallerOptions, checkOptions, checkText } from './options.ts'
 import { type Kept, remainderOf } from './persisted.ts'
 
-/** What the driver knows of its job; all of it is optional. */
+/** What the driver knows of its job; all optional. */
 export interface Hints {
-  /** True: RAM first, the default without `latencyMs`. False: the cheapest tiers that give capacity and throughput. */
+  /**
+   * True: RAM first, the default without `latencyMs`. False: the cheapest tiers with the capacity and
+   * throughput.
+   */
   readonly latencySensitive?: boolean
-  /** Only tiers on which the 99th percentile of a small get is at most so many milliseconds: 0.001 to 60,000. */
+  /** Only tiers on which the 99th percentile of a small get takes at most this many ms: 0.001 to 60,000. */
   readonly latencyMs?: number
-  /** Functions at peak. */
+  /** Concurrent functions at the peak. */
   readonly maxFunctions?: number
-  /** Bytes that the job holds at its peak. */
+  /** Bytes stored at the peak. */
   readonly capacityBytes?: number
-  /** Bytes in and out per second at its peak. */
+  /** Bytes in and out per second at the peak. */
   readonly peakBytesPerSecond?: number
   /**
-   * How often an object is read once it is written, on average: 0 to 1,000,000, 1 if not given. The more, the more throughput
-   * goes with the same capacity, where it is not given itself.
+   * Average reads of an object after it is written: 0 to 1,000,000, 1 if not given. Higher values mean more
+   * throughput for the same capacity, unless `peakBytesPerSecond` is given.
    */
   readonly readsPerObject?: number
 }
 
-/** What the controller set aside for the job. */
+/** What the controller reserved for the job. */
 export interface Reservation {
   readonly latencyClass: string
   readonly bytes: Readonly<Record<string, number>>
@@ -38,58 +41,61 @@ export interface Reservation {
 }
 
 export interface RegisterOptions extends CallerOptions {
-  /** The job ends when nobody has used or renewed it for this long: 1 to 604,800, 600 if not given. */
+  /** The job ends after this many seconds without use or renewal: 1 to 604,800, 600 if not given. */
   readonly leaseSeconds?: number
   /**
-   * How long to wait in line for room, where there is none: up to 240; 0, if not given, is not at all. It comes on top of
-   * the deadline.
+   * Seconds to queue for capacity if there is none: up to 240; 0, the default, fails at once. Added to the
+   * deadline.
    */
   readonly waitSeconds?: number
 }
 
-/** What a ticket grants. */
+/** The rights of a ticket. */
 export interface TicketGrant {
   /** True if not given. */
   readonly read?: boolean
-  /** True if not given. A `consume` needs both. */
+  /** True if not given. `consume` needs both rights. */
   readonly write?: boolean
-  /** Keys that begin so alone, in every bucket: up to 256 bytes. A listing is of these. */
+  /**
+   * Restricts the ticket to keys with this prefix, in every bucket: up to 256 bytes. Listings return only
+   * such keys.
+   */
   readonly prefix?: string
-  /** How long: 1 to 86,400, which is what it is if not given. */
+  /** Lifetime in seconds: 1 to 86,400, which is the default. */
   readonly expiresInSeconds?: number
 }
 
-/** The driver's side of a job. */
+/** The driver's handle of a job. */
 export interface Registration {
   readonly id: string
-  /** What a function needs to open the job: pass it on as it is, and keep it as secret as the data. */
+  /** What a function needs to open the job. Pass it on unchanged, and protect it like the data. */
   readonly ticket: string
   readonly reservation: Reservation
-  /** A ticket with fewer rights than `ticket`, for functions that need no more. */
+  /** Issues a ticket with fewer rights than `ticket`. */
   issueTicket(grant?: TicketGrant): Promise<string>
-  /** Keeps the job alive for another lease. Use of its data does that as well. */
+  /** Extends the job's lease. Use of its data does so too. */
   renew(): Promise<void>
-  /** Ends the job: when this resolves every byte of it is gone. */
+  /** Ends the job. When this resolves all of its bytes are freed. */
   deregister(): Promise<void>
 }
 
 export type RegisteredJob = Job & Registration
 
-/** The controller, as a driver sees it. */
+/** The driver's client of the controller. */
 export interface Mayfly {
   /**
-   * Registers a job; resolves once what it needs is set aside and the nodes that hold it are up. Fails with
-   * `RESERVATION_REFUSED` if that is more than the cluster, or what the API key may have, gives.
-   * `TOO_MANY_REQUESTS` means that too many registrations are under way: try again in a second. Where the answer is lost, it is asked for
-   * again, and the job is registered once; one whose answer nobody took ends by itself.
+   * Registers a job; resolves once its capacity is reserved and its nodes are running. Fails with
+   * `RESERVATION_REFUSED` if that exceeds the cluster or the API key's quota, and with `TOO_MANY_REQUESTS` if
+   * too many registrations are in progress: try again in a second. A lost answer is requested again, and the
+   * job is registered once; a job whose answer no client received ends by itself.
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
   readonly kept: Kept
 }
 
 /**
- * `url` and `apiKey` are MAYFLY_URL and MAYFLY_API_KEY of the environment where they are not given. Throws `BAD_REQUEST` where
- * `url` is no `http:` or `https:` URL, and `UNAUTHENTICATED` without a key.
+ * `url` and `apiKey` default to MAYFLY_URL and MAYFLY_API_KEY of the environment. Throws `BAD_REQUEST` unless `url`
+ * is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a key.
  */
 export async function connect(
   url: string | undefined = process.env.MAYFLY_URL,

@@ -4,7 +4,7 @@ import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
 import type { CallerOptions } from './options.ts'
 
-/** The controller's HTTP API, as its clients reach it. */
+/** A client of the controller's HTTP API. */
 export class ControllerApi {
   readonly #url: string
   readonly #apiKey: string
@@ -14,7 +14,7 @@ export class ControllerApi {
     this.#apiKey = apiKey
   }
 
-  /** What the controller answers; rejects with the error that it answers, or `UNAVAILABLE` if nothing does. */
+  /** The controller's answer. Rejects with its error, or with `UNAVAILABLE` if nothing answers. */
   async call(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
     return await this.#fetch(method, path, {
       call,
@@ -23,8 +23,8 @@ export class ControllerApi {
   }
 
   /**
-   * As `call`, of what can be repeated: where the answer was lost it is asked for again until the deadline. A controller that is not
-   * there at the first attempt is told at once.
+   * As `call`, for idempotent requests: repeated until the deadline if the answer is lost. A controller that
+   * is unreachable at the first attempt is reported at once.
    */
   async repeat(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
     const { clock, random } = systemRuntime
@@ -44,7 +44,7 @@ export class ControllerApi {
     }
   }
 
-  /** As `call`, where the answer is bytes. `OBJECT_TOO_LARGE` where they are more than one Buffer should hold. */
+  /** As `call`, for an answer of bytes. Rejects with `OBJECT_TOO_LARGE` above the limit of one Buffer. */
   async bytes(path: string, call: CallerOptions = {}): Promise<Buffer> {
     return await this.#fetch('GET', path, {
       call,
@@ -90,19 +90,22 @@ export class ControllerApi {
 
 type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<string, string>> }
 
-/** Whether nothing was answered, though something may have been done; after that it may also be that the controller starts again. */
+/**
+ * Whether the request has no answer although it may have been carried out. After the first attempt a refused
+ * connection counts too: the controller may be restarting.
+ */
 function isLost(error: unknown, isFirst: boolean): boolean {
   if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false
   const { code = '' } = (error.cause.cause ?? {}) as NodeJS.ErrnoException
   return BROKEN.includes(code) || (!isFirst && REFUSED.includes(code))
 }
 
-/** Of a connection that was there. */
+/** Errors of an established connection. */
 const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET']
-/** Of one that never was. */
+/** Errors of a connection that was not established. */
 const REFUSED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
 
-/** The error of an answer; its message ends with the table's advice already. */
+/** The error of an answer; its message already ends with the advice. */
 function errorOf(text: string, status: number): MayflyError {
   const { code, message } = parseError(text)
   if (code === undefined || !Object.hasOwn(errorTable, code)) {

@@ -45,18 +45,18 @@ export interface ObjectStat {
   readonly key: string
   /** Of the object, without key and metadata. */
   readonly bytes: number
-  /** Names this put of the key: another put, another version. */
+  /** Identifies this put of the key; every put has another version. */
   readonly version: number
-  /** Where the bytes lie. */
+  /** Where the bytes are stored. */
   readonly tier: 'ram' | 'ssd' | 's3'
-  /** It outlives its job. */
+  /** Whether it outlives its job. */
   readonly persist: boolean
-  /** When its time to live is over, or null. */
+  /** When it expires; null if it does not. */
   readonly expiresAt: Date | null
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** What the simulation puts in the place of the clock, of chance and of the network. */
+/** The clock, randomness and network; replaced by the simulation. */
 export interface World {
   readonly runtime: Runtime
   readonly dial: Dial
@@ -65,8 +65,8 @@ export interface World {
 const realWorld: World = { runtime: systemRuntime, dial: dialTcp }
 
 /**
- * Opens a job from its ticket. Nothing is connected before the first call needs it. Throws `UNAUTHENTICATED` for a
- * string that is no ticket.
+ * Opens a job from its ticket. Connects on first use. Throws `UNAUTHENTICATED` for a string that is no
+ * ticket.
  */
 export async function openJob(ticket: string, options: JobOptions = {}): Promise<Job> {
   checkOptions('job', options)
@@ -74,8 +74,8 @@ export async function openJob(ticket: string, options: JobOptions = {}): Promise
 }
 
 /**
- * One job, as a function sees it. Every call fails with a `MayflyError`: the ones that any call may meet are
- * `UNAUTHENTICATED`, `TICKET_EXPIRED`, `JOB_ENDED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` and `ABORTED`.
+ * A function's client of one job. Calls fail with `MayflyError`; any call may fail with `UNAUTHENTICATED`,
+ * `TICKET_EXPIRED`, `JOB_ENDED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` or `ABORTED`.
  */
 export class Job {
   readonly #router: Router
@@ -90,9 +90,10 @@ export class Job {
   }
 
   /**
-   * Stores an object of up to 1 TiB under a key of 1 to 1,024 bytes of UTF-8. It is visible, whole, when this
-   * resolves, and not at all if this rejects, except with `OUTCOME_UNKNOWN`: then its node died before it answered.
-   * Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change until it resolves.
+   * Stores an object of up to 1 TiB under a key of 1 to 1,024 bytes of UTF-8. It is atomic: visible when this
+   * resolves, and not stored if this rejects, except with `OUTCOME_UNKNOWN`: then its node failed before it
+   * answered. Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change until it
+   * resolves.
    */
   async put(
     key: string,
@@ -118,9 +119,10 @@ export class Job {
   }
 
   /**
-   * Stores any number of objects, in one message for each node and MiB; gives their versions in the order of the
-   * entries. Not one step: each entry is stored or fails for itself, and if any failed this rejects with a `PutManyError`,
-   * whose `outcomes` say which. A key should appear once: which of two entries wins is not defined.
+   * Stores any number of objects, in one message per node and MiB; resolves with their versions in entry
+   * order. Not atomic: each entry succeeds or fails by itself. If any failed, this rejects with a
+   * `PutManyError`, whose `outcomes` say which. A key should appear once: which of two entries wins is
+   * undefined.
    */
   async putMany(entries: readonly PutEntry[], options: KeyOptions = {}): Promise<{ version: number }[]> {
     checkOptions('key', options)
@@ -144,8 +146,8 @@ export class Job {
   }
 
   /**
-   * The object's bytes; the Buffer is the caller's own. `NOT_FOUND`, or `OBJECT_LOST` where a node died. With
-   * `consume` also `OUTCOME_UNKNOWN`: the object may be gone with the answer.
+   * The object's bytes in a Buffer that the caller owns. `NOT_FOUND`, or `OBJECT_LOST` if its node failed.
+   * With `consume` also `OUTCOME_UNKNOWN`: the object may be removed although its answer was lost.
    */
   async get(key: string, options: GetOptions = noOptions): Promise<Buffer> {
     checkOptions('get', options)
@@ -162,10 +164,10 @@ export class Job {
   }
 
   /**
-   * The values of any number of keys in their order, in one message for each node; null where there is no object.
-   * Not one step: each value was there at some moment of the call. Small values share memory, which lives as long as
-   * one of them. With `waitSeconds` it resolves once all keys are there, or when the time is over. `OBJECT_LOST` where a
-   * node died with one of them.
+   * The values of any number of keys, in order, in one message per node; null for a missing object. Not
+   * atomic: each value was current at some moment of the call. Small values share memory, which is retained
+   * as long as one of them. With `waitSeconds` it resolves once all keys exist, or at the timeout.
+   * `OBJECT_LOST` if a node with one of them failed.
    */
   async getMany(keys: readonly string[], options: GetManyOptions = {}): Promise<(Buffer | null)[]> {
     checkOptions('getMany', options)
@@ -182,11 +184,11 @@ export class Job {
   }
 
   /**
-   * Stores what a Node or web stream, or any async iterable, gives until it ends. Its length need not be known: it
-   * travels in chunks of 1 MiB as they fill, up to 16 of them under way, and no faster than the nodes take them. All else is as
-   * with `put`, but that the deadline holds for each message and not for the source: that may be slow, and rest for up to 15 minutes.
-   * Text is stored as UTF-8, each piece by itself: one with half of a surrogate pair is `BAD_REQUEST`. If the source fails, this rejects with its
-   * error; if anything else does, the source is destroyed.
+   * Stores a Node or web stream, or any async iterable, until its end, of any length. Chunks of 1 MiB are
+   * sent as they fill, up to 16 concurrently; back-pressure slows the source. Otherwise as `put`, except that
+   * the deadline applies to each message: the source may be slow, and pause for up to 15 minutes. Text is
+   * stored as UTF-8; a piece with half of a surrogate pair is `BAD_REQUEST`. If the source fails, this rejects
+   * with its error; on any other failure the source is destroyed.
    */
   async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
     checkOptions('put', options)
@@ -205,11 +207,11 @@ export class Job {
   }
 
   /**
-   * The object's bytes as a Node `Readable`, however large. It asks for up to 8 MiB ahead of its reader, 64 MiB for all streams of
-   * the job, and for nothing while the reader rests, which keeps no other call waiting, and reads one version from its first byte to
-   * its last. Failures are errors of the stream, also after the first bytes: one whose reader rests for more than a minute goes on
-   * later, or fails with `VERSION_MISMATCH` where the object was replaced meanwhile. `destroy` lets go of everything. The deadline
-   * holds for each message.
+   * The object's bytes as a Node `Readable`, of any size. It prefetches up to 8 MiB, 64 MiB for all streams
+   * of the job, and nothing while the reader pauses, which blocks no other call. It reads one version from
+   * the first byte to the last. Failures are errors of the stream, also after the first bytes. A reader that
+   * pauses for more than a minute continues later, or gets `VERSION_MISMATCH` if the object was replaced
+   * meanwhile. `destroy` releases everything. The deadline applies to each message.
    */
   getStream(key: string, options: GetStreamOptions = {}): Readable {
     checkOptions('getStream', options)
@@ -228,7 +230,7 @@ export class Job {
     })
   }
 
-  /** Null where there is no object. */
+  /** Null if there is no object. */
   async stat(key: string, options: KeyOptions = {}): Promise<ObjectStat | null> {
     checkOptions('key', options)
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
@@ -255,7 +257,7 @@ export class Job {
     return (await this.stat(key, options)) !== null
   }
 
-  /** Whether there was an object to delete. */
+  /** Resolves with whether there was an object. */
   async delete(key: string, options: KeyOptions = {}): Promise<boolean> {
     checkOptions('key', options)
     return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
@@ -265,8 +267,9 @@ export class Job {
   }
 
   /**
-   * Deletes up to any number of keys, one message for each node; gives how many there were. Not one step: another
-   * client may see some of them gone and others not yet, and where it fails with `OUTCOME_UNKNOWN` it may stay so.
+   * Deletes any number of keys, one message per node; resolves with the number of deleted objects. Not
+   * atomic: other clients may see some of them deleted before others, and after `OUTCOME_UNKNOWN` some may
+   * remain.
    */
   async deleteMany(keys: readonly string[], options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
@@ -283,8 +286,8 @@ export class Job {
   }
 
   /**
-   * Adds up to 1 MiB at the end of an object of up to 16 MiB; gives its new length. A key that is not there begins
-   * empty. `OBJECT_TOO_LARGE`, and `BAD_REQUEST` where the object was put in chunks, which is above 1 MiB.
+   * Appends up to 1 MiB to an object of up to 16 MiB; resolves with its new length. A missing key begins
+   * empty. `OBJECT_TOO_LARGE`, and `BAD_REQUEST` if the object was put in chunks, which is above 1 MiB.
    */
   async append(key: string, bytes: Uint8Array | string, options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
@@ -304,8 +307,8 @@ export class Job {
   }
 
   /**
-   * The keys of a bucket in the order of their UTF-8 bytes, fetched page by page as the loop goes on. A key that
-   * exists during the whole of a listing appears in it exactly once. The deadline holds for each page.
+   * The keys of a bucket in the order of their UTF-8 bytes, fetched page by page. A key that exists during
+   * the whole listing appears exactly once. The deadline applies to each page.
    */
   async *list(options: ListOptions = {}): AsyncGenerator<ListEntry, void, undefined> {
     checkOptions('list', options)
@@ -323,35 +326,35 @@ export class Job {
     }
   }
 
-  /** 1 to 63 letters, digits, `.`, `_` or `-`. Fails with `BUCKET_EXISTS`. */
+  /** `name` is 1 to 63 letters, digits, `.`, `_` or `-`. Fails with `BUCKET_EXISTS`. */
   async createBucket(name: string, options: CallerOptions = {}): Promise<void> {
     checkOptions('call', options)
     checkText('bucket', name)
     await this.#buckets.create(name, this.#bounds(options))
   }
 
-  /** With all its objects, which are gone when this resolves. Fails with `BUCKET_NOT_FOUND`. */
+  /** Deletes the bucket and its objects; all are gone when this resolves. Fails with `BUCKET_NOT_FOUND`. */
   async deleteBucket(name: string, options: CallerOptions = {}): Promise<void> {
     checkOptions('call', options)
     checkText('bucket', name)
     await this.#buckets.delete(name, this.#bounds(options))
   }
 
-  /** In the order of their creation; the first is `default`. */
+  /** In order of creation; the first is `default`. */
   async buckets(options: CallerOptions = {}): Promise<string[]> {
     checkOptions('call', options)
     return await this.#buckets.names(this.#bounds(options))
   }
 
   /**
-   * Goes on with a fresh ticket of the same job, before the one that it has expires: connections stay open, and what is under way is
-   * not disturbed. `BAD_REQUEST` for a ticket of another job.
+   * Continues with a fresh ticket of the same job before the current one expires. Connections stay open, and
+   * running calls are not disturbed. `BAD_REQUEST` for a ticket of another job.
    */
   async renewTicket(ticket: string): Promise<void> {
     await this.#router.renew(parseTicket(ticket))
   }
 
-  /** Closes the connections; what is under way fails with `CLOSED`. */
+  /** Closes the connections; running calls fail with `CLOSED`. */
   async close(): Promise<void> {
     this.#router.close()
   }

@@ -16,21 +16,21 @@ import {
 } from '../protocol/limits.ts'
 import { PutCondition } from '../protocol/operations/data-operations.ts'
 
-/** Options of a job that is opened. */
+/** Options for opening a job. */
 export interface JobOptions {
   /**
-   * Puts carry a CRC-32 of their bytes, which is kept with them, and reads are held against it: `CHECKSUM_MISMATCH`
-   * instead of bytes that were damaged anywhere on the way. What was put without one is read unchecked. A part of an object is
-   * read with the whole of its MiB. False if not given.
+   * Puts carry a CRC-32, which is stored, and reads verify it: `CHECKSUM_MISMATCH` if bytes were damaged
+   * anywhere on the way. Objects put without one are not verified. Reading a range reads the whole of its
+   * MiB. False if not given.
    */
   readonly checksums?: boolean | undefined
 }
 
 /** Options of every call. */
 export interface CallerOptions {
-  /** Gives the call up with `ABORTED`. What was sent may still be carried out. */
+  /** Aborts the call with `ABORTED`. A sent request may still be carried out. */
   readonly signal?: AbortSignal | undefined
-  /** The call fails with `DEADLINE_EXCEEDED` after this many milliseconds: 1 to 900,000, 30,000 if not given. */
+  /** Fails the call with `DEADLINE_EXCEEDED` after this many ms: 1 to 900,000, 30,000 if not given. */
   readonly deadlineMs?: number | undefined
 }
 
@@ -39,80 +39,80 @@ export interface KeyOptions extends CallerOptions {
   readonly bucket?: string | undefined
 }
 
-/** What is said of one object that is put. */
+/** Options of one object that is put. */
 export interface ObjectOptions {
-  /** The object vanishes after this many whole seconds, 1 to 315,360,000; with its job if not given. */
+  /** The object expires after this many whole seconds, 1 to 315,360,000; with its job if not given. */
   readonly ttlSeconds?: number | undefined
-  /** Fail with `KEY_EXISTS` if there is an object under the key. */
+  /** Fail with `KEY_EXISTS` if the key exists. */
   readonly ifAbsent?: boolean | undefined
-  /** Fail with `VERSION_MISMATCH` unless the key is at this version, as `put` or `stat` gave it. */
+  /** Fail with `VERSION_MISMATCH` unless the key is at this version, as returned by `put` or `stat`. */
   readonly ifVersion?: number | undefined
   /**
-   * The object outlives the job, until it is deleted or its time to live is over: `mayfly.kept` reads it then. The put waits until
-   * it lies in the kept store, and whatever overwrites, deletes or consumes it waits for that too. `BAD_REQUEST` where no file could
-   * have the key's name: each of its parts between slashes has 1 to 255 bytes and is not `.` or `..`, and job, bucket and key have
-   * up to 996 together; `append` takes no such object. If its node dies it is read from the kept store,
-   * under a new version.
+   * The object outlives the job, until it is deleted or expires; read it with `mayfly.kept` then. The put
+   * waits until the object is in the persistent store, and so does any operation that overwrites, deletes or
+   * consumes it. `BAD_REQUEST` if the key is no valid file name: each part between slashes has 1 to 255 bytes
+   * and is not `.` or `..`, and job, bucket and key have up to 996 together; `append` does not accept such
+   * objects. If its node fails it is read from the persistent store, under a new version.
    */
   readonly persist?: boolean | undefined
-  /** Kept with the object and given back by `stat`; up to 8 KiB of names and values. */
+  /** Stored with the object and returned by `stat`; up to 8 KiB of names and values. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
 export interface PutOptions extends KeyOptions, ObjectOptions {}
 
-/** One object of a `putMany`: its key, its bytes, and what `put` takes. */
+/** One object of a `putMany`: its key, its bytes, and the options of `put`. */
 export interface PutEntry extends ObjectOptions {
   readonly key: string
   readonly bytes: Uint8Array | string
 }
 
-/** A part of an object's bytes, as of `subarray`: from `start` up to, and without, `end`. */
+/** A range of an object's bytes, as of `subarray`: from `start` up to, excluding, `end`. */
 export interface Range {
   /** The first byte: 0 or more, and below the object's length, else `RANGE_NOT_SATISFIABLE`. */
   readonly start: number
-  /** The byte after the last: above `start`; the object's end if not given, or if it is past that. */
+  /** The byte after the last: above `start`; the object's end if not given or beyond it. */
   readonly end?: number | undefined
 }
 
 export interface GetStreamOptions extends KeyOptions {
-  /** Where the key is not there, wait for it to be put, up to this many seconds from the first read: 0 to 900. */
+  /** Wait for a missing key to be put, up to this many seconds from the first read: 0 to 900. */
   readonly waitSeconds?: number | undefined
-  /** Read only this part. */
+  /** Read only this range. */
   readonly range?: Range | undefined
 }
 
 export interface GetManyOptions extends KeyOptions {
-  /** Where keys are not there, wait for all of them to be put, up to this many seconds: 0 to 900. */
+  /** Wait for all missing keys to be put, up to this many seconds: 0 to 900. */
   readonly waitSeconds?: number | undefined
 }
 
 export interface GetOptions extends KeyOptions {
   /**
-   * Removes the object in the same step: of many consumers exactly one gets it, the others `NOT_FOUND`. If the
+   * Removes the object atomically: of several consumers exactly one gets it, the others `NOT_FOUND`. If the
    * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
    */
   readonly consume?: boolean | undefined
   /**
-   * Where the key is not there, wait for it to be put, up to this many seconds: 0 to 900. The producer's put answers
-   * the call directly. `NOT_FOUND` when the time is over; the deadline counts from then.
+   * Wait for a missing key to be put, up to this many seconds: 0 to 900. The producer's put answers the call
+   * directly. `NOT_FOUND` at the timeout; the deadline counts from then.
    */
   readonly waitSeconds?: number | undefined
-  /** Read only this part; not together with `consume`. */
+  /** Read only this range; not together with `consume`. */
   readonly range?: Range | undefined
 }
 
 export interface ListOptions extends KeyOptions {
-  /** Only keys that start with this. */
+  /** Only keys with this prefix. */
   readonly prefix?: string | undefined
-  /** List what is left where a node died, instead of failing with `OBJECT_LOST`. */
+  /** List the remaining keys after a node failure instead of failing with `OBJECT_LOST`. */
   readonly acceptHoles?: boolean | undefined
 }
 
-/** What a call that names no options is given: known by being this very object. */
+/** The options of calls without options; recognized by identity. */
 export const noOptions = Object.freeze({})
 
-/** What is wrong with a value; null where nothing is. */
+/** What is wrong with a value; null if it is valid. */
 type Check = (value: unknown) => string | null
 
 const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false')
@@ -152,7 +152,7 @@ const hints = {
   readsPerObject: number(0, HINT_READS_MAX),
 }
 
-/** The options of each call, with what each of them may be. Any other name is a mistake that would be silently ignored. */
+/** The valid options of each call. Unknown names are rejected, because they would be silently ignored. */
 const shapes = {
   call,
   key,
@@ -161,7 +161,7 @@ const shapes = {
   getStream: { ...key, ...wait, range: anything },
   getMany: { ...key, ...wait },
   put: { ...key, ...object },
-  // Keys and bytes have checks of their own, where they are encoded.
+  // Keys and bytes are checked when they are encoded.
   entry: { key: anything, bytes: anything, ...object },
   list: { ...key, prefix: text, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
@@ -190,13 +190,13 @@ export function checkOptions(of: keyof typeof shapes, options: object): void {
   }
 }
 
-/** Of a name that is an argument of its own. Throws `BAD_REQUEST`. */
+/** Checks a name passed as an argument. Throws `BAD_REQUEST`. */
 export function checkText(name: string, value: string): void {
   const wanted = text(value)
   if (wanted !== null) throw badOption(name, `is ${say(value)}, not ${wanted}`)
 }
 
-/** Throws `BAD_REQUEST` unless it is a list. */
+/** Throws `BAD_REQUEST` unless it is an array. */
 export function checkList(name: string, list: readonly unknown[]): void {
   if (!Array.isArray(list)) throw badOption(name, `is ${say(list)}, not an array`)
 }
@@ -205,7 +205,7 @@ function nameOf(of: keyof typeof shapes): string {
   return ['range', 'entry', 'hints'].includes(of) ? of : of === 'persistedName' ? 'name' : 'options'
 }
 
-/** As the HTTP API names it, where an option is a field of an argument. */
+/** The option's path, as the HTTP API names it. */
 function pathOf(of: keyof typeof shapes, name: string): string {
   return of === 'range' || of === 'hints' ? `${of}.${name}` : name
 }
@@ -219,14 +219,14 @@ function unknown(of: keyof typeof shapes, name: string): MayflyError {
   )
 }
 
-/** A value as an error names it. */
+/** Formats a value for an error message. */
 function say(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return typeof value === 'function' ? 'a function' : String(value)
 }
 
-/** How long a get may wait, in ms. */
+/** The wait of a get, in ms. */
 export function waitMsOf(waitSeconds = 0): number {
   return Math.ceil(waitSeconds * 1000)
 }
@@ -241,7 +241,7 @@ export function checkRange(range: Range | undefined): Range | null {
   return range
 }
 
-/** The condition of a put as it travels. Throws `BAD_REQUEST`. */
+/** Encodes the condition of a put. Throws `BAD_REQUEST`. */
 export function checkCondition({ ifAbsent, ifVersion }: ObjectOptions): {
   condition: number
   ifVersion: number
@@ -252,7 +252,7 @@ export function checkCondition({ ifAbsent, ifVersion }: ObjectOptions): {
   return { condition: PutCondition.version, ifVersion }
 }
 
-/** User metadata as it travels. Throws `BAD_REQUEST`. */
+/** Encodes user metadata. Throws `BAD_REQUEST`. */
 export function checkMetadata(
   metadata: Readonly<Record<string, string>> = {},
 ): { name: string; value: string }[] {

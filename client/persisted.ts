@@ -10,12 +10,12 @@ export interface KeptObject {
   readonly bucket: string
   readonly key: string
   readonly bytes: number
-  /** When its time to live is over, or null. */
+  /** When it expires; null if it does not. */
   readonly expiresAt: Date | null
 }
 
 export interface KeptListOptions extends CallerOptions {
-  /** Of `JOB/BUCKET/KEY`: all of a job has `JOB/`. */
+  /** Of `JOB/BUCKET/KEY`; `JOB/` selects one job. */
   readonly prefix?: string
 }
 
@@ -26,13 +26,16 @@ export interface KeptName {
   readonly key: string
 }
 
-/** Objects that were put with `persist`: they outlive their job, until they are deleted or their time to live is over. */
+/** Objects that were put with `persist`: they outlive their job until they are deleted or expire. */
 export interface Kept {
-  /** Each once, in the order of the store. The deadline holds for each page. */
+  /** Each object once, in the store's order. The deadline applies to each page. */
   list(options?: KeptListOptions): AsyncGenerator<KeptObject, void, undefined>
-  /** `NOT_FOUND` where there is none, `OBJECT_TOO_LARGE` above 2 GiB: read that from the store itself. */
+  /** `NOT_FOUND` if there is none, `OBJECT_TOO_LARGE` above 2 GiB: read those from the store itself. */
   get(name: KeptName, options?: CallerOptions): Promise<Buffer>
-  /** Whether there was one. While its job lives, delete it there instead: the job still has its own copy. */
+  /**
+   * Resolves with whether there was one. While its job is running, delete it through the job, which has its
+   * own copy.
+   */
   delete(name: KeptName, options?: CallerOptions): Promise<boolean>
 }
 

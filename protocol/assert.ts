@@ -1,4 +1,4 @@
-/** What a program believed of its own state is not so: a bug in Mayfly, never bad input. */
+/** A broken invariant of the program's own state: a bug in Mayfly, never bad input. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError'
 
@@ -7,12 +7,15 @@ export class AssertionError extends Error {
   }
 }
 
-/** An assertion that stays on in production. It is about own state alone: what peers, backends or users bring is checked, not asserted. */
+/**
+ * An assertion that stays on in production. Only for own state: data of peers, backends and users is
+ * validated instead.
+ */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AssertionError(message)
 }
 
-/** Ends a switch over a union: a new member that is not handled does not compile. */
+/** Makes a switch over a union exhaustive: an unhandled member does not compile. */
 export function unreachable(value: never): never {
   throw new AssertionError(`unreachable case ${String(value)}`)
 }

@@ -127,26 +127,29 @@ const codeByWire = new Map<number, ErrorCode>(
   Object.entries(errorTable).map(([code, { wire }]) => [wire, code as ErrorCode]),
 )
 
-/** The code behind a wire number; an unknown one, from a newer server, is `INTERNAL`. */
+/** The code of a wire number. An unknown one, from a newer server, is `INTERNAL`. */
 export function errorCodeOf(wire: number): ErrorCode {
   return codeByWire.get(wire) ?? 'INTERNAL'
 }
 
-/** Whether a value is of a class with this brand, whichever copy of the class it is of. */
+/** Whether the value's class has this brand, in whichever copy of the code the class was defined. */
 export function hasBrand(value: unknown, of: symbol): boolean {
   return typeof value === 'object' && value !== null && of in value
 }
 
-/** In every copy of this code: a program may have the ESM and the CommonJS build, and two versions of each. */
+/**
+ * Shared by all copies of this code: a program may load the ESM and the CommonJS build, and several versions
+ * of each.
+ */
 const brand = Symbol.for('mayfly.MayflyError')
 
 /**
- * The one error that Mayfly throws at its users. `message` says what is wrong and what to do. `instanceof` holds for one of any copy of the
- * SDK in the process.
+ * The only error that Mayfly throws at its users. `message` says what is wrong and what to do. `instanceof`
+ * works across copies of the SDK in one process.
  */
 export class MayflyError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
-    // biome-ignore lint/complexity/noThisInStatic: a class that a user derives from this one asks here as well.
+    // biome-ignore lint/complexity/noThisInStatic: classes that users derive from this one inherit the check.
     if (this !== MayflyError) return Function.prototype[Symbol.hasInstance].call(this, value)
     return hasBrand(value, brand)
   }
@@ -155,7 +158,7 @@ export class MayflyError extends Error {
   readonly code: ErrorCode
   /** True if the same call may succeed later without any change. */
   readonly retryable: boolean
-  /** What happened, without the advice: what travels on the wire. */
+  /** What happened, without the advice; this is what travels on the wire. */
   readonly reason: string
 
   get [brand](): true {
@@ -170,27 +173,27 @@ export class MayflyError extends Error {
   }
 }
 
-/** True if `error` is Mayfly's error with one of these codes. */
+/** True if `error` is a `MayflyError` with one of these codes. */
 export function isError(error: unknown, ...codes: ErrorCode[]): error is MayflyError {
   return error instanceof MayflyError && codes.includes(error.code)
 }
 
-/** `INTERNAL` errors that came over the wire. */
+/** `INTERNAL` errors received from a peer. */
 const answered = new WeakSet<MayflyError>()
 
-/** The error that a peer has answered with. Also its `INTERNAL` is data here: the bug is that peer's. */
+/** An error that a peer answered. Its `INTERNAL` is data here: the bug is the peer's. */
 export function answeredError(wire: number, reason: string): MayflyError {
   const error = new MayflyError(errorCodeOf(wire), reason)
   if (error.code === 'INTERNAL') answered.add(error)
   return error
 }
 
-/** Whether an error is a bug of this very process. */
+/** Whether the error is a bug of this process. */
 export function isOwnFault(error: unknown): boolean {
   return !(error instanceof MayflyError) || (error.code === 'INTERNAL' && !answered.has(error))
 }
 
-/** Any thrown value as a MayflyError; what is not one already is a bug and becomes `INTERNAL`, its cause kept. */
+/** Converts any thrown value. What is not a `MayflyError` is a bug and becomes `INTERNAL` with its cause. */
 export function asMayflyError(error: unknown): MayflyError {
   if (error instanceof MayflyError) return error
   return new MayflyError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error })

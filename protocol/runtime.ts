@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { TIMER_LATE_MS } from './limits.ts'
 
 /**
- * What deciding code may know of the world. Production passes `systemRuntime`; the simulation passes a virtual
- * clock and a seeded generator, so that a run is reproduced from its seed.
+ * The environment of deciding code. Production passes `systemRuntime`; the simulation passes a virtual clock
+ * and a seeded generator, so that a seed reproduces a run.
  */
 export interface Runtime {
   readonly clock: Clock
@@ -11,27 +11,30 @@ export interface Runtime {
 }
 
 export interface Clock {
-  /** Milliseconds that only ever grow: for durations, leases and deadlines. */
+  /** Monotonic milliseconds: for durations, leases and deadlines. */
   monotonicMs(): number
-  /** Milliseconds since the epoch: for what users and other machines see. */
+  /** Milliseconds since the Unix epoch: for users and other machines. */
   wallMs(): number
-  /** Runs `task` once after `ms`; if the process stood still until later, only once it has read what arrived meanwhile. */
+  /**
+   * Runs `task` once after `ms`. After a suspension of the process it runs only once pending input has been
+   * read.
+   */
   after(ms: number, task: () => void): Timer
-  /** Runs `task` after the next look at the network; where it is not there, `after` 0 ms does. */
+  /** Runs `task` after the next poll of the network. If absent, use `after` with 0 ms. */
   soon?(task: () => void): void
 }
 
-/** What a clock is made of. */
+/** What a clock is built from. */
 interface TimeSource extends Pick<Clock, 'monotonicMs' | 'wallMs'> {
-  /** Runs `task` once after `ms`, in whatever order timers and input are worked off. */
+  /** Runs `task` once after `ms`, in any order relative to input. */
   timer(ms: number, task: () => void): Timer
-  /** Runs `task` once the process has read what has arrived for it so far. */
+  /** Runs `task` once the process has read all pending input. */
   afterInput(task: () => void): void
 }
 
 export interface Timer {
   cancel(): void
-  /** From here on the timer alone does not keep the process alive. */
+  /** The timer no longer keeps the process alive. */
   unref(): void
 }
 
@@ -48,7 +51,7 @@ const systemTime: TimeSource = {
     const timer = setTimeout(task, ms)
     return { cancel: () => clearTimeout(timer), unref: () => void timer.unref() }
   },
-  // Immediates run right after the poll phase, which reads every socket that has something.
+  // Immediates run right after the poll phase, which reads every readable socket.
   afterInput: (task) => void setImmediate(task),
 }
 
@@ -58,9 +61,9 @@ export const systemRuntime: Runtime = {
 }
 
 /**
- * After a standstill of the process (SIGSTOP, a frozen function, a long garbage collection) the event loop may run timers
- * before it reads its sockets. A deadline would then pass over an answer that has arrived, so a timer that is late waits
- * for the input.
+ * After a suspension of the process (SIGSTOP, a frozen function, a long garbage collection) the event loop
+ * may run timers before it reads its sockets, and a deadline would miss an answer that has arrived. So a late
+ * timer waits for pending input.
  */
 export function clockOf(source: TimeSource): Clock {
   return {
@@ -92,7 +95,10 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => clock.after(ms, resolve))
 }
 
-/** Lets everyone else have a turn: between two steps of work that somebody waits for, where a timer would take a millisecond. */
+/**
+ * Yields to the event loop between two steps of work that somebody waits for; a timer would take a
+ * millisecond.
+ */
 export function nextTurn(clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     if (clock.soon === undefined) clock.after(0, resolve)
@@ -100,7 +106,7 @@ export function nextTurn(clock: Clock): Promise<void> {
   })
 }
 
-/** Runs `task` every `ms` until cancelled; the pause counts from the end of one run to the start of the next. */
+/** Runs `task` every `ms` until cancelled, counted from the end of one run to the start of the next. */
 export function repeat(clock: Clock, ms: number, task: () => Promise<void> | void): Timer {
   let cancelled = false
   let unreferenced = false
@@ -123,7 +129,7 @@ export function repeat(clock: Clock, ms: number, task: () => Promise<void> | voi
   }
 }
 
-/** Pause before attempt `attempt` (from 0): doubled each time up to `msMax`, with full jitter above one half. */
+/** Back-off before attempt `attempt` (from 0): doubled up to `msMax`, with jitter over the upper half. */
 export function backoffMs(attempt: number, bounds: { msMin: number; msMax: number }, random: Random): number {
   const ceiling = Math.min(bounds.msMax, bounds.msMin * 2 ** Math.min(attempt, 20))
   return ceiling * (0.5 + random.fraction() / 2)

@@ -5,7 +5,7 @@ import { metadataOperations } from '../../protocol/operations/control-operations
 import { type Deadline, within } from '../routing/deadline.ts'
 import type { Router } from '../routing/router.ts'
 
-/** Names of buckets as ids, which is how they travel. Metadata is asked about a name once. */
+/** Maps bucket names to ids, which the wire uses. A name is looked up at metadata once. */
 export class Buckets {
   readonly #router: Router
   #ids = new Map<string, number>([[DEFAULT_BUCKET, DEFAULT_BUCKET_ID]])
@@ -15,8 +15,8 @@ export class Buckets {
   }
 
   /**
-   * Runs `call` with the bucket's id. If the bucket was deleted since the name was looked up, it is looked up again,
-   * once: a new one may have its name. Throws `BUCKET_NOT_FOUND`.
+   * Runs `call` with the bucket's id. If the bucket was deleted since the lookup, it is looked up once more:
+   * a new bucket may have its name. Throws `BUCKET_NOT_FOUND`.
    */
   with<Result>(name: string, bounds: Deadline, call: (id: number) => Promise<Result>): Promise<Result> {
     return name === DEFAULT_BUCKET ? call(DEFAULT_BUCKET_ID) : this.#withNamed(name, bounds, call)
@@ -37,7 +37,7 @@ export class Buckets {
     }
   }
 
-  /** The bucket's id as it is now, for a call that cannot be run again. Throws `BUCKET_NOT_FOUND`. */
+  /** The current id, for a call that cannot be repeated. Throws `BUCKET_NOT_FOUND`. */
   async idOf(name: string, bounds: Deadline): Promise<number> {
     return name === DEFAULT_BUCKET ? DEFAULT_BUCKET_ID : await this.#find(name, bounds)
   }
@@ -55,7 +55,7 @@ export class Buckets {
     this.#ids.delete(name)
   }
 
-  /** In the order of their creation. */
+  /** In order of creation. */
   async names(bounds: Deadline): Promise<string[]> {
     const asked = this.#router.askMetadata(metadataOperations.buckets, { job: '' }, bounds)
     const buckets = await within(bounds, this.#router.runtime.clock, asked)
@@ -63,7 +63,7 @@ export class Buckets {
     return buckets.map(({ name }) => name)
   }
 
-  /** Over the repetitions of one call it stays the same. */
+  /** The same for all repetitions of one call. */
   #newRequest(): Uint8Array {
     return this.#router.runtime.random.bytes(REQUEST_ID_BYTES)
   }

@@ -15,7 +15,7 @@ import { checksumOf, verify } from './integrity.ts'
 import type { ObjectFields } from './object-fields.ts'
 import type { Part, Span } from './range.ts'
 
-/** How a large object is put. `bounds` gives those of the next message. */
+/** A large put. `bounds` returns those of the next message. */
 interface LargePut extends ObjectFields {
   readonly checksums: boolean
   readonly bounds: () => Deadline
@@ -25,8 +25,8 @@ interface LargePut extends ObjectFields {
 export type SendChunk = (index: number, bytes: Uint8Array) => Promise<void>
 
 /**
- * Puts an object in chunks: `send` sends them all, many at a time, and gives their manifest, which then makes the object
- * visible. If anything fails before that, nothing is visible and the nodes reclaim the chunks.
+ * Puts an object in chunks: `send` sends them concurrently and returns their manifest, whose commit makes the
+ * object visible. If anything fails before, nothing is visible and the nodes reclaim the chunks.
  */
 export async function putChunks(
   router: Router,
@@ -45,7 +45,7 @@ export async function putChunks(
   const lease = repeat(router.runtime.clock, leaseMs / 3, () =>
     tellOwner(router, at, dataOperations.putRenew, { version }),
   )
-  // Whatever the bytes come from, or are sent to, keeps the process alive.
+  // The source or the connections keep the process alive.
   lease.unref()
   const sendChunk: SendChunk = async (index, bytes) => {
     const checksum = checksumOf(bytes, checksums)
@@ -68,7 +68,7 @@ export async function putChunks(
   }
 }
 
-/** Puts an object that is larger than one chunk. */
+/** Puts an object larger than one chunk. */
 export async function putChunked(
   router: Router,
   at: KeyAddress,
@@ -88,8 +88,8 @@ export async function putChunked(
 }
 
 /**
- * The chunks of one version that a span touches, and of each the part that it does. Reading one throws `NOT_FOUND` if the
- * version was replaced and reclaimed, `OBJECT_LOST` if a node that held it died.
+ * The chunks of one version that overlap a span, with the overlapping range of each. Reading one throws
+ * `NOT_FOUND` if the version was replaced and reclaimed, and `OBJECT_LOST` if its node failed.
  */
 export function* chunkParts(
   router: Router,
@@ -124,7 +124,7 @@ async function readChunk(
   },
 ): Promise<Buffer> {
   const { version, index, start, end, checksums, bounds, target } = chunk
-  // A checksum is of the whole chunk, so the whole chunk has to come.
+  // A checksum covers a whole chunk, so all of it has to be read.
   const asked = checksums ? { start: 0, end: chunk.bytes } : { start, end }
   const length = asked.end - asked.start
   const { head, payload } = await router.call(dataOperations.chunkGet, {
@@ -146,7 +146,7 @@ async function readChunk(
   return target
 }
 
-/** Has an answer's payload received where it belongs, if it is as long as that. */
+/** Receives an answer's payload directly into `target`, if the lengths match. */
 function landingIn(target: Buffer | undefined): CallOptions['land'] {
   if (target === undefined) return undefined
   const landing = { bytes: target, abandon: () => undefined }
@@ -155,7 +155,7 @@ function landingIn(target: Buffer | undefined): CallOptions['land'] {
 
 type LeaseOperation<Lease> = Operation<{ epoch: number; bucket: number; key: Uint8Array } & Lease, unknown>
 
-/** Renews the lease of a version's writer or reader, or gives it up. */
+/** Renews or ends the lease of a version's writer or reader. */
 export async function askOwner<Lease extends { version: number }>(
   router: Router,
   { hash, ...place }: KeyAddress,
@@ -166,8 +166,8 @@ export async function askOwner<Lease extends { version: number }>(
 }
 
 /**
- * As `askOwner`. A failure is no news: a lease that could not be renewed shows when the version is used, and what was not given up is
- * reclaimed at the lease's end.
+ * As `askOwner`, ignoring failures: a lapsed lease shows when the version is used, and an unreleased one ends
+ * by itself.
  */
 export async function tellOwner<Lease extends { version: number }>(
   router: Router,

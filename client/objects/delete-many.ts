@@ -6,15 +6,16 @@ import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 
-/** What came of keys: how many were deleted, and why others were not, or may not have been. */
+/** How many keys were deleted, and the failures of the others. */
 interface Outcome {
   readonly deleted: number
   readonly failures: readonly MayflyError[]
 }
 
 /**
- * Deletes keys, one message for each node; those whose slot has moved meanwhile are sent on. Gives how many there were.
- * Fails only when nothing is under way any more, and with `OUTCOME_UNKNOWN` where some keys were deleted and others not.
+ * Deletes keys, one message per node; keys whose slot has moved are sent again. Resolves with the number of
+ * deleted objects. Fails only after all messages are done, and with `OUTCOME_UNKNOWN` if some keys were
+ * deleted and others not.
  */
 export async function deleteKeys(
   router: Router,
@@ -44,7 +45,7 @@ async function deleteBatch(router: Router, batch: readonly KeyAddress[], bounds:
   if (results instanceof MayflyError) return { deleted: 0, failures: [results] }
   const deleted = results.reduce((sum, result) => sum + (result === DeleteResult.deleted ? 1 : 0), 0)
   const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)
-  // Each is asked for alone now, so that the next message goes to the owner of that very slot.
+  // Keys are sent one by one now, each to the owner of its slot.
   const rest = await deleteBatches(
     router,
     stale.map((key) => [key]),
@@ -67,7 +68,7 @@ async function askOwner(router: Router, batch: readonly KeyAddress[], bounds: De
   })
 }
 
-/** Where some keys were deleted, no failure may say, or let its caller think, that nothing was done. */
+/** If some keys were deleted, the error must not suggest that nothing was done. */
 function failureOf({ deleted, failures }: Outcome): MayflyError | null {
   const failure = failures.find(leavesOpen) ?? failures[0] ?? null
   if (failure === null || deleted === 0 || leavesOpen(failure)) return failure
@@ -78,7 +79,7 @@ function failureOf({ deleted, failures }: Outcome): MayflyError | null {
   )
 }
 
-/** Whether a failure says nothing of the keys, or that none of them can be there any more. */
+/** Whether the failure leaves open whether keys still exist. */
 function leavesOpen(error: MayflyError): boolean {
   return isError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
 }

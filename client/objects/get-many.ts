@@ -12,18 +12,18 @@ import { getObject } from './get.ts'
 import { verify } from './integrity.ts'
 
 interface GetMany {
-  /** Keys that are not there are waited for until then, on the clock's monotonic scale. */
+  /** Until when to wait for missing keys, monotonic ms. */
   readonly untilMs: number
   readonly checksums: boolean
   readonly bounds: Deadline
 }
 
-/** A key with its place in the answer. */
+/** A key with its index in the answer. */
 interface Wanted extends KeyAddress {
   readonly index: number
 }
 
-/** A key that was not there; `lost` where it may have been on a node that died. */
+/** A missing key; `lost` if its node may have failed. */
 interface Missed {
   readonly wanted: Wanted
   readonly lost: boolean
@@ -32,8 +32,9 @@ interface Missed {
 const limits = { itemsMax: MANY_KEYS_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
 
 /**
- * The values of keys in their order, one message for each node; null where there is no object. While some are missing and
- * there is time, the nodes are asked to say when they are there, and those alone are fetched again. Throws `OBJECT_LOST`.
+ * The values of keys in order, one message per node; null for a missing object. While some are missing and
+ * there is time, the nodes are asked to report when they exist, and only those are fetched again. Throws
+ * `OBJECT_LOST`.
  */
 export async function getValues(
   router: Router,
@@ -61,7 +62,7 @@ export async function getValues(
   return values
 }
 
-/** One round of asking for values, which it enters where they belong. */
+/** One round of fetching values into the answer. */
 class Fetch {
   readonly #router: Router
   readonly #get: GetMany
@@ -73,7 +74,7 @@ class Fetch {
     this.#values = values
   }
 
-  /** Gives the keys that are not there. */
+  /** Returns the missing keys. */
   async all(wanted: readonly Wanted[]): Promise<Missed[]> {
     const missed: Missed[] = []
     const batches = batchesOf(this.#router, wanted, limits)
@@ -132,7 +133,7 @@ class Fetch {
     })
   }
 
-  /** An object that does not fit the answer to many keys. */
+  /** An object that does not fit the batched answer. */
   async #alone(wanted: Wanted): Promise<Missed | null> {
     const { index, ...at } = wanted
     const { bounds, checksums } = this.#get
@@ -152,7 +153,7 @@ class Fetch {
   }
 }
 
-/** Resolves when all keys are there or the time is over. Keys of one owner wait together. */
+/** Resolves when all keys exist, or at the timeout. Keys of one owner share a message. */
 async function waitFor(router: Router, wanted: readonly Wanted[], get: GetMany): Promise<void> {
   await Promise.all(batchesOf(router, wanted, limits).map((batch) => waitForBatch(router, batch, get)))
 }

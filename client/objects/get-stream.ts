@@ -18,39 +18,39 @@ interface Source {
 
 interface GetStream extends Pick<Get, 'range' | 'checksums'> {
   readonly windows: StreamWindows
-  /** How long a key that is not there is waited for, from the first read. */
+  /** How long to wait for a missing key, from the first read. */
   readonly waitMs: number
-  /** Of the next message, which `signal` ends as well. */
+  /** Deadline of the next message, which `signal` aborts as well. */
   readonly bounds: (signal: AbortSignal) => Deadline
   readonly signal: AbortSignal | undefined
-  /** Finds the key's bucket and runs `open`. */
+  /** Looks up the key's bucket and runs `open`. */
   readonly locate: (bounds: Deadline, open: (at: KeyAddress) => Promise<Source>) => Promise<Source>
 }
 
-/** A part that is next in its turn. */
+/** The next part of the window. */
 interface Next {
   readonly part: Part
-  /** Null where it is not asked for, or was given up again. */
+  /** Null if it is not requested, or was dropped. */
   bytes: Promise<Buffer> | null
   isHere: boolean
 }
 
-/** The lease of the version that is read. */
+/** The lease of the version being read. */
 interface Lease {
   renew(): Promise<void>
   end(): Promise<void>
 }
 
 /**
- * A stream of an object's bytes. It asks for parts ahead of its reader, a bounded number of them, and for no more while
- * the reader rests; the version that it began with is leased for as long as the reader goes on.
+ * A stream of an object's bytes. It prefetches a bounded number of parts, none while the reader pauses, and
+ * leases the version that it began with as long as the reader continues.
  */
 export function streamObject(router: Router, options: GetStream): Readable {
   const reading = new Reading(router, options)
   const { signal } = options
   const onAbort = (): void => void stream.destroy(abortedBy(signal))
   const stream = new Readable({
-    // What was asked for ahead waits in the window, not here.
+    // Prefetched bytes are in the window.
     highWaterMark: 0,
     read: () => {
       reading.next().then(
@@ -77,14 +77,14 @@ class Reading implements Window {
   #parts: Iterator<Part> | null = null
   #version = ANY_VERSION
   #lostVersion = ANY_VERSION
-  /** Null where what is read has none. */
+  /** Null if nothing is leased. */
   #lease: Lease | null = null
-  /** Null while nobody has read for long. */
+  /** Null while the reader has paused for long. */
   #watching: Timer | null = null
   #begun = false
   /** The reader waits for the first part of the window. */
   #isAwaited = false
-  /** When it took a part last, or began. */
+  /** When the reader last took a part, or began. */
   #readMs = 0
   #untilMs: number | null = null
 
@@ -93,7 +93,7 @@ class Reading implements Window {
     this.#options = options
   }
 
-  /** The next bytes, null at the end. */
+  /** The next bytes; null at the end. */
   async next(): Promise<Buffer | null> {
     for (;;) {
       try {
@@ -107,7 +107,7 @@ class Reading implements Window {
       } catch (error) {
         if (this.#parts === null) throw error
         if (this.#begun) throw this.#afterBegin(error)
-        // The key's owner knows whether a part that is missing was lost, or freed because its version was replaced.
+        // The key's owner knows whether a missing part was lost, or freed because its version was replaced.
         const mayBeFreed = isError(error, 'OBJECT_LOST') && this.#version !== this.#lostVersion
         if (!mayBeFreed && !wasReplaced(error)) throw error
         if (mayBeFreed) this.#lostVersion = this.#version
@@ -160,7 +160,7 @@ class Reading implements Window {
     return opened.parts[Symbol.iterator]()
   }
 
-  /** The first part of the window, once it is here; null at the end. */
+  /** The first part of the window, once it has arrived; null at the end. */
   async #take(): Promise<Buffer | null> {
     const { windows } = this.#options
     const head = this.#window[0] ?? this.#add()
@@ -191,7 +191,7 @@ class Reading implements Window {
     throw abortedBy(signal)
   }
 
-  /** Asks for parts until the window is full, or the job's streams have as much as they may. */
+  /** Requests parts until the window or the job's stream memory is full. */
   #readAhead(): void {
     for (let index = 1; index < STREAM_WINDOW_CHUNKS; index++) {
       const next = this.#window[index] ?? this.#add()
@@ -220,12 +220,12 @@ class Reading implements Window {
         next.isHere = true
         this.#options.windows.settle()
       },
-      // Whoever takes it from the window sees its failure.
+      // The failure surfaces when the part is taken.
       () => undefined,
     )
   }
 
-  /** The version's lease is renewed while the reader goes on. One that rests for long loses it, and what was read ahead. */
+  /** Renews the lease while the reader continues. A long pause ends the lease and drops prefetched parts. */
   #watch(): void {
     const { clock } = this.#router.runtime
     const watching = repeat(clock, READ_LEASE_MS / 3, async () => {
@@ -239,7 +239,9 @@ class Reading implements Window {
     this.#watching = watching
   }
 
-  /** The reader is back. Throws `NOT_FOUND` where the lease has lapsed and the version is gone. */
+  /**
+   * The reader continues after a pause. Throws `NOT_FOUND` if the lease has lapsed and the version is gone.
+   */
   async #goOn(): Promise<void> {
     await this.#lease?.renew()
     this.#readMs = this.#router.runtime.clock.monotonicMs()
@@ -262,7 +264,7 @@ class Reading implements Window {
     }
   }
 
-  /** All was read, or nobody will. */
+  /** All was read, or the reader has stopped. */
   #end(): void {
     this.#watching?.cancel()
     void this.#lease?.end()
@@ -273,7 +275,7 @@ class Reading implements Window {
     return this.#options.bounds(this.#stopped.signal)
   }
 
-  /** What the reader has of the old version cannot be taken back. */
+  /** Bytes of the old version that were already delivered cannot be revoked. */
   #afterBegin(error: unknown): unknown {
     if (!wasReplaced(error)) return error
     const restedMs = this.#router.runtime.clock.monotonicMs() - this.#readMs

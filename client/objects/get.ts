@@ -17,15 +17,15 @@ const nothing = Buffer.alloc(0)
 
 export interface Get {
   readonly consume: boolean
-  /** A key that is not there is waited for until then, on the clock's monotonic scale; 0 is not at all. */
+  /** Until when to wait for a missing key, monotonic ms; 0 is no wait. */
   readonly untilMs: number
   readonly range: Range | null
-  /** Whether bytes are held against the checksums of their writers. */
+  /** Whether bytes are verified against their writers' checksums. */
   readonly checksums: boolean
   readonly bounds: Deadline
 }
 
-/** What the key's owner says of an object, and where what was asked for of it lies. */
+/** The owner's answer about an object, and how to read the requested range. */
 export interface Opened {
   readonly head: ReplyOf<typeof dataOperations.get>
   readonly span: Span
@@ -42,7 +42,7 @@ interface Piece {
 
 type GetAnswer = Answer<ReplyOf<typeof dataOperations.get>>
 
-/** Reads an object, in one message where it fits, in chunks or pieces of one version where it does not. */
+/** Reads an object: in one message if it fits, otherwise in chunks or ranges of one version. */
 export function getObject(
   router: Router,
   at: KeyAddress,
@@ -58,7 +58,7 @@ export function getObject(
   })
 }
 
-/** Reads what did not fit its first message, and begins anew where the object was replaced meanwhile. */
+/** Reads what did not fit the first message; starts again if the object was replaced meanwhile. */
 async function getParts(
   router: Router,
   at: KeyAddress,
@@ -69,7 +69,8 @@ async function getParts(
     return await collect(router, at, { opened: await open(router, at, { first, get }), get })
   } catch (error) {
     if (head.consumed) throw afterConsume(error)
-    // A chunk that is missing where a node died was lost, or freed because its version was replaced: the owner knows.
+    // A chunk missing after a node failure was lost, or freed because its version was replaced: the owner
+    // knows.
     if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion)
       return await getObject(router, at, get, head.version)
     if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
@@ -79,12 +80,12 @@ async function getParts(
   }
 }
 
-/** The reader's lease of a version, where the answer is a manifest. */
+/** The read lease of a version, if the answer is a manifest. */
 export function readerOf({ version, lease }: Opened['head']): { version: number; lease: number } {
   return { version, lease }
 }
 
-/** Asks the key's owner for an object, of which it may be replaced before all parts are read. */
+/** Requests an object from the key's owner. It may be replaced before all parts are read. */
 export async function openObject(router: Router, at: KeyAddress, get: Get): Promise<Opened> {
   for (;;) {
     const first = await askFirst(router, at, get, asAnswer)
@@ -96,7 +97,7 @@ export async function openObject(router: Router, at: KeyAddress, get: Get): Prom
   }
 }
 
-/** The version was replaced while it was read: there is a newer one, or none. */
+/** The version was replaced during the read: there is a newer one, or none. */
 export function wasReplaced(error: unknown): boolean {
   return isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')
 }
@@ -110,7 +111,7 @@ function askFirst<Result>(
   const { consume, untilMs, bounds, range, checksums } = get
   let offset = 0
   let length = 0
-  // A checksum is of the whole, so the whole has to come.
+  // A checksum covers the whole object, so all of it has to be read.
   if (range !== null && !checksums) {
     offset = range.start
     length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
@@ -139,7 +140,7 @@ async function open(
   return { head, span, parts: [partOf(asked)] }
 }
 
-/** Bytes that are here already. */
+/** Bytes that have already arrived. */
 function partOf(bytes: Buffer): Part {
   const read = async (_: Deadline, target?: Buffer): Promise<Buffer> => {
     if (target === undefined) return bytes
@@ -149,7 +150,7 @@ function partOf(bytes: Buffer): Part {
   return { from: 0, bytes: bytes.length, read }
 }
 
-/** The bytes of a value: what came with the first answer, and what has to be asked for, of the same version. */
+/** The bytes of a value: those of the first answer, and further ranges of the same version. */
 function* valueParts(
   router: Router,
   at: KeyAddress,
@@ -180,13 +181,13 @@ async function collect(
   { opened, get }: { opened: Opened; get: Get },
 ): Promise<Buffer> {
   const bytes = await concat(opened, get)
-  // An object in several pieces is consumed, by its version, once all of it is here.
+  // An object in several pieces is consumed, by version, once all of it has arrived.
   if (get.consume && !opened.head.consumed)
     await getPiece(router, at, { ...get, version: opened.head.version, offset: 0, length: 0 })
   return bytes
 }
 
-/** The bytes of all parts in one buffer: that of the only part, where there is one. */
+/** The bytes of all parts in one buffer; not copied if there is one part. */
 async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer> {
   const total = span.end - span.start
   if (total > GET_BYTES_MAX) {
@@ -244,10 +245,10 @@ function askPiece<Result>(
   return router.mutate(dataOperations.get, call, finish)
 }
 
-/** What the caller has to know of an object that was consumed is in the error already. */
+/** Errors that already say that a consumed object is gone. */
 const saysAll: readonly ErrorCode[] = ['OBJECT_LOST', 'CHECKSUM_MISMATCH']
 
-/** The object is ours and nobody else's any more, but not all of it could be read: trying again would not find it. */
+/** The object was consumed but could not be read completely: a retry would not find it. */
 function afterConsume(error: unknown): unknown {
   if (!(error instanceof MayflyError) || saysAll.includes(error.code)) return error
   const code = error.code === 'NOT_FOUND' ? 'OBJECT_LOST' : 'OUTCOME_UNKNOWN'

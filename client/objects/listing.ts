@@ -15,18 +15,18 @@ export interface Listing {
   readonly bucket: number
   readonly prefix: Buffer
   readonly acceptHoles: boolean
-  /** Drawn by chance for each listing: nodes know by it which pages belong together. */
+  /** Random number of the listing: it tells nodes which pages belong together. */
   readonly number: number
 }
 
-/** As many numbers as a listing may have. */
+/** Upper bound of listing numbers. */
 export const LISTINGS = 2 ** 48
 
 const encoder = new TextEncoder()
 
 /**
- * One page of a job's keys above `after`, merged from all nodes in byte order. The page ends where the first of the
- * nodes' answers does, so that nothing is skipped: what others sent beyond that is asked for again.
+ * One page of a job's keys above `after`, merged from all nodes in byte order. It ends where the first of the
+ * nodes' answers ends, so that nothing is skipped; entries beyond are requested again.
  */
 export async function listPage(
   router: Router,
@@ -61,14 +61,14 @@ interface NodePage {
   readonly entries: readonly ListEntry[]
 }
 
-/** One answer for each node that owns some of the slots; where a slot has moved meanwhile, its new owner's. */
+/** One answer per owner of the slots; if a slot has moved meanwhile, its new owner's. */
 async function listSlots(router: Router, request: SlotsRequest): Promise<NodePage[]> {
   const groups = groupByOwner(router.placement, request.slots)
   const pages = await Promise.all(groups.map((slots) => listGroup(router, { ...request, slots })))
   return pages.flat()
 }
 
-/** Slots that belong to one node as far as this client knows, or to nobody. */
+/** Slots that belong to one node by the current placement, or to none. */
 async function listGroup(router: Router, request: SlotsRequest): Promise<NodePage[]> {
   const { listing, after, bounds, slots } = request
   const [first] = slots

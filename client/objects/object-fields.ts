@@ -5,13 +5,13 @@ import type { dataOperations } from '../../protocol/operations/data-operations.t
 import type { RequestOf } from '../../protocol/operations/operation.ts'
 import { checkCondition, checkMetadata, noOptions, type ObjectOptions } from '../options.ts'
 
-/** What travels with an object's bytes. */
+/** The fields sent with an object's bytes. */
 export type ObjectFields = Pick<
   RequestOf<typeof dataOperations.put>,
   'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata' | 'keptBucket'
 >
 
-/** The options of an object as they travel; `bucket` is the name of its bucket. Throws `BAD_REQUEST`. */
+/** Encodes an object's options; `bucket` is the name of its bucket. Throws `BAD_REQUEST`. */
 export function fieldsOf(options: ObjectOptions, bucket: string | undefined): ObjectFields {
   return saysNothing(options) ? plain : read(options, bucket)
 }
@@ -47,7 +47,7 @@ export function encodeText(text: string, name: 'bytes' | 'readable'): Buffer {
   )
 }
 
-/** An object's bytes as they travel. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
+/** Encodes an object's bytes. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
 export function encodeObject(bytes: Uint8Array | string): Uint8Array {
   const object = typeof bytes === 'string' ? encodeText(bytes, 'bytes') : bytes
   if (!(object instanceof Uint8Array))

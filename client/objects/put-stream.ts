@@ -11,7 +11,7 @@ import { encodeText, type ObjectFields } from './object-fields.ts'
 import { putObject } from './put.ts'
 import type { StreamWindows } from './stream-windows.ts'
 
-/** What a stream's bytes may come from: a Node or web stream, or any async iterable. */
+/** A source of a stream's bytes: a Node or web stream, or any async iterable. */
 export type ByteSource = AsyncIterable<Uint8Array | string>
 
 interface PutStream extends ObjectFields {
@@ -20,13 +20,14 @@ interface PutStream extends ObjectFields {
   readonly locate: (bounds: Deadline) => Promise<KeyAddress>
   readonly checksums: boolean
   readonly signal: AbortSignal | undefined
-  /** Of the next message. */
+  /** Deadline of the next message. */
   readonly bounds: () => Deadline
 }
 
 /**
- * Stores what a source gives until it ends, in chunks that are sent as they fill: as one message if it ends before the first
- * one is full. Memory is bounded by the chunks in flight, and the source is read no faster than the nodes take them.
+ * Stores a source until its end, in chunks that are sent as they fill; as one message if it ends before the
+ * first chunk is full. Memory is bounded by the chunks in flight, and the source is read no faster than the
+ * nodes accept them.
  */
 export async function putFrom(
   router: Router,
@@ -76,11 +77,11 @@ async function sendAll(
 }
 
 /**
- * Gathers what a source gives into chunks. A failure or the signal ends a wait for the source at once; one that has been forgotten
- * ends it after `SOURCE_REST_MS_MAX`, so that the chunks before it are freed.
+ * Collects a source into chunks. A failure or the signal ends the wait for the source at once; an idle source
+ * ends after `SOURCE_REST_MS_MAX`, so that earlier chunks are freed.
  */
 class Chunks {
-  /** Nothing follows the chunk that was given last. */
+  /** The last chunk has been returned. */
   ended = false
   readonly #source: ByteSource
   readonly #pieces: AsyncIterator<Uint8Array | string>
@@ -102,7 +103,7 @@ class Chunks {
     signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
-  /** A full chunk, or, once the source has ended, what is left; empty after that. */
+  /** A full chunk; after the end of the source the rest, then empty. */
   async next(): Promise<Buffer> {
     const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
     let used = 0
@@ -126,7 +127,7 @@ class Chunks {
     if (this.#failure !== null) throw this.#failure
   }
 
-  /** Lets go of the source, which nobody will read to its end. */
+  /** Releases a source that is not read to its end. */
   stop(): void {
     this.#release()
     if (this.#source instanceof Readable) this.#source.destroy()

@@ -8,7 +8,7 @@ import { putChunked } from './chunked.ts'
 import { checksumOf } from './integrity.ts'
 import type { ObjectFields } from './object-fields.ts'
 
-/** Stores an object, in one message where it fits, in chunks where it does not. */
+/** Stores an object: in one message if it fits, otherwise in chunks. */
 export function putObject(
   router: Router,
   at: KeyAddress,
@@ -17,7 +17,7 @@ export function putObject(
   const { bytes, bounds } = put
   if (bytes.length > CHUNK_BYTES) return putChunked(router, at, put)
   const checksum = checksumOf(bytes, put.checksums)
-  // Written out, here and in all of the hot path: spreading objects costs more than sending them.
+  // Written out, as in all of the hot path: spreading objects costs more than sending them.
   const request = ({ epoch, lane, sequence }: Sent) => ({
     epoch,
     bucket: at.bucket,

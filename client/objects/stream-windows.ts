@@ -1,31 +1,31 @@
 import { STREAM_CHUNKS_MAX } from '../../protocol/limits.ts'
 import { abortedBy } from '../routing/deadline.ts'
 
-/** What one stream has read ahead of its reader. */
+/** The prefetched parts of one stream. */
 export interface Window {
-  /** Drops a chunk that is here and that nobody waits for; false if there is none. */
+  /** Drops a prefetched chunk that the reader does not wait for; false if there is none. */
   shed(): boolean
 }
 
 /**
- * Shares the memory of chunks that are under way, or read ahead, among all streams of a job. Reading ahead takes what is left over. Who
- * cannot go on without a chunk takes one in its turn; if none is left, the stream whose reader has rested longest gives up what it has read
- * ahead, and reads it again should its reader come back.
+ * Shares the memory of chunks in flight and prefetched chunks among all streams of a job. Prefetching uses
+ * what is free. A stream that needs a chunk to continue takes one in FIFO order; if none is free, the stream
+ * with the longest pause drops a prefetched one, and reads it again if its reader continues.
  */
 export class StreamWindows {
   #free = STREAM_CHUNKS_MAX
   readonly #waiting: (() => void)[] = []
-  /** Those that have read ahead, with the one first whose reader has rested longest. */
+  /** Windows with prefetched chunks, longest paused first. */
   readonly #windows = new Set<Window>()
 
-  /** Takes room for a chunk if there is some that nobody waits for. */
+  /** Takes room for a chunk if some is free. */
   tryTake(): boolean {
     if (this.#free === 0 || this.#waiting.length > 0) return false
     this.#free--
     return true
   }
 
-  /** Takes room for a chunk when it is the caller's turn. Rejects with `ABORTED`. */
+  /** Takes room for a chunk in FIFO order. Rejects with `ABORTED`. */
   take(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(abortedBy(signal))
@@ -48,7 +48,7 @@ export class StreamWindows {
     this.settle()
   }
 
-  /** The reader of a window has taken a chunk: it is the last now that has to give one up. */
+  /** The reader of a window has taken a chunk: the window is the last to drop one now. */
   used(window: Window): void {
     this.#windows.delete(window)
     this.#windows.add(window)
@@ -58,7 +58,7 @@ export class StreamWindows {
     this.#windows.delete(window)
   }
 
-  /** Something has become free, or can be given up: those who wait go on as far as that reaches. */
+  /** Room was freed or can be reclaimed: serves waiting streams as far as it goes. */
   settle(): void {
     while (this.#waiting.length > 0 && (this.#free > 0 || this.#reclaim())) {
       if (this.#free === 0) continue
@@ -67,7 +67,7 @@ export class StreamWindows {
     }
   }
 
-  /** What is shed is given back by its window. */
+  /** The window returns the room of a dropped chunk. */
   #reclaim(): boolean {
     for (const window of this.#windows) if (window.shed()) return true
     return false

@@ -1,14 +1,14 @@
 import { NOBODY } from '../../protocol/model/placement.ts'
 import type { Router } from './router.ts'
 
-/** What goes into one message. */
+/** Bounds of one message. */
 interface BatchLimits<Item> {
   readonly itemsMax: number
   readonly bytesMax: number
   bytesOf(item: Item): number
 }
 
-/** Items of one owner together, as far as this client knows, up to the size of a message; in their order. */
+/** Groups items by owner, by the current placement, up to the size of a message; keeps their order. */
 export function batchesOf<Item extends { readonly hash: number }>(
   router: Router,
   items: readonly Item[],

@@ -4,23 +4,23 @@ import { CALL_MS_DEFAULT } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerOptions } from '../options.ts'
 
-/** When a call has to be over, on the clock's monotonic scale, and what may end it earlier. */
+/** The deadline of a call, monotonic ms, and its abort signal. */
 export interface Deadline {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
-  /** What the attempt before failed with. */
+  /** The error of the previous attempt. */
   readonly failure?: unknown
 }
 
 export function deadlineOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Deadline {
-  // Each message of a call listens to it, and many calls may share one: Node would take that for a leak.
+  // Every message of a call listens to the signal, and calls may share it: Node would report a leak.
   if (signal !== undefined) setMaxListeners(0, signal)
   return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
 }
 
 /**
- * What `promise` gives, or `DEADLINE_EXCEEDED` or `ABORTED` if that takes longer than the call may: also where the process stood still
- * meanwhile, so that nothing is sent for a call whose time is over.
+ * The result of `promise`, or `DEADLINE_EXCEEDED` or `ABORTED`. After a suspension of the process too, so
+ * that nothing is sent for an expired call.
  */
 export function within<Result>(bounds: Deadline, clock: Clock, promise: Promise<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {

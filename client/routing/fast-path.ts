@@ -5,7 +5,7 @@ import type { Finish } from './routed-call.ts'
 
 interface QuickCallOptions<Reply, Result> {
   readonly finish: Finish<Reply, Result>
-  /** Goes on with what failed, patiently: with a newer placement, or when the node can be reached. */
+  /** Continues on the slow path after a failure: with a newer placement, or once the node can be reached. */
   readonly slowly: (failure: unknown) => Promise<Answer<Reply>>
   readonly resolve: (result: Result | Promise<Result>) => void
   readonly reject: (error: unknown) => void
@@ -13,7 +13,9 @@ interface QuickCallOptions<Reply, Result> {
   readonly mutation: Pick<Mutation<unknown, Reply>, 'end' | 'recover'> | null
 }
 
-/** A call that went out at once because its owner's connection was open: one promise, and no step that waits for another. */
+/**
+ * A call sent at once because its owner's connection was open: one promise, and no further asynchronous step.
+ */
 export class FastPath<Reply, Result> implements Waiting<Reply> {
   readonly #options: QuickCallOptions<Reply, Result>
 

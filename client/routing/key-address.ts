@@ -1,6 +1,6 @@
 import { hashKey } from '../../protocol/model/hash.ts'
 
-/** A key of the job, with the hash of its bucket and name that places it. */
+/** A key of the job with its slot hash, of bucket and key. */
 export interface KeyAddress {
   readonly bucket: number
   readonly key: Buffer

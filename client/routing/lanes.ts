@@ -4,24 +4,24 @@ import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 
-/** Names one mutation among those that this client sends to one node. */
+/** Identifies a mutation among those of this client to one node. */
 export interface Sequence {
   readonly lane: number
   readonly sequence: number
 }
 
 /**
- * Names the mutations that go to one node, so that one whose answer was lost can be repeated there and nowhere else. Each
- * that is under way has a lane of its own, so that one which waits for minutes keeps the node from forgetting no other
- * one's answer (the slots of NFSv4.1, RFC 8881, section 2.10.6).
+ * Assigns lanes and sequences to the mutations for one node, so that one whose answer was lost can be
+ * repeated there. Each concurrent mutation has its own lane, so that a long wait does not prevent the node
+ * from forgetting other answers (the slots of NFSv4.1, RFC 8881, section 2.10.6).
  */
 export class Lanes {
   readonly #clock: Clock
-  /** The last of each lane. */
+  /** The last sequence of each lane. */
   readonly #sequences: number[] = []
-  /** Lanes with nothing under way. The last one that became free is taken first, so that no more are used than needed. */
+  /** Idle lanes, LIFO, so that no more lanes are used than needed. */
   readonly #free: number[] = []
-  /** Those of them in which the node keeps bytes for the case that their answer was lost. */
+  /** Idle lanes for which the node stores bytes in case their answer was lost. */
   readonly #held = new Set<number>()
   #timer: Timer | null = null
 
@@ -30,8 +30,8 @@ export class Lanes {
   }
 
   /**
-   * Gives a mutation a lane, and a higher sequence than that lane's last one: the present microsecond, so that clients that were restored
-   * from one snapshot give different sequences to what each of them begins. Throws `TOO_MANY_REQUESTS` if there is no lane left.
+   * Takes a lane with a sequence above its last one: the current microsecond, so that clients restored from one
+   * snapshot use different sequences. Throws `TOO_MANY_REQUESTS` if no lane is left.
    */
   begin(): number {
     const lane = this.#free.pop() ?? this.#open()
@@ -46,8 +46,8 @@ export class Lanes {
   }
 
   /**
-   * The mutation has its answer, or nobody waits for it any more. `holder` is the connection to the node, if that keeps what
-   * it answers, a consumed object, until it hears that the answer came.
+   * Releases the lane. `holder` is the connection to the node, if the node stores the answer, a consumed
+   * object, until it is acknowledged.
    */
   end(lane: number, holder: Caller | null): void {
     this.#free.push(lane)
@@ -65,7 +65,7 @@ export class Lanes {
     return lane
   }
 
-  /** The node is told what no later mutation has told it, so that it frees what it kept for a repetition. */
+  /** Acknowledges answers that no later mutation has acknowledged, so that the node frees them. */
   #settle(holder: Caller): void {
     this.#timer = null
     const lanes = Array.from(this.#held, (lane) => ({ lane, sequence: this.sequenceOf(lane) }))

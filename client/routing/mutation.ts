@@ -17,23 +17,23 @@ interface MutationOptions<Request, Reply> {
   readonly epoch: number
   readonly sequencer: Lanes
   readonly clock: Clock
-  /** Connects to the very process again, or rejects with why that can't be. */
+  /** Reconnects to the same process, or rejects with the reason. */
   readonly reach: (owner: PlacedNode, bounds: Deadline) => Promise<Caller>
 }
 
 /**
- * One mutation at one node, under one sequence of one lane. Where its answer was lost it is repeated to the very same process, which
- * knows by the sequence whether it was carried out.
+ * One mutation at one node, under one sequence of one lane. If the answer is lost it is repeated to the same
+ * process, which recognizes the sequence.
  */
 export class Mutation<Request, Reply> {
   readonly #options: MutationOptions<Request, Reply>
   readonly #lane: number
   readonly #sequence: number
-  /** Of its repetitions, counted from when it is first sent: the node forgets, and would carry it out again. */
+  /** Deadline of repetitions, counted from the first attempt: the node then forgets the answer. */
   readonly #giveUpMs: number
   #caller: Caller
 
-  /** Throws `TOO_MANY_REQUESTS` if too many are under way at the node. */
+  /** Throws `TOO_MANY_REQUESTS` if too many mutations are in progress at the node. */
   constructor(options: MutationOptions<Request, Reply>) {
     this.#options = options
     this.#caller = options.caller
@@ -48,13 +48,13 @@ export class Mutation<Request, Reply> {
     return call.request({ epoch, lane: this.#lane, sequence: this.#sequence })
   }
 
-  /** It has its answer, or nobody waits for it any more. */
+  /** Releases the lane. */
   end(): void {
     const { sequencer, call } = this.#options
     sequencer.end(this.#lane, call.holds === true ? this.#caller : null)
   }
 
-  /** Goes on after `failure`, and ends it: repeated until it is answered, or rejected with what is known of its outcome. */
+  /** Continues after `failure`: repeats until there is an answer, or rejects with the known outcome. */
   async recover(failure: unknown): Promise<Answer<Reply>> {
     const { operation, call, caller, owner, reach } = this.#options
     const { session } = caller
@@ -80,14 +80,14 @@ export class Mutation<Request, Reply> {
   }
 }
 
-/** A repetition that cannot even be sent, or was given up before, says nothing about the message before it. */
+/** A failure to send a repetition says nothing about the earlier message. */
 function outcomeOf(error: unknown, isRepeated: boolean): unknown {
   const isOpen =
     isError(error, 'DEADLINE_EXCEEDED') || (isRepeated && isError(error, 'TOO_MANY_REQUESTS', 'ABORTED'))
   return isOpen ? unknown(error) : error
 }
 
-/** Nobody knows whether the node carried the mutation out, whatever it is that keeps its answer away. */
+/** The outcome is unknown, whatever the reason for the missing answer. */
 function unknown(cause: unknown): unknown {
   if (isError(cause, 'CLOSED', 'JOB_ENDED')) return cause
   const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''

@@ -18,7 +18,7 @@ import { Lanes } from './lanes.ts'
 import { Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 
-/** A node as the placement of the moment has it, and a connection to it. */
+/** A node of the current placement, and a connection to it. */
 interface At {
   readonly caller: Caller
   readonly placement: Placement
@@ -27,23 +27,23 @@ interface At {
 
 type Attempt<Result> = (caller: Caller, placement: Placement, owner: PlacedNode) => Promise<Result>
 
-/** An attempt that has failed already, by the placement that was known then. */
+/** A failed attempt, and the placement known at that time. */
 interface Failed {
   readonly placement: Placement
   readonly failure: unknown
 }
 
-/** No slot, in a question for a placement that is about none in particular. */
+/** No slot, in a request for a placement. */
 const ANY_SLOT = 0xffff
 
 /**
- * Brings calls to the node that owns their slot. It has one placement of the job, from the ticket at first, and asks
- * metadata for a newer one only when a node does not own a slot or cannot be reached.
+ * Routes calls to the node that owns their slot. It has one placement of the job, initially from the ticket,
+ * and asks metadata for a newer one only if a node does not own a slot or cannot be reached.
  */
 export class Router {
   readonly runtime: Runtime
   #ticket: Ticket
-  /** Address of the metadata server that decides for the job, as far as is known here. */
+  /** Last known address of the job's metadata server. */
   #metadata: string
   readonly #pool: CallerPool
   readonly #sequencers = new Map<string, Lanes>()
@@ -63,7 +63,10 @@ export class Router {
     return this.#placement
   }
 
-  /** Goes on with another ticket of the same job, over the connections that are open. Throws `BAD_REQUEST` for one of another job. */
+  /**
+   * Continues with another ticket of the same job over the open connections. Throws `BAD_REQUEST` for another
+   * job's.
+   */
   async renew(ticket: Ticket): Promise<void> {
     if (ticket.job !== this.#ticket.job) {
       const what = `ticket: it is one of job '${ticket.job}', and this client was opened for '${this.#ticket.job}'`
@@ -81,7 +84,7 @@ export class Router {
     return ownerOf(placement, this.slotOf(hash))?.id === node.id
   }
 
-  /** Reads from the node that owns the hash's slot, wherever that is by then; repeats where the answer was lost. */
+  /** Reads from the owner of the hash's slot, following moves; repeats if the answer is lost. */
   call<Request, Reply>(
     operation: Operation<Request, Reply>,
     call: RoutedCall<Request>,
@@ -89,7 +92,7 @@ export class Router {
     return this.read(operation, call, asAnswer)
   }
 
-  /** As `call`, with the result that `finish` makes of the answer. */
+  /** As `call`, with the result of `finish`. */
   read<Request, Reply, Result>(
     operation: Operation<Request, Reply>,
     call: RoutedCall<Request>,
@@ -100,7 +103,7 @@ export class Router {
     return this.#send(operation, call, { finish, attempt, begin: noMutation })
   }
 
-  /** Changes something at the node that owns the hash's slot: once, or not at all, or `OUTCOME_UNKNOWN`. */
+  /** Runs a mutation at the owner of the hash's slot: once, not at all, or `OUTCOME_UNKNOWN`. */
   mutate<Request, Reply, Result>(
     operation: Operation<Request, Reply>,
     call: RoutedMutation<Request>,
@@ -111,7 +114,7 @@ export class Router {
     return this.#send(operation, call, { finish, attempt, begin: (at) => this.#begin(at, operation, call) })
   }
 
-  /** Sends a mutation to one node, and repeats it there alone where the answer was lost. */
+  /** Sends a mutation to one node, and repeats it there alone if the answer is lost. */
   async mutateAt<Request, Reply>(
     at: At,
     operation: Operation<Request, Reply>,
@@ -130,9 +133,9 @@ export class Router {
   }
 
   /**
-   * Runs `attempt` against the owner of `slot` until it succeeds, fails for good, or the call's time is over: with a
-   * newer placement where the node is not the owner any more, again where it could not be reached. `failed` is the
-   * first attempt, where that was made already.
+   * Runs `attempt` against the owner of `slot` until it succeeds, fails permanently, or the deadline passes:
+   * with a newer placement if the node is not the owner, again if it could not be reached. `failed` is the
+   * first attempt, if already made.
    */
   async retry<Result>(
     bounds: Deadline & { readonly failed?: Failed | null },
@@ -158,12 +161,12 @@ export class Router {
         this.#placement.epoch === placement.epoch ? this.#pause(bounds, round, failure) : undefined,
       )
       const isElsewhere = owner === null || isError(failure, 'STALE_PLACEMENT')
-      // A node that cannot be reached, or must not serve, may be back before metadata has anything to say.
+      // An unreachable or refusing node may recover before metadata has a newer placement.
       await (isElsewhere ? newer : Promise.race([newer, this.#sleep(after, this.#pauseMs(round))]))
     }
   }
 
-  /** Asks metadata something about the job, wherever it has moved since the ticket was made. */
+  /** Sends a request about the job to metadata, following transfers of the job. */
   async askMetadata<Request, Reply>(
     operation: Operation<Request, Reply>,
     request: Request,
@@ -176,7 +179,7 @@ export class Router {
         const answer = await askServerOf(this.#ticket.job, { caller, bounds }, { operation, request })
         if ('reply' in answer) return answer.reply
         this.#metadata = answer.movedTo
-        // It may have gone on since; who follows it for long goes at a bounded pace.
+        // The job may have been transferred again; a long chain is followed at a bounded rate.
         if (round === 0) continue
       } catch (error) {
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
@@ -187,8 +190,8 @@ export class Router {
   }
 
   /**
-   * The very node that a mutation was sent to, over a new connection. Rejects if another process is at its address, if
-   * metadata knows it no more, or if it cannot be reached in time.
+   * Reconnects to the node that a mutation was sent to. Rejects if another process has its address, metadata
+   * no longer knows it, or it cannot be reached in time.
    */
   readonly #reach = async (node: PlacedNode, bounds: Deadline): Promise<Caller> => {
     const { clock } = this.runtime
@@ -212,8 +215,8 @@ export class Router {
   }
 
   /**
-   * Rejects with `STALE_PLACEMENT` if another process is at the node's address by now: sequences are counted for each
-   * process, and what was counted for one means something else to another.
+   * Rejects with `STALE_PLACEMENT` if another process has the node's address: sequences belong to one
+   * process.
    */
   async #verify(caller: Caller, node: PlacedNode, bounds: Deadline): Promise<void> {
     const server = caller.serverId ?? (await within(bounds, this.runtime.clock, caller.server))
@@ -221,7 +224,7 @@ export class Router {
     throw new MayflyError('STALE_PLACEMENT', `At ${node.address} there is ${server} now, not ${node.id}`)
   }
 
-  /** At once where the connection to the owner is open; else, and where that fails, patiently by `attempt`. */
+  /** Sends at once if the connection to the owner is open; otherwise, and after a failure, uses `attempt`. */
   #send<Request, Reply, Result>(
     operation: Operation<Request, Reply>,
     call: RoutedCall<Request>,
@@ -269,7 +272,7 @@ export class Router {
     })
   }
 
-  /** The owner of a slot, if a connection to it is open and it has said who it is: a call can go out at once. */
+  /** The owner of a slot, if a connection to it is open and its handshake is done. */
   #openAt(slot: number): At | null {
     const placement = this.#placement
     const owner = ownerOf(placement, slot)
@@ -291,15 +294,15 @@ export class Router {
     this.#pool.close()
   }
 
-  /** The connection itself where there is one, so that the usual call waits for nothing. */
+  /** The open connection itself, so that the usual call does not wait. */
   #connection(address: string, bounds: Deadline): Caller | Promise<Caller> {
     const caller = this.#pool.to(address)
     return caller instanceof Promise ? within(bounds, this.runtime.clock, caller) : caller
   }
 
   /**
-   * Waits for a newer placement, or for metadata's word that there is none yet. Calls that need one at the same
-   * time share one question; where it fails, each of them goes on as its own time allows.
+   * Waits for a newer placement, or for metadata's answer that there is none yet. Concurrent calls share one
+   * request; if it fails, each continues on its own deadline.
    */
   async #refresh(bounds: Deadline, question: { known: number; slot: number }): Promise<void> {
     if (this.#placement.epoch > question.known && question.known > 0) return
@@ -344,12 +347,12 @@ function noMutation(): null {
   return null
 }
 
-/** For who needs no more than the head. */
+/** For callers that need only the head. */
 export function asHead<Reply>(head: Reply): Reply {
   return head
 }
 
-/** Makes nothing of it. */
+/** Returns head and payload unchanged. */
 export function asAnswer<Reply>(head: Reply, payload: Buffer): Answer<Reply> {
   return { head, payload }
 }

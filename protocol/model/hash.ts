@@ -25,8 +25,8 @@ export function hashKey(bytes: Uint8Array, seed: number): number {
 }
 
 /**
- * The hash that places chunk `index` of one version of a key. It mixes instead of hashing the key again, so
- * that neighbouring chunks fall on unrelated slots.
+ * The hash that places chunk `index` of a version. It mixes the key's hash instead of hashing the key again;
+ * neighbouring chunks get unrelated slots.
  */
 export function hashChunk(keyHash: number, version: number, index: number): number {
   let hash = keyHash | 0

@@ -2,11 +2,11 @@ import { isUtf8 } from 'node:buffer'
 import { MayflyError } from '../errors.ts'
 import { BUCKET_NAME_BYTES_MAX, KEY_BYTES_MAX } from '../limits.ts'
 
-/** The bucket of calls that name none. It exists in every job and cannot be deleted. */
+/** The default bucket. It exists in every job and cannot be deleted. */
 export const DEFAULT_BUCKET = 'default'
 export const DEFAULT_BUCKET_ID = 0
 
-/** A key as the caller wrote it, in the form that travels. Throws `BAD_REQUEST`. */
+/** Encodes a key for the wire. Throws `BAD_REQUEST`. */
 export function encodeKey(key: string): Buffer {
   if (typeof key !== 'string') throw badKey('is not a string')
   if (!key.isWellFormed()) throw badKey('has half of a surrogate pair, which UTF-8 cannot carry')
@@ -16,7 +16,7 @@ export function encodeKey(key: string): Buffer {
   return bytes
 }
 
-/** Checks a key that arrived. Throws `BAD_REQUEST`. */
+/** Validates a received key. Throws `BAD_REQUEST`. */
 export function checkKey(bytes: Uint8Array): void {
   checkLength(bytes)
   if (isPlain(bytes)) return
@@ -24,7 +24,10 @@ export function checkKey(bytes: Uint8Array): void {
   if (!isUtf8(bytes)) throw badKey('is not UTF-8')
 }
 
-/** Whether all of it is ASCII without NUL, as most keys are: a loop over them costs less than the two calls that settle the others. */
+/**
+ * Whether it is ASCII without NUL, as most keys are: a loop costs less than the two calls that check the
+ * rest.
+ */
 function isPlain(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at] as number

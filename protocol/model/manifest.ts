@@ -3,7 +3,7 @@ import { CHUNK_BYTES, CHUNKS_MAX, MANIFEST_RUNS_MAX } from '../limits.ts'
 import { array, type Codec, struct, u32 } from '../wire/codec.ts'
 import { violation } from '../wire/reader.ts'
 
-/** The lengths of a large object's chunks, in order, as runs of equal ones. */
+/** The chunk lengths of a large object, in order, as runs of equal ones. */
 export type Manifest = readonly ChunkRun[]
 
 interface ChunkRun {
@@ -38,7 +38,7 @@ export function checkRuns(manifest: Manifest): void {
   )
 }
 
-/** The manifest of an object cut into chunks of `CHUNK_BYTES`, the last one shorter. */
+/** The manifest of an object in chunks of `CHUNK_BYTES`, the last one shorter. */
 export function manifestOf(bytes: number): Manifest {
   const count = Math.floor(bytes / CHUNK_BYTES)
   const rest = bytes % CHUNK_BYTES
@@ -52,7 +52,7 @@ export function manifestBytes(manifest: Manifest): number {
   return manifest.reduce((sum, run) => sum + run.count * run.chunkBytes, 0)
 }
 
-/** Every chunk of the object with its place in it. */
+/** Every chunk with its offset. */
 export function* chunksOf(manifest: Manifest): Generator<{ index: number; offset: number; bytes: number }> {
   let index = 0
   let offset = 0

@@ -2,9 +2,9 @@ import { EPOCH_MAX, JOB_NODES_MAX, SLOTS_MAX } from '../limits.ts'
 import { array, type Codec, struct, text, u16, u32, u64 } from '../wire/codec.ts'
 import { violation } from '../wire/reader.ts'
 
-/** A job's table slot → node at one epoch. */
+/** A job's mapping of slots to nodes at one epoch. */
 export interface Placement {
-  /** Rises at every change. */
+  /** Rises with every change. */
   readonly epoch: number
   readonly nodes: readonly PlacedNode[]
   /** For each slot an index into `nodes`, or `NOBODY`. Its length is a power of two. */
@@ -16,12 +16,15 @@ export interface PlacedNode {
   readonly address: string
 }
 
-/** The owner of a slot whose node died and which has no new one yet. */
+/** A slot without an owner: its node died and no new one has been chosen. */
 export const NOBODY = 0xffff
 
 export const placedNode = struct({ id: text, address: text })
 
-/** What was reserved for a job on one node; slots go to the nodes in proportion to `weight`, all of 0 away from it. */
+/**
+ * The share of a job on one node. Slots are distributed in proportion to `weight`; 0 means that all of them
+ * leave.
+ */
 export interface PlacedShare {
   readonly node: string
   readonly address: string
@@ -46,7 +49,7 @@ const ownerRuns = array(struct({ node: u16, count: u16 }))
 
 const wirePlacement = struct({ epoch: u32, nodes: array(placedNode), owners: ownerRuns })
 
-/** Owners travel as runs: 1,024 slots spread over a few nodes take some dozens of bytes. */
+/** Owners travel as runs: 1,024 slots on a few nodes take some dozens of bytes. */
 export const placementCodec: Codec<Placement> = {
   shape: wirePlacement.shape,
   write: (writer, { epoch, nodes, owners }) => {
@@ -71,7 +74,7 @@ export const placementCodec: Codec<Placement> = {
   },
 }
 
-/** The node that owns `slot`, or null while nobody does. */
+/** The node that owns `slot`; null if none does. */
 export function ownerOf(placement: Placement, slot: number): PlacedNode | null {
   return placement.nodes[placement.owners[slot] ?? NOBODY] ?? null
 }

@@ -5,8 +5,8 @@ import { Writer } from '../wire/writer.ts'
 import { placementCodec } from './placement.ts'
 
 /**
- * What a function needs to reach its job: where metadata is, the token, and the placement of the moment the
- * ticket was made, so that a first get needs no other connection than the one to the key's node.
+ * What a function needs to reach its job: the metadata address, the token, and the placement when the ticket
+ * was issued, so that a first get connects only to the key's node.
  */
 export type Ticket = ValueOf<typeof ticketCodec>
 
@@ -20,7 +20,7 @@ export function formatTicket(ticket: Ticket): string {
   return PREFIX + writer.take().toString('base64url')
 }
 
-/** Throws `UNAUTHENTICATED` for a string that is no ticket; whether it grants anything is for the nodes to say. */
+/** Throws `UNAUTHENTICATED` for a string that is no ticket. Nodes verify the token. */
 export function parseTicket(ticket: string): Ticket {
   if (typeof ticket !== 'string' || !ticket.startsWith(PREFIX)) {
     throw new MayflyError('UNAUTHENTICATED', `A ticket is a string that starts with '${PREFIX}'`)

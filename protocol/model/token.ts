@@ -5,15 +5,15 @@ import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 
 /**
- * A token grants access to one job, or with an empty `job` to everything (the planes among themselves). It is
- * the claims followed by their HMAC-SHA256 under the cluster's secret.
+ * A token grants access to one job, or to everything if `job` is empty (between planes). It consists of the
+ * claims and their HMAC-SHA256 under the cluster's secret.
  */
 export type Claims = ValueOf<typeof claimsCodec>
 
 const TOKEN_VERSION = 2
 const MAC_BYTES = 32
 
-/** With a `prefix` it reaches keys alone that begin with it, in every bucket. */
+/** `prefix` restricts it to keys that begin with it, in every bucket. */
 const claimsCodec = struct({
   version: u8,
   job: text,
@@ -23,10 +23,10 @@ const claimsCodec = struct({
   prefix: bytes,
 })
 
-/** Of a token for every key. */
+/** The prefix of a token for all keys. */
 const EVERY_KEY: Uint8Array = new Uint8Array(0)
 
-/** What a token is to grant; every key, where no prefix is named. */
+/** The rights of a new token; all keys if no prefix is named. */
 export type Granted = Omit<Claims, 'version' | 'prefix'> & Partial<Pick<Claims, 'prefix'>>
 
 /** `expiresSeconds` counts from the Unix epoch. */
@@ -37,13 +37,13 @@ export function signToken(secret: Buffer, claims: Granted): Buffer {
   return Buffer.concat([body, macOf(secret, body)])
 }
 
-/** What a token says, as it is encoded, and the MAC that nobody else may learn. */
+/** The encoded claims of a token, and its secret MAC. */
 export function partsOfToken(token: Uint8Array): { claims: Uint8Array; mac: Uint8Array } {
   const end = Math.max(0, token.length - MAC_BYTES)
   return { claims: token.subarray(0, end), mac: token.subarray(end) }
 }
 
-/** Throws `UNAUTHENTICATED` for what this cluster did not sign, `TICKET_EXPIRED` for what it did, too long ago. */
+/** Throws `UNAUTHENTICATED` unless this cluster signed the token, and `TICKET_EXPIRED` if it has expired. */
 export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Claims {
   const { claims, mac } = partsOfToken(token)
   if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, macOf(secret, claims))) {
@@ -52,10 +52,10 @@ export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Clai
   return readClaims(claims, wallMs)
 }
 
-/** Of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */
+/** The claims of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */
 export function readClaims(encoded: Uint8Array, wallMs: number): Claims {
   const reader = new Reader(Buffer.from(encoded))
-  // What is read is a view of a copy, which nobody writes to.
+  // The reader returns views of a copy that nothing overwrites.
   const claims = claimsCodec.read(reader)
   reader.finish()
   if (claims.expiresSeconds * 1000 <= wallMs) throw expired(claims)

@@ -16,17 +16,20 @@ import {
 import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
 /**
- * What functions ask of storage nodes. `epoch` is that of the placement by which the client chose the node;
- * `bucket` is a bucket's id; `key` is UTF-8. A payload, where there is one, is the object's bytes.
+ * Requests of functions to storage nodes. `epoch` is that of the placement by which the client chose the
+ * node; `bucket` is a bucket's id; `key` is UTF-8. A payload, if any, is the object's bytes.
  */
 
-/** `always` overwrites; `absent` fails with `KEY_EXISTS` if the key is there, `version` with `VERSION_MISMATCH` if it is not at `ifVersion`. */
+/**
+ * `always` overwrites; `absent` fails with `KEY_EXISTS` if the key exists, `version` with `VERSION_MISMATCH`
+ * unless it is at `ifVersion`.
+ */
 export const PutCondition = { always: 0, absent: 1, version: 2 } as const
 
-/** A `value` comes with its bytes; a `manifest` says in which chunks the bytes lie. */
+/** A `value` comes with its bytes; a `manifest` lists the chunks that hold the bytes. */
 export const ObjectKind = { value: 0, manifest: 1 } as const
 
-/** Where a node keeps an object's bytes, as a number on the wire. */
+/** The tiers of a node; their index is the number on the wire. */
 export const tiers = ['ram', 'ssd', 's3'] as const
 export type Tier = (typeof tiers)[number]
 
@@ -36,11 +39,12 @@ export const ANY_VERSION = 0
 const metadata = array(struct({ name: text, value: text }))
 const address = { epoch: u32, bucket: u32, key: bytes }
 /**
- * Names a mutation in its session, so that a repetition is answered and not carried out again. A lane has one mutation under
- * way at a time, and `sequence` rises with each, from 1: a higher one says that the client needs no answer of those before it.
+ * Identifies a mutation in its session, so that a repetition is answered instead of executed. A lane has one
+ * mutation in progress at a time; `sequence` rises with each, from 1. A higher one acknowledges the answers
+ * before it.
  */
 const repeatable = { lane: u16, sequence: u64 }
-/** CRC-32, as of zlib, of the bytes that it stands beside; null where their writer made none. */
+/** CRC-32, as in zlib, of the bytes beside it; null if their writer computed none. */
 const checksum = optional(u32)
 const condition = { condition: u8, ifVersion: u64 }
 const version = byHand(struct({ version: u64 }), {
@@ -51,8 +55,9 @@ const empty = struct({})
 
 export const dataOperations = {
   /**
-   * Payload: the object. `ttlSeconds` 0 means as long as the job. `keptBucket` is the bucket's name where the object is to
-   * outlive its job, else empty: then the answer comes once the object lies in the kept store.
+   * Payload: the object. `ttlSeconds` 0 means as long as the job. `keptBucket` is the bucket's name if the
+   * object is persistent, else empty; a persistent put is answered once the object is in the persistent
+   * store.
    */
   put: operation(16, {
     request: byHand(
@@ -91,11 +96,12 @@ export const dataOperations = {
     reply: version,
   }),
   /**
-   * Reply's payload, where `kind` is `value`: the object from `offset`, up to 1 MiB and, unless that is 0, up to `length`;
-   * `bytes` and `checksum` are those of the whole. `RANGE_NOT_SATISFIABLE` if it ends before `offset`.
-   * `waitMs` parks the request until the key is put. `version` asks for that version or one that appends have made of
-   * it, else `VERSION_MISMATCH`. `consume` removes the object in the same step, if the reply has all of it;
-   * only then do `lane` and `sequence` count. `lease` is the reader's, of a manifest; else 0.
+   * Reply's payload, if `kind` is `value`: the object from `offset`, up to 1 MiB and, unless that is 0, up to
+   * `length`; `bytes` and `checksum` are those of the whole. `RANGE_NOT_SATISFIABLE` if it ends before
+   * `offset`. `waitMs` parks the request until the key is put. `version` requires that version or one that
+   * appends have made of it, else `VERSION_MISMATCH`. `consume` removes the object in the same step if the
+   * reply has all of it; only then do `lane` and `sequence` count. `lease` is the reader's, of a manifest;
+   * else 0.
    */
   get: operation(17, {
     request: byHand(
@@ -159,16 +165,16 @@ export const dataOperations = {
       },
     ),
   }),
-  /** `expiresAtMs` counts from the Unix epoch, 0 where there is none. */
+  /** `expiresAtMs` counts from the Unix epoch; 0 if the object does not expire. */
   stat: operation(18, {
     request: struct(address),
     reply: struct({ bytes: u64, version: u64, tier: u8, expiresAtMs: u64, metadata, persist: flag }),
   }),
   delete: operation(19, { request: struct({ ...address, ...repeatable }), reply: struct({ existed: flag }) }),
   /**
-   * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is slot
-   * i). The node must own all of them. `complete` says that nothing follows the last entry. `listing` is a number that the
-   * client gives the pages of one listing, which begins with an empty `after`; 0 says nothing.
+   * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is
+   * slot i). The node must own all of them. `complete`: nothing follows the last entry. `listing` is a number
+   * that the client gives all pages of one listing, which begins with an empty `after`; 0 is none.
    */
   list: operation(20, {
     request: struct({
@@ -183,14 +189,14 @@ export const dataOperations = {
     }),
     reply: struct({ complete: flag, entries: array(struct({ key: text, bytes: u64 })) }),
   }),
-  /** Opens a large put at the key's owner, which gives the version and leases it for `leaseMs`. */
+  /** Opens a large put at the key's owner, which issues the version and leases it for `leaseMs`. */
   putBegin: operation(21, {
     request: struct({ ...address, ...condition }),
     reply: struct({ version: u64, leaseMs: u32 }),
   }),
   /** Renews the lease of a large put that is still sending. */
   putRenew: operation(22, { request: struct({ ...address, version: u64 }), reply: empty }),
-  /** Makes the object visible, all at once. */
+  /** Makes the object visible atomically. */
   putCommit: operation(23, {
     request: struct({
       ...address,
@@ -204,49 +210,52 @@ export const dataOperations = {
     }),
     reply: version,
   }),
-  /** Gives the version up; its chunks are reclaimed. */
+  /** Aborts the put; its chunks are reclaimed. */
   putAbort: operation(24, { request: struct({ ...address, version: u64 }), reply: empty }),
-  /** Payload: chunk `index` of the version. Goes to the slot of `hashChunk`. */
+  /** Payload: chunk `index` of the version. Sent to the slot of `hashChunk`. */
   chunkPut: operation(25, {
     request: struct({ ...address, version: u64, index: u32, checksum }),
     reply: empty,
   }),
-  /** Reply's payload: the chunk from `offset`, up to `length` unless that is 0; `checksum` is that of the whole chunk. */
+  /**
+   * Reply's payload: the chunk from `offset`, up to `length` unless that is 0; `checksum` is that of the
+   * whole chunk.
+   */
   chunkGet: operation(26, {
     request: struct({ ...address, version: u64, index: u32, offset: u32, length: u32 }),
     reply: struct({ checksum }),
   }),
   /**
-   * Payload: what follows the object's last byte; a key that is not there begins empty. `bytes` is the new length. The
-   * node holds the payload against `checksum`, for it makes the checksum of the whole from both.
+   * Payload: bytes to append; a missing key begins empty. `bytes` is the new length. The node verifies the
+   * payload against `checksum`, because it combines it into the checksum of the whole.
    */
   append: operation(27, {
     request: struct({ ...address, ...repeatable, checksum }),
     reply: struct({ bytes: u64, version: u64 }),
   }),
-  /** `results` has a byte for each key, one of `DeleteResult`. */
+  /** `results` has a byte per key, see `DeleteResult`. */
   deleteMany: operation(28, {
     request: struct({ epoch: u32, bucket: u32, ...repeatable, keys: array(bytes) }),
     reply: struct({ results: bytes }),
   }),
-  /** The client needs no answer of these lanes up to `sequence`; sent where no other mutation says so soon. */
+  /** Acknowledges the answers of these lanes up to `sequence`; sent if no other mutation does so soon. */
   settle: operation(29, { request: struct({ lanes: array(struct(repeatable)) }), reply: empty }),
   /**
-   * Reply's payload: the values that are there, one behind the other. `lengths` has a number for each key: of
-   * its bytes in the payload, or one of `GetManyResult`; so has `checksums` if they were asked for, else it is empty.
+   * Reply's payload: the existing values in sequence. `lengths` has a number per key: its bytes in the
+   * payload, or a `GetManyResult`. So has `checksums` if requested; else it is empty.
    */
   getMany: operation(30, {
     request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: array(bytesInPlace) }),
     reply: struct({ lengths: array(u32), checksums: array(checksum) }),
   }),
-  /** Answered when all keys are there, or after `waitMs`. The node must own all their slots. */
+  /** Answered when all keys exist, or after `waitMs`. The node must own all their slots. */
   waitMany: operation(31, {
     request: struct({ epoch: u32, bucket: u32, waitMs: u32, keys: array(bytes) }),
     reply: empty,
   }),
   /**
-   * Payload: the objects, one behind the other, `lengths` long. Each of the other lists has an element for each key, or
-   * none: then it is 0, empty or null for all. `results` has a byte for each key: 0 where it was stored, else the error's number.
+   * Payload: the objects in sequence, with `lengths`. Each other list has an element per key, or is empty,
+   * which means 0, empty or null for all. `results` has a byte per key: 0 if stored, else the error's number.
    */
   putMany: operation(32, {
     request: struct({
@@ -263,15 +272,18 @@ export const dataOperations = {
     }),
     reply: struct({ results: bytes, versions: array(u64) }),
   }),
-  /** Renews the lease of a reader of this version's chunks, also where the object was replaced; `NOT_FOUND` once it has lapsed. */
+  /**
+   * Renews the read lease of this version, also after the object was replaced; `NOT_FOUND` once it has
+   * lapsed.
+   */
   readRenew: operation(33, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
-  /** The reader is done: chunks of a version that was replaced and that nobody else reads are freed. */
+  /** Ends the read lease: chunks of a replaced version without other readers are freed. */
   readEnd: operation(34, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
 } as const
 
 /**
- * In the place of a length: no object; none, but the key may have been lost; the node does not own the key's slot;
- * there is one, which has to be asked for alone.
+ * In place of a length: no object; no object, but it may have been lost; the node does not own the key's
+ * slot; an object that needs a request of its own.
  */
 export const GetManyResult = {
   absent: 0xffff_ffff,
@@ -280,9 +292,9 @@ export const GetManyResult = {
   alone: 0xffff_fffc,
 } as const
 
-/** `stale`: the node does not own that key's slot, and the key is as it was. */
+/** `stale`: the node does not own the key's slot, and the key is unchanged. */
 export const DeleteResult = { absent: 0, deleted: 1, stale: 2 } as const
 
-/** The fields of each request, and of each reply. */
+/** The fields of each request and reply. */
 export type DataRequests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }
 export type DataReplies = { [Name in keyof typeof dataOperations]: ReplyOf<(typeof dataOperations)[Name]> }

@@ -1,6 +1,6 @@
 import type { Codec } from '../wire/codec.ts'
 
-/** One request and its answer: the number on the wire and how both heads travel. */
+/** One request and its answer: the number on the wire and the codecs of both heads. */
 export interface Operation<Request, Reply> {
   readonly number: number
   readonly request: Codec<Request>

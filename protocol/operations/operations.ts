@@ -13,7 +13,7 @@ import {
 } from './control-operations.ts'
 import { dataOperations } from './data-operations.ts'
 
-/** Every operation of the wire by name: what docs/protocol.md lists and what the protocol's version is pinned to. */
+/** All operations by name: listed in docs/protocol.md, and pinned to the protocol version. */
 export const operations = {
   hello,
   cancel,

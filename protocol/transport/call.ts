@@ -5,38 +5,38 @@ import type { Payload } from './outbox.ts'
 
 export interface CallOptions {
   readonly payload?: Payload | undefined
-  /** On the clock's monotonic scale. */
+  /** Monotonic ms. */
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
-  /** Asked where the answer's payload goes, if that is large; null is a buffer of its own. */
+  /** Chooses the memory for a large payload of the answer; null allocates a buffer. */
   readonly land?: ((payloadBytes: number) => Landing | null) | undefined
 }
 
-/** Who waits for the hello's answer. */
+/** Waits for the hello's answer. */
 export interface Greeted {
   readonly resolve: (server: string) => void
   readonly reject: (error: Error) => void
 }
 
-/** Who waits for one answer. One of `withRequest` and `failed` is called, once. */
+/** Waits for one answer. Exactly one of `answered` and `failed` is called, once. */
 export interface Waiting<Reply> {
-  /** `payload` is the receiver's own: nobody else has this memory. */
+  /** The receiver owns the memory of `payload`. */
   answered(head: Reply, payload: Buffer): void
   failed(error: Error): void
 }
 
-/** One call, and who waits for its answer. */
+/** A call and its waiter. */
 export interface Started<Request, Reply> {
   readonly operation: Operation<Request, Reply>
   readonly request: Request
   readonly waiting: Waiting<Reply>
-  /** It changes something: where it is aborted, only the server can say that it was not carried out. */
+  /** A mutation: if it is aborted, only the server can tell that it was not carried out. */
   readonly mutates?: boolean
 }
 
 export interface Answer<Reply> {
   readonly head: Reply
-  /** The caller's own: nobody else has this memory. */
+  /** The caller owns its memory. */
   readonly payload: Buffer
 }
 
@@ -46,7 +46,7 @@ export interface Pending {
   readonly deadlineMs: number
   readonly land: CallOptions['land']
   readonly mutates: boolean
-  /** Of the connection, with which the call was sent. */
+  /** Number of the frame with which the call was sent. */
   frame: number
 }
 
@@ -57,10 +57,10 @@ export interface Unsent {
   readonly payload: Payload | undefined
 }
 
-/** In the place of a call that was given up: its id is used again only when its answer has come. */
+/** Placeholder of a call that was given up: its id is reused only after its answer. */
 export const givenUp = Symbol('a call that was given up')
 
-/** The call as it is, with `onAbort` called when `signal` says so before its end. */
+/** The call, with `onAbort` called if `signal` aborts before its end. */
 export function abortable(pending: Pending, signal: AbortSignal, onAbort: () => void): Pending {
   const { waiting } = pending
   const release = (): void => signal.removeEventListener('abort', onAbort)

@@ -13,16 +13,16 @@ interface CallerPoolOptions {
 }
 
 /**
- * One connection for each address, opened when it is first needed and again when it broke. One that is silent is closed once it
- * is known that its server is not: where a process was frozen, or a gateway forgot the connection, one is left that looks open and
- * carries nothing.
+ * One connection per address, opened on first use and reopened after a failure. A silent connection is closed
+ * once it is known that its server is reachable: after a suspension of the process, or in a gateway that
+ * dropped its state, a connection may look open and carry nothing.
  */
 export class CallerPool {
   readonly #callers = new Map<string, Caller>()
   readonly #opening = new Map<string, Promise<Caller>>()
-  /** Silent connections that are in question. */
+  /** Silent connections being checked. */
   readonly #doubted = new Set<Caller>()
-  /** Connections over which servers are asked about silent ones. */
+  /** Connections over which servers of silent ones are checked. */
   readonly #witnesses = new Set<Caller>()
   readonly #trails = new Map<string, SessionTrail>()
   readonly #options: CallerPoolOptions
@@ -32,7 +32,7 @@ export class CallerPool {
     this.#options = options
   }
 
-  /** The open connection to `address`, or one that is being opened. Rejects with `UNAVAILABLE`: nothing was sent. */
+  /** The open connection to `address`, or one being opened. Rejects with `UNAVAILABLE`: nothing was sent. */
   to(address: string): Caller | Promise<Caller> {
     if (this.#closed) return Promise.reject(new MayflyError('CLOSED', 'The client was closed'))
     const caller = this.openTo(address)
@@ -48,20 +48,23 @@ export class CallerPool {
     return caller === undefined || caller.closed ? null : caller
   }
 
-  /** Every open connection goes on with the token of now; what is under way on it is not disturbed. Rejects where it is refused. */
+  /**
+   * Continues every open connection with the current token; running calls are not disturbed. Rejects if a
+   * server refuses it.
+   */
   async renew(): Promise<void> {
     const open = [...this.#callers.values()].filter(({ closed }) => !closed)
     await Promise.all(
       open.map((caller) =>
         caller.renew(this.#options.token()).catch((error: unknown) => {
-          // The next connection there begins with this token anyway.
+          // The next connection there uses this token anyway.
           if (!isError(error, 'CONNECTION_LOST')) throw error
         }),
       ),
     )
   }
 
-  /** Fails what is outstanding on every connection and closes them all. */
+  /** Fails all outstanding calls and closes all connections. */
   close(): void {
     this.#closed = true
     for (const caller of [...this.#callers.values(), ...this.#witnesses]) caller.close()
@@ -98,9 +101,9 @@ export class CallerPool {
   }
 
   /**
-   * Asks the server over another connection, again and again, until the silent one is heard or closed. A server whose event loop is
-   * busy answers neither, and keeps the calls that it has; where it answers the other one alone, or cannot be connected to any more,
-   * the silent one carries nothing.
+   * Checks the server over another connection until the silent one receives bytes or is closed. A server with
+   * a busy event loop answers on neither, and keeps its calls. If it answers only on the other one, or cannot
+   * be connected to, the silent connection is dead.
    */
   async #doubt(address: string, silent: Caller): Promise<void> {
     if (this.#doubted.has(silent)) return
@@ -117,8 +120,9 @@ export class CallerPool {
   }
 
   /**
-   * False once the server has answered over another connection for long enough to have answered over the silent one as well, or is not
-   * there at all. That connection has a session of its own, for whoever goes on with one ends its connection.
+   * False once the server has answered on another connection and had time to answer on the silent one, or
+   * cannot be reached. That connection uses a new session, because resuming the session would close the
+   * silent one.
    */
   async #isBusy(
     address: string,
@@ -131,7 +135,7 @@ export class CallerPool {
       this.#witnesses.add(witness)
       await witness.server
       await sleep(clock, COMPARISON_MS)
-      // Once this is answered, a server that stood still meanwhile has been through its input again.
+      // After this answer, a server that was suspended meanwhile has read its input again.
       if (silent.isSilent) await witness.call(ping, {}, { deadlineMs: clock.monotonicMs() + answerMs })
       return false
     } catch (error) {

@@ -37,18 +37,18 @@ import type { SessionTrail } from './session-trail.ts'
 interface CallerOptions {
   readonly runtime: Runtime
   readonly token: Uint8Array
-  /** Of the session at this address, over all connections to it. */
+  /** The session at this address, across connections. */
   readonly trail: SessionTrail
-  /** For the hello's answer. */
+  /** Of the hello. */
   readonly deadlineMs: number
-  /** Told again and again while calls wait and the server does not even say that they came. */
+  /** Called repeatedly while calls wait and the server does not acknowledge them. */
   readonly onSilent?: () => void
 }
 
-/** Of a request whose answer is of no interest. */
+/** The id of requests whose answer is ignored. */
 const NO_ID = 0
 
-/** The number of the hello among the frames of a connection. */
+/** The frame number of the hello. */
 const HELLO_FRAME = 1
 
 /**
@@ -61,11 +61,14 @@ const HELLO_FRAME = 1
  * server carried it out. `ABORTED` says of one that `mutates` that it was not; where that is open it is `OUTCOME_UNKNOWN`.
  */
 export class Caller {
-  /** The id of the process that answered the hello; rejects with what ends the connection before that. */
+  /** The id of the process that answered the hello; rejects if the connection ends before. */
   readonly server: Promise<string>
-  /** The same, once it is known. */
+  /** The same, once known. */
   serverId: string | null = null
-  /** Names what the server remembers of this client's mutations, once the hello is answered; another connection may have the same. */
+  /**
+   * Identifies the client's session at the server, once the hello is answered; a later connection may resume
+   * it.
+   */
   session: string | null = null
   readonly #link: Link
   readonly #clock: Clock
@@ -77,16 +80,16 @@ export class Caller {
   })
   readonly #greeting: Greeting
   readonly #trail: SessionTrail
-  /** Null once the server has proved who it is. */
+  /** Null once the server has proved its identity. */
   #greeted: Greeted | null = null
   #helloTimer: Timer | null = null
   readonly #reader = new Reader()
-  /** By id less one; undefined where no call has the id. */
+  /** Indexed by id - 1; undefined if no call has the id. */
   readonly #pending: (Pending | typeof givenUp | undefined)[] = []
   readonly #freeIds: number[] = []
-  /** By their ids, in the order in which they were made. */
+  /** By id, in order. */
   readonly #unsent = new Map<number, Unsent>()
-  /** Calls that somebody waits for. */
+  /** Number of calls with a waiter. */
   #waiting = 0
   readonly #deadlines: DeadlineWatch
   readonly #hearing: Hearing
@@ -121,14 +124,14 @@ export class Caller {
     return this.#closedBy !== null
   }
 
-  /** Something was sent some time ago, and not a byte has come since. */
+  /** Something was sent some time ago, and no byte has arrived since. */
   get isSilent(): boolean {
     return this.#hearing.isSilent
   }
 
-  /** Asks the server whether it is there; nobody waits for the answer itself. */
+  /** Pings the server; the answer itself is ignored. */
   ask(): void {
-    // Before the challenge nothing may be said; its absence says enough.
+    // Nothing may be sent before the challenge, whose absence is detected as well.
     if (this.#closedBy !== null || !this.#greeting.answered) return
     this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
     this.#hearing.sent(this.#outbox.sent)
@@ -146,7 +149,7 @@ export class Caller {
     })
   }
 
-  /** As `call`, without a promise: for who makes many calls. */
+  /** As `call`, without a promise: for callers with many calls. */
   start<Request, Reply>(
     what: Started<Request, Reply>,
     { payload, deadlineMs, signal, land }: CallOptions,
@@ -182,7 +185,7 @@ export class Caller {
     return this.#greeting.answered && this.#outbox.queuedBytes <= CALLS_QUEUED_BYTES_MAX
   }
 
-  /** Why a call cannot even begin; null if it can. */
+  /** Why a call cannot start; null if it can. */
   #refusal(signal: AbortSignal | undefined): Error | null {
     if (this.#closedBy !== null) return this.#closedBy
     if (signal?.aborted) return abortedBy(signal)
@@ -190,13 +193,13 @@ export class Caller {
     return new MayflyError('TOO_MANY_REQUESTS', `${CALLS_OUTSTANDING_MAX} calls wait on one connection`)
   }
 
-  /** Fails what is outstanding with `error` and closes the connection. */
+  /** Fails all outstanding calls with `error` and closes the connection. */
   close(error: Error = new MayflyError('CLOSED', 'The connection was closed')): void {
     this.#end(error)
     this.#link.destroy()
   }
 
-  /** The connection goes on with another token of the same job. Rejects as a call does. */
+  /** Continues the connection with another token of the same job. Rejects as a call does. */
   async renew(token: Uint8Array): Promise<void> {
     await this.server
     const deadlineMs = this.#clock.monotonicMs() + CONTROL_CALL_MS
@@ -215,7 +218,7 @@ export class Caller {
     })
   }
 
-  /** What comes before the server has proved who it is. Throws what ends the connection. */
+  /** Handles frames before the server has proved its identity. Throws what ends the connection. */
   #greetBack(frame: Frame, { resolve }: Greeted): void {
     if (!this.#greeting.answered) {
       const head = this.#greeting.answer(frame)
@@ -253,7 +256,7 @@ export class Caller {
     this.#trail.sends(this.session)
   }
 
-  /** No answer can come, so the id is free at once. */
+  /** No answer can arrive, so the id is free at once. */
   #failUnsent(id: number, error: Error): void {
     const call = this.#pending[id - 1] as Pending
     this.#pending[id - 1] = undefined
@@ -262,19 +265,19 @@ export class Caller {
     this.#withhold(call, error)
   }
 
-  /** It did not go out. */
+  /** The call was not sent. */
   #withhold({ waiting, mutates }: Pick<Pending, 'waiting' | 'mutates'>, error: Error): void {
     if (mutates) this.#trail.withholds(this.session)
     waiting.failed(error)
   }
 
-  /** A server that takes nothing, or stops within an answer, may do better over another connection. */
+  /** Disconnects from a server that takes no bytes or stops within an answer: another connection may work. */
   #letGoOfStalled(): void {
     if (this.#link.queuedBytes === 0 && this.#frames.atBoundary) return
     this.close(new MayflyError('CONNECTION_LOST', 'The server stood still'))
   }
 
-  /** A mutation that was sent is aborted once the server has said so; where it does not, nobody knows. */
+  /** A sent mutation is `ABORTED` once the server confirms that; without an answer its outcome is unknown. */
   #abort(id: number, signal: AbortSignal): void {
     const pending = this.#pending[id - 1]
     if (pending === undefined || pending === givenUp) return
@@ -284,7 +287,7 @@ export class Caller {
     }
     const deadlineMs = this.#clock.monotonicMs() + CANCEL_ANSWER_MS
     this.call(cancel, { id }, { deadlineMs }).then(
-      // Where it is not under way its answer has come, or is the next.
+      // If it is not in progress, its answer has arrived or is next.
       ({ head }) => (head.underWay ? leaveOpen() : undefined),
       leaveOpen,
     )
@@ -297,7 +300,7 @@ export class Caller {
     this.#deadlines.add(pending.deadlineMs)
   }
 
-  /** Nobody waits for one call any more. With none left, nothing of this connection keeps the process alive. */
+  /** A call no longer waits. Without waiting calls the connection does not keep the process alive. */
   #leave(): void {
     if (--this.#waiting === 0) this.#link.keepAlive(false)
   }
@@ -312,7 +315,7 @@ export class Caller {
     pending.waiting.failed(error)
   }
 
-  /** Gives up the calls whose time is over, and gives the first deadline of the others. */
+  /** Fails calls whose deadline has passed, and returns the earliest remaining deadline. */
   #endUntil(nowMs: number): number {
     let first = Number.POSITIVE_INFINITY
     for (let id = 1; id <= this.#pending.length; id++) {
@@ -340,7 +343,7 @@ export class Caller {
     return pending.land?.(frame.payloadBytes) ?? null
   }
 
-  /** An answer to a call that was given up is dropped, and so is one that nobody asked for. */
+  /** Answers without a waiting call are dropped. */
   #receive(frame: Frame): void {
     if (this.#greeted !== null) return this.#greetBack(frame, this.#greeted)
     if (frame.id === NO_ID) return this.#receiveNoAnswer(frame)
@@ -363,13 +366,13 @@ export class Caller {
     pending.waiting.answered(head, frame.owned ? frame.payloadMemory : frame.copyPayload())
   }
 
-  /** The server says how much has come, or asks whether this client is there. */
+  /** The server acknowledges frames, or pings this client. */
   #receiveNoAnswer(frame: Frame): void {
     if (frame.kind === receipt.number) this.#hearing.confirm(this.#read(frame, receipt.request).frames)
     if (frame.kind === ping.number) this.#outbox.send({ id: NO_ID, kind: 0, codec: ping.reply, head: {} })
   }
 
-  /** Throws the error that the frame carries, or `PROTOCOL_VIOLATION` if the frame is none of the operation. */
+  /** Throws the error in the frame, or `PROTOCOL_VIOLATION` if the frame does not match the operation. */
   #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
     if (frame.kind === 0) return this.#read(frame, operation.reply)
     throw answeredError(frame.kind, this.#read(frame, errorReply).reason)

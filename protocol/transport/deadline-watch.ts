@@ -1,15 +1,15 @@
 import type { Clock, Timer } from '../runtime.ts'
 
-/** A deadline may be noticed this much late, so that one timer of a connection serves for many calls. */
+/** Deadlines may fire this much late, so that a connection needs one timer for many calls. */
 const DEADLINE_SLACK_MS = 20
 
-/** Looks at the deadlines of many calls when the first of them is over. */
+/** Watches the deadlines of many calls with one timer. */
 export class DeadlineWatch {
   readonly #clock: Clock
-  /** Ends what is over by then, and gives the first deadline of the rest. */
+  /** Ends calls whose deadline has passed, and returns the earliest remaining deadline. */
   readonly #endUntil: (nowMs: number) => number
   #timer: Timer | null = null
-  /** When the deadlines are looked at next. */
+  /** When the timer fires next. */
   #checkMs = Number.POSITIVE_INFINITY
 
   constructor(clock: Clock, endUntil: (nowMs: number) => number) {
@@ -17,7 +17,7 @@ export class DeadlineWatch {
     this.#endUntil = endUntil
   }
 
-  /** The timer goes on when its call is done: the next has one as well. */
+  /** The timer keeps running when its call is done; the next call needs it too. */
   add(deadlineMs: number): void {
     if (deadlineMs + DEADLINE_SLACK_MS >= this.#checkMs) return
     this.#timer?.cancel()

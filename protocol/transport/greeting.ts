@@ -16,18 +16,18 @@ interface GreetingOptions {
   readonly random: Random
 }
 
-/** A client's side of how a connection begins: the server's challenge, the hello, and its answer. */
+/** The client side of the handshake: the server's challenge, the hello, and its answer. */
 export class Greeting {
   readonly #options: GreetingOptions
   #nonce: Uint8Array | null = null
-  /** Of the hello that was sent; empty before. */
+  /** Proof of the hello; empty before it is sent. */
   #proof: Uint8Array = new Uint8Array(0)
 
   constructor(options: GreetingOptions) {
     this.#options = options
   }
 
-  /** The hello that answers the server's challenge. Throws `PROTOCOL_VIOLATION` if the frame is none. */
+  /** The hello that answers the challenge. Throws `PROTOCOL_VIOLATION` if the frame is no challenge. */
   answer(frame: Frame): RequestOf<typeof hello> {
     const { protocol, nonce } = challengeOf(frame)
     if (protocol !== PROTOCOL_VERSION) {
@@ -58,8 +58,8 @@ export class Greeting {
   }
 
   /**
-   * Who the server is, once it has proved that it knows the token's MAC. Throws the error that it refused the hello with, and
-   * `CONNECTION_LOST` for whatever else: some other process may have taken the address.
+   * The server's identity, once it has proved that it knows the token's MAC. Throws the error with which the
+   * server refused the hello, and `CONNECTION_LOST` otherwise: another process may have the address.
    */
   welcome(frame: Frame): { server: string; session: string } {
     const reader = new Reader().reset(frame.headMemory, frame.headStart, frame.headBytes)
@@ -74,7 +74,7 @@ export class Greeting {
     return { server: fields.server, session }
   }
 
-  /** Shows that this client knows the MAC of another token as well. */
+  /** Proves that this client knows the MAC of another token too. */
   renewal(token: Uint8Array): RequestOf<typeof renew> {
     const { claims, mac } = partsOfToken(token)
     return { claims, proof: renewProof(mac, this.#proof, claims) }

@@ -3,38 +3,39 @@ import type { Clock, Timer } from '../runtime.ts'
 
 interface HearingOptions {
   readonly clock: Clock
-  /** Frames sent so far. */
+  /** Frames sent. */
   readonly sent: () => number
-  /** Whether anybody waits for an answer. */
+  /** Whether any call waits for an answer. */
   readonly isAwaited: () => boolean
-  /** Asks the server whether it is there. */
+  /** Pings the server. */
   readonly ask: () => void
-  /** Told at each look while the server is silent. */
+  /** Called at each check while the server is silent. */
   readonly onSilent: () => void
 }
 
 /**
- * Whether what is sent over a connection still arrives, judged by looks at regular intervals while somebody waits: no frame asks a
- * clock. A server says within `RECEIPT_MS` how much has come of what it does not answer at once. So one that owes such a word and
- * says nothing for some looks is silent, and one that owes nothing is asked from time to time. A late answer is no such word: it
- * may come over a connection that brings nothing to the server any more.
+ * Detects whether a connection still delivers, with checks at regular intervals while calls wait; no frame
+ * reads a clock. A server acknowledges within `RECEIPT_MS` the frames that it does not answer at once. So a
+ * server that owes an acknowledgement and sends nothing for some checks is silent; one that owes none is
+ * pinged from time to time. A late answer is no acknowledgement: the connection may no longer deliver in the
+ * other direction.
  */
 export class Hearing {
   readonly #options: HearingOptions
-  /** Frames that the server is known to have. */
+  /** Frames that the server has acknowledged. */
   #confirmed = 0
-  /** Since the last byte came, or since the server owes its word. */
+  /** Checks since the last byte, or since an acknowledgement is due. */
   #looks = 0
-  /** Runs while somebody waits, and at most `LOOK_MS` longer. */
+  /** Runs while calls wait, and at most `LOOK_MS` longer. */
   #timer: Timer | null = null
-  /** Of the last look, on the wall clock: the monotonic one may stand still with its machine. */
+  /** Wall-clock time of the last check: the monotonic clock may stop with its machine. */
   #lookedMs = 0
 
   constructor(options: HearingOptions) {
     this.#options = options
   }
 
-  /** True from the look that found it until a byte comes. */
+  /** Set by a check, cleared by the next byte. */
   get isSilent(): boolean {
     return this.#isOwed && this.#looks >= SILENT_LOOKS
   }
@@ -43,13 +44,13 @@ export class Hearing {
     return this.#confirmed === 0 || this.#confirmed < this.#options.sent()
   }
 
-  /** Frame `frame` of the connection is on its way, and somebody waits for its answer. */
+  /** Frame `frame` was sent, and a call waits for its answer. */
   sent(frame: number): void {
     if (this.#confirmed === frame - 1) this.#looks = 0
     if (this.#timer === null) this.#lookLater()
   }
 
-  /** Something has come. */
+  /** Bytes have arrived. */
   heard(): void {
     this.#looks = 0
   }
@@ -74,7 +75,7 @@ export class Hearing {
     this.#timer = null
     const { clock, isAwaited, ask, onSilent } = this.#options
     if (!isAwaited()) return
-    // What came before a standstill of this process or its machine says nothing any more.
+    // Observations from before a suspension of this process or its machine are void.
     const stoodStill = clock.wallMs() - this.#lookedMs > LOOK_MS + STANDSTILL_MS
     this.#looks++
     this.#lookLater()

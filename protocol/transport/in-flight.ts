@@ -1,4 +1,7 @@
-/** Runs `work` on every item, up to `max` at a time; after the first failure it starts no more, and rejects with it. */
+/**
+ * Runs `work` on every item, up to `max` at a time. After the first failure it starts no more, and rejects
+ * with it.
+ */
 export async function runInFlight<Item>(
   items: Iterable<Item>,
   max: number,

@@ -4,8 +4,8 @@ import type { Operation } from '../operations/operation.ts'
 import type { Caller } from './caller.ts'
 
 /**
- * Asks a metadata server something about a job. Where it has handed the job on to another server, the answer is the address
- * of that one instead.
+ * Sends a request about a job to a metadata server. If the job was transferred, the result is the address of
+ * its new server.
  */
 export async function askServerOf<Request, Reply>(
   job: string,

@@ -1,21 +1,21 @@
 /**
- * An ordered stream of bytes to one peer, as TCP gives it: nothing lost or doubled while it lives, and any part
- * of what was written may never arrive once it is closed. The simulation has its own.
+ * An ordered byte stream to one peer, as of TCP: nothing is lost or duplicated while it is open; after a
+ * close any part of what was written may be missing. The simulation has its own.
  */
 export interface Link {
   /** Starts delivery. Called once. */
   open(handlers: LinkHandlers): void
   /**
-   * Queues the parts in one system call where possible. They must not change until `taken` is called, once: the
-   * network has them, or the link is closed and nobody will read them.
+   * Queues the parts, in one system call if possible. They must not change until `taken` is called, once: the
+   * network has taken them, or the link is closed.
    */
   write(parts: readonly Uint8Array[], taken: () => void): void
   /** Bytes written and not yet taken by the network. */
   readonly queuedBytes: number
-  /** Stops and resumes delivery, so that a peer that sends too fast is slowed by its own window. */
+  /** Stops and resumes delivery: TCP back-pressure slows the peer. */
   pause(): void
   resume(): void
-  /** Closes once all that was queued is written. */
+  /** Closes after all queued bytes are written. */
   end(): void
   /** Closes at once; `closed` is still called. */
   destroy(): void
@@ -24,13 +24,13 @@ export interface Link {
 }
 
 export interface LinkHandlers {
-  /** Where the next bytes go; asked before each piece, and never empty. */
+  /** Memory for the next bytes; called before each read, never empty. */
   space(): Buffer
-  /** The first `bytes` of the last `space` are here. */
+  /** `bytes` bytes were written into the last `space`. */
   filled(bytes: number): void
-  /** All that was queued has been taken by the network. */
+  /** The network has taken all queued bytes. */
   drained(): void
-  /** No byte came or went for `LINK_SILENT_MS`; said again and again while it is so. */
+  /** No byte was sent or received for `LINK_SILENT_MS`; repeated while that lasts. */
   silent(): void
   /** Called once, whoever closed. */
   closed(cause: Error | null): void

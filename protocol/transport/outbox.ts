@@ -13,45 +13,46 @@ import { giveSlab, takeSlab } from '../wire/slabs.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Link } from './link.ts'
 
-/** Header and head of a frame as they usually are; a larger head grows out of its slab. */
+/** Usual size of a frame's header and head; a larger head outgrows its slab. */
 const HEAD_BYTES_USUAL = 512
 
-/** Frames in one write of a turn that is written in portions, at most. */
+/** Most frames in one portion. */
 const PORTION_MAX = 32
 
-/** A write up to this size is copied out of its slab if it has to wait. */
+/** Smaller writes are copied out of their slab if they have to wait. */
 const SMALL_BYTES_MAX = SLAB_BYTES / 4
 
 const nothing: readonly Uint8Array[] = []
 
-/** What all connections of this process have written and the network has not taken. */
+/** Bytes that all connections of this process have written and the network has not taken. */
 let writtenBytes = 0
 
-/** What may wait for one peer: less where all connections have written so much. */
+/** Bytes that may be queued for one peer: less if all connections together have queued much. */
 export function queuedBytesMax(): number {
   const isCrowded = writtenBytes > ANSWERS_QUEUED_BYTES_MANY
   return isCrowded ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
 }
 
-/** What goes out: an operation's number and fields in a request, 0 or an error's number in a reply. */
+/** An outgoing frame. `kind` is an operation's number in a request; 0 or an error's number in a reply. */
 export interface Outgoing<T> {
   readonly id: number
   readonly kind: number
   readonly codec: Codec<T>
   readonly head: T
   readonly payload?: Payload | undefined
-  /** The payload's memory may change as soon as this is queued: all of it is copied. */
+  /** The payload's memory may change right after queueing: all of it is copied. */
   readonly transient?: boolean | undefined
-  /** Called once, when nobody reads the payload's memory any more. */
+  /** Called once, when the payload's memory is no longer read. */
   readonly sent?: (() => void) | undefined
 }
 
-/** The parts of a payload in their order. None may change until it is sent, unless it is `transient`. */
+/** The parts of a payload in order. They must not change until sent, unless `transient`. */
 export type Payload = Uint8Array | readonly Uint8Array[]
 
 /**
- * Encodes frames for one link. All that one turn of the event loop produces leaves in one write; with `portion`, in several
- * where it is more than so many frames: each has twice as many as the one before it, up to `PORTION_MAX`.
+ * Encodes frames for one link. Everything produced in one turn of the event loop leaves in one write. With
+ * `portion`, larger turns leave in several: the first has so many frames, each further one twice as many, up
+ * to `PORTION_MAX`.
  */
 export class Outbox {
   readonly #link: Link
@@ -63,7 +64,7 @@ export class Outbox {
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
   #scheduled = false
-  /** Of frames that are not written yet. */
+  /** Bytes of frames that are not written yet. */
   #freshBytes = 0
   /** Frames so far. */
   sent = 0
@@ -74,12 +75,15 @@ export class Outbox {
     this.#portion = portion
   }
 
-  /** What waits to be taken by the network. */
+  /** Bytes that wait for the network. */
   get queuedBytes(): number {
     return this.#freshBytes + this.#link.queuedBytes
   }
 
-  /** Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot carry, or no frame is that large. */
+  /**
+   * Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot encode, or
+   * the frame is too large.
+   */
   send<T>(frame: Outgoing<T>): void {
     const { payload } = frame
     const parts = partsOf(payload)
@@ -120,7 +124,7 @@ export class Outbox {
     else this.#writePortion()
   }
 
-  /** Writes what is queued, now: the turn is over. */
+  /** Writes all queued frames now. */
   flush(): void {
     this.#portion = this.#firstPortion
     this.#write()
@@ -149,7 +153,7 @@ export class Outbox {
     if (first === undefined) return
     writtenBytes += bytes
     if (parts.length === 1 && first.length <= SMALL_BYTES_MAX && this.#link.queuedBytes > 0) {
-      // The peer does not keep up: what waits for it takes no more memory than it has bytes.
+      // The peer is slow: retain no more memory for it than it has bytes queued.
       this.#link.write([Buffer.from(first)], () => {
         writtenBytes -= bytes
       })
@@ -185,7 +189,7 @@ export class Outbox {
     writer.reset(slab)
   }
 
-  /** After all microtasks: what they send for answers that came in one read leaves together. */
+  /** After all microtasks, so that requests sent for the answers of one read leave together. */
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true

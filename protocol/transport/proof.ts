@@ -4,18 +4,19 @@ import type { Codec, ValueOf } from '../wire/codec.ts'
 import { Writer } from '../wire/writer.ts'
 
 /**
- * Both ends of a connection know the MAC of the client's token: the client has it from its ticket, the server makes it from the
- * claims and the cluster's secret. Each proves it over what the other has chosen, so that the MAC itself never travels.
+ * Both ends of a connection know the MAC of the client's token: the client from its ticket, the server from
+ * the claims and the cluster's secret. Each proves it over data that the other has chosen, so the MAC itself
+ * never travels.
  */
 
 const PROOF_BYTES = 32
 
-/** A client's, over the server's nonce and all fields of its hello. */
+/** The client's, over the server's nonce and all fields of its hello. */
 export function helloProof(mac: Uint8Array, nonce: Uint8Array, fields: ValueOf<typeof helloFields>): Buffer {
   return prove(mac, 'mayfly hello', nonce, encode(helloFields, fields))
 }
 
-/** A server's, over the client's proof and all fields of its answer. */
+/** The server's, over the client's proof and all fields of its answer. */
 export function welcomeProof(
   mac: Uint8Array,
   proofOfHello: Uint8Array,
@@ -24,7 +25,7 @@ export function welcomeProof(
   return prove(mac, 'mayfly welcome', proofOfHello, encode(welcomeFields, fields))
 }
 
-/** A client's, with the MAC of its next token, over the proof of its hello and the claims. */
+/** The client's, with the MAC of its next token, over the proof of its hello and the claims. */
 export function renewProof(mac: Uint8Array, proofOfHello: Uint8Array, claims: Uint8Array): Buffer {
   return prove(mac, 'mayfly renew', proofOfHello, claims)
 }

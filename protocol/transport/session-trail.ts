@@ -1,13 +1,14 @@
 import { RESUME_MAX } from '../limits.ts'
 
 /**
- * What a client remembers of its session at one address: the server's challenges that it has answered, and how many mutations it
- * has sent. The server knows the session by the last of these challenges that reached it. So a client goes on with its session also where
- * the answer to a hello was lost, and of two with one memory only the first that comes back does: the session is known by that
- * one's challenge from then on. One whose memory is older than the session has sent fewer mutations than the server has seen.
+ * A client's state of its session at one address: the server's challenges that it has answered, and the
+ * number of mutations that it has sent. The server knows the session by the last of these challenges that
+ * reached it. So a client resumes its session even if the answer to a hello was lost. Of two clients with the
+ * same memory only the first to reconnect resumes it, because the session is then known by that client's
+ * challenge. A client with an older memory has sent fewer mutations than the server has seen.
  */
 export class SessionTrail {
-  /** The last one that was confirmed, if any, and those after it. */
+  /** The last confirmed challenge, if any, and those after it. */
   #answered: Uint8Array[] = []
   #session: string | null = null
   #mutations = 0
@@ -22,24 +23,24 @@ export class SessionTrail {
 
   /** The hello that answers the challenge is about to be sent. */
   answers(nonce: Uint8Array): void {
-    // The one that was confirmed is most likely known; of those after it, the last.
+    // Drops neither the confirmed challenge, which the server most likely knows, nor the last one.
     if (this.#answered.length === RESUME_MAX) this.#answered.splice(1, 1)
     this.#answered.push(nonce)
   }
 
-  /** The server has answered that hello, and named the session. */
+  /** The server has answered that hello and named the session. */
   confirmed(nonce: Uint8Array, session: string): void {
     this.#answered = [nonce]
     if (session !== this.#session) this.#mutations = 0
     this.#session = session
   }
 
-  /** A mutation goes out in the session for the first time. */
+  /** A mutation is sent in the session for the first time. */
   sends(session: string | null): void {
     if (session === this.#session) this.#mutations++
   }
 
-  /** It did not go out. */
+  /** It was not sent. */
   withholds(session: string | null): void {
     if (session === this.#session) this.#mutations--
   }

@@ -4,23 +4,23 @@ import { CONNECT_MS_MAX, LINK_SILENT_MS } from '../limits.ts'
 import { systemRuntime } from '../runtime.ts'
 import type { Link, LinkHandlers } from './link.ts'
 
-/** What a socket is made with, so that the network writes into memory that the link's reader names. */
+/** Options of a socket that reads into memory of the link's reader. */
 export interface Receiving {
   readonly buffer: () => Uint8Array
   readonly callback: (bytes: number) => boolean
 }
 
-/** Node wants memory for the first read before anybody listens; a hello, or its answer, fits. */
+/** Node needs memory for the first read before there is a reader; a hello, or its answer, fits. */
 const FIRST_READ_BYTES = 1024
 
-/** A link over a socket that is connected already, or about to be. */
+/** A link over a connected or connecting socket. */
 export class TcpLink implements Link {
   readonly #socket: Socket
   #handlers: LinkHandlers | null = null
   #paused = false
   #first: Buffer | null = Buffer.allocUnsafe(FIRST_READ_BYTES)
 
-  /** `makeSocket` makes the socket with what it is given, or, where that is not possible, one that emits `data`. */
+  /** `makeSocket` creates a socket with these options, or one that emits `data` if that is not possible. */
   constructor(makeSocket: (receiving: Receiving) => Socket) {
     this.#socket = makeSocket({
       buffer: () => this.#handlers?.space() ?? (this.#first as Buffer),
@@ -66,7 +66,8 @@ export class TcpLink implements Link {
   pause(): void {
     this.#paused = true
     this.#socket.pause()
-    // A `resume` of the same turn lets Node begin to read at the end of it, whatever was said since.
+    // After a `resume` in the same turn Node starts reading at the end of the turn, whatever was called
+    // since.
     process.nextTick(() => {
       if (this.#paused) this.#socket.pause()
     })
@@ -92,9 +93,9 @@ export class TcpLink implements Link {
 
   #silent(handlers: LinkHandlers): void {
     const { bytesRead } = this.#socket
-    // Without this it would be told once, and again only after the next byte.
+    // Otherwise Node would report the timeout once, and again only after the next byte.
     this.#socket.setTimeout(LINK_SILENT_MS)
-    // If the process stood still, what arrived meanwhile is read first.
+    // After a suspension of the process, pending input is read first.
     setImmediate(() => {
       if (this.#socket.bytesRead === bytesRead && !this.#socket.destroyed) handlers.silent()
     })
@@ -142,7 +143,7 @@ export function dialTcp(address: string): Promise<TcpLink> {
   })
 }
 
-/** Why a connection could not be opened, and what to do where that is this process's own limit. */
+/** Why a connection could not be opened, and the remedy if it is a limit of this process. */
 export function whyNotConnected(cause: NodeJS.ErrnoException): string {
   if (cause.code !== 'EMFILE' && cause.code !== 'ENFILE') return cause.message
   return `this process has too many files open (${cause.code}); close some, or raise the limit (ulimit -n)`
@@ -158,7 +159,7 @@ function parseAddress(address: string): { host: string; port: number } {
   return { host, port }
 }
 
-/** The address of a listener, in the form that `dialTcp` takes. */
+/** The address of a listener in the form that `dialTcp` parses. */
 export function formatAddress(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

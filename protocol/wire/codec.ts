@@ -3,7 +3,7 @@ import { MayflyError } from '../errors.ts'
 import { type Reader, violation } from './reader.ts'
 import type { Writer } from './writer.ts'
 
-/** How one type travels. `shape` names the encoding; the shapes together are pinned to the protocol's version. */
+/** The encoding of one type. `shape` names the encoding; the protocol version is pinned to all shapes. */
 export interface Codec<T> {
   readonly shape: string
   write(writer: Writer, value: T): void
@@ -27,7 +27,7 @@ export const flag: Codec<boolean> = {
   },
 }
 
-/** Up to 65,535 bytes behind a u16 length. Read as a copy: a message's own memory is used again. */
+/** Up to 65,535 bytes after a u16 length. Read as a copy, because the message's memory is reused. */
 export const bytes: Codec<Uint8Array> = {
   shape: 'bytes',
   write: (writer, value) => {
@@ -38,14 +38,17 @@ export const bytes: Codec<Uint8Array> = {
   read: (reader) => Buffer.from(reader.raw(reader.u16())),
 }
 
-/** As `bytes`, read as a view that is valid until the message's handler returns: for messages with many of them. */
+/**
+ * As `bytes`, read as a view that is valid until the message's handler returns: for messages with many of
+ * them.
+ */
 export const bytesInPlace: Codec<Uint8Array> = {
   shape: bytes.shape,
   write: bytes.write,
   read: (reader) => reader.raw(reader.u16()),
 }
 
-/** UTF-8 text behind a u16 length. */
+/** UTF-8 text after a u16 length. */
 export const text: Codec<string> = {
   shape: 'text',
   // Most texts of the hot path are empty.
@@ -59,7 +62,7 @@ export const text: Codec<string> = {
   },
 }
 
-/** A flag, and the value where it is 1; null where it is 0. */
+/** A flag, and the value if it is 1; null if it is 0. */
 export function optional<T>(value: Codec<T>): Codec<T | null> {
   return {
     shape: `?${value.shape}`,
@@ -71,7 +74,7 @@ export function optional<T>(value: Codec<T>): Codec<T | null> {
   }
 }
 
-/** A u32 count, then the elements. Every element takes at least a byte, which bounds what a count can allocate. */
+/** A u32 count, then the elements. Every element takes at least a byte, which bounds allocation. */
 export function array<T>(element: Codec<T>): Codec<readonly T[]> {
   return {
     shape: `[${element.shape}]`,
@@ -90,7 +93,7 @@ export function array<T>(element: Codec<T>): Codec<readonly T[]> {
   }
 }
 
-/** The fields in their order, nothing between them. */
+/** The fields in order. */
 export function struct<Shape extends Record<string, unknown>>(
   fields: {
     [Name in keyof Shape]: Codec<Shape[Name]>
@@ -110,14 +113,14 @@ export function struct<Shape extends Record<string, unknown>>(
   }
 }
 
-/** A codec that does what the declared one does, in code that was written out. */
+/** A handwritten codec, equivalent to the declared one. */
 export interface HandCodec<T> extends Codec<T> {
   readonly declared: Codec<T>
 }
 
 /**
- * For the messages of the hot path: a loop over declared fields would cost more than all else that is done for them. A
- * test holds the two against each other. Byte strings may be read as views, valid until the message's handler returns.
+ * For messages of the hot path, in which a loop over declared fields would dominate the cost. A test compares
+ * both. Byte strings may be read as views, valid until the message's handler returns.
  */
 export function byHand<T>(declared: Codec<T>, hand: Pick<Codec<T>, 'write' | 'read'>): HandCodec<T> {
   return { shape: declared.shape, declared, write: hand.write, read: hand.read }

@@ -1,7 +1,9 @@
-/** Below this many bytes a loop is faster than a call to `set`. */
+/** Below this size a loop is faster than `set`. */
 const LOOP_BYTES_MAX = 48
 
-/** Copies all of `from` to `offset` in `to`, which has room for it. Keys and small values go this way on the hot path. */
+/**
+ * Copies `from` to `offset` in `to`, which has room for it. Used for keys and small values on the hot path.
+ */
 export function copyBytes(from: Uint8Array, to: Uint8Array, offset: number): void {
   const { length } = from
   if (length > LOOP_BYTES_MAX) to.set(from, offset)

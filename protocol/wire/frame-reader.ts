@@ -2,46 +2,49 @@ import { RECEIVE_BYTES } from '../limits.ts'
 import { FRAME_HEADER_BYTES, Frame, type Landing } from './frame.ts'
 import { violation } from './reader.ts'
 
-/** From this size on, the rest of a payload is received where it stays, though that takes a system call of its own. */
+/**
+ * From this size on the rest of a payload is received directly into its final memory, which takes a system
+ * call of its own.
+ */
 const DIRECT_BYTES_MIN = 16 * 1024
 
 /**
- * All connections of a process receive into this, for what has arrived is worked off before anything else can:
- * what is left of a frame in parts is copied out of it.
+ * Receive buffer of all connections of a process. What has arrived is processed before the next read; partial
+ * frames are copied out of it.
  */
 let received: Buffer | null = null
 
 export interface FrameReaderOptions {
-  /** Called for each frame. The frame is filled anew for the next one. */
+  /** Called for each frame. The frame object is reused. */
   readonly onFrame: (frame: Frame) => void
   /** Bounds one frame until `allowAll` is called. */
   readonly frameBytesMax?: number
   /**
-   * Asked where a payload goes that does not arrive with its header; null is a buffer of its own. The frame has its
-   * header alone by then.
+   * Chooses the memory for a payload that does not arrive with its header; null allocates a buffer. The frame
+   * has only its header then.
    */
   readonly land?: (frame: Frame) => Landing | null
 }
 
 /**
- * Cuts a byte stream into frames. It says where the next bytes go (`space`) and is told how many came (`filled`). A
- * frame that came in one piece is handed over where it lies. The payload of any other gets memory of its own, into which
- * the network writes all that had not arrived with its beginning: at most one copy, and none of most of a large one.
+ * Splits a byte stream into frames. `space` provides memory for the next bytes, `filled` processes them. A
+ * frame that arrived in one piece is delivered in place. Any other payload gets its own memory, into which
+ * the network writes the rest: at most one copy, and none of most of a large payload.
  */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void
   readonly #land: ((frame: Frame) => Landing | null) | undefined
   readonly #frame = new Frame()
   #frameBytesMax: number
-  /** The beginning of a frame of which header and head are not all here; `#heldBytes` of it. */
+  /** The first `#heldBytes` bytes of a frame whose header or head is incomplete. */
   #held: Buffer | null = null
   #heldBytes = 0
-  /** Where the payload of `#frame` goes that is under way; `#payloadBytes` of it are here. */
+  /** Memory of the payload of `#frame` that is being received, with `#payloadBytes` so far. */
   #payload: Buffer | null = null
   #payloadBytes = 0
   #direct = false
   #paused = false
-  /** What came of a stream that is paused. */
+  /** Bytes that arrived before the stream was paused. */
   #rest: Buffer | null = null
   #closed = false
 
@@ -51,22 +54,22 @@ export class FrameReader {
     this.#land = land
   }
 
-  /** Lifts the bound that holds before the hello has passed. */
+  /** Lifts the bound that holds before the hello. */
   allowAll(): void {
     this.#frameBytesMax = Number.POSITIVE_INFINITY
   }
 
-  /** True between two frames: a stream that ends elsewhere was cut off. */
+  /** True between two frames; a stream that ends elsewhere was cut off. */
   get atBoundary(): boolean {
     return this.#held === null && this.#payload === null
   }
 
-  /** Hands over nothing more, not even what is here already, until `resume`. */
+  /** Delivers nothing, including what has arrived, until `resume`. */
   pause(): void {
     this.#paused = true
   }
 
-  /** Goes on, and throws, as `filled` does. Gives whether anything had come meanwhile. */
+  /** Continues, and throws, as `filled` does. Returns whether anything had arrived meanwhile. */
   resume(): boolean {
     this.#paused = false
     const rest = this.#rest
@@ -76,7 +79,9 @@ export class FrameReader {
     return true
   }
 
-  /** Where the next bytes go. Those of a payload go where it stays, unless some that came before them wait for `resume`. */
+  /**
+   * Memory for the next bytes: that of the payload being received, unless earlier bytes wait for `resume`.
+   */
   space(): Buffer {
     const missing = this.#payload === null ? 0 : this.#payload.length - this.#payloadBytes
     this.#direct = !this.#paused && this.#rest === null && missing >= DIRECT_BYTES_MIN
@@ -85,7 +90,10 @@ export class FrameReader {
     return received
   }
 
-  /** Takes the first `bytes` of the last `space`. Throws `PROTOCOL_VIOLATION`; the stream is of no use after it. */
+  /**
+   * Processes `bytes` bytes of the last `space`. Throws `PROTOCOL_VIOLATION`; the stream is unusable after
+   * it.
+   */
   filled(bytes: number): void {
     if (this.#direct) {
       this.#payloadBytes += bytes
@@ -95,7 +103,7 @@ export class FrameReader {
     this.#push(received as Buffer, bytes)
   }
 
-  /** The stream is over: a payload that was under way is given up, and nothing more is handed over. */
+  /** Ends the stream: abandons the payload being received and delivers nothing more. */
   close(): void {
     this.#closed = true
     this.#rest = null
@@ -106,7 +114,7 @@ export class FrameReader {
     landing?.abandon()
   }
 
-  /** `isOwned`: nobody else writes into the piece, so that what is left of it is not copied. */
+  /** `isOwned`: the piece is not reused, so its rest need not be copied. */
   #push(piece: Buffer, end: number, isOwned = false): void {
     let offset = 0
     while (offset < end && !this.#closed && !this.#paused) {
@@ -122,7 +130,7 @@ export class FrameReader {
     else this.#rest = isOwned ? bytes : Buffer.from(bytes)
   }
 
-  /** A frame begins at `offset`. Returns where what follows begins. */
+  /** Starts a frame at `offset`. Returns the offset after it. */
   #begin(piece: Buffer, offset: number, end: number): number {
     if (end - offset < FRAME_HEADER_BYTES) return this.#hold(piece, offset, end)
     const frame = this.#frame
@@ -134,7 +142,7 @@ export class FrameReader {
     frame.headStart = headStart
     const next = payloadStart + frame.payloadBytes
     if (next > end) {
-      // The head has to outlive this piece.
+      // The head must outlive this piece.
       frame.headMemory = Buffer.from(frame.head)
       frame.headStart = 0
       return this.#beginPayload(piece, payloadStart, end)
@@ -146,7 +154,7 @@ export class FrameReader {
     return next
   }
 
-  /** Keeps the beginning of a frame until header and head are here. */
+  /** Stores the beginning of a frame until header and head are complete. */
   #hold(piece: Buffer, offset: number, end: number): number {
     const isHeaderHere = end - offset >= FRAME_HEADER_BYTES
     const bytes = FRAME_HEADER_BYTES + (isHeaderHere ? this.#frame.headBytes : 0)
@@ -183,7 +191,7 @@ export class FrameReader {
     }
   }
 
-  /** Header and head are here, and the payload is not, or not all of it. */
+  /** Header and head are complete, the payload is not. */
   #beginPayload(piece: Buffer, offset: number, end: number): number {
     const frame = this.#frame
     frame.landing = frame.payloadBytes > 0 ? (this.#land?.(frame) ?? null) : null

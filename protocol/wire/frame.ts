@@ -16,32 +16,32 @@ export const FRAME_HEADER_BYTES = 16
 
 const nothing = Buffer.alloc(0)
 
-/** Memory that a payload is received into as it arrives. */
+/** Memory that a payload is received into. */
 export interface Landing {
   /** Exactly as long as the payload. */
   readonly bytes: Buffer
-  /** The connection broke before all of the payload was here: nobody will use the memory. */
+  /** The connection broke before the payload was complete: the memory is not used. */
   abandon(): void
 }
 
 /**
- * One message as it was received. Its reader fills it anew for each message, so that a message costs no object; it
- * says where head and payload lie, and makes views of them only for who asks.
+ * A received message. Its reader reuses the object, so that a message allocates nothing; views of head and
+ * payload are created on demand.
  */
 export class Frame {
   id = 0
   kind = 0
   headBytes = 0
   payloadBytes = 0
-  /** The head lies here, from `headStart`, until the handler returns. */
+  /** Holds the head at `headStart`, until the handler returns. */
   headMemory: Buffer = nothing
   headStart = 0
-  /** The payload lies here, from `payloadStart`; until the handler returns, unless `owned`. */
+  /** Holds the payload at `payloadStart`, until the handler returns unless `owned`. */
   payloadMemory: Buffer = nothing
   payloadStart = 0
-  /** Nobody else has the payload's memory, all of `payloadMemory`: it may be kept. */
+  /** The payload owns all of `payloadMemory`: it may be retained. */
   owned = false
-  /** Where the payload was received, if its receiver asked for that. */
+  /** Where the payload was received, if its receiver chose that. */
   landing: Landing | null = null
 
   get head(): Buffer {
@@ -62,7 +62,7 @@ export class Frame {
     return copy
   }
 
-  /** Reads and checks the header at `offset`, before anything is allocated for what it announces. */
+  /** Reads and validates the header at `offset` before anything is allocated for it. */
   readHeader(memory: Buffer, offset: number): void {
     this.headBytes = readU32(memory, offset)
     this.payloadBytes = readU32(memory, offset + 4)

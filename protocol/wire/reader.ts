@@ -2,7 +2,10 @@ import { MayflyError } from '../errors.ts'
 
 const nothing = Buffer.alloc(0)
 
-/** Reads little-endian values from a message; a read past its end is the sender's violation of the protocol. */
+/**
+ * Reads little-endian values from a message. Reading past its end is a violation of the protocol by the
+ * sender.
+ */
 export class Reader {
   #memory: Buffer
   #offset: number
@@ -14,7 +17,7 @@ export class Reader {
     this.#end = memory.length
   }
 
-  /** Begins with another message: the `bytes` of `memory` from `start`. */
+  /** Starts another message: `bytes` of `memory` from `start`. */
   reset(memory: Buffer, start: number, bytes: number): this {
     this.#memory = memory
     this.#offset = start
@@ -51,7 +54,7 @@ export class Reader {
     return this.#memory.subarray(from, from + bytes)
   }
 
-  /** What is left over would be silently ignored, so it is refused. */
+  /** Unread bytes would be silently ignored, so they are refused. */
   finish(): void {
     if (this.remaining > 0) throw violation(`a message is ${this.remaining} bytes longer than its fields`)
   }
@@ -64,7 +67,7 @@ export class Reader {
   }
 }
 
-/** Little-endian, without Node's checks of every argument: the caller knows that the bytes are there. */
+/** Little-endian, without Node's argument checks: the caller guarantees the bounds. */
 export function readU16(memory: Uint8Array, offset: number): number {
   return (memory[offset] as number) | ((memory[offset + 1] as number) << 8)
 }

@@ -1,8 +1,8 @@
 import { SLAB_BYTES, SLABS_KEPT_MAX } from '../limits.ts'
 
 /**
- * Memory that frames are encoded into. A connection has a slab only while it writes or its bytes wait in a socket, so
- * ten thousand idle ones have none, and a busy one writes into the same memory again and again.
+ * Memory for encoding frames. A connection has a slab only while it writes or its bytes wait in a socket: ten
+ * thousand idle connections have none, and a busy one reuses the same memory.
  */
 const kept: Buffer[] = []
 

@@ -4,13 +4,13 @@ const GROW_BYTES = 1024
 
 const nothing = Buffer.alloc(0)
 
-/** Appends little-endian values to memory that grows. */
+/** Appends little-endian values to growing memory. */
 export class Writer {
   #memory: Buffer
   #start = 0
   #offset = 0
 
-  /** Writes into `memory` first, from its beginning, and into memory of its own once that is full. */
+  /** Writes into `memory` first, then into its own. */
   constructor(memory: Buffer = nothing) {
     this.#memory = memory
   }
@@ -20,26 +20,26 @@ export class Writer {
     return this.#offset - this.#start
   }
 
-  /** What can be written before memory has to grow. */
+  /** Bytes that fit before memory has to grow. */
   get room(): number {
     return this.#memory.length - this.#offset
   }
 
-  /** What was written since the last call, as one view without a copy. It stays untouched until `reset`. */
+  /** The bytes written since the last call, as one view. It stays unchanged until `reset`. */
   take(): Buffer {
     const taken = this.#memory.subarray(this.#start, this.#offset)
     this.#start = this.#offset
     return taken
   }
 
-  /** Goes on in other memory. All that was written must have been taken. */
+  /** Continues in other memory. All written bytes must have been taken. */
   reset(memory: Buffer): void {
     this.#memory = memory
     this.#start = 0
     this.#offset = 0
   }
 
-  /** Forgets what was written past `length`. */
+  /** Discards what was written after `length`. */
   truncate(length: number): void {
     this.#offset = this.#start + length
   }
@@ -67,7 +67,7 @@ export class Writer {
   /** A safe integer from 0 to 2^53 - 1, in eight bytes. */
   u64(value: number): this {
     const offset = this.#advance(8)
-    // What is shifted or stored as a byte loses its upper bits by itself.
+    // Shifting or storing a byte drops the upper bits.
     writeU32(this.#memory, offset, value)
     writeU32(this.#memory, offset + 4, Math.floor(value / 2 ** 32))
     return this
@@ -84,7 +84,7 @@ export class Writer {
     writeU32(this.#memory, this.#start + position, value)
   }
 
-  /** Makes room, and gives the place of it. Memory must be read after it, for it may be another. */
+  /** Reserves space and returns its offset. Memory must be read after it, because it may be replaced. */
   #advance(bytes: number): number {
     if (this.#offset + bytes > this.#memory.length) this.#grow(bytes)
     const offset = this.#offset

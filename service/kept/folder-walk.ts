@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { codeOf } from '../process/system-error.ts'
 
 /**
- * Paths of the files below a folder that begin with `prefix` and come behind `after`, in the order of their bytes. Folders that hold
- * none of them are not read.
+ * Paths of the files under a folder with `prefix` and after `after`, in byte order. Folders that contain none
+ * are not read.
  */
 export async function* pathsInOrder(
   dir: string,
@@ -25,12 +25,12 @@ export async function* pathsInOrder(
   }
 }
 
-/** Paths of all files below a folder; none where there is no folder. */
+/** Paths of all files under a folder; none if there is no folder. */
 export function filesBelow(dir: string): AsyncGenerator<string> {
   return pathsInOrder(dir, { prefix: '', after: '' })
 }
 
-/** None where there is no folder. */
+/** None if there is no folder. */
 async function entriesOf(dir: string): Promise<Dirent[]> {
   try {
     return await readdir(dir, { withFileTypes: true })

@@ -1,8 +1,8 @@
 import { formatStamp, parseStamp, type Stamp } from './kept-store.ts'
 
-/** What is true of one file of the kept folder. */
+/** The description of one file of the persistent folder. */
 export interface Note {
-  /** Which file it is of, see `fileIdOf`. */
+  /** Identifies its file, see `fileIdOf`. */
   readonly file: string
   readonly stamp: Stamp
   readonly expiresAtMs: number
@@ -15,12 +15,15 @@ interface Written extends Omit<Note, 'stamp' | 'about'> {
   readonly about: string
 }
 
-/** What tells a file from those that were, and will be, under the same path; a copy that keeps the time of change has it too. */
+/**
+ * Identifies a file among earlier and later ones under the same path; preserved by a copy that keeps the
+ * modification time.
+ */
 export function fileIdOf({ size, mtimeMs }: { size: number; mtimeMs: number }): string {
   return `${size}-${Math.round(mtimeMs)}`
 }
 
-/** Of the file that is to come and of the one that is there until then. */
+/** Encodes the notes of the next file and of the current one. */
 export function encodeNotes(next: Note, present: Note | null): Buffer {
   const notes = present === null ? [next] : [next, present]
   const written = notes.map(({ stamp, about, ...note }): Written => {
@@ -29,7 +32,7 @@ export function encodeNotes(next: Note, present: Note | null): Buffer {
   return Buffer.from(JSON.stringify(written))
 }
 
-/** Nothing where somebody else has written that file. */
+/** Empty if the file was not written by Mayfly. */
 export function decodeNotes(encoded: Buffer | null): Note[] {
   if (encoded === null) return []
   try {

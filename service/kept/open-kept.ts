@@ -3,7 +3,10 @@ import type { S3Settings } from '../s3/s3-settings.ts'
 import { KeptFolder } from './kept-folder.ts'
 import type { KeptStore } from './kept-store.ts'
 
-/** The cluster's kept store: on S3 where there is one, else in a folder. S3's driver is loaded only where it is used: that takes 100 ms. */
+/**
+ * Opens the cluster's persistent store: on S3 if configured, otherwise in a folder. Loads the S3 driver on
+ * demand, which takes 100 ms.
+ */
 export async function openKept(
   where: { dir: string; s3: S3Settings | null },
   clock: Clock,

@@ -6,7 +6,7 @@ import { backoffMs, type Runtime, sleep, type Timer } from '../../protocol/runti
 import type { Logger } from './log.ts'
 import { type TaskName, taskTable } from './tasks.ts'
 
-/** Which task, and of what: a job, a node; empty where there is only one. */
+/** The name of a task, and its subject: a job or a node; empty if there is only one. */
 export type Task = readonly [name: TaskName, of: string]
 
 interface Count {
@@ -16,16 +16,16 @@ interface Count {
 }
 
 /**
- * The one way in which a server does something that no request waits for. A task that fails ends nothing: it is counted, logged when it
- * begins to fail and when it has succeeded again, reported to the controller, and repeated with back-off where it should be. What has come
- * over the wire, or from a disk, S3 or a database, is data to it, whatever code it has. An assertion about own state is not, see
- * `mustEndProcess`.
+ * Runs background work of a server, which no request waits for. A failed task ends nothing: it is counted,
+ * logged when it begins to fail and when it succeeds again, reported to the controller, and repeated with
+ * back-off. Errors of the wire, a disk, S3 or a database are data to it, whatever their code. Failed
+ * assertions are not, see `mustEndProcess`.
  */
 export class Background {
   readonly #runtime: Runtime
   readonly #log: Logger
   readonly #counts = new Map<TaskName, Count>()
-  /** By name and what it is of. */
+  /** Failing subjects, by task name. */
   readonly #failing = new Map<TaskName, Set<string>>()
   #stopped = false
 
@@ -46,18 +46,18 @@ export class Background {
     return true
   }
 
-  /** Begins nothing again. */
+  /** Starts no further repetitions. */
   stop(): void {
     this.#stopped = true
   }
 
-  /** As `attempt`, for a task that nobody begins again. */
+  /** As `attempt`, for a task that is never repeated. */
   async once(task: Task, work: () => unknown): Promise<void> {
     await this.attempt(task, work)
     this.#failing.get(task[0])?.delete(task[1])
   }
 
-  /** Runs a task until it has succeeded, or is not wanted any more. Never rejects. */
+  /** Repeats a task until it succeeds, or `isWanted` is false. Never rejects. */
   async persist(
     task: Task,
     work: () => Promise<unknown>,
@@ -71,7 +71,10 @@ export class Background {
     this.succeeded(task)
   }
 
-  /** Runs a task every `ms`, and more seldom while it fails. The pause counts from the end of one run to the start of the next. */
+  /**
+   * Runs a task every `ms`, less often while it fails. The pause counts from the end of one run to the start
+   * of the next.
+   */
   every(ms: number, task: Task, work: () => unknown): Pick<Timer, 'cancel'> {
     const { clock, random } = this.#runtime
     let cancelled = false
@@ -91,7 +94,7 @@ export class Background {
     }
   }
 
-  /** Of a task that has a pace of its own. An assertion that failed ends the process. */
+  /** Reports a failure of a task with its own schedule. A failed assertion ends the process. */
   failed([name, of]: Task, error: unknown): void {
     if (mustEndProcess(error)) return endProcess(error)
     const { reason } = asMayflyError(error)
@@ -105,13 +108,13 @@ export class Background {
     else this.#log.warn({ ...line, reason, ...causeOf(error) }, taskTable[name])
   }
 
-  /** Of a task that has a pace of its own, or of one that is not wanted any more. */
+  /** Reports that a task with its own schedule succeeded, or is no longer needed. */
   succeeded([name, of]: Task): void {
     if (this.#failing.get(name)?.delete(of) !== true) return
     this.#log.info({ task: name, ...(of !== '' && { of }) }, 'a task that had failed is over, or goes on')
   }
 
-  /** What these tasks were of is gone. */
+  /** Forgets a subject that is gone. */
   forget(of: string): void {
     for (const failing of this.#failing.values()) failing.delete(of)
   }
@@ -146,12 +149,12 @@ export function mustEndProcess(error: unknown): boolean {
   return error instanceof AssertionError || (error instanceof MayflyError && mustEndProcess(error.cause))
 }
 
-/** Nobody but `runService` handles it. */
+/** Handled by `runService` alone. */
 export function endProcess(error: unknown): void {
   void Promise.reject(error)
 }
 
-/** What the driver of a backend said is for the log alone. */
+/** Driver messages go to the log only. */
 function causeOf(error: unknown): { cause?: string } {
   const cause = error instanceof Error ? error.cause : undefined
   return cause instanceof Error ? { cause: cause.message } : {}

@@ -3,16 +3,16 @@ import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { clusterToken } from './cluster-token.ts'
 
-/** Sends a report to the controller and gives its answer; rejects with `UNAVAILABLE` if there is none. */
+/** Sends a report to the controller and returns its answer; rejects with `UNAVAILABLE` if there is none. */
 export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
 
 /**
- * A function that posts a report to the controller's internal port and returns its answer. It rejects with
- * `UNAVAILABLE` if the controller does not take it.
+ * Returns a function that posts a report to the controller's internal port. It rejects with `UNAVAILABLE`
+ * unless the controller accepts the report.
  */
 export function reportTo<Report, Answer>(to: {
   url: string
-  /** What the report is about: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
+  /** The subject: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
   path: string
   secret: Buffer
   clock: Clock

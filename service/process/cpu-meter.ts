@@ -1,12 +1,12 @@
 import type { Clock } from '../../protocol/runtime.ts'
 
-/** CPU time that this process has taken since it started, in seconds. */
+/** CPU seconds that this process has used since its start. */
 export function cpuSecondsOfProcess(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
 }
 
-/** How many cores this process keeps busy. */
+/** Measures how many cores this process uses. */
 export class CpuMeter {
   readonly #clock: Clock
   readonly #cpuSeconds: () => number
@@ -20,7 +20,7 @@ export class CpuMeter {
     this.#takenCpuSeconds = cpuSeconds()
   }
 
-  /** CPU seconds for each second since this was last asked. */
+  /** Average cores used since the last call. */
   takeCores(): number {
     const nowMs = this.#clock.monotonicMs()
     const cpuSeconds = this.#cpuSeconds()

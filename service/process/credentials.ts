@@ -6,11 +6,11 @@ import type { RequestOf } from '../../protocol/operations/operation.ts'
 import { helloProof, isProof, renewProof, welcomeProof } from '../../protocol/transport/proof.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 
-/** What a connection may do, as its client has proved it, and what its server has to prove with. */
+/** The rights that a connection's client has proved, and what the server proves itself with. */
 export interface Credentials {
   readonly claims: Claims
   readonly mac: Buffer
-  /** Of the hello: what comes later on the connection is bound to it. */
+  /** Of the hello; later proofs on the connection are bound to it. */
   readonly proof: Uint8Array
 }
 
@@ -19,15 +19,18 @@ interface Judge {
   readonly wallMs: number
 }
 
-/** Before the rest of a hello is read, which another version may have written otherwise. Throws `PROTOCOL_VIOLATION`. */
+/**
+ * Checked before the rest of a hello is read, whose encoding depends on the version. Throws
+ * `PROTOCOL_VIOLATION`.
+ */
 export function checkVersion(protocol: number): void {
   if (protocol === PROTOCOL_VERSION) return
   throw violation(`the client speaks version ${protocol} of the protocol, this server ${PROTOCOL_VERSION}`)
 }
 
 /**
- * The hello that answers the challenge `nonce`. Throws `PROTOCOL_VIOLATION`, `UNAUTHENTICATED` for a client that does not know the
- * MAC of its claims, and `TICKET_EXPIRED`.
+ * Verifies the hello that answers the challenge `nonce`. Throws `PROTOCOL_VIOLATION`, `UNAUTHENTICATED` for a
+ * client that does not know the MAC of its claims, and `TICKET_EXPIRED`.
  */
 export function verifyHello(
   { proof, ...fields }: RequestOf<typeof hello>,
@@ -43,7 +46,7 @@ export function verifyHello(
   return { claims: readClaims(claims, wallMs), mac, proof }
 }
 
-/** The answer to a hello: the server knows the MAC as well. */
+/** The answer to a hello: proves that the server knows the MAC. */
 export function welcome(
   { mac, proof }: Credentials,
   fields: { server: string; session: Uint8Array },
@@ -51,7 +54,10 @@ export function welcome(
   return { ...fields, proof: welcomeProof(mac, proof, fields) }
 }
 
-/** What the connection may do from here on. Throws as `verifyHello`, and `FORBIDDEN` for a token of another job. */
+/**
+ * The rights of the connection from here on. Throws as `verifyHello`, and `FORBIDDEN` for a token of another
+ * job.
+ */
 export function verifyRenewal(
   { claims: encoded, proof }: RequestOf<typeof renew>,
   before: Credentials,

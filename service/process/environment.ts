@@ -1,10 +1,10 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { readPrivateFile } from './private-file.ts'
 
-/** A plane's settings come from environment variables; each `config.ts` reads its own through these. */
+/** Environment variables, from which each `config.ts` reads the settings of its plane. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Throws `BAD_REQUEST`, naming the variable, where it is missing. */
+/** Throws `BAD_REQUEST`, naming the variable, if it is missing. */
 export function readText(env: Environment, name: string, fallback?: string): string {
   const value = env[name] ?? fallback
   if (value === undefined || value === '')
@@ -12,7 +12,7 @@ export function readText(env: Environment, name: string, fallback?: string): str
   return value
 }
 
-/** A whole number from 0 to 2^53 - 1. */
+/** An integer from 0 to 2^53 - 1. */
 export function readNumber(env: Environment, name: string, fallback?: number): number {
   const text = readText(env, name, fallback === undefined ? undefined : String(fallback))
   const value = Number(text)
@@ -22,7 +22,7 @@ export function readNumber(env: Environment, name: string, fallback?: number): n
   return value
 }
 
-/** `host:port`, where port 0 takes a free one. */
+/** `host:port`; port 0 takes a free one. */
 export function readListen(env: Environment): { host: string; port: number } {
   const text = readText(env, 'MAYFLY_LISTEN', '127.0.0.1:0')
   const [, host, port] = /^\[?([^\]]+)\]?:(\d+)$/.exec(text) ?? []

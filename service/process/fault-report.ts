@@ -4,8 +4,8 @@ import type { Logger } from './log.ts'
 let faults = 0
 
 /**
- * What a caller is told of a bug: where the log has it, and nothing of what it says, which may be of another job or name files. `server` is
- * the process that logs it.
+ * The error that a caller gets for a bug: it refers to the log without its text, which may concern another
+ * job or name files. `server` is the process that logs it.
  */
 export function reportFault(thrown: unknown, { server, log }: { server: string; log: Logger }): MayflyError {
   const fault = `${server}/${++faults}`

@@ -1,8 +1,11 @@
-/** So many lines of one message may follow one another at once. */
+/** Burst of lines per message. */
 const LINES_BURST = 100
-/** After that, so many a second. A log that grows by 5 lines of 300 bytes a second takes three hours for 16 MiB. */
+/** Lines per second per message after the burst. 5 lines of 300 bytes a second fill 16 MiB in three hours. */
 const LINES_PER_SECOND = 5
-/** Messages are texts of the code; those that are not, such as the text of an error, must not fill memory. */
+/**
+ * Distinct messages tracked. Messages are constant texts; variable ones, such as error texts, must not fill
+ * memory.
+ */
 const MESSAGES_MAX = 1_000
 
 interface Bucket {
@@ -11,7 +14,7 @@ interface Bucket {
   suppressed: number
 }
 
-/** Bounds how often each message is logged, by a token bucket for each: nobody fills a disk by what he does to a server. */
+/** Rate-limits each log message with its own token bucket, so that clients cannot fill the disk. */
 export class LogLimit {
   readonly #nowMs: () => number
   readonly #buckets = new Map<string, Bucket>()
@@ -21,7 +24,7 @@ export class LogLimit {
     this.#nowMs = nowMs
   }
 
-  /** Null where this line is left out; else how many of its message were left out since the last one. */
+  /** Null if the line is dropped; otherwise the number of lines of its message dropped since the last one. */
   take(message: string): number | null {
     const bucket = this.#bucketOf(message)
     const now = this.#nowMs()

@@ -3,16 +3,16 @@ import { LogLimit } from './log-limit.ts'
 
 export type { Logger } from 'pino'
 
-/** Every logger of Mayfly by its name. */
+/** The name of every logger. */
 export type LogName = 'controller' | 'metadata' | 'storage-node' | 'supervisor'
 
-/** pino's number of the level of a process's last line, which is never left out. */
+/** pino's level of a process's last line, which is never dropped. */
 const FATAL = 60
 
-/** JSON lines on standard error, each message at a bounded rate. `level` is one of pino's. */
+/** JSON lines on standard error, rate-limited per message. `level` is one of pino's. */
 export function createLog(name: LogName, level: string): Logger {
   const lines = destination({ dest: 2, sync: true })
-  // A disk that is full takes no lines. Whoever wanted to log goes on.
+  // A full disk accepts no lines; the process continues.
   lines.on('error', () => undefined)
   const limit = new LogLimit(() => performance.now())
   return pino(

@@ -1,8 +1,8 @@
-/** Slows peers that use more of a server than is theirs. */
+/** Throttles peers that use more of a server than their share. */
 export interface Pace {
   /**
-   * Called when a turn of a peer of a job is over, which took `cpuMs` of the event loop. True: the connection is not read from until
-   * `resume` is called, which happens once.
+   * Called after a turn of a job's peer that took `cpuMs` of the event loop. True: the connection is paused
+   * until `resume` is called, once.
    */
   holds(job: string, cpuMs: number, resume: () => void): boolean
 }

@@ -3,12 +3,16 @@ import { MayflyError } from '../../protocol/errors.ts'
 
 /** Permission bits of group and others. */
 const NOT_OWNER = 0o077
-/** Read and, for folders, search by the group: how Kubernetes mounts a Secret of root for a process of its `fsGroup`. */
+/**
+ * Read, and for folders search, permission of the group: how Kubernetes mounts root's Secrets for a process
+ * with an `fsGroup`.
+ */
 const GROUP_READS = 0o050
 
 /**
- * Throws `FORBIDDEN`, naming the path and the command that mends it, where anybody but its owner may read or change a
- * file or folder. A file of root may be readable by the group of a process that is not root. A missing path passes.
+ * Throws `FORBIDDEN`, naming the path and the command that repairs it, if anybody but its owner may read or
+ * change a file or folder. A file of root may be readable by the group of a process that is not root. A
+ * missing path passes.
  */
 export function requirePrivate(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false })
@@ -29,7 +33,7 @@ export function requirePrivate(path: string): void {
   )
 }
 
-/** The text of a file that holds a secret. Throws `FORBIDDEN` as `requirePrivate` does. */
+/** The text of a secret file. Throws `FORBIDDEN` as `requirePrivate` does. */
 export function readPrivateFile(path: string): string {
   requirePrivate(path)
   return readFileSync(path, 'utf8')

@@ -1,11 +1,11 @@
 /**
- * What `mayfly up` and the processes that it started say to one another over Node's IPC channel. The supervisor is
- * the parent of them all: it outlives the controller, so it is the one that really sees a node exit.
+ * Messages between `mayfly up` and its child processes over Node's IPC channel. The supervisor is the parent
+ * of all of them and outlives the controller, so it observes every node's exit.
  */
 export type FromChild =
   /** The process serves at this address. */
   | { readonly type: 'ready'; readonly address: string }
-  /** Only from the controller: start a storage node under this id, stop it, tell which ones run. */
+  /** Only from the controller: start a storage node under this id, stop it, list the running ones. */
   | { readonly type: 'startNode'; readonly node: string; readonly class: string }
   | { readonly type: 'stopNode'; readonly node: string }
   | { readonly type: 'listNodes' }
@@ -13,11 +13,11 @@ export type FromChild =
 
 export type ToController =
   | { readonly type: 'nodeStarted'; readonly node: string; readonly pid: number }
-  /** Proof of death: this very process has exited. Also the answer to a start that failed. */
+  /** Proof of death: this process has exited. Also the answer to a failed start. */
   | { readonly type: 'nodeExited'; readonly node: string; readonly reason: string }
   | { readonly type: 'nodes'; readonly nodes: readonly { readonly node: string; readonly pid: number }[] }
 
-/** Says something to the supervisor; without one, as when a plane is run by hand, nobody listens. */
+/** Sends a message to the supervisor; ignored without one, when a plane is run by hand. */
 export function tellSupervisor(message: FromChild): void {
   process.send?.(message, undefined, undefined, () => undefined)
 }

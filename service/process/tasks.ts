@@ -1,9 +1,9 @@
 /**
- * What server processes do behind their requests, with what an operator reads when it fails. A failure of a task ends no process,
- * see `Background`.
+ * Background tasks of server processes, with their log line on failure. A failed task ends no process, see
+ * `Background`.
  */
 export const taskTable = {
-  // Of storage nodes.
+  // Storage nodes.
   demotion: 'objects of a job cannot leave their tier',
   pull: 'the bytes of a slot that was handed over do not come',
   reclaim: 'chunks of a job that nobody wants cannot be freed',
@@ -16,13 +16,13 @@ export const taskTable = {
   report: 'the controller does not answer',
   askCapacity: 'more room for jobs cannot be asked for',
   heartbeat: 'metadata does not answer a heartbeat',
-  // Of metadata servers.
+  // Metadata servers.
   drive: 'a move of slots, or of a job, does not go on',
   plan: 'moves of slots cannot be planned',
   sendOwnership: 'an ownership message cannot be sent to a node',
   declareDead: 'the death of nodes cannot be written down',
   replaceDead: 'the slots of a dead node cannot be given to others',
-  // Of the controller.
+  // Controller.
   controlLoop: 'a step of the control loop failed',
   endJobs: 'a job could not be ended yet',
   reconcile: 'a job could not be reconciled yet',

@@ -3,8 +3,8 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { S3_FAILURES_MAX, S3_OPEN_MS } from './s3-limits.ts'
 
 /**
- * Keeps calls from an endpoint that is down: after `S3_FAILURES_MAX` in a row that ended in `UNAVAILABLE` all are refused at once
- * for `S3_OPEN_MS`; then a single one is let through, and its outcome opens the way for all or shuts it again.
+ * Stops calls to an endpoint that is down: after `S3_FAILURES_MAX` consecutive `UNAVAILABLE` all calls are
+ * refused for `S3_OPEN_MS`; then one is let through, and its outcome closes or reopens the circuit.
  */
 export class CircuitBreaker {
   readonly #clock: Clock
@@ -19,13 +19,13 @@ export class CircuitBreaker {
     this.#clock = clock
   }
 
-  /** Calls are refused for now. */
+  /** Calls are refused at present. */
   get open(): boolean {
     if (this.#failures < S3_FAILURES_MAX) return false
     return this.#probing || this.#clock.monotonicMs() < this.#shutUntilMs
   }
 
-  /** Rejects with `UNAVAILABLE` where calls are refused, else as the call does. */
+  /** Rejects with `UNAVAILABLE` while calls are refused, otherwise as the call does. */
   async run<T>(call: () => Promise<T>): Promise<T> {
     if (this.open)
       throw new MayflyError('UNAVAILABLE', `${this.#what} has not answered and is not asked for the moment`)
@@ -36,7 +36,7 @@ export class CircuitBreaker {
       this.#failures = 0
       return result
     } catch (error) {
-      // Any other answer, also a refusal, shows that the endpoint is there.
+      // Any other answer, including a refusal, shows that the endpoint is up.
       this.#failures = isError(error, 'UNAVAILABLE') ? this.#failures + 1 : 0
       this.#shutUntilMs = this.#clock.monotonicMs() + S3_OPEN_MS
       throw error

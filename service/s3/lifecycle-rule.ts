@@ -10,8 +10,8 @@ import { S3_EPHEMERAL_DAYS_MAX } from './s3-limits.ts'
 const RULE_ID = 'mayfly-ephemeral'
 
 /**
- * Has the store itself remove what lies under `prefix` for longer than any job should: the safety net for what was left by nodes that
- * died while nobody could tell. Rules of others stay as they are.
+ * Adds a lifecycle rule that removes objects under `prefix` that are older than any job: it covers nodes that
+ * died without a cleanup. Other rules are left unchanged.
  */
 export async function ensureLifecycleRule(bucket: S3Bucket, prefix: string): Promise<void> {
   const rule: LifecycleRule = {
@@ -19,7 +19,7 @@ export async function ensureLifecycleRule(bucket: S3Bucket, prefix: string): Pro
     Status: 'Enabled',
     Filter: { Prefix: prefix },
     Expiration: { Days: S3_EPHEMERAL_DAYS_MAX },
-    // Parts of uploads that nobody ended; MinIO removes them by itself and leaves this out.
+    // Parts of uploads that were never completed. MinIO removes them itself and does not return this field.
     AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
   }
   const others = (await rulesOf(bucket)).filter(({ ID }) => ID !== RULE_ID)

@@ -11,20 +11,20 @@ import { S3_PART_BYTES, S3_PARTS_IN_FLIGHT, S3_PARTS_MAX } from './s3-limits.ts'
 
 export interface Upload {
   readonly key: string
-  /** How many bytes `pieces` give together. */
+  /** Total bytes of `pieces`. */
   readonly bytes: number
   readonly metadata?: Readonly<Record<string, string>>
 }
 
 /**
- * Makes an object visible that has been sent, by a write that may be tried again; one with a condition is not repeated by the driver.
- * All bytes have come from their source by then.
+ * Makes an uploaded object visible with a write that may be retried; the driver does not repeat a conditional
+ * one. All bytes have been read from their source before.
  */
 export type Place = (write: (over?: Condition) => Promise<void>) => Promise<void>
 
 /**
- * Writes an object of any length: in one request where it is short, else in parts, a few at a time. It becomes visible whole,
- * at the end; where anything fails nothing of it stays.
+ * Writes an object of any length: in one request if short, otherwise in parts, a few at a time. It becomes
+ * visible atomically at the end; after a failure nothing remains.
  */
 export async function upload(
   bucket: S3Bucket,
@@ -54,7 +54,7 @@ export async function upload(
     )
     await place((over) => complete(bucket, { key: to.key, id, parts }, over))
   } catch (error) {
-    // One of which nobody knows whether it was put together is left to the store's own rule.
+    // If the outcome is unknown, the parts are left to the store's own rule.
     if (!isError(error, 'OUTCOME_UNKNOWN')) await abandon(bucket, { key: to.key, id })
     throw error
   }
@@ -83,7 +83,7 @@ async function begin(bucket: S3Bucket, { key, metadata = {} }: Upload): Promise<
   return UploadId
 }
 
-/** Several lanes take one part after another. */
+/** Several workers send one part after another. */
 async function sendParts(bucket: S3Bucket, to: Open, parts: AsyncIterator<Buffer>): Promise<Part[]> {
   const sent: Part[] = []
   let number = 0
@@ -124,7 +124,7 @@ async function complete(
   )
 }
 
-/** Where this fails too, the store's own rule for parts that were left behind removes them. */
+/** If this fails too, the store's rule for incomplete uploads removes the parts. */
 async function abandon(bucket: S3Bucket, { key, id }: Open): Promise<void> {
   const command = { Bucket: bucket.name, Key: key, UploadId: id }
   try {
@@ -134,7 +134,7 @@ async function abandon(bucket: S3Bucket, { key, id }: Open): Promise<void> {
   }
 }
 
-/** The same bytes in parts of one length; the last one may be shorter. */
+/** Regroups the bytes into parts of one length; the last may be shorter. */
 async function* partsOf(pieces: AsyncIterable<Buffer>, partBytes: number): AsyncGenerator<Buffer, undefined> {
   let part: Buffer[] = []
   let bytes = 0
@@ -154,7 +154,7 @@ async function* partsOf(pieces: AsyncIterable<Buffer>, partBytes: number): Async
   return undefined
 }
 
-/** What the source has to say at its end counts too, and more bytes than were announced are a mistake. */
+/** Reads the source to its end: an error there fails the upload, and so do more bytes than announced. */
 async function requireEnd(source: AsyncIterator<Buffer>, to: Upload): Promise<void> {
   const more = await source.next()
   if (more.done !== true) requireLength(to.bytes + more.value.length, to)

@@ -3,8 +3,8 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { EPHEMERAL_PREFIX, type S3Settings } from './s3-settings.ts'
 
 /**
- * Whether a cluster can begin with these settings, and the lifecycle rule for what jobs leave behind. Rejects with one line that says
- * what is wrong: the endpoint, the bucket or the keys.
+ * Checks that a cluster can start with these settings, and adds the lifecycle rule. Rejects with one line
+ * that names the problem: the endpoint, the bucket or the keys.
  */
 export async function prepareS3(settings: S3Settings, clock: Clock): Promise<void> {
   const [{ S3Bucket }, { ensureLifecycleRule }] = await Promise.all([

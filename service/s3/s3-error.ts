@@ -3,7 +3,10 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 
 const credentialNames = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'AccessDenied', 'Forbidden', '403']
 
-/** What the driver throws, as a MayflyError that says what an operator has to mend. `at` names bucket and endpoint. */
+/**
+ * Translates driver errors into a `MayflyError` that tells an operator what to repair. `at` names bucket and
+ * endpoint.
+ */
 export function translateError(error: unknown, at: string): MayflyError {
   if (error instanceof MayflyError) return error
   if (!(error instanceof S3ServiceException)) {
@@ -31,7 +34,7 @@ export function translateError(error: unknown, at: string): MayflyError {
   })
 }
 
-/** The same where an object is put or asked for: that the endpoint refuses the cluster is nothing that a function could correct. */
+/** The same for requests of clients, who cannot repair the cluster's credentials or settings. */
 export function inUse(error: unknown): unknown {
   if (!isError(error, 'FORBIDDEN', 'BAD_REQUEST')) return error
   return new MayflyError('UNAVAILABLE', error.reason, { cause: error })

@@ -2,10 +2,10 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Environment } from '../process/environment.ts'
 import { readPrivateFile } from '../process/private-file.ts'
 
-/** Under it lies what is worth nothing once its job has ended: `ephemeral/JOB/NODE/RECORD`. */
+/** Prefix of objects that live no longer than their job: `ephemeral/JOB/NODE/RECORD`. */
 export const EPHEMERAL_PREFIX = 'ephemeral/'
 
-/** Where an S3-compatible store is, as the cluster's config names it. */
+/** An S3-compatible store, as in the cluster's config. */
 export interface S3Settings {
   readonly endpoint: string
   readonly region: string
@@ -14,7 +14,7 @@ export interface S3Settings {
   readonly secretAccessKey: string
 }
 
-/** From the file that MAYFLY_S3_FILE names; null where that is not set. Throws `BAD_REQUEST`. */
+/** Read from the file that MAYFLY_S3_FILE names; null if that is not set. Throws `BAD_REQUEST`. */
 export function readS3(env: Environment): S3Settings | null {
   const path = env.MAYFLY_S3_FILE
   if (path === undefined || path === '') return null

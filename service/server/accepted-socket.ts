@@ -1,16 +1,16 @@
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Receiving } from '../../protocol/transport/tcp.ts'
 
-/** Node's own handle of a connection: undocumented, and used here alone. */
+/** Node's undocumented handle of a connection; used only here. */
 interface Accepted {
   _handle: object | null
 }
 
 /**
- * A socket that receives into memory of its reader's choice, on a connection that a server has accepted. Node offers
- * this (`onread`) for connections that it opens, not for those that it accepts; a socket that is made anew on the same
- * handle honours it. The accepted socket keeps its place in the server's count of connections until the new one is closed.
- * Where Node has no such handle the accepted socket itself is given back, which emits `data`.
+ * An accepted socket that reads into memory of its reader. Node offers this (`onread`) only for outgoing
+ * connections; a new socket on the same handle supports it. The accepted socket keeps its place in the
+ * server's connection count until the new one is closed. Without a handle the accepted socket itself is
+ * returned, which emits `data`.
  */
 export function rebuildSocket(accepted: Socket, onread: Receiving): Socket {
   const holder = accepted as unknown as Accepted

@@ -1,27 +1,27 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { CONNECTIONS_GREETING_MAX, CONNECTIONS_JOBS_MAX } from '../../protocol/limits.ts'
 
-/** A connection, as far as it is one of many. */
+/** The part of a connection that the connection table uses. */
 export interface Counted {
-  /** Nothing that it asked is under way, and nothing waits for its peer. */
+  /** No request of it is in progress, and no bytes wait for its peer. */
   readonly isIdle: boolean
-  /** How often it was looked at since it last asked something. */
+  /** Idle checks since its last request. */
   readonly idleLooks: number
-  /** Ends it: its client connects again when it has something to ask. */
+  /** Closes it; its client reconnects when it has a request. */
   end(): void
 }
 
-/** Of the planes, which always have room. */
+/** The planes, which always have room. */
 const CLUSTER = ''
 
 /**
- * The connections of a server process. Where there are too many the job that has most of them gives one up, one that asks nothing
- * before others; so no job keeps another one out, and each has as many as others leave.
+ * The connections of a server process. Above the limit the job with the most of them loses one, preferably
+ * idle. So no job can exclude another, and each may use what others leave.
  */
 export class Connections {
   readonly #jobsMax: number
   readonly #greetingMax: number
-  /** Those that have not said yet who they are, in the order of their coming. */
+  /** Connections without a hello, in order of arrival. */
   readonly #greeting = new Set<Counted>()
   readonly #jobs = new Map<string, Set<Counted>>()
   #count = 0
@@ -31,12 +31,12 @@ export class Connections {
     this.#greetingMax = greetingMax
   }
 
-  /** Those of jobs. */
+  /** Of jobs. */
   get count(): number {
     return this.#count
   }
 
-  /** One has come. Of too many that do not say who they are, the oldest ends. */
+  /** A connection was accepted. Above the limit of those without a hello, the oldest is closed. */
   accept(connection: Counted): void {
     this.#greeting.add(connection)
     if (this.#greeting.size <= this.#greetingMax) return
@@ -46,7 +46,10 @@ export class Connections {
     oldest.end()
   }
 
-  /** It has said whose it is. Throws `UNAVAILABLE` where its own job has most of too many, and all of those are in use. */
+  /**
+   * The hello has arrived. Throws `UNAVAILABLE` if the job itself has the most connections, and all are in
+   * use.
+   */
   enter(connection: Counted, job: string): void {
     this.#greeting.delete(connection)
     if (job === CLUSTER) return
@@ -81,7 +84,7 @@ export class Connections {
   }
 }
 
-/** One that is in use only where it `mayBeInUse`. */
+/** One in use only if it `mayBeInUse`. */
 function longestIdle(connections: Iterable<Counted>, mayBeInUse: boolean): Counted | null {
   let found: Counted | null = null
   for (const connection of connections) {

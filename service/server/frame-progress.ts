@@ -2,12 +2,11 @@ import { FRAME_BYTES_PER_LOOK_MIN, LINK_SILENT_MS } from '../../protocol/limits.
 import type { Clock } from '../../protocol/runtime.ts'
 
 /**
- * Whether a frame of which a part is missing comes on at a rate: a byte now and then is no progress, and what has come of it is held for
- * as long.
+ * Whether an incomplete frame arrives at a minimum rate: its received part holds memory until it is complete.
  */
 export class FrameProgress {
   readonly #clock: Clock
-  /** How many frames had come before the one that is looked at. */
+  /** Number of frames before the one being watched. */
   #frames = -1
   #bytes = 0
   #sinceMs = 0
@@ -16,12 +15,12 @@ export class FrameProgress {
     this.#clock = clock
   }
 
-  /** Begins anew: it was not read from for a while. */
+  /** Restarts after a pause of the connection. */
   forgive(): void {
     this.#frames = -1
   }
 
-  /** So many bytes have come, behind `frames` whole ones, and the next one is not whole. False where it has been too slow. */
+  /** Records `bytes` after `frames` whole frames, with the next one incomplete. False if it was too slow. */
   isFastEnough({ frames, bytes }: { frames: number; bytes: number }): boolean {
     const nowMs = this.#clock.monotonicMs()
     this.#bytes += bytes

@@ -10,13 +10,13 @@ import type { Resume } from './peer.ts'
 interface GateOptions {
   readonly secret: Buffer
   readonly runtime: Runtime
-  /** The token has expired, and no other came. */
+  /** The token has expired without a renewal. */
   readonly onExpired: (error: MayflyError) => void
 }
 
-/** What one connection may do, and until when. */
+/** The rights of one connection, and until when. */
 export class Gate {
-  /** What its client is challenged with. */
+  /** The challenge of the connection. */
   readonly nonce: Buffer
   readonly #options: GateOptions
   #credentials: Credentials | null = null
@@ -32,12 +32,12 @@ export class Gate {
     return this.#trust(verifyHello(request, this.nonce, this.#judge()))
   }
 
-  /** Throws as `verifyRenewal`, and then all is as before. */
+  /** Throws as `verifyRenewal`, with nothing changed. */
   renew(request: RequestOf<typeof renew>): Claims {
     return this.#trust(verifyRenewal(request, this.#credentials as Credentials, this.#judge()))
   }
 
-  /** How the client has come back. */
+  /** How the client resumes its session. */
   resumed({ resume, mutations }: RequestOf<typeof hello>): Resume {
     return { nonce: this.nonce.toString('hex'), resume: resume.map(hexOf), mutations }
   }
@@ -63,7 +63,10 @@ export class Gate {
     return claims
   }
 
-  /** The planes' own tokens are made for each connection, from the secret that they have themselves. */
+  /**
+   * Planes sign their tokens for each connection, from a secret that they know themselves: they do not expire
+   * here.
+   */
   #watchExpiry(claims: Claims): void {
     const { runtime, onExpired } = this.#options
     this.#expiry?.cancel()

@@ -7,13 +7,16 @@ import type { Peer } from './peer.ts'
 export interface Reply<Head> {
   readonly head: Head
   readonly payload?: Payload
-  /** The payload's memory may change once the handler has returned: all of it is copied before that. */
+  /** The payload's memory may change once the handler has returned: all of it is copied before. */
   readonly transient?: boolean
-  /** Called once, when nobody reads the payload's memory any more: it was copied or written, or the connection is gone. */
+  /**
+   * Called once, when the payload's memory is no longer read: it was copied or written, or the connection is
+   * gone.
+   */
   readonly sent?: () => void
 }
 
-/** A request's payload where it was received. All of it but the memory that is `owned` is valid until the handler returns. */
+/** A request's payload in its receive memory, valid until the handler returns unless `owned`. */
 export type Received = Pick<
   Frame,
   'id' | 'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
@@ -26,8 +29,8 @@ type Handle<Request, Head> = (
 ) => Reply<Head> | Promise<Reply<Head>>
 
 /**
- * Asked for the memory of a payload that does not arrive with its header; null is a buffer of its own. The handler
- * finds it in `landing`; where it is never called for that request, the landing is abandoned.
+ * Chooses the memory for a payload that does not arrive with its header; null allocates a buffer. The handler
+ * finds it in `landing`; if the handler is never called, the landing is abandoned.
  */
 type Land = (peer: Peer, payloadBytes: number) => Landing | null
 
@@ -35,7 +38,7 @@ interface Entry {
   readonly operation: Operation<unknown, unknown>
   readonly handle: Handle<unknown, unknown>
   readonly land: Land | undefined
-  /** One key and at most a chunk of bytes: microseconds. */
+  /** One key and at most one chunk of bytes: microseconds. */
   readonly isShort: boolean
 }
 

@@ -5,7 +5,7 @@ import type { Dial, Link } from '../../protocol/transport/link.ts'
 import { dialTcp, formatAddress, TcpLink } from '../../protocol/transport/tcp.ts'
 import { rebuildSocket } from './accepted-socket.ts'
 
-/** Where a server process meets the others: sockets in production, a simulated network in the simulation. */
+/** The network of a server process: sockets in production, simulated in the simulation. */
 export interface Network {
   readonly dial: Dial
   listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener>
@@ -17,13 +17,16 @@ export interface ListenAt {
 }
 
 interface Listener {
-  /** With the port that was really taken. */
+  /** With the actual port. */
   readonly address: string
-  /** Stops accepting and cuts every connection. */
+  /** Stops accepting and closes every connection. */
   close(): Promise<void>
 }
 
-/** Accepts connections at `host:port`; port 0 takes a free one. Rejects with `UNAVAILABLE` if the port is taken. */
+/**
+ * Accepts connections at `host:port`; port 0 takes a free one. Rejects with `UNAVAILABLE` if the port is
+ * taken.
+ */
 function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   const sockets = new Set<Socket>()
   const server = createServer({ pauseOnConnect: true }, (accepted) => {
@@ -34,7 +37,7 @@ function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   })
   server.maxConnections = CONNECTIONS_MAX
   return new Promise((resolve, reject) => {
-    // After it has begun to listen an error is of one connection that could not be accepted.
+    // Once listening, an error concerns a single connection that could not be accepted.
     server.on('error', (cause) => reject(bindError(at, cause)))
     server.listen({ ...at, backlog: BACKLOG_MAX }, () => {
       const bound = server.address()
@@ -51,7 +54,7 @@ function listen(at: ListenAt, accept: (link: Link) => void): Promise<Listener> {
   })
 }
 
-/** A driver's error at `listen`, as a line that says what to do. */
+/** A driver's error at `listen`, with what to do. */
 export function bindError(at: ListenAt, cause: NodeJS.ErrnoException): MayflyError {
   const reason =
     cause.code === 'EADDRINUSE'

@@ -1,4 +1,4 @@
-/** Bytes that are all here, for who takes them piece by piece. */
+/** A buffer as an async iterable of one piece. */
 export async function* onePiece(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
 }

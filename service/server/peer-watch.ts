@@ -3,33 +3,33 @@ import { ping, receipt } from '../../protocol/operations/control-operations.ts'
 import type { Clock, Timer } from '../../protocol/runtime.ts'
 import type { Outbox } from '../../protocol/transport/outbox.ts'
 
-/** Of a frame that answers no request. */
+/** The id of a frame that answers no request. */
 const NO_ID = 0
 
 interface PeerWatchOptions {
   readonly outbox: Outbox
   readonly clock: Clock
-  /** Whether the peer has sent something that is not answered, and takes what it is sent. */
+  /** Whether the peer has an unanswered request, and takes what it is sent. */
   readonly owesAnswer: () => boolean
-  /** Whether it is not read from at present. */
+  /** Whether the connection is paused. */
   readonly isHeldBack: () => boolean
 }
 
 /**
- * Lets a peer know that this process is there, and finds out whether the peer is.
+ * Acknowledges received frames to a peer, and checks that the peer is alive.
  *
- * The peer is told how much has come of what gets no answer at once: requests that wait, a frame of which a part is missing, and all
- * that a connection has sent that is not read from for a while. So a peer that hears nothing knows that the connection is of no
- * use, or that this process stands still. For a peer that is answered at once it costs two stores and a look at a timer for each read.
+ * Requests that wait, incomplete frames, and everything on a paused connection are acknowledged. So a peer
+ * that receives nothing knows that the connection is dead, or that this process is suspended. A peer that is
+ * answered at once costs two stores and a timer check per read.
  */
 export class PeerWatch {
   readonly #options: PeerWatchOptions
-  /** Frames that have come so far. */
+  /** Frames received. */
   frames = 0
   #timer: Timer | null = null
-  /** The peer was asked whether it is there, and nothing has come since. */
+  /** The peer was pinged, and nothing has arrived since. */
   #isAsked = false
-  /** Frames that were sent when it was asked last, and when it was asked and said so. */
+  /** Frames sent at the last ping, and at the last answered ping. */
   #sentWhenAsked = 0
   #sentWhenHeard = 0
 
@@ -37,26 +37,26 @@ export class PeerWatch {
     this.#options = options
   }
 
-  /** Something has come. */
+  /** Bytes have arrived. */
   received(): void {
     this.#isAsked = false
     if (this.#timer === null) this.#sayLater()
   }
 
-  /** Tells the peer how much has come. */
+  /** Acknowledges the frames received so far. */
   sayWhatCame(): void {
     const head = { frames: this.frames }
     this.#options.outbox.send({ id: NO_ID, kind: receipt.number, codec: receipt.request, head })
   }
 
-  /** The peer has said that it is there: it has all that was sent before it was asked. */
+  /** The peer has answered the ping: it has everything sent before. */
   hear(): void {
     this.#sentWhenHeard = this.#sentWhenAsked
   }
 
   /**
-   * Nothing came or went for long. The peer is asked whether it is there, once after the last that it was sent; false where it was asked and
-   * has not said so: its host may have vanished without a word.
+   * Nothing was sent or received for long. Pings the peer once after the last frame; false if an earlier ping
+   * was not answered: its host may have vanished.
    */
   isThere(): boolean {
     const { outbox } = this.#options

@@ -2,11 +2,14 @@ import { MayflyError } from '../../protocol/errors.ts'
 
 type Task = (reason: MayflyError) => void
 
-/** The requests of one connection that are not answered at once, and who is told when nobody waits for their answer any more. */
+/**
+ * The requests of one connection that are not answered at once, and their tasks for when the client no longer
+ * waits.
+ */
 export class RequestsUnderWay {
   readonly #ids = new Set<number>()
   readonly #parked = new Map<number, Task>()
-  /** Of those that were not parked when their client gave them up. */
+  /** Requests that were cancelled while not parked. */
   readonly #cancelled = new Set<number>()
   #isBroken = false
 
@@ -27,7 +30,10 @@ export class RequestsUnderWay {
     this.#cancelled.delete(id)
   }
 
-  /** Runs `task` when nobody waits any more for request `id`, soon where that is so already. The returned function takes that back. */
+  /**
+   * Runs `task` when the client no longer waits for request `id`; soon if that is so already. The returned
+   * function cancels that.
+   */
   park(id: number, task: Task): () => void {
     if (!this.#isBroken && !this.#cancelled.has(id)) {
       this.#parked.set(id, task)
@@ -42,7 +48,7 @@ export class RequestsUnderWay {
     }
   }
 
-  /** False where the request goes on; one that is parked fails right after this. */
+  /** False if the request continues; a parked one fails right after this. */
   cancel(id: number): boolean {
     const task = this.#parked.get(id)
     if (task === undefined) {

@@ -35,18 +35,18 @@ import { RequestsUnderWay } from './requests-under-way.ts'
 import type { Turns } from './turns.ts'
 
 export interface ResponderOptions {
-  /** The id that the hello is answered with. */
+  /** The id in the answer to the hello. */
   readonly server: string
   readonly secret: Buffer
   readonly runtime: Runtime
   readonly handlers: Handlers
   readonly log: Logger
-  /** Of all connections of the server. */
+  /** Shared by all connections of the server. */
   readonly turns: Turns
   readonly pace?: Pace
-  /** All of the server. */
+  /** All connections of the server. */
   readonly connections?: Connections
-  /** Of a server that keeps answers for their repetition. */
+  /** For servers that store answers of mutations. */
   readonly sessions?: ClientSessions
 }
 
@@ -69,17 +69,17 @@ class Responder implements Counted {
   readonly #gate: Gate
   #peer: (Peer & { claims: Claims; sessionName: string }) | null = null
   readonly #underWay = new RequestsUnderWay()
-  /** Of answers that are on their way into memory. */
+  /** Bytes of announced answers. */
   #expectedBytes = 0
   #paused = false
-  /** The peer goes too fast. */
+  /** The peer is throttled. */
   #held = false
-  /** The rest of what was read waits for a turn of the peer's job. */
+  /** Received bytes wait for a turn of the peer's job. */
   #waits = false
-  /** Since the clock was looked at. */
+  /** Requests since the clock was last read. */
   #unlooked = 0
   #closed = false
-  /** Looks at the connection since it last asked something. */
+  /** Idle checks since the last request. */
   #idleLooks = 0
   readonly #progress: FrameProgress
 
@@ -136,7 +136,10 @@ class Responder implements Counted {
     this.#link.destroy()
   }
 
-  /** A peer that breaks the protocol is told why, as far as it can listen, and cut off; nobody else notices. */
+  /**
+   * A peer that violates the protocol is told why, if possible, and disconnected; other peers are not
+   * affected.
+   */
   #filled(bytes: number): void {
     if (this.#closed) return
     this.#watch.received()
@@ -158,12 +161,12 @@ class Responder implements Counted {
     this.#balance()
   }
 
-  /** Empty for the planes, and for a peer that has not said who it is: that one may send very little. */
+  /** Empty for planes, and before the hello, when very little may be sent. */
   get #job(): string {
     return this.#peer?.claims.job ?? ''
   }
 
-  /** Hands over no more of what was read until the peer's job has a turn again. */
+  /** Stops delivering received bytes until the peer's job has a turn. */
   #await(): void {
     if (this.#waits || this.#closed) return
     this.#waits = true
@@ -213,19 +216,19 @@ class Responder implements Counted {
     if (this.#outbox.queuedBytes + this.#expectedBytes > queuedBytesMax()) this.#relieve()
   }
 
-  /** A turn that has taken long enough ends, and the next job has one. */
+  /** Ends a turn that has taken long enough. */
   #look(): void {
     this.#unlooked = 0
     if (this.#options.turns.isOver) this.#await()
   }
 
-  /** The rest of what was read waits, if the network does not take the answers to what came before it. */
+  /** Pauses delivery if the network does not take the answers to earlier requests. */
   #relieve(): void {
     this.#outbox.flush()
     this.#balance()
   }
 
-  /** A request that breaks the protocol never reaches its handler, so nobody else gives up what its payload landed in. */
+  /** A request that cannot be decoded never reaches its handler, so its landing is abandoned here. */
   #decode<Request>(operation: Operation<Request, unknown>, frame: Frame): Request {
     try {
       const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
@@ -311,7 +314,7 @@ class Responder implements Counted {
       .finally(() => this.#balance())
   }
 
-  /** A reply that cannot be encoded fails its request alone. */
+  /** A reply that cannot be encoded fails only its request. */
   #answer<Head>(id: number, codec: Codec<Head>, reply: Reply<Head>): void {
     const { head, payload, transient, sent } = reply
     if (this.#closed) return sent?.()
@@ -338,7 +341,7 @@ class Responder implements Counted {
     this.#fail(id, thrown)
     this.#outbox.flush()
     this.#close()
-    // Its peer may take its time to close: until then nothing that waits here may take an object.
+    // The peer may close slowly: until then parked requests must not take objects.
     this.#leaveAll()
     this.#link.end()
   }
@@ -354,7 +357,7 @@ class Responder implements Counted {
     return this.#peer !== null && (this.#underWay.size > 0 || this.#paused || !this.#frames.atBoundary)
   }
 
-  /** A peer that does not take its answers, asks for too much at once, or goes too fast, is not listened to meanwhile. */
+  /** Pauses a peer that does not take its answers, has too many requests in progress, or is throttled. */
   #balance(): void {
     const full =
       this.#held ||
@@ -386,7 +389,10 @@ class Responder implements Counted {
     else this.#answer(frame.id, ping.reply, { head })
   }
 
-  /** A peer that takes no answers, or stops within a request, holds memory of everyone; one that is gone holds what waits for it. */
+  /**
+   * Disconnects a stalled peer, which holds shared memory, and one that is gone, which holds its parked
+   * requests.
+   */
   #letGoOfSilent(): void {
     const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
     if (isStalled || !this.#watch.isThere()) return this.#link.destroy()

@@ -1,22 +1,22 @@
 import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS, TURNS_DEBT_MS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 
-/** The time that one job has taken of the event loop, and which of its connections wait for more. */
+/** The event-loop time used by one job, and its connections that wait for more. */
 interface Share {
   readonly job: string
-  /** In this round; above the quantum it is a debt that the next rounds pay. */
+  /** In this round; time above the quantum is a debt that further rounds pay. */
   spentMs: number
   readonly waiting: (() => void)[]
 }
 
-/** The planes' own connections have this job: they wait for nobody. */
+/** The planes' own connections have this job and never wait. */
 const CLUSTER = ''
 
 /**
- * Shares the event loop of a server among the jobs of its peers by time: deficit round robin (Shreedhar and Varghese, 1995) with a
- * quantum in milliseconds. A round is what lies between two looks at the network. In each of them a job may take `TURN_MS`; what arrived
- * on its other connections waits for the next round, and a turn that took longer is paid by waiting out as many rounds. The loop
- * never idles while somebody waits, so a job that is alone loses nothing but the look at the network in between.
+ * Shares a server's event loop among jobs by time: deficit round robin (Shreedhar and Varghese, 1995) with a
+ * quantum in ms. A round lies between two polls of the network. In each a job may take `TURN_MS`; requests on
+ * its other connections wait for the next round, and a longer turn is paid by skipping rounds. The loop never
+ * idles while a job waits, so a job that is alone loses only the polls in between.
  *
  * One turn at a time: `begin`, work, `end`.
  */
@@ -29,17 +29,17 @@ export class Turns {
   #turn: Share | null = null
   #beganMs = 0
   #limitMs = 0
-  /** The two jobs that were here last, and when. */
+  /** The two most recently active jobs, and when. */
   #recent = { job: CLUSTER, atMs: Number.NEGATIVE_INFINITY }
   #otherAtMs = Number.NEGATIVE_INFINITY
 
-  /** `soon` runs a task after the next look at the network. */
+  /** `soon` runs a task after the next poll of the network. */
   constructor(clock: Clock, soon: (task: () => void) => void = setImmediate) {
     this.#clock = clock
     this.#soon = soon
   }
 
-  /** A turn of a job begins. False if its time in this round is used up: the caller then calls `wait`. */
+  /** Begins a turn. False if the job's time in this round is used up: the caller then calls `wait`. */
   begin(job: string): boolean {
     const nowMs = this.#clock.monotonicMs()
     this.#beganMs = nowMs
@@ -55,12 +55,12 @@ export class Turns {
     return leftMs > 0
   }
 
-  /** Whether the turn under way has taken as long as it may. */
+  /** Whether the current turn has used its time. */
   get isOver(): boolean {
     return this.#clock.monotonicMs() - this.#beganMs >= this.#limitMs
   }
 
-  /** The turn is over. Gives how long it took, in milliseconds. */
+  /** Ends the turn. Returns its duration in ms. */
   end(): number {
     const tookMs = this.#clock.monotonicMs() - this.#beganMs
     const share = this.#turn
@@ -72,18 +72,18 @@ export class Turns {
     return tookMs
   }
 
-  /** `resume` is called once, in a later round in which the job may go on; it begins a turn of its own. */
+  /** `resume` is called once, in a later round in which the job has time; it begins a turn of its own. */
   wait(job: string, resume: () => void): void {
     this.#shareOf(job).waiting.push(resume)
     this.#planRound()
   }
 
-  /** Resolves when the job may go on: for work in steps that nobody's connection asks for. */
+  /** Resolves when the job has time: for background work in steps. */
   next(job: string): Promise<void> {
     return new Promise((resolve) => this.wait(job, resolve))
   }
 
-  /** Of which something is known. */
+  /** Jobs with state. */
   get jobs(): number {
     return this.#shares.size
   }
@@ -109,7 +109,7 @@ export class Turns {
     if (shares.some(({ spentMs, waiting }) => spentMs > 0 || waiting.length > 0)) this.#planRound()
   }
 
-  /** As many of those that wait as have time, each once: one that waits again goes to the end of the line. */
+  /** Resumes waiting connections FIFO while there is time, each once. */
   #resume(share: Share, nowMs: number): void {
     const quantumMs = this.#quantumMs(share.job, nowMs)
     for (let left = share.waiting.length; left > 0 && share.spentMs < quantumMs; left--) {
