@@ -1,4 +1,5 @@
 import { bucketBugs } from './bucket-bugs.ts'
+import { controllerBugs } from './controller-bugs.ts'
 import { deathBugs } from './death-bugs.ts'
 import { departureBugs } from './departure-bugs.ts'
 import { handoffBugs } from './handoff-bugs.ts'
@@ -30,4 +31,5 @@ export const planted: readonly Planted[] = [
   ...memoryBugs,
   ...pressureBugs,
   ...livenessBugs,
+  ...controllerBugs,
 ]
