@@ -2,22 +2,22 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
-/** Files that run one at a time when all others have ended, and why. */
-const alone = {
+/** Files that run when all others have ended, two at a time, and why. Their bounds are far above what they meet then. */
+const measuring = {
   'test/attack/attacks.test.ts':
     'bounds the p99 of a bystander on an attacked node, and the memory of that node',
-  'test/client/abort.test.ts': 'bounds the time in which a call ends that is aborted',
   'test/client/forgotten-streams.test.ts': 'bounds the memory that its own process holds for 200 streams',
-  'test/e2e/growth.test.ts': 'fills nodes as fast as the machine can, faster than they grow',
+  'test/e2e/growth.test.ts': 'fills nodes as fast as the machine can, and nodes are started meanwhile',
+  'test/e2e/node-killed.test.ts':
+    'bounds the time from the death of a process until its objects are known to be lost',
   'test/e2e/pressure.test.ts':
     'bounds the memory of a node with 1,000 stalled connections, and what others wait',
-  'test/storage-node/budget/herd.test.ts': 'bounds what a herd of readers keeps others waiting',
 }
 
 /** Folders whose tests start processes. All other tests start servers within their own. */
 const ofProcesses = ['attack', 'bench', 'cli', 'e2e', 'examples', 'simulation']
 
-const missing = Object.keys(alone).filter((file) => !existsSync(new URL(file, import.meta.url)))
+const missing = Object.keys(measuring).filter((file) => !existsSync(new URL(file, import.meta.url)))
 if (missing.length > 0) throw new Error(`vitest.config.ts names files that do not exist: ${missing}`)
 
 function project(
@@ -45,17 +45,17 @@ export default defineConfig({
       // The names put those first that take longest: within a group projects begin in the order of their names.
       project('clusters', {
         include: ofProcesses.map((folder) => `test/${folder}/**/*.test.ts`),
-        exclude: Object.keys(alone),
+        exclude: Object.keys(measuring),
       }),
       project('in one process', {
         include: ['test/**/*.test.ts'],
-        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...Object.keys(alone)],
+        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...Object.keys(measuring)],
         // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
         isolate: false,
       }),
-      project('one at a time', {
-        include: Object.keys(alone),
-        fileParallelism: false,
+      project('measuring', {
+        include: Object.keys(measuring),
+        maxWorkers: 2,
         sequence: { groupOrder: 1 },
       }),
     ],

@@ -4,6 +4,7 @@ import { Job } from '../../client/job.ts'
 import { LOOK_MS, PING_LOOKS } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
+import { startOwnTime } from '../fixture/own-time.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import type { Direction } from '../fixture/proxy.ts'
 import { startSwallowingProxy } from '../fixture/swallowing-proxy.ts'
@@ -33,9 +34,9 @@ async function openThroughProxies() {
 }
 
 async function timed<Result>(call: Promise<Result>): Promise<{ result: Result; ms: number }> {
-  const startMs = performance.now()
+  const ownMs = startOwnTime()
   const result = await call
-  return { result, ms: performance.now() - startMs }
+  return { result, ms: ownMs() }
 }
 
 const ways: [string, Direction[]][] = [

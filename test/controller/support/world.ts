@@ -223,7 +223,7 @@ export class World {
 }
 
 /** Looks again and again until `check` passes. */
-export async function eventually(check: () => Promise<void> | void, withinMs = 3_000): Promise<void> {
+export async function eventually(check: () => Promise<void> | void, withinMs = 30_000): Promise<void> {
   const untilMs = Date.now() + withinMs
   for (;;) {
     try {
