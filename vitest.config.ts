@@ -12,6 +12,9 @@ const measuring = {
     'bounds the time from the death of a process until its objects are known to be lost',
   'test/e2e/pressure.test.ts':
     'bounds the memory of a node with 1,000 stalled connections, and what others wait',
+  'test/storage-node/budget/enforcement.test.ts': 'measures the bytes/s of jobs beside a flood, within 5 %',
+  'test/storage-node/memory/table-growth.test.ts':
+    'counts the steps of 166,000 that take longer than a bound',
 }
 
 /** Folders whose tests start processes. All other tests start servers within their own. */

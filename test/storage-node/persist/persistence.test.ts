@@ -156,7 +156,7 @@ test('while the kept store is away a put fails and leaves nothing, and a bucket 
   const { put, remove } = planes.kept
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The kept store is away'))
   Object.assign(planes.kept, { put: away, remove: away })
-  const at = { bucket: 'out', deadlineMs: 300 }
+  const at = { bucket: 'out', deadlineMs: 1_000 }
   const failed = { code: expect.stringMatching(/^(UNAVAILABLE|DEADLINE_EXCEEDED)$/) }
   await expect(job.put('new', 'x', { ...at, persist: true })).rejects.toMatchObject(failed)
   await expect(job.put('k', 'new', at)).rejects.toMatchObject(failed)
@@ -165,7 +165,7 @@ test('while the kept store is away a put fails and leaves nothing, and a bucket 
   expect(await job.exists('new', { bucket: 'out' })).toBe(false)
   expect((await job.get('k', { bucket: 'out' })).toString()).toBe('old')
   expect(await keptText('k', 'out')).toBe('old')
-  await expect(job.deleteBucket('out', { deadlineMs: 300 })).rejects.toMatchObject(failed)
+  await expect(job.deleteBucket('out', { deadlineMs: 1_000 })).rejects.toMatchObject(failed)
   Object.assign(planes.kept, { put, remove })
   await expect.poll(() => keptText('k', 'out')).toBeNull()
 })
@@ -288,10 +288,10 @@ test('I16: a consumer that waited for a key is answered once its object is gone 
   }
   Object.assign(planes.kept, { remove: removeLate })
   const consumers = [1, 2].map(async () => {
-    const got = await job.get('k', { consume: true, waitSeconds: 1 }).catch((error) => error.code)
+    const got = await job.get('k', { consume: true, waitSeconds: 4 }).catch((error) => error.code)
     steps.push(String(got))
   })
-  const reader = job.get('k', { waitSeconds: 1 })
+  const reader = job.get('k', { waitSeconds: 4 })
   await new Promise((resolve) => setTimeout(resolve, 30))
   await job.put('k', 'kept', { persist: true })
   expect(String(await reader)).toBe('kept')
