@@ -44,6 +44,8 @@ const rooms = {
 const shared = {
   protocol: ['assert', 'errors', 'limits', 'runtime'],
   client: ['options'],
+  controller: ['limits'],
+  'storage-node': ['limits'],
   bench: ['suite', 'systems'],
 }
 

@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import { BACKLOG_MAX, HTTP_STOP_MS_MAX } from '../protocol/limits.ts'
+import { BACKLOG_MAX } from '../protocol/limits.ts'
 import { formatAddress } from '../protocol/transport/tcp.ts'
 import { openKept } from '../service/kept/open-kept.ts'
 import type { Service } from '../service/process/lifecycle.ts'
@@ -10,6 +10,7 @@ import { clusterMetrics } from './api/metrics.ts'
 import { Views } from './api/views.ts'
 import type { ControllerConfig } from './config.ts'
 import { type ControllerDeps, createController } from './controller.ts'
+import { HTTP_STOP_MS_MAX } from './limits.ts'
 import { sweepPersisted } from './persisted-sweep.ts'
 
 /** Starts the controller: loads its store and serves until it is stopped. */

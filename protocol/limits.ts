@@ -25,11 +25,6 @@ export const BUCKETS_MAX = 1_000
 export const BUCKET_ID_MAX = 2 ** 32 - 1
 /** How long a bucket's creation waits for the job's nodes to learn of it. */
 export const BUCKET_TOLD_MS = 1_000
-/**
- * How long a node that missed a bucket relies on metadata's answer. Shorter than `BUCKET_TOLD_MS`: a bucket
- * whose creation was acknowledged before a put began is in every answer to a younger lookup.
- */
-export const BUCKETS_FRESH_MS = BUCKET_TOLD_MS / 2
 /** Random id of a call, the same for its repetitions. */
 export const REQUEST_ID_BYTES = 16
 /**
@@ -37,11 +32,8 @@ export const REQUEST_ID_BYTES = 16
  * repetitions. A client repeats for 30 s, in which these allow 34 a second.
  */
 export const BUCKET_REQUESTS_KEPT_MAX = 1_024
-export const JOB_NAME_BYTES_MAX = 128
 /** User metadata of an object: four times S3's 2 KiB, so that encoded S3 headers fit. */
 export const METADATA_BYTES_MAX = 8 * 1024
-/** Metadata names of one object: each costs four bytes besides its text, and S3 allows no more headers. */
-export const METADATA_NAMES_MAX = 1024
 
 // Objects and frames.
 
@@ -87,11 +79,6 @@ export const SLOTS_DEFAULT = 1024
 export const SLOTS_MAX = 16_384
 /** Nodes of one job. A slot's node is a u16 index; 65,535 means none. */
 export const JOB_NODES_MAX = 4_096
-/**
- * `host:port` of a node or metadata server. With addresses of this length a job's shares on `JOB_NODES_MAX`
- * nodes still fit a head.
- */
-export const ADDRESS_BYTES_MAX = 160
 /** A version is `epoch × 2^32 + counter` and must remain a safe integer: 53 - 32 = 21 bits of epoch. */
 export const EPOCH_MAX = 2 ** 21 - 1
 /** How long metadata holds a request for a newer placement before it answers with the current one. */
@@ -109,35 +96,14 @@ export const MOVES_MAX = 4
 export const RECORD_PAGE_BYTES = 256 * 1024
 /** Pages of one record: on `JOB_NODES_MAX` nodes, with `SLOTS_MAX` slots and `BUCKETS_MAX` buckets, 3 MiB. */
 export const RECORD_PAGES_MAX = 32
-/** Jobs in one heartbeat; nodes with more send several. */
-export const HEARTBEAT_JOBS_MAX = 10_000
 /** How long a node holds the request whether slots have settled. */
 export const SETTLE_HOLD_MS = 500
-/** Entries in one page of an index: with usual keys and metadata about 100 KiB. */
-export const INDEX_PAGE_ENTRIES = 1_000
-export const INDEX_PAGE_BYTES = 512 * 1024
-/** Bytes per second of a node's background pulls, so that reads and writes keep most of the machine. */
-export const PULL_BYTES_PER_SECOND = 48 * 1024 * 1024
-/** Concurrent background pulls of a node. Reads of remote entries do not queue behind them. */
-export const PULLS_MAX = 2
-/**
- * Bytes of one background pull: about 100 µs of the source's time, for which a client's call may have to
- * wait.
- */
-export const PULL_BATCH_BYTES = 256 * 1024
-/** Items of one pull. */
-export const PULL_ITEMS_MAX = 256
 
 // Calls and connections.
 
 /** Default deadline of a call: longer than a node lease plus the repair after it. */
 export const CALL_MS_DEFAULT = 30_000
 export const CALL_MS_MAX = 15 * 60_000
-/**
- * Concurrent calls of the controller to one metadata server: a thousand jobs end in a second, and an
- * unresponsive server holds no more than these.
- */
-export const METADATA_CALLS_MAX = 256
 /** Connecting takes milliseconds on the networks of functions; a lost SYN is resent at 1 s and 3 s. */
 export const CONNECT_MS_MAX = 4_000
 /**
@@ -266,31 +232,8 @@ export const TASKS_FAILING_MAX = 10_000
  * and unused page ends. Measured: 17 to 21 at 5 million objects of 100 bytes.
  */
 export const ENTRY_OVERHEAD_BYTES = 40
-/**
- * Cost of a job without objects on a node, and of each used slot: JavaScript objects. Measured: 2.8 KiB, and
- * 522 bytes. They reduce what the node can lend to jobs, not what the job may store.
- */
-export const JOB_OVERHEAD_BYTES = 4 * 1024
-export const SLOT_OVERHEAD_BYTES = 528
-/** Cost of a chunk besides its bytes: an entry in JavaScript maps. */
-export const CHUNK_OVERHEAD_BYTES = 512
-/** A large put must commit or renew its lease within this time; then its chunks are reclaimed. */
-export const PUT_LEASE_MS = 30_000
-/** Open large puts in one slot: with 1,024 slots, 65,536 for a job. */
-export const OPEN_PUTS_MAX = 64
 /** Lease of a manifest's reader. */
 export const READ_LEASE_MS = 30_000
-/** Pause between two rounds in which a node asks owners whether its chunks are still needed. */
-export const RECLAIM_MS = 2_000
-/** Versions in one message of such a round: 256 keys of up to 200 bytes fit the head. */
-export const RECLAIM_BATCH = 256
-/** Limit of objects that grow by `append`, which are stored in one place. */
-export const APPEND_BYTES_MAX = 16 * 1024 * 1024
-/**
- * Memory of one node: addresses are a u32 of eight-byte units. Larger machines run several nodes, one per
- * core.
- */
-export const ARENA_BYTES_MAX = 28 * 2 ** 30
 /** Longest time that a get may wait for its key. */
 export const WAIT_SECONDS_MAX = 900
 export const DELETE_MANY_MAX = 1_000
@@ -315,24 +258,8 @@ export const RESUME_MAX = 8
 export const LANES_MAX = 65_536
 /** How long a client repeats a mutation, and a node stores a consumed object's bytes for it. */
 export const REPEAT_MS_MAX = 30_000
-/** How long a node remembers an idle session without a connection: twice as long as a client repeats. */
-export const SESSION_KEEP_MS = 60_000
-/**
- * Cost of a session besides its lanes, and of a lane besides its answer: measured, with the entries that find
- * them.
- */
-export const SESSION_OVERHEAD_BYTES = 512
-export const LANE_OVERHEAD_BYTES = 256
-/**
- * Bytes of one job's sessions and lanes at one node. Above it disconnected sessions are evicted, oldest
- * first; then mutations that need another lane are refused. Enough for 65,536 concurrent mutations and as
- * many departed functions.
- */
-export const SESSIONS_BYTES_MAX = 48 * 1024 * 1024
 /** An idle client acknowledges its last mutations after this time, so that consumed bytes are freed. */
 export const SETTLE_AFTER_MS = 20
-/** Interval of the sweep that frees expired objects, which readers no longer see. */
-export const TTL_SWEEP_MS = 1_000
 /** Ten years: longer than any job, short enough that milliseconds stay exact. */
 export const TTL_SECONDS_MAX = 10 * 365 * 86_400
 /**
@@ -340,48 +267,12 @@ export const TTL_SECONDS_MAX = 10 * 365 * 86_400
  * head.
  */
 export const LIST_PAGE_MAX = 1_000
-export const LIST_PAGE_BYTES_MAX = 512 * 1024
-/** Table cells or keys visited between two yields of a listing: about 1 ms of work. */
-export const LIST_SCAN_BATCH = 2_000
-/** Cells of one table visited in one step. */
-export const LIST_SCAN_CELLS = 1_000
-/** Keys of a listing sorted in one step: 0.5 ms. */
-export const LIST_RUN_KEYS = 1_000
-/**
- * Bytes of keys that a listing collects at once: 140,000 keys of 20 bytes, for 140 pages. At twice as many
- * some are dropped.
- */
-export const LIST_CURSOR_BYTES_MAX = 8 * 1024 * 1024
-/**
- * Bytes of all cursors of one job on one node. The least recently used are dropped, and their listings
- * collect again.
- */
-export const LIST_CURSORS_BYTES_MAX = 4 * LIST_CURSOR_BYTES_MAX
-/** Cursors idle for this long are dropped. */
-export const LIST_CURSOR_KEEP_MS = 10_000
-/** Table cells visited in one turn of the event loop by background sweeps. */
-export const SWEEP_CELLS = 2_000
-/** Pause of the expiry sweep after each such turn: it uses at most a tenth of the time. */
-export const SWEEP_PAUSE_MS = 5
 
-/**
- * Cost of a request besides its bytes, in bytes that take the same time: at 1 GB/s, or about 100,000 small
- * requests a second.
- */
-export const REQUEST_COST_BYTES = 8 * 1024
-/** What a paused job may catch up on: longer than the timer delay of a busy loop. */
-export const RATE_BURST_MS = 100
-/** After a burst of borrowing, others borrow again within this time. */
-export const RATE_DEBT_MS_MAX = 1_000
 /**
  * A job is alone on a server if no other was active for this long: a client on a busy machine may be
  * suspended for a part of it, and must not lose its share.
  */
 export const CONTENTION_MS = 1_000
-/** Interval at which paused connections are checked. */
-export const RATE_TICK_MS = 1
-/** Connections of one job resumed at a time: each can overdraw by one read. */
-export const RATE_RESUMES_MAX = 8
 
 /**
  * Event-loop time of one job between two polls of the network while another job is active. Requests wait at
@@ -397,11 +288,6 @@ export const TURNS_ALONE_MS = 10
 export const TURNS_DEBT_MS_MAX = 100
 /** Requests for one key between two looks at the clock: a look takes about 0.1 µs, such a request 5 to 10. */
 export const TURN_LOOK_REQUESTS = 8
-/**
- * Share of a node's CPU time that jobs together may reserve. The rest is for heartbeats, handoffs and moves
- * between tiers.
- */
-export const CPU_RESERVABLE_SHARE = 0.8
 
 // Leases and heartbeats.
 
@@ -411,15 +297,8 @@ export const HEARTBEAT_MS = 1_000
  * than a restart of metadata, shorter than a function waits.
  */
 export const NODE_LEASE_MS = 15_000
-/** Deadline of a heartbeat: five fit a lease. */
-export const HEARTBEAT_CALL_MS = NODE_LEASE_MS / 5
 /** Added to the lease before silence counts as death: clocks of two machines differ by far less over 15 s. */
 export const LEASE_MARGIN_MS = 1_500
-/**
- * The controller stops a node after this silence: metadata has declared it dead by then. Three heartbeats
- * longer than that takes.
- */
-export const NODE_SILENCE_MS_MAX = NODE_LEASE_MS + LEASE_MARGIN_MS + 3 * HEARTBEAT_MS
 /** Dead nodes that a metadata server remembers; such a node learns of it from its first heartbeat. */
 export const DEAD_NODES_KEPT_MAX = 10_000
 /**
@@ -431,28 +310,17 @@ export const ENDED_TAKEN_JOBS_MAX = 10_000
  * More metadata servers than this gain nothing on one machine; each receives a heartbeat per node and second.
  */
 export const METADATA_SERVERS_MAX = 8
-/** Default lease of a job without use or renewal. */
-export const JOB_LEASE_SECONDS_DEFAULT = 600
 export const JOB_LEASE_SECONDS_MIN = 1
 export const JOB_LEASE_SECONDS_MAX = 7 * 86_400
-/** Key prefix of a ticket: with it a ticket is well under 1 KiB besides its placement. */
-export const TICKET_PREFIX_BYTES_MAX = 256
 /** Lifetime of a ticket's token; each read of the job returns a new one. */
 export const TICKET_SECONDS = 24 * 3600
 
 // Controller.
 
-export const HTTP_BODY_BYTES_MAX = 64 * 1024
-/** Deadline for receiving a request: head and body are a few kilobytes. */
-export const HTTP_REQUEST_MS_MAX = 30_000
-/** Interval of the check for requests that are late. */
-export const HTTP_CHECK_MS = 1_000
 /**
  * Connections waiting to be accepted: with Node's default of 511 a burst of a thousand callers gets resets.
  */
 export const BACKLOG_MAX = 4_096
-/** How long a stop waits for running requests; each learns of the stop within `RETRY_MS_MAX`. */
-export const HTTP_STOP_MS_MAX = 1_000
 /**
  * From the start of a node process to its first heartbeat; a cold start takes under a second on an idle
  * machine.
@@ -460,35 +328,12 @@ export const HTTP_STOP_MS_MAX = 1_000
 export const NODE_START_MS_MAX = 15_000
 /** A process that was asked to stop is killed after this time. */
 export const PROCESS_STOP_MS_MAX = 5_000
-/** Events retained for reconnecting readers of `GET /v1/events`. */
-export const EVENTS_KEPT_MAX = 1_000
-export const EVENT_STREAMS_MAX = 400
-/** Per API key: more than its dashboards and watchers. */
-export const EVENT_STREAMS_OF_KEY_MAX = 100
-/** Ended jobs retained for `GET /v1/jobs/:id`. */
-export const ENDED_JOBS_KEPT_MAX = 1_000
-/** Running jobs: each lease check and decision scans all of them; 10,000 take about 1 ms. */
-export const JOBS_MAX = 10_000
-/** Registrations that wait in the queue or for nodes to start; further ones are refused. */
-export const REGISTRATIONS_UNDER_WAY_MAX = 4_000
-/** Per API key. */
-export const REGISTRATIONS_OF_KEY_MAX = 1_000
-/** A registration whose callers have all disconnected is undone after this time: a client repeats at once. */
-export const REGISTRATION_CLAIM_MS = 10_000
-/** `Retry-After` of a 429: a burst of registrations that fit is over by then. */
-export const RETRY_AFTER_SECONDS = 1
 /** Below the five minutes after which Node's fetch gives up. */
 export const REGISTRATION_WAIT_SECONDS_MAX = 240
 /** API keys of one cluster: each request is compared with all of them. */
 export const API_KEYS_MAX = 1_000
 /** After a rotation the previous API key may remain valid for a week, until its users are redeployed. */
 export const KEY_GRACE_SECONDS_MAX = 7 * 86_400
-/** Earlier runs of a job name that are needed: before the third a guess is no worse. */
-export const RUNS_LEARNED_MIN = 3
-/** Runs retained per job name: enough for the 95th percentile to exclude one. */
-export const RUNS_KEPT_MAX = 20
-/** Job names whose runs are retained: at 150 bytes a run, 30 MB at most. */
-export const JOB_NAMES_REMEMBERED_MAX = 10_000
 /** Larger hints are mistakes: a hundred times the largest jobs of the literature. */
 export const HINT_FUNCTIONS_MAX = 100_000
 export const HINT_BYTES_MAX = 2 ** 50
@@ -499,48 +344,10 @@ export const HINT_READS_MAX = 1_000_000
 export const HINT_LATENCY_MS_MIN = 0.001
 export const HINT_LATENCY_MS_MAX = 60_000
 /**
- * A heartbeat of a node with every running job on it: about 350 bytes of JSON for a job in RAM alone, 700 on
- * three tiers.
- */
-export const REPORT_BYTES_MAX = 8 * 1024 * 1024
-/** As long as the headers of the payment APIs that made `Idempotency-Key` known. */
-export const IDEMPOTENCY_KEY_BYTES_MAX = 255
-/** Replacements for nodes that exited before their first report, per registration or repair. */
-export const NODE_REPLACEMENTS_MAX = 2
-/** Consecutive reports without a job before a draining node counts as empty: one may have been in flight. */
-export const DRAIN_EMPTY_REPORTS = 2
-/**
- * Reports without progress after which a relocation from a node is given up: at the rate of background pulls
- * 120 s move 30 GiB.
- */
-export const RELOCATION_REPORTS_MAX = 120
-/** Nodes tried besides those to be drained: each try repacks all jobs of a node. */
-export const SCALE_IN_TRIES_MAX = 8
-/** Seconds before a job that could not grow is tried again: room appears when another job ends. */
-export const GROWTH_RETRY_ROUNDS = 30
-/** Job names for which nodes are kept warm: each is repacked at every check, in 1 to 2 ms on 1,000 nodes. */
-export const EXPECTED_NAMES_MAX = 20
-/** Seconds between two checks of expected jobs; their windows are minutes. */
-export const EXPECTED_ROUNDS = 10
-/**
  * `mayfly drain` gives up after a node has made no progress for this long: four times what a node takes to
  * start.
  */
 export const DRAIN_STALL_MS_MAX = 60_000
-/** How long a lost node stays in `GET /v1/nodes`, so that it is visible after a fault. */
-export const LOST_NODE_KEPT_MS = 10 * 60_000
-export const LOST_NODES_KEPT_MAX = 100
-/**
- * Back-off for starting nodes that no registration waits for, after failed starts; doubled up to the maximum.
- */
-export const NODE_START_RETRY_MS_MIN = 1_000
-export const NODE_START_RETRY_MS_MAX = 60_000
-/** Interval at which a job's last use is stored: a controller restart ends a job at most this much early. */
-export const LAST_USE_WRITE_MS = 5_000
-/** Interval of comments on idle event streams, below the idle limits of common proxies (30 s and more). */
-export const EVENT_STREAM_HEARTBEAT_MS = 15_000
-/** Queued bytes of an event stream; a slower reader is disconnected and resumes where it stopped. */
-export const EVENT_STREAM_BYTES_MAX = 1024 * 1024
 
 // Supervisor.
 

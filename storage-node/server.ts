@@ -1,4 +1,4 @@
-import { HEARTBEAT_MS, RECLAIM_MS, TTL_SWEEP_MS } from '../protocol/limits.ts'
+import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type {
   CapacityAnswer,
   CapacityRequest,
@@ -22,6 +22,7 @@ import { ChunkGc } from './gc/chunk-gc.ts'
 import { sweepExpired, sweepLeases, sweepPersisted } from './gc/expiry-sweep.ts'
 import { nodeHandlers } from './handlers.ts'
 import { JobThrottle } from './job/throttle.ts'
+import { RECLAIM_MS, TTL_SWEEP_MS } from './limits.ts'
 import { Heartbeats } from './membership/heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
 

@@ -10,10 +10,9 @@ const LINES_MAX = 400
 
 /** Still to be split. Each bound may only fall. */
 const linesAllowed: Readonly<Record<string, number>> = {
-  'protocol/limits.ts': 560,
   'storage-node/job/job.ts': 420,
 }
-const filesAllowed: Readonly<Record<string, number>> = { 'storage-node/slot': 17 }
+const filesAllowed: Readonly<Record<string, number>> = {}
 
 const files = execFileSync('git', ['ls-files', '-z', '--', '*.ts', '*.js', '*.mjs', '*.cjs'], {
   cwd: root,

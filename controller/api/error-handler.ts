@@ -1,9 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { errorTable, isOwnFault, MayflyError } from '../../protocol/errors.ts'
-import { RETRY_AFTER_SECONDS } from '../../protocol/limits.ts'
 import { endProcess, mustEndProcess } from '../../service/process/background.ts'
 import { reportFault } from '../../service/process/fault-report.ts'
 import type { Logger } from '../../service/process/log.ts'
+import { RETRY_AFTER_SECONDS } from '../limits.ts'
 import { earlyStatuses } from './schemas.ts'
 import { explain } from './validation.ts'
 

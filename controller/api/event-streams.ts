@@ -1,13 +1,13 @@
 import type { ServerResponse } from 'node:http'
+import { type Clock, repeat } from '../../protocol/runtime.ts'
+import type { ClusterEvent, Events } from '../events/events.ts'
+import { Allowance } from '../jobs/allowance.ts'
 import {
   EVENT_STREAM_BYTES_MAX,
   EVENT_STREAM_HEARTBEAT_MS,
   EVENT_STREAMS_MAX,
   EVENT_STREAMS_OF_KEY_MAX,
-} from '../../protocol/limits.ts'
-import { type Clock, repeat } from '../../protocol/runtime.ts'
-import type { ClusterEvent, Events } from '../events/events.ts'
-import { Allowance } from '../jobs/allowance.ts'
+} from '../limits.ts'
 
 /** Those who read `GET /v1/events` (WHATWG HTML, section 9.2, server-sent events). */
 export class EventStreams {

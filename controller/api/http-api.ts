@@ -2,15 +2,11 @@ import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../../protocol/errors.ts'
-import {
-  CONNECTIONS_MAX,
-  HTTP_BODY_BYTES_MAX,
-  HTTP_CHECK_MS,
-  HTTP_REQUEST_MS_MAX,
-} from '../../protocol/limits.ts'
+import { CONNECTIONS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Keys } from '../access/keys.ts'
+import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import { forAll, requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { ADDRESS_BYTES_MAX } from '../../protocol/limits.ts'
+import { ADDRESS_BYTES_MAX } from '../limits.ts'
 
 /** What the cluster's own processes tell: no part of the public API. */
 

@@ -7,15 +7,13 @@ import {
   HINT_LATENCY_MS_MAX,
   HINT_LATENCY_MS_MIN,
   HINT_READS_MAX,
-  JOB_LEASE_SECONDS_DEFAULT,
   JOB_LEASE_SECONDS_MAX,
   JOB_LEASE_SECONDS_MIN,
-  JOB_NAME_BYTES_MAX,
   KEY_GRACE_SECONDS_MAX,
   REGISTRATION_WAIT_SECONDS_MAX,
-  TICKET_PREFIX_BYTES_MAX,
   TICKET_SECONDS,
 } from '../../protocol/limits.ts'
+import { JOB_LEASE_SECONDS_DEFAULT, JOB_NAME_BYTES_MAX, TICKET_PREFIX_BYTES_MAX } from '../limits.ts'
 import { endReasons, jobStates } from '../records/job.ts'
 import { nodeStates } from '../records/node.ts'
 import { roles } from '../records/roles.ts'

@@ -1,5 +1,5 @@
-import { EVENTS_KEPT_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { EVENTS_KEPT_MAX } from '../limits.ts'
 
 /** The event types of `GET /v1/events`. */
 export const eventTypes = [

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { JOBS_MAX } from '../../protocol/limits.ts'
 import type { Keys } from '../access/keys.ts'
+import { JOBS_MAX } from '../limits.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'

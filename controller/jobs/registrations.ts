@@ -1,11 +1,7 @@
 import { createHash } from 'node:crypto'
 import { MayflyError } from '../../protocol/errors.ts'
-import {
-  NODE_START_MS_MAX,
-  REGISTRATION_CLAIM_MS,
-  REGISTRATIONS_OF_KEY_MAX,
-  REGISTRATIONS_UNDER_WAY_MAX,
-} from '../../protocol/limits.ts'
+import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import { REGISTRATION_CLAIM_MS, REGISTRATIONS_OF_KEY_MAX, REGISTRATIONS_UNDER_WAY_MAX } from '../limits.ts'
 import type { Placer } from '../placement/placer.ts'
 import { placedJob } from '../placement/shares.ts'
 import { newJobId } from '../records/id.ts'

@@ -1,6 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { CONTROL_CALL_MS, METADATA_CALLS_MAX } from '../../protocol/limits.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { METADATA_CALLS_MAX } from '../limits.ts'
 
 /** A metadata server waits up to `CONTROL_CALL_MS` for the nodes of a job before it answers. */
 export const METADATA_CALL_MS = 2 * CONTROL_CALL_MS

@@ -1,4 +1,5 @@
-import { HEARTBEAT_MS, NODE_SILENCE_MS_MAX } from '../../protocol/limits.ts'
+import { HEARTBEAT_MS } from '../../protocol/limits.ts'
+import { NODE_SILENCE_MS_MAX } from '../limits.ts'
 import type { Node } from '../records/node.ts'
 
 /** A longer gap between two checks means that this process was suspended. */

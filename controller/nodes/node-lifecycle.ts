@@ -1,17 +1,17 @@
 import { asMayflyError } from '../../protocol/errors.ts'
-import {
-  LOST_NODE_KEPT_MS,
-  LOST_NODES_KEPT_MAX,
-  NODE_START_MS_MAX,
-  NODE_START_RETRY_MS_MAX,
-  NODE_START_RETRY_MS_MIN,
-} from '../../protocol/limits.ts'
+import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
 import { backoffMs, type Runtime } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Events } from '../events/events.ts'
+import {
+  LOST_NODE_KEPT_MS,
+  LOST_NODES_KEPT_MAX,
+  NODE_START_RETRY_MS_MAX,
+  NODE_START_RETRY_MS_MIN,
+} from '../limits.ts'
 import { newNodeId } from '../records/id.ts'
 import { isAlive, isOpen, type Node, type NodeRecord } from '../records/node.ts'
 import type { NodeClass } from '../sizing/node-class.ts'

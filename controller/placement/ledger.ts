@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../limits.ts'
 import { type Job, type Share, scopeOf } from '../records/job.ts'
 import type { NodeRecord } from '../records/node.ts'
 import { Arrivals } from '../sizing/arrivals.ts'

@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { NODE_REPLACEMENTS_MAX } from '../../protocol/limits.ts'
+import { NODE_REPLACEMENTS_MAX } from '../limits.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'

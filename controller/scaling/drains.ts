@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { DRAIN_EMPTY_REPORTS } from '../../protocol/limits.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
+import { DRAIN_EMPTY_REPORTS } from '../limits.ts'
 import { unknownNode } from '../nodes/registry.ts'
 import type { DrainTarget } from '../placement/placer.ts'
 import { loadOf, type Node } from '../records/node.ts'

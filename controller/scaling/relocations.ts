@@ -1,5 +1,5 @@
-import { DRAIN_EMPTY_REPORTS, RELOCATION_REPORTS_MAX } from '../../protocol/limits.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
+import { DRAIN_EMPTY_REPORTS, RELOCATION_REPORTS_MAX } from '../limits.ts'
 import { type Job, mergeShares, remainderOf, type Share, scaleShares } from '../records/job.ts'
 import { bytesOf, fits, most, type ResourceVector, subtract, sum, vectorOf } from '../sizing/node-class.ts'
 import type { Move } from './rebalance.ts'

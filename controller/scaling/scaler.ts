@@ -1,6 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
-import { SCALE_IN_TRIES_MAX } from '../../protocol/limits.ts'
 import type { Registrations } from '../jobs/registrations.ts'
+import { SCALE_IN_TRIES_MAX } from '../limits.ts'
 import type { NodeClass } from '../sizing/node-class.ts'
 import type { AutoResize } from './auto-resize.ts'
 import type { Drains } from './drains.ts'

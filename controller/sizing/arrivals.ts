@@ -1,4 +1,4 @@
-import { EXPECTED_NAMES_MAX, JOB_NAMES_REMEMBERED_MAX } from '../../protocol/limits.ts'
+import { EXPECTED_NAMES_MAX, JOB_NAMES_REMEMBERED_MAX } from '../limits.ts'
 import type { Hints } from './rightsizing.ts'
 import { INTERVALS_MIN, Intervals } from './warm-window.ts'
 

@@ -1,4 +1,4 @@
-import { RUNS_LEARNED_MIN } from '../../protocol/limits.ts'
+import { RUNS_LEARNED_MIN } from '../limits.ts'
 
 /** The peak use of one job over all its nodes. */
 export interface Peak {

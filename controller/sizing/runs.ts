@@ -1,4 +1,4 @@
-import { JOB_NAMES_REMEMBERED_MAX, RUNS_KEPT_MAX } from '../../protocol/limits.ts'
+import { JOB_NAMES_REMEMBERED_MAX, RUNS_KEPT_MAX } from '../limits.ts'
 import { type Learned, learn, type Run } from './run-stats.ts'
 
 /** The last runs of each job name. Bounded in both: the oldest run of a name and the least recent name are dropped. */

@@ -1,7 +1,9 @@
 import { MayflyError } from '../errors.ts'
 import type { Operation } from '../operations/operation.ts'
+import type { Runtime } from '../runtime.ts'
 import type { Landing } from '../wire/frame.ts'
 import type { Payload } from './outbox.ts'
+import type { SessionTrail } from './session-trail.ts'
 
 export interface CallOptions {
   readonly payload?: Payload | undefined
@@ -87,4 +89,16 @@ export function abortedBy(signal: AbortSignal): MayflyError {
 export function abortedTooLate(signal: AbortSignal): MayflyError {
   const what = 'The call was aborted after it was sent, and may be carried out'
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause: signal.reason })
+}
+
+/** Of one connection's calling side. */
+export interface CallerOptions {
+  readonly runtime: Runtime
+  readonly token: Uint8Array
+  /** The session at this address, across connections. */
+  readonly trail: SessionTrail
+  /** Of the hello. */
+  readonly deadlineMs: number
+  /** Called repeatedly while calls wait and the server does not acknowledge them. */
+  readonly onSilent?: () => void
 }

@@ -8,7 +8,7 @@ import {
 } from '../limits.ts'
 import { cancel, hello, ping, receipt, renew } from '../operations/control-operations.ts'
 import type { Operation } from '../operations/operation.ts'
-import type { Clock, Runtime, Timer } from '../runtime.ts'
+import type { Clock, Timer } from '../runtime.ts'
 import type { Codec } from '../wire/codec.ts'
 import { errorReply } from '../wire/error-reply.ts'
 import type { Frame, Landing } from '../wire/frame.ts'
@@ -19,6 +19,7 @@ import {
   abortable,
   abortedBy,
   abortedTooLate,
+  type CallerOptions,
   type CallOptions,
   type Greeted,
   givenUp,
@@ -33,17 +34,6 @@ import { Hearing } from './hearing.ts'
 import type { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
-
-interface CallerOptions {
-  readonly runtime: Runtime
-  readonly token: Uint8Array
-  /** The session at this address, across connections. */
-  readonly trail: SessionTrail
-  /** Of the hello. */
-  readonly deadlineMs: number
-  /** Called repeatedly while calls wait and the server does not acknowledge them. */
-  readonly onSilent?: () => void
-}
 
 /** The id of requests whose answer is ignored. */
 const NO_ID = 0

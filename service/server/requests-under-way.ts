@@ -1,4 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
+import type { Frame } from '../../protocol/wire/frame.ts'
+import { violation } from '../../protocol/wire/reader.ts'
 
 type Task = (reason: MayflyError) => void
 
@@ -75,4 +77,9 @@ function givenUp(): MayflyError {
 
 function brokenOff(): MayflyError {
   return new MayflyError('CONNECTION_LOST', 'The connection broke while the request waited')
+}
+
+export function repeatedId({ id, landing }: Frame): MayflyError {
+  landing?.abandon()
+  return violation(`a request has the id ${id} of another one that is under way`)
 }

@@ -31,7 +31,7 @@ import { Gate } from './gate.ts'
 import type { Handlers, Reply } from './handlers.ts'
 import type { ClientSessions, Peer } from './peer.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { RequestsUnderWay } from './requests-under-way.ts'
+import { RequestsUnderWay, repeatedId } from './requests-under-way.ts'
 import type { Turns } from './turns.ts'
 
 export interface ResponderOptions {
@@ -389,18 +389,10 @@ class Responder implements Counted {
     else this.#answer(frame.id, ping.reply, { head })
   }
 
-  /**
-   * Disconnects a stalled peer, which holds shared memory, and one that is gone, which holds its parked
-   * requests.
-   */
+  /** Disconnects a stalled peer, which holds shared memory, and a dead one, which holds parked requests. */
   #letGoOfSilent(): void {
     const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
     if (isStalled || !this.#watch.isThere()) return this.#link.destroy()
     if (this.#job !== '' && this.isIdle && ++this.#idleLooks >= IDLE_LOOKS_MAX) this.end()
   }
-}
-
-function repeatedId({ id, landing }: Frame): MayflyError {
-  landing?.abandon()
-  return violation(`a request has the id ${id} of another one that is under way`)
 }

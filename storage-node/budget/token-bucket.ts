@@ -1,10 +1,5 @@
-import {
-  CONTENTION_MS,
-  CPU_RESERVABLE_SHARE,
-  RATE_BURST_MS,
-  RATE_DEBT_MS_MAX,
-  REQUEST_COST_BYTES,
-} from '../../protocol/limits.ts'
+import { CONTENTION_MS } from '../../protocol/limits.ts'
+import { CPU_RESERVABLE_SHARE, RATE_BURST_MS, RATE_DEBT_MS_MAX, REQUEST_COST_BYTES } from '../limits.ts'
 
 /** A token bucket with one token per byte. Times are monotonic ms. */
 class Bucket {

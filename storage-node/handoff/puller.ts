@@ -1,15 +1,6 @@
 import { assert } from '../../protocol/assert.ts'
 import { asMayflyError, isError, isOwnFault, MayflyError } from '../../protocol/errors.ts'
-import {
-  CONTROL_CALL_MS,
-  PAYLOAD_BYTES_MAX,
-  PULL_BATCH_BYTES,
-  PULL_BYTES_PER_SECOND,
-  PULL_ITEMS_MAX,
-  PULLS_MAX,
-  RETRY_MS_MAX,
-  RETRY_MS_MIN,
-} from '../../protocol/limits.ts'
+import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../../protocol/limits.ts'
 import { MISSING, NO_CHUNK, peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
@@ -17,6 +8,7 @@ import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { NodeJob } from '../job/job.ts'
+import { PULL_BATCH_BYTES, PULL_BYTES_PER_SECOND, PULL_ITEMS_MAX, PULLS_MAX } from '../limits.ts'
 import { bytesApart, type Location } from '../memory/record.ts'
 import { DemotedChunk, LostChunk } from '../slot/chunks.ts'
 import { keyBytes, keyHash } from '../slot/key-string.ts'

@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { BUCKETS_FRESH_MS } from '../../protocol/limits.ts'
 import { DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { BUCKETS_FRESH_MS } from '../limits.ts'
 
 /** The existing buckets of a job: ordered runs of ids below `next`, the id that the next bucket will have. */
 export interface BucketsMessage {

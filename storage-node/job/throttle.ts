@@ -1,7 +1,7 @@
-import { RATE_RESUMES_MAX, RATE_TICK_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Pace } from '../../service/process/pace.ts'
 import { TokenBuckets } from '../budget/token-bucket.ts'
+import { RATE_RESUMES_MAX, RATE_TICK_MS } from '../limits.ts'
 import type { NodeJob } from './job.ts'
 
 /** Connections of one job that are paused. */

@@ -1,5 +1,4 @@
 import { isError } from '../../protocol/errors.ts'
-import { HEARTBEAT_CALL_MS, HEARTBEAT_JOBS_MAX } from '../../protocol/limits.ts'
 import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import type { JobUsageReport, NodeReport, NodeReportAnswer } from '../../protocol/operations/reports.ts'
@@ -8,6 +7,7 @@ import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { Background } from '../../service/process/background.ts'
 import { CpuMeter } from '../../service/process/cpu-meter.ts'
 import type { TierBudget } from '../budget/budget.ts'
+import { HEARTBEAT_CALL_MS, HEARTBEAT_JOBS_MAX } from '../limits.ts'
 import type { LowerTier } from '../tiers/job-tiers.ts'
 
 export interface HeartbeatOptions {

@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts'
-import { ARENA_BYTES_MAX } from '../../protocol/limits.ts'
+import { ARENA_BYTES_MAX } from '../limits.ts'
 import type { BlockMap } from './block-map.ts'
 import { BLOCK_BYTES, Slab } from './slab.ts'
 

@@ -1,11 +1,6 @@
-import {
-  LIST_CURSOR_BYTES_MAX,
-  LIST_RUN_KEYS,
-  LIST_SCAN_BATCH,
-  LIST_SCAN_CELLS,
-} from '../../protocol/limits.ts'
 import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 import { type NodeJob, stalePlacement } from '../job/job.ts'
+import { LIST_CURSOR_BYTES_MAX, LIST_RUN_KEYS, LIST_SCAN_BATCH, LIST_SCAN_CELLS } from '../limits.ts'
 import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
 import { isExpired } from '../slot/stored-object.ts'
 import { ListCursor } from './list-cursors.ts'

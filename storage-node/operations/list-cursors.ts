@@ -1,6 +1,6 @@
-import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { NodeJob } from '../job/job.ts'
+import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX } from '../limits.ts'
 import type { KeyString } from '../slot/key-string.ts'
 
 /** The part of a listing that one node answers. */

@@ -1,4 +1,4 @@
-import { SESSIONS_BYTES_MAX } from '../../protocol/limits.ts'
+import { SESSIONS_BYTES_MAX } from '../limits.ts'
 import type { Session } from './session.ts'
 
 /** What the sessions of one job cost the node, bounded. */

@@ -1,7 +1,7 @@
 import { isError } from '../../protocol/errors.ts'
-import { LANE_OVERHEAD_BYTES, SESSION_OVERHEAD_BYTES } from '../../protocol/limits.ts'
 import type { Peer } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
+import { LANE_OVERHEAD_BYTES, SESSION_OVERHEAD_BYTES } from '../limits.ts'
 import { Lane } from './lane.ts'
 
 /** The mutations of one client across its connections, of which one is open at a time. */

@@ -1,16 +1,12 @@
 import { assert } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
-import {
-  LANE_OVERHEAD_BYTES,
-  REPEAT_MS_MAX,
-  SESSION_KEEP_MS,
-  SESSION_OVERHEAD_BYTES,
-} from '../../protocol/limits.ts'
+import { REPEAT_MS_MAX } from '../../protocol/limits.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { ClientSessions, Peer, Resume } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
+import { LANE_OVERHEAD_BYTES, SESSION_KEEP_MS, SESSION_OVERHEAD_BYTES } from '../limits.ts'
 import type { PinnedReply } from '../memory/pinned-reply.ts'
 import { type Lane, unknownOutcome } from './lane.ts'
 import { Session } from './session.ts'

@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { APPEND_BYTES_MAX } from '../../protocol/limits.ts'
+import { APPEND_BYTES_MAX } from '../limits.ts'
 import { capacityOf } from '../memory/payload.ts'
 import { Kind } from '../memory/record.ts'
 import { BLOCK_BYTES } from '../memory/slab.ts'

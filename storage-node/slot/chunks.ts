@@ -1,4 +1,4 @@
-import { CHUNK_OVERHEAD_BYTES } from '../../protocol/limits.ts'
+import { CHUNK_OVERHEAD_BYTES } from '../limits.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { freeParts, takeParts, writeParts } from '../memory/payload.ts'
 import type { Location, Part } from '../memory/record.ts'

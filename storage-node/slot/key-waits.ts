@@ -1,5 +1,5 @@
 import type { MayflyError } from '../../protocol/errors.ts'
-import type { StepBudget } from './step-budget.ts'
+import type { StepBudget } from '../budget/step-budget.ts'
 
 /** A get that is parked until its key is put. */
 export interface Wait {

@@ -1,5 +1,5 @@
-import { SWEEP_CELLS } from '../../protocol/limits.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
+import { SWEEP_CELLS } from '../limits.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import type { Slot } from './slot.ts'
 import type { StoredObject } from './stored-object.ts'

@@ -1,5 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { METADATA_BYTES_MAX, METADATA_NAMES_MAX } from '../../protocol/limits.ts'
+import { METADATA_BYTES_MAX } from '../../protocol/limits.ts'
+import { METADATA_NAMES_MAX } from '../limits.ts'
 
 /** Metadata that the user attaches to an object. */
 export type UserMetadata = readonly { readonly name: string; readonly value: string }[]

@@ -2,11 +2,11 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import { WAIT_BYTES } from '../budget/limits.ts'
+import type { StepBudget } from '../budget/step-budget.ts'
 import type { UnderWay } from '../budget/under-way.ts'
 import { keyString } from './key-string.ts'
 import { KeyWaits, type Wait } from './key-waits.ts'
 import type { Slot } from './slot.ts'
-import type { StepBudget } from './step-budget.ts'
 
 interface At {
   readonly slot: Slot

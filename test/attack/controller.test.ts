@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../protocol/limits.ts'
+import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../controller/limits.ts'
 import { MIB, smallClass, World } from '../controller/support/world.ts'
 
 /** The bystander's p99 under attack against its own before, on a machine that is busy with other tests. */

@@ -3,9 +3,10 @@ import type { Deadline } from '../../client/routing/deadline.ts'
 import { Lanes } from '../../client/routing/lanes.ts'
 import { Mutation } from '../../client/routing/mutation.ts'
 import { MayflyError } from '../../protocol/errors.ts'
-import { REPEAT_MS_MAX, SESSION_KEEP_MS } from '../../protocol/limits.ts'
+import { REPEAT_MS_MAX } from '../../protocol/limits.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
+import { SESSION_KEEP_MS } from '../../storage-node/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 const owner = { id: 'n-1', address: '127.0.0.1:1' }

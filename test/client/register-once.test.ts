@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { connect } from '../../client/connect.ts'
-import { REGISTRATION_CLAIM_MS } from '../../protocol/limits.ts'
+import { REGISTRATION_CLAIM_MS } from '../../controller/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { apiKey, eventually, MIB, World } from '../controller/support/world.ts'
 import { startLosing } from '../fixture/losing-proxy.ts'

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { ADDRESS_BYTES_MAX } from '../../controller/limits.ts'
 import { decodeRecord, newRecord } from '../../metadata/decide/job-record.ts'
 import { ArrivingRecords, recordPages } from '../../metadata/decide/record-pages.ts'
 import {
-  ADDRESS_BYTES_MAX,
   BUCKET_NAME_BYTES_MAX,
   BUCKETS_MAX,
   JOB_NODES_MAX,

@@ -1,6 +1,6 @@
 import Type from 'typebox'
-import { REPORT_BYTES_MAX } from '../../../protocol/limits.ts'
 import type { NodeReport } from '../../../protocol/operations/reports.ts'
+import { REPORT_BYTES_MAX } from '../../limits.ts'
 import { capacityRequest, metadataReport, nodeReport } from '../report-schemas.ts'
 import type { Reports } from '../reports.ts'
 import type { Api } from './api.ts'

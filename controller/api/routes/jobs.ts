@@ -1,15 +1,15 @@
 import type { ServerResponse } from 'node:http'
 import Type, { type Static } from 'typebox'
 import { MayflyError } from '../../../protocol/errors.ts'
+import { TICKET_SECONDS } from '../../../protocol/limits.ts'
+import type { Caller } from '../../access/keys.ts'
+import type { Grant } from '../../jobs/tickets.ts'
 import {
   IDEMPOTENCY_KEY_BYTES_MAX,
   JOB_LEASE_SECONDS_DEFAULT,
   JOB_NAME_BYTES_MAX,
   TICKET_PREFIX_BYTES_MAX,
-  TICKET_SECONDS,
-} from '../../../protocol/limits.ts'
-import type { Caller } from '../../access/keys.ts'
-import type { Grant } from '../../jobs/tickets.ts'
+} from '../../limits.ts'
 import type { Job } from '../../records/job.ts'
 import { forAll, forDrivers, reaches } from '../authentication.ts'
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Allowance } from '../../../controller/jobs/allowance.ts'
+import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../../controller/limits.ts'
 import { isJobOf, newJobId } from '../../../controller/records/id.ts'
-import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../../protocol/limits.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { type Ask, apiKey, MIB, type Reply, World } from '../support/world.ts'
 

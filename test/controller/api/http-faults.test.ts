@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../../../protocol/limits.ts'
+import { HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../../../controller/limits.ts'
 import { startOwnTime } from '../../fixture/own-time.ts'
 import { World } from '../support/world.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { EVENT_STREAMS_MAX } from '../../../controller/limits.ts'
 import { errorTable } from '../../../protocol/errors.ts'
-import { EVENT_STREAMS_MAX } from '../../../protocol/limits.ts'
 import { apiKey, eventually, MIB, smallClass, World } from '../support/world.ts'
 
 const unmoved = {

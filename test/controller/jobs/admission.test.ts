@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { REGISTRATIONS_OF_KEY_MAX } from '../../../protocol/limits.ts'
+import { REGISTRATIONS_OF_KEY_MAX } from '../../../controller/limits.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, MIB, type Reply, smallClass, World } from '../support/world.ts'
 

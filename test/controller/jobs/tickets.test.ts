@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { TICKET_PREFIX_BYTES_MAX } from '../../../protocol/limits.ts'
+import { TICKET_PREFIX_BYTES_MAX } from '../../../controller/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { verifyToken } from '../../../protocol/model/token.ts'
 import { World } from '../support/world.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { METADATA_CALLS_MAX } from '../../../controller/limits.ts'
 import { METADATA_CALL_MS } from '../../../controller/metadata/call-queue.ts'
-import { CONTROL_CALL_MS, METADATA_CALLS_MAX } from '../../../protocol/limits.ts'
+import { CONTROL_CALL_MS } from '../../../protocol/limits.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, MIB, World } from '../support/world.ts'
 

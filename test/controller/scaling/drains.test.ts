@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { NODE_SILENCE_MS_MAX } from '../../../protocol/limits.ts'
+import { NODE_SILENCE_MS_MAX } from '../../../controller/limits.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, MIB, type Reply, smallClass, World, type WorldOptions } from '../support/world.ts'
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { NODE_START_MS_MAX, RELOCATION_REPORTS_MAX } from '../../../protocol/limits.ts'
+import { RELOCATION_REPORTS_MAX } from '../../../controller/limits.ts'
+import { NODE_START_MS_MAX } from '../../../protocol/limits.ts'
 import { Life } from '../support/mortal.ts'
 import { busy, type Held, hinted, RATE, ReportingCluster } from '../support/reporting-cluster.ts'
 import { eventually, MIB, smallClass } from '../support/world.ts'

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../../protocol/errors.ts'
-import { PUT_LEASE_MS, READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
 import { isTransient } from '../traffic/buckets.ts'
 import { type Call, isMutation } from '../traffic/history.ts'
 import type { Death, JobEnds } from './key-histories.ts'

@@ -12,7 +12,7 @@ import {
   sum,
 } from '../../../controller/sizing/node-class.ts'
 import type { Sizing } from '../../../controller/sizing/rightsizing.ts'
-import { PULL_BYTES_PER_SECOND } from '../../../protocol/limits.ts'
+import { PULL_BYTES_PER_SECOND } from '../../../storage-node/limits.ts'
 import type { Part, Running } from './play.ts'
 import type { SimulatedJob } from './workload.ts'
 

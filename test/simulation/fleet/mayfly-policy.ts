@@ -1,3 +1,4 @@
+import { EXPECTED_ROUNDS, GROWTH_RETRY_ROUNDS, SCALE_IN_TRIES_MAX } from '../../../controller/limits.ts'
 import { planExpectedNodes, planWarmNodes } from '../../../controller/nodes/warm-nodes.ts'
 import { packAll } from '../../../controller/packing/packing.ts'
 import { resizeShares } from '../../../controller/placement/resize-shares.ts'
@@ -23,7 +24,6 @@ import {
 import { type Hints, rightsize, type Sizing } from '../../../controller/sizing/rightsizing.ts'
 import { Runs } from '../../../controller/sizing/runs.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
-import { EXPECTED_ROUNDS, GROWTH_RETRY_ROUNDS, SCALE_IN_TRIES_MAX } from '../../../protocol/limits.ts'
 import { FleetState } from './fleet-state.ts'
 import type { Part, Policy, Running } from './play.ts'
 import { POCKET_NODE, pricePerHour } from './prices.ts'

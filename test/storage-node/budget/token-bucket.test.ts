@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CONTENTION_MS, REQUEST_COST_BYTES } from '../../../protocol/limits.ts'
+import { CONTENTION_MS } from '../../../protocol/limits.ts'
 import { JobTokenBucket, TokenBuckets } from '../../../storage-node/budget/token-bucket.ts'
+import { REQUEST_COST_BYTES } from '../../../storage-node/limits.ts'
 
 const MB = 1_000_000
 const CAPACITY = 100 * MB

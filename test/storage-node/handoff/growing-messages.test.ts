@@ -1,27 +1,21 @@
 import { expect, test } from 'vitest'
+import { ADDRESS_BYTES_MAX, JOBS_MAX } from '../../../controller/limits.ts'
 import {
-  ADDRESS_BYTES_MAX,
   BUCKET_NAME_BYTES_MAX,
   BUCKETS_MAX,
   CHUNK_BYTES,
   CHUNKS_MAX,
   DELETE_MANY_MAX,
   HEAD_BYTES_MAX,
-  HEARTBEAT_JOBS_MAX,
   JOB_NODES_MAX,
-  JOBS_MAX,
   KEY_BYTES_MAX,
   LANES_MAX,
-  LIST_PAGE_BYTES_MAX,
   MANIFEST_RUNS_MAX,
   MANY_KEYS_MAX,
   METADATA_BYTES_MAX,
-  METADATA_NAMES_MAX,
   MOVE_SLOTS_MAX,
   MOVES_MAX,
   OBJECT_BYTES_MAX,
-  PULL_ITEMS_MAX,
-  RECLAIM_BATCH,
   SLOTS_MAX,
 } from '../../../protocol/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
@@ -38,6 +32,13 @@ import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import type { Codec } from '../../../protocol/wire/codec.ts'
 import { Writer } from '../../../protocol/wire/writer.ts'
+import {
+  HEARTBEAT_JOBS_MAX,
+  LIST_PAGE_BYTES_MAX,
+  METADATA_NAMES_MAX,
+  PULL_ITEMS_MAX,
+  RECLAIM_BATCH,
+} from '../../../storage-node/limits.ts'
 import { keyString } from '../../../storage-node/slot/key-string.ts'
 import { PersistedState } from '../../../storage-node/slot/persisted-names.ts'
 import { open, Planes } from '../../fixture/planes.ts'

@@ -1,10 +1,11 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES, SLOTS_DEFAULT } from '../../../protocol/limits.ts'
+import { SLOTS_DEFAULT } from '../../../protocol/limits.ts'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { TierBudget } from '../../../storage-node/budget/budget.ts'
 import { takeOver } from '../../../storage-node/handoff/target.ts'
+import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES } from '../../../storage-node/limits.ts'
 import { Planes } from '../../fixture/planes.ts'
 import { newSpace } from '../support/space.ts'
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { PUT_LEASE_MS, READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { LEASES_MAX, LEASES_RECOUNT_MS } from '../../../storage-node/budget/limits.ts'
+import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
 import { LeaseBudget } from '../../../storage-node/slot/lease-budget.ts'
 import { Slot } from '../../../storage-node/slot/slot.ts'
 import { newSpace } from '../support/space.ts'

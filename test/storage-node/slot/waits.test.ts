@@ -3,9 +3,9 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import type { Waiter } from '../../../service/server/peer.ts'
 import { WAITS_PER_STEP } from '../../../storage-node/budget/limits.ts'
+import { StepBudget } from '../../../storage-node/budget/step-budget.ts'
 import { NodeUnderWay, UnderWay } from '../../../storage-node/budget/under-way.ts'
 import type { Slot } from '../../../storage-node/slot/slot.ts'
-import { StepBudget } from '../../../storage-node/slot/step-budget.ts'
 import { answerWaits, failWaits, park } from '../../../storage-node/slot/waits.ts'
 
 const { clock } = systemRuntime
