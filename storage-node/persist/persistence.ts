@@ -305,7 +305,14 @@ export class Persistence {
     const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(this.#options.clock.wallMs() + ttlSeconds * 1000)
     const object = { bytes: put.bytes, expiresAtMs, metadata }
     await this.#changes.put(job, place, { name: keptBucket, object, pieces: put.pieces })
-    return this.#storeInSlot(job, place, { object, store: put.store })
+    try {
+      return this.#storeInSlot(job, place, { object, store: put.store })
+    } catch (error) {
+      if (!isError(error, 'VERSION_MISMATCH')) throw error
+      // The object of that version expired while the store was written.
+      await this.#changes.remove(job, place).catch((left) => Promise.reject(unknownUnlessDropped(left)))
+      throw error
+    }
   }
 
   /**
@@ -320,6 +327,7 @@ export class Persistence {
     try {
       return applyAfterWrite(job, store)
     } catch (error) {
+      if (isError(error, 'VERSION_MISMATCH')) throw error
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw unknownUnlessDropped(error)
     }
     const { slot } = place

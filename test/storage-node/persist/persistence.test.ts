@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
@@ -209,6 +210,23 @@ test('a condition that does not hold leaves what is kept as it is', async () => 
     code: 'VERSION_MISMATCH',
   })
   expect(await keptText('k')).toBe('old')
+})
+
+test('a put whose condition names an object that expires while the kept store is written leaves nothing in either place', async () => {
+  const { planes, job, keptText } = await start()
+  const { version } = await job.put('k', 'old', { ttlSeconds: 1 })
+  const { put } = planes.kept
+  const slow: typeof put = async (...args) => {
+    await put.apply(planes.kept, args)
+    await sleep(1_200)
+  }
+  Object.assign(planes.kept, { put: slow })
+  const conditional = job.put('k', 'new', { persist: true, ifVersion: version })
+  await expect(conditional).rejects.toMatchObject({ code: 'VERSION_MISMATCH' })
+  expect([await job.exists('k'), await keptText('k')]).toEqual([false, null])
+  Object.assign(planes.kept, { put })
+  await job.put('k', 'next', { persist: true, ifAbsent: true })
+  expect(await keptText('k')).toBe('next')
 })
 
 test('append is refused on an object that is kept, and any key can be kept', async () => {
