@@ -2,12 +2,14 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 
-/** Files that run when all others have ended, two at a time, and why. Their bounds are far above what they meet then. */
+/** Files that run one at a time when all others have ended, and why. */
 const measuring = {
   'test/attack/attacks.test.ts':
     'bounds the p99 of a bystander on an attacked node, and the memory of that node',
+  'test/attack/memory.test.ts': 'bounds the memory of an attacked node, and the p99 of a bystander',
   'test/client/forgotten-streams.test.ts': 'bounds the memory that its own process holds for 200 streams',
   'test/e2e/growth.test.ts': 'fills nodes as fast as the machine can, and nodes are started meanwhile',
+  'test/e2e/metadata-killed.test.ts': 'no call may miss its deadline of 4 s while metadata is killed',
   'test/e2e/node-killed.test.ts':
     'bounds the time from the death of a process until its objects are known to be lost',
   'test/e2e/pressure.test.ts':
@@ -58,7 +60,7 @@ export default defineConfig({
       }),
       project('measuring', {
         include: Object.keys(measuring),
-        maxWorkers: 2,
+        fileParallelism: false,
         sequence: { groupOrder: 1 },
       }),
     ],

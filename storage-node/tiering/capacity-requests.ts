@@ -93,6 +93,8 @@ export class CapacityRequests {
       await sleep(clock, CAPACITY_ASK_MS)
       for (const job of asked) if (!job.ended && this.#stateOf(job).waiting.size > 0) this.#wanting.add(job)
     }
+    // Nobody asks any more: what failed last is not needed.
+    background.succeeded(['askCapacity', ''])
     this.#running = false
   }
 

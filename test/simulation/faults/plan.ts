@@ -79,6 +79,9 @@ export const silencingKinds: readonly FaultKind[] = [
   'forgetConnections',
   'thawForgotten',
   'lateWord',
+  // A node that was connecting to a server whose machine is gone tries again after `CONNECT_MS_MAX`, which is longer than a lease here.
+  'crashMetadata',
+  'crashDeparting',
 ]
 
 /** Slots that move and processes that die are what the protocol is about. */

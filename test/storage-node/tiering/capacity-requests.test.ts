@@ -1,13 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import type { CapacityRequest } from '../../../protocol/operations/reports.ts'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { Background } from '../../../service/process/background.ts'
+import { createLog } from '../../../service/process/log.ts'
 import { CapacityRequests } from '../../../storage-node/tiering/capacity-requests.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
-import { background } from '../../fixture/background.ts'
 import { newSpace } from '../support/space.ts'
 
 function world() {
   const clock = new VirtualClock()
+  const background = new Background({
+    runtime: { ...systemRuntime, clock },
+    log: createLog('storage-node', 'silent'),
+  })
   const asked: CapacityRequest[] = []
   let limited: string[] | null = []
   const capacity = new CapacityRequests({
@@ -23,7 +29,8 @@ function world() {
   const answer = (next: string[] | null): void => {
     limited = next
   }
-  return { clock, capacity, asked, answer, job: newSpace() }
+  const failing = (): number => background.report().reduce((sum, task) => sum + task.failing, 0)
+  return { clock, capacity, asked, answer, failing, job: newSpace() }
 }
 
 describe('a put that finds no room', () => {
@@ -92,4 +99,15 @@ test('what fills up is asked for once, before it is full', async () => {
   capacity.want(job)
   await clock.advance(10 * CAPACITY_ASK_MS)
   expect(asked).toEqual([{ jobs: [{ id: 'j', bytes: { ram: 1 }, waitingBytes: 0 }] }])
+})
+
+test('a question that failed last is not failing any more once nobody asks', async () => {
+  const { clock, capacity, answer, failing, job } = world()
+  answer(null)
+  const given = capacity.wait(job, 100)
+  await clock.advance(2 * CAPACITY_ASK_MS)
+  expect(failing()).toBe(1)
+  given.leave()
+  await clock.advance(3 * CAPACITY_ASK_MS)
+  expect(failing()).toBe(0)
 })
