@@ -125,7 +125,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
     autoResize,
   })
   const transfers = new JobTransfers({ ...shared, jobs })
-  const metadataScaler = new MetadataScaler({ ...shared, fleet, transfers: transfers })
+  const metadataScaler = new MetadataScaler({ ...shared, fleet, transfers })
   const controlLoop = new ControlLoop({
     ...shared,
     size,

@@ -1,6 +1,7 @@
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
-import { leaseLapsed, type NodeJob } from '../job/job.ts'
+import type { NodeJob } from '../job/job.ts'
+import { leaseLapsed } from '../job/lease.ts'
 import { SWEEP_PAUSE_MS } from '../limits.ts'
 import type { Listings } from '../operations/listing.ts'
 import type { Persistence } from '../persist/persistence.ts'

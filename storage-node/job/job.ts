@@ -21,11 +21,7 @@ import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../ti
 import { type BucketsMessage, JobBuckets } from './buckets.ts'
 import { JobCounters } from './counters.ts'
 import { removeDeletedBuckets } from './deleted-buckets.ts'
-
-/** Until when a metadata server lets this node serve, monotonic ms. Shared by all jobs of that server. */
-export interface Lease {
-  untilMs: number
-}
+import { type Lease, leaseLapsed } from './lease.ts'
 
 /** A slot that this node has released but still holds, or one whose index is arriving. */
 export interface MovingSlot {
@@ -396,10 +392,6 @@ export class NodeJob {
       this.#onFilling(this)
     }
   }
-}
-
-export function leaseLapsed(): MayflyError {
-  return new MayflyError('UNAVAILABLE', 'The node has not heard from metadata for longer than its lease')
 }
 
 export function stalePlacement(what: string): MayflyError {

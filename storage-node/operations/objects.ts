@@ -94,7 +94,7 @@ export class Objects {
     waiter: Waiter | null,
     retry: RetryGet | null = null,
   ): Get | Promise<Get> {
-    return this.#get(job, request, { waiter: waiter, later: false, retry: retry })
+    return this.#get(job, request, { waiter, later: false, retry })
   }
 
   #get(

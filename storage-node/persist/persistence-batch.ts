@@ -42,7 +42,7 @@ export class PersistenceBatch {
     checkColumns(request, payload.length)
     // The message's memory is valid until this returns.
     const values = valuesOf(request, Buffer.from(payload))
-    return this.#put(job, copyKeys(request), { persisted: persisted, values })
+    return this.#put(job, copyKeys(request), { persisted, values })
   }
 
   /** As `Objects.deleteMany`. */

@@ -87,7 +87,7 @@ export class SlotObjects {
     const parts = landed === null ? this.#writeApart(object) : [landed]
     if (parts === null) return false
     const inline = parts.length === 0 && object.kind !== Kind.appended ? content : nothing
-    if (!this.#replace({ key: key, object, before }, { parts, content: inline })) {
+    if (!this.#replace({ key, object, before }, { parts, content: inline })) {
       if (landed === null) freeParts(memory, parts)
       return false
     }
@@ -123,7 +123,7 @@ export class SlotObjects {
       before.grow(object)
       return true
     }
-    if (this.#replace({ key: key, object, before }, { parts, content: nothing })) return true
+    if (this.#replace({ key, object, before }, { parts, content: nothing })) return true
     freeParts(memory, added)
     return false
   }

@@ -54,7 +54,7 @@ export function objectCandidate(job: NodeJob, entry: SlotEntry, object: StoredOb
       const now = job.slots[entry.index] === entry.slot ? entry.slot.find(key) : undefined
       if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false
       try {
-        moveToLowerTier(job, { slot: entry.slot, key: key }, location)
+        moveToLowerTier(job, { slot: entry.slot, key }, location)
         return true
       } catch (error) {
         // The arena is full of other jobs' objects.

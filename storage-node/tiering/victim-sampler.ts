@@ -102,7 +102,7 @@ export class VictimSampler {
             priority: this.#policy.priorityOf(worth),
             gain: gainOf(worth),
             bytes,
-            candidate: candidate,
+            candidate,
           })
         })
         if (this.#hash === 0) slots++
