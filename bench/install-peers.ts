@@ -2,7 +2,7 @@ import { installMinio } from './servers/minio.ts'
 import { findRedis, redisMissing } from './servers/redis.ts'
 import { installSchemathesis } from './servers/schemathesis.ts'
 
-/** Finds, or installs once, what Mayfly is compared with and tested against. Exit code 1 if something is missing. */
+/** Finds the peers that Mayfly is compared with and tested against, and installs the missing ones. Exit code 1 if a peer is missing afterwards. */
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 const redis = findRedis()

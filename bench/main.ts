@@ -21,7 +21,7 @@ import { shuffle } from './suites/peers/shuffle.ts'
 import { traces } from './suites/peers/traces.ts'
 import { wait } from './suites/peers/wait.ts'
 
-/** What Mayfly is compared in; all of them run where no suite is named. */
+/** The suites that compare Mayfly with other systems. All of them run if no suite is named. */
 const comparisons: readonly (readonly [string, Suite])[] = [
   ['ops', ops],
   ['many', many],
@@ -32,7 +32,6 @@ const comparisons: readonly (readonly [string, Suite])[] = [
   ['coldstart', coldstart],
   ['release', release],
 ]
-/** Every suite by its name. */
 const suites: ReadonlyMap<string, Suite> = new Map([
   ...comparisons,
   ['limit', limit],
@@ -47,15 +46,15 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['placements', placements],
 ])
 
-/** Exit codes for a command line that means nothing, and for Ctrl-C, by the shell's convention. */
+/** Exit codes for a usage error and for SIGINT, by the shell's convention. */
 const MISUSED = 2
 const INTERRUPTED = 130
 
-// Without this the S3 SDK warns in every process that its versions of next year want a newer Node.
+// Without this the S3 SDK warns in every process that a future version needs a newer Node.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
 process.exitCode = await main(process.argv.slice(2))
 
-/** Exit code 1 if a call failed or saw something wrong; a figure that misses its goal is only said to. */
+/** Exit code 1 if a call failed or an answer was wrong. A figure that misses its goal does not change the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const parsed = parse(args)
   if (parsed === null) return misused()
@@ -112,7 +111,7 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** The first Ctrl-C stops what was started and then ends; the second one ends this process at once. */
+/** The first Ctrl-C stops everything that was started; the second one ends this process at once. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -121,7 +120,7 @@ function interruption(): AbortSignal {
   return controller.signal
 }
 
-/** Without MinIO the suites compare with what there is, and say what is missing. */
+/** Installs missing peers. If MinIO cannot be installed, the suites run without it and report that it is missing. */
 async function installPeers(): Promise<void> {
   try {
     await installMinio(say)

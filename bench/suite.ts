@@ -1,19 +1,19 @@
 import type { Chart } from './report/chart.ts'
 
-/** One thing that is measured. */
+/** One measurement that can be run by name. */
 export interface Suite {
   readonly summary: string
   run(options: SuiteOptions): Promise<Report>
 }
 
 export interface SuiteOptions {
-  /** Inputs that take seconds, for the tests: the figures mean nothing then. */
+  /** Inputs that take seconds, for the tests; their figures mean nothing. */
   readonly tiny: boolean
-  /** Only rows whose name has this in it. */
+  /** Only rows whose name contains this text. */
   readonly only: string | undefined
-  /** Ends the run early; what was started is stopped all the same. */
+  /** Ends the run early; everything that was started is still stopped. */
   readonly signal: AbortSignal
-  /** Tells whoever waits how far it has come. */
+  /** Reports progress to the user. */
   readonly say: (line: string) => void
 }
 
@@ -22,12 +22,12 @@ export interface Report {
   readonly columns: readonly string[]
   readonly rows: readonly (readonly (string | number)[])[]
   readonly goals: readonly Goal[]
-  /** What was left out, and why. */
+  /** What was not measured, and why. */
   readonly notes: readonly string[]
-  /** Calls that failed and answers that were wrong: any of them makes the run worthless. */
+  /** Failed calls and wrong answers. Any of them makes the run invalid. */
   readonly failures: readonly string[]
   readonly charts: readonly Chart[]
-  /** Every measurement that the rows are made of, for the JSON file. */
+  /** All measurements behind the rows, for the JSON file. */
   readonly measurements?: unknown
 }
 

@@ -7,7 +7,7 @@ import type { Server } from './servers/server.ts'
 
 export type ServerName = 'mayfly' | 'redis' | 'minio' | 'limit'
 
-/** Which server each system is a client of. */
+/** The server that each system is a client of. */
 export const serverOf: Readonly<Record<SystemName, ServerName>> = {
   mayfly: 'mayfly',
   ioredis: 'redis',
@@ -18,9 +18,9 @@ export const serverOf: Readonly<Record<SystemName, ServerName>> = {
 }
 
 interface ServerKind {
-  /** As tables call it. */
+  /** Name in tables. */
   readonly title: string
-  /** A line for the user, where it cannot be started. */
+  /** A line for the user if it cannot be started, else null. */
   readonly missing: () => string | null
   readonly start: (options: { watchesStalls: boolean }) => Promise<Server>
 }
@@ -40,7 +40,7 @@ export const servers: Readonly<Record<ServerName, ServerKind>> = {
   limit: { title: 'limit', missing: () => null, start: startLimit },
 }
 
-/** As its clients need it. */
+/** MinIO with the bucket that its clients need. */
 export async function startMinioWithBucket(): Promise<Server> {
   const server = await startMinio()
   const { createBucket } = await import('./clients/s3.ts')

@@ -1,16 +1,16 @@
-/** One system as a function uses it. Every adapter does no more than call the library that it wraps. */
+/** The operations of a system as a function uses them. Each adapter only calls the library that it wraps. */
 export interface Client {
   put(key: string, bytes: Buffer): Promise<void>
-  /** Rejects where there is no such key. */
+  /** Rejects if the key does not exist. */
   get(key: string): Promise<Buffer>
   putMany(entries: readonly Entry[]): Promise<void>
-  /** In the order of the keys. Rejects where one of them is not there. */
+  /** Values in the order of the keys. Rejects if a key does not exist. */
   getMany(keys: readonly string[]): Promise<Buffer[]>
-  /** Whether it was there is not said: S3 does not know. */
+  /** Resolves whether or not the key existed, because S3 does not report it. */
   delete(key: string): Promise<void>
-  /** Puts what another process takes. */
+  /** Puts a value that another process takes. */
   give(key: string, bytes: Buffer): Promise<void>
-  /** Waits for what another process gives, and gets it. Of one client many may wait at a time. */
+  /** Waits until another process gives the value, and resolves with it. One client may have several takes under way. */
   take(key: string): Promise<Buffer>
   close(): Promise<void>
 }
@@ -20,16 +20,16 @@ export interface Entry {
   readonly bytes: Buffer
 }
 
-/** `target` is that of the server's `Server`. */
+/** `target` is the `target` of the server's `Server`. */
 export type Open = (target: string) => Promise<Client>
 
-/** How long a `take` waits: far longer than any run, so that a lost answer is a failure and not a hang. */
+/** How long `take` waits: far longer than any run, so that a lost answer becomes a failure instead of a hang. */
 export const TAKE_SECONDS_MAX = 60
 
-/** What a store that has thrown an object away says of it. */
+/** Thrown if the store has evicted the object. */
 export class NotThere extends Error {}
 
-/** A missing key is the bench's mistake or the system's; no figure counts then, but where a system may evict. */
+/** Throws if the key is missing. The suites that run systems with eviction count this error; for all others it makes the run invalid. */
 export function found(bytes: Buffer | null | undefined, key: string): Buffer {
   if (bytes == null) throw new NotThere(`there is no ${key}`)
   return bytes

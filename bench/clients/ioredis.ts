@@ -1,19 +1,19 @@
 import { Redis } from 'ioredis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
-/** One command, one write; MGET and MSET for many. The target is `host:port`. */
+/** Each command is one write; MGET and MSET for many keys. The target is `host:port`. */
 export async function open(target: string): Promise<Client> {
   return new IoredisClient(target)
 }
 
-/** The commands of one turn of the event loop in one pipeline, those of `getMany` and `putMany` too. */
+/** Enables auto-pipelining: the commands of one turn of the event loop, including those of `getMany` and `putMany`, share one pipeline. */
 export async function openPipelining(target: string): Promise<Client> {
   return new PipeliningClient(target, { enableAutoPipelining: true })
 }
 
 class IoredisClient implements Client {
   protected readonly redis: Redis
-  /** BLPOP holds up its whole connection, so whoever waits has one of its own, as ioredis advises. */
+  /** BLPOP blocks its connection, so each waiting call uses a connection of its own, as ioredis advises. */
   readonly #idle: Redis[] = []
   readonly #waiting = new Set<Redis>()
 

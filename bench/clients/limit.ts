@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server as Listener, type 
 import { type Frame, FrameReader, FrameWriter } from '../servers/limit-frames.ts'
 import type { Client, Entry } from './client.ts'
 
-/** The ceiling: frames on raw sockets, a Map of calls, and nothing else. The target is `host:port`. */
+/** The ceiling: frames on raw sockets and a Map of calls. The target is `host:port`. */
 export async function open(target: string): Promise<Client> {
   const [host = '', port] = target.split(':')
   const calls = new Calls()

@@ -1,7 +1,7 @@
 import { createClient, RESP_TYPES } from 'redis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
-/** node-redis as it comes: it writes the commands of one turn of the event loop together. The target is `host:port`. */
+/** node-redis with its defaults: it writes the commands of one turn of the event loop together. The target is `host:port`. */
 export async function open(target: string): Promise<Client> {
   return new NodeRedisClient(await connect(target), target)
 }
@@ -9,7 +9,7 @@ export async function open(target: string): Promise<Client> {
 async function connect(target: string) {
   const [host = '', port] = target.split(':')
   const client = createClient({ socket: { host, port: Number(port) } })
-  // Without a listener it would end the process; the calls under way reject with the same error.
+  // Without a listener an error ends the process. The calls under way reject with the same error.
   client.on('error', (error) => process.stderr.write(`node-redis: ${error}\n`))
   await client.connect()
   return client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer })
@@ -20,7 +20,7 @@ type Connection = Awaited<ReturnType<typeof connect>>
 class NodeRedisClient implements Client {
   readonly #redis: Connection
   readonly #target: string
-  /** BLPOP holds up its whole connection, so whoever waits has one of its own. */
+  /** BLPOP blocks its connection, so each waiting call uses a connection of its own. */
   readonly #idle: Connection[] = []
   readonly #waiting = new Set<Connection>()
 

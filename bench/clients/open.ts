@@ -1,9 +1,9 @@
 import type { Open } from './client.ts'
 
-/** What is measured: a server, with one of the libraries that a function would use for it. */
+/** A system under test: a server together with one of the libraries that a function would use for it. */
 export type SystemName = 'mayfly' | 'ioredis' | 'ioredis pipelining' | 'node-redis' | 's3' | 'limit'
 
-/** Each library is loaded when it is needed, so that no process pays for those of others. */
+/** Libraries are loaded on demand, so that no process pays for the libraries of other systems. */
 export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
   mayfly: async () => (await import('./mayfly.ts')).open,
   ioredis: async () => (await import('./ioredis.ts')).open,
@@ -13,7 +13,7 @@ export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
   limit: async () => (await import('./limit.ts')).open,
 }
 
-/** The package that each of them needs. It is no dependency of the server's package, so it may be missing. */
+/** The package that each system needs. It is not a dependency of the server's package, so it may be missing. */
 export const libraries: Readonly<Record<SystemName, string | null>> = {
   mayfly: null,
   ioredis: 'ioredis',
@@ -23,7 +23,7 @@ export const libraries: Readonly<Record<SystemName, string | null>> = {
   limit: null,
 }
 
-/** A line for the user, where the package is not installed; else null. */
+/** A line for the user if the package is not installed, else null. */
 export function missingLibrary(system: SystemName): string | null {
   const library = libraries[system]
   if (library === null) return null

@@ -11,12 +11,12 @@ import type { S3Target } from '../servers/minio.ts'
 import { type Client, type Entry, TAKE_SECONDS_MAX } from './client.ts'
 
 export const BUCKET = 'bench'
-/** As many as the most calls that a suite has under way, so that none of them waits for a socket. */
+/** The largest number of calls that a suite has under way, so that no call waits for a socket. */
 const SOCKETS_MAX = 256
-/** Who waits on S3 asks again and again; asking more often would answer sooner and cost the server more. */
+/** A client that waits on S3 polls. A shorter interval would answer sooner and cost the server more. */
 const POLL_MS = 5
 
-/** The target is the JSON of an `S3Target`; `createBucket` has been called on that server. */
+/** The target is the JSON of an `S3Target`; `createBucket` must have been called on that server. */
 export async function open(target: string): Promise<Client> {
   return new S3StoreClient(connect(target))
 }
@@ -27,7 +27,7 @@ export async function createBucket(target: string): Promise<void> {
   client.destroy()
 }
 
-/** Connections are kept, and checksums that nobody asked for are left out, as the other systems compute none. */
+/** Connections are reused. Optional checksums are off, as the other systems compute none. */
 function connect(target: string): S3Client {
   const { endpoint, region, accessKeyId, secretAccessKey } = JSON.parse(target) as S3Target
   return new S3Client({

@@ -5,7 +5,7 @@ import { Latencies } from '../report/latencies.ts'
 import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 
-/** Half of what the two nodes of the job have. */
+/** Half of the throughput of the job's two nodes. */
 const BYTES_PER_SECOND = 2e7
 const STEADY_MS = 3_000
 const POLL_MS = 20
@@ -15,14 +15,15 @@ export interface ControllerDead {
   readonly deadMs: number
   readonly before: Latencies
   readonly during: Latencies
-  /** From the moment on which it may be started again until it has answered a registration. */
+  /** From when the controller may be started again until it has answered a registration. */
   readonly backMs: number
   readonly problems: readonly string[]
 }
 
 /**
- * The controller is killed under load and stays dead for so long. Its supervisor would start it again at once; so that one is
- * stopped meanwhile (SIGSTOP), and nobody listens at the controller's port.
+ * Kills the controller under load and keeps it dead for `deadMs`. Its supervisor would start it again at once, so the supervisor is stopped (SIGSTOP)
+ * meanwhile, and
+ * nobody listens at the controller's port.
  */
 export async function runControllerDead(of: { dir: string; deadMs: number }): Promise<ControllerDead> {
   const { dir, deadMs } = of
@@ -30,7 +31,7 @@ export async function runControllerDead(of: { dir: string; deadMs: number }): Pr
   let load: PacedLoad | null = null
   try {
     const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
-    // More than one node has, so that there are two.
+    // More than one node can move, so that the job has two nodes.
     const job = await mayfly.registerJob('orphan', { capacityBytes: CAPACITY_BYTES, peakBytesPerSecond: 4e7 })
     load = await PacedLoad.open({ ...loadShape, dir, name: `dead-${deadMs}`, ticket: job.ticket })
     load.pace(BYTES_PER_SECOND)
@@ -79,7 +80,7 @@ async function untilBack(cluster: Cluster): Promise<void> {
       await cluster.nodes()
       return
     } catch {
-      // Nobody listens there yet.
+      // Nobody listens at the port yet.
     }
   }
   throw new Error(`the controller has not come back within ${BACK_MS_MAX} ms`)

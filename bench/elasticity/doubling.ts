@@ -7,26 +7,26 @@ import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 import { Timeline } from './timeline.ts'
 
-/** Of the one node that there is at first: 43 % of it, twice as much is above the band. */
+/** 43 % of the only node at first; twice as much is above the band. */
 const BASE_BYTES_PER_SECOND = 8.6e6
 
 export interface DoublingSettings {
-  /** Of the load as it is at first. */
+  /** How long the first load lasts. */
   readonly steadyMs: number
-  /** How long a decision is waited for. */
+  /** How long to wait for a decision. */
   readonly decisionMsMax: number
-  /** After each decision, to see what comes of it. */
+  /** How long to go on after each decision. */
   readonly afterMs: number
 }
 
 export interface Doubling {
-  /** From the doubling; null where it was not seen in time. */
+  /** Since the doubling; null if no node was added in time. */
   readonly scaledOutMs: number | null
   readonly nodeActiveMs: number | null
-  /** From the halving. */
+  /** Since the halving; null if no node was removed in time. */
   readonly scaledInMs: number | null
   readonly nodeStoppedMs: number | null
-  /** Calls before, from the doubling on, and from the halving on. */
+  /** Calls before the doubling, from the doubling on, and from the halving on. */
   readonly windows: readonly {
     readonly name: string
     readonly latencies: Latencies
@@ -38,7 +38,7 @@ export interface Doubling {
   readonly samples: Timeline['samples']
 }
 
-/** One job that has said nothing of its throughput: its load doubles, and halves again. */
+/** One job without a throughput hint: its load doubles, then halves. */
 export async function runDoubling(settings: DoublingSettings & { dir: string }): Promise<Doubling> {
   const { dir, steadyMs, decisionMsMax, afterMs } = settings
   const cluster = await Cluster.start({ ...nodeClass, nodesMax: 4 }, { warmNodes: 0 })
@@ -98,7 +98,7 @@ export async function runDoubling(settings: DoublingSettings & { dir: string }):
   }
 }
 
-/** A moment on the clock of all processes, and on the timeline. */
+/** A moment on the clock that all processes share, and on the timeline. */
 function mark(timeline: Timeline): { atMs: number; seconds: number } {
   return { atMs: performance.timeOrigin + performance.now(), seconds: timeline.seconds }
 }

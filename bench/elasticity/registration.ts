@@ -4,22 +4,22 @@ import { Cluster } from '../servers/cluster.ts'
 
 const MIB = 2 ** 20
 const NODE_BYTES = 64 * MIB
-/** All of a node, with the sixteenth and the mebibyte that the controller adds. */
+/** A whole node, less the sixteenth and the mebibyte that the controller adds. */
 const WHOLE_NODE_BYTES = Math.floor((NODE_BYTES - MIB) / (1 + 1 / 16))
 const POLL_MS = 20
 const READY_MS_MAX = 30_000
 
-/** In ms, one figure for each sample. */
+/** In ms, one figure per sample. */
 export interface Registrations {
-  /** From the call to the answer, with a ticket that works. */
+  /** From the call to the answer with a valid ticket. */
   readonly registeredMs: readonly number[]
   /** From the call to the answer of a function's first put. */
   readonly firstPutMs: readonly number[]
 }
 
 /**
- * Registrations of a job that takes a whole node, beside one that has filled the first: each needs another node, which is
- * started and idle with `warmNodes` 1, and has to be started with 0.
+ * Registers jobs that take a whole node each, beside a job that has filled the first node. Each of them needs another node: with `warmNodes` 1 it is already
+ * started and idle, with 0 it has to be started.
  */
 export async function measureRegistrations(of: {
   warmNodes: number
@@ -50,7 +50,7 @@ export async function measureRegistrations(of: {
   }
 }
 
-/** Each with a name of its own: for one that comes again and again nodes would be made ready. */
+/** Each registration has a name of its own: for a name that recurs, nodes would be started ahead. */
 function register(mayfly: Mayfly, number: number): Promise<RegisteredJob> {
   return mayfly.registerJob(`whole-node-${number}`, {
     capacityBytes: WHOLE_NODE_BYTES,
@@ -58,7 +58,7 @@ function register(mayfly: Mayfly, number: number): Promise<RegisteredJob> {
   })
 }
 
-/** Beside the first node so many that serve and hold nothing, and no process that starts or ends. */
+/** Waits until `count` nodes beside the first serve and hold nothing, and no process is starting or ending. */
 async function untilIdle(cluster: Cluster, count: number): Promise<void> {
   for (const untilMs = performance.now() + READY_MS_MAX; performance.now() < untilMs; await sleep(POLL_MS)) {
     const nodes = await cluster.nodes()

@@ -6,9 +6,9 @@ import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 import { Timeline } from './timeline.ts'
 
-/** Of Pocket's Figure 10, in GB/s. */
+/** The jobs of Pocket's Figure 10, in GB/s. */
 const JOBS_GB_PER_SECOND = [3, 2.5, 3] as const
-/** So that 1 GB/s there is 20 MB/s here, which is one node here and there. */
+/** Bytes per second here for each GB/s there, so that a job needs as many nodes here as there. */
 const SCALE = 2e7
 const NODES_MAX = 10
 const POLL_MS = 50
@@ -17,7 +17,7 @@ const STOP_MS_MAX = 30_000
 interface JobSeen {
   readonly name: string
   readonly askedBytesPerSecond: number
-  /** From the call to the answer: its capacity is there then. */
+  /** From the call to the answer, when its capacity is available. */
   readonly registeredMs: number
   readonly movedBytesPerSecond: number
   readonly nodesBefore: number
@@ -26,14 +26,14 @@ interface JobSeen {
 
 export interface ThreeJobs {
   readonly jobs: readonly JobSeen[]
-  /** From the end of the last job until all processes of its nodes had ended but one. */
+  /** From the end of the last job until all node processes but one have exited. */
   readonly releasedMs: number
   readonly problems: readonly string[]
   readonly chart: LineChart
   readonly samples: Timeline['samples']
 }
 
-/** Three jobs that come one after another and go in the same order, each as fast as it has said it would be. */
+/** Three jobs that start one after another and end in the same order, each as fast as its hint says. */
 export async function runThreeJobs(of: { dir: string; stepMs: number }): Promise<ThreeJobs> {
   const cluster = await Cluster.start({ ...nodeClass, nodesMax: NODES_MAX }, { warmNodes: 1 })
   const timeline = new Timeline(cluster)

@@ -4,24 +4,24 @@ import type { LineChart, Point } from '../report/chart.ts'
 import type { Cluster } from '../servers/cluster.ts'
 
 const SAMPLE_MS = 250
-/** What loads have moved is told four times a second; over a second the steps of that are even. */
+/** Loads report the bytes they have moved four times a second; a rate over one second smooths the steps. */
 const RATE_SAMPLES = 4
 const MARKS = 6
 const MB = 1e6
 
-/** One look at a cluster. */
+/** One sample of a cluster. */
 export interface Sample {
-  /** Since the timeline began. */
+  /** Since the start of the timeline. */
   readonly seconds: number
-  /** Nodes that serve, and what they can move together. */
+  /** Nodes that serve, and the sum of their throughput. */
   readonly nodes: number
   readonly allocatedBytesPerSecond: number
   readonly reservedBytesPerSecond: number
-  /** As the clients count it. */
+  /** Counted by the clients. */
   readonly usedBytesPerSecond: number
 }
 
-/** What a cluster has, what of it is reserved and what is used, over time. */
+/** The throughput that a cluster has, has reserved and uses, over time. */
 export class Timeline {
   readonly samples: Sample[] = []
   readonly loads: PacedLoad[] = []
@@ -71,7 +71,7 @@ export class Timeline {
     return ((now.bytes - before.bytes) * 1000) / (now.atMs - before.atMs)
   }
 
-  /** Mean of what was used between two moments. */
+  /** Mean of the used throughput between two moments. */
   usedBetween(from: number, to: number): number {
     const within = this.samples.filter(({ seconds }) => seconds >= from && seconds < to)
     return (
@@ -98,7 +98,7 @@ export class Timeline {
   }
 }
 
-/** Marks at whole numbers, from 0 to the first one that is not below `most`. */
+/** Marks at whole numbers, from 0 to the first one not below `most`. */
 function marksUpTo(most: number): { at: number; text: string }[] {
   const step = Math.max(1, Math.ceil(most / (MARKS - 1)))
   return Array.from({ length: MARKS }, (_, index) => ({ at: index * step, text: String(index * step) }))

@@ -4,7 +4,7 @@ import type { FlooderOptions, FloodKind, FromFlooder } from './floods.ts'
 const KEYS = Array.from({ length: 1_000 }, (_, number) => `flood-key-${number}`)
 const NAMES = 500
 
-/** What is there before the flood, and one call of it. */
+/** What each flood puts first, and one call of it. */
 const floods: Readonly<
   Record<FloodKind, { prepare: (job: Job) => Promise<unknown>; call: (job: Job) => Promise<unknown> }>
 > = {
@@ -34,7 +34,7 @@ function putSmall(job: Job): Promise<unknown> {
   return job.put('flood', Buffer.alloc(1_024))
 }
 
-/** One process that asks as much as it can until it is killed, or its parent is gone. */
+/** One process that sends as many requests as it can until it is killed or its parent has exited. */
 const { ticket, kind, lanes } = JSON.parse(process.argv[2] ?? '') as FlooderOptions
 process.on('disconnect', () => process.exit(0))
 const job = await openJob(ticket)

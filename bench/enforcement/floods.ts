@@ -9,13 +9,13 @@ import { median } from '../report/median.ts'
 import { Cluster } from '../servers/cluster.ts'
 import type { Goal } from '../suite.ts'
 
-/** What a flood consists of: calls for one key, for 1,000 keys, of an object with 500 metadata names, or listings of 1,000 keys. */
+/** The calls of a flood: of one key, of 1,000 keys, for the metadata of an object with 500 names, or listings of 1,000 keys. */
 export type FloodKind = 'get' | 'put' | 'stat' | 'getMany' | 'deleteMany' | 'list'
 
 export interface FlooderOptions {
   readonly ticket: string
   readonly kind: FloodKind
-  /** Calls under way at a time. */
+  /** Number of calls under way. */
   readonly lanes: number
 }
 
@@ -28,7 +28,7 @@ export interface FloodSettings {
   readonly windowMs: number
 }
 
-/** In ms, of each round: what a get of the bystander took alone, and beside the flood. */
+/** In ms, for each round: the latency of the bystander's get alone and beside the flood. */
 interface Pair {
   readonly alone: Latencies
   readonly beside: Latencies
@@ -46,7 +46,7 @@ const P99_MORE_MS_MAX = 5
 const MIB = 2 ** 20
 const program = fileURLToPath(new URL('flooder.js', import.meta.url))
 
-/** A cluster of one node for each kind; the bystander has one get under way, alone and beside the flood in alternating rounds. */
+/** A cluster of one node for each kind. The bystander has one get under way, alone and beside the flood in alternating rounds. */
 export async function runFlood(
   kind: FloodKind,
   { rounds, lanes, windowMs }: FloodSettings,
@@ -109,7 +109,7 @@ export const floodColumns = [
   'gets/s beside',
 ]
 
-/** Medians over the rounds. */
+/** Medians of the rounds. */
 export function floodCells({ pairs }: FloodResult): string[] {
   const of = (figure: (pair: Pair) => number): number => median(pairs.map(figure))
   return [

@@ -1,30 +1,29 @@
 import { frequencyOf, Gdsf } from '../../storage-node/tiering/gdsf.ts'
 
-/** An object in RAM as policies see it. */
+/** An object in RAM, as policies see it. */
 export interface Resident {
   readonly object: number
   readonly bytes: number
-  /** What a read of it costs more from the next tier. */
+  /** How much longer a read takes from the next tier. */
   readonly costMs: number
   reads: number
-  /** Of the event that touched it last. */
+  /** Index of the last event that touched it. */
   touched: number
   priority: number
 }
 
 export interface Policy {
-  /** Gives an object that was put or read its new priority. */
+  /** Returns the new priority of an object that was put or read. */
   priorityOf(resident: Resident, readsPerObject: number): number
-  /** At least one of those in RAM, for as many bytes as have to leave. */
+  /** Chooses objects of at least `bytes` together, and at least one. */
   choose(residents: readonly Resident[], bytes: number): Resident[]
 }
 
-/** How many objects the node draws before it chooses. */
+/** Number of objects that the node samples before it chooses. */
 const SAMPLE = 64
 
 type MakePolicy = (random: () => number) => Policy
 
-/** Every policy that is compared, by its name. */
 export const policies: ReadonlyMap<string, MakePolicy> = new Map<string, MakePolicy>([
   ['LRU', () => exact(({ touched }) => touched)],
   ['frequency, blind to size', () => exact(({ reads, touched }) => reads + touched * 1e-12)],

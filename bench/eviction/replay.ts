@@ -3,14 +3,14 @@ import { readCostMs } from '../../storage-node/tiering/gdsf.ts'
 import type { Policy, Resident } from './policies.ts'
 import type { Trace } from './trace.ts'
 
-/** Of all reads of a trace, what RAM answered. */
+/** The part of all reads of a trace that RAM answered. */
 export interface Hits {
   readonly bytesRatio: number
-  /** Of the time that all reads would take from the tier below. */
+  /** The part of the time that all reads would take from the tier below. */
   readonly timeRatio: number
 }
 
-/** RAM of so many bytes above one tier: what is put or read comes in, and the policy chooses what has to leave. */
+/** RAM of `bytes` above one tier. Every object that is put or read enters RAM, and the policy chooses what is demoted. */
 export function replay(trace: Trace, ram: { bytes: number; below: Tier }, policy: Policy): Hits {
   const memory = new Memory(ram.bytes, policy)
   const all = { bytes: 0, ms: 0 }
@@ -53,7 +53,7 @@ class Memory {
     return place === undefined ? undefined : this.#residents[place]
   }
 
-  /** The newcomer is a candidate like the others: what is worth less than all of them does not stay. */
+  /** The new object is a candidate like the others: if it has the lowest priority, it is demoted itself. */
   add(resident: Resident): void {
     if (resident.bytes > this.#bytesMax) return
     this.#places.set(resident.object, this.#residents.length)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** What happens to an object at a moment: it is put (`read` 0), or read for the `read`th time. */
+/** An event of an object: a put (`read` is 0) or its `read`th read. */
 interface TraceEvent {
   readonly atSeconds: number
   readonly object: number
@@ -9,29 +9,29 @@ interface TraceEvent {
 }
 
 export interface Trace {
-  /** Of each object. */
+  /** Size of each object. */
   readonly bytes: readonly number[]
   readonly readsOf: readonly number[]
-  /** In the order of time. */
+  /** In order of time. */
   readonly events: readonly TraceEvent[]
 }
 
 export const workloads = ['compile', 'sort', 'video'] as const
 export type Workload = (typeof workloads)[number]
 
-/** How long the job puts objects, in seconds: about the runs of which the quantiles are. */
+/** How long the job puts objects, in seconds: about the length of the runs from which the quantiles were taken. */
 const PUT_SECONDS = 60
-/** «Hundreds of times», of what is read more than once in a parallel compile. */
+/** "Hundreds of times", for the objects of a parallel compile that are read more than once. */
 const READS_OF_SHARED = 100
 const SHARE_READ_ONCE = 0.55
 
-/** This file is dist/bench/eviction/trace.js; the quantiles lie beside the sources. */
+/** This file is dist/bench/eviction/trace.js; the quantiles are in the source tree. */
 const quantilesDir = fileURLToPath(new URL('../../../bench/traces/', import.meta.url))
 
 /**
- * Objects with sizes and lifetimes drawn from the quantiles of Pocket's three applications, independently: how the two hang
- * together is not known. A lifetime reaches from the put to the last read. Objects of sort and video are read
- * once, of compile 55 % once and the others a hundred times, at times spread over their lives. Nothing is deleted before the job ends.
+ * Sizes and lifetimes are drawn independently from the quantiles of Pocket's three applications, because their correlation is not published. A lifetime is the
+ * time from the put to the last read. Objects of sort and video are read
+ * once; of compile, 55 % are read once and the others a hundred times, at times spread over their lifetimes. Nothing is deleted before the job ends.
  */
 export function makeTrace(workload: Workload, objects: number, random: () => number): Trace {
   const drawBytes = quantileDraw(`${workload}_object_bytes.csv`, random)
@@ -54,7 +54,7 @@ export function makeTrace(workload: Workload, objects: number, random: () => num
   return { bytes, readsOf, events }
 }
 
-/** Draws a value from a distribution that is given by its quantiles, in straight lines between them. */
+/** Draws a value from a distribution by linear interpolation between its quantiles. */
 function quantileDraw(file: string, random: () => number): () => number {
   const rows = readFileSync(quantilesDir + file, 'utf8')
     .trim()

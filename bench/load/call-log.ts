@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 
-/** One call: which key, when it began in ms since the Unix epoch, and how many ms it took. */
+/** One call: its key, its start in ms since the Unix epoch, and its latency in ms. */
 export interface LoggedCall {
   readonly key: number
   readonly atMs: number
@@ -9,7 +9,7 @@ export interface LoggedCall {
 
 const FIELDS = 3
 
-/** Calls at full speed, gathered without an object for each. */
+/** Records calls at full speed, without an object per call. */
 export class CallLog {
   #numbers = new Float64Array(FIELDS * 65_536)
   #length = 0

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process'
 
-/** The next message of that type. Rejects if the process ends before it has sent one. */
+/** Resolves with the next message of the type. Rejects if the process exits first. */
 export function childAnswer<Message extends { readonly type: string }, Type extends Message['type']>(
   child: ChildProcess,
   type: Type,

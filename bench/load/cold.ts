@@ -1,6 +1,6 @@
 /**
- * What a function does when it is started: loads the library of one system, opens it, and gets one object. Nothing else
- * is imported here, and what the bench itself needs is loaded before the clock starts.
+ * The cold start of a function: loads the library of one system, connects, and gets one object. It imports nothing else, and what the bench itself needs is
+ * loaded before the clock starts.
  */
 import { openers, type SystemName } from '../clients/open.ts'
 

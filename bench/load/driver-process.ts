@@ -2,7 +2,7 @@ import { openers, type SystemName } from '../clients/open.ts'
 import { type Params, runTask, type TaskName } from '../tasks/tasks.ts'
 import type { Answer } from './driver.ts'
 
-/** The program of a `Driver`: opens a client of one system, does what it is told, and ends with its parent. */
+/** The program of a `Driver`: opens a client of one system, carries out the tasks that its parent sends, and exits with it. */
 const [system, target = ''] = process.argv.slice(2)
 process.on('disconnect', () => process.exit(0))
 
@@ -19,7 +19,7 @@ process.on('message', ({ name, params }: { name: TaskName; params: Params<TaskNa
   })
 })
 
-/** Tells the parent what came of it. */
+/** Sends the result or the error to the parent. */
 async function answering<Value>(
   work: () => Promise<{ answer: unknown; value: Value }>,
 ): Promise<Value | null> {

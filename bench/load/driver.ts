@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { SystemName } from '../clients/open.ts'
 import type { Params, Result, TaskName } from '../tasks/tasks.ts'
 
-/** What a driver answers: the task's result, and what it cost this process, or why there is none. */
+/** The answer of a driver: the task's result and its CPU cost, or the error. */
 export type Answer =
   | { readonly type: 'done'; readonly result: unknown; readonly cpuSeconds: number }
   | { readonly type: 'failed'; readonly message: string }
@@ -14,7 +14,7 @@ const TASK_MS_MAX = 5 * 60_000
 
 const program = fileURLToPath(new URL('driver-process.js', import.meta.url))
 
-/** One process that uses one system, as one function does. It does one task at a time. */
+/** One process that uses one system, as one function does. It runs one task at a time. */
 export class Driver {
   readonly #child: ChildProcess
 
@@ -22,7 +22,7 @@ export class Driver {
     this.#child = child
   }
 
-  /** Resolves when the library is loaded and its client made. */
+  /** Resolves when the library is loaded and the client connected. */
   static async start(system: SystemName, target: string): Promise<Driver> {
     const driver = new Driver(fork(program, [system, target]))
     await driver.#answer()

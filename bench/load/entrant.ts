@@ -4,7 +4,7 @@ import type { Server } from '../servers/server.ts'
 import type { Params, Result, TaskName } from '../tasks/tasks.ts'
 import { Driver } from './driver.ts'
 
-/** One system that takes part in a comparison: a server that runs, and the processes that use it. */
+/** One system in a comparison: a running server and the processes that use it. */
 export class Entrant {
   readonly system: SystemName
   readonly server: Server
@@ -16,7 +16,7 @@ export class Entrant {
     this.server = server
   }
 
-  /** Has one of its client processes do a task; they are started when they are first needed. */
+  /** Runs a task in a client process, which is started at its first use. */
   async run<Name extends TaskName>(name: Name, params: Params<Name>, driver = 0): Promise<Result<Name>> {
     const started = this.#drivers.get(driver) ?? Driver.start(this.system, this.server.target)
     this.#drivers.set(driver, started)
@@ -25,7 +25,7 @@ export class Entrant {
     return result
   }
 
-  /** Does something, and gives what all processes of client and server computed for it. */
+  /** Runs `work` and measures the CPU time of all processes of client and server. */
   async costOf<Value>(work: () => Promise<Value>): Promise<{ value: Value; cost: Cost }> {
     const pids = await this.server.pids()
     const serverBefore = await cpuSeconds(pids)
@@ -38,7 +38,7 @@ export class Entrant {
     return { value, cost }
   }
 
-  /** Ends its client processes; the next task starts new ones. */
+  /** Ends the client processes; the next task starts new ones. */
   async endDrivers(): Promise<void> {
     const started = [...this.#drivers.values()]
     this.#drivers.clear()

@@ -6,8 +6,8 @@ import { Objects } from './objects.ts'
 const FILL_LANES = 16
 
 /**
- * One process of a load: a function that gets any object and puts those that are its own, so that it knows what each
- * of them must be. It does what its parent says and ends with it.
+ * One process of a load: a function that gets any object and puts those of its own, so that it knows the expected bytes of each. It obeys its parent and exits
+ * with it.
  */
 class LoadClient {
   readonly #options: LoadOptions
@@ -15,7 +15,7 @@ class LoadClient {
   readonly #objects: Objects
   readonly #log = new CallLog()
   readonly #problems: string[] = []
-  /** Of each object the version that this process has put, or else seen: none may be older. */
+  /** The version of each object that this process has put or last seen. A get that returns an older one is an error. */
   readonly #versions: Float64Array
   readonly #putting = new Set<number>()
   #lanes: Promise<unknown> = Promise.resolve()
@@ -71,7 +71,7 @@ class LoadClient {
     }
   }
 
-  /** An object has one writer at a time, so that its versions rise; who comes meanwhile reads it. */
+  /** An object has one put under way at a time, so that its versions rise. A lane that finds one under way gets the object instead. */
   async #put(number: number): Promise<void> {
     if (this.#putting.has(number)) return await this.#get(number)
     this.#putting.add(number)

@@ -7,17 +7,17 @@ import { childAnswer } from './child-answer.ts'
 
 export interface LoadOptions {
   readonly ticket: string
-  /** From 0; of `clients`. */
+  /** Index of this client, from 0 to `clients` - 1. */
   readonly client: number
   readonly clients: number
-  /** Calls that it has under way at a time, in each group of objects. */
+  /** Calls under way in each group of objects. */
   readonly lanes: number
   readonly objects: number
   readonly objectBytes: number
   readonly logFile: string
 }
 
-/** `groups` are numbers of objects: lanes work on one group each, so that one which stalls holds up no other. */
+/** `groups` are numbers of objects. A lane uses one group, so that a group that stalls does not delay the others. */
 export type ToLoadClient =
   | { readonly type: 'start'; readonly groups: readonly (readonly number[])[] }
   | { readonly type: 'stop' }
@@ -27,7 +27,7 @@ export type FromLoadClient =
 
 const program = fileURLToPath(new URL('load-client.js', import.meta.url))
 
-/** Several processes that first put every object once and then, when told to, put and get at full speed. */
+/** Several processes that first put every object once and then, on command, put and get at full speed. */
 export class Load {
   readonly #children: readonly { process: ChildProcess; logFile: string }[]
 
@@ -35,7 +35,7 @@ export class Load {
     this.#children = children
   }
 
-  /** Resolves when every object is there. Logs are written into `dir`. */
+  /** Resolves when every object has been put. Logs are written into `dir`. */
   static async fill(options: Omit<LoadOptions, 'client' | 'logFile'> & { dir: string }): Promise<Load> {
     const { dir, ...shared } = options
     const children = Array.from({ length: options.clients }, (_, client) => {
@@ -52,7 +52,7 @@ export class Load {
     for (const child of this.#children) child.process.send({ type: 'start', groups } satisfies ToLoadClient)
   }
 
-  /** Resolves with every call that was made since `start`, and with what was wrong. */
+  /** Resolves with every call since `start`, and with the errors and wrong answers. */
   async stop(): Promise<{ calls: LoggedCall[]; problems: string[] }> {
     const answers = await Promise.all(
       this.#children.map(async ({ process, logFile }) => {
@@ -67,7 +67,7 @@ export class Load {
     }
   }
 
-  /** Ends the processes, whatever they do. */
+  /** Kills the processes. */
   async end(): Promise<void> {
     await Promise.all(
       this.#children.map(async ({ process }) => {

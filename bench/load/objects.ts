@@ -1,6 +1,6 @@
 const HEADER_BYTES = 16
 
-/** Objects of one size whose every byte is known: number and version in front, then one pattern. */
+/** Objects of one size in which every byte is known: number and version first, then one pattern. */
 export class Objects {
   readonly #pattern: Buffer
 
@@ -19,7 +19,7 @@ export class Objects {
     return object
   }
 
-  /** Which version of object `number` these bytes are; null if they are none. */
+  /** The version of object `number` that these bytes are; null if they are not that object. */
   versionOf(number: number, object: Buffer): number | null {
     const isWhole =
       object.length === this.#pattern.length &&

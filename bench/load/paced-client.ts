@@ -4,13 +4,13 @@ import { CallLog } from './call-log.ts'
 import { Objects } from './objects.ts'
 import type { FromPacedClient, PacedOptions, ToPacedClient } from './paced-load.ts'
 
-/** What is late by more is dropped, not made up for: a pause shows as less that was moved, and not as a flood after it. */
+/** A call that is later than this is dropped: after a pause the load shows fewer bytes moved instead of a burst. */
 const LATE_MS_MAX = 200
 const TELL_MS = 250
 
 /**
- * One process of a load at a set rate: a function that puts and gets objects of its own, so that it knows what each of them must
- * be. It does what its parent says and ends with it.
+ * One process of a load at a set rate: a function that puts and gets objects of its own, so that it knows the expected bytes of each. It obeys its parent and
+ * exits with it.
  */
 class PacedClient {
   readonly #options: PacedOptions
@@ -53,7 +53,7 @@ class PacedClient {
     return { type: 'stopped', problems: this.#problems }
   }
 
-  /** Each lane has objects of its own: every second call is a get of what the one before it has put. */
+  /** Each lane has objects of its own and alternates between a put and a get of the same object. */
   async #lane(lane: number): Promise<void> {
     const { lanes, objects } = this.#options
     for (let number = lane; this.#running; number = number + lanes < objects ? number + lanes : lane) {
@@ -62,7 +62,7 @@ class PacedClient {
     }
   }
 
-  /** When its turn comes; false if the load is over. */
+  /** Makes the call at its scheduled time; false if the load has ended. */
   async #call(kind: 'put' | 'get', number: number): Promise<boolean> {
     if (!(await this.#turn())) return false
     const beganMs = performance.now()

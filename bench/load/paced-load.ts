@@ -22,7 +22,7 @@ export type FromPacedClient =
 
 const program = fileURLToPath(new URL('paced-client.js', import.meta.url))
 
-/** A process that puts and gets as many bytes a second as it is told to; 0 until then. */
+/** A process that puts and gets at a given rate in bytes per second; at 0 until the first command. */
 export class PacedLoad {
   readonly #process: ChildProcess
   readonly #logFile: string
@@ -48,7 +48,7 @@ export class PacedLoad {
     return load
   }
 
-  /** Payload of the calls that have succeeded, as of the last quarter of a second. */
+  /** Payload of the calls that have succeeded, updated four times a second. */
   get movedBytes(): number {
     return this.#movedBytes
   }
@@ -57,7 +57,7 @@ export class PacedLoad {
     this.#tell({ type: 'pace', bytesPerSecond })
   }
 
-  /** Resolves with every call that it has made, and with what was wrong; the process ends. */
+  /** Resolves with every call, and with the errors and wrong answers; the process exits. */
   async stop(): Promise<{ calls: LoggedCall[]; problems: readonly string[] }> {
     this.#tell({ type: 'stop' })
     const { problems } = await childAnswer<FromPacedClient, 'stopped'>(this.#process, 'stopped')
@@ -66,7 +66,7 @@ export class PacedLoad {
     return { calls, problems }
   }
 
-  /** Ends the process, whatever it does. */
+  /** Kills the process. */
   async end(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     this.#process.kill('SIGKILL')

@@ -1,4 +1,4 @@
-/** Uniform in [0, 1), the same for the same seed (Mulberry32). */
+/** A generator of numbers uniform in [0, 1), determined by the seed (Mulberry32). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {

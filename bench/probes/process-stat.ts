@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises'
 
-/** The kernel counts CPU time in hundredths of a second for whoever reads it (`USER_HZ`, proc(5)). */
+/** The kernel reports CPU time in hundredths of a second (`USER_HZ`, proc(5)). */
 const TICKS_PER_SECOND = 100
 
-/** What the processes have computed so far, in user space and in the kernel. A process that has ended counts 0. */
+/** CPU time of the processes so far, user and kernel. A process that has exited counts 0. */
 export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   const seconds = await Promise.all(
     pids.map(async (pid) => {
-      // The name, the second field, may hold anything, so fields are counted from the parenthesis that closes it.
+      // The second field, the name, may contain any character, so fields are counted from its closing parenthesis.
       const stat = (await read(pid, 'stat')).split(') ').at(-1) ?? ''
       const [utime = 0, stime = 0] = stat.split(' ').slice(11, 13).map(Number)
       return (utime + stime) / TICKS_PER_SECOND
@@ -16,7 +16,7 @@ export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   return seconds.reduce((sum, each) => sum + each, 0)
 }
 
-/** What the processes have in RAM. */
+/** Resident set size of the processes together. */
 export async function residentBytes(pids: readonly number[]): Promise<number> {
   const bytes = await Promise.all(
     pids.map(async (pid) => 1024 * Number(/VmRSS:\s+(\d+) kB/.exec(await read(pid, 'status'))?.[1] ?? 0)),
@@ -24,13 +24,13 @@ export async function residentBytes(pids: readonly number[]): Promise<number> {
   return bytes.reduce((sum, each) => sum + each, 0)
 }
 
-/** A process and whatever it has started. */
+/** A process and all of its descendants. */
 export async function processTree(pid: number): Promise<number[]> {
   const children = (await read(pid, `task/${pid}/children`)).split(' ').filter(Boolean).map(Number)
   return [pid, ...(await Promise.all(children.map(processTree))).flat()]
 }
 
-/** Empty where the process has ended. */
+/** Empty if the process has exited. */
 async function read(pid: number, file: string): Promise<string> {
   try {
     return await readFile(`/proc/${pid}/${file}`, 'utf8')

@@ -1,13 +1,13 @@
-/** How far apart the beginnings of objects lie, and how many differ: more than any suite has under way at a time. */
+/** Distance between the starts of two objects in the sequence, and the number of distinct objects: more than any suite has under way. */
 const STEP_BYTES = 8
 const DIFFERENT = 4_096
-/** Comparing every byte of every object would cost as much as getting it. */
+/** Every 32nd object is compared whole; comparing every byte of all of them would cost as much as the gets. */
 const WHOLE_EVERY = 32
 const STAMP_BYTES = 8
 
 /**
- * Objects whose every byte is known to every process, without one that has to be made while the clock runs: each is a
- * window on one sequence of words that do not repeat, and which window follows from the object's number.
+ * Objects whose every byte is known to every process, and which need not be generated while the clock runs: each object is a window on one sequence of words
+ * that do not repeat, chosen by the object's number.
  */
 export class Samples {
   readonly #words: Buffer
@@ -15,7 +15,7 @@ export class Samples {
 
   constructor(bytesMax: number) {
     const words = new Uint32Array(Math.ceil((bytesMax + STEP_BYTES * DIFFERENT) / 4))
-    // Knuth's multiplicative hash: odd, so that it takes every value once before it takes one again.
+    // Knuth's multiplicative hash. The factor is odd, so no value repeats within 2³² words.
     for (let index = 0; index < words.length; index++) words[index] = Math.imul(index + 1, 2_654_435_761)
     this.#words = Buffer.from(words.buffer)
   }
@@ -25,7 +25,9 @@ export class Samples {
     return this.#words.subarray(from, from + bytes)
   }
 
-  /** What is wrong with an object that was got, or null: length, head and tail of each, all of it now and then. */
+  /**
+   * Describes the mismatch between the received and the expected object, or returns null. Checks length, head and tail of each object, and every byte of some.
+   */
   wrong(object: Buffer, number: number, bytes: number): string | null {
     const wanted = this.of(number, bytes)
     if (object.length !== bytes) return `object ${number} has ${object.length} bytes, not ${bytes}`

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
 /**
- * Loaded into a process before its own program. A timer of one millisecond notes how late it comes; SIGUSR2 has the
- * longest delay since the last one written into the folder, in ms, under the process's number.
+ * Preloaded into a watched process. A timer of one millisecond measures its own delay. On SIGUSR2 the longest delay since the last report, in ms, is written to
+ * a file named after the process id.
  */
 const RESOLUTION_MS = 1
 const NS_PER_MS = 1e6

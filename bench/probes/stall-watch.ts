@@ -7,7 +7,7 @@ const probe = new URL('stall-probe.js', import.meta.url)
 const LOOK_MS = 5
 const ANSWER_MS_MAX = 60_000
 
-/** Asks processes of Node how long their event loops stood still. They need not know of it: a probe is loaded first. */
+/** Measures how long the event loops of Node processes stall, by a probe that is preloaded into them. */
 export class StallWatch {
   readonly #dir: string
 
@@ -19,12 +19,12 @@ export class StallWatch {
     return new StallWatch(await mkdtemp(join(tmpdir(), 'mayfly-stalls-')))
   }
 
-  /** What a process is started with to be watched; whatever it starts in turn is watched as well. */
+  /** Environment in which a process has to be started to be watched. Its child processes inherit it. */
   get environment(): NodeJS.ProcessEnv {
     return { NODE_OPTIONS: `--import=${probe}`, MAYFLY_BENCH_STALLS: this.#dir }
   }
 
-  /** The longest stall of any of the processes since they were asked before. */
+  /** The longest stall of any of the processes since the last call. */
   async longestMs(pids: readonly number[]): Promise<number> {
     return Math.max(...(await Promise.all(pids.map((pid) => this.#ask(pid)))))
   }

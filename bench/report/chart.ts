@@ -3,10 +3,10 @@ import { RANKS } from '../tasks/tally.ts'
 import { type Column, MEGABYTES_PER_SECOND, medianOf, type RowResult } from './measurement.ts'
 import { median } from './median.ts'
 
-/** A system; or what a cluster has at a time, what of it is reserved, and what is used. */
+/** A system, or a throughput of a cluster: allocated, reserved, used. */
 export type SeriesName = SystemName | 'allocated' | 'reserved' | 'used'
 
-/** A picture of results, before anyone draws it. */
+/** A chart before it is drawn. */
 export type Chart = LineChart | BarChart
 
 export interface LineChart {
@@ -26,7 +26,7 @@ export interface BarChart {
 
 interface Axis {
   readonly label: string
-  /** Where the axis has marks, and what they say. On a logarithmic one the values are logarithms. */
+  /** Positions and labels of the marks. On a logarithmic axis the positions are logarithms. */
   readonly marks: readonly { readonly at: number; readonly text: string }[]
 }
 
@@ -35,7 +35,7 @@ export type Point = readonly [x: number, y: number]
 const KIB = 1024
 const sizes = ['B', 'KiB', 'MiB', 'GiB']
 
-/** Throughput over the size of objects, one chart for each family of rows that has several sizes. */
+/** Throughput over object size, one chart for each family of rows that has several sizes. */
 export function sizeCharts(results: readonly RowResult[]): LineChart[] {
   const families = new Map<string, RowResult[]>()
   for (const result of results) {
@@ -67,7 +67,7 @@ export function sizeCharts(results: readonly RowResult[]): LineChart[] {
   })
 }
 
-/** How long calls take; null where they were not timed one by one. Its x axis counts nines: 1 is p90, 2 is p99. */
+/** Latency distribution; null if calls were not timed one by one. The x axis counts nines: 1 is p90, 2 is p99. */
 export function distributionChart(result: RowResult): LineChart | null {
   const series = systemsOf([result]).map((name) => {
     const rounds = (result.measurements.get(name) ?? []).flatMap(({ ranksMs }) => (ranksMs ? [ranksMs] : []))
@@ -104,7 +104,7 @@ function nines(rank: number): number {
   return -Math.log10(1 - rank / 100)
 }
 
-/** A mark at every power of ten that the values lie between. */
+/** A mark at every power of ten in the range of the values. */
 function decades(series: readonly { points: readonly Point[] }[]): Axis['marks'] {
   const values = series.flatMap(({ points }) => points.map(([, y]) => y))
   const low = Math.floor(Math.min(...values))
@@ -115,7 +115,7 @@ function decades(series: readonly { points: readonly Point[] }[]): Axis['marks']
   })
 }
 
-/** Whatever has a colour in a chart. */
+/** The names that have a colour in these charts. */
 export function namesOf(charts: readonly Chart[]): ReadonlySet<SeriesName> {
   return new Set(
     charts.flatMap((chart) => (chart.kind === 'lines' ? chart.series : chart.bars).map(({ name }) => name)),

@@ -15,17 +15,17 @@ export interface Comparison {
   readonly systems: readonly SystemName[]
   readonly rounds: { readonly full: number; readonly tiny: number }
   readonly columns: readonly Column[]
-  /** The name of the column that ratios are made of. */
+  /** The name of the column from which ratios are computed. */
   readonly judgedBy: string
   readonly groups: (tiny: boolean) => readonly Group[]
   readonly goals: readonly GoalSpec[]
-  /** Whether Mayfly's processes tell of stalls of their event loops, which costs them a timer. */
+  /** Whether Mayfly's processes report stalls of their event loops, which costs them a timer. */
   readonly watchesStalls?: boolean
 }
 
 /** Rows that are measured with the same servers and client processes. */
 export interface Group {
-  /** Before the first of its rows. */
+  /** Runs before the first of its rows. */
   readonly setUp?: (entrant: Entrant) => Promise<unknown>
   readonly rows: readonly Row[]
 }
@@ -89,7 +89,7 @@ async function withEntrants(
   }
 }
 
-/** In each round every system in turn, and another one first: what the machine does meanwhile hits all alike. */
+/** Each round measures every system once. The order rotates, so that disturbances of the machine affect all systems alike. */
 async function measureRow(
   row: Row,
   entrants: readonly Entrant[],
@@ -107,7 +107,7 @@ async function measureRow(
   return { row: name, ...rest, measurements }
 }
 
-/** A system that fails has no figures in that round, and the others go on. */
+/** A system that fails has no figures in that round; the others go on. */
 async function measureOnce(row: Row, entrant: Entrant): Promise<Measurement> {
   try {
     return await row.measure(entrant)

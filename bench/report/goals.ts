@@ -2,7 +2,7 @@ import type { SystemName } from '../clients/open.ts'
 import type { Goal, Verdict } from '../suite.ts'
 import { type Column, medianOf, type RowResult } from './measurement.ts'
 
-/** A goal, judged by the worst of the rows that it is about. */
+/** A goal, judged by the worst of its rows. */
 export type GoalSpec = RatioGoal | BoundGoal
 
 interface GoalBase {
@@ -11,14 +11,14 @@ interface GoalBase {
   readonly column: string
 }
 
-/** How many times as good as the best of others, where good is more calls or less time. */
+/** How many times as good Mayfly is as the best other system; good is more calls or less time. */
 interface RatioGoal extends GoalBase {
   readonly against: readonly SystemName[]
   readonly atLeast?: number
   readonly reachFor?: number
 }
 
-/** At most so much, whatever others need. */
+/** An upper bound on Mayfly's figure alone. */
 interface BoundGoal extends GoalBase {
   readonly unit: string
   readonly atMost?: number
@@ -27,7 +27,7 @@ interface BoundGoal extends GoalBase {
 
 export const REDIS = ['ioredis', 'ioredis pipelining', 'node-redis'] as const satisfies SystemName[]
 
-/** Whether the rows meet a goal; null where rows were left out on purpose and the goal is about none of the others. */
+/** Whether the rows meet a goal; null if `--only` left out every row of the goal. */
 export function judge(
   spec: GoalSpec,
   results: readonly RowResult[],
@@ -80,7 +80,7 @@ function judgeBound(spec: BoundGoal, results: readonly RowResult[]): Goal {
   }
 }
 
-/** How many times as good Mayfly is as the best of the others, and which of them that is. */
+/** How many times as good Mayfly is as the best other system, and the name of that system. */
 export function ratioToBest(
   result: RowResult,
   column: Column,
@@ -96,7 +96,7 @@ export function ratioToBest(
   return ratios.sort((a, b) => a.ratio - b.ratio)[0]
 }
 
-/** Null where one of the rows has no value: what was not measured holds nothing. */
+/** Null if a row has no value: a goal with a row that was not measured is not met. */
 function worstOf(
   values: readonly { row: string; value: number | undefined }[],
   isWorse: (a: number, b: number) => boolean,

@@ -1,15 +1,15 @@
-/** What calls of one kind took, in ms. */
+/** Latencies of calls of one kind, in ms. */
 export class Latencies {
   readonly #sorted: Float64Array
   readonly #seconds: number
 
-  /** `ms` in any order; `seconds` is how long they were gathered. */
+  /** `ms` in any order; `seconds` is the time over which they were collected. */
   constructor(ms: readonly number[], seconds: number) {
     this.#sorted = Float64Array.from(ms).sort()
     this.#seconds = seconds
   }
 
-  /** The nearest rank; 0 where there are no calls. */
+  /** The nearest rank; 0 if there are no calls. */
   percentile(percent: number): number {
     const rank = Math.ceil((percent / 100) * this.#sorted.length)
     return this.#sorted[Math.max(0, rank - 1)] ?? 0
@@ -29,7 +29,7 @@ export class Latencies {
     return [this.callsPerSecond.toFixed(0), ...figures]
   }
 
-  /** In the JSON of a report: every single one, the shortest first. */
+  /** All latencies in ascending order, for the JSON of a report. */
   toJSON(): number[] {
     return [...this.#sorted]
   }

@@ -5,17 +5,17 @@ import { median } from './median.ts'
 
 /** One round of one row for one system. */
 export interface Measurement extends Cost {
-  /** By the name of the column. */
+  /** By column name. */
   readonly figures: Readonly<Record<string, number>>
-  /** At each of `RANKS`, where calls were timed one by one. */
+  /** At each of `RANKS`, if calls were timed one by one. */
   readonly ranksMs?: readonly number[]
   readonly failures: readonly string[]
 }
 
-/** What is measured in one row, by system: all rounds of it. */
+/** All rounds of one row, by system. */
 export interface RowResult {
   readonly row: string
-  /** Rows of one family differ in the size of the objects alone. */
+  /** Rows of one family differ only in object size. */
   readonly family?: string
   readonly objectBytes?: number
   readonly measurements: ReadonlyMap<SystemName, readonly Measurement[]>
@@ -32,7 +32,7 @@ export const MEGABYTES_PER_SECOND = 'MB/s'
 export const P50_MS = 'p50 ms'
 export const P99_MS = 'p99 ms'
 
-/** Of what `measureCalls` gives. */
+/** The columns of a `measureCalls` result. */
 export const callColumns: readonly Column[] = [
   { name: CALLS_PER_SECOND, better: 'higher', digits: 0 },
   { name: MEGABYTES_PER_SECOND, better: 'higher', digits: 1 },
@@ -40,7 +40,7 @@ export const callColumns: readonly Column[] = [
   { name: P99_MS, better: 'lower', digits: 3 },
 ]
 
-/** Has the entrant do something that tallies calls. */
+/** Has the entrant run work that tallies calls. */
 export async function measureCalls(entrant: Entrant, work: () => Promise<Tallied>): Promise<Measurement> {
   const { value, cost } = await entrant.costOf(work)
   const { calls, bytes, seconds, ranksMs, failures } = value
@@ -57,7 +57,7 @@ export async function measureCalls(entrant: Entrant, work: () => Promise<Tallied
   }
 }
 
-/** The median of a column over the rounds; undefined where the system was not measured. */
+/** The median of a column over the rounds; undefined if the system was not measured. */
 export function medianOf(result: RowResult, system: SystemName, column: string): number | undefined {
   const figures = (result.measurements.get(system) ?? []).map((each) => each.figures[column])
   const known = figures.filter((figure) => figure !== undefined)

@@ -16,7 +16,7 @@ const style = `
   svg { font: 11px system-ui, sans-serif; fill: currentColor }
 `
 
-/** A page that needs nothing but itself: tables, goals, and every chart drawn. */
+/** A self-contained HTML page: tables, goals and all charts. */
 export function formatPage(name: string, report: Report): string {
   const legend = [...namesOf(report.charts)].map(
     (name) => `<span><i style="background:${colours[name]}"></i>${escapeText(name)}</span>`,

@@ -4,10 +4,7 @@ import { ratioToBest } from './goals.ts'
 import { type Column, medianOf, type RowResult } from './measurement.ts'
 import { median } from './median.ts'
 
-/**
- * One line for each row and server: medians over the rounds, of the library that was best at it, and how many times as
- * good Mayfly is.
- */
+/** One line for each row and server: medians over the rounds, with the library that was best for that server, and how many times as good Mayfly is. */
 export function tableOf(
   results: readonly RowResult[],
   columns: readonly Column[],

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { cpus, totalmem } from 'node:os'
 import type { Report } from '../suite.ts'
 
-/** As a person reads it: what was measured on what, the table, and which goals it meets. */
+/** The report as text: machine, versions, table and goals. */
 export function formatReport(report: Report): string {
   const goals = report.goals.map(({ name, atLeast, reachFor, measured, verdict }) => [
     name,
@@ -30,7 +30,7 @@ export function settingsOf(report: Report): [string, string | number][] {
   return Object.entries({ ...machineOf(), ...report.settings })
 }
 
-/** A table in Markdown, so that it can stand in the README as it is. */
+/** A table in Markdown, so that it can be pasted into the README. */
 function formatTable(rows: readonly (readonly (string | number)[])[]): string {
   const cells = rows.map((row) => row.map(String))
   const widths = (cells[0] ?? []).map((_, column) =>
@@ -52,7 +52,7 @@ export function machineOf(): Record<string, string> {
   }
 }
 
-/** Where the sources came without their history, nobody knows the commit. */
+/** `unknown` if the sources have no Git history. */
 function commitOf(): string {
   try {
     const commit = git('rev-parse', '--short', 'HEAD')

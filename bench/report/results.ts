@@ -5,10 +5,10 @@ import type { Report } from '../suite.ts'
 import { formatPage } from './page.ts'
 import { machineOf } from './report.ts'
 
-/** This file is dist/bench/results.js; results lie beside the sources. */
-const resultsDir = fileURLToPath(new URL('../../bench/results/', import.meta.url))
+/** This file is dist/bench/report/results.js; results are stored in the source tree. */
+const resultsDir = fileURLToPath(new URL('../../../bench/results/', import.meta.url))
 
-/** Writes the report as JSON and as a page, and gives the files' paths. */
+/** Writes the report as JSON and as a page. Resolves with the paths of the files. */
 export async function saveReport(result: {
   name: string
   report: Report

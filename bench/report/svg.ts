@@ -1,6 +1,6 @@
 import type { BarChart, Chart, LineChart, Point, SeriesName } from './chart.ts'
 
-/** One colour for each name in every chart, told apart by people who see few colours too (after Okabe and Ito). */
+/** One colour for each name in every chart, distinguishable with colour blindness (after Okabe and Ito). */
 export const colours: Readonly<Record<SeriesName, string>> = {
   mayfly: '#d55e00',
   ioredis: '#0072b2',
@@ -16,7 +16,7 @@ export const colours: Readonly<Record<SeriesName, string>> = {
 const WIDTH = 460
 const HEIGHT = 280
 const LEFT = 64
-/** Half of the longest mark, which may stand at the very end of the axis. */
+/** Half of the width of the longest mark, which may stand at the end of the axis. */
 const RIGHT = 26
 const TOP = 30
 const BOTTOM = 44
@@ -74,7 +74,7 @@ function frame(height: number, title: string, content: readonly string[]): strin
   return `<svg viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escapeText(title)}">${heading}${content.join('')}</svg>`
 }
 
-/** From values to pixels. */
+/** Maps values to pixels. */
 function scale(
   values: readonly number[],
   { from, to }: { from: number; to: number },

@@ -9,7 +9,7 @@ import { serverOf } from '../systems.ts'
 
 const NUMBER = /v?\d+\.\d+\.\d+[\w.-]*/
 
-/** Which versions of servers and libraries are compared; Mayfly's own is the commit. */
+/** Versions of the servers and libraries that are compared; Mayfly's is the commit. */
 export async function versionsOf(systems: readonly SystemName[]): Promise<Record<string, string>> {
   const names = new Set(systems.map((system) => serverOf[system]))
   const versions: Record<string, string> = {}
@@ -20,7 +20,7 @@ export async function versionsOf(systems: readonly SystemName[]): Promise<Record
   return versions
 }
 
-/** A MinIO that `go install` built does not know its own version; Go reads it from the file. */
+/** A MinIO built by `go install` does not report its version; Go reads it from the binary. */
 async function minioVersion(): Promise<string> {
   const file = findMinio()
   const go = findOnPath('go')
@@ -35,7 +35,7 @@ async function versionOf(file: string | null, args: readonly string[]): Promise<
   return NUMBER.exec(stdout)?.[0] ?? 'unknown'
 }
 
-/** From the package's own package.json, which lies in a folder above the file that an import gives. */
+/** From the library's package.json, in a folder above the file to which an import resolves. */
 function libraryVersion(library: string): string {
   for (
     let folder = new URL('.', import.meta.resolve(library));

@@ -9,25 +9,25 @@ import { fileURLToPath } from 'node:url'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { processTree } from '../probes/process-stat.ts'
 
-/** The built command: this file is dist/bench/cluster.js. */
+/** The built command. This file is dist/bench/servers/cluster.js. */
 const command = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 
 export interface NodeClassConfig {
   readonly ramBytes: number
-  /** None if not given. */
+  /** No SSD tier by default. */
   readonly ssdBytes?: number
   readonly nodesMax: number
-  /** 1 GB/s if not given. */
+  /** Default 1e9. */
   readonly bytesPerSecond?: number
 }
 
 interface Surroundings {
   readonly environment?: NodeJS.ProcessEnv
-  /** 1 if not given. */
+  /** Default 1. */
   readonly warmNodes?: number
-  /** The lowest tier, where it is given. */
+  /** The lowest tier; none by default. */
   readonly s3?: S3Settings | undefined
-  /** 1 if not given. */
+  /** Default 1. */
   readonly metadataServers?: number
 }
 
@@ -45,7 +45,7 @@ export interface ToldEvent {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** A cluster of real processes in a temporary folder, as `mayfly up` starts it. */
+/** A cluster of real processes in a temporary folder, started by `mayfly up`. */
 export class Cluster {
   readonly url: string
   readonly apiKey: string
@@ -93,10 +93,7 @@ export class Cluster {
     return (await this.call<{ nodes: NodeView[] }>('GET', '/v1/nodes')).nodes
   }
 
-  /**
-   * Resolves with the first event of the type that the controller tells from `sinceMs` on, in ms since the Unix epoch; null if
-   * none comes in time.
-   */
+  /** Resolves with the first event of the type since `sinceMs` (ms since the Unix epoch), or with null if none arrives within `withinMs`. */
   async event(type: string, sinceMs: number, withinMs: number): Promise<ToldEvent | null> {
     const late = AbortSignal.timeout(withinMs)
     const headers = { authorization: `Bearer ${this.apiKey}`, 'last-event-id': '0' }
@@ -118,7 +115,7 @@ export class Cluster {
     }
   }
 
-  /** Of `mayfly up`, the parent of all others. */
+  /** Process id of `mayfly up`, the parent of all others. */
   get pid(): number {
     return this.#process.pid as number
   }
@@ -131,7 +128,7 @@ export class Cluster {
     throw new Error('no controller runs')
   }
 
-  /** Those that have reported; waits for the first. */
+  /** Nodes that have reported; waits for the first. */
   async activeNodes(): Promise<readonly NodeView[]> {
     for (let tries = 0; tries < 100; tries++) {
       const active = (await this.nodes()).filter(({ state }) => state === 'active')
@@ -145,17 +142,17 @@ export class Cluster {
     return join(this.#dir, 'state')
   }
 
-  /** A ticket with the placement of this moment. */
+  /** A ticket with the current placement. */
   async ticket(job: string): Promise<string> {
     return (await this.call<{ ticket: string }>('GET', `/v1/jobs/${job}`)).ticket
   }
 
-  /** Of all its processes: the nodes and what controls them. */
+  /** The supervisor, controller, metadata servers and storage nodes. */
   pids(): Promise<number[]> {
     return processTree(this.pid)
   }
 
-  /** The processes of the planes; there are some of each. */
+  /** Process ids of the metadata servers and of the storage nodes; at least one of each. */
   async pidsByPlane(): Promise<Record<'metadata' | 'storage-node', number[]>> {
     const pids = await this.pids()
     const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8')))

@@ -1,23 +1,23 @@
 import type { OnReadOpts, Socket } from 'node:net'
 
-/** What the `limit` sends: no more than a store must. A payload lies in a buffer of its own. */
+/** A message of the `limit` system: the minimum that a store has to send. The payload is a buffer of its own. */
 export interface Frame {
   readonly id: number
   readonly key: string
   readonly payload: Buffer
 }
 
-/** id, bytes of the key, bytes of the payload */
+/** Request id, key length, payload length. */
 const HEADER_BYTES = 12
 const SCRATCH_BYTES = 65_536
-/** Up to this, one copy into a joint buffer is cheaper than an entry of a `writev`. */
+/** Up to this size, a copy into a joint buffer is cheaper than an entry of a `writev`. */
 const COPIED_BYTES_MAX = 8_192
 
-/** Cuts what arrives into frames; the rest of a large payload is read straight into its buffer. */
+/** Cuts received bytes into frames; the rest of a large payload is read directly into its buffer. */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void
   readonly #scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
-  /** Of the scratch. */
+  /** Bytes of the scratch buffer that are in use. */
   #filled = 0
   #large: { readonly frame: Frame; filled: number } | null = null
 
@@ -36,7 +36,7 @@ export class FrameReader {
     } as OnReadOpts
   }
 
-  /** For a socket that gives its bytes in buffers of its own. */
+  /** For a socket without `onread`. */
   push(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const copied = bytes.copy(this.#target(), 0, at)
@@ -83,7 +83,7 @@ export class FrameReader {
   }
 }
 
-/** What one turn of the event loop produces leaves together. */
+/** Writes the frames of one turn of the event loop together. */
 export class FrameWriter {
   readonly #socket: Socket
   #pieces: Buffer[] = []

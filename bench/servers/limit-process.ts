@@ -2,8 +2,8 @@ import { connect, createServer } from 'node:net'
 import { FrameReader, FrameWriter } from './limit-frames.ts'
 
 /**
- * The ceiling: one Map and raw `net`, with no check of anything. Node reads fastest into buffers of the reader's own,
- * and lets only the side that dials do so; so a client dials for what it gets, and is dialled for what it puts.
+ * The ceiling: one Map and raw `net`, without any check. Node reads fastest into buffers that the reader supplies, and only the connecting side can supply
+ * them. So the client connects to get, and the server connects to the client to receive puts.
  */
 const objects = new Map<string, Buffer>()
 
@@ -11,7 +11,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on('error', () => socket.destroy())
   const answers = new FrameWriter(socket)
   const reader = new FrameReader(({ id, key }) => {
-    // The first frame says where the client listens; every other one asks for an object.
+    // The first frame has the client's listening port; every other frame asks for an object.
     if (id === 0) return takePuts(Number(key))
     answers.write({ id, key: '', payload: objects.get(key) ?? Buffer.alloc(0) })
   })

@@ -6,7 +6,7 @@ import type { Server } from './server.ts'
 
 const program = fileURLToPath(new URL('limit-process.js', import.meta.url))
 
-/** The server of the ceiling; its target is `host:port`. */
+/** Starts the server of the ceiling; its target is `host:port`. */
 export async function startLimit(): Promise<Server> {
   const child = fork(program)
   const [address] = (await once(child, 'message')) as [AddressInfo]

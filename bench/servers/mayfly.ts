@@ -4,11 +4,11 @@ import { StallWatch } from '../probes/stall-watch.ts'
 import { Cluster } from './cluster.ts'
 import type { Server } from './server.ts'
 
-/** Half of the machine's RAM: the other systems have no limit, and what they measure must fit. */
+/** Half of the machine's RAM: the other systems have no limit, and all objects of a measurement must fit. */
 const RAM_BYTES = Math.floor(totalmem() / 2)
-/** What is left beside the job of `target` is for jobs that a suite registers itself. */
+/** The rest is for jobs that a suite registers itself. */
 const CAPACITY_BYTES = Math.floor(0.7 * RAM_BYTES)
-/** More than loopback carries, so that no rate limit stands between Mayfly and the ceiling. */
+/** More than loopback carries, so that no rate limit affects the comparison with the ceiling. */
 const BYTES_PER_SECOND = 1e11
 
 export interface MayflyServer extends Server {

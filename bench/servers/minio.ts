@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { cacheDir, findOnPath, isExecutable } from './path.ts'
 import { type Server, startProgram } from './server.ts'
 
-/** What a client of MinIO needs, as the JSON of a target. */
+/** Settings of an S3 client, as the JSON of a target. */
 export interface S3Target {
   readonly endpoint: string
   readonly region: string
@@ -17,8 +17,8 @@ const ACCESS_KEY = 'mayfly-bench'
 const SECRET_KEY = 'mayfly-bench-secret'
 
 /**
- * MAYFLY_MINIO, else `minio` on the PATH, else what `installMinio` put into the user's cache; null where there is
- * none. Throws if MAYFLY_MINIO names no program: whoever set it wants that one and no other.
+ * Looks for MAYFLY_MINIO, then for `minio` on the PATH, then for what `installMinio` has built; null if there is none. Throws if MAYFLY_MINIO is set and names
+ * no program.
  */
 export function findMinio(env: NodeJS.ProcessEnv = process.env): string | null {
   const chosen = env.MAYFLY_MINIO
@@ -33,7 +33,7 @@ export function findMinio(env: NodeJS.ProcessEnv = process.env): string | null {
 export const minioMissing =
   'MinIO is missing: set MAYFLY_MINIO to its file, or let `npm run peers` build it, which needs go (https://go.dev) on the PATH'
 
-/** Builds MinIO into the user's cache, once; gives its file. Minutes and some 2 GiB of Go's own caches. */
+/** Builds MinIO into the user's cache, once; resolves with its file. Takes minutes and about 2 GiB of Go's caches. */
 export async function installMinio(say: (line: string) => void): Promise<string> {
   const found = findMinio()
   if (found !== null) return found
@@ -47,7 +47,7 @@ export async function installMinio(say: (line: string) => void): Promise<string>
   return join(dir, 'minio')
 }
 
-/** One server with one folder, in RAM where that can be, as short-lived data asks for no disk; its target is the JSON of an `S3Target`. */
+/** One server with one folder, in RAM where the system allows it, because short-lived data needs no disk. Its target is the JSON of an `S3Target`. */
 export async function startMinio(): Promise<Server> {
   const file = findMinio()
   if (file === null) throw new Error(minioMissing)
@@ -70,12 +70,12 @@ export async function startMinio(): Promise<Server> {
   return { ...server, target: JSON.stringify(target) }
 }
 
-/** Its health pages are up before it serves; a stranger is refused only once it does, and told 503 until then. */
+/** The health pages answer before MinIO serves. Until it serves, an anonymous request gets 503; after that it is refused. */
 async function isReady(port: number): Promise<boolean> {
   try {
     return (await fetch(`http://127.0.0.1:${port}/`)).status === 403
   } catch (error) {
-    // What fetch throws while nobody listens yet.
+    // fetch throws a TypeError if the connection is refused.
     if (error instanceof TypeError) return false
     throw error
   }

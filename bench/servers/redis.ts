@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { findOnPath } from './path.ts'
 import { type Server, startProgram } from './server.ts'
 
-/** The file of `redis-server`, or of Valkey, which speaks the same; null where neither is installed. */
+/** Path of `redis-server` or of Valkey, which has the same protocol; null if neither is installed. */
 export function findRedis(): string | null {
   return findOnPath('redis-server') ?? findOnPath('valkey-server')
 }
@@ -12,8 +12,8 @@ export const redisMissing =
   'Redis is missing: redis-server is not on the PATH (Debian: apt-get install redis-server)'
 
 /**
- * A Redis that writes nothing to disk, as whoever wants short-lived data runs it; its target is `host:port`. From `evictsAt`
- * bytes on it drops what was used least recently.
+ * A Redis without persistence, as it is configured for short-lived data; its target is `host:port`. Above `evictsAt` bytes it evicts the least recently used
+ * keys.
  */
 export async function startRedis({ evictsAt }: { evictsAt?: number } = {}): Promise<Server> {
   const file = findRedis()

@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheDir, findOnPath, isExecutable } from './path.ts'
 
-/** Fixed, so that a seed makes the same requests everywhere. */
+/** Exact, so that a seed generates the same requests everywhere. */
 const VERSION = '4.32.5'
 
-/** What `installSchemathesis` put into the user's cache; null where it did not. */
+/** Path of what `installSchemathesis` has installed; null if it has not. */
 export function findSchemathesis(): string | null {
   const program = join(environment(), 'bin', 'schemathesis')
   return isExecutable(program) ? program : null
@@ -15,7 +15,7 @@ export function findSchemathesis(): string | null {
 export const schemathesisMissing =
   'Schemathesis is missing: `npm run peers` installs it, which needs python3 (with venv) on the PATH'
 
-/** Installs Schemathesis into a virtual environment in the user's cache, once; gives its file. */
+/** Installs Schemathesis into a virtual environment in the user's cache, once; resolves with its file. */
 export async function installSchemathesis(say: (line: string) => void): Promise<string> {
   const found = findSchemathesis()
   if (found !== null) return found

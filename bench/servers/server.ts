@@ -7,35 +7,35 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A server that was started for a bench or a test; it listens on loopback alone. */
+/** A server for a bench or a test. It listens only on loopback. */
 export interface Server {
-  /** What a client needs to find it. */
+  /** What a client needs to connect. */
   readonly target: string
-  /** Of all its processes. */
+  /** Ids of all its processes. */
   pids(): Promise<readonly number[]>
-  /** How long its event loop stood still at most since this was asked before, where it is watched. */
+  /** The longest stall of its event loop since the last call, if it is watched. */
   longestStallMs?(): Promise<number>
-  /** Resolves once its processes have exited and its folder is gone. */
+  /** Resolves once its processes have exited and its folder is removed. */
   stop(): Promise<void>
 }
 
-/** How one program is started. */
+/** How to start a program. */
 export interface Program {
   readonly file: string
   readonly args: (at: { port: number; dir: string }) => readonly string[]
   readonly environment?: NodeJS.ProcessEnv
-  /** Whether its folder lies in RAM, where the system has such a place, so that no disk is measured. */
+  /** Whether its folder is in RAM where the system allows it, so that no disk is measured. */
   readonly inMemory?: boolean
-  /** Asked again and again until it is true. */
+  /** Called repeatedly until it returns true. */
   readonly isReady: (port: number) => Promise<boolean>
 }
 
 const READY_MS_MAX = 30_000
 const LOOK_MS = 20
-/** Another program may take the port between the moment that it was found free and its use. */
+/** Another program may take the port after it was found free and before it is used. */
 const STARTS_MAX = 3
 
-/** Starts a program on a free port of loopback, with a temporary folder for whatever it writes. */
+/** Starts a program on a free port of loopback, with a temporary folder. */
 export async function startProgram(program: Program): Promise<Server & { readonly port: number }> {
   for (let start = 1; ; start++) {
     const port = await freePort()
@@ -80,7 +80,7 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, 'exit')
 }
 
-/** What the program said last, for the error if it does not start. Reading it also keeps its pipes from filling up. */
+/** The last output of the program, for the error if it does not start. Reading it also prevents its pipes from filling up. */
 function lastOutput(child: ChildProcess): () => string {
   const KEPT_CHARACTERS = 4096
   let text = ''
@@ -95,7 +95,7 @@ function lastOutput(child: ChildProcess): () => string {
   return () => text
 }
 
-/** Linux has one (shm_overview(7)); elsewhere a program writes to disk. */
+/** Linux has a folder in RAM (shm_overview(7)); on other systems the program writes to disk. */
 function memoryDir(): string {
   return existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 }

@@ -17,7 +17,7 @@ export interface FillParams {
   readonly outstanding: number
 }
 
-/** Puts or gets, or as many of either, of objects at random that `fill` has put. */
+/** Puts, gets, or both in equal parts, of random objects that `fill` has put. */
 export async function calls(client: Client, params: CallsParams): Promise<Tallied> {
   const { operation, objects, objectBytes } = params
   const samples = samplesOf(objectBytes)
@@ -44,7 +44,7 @@ export async function fill(client: Client, params: FillParams): Promise<void> {
   await Promise.all(Array.from({ length: outstanding }, lane))
 }
 
-/** Rejects where the answer is another one than what `fill` has put. */
+/** Rejects if the value differs from what `fill` has put. */
 export async function getAndCheck(
   client: Client,
   samples: Samples,
@@ -60,7 +60,7 @@ export function keyOf(objectBytes: number, number: number): string {
 
 let last = { objectBytes: -1, samples: new Samples(0) }
 
-/** Made once for each size, as the clock already runs for the caller's parent. */
+/** Made once per size, because the caller's clock is already running. */
 export function samplesOf(objectBytes: number): Samples {
   if (last.objectBytes !== objectBytes) last = { objectBytes, samples: new Samples(objectBytes) }
   return last.samples

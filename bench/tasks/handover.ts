@@ -4,23 +4,23 @@ import { samplesOf } from './calls.ts'
 import { type Tallied, Tally } from './tally.ts'
 
 export interface HandoverParams {
-  /** Tells the handovers of this run from all others. */
+  /** Distinguishes the handovers of this run from all others. */
   readonly run: string
   readonly handovers: number
-  /** Consumers that wait at a time. */
+  /** Number of consumers that wait at a time. */
   readonly waiting: number
   readonly objectBytes: number
-  /** Between two puts: long enough that the consumer of the next key waits already. */
+  /** Interval between two puts: long enough that the consumer of the next key already waits. */
   readonly everyMs: number
 }
 
-/** Consumers are given this long to begin their first wait. */
+/** Time for consumers to begin their first wait. */
 const AHEAD_MS = 300
 const NS_PER_MS = 1e6
 
 /**
- * Waits for one object after the other, in each of a number of lanes. A call's time is from the moment that is written
- * in the object, at which the producer's put began, to the answer here: Linux has one monotonic clock for all processes.
+ * Takes one object after the other in each of `waiting` lanes. The latency of a call counts from the start of the producer's put, which is written in the
+ * object, to the answer here: Linux has one monotonic clock for all processes.
  */
 export async function takeAll(client: Client, params: HandoverParams): Promise<Tallied> {
   const { handovers, waiting, objectBytes } = params
@@ -41,7 +41,7 @@ export async function takeAll(client: Client, params: HandoverParams): Promise<T
   return tally.result(Number(process.hrtime.bigint() - began) / 1e9)
 }
 
-/** Puts one object after the other, each with the moment at which its put begins. */
+/** Puts one object after the other, each with the time at which its put starts. */
 export async function giveAll(client: Client, params: HandoverParams): Promise<void> {
   const { handovers, objectBytes, everyMs } = params
   const samples = samplesOf(objectBytes)

@@ -1,15 +1,15 @@
 import { type Tallied, Tally } from './tally.ts'
 
-/** One call after the other in each of a number of lanes: that many are outstanding at any moment. */
+/** One call after the other in each lane, so `lanes` calls are outstanding at any moment. */
 export interface Lanes {
   readonly outstanding: number
-  /** Calls begin during this time; each of them is waited for and counted. */
+  /** Calls start during this time; each of them is awaited and counted. */
   readonly ms: number
-  /** The same before it, uncounted: connections are open, code is compiled. */
+  /** Length of the uncounted warm-up, which opens connections and compiles code. */
   readonly warmUpMs: number
 }
 
-/** `call` gives the bytes that it moved, or throws. */
+/** `call` resolves with the number of bytes that it moved, or rejects. */
 export async function runLanes(lanes: Lanes, call: () => Promise<number>): Promise<Tallied> {
   const warmUp = new Tally()
   await runFor(lanes.warmUpMs, lanes.outstanding, { call, tally: warmUp })

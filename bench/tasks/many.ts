@@ -5,9 +5,9 @@ import type { Tallied } from './tally.ts'
 
 export interface ManyParams extends Lanes {
   readonly operation: 'putMany' | 'getMany'
-  /** Of one call. */
+  /** Keys of one call. */
   readonly keys: number
-  /** How many groups of that many keys there are, all of them put by `fill`. */
+  /** Number of groups of `keys` keys, all put by `fill`. */
   readonly groups: number
   readonly objectBytes: number
 }

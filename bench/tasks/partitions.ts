@@ -4,7 +4,7 @@ import { samplesOf } from './calls.ts'
 export interface PartitionsParams {
   readonly mappers: number
   readonly reducers: number
-  /** The functions that this process runs, one after the other. */
+  /** The functions that this process runs one after the other. */
   readonly own: readonly number[]
   readonly objectBytes: number
 }
@@ -21,7 +21,7 @@ export async function map(client: Client, { own, reducers, objectBytes }: Partit
   }
 }
 
-/** Each reducer gets one object of every mapper. */
+/** Each reducer gets one object from every mapper. */
 export async function reduce(client: Client, { own, mappers, objectBytes }: PartitionsParams): Promise<void> {
   const samples = samplesOf(objectBytes)
   for (const reducer of own) {
@@ -39,7 +39,7 @@ function keyOf(mapper: number, reducer: number): string {
   return `shuffle/${mapper}/${reducer}`
 }
 
-/** Which object lies there: a prime spreads them, so that neighbours differ. */
+/** The sample for this pair. Multiplication by a prime makes neighbours differ. */
 function numberOf(mapper: number, reducer: number): number {
   return mapper * 1_009 + reducer
 }

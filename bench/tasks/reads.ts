@@ -2,12 +2,12 @@ import { type Client, NotThere } from '../clients/client.ts'
 import { getAndCheck, samplesOf } from './calls.ts'
 
 export interface ReadsParams {
-  /** All that `fill` has put. */
+  /** Number of objects that `fill` has put. */
   readonly objects: number
   readonly objectBytes: number
-  /** The working set: the first so many of them. */
+  /** The working set: the first `hot` objects. */
   readonly hot: number
-  /** Which part of the reads is of the working set; the others are of any object. */
+  /** Fraction of the reads that go to the working set; the others go to any object. */
   readonly hotShare: number
   readonly reads: number
   readonly outstanding: number
@@ -15,11 +15,11 @@ export interface ReadsParams {
 
 export interface ReadsResult {
   readonly ms: number
-  /** Reads of objects that the system has thrown away. */
+  /** Reads of objects that the system has evicted. */
   readonly lost: number
 }
 
-/** Reads most from a working set, and checks every answer. Rejects where one is wrong. */
+/** Reads mostly from a working set and checks every answer. Rejects if one is wrong. */
 export async function reads(client: Client, params: ReadsParams): Promise<ReadsResult> {
   const { objects, objectBytes, hot, hotShare, outstanding } = params
   const samples = samplesOf(objectBytes)

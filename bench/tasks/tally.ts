@@ -1,22 +1,22 @@
-/** The ranks that a distribution is kept at. The outer ones are drawn closely, for that is where systems differ. */
+/** The ranks at which a distribution is stored. They are denser in the tail, where systems differ. */
 export const RANKS = [
   0, 1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 98, 99, 99.5, 99.9, 99.99, 100,
 ] as const
 
-/** What calls of one kind came to. */
+/** The result of calls of one kind. */
 export interface Tallied {
   readonly calls: number
-  /** Payload, of puts and gets. */
+  /** Payload of puts and gets. */
   readonly bytes: number
   readonly seconds: number
-  /** At each of `RANKS`; all 0 where there were no calls. */
+  /** At each of `RANKS`; all 0 if there were no calls. */
   readonly ranksMs: readonly number[]
   readonly failures: readonly string[]
 }
 
 const FAILURES_KEPT_MAX = 5
 
-/** Calls at full speed, gathered without an object for each. */
+/** Records latencies at full speed, without an object per call. */
 export class Tally {
   #ms = new Float64Array(65_536)
   #calls = 0
@@ -33,7 +33,7 @@ export class Tally {
     this.#bytes += bytes
   }
 
-  /** One is enough to make the run worthless; a few show what happened. */
+  /** One failure makes the run invalid; only the first few are retained as examples. */
   fail(what: string): void {
     if (this.#failures.length < FAILURES_KEPT_MAX) this.#failures.push(what)
   }

@@ -6,7 +6,7 @@ import { map, reduce } from './partitions.ts'
 import { reads } from './reads.ts'
 import { trace } from './trace.ts'
 
-/** All that a client process can be told to do. */
+/** All tasks of a client process. */
 const tasks = { calls, fill, giveAll, many, map, reads, reduce, takeAll, trace }
 
 type Tasks = typeof tasks

@@ -5,7 +5,7 @@ import { type Lanes, runLanes } from './lanes.ts'
 import type { Tallied } from './tally.ts'
 
 export interface TraceParams extends Lanes {
-  /** Tells the objects of this run from all others. */
+  /** Distinguishes the objects of this run from all others. */
   readonly run: string
   /** Values at evenly spaced quantiles, from 0 to 1. */
   readonly objectBytes: readonly number[]
@@ -19,8 +19,8 @@ interface Living {
 }
 
 /**
- * Objects with sizes and lifetimes drawn from a trace: each is put, read once when its life is over, and deleted. One
- * call is all three; what is outstanding are calls that put or that read and delete, not objects that lie there.
+ * Objects with sizes and lifetimes drawn from a trace. Each is put, read once at the end of its lifetime, and deleted, which counts as one call. Outstanding
+ * are only calls that put, or that read and delete; an object at rest is none.
  */
 export async function trace(client: Client, params: TraceParams): Promise<Tallied> {
   const samples = new Samples(Math.ceil(params.objectBytes.at(-1) ?? 0))
@@ -49,7 +49,7 @@ export async function trace(client: Client, params: TraceParams): Promise<Tallie
   return result
 }
 
-/** A value from a distribution, by linear interpolation between its quantiles. */
+/** Draws a value from a distribution by linear interpolation between its quantiles. */
 function draw(quantiles: readonly number[]): number {
   const at = Math.random() * (quantiles.length - 1)
   const low = quantiles[Math.floor(at)] ?? 0

@@ -9,7 +9,7 @@ import { Background } from '../../service/process/background.ts'
 import { createLog } from '../../service/process/log.ts'
 import { SsdTier } from '../../storage-node/tiers/ssd/ssd-tier.ts'
 
-/** What is written and read again, `inFlight` at a time. */
+/** The bytes that are written and read again, with `inFlight` operations under way. */
 export interface Load {
   readonly bytes: number
   readonly count: number
@@ -19,19 +19,19 @@ export interface Load {
 export interface Throughput {
   readonly writeBytesPerSecond: number
   readonly readBytesPerSecond: number
-  /** The longest time that the event loop did not turn. */
+  /** The longest stall of the event loop. */
   readonly blockedMsMax: number
-  /** Reads that gave something else than was written. */
+  /** Reads that returned other bytes than were written. */
   readonly wrong: number
 }
 
-/** Something that keeps payloads. */
+/** A store of payloads. */
 interface Store {
   write(index: number, payload: Buffer): Promise<void>
   read(index: number): Promise<Buffer>
 }
 
-/** One file, written and read by Node at fixed places: what there is to reach. */
+/** One file, written and read by Node at fixed offsets: the ceiling. */
 export async function measurePlainFile(load: Load): Promise<Throughput> {
   const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
   const file = await open(join(dir, 'plain'), 'w+')
@@ -47,7 +47,7 @@ export async function measurePlainFile(load: Load): Promise<Throughput> {
   }
 }
 
-/** The SSD tier, on the same disk. */
+/** The SSD tier on the same disk. */
 export async function measureSsdTier(load: Load): Promise<Throughput> {
   const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
   const background = new Background({ runtime: systemRuntime, log: createLog('storage-node', 'warn') })
@@ -67,9 +67,9 @@ export async function measureSsdTier(load: Load): Promise<Throughput> {
   }
 }
 
-/** Whether reads can be made to come from the disk itself, and not from memory that holds what was written. */
+/** Whether the page cache can be dropped, so that reads come from the disk. */
 export async function canForgetPages(): Promise<boolean> {
-  // The kernel forgets only what the disk has.
+  // The kernel drops only pages that have been written to disk.
   await promisify(execFile)('sync')
   try {
     await writeFile('/proc/sys/vm/drop_caches', '1')
@@ -80,7 +80,7 @@ export async function canForgetPages(): Promise<boolean> {
   }
 }
 
-/** Reads in another order than was written, so that nobody reads ahead to advantage. */
+/** Reads in another order than the writes, so that read-ahead has no advantage. */
 async function measure({ bytes, count, inFlight }: Load, store: Store): Promise<Throughput> {
   const payload = Buffer.alloc(bytes, 0x5a)
   const written = await timed({ bytes, count, inFlight }, (index) => store.write(index, payload))

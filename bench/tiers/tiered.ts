@@ -7,20 +7,20 @@ import { startRedis } from '../servers/redis.ts'
 import type { Server } from '../servers/server.ts'
 import { startMinioWithBucket } from '../systems.ts'
 
-/** A job's bytes in all, and how much RAM there is for them where they do not all fit. */
+/** The bytes of a job, and the RAM for them if they do not all fit. */
 export interface Sizes {
   readonly dataBytes: number
   readonly ramBytes: number
 }
 
-/** Keys, index and hashing take room beside the payload: at 1 KiB about a fifth of it. */
+/** Keys, index and hash table need space too: at 1 KiB about a fifth of the payload. */
 const ROOM = 1.5
 /** More than loopback carries, so that no rate limit is measured. */
 const BYTES_PER_SECOND = 1e11
-/** Any tier will do; those that are faster are filled first. */
+/** Allows every tier; faster ones are filled first. */
 const anyTier = { latencySensitive: true, latencyMs: 1_000 } as const
 
-/** What is compared: Mayfly with RAM enough, and with a quarter of it above SSD or S3; Redis that evicts; S3 alone. */
+/** Mayfly with enough RAM, Mayfly with a quarter of it above SSD or S3, a Redis with eviction, and S3 alone. */
 export async function startTiered({ dataBytes, ramBytes }: Sizes): Promise<Map<string, Entrant>> {
   const started = new Map<string, Entrant>()
   const roomBytes = Math.ceil(dataBytes * ROOM)

@@ -17,15 +17,15 @@ import { checksumOf } from './integrity.ts'
 import type { ObjectFields } from './object-fields.ts'
 import { putObject } from './put.ts'
 
-/** What became of one entry of a `putMany`. */
+/** The result of one entry of a `putMany`. */
 export type PutOutcome = { readonly version: number } | MayflyError
 
-/** As that of `MayflyError`. */
+/** Identifies the class over several copies of the module, as the brand of `MayflyError` does. */
 const brand = Symbol.for('mayfly.PutManyError')
 
 /**
- * Some entries of a `putMany` were not stored. `code` is that of the first of them; `outcomes` has for each entry, in
- * their order, its version or its own error.
+ * Some entries of a `putMany` were not stored. `code` is the code of the first of them. `outcomes` has the version or the error of each entry, in the order of
+ * the entries.
  */
 export class PutManyError extends MayflyError {
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -47,7 +47,7 @@ export class PutManyError extends MayflyError {
   }
 }
 
-/** One object of a `putMany`, as it travels. */
+/** One object of a `putMany`, encoded for the wire. */
 export interface Entry {
   readonly at: KeyAddress
   readonly bytes: Uint8Array
@@ -59,16 +59,16 @@ interface PutMany {
   readonly bounds: Deadline
 }
 
-/** An entry with its place in the answer, and the hash that places it. */
+/** An entry with its position in the result and the hash of its key. */
 interface Put extends Entry {
   readonly index: number
   readonly hash: number
 }
 
-/** What an entry takes of the head beside key and metadata: lengths, version, times. */
+/** Bytes of an entry in the message's head besides key and metadata: lengths, version, times. */
 const ENTRY_HEAD_BYTES = 32
 
-/** Small objects share messages, up to the size of a payload. */
+/** Small objects share a message of up to the size of a payload. */
 const limits = {
   itemsMax: MANY_KEYS_MAX,
   bytesMax: Math.min(PAYLOAD_BYTES_MAX, HEAD_BYTES_MAX),
@@ -76,8 +76,8 @@ const limits = {
 }
 
 /**
- * Stores objects, one message for each node and MiB; each entry is stored or fails for itself. Gives their versions in their
- * order, or throws `PutManyError`.
+ * Stores objects in one message per node and MiB. Entries are stored or rejected independently. Resolves with the versions in the order of the entries, or
+ * throws `PutManyError`.
  */
 export async function putEntries(
   router: Router,
@@ -103,7 +103,7 @@ class Store {
     this.#outcomes = outcomes
   }
 
-  /** Never rejects: what fails is the outcome of its entries. */
+  /** Never rejects: an error becomes the outcome of its entries. */
   async all(puts: readonly Put[]): Promise<void> {
     const small = puts.filter((put) => !travelsAlone(put))
     const alone = small.length === puts.length ? [] : puts.filter(travelsAlone)
@@ -165,19 +165,19 @@ class Store {
   }
 }
 
-/** What waits for the kept store would keep a message of many waiting. */
+/** A put with `persist` waits for the persistent store and would delay the other entries of its message. */
 function travelsAlone({ bytes, fields }: Put): boolean {
   return bytes.length > MANY_VALUE_BYTES_MAX || fields.keptBucket !== ''
 }
 
-/** The node could not decide about this entry: it is as it was, and goes to the slot's owner. */
+/** The node was not the owner and changed nothing: the entry is sent to the slot's owner. */
 function isStale(result: number): boolean {
   return result === errorTable.STALE_PLACEMENT.wire || result === errorTable.UNAVAILABLE.wire
 }
 
 type Columns = Omit<RequestOf<typeof dataOperations.putMany>, 'epoch' | 'bucket' | 'lane' | 'sequence'>
 
-/** A list for each field; an empty one where all entries have nothing to say. */
+/** One list for each field; the list is empty if the field is unset in all entries. */
 function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
   const column = <T>(of: (put: Put) => T, says: (value: T) => boolean): T[] =>
     batch.some((put) => says(of(put))) ? batch.map(of) : []
@@ -204,7 +204,7 @@ function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
   }
 }
 
-/** At least what the entry takes of its message's head. */
+/** A lower bound of the entry's bytes in the head of its message. */
 function headBytes(key: Uint8Array, metadata: ObjectFields['metadata']): number {
   return metadata.reduce(
     (sum, { name, value }) => sum + 4 + Buffer.byteLength(name) + Buffer.byteLength(value),

@@ -8,11 +8,11 @@ import type { Role } from '../records/roles.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose API key it came with. */
+    /** The owner and role of the request's API key. */
     caller: Caller
   }
   interface FastifyContextConfig {
-    /** Who may ask for the route; `admin` alone where it is not said. */
+    /** Roles that may use the route; the default is `admin` alone. */
     readonly roles?: readonly Role[]
   }
 }
@@ -22,7 +22,7 @@ export const forDrivers = { roles: ['admin', 'driver'] } as const
 export const forViewers = { roles: ['admin', 'viewer'] } as const
 const forAdmins: readonly Role[] = ['admin']
 
-/** Notes whose key a request has. Throws `UNAUTHENTICATED`. */
+/** Stores the caller of a request. Throws `UNAUTHENTICATED`. */
 export function requireKey(request: FastifyRequest, keys: Keys): void {
   const caller = keys.find(bearerOf(request))
   if (caller === null)
@@ -30,7 +30,7 @@ export function requireKey(request: FastifyRequest, keys: Keys): void {
   request.caller = caller
 }
 
-/** Throws `FORBIDDEN` where the role of the key does not reach the route. */
+/** Throws `FORBIDDEN` if the caller's role may not use the route. */
 export function requireRole({ caller, routeOptions }: FastifyRequest): void {
   const { roles = forAdmins } = routeOptions.config
   if (roles.includes(caller.role)) return
@@ -40,12 +40,12 @@ export function requireRole({ caller, routeOptions }: FastifyRequest): void {
   )
 }
 
-/** Whether a key reaches a job: a driver reaches its own alone. */
+/** Whether a caller may access a job: a driver may access only its own jobs. */
 export function reaches({ name, role }: Caller, { owner }: Pick<Job, 'owner'>): boolean {
   return role !== 'driver' || owner === name
 }
 
-/** Lets only the cluster's own processes pass. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for a job's token. */
+/** Admits only the cluster's own processes. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for the token of a job. */
 export function requireClusterToken(request: FastifyRequest, of: { secret: Buffer; clock: Clock }): void {
   const token = Buffer.from(bearerOf(request), 'base64url')
   const { job } = verifyToken(of.secret, token, of.clock.wallMs())

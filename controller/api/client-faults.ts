@@ -7,7 +7,7 @@ interface Fault {
   readonly error: MayflyError
 }
 
-/** What Node's parser refuses before there is a request: by the code of its error. */
+/** Maps the code of an error of Node's HTTP parser to a status and a message. */
 function faultOf(code: string | undefined): Fault {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -22,13 +22,13 @@ function faultOf(code: string | undefined): Fault {
   }
 }
 
-/** Answers what is no request in the form that the API has for every error, and ends the connection. */
+/** Answers bytes that are not a valid HTTP request with the API's error body, and closes the connection. */
 export function answerClientFault(cause: NodeJS.ErrnoException, socket: Socket): void {
   if (cause.code === 'ECONNRESET' || socket.destroyed) return
   if (!socket.writable) return void socket.destroy()
   const { status, error } = faultOf(cause.code)
   const body = JSON.stringify({ error: { code: error.code, message: error.message } })
-  // The peer may go on sending: to end our side alone would leave it connected.
+  // The peer may go on sending; ending only our side would leave the connection open.
   const answer = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/json; charset=utf-8',

@@ -8,14 +8,14 @@ import { earlyStatuses } from './schemas.ts'
 import { explain } from './validation.ts'
 
 interface Failure {
-  /** What is no `MayflyError` is a bug. */
+  /** An error that is no `MayflyError` is a bug. */
   readonly error: Error
   readonly field?: string
-  /** Where HTTP has one of its own for it. */
+  /** Set if HTTP has a more specific status than the error table. */
   readonly status?: number
 }
 
-/** Answers every failure in the one form that the API has for it. */
+/** Answers every failure with the API's error body. */
 export function answerFailure(log: Logger) {
   return (thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const failure = failureOf(thrown)
@@ -55,7 +55,7 @@ function failureOf(thrown: FastifyError | Error): Failure {
   return { error: thrown }
 }
 
-/** Where a check outside the schemas refused a field, its message begins with the field's name and a colon. */
+/** A check outside the schemas begins its message with the field's name and a colon. */
 function fieldOf({ code, reason }: MayflyError): { field?: string } {
   const [, field] = (code === 'BAD_REQUEST' && /^([\w.-]+): /.exec(reason)) || []
   return field === undefined ? {} : { field }

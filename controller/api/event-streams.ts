@@ -9,7 +9,7 @@ import {
   EVENT_STREAMS_OF_KEY_MAX,
 } from '../limits.ts'
 
-/** Those who read `GET /v1/events` (WHATWG HTML, section 9.2, server-sent events). */
+/** Open streams of `GET /v1/events` (server-sent events, WHATWG HTML, section 9.2). */
 export class EventStreams {
   readonly #events: Events
   readonly #clock: Clock
@@ -24,16 +24,16 @@ export class EventStreams {
     this.#clock = clock
   }
 
-  /** Throws `TOO_MANY_REQUESTS` if the API key may open no more. */
+  /** Throws `TOO_MANY_REQUESTS` if the API key has its maximum of streams open. */
   requireRoom(owner: string): void {
     this.#allowance.require(owner)
   }
 
-  /** Writes kept events above `after`, then each new one, until the reader leaves, falls behind, or all is closed. */
+  /** Writes the retained events above `after` and then each new one, until the reader disconnects, falls behind, or the server stops. */
   serve(response: ServerResponse, { owner, after }: { owner: string; after: number }): void {
     const leave = this.#allowance.enter(owner)
     response.shouldKeepAlive = false
-    // A reader that is gone is noticed when it is closed.
+    // The close event that follows removes the reader.
     response.on('error', () => undefined)
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',

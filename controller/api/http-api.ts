@@ -29,27 +29,26 @@ export interface HttpApiOptions extends Routes {
   readonly stopped: AbortSignal
 }
 
-/** One part of a path; ids have 22. */
+/** Maximum length of one part of a path; ids have 22 characters. */
 const ID_CHARACTERS_MAX = 128
 
-/** The HTTP API, ready to listen. */
+/** Builds the HTTP API; the caller starts it. */
 export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   const app = fastify({
     bodyLimit: HTTP_BODY_BYTES_MAX,
     requestTimeout: HTTP_REQUEST_MS_MAX,
-    // Node takes the larger of the two bounds for the whole request, and that of the headers is a minute by default.
+    // Node applies the larger of the two timeouts to the whole request; the default for the headers is a minute.
     http: { connectionsCheckingInterval: HTTP_CHECK_MS, headersTimeout: HTTP_REQUEST_MS_MAX },
     clientErrorHandler: answerClientFault,
     frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
     routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
     ajv: {
-      // What is not known is refused, not dropped, and nothing is turned into another type; `verbose` lets an
-      // error say what would have been allowed.
+      // Unknown fields are refused instead of dropped, and no type is converted. `verbose` gives errors the allowed values.
       customOptions: { removeAdditional: false, coerceTypes: false, verbose: true, strict: false },
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
-  // A connection that could not be accepted, as where the process has too many files open.
+  // A connection could not be accepted, for example because the process has too many open files.
   app.server.on('error', (error) =>
     options.log.warn({ reason: error.message }, 'a connection was not accepted'),
   )
@@ -64,7 +63,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   app.setNotFoundHandler({ preHandler: requireAnyKey }, (request) => {
     throw new MayflyError('ROUTE_NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}`)
   })
-  // A connection that a client keeps for later would hold up the stop once its last answer is out.
+  // While the server stops, idle keep-alive connections would delay it, so each answer closes its connection.
   app.addHook('onSend', async (_request, reply) => {
     if (options.stopped.aborted) reply.header('connection', 'close')
   })
@@ -103,8 +102,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
 }
 
 /**
- * Many clients name a content type also where they send no body, as for a DELETE. A key like `__proto__` is left
- * to the schemas, which refuse every field that they do not know, by its name.
+ * Many clients send a content type without a body, for example with DELETE. A key like `__proto__` is left to the schemas, which refuse unknown fields by name.
  */
 function allowEmptyJson(app: Api): void {
   const parse = app.getDefaultJsonParser('ignore', 'ignore')

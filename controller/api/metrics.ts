@@ -6,7 +6,7 @@ import { eventTypes } from '../events/events.ts'
 import type { TaskFailures } from '../events/task-failures.ts'
 import type { Views } from './views.ts'
 
-/** Of each living job, by the tier where it happened. */
+/** Counters of each running job, by tier. */
 const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport) => number }>> = {
   mayfly_job_hits_total: {
     help: 'Reads of objects and chunks that found their bytes on the tier',
@@ -34,7 +34,7 @@ const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport)
   },
 }
 
-/** Prometheus metrics of the cluster, read from its state when they are asked for. */
+/** Prometheus metrics of the cluster, computed from its state at each scrape. */
 export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures): Registry {
   const registry = new Registry()
   const registers = [registry]
@@ -89,7 +89,7 @@ export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures
     views.living().flatMap(({ id, name, usage }) =>
       tiers.flatMap((tier) => {
         const use = { ...usage.tiers[tier], bytes: usage.bytes[tier] }
-        // Most jobs have RAM alone.
+        // Tiers that a job does not use have no series; most jobs use RAM alone.
         if (tier !== 'ram' && Object.values(use).every((number) => number === 0)) return []
         return [[{ job: id, name, tier }, of(use)] as const]
       }),

@@ -2,8 +2,8 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Api } from './routes/api.ts'
 
 /**
- * Answers 405 with an Allow header where a path is asked for with a method that it does not take (RFC 9110, section 15.5.6).
- * Call it before the routes are declared, and what it returns after them.
+ * Answers 405 with an Allow header if a path exists but not for the method (RFC 9110, section 15.5.6). Call it before the routes are declared, and call the
+ * function that it returns after them.
  */
 export function noteMethods(app: Api): () => void {
   const methodsOf = new Map<string, Set<string>>()
@@ -17,7 +17,7 @@ export function noteMethods(app: Api): () => void {
         url,
         method: app.supportedMethods.filter((method) => !taken.has(method)),
         schema: { hide: true },
-        // In this hook, as a body of another type would be refused before a handler runs.
+        // A later hook would be too late: a body of another content type is refused before the handler runs.
         onRequest: async (request, reply) => {
           const { code, message } = new MayflyError(
             'ROUTE_NOT_FOUND',

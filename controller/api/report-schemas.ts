@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { ADDRESS_BYTES_MAX } from '../limits.ts'
 
-/** What the cluster's own processes tell: no part of the public API. */
+/** Requests of the cluster's own processes. They are not part of the public API. */
 
 const count0 = Type.Number({ minimum: 0 })
 const tierSize = Type.Object({ capacityBytes: count0, usedBytes: count0 })

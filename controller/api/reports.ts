@@ -33,7 +33,7 @@ export interface ReportsOptions {
   readonly autoResize: AutoResize
 }
 
-/** What storage nodes and metadata servers tell the controller, and what it answers. */
+/** Handles the heartbeats of storage nodes and metadata servers. */
 export class Reports {
   readonly #options: ReportsOptions
 
@@ -41,13 +41,13 @@ export class Reports {
     this.#options = options
   }
 
-  /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` for a node that was given up. */
+  /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` if the node was declared dead. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
     const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
     await nodeLifecycle.onReport(id, report)
     tasks.onReport(id, report.tasks)
     const nowMs = clock.monotonicMs()
-    // What comes late of a job that has ended counts no more.
+    // Late reports of a job that has ended are ignored.
     const living = report.jobs.filter((job) => !this.#hasEnded(job.id))
     usage.onReport(id, living)
     for (const { id: job, idleMs } of living) {
@@ -59,7 +59,7 @@ export class Reports {
     return { metadata: metadata.all().map(({ address }) => address) }
   }
 
-  /** A storage node on which jobs fill up; the answer names those that get no more. */
+  /** Jobs are filling up on a storage node. The answer lists the jobs that get no more capacity. */
   capacity(node: string, { jobs }: CapacityRequest): CapacityAnswer {
     const { usage, autoResize } = this.#options
     const limited = jobs.filter(({ id, bytes, waitingBytes }) => {

@@ -19,7 +19,7 @@ import { nodeStates } from '../records/node.ts'
 import { roles } from '../records/roles.ts'
 import { grounds } from '../sizing/rightsizing.ts'
 
-/** Every body of the HTTP API, once: Fastify checks by these, /openapi.json shows them, and the types follow. */
+/** All bodies of the HTTP API. Fastify validates requests with these schemas, /openapi.json publishes them, and the types are derived from them. */
 
 const closed = { additionalProperties: false } as const
 
@@ -255,14 +255,14 @@ const failure = object({
   }),
 })
 
-/** Statuses of what is refused before a route is looked up, all with BAD_REQUEST. */
+/** Statuses of requests that are refused before routing, all with code BAD_REQUEST. */
 export const earlyStatuses = {
   408: 'The request did not arrive in time',
   414: 'A part of the path is too long',
   431: 'Path and headers are too long',
 } as const
 
-/** Replies of a route: its own, and for each status of the error table that its codes have, the one error body. */
+/** Replies of a route: its own, and the error body for each status of its error codes. */
 export function replies<Reply extends TSchema>(
   status: 200 | 201 | 202,
   reply: Reply,

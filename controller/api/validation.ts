@@ -1,7 +1,7 @@
 import type { FastifySchemaValidationError } from 'fastify'
 import type { TSchema } from 'typebox'
 
-/** What a request has wrong: the field's path, as in `hints.capacityBytes`, and a sentence that says what is allowed. */
+/** What is wrong with a request: the path of the field, for example `hints.capacityBytes`, and a sentence that states the allowed values. */
 export interface Fault {
   readonly field: string
   readonly reason: string
@@ -12,7 +12,7 @@ interface Parameters {
   readonly missingProperty?: string
 }
 
-/** Explains the first thing that ajv found wrong. `where` is the part of the request: `body`, `headers`, … */
+/** Explains the first error that ajv found. `where` is the part of the request: `body`, `headers`, … */
 export function explain(error: FastifySchemaValidationError, where: string): Fault {
   const parameters = error.params as Parameters
   const at = error.instancePath.split('/').slice(1).map(unescapePointer)
@@ -57,7 +57,7 @@ function range(minimum: unknown, maximum: unknown): string {
   return `${minimum === undefined ? '' : ` from ${minimum}`}${maximum === undefined ? '' : ` to ${maximum}`}`
 }
 
-/** RFC 6901: a JSON pointer writes `~` and `/` as `~0` and `~1`. */
+/** A JSON pointer encodes `~` and `/` as `~0` and `~1` (RFC 6901). */
 function unescapePointer(part: string): string {
   return part.replaceAll('~1', '/').replaceAll('~0', '~')
 }

@@ -37,7 +37,7 @@ export interface ViewsOptions {
   readonly keys: Pick<Keys, 'all'>
 }
 
-/** The cluster as the HTTP API shows it. */
+/** Converts the cluster's state to the bodies of the HTTP API. */
 export class Views {
   readonly #options: ViewsOptions
 
@@ -84,7 +84,7 @@ export class Views {
     }
   }
 
-  /** Those that have not ended, and what they use. */
+  /** Jobs that have not ended, with their usage. */
   living(): Pick<JobView, 'id' | 'name' | 'usage'>[] {
     const { ledger } = this.#options
     return ledger.living().map((job) => ({ id: job.id, name: job.name, usage: this.#usage(job) }))
@@ -113,7 +113,7 @@ export class Views {
     }
   }
 
-  /** One node, with what is reserved on it now. */
+  /** A node with the reservations on it. */
   nodeNow(node: Node): NodeView {
     return this.node(node, this.#options.ledger.reserved())
   }
@@ -189,7 +189,7 @@ export class Views {
   }
 }
 
-/** A node that starts will have what its class has; from its first report on it has what it says. */
+/** Until its first report, a starting node is shown with the tiers of its class. */
 function tiersOf(
   node: Node,
   { capacity, held }: { capacity: ResourceVector; held: ResourceVector },
@@ -211,7 +211,7 @@ function tiersOf(
   )
 }
 
-/** What was lost with a node is not used any more. */
+/** A lost node uses nothing. */
 function usedOn(node: Node): ResourceVector {
   const { report } = node
   if (report === null || !isAlive(node)) return nothing

@@ -24,9 +24,9 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
-/** What makes a file of a version one of the next. */
+/** Each entry migrates a file from the version before to that version. */
 const MIGRATIONS: Readonly<Record<number, string>> = {
-  // Idempotency keys and runs belong to the owner of their job; API keys are kept here.
+  // Idempotency keys and runs belong to the owner of their job; API keys are stored here.
   4: `
     CREATE TABLE keysOfOwners (
       owner TEXT NOT NULL,
@@ -50,15 +50,14 @@ const MIGRATIONS: Readonly<Record<number, string>> = {
 }
 
 /**
- * The store as one SQLite file. Jobs, nodes and runs are JSON documents: they are read at start and looked up in memory
- * after that, so columns would serve nobody. WAL with `synchronous = NORMAL` survives the death of the process;
- * a power failure may take the last writes, and with them goes all that the nodes had in RAM.
+ * The store as one SQLite file. Jobs, nodes and runs are JSON documents, because they are read once at start and looked up in memory afterwards. WAL with
+ * `synchronous = NORMAL` survives the death of the process. A power failure may lose the last writes, but it also loses everything in the nodes' RAM.
  */
 export class SqliteStore implements Store {
   readonly #database: Database.Database
   readonly #path: string
 
-  /** Opens the file, or makes it. Throws `UNAVAILABLE`. */
+  /** Opens or creates the file. Throws `UNAVAILABLE`. */
   constructor(path: string) {
     this.#path = path
     try {
@@ -173,7 +172,7 @@ export class SqliteStore implements Store {
     this.#transaction(() => this.#database.exec(SCHEMA))
   }
 
-  /** To the version of this code, version by version: all of it, or nothing. */
+  /** Migrates step by step to the current version, in one transaction. */
   #migrate(from: number): void {
     this.#transaction(() => {
       for (let version = from; version < SCHEMA_VERSION; version++)
@@ -201,7 +200,7 @@ export class SqliteStore implements Store {
     try {
       return task()
     } catch (cause) {
-      // Which file that is, and what the driver says of it, is for the log.
+      // The path and the driver's message go only to the log.
       const isFull = cause instanceof Database.SqliteError && cause.code === 'SQLITE_FULL'
       const what = isFull ? 'The disk is full that holds' : 'The disk or database failed that holds'
       throw new MayflyError('UNAVAILABLE', `${what} the controller's state`, { cause })

@@ -3,7 +3,7 @@ import type { KeyRecord } from '../records/key-record.ts'
 import type { NodeRecord } from '../records/node.ts'
 import type { Run } from '../sizing/run-stats.ts'
 
-/** A registration's `Idempotency-Key`: the job that it made, and from which body. Each owner has keys of its own. */
+/** The `Idempotency-Key` of a registration, with the job that it created and a hash of its body. Keys are scoped to their owner. */
 export interface IdempotencyKey {
   /** Name of the API key. */
   readonly owner: string
@@ -12,7 +12,7 @@ export interface IdempotencyKey {
   readonly job: string
 }
 
-/** All that was written. */
+/** The whole content of the store. */
 export interface Stored {
   readonly jobs: Job[]
   readonly nodes: NodeRecord[]
@@ -22,28 +22,27 @@ export interface Stored {
 }
 
 /**
- * What survives the controller. Everything it decides is written here before it is acted on or answered; a
- * promise that resolves means that it will be read again after a crash. Rejects with `UNAVAILABLE` where the disk is
- * full, else with `INTERNAL`.
+ * The durable state of the controller. Every decision is written here before it is carried out or answered. Once a promise resolves, the write survives a
+ * crash. Methods reject with `UNAVAILABLE` if the disk is full, else with `INTERNAL`.
  */
 export interface Store {
-  /** All that is there, to begin with. */
+  /** Reads everything, at start. */
   load(): Promise<Stored>
-  /** Writes these jobs, new or changed, all or none. */
+  /** Writes new or changed jobs in one transaction. */
   putJobs(jobs: readonly Job[]): Promise<void>
-  /** Writes a new job and the key by which its registration can be repeated, both or none. */
+  /** Writes a new job and its idempotency key in one transaction. */
   createJob(job: Job, key: IdempotencyKey | null): Promise<void>
-  /** Writes a job that has ended together with what later jobs learn from it, and forgets older runs: all or nothing. */
+  /** Writes an ended job and the run from which later jobs learn, and deletes older runs, in one transaction. */
   endJob(job: Job, history: { readonly run: Run | null; readonly forgotten: readonly Run[] }): Promise<void>
-  /** Forgets the key, so that a registration that failed can be tried again with it. */
+  /** Deletes the key, so that a registration that failed can be retried with it. */
   deleteKeyOf(job: string): Promise<void>
-  /** Forgets jobs, and their keys with them. */
+  /** Deletes jobs and their keys. */
   deleteJobs(ids: readonly string[]): Promise<void>
   putNode(node: NodeRecord): Promise<void>
-  /** Writes a node that is to be emptied and the jobs that leave it, all or none. */
+  /** Writes a draining node and the jobs whose shares leave it, in one transaction. */
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void>
   deleteNode(id: string): Promise<void>
-  /** Writes an API key, new or changed. */
+  /** Writes a new or changed API key. */
   putApiKey(key: KeyRecord): Promise<void>
   deleteApiKey(name: string): Promise<void>
   close(): Promise<void>

@@ -3,10 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../process/system-error.ts'
 
-/**
- * Paths of the files under a folder with `prefix` and after `after`, in byte order. Folders that contain none
- * are not read.
- */
+/** Paths of the files under a folder that start with `prefix` and sort after `after`, in byte order. Folders that cannot contain such a path are not read. */
 export async function* pathsInOrder(
   dir: string,
   of: { readonly prefix: string; readonly after: string },
@@ -25,12 +22,12 @@ export async function* pathsInOrder(
   }
 }
 
-/** Paths of all files under a folder; none if there is no folder. */
+/** Paths of all files under a folder; empty if the folder does not exist. */
 export function filesBelow(dir: string): AsyncGenerator<string> {
   return pathsInOrder(dir, { prefix: '', after: '' })
 }
 
-/** None if there is no folder. */
+/** Empty if the folder does not exist. */
 async function entriesOf(dir: string): Promise<Dirent[]> {
   try {
     return await readdir(dir, { withFileTypes: true })

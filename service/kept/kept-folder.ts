@@ -31,18 +31,18 @@ import {
   type Stamp,
 } from './kept-store.ts'
 
-/** An object's file as it lies there, whatever its time. */
+/** The file of an object, expired or not. */
 interface Found {
   readonly bytes: number
   readonly mtimeMs: number
-  /** Null where somebody else has put the file there. */
+  /** Null if the file was not written by Mayfly. */
   readonly note: Note | null
 }
 
 /**
- * Kept objects as files: `kept/PATH`, and beside it `kept-about/PATH` with a note of what is true of it, and, where an object expires,
- * `kept-expiry/PATH`, which says that it has to be looked at. A note names its file by length and time of change: it is written
- * first, beside the note of the file that is there, so that file and note change in one step. A file comes whole, synced with its folder.
+ * Persisted objects as files: `kept/PATH`, a note about it at `kept-about/PATH`, and, if the object expires, a marker at `kept-expiry/PATH` that the sweep
+ * reads. A note identifies its file by length and modification time. The next note is written first, beside the note of the present file, so the rename of the
+ * file changes file and note in one step. A file is synced before it is renamed, and its folder after that.
  */
 export class KeptFolder implements KeptStore {
   readonly #objects: string
@@ -82,7 +82,7 @@ export class KeptFolder implements KeptStore {
         const note = await this.#noteOf(name, object, { whole, before })
         const notes = await this.#receive(once(encodeNotes(note, before?.note ?? null)))
         incoming.push(notes)
-        // Nothing comes between this look and the renames: no other step of this process, and another one has no lease.
+        // No other change comes between this check and the renames: they are one step of this process, and no other process has the lease.
         if (!isSameFile(this.#findNow(path), before)) continue
         fence?.()
         renameSync(notes, join(this.#notes, path))
@@ -181,7 +181,7 @@ export class KeptFolder implements KeptStore {
       if (!hasEnded(nameAt(path)?.job ?? '')) continue
       const found = this.#findNow(path)
       if (found !== null && !this.#isOver(found)) {
-        // It was put anew for good.
+        // The object was put again without an expiry.
         if (found.note?.expiresAtMs === 0) await removeFile(join(this.#expiry, path))
         continue
       }
@@ -199,7 +199,7 @@ export class KeptFolder implements KeptStore {
     return isOver(note?.expiresAtMs ?? 0, this.#clock)
   }
 
-  /** In one step. */
+  /** Synchronous, so that it is one step with the change that follows. */
   #findNow(path: string): Found | null {
     const file = statSync(join(this.#objects, path), { throwIfNoEntry: false })
     if (file === undefined || !file.isFile()) return null
@@ -229,8 +229,8 @@ export class KeptFolder implements KeptStore {
   }
 
   /**
-   * Two successive files under one path never have the same time of change, in whole milliseconds. A time that is set is stored
-   * up to a microsecond too early, so the time of the present file is rounded and not cut.
+   * Two successive files of a path never have the same modification time in whole milliseconds. A time that is set may be stored up to a microsecond too early,
+   * so the present file's time is rounded instead of truncated.
    */
   async #noteOf(
     name: KeptName,
@@ -255,13 +255,13 @@ export class KeptFolder implements KeptStore {
     await file.close()
   }
 
-  /** Of an object that is gone. */
+  /** Removes the note and the expiry marker of an object that is gone. */
   async #forget(path: string): Promise<void> {
     for (const dir of [this.#notes, this.#expiry]) await removeFile(join(dir, path))
     await syncFolder(dirname(join(this.#objects, path)))
   }
 
-  /** A file with all the bytes, whole and synced, under a name that nobody asks for. */
+  /** Writes and syncs all bytes to a file under a name that no reader looks up. */
   async #receive(pieces: AsyncIterable<Buffer>, bytes?: number): Promise<string> {
     await mkdir(this.#incoming, { recursive: true, mode: 0o700 })
     const path = join(this.#incoming, randomUUID())
@@ -280,7 +280,7 @@ export class KeptFolder implements KeptStore {
     }
   }
 
-  /** What a process that was killed has left behind. */
+  /** Removes incomplete files of a process that was killed. */
   async #removeStale(path: string): Promise<void> {
     try {
       const { mtimeMs } = await stat(path)
@@ -314,7 +314,7 @@ async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
 }
 
-/** A rename lasts only once its folder is written too. */
+/** A rename is durable only after its folder is synced. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
@@ -324,7 +324,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Null where there is no file. */
+/** Null if the file does not exist. */
 async function contentOf(path: string): Promise<Buffer | null> {
   try {
     return await readFile(path)
@@ -351,7 +351,7 @@ async function removeFile(path: string): Promise<void> {
   }
 }
 
-/** Of a file under a name that nobody asks for: where it cannot be removed now, the sweep removes it. */
+/** Removes an incoming file. If that fails, the sweep removes it later. */
 async function discard(path: string): Promise<void> {
   try {
     await removeFile(path)
@@ -360,7 +360,7 @@ async function discard(path: string): Promise<void> {
   }
 }
 
-/** The change was made, and the disk has not said that it will last. */
+/** The change was made, but the disk has not confirmed that it is durable. */
 function notSynced(name: KeptName, cause: unknown): MayflyError {
   const what = `The change of ${formatName(name)} may not outlive a power failure`
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
@@ -370,7 +370,7 @@ function busy(name: KeptName): MayflyError {
   return new MayflyError('UNAVAILABLE', `Others put ${formatName(name)} at the same time again and again`)
 }
 
-/** `name` is null where many objects were looked at. */
+/** `name` is null if several objects were involved. */
 function translate(error: unknown, name: KeptName | null): unknown {
   if (error instanceof MayflyError || error instanceof AssertionError) return error
   if (name !== null && isMissing(error)) return noSuchObject(name)
@@ -381,7 +381,7 @@ function translate(error: unknown, name: KeptName | null): unknown {
   })
 }
 
-/** A parent that is a file has nothing below it either. */
+/** If a parent of the path is a file, the path does not exist either. */
 function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
 }

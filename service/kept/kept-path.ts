@@ -3,13 +3,11 @@ import { KEPT_CUT_BYTES_MAX, KEPT_NAME_BYTES_MAX, KEPT_SEGMENT_BYTES_MAX } from 
 import type { KeptName } from './kept-store.ts'
 
 /**
- * The path of a kept object, `JOB/BUCKET/KEY`, as a folder and S3 hold it. An ordinary key is its own path. No path is a folder of
- * another one, so that `a` and `a/b` are two objects in any store; no part of it is `.`, `..` or empty; and it has no character that
- * XML, a log or a terminal cannot carry.
- *
- * - A character that cannot stand for itself is `%` and two hexadecimal digits for each of its bytes, as in a URL.
- * - The last part of a key has a `.` in it, or ends with `%`; any other part has none, or ends with `%`.
- * - What is too long for a file's name or for S3 is cut: the beginning, then `%~` and the SHA-256 of the key.
+ * The path of a persisted object, `JOB/BUCKET/KEY`, in a folder and on S3. An ordinary key is its own path. No path is a folder of another, so that `a` and
+ * `a/b` are two objects in any store. No part of it is `.`, `..` or empty, and it has no character that XML, a log or a terminal cannot represent.
+ * - A character that has to be escaped is written as `%` and two hexadecimal digits for each of its bytes, as in a URL.
+ * - The last part of a key contains a `.` or ends with `%`; any other part contains none or ends with `%`.
+ * - A path that is too long for a file name or for S3 is cut: it is its beginning, then `%~` and the SHA-256 of the key.
  */
 export function pathOf({ job, bucket, key }: KeptName): string {
   const parts = key.split('/')

@@ -38,30 +38,30 @@ import {
 } from './kept-store.ts'
 
 const OBJECTS = 'kept/'
-/** What is said about an object, where that is too long to go along with it: under its path, with the stamp of its put behind it. */
+/** Prefix of descriptions that are too long for the object's metadata: the object's path, then the stamp of its put. */
 const ABOUT = 'kept-about/'
-/** Before each path here stands the moment, with zeros in front, so that what is due comes first. */
+/** Prefix of expiry markers: the time, padded with zeros, then the path, so that a listing returns due markers first. */
 const EXPIRY = 'kept-expiry/'
 const MOMENT_DIGITS = 15
-/** In an object's metadata: what is true of it. The path under `kept-expiry/` only says when to look. */
+/** Metadata name of the object's expiry, which is authoritative. The marker under `kept-expiry/` only says when to check it. */
 const EXPIRES_AT_MS = 'expires-at-ms'
 const STAMP = 'stamp'
-/** In an object's metadata: what is said about it, or the hash of what lies apart. */
+/** Metadata name of the description, or of its hash if it is stored separately. */
 const SAYS = 'about'
 const SAYS_APART = 'about-sha256'
-/** In an object's metadata: its key, where the path is cut. */
+/** Metadata name of the key, if the path is cut. */
 const KEY = 'key'
 
-/** Time that has been over for ever. */
+/** An expiry in the past. */
 const OVER_MS = 1
 
-/** An object as it lies there, whatever its time. */
+/** An object, expired or not. */
 interface Found extends KeptEntry {
   readonly tag: string
   readonly metadata: S3Head['metadata']
 }
 
-/** Kept objects on S3, each under `kept/` and its path. Whatever replaces one names the one that it replaces, by its tag. */
+/** Persisted objects on S3, each under `kept/` and its path. Every replacement is conditional on the ETag of the object that it replaces. */
 export class KeptS3 implements KeptStore {
   readonly #bucket: S3Bucket
   readonly #clock: Clock
@@ -103,7 +103,7 @@ export class KeptS3 implements KeptStore {
       try {
         return await this.#bucket.get(OBJECTS + pathOf(name), { ...range, tag: found.tag })
       } catch (error) {
-        // It has been replaced since it was looked at.
+        // The object was replaced after it was looked up.
         if (!isError(error, 'NOT_FOUND', 'VERSION_MISMATCH')) throw error
       }
     }
@@ -128,11 +128,11 @@ export class KeptS3 implements KeptStore {
       if (found === null || (by !== null && isNewer(found.stamp, by))) return false
       fence?.()
       try {
-        if (contended) await this.#bury(name, found)
+        if (contended) await this.#replaceWithExpired(name, found)
         else await this.#bucket.deleteOne(key, found.tag)
       } catch (error) {
         const after = await this.#lookAgain(name, { error, tries })
-        // It is gone, or another has come: then that is looked at.
+        // The object is unchanged, so a deletion without an answer may still be carried out.
         if (after !== undefined && after?.tag === found.tag && outcomeOf(error) === 'unanswered')
           throw outcomeUnknown(name, error)
         if (after !== null) continue
@@ -178,15 +178,15 @@ export class KeptS3 implements KeptStore {
       await this.#bucket.delete(found.flatMap(({ keys }) => keys))
       await this.#bucket.delete(ended)
       removed += found.filter(({ isObject }) => isObject).length
-      // Moments come in their order: behind one that is still to come there is none that is over.
+      // Markers are listed in order of time, so after one that is not due there is none that is.
       if (next === null || due.length < entries.length) return removed
       after = next
     }
   }
 
   /**
-   * Makes an object visible in the place of what is there and no other: a write that comes late, or at the same time as another,
-   * replaces nothing that it has not seen. What became of a write without a clear answer is looked up by its stamp.
+   * Makes an object visible if the present object is still the one that was looked up; a late or concurrent write replaces nothing that it has not seen. The
+   * outcome of a write without a clear answer is looked up by its stamp.
    */
   async #place(
     name: KeptName,
@@ -212,8 +212,8 @@ export class KeptS3 implements KeptStore {
   }
 
   /**
-   * What lies there after a change has failed; undefined where it was not even sent, and may be again. Throws the error where the
-   * change was refused, or tried often enough, and `OUTCOME_UNKNOWN` where nobody can tell what became of it.
+   * Looks up the object after a failed change. Undefined if the change was not sent and may be sent again. Throws the error if the change was refused or tried
+   * often enough, and `OUTCOME_UNKNOWN` if the outcome cannot be determined.
    */
   async #lookAgain(
     name: KeptName,
@@ -231,15 +231,15 @@ export class KeptS3 implements KeptStore {
     }
   }
 
-  /** Puts an empty object whose time is over in the place of another: unlike a deletion that can be tied to what is replaced. */
-  async #bury(name: KeptName, found: Found): Promise<void> {
+  /** Replaces an object by an empty, expired one, since a put can be conditional on what it replaces and a deletion cannot. */
+  async #replaceWithExpired(name: KeptName, found: Found): Promise<void> {
     const path = pathOf(name)
     await this.#bucket.put(EXPIRY + momentOf(OVER_MS) + path, Buffer.alloc(0))
     const metadata = { [EXPIRES_AT_MS]: String(OVER_MS), [STAMP]: found.metadata[STAMP] ?? '' }
     await this.#bucket.write({ key: OBJECTS + path, body: Buffer.alloc(0), metadata }, { tag: found.tag })
   }
 
-  /** What was said apart about an object that is gone. Nobody reads it any more: where it cannot be removed it only takes room. */
+  /** Removes the separate description of an object that is gone. A failure only wastes space, since nobody reads the description. */
   async #forget(gone: Found | null, by: Stamp | null = null): Promise<void> {
     if (gone?.stamp == null || gone.metadata[SAYS_APART] === undefined) return
     if (by !== null && isSameStamp(gone.stamp, by)) return
@@ -263,7 +263,7 @@ export class KeptS3 implements KeptStore {
     }
   }
 
-  /** What lies there, unless its time is over. */
+  /** The object, unless it has expired. */
   async #living(name: KeptName): Promise<Found | null> {
     const found = await this.#find(name)
     return found === null || isOver(found.expiresAtMs, this.#clock) ? null : found
@@ -278,7 +278,7 @@ export class KeptS3 implements KeptStore {
     return { ...name, bytes, expiresAtMs, stamp: parseStamp(metadata[STAMP]), tag, metadata }
   }
 
-  /** Null where the path is none of ours. */
+  /** Null if the path was not generated by Mayfly. */
   async #nameOf(path: string): Promise<KeptName | null> {
     const name = nameAt(path)
     if (name === null) return null
@@ -289,7 +289,7 @@ export class KeptS3 implements KeptStore {
     return pathOf({ job, bucket, key }) === path ? { job, bucket, key } : null
   }
 
-  /** What goes with a moment that is over, if its object has expired: it may have been put anew since, for longer or for good. */
+  /** What to delete for a due marker, if its object has expired. The object may have been put again since, with a later expiry or without one. */
   async #expired(path: string): Promise<{ keys: string[]; isObject: boolean } | null> {
     const head = await this.#bucket.head(OBJECTS + path)
     const expiresAtMs = Number(head?.metadata[EXPIRES_AT_MS] ?? 0)
@@ -310,7 +310,7 @@ function outcomeUnknown(name: KeptName, cause: unknown): MayflyError {
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
 }
 
-/** As `list` has written it. */
+/** Parses a position that `list` has returned. */
 function positionAt(after: string): S3Position {
   const end = after.indexOf(' ')
   if (end < 0) throw new MayflyError('BAD_REQUEST', 'after: it is not the `next` of a page before')
@@ -329,7 +329,7 @@ function momentAt(key: string): number {
   return Number(key.slice(EXPIRY.length, EXPIRY.length + MOMENT_DIGITS))
 }
 
-/** Behind a moment. */
+/** The path after the time. */
 function pathAt(key: string): string {
   return key.slice(EXPIRY.length + MOMENT_DIGITS + 1)
 }

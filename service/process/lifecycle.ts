@@ -5,18 +5,18 @@ import { Background, mustEndProcess } from './background.ts'
 import { createLog, type Logger, type LogName } from './log.ts'
 import { tellSupervisor } from './supervision.ts'
 
-/** A server process between start and exit. */
+/** A running server process. */
 export interface Service {
-  /** Where it serves. */
+  /** The address that it serves on. */
   readonly address: string
-  /** Finishes what is under way and frees every resource. */
+  /** Finishes the work under way and frees every resource. */
   stop(): Promise<void>
 }
 
 /**
- * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, SIGINT, or when the
- * supervisor is gone. Exits with 1, after one line that says why, if it cannot start, and for what `mustEndProcess` names. Any other
- * error that nobody handled is logged, and the process goes on: what it holds is worth more to all others.
+ * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, on SIGINT, or when the supervisor has exited. Exits with code 1, after
+ * one line with the reason, if the process cannot start, and for the errors that `mustEndProcess` lists. Any other unhandled error is logged, and the process
+ * continues, because its data matters more.
  */
 export async function runService<Config extends { readonly logLevel: string }>(
   name: LogName,
@@ -25,7 +25,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
     start: (config: Config, around: { log: Logger; background: Background }) => Promise<Service>
   },
 ): Promise<void> {
-  // Whatever the process writes (SQLite files, segments, kept objects) only its user may read.
+  // Only the process's user may read what it writes (SQLite files, segments, persisted objects).
   process.umask(0o077)
   let log = createLog(name, 'info')
   const die = (error: unknown): never => {
@@ -37,7 +37,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
     if (!started || mustEndProcess(error)) die(error)
     log.error({ err: error }, 'an error reached nobody; the process goes on')
   }
-  // Until the plane serves, there is nothing to finish. The event may have been before this line, while modules loaded.
+  // Until the plane serves, there is nothing to finish. The supervisor may have disconnected before this line, while modules were loading.
   let onOrphaned = (): void => process.exit(1)
   process.on('disconnect', () => onOrphaned())
   if (process.connected === false) onOrphaned()
@@ -55,7 +55,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
     process.exit(0)
   }
   process.on('SIGTERM', () => void stop('SIGTERM').catch(die))
-  // Ctrl-C reaches the whole process group; the supervisor decides the order in which its children stop.
+  // Ctrl-C reaches the whole process group. The supervisor decides the order in which its children stop.
   if (process.connected) process.on('SIGINT', () => log.debug("SIGINT is the supervisor's"))
   else process.on('SIGINT', () => void stop('SIGINT').catch(die))
   onOrphaned = () => void stop('the supervisor is gone').catch(die)

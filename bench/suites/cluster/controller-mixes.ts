@@ -1,10 +1,10 @@
-/** What a job needs, in parts of a node: bytes and bytes per second. */
+/** The need of a job, as fractions of a node. */
 export type Demand = readonly [bytes: number, bytesPerSecond: number]
 
 const uniform = (random: () => number, least: number, most: number): number =>
   least + (most - least) * random()
 
-/** Pareto with exponent 1.25: a fifth of the jobs need four fifths of everything; none more than three nodes. */
+/** Pareto with exponent 1.25: a fifth of the jobs need four fifths of the total; none needs more than three nodes. */
 const heavy = (random: () => number): number => Math.min(3, 0.02 / (1 - random()) ** 0.8)
 
 /** Pocket's three applications at their peak, on its i3.2xlarge: 60 GB of RAM, 8 Gb/s. */
@@ -14,7 +14,7 @@ const applications: readonly Demand[] = [
   [0.85 / 60, 0.5],
 ]
 
-/** How jobs are drawn. Chosen before anything was measured; each stresses another weakness of packing. */
+/** Distributions of jobs, chosen before anything was measured. Each one stresses a different weakness of packing. */
 export const mixes: Readonly<Record<string, (random: () => number) => Demand>> = {
   uniform: (random) => [uniform(random, 0.01, 0.5), uniform(random, 0.01, 0.5)],
   small: (random) => [uniform(random, 0.01, 0.1), uniform(random, 0.01, 0.1)],

@@ -3,16 +3,16 @@ import type { NodeClass } from '../../../controller/sizing/node-class.ts'
 import { capacityOfClass, nothing, subtract, sum } from '../../../controller/sizing/node-class.ts'
 import type { Demand } from './controller-mixes.ts'
 
-/** What a way of packing came to. */
+/** The result of a packing method. */
 export interface Packed {
   readonly nodes: number
   /** Connections that a function of a job needs, on average. */
   readonly nodesPerJob: number
-  /** Of each decision, where it was taken by Mayfly's own code. */
+  /** One figure per decision, if Mayfly's own code decided. */
   readonly decisionMs: readonly number[]
 }
 
-/** Large enough that whole numbers are exact to a millionth. */
+/** Large enough that integers have a precision of a millionth. */
 const UNIT = 2 ** 30
 
 const nodeClass: NodeClass = {
@@ -25,13 +25,13 @@ const nodeClass: NodeClass = {
   nodesMax: 4_000,
 }
 
-/** The least nodes that anybody could do with: the sum of the demands, in the resource that there is least of. */
+/** A lower bound on the number of nodes: the sum of the demands in the scarcer resource. */
 export function lowerBound(demands: readonly Demand[]): number {
   const total = (dimension: 0 | 1): number => demands.reduce((sum, demand) => sum + demand[dimension], 0)
   return Math.ceil(Math.max(total(0), total(1)) - 1e-9)
 }
 
-/** The controller's own code, one registration after another. */
+/** Mayfly: the controller's own code, one registration after another. */
 export function packWithMayfly(demands: readonly Demand[]): Packed {
   const capacity = capacityOfClass(nodeClass, new Set(['ram']))
   let fleet: Fleet = {
@@ -72,8 +72,8 @@ export function packWithMayfly(demands: readonly Demand[]): Packed {
 type Spare = [bytes: number, bytesPerSecond: number]
 
 /**
- * Pocket's rule (OSDI'18, section 4.2): jobs fill active servers first, one after another, each with a weight in
- * proportion to what it takes of the job; new ones are started for the rest.
+ * Pocket's rule (OSDI'18, section 4.2): jobs fill active servers one after another, each server with a weight in proportion to its part of the job; new servers
+ * are started for the rest.
  */
 export function packWithPocket(demands: readonly Demand[]): Packed {
   const spares: Spare[] = []
@@ -94,14 +94,14 @@ export function packWithPocket(demands: readonly Demand[]): Packed {
   return { nodes: spares.length, nodesPerJob: parts / demands.length, decisionMs: [] }
 }
 
-/** Best fit: the node on which least is left over. What no node can take alone fills whole nodes first. */
+/** Best fit: the node on which least is left over. A demand larger than a node fills whole nodes first. */
 export function packByBestFit(demands: readonly Demand[]): Packed {
   return packWhole(demands, (fitting) =>
     fitting.reduce((best, spare) => (size(spare) < size(best) ? spare : best)),
   )
 }
 
-/** First fit, largest first. It sees all jobs before it places the first, which nobody can who registers them. */
+/** First fit decreasing. It knows all jobs before it places the first, which is impossible for registrations. */
 export function packByFirstFitDecreasing(demands: readonly Demand[]): Packed {
   return packWhole(
     [...demands].sort((a, b) => size(b) - size(a)),
@@ -126,7 +126,7 @@ function packWhole(demands: readonly Demand[], choose: (fitting: [Spare, ...Spar
   return { nodes: spares.length, nodesPerJob: parts / demands.length, decisionMs: [] }
 }
 
-/** A demand larger than a node as parts, all but the last of which fill one. */
+/** Splits a demand larger than a node into parts, all but the last of which fill a node. */
 function wholeParts([bytes, bytesPerSecond]: Demand): Demand[] {
   const nodes = Math.max(bytes, bytesPerSecond)
   const full = Math.ceil(nodes) - 1

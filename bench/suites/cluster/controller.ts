@@ -30,7 +30,7 @@ const packers = {
 type Packer = keyof typeof packers
 const names = Object.keys(packers) as Packer[]
 
-/** Of one mix, over all seeds. */
+/** Results of one mix over all seeds. */
 interface Outcome {
   readonly mix: string
   readonly bound: number

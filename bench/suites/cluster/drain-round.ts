@@ -15,46 +15,46 @@ import { Cluster, type NodeView } from '../../servers/cluster.ts'
 
 export interface DrainSettings {
   readonly rounds: number
-  /** Of the whole job; half of them lie on the node that is drained. */
+  /** Objects of the whole job; half of them are on the node that is drained. */
   readonly objects: number
   readonly objectBytes: number
-  /** Processes. */
+  /** Number of client processes. */
   readonly clients: number
-  /** Calls that each of them has under way, for keys of either node. */
+  /** Calls under way in each process, for keys of either node. */
   readonly lanes: number
-  /** Before and after the drain. */
+  /** Length of the measurements before and after the drain. */
   readonly baselineMs: number
 }
 
 export interface Round {
   readonly baseline: Window
   readonly during: Window
-  /** From the request to the report in which the node has nothing left. Reports come once a second. */
+  /** From the request to the report in which the node holds nothing. Reports are sent once a second. */
   readonly drainMs: number
   readonly drainedMiB: number
-  /** From SIGKILL to the first put that succeeded, for each of some keys of the dead node. */
+  /** From SIGKILL to the first put that succeeds, for some keys of the dead node. */
   readonly repairMs: readonly number[]
   readonly problems: readonly string[]
 }
 
 interface Window {
-  /** Calls about keys of the node that is drained. */
+  /** Calls for keys of the drained node. */
   readonly moving: Latencies
   readonly others: Latencies
 }
 
-/** Caches, connections and compiled code are warm after this. */
+/** Caches, connections and compiled code are warm after this time. */
 const WARM_UP_MS = 1_500
 const POLL_MS = 50
 const DRAIN_MS_MAX = 300_000
-/** A job is charged for keys and index entries too, and a hash spreads unevenly. */
+/** A job is charged for keys and index entries too, and the hash spreads them unevenly. */
 const ROOM = 1.25
 const MIB = 2 ** 20
-/** Capacity that the controller adds to what is hinted: a sixteenth and a mebibyte. */
+/** Capacity that the controller adds to the hint: a sixteenth and a mebibyte. */
 const HEADROOM = { fraction: 1 / 16, bytes: MIB }
 const REPAIR_KEYS = 20
 
-/** A cluster of its own: load alone, load while one of two nodes is drained, load alone; then a node is killed. */
+/** In a cluster of its own: load alone, load while one of two nodes is drained, load alone; then a node is killed. */
 export async function runRound(settings: DrainSettings, say: (line: string) => void): Promise<Round> {
   const { objects, objectBytes } = settings
   const ramBytes = Math.ceil((objects * objectBytes * ROOM) / 2) + MIB
@@ -63,7 +63,7 @@ export async function runRound(settings: DrainSettings, say: (line: string) => v
   let load: Load | null = null
   try {
     const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
-    // Two whole nodes: both get half of the slots, and what is drained needs a third one.
+    // Two whole nodes: each gets half of the slots, and the drain needs a third node.
     const capacityBytes = Math.floor((2 * ramBytes - HEADROOM.bytes) / (1 + HEADROOM.fraction))
     const job = await mayfly.registerJob('drain', { capacityBytes, peakBytesPerSecond: 1e8 })
     load = await Load.fill({ ...settings, dir, ticket: job.ticket })
@@ -109,7 +109,7 @@ export async function runRound(settings: DrainSettings, say: (line: string) => v
   }
 }
 
-/** Kills a node and puts anew what it had. */
+/** Kills a node and puts its objects again. */
 async function repair(cluster: Cluster, job: RegisteredJob): Promise<number[]> {
   const [victim] = await usedNodes(cluster)
   if (victim === undefined) throw new Error('no node holds anything')
@@ -130,7 +130,7 @@ async function repair(cluster: Cluster, job: RegisteredJob): Promise<number[]> {
   return tookMs
 }
 
-/** A put that was under way when the node died ends with `OUTCOME_UNKNOWN`; whoever made it puts again. */
+/** A put that was under way when the node died ends with `OUTCOME_UNKNOWN`; its producer puts again. */
 async function putAgain(job: Job, key: string): Promise<void> {
   for (;;) {
     try {
@@ -142,7 +142,7 @@ async function putAgain(job: Job, key: string): Promise<void> {
   }
 }
 
-/** The nodes on which something lies, the fullest first. */
+/** Nodes that hold objects, the fullest first. */
 async function usedNodes(cluster: Cluster): Promise<NodeView[]> {
   const nodes = await cluster.nodes()
   return nodes

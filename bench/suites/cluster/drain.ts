@@ -3,7 +3,7 @@ import { median } from '../../report/median.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 import { type DrainSettings, type Round, runRound } from './drain-round.ts'
 
-/** 1 GiB in 64 KiB objects on each of two nodes, one of which is drained. */
+/** 1 GiB of 64 KiB objects on each of two nodes, one of which is drained. */
 const full: DrainSettings = {
   rounds: 3,
   objects: 32_768,
@@ -66,7 +66,7 @@ function rowsOf(round: Round, index: number): string[][] {
   })
 }
 
-/** Pauses and repairs are judged by the worst round, the ratio by the median. */
+/** Stalls and repairs are judged by the worst round, the ratio by the median. */
 function goalsOf(rounds: readonly Round[]): Goal[] {
   const pauseMs = Math.max(...rounds.map(({ during }) => during.moving.percentile(99)))
   const ratio = median(rounds.map(othersRatio))

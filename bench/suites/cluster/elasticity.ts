@@ -21,7 +21,7 @@ const full: Settings = {
   doubling: { steadyMs: 15_000, decisionMsMax: 60_000, afterMs: 20_000 },
   deadMs: [10_000, 30_000],
 }
-/** Too short for a node to be taken away again. */
+/** Too short for a node to be removed again. */
 const tiny: Settings = {
   registrations: 2,
   stepMs: 1_000,

@@ -26,17 +26,17 @@ const tiny: Settings = { rounds: 1, windowMs: 200, outstanding: 4 }
 const CALL_MS = 10_000
 const MIB = 2 ** 20
 
-/** One kind of work of a metadata server; called again and again, each time with another number. */
+/** One kind of work of a metadata server. It is called repeatedly, each time with another number. */
 interface Work {
   readonly name: string
   run(at: Server, number: number): Promise<unknown>
 }
 
-/** A metadata server, and what is asked there. */
+/** A metadata server and the calls that are made to it. */
 interface Server {
   readonly number: number
   readonly controller: Caller
-  /** As a client of `job`. */
+  /** Authenticated as a client of `job`. */
   readonly client: Caller
   readonly share: PlacedShare
 }

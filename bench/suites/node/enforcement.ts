@@ -13,11 +13,11 @@ import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 
 interface Settings {
   readonly rounds: number
-  /** Of the one node: far below what it can do, so that the rule is measured and not the machine. */
+  /** Throughput of the only node: far below what it can do, so that the limit is measured and not the machine. */
   readonly bytesPerSecond: number
   readonly objectBytes: number
   readonly flooders: number
-  /** Calls that each of them has under way. */
+  /** Calls under way in each of the flooding jobs. */
   readonly floodLanes: number
   readonly lanes: number
   readonly windowMs: number
@@ -51,7 +51,7 @@ const tiny: Settings = { ...full, rounds: 1, bytesPerSecond: 20_000_000, flooder
 const SHARE_MIN = 0.95
 const MIB = 2 ** 20
 
-/** Bytes per second, and what went wrong. */
+/** Bytes per second, and the errors. */
 interface Window {
   readonly bytesPerSecond: number
   readonly failures: readonly string[]
@@ -135,12 +135,12 @@ async function runRound(settings: Settings): Promise<Round> {
   }
 }
 
-/** Longer than a job that did nothing counts as present. */
+/** Longer than an idle job counts as active. */
 function pause(): Promise<void> {
   return sleep(1_500)
 }
 
-/** Gets the object again and again over every connection. */
+/** Gets the object repeatedly over every connection. */
 async function readAll(jobs: readonly Job[], { lanes, ms }: { lanes: number; ms: number }): Promise<Window> {
   const began = performance.now()
   const failures: string[] = []

@@ -5,11 +5,11 @@ import { randomOf } from '../../load/random.ts'
 import type { Goal, Report, Suite, SuiteOptions } from '../../suite.ts'
 
 const SEED = 1
-/** Of the bytes that the job puts in all. */
+/** Fraction of all bytes that the job puts. */
 const RAM_SHARE = 0.25
 const below = ['ssd', 's3'] as const
 
-/** Which objects should be in RAM: policies on traces with the sizes and lifetimes of Pocket's applications, in simulation. */
+/** Compares demotion policies by simulation, on traces with the sizes and lifetimes of Pocket's applications. */
 export const eviction: Suite = {
   summary: 'compare what leaves RAM first: LRU, frequency and GDSF on the traces of three applications',
   async run({ tiny, signal, say }: SuiteOptions): Promise<Report> {
@@ -47,7 +47,7 @@ function hitsOf(trace: Trace, tier: (typeof below)[number]): Map<string, Hits> {
   )
 }
 
-/** What the node does, with what it can know, against the two policies that know less. */
+/** The node's policy against the two policies that know less. */
 function goalOf(workload: Workload, tier: string, hits: Map<string, Hits>): Goal {
   const timeOf = (policy: string): number => hits.get(policy)?.timeRatio ?? 0
   const best = Math.max(timeOf('LRU'), timeOf('frequency, blind to size'))

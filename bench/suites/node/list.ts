@@ -8,7 +8,7 @@ const full = [0, 1_000, 100_000]
 const tiny = [0, 2_000]
 const OBJECT_BYTES = 100
 const OUTSTANDING = 64
-/** Beside the bytes of the object a job is charged for its key and its entry in the index. */
+/** In addition to an object's bytes, a job is charged for its key and its index entry. */
 const CHARGED_BYTES_MAX = 512
 const CAPACITY_BYTES_MIN = 1024 * 1024
 
@@ -64,7 +64,7 @@ function nameOf(keys: number): string {
   return `${keys.toLocaleString('en')} keys`
 }
 
-/** One listing to its end. A first one has opened the connection. */
+/** One complete listing. An earlier one has opened the connection. */
 async function measureList({ server }: Entrant, keys: number): Promise<Measurement> {
   const { mayfly } = server as MayflyServer
   const capacityBytes = CAPACITY_BYTES_MIN + keys * (OBJECT_BYTES + CHARGED_BYTES_MAX)

@@ -18,7 +18,7 @@ const loads: readonly Load[] = [
   { bytes: MIB, count: 600, inFlight: 8 },
 ]
 
-/** The SSD tier beside what Node itself makes of the same disk. */
+/** The SSD tier, compared with plain file access by Node on the same disk. */
 export const ssd: Suite = {
   summary: 'measure the SSD tier beside plain file I/O of Node, at three sizes',
   async run({ tiny, say }: SuiteOptions): Promise<Report> {

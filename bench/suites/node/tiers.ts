@@ -13,7 +13,7 @@ const MIB = 1024 * KIB
 interface Size {
   readonly objectBytes: number
   readonly ramBytes: number
-  /** Of a round. */
+  /** Reads of one round. */
   readonly reads: number
 }
 
@@ -39,13 +39,13 @@ const tiny: Settings = {
 }
 
 const DATA_PER_RAM = 4
-/** Of the RAM: the rest is for keys, index and what the watermarks keep free. */
+/** Fraction of the RAM: the rest is for keys, the index and the space that the watermarks keep free. */
 const WORKING_SET = 0.8
 const OUTSTANDING = 16
-/** Calls at a time that ask for one object, which was put first and lies below RAM. */
+/** Calls under way for one object that was just put and is below RAM. */
 const HERD = 64
 const TIME_RATIO_MAX = 1.5
-/** What a job reads: a twentieth from anywhere, or all from its working set; and how many rounds before one that is counted are not. */
+/** The reads of a job: 5 % of any object and the others of its working set, or all of its working set; and the rounds before the first counted one. */
 const mixes = [
   { name: 'working set, 5 % of any', hotShare: 0.95, warmUps: 2 },
   { name: 'working set', hotShare: 1, warmUps: 1 },
@@ -60,7 +60,7 @@ interface JobRound {
   readonly lost: number
 }
 
-/** A job four times larger than RAM, on Mayfly's tiers, on a Redis that evicts, and on S3 alone. */
+/** A job four times larger than RAM on Mayfly's tiers, on a Redis with eviction, and on S3 alone. */
 export const tiers: Suite = {
   summary: 'a job four times larger than RAM: tiers beside all RAM, Redis that evicts, and S3 alone',
   async run({ tiny: isTiny, only, signal, say }: SuiteOptions): Promise<Report> {
@@ -108,14 +108,14 @@ export const tiers: Suite = {
   },
 }
 
-/** All that one system came to at one size. */
+/** All results of one system at one size. */
 interface Measured {
   readonly fillMs: number
-  /** Until all of a herd have their answer. */
+  /** Until every call of a herd is answered. */
   readonly herdMs: number
   readonly gets: Measurement[]
   readonly puts: Measurement[]
-  /** By the name of the mix. */
+  /** By name of the mix. */
   readonly job: ReadonlyMap<string, JobRound[]>
   readonly reads: number
   readonly failed: string[]
@@ -151,7 +151,7 @@ async function measureSize(
         signal.throwIfAborted()
         const into = measured.get(name) as Measured
         const entrant = entrants.get(name) as Entrant
-        // The puts of the round before have driven the working set from where it belongs: the first reads bring it back.
+        // The puts of the round before have demoted the working set; the first reads promote it again.
         for (const mix of mixes) {
           const params = { ...load, hot, hotShare: mix.hotShare }
           await entrant.run('reads', { ...params, reads: mix.warmUps * reads })
@@ -213,7 +213,7 @@ function lostIn(job: Measured['job']): number {
   return roundsOf(job).reduce((sum, { lost }) => sum + lost, 0)
 }
 
-/** Of all mixes. */
+/** Rounds of all mixes. */
 function roundsOf(job: Measured['job']): JobRound[] {
   return [...job.values()].flat()
 }

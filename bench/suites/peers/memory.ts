@@ -9,7 +9,7 @@ import type { Server } from '../../servers/server.ts'
 interface Settings {
   readonly objects: number
   readonly objectBytes: number
-  /** How long objects are put and got once all of them are there. */
+  /** How long objects are put and got once all of them are stored. */
   readonly trafficMs: number
 }
 
@@ -26,9 +26,9 @@ const tiny: readonly Settings[] = [
 const OUTSTANDING = 64
 
 interface Times {
-  /** What a runtime gives back by itself, it gives back by then. */
+  /** Time for a runtime to return free memory. */
   readonly settleMs: number
-  /** Of the same traffic before the one that counts: the first get of a process is slow for other reasons. */
+  /** Length of the warm-up traffic: the first get of a process is slow for other reasons. */
   readonly warmUpMs: number
 }
 
@@ -45,7 +45,7 @@ const columns: readonly Column[] = [
   { name: 'slowest call ms', better: 'lower', digits: 1 },
 ]
 
-/** Each row has servers of its own, which held nothing before. */
+/** Each row has servers of its own, which have stored nothing before. */
 function groupsOf(isTiny: boolean): Group[] {
   return (isTiny ? tiny : full).map((settings) => ({
     rows: [

@@ -13,9 +13,9 @@ interface Settings {
   readonly outstanding: readonly number[]
   readonly ms: number
   readonly warmUpMs: number
-  /** Of each size, before its first row: until then objects go into memory that is new to everyone. */
+  /** Warm-up of each size before its first row: until then objects are put into memory that the process has not used yet. */
   readonly firstMs: number
-  /** All objects of one size together, which none of the systems evicts. */
+  /** All objects of one size together. No system evicts at this size. */
   readonly storedBytes: number
   readonly objectsMax: number
 }
@@ -39,13 +39,13 @@ const tiny: Settings = {
   objectsMax: 100,
 }
 
-/** Bytes under way at a time from which a warm-up, as long as the measurement itself, tells nothing new. */
+/** From this many bytes under way, a warm-up as long as the measurement changes nothing. */
 const WARM_UP_BYTES_MAX = 256 * MIB
 
-/** As much again lies in the server, and MinIO's drive is in memory: with 4 GiB a machine of 24 GiB begins to swap. */
+/** The server holds as much again, and MinIO's drive is in memory: with 4 GiB under way a machine of 24 GiB begins to swap. */
 const UNDER_WAY_BYTES_MAX = 1024 * MIB
 
-/** One group for each size: every pair of operation and calls outstanding. */
+/** One group for each size: every pair of operation and number of calls under way. */
 function groupsOf(isTiny: boolean): Group[] {
   const {
     objectBytes: sizes,

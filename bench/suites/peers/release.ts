@@ -6,7 +6,7 @@ import type { MayflyServer } from '../../servers/mayfly.ts'
 const full = { objects: 1_000_000, objectBytes: 100 }
 const tiny = { objects: 2_000, objectBytes: 100 }
 const OUTSTANDING = 64
-/** Beside the bytes of the object a job is charged for its key and its entry in the index. */
+/** In addition to an object's bytes, a job is charged for its key and its index entry. */
 const CHARGED_BYTES_MAX = 512
 
 const MS = 'ms'
@@ -47,7 +47,7 @@ export const release = suiteOf({
   ],
 })
 
-/** From the request to the answer, after which every byte of the job is gone. */
+/** From the request to the answer, after which every byte of the job is free. */
 async function measureRelease(
   { server }: Entrant,
   { objects, objectBytes }: typeof full,

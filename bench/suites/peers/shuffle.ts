@@ -17,7 +17,7 @@ const full: readonly Settings[] = [
   { mappers: 64, reducers: 64, objectBytes: 64 * KIB, processes: 4 },
 ]
 const tiny: readonly Settings[] = [{ mappers: 4, reducers: 4, objectBytes: 4 * KIB, processes: 2 }]
-/** A system shuffles once at least, uncounted, and again until so much time is over: one shuffle leaves a fast one's code cold. */
+/** A system runs at least one uncounted shuffle, and more until this time has passed: after a single one, the code of a fast system is still cold. */
 const WARM_UP_MS = { full: 3_000, tiny: 10 }
 
 const columns: readonly Column[] = [
@@ -63,7 +63,7 @@ export const shuffle = suiteOf({
   ],
 })
 
-/** Starts the processes, with their connections and compiled code. */
+/** Starts the processes, opens their connections and compiles their code. */
 async function warmUp(entrant: Entrant, settings: Settings, ms: number): Promise<void> {
   const untilMs = performance.now() + ms
   do {
@@ -88,7 +88,7 @@ async function measureShuffle(entrant: Entrant, settings: Settings): Promise<Mea
   return { ...cost, figures, failures: [] }
 }
 
-/** Gives the ms until the last process is done. */
+/** Resolves with the ms until the last process is done. */
 async function inProcesses(entrant: Entrant, task: 'map' | 'reduce', settings: Settings): Promise<number> {
   const { processes, ...params } = settings
   const functions = task === 'map' ? params.mappers : params.reducers

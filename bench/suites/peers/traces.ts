@@ -3,10 +3,10 @@ import { suiteOf } from '../../report/comparison.ts'
 import { REDIS } from '../../report/goals.ts'
 import { callColumns, MEGABYTES_PER_SECOND, measureCalls } from '../../report/measurement.ts'
 
-/** This file is compiled to dist/bench/suites/peers/traces.js; the traces are in the source tree. */
+/** This file is dist/bench/suites/peers/traces.js; the traces are in the source tree. */
 const folder = new URL('../../../../bench/traces/', import.meta.url)
 const jobs = ['compile', 'video', 'sort'] as const
-/** A second of the trace takes a millisecond, so that a run of seconds sees many lives. */
+/** A second of the trace takes a millisecond, so that a run of seconds covers many lifetimes. */
 const LIFETIME_SCALE_MS = 1
 
 const full = { ms: 3_000, warmUpMs: 500 }
@@ -44,7 +44,7 @@ export const traces = suiteOf({
   goals: [],
 })
 
-/** The second column of a file whose first one counts quantiles up evenly from 0 to 1. */
+/** The second column of a file whose first column has evenly spaced quantiles from 0 to 1. */
 function quantilesOf(file: string): number[] {
   const [, ...lines] = readFileSync(new URL(file, folder), 'utf8').trim().split('\n')
   return lines.map((line) => Number(line.split(',')[1]))

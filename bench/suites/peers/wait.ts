@@ -4,10 +4,10 @@ import { REDIS } from '../../report/goals.ts'
 import { callColumns, type Measurement, measureCalls, P50_MS } from '../../report/measurement.ts'
 import type { Tallied } from '../../tasks/tally.ts'
 
-/** `everyMs` leaves a poll on S3 enough time to begin, so that everyone waits when the put comes. */
+/** `everyMs` leaves a poll on S3 enough time to begin, so that every consumer waits when the put arrives. */
 const full = { handovers: 500, warmUp: 1_000, everyMs: 4 }
 const tiny = { handovers: 20, warmUp: 10, everyMs: 4 }
-/** Handovers of the warm-up follow one another this fast. */
+/** Interval of the warm-up's handovers. */
 const WARM_UP_EVERY_MS = 1
 const waitings = [1, 64]
 const OBJECT_BYTES = 1024
@@ -48,7 +48,7 @@ async function measureHandover(
   return await measureCalls(entrant, () => handOver(entrant, settings))
 }
 
-/** Consumer and producer are processes of their own; the first is driver 0, the other one 1. */
+/** Consumer and producer are separate processes, driver 0 and driver 1. */
 async function handOver(
   entrant: Entrant,
   settings: { handovers: number; everyMs: number; waiting: number },

@@ -13,7 +13,7 @@ import type { JobTransfers } from '../../scaling/job-transfers.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Views } from '../views.ts'
 
-/** Fastify, with the types of bodies taken from their schemas. */
+/** A Fastify instance that derives the types of bodies from their schemas. */
 export type Api = FastifyInstance<
   RawServerDefault,
   IncomingMessage,
@@ -22,7 +22,7 @@ export type Api = FastifyInstance<
   TypeBoxTypeProvider
 >
 
-/** What the routes serve. */
+/** The objects that the routes call. */
 export interface Routes {
   readonly jobs: JobLifecycle
   readonly registrations: Registrations

@@ -8,7 +8,7 @@ import type { Api } from './api.ts'
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
 const bodyLimit = REPORT_BYTES_MAX
 
-/** Heartbeats of the cluster's own processes; no part of the public API. */
+/** Heartbeats of the cluster's own processes. They are not part of the public API. */
 export function internalRoutes(app: Api, { reports }: { readonly reports: Reports }): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',

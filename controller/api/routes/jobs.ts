@@ -36,7 +36,7 @@ export function jobRoutes(
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
   })
-  /** To a driver there are no jobs but its own. Throws `JOB_NOT_FOUND`. */
+  /** A driver sees only its own jobs. Throws `JOB_NOT_FOUND`. */
   const reached = (caller: Caller, id: string): Job => {
     const job = ledger.get(id)
     if (job !== undefined && reaches(caller, job)) return job
@@ -218,7 +218,7 @@ export function jobRoutes(
   )
 }
 
-/** Throws `BAD_REQUEST` for a ticket that grants nothing. */
+/** Throws `BAD_REQUEST` if the ticket would grant nothing. */
 function grantOf({
   read = true,
   write = true,
@@ -236,14 +236,14 @@ function grantOf({
   return { read, write, prefix, seconds: expiresInSeconds }
 }
 
-/** Aborted when the connection closes before the answer is out. */
+/** A signal that is aborted if the connection closes before the answer is sent. */
 function untilGone(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   return gone.signal
 }
 
-/** What JSON Schema cannot say: it counts characters, and the wire counts bytes. */
+/** JSON Schema counts characters, but the wire counts bytes. */
 function checkName(name: string): void {
   const bytes = Buffer.byteLength(name)
   if (bytes > JOB_NAME_BYTES_MAX) {

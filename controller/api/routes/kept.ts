@@ -31,9 +31,9 @@ const name = Type.Object({
   key: Type.String({ minLength: 1, maxLength: KEY_BYTES_MAX }),
 })
 
-/** Objects that were put with `persist`, whatever became of their jobs. */
+/** Objects that were put with `persist`, including those of jobs that have ended. */
 export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'ledger'>): void {
-  /** A driver reaches what its own jobs have kept, also of jobs of which nothing else is known any more. */
+  /** A driver may access what its own jobs have persisted, including jobs whose records are deleted. */
   const isOf = ({ name: owner, role }: Caller, job: string): boolean =>
     role !== 'driver' || isJobOf(job, owner) || ledger.get(job)?.owner === owner
   const requireOwn = (caller: Caller, query: KeptName): void => {

@@ -5,7 +5,7 @@ import type { Api } from './api.ts'
 
 const tags = ['keys']
 
-/** API keys, for admins alone. */
+/** API keys; only admins may access them. */
 export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
   app.get(
     '/v1/keys',
