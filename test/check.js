@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** `npm run check`: runs each script `check:*` of package.json, at once, as none needs what another one finds. */
+/** `npm run check`: runs all scripts `check:*` of package.json concurrently, as they are independent. */
 const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 const checks = Object.entries(scripts).filter(([name]) => name.startsWith('check:'))
 
-/** Resolves with whether the check passes. Prints what it said in one piece, so that two of them do not mix. */
+/** Resolves with whether the check passes. Prints its output in one piece, so that the outputs of two checks do not mix. */
 function run([name, command]) {
   return new Promise((resolve) => {
     const child = spawn(command, { shell: true, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 const root = new URL('..', import.meta.url).pathname
 const architecture = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
 
-/** Where a test's name names an invariant. */
+/** Matches a test whose name names an invariant. */
 const naming = /test(?:\.each\(.*\))?\(\s*['"`][^\n]*?\b(I\d+)\b/g
 
-/** Each invariant with the files, as ARCHITECTURE.md writes them, that have a test of its name. */
+/** Each invariant with the files, as ARCHITECTURE.md writes them, that have a test naming it. */
 function filesByInvariant(): Map<string, string[]> {
   const files = new Map<string, string[]>()
   for (const path of readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).sort()) {

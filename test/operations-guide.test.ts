@@ -7,7 +7,7 @@ import { taskTable } from '../service/process/tasks.ts'
 const root = new URL('..', import.meta.url).pathname
 const guide = readFileSync(join(root, 'docs/operations.md'), 'utf8')
 
-/** A line that the planes log at a level which an operator sees: its fields, then its text. */
+/** Matches a log call of a level that an operator sees: its fields, then its text. */
 const logged = /\blog\.(?:info|warn|error|fatal)\(\s*(?:\{[^}]*\}|[\w.]+),\s*'([^']+)'/g
 
 function logLines(): string[] {

@@ -6,8 +6,8 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * `npm run smoke -- 22 24`: on each of these versions of Node, builds everything and runs the tests of the SDK and one of a whole cluster.
- * The program comes from the npm package `node-PLATFORM-ARCH`. It, and a copy of this tree with addons for its ABI, stay in the user's cache.
+ * `npm run smoke -- 22 24`: on each of these versions of Node, builds everything and runs the tests of the SDK and one of a whole cluster. The binary comes
+ * from the npm package `node-PLATFORM-ARCH`. It is stored in the user's cache, with a copy of this tree whose addons are built for its ABI.
  */
 const root = fileURLToPath(new URL('..', import.meta.url))
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mayfly')
@@ -28,7 +28,7 @@ function passes(version) {
   const env = {
     ...process.env,
     PATH: join(home, 'bin') + delimiter + process.env.PATH,
-    // The package has the headers that addons are built with.
+    // The package contains the headers that addons need.
     npm_config_nodedir: home,
   }
   const run = (program, ...args) =>
@@ -37,7 +37,7 @@ function passes(version) {
   return installModules(tree, run) && run('npm', 'run', 'build') && run('npx', 'vitest', 'run', ...tests)
 }
 
-/** Gives the folder of the version; null where it cannot be installed. */
+/** The folder of the version; null if it cannot be installed. */
 function installNode(version, dir) {
   const name = `node-${process.platform}-${process.arch}`
   const home = join(dir, 'node_modules', name)
@@ -47,7 +47,7 @@ function installNode(version, dir) {
   return spawnSync('npm', args, { stdio: 'inherit' }).status === 0 ? home : null
 }
 
-/** What git would commit takes the place of all but the installed modules. */
+/** Replaces everything but the installed modules by the files that git tracks or would track. */
 function copySources(tree) {
   mkdirSync(tree, { recursive: true })
   for (const name of readdirSync(tree))

@@ -8,15 +8,18 @@ import type { Attacker } from './support/attacker.ts'
 import { keysOfOneHash } from './support/keys-of-one-hash.ts'
 import { type Outcome, Siege } from './support/siege.ts'
 
-/** `npm run attack` sets it: how much longer each attack lasts than in the tests. */
+/** Factor by which `npm run attack` prolongs each attack. */
 const LENGTH = Number(process.env.ATTACK_LENGTH ?? 1)
 const FLOOD_MS = 2_000 * LENGTH
-/** All lanes that a session can have, and as many connections as leave a server one for each plane: by command, as they take a minute each. */
+/**
+ * All lanes that a session can have, and as many connections as a server accepts besides one for each plane. Only `npm run attack` uses these numbers, as they
+ * take a minute each.
+ */
 const LANES = LENGTH > 1 ? 65_000 : 8_000
 const IDLE_CONNECTIONS = LENGTH > 1 ? 9_998 : 1_000
 /**
- * Test machines are busy with other tests, so these are far above what a bystander sees on a quiet one (`npm run attack` prints that); what the attacks did
- * before they were answered was seconds of standstill, and the death of the process.
+ * The tests share their machine with other tests, so these bounds are far above what a bystander sees on a quiet one (`npm run attack` prints that). The
+ * attacks used to stall the node for seconds, or to end its process.
  */
 const P99_MS_MAX = 1_000
 const GROWN_MIB_MAX = 300
@@ -54,7 +57,7 @@ const put = {
 }
 const get = { lane: 0, sequence: 0, consume: false, waitMs: 0, version: 0, offset: 0, length: 0 }
 
-/** Sends the same frames again and again, each batch when the network has taken the one before. */
+/** Sends the same batch of frames repeatedly, each time when the network has accepted the last batch. */
 async function flood(
   attacker: Attacker,
   frames: (lane: number) => Promise<Buffer>,
@@ -129,7 +132,7 @@ const floods: readonly {
   },
 ]
 
-/** Every flood is read by its attacker, and in a second form by nobody. */
+/** Every flood runs twice: its attacker reads the answers, or reads nothing. */
 for (const { name, batch, prepare, frame } of floods) {
   for (const reads of [true, false]) {
     const title = reads ? name : `${name}, by a peer that reads no answer`
@@ -299,7 +302,7 @@ const attacks: readonly Attack[] = [
         await Promise.all(
           Array.from({ length: Math.min(200, IDLE_CONNECTIONS - from) }, () => siege.connect()),
         )
-      // Whoever comes now is let in.
+      // A new client can still connect.
       for (let round = 0; round < 5; round++) await siege.bystanderComes()
       await expect(siege.attackersJob.get('absent')).rejects.toMatchObject({ code: 'NOT_FOUND' })
     },

@@ -3,17 +3,17 @@ import { expect, onTestFinished, test } from 'vitest'
 import { EVENT_STREAMS_OF_KEY_MAX, REGISTRATIONS_OF_KEY_MAX } from '../../controller/limits.ts'
 import { MIB, smallClass, World } from '../controller/support/world.ts'
 
-/** The bystander's p99 under attack against its own before, on a machine that is busy with other tests. */
+/** Ratio of the bystander's p99 under attack to its p99 before, on a machine that is busy with other tests. */
 const P99_FACTOR_MAX = 20
 const P99_MS_MIN = 10
 
-/** A controller, an attacker's key and a bystander's. */
+/** A controller, and API keys of an attacker and of a bystander. */
 async function start() {
   const world = await World.start({ warmNodes: 1, classes: [{ ...smallClass, nodesMax: 1 }] })
   const keyOf = async (name: string): Promise<string> =>
     (await world.ask('/v1/keys', { method: 'POST', body: { name, role: 'admin' } })).body.key
   const [attacker, bystander] = [await keyOf('attacker'), await keyOf('bystander')]
-  /** Sends a request that nobody waits for; gives its status as soon as it is known. */
+  /** Sends a request whose body is not read; resolves with its status as soon as the headers arrive. */
   const ended = new AbortController()
   onTestFinished(() => ended.abort())
   const begin = (key: string, path: string, body?: unknown): Promise<number> =>
@@ -62,7 +62,7 @@ test('100 event streams of one key leave the others theirs, and their time', asy
 test('1,000 registrations of one key that wait leave the others theirs, and their time', async () => {
   const { world, attacker, begin, ask, p99 } = await start()
   const before = await p99()
-  // All of the cluster but a little, so that the others have to wait.
+  // Almost the whole cluster, so that the other registrations have to wait.
   const most = { name: 'most', hints: { capacityBytes: 200 * MIB, peakBytesPerSecond: 1_000 } }
   expect(await begin(attacker, '/v1/jobs', most)).toBe(201)
   const waiting = { ...most, name: 'waiting', waitSeconds: 60 }
@@ -73,7 +73,7 @@ test('1,000 registrations of one key that wait leave the others theirs, and thei
   await expect.poll(waits, { timeout: 30_000 }).toBe(REGISTRATIONS_OF_KEY_MAX)
   expect(await begin(attacker, '/v1/jobs', waiting)).toBe(429)
   expect(await p99()).toBeLessThan(P99_FACTOR_MAX * Math.max(before, P99_MS_MIN))
-  // It waits in line, as all do, and is not refused.
+  // The bystander's registration waits in the queue and is not refused.
   const bystanders = ask('/v1/jobs', { ...waiting, name: 'mine', waitSeconds: 1 })
   await sleep(100)
   expect(await waits()).toBe(REGISTRATIONS_OF_KEY_MAX + 1)

@@ -6,10 +6,10 @@ import { Attacker } from './support/attacker.ts'
 import { type Chance, randomMessage } from './support/random-message.ts'
 import { Siege } from './support/siege.ts'
 
-/** `FRAMES=1000000 npx vitest run test/attack/fuzz.test.ts` runs longer; `SEED=7` runs the same frames again. */
+/** `FRAMES=1000000 npx vitest run test/attack/fuzz.test.ts` runs longer; `SEED=7` repeats the same frames. */
 const FRAMES = Number(process.env.FRAMES ?? 5_000)
 const SEED = Number(process.env.SEED ?? 1)
-/** In one write. Then the attacker gives way, so that the test process is no bystander's trouble itself. */
+/** Frames of one write. After each batch the attacker yields, so that the test process itself does not delay the bystander. */
 const BATCH = 50
 const GROWN_MIB_MAX = 400
 
@@ -22,15 +22,15 @@ function chanceOf(seed: number): Chance {
   }
 }
 
-/** All operations, also those of the planes, which a ticket must not reach. */
+/** All operations, including those of the planes, which a ticket must not reach. */
 const targets = Object.values(operations).map(({ number, request }) => ({ number, shape: request.shape }))
 
-/** Ids do not repeat, but for one frame in 500. */
+/** Ids do not repeat, except in one frame of 500. */
 function randomFrame(chance: Chance, id: number): Buffer {
   const target = targets[Math.floor(chance() * targets.length)] as (typeof targets)[number]
   const kind = chance() < 0.999 ? target.number : Math.floor(chance() * 65_536)
   let head = randomMessage(target.shape, chance)
-  // One in 500 is cut off or has a tail: it breaks the protocol, and its connection ends.
+  // One frame of 500 is truncated or too long: it violates the protocol, and its connection is closed.
   if (chance() < 0.002)
     head = chance() < 0.5 ? head.subarray(0, head.length / 2) : Buffer.concat([head, Buffer.alloc(3)])
   const payload = Buffer.alloc(chance() < 0.5 ? 0 : Math.floor(chance() * (chance() < 0.98 ? 300 : 100_000)))

@@ -6,13 +6,13 @@ import type { Attacker } from './support/attacker.ts'
 import { Siege } from './support/siege.ts'
 
 /**
- * Above the node before: 64 MiB under way, 48 MiB of sessions, 64 MiB of frames in the job's own memory, answers, and what V8 does not
- * give back at once. Measured: 171 MiB.
+ * Above the node's memory before: 64 MiB of requests under way, 48 MiB of sessions, 64 MiB of frames in the job's own memory, answers, and memory that V8 does
+ * not return at once. Measured: 171 MiB.
  */
 const GROWN_MIB_MAX = 300
-/** A second time takes the memory that the first one left: sessions are kept for a minute, and malloc and V8 keep pages. Measured: 73 MiB more. */
+/** A second round reuses the memory of the first: sessions live for a minute, and malloc and V8 retain pages. Measured: 73 MiB more. */
 const AGAIN_MIB_MAX = 150
-/** Far above what a quiet machine shows. */
+/** Far above the value on a quiet machine. */
 const P99_MS_MAX = 2_000
 
 const UNFINISHED = 64
@@ -23,7 +23,7 @@ const get = { lane: 0, sequence: 0, consume: false, waitMs: 0, version: 0, offse
 const condition = { condition: PutCondition.always, ifVersion: 0 }
 const commit = { version: 7, ttlSeconds: 0, manifest: [], metadata: [], keptBucket: '' }
 
-/** Sends `count` frames, and waits until the node has come to them. */
+/** Sends `count` frames, and waits until the node has processed them. */
 async function sendAll(
   attacker: Attacker,
   count: number,

@@ -12,7 +12,7 @@ import { tempDir } from '../fixture/temp-dir.ts'
 
 const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 
-/** How many rows each suite has on tiny inputs, and the servers in it. */
+/** Number of rows of each suite on tiny inputs, and its servers. */
 const suites = {
   ops: { rows: 12, servers: ['Mayfly', 'Redis', 'MinIO', 'limit'] },
   limit: { rows: 12, servers: ['limit'] },

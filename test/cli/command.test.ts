@@ -36,21 +36,21 @@ async function run(args: string[], { input = '', env = {} as NodeJS.ProcessEnv }
   return { code: code as number | null, out, err }
 }
 
-/** Starts a cluster and resolves with its child process and what it printed. */
+/** Starts a cluster; resolves with its child process and its output. */
 async function up(state: string, port = 0) {
   const child = start(['up', '--port', String(port), '--dir', state, '--json'])
   const [line] = (await once(child.stdout ?? child, 'data')) as [Buffer]
   return { child, ...(JSON.parse(String(line)) as { event: string; url: string; credentials: string }) }
 }
 
-/** Processes that have the folder in their environment: those of the cluster that lives in it. */
+/** Processes that have the folder in their environment, which are those of its cluster. */
 function processesOf(folder: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false
     try {
       return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`=${folder}`)
     } catch (error) {
-      // It ended while the list was read, or belongs to somebody else.
+      // The process exited while the list was read, or belongs to another user.
       return (error as NodeJS.ErrnoException).code === undefined
     }
   })

@@ -14,7 +14,7 @@ afterEach(() => {
 
 type Seen = { state: string; left?: { jobs: number; objects: number; usedBytes: number } } | null | 'down'
 
-/** A controller whose node is, at each look, the next of these; null where it is not in the list, and down where nobody answers. */
+/** A controller that returns the next of `looks` at each query: null if the node is not listed, `down` if nobody answers. */
 async function controller(looks: Seen[]): Promise<{ url: string; asked: string[] }> {
   const asked: string[] = []
   const server = createServer((request, response) => {

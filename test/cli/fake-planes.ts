@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 /**
- * Stands in for the built planes: a controller that does over HTTP what the test asks, and servers that only live.
- * Each reports where it serves and ends when its supervisor does, as the real ones do. The controller asks which
- * nodes run and starts one before it serves.
+ * Replacements of the built planes: a controller that carries out the test's commands over HTTP, and servers that only run. Each reports its address and exits
+ * with its supervisor, as the real ones do. The controller asks which nodes run and starts one before it serves.
  */
 const live = `
   process.on('disconnect', () => process.exit(0))
@@ -42,7 +41,7 @@ const brokenMetadata = `${live}
   say('The disk is full')
 `
 
-/** Writes the planes below `dir` and returns the folder as the supervisor takes it. */
+/** Writes the planes below `dir`; returns the folder's URL for the supervisor. */
 export function writeFakePlanes(dir: string, { brokenMetadata: broken = false } = {}): URL {
   const programs = {
     controller,

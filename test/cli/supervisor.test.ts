@@ -48,7 +48,7 @@ interface Seen {
   readonly heard: { type: string; node?: string; pid?: number; reason?: string; nodes?: { node: string }[] }[]
 }
 
-/** The bound ends a test that hangs; what is waited for comes within milliseconds. */
+/** The bound ends a test that hangs; the awaited change takes milliseconds. */
 const waitFor = <Result>(check: () => Result | Promise<Result>): Promise<Result> =>
   vi.waitFor(check, { timeout: 30_000 })
 const ask = async (url: string, path = '/'): Promise<Seen> =>

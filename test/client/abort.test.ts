@@ -19,7 +19,7 @@ interface Limits {
 
 const large = Buffer.alloc(3 * 2 ** 20)
 
-/** Every call of the SDK that goes to a node, by its name. */
+/** Every call of the SDK to a node, by name. */
 const calls: readonly (readonly [name: string, call: (job: Job, limits: Limits) => Promise<unknown>])[] = [
   ['put', (job, limits) => job.put('k', 'x', limits)],
   ['put of a large object', (job, limits) => job.put('k', large, limits)],
@@ -43,7 +43,7 @@ const calls: readonly (readonly [name: string, call: (job: Job, limits: Limits) 
   ],
 ]
 
-/** A server that takes what comes and says nothing. */
+/** A server that reads and never answers. */
 async function silentServer(): Promise<{ address: string; connections: () => number }> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -73,7 +73,7 @@ function ticketTo(node: string | null, metadata: string): string {
   })
 }
 
-/** What holds a call up, by what it is. */
+/** Each stage at which a call can be held up, by name. */
 const stages: readonly (readonly [name: string, hold: () => Promise<Job>])[] = [
   [
     'while it connects',

@@ -23,7 +23,7 @@ function welcomeTo({ proof }: { proof: Uint8Array }) {
   return { ...fields, proof: welcomeProof(Buffer.alloc(0), proof, fields) }
 }
 
-/** A server that reads nothing until it is told to, and notes which chunks come in which order. */
+/** A server that reads nothing until it is told to, and records the order of the chunks. */
 async function stalledServer() {
   const chunks: number[] = []
   const accepted: Socket[] = []
@@ -58,7 +58,7 @@ async function stalledServer() {
   return { address: `127.0.0.1:${port}`, chunks, read: () => accepted.map((socket) => socket.resume()) }
 }
 
-/** A client's connection, and what becomes of its calls. */
+/** A client's connection, and the results of its calls. */
 async function connectTo(address: string) {
   const link = await dialTcp(address)
   const caller = new Caller(link, {

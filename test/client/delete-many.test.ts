@@ -13,7 +13,7 @@ async function openTwo() {
   return { nodes, ticket, job }
 }
 
-/** Which keys are there; null where no node says so. */
+/** Which keys exist; null if no node answers for the key. */
 async function present(job: Job): Promise<(boolean | null)[]> {
   return await Promise.all(keys.map((key) => job.exists(key, { deadlineMs: 500 }).catch(() => null)))
 }
@@ -28,7 +28,7 @@ test('deleteMany deletes keys of several nodes and counts those that were there'
 test('I13: deleteMany that deleted some keys and could not reach the others is OUTCOME_UNKNOWN', async () => {
   const { nodes, ticket } = await openTwo()
   await nodes[0].stop()
-  // A client that has no connection yet cannot lose an answer.
+  // A client without a connection cannot lose an answer.
   const job = await open(ticket)
   await expect(job.deleteMany(keys, { deadlineMs: 500 })).rejects.toMatchObject({
     code: 'OUTCOME_UNKNOWN',

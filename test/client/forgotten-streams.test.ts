@@ -28,7 +28,7 @@ async function openOne(runtime?: Runtime) {
   return { job, other: await open(ticket), usedBytes: () => node.node.ram.usedBytes }
 }
 
-/** Reads one chunk and forgets the stream. */
+/** Reads one chunk and then neither reads nor destroys the stream. */
 async function readOne(stream: Readable): Promise<void> {
   await once(stream, 'readable')
   expect(stream.read()).toHaveLength(MIB)
@@ -56,12 +56,12 @@ test('two hundred streams of which one chunk was read each hold a bounded amount
   expect(again.equals(object)).toBe(true)
   console.info(`another stream of 32 MiB took ${Math.round(againMs())} ms`)
   expect(againMs()).toBeLessThan(2_000)
-  // Those that were forgotten go on where they were.
+  // The forgotten streams continue from where they stopped.
   const rest = await buffer(streams[7] as Readable)
   expect(rest.equals(object.subarray(MIB))).toBe(true)
 })
 
-/** Ten times as fast as it is. */
+/** Speeds up time by this factor. */
 const FASTER = 10
 const fast: Runtime = {
   ...systemRuntime,

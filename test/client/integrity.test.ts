@@ -70,7 +70,7 @@ test('a put with persist that came damaged reaches neither its slot nor the kept
   expect(await planes.kept.stat({ job: 'j-1', bucket: 'default', key: 'k' })).toBeNull()
 })
 
-/** Changes a byte of an object, or of a chunk, where it lies. */
+/** Changes a byte of the stored object or of one of its chunks. */
 function damage(node: RunningNode, name: string): void {
   const space = node.node.jobs.get('j-1')
   const key = Buffer.from(name)

@@ -9,10 +9,10 @@ import { open, Planes } from '../fixture/planes.ts'
 import type { Direction } from '../fixture/proxy.ts'
 import { startSwallowingProxy } from '../fixture/swallowing-proxy.ts'
 
-/** From the moment when a connection carries nothing any more until a call over it has succeeded over another one. */
+/** From when a connection stops transferring bytes until a call succeeds over another connection. */
 const RECOVERY_MS = 1_500
 
-/** A job whose client reaches its node, and metadata, through a proxy each. */
+/** A job whose client reaches its node and metadata through one proxy each. */
 async function openThroughProxies() {
   const planes = await Planes.start()
   const node = await planes.startNode()
@@ -76,7 +76,7 @@ test.each(ways)(
 test('calls that are under way when their connection carries nothing any more are repeated, each applied once', async () => {
   const { job, direct, swallow } = await openThroughProxies()
   await job.put('log', '')
-  // The bytes of each are on their way already when the answers vanish.
+  // The requests are already sent when the answers are dropped.
   const appends = Array.from({ length: 50 }, (_, index) => job.append('log', `${index};`))
   await appends[0]
   swallow('requests', 'answers')
@@ -93,7 +93,7 @@ test('a consume that has waited for long notices that its connection carries not
   await sleep(1_000)
   swallow('requests', 'answers')
   await sleep(PING_LOOKS * LOOK_MS + RECOVERY_MS)
-  // One over which the server was asked, and the one that is used from then on.
+  // One connection to ask the server, and the one that is used from then on.
   expect(opened()).toBe(3)
   await direct.put('late', 'here')
   expect((await timed(waiting)).ms).toBeLessThan(200)

@@ -58,7 +58,7 @@ test('entries of a putMany take no more memory than puts of their own, whatever 
     const values = await job.getMany(entries.map(({ key }) => key))
     expect(entries.every(({ bytes }, index) => values[index]?.equals(bytes))).toBe(true)
     for (const { key, bytes } of entries) await job.put(key, bytes)
-    // But for a page of records.
+    // A page of records is allocated as well.
     const aloneBytes = node.node.jobs.get('j-1')?.memory.takenBytes ?? 0
     expect(Math.abs((takenBytes ?? 0) - aloneBytes)).toBeLessThan(MANY_VALUE_BYTES_MAX + 1)
   }

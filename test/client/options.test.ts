@@ -14,9 +14,9 @@ const half = 'a\ud800b'
 
 type Call = (options: unknown) => Promise<unknown> | AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>
 
-/** Every call with options, as a program without types could make it. */
+/** Every call with options, as untyped code could make it. */
 const job = await openJob(ticket)
-// biome-ignore lint/suspicious/noExplicitAny: what a program without types passes.
+// biome-ignore lint/suspicious/noExplicitAny: what an untyped program passes.
 const untyped = job as any
 const mayfly = await connect('http://127.0.0.1:1', { apiKey: 'key-0123456789abcdef' })
 // biome-ignore lint/suspicious/noExplicitAny: as above.

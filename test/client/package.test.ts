@@ -10,7 +10,7 @@ import { tempDir } from '../fixture/temp-dir.ts'
 const run = promisify(execFile)
 const client = new URL('../../client', import.meta.url).pathname
 
-/** The package as it would be published, unpacked where nothing else can be resolved. */
+/** Unpacks the package as it would be published, in a folder from which nothing else can be resolved. */
 async function install(): Promise<string> {
   const dir = await tempDir()
   const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: client })

@@ -69,7 +69,7 @@ test('what is asked for again changes nothing: a resize, a renewal, an end', asy
 })
 
 describe('a registration whose caller is gone before its answer', () => {
-  /** Its node has not reported yet. */
+  /** The job's node has not reported yet. */
   async function abandoned(headers: Record<string, string>) {
     const clock = new VirtualClock()
     const world = await World.start({ clock, nodesReport: false })
@@ -81,7 +81,7 @@ describe('a registration whose caller is gone before its answer', () => {
     gone.abort()
     expect(await asked).toBe('AbortError')
     const [node = ''] = world.fleet.running.keys()
-    // That it is gone is seen before the node reports.
+    // The controller notices the disconnect before the node reports.
     await new Promise((resolve) => setTimeout(resolve, 100))
     await world.report(node)
     return { world, clock }

@@ -5,7 +5,7 @@ import type { Caller } from '../../protocol/transport/caller.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
-/** A connection that notes what it is asked. */
+/** A connection that records the requests. */
 function noting() {
   const asked: unknown[] = []
   const call = (_: unknown, request: unknown) => {

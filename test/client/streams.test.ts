@@ -18,7 +18,7 @@ async function openOne(options = {}) {
   return { planes, ticket, job: await open(ticket), usedBytes }
 }
 
-/** The object cut into pieces of these many bytes, over and over. */
+/** Cuts the object into pieces of these lengths, cyclically. */
 function* cut(object: Buffer, pieceBytes: number): Generator<Buffer> {
   for (let at = 0; at < object.length; at += pieceBytes) yield object.subarray(at, at + pieceBytes)
 }
@@ -131,7 +131,7 @@ test('a put whose chunks do not fit fails although its source would go on for ev
   expect(given).toBeLessThan(5 + 2 * CHUNKS_IN_FLIGHT)
 })
 
-/** A job whose answers to chunk requests are counted, by what it holds outstanding. */
+/** A job that counts its outstanding chunk requests. */
 async function putChunked(job: Job, chunks: number): Promise<Buffer> {
   const object = randomBytes(chunks * MIB)
   await job.put('k', object)

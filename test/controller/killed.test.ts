@@ -12,7 +12,7 @@ interface Seen {
   readonly reservation: { readonly nodes: readonly { node: string; bytes: { ram: number } }[] }
 }
 
-/** A registration on two nodes, one second of use, and a deregistration; whatever of it the controller lives to do. */
+/** Registers a job on two nodes, uses it for a second and deregisters it, as far as the controller survives. */
 async function liveThrough(world: World, signal: AbortSignal): Promise<void> {
   const registered = await world.ask('/v1/jobs', { method: 'POST', body, headers: key, signal })
   await reportAll(world)
@@ -41,7 +41,7 @@ async function livingJobs(world: World): Promise<Seen[]> {
   return (await world.ask('/v1/jobs')).body.jobs
 }
 
-/** Nothing is counted twice, nothing is counted that nobody has, and metadata has what the controller has. */
+/** Checks that no resource is counted twice or without an owner, and that metadata agrees with the controller. */
 async function checkAccounts(world: World): Promise<void> {
   const jobs = await livingJobs(world)
   const parts = jobs.flatMap(({ reservation }) => reservation.nodes)
@@ -57,7 +57,7 @@ async function run(death: Death | null): Promise<{ writes: number; died: boolean
   const clock = new VirtualClock()
   const world = await World.start({ clock })
   await world.stop()
-  // A heartbeat to a process that is killed gets no answer.
+  // A heartbeat to a killed process gets no answer.
   world.fleet.onStart = (node) => void setImmediate(() => void world.report(node).catch(() => null))
   const life = new Life(death)
   await world.startController({ life })
@@ -71,7 +71,7 @@ async function run(death: Death | null): Promise<{ writes: number; died: boolean
   gone.abort()
   await done
   const { writes, over: died } = life
-  // Heartbeats that the dead process left without an answer are cut off after a while.
+  // Heartbeats that the dead process has not answered are cut off after 2 s.
   await Promise.all([world.stop(), clock.advance(2_000)])
 
   await world.startController()
@@ -93,7 +93,7 @@ async function run(death: Death | null): Promise<{ writes: number; died: boolean
   await store.close()
   // Lost nodes are shown for ten minutes.
   expect(nodes.filter(({ state }) => state !== 'lost')).toEqual([])
-  // One job was used and ended; a registration that was cut off says nothing of what the next one needs.
+  // One job was used and ended. A registration that was cut off must not affect the next estimate.
   expect(runs.map(({ name, peak }) => [name, peak.bytes])).toEqual([['default/wc', 2 * MIB]])
   return { writes, died }
 }

@@ -96,7 +96,7 @@ describe('a controller that starts again', () => {
     const [dead = ''] = world.fleet.running.keys()
     await world.register(small)
     world.fleet.kill(dead)
-    // Beside the job's node one is kept ready; of the two that there may be, the lost one is none.
+    // A node is kept warm beside the job's node. The lost node does not count towards the maximum of two.
     await eventually(async () => {
       expect((await world.nodes()).map(({ state }) => state).sort()).toEqual(['active', 'active', 'lost'])
     })

@@ -64,14 +64,14 @@ test('a node that metadata cannot reach serves until its lease lapses and never 
 
   const history = await traffic.stop()
   console.info(history.summary())
-  // Until its lease lapsed the node took puts, which are lost with it.
+  // The node accepted puts until its lease lapsed; these puts are lost with it.
   const lossesMs = [cutMs + NODE_LEASE_MS]
   expect(judge({ calls: history.calls, lossesMs }, { mayFail: true })).toEqual([])
   expect(history.count('OBJECT_LOST')).toBeGreaterThan(0)
   expect((await traffic.checkAll()).calls.filter(({ code }) => code !== 'ok')).toEqual([])
 })
 
-/** A key whose slot the node has. */
+/** A key whose slot the node owns. */
 function keyOn(node: string, placement: Placement): Buffer {
   for (let number = 0; ; number++) {
     const key = Buffer.from(`on/${number}`)

@@ -41,7 +41,7 @@ test('the calls of a function that was thawed, whose connections were forgotten 
 test('calls that were under way when a function was frozen and its connections forgotten are answered soon after the thaw, each applied once', async () => {
   const { frozen, swallow, direct } = await startFunction()
   await frozen.call('append', 'log', 'a')
-  // The answer to the one and the request of the other are what is lost.
+  // The answer to the one call and the request of the other are lost.
   const waiting = frozen.call('get', 'late', { consume: true, waitSeconds: 60 })
   await sleep(200)
   await frozen.freeze(3_000, async () => {

@@ -8,7 +8,7 @@ const MIB = 1024 * 1024
 const value = Buffer.alloc(MIB, 0x5a)
 const key = (number: number): string => `object/${number}`
 
-/** Puts so many objects of 1 MiB as fast as they go; gives the code of each error. */
+/** Puts `count` objects of 1 MiB as fast as possible; resolves with the error codes. */
 async function putAll(job: Job, count: number): Promise<string[]> {
   const failures: string[] = []
   let next = 0

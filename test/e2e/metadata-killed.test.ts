@@ -10,7 +10,7 @@ import { fill, openFunctions } from './support/functions.ts'
 import { judge } from './support/judge.ts'
 import { Traffic } from './support/traffic.ts'
 
-/** What is written down of a move when its metadata server is killed, and how long after that it dies. */
+/** The record of a move at which its metadata server is killed, and the delay until it dies. */
 const steps = [
   { name: 'prepared', isReached: hasPrepared, msMax: 1 },
   { name: 'the index is delivered', isReached: hasPrepared, msMax: 10 },
@@ -65,7 +65,7 @@ async function metadataPid(cluster: Cluster): Promise<number> {
   }
 }
 
-/** Resolves when what metadata has written down of the only job is so. Rejects if that does not come. */
+/** Resolves when metadata's record of the only job satisfies `isReached`. Rejects if it does not in time. */
 async function untilRecord(cluster: Cluster, isReached: (record: JobRecord) => boolean): Promise<void> {
   const database = new Database(join(cluster.dir, 'metadata-1', 'metadata.sqlite'), { readonly: true })
   const record = database.prepare<[], Buffer>('SELECT record FROM jobs').pluck()

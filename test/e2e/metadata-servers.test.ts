@@ -33,7 +33,7 @@ async function serverOf(cluster: Cluster, job: RegisteredJob): Promise<string> {
   return (await cluster.api<JobView>(`/v1/jobs/${job.id}`)).metadata
 }
 
-/** Hands the job over, and again as long as that takes longer than a call may. */
+/** Transfers the job, and repeats the request while the transfer takes longer than a call may. */
 async function move(cluster: Cluster, job: RegisteredJob, metadata: string): Promise<void> {
   for (let tries = 0; tries < 5; tries++) {
     const reply = await cluster.send(`/v1/jobs/${job.id}/move`, { metadata })
@@ -62,7 +62,7 @@ test('one of two servers is killed again and again: no call of either job fails,
   const random = new SeededRandom(`${seed}`)
   const cluster = await startTwo()
   const jobs = [await register(cluster, 'one'), await register(cluster, 'two')]
-  // Whichever had less to do as it started got the first of them, and maybe both.
+  // The server with less load at the start got the first job, and maybe both.
   for (const [index, job] of jobs.entries()) await move(cluster, job, `m-${index + 1}`)
   const traffics = await Promise.all(jobs.map((job) => trafficOn(job, random)))
   for (let kills = 0; kills < 3; kills++) {
@@ -111,7 +111,7 @@ test('servers and controller are killed while jobs are handed over: every move c
     else await cluster.killMetadata(victim)
     await moving
     await expect.poll(() => serverOf(cluster, job).catch(() => ''), { interval: 50 }).toBe(to)
-    // Who has met a server that was killed is not still waiting for it.
+    // No call still waits for the killed server.
     const done = traffic.history.calls.length
     await expect
       .poll(() => traffic.history.calls.length, { timeout: 2_000, interval: 20 })

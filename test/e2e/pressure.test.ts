@@ -20,9 +20,9 @@ import { frameBytes, helloFrame, nonceOf } from '../fixture/raw-connection.ts'
 
 const MIB = 2 ** 20
 const STALLED = 1_000
-/** Of an answer that is copied into the memory of its connection, at the upper end. */
+/** An answer that is copied into the memory of its connection, near the maximum of such answers. */
 const COPIED_BYTES = 8_000
-/** What a connection costs beside what is queued for it. */
+/** Memory of a connection besides what is queued for it. */
 const CONNECTION_BYTES = 32 * 1024
 /** The machine may have other work. */
 const CALL_MS_MAX = 2_000
@@ -61,7 +61,7 @@ function openFiles(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }
 
-/** A peer that sends `bytes` once it has been challenged, and reads nothing more. */
+/** A peer that answers the challenge, sends `bytes`, and reads nothing more. */
 function stall(address: string, token: Uint8Array, bytes: Uint8Array): void {
   const [host, port] = address.split(':') as [string, string]
   const socket: Socket = connect({ host, port: Number(port) })
@@ -126,7 +126,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
   )
   expect(longestMs).toBeLessThan(CALL_MS_MAX)
 
-  // Twice that from the last byte that moved, and one may still move for some when others have been let go.
+  // Twice the timeout since the last byte that moved; some connections may move one more byte after others were closed.
   await expect
     .poll(() => openFiles(pid), { timeout: 4 * LINK_SILENT_MS, interval: 200 })
     .toBeLessThan(before.files + 10)

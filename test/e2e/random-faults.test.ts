@@ -35,7 +35,7 @@ test('nodes are killed, stand still and come back too late: nobody sees a wrong 
     } else await standStill(victim, faults.between(100, 3_000))
   }
   await sleep(Math.max(0, thawMs - performance.now()))
-  // Metadata has given its slots to others by now; what it still has in its sockets it must not answer.
+  // Metadata has reassigned the node's slots by now. The node must not answer the requests that are still in its sockets.
   process.kill(frozen.pid, 'SIGCONT')
   await expect.poll(() => isRunning(frozen.pid)).toBe(false)
   await cluster.event('node.lost', frozen.id)
@@ -55,7 +55,7 @@ async function activeNodes(cluster: Cluster, except: NodeView): Promise<NodeView
   return (await cluster.nodes()).filter(({ id, state }) => state === 'active' && id !== except.id)
 }
 
-/** Shorter than its lease: it goes on as if nothing had been. */
+/** Shorter than the node's lease, so the node continues without a change. */
 async function standStill({ pid }: NodeView, ms: number): Promise<void> {
   process.kill(pid, 'SIGSTOP')
   await sleep(ms)

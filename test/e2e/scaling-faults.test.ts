@@ -7,7 +7,7 @@ import { openFunctions } from './support/functions.ts'
 import { PacedLoad } from './support/paced-load.ts'
 
 const MIB = 2 ** 20
-/** Of the one class: 20 MB/s, of which 280 calls of 64 KiB are 92 %. */
+/** Throughput of a node of the only class: 280 calls of 64 KiB are 92 % of it. */
 const NODE_RATE = 2e7
 const ABOVE_THE_BAND = 280
 const small = { ramBytes: 128 * MIB, nodesMax: 3, bytesPerSecond: NODE_RATE }
@@ -18,7 +18,7 @@ test('a new node that starts and never reports is given up and said to be lost; 
   const job = await (await cluster.connect()).registerJob('silent', hints)
   const [first] = await storageNodes(cluster)
   const load = new PacedLoad(await openFunctions(job.ticket, 4), ABOVE_THE_BAND)
-  // It stands still before it has come far enough to report.
+  // The node is suspended before it can report.
   const silent = await newNode(cluster, [first as number])
   process.kill(silent, 'SIGSTOP')
   const { started } = (await cluster.event('class.scaledOut', 'small')) as { started: string[] }
@@ -72,7 +72,7 @@ test('a node that dies while it is filled takes with it what had come, and the j
 test('load that rises while another node drains: a node is added all the same, the drain ends, and nothing fails', async () => {
   const cluster = await Cluster.startSmall({ ...small, ramBytes: 384 * MIB, nodesMax: 4 }, { warmNodes: 0 })
   const mayfly = await cluster.connect()
-  // Each of them takes a node for itself.
+  // Each of these jobs takes a whole node.
   const whole = { capacityBytes: Math.floor((383 * MIB * 16) / 17), peakBytesPerSecond: 8e6 }
   const [busy, large] = [await mayfly.registerJob('busy', whole), await mayfly.registerJob('large', whole)]
   const [drained] = await cluster.nodesOf(large)
@@ -128,7 +128,7 @@ async function storageNodes(cluster: Cluster): Promise<number[]> {
   return processes.filter(({ plane }) => plane === 'storage-node').map(({ pid }) => pid)
 }
 
-/** The process of a node that is not one of those, as soon as it is there. */
+/** The process of a node that is not among `known`, as soon as it exists. */
 async function newNode(cluster: Cluster, known: readonly number[], withinMs = 40_000): Promise<number> {
   for (const untilMs = Date.now() + withinMs; Date.now() < untilMs; await sleep(10)) {
     const pid = (await storageNodes(cluster)).find((each) => !known.includes(each))

@@ -66,7 +66,7 @@ test('a node that is killed while its files are compacted loses nothing that was
       await job.put(last, randomBytes(30_000)).catch(() => undefined)
     }
   })()
-  // A file that is gone was compacted: what was left in it is in another one. Others follow while objects are overwritten.
+  // A segment that disappeared was compacted: its live records were copied to another one. More segments appear while objects are overwritten.
   const segments = (): Set<string> => new Set(existsSync(folder) ? readdirSync(folder) : [])
   const seen = new Set<string>()
   const isCompacting = (): boolean => {

@@ -13,14 +13,14 @@ import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const { clock } = systemRuntime
 let requests = 0
-/** Of a client that asks for something new. */
+/** A client's request for a new bucket id. */
 function request(): Buffer {
   const bytes = Buffer.alloc(16)
   bytes.writeUInt32LE(++requests)
   return bytes
 }
 
-/** Puts into a bucket of any id, as no client of ours would: once, or as one that tries again. */
+/** Puts into a bucket of any id, once or with retries; the SDK would not do this. */
 function putter(ticket: string, node: RunningNode) {
   const pool = new CallerPool({
     dial: dialTcp,
@@ -80,7 +80,7 @@ test('a put goes into a bucket at once when its creation was answered, also on a
   const job = await open(ticket)
   const raw = putter(ticket, node)
   expect(await raw.putAgain(1)).toBe('BUCKET_NOT_FOUND')
-  // The node hears nothing of what metadata says of itself; it can ask.
+  // Metadata sends the node no message by itself, but the node can ask.
   const space = node.node.requireJob('j-1')
   const learn = space.applyBuckets.bind(space)
   let isDeaf = true
@@ -129,7 +129,7 @@ test('after buckets that come and go, in a job that keeps objects, a node hears 
   const space = node.node.requireJob('j-1')
   expect(space.objects).toBe(1)
   expect(space.buckets.isDeleted(200)).toBe(true)
-  // Walks through all slots for each bucket that ever was took 30 ms each, growing.
+  // A walk through all slots for every bucket ever deleted took 30 ms each, and grew.
   expect(ownMs()).toBeLessThan(20_000)
   await planes.ask(placementOperations.jobEnd, { job: 'j-1' })
 })

@@ -97,7 +97,7 @@ test('I11: chunks of an object that was overwritten, deleted or never committed 
   }
   await job.put('eaten', large)
   await job.get('eaten', { consume: true })
-  // What lay on the owner of each key was freed with it; about half of the 27 chunks lies on the other node.
+  // Chunks on each key's owner were freed with it; about half of the 27 chunks is on the other node.
   expect(used() - before).toBeGreaterThan(10 * 1024 * 1024)
   await expect.poll(() => used() - before).toBeLessThan(8 * 1024 * 1024)
   expect((await job.get('large')).equals(large)).toBe(true)

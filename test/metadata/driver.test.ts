@@ -22,7 +22,7 @@ const share = (node: string, weight: number) => ({
   bytesPerSecond: 0,
 })
 
-/** All slots are to move from n-1 to n-2, whose messages are all confirmed; `whenReleased` runs before a release is. */
+/** Moves all slots from n-1 to n-2, which confirm every message; `whenReleased` runs before each release. */
 async function moveAll(options: { dead: Set<string>; whenReleased: () => void }) {
   const store = new SqlitePlacementStore(join(await tempDir(), 'metadata.sqlite'))
   onTestFinished(() => store.close())

@@ -37,7 +37,7 @@ test.each(failures)(
     const toSecond = planes.shares([second])
     await planes.ask(placementOperations.jobShares, { job: 'j-1', readsPerThousand: null, shares: toSecond })
     planes.storeFailure = { thrown }
-    // What is asked of the server and has to be written down fails, without what the driver says; all else is answered.
+    // A request that needs a write fails, without the driver's message; every other request is answered.
     const create = planes.ask(placementOperations.jobCreate, {
       job: 'j-3',
       slots: 8,

@@ -6,7 +6,7 @@ import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const capacityBytes = 64 * 1024 * 1024
 
-/** Moves the job to `to` alone; the others keep their budget until they are empty. */
+/** Moves the job to `to` alone; the other nodes retain their budget until they are empty. */
 async function moveTo(planes: Planes, to: RunningNode, nodes: readonly RunningNode[]): Promise<void> {
   const shares = nodes.map(({ id, address }) => ({
     node: id,

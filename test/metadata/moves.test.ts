@@ -29,13 +29,13 @@ function count(record: JobRecord, node: string): number {
 /** Every owner has confirmed that it serves its slots. */
 const served = (): boolean => true
 
-/** A job on node a, half of it on its way to b. */
+/** A job on node a, of which half is moving to b. */
 function moving(): JobRecord {
   const record = withShares(newRecord('j', 16), [share('a')])
   return planMoves({ ...record, shares: [share('a'), share('b')] }, served)
 }
 
-/** Takes every move to its end, as if nothing went wrong. */
+/** Completes every move without a failure. */
 function settleAll(record: JobRecord): JobRecord {
   let current = record
   for (let rounds = 0; current.moves.length > 0 && rounds < 10_000; rounds++) {

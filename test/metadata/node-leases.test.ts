@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { NodeLeases } from '../../metadata/serve/node-leases.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 
-/** Asks every heartbeat until `untilMs`. */
+/** Sends every heartbeat until `untilMs`. */
 function askUntil(leases: NodeLeases, untilMs: number): string[] {
   let silent: string[] = []
   for (let now = 0; now <= untilMs; now += HEARTBEAT_MS) silent = leases.silent(now)

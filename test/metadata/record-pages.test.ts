@@ -14,7 +14,7 @@ const address = 'a'.repeat(ADDRESS_BYTES_MAX)
 const nodes = Array.from({ length: JOB_NODES_MAX }, (_, index) => ({ id: `n-${index}`, address }))
 const numbers = { ramBytes: 1, ssdBytes: 1, s3Bytes: 1, bytesPerSecond: 1 }
 
-/** A job as large as its bounds let it be. */
+/** A job of the largest size that its bounds allow. */
 const largest = {
   ...newRecord('j-1', SLOTS_MAX),
   term: 3,

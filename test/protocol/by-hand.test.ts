@@ -22,7 +22,7 @@ const runs = fc.array(
 
 const { put, get } = dataOperations
 
-/** Every codec that is written out, with values that it carries. */
+/** Every hand-written codec, with values to encode. */
 const codecs: readonly [string, HandCodec<never>, fc.Arbitrary<object>][] = [
   [
     'put',

@@ -83,7 +83,7 @@ test('a reader that is paused within a payload, and has said where the next byte
   const frame = await chunkPut('key', payload)
   const payloads: Buffer[] = []
   const reader = new FrameReader({ onFrame: (read) => payloads.push(Buffer.from(read.payload)) })
-  // The network asks for the space of a read when the one before it is worked off.
+  // The network requests space for the next read once the last one is processed.
   let space = reader.space()
   const receive = (piece: Buffer): void => {
     for (let offset = 0; offset < piece.length; ) {

@@ -10,7 +10,7 @@ import { Reader } from '../../protocol/wire/reader.ts'
 import { Writer } from '../../protocol/wire/writer.ts'
 import { frameBytes } from '../fixture/raw-connection.ts'
 
-/** Bytes that every client, in any language, must send and understand; docs/protocol.md explains them. */
+/** Bytes that every client, in any language, must send and accept; docs/protocol.md explains them. */
 const secret = Buffer.alloc(32, 7)
 const key = Buffer.from('map/3')
 const placement = {

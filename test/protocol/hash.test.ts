@@ -4,7 +4,7 @@ import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
 
 const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 
-/** Published vectors of MurmurHash3_x86_32. */
+/** Published test vectors of MurmurHash3_x86_32. */
 test.each([
   ['', 0, 0x00000000],
   ['', 1, 0x514e28b7],

@@ -3,7 +3,7 @@ import { LOOK_MS, PING_LOOKS, SILENT_LOOKS } from '../../protocol/limits.ts'
 import { Hearing } from '../../protocol/transport/hearing.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
-/** A connection with a call under way, of which what is asked and found is counted. */
+/** A connection with a call under way; counts its pings and failures. */
 function listen() {
   const clock = new VirtualClock()
   const seen = { sent: 0, asked: 0, silent: 0, isAwaited: true }

@@ -14,7 +14,7 @@ function chunkPut(payload: Uint8Array): Promise<Buffer> {
   return frameBytes(3, dataOperations.chunkPut, head, payload)
 }
 
-/** A reader whose payloads land, with what has become of them. */
+/** A reader whose payloads land in place, with a record of them. */
 function landingReader() {
   const log: string[] = []
   const landed: Buffer[] = []
@@ -105,7 +105,7 @@ test('a payload of many parts leaves whole and in order, and one that is transie
   const written: Buffer[] = []
   const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
   const outbox = new Outbox(link as unknown as Link)
-  // Small ones are copied one behind the other; the one of 300,000 bytes spans several slabs where it is copied.
+  // Small payloads are copied into a slab one after another; the one of 300,000 bytes spans several slabs.
   const sizes = [10, 8192, 8193, 1, 300_000, 0, 5000]
   const partsOf = (): Buffer[] => sizes.map((bytes, index) => Buffer.alloc(bytes, index + 1))
   const whole = Buffer.concat(partsOf())

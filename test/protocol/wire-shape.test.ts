@@ -9,7 +9,7 @@ import { errorReply } from '../../protocol/wire/error-reply.ts'
 
 const guide = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
 
-/** The shape of the wire in each version of the protocol. A change of the shape takes a new version, and a row here. */
+/** The shape of the wire in each version of the protocol. A change of the shape needs a new version and a new row. */
 const shapeOfVersion: Record<number, string> = {
   1: 'b32ec25fc30e504b',
   2: '3d207949fae224fb',

@@ -15,7 +15,7 @@ import { Turns } from '../../service/server/turns.ts'
 const secret = Buffer.alloc(32, 1)
 const remove = dataOperations.delete
 
-/** A server whose deletes take until `finish` is called, or wait for something and can be given up. */
+/** A server whose deletes run until `finish` is called, or wait and can be cancelled. */
 async function startOne(how: 'works' | 'waits') {
   let finish: () => void = () => undefined
   const handlers = new Handlers().on(remove, (peer, _request, { id }) => {

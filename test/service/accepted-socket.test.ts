@@ -16,7 +16,7 @@ afterEach(async () => {
   }
 })
 
-/** A server whose links are handed to `accept`, and a client of it. */
+/** A server that passes its links to `accept`, and a client of it. */
 async function connection(
   accept: (link: TcpLink, accepted: Socket) => void,
   rebuild: typeof rebuildSocket = rebuildSocket,
@@ -35,7 +35,7 @@ async function connection(
   return { server, client }
 }
 
-/** Receives all that comes until the peer ends, into one piece of memory; resolves with it. */
+/** Receives all bytes until the peer ends, into one buffer; resolves with it. */
 function receive(link: Link, memory: Buffer): Promise<Buffer> {
   return new Promise((resolve) => {
     let received = 0

@@ -15,7 +15,7 @@ function start() {
   return { background, lines }
 }
 
-/** What peers answer, and what backends and bugs throw. */
+/** Answers of peers, and errors of backends and bugs. */
 const failures: readonly unknown[] = [
   ...Object.values(errorTable).map(({ wire }) => answeredError(wire, 'a peer says so')),
   answeredError(9_999, 'a peer of another version says so'),

@@ -35,7 +35,7 @@ async function startServer(connections: Connections) {
   return { address: listener.address, silence: () => links.at(-1)?.silent() }
 }
 
-/** A connection of a job that has said hello; `ended` tells when the server has cut it. */
+/** A connection of a job that has been accepted; `ended` resolves when the server closes it. */
 async function connect(address: string, job: string) {
   const raw = await RawConnection.open(address)
   onTestFinished(() => raw.vanish())
@@ -60,7 +60,7 @@ test('where there are too many connections, the job that has most of them gives 
   const planes = await Promise.all(Array.from({ length: 4 }, () => connect(address, '')))
   expect(planes.every(({ kind }) => kind === 0)).toBe(true)
   expect(connections.count).toBe(6)
-  // It has most of them, and one of its own goes for the new one.
+  // This job has the most connections, so one of its own is closed for the new one.
   expect((await connect(address, 'j-many')).kind).toBe(0)
   await expect.poll(() => many.filter(({ ended }) => ended).length).toBe(2)
   expect(few.ended).toBe(false)
@@ -120,6 +120,6 @@ test('a frame that gets a byte now and then is too slow, and one that comes on a
   paused.forgive()
   expect(paused.isFastEnough({ frames: 1, bytes: 1 })).toBe(true)
   now.ms += 10 * LINK_SILENT_MS
-  // Another frame than the one before.
+  // Another frame than before.
   expect(paused.isFastEnough({ frames: 2, bytes: 1 })).toBe(true)
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { RequestsUnderWay } from '../../service/server/requests-under-way.ts'
 
-/** What a request that parks is told, if anything. */
+/** The error with which a parked request is told to end, if any. */
 async function toldAfter(prepare: (requests: RequestsUnderWay) => void): Promise<string | null> {
   const requests = new RequestsUnderWay()
   requests.begin(7)

@@ -21,7 +21,7 @@ interface Head {
   readonly values: readonly Uint8Array[]
 }
 
-/** Names what its handler is to do. */
+/** A request that names what its handler does. */
 const ask: Operation<{ how: string }, Head> = {
   number: 200,
   name: 'ask',
@@ -31,7 +31,7 @@ const ask: Operation<{ how: string }, Head> = {
 
 const whole = Buffer.alloc(60_000)
 
-/** What a handler may do wrong, at once and later. */
+/** Faults of a handler, synchronous and asynchronous. */
 const replies: Readonly<Record<string, () => { head: Head; sent?: () => void }>> = {
   works: () => ({ head: { name: 'n', values: [] } }),
   'has a field that is too long': () => ({ head: { name: 'n'.repeat(70_000), values: [] } }),
@@ -101,7 +101,7 @@ test.each([...wrong, ...wrong.map((how) => `${how} later`)])(
     const logged = lines.filter(({ level }) => level === 50)
     expect(logged).toHaveLength(isPeers ? 0 : 1)
     if (!isPeers) expect((failure as MayflyError).reason).toContain(logged[0]?.fault)
-    // What the reply holds in memory is let go in any case.
+    // Memory that the reply holds is released in any case.
     expect(freed()).toBe(how.startsWith('throws') ? 3 : 4)
   },
 )

@@ -21,7 +21,7 @@ const secret = Buffer.alloc(32, 1)
 const { stat, delete: remove } = dataOperations
 const key = { epoch: 1, bucket: 0, key: Buffer.from('k') }
 
-/** A server that never answers `stat`; `silence` tells it that a connection was silent for long. */
+/** A server that never answers `stat`; `silence` is called when a connection was silent for long. */
 async function startServer() {
   const { clock } = systemRuntime
   const turns = new Turns(clock)

@@ -3,7 +3,7 @@ import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS } from '../../protocol/limits.ts
 import { Turns } from '../../service/server/turns.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
-/** A loop whose looks at the network are made by the test: all that was planned for after the look runs then. */
+/** An event loop whose polls are made by the test: all callbacks that were scheduled for after the poll run then. */
 function loop() {
   const clock = new VirtualClock()
   let planned: (() => void)[] = []
@@ -14,7 +14,7 @@ function loop() {
     for (const task of tasks) task()
     return tasks.length > 0
   }
-  /** Time that the job takes in one turn; null where it has none left in this round. */
+  /** Time that the job gets in one turn; null if it has none left in this round. */
   const work = (job: string, ms: number): boolean => {
     const may = turns.begin(job)
     if (may) clock.jump(ms)

@@ -25,7 +25,7 @@ async function startOne(lifeSeconds = 60) {
   return { planes, node, placement, ticket: planes.ticket('j-1', placement, { expiresSeconds }), ticketFor }
 }
 
-/** The ticket, with its node at another port. */
+/** The ticket, with another port for its node. */
 function through(ticket: string, port: number): string {
   const parsed = parseTicket(ticket)
   const nodes = parsed.placement.nodes.map(({ id }) => ({ id, address: `127.0.0.1:${port}` }))

@@ -10,7 +10,7 @@ import { feed, frameBytes, helloFrame, nonceOf } from '../../fixture/raw-connect
 
 const PING_ID = 2 ** 32 - 1
 
-/** A peer that has a ticket and keeps no rule. It looks at nothing that it is sent. */
+/** A peer with a ticket that violates every rule. It ignores what it receives. */
 export class Attacker {
   readonly #socket: Socket
   #id = 2
@@ -43,7 +43,7 @@ export class Attacker {
     return attacker
   }
 
-  /** Resolves when the server has come to what was sent before, or has ended the connection. */
+  /** Resolves when the server has processed everything sent before, or has closed the connection. */
   async heard(): Promise<void> {
     const frame = await frameBytes(PING_ID, ping, {})
     await new Promise<void>((resolve) => {
@@ -71,7 +71,7 @@ export class Attacker {
     return frameBytes(id, operation, request, payload)
   }
 
-  /** Resolves when the network has taken it, or the connection is gone. */
+  /** Resolves when the network has accepted the bytes, or the connection is closed. */
   send(bytes: Uint8Array): Promise<void> {
     if (this.isClosed) return Promise.resolve()
     return new Promise((resolve) => {
@@ -84,7 +84,7 @@ export class Attacker {
     })
   }
 
-  /** Reads nothing from here on. */
+  /** Stops reading for good. */
   stopReading(): void {
     this.#socket.pause()
   }

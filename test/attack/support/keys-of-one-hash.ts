@@ -1,12 +1,12 @@
 const C1 = 0xcc9e2d51
 const C2 = 0x1b873593
-/** Inverses of the two modulo 2^32. */
+/** Inverses of the two constants modulo 2^32. */
 const C1_INVERSE = inverse(C1)
 const C2_INVERSE = inverse(C2)
 
 /**
- * Keys of 8 ASCII bytes that all have the same MurmurHash3_x86_32 with seed 0. Each step of the hash can be undone: for any first four bytes
- * there are four that lead to the same state; those that are printable are taken.
+ * Keys of 8 ASCII bytes that all have the same MurmurHash3_x86_32 with seed 0. Each step of the hash is invertible: for any first four bytes there are four
+ * that lead to the same state. Those that are printable are used.
  */
 export function keysOfOneHash(count: number): Buffer[] {
   const keys: Buffer[] = []
@@ -36,7 +36,7 @@ function rotl(value: number, bits: number): number {
   return ((value << bits) | (value >>> (32 - bits))) >>> 0
 }
 
-/** Modulo 2^32, by Newton's iteration. */
+/** The inverse modulo 2^32, by Newton's iteration. */
 function inverse(odd: number): number {
   let guess = odd
   for (let step = 0; step < 5; step++) guess = Math.imul(guess, 2 - Math.imul(odd, guess))

@@ -18,8 +18,8 @@ const U32 = [0, 1, 2, 3, 7, 255, 1_023, 65_535, 2 ** 20, 2 ** 31, 2 ** 32 - 1]
 const U64 = [0, 1, 2, 2 ** 21, 2 ** 32, 2 ** 32 + 1, 2 ** 52, Number.MAX_SAFE_INTEGER]
 
 /**
- * The bytes of a random message of that shape (the texts of `Codec.shape`): each field is well-formed, and its value is an ordinary
- * one or one at a bound. Epoch and bucket are right for the most part, so that requests get beyond the first check.
+ * The bytes of a random message of that shape (the text of `Codec.shape`). Each field is well-formed, with an ordinary value or one at a bound. Epoch and
+ * bucket are mostly right, so that requests pass the first check.
  */
 export function randomMessage(shape: string, chance: Chance): Buffer {
   const parts: Buffer[] = []
@@ -35,7 +35,7 @@ interface Writing {
   readonly parts: Buffer[]
 }
 
-/** Writes a value of the type that begins at `at`, and gives where that type ends. */
+/** Writes a value of the type that begins at `at`; returns where the type ends. */
 function write(shape: string, writing: Writing): number {
   const { at, field, chance, parts } = writing
   switch (shape[at]) {
@@ -115,7 +115,7 @@ function scalar(type: string, field: string, chance: Chance): Buffer {
   }
 }
 
-/** A value that gets a request beyond the first check. */
+/** A value with which a request passes the first check. */
 function usual(field: string, chance: Chance): number {
   if (field === 'epoch') return 1
   if (field === 'bucket') return 0

@@ -8,12 +8,12 @@ import { Attacker } from './attacker.ts'
 
 const MIB = 2 ** 20
 const BYSTANDER_EVERY_MS = 5
-/** Of an object that the bystander has put before, and reads again and again. */
+/** An object that the bystander has put before and gets repeatedly. */
 const OBJECT = Buffer.alloc(1_024, 7)
 
-/** What became of the others. */
+/** What the bystander observed. */
 export interface Outcome {
-  /** Of the bystander's gets, in ms. */
+  /** Latency of the bystander's gets, in ms. */
   readonly p50: number
   readonly p99: number
   readonly longest: number
@@ -22,13 +22,13 @@ export interface Outcome {
   readonly grownMib: number
 }
 
-/** A metadata server and a storage node as processes of their own, a bystander's job, and an attacker with a ticket of another job. */
+/** A metadata server and a storage node as separate processes, the job of a bystander, and an attacker with a ticket of another job. */
 export class Siege {
   readonly planes: PlaneProcesses
   readonly metadata: PlaneProcess
   readonly node: PlaneProcess
   readonly attackersTicket: string
-  /** A client of the attacker, for what an attack needs to be there. */
+  /** A client of the attacker, to prepare an attack. */
   readonly attackersJob: Job
   readonly #bystander: Job
   readonly #bystandersTicket: string
@@ -78,19 +78,21 @@ export class Siege {
     return new Siege({ planes, metadata, node, attackersTicket, attackersJob, bystander, bystandersTicket })
   }
 
-  /** A connection of the attacker to the storage node. */
+  /** Opens a connection of the attacker to the storage node. */
   connect(): Promise<Attacker> {
     return Attacker.connect(this.node.address, this.attackersTicket)
   }
 
-  /** Another client of the bystander connects, is served, and goes. */
+  /** Another client of the bystander connects, is served, and disconnects. */
   async bystanderComes(): Promise<void> {
     const client = await openJob(this.#bystandersTicket)
     expect(await client.get('k-0')).toEqual(OBJECT)
     await client.close()
   }
 
-  /** Runs the attack while the bystander reads; the same processes serve afterwards, and nothing of the bystander's is gone or wrong. */
+  /**
+   * Runs the attack while the bystander reads. Asserts that the same processes serve afterwards, and that none of the bystander's objects is missing or wrong.
+   */
   async endure(attack: () => Promise<void>): Promise<Outcome> {
     const pids = [this.node.child.pid, this.metadata.child.pid]
     const before = this.#residentMib()
@@ -125,7 +127,7 @@ export class Siege {
   }
 }
 
-/** Lines of a log that tell of a bug: of level error or fatal. */
+/** Log lines of level error or fatal, which report bugs. */
 function errorsOf(plane: PlaneProcess): string[] {
   return plane
     .log()

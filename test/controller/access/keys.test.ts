@@ -7,7 +7,7 @@ import { type Ask, apiKey, MIB, type Reply, World } from '../support/world.ts'
 
 const small = { hints: { capacityBytes: MIB, peakBytesPerSecond: 1000 } }
 
-/** A world with a key of each kind, and what asks with it. */
+/** A world with a key of each role, and functions that send requests with it. */
 async function start() {
   const world = await World.start()
   const make = async (name: string, role: string) => {

@@ -8,7 +8,7 @@ const forDrivers: readonly Role[] = ['admin', 'driver']
 const forViewers: readonly Role[] = ['admin', 'viewer']
 const forAdmins: readonly Role[] = ['admin']
 
-/** Of docs/security.md. */
+/** The table of docs/security.md. */
 const rules: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'get /healthz': 'anybody',
   'post /v1/jobs': forDrivers,
@@ -53,7 +53,7 @@ async function start() {
   const routes = Object.entries(paths as Record<string, object>).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method} ${path}`),
   )
-  /** The status alone: an event stream has no end. */
+  /** Resolves with the status alone, as an event stream does not end. */
   const ask = async (route: string, key: string | null, id: string): Promise<number> => {
     const [method = '', path = ''] = route.split(' ')
     const query = path === '/v1/kept/object' ? '?job=j&bucket=b&key=k' : ''

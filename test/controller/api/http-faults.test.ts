@@ -5,7 +5,7 @@ import { HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../../../controller/limits.t
 import { startOwnTime } from '../../fixture/own-time.ts'
 import { World } from '../support/world.ts'
 
-/** Writes text as it is; what comes back until the connection ends. */
+/** Sends raw text; resolves with everything received until the connection closes. */
 async function raw(world: World, text: string): Promise<{ status: number; body: unknown }> {
   const { hostname, port } = new URL(world.url)
   const socket = connect(Number(port), hostname)

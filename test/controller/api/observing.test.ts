@@ -18,7 +18,7 @@ interface StreamEvent {
   readonly data: Record<string, unknown>
 }
 
-/** Reads server-sent events until `count` came. */
+/** Reads server-sent events until `count` have arrived. */
 async function readEvents(world: World, count: number, headers: Record<string, string> = {}) {
   const cut = new AbortController()
   const response = await fetch(`${world.url}/v1/events`, {

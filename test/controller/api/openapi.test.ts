@@ -22,7 +22,7 @@ type Document = { readonly paths: Record<string, Record<string, Operation>> }
 
 const hints = { capacityBytes: 8 * MIB, peakBytesPerSecond: 1_000, latencyMs: 1.5, readsPerObject: 0.5 }
 
-/** Asks, and checks that the answer is one that the document has. */
+/** Sends requests, and checks that each answer matches the document. */
 class Checked {
   readonly seen = new Set<string>()
   readonly #world: World
@@ -104,7 +104,7 @@ test('every route answers as the document says, when all is well and when it is 
   )
 })
 
-/** Values that a field does not take, whatever else it does. */
+/** Values that the field must refuse, whatever its other constraints. */
 function wrongValues(schema: JsonSchema): unknown[] {
   const { type, minimum, maximum, minLength, maxLength } = schema
   const others = [null, true, 'text', 1.5, -1, {}, [], Number.MAX_SAFE_INTEGER + 1]
@@ -137,7 +137,7 @@ const validBodies: Record<string, Record<string, unknown>> = {
   'post /v1/keys/{name}/rotate': {},
 }
 
-/** Bodies that are valid but for one thing, each with the path of the field that is wrong. */
+/** Bodies that are valid except for one field, each with the path of that field. */
 function* wrongBodies(schema: JsonSchema, valid: Record<string, unknown>): Generator<[string, unknown]> {
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     for (const value of wrongValues(field)) yield [name, { ...valid, [name]: value }]

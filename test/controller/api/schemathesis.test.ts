@@ -7,15 +7,15 @@ import { needPeer } from '../../fixture/peers.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { apiKey, smallClass, World } from '../support/world.ts'
 
-/** `SEED=7 EXAMPLES=500 npx vitest run test/controller/api/schemathesis.test.ts` tries others. */
+/** `SEED=7 EXAMPLES=500 npx vitest run test/controller/api/schemathesis.test.ts` sends other requests. */
 const { SEED, EXAMPLES = '10' } = process.env
 const SECONDS_MAX = 120
 
 const config = new URL('../support/schemathesis.toml', import.meta.url).pathname
-/** Whatever hints ask for is there, so that no registration waits. */
+/** Capacity for any hints, so that no registration waits. */
 const vast = { ...smallClass, ramBytes: 2 ** 52, bytesPerSecond: 2 ** 52 }
 
-/** Runs to its end, whatever the exit code is. */
+/** Runs the program until it exits, with any exit code. */
 function run(file: string, args: readonly string[], cwd: string): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     const child = execFile(
@@ -45,7 +45,7 @@ test(
         ...['--config-file', config, 'run'],
         document,
         ...['--url', world.url],
-        // Without a seed from outside each run makes the same requests.
+        // Without a given seed each run makes the same requests.
         ...(SEED === undefined ? ['--generation-deterministic'] : ['--seed', SEED]),
         ...['--max-examples', EXAMPLES],
         ...['--continue-on-failure', '--no-color', '--warnings', 'off'],
@@ -53,7 +53,7 @@ test(
       dir,
     )
     expect(code, output).toBe(0)
-    // All routes but the event stream, which has no end.
+    // All routes except the event stream, which does not end.
     expect(Number(/Tested: (\d+)\n/.exec(output)?.[1])).toBe(routes - 1)
   },
   (SECONDS_MAX + 30) * 1000,

@@ -3,7 +3,7 @@ import { REGISTRATIONS_OF_KEY_MAX } from '../../../controller/limits.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, MIB, type Reply, smallClass, World } from '../support/world.ts'
 
-/** Most of one of the two nodes there may be. */
+/** More than half of one of the at most two nodes. */
 const large = { hints: { capacityBytes: 200 * MIB, peakBytesPerSecond: 1_000 } }
 const small = { hints: { capacityBytes: 1 * MIB, peakBytesPerSecond: 1 } }
 const whole = { hints: { capacityBytes: 400 * MIB, peakBytesPerSecond: 1_000 } }
@@ -242,7 +242,7 @@ test('of ten thousand registrations at once all are answered, most with 429 and 
     }
   }
   const lanes = Promise.all(Array.from({ length: REGISTRATIONS_OF_KEY_MAX + 200 }, lane))
-  // Those that wait hold their lanes; the others are told to come again at once.
+  // Registrations within the limit wait; the others are told at once to retry.
   await eventually(() => expect(answered).toBe(total - REGISTRATIONS_OF_KEY_MAX), 100_000)
   await untilWaiting(world, REGISTRATIONS_OF_KEY_MAX)
   await clock.advance(1_000)

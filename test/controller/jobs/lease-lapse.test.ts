@@ -3,7 +3,7 @@ import { NODE_LEASE_MS } from '../../../protocol/limits.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, World } from '../support/world.ts'
 
-/** A job with a lease of 10 s on one node, on a clock that only the test moves. */
+/** A job with a lease of 10 s on one node, on a virtual clock. */
 async function begin() {
   const clock = new VirtualClock()
   const world = await World.start({ clock })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Usage } from '../../../controller/jobs/usage.ts'
 import type { JobUsageReport } from '../../../protocol/operations/reports.ts'
 
-/** As a node reports it; all hits were in RAM. */
+/** A node's report in which all hits were in RAM. */
 function report(of: { hits: number; stored?: number; readSquares?: number }): JobUsageReport {
   const { hits, stored = 10, readSquares = 0 } = of
   const unmoved = {
@@ -49,7 +49,7 @@ test('reads are known by their mean, and by how far objects are from it where th
   // Ten objects that were read twice each.
   usage.onReport('a', [report({ hits: 20, stored: 10, readSquares: 40 })])
   expect(usage.readsOf('j')).toEqual({ perObject: 2, variance: 0 })
-  // One that got all of the reads.
+  // One object that got all of the reads.
   usage.onReport('a', [report({ hits: 20, stored: 10, readSquares: 400 })])
   expect(usage.readsOf('j')).toEqual({ perObject: 2, variance: 36 })
 })

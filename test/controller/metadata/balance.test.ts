@@ -9,7 +9,7 @@ import {
 
 const server = (id: string, busy: number, jobs = 10): ServerLoad => ({ id, busy, jobs })
 
-/** What is decided in so many rounds of the same loads. */
+/** The decisions of `rounds` rounds with the same loads. */
 function decide(loads: readonly ServerLoad[], rounds: number, serversMax = 8): BalanceDecision[] {
   let memory = noBalanceMemory
   const decisions: BalanceDecision[] = []

@@ -66,7 +66,7 @@ describe('a metadata server that hangs', () => {
     await eventually(() => expect(world.metadata.asked.length).toBeGreaterThan(METADATA_CALLS_MAX))
     expect((await world.ask(`/v1/jobs/${other}`)).status).toBe(200)
     await clock.advance(METADATA_CALL_MS)
-    // The placement that is known serves for the ticket.
+    // The ticket contains the placement that is known.
     for (const { status, body } of await Promise.all(asked))
       expect([status, typeof body.ticket]).toEqual([200, 'string'])
   })

@@ -5,7 +5,7 @@ import { eventually, MIB, smallClass, World } from '../support/world.ts'
 const small = { hints: { capacityBytes: 32 * MIB, peakBytesPerSecond: 1000 } }
 const spanning = { hints: { capacityBytes: 300 * MIB, peakBytesPerSecond: 1000 } }
 
-/** Position of the first question of metadata that begins so. */
+/** Index of metadata's first request that begins with `start`. */
 function askedAt(world: World, start: string): number {
   return world.metadata.asked.findIndex((asked) => asked.startsWith(start))
 }

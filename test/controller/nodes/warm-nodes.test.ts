@@ -5,7 +5,7 @@ import { eventually, MIB, smallClass, World } from '../support/world.ts'
 const MINUTE_MS = 60_000
 const body = { name: 'nightly', hints: { capacityBytes: 300 * MIB, peakBytesPerSecond: 1_000 } }
 
-/** Time in which nodes report often enough to be alive. */
+/** Advances time while the nodes report often enough to be alive. */
 async function pass(world: World, clock: VirtualClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 10_000) {
     await Promise.all([...world.fleet.running.keys()].map((node) => world.report(node)))
@@ -13,7 +13,7 @@ async function pass(world: World, clock: VirtualClock, ms: number): Promise<void
   }
 }
 
-/** Runs of a name, half an hour apart; it then has ended, and its nodes have stopped. */
+/** Runs a job name `count` times, half an hour apart; afterwards it has ended and its nodes have stopped. */
 async function runs(count: number) {
   const clock = new VirtualClock()
   const world = await World.start({ clock, classes: [{ ...smallClass, nodesMax: 4 }] })

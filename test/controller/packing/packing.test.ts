@@ -25,7 +25,7 @@ const newNode = { newOf: nodeClass, capacity: vector(1000, 1000) }
 
 type SpareVector = { node: string } & ResourceVector
 
-/** Packs into nodes that serve and, unless it is said otherwise, have what nodes of the class have. */
+/** Packs into nodes that serve and, by default, have the capacity of the class. */
 function pack(demand: ResourceVector, spares: readonly SpareVector[], rooms: Fleet['rooms'], mix = demand) {
   const capacity = vector(nodeClass.ramBytes, nodeClass.bytesPerSecond)
   return packInto(demand, { spares: spares.map((spare) => ({ capacity, rank: 1, ...spare })), rooms, mix })
@@ -74,7 +74,7 @@ describe('packing', () => {
   describe('in a fleet of some size', () => {
     const eight = (vector: ResourceVector): SpareVector[] =>
       Array.from({ length: 8 }, (_, node) => ({ node: `n-${node}`, ...vector }))
-    /** What all demands come to where eight nodes are about full, and where they are far too many. */
+    /** The sum of all demands when eight nodes are almost full, and when the nodes are far too many. */
     const busy = vector(7200, 7200)
     const idle = vector(1000, 1000)
     const where = (...packing: Parameters<typeof pack>) => {
@@ -90,7 +90,7 @@ describe('packing', () => {
         ['nearly', 100],
         ['n-1', 200],
       ])
-      // A fiftieth of the demand is the least for which a connection is worth while.
+      // A fiftieth of the demand is the minimum for which a connection is worthwhile.
       const crumb = { ...nearly, ...vector(5, 5) }
       expect(where(vector(300, 300), [crumb, ...others], [roomFor(1)], busy)).toEqual([['n-1', 300]])
     })

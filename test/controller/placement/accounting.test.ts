@@ -28,7 +28,7 @@ interface JobSeen {
   readonly reservation: { readonly bytes: { readonly ram: number }; readonly nodes: readonly Part[] }
 }
 
-/** A second in which every node reports the jobs of which metadata gives it slots. */
+/** One second in which every node reports the jobs whose slots metadata assigns to it. */
 async function pass(world: World, clock: VirtualClock): Promise<void> {
   await clock.advance(1_000)
   await world.reportMetadata()
@@ -47,12 +47,12 @@ async function jobsOf(world: World): Promise<JobSeen[]> {
 
 let names = 0
 
-/** Begins a step, once it is clear what it is about. The next may come while this one is under way. */
+/** Begins a step once its target is known. The next step may begin before this one has ended. */
 async function begin(world: World, step: Step): Promise<() => unknown> {
   const hints = (size: number) => ({ hints: { capacityBytes: size * MIB, peakBytesPerSecond: size * 1000 } })
   switch (step.kind) {
     case 'register':
-      // Of a name that comes again and again nodes would be kept ready for the next.
+      // For a name that recurs, nodes would be started ahead.
       return () => world.register({ name: `job-${++names}`, ...hints(step.mib) })
     case 'resize': {
       const path = await pathOf(world, 'jobs', step.pick)
@@ -75,7 +75,7 @@ async function begin(world: World, step: Step): Promise<() => unknown> {
   }
 }
 
-/** One of the jobs or nodes; where there is none, one that nobody knows. */
+/** Path of one of the jobs or nodes, or of an unknown one if there is none. */
 async function pathOf(world: World, kind: 'jobs' | 'nodes', pick: number): Promise<string> {
   const all: { id: string }[] = (await world.ask(`/v1/${kind}`)).body[kind]
   return `/v1/${kind}/${all[pick % all.length]?.id ?? 'none'}`
@@ -98,7 +98,7 @@ async function checkAccounts(world: World): Promise<void> {
   for (const { id, hints, reservation } of jobs) {
     const held = reservation.nodes.reduce((sum, { bytes }) => sum + bytes.ram, 0)
     expect(reservation.bytes.ram).toBe(held)
-    // Less only where a node died for which there was no room; never more.
+    // It may be less if a node died and no other had room, but never more.
     expect(held).toBeLessThanOrEqual(Math.ceil(hints.capacityBytes * (1 + 1 / 16)) + MIB)
     const told = world.metadata.shares.get(id)?.map(({ node, ramBytes }) => [node, ramBytes])
     if (held > 0) expect(told).toEqual(reservation.nodes.map(({ node, bytes }) => [node, bytes.ram]))
@@ -122,7 +122,7 @@ test('whatever happens to jobs and nodes, what is reserved adds up once all is q
       }
       await Promise.all(underWay)
       for (let second = 0; second < 12; second++) await pass(world, clock)
-      // The cluster is all but idle, so that a node may have begun to drain of itself; it is over within seconds.
+      // The cluster is almost idle, so a node may have begun to drain; the drain takes seconds.
       for (let second = 0; second < 12 && (await isDraining(world)); second++) await pass(world, clock)
       await checkAccounts(world)
       for (const { id } of await jobsOf(world)) await world.ask(`/v1/jobs/${id}`, { method: 'DELETE' })

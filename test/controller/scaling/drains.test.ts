@@ -17,7 +17,7 @@ async function reservation(world: World, job: string) {
 const nodesOf = (reservation: { nodes: { node: string }[] }): string[] =>
   reservation.nodes.map(({ node }) => node)
 
-/** One job on one node, which drains; resolves once metadata knows the job's other node. */
+/** One job on one node, which drains; resolves once metadata has assigned the job to another node. */
 async function begin(options: WorldOptions = {}) {
   const world = await World.start({ ...three, ...options })
   const { body: job } = await world.register(small)

@@ -13,12 +13,12 @@ import { seed } from '../support/seed.ts'
 interface Run {
   readonly added: number[]
   readonly removed: number[]
-  /** After each second. */
+  /** Number of nodes after each second. */
   readonly nodes: readonly number[]
   readonly loads: readonly number[]
 }
 
-/** A class whose load, in whole nodes, is spread evenly; nodes come and go at once. */
+/** A class whose load, in nodes, is spread evenly; nodes start and stop at once. */
 function follow(
   seconds: number,
   loadAt: (second: number) => number,
@@ -69,7 +69,7 @@ describe('a class of nodes', () => {
   test('of a hundred nodes gives an eighth back at a time, as far as the others stay at the middle of the band', () => {
     const { removed, nodes } = follow(600, (second) => (second < 30 ? 70 : 35), { nodes: 100 })
     expect(nodes[removed[0] ?? 0]).toBe(88)
-    // 100, 88, 77, 68, 60, 53: at 35 ÷ 53 = 0.66 they are in the band again.
+    // 100, 88, 77, 68, 60, 53: at 35 ÷ 53 = 0.66 the utilization is in the band again.
     expect([nodes.at(-1), removed.length]).toEqual([53, 5])
   })
 
@@ -109,7 +109,7 @@ describe('a class of nodes', () => {
       mean + (random.fraction() + random.fraction() - 1) * spread
     for (const mean of [6.5, 7, 7.5]) {
       const { added, removed } = follow(3_600, noisy(mean, 1), { nodes: 10 })
-      // What was added at a peak is sized by it, and may be taken back, once in the hour.
+      // The addition at a peak is sized by the peak, and may be taken back once within the hour.
       expect(added.length).toBeLessThanOrEqual(1)
       expect(removed.length).toBeLessThanOrEqual(1)
     }

@@ -7,7 +7,7 @@ import { seed } from '../support/seed.ts'
 
 const whole = { ...nothing, ramBytes: 1000, bytesPerSecond: 1000 }
 
-/** A node whose jobs take these parts of its throughput, and have reserved as much. */
+/** A node whose jobs use, and have reserved, these fractions of its throughput. */
 function node(id: string, jobs: readonly number[]): Balanced {
   const parts = jobs.map((network, index) => ({
     job: `j-${id}-${index}`,

@@ -22,7 +22,7 @@ const base: Demand = {
 const guess = { ground: 'default', because: 'no hint' } as const
 const reasons: Sizing['reasons'] = { latencyClass: guess, bytes: guess, bytesPerSecond: guess, mixes: [] }
 
-/** What becomes of a job that uses this, second by second. */
+/** The sizes of a job that has this usage, second by second. */
 function follow(
   uses: readonly { mib: number; rate: number }[],
   given: Partial<JobLoad> = {},

@@ -4,7 +4,7 @@ import { busy, type Held, hinted, RATE, ReportingCluster } from '../support/repo
 import { eventually, MIB, smallClass, type WorldOptions } from '../support/world.ts'
 
 describe('nodes of which one is above the band and another is not', () => {
-  /** Five jobs on two nodes, which move so many times what a node can in all. */
+  /** Five jobs on two nodes, which together transfer this multiple of a node's throughput. */
   async function twoNodes(options: WorldOptions = {}) {
     const cluster = await ReportingCluster.start(options)
     const hinted = (mib: number) => ({ hints: { capacityBytes: mib * MIB, peakBytesPerSecond: RATE / 10 } })

@@ -177,7 +177,7 @@ describe('a job with bytes on SSD', () => {
     expect(await cluster.events('class.scaledOut')).toBe(1)
     const [, fresh = ''] = cluster.nodes
     const half = Math.ceil(whole / 2)
-    // The old node still has all of its RAM filled: what is left of the job moves down once its share is smaller.
+    // All RAM of the old node is still full. The rest of the job is demoted once its share is smaller.
     const after: Held = new Map([
       [node, [{ id: job, mib, ssdMib: half - mib - 20, rate: 1000 }]],
       [fresh, [{ id: job, mib: 100, ssdMib: half - 120, rate: 1000 }]],

@@ -15,10 +15,10 @@ function start(classes = [local]): Promise<ObedientNodes> {
   return ObedientNodes.start({ classes, traits: defaultTraits, warmNodes: defaultConfig.warmNodes, tiers })
 }
 
-/** More with `MIXES=…`. */
+/** Override with `MIXES=…`. */
 const MIXES = Number(process.env.MIXES ?? 6)
 
-/** A decision about nodes takes at most half a minute, and there are a few of them at most. */
+/** A decision about nodes takes at most half a minute, and a mix needs only a few of them. */
 const SETTLE_SECONDS = 300
 const QUIET_SECONDS = 300
 
@@ -42,11 +42,11 @@ function randomOf(seedOfRun: number): () => number {
 
 interface Mix {
   readonly hints: { capacityBytes?: number; peakBytesPerSecond?: number; latencySensitive?: boolean }
-  /** Of its payload, and of what it reserved. */
+  /** Fractions of its payload and of its reservation. */
   readonly use: { readonly bytes: number; readonly bytesPerSecond: number }
 }
 
-/** Jobs of all sizes up to more than a node, hinted or not, idle, used in part, or used to the full. */
+/** Jobs of all sizes up to more than a node: with or without hints, idle, partly or fully used. */
 function mixOf(random: () => number): Mix[] {
   const part = (): number => (random() < 0.3 ? 0 : random() < 0.2 ? 1 : random())
   return Array.from({ length: 1 + Math.floor(random() * 6) }, () => ({

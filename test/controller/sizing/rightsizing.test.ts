@@ -91,14 +91,14 @@ describe('rightsizing', () => {
       ramBytes: 69 * MIB,
       bytesPerSecond: 1,
     })
-    // 4,353 MiB fill as much of a node's RAM as of its SSD: 4,353 of 1,024 + 8,192.
+    // 4,353 MiB fill the same fraction of a node's RAM as of its SSD: 4,353 of 1,024 + 8,192.
     const onSsd = rightsize(hints, withSsd)
     expect(onSsd.ramBytes / nodeClass.ramBytes).toBeCloseTo(4353 / 9216, 6)
     expect(onSsd.ssdBytes / nodeClass.ssdBytes).toBeCloseTo(4353 / 9216, 6)
     expect(onSsd.ramBytes + onSsd.ssdBytes).toBe(4353 * MIB)
     const { mixes } = size(hints, withSsd).reasons
     expect(mixes[0]?.pricePerHour).toBeCloseTo((0.1 * 4353) / 9216, 6)
-    // Else it would have kept 4.25 nodes from others; of the four that there are it takes all the RAM at most.
+    // Without this rule it would have blocked 4.25 nodes; it takes at most all RAM of the four nodes.
     expect(mixes[1]).toMatchObject({ bytes: { ram: 4096 * MIB, ssd: 257 * MIB }, pricePerHour: 0.4 })
   })
 
@@ -212,7 +212,7 @@ describe('the history of a job name', () => {
     expect(learnedOf(even, even, even)).toMatchObject({ readsPerObject: 2, isEven: true })
     const skewed = { perObject: 2, variance: 40 }
     expect(learnedOf(skewed, skewed, skewed)).toMatchObject({ readsPerObject: 2, isEven: false })
-    // Each run by itself is even, but the next may be like any of them.
+    // Each run by itself is even, but the next one may be like any of them.
     const apart = [1, 1, 10].map((perObject) => ({ perObject, variance: 0 }))
     expect(learnedOf(...apart)).toMatchObject({ readsPerObject: 4, isEven: false })
     const unknown = { perObject: 3, variance: null }

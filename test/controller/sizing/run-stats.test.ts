@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { MIB, World } from '../support/world.ts'
 
-/** Registers a job, lets its node report this use, second by second, and ends it. */
+/** Registers a job, reports these uses of it second by second, and ends it. */
 async function runJob(world: World, name: string, uses: readonly number[]): Promise<void> {
   const { body } = await world.register({ name })
   const [part] = body.reservation.nodes

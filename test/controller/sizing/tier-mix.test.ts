@@ -30,7 +30,7 @@ const on = (...allowed: Tier[]): MixOptions => ({
   least: 'price',
 })
 
-/** In GiB, to a millionth. */
+/** In GiB, rounded to a millionth. */
 function gib(mix: Mix | undefined): number[] {
   const { ram, ssd, s3 } = mix?.bytes ?? { ram: -1, ssd: -1, s3: -1 }
   return [ram, ssd, s3].map((bytes) => Math.round((bytes / GIB) * 1e6) / 1e6)
@@ -60,7 +60,7 @@ describe('the mix of tiers', () => {
 
   test('leaves S3 alone where its requests cost more than nodes do', () => {
     const busy = { ...load, bytes: 4 * GIB, bytesPerSecond: 4e7 }
-    // Nodes: 0.1 × 4/9. S3: 4e7 bytes/s are 134 GiB an hour, half of them written, 0.37 in all.
+    // Nodes cost 0.1 × 4/9. S3: 4e7 bytes/s are 134 GiB an hour, half of them written, 0.37 in total.
     expect(gib(mixTiers(busy, on('ram', 'ssd', 's3'))[0])[2]).toBe(0)
     const free = { ...defaultTraits.s3, pricePerGibWritten: 0, pricePerGibRead: 0 }
     const own = { ...on('ram', 'ssd', 's3'), traits: { ...defaultTraits, s3: free } }
@@ -137,7 +137,7 @@ describe('the mix of tiers', () => {
 })
 
 describe('no split that a search finds is better', () => {
-  // So small that every whole split can be tried.
+  // Small enough to try every integral split.
   const size = fc.integer({ min: 1, max: 24 })
   const price = fc.oneof(fc.constant(0), fc.double({ min: 0, max: 10, noNaN: true }))
   const classes = fc.record({
@@ -158,7 +158,7 @@ describe('no split that a search finds is better', () => {
   const prices = fc.record({ pricePerGibHour: price, pricePerGibWritten: price, pricePerGibRead: price })
   const among = fc.constantFrom<Tier[]>(['ram'], ['ram', 'ssd'], ['ram', 's3'], ['ram', 'ssd', 's3'])
 
-  /** By the rules alone: what a split of so many bytes costs on one class; null where it cannot be. */
+  /** The cost of a split on one class, computed directly from the rules; null if the split is impossible. */
   function judge(split: readonly [number, number, number], load: Load, { nodeClass, by }: Judged) {
     const [ram, ssd, s3] = split
     const part = Math.max(
@@ -184,7 +184,7 @@ describe('no split that a search finds is better', () => {
     readonly by: MixOptions
   }
 
-  /** The least value over all whole splits, which are exact where the optimum happens to be whole. */
+  /** The minimum over all integral splits; exact if the optimum is integral. */
   function search(load: Load, judged: Judged): { price: number; latency: number } | null {
     let best: { price: number; latency: number } | null = null
     for (let ram = 0; ram <= load.bytes; ram++) {
@@ -222,7 +222,7 @@ describe('no split that a search finds is better', () => {
           const own = judge([ram, ssd, onS3], load, { nodeClass, by })
           expect(own?.price).toBeCloseTo(mix.pricePerHour, 9)
           expect(own?.latency).toBeCloseTo(mix.latencyMs, 9)
-          // Rounded up to whole bytes a split may use so much more of a node than the optimum.
+          // Rounding up to whole bytes may use this much more of a node than the optimum.
           const rounding =
             nodeClass.pricePerHour * (1 / nodeClass.ramBytes + 1 / Math.max(1, nodeClass.ssdBytes))
           if (least === 'price') expect(mix.pricePerHour).toBeLessThanOrEqual(found.price + rounding + 1e-9)

@@ -3,10 +3,10 @@ import { eventually, MIB, smallClass, World, type WorldOptions } from '../suppor
 
 const ram = { capacityBytes: smallClass.ramBytes, usedBytes: 0 }
 const ssd = { capacityBytes: smallClass.ssdBytes, usedBytes: 0 }
-/** 153 MiB with keys and index, of which 17 MiB are as much of a node's RAM as 136 MiB are of its SSD. */
+/** 153 MiB with keys and index, of which 17 MiB take the same fraction of a node's RAM as 136 MiB of its SSD. */
 const hints = { capacityBytes: 143 * MIB, peakBytesPerSecond: 1, latencySensitive: false }
 
-/** With a node that has reported. */
+/** Starts a world with a node that has reported. */
 async function start(options: WorldOptions): Promise<World> {
   const world = await World.start({ warmNodes: 1, ...options })
   await eventually(async () => expect((await world.nodes())[0]?.state).toBe('active'))

@@ -10,11 +10,11 @@ import { seed } from '../support/seed.ts'
 
 interface Outcome {
   readonly cold: number
-  /** Minutes in which a node was ready and no job came. */
+  /** Minutes in which a node was ready and no job was registered. */
   readonly idleMinutes: number
 }
 
-/** Plays intervals between registrations against a policy that is told of each one after it. */
+/** Replays intervals between registrations; the policy learns each interval afterwards. */
 function play(
   intervals: readonly number[],
   window: () => WarmWindow,
@@ -39,7 +39,7 @@ function playHybrid(intervals: readonly number[]): Outcome {
   )
 }
 
-/** The keep-alive, of a fixed number of minutes, that has as many idle node-minutes: the fairest to compare with. */
+/** The fixed keep-alive with the same number of idle node-minutes, for a fair comparison. */
 function playFixed(intervals: readonly number[], idleMinutes: number): Outcome {
   let [low, high] = [0, 10_000]
   for (let step = 0; step < 60; step++) {

@@ -48,7 +48,7 @@ const node: NodeRecord = {
   lostAtMs: null,
 }
 
-/** What every store must do. `open` opens the same state each time within one test. */
+/** The contract of every store. `open` opens the same state each time within one test. */
 export function storeContract(name: string, prepare: () => Promise<() => Promise<Store>>): void {
   describe(`the ${name} store`, () => {
     test('is empty at first', async () => {

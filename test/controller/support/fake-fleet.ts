@@ -1,12 +1,12 @@
 import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/nodes/fleet/fleet.ts'
 
-/** A fleet whose processes exist on paper: a test says when one reports and when one dies. */
+/** A fleet without processes: the test decides when a node reports and when it dies. */
 export class FakeFleet implements Fleet {
   readonly running = new Map<string, FleetNode & { readonly class: string }>()
-  /** Called after a node was started; by default nothing comes of it. */
+  /** Called after a node was started; does nothing by default. */
   onStart: (node: string) => void = () => undefined
   readonly metadataStarted: string[] = []
-  /** How often each class was asked for. */
+  /** Number of starts that were requested. */
   started = 0
   #watcher: FleetWatcher | null = null
 

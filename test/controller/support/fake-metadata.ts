@@ -2,15 +2,15 @@ import type { MetadataClient } from '../../../controller/metadata/client.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import type { PlacedNode, PlacedShare, Placement } from '../../../protocol/model/placement.ts'
 
-/** A metadata server that only remembers what it was told. */
+/** A metadata server that only records what it is told. */
 export class FakeMetadata implements MetadataClient {
   readonly shares = new Map<string, readonly PlacedShare[]>()
-  /** What was asked, in order, as `operation id`. */
+  /** The requests in order, each as `operation id`. */
   readonly asked: string[] = []
   reachable = true
-  /** Addresses of servers that take questions and do not answer them. */
+  /** Addresses of servers that accept requests and do not answer them. */
   readonly hanging = new Set<string>()
-  /** Nodes from which no slot can move: they go on owning some of every job that knows them. */
+  /** Nodes from which no slot can move: they continue to own some slots of every job that they have. */
   readonly stuck = new Set<string>()
 
   async createJob(address: string, job: { id: string; shares: readonly PlacedShare[] }): Promise<Placement> {

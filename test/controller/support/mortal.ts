@@ -1,12 +1,12 @@
-/** Where one life of a controller ends: before or after it has written something down for the n-th time. */
+/** When a life of the controller ends: before or after its n-th write. */
 export interface Death {
   readonly write: number
   readonly when: 'before' | 'after'
 }
 
 /**
- * One life of a controller. From its death on nothing that it does reaches anything: every call to what it was given
- * stays without an answer, as it is when a process is killed between two steps.
+ * One life of a controller. From its death on every call to the objects that it was given stays without an answer and has no effect, as for a process that is
+ * killed between two steps.
  */
 export class Life {
   readonly #death: Death | null
@@ -17,7 +17,7 @@ export class Life {
     this.#death = death
   }
 
-  /** How often something was written down. */
+  /** Number of writes so far. */
   get writes(): number {
     return this.#writes
   }
@@ -26,7 +26,7 @@ export class Life {
     return this.#dead
   }
 
-  /** What the controller is given in place of `target`. */
+  /** A proxy of `target` for the controller. */
   share<T extends object>(target: T, isWrite: (method: string) => boolean = () => false): T {
     return new Proxy(target, {
       get: (_, name) => {

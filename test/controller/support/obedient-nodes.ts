@@ -2,15 +2,15 @@ import type { NodeReport } from '../../../protocol/operations/reports.ts'
 import { VirtualClock } from './virtual-clock.ts'
 import { World, type WorldOptions } from './world.ts'
 
-/** What a job holds and moves, all of it together. */
+/** The bytes that a whole job stores and its bytes per second. */
 export interface Held {
   readonly bytes: number
   readonly bytesPerSecond: number
 }
 
 /**
- * A cluster in virtual time whose nodes do what metadata says, at once: each holds of each job what its weight comes to. So
- * whatever changes in it from one second to the next the controller has decided.
+ * A cluster in virtual time whose nodes follow metadata at once: each node stores the part of a job that its weight gives it. So every change from one second
+ * to the next is a decision of the controller.
  */
 export class ObedientNodes {
   readonly world: World
@@ -34,7 +34,7 @@ export class ObedientNodes {
     return [...this.world.fleet.running.keys()]
   }
 
-  /** Seconds in which jobs hold and move this. */
+  /** Advances by seconds in which the jobs have this usage. */
   async pass(seconds: number, held: ReadonlyMap<string, Held>): Promise<void> {
     for (let second = 0; second < seconds; second++) {
       await Promise.all([
@@ -45,7 +45,7 @@ export class ObedientNodes {
     }
   }
 
-  /** How many events there were since the controller started, by their type. */
+  /** Number of events since the controller started, by type. */
   async events(): Promise<ReadonlyMap<string, number>> {
     const { text } = await this.world.ask('/metrics')
     const counts = text.matchAll(/mayfly_events_total\{type="([\w.]+)"\} (\d+)/g)

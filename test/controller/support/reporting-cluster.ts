@@ -6,10 +6,10 @@ import { eventually, MIB, smallClass, World, type WorldOptions } from './world.t
 export const RATE = smallClass.bytesPerSecond
 export const hinted = { hints: { capacityBytes: 32 * MIB, peakBytesPerSecond: RATE / 10 } }
 
-/** The jobs that each node reports, with what they hold (MiB) and transfer (bytes/s). */
+/** The jobs that each node reports, with what they store (MiB) and transfer (bytes/s). */
 export type Held = ReadonlyMap<string, readonly { id: string; mib: number; rate: number; ssdMib?: number }[]>
 
-/** A controller with nodes that report, once a second, the use that a test names. */
+/** A controller with nodes that report, once a second, the usage that the test defines. */
 export class ReportingCluster {
   readonly clock: VirtualClock
   readonly world: World
@@ -40,7 +40,7 @@ export class ReportingCluster {
   /** Restarts the controller; `life` ends it at a chosen write. */
   async restart(life = new Life(null)): Promise<void> {
     this.#life = life
-    // Reports that the stopped controller never answered run into their deadline.
+    // Reports that the stopped controller has not answered reach their deadline.
     await Promise.all([this.world.stop(), this.clock.advance(2_000)])
     await this.world.startController({ life })
   }

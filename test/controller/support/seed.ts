@@ -1,4 +1,4 @@
-/** Of random tests: given as `SEED=…` to repeat a run, and printed, so that it can be. */
+/** Seed of random tests: printed, and given as `SEED=…` to repeat a run. */
 export const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 console.info(`SEED=${seed}`)

@@ -6,7 +6,7 @@ interface Task {
   run(): void
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock that only advances when a test advances it. */
 export class VirtualClock implements Clock {
   readonly #tasks = new Set<Task>()
   #nowMs = 0
@@ -31,12 +31,12 @@ export class VirtualClock implements Clock {
     return { cancel: () => void this.#tasks.delete(task), unref: () => undefined }
   }
 
-  /** Moves on by `ms` while nothing runs, as for a process that was stopped. */
+  /** Advances by `ms` without running timers, as for a process that was suspended. */
   jump(ms: number): void {
     this.#nowMs += ms
   }
 
-  /** Moves on by `ms`, runs what falls due in its order, and lets what follows from each settle before the next. */
+  /** Advances by `ms` and runs due timers in order; the effects of each settle before the next. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms
     for (;;) {
@@ -52,7 +52,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Lets promises that are ready run, and those that follow from them. */
+/** Lets promises that are ready run, and those that they trigger. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -32,7 +32,7 @@ const unused: JobUsageReport = {
   idleMs: 0,
 }
 
-/** Small enough that tests fill it, large enough for headroom. */
+/** Small enough that tests can fill it, and large enough for the headroom. */
 export const smallClass: NodeClass = {
   name: 'small',
   cores: 1,
@@ -49,7 +49,7 @@ export interface Reply {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  // biome-ignore lint/suspicious/noExplicitAny: what the controller answers is what these tests find out.
+  // biome-ignore lint/suspicious/noExplicitAny: the tests check what the controller answers.
   readonly body: any
 }
 
@@ -65,19 +65,19 @@ export interface WorldOptions {
   readonly warmNodes?: number
   readonly classes?: readonly NodeClass[]
   readonly traits?: TierTraits
-  /** What nodes report of their tiers; RAM alone if it is not said. */
+  /** The tiers that nodes report; RAM alone by default. */
   readonly tiers?: NodeReport['tiers']
-  /** Nodes report as soon as they start, unless a test does it itself. */
+  /** Whether nodes report as soon as they start; else the test calls `report`. */
   readonly nodesReport?: boolean
   readonly port?: number
   readonly quota?: Quota
-  /** None if it is not said; nobody need listen there. */
+  /** None by default; nothing has to listen there. */
   readonly s3?: S3Settings
-  /** Beside the default one. */
+  /** In addition to the default key. */
   readonly apiKeys?: readonly ApiKey[]
 }
 
-/** A real controller with its HTTP API and store, between a fleet and a metadata server that a test plays. */
+/** A real controller with its HTTP API and store; the fleet and the metadata server are fakes that the test controls. */
 export class World {
   readonly fleet = new FakeFleet()
   readonly metadata = new FakeMetadata()
@@ -101,7 +101,7 @@ export class World {
     }
   }
 
-  /** Serves, with a metadata server that has reported. */
+  /** Starts the controller, with a metadata server that has reported. */
   static async start(options: WorldOptions = {}): Promise<World> {
     const world = new World(await tempDir(), options)
     onTestFinished(() => world.stop())
@@ -144,7 +144,7 @@ export class World {
     if (metadataReports) await this.reportMetadata()
   }
 
-  /** The controller's state, as another process reads it. */
+  /** Opens the controller's state, as another process would. */
   openStore(): SqliteStore {
     return new SqliteStore(join(this.#dir, 'controller.sqlite'))
   }
@@ -184,7 +184,7 @@ export class World {
     return this.ask('/v1/jobs', { method: 'POST', body: { name: 'job', ...body }, headers })
   }
 
-  /** A heartbeat of a node that the fleet runs. */
+  /** Sends a heartbeat of a node that the fleet runs. */
   report(
     node: string,
     jobs: readonly Partial<JobUsageReport>[] = [],
@@ -222,7 +222,7 @@ export class World {
   }
 }
 
-/** Looks again and again until `check` passes. */
+/** Repeats `check` until it passes. */
 export async function eventually(check: () => Promise<void> | void, withinMs = 30_000): Promise<void> {
   const untilMs = Date.now() + withinMs
   for (;;) {

@@ -2,26 +2,26 @@ import { type ErrorCode, MayflyError } from '../../../protocol/errors.ts'
 
 type Kind = 'put' | 'get' | 'consume' | 'wait' | 'append' | 'list' | 'swap' | 'claim'
 
-/** One call and what came of it. Times are monotonic ms of the test's process. */
+/** One call and its result. Times are monotonic ms of the test's process. */
 export interface Call {
   readonly kind: Kind
   readonly key: string
-  /** The number of the value that was put or came back; of an append, the length after it. 0 where there is none. */
+  /** The number of the value that was put or returned; for an append, the length after it. 0 if there is none. */
   readonly number: number
-  /** Of a swap: the version that it replaced. */
+  /** For a swap: the version that it replaced. */
   readonly base?: number
-  /** Of a list: the keys that it gave. */
+  /** For a list: the keys that it returned. */
   readonly keys?: readonly string[]
   readonly invokedMs: number
   readonly returnedMs: number
-  /** How long the call may have taken. */
+  /** The longest time that the call may take. */
   readonly boundMs: number
   readonly code: 'ok' | 'WRONG_BYTES' | ErrorCode
-  /** What the error says. */
+  /** The error's message. */
   readonly reason?: string
 }
 
-/** A run, or the calls of one key, and when what a node held was lost: it was killed, or stood still from then on. */
+/** A run, or the calls of one key, with the times from which a node's data was lost because it was killed or suspended. */
 export interface Judged {
   readonly calls: readonly Call[]
   /** Monotonic ms. */
@@ -35,7 +35,7 @@ type Result = Partial<Pick<Call, 'number' | 'base' | 'keys' | 'code'>>
 export class History {
   readonly calls: Call[] = []
 
-  /** Runs a call and records it; gives what it recorded. Whatever is no error of Mayfly's is a bug of the test. */
+  /** Runs a call and records it; resolves with the record. An error that is not Mayfly's is a bug of the test. */
   async record(what: What & { number?: number }, call: () => Promise<Result>): Promise<Call> {
     const invokedMs = performance.now()
     const result = await call().catch((error: unknown): Result & { reason: string } => {
@@ -52,7 +52,7 @@ export class History {
     return this.calls.filter((call) => call.code === code).length
   }
 
-  /** How many calls ended in each way. */
+  /** Number of calls by result. */
   summary(): string {
     const counts = new Map<string, number>()
     for (const { kind, code } of this.calls)
@@ -64,7 +64,7 @@ export class History {
   }
 }
 
-/** A call as a reader of a failed test wants it. */
+/** A call as one line of a failure message. */
 export function line({ kind, key, number, code, reason, invokedMs, returnedMs }: Call): string {
   const when = `${invokedMs.toFixed(1)} to ${returnedMs.toFixed(1)} ms`
   return `${kind} ${key} ${number} ${code} ${when}${reason === undefined ? '' : ` (${reason})`}`

@@ -2,9 +2,8 @@ import { type Call, type Judged, line } from './history.ts'
 import { WAIT_SECONDS } from './values.ts'
 
 /**
- * A key with one writer, whose values are numbered in the order in which it put them. A reader may see the last value
- * that was acknowledged before it began, anything that was put since, and at any time a value whose put had no
- * answer. Nothing that was seen, and nothing that was lost, is undone.
+ * Checks a key with one writer whose values are numbered in the order of their puts. A read may return the last value that was acknowledged before the read
+ * began, any value that was put since, and at any time a value whose put had no answer. A value that was read, or a loss that was reported, is not undone.
  */
 export function judgeRegister({ calls, lossesMs }: Judged): string[] {
   const puts = new Map(calls.filter(({ kind }) => kind === 'put').map((put) => [put.number, put]))
@@ -43,13 +42,13 @@ function problemOf(
   return put.returnedMs < lostMs ? 'a lost value is back' : null
 }
 
-/** A get that waits misses only what was put when its time was over. */
+/** A get that waits misses only what was put after its wait had ended. */
 function isMiss(read: Call, { put, last }: { put: Call | undefined; last: Call | undefined }): boolean {
   if (read.kind !== 'wait') return last === undefined
   return put?.code !== 'ok' || put.returnedMs >= read.invokedMs + WAIT_SECONDS * 1000
 }
 
-/** It may have been carried out, at any time since. */
+/** The put may be carried out at any later time. */
 function isUnknown(put: Call | undefined): boolean {
   return put?.code === 'OUTCOME_UNKNOWN'
 }

@@ -1,7 +1,7 @@
 import { type Call, type Judged, line } from './history.ts'
 import { RECORD_BYTES } from './values.ts'
 
-/** Of many consumers at most one gets an object, and it is missing only where one of them may have got it. */
+/** At most one of many consumers gets an object, and an object is missing only if one of them may have got it. */
 export function judgeConsumes({ calls, lossesMs }: Judged): string[] {
   const consumes = calls.filter(({ kind }) => kind === 'consume')
   const taken = consumes.filter(({ code }) => code === 'ok')
@@ -19,8 +19,8 @@ export function judgeConsumes({ calls, lossesMs }: Judged): string[] {
 }
 
 /**
- * A log has one writer and records of one length. Each append adds one to what was there, and what had no answer may
- * be carried out at any time since; after a loss the log begins anew.
+ * A log has one writer and records of one length. Each append adds one record; an append without an answer may be carried out at any later time. After a loss
+ * the log begins again.
  */
 export function judgeLogs({ calls, lossesMs }: Judged): string[] {
   const wrong: string[] = []
@@ -41,7 +41,7 @@ export function judgeLogs({ calls, lossesMs }: Judged): string[] {
   return wrong
 }
 
-/** Of all that replace one version, or claim one key, one succeeds; another may after a loss. */
+/** Exactly one of the calls that replace one version, or claim one key, succeeds; another may after a loss. */
 export function judgeOnce({ calls, lossesMs }: Judged): string[] {
   const wrong: string[] = []
   const winners = new Map<number, Call>()
@@ -57,7 +57,7 @@ export function judgeOnce({ calls, lossesMs }: Judged): string[] {
   return wrong
 }
 
-/** A key that was there before a listing began, and is never deleted, appears in it exactly once. */
+/** A key that existed before a listing began, and is never deleted, appears in it exactly once. */
 export function judgeLists({ calls }: Judged): string[] {
   const firstPuts = new Map<string, Call>()
   for (const call of calls) {

@@ -2,13 +2,13 @@ import { type Call, type Judged, line } from './history.ts'
 import { judgeRegister } from './judge-register.ts'
 import { judgeConsumes, judgeLists, judgeLogs, judgeOnce } from './judge-shared.ts'
 
-/** How far a call may run past its bound on a machine that is busy with everything at once. */
+/** How far a call may exceed its bound on a busy machine. */
 const LATE_MS = 3_000
 
-/** What every call may end with while nodes die, hang and are cut off; each is honest about what happened. */
+/** Errors that every call may have while nodes die, hang and are cut off. */
 const honest = ['OBJECT_LOST', 'OUTCOME_UNKNOWN', 'UNAVAILABLE', 'DEADLINE_EXCEEDED']
 
-/** And what belongs to one kind of call, whatever happens. */
+/** Errors that only some kinds of calls may have, with or without faults. */
 const usual: Readonly<Record<Call['kind'], readonly string[]>> = {
   put: [],
   get: ['NOT_FOUND'],
@@ -20,7 +20,7 @@ const usual: Readonly<Record<Call['kind'], readonly string[]>> = {
   claim: ['KEY_EXISTS'],
 }
 
-/** What is wrong with a run, one line for each thing; empty if it was right. */
+/** The violations of a run, one line each; empty if there are none. */
 export function judge({ calls, lossesMs }: Judged, options: { readonly mayFail: boolean }): string[] {
   const wrong: string[] = []
   for (const call of calls) {
@@ -40,10 +40,10 @@ export function judge({ calls, lossesMs }: Judged, options: { readonly mayFail: 
   return [...wrong, ...judgeLists({ calls, lossesMs })].slice(0, 20)
 }
 
-/** `UNAVAILABLE` and `DEADLINE_EXCEEDED` are for a call whose time is over; the last pause is 500 ms. */
+/** `UNAVAILABLE` and `DEADLINE_EXCEEDED` are allowed only once a call's time has passed; the last pause between retries is 500 ms. */
 function isEarly({ kind, code, boundMs, invokedMs, returnedMs }: Call): boolean {
   if (code !== 'UNAVAILABLE' && code !== 'DEADLINE_EXCEEDED') return false
-  // These two are made of several calls, each with its own deadline.
+  // These two consist of several calls, each with its own deadline.
   if (kind === 'list' || kind === 'swap') return false
   return returnedMs - invokedMs < boundMs - 600
 }

@@ -7,7 +7,7 @@ const KEYS = 64
 /** Functions that put and get at a rate until they are stopped. */
 export class PacedLoad {
   calls = 0
-  /** Puts and gets a second. */
+  /** Puts and gets per second. */
   rate: number
   readonly failures: unknown[] = []
   readonly #done: Promise<unknown>

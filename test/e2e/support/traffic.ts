@@ -8,9 +8,9 @@ const DEADLINE_MS = 4_000
 const REGISTERS = 6
 
 interface TrafficOptions {
-  /** Each is one function with connections of its own. */
+  /** Each client is one function with connections of its own. */
   readonly clients: readonly Job[]
-  /** Calls that each client has under way at a time. */
+  /** Calls that each client has under way. */
   readonly lanes: number
   readonly random: SeededRandom
   /** Pause between two calls of a lane. */
@@ -18,8 +18,8 @@ interface TrafficOptions {
 }
 
 /**
- * Functions that put, get, wait, consume, append, list and swap until they are stopped. Every register and every log
- * has one writer, whose numbers rise; everything else is anybody's.
+ * Functions that put, get, wait, consume, append, list and swap until they are stopped. Every register and every log has one writer, whose numbers rise; all
+ * other keys are shared.
  */
 export class Traffic {
   readonly history = new History()
@@ -39,14 +39,14 @@ export class Traffic {
     )
   }
 
-  /** Resolves when every call has come to its end. */
+  /** Resolves when every call has ended. */
   async stop(): Promise<History> {
     this.#running = false
     await Promise.all(this.#lanes)
     return this.history
   }
 
-  /** Puts and gets every register once more, when nothing is wrong any more. */
+  /** Puts and gets every register once more after all faults have ended. */
   async checkAll(): Promise<History> {
     const [job] = this.#options.clients
     if (job === undefined) throw new Error('there is no client')
@@ -129,7 +129,7 @@ export class Traffic {
     )
   }
 
-  /** A consumer that is there before its producer. */
+  /** A consumer that waits before its producer puts. */
   async #wait(at: At, key: string, random: SeededRandom): Promise<void> {
     const { job, history } = at
     const boundMs = DEADLINE_MS + WAIT_SECONDS * 1000
@@ -149,7 +149,7 @@ export class Traffic {
     }))
   }
 
-  /** The registers that exist from early on: they are never deleted. */
+  /** Lists the registers that exist from early on and are never deleted. */
   #list({ job, history }: At): Promise<Call> {
     return history.record({ kind: 'list', key: 'r/', boundMs: 4 * DEADLINE_MS }, async () => {
       const keys: string[] = []
@@ -158,7 +158,7 @@ export class Traffic {
     })
   }
 
-  /** Replaces a value if it is still the one that was seen; makes one where there is none. */
+  /** Replaces a value if its version is still the one that was read; creates one if there is none. */
   #swap({ job, history }: At, key: string): Promise<Call> {
     return history.record({ kind: 'swap', key, boundMs: 2 * DEADLINE_MS }, async () => {
       const before = await job.stat(key, { deadlineMs: DEADLINE_MS }).catch((error: { code?: string }) => {

@@ -18,7 +18,7 @@ const hasEnded = (job: string): boolean => job === name.job
 /** Opens the same store each time within one test. */
 export type OpenKept = (clock: VirtualClock) => Promise<KeptStore>
 
-/** What every kept store must do. */
+/** The contract of every persistent store. */
 export function keptContract(title: string, prepare: (context: TestContext) => Promise<OpenKept>): void {
   async function openOne(context: TestContext): Promise<{ store: KeptStore; clock: VirtualClock }> {
     const clock = new VirtualClock()

@@ -43,7 +43,7 @@ async function* piecesOf(content: string): AsyncGenerator<Buffer> {
   yield Buffer.from(content)
 }
 
-/** A store behind a front that misbehaves, and the same store as it is. */
+/** A store behind a proxy with faults, and the same store without it. */
 async function behindFaults(settings: S3Settings) {
   const faults = await startFaults(settings)
   const put = (store: KeptS3, content: string, version: number, isNew = false) =>
@@ -104,7 +104,7 @@ test.for([5, S3_PART_BYTES, S3_PART_BYTES + 5])(
     const until = new Promise<void>((resolve) => {
       land = resolve
     })
-    // Of an upload in parts the request that puts it together makes it visible.
+    // For a multipart upload, the request that completes it makes the object visible.
     faults.hold = { matches: bytes > S3_PART_BYTES ? /^POST .*uploadId=/ : /^PUT/, until }
     const late = put(behind, 'o'.repeat(bytes), 2).catch((error) => error.code)
     await expect.poll(() => faults.held).toBeGreaterThan(0)

@@ -4,10 +4,10 @@ import { CONTENTION_MS } from '../../../protocol/limits.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 
 const OBJECT = Buffer.alloc(64 * 1024, 7)
-/** Far below what a node can do, so that what is measured is the rule and not the machine. */
+/** Far below what a node can do, so that the limit is measured and not the machine. */
 const CAPACITY = 20_000_000
 
-/** Gets the object again and again, in so many calls at a time. Gives bytes per second. */
+/** Gets the object repeatedly, in `lanes` calls at a time. Resolves with bytes per second. */
 async function get(job: Job, { lanes, ms }: { lanes: number; ms: number }): Promise<number> {
   const began = performance.now()
   let bytes = 0
@@ -44,7 +44,7 @@ test('a job gets what it reserved while another floods, which is slowed and fail
 
 test('a job that is alone may use all that the node can do', async () => {
   const { flooders } = await twoJobs()
-  // The put of the other job counts as its presence for a moment.
+  // After its put the other job counts as active for this time.
   await new Promise((resolve) => setTimeout(resolve, CONTENTION_MS + 100))
   const alone = await Promise.all(flooders.map((job) => get(job, { lanes: 8, ms: 1_500 })))
   expect(alone.reduce((sum, each) => sum + each, 0)).toBeGreaterThan(1.5 * CAPACITY)

@@ -30,14 +30,14 @@ async function startSlow(readMs: number) {
   return { tier, node, ticket, job: await open(ticket) }
 }
 
-/** Objects of which most lie below RAM. */
+/** Puts objects of which most end below RAM. */
 async function putMany(job: Awaited<ReturnType<typeof open>>, count: number): Promise<Buffer> {
   const bytes = randomBytes(OBJECT_BYTES)
   for (let index = 0; index < count; index++) await job.put(`k/${index}`, bytes)
   return bytes
 }
 
-/** A peer that asks for all of the objects and reads nothing. */
+/** A peer that requests all objects and reads nothing. */
 async function askAndStop(to: { address: string; ticket: string }, objects: number): Promise<RawConnection> {
   const { token, placement } = parseTicket(to.ticket)
   const connection = await RawConnection.open(to.address)
@@ -81,7 +81,7 @@ test('I26: a client that asks for much below RAM and stops reading costs a bound
   const readBefore = tier.readBytes
   const connection = await askAndStop({ address: node.address, ticket }, objects)
   await sleep(1_500)
-  // What the network itself has taken, and what waits for it.
+  // What the network has accepted, and what waits for it.
   expect(tier.readBytes - readBefore).toBeLessThan(24 * MIB)
   expect(spaceOf(node).underWay.bytes).toBeLessThan(8 * MIB)
   const ownMs = startOwnTime()
@@ -103,7 +103,7 @@ test('a hundred clients that stop reading cost no more than their job may have u
   for (const endMs = performance.now() + 2_000; performance.now() < endMs; await sleep(10))
     most = Math.max(most, spaceOf(node).underWay.bytes)
   expect(most).toBeLessThanOrEqual(JOB_UNDER_WAY_BYTES_MAX)
-  // The network takes some of what is read before it is counted here.
+  // The network accepts some of the bytes before they are counted here.
   expect(most).toBeGreaterThan(JOB_UNDER_WAY_BYTES_MAX / 4)
   expect(tier.readBytes - readBefore).toBeGreaterThan(0)
   for (const connection of connections) connection.vanish()

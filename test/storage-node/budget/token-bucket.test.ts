@@ -11,12 +11,12 @@ const PIECE = 64 * 1024
 interface Player {
   /** Bytes per second. */
   readonly reserved: number
-  /** What it would move if nobody held it up. */
+  /** Bytes per second without a limit. */
   readonly wants: number
   readonly piece?: number
 }
 
-/** Lets players move pieces for some seconds of virtual time, each whenever it may. Gives each one's bytes per second. */
+/** Simulates players that transfer pieces whenever they may, for some seconds of virtual time. Returns each one's bytes per second. */
 function play(players: readonly Player[], { seconds = 4, capacity = CAPACITY } = {}): number[] {
   const rates = new TokenBuckets(capacity, 0)
   const all = players.map((player) => {
@@ -27,7 +27,7 @@ function play(players: readonly Player[], { seconds = 4, capacity = CAPACITY } =
   for (let nowMs = 0; nowMs < seconds * 1000; nowMs++) {
     for (const player of all) {
       const { piece = PIECE } = player
-      // The loop has a turn for each player in each millisecond; in it one of those who flood moves little more than others.
+      // The loop has a turn for each player in each millisecond; in one turn a flooding player transfers only a little more than the others.
       for (let turn = 0; turn < 50 && player.moved < (player.wants * nowMs) / 1000; turn++) {
         if (rates.waitMs(player.rate, nowMs) > 0) break
         rates.spend(player.rate, { requests: 0, bytes: piece, cpuMs: 0 }, nowMs)
@@ -118,7 +118,7 @@ describe('the throughput of a node', () => {
         })
         const got = play(players, { seconds: 2 })
         players.forEach(({ reserved, piece }, index) => {
-          // A job whose pieces are small against the turns of the loop cannot ask for more than they carry.
+          // A job whose pieces are small cannot request more than the turns of the loop allow.
           const reachable = Math.min(reserved, piece * 50 * 1_000)
           expect(got[index]).toBeGreaterThan(0.95 * reachable - piece)
         })

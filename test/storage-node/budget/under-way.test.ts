@@ -15,7 +15,7 @@ import { frameBytes, RawConnection } from '../../fixture/raw-connection.ts'
 
 const MIB = 1024 * 1024
 const PARKED_BYTES_MAX = JOB_UNDER_WAY_BYTES_MAX * UNDER_WAY_PARKED_SHARE
-/** The process has the caller as well, and what V8 and the network hold beside what is counted. */
+/** The process also contains the caller, and memory of V8 and the network that is not counted. */
 const PROCESS_BYTES_MAX = 5 * JOB_UNDER_WAY_BYTES_MAX
 
 test('no job takes what is kept for others of what may be under way, and what is let go of is there again', async () => {
@@ -34,7 +34,7 @@ test('no job takes what is kept for others of what may be under way, and what is
   const late = new UnderWay(node)
   late.park(MIB)
   const answers = Array.from({ length: 6 }, () => late.answer(null, MIB, async () => ({ head: {} })))
-  // What waits goes on when something is let go of, be it another job's.
+  // Waiting reads continue when anything is released, even by another job.
   for (const release of releases) release()
   expect(await Promise.all(answers)).toHaveLength(6)
   expect(node.bytes).toBe(7 * MIB)

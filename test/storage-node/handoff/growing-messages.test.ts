@@ -58,7 +58,7 @@ function bytesOf<Value>(codec: Codec<Value>, value: Value): number {
   return writer.take().length
 }
 
-/** As many texts of three bytes a character as an object's metadata may have. */
+/** As many characters of three bytes as an object's metadata may have. */
 const metadata = [{ name: 'n', value: '€'.repeat(Math.floor((METADATA_BYTES_MAX - 1) / 3)) }]
 const manyNames = fill(METADATA_NAMES_MAX, (index) => ({ name: String(index), value: '' }))
 const runs = fill(MANIFEST_RUNS_MAX, (index) => ({ count: 1, chunkBytes: 1 + (index % 2) }))
@@ -81,14 +81,14 @@ const placement = {
 }
 const share = { node: node.id, address: node.address, weight: 1, ...budget }
 const shares = { job: jobId, readsPerThousand: 1, shares: fill(JOB_NODES_MAX, () => share) }
-/** Only slots of moves that are under way have a source. */
+/** Only slots of moves under way have a source. */
 const owned = fill(SLOTS_MAX, (first) => {
   const source = first < MOVES_MAX * MOVE_SLOTS_MAX ? node.address : ''
   return { first, count: 1, epoch: 1, lost: true, origin: 0, source }
 })
 const many = { epoch: 1, bucket: 1, keys: fill(MANY_KEYS_MAX, () => key) }
 
-/** Messages that grow with data and are not paged: each, filled to its bounds. */
+/** Messages that grow with data and are not paged, each filled to its bounds. */
 const full: [string, number][] = [
   [
     'own',
@@ -230,7 +230,7 @@ test('a slot whose every list is far over one message moves, and its new owner k
   const nodes = [await planes.startNode(), await planes.startNode()] as const
   const job = await open(await planes.createJob('j-1', [nodes[0]], { slots: 1 }))
   const slot = nodes[0].node.requireJob('j-1').ownedSlot(0)
-  // What takes hours, deaths and 60,000 readers to come about is written into the node's memory.
+  // State that takes hours, deaths and 60,000 readers to arise is written into the node's memory.
   const lost = fill(12_000, (index) => Buffer.from(String(index).padStart(KEY_BYTES_MAX, 'l')))
   for (const name of lost) slot.markLost({ bucket: 0, key: name })
   const untilMs = clock.monotonicMs() + 60_000

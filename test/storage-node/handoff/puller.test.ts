@@ -27,7 +27,7 @@ test('the pull of a slot ends when its job has ended', async () => {
   await job.end()
   await Promise.race([settled, sleep(2_000)])
   const wasOver = isOver
-  // Without the check that the job lives this test would leave a loop behind.
+  // Without the check that the job still exists, the loop would continue after the test.
   puller.stop()
   expect(wasOver).toBe(true)
 })
@@ -43,7 +43,7 @@ test('a pull that failed and is not wanted any more is reported as failing no mo
   const failing = () => tasks.report().map(({ task, failing }) => [task, failing])
   const settled = puller.pullSlot(job, 0)
   await expect.poll(failing).toEqual([['pull', 1]])
-  // Its source has died: nothing is left to be pulled.
+  // The source has died: nothing is left to pull.
   const slot = job.slots[0]
   if (slot !== undefined) slot.source = ''
   await settled

@@ -27,7 +27,7 @@ const secret = randomBytes(32)
 const log = createLog('storage-node', 'silent')
 const large = Buffer.from('large')
 
-/** What a peer does wrong with a request; `well` answers as it should. */
+/** Faults of a peer's answer; `well` answers correctly. */
 const wrongs = [
   'answers INTERNAL',
   'answers BAD_REQUEST',
@@ -40,7 +40,7 @@ const wrongs = [
 ] as const
 type Wrong = (typeof wrongs)[number]
 
-/** A peer on a real socket that speaks the wire, or not. */
+/** A peer on a real socket that speaks the wire protocol, or does not. */
 class Peer {
   wrong: Wrong | 'well' = 'well'
   met = 0

@@ -4,7 +4,7 @@ import { BlockMap } from '../../../storage-node/memory/block-map.ts'
 
 const BLOCKS = 160
 
-/** Takes and frees at random, beside a plain list of booleans. */
+/** Allocates and frees at random, and compares with a list of booleans. */
 const steps = fc.array(
   fc.tuple(
     fc.constantFrom('take', 'free'),
@@ -35,7 +35,7 @@ test('free runs are found as they are in a plain list, whatever was taken and fr
         const taken = new Array<boolean>(BLOCKS).fill(false)
         for (const [kind, first, length] of changes) {
           const blocks = Math.min(length, BLOCKS - first)
-          // Only what is free is taken, and the other way round.
+          // Only free blocks are allocated, and only allocated blocks are freed.
           if (taken.slice(first, first + blocks).includes(kind === 'take')) continue
           if (kind === 'take') map.take(first, blocks)
           else map.free(first, blocks)

@@ -16,7 +16,7 @@ test('after most of many small objects were deleted, the room that they had is t
   const stays = keys.filter((_, number) => number % 100 === 0)
   await job.deleteMany(keys.filter((_, number) => number % 100 !== 0))
   const large = randomBytes(3 * MIB)
-  // All at a time, so that none finds what another one's compaction has freed.
+  // All concurrently, so that none finds what another one's compaction has freed.
   const puts = Array.from({ length: 19 }, (_, number) => job.put(`large/${number}`, large))
   await Promise.all(puts)
   for (const number of puts.keys()) expect((await job.get(`large/${number}`)).equals(large)).toBe(true)

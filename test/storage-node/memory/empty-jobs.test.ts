@@ -56,7 +56,7 @@ test('a node counts what a job and its touched slots take as held, and the job m
   expect(tier.overheadBytes).toBe(job.overheadBytes)
   expect(job.usedBytes).toBe(0)
   expect(() => job.admit(1e6 / 2)).not.toThrow()
-  // Beyond what it has reserved it may borrow what the node has, less what jobs themselves take.
+  // Above its reservation it may borrow the node's free memory, less the overhead of jobs.
   expect(() => job.admit(1e6 - job.overheadBytes)).not.toThrow()
   expect(() => job.admit(1e6 - job.overheadBytes + 1)).toThrow('reserved or in use')
   void job.end()

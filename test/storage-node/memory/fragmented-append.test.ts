@@ -28,10 +28,10 @@ function keyOf(name: string): KeyHash {
   return { bucket: 0, key, hash: tableHash(key, 0) }
 }
 
-/** Room for records, which lie in pages. */
+/** Blocks for records, which are allocated in pages. */
 const PAGES_BLOCKS = 1024
 
-/** An arena of which every free run, but for one in which records have room, has `blocks` blocks. */
+/** An arena in which every free run has `blocks` blocks, except one for records. */
 function fragmented(bytes: number, blocks: number): Arena {
   const arena = new Arena(bytes)
   const runs: number[] = []
@@ -53,7 +53,7 @@ test.each([
   [31, 1],
   [9, 1],
   [5, 1 / 2],
-  // What lies in thousands of runs has a long record, for which the holes are too short at some point.
+  // An object in thousands of runs has a long record, for which the holes are too short at some point.
   [2, 1 / 4],
   [1, 1 / 4],
 ])(
@@ -75,7 +75,7 @@ test.each([
       if (!grow() && !(memory.log.compact() && grow())) break
       bytes = growth.bytes
       appended.push(payload)
-      // The pages of records are not to be taken as runs.
+      // The pages of records must not be used as runs.
       objects.set(keyOf(`filler ${version}`), { ...fields, kind: Kind.value, version, ...filler }, undefined)
     }
     expect(bytes).toBeGreaterThanOrEqual(part * 15.9 * MIB)

@@ -29,7 +29,7 @@ function contentOf(version: number, bytes: number): Buffer {
   return Buffer.alloc(bytes, `value ${version} `)
 }
 
-/** Everything that a whole scan visits, as `key@version`, while `between` is called between its steps. */
+/** Everything that a whole scan visits, as `key@version`; `between` is called between its steps. */
 function scanAll(table: SlotTable, cells: number, between: () => void = () => undefined): string[] {
   const visited: string[] = []
   for (let from: number | null = 0; from !== null; ) {
@@ -159,7 +159,7 @@ test('a full arena takes records as long as a fifth of it is dead, however long 
     }
     const bytesOf: number[] = []
     const long: number[] = []
-    // As objects that leave RAM: what was long becomes short, out of order, and stays.
+    // Like objects that leave RAM: long records become short in random order, and stay.
     for (let round = 0; round < mib * 1_500; round++) {
       const bytes = round % 3 === 0 ? 1_000 : (round * 7_919) % 8_000
       set(keyOf(round), 1, bytes)

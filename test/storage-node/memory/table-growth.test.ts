@@ -7,9 +7,9 @@ import { SlotTable } from '../../../storage-node/memory/slot-table.ts'
 import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash.ts'
 
 const nothing = Buffer.alloc(0)
-/** As many as had stopped a node for 17 s. */
+/** The number of keys that stalled a node for 17 s. */
 const KEYS = 166_000
-/** A put takes some microseconds. On a machine that has other work a few wait for their turn; while a table grew in one step it was seconds. */
+/** A put takes microseconds. On a busy machine a few puts wait for a core; when a table grew in one step, it took seconds. */
 const STEP_MS_MAX = 20
 const LATE_STEPS_MAX = KEYS / 1_000
 
@@ -34,7 +34,7 @@ function keyOf(key: Buffer): KeyHash {
   return { bucket: 0, key, hash: tableHash(key, 0) }
 }
 
-/** The number that times an odd one is 1, in 32 bits. */
+/** The inverse of an odd number modulo 2^32. */
 function inverseOf(odd: number): number {
   let inverse = odd
   for (let round = 0; round < 5; round++) inverse = Math.imul(inverse, 2 - Math.imul(odd, inverse))
@@ -45,7 +45,7 @@ function rotateRight(value: number, bits: number): number {
   return (value >>> bits) | (value << (32 - bits))
 }
 
-/** A key of eight bytes that begins with a number and has the same slot hash as all others: MurmurHash3 backwards. */
+/** A key of eight bytes that starts with a number and has the same slot hash as all others: MurmurHash3 inverted. */
 function collidingKey(first: number): Buffer {
   const key = Buffer.alloc(8)
   key.writeUInt32LE(first, 0)

@@ -25,7 +25,7 @@ const request: DataRequests['putMany'] = {
 
 const peer = { whenGone: () => () => undefined } as unknown as Peer
 
-/** A job that stores the first key of each message that comes, and has no room for the others. */
+/** A job that stores the first key of each message, and has no room for the others. */
 function start(park: () => () => void) {
   const clock = new VirtualClock()
   const job = { memory: { takeShortage: () => false }, underWay: { park } } as unknown as NodeJob

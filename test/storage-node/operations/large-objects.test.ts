@@ -20,7 +20,7 @@ import { background } from '../../fixture/background.ts'
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
 
-/** One slot under a clock that the test moves. */
+/** One slot on a virtual clock. */
 function newJob() {
   let nowMs = 1000
   const clock: Clock = {
@@ -86,7 +86,7 @@ test('a put that renews its lease commits after any time, and its chunks are wan
   expect(large.isAlive(job, { ...at, version })).toBe(false)
 })
 
-/** Puts an object of two chunks, and gives its version. */
+/** Puts an object of two chunks, and returns its version. */
 function putTwoChunks({ job, large }: Pick<ReturnType<typeof newJob>, 'job' | 'large'>): number {
   const { version } = large.begin(job, at)
   for (const index of [0, 1]) large.putChunk(job, { ...at, version, index, checksum: null }, Buffer.alloc(10))

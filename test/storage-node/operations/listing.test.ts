@@ -40,7 +40,7 @@ function request(job: NodeJob, after = '', change: object = {}) {
   return { ...all, after: Buffer.from(after), listing: 7, ...change }
 }
 
-/** A clock whose turns are given one by one. */
+/** A clock whose yields to the event loop are granted one by one. */
 function heldClock(): { clock: Clock; turn: () => Promise<boolean> } {
   const waiting: (() => void)[] = []
   const clock = { ...systemRuntime.clock, soon: (task: () => void) => void waiting.push(task) }
@@ -114,7 +114,7 @@ test('each key that is there during all of a listing is in it once, whatever com
   for (const key of keys) put(job, key)
   const gone = new Set<string>()
   const listed = await listAll(new Listings(systemRuntime.clock), job, (page) => {
-    // One of every page that follows, one that has passed, and one that is new.
+    // One key of every following page, one of a page that was listed, and a new one.
     const key = keys[page * 10 + 13]
     if (key !== undefined) {
       gone.add(key)

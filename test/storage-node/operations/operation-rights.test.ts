@@ -10,13 +10,13 @@ import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 
-/** Of docs/security.md: what a ticket has to grant, or that only the cluster's processes may ask. */
+/** A row of docs/security.md: what a ticket has to grant, or that only the cluster's processes may call it. */
 interface Rule {
   readonly at: 'node' | 'metadata'
   readonly needs: readonly ('read' | 'write')[] | 'any' | 'none' | 'cluster'
-  /** Whether a ticket for some keys is held against the key, or cannot do it at all. */
+  /** Whether a ticket for some keys is checked against the key, or cannot be used at all. */
   readonly keys?: 'checked' | 'all'
-  /** Beside what every request is given. */
+  /** Additional fields of the request. */
   readonly with?: Readonly<Record<string, unknown>>
 }
 
@@ -47,7 +47,7 @@ const rules: Readonly<Record<Name, Rule>> = {
   chunkGet: reading,
   readRenew: reading,
   readEnd: reading,
-  // Of the connection itself: what it names is its own.
+  // Concerns the connection itself.
   settle: { at: 'node', needs: 'none' },
   cancel: { at: 'node', needs: 'none' },
   ping: { at: 'node', needs: 'none' },
@@ -85,7 +85,7 @@ const rules: Readonly<Record<Name, Rule>> = {
 
 const greetings: readonly string[] = ['challenge', 'hello', 'renew', 'receipt', 'ping', 'cancel']
 
-/** Fields of all requests, under the one name that each has in whichever. */
+/** The fields of all requests by name. */
 function request(key: string, sequence: number): Record<string, unknown> {
   const bytes = Buffer.from(key)
   return {
@@ -153,7 +153,7 @@ async function start() {
         : parseTicket(planes.ticket('j-1', placement, claims)).token
     const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token: () => token })
     onTestFinished(() => pool.close())
-    /** The error's code, or what was answered. */
+    /** Resolves with the error's code, or with the answer. */
     return async (name: Name, key: string): Promise<unknown> => {
       const { at, with: more } = rules[name]
       const operation = operations[name === 'consume' ? 'get' : name] as Operation<unknown, unknown>
@@ -165,7 +165,7 @@ async function start() {
         const bounds = { deadlineMs: performance.now() + 5_000 }
         return (await caller.call(operation, head, { ...bounds, ...(payload && { payload }) })).head
       } catch (error) {
-        // What cannot be sent is a fault of this test.
+        // A request that cannot be encoded is a fault of this test.
         if (isOwnFault(error)) throw error
         return asMayflyError(error).code
       }
@@ -224,7 +224,7 @@ test('a ticket for some keys reaches and learns nothing of another, whether it i
     ]
     if (keys === undefined) expect([name, there]).not.toEqual([name, 'FORBIDDEN'])
     else expect([name, there, absent]).toEqual([name, 'FORBIDDEN', 'FORBIDDEN'])
-    // A listing of more than the ticket grants is cut down to that.
+    // A listing beyond what the ticket grants returns only what is granted.
     if (keys !== undefined && name !== 'list') expect([name, shorter]).toEqual([name, 'FORBIDDEN'])
     if (keys !== 'all') expect([name, own]).not.toEqual([name, 'FORBIDDEN'])
   }

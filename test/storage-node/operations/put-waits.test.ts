@@ -7,10 +7,10 @@ import { CAPACITY_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 
 const MIB = 1024 * 1024
-/** Longer than one wait at the node: the SDK asks again. */
+/** Longer than one wait at the node, so that the SDK asks again. */
 const GROWN_AFTER_MS = CAPACITY_WAIT_MS + 500
 
-/** A full job on a node whose controller neither grants nor refuses more, until the test does. */
+/** A full job on a node whose controller neither grants nor refuses capacity until the test does. */
 async function full() {
   const planes = await Planes.start()
   const asked: CapacityRequest[] = []

@@ -4,7 +4,7 @@ import type { Job } from '../../../client/job.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 
-/** A job with `a/1` and `b/1`, and what opens it with fewer rights. */
+/** A job with `a/1` and `b/1`, and a function that opens it with fewer rights. */
 async function start() {
   const planes = await Planes.start()
   const ticket = await planes.createJob('j-1', [await planes.startNode()])

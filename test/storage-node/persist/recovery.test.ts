@@ -19,7 +19,7 @@ async function start(nodeCount: number) {
     for (const node of dead) await node.stop()
     await planes.ask(placementOperations.nodesDied, { nodes: dead.map(({ id }) => id) })
   }
-  /** The node dies, and all that it owned goes to a new one. */
+  /** The node dies, and all its slots go to a new one. */
   const replace = async (dead: RunningNode): Promise<RunningNode> => {
     const next = await planes.startNode()
     await die(dead)
@@ -31,7 +31,7 @@ async function start(nodeCount: number) {
   return { planes, nodes, job, die, replace, kept }
 }
 
-/** One for each of so many keys that every node has some of them. */
+/** Enough objects that every node has some of them. */
 function objects(prefix: string): { key: string; bytes: Buffer }[] {
   return Array.from({ length: 24 }, (_, index) => ({
     key: `${prefix}/${index}`,
@@ -146,7 +146,7 @@ test('what is kept comes back as often as its node dies; what was deleted with i
     await job.put('k', 'old', { bucket, persist: true })
   }
   await job.put('k', 'stays', { persist: true })
-  // The buckets' objects stay behind in the store, as where a node dies while the bucket is deleted.
+  // The store still has the bucket's objects, as after a node's death during the deletion of the bucket.
   const { remove } = planes.kept
   Object.assign(planes.kept, { remove: async () => true })
   for (const bucket of ['gone', 'for-good']) await job.deleteBucket(bucket)

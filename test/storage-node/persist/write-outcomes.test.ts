@@ -15,7 +15,7 @@ async function start(nodeCount = 1) {
   const job = await open(await planes.createJob('j-a', nodes))
   const { kept } = planes
   const original = { put: kept.put, remove: kept.remove, stat: kept.stat, describe: kept.describe }
-  /** Puts something in the place of a method of the store, which gets the method as it is. */
+  /** Replaces a method of the store by a function that gets the original method. */
   const replace = <Name extends keyof typeof original>(
     name: Name,
     by: (as: KeptStore[Name]) => KeptStore[Name],
@@ -26,7 +26,7 @@ async function start(nodeCount = 1) {
     const found = await original.stat.call(kept, name)
     return found === null ? null : String(await kept.get(name, { offset: 0, length: found.bytes }))
   }
-  /** The only node dies, and all that it owned goes to a new one. */
+  /** The only node dies, and all its slots go to a new one. */
   const renew = async (): Promise<RunningNode> => {
     const next = await planes.startNode()
     for (const node of nodes) await node.stop()
@@ -40,7 +40,7 @@ async function start(nodeCount = 1) {
 
 const away = () => async () => await Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
 
-/** The change is carried out, and the answer lost. */
+/** Carries the change out and loses the answer. */
 const losesAnswer =
   <Of extends unknown[], Result>(change: (...of: Of) => Promise<Result>) =>
   async (...of: Of): Promise<Result> => {
@@ -161,7 +161,7 @@ test('I25: bytes that only the store has are those of the version that was asked
   await job.put('k', 'first', { persist: true })
   await renew()
   const { version = 0 } = (await job.stat('k')) ?? {}
-  // A put of the node that died lands late.
+  // A put of the dead node arrives late.
   const name = { job: 'j-a', bucket: 'default', key: 'k' }
   const object = {
     bytes: 4,

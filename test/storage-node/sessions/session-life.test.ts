@@ -122,6 +122,6 @@ test('I22: what the sessions of a job take is bounded: those without a connectio
   expect(opened).toBeGreaterThan(65_536)
   expect(opened).toBeLessThan(lanesMax)
   expect(connect([gone.nonce]).name).not.toBe(gone.name)
-  // Lanes that are open go on.
+  // Open lanes continue.
   expect(living[0]?.run(0, 2, () => ({ head: 2 }))).toEqual({ head: 2 })
 })

@@ -8,7 +8,7 @@ import { SessionTrail } from '../../../protocol/transport/session-trail.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 
-/** A client that can break its connection and repeat what it sent. */
+/** A client that can break its connection and repeat its requests. */
 async function startOne() {
   const planes = await Planes.start()
   const node = await planes.startNode()
@@ -18,7 +18,7 @@ async function startOne() {
   let last: Caller | null = null
   const connect = async () => {
     const link = await dialTcp(node.address)
-    // More than these tests send over one connection: the node has seen none that the client does not know of.
+    // More sends than these tests make over one connection, so that the trail covers every session of the node.
     for (let i = 0; i < 100; i++) trail.sends(last?.session ?? null)
     last = new Caller(link, {
       runtime: systemRuntime,

@@ -16,7 +16,7 @@ async function startOne() {
   const node = await planes.startNode()
   const ticket = await planes.createJob('j-1', [node])
   const { token } = parseTicket(ticket)
-  /** A client's connection, by what it remembers of its session. */
+  /** Opens a client's connection with the trail that it remembers. */
   const connect = async (trail: SessionTrail) => {
     const link = await dialTcp(node.address)
     const caller = new Caller(link, { runtime: systemRuntime, token, trail, ...soon() })
@@ -27,7 +27,7 @@ async function startOne() {
   return { node, ticket, token, connect, job: await open(ticket) }
 }
 
-/** The memory of a client as it is at this moment. */
+/** A copy of the client's memory at this moment. */
 function snapshotOf(trail: SessionTrail, session: string | null): SessionTrail {
   const copy = new SessionTrail()
   const [first, ...rest] = trail.answered
@@ -54,7 +54,7 @@ function put(caller: Caller, key: string, sequence: number, value = key) {
   )
 }
 
-/** Two clients whose random numbers are the same, as those of two that were restored from one snapshot. */
+/** Two clients with the same random numbers, like two that were restored from one snapshot. */
 function openTwins(ticket: string): [Job, Job] {
   const twin = (): Job => {
     let drawn = 0
@@ -92,7 +92,7 @@ test('I22: of two clients with the memory of a connection one has its session, a
   const b = await connect(twin)
   expect(a.session).toBe(first.session)
   expect(b.session).not.toBe(first.session)
-  // What was answered before the snapshot is answered again to one of them alone; to the other it is a mutation of its own.
+  // A mutation that was answered before the snapshot is answered again only to one of them; for the other it is a new mutation.
   expect((await put(a, 'shared', 1)).head.version).toBe(head.version)
   expect((await put(a, 'of a', 2)).head.version).toBeGreaterThan(0)
   expect((await put(b, 'of b', 2)).head.version).toBeGreaterThan(0)
@@ -108,7 +108,7 @@ test('I9: a client with older memory than the session has cannot go on with it',
   await put(first, 'k', 2)
   const late = await connect(older)
   expect(late.session).not.toBe(first.session)
-  // And the one that went on is not disturbed.
+  // The client that continued is not disturbed.
   expect(first.closed).toBe(false)
   expect((await put(first, 'k', 3)).head.version).toBeGreaterThan(0)
 })

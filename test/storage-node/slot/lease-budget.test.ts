@@ -6,7 +6,7 @@ import { LeaseBudget } from '../../../storage-node/slot/lease-budget.ts'
 import { Slot } from '../../../storage-node/slot/slot.ts'
 import { newSpace } from '../support/space.ts'
 
-/** A budget over two slots of which the first has so many read leases, until a time. */
+/** A budget over two slots, the first of which has `leases` read leases until `untilMs`. */
 function start(leases: number, untilMs: number) {
   const slot = new Slot(newSpace(), { epoch: 1, mayHaveLost: false })
   const budget = new LeaseBudget()
@@ -21,7 +21,7 @@ test('a job has so many leases and no more, until some have lapsed', () => {
   const { budget, slots, slot } = start(LEASES_MAX, READ_LEASE_MS)
   expect(slot.leases).toBe(LEASES_MAX)
   expect(() => budget.take(slots, 1)).toThrow(expect.objectContaining({ code: 'TOO_MANY_REQUESTS' }))
-  // What is refused is counted once a second.
+  // After a refusal the leases are counted again once a second.
   expect(() => budget.take(slots, READ_LEASE_MS + LEASES_RECOUNT_MS)).not.toThrow()
   expect(slot.leases).toBe(0)
 })

@@ -1,4 +1,4 @@
-/** Fields of requests that a test does not care about. */
+/** Fields of requests that are irrelevant to a test. */
 export const putFields = {
   condition: 0,
   ifVersion: 0,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Range, TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
 
-/** A tier below RAM whose reads take their time and are counted. */
+/** A tier below RAM whose reads are slow and counted. */
 export class SlowTier implements TierStore {
   reads = 0
   readBytes = 0

@@ -7,7 +7,7 @@ import { NodeJob } from '../../../storage-node/job/job.ts'
 import { Arena } from '../../../storage-node/memory/arena.ts'
 import { background } from '../../fixture/background.ts'
 
-/** A job of four slots, alone on a node that is not there. */
+/** A job of four slots whose only node does not exist. */
 export function newSpace(leaseMs = 60_000, slots = 4, tier = new TierBudget(1e9)): NodeJob {
   const { clock } = systemRuntime
   return new NodeJob(

@@ -13,7 +13,7 @@ const RAM_BYTES = 8 * MIB
 export interface Spilling {
   readonly planes: Planes
   readonly nodes: RunningNode[]
-  /** Folder of the SSD of each node. */
+  /** The SSD folder of each node. */
   readonly dirs: string[]
   readonly job: Job
 }
@@ -51,7 +51,7 @@ export function ssdBytesOf(node: RunningNode): number {
   return [...spaceOf(node).tiers.used()].reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-/** Puts as much as drives the first `count` keys out of RAM, which nobody reads. Returns what lies under each key. */
+/** Puts enough to demote the first `count` keys, which nobody reads. Returns the bytes of each key. */
 export async function fill(
   job: Job,
   options: { count: number; bytes: number },

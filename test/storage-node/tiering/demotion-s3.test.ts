@@ -17,7 +17,7 @@ import { tempDir } from '../../fixture/temp-dir.ts'
 const MIB = 1024 * 1024
 const startS3 = sharedS3()
 
-/** A job with 4 MiB of RAM, so much SSD, and S3 on each of its nodes. */
+/** A job with 4 MiB of RAM, `ssdBytes` of SSD, and S3 on each of its nodes. */
 async function start(settings: S3Settings, options: { ssdBytes: number; nodes?: number }) {
   const { ssdBytes, nodes: count = 1 } = options
   const planes = await Planes.start()

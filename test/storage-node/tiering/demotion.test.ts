@@ -159,7 +159,7 @@ test('a record that the disk damaged is OBJECT_LOST with the reason, and never w
 test('a full disk stops what leaves RAM and nothing else: the job is full then, and its objects are there', async () => {
   const { job, dirs } = await start({ ramBytes: 4 * MIB })
   const contents = await fill(job, { count: 300, bytes: 20_000 })
-  // The system says ENOSPC for every write to this device, as it does for a file on a full disk.
+  // Every write to this device fails with ENOSPC, as on a full disk.
   const folder = join(dirs[0] as string, 'j-a')
   const next = readdirSync(folder).length
   for (let number = next; number < next + 50; number++)

@@ -72,7 +72,7 @@ test('where the reads of an object are known, those that were read so often leav
   const [first] = known.demoted as [string]
   for (let again = 0; again < 5; again++) await known.job.get(first)
   expect((await known.job.stat(first))?.tier).toBe('ssd')
-  // Else a read speaks for more to come.
+  // Without an estimate a read predicts further reads.
   const unknown = await demotedReadOf()
   expect(unknown.demoted.some((key) => !unknown.read.has(key))).toBe(true)
 })

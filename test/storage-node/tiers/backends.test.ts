@@ -21,7 +21,7 @@ function newBackground(): Background {
   return new Background({ runtime: systemRuntime, log: createLog('storage-node', 'silent') })
 }
 
-/** A node with one tier below RAM, a job that spills there, and another job in RAM alone. */
+/** A node with one tier below RAM, a job that spills to it, and another job in RAM alone. */
 async function start(
   lower: { ssd?: { bytes: number; store: TierStore }; s3?: TierStore },
   background: Background,
@@ -36,7 +36,7 @@ async function start(
   return { planes, node, job, other }
 }
 
-/** Puts until nothing more fits, and says what lies in the job then. */
+/** Puts until nothing more fits; resolves with what is stored then. */
 async function fill(job: Awaited<ReturnType<typeof open>>, name: string): Promise<Map<string, Buffer>> {
   const contents = new Map<string, Buffer>()
   for (let index = 0; index < 120; index++) {
@@ -69,7 +69,7 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
     expect(contents.size).toBeGreaterThan(50)
     for (const [key, bytes] of contents) {
       const found = await job.get(key).catch((error: { code: string }) => error.code)
-      // A write that was answered with 200 counts as done. What it wrote is verified when it is read.
+      // A write that was answered with 200 counts as done; its bytes are verified when they are read.
       if (Buffer.isBuffer(found)) expect(found.equals(bytes)).toBe(true)
       else expect([fault, found]).toEqual(['answers a 200 that is no XML', 'OBJECT_LOST'])
     }
@@ -85,7 +85,7 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
         .toBe(true)
       await expect.poll(() => failing(background, 'demotion')).toBe(0)
     }
-    // What is deleted there, and the end of the job, meet the fault as well.
+    // Deletions and the end of the job meet the fault as well.
     s3.fault = fault
     await Promise.all([...contents.keys()].map((key) => job.delete(key)))
     const ended = planes.ask(placementOperations.jobEnd, { job: 'j-spills' })
@@ -96,7 +96,7 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
   },
 )
 
-/** A tier that fails as an operation is told to. */
+/** A tier whose operations fail as they are told. */
 class FailingTier implements TierStore {
   failure: unknown = null
   readonly #behind: TierStore
@@ -192,7 +192,7 @@ test.each(Object.keys(s3Faults) as S3Fault[])(
     ).toContain(code)
     await job.put('plain', 'v')
     expect((await job.get('kept')).toString()).toBe('v')
-    // The sweep meets what has expired.
+    // The sweep finds expired objects.
     await new Promise((resolve) => setTimeout(resolve, 1_500))
     await job.put('plain', 'w')
     s3.fault = null

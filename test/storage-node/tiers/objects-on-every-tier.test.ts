@@ -15,13 +15,13 @@ import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
 import { sharedS3 } from '../../fixture/s3.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 
-/** What a client sees of an object is the same wherever its bytes lie. */
+/** A client sees an object alike on every tier. */
 
 const MIB = 1024 * 1024
 const RAM_BYTES = 8 * MIB
 const startS3 = sharedS3()
 
-/** A job on one tier, or whose objects can be driven down to it. */
+/** A job on one tier, or one whose objects can be demoted to it. */
 class Tiered {
   readonly planes: Planes
   readonly nodes: readonly RunningNode[]
@@ -60,13 +60,13 @@ class Tiered {
       ssdBytes: tier === 'ssd' ? 128 * MIB : 0,
       s3Bytes: tier === 's3' ? 128 * MIB : 0,
       bytesPerSecond: 1e9,
-      // What was read once leaves first, and does not come back when it is read again.
+      // Objects that were read once are demoted first and are not promoted when they are read again.
       readsPerObject: 1,
     })
     return new Tiered({ planes, nodes, job: await open(ticket), tier })
   }
 
-  /** Puts an object and drives its bytes to the tier; that they lie there is asserted. */
+  /** Puts an object and demotes it to the tier; asserts that it is there. */
   async put(key: string, bytes: Buffer, options: Parameters<Job['put']>[2] = {}): Promise<void> {
     await this.job.put(key, bytes, options)
     await this.lower(key)
@@ -84,7 +84,7 @@ class Tiered {
     expect((await this.job.stat(key))?.tier).toBe(this.#tier)
   }
 
-  /** The manifest of a large object stays in RAM: its chunks are what has to lie there. */
+  /** The manifest of a large object stays in RAM; its chunks have to be on the tier. */
   async lowerLarge(bytes: number): Promise<void> {
     await this.#fillUntil(async () => this.bytesBelow() >= bytes)
     if (this.#tier !== 'ram') expect(this.bytesBelow()).toBeGreaterThanOrEqual(bytes)

@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, type TestContext, test } from 'vitest
 import { CHECKSUM_BLOCK_BYTES } from '../../../storage-node/tiers/limits.ts'
 import type { TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
 
-/** What every tier below RAM must do. `open` gives an empty one. */
+/** The contract of every tier below RAM. `open` returns an empty one. */
 export function tierContract(name: string, open: (test: TestContext) => Promise<TierStore>): void {
   async function openTier(context: TestContext): Promise<TierStore> {
     const tier = await open(context)

@@ -68,7 +68,7 @@ test('a full disk refuses the write, and what fitted before can still be read', 
   const { dir, tier } = await open()
   const job = tier.open('j-a')
   const record = await job.write(randomBytes(SSD_SEGMENT_BYTES_MIN))
-  // The system says ENOSPC for every write to this device, as it does for a file on a full disk.
+  // Every write to this device fails with ENOSPC, as on a full disk.
   symlinkSync('/dev/full', join(dir, 'j-a', '1.segment'))
   await expect(job.write(randomBytes(10))).rejects.toMatchObject({
     code: 'CAPACITY_EXCEEDED',
