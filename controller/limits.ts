@@ -86,6 +86,8 @@ export const NODE_START_RETRY_MS_MIN = 1_000
 export const NODE_START_RETRY_MS_MAX = 60_000
 /** Interval at which a job's last use is stored: a controller restart ends a job at most this much early. */
 export const LAST_USE_WRITE_MS = 5_000
+/** Items on one page of a list. */
+export const LIST_MAX = 1_000
 /** Interval of comments on idle event streams, below the idle limits of common proxies (30 s and more). */
 export const EVENT_STREAM_HEARTBEAT_MS = 15_000
 /** Queued bytes of an event stream; a slower reader is disconnected and resumes where it stopped. */

@@ -35,3 +35,19 @@ export async function request<T>({ url, apiKey }: Credentials, asked: HttpReques
     })
   }
 }
+
+/** Every item of a paged list: `field` of each page, until there is no next one. */
+export async function requestAll<Item>(
+  credentials: Credentials,
+  path: string,
+  field: string,
+): Promise<Item[]> {
+  const items: Item[] = []
+  let query = ''
+  for (;;) {
+    const page = await request<Record<string, unknown>>(credentials, { path: `${path}${query}` })
+    items.push(...(page[field] as Item[]))
+    if (typeof page.next !== 'string') return items
+    query = `?after=${encodeURIComponent(page.next)}`
+  }
+}

@@ -2,7 +2,7 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
 import { dirOption, findCredentials } from '../api/credentials.ts'
-import { type Credentials, request } from '../api/http.ts'
+import { type Credentials, request, requestAll } from '../api/http.ts'
 import type { NodeReply } from '../api/replies.ts'
 import { DrainProgress, type Left } from '../drain-progress.ts'
 import type { Verb, VerbInput } from '../verb.ts'
@@ -71,7 +71,7 @@ function stalled(progress: DrainProgress): MayflyError {
 async function lookLater(credentials: Credentials, id: string): Promise<NodeReply | null | 'silent'> {
   await sleep(clock, LOOK_MS)
   try {
-    const { nodes } = await request<{ nodes: NodeReply[] }>(credentials, { path: '/v1/nodes' })
+    const nodes = await requestAll<NodeReply>(credentials, '/v1/nodes', 'nodes')
     return nodes.find((node) => node.id === id) ?? null
   } catch (error) {
     if (isError(error, 'UNAVAILABLE')) return 'silent'

@@ -1,5 +1,5 @@
 import { dirOption, findCredentials } from '../api/credentials.ts'
-import { request } from '../api/http.ts'
+import { requestAll } from '../api/http.ts'
 import { type JobReply, sumTiers } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
@@ -19,7 +19,7 @@ export const jobs: Verb = {
   summary: 'list the jobs that live',
   shape: { options: { json: 'flag', ...dirOption }, required: [], optional: [] },
   async run({ args, config, print }) {
-    const { jobs } = await request<{ jobs: JobReply[] }>(findCredentials(args, config), { path: '/v1/jobs' })
+    const jobs = await requestAll<JobReply>(findCredentials(args, config), '/v1/jobs', 'jobs')
     print(args.flag('json') ? JSON.stringify(jobs) : formatTable(columns, jobs.map(rowOf)))
     return 0
   },

@@ -1,5 +1,5 @@
 import { dirOption, findCredentials } from '../api/credentials.ts'
-import { request } from '../api/http.ts'
+import { requestAll } from '../api/http.ts'
 import type { NodeReply } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable } from '../table.ts'
 import type { Verb } from '../verb.ts'
@@ -23,7 +23,7 @@ export const nodes: Verb = {
   shape: { options: { json: 'flag', ...dirOption }, required: [], optional: [] },
   async run({ args, config, print }) {
     const credentials = findCredentials(args, config)
-    const { nodes } = await request<{ nodes: NodeReply[] }>(credentials, { path: '/v1/nodes' })
+    const nodes = await requestAll<NodeReply>(credentials, '/v1/nodes', 'nodes')
     print(args.flag('json') ? JSON.stringify(nodes) : formatTable(columns, nodes.flatMap(rowsOf)))
     return 0
   },

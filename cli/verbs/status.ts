@@ -1,6 +1,6 @@
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import { dirOption, findCredentials } from '../api/credentials.ts'
-import { request } from '../api/http.ts'
+import { request, requestAll } from '../api/http.ts'
 import type { ClusterReply, JobReply } from '../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable } from '../table.ts'
 import type { Verb } from '../verb.ts'
@@ -34,7 +34,7 @@ export const status: Verb = {
   async run({ args, config, print }) {
     const credentials = findCredentials(args, config)
     const cluster = await request<ClusterReply>(credentials, { path: '/v1/cluster' })
-    const { jobs } = await request<{ jobs: JobReply[] }>(credentials, { path: '/v1/jobs' })
+    const jobs = await requestAll<JobReply>(credentials, '/v1/jobs', 'jobs')
     if (args.flag('json')) {
       const usage = jobs.map(({ id, name, usage }) => ({ job: id, name, ...usage }))
       print(JSON.stringify({ ...cluster, usage }))

@@ -4,7 +4,7 @@ import { endProcess, mustEndProcess } from '../../service/process/background.ts'
 import { reportFault } from '../../service/process/fault-report.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { RETRY_AFTER_SECONDS } from '../limits.ts'
-import { earlyStatuses } from './schemas.ts'
+import { earlyStatuses } from './replies.ts'
 import { explain } from './validation.ts'
 
 interface Failure {

@@ -7,9 +7,10 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Keys } from '../access/keys.ts'
 import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
-import { forAll, requireClusterToken, requireKey, requireRole } from './authentication.ts'
+import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
+import { nameSchemas, openapiHead } from './openapi.ts'
 import { noteMethods } from './other-methods.ts'
 import type { Reports } from './reports.ts'
 import type { Api, Routes } from './routes/api.ts'
@@ -18,7 +19,7 @@ import { internalRoutes } from './routes/internal.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keptRoutes } from './routes/kept.ts'
 import { keyRoutes } from './routes/keys.ts'
-import { health } from './schemas.ts'
+import { openRoutes } from './routes/open.ts'
 
 export interface HttpApiOptions extends Routes {
   readonly keys: Keys
@@ -69,28 +70,18 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   })
   allowEmptyJson(app)
   await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Mayfly controller', description: 'Jobs, nodes and the cluster', version: '1' },
-      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
-      security: [{ apiKey: [] }],
-    },
+    openapi: openapiHead,
+    transformObject: (document) =>
+      'openapiObject' in document ? nameSchemas(document.openapiObject) : document.swaggerObject,
   })
   const refuseOtherMethods = noteMethods(app)
-  app.get(
-    '/healthz',
-    { schema: { security: [], summary: 'Whether the controller serves', response: { 200: health } } },
-    () => ({
-      status: 'ok' as const,
-    }),
-  )
+  openRoutes(app)
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', requireCaller)
     jobRoutes(scope, options)
     clusterRoutes(scope, options)
     keptRoutes(scope, options)
     keyRoutes(scope, options)
-    scope.get('/openapi.json', { config: forAll, schema: { hide: true } }, () => app.swagger())
   })
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', async (request) => requireClusterToken(request, options))

@@ -1,5 +1,4 @@
-import Type, { type Static, type TProperties, type TSchema } from 'typebox'
-import { type ErrorCode, errorTable } from '../../protocol/errors.ts'
+import Type, { type Static, type TProperties } from 'typebox'
 import {
   HINT_BYTES_MAX,
   HINT_BYTES_PER_SECOND_MAX,
@@ -27,12 +26,21 @@ function object<Properties extends TProperties>(properties: Properties, descript
   return Type.Object(properties, description === undefined ? closed : { ...closed, description })
 }
 
+/** A schema that /openapi.json has once, under its name (`nameSchemas`), with the example of that name. */
+export function named<Properties extends TProperties>(
+  title: string,
+  properties: Properties,
+  description?: string,
+) {
+  return Type.Object(properties, { ...closed, title, ...(description !== undefined && { description }) })
+}
+
 const count = Type.Integer({ minimum: 0 })
 const amount = Type.Number({ minimum: 0 })
 const bytes = Type.Integer({ minimum: 0, description: 'Bytes' })
 const bytesPerSecond = Type.Integer({ minimum: 0, description: 'Bytes per second' })
 const time = Type.String({ format: 'date-time' })
-const tierBytes = object({ ram: bytes, ssd: bytes, s3: bytes }, 'Bytes on each tier')
+const tierBytes = named('TierBytes', { ram: bytes, ssd: bytes, s3: bytes }, 'Bytes on each tier')
 
 const activity = {
   objects: Type.Integer({
@@ -49,13 +57,17 @@ const activity = {
     description: 'Moves from it that came to nothing: the object changed, or the other tier did not take it',
   }),
 }
-const tierUse = object(activity, 'What is there now, and what was done there since the job was registered')
+const tierUse = named(
+  'TierUse',
+  activity,
+  'What is there now, and what was done there since the job was registered',
+)
 
 function hint(maximum: number, description: string) {
   return Type.Optional(Type.Integer({ minimum: 1, maximum, description }))
 }
 
-const hints = object({
+const hints = named('Hints', {
   latencySensitive: Type.Optional(
     Type.Boolean({ description: 'RAM first, the default without latencyMs; or the cheapest tiers' }),
   ),
@@ -78,7 +90,7 @@ const hints = object({
   ),
 })
 
-export const registration = object({
+export const registration = named('Registration', {
   name: Type.String({ minLength: 1, maxLength: JOB_NAME_BYTES_MAX }),
   hints: Type.Optional(hints),
   leaseSeconds: Type.Optional(
@@ -97,9 +109,9 @@ export const registration = object({
   ),
 })
 
-export const hintsChange = object({ hints })
+export const hintsChange = named('HintsChange', { hints })
 
-const reservation = object({
+const reservation = named('Reservation', {
   latencyClass: Type.String({ description: 'The tier where new bytes go first' }),
   bytes: tierBytes,
   bytesPerSecond,
@@ -111,7 +123,7 @@ const reason = object({
   because: Type.String({ description: 'The arithmetic' }),
 })
 
-const mix = object({
+const mix = named('TierMix', {
   nodeClasses: Type.Array(Type.String(), { description: 'By whose nodes and prices it is measured' }),
   bytes: tierBytes,
   pricePerHour: Type.Number({ description: 'A part of nodes, and what S3 charges' }),
@@ -119,7 +131,8 @@ const mix = object({
   latencyMs: Type.Number({ description: 'p99 of a small get, averaged over the bytes' }),
 })
 
-const sizing = object(
+const sizing = named(
+  'Sizing',
   {
     latencyClass: reason,
     bytes: object({ asked: bytes, ground: Type.Enum(grounds), because: Type.String() }),
@@ -159,21 +172,25 @@ const jobProperties = {
   endReason: Type.Optional(Type.Enum(endReasons)),
 }
 
-export const job = object(jobProperties)
+export const job = named('Job', jobProperties)
 export type JobView = Static<typeof job>
 
-export const jobWithTicket = object({
+export const jobWithTicket = named('JobWithTicket', {
   ...jobProperties,
   ticket: Type.Optional(Type.String({ description: 'For the functions of the job, while it is active' })),
 })
 
-export const jobMove = object({
+export const jobMove = named('JobMove', {
   metadata: Type.String({ minLength: 1, maxLength: 64, description: 'Id of the server that is to have it' }),
 })
 
-export const jobList = object({ jobs: Type.Array(job) })
+const next = Type.Optional(
+  Type.String({ description: 'The `after` of the next page; missing on the last one' }),
+)
 
-export const node = object({
+export const jobList = named('JobList', { jobs: Type.Array(job), next })
+
+export const node = named('Node', {
   id: Type.String(),
   class: Type.String(),
   state: Type.Enum(nodeStates),
@@ -195,16 +212,17 @@ export const node = object({
 })
 export type NodeView = Static<typeof node>
 
-export const nodeList = object({ nodes: Type.Array(node) })
+export const nodeList = named('NodeList', { nodes: Type.Array(node), next })
 
 const amounts = { jobs: amount, bytes: amount, bytesPerSecond: amount, pricePerHour: amount }
-const spent = object(amounts, 'What living jobs have reserved')
+const spent = named('Spent', amounts, 'What living jobs have reserved')
 const quota = Type.Partial(object(amounts), {
   ...closed,
+  title: 'Quota',
   description: 'What living jobs together may have; what is missing is not limited',
 })
 
-const total = object({
+const total = named('Totals', {
   limit: Type.Integer({ description: 'With as many nodes as the classes allow' }),
   capacity: Type.Integer({ description: 'Of the nodes that run or start' }),
   asked: Type.Integer({ description: 'By the hints of all living jobs' }),
@@ -213,7 +231,7 @@ const total = object({
   free: Type.Integer({ description: 'Of the capacity, reserved by nobody' }),
 })
 
-export const cluster = object({
+export const cluster = named('Cluster', {
   nodeClasses: Type.Array(
     object({
       name: Type.String(),
@@ -245,40 +263,7 @@ export const cluster = object({
 })
 export type ClusterView = Static<typeof cluster>
 
-export const health = object({ status: Type.Literal('ok') })
-
-const failure = object({
-  error: object({
-    code: Type.Enum(Object.keys(errorTable) as ErrorCode[]),
-    message: Type.String({ description: 'What is wrong and what to do' }),
-    field: Type.Optional(Type.String({ description: 'The field at fault, like hints.capacityBytes' })),
-  }),
-})
-
-/** Statuses of requests that are refused before routing, all with code BAD_REQUEST. */
-export const earlyStatuses = {
-  408: 'The request did not arrive in time',
-  414: 'A part of the path is too long',
-  431: 'Path and headers are too long',
-} as const
-
-/** Replies of a route: its own, and the error body for each status of its error codes. */
-export function replies<Reply extends TSchema>(
-  status: 200 | 201 | 202,
-  reply: Reply,
-  codes: readonly ErrorCode[],
-) {
-  const codesOf = new Map<number, ErrorCode[]>()
-  for (const code of [...codes, 'UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL'] as const) {
-    codesOf.set(errorTable[code].status, [...(codesOf.get(errorTable[code].status) ?? []), code])
-  }
-  const failures = [...codesOf].map(([failed, of]) => [failed, { ...failure, description: of.join(', ') }])
-  const early = Object.entries(earlyStatuses).map(([failed, description]) => [
-    failed,
-    { ...failure, description },
-  ])
-  return { [status]: reply, ...Object.fromEntries([...failures, ...early]) } as Record<number, TSchema>
-}
+export const health = named('Health', { status: Type.Literal('ok') })
 
 const keyName = Type.String({
   pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
@@ -291,7 +276,8 @@ const keyRole = Type.Enum(roles, {
 export const keyParams = Type.Object({ name: Type.String({ minLength: 1, maxLength: 63 }) })
 
 const limit = Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
-const newLimits = object(
+const newLimits = named(
+  'NewLimits',
   {
     jobs: limit,
     bytes: limit,
@@ -301,9 +287,9 @@ const newLimits = object(
   'As in the config file; what is missing is not limited',
 )
 
-export const newKey = object({ name: keyName, role: keyRole, limits: Type.Optional(newLimits) })
+export const newKey = named('NewKey', { name: keyName, role: keyRole, limits: Type.Optional(newLimits) })
 
-export const keyRotation = object({
+export const keyRotation = named('KeyRotation', {
   graceSeconds: Type.Optional(
     Type.Integer({
       minimum: 0,
@@ -322,14 +308,14 @@ const keyProperties = {
   rotatedAt: Type.Optional(time),
 }
 
-export const keyShown = object(keyProperties)
-export const keyList = object({ keys: Type.Array(keyShown) })
-export const keyWithSecret = object({
+export const keyShown = named('Key', keyProperties)
+export const keyList = named('KeyList', { keys: Type.Array(keyShown) })
+export const keyWithSecret = named('KeyWithSecret', {
   ...keyProperties,
   key: Type.String({ description: 'The key itself, which is shown this once' }),
 })
 
-export const ticketGrant = object({
+export const ticketGrant = named('TicketGrant', {
   read: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
   write: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
   prefix: Type.Optional(
@@ -348,10 +334,10 @@ export const ticketGrant = object({
   ),
 })
 
-export const ticketIssued = object({ ticket: Type.String(), expiresAt: time })
+export const ticketIssued = named('Ticket', { ticket: Type.String(), expiresAt: time })
 
 /** `KeptEntry` of service/kept/kept-store.ts. */
-export const keptObject = Type.Object({
+export const keptObject = named('KeptObject', {
   job: Type.String(),
   bucket: Type.String(),
   key: Type.String(),
@@ -362,7 +348,7 @@ export const keptObject = Type.Object({
   }),
 })
 
-export const keptPage = Type.Object({
+export const keptPage = named('KeptPage', {
   objects: Type.Array(keptObject),
-  next: Type.Optional(Type.String()),
+  next,
 })

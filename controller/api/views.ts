@@ -8,7 +8,7 @@ import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Ledger } from '../placement/ledger.ts'
 import type { Job } from '../records/job.ts'
-import { jobStates, reservedBy } from '../records/job.ts'
+import { livingStates, reservedBy } from '../records/job.ts'
 import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from '../records/node.ts'
 import type { Quota } from '../records/quota.ts'
 import {
@@ -90,7 +90,7 @@ export class Views {
     return ledger.living().map((job) => ({ id: job.id, name: job.name, usage: this.#usage(job) }))
   }
 
-  node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
+  #node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {
     const { record } = node
     const capacity = capacityOf(node, this.#options.fleetCapacity.served)
     const held = reserved.get(record.id) ?? nothing
@@ -115,12 +115,13 @@ export class Views {
 
   /** A node with the reservations on it. */
   nodeNow(node: Node): NodeView {
-    return this.node(node, this.#options.ledger.reserved())
+    return this.#node(node, this.#options.ledger.reserved())
   }
 
-  allNodes(): NodeView[] {
+  /** Nodes, with what is reserved on them now. */
+  nodesNow(nodes: readonly Node[]): NodeView[] {
     const reserved = this.#options.ledger.reserved()
-    return this.#options.nodes.all().map((node) => this.node(node, reserved))
+    return nodes.map((node) => this.#node(node, reserved))
   }
 
   cluster(): ClusterView {
@@ -168,7 +169,7 @@ export class Views {
         limits,
         spent: admission.spent(name),
       })),
-      jobs: countBy(living, jobStates.slice(0, -1)),
+      jobs: countBy(living, livingStates),
       nodes: countBy(
         all.map(({ record }) => record),
         nodeStates,

@@ -19,7 +19,8 @@ import type { Peak } from '../sizing/run-stats.ts'
  * - `ending`: its bytes are being freed; the reservation still counts.
  * - `ended`: only this record is left.
  */
-export const jobStates = ['registering', 'active', 'ending', 'ended'] as const
+export const livingStates = ['registering', 'active', 'ending'] as const
+export const jobStates = [...livingStates, 'ended'] as const
 type JobState = (typeof jobStates)[number]
 
 /** The reservation of a job on one node. */

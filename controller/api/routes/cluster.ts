@@ -1,23 +1,55 @@
 import Type from 'typebox'
+import { type Node, nodeStates } from '../../records/node.ts'
 import { forViewers } from '../authentication.ts'
-import { cluster, node, nodeList, replies } from '../schemas.ts'
+import { replies } from '../replies.ts'
+import { cluster, node, nodeList } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
+import { pageOf, paging, positionAt, readLimit } from './paging.ts'
 
 const tags = ['cluster']
 
-export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Routes): void {
+export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics }: Routes): void {
   app.get(
     '/v1/nodes',
-    { config: forViewers, schema: { tags, summary: 'Storage nodes', response: replies(200, nodeList, []) } },
-    () => ({
-      nodes: views.allNodes(),
-    }),
+    {
+      config: forViewers,
+      schema: {
+        operationId: 'listNodes',
+        tags,
+        summary: 'Storage nodes',
+        description:
+          'Those that start, run or drain, and for a while those that were lost; the oldest first.',
+        querystring: Type.Object(
+          {
+            class: Type.Optional(Type.String({ maxLength: 64, description: 'Name of a node class' })),
+            state: Type.Optional(Type.Enum(nodeStates)),
+            ...paging,
+          },
+          { additionalProperties: false },
+        ),
+        response: replies(200, nodeList, ['BAD_REQUEST']),
+      },
+      preValidation: readLimit,
+    },
+    ({ query }) => {
+      const matching = nodes
+        .all()
+        .filter(
+          ({ record }) =>
+            (query.class === undefined || record.class === query.class) &&
+            (query.state === undefined || record.state === query.state),
+        )
+      const positionOf = ({ record }: Node): string => positionAt(record.startedAtMs, record.id)
+      const { items, ...next } = pageOf(matching, positionOf, query)
+      return { nodes: views.nodesNow(items), ...next }
+    },
   )
 
   app.post(
     '/v1/nodes/:id/drain',
     {
       schema: {
+        operationId: 'drainNode',
         tags,
         summary: 'Empty a node, then stop it',
         description:
@@ -35,6 +67,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
     {
       config: forViewers,
       schema: {
+        operationId: 'getCluster',
         tags,
         summary: 'Node classes, totals and metadata servers',
         response: replies(200, cluster, []),
@@ -48,6 +81,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
     {
       config: forViewers,
       schema: {
+        operationId: 'streamEvents',
         tags,
         summary: 'What happens, as server-sent events',
         description:
@@ -77,6 +111,7 @@ export function clusterRoutes(app: Api, { drains, views, streams, metrics }: Rou
     {
       config: forViewers,
       schema: {
+        operationId: 'getMetrics',
         tags,
         summary: 'Metrics in the text format of Prometheus',
         response: { ...replies(200, Type.String(), []), 200: text('text/plain') },

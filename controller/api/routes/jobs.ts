@@ -10,8 +10,9 @@ import {
   JOB_NAME_BYTES_MAX,
   TICKET_PREFIX_BYTES_MAX,
 } from '../../limits.ts'
-import type { Job } from '../../records/job.ts'
+import { type Job, livingStates } from '../../records/job.ts'
 import { forAll, forDrivers, reaches } from '../authentication.ts'
+import { replies } from '../replies.ts'
 import {
   hintsChange,
   job,
@@ -19,11 +20,11 @@ import {
   jobMove,
   jobWithTicket,
   registration,
-  replies,
   ticketGrant,
   ticketIssued,
 } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
+import { pageOf, paging, positionAt, readLimit } from './paging.ts'
 
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
@@ -48,6 +49,7 @@ export function jobRoutes(
     {
       config: forDrivers,
       schema: {
+        operationId: 'registerJob',
         tags,
         summary: 'Register a job',
         description:
@@ -90,18 +92,37 @@ export function jobRoutes(
     {
       config: forAll,
       schema: {
+        operationId: 'listJobs',
         tags,
         summary: 'Jobs that have not ended',
-        description: 'For a driver its own.',
-        response: replies(200, jobList, []),
+        description: 'The oldest first. For a driver its own.',
+        querystring: Type.Object(
+          {
+            name: Type.Optional(Type.String({ maxLength: JOB_NAME_BYTES_MAX })),
+            state: Type.Optional(Type.Enum(livingStates)),
+            owner: Type.Optional(Type.String({ maxLength: 63, description: 'Name of an API key' })),
+            ...paging,
+          },
+          { additionalProperties: false },
+        ),
+        response: replies(200, jobList, ['BAD_REQUEST']),
       },
+      preValidation: readLimit,
     },
-    ({ caller }) => ({
-      jobs: ledger
+    ({ caller, query }) => {
+      const { name, state, owner } = query
+      const matching = ledger
         .living()
-        .filter((job) => reaches(caller, job))
-        .map((job) => views.job(job)),
-    }),
+        .filter(
+          (job) =>
+            reaches(caller, job) &&
+            (name === undefined || job.name === name) &&
+            (state === undefined || job.state === state) &&
+            (owner === undefined || job.owner === owner),
+        )
+      const { items, ...next } = pageOf(matching, ({ createdAtMs, id }) => positionAt(createdAtMs, id), query)
+      return { jobs: items.map((job) => views.job(job)), ...next }
+    },
   )
 
   app.get(
@@ -109,6 +130,7 @@ export function jobRoutes(
     {
       config: forAll,
       schema: {
+        operationId: 'getJob',
         tags,
         summary: 'One job, with a fresh ticket while it is active; a viewer gets none',
         params,
@@ -126,6 +148,7 @@ export function jobRoutes(
     {
       config: forDrivers,
       schema: {
+        operationId: 'changeHints',
         tags,
         summary: 'Change hints, and with them the reservation',
         description: 'Hints that are not named stay. If the new reservation is refused, the old one stays.',
@@ -150,6 +173,7 @@ export function jobRoutes(
     {
       config: forDrivers,
       schema: {
+        operationId: 'renewJob',
         tags,
         summary: 'Let the lease count from now',
         params,
@@ -164,6 +188,7 @@ export function jobRoutes(
     {
       config: forDrivers,
       schema: {
+        operationId: 'issueTicket',
         tags,
         summary: 'Issue a ticket with fewer rights, for a part of the keys, or for a shorter time',
         params,
@@ -183,6 +208,7 @@ export function jobRoutes(
     '/v1/jobs/:id/move',
     {
       schema: {
+        operationId: 'moveJob',
         tags,
         summary: 'Hand a job to another metadata server',
         description:
@@ -206,6 +232,7 @@ export function jobRoutes(
     {
       config: forDrivers,
       schema: {
+        operationId: 'endJob',
         tags,
         summary: 'End a job and free every byte',
         description: 'Ending a job that has ended answers the same.',

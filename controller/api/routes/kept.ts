@@ -20,7 +20,8 @@ import {
 import type { Caller } from '../../access/keys.ts'
 import { isJobOf } from '../../records/id.ts'
 import { forAll, forDrivers } from '../authentication.ts'
-import { keptObject, keptPage, replies } from '../schemas.ts'
+import { replies } from '../replies.ts'
+import { keptObject, keptPage } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 
 const tags = ['kept']
@@ -45,6 +46,7 @@ export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'le
     {
       config: forAll,
       schema: {
+        operationId: 'listKept',
         tags,
         summary: 'Kept objects',
         description:
@@ -79,6 +81,7 @@ export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'le
     {
       config: forDrivers,
       schema: {
+        operationId: 'getKept',
         tags,
         summary: 'The bytes of a kept object',
         querystring: name,
@@ -102,6 +105,7 @@ export function keptRoutes(app: Api, { kept, ledger }: Pick<Routes, 'kept' | 'le
     {
       config: forDrivers,
       schema: {
+        operationId: 'removeKept',
         tags,
         summary: 'Remove a kept object',
         querystring: name,

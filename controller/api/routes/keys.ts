@@ -1,6 +1,7 @@
 import type { KeyShown, Keys } from '../../access/keys.ts'
 import type { KeyRecord } from '../../records/key-record.ts'
-import { keyList, keyParams, keyRotation, keyShown, keyWithSecret, newKey, replies } from '../schemas.ts'
+import { replies } from '../replies.ts'
+import { keyList, keyParams, keyRotation, keyShown, keyWithSecret, newKey } from '../schemas.ts'
 import type { Api } from './api.ts'
 
 const tags = ['keys']
@@ -10,7 +11,12 @@ export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
   app.get(
     '/v1/keys',
     {
-      schema: { tags, summary: 'API keys, without the keys themselves', response: replies(200, keyList, []) },
+      schema: {
+        operationId: 'listKeys',
+        tags,
+        summary: 'API keys, without the keys themselves',
+        response: replies(200, keyList, []),
+      },
     },
     () => ({ keys: keys.all().map(show) }),
   )
@@ -19,6 +25,7 @@ export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
     '/v1/keys',
     {
       schema: {
+        operationId: 'makeKey',
         tags,
         summary: 'Make an API key',
         description: 'The answer has the key itself, which is kept nowhere: whoever loses it rotates it.',
@@ -36,6 +43,7 @@ export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
     '/v1/keys/:name/rotate',
     {
       schema: {
+        operationId: 'rotateKey',
         tags,
         summary: 'Put another key in the place of one',
         params: keyParams,
@@ -53,6 +61,7 @@ export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
     '/v1/keys/:name',
     {
       schema: {
+        operationId: 'revokeKey',
         tags,
         summary: 'Revoke an API key',
         description:

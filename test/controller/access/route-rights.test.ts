@@ -11,6 +11,7 @@ const forAdmins: readonly Role[] = ['admin']
 /** The table of docs/security.md. */
 const rules: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'get /healthz': 'anybody',
+  'get /openapi.json': 'anybody',
   'post /v1/jobs': forDrivers,
   'get /v1/jobs': forAll,
   'get /v1/jobs/{id}': forAll,

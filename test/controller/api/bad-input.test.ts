@@ -132,15 +132,7 @@ describe('bad input', () => {
 })
 
 describe('the API key', () => {
-  const paths = [
-    '/v1/jobs',
-    '/v1/nodes',
-    '/v1/cluster',
-    '/v1/events',
-    '/metrics',
-    '/openapi.json',
-    '/v1/unknown',
-  ]
+  const paths = ['/v1/jobs', '/v1/nodes', '/v1/cluster', '/v1/events', '/metrics', '/v1/unknown']
 
   test.for(paths)('is wanted by %s', async (path) => {
     const world = await World.start()
@@ -150,10 +142,12 @@ describe('the API key', () => {
     }
   })
 
-  test('is not wanted by the health check', async () => {
+  test('is not wanted by the health check and the OpenAPI document', async () => {
     const world = await World.start()
     const { status, body } = await world.ask('/healthz', { headers: { authorization: '' } })
     expect([status, body]).toEqual([200, { status: 'ok' }])
+    const document = await world.ask('/openapi.json', { headers: { authorization: '' } })
+    expect([document.status, document.body.openapi]).toEqual([200, '3.1.0'])
   })
 })
 

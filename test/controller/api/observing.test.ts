@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EVENT_STREAMS_MAX } from '../../../controller/limits.ts'
 import { errorTable } from '../../../protocol/errors.ts'
+import { dereference } from '../support/dereference.ts'
 import { apiKey, eventually, MIB, smallClass, World } from '../support/world.ts'
 
 const unmoved = {
@@ -225,7 +226,7 @@ describe('the cluster', () => {
 describe('the OpenAPI document', () => {
   test('has every public route, with its replies and errors, and nothing of the internal port', async () => {
     const world = await World.start()
-    const { body } = await world.ask('/openapi.json')
+    const body = dereference((await world.ask('/openapi.json')).body)
     const routes = Object.entries<object>(body.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method} ${path}`),
     )
@@ -235,6 +236,7 @@ describe('the OpenAPI document', () => {
       'delete /v1/keys/{name}',
       'get /healthz',
       'get /metrics',
+      'get /openapi.json',
       'get /v1/cluster',
       'get /v1/events',
       'get /v1/jobs',
