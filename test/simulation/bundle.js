@@ -7,8 +7,8 @@ import { build } from 'esbuild'
 const root = resolve(import.meta.dirname, '../..')
 
 /**
- * In a run of a few virtual seconds bytes, leases and pages have to be small for their ends to be met. Each text
- * must stand in its file exactly once, so that none of these can rot.
+ * A run takes a few virtual seconds, so sizes, leases and pages have to be small for their limits to be reached. Each text must occur in its file exactly once,
+ * so that no entry becomes stale.
  */
 const smallWorld = [
   ['CHUNK_BYTES = 1024 * 1024', 'CHUNK_BYTES = 256'],
@@ -65,12 +65,12 @@ const smallWorld = [
       ['handoff/index-pages.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['handoff/remote-entries.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['budget/limits.ts', 'WAITS_PER_STEP = 128', 'WAITS_PER_STEP = 1'],
-      // Pages of few records, so that they are compacted all the time.
+      // Pages of few records, so that pages are compacted often.
       ['memory/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
       ['memory/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 2 * 1024'],
       ['memory/arena.ts', 'SLABS_OF_SMALL_NODE = 8', 'SLABS_OF_SMALL_NODE = 512'],
       ['memory/slot-table.ts', 'SEGMENT_CELLS_MAX = 512', 'SEGMENT_CELLS_MAX = 8'],
-      // A run follows from its seed.
+      // A run must be determined by its seed.
       [
         'memory/table-hash.ts',
         'randomBytes(4 * BYTE_VALUES * KEY_BYTES_MAX)',
@@ -89,7 +89,7 @@ const smallWorld = [
       ['scaling/resize-policy.ts', 'STEP_BYTES_MIN = 1024 * 1024', 'STEP_BYTES_MIN = 1024'],
       ['placement/shares.ts', 'WEIGHT_BYTES = 1024 * 1024', 'WEIGHT_BYTES = 1024'],
     ].map(([file, find, replace]) => ({ file: `controller/${file}`, find, replace })),
-    // A slot of this world has few bytes, which would be pulled before anyone meets one that is not there yet.
+    // A slot of this world has few bytes, which would be pulled before any call finds a remote entry.
     {
       file: 'storage-node/handoff/puller.ts',
       find: 'const bytes = await this.#pullBatch(',
@@ -107,7 +107,7 @@ const forNode = {
   logLevel: 'silent',
 }
 
-/** Bundles the simulation with the planes: in a small world, and with a planted bug or without one. */
+/** Bundles the simulation with the planes in the small world, with or without a planted bug. */
 export async function bundle(outfile, bug = null) {
   await build({
     entryPoints: [resolve(import.meta.dirname, 'main.ts')],
@@ -118,7 +118,10 @@ export async function bundle(outfile, bug = null) {
   })
 }
 
-/** AWS's driver as it is, for its commands and errors, and SQLite, both where they are installed; and in the place of the file system, for the kept folder, one in memory. */
+/**
+ * AWS's driver is bundled for its commands and errors, and SQLite is used as installed. The file system is replaced, for the persistent folder, by one in
+ * memory.
+ */
 const simulated = {
   name: 'simulated',
   setup(context) {
@@ -133,7 +136,7 @@ const simulated = {
   },
 }
 
-/** Bundles the simulation of a fleet, with the controller's code as it is. */
+/** Bundles the simulation of a fleet with the controller's code unchanged. */
 export async function bundleFleet(outfile) {
   await build({
     entryPoints: [resolve(import.meta.dirname, 'fleet/main.ts')],
@@ -142,7 +145,7 @@ export async function bundleFleet(outfile) {
   })
 }
 
-/** Throws, with the name of the bug, unless each of its texts stands in its file exactly once. */
+/** Throws, with the name of the bug, unless each of its texts occurs in its file exactly once. */
 export async function checkTexts(bug) {
   const files = new Map()
   for (const edit of editsOf(bug)) {

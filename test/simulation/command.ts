@@ -3,7 +3,7 @@ import { runProgram } from '../fixture/run-program.ts'
 
 const program = fileURLToPath(new URL('run.js', import.meta.url))
 
-/** Runs the command as a developer does; rejects, with all that it printed, if it fails. */
+/** Runs the command as a developer does. Rejects with its output if it fails. */
 export async function simulate(...flags: string[]): Promise<string> {
   return (await runProgram([program, ...flags])).stdout
 }

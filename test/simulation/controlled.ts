@@ -10,23 +10,23 @@ export interface ControlledOptions {
   readonly controller: RealController
   readonly jobs: ReadonlyMap<string, PlacedJob>
   readonly fail: (rule: string, what: string) => void
-  /** Called at the moment when a node dies. */
+  /** Called when a node dies. */
   readonly nodeDies: (node: RunningNode) => void
-  /** Whether nothing has happened so far that silences a node. */
+  /** Whether no fault so far can silence a node. */
   readonly isAudible: () => boolean
   readonly note: (what: string) => void
 }
 
-/** Leases of tenants lapse, nodes drain, jobs that are past their peak give back, and the load comes into its band. */
+/** Time in which tenants' leases lapse, nodes drain, jobs past their peak release capacity, and the load reaches its band. */
 const SETTLE_MS = 150_000
-/** Then nothing happens any more, for minutes. */
+/** After that nothing may happen for minutes. */
 const IDLE_MS = 180_000
-/** Nodes without a job are told to stop, and do. */
+/** Time in which nodes without a job are told to stop, and stop. */
 const STOP_MS = 10_000
-/** Some are kept for minutes, for jobs of a name that is due. */
+/** Some nodes stay warm for minutes, for job names that are due. */
 const STOP_MS_MAX = 400_000
 
-/** What a run of the real controller has beside calls and faults: tenants, and rules about what it does. */
+/** What a run with the real controller has in addition to calls and faults: tenants, and rules about the controller's actions. */
 export class Controlled {
   readonly #options: ControlledOptions
   #tenants: Promise<Tenancy[]> = Promise.resolve([])
@@ -47,12 +47,12 @@ export class Controlled {
     this.#tenants = playTenants(cluster, controller, { horizonMs, violate: fail })
   }
 
-  /** The last tenant has done what it does. */
+  /** Resolves when the last tenant has finished. */
   async tenantsAreOver(): Promise<void> {
     await this.#tenants
   }
 
-  /** All is quiet: what was begun comes to its end, and then nothing happens any more. */
+  /** At rest: everything that was begun ends, and then nothing more happens. */
   async checkQuiet(): Promise<void> {
     const { cluster, controller, jobs, fail } = this.#options
     await controller.sleep(SETTLE_MS)
@@ -88,7 +88,7 @@ export class Controlled {
     await controller.disk.close()
   }
 
-  /** A process may be told to end where nothing is on it, or nobody has heard of it. */
+  /** A process may be told to stop only if it holds nothing, or if it never reported. */
   #stopping(node: RunningNode): void {
     const { jobs, fail, nodeDies, isAudible } = this.#options
     const { service } = node

@@ -3,7 +3,7 @@ import { planted } from './planted/plants.ts'
 import { simulate } from './scenario.ts'
 import { describeFailure, shrink } from './shrink.ts'
 
-/** What one process of the simulation is asked to do, and what it tells its parent. */
+/** The task of one process of the simulation, and its results. */
 export interface Order {
   readonly from: number
   readonly seeds: number
@@ -14,7 +14,7 @@ export interface Order {
   readonly stopAtFailure: boolean
   readonly shrink: boolean
   readonly verbose: boolean
-  /** The name of the bug that is built in, or an empty string. */
+  /** The name of the planted bug, or an empty string. */
   readonly planted: string
   /** As in `Plan`. */
   readonly profile: string
@@ -64,7 +64,7 @@ function tell(report: Report): void {
   else console.log(report.kind === 'failed' ? report.text : `${report.seed} ${report.hash}`)
 }
 
-/** Real time and real chance would make a run unlike its seed: whoever asks for them here has a bug. */
+/** Real time and real randomness would make a run differ from its seed, so their use is an error. */
 function forbidRealWorld(): void {
   const forbid = (name: string) => () => {
     throw new Error(`${name} was called in the simulation`)

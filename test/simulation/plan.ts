@@ -1,21 +1,21 @@
 import type { Failure } from './checker/judge.ts'
 import type { Fault } from './faults/plan.ts'
 
-/** What a run is made from: the same plan gives the same run. */
+/** The input of a run: the same plan gives the same run. */
 export interface Plan {
   readonly seed: number
   /** Calls of all clients together. */
   readonly calls: number
-  /** Numbers of the faults that happen, or null for all that the seed draws. */
+  /** Indexes of the faults that happen, or null for all that the seed draws. */
   readonly faults: readonly number[] | null
-  /** What the run concentrates on, see `profiles.ts`; empty: as the seed draws it. */
+  /** The profile of the run, see `profiles.ts`; if empty, the seed draws it. */
   readonly profile: string
 }
 
 export interface Run {
   readonly failures: readonly Failure[]
   readonly profile: string
-  /** Keys whose history had too many orders to judge. */
+  /** Keys whose history had too many orders to check. */
   readonly gaveUp: number
   readonly calls: number
   readonly events: number
@@ -23,6 +23,6 @@ export interface Run {
   readonly hash: string
   /** All faults that the seed draws. */
   readonly faults: readonly Fault[]
-  /** What happened beside the calls, in the order of time. */
+  /** What happened besides the calls, in order of time. */
   readonly notes: readonly string[]
 }

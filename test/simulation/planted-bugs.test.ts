@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { simulate } from './command.ts'
 
-/** Of those that attack the handoff and its neighbours, the ones that are caught fastest; `--planted all` runs all. */
+/** Of the bugs in the handoff and related code, those that are caught fastest; `--planted all` runs all. */
 const PLANTED = [
   'release-skipped',
   'published-before-released',

@@ -1,7 +1,7 @@
 import type { FaultKind } from './faults/plan.ts'
 import type { SeededRandom } from './world/random.ts'
 
-/** What clients do: each name stands for one line of the mix. */
+/** What clients do; each name stands for one line of the mix. */
 export type ActionName =
   | 'put'
   | 'putAbsent'
@@ -17,41 +17,41 @@ export type ActionName =
   | 'list'
 
 /**
- * What a run concentrates on. A mixture of everything meets each pair of rare events too rarely; a seed therefore chooses
- * a profile, which has few kinds of faults and the traffic that they hurt most.
+ * The focus of a run. A mixture of everything reaches each pair of rare events too rarely; a seed therefore draws a profile, which has few kinds of faults and
+ * the traffic that is most sensitive to them.
  */
 export interface Profile {
   readonly name: string
-  /** Kinds of faults that are drawn, each as likely; null for the usual mixture. */
+  /** Kinds of faults that are drawn with equal probability; null for the usual mixture. */
   readonly faults: readonly FaultKind[] | null
   readonly faultsMin: number
   /** Faults begin within this time. */
   readonly horizonMs: number
-  /** Between two calls of a client's lane. */
+  /** Maximum pause between two calls of a client's lane. */
   readonly thinkMsMax: number
   readonly keys: readonly string[]
-  /** How many times as often as usual an action is drawn; 1 where it is not named. */
+  /** Weight of an action relative to the usual mixture; the default is 1. */
   readonly actions: Partial<Readonly<Record<ActionName, number>>>
-  /** Shares of all puts. */
+  /** Fraction of all puts. */
   readonly large: number
   readonly persist: number
-  /** Of all calls, those to a bucket that is created and deleted all the time. */
+  /** Fraction of all calls that go to a bucket that is repeatedly created and deleted. */
   readonly transient: number
-  /** Null where the seed draws it. */
+  /** Null if the seed draws it. */
   readonly nodes: number | null
   readonly slots: number | null
   readonly metadataServers: number | null
-  /** How long an access to the kept store takes at most. */
+  /** Maximum duration of an access to the persistent store. */
   readonly keptMsMax: number
-  /** What a node has of RAM, and of SSD. */
+  /** RAM and SSD of a node. */
   readonly nodeRamBytes: number
-  /** The real controller decides, and not a script. */
+  /** Whether the real controller decides instead of a script. */
   readonly controller: boolean
-  /** Whether clients have a second process with their memory. */
+  /** Whether clients have a second process with the same memory. */
   readonly twins: boolean
 }
 
-/** Everything mixed. Faults begin while clients are busy: 50 calls of 80 ms thought and a little work each. */
+/** A mixture of everything. Faults begin while clients are busy: each makes 50 calls, with pauses of up to 80 ms and little work. */
 const plain: Profile = {
   name: 'plain',
   faults: null,
@@ -74,7 +74,7 @@ const plain: Profile = {
 
 const profiles: readonly Profile[] = [
   plain,
-  // Times to live end while slots move to and fro.
+  // Times to live end while slots move back and forth.
   {
     ...plain,
     name: 'expiring',
@@ -83,7 +83,7 @@ const profiles: readonly Profile[] = [
     actions: { putExpiring: 6, append: 0.3, putVersion: 0.3 },
     persist: 0.1,
   },
-  // Nodes die in the middle of moves, and what they had goes back to where it came from.
+  // Nodes die in the middle of moves, and their slots return to the node that they came from.
   {
     ...plain,
     name: 'handoffs',
@@ -96,7 +96,7 @@ const profiles: readonly Profile[] = [
     nodes: 2,
     slots: 4,
   },
-  // Jobs go from server to server while words of the server before are under way.
+  // Jobs are transferred between servers while messages of the previous server are under way.
   {
     ...plain,
     name: 'departures',
@@ -104,7 +104,7 @@ const profiles: readonly Profile[] = [
     faultsMin: 2,
     metadataServers: 2,
   },
-  // Calls about many keys, some of whose owners cannot be reached for as long as the call has time.
+  // Calls about many keys, the owners of some of which are unreachable for the whole deadline.
   {
     ...plain,
     name: 'many',
@@ -114,7 +114,7 @@ const profiles: readonly Profile[] = [
     actions: { deleteMany: 8, list: 2, consume: 0.5, delete: 0.3 },
     persist: 0.05,
   },
-  // Nothing breaks, but connections carry nothing any more without a word, also while functions are frozen.
+  // Connections stop carrying bytes without being closed, also while functions are frozen.
   {
     ...plain,
     name: 'silent',
@@ -124,7 +124,7 @@ const profiles: readonly Profile[] = [
     actions: { append: 3, consume: 2, delete: 2, wait: 4 },
     persist: 0.05,
   },
-  // Nothing goes wrong but that functions are frozen, often with a call under way.
+  // Functions are frozen, often with a call under way, and nothing else fails.
   {
     ...plain,
     name: 'frozen',
@@ -136,7 +136,7 @@ const profiles: readonly Profile[] = [
     large: 0.1,
     persist: 0,
   },
-  // Objects that outlive their nodes, in a store that is slower than the leases of large puts.
+  // Objects that survive their nodes, in a store that is slower than the leases of large puts.
   {
     ...plain,
     name: 'kept',
@@ -147,7 +147,7 @@ const profiles: readonly Profile[] = [
     persist: 0.8,
     keptMsMax: 1_200,
   },
-  // Clients are restored from snapshots beside those of which they were taken, with calls under way.
+  // Clients are restored from snapshots beside the original clients, with calls under way.
   {
     ...plain,
     name: 'clones',
@@ -169,7 +169,7 @@ const profiles: readonly Profile[] = [
     persist: 0.1,
     twins: true,
   },
-  // The stores behind the nodes misbehave, S3 and the disk, while nodes die and slots move.
+  // The stores behind the nodes, S3 and the disk, misbehave while nodes die and slots move.
   {
     ...plain,
     name: 'stores',
@@ -190,7 +190,7 @@ const profiles: readonly Profile[] = [
     large: 0.4,
     persist: 0.7,
   },
-  // A bucket is deleted under load and made anew under its name, while slots move and nodes are late.
+  // A bucket is deleted under load and created again under its name, while slots move and nodes are late.
   {
     ...plain,
     name: 'buckets',
@@ -207,7 +207,7 @@ const profiles: readonly Profile[] = [
     transient: 0.7,
     keptMsMax: 200,
   },
-  // The real controller: it starts nodes, spreads and moves jobs, and everything happens to it that happens to the others.
+  // The real controller: it starts nodes, and places and moves jobs, under the faults of the other profiles.
   {
     ...plain,
     name: 'controller',
@@ -241,10 +241,10 @@ const profiles: readonly Profile[] = [
   },
 ]
 
-/** How many of all seeds mix everything. */
+/** Fraction of seeds with the mixture of everything. */
 const PLAIN_SHARE = 0.4
 
-/** The profile of that name; with an empty name the one that the seed draws. */
+/** The profile of that name; for an empty name, the one that the seed draws. */
 export function profileOf(
   name: string,
   random: { chance(p: number): boolean; pick<T>(of: readonly T[]): T },
@@ -256,7 +256,7 @@ export function profileOf(
   return found
 }
 
-/** What a job has on each tier. In some runs room is scarce, in others so is RAM alone, so that objects come and go between the tiers. */
+/** The capacity of a job on each tier. In some runs all capacity is scarce, in others only RAM, so that objects move between the tiers. */
 export function roomOf(
   random: SeededRandom,
   nodes: number,

@@ -31,7 +31,7 @@ const { values: flags, positionals } = parseArgs({
 
 const SEEDS_DEFAULT = 500
 const FAILURES_SHOWN = 3
-/** How long seeds are tried that nobody has tried, and above which number they begin: fixed ones are below. */
+/** How long new seeds are tried, and above which number they begin; the fixed seeds are below. */
 const FRESH_MS = 60_000
 const FRESH_FROM = 1_000_000
 
@@ -109,7 +109,7 @@ async function runPlain(file) {
   return failures.length === 0 && ran === seeds
 }
 
-/** Seeds that follow from day and commit, for a minute: what they find is told, and fails nothing. */
+/** Runs seeds derived from day and commit for a minute. Their failures are reported and do not fail the run. */
 async function runFresh(file) {
   const day = new Date().toISOString().slice(0, 10)
   const from = FRESH_FROM + createHash('sha256').update(`${day}/${commit()}`).digest().readUInt32LE()
@@ -126,12 +126,12 @@ function commit() {
   try {
     return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' })
   } catch {
-    // A tree that is no clone has its day alone.
+    // Outside a Git clone, the seeds follow from the day alone.
     return ''
   }
 }
 
-/** A bug is caught by a seed that fails with it and not without it. */
+/** A bug counts as caught if a seed fails with it and passes without it. */
 async function runPlanted(bug, { plain, quiet }) {
   const started = Date.now()
   const file = join(dir, `${bug.name}.mjs`)
@@ -162,7 +162,7 @@ async function failsAnyway(plain, seed, profile) {
   return failures.length > 0
 }
 
-/** Runs seeds in as many processes as there are cores, every core a residue class. */
+/** Runs seeds in one process per core, each with a residue class of the seeds. */
 async function runSeeds(
   file,
   { from, seeds, stopAtFailure, planted, profile = flags.profile, quiet = false, msMax = null },
@@ -186,7 +186,7 @@ async function runSeeds(
   await Promise.all(
     Array.from({ length: workers }, (_, index) => {
       const child = fork(file, [JSON.stringify({ ...order, from: from + index, seeds: seeds - index })], {
-        // Source maps cost a tenth of the time. The command that replays a failing seed has them.
+        // Source maps cost a tenth of the time. The command that replays a failing seed uses them.
         execArgv: seeds > 1 ? [] : ['--enable-source-maps'],
       })
       children.add(child)

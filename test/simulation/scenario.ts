@@ -37,22 +37,22 @@ import { ScriptedController } from './world/scripted-controller.ts'
 
 export const CALLS_DEFAULT = 300
 const CLIENTS = 6
-/** Of a client that was restored from the memory of another one. */
+/** Calls of a client that was restored from the memory of another one. */
 const RESTORED_CALLS = 20
-/** Leases and sessions of up to 6 s lapse, slots move, their chunks are asked about, and times to live are over. */
+/** Time in which leases and sessions of up to 6 s lapse, slots move, chunks are checked, and times to live end. */
 const QUIET_MS = 14_000
-/** A node that was told of no end hears it with its next heartbeat. */
+/** A node that did not learn of the end of a job learns it with its next heartbeat. */
 const FORGET_MS = 3_000
-/** Sessions of clients that are gone are kept for 6 s, and looked at once a second. */
+/** Sessions of disconnected clients live for 6 s, and are checked once a second. */
 const LET_GO_MS = 8_000
 const RUN_MS_MAX = 120_000
-/** It is watched for minutes in which nothing happens. */
+/** Includes the minutes in which the test watches that nothing happens. */
 const CONTROLLED_RUN_MS_MAX = 900_000
-/** The most that a few messages take where nothing is wrong. */
+/** The longest duration of a few messages without a fault. */
 const ORDINARY_DELAY_MS = 400
 const JOBS = ['red', 'blue'] as const
 
-/** Runs the planes once, in virtual time, and judges what they did. */
+/** Runs the planes once, in virtual time, and checks what they did. */
 export async function simulate(plan: Plan): Promise<Run> {
   const scenario = new Scenario(plan)
   return await scenario.run()
@@ -63,22 +63,22 @@ class Scenario {
   readonly #profile: Profile
   readonly #cluster: Cluster
   readonly #controller: Control
-  /** Where the real controller runs. */
+  /** Set if the real controller runs. */
   readonly #controlled: Controlled | null
   readonly #history = new History()
   #mix: Mix
   readonly #jobs = new Map<string, PlacedJob>()
   readonly #deaths: Death[] = []
-  /** For each node that was given up, or has died, the jobs of which it can be no owner any more. */
+  /** For each node that was declared dead, or has died, the jobs of which it can no longer be an owner. */
   readonly #dead = new Map<string, Set<string>>()
-  /** What the controller does about nodes that metadata has given up. */
+  /** The controller's reactions to nodes that metadata has declared dead. */
   readonly #repairs: Promise<void>[] = []
   #scene: Scene | null = null
   readonly #clients: Client[] = []
   readonly #failures: Failure[] = []
   readonly #notes: string[] = []
   readonly #faults: readonly Fault[]
-  /** Jobs of which kept objects did not come back, for the store did not answer. */
+  /** Jobs whose persisted objects were not recovered because the store did not answer. */
   readonly #forgotten = new Set<string>()
   /** Calls that were under way when a snapshot was taken. */
   readonly #repeated: Repeated[] = []
@@ -199,7 +199,7 @@ class Scenario {
     await Promise.all(this.#chosenFaults().map((fault) => this.#at(scene, fault)))
     while (clients.some(({ done }) => !done)) await this.#controller.sleep(50)
     await Promise.all([...this.#repairs, ...cycles, this.#controlled?.tenantsAreOver()])
-    // Some jobs end in the middle of everything.
+    // Some jobs end while calls and faults are under way.
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
       await this.#controller.sleep(QUIET_MS)
@@ -212,13 +212,13 @@ class Scenario {
     await this.#controlled?.checkOver()
     for (const what of checkEmpty(this.#cluster.living)) this.#fail('bytes are left', what)
     for (const { host } of this.#clients) if (host.alive) this.#cluster.crash(host, false)
-    // A server learns from its kernel that the other end of a connection is gone that carries nothing; the kernel is not simulated.
+    // A server learns from its kernel that the peer of a silent connection is gone; the kernel is not simulated.
     if (firstOf(this.#chosenFaults(), forgottenKinds) === Number.POSITIVE_INFINITY) {
       await this.#controller.sleep(LET_GO_MS)
       for (const what of checkLetGo(this.#cluster.living)) this.#fail('something is held for nobody', what)
     }
     const strays = await this.#cluster.backends.strays(this.#controller.host, this.#deaths.length > 0)
-    // What a store that misbehaved has left is removed by a rule of its own.
+    // What a misbehaving store has left behind is removed by other means.
     if (this.#chosenFaults().some(({ kind }) => storeKinds.includes(kind))) return
     if (strays.length > 0) this.#fail('something is left in a store', strays.slice(0, 5).join(', '))
   }
@@ -279,7 +279,7 @@ class Scenario {
     )
   }
 
-  /** Whether nothing has begun so far that keeps anybody from hearing a node that lives. */
+  /** Whether no fault so far can keep a running node from being heard. */
   #isAudible(): boolean {
     return firstOf(this.#chosenFaults(), silencingKinds) > this.#cluster.timeline.nowMs
   }
@@ -290,7 +290,7 @@ class Scenario {
     await inject(scene, fault)
   }
 
-  /** Nothing happens any more: every key is read, and every byte accounted for. */
+  /** At rest: every key is read, and every byte is accounted for. */
   async #inspect(): Promise<void> {
     const cluster = this.#cluster
     const sleep = (ms: number): Promise<void> => this.#controller.sleep(ms)
@@ -304,7 +304,7 @@ class Scenario {
     }
   }
 
-  /** What a death may take with it is seen now, while the memory of the nodes is as it was. */
+  /** What the death may destroy is determined now, while the memory of the nodes is unchanged. */
   #nodeDies(node: RunningNode, ofJobs: readonly string[] = [...this.#jobs.keys()]): void {
     const dead = this.#dead.get(node.id) ?? new Set()
     const jobs = ofJobs.filter((job) => !dead.has(job))
@@ -330,7 +330,7 @@ class Scenario {
     })
   }
 
-  /** A metadata server may give a living node up only when its lease has lapsed, or on the controller's word. */
+  /** A metadata server may declare a running node dead only after its lease has lapsed, or if the controller says so. */
   #declaredDead(node: RunningNode, by: MetadataServer): void {
     const isNew = !this.#dead.has(node.id)
     if (this.#isAudible())
@@ -342,13 +342,13 @@ class Scenario {
     if (scene !== null && isNew) this.#repairs.push(replaceLost(scene, node))
   }
 
-  /** It has heard that it was given up. What it had of another server's jobs goes with it, and the fleet sees that. */
+  /** The node has learned that it was declared dead. Its slots of another server's jobs are lost with it, and the fleet sees its exit. */
   #ending(node: RunningNode): void {
-    // A job that was handed on before its node was buried there is served here to the end.
+    // A job that was transferred before this server declared its node dead is still served here.
     const { service } = node
     const served = service === null ? [] : [...this.#jobs.keys()].filter((job) => mayServe(service, job))
     for (const job of served) this.#dead.get(node.id)?.delete(job)
-    // It may have heard so before that was written down: then nobody has told the controller yet that it is to be replaced.
+    // The node may learn it before the death is stored; in that case the controller has not been told yet to replace it.
     const scene = this.#scene
     if (scene !== null && !this.#dead.has(node.id)) this.#repairs.push(replaceLost(scene, node))
     this.#nodeDies(node)
@@ -356,8 +356,8 @@ class Scenario {
   }
 
   /**
-   * From the moment when it is given up until its process ends, the node serves none of the jobs of that server. One that the server
-   * took over while it wrote the death down still has the node, whose silence counts anew for it.
+   * From when it is declared dead until its process ends, the node serves none of that server's jobs. A job that the server took over while it stored the death
+   * still has the node, whose silence is measured anew for it.
    */
   async #watchDead(node: RunningNode, by: MetadataServer): Promise<void> {
     const { service, host } = node

@@ -9,7 +9,7 @@ interface Failing {
 
 const CALLS_MIN = 6
 
-/** The smallest plan found that still breaks a rule that this run broke: without faults that do not matter, with fewer calls. */
+/** The smallest plan found that still breaks a rule that this run broke: without irrelevant faults, and with fewer calls. */
 export async function shrink(plan: Plan, run: Run): Promise<Failing> {
   const rules = new Set(run.failures.map(({ rule }) => rule))
   let best: Failing = {
@@ -39,7 +39,7 @@ export async function shrink(plan: Plan, run: Run): Promise<Failing> {
   return best
 }
 
-/** What was broken, how it came to that, and the command that shows it again. */
+/** What was violated, the history that led to it, and the command that reproduces it. */
 export function describeFailure({ plan, run }: Failing, planted: string): string {
   const chosen = run.faults.filter(({ number }) => plan.faults === null || plan.faults.includes(number))
   const flags = [

@@ -14,14 +14,14 @@ import { FolderDisk } from './folder-disk.ts'
 import { SimulatedS3Driver } from './s3-driver.ts'
 import { S3Endpoint } from './s3-endpoint.ts'
 
-/** How long a request of the S3 tier takes at most where nothing is wrong. */
+/** Maximum duration of a request of the S3 tier without a fault. */
 const TIER_MS_MAX = 30
 const SETTINGS = { region: 'r', bucket: 'b', accessKeyId: 'a', secretAccessKey: 's' }
 
-/** What outlives every process: an S3-compatible store and a disk. The code of the stores and of the S3 tier runs as it is published. */
+/** What survives every process: an S3-compatible store and a disk. The code of the stores and of the S3 tier is the published one. */
 export class Backends {
   readonly faults = new BackendFaults()
-  /** Where this run keeps what outlives its job. */
+  /** Where this run stores persisted objects. */
   readonly kept: 's3' | 'folder'
   readonly endpoint: S3Endpoint
   readonly disk: FolderDisk
@@ -39,7 +39,7 @@ export class Backends {
     this.disk = new FolderDisk(() => timeline.nowMs)
   }
 
-  /** The kept store as a process on `host` has it. */
+  /** The persistent store, as a process on `host` opens it. */
   keptOf(host: Host): KeptStore {
     const { faults, disk } = this
     if (this.kept === 's3') return new KeptS3(this.#bucketOf(host, 'kept'), host.clock)
@@ -51,7 +51,7 @@ export class Backends {
     return new S3Tier(host.id, this.#bucketOf(host, 'tier'), { ...host.runtime, background })
   }
 
-  /** All that is kept of a job, as a process on `host` reads it. */
+  /** All persisted objects of a job, as a process on `host` reads them. */
   async readKept(host: Host, job: string): Promise<Map<string, KeptDescription & { content: Buffer }>> {
     const store = this.keptOf(host)
     const found = new Map<string, KeptDescription & { content: Buffer }>()
@@ -72,10 +72,7 @@ export class Backends {
     return found
   }
 
-  /**
-   * What is left that nobody wants any more, once all jobs have ended and what has expired is swept. A node that died may have left
-   * uploads and files that were not whole yet.
-   */
+  /** What is left in the stores although all jobs have ended and expired objects are swept. A node that died may have left uploads and incomplete files. */
   async strays(host: Host, hasDied: boolean): Promise<string[]> {
     await this.keptOf(host).sweep(() => true)
     const { objects, uploads } = this.endpoint

@@ -4,8 +4,8 @@ import type { BackendFaults } from './backend-faults.ts'
 import { type FolderDisk, failed, type Inode } from './folder-disk.ts'
 
 /**
- * As much of `node:fs` and `node:fs/promises` as the kept folder uses: the bundle puts it in their place. The first part of a path
- * names the process that asks, all the rest lies on a disk that processes share.
+ * The parts of `node:fs` and `node:fs/promises` that the persistent folder uses; the bundle replaces the modules by this file. The first part of a path names
+ * the calling process; the rest is on a disk that processes share.
  */
 
 export interface Mount {
@@ -13,13 +13,13 @@ export interface Mount {
   readonly host: Host
   readonly random: SeededRandom
   readonly faults: BackendFaults
-  /** How long an access takes at most where nothing is wrong. */
+  /** Maximum duration of an access without a fault. */
   readonly msMax: number
 }
 
 const mounts = new Map<string, Mount>()
 
-/** Gives the path under which a process finds the disk. */
+/** Returns the path under which a process finds the disk. */
 export function mount(of: Mount): string {
   mounts.set(of.host.id, of)
   return `/${of.host.id}`
@@ -91,7 +91,7 @@ export function open(path: string, flags = 'r'): Promise<OpenFile> {
   })
 }
 
-/** Goes on with the same file, wherever that is moved. */
+/** Refers to the same file after it is renamed. */
 class OpenFile {
   readonly #path: string
   readonly #file: Inode
@@ -130,7 +130,7 @@ class OpenFile {
     })
   }
 
-  /** It may be on the disk although that said that it is not. */
+  /** The file may be on the disk although the call fails. */
   sync(): Promise<void> {
     return later(this.#path, ({ faults, random }) => {
       if (faults.verdict(random) !== 'fine') throw failed('EIO', this.#path)
@@ -138,18 +138,18 @@ class OpenFile {
   }
 
   async close(): Promise<void> {
-    // Nothing is held.
+    // There is no resource to release.
   }
 }
 
-/** An access in one step of the event loop, which a disk that is broken may refuse. */
+/** A synchronous access, which a broken disk may refuse. */
 function now<Result>(path: string, access: (mount: Mount, at: string) => Result): Result {
   const { mount, at } = located(path)
   refuse(mount, at)
   return access(mount, at)
 }
 
-/** An access by another thread, which a process that dies does not hear of. */
+/** An asynchronous access. A process that dies does not learn its result. */
 function later<Result>(path: string, access: (mount: Mount, at: string) => Result): Promise<Result> {
   const { mount, at } = located(path)
   const { host, random, faults, msMax } = mount
@@ -165,7 +165,7 @@ function later<Result>(path: string, access: (mount: Mount, at: string) => Resul
   })
 }
 
-/** Of one put, about: each has a part of the time. */
+/** About the number of accesses of one put, each of which gets a part of its duration. */
 const ACCESSES = 8
 
 function refuse({ faults, random }: Mount, at: string): void {

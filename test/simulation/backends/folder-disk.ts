@@ -7,12 +7,12 @@ export interface Inode {
   readonly isFolder: boolean
 }
 
-/** A file system in memory: what lies under each path. It outlives every process. */
+/** A file system in memory, by path. It survives every process. */
 export class FolderDisk {
   readonly #nodes = new Map<string, Inode>([['/', folderAt(0)]])
   readonly #nowMs: () => number
 
-  /** `nowMs` is the time that a file is said to have been changed. */
+  /** `nowMs` is the clock of modification times. */
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs
   }
@@ -28,7 +28,7 @@ export class FolderDisk {
     return this.#nodes.has(path)
   }
 
-  /** A new file, empty. */
+  /** Creates an empty file. */
   create(path: string): Inode {
     if (!this.find(dirname(path)).isFolder) throw failed('ENOTDIR', path)
     const file = { content: Buffer.alloc(0), mtimeMs: this.#nowMs(), isFolder: false }
@@ -60,7 +60,7 @@ export class FolderDisk {
     this.#nodes.delete(path)
   }
 
-  /** Names in a folder, in no order. */
+  /** Names in a folder, in random order. */
   list(path: string, random: SeededRandom): { name: string; isFolder: boolean }[] {
     if (!this.find(path).isFolder) throw failed('ENOTDIR', path)
     const names = [...this.#nodes].flatMap(([at, { isFolder }]) =>
@@ -77,7 +77,7 @@ export class FolderDisk {
   }
 }
 
-/** What the system refuses. */
+/** An error of the file system. */
 export function failed(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code })
 }

@@ -12,18 +12,18 @@ export interface S3World {
   readonly timeline: Timeline
   readonly endpoint: S3Endpoint
   readonly faults: BackendFaults
-  /** How long a request takes at most where nothing is wrong, of kept objects and of others. */
+  /** Maximum duration of a request without a fault, for persisted objects and for others. */
   readonly keptMsMax: number
   readonly tierMsMax: number
 }
 
-/** Pause of the driver before it sends again what failed, doubled each time. */
+/** Pause before the driver retries a failed request, doubled each time. */
 const RETRY_MS = 100
 
-/** A request without an answer is carried out this much later, if ever: after its caller has given it up and begun anew. */
+/** A request without an answer is carried out up to this much later, or never: its caller has given up by then and started again. */
 const LATE_MS_MAX = 9_000
 
-/** AWS's driver in a process on `host`: it repeats what failed for a moment, and what it has sent outlives the process. */
+/** AWS's driver in a process on `host`: it retries transient failures, and a request that was sent survives the process. */
 export class SimulatedS3Driver implements S3Driver {
   readonly send: S3Driver['send']
   readonly #world: S3World
@@ -44,7 +44,7 @@ export class SimulatedS3Driver implements S3Driver {
   }
 
   destroy(): void {
-    // What is under way goes on.
+    // Requests under way continue.
   }
 
   async #send(command: unknown, signal: AbortSignal): Promise<unknown> {
@@ -70,7 +70,7 @@ export class SimulatedS3Driver implements S3Driver {
         timeline.at(timeline.nowMs + inMs, () => this.#host.run(settle))
       }
       if (verdict === 'unsent') return tell(() => reject(failed('ECONNREFUSED')), wayMs)
-      // A store that heeds no condition of a deletion is one nearby, which goes on with nothing whose caller is gone.
+      // A store that ignores the condition of a deletion is assumed to be close by: it drops a request whose caller is gone.
       const isFragile = isDeletion(command) && !endpoint.heedsDeletions
       const lateMs = verdict === 'silent' ? this.#random.fraction() * LATE_MS_MAX : 0
       const isLost = (verdict === 'silent' || verdict === 'closed') && this.#random.chance(0.5)
@@ -83,7 +83,7 @@ export class SimulatedS3Driver implements S3Driver {
     })
   }
 
-  /** Has the endpoint carry a request out, and gives what its answer does; null where there is none. */
+  /** Lets the endpoint carry a request out; returns its answer, or null if there is none. */
   #carryOut(
     command: unknown,
     verdict: Verdict,
@@ -93,7 +93,7 @@ export class SimulatedS3Driver implements S3Driver {
     if (verdict === 'fails') {
       const error = this.#refusal()
       if (!(command instanceof DeleteObjectsCommand)) return () => reject(error)
-      // It is answered for each key, inside of a 200.
+      // A multi-object deletion reports errors per key, inside a 200.
       const { Objects = [] } = command.input.Delete ?? {}
       return () => resolve({ Errors: Objects.map(({ Key }) => ({ Key, Code: error.name })) })
     }
@@ -129,7 +129,7 @@ function isDeletion(command: unknown): boolean {
   return command instanceof DeleteObjectCommand || command instanceof DeleteObjectsCommand
 }
 
-/** Whether the driver sends it again. */
+/** Whether the driver retries after this error. */
 function isPassing(error: unknown): boolean {
   if (!(error instanceof S3ServiceException)) return true
   const status = error.$metadata.httpStatusCode ?? 0

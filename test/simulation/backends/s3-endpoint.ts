@@ -27,20 +27,20 @@ interface Upload {
   readonly parts: Map<number, Stored>
 }
 
-/** What a write or a deletion says has to lie under its key. */
+/** The condition of a write or a deletion on the present object. */
 interface Over {
   readonly IfNoneMatch?: string | undefined
   readonly IfMatch?: string | undefined
 }
 
-/** A page has as many keys at most, whatever was asked for, so that most listings have several. */
+/** Maximum number of keys in a page, whatever was requested, so that most listings have several pages. */
 const PAGE_KEYS_MAX = 3
 
-/** A bucket of an S3-compatible store: each request is carried out whole, in one step. */
+/** A bucket of an S3-compatible store. Each request is carried out in one step. */
 export class S3Endpoint {
   readonly objects = new Map<string, Stored>()
   readonly uploads = new Map<string, Upload>()
-  /** AWS heeds `If-Match` of a deletion, MinIO does not. */
+  /** AWS honours `If-Match` of a deletion, MinIO ignores it. */
   readonly heedsDeletions: boolean
   readonly #random: SeededRandom
   #uploads = 0
@@ -125,7 +125,7 @@ export class S3Endpoint {
     return { Body: [content], ContentLength: content.length }
   }
 
-  /** From where the page before has ended, whatever has come and gone since. */
+  /** Continues where the previous page ended, whatever was added or removed since. */
   #list({ Prefix = '', MaxKeys = 1000, ContinuationToken }: ListObjectsV2Command['input']): unknown {
     const after = ContinuationToken === undefined ? null : Buffer.from(ContinuationToken, 'base64')
     const keys = [...this.objects.keys()]
@@ -146,7 +146,7 @@ export class S3Endpoint {
     }
   }
 
-  /** Throws unless what is said lies under the key. */
+  /** Throws unless the condition holds for the key. */
   #require(key: string | undefined, { IfNoneMatch, IfMatch }: Over): void {
     const found = this.objects.get(keyOf(key))
     if (IfNoneMatch !== undefined && found !== undefined) throw refusal(412, 'PreconditionFailed')
@@ -162,7 +162,7 @@ export class S3Endpoint {
   }
 }
 
-/** An error that the endpoint answers with. */
+/** An error response of the endpoint. */
 export function refusal(status: number, name: string): S3ServiceException {
   const fault = status < 500 ? 'client' : 'server'
   return new S3ServiceException({
@@ -173,7 +173,7 @@ export function refusal(status: number, name: string): S3ServiceException {
   })
 }
 
-/** The same bytes have the same tag, whenever they were put. */
+/** Equal bytes have equal tags, whenever they were put. */
 function tagOf(content: Buffer): string {
   return `"${createHash('md5').update(content).digest('hex')}"`
 }

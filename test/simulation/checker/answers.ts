@@ -6,22 +6,22 @@ import { type Call, isMutation } from '../traffic/history.ts'
 import type { Death, JobEnds } from './key-histories.ts'
 import type { Progress } from './progress.ts'
 
-/** What happened beside the calls. */
+/** What happened in a run besides the calls. */
 export interface World {
   readonly deaths: readonly Death[]
   readonly ends: JobEnds
-  /** The first fault that callers may notice begins then. */
+  /** When the first fault begins that callers may notice. */
   readonly calmUntilMs: number
-  /** How late the index of a slot may come to its new owner. */
+  /** Maximum delay of a slot's index on its way to the new owner. */
   readonly lateMs: number
   readonly progress: Progress
-  /** Jobs of which kept objects did not come back after a death, for the store stayed silent: I19 says nothing about them. */
+  /** Jobs whose persisted objects were not recovered after a death because the store did not answer: I19 does not cover them. */
   readonly forgotten: ReadonlySet<string>
-  /** Calls that repeat one of a client with the same memory: they are one with it. */
+  /** Calls that repeat a call of a client with the same memory: both are one call. */
   readonly repeats: ReadonlySet<number>
 }
 
-/** Errors that any call may meet in a cluster where anything may fail. */
+/** Errors that any call may meet in a cluster in which anything may fail. */
 const always: readonly ErrorCode[] = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'ABORTED']
 
 const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> = {
@@ -36,7 +36,7 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
     'OUTCOME_UNKNOWN',
   ],
   append: ['BAD_REQUEST', 'CAPACITY_EXCEEDED', 'OUTCOME_UNKNOWN', 'OBJECT_LOST'],
-  // A consume brings what only the kept store has to its nodes.
+  // A consume restores objects that only the persistent store has.
   get: ['NOT_FOUND', 'OBJECT_LOST', 'OUTCOME_UNKNOWN', 'CAPACITY_EXCEEDED'],
   stat: ['OBJECT_LOST'],
   delete: ['OUTCOME_UNKNOWN', 'OBJECT_LOST'],
@@ -46,7 +46,7 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
   deleteBucket: ['BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN'],
 }
 
-/** What is wrong with single answers, whatever came before them. */
+/** Violations in single answers, independent of earlier answers. */
 export function checkAnswers(calls: readonly Call[], world: World): { call: Call; what: string }[] {
   const wrong: { call: Call; what: string }[] = []
   const keys = new Set(calls.map(({ home: { job, bucket, key } }) => `${job}/${bucket}/${key}`))
@@ -63,7 +63,7 @@ export function checkAnswers(calls: readonly Call[], world: World): { call: Call
 function whatIsOld({ home: { job, bucket, key }, outcome }: Call, versions: Set<string>): string | null {
   if (outcome.kind !== 'version') return null
   const name = `${job}/${bucket}/${key}@${outcome.version}`
-  // A new bucket of the name is another one.
+  // A new bucket of the same name has versions of its own.
   if (isTransient(bucket)) return null
   if (versions.has(name)) return 'another put of the key has the same version'
   versions.add(name)
@@ -92,27 +92,27 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
     return `it changes nothing, so it may not fail with ${code}`
   if (code === 'BUCKET_NOT_FOUND' && isTransient(home.bucket)) return null
   if (![...always, ...byAction[action.kind]].includes(code)) return `it may not fail with ${code}`
-  // A consumer of a large object that was too slow for its lease is told so.
+  // A consumer of a large object that is slower than its lease gets an error.
   if (action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS) return null
   if (code === 'OBJECT_LOST' && !world.deaths.some(({ atMs }) => atMs <= returnedMs)) {
     return 'no node has died'
   }
   const calmUntilMs = Math.min(world.calmUntilMs, world.ends.get(home.job) ?? Number.POSITIVE_INFINITY)
-  // That its bucket is deleted meanwhile disturbs a call.
+  // The deletion of its bucket may disturb a call.
   return returnedMs < calmUntilMs && !isTransient(home.bucket) ? whatDisturbs(call, code, world.deaths) : null
 }
 
-/** That a connection is closed takes as long to be heard of as anything else. */
+/** How long a process needs to learn that a connection was closed, at most. */
 const NEWS_MS = 200
 
-/** Slots that move and jobs that end are nothing that a caller should notice. */
+/** A caller must not notice moves of slots and ends of jobs. */
 function whatDisturbs(
   { calledMs, returnedMs, deadlineMs, aborted }: Call,
   code: ErrorCode,
   deaths: readonly Death[],
 ): string | null {
   const tookMs = returnedMs - calledMs
-  // A node that was emptied and stopped takes the answers with it that were still under way.
+  // A node that was emptied and stopped may take unsent answers with it.
   const hasStopped = deaths.some(({ atMs }) => calledMs - NEWS_MS <= atMs && atMs <= returnedMs)
   const isSlow = tookMs >= (code === 'PUT_EXPIRED' ? PUT_LEASE_MS : deadlineMs / 2)
   const disturbed = ['UNAVAILABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PUT_EXPIRED'].includes(code)

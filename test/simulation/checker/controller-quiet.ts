@@ -5,7 +5,7 @@ import type { Cluster } from '../world/cluster.ts'
 import { reservedRam } from '../world/inspection.ts'
 import type { Deciding, RealController } from '../world/real-controller.ts'
 
-/** What the controller has decided is carried out: nothing is under way, and nodes have what the ledger says that they have. Returns what is wrong. */
+/** Checks that the controller's decisions are carried out: nothing is under way, and nodes have what the ledger says. Returns the violations. */
 export function checkSettled(
   cluster: Cluster,
   controller: RealController,
@@ -35,7 +35,7 @@ export function checkSettled(
   return [...wrong, ...checkNodes(controller, deciding), ...checkReservations(cluster, deciding)]
 }
 
-/** Registry and fleet know the same nodes, all of which serve; those without a job are the warm ones. */
+/** Registry and fleet have the same nodes, all of which serve; those without a job are the warm ones. */
 function checkNodes({ fleet, warmNodes, nodeClass }: RealController, { nodes, ledger }: Deciding): string[] {
   const wrong = nodes
     .all()
@@ -52,7 +52,7 @@ function checkNodes({ fleet, warmNodes, nodeClass }: RealController, { nodes, le
   return wrong
 }
 
-/** Metadata and nodes have reserved for each job what the ledger has, and the ledger's sums are those of its jobs. */
+/** The reservations of metadata and nodes equal the ledger's, and the ledger's sums equal those of its jobs. */
 function checkReservations({ living, metadata }: Cluster, { ledger }: Deciding): string[] {
   const jobs = ledger.living()
   const wrong: string[] = []
@@ -81,7 +81,7 @@ function amountsOf({ node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }: Share)
   return `${node}: ${ramBytes} RAM, ${ssdBytes} SSD, ${s3Bytes} S3, ${bytesPerSecond}/s`
 }
 
-/** All that changes when anything moves, starts or is told: two of them with nothing in between are the same. */
+/** Changes whenever anything moves, starts or is reported: two equal trails mean that nothing happened between them. */
 export function trail({ metadata, living }: Cluster, { told, fleet }: RealController): string {
   const records = metadata.all.map(({ disk }) =>
     [...disk.records].map(([id, bytes]) => `${id} ${bytes.toString('base64')}`),
@@ -95,7 +95,7 @@ export function trail({ metadata, living }: Cluster, { told, fleet }: RealContro
   })
 }
 
-/** No job has ended but on its tenant's word, or when its lease was over. */
+/** A job ends only if its tenant asks for it or its lease lapses. */
 export function checkEnds({ told }: RealController, tenancies: readonly Tenancy[]): string[] {
   return told.flatMap(({ atMs, type, data }) => {
     if (type !== 'job.ended') return []
@@ -110,7 +110,7 @@ export function checkEnds({ told }: RealController, tenancies: readonly Tenancy[
   })
 }
 
-/** Every job has ended: nothing is reserved, placed or written down of any, and only warm nodes run. */
+/** After every job has ended nothing is reserved, placed or recorded for any, and only warm nodes run. */
 export async function checkAllEnded({ metadata }: Cluster, controller: RealController): Promise<string[]> {
   const { process, disk } = controller
   const wrong: string[] = []

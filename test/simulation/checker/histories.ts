@@ -1,12 +1,12 @@
 import type { Action, Call, Outcome } from '../traffic/history.ts'
 import type { Home } from '../traffic/values.ts'
 
-/** Where the calls of hand-made histories go, unless they say otherwise. */
+/** The default home of calls in hand-made histories. */
 export const home: Home = { job: 'red', bucket: 'default', key: 'a' }
 
 type Draft = Partial<Pick<Call, 'home' | 'client' | 'deadlineMs' | 'aborted'>>
 
-/** A history made by hand: each call with the ms of its beginning and its end. */
+/** A history made by hand: each call with the ms of its start and its end. */
 export function historyOf(
   ...drafts: readonly (readonly [fromMs: number, toMs: number, Action, Outcome, Draft?])[]
 ): Call[] {

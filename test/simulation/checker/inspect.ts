@@ -9,23 +9,23 @@ import type { Failure } from './judge.ts'
 import { checkKept, checkLeaks, checkOwners } from './quiet.ts'
 
 const LAST_DEADLINE_MS = 10_000
-/** Longer than a write to the tier below takes, and a pause after one that failed. */
+/** Longer than a write to the tier below and a pause after a failed one. */
 const MOVEMENT_MS = 500
 
 export interface Inspected {
   readonly cluster: Cluster
   readonly job: PlacedJob
-  /** Every key of it that may hold something. */
+  /** Every key that may hold something. */
   readonly homes: readonly Home[]
   readonly reader: Client
-  /** Of the whole run. */
+  /** All calls of the run. */
   readonly calls: readonly Call[]
-  /** A node has taken slots without what is kept of them. */
+  /** A node has taken slots without their persisted objects. */
   readonly isForgotten: boolean
   readonly sleep: (ms: number) => Promise<void>
 }
 
-/** Nothing happens to a job any more: every key of it is read, and every byte accounted for. */
+/** At rest: every key of the job is read, and every byte is accounted for. */
 export async function inspect({
   cluster,
   job,
@@ -49,7 +49,7 @@ export async function inspect({
     if (outcome.kind === 'error' && !misses.includes(outcome.code))
       fail('the cluster does not recover', `call #${id} fails with ${outcome.code}: ${outcome.message}`)
   }
-  // What came back into RAM because it was read may have driven others out.
+  // Reads may have promoted objects and so demoted others.
   await sleep(MOVEMENT_MS)
   const nodes = cluster.living
   for (const what of checkOwners(nodes, job)) fail('not one owner', what)

@@ -5,13 +5,13 @@ import { type KeyHistory, splitByKey } from './key-histories.ts'
 import { checkOrder } from './linearizability.ts'
 import { checkProgress } from './progress.ts'
 
-/** A rule that did not hold, and how one can see it. */
+/** A violated rule, with the evidence. */
 export interface Failure {
   readonly rule: string
   readonly what: string
 }
 
-/** Judges the whole history of a run. `gaveUp` counts keys with more possible orders than can be looked at. */
+/** Checks the whole history of a run. `gaveUp` counts keys with too many possible orders to check. */
 export function judge(calls: readonly Call[], world: World): { failures: Failure[]; gaveUp: number } {
   const failures: Failure[] = checkAnswers(calls, world).map(({ call, what }) => ({
     rule: 'an answer that cannot be',
@@ -33,12 +33,12 @@ export function judge(calls: readonly Call[], world: World): { failures: Failure
   return { failures, gaveUp }
 }
 
-/** Whether anything may ever have been in the kept store. */
+/** Whether anything may ever have been in the persistent store. */
 function wasKept({ operations }: KeyHistory): boolean {
   return operations.some(({ what }) => what.kind === 'put' && what.persist)
 }
 
-/** How much of a key's past is shown with a failure. */
+/** Number of a key's calls that are shown with a failure. */
 const SHOWN_CALLS = 14
 
 function describe(

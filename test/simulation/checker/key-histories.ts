@@ -6,25 +6,25 @@ import { bytesOf, type Home } from '../traffic/values.ts'
 import type { World } from './answers.ts'
 import type { Losses } from './losses.ts'
 
-/** A storage node that died, with what was in its memory. */
+/** The death of a storage node, with what was in its memory. */
 export interface Death {
   readonly node: string
   readonly atMs: number
-  /** Whether the key's slot may have been on it, and whether chunks of it were. */
+  /** Whether the key's slot may have been on the node, and whether chunks of it were. */
   touches(home: Home): Losses
 }
 
 export interface KeyHistory {
   readonly home: Home
-  /** What the key is before all of them. */
+  /** The state of the key before all operations. */
   readonly initial: KeyState
   readonly operations: readonly Operation[]
 }
 
-/** When the end of a job was asked for: what was called later says nothing. */
+/** When the end of a job was requested; later calls are not checked. */
 export type JobEnds = ReadonlyMap<string, number>
 
-/** The calls of a run as operations on single keys, with the deaths that may concern each. */
+/** The calls of a run as operations on single keys, with the deaths that may affect each key. */
 export function splitByKey(
   calls: readonly Call[],
   world: Pick<World, 'deaths' | 'ends' | 'lateMs' | 'repeats'>,
@@ -69,7 +69,7 @@ export function splitByKey(
   }))
 }
 
-/** While a bucket is deleted metadata knows it no more, and nodes may: who was sent to them still gets there. */
+/** While a bucket is deleted, metadata no longer has it but nodes may, and a client that was sent to them still reaches it. */
 function isAboutToGo(
   { home, action, outcome, calledMs, returnedMs }: Call,
   deletions: readonly Call[],
@@ -85,34 +85,31 @@ function isAboutToGo(
   )
 }
 
-/**
- * Of a bucket whose creation or deletion failed nobody knows when it takes effect; nor of which keys were deleted before
- * their bucket was.
- */
+/** If the creation or deletion of a bucket failed, nobody knows when it takes effect, nor which keys were deleted before their bucket. */
 function hasUnknownEnd({ action, outcome }: Call): boolean {
   const isOpen = ['createBucket', 'deleteBucket', 'deleteMany'].includes(action.kind)
   return isUnknown(outcome) || (isOpen && outcome.kind === 'error')
 }
 
-/** A consumer of a large object who is slower than its lease may find it freed. */
+/** A consumer of a large object that is slower than its lease may find it freed. */
 function lapsed({ action, calledMs, returnedMs }: Call): boolean {
   return action.kind === 'get' && action.consume && returnedMs - calledMs >= READ_LEASE_MS
 }
 
-/** A put has its chunks at stake; a reader, who leased them from the key's owner, that owner as well. */
+/** A put depends on its chunks; a reader, who leased them from the key's owner, depends on that owner as well. */
 function concerns(death: Death, home: Home, { action }: Call): boolean {
   const { slot, chunks } = death.touches(home)
   return chunks || (slot && action.kind === 'get')
 }
 
-/** A wait that ends without the key has to have missed it at its end. */
+/** A wait that ends without the key must have missed it at its end. */
 function beginningOf({ action, outcome, calledMs, returnedMs }: Call): number {
   const missed = outcome.kind === 'error' && outcome.code === 'NOT_FOUND'
   if (action.kind !== 'get' || action.waitSeconds === 0 || !missed) return calledMs
   return Math.min(returnedMs, calledMs + action.waitSeconds * 1000 - 2)
 }
 
-/** Answers that tell what a put found, beside that it was carried out. */
+/** Errors that tell what a put found, besides that it was not carried out. */
 const refusals: Readonly<Record<string, 'exists' | 'mismatch' | Miss>> = {
   KEY_EXISTS: 'exists',
   VERSION_MISMATCH: 'mismatch',
@@ -120,7 +117,7 @@ const refusals: Readonly<Record<string, 'exists' | 'mismatch' | Miss>> = {
   OBJECT_LOST: 'lost',
 }
 
-/** What a call did to, or saw of, one key; null if it says nothing about it. */
+/** What a call did to one key, or observed of it; null if it tells nothing about it. */
 function effectOn(home: Home, call: Call): Effect | null {
   const { action, outcome } = call
   if (call.home.job !== home.job || call.home.bucket !== home.bucket) return null

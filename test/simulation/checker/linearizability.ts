@@ -5,17 +5,17 @@ export type Verdict =
   | { readonly kind: 'linearizable' }
   /** No order explains the answer of `operation`; just before it the key could be in one of `states`. */
   | { readonly kind: 'violated'; readonly operation: Operation; readonly states: readonly string[] }
-  /** Too many orders to look at all of them: nothing is known. */
+  /** There are too many orders to check all of them: the result is unknown. */
   | { readonly kind: 'gaveUp' }
 
-/** One way in which things may have gone so far. */
+/** One possible order of events so far. */
 interface Course {
   readonly state: KeyState
-  /** Operations that have happened and have not been answered, in the order of their numbers. */
+  /** Operations that have happened and have not been answered, by ascending number. */
   readonly happened: readonly number[]
 }
 
-/** In which order moments of the same time are looked at: what overlaps in doubt, overlaps. */
+/** The order of events at the same time: in doubt, operations overlap. */
 const moments = { call: 0, death: 1, return: 2 } as const
 
 interface Moment {
@@ -25,11 +25,10 @@ interface Moment {
 }
 
 /**
- * Whether the operations on one key can be put in an order in which each happens between its call and its return and
- * finds what it reported. Every set of courses that explains the answers so far is kept, and at each answer those
- * are followed in which the answered operation has happened ("just-in-time linearization", Gavin Lowe, Testing for
- * Linearizability, 2017). A death happens at its moment or, as far as this key goes, not at all: what the dead node
- * still decided it had decided before. `coursesMax` bounds the work.
+ * Whether the operations on one key can be ordered such that each happens between its call and its return and finds what it reported. The set of all courses
+ * that explain the answers so far is maintained, and at each answer those courses continue in which the answered operation has happened ("just-in-time
+ * linearization", Gavin Lowe, Testing for Linearizability, 2017). A death happens at its time or, for this key, not at all: decisions that the dead node still
+ * made precede its death. `coursesMax` bounds the work.
  */
 export function checkOrder(
   operations: readonly Operation[],
@@ -77,7 +76,7 @@ interface Bounds {
   readonly coursesMax: number
 }
 
-/** The courses as they are, and those in which the death took something away after some of what was pending. */
+/** The courses without an effect of the death, and those in which the death removed something after some of the pending operations. */
 function die(courses: readonly Course[], at: Bounds & { death: Operation }): Course[] | null {
   const found = new Map(courses.map((course) => [nameCourse(course), course]))
   const complete = explore(courses, at, (course) => {
@@ -90,7 +89,7 @@ function die(courses: readonly Course[], at: Bounds & { death: Operation }): Cou
   return complete ? [...found.values()] : null
 }
 
-/** Every course that goes on from one of these and in which the answered operation has happened. */
+/** Every continuation of these courses in which the answered operation has happened. */
 function follow(courses: readonly Course[], at: Bounds & { answered: number }): Course[] | null {
   const found = new Map<string, Course>()
   const complete = explore(courses, at, (course) => {
@@ -102,7 +101,7 @@ function follow(courses: readonly Course[], at: Bounds & { answered: number }): 
   return complete ? [...found.values()] : null
 }
 
-/** Visits all courses in which pending operations happen, beyond one only if `visit` says so. False if they are too many. */
+/** Visits all courses in which pending operations happen; continues beyond one only if `visit` says so. False if there are too many. */
 function explore(courses: readonly Course[], at: Bounds, visit: (course: Course) => boolean): boolean {
   const seen = new Set<string>()
   const stack = [...courses]

@@ -4,28 +4,28 @@ import { awaits, holdsChunk, isArriving, isLeaving, ownsSlot, type Spot } from '
 
 export interface Dying {
   readonly node: RunningNode
-  /** The nodes that live on. */
+  /** The surviving nodes. */
   readonly others: readonly RunningNode[]
   /** Number of slots of each job. */
   readonly jobs: ReadonlyMap<string, number>
-  /** Every key that anybody may have put so far. */
+  /** Every key that may have been put so far. */
   readonly spots: readonly Spot[]
-  /** Whether a move of the slot to the node was ever written down as published: asked when the run is over. */
+  /** Whether a move of the slot to the node was ever stored as published; called after the run. */
   readonly wasPublished: (job: string, slot: number) => boolean
 }
 
 /** What a death may do to one key. */
 export interface Losses {
-  /** All that its owner knew of it is gone. */
+  /** Everything that its owner knew of it is lost. */
   readonly slot: boolean
-  /** Bytes of it are gone, and perhaps not all. */
+  /** Bytes of it are lost, perhaps not all. */
   readonly chunks: boolean
 }
 
 /**
- * What a dying node may take with it, seen in the memory of the nodes at that moment, not in what metadata believes:
- * the slots that it owns; slots that it has released and that nobody serves yet; of those that another serves, exactly
- * the entries whose bytes have not come there; and slots on their way to it whose move was published.
+ * What a death may destroy, determined from the memory of the nodes at that moment and not from metadata's view: the slots that the node owns; slots that it
+ * has released and that nobody serves yet; of slots that another node serves, exactly the entries whose bytes have not arrived there; and slots on their way to
+ * it whose move was published.
  */
 export function lossesOf(dying: Dying): (spot: Spot) => Losses {
   const { node, others, jobs, spots, wasPublished } = dying
@@ -61,7 +61,7 @@ export function lossesOf(dying: Dying): (spot: Spot) => Losses {
   }
 }
 
-/** What the dying node is to a slot: its owner, the one before (with a new one that serves or without), the next, or nothing. */
+/** The role of the dying node for a slot: its owner, the previous owner (with or without a new owner that serves), the next owner, or none. */
 type Fate = 'gone' | 'pulled' | 'left' | 'arriving' | 'none'
 
 function fateOf({ node: { service }, others }: Dying, job: string, slot: number): Fate {

@@ -3,24 +3,24 @@ import { CAPACITY_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { type Action, type Call, isMutation } from '../traffic/history.ts'
 import { bytesOf } from '../traffic/values.ts'
 
-/** Until when, in virtual ms, nothing happened to a run that a caller may notice by more than the time that it takes. */
+/** Until when, in virtual ms, nothing happened that a caller may notice other than by its own delay. */
 export interface Progress {
-  /** But that clients were frozen. */
+  /** Without frozen clients. */
   readonly frozenUntilMs: number
-  /** But for that, and connections that carry nothing any more. */
+  /** Without frozen clients and forgotten connections. */
   readonly forgottenUntilMs: number
 }
 
 /**
- * From when a connection carries nothing until a call over it goes on over another one. A call of many messages, or one that meets it again
- * and again, takes several times as long.
+ * From when a connection stops carrying bytes until its call continues over another one. A call of several messages, or one that meets this repeatedly, takes
+ * several times as long.
  */
 const RECOVERY_MS = 1_500
 const RECOVERIES_MAX = 3
-/** A call that waits at its server, as the server has said, is asked about this late. */
+/** Delay of the ping for a call whose server has said that it waits. */
 const PING_MS = PING_LOOKS * LOOK_MS
 
-/** What is wrong with how long a call took, or with what it says of that, where no more than progress was disturbed. */
+/** Checks how long a call took, and what its error says about that, if at most progress was disturbed. */
 export function checkProgress(call: Call, { frozenUntilMs, forgottenUntilMs }: Progress): string | null {
   const { action, returnedMs, pausedMs, outcome, aborted } = call
   if (aborted || outcome.kind === 'none') return null
@@ -41,7 +41,7 @@ export function checkProgress(call: Call, { frozenUntilMs, forgottenUntilMs }: P
   return null
 }
 
-/** One message, which the node answers at once, and of the call's time only the pause used up what it had. */
+/** One message that the node answers at once, and the call used up its time only by the client's pause. */
 function isShort(call: Call): boolean {
   const { action } = call
   const isOne = action.kind === 'append' || action.kind === 'delete' || isSmallPut(action)
@@ -52,7 +52,7 @@ function isSmallPut(action: Action): boolean {
   return action.kind === 'put' && !action.persist && bytesOf(action.value) <= CHUNK_BYTES
 }
 
-/** Without what the caller itself allowed the call to wait, and what its client stood still. */
+/** Without the time that the caller allowed the call to wait, and without the pauses of its client. */
 function activeMs({ action, calledMs, returnedMs, pausedMs }: Call): number {
   const waitMs = action.kind === 'get' ? action.waitSeconds * 1000 : 0
   return returnedMs - calledMs - pausedMs - waitMs

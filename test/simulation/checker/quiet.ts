@@ -19,7 +19,7 @@ import {
   usageOf,
 } from '../world/inspection.ts'
 
-/** Every slot of a living job has exactly one owner. Returns what is wrong. */
+/** Every slot of a running job has exactly one owner. Returns the violations. */
 export function checkOwners(nodes: readonly RunningNode[], job: { id: string; slots: number }): string[] {
   const wrong: string[] = []
   for (let slot = 0; slot < job.slots; slot++) {
@@ -33,8 +33,7 @@ export function checkOwners(nodes: readonly RunningNode[], job: { id: string; sl
 }
 
 /**
- * The nodes account for what the last reading of every key found, byte for byte. `readings` are the gets of one job,
- * each made when nothing else happened any more.
+ * The nodes' accounts equal what the last reading of every key found, to the byte. `readings` are the gets of one job, each made while nothing else happened.
  */
 export function checkLeaks(
   nodes: readonly RunningNode[],
@@ -45,7 +44,7 @@ export function checkLeaks(
   const usages = services.map((service) => usageOf(service, job))
   const usedBytes = usages.reduce((sum, usage) => sum + usage.usedBytes, 0)
   const objects = usages.reduce((sum, usage) => sum + usage.objects, 0)
-  // One whose bytes neither the nodes nor the kept store had any more went when it was read.
+  // An object whose bytes are neither on a node nor in the persistent store was removed when it was read.
   const isGone = ({ home }: Call): boolean =>
     readings.some(({ home: other, outcome }) => isSame(home, other) && isLost(outcome))
   const found = readings.filter(
@@ -78,7 +77,7 @@ export function checkLeaks(
   ]
 }
 
-/** Jobs have ended: nothing of them is left anywhere. */
+/** Nothing is left of jobs that have ended. */
 export function checkEmpty(nodes: readonly RunningNode[]): string[] {
   return nodes.flatMap(({ id, service }) => {
     if (service === null) return []
@@ -90,9 +89,9 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 }
 
 /**
- * The kept store has what the last reading says that it has, and nothing else of the job. `store` has what is kept of it by name;
- * `mayBeKept` are the values of puts whose outcome is unknown, and `mayBeGone` says whether something else of unknown outcome may have
- * removed what was there: the store carries both out whenever it likes, also after their node has died.
+ * The persistent store has exactly what the last reading says, and nothing else of the job. `store` has its persisted objects by name. `mayBeKept` are the
+ * values of puts whose outcome is unknown, and `mayBeGone` says whether another operation of unknown outcome may have removed an object: the store may carry
+ * out both at any time, even after their node has died.
  */
 export function checkKept(
   store: ReadonlyMap<string, { readonly content: Buffer }>,
@@ -124,7 +123,7 @@ function isLost(outcome: Outcome): boolean {
   return outcome.kind === 'error' && outcome.code === 'OBJECT_LOST'
 }
 
-/** Of a bucket that was deleted nothing is kept either. */
+/** A deleted bucket has no persisted objects either. */
 function isMissing(outcome: Outcome): boolean {
   return outcome.kind === 'error' && outcome.code === 'BUCKET_NOT_FOUND'
 }
@@ -133,7 +132,7 @@ function isSame(one: Home, other: Home): boolean {
   return one.job === other.job && one.bucket === other.bucket && one.key === other.key
 }
 
-/** What the objects take; of one that has lost chunks any part may be left, and one that was appended to has room to grow. */
+/** The charge of the objects. An object that has lost chunks may have any part of them left, and one that was appended to has spare space. */
 function accountOf(
   found: readonly Call[],
   readings: readonly Call[],
@@ -156,7 +155,7 @@ function accountOf(
     const sizes = { keyBytes: Buffer.byteLength(home.key), metadataBytes: 0 }
     const kind = where.kind(home)
     if (kind === Kind.demoted) {
-      // One that was appended to before it left RAM has kept the version of its put.
+      // An object that was appended to before it was demoted retains the version of its put.
       least += chargeOf({ ...object, kind, bytes }, { ...sizes, apartBytes: 0 })
       most += chargeOf({ ...object, kind, bytes, base: 0 }, { ...sizes, apartBytes: 0 })
     } else if (kind === Kind.appended) {
@@ -169,7 +168,7 @@ function accountOf(
       const chunks = [...chunksOf(manifest)].reduce((sum, chunk) => sum + chunkCharge(chunk.bytes), 0)
       const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })
       const inRam = chunks - where.chunkBytesBelow(home)
-      // A chunk that the kept store has comes back only if there is room.
+      // A chunk of the persistent store is restored only if there is room.
       least += charge + (isWhole && !where.isKept(home) ? inRam : 0)
       most += charge + inRam
     } else {

@@ -2,8 +2,8 @@ import type { Call, Outcome } from '../traffic/history.ts'
 import type { Repeated } from '../traffic/twin.ts'
 
 /**
- * Calls that are one with another one by a client with the same memory: their answers are those of a single execution. Any other is a call of its
- * own; of two deletions that were answered alike nobody can tell, so the second one says nothing.
+ * Calls that are one with a call of a client with the same memory: their answers are those of a single execution. Any other call is counted by itself. Two
+ * deletions with equal answers cannot be told apart, so the second one is ignored.
  */
 export function repeatsOf(repeated: readonly Repeated[]): ReadonlySet<number> {
   return new Set(repeated.flatMap((pair) => repeatOf(pair)?.id ?? []))
@@ -12,7 +12,7 @@ export function repeatsOf(repeated: readonly Repeated[]): ReadonlySet<number> {
 function repeatOf({ original, copy }: Repeated): Call | null {
   const { action } = original
   if (action.kind === 'get' && action.consume) {
-    // Each reads the chunks of what was taken once, and may come too late for them.
+    // Each reads the chunks of a single consumed object, and may be too late for them.
     if (isTaken(original.outcome) && isTaken(copy.outcome) && !isOther(original.outcome, copy.outcome))
       return original.outcome.kind === 'value' ? copy : original
     return null
@@ -35,7 +35,7 @@ function isOther(one: Outcome, other: Outcome): boolean {
   return one.kind === 'value' && other.kind === 'value' && one.value !== other.value
 }
 
-/** Only one execution can have given both answers. */
+/** Only a single execution can have produced both answers. */
 function isOne(one: Outcome, other: Outcome): boolean {
   if (one.kind === 'version') return other.kind === 'version' && other.version === one.version
   return one.kind === 'length' && other.kind === 'length' && other.bytes === one.bytes

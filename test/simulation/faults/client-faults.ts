@@ -8,7 +8,7 @@ export async function pauseClients(scene: Scene, fault: Fault, random: SeededRan
   await Promise.all(paused.map(({ host }) => pause(scene, fault, host)))
 }
 
-/** Functions are frozen, and the network forgets their connections meanwhile. */
+/** Freezes functions while the network forgets their connections. */
 export async function thawForgotten(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const { network } = scene.cluster
   const frozen = scene.clients.filter(({ host }) => host.alive && random.chance(0.6))
@@ -20,7 +20,7 @@ export async function thawForgotten(scene: Scene, fault: Fault, random: SeededRa
   ])
 }
 
-/** Of a client a snapshot is taken, from which another one is restored, at once or later; the connections of the first may break then. */
+/** Restores another client from a snapshot of one, at once or later; the connections of the first may break then. */
 export async function restoreTwice(scene: Scene, random: SeededRandom): Promise<void> {
   const { cluster, controller, clients, note } = scene
   const client = random.pick(clients)
@@ -41,7 +41,7 @@ export async function pause(scene: Scene, fault: Fault, host: Host): Promise<voi
   await during(scene, fault, () => host.resume())
 }
 
-/** Undoes a fault when its time is over. */
+/** Ends a fault when its duration has passed. */
 export async function during({ controller }: Scene, { lastsMs }: Fault, undo: () => void): Promise<void> {
   await controller.sleep(lastsMs)
   undo()

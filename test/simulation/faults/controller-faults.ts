@@ -4,7 +4,7 @@ import { isReal, type RealController } from '../world/real-controller.ts'
 import type { Scene } from './inject.ts'
 import type { ControllerFaultKind, Fault } from './plan.ts'
 
-/** As `inject`, of what happens to the controller, and of what operators and drivers ask of it. */
+/** As `inject`, for faults of the controller and for requests of operators and drivers. */
 export async function injectAtController(
   scene: Scene,
   fault: Fault & { kind: ControllerFaultKind },
@@ -44,7 +44,7 @@ async function crash({ note }: Scene, controller: RealController, { lastsMs }: F
   note('the controller is there again')
 }
 
-/** An operator has a node drained; where there is no room for what is on it, it stays. */
+/** An operator drains a node. If the others have no room for its data, the data stays. */
 async function drain({ note }: Scene, controller: RealController, random: SeededRandom): Promise<void> {
   const { host, fleet } = controller
   if (fleet.nodes.length === 0) return
@@ -57,7 +57,7 @@ async function drain({ note }: Scene, controller: RealController, random: Seeded
   }
 }
 
-/** A driver changes hints again and again. */
+/** A driver changes hints repeatedly. */
 async function resize(
   { jobs, note }: Scene,
   controller: RealController,

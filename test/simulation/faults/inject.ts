@@ -16,15 +16,15 @@ export interface Scene {
   readonly controller: Control
   readonly clients: readonly Client[]
   readonly jobs: ReadonlyMap<string, PlacedJob>
-  /** Called at the moment when a node dies, with its memory still there to look at. */
+  /** Called when a node dies, while its memory can still be inspected. */
   readonly nodeDies: (node: RunningNode) => void
-  /** A second process goes on from the memory of a client. */
+  /** Starts a second process from the memory of a client. */
   readonly restore: (twin: Twin, random: SeededRandom) => void
-  /** Writes down what really happened, for a failure's report. */
+  /** Records what happened, for a failure's report. */
   readonly note: (what: string) => void
 }
 
-/** Lets a fault happen; resolves when it, and what the controller does about it, is over. */
+/** Injects a fault; resolves when it, and the controller's reaction, are over. */
 export async function inject(scene: Scene, fault: Fault): Promise<void> {
   const { cluster, controller } = scene
   const random = cluster.random.fork(fault.seed)
@@ -109,7 +109,7 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
   }
 }
 
-/** A node stands still; often one with a part in a handoff, and until about the moment when it is given up. */
+/** Pauses a node: often one that takes part in a handoff, and until about the time when it is declared dead. */
 async function pauseNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const node = random.chance(0.5) ? await movingNode(scene, random) : pickNode(scene, random)
   const aboutLeaseMs = NODE_LEASE_MS + random.between(-HEARTBEAT_MS, LEASE_MARGIN_MS + HEARTBEAT_MS)
@@ -117,7 +117,7 @@ async function pauseNode(scene: Scene, fault: Fault, random: SeededRandom): Prom
   if (node !== null) await pause(scene, { ...fault, lastsMs }, node.host)
 }
 
-/** The process dies; another one comes, sometimes before its death is proved and sometimes at its address. */
+/** Kills the process and starts another, sometimes before its death is proved and sometimes at its address. */
 async function crashNode(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const node = random.chance(0.6) ? await movingNode(scene, random) : pickNode(scene, random)
   if (node !== null) await kill(scene, node, { fault, random })
@@ -136,9 +136,9 @@ async function kill(
   scene.note(`${node.id} dies${machine ? ' with its machine' : ''}`)
   for (const job of scene.jobs.values()) job.nodes = job.nodes.filter((other) => other !== node)
   const prove = async (): Promise<void> => {
-    // A fleet that sees the process exit says so at once.
+    // A fleet that sees the exit reports it at once.
     await controller.sleep(random.chance(0.4) ? random.between(0, 5) : random.between(1, fault.lastsMs))
-    // Without a proof silence has to do.
+    // Without that proof the node is declared dead by its silence.
     if (unseen) return
     await controller.proveDeath(node)
     scene.note(`the death of ${node.id} is proved`)
@@ -150,7 +150,7 @@ async function kill(
   await Promise.all([prove(), replace()])
 }
 
-/** The new owner of a slot dies while it still pulls what is in it, and others have written there. */
+/** Kills the new owner of a slot while it still pulls the slot's bytes and others have written there. */
 async function crashTarget(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const { cluster, controller, jobs } = scene
   const ids = [...jobs.keys()]
@@ -168,7 +168,7 @@ async function crashTarget(scene: Scene, fault: Fault, random: SeededRandom): Pr
   }
 }
 
-/** A network that resets connections now and then, of which it leaves most alone. */
+/** A network that occasionally resets connections; most are not affected. */
 async function breakConnections(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const { cluster, controller } = scene
   const untilMs = cluster.timeline.nowMs + fault.lastsMs
@@ -195,7 +195,7 @@ async function restart(
   note(`${server.id} is there again`)
 }
 
-/** Jobs go from one metadata server to another, and back; with `victim`, one of the two dies at about that moment. */
+/** Transfers jobs from one metadata server to another and back; with `victim`, one of the two dies at about that time. */
 async function moveJob(
   scene: Scene,
   fault: Fault,
@@ -221,10 +221,10 @@ async function moveJob(
   } while (cluster.timeline.nowMs < untilMs)
 }
 
-/** The longest time that a server waits for a node to hear of a change before it goes on. */
+/** The longest time that a server waits for a node's confirmation of a change before it continues. */
 const WORD_HELD_MS_MAX = 9_000
 
-/** A word of metadata to one node is held up until the job has gone to another server, whose words the node has heard by then. */
+/** Delays an ownership message of metadata to one node until the job has been transferred to another server, whose messages the node has received by then. */
 async function lateWord(scene: Scene, random: SeededRandom): Promise<void> {
   const { cluster, controller, jobs } = scene
   const job = random.pick([...jobs.values()])
@@ -245,7 +245,7 @@ async function lateWord(scene: Scene, random: SeededRandom): Promise<void> {
   await Promise.all([told, moved])
 }
 
-/** Metadata has given a node up that lives, or of whose death nobody had a proof. */
+/** Metadata has declared a node dead that runs, or whose death was not proved. */
 export async function replaceLost(scene: Scene, node: RunningNode): Promise<void> {
   for (const job of scene.jobs.values()) job.nodes = job.nodes.filter((other) => other !== node)
   await addNode(scene)
@@ -259,7 +259,7 @@ async function addNode(scene: Scene, ip?: string): Promise<void> {
   await share(scene)
 }
 
-/** Shares change again and again, so that slots move to and fro. */
+/** Changes shares repeatedly, so that slots move back and forth. */
 async function rebalance(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const { cluster, controller, jobs } = scene
   const untilMs = cluster.timeline.nowMs + fault.lastsMs
@@ -276,14 +276,14 @@ async function drainNode(scene: Scene, random: SeededRandom): Promise<void> {
   if (node !== null) await stopWhenEmpty(scene, node)
 }
 
-/** A node dies while it is being emptied: it owns slots and has no share any more. */
+/** Kills a node while it drains: it owns slots and has no share any more. */
 async function crashDrained(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
   const node = await takeShares(scene, random)
   await scene.controller.sleep(random.between(0, 200))
   if (node?.host.alive) await kill(scene, node, { fault, random })
 }
 
-/** Gives a node's part of the jobs to others, where there are any. */
+/** Gives a node's share of the jobs to other nodes, if there are any. */
 async function takeShares(scene: Scene, random: SeededRandom): Promise<RunningNode | null> {
   const node = pickNode(scene, random)
   if (node === null || scene.cluster.living.length < 2) return null
@@ -295,7 +295,7 @@ async function takeShares(scene: Scene, random: SeededRandom): Promise<RunningNo
   return node
 }
 
-/** A node on which nothing is left is stopped, and nothing is lost with it. */
+/** Stops a node that holds nothing; nothing may be lost with it. */
 async function stopWhenEmpty(
   { cluster, controller, jobs, nodeDies, note }: Scene,
   node: RunningNode,
@@ -322,13 +322,13 @@ async function partition(scene: Scene, fault: Fault, random: SeededRandom): Prom
   const away = random.chance(0.8) ? scene.cluster.network.block(cut, rest) : () => undefined
   const back = random.chance(0.7) ? scene.cluster.network.block(rest, cut) : () => undefined
   scene.note(`nothing passes between ${cut.join(', ')} and the others`)
-  // One way is often free again before the other, so that late answers come and questions do not.
+  // One direction is often free again before the other, so that late answers arrive and requests do not.
   const shorter = { ...fault, lastsMs: fault.lastsMs * random.between(0.1, 1) }
   const [first, last] = random.chance(0.5) ? [away, back] : [back, away]
   await Promise.all([during(scene, shorter, first), during(scene, fault, last)])
 }
 
-/** A node with a part in a handoff, as soon as there is one: a death means most then. After a while, any node. */
+/** A node that takes part in a handoff, as soon as there is one, because a death has the most effect then. After a while, any node. */
 async function movingNode(scene: Scene, random: SeededRandom): Promise<RunningNode | null> {
   const { cluster, controller, jobs } = scene
   const ids = [...jobs.keys()]
@@ -348,7 +348,7 @@ function pickNode({ cluster }: Scene, random: SeededRandom): RunningNode | null 
   return nodes.length === 0 ? null : random.pick(nodes)
 }
 
-/** A script's network is left alone: it plays a part, it is not on trial. */
+/** The network of a scripted controller has no faults, because the script is not under test. */
 function ipsOf({ cluster, clients, controller }: Scene): string[] {
   const ips = [
     ...cluster.metadata.all.map(({ host }) => host),

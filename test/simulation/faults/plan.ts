@@ -1,6 +1,6 @@
 import type { SeededRandom } from '../world/random.ts'
 
-/** Those of the usual mixture. */
+/** Kinds of the usual mixture. */
 const usualKinds = [
   'crashNode',
   'crashDrained',
@@ -22,7 +22,7 @@ const usualKinds = [
   'rebalance',
   'endJob',
 ] as const
-/** Those that only some profiles draw. */
+/** Kinds that only some profiles draw. */
 const specialKinds = [
   'crashTarget',
   'stallConnections',
@@ -35,7 +35,7 @@ const specialKinds = [
   'storeLosesAnswers',
   'restoreTwice',
 ] as const
-/** Of a controller that is no script. */
+/** Faults of the real controller. */
 const controllerKinds = [
   'crashController',
   'pauseController',
@@ -46,7 +46,7 @@ const controllerKinds = [
 export type ControllerFaultKind = (typeof controllerKinds)[number]
 export type FaultKind = (typeof usualKinds)[number] | (typeof specialKinds)[number] | ControllerFaultKind
 
-/** What an operator does every day, and what happens to the controller alone: no caller should notice. */
+/** Daily operations and faults of the controller alone: no caller should notice them. */
 export const gentleKinds: readonly FaultKind[] = [
   'addNode',
   'drainNode',
@@ -57,16 +57,16 @@ export const gentleKinds: readonly FaultKind[] = [
   ...controllerKinds,
 ]
 
-/** A client that stands still notices no more of it than that time has passed. */
+/** A frozen client notices only that time has passed. */
 export const frozenKinds: readonly FaultKind[] = ['freezeClient']
 
-/** Connections carry nothing any more, of which a caller notices a delay of `RECOVERY_MS` at most. */
+/** Connections stop carrying bytes; a caller notices a delay of at most `RECOVERY_MS`. */
 export const forgottenKinds: readonly FaultKind[] = ['forgetConnections', 'thawForgotten']
 
-/** What is wrong with the stores behind the nodes. */
+/** Faults of the stores behind the nodes. */
 export const storeKinds: readonly FaultKind[] = ['storeRefuses', 'storeIsSlow', 'storeLosesAnswers']
 
-/** After these a node that lives may not be heard for longer than its lease: at metadata servers, or at the controller. */
+/** After these faults the metadata servers or the controller may not hear a running node for longer than its lease. */
 export const silencingKinds: readonly FaultKind[] = [
   'pauseNode',
   'partition',
@@ -79,12 +79,12 @@ export const silencingKinds: readonly FaultKind[] = [
   'forgetConnections',
   'thawForgotten',
   'lateWord',
-  // A node that was connecting to a server whose machine is gone tries again after `CONNECT_MS_MAX`, which is longer than a lease here.
+  // A node that was connecting to a server on a dead machine retries after `CONNECT_MS_MAX`, which is longer than a lease here.
   'crashMetadata',
   'crashDeparting',
 ]
 
-/** Slots that move and processes that die are what the protocol is about. */
+/** Drawn more often, because moves of slots and deaths of processes are the core of the protocol. */
 const likely: readonly FaultKind[] = [
   ...usualKinds,
   'crashNode',
@@ -99,9 +99,9 @@ const likely: readonly FaultKind[] = [
   'crashDeparting',
 ]
 
-/** One thing that goes wrong, or changes, in a run. */
+/** One fault or change in a run. */
 export interface Fault {
-  /** Its place in the plan, by which it can be left out or kept. */
+  /** Its index in the plan, by which it can be left out or kept. */
   readonly number: number
   readonly kind: FaultKind
   readonly atMs: number
@@ -119,7 +119,7 @@ const lengthsMs = [
   (random: SeededRandom) => random.between(2_500, 5_000),
 ]
 
-/** What goes wrong in a run, in the order of time. Many runs have few kinds, so that each is seen alone as well. */
+/** The faults of a run in order of time. Many runs have few kinds, so that each kind also occurs alone. */
 export function planFaults(
   random: SeededRandom,
   of: {
@@ -140,12 +140,12 @@ export function planFaults(
   return faults.sort((a, b) => a.atMs - b.atMs).map((fault, number) => ({ number, ...fault }))
 }
 
-/** Whether it is one of the controller. */
+/** Whether it is a fault of the controller. */
 export function isOfController(fault: Fault): fault is Fault & { kind: ControllerFaultKind } {
   return controllerKinds.includes(fault.kind as ControllerFaultKind)
 }
 
-/** When the first of these faults begins that is of one of the kinds; `Infinity` where none is. */
+/** When the first fault of one of these kinds begins; `Infinity` if there is none. */
 export function firstOf(faults: readonly Fault[], kinds: readonly FaultKind[]): number {
   const those = faults.filter(({ kind }) => kinds.includes(kind))
   return Math.min(Number.POSITIVE_INFINITY, ...those.map(({ atMs }) => atMs))

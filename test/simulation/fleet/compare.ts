@@ -5,10 +5,10 @@ import { PocketPolicy } from './pocket-policy.ts'
 import { REDIS_MACHINE, redisPrice, S3_GB_PRICE, S3_GET_PRICE, S3_PUT_PRICE } from './prices.ts'
 import { type Application, drawJobs, type SimulatedJob, sizes } from './workload.ts'
 
-/** Seconds per function of the sort with 250 functions, with S3 and with Pocket (OSDI'18): all that the paper has of S3's pace. */
+/** Seconds per function of the sort with 250 functions, with S3 and with Pocket (OSDI'18): the only figures on S3's speed in the paper. */
 const S3_SLOW_DOWN = (21 + 16 + 60) / (20 + 17 + 21)
 
-/** Those that the goals are about. */
+/** The systems that the goals name. */
 export const systems = {
   redis: 'redis, machines for each job at its peak',
   pocket: 'pocket, peaks hinted exactly',
@@ -18,14 +18,14 @@ export const systems = {
 export interface Row {
   readonly system: string
   readonly pricePerHour: number
-  /** What is reserved, priced as in Pocket's table; null where whole machines are all there is. */
+  /** What is reserved, priced as in Pocket's table; null if only whole machines can be had. */
   readonly reservedPerHour: number | null
   readonly slowDown: { readonly mean: number; readonly p50: number; readonly p99: number } | null
   readonly waitP99Seconds: number | null
   readonly nodesMost: number | null
 }
 
-/** Milliseconds of decisions of one kind. */
+/** Durations in ms of decisions of one kind. */
 export interface Took {
   readonly count: number
   readonly p50: number
@@ -54,12 +54,12 @@ export interface Setting {
   readonly seed: string
 }
 
-/** The same jobs on each system. */
+/** Runs the same jobs on each system. */
 export function compare({ mix, jobs: count, seconds, nodesMax, seed }: Setting): Comparison {
   const jobs = drawJobs({ jobs: count, seconds, mix }, new SeededRandom(seed))
   const learning = new MayflyPolicy(nodesMax)
   const mayfly = play(jobs, learning)
-  // Pocket may have as many nodes as its reservations come to: at Mayfly's limit its jobs would wait for hours.
+  // Pocket may have as many nodes as its reservations need: at Mayfly's limit its jobs would wait for hours.
   const pocket = play(jobs, new PocketPolicy(Number.POSITIVE_INFINITY))
   const hours = mayfly.nodes.length / 3600
   const shared = Math.ceil(Math.max(...pocket.usedBytesPerSecond) / REDIS_MACHINE.bytesPerSecond)
@@ -108,7 +108,7 @@ function tookOf(ms: readonly number[]): Took {
   return { count: ms.length, p50, p99, most }
 }
 
-/** Dollars in all: each job has its own machines for as long as it runs. */
+/** Dollars in total: each job has its own machines while it runs. */
 function redisPerJob(jobs: readonly SimulatedJob[]): number {
   return jobs.reduce((sum, { profile }) => {
     const machines = Math.max(
@@ -119,7 +119,7 @@ function redisPerJob(jobs: readonly SimulatedJob[]): number {
   }, 0)
 }
 
-/** Dollars in all: a put for each object, its gets, and what lies there as long as it lives. */
+/** Dollars in total: a put for each object, its gets, and storage during its lifetime. */
 function s3Price(jobs: readonly SimulatedJob[]): number {
   return jobs.reduce((sum, { application, profile }) => {
     const requests = profile.objects * (S3_PUT_PRICE + sizes[application].readsPerObject * S3_GET_PRICE)

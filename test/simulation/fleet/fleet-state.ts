@@ -19,7 +19,7 @@ import type { SimulatedJob } from './workload.ts'
 export interface SimulatedNode {
   readonly startedAt: number
   draining: boolean
-  /** The second in which its last departing byte is gone, and the RAM that is counted until then. */
+  /** The second in which its last departing byte has left, and the RAM that is counted until then. */
   emptyAt: number
   leavingRamBytes: number
 }
@@ -37,7 +37,7 @@ export interface PlacedJob {
   bytes: number
 }
 
-/** The nodes of a simulated fleet, the jobs on them and what each job has reserved where. */
+/** The nodes of a simulated fleet, the jobs on them and the reservations of each job. */
 export class FleetState {
   readonly counts = {
     started: 0,
@@ -52,7 +52,7 @@ export class FleetState {
   readonly nodes = new Map<string, SimulatedNode>()
   readonly reserved = new Map<string, ResourceVector>()
   readonly jobs = new Map<string, PlacedJob>()
-  /** The second that is played. */
+  /** The current second. */
   now = 0
   readonly #class: NodeClass
   readonly #capacity: ResourceVector
@@ -73,7 +73,7 @@ export class FleetState {
     return { spares, rooms: [{ nodeClass: this.#class, capacity: this.#capacity, nodes }], mix: this.#mix }
   }
 
-  /** Where the jobs of a node that is drained may go, so that one node fewer is in use. */
+  /** The fleet on which the jobs of a drained node may be placed, so that one node fewer is in use. */
   busyFleet(): Fleet {
     const fleet = this.fleet()
     return { ...fleet, spares: fleet.spares.filter(({ node }) => this.reserved.has(node)), rooms: [] }
@@ -93,7 +93,7 @@ export class FleetState {
     this.counts.started += started.length
   }
 
-  /** Bytes that leave a node are pulled one after another; until the last has left, it is there and counted. */
+  /** Bytes leave a node one part after another. Until the last part has left, the node exists and is counted. */
   leave(from: string, { held, share, part }: { held: PlacedJob; share: Share; part: number }): void {
     const node = this.nodes.get(from)
     if (node === undefined) return
@@ -103,7 +103,7 @@ export class FleetState {
     node.leavingRamBytes += share.ramBytes
   }
 
-  /** Books other shares of a job. */
+  /** Replaces the shares of a job. */
   share(id: string, shares: readonly Share[]): void {
     const held = this.require(id)
     for (const share of held.shares) {

@@ -50,7 +50,7 @@ test('a fleet is simulated with the same result each time, and drawn as a page t
   const simulate = async (): Promise<string> => {
     const order = ['fleet', '--jobs', '60', '--seconds', '120', '--nodes', '50', '--out', out]
     const { stdout } = await runProgram(['test/simulation/run.js', ...order])
-    // How long decisions took is the machine's.
+    // The durations of decisions depend on the machine.
     return stdout.replace(/^.*registrations, ms.*$/gm, '').replace(/^.*a decision:.*$/m, '')
   }
   const first = await simulate()

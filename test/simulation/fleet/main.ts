@@ -5,7 +5,7 @@ import { drawPage } from './page.ts'
 import { pricePerHour, redisPrice } from './prices.ts'
 import { type Application, applications, profileOf, sizes } from './workload.ts'
 
-/** What `npm run simulate -- fleet` was asked for. */
+/** The options of `npm run simulate -- fleet`. */
 interface Order {
   readonly jobs: number
   readonly nodes: number
@@ -17,7 +17,7 @@ interface Order {
 const GOAL_BELOW_REDIS = 0.75
 const GOAL_SLOW_DOWN = 1.05
 const GOAL_DECISION_MS = 10
-/** Single applications get a part of the jobs: what they show does not need more. */
+/** Runs with a single application get this fraction of the jobs, which is enough for their result. */
 const SINGLE_PART = 10
 
 run(JSON.parse(process.argv[2] ?? '{}') as Order)

@@ -29,21 +29,21 @@ import type { Part, Policy, Running } from './play.ts'
 import { POCKET_NODE, pricePerHour } from './prices.ts'
 import type { SimulatedJob } from './workload.ts'
 
-/** From a registration that needs a new process to its first report, and from one that does not; measured with `mayfly up`. */
+/** From a registration until its capacity serves, with and without a new process; measured with `mayfly up`. */
 const START_SECONDS = 0.5
 const REGISTER_SECONDS = 0.05
 const EVEN_ROUNDS = 10
 const WARM_NODES = 1
-/** Nobody says anything of a job: its name's history has to do. */
+/** Jobs have no hints, so only the history of their name counts. */
 const noHints: Hints = {}
 
 /**
- * A fleet that is run by the code of the controller: rightsizing from history, packing, growth, the band, moves, and the
- * nodes that are kept ready. Only time and the nodes are played: the traffic of what moves goes to its new node at once, while
- * the bytes follow at the pace of a node's pulls, and the old one is paid for until they have left.
+ * A fleet that is run by the controller's code: rightsizing from history, packing, growth, the band, moves, and warm nodes. Only time and the nodes are
+ * simulated. The traffic of what moves goes to its new node at once; the bytes follow at the speed of a node's pulls, and the old node is paid for until they
+ * have left.
  */
 export class MayflyPolicy implements Policy {
-  /** How long each decision took, and those of them that a job waits for. */
+  /** The duration of each decision, and of those for which a job waits. */
   readonly decisionMs: number[] = []
   readonly registrationMs: number[] = []
   readonly #class: NodeClass
@@ -53,7 +53,7 @@ export class MayflyPolicy implements Policy {
   readonly #arrivals = new Arrivals()
   #memory: ClassMemory = noMemory
   #expected: ReadonlySet<string> = new Set()
-  /** What each node moved in the last second. */
+  /** Bytes that each node transferred in the last second. */
   #loads: ReadonlyMap<string, number> = new Map()
 
   constructor(nodesMax: number) {
@@ -134,7 +134,7 @@ export class MayflyPolicy implements Policy {
   }
 
   price() {
-    // What a node moves beyond what is reserved on it is not free of charge.
+    // The price includes what a node transfers beyond its reservations.
     const [served, ramBytes] = [...this.#state.nodes].reduce(
       ([rate, ram], [node, { leavingRamBytes }]) => {
         const held = this.#state.reserved.get(node) ?? nothing
@@ -163,7 +163,7 @@ export class MayflyPolicy implements Policy {
     })
   }
 
-  /** A job grows with its use, and gives back what it does not use. */
+  /** A job grows with its usage, and releases what it does not use. */
   #look({ job, bytes, bytesPerSecond }: Running): void {
     const held = this.#state.require(job.id)
     held.bytes = bytes
@@ -255,7 +255,7 @@ export class MayflyPolicy implements Policy {
     }
   }
 
-  /** Drains the emptiest nodes that the others have room for. */
+  /** Drains the emptiest nodes whose data fits on the others. */
   #drain(busy: readonly string[], count: number, fullness: (node: string) => number): void {
     const emptiest = busy
       .map((node) => ({ node, load: fullness(node) }))

@@ -11,7 +11,7 @@ const colours = {
   'in use': '#777777',
 }
 
-/** Allocation over time as one HTML file that loads nothing. */
+/** Allocation over time as one self-contained HTML file. */
 export function drawPage(comparisons: readonly Comparison[], lines: readonly string[]): string {
   const legend = Object.entries(colours).map(
     ([name, colour]) => `<span style="color:${colour}">■ ${name}</span>`,

@@ -3,55 +3,55 @@ import type { SimulatedJob } from './workload.ts'
 /** A part of a job on a node. */
 export interface Part {
   readonly node: string
-  /** Of its traffic; all parts are 1 together. */
+  /** Fraction of the job's traffic; the fractions of all parts add up to 1. */
   readonly part: number
-  /** What it always moves there. */
+  /** Traffic that is bound to this node. */
   readonly bytesPerSecond: number
 }
 
 export interface Running {
   readonly job: SimulatedJob
-  /** Second of its profile at which it is; it goes slower where its nodes are too busy. */
+  /** The second of its profile that it has reached; it advances more slowly while its nodes are overloaded. */
   progress: number
-  /** When its functions may begin. */
+  /** When its functions may start. */
   readyAt: number
   bytes: number
   bytesPerSecond: number
 }
 
-/** What reserves nodes for jobs, second by second. */
+/** Reserves nodes for jobs, second by second. */
 export interface Policy {
-  /** Seconds until the job may begin; null if there is no room yet. */
+  /** Seconds until the job may start; null if there is no room yet. */
   register(job: SimulatedJob, second: number): number | null
   end(running: Running): void
   partsOf(job: SimulatedJob): readonly Part[]
-  /** The most that the job may hold now. */
+  /** The most bytes that the job may store now. */
   bytesMaxOf(job: SimulatedJob): number
-  /** Once a second, when `running` says what jobs use. */
+  /** Called once a second; `running` has the usage of the jobs. */
   second(second: number, running: ReadonlyMap<string, Running>, loads: ReadonlyMap<string, number>): void
-  /** What runs now costs an hour. */
+  /** Price per hour of what runs now. */
   price(): { readonly nodes: number; readonly perHour: number; readonly reservedPerHour: number }
 }
 
-/** What a policy came to. */
+/** The results of a policy. */
 export interface Played {
   /** Whole nodes, in dollars per hour, on average. */
   readonly pricePerHour: number
-  /** What is reserved of them, priced as in Pocket's table. */
+  /** The reservations, priced as in Pocket's table. */
   readonly reservedPerHour: number
-  /** Time of each job over that of one that nothing holds up, the wait for its nodes included. */
+  /** Time of each job, including the wait for its nodes, over its time without any limit. */
   readonly slowDowns: readonly number[]
   readonly waits: readonly number[]
-  /** Seconds in which a job could not write for want of bytes. */
+  /** Seconds in which a job could not write because its capacity was full. */
   readonly fullSeconds: number
-  /** Each second. */
+  /** In each second. */
   readonly nodes: readonly number[]
   readonly usedBytesPerSecond: readonly number[]
 }
 
 const NODE_BYTES_PER_SECOND = 1e9
 
-/** Plays jobs in virtual time until all have ended. */
+/** Runs jobs in virtual time until all have ended. */
 export function play(jobs: readonly SimulatedJob[], policy: Policy): Played {
   const running = new Map<string, Running>()
   const waiting: SimulatedJob[] = []
@@ -63,7 +63,7 @@ export function play(jobs: readonly SimulatedJob[], policy: Policy): Played {
   for (let second = 0; next < jobs.length || waiting.length > 0 || running.size > 0; second++) {
     for (let job = jobs[next]; job !== undefined && job.startsAtSecond <= second; job = jobs[++next])
       waiting.push(job)
-    // Who waits for room waits in order: a large job is not passed by small ones for ever.
+    // Waiting jobs are served in order, so that small ones do not pass a large one for ever.
     for (let job = waiting[0]; job !== undefined; job = waiting[0]) {
       const wait = policy.register(job, second)
       if (wait === null) break
@@ -99,20 +99,20 @@ export function play(jobs: readonly SimulatedJob[], policy: Policy): Played {
   }
 }
 
-/** What of its last second a job did not need. */
+/** The part of its last second that a job did not need. */
 function fractionOf({ progress, job }: Running): number {
   return job.profile.bytes.length - progress
 }
 
 /** Bytes in one second. */
 interface Tally {
-  /** Asked for within reservations, and beyond them. */
+  /** Requested within reservations, and above them. */
   within: number
   beyond: number
   moved: number
 }
 
-/** One second of all jobs: first what is reserved, then what others leave, in proportion. */
+/** One second of all jobs: first what is reserved, then, in proportion, what others leave free. */
 function move(
   running: ReadonlyMap<string, Running>,
   { policy, second }: { policy: Policy; second: number },
@@ -138,7 +138,7 @@ function move(
   for (const { each, want, parts } of asking) {
     const isFull = each.bytes > policy.bytesMaxOf(each.job)
     if (isFull) full++
-    // Its puts fail and are tried again; its reads go on, and free what they read.
+    // Its puts fail and are retried; its reads continue, and free what they read.
     let speed = isFull ? 0.5 : 1
     for (const { part, held, tally } of parts) {
       if (want * part <= 0) continue

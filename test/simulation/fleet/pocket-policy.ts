@@ -2,7 +2,7 @@ import type { Part, Policy, Running } from './play.ts'
 import { POCKET_NODE, pricePerHour } from './prices.ts'
 import type { SimulatedJob } from './workload.ts'
 
-/** From a registration to new capacity, on machines that are warm: 4 to 5 s (OSDI'18, section 6.4). */
+/** From a registration to new capacity on warm machines: 4 to 5 s (OSDI'18, section 6.4). */
 const START_SECONDS = 4.5
 const BAND_HIGH = 0.8
 
@@ -13,14 +13,14 @@ interface Placed {
 }
 
 /**
- * Pocket as its paper states it (OSDI'18, section 4): each job hints its throughput and capacity, here exactly what it will need
- * at its peak, and keeps that for as long as it lives. Jobs fill active nodes one after another, new ones are started for the
- * rest. Above the band of 60 to 80 % a node is added, to which only new jobs are steered; nothing migrates, so a node goes
- * when its last job has ended. Flash, of which no job needs as much as comes with its throughput.
+ * Pocket as its paper describes it (OSDI'18, section 4). Each job hints its throughput and capacity, here exactly what it will need at its peak, and holds that
+ * during its life. Jobs fill active nodes one after another, and new ones are started for the rest. Above the band of 60 to 80 % a node is added, which only
+ * new jobs use. Nothing migrates, so a node is removed when its last job has ended. Nodes have flash, of which no job needs more than comes with its
+ * throughput.
  */
 export class PocketPolicy implements Policy {
   readonly #nodesMax: number
-  /** Of each node, what is reserved. */
+  /** What is reserved on each node. */
   readonly #nodes = new Map<string, number>()
   readonly #jobs = new Map<string, Placed>()
   #ids = 0
@@ -53,7 +53,7 @@ export class PocketPolicy implements Policy {
     this.#jobs.delete(job.id)
     for (const { node, part } of placed?.parts ?? []) {
       const left = (this.#nodes.get(node) ?? 0) - part * (placed?.bytesPerSecond ?? 0)
-      // A millionth of a node is what rounding leaves.
+      // A remainder below a millionth of a node is a rounding error.
       this.#nodes.set(node, left < 1e3 ? 0 : left)
     }
   }

@@ -14,15 +14,15 @@ export const sizes: Readonly<
 > = {
   sort: { dataGb: 100, peakGbps: 7.5, writeSeconds: 30, readsPerObject: 1, nodes: 10 },
   video: { dataGb: 6, peakGbps: 2.5, writeSeconds: 60, readsPerObject: 1, nodes: 3 },
-  // Its peak is not in the paper. 55 % of the objects are read once, the others hundreds of times, small ones mostly.
+  // Its peak is not in the paper. 55 % of the objects are read once, the others, which are mostly small, hundreds of times.
   compile: { dataGb: 0.85, peakGbps: 0.5, writeSeconds: 60, readsPerObject: 10, nodes: 3 },
 }
 
-/** What a job would do second by second if nothing held it up. */
+/** The usage of a job second by second if nothing limits it. */
 export interface Profile {
-  /** Held at the end of each second, where what was read for the last time is deleted. */
+  /** Bytes stored at the end of each second, when objects after their last read are deleted. */
   readonly bytes: readonly number[]
-  /** Moved in each second. */
+  /** Bytes transferred in each second. */
   readonly bytesPerSecond: readonly number[]
   readonly peakBytes: number
   readonly peakBytesPerSecond: number
@@ -38,15 +38,15 @@ export interface SimulatedJob {
   readonly profile: Profile
 }
 
-/** Parts of full size, evenly on a logarithmic scale. */
+/** Fractions of the full size, uniform on a logarithmic scale. */
 const SCALE_MIN = 0.1
 const SCALE_MAX = 0.5
-/** Runs of a name differ in size by as much. */
+/** Relative spread of the sizes of a name's runs. */
 const SPREAD = 0.1
 
 /**
- * `jobs` runs of `jobs / 100` names over `seconds`, in the order of their start. Every name has its application and size;
- * half of the names come regularly, the others without a pattern.
+ * `jobs` runs of `jobs / 100` names over `seconds`, in the order of their start. Every name has its application and size. Half of the names run at regular
+ * intervals, the others at random.
  */
 export function drawJobs(
   of: { jobs: number; seconds: number; mix: readonly Application[] },
@@ -79,7 +79,7 @@ export function drawJobs(
 
 const curves = new Map<Application, { bytes: number[]; rate: number[]; peak: number; high: number }>()
 
-/** Objects are written evenly and live as long as the trace says; their reads are spread over their lives. */
+/** Objects are written at a constant rate and live as long as the trace says; their reads are spread over their lifetimes. */
 export function profileOf(application: Application, scale: number): Profile {
   const { dataGb, peakGbps } = sizes[application]
   const { bytes, rate, peak, high } = curves.get(application) ?? curveOf(application)
@@ -120,7 +120,7 @@ function curveOf(application: Application) {
 
 const files = new Map<string, number[]>()
 
-/** The second column of a file whose first one counts quantiles up evenly from 0 to 1. */
+/** The second column of a file whose first column has evenly spaced quantiles from 0 to 1. */
 function quantilesOf(file: string): number[] {
   const known = files.get(file)
   if (known !== undefined) return known

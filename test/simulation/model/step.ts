@@ -2,13 +2,13 @@ import { unreachable } from '../../../protocol/assert.ts'
 import { bytesOf } from '../traffic/values.ts'
 import { absent, type Effect, type KeyState, type Operation } from './state.ts'
 
-/** What comes back from the kept store ends by its new owner's clock, which differs from that of the node where it was put. */
+/** A recovered object expires by the clock of its new owner, which differs from that of the node where it was put. */
 const CLOCKS_APART_MS = 400
 
-/** A node's clock is as good as the virtual one; rounding to whole ms and the way of the answer are not. */
+/** A node's clock is exact, but times are rounded to whole ms and answers take time. */
 const EXPIRY_SLACK_MS = 2
 
-/** The states in which an operation can leave a key, none if it cannot have happened in this one. */
+/** The states in which an operation can leave a key; empty if it cannot have happened in this state. */
 export function step(state: KeyState, operation: Operation): KeyState[] {
   const { what } = operation
   if (what.kind === 'bucket') return bucket(state, what.exists)
@@ -17,13 +17,13 @@ export function step(state: KeyState, operation: Operation): KeyState[] {
   return viewsOf(state, operation).flatMap((view) => apply(view, what, operation))
 }
 
-/** A new bucket is another one, in other slots, whose owners may have died: a miss may say so. */
+/** A new bucket has other slots, whose owners may have died: a miss may be `OBJECT_LOST`. */
 function bucket(state: KeyState, exists: boolean): KeyState[] {
   if (state.bucket === exists) return []
   return [{ ...absent, bucket: exists, lost: exists ? 'old' : 'no' }]
 }
 
-/** A value whose time is nearly over may be there or not; one with holes may be known to be lost, or its time be over. */
+/** A value that is about to expire may exist or not; one with missing chunks may be known to be lost, or have expired. */
 function viewsOf(state: KeyState, { calledMs, returnedMs }: Operation): KeyState[] {
   const { value, expiry, holes } = state
   const views: KeyState[] = []
@@ -74,7 +74,7 @@ function put(state: KeyState, what: Extract<Effect, { kind: 'put' }>, operation:
     case 'missing':
       return state.value === null && state.lost !== 'fresh' ? [state] : []
     case 'lost':
-      // One that is to be kept fails where its own chunks are lost.
+      // A put with `persist` fails if its own chunks are lost.
       return (state.value === null && state.lost !== 'no') ||
         state.holes ||
         (what.persist && what.mayHaveHoles)
@@ -148,7 +148,7 @@ function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']
 }
 
 function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death' }>): KeyState[] {
-  // What comes back has another version, unless only its bytes were on the dead node.
+  // A recovered object has another version, unless only its bytes were on the dead node.
   if (state.kept) {
     const { expiry } = state
     const sooner = expiry === null ? null : { ...expiry, fromMs: expiry.fromMs - CLOCKS_APART_MS }
@@ -177,7 +177,7 @@ function emptied(state: KeyState): KeyState {
   }
 }
 
-/** The kept store was changed for an operation that failed then. */
+/** The persistent store was changed by an operation that failed afterwards. */
 function shaken(state: KeyState): KeyState[] {
   return state.kept && !state.shaky ? [{ ...state, shaky: true }] : []
 }

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Buckets that are deleted under load and made anew under their names. */
+/** Buckets that are deleted under load and created again under the same name. */
 export const bucketBugs: readonly Planted[] = [
   {
     name: 'deleted-bucket-listed',

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** What the controller decides, and what is held for somebody who is gone. */
+/** Decisions of the controller, and resources of clients that are gone. */
 export const controllerBugs: readonly Planted[] = [
   {
     name: 'job-lease-never-lapses',

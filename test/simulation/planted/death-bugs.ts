@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Leases of nodes, deaths, and what is lost with them. */
+/** Leases of nodes, deaths, and losses. */
 export const deathBugs: readonly Planted[] = [
   {
     name: 'lease-ignored',

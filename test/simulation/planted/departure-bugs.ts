@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** What goes wrong when a job is handed from one metadata server to another; all of them attack I18. */
+/** Transfers of jobs between metadata servers; all of these bugs attack I18. */
 export const departureBugs: readonly Planted[] = [
   {
     name: 'moved-job-dropped',

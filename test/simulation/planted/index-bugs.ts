@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** What a slot's index has to carry, and what its new owner makes of it. */
+/** The contents of a slot's index, and how the new owner uses it. */
 export const indexBugs: readonly Planted[] = [
   {
     name: 'index-without-a-page',

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Objects that outlive their job: they are in two places, and the store takes its time. */
+/** Persisted objects: they are in two places, and the store is slow. */
 export const keptBugs: readonly Planted[] = [
   {
     name: 'chunk-ahead-unheard',

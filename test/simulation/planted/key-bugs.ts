@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** What is decided about a key by its owner, whether slots move or not. */
+/** Decisions of an owner about a key, whether slots move or not. */
 export const keyBugs: readonly Planted[] = [
   {
     name: 'if-absent-forgotten',

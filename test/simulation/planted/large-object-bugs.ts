@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Objects in chunks: leases of versions, and chunks that are reclaimed. */
+/** Chunked objects: leases of versions, and the garbage collection of chunks. */
 export const largeObjectBugs: readonly Planted[] = [
   {
     name: 'commit-without-lease',

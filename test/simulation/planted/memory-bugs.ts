@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** The arena: who may use memory, and where what was moved is found. */
+/** The arena: ownership of memory, and the location of what was moved. */
 export const memoryBugs: readonly Planted[] = [
   {
     name: 'moved-and-not-found',

@@ -1,20 +1,20 @@
-/** One text of a plane and what stands in its place. */
+/** One text of a plane's source and its replacement. */
 interface Edit {
   readonly file: string
-  /** Stands in the file exactly once, or the build fails and names the bug: a planted bug cannot rot. */
+  /** Must occur in the file exactly once; otherwise the build fails with the name of the bug, so that no bug becomes stale. */
   readonly find: string
   readonly replace: string
 }
 
-/** A bug that is built into the planes to see whether the simulation catches it. */
+/** A bug that is built into the planes, to check that the simulation catches it. */
 export interface Planted extends Edit {
   readonly name: string
-  /** What goes wrong with it, and the invariant of ARCHITECTURE.md that it attacks. */
+  /** What goes wrong, and the invariant of ARCHITECTURE.md that the bug attacks. */
   readonly what: string
-  /** Where one place is not enough: a bug that a second check would hide, or a name that has to be imported. */
+  /** More edits, for example because a second check would hide the bug, or a name has to be imported. */
   readonly also?: readonly Edit[]
-  /** The profile that meets it, see `profiles.ts`; the usual mixture where none is named. */
+  /** The profile that reveals it, see `profiles.ts`; the usual mixture by default. */
   readonly profile?: string
-  /** Of the seeds from 1 to this one, at least one fails. */
+  /** At least one of the seeds from 1 to this one fails. */
   readonly seedsMax: number
 }

@@ -15,7 +15,7 @@ import { repeatBugs } from './repeat-bugs.ts'
 import { storeBugs } from './store-bugs.ts'
 import { tierBugs } from './tier-bugs.ts'
 
-/** Every bug that can be planted. */
+/** All planted bugs. */
 export const planted: readonly Planted[] = [
   ...handoffBugs,
   ...indexBugs,

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Peers that take less than they are sent. */
+/** Peers that read more slowly than they are sent to. */
 export const pressureBugs: readonly Planted[] = [
   {
     name: 'rest-of-a-read-dropped',

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Stores behind the nodes that refuse, are slow, and lose answers. */
+/** Stores behind the nodes that refuse requests, are slow, or lose answers. */
 export const storeBugs: readonly Planted[] = [
   {
     name: 'failed-task-rejects',

@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Objects that leave RAM and come back: their bytes are in two places for a while. */
+/** Objects that are demoted and promoted: their bytes are in two places for a while. */
 export const tierBugs: readonly Planted[] = [
   {
     name: 'demoted-unchecked',

@@ -11,10 +11,10 @@ export const BUCKETS: readonly string[] = ['default', 'frames']
 
 const LIVES_MS_MAX = 1_500
 const GONE_MS_MAX = 150
-/** Longer than metadata waits for its nodes to hear. */
+/** Longer than metadata waits for its nodes' confirmations. */
 const DEADLINE_MS = 12_000
 
-/** The names of buckets that come and go: of each there is one at a time, for as long as its deletions are answered. */
+/** Names of buckets that are created and deleted. At most one bucket of each name exists, as long as its deletions are answered. */
 export class TransientNames {
   readonly #rounds = new Map<string, number>()
 
@@ -27,7 +27,7 @@ export class TransientNames {
     return Array.from({ length: (this.#rounds.get(job) ?? 0) + 1 }, (_, round) => nameOf(round))
   }
 
-  /** Nobody knows when the deletion takes effect: what another bucket of the name had would not be judged. */
+  /** It is unknown when the deletion takes effect, so contents of another bucket of this name could not be checked. */
   giveUp(job: string): void {
     this.#rounds.set(job, (this.#rounds.get(job) ?? 0) + 1)
   }
@@ -41,14 +41,14 @@ function nameOf(round: number): string {
   return `scratch-${round}`
 }
 
-/** Creates those that a job has for all of a run. */
+/** Creates the buckets that a job has during the whole run. */
 export async function createBuckets(cluster: Cluster, host: Host, { ticket }: PlacedJob): Promise<void> {
   const client = openSimulated(host, ticket, cluster.network.of(host).dial)
   for (const bucket of BUCKETS) if (bucket !== 'default') await client.createBucket(bucket)
   await client.close()
 }
 
-/** Creates and deletes one bucket of a job, under the same name again and again, until `hasExpired`. Never rejects. */
+/** Creates and deletes one bucket of a job under the same name repeatedly, until `hasExpired`. Never rejects. */
 export async function cycleBucket(
   cluster: Cluster,
   job: PlacedJob,
@@ -76,7 +76,7 @@ export async function cycleBucket(
   while (!isOver()) {
     const created = await call('createBucket')
     if (created.outcome.kind === 'error') {
-      // It is there or not, now or later: this name is of no use any more.
+      // The bucket exists or not, now or later, so the name is not used again.
       if (created.outcome.code === 'JOB_ENDED') return
       names.giveUp(job.id)
       continue

@@ -11,7 +11,7 @@ import { perform, WrongBytes } from './perform.ts'
 import { Twin } from './twin.ts'
 import type { Home } from './values.ts'
 
-/** Calls that one client has under way at most. */
+/** Maximum number of calls that one client has under way. */
 const LANES = 2
 /** The client checks deadlines every 20 ms. */
 const DEADLINE_SLACK_MS = 100
@@ -23,16 +23,16 @@ export interface ClientOptions {
   readonly mix: Mix
   readonly random: SeededRandom
   readonly calls: number
-  /** Between two calls of a lane. */
+  /** Pause between two calls of a lane. */
   readonly thinkMsMax: number
   readonly violate: (rule: string, what: string) => void
-  /** Another process has its memory, and may be restored. */
+  /** Another process has the same memory, and may be restored. */
   readonly hasTwin?: boolean
-  /** It goes on from the memory of another one. */
+  /** It continues from the memory of another client. */
   readonly restored?: { readonly host: Host; readonly jobs: Map<string, Job> }
 }
 
-/** A function that runs: it makes one call after another until it has made them all; if it crashes, another goes on. */
+/** A running function: it makes one call after another until all are made; if it crashes, another one continues. */
 export class Client {
   readonly #options: ClientOptions
   host: Host
@@ -57,14 +57,14 @@ export class Client {
     }
   }
 
-  /** The process that has this one's memory; null where there is none, or one that has not done all that this one has. */
+  /** The process with the same memory; null if there is none, or if it has diverged. */
   takeTwin(): Twin | null {
     const twin = this.#twin
     this.#twin = null
     return twin?.mirror.diverged === false ? twin : null
   }
 
-  /** Begins, or goes on in a new process. Nobody waits for it: it never rejects. */
+  /** Starts, or continues in a new process. Never rejects and need not be awaited. */
   start(): void {
     if (!this.host.alive) {
       this.host = this.#options.cluster.newHost('client')
@@ -81,7 +81,7 @@ export class Client {
     )
   }
 
-  /** Makes one call and writes it down. */
+  /** Makes one call and records it. */
   async call(home: Home, action: Action, deadlineMs: number, signal?: AbortSignal): Promise<Call | null> {
     const { cluster, history, violate } = this.#options
     const job = this.#open(home.job)
@@ -104,7 +104,7 @@ export class Client {
     call.pausedMs = host.pausedMs - pausedMs
     timeline.trace(call.outcome.kind.length + call.id)
     this.#options.mix.learn(call)
-    // A listing has its deadline for each page.
+    // A listing has a deadline for each page.
     const pages = action.kind === 'list' ? 20 : 1
     const tookMs = call.returnedMs - call.calledMs - call.pausedMs
     const waitMs = action.kind === 'get' ? action.waitSeconds * 1000 : 0

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../../protocol/errors.ts'
 import type { Home, ValueName } from './values.ts'
 
-/** What a client asked for. */
+/** The request of a client. */
 export type Action =
   | {
       readonly kind: 'put'
@@ -19,7 +19,7 @@ export type Action =
   | { readonly kind: 'deleteBucket' }
   | { readonly kind: 'list'; readonly prefix: string; readonly acceptHoles: boolean }
 
-/** When a put counts: always, if the key is absent, or if it has this version. */
+/** The condition of a put: none, the key is absent, or it has this version. */
 export type PutRule = 'always' | 'absent' | number
 
 interface Stat {
@@ -27,11 +27,11 @@ interface Stat {
   readonly version: number
   /** It has a time to live. */
   readonly expires: boolean
-  /** It outlives its job. */
+  /** It is persisted. */
   readonly persist: boolean
 }
 
-/** What came of it. `null` where a stat found nothing. */
+/** The result. `null` if a stat found nothing. */
 export type Outcome =
   | { readonly kind: 'version'; readonly version: number }
   | { readonly kind: 'value'; readonly value: ValueName }
@@ -45,7 +45,7 @@ export type Outcome =
       readonly entries: readonly { readonly key: string; readonly bytes: number }[]
     }
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly message: string }
-  /** The client died, or the run ended, before it had an answer. */
+  /** The client died, or the run ended, before there was an answer. */
   | { readonly kind: 'none' }
 
 /** One call of one client, in virtual ms. */
@@ -58,9 +58,9 @@ export interface Call {
   readonly calledMs: number
   returnedMs: number
   outcome: Outcome
-  /** Its client was frozen for so long meanwhile. */
+  /** How long its client was frozen during the call. */
   pausedMs: number
-  /** The caller gave it up. */
+  /** The caller aborted it. */
   aborted: boolean
 }
 
@@ -99,14 +99,14 @@ export function isMutation(action: Action): boolean {
   }
 }
 
-/** After these nobody knows whether a mutation was carried out; after any other error it was not. */
+/** After these errors it is unknown whether a mutation was carried out; after any other it was not. */
 const unknowing: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'ABORTED']
 
 export function isUnknown(outcome: Outcome): boolean {
   return outcome.kind === 'none' || (outcome.kind === 'error' && unknowing.includes(outcome.code))
 }
 
-/** The keys that a call is about. */
+/** The keys that a call concerns. */
 export function keysOf({ home, action }: Call): readonly string[] {
   return action.kind === 'deleteMany' ? action.keys : [home.key]
 }

@@ -2,11 +2,11 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import type { Dial, Link, LinkHandlers } from '../../../protocol/transport/link.ts'
 
 /**
- * Gives a second process the memory of a first one: both run the same code from the beginning, with the same clock and chance, and the second
- * gets what the network brings to the first, at the same moments. What it sends goes nowhere, and has to be what the first has sent.
+ * Gives a second process the memory of a first one. Both run the same code from the beginning, with the same clock and randomness, and the second receives what
+ * the network delivers to the first, at the same times. What it sends is discarded, and must equal what the first has sent.
  */
 export class Mirror {
-  /** To be used by the first process. */
+  /** For the first process. */
   readonly dial: Dial
   readonly #dials: Promise<MirroredLink>[] = []
   readonly #links: MirroredLink[] = []
@@ -18,12 +18,12 @@ export class Mirror {
     this.dial = (address) => this.#record(dial(address))
   }
 
-  /** The second process has not done what the first has: nothing can be learned from it. */
+  /** The second process has not done the same as the first, so the run is not checked for clones. */
   get diverged(): boolean {
     return this.#diverged || this.#links.some(({ diverged }) => diverged)
   }
 
-  /** To be used by the second process. */
+  /** For the second process. */
   readonly copy: Dial = async (address) => {
     if (this.#restored !== null) return await this.#restored(address)
     const link = this.#dials[this.#copied++]
@@ -32,12 +32,12 @@ export class Mirror {
     throw lost()
   }
 
-  /** The second process gets nothing any more. */
+  /** The second process receives nothing any more. */
   stop(): void {
     for (const link of this.#links) link.sever()
   }
 
-  /** It goes on as one of its own. Its connections are closed, or carry nothing and nobody says so. */
+  /** The second process continues on its own. Its connections are closed, or stop carrying bytes without being closed. */
   restore(dial: Dial, isSilent: () => boolean): void {
     this.#restored = dial
     for (const link of this.#links) if (!isSilent()) link.close(new Error('the connection was reset'))
@@ -60,7 +60,7 @@ export class Mirror {
 interface Written {
   readonly bytes: Buffer
   taken: boolean
-  /** Of the copy, once it has written the same. */
+  /** Called for the copy once it has written the same. */
   tell: (() => void) | null
 }
 
@@ -73,7 +73,7 @@ class MirroredLink implements Link {
   readonly #written: Written[] = []
   #copied = 0
   #handlers: LinkHandlers | null = null
-  /** What came before the copy had opened its end. */
+  /** What arrived before the copy opened its end. */
   #early: ((handlers: LinkHandlers) => void)[] = []
   #state: 'mirrored' | 'silent' | 'closed' = 'mirrored'
 
@@ -111,11 +111,11 @@ class MirroredLink implements Link {
   }
 
   pause(): void {
-    // Nothing comes to the first process either.
+    // Nothing arrives at the first process either.
   }
 
   resume(): void {
-    // It comes when it comes to the first process.
+    // It arrives when it arrives at the first process.
   }
 
   end(): void {
@@ -127,10 +127,10 @@ class MirroredLink implements Link {
   }
 
   keepAlive(): void {
-    // Nothing here keeps a real process alive.
+    // There is no real handle that could keep the process alive.
   }
 
-  /** The first process goes on without the copy. */
+  /** The first process continues without the copy. */
   sever(): void {
     if (this.#state !== 'mirrored') return
     this.#state = 'silent'
@@ -168,7 +168,7 @@ class MirroredLink implements Link {
 }
 
 interface Recorder {
-  /** Gives what to call when the network has taken them. */
+  /** Returns what to call when the network has accepted the bytes. */
   readonly written: (bytes: Buffer) => () => void
   readonly happened: (event: (handlers: LinkHandlers) => void) => void
   readonly closed: (cause: Error | null) => void

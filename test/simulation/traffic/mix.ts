@@ -4,13 +4,12 @@ import { BUCKETS, TransientNames } from './buckets.ts'
 import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
-/** More mutations of one key that nobody knows the outcome of would make its history too costly to judge. */
+/** More mutations of one key with unknown outcome would make its history too costly to check. */
 const UNKNOWN_MAX = 4
 const LARGE_BYTES_MAX = 1_400
 
 /**
- * Draws what clients do: a few keys, so that calls collide, the same ones in every job and bucket, so that a leak
- * between them shows.
+ * Draws the actions of clients. There are few keys, so that calls collide, and they are the same in every job and bucket, so that a leak between them shows.
  */
 export class Mix {
   readonly #jobs: readonly string[]
@@ -56,7 +55,7 @@ export class Mix {
     return [...BUCKETS, ...(this.#profile.transient > 0 ? this.transient.all(job) : [])]
   }
 
-  /** Remembers versions, and how many outcomes of a key are unknown: a key with too many is not used again. */
+  /** Remembers versions, and the number of unknown outcomes of a key: a key with too many is not used again. */
   learn({ home, action, outcome }: Call): void {
     const name = nameOf(home)
     if (isMutation(action) && isUnknown(outcome)) {

@@ -3,10 +3,10 @@ import { asMayflyError } from '../../../protocol/errors.ts'
 import type { Action, Outcome, PutRule } from './history.ts'
 import { type Home, makeValue, readValue, type ValueName } from './values.ts'
 
-/** Bytes that do not belong where they were found: never allowed, whatever else happened. */
+/** Bytes that belong elsewhere: never allowed, whatever else happened. */
 export class WrongBytes extends Error {}
 
-/** Carries one action out through the SDK. Rejects with `WrongBytes` alone. */
+/** Performs one action through the SDK. Rejects only with `WrongBytes`. */
 export async function perform(
   job: Job,
   call: { home: Home; action: Action; deadlineMs: number; signal?: AbortSignal },

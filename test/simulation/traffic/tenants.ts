@@ -10,19 +10,19 @@ import { openSimulated } from './open.ts'
 export interface Tenancy {
   readonly id: string
   readonly leaseSeconds: number
-  /** When its last use that was answered was begun, in virtual ms; its registration counts as one. */
+  /** When its last answered use began, in virtual ms; its registration counts as a use. */
   usedMs: number
-  /** The longest time between two of them. */
+  /** The longest time between two uses. */
   unusedMs: number
-  /** Its tenant asked for its end. */
+  /** Its tenant has asked for its end. */
   endAsked: boolean
 }
 
-/** Few, so that earlier runs of a name are learned from. */
+/** Few names, so that jobs learn from earlier runs. */
 const NAMES = ['sort', 'video', 'build']
 const USE_MS_MAX = 600
 
-/** Registers jobs, uses them, and ends them or forgets them, so that their leases have to. Resolves when the last is ended or forgotten. */
+/** Registers jobs, uses them, and ends them or abandons them until their lease lapses. Resolves when the last one is ended or abandoned. */
 export async function playTenants(
   cluster: Cluster,
   controller: RealController,
@@ -55,7 +55,7 @@ async function playTenant(
     id = await controller.register(host, request, `tenant-${number}`)
     ticket = await controller.ticketOf(host, id)
   } catch (error) {
-    // There may be no room for it, and one that nobody hears of for long has ended again.
+    // There may be no room for it, and a job that nobody uses for long has ended.
     const { code } = asMayflyError(error)
     if (['RESERVATION_REFUSED', 'JOB_ENDED', 'JOB_NOT_FOUND'].includes(code)) return
     throw error
@@ -76,7 +76,7 @@ async function playTenant(
   await controller.end(host, id)
 }
 
-/** None, or small ones: three jobs of a name that used nothing would teach nothing. */
+/** None, or small ones: three unused jobs of a name teach nothing. */
 function hintsOf(random: SeededRandom): { capacityBytes?: number; peakBytesPerSecond?: number } {
   if (random.chance(0.4)) return {}
   return {
@@ -85,7 +85,7 @@ function hintsOf(random: SeededRandom): { capacityBytes?: number; peakBytesPerSe
   }
 }
 
-/** True if the call was carried out, so that the job was in use. */
+/** True if the call was carried out and so counts as a use of the job. */
 async function use(job: Job, random: SeededRandom): Promise<boolean> {
   const key = `k${random.below(20)}`
   try {

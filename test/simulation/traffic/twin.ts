@@ -7,7 +7,7 @@ import { Mirror } from './mirror.ts'
 import { openSimulated } from './open.ts'
 import { perform } from './perform.ts'
 
-/** A call that the memory of a snapshot holds as under way. */
+/** A call that is under way in the memory of a snapshot. */
 export interface Repeated {
   readonly original: Call
   readonly copy: Call
@@ -19,8 +19,8 @@ interface Shadow {
 }
 
 /**
- * A second process with the memory of a client: whatever the client does it does as well, unseen, until it is restored. From then on both go
- * on, and both have the calls that were under way.
+ * A second process with the memory of a client. It does everything that the client does, without effect, until it is restored. From then on both continue, and
+ * both have the calls that were under way.
  */
 export class Twin {
   readonly host: Host
@@ -29,7 +29,7 @@ export class Twin {
   readonly #cluster: Cluster
   readonly #shadows = new Set<Shadow>()
 
-  /** `host` has the clock and the chance of the client's own. */
+  /** `host` has the same clock and randomness as the client's. */
   constructor(cluster: Cluster, { original, host }: { original: Host; host: Host }) {
     this.#cluster = cluster
     this.host = host
@@ -40,7 +40,7 @@ export class Twin {
     this.jobs.set(id, openSimulated(this.host, ticket, this.mirror.copy))
   }
 
-  /** Does what the client has just begun. */
+  /** Makes the call that the client has just made. */
   begin(original: Call, signal?: AbortSignal): void {
     const { home, action, deadlineMs } = original
     const job = this.jobs.get(home.job)
@@ -59,13 +59,13 @@ export class Twin {
     )
   }
 
-  /** Its memory is what it is at this moment. */
+  /** Freezes its memory in the state of this moment. */
   snapshot(): void {
     this.mirror.stop()
     this.host.pause()
   }
 
-  /** It goes on; gives the calls that it goes on with. */
+  /** Lets it continue; returns the calls with which it continues. */
   restore(history: History, random: SeededRandom): Repeated[] {
     const isSilent = random.chance(0.3)
     this.host.resume()

@@ -1,14 +1,11 @@
-/** Where an object belongs: its bytes say so, all of them, so that a byte in a wrong place is seen. */
+/** Where an object belongs. Every byte of the object depends on it, so that a misplaced byte is detected. */
 export interface Home {
   readonly job: string
   readonly bucket: string
   readonly key: string
 }
 
-/**
- * A value's name, as the model knows it: `id:bytes` for what one put or append wrote, joined with `+` where appends
- * follow one another.
- */
+/** A value's name in the model: `id:bytes` of one put or append, joined with `+` for appends. */
 export type ValueName = string
 
 export function nameValue(id: number, bytes: number): ValueName {
@@ -19,7 +16,7 @@ export function bytesOf(name: ValueName): number {
   return name.split('+').reduce((sum, part) => sum + Number(part.split(':')[1]), 0)
 }
 
-/** The bytes of one put: a head that names it, then filler that depends on every letter of the head. */
+/** The bytes of one put: a head with its name, then filler that depends on every letter of the head. */
 export function makeValue(home: Home, id: number, bytes: number): Buffer {
   const head = headOf(home, id, bytes)
   const value = Buffer.alloc(bytes)
@@ -33,7 +30,7 @@ export function makeValue(home: Home, id: number, bytes: number): Buffer {
   return value
 }
 
-/** The shortest value that can carry its head. */
+/** The shortest value that has room for its head. */
 export const VALUE_BYTES_MIN = 64
 
 /** The value's name if every byte of it belongs where it was found; else what is wrong. */

@@ -11,7 +11,7 @@ import { SeededRandom } from './random.ts'
 import { type Reporting, scriptedReporting } from './reporting.ts'
 import { Timeline } from './timeline.ts'
 
-/** A storage node while it runs and after it died; `service` is what is, or was, in its memory. */
+/** A storage node, running or dead; `service` is what is, or was, in its memory. */
 export interface RunningNode {
   readonly id: string
   readonly host: Host
@@ -20,39 +20,39 @@ export interface RunningNode {
   service: NodeService | null
 }
 
-/** How often a run has a second metadata server, so that jobs can move from one to the other. */
+/** Probability of a second metadata server, so that jobs can be transferred. */
 const TWO_SERVERS = 0.5
 const NODE_PORT = 7600
-/** Little enough that jobs are held up now and then. */
+/** Low enough that jobs are throttled now and then. */
 export const NODE_BYTES_PER_SECOND = 1e7
 
-/** The processes of one run and the world around them. */
+/** The processes of one run and their environment. */
 export class Cluster {
   readonly timeline = new Timeline()
   readonly network: SimulatedNetwork
   readonly random: SeededRandom
   readonly secret: Buffer
-  /** What outlives every process and every job. */
+  /** What survives every process and every job. */
   readonly backends: Backends
   readonly nodes: RunningNode[] = []
   readonly metadata: MetadataServers
-  /** False while the controller takes no reports. */
+  /** False while the controller accepts no reports. */
   controllerHears = true
-  /** Called when a metadata server has given up a node that lives. */
+  /** Called when a metadata server has declared a running node dead. */
   onDeclaredDead: (node: RunningNode, by: MetadataServer) => void = () => undefined
-  /** Called when a node has taken slots without what is kept of them, for the store did not answer. */
+  /** Called when a node has taken slots without their persisted objects because the store did not answer. */
   onForgotten: (job: string) => void = () => undefined
-  /** Who hears what nodes and metadata servers report. */
+  /** Receives the reports of nodes and metadata servers. */
   reporting: Reporting = scriptedReporting(this)
   /** Called when a process has died. */
   onCrash: (host: Host, machine: boolean) => void = () => undefined
-  /** Called when a node ends because it was given up. */
+  /** Called when a node ends because it was declared dead. */
   onEnding: (node: RunningNode) => void = () => undefined
   readonly profile: Profile
   readonly log: Logger
   #hosts = 0
 
-  /** `complain` is told of whatever a plane logs as an error: a bug. */
+  /** `complain` receives what a plane logs as an error, which is a bug. */
   constructor(seed: number, profile: Profile, complain: (what: string) => void) {
     this.random = new SeededRandom(`mayfly/${seed}`)
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
@@ -65,7 +65,7 @@ export class Cluster {
     this.metadata = new MetadataServers(this, { count, log: this.log })
   }
 
-  /** A machine of its own, or, with an ip, a process in the place of another one. */
+  /** A machine of its own or, with an ip, a process that replaces another one. */
   newHost(name: string, ip?: string): Host {
     this.#hosts++
     const random = this.random.fork(`host/${this.#hosts}`)
@@ -76,7 +76,7 @@ export class Cluster {
     })
   }
 
-  /** Two processes on machines of their own, with the same clock and the same chance. */
+  /** Two processes on separate machines, with the same clock and the same randomness. */
   newTwins(name: string): [Host, Host] {
     const first = this.newHost(name)
     const random = this.random.fork(`host/${this.#hosts}`)
@@ -88,7 +88,7 @@ export class Cluster {
     return this.nodes.filter(({ host }) => host.alive)
   }
 
-  /** Starts a storage node under a new id, or that one; with `ip`, at the address of one that died. */
+  /** Starts a storage node under a new id, or under `id`; with `ip`, at the address of a dead one. */
   async startNode({
     id,
     ip,
@@ -132,7 +132,7 @@ export class Cluster {
       },
       s3: this.backends.tierOf(host, background),
       onDead: () => {
-        // It may hear so before that is written down.
+        // The node may learn it before it is stored.
         this.onEnding(node)
         this.crash(host, false)
       },
@@ -140,12 +140,12 @@ export class Cluster {
     return node
   }
 
-  /** A metadata server has written down that nodes are dead, whether they are or not. */
+  /** A metadata server has stored that nodes are dead, whether they are or not. */
   declareDead(ids: readonly string[], by: MetadataServer): void {
     for (const node of this.nodes) if (ids.includes(node.id) && node.host.alive) this.onDeclaredDead(node, by)
   }
 
-  /** Kills a process; `machine` takes its kernel with it, so that nobody is told. */
+  /** Kills a process; `machine` also kills its kernel, so that no peer is told. */
   crash(host: Host, machine: boolean): void {
     host.crash()
     this.network.died(host, machine)
@@ -156,13 +156,13 @@ export class Cluster {
     if (what.startsWith('kept objects of a job do not come back')) this.onForgotten(job)
   }
 
-  /** What all planes are told alike. */
+  /** The configuration that all planes share. */
   shared() {
     return { controllerUrl: '', secret: this.secret, logLevel: 'silent' }
   }
 }
 
-/** A log that keeps nothing: it hands on what only a bug writes, and warnings. */
+/** A log that discards all but errors, which only a bug writes, and warnings. */
 function quietLog({
   complain,
   warned,

@@ -1,29 +1,29 @@
 import type { Link, LinkHandlers } from '../../../protocol/transport/link.ts'
 import type { Host } from './host.ts'
 
-/** What a connection asks of the network that it runs through. */
+/** What a connection asks of its network. */
 export interface Wire {
   nowMs(): number
   at(atMs: number, task: () => void): void
-  /** How long a piece takes, and in how many pieces so many bytes arrive. */
+  /** The delay of a piece, and into how many pieces the bytes are split. */
   delayMs(from: Host, to: Host): number
   pieces(bytes: number): number[]
   isBlocked(from: Host, to: Host): boolean
   chance(probability: number): boolean
-  /** Whether the connection breaks instead of bringing the next piece. */
+  /** Whether the connection breaks instead of delivering the next piece. */
   isLost(): boolean
   reset(end: End): void
   forget(end: End): void
   received(bytes: Buffer): void
 }
 
-/** As Node's own high watermark of a socket, below every bound of what may be queued: `drained` follows only a write that passed it. */
+/** As Node's own high watermark of a socket, below every bound of what may be queued: `drained` follows only a write that exceeded it. */
 const HIGH_WATERMARK_BYTES = 128
 
 interface Segment {
   parts: readonly Uint8Array[]
   joined: Buffer | null
-  /** Tells the sender that its memory is its own again. */
+  /** Tells the sender that it may reuse its memory. */
   readonly taken: () => void
 }
 
@@ -35,8 +35,8 @@ interface Piece {
 }
 
 /**
- * One end of a connection. Bytes keep their order and are neither lost nor doubled while it lives; what is under way
- * when it breaks is lost from some byte on, in the middle of a frame as well.
+ * One end of a connection. Bytes keep their order, and are neither lost nor duplicated while the connection is open. When it breaks, the bytes under way are
+ * lost from some byte on, possibly within a frame.
  */
 export class End implements Link {
   readonly host: Host
@@ -48,17 +48,17 @@ export class End implements Link {
   #paused = false
   #inbox: Buffer[] = []
   #lastArrivalMs = 0
-  /** In the order in which it was sent. */
+  /** In the order of sending. */
   readonly #underWay: Piece[] = []
   /** Nothing arrives from here for the moment, on this connection alone. */
   #isStalled = false
-  /** What this end sends vanishes on its way. */
+  /** Bytes from this end are dropped. */
   #isForgotten = false
-  /** Arrivals that found the way blocked. */
+  /** Arrivals that found the connection blocked. */
   #stalled = 0
   #queuedBytes = 0
   #mustDrain = false
-  /** What is under way to this end never arrives. */
+  /** Bytes under way to this end never arrive. */
   #deaf = false
   /** Segments whose bytes the sender still owns. */
   readonly #flying = new Set<Segment>()
@@ -119,7 +119,7 @@ export class End implements Link {
     this.#send({ segment: null, from: 0, to: 0 })
   }
 
-  /** Half of the time what was under way still arrives, as with a kernel that has it already. */
+  /** In half of the cases the bytes under way still arrive, because the kernel already has them. */
   destroy(): void {
     if (this.#closed) return
     this.#take()
@@ -129,10 +129,10 @@ export class End implements Link {
   }
 
   keepAlive(): void {
-    // Nothing here keeps a real process alive.
+    // There is no real handle that could keep the process alive.
   }
 
-  /** Breaks this side: what was under way to it is lost, and `closed` is called. */
+  /** Breaks this side: bytes under way to it are lost, and `closed` is called. */
   close(cause: Error | null): void {
     if (this.#closed) return
     this.#closed = true
@@ -142,30 +142,30 @@ export class End implements Link {
     this.#later(() => this.#handlers?.closed(cause))
   }
 
-  /** The process is gone: nobody is called any more. */
+  /** The process is gone, so no handler is called any more. */
   vanish(): void {
     this.#take()
     this.#closed = true
     this.#wire.forget(this)
   }
 
-  /** What this end sends is held up on its way, as by packets that have to be sent again and again. */
+  /** Delays what this end sends, like retransmissions do. */
   stall(): void {
     this.#isStalled = true
   }
 
-  /** From now on what this end sends never arrives, its end included, as where a gateway has forgotten the connection. */
+  /** From now on nothing that this end sends arrives, its end included, like at a gateway that has forgotten the connection. */
   forget(): void {
     this.#isForgotten = true
   }
 
-  /** What was held up goes on, also where this end was closed meanwhile. */
+  /** What was delayed continues, even if this end was closed meanwhile. */
   unstall(): void {
     this.#isStalled = false
     this.flow()
   }
 
-  /** The way to the peer is free again: what waited goes on. */
+  /** The way to the peer is free again, and waiting bytes continue. */
   flow(): void {
     const stalled = this.#stalled
     this.#stalled = 0
@@ -177,7 +177,7 @@ export class End implements Link {
     this.#schedule()
   }
 
-  /** At each arrival the first piece that is under way arrives, so that none overtakes another. */
+  /** Each arrival delivers the first piece under way, so that none overtakes another. */
   #schedule(): void {
     const wire = this.#wire
     const arrivalMs = Math.max(wire.nowMs() + wire.delayMs(this.host, this.peer.host), this.#lastArrivalMs)
@@ -246,7 +246,7 @@ export class End implements Link {
     }
   }
 
-  /** From here on the kernel has the bytes, and the sender may use its memory again. */
+  /** From here on the kernel has the bytes, and the sender may reuse its memory. */
   #take(): void {
     const flying = [...this.#flying]
     this.#flying.clear()

@@ -5,17 +5,17 @@ import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'
 
 /**
- * What lies on the controller's disk, whichever process runs it: the published store, on a database in memory. SQLite writes before the
- * call returns, so a crash comes before a write or after it, and before its process goes on.
+ * The controller's disk, which survives its processes: the published store on a database in memory. SQLite writes before the call returns, so a crash comes
+ * before a write, or after it and before the process continues.
  */
 export class ControllerDisk {
-  /** While it is full, or its device fails: nothing is written and every write is rejected. */
+  /** While the disk is full or its device fails, nothing is written and every write is rejected. */
   failing = false
   readonly #store = new SqliteStore(':memory:')
 
-  /** The store as a process on `host` has it. */
+  /** The store, as a process on `host` opens it. */
   of(host: Host, random: SeededRandom): Store {
-    // One write after the other, as the published store has them: none overtakes one that is slow.
+    // One write after the other, as in the published store: none overtakes a slow one.
     let freeMs = 0
     const later = (): Promise<void> =>
       new Promise((resolve) => {
@@ -28,7 +28,7 @@ export class ControllerDisk {
       get:
         (store, name: keyof Store) =>
         async (...args: unknown[]) => {
-          // What is on the disk outlives the process.
+          // The contents of the disk survive the process.
           if (name === 'close') return
           if (this.failing && name !== 'load') {
             await later()
@@ -41,12 +41,12 @@ export class ControllerDisk {
     })
   }
 
-  /** All that is written. */
+  /** Everything that is stored. */
   read(): ReturnType<Store['load']> {
     return this.#store.load()
   }
 
-  /** The run is over. */
+  /** Called after the run. */
   close(): Promise<void> {
     return this.#store.close()
   }

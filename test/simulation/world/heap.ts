@@ -1,4 +1,4 @@
-/** Something that happens at a moment; of two at the same moment the one that was scheduled first. */
+/** An event at a time; of two at the same time the one that was scheduled first comes first. */
 export interface Timed {
   readonly atMs: number
   readonly order: number

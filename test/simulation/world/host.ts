@@ -11,17 +11,17 @@ interface Waiting {
 }
 
 /**
- * One process on a machine of its own. What it does comes in through `run`, so that its death stops all of it at
- * once and a pause (SIGSTOP) holds it back while the clock goes on.
+ * One process on a machine of its own. All its events enter through `run`, so that its death stops all of them at once, and a pause (SIGSTOP) holds them back
+ * while the clock continues.
  */
 export class Host {
   readonly id: string
-  /** Where the network finds it; a process that is started in its place may have the same. */
+  /** Its network address; a process that replaces it may have the same. */
   readonly ip: string
   readonly runtime: Runtime
   readonly clock: Clock
   diedMs: number | null = null
-  /** Virtual ms that it has been paused for, so that a call's time can be judged by its own. */
+  /** Virtual ms for which it has been paused, so that a call's duration can be measured by its own time. */
   pausedMs = 0
   readonly #timeline: Timeline
   readonly #random: SeededRandom
@@ -33,14 +33,14 @@ export class Host {
     this.ip = options.ip
     this.#timeline = options.timeline
     this.#random = options.random
-    // Monotonic clocks have nothing in common between machines, and wall clocks are a little off.
+    // The monotonic clocks of machines have no common origin, and wall clocks are slightly wrong.
     const originMs = this.#random.between(0, 1e9)
     const wallMs = WALL_START_MS + this.#random.between(-200, 200)
     this.clock = clockOf({
       monotonicMs: () => this.#timeline.nowMs + originMs,
       wallMs: () => Math.floor(this.#timeline.nowMs + wallMs),
       timer: (ms, task) => this.after(ms, task),
-      // What piled up during a pause was put there before this.
+      // Events that were queued during a pause were scheduled before this one.
       afterInput: (task) => void this.#timeline.at(this.#timeline.nowMs, () => this.#run(true, task)),
     })
     this.runtime = { clock: this.clock, random: options.random.fork('runtime') }
@@ -70,7 +70,7 @@ export class Host {
     }
   }
 
-  /** What comes from outside: bytes, connections. */
+  /** Events from outside: bytes, connections. */
   run(task: () => void): void {
     this.#run(false, task)
   }
@@ -84,7 +84,7 @@ export class Host {
     this.#pausedSinceMs ??= this.#timeline.nowMs
   }
 
-  /** What has piled up happens now, one after the other; Node looks at its timers first, but not always all. */
+  /** Runs the queued events one after the other. Node runs timers first, but not always all of them. */
   resume(): void {
     if (this.#pausedSinceMs === null) return
     this.pausedMs += this.#timeline.nowMs - this.#pausedSinceMs

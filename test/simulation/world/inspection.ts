@@ -16,10 +16,7 @@ import type { Slot } from '../../../storage-node/slot/slot.ts'
 import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/slot/stored-object.ts'
 import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
 
-/**
- * What really lies in the memory of a storage node, whatever anyone believes: the ground on which the checker
- * judges. The one place of the simulation that looks inside a plane.
- */
+/** Reads the actual state in the memory of a storage node, from which the checker judges. Only this file of the simulation looks inside a plane. */
 
 /** Whether the node alone decides about the slot. */
 export function ownsSlot(service: NodeService, job: string, slot: number): boolean {
@@ -45,12 +42,12 @@ export function isLeaving(service: NodeService, job: string, slot: number): bool
   return jobOf(service, job)?.released.has(slot) === true
 }
 
-/** Whether the index of the slot is coming, or has come, to the node, which does not serve it. */
+/** Whether the index of the slot is arriving, or has arrived, at the node, which does not serve it yet. */
 export function isArriving(service: NodeService, job: string, slot: number): boolean {
   return jobOf(service, job)?.arriving.has(slot) === true
 }
 
-/** Whether anything of the job is on the node, or on its way from or to it. */
+/** Whether anything of the job is on the node, or moving to or from it. */
 export function isPresent(service: NodeService, job: string): boolean {
   return jobOf(service, job)?.hasSlots === true
 }
@@ -63,7 +60,7 @@ export function unsettledSlots(service: NodeService, job: string): number[] {
   return [...owned, ...space.released.keys(), ...space.arriving.keys()]
 }
 
-/** Slots of the job that the node owns and pulls the bytes of. */
+/** Slots of the job that the node owns and whose bytes it pulls. */
 export function pulledSlots(service: NodeService, job: string): number[] {
   const slots = jobOf(service, job)?.slots ?? []
   return slots.flatMap((slot, index) => (slot === undefined || slot.isComplete ? [] : [index]))
@@ -76,7 +73,7 @@ export interface Spot {
   readonly key: string
 }
 
-/** Whether the node holds chunks of any version of a large object under the key, in one of its slots. */
+/** Whether the node holds chunks of any version of a large object of the key in one of its slots. */
 export function holdsChunk(service: NodeService, at: Spot, slot: number): boolean {
   const space = jobOf(service, at.job)
   if (space === undefined) return false
@@ -84,7 +81,7 @@ export function holdsChunk(service: NodeService, at: Spot, slot: number): boolea
   return copies.some((copy) => copy !== undefined && chunksIn(copy, at).length > 0)
 }
 
-/** Whether the node owns the slot and waits for bytes under the key: of the object, or of a chunk. */
+/** Whether the node owns the slot and waits for bytes of the key: of the object, or of a chunk. */
 export function awaits(service: NodeService, at: Spot, slot: number): boolean {
   const owned = jobOf(service, at.job)?.slots[slot]
   if (owned === undefined) return false
@@ -93,32 +90,32 @@ export function awaits(service: NodeService, at: Spot, slot: number): boolean {
   return chunksIn(owned, at).some((chunk) => chunk instanceof RemoteChunk)
 }
 
-/** What the record of the object under the key is, if the node owns it: one that was appended to has room to spare. */
+/** The kind of the key's record, if the node owns the key; an object that was appended to has spare space. */
 export function kindOf(service: NodeService, at: Spot): Kind | undefined {
   const { of, slot } = findKey(service, at)
   return slot?.find(of)?.kind
 }
 
-/** Whether the object under the key is in the kept store, as its owner knows it. */
+/** Whether the key's object is in the persistent store, as its owner knows it. */
 export function isKept(service: NodeService, at: Spot): boolean {
   const { of, slot } = findKey(service, at)
   return slot?.persisted.hasObject(of) === true
 }
 
-/** The key as tables find it, with its slot if the node owns that. */
+/** The hash of the key, with its slot if the node owns that. */
 function findKey(service: NodeService, at: Spot): { of: KeyHash; slot: Slot | undefined } {
   const of = keyHash(at.bucket, keyString(Buffer.from(at.key)))
   const space = jobOf(service, at.job)
   return { of, slot: space?.slots[slotOf(hashKey(of.key, of.bucket), space.owned.count)] }
 }
 
-/** Bytes that are booked for the job, and how many objects. */
+/** Bytes charged to the job, and the number of its objects. */
 export function usageOf(service: NodeService, job: string): { usedBytes: number; objects: number } {
   const space = jobOf(service, job)
   return { usedBytes: space?.usedBytes ?? 0, objects: space?.objects ?? 0 }
 }
 
-/** Memory that the job has on the node and none of its slots accounts for. */
+/** Memory of the job on the node that none of its slots accounts for. */
 export function strayBytes(service: NodeService, job: string): number {
   const space = jobOf(service, job)
   if (space === undefined) return 0
@@ -133,7 +130,7 @@ export function strayBytes(service: NodeService, job: string): number {
   return memory.log.liveBytes - records + (memory.takenBytes - memory.log.pagesBytes - capacityOf(parts))
 }
 
-/** What chunks of the key would take in RAM if they were not below it. */
+/** Charge of the key's chunks if they were in RAM instead of below it. */
 export function chunkBytesBelow(service: NodeService, at: Spot): number {
   const space = jobOf(service, at.job)
   const owned = space?.slots.flatMap((slot) => (slot === undefined ? [] : chunksIn(slot, at))) ?? []
@@ -142,7 +139,7 @@ export function chunkBytesBelow(service: NodeService, at: Spot): number {
     .reduce((sum, chunk) => sum + chunkCharge(chunk.bytes) - chargeOfChunk(chunk), 0)
 }
 
-/** Bytes booked below RAM, and records there, that no slot accounts for. */
+/** Bytes and records below RAM that no slot accounts for. */
 export function strayBelow(service: NodeService, job: string): { bytes: number; records: number } {
   const space = jobOf(service, job)
   if (space === undefined) return { bytes: 0, records: 0 }
@@ -169,14 +166,14 @@ function slotsOf(space: NodeJob): Slot[] {
   return [...moving, ...space.slots.filter((slot) => slot !== undefined)]
 }
 
-/** Bytes booked on the node for all jobs, and how many jobs it knows. */
+/** Bytes charged on the node for all jobs, and the number of jobs that it knows. */
 export function totalOf(service: NodeService): { usedBytes: number; takenBytes: number; jobs: number } {
   const { ram, lower, arena, jobs } = service.node
   const usedBytes = lower.reduce((sum, { budget }) => sum + budget.usedBytes, ram.usedBytes)
   return { usedBytes, takenBytes: arena.takenBytes, jobs: jobs.size }
 }
 
-/** What a node holds for calls that are under way, or that may come again, in words: where nobody calls there is none of it. */
+/** Descriptions of what a node holds for calls that are under way or may be repeated; empty at rest. */
 export function heldForCalls(service: NodeService): string[] {
   const { underWay, jobs } = service.node
   const held = underWay.bytes === 0 ? [] : [`${underWay.bytes} bytes under way`]
@@ -193,18 +190,18 @@ export function heldForCalls(service: NodeService): string[] {
   return held
 }
 
-/** Sessions that the node knows. */
+/** Number of sessions on the node. */
 export function sessionsOf(service: NodeService): number {
   return service.node.sessions.count
 }
 
-/** RAM that the node has set aside for each job of which it has a part. */
+/** RAM that the node has reserved for each job that it has a part of. */
 export function reservedRam(service: NodeService): Map<string, number> {
   const present = [...service.node.jobs.values()].filter((job) => job.hasSlots)
   return new Map(present.map(({ id, reservedBytes }) => [id, reservedBytes]))
 }
 
-/** Whether nothing on the node is set aside or in use, on any tier, for any job. */
+/** Whether nothing on the node is reserved or in use, on any tier, for any job. */
 export function isFree(service: NodeService): boolean {
   const { ram, lower } = service.node
   const all = { reservedBytes: 0, bytesMax: Number.POSITIVE_INFINITY, usedBytes: 0 }
@@ -213,7 +210,7 @@ export function isFree(service: NodeService): boolean {
   )
 }
 
-/** What the node holds of the job, in words, for a failure's report. */
+/** A description of what the node holds of the job, for a failure's report. */
 export function describeNode(service: NodeService, job: string): string {
   const space = jobOf(service, job)
   if (space === undefined) return 'does not know the job'

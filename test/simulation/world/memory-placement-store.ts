@@ -8,7 +8,7 @@ import type { PlacementStore } from '../../../metadata/store/placement-store.ts'
 import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'
 
-/** What lies on the disk of a metadata server, whichever process runs it. */
+/** The disk of a metadata server, which survives its processes. */
 export interface Disk {
   generation: number
   readonly records: Map<string, Buffer>
@@ -16,13 +16,10 @@ export interface Disk {
   readonly deadNodes: Set<string>
 }
 
-/** How often a death is written down slowly: there are few in a run, and much that may come in between. */
+/** Probability that a death is stored slowly: there are few deaths in a run, and many events that may come in between. */
 const SLOW_DEATHS = 0.4
 
-/**
- * A store that outlives its process. A crash may come before a write lies on the disk, or after that and before the
- * process hears of it.
- */
+/** A store that survives its process. A crash may come before a write is durable, or after that and before the process learns of it. */
 export class MemoryPlacementStore implements PlacementStore {
   readonly #disk: Disk
   readonly #host: Host
@@ -32,8 +29,8 @@ export class MemoryPlacementStore implements PlacementStore {
   readonly #onBuckets: (of: Pick<JobRecord, 'id' | 'buckets'>) => void
 
   /**
-   * `onDead` is told when metadata has written down that nodes are dead, whether they are or not; `onPublished`, that
-   * it has written down a move as published; `onBuckets`, which buckets a job has.
+   * `onDead` is called when metadata has stored that nodes are dead, whether they are or not; `onPublished`, when it has stored a move as published;
+   * `onBuckets`, with the buckets of a job.
    */
   constructor(
     disk: Disk,
@@ -104,7 +101,7 @@ export class MemoryPlacementStore implements PlacementStore {
   }
 
   async close(): Promise<void> {
-    // The disk stays.
+    // The disk survives.
   }
 
   /** Disks are busy now and then. */

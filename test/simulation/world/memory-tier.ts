@@ -4,13 +4,13 @@ import { type Runtime, sleep } from '../../../protocol/runtime.ts'
 import type { Range, TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
 import type { SeededRandom } from './random.ts'
 
-/** How long a read or a write takes at most. */
+/** Maximum duration of a read or a write. */
 const ACCESS_MS_MAX = 30
-/** Of all writes; a read fails less often. */
+/** Probability for a write; a read fails less often. */
 const WRITE_FAILURES = 0.03
 const READ_FAILURES = 0.01
 
-/** A tier below RAM in memory, in virtual time: as slow, and as late in taking its copy, as the contract allows. */
+/** A tier below RAM in memory and virtual time: as slow, and as late in copying its input, as the contract allows. */
 export class MemoryTier implements TierStore {
   readonly #world: { runtime: Runtime; random: SeededRandom }
 
@@ -30,7 +30,7 @@ export class MemoryTier implements TierStore {
 class MemorySpace implements TierSpace {
   readonly #runtime: Runtime
   readonly #random: SeededRandom
-  /** By their numbers; a number that is free is given to the very next record. */
+  /** By number; a free number is given to the very next record. */
   readonly #records: (Buffer | undefined)[] = []
   readonly #free: number[] = []
   #dropped = false

@@ -13,7 +13,7 @@ const PORT = 7500
 /** No bucket has this id. */
 const UNKNOWN_BUCKET = 0xffff_ffff
 
-/** One metadata server: the process that runs it now, and the disk that outlives it. */
+/** One metadata server: the process that runs it now, and the disk that survives it. */
 export interface MetadataServer {
   readonly id: string
   readonly address: string
@@ -27,7 +27,7 @@ export class MetadataServers {
   readonly all: readonly MetadataServer[]
   readonly #cluster: Cluster
   readonly #log: Logger
-  /** Moves of slots that were written down as published, as `job/slot/target`. */
+  /** Moves of slots that were stored as published, as `job/slot/target`. */
   readonly #published = new Set<string>()
   /** The newest id of each bucket, by `job/name`. */
   readonly #bucketIds = new Map<string, number>()
@@ -52,7 +52,7 @@ export class MetadataServers {
     return this.all.map(({ address }) => address)
   }
 
-  /** Starts a server, again where its process has died. */
+  /** Starts a server, after a death on the same disk. */
   async start(server: MetadataServer): Promise<void> {
     const cluster = this.#cluster
     if (!server.host.alive) server.host = cluster.newHost('metadata', server.ip)
@@ -80,7 +80,7 @@ export class MetadataServers {
     })
   }
 
-  /** How nodes name keys, with each bucket as it is at this moment, or was last. */
+  /** How nodes name keys, with the current or last id of each bucket. */
   spots(): (home: Home) => Spot {
     const ids = new Map(this.#bucketIds)
     return ({ job, bucket, key }) => ({
@@ -90,13 +90,13 @@ export class MetadataServers {
     })
   }
 
-  /** Whether a move of the slot to the node was ever written down as published. */
+  /** Whether a move of the slot to the node was ever stored as published. */
   wasPublished(job: string, slot: number, target: string): boolean {
     return this.#published.has(`${job}/${slot}/${target}`)
   }
 }
 
-/** The jobs that a server decides for, by what is written down; with `without`, those of which that node has no slot. */
+/** The jobs that a server decides for, according to its disk; with `without`, those of which that node has no slot. */
 export function jobsOf({ disk }: MetadataServer, without = ''): string[] {
   return [...disk.records.values()]
     .map(decodeRecord)

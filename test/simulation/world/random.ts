@@ -1,8 +1,8 @@
 import type { Random } from '../../../protocol/runtime.ts'
 
 /**
- * A generator that is decided by its seed (sfc32, from PractRand, seeded by FNV-1a). Each concern forks its own, so
- * that leaving out one fault or one operation does not change what the others draw.
+ * A generator that is determined by its seed (sfc32, from PractRand, seeded by FNV-1a). Each concern forks its own, so that leaving out one fault or one
+ * operation does not change what the others draw.
  */
 export class SeededRandom implements Random {
   readonly #seed: string
@@ -50,12 +50,12 @@ export class SeededRandom implements Random {
     return this.fraction() < probability
   }
 
-  /** One of the list, which must not be empty. */
+  /** An element of the list, which must not be empty. */
   pick<T>(list: readonly T[]): T {
     return list[this.below(list.length)] as T
   }
 
-  /** One of the entries, each as often as its weight says. */
+  /** An entry, drawn in proportion to its weight. */
   weighted<T>(entries: readonly (readonly [T, number])[]): T {
     let left = this.fraction() * entries.reduce((sum, [, weight]) => sum + weight, 0)
     for (const [value, weight] of entries) {

@@ -35,10 +35,10 @@ interface Open {
 const IP = '10.0.3.1'
 const OWNER = 'default'
 const RETRY_MS = 100
-/** A registration waits for nodes, and metadata once more as long. */
+/** A registration waits for nodes, and as long again for metadata. */
 const REGISTER_MS = 2 * NODE_START_MS_MAX + CONTROL_CALL_MS
 
-/** Something that the controller told of, when it did. */
+/** Something that the controller reported, and when. */
 export interface Told {
   readonly atMs: number
   readonly type: EventType
@@ -46,8 +46,8 @@ export interface Told {
 }
 
 /**
- * The controller as it is published, on a host of its own that may crash, with its store, a simulated fleet and the simulated network. Its
- * HTTP is left out: requests and reports call the rooms below it, over a network that loses and delays them.
+ * The published controller on a host of its own that may crash, with its store, a simulated fleet and the simulated network. Its HTTP server is left out:
+ * requests and reports call the rooms below it, over a network that loses and delays them.
  */
 export class RealController implements Control {
   readonly decides = true
@@ -93,7 +93,7 @@ export class RealController implements Control {
     return this.#warmNodes
   }
 
-  /** Starts its process, also in the place of one that died. */
+  /** Starts its process, also as the replacement of a dead one. */
   async start(): Promise<void> {
     const { network, secret, log } = this.#cluster
     const host = this.#cluster.newHost('controller', IP)
@@ -135,7 +135,7 @@ export class RealController implements Control {
     await controller.begin(running)
   }
 
-  /** Its process dies; nobody starts it again. */
+  /** Kills its process; nobody starts it again. */
   crash(): void {
     const host = this.process?.host
     if (host === undefined) return
@@ -144,7 +144,9 @@ export class RealController implements Control {
     for (const { to, fail } of [...this.#open]) if (to === host) fail('the connection was reset')
   }
 
-  /** Asks the controller something over the network, as `from`. Rejects with what it throws, and with `UNAVAILABLE` if no answer comes in time. */
+  /**
+   * Sends the controller a request over the network, from `from`. Rejects with what the controller throws, and with `UNAVAILABLE` if no answer arrives in time.
+   */
   ask<Answer>(
     from: Host,
     question: (controller: Deciding, gone: AbortSignal) => Answer | Promise<Answer>,
@@ -180,7 +182,7 @@ export class RealController implements Control {
     })
   }
 
-  /** Registers a job, again until it is there; the name is its idempotency key as well. */
+  /** Registers a job, and retries until it is registered; the name is also its idempotency key. */
   async createJob(
     name: string,
     options: { slots: number; capacityBytes: number; ssdBytes: number; s3Bytes: number },
@@ -207,7 +209,7 @@ export class RealController implements Control {
     }
   }
 
-  /** Asks for it again until it is registered or refused. Resolves with the job's id. */
+  /** Retries until the job is registered or refused. Resolves with the job's id. */
   register(
     from: Host,
     request: { name: string; hints: Hints; leaseSeconds: number },
@@ -228,11 +230,11 @@ export class RealController implements Control {
   }
 
   async setShares(): Promise<void> {
-    // It tells metadata itself.
+    // The real controller tells metadata itself.
   }
 
   async proveDeath(): Promise<void> {
-    // Its fleet sees that.
+    // The real controller's fleet sees the exit.
   }
 
   async moveJob(job: PlacedJob, to: MetadataServer): Promise<void> {
@@ -281,7 +283,7 @@ export class RealController implements Control {
     }
   }
 
-  /** A report is posted, and whatever it is answered with but success is no answer to its sender. */
+  /** Sends a report. Any answer but success counts as none for the sender. */
   async #report<Answer>(
     from: Host,
     take: (controller: Deciding) => Answer | Promise<Answer>,
@@ -299,7 +301,7 @@ export class RealController implements Control {
     if (ms !== null) timeline.at(timeline.nowMs + ms, () => to.run(() => void task()))
   }
 
-  /** What only a bug throws. */
+  /** Errors that only a bug throws. */
   #watchBugs(error: unknown): void {
     const { code, cause } = asMayflyError(error)
     if (code === 'INTERNAL')

@@ -9,14 +9,14 @@ import type {
 import type { Cluster } from './cluster.ts'
 import type { Host } from './host.ts'
 
-/** Takes what storage nodes and metadata servers tell the controller; rejects with `UNAVAILABLE` if nobody answers. */
+/** Receives the reports of storage nodes and metadata servers; rejects with `UNAVAILABLE` if nobody answers. */
 export interface Reporting {
   node(from: Host, id: string, report: NodeReport): Promise<NodeReportAnswer>
   capacity(from: Host, id: string, request: CapacityRequest): Promise<CapacityAnswer>
   metadata(from: Host, id: string, report: MetadataReport): Promise<unknown>
 }
 
-/** In the place of a controller: it knows the metadata servers, and nobody gets more room. */
+/** Replaces the controller: it knows the metadata servers and grants no capacity. */
 export function scriptedReporting(cluster: Cluster): Reporting {
   const answer = <Answer>(from: Host, what: Answer): Promise<Answer> =>
     new Promise((resolve, reject) => {

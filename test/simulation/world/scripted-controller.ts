@@ -20,16 +20,16 @@ const RETRY_MS = 50
 const NODE_WEIGHT = 100
 const JOB_BYTES_PER_SECOND = 1e6
 
-/** Plays the controller: places jobs, proves deaths, changes shares, ends jobs. It tries until it is heard. */
+/** Acts as the controller: places jobs, proves deaths, changes shares, ends jobs. It retries until it is answered. */
 export class ScriptedController implements Control {
   readonly decides = false
   readonly ips = []
   readonly host: Host
   readonly #cluster: Cluster
   readonly #pool: CallerPool
-  /** Jobs go to the metadata servers by turns. */
+  /** Jobs are assigned to the metadata servers in turn. */
   #placed = 0
-  /** Why what it asks has not been done yet. */
+  /** Why its requests have not succeeded yet. */
   readonly #refusals = new Map<string, string>()
   readonly #serial = new KeyedMutex()
 
@@ -70,7 +70,7 @@ export class ScriptedController implements Control {
     }))
   }
 
-  /** Has the job handed to another metadata server; what was begun is brought to its end. */
+  /** Transfers the job to another metadata server, and completes a transfer that was begun. */
   async moveJob(job: PlacedJob, to: MetadataServer): Promise<void> {
     await this.#serial.run(job.id, async () => {
       const from = job.servers.at(-1)
@@ -82,7 +82,7 @@ export class ScriptedController implements Control {
     })
   }
 
-  /** The fleet saw the process exit. */
+  /** The fleet has seen the process exit. */
   async proveDeath(node: RunningNode): Promise<void> {
     const { addresses } = this.#cluster.metadata
     await Promise.all(
@@ -101,7 +101,7 @@ export class ScriptedController implements Control {
     })
   }
 
-  /** What it has asked for in vain so far, in words. */
+  /** Descriptions of its requests that have not succeeded yet. */
   get waiting(): string[] {
     return [...this.#refusals.values()]
   }
@@ -127,7 +127,7 @@ export class ScriptedController implements Control {
     return formatTicket({ metadata: job.servers.at(-1) ?? '', job: job.id, token, placement })
   }
 
-  /** Asks a server, or the one that decides for a job, wherever that is by then. Null if the job has ended meanwhile. */
+  /** Calls a server, or the one that currently decides for a job. Null if the job has ended meanwhile. */
   async #askUntilHeard<Request, Reply>(
     of: string | Pick<PlacedJob, 'id' | 'servers'>,
     operation: Operation<Request, Reply>,
@@ -162,7 +162,7 @@ function sharesOf(job: PlacedJob) {
   const s3Bytes = Math.floor(job.s3Bytes / Math.max(1, nodes.length))
   const isSomeone = nodes.some(({ id }) => weightOf(job, id) > 0)
   return nodes.map(({ id, address }) => {
-    // Slots need some node to be on.
+    // At least one node must have a positive weight, for the slots to be somewhere.
     const weight = isSomeone ? weightOf(job, id) : NODE_WEIGHT
     return { node: id, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond: JOB_BYTES_PER_SECOND }
   })

@@ -7,22 +7,21 @@ import type { SeededRandom } from './random.ts'
 interface Process {
   readonly node: string
   readonly pid: number
-  /** Null until it has begun. */
+  /** Null until it has started. */
   running: RunningNode | null
   isStopping: boolean
 }
 
-/** How often a process fails to begin. */
+/** Probability that a process fails to start. */
 const START_FAILS = 0.03
-/** What is said over a pipe on one machine arrives so much later. */
+/** Delay of a message over a local pipe. */
 const PIPE_MS = 1
 
 /**
- * The supervisor of storage nodes: it starts hosts, ends them, and sees them exit. It outlives the controller, and what it says while
- * there is none is heard by nobody.
+ * The supervisor of storage nodes: it starts and ends hosts, and sees them exit. It survives the controller; its messages are lost while no controller runs.
  */
 export class SimulatedFleet {
-  /** Called right before the process of a node is told to end, with its memory still there to look at. */
+  /** Called right before the process of a node is told to end, while its memory can still be inspected. */
   onStopping: (node: RunningNode) => void = () => undefined
   /** When it last started or ended a process, in virtual ms. */
   changedMs = 0
@@ -38,12 +37,12 @@ export class SimulatedFleet {
     cluster.onCrash = (host, machine) => this.#crashed(host, machine)
   }
 
-  /** Ids of the nodes whose process runs or begins. */
+  /** Ids of the nodes whose process runs or starts. */
   get nodes(): string[] {
     return [...this.#processes.keys()]
   }
 
-  /** The fleet as a controller on `host` has it. */
+  /** The fleet, as a controller on `host` sees it. */
   of(host: Host): Fleet {
     const tell = (task: () => void): void => {
       const { timeline } = this.#cluster
@@ -87,7 +86,7 @@ export class SimulatedFleet {
     })
   }
 
-  /** It is asked to end, and killed where it does not. */
+  /** Asks it to end, and kills it if it does not. */
   #stop(node: string): void {
     const process = this.#processes.get(node)
     if (process === undefined || process.isStopping) return

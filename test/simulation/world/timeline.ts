@@ -12,8 +12,8 @@ interface Event {
 const BATCH = 128
 
 /**
- * Virtual time. Each event runs alone, and every promise that it settles has been followed to its end before the
- * next one begins, so that nothing but the seed decides an order.
+ * Virtual time. Each event runs alone, and every promise that it settles is followed to its end before the next event, so that only the seed determines the
+ * order.
  */
 export class Timeline {
   nowMs = 0
@@ -22,7 +22,7 @@ export class Timeline {
   #order = 0
   #hash = 0x811c9dc5
 
-  /** Folds a number into the hash of all that happened: two runs are the same if their hashes are. */
+  /** Folds a number into the hash of all events: two runs are the same if their hashes are. */
   trace(value: number): void {
     this.#hash = Math.imul(this.#hash ^ (value | 0), 0x01000193)
   }
@@ -38,12 +38,12 @@ export class Timeline {
       cancel: () => {
         event.cancelled = true
       },
-      // Nothing here keeps a real process alive.
+      // There is no real handle that could keep the process alive.
       unref: () => undefined,
     }
   }
 
-  /** Lets time run until `done` settles. Rejects if nothing is left to happen, or if virtual time passes the bound. */
+  /** Lets time run until `done` settles. Rejects if no event is left, or if virtual time exceeds the bound. */
   run<Result>(done: Promise<Result>, untilMs: number): Promise<Result> {
     return new Promise((resolve, reject) => {
       let over = false
