@@ -2,16 +2,19 @@ import { type ErrorCode, errorTable, isError, MayflyError } from '../protocol/er
 import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
-import type { CallerOptions } from './options.ts'
+import type { CallerOptions, JobOptions } from './options.ts'
 
 /** A client of the controller's HTTP API. */
 export class ControllerApi {
   readonly #url: string
   readonly #apiKey: string
 
-  constructor(url: string, apiKey: string) {
+  readonly #onRetry: JobOptions['onRetry']
+
+  constructor(url: string, apiKey: string, onRetry?: JobOptions['onRetry']) {
     this.#url = url
     this.#apiKey = apiKey
+    this.#onRetry = onRetry
   }
 
   /** The controller's answer. Rejects with its error, or with `UNAVAILABLE` if nothing answers. */
@@ -39,9 +42,16 @@ export class ControllerApi {
         const isFirst = attempt === 0
         const pauseMs = backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
         if (!isLost(error, isFirst) || clock.monotonicMs() + pauseMs >= untilMs) throw error
+        this.#tell(attempt + 1, error)
         await sleep(clock, pauseMs)
       }
     }
+  }
+
+  /** As the hook of a job's calls. */
+  #tell(attempt: number, error: MayflyError): void {
+    const hook = this.#onRetry
+    if (hook !== undefined) queueMicrotask(() => hook({ attempt, error, address: null, key: null }))
   }
 
   /** As `call`, for an answer of bytes. Rejects with `OBJECT_TOO_LARGE` above the limit of one Buffer. */
@@ -94,7 +104,7 @@ type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<strin
  * Whether the request has no answer although it may have been carried out. After the first attempt a refused
  * connection counts too: the controller may be restarting.
  */
-function isLost(error: unknown, isFirst: boolean): boolean {
+function isLost(error: unknown, isFirst: boolean): error is MayflyError {
   if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false
   const { code = '' } = (error.cause.cause ?? {}) as NodeJS.ErrnoException
   return BROKEN.includes(code) || (!isFirst && REFUSED.includes(code))

@@ -1,31 +1,32 @@
 export type { ErrorCode } from '../protocol/errors.ts'
 export { MayflyError } from '../protocol/errors.ts'
-export type {
-  Hints,
-  Mayfly,
-  RegisteredJob,
-  RegisterOptions,
-  Registration,
-  Reservation,
-  TicketGrant,
-} from './connect.ts'
+export type { ConnectOptions, Mayfly, RegisterOptions } from './connect.ts'
 export { connect } from './connect.ts'
-export type { Job, ObjectStat } from './job.ts'
+export type { Job } from './job.ts'
 export { openJob } from './job.ts'
 export type { ListEntry } from './objects/listing.ts'
+export type { Bytes } from './objects/object-fields.ts'
 export type { PutOutcome } from './objects/put-many.ts'
 export { PutManyError } from './objects/put-many.ts'
 export type { ByteSource } from './objects/put-stream.ts'
+export type { ObjectStat, ObjectWithMetadata } from './objects/stat.ts'
 export type {
   CallerOptions,
+  GetJsonOptions,
   GetManyOptions,
   GetOptions,
   GetStreamOptions,
+  GetWithMetadataOptions,
+  Hints,
   JobOptions,
   KeyOptions,
   ListOptions,
+  ObjectOptions,
   PutEntry,
   PutOptions,
   Range,
+  RetryEvent,
+  TicketGrant,
 } from './options.ts'
 export type { Kept, KeptListOptions, KeptName, KeptObject } from './persisted.ts'
+export type { JobInfo, RegisteredJob, Registration, Reservation } from './registration.ts'

@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream'
-import { isError, MayflyError } from '../protocol/errors.ts'
-import { CHUNK_BYTES } from '../protocol/limits.ts'
+import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/model/keys.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
-import { dataOperations, tiers } from '../protocol/operations/data-operations.ts'
 import { type Runtime, systemRuntime } from '../protocol/runtime.ts'
 import type { Dial } from '../protocol/transport/link.ts'
 import { dialTcp } from '../protocol/transport/tcp.ts'
@@ -12,12 +10,13 @@ import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
 import { getValues } from './objects/get-many.ts'
 import { streamObject } from './objects/get-stream.ts'
-import { checksumOf } from './objects/integrity.ts'
 import { LISTINGS, type ListEntry, listPage } from './objects/listing.ts'
-import { encodeObject, fieldsOf } from './objects/object-fields.ts'
+import { type Bytes, decodeJson, encodeJson, encodeObject, fieldsOf } from './objects/object-fields.ts'
 import { putObject } from './objects/put.ts'
 import { putEntries } from './objects/put-many.ts'
 import { type ByteSource, putFrom } from './objects/put-stream.ts'
+import { appendTo, checkAppend, deleteObject } from './objects/small-mutations.ts'
+import { getWithMetadata, type ObjectStat, type ObjectWithMetadata, statObject } from './objects/stat.ts'
 import { StreamWindows } from './objects/stream-windows.ts'
 import {
   type CallerOptions,
@@ -25,9 +24,11 @@ import {
   checkOptions,
   checkRange,
   checkText,
+  type GetJsonOptions,
   type GetManyOptions,
   type GetOptions,
   type GetStreamOptions,
+  type GetWithMetadataOptions,
   type JobOptions,
   type KeyOptions,
   type ListOptions,
@@ -38,23 +39,7 @@ import {
 } from './options.ts'
 import { type Deadline, deadlineOf } from './routing/deadline.ts'
 import { addressOf, type KeyAddress } from './routing/key-address.ts'
-import type { Sent } from './routing/routed-call.ts'
-import { asHead, Router } from './routing/router.ts'
-
-export interface ObjectStat {
-  readonly key: string
-  /** Of the object, without key and metadata. */
-  readonly bytes: number
-  /** Identifies this put of the key; every put has another version. */
-  readonly version: number
-  /** Where the bytes are stored. */
-  readonly tier: 'ram' | 'ssd' | 's3'
-  /** Whether it outlives its job. */
-  readonly persist: boolean
-  /** When it expires; null if it does not. */
-  readonly expiresAt: Date | null
-  readonly metadata: Readonly<Record<string, string>>
-}
+import { Router } from './routing/router.ts'
 
 /** The clock, randomness and network; replaced by the simulation. */
 export interface World {
@@ -65,11 +50,16 @@ export interface World {
 const realWorld: World = { runtime: systemRuntime, dial: dialTcp }
 
 /**
- * Opens a job from its ticket. Connects on first use. Throws `UNAUTHENTICATED` for a string that is no
- * ticket.
+ * Opens a job from its ticket, by default that of `MAYFLY_TICKET` in the environment. Connects on first use.
+ * Throws `UNAUTHENTICATED` without a ticket, or for a string that is none.
  */
-export async function openJob(ticket: string, options: JobOptions = {}): Promise<Job> {
+export async function openJob(
+  ticket: string | undefined = process.env.MAYFLY_TICKET,
+  options: JobOptions = {},
+): Promise<Job> {
   checkOptions('job', options)
+  if (ticket === undefined || ticket === '')
+    throw new MayflyError('UNAUTHENTICATED', 'No ticket is given, and MAYFLY_TICKET is not set')
   return new Job(ticket, realWorld, options)
 }
 
@@ -77,15 +67,18 @@ export async function openJob(ticket: string, options: JobOptions = {}): Promise
  * A function's client of one job. Calls fail with `MayflyError`; any call may fail with `UNAUTHENTICATED`,
  * `TICKET_EXPIRED`, `JOB_ENDED`, `UNAVAILABLE`, `DEADLINE_EXCEEDED` or `ABORTED`.
  */
-export class Job {
+export class Job implements AsyncDisposable {
+  /** The id of the job. */
+  readonly id: string
   readonly #router: Router
   readonly #buckets: Buckets
   readonly #checksums: boolean
   readonly #windows = new StreamWindows()
 
-  constructor(ticket: string, world: World, { checksums = false }: JobOptions = {}) {
+  constructor(ticket: string, world: World, { checksums = false, onRetry }: JobOptions = {}) {
     this.#checksums = checksums
-    this.#router = new Router(parseTicket(ticket), world)
+    this.#router = new Router(parseTicket(ticket), { ...world, onRetry })
+    this.id = this.#router.job
     this.#buckets = new Buckets(this.#router)
   }
 
@@ -95,11 +88,7 @@ export class Job {
    * answered. Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change until it
    * resolves.
    */
-  async put(
-    key: string,
-    bytes: Uint8Array | string,
-    options: PutOptions = noOptions,
-  ): Promise<{ version: number }> {
+  async put(key: string, bytes: Bytes, options: PutOptions = noOptions): Promise<{ version: number }> {
     checkOptions('put', options)
     const object = encodeObject(bytes)
     const { condition, ifVersion, ttlSeconds, metadata, keptBucket } = fieldsOf(options, options.bucket)
@@ -116,6 +105,11 @@ export class Job {
         bounds,
       }),
     )
+  }
+
+  /** As `put`, of a value as JSON. `BAD_REQUEST` for one that JSON cannot hold, as a function or a BigInt. */
+  async putJson(key: string, value: unknown, options: PutOptions = {}): Promise<{ version: number }> {
+    return await this.put(key, encodeJson(value), options)
   }
 
   /**
@@ -160,6 +154,31 @@ export class Job {
     const { untilMs, bounds } = this.#waiting(options)
     return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getObject(this.#router, addressOf(bucket, name), { consume, untilMs, range, checksums, bounds }),
+    )
+  }
+
+  /**
+   * As `get`, of an object that holds JSON; `BAD_REQUEST` if it does not. `Value` is what the caller expects,
+   * and is not checked.
+   */
+  async getJson<Value = unknown>(key: string, options: GetJsonOptions = {}): Promise<Value> {
+    checkOptions('getJson', options)
+    return decodeJson(await this.get(key, options), key) as Value
+  }
+
+  /**
+   * As `get`, with version, metadata and the rest of `stat` of the same version, in one round trip. If the
+   * object is replaced between the two it is read again.
+   */
+  async getWithMetadata(key: string, options: GetWithMetadataOptions = {}): Promise<ObjectWithMetadata> {
+    checkOptions('getStream', options)
+    const range = checkRange(options.range)
+    const name = encodeKey(key)
+    const checksums = this.#checksums
+    const { untilMs, bounds } = this.#waiting(options)
+    const get = { consume: false, untilMs, range, checksums, bounds }
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      getWithMetadata(this.#router, addressOf(bucket, name), { key, get }),
     )
   }
 
@@ -233,24 +252,7 @@ export class Job {
   /** Null if there is no object. */
   async stat(key: string, options: KeyOptions = {}): Promise<ObjectStat | null> {
     checkOptions('key', options)
-    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
-      try {
-        const request = ({ epoch }: { epoch: number }) => ({ ...place, epoch })
-        const { head } = await this.#router.call(dataOperations.stat, { hash, request, ...bounds })
-        return {
-          key,
-          bytes: head.bytes,
-          version: head.version,
-          tier: tiers[head.tier] ?? 'ram',
-          expiresAt: head.expiresAtMs === 0 ? null : new Date(head.expiresAtMs),
-          persist: head.persist,
-          metadata: Object.fromEntries(head.metadata.map(({ name, value }) => [name, value])),
-        }
-      } catch (error) {
-        if (isError(error, 'NOT_FOUND')) return null
-        throw error
-      }
-    })
+    return await this.#at(key, options, (at, bounds) => statObject(this.#router, at, { key, bounds }))
   }
 
   async exists(key: string, options: KeyOptions = {}): Promise<boolean> {
@@ -260,10 +262,7 @@ export class Job {
   /** Resolves with whether there was an object. */
   async delete(key: string, options: KeyOptions = {}): Promise<boolean> {
     checkOptions('key', options)
-    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
-      const request = (sent: Sent) => ({ ...place, ...sent })
-      return (await this.#router.mutate(dataOperations.delete, { hash, request, ...bounds }, asHead)).existed
-    })
+    return await this.#at(key, options, (at, bounds) => deleteObject(this.#router, at, bounds))
   }
 
   /**
@@ -289,21 +288,14 @@ export class Job {
    * Appends up to 1 MiB to an object of up to 16 MiB; resolves with its new length. A missing key begins
    * empty. `OBJECT_TOO_LARGE`, and `BAD_REQUEST` if the object was put in chunks, which is above 1 MiB.
    */
-  async append(key: string, bytes: Uint8Array | string, options: KeyOptions = {}): Promise<number> {
+  async append(key: string, bytes: Bytes, options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
     const payload = encodeObject(bytes)
-    if (payload.length > CHUNK_BYTES) {
-      throw new MayflyError(
-        'OBJECT_TOO_LARGE',
-        `append takes up to ${CHUNK_BYTES} bytes at once, not ${payload.length}`,
-      )
-    }
-    return await this.#at(key, options, async ({ hash, ...place }, bounds) => {
-      const checksum = checksumOf(payload, this.#checksums)
-      const request = (sent: Sent) => ({ ...place, ...sent, checksum })
-      return (await this.#router.mutate(dataOperations.append, { hash, request, payload, ...bounds }, asHead))
-        .bytes
-    })
+    checkAppend(payload)
+    const checksums = this.#checksums
+    return await this.#at(key, options, (at, bounds) =>
+      appendTo(this.#router, at, { payload, checksums, bounds }),
+    )
   }
 
   /**
@@ -357,6 +349,11 @@ export class Job {
   /** Closes the connections; running calls fail with `CLOSED`. */
   async close(): Promise<void> {
     this.#router.close()
+  }
+
+  /** As `close`: `await using job = await openJob()` closes it at the end of the block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
   }
 
   #bounds(options: CallerOptions): Deadline {

@@ -11,6 +11,7 @@ import {
   JOB_LEASE_SECONDS_MIN,
   METADATA_BYTES_MAX,
   REGISTRATION_WAIT_SECONDS_MAX,
+  TICKET_SECONDS,
   TTL_SECONDS_MAX,
   WAIT_SECONDS_MAX,
 } from '../protocol/limits.ts'
@@ -24,6 +25,23 @@ export interface JobOptions {
    * MiB. False if not given.
    */
   readonly checksums?: boolean | undefined
+  /**
+   * Is told of each failed attempt that is repeated within the call, for logs and metrics. It runs after the
+   * decision to repeat and cannot change it; what it throws is an uncaught exception.
+   */
+  readonly onRetry?: ((retry: RetryEvent) => void) | undefined
+}
+
+/** A failed attempt that is repeated. */
+export interface RetryEvent {
+  /** Number of the failed attempt within its call, from 1. */
+  readonly attempt: number
+  /** Why it failed. */
+  readonly error: MayflyError
+  /** `host:port` of the server that it was sent to; null for the controller. */
+  readonly address: string | null
+  /** The key of the call; null for calls of many keys, of chunks and of buckets. */
+  readonly key: string | null
 }
 
 /** Options of every call. */
@@ -64,7 +82,7 @@ export interface PutOptions extends KeyOptions, ObjectOptions {}
 /** One object of a `putMany`: its key, its bytes, and the options of `put`. */
 export interface PutEntry extends ObjectOptions {
   readonly key: string
-  readonly bytes: Uint8Array | string
+  readonly bytes: string | ArrayBuffer | ArrayBufferView
 }
 
 /** A range of an object's bytes, as of `subarray`: from `start` up to, excluding, `end`. */
@@ -102,11 +120,54 @@ export interface GetOptions extends KeyOptions {
   readonly range?: Range | undefined
 }
 
+/** Options of `getJson`. */
+export type GetJsonOptions = Omit<GetOptions, 'range'>
+
+/** Options of `getWithMetadata`. */
+export type GetWithMetadataOptions = Omit<GetOptions, 'consume'>
+
 export interface ListOptions extends KeyOptions {
   /** Only keys with this prefix. */
   readonly prefix?: string | undefined
   /** List the remaining keys after a node failure instead of failing with `OBJECT_LOST`. */
   readonly acceptHoles?: boolean | undefined
+}
+
+/** What the driver knows of its job; all optional. */
+export interface Hints {
+  /**
+   * True: RAM first, the default without `latencyMs`. False: the cheapest tiers with the capacity and
+   * throughput.
+   */
+  readonly latencySensitive?: boolean | undefined
+  /** Only tiers on which the 99th percentile of a small get takes at most this many ms: 0.001 to 60,000. */
+  readonly latencyMs?: number | undefined
+  /** Concurrent functions at the peak. */
+  readonly maxFunctions?: number | undefined
+  /** Bytes stored at the peak. */
+  readonly capacityBytes?: number | undefined
+  /** Bytes in and out per second at the peak. */
+  readonly peakBytesPerSecond?: number | undefined
+  /**
+   * Average reads of an object after it is written: 0 to 1,000,000, 1 if not given. Higher values mean more
+   * throughput for the same capacity, unless `peakBytesPerSecond` is given.
+   */
+  readonly readsPerObject?: number | undefined
+}
+
+/** The rights of a ticket. */
+export interface TicketGrant {
+  /** True if not given. */
+  readonly read?: boolean | undefined
+  /** True if not given. `consume` needs both rights. */
+  readonly write?: boolean | undefined
+  /**
+   * Restricts the ticket to keys with this prefix, in every bucket: up to 256 bytes. Listings return only
+   * such keys.
+   */
+  readonly prefix?: string | undefined
+  /** Lifetime in seconds: 1 to 86,400, which is the default. */
+  readonly expiresInSeconds?: number | undefined
 }
 
 /** The options of calls without options; recognized by identity. */
@@ -119,6 +180,7 @@ const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or fal
 const text: Check = (value) =>
   typeof value === 'string' && value.isWellFormed() ? null : 'a string of Unicode'
 const anything: Check = () => null
+const hook: Check = (value) => (typeof value === 'function' ? null : 'a function')
 const signal: Check = (value) =>
   typeof (value as AbortSignal | null)?.addEventListener === 'function' ? null : 'an AbortSignal'
 
@@ -156,8 +218,9 @@ const hints = {
 const shapes = {
   call,
   key,
-  job: { checksums: flag },
+  job: { checksums: flag, onRetry: hook },
   get: { ...key, ...wait, consume: flag, range: anything },
+  getJson: { ...key, ...wait, consume: flag },
   getStream: { ...key, ...wait, range: anything },
   getMany: { ...key, ...wait },
   put: { ...key, ...object },
@@ -165,8 +228,14 @@ const shapes = {
   entry: { key: anything, bytes: anything, ...object },
   list: { ...key, prefix: text, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
-  connect: { apiKey: text },
+  connect: { apiKey: text, onRetry: hook },
   hints,
+  grant: {
+    read: flag,
+    write: flag,
+    prefix: text,
+    expiresInSeconds: wholeNumber(1, TICKET_SECONDS),
+  },
   register: {
     ...call,
     leaseSeconds: wholeNumber(JOB_LEASE_SECONDS_MIN, JOB_LEASE_SECONDS_MAX),

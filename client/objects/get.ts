@@ -188,7 +188,7 @@ async function collect(
 }
 
 /** The bytes of all parts in one buffer; not copied if there is one part. */
-async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer> {
+export async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer> {
   const total = span.end - span.start
   if (total > GET_BYTES_MAX) {
     throw new MayflyError(
@@ -238,6 +238,7 @@ function askPiece<Result>(
     hash: at.hash,
     request,
     holds: consume,
+    key: at.key,
     deadlineMs: bounds.deadlineMs,
     signal: bounds.signal,
   }

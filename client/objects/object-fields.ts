@@ -1,3 +1,4 @@
+import { isArrayBuffer, isSharedArrayBuffer } from 'node:util/types'
 import { MayflyError } from '../../protocol/errors.ts'
 import { OBJECT_BYTES_MAX } from '../../protocol/limits.ts'
 import { DEFAULT_BUCKET } from '../../protocol/model/keys.ts'
@@ -47,11 +48,20 @@ export function encodeText(text: string, name: 'bytes' | 'readable'): Buffer {
   )
 }
 
+/**
+ * Bytes, or text that is stored as UTF-8. A typed array or DataView stores the bytes that it views, an
+ * ArrayBuffer all of its bytes; none is copied.
+ */
+export type Bytes = string | ArrayBuffer | ArrayBufferView
+
 /** Encodes an object's bytes. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
-export function encodeObject(bytes: Uint8Array | string): Uint8Array {
-  const object = typeof bytes === 'string' ? encodeText(bytes, 'bytes') : bytes
-  if (!(object instanceof Uint8Array))
-    throw new MayflyError('BAD_REQUEST', 'bytes: it is no Uint8Array and no string')
+export function encodeObject(bytes: Bytes): Uint8Array {
+  const object =
+    typeof bytes === 'string'
+      ? encodeText(bytes, 'bytes')
+      : bytes instanceof Uint8Array
+        ? bytes
+        : viewOf(bytes, 'bytes')
   if (object.length > OBJECT_BYTES_MAX) {
     throw new MayflyError(
       'OBJECT_TOO_LARGE',
@@ -59,4 +69,52 @@ export function encodeObject(bytes: Uint8Array | string): Uint8Array {
     )
   }
   return object
+}
+
+/**
+ * The same memory as a Uint8Array, also of another realm. Throws `BAD_REQUEST` for what has no bytes, and says
+ * what to call instead.
+ */
+export function viewOf(value: unknown, name: 'bytes' | 'readable'): Uint8Array {
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  if (isArrayBuffer(value)) return new Uint8Array(value)
+  throw new MayflyError('BAD_REQUEST', `${name}: it ${name === 'bytes' ? 'is' : 'gave'} ${whatOf(value)}`)
+}
+
+const wanted = 'not a string, an ArrayBuffer or a view of one'
+
+function whatOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null)
+    return `${value === null ? 'null' : typeof value}, ${wanted}`
+  if (value instanceof Blob) return 'a Blob; put its arrayBuffer(), or its stream() with putStream'
+  if (isSharedArrayBuffer(value)) return 'a SharedArrayBuffer, which others may change meanwhile; put a copy'
+  if (Symbol.asyncIterator in value) return 'a stream; use putStream'
+  return `${Array.isArray(value) ? 'an array' : 'an object'}, ${wanted}; putJson stores it as JSON`
+}
+
+/** Encodes a value as JSON. Throws `BAD_REQUEST` for one that JSON does not have. */
+export function encodeJson(value: unknown): Buffer {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (cause) {
+    throw new MayflyError('BAD_REQUEST', `value: JSON cannot hold it: ${firstLine(cause)}`, { cause })
+  }
+  if (text === undefined) throw new MayflyError('BAD_REQUEST', `value: JSON has no ${typeof value}`)
+  return Buffer.from(text)
+}
+
+/** Throws `BAD_REQUEST` if the object under the key is no JSON. */
+export function decodeJson(bytes: Buffer, key: string): unknown {
+  try {
+    return JSON.parse(bytes.toString())
+  } catch (cause) {
+    throw new MayflyError('BAD_REQUEST', `key: the object '${key}' is no JSON: ${firstLine(cause)}`, {
+      cause,
+    })
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? ''
 }

@@ -7,12 +7,12 @@ import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { putChunks, type SendChunk } from './chunked.ts'
-import { encodeText, type ObjectFields } from './object-fields.ts'
+import { type Bytes, encodeText, type ObjectFields, viewOf } from './object-fields.ts'
 import { putObject } from './put.ts'
 import type { StreamWindows } from './stream-windows.ts'
 
-/** A source of a stream's bytes: a Node or web stream, or any async iterable. */
-export type ByteSource = AsyncIterable<Uint8Array | string>
+/** A source of a stream's bytes: a Node or web stream, or any async iterable, of what `put` takes. */
+export type ByteSource = AsyncIterable<Bytes>
 
 interface PutStream extends ObjectFields {
   readonly source: ByteSource
@@ -84,7 +84,7 @@ class Chunks {
   /** The last chunk has been returned. */
   ended = false
   readonly #source: ByteSource
-  readonly #pieces: AsyncIterator<Uint8Array | string>
+  readonly #pieces: AsyncIterator<Bytes>
   readonly #signal: AbortSignal | undefined
   readonly #clock: Clock
   readonly #onAbort = (): void => this.fail(abortedBy(this.#signal))
@@ -94,7 +94,12 @@ class Chunks {
 
   constructor(source: ByteSource, { signal, clock }: { signal: AbortSignal | undefined; clock: Clock }) {
     if (typeof source?.[Symbol.asyncIterator] !== 'function')
-      throw new MayflyError('BAD_REQUEST', 'readable: it is no stream and no async iterable')
+      throw new MayflyError(
+        'BAD_REQUEST',
+        source instanceof Blob
+          ? 'readable: it is a Blob; use its stream()'
+          : 'readable: it is no stream and no async iterable',
+      )
     this.#source = source
     this.#pieces = source[Symbol.asyncIterator]()
     this.#signal = signal
@@ -137,7 +142,7 @@ class Chunks {
   async #read(): Promise<void> {
     const resting = this.#clock.after(SOURCE_REST_MS_MAX, () => this.fail(forgotten()))
     resting.unref()
-    const { done, value } = await new Promise<IteratorResult<Uint8Array | string>>((resolve, reject) => {
+    const { done, value } = await new Promise<IteratorResult<Bytes>>((resolve, reject) => {
       this.#interrupt = reject
       this.#pieces.next().then(resolve, reject)
     }).finally(() => resting.cancel())
@@ -146,10 +151,7 @@ class Chunks {
       this.#release()
       return
     }
-    const piece = typeof value === 'string' ? encodeText(value, 'readable') : value
-    if (!(piece instanceof Uint8Array))
-      throw new MayflyError('BAD_REQUEST', 'readable: it gave something that is no Uint8Array and no string')
-    this.#rest = piece
+    this.#rest = typeof value === 'string' ? encodeText(value, 'readable') : viewOf(value, 'readable')
   }
 
   #release(): void {

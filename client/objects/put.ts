@@ -35,6 +35,7 @@ export function putObject(
     hash: at.hash,
     request,
     payload: bytes,
+    key: at.key,
     deadlineMs: bounds.deadlineMs,
     signal: bounds.signal,
   }

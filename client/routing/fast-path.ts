@@ -1,5 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
 import type { Answer, Waiting } from '../../protocol/transport/call.ts'
+import { withKey } from './key-address.ts'
 import type { Mutation } from './mutation.ts'
 import type { Finish } from './routed-call.ts'
 
@@ -9,6 +10,8 @@ interface QuickCallOptions<Reply, Result> {
   readonly slowly: (failure: unknown) => Promise<Answer<Reply>>
   readonly resolve: (result: Result | Promise<Result>) => void
   readonly reject: (error: unknown) => void
+  /** See `RoutedCall`. */
+  readonly key: Uint8Array | undefined
   /** Null for a read. */
   readonly mutation: Pick<Mutation<unknown, Reply>, 'end' | 'recover'> | null
 }
@@ -34,9 +37,12 @@ export class FastPath<Reply, Result> implements Waiting<Reply> {
   }
 
   failed(error: Error): void {
-    const { finish, resolve, reject } = this.#options
+    const { finish, resolve, reject, key } = this.#options
     this.#recover(error)
-      .then(({ head, payload }) => finish(head, payload))
+      .then(
+        ({ head, payload }) => finish(head, payload),
+        (failure: unknown) => Promise.reject(withKey(failure, key)),
+      )
       .then(resolve, reject)
   }
 

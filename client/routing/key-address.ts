@@ -1,3 +1,4 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 
 /** A key of the job with its slot hash, of bucket and key. */
@@ -10,3 +11,23 @@ export interface KeyAddress {
 export function addressOf(bucket: number, key: Buffer): KeyAddress {
   return { bucket, key, hash: hashKey(key, bucket) }
 }
+
+/** The key as its user wrote it. */
+export function nameOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString()
+}
+
+/** The same error with the key's name in it, if it says something of an object. */
+export function withKey(error: unknown, key: Uint8Array | undefined): unknown {
+  if (key === undefined || !isError(error, ...aboutObjects)) return error
+  return new MayflyError(error.code, `${error.reason} (key '${nameOf(key)}')`, { cause: error })
+}
+
+/** Codes whose message speaks of an object without its name. */
+const aboutObjects = [
+  'NOT_FOUND',
+  'KEY_EXISTS',
+  'VERSION_MISMATCH',
+  'OBJECT_LOST',
+  'OUTCOME_UNKNOWN',
+] as const

@@ -9,6 +9,14 @@ import type { Deadline } from './deadline.ts'
 import type { Lanes } from './lanes.ts'
 import type { RoutedMutation } from './routed-call.ts'
 
+/** What `onRetry` is told. */
+export interface FailedAttempt {
+  readonly attempt: number
+  readonly error: unknown
+  readonly address: string | undefined
+  readonly key?: Uint8Array | undefined
+}
+
 interface MutationOptions<Request, Reply> {
   readonly operation: Operation<Request, Reply>
   readonly call: Omit<RoutedMutation<Request>, 'hash'>
@@ -19,6 +27,8 @@ interface MutationOptions<Request, Reply> {
   readonly clock: Clock
   /** Reconnects to the same process, or rejects with the reason. */
   readonly reach: (owner: PlacedNode, bounds: Deadline) => Promise<Caller>
+  /** Reports that an attempt failed and is repeated. */
+  readonly tell: (failed: FailedAttempt) => void
 }
 
 /**
@@ -56,12 +66,13 @@ export class Mutation<Request, Reply> {
 
   /** Continues after `failure`: repeats until there is an answer, or rejects with the known outcome. */
   async recover(failure: unknown): Promise<Answer<Reply>> {
-    const { operation, call, caller, owner, reach } = this.#options
+    const { operation, call, caller, owner, reach, tell } = this.#options
     const { session } = caller
     let error = failure
     try {
-      for (let isRepeated = false; ; isRepeated = true) {
-        if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)
+      for (let attempt = 1; ; attempt++) {
+        if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, attempt > 1)
+        tell({ attempt, error, address: owner.address, key: call.key })
         this.#caller = await reach(owner, { ...call, deadlineMs: this.#giveUpMs }).catch(
           (reason: unknown) => {
             throw unknown(reason)

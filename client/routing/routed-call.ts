@@ -10,6 +10,8 @@ export interface Sent extends Sequence {
 export interface RoutedCall<Request> extends CallOptions {
   /** The slot hash of the key or chunk. */
   readonly hash: number
+  /** The key that the call is about, for errors and `onRetry`; none for chunks and many keys. */
+  readonly key?: Uint8Array
   /** Builds the request for each attempt. */
   readonly request: (sent: Sent) => Request
 }

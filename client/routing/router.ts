@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts'
-import { isError, MayflyError } from '../../protocol/errors.ts'
+import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS, RETRY_MS_MAX, RETRY_MS_MIN } from '../../protocol/limits.ts'
 import { slotOf } from '../../protocol/model/hash.ts'
 import { ownerOf, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
@@ -12,10 +12,12 @@ import type { Caller } from '../../protocol/transport/caller.ts'
 import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
 import type { Dial } from '../../protocol/transport/link.ts'
+import type { JobOptions } from '../options.ts'
 import { type Deadline, within } from './deadline.ts'
 import { FastPath, isTransient } from './fast-path.ts'
+import { nameOf, withKey } from './key-address.ts'
 import { Lanes } from './lanes.ts'
-import { Mutation } from './mutation.ts'
+import { type FailedAttempt, Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 
 /** A node of the current placement, and a connection to it. */
@@ -49,9 +51,11 @@ export class Router {
   readonly #sequencers = new Map<string, Lanes>()
   #placement: Placement
   #refreshing: Promise<void> | null = null
+  readonly #onRetry: JobOptions['onRetry']
 
-  constructor(ticket: Ticket, options: { runtime: Runtime; dial: Dial }) {
-    const { runtime, dial } = options
+  constructor(ticket: Ticket, options: { runtime: Runtime; dial: Dial } & Pick<JobOptions, 'onRetry'>) {
+    const { runtime, dial, onRetry } = options
+    this.#onRetry = onRetry
     this.runtime = runtime
     this.#ticket = ticket
     this.#metadata = ticket.metadata
@@ -138,7 +142,7 @@ export class Router {
    * first attempt, if already made.
    */
   async retry<Result>(
-    bounds: Deadline & { readonly failed?: Failed | null },
+    bounds: Deadline & { readonly failed?: Failed | null; readonly key?: Uint8Array },
     slot: number,
     attempt: Attempt<Result>,
   ): Promise<Result> {
@@ -154,6 +158,7 @@ export class Router {
       } catch (error) {
         if (!isTransient(error)) throw error
         failure = error
+        this.#tell({ attempt: round + 1, error, address: owner?.address, key: bounds.key })
       }
       const question = { known: owner === null ? 0 : placement.epoch, slot }
       const after = { ...bounds, failure }
@@ -184,6 +189,7 @@ export class Router {
       } catch (error) {
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
         failure = error
+        this.#tell({ attempt: round + 1, error, address: this.#metadata })
       }
       await this.#pause(bounds, round, failure)
     }
@@ -239,7 +245,11 @@ export class Router {
     const at = this.#openAt(slot)
     const slowly = (failed: Failed | null): Promise<Answer<Reply>> =>
       this.retry({ ...call, failed }, slot, attempt)
-    if (at === null) return slowly(null).then(({ head, payload }) => finish(head, payload))
+    if (at === null)
+      return slowly(null).then(
+        ({ head, payload }) => finish(head, payload),
+        (error: unknown) => Promise.reject(withKey(error, call.key)),
+      )
     const { caller, placement } = at
     return new Promise((resolve, reject) => {
       const mutation = begin(at)
@@ -248,6 +258,7 @@ export class Router {
         slowly: (failure) => slowly({ placement, failure }),
         resolve,
         reject,
+        key: call.key,
         mutation,
       })
       const request = mutation?.request() ?? call.request({ epoch: placement.epoch, lane: 0, sequence: 0 })
@@ -269,6 +280,7 @@ export class Router {
       sequencer: this.#sequencer(owner.id),
       clock: this.runtime.clock,
       reach: this.#reach,
+      tell: this.#tell,
     })
   }
 
@@ -279,6 +291,19 @@ export class Router {
     const caller = owner === null ? null : this.#pool.openTo(owner.address)
     if (owner === null || caller === null || caller.serverId !== owner.id) return null
     return { caller, placement, owner }
+  }
+
+  get job(): string {
+    return this.#ticket.job
+  }
+
+  /** The hook runs in a microtask of its own: what it throws is its program's uncaught exception, as of a timer. */
+  readonly #tell = (failed: FailedAttempt): void => {
+    const hook = this.#onRetry
+    if (hook === undefined) return
+    const { attempt, address, key } = failed
+    const error = asMayflyError(failed.error)
+    queueMicrotask(() => hook({ attempt, error, address: address ?? null, key: key ? nameOf(key) : null }))
   }
 
   #sequencer(node: string): Lanes {

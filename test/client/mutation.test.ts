@@ -26,6 +26,7 @@ test('I9: a mutation is repeated for a time that counts from when it was first s
     epoch: 1,
     sequencer: new Lanes(clock),
     clock,
+    tell: () => undefined,
     reach: async (_, bounds) => {
       reached.push(bounds)
       throw new MayflyError('UNAVAILABLE', 'Nobody is there')

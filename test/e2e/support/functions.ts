@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
-import type { RegisteredJob } from '../../../client/connect.ts'
 import { type Job, openJob } from '../../../client/job.ts'
+import type { RegisteredJob } from '../../../client/registration.ts'
 
 /** Clients of a job, each with connections of its own, for the duration of the test. */
 export async function openFunctions(ticket: string, count: number): Promise<Job[]> {

@@ -35,7 +35,7 @@ export const repeatBugs: readonly Planted[] = [
     name: 'mutation-sent-anew',
     what: 'A client sends a mutation whose answer was lost as a new one (I9).',
     file: 'client/routing/mutation.ts',
-    find: "if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, isRepeated)",
+    find: "if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, attempt > 1)",
     replace: 'throw error',
     seedsMax: 100,
   },
