@@ -115,7 +115,7 @@ export async function listJobs(controller: ControllerApi, bounds: CallerOptions)
  * The id of the living job with this name, for one that is no id. Throws `missing`, or `BAD_REQUEST` if several
  * have the name.
  */
-export async function idOfName(
+async function idOfName(
   controller: ControllerApi,
   { name, missing, ...bounds }: { name: string; missing: unknown } & CallerOptions,
 ): Promise<string> {
@@ -194,7 +194,7 @@ export async function openRegistered(
 }
 
 /** Why the reply has none. */
-export function noTicket(id: string, state: JobInfo['state']): MayflyError {
+function noTicket(id: string, state: JobInfo['state']): MayflyError {
   if (state === 'registering')
     return new MayflyError('UNAVAILABLE', `The job ${id} is still being registered`)
   if (state !== 'active') return new MayflyError('JOB_ENDED', `The job ${id} has ended`)
