@@ -25,7 +25,7 @@ export const openapiHead = {
   security: [{ apiKey: [] }],
 }
 
-/** Moves every schema with a title to `components.schemas`, where it stands once, and adds the example of that name. */
+/** Moves every schema with a title to `components.schemas`, and adds the example of that name. */
 export function nameSchemas<Document extends { paths?: object; components?: object }>(
   document: Document,
 ): Document {
@@ -56,7 +56,7 @@ interface Reply {
   readonly content?: Readonly<Record<string, { readonly schema?: { description?: string; title?: string } }>>
 }
 
-/** The text about a reply stands at the reply alone, so that schemas that differ in nothing else are one. */
+/** Moves the description of a reply from its schema to the reply, so that schemas that differ only in it become one. */
 function describeReplies(operation: Operation): Operation {
   const responses = mapValues(operation.responses ?? {}, (reply) => {
     const { description, content } = reply as Reply

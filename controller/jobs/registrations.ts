@@ -236,7 +236,7 @@ export class Registrations {
   }
 }
 
-/** One that is not active, and under way no more, is being rolled back. Throws `UNAVAILABLE` for it. */
+/** A job that is neither active nor being registered is being rolled back: throws `UNAVAILABLE`. */
 function requireRegistered(job: Job): Job {
   if (job.state === 'active') return job
   throw new MayflyError('UNAVAILABLE', `The registration of job ${job.id} failed and is being rolled back`)

@@ -20,7 +20,7 @@ export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> 
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
 
-/** Resizes reservations to follow use, where no hint fixes them. */
+/** Resizes reservations that no hint fixes to follow usage. */
 export class AutoResize {
   readonly #options: AutoResizeOptions
   readonly #memories = new Map<string, JobMemory>()

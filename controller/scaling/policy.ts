@@ -57,13 +57,12 @@ export type Decision =
 const stay: Decision = Object.freeze({ kind: 'stay' })
 
 /**
- * One round, of a second, of one class of nodes. On average over its nodes each resource is to stay in the band: above in
- * any, nodes are added until all are at its middle; below in all, nodes are taken away, an eighth of them at most, and only as many as
- * leave the others no higher than the middle. That, with the rounds that either takes and the pause after it, keeps it from flapping:
- *
- * - what was added for a load L·n > 0.8 n is not taken away again while L·n stays, as L·n / n > 0.7;
- * - a load that falls and comes back within `BELOW_ROUNDS` takes no node away;
- * - so a wave of any period costs at most an addition and a removal each `BELOW_ROUNDS + COOL_ROUNDS`.
+ * One round, of a second, for one class of nodes. The average of each resource over the nodes should stay in the band. If any resource is above it, nodes are
+ * added until all are at its middle. If all are below it, nodes are removed: at most an eighth, and only as many as leave the others no higher than the middle.
+ * Together with the rounds before a decision and the pause after it, this prevents flapping:
+ * - Nodes added for a load L·n > 0.8 n are not removed while L·n stays, as L·n / n > 0.7.
+ * - A load that falls and recovers within `BELOW_ROUNDS` removes no node.
+ * - So a periodic load costs at most one addition and one removal per `BELOW_ROUNDS + COOL_ROUNDS`.
  */
 export function decide(memory: ClassMemory, now: ClassLoad): { memory: ClassMemory; decision: Decision } {
   const { loads, idle, room, unsettled } = now
@@ -109,7 +108,7 @@ export function mapLoad(load: Load, change: (value: number, of: Resource) => num
   }
 }
 
-/** The resource of which most is used. */
+/** The resource with the highest usage. */
 export function fullestOf(
   load: Load,
   among: readonly Resource[] = resources,

@@ -54,15 +54,13 @@ const STEP_BYTES_MIN = 1024 * 1024
 const STEP_RATE_MIN = 1.05
 
 /**
- * One round, of a second, of one job. What it was given without an explicit hint follows its use, up and down. A hint is a
- * hard limit: it is never passed, and what it asked for is never taken away.
- *
- * Up: above `BAND_HIGH` of what it has reserved, or all that its history said, it grows until its use is `BAND_LOW`, by a third
- * at least, so that a job that fills up by a quarter in a second is not refused a byte. Throughput it is given only as far as its
- * nodes have it: what it lacks it may borrow, and a node that is too busy is the class's concern.
- *
- * Down: a job that is past its peak, and for `BELOW_ROUNDS` uses less than `SHRINK_BELOW`, keeps what brings its use to `BAND_LOW`.
- * Half of the time of a sort passes with a tenth of its bytes.
+ * One round, of a second, for one job. Reservations without an explicit hint follow usage in both directions. A hint is a hard limit: it is never exceeded, and
+ * what it asked for is never taken away.
+ * Up: if usage is above `BAND_HIGH` of the reservation, or above what history said, the reservation grows until usage is `BAND_LOW` of it, and by at least a
+ * third, so that a job that fills a quarter in a second is not refused a byte. Throughput grows only as far as the job's nodes have it. The job may borrow the
+ * rest, and the class adds nodes if one is too busy.
+ * Down: a job that is past its peak, and uses less than `SHRINK_BELOW` for `BELOW_ROUNDS`, retains what makes its usage `BAND_LOW`. A sort spends half of its
+ * time with a tenth of its bytes.
  */
 export function decideResize(
   memory: JobMemory,
@@ -118,9 +116,9 @@ export function decideResize(
 }
 
 /**
- * Between two rounds: a job fills up on a node, or its puts wait there. What it may grow to, the first for which there is room; none
- * where it need not grow: puts may also wait because slots are on their way from a full node to others. What waits is at least doubled for: at 1 GB/s a third of 128 MiB lasts for 40 ms. Where the tiers have no
- * room in their proportion the rest goes below RAM, if the job may lie there.
+ * Decides between two rounds, when a job fills up on a node or its puts wait there. Returns the sizes to try, in order; empty if the job need not grow, because
+ * puts may also wait while slots move from a full node to others. The reservation grows by at least twice the waiting bytes: at 1 GB/s a third of 128 MiB lasts
+ * for 40 ms. If the tiers have no room in their present proportion, the rest is placed below RAM, if the job may use that.
  */
 export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Resized[] {
   const { demand, reserved, use, hints } = now

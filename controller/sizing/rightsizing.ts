@@ -49,7 +49,7 @@ export interface Sizing {
   }
 }
 
-/** What hints are sized by. */
+/** The inputs of `rightsize` besides the hints. */
 export interface SizingOptions {
   /** The class whose ratio relates throughput and capacity. */
   readonly nodeClass: NodeClass
@@ -72,10 +72,9 @@ const FUNCTION_BYTES_PER_SECOND = 75_000_000
 const DEFAULT_NODE_FRACTION = 1 / 8
 
 /**
- * Keys, index entries and headers of small objects take room beside the payload: an object costs
- * `ENTRY_OVERHEAD_BYTES` (128) and its key. A sixteenth covers that for objects from 2 KiB on, the mebibyte for
- * some thousand tiny ones; a job of nothing but small objects should hint a larger capacity. All of it is in RAM, whichever
- * tier the payload is on.
+ * Headroom for keys, index entries and record headers: an object costs `ENTRY_OVERHEAD_BYTES` (128) and its key. A sixteenth covers that for objects from 2 KiB
+ * on, and the mebibyte covers some thousand tiny ones; a job of small objects alone should hint a larger capacity. All headroom is in RAM, whichever tier the
+ * payload is on.
  */
 const HEADROOM_FRACTION = 1 / 16
 const HEADROOM_BYTES_MIN = 1024 * 1024
@@ -94,13 +93,11 @@ interface Amount extends Reason {
 type Most = ReturnType<typeof mostOf>
 
 /**
- * Each number comes from the first ground that has one: the explicit hint; what earlier runs of the name used;
- * Pocket's Table 3, scaled from its i3.2xlarge to `nodeClass`, where throughput and capacity follow from one another at
- * the class's own ratio; a default. What is derived is never more than the cluster can ever have: 54 functions would
- * saturate 4 GB/s, but a job of 54 functions works on less. An explicit hint stays as it is, and is refused if the
- * cluster cannot give it. What this comes to is then split over the tiers that its latency class allows (`mixTiers`).
- *
- * Throws `RESERVATION_REFUSED` for what no number of nodes could give.
+ * Each number comes from the first source that has one: the explicit hint; the usage of earlier runs of the name; Pocket's Table 3, scaled from its i3.2xlarge
+ * to `nodeClass`, where throughput and capacity are derived from each other by the ratio of the class; a default. Derived numbers never exceed what the cluster
+ * can have: 54 functions would saturate 4 GB/s, but a job of 54 functions works with less. An explicit hint is not reduced; it is refused if the cluster cannot
+ * satisfy it. The result is split over the tiers that the job's latency class allows (`mixTiers`).
+ * Throws `RESERVATION_REFUSED` for a demand that no number of nodes could satisfy.
  */
 export function rightsize(hints: Hints, by: SizingOptions): Sizing {
   const { allowed, least, ...latencyClass } = latencyClassOf(hints, by)

@@ -3,8 +3,7 @@ import { type WordEntry, wordsOf } from './plan.ts'
 import { Tally } from './tally.ts'
 
 /**
- * Counts the same files in this one process, without Mayfly, and compares word for word: the same words, each as
- * often and in the same files. Returns the first difference, or null.
+ * Counts the words of the same files in this process, without Mayfly, and compares each word, count and list of files. Returns the first difference, or null.
  */
 export function findDifference(files: readonly TextFile[], result: readonly WordEntry[]): string | null {
   const tally = new Tally()

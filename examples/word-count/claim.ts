@@ -1,15 +1,15 @@
 import { type Job, MayflyError } from 'mayfly'
 
 /**
- * Takes one of the tasks below `prefix`, and returns what it says; null if none is left. Any number of processes
- * may claim at the same time: `consume` reads and removes a key in one step, so exactly one of them gets it.
+ * Claims one of the tasks below `prefix`, and returns its content; null if none is left. Any number of processes may claim concurrently: `consume` reads and
+ * removes a key in one step, so exactly one of them gets it.
  */
 export async function claim(job: Job, prefix: string): Promise<string | null> {
   for await (const { key } of job.list({ prefix })) {
     try {
       return (await job.get(key, { consume: true })).toString()
     } catch (error) {
-      // Another process was quicker; perhaps the next task is still there.
+      // Another process has claimed this task first; the next one may still be there.
       if (!(error instanceof MayflyError) || error.code !== 'NOT_FOUND') throw error
     }
   }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 
-/** One file of the input; its place in the list is its id. */
+/** One file of the input; its index in the list is its id. */
 export interface TextFile {
   readonly path: string
   readonly bytes: number
@@ -14,10 +14,10 @@ const textExtensions = new Set(
     '.c .cc .cpp .h .hpp .gyp .gypi .mk .py .sh'
   ).split(' '),
 )
-/** Text by convention, though nothing behind a dot says so. */
+/** Text files without an extension. */
 const textNames = /^(license|licence|readme|changelog|notice|authors|makefile)$/i
 
-/** The nearest folder called `name`, from `start` upwards. */
+/** The nearest folder called `name` in `start` or one of its parents. */
 export function findFolder(name: string, start: string): string {
   const folder = join(start, name)
   if (existsSync(folder)) return folder
@@ -26,8 +26,8 @@ export function findFolder(name: string, start: string): string {
 }
 
 /**
- * Every text file under `folder`, by path. All is read now and kept, so that map and reduce and the check at the end
- * see the same bytes even if somebody changes the files meanwhile.
+ * Every text file under `folder`, by path. All of them are read now, so that map, reduce and the final check see the same bytes even if the files change
+ * meanwhile.
  */
 export function readTextFiles(folder: string): TextFile[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })

@@ -1,8 +1,7 @@
 /**
- * Counts the words of every text file under node_modules, and notes for every word the files that it stands in: an
- * inverted index, by map and reduce. Start here, then read mapper.ts and reducer.ts.
- *
- * It needs a cluster: `mayfly demo` starts one for it; for one that runs, set MAYFLY_URL and MAYFLY_API_KEY.
+ * Counts the words of every text file under node_modules, and lists the files that contain each word: an inverted index, by map and reduce. Start here, then
+ * read mapper.ts and reducer.ts.
+ * It needs a cluster: `mayfly demo` starts one for it; for a running one, set MAYFLY_URL and MAYFLY_API_KEY.
  */
 import { connect, type RegisteredJob } from 'mayfly'
 import { findDifference } from './check.ts'
@@ -18,9 +17,8 @@ const files = readTextFiles(folder)
 const inputBytes = files.reduce((sum, { bytes }) => sum + bytes, 0)
 console.log(`${files.length} text files, ${(inputBytes / 2 ** 20).toFixed(1)} MiB, under ${folder}`)
 
-// Register the job. The hints tell Mayfly what to set aside for it. Every stage consumes what it reads, so the data
-// of one stage goes as that of the next one comes: twice the input is ample. Should this process die, nobody uses
-// the job any more, and a minute later its lease has lapsed and its data is gone.
+// Register the job. The hints tell Mayfly how much capacity to reserve. Every stage consumes its input, so the data of a stage is freed while that of the next
+// one is written: twice the input is ample. If this process dies, the job is no longer used, and its lease of a minute lapses, which frees its data.
 const mayfly = await connect()
 const job = await mayfly.registerJob(
   'word-count',
@@ -46,7 +44,7 @@ console.log(
 process.exitCode = difference === null && bytesLeft === 0 ? 0 : 1
 
 async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
-  // Put the input where the functions find it, and one task for each of them to claim.
+  // Put the input, and one task for each function to claim.
   stages.push(await putInput(job, files))
   for (let i = 0; i < MAPPERS; i++) await job.put(keys.mapTask(i), String(i))
   for (let i = 0; i < REDUCERS; i++) await job.put(keys.reduceTask(i), String(i))

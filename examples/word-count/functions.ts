@@ -4,19 +4,16 @@ import { join } from 'node:path'
 interface Run {
   readonly program: string
   readonly processes: number
-  /** How many of them may run at a time. */
+  /** Maximum number of concurrent processes. */
   readonly atOnce: number
   readonly ticket: string
-  /** Called every now and then while they run. */
+  /** Called repeatedly while the processes run. */
   readonly watch: () => Promise<void>
 }
 
 const WATCH_MS = 200
 
-/**
- * Stands in for a cloud's functions: starts each process with nothing but a ticket, and waits until all are done.
- * If one fails, the others are ended, and it rejects.
- */
+/** Stands in for a FaaS platform: starts each process with only a ticket, and waits until all are done. If one fails, it kills the others and rejects. */
 export async function runFunctions({ program, processes, atOnce, ticket, watch }: Run): Promise<void> {
   const end = new AbortController()
   let waiting = processes

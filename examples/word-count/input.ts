@@ -4,10 +4,10 @@ import { type InputFile, keys, MAPPERS } from './plan.ts'
 import { Progress } from './progress.ts'
 import type { StageReport } from './stage.ts'
 
-/** Large enough that a piece travels in several chunks, small enough that a mapper holds one without notice. */
+/** Large enough for several chunks, small enough for the memory of a mapper. */
 const PIECE_BYTES = 4 * 2 ** 20
 
-/** Puts the files into Mayfly, in pieces that are dealt out to the mappers in turn. */
+/** Puts the files into Mayfly, in pieces that are assigned to the mappers in turn. */
 export async function putInput(job: RegisteredJob, files: readonly TextFile[]): Promise<StageReport> {
   const startedMs = performance.now()
   const pieces = cutInput(files)
@@ -23,7 +23,7 @@ export async function putInput(job: RegisteredJob, files: readonly TextFile[]): 
   return { name: 'input', processes: 1, objects: pieces.length, bytes: sum, ms }
 }
 
-/** Whole files, in order, until a piece is full; a file that is larger is a piece of its own. */
+/** Packs whole files in order until a piece is full; a larger file is a piece of its own. */
 export function cutInput(files: readonly TextFile[]): InputFile[][] {
   const pieces: InputFile[][] = []
   let room = 0

@@ -1,7 +1,4 @@
-/**
- * The map function: reads its pieces of the input, counts their words, and leaves one partition for each reducer.
- * All that it is given is a ticket.
- */
+/** The map function: reads its pieces of the input, counts their words, and puts one partition for each reducer. Its only input is a ticket. */
 import { openJob } from 'mayfly'
 import { claim } from './claim.ts'
 import { type InputFile, keys, REDUCERS, reducerOf, type WordEntry, wordsOf } from './plan.ts'
@@ -9,12 +6,12 @@ import { Tally } from './tally.ts'
 
 const job = await openJob(process.env.MAYFLY_TICKET ?? '')
 
-// Which mapper am I? One of the numbers that the driver put under task/map/, and nobody else is.
+// Claim one of the mapper numbers that the driver put under task/map/.
 const task = await claim(job, 'task/map/')
 if (task === null) throw new Error('There is no map task left')
 const mapper = Number(task)
 
-// Each piece is read once, so it is consumed: the memory that it took is free for what comes next.
+// Each piece is read once, so it is consumed, which frees its memory for the next stage.
 const tally = new Tally()
 for await (const { key } of job.list({ prefix: `input/${mapper}/` })) {
   const files = JSON.parse((await job.get(key, { consume: true })).toString()) as InputFile[]
@@ -23,7 +20,7 @@ for await (const { key } of job.list({ prefix: `input/${mapper}/` })) {
   }
 }
 
-// A partition may be larger than one message; the SDK cuts it in chunks, and readers see all of it or nothing.
+// A partition may be larger than one message: the SDK splits it into chunks, and readers see all of it or nothing.
 const partitions: WordEntry[][] = Array.from({ length: REDUCERS }, () => [])
 for (const entry of tally.entries()) partitions[reducerOf(entry[0])]?.push(entry)
 await Promise.all(

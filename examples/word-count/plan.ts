@@ -1,15 +1,15 @@
-/** What driver, mappers and reducers agree on: how the work is cut and under which keys its pieces lie. */
+/** What driver, mappers and reducers agree on: how the work is split, and the keys of its parts. */
 
 export const MAPPERS = 8
 export const REDUCERS = 4
 
-/** A piece of the input: some whole files. Its key says which mapper reads it. */
+/** A piece of the input: some whole files. Its key names the mapper that reads it. */
 export interface InputFile {
   readonly file: number
   readonly text: string
 }
 
-/** A word, how often it stands in the input, and the files that it stands in, in ascending order. */
+/** A word, its count in the input, and the ids of the files that contain it, in ascending order. */
 export type WordEntry = readonly [word: string, count: number, files: readonly number[]]
 
 export const keys = {
@@ -25,7 +25,7 @@ export function wordsOf(text: string): readonly string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 }
 
-/** Which reducer a word belongs to: every mapper must say the same (the FNV-1a hash spreads them evenly). */
+/** The reducer of a word, the same in every mapper (the FNV-1a hash spreads words evenly). */
 export function reducerOf(word: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193)

@@ -1,6 +1,6 @@
 const WIDTH = 30
 
-/** A line that grows on a terminal. Elsewhere, as in a log, one line for each quarter of the way. */
+/** A progress bar on a terminal; elsewhere, as in a log, one line per quarter. */
 export class Progress {
   readonly #name: string
   readonly #total: number

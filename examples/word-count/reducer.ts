@@ -1,7 +1,4 @@
-/**
- * The reduce function: reads what every mapper left for it and merges it into one result.
- * All that it is given is a ticket.
- */
+/** The reduce function: reads what every mapper has put for it and merges it into one result. Its only input is a ticket. */
 import { openJob } from 'mayfly'
 import { claim } from './claim.ts'
 import { keys, MAPPERS, type WordEntry } from './plan.ts'

@@ -3,7 +3,7 @@ import type { StoredBytes } from './stored.ts'
 
 const heading = ['stage', 'processes', 'objects', 'MiB', 'seconds', 'MiB/s']
 
-/** The table at the end: what each stage moved through Mayfly, where it lay, and what is left of it. */
+/** The table at the end: the bytes that each stage moved through Mayfly, the tiers that stored them, and what is left. */
 export function formatReport(stages: readonly StageReport[], most: StoredBytes, bytesLeft: number): string {
   const total: StageReport = {
     name: 'total',

@@ -3,7 +3,7 @@ import type { RegisteredJob } from 'mayfly'
 import { runFunctions } from './functions.ts'
 import { Progress } from './progress.ts'
 
-/** What a stage moved through Mayfly, read and written. */
+/** Bytes that a stage read from and wrote to Mayfly. */
 export interface StageReport {
   readonly name: string
   readonly processes: number
@@ -14,7 +14,7 @@ export interface StageReport {
 
 interface Stage {
   readonly name: string
-  /** The function, beside this file. */
+  /** The program of the function, a file in this folder. */
   readonly program: string
   readonly processes: number
   /** Prefix of the keys that it consumes. */
@@ -23,10 +23,7 @@ interface Stage {
   readonly writes: string
 }
 
-/**
- * Runs the processes of one stage and waits for them. They report to nobody: how far they are shows in what they
- * have not consumed yet.
- */
+/** Runs the processes of one stage and waits for them. Their progress is measured by the input that they have not consumed yet. */
 export async function runStage(job: RegisteredJob, stage: Stage): Promise<StageReport> {
   const { name, program, processes, reads, writes } = stage
   const startedMs = performance.now()
@@ -35,7 +32,7 @@ export async function runStage(job: RegisteredJob, stage: Stage): Promise<StageR
   await runFunctions({
     program,
     processes,
-    // Each is busy with one core; more at a time would only take memory.
+    // Each process uses one core; more at a time would only use memory.
     atOnce: Math.min(processes, availableParallelism()),
     ticket: job.ticket,
     watch: async () => progress.show(input.objects - (await measure(job, reads)).objects),

@@ -1,4 +1,4 @@
-/** A node reports every second; the bytes of a job are free long before the report that says so. */
+/** Nodes report every second, so a job's bytes are free before the report that says so. */
 const WAIT_MS_MAX = 10_000
 const LOOK_MS = 100
 
@@ -9,7 +9,7 @@ interface NodesReply {
   readonly nodes: readonly { readonly tiers: Readonly<Record<string, { readonly usedBytes: number }>> }[]
 }
 
-/** Looks again and again while `work` is under way. Gives the most that lay on each tier at a time. */
+/** Samples repeatedly while `work` is under way. Resolves with the maximum on each tier. */
 export async function watchStored<Result>(
   work: Promise<Result>,
 ): Promise<{ result: Result; most: StoredBytes }> {
@@ -21,7 +21,7 @@ export async function watchStored<Result>(
   return { result: await work, most }
 }
 
-/** Bytes that still lie on the cluster's storage nodes, once they had the time to report that there are none. */
+/** Bytes that are still on the storage nodes, after the time in which they report that they have none. */
 export async function countBytesLeft(): Promise<number> {
   const deadlineMs = performance.now() + WAIT_MS_MAX
   let left = sum(await readStored())
@@ -32,7 +32,7 @@ export async function countBytesLeft(): Promise<number> {
   return left
 }
 
-/** The controller's HTTP API, as any tool would ask it. */
+/** Uses the controller's HTTP API, as any tool would. */
 async function readStored(): Promise<StoredBytes> {
   const reply = await fetch(new URL('/v1/nodes', process.env.MAYFLY_URL), {
     headers: { authorization: `Bearer ${process.env.MAYFLY_API_KEY}` },

@@ -1,10 +1,10 @@
 import type { WordEntry } from './plan.ts'
 
-/** Counts words and remembers the files that they stand in. A Map, because `constructor` is a word like any other. */
+/** Counts words and the files that contain them. A Map, because `constructor` is also a word. */
 export class Tally {
   readonly #words = new Map<string, { count: number; files: number[] }>()
 
-  /** Notes that `word` stands `count` more times in `files`. */
+  /** Adds `count` occurrences of `word` in `files`. */
   add(word: string, count: number, files: readonly number[]): void {
     const known = this.#words.get(word)
     if (known === undefined) {
@@ -12,7 +12,7 @@ export class Tally {
       return
     }
     known.count += count
-    // The words of one file come one after the other, so a file that is known already is the last one.
+    // The words of one file are added consecutively, so a known file is the last one of the list.
     for (const file of files) if (known.files.at(-1) !== file) known.files.push(file)
   }
 

@@ -43,12 +43,11 @@ const HELLO_FRAME = 1
 
 /**
  * The calling side of one connection: any number of requests under way, answered in any order. It answers the server's challenge
- * with a hello and sends requests right behind it; if the hello is refused, they all fail with its error. No answer counts before
- * the server has proved who it is. While the server takes no more, calls wait here, in their order, and what they would send takes
- * no memory of the connection's.
+ * with a hello and sends requests right after it; if the hello is refused, all of them fail with its error. Answers count only once
+ * the server has proved its identity. While the server does not read, calls wait here in order, not yet encoded.
  *
- * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`: after these nobody knows whether the
- * server carried it out. `ABORTED` says of one that `mutates` that it was not; where that is open it is `OUTCOME_UNKNOWN`.
+ * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`, after which it is unknown whether the
+ * server carried it out. A mutation (`mutates`) is `ABORTED` only if it was not carried out, and otherwise `OUTCOME_UNKNOWN`.
  */
 export class Caller {
   /** The id of the process that answered the hello; rejects if the connection ends before. */

@@ -140,10 +140,10 @@ export class Background {
 const taskRetry = { msMin: TASK_RETRY_MS_MIN, msMax: TASK_RETRY_MS_MAX }
 
 /**
- * What ends a server process that runs, beside being told to stop. This list is complete:
- * - an assertion about its own state has failed (`assert`): it does not know any more what it holds, and might answer with other bytes;
- * - metadata has declared the node dead (`NODE_DEAD`, in `storage-node/main.ts`): others own what it has.
- * A process that cannot start ends as well (`runService`). Every other error is of one request, task, peer or backend.
+ * The events that end a running server process, besides a request to stop. This list is complete:
+ * - An assertion about its own state has failed (`assert`): the process can no longer rely on its data, and might return wrong bytes.
+ * - Metadata has declared the node dead (`NODE_DEAD`, in `storage-node/main.ts`): other nodes own its slots.
+ * A process that cannot start ends as well (`runService`). Every other error affects one request, task, peer or backend.
  */
 export function mustEndProcess(error: unknown): boolean {
   return error instanceof AssertionError || (error instanceof MayflyError && mustEndProcess(error.cause))

@@ -24,46 +24,46 @@ interface S3Entry {
   readonly bytes: number
 }
 
-/** Where a page of a listing has ended. */
+/** The end of a page of a listing. */
 export interface S3Position {
-  /** The endpoint's own name for it. */
+  /** The endpoint's continuation token. */
   readonly token: string
-  /** The last one of the page. */
+  /** The last key of the page. */
   readonly key: string
 }
 
 export interface S3Page {
   readonly entries: readonly S3Entry[]
-  /** Null on the last one. */
+  /** Null on the last page. */
   readonly next: S3Position | null
 }
 
 export interface S3Head {
   readonly bytes: number
-  /** Names what lies there now, for a condition; as long as the same bytes lie there it stays the same. */
+  /** The ETag of the present object, for conditions. It depends only on the bytes. */
   readonly tag: string
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** What one call of the driver is told beside its command. */
+/** Options of one call of the driver. */
 export type SendOptions = { readonly abortSignal: AbortSignal }
 
-/** As much of AWS's driver as is used; the simulation brings its own. */
+/** The part of AWS's driver that is used; the simulation supplies its own. */
 export type S3Driver = Pick<S3Client, 'send' | 'destroy'>
 
-/** Gives a driver that sends a request up to `maxAttempts` times. */
+/** Returns a driver that sends a request up to `maxAttempts` times. */
 export type ConnectS3 = (settings: S3Settings, maxAttempts: number) => S3Driver
 
 /**
- * One bucket of an S3-compatible store. The driver repeats what failed for a moment, with jitter; a breaker keeps calls from
- * an endpoint that stays down. Every error is a `MayflyError`: `UNAVAILABLE`, whether it may pass or an operator has to mend it, for it is no
- * fault of who put or asked for an object; `NOT_FOUND` for a key that is not there; `CAPACITY_EXCEEDED` where the store is full.
+ * One bucket of an S3-compatible store. The driver retries transient failures with jitter; a circuit breaker stops calls to an endpoint that is down. Every
+ * error is a `MayflyError`. `UNAVAILABLE` covers both transient failures and those that an operator has to correct, since no client can. A missing key is
+ * `NOT_FOUND`, a full store `CAPACITY_EXCEEDED`.
  */
 export class S3Bucket {
   readonly name: string
   readonly #at: string
   readonly #client: S3Driver
-  /** Repeats nothing: for a change of which has to be known what became of it before it is made again. */
+  /** Never retries: the outcome of a change must be known before the change is repeated. */
   readonly #once: S3Driver
   readonly #breaker: CircuitBreaker
   readonly #clock: Clock
@@ -78,12 +78,12 @@ export class S3Bucket {
     this.#once = connect(settings, 1)
   }
 
-  /** The endpoint is known to be down: calls are refused for the moment. */
+  /** True while the circuit breaker refuses calls. */
   get down(): boolean {
     return this.#breaker.open
   }
 
-  /** Rejects, saying what is wrong, if the bucket cannot be used with these settings: also with `FORBIDDEN` and `BAD_REQUEST`. */
+  /** Rejects, with the reason, if the bucket cannot be used with these settings, also with `FORBIDDEN` and `BAD_REQUEST`. */
   async check(): Promise<void> {
     try {
       await this.#send((client, options) =>
@@ -91,7 +91,7 @@ export class S3Bucket {
       )
     } catch (error) {
       const translated = translateError(error, this.#at)
-      // The answer to a HEAD has no body that could say what is missing.
+      // The answer to a HEAD has no body that could name what is missing.
       if (translated.code !== 'NOT_FOUND') throw translated
       throw new MayflyError('BAD_REQUEST', `${this.#at} does not exist: create the bucket first`)
     }
@@ -106,7 +106,7 @@ export class S3Bucket {
     )
   }
 
-  /** A put in the place of what is said, and of nothing else: `VERSION_MISMATCH` or `NOT_FOUND` where that is not there. Not repeated. */
+  /** A conditional put: rejects with `VERSION_MISMATCH` or `NOT_FOUND` if the condition does not hold. Not retried. */
   async write(
     object: { key: string; body: Buffer; metadata?: Readonly<Record<string, string>> | undefined },
     over: Condition,
@@ -116,9 +116,7 @@ export class S3Bucket {
     await this.send((client, options) => client.send(new PutObjectCommand(command), options), { once: true })
   }
 
-  /**
-   * The bytes of a key, or those in a range of it that is not empty; with a tag those that had it, or `VERSION_MISMATCH`.
-   */
+  /** The bytes of a key, or of a non-empty range of it. With a tag, rejects with `VERSION_MISMATCH` if the object has another one. */
   async get(key: string, range?: { offset: number; length: number; tag?: string }): Promise<Buffer> {
     return await this.send(async (client, options) => {
       const Range =
@@ -132,7 +130,7 @@ export class S3Bucket {
     })
   }
 
-  /** Null where the key is not there. */
+  /** Null if the key does not exist. */
   async head(key: string): Promise<S3Head | null> {
     try {
       return await this.send(async (client, options) => {
@@ -150,8 +148,8 @@ export class S3Bucket {
   }
 
   /**
-   * A page of the keys that start with `prefix`, in byte order, from where the page before has ended. Keys travel encoded, for XML
-   * cannot carry all of them. Rejects with `UNAVAILABLE` where a page does not lead on: whoever asks for the next one would ask for ever.
+   * A page of the keys that start with `prefix`, in byte order, after the previous page. Keys are URL-encoded, because XML cannot carry all of them. Rejects
+   * with `UNAVAILABLE` if a page does not advance, since the caller would never reach the end.
    */
   async list(from: { prefix: string; after: S3Position | null; limit: number }): Promise<S3Page> {
     const { prefix, after, limit } = from
@@ -163,7 +161,7 @@ export class S3Bucket {
             Prefix: prefix,
             MaxKeys: limit,
             EncodingType: 'url',
-            // MinIO passes over some keys behind a `StartAfter`, and none behind its own token.
+            // MinIO skips some keys after a `StartAfter`, but none after its own token.
             ...(after === null ? {} : { ContinuationToken: after.token }),
           }),
           options,
@@ -173,14 +171,14 @@ export class S3Bucket {
       return { key: EncodingType === 'url' ? decodeUrl(Key) : Key, bytes: Size }
     })
     const key = entries.at(-1)?.key ?? ''
-    // A page may be shorter than it could be: that does not make it the last one.
+    // A short page need not be the last one.
     const next = IsTruncated === true ? { token: NextContinuationToken ?? '', key } : null
     if (advances(after, { entries, next })) return { entries, next }
     const what = `${this.#at} lists keys that do not follow '${after?.key ?? ''}'`
     throw new MayflyError('UNAVAILABLE', what, { cause: new Error('A page of a listing does not advance') })
   }
 
-  /** Removes one key. `tag` names what may go, where the store heeds that; MinIO does not. Not repeated. */
+  /** Removes one key if its object has this tag. MinIO ignores the condition. Not retried. */
   async deleteOne(key: string, tag: string): Promise<void> {
     const command = { Bucket: this.name, Key: key, IfMatch: tag }
     await this.send((client, options) => client.send(new DeleteObjectCommand(command), options), {
@@ -188,7 +186,7 @@ export class S3Bucket {
     })
   }
 
-  /** Removes up to `S3_DELETE_BATCH` keys; those that are not there are no error. One that XML cannot carry goes alone. */
+  /** Removes up to `S3_DELETE_BATCH` keys; missing keys are no error. A key that XML cannot carry is removed by a request of its own. */
   async delete(keys: readonly string[]): Promise<void> {
     const plain = keys.filter((key) => !unlisted.test(key))
     const others = keys.filter((key) => unlisted.test(key))
@@ -221,7 +219,7 @@ export class S3Bucket {
     }
   }
 
-  /** One call of the driver, with a deadline, through the breaker, its error translated. `once`: the driver does not repeat it. */
+  /** One call of the driver, with a deadline and through the breaker; errors are translated. With `once` the driver does not retry it. */
   async send<T>(
     call: (client: S3Driver, options: SendOptions) => Promise<T>,
     { once = false }: { once?: boolean } = {},
@@ -257,16 +255,16 @@ function connectS3(
   { endpoint, region, accessKeyId, secretAccessKey }: S3Settings,
   maxAttempts: number,
 ): S3Driver {
-  // What the driver has to say about Node's age is for whoever builds Mayfly: on an operator's screen it hides the line that counts.
+  // The driver's warning about Node's version is irrelevant to operators and would hide the line that matters.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
   return new S3Client({
     endpoint,
     region,
     credentials: { accessKeyId, secretAccessKey },
-    // The bucket as part of the host name would need a DNS entry for each, which stores at home do not have.
+    // A bucket in the host name needs a DNS entry, which self-hosted stores usually do not have.
     forcePathStyle: true,
     retryMode: 'standard',
-    // What is written carries checksums of our own.
+    // Objects that Mayfly writes carry its own checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -278,11 +276,11 @@ function connectS3(
   })
 }
 
-/** Characters that XML 1.0 has no way to write, and the one whose line end it changes. */
+/** Characters that XML 1.0 cannot represent, and the carriage return, which it changes. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters in question.
 const unlisted = /[\u0000-\u0008\u000b-\u001f\ufffe\uffff]/
 
-/** Whether keys come in their order, behind those of the page before, and go on behind their last one. */
+/** Whether the keys of a page are in order, after those of the previous page, and the page leads beyond its last key. */
 function advances(after: S3Position | null, { entries, next }: S3Page): boolean {
   if (next !== null && (entries.length === 0 || next.token === '' || next.token === after?.token))
     return false
@@ -291,12 +289,12 @@ function advances(after: S3Position | null, { entries, next }: S3Page): boolean 
   })
 }
 
-/** As S3 encodes keys in a listing: a URL's query, with a plus for each space. */
+/** S3 encodes keys of a listing like a URL query, with a plus for each space. */
 function decodeUrl(text: string): string {
   return decodeURIComponent(text.replaceAll('+', '%20'))
 }
 
-/** One buffer of the length that was announced, so that nothing is copied twice. */
+/** Collects into one buffer of the announced length, so that no byte is copied twice. */
 async function collect(body: Readable, length: number): Promise<Buffer> {
   const bytes = Buffer.allocUnsafeSlow(length)
   let filled = 0

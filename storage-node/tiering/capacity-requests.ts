@@ -43,8 +43,8 @@ export class CapacityRequests {
   }
 
   /**
-   * `told` resolves with true once the job may have more than before, and with false where it gets no more. Whoever waits no more calls `leave`, so
-   * that nothing is asked for in its name.
+   * `told` resolves with true once the job may have more capacity than before, and with false if it gets no more. A caller that stops waiting calls `leave`, so
+   * that nothing is requested on its behalf.
    */
   wait(job: NodeJob, bytes: number): { readonly told: Promise<boolean>; leave(): void } {
     const state = this.#stateOf(job)
@@ -93,7 +93,7 @@ export class CapacityRequests {
       await sleep(clock, CAPACITY_ASK_MS)
       for (const job of asked) if (!job.ended && this.#stateOf(job).waiting.size > 0) this.#wanting.add(job)
     }
-    // Nobody asks any more: what failed last is not needed.
+    // No caller waits any more, so the last failure is irrelevant.
     background.succeeded(['askCapacity', ''])
     this.#running = false
   }
