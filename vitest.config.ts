@@ -20,7 +20,7 @@ const measuring = {
 }
 
 /** Folders whose tests start processes. All other tests start servers within their own. */
-const ofProcesses = ['attack', 'bench', 'cli', 'e2e', 'examples', 'simulation']
+const ofProcesses = ['attack', 'bench', 'cli', 'docs', 'e2e', 'examples', 'simulation']
 
 const missing = Object.keys(measuring).filter((file) => !existsSync(new URL(file, import.meta.url)))
 if (missing.length > 0) throw new Error(`vitest.config.ts names files that do not exist: ${missing}`)

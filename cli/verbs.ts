@@ -3,6 +3,7 @@ import { bench } from './verbs/bench.ts'
 import { demo } from './verbs/demo.ts'
 import { drain } from './verbs/drain.ts'
 import { end } from './verbs/end.ts'
+import { env } from './verbs/env.ts'
 import { get } from './verbs/get.ts'
 import { jobs } from './verbs/jobs.ts'
 import { kept } from './verbs/kept.ts'
@@ -21,6 +22,7 @@ export const verbs: ReadonlyMap<string, Verb> = new Map([
   ['up', up],
   ['demo', demo],
   ['status', status],
+  ['env', env],
   ['nodes', nodes],
   ['drain', drain],
   ['jobs', jobs],

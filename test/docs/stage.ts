@@ -1,0 +1,220 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { onTestFinished } from 'vitest'
+import { parseConfig } from '../../cli/up/cluster-config.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
+import { type Block, placeOf, root } from './blocks.ts'
+import { isAsShown } from './printed.ts'
+
+const run = promisify(execFile)
+
+/** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
+const TERMINAL_MS_MAX = 300_000
+const BLOCK_MS_MAX = 60_000
+
+/**
+ * A reader of one page: a folder of its own, a shell whose variables and folder last from block to block, and terminals
+ * beside it. `npx mayfly` is the built command; `mayfly up` takes a free port.
+ */
+export class Stage {
+  /** Where the reader is. */
+  readonly #dir: string
+  readonly #stateFile: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #terminals: ChildProcess[] = []
+  #programs = 0
+
+  private constructor(dir: string, stateFile: string, env: NodeJS.ProcessEnv) {
+    this.#dir = dir
+    this.#stateFile = stateFile
+    this.#env = env
+  }
+
+  /** `clone` is the folder of a clone in which the reader stands; else it is an empty one in which the SDK is installed. */
+  static async open({ clone, env = {} }: { clone?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Stage> {
+    const home = await tempDir()
+    const dir = clone ?? join(home, 'work')
+    const bin = join(home, 'bin')
+    await mkdir(bin)
+    const command = join(clone ?? root, 'dist/cli/main.js')
+    await writePrograms(bin, command)
+    if (clone === undefined) {
+      await mkdir(join(dir, 'node_modules'), { recursive: true })
+      await symlink(join(root, 'client'), join(dir, 'node_modules', 'mayfly'))
+    }
+    const stage = new Stage(dir, join(home, 'shell'), {
+      PATH: `${bin}:${process.env.PATH}`,
+      HOME: home,
+      TMPDIR: home,
+      XDG_STATE_HOME: join(home, 'state'),
+      ...env,
+    })
+    onTestFinished(() => stage.close())
+    await writeFile(stage.#stateFile, `cd ${dir}\n`)
+    return stage
+  }
+
+  async play(block: Block): Promise<void> {
+    if (block.skip !== null) return
+    try {
+      if (block.file !== null) await this.#save(block.file, block.text)
+      if (block.language === 'sh') await (block.isTerminal ? this.#keep(block.text) : this.shell(block.text))
+      else if (block.language === 'console') await this.#compare(block.text)
+      else if (block.language === 'ts' || block.language === 'js') {
+        if (block.file === null) await this.#runProgram(block)
+      } else if (block.language === 'json') checkJson(block)
+    } catch (error) {
+      throw new Error(`${placeOf(block)}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** Runs commands as if they were typed; gives what they printed on both streams. Rejects if one of them fails. */
+  async shell(commands: string): Promise<string> {
+    const script = `set -eo pipefail; . '${this.#stateFile}' >/dev/null; exec 2>&1
+${commands}
+{ declare -p | grep -Ev '^declare -([a-z]*r|[aA] BASH|- _=)'; printf 'cd %q\\n' "$PWD"; } >'${this.#stateFile}'`
+    try {
+      const { stdout } = await run('bash', ['-c', script], {
+        cwd: this.#dir,
+        env: this.#env,
+        timeout: BLOCK_MS_MAX,
+        maxBuffer: 2 ** 24,
+      })
+      return stdout
+    } catch (error) {
+      const { stdout = '' } = error as { stdout?: string }
+      throw new Error(`${commands.trim()}\nprinted\n${stdout}`, { cause: error })
+    }
+  }
+
+  async #save(file: string, text: string): Promise<void> {
+    const path = join(this.#dir, file)
+    await mkdir(dirname(path), { recursive: true })
+    // A config file with a secret has to be private, as `mayfly up` demands.
+    await writeFile(path, text, { mode: 0o600 })
+  }
+
+  /** Runs it in another terminal until the page ends. */
+  async #keep(commands: string): Promise<void> {
+    const script = `set -e; . '${this.#stateFile}' >/dev/null; exec 2>&1\n${commands}`
+    const child = spawn('bash', ['-c', script], {
+      cwd: this.#dir,
+      env: this.#env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#terminals.push(child)
+    const isReady = commands.includes('mayfly up') ? /is ready at|"event":"ready"/ : /./
+    let printed = ''
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`it is not ready: ${printed}`)), TERMINAL_MS_MAX)
+      child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
+        printed += piece
+        if (!isReady.test(printed)) return
+        clearTimeout(late)
+        resolve()
+      })
+      child.once('exit', (code) => {
+        clearTimeout(late)
+        reject(new Error(`it ended with ${code}: ${printed}`))
+      })
+    })
+  }
+
+  /** Runs each line behind `$ ` and compares what it prints with the lines below it, where there are any. */
+  async #compare(text: string): Promise<void> {
+    for (const piece of text.split(/^\$ /m).slice(1)) {
+      const [command = '', ...shown] = joinContinued(piece).split('\n')
+      const printed = await this.shell(`{ ${command}; } || true`)
+      if (shown.join('').trim() !== '' && !isAsShown(printed, shown.join('\n')))
+        throw new Error(`$ ${command}\nprinted\n${printed}\nwhere the page shows\n${shown.join('\n')}`)
+    }
+  }
+
+  /** Runs a block of code as a module in the reader's folder. */
+  async #runProgram(block: Block): Promise<void> {
+    const entry = join(this.#dir, `block-${++this.#programs}.ts`)
+    const outfile = join(this.#dir, `block-${this.#programs}.mjs`)
+    await writeFile(entry, programOf(block))
+    await build({
+      entryPoints: [entry],
+      outfile,
+      bundle: true,
+      packages: 'external',
+      // A clone has a tsconfig.json with paths, which a user's folder has not.
+      tsconfigRaw: {},
+      platform: 'node',
+      format: 'esm',
+      target: 'node20',
+      logLevel: 'silent',
+    })
+    await this.shell(`node ${outfile}`)
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#terminals) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      const exited = once(child, 'exit')
+      process.kill(-(child.pid as number), 'SIGINT')
+      await exited
+    }
+  }
+}
+
+/** A block without an import uses `job` and `mayfly` of the page; alone, it begins with them. */
+export function programOf({ text }: Block): string {
+  if (/^import /m.test(text)) return text
+  return `import { connect, openJob, MayflyError, PutManyError } from 'mayfly'
+const mayfly = await connect()
+const job = await mayfly.registerJob('docs')
+void [openJob, MayflyError, PutManyError]
+${text}
+await job.deregister()
+export {}
+`
+}
+
+/** A file that `mayfly up` takes as its config is read as it reads it; any other JSON has to parse. */
+function checkJson({ text, file }: Block): void {
+  JSON.parse(text)
+  if (file?.startsWith('mayfly')) parseConfig(text)
+}
+
+function joinContinued(text: string): string {
+  return text.replace(/\\\n\s*/g, ' ')
+}
+
+/** `npx` and `mayfly` run the built command; `npm ci` and `npm install` find everything installed. */
+async function writePrograms(bin: string, command: string): Promise<void> {
+  const mayfly = `verb="$1"; shift || true
+if [ "$verb" = up ]; then exec '${process.execPath}' '${command}' up --port 0 "$@"; fi
+exec '${process.execPath}' '${command}' "$verb" "$@"`
+  const npm = await realNpm()
+  const programs: Record<string, string> = {
+    mayfly,
+    npx: `if [ "$1" != mayfly ]; then echo "npx $1 is not played" >&2; exit 1; fi; shift; ${mayfly}`,
+    npm: `case "$1" in ci|install) exit 0;; esac; exec '${npm}' "$@"`,
+  }
+  for (const [name, text] of Object.entries(programs)) {
+    await writeFile(join(bin, name), `#!/bin/bash\n${text}\n`)
+    await chmod(join(bin, name), 0o755)
+  }
+}
+
+async function realNpm(): Promise<string> {
+  const beside = join(dirname(process.execPath), 'npm')
+  if (existsSync(beside)) return beside
+  const { stdout } = await run('bash', ['-c', 'command -v npm'])
+  return stdout.trim()
+}
+
+/** Address and key of the cluster that keeps its state in this folder, as the environment of programs. */
+export async function environmentOf(dir: string): Promise<NodeJS.ProcessEnv> {
+  const { url, apiKey } = JSON.parse(await readFile(join(dir, 'credentials.json'), 'utf8'))
+  return { MAYFLY_URL: url, MAYFLY_API_KEY: apiKey }
+}
