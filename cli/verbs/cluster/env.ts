@@ -1,5 +1,5 @@
-import { dirOption, findCredentials } from '../api/credentials.ts'
-import type { Verb } from '../verb.ts'
+import { dirOption, findCredentials } from '../../api/credentials.ts'
+import type { Verb } from '../../verb.ts'
 
 export const env: Verb = {
   usage: 'env [--dir DIR]',
