@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
@@ -211,10 +211,4 @@ async function realNpm(): Promise<string> {
   if (existsSync(beside)) return beside
   const { stdout } = await run('bash', ['-c', 'command -v npm'])
   return stdout.trim()
-}
-
-/** Address and key of the cluster that keeps its state in this folder, as the environment of programs. */
-export async function environmentOf(dir: string): Promise<NodeJS.ProcessEnv> {
-  const { url, apiKey } = JSON.parse(await readFile(join(dir, 'credentials.json'), 'utf8'))
-  return { MAYFLY_URL: url, MAYFLY_API_KEY: apiKey }
 }
