@@ -6,7 +6,7 @@ const planes = ['controller', 'metadata', 'storage-node', 'gateway']
 const rooms = {
   protocol: ['wire', 'model', 'operations', 'transport'],
   client: ['routing', 'objects'],
-  service: ['process', 'server', 's3', 'kept'],
+  service: ['process', 'server', 's3', 'persisted'],
   controller: [
     ...[
       'events',

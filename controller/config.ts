@@ -13,7 +13,7 @@ export function readConfig(env: Environment = process.env) {
   return Object.freeze({
     listen: readListen(env),
     dir: readText(env, 'MAYFLY_DIR'),
-    keptDir: readText(env, 'MAYFLY_KEPT_DIR'),
+    persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
     secret: readSecret(env),
     ...readCluster(env, readApiKey(env)),

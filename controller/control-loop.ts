@@ -117,8 +117,8 @@ export class ControlLoop {
     const running = new Set(ledger.living().map(scopeOf))
     const expected = ledger.arrivals.expected(clock.wallMs(), running)
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
-    const { kept, started } = planExpectedNodes(demands, placer.fleet(), () => nodeLifecycle.newId())
-    this.#expected = kept
+    const { used, started } = planExpectedNodes(demands, placer.fleet(), () => nodeLifecycle.newId())
+    this.#expected = used
     if (nodeLifecycle.mayStart)
       for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node)
   }

@@ -30,7 +30,7 @@ export const HTTP_CHECK_MS = 1_000
 /** How long a stop waits for running requests; each learns of the stop within `RETRY_MS_MAX`. */
 export const HTTP_STOP_MS_MAX = 1_000
 /** Events retained for reconnecting readers of `GET /v1/events`. */
-export const EVENTS_KEPT_MAX = 1_000
+export const EVENTS_RETAINED_MAX = 1_000
 export const EVENT_STREAMS_MAX = 400
 /** Per API key: more than its dashboards and watchers. */
 export const EVENT_STREAMS_OF_KEY_MAX = 100

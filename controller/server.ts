@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
 import { formatAddress } from '../protocol/transport/tcp.ts'
-import { openKept } from '../service/kept/open-kept.ts'
+import { openPersisted } from '../service/persisted/open-persisted.ts'
 import type { Service } from '../service/process/lifecycle.ts'
 import { bindError } from '../service/server/listener.ts'
 import { EventStreams } from './api/event-streams.ts'
@@ -23,8 +23,15 @@ export async function startController(config: ControllerConfig, deps: Controller
   const views = new Views({ ...controller, classes, warmNodes, quota })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events, tasks)
-  const kept = await openKept({ dir: config.keptDir, s3: config.s3 }, clock)
-  const server = await buildHttpApi({ ...controller, views, streams, metrics, kept: kept.store, secret })
+  const persisted = await openPersisted({ dir: config.persistedDir, s3: config.s3 }, clock)
+  const server = await buildHttpApi({
+    ...controller,
+    views,
+    streams,
+    metrics,
+    persisted: persisted.store,
+    secret,
+  })
   await controller.load()
   const running = await fleet.list()
   const { host, port } = config.listen
@@ -34,7 +41,7 @@ export async function startController(config: ControllerConfig, deps: Controller
   })
   // No process is started or ended before the port is bound.
   await controller.begin(running)
-  const sweeping = sweepPersisted(kept.store, { background, log, ledger })
+  const sweeping = sweepPersisted(persisted.store, { background, log, ledger })
   return {
     address: formatAddress(host, (server.server.address() as AddressInfo).port),
     stop: async () => {
@@ -45,7 +52,7 @@ export async function startController(config: ControllerConfig, deps: Controller
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       await server.close()
       cut.cancel()
-      kept.close()
+      persisted.close()
       await store.close()
     },
   }

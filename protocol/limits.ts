@@ -212,7 +212,7 @@ export const REPLIES_FIRST_PORTION = 8
 /** Memory that the frames of one write are encoded into, with payloads of up to 8 KiB. */
 export const SLAB_BYTES = 128 * 1024
 /** Unused slabs that are retained; further ones are freed. */
-export const SLABS_KEPT_MAX = 64
+export const SLABS_RETAINED_MAX = 64
 /** Back-off after a refused attempt to reach a peer: doubled up to the maximum, with jitter. */
 export const RETRY_MS_MIN = 20
 export const RETRY_MS_MAX = 500

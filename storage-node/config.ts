@@ -17,7 +17,7 @@ export function readConfig(env: Environment = process.env) {
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
     ssd: readSsd(env),
     bytesPerSecond: readNumber(env, 'MAYFLY_NODE_BYTES_PER_SECOND'),
-    keptDir: readText(env, 'MAYFLY_KEPT_DIR'),
+    persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
     listen: readListen(env),
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),

@@ -255,7 +255,8 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       const arrived = peer.expects(CHUNK_BYTES)
       try {
         const payload = await node.persistedChunks.read(node.requireJob(request.job), request)
-        if (payload === null) throw new MayflyError('NOT_FOUND', 'This version of the object is not kept')
+        if (payload === null)
+          throw new MayflyError('NOT_FOUND', 'This version of the object is not persisted')
         return { head: {}, payload }
       } finally {
         arrived()

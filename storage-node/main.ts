@@ -5,7 +5,7 @@ import type {
   NodeReportAnswer,
 } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
-import { openKept } from '../service/kept/open-kept.ts'
+import { openPersisted } from '../service/persisted/open-persisted.ts'
 import { reportTo } from '../service/process/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
@@ -26,7 +26,10 @@ await runService('storage-node', {
       log.fatal({ reason: reason.message }, 'metadata has declared this node dead')
       process.exit(1)
     }
-    const { store: kept } = await openKept({ dir: config.keptDir, s3: config.s3 }, systemRuntime.clock)
+    const { store: persisted } = await openPersisted(
+      { dir: config.persistedDir, s3: config.s3 },
+      systemRuntime.clock,
+    )
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, { ...systemRuntime, background })
     const s3 = await openS3(config, { ...systemRuntime, background })
     const world = {
@@ -38,7 +41,7 @@ await runService('storage-node', {
       onDead,
       log,
       background,
-      kept,
+      persisted,
       ssd,
       s3,
     }

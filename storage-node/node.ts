@@ -9,7 +9,7 @@ import type { Runtime } from '../protocol/runtime.ts'
 import type { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { bitmapOf } from '../protocol/wire/bitmap.ts'
 import { violation } from '../protocol/wire/reader.ts'
-import type { KeptStore } from '../service/kept/kept-store.ts'
+import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import { type Asked, requireRight } from './access.ts'
 import { TierBudget } from './budget/budget.ts'
@@ -68,7 +68,7 @@ export interface NodeOptions {
   readonly warn: (message: string, context: { job: string; reason: string }) => void
   readonly runtime: Runtime
   readonly pool: CallerPool
-  readonly kept: KeptStore
+  readonly persisted: PersistedStore
   readonly askCapacity: CapacityRequestsOptions['ask']
 }
 
@@ -127,7 +127,7 @@ export class StorageNode {
     this.table = new ObjectTable(clock)
     this.placements = new PlacementCache({ pool, clock })
     const { table, placements } = this
-    const store = options.kept
+    const store = options.persisted
     const mutex = new KeyMutex()
     const owners = new OwnerCalls({ self: this.id, placements, pool, clock })
     this.persistedChunks = new PersistedChunks({ table, store, mutex, owners })

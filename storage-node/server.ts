@@ -7,7 +7,7 @@ import type {
 } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
-import type { KeptStore } from '../service/kept/kept-store.ts'
+import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import type { Tell } from '../service/process/controller-report.ts'
@@ -44,7 +44,7 @@ export interface NodeWorld {
   readonly log: Logger
   /** Stopped with the node. */
   readonly background: Background
-  readonly kept: KeptStore
+  readonly persisted: PersistedStore
   /** Closed when the node stops; null if it has none. */
   readonly ssd: NodeOptions['ssd']
   /** As `ssd`. */
@@ -61,11 +61,22 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     runtime: world.runtime,
     token: () => clusterToken(secret, clock.wallMs()),
   })
-  const { kept, runtime, askCapacity } = world
+  const { persisted, runtime, askCapacity } = world
   const { ramBytes } = config
   const { ssd, s3 } = world
   const warn = (message: string, context: { job: string; reason: string }): void => log.warn(context, message)
-  const node = new StorageNode({ id, ramBytes, ssd, s3, runtime, pool, kept, askCapacity, background, warn })
+  const node = new StorageNode({
+    id,
+    ramBytes,
+    ssd,
+    s3,
+    runtime,
+    pool,
+    persisted,
+    askCapacity,
+    background,
+    warn,
+  })
   const handlers = nodeHandlers(node, {
     clock,
     askLease: (metadata) => heartbeats.beatServer(metadata),

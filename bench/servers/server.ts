@@ -82,11 +82,11 @@ async function end(child: ChildProcess): Promise<void> {
 
 /** The last output of the program, for the error if it does not start. Reading it also prevents its pipes from filling up. */
 function lastOutput(child: ChildProcess): () => string {
-  const KEPT_CHARACTERS = 4096
+  const PERSISTED_CHARACTERS = 4096
   let text = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (piece: string) => {
-      text = (text + piece).slice(-KEPT_CHARACTERS)
+      text = (text + piece).slice(-PERSISTED_CHARACTERS)
     })
   }
   child.once('error', (error) => {

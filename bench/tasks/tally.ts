@@ -14,7 +14,7 @@ export interface Tallied {
   readonly failures: readonly string[]
 }
 
-const FAILURES_KEPT_MAX = 5
+const FAILURES_RETAINED_MAX = 5
 
 /** Records latencies at full speed, without an object per call. */
 export class Tally {
@@ -35,7 +35,7 @@ export class Tally {
 
   /** One failure makes the run invalid; only the first few are retained as examples. */
   fail(what: string): void {
-    if (this.#failures.length < FAILURES_KEPT_MAX) this.#failures.push(what)
+    if (this.#failures.length < FAILURES_RETAINED_MAX) this.#failures.push(what)
   }
 
   result(seconds: number): Tallied {

@@ -67,12 +67,12 @@ export class MetadataProcesses {
     const server = make(folder)
     this.#processes.set(id, server)
     prepareMetadataFolder(folder)
-    const kept = Number(readFileIfThere(portFile) ?? 0)
+    const formerPort = Number(readFileIfThere(portFile) ?? 0)
     const start = (port: number): Promise<string> => server.start(`${host}:${port}`)
-    const address = await start(kept).catch(async (error: unknown) => {
-      if (kept === 0 || stopped.aborted) throw error
+    const address = await start(formerPort).catch(async (error: unknown) => {
+      if (formerPort === 0 || stopped.aborted) throw error
       const other = await start(0)
-      say(`the metadata server ${id} cannot have its port ${kept} again; older tickets no longer work`)
+      say(`the metadata server ${id} cannot have its port ${formerPort} again; older tickets no longer work`)
       return other
     })
     writePrivateFile(portFile, `${address.slice(address.lastIndexOf(':') + 1)}\n`)

@@ -100,8 +100,8 @@ export function readFileIfThere(path: string): string | null {
 }
 
 function keepSecret(path: string, make: () => string): string {
-  const kept = readFileIfThere(path)?.trim()
-  if (kept !== undefined && kept !== '') return kept
+  const stored = readFileIfThere(path)?.trim()
+  if (stored !== undefined && stored !== '') return stored
   const made = make()
   writePrivateFile(path, `${made}\n`)
   return made

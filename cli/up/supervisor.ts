@@ -149,7 +149,7 @@ export class Supervisor {
       settings: {
         MAYFLY_LISTEN: listen,
         MAYFLY_DIR: controllerDir,
-        ...this.#keptSettings,
+        ...this.#persistedSettings,
         MAYFLY_API_KEY_FILE: apiKeyFile,
         MAYFLY_CLUSTER_FILE: clusterFile,
       },
@@ -194,14 +194,14 @@ export class Supervisor {
         MAYFLY_NODE_SSD_BYTES: String(nodeClass.ssdBytes),
         MAYFLY_NODE_SSD_DIR: this.#ssdDir(node),
         MAYFLY_NODE_BYTES_PER_SECOND: String(nodeClass.bytesPerSecond),
-        ...this.#keptSettings,
+        ...this.#persistedSettings,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })
   }
 
   /** The store of persistent objects. */
-  get #keptSettings(): Environment {
+  get #persistedSettings(): Environment {
     const { dir, s3File } = this.#folder
     return { MAYFLY_KEPT_DIR: dir, ...(this.#options.config.s3 !== null && { MAYFLY_S3_FILE: s3File }) }
   }

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { connect, type KeptName } from '../../client/index.ts'
-import { parseName } from '../../service/kept/kept-store.ts'
+import { parseName } from '../../service/persisted/persisted-store.ts'
 import { dirOption, findCredentials } from '../api/credentials.ts'
 import { UsageError } from '../arguments.ts'
 import { formatBytes, printable } from '../table.ts'

@@ -282,7 +282,7 @@ class Reading implements Window {
     const reason =
       restedMs < READ_LEASE_MS
         ? 'The object was replaced while it was read'
-        : `The stream was not read for ${Math.round(restedMs / 1000)} s, which is longer than its version is kept, and the object was replaced or deleted meanwhile: read it anew`
+        : `The stream was not read for ${Math.round(restedMs / 1000)} s, which is longer than its version is retained, and the object was replaced or deleted meanwhile: read it anew`
     return new MayflyError('VERSION_MISMATCH', reason, { cause: error })
   }
 }

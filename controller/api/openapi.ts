@@ -15,7 +15,7 @@ export const openapiHead = {
   tags: [
     { name: 'jobs', description: 'Registered jobs, their reservations and tickets' },
     { name: 'cluster', description: 'Nodes, totals, events and metrics' },
-    { name: 'kept', description: 'Objects that were put with `persist`' },
+    { name: 'persisted', description: 'Objects that were put with `persist`' },
     { name: 'keys', description: 'API keys, for admins' },
     { name: 'open', description: 'What needs no key' },
   ],

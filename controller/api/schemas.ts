@@ -267,7 +267,7 @@ export const health = named('Health', { status: Type.Literal('ok') })
 
 const keyName = Type.String({
   pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
-  description: 'Who registers with it: jobs, limits, history and kept objects go by it',
+  description: 'Who registers with it: jobs, limits, history and persisted objects go by it',
 })
 const keyRole = Type.Enum(roles, {
   description: 'admin: everything; driver: its own jobs alone; viewer: sees, without tickets and objects',
@@ -336,7 +336,7 @@ export const ticketGrant = named('TicketGrant', {
 
 export const ticketIssued = named('Ticket', { ticket: Type.String(), expiresAt: time })
 
-/** `KeptEntry` of service/kept/kept-store.ts. */
+/** `PersistedStat` of service/persisted/persisted-store.ts. */
 export const keptObject = named('KeptObject', {
   job: Type.String(),
   bucket: Type.String(),

@@ -1,5 +1,5 @@
 import type { Clock } from '../../protocol/runtime.ts'
-import { EVENTS_KEPT_MAX } from '../limits.ts'
+import { EVENTS_RETAINED_MAX } from '../limits.ts'
 
 /** The event types of `GET /v1/events`. */
 export const eventTypes = [
@@ -40,10 +40,10 @@ export interface ClusterEvent {
 
 type Listener = (event: ClusterEvent) => void
 
-/** The last `EVENTS_KEPT_MAX` events, and the subscribers to new ones. */
+/** The last `EVENTS_RETAINED_MAX` events, and the subscribers to new ones. */
 export class Events {
   readonly #clock: Clock
-  readonly #kept: ClusterEvent[] = []
+  readonly #retained: ClusterEvent[] = []
   readonly #listeners = new Set<Listener>()
   readonly #counts = new Map<EventType, number>()
   #lastId: number
@@ -56,15 +56,15 @@ export class Events {
 
   emit(type: EventType, data: Readonly<Record<string, unknown>>): void {
     const event = { id: ++this.#lastId, type, atMs: this.#clock.wallMs(), data }
-    this.#kept.push(event)
-    if (this.#kept.length > EVENTS_KEPT_MAX) this.#kept.shift()
+    this.#retained.push(event)
+    if (this.#retained.length > EVENTS_RETAINED_MAX) this.#retained.shift()
     this.#counts.set(type, this.countOf(type) + 1)
     for (const listener of this.#listeners) listener(event)
   }
 
   /** Retained events with an id above `after`, oldest first. */
   since(after: number): readonly ClusterEvent[] {
-    return this.#kept.filter(({ id }) => id > after)
+    return this.#retained.filter(({ id }) => id > after)
   }
 
   /** Calls `listener` for each new event until the returned function is called. */

@@ -31,7 +31,7 @@ export function planWarmNodes(state: {
 
 /** Where expected jobs would be placed: running nodes and nodes to start. */
 interface ExpectedNodes {
-  readonly kept: ReadonlySet<string>
+  readonly used: ReadonlySet<string>
   readonly started: Plan['started']
 }
 
@@ -51,5 +51,5 @@ export function planExpectedNodes(
     for (const share of plan.shares.flat()) taken.add(share.node)
     into = plan.left
   }
-  return { kept: taken, started }
+  return { used: taken, started }
 }

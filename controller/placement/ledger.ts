@@ -249,8 +249,8 @@ export class Ledger {
 
   /** For runs whose job record is gone only the end is known; their distances equal those of the registrations. */
   #restoreArrivals({ jobs, runs }: { jobs: readonly Job[]; runs: readonly Run[] }): void {
-    const kept = new Set(jobs.map(({ id }) => id))
-    const forgotten = runs.filter(({ job }) => !kept.has(job))
+    const retained = new Set(jobs.map(({ id }) => id))
+    const forgotten = runs.filter(({ job }) => !retained.has(job))
     const registered = [
       ...forgotten.map(({ name, endedAtMs }) => ({ name, atMs: endedAtMs, hints: {} })),
       ...jobs.map((job) => ({ name: scopeOf(job), atMs: job.createdAtMs, hints: job.hints })),

@@ -33,9 +33,11 @@ function placedShares(shares: readonly Share[], nodes: NodeRegistry): PlacedShar
     const { node, ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = share
     const address = nodes.get(node)?.record.address ?? null
     if (address === null) throw new MayflyError('UNAVAILABLE', `Storage node ${node} does not serve yet`)
-    const kept = remainderOf(share)
-    const takes = nodes.isOpen(node) && kept.ramBytes > 0
-    const weight = takes ? Math.max(1, Math.round((kept.ramBytes + kept.ssdBytes) / WEIGHT_BYTES)) : 0
+    const remaining = remainderOf(share)
+    const takes = nodes.isOpen(node) && remaining.ramBytes > 0
+    const weight = takes
+      ? Math.max(1, Math.round((remaining.ramBytes + remaining.ssdBytes) / WEIGHT_BYTES))
+      : 0
     return { node, address, weight, ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
   })
 }

@@ -124,11 +124,11 @@ function hasLeft(share: Share, held: NodeReport['jobs'][number]['bytes'] | undef
 
 /** The departing part; with the remaining part it adds up to the share exactly. */
 function leftOf(share: Share, part: number): Omit<Share, 'node'> {
-  const kept = remainderOf({ ...share, leaving: part })
+  const remaining = remainderOf({ ...share, leaving: part })
   return {
-    ramBytes: share.ramBytes - kept.ramBytes,
-    ssdBytes: share.ssdBytes - kept.ssdBytes,
-    s3Bytes: share.s3Bytes - kept.s3Bytes,
-    bytesPerSecond: share.bytesPerSecond - kept.bytesPerSecond,
+    ramBytes: share.ramBytes - remaining.ramBytes,
+    ssdBytes: share.ssdBytes - remaining.ssdBytes,
+    s3Bytes: share.s3Bytes - remaining.s3Bytes,
+    bytesPerSecond: share.bytesPerSecond - remaining.bytesPerSecond,
   }
 }

@@ -44,7 +44,7 @@ const SHRINK_BELOW = 0.4
 /** A job is past its peak once it has used this fraction of its reservation; before that nothing is taken from it. */
 const PEAK_HAD = BAND_LOW
 /** Minimum reservation after the peak, as a fraction of it, for the next stage. */
-const KEPT_OF_PEAK = 1 / 20
+const RETAINED_OF_PEAK = 1 / 20
 /** Threshold for growth of bytes that history sized: with its margin of a fifth, earlier runs peaked at 83 %. */
 const KNOWN_BYTES_HIGH = 0.95
 /** Threshold for growth of throughput that history sized: without margin, every other run exceeds it and borrows. */
@@ -103,11 +103,14 @@ export function decideResize(
     bytes: below('bytes', hints.capacityBytes),
     bytesPerSecond: below('bytesPerSecond', hints.peakBytesPerSecond),
   }
-  const kept = (of: keyof Peak): number =>
+  const retained = (of: keyof Peak): number =>
     belowRounds[of] < BELOW_ROUNDS[of]
       ? has[of]
-      : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, KEPT_OF_PEAK * now.peak[of])))
-  const to: Peak = { bytes: Math.max(kept('bytes'), STEP_BYTES_MIN), bytesPerSecond: kept('bytesPerSecond') }
+      : Math.min(has[of], Math.ceil(Math.max(use[of] / BAND_LOW, RETAINED_OF_PEAK * now.peak[of])))
+  const to: Peak = {
+    bytes: Math.max(retained('bytes'), STEP_BYTES_MIN),
+    bytesPerSecond: retained('bytesPerSecond'),
+  }
   const isSame =
     has.bytes - to.bytes < STEP_BYTES_MIN && to.bytesPerSecond * STEP_RATE_MIN >= has.bytesPerSecond
   return isSame

@@ -35,7 +35,7 @@ export const taskTable = {
   writeShares: 'a change of a job could not be written down',
   writeNode: 'a change of a node could not be written down',
   rollBack: 'a failed registration could not be rolled back yet',
-  sweepPersisted: 'the kept store cannot be swept',
+  sweepPersisted: 'the persistent store cannot be swept',
 } as const
 
 export type TaskName = keyof typeof taskTable

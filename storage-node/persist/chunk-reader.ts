@@ -2,7 +2,7 @@ import { hashChunk, hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf, type Manifest } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { DataRequests } from '../../protocol/operations/data-operations.ts'
-import { KEPT_CHUNKS_AHEAD } from '../../service/kept/kept-limits.ts'
+import { PERSISTED_CHUNKS_AHEAD } from '../../service/persisted/persisted-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { LargeObjects } from '../operations/large-objects.ts'
@@ -35,7 +35,7 @@ export class ChunkReader {
       // If one fails, nobody awaits the prefetched ones after it.
       chunk.catch(() => undefined)
       ahead.push(chunk)
-      if (ahead.length >= KEPT_CHUNKS_AHEAD) yield await (ahead.shift() as Promise<Buffer>)
+      if (ahead.length >= PERSISTED_CHUNKS_AHEAD) yield await (ahead.shift() as Promise<Buffer>)
     }
     for (const chunk of ahead) yield await chunk
   }

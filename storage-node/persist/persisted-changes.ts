@@ -1,15 +1,15 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { RETRY_MS_MIN } from '../../protocol/limits.ts'
 import { type Clock, sleep } from '../../protocol/runtime.ts'
-import { KEPT_RESOLVE_MS_MAX } from '../../service/kept/kept-limits.ts'
+import { PERSISTED_RESOLVE_MS_MAX } from '../../service/persisted/persisted-limits.ts'
 import {
   isNewer,
   isSameStamp,
-  type KeptEntry,
-  type KeptName,
-  type KeptStore,
+  type PersistedName,
+  type PersistedStat,
+  type PersistedStore,
   type Stamp,
-} from '../../service/kept/kept-store.ts'
+} from '../../service/persisted/persisted-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import { PersistedState, persistedName } from '../slot/persisted-names.ts'
@@ -22,10 +22,10 @@ import type { PersistedEntry } from './persisted-entry.ts'
  * store. A change has a known outcome, or fails with `OUTCOME_UNKNOWN`.
  */
 export class PersistedChanges {
-  readonly #store: KeptStore
+  readonly #store: PersistedStore
   readonly #clock: Clock
 
-  constructor({ store, clock }: { store: KeptStore; clock: Clock }) {
+  constructor({ store, clock }: { store: PersistedStore; clock: Clock }) {
     this.#store = store
     this.#clock = clock
   }
@@ -90,21 +90,21 @@ export class PersistedChanges {
   }
 
   /** Whether a put of unknown outcome was carried out. */
-  async #isWritten(name: KeptName, stamp: Stamp): Promise<boolean> {
+  async #isWritten(name: PersistedName, stamp: Stamp): Promise<boolean> {
     const found = await this.#lookUp(name)
     return found !== undefined && isSameStamp(found?.stamp ?? null, stamp)
   }
 
   /** Whether a removal of unknown outcome was carried out. */
-  async #isRemoved(name: KeptName, by: Stamp): Promise<boolean> {
+  async #isRemoved(name: PersistedName, by: Stamp): Promise<boolean> {
     const found = await this.#lookUp(name)
     return found === null || (found !== undefined && isNewer(found.stamp, by))
   }
 
-  /** The stored entry; undefined if the store does not answer for `KEPT_RESOLVE_MS_MAX`. */
-  async #lookUp(name: KeptName): Promise<KeptEntry | null | undefined> {
+  /** The stored entry; undefined if the store does not answer for `PERSISTED_RESOLVE_MS_MAX`. */
+  async #lookUp(name: PersistedName): Promise<PersistedStat | null | undefined> {
     const clock = this.#clock
-    const deadlineMs = clock.monotonicMs() + KEPT_RESOLVE_MS_MAX
+    const deadlineMs = clock.monotonicMs() + PERSISTED_RESOLVE_MS_MAX
     for (let pauseMs = RETRY_MS_MIN; ; pauseMs *= 2) {
       try {
         return await this.#store.stat(name)

@@ -2,7 +2,7 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/control-operations.ts'
-import type { KeptName, KeptStore, Stamp } from '../../service/kept/kept-store.ts'
+import type { PersistedName, PersistedStore, Stamp } from '../../service/persisted/persisted-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyMutex } from '../job/key-mutex.ts'
 import { type ChunkName, type KeyLocation, locate } from '../job/locate.ts'
@@ -15,7 +15,7 @@ import { enterPersisted, recoverableOf } from './persisted-entry.ts'
 
 interface PersistedChunksOptions {
   readonly table: ObjectTable
-  readonly store: KeptStore
+  readonly store: PersistedStore
   readonly mutex: KeyMutex
   readonly owners: OwnerCalls
 }
@@ -74,7 +74,7 @@ export class PersistedChunks {
       if (bytes !== null) return bytes
       if (await this.#takeNewer(job, place, found.name)) return null
       this.#markLost(job, place)
-      throw new MayflyError('OBJECT_LOST', 'The object is not in the kept store any more')
+      throw new MayflyError('OBJECT_LOST', 'The object is not in the persistent store any more')
     })
   }
 
@@ -94,7 +94,7 @@ export class PersistedChunks {
    * A put of unknown outcome turned out to have replaced the stored object: enters it in the slot. False if
    * there is none.
    */
-  async #takeNewer(job: NodeJob, place: KeyLocation, name: KeptName): Promise<boolean> {
+  async #takeNewer(job: NodeJob, place: KeyLocation, name: PersistedName): Promise<boolean> {
     const found = await this.#options.store.describe(name)
     const recoverable = found === null ? null : recoverableOf(found)
     if (recoverable === null || recoverable.stamp.bucketId !== place.bucket) return false
@@ -128,7 +128,7 @@ export class PersistedChunks {
 
 /** The range of a chunk in the store. */
 interface Piece {
-  readonly name: KeptName
+  readonly name: PersistedName
   readonly stamp: Stamp
   readonly offset: number
   readonly length: number

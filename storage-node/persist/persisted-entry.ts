@@ -1,5 +1,5 @@
 import { manifestOf } from '../../protocol/model/manifest.ts'
-import type { KeptDescription, Stamp } from '../../service/kept/kept-store.ts'
+import type { PersistedDescription, Stamp } from '../../service/persisted/persisted-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import { Kind } from '../memory/record.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
@@ -21,7 +21,7 @@ export interface RecoverableObject extends PersistedEntry {
 }
 
 /** Null if the object was not written by Mayfly. */
-export function recoverableOf(found: KeptDescription): RecoverableObject | null {
+export function recoverableOf(found: PersistedDescription): RecoverableObject | null {
   const { bucket, key, bytes, expiresAtMs, stamp, about } = found
   if (stamp === null || about === null) return null
   return { bucket, key, bytes, expiresAtMs, stamp, metadata: decodeMetadata(about) }

@@ -5,7 +5,7 @@ import {
   DeleteResult,
 } from '../../protocol/operations/data-operations.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
-import { KEPT_CHANGES_IN_FLIGHT } from '../../service/kept/kept-limits.ts'
+import { PERSISTED_CHANGES_IN_FLIGHT } from '../../service/persisted/persisted-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
 import {
@@ -76,7 +76,7 @@ export class PersistenceBatch {
     const others = values.flatMap((_, at) => (persisted.has(at) ? [] : [at]))
     const rest = putsAt(request, values, others)
     enterAt({ results, versions }, this.#batch.put(job, rest.request, rest.payload), others)
-    await runInFlight(persisted, KEPT_CHANGES_IN_FLIGHT, async (at) => {
+    await runInFlight(persisted, PERSISTED_CHANGES_IN_FLIGHT, async (at) => {
       const value = values[at] as Buffer
       try {
         versions[at] = (await this.#persistence.put(job, putAt(request, at), value)).head.version
@@ -100,7 +100,7 @@ export class PersistenceBatch {
     others.forEach((at, index) => {
       results[at] = head.results[index] as number
     })
-    await runInFlight(persisted, KEPT_CHANGES_IN_FLIGHT, async (at) => {
+    await runInFlight(persisted, PERSISTED_CHANGES_IN_FLIGHT, async (at) => {
       results[at] = await this.#deleteOne(job, { ...request, key: request.keys[at] as Uint8Array })
     })
     return { head: { results } }

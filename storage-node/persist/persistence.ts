@@ -10,11 +10,11 @@ import {
 import type { Clock } from '../../protocol/runtime.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import {
-  KEPT_CHANGES_IN_FLIGHT,
-  KEPT_LARGE_PUTS_MAX,
-  KEPT_SWEEPS_IN_FLIGHT,
-} from '../../service/kept/kept-limits.ts'
-import type { KeptStore } from '../../service/kept/kept-store.ts'
+  PERSISTED_CHANGES_IN_FLIGHT,
+  PERSISTED_LARGE_PUTS_MAX,
+  PERSISTED_SWEEPS_IN_FLIGHT,
+} from '../../service/persisted/persisted-limits.ts'
+import type { PersistedStore } from '../../service/persisted/persisted-store.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import { onePiece } from '../../service/server/one-piece.ts'
 import type { Waiter } from '../../service/server/peer.ts'
@@ -40,7 +40,7 @@ interface PersistenceOptions {
   readonly objects: Objects
   readonly largeObjects: LargeObjects
   readonly chunks: ChunkReader
-  readonly store: KeptStore
+  readonly store: PersistedStore
   readonly mutex: KeyMutex
   readonly clock: Clock
 }
@@ -140,7 +140,7 @@ export class Persistence {
       const deleted = [...slot.persisted.buckets].filter((bucket) => job.buckets.isDeleted(bucket))
       if (deleted.length === 0) continue
       const left = deleted.flatMap((bucket) => slot.persisted.inBucket(bucket))
-      await runInFlight(left, KEPT_CHANGES_IN_FLIGHT, (key) =>
+      await runInFlight(left, PERSISTED_CHANGES_IN_FLIGHT, (key) =>
         this.#changes.removeFromDeletedBucket(job, { slot, ...key }),
       )
     }
@@ -154,7 +154,7 @@ export class Persistence {
     if (!job.persists) return
     const keys = job.owned.touched.flatMap((slot) => slot?.persisted.staleKeys() ?? [])
     try {
-      await runInFlight(keys, KEPT_SWEEPS_IN_FLIGHT, async (key) => {
+      await runInFlight(keys, PERSISTED_SWEEPS_IN_FLIGHT, async (key) => {
         await this.#options.mutex.run(job, key, async (place) => {
           // Unless the key was put again meanwhile.
           if (place.slot.persisted.isStale(place)) await this.#changes.remove(job, place)
@@ -207,8 +207,8 @@ export class Persistence {
     const { manifest, version } = request
     largeObjects.requireOpen(place.slot, version)
     table.check(job, place, request)
-    if (this.#largePuts >= KEPT_LARGE_PUTS_MAX) {
-      const what = `${KEPT_LARGE_PUTS_MAX} large objects are on their way from this node to the kept store`
+    if (this.#largePuts >= PERSISTED_LARGE_PUTS_MAX) {
+      const what = `${PERSISTED_LARGE_PUTS_MAX} large objects are on their way from this node to the persistent store`
       throw new MayflyError('UNAVAILABLE', what)
     }
     const { length: bytes } = encodeManifest(manifest)
@@ -347,13 +347,10 @@ export class Persistence {
   }
 }
 
-/**
- * The store was changed and the slot could not follow. In a deleted bucket nothing remains of it; otherwise
- * the outcome is unknown.
- */
+/** The store was changed and the slot could not follow. In a deleted bucket nothing remains; else the outcome is unknown. */
 function unknownUnlessDropped(error: unknown): MayflyError {
   if (isError(error, 'BUCKET_NOT_FOUND', 'OUTCOME_UNKNOWN')) return error
-  const what = 'The kept store was changed, and the key could not follow'
+  const what = 'The persistent store was changed, and the key could not follow'
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause: error })
 }
 
@@ -387,7 +384,7 @@ async function withReserved<Result>(
 function applyAfterWrite<Result>(job: NodeJob, change: () => Result): Result {
   const result = job.runAdmitted(change)
   if (job.hasLease) return result
-  throw new MayflyError('OUTCOME_UNKNOWN', 'The lease of the node lapsed while the kept store was changed')
+  throw new MayflyError('OUTCOME_UNKNOWN', "The node's lease lapsed while the store was changed")
 }
 
 /** Whether a consuming get removes the object; a get of a part only reads it. Throws what the get would. */

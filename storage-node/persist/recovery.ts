@@ -5,18 +5,18 @@ import { DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import {
-  KEPT_COMEBACK_PAGE,
-  KEPT_COMEBACKS_IN_FLIGHT,
-  KEPT_SILENT_MS_MAX,
-} from '../../service/kept/kept-limits.ts'
-import type { KeptName, KeptPage, KeptStore } from '../../service/kept/kept-store.ts'
+  RECOVERIES_IN_FLIGHT,
+  RECOVERY_PAGE,
+  RECOVERY_SILENT_MS_MAX,
+} from '../../service/persisted/persisted-limits.ts'
+import type { PersistedName, PersistedPage, PersistedStore } from '../../service/persisted/persisted-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import { tableHash } from '../memory/table-hash.ts'
 import { PersistedState } from '../slot/persisted-names.ts'
 import { enterPersisted, type RecoverableObject, recoverableOf } from './persisted-entry.ts'
 
 interface RecoveryOptions {
-  readonly store: KeptStore
+  readonly store: PersistedStore
   readonly runtime: Runtime
   /** Ids of a job's current buckets, by name. */
   readonly bucketIds: (job: NodeJob) => Promise<ReadonlyMap<string, number>>
@@ -78,7 +78,7 @@ export class Recovery {
         slot.persisted.set({ bucket, key }, { ...mark, state: PersistedState.object })
       } catch (error) {
         if (!isError(error, 'CAPACITY_EXCEEDED')) throw error
-        this.#warn(job.id, 'a kept object finds no room in its job', error)
+        this.#warn(job.id, 'no room to recover a persisted object', error)
       }
     }
   }
@@ -89,7 +89,7 @@ export class Recovery {
     // Without an answer of metadata all names have to be looked up.
     const ids = await bucketIds(job).catch(() => null)
     const firstUnused = ids === null ? 0 : firstDeletedOf(ids.values())
-    const isLost = ({ bucket, key }: KeptName): boolean => {
+    const isLost = ({ bucket, key }: PersistedName): boolean => {
       const id = ids?.get(bucket)
       // Only the object itself tells the id of a bucket that is deleted by now, also if its name was given again.
       if (id === undefined || id > firstUnused) return true
@@ -97,8 +97,8 @@ export class Recovery {
     }
     for (let after: string | null = ''; after !== null; ) {
       const from: string = after
-      const query = { prefix: `${job.id}/`, after: from, limit: KEPT_COMEBACK_PAGE }
-      const page: KeptPage | null = await this.#retrying(job.id, () => store.list(query))
+      const query = { prefix: `${job.id}/`, after: from, limit: RECOVERY_PAGE }
+      const page: PersistedPage | null = await this.#retrying(job.id, () => store.list(query))
       if (page === null) return all
       const found = await this.#retrying(job.id, () => this.#describe(page.names.filter(isLost)))
       if (found === null) return all
@@ -108,9 +108,9 @@ export class Recovery {
     return all
   }
 
-  async #describe(names: readonly KeptName[]): Promise<RecoverableObject[]> {
+  async #describe(names: readonly PersistedName[]): Promise<RecoverableObject[]> {
     const all: RecoverableObject[] = []
-    await runInFlight(names, KEPT_COMEBACKS_IN_FLIGHT, async (name) => {
+    await runInFlight(names, RECOVERIES_IN_FLIGHT, async (name) => {
       const found = await this.#options.store.describe(name)
       const returning = found === null ? null : recoverableOf(found)
       if (returning !== null) all.push(returning)
@@ -121,7 +121,7 @@ export class Recovery {
   /** Retries until there is an answer; null if there is none for too long. */
   async #retrying<Answer>(job: string, ask: () => Promise<Answer>): Promise<Answer | null> {
     const { clock, random } = this.#options.runtime
-    const deadlineMs = clock.monotonicMs() + KEPT_SILENT_MS_MAX
+    const deadlineMs = clock.monotonicMs() + RECOVERY_SILENT_MS_MAX
     for (let failures = 0; ; failures++) {
       try {
         return await ask()
@@ -129,7 +129,7 @@ export class Recovery {
         const error = asMayflyError(thrown)
         const pauseMs = backoffMs(failures, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
         if (clock.monotonicMs() + pauseMs >= deadlineMs) {
-          this.#warn(job, 'kept objects of a job do not come back after the death of a node', error)
+          this.#warn(job, 'persisted objects of a job cannot be recovered after the death of a node', error)
           return null
         }
         await sleep(clock, pauseMs)

@@ -1,4 +1,4 @@
-import type { KeptName } from '../../service/kept/kept-store.ts'
+import type { PersistedName } from '../../service/persisted/persisted-store.ts'
 import { type KeyString, keyBytes, keyString } from './key-string.ts'
 
 interface Key {
@@ -111,7 +111,7 @@ export class PersistedNames {
 }
 
 /** The name of a key's object in the persistent store; `bucket` is the bucket's name. */
-export function persistedName(job: string, key: Uint8Array, bucket: string): KeptName {
+export function persistedName(job: string, key: Uint8Array, bucket: string): PersistedName {
   return { job, bucket, key: Buffer.from(key).toString() }
 }
 

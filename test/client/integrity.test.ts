@@ -61,13 +61,13 @@ test.each(puts)(
   },
 )
 
-test('a put with persist that came damaged reaches neither its slot nor the kept store', async () => {
+test('a put with persist that came damaged reaches neither its slot nor the persistent store', async () => {
   const { planes, proxy, job } = await openThroughProxy()
   proxy.damages = 'requests'
   for (const object of [small, large])
     await expect(job.put('k', object, { persist: true })).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })
   expect(await job.stat('k')).toBeNull()
-  expect(await planes.kept.stat({ job: 'j-1', bucket: 'default', key: 'k' })).toBeNull()
+  expect(await planes.persisted.stat({ job: 'j-1', bucket: 'default', key: 'k' })).toBeNull()
 })
 
 /** Changes a byte of the stored object or of one of its chunks. */

@@ -33,8 +33,8 @@ const smallWorld = [
       ['s3/s3-limits.ts', 'S3_CALL_MS_MAX = 30_000', 'S3_CALL_MS_MAX = 4_500'],
       ['s3/s3-limits.ts', 'S3_OPEN_MS = 5_000', 'S3_OPEN_MS = 400'],
       ['s3/s3-limits.ts', 'S3_DELETE_BATCH = 1_000', 'S3_DELETE_BATCH = 2'],
-      ['kept/kept-limits.ts', 'KEPT_COMEBACK_PAGE = 10_000', 'KEPT_COMEBACK_PAGE = 2'],
-      ['kept/kept-limits.ts', 'KEPT_SWEEP_PAGE = 200', 'KEPT_SWEEP_PAGE = 2'],
+      ['persisted/persisted-limits.ts', 'RECOVERY_PAGE = 10_000', 'RECOVERY_PAGE = 2'],
+      ['persisted/persisted-limits.ts', 'PERSISTED_SWEEP_PAGE = 200', 'PERSISTED_SWEEP_PAGE = 2'],
     ].map(([file, find, replace]) => ({ file: `service/${file}`, find, replace })),
     [
       ['limits.ts', 'PUT_LEASE_MS = 30_000', 'PUT_LEASE_MS = 600'],
@@ -130,8 +130,8 @@ const simulated = {
       return { path: pathToFileURL(find(path)).href, external: true }
     })
     context.onResolve({ filter: /^node:fs(\/promises)?$/ }, ({ importer }) => {
-      const isKept = relative(root, importer).startsWith('service/kept/')
-      return isKept ? { path: resolve(import.meta.dirname, 'backends/files.ts') } : null
+      const isPersisted = relative(root, importer).startsWith('service/persisted/')
+      return isPersisted ? { path: resolve(import.meta.dirname, 'backends/files.ts') } : null
     })
   },
 }

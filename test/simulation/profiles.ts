@@ -42,7 +42,7 @@ export interface Profile {
   readonly slots: number | null
   readonly metadataServers: number | null
   /** Maximum duration of an access to the persistent store. */
-  readonly keptMsMax: number
+  readonly storeMsMax: number
   /** RAM and SSD of a node. */
   readonly nodeRamBytes: number
   /** Whether the real controller decides instead of a script. */
@@ -66,7 +66,7 @@ const plain: Profile = {
   nodes: null,
   slots: null,
   metadataServers: null,
-  keptMsMax: 40,
+  storeMsMax: 40,
   nodeRamBytes: 1 << 20,
   controller: false,
   twins: false,
@@ -139,13 +139,13 @@ const profiles: readonly Profile[] = [
   // Objects that survive their nodes, in a store that is slower than the leases of large puts.
   {
     ...plain,
-    name: 'kept',
+    name: 'persisted',
     faults: ['crashNode', 'crashClient', 'loseAnswers', 'rebalance', 'pauseNode', 'drainNode'],
     faultsMin: 2,
     actions: { append: 0.3 },
     large: 0.5,
     persist: 0.8,
-    keptMsMax: 1_200,
+    storeMsMax: 1_200,
   },
   // Clients are restored from snapshots beside the original clients, with calls under way.
   {
@@ -205,7 +205,7 @@ const profiles: readonly Profile[] = [
     ],
     faultsMin: 1,
     transient: 0.7,
-    keptMsMax: 200,
+    storeMsMax: 200,
   },
   // The real controller: it starts nodes, and places and moves jobs, under the faults of the other profiles.
   {

@@ -107,7 +107,7 @@ class Scenario {
     this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
     this.#cluster.onEnding = (node) => this.#ending(node)
     this.#cluster.onForgotten = (job) => {
-      this.#note(`what is kept of ${job} does not come back`)
+      this.#note(`persisted objects of ${job} were not recovered`)
       this.#forgotten.add(job)
     }
     this.#faults = planFaults(this.#cluster.random.fork('faults'), this.#profile)

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Registry } from 'prom-client'
-import type { KeptStore } from '../../../service/kept/kept-store.ts'
+import type { PersistedStore } from '../../../service/persisted/persisted-store.ts'
 import type { JobLifecycle } from '../../jobs/job-lifecycle.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
 import type { Tickets } from '../../jobs/tickets.ts'
@@ -34,5 +34,5 @@ export interface Routes {
   readonly views: Views
   readonly streams: EventStreams
   readonly metrics: Registry
-  readonly kept: KeptStore
+  readonly persisted: PersistedStore
 }

@@ -85,7 +85,7 @@ export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics
         tags,
         summary: 'What happens, as server-sent events',
         description:
-          'Each event has an id, a type and a JSON body. A Last-Event-ID header resumes after it, as far as events are kept; without one the stream begins with what happens next.',
+          'Each event has an id, a type and a JSON body. A Last-Event-ID header resumes after it, as far as events are retained; without one the stream begins with what happens next.',
         headers: Type.Object({
           'last-event-id': Type.Optional(Type.String({ pattern: '^[0-9]{1,16}$' })),
         }),

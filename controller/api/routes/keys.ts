@@ -28,7 +28,7 @@ export function keyRoutes(app: Api, { keys }: { readonly keys: Keys }): void {
         operationId: 'makeKey',
         tags,
         summary: 'Make an API key',
-        description: 'The answer has the key itself, which is kept nowhere: whoever loses it rotates it.',
+        description: 'The answer has the key itself, which is not stored: if it is lost, rotate the key.',
         body: newKey,
         response: replies(201, keyWithSecret, ['BAD_REQUEST', 'UNAVAILABLE']),
       },

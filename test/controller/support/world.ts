@@ -118,7 +118,7 @@ export class World {
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
         dir: this.#dir,
-        keptDir: this.#dir,
+        persistedDir: this.#dir,
         s3: this.#options.s3 ?? null,
         secret,
         apiKeys: [

@@ -1,6 +1,10 @@
-import { KeptFolder } from '../../../service/kept/kept-folder.ts'
-import { KeptS3 } from '../../../service/kept/kept-s3.ts'
-import { formatName, type KeptDescription, type KeptStore } from '../../../service/kept/kept-store.ts'
+import { PersistedFolder } from '../../../service/persisted/persisted-folder.ts'
+import { PersistedS3 } from '../../../service/persisted/persisted-s3.ts'
+import {
+  formatName,
+  type PersistedDescription,
+  type PersistedStore,
+} from '../../../service/persisted/persisted-store.ts'
 import type { Background } from '../../../service/process/background.ts'
 import { type ConnectS3, S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import { EPHEMERAL_PREFIX } from '../../../service/s3/s3-settings.ts'
@@ -22,29 +26,29 @@ const SETTINGS = { region: 'r', bucket: 'b', accessKeyId: 'a', secretAccessKey: 
 export class Backends {
   readonly faults = new BackendFaults()
   /** Where this run stores persisted objects. */
-  readonly kept: 's3' | 'folder'
+  readonly persistedOn: 's3' | 'folder'
   readonly endpoint: S3Endpoint
   readonly disk: FolderDisk
   readonly #timeline: Timeline
   readonly #random: SeededRandom
-  readonly #keptMsMax: number
+  readonly #storeMsMax: number
 
-  constructor(of: { timeline: Timeline; random: SeededRandom; keptMsMax: number }) {
-    const { timeline, random, keptMsMax } = of
+  constructor(of: { timeline: Timeline; random: SeededRandom; storeMsMax: number }) {
+    const { timeline, random, storeMsMax } = of
     this.#timeline = timeline
     this.#random = random
-    this.#keptMsMax = keptMsMax
-    this.kept = random.chance(0.6) ? 's3' : 'folder'
+    this.#storeMsMax = storeMsMax
+    this.persistedOn = random.chance(0.6) ? 's3' : 'folder'
     this.endpoint = new S3Endpoint(random.fork('endpoint'))
     this.disk = new FolderDisk(() => timeline.nowMs)
   }
 
   /** The persistent store, as a process on `host` opens it. */
-  keptOf(host: Host): KeptStore {
+  persistedOf(host: Host): PersistedStore {
     const { faults, disk } = this
-    if (this.kept === 's3') return new KeptS3(this.#bucketOf(host, 'kept'), host.clock)
+    if (this.persistedOn === 's3') return new PersistedS3(this.#bucketOf(host, 'kept'), host.clock)
     const random = this.#random.fork(`disk/${host.id}`)
-    return new KeptFolder(mount({ disk, host, random, faults, msMax: this.#keptMsMax }), host.clock)
+    return new PersistedFolder(mount({ disk, host, random, faults, msMax: this.#storeMsMax }), host.clock)
   }
 
   tierOf(host: Host, background: Background): S3Tier {
@@ -52,11 +56,14 @@ export class Backends {
   }
 
   /** All persisted objects of a job, as a process on `host` reads them. */
-  async readKept(host: Host, job: string): Promise<Map<string, KeptDescription & { content: Buffer }>> {
-    const store = this.keptOf(host)
-    const found = new Map<string, KeptDescription & { content: Buffer }>()
+  async readPersisted(
+    host: Host,
+    job: string,
+  ): Promise<Map<string, PersistedDescription & { content: Buffer }>> {
+    const store = this.persistedOf(host)
+    const found = new Map<string, PersistedDescription & { content: Buffer }>()
     for (let after: string | null = ''; after !== null; ) {
-      const { names, next }: Awaited<ReturnType<KeptStore['list']>> = await store.list({
+      const { names, next }: Awaited<ReturnType<PersistedStore['list']>> = await store.list({
         prefix: `${job}/`,
         after,
         limit: 100,
@@ -74,7 +81,7 @@ export class Backends {
 
   /** What is left in the stores although all jobs have ended and expired objects are swept. A node that died may have left uploads and incomplete files. */
   async strays(host: Host, hasDied: boolean): Promise<string[]> {
-    await this.keptOf(host).sweep(() => true)
+    await this.persistedOf(host).sweep(() => true)
     const { objects, uploads } = this.endpoint
     const records = [...objects.keys()].filter((key) => key.startsWith(EPHEMERAL_PREFIX))
     if (hasDied) return records
@@ -89,7 +96,7 @@ export class Backends {
       timeline: this.#timeline,
       endpoint,
       faults,
-      keptMsMax: this.#keptMsMax,
+      storeMsMax: this.#storeMsMax,
       tierMsMax: TIER_MS_MAX,
     }
     const connect: ConnectS3 = (_, attempts) => {

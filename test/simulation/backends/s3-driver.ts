@@ -13,7 +13,7 @@ export interface S3World {
   readonly endpoint: S3Endpoint
   readonly faults: BackendFaults
   /** Maximum duration of a request without a fault, for persisted objects and for others. */
-  readonly keptMsMax: number
+  readonly storeMsMax: number
   readonly tierMsMax: number
 }
 
@@ -120,8 +120,8 @@ export class SimulatedS3Driver implements S3Driver {
 
   #msMaxOf(command: unknown): number {
     const { Key = '', Prefix = '' } = (command as { input: { Key?: string; Prefix?: string } }).input
-    const { keptMsMax, tierMsMax } = this.#world
-    return `${Key}${Prefix}`.startsWith(EPHEMERAL_PREFIX) ? tierMsMax : keptMsMax
+    const { storeMsMax, tierMsMax } = this.#world
+    return `${Key}${Prefix}`.startsWith(EPHEMERAL_PREFIX) ? tierMsMax : storeMsMax
   }
 }
 

@@ -6,7 +6,7 @@ import type { Cluster } from '../world/cluster.ts'
 import type { PlacedJob } from '../world/control.ts'
 import { unsettledSlots } from '../world/inspection.ts'
 import type { Failure } from './judge.ts'
-import { checkKept, checkLeaks, checkOwners } from './quiet.ts'
+import { checkLeaks, checkOwners, checkPersisted } from './quiet.ts'
 
 const LAST_DEADLINE_MS = 10_000
 /** Longer than a write to the tier below and a pause after a failed one. */
@@ -61,15 +61,15 @@ export async function inspect({
   for (const what of checkLeaks(nodes, job.id, { readings: made, spotOf }))
     fail('bytes that nobody owns', what)
   if (isForgotten) return failures
-  const kept = await cluster.backends.readKept(reader.host, job.id)
+  const stored = await cluster.backends.readPersisted(reader.host, job.id)
   const open = calls.filter(({ action, outcome }) => isMutation(action) && isUnknown(outcome))
   const unknown = open.flatMap(({ action }) => (action.kind === 'put' ? [action.value] : []))
-  const wrong = checkKept(kept, {
+  const wrong = checkPersisted(stored, {
     job: job.id,
     readings: made,
-    mayBeKept: new Set(unknown),
+    mayBePersisted: new Set(unknown),
     mayBeGone: (home) => open.some((call) => call.home.job === job.id && keysOf(call).includes(home.key)),
   })
-  for (const what of wrong) fail('the kept store and its job do not agree', what)
+  for (const what of wrong) fail('the persistent store and its job do not agree', what)
   return failures
 }

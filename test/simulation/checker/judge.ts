@@ -23,7 +23,7 @@ export function judge(calls: readonly Call[], world: World): { failures: Failure
   }
   let gaveUp = 0
   for (const history of splitByKey(calls, world)) {
-    if (world.forgotten.has(history.home.job) && wasKept(history)) continue
+    if (world.forgotten.has(history.home.job) && wasPersisted(history)) continue
     const verdict = checkOrder(history.operations, { initial: history.initial })
     if (verdict.kind === 'gaveUp') gaveUp++
     if (verdict.kind === 'violated') {
@@ -34,7 +34,7 @@ export function judge(calls: readonly Call[], world: World): { failures: Failure
 }
 
 /** Whether anything may ever have been in the persistent store. */
-function wasKept({ operations }: KeyHistory): boolean {
+function wasPersisted({ operations }: KeyHistory): boolean {
   return operations.some(({ what }) => what.kind === 'put' && what.persist)
 }
 

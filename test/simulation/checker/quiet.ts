@@ -9,7 +9,7 @@ import type { RunningNode } from '../world/cluster.ts'
 import {
   chunkBytesBelow,
   describeNode,
-  isKept,
+  isPersisted,
   kindOf,
   ownsSlot,
   type Spot,
@@ -56,7 +56,7 @@ export function checkLeaks(
   const [least, most] = accountOf(found, readings, {
     kind: (home) =>
       services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),
-    isKept: (home) => services.some((service) => isKept(service, spotOf(home))),
+    isPersisted: (home) => services.some((service) => isPersisted(service, spotOf(home))),
     chunkBytesBelow: (home) =>
       services.reduce((sum, service) => sum + chunkBytesBelow(service, spotOf(home)), 0),
   })
@@ -89,32 +89,32 @@ export function checkEmpty(nodes: readonly RunningNode[]): string[] {
 }
 
 /**
- * The persistent store has exactly what the last reading says, and nothing else of the job. `store` has its persisted objects by name. `mayBeKept` are the
+ * The persistent store has exactly what the last reading says, and nothing else of the job. `store` has its persisted objects by name. `mayBePersisted` are the
  * values of puts whose outcome is unknown, and `mayBeGone` says whether another operation of unknown outcome may have removed an object: the store may carry
  * out both at any time, even after their node has died.
  */
-export function checkKept(
+export function checkPersisted(
   store: ReadonlyMap<string, { readonly content: Buffer }>,
   of: {
     readonly job: string
     readonly readings: readonly Call[]
-    readonly mayBeKept: ReadonlySet<ValueName>
+    readonly mayBePersisted: ReadonlySet<ValueName>
     readonly mayBeGone: (home: Home) => boolean
   },
 ): string[] {
   return of.readings.flatMap(({ home, outcome }) => {
     if (home.job !== of.job || (outcome.kind !== 'stat' && !isMissing(outcome))) return []
     const name = `${home.job}/${home.bucket}/${home.key}`
-    const kept = store.get(name)
-    const read = kept === undefined ? null : readValue(home, kept.content)
+    const stored = store.get(name)
+    const read = stored === undefined ? null : readValue(home, stored.content)
     const found = read === null ? null : 'wrong' in read ? read.wrong : read.name
     const isSaid = outcome.kind === 'stat' && outcome.stat?.persist === true
-    if (found !== null && of.mayBeKept.has(found)) return []
-    if (!isSaid) return found === null ? [] : [`${name} is kept as ${found}, and its job has none`]
-    if (found === null) return of.mayBeGone(home) ? [] : [`${name} is not kept, though its job says so`]
+    if (found !== null && of.mayBePersisted.has(found)) return []
+    if (!isSaid) return found === null ? [] : [`${name} is persisted as ${found}, and its job has none`]
+    if (found === null) return of.mayBeGone(home) ? [] : [`${name} is not persisted, though its job says so`]
     const value = of.readings.find((other) => other.outcome.kind === 'value' && isSame(other.home, home))
     return value?.outcome.kind === 'value' && value.outcome.value !== found
-      ? [`${name} is kept as ${found}, and its job has ${value.outcome.value}`]
+      ? [`${name} is persisted as ${found}, and its job has ${value.outcome.value}`]
       : []
   })
 }
@@ -138,7 +138,7 @@ function accountOf(
   readings: readonly Call[],
   where: {
     kind: (home: Home) => Kind | undefined
-    isKept: (home: Home) => boolean
+    isPersisted: (home: Home) => boolean
     chunkBytesBelow: (home: Home) => number
   },
 ): [number, number] {
@@ -169,7 +169,7 @@ function accountOf(
       const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })
       const inRam = chunks - where.chunkBytesBelow(home)
       // A chunk of the persistent store is restored only if there is room.
-      least += charge + (isWhole && !where.isKept(home) ? inRam : 0)
+      least += charge + (isWhole && !where.isPersisted(home) ? inRam : 0)
       most += charge + inRam
     } else {
       const charge = chargeOf(

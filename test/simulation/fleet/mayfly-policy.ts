@@ -246,11 +246,11 @@ export class MayflyPolicy implements Policy {
       const share = held.shares.find(({ node }) => node === from)
       if (share === undefined) continue
       if (!this.#state.nodes.has(to)) this.#state.start([{ node: to, nodeClass: this.#class }])
-      const kept = { node: from, ...remainderOf({ ...share, leaving: part }) }
+      const remaining = { node: from, ...remainderOf({ ...share, leaving: part }) }
       const others = held.shares.filter((each) => each !== share)
-      const moved = { node: to, ...subtract(share, kept) }
+      const moved = { node: to, ...subtract(share, remaining) }
       this.#state.leave(from, { held, share: moved, part: moved.ramBytes / share.ramBytes })
-      this.#state.share(job, mergeShares([...(part === 1 ? [] : [kept]), ...others, moved]))
+      this.#state.share(job, mergeShares([...(part === 1 ? [] : [remaining]), ...others, moved]))
       this.#state.counts.moves++
     }
   }
@@ -295,8 +295,8 @@ export class MayflyPolicy implements Policy {
     const demands = this.#arrivals
       .expected(this.#state.now * 1000, new Set([...this.#state.jobs.values()].map(({ job }) => job.name)))
       .map(({ name, hints }) => this.#size(name, hints).demand)
-    const { kept, started } = planExpectedNodes(demands, this.#state.fleet(), this.#state.newNode)
-    this.#expected = kept
+    const { used, started } = planExpectedNodes(demands, this.#state.fleet(), this.#state.newNode)
+    this.#expected = used
     this.#state.start(started)
   }
 

@@ -7,7 +7,7 @@ export interface KeyState {
   readonly value: ValueName | null
   readonly large: boolean
   /** The value is also in the persistent store, so no death removes it. */
-  readonly kept: boolean
+  readonly persisted: boolean
   /** An operation of unknown outcome may have removed it from the persistent store alone, so that a death may remove it. */
   readonly shaky: boolean
   /** Null if the put of the value was never answered, and nobody has read the version since. */
@@ -24,7 +24,7 @@ export const absent: KeyState = {
   bucket: true,
   value: null,
   large: false,
-  kept: false,
+  persisted: false,
   shaky: false,
   version: null,
   expiry: null,
@@ -83,7 +83,16 @@ export type Miss = 'missing' | 'lost'
 type Found = { readonly value: ValueName } | Miss | 'unknown'
 
 /** A name of the state: equal states have equal names. */
-export function nameState({ bucket, value, kept, shaky, version, expiry, lost, holes }: KeyState): string {
+export function nameState({
+  bucket,
+  value,
+  persisted,
+  shaky,
+  version,
+  expiry,
+  lost,
+  holes,
+}: KeyState): string {
   if (!bucket) return 'no bucket'
-  return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${kept ? (shaky ? '|kept?' : '|kept') : ''}`
+  return `${value}@${version}|${expiry === null ? '' : `${expiry.fromMs}–${expiry.toMs}`}|${lost}|${holes}${persisted ? (shaky ? '|persisted?' : '|persisted') : ''}`
 }

@@ -45,13 +45,13 @@ test('a death takes a key whole or in part, and a put heals it', () => {
   ])
 })
 
-test('no death takes a key that is kept, but its version may be another one', () => {
-  const kept = { ...held, kept: true }
-  expect(after(kept, { kind: 'death', slot: true, chunks: true })).toEqual([
-    { ...kept, version: null, lost: 'old' },
+test('no death takes a key that is persisted, but its version may be another one', () => {
+  const persisted = { ...held, persisted: true }
+  expect(after(persisted, { kind: 'death', slot: true, chunks: true })).toEqual([
+    { ...persisted, version: null, lost: 'old' },
   ])
-  expect(after(kept, { kind: 'death', slot: false, chunks: true })).toEqual([])
-  expect(after(kept, { kind: 'append', value: '2:64', bytes: 128 })).toEqual([])
+  expect(after(persisted, { kind: 'death', slot: false, chunks: true })).toEqual([])
+  expect(after(persisted, { kind: 'append', value: '2:64', bytes: 128 })).toEqual([])
 })
 
 test('only a chunk that was lost, or a reader who was too slow, makes a consume fail as lost', () => {
@@ -61,10 +61,10 @@ test('only a chunk that was lost, or a reader who was too slow, makes a consume 
   expect(after(large, { ...lost, mayHaveHoles: true })).toEqual([absent])
 })
 
-test('a death may take a key that is kept once something of unknown outcome may have removed it from the store', () => {
-  const kept = { ...held, kept: true }
-  const shaky = { ...kept, shaky: true }
-  expect(after(kept, { kind: 'get', consume: true, found: 'unknown', mayHaveHoles: false })).toEqual([
+test('a death may take a key that is persisted once something of unknown outcome may have removed it from the store', () => {
+  const persisted = { ...held, persisted: true }
+  const shaky = { ...persisted, shaky: true }
+  expect(after(persisted, { kind: 'get', consume: true, found: 'unknown', mayHaveHoles: false })).toEqual([
     absent,
     shaky,
   ])

@@ -106,7 +106,7 @@ function written(
     bucket,
     value,
     large,
-    kept: persist,
+    persisted: persist,
     shaky: false,
     version,
     expiry,
@@ -117,7 +117,7 @@ function written(
 }
 
 function append(state: KeyState, { value, bytes }: Extract<Effect, { kind: 'append' }>): KeyState[] {
-  const isRefused = state.large || state.kept
+  const isRefused = state.large || state.persisted
   if (bytes === 'refused') return isRefused ? [state] : []
   if (isRefused) return bytes === null ? [state] : []
   const joined = state.value === null ? value : `${state.value}+${value}`
@@ -142,20 +142,20 @@ function get(
 function stat(state: KeyState, found: Extract<Effect, { kind: 'stat' }>['found']): KeyState[] {
   if (found === 'missing') return state.value === null && state.lost !== 'fresh' ? [state] : []
   if (found === 'lost') return state.value === null && state.lost !== 'no' ? [state] : []
-  if (!holdsBytes(state, found.bytes) || state.kept !== found.persist) return []
+  if (!holdsBytes(state, found.bytes) || state.persisted !== found.persist) return []
   if (state.version !== null && state.version !== found.version) return []
   return [{ ...state, version: found.version }]
 }
 
 function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death' }>): KeyState[] {
   // A recovered object has another version, unless only its bytes were on the dead node.
-  if (state.kept) {
+  if (state.persisted) {
     const { expiry } = state
     const sooner = expiry === null ? null : { ...expiry, fromMs: expiry.fromMs - CLOCKS_APART_MS }
     const back: KeyState[] = slot ? [{ ...state, version: null, lost: 'old', expiry: sooner }] : []
     if (!state.shaky) return back
-    const gone = death({ ...state, kept: false }, { kind: 'death', slot, chunks })
-    return [...back, ...gone.map((after) => ({ ...after, kept: after.value !== null }))]
+    const gone = death({ ...state, persisted: false }, { kind: 'death', slot, chunks })
+    return [...back, ...gone.map((after) => ({ ...after, persisted: after.value !== null }))]
   }
   const after: KeyState[] = []
   if (slot) after.push({ ...emptied(state), lost: 'fresh' })
@@ -168,7 +168,7 @@ function emptied(state: KeyState): KeyState {
     bucket: state.bucket,
     value: null,
     large: false,
-    kept: false,
+    persisted: false,
     shaky: false,
     version: null,
     expiry: null,
@@ -179,7 +179,7 @@ function emptied(state: KeyState): KeyState {
 
 /** The persistent store was changed by an operation that failed afterwards. */
 function shaken(state: KeyState): KeyState[] {
-  return state.kept && !state.shaky ? [{ ...state, shaky: true }] : []
+  return state.persisted && !state.shaky ? [{ ...state, shaky: true }] : []
 }
 
 function touched({ lost }: KeyState): KeyState['lost'] {

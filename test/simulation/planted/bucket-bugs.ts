@@ -53,8 +53,8 @@ export const bucketBugs: readonly Planted[] = [
     seedsMax: 300,
   },
   {
-    name: 'bucket-not-kept-anymore',
-    what: 'What is kept of a bucket stays in the kept store when it is deleted (I16).',
+    name: 'bucket-stays-persisted',
+    what: 'What is kept of a bucket stays in the persistent store when it is deleted (I16).',
     file: 'storage-node/handlers.ts',
     find: '        node.persistence.removeDeletedBuckets(job),\n',
     replace: '',

@@ -109,7 +109,7 @@ export const deathBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'ended-job-kept',
+    name: 'ended-job-retained',
     what: 'A node that did not hear that a job ended keeps its bytes (I15).',
     file: 'storage-node/membership/heartbeats.ts',
     find: 'for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)',

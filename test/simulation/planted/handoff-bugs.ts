@@ -115,7 +115,7 @@ export const handoffBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'late-index-kept',
+    name: 'late-index-retained',
     what: 'An index that arrives after its handoff was given up stays for ever.',
     file: 'storage-node/handoff/target.ts',
     find: ' || job.owned.refused.get(index) >= epoch) return',
@@ -123,7 +123,7 @@ export const handoffBugs: readonly Planted[] = [
     seedsMax: 1_000,
   },
   {
-    name: 'leftover-kept',
+    name: 'leftover-retained',
     what: 'What a handoff has left behind is never freed.',
     file: 'metadata/decide/moves.ts',
     find: 'return { ...record, leftovers: [...record.leftovers, leftover] }',

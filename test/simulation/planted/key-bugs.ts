@@ -91,7 +91,7 @@ export const keyBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'frame-memory-kept',
+    name: 'frame-memory-retained',
     what: 'A frame that is still to be sent shares its memory with the next one.',
     file: 'protocol/wire/writer.ts',
     find: 'this.#start = this.#offset\n    return taken',

@@ -27,7 +27,7 @@ export const memoryBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'landing-kept',
+    name: 'landing-retained',
     what: 'Memory into which a payload was received that nobody stored is never free again.',
     file: 'storage-node/handlers.ts',
     find: 'landing?.abandon()',
@@ -43,7 +43,7 @@ export const memoryBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'slot-kept',
+    name: 'slot-retained',
     what: 'What a handoff has left behind is not charged any more, and its memory is never free again.',
     file: 'storage-node/job/job.ts',
     find: "void this.#background.once(['freeSlot', this.id], () => freeSlot(slot, this.#clock))",

@@ -4,11 +4,11 @@ import { deathBugs } from './death-bugs.ts'
 import { departureBugs } from './departure-bugs.ts'
 import { handoffBugs } from './handoff-bugs.ts'
 import { indexBugs } from './index-bugs.ts'
-import { keptBugs } from './kept-bugs.ts'
 import { keyBugs } from './key-bugs.ts'
 import { largeObjectBugs } from './large-object-bugs.ts'
 import { livenessBugs } from './liveness-bugs.ts'
 import { memoryBugs } from './memory-bugs.ts'
+import { persistedBugs } from './persisted-bugs.ts'
 import type { Planted } from './planted.ts'
 import { pressureBugs } from './pressure-bugs.ts'
 import { repeatBugs } from './repeat-bugs.ts'
@@ -25,7 +25,7 @@ export const planted: readonly Planted[] = [
   ...tierBugs,
   ...storeBugs,
   ...largeObjectBugs,
-  ...keptBugs,
+  ...persistedBugs,
   ...keyBugs,
   ...bucketBugs,
   ...memoryBugs,

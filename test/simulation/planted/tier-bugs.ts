@@ -36,7 +36,7 @@ export const tierBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'record-kept',
+    name: 'record-retained',
     what: 'The record of an object below RAM is never free again.',
     file: 'storage-node/slot/slot-objects.ts',
     find: 'this.#tiers.remove(below)',
@@ -44,7 +44,7 @@ export const tierBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'records-of-the-dead-kept',
+    name: 'records-of-the-dead-retained',
     what: 'What a node that died had on S3 stays there when its job ends, where no other node had anything there.',
     file: 'storage-node/tiers/job-tiers.ts',
     find: 'space ?? (job.bytesMax > 0 ? store.open(this.#job) : null)',

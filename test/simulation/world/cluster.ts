@@ -58,8 +58,12 @@ export class Cluster {
     this.network = new SimulatedNetwork(this.timeline, this.random.fork('network'))
     this.secret = this.random.fork('secret').bytes(32)
     this.profile = profile
-    const { keptMsMax } = profile
-    this.backends = new Backends({ timeline: this.timeline, random: this.random.fork('backends'), keptMsMax })
+    const { storeMsMax } = profile
+    this.backends = new Backends({
+      timeline: this.timeline,
+      random: this.random.fork('backends'),
+      storeMsMax,
+    })
     this.log = quietLog({ complain, warned: (of, what) => this.#warned(of, what) })
     const count = profile.metadataServers ?? (this.random.fork('servers').chance(TWO_SERVERS) ? 2 : 1)
     this.metadata = new MetadataServers(this, { count, log: this.log })
@@ -107,7 +111,7 @@ export class Cluster {
     }
     this.nodes.push(node)
     const config = {
-      keptDir: '',
+      persistedDir: '',
       s3: null,
       ssd: null,
       id: node.id,
@@ -125,7 +129,7 @@ export class Cluster {
       askCapacity: (request) => this.reporting.capacity(host, node.id, request),
       log: this.log,
       background,
-      kept: this.backends.keptOf(host),
+      persisted: this.backends.persistedOf(host),
       ssd: {
         bytes: this.profile.nodeRamBytes,
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
@@ -153,7 +157,7 @@ export class Cluster {
   }
 
   #warned({ job = '' }: { job?: string }, what: string): void {
-    if (what.startsWith('kept objects of a job do not come back')) this.onForgotten(job)
+    if (what.startsWith('persisted objects of a job cannot be recovered')) this.onForgotten(job)
   }
 
   /** The configuration that all planes share. */

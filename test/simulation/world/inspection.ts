@@ -97,7 +97,7 @@ export function kindOf(service: NodeService, at: Spot): Kind | undefined {
 }
 
 /** Whether the key's object is in the persistent store, as its owner knows it. */
-export function isKept(service: NodeService, at: Spot): boolean {
+export function isPersisted(service: NodeService, at: Spot): boolean {
   const { of, slot } = findKey(service, at)
   return slot?.persisted.hasObject(of) === true
 }
@@ -184,7 +184,7 @@ export function heldForCalls(service: NodeService): string[] {
       if ((slot.waits?.size ?? 0) > 0) held.push(`parked gets of ${id}`)
       if (slot.openPuts.size > 0) held.push(`${slot.openPuts.size} large puts of ${id} that were begun`)
       if (!slot.readLeases.empty) held.push(`read leases of ${id}`)
-      if (slot.persisting.size > 0) held.push(`changes of the kept store of ${id}`)
+      if (slot.persisting.size > 0) held.push(`changes of the persistent store of ${id}`)
     }
   }
   return held

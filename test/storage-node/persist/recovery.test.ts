@@ -4,7 +4,7 @@ import type { Job } from '../../../client/job.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
-import { KeptFolder } from '../../../service/kept/kept-folder.ts'
+import { PersistedFolder } from '../../../service/persisted/persisted-folder.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { Recovery } from '../../../storage-node/persist/recovery.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
@@ -27,7 +27,7 @@ async function start(nodeCount: number) {
     await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
     return next
   }
-  const kept = (key: string, bucket = 'default') => planes.kept.stat({ job: 'j-a', bucket, key })
+  const kept = (key: string, bucket = 'default') => planes.persisted.stat({ job: 'j-a', bucket, key })
   return { planes, nodes, job, die, replace, kept }
 }
 
@@ -45,7 +45,7 @@ async function keysOf(job: Job, prefix: string): Promise<string[]> {
   return keys
 }
 
-test('I19: after the death of a node every kept object is in its job again, and others are lost', async () => {
+test('I19: after the death of a node every persisted object is in its job again, and others are lost', async () => {
   const { nodes, job, die } = await start(3)
   const all = objects('kept')
   for (const { key, bytes } of all) {
@@ -74,7 +74,7 @@ test('I19: after the death of a node every kept object is in its job again, and 
   expect(new Set(lost)).toEqual(new Set(['OBJECT_LOST']))
 })
 
-test('a kept object that came back is replaced, deleted, consumed and guarded as any other', async () => {
+test('a persisted object that came back is replaced, deleted, consumed and guarded as any other', async () => {
   const { nodes, job, replace, kept } = await start(1)
   for (const key of ['put', 'delete', 'consume', 'large', 'append', 'absent', 'version', 'empty'])
     await job.put(key, key === 'empty' ? '' : key.repeat(key === 'large' ? CHUNK_BYTES : 1), {
@@ -100,7 +100,7 @@ test('a kept object that came back is replaced, deleted, consumed and guarded as
   expect((await job.get('append', { range: { start: 2, end: 4 } })).toString()).toBe('pe')
 })
 
-test('a large kept object of which chunks are lost is whole again, also where its key is not', async () => {
+test('a large persisted object of which chunks are lost is whole again, also where its key is not', async () => {
   const { nodes, job, die } = await start(3)
   const all = Array.from({ length: 4 }, (_, index) => ({ key: `${index}`, bytes: randomBytes(3_500_000) }))
   for (const { key, bytes } of all) await job.put(key, bytes, { persist: true })
@@ -114,7 +114,7 @@ test('a large kept object of which chunks are lost is whole again, also where it
   expect(await keysOf(job, '')).toEqual([])
 })
 
-test('bytes of kept objects that were on their way from a node that died come from the kept store', async () => {
+test('bytes of persisted objects that were on their way from a node that died come from the persistent store', async () => {
   const { planes, nodes, job, die } = await start(1)
   const [source] = nodes as [RunningNode]
   const all = [...objects('kept'), { key: 'large', bytes: randomBytes(2 * CHUNK_BYTES + 1) }]
@@ -147,10 +147,10 @@ test('what is kept comes back as often as its node dies; what was deleted with i
   }
   await job.put('k', 'stays', { persist: true })
   // The store still has the bucket's objects, as after a node's death during the deletion of the bucket.
-  const { remove } = planes.kept
-  Object.assign(planes.kept, { remove: async () => true })
+  const { remove } = planes.persisted
+  Object.assign(planes.persisted, { remove: async () => true })
   for (const bucket of ['gone', 'for-good']) await job.deleteBucket(bucket)
-  Object.assign(planes.kept, { remove: remove.bind(planes.kept) })
+  Object.assign(planes.persisted, { remove: remove.bind(planes.persisted) })
   for (const bucket of ['gone', 'for-good']) expect(await kept('k', bucket)).not.toBeNull()
   await job.createBucket('gone')
   let [node] = nodes as [RunningNode]
@@ -162,11 +162,11 @@ test('what is kept comes back as often as its node dies; what was deleted with i
   }
 })
 
-test('a kept store that stays silent is not waited for any longer than it may be, and what went before counts', async () => {
+test('a persistent store that stays silent is not waited for any longer than it may be, and what went before counts', async () => {
   const clock = new VirtualClock()
   const runtime = { clock, random: { fraction: () => 0.5, bytes: (count: number) => Buffer.alloc(count) } }
   const warnings: string[] = []
-  const store = new KeptFolder('', clock)
+  const store = new PersistedFolder('', clock)
   const away = () => Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
   Object.assign(store, { list: away })
   const comeback = new Recovery({

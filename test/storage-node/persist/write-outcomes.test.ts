@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
-import type { KeptStore } from '../../../service/kept/kept-store.ts'
+import type { PersistedStore } from '../../../service/persisted/persisted-store.ts'
 import { sweepLeases } from '../../../storage-node/gc/expiry-sweep.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
 
@@ -13,18 +13,24 @@ async function start(nodeCount = 1) {
   const nodes: RunningNode[] = []
   for (let count = 0; count < nodeCount; count++) nodes.push(await planes.startNode())
   const job = await open(await planes.createJob('j-a', nodes))
-  const { kept } = planes
-  const original = { put: kept.put, remove: kept.remove, stat: kept.stat, describe: kept.describe }
+  const { persisted } = planes
+  const original = {
+    put: persisted.put,
+    remove: persisted.remove,
+    stat: persisted.stat,
+    describe: persisted.describe,
+  }
   /** Replaces a method of the store by a function that gets the original method. */
   const replace = <Name extends keyof typeof original>(
     name: Name,
-    by: (as: KeptStore[Name]) => KeptStore[Name],
-  ): void => void Object.assign(kept, { [name]: by(original[name].bind(kept) as KeptStore[Name]) })
-  const restore = (): void => void Object.assign(kept, original)
-  const keptText = async (key: string, bucket = 'default'): Promise<string | null> => {
+    by: (as: PersistedStore[Name]) => PersistedStore[Name],
+  ): void =>
+    void Object.assign(persisted, { [name]: by(original[name].bind(persisted) as PersistedStore[Name]) })
+  const restore = (): void => void Object.assign(persisted, original)
+  const persistedText = async (key: string, bucket = 'default'): Promise<string | null> => {
     const name = { job: 'j-a', bucket, key }
-    const found = await original.stat.call(kept, name)
-    return found === null ? null : String(await kept.get(name, { offset: 0, length: found.bytes }))
+    const found = await original.stat.call(persisted, name)
+    return found === null ? null : String(await persisted.get(name, { offset: 0, length: found.bytes }))
   }
   /** The only node dies, and all its slots go to a new one. */
   const renew = async (): Promise<RunningNode> => {
@@ -35,7 +41,7 @@ async function start(nodeCount = 1) {
     await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
     return next
   }
-  return { planes, nodes, job, replace, restore, keptText, renew }
+  return { planes, nodes, job, replace, restore, persistedText, renew }
 }
 
 const away = () => async () => await Promise.reject(new MayflyError('UNAVAILABLE', 'The store is away'))
@@ -49,19 +55,19 @@ const losesAnswer =
   }
 
 test('I16: a put, an overwrite and a delete whose answers the store has lost are looked up, and count', async () => {
-  const { job, replace, restore, keptText } = await start()
+  const { job, replace, restore, persistedText } = await start()
   replace('put', losesAnswer)
   await job.put('k', 'first', { persist: true })
   await job.put('k', 'second', { persist: true })
-  expect([String(await job.get('k')), await keptText('k')]).toEqual(['second', 'second'])
+  expect([String(await job.get('k')), await persistedText('k')]).toEqual(['second', 'second'])
   restore()
   replace('remove', losesAnswer)
   expect(await job.delete('k')).toBe(true)
-  expect([await job.exists('k'), await keptText('k')]).toEqual([false, null])
+  expect([await job.exists('k'), await persistedText('k')]).toEqual([false, null])
 })
 
 test('I16: what a put of unknown outcome has left in the store goes with the next change of its key', async () => {
-  const { job, replace, restore, keptText, renew } = await start()
+  const { job, replace, restore, persistedText, renew } = await start()
   for (const change of ['delete', 'put', 'consume'] as const) {
     replace('put', losesAnswer)
     replace('stat', away)
@@ -69,7 +75,7 @@ test('I16: what a put of unknown outcome has left in the store goes with the nex
     await expect(job.put(change, 'unknown', { persist: true })).rejects.toMatchObject({
       code: 'OUTCOME_UNKNOWN',
     })
-    expect(await keptText(change)).toBe('unknown')
+    expect(await persistedText(change)).toBe('unknown')
     restore()
     if (change === 'delete') expect(await job.delete(change)).toBe(false)
     if (change === 'put') await job.put(change, 'plain')
@@ -77,7 +83,7 @@ test('I16: what a put of unknown outcome has left in the store goes with the nex
       await job.put(change, 'again', { persist: true })
       await job.get(change, { consume: true })
     }
-    expect(await keptText(change)).toBeNull()
+    expect(await persistedText(change)).toBeNull()
   }
   await renew()
   for (const key of ['delete', 'put', 'consume'])
@@ -85,13 +91,13 @@ test('I16: what a put of unknown outcome has left in the store goes with the nex
 })
 
 test('what a put of unknown outcome has left is removed when the store answers again, though nobody asks for its key', async () => {
-  const { nodes, job, replace, restore, keptText } = await start()
+  const { nodes, job, replace, restore, persistedText } = await start()
   replace('put', losesAnswer)
   replace('stat', away)
   replace('remove', away)
   await expect(job.put('k', 'unknown', { persist: true })).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   restore()
-  await expect.poll(() => keptText('k')).toBeNull()
+  await expect.poll(() => persistedText('k')).toBeNull()
   await expect
     .poll(() =>
       nodes[0]?.node.requireJob('j-a').owned.touched.every((slot) => slot?.persisted.empty !== false),
@@ -100,7 +106,7 @@ test('what a put of unknown outcome has left is removed when the store answers a
 })
 
 test('I16: an overwrite for which the node finds no memory at the end replaces the object all the same', async () => {
-  const { nodes, job, keptText, renew } = await start()
+  const { nodes, job, persistedText, renew } = await start()
   await job.put('k', 'first', { persist: true })
   const { table } = (nodes[0] as RunningNode).node
   const { store } = table
@@ -111,20 +117,20 @@ test('I16: an overwrite for which the node finds no memory at the end replaces t
   })
   const version = await job.put('k', 'second', { persist: true })
   Object.assign(table, { store })
-  expect([String(await job.get('k')), await keptText('k')]).toEqual(['second', 'second'])
+  expect([String(await job.get('k')), await persistedText('k')]).toEqual(['second', 'second'])
   expect(await job.stat('k')).toMatchObject({ persist: true, version: version.version })
   await renew()
   expect(String(await job.get('k'))).toBe('second')
 })
 
 test('I16: an overwrite that the store refuses leaves the object that was there in both places', async () => {
-  const { job, replace, restore, keptText, renew } = await start()
+  const { job, replace, restore, persistedText, renew } = await start()
   await job.put('k', 'first', { persist: true })
   replace('put', () => async () => await Promise.reject(new MayflyError('FORBIDDEN', 'The key was rotated')))
   await expect(job.put('k', 'second', { persist: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
   await expect(job.put('new', 'x', { persist: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
   restore()
-  expect([String(await job.get('k')), await keptText('k'), await keptText('new')]).toEqual([
+  expect([String(await job.get('k')), await persistedText('k'), await persistedText('new')]).toEqual([
     'first',
     'first',
     null,
@@ -134,7 +140,7 @@ test('I16: an overwrite that the store refuses leaves the object that was there 
 })
 
 test('I16: a bucket that is deleted and made again under its name keeps its new object', async () => {
-  const { job, replace, keptText, renew } = await start()
+  const { job, replace, persistedText, renew } = await start()
   await job.createBucket('out')
   await job.put('k', 'old', { bucket: 'out', persist: true })
   let goOn = (): void => undefined
@@ -151,7 +157,7 @@ test('I16: a bucket that is deleted and made again under its name keeps its new 
   await job.put('k', 'new', { bucket: 'out', persist: true })
   goOn()
   await deleting
-  expect(await keptText('k', 'out')).toBe('new')
+  expect(await persistedText('k', 'out')).toBe('new')
   await renew()
   expect(String(await job.get('k', { bucket: 'out' }))).toBe('new')
 })
@@ -169,7 +175,7 @@ test('I25: bytes that only the store has are those of the version that was asked
     about: Buffer.alloc(0),
     stamp: { bucketId: 0, version: 2 ** 33 - 1 },
   }
-  await planes.kept.put(
+  await planes.persisted.put(
     name,
     object,
     (async function* () {
@@ -181,7 +187,7 @@ test('I25: bytes that only the store has are those of the version that was asked
 })
 
 test('marks of what lies in the store move with their slot, also where the slot has no object', async () => {
-  const { planes, nodes, job, replace, restore, keptText } = await start()
+  const { planes, nodes, job, replace, restore, persistedText } = await start()
   replace('put', losesAnswer)
   replace('stat', away)
   replace('remove', away)
@@ -190,10 +196,10 @@ test('marks of what lies in the store move with their slot, also where the slot 
   const shares = planes.shares([target])
   await planes.ask(placementOperations.jobShares, { job: 'j-a', readsPerThousand: null, shares })
   await expect.poll(() => nodes[0]?.node.requireJob('j-a').hasSlots).toBe(false)
-  expect(await keptText('k')).toBe('unknown')
+  expect(await persistedText('k')).toBe('unknown')
   restore()
   await job.delete('k')
-  expect(await keptText('k')).toBeNull()
+  expect(await persistedText('k')).toBeNull()
 })
 
 test('after a death each node looks only at what it has lost, and all together at each object once', async () => {
@@ -223,7 +229,7 @@ test('after a death each node looks only at what it has lost, and all together a
 })
 
 test('objects whose time is over leave the store many at a time, and leases wait for none of them', async () => {
-  const { nodes, job, replace, keptText } = await start()
+  const { nodes, job, replace, persistedText } = await start()
   const keys = Array.from({ length: 300 }, (_, index) => `${index}`)
   let goOn = (): void => undefined
   const isOpen = new Promise<void>((resolve) => {
@@ -258,5 +264,5 @@ test('objects whose time is over leave the store many at a time, and leases wait
       timeout: 30_000,
     })
     .toBe(true)
-  expect(await keptText('7')).toBeNull()
+  expect(await persistedText('7')).toBeNull()
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
-import { KeptS3 } from '../../../service/kept/kept-s3.ts'
+import { PersistedS3 } from '../../../service/persisted/persisted-s3.ts'
 import { Background } from '../../../service/process/background.ts'
 import { createLog } from '../../../service/process/log.ts'
 import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
@@ -168,13 +168,13 @@ test('I21: an SSD whose folder cannot be made, or is taken away, ends neither th
 })
 
 test.each(Object.keys(s3Faults) as S3Fault[])(
-  'I21: a kept store on S3 that %s fails what needs it, as no fault of the caller, and nothing else',
+  'I21: a persistent store on S3 that %s fails what needs it, as no fault of the caller, and nothing else',
   async (fault) => {
     const s3 = await FakeS3.start()
     const background = newBackground()
-    const kept = new KeptS3(new S3Bucket(s3.settings, systemRuntime.clock), systemRuntime.clock)
+    const kept = new PersistedS3(new S3Bucket(s3.settings, systemRuntime.clock), systemRuntime.clock)
     const planes = await Planes.start()
-    const node = await planes.startNode(64 * MIB, 1e9, { kept, background })
+    const node = await planes.startNode(64 * MIB, 1e9, { persisted: kept, background })
     const job = await open(await planes.createJob('j-1', [node]))
     await job.put('expires', 'v', { persist: true, ttlSeconds: 1 })
     await job.put('kept', 'v', { persist: true })

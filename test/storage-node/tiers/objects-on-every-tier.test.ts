@@ -184,11 +184,11 @@ describe.each(tiers)('an object whose bytes lie on %s', (tier) => {
     const name = { job: 'j-a', bucket: 'default', key: 'a' }
     await on.put('a', value, { persist: true })
     expect(await on.job.stat('a')).toMatchObject({ persist: true, tier })
-    expect((await on.planes.kept.get(name, { offset: 0, length: 5_000 })).equals(value)).toBe(true)
+    expect((await on.planes.persisted.get(name, { offset: 0, length: 5_000 })).equals(value)).toBe(true)
     await on.job.put('a', 'second', { persist: true })
-    expect((await on.planes.kept.get(name, { offset: 0, length: 6 })).toString()).toBe('second')
+    expect((await on.planes.persisted.get(name, { offset: 0, length: 6 })).toString()).toBe('second')
     await on.job.delete('a')
-    expect(await on.planes.kept.stat(name)).toBeNull()
+    expect(await on.planes.persisted.stat(name)).toBeNull()
   })
 
   test('is read, replaced and removed as a whole where it is large', async (context) => {

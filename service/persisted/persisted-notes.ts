@@ -1,4 +1,4 @@
-import { formatStamp, parseStamp, type Stamp } from './kept-store.ts'
+import { formatStamp, parseStamp, type Stamp } from './persisted-store.ts'
 
 /** The description of one file of the persistent folder. */
 export interface Note {

@@ -8,34 +8,34 @@ import type { Condition } from '../s3/s3-condition.ts'
 import { S3_ATTEMPTS_MAX, S3_RETRY_MS } from '../s3/s3-limits.ts'
 import { outcomeOf } from '../s3/s3-outcome.ts'
 import {
-  KEPT_ABOUT_INLINE_MAX,
-  KEPT_CHANGES_IN_FLIGHT,
-  KEPT_PLACE_TRIES_MAX,
-  KEPT_SWEEP_PAGE,
-} from './kept-limits.ts'
-import { nameAt, pathOf, pathPrefixOf } from './kept-path.ts'
+  PERSISTED_ABOUT_INLINE_MAX,
+  PERSISTED_CHANGES_IN_FLIGHT,
+  PERSISTED_PLACE_TRIES_MAX,
+  PERSISTED_SWEEP_PAGE,
+} from './persisted-limits.ts'
+import { nameAt, pathOf, pathPrefixOf } from './persisted-path.ts'
 import {
-  checkKeptName,
-  checkKeptPrefix,
+  checkPersistedName,
+  checkPersistedPrefix,
   formatName,
   formatStamp,
   isNewer,
   isOver,
   isSameStamp,
   isSuperseded,
-  type KeptDescription,
-  type KeptEntry,
-  type KeptName,
-  type KeptObject,
-  type KeptPage,
-  type KeptPut,
-  type KeptQuery,
-  type KeptRemoval,
-  type KeptStore,
   noSuchObject,
+  type PersistedDescription,
+  type PersistedName,
+  type PersistedObject,
+  type PersistedPage,
+  type PersistedPut,
+  type PersistedQuery,
+  type PersistedRemoval,
+  type PersistedStat,
+  type PersistedStore,
   parseStamp,
   type Stamp,
-} from './kept-store.ts'
+} from './persisted-store.ts'
 
 const OBJECTS = 'kept/'
 /** Prefix of descriptions that are too long for the object's metadata: the object's path, then the stamp of its put. */
@@ -56,13 +56,13 @@ const KEY = 'key'
 const OVER_MS = 1
 
 /** An object, expired or not. */
-interface Found extends KeptEntry {
+interface Found extends PersistedStat {
   readonly tag: string
   readonly metadata: S3Head['metadata']
 }
 
 /** Persisted objects on S3, each under `kept/` and its path. Every replacement is conditional on the ETag of the object that it replaces. */
-export class KeptS3 implements KeptStore {
+export class PersistedS3 implements PersistedStore {
   readonly #bucket: S3Bucket
   readonly #clock: Clock
 
@@ -72,17 +72,17 @@ export class KeptS3 implements KeptStore {
   }
 
   async put(
-    name: KeptName,
-    object: KeptObject,
+    name: PersistedName,
+    object: PersistedObject,
     pieces: AsyncIterable<Buffer>,
-    options: KeptPut = {},
+    options: PersistedPut = {},
   ): Promise<void> {
-    checkKeptName(name)
+    checkPersistedName(name)
     const { bytes, expiresAtMs, about, stamp } = object
     const path = pathOf(name)
     if (expiresAtMs !== 0) await this.#bucket.put(EXPIRY + momentOf(expiresAtMs) + path, Buffer.alloc(0))
     const isCut = nameAt(path)?.key === null
-    const isApart = isCut || about.length > KEPT_ABOUT_INLINE_MAX
+    const isApart = isCut || about.length > PERSISTED_ABOUT_INLINE_MAX
     if (isApart) await this.#bucket.put(aboutKeyOf(path, stamp), about)
     const metadata = {
       [STAMP]: formatStamp(stamp),
@@ -95,8 +95,8 @@ export class KeptS3 implements KeptStore {
     )
   }
 
-  async get(name: KeptName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
-    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+  async get(name: PersistedName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
+    for (let tries = 0; tries < PERSISTED_PLACE_TRIES_MAX; tries++) {
       const found = await this.#living(name)
       if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp))) break
       if (range.length === 0) return Buffer.alloc(0)
@@ -110,20 +110,20 @@ export class KeptS3 implements KeptStore {
     throw noSuchObject(name)
   }
 
-  async stat(name: KeptName): Promise<KeptEntry | null> {
+  async stat(name: PersistedName): Promise<PersistedStat | null> {
     const found = await this.#living(name)
     return found === null ? null : entryOf(found)
   }
 
-  async describe(name: KeptName): Promise<KeptDescription | null> {
+  async describe(name: PersistedName): Promise<PersistedDescription | null> {
     const found = await this.#living(name)
     return found === null ? null : { ...entryOf(found), about: await this.#aboutOf(found) }
   }
 
-  async remove(name: KeptName, by: Stamp | null, options: KeptRemoval = {}): Promise<boolean> {
+  async remove(name: PersistedName, by: Stamp | null, options: PersistedRemoval = {}): Promise<boolean> {
     const { contended = false, fence } = options
     const key = OBJECTS + pathOf(name)
-    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+    for (let tries = 0; tries < PERSISTED_PLACE_TRIES_MAX; tries++) {
       const found = await this.#find(name)
       if (found === null || (by !== null && isNewer(found.stamp, by))) return false
       fence?.()
@@ -143,8 +143,8 @@ export class KeptS3 implements KeptStore {
     throw new MayflyError('UNAVAILABLE', `The store does not remove ${formatName(name)}`)
   }
 
-  async list({ prefix, after, limit }: KeptQuery): Promise<KeptPage> {
-    checkKeptPrefix(prefix)
+  async list({ prefix, after, limit }: PersistedQuery): Promise<PersistedPage> {
+    checkPersistedPrefix(prefix)
     const pathPrefix = pathPrefixOf(prefix)
     if (pathPrefix === null) return { names: [], next: null }
     const { entries, next } = await this.#bucket.list({
@@ -153,8 +153,8 @@ export class KeptS3 implements KeptStore {
       limit,
     })
     const paths = entries.map(({ key }) => key.slice(OBJECTS.length))
-    const names: (KeptName | null)[] = new Array(paths.length).fill(null)
-    await runInFlight(paths.keys(), KEPT_CHANGES_IN_FLIGHT, async (at) => {
+    const names: (PersistedName | null)[] = new Array(paths.length).fill(null)
+    await runInFlight(paths.keys(), PERSISTED_CHANGES_IN_FLIGHT, async (at) => {
       names[at] = await this.#nameOf(paths[at] ?? '')
     })
     return {
@@ -169,7 +169,7 @@ export class KeptS3 implements KeptStore {
       const { entries, next }: S3Page = await this.#bucket.list({
         prefix: EXPIRY,
         after,
-        limit: KEPT_SWEEP_PAGE,
+        limit: PERSISTED_SWEEP_PAGE,
       })
       const due = entries.filter(({ key }) => isOver(momentAt(key), this.#clock))
       const ended = due.map(({ key }) => key).filter((key) => hasEnded(nameAt(pathAt(key))?.job ?? ''))
@@ -189,12 +189,12 @@ export class KeptS3 implements KeptStore {
    * outcome of a write without a clear answer is looked up by its stamp.
    */
   async #place(
-    name: KeptName,
-    { stamp, fence, isNew = false }: KeptPut & { stamp: Stamp },
+    name: PersistedName,
+    { stamp, fence, isNew = false }: PersistedPut & { stamp: Stamp },
     write: (over: Condition) => Promise<void>,
   ): Promise<void> {
     let before = isNew ? null : await this.#find(name)
-    for (let tries = 0; tries < KEPT_PLACE_TRIES_MAX; tries++) {
+    for (let tries = 0; tries < PERSISTED_PLACE_TRIES_MAX; tries++) {
       if (before !== null && isNewer(before.stamp, stamp)) throw isSuperseded(name)
       fence?.()
       try {
@@ -216,7 +216,7 @@ export class KeptS3 implements KeptStore {
    * often enough, and `OUTCOME_UNKNOWN` if the outcome cannot be determined.
    */
   async #lookAgain(
-    name: KeptName,
+    name: PersistedName,
     { error, tries }: { error: unknown; tries: number },
   ): Promise<Found | null | undefined> {
     const outcome = outcomeOf(error)
@@ -232,7 +232,7 @@ export class KeptS3 implements KeptStore {
   }
 
   /** Replaces an object by an empty, expired one, since a put can be conditional on what it replaces and a deletion cannot. */
-  async #replaceWithExpired(name: KeptName, found: Found): Promise<void> {
+  async #replaceWithExpired(name: PersistedName, found: Found): Promise<void> {
     const path = pathOf(name)
     await this.#bucket.put(EXPIRY + momentOf(OVER_MS) + path, Buffer.alloc(0))
     const metadata = { [EXPIRES_AT_MS]: String(OVER_MS), [STAMP]: found.metadata[STAMP] ?? '' }
@@ -264,13 +264,13 @@ export class KeptS3 implements KeptStore {
   }
 
   /** The object, unless it has expired. */
-  async #living(name: KeptName): Promise<Found | null> {
+  async #living(name: PersistedName): Promise<Found | null> {
     const found = await this.#find(name)
     return found === null || isOver(found.expiresAtMs, this.#clock) ? null : found
   }
 
-  async #find(name: KeptName): Promise<Found | null> {
-    checkKeptName(name)
+  async #find(name: PersistedName): Promise<Found | null> {
+    checkPersistedName(name)
     const head = await this.#bucket.head(OBJECTS + pathOf(name))
     if (head === null) return null
     const { bytes, tag, metadata } = head
@@ -279,7 +279,7 @@ export class KeptS3 implements KeptStore {
   }
 
   /** Null if the path was not generated by Mayfly. */
-  async #nameOf(path: string): Promise<KeptName | null> {
+  async #nameOf(path: string): Promise<PersistedName | null> {
     const name = nameAt(path)
     if (name === null) return null
     const { job, bucket } = name
@@ -301,11 +301,11 @@ export class KeptS3 implements KeptStore {
   }
 }
 
-function entryOf({ job, bucket, key, bytes, expiresAtMs, stamp }: Found): KeptEntry {
+function entryOf({ job, bucket, key, bytes, expiresAtMs, stamp }: Found): PersistedStat {
   return { job, bucket, key, bytes, expiresAtMs, stamp }
 }
 
-function outcomeUnknown(name: KeptName, cause: unknown): MayflyError {
+function outcomeUnknown(name: PersistedName, cause: unknown): MayflyError {
   const what = `The store did not say what became of ${formatName(name)}`
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
 }

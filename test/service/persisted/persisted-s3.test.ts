@@ -1,11 +1,11 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../protocol/runtime.ts'
-import { KeptS3 } from '../../../service/kept/kept-s3.ts'
+import { PersistedS3 } from '../../../service/persisted/persisted-s3.ts'
 import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import { S3_PART_BYTES } from '../../../service/s3/s3-limits.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { sharedS3, startFaults } from '../../fixture/s3.ts'
-import { keptContract } from './kept-contract.ts'
+import { persistedContract } from './persisted-contract.ts'
 
 const startS3 = sharedS3()
 const { clock } = systemRuntime
@@ -16,9 +16,9 @@ function openBucket(settings: S3Settings): S3Bucket {
   return bucket
 }
 
-keptContract('on S3', async (context) => {
+persistedContract('on S3', async (context) => {
   const settings = await startS3(context)
-  return async (virtualClock) => new KeptS3(openBucket(settings), virtualClock)
+  return async (virtualClock) => new PersistedS3(openBucket(settings), virtualClock)
 })
 
 test('an object is a plain one under job, bucket and key', async (context) => {
@@ -28,7 +28,7 @@ test('an object is a plain one under job, bucket and key', async (context) => {
   }
   const name = { job: 'j-a', bucket: 'out', key: 'x/y.txt' }
   const object = { bytes: 5, expiresAtMs: 0, about: Buffer.alloc(0), stamp: { bucketId: 0, version: 1 } }
-  await new KeptS3(bucket, clock).put(name, object, once())
+  await new PersistedS3(bucket, clock).put(name, object, once())
   expect((await bucket.get('kept/j-a/out/x/y.txt')).toString()).toBe('plain')
 })
 
@@ -46,16 +46,16 @@ async function* piecesOf(content: string): AsyncGenerator<Buffer> {
 /** A store behind a proxy with faults, and the same store without it. */
 async function behindFaults(settings: S3Settings) {
   const faults = await startFaults(settings)
-  const put = (store: KeptS3, content: string, version: number, isNew = false) =>
+  const put = (store: PersistedS3, content: string, version: number, isNew = false) =>
     store.put(name, objectOf(content, version), piecesOf(content), { isNew })
-  const content = async (store: KeptS3) => {
+  const content = async (store: PersistedS3) => {
     const found = await store.stat(name)
     return found === null ? null : String(await store.get(name, { offset: 0, length: found.bytes }))
   }
   return {
     faults,
-    behind: new KeptS3(openBucket(faults.settings), clock),
-    plain: new KeptS3(openBucket(settings), clock),
+    behind: new PersistedS3(openBucket(faults.settings), clock),
+    plain: new PersistedS3(openBucket(settings), clock),
     put,
     content,
   }
@@ -91,7 +91,7 @@ test('where nobody can look what became of a put, its outcome is unknown; where 
   Object.assign(faults, { applyAndClose: ['PUT'], refuse: ['HEAD'] })
   await expect(put(behind, 'first', 1, true)).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN' })
   expect(await content(plain)).toBe('first')
-  const nowhere = new KeptS3(openBucket({ ...faults.settings, endpoint: 'http://127.0.0.1:9' }), clock)
+  const nowhere = new PersistedS3(openBucket({ ...faults.settings, endpoint: 'http://127.0.0.1:9' }), clock)
   await expect(put(nowhere, 'second', 2, true)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })
 

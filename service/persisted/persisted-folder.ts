@@ -7,29 +7,29 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { codeOf, isDiskFull } from '../process/system-error.ts'
 import { filesBelow, pathsInOrder } from './folder-walk.ts'
-import { KEPT_INCOMING_MS_MAX, KEPT_PLACE_TRIES_MAX } from './kept-limits.ts'
-import { decodeNotes, encodeNotes, fileIdOf, type Note } from './kept-notes.ts'
-import { nameAt, pathOf, pathPrefixOf } from './kept-path.ts'
+import { PERSISTED_INCOMING_MS_MAX, PERSISTED_PLACE_TRIES_MAX } from './persisted-limits.ts'
+import { decodeNotes, encodeNotes, fileIdOf, type Note } from './persisted-notes.ts'
+import { nameAt, pathOf, pathPrefixOf } from './persisted-path.ts'
 import {
-  checkKeptName,
-  checkKeptPrefix,
+  checkPersistedName,
+  checkPersistedPrefix,
   formatName,
   isNewer,
   isOver,
   isSameStamp,
   isSuperseded,
-  type KeptDescription,
-  type KeptEntry,
-  type KeptName,
-  type KeptObject,
-  type KeptPage,
-  type KeptPut,
-  type KeptQuery,
-  type KeptRemoval,
-  type KeptStore,
   noSuchObject,
+  type PersistedDescription,
+  type PersistedName,
+  type PersistedObject,
+  type PersistedPage,
+  type PersistedPut,
+  type PersistedQuery,
+  type PersistedRemoval,
+  type PersistedStat,
+  type PersistedStore,
   type Stamp,
-} from './kept-store.ts'
+} from './persisted-store.ts'
 
 /** The file of an object, expired or not. */
 interface Found {
@@ -44,7 +44,7 @@ interface Found {
  * reads. A note identifies its file by length and modification time. The next note is written first, beside the note of the present file, so the rename of the
  * file changes file and note in one step. A file is synced before it is renamed, and its folder after that.
  */
-export class KeptFolder implements KeptStore {
+export class PersistedFolder implements PersistedStore {
   readonly #objects: string
   readonly #notes: string
   readonly #expiry: string
@@ -60,12 +60,12 @@ export class KeptFolder implements KeptStore {
   }
 
   async put(
-    name: KeptName,
-    object: KeptObject,
+    name: PersistedName,
+    object: PersistedObject,
     pieces: AsyncIterable<Buffer>,
-    { fence }: KeptPut = {},
+    { fence }: PersistedPut = {},
   ): Promise<void> {
-    checkKeptName(name)
+    checkPersistedName(name)
     const path = pathOf(name)
     let isPlaced = false
     const incoming: string[] = []
@@ -76,7 +76,7 @@ export class KeptFolder implements KeptStore {
       const whole = await this.#receive(pieces, object.bytes)
       incoming.push(whole)
       for (let tries = 0; !isPlaced; tries++) {
-        if (tries === KEPT_PLACE_TRIES_MAX) throw busy(name)
+        if (tries === PERSISTED_PLACE_TRIES_MAX) throw busy(name)
         const before = this.#findNow(path)
         if (isNewer(before?.note?.stamp ?? null, object.stamp)) throw isSuperseded(name)
         const note = await this.#noteOf(name, object, { whole, before })
@@ -97,8 +97,8 @@ export class KeptFolder implements KeptStore {
     }
   }
 
-  async get(name: KeptName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
-    checkKeptName(name)
+  async get(name: PersistedName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
+    checkPersistedName(name)
     const path = pathOf(name)
     let file: FileHandle | undefined
     try {
@@ -116,13 +116,13 @@ export class KeptFolder implements KeptStore {
     }
   }
 
-  async stat(name: KeptName): Promise<KeptEntry | null> {
+  async stat(name: PersistedName): Promise<PersistedStat | null> {
     const { about: _, ...entry } = (await this.describe(name)) ?? {}
-    return 'key' in entry ? (entry as KeptEntry) : null
+    return 'key' in entry ? (entry as PersistedStat) : null
   }
 
-  async describe(name: KeptName): Promise<KeptDescription | null> {
-    checkKeptName(name)
+  async describe(name: PersistedName): Promise<PersistedDescription | null> {
+    checkPersistedName(name)
     const { job, bucket, key } = name
     const found = await this.#find(name)
     if (found === null || this.#isOver(found)) return null
@@ -130,8 +130,8 @@ export class KeptFolder implements KeptStore {
     return { job, bucket, key, bytes: found.bytes, expiresAtMs, stamp, about }
   }
 
-  async remove(name: KeptName, by: Stamp | null, { fence }: KeptRemoval = {}): Promise<boolean> {
-    checkKeptName(name)
+  async remove(name: PersistedName, by: Stamp | null, { fence }: PersistedRemoval = {}): Promise<boolean> {
+    checkPersistedName(name)
     const path = pathOf(name)
     let isGone = false
     try {
@@ -147,11 +147,11 @@ export class KeptFolder implements KeptStore {
     }
   }
 
-  async list({ prefix, after, limit }: KeptQuery): Promise<KeptPage> {
-    checkKeptPrefix(prefix)
+  async list({ prefix, after, limit }: PersistedQuery): Promise<PersistedPage> {
+    checkPersistedPrefix(prefix)
     const pathPrefix = pathPrefixOf(prefix)
     if (pathPrefix === null) return { names: [], next: null }
-    const names: KeptName[] = []
+    const names: PersistedName[] = []
     let last = ''
     let looked = 0
     try {
@@ -206,7 +206,7 @@ export class KeptFolder implements KeptStore {
     return foundOf(file, contentNow(join(this.#notes, path)))
   }
 
-  async #find(name: KeptName): Promise<Found | null> {
+  async #find(name: PersistedName): Promise<Found | null> {
     const path = pathOf(name)
     try {
       return await this.#describeFile(path, await stat(join(this.#objects, path)))
@@ -220,7 +220,7 @@ export class KeptFolder implements KeptStore {
     return foundOf(file, await contentOf(join(this.#notes, path)))
   }
 
-  async #nameOf(path: string): Promise<KeptName | null> {
+  async #nameOf(path: string): Promise<PersistedName | null> {
     const name = nameAt(path)
     if (name === null) return null
     const { job, bucket } = name
@@ -233,8 +233,8 @@ export class KeptFolder implements KeptStore {
    * so the present file's time is rounded instead of truncated.
    */
   async #noteOf(
-    name: KeptName,
-    { stamp, expiresAtMs, about, bytes }: KeptObject,
+    name: PersistedName,
+    { stamp, expiresAtMs, about, bytes }: PersistedObject,
     { whole, before }: { whole: string; before: Found | null },
   ): Promise<Note> {
     const file = await open(whole, 'r+')
@@ -284,7 +284,7 @@ export class KeptFolder implements KeptStore {
   async #removeStale(path: string): Promise<void> {
     try {
       const { mtimeMs } = await stat(path)
-      if (mtimeMs + KEPT_INCOMING_MS_MAX < this.#clock.wallMs()) await unlink(path)
+      if (mtimeMs + PERSISTED_INCOMING_MS_MAX < this.#clock.wallMs()) await unlink(path)
     } catch (error) {
       if (!isMissing(error)) throw error
     }
@@ -361,22 +361,22 @@ async function discard(path: string): Promise<void> {
 }
 
 /** The change was made, but the disk has not confirmed that it is durable. */
-function notSynced(name: KeptName, cause: unknown): MayflyError {
+function notSynced(name: PersistedName, cause: unknown): MayflyError {
   const what = `The change of ${formatName(name)} may not outlive a power failure`
   return new MayflyError('OUTCOME_UNKNOWN', what, { cause })
 }
 
-function busy(name: KeptName): MayflyError {
+function busy(name: PersistedName): MayflyError {
   return new MayflyError('UNAVAILABLE', `Others put ${formatName(name)} at the same time again and again`)
 }
 
 /** `name` is null if several objects were involved. */
-function translate(error: unknown, name: KeptName | null): unknown {
+function translate(error: unknown, name: PersistedName | null): unknown {
   if (error instanceof MayflyError || error instanceof AssertionError) return error
   if (name !== null && isMissing(error)) return noSuchObject(name)
   if (isDiskFull(error))
-    return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the kept store is full', { cause: error })
-  return new MayflyError('UNAVAILABLE', `The kept store cannot use its disk (${codeOf(error)})`, {
+    return new MayflyError('CAPACITY_EXCEEDED', 'The disk of the persistent store is full', { cause: error })
+  return new MayflyError('UNAVAILABLE', `The persistent store cannot use its disk (${codeOf(error)})`, {
     cause: error,
   })
 }

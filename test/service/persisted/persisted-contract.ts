@@ -1,31 +1,37 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, type TestContext, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { KEPT_ABOUT_BYTES_MAX, KEPT_SWEEP_PAGE } from '../../../service/kept/kept-limits.ts'
+import {
+  PERSISTED_ABOUT_BYTES_MAX,
+  PERSISTED_SWEEP_PAGE,
+} from '../../../service/persisted/persisted-limits.ts'
 import {
   formatName,
-  type KeptName,
-  type KeptObject,
-  type KeptStore,
-} from '../../../service/kept/kept-store.ts'
+  type PersistedName,
+  type PersistedObject,
+  type PersistedStore,
+} from '../../../service/persisted/persisted-store.ts'
 import { S3_PART_BYTES } from '../../../service/s3/s3-limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 
-const name: KeptName = { job: 'j-a', bucket: 'default', key: 'results/final ✓.bin' }
+const name: PersistedName = { job: 'j-a', bucket: 'default', key: 'results/final ✓.bin' }
 
 const hasEnded = (job: string): boolean => job === name.job
 
 /** Opens the same store each time within one test. */
-export type OpenKept = (clock: VirtualClock) => Promise<KeptStore>
+export type OpenPersisted = (clock: VirtualClock) => Promise<PersistedStore>
 
 /** The contract of every persistent store. */
-export function keptContract(title: string, prepare: (context: TestContext) => Promise<OpenKept>): void {
-  async function openOne(context: TestContext): Promise<{ store: KeptStore; clock: VirtualClock }> {
+export function persistedContract(
+  title: string,
+  prepare: (context: TestContext) => Promise<OpenPersisted>,
+): void {
+  async function openOne(context: TestContext): Promise<{ store: PersistedStore; clock: VirtualClock }> {
     const clock = new VirtualClock()
     return { store: await (await prepare(context))(clock), clock }
   }
 
-  describe(`the kept store ${title}`, () => {
+  describe(`the persistent store ${title}`, () => {
     test('has what was put after it is opened again, and nothing at first', async (context) => {
       const open = await prepare(context)
       const clock = new VirtualClock()
@@ -79,7 +85,7 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       await expect(store.get(name, { offset: 0, length: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
     })
 
-    test.for([0, 5, 1_400, 1_401, KEPT_ABOUT_BYTES_MAX])(
+    test.for([0, 5, 1_400, 1_401, PERSISTED_ABOUT_BYTES_MAX])(
       'has %i bytes that were said about an object as long as that is there',
       async (length, context) => {
         const { store, clock } = await openOne(context)
@@ -160,7 +166,7 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
     test('a sweep leaves what has expired of a job that has not ended, and goes on behind it', async (context) => {
       const { store, clock } = await openOne(context)
       const living = { ...name, job: 'j-living' }
-      const keys = Array.from({ length: KEPT_SWEEP_PAGE }, (_, index) => `${index}`)
+      const keys = Array.from({ length: PERSISTED_SWEEP_PAGE }, (_, index) => `${index}`)
       await Promise.all(
         keys.map((key) =>
           put(store, { ...living, key }, Buffer.alloc(0), { expiresAtMs: clock.wallMs() + 1 }),
@@ -169,7 +175,7 @@ export function keptContract(title: string, prepare: (context: TestContext) => P
       await put(store, name, Buffer.from('x'), { expiresAtMs: clock.wallMs() + 2 })
       clock.jump(1000)
       expect(await store.sweep(hasEnded)).toBe(1)
-      expect(await store.sweep(() => true)).toBe(KEPT_SWEEP_PAGE)
+      expect(await store.sweep(() => true)).toBe(PERSISTED_SWEEP_PAGE)
     })
 
     test('every key that a job takes is kept, listed, found by its prefix and removed, each beside all others', async (context) => {
@@ -318,14 +324,14 @@ const oddKeys = [
   `deep/${'z'.repeat(150)}/${'z'.repeat(150)}/leaf`,
 ]
 
-const lasting: Omit<KeptObject, 'bytes'> = {
+const lasting: Omit<PersistedObject, 'bytes'> = {
   expiresAtMs: 0,
   about: Buffer.from('about'),
   stamp: { bucketId: 0, version: 1 },
 }
 
 /** All names with the prefix, page by page. */
-async function listed(store: KeptStore, prefix: string, limit = 100): Promise<string[]> {
+async function listed(store: PersistedStore, prefix: string, limit = 100): Promise<string[]> {
   const names: string[] = []
   for (let after: string | null = ''; after !== null; ) {
     const page = await store.list({ prefix, after, limit })
@@ -336,10 +342,10 @@ async function listed(store: KeptStore, prefix: string, limit = 100): Promise<st
 }
 
 async function put(
-  store: KeptStore,
-  at: KeptName,
+  store: PersistedStore,
+  at: PersistedName,
   content: Buffer,
-  object: Partial<KeptObject> = {},
+  object: Partial<PersistedObject> = {},
 ): Promise<void> {
   await store.put(at, { ...lasting, bytes: content.length, ...object }, once(content))
 }

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
-import { KeptFolder } from '../../../service/kept/kept-folder.ts'
-import { KEPT_INCOMING_MS_MAX } from '../../../service/kept/kept-limits.ts'
+import { PersistedFolder } from '../../../service/persisted/persisted-folder.ts'
+import { PERSISTED_INCOMING_MS_MAX } from '../../../service/persisted/persisted-limits.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
-import { keptContract } from './kept-contract.ts'
+import { persistedContract } from './persisted-contract.ts'
 
-keptContract('in a folder', async () => {
+persistedContract('in a folder', async () => {
   const dir = await tempDir()
-  return async (clock) => new KeptFolder(dir, clock)
+  return async (clock) => new PersistedFolder(dir, clock)
 })
 
 const { clock } = systemRuntime
@@ -24,19 +24,19 @@ async function* once(text: string): AsyncGenerator<Buffer> {
 test('an object is a plain file under job, bucket and key', async () => {
   const dir = await tempDir()
   const name = { job: 'j-a', bucket: 'out', key: 'x/y.txt' }
-  await new KeptFolder(dir, clock).put(name, { bytes: 5, ...lasting }, once('plain'))
+  await new PersistedFolder(dir, clock).put(name, { bytes: 5, ...lasting }, once('plain'))
   expect(await readFile(join(dir, 'kept', 'j-a', 'out', 'x', 'y.txt'), 'utf8')).toBe('plain')
   expect(readdirSync(join(dir, 'kept-incoming'))).toEqual([])
 })
 
 test('what a process that was killed left half-written is not seen, and is gone after a day', async () => {
   const dir = await tempDir()
-  const store = new KeptFolder(dir, clock)
+  const store = new PersistedFolder(dir, clock)
   const incoming = join(dir, 'kept-incoming')
   mkdirSync(incoming)
   writeFileSync(join(incoming, 'old'), 'half')
   writeFileSync(join(incoming, 'new'), 'half')
-  const longAgo = (Date.now() - KEPT_INCOMING_MS_MAX) / 1000 - 60
+  const longAgo = (Date.now() - PERSISTED_INCOMING_MS_MAX) / 1000 - 60
   utimesSync(join(incoming, 'old'), longAgo, longAgo)
   expect(await store.list({ prefix: '', after: '', limit: 9 })).toEqual({ names: [], next: null })
   await store.sweep(() => true)
@@ -55,13 +55,13 @@ test('a put that failed says why, also where its half-written file cannot be rem
     mkdirSync(join(incoming, name))
     throw new MayflyError('OBJECT_LOST', 'the rest is gone')
   }
-  const putting = new KeptFolder(dir, clock).put(key, { bytes: 5, ...lasting }, failing())
+  const putting = new PersistedFolder(dir, clock).put(key, { bytes: 5, ...lasting }, failing())
   await expect(putting).rejects.toMatchObject({ code: 'OBJECT_LOST', reason: 'the rest is gone' })
 })
 
 test('a removal after which the disk fails does not say that the object is still there', async () => {
   const dir = await tempDir()
-  const store = new KeptFolder(dir, clock)
+  const store = new PersistedFolder(dir, clock)
   await store.put(key, { bytes: 5, ...lasting }, once('plain'))
   const [file = ''] = readdirSync(join(dir, 'kept', 'j-a', 'out'))
   mkdirSync(join(dir, 'kept-expiry', 'j-a', 'out', file), { recursive: true })
@@ -71,7 +71,7 @@ test('a removal after which the disk fails does not say that the object is still
 
 test('a file that replaces another has a later time of change in whole milliseconds, so that neither is taken for the other', async () => {
   const dir = await tempDir()
-  const store = new KeptFolder(dir, clock)
+  const store = new PersistedFolder(dir, clock)
   const path = join(dir, 'kept', 'j-a', 'out', 'x', 'y.txt')
   const put = (version: number): Promise<void> => {
     const stamp = { bucketId: 0, version }

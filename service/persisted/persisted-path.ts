@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto'
-import { KEPT_CUT_BYTES_MAX, KEPT_NAME_BYTES_MAX, KEPT_SEGMENT_BYTES_MAX } from './kept-limits.ts'
-import type { KeptName } from './kept-store.ts'
+import {
+  PERSISTED_CUT_BYTES_MAX,
+  PERSISTED_NAME_BYTES_MAX,
+  PERSISTED_SEGMENT_BYTES_MAX,
+} from './persisted-limits.ts'
+import type { PersistedName } from './persisted-store.ts'
 
 /**
  * The path of a persisted object, `JOB/BUCKET/KEY`, in a folder and on S3. An ordinary key is its own path. No path is a folder of another, so that `a` and
@@ -9,7 +13,7 @@ import type { KeptName } from './kept-store.ts'
  * - The last part of a key contains a `.` or ends with `%`; any other part contains none or ends with `%`.
  * - A path that is too long for a file name or for S3 is cut: it is its beginning, then `%~` and the SHA-256 of the key.
  */
-export function pathOf({ job, bucket, key }: KeptName): string {
+export function pathOf({ job, bucket, key }: PersistedName): string {
   const parts = key.split('/')
   const leaf = encodeLeaf(parts.pop() ?? '')
   const path = [job, bucket].map(escapeName).concat(parts.map(encodeFolder), leaf).join('/')
@@ -96,8 +100,8 @@ function unescapeName(text: string): string {
 
 function isShort(path: string): boolean {
   return (
-    Buffer.byteLength(path) <= KEPT_NAME_BYTES_MAX &&
-    path.split('/').every((part) => Buffer.byteLength(part) <= KEPT_SEGMENT_BYTES_MAX)
+    Buffer.byteLength(path) <= PERSISTED_NAME_BYTES_MAX &&
+    path.split('/').every((part) => Buffer.byteLength(part) <= PERSISTED_SEGMENT_BYTES_MAX)
   )
 }
 
@@ -118,7 +122,7 @@ function cutAt(path: string): number | null {
     const length = Buffer.byteLength(character)
     bytes += length
     partBytes = character === '/' ? 0 : partBytes + length
-    if (partBytes > KEPT_CUT_BYTES_MAX || bytes > KEPT_NAME_BYTES_MAX - KEPT_CUT_BYTES_MAX)
+    if (partBytes > PERSISTED_CUT_BYTES_MAX || bytes > PERSISTED_NAME_BYTES_MAX - PERSISTED_CUT_BYTES_MAX)
       return beforeEscape(path, at)
     at += character.length
   }

@@ -1,13 +1,13 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { encodeKey } from '../../protocol/model/keys.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { KEPT_PART_BYTES_MAX } from './kept-limits.ts'
+import { PERSISTED_PART_BYTES_MAX } from './persisted-limits.ts'
 
 /**
- * An object that outlives its job. It is a plain object under `kept/JOB/BUCKET/KEY`, see `kept-path.ts`,
+ * An object that outlives its job. It is a plain object under `kept/JOB/BUCKET/KEY`, see `persisted-path.ts`,
  * readable by any tool.
  */
-export interface KeptName {
+export interface PersistedName {
   readonly job: string
   readonly bucket: string
   readonly key: string
@@ -23,7 +23,7 @@ export interface Stamp {
   readonly version: number
 }
 
-export interface KeptEntry extends KeptName {
+export interface PersistedStat extends PersistedName {
   readonly bytes: number
   /** Since the Unix epoch; 0 if it does not expire. */
   readonly expiresAtMs: number
@@ -32,28 +32,28 @@ export interface KeptEntry extends KeptName {
 }
 
 /** An object with its description; null if it was not written by Mayfly. */
-export interface KeptDescription extends KeptEntry {
+export interface PersistedDescription extends PersistedStat {
   readonly about: Buffer | null
 }
 
 /** An object to be stored. */
-export interface KeptObject {
+export interface PersistedObject {
   readonly bytes: number
-  /** As `KeptEntry.expiresAtMs`. */
+  /** As `PersistedStat.expiresAtMs`. */
   readonly expiresAtMs: number
-  /** What its job needs for recovery, up to `KEPT_ABOUT_BYTES_MAX`. */
+  /** What its job needs for recovery, up to `PERSISTED_ABOUT_BYTES_MAX`. */
   readonly about: Buffer
   readonly stamp: Stamp
 }
 
-export interface KeptPut {
+export interface PersistedPut {
   /** Called right before the object becomes visible. If it throws, the store is unchanged. */
   readonly fence?: () => void
   /** No object is known under the name; an unexpected one is checked before it is overwritten. */
   readonly isNew?: boolean
 }
 
-export interface KeptRemoval {
+export interface PersistedRemoval {
   /** Called right before the object is removed. If it throws, the store is unchanged. */
   readonly fence?: () => void
   /** Another node may put the name concurrently, and wins. */
@@ -61,7 +61,7 @@ export interface KeptRemoval {
 }
 
 /** The names that a listing selects. */
-export interface KeptQuery {
+export interface PersistedQuery {
   /** Of `JOB/BUCKET/KEY`; `JOB/` selects one job. */
   readonly prefix: string
   /** `next` of the previous page; empty for the first. */
@@ -71,8 +71,8 @@ export interface KeptQuery {
 }
 
 /** Names; some may have expired or be gone. */
-export interface KeptPage {
-  readonly names: readonly KeptName[]
+export interface PersistedPage {
+  readonly names: readonly PersistedName[]
   /** Null on the last page. */
   readonly next: string | null
 }
@@ -84,24 +84,29 @@ export interface KeptPage {
  * `OUTCOME_UNKNOWN` the change may have been made, or may still be; after any other it has not been made and
  * will not be.
  */
-export interface KeptStore {
+export interface PersistedStore {
   /**
    * `pieces` have `object.bytes` bytes in total. Throws `BAD_REQUEST` for an invalid name, see
-   * `checkKeptName`, and `STALE_PLACEMENT` if a newer object exists.
+   * `checkPersistedName`, and `STALE_PLACEMENT` if a newer object exists.
    */
-  put(name: KeptName, object: KeptObject, pieces: AsyncIterable<Buffer>, options?: KeptPut): Promise<void>
+  put(
+    name: PersistedName,
+    object: PersistedObject,
+    pieces: AsyncIterable<Buffer>,
+    options?: PersistedPut,
+  ): Promise<void>
   /**
    * Throws `NOT_FOUND`; with a `stamp` also if the object has another one. `range` must be within the object.
    */
-  get(name: KeptName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer>
+  get(name: PersistedName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer>
   /** Null if there is none. */
-  stat(name: KeptName): Promise<KeptEntry | null>
+  stat(name: PersistedName): Promise<PersistedStat | null>
   /** As `stat`, with the description. */
-  describe(name: KeptName): Promise<KeptDescription | null>
+  describe(name: PersistedName): Promise<PersistedDescription | null>
   /** Resolves with whether there was one. With `by`, a newer object is left unchanged and does not count. */
-  remove(name: KeptName, by: Stamp | null, options?: KeptRemoval): Promise<boolean>
+  remove(name: PersistedName, by: Stamp | null, options?: PersistedRemoval): Promise<boolean>
   /** In an order of the store's own, the same each time. */
-  list(query: KeptQuery): Promise<KeptPage>
+  list(query: PersistedQuery): Promise<PersistedPage>
   /**
    * Frees expired objects of ended jobs and returns their number. In a running job the key could be put again
    * between check and removal, which S3 cannot make atomic; the key's owner removes those.
@@ -137,42 +142,47 @@ export function parseStamp(text: string | undefined): Stamp | null {
 }
 
 /** `JOB/BUCKET/KEY` */
-export function formatName({ job, bucket, key }: KeptName): string {
+export function formatName({ job, bucket, key }: PersistedName): string {
   return `${job}/${bucket}/${key}`
 }
 
 /** Null if the text is no name. */
-export function parseName(text: string): KeptName | null {
+export function parseName(text: string): PersistedName | null {
   const [job = '', bucket = '', ...rest] = text.split('/')
   const key = rest.join('/')
   return job === '' || bucket === '' || key === '' ? null : { job, bucket, key }
 }
 
 /** Throws `BAD_REQUEST` unless the name is valid: any key that a job accepts. */
-export function checkKeptName({ job, bucket, key }: KeptName): void {
+export function checkPersistedName({ job, bucket, key }: PersistedName): void {
   for (const [what, text] of Object.entries({ job, bucket })) {
-    if (text !== '' && !text.includes('/') && isText(text) && Buffer.byteLength(text) <= KEPT_PART_BYTES_MAX)
+    if (
+      text !== '' &&
+      !text.includes('/') &&
+      isText(text) &&
+      Buffer.byteLength(text) <= PERSISTED_PART_BYTES_MAX
+    )
       continue
     throw new MayflyError(
       'BAD_REQUEST',
-      `${what}: '${text}' is not 1 to ${KEPT_PART_BYTES_MAX} bytes without '/' and NUL`,
+      `${what}: '${text}' is not 1 to ${PERSISTED_PART_BYTES_MAX} bytes without '/' and NUL`,
     )
   }
   encodeKey(key)
 }
 
 /** Throws `BAD_REQUEST` for a prefix that no name has. */
-export function checkKeptPrefix(prefix: string): void {
+export function checkPersistedPrefix(prefix: string): void {
   if (!isText(prefix))
     throw new MayflyError('BAD_REQUEST', 'prefix: it holds a NUL character or half of a surrogate pair')
 }
 
-export function noSuchObject(name: KeptName): MayflyError {
-  return new MayflyError('NOT_FOUND', `Nothing is kept under ${formatName(name)}`)
+export function noSuchObject(name: PersistedName): MayflyError {
+  return new MayflyError('NOT_FOUND', `There is no persisted object ${formatName(name)}`)
 }
 
-export function isSuperseded(name: KeptName): MayflyError {
-  return new MayflyError('STALE_PLACEMENT', `A newer object is kept under ${formatName(name)}`)
+export function isSuperseded(name: PersistedName): MayflyError {
+  return new MayflyError('STALE_PLACEMENT', `A newer object is persisted as ${formatName(name)}`)
 }
 
 function isText(text: string): boolean {
