@@ -185,11 +185,6 @@ export const COMPARISON_MS = 300
  * suspended for a while.
  */
 export const WITNESS_MS_MIN = 750
-/**
- * A timer this late first waits for pending input: more than the delays of a loaded machine, less than anyone
- * notices.
- */
-export const TIMER_LATE_MS = 100
 /** Connections of one server process. */
 export const CONNECTIONS_MAX = 10_000
 /** Job connections; the rest is for planes and for connections without a hello. */

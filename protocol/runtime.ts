@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { TIMER_LATE_MS } from './limits.ts'
 
 /**
  * The environment of deciding code. Production passes `systemRuntime`; the simulation passes a virtual clock
@@ -16,8 +15,7 @@ export interface Clock {
   /** Milliseconds since the Unix epoch: for users and other machines. */
   wallMs(): number
   /**
-   * Runs `task` once after `ms`. After a suspension of the process it runs only once pending input has been
-   * read.
+   * Runs `task` once after `ms`, and only once input that was pending then has been read.
    */
   after(ms: number, task: () => void): Timer
   /** Runs `task` after the next poll of the network. If absent, use `after` with 0 ms. */
@@ -62,8 +60,8 @@ export const systemRuntime: Runtime = {
 
 /**
  * After a suspension of the process (SIGSTOP, a frozen function, a long garbage collection) the event loop
- * may run timers before it reads its sockets, and a deadline would miss an answer that has arrived. So a late
- * timer waits for pending input.
+ * may run timers before it reads its sockets, and a deadline would miss an answer that has arrived. So every
+ * timer waits for pending input: how late it is does not tell for how long the process was suspended.
  */
 export function clockOf(source: TimeSource): Clock {
   return {
@@ -71,10 +69,8 @@ export function clockOf(source: TimeSource): Clock {
     wallMs: () => source.wallMs(),
     soon: (task) => source.afterInput(task),
     after: (ms, task) => {
-      const lateMs = source.monotonicMs() + ms + TIMER_LATE_MS
       let isCancelled = false
       const timer = source.timer(ms, () => {
-        if (source.monotonicMs() < lateMs) return task()
         source.afterInput(() => {
           if (!isCancelled) task()
         })

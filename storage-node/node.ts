@@ -2,9 +2,9 @@ import { MayflyError } from '../protocol/errors.ts'
 import { SLOTS_MAX } from '../protocol/limits.ts'
 import type { Claims } from '../protocol/model/token.ts'
 import type { nodeOperations, peerOperations } from '../protocol/operations/control-operations.ts'
-import { type Tier, tiers } from '../protocol/operations/data-operations.ts'
+import { tiers } from '../protocol/operations/data-operations.ts'
 import type { RequestOf } from '../protocol/operations/operation.ts'
-import type { JobUsageReport, TierReport } from '../protocol/operations/reports.ts'
+import type { JobUsageReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { bitmapOf } from '../protocol/wire/bitmap.ts'
@@ -17,12 +17,14 @@ import { NodeUnderWay } from './budget/under-way.ts'
 import { Puller } from './handoff/puller.ts'
 import { dropReleased, HandoffSource } from './handoff/source.ts'
 import { cancelArrival, takeOver } from './handoff/target.ts'
+import { bytesByTier } from './job/counters.ts'
 import { NodeJob, stalePlacement } from './job/job.ts'
 import { KeyMutex } from './job/key-mutex.ts'
 import type { Lease } from './job/lease.ts'
 import { ObjectTable } from './job/object-table.ts'
 import { BucketLookup } from './membership/bucket-lookup.ts'
 import { PlacementCache } from './membership/placement-cache.ts'
+import { UsageReports } from './membership/usage-reports.ts'
 import { Arena } from './memory/arena.ts'
 import { BatchObjects } from './operations/batch.ts'
 import { BatchLowerReads } from './operations/batch-lower-reads.ts'
@@ -38,7 +40,6 @@ import { PersistenceBatch } from './persist/persistence-batch.ts'
 import { Recovery } from './persist/recovery.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { keyString } from './slot/key-string.ts'
-import { tierOf } from './slot/stored-object.ts'
 import { CapacityRequests, type CapacityRequestsOptions } from './tiering/capacity-requests.ts'
 import { Demoter } from './tiering/demoter.ts'
 import { LowerReads } from './tiering/lower-reads.ts'
@@ -96,6 +97,7 @@ export class StorageNode {
   readonly placements: PlacementCache
   readonly listings: Listings
   readonly sessions: Sessions
+  readonly usageReports: UsageReports
   readonly source: HandoffSource
   readonly puller: Puller
   readonly #bucketLookup: BucketLookup
@@ -132,17 +134,15 @@ export class StorageNode {
     const owners = new OwnerCalls({ self: this.id, placements, pool, clock })
     this.persistedChunks = new PersistedChunks({ table, store, mutex, owners })
     this.sessions = new Sessions(clock)
+    this.usageReports = new UsageReports(clock)
     this.source = new HandoffSource({ pool, clock })
     this.puller = new Puller({ pool, runtime, background })
     const { puller, persistedChunks } = this
     this.objects = new Objects(this.table, {
       clock,
       lowerReads,
-      fetch: (job, { index, bucket, key }, object) => {
-        const { version, bytes } = object
-        const item = { bucket, key: keyString(key), version, bytes, tier: tierOf(object), chunk: null }
-        return puller.fetch(job, index, item)
-      },
+      fetch: (job, { index, bucket, key }, entry) =>
+        puller.fetch(job, index, { bucket, key: keyString(key), ...entry, chunk: null }),
     })
     this.batch = new BatchObjects(this.table, clock)
     this.largeObjects = new LargeObjects(this.table, {
@@ -289,23 +289,7 @@ export class StorageNode {
 
   /** The usage of each job; `elapsedMs` is the time since the last report. */
   report(elapsedMs: number): JobUsageReport[] {
-    const now = this.#runtime.clock.monotonicMs()
-    const present = [...this.jobs.values()].filter((job) => job.hasSlots)
-    return present.map((job) => {
-      if (job.used) job.lastUseMs = now
-      job.used = false
-      const bytesPerSecond = Math.round((job.takeMoved() * 1000) / Math.max(1, elapsedMs))
-      return {
-        id: job.id,
-        objects: job.objects,
-        bytes: bytesByTier(job),
-        tiers: activityByTier(job),
-        stored: job.counters.stored,
-        readSquares: job.counters.readSquares,
-        bytesPerSecond,
-        idleMs: Math.max(0, Math.round(now - job.lastUseMs)),
-      }
-    })
+    return this.usageReports.report(this.jobs.values(), elapsedMs)
   }
 
   /**
@@ -363,27 +347,4 @@ function lowerTiers({ ssd, s3 }: NodeOptions): LowerTier[] {
   if (ssd !== null) lower.push({ number: SSD, store: ssd.store, budget: new TierBudget(ssd.bytes) })
   if (s3 !== null) lower.push({ number: S3, store: s3, budget: new TierBudget(Number.POSITIVE_INFINITY) })
   return lower
-}
-
-/** On each tier that the node has. */
-function bytesByTier(job: NodeJob): Partial<Record<Tier, number>> {
-  const bytes: Partial<Record<Tier, number>> = { ram: job.usedBytes }
-  for (const used of job.tiers.used()) {
-    const name = tiers[used.tier]
-    if (name !== undefined) bytes[name] = used.bytes
-  }
-  return bytes
-}
-
-/** On each tier with past or present objects. */
-function activityByTier(job: NodeJob): Partial<Record<Tier, TierReport>> {
-  const below = [...job.tiers.used()]
-  const objectsOn = (tier: Tier): number =>
-    tier === 'ram'
-      ? Math.max(0, job.objects - below.reduce((sum, { objects }) => sum + objects, 0))
-      : (below.find((used) => tiers[used.tier] === tier)?.objects ?? 0)
-  const all = [...job.counters.movements()].map(([tier, movement]) => {
-    return [tier, { objects: objectsOn(tier), ...movement }] as const
-  })
-  return Object.fromEntries(all.filter(([, report]) => Object.values(report).some((number) => number > 0)))
 }

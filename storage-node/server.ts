@@ -106,6 +106,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     background.every(HEARTBEAT_MS, ['heartbeat', ''], () => void heartbeats.beatMetadata()),
     background.every(RECLAIM_MS, ['reclaim', ''], () => reclaim.round()),
     background.every(TTL_SWEEP_MS, ['sweep', ''], () => sweepLeases(node, clock)),
+    background.every(TTL_SWEEP_MS, ['sweep', 'uses'], () => node.usageReports.check(node.jobs.values())),
     background.every(TTL_SWEEP_MS, ['sweep', 'expired'], () => sweepExpired(node, clock, background)),
     background.every(TTL_SWEEP_MS, ['sweepPersisted', ''], () => sweepPersisted(node, background)),
   ]

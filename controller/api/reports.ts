@@ -74,7 +74,9 @@ export class Reports {
   metadata(id: string, report: MetadataReport): void {
     const { metadata, background, reconciler, tasks } = this.#options
     if (metadata.onReport(id, report)) {
-      void background.attempt(['compareMetadata', id], () => reconciler.compare(id))
+      // A server that is silent again is compared anew with its next report.
+      const isHeard = (): boolean => metadata.isHeard(id)
+      void background.persist(['compareMetadata', id], () => reconciler.compare(id), isHeard)
     }
     tasks.onReport(id, report.tasks)
   }

@@ -63,12 +63,17 @@ export class MetadataServers {
     return isNew
   }
 
+  /** Whether the server has reported lately. */
+  isHeard(id: string): boolean {
+    const heardMs = this.#servers.get(id)?.heardMs ?? Number.NEGATIVE_INFINITY
+    return this.#options.runtime.clock.monotonicMs() - heardMs <= SILENT_MS
+  }
+
   /** The server for a new job, preferably one that is not silent. Waits for one until the deadline. */
   choose(living: () => readonly Job[], deadlineMs: number): Promise<string> {
     return retry(
       async () => {
-        const nowMs = this.#options.runtime.clock.monotonicMs()
-        const heard = this.all().filter(({ heardMs }) => nowMs - heardMs <= SILENT_MS)
+        const heard = this.all().filter((each) => this.isHeard(each.id))
         const server = chooseServer(loadsOf(heard.length > 0 ? heard : this.all(), living()))
         if (server === null) throw new MayflyError('UNAVAILABLE', 'No metadata server has reported yet')
         return server

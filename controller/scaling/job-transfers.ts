@@ -63,7 +63,7 @@ export class JobTransfers {
   }
 
   async #finish(job: Job): Promise<Job> {
-    const { clock, ledger, metadata, events } = this.#options
+    const { clock, ledger, metadata, events, background } = this.#options
     const { id, metadata: from, movingTo } = job
     if (movingTo === null) return job
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
@@ -76,6 +76,8 @@ export class JobTransfers {
     const formerServers = serversOf(job).filter((server) => server !== movingTo)
     const moved = await ledger.change(id, { metadata: movingTo, movingTo: null, formerServers })
     events.emit('job.moved', { job: id, from, to: movingTo })
+    // It may have failed in the background before, and is not resumed any more.
+    background.succeeded(['moveJob', id])
     return moved
   }
 }

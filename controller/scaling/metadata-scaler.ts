@@ -66,6 +66,7 @@ export class MetadataScaler {
       .at(-1)
     if (job === undefined) return
     log.info({ job: job.id, from, to, busy }, 'a metadata server is busy; another one takes a job of it')
-    void background.attempt(['moveJob', job.id], () => moves.move(job.id, to))
+    // If it fails before its target is stored, nothing resumes it, and the load may be another by the next round.
+    void background.once(['moveJob', job.id], () => moves.move(job.id, to))
   }
 }

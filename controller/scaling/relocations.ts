@@ -94,7 +94,7 @@ export class Relocations {
     if (this.#removing.has(key)) return
     this.#removing.add(key)
     void this.#options.background
-      .attempt(['relocate', key], () => removeShare({ job, node }, this.#options))
+      .attempt(['relocate', job], () => removeShare({ job, node }, this.#options))
       .finally(() => this.#removing.delete(key))
   }
 

@@ -82,6 +82,24 @@ export function abortable(pending: Pending, signal: AbortSignal, onAbort: () => 
   }
 }
 
+/** Errors of calls whose deadline passed before they were sent. */
+const unsent = new WeakSet<Error>()
+
+/** The deadline of a call passed: before it was sent, or while its answer was awaited. */
+export function tooLate(wasSent: boolean): MayflyError {
+  const what = wasSent
+    ? 'No answer came in time'
+    : 'The server took earlier calls for too long to send this one'
+  const error = new MayflyError('DEADLINE_EXCEEDED', what)
+  if (!wasSent) unsent.add(error)
+  return error
+}
+
+/** Whether a call failed because its deadline passed before it was sent, so that the server never saw it. */
+export function wasNeverSent(error: unknown): boolean {
+  return error instanceof Error && unsent.has(error)
+}
+
 export function abortedBy(signal: AbortSignal): MayflyError {
   return new MayflyError('ABORTED', 'The call was aborted', { cause: signal.reason })
 }

@@ -25,6 +25,7 @@ import {
   givenUp,
   type Pending,
   type Started,
+  tooLate,
   type Unsent,
   type Waiting,
 } from './call.ts'
@@ -47,7 +48,8 @@ const HELLO_FRAME = 1
  * the server has proved its identity. While the server does not read, calls wait here in order, not yet encoded.
  *
  * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`, after which it is unknown whether the
- * server carried it out. A mutation (`mutates`) is `ABORTED` only if it was not carried out, and otherwise `OUTCOME_UNKNOWN`.
+ * server carried it out, unless `wasNeverSent`. A mutation (`mutates`) is `ABORTED` only if it was not carried out, and otherwise
+ * `OUTCOME_UNKNOWN`.
  */
 export class Caller {
   /** The id of the process that answered the hello; rejects if the connection ends before. */
@@ -226,13 +228,20 @@ export class Caller {
     resolve(server)
   }
 
+  /** After a suspension of this process too, nothing is sent whose deadline has passed. */
   #sendUnsent(): void {
+    if (this.#unsent.size === 0) return
+    const nowMs = this.#clock.monotonicMs()
     for (const [id, { operation, request, payload }] of this.#unsent) {
       if (!this.#maySend) return
       this.#unsent.delete(id)
+      const pending = this.#pending[id - 1] as Pending
+      if (pending.deadlineMs <= nowMs) {
+        this.#failUnsent(id, tooLate(false))
+        continue
+      }
       try {
         this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
-        const pending = this.#pending[id - 1] as Pending
         pending.frame = this.#outbox.sent
       } catch (error) {
         this.#failUnsent(id, asMayflyError(error))
@@ -311,7 +320,7 @@ export class Caller {
       const pending = this.#pending[id - 1]
       if (pending === undefined || pending === givenUp) continue
       if (pending.deadlineMs > nowMs) first = Math.min(first, pending.deadlineMs)
-      else this.#giveUp(id, new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time'))
+      else this.#giveUp(id, tooLate(!this.#unsent.has(id)))
     }
     return first
   }

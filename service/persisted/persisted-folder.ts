@@ -104,8 +104,9 @@ export class PersistedFolder implements PersistedStore {
     try {
       file = await open(join(this.#objects, path))
       const found = await this.#describeFile(path, await file.stat())
-      const isMeant = stamp === undefined || isSameStamp(found.note?.stamp ?? null, stamp)
-      if (!isMeant || this.#isOver(found)) throw noSuchObject(name)
+      const isMeant =
+        stamp === undefined ? !this.#isOver(found) : isSameStamp(found.note?.stamp ?? null, stamp)
+      if (!isMeant) throw noSuchObject(name)
       const { bytesRead, buffer } = await file.read(Buffer.alloc(range.length), 0, range.length, range.offset)
       if (bytesRead === range.length) return buffer
       throw new MayflyError('OBJECT_LOST', `The file of ${formatName(name)} is shorter than it was`)

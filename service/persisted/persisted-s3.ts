@@ -97,7 +97,7 @@ export class PersistedS3 implements PersistedStore {
 
   async get(name: PersistedName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer> {
     for (let tries = 0; tries < PERSISTED_PLACE_TRIES_MAX; tries++) {
-      const found = await this.#living(name)
+      const found = stamp === undefined ? await this.#living(name) : await this.#find(name)
       if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp))) break
       if (range.length === 0) return Buffer.alloc(0)
       try {

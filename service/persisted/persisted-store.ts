@@ -96,7 +96,8 @@ export interface PersistedStore {
     options?: PersistedPut,
   ): Promise<void>
   /**
-   * Throws `NOT_FOUND`; with a `stamp` also if the object has another one. `range` must be within the object.
+   * Throws `NOT_FOUND`; with a `stamp` also if the object has another one, and then not if it has expired: the
+   * owner of its key asks, and decides by its own clock. `range` must be within the object.
    */
   get(name: PersistedName, range: { offset: number; length: number }, stamp?: Stamp): Promise<Buffer>
   /** Null if there is none. */

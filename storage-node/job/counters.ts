@@ -1,6 +1,6 @@
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import { type Movement, nothingMoved } from '../../protocol/operations/reports.ts'
-import { RAM } from '../tiers/job-tiers.ts'
+import { type JobTiers, RAM } from '../tiers/job-tiers.ts'
 
 /** What happened on one tier. */
 export type TierCounters = { -readonly [Name in keyof Movement]: number }
@@ -33,6 +33,19 @@ export class JobCounters {
   *movements(): Generator<[Tier, Movement]> {
     for (const [number, movement] of this.#byTier.entries()) yield [tiers[number] as Tier, movement]
   }
+}
+
+/** Bytes of a job on each tier that the node has. */
+export function bytesByTier(job: {
+  readonly usedBytes: number
+  readonly tiers: JobTiers
+}): Partial<Record<Tier, number>> {
+  const bytes: Partial<Record<Tier, number>> = { ram: job.usedBytes }
+  for (const used of job.tiers.used()) {
+    const name = tiers[used.tier]
+    if (name !== undefined) bytes[name] = used.bytes
+  }
+  return bytes
 }
 
 function newTierActivity(): TierCounters {

@@ -25,7 +25,9 @@ import {
   manifestOf,
   metadataOf,
   objectBytes,
+  type RemoteObject,
   readObject,
+  remoteObject,
   type StoredObject,
   tierOf,
 } from '../slot/stored-object.ts'
@@ -50,7 +52,7 @@ interface GetOptions {
 }
 
 /** Fetches the bytes of a remote entry. Resolves when they are here or known to be lost. */
-export type FetchRemote = (job: NodeJob, place: KeyLocation, object: StoredObject) => Promise<void>
+export type FetchRemote = (job: NodeJob, place: KeyLocation, entry: RemoteObject) => Promise<void>
 
 /**
  * Operations on one key. Each is decided in one step of the event loop. One that needs bytes from a handoff
@@ -109,7 +111,7 @@ export class Objects {
       const own = copyRequest(request)
       const at = { ...place, key: own.key }
       if (isDemoted(object)) return this.#getLower(job, at, object, { ...options, request: own })
-      return this.#getRemote(job, at, object, { ...options, request: own })
+      return this.#getRemote(job, at, remoteObject(object), { ...options, request: own })
     }
     return this.#read(job, place, object, { request, later: options.later })
   }
@@ -165,17 +167,13 @@ export class Objects {
   async #getRemote(
     job: NodeJob,
     place: KeyLocation,
-    object: StoredObject,
+    entry: RemoteObject,
     { request, ...by }: GetOptions & { request: DataRequests['get'] },
   ): Promise<Get> {
-    await job.underWay.answer(
-      by.waiter?.peer ?? null,
-      Math.min(object.bytes, PAYLOAD_BYTES_MAX),
-      async () => {
-        await this.#fetch(job, place, object)
-        return null
-      },
-    )
+    await job.underWay.answer(by.waiter?.peer ?? null, Math.min(entry.bytes, PAYLOAD_BYTES_MAX), async () => {
+      await this.#fetch(job, place, entry)
+      return null
+    })
     return await this.#retryGet(job, request, by)
   }
 
@@ -249,7 +247,9 @@ export class Objects {
     if (object !== undefined && isOutsideRam(object)) {
       const copy = Buffer.from(payload)
       const at = { ...place, key: Buffer.from(place.key) }
-      const here = isDemoted(object) ? this.#moveIntoRam(job, at, object) : this.#fetch(job, at, object)
+      const here = isDemoted(object)
+        ? this.#moveIntoRam(job, at, object)
+        : this.#fetch(job, at, remoteObject(object))
       return here.then(() => retry({ ...request, key: at.key }, copy))
     }
     const checksum = appendedChecksum(object, request.checksum, payload)

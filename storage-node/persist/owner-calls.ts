@@ -1,4 +1,4 @@
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { slotOf } from '../../protocol/model/hash.ts'
 import type { Clock } from '../../protocol/runtime.ts'
@@ -25,7 +25,8 @@ export class OwnerCalls {
 
   /**
    * Runs `local` if this node owns the slot of the hash, else `remote`. Rejects with `UNAVAILABLE` while the
-   * slot has no owner; after any failure the placement is fetched again.
+   * slot has no owner, or its owner does not answer: the deadline is not that of the client, which may have more
+   * time. After any failure the placement is fetched again.
    */
   async run<Result>(
     job: NodeJob,
@@ -34,14 +35,17 @@ export class OwnerCalls {
     remote: (caller: Caller, deadlineMs: number) => Promise<Result>,
   ): Promise<Result> {
     const { self, placements, pool, clock } = this.#options
-    const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
-    if (owner === null) throw new MayflyError('UNAVAILABLE', 'A slot of the object has no owner yet')
     try {
+      const owner = await placements.ownerOf(job, (slots) => slotOf(hash, slots))
+      if (owner === null) throw new MayflyError('UNAVAILABLE', 'A slot of the object has no owner yet')
       if (owner.id === self) return await local()
       return await remote(await pool.to(owner.address), clock.monotonicMs() + CONTROL_CALL_MS)
     } catch (error) {
       placements.forget(job.id)
-      throw error
+      if (!isError(error, 'DEADLINE_EXCEEDED', 'CONNECTION_LOST')) throw error
+      throw new MayflyError('UNAVAILABLE', `Another node of the job does not answer: ${error.reason}`, {
+        cause: error,
+      })
     }
   }
 }

@@ -59,14 +59,18 @@ export class PersistedChunks {
   }
 
   /**
-   * Null if the key has no such version, or it is not persisted. Runs in the key's mutex, because the store
-   * has the next version before the slot does. Rejects with `OBJECT_LOST` if the object was removed from the
+   * Null if the key has no such version, or it is not persisted. The stamp tells whose bytes the store has, so
+   * the chunks of an object are read concurrently; only if it has others, this runs in the key's mutex, because the
+   * store has the next version before the slot does. Rejects with `OBJECT_LOST` if the object was removed from the
    * store by something else.
    */
   async read(job: NodeJob, chunk: ChunkName): Promise<Buffer | null> {
     const copied = { ...chunk, key: Buffer.from(chunk.key) }
     // A put that holds the mutex may be waiting for this very chunk.
-    if (this.#find(job, locate(job, copied), copied) === null) return null
+    const seen = this.#find(job, locate(job, copied), copied)
+    if (seen === null) return null
+    const present = await this.#readStore(seen)
+    if (present !== null) return present
     return await this.#options.mutex.run(job, copied, async (place) => {
       const found = this.#find(job, place, copied)
       if (found === null) return null
@@ -109,7 +113,9 @@ export class PersistedChunks {
   #markLost(job: NodeJob, place: KeyLocation): void {
     const { table } = this.#options
     const object = table.find(job, place)
-    if (object !== undefined) table.remove(job, place, object)
+    // Its time ended meanwhile: an expired object is not lost.
+    if (object === undefined) return
+    table.remove(job, place, object)
     place.slot.persisted.remove(place)
     place.slot.markLost(place)
   }

@@ -36,6 +36,19 @@ export function tierOf(object: StoredObject): number {
   return isOnLowerTier(object.kind) ? object.location.tier : RAM
 }
 
+/** A remote object as it was when it was found: unlike a `StoredObject` it may be retained. */
+export interface RemoteObject {
+  readonly version: number
+  readonly bytes: number
+  /** The tier that has room reserved for its bytes. */
+  readonly tier: number
+}
+
+export function remoteObject(object: StoredObject): RemoteObject {
+  const { version, bytes } = object
+  return { version, bytes, tier: tierOf(object) }
+}
+
 /** Whether its bytes are in chunks. */
 export function isManifest({ kind }: StoredObject): boolean {
   return kind === Kind.manifest

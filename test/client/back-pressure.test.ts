@@ -7,12 +7,14 @@ import { CALLS_QUEUED_BYTES_MAX, CHUNK_BYTES, NONCE_BYTES, PROTOCOL_VERSION } fr
 import { challenge, hello } from '../../protocol/operations/control-operations.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { wasNeverSent } from '../../protocol/transport/call.ts'
 import { Caller } from '../../protocol/transport/caller.ts'
 import { welcomeProof } from '../../protocol/transport/proof.ts'
 import { SessionTrail } from '../../protocol/transport/session-trail.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { FrameReader } from '../../protocol/wire/frame-reader.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
+import { VirtualClock } from '../controller/support/virtual-clock.ts'
 import { feed, frameBytes } from '../fixture/raw-connection.ts'
 
 const { chunkPut } = dataOperations
@@ -59,22 +61,22 @@ async function stalledServer() {
 }
 
 /** A client's connection, and the results of its calls. */
-async function connectTo(address: string) {
+async function connectTo(address: string, { clock } = systemRuntime) {
   const link = await dialTcp(address)
   const caller = new Caller(link, {
-    runtime: systemRuntime,
+    runtime: { ...systemRuntime, clock },
     token: Buffer.alloc(0),
     trail: new SessionTrail(),
-    deadlineMs: performance.now() + 20_000,
+    deadlineMs: clock.monotonicMs() + 20_000,
   })
   onTestFinished(() => caller.close())
   const payload = Buffer.alloc(CHUNK_BYTES)
   const put = (index: number, { ms = 20_000, signal }: { ms?: number; signal?: AbortSignal } = {}) => {
     const head = { epoch: 1, bucket: 0, key: Buffer.from('k'), version: 1, index, checksum: null }
     return caller
-      .call(chunkPut, head, { payload, deadlineMs: performance.now() + ms, signal })
+      .call(chunkPut, head, { payload, deadlineMs: clock.monotonicMs() + ms, signal })
       .then(() => 'ok')
-      .catch((error: MayflyError) => error.code)
+      .catch((error: MayflyError) => (wasNeverSent(error) ? `${error.code}, never sent` : error.code))
   }
   return { link, caller, put }
 }
@@ -102,11 +104,27 @@ test('a call that waits to be sent ends with its deadline or its signal, and is 
   const abort = new AbortController()
   const late = Array.from({ length: 64 }, (_, index) => put(1000 + index, { ms: 100 }))
   const aborted = put(2000, { signal: abort.signal })
-  expect(new Set(await Promise.all(late))).toEqual(new Set(['DEADLINE_EXCEEDED']))
+  expect(new Set(await Promise.all(late))).toEqual(new Set(['DEADLINE_EXCEEDED, never sent']))
   abort.abort()
   expect(await aborted).toBe('ABORTED')
   const last = put(3000)
   server.read()
+  expect(new Set(await Promise.all([...sent, last]))).toEqual(new Set(['ok']))
+  expect(server.chunks).toEqual([...Array.from({ length: 64 }, (_, index) => index), 3000])
+})
+
+test('after a suspension a call that waits to be sent and whose deadline has passed is never sent', async () => {
+  const server = await stalledServer()
+  const clock = new VirtualClock()
+  const { put } = await connectTo(server.address, { ...systemRuntime, clock })
+  const sent = Array.from({ length: 64 }, (_, index) => put(index))
+  const late = put(1000, { ms: 100 })
+  const last = put(3000)
+  await sleep(100)
+  // The queue drains before any timer of this process has run again.
+  clock.jump(200)
+  server.read()
+  expect(await late).toBe('DEADLINE_EXCEEDED, never sent')
   expect(new Set(await Promise.all([...sent, last]))).toEqual(new Set(['ok']))
   expect(server.chunks).toEqual([...Array.from({ length: 64 }, (_, index) => index), 3000])
 })

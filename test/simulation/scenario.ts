@@ -1,4 +1,6 @@
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { partsOfToken } from '../../protocol/model/token.ts'
 import { checkHeld, checkLetGo } from './checker/held.ts'
 import { inspect } from './checker/inspect.ts'
 import { type Failure, judge } from './checker/judge.ts'
@@ -104,6 +106,7 @@ class Scenario {
       this.#controller = new ScriptedController(this.#cluster)
       this.#controlled = null
     }
+    this.#cluster.network.onLeak = () => this.#fail('a secret travels', "the MAC of a job's token (I23)")
     this.#cluster.onDeclaredDead = (node, by) => this.#declaredDead(node, by)
     this.#cluster.onEnding = (node) => this.#ending(node)
     this.#cluster.onForgotten = (job) => {
@@ -236,6 +239,7 @@ class Scenario {
     for (const name of JOBS) {
       const job = await this.#controller.createJob(name, { slots, capacityBytes, ssdBytes, s3Bytes })
       this.#jobs.set(job.id, job)
+      this.#cluster.network.keepSecret(partsOfToken(parseTicket(job.ticket).token).mac)
     }
     this.#mix = new Mix([...this.#jobs.keys()], this.#profile)
     for (const job of this.#jobs.values()) await createBuckets(this.#cluster, this.#controller.host, job)

@@ -111,3 +111,46 @@ test('a server whose connections break is unavailable to who asks the API, as it
   expect([status, body.error.code]).toEqual([503, 'UNAVAILABLE'])
   expect(asked).toBeGreaterThan(1)
 })
+
+test('a transfer that failed in the background and was completed on request is reported as failing no more', async () => {
+  const clock = new VirtualClock()
+  const world = await World.start({ clock })
+  await world.reportMetadata('m-2')
+  const { id } = (await world.register()).body
+  const moveJob = world.metadata.moveJob.bind(world.metadata)
+  world.metadata.moveJob = async () => {
+    throw new MayflyError('FORBIDDEN', 'Not now')
+  }
+  const failing = async (): Promise<string | undefined> =>
+    /mayfly_tasks_failing\{process="controller",task="moveJob"\} (\d+)/.exec(
+      (await world.ask('/metrics')).text,
+    )?.[1]
+  expect((await move(world, id, 'm-2')).status).toBe(403)
+  await eventually(async () => {
+    await clock.advance(1_000)
+    expect(await failing()).toBe('1')
+  })
+  world.metadata.moveJob = moveJob
+  expect((await move(world, id, 'm-2')).body).toMatchObject({ metadata: 'm-2' })
+  await eventually(async () => {
+    await clock.advance(1_000)
+    expect(await failing()).toBe('0')
+  })
+})
+
+test('a server that could not be compared with the ledger is compared again, though it is not new any more', async () => {
+  const clock = new VirtualClock()
+  const world = await World.start({ clock })
+  const { jobs } = world.metadata
+  let asked = 0
+  world.metadata.jobs = async (address) => {
+    if (asked++ === 0) throw new MayflyError('FORBIDDEN', 'Not now')
+    return [...(await jobs.call(world.metadata, address)), 'j-nobody-knows']
+  }
+  await world.reportMetadata('m-2')
+  await eventually(async () => {
+    await clock.advance(500)
+    await world.reportMetadata('m-2')
+    expect(world.metadata.asked).toContain('end j-nobody-knows')
+  })
+})

@@ -139,9 +139,12 @@ export function persistedContract(
       await put(store, other, Buffer.from('y'))
       expect((await store.stat(name))?.expiresAtMs).toBe(clock.wallMs() + 1000)
       expect(await store.sweep(hasEnded)).toBe(0)
+      const stamp = (await store.stat(name))?.stamp ?? undefined
       clock.jump(1000)
       expect(await store.stat(name)).toBeNull()
       await expect(store.get(name, { offset: 0, length: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      // Whoever names the put decides about its time, by another clock.
+      expect(String(await store.get(name, { offset: 0, length: 1 }, stamp))).toBe('x')
       expect(await store.sweep(hasEnded)).toBe(1)
       expect(await store.sweep(hasEnded)).toBe(0)
       expect(await store.remove(name, null)).toBe(false)

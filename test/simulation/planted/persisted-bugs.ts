@@ -53,6 +53,32 @@ export const persistedBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
+    name: 'late-put-replaces',
+    what: 'What an old owner has sent to the persistent store replaces what was put since (I25).',
+    file: 'service/persisted/persisted-s3.ts',
+    find: 'await write(before === null ? { isAbsent: true } : { tag: before.tag })',
+    replace: 'await write(undefined as never)',
+    profile: 'stores',
+    seedsMax: 300,
+  },
+  {
+    name: 'persisted-stamp-ignored',
+    what: 'Bytes of the persistent store are taken for those of the version that was asked for, whatever lies there (I25).',
+    file: 'service/persisted/persisted-s3.ts',
+    find: 'if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp))) break',
+    replace:
+      'if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp) && found.bytes < 0)) break',
+    also: [
+      {
+        file: 'service/persisted/persisted-folder.ts',
+        find: 'stamp === undefined ? !this.#isOver(found) : isSameStamp(found.note?.stamp ?? null, stamp)',
+        replace: '!this.#isOver(found) || (stamp !== undefined && isSameStamp(null, stamp))',
+      },
+    ],
+    profile: 'stores',
+    seedsMax: 300,
+  },
+  {
     name: 'persisted-file-not-discarded',
     what: 'Where a half-written file cannot be removed nobody hears what became of its put.',
     file: 'service/persisted/persisted-folder.ts',

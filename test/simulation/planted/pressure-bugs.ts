@@ -18,4 +18,12 @@ export const pressureBugs: readonly Planted[] = [
     replace: 'drained: () => undefined',
     seedsMax: 20,
   },
+  {
+    name: 'under-way-not-given-back',
+    what: 'What an answer from below RAM took while it was under way stays counted when it is sent (I26).',
+    file: 'storage-node/budget/under-way.ts',
+    find: 'if (answer !== null) return { ...answer, sent: both(answer.sent, release) }',
+    replace: 'if (answer !== null) return { ...answer }',
+    seedsMax: 30,
+  },
 ]

@@ -120,4 +120,12 @@ export const repeatBugs: readonly Planted[] = [
     profile: 'clones',
     seedsMax: 100,
   },
+  {
+    name: 'mac-travels',
+    what: "A client proves that it knows its token's MAC by sending it (I23).",
+    file: 'protocol/transport/proof.ts',
+    find: "return prove(mac, 'mayfly hello', nonce, encode(helloFields, fields))",
+    replace: 'return Buffer.from(nonce.length + fields.mutations < 0 ? nonce : mac)',
+    seedsMax: 5,
+  },
 ]

@@ -99,11 +99,9 @@ export function isMutation(action: Action): boolean {
   }
 }
 
-/** After these errors it is unknown whether a mutation was carried out; after any other it was not. */
-const unknowing: readonly ErrorCode[] = ['OUTCOME_UNKNOWN', 'ABORTED']
-
+/** After `OUTCOME_UNKNOWN` it is unknown whether a mutation was carried out; after any other error, also `ABORTED`, it was not. */
 export function isUnknown(outcome: Outcome): boolean {
-  return outcome.kind === 'none' || (outcome.kind === 'error' && unknowing.includes(outcome.code))
+  return outcome.kind === 'none' || (outcome.kind === 'error' && outcome.code === 'OUTCOME_UNKNOWN')
 }
 
 /** The keys that a call concerns. */

@@ -121,7 +121,7 @@ export class Cluster {
       listen: { host: host.ip, port: NODE_PORT },
       ...this.shared(),
     }
-    node.service = await startNode(config, {
+    const starting = startNode(config, {
       runtime: host.runtime,
       network: this.network.of(host),
       cpuSeconds: () => 0,
@@ -141,6 +141,7 @@ export class Cluster {
         this.crash(host, false)
       },
     })
+    node.service = await host.unlessDead(starting)
     return node
   }
 

@@ -27,6 +27,10 @@ export class Host {
   readonly #random: SeededRandom
   #pausedSinceMs: number | null = null
   #waiting: Waiting[] = []
+  #dies: (nothing: null) => void = () => undefined
+  readonly #death = new Promise<null>((resolve) => {
+    this.#dies = resolve
+  })
 
   constructor(id: string, options: { ip: string; timeline: Timeline; random: SeededRandom }) {
     this.id = id
@@ -75,8 +79,14 @@ export class Host {
     this.#run(false, task)
   }
 
+  /** What `doing` of this process resolves with; null where the process dies before, for it then never does. */
+  unlessDead<Result>(doing: Promise<Result>): Promise<Result | null> {
+    return Promise.race([doing, this.#death])
+  }
+
   crash(): void {
     this.diedMs = this.#timeline.nowMs
+    this.#dies(null)
     this.#waiting = []
   }
 

@@ -69,7 +69,7 @@ export class MetadataServers {
       },
     })
     const config = { id, dir: '', listen: { host: ip, port: PORT }, ...cluster.shared() }
-    await startMetadata(config, {
+    const starting = startMetadata(config, {
       runtime: host.runtime,
       network: cluster.network.of(host),
       store,
@@ -78,6 +78,7 @@ export class MetadataServers {
       log: this.#log,
       background: new Background({ runtime: host.runtime, log: this.#log }),
     })
+    await host.unlessDead(starting)
   }
 
   /** How nodes name keys, with the current or last id of each bucket. */

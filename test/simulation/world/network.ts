@@ -25,6 +25,10 @@ export class SimulatedNetwork {
   readonly #slow = new Map<string, number>()
   readonly #refusing = new Set<string>()
   readonly #unreachable = new Set<string>()
+  /** What must never travel. */
+  readonly #secrets: Buffer[] = []
+  /** Called when it does. */
+  onLeak: () => void = () => undefined
   /** How likely a piece is to find its connection broken. */
   #losses = 0
   #nextPort = 40_000
@@ -42,8 +46,16 @@ export class SimulatedNetwork {
       isLost: () => this.#losses > 0 && this.#random.chance(this.#losses),
       reset: (end) => this.#break(end),
       forget: (end) => void this.#ends.delete(end),
-      received: (bytes) => this.#trace(bytes),
+      received: (bytes) => {
+        this.#trace(bytes)
+        if (this.#secrets.some((secret) => bytes.includes(secret))) this.onLeak()
+      },
     }
+  }
+
+  /** From now on nobody may send these bytes. */
+  keepSecret(bytes: Uint8Array): void {
+    this.#secrets.push(Buffer.from(bytes))
   }
 
   /** The network as one host sees it. */
@@ -71,7 +83,10 @@ export class SimulatedNetwork {
         else this.#blocked.delete(pair)
       }
       for (const end of [...this.#ends]) {
-        if (!pairs.includes(`${end.host.ip}>${end.peer.host.ip}`)) continue
+        const { peer } = end
+        // What an end that is closed by now has sent last, its end of stream included, still arrives.
+        if (!this.#ends.has(peer) && pairs.includes(`${peer.host.ip}>${end.host.ip}`)) peer.flow()
+        if (!pairs.includes(`${end.host.ip}>${peer.host.ip}`)) continue
         if (this.#random.chance(0.2)) this.#break(end)
         else end.flow()
       }

@@ -129,10 +129,13 @@ export class RealController implements Control {
       this.told.push(told)
       this.onTold(told)
     })
-    await controller.load()
-    const running = await fleet.list()
-    this.process = { host, controller }
-    await controller.begin(running)
+    const begin = async (): Promise<void> => {
+      await controller.load()
+      const running = await fleet.list()
+      this.process = { host, controller }
+      await controller.begin(running)
+    }
+    await host.unlessDead(begin())
   }
 
   /** Kills its process; nobody starts it again. */
@@ -240,9 +243,14 @@ export class RealController implements Control {
   async moveJob(job: PlacedJob, to: MetadataServer): Promise<void> {
     if (job.endAskedMs !== null || job.servers.at(-1) === to.address) return
     job.servers = [...job.servers.filter((server) => server !== to.address), to.address]
-    await this.#persist(this.host, `${job.id} to ${to.id}`, () =>
-      this.ask(this.host, ({ transfers }) => transfers.move(job.id, to.id), { ms: 4 * CONTROL_CALL_MS }),
-    ).catch((error: unknown) => {
+    const move = (): Promise<unknown> =>
+      this.ask(this.host, ({ transfers }) => transfers.move(job.id, to.id), { ms: 4 * CONTROL_CALL_MS })
+    // A controller that was started anew may not have heard of the server yet: then the operator asks again.
+    const known = (): Promise<unknown> =>
+      move().catch((error: unknown) => {
+        throw isError(error, 'BAD_REQUEST') ? new MayflyError('UNAVAILABLE', error.reason) : error
+      })
+    await this.#persist(this.host, `${job.id} to ${to.id}`, known).catch((error: unknown) => {
       if (!isError(error, 'JOB_ENDED')) throw error
     })
   }

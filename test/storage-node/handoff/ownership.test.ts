@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
+import { JOB_UNDER_WAY_BYTES_MAX } from '../../../storage-node/budget/limits.ts'
 import { fill } from '../../../storage-node/handoff/puller.ts'
 import { remoteEntries } from '../../../storage-node/handoff/remote-entries.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
+import { ObjectTable } from '../../../storage-node/job/object-table.ts'
 import { Kind } from '../../../storage-node/memory/record.ts'
+import { Objects } from '../../../storage-node/operations/objects.ts'
 import { keyHash } from '../../../storage-node/slot/key-string.ts'
 import type { Slot } from '../../../storage-node/slot/slot.ts'
 import { indexPage, newSpace } from '../support/space.ts'
@@ -80,6 +84,50 @@ test('I6: bytes that arrive for an entry which has changed meanwhile are dropped
   fill(job, slot, { item, bytes: Buffer.from('older') })
   expect(text(slot, 'k')).toBe('newer')
   expect(slot.isComplete).toBe(true)
+})
+
+test('what is fetched is the entry as it was found, though other keys are looked at while the get waits for its turn', async () => {
+  // The key has to be in slot 0.
+  const job = newSpace(60_000, 1)
+  receiveIndex(job, indexPage(3, ['k']), clock)
+  takeOver(job, word(3, { origin: SlotOrigin.handedOver, source: 'a:1' }))
+  const slot = job.ownedSlot(0)
+  put(slot, 'other', { version: 9, text: 'longer than the other one' })
+  const fetched: unknown[] = []
+  const objects = new Objects(new ObjectTable(clock), {
+    clock,
+    lowerReads: null as never,
+    fetch: async (_, __, entry) => {
+      fetched.push(entry)
+      throw new MayflyError('UNAVAILABLE', 'That is enough')
+    },
+  })
+  let goOn = (): void => undefined
+  const first = job.underWay.answer(
+    null,
+    JOB_UNDER_WAY_BYTES_MAX,
+    () =>
+      new Promise<null>((resolve) => {
+        goOn = () => resolve(null)
+      }),
+  )
+  await Promise.resolve()
+  const request = {
+    epoch: 3,
+    bucket: 0,
+    key: Buffer.from('k'),
+    consume: false,
+    waitMs: 0,
+    version: 0,
+    offset: 0,
+    length: 0,
+  }
+  const get = objects.get(job, { ...request, lane: 0, sequence: 0 } as never, null)
+  expect(text(slot, 'other')).toBe('longer than the other one')
+  goOn()
+  await first
+  await expect(get).rejects.toThrow('enough')
+  expect(fetched).toEqual([{ version: 7, bytes: 5, tier: 0 }])
 })
 
 test('when the source is gone exactly the entries that are still remote are lost', () => {

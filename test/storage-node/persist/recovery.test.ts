@@ -186,3 +186,24 @@ test('a persistent store that stays silent is not waited for any longer than it 
   for (let ms = 0; ms < 3_000; ms += 100) await clock.advance(100)
   expect([answer, warnings.length]).toEqual([[], 1])
 })
+
+test('chunks of an object that only the kept store has are read side by side', async () => {
+  const { planes, nodes, job, replace } = await start(1)
+  const bytes = randomBytes(8 * CHUNK_BYTES)
+  await job.put('large', bytes, { persist: true })
+  await replace(nodes[0] as RunningNode)
+  const { get } = planes.persisted
+  let now = 0
+  let most = 0
+  Object.assign(planes.persisted, {
+    get: async (...of: Parameters<typeof get>) => {
+      most = Math.max(most, ++now)
+      // The store is slow: all that are asked for at once arrive here before the first is answered.
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      now--
+      return await get.apply(planes.persisted, of)
+    },
+  })
+  expect((await job.get('large')).equals(bytes)).toBe(true)
+  expect(most).toBeGreaterThan(2)
+})
