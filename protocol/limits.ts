@@ -137,17 +137,6 @@ export const STREAM_REST_MS_MAX = 60_000
  */
 export const SOURCE_REST_MS_MAX = 15 * 60_000
 /**
- * Bytes of answers queued for one client, besides one answer. Above it no further request of the client is
- * processed until all are written.
- */
-export const ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024
-/**
- * The same while all connections of the process together are over `ANSWERS_QUEUED_BYTES_MANY`: a thousand
- * clients that read nothing cost 0.4 GB.
- */
-export const ANSWERS_QUEUED_BYTES_MAX_CROWDED = 128 * 1024
-export const ANSWERS_QUEUED_BYTES_MANY = 128 * 1024 * 1024
-/**
  * Bytes of calls queued for one server, besides one call. Above it further calls wait unsent. As much as one
  * large object has in flight.
  */

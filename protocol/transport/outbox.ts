@@ -1,13 +1,5 @@
 import { MayflyError } from '../errors.ts'
-import {
-  ANSWERS_QUEUED_BYTES_MANY,
-  ANSWERS_QUEUED_BYTES_MAX,
-  ANSWERS_QUEUED_BYTES_MAX_CROWDED,
-  HEAD_BYTES_MAX,
-  PAYLOAD_BYTES_MAX,
-  PAYLOAD_COPIED_BYTES_MAX,
-  SLAB_BYTES,
-} from '../limits.ts'
+import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from '../limits.ts'
 import type { Codec } from '../wire/codec.ts'
 import { giveSlab, takeSlab } from '../wire/slabs.ts'
 import { Writer } from '../wire/writer.ts'
@@ -24,13 +16,12 @@ const SMALL_BYTES_MAX = SLAB_BYTES / 4
 
 const nothing: readonly Uint8Array[] = []
 
-/** Bytes that all connections of this process have written and the network has not taken. */
-let writtenBytes = 0
+/** Memory of a queued write besides its bytes: requests to the network, views and callbacks. */
+const WRITE_OVERHEAD_BYTES = 512
 
-/** Bytes that may be queued for one peer: less if all connections together have queued much. */
-export function queuedBytesMax(): number {
-  const isCrowded = writtenBytes > ANSWERS_QUEUED_BYTES_MANY
-  return isCrowded ? ANSWERS_QUEUED_BYTES_MAX_CROWDED : ANSWERS_QUEUED_BYTES_MAX
+/** Counts process memory; negative bytes release it. */
+interface ByteCount {
+  add(bytes: number): void
 }
 
 /** An outgoing frame. `kind` is an operation's number in a request; 0 or an error's number in a reply. */
@@ -66,6 +57,12 @@ export class Outbox {
   #scheduled = false
   /** Bytes of frames that are not written yet. */
   #freshBytes = 0
+  /** The part of them that is in payloads of others. */
+  #lentBytes = 0
+  /** Charged with the memory of writes until the network has taken them. */
+  account: ByteCount | null = null
+  /** Bytes of writes that the network has taken. */
+  takenBytes = 0
   /** Frames so far. */
   sent = 0
 
@@ -113,6 +110,7 @@ export class Outbox {
       if (isSmall || part.length <= PAYLOAD_COPIED_BYTES_MAX || frame.transient === true) this.#copy(part)
       else {
         isLent = true
+        this.#lentBytes += part.length
         this.#parts.push(writer.take(), part)
       }
     }
@@ -137,9 +135,11 @@ export class Outbox {
 
   #write(): void {
     const bytes = this.#freshBytes
+    const ownBytes = bytes - this.#lentBytes
     this.#scheduled = false
     this.#frames = 0
     this.#freshBytes = 0
+    this.#lentBytes = 0
     const writer = this.#writer
     if (writer.length > 0) this.#parts.push(writer.take())
     writer.reset(noMemory)
@@ -149,22 +149,21 @@ export class Outbox {
     this.#parts = []
     this.#slabs = []
     this.#whenTaken = []
-    const [first] = parts
-    if (first === undefined) return
-    writtenBytes += bytes
-    if (parts.length === 1 && first.length <= SMALL_BYTES_MAX && this.#link.queuedBytes > 0) {
-      // The peer is slow: retain no more memory for it than it has bytes queued.
-      this.#link.write([Buffer.from(first)], () => {
-        writtenBytes -= bytes
-      })
-      for (const slab of slabs) giveSlab(slab)
-      return
-    }
-    this.#link.write(parts, () => {
-      writtenBytes -= bytes
-      for (const slab of slabs) giveSlab(slab)
+    if (parts.length === 0) return
+    // If the peer is slow, no more memory is retained for it than it has bytes queued.
+    const isCopied = ownBytes <= SMALL_BYTES_MAX && this.#link.queuedBytes > 0
+    // A head that outgrew its slab is in memory of its own, which grows by doubling.
+    const slabBytes = ownBytes > slabs.length * SLAB_BYTES ? 2 * ownBytes : slabs.length * SLAB_BYTES
+    const heldBytes = WRITE_OVERHEAD_BYTES + (isCopied ? ownBytes : slabBytes)
+    const { account } = this
+    account?.add(heldBytes)
+    this.#link.write(isCopied ? outOf(slabs, parts) : parts, () => {
+      this.takenBytes += bytes
+      account?.add(-heldBytes)
+      if (!isCopied) for (const slab of slabs) giveSlab(slab)
       for (const taken of whenTaken) taken()
     })
+    if (isCopied) for (const slab of slabs) giveSlab(slab)
   }
 
   #copy(part: Uint8Array): void {
@@ -197,6 +196,11 @@ export class Outbox {
       if (this.#scheduled) this.flush()
     })
   }
+}
+
+/** The parts, with copies of those that are in the slabs. */
+function outOf(slabs: readonly Buffer[], parts: readonly Uint8Array[]): Uint8Array[] {
+  return parts.map((part) => (slabs.some(({ buffer }) => buffer === part.buffer) ? Buffer.from(part) : part))
 }
 
 /** Of all parts together. */

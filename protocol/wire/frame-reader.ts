@@ -14,6 +14,17 @@ const DIRECT_BYTES_MIN = 16 * 1024
  */
 let received: Buffer | null = null
 
+/** Views of its beginning, by their size. */
+const beginnings = new Map<number, Buffer>()
+
+function receiveMemory(bytes: number): Buffer {
+  received ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+  if (bytes === RECEIVE_BYTES) return received
+  const beginning = beginnings.get(bytes) ?? received.subarray(0, bytes)
+  beginnings.set(bytes, beginning)
+  return beginning
+}
+
 export interface FrameReaderOptions {
   /** Called for each frame. The frame object is reused. */
   readonly onFrame: (frame: Frame) => void
@@ -24,6 +35,11 @@ export interface FrameReaderOptions {
    * has only its header then.
    */
   readonly land?: (frame: Frame) => Landing | null
+  /**
+   * Whether an incomplete frame may take `bytes` of memory. If not, delivery pauses, and the frame is tried
+   * again after `resume`.
+   */
+  readonly admit?: (bytes: number) => boolean
 }
 
 /**
@@ -34,6 +50,7 @@ export interface FrameReaderOptions {
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void
   readonly #land: ((frame: Frame) => Landing | null) | undefined
+  readonly #admit: ((bytes: number) => boolean) | undefined
   readonly #frame = new Frame()
   #frameBytesMax: number
   /** The first `#heldBytes` bytes of a frame whose header or head is incomplete. */
@@ -42,16 +59,19 @@ export class FrameReader {
   /** Memory of the payload of `#frame` that is being received, with `#payloadBytes` so far. */
   #payload: Buffer | null = null
   #payloadBytes = 0
+  /** Own memory of that frame: its head, and its payload unless it is a landing. */
+  #frameHeldBytes = 0
   #direct = false
   #paused = false
   /** Bytes that arrived before the stream was paused. */
   #rest: Buffer | null = null
   #closed = false
 
-  constructor({ onFrame, frameBytesMax = Number.POSITIVE_INFINITY, land }: FrameReaderOptions) {
+  constructor({ onFrame, frameBytesMax = Number.POSITIVE_INFINITY, land, admit }: FrameReaderOptions) {
     this.#onFrame = onFrame
     this.#frameBytesMax = frameBytesMax
     this.#land = land
+    this.#admit = admit
   }
 
   /** Lifts the bound that holds before the hello. */
@@ -62,6 +82,11 @@ export class FrameReader {
   /** True between two frames; a stream that ends elsewhere was cut off. */
   get atBoundary(): boolean {
     return this.#held === null && this.#payload === null
+  }
+
+  /** Memory of an incomplete frame and of bytes that wait for `resume`, besides a landing. */
+  get heldBytes(): number {
+    return (this.#held?.length ?? 0) + this.#frameHeldBytes + (this.#rest?.length ?? 0)
   }
 
   /** Delivers nothing, including what has arrived, until `resume`. */
@@ -80,14 +105,14 @@ export class FrameReader {
   }
 
   /**
-   * Memory for the next bytes: that of the payload being received, unless earlier bytes wait for `resume`.
+   * Memory for the next bytes: that of the payload being received, unless earlier bytes wait for `resume`, or
+   * `bytes` of the shared memory.
    */
-  space(): Buffer {
+  space(bytes: number = RECEIVE_BYTES): Buffer {
     const missing = this.#payload === null ? 0 : this.#payload.length - this.#payloadBytes
     this.#direct = !this.#paused && this.#rest === null && missing >= DIRECT_BYTES_MIN
     if (this.#direct) return (this.#payload as Buffer).subarray(this.#payloadBytes)
-    received ??= Buffer.allocUnsafeSlow(RECEIVE_BYTES)
-    return received
+    return receiveMemory(bytes)
   }
 
   /**
@@ -107,6 +132,8 @@ export class FrameReader {
   close(): void {
     this.#closed = true
     this.#rest = null
+    this.#held = null
+    this.#frameHeldBytes = 0
     if (this.#payload === null) return
     this.#payload = null
     const { landing } = this.#frame
@@ -142,10 +169,11 @@ export class FrameReader {
     frame.headStart = headStart
     const next = payloadStart + frame.payloadBytes
     if (next > end) {
+      if (!this.#allocatePayload()) return offset
       // The head must outlive this piece.
       frame.headMemory = Buffer.from(frame.head)
       frame.headStart = 0
-      return this.#beginPayload(piece, payloadStart, end)
+      return this.#fillPayload(piece, payloadStart, end)
     }
     frame.payloadMemory = piece
     frame.payloadStart = payloadStart
@@ -154,10 +182,14 @@ export class FrameReader {
     return next
   }
 
-  /** Stores the beginning of a frame until header and head are complete. */
+  /**
+   * Stores the beginning of a frame until header and head are complete. Returns the offset up to which it is
+   * stored.
+   */
   #hold(piece: Buffer, offset: number, end: number): number {
     const isHeaderHere = end - offset >= FRAME_HEADER_BYTES
     const bytes = FRAME_HEADER_BYTES + (isHeaderHere ? this.#frame.headBytes : 0)
+    if (!this.#mayHold(bytes)) return offset
     this.#held = Buffer.allocUnsafe(bytes)
     this.#heldBytes = piece.copy(this.#held, 0, offset, end)
     return end
@@ -173,14 +205,22 @@ export class FrameReader {
     this.#readHeader(held, 0)
     const bytes = FRAME_HEADER_BYTES + frame.headBytes
     if (held.length < bytes) {
+      if (!this.#mayHold(bytes)) return next
       this.#held = Buffer.allocUnsafe(bytes)
       held.copy(this.#held)
       return next
     }
+    if (!this.#allocatePayload()) return next
     this.#held = null
     frame.headMemory = held
     frame.headStart = FRAME_HEADER_BYTES
-    return this.#beginPayload(piece, next, end)
+    return this.#fillPayload(piece, next, end)
+  }
+
+  #mayHold(bytes: number): boolean {
+    if (this.#admit === undefined || this.#admit(bytes)) return true
+    this.#paused = true
+    return false
   }
 
   #readHeader(memory: Buffer, offset: number): void {
@@ -191,13 +231,21 @@ export class FrameReader {
     }
   }
 
-  /** Header and head are complete, the payload is not. */
-  #beginPayload(piece: Buffer, offset: number, end: number): number {
+  /** Header and head are complete, the payload is not. False if there is no memory for it. */
+  #allocatePayload(): boolean {
     const frame = this.#frame
-    frame.landing = frame.payloadBytes > 0 ? (this.#land?.(frame) ?? null) : null
-    this.#payload = frame.landing?.bytes ?? Buffer.allocUnsafeSlow(frame.payloadBytes)
+    const { payloadBytes } = frame
+    const landing = payloadBytes > 0 ? (this.#land?.(frame) ?? null) : null
+    const bytes = FRAME_HEADER_BYTES + frame.headBytes + (landing === null ? payloadBytes : 0)
+    if (payloadBytes > 0 && !this.#mayHold(bytes)) {
+      landing?.abandon()
+      return false
+    }
+    frame.landing = landing
+    this.#payload = landing?.bytes ?? Buffer.allocUnsafeSlow(payloadBytes)
     this.#payloadBytes = 0
-    return this.#fillPayload(piece, offset, end)
+    this.#frameHeldBytes = bytes
+    return true
   }
 
   #fillPayload(piece: Buffer, offset: number, end: number): number {
@@ -212,6 +260,7 @@ export class FrameReader {
     if (this.#payloadBytes < payload.length) return
     const frame = this.#frame
     this.#payload = null
+    this.#frameHeldBytes = 0
     frame.payloadMemory = payload
     frame.payloadStart = 0
     frame.owned = true

@@ -15,9 +15,9 @@ export class FrameProgress {
     this.#clock = clock
   }
 
-  /** Restarts after a pause of the connection. */
-  forgive(): void {
-    this.#frames = -1
+  /** The connection was paused for `ms`, in which nothing could arrive. */
+  excuse(ms: number): void {
+    this.#sinceMs += ms
   }
 
   /** Records `bytes` after `frames` whole frames, with the next one incomplete. False if it was too slow. */

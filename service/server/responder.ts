@@ -1,6 +1,5 @@
 import { asMayflyError, errorTable, isError, isOwnFault, MayflyError } from '../../protocol/errors.ts'
 import {
-  CALLS_OUTSTANDING_MAX,
   ERROR_MESSAGE_BYTES_MAX,
   HELLO_BYTES_MAX,
   HELLO_MS_MAX,
@@ -14,7 +13,7 @@ import { cancel, challenge, hello, ping, renew } from '../../protocol/operations
 import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Link } from '../../protocol/transport/link.ts'
-import { Outbox, queuedBytesMax } from '../../protocol/transport/outbox.ts'
+import { Outbox } from '../../protocol/transport/outbox.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
 import { errorReply } from '../../protocol/wire/error-reply.ts'
 import type { Frame, Landing } from '../../protocol/wire/frame.ts'
@@ -29,6 +28,7 @@ import type { Connections, Counted } from './connections.ts'
 import { FrameProgress } from './frame-progress.ts'
 import { Gate } from './gate.ts'
 import type { Handlers, Reply } from './handlers.ts'
+import { Intake } from './intake.ts'
 import type { ClientSessions, Peer } from './peer.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { RequestsUnderWay, repeatedId } from './requests-under-way.ts'
@@ -45,7 +45,7 @@ export interface ResponderOptions {
   readonly turns: Turns
   readonly pace?: Pace
   /** All connections of the server. */
-  readonly connections?: Connections
+  readonly connections: Connections
   /** For servers that store answers of mutations. */
   readonly sessions?: ClientSessions
 }
@@ -63,19 +63,14 @@ class Responder implements Counted {
   readonly #frames = new FrameReader({
     onFrame: (frame) => this.#receive(frame),
     land: (frame) => this.#land(frame),
+    admit: (bytes) => this.#intake.admits(bytes),
     frameBytesMax: HELLO_BYTES_MAX,
   })
   readonly #reader = new Reader()
   readonly #gate: Gate
   #peer: (Peer & { claims: Claims; sessionName: string }) | null = null
   readonly #underWay = new RequestsUnderWay()
-  /** Bytes of announced answers. */
-  #expectedBytes = 0
-  #paused = false
-  /** The peer is throttled. */
-  #held = false
-  /** Received bytes wait for a turn of the peer's job. */
-  #waits = false
+  readonly #intake: Intake
   /** Requests since the clock was last read. */
   #unlooked = 0
   #closed = false
@@ -93,26 +88,32 @@ class Responder implements Counted {
       outbox: this.#outbox,
       clock: options.runtime.clock,
       owesAnswer: () => this.#owesAnswer() && link.queuedBytes === 0,
-      isHeldBack: () => this.#paused,
+      isHeldBack: () => this.#intake.isPaused,
+    })
+    const { turns, pace, runtime } = options
+    this.#intake = new Intake({
+      ...{ link, turns, pace, clock: runtime.clock },
+      ...{ frames: this.#frames, outbox: this.#outbox, underWay: this.#underWay },
+      onResume: (pausedMs) => this.#resume(pausedMs),
     })
   }
 
   open(): void {
     const { clock } = this.#options.runtime
     const { connections } = this.#options
-    connections?.accept(this)
+    connections.accept(this)
     const greeting = clock.after(HELLO_MS_MAX, () => {
       if (this.#peer === null) this.#link.destroy()
     })
     this.#link.open({
-      space: () => this.#frames.space(),
+      space: () => this.#frames.space(this.#intake.readBytes),
       filled: (bytes) => this.#filled(bytes),
-      drained: () => this.#balance(),
+      drained: () => this.#intake.balance(),
       silent: () => this.#letGoOfSilent(),
       closed: () => {
         this.#close()
         greeting.cancel()
-        connections?.leave(this, this.#job)
+        connections.leave(this, this.#job)
         this.#leaveAll()
       },
     })
@@ -122,7 +123,7 @@ class Responder implements Counted {
   }
 
   get isIdle(): boolean {
-    const isQuiet = this.#underWay.size === 0 && !this.#paused && this.#frames.atBoundary
+    const isQuiet = this.#underWay.size === 0 && !this.#intake.isPaused && this.#frames.atBoundary
     return isQuiet && this.#link.queuedBytes === 0
   }
 
@@ -144,46 +145,26 @@ class Responder implements Counted {
     if (this.#closed) return
     this.#watch.received()
     const { turns } = this.#options
-    if (!turns.begin(this.#job)) this.#await()
+    if (!turns.begin(this.#job)) this.#intake.awaitTurn()
     try {
       this.#frames.filled(bytes)
     } catch (error) {
       this.#refuse(0, error)
     }
     this.#finishRead()
-    if (this.#frames.atBoundary || this.#paused) return
+    if (this.#frames.atBoundary || this.#intake.isPaused) return
     if (!this.#progress.isFastEnough({ frames: this.#watch.frames, bytes })) this.#link.destroy()
   }
 
   #finishRead(): void {
     this.#outbox.flush()
-    this.#keepPace(this.#options.turns.end())
-    this.#balance()
+    this.#intake.keepPace(this.#options.turns.end())
+    this.#intake.balance()
   }
 
   /** Empty for planes, and before the hello, when very little may be sent. */
   get #job(): string {
     return this.#peer?.claims.job ?? ''
-  }
-
-  /** Stops delivering received bytes until the peer's job has a turn. */
-  #await(): void {
-    if (this.#waits || this.#closed) return
-    this.#waits = true
-    this.#frames.pause()
-    this.#options.turns.wait(this.#job, () => {
-      this.#waits = false
-      this.#balance()
-    })
-  }
-
-  #keepPace(cpuMs: number): void {
-    const { pace } = this.#options
-    if (pace === undefined || this.#peer === null || this.#held || this.#closed) return
-    this.#held = pace.holds(this.#peer.claims.job, cpuMs, () => {
-      this.#held = false
-      this.#balance()
-    })
   }
 
   #land(frame: Frame): Landing | null {
@@ -213,19 +194,19 @@ class Responder implements Counted {
     }
     this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
     if (this.#unlooked >= TURN_LOOK_REQUESTS) this.#look()
-    if (this.#outbox.queuedBytes + this.#expectedBytes > queuedBytesMax()) this.#relieve()
+    if (this.#intake.isFull) this.#relieve()
   }
 
   /** Ends a turn that has taken long enough. */
   #look(): void {
     this.#unlooked = 0
-    if (this.#options.turns.isOver) this.#await()
+    if (this.#options.turns.isOver) this.#intake.awaitTurn()
   }
 
   /** Pauses delivery if the network does not take the answers to earlier requests. */
   #relieve(): void {
     this.#outbox.flush()
-    this.#balance()
+    this.#intake.balance()
   }
 
   /** A request that cannot be decoded never reaches its handler, so its landing is abandoned here. */
@@ -248,7 +229,7 @@ class Responder implements Counted {
       checkVersion(this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes).u16())
       const request = this.#decode(hello, frame)
       const peer = this.#peerWith(this.#gate.admit(request))
-      connections?.enter(this, peer.claims.job)
+      this.#intake.enter(peer.claims.job, connections.enter(this, peer.claims.job))
       peer.sessionName = sessions?.join(peer, this.#gate.resumed(request)) ?? peer.sessionName
       this.#peer = peer
       this.#frames.allowAll()
@@ -264,7 +245,7 @@ class Responder implements Counted {
       session: null,
       sessionName: this.#gate.nonce.toString('hex'),
       whenGone: (id, task) => this.#underWay.park(id, task),
-      expects: (bytes) => this.#expect(bytes),
+      expects: (bytes) => this.#intake.expect(bytes),
       end: () => this.end(),
     }
   }
@@ -276,15 +257,6 @@ class Responder implements Counted {
       this.#answer(frame.id, renew.reply, { head: {} })
     } catch (error) {
       this.#fail(frame.id, error)
-    }
-  }
-
-  #expect(bytes: number): () => void {
-    let isExpected = true
-    this.#expectedBytes += bytes
-    return () => {
-      if (isExpected) this.#expectedBytes -= bytes
-      isExpected = false
     }
   }
 
@@ -311,7 +283,7 @@ class Responder implements Counted {
           this.#fail(id, error)
         },
       )
-      .finally(() => this.#balance())
+      .finally(() => this.#intake.balance())
   }
 
   /** A reply that cannot be encoded fails only its request. */
@@ -351,29 +323,18 @@ class Responder implements Counted {
     this.#watch.stop()
     this.#gate.close()
     this.#frames.close()
+    this.#intake.close()
   }
 
   #owesAnswer(): boolean {
-    return this.#peer !== null && (this.#underWay.size > 0 || this.#paused || !this.#frames.atBoundary)
+    return (
+      this.#peer !== null && (this.#underWay.size > 0 || this.#intake.isPaused || !this.#frames.atBoundary)
+    )
   }
 
-  /** Pauses a peer that does not take its answers, has too many requests in progress, or is throttled. */
-  #balance(): void {
-    const full =
-      this.#held ||
-      this.#waits ||
-      this.#link.queuedBytes + this.#expectedBytes > queuedBytesMax() ||
-      this.#underWay.size >= CALLS_OUTSTANDING_MAX
-    if (full === this.#paused || this.#closed) return
-    this.#paused = full
-    if (!full) return this.#resume()
-    this.#frames.pause()
-    this.#link.pause()
-  }
-
-  #resume(): void {
-    this.#progress.forgive()
-    this.#link.resume()
+  /** Works off what had arrived when the connection was paused. */
+  #resume(pausedMs: number): void {
+    this.#progress.excuse(pausedMs)
     this.#options.turns.begin(this.#job)
     try {
       if (!this.#frames.resume()) return void this.#options.turns.end()
@@ -391,7 +352,7 @@ class Responder implements Counted {
 
   /** Disconnects a stalled peer, which holds shared memory, and a dead one, which holds parked requests. */
   #letGoOfSilent(): void {
-    const isStalled = this.#link.queuedBytes > 0 || (!this.#paused && !this.#frames.atBoundary)
+    const isStalled = this.#link.queuedBytes > 0 || (!this.#intake.isPaused && !this.#frames.atBoundary)
     if (isStalled || !this.#watch.isThere()) return this.#link.destroy()
     if (this.#job !== '' && this.isIdle && ++this.#idleLooks >= IDLE_LOOKS_MAX) this.end()
   }

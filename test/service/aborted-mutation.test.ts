@@ -7,6 +7,7 @@ import { SessionTrail } from '../../protocol/transport/session-trail.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
 import { createLog } from '../../service/process/log.ts'
+import { Connections } from '../../service/server/connections.ts'
 import { Handlers, type Reply } from '../../service/server/handlers.ts'
 import { tcpNetwork } from '../../service/server/listener.ts'
 import { serveLink } from '../../service/server/responder.ts'
@@ -27,7 +28,15 @@ async function startOne(how: 'works' | 'waits') {
   const turns = new Turns(systemRuntime.clock)
   const log = createLog('storage-node', 'silent')
   const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) =>
-    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns }),
+    serveLink(link, {
+      server: 'n-1',
+      secret,
+      runtime: systemRuntime,
+      connections: new Connections(),
+      handlers,
+      log,
+      turns,
+    }),
   )
   onTestFinished(() => listener.close())
   const caller = new Caller(await dialTcp(listener.address), {

@@ -9,6 +9,7 @@ import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { array, bytes, struct, text } from '../../protocol/wire/codec.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
+import { Connections } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
 import { tcpNetwork } from '../../service/server/listener.ts'
 import { serveLink } from '../../service/server/responder.ts'
@@ -66,6 +67,7 @@ async function start() {
       secret,
       runtime: systemRuntime,
       turns: new Turns(clock),
+      connections: new Connections(),
       handlers,
       log,
     }),

@@ -11,6 +11,7 @@ import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
 import { createLog } from '../../service/process/log.ts'
+import { Connections } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
 import { tcpNetwork } from '../../service/server/listener.ts'
 import { serveLink } from '../../service/server/responder.ts'
@@ -39,7 +40,15 @@ async function startServer() {
     }
     Object.assign(link, { open: opened } satisfies Partial<Link>)
     const log = createLog('storage-node', 'silent')
-    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns })
+    serveLink(link, {
+      server: 'n-1',
+      secret,
+      runtime: systemRuntime,
+      connections: new Connections(),
+      handlers,
+      log,
+      turns,
+    })
   })
   onTestFinished(() => listener.close())
   return { address: listener.address, silence: () => links.at(-1)?.handlers?.silent() }

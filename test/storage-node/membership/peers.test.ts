@@ -10,6 +10,7 @@ import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import { Background } from '../../../service/process/background.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
 import { createLog } from '../../../service/process/log.ts'
+import { Connections } from '../../../service/server/connections.ts'
 import { Handlers } from '../../../service/server/handlers.ts'
 import { tcpNetwork } from '../../../service/server/listener.ts'
 import { serveLink } from '../../../service/server/responder.ts'
@@ -74,6 +75,7 @@ class Peer {
         secret,
         runtime: systemRuntime,
         turns: new Turns(clock),
+        connections: new Connections(),
         handlers,
         log,
       })
