@@ -20,13 +20,26 @@ const smallWorld = [
   ['RECORD_PAGE_BYTES = 256 * 1024', 'RECORD_PAGE_BYTES = 64'],
   ['RECORD_PAGES_MAX = 32', 'RECORD_PAGES_MAX = 1_000'],
   ['LIST_PAGE_MAX = 1_000', 'LIST_PAGE_MAX = 1'],
-  ['ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024', 'ANSWERS_QUEUED_BYTES_MAX = 512'],
   ['CALLS_QUEUED_BYTES_MAX = CHUNKS_IN_FLIGHT * CHUNK_BYTES', 'CALLS_QUEUED_BYTES_MAX = 256'],
   ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
   ['SLOTS_DEFAULT = 1024', 'SLOTS_DEFAULT = 16'],
   ['NODE_START_MS_MAX = 15_000', 'NODE_START_MS_MAX = 4_000'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
+  .concat(
+    [
+      ['ANSWERS_QUEUED_BYTES_MAX = 4 * 1024 * 1024', 'ANSWERS_QUEUED_BYTES_MAX = 512'],
+      ['ANSWERS_QUEUED_BYTES_MAX_CROWDED = 128 * 1024', 'ANSWERS_QUEUED_BYTES_MAX_CROWDED = 256'],
+      // What sockets of the simulation take without an event.
+      ['ANSWERS_QUEUED_BYTES_MAX_FULL = 64 * 1024', 'ANSWERS_QUEUED_BYTES_MAX_FULL = 128'],
+      // A write has a slab of 128 KiB.
+      ['JOB_HELD_BYTES_MAX = 64 * 1024 * 1024', 'JOB_HELD_BYTES_MAX = 100 * 1024'],
+      ['SERVER_HELD_BYTES_MAX = 256 * 1024 * 1024', 'SERVER_HELD_BYTES_MAX = 300 * 1024'],
+      ['JOB_HELD_BYTES_MIN = 4 * 1024 * 1024', 'JOB_HELD_BYTES_MIN = 50 * 1024'],
+      ['FRAME_HELD_BYTES_MIN = 4 * 1024', 'FRAME_HELD_BYTES_MIN = 64'],
+      ['RECEIVE_BYTES_MIN = 8 * 1024', 'RECEIVE_BYTES_MIN = 256'],
+    ].map(([find, replace]) => ({ file: 'service/server/limits.ts', find, replace })),
+  )
   .concat(
     [
       ['s3/s3-limits.ts', 'S3_PART_BYTES = 8 * 1024 * 1024', 'S3_PART_BYTES = 512'],

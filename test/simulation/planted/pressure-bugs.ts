@@ -11,6 +11,14 @@ export const pressureBugs: readonly Planted[] = [
     seedsMax: 20,
   },
   {
+    name: 'room-never-told',
+    what: 'Connections that wait because their job holds too much memory never hear that it holds less.',
+    file: 'service/server/memory-account.ts',
+    find: 'for (const job of [...this.#server.waiting]) job.#resume()',
+    replace: 'this.#isResuming = true',
+    seedsMax: 20,
+  },
+  {
     name: 'call-never-sent',
     what: 'Calls that waited for the server to take others are never sent.',
     file: 'protocol/transport/caller.ts',
