@@ -7,7 +7,7 @@ import type { Clock } from '../protocol/runtime.ts'
 import type { Landing } from '../protocol/wire/frame.ts'
 import { listedPrefix } from '../service/server/granted-keys.ts'
 import { Handlers, type Received } from '../service/server/handlers.ts'
-import { type Peer, requireCluster } from '../service/server/peer.ts'
+import { type Peer, requireCluster, type Waiter } from '../service/server/peer.ts'
 import type { Asked } from './access.ts'
 import { awaitSettled, receiveIndex } from './handoff/target.ts'
 import type { NodeJob } from './job/job.ts'
@@ -16,17 +16,12 @@ import type { StorageNode } from './node.ts'
 import type { MutationCall, Outcome, Stage } from './operations/capacity-wait.ts'
 import { pageBytes } from './operations/listing.ts'
 import { wholeChunk } from './persist/chunk-reader.ts'
-import {
-  keyMutation,
-  keysMutation,
-  type MutationInfo,
-  type MutationRequest,
-  type Sequenced,
-} from './sessions/sessions.ts'
+import { type Mutation, type MutationRequest, manyKeys, oneKey, type Sequenced } from './sessions/sessions.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
 type ChunkPut = RequestOf<typeof dataOperations.chunkPut>
 type OwnedRange = Own['owned'][number]
+type Consume = MutationRequest<RequestOf<typeof dataOperations.get>> & { readonly waiter: Waiter }
 
 const done = { head: {} }
 const noKey = {}
@@ -56,7 +51,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       put,
       mutation(node, {
         operation: put,
-        identify: keyMutation,
+        ...oneKey,
         apply: capacityWait.admit(({ job, request, payload }) => persistence.put(job, request, payload)),
       }),
       { ...landIn(node), isShort: true },
@@ -65,7 +60,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       append,
       mutation(node, {
         operation: append,
-        identify: keyMutation,
+        ...oneKey,
         apply: capacityWait.admit(({ job, request, payload }) => persistence.append(job, request, payload)),
       }),
     )
@@ -73,7 +68,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       dataOperations.delete,
       mutation(node, {
         operation: dataOperations.delete,
-        identify: keyMutation,
+        ...oneKey,
         apply: ({ job, request }) => persistence.delete(job, request),
       }),
     )
@@ -81,7 +76,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       dataOperations.putMany,
       mutation(node, {
         operation: dataOperations.putMany,
-        identify: keysMutation,
+        ...manyKeys,
         apply: capacityWait.admitBatch(({ job, request, payload }) =>
           persistenceBatch.put(job, request, payload),
         ),
@@ -92,7 +87,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       dataOperations.deleteMany,
       mutation(node, {
         operation: dataOperations.deleteMany,
-        identify: keysMutation,
+        ...manyKeys,
         apply: ({ job, request }) => persistenceBatch.delete(job, request),
       }),
     )
@@ -100,7 +95,7 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
       dataOperations.putCommit,
       mutation(node, {
         operation: dataOperations.putCommit,
-        identify: keyMutation,
+        ...oneKey,
         apply: capacityWait.admit(({ job, request }) => persistence.commit(job, request)),
       }),
     )
@@ -110,10 +105,9 @@ function addMutations(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-interface Mutation<Request, Head> {
+/** A mutation before its right to write is checked. */
+interface AskedMutation<Request, Head> extends Omit<Mutation<MutationCall<Request>, Head>, 'execute'> {
   readonly operation: Operation<Request, Head>
-  /** Describes the mutation to its session. */
-  readonly identify: (operation: { number: number }, of: MutationRequest<Request>) => MutationInfo
   /** Admission, if it takes room, then persistence, then the object. */
   readonly apply: Stage<Request, PinnedReply<Head>>
 }
@@ -124,17 +118,18 @@ interface Mutation<Request, Head> {
  */
 function mutation<Request extends Asked & Sequenced, Head>(
   node: StorageNode,
-  { operation, identify, apply }: Mutation<Request, Head>,
+  { apply, ...kind }: AskedMutation<Request, Head>,
 ) {
   const { sessions } = node
+  const execute = (call: MutationCall<Request>): Outcome<PinnedReply<Head>> => {
+    call.job.movedBytes += call.payload.length
+    return apply(call)
+  }
+  const once = { ...kind, execute }
   return (peer: Peer, request: Request, message: Received): Outcome<PinnedReply<Head>> => {
     try {
       const job = node.jobOf(peer.claims, 'write', request)
-      const call = { peer, job, request, payload: message.payload, id: message.id }
-      return sessions.run(identify(operation, call), request, () => {
-        job.movedBytes += call.payload.length
-        return apply(call)
-      })
+      return sessions.run(once, { peer, job, request, payload: message.payload, id: message.id })
     } finally {
       abandonLanding(message)
     }
@@ -143,6 +138,11 @@ function mutation<Request extends Asked & Sequenced, Head>(
 
 function addReads(handlers: Handlers, node: StorageNode): void {
   const { batch, batchLowerReads, persistence, objects, sessions } = node
+  const consume = {
+    operation: dataOperations.get,
+    ...oneKey,
+    execute: ({ job, request, waiter }: Consume) => persistence.consume(job, request, waiter),
+  }
   handlers
     .on(
       dataOperations.get,
@@ -152,9 +152,7 @@ function addReads(handlers: Handlers, node: StorageNode): void {
         if (!request.consume) return objects.get(node.jobOf(claims, 'read', request), request, waiter)
         node.jobOf(claims, 'read', request)
         const job = node.jobOf(claims, 'write', request)
-        return sessions.run(keyMutation(dataOperations.get, { peer, job, request }), request, () =>
-          persistence.consume(job, request, waiter),
-        )
+        return sessions.run(consume, { peer, job, request, waiter })
       },
       { isShort: true },
     )

@@ -52,6 +52,11 @@ export class Intake {
   #awaitsRoom = false
   #reader: Timer | null = null
   #isClosed = false
+  /** The job is within its rate again. Made once, because `keepPace` runs after every read. */
+  readonly #continue = (): void => {
+    this.#isThrottled = false
+    this.balance()
+  }
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -97,10 +102,7 @@ export class Intake {
   keepPace(cpuMs: number): void {
     const { pace } = this.#options
     if (pace === undefined || this.#job === '' || this.#isThrottled || this.#isClosed) return
-    this.#isThrottled = pace.holds(this.#job, cpuMs, () => {
-      this.#isThrottled = false
-      this.balance()
-    })
+    this.#isThrottled = pace.holds(this.#job, cpuMs, this.#continue)
   }
 
   /** Announces an answer of so many bytes. The returned function takes that back; it is idempotent. */

@@ -13,7 +13,7 @@ class Bucket {
   }
 
   /** May create debt, up to what flows in within `debtMs`; existing debt stays. */
-  spend(bytes: number, { nowMs, debtMs }: { nowMs: number; debtMs: number }): void {
+  spend(bytes: number, nowMs: number, debtMs: number): void {
     const tokens = this.#fill(nowMs)
     const least = (-this.bytesPerSecond * debtMs) / 1000
     this.#tokens = Math.min(tokens, Math.max(tokens - bytes, least))
@@ -59,14 +59,10 @@ export class JobTokenBucket {
  */
 export class TokenBuckets {
   readonly #node: Bucket
-  /**
-   * The most recently active job, and until when it counts as active. `#othersUntilMs` is the same for any
-   * other.
-   */
-  #latest: { readonly job: JobTokenBucket | null; readonly untilMs: number } = {
-    job: null,
-    untilMs: Number.NEGATIVE_INFINITY,
-  }
+  /** The most recently active job. */
+  #latest: JobTokenBucket | null = null
+  /** Until when it counts as active, and until when any other job does. */
+  #latestUntilMs = Number.NEGATIVE_INFINITY
   #othersUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(bytesPerSecond: number, nowMs: number) {
@@ -74,20 +70,20 @@ export class TokenBuckets {
   }
 
   /**
-   * Charges `requests` that moved `bytes` and took `cpuMs` of the event loop. The scarcest of the three
-   * counts: a tenth of the node's bytes per second also means a tenth of its requests and CPU time.
+   * The cost in bytes of `requests` that moved `bytes` and took `cpuMs` of the event loop. The scarcest of the
+   * three counts: a tenth of the node's bytes per second also means a tenth of its requests and CPU time.
    */
-  spend(
-    job: JobTokenBucket,
-    { requests, bytes, cpuMs }: { requests: number; bytes: number; cpuMs: number },
-    nowMs: number,
-  ): void {
+  costOf(requests: number, bytes: number, cpuMs: number): number {
     const cpuBytes = (cpuMs * this.#node.bytesPerSecond) / (1000 * CPU_RESERVABLE_SHARE)
-    const cost = Math.max(bytes, requests * REQUEST_COST_BYTES, cpuBytes)
+    return Math.max(bytes, requests * REQUEST_COST_BYTES, cpuBytes)
+  }
+
+  /** Charges a cost to the job and the node. Runs after every read of a connection, so it allocates nothing. */
+  spend(job: JobTokenBucket, cost: number, nowMs: number): void {
     const alone = this.#isAlone(job, nowMs)
     const borrows = alone || this.#node.waitMs(nowMs) === 0
-    job.own.spend(cost, { nowMs, debtMs: borrows ? 0 : RATE_DEBT_MS_MAX })
-    this.#node.spend(cost, { nowMs, debtMs: alone ? 0 : RATE_DEBT_MS_MAX })
+    job.own.spend(cost, nowMs, borrows ? 0 : RATE_DEBT_MS_MAX)
+    this.#node.spend(cost, nowMs, alone ? 0 : RATE_DEBT_MS_MAX)
     this.#noteActive(job, nowMs)
   }
 
@@ -101,14 +97,15 @@ export class TokenBuckets {
 
   #noteActive(job: JobTokenBucket, atMs: number): void {
     const untilMs = atMs + CONTENTION_MS
-    if (job === this.#latest.job) this.#latest = { job, untilMs: Math.max(untilMs, this.#latest.untilMs) }
-    else if (untilMs >= this.#latest.untilMs) {
-      this.#othersUntilMs = this.#latest.untilMs
-      this.#latest = { job, untilMs }
+    if (job === this.#latest) this.#latestUntilMs = Math.max(untilMs, this.#latestUntilMs)
+    else if (untilMs >= this.#latestUntilMs) {
+      this.#othersUntilMs = this.#latestUntilMs
+      this.#latest = job
+      this.#latestUntilMs = untilMs
     } else this.#othersUntilMs = Math.max(untilMs, this.#othersUntilMs)
   }
 
   #isAlone(job: JobTokenBucket, nowMs: number): boolean {
-    return nowMs >= (job === this.#latest.job ? this.#othersUntilMs : this.#latest.untilMs)
+    return nowMs >= (job === this.#latest ? this.#othersUntilMs : this.#latestUntilMs)
   }
 }

@@ -181,12 +181,18 @@ export class NodeJob {
     this.#tier.chargeOverhead(bytes)
   }
 
-  /** Work done for the job since the last call. */
-  takeUnmetered(): { requests: number; bytes: number } {
-    const unpaid = { requests: this.requests, bytes: this.movedBytes - this.#meteredBytes }
+  /** Requests since the last call. */
+  takeUnmeteredRequests(): number {
+    const { requests } = this
     this.requests = 0
+    return requests
+  }
+
+  /** Bytes moved since the last call. */
+  takeUnmeteredBytes(): number {
+    const bytes = this.movedBytes - this.#meteredBytes
     this.#meteredBytes = this.movedBytes
-    return unpaid
+    return bytes
   }
 
   /** Bytes that the job moved since the last call. */

@@ -35,7 +35,8 @@ export class JobThrottle implements Pace {
     const job = this.#jobs.get(id)
     if (job === undefined) return false
     const nowMs = this.#clock.monotonicMs()
-    this.#rates.spend(job.rate, { ...job.takeUnmetered(), cpuMs }, nowMs)
+    const requests = job.takeUnmeteredRequests()
+    this.#rates.spend(job.rate, this.#rates.costOf(requests, job.takeUnmeteredBytes(), cpuMs), nowMs)
     if (this.#rates.waitMs(job.rate, nowMs) === 0) return false
     const waiting = this.#waiting.get(id) ?? { job, resume: [] }
     waiting.resume.push(resume)

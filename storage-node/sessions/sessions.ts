@@ -18,20 +18,25 @@ export interface Sequenced {
   readonly sequence: number
 }
 
-/** What a mutation does, and for whom. */
-export interface MutationInfo {
+/** A mutation that a peer asks for. */
+export interface MutationRequest<Request> {
   readonly peer: Peer
   /** The job that its bytes are charged to. */
   readonly job: NodeJob
-  /** The operation's number. */
-  readonly operation: number
-  /** A hash of its keys. */
-  readonly keys: number
-  /** Bytes of its answer besides its lane; 0 if the answer is a few numbers. */
-  readonly answerBytes: number
+  readonly request: Request
 }
 
 type Answer<Head> = PinnedReply<Head> | Promise<PinnedReply<Head>>
+
+/** A kind of mutation. */
+export interface Mutation<Call extends MutationRequest<unknown>, Head> {
+  readonly operation: { readonly number: number }
+  /** A hash of the keys of a request. */
+  readonly keysOf: (request: Call['request']) => number
+  /** Bytes of the answer to a request besides its lane; 0 if the answer is a few numbers. */
+  readonly answerBytesOf: (request: Call['request']) => number
+  readonly execute: (call: Call) => Answer<Head>
+}
 
 /**
  * Stores answers of mutations, so that clients may repeat them after a broken connection. A repetition gets
@@ -84,23 +89,28 @@ export class Sessions implements ClientSessions {
   }
 
   /** Runs a mutation at most once. */
-  run<Head>(
-    info: MutationInfo,
-    { lane: number, sequence }: Sequenced,
-    execute: () => Answer<Head>,
+  run<Call extends MutationRequest<Sequenced>, Head>(
+    mutation: Mutation<Call, Head>,
+    call: Call,
   ): Answer<Head> {
-    const session = info.peer.session as Session
-    if (session.job !== info.job) this.#rebind(session, info.job)
-    const lane = session.lanes[number] ?? this.#open(session, number)
-    if (sequence <= lane.sequence) return replayOf({ session, lane }, sequence, info) as Answer<Head>
+    const { request } = call
+    const { sequence } = request
+    const session = call.peer.session as Session
+    if (session.job !== call.job) this.#rebind(session, call.job)
+    const lane = session.lanes[request.lane] ?? this.#open(session, request.lane)
+    const operation = mutation.operation.number
+    const keys = mutation.keysOf(request)
+    if (sequence <= lane.sequence)
+      return replayOf({ session, lane }, { sequence, operation, keys }) as Answer<Head>
     session.releaseLane(lane)
     lane.sequence = sequence
-    lane.operation = info.operation
-    lane.keys = info.keys
+    lane.operation = operation
+    lane.keys = keys
     lane.connection = session.connection
     session.mutations++
-    if (lane.answerBytes !== info.answerBytes) this.#count(session, lane, info)
-    return this.#execute(session, lane, execute)
+    const answerBytes = mutation.answerBytesOf(request)
+    if (lane.answerBytes !== answerBytes) this.#count(session, lane, answerBytes)
+    return this.#execute(session, lane, mutation, call)
   }
 
   /** Forgets the answers of these lanes up to their sequences. */
@@ -171,7 +181,7 @@ export class Sessions implements ClientSessions {
     return this.#account(job).hasRoomFor(bytes)
   }
 
-  #count(session: Session, lane: Lane, { answerBytes }: MutationInfo): void {
+  #count(session: Session, lane: Lane, answerBytes: number): void {
     const more = answerBytes - lane.answerBytes
     lane.answerBytes = answerBytes
     session.bytes += more
@@ -207,10 +217,15 @@ export class Sessions implements ClientSessions {
     this.#account(session.jobId).disconnected(session)
   }
 
-  #execute<Head>(session: Session, lane: Lane, execute: () => Answer<Head>): Answer<Head> {
+  #execute<Call extends MutationRequest<Sequenced>, Head>(
+    session: Session,
+    lane: Lane,
+    mutation: Mutation<Call, Head>,
+    call: Call,
+  ): Answer<Head> {
     let reply: Answer<Head>
     try {
-      reply = execute()
+      reply = mutation.execute(call)
     } catch (error) {
       session.fail(lane, error)
       throw error
@@ -219,6 +234,10 @@ export class Sessions implements ClientSessions {
       this.#store(session, lane, reply)
       return reply
     }
+    return this.#await(session, lane, reply)
+  }
+
+  #await<Head>(session: Session, lane: Lane, reply: Promise<PinnedReply<Head>>): Answer<Head> {
     session.underWay++
     const outcome: Promise<PinnedReply<Head>> = reply.then(
       (value) => {
@@ -255,36 +274,26 @@ export class Sessions implements ClientSessions {
 /** Bytes per key of a batch's answer: result and version. */
 const RESULT_BYTES = 16
 
-export interface MutationRequest<Request> {
-  readonly peer: Peer
-  readonly job: NodeJob
-  readonly request: Request
+/** The request of a mutation of one key. */
+interface KeyRequest {
+  readonly bucket: number
+  readonly key: Uint8Array
 }
 
-/** A mutation of one key. */
-export function keyMutation(
-  operation: { readonly number: number },
-  { peer, job, request }: MutationRequest<{ readonly bucket: number; readonly key: Uint8Array }>,
-): MutationInfo {
-  return {
-    peer,
-    job,
-    operation: operation.number,
-    keys: hashKey(request.key, request.bucket),
-    answerBytes: 0,
-  }
+/** The request of a mutation of many keys. */
+interface KeysRequest {
+  readonly bucket: number
+  readonly keys: readonly Uint8Array[]
 }
 
-/** A mutation of many keys. */
-export function keysMutation(
-  operation: { readonly number: number },
-  { peer, job, request }: MutationRequest<{ readonly bucket: number; readonly keys: readonly Uint8Array[] }>,
-): MutationInfo {
-  const { bucket, keys } = request
-  let hash = bucket
-  for (const key of keys) hash = hashKey(key, hash)
-  const answerBytes = keys.length * RESULT_BYTES
-  return { peer, job, operation: operation.number, keys: hash, answerBytes }
+export const oneKey = {
+  keysOf: ({ key, bucket }: KeyRequest): number => hashKey(key, bucket),
+  answerBytesOf: (): number => 0,
+}
+
+export const manyKeys = {
+  keysOf: ({ bucket, keys }: KeysRequest): number => keys.reduce((hash, key) => hashKey(key, hash), bucket),
+  answerBytesOf: ({ keys }: KeysRequest): number => keys.length * RESULT_BYTES,
 }
 
 /**
@@ -293,8 +302,7 @@ export function keysMutation(
  */
 function replayOf(
   { session, lane }: { session: Session; lane: Lane },
-  sequence: number,
-  { operation, keys }: MutationInfo,
+  { sequence, operation, keys }: { sequence: number; operation: number; keys: number },
 ): Answer<unknown> {
   if (sequence < lane.sequence) throw unknownOutcome()
   if (operation !== lane.operation || keys !== lane.keys)

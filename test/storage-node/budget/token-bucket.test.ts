@@ -30,7 +30,7 @@ function play(players: readonly Player[], { seconds = 4, capacity = CAPACITY } =
       // The loop has a turn for each player in each millisecond; in one turn a flooding player transfers only a little more than the others.
       for (let turn = 0; turn < 50 && player.moved < (player.wants * nowMs) / 1000; turn++) {
         if (rates.waitMs(player.rate, nowMs) > 0) break
-        rates.spend(player.rate, { requests: 0, bytes: piece, cpuMs: 0 }, nowMs)
+        rates.spend(player.rate, rates.costOf(0, piece, 0), nowMs)
         player.moved += piece
       }
     }
@@ -76,8 +76,8 @@ describe('the throughput of a node', () => {
   test('counts small requests by what they cost', () => {
     const rates = new TokenBuckets(CAPACITY, 0)
     const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
-    rates.spend(other, { requests: 1, bytes: 0, cpuMs: 0 }, 0)
-    rates.spend(job, { requests: 1_000, bytes: 0, cpuMs: 0 }, 10)
+    rates.spend(other, rates.costOf(1, 0, 0), 0)
+    rates.spend(job, rates.costOf(1_000, 0, 0), 10)
     const waitMs = rates.waitMs(job, 10)
     expect(waitMs).toBeCloseTo((1_001 * REQUEST_COST_BYTES * 1000) / CAPACITY - 10, 0)
   })
@@ -86,10 +86,9 @@ describe('the throughput of a node', () => {
     const rates = new TokenBuckets(CAPACITY, 0)
     const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
     job.reserve(CAPACITY / 2)
-    for (let nowMs = 0; nowMs < 1_000; nowMs++)
-      rates.spend(job, { requests: 0, bytes: CAPACITY / 1_000, cpuMs: 0 }, nowMs)
+    for (let nowMs = 0; nowMs < 1_000; nowMs++) rates.spend(job, rates.costOf(0, CAPACITY / 1_000, 0), nowMs)
     expect(rates.waitMs(job, 1_000)).toBe(0)
-    rates.spend(other, { requests: 0, bytes: CAPACITY, cpuMs: 0 }, 1_000)
+    rates.spend(other, rates.costOf(0, CAPACITY, 0), 1_000)
     expect(rates.waitMs(job, 1_002)).toBe(0)
     expect(rates.waitMs(other, 1_002)).toBeGreaterThan(0)
   })
@@ -97,8 +96,8 @@ describe('the throughput of a node', () => {
   test('is held up by nobody who has gone', () => {
     const rates = new TokenBuckets(CAPACITY, 0)
     const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
-    rates.spend(other, { requests: 0, bytes: 1, cpuMs: 0 }, 0)
-    rates.spend(job, { requests: 0, bytes: 2 * CAPACITY, cpuMs: 0 }, 1)
+    rates.spend(other, rates.costOf(0, 1, 0), 0)
+    rates.spend(job, rates.costOf(0, 2 * CAPACITY, 0), 1)
     expect(rates.waitMs(job, 1)).toBeGreaterThan(0)
     expect(rates.waitMs(job, 2 + CONTENTION_MS)).toBe(0)
   })

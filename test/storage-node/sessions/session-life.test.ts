@@ -30,7 +30,10 @@ function start() {
       sequence: number,
       execute: () => PinnedReply<number> | Promise<PinnedReply<number>>,
     ) =>
-      sessions.run({ peer, job, operation: OPERATION, keys: 1, answerBytes: 0 }, { lane, sequence }, execute)
+      sessions.run(
+        { operation: { number: OPERATION }, keysOf: () => 1, answerBytesOf: () => 0, execute },
+        { peer, job, request: { lane, sequence } },
+      )
     return { peer, nonce, name, run }
   }
   const passMs = async (ms: number) => {
