@@ -5,7 +5,7 @@ import { requirePrefix } from '../service/server/granted-keys.ts'
 /** The keys of a request. */
 export interface Asked {
   readonly key?: Uint8Array
-  readonly keys?: readonly Uint8Array[]
+  readonly keys?: Iterable<Uint8Array>
 }
 
 /** Throws `FORBIDDEN` unless the ticket grants the right for the keys. */

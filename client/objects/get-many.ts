@@ -128,7 +128,7 @@ class Fetch {
       const { lengths } = answer.head
       if (lengths.length !== batch.length)
         throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many keys is not as long as the question')
-      if (lengths.some((length) => length !== GetManyResult.stale)) return answer
+      for (let at = 0; at < lengths.length; at++) if (lengths[at] !== GetManyResult.stale) return answer
       throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
     })
   }

@@ -4,10 +4,15 @@
  * vectors in docs/protocol.md.
  */
 export function hashKey(bytes: Uint8Array, seed: number): number {
-  const length = bytes.length
-  const blocksEnd = length - (length & 3)
+  return hashRange(bytes, 0, bytes.length, seed)
+}
+
+/** `hashKey` of `length` bytes from `start` on. */
+export function hashRange(bytes: Uint8Array, start: number, length: number, seed: number): number {
+  const end = start + length
+  const blocksEnd = end - (length & 3)
   let hash = seed | 0
-  let offset = 0
+  let offset = start
   for (; offset < blocksEnd; offset += 4) {
     const block =
       byteAt(bytes, offset) |
@@ -19,7 +24,7 @@ export function hashKey(bytes: Uint8Array, seed: number): number {
     hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
   }
   let tail = 0
-  for (let last = length - 1; last >= blocksEnd; last--) tail = (tail << 8) | byteAt(bytes, last)
+  for (let last = end - 1; last >= blocksEnd; last--) tail = (tail << 8) | byteAt(bytes, last)
   hash ^= scramble(tail)
   return finalize(hash ^ length)
 }

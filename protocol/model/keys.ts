@@ -18,8 +18,14 @@ export function encodeKey(key: string): Buffer {
 
 /** Validates a received key. Throws `BAD_REQUEST`. */
 export function checkKey(bytes: Uint8Array): void {
+  checkKeyRange(bytes, 0, bytes.length)
+}
+
+/** `checkKey` of `length` bytes from `start` on. */
+export function checkKeyRange(memory: Uint8Array, start: number, length: number): void {
+  if (length > 0 && length <= KEY_BYTES_MAX && isPlain(memory, start, start + length)) return
+  const bytes = memory.subarray(start, start + length)
   checkLength(bytes)
-  if (isPlain(bytes)) return
   if (bytes.includes(0)) throw badKey('holds a NUL character')
   if (!isUtf8(bytes)) throw badKey('is not UTF-8')
 }
@@ -28,8 +34,8 @@ export function checkKey(bytes: Uint8Array): void {
  * Whether it is ASCII without NUL, as most keys are: a loop costs less than the two calls that check the
  * rest.
  */
-function isPlain(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) {
+function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
     const byte = bytes[at] as number
     if (byte === 0 || byte > 0x7f) return false
   }

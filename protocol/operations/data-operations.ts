@@ -1,18 +1,6 @@
 import { manifestCodec } from '../model/manifest.ts'
-import {
-  array,
-  byHand,
-  bytes,
-  bytesInPlace,
-  flag,
-  optional,
-  struct,
-  text,
-  u8,
-  u16,
-  u32,
-  u64,
-} from '../wire/codec.ts'
+import { array, byHand, bytes, flag, optional, struct, text, u8, u16, u32, u64 } from '../wire/codec.ts'
+import { byteColumn, u32Column, u64Column } from '../wire/columns.ts'
 import { operation, type ReplyOf, type RequestOf } from './operation.ts'
 
 /**
@@ -245,8 +233,8 @@ export const dataOperations = {
    * payload, or a `GetManyResult`. So has `checksums` if requested; else it is empty.
    */
   getMany: operation(30, {
-    request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: array(bytesInPlace) }),
-    reply: struct({ lengths: array(u32), checksums: array(checksum) }),
+    request: struct({ epoch: u32, bucket: u32, checksums: flag, keys: byteColumn }),
+    reply: struct({ lengths: u32Column, checksums: array(checksum) }),
   }),
   /** Answered when all keys exist, or after `waitMs`. The node must own all their slots. */
   waitMany: operation(31, {
@@ -262,15 +250,15 @@ export const dataOperations = {
       epoch: u32,
       bucket: u32,
       ...repeatable,
-      keys: array(bytesInPlace),
-      lengths: array(u32),
+      keys: byteColumn,
+      lengths: u32Column,
       conditions: array(u8),
       ifVersions: array(u64),
       ttlSeconds: array(u32),
       metadata: array(metadata),
       checksums: array(checksum),
     }),
-    reply: struct({ results: bytes, versions: array(u64) }),
+    reply: struct({ results: bytes, versions: u64Column }),
   }),
   /**
    * Renews the read lease of this version, also after the object was replaced; `NOT_FOUND` once it has

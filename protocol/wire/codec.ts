@@ -38,16 +38,6 @@ export const bytes: Codec<Uint8Array> = {
   read: (reader) => Buffer.from(reader.raw(reader.u16())),
 }
 
-/**
- * As `bytes`, read as a view that is valid until the message's handler returns: for messages with many of
- * them.
- */
-export const bytesInPlace: Codec<Uint8Array> = {
-  shape: bytes.shape,
-  write: bytes.write,
-  read: (reader) => reader.raw(reader.u16()),
-}
-
 /** UTF-8 text after a u16 length. */
 export const text: Codec<string> = {
   shape: 'text',

@@ -9,3 +9,15 @@ export function copyBytes(from: Uint8Array, to: Uint8Array, offset: number): voi
   if (length > LOOP_BYTES_MAX) to.set(from, offset)
   else for (let index = 0; index < length; index++) to[offset + index] = from[index] as number
 }
+
+/** As `copyBytes`, for `length` bytes of `from` from `start` on: no view is created for a small value. */
+export function copyRange(
+  from: Uint8Array,
+  start: number,
+  length: number,
+  to: Uint8Array,
+  offset: number,
+): void {
+  if (length > LOOP_BYTES_MAX) to.set(new Uint8Array(from.buffer, from.byteOffset + start, length), offset)
+  else for (let index = 0; index < length; index++) to[offset + index] = from[start + index] as number
+}

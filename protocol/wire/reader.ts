@@ -54,6 +54,20 @@ export class Reader {
     return this.#memory.subarray(from, from + bytes)
   }
 
+  get memory(): Buffer {
+    return this.#memory
+  }
+
+  /** Where in `memory` the next value begins. */
+  get offset(): number {
+    return this.#offset
+  }
+
+  /** Passes over bytes. Returns where in `memory` they begin. */
+  skip(bytes: number): number {
+    return this.#advance(bytes)
+  }
+
   /** Unread bytes would be silently ignored, so they are refused. */
   finish(): void {
     if (this.remaining > 0) throw violation(`a message is ${this.remaining} bytes longer than its fields`)

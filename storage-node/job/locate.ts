@@ -1,6 +1,7 @@
-import { hashChunk, hashKey, slotOf } from '../../protocol/model/hash.ts'
-import { checkKey, DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
-import { type KeyHash, tableHash } from '../memory/table-hash.ts'
+import { hashChunk, hashKey, hashRange, slotOf } from '../../protocol/model/hash.ts'
+import { checkKey, checkKeyRange, DEFAULT_BUCKET_ID } from '../../protocol/model/keys.ts'
+import { type KeyHash, tableHash, tableHashOfRange } from '../memory/table-hash.ts'
+import type { PlainValue } from '../slot/plain-value.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { NodeJob } from './job.ts'
 
@@ -39,6 +40,15 @@ function locateHash(job: NodeJob, { bucket, key }: Address, slotHash: number): K
   const slot = job.ownedSlot(index)
   requireBucket(job, bucket)
   return { slot, index, bucket, key, hash: tableHash(key, bucket) }
+}
+
+/** As `locate`, for the key of a plain value: sets its slot and hash. */
+export function locatePlain(job: NodeJob, value: PlainValue): void {
+  const { bucket, keys, keyStart, keyBytes } = value
+  checkKeyRange(keys, keyStart, keyBytes)
+  value.slot = job.ownedSlot(slotOf(hashRange(keys, keyStart, keyBytes, bucket), job.owned.count))
+  requireBucket(job, bucket)
+  value.hash = tableHashOfRange(keys, keyStart, keyBytes, bucket)
 }
 
 /** As `JobBuckets.require`. */

@@ -24,7 +24,7 @@ import { tableHash } from './table-hash.ts'
  * Key, metadata and, where there are no parts, content follow byte by byte.
  */
 export const HEADER_BYTES = 24
-const HEADER_WORDS = HEADER_BYTES / 4
+export const HEADER_WORDS = HEADER_BYTES / 4
 const PART_BYTES = 8
 
 /**
@@ -321,13 +321,19 @@ export class StoredRecord {
 }
 
 /**
- * Whether the record at an address has this key. Reads the words directly, because it runs at every access.
+ * Whether the record at an address has the key of `length` bytes in `keys` from `start` on. Reads the words directly, because it runs at every access.
  */
-export function hasKey(arena: Arena, at: number, wanted: { bucket: number; key: Uint8Array }): boolean {
+export function hasKey(
+  arena: Arena,
+  at: number,
+  bucket: number,
+  keys: Uint8Array,
+  start: number,
+  length: number,
+): boolean {
   const { words, bytes } = arena.slabOf(at)
   const word = arena.granuleOf(at) * 2
-  const { bucket, key } = wanted
-  if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== key.length) return false
+  if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== length) return false
   const flags = words[word + 5] as number
   const count = flags >>> PARTS_SHIFT
   let offset = word * 4 + HEADER_BYTES
@@ -336,7 +342,7 @@ export function hasKey(arena: Arena, at: number, wanted: { bucket: number; key: 
   if ((flags & HAS_BASE) !== 0) offset += 8
   if ((flags & HAS_EXPIRY) !== 0) offset += 8
   if ((flags & HAS_CHECKSUM) !== 0) offset += 4
-  for (let index = 0; index < key.length; index++) if (bytes[offset + index] !== key[index]) return false
+  for (let index = 0; index < length; index++) if (bytes[offset + index] !== keys[start + index]) return false
   return true
 }
 
@@ -354,7 +360,7 @@ function bytesOfParts(count: number): number {
   return count * PART_BYTES + (count < MANY_PARTS ? 0 : 4)
 }
 
-function roundUp(bytes: number): number {
+export function roundUp(bytes: number): number {
   return Math.ceil(bytes / GRANULE_BYTES) * GRANULE_BYTES
 }
 
@@ -363,7 +369,7 @@ function longAt(words: Uint32Array, word: number): number {
 }
 
 /** Returns the index of the word after it. */
-function putLong(words: Uint32Array, word: number, value: number): number {
+export function putLong(words: Uint32Array, word: number, value: number): number {
   words[word] = value % 2 ** 32
   words[word + 1] = Math.floor(value / 2 ** 32)
   return word + 2

@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts'
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
+import { type PlainRecord, plainBytes, plainCharge, plainContentBytes, writePlain } from './plain-record.ts'
 import { type RecordFields, recordBytes, StoredRecord, writeRecord } from './record.ts'
 import type { RecordHolder } from './record-log.ts'
 import type { KeyHash } from './table-hash.ts'
@@ -73,6 +74,42 @@ export class SlotTable implements RecordHolder {
       log.release(before.address, beforeBytes)
     }
     return true
+  }
+
+  /**
+   * Writes a plain record, replacing that of its key. `admit` receives the change of the charge first, and may
+   * throw. Returns that change; null, with nothing changed, if the record to replace is not plain, or there is
+   * no memory: `set` handles these.
+   */
+  setPlain(record: PlainRecord, holder: { admit(bytes: number): void }): number | null {
+    const { arena, log } = this.#memory
+    const { hash, bucket, keys, keyStart, keyBytes } = record
+    const segment = this.#segmentOf(hash)
+    const cell = segment.cellOfRange(arena, hash, bucket, keys, keyStart, keyBytes)
+    const bytes = plainBytes(keyBytes, record.bytes)
+    const charge = plainCharge(keyBytes, record.bytes)
+    if (cell < 0) {
+      holder.admit(charge)
+      const at = log.append(bytes)
+      if (at === NOWHERE) return null
+      writePlain(arena, at, this.#number, record)
+      this.#insert(hash, at)
+      return charge
+    }
+    const before = segment.addressAt(cell)
+    const contentBytes = plainContentBytes(arena, before)
+    if (contentBytes < 0) return null
+    const change = charge - plainCharge(keyBytes, contentBytes)
+    holder.admit(change)
+    const beforeBytes = plainBytes(keyBytes, contentBytes)
+    const at = beforeBytes === bytes ? before : log.append(bytes)
+    if (at === NOWHERE) return null
+    writePlain(arena, at, this.#number, record)
+    if (at !== before) {
+      segment.moveTo(cell, at)
+      log.release(before, beforeBytes)
+    }
+    return change
   }
 
   remove(key: KeyHash): void {

@@ -21,12 +21,17 @@ const secret = new Uint32Array(new Uint8Array(randomBytes(4 * BYTE_VALUES * KEY_
  * fully random one.
  */
 export function tableHash(key: Uint8Array, bucket: number): number {
+  return tableHashOfRange(key, 0, key.length, bucket)
+}
+
+/** `tableHash` of `length` bytes from `start` on. */
+export function tableHashOfRange(bytes: Uint8Array, start: number, length: number, bucket: number): number {
   const numbers = secret
-  const { length } = key
+  const end = start + length
   // The factor is odd: no two buckets get the same number.
   let hash = Math.imul(bucket, BUCKET_FACTOR)
-  for (let index = 0, place = 0; index < length; index++, place += BYTE_VALUES)
-    hash ^= numbers[place + (key[index] as number)] as number
+  for (let index = start, place = 0; index < end; index++, place += BYTE_VALUES)
+    hash ^= numbers[place + (bytes[index] as number)] as number
   return hash >>> 0
 }
 

@@ -59,14 +59,26 @@ export class TableSegment {
   }
 
   /** -1 if the key is not here. */
-  cellOf(arena: Arena, key: KeyHash): number {
+  cellOf(arena: Arena, { hash, bucket, key }: KeyHash): number {
+    return this.cellOfRange(arena, hash, bucket, key, 0, key.length)
+  }
+
+  /** As `cellOf`, for the key of `length` bytes in `keys` from `start` on. */
+  cellOfRange(
+    arena: Arena,
+    hash: number,
+    bucket: number,
+    keys: Uint8Array,
+    start: number,
+    length: number,
+  ): number {
     const cells = this.#cells
     const capacity = this.#capacity
     if (capacity === 0) return -1
-    for (let cell = this.#homeOf(key.hash); ; cell = cell + 1 === capacity ? 0 : cell + 1) {
+    for (let cell = this.#homeOf(hash); ; cell = cell + 1 === capacity ? 0 : cell + 1) {
       const at = cells[2 * cell + 1] as number
       if (at === 0) return -1
-      if (cells[2 * cell] === key.hash && hasKey(arena, at, key)) return cell
+      if (cells[2 * cell] === hash && hasKey(arena, at, bucket, keys, start, length)) return cell
     }
   }
 

@@ -52,7 +52,7 @@ export class BatchLowerReads {
   /** The keys below RAM for which the answer has room. */
   #lowerKeys(job: NodeJob, { bucket, keys }: DataRequests['getMany']): LowerKey[] {
     let room = PAYLOAD_BYTES_MAX
-    return keys.flatMap((key, index) => {
+    return [...keys].flatMap((key, index) => {
       const place = this.#locate(job, { bucket, key })
       const object = place === null ? undefined : this.#table.find(job, place)
       if (object === undefined || object.bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return []
@@ -89,7 +89,7 @@ export class BatchLowerReads {
     { bucket, keys }: DataRequests['getMany'],
     { index: at, version, bytes }: LowerKey,
   ): Promise<SharedRead<Buffer> | null> {
-    const address = { bucket, key: keys[at] as Uint8Array }
+    const address = { bucket, key: keys.at(at) as Uint8Array }
     const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
     const find = () => {
       const place = this.#locate(job, address)

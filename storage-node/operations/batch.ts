@@ -3,6 +3,7 @@ import {
   MANY_KEYS_MAX,
   MANY_VALUE_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
+  PAYLOAD_COPIED_BYTES_MAX,
   WAIT_SECONDS_MAX,
 } from '../../protocol/limits.ts'
 import {
@@ -12,13 +13,15 @@ import {
   PutCondition,
 } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { ByteColumn, type ByteStrings } from '../../protocol/wire/columns.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
-import { type Address, type KeyLocation, locate } from '../job/locate.ts'
+import { type Address, type KeyLocation, locate, locatePlain } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { Kind } from '../memory/record.ts'
+import { PlainValue } from '../slot/plain-value.ts'
 import { isManifest, isOutsideRam, readObject } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
@@ -63,7 +66,7 @@ export class BatchObjects {
     const checksums: (number | null)[] = []
     let room = PAYLOAD_BYTES_MAX
     const lengths = job.inOneStep(() =>
-      keys.map((key, at) => {
+      Array.from(keys, (key, at) => {
         const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
         const isThere = typeof value !== 'number'
         if (request.checksums) checksums.push(isThere ? value.checksum : null)
@@ -83,22 +86,39 @@ export class BatchObjects {
   }
 
   #put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
-    const { keys, lengths } = request
+    const { bucket, keys, lengths } = request
     const results = new Uint8Array(keys.length)
-    const versions: number[] = []
-    let offset = 0
+    const versions = new Float64Array(keys.length)
+    const plain = keys instanceof ByteColumn && arePlain(request) ? keys : null
+    const value = new PlainValue(bucket, plain?.memory ?? payload, payload)
     for (let at = 0; at < keys.length; at++) {
-      const bytes = payload.subarray(offset, offset + (lengths[at] as number))
-      offset += bytes.length
+      value.start += value.bytes
+      value.bytes = lengths[at] as number
       try {
-        versions.push(this.#store(job, request, { index: at, bytes }))
+        if (plain !== null && this.#storePlain(job, value, plain, at)) versions[at] = value.version
+        else
+          versions[at] = this.#store(
+            job,
+            request,
+            at,
+            payload.subarray(value.start, value.start + value.bytes),
+          )
       } catch (error) {
         if (!(error instanceof MayflyError)) throw error
-        versions.push(0)
         results[at] = errorTable[error.code].wire
       }
     }
     return { results, versions }
+  }
+
+  /** False as `ObjectTable.storePlain`, and for a value that does not fit into its record. */
+  #storePlain(job: NodeJob, value: PlainValue, keys: ByteColumn, at: number): boolean {
+    if (value.bytes > PAYLOAD_COPIED_BYTES_MAX) return false
+    value.keyStart = keys.starts[at] as number
+    value.keyBytes = keys.bytesAt(at)
+    locatePlain(job, value)
+    value.version = value.slot.nextVersion()
+    return this.#table.storePlain(job, value)
   }
 
   /** Resolves when every key has existed since the call, or at the timeout. */
@@ -172,10 +192,9 @@ export class BatchObjects {
   }
 
   /** Returns the version. */
-  #store(job: NodeJob, request: DataRequests['putMany'], entry: { index: number; bytes: Buffer }): number {
-    const { index: at, bytes } = entry
+  #store(job: NodeJob, request: DataRequests['putMany'], at: number, bytes: Buffer): number {
     const { bucket, keys } = request
-    const place = locate(job, { bucket, key: keys[at] as Uint8Array })
+    const place = locate(job, { bucket, key: keys.at(at) as Uint8Array })
     const condition = request.conditions[at] ?? PutCondition.always
     const checksum = request.checksums[at] ?? null
     verifyArrived(bytes, checksum)
@@ -195,8 +214,14 @@ export class BatchObjects {
   }
 }
 
-function checkCount(keys: readonly Uint8Array[]): void {
+function checkCount(keys: ByteStrings): void {
   if (keys.length > MANY_KEYS_MAX) throw violation(`a message names more than ${MANY_KEYS_MAX} keys`)
+}
+
+/** Whether no entry has a condition, an expiry, metadata or a checksum. */
+function arePlain(request: DataRequests['putMany']): boolean {
+  const { conditions, ifVersions, ttlSeconds, metadata, checksums } = request
+  return [conditions, ifVersions, ttlSeconds, metadata, checksums].every(({ length }) => length === 0)
 }
 
 /** Throws `PROTOCOL_VIOLATION`. */
@@ -207,16 +232,17 @@ export function checkColumns(request: DataRequests['putMany'], payloadBytes: num
     if (column.length !== 0 && column.length !== keys.length)
       throw violation('a list of many puts is neither empty nor as long as their keys')
   }
-  const sum = lengths.reduce((bytes, length) => bytes + length, 0)
+  let sum = 0
+  for (let at = 0; at < lengths.length; at++) sum += lengths[at] as number
   if (lengths.length !== keys.length || sum !== payloadBytes)
     throw violation('the lengths of many puts do not add up to their payload')
 }
 
 /** A copy of a batched request that outlives its message. */
-export function copyKeys<Request extends { readonly keys: readonly Uint8Array[] }>(
+export function copyKeys<Request extends { readonly keys: ByteStrings }>(
   request: Request,
-): Request {
-  return { ...request, keys: request.keys.map((key) => Buffer.from(key)) }
+): Request & { readonly keys: readonly Uint8Array[] } {
+  return { ...request, keys: Array.from(request.keys, (key) => Buffer.from(key)) }
 }
 
 /** Memory of such a copy: each key's bytes and its JavaScript object. */
@@ -232,7 +258,7 @@ export function putAt(request: DataRequests['putMany'], index: number): DataRequ
     bucket,
     lane,
     sequence,
-    key: request.keys[index] as Uint8Array,
+    key: request.keys.at(index) as Uint8Array,
     condition: request.conditions[index] ?? PutCondition.always,
     ifVersion: request.ifVersions[index] ?? 0,
     ttlSeconds: request.ttlSeconds[index] ?? 0,
@@ -245,7 +271,7 @@ export function putAt(request: DataRequests['putMany'], index: number): DataRequ
 /** The payloads of a batched put, in order. */
 export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
   let offset = 0
-  return lengths.map((length) => {
+  return Array.from(lengths, (length) => {
     offset += length
     return payload.subarray(offset - length, offset)
   })
@@ -265,7 +291,7 @@ export function putsAt(
 
 /** Enters the outcomes of some entries into those of the whole batch. */
 export function enterAt(
-  whole: { readonly results: Uint8Array; readonly versions: number[] },
+  whole: { readonly results: Uint8Array; readonly versions: Float64Array },
   { results, versions }: DataReplies['putMany'],
   indexes: readonly number[],
 ): void {
@@ -280,8 +306,8 @@ function columnsAt(request: DataRequests['putMany'], indexes: readonly number[])
     column.length === 0 ? [] : indexes.map((at) => column[at] as T)
   return {
     ...request,
-    keys: some(request.keys),
-    lengths: some(request.lengths),
+    keys: some([...request.keys]),
+    lengths: some(Array.from(request.lengths)),
     conditions: some(request.conditions),
     ifVersions: some(request.ifVersions),
     ttlSeconds: some(request.ttlSeconds),

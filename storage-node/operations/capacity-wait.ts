@@ -110,7 +110,7 @@ export class CapacityWait {
   ): Promise<Reply<DataReplies['putMany']>> {
     const { head } = await first
     const results = Uint8Array.from(head.results)
-    const versions = [...head.versions]
+    const versions = Float64Array.from(head.versions)
     const values = valuesOf(call.request, call.payload)
     try {
       await this.#counted(call, async (wait) => {

@@ -5,6 +5,7 @@ import {
   DeleteResult,
 } from '../../protocol/operations/data-operations.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import type { ByteStrings } from '../../protocol/wire/columns.ts'
 import { PERSISTED_CHANGES_IN_FLIGHT } from '../../service/persisted/persisted-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -54,13 +55,10 @@ export class PersistenceBatch {
   }
 
   /** Indexes of keys that may be persisted; null if there are none. */
-  #persistedIndexes(
-    job: NodeJob,
-    request: { bucket: number; keys: readonly Uint8Array[] },
-  ): Set<number> | null {
+  #persistedIndexes(job: NodeJob, request: { bucket: number; keys: ByteStrings }): Set<number> | null {
     if (!job.persists) return null
     const { bucket, keys } = request
-    const persisted = keys.flatMap((key, at) =>
+    const persisted = [...keys].flatMap((key, at) =>
       this.#persistence.mayBePersisted(job, { bucket, key }) ? [at] : [],
     )
     return persisted.length === 0 ? null : new Set(persisted)
@@ -72,7 +70,7 @@ export class PersistenceBatch {
     { persisted, values }: { persisted: ReadonlySet<number>; values: readonly Buffer[] },
   ): Promise<Reply<DataReplies['putMany']>> {
     const results = new Uint8Array(values.length)
-    const versions = new Array<number>(values.length).fill(0)
+    const versions = new Float64Array(values.length)
     const others = values.flatMap((_, at) => (persisted.has(at) ? [] : [at]))
     const rest = putsAt(request, values, others)
     enterAt({ results, versions }, this.#batch.put(job, rest.request, rest.payload), others)

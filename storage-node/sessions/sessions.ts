@@ -1,8 +1,9 @@
 import { assert } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { REPEAT_MS_MAX } from '../../protocol/limits.ts'
-import { hashKey } from '../../protocol/model/hash.ts'
+import { hashKey, hashRange } from '../../protocol/model/hash.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { ByteColumn, type ByteStrings } from '../../protocol/wire/columns.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { ClientSessions, Peer, Resume } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -283,7 +284,7 @@ interface KeyRequest {
 /** The request of a mutation of many keys. */
 interface KeysRequest {
   readonly bucket: number
-  readonly keys: readonly Uint8Array[]
+  readonly keys: ByteStrings
 }
 
 export const oneKey = {
@@ -292,7 +293,12 @@ export const oneKey = {
 }
 
 export const manyKeys = {
-  keysOf: ({ bucket, keys }: KeysRequest): number => keys.reduce((hash, key) => hashKey(key, hash), bucket),
+  keysOf: ({ bucket, keys }: KeysRequest): number => {
+    if (keys instanceof ByteColumn) return hashRange(keys.memory, keys.begin, keys.end - keys.begin, bucket)
+    let hash = bucket
+    for (const key of keys) hash = hashKey(key, hash)
+    return hash
+  },
   answerBytesOf: ({ keys }: KeysRequest): number => keys.length * RESULT_BYTES,
 }
 

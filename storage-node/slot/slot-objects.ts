@@ -1,6 +1,7 @@
 import { PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { capacityOf, freeParts, takeParts, writeParts } from '../memory/payload.ts'
+import type { PlainRecord } from '../memory/plain-record.ts'
 import {
   apartBytesOf,
   chargeOf,
@@ -93,6 +94,13 @@ export class SlotObjects {
     }
     if (landed !== null) memory.adopt(landed)
     return true
+  }
+
+  /** As `SlotTable.setPlain`. */
+  setPlain(record: PlainRecord, holder: { admit(bytes: number): void }): number | null {
+    const change = this.#table.setPlain(record, holder)
+    if (change !== null) this.#chargedBytes += change
+    return change
   }
 
   /**

@@ -5,6 +5,7 @@ import { type KeyString, keyString } from './key-string.ts'
 import type { KeyWaits } from './key-waits.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { PersistedNames } from './persisted-names.ts'
+import type { PlainValue } from './plain-value.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
 import { dropLapsed, ReadLeases } from './version-leases.ts'
@@ -113,6 +114,13 @@ export class Slot {
     return true
   }
 
+  /** As `SlotObjects.setPlain`. */
+  setPlain(value: PlainValue, holder: { admit(bytes: number): void }): number | null {
+    const change = this.objects.setPlain(value, holder)
+    if (change !== null && this.lostKeys !== null) this.#clearLost(value)
+    return change
+  }
+
   /** As `SlotObjects.grow`. */
   grow(key: KeyHash, append: Parameters<SlotObjects['grow']>[1], payload: Uint8Array): boolean {
     if (!this.objects.grow(key, append, payload)) return false
@@ -144,7 +152,7 @@ export class Slot {
     return new MayflyError('NOT_FOUND', 'There is no object under this key')
   }
 
-  #clearLost({ bucket, key }: KeyHash): void {
+  #clearLost({ bucket, key }: Omit<KeyHash, 'hash'>): void {
     this.lostKeys?.get(bucket)?.delete(keyString(key))
   }
 }

@@ -8,7 +8,7 @@ import { keyString } from './key-string.ts'
 import { KeyWaits, type Wait } from './key-waits.ts'
 import type { Slot } from './slot.ts'
 
-interface At {
+export interface At {
   readonly slot: Slot
   readonly bucket: number
   readonly key: Uint8Array
@@ -63,9 +63,10 @@ export function park<Result>(
 }
 
 /** The key was put: answers its parked gets. */
-export function answerWaits({ slot, bucket, key }: At, steps: StepBudget): void {
-  if (slot.waits === null || slot.waits.size === 0) return
-  slot.waits.get(waitKey(bucket, key))?.answer(steps)
+export function answerWaits(at: At, steps: StepBudget): void {
+  const { waits } = at.slot
+  if (waits === null || waits.size === 0) return
+  waits.get(waitKey(at.bucket, at.key))?.answer(steps)
 }
 
 /** Fails all parked gets of a slot that is no longer served. `reason` is called only if there are any. */

@@ -44,8 +44,8 @@ export const keyBugs: readonly Planted[] = [
     also: [
       {
         file: 'storage-node/job/object-table.ts',
-        find: "import { answerWaits } from '../slot/waits.ts'",
-        replace: '',
+        find: 'type At, answerWaits',
+        replace: 'type At',
       },
     ],
     seedsMax: 30,

@@ -81,9 +81,11 @@ test('a record gives back what was written, and its own length', () => {
         })
       }
       expect(read.hash).toBe(tableHash(written.key, written.bucket))
-      expect(hasKey(arena, at, written)).toBe(true)
-      expect(hasKey(arena, at, { ...written, bucket: written.bucket ^ 1 })).toBe(false)
-      expect(hasKey(arena, at, { ...written, key: written.key.map((byte) => byte ^ 1) })).toBe(false)
+      const has = ({ bucket, key }: { bucket: number; key: Uint8Array }) =>
+        hasKey(arena, at, bucket, Buffer.concat([Buffer.from('ab'), key]), 2, key.length)
+      expect(has(written)).toBe(true)
+      expect(has({ ...written, bucket: written.bucket ^ 1 })).toBe(false)
+      expect(has({ ...written, key: written.key.map((byte) => byte ^ 1) })).toBe(false)
     }),
     { numRuns: 300 },
   )

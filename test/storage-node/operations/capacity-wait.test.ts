@@ -53,7 +53,7 @@ function start(park: () => () => void) {
 const partly = {
   head: {
     results: Uint8Array.of(0, errorTable.UNAVAILABLE.wire, errorTable.UNAVAILABLE.wire),
-    versions: [7, 0, 0],
+    versions: Float64Array.of(7, 0, 0),
   },
 }
 
