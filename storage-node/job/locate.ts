@@ -37,18 +37,23 @@ export function locateChunk(job: NodeJob, chunk: ChunkName): KeyLocation {
 
 function locateHash(job: NodeJob, { bucket, key }: Address, slotHash: number): KeyLocation {
   const index = slotOf(slotHash, job.owned.count)
-  const slot = job.ownedSlot(index)
-  requireBucket(job, bucket)
-  return { slot, index, bucket, key, hash: tableHash(key, bucket) }
+  return { slot: servedSlot(job, bucket, index), index, bucket, key, hash: tableHash(key, bucket) }
 }
 
 /** As `locate`, for the key of a plain value: sets its slot and hash. */
 export function locatePlain(job: NodeJob, value: PlainValue): void {
   const { bucket, keys, keyStart, keyBytes } = value
   checkKeyRange(keys, keyStart, keyBytes)
-  value.slot = job.ownedSlot(slotOf(hashRange(keys, keyStart, keyBytes, bucket), job.owned.count))
-  requireBucket(job, bucket)
+  const slotHash = hashRange(keys, keyStart, keyBytes, bucket)
+  value.slot = servedSlot(job, bucket, slotOf(slotHash, job.owned.count))
   value.hash = tableHashOfRange(keys, keyStart, keyBytes, bucket)
+}
+
+/** The slot, if it may be served and the bucket exists. */
+function servedSlot(job: NodeJob, bucket: number, index: number): Slot {
+  const slot = job.ownedSlot(index)
+  requireBucket(job, bucket)
+  return slot
 }
 
 /** As `JobBuckets.require`. */

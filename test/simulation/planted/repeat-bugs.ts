@@ -6,17 +6,17 @@ export const repeatBugs: readonly Planted[] = [
     name: 'answer-forgotten',
     what: 'A node carries a repeated mutation out again (I9).',
     file: 'storage-node/sessions/sessions.ts',
-    find: 'if (sequence <= lane.sequence) return replayOf(',
-    replace: 'if (sequence < lane.sequence) return replayOf(',
+    find: 'if (sequence <= lane.sequence)\n',
+    replace: 'if (sequence < lane.sequence)\n',
     seedsMax: 100,
   },
   {
     name: 'ownership-before-answer',
     what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
     file: 'storage-node/handlers.ts',
-    find: "const job = node.jobOf(peer.claims, 'write', request)\n      const call",
+    find: "const job = node.jobOf(peer.claims, 'write', request)\n      return sessions",
     replace:
-      "const job = node.jobOf(peer.claims, 'write', request)\n      if (request.key !== undefined) locate(job, request as never)\n      const call",
+      "const job = node.jobOf(peer.claims, 'write', request)\n      if (request.key !== undefined) locate(job, request as never)\n      return sessions",
     also: [
       {
         file: 'storage-node/handlers.ts',
