@@ -24,7 +24,7 @@ const placement = {
 function withArrays(value: unknown): unknown {
   if (value instanceof ByteColumn || value instanceof Uint32Array || value instanceof Float64Array)
     return [...value]
-  if (value === null || typeof value !== 'object' || Array.isArray(value) || Buffer.isBuffer(value))
+  if (value === null || typeof value !== 'object' || Array.isArray(value) || ArrayBuffer.isView(value))
     return value
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, withArrays(field)]))
 }
