@@ -1,11 +1,11 @@
 import { MayflyError } from '../../protocol/errors.ts'
+import type { PlainRecord } from '../memory/plain-record.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import { SlotChunks } from './chunks.ts'
 import { type KeyString, keyString } from './key-string.ts'
 import type { KeyWaits } from './key-waits.ts'
 import { PendingEntries } from './pending-entries.ts'
 import { PersistedNames } from './persisted-names.ts'
-import type { PlainValue } from './plain-value.ts'
 import { type Holder, type NewObject, SlotObjects } from './slot-objects.ts'
 import type { StoredObject } from './stored-object.ts'
 import { dropLapsed, ReadLeases } from './version-leases.ts'
@@ -115,7 +115,10 @@ export class Slot {
   }
 
   /** As `SlotObjects.setPlain`. */
-  setPlain(value: PlainValue, holder: { admit(bytes: number): void }): number | null {
+  setPlain(
+    value: PlainRecord & { readonly key: Uint8Array },
+    holder: { admit(bytes: number): void },
+  ): number | null {
     const change = this.objects.setPlain(value, holder)
     if (change !== null && this.lostKeys !== null) this.#clearLost(value)
     return change
