@@ -1,0 +1,89 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { defaultConfig } from '../../cli/up/cluster-config.ts'
+import { World } from '../controller/support/world.ts'
+import { root } from './blocks.ts'
+import {
+  commandRows,
+  errorRows,
+  limitRows,
+  markdownOf,
+  metricRows,
+  principalLimitRows,
+  type Rows,
+  routeRows,
+  tableIn,
+} from './tables.ts'
+
+/** `UPDATE=true npx vitest run test/docs/tables.test.ts` writes the tables anew. */
+function check(page: string, name: string, rows: Rows): void {
+  const wanted = markdownOf(rows)
+  expect(tableIn(page, name, wanted)).toBe(wanted)
+}
+
+test('the tables of errors, limits and commands are those of the code', () => {
+  check('docs/reference/errors.md', 'errors', errorRows())
+  check('docs/reference/limits.md', 'limits', limitRows())
+  check('README.md', 'limits', principalLimitRows())
+  check('docs/reference/command.md', 'commands', commandRows())
+})
+
+test('the tables of metrics and routes are what the controller serves', async () => {
+  const world = await World.start()
+  check('docs/reference/metrics.md', 'metrics', metricRows((await world.ask('/metrics')).text))
+  const document = (await world.ask('/openapi.json')).body as Parameters<typeof routeRows>[0]
+  check('docs/reference/http.md', 'routes', routeRows(document))
+})
+
+const config = readFileSync(join(root, 'docs/reference/config.md'), 'utf8')
+
+test('the page of settings names each field of the config file, and no other', () => {
+  const source = readFileSync(join(root, 'cli/up/cluster-config.ts'), 'utf8')
+  const read = [...source.matchAll(/(?:required|optional|text)\('(\w+)'/g)].map(([, name]) => name as string)
+  const told = [...config.matchAll(/^\| ((?:`[\w.[\]]+`(?:, )?)+) \|/gm)]
+    .flatMap(([, names = '']) => names.replaceAll('`', '').split(', '))
+    .filter((name) => !name.startsWith('MAYFLY_'))
+  const parts = told.flatMap((name) => name.replaceAll('[]', '').split('.'))
+  // These are read by loops over `quotaDimensions` and `defaultTraits`.
+  const loops = ['jobs', 'bytes', ...Object.keys(defaultConfig.tiers.s3)]
+  expect([...new Set(parts)].sort()).toEqual([...new Set([...read, ...loops])].sort())
+})
+
+test('the page of settings has the defaults of the config', () => {
+  const [local] = defaultConfig.nodeClasses
+  const defaults: [string, number | undefined][] = [
+    ['metadataServers', defaultConfig.metadataServers],
+    ['warmNodes', defaultConfig.warmNodes],
+    ['nodeClasses[].cores', local?.cores],
+    ['nodeClasses[].ramBytes', local?.ramBytes],
+    ['nodeClasses[].ssdBytes', local?.ssdBytes],
+    ['nodeClasses[].bytesPerSecond', local?.bytesPerSecond],
+    ['nodeClasses[].pricePerHour', local?.pricePerHour],
+    ['nodeClasses[].nodesMax', local?.nodesMax],
+    ...(['ram', 'ssd', 's3'] as const).map((tier): [string, number] => [
+      `tiers.${tier}.p99Ms`,
+      defaultConfig.tiers[tier].p99Ms,
+    ]),
+  ]
+  for (const [name, value] of defaults) {
+    const row = config.split('\n').find((line) => /^\| `/.test(line) && line.split('|')[1]?.includes(`\`${name}\``))
+    expect(row?.split('|')[3], name).toContain(value?.toLocaleString('en-US', { maximumFractionDigits: 9 }))
+  }
+})
+
+test('the page of settings names each variable that the programs read, and no other', () => {
+  const planes = ['cli', 'client', 'controller', 'metadata', 'service', 'storage-node']
+  const read = planes.flatMap((plane) =>
+    readdirSync(join(root, plane), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts') && !path.includes('node_modules') && !path.startsWith('dist'))
+      .flatMap((path) => [
+        ...readFileSync(join(root, plane, path), 'utf8').matchAll(/\bMAYFLY_[A-Z0-9_]+\b/g),
+      ]),
+  )
+  // Set by the benches alone, for a node that they watch.
+  const inner = ['MAYFLY_BENCH_STALLS']
+  const told = [...config.matchAll(/`(MAYFLY_[A-Z0-9_]+)`/g)].map(([, name]) => name as string)
+  const names = new Set(read.map(([name]) => name))
+  expect([...new Set(told)].sort()).toEqual([...names].filter((name) => !inner.includes(name)).sort())
+})
