@@ -115,7 +115,7 @@ test('the package of the server has the command with all it starts, docs and lic
   }[]
   const paths = packed?.files.map(({ path }) => path) ?? []
   const programs = ['cli', 'controller', 'metadata', 'storage-node'].map((plane) => `dist/${plane}/main.js`)
-  const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/operations.md', ...programs]
+  const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/README.md', ...programs]
   expect(wanted.filter((path) => !paths.includes(path))).toEqual([])
   expect(
     paths.filter((path) => !/^(dist\/.*\.js|docs\/.*|package\.json|README\.md|LICENSE)$/.test(path)),

@@ -25,7 +25,7 @@ export const prose = ['text']
 /** The pages whose blocks run, by their paths below the root. */
 export function pages(): string[] {
   const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.md') && path !== 'operations.md')
+    .filter((path) => path.endsWith('.md'))
     .map((path) => join('docs', path))
   return ['README.md', 'client/README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...docs.sort()]
 }

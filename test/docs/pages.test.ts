@@ -33,7 +33,9 @@ const played = pages().filter(
     blocksOf(page).some((block) => block.skip === null && !prose.includes(block.language)),
 )
 
-test('the blocks of all pages run one after another, as a reader pastes them', async () => {
+test('the blocks of all pages run one after another, as a reader pastes them', {
+  timeout: 600_000,
+}, async () => {
   // A page that starts no cluster of its own is about one that runs.
   const shared = await Cluster.start()
   const faults: string[] = []

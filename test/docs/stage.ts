@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { onTestFinished } from 'vitest'
+import { parse } from 'yaml'
 import { parseConfig } from '../../cli/up/cluster-config.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { type Block, placeOf, root } from './blocks.ts'
@@ -68,6 +69,7 @@ export class Stage {
       else if (block.language === 'ts' || block.language === 'js') {
         if (block.file === null) await this.#runProgram(block)
       } else if (block.language === 'json') checkJson(block)
+      else if (block.language === 'yaml') parse(block.text)
     } catch (error) {
       throw new Error(`${placeOf(block)}: ${(error as Error).message}`, { cause: error })
     }

@@ -19,7 +19,7 @@ import {
 /** `UPDATE=true npx vitest run test/docs/tables.test.ts` writes the tables anew. */
 function check(page: string, name: string, rows: Rows): void {
   const wanted = markdownOf(rows)
-  expect(tableIn(page, name, wanted)).toBe(wanted)
+  expect(tableIn(page, name, wanted), 'UPDATE=true npx vitest run test/docs/tables.test.ts').toBe(wanted)
 }
 
 test('the tables of errors, limits and commands are those of the code', () => {
@@ -67,7 +67,9 @@ test('the page of settings has the defaults of the config', () => {
     ]),
   ]
   for (const [name, value] of defaults) {
-    const row = config.split('\n').find((line) => /^\| `/.test(line) && line.split('|')[1]?.includes(`\`${name}\``))
+    const row = config
+      .split('\n')
+      .find((line) => /^\| `/.test(line) && line.split('|')[1]?.includes(`\`${name}\``))
     expect(row?.split('|')[3], name).toContain(value?.toLocaleString('en-US', { maximumFractionDigits: 9 }))
   }
 })

@@ -101,7 +101,11 @@ export function limitRows(): Rows {
       `${count(controller.EVENT_STREAMS_MAX)}, ${count(controller.EVENT_STREAMS_OF_KEY_MAX)} of an API key`,
       '`TOO_MANY_REQUESTS`',
     ],
-    ['events kept for readers that reconnect', count(controller.EVENTS_KEPT_MAX), 'the oldest are forgotten'],
+    [
+      'events kept for readers that reconnect',
+      count(controller.EVENTS_RETAINED_MAX),
+      'the oldest are forgotten',
+    ],
     [
       'body of an HTTP request',
       `${bytes(controller.HTTP_BODY_BYTES_MAX)}, within ${ms(controller.HTTP_REQUEST_MS_MAX)}`,
