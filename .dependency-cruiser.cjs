@@ -6,7 +6,7 @@ const planes = ['controller', 'metadata', 'storage-node', 'gateway']
 const rooms = {
   protocol: ['wire', 'model', 'operations', 'transport'],
   client: ['routing', 'objects'],
-  service: ['process', 'server', 's3', 'persisted'],
+  service: ['process', 'metrics', 'server', 's3', 'persisted'],
   controller: [
     ...[
       'events',
@@ -106,6 +106,21 @@ module.exports = {
       to: { pathNot: ['^examples/', '^client/index\\.ts$'], dependencyTypesNot: ['core'] },
     },
     {
+      name: 'the-page-knows-types-of-its-stream-alone',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: {
+        path: `^(protocol|client|service|cli|examples|${planes.join('|')})/`,
+        pathNot: '^controller/api/console/snapshot[.]ts$',
+      },
+    },
+    {
+      name: 'nobody-imports-the-page',
+      severity: 'error',
+      from: { pathNot: '^console/' },
+      to: { path: '^console/' },
+    },
+    {
       name: 'nobody-imports-the-cli',
       severity: 'error',
       from: { pathNot: '^(cli|test)/' },
@@ -116,7 +131,9 @@ module.exports = {
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    includeOnly: { path: `^(protocol|client|service|cli|examples|${planes.join('|')})/|^node:|^[a-z@]` },
+    includeOnly: {
+      path: `^(protocol|client|service|cli|console|examples|${planes.join('|')})/|^node:|^[a-z@]`,
+    },
     exclude: { path: '(^|/)dist/' },
     enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'types', 'node'] },
   },

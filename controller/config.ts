@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../protocol/errors.ts'
 import { type Environment, readListen, readSecret, readText } from '../service/process/environment.ts'
 import { readPrivateFile } from '../service/process/private-file.ts'
@@ -7,6 +8,9 @@ import type { ApiKey, Quota } from './records/quota.ts'
 import type { Role } from './records/roles.ts'
 import type { NodeClass } from './sizing/node-class.ts'
 import { defaultTraits, type TierTraits } from './sizing/tier-traits.ts'
+
+/** The built page, next to the compiled planes: this file is dist/controller/config.js. */
+const PAGE_DIR = fileURLToPath(new URL('../console/', import.meta.url))
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -17,6 +21,7 @@ export function readConfig(env: Environment = process.env) {
     s3: readS3(env),
     secret: readSecret(env),
     ...readCluster(env, readApiKey(env)),
+    pageDir: PAGE_DIR,
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
   })
 }

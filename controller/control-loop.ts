@@ -23,6 +23,9 @@ import type { Expected } from './sizing/arrivals.ts'
 import type { NodeClass } from './sizing/node-class.ts'
 import type { Demand, Hints, Sizing } from './sizing/rightsizing.ts'
 
+const WARM = 'fewer nodes than warmNodes wait for a registration'
+const EXPECTED = 'a job that runs regularly is expected'
+
 export interface ControlLoopOptions {
   readonly clock: Clock
   readonly background: Background
@@ -108,7 +111,7 @@ export class ControlLoop {
     })
     for (const node of stop) nodeLifecycle.stopInBackground(node)
     if (!nodeLifecycle.mayStart) return
-    for (let count = 0; count < start; count++) nodeLifecycle.start(firstClass, nodeLifecycle.newId())
+    for (let count = 0; count < start; count++) nodeLifecycle.start(firstClass, nodeLifecycle.newId(), WARM)
   }
 
   /** Starts nodes for jobs that are likely to be registered soon, and keeps them until the jobs are overdue. */
@@ -120,7 +123,7 @@ export class ControlLoop {
     const { used, started } = planExpectedNodes(demands, placer.fleet(), () => nodeLifecycle.newId())
     this.#expected = used
     if (nodeLifecycle.mayStart)
-      for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node)
+      for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node, EXPECTED)
   }
 
   #demandOf({ name, hints }: Expected): Demand | null {

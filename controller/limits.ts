@@ -92,3 +92,27 @@ export const LIST_MAX = 1_000
 export const EVENT_STREAM_HEARTBEAT_MS = 15_000
 /** Queued bytes of an event stream; a slower reader is disconnected and resumes where it stopped. */
 export const EVENT_STREAM_BYTES_MAX = 1024 * 1024
+/** A session of the page, and with it its cookie, ends this long after the login. */
+export const SESSION_SECONDS = 12 * 3600
+/** Sessions of the page; the oldest one ends for one more. */
+export const SESSIONS_MAX = 1_000
+/** Per API key, so that no key can end the sessions of others alone. */
+export const SESSIONS_OF_KEY_MAX = 50
+/** A one-time link to the page is valid for this long: time to find the line of `mayfly up` in a terminal. */
+export const LINK_SECONDS = 600
+/** Unused links per API key; the oldest one ends for one more. */
+export const LINKS_OF_KEY_MAX = 20
+/** Readers of the page's stream, and those of one API key. */
+export const PAGE_STREAMS_MAX = 100
+export const PAGE_STREAMS_OF_KEY_MAX = 20
+/** Interval of what the page shows. */
+export const PAGE_SAMPLE_MS = 2_000
+/** Samples retained for the plots: ten minutes. */
+export const PAGE_SAMPLES_KEPT = 300
+/** Every so many samples one of each shown job is retained. */
+export const PAGE_JOB_SAMPLE_EVERY = 3
+/** Jobs and nodes on the page: those with most reserved. Others are counted. */
+export const PAGE_JOBS_MAX = 100
+export const PAGE_NODES_MAX = 200
+/** Past events that a new reader of the page gets. */
+export const PAGE_EVENTS_MAX = 200

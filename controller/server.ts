@@ -4,6 +4,10 @@ import { formatAddress } from '../protocol/transport/tcp.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import type { Service } from '../service/process/lifecycle.ts'
 import { bindError } from '../service/server/listener.ts'
+import { PageFeed } from './api/console/feed.ts'
+import { readPageFiles } from './api/console/page-files.ts'
+import { Sessions } from './api/console/sessions.ts'
+import { Snapshots } from './api/console/snapshots.ts'
 import { EventStreams } from './api/event-streams.ts'
 import { buildHttpApi } from './api/http-api.ts'
 import { clusterMetrics } from './api/metrics.ts'
@@ -23,12 +27,18 @@ export async function startController(config: ControllerConfig, deps: Controller
   const views = new Views({ ...controller, classes, warmNodes, quota })
   const streams = new EventStreams(events, clock)
   const metrics = clusterMetrics(views, events, tasks)
+  const { pageDir } = config
+  const sessions = new Sessions(controller.keys, runtime)
+  const snapshots = new Snapshots({ ...controller, views, classes })
+  const feed = new PageFeed({ clock, events, snapshots })
+  const page = { sessions, feed, pageFiles: readPageFiles(pageDir) }
   const persisted = await openPersisted({ dir: config.persistedDir, s3: config.s3 }, clock)
   const server = await buildHttpApi({
     ...controller,
     views,
     streams,
     metrics,
+    ...page,
     persisted: persisted.store,
     secret,
   })
@@ -48,6 +58,7 @@ export async function startController(config: ControllerConfig, deps: Controller
       controller.stop()
       sweeping.cancel()
       streams.close()
+      feed.close()
       // Node does not close connections without a request, and a client may hold one for minutes.
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
       await server.close()

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { systemRuntime } from '../protocol/runtime.ts'
+import { withMetrics } from '../service/metrics/wire-metrics.ts'
 import { reportTo } from '../service/process/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
@@ -19,14 +20,17 @@ await runService('metadata', {
       clock: systemRuntime.clock,
     })
     const store = new SqlitePlacementStore(join(config.dir, 'metadata.sqlite'))
-    return startMetadata(config, {
-      runtime: systemRuntime,
-      network: tcpNetwork,
-      store,
-      cpuSeconds: cpuSecondsOfProcess,
-      tellController,
-      log,
-      background,
-    })
+    return withMetrics({ plane: 'metadata', host: config.listen.host }, (metricsAddress) =>
+      startMetadata(config, {
+        metricsAddress,
+        runtime: systemRuntime,
+        network: tcpNetwork,
+        store,
+        cpuSeconds: cpuSecondsOfProcess,
+        tellController,
+        log,
+        background,
+      }),
+    )
   },
 })

@@ -3,6 +3,7 @@ import type { MetadataReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
+import { CallCounts } from '../service/metrics/call-counts.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import type { Tell } from '../service/process/controller-report.ts'
@@ -30,10 +31,18 @@ export interface MetadataDeps {
   readonly background: Background
   /** CPU seconds of this process so far. */
   readonly cpuSeconds: () => number
+  /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
+  readonly metricsAddress?: string
+}
+
+/** A running metadata server and what it counts. */
+export interface MetadataService extends Service {
+  readonly calls: CallCounts
+  readonly connections: Connections
 }
 
 /** Starts a metadata server. It serves and reports until it is stopped, which closes its store. */
-export async function startMetadata(config: MetadataConfig, world: MetadataDeps): Promise<Service> {
+export async function startMetadata(config: MetadataConfig, world: MetadataDeps): Promise<MetadataService> {
   const { id, secret } = config
   const { runtime, network, store, tellController, log, background } = world
   const { clock } = runtime
@@ -58,11 +67,14 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
   const handlers = metadataHandlers(placements)
   const turns = new Turns(clock)
   const connections = new Connections()
-  accept = (link) => serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log })
+  const calls = new CallCounts(clock)
+  accept = (link) =>
+    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, calls })
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
+      ...(world.metricsAddress !== undefined && { metrics: world.metricsAddress }),
       cpuCores: cpu.takeCores(),
       tasks: background.report(),
     }
@@ -78,6 +90,7 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
     background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
   ]
   return {
+    ...{ calls, connections },
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()

@@ -5,12 +5,14 @@ import type {
   NodeReportAnswer,
 } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
+import { withMetrics } from '../service/metrics/wire-metrics.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import { reportTo } from '../service/process/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
 import { tcpNetwork } from '../service/server/listener.ts'
 import { readConfig } from './config.ts'
+import { addNodeMetrics } from './metrics.ts'
 import { startNode } from './server.ts'
 import { openS3 } from './tiers/s3/open-s3.ts'
 import { openSsd } from './tiers/ssd/open-ssd.ts'
@@ -32,7 +34,8 @@ await runService('storage-node', {
     )
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, { ...systemRuntime, background })
     const s3 = await openS3(config, { ...systemRuntime, background })
-    const world = {
+    const world = (metricsAddress: string) => ({
+      metricsAddress,
       runtime: systemRuntime,
       network: tcpNetwork,
       cpuSeconds: cpuSecondsOfProcess,
@@ -44,7 +47,11 @@ await runService('storage-node', {
       persisted,
       ssd,
       s3,
-    }
-    return await startNode(config, world)
+    })
+    return await withMetrics(
+      { plane: 'storage-node', host: config.listen.host },
+      (metricsAddress) => startNode(config, world(metricsAddress)),
+      (registry, { node }) => addNodeMetrics(registry, node),
+    )
   },
 })

@@ -1,4 +1,5 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
+import { dataOperations } from '../protocol/operations/data-operations.ts'
 import type {
   CapacityAnswer,
   CapacityRequest,
@@ -7,6 +8,7 @@ import type {
 } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
+import { CallCounts } from '../service/metrics/call-counts.ts'
 import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
@@ -26,9 +28,14 @@ import { RECLAIM_MS, TTL_SWEEP_MS } from './limits.ts'
 import { Heartbeats } from './membership/heartbeats.ts'
 import { type NodeOptions, StorageNode } from './node.ts'
 
+/** What functions call. */
+const clientOperations = new Set(Object.values(dataOperations).map(({ number }) => number))
+
 /** A running node and its handle. */
 export interface NodeService extends Service {
   readonly node: StorageNode
+  readonly calls: CallCounts
+  readonly connections: Connections
 }
 
 /** The dependencies of a storage node; the simulation supplies its own. */
@@ -42,6 +49,8 @@ export interface NodeWorld {
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
+  /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
+  readonly metricsAddress?: string
   /** Stopped with the node. */
   readonly background: Background
   readonly persisted: PersistedStore
@@ -63,7 +72,8 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const { persisted, runtime, askCapacity } = world
   const { ramBytes } = config
-  const { ssd, s3 } = world
+  const { ssd, s3, metricsAddress } = world
+  const metrics = metricsAddress === undefined ? {} : { metrics: metricsAddress }
   const warn = (message: string, context: { job: string; reason: string }): void => log.warn(context, message)
   const node = new StorageNode({
     id,
@@ -83,16 +93,18 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   })
   const turns = new Turns(clock)
   const connections = new Connections()
+  const calls = new CallCounts(clock)
   const pace = new JobThrottle(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
   const listener = await network.listen(config.listen, (link) => {
     const { sessions } = node
-    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, pace, sessions })
+    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, pace, sessions, calls })
   })
   const heartbeats = new Heartbeats(node, {
     clock,
     background,
     pool,
-    self: { class: config.class, address: listener.address, pid: process.pid },
+    self: { class: config.class, address: listener.address, pid: process.pid, ...metrics },
+    calls: () => calls.report(clientOperations),
     cpuSeconds: world.cpuSeconds,
     tellController,
     onDead: world.onDead,
@@ -111,7 +123,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     background.every(TTL_SWEEP_MS, ['sweepPersisted', ''], () => sweepPersisted(node, background)),
   ]
   return {
-    node,
+    ...{ node, calls, connections },
     address: listener.address,
     stop: async () => {
       for (const timer of timers) timer.cancel()

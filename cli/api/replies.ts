@@ -1,6 +1,7 @@
-import type { ClusterView, JobView, NodeView } from '../../controller/api/schemas.ts'
+import type { ClusterView, ConsoleLinkView, JobView, NodeView } from '../../controller/api/schemas.ts'
 
 export type ClusterReply = ClusterView
+export type LinkReply = ConsoleLinkView
 export type NodeReply = NodeView
 /** The ticket is present while the job is active. */
 export type JobReply = JobView & { readonly ticket?: string }

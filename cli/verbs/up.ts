@@ -1,6 +1,8 @@
 import { isError } from '../../protocol/errors.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dirOption, stateDirOf } from '../api/credentials.ts'
+import { request } from '../api/http.ts'
+import type { LinkReply } from '../api/replies.ts'
 import { defaultConfig, readConfigFile } from '../up/cluster-config.ts'
 import { programs } from '../up/programs.ts'
 import { runCluster } from '../up/run-cluster.ts'
@@ -31,7 +33,8 @@ export const up: Verb = {
     }
     try {
       await runCluster(options, async (cluster, ended) => {
-        print(args.flag('json') ? readyJson(cluster) : readyText(cluster))
+        const page = `${cluster.url}${(await request<LinkReply>(cluster, { method: 'POST', path: '/v1/console/links' })).path}`
+        print(args.flag('json') ? readyJson(cluster, page) : readyText(cluster, page))
         await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
       })
     } catch (error) {
@@ -42,10 +45,10 @@ export const up: Verb = {
   },
 }
 
-function readyJson({ url, credentialsFile }: Cluster): string {
-  return JSON.stringify({ event: 'ready', url, credentials: credentialsFile })
+function readyJson({ url, credentialsFile }: Cluster, page: string): string {
+  return JSON.stringify({ event: 'ready', url, credentials: credentialsFile, page })
 }
 
-function readyText({ url }: Cluster): string {
-  return `Mayfly is ready at ${url}. Register a job in another terminal: mayfly register NAME. Ctrl-C stops the cluster.`
+function readyText({ url }: Cluster, page: string): string {
+  return `Mayfly is ready at ${url}. Register a job in another terminal: mayfly register NAME. Ctrl-C stops the cluster.\nThe page, by a link that logs in once within 10 minutes: ${page}`
 }

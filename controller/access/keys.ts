@@ -51,7 +51,11 @@ export class Keys {
 
   /** Null for an unknown key. */
   find(key: string): Caller | null {
-    const digest = digestOf(key)
+    return this.findDigest(digestOf(key))
+  }
+
+  /** As `find`, by what `digestOf` made of the key: for those who must not keep the key itself. */
+  findDigest(digest: string): Caller | null {
     const name = this.#names.get(digest)
     if (name === undefined) return null
     const configured = this.#configured.get(name)
@@ -157,6 +161,6 @@ function digestsOf({ digest, previous }: KeyRecord): string[] {
   return previous === null ? [digest] : [digest, previous.digest]
 }
 
-function digestOf(key: string): string {
+export function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
 }

@@ -24,7 +24,7 @@ const forAdmins: readonly Role[] = ['admin']
 
 /** Stores the caller of a request. Throws `UNAUTHENTICATED`. */
 export function requireKey(request: FastifyRequest, keys: Keys): void {
-  const caller = keys.find(bearerOf(request))
+  const caller = keys.find(keyOf(request))
   if (caller === null)
     throw new MayflyError('UNAUTHENTICATED', 'The API key is missing or not one of this cluster')
   request.caller = caller
@@ -47,12 +47,13 @@ export function reaches({ name, role }: Caller, { owner }: Pick<Job, 'owner'>): 
 
 /** Admits only the cluster's own processes. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for the token of a job. */
 export function requireClusterToken(request: FastifyRequest, of: { secret: Buffer; clock: Clock }): void {
-  const token = Buffer.from(bearerOf(request), 'base64url')
+  const token = Buffer.from(keyOf(request), 'base64url')
   const { job } = verifyToken(of.secret, token, of.clock.wallMs())
   if (job !== '') throw new MayflyError('FORBIDDEN', 'A job ticket grants no access to the control plane')
 }
 
-function bearerOf({ headers }: FastifyRequest): string {
+/** The API key of a request, or the token of another process; empty where there is none. */
+export function keyOf({ headers }: FastifyRequest): string {
   const [, token] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
   return token ?? ''
 }

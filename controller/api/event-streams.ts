@@ -1,13 +1,9 @@
 import type { ServerResponse } from 'node:http'
-import { type Clock, repeat } from '../../protocol/runtime.ts'
+import type { Clock } from '../../protocol/runtime.ts'
 import type { ClusterEvent, Events } from '../events/events.ts'
 import { Allowance } from '../jobs/allowance.ts'
-import {
-  EVENT_STREAM_BYTES_MAX,
-  EVENT_STREAM_HEARTBEAT_MS,
-  EVENT_STREAMS_MAX,
-  EVENT_STREAMS_OF_KEY_MAX,
-} from '../limits.ts'
+import { EVENT_STREAMS_MAX, EVENT_STREAMS_OF_KEY_MAX } from '../limits.ts'
+import { openEventStream } from './event-stream.ts'
 
 /** Open streams of `GET /v1/events` (server-sent events, WHATWG HTML, section 9.2). */
 export class EventStreams {
@@ -32,28 +28,12 @@ export class EventStreams {
   /** Writes the retained events above `after` and then each new one, until the reader disconnects, falls behind, or the server stops. */
   serve(response: ServerResponse, { owner, after }: { owner: string; after: number }): void {
     const leave = this.#allowance.enter(owner)
-    response.shouldKeepAlive = false
-    // The close event that follows removes the reader.
-    response.on('error', () => undefined)
-    response.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-    })
-    response.flushHeaders()
-    const write = (text: string): void => {
-      if (response.destroyed || response.writableEnded) return
-      if (response.writableLength > EVENT_STREAM_BYTES_MAX) response.destroy()
-      else response.write(text)
-    }
+    const { write, end } = openEventStream(response, this.#clock)
     for (const event of this.#events.since(after)) write(format(event))
     const unsubscribe = this.#events.subscribe((event) => write(format(event)))
-    const heartbeat = repeat(this.#clock, EVENT_STREAM_HEARTBEAT_MS, () => write(':\n\n'))
-    const end = (): void => void response.end()
     this.#open.add(end)
     response.once('close', () => {
       unsubscribe()
-      heartbeat.cancel()
       leave()
       this.#open.delete(end)
     })

@@ -162,7 +162,7 @@ export const examples: Readonly<Record<string, unknown>> = {
     source: 'api',
     createdAt: '2026-03-01T12:00:00.000Z',
   },
-  PersistedObject: {
+  KeptObject: {
     job: 'j-mvr7rhbuhmpx6aqtdy3wxiobozi5',
     bucket: 'default',
     key: 'report.csv',

@@ -15,6 +15,7 @@ import { noteMethods } from './other-methods.ts'
 import type { Reports } from './reports.ts'
 import type { Api, Routes } from './routes/api.ts'
 import { clusterRoutes } from './routes/cluster.ts'
+import { consoleRoutes } from './routes/console.ts'
 import { internalRoutes } from './routes/internal.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keptRoutes } from './routes/kept.ts'
@@ -76,6 +77,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   })
   const refuseOtherMethods = noteMethods(app)
   openRoutes(app)
+  await app.register(async (scope: Api) => consoleRoutes(scope, options))
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', requireCaller)
     jobRoutes(scope, options)

@@ -1,8 +1,10 @@
 import Type from 'typebox'
+import { latencyBoundsMs } from '../../protocol/operations/reports.ts'
 import { ADDRESS_BYTES_MAX } from '../limits.ts'
 
 /** Requests of the cluster's own processes. They are not part of the public API. */
 
+const metrics = Type.Optional(Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }))
 const count0 = Type.Number({ minimum: 0 })
 const tierSize = Type.Object({ capacityBytes: count0, usedBytes: count0 })
 const tierReport = Type.Object({
@@ -41,6 +43,7 @@ export const nodeReport = Type.Object({
   class: Type.String(),
   address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
   pid: Type.Integer(),
+  metrics,
   cpuCores: count0,
   tiers: Type.Object({
     ram: Type.Optional(tierSize),
@@ -65,11 +68,20 @@ export const nodeReport = Type.Object({
     }),
   ),
   tasks: taskReports,
+  calls: Type.Object({
+    answered: count0,
+    failed: count0,
+    latency: Type.Array(count0, {
+      minItems: latencyBoundsMs.length + 1,
+      maxItems: latencyBoundsMs.length + 1,
+    }),
+  }),
 })
 
 /** `MetadataReport` of protocol/operations/reports.ts. */
 export const metadataReport = Type.Object({
   address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
+  metrics,
   cpuCores: Type.Number({ minimum: 0 }),
   tasks: taskReports,
 })

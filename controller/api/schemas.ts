@@ -263,6 +263,12 @@ export const cluster = named('Cluster', {
 })
 export type ClusterView = Static<typeof cluster>
 
+export const consoleLink = named('ConsoleLink', {
+  path: Type.String({ description: 'Of the URL of this controller' }),
+  expiresAt: time,
+})
+export type ConsoleLinkView = Static<typeof consoleLink>
+
 export const health = named('Health', { status: Type.Literal('ok') })
 
 const keyName = Type.String({

@@ -16,6 +16,8 @@ export interface MetadataServer {
   readonly busy: number
   /** On the monotonic clock. */
   readonly heardMs: number
+  /** Where it serves `/metrics`, `host:port`. */
+  readonly metrics?: string
 }
 
 export interface MetadataServersOptions {
@@ -54,10 +56,10 @@ export class MetadataServers {
   }
 
   /** Applies a heartbeat. True if the server is new, has moved or was silent, so that its jobs have to be compared. */
-  onReport(id: string, { address, cpuCores: busy }: MetadataReport): boolean {
+  onReport(id: string, { address, cpuCores: busy, metrics }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()
     const before = this.#servers.get(id)
-    this.#servers.set(id, { id, address, busy, heardMs })
+    this.#servers.set(id, { id, address, busy, heardMs, ...(metrics !== undefined && { metrics }) })
     const isNew = before?.address !== address || heardMs - before.heardMs > SILENT_MS
     if (isNew) this.#options.events.emit('metadata.active', { metadata: id, address })
     return isNew

@@ -104,7 +104,7 @@ export class NodeLifecycle {
   }
 
   /** Starts a node in the background. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
-  start(nodeClass: NodeClass, id: string): void {
+  start(nodeClass: NodeClass, id: string, because: string): void {
     const { runtime, events } = this.#options
     const record: NodeRecord = {
       id,
@@ -117,7 +117,7 @@ export class NodeLifecycle {
       lostAtMs: null,
     }
     this.#options.nodes.add(record, nodeClass)
-    events.emit('node.starting', { node: record.id, class: nodeClass.name })
+    events.emit('node.starting', { node: record.id, class: nodeClass.name, because })
     void this.#options.background.once(['controlLoop', id], () => this.#launch(record))
   }
 

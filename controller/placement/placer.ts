@@ -57,7 +57,8 @@ export class Placer {
    * twice.
    */
   start({ started }: Pick<Proposal, 'started'>): void {
-    for (const { node, nodeClass } of started) this.#options.nodeLifecycle.start(nodeClass, node)
+    for (const { node, nodeClass } of started)
+      this.#options.nodeLifecycle.start(nodeClass, node, 'a job needs more than the nodes have free')
   }
 
   /**

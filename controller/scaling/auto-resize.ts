@@ -112,7 +112,7 @@ export class AutoResize {
     const what = { job: job.id, ramBytes, ssdBytes, bytesPerSecond }
     if (grows) log.info({ ...what, because }, 'a job has outgrown its reservation and grows')
     else log.info({ ...what, because }, 'a job is past its peak and gives back what it does not use')
-    events.emit('job.scaled', what)
+    events.emit('job.scaled', { ...what, grows, because })
   }
 
   /** The throughput that the job's nodes could give it. No node is started for throughput alone, as it may be borrowed. */

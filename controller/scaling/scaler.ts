@@ -108,7 +108,7 @@ export class Scaler {
     }
     log.info({ ...what, started: started.length }, 'load is above the band; nodes take a part of it')
     events.emit('class.scaledOut', { ...what, started: started.map(({ node }) => node) })
-    for (const { node } of started) nodeLifecycle.start(nodeClass, node)
+    for (const { node } of started) nodeLifecycle.start(nodeClass, node, 'load is above the band')
     relocations.begin(moves)
   }
 

@@ -11,6 +11,8 @@ export interface NodeReport {
   /** Its address for clients, `host:port`. */
   readonly address: string
   readonly pid: number
+  /** Where it serves `/metrics`, `host:port`. */
+  readonly metrics?: string
   /** CPU cores that its process used over the last heartbeat interval. */
   readonly cpuCores: number
   /** The tiers that the node serves. S3 has no bound; its capacity is reported as 0. */
@@ -19,7 +21,32 @@ export interface NodeReport {
   readonly bytesPerSecond: number
   readonly jobs: readonly JobUsageReport[]
   readonly tasks: readonly TaskReport[]
+  readonly calls: CallsReport
 }
+
+/** Upper bounds of the latency classes, in ms. */
+export const latencyBoundsMs: readonly number[] = Object.freeze([
+  ...[0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50],
+  ...[100, 250, 500, 1_000, 2_500, 5_000, 10_000],
+])
+
+/** Calls of clients since the process started. */
+export interface CallsReport {
+  readonly answered: number
+  /** Of those, with an error. */
+  readonly failed: number
+  /**
+   * Calls by the time from reading the request to handing over the answer: one count for each of
+   * `latencyBoundsMs`, and one for what took longer. Calls that waited for a key are not among them.
+   */
+  readonly latency: readonly number[]
+}
+
+export const noCalls: CallsReport = Object.freeze({
+  answered: 0,
+  failed: 0,
+  latency: Object.freeze(new Array(latencyBoundsMs.length + 1).fill(0)),
+})
 
 /** One background task of a server process that has failed at least once. */
 export interface TaskReport {
@@ -90,6 +117,8 @@ export interface NodeReportAnswer {
 
 export interface MetadataReport {
   readonly address: string
+  /** Where it serves `/metrics`, `host:port`. */
+  readonly metrics?: string
   /** CPU cores used since its previous report. */
   readonly cpuCores: number
   readonly tasks: readonly TaskReport[]

@@ -13,6 +13,8 @@ export class RequestsUnderWay {
   readonly #parked = new Map<number, Task>()
   /** Requests that were cancelled while not parked. */
   readonly #cancelled = new Set<number>()
+  /** Requests that waited for something. */
+  readonly #waited = new Set<number>()
   #isBroken = false
 
   get size(): number {
@@ -27,9 +29,11 @@ export class RequestsUnderWay {
     this.#ids.add(id)
   }
 
-  end(id: number): void {
+  /** True if the request waited for something, as for a key that was not there. */
+  end(id: number): boolean {
     this.#ids.delete(id)
     this.#cancelled.delete(id)
+    return this.#waited.delete(id)
   }
 
   /**
@@ -37,6 +41,7 @@ export class RequestsUnderWay {
    * function cancels that.
    */
   park(id: number, task: Task): () => void {
+    this.#waited.add(id)
     if (!this.#isBroken && !this.#cancelled.has(id)) {
       this.#parked.set(id, task)
       return () => void this.#parked.delete(id)

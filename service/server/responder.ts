@@ -13,12 +13,13 @@ import { cancel, challenge, hello, ping, renew } from '../../protocol/operations
 import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Link } from '../../protocol/transport/link.ts'
-import { Outbox } from '../../protocol/transport/outbox.ts'
+import { bytesOf, Outbox } from '../../protocol/transport/outbox.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
 import { errorReply } from '../../protocol/wire/error-reply.ts'
 import type { Frame, Landing } from '../../protocol/wire/frame.ts'
 import { FrameReader } from '../../protocol/wire/frame-reader.ts'
 import { Reader, violation } from '../../protocol/wire/reader.ts'
+import type { CallCounts, Counts } from '../metrics/call-counts.ts'
 import { endProcess, mustEndProcess } from '../process/background.ts'
 import { checkVersion } from '../process/credentials.ts'
 import { reportFault } from '../process/fault-report.ts'
@@ -48,6 +49,8 @@ export interface ResponderOptions {
   readonly connections: Connections
   /** For servers that store answers of mutations. */
   readonly sessions?: ClientSessions
+  /** Of all connections of the server. */
+  readonly calls?: CallCounts
 }
 
 /** Serves one connection: hello first, then any number of requests, each answered when it is done. */
@@ -59,6 +62,7 @@ class Responder implements Counted {
   readonly #link: Link
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
+  readonly #calls: CallCounts | undefined
   readonly #watch: PeerWatch
   readonly #frames = new FrameReader({
     onFrame: (frame) => this.#receive(frame),
@@ -81,6 +85,7 @@ class Responder implements Counted {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
+    this.#calls = options.calls
     this.#progress = new FrameProgress(options.runtime.clock)
     this.#gate = new Gate({ ...options, onExpired: (error) => this.#refuse(0, error) })
     this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
@@ -158,7 +163,9 @@ class Responder implements Counted {
 
   #finishRead(): void {
     this.#outbox.flush()
-    this.#intake.keepPace(this.#options.turns.end())
+    const turnMs = this.#options.turns.end()
+    this.#calls?.endTurn(turnMs)
+    this.#intake.keepPace(turnMs)
     this.#intake.balance()
   }
 
@@ -183,14 +190,15 @@ class Responder implements Counted {
     if (frame.kind === renew.number) return this.#renew(frame, this.#peer)
     const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
     const { id } = frame
+    const counts = this.#calls?.received(frame.kind, frame.payloadBytes)
     const request = this.#decode(operation, frame)
     try {
       const reply = handle(this.#peer, request, frame)
-      if (reply instanceof Promise) this.#later(id, operation.reply, reply)
+      if (reply instanceof Promise) this.#later(id, { codec: operation.reply, counts }, reply)
       else this.#answer(id, operation.reply, reply)
     } catch (error) {
       if (isError(error, 'PROTOCOL_VIOLATION')) return this.#refuse(id, error)
-      this.#fail(id, error)
+      this.#fail(id, error, counts)
     }
     this.#unlooked += isShort ? 1 : TURN_LOOK_REQUESTS
     if (this.#unlooked >= TURN_LOOK_REQUESTS) this.#look()
@@ -270,17 +278,26 @@ class Responder implements Counted {
     if (this.#peer !== null) this.#options.sessions?.leave(this.#peer)
   }
 
-  #later(id: number, codec: Codec<unknown>, reply: Promise<Reply<unknown>>): void {
+  #later(
+    id: number,
+    { codec, counts }: { codec: Codec<unknown>; counts: Counts | undefined },
+    reply: Promise<Reply<unknown>>,
+  ): void {
     this.#underWay.begin(id)
+    const fromMs = counts === undefined ? 0 : this.#calls?.defer(counts)
+    const end = (): void => {
+      const hasWaited = this.#underWay.end(id)
+      if (counts !== undefined && fromMs !== undefined && !hasWaited) this.#calls?.answered(counts, fromMs)
+    }
     reply
       .then(
         (value) => {
-          this.#underWay.end(id)
+          end()
           this.#answer(id, codec, value)
         },
         (error: unknown) => {
-          this.#underWay.end(id)
-          this.#fail(id, error)
+          end()
+          this.#fail(id, error, counts)
         },
       )
       .finally(() => this.#intake.balance())
@@ -292,15 +309,17 @@ class Responder implements Counted {
     if (this.#closed) return sent?.()
     try {
       this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
+      if (payload !== undefined) this.#calls?.sent(bytesOf(payload))
     } catch (cause) {
       sent?.()
       this.#fail(id, new MayflyError('INTERNAL', 'The reply could not be encoded', { cause }))
     }
   }
 
-  #fail(id: number, thrown: unknown): void {
+  #fail(id: number, thrown: unknown, counts?: Counts): void {
     const isOwn = isOwnFault(thrown)
     const error = isOwn ? reportFault(thrown, this.#options) : asMayflyError(thrown)
+    if (counts !== undefined) this.#calls?.failed(counts, error.code)
     if (this.#closed) return
     const reason = error.reason.slice(0, ERROR_MESSAGE_BYTES_MAX / 4)
     this.#outbox.send({ id, kind: errorTable[error.code].wire, codec: errorReply, head: { reason } })

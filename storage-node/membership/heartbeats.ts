@@ -1,7 +1,12 @@
 import { isError } from '../../protocol/errors.ts'
 import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
-import type { JobUsageReport, NodeReport, NodeReportAnswer } from '../../protocol/operations/reports.ts'
+import type {
+  CallsReport,
+  JobUsageReport,
+  NodeReport,
+  NodeReportAnswer,
+} from '../../protocol/operations/reports.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { Background } from '../../service/process/background.ts'
@@ -15,7 +20,8 @@ export interface HeartbeatOptions {
   readonly background: Background
   readonly pool: CallerPool
   /** The constant part of every report. */
-  readonly self: Pick<NodeReport, 'class' | 'address' | 'pid'>
+  readonly self: Pick<NodeReport, 'class' | 'address' | 'pid' | 'metrics'>
+  readonly calls: () => CallsReport
   /** CPU seconds that this process has used since its start. */
   readonly cpuSeconds: () => number
   /** Sends a report to the controller. */
@@ -79,7 +85,7 @@ export class Heartbeats {
 
   /** Sends one report to the controller. Never rejects. */
   async beatController(): Promise<void> {
-    const { clock, background, self, tellController } = this.#options
+    const { clock, background, self, tellController, calls } = this.#options
     const now = clock.monotonicMs()
     const elapsedMs = now - this.#reportedMs
     const jobs = this.#node.report(elapsedMs)
@@ -93,6 +99,7 @@ export class Heartbeats {
         bytesPerSecond,
         jobs,
         tasks: background.report(),
+        calls: calls(),
       })
       const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
@@ -150,7 +157,8 @@ function batchesOf<Item>(items: readonly Item[], itemsMax: number): Item[][] {
   return Array.from({ length: count }, (_, index) => items.slice(index * itemsMax, (index + 1) * itemsMax))
 }
 
-function tiersOf({ ram, lower }: ReportedNode): NodeReport['tiers'] {
+/** Capacity and use of each tier of the node. */
+export function tiersOf({ ram, lower }: ReportedNode): NodeReport['tiers'] {
   const sizes: Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>> = { ram: sizeOf(ram) }
   for (const { number, budget } of lower) {
     const name = tiers[number]

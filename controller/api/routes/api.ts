@@ -10,6 +10,9 @@ import type { NodeRegistry } from '../../nodes/registry.ts'
 import type { Ledger } from '../../placement/ledger.ts'
 import type { Drains } from '../../scaling/drains.ts'
 import type { JobTransfers } from '../../scaling/job-transfers.ts'
+import type { PageFeed } from '../console/feed.ts'
+import type { PageFiles } from '../console/page-files.ts'
+import type { Sessions } from '../console/sessions.ts'
 import type { EventStreams } from '../event-streams.ts'
 import type { Views } from '../views.ts'
 
@@ -35,4 +38,8 @@ export interface Routes {
   readonly streams: EventStreams
   readonly metrics: Registry
   readonly persisted: PersistedStore
+  readonly sessions: Sessions
+  readonly feed: PageFeed
+  /** Null where the page was not built. */
+  readonly pageFiles: PageFiles | null
 }

@@ -1,14 +1,14 @@
 import Type from 'typebox'
 import { type Node, nodeStates } from '../../records/node.ts'
-import { forViewers } from '../authentication.ts'
+import { forViewers, keyOf } from '../authentication.ts'
 import { replies } from '../replies.ts'
-import { cluster, node, nodeList } from '../schemas.ts'
+import { cluster, consoleLink, node, nodeList } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 import { pageOf, paging, positionAt, readLimit } from './paging.ts'
 
 const tags = ['cluster']
 
-export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics }: Routes): void {
+export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics, sessions }: Routes): void {
   app.get(
     '/v1/nodes',
     {
@@ -103,6 +103,25 @@ export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics
         owner: request.caller.name,
         after: last === undefined ? Number.POSITIVE_INFINITY : Number(last),
       })
+    },
+  )
+
+  app.post(
+    '/v1/console/links',
+    {
+      config: forViewers,
+      schema: {
+        operationId: 'makeConsoleLink',
+        tags,
+        summary: 'A link that opens the page once',
+        description:
+          'Its code is in the fragment, which no browser sends and no log has. Whoever opens it is logged in to the page of this controller as the API key with which it was made.',
+        response: replies(201, consoleLink, []),
+      },
+    },
+    (request, reply) => {
+      const { code, untilMs } = sessions.makeLink(keyOf(request))
+      return reply.status(201).send({ path: `/#code=${code}`, expiresAt: new Date(untilMs).toISOString() })
     },
   )
 

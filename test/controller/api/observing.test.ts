@@ -246,6 +246,7 @@ describe('the OpenAPI document', () => {
       'get /v1/keys',
       'get /v1/nodes',
       'patch /v1/jobs/{id}',
+      'post /v1/console/links',
       'post /v1/jobs',
       'post /v1/jobs/{id}/move',
       'post /v1/jobs/{id}/renew',

@@ -6,7 +6,7 @@ import { startController } from '../../../controller/server.ts'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
 import { defaultTraits, type TierTraits } from '../../../controller/sizing/tier-traits.ts'
 import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
-import type { JobUsageReport, NodeReport } from '../../../protocol/operations/reports.ts'
+import { type JobUsageReport, type NodeReport, noCalls } from '../../../protocol/operations/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { Background } from '../../../service/process/background.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
@@ -75,6 +75,8 @@ export interface WorldOptions {
   readonly s3?: S3Settings
   /** In addition to the default key. */
   readonly apiKeys?: readonly ApiKey[]
+  /** The built page; none if it is not said. */
+  readonly pageDir?: string
 }
 
 /** A real controller with its HTTP API and store; the fleet and the metadata server are fakes that the test controls. */
@@ -130,6 +132,7 @@ export class World {
         firstClass,
         traits: this.#options.traits ?? defaultTraits,
         warmNodes: this.#options.warmNodes ?? 0,
+        pageDir: this.#options.pageDir ?? this.#dir,
         logLevel: 'silent',
       },
       {
@@ -199,6 +202,7 @@ export class World {
       cpuCores: 0,
       bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
       tasks: [],
+      calls: noCalls,
       jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
     return this.heartbeat(`nodes/${node}`, report)

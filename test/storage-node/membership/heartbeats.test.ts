@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { noCalls } from '../../../protocol/operations/reports.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import type { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { Heartbeats } from '../../../storage-node/membership/heartbeats.ts'
@@ -27,6 +28,7 @@ test('a metadata server whose machine is gone holds back no heartbeat to another
     clock: systemRuntime.clock,
     background,
     pool: pool as unknown as CallerPool,
+    calls: () => noCalls,
     self: { class: 'test', address: '127.0.0.1:1', pid: 1 },
     cpuSeconds: () => 0,
     tellController: async () => ({ metadata: [] }),

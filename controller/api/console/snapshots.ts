@@ -1,0 +1,165 @@
+import type { Clock } from '../../../protocol/runtime.ts'
+import type { Admission } from '../../jobs/admission.ts'
+import type { Registrations } from '../../jobs/registrations.ts'
+import type { Usage } from '../../jobs/usage.ts'
+import { PAGE_JOB_SAMPLE_EVERY, PAGE_JOBS_MAX, PAGE_NODES_MAX, PAGE_SAMPLES_KEPT } from '../../limits.ts'
+import type { FleetCapacity } from '../../nodes/capacity.ts'
+import type { NodeRegistry } from '../../nodes/registry.ts'
+import type { Ledger } from '../../placement/ledger.ts'
+import { type Job, reservedBy } from '../../records/job.ts'
+import { isAlive, isOpen, type Node } from '../../records/node.ts'
+import { bytesOf, type NodeClass } from '../../sizing/node-class.ts'
+import type { NodeView } from '../schemas.ts'
+import type { Views } from '../views.ts'
+import { costOf } from './cost.ts'
+import { Rates } from './rates.ts'
+import type { Amounts, JobPoint, JobShown, NodeShown, Sample, Snapshot } from './snapshot.ts'
+
+export interface SnapshotsOptions {
+  readonly clock: Clock
+  readonly views: Views
+  readonly nodes: NodeRegistry
+  readonly ledger: Ledger
+  readonly usage: Usage
+  readonly admission: Admission
+  readonly registrations: Registrations
+  readonly fleetCapacity: FleetCapacity
+  readonly classes: readonly NodeClass[]
+}
+
+/** Jobs of a node that are named on the page. */
+const JOBS_OF_NODE = 3
+
+/** What the page shows now, and the plots of the last `PAGE_SAMPLES_KEPT` samples. */
+export class Snapshots {
+  readonly #options: SnapshotsOptions
+  readonly #rates: Rates
+  readonly #samples: Sample[] = []
+  readonly #jobs = new Map<string, JobPoint[]>()
+  #taken = 0
+  #last: Snapshot | null = null
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options
+    this.#rates = new Rates(options.clock)
+  }
+
+  get samples(): readonly Sample[] {
+    return this.#samples
+  }
+
+  get jobs(): Readonly<Record<string, readonly JobPoint[]>> {
+    return Object.fromEntries(this.#jobs)
+  }
+
+  /** Null before the first. */
+  get last(): Snapshot | null {
+    return this.#last
+  }
+
+  /** Takes one; called every `PAGE_SAMPLE_MS`. */
+  take(): Snapshot {
+    const { nodes, ledger, registrations } = this.#options
+    const all = nodes.all()
+    const living = ledger.living()
+    const ranked = living
+      .map((job) => ({ job, bytes: bytesOf(reservedBy(job)) }))
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, PAGE_JOBS_MAX)
+    const jobs = ranked.map(({ job }) => this.#job(job))
+    const sample = this.#sample(all, living)
+    this.#keep(sample, jobs)
+    const shown = all.filter(({ record }) => record.state !== 'lost').slice(0, PAGE_NODES_MAX)
+    const views = this.#options.views.nodesNow(shown)
+    this.#last = {
+      sample,
+      nodes: shown.flatMap((node, index) => {
+        const view = views[index]
+        return view === undefined ? [] : [this.#node(node, view)]
+      }),
+      nodesTotal: all.filter(isAlive).length,
+      jobs,
+      jobsTotal: living.length,
+      waiting: registrations.waiting,
+    }
+    return this.#last
+  }
+
+  #keep(sample: Sample, jobs: readonly JobShown[]): void {
+    this.#samples.push(sample)
+    if (this.#samples.length > PAGE_SAMPLES_KEPT) this.#samples.shift()
+    if (this.#taken++ % PAGE_JOB_SAMPLE_EVERY !== 0) return
+    const shown = new Set(jobs.map(({ id }) => id))
+    for (const id of this.#jobs.keys()) if (!shown.has(id)) this.#jobs.delete(id)
+    for (const { id, used, reserved } of jobs) {
+      const points = this.#jobs.get(id) ?? []
+      points.push([sample.atMs, used, reserved])
+      if (points.length > PAGE_SAMPLES_KEPT / PAGE_JOB_SAMPLE_EVERY) points.shift()
+      this.#jobs.set(id, points)
+    }
+  }
+
+  #sample(nodes: readonly Node[], living: readonly Job[]): Sample {
+    const { clock, views, classes, fleetCapacity } = this.#options
+    const { totals } = views.cluster()
+    return {
+      ...this.#rates.take(nodes.filter(isAlive)),
+      atMs: clock.wallMs(),
+      ram: amounts(totals.bytes.ram),
+      ssd: amounts(totals.bytes.ssd),
+      s3Used: nodes.reduce(
+        (sum, node) => sum + (isAlive(node) ? (node.report?.tiers.s3?.usedBytes ?? 0) : 0),
+        0,
+      ),
+      bytesPerSecond: amounts(totals.bytesPerSecond),
+      cost: costOf(living, { classes, fleet: fleetCapacity }),
+    }
+  }
+
+  #job(job: Job): JobShown {
+    const { usage, admission } = this.#options
+    const use = usage.useOf(job.id)
+    const reserved = reservedBy(job)
+    return {
+      ...{ id: job.id, name: job.name, owner: job.owner, state: job.state, objects: use.objects },
+      used: Math.round(use.bytes.ram + use.bytes.ssd + use.bytes.s3),
+      reserved: bytesOf(reserved),
+      bytesPerSecond: { used: Math.round(use.bytesPerSecond), reserved: reserved.bytesPerSecond },
+      pricePerHour: admission.priceOf(job),
+      nodes: job.shares.length,
+    }
+  }
+
+  #node(node: Node, view: NodeView): NodeShown {
+    const { id, class: name, state, bytesPerSecond, cores } = view
+    const tiers = Object.entries(view.tiers).map(([tier, { usedBytes, reservedBytes, capacityBytes }]) => {
+      const of: Amounts = { used: usedBytes, reserved: reservedBytes, capacity: capacityBytes }
+      return [tier, of]
+    })
+    const largest = (isOpen(node) || state === 'draining' ? (node.report?.jobs ?? []) : [])
+      .map((job) => ({
+        id: job.id,
+        name: this.#options.ledger.get(job.id)?.name ?? '',
+        bytes: Math.round(Object.values(job.bytes).reduce((sum, bytes) => sum + bytes, 0)),
+      }))
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, JOBS_OF_NODE)
+    return {
+      ...{ id, class: name, state, bytesPerSecond, cores },
+      tiers: Object.fromEntries(tiers),
+      jobs: largest,
+    }
+  }
+}
+
+function amounts({
+  used,
+  reserved,
+  capacity,
+}: {
+  used: number
+  reserved: number
+  capacity: number
+}): Amounts {
+  return { used, reserved, capacity }
+}
