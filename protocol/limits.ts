@@ -118,6 +118,11 @@ export const CONTROL_CALL_MS = 5_000
  * server.
  */
 export const CANCEL_ANSWER_MS = 1_000
+/**
+ * A mutation that waits at its server is cancelled so long before its deadline, so that the server says in time that
+ * it has not been carried out.
+ */
+export const CANCEL_LEAD_MS = 100
 /** Outstanding calls of one connection. Further ones are refused, so that a runaway loop fails early. */
 export const CALLS_OUTSTANDING_MAX = 65_536
 /** Concurrent chunks of one large object: 16 MiB fill a 10 Gb/s path of 12 ms. */
@@ -335,12 +340,13 @@ export const DRAIN_STALL_MS_MAX = 60_000
 
 // Supervisor.
 
-/** Consecutive restarts of a server process; then the cluster stops with a clear line. */
-export const SERVER_RESTARTS_MAX = 5
 /** A server process that lived this long is stable: its next exit counts as the first in a row. */
 export const SERVER_STABLE_MS = 30_000
-/** Longest pause before a restart: doubled from `RETRY_MS_MIN`. */
-export const SERVER_RESTART_MS_MAX = 2_000
+/**
+ * Longest pause before a restart: doubled from `RETRY_MS_MIN`. A metadata server that comes back is heard by its nodes
+ * before their leases lapse.
+ */
+export const SERVER_RESTART_MS_MAX = 5_000
 /** A config with 100 node classes is 20 KiB; a larger file is something else. */
 export const CONFIG_BYTES_MAX = 1024 * 1024
 export const NODE_CLASSES_MAX = 100

@@ -8,15 +8,15 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export const INTERRUPTED = 130
 
 /**
- * Runs a cluster while `use` runs, and returns its result. The signal of `use` aborts on Ctrl-C, with `ABORTED`, and when the cluster
- * fails; `use` then has to end, and the reason is thrown. No process of the cluster is left in any case. A second Ctrl-C kills at once.
+ * Runs a cluster while `use` runs, and returns its result. The signal of `use` aborts on Ctrl-C, with `ABORTED`; `use` then has to end,
+ * and the reason is thrown. No process of the cluster is left in any case. A second Ctrl-C kills at once.
  */
 export async function runCluster<T>(
-  options: Omit<SupervisorOptions, 'onFailed'>,
+  options: SupervisorOptions,
   use: (cluster: Cluster, ended: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const end = new AbortController()
-  const supervisor = new Supervisor({ ...options, onFailed: (error) => end.abort(error) })
+  const supervisor = new Supervisor(options)
   let interrupted = false
   const interrupt = (): void => {
     if (interrupted) {

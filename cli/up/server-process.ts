@@ -1,10 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import {
-  RETRY_MS_MIN,
-  SERVER_RESTART_MS_MAX,
-  SERVER_RESTARTS_MAX,
-  SERVER_STABLE_MS,
-} from '../../protocol/limits.ts'
+import { RETRY_MS_MIN, SERVER_RESTART_MS_MAX, SERVER_STABLE_MS } from '../../protocol/limits.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { ToController } from '../../service/process/supervision.ts'
 import type { Child } from './child.ts'
@@ -17,11 +12,15 @@ export interface ServerProcessOptions {
   readonly runtime: Runtime
   /** Prints a line for the user. */
   readonly say: (line: string) => void
-  /** Called once, when it has died too often to be restarted. */
-  readonly onGaveUp: (error: MayflyError) => void
 }
 
-/** A server that is restarted at the same address when its process dies, since others know that address. */
+/** Consecutive deaths that are each printed; of more, one in as many. */
+const DEATHS_PRINTED = 5
+
+/**
+ * A server that is restarted at the same address when its process dies, since others know that address, with
+ * back-off and for as long as it takes: the other processes, and the data of all jobs, do not depend on it.
+ */
 export class ServerProcess {
   readonly #options: ServerProcessOptions
   #child: Child | null = null
@@ -75,13 +74,12 @@ export class ServerProcess {
 
   /** Never rejects. */
   async #startAgain(address: string, reason: string): Promise<void> {
-    const { name, runtime, say, onGaveUp } = this.#options
+    const { name, runtime, say } = this.#options
     if (this.#stopping) return
-    if (++this.#deaths > SERVER_RESTARTS_MAX) {
-      const why = `The ${name} died ${this.#deaths} times in a row, last by ${reason}`
-      return onGaveUp(new MayflyError('UNAVAILABLE', why))
-    }
-    say(`the ${name} died (${reason}); starting it again`)
+    const deaths = ++this.#deaths
+    if (deaths <= DEATHS_PRINTED) say(`the ${name} died (${reason}); starting it again`)
+    else if (deaths % DEATHS_PRINTED === 0)
+      say(`the ${name} died ${deaths} times in a row (${reason}); its log says why, and it is started again`)
     const bounds = { msMin: RETRY_MS_MIN, msMax: SERVER_RESTART_MS_MAX }
     await sleep(runtime.clock, backoffMs(this.#deaths - 1, bounds, runtime.random))
     const child = await this.#spawnAgain(address)

@@ -35,8 +35,6 @@ export interface SupervisorOptions {
   readonly runtime: Runtime
   /** Prints a line for the user. */
   readonly say: (line: string) => void
-  /** Called when the cluster cannot be kept running; it has to be stopped then. */
-  readonly onFailed: (error: MayflyError) => void
 }
 
 export interface Cluster {
@@ -71,8 +69,8 @@ export class Supervisor {
     this.#folder = stateFolderAt(options.dir)
     this.#logs = new LogFolder(this.#folder.logsDir, options.runtime.clock)
     const server = (name: string, spawn: (listen: string) => Child): ServerProcess => {
-      const { runtime, say, onFailed } = options
-      return new ServerProcess({ name, spawn, runtime, say, onGaveUp: onFailed })
+      const { runtime, say } = options
+      return new ServerProcess({ name, spawn, runtime, say })
     }
     this.#controller = server('controller', (listen) => this.#spawnController(listen))
     this.#metadata = new MetadataProcesses({

@@ -3,7 +3,7 @@ import { REPEAT_MS_MAX } from '../../protocol/limits.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { type Answer, wasNeverSent } from '../../protocol/transport/call.ts'
+import { type Answer, wasInVain } from '../../protocol/transport/call.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 import type { Deadline } from './deadline.ts'
 import type { Lanes } from './lanes.ts'
@@ -94,7 +94,7 @@ export class Mutation<Request, Reply> {
 /** A failure to send a repetition says nothing about the earlier message. */
 function outcomeOf(error: unknown, isRepeated: boolean): unknown {
   const isOpen =
-    (isError(error, 'DEADLINE_EXCEEDED') && (isRepeated || !wasNeverSent(error))) ||
+    (isError(error, 'DEADLINE_EXCEEDED') && (isRepeated || !wasInVain(error))) ||
     (isRepeated && isError(error, 'TOO_MANY_REQUESTS', 'ABORTED'))
   return isOpen ? unknown(error) : error
 }

@@ -1,7 +1,10 @@
-import { MayflyError } from '../errors.ts'
+import { answeredError, asMayflyError, isError, MayflyError } from '../errors.ts'
 import type { Operation } from '../operations/operation.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Landing } from '../wire/frame.ts'
+import type { Codec } from '../wire/codec.ts'
+import { errorReply } from '../wire/error-reply.ts'
+import type { Frame, Landing } from '../wire/frame.ts'
+import type { Reader } from '../wire/reader.ts'
 import type { Payload } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
 
@@ -50,6 +53,8 @@ export interface Pending {
   readonly mutates: boolean
   /** Number of the frame with which the call was sent. */
   frame: number
+  /** Its deadline is near, and the server was asked not to carry it out any more. */
+  isEnding?: boolean
 }
 
 /** A call that waits to be sent. */
@@ -82,22 +87,48 @@ export function abortable(pending: Pending, signal: AbortSignal, onAbort: () => 
   }
 }
 
-/** Errors of calls whose deadline passed before they were sent. */
-const unsent = new WeakSet<Error>()
+/** Errors of calls that the server has not carried out and will not. */
+const notCarriedOut = new WeakSet<Error>()
 
-/** The deadline of a call passed: before it was sent, or while its answer was awaited. */
-export function tooLate(wasSent: boolean): MayflyError {
-  const what = wasSent
-    ? 'No answer came in time'
-    : 'The server took earlier calls for too long to send this one'
+/** The deadline of a call passed while its answer was awaited: it may have been carried out. */
+export function tooLate(): MayflyError {
+  return new MayflyError('DEADLINE_EXCEEDED', 'No answer came in time')
+}
+
+/** The deadline of a call passed before it was sent. */
+export function neverSent(): MayflyError {
+  return inVain('The server took earlier calls for too long to send this one')
+}
+
+/** The error that a server has answered: one that it was asked to give up, near the deadline, was in vain. */
+export function failureOf({ isEnding }: Pending, error: unknown): MayflyError {
+  if (isEnding !== true || !isError(error, 'ABORTED')) return asMayflyError(error)
+  return inVain('The server could not carry it out in time')
+}
+
+function inVain(what: string): MayflyError {
   const error = new MayflyError('DEADLINE_EXCEEDED', what)
-  if (!wasSent) unsent.add(error)
+  notCarriedOut.add(error)
   return error
 }
 
-/** Whether a call failed because its deadline passed before it was sent, so that the server never saw it. */
-export function wasNeverSent(error: unknown): boolean {
-  return error instanceof Error && unsent.has(error)
+/** Whether a call failed without having been carried out, and will not be. */
+export function wasInVain(error: unknown): boolean {
+  return error instanceof Error && notCarriedOut.has(error)
+}
+
+/** The head of an answer. Throws the error in the frame, or `PROTOCOL_VIOLATION` if it does not match the operation. */
+export function headOf(frame: Frame, operation: Operation<unknown, unknown>, reader: Reader): unknown {
+  if (frame.kind === 0) return readHead(frame, operation.reply, reader)
+  throw answeredError(frame.kind, readHead(frame, errorReply, reader).reason)
+}
+
+/** Throws `PROTOCOL_VIOLATION`. */
+export function readHead<Head>(frame: Frame, codec: Codec<Head>, reader: Reader): Head {
+  reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+  const head = codec.read(reader)
+  reader.finish()
+  return head
 }
 
 export function abortedBy(signal: AbortSignal): MayflyError {

@@ -1,16 +1,15 @@
-import { answeredError, asMayflyError, isError, MayflyError } from '../errors.ts'
+import { asMayflyError, isError, MayflyError } from '../errors.ts'
 import {
   CALLS_OUTSTANDING_MAX,
   CALLS_QUEUED_BYTES_MAX,
   CANCEL_ANSWER_MS,
+  CANCEL_LEAD_MS,
   CONTROL_CALL_MS,
   HELLO_BYTES_MAX,
 } from '../limits.ts'
 import { cancel, hello, ping, receipt, renew } from '../operations/control-operations.ts'
 import type { Operation } from '../operations/operation.ts'
 import type { Clock, Timer } from '../runtime.ts'
-import type { Codec } from '../wire/codec.ts'
-import { errorReply } from '../wire/error-reply.ts'
 import type { Frame, Landing } from '../wire/frame.ts'
 import { FrameReader } from '../wire/frame-reader.ts'
 import { Reader } from '../wire/reader.ts'
@@ -21,9 +20,13 @@ import {
   abortedTooLate,
   type CallerOptions,
   type CallOptions,
+  failureOf,
   type Greeted,
   givenUp,
+  headOf,
+  neverSent,
   type Pending,
+  readHead,
   type Started,
   tooLate,
   type Unsent,
@@ -48,7 +51,7 @@ const HELLO_FRAME = 1
  * the server has proved its identity. While the server does not read, calls wait here in order, not yet encoded.
  *
  * A call rejects with the server's error, or with `CONNECTION_LOST` or `DEADLINE_EXCEEDED`, after which it is unknown whether the
- * server carried it out, unless `wasNeverSent`. A mutation (`mutates`) is `ABORTED` only if it was not carried out, and otherwise
+ * server carried it out, unless `wasInVain`. A mutation (`mutates`) is `ABORTED` only if it was not carried out, and otherwise
  * `OUTCOME_UNKNOWN`.
  */
 export class Caller {
@@ -237,7 +240,7 @@ export class Caller {
       this.#unsent.delete(id)
       const pending = this.#pending[id - 1] as Pending
       if (pending.deadlineMs <= nowMs) {
-        this.#failUnsent(id, tooLate(false))
+        this.#failUnsent(id, neverSent())
         continue
       }
       try {
@@ -295,7 +298,7 @@ export class Caller {
     this.#pending[id - 1] = pending
     this.#hearing.sent(pending.frame)
     if (this.#waiting++ === 0) this.#link.keepAlive(true)
-    this.#deadlines.add(pending.deadlineMs)
+    this.#deadlines.add(pending.mutates ? pending.deadlineMs - CANCEL_LEAD_MS : pending.deadlineMs)
   }
 
   /** A call no longer waits. Without waiting calls the connection does not keep the process alive. */
@@ -319,10 +322,19 @@ export class Caller {
     for (let id = 1; id <= this.#pending.length; id++) {
       const pending = this.#pending[id - 1]
       if (pending === undefined || pending === givenUp) continue
-      if (pending.deadlineMs > nowMs) first = Math.min(first, pending.deadlineMs)
-      else this.#giveUp(id, tooLate(!this.#unsent.has(id)))
+      if (pending.deadlineMs <= nowMs) this.#giveUp(id, this.#unsent.has(id) ? neverSent() : tooLate())
+      else first = Math.min(first, this.#endInTime(id, pending, nowMs))
     }
     return first
+  }
+
+  /** Cancels a mutation shortly before its deadline. Returns when to look at it next. */
+  #endInTime(id: number, pending: Pending, nowMs: number): number {
+    if (!pending.mutates || pending.isEnding || this.#unsent.has(id)) return pending.deadlineMs
+    if (pending.deadlineMs - CANCEL_LEAD_MS > nowMs) return pending.deadlineMs - CANCEL_LEAD_MS
+    pending.isEnding = true
+    this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
+    return pending.deadlineMs
   }
 
   #filled(bytes: number): void {
@@ -355,9 +367,9 @@ export class Caller {
     this.#leave()
     let head: unknown
     try {
-      head = this.#readHead(frame, pending.operation)
+      head = headOf(frame, pending.operation, this.#reader)
     } catch (error) {
-      pending.waiting.failed(asMayflyError(error))
+      pending.waiting.failed(failureOf(pending, error))
       if (isError(error, 'PROTOCOL_VIOLATION')) throw error
       return
     }
@@ -366,21 +378,9 @@ export class Caller {
 
   /** The server acknowledges frames, or pings this client. */
   #receiveNoAnswer(frame: Frame): void {
-    if (frame.kind === receipt.number) this.#hearing.confirm(this.#read(frame, receipt.request).frames)
+    if (frame.kind === receipt.number)
+      this.#hearing.confirm(readHead(frame, receipt.request, this.#reader).frames)
     if (frame.kind === ping.number) this.#outbox.send({ id: NO_ID, kind: 0, codec: ping.reply, head: {} })
-  }
-
-  /** Throws the error in the frame, or `PROTOCOL_VIOLATION` if the frame does not match the operation. */
-  #readHead(frame: Frame, operation: Operation<unknown, unknown>): unknown {
-    if (frame.kind === 0) return this.#read(frame, operation.reply)
-    throw answeredError(frame.kind, this.#read(frame, errorReply).reason)
-  }
-
-  #read<Head>(frame: Frame, codec: Codec<Head>): Head {
-    const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
-    const head = codec.read(reader)
-    reader.finish()
-    return head
   }
 
   #end(error: Error): void {

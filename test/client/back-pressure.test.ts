@@ -7,7 +7,7 @@ import { CALLS_QUEUED_BYTES_MAX, CHUNK_BYTES, NONCE_BYTES, PROTOCOL_VERSION } fr
 import { challenge, hello } from '../../protocol/operations/control-operations.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
-import { wasNeverSent } from '../../protocol/transport/call.ts'
+import { wasInVain } from '../../protocol/transport/call.ts'
 import { Caller } from '../../protocol/transport/caller.ts'
 import { welcomeProof } from '../../protocol/transport/proof.ts'
 import { SessionTrail } from '../../protocol/transport/session-trail.ts'
@@ -76,7 +76,7 @@ async function connectTo(address: string, { clock } = systemRuntime) {
     return caller
       .call(chunkPut, head, { payload, deadlineMs: clock.monotonicMs() + ms, signal })
       .then(() => 'ok')
-      .catch((error: MayflyError) => (wasNeverSent(error) ? `${error.code}, never sent` : error.code))
+      .catch((error: MayflyError) => (wasInVain(error) ? `${error.code}, never sent` : error.code))
   }
   return { link, caller, put }
 }

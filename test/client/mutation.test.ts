@@ -5,7 +5,7 @@ import { Mutation } from '../../client/routing/mutation.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { REPEAT_MS_MAX } from '../../protocol/limits.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
-import { tooLate } from '../../protocol/transport/call.ts'
+import { neverSent, tooLate } from '../../protocol/transport/call.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 import { SESSION_KEEP_MS } from '../../storage-node/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
@@ -47,13 +47,13 @@ test('I9: a mutation is repeated for a time that counts from when it was first s
 test('I9: a mutation whose deadline passed before it was sent was not carried out, unless it is a repetition', async () => {
   const clock = new VirtualClock()
   const never = () => Promise.reject(new Error('it is not repeated'))
-  await expect(mutationOf(clock, never).recover(tooLate(false))).rejects.toMatchObject({
+  await expect(mutationOf(clock, never).recover(neverSent())).rejects.toMatchObject({
     code: 'DEADLINE_EXCEEDED',
   })
-  await expect(mutationOf(clock, never).recover(tooLate(true))).rejects.toMatchObject({
+  await expect(mutationOf(clock, never).recover(tooLate())).rejects.toMatchObject({
     code: 'OUTCOME_UNKNOWN',
   })
-  const again = { session: undefined, call: () => Promise.reject(tooLate(false)) } as unknown as Caller
+  const again = { session: undefined, call: () => Promise.reject(neverSent()) } as unknown as Caller
   const lost = new MayflyError('CONNECTION_LOST', 'The connection broke')
   await expect(mutationOf(clock, async () => again).recover(lost)).rejects.toMatchObject({
     code: 'OUTCOME_UNKNOWN',

@@ -49,6 +49,8 @@ export interface Profile {
   readonly controller: boolean
   /** Whether clients have a second process with the same memory. */
   readonly twins: boolean
+  /** Whether monotonic clocks drift apart. */
+  readonly drifts: boolean
 }
 
 /** A mixture of everything. Faults begin while clients are busy: each makes 50 calls, with pauses of up to 80 ms and little work. */
@@ -70,6 +72,7 @@ const plain: Profile = {
   nodeRamBytes: 1 << 20,
   controller: false,
   twins: false,
+  drifts: false,
 }
 
 const profiles: readonly Profile[] = [
@@ -206,6 +209,39 @@ const profiles: readonly Profile[] = [
     faultsMin: 1,
     transient: 0.7,
     storeMsMax: 200,
+  },
+  // Monotonic clocks drift, wall clocks are set, and machines of clients are suspended, while leases and times to live run.
+  {
+    ...plain,
+    name: 'clocks',
+    faults: [
+      'setClock',
+      'setClock',
+      'setClock',
+      'suspendClient',
+      'pauseNode',
+      'crashNode',
+      'rebalance',
+      'drainNode',
+      'moveJob',
+      'crashMetadata',
+    ],
+    faultsMin: 2,
+    actions: { putExpiring: 4 },
+    drifts: true,
+  },
+  // Nodes that are given up have sent changes to a slow persistent store, and others change the same keys meanwhile.
+  {
+    ...plain,
+    name: 'overtaken',
+    faults: ['storeIsSlow', 'storeIsSlow', 'storeLosesAnswers', 'pauseNode', 'pauseNode', 'crashNode'],
+    faultsMin: 4,
+    keys: ['a', 'b'],
+    actions: { append: 0, list: 0.2, wait: 0.2 },
+    large: 0.1,
+    persist: 0.95,
+    nodes: 2,
+    slots: 4,
   },
   // The real controller: it starts nodes, and places and moves jobs, under the faults of the other profiles.
   {

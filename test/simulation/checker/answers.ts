@@ -14,6 +14,8 @@ export interface World {
   readonly calmUntilMs: number
   /** Maximum delay of a slot's index on its way to the new owner. */
   readonly lateMs: number
+  /** By how much wall clocks were set, in sum. */
+  readonly jumpedMs: number
   readonly progress: Progress
   /** Jobs whose persisted objects were not recovered after a death because the store did not answer: I19 does not cover them. */
   readonly forgotten: ReadonlySet<string>

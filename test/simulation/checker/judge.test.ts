@@ -23,6 +23,7 @@ const peace: World = {
   ends: new Map(),
   calmUntilMs: 0,
   lateMs: 0,
+  jumpedMs: 0,
   progress,
   forgotten: new Set(),
   repeats: new Set(),

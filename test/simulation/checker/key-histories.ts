@@ -27,7 +27,7 @@ export type JobEnds = ReadonlyMap<string, number>
 /** The calls of a run as operations on single keys, with the deaths that may affect each key. */
 export function splitByKey(
   calls: readonly Call[],
-  world: Pick<World, 'deaths' | 'ends' | 'lateMs' | 'repeats'>,
+  world: Pick<World, 'deaths' | 'ends' | 'lateMs' | 'jumpedMs' | 'repeats'>,
 ): KeyHistory[] {
   const keys = new Map<string, { home: Home; operations: Operation[] }>()
   for (const { home, action } of calls) {
@@ -51,7 +51,10 @@ export function splitByKey(
         world.deaths.some(
           (death) => call.calledMs <= death.atMs && death.atMs <= returnedMs && concerns(death, home, judged),
         )
-      const what = 'mayHaveHoles' in seen ? { ...seen, mayHaveHoles, lateMs: world.lateMs } : seen
+      const what =
+        'mayHaveHoles' in seen
+          ? { ...seen, mayHaveHoles, lateMs: world.lateMs + world.jumpedMs, earlyMs: world.jumpedMs }
+          : seen
       operations.push({ what, calledMs: beginningOf(call), returnedMs, call: call.id })
     }
   }
@@ -156,6 +159,7 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
         rule,
         ttlMs: ttlSeconds * 1000,
         lateMs: 0,
+        earlyMs: 0,
         result,
         version,
         mayHaveHoles: false,

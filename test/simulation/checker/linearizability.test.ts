@@ -11,6 +11,7 @@ function put(value: string, calledMs: number, returnedMs: number): Operation {
     rule: 'always',
     ttlMs: 0,
     lateMs: 0,
+    earlyMs: 0,
     result: Number.isFinite(returnedMs) ? 'stored' : 'unknown',
     version: null,
     mayHaveHoles: false,

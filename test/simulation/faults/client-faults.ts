@@ -34,6 +34,18 @@ export async function restoreTwice(scene: Scene, random: SeededRandom): Promise<
   note(`${twin.host.id} goes on from it`)
 }
 
+/** Machines of clients are suspended, and their monotonic clocks with them. */
+export async function suspendClients(scene: Scene, fault: Fault, random: SeededRandom): Promise<void> {
+  const suspended = scene.clients.filter(({ host }) => host.alive && random.chance(0.6))
+  for (const { host } of suspended) {
+    scene.note(`${host.id} is suspended`)
+    host.suspend()
+  }
+  await during(scene, fault, () => {
+    for (const { host } of suspended) host.resume()
+  })
+}
+
 export async function pause(scene: Scene, fault: Fault, host: Host): Promise<void> {
   if (!host.alive) return
   scene.note(`${host.id} is paused`)

@@ -7,7 +7,7 @@ import type { Control, PlacedJob } from '../world/control.ts'
 import { isPresent, pulledSlots, unsettledSlots } from '../world/inspection.ts'
 import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
-import { during, pause, pauseClients, restoreTwice, thawForgotten } from './client-faults.ts'
+import { during, pause, pauseClients, restoreTwice, suspendClients, thawForgotten } from './client-faults.ts'
 import { injectAtController } from './controller-faults.ts'
 import { type ControllerFaultKind, type Fault, type FaultKind, isOfController } from './plan.ts'
 
@@ -84,6 +84,10 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       return cluster.network.forgetSome(random.between(0.1, 1), random)
     case 'freezeClient':
       return await pauseClients(scene, fault, random)
+    case 'setClock':
+      return setClock(scene, random)
+    case 'suspendClient':
+      return await suspendClients(scene, fault, random)
     case 'thawForgotten':
       return await thawForgotten(scene, fault, random)
     case 'restoreTwice':
@@ -360,4 +364,21 @@ function ipsOf({ cluster, clients, controller }: Scene): string[] {
 
 function pickIp(scene: Scene, random: SeededRandom): string {
   return random.pick(ipsOf(scene))
+}
+
+/** The furthest that a wall clock is set, forwards or backwards: about as far as the times to live. */
+const SET_MS_MAX = 2_500
+
+/** Somebody sets the wall clock of a machine; its monotonic clock goes on. */
+function setClock({ cluster, clients, note }: Scene, random: SeededRandom): void {
+  const hosts = [
+    ...cluster.metadata.all.map(({ host }) => host),
+    ...cluster.living.map(({ host }) => host),
+    ...clients.map(({ host }) => host),
+  ]
+  const host = random.pick(hosts)
+  const byMs = random.between(-SET_MS_MAX, SET_MS_MAX)
+  cluster.jumpedMs += Math.abs(byMs)
+  host.setWall(byMs)
+  note(`the clock of ${host.id} is set by ${byMs.toFixed(0)} ms`)
 }

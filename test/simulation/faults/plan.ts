@@ -34,6 +34,8 @@ const specialKinds = [
   'storeIsSlow',
   'storeLosesAnswers',
   'restoreTwice',
+  'setClock',
+  'suspendClient',
 ] as const
 /** Faults of the real controller. */
 const controllerKinds = [
@@ -58,7 +60,7 @@ export const gentleKinds: readonly FaultKind[] = [
 ]
 
 /** A frozen client notices only that time has passed. */
-export const frozenKinds: readonly FaultKind[] = ['freezeClient']
+export const frozenKinds: readonly FaultKind[] = ['freezeClient', 'suspendClient']
 
 /** Connections stop carrying bytes; a caller notices a delay of at most `RECOVERY_MS`. */
 export const forgottenKinds: readonly FaultKind[] = ['forgetConnections', 'thawForgotten']

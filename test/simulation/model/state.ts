@@ -51,6 +51,8 @@ export type Effect =
       readonly ttlMs: number
       /** A time to live is sent as its remaining time, so each late index prolongs it. */
       readonly lateMs: number
+      /** By how much wall clocks were set, which makes it shorter. */
+      readonly earlyMs: number
       readonly result: 'stored' | 'exists' | 'mismatch' | 'unknown' | Miss
       readonly version: number | null
       /** A node that held chunks of the key died while they were being put. */

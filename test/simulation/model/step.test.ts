@@ -36,6 +36,7 @@ test('a death takes a key whole or in part, and a put heals it', () => {
     rule: 'always',
     ttlMs: 0,
     lateMs: 0,
+    earlyMs: 0,
     result: 'stored',
     version: 8,
     mayHaveHoles: false,

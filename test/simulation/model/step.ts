@@ -97,10 +97,11 @@ function isAllowed(state: KeyState, rule: 'always' | 'absent' | number): boolean
 
 function written(
   state: KeyState,
-  { value, large, persist, ttlMs, lateMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
+  { value, large, persist, ttlMs, lateMs, earlyMs, version, mayHaveHoles }: Extract<Effect, { kind: 'put' }>,
   { calledMs, returnedMs }: Operation,
 ): KeyState[] {
-  const expiry = ttlMs === 0 ? null : { fromMs: calledMs + ttlMs, toMs: returnedMs + ttlMs + lateMs }
+  const expiry =
+    ttlMs === 0 ? null : { fromMs: calledMs + ttlMs - earlyMs, toMs: returnedMs + ttlMs + lateMs }
   const { bucket } = state
   const after = {
     bucket,

@@ -58,7 +58,7 @@ export const persistedBugs: readonly Planted[] = [
     file: 'service/persisted/persisted-s3.ts',
     find: 'await write(before === null ? { isAbsent: true } : { tag: before.tag })',
     replace: 'await write(undefined as never)',
-    profile: 'stores',
+    profile: 'overtaken',
     seedsMax: 300,
   },
   {
@@ -75,7 +75,7 @@ export const persistedBugs: readonly Planted[] = [
         replace: '!this.#isOver(found) || (stamp !== undefined && isSameStamp(null, stamp))',
       },
     ],
-    profile: 'stores',
+    profile: 'overtaken',
     seedsMax: 300,
   },
   {

@@ -17,6 +17,7 @@ export interface RunningNode {
   readonly host: Host
   readonly address: string
   readonly background: Background
+  readonly startedMs: number
   service: NodeService | null
 }
 
@@ -35,6 +36,8 @@ export class Cluster {
   /** What survives every process and every job. */
   readonly backends: Backends
   readonly nodes: RunningNode[] = []
+  /** By how much wall clocks were set, in sum. */
+  jumpedMs = 0
   readonly metadata: MetadataServers
   /** False while the controller accepts no reports. */
   controllerHears = true
@@ -77,6 +80,7 @@ export class Cluster {
       ip: ip ?? `10.0.1.${this.#hosts}`,
       timeline: this.timeline,
       random,
+      drifts: this.profile.drifts,
     })
   }
 
@@ -107,6 +111,7 @@ export class Cluster {
       host,
       address: `${host.ip}:${NODE_PORT}`,
       background,
+      startedMs: this.timeline.nowMs,
       service: null,
     }
     this.nodes.push(node)

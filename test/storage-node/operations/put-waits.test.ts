@@ -73,7 +73,7 @@ test.each(Object.entries(puts))(
     const { job, grow, underWay } = await full()
     const error = await run(job, CAPACITY_WAIT_MS + 1_000).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({
-      code: expect.stringMatching(/^(OUTCOME_UNKNOWN|DEADLINE_EXCEEDED|UNAVAILABLE)$/),
+      code: expect.stringMatching(/^(DEADLINE_EXCEEDED|UNAVAILABLE)$/),
     })
     await expect.poll(underWay).toBe(0)
     await grow()
