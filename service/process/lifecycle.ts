@@ -2,6 +2,7 @@ import { asMayflyError } from '../../protocol/errors.ts'
 import { PROCESS_STOP_MS_MAX } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { Background, mustEndProcess } from './background.ts'
+import { collectWhenIdle } from './idle-collection.ts'
 import { createLog, type Logger, type LogName } from './log.ts'
 import { tellSupervisor } from './supervision.ts'
 
@@ -61,6 +62,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
   onOrphaned = () => void stop('the supervisor is gone').catch(die)
   log.info({ address: service.address }, 'ready')
   tellSupervisor({ type: 'ready', address: service.address })
+  collectWhenIdle(systemRuntime.clock)
 
   async function begin(): Promise<Service> {
     const config = plane.readConfig()

@@ -3,7 +3,6 @@ import type { Clock, Timer } from '../../protocol/runtime.ts'
 import type { Link } from '../../protocol/transport/link.ts'
 import type { Outbox } from '../../protocol/transport/outbox.ts'
 import type { FrameReader } from '../../protocol/wire/frame-reader.ts'
-import type { Pace } from '../process/pace.ts'
 import {
   ANSWERS_BYTES_PER_LOOK_MIN,
   ANSWERS_QUEUED_BYTES_MAX_FULL,
@@ -13,6 +12,15 @@ import {
 import { MemoryAccount, ServerMemory } from './memory-account.ts'
 import type { RequestsUnderWay } from './requests-under-way.ts'
 import type { Turns } from './turns.ts'
+
+/** Throttles peers that use more of a server than their share. */
+export interface Pace {
+  /**
+   * Called after a turn of a job's peer that took `cpuMs` of the event loop. True: the connection is paused
+   * until `resume` is called, once.
+   */
+  holds(job: string, cpuMs: number, resume: () => void): boolean
+}
 
 interface IntakeOptions {
   readonly link: Link

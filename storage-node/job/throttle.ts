@@ -1,5 +1,5 @@
 import type { Clock } from '../../protocol/runtime.ts'
-import type { Pace } from '../../service/process/pace.ts'
+import type { Pace } from '../../service/server/intake.ts'
 import { TokenBuckets } from '../budget/token-bucket.ts'
 import { RATE_RESUMES_MAX, RATE_TICK_MS } from '../limits.ts'
 import type { NodeJob } from './job.ts'

@@ -20,6 +20,8 @@ export interface Outcome {
   readonly gets: number
   /** Highest resident memory of the storage node, less that before the attack, in MiB. */
   readonly grownMib: number
+  /** Resident memory of the node before the attack, in MiB. */
+  readonly beforeMib: number
 }
 
 /** A metadata server and a storage node as separate processes, the job of a bystander, and an attacker with a ticket of another job. */
@@ -51,17 +53,17 @@ export class Siege {
     this.#bystandersTicket = parts.bystandersTicket
   }
 
-  static async lay(): Promise<Siege> {
+  static async lay({ ssdBytes = 0 } = {}): Promise<Siege> {
     const planes = await PlaneProcesses.start()
     const metadata = await planes.startMetadata()
-    const node = await planes.startNode('n-1')
+    const node = await planes.startNode('n-1', {}, { ssdBytes })
     const open = async (job: string): Promise<{ ticket: string; client: Job }> => {
       const share = {
         node: node.id,
         address: node.address,
         weight: 1,
         ramBytes: 100 * MIB,
-        ssdBytes: 0,
+        ssdBytes: ssdBytes / 2,
         s3Bytes: 0,
       }
       const shares = [{ ...share, bytesPerSecond: 4e8 }]
@@ -95,8 +97,8 @@ export class Siege {
    */
   async endure(attack: () => Promise<void>): Promise<Outcome> {
     const pids = [this.node.child.pid, this.metadata.child.pid]
-    const before = this.#residentMib()
-    let most = before
+    const beforeMib = this.residentMib()
+    let most = beforeMib
     let isOver = false
     const ms: number[] = []
     const attacking = attack().finally(() => {
@@ -106,7 +108,7 @@ export class Siege {
       const beganMs = performance.now()
       expect(await this.#bystander.get(`k-${ms.length % 100}`)).toEqual(OBJECT)
       ms.push(performance.now() - beganMs)
-      most = Math.max(most, this.#residentMib())
+      most = Math.max(most, this.residentMib())
       await sleep(BYSTANDER_EVERY_MS)
     }
     await attacking
@@ -118,10 +120,18 @@ export class Siege {
     for (const plane of [this.node, this.metadata]) expect(errorsOf(plane)).toEqual([])
     ms.sort((a, b) => a - b)
     const at = (share: number): number => ms[Math.min(ms.length - 1, Math.floor(share * ms.length))] as number
-    return { p50: at(0.5), p99: at(0.99), longest: at(1), gets: ms.length, grownMib: most - before }
+    return {
+      p50: at(0.5),
+      p99: at(0.99),
+      longest: at(1),
+      gets: ms.length,
+      beforeMib,
+      grownMib: most - beforeMib,
+    }
   }
 
-  #residentMib(): number {
+  /** Resident memory of the storage node, in MiB. */
+  residentMib(): number {
     const status = readFileSync(`/proc/${this.node.child.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
   }

@@ -1,0 +1,56 @@
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { Clock } from '../../protocol/runtime.ts'
+import { cpuSecondsOfProcess } from './cpu-meter.ts'
+
+const LOOK_MS = 2_000
+/** A process that used less of a core since the last look is idle. Heartbeats take about 0.5 %. */
+const IDLE_CORES_MAX = 0.03
+/** A process with less memory is not looked at. */
+const USED_BYTES_MIN = 64 * 1024 * 1024
+/** A collection that frees less was not worth it. */
+const FREED_BYTES_MIN = 16 * 1024 * 1024
+/** Pause after a collection, doubled after each that frees too little. */
+const PAUSE_MS_MIN = 30_000
+const PAUSE_MS_MAX = 15 * 60_000
+
+/**
+ * Collects garbage while the process is idle. V8 does that only when a process allocates, so one that was busy
+ * and is idle would keep its garbage: buffers of the clients that have left. A collection takes tens of
+ * milliseconds.
+ */
+export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProcess): void {
+  const collect = exposedCollection()
+  let cpuSeconds = cpuSecondsUsed()
+  let leastBytes = 0
+  let pauseMs = PAUSE_MS_MIN
+  let notBeforeMs = 0
+  const look = (): void => {
+    const usedSeconds = cpuSecondsUsed() - cpuSeconds
+    cpuSeconds += usedSeconds
+    const bytes = usedBytes()
+    const nowMs = clock.monotonicMs()
+    const isIdle = usedSeconds < (IDLE_CORES_MAX * LOOK_MS) / 1000
+    const mayBeWorthIt = bytes >= leastBytes + FREED_BYTES_MIN || nowMs >= notBeforeMs
+    if (isIdle && bytes >= USED_BYTES_MIN && mayBeWorthIt) {
+      collect()
+      leastBytes = usedBytes()
+      pauseMs = bytes - leastBytes < FREED_BYTES_MIN ? Math.min(2 * pauseMs, PAUSE_MS_MAX) : PAUSE_MS_MIN
+      notBeforeMs = nowMs + pauseMs
+      cpuSeconds = cpuSecondsUsed()
+    }
+    clock.after(LOOK_MS, look).unref()
+  }
+  clock.after(LOOK_MS, look).unref()
+}
+
+function usedBytes(): number {
+  const { used_heap_size: heapBytes, external_memory: externalBytes } = getHeapStatistics()
+  return heapBytes + externalBytes
+}
+
+/** V8's collection of all garbage, which a flag of the process would expose too. */
+function exposedCollection(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc')
+}
