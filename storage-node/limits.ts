@@ -76,6 +76,8 @@ export const LIST_RUN_KEYS = 1_000
  * some are dropped.
  */
 export const LIST_CURSOR_BYTES_MAX = 8 * 1024 * 1024
+/** Collections of keys that run at once on a node, one of each job: 16 MiB each. */
+export const LIST_GATHERINGS_MAX = 16
 /**
  * Bytes of all cursors of one job on one node. The least recently used are dropped, and their listings
  * collect again.

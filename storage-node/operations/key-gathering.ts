@@ -28,6 +28,8 @@ export class KeyGathering {
   #runs: KeyString[][] = []
   #run: KeyString[] = []
   #bytes = 0
+  /** The part of them that is charged to the job. */
+  #chargedBytes = 0
   /** Keys above this are ignored. */
   #bound: Buffer | null = null
   /** Cells visited since it last yielded. */
@@ -41,9 +43,18 @@ export class KeyGathering {
 
   /** Throws `STALE_PLACEMENT` if a slot is released meanwhile. */
   async run(): Promise<ListCursor> {
-    for (const index of this.#asked.slots) await this.#scanSlot(index)
-    const keys = await this.#merged()
-    return new ListCursor({ keys, bytes: this.#bytes, isComplete: this.#bound === null })
+    try {
+      for (const index of this.#asked.slots) await this.#scanSlot(index)
+      const keys = await this.#merged()
+      return new ListCursor({ keys, bytes: this.#bytes, isComplete: this.#bound === null })
+    } finally {
+      this.#charge(0)
+    }
+  }
+
+  #charge(bytes: number): void {
+    this.#job.chargeOverhead(bytes - this.#chargedBytes)
+    this.#chargedBytes = bytes
   }
 
   async #scanSlot(index: number): Promise<void> {
@@ -60,6 +71,7 @@ export class KeyGathering {
       })
       if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
       if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) await this.#cut()
+      this.#charge(this.#bytes)
       const pause = this.#stepped(Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1))
       if (pause !== null) await pause
     }

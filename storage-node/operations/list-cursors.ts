@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/runtime.ts'
 import type { NodeJob } from '../job/job.ts'
-import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX } from '../limits.ts'
+import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX, LIST_GATHERINGS_MAX } from '../limits.ts'
 import type { KeyString } from '../slot/key-string.ts'
 
 /** The part of a listing that one node answers. */
@@ -63,6 +63,9 @@ interface JobCursors extends Gatherings {
 export class ListCursors {
   readonly #clock: Clock
   readonly #jobs = new Map<NodeJob, JobCursors>()
+  /** Collections of all jobs that run, and those that wait, FIFO. */
+  #running = 0
+  readonly #queue: (() => void)[] = []
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -127,11 +130,23 @@ export class ListCursors {
     if (waiting !== undefined) return await waiting
     const gathering = cursors.running.then(() => {
       cursors.next.delete(name)
-      return run()
+      return this.#inTurn(run)
     })
     cursors.next.set(name, gathering)
     cursors.running = gathering.catch(() => undefined)
     return await gathering
+  }
+
+  async #inTurn(run: () => Promise<ListCursor>): Promise<ListCursor> {
+    if (this.#running >= LIST_GATHERINGS_MAX) await new Promise<void>((begin) => this.#queue.push(begin))
+    else this.#running++
+    try {
+      return await run()
+    } finally {
+      const next = this.#queue.shift()
+      if (next === undefined) this.#running--
+      else next()
+    }
   }
 
   #cursorsOf(job: NodeJob): JobCursors {

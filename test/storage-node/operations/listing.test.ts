@@ -4,7 +4,7 @@ import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
-import { LIST_CURSORS_BYTES_MAX } from '../../../storage-node/limits.ts'
+import { LIST_CURSORS_BYTES_MAX, LIST_GATHERINGS_MAX } from '../../../storage-node/limits.ts'
 import { Kind } from '../../../storage-node/memory/record.ts'
 import { Listings } from '../../../storage-node/operations/listing.ts'
 import { keyHash } from '../../../storage-node/slot/key-string.ts'
@@ -13,8 +13,8 @@ import { indexPage, newSpace } from '../support/space.ts'
 const SLOTS = 4
 const fresh = { epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' }
 
-function newJob(slots = SLOTS): NodeJob {
-  const job = newSpace(60_000, slots)
+function newJob(slots = SLOTS, capacityBytes = 60_000): NodeJob {
+  const job = newSpace(capacityBytes, slots)
   for (let index = 0; index < slots; index++) takeOver(job, { index, ...fresh })
   return job
 }
@@ -172,4 +172,20 @@ test('listings that begin together share what is gathered, and cursors beyond th
   expect(job.overheadBytes - before).toBeLessThan(6_000_000)
   for (let listing = 100; listing < 120; listing++) await asked(listing)
   expect(job.overheadBytes - before).toBeLessThanOrEqual(LIST_CURSORS_BYTES_MAX)
+})
+
+test('I26: keys that a first page collects are charged to its job, and a node collects for a bounded number of jobs at once', async () => {
+  const { clock, turn } = heldClock()
+  const listings = new Listings(clock)
+  const jobs = Array.from({ length: LIST_GATHERINGS_MAX + 1 }, () => newJob(SLOTS, 300_000))
+  for (const job of jobs) for (let index = 0; index < 2_000; index++) put(job, `k-${index}`)
+  const before = jobs.map(({ overheadBytes }) => overheadBytes)
+  const pages = jobs.map((job) => listings.page(job, 's', request(job, '', { listing: 0 })))
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  const charged = (): number =>
+    jobs.filter(({ overheadBytes }, at) => overheadBytes > (before[at] ?? 0)).length
+  expect(charged()).toBe(LIST_GATHERINGS_MAX)
+  while (await turn());
+  for (const page of pages) expect((await page).entries).toHaveLength(10)
+  expect(charged()).toBe(0)
 })
