@@ -4,23 +4,36 @@ import type { Environment } from '../service/process/environment.ts'
 
 /** Settings of the command from its environment. */
 export interface CliConfig {
-  /** The cluster to talk to: both are set, or the credentials file is used. */
+  /** The cluster to talk to: both are set, or a context or the credentials file is used. */
   readonly url: string | undefined
   readonly apiKey: string | undefined
+  /** The job of the verbs that read and write objects, which then take no JOB. */
+  readonly ticket: string | undefined
   /** The state folder unless --dir is given. */
   readonly stateDir: string
+  /** The folder of the contexts file. */
+  readonly configDir: string
   /** The environment that child processes inherit. */
   readonly environment: Environment
 }
 
 export function readConfig(env: Environment = process.env): CliConfig {
-  const stateHome = env.XDG_STATE_HOME
-  // By the XDG specification relative paths are ignored.
-  const base = stateHome?.startsWith('/') ? stateHome : join(env.HOME ?? homedir(), '.local', 'state')
+  const home = env.HOME ?? homedir()
   return {
-    url: env.MAYFLY_URL === '' ? undefined : env.MAYFLY_URL,
-    apiKey: env.MAYFLY_API_KEY === '' ? undefined : env.MAYFLY_API_KEY,
-    stateDir: join(base, 'mayfly'),
+    url: given(env.MAYFLY_URL),
+    apiKey: given(env.MAYFLY_API_KEY),
+    ticket: given(env.MAYFLY_TICKET),
+    stateDir: join(absolute(env.XDG_STATE_HOME) ?? join(home, '.local', 'state'), 'mayfly'),
+    configDir: join(absolute(env.XDG_CONFIG_HOME) ?? join(home, '.config'), 'mayfly'),
     environment: env,
   }
+}
+
+function given(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value
+}
+
+/** By the XDG specification relative paths are ignored. */
+function absolute(path: string | undefined): string | undefined {
+  return path?.startsWith('/') ? path : undefined
 }

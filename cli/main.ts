@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readConfig } from './config.ts'
 import { runCommand } from './run.ts'
+import { processTerminal } from './terminal/terminal.ts'
 
 // A reader such as `head` may close the pipe early; that is not an error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -9,9 +10,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 // process.exit() would lose output that is still in a pipe.
-process.exitCode = await runCommand(process.argv.slice(2), readConfig(), {
-  print: (text) => void process.stdout.write(`${text}\n`),
-  printError: (text) => void process.stderr.write(`${text}\n`),
-  // Carriage return, then the control sequence that clears the line (ECMA-48, EL).
-  ...(process.stdout.isTTY && { redraw: (line: string) => void process.stdout.write(`\r\u001b[K${line}`) }),
-})
+process.exitCode = await runCommand(process.argv.slice(2), readConfig(), processTerminal(process))

@@ -1,18 +1,11 @@
 import { readFileSync } from 'node:fs'
-import { Arguments, UsageError } from './arguments.ts'
+import { CommanderError } from 'commander'
+import { isError } from '../protocol/errors.ts'
 import type { CliConfig } from './config.ts'
-import { printable } from './table.ts'
-import type { Verb } from './verb.ts'
-import { helpText, verbs } from './verbs.ts'
-
-export interface Terminal {
-  readonly print: (text: string) => void
-  readonly printError: (text: string) => void
-  readonly redraw?: (line: string) => void
-}
-
-/** Exit code for an invalid command line, by the shell's convention. */
-const MISUSED = 2
+import { buildProgram } from './program.ts'
+import { printable } from './terminal/table.ts'
+import type { Terminal } from './terminal/terminal.ts'
+import { type Cli, exitCodes } from './verb.ts'
 
 /** Runs one command line, without the leading `node` and file, and returns the exit code. Never rejects. */
 export async function runCommand(
@@ -20,45 +13,53 @@ export async function runCommand(
   config: CliConfig,
   terminal: Terminal,
 ): Promise<number> {
-  const [name, ...rest] = args
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    terminal.print(helpText())
-    return name === undefined ? MISUSED : 0
+  const cli: Cli = { config, terminal, exitCode: exitCodes.done }
+  try {
+    await buildProgram(cli, readVersion()).parseAsync(args, { from: 'user' })
+    return cli.exitCode
+  } catch (error) {
+    // Commander has written what it says: a help text, or what is wrong with the command line.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.misused
+    const message = fileFault(error) ?? (error instanceof Error ? error.message : String(error))
+    terminal.printError(`mayfly: ${printable(message)}`)
+    return exitCodeOf(error)
   }
-  if (name === '--version') {
-    terminal.print(readVersion())
-    return 0
-  }
-  const verb = verbs.get(name)
-  if (verb === undefined) {
-    terminal.printError(`mayfly: there is no verb '${printable(name)}'; mayfly help lists them`)
-    return MISUSED
-  }
-  if (rest.includes('--help')) {
-    terminal.print(`usage: mayfly ${verb.usage}`)
-    return 0
-  }
-  return runVerb(verb, rest, { config, terminal })
 }
 
-async function runVerb(
-  verb: Verb,
-  args: readonly string[],
-  { config, terminal }: { config: CliConfig; terminal: Terminal },
-): Promise<number> {
-  try {
-    const { print, redraw } = terminal
-    return await verb.run({ args: new Arguments(args, verb.shape), config, print, redraw })
-  } catch (error) {
-    terminal.printError(`mayfly: ${error instanceof Error ? error.message : String(error)}`)
-    if (!(error instanceof UsageError)) return 1
-    terminal.printError(`usage: mayfly ${verb.usage}`)
-    return MISUSED
-  }
+const fileFaults: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be read or written by this user',
+  EISDIR: 'is a folder',
+  ENOTDIR: 'has a file where a folder should be',
+  ENOSPC: 'does not fit on its disk',
+  ELOOP: 'is a link to itself',
+}
+
+/** What is wrong with a file that the user named; null for another error. */
+function fileFault(error: unknown): string | null {
+  const {
+    code = '',
+    path,
+    dest,
+  } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException & { dest?: string }
+  const fault = fileFaults[code]
+  // A file is written beside its place first; then the place is the rename's.
+  return fault === undefined || path === undefined ? null : `${dest ?? path.replace(PART, '$1')} ${fault}`
+}
+
+/** `.NAME.PID.part`: where `get` writes what becomes NAME. */
+const PART = /\.([^/]+)\.\d+\.part$/
+
+function exitCodeOf(error: unknown): number {
+  if (isError(error, 'NOT_FOUND', 'JOB_NOT_FOUND', 'BUCKET_NOT_FOUND', 'NODE_NOT_FOUND'))
+    return exitCodes.missing
+  return isError(error, 'ABORTED') ? exitCodes.interrupted : exitCodes.failed
 }
 
 /** The version of the package; this file is compiled to dist/cli/run.js. */
 function readVersion(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const { pathname } = new URL('.', import.meta.url)
+  const up = pathname.endsWith('/dist/cli/') ? '../../' : '../'
+  const manifest = readFileSync(new URL(`${up}package.json`, import.meta.url), 'utf8')
   return (JSON.parse(manifest) as { version: string }).version
 }

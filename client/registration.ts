@@ -105,10 +105,20 @@ export function pathOf(id: string): string {
   return `/v1/jobs/${encodeURIComponent(id)}`
 }
 
-/** The living jobs that the API key reaches. */
-export async function listJobs(controller: ControllerApi, bounds: CallerOptions): Promise<JobReply[]> {
-  const { jobs } = (await controller.repeat('GET', '/v1/jobs', bounds)) as { jobs: JobReply[] }
-  return jobs
+/** The living jobs that the API key reaches, page by page. */
+export async function listJobs(
+  controller: ControllerApi,
+  { name, ...bounds }: CallerOptions & { name?: string },
+): Promise<JobReply[]> {
+  const all: JobReply[] = []
+  for (let after = ''; ; ) {
+    const query = new URLSearchParams({ ...(name !== undefined && { name }), ...(after !== '' && { after }) })
+    const page = await controller.repeat('GET', query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query}`, bounds)
+    const { jobs, next } = page as { jobs: JobReply[]; next?: string }
+    all.push(...jobs)
+    if (next === undefined) return all
+    after = next
+  }
 }
 
 /**
@@ -119,7 +129,7 @@ async function idOfName(
   controller: ControllerApi,
   { name, missing, ...bounds }: { name: string; missing: unknown } & CallerOptions,
 ): Promise<string> {
-  const ids = (await listJobs(controller, bounds)).filter((job) => job.name === name).map(({ id }) => id)
+  const ids = (await listJobs(controller, { name, ...bounds })).map(({ id }) => id)
   const [id] = ids
   if (id === undefined) throw missing
   if (ids.length === 1) return id
@@ -194,7 +204,7 @@ export async function openRegistered(
 }
 
 /** Why the reply has none. */
-function noTicket(id: string, state: JobInfo['state']): MayflyError {
+export function noTicket(id: string, state: JobInfo['state']): MayflyError {
   if (state === 'registering')
     return new MayflyError('UNAVAILABLE', `The job ${id} is still being registered`)
   if (state !== 'active') return new MayflyError('JOB_ENDED', `The job ${id} has ended`)

@@ -1,6 +1,8 @@
 import { ControllerApi } from '../../client/controller-api.ts'
+import { withJobId } from '../../client/registration.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import type { LinkReply } from './replies.ts'
 
 /** URL of a controller and its API key. */
 export interface Credentials {
@@ -9,10 +11,10 @@ export interface Credentials {
 }
 
 export interface HttpRequest {
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly body?: unknown
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Additional time for the controller's answer. */
   readonly waitMs?: number
 }
@@ -36,18 +38,32 @@ export async function request<T>({ url, apiKey }: Credentials, asked: HttpReques
   }
 }
 
-/** Every item of a paged list: `field` of each page, until there is no next one. */
-export async function requestAll<Item>(
+/** A request about the job with this id or name. */
+export async function requestJob<T>(
   credentials: Credentials,
-  path: string,
-  field: string,
-): Promise<Item[]> {
-  const items: Item[] = []
-  let query = ''
-  for (;;) {
-    const page = await request<Record<string, unknown>>(credentials, { path: `${path}${query}` })
-    items.push(...(page[field] as Item[]))
-    if (typeof page.next !== 'string') return items
-    query = `?after=${encodeURIComponent(page.next)}`
+  job: string,
+  { below = '', ...asked }: Omit<HttpRequest, 'path'> & { below?: string },
+): Promise<T> {
+  const { url, apiKey } = credentials
+  return await withJobId(new ControllerApi(url, apiKey), job, (id) =>
+    request<T>(credentials, { ...asked, path: `/v1/jobs/${encodeURIComponent(id)}${below}` }),
+  )
+}
+
+/** All items of a list that the controller gives page by page. */
+export async function requestAll<T>(credentials: Credentials, list: 'jobs' | 'nodes'): Promise<T[]> {
+  const items: T[] = []
+  for (let after = ''; ; ) {
+    const path = `/v1/${list}${after === '' ? '' : `?after=${encodeURIComponent(after)}`}`
+    const page = await request<Record<string, T[]> & { next?: string }>(credentials, { path })
+    items.push(...(page[list] ?? []))
+    if (page.next === undefined) return items
+    after = page.next
   }
+}
+
+/** A link to the page of the cluster that logs in once, within 10 minutes. */
+export async function requestPage(credentials: Credentials): Promise<string> {
+  const { path } = await request<LinkReply>(credentials, { method: 'POST', path: '/v1/console/links' })
+  return new URL(path, credentials.url).href
 }

@@ -1,29 +1,98 @@
+import type { Command } from 'commander'
 import { type Job, openJob } from '../../client/index.ts'
-import { MayflyError } from '../../protocol/errors.ts'
-import type { VerbInput } from '../verb.ts'
+import { noTicket } from '../../client/registration.ts'
+import { isError } from '../../protocol/errors.ts'
+import { type Cli, type ClusterFlags, clusterOptions, jobText, onRun } from '../verb.ts'
 import { findCredentials } from './credentials.ts'
-import { request } from './http.ts'
+import { requestJob } from './http.ts'
 import type { JobReply } from './replies.ts'
 
-/** Runs `use` with the job that the first argument names. */
-export async function withJob<T>({ args, config }: VerbInput, use: (job: Job) => Promise<T>): Promise<T> {
-  const path = `/v1/jobs/${encodeURIComponent(args.word(0))}`
-  const { id, state, ticket } = await request<JobReply>(findCredentials(args, config), { path })
-  if (ticket === undefined) {
-    if (state === 'registering')
-      throw new MayflyError('UNAVAILABLE', `The job ${id} is still being registered`)
-    throw new MayflyError('JOB_ENDED', `The job ${id} has ended`)
+export interface JobFlags extends ClusterFlags {
+  readonly bucket?: string
+}
+
+/** What a verb about the objects of a job gets. */
+export interface Use<Flags> {
+  readonly job: Job
+  /** The words after JOB. */
+  readonly words: readonly string[]
+  readonly flags: Flags
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal
+}
+
+const withTicket =
+  'MAYFLY_TICKET is set: it names the job, and JOB is left out. `unset MAYFLY_TICKET` to name one.'
+
+/** Verbs whose JOB is left out. */
+const ticketVerbs = new WeakSet<Command>()
+
+/** What a user of the verb has to know about its words. */
+export function noteOf(verb: Command): string | undefined {
+  return ticketVerbs.has(verb) ? withTicket : undefined
+}
+
+/** Adds the argument JOB, and the options of verbs about the objects of a job. With MAYFLY_TICKET there is no JOB. */
+export function jobArgument(verb: Command, { config }: Cli): Command {
+  if (config.ticket === undefined) verb.argument('<job>', `${jobText}; without it where MAYFLY_TICKET is set`)
+  else {
+    verb.addHelpText('after', `\n${withTicket}`)
+    ticketVerbs.add(verb)
   }
-  const job = await openJob(ticket)
-  try {
-    return await use(job)
-  } finally {
-    await job.close()
+  return verb
+}
+
+export function bucketOption(verb: Command): Command {
+  return verb.option('-b, --bucket <name>', 'a bucket of the job (default: "default")')
+}
+
+/** Runs `use` with the job that the first word, or MAYFLY_TICKET, names. */
+export function onJob<Flags extends ClusterFlags>(
+  verb: Command,
+  cli: Cli,
+  use: (input: Use<Flags>) => Promise<number | undefined> | Promise<void>,
+): void {
+  clusterOptions(verb)
+  onRun<Flags>(verb, cli, async (all, flags) => {
+    const { ticket } = cli.config
+    const words = ticket === undefined ? all.slice(1) : all
+    const job = await openJob(ticket ?? (await ticketOf(cli, flags, all[0] as string)))
+    const { signal, release } = interruption()
+    try {
+      return (await use({ job, words, flags, signal })) ?? 0
+    } catch (error) {
+      if (ticket !== undefined && isError(error, 'NOT_FOUND'))
+        cli.terminal.printError(`mayfly: ${withTicket}`)
+      throw error
+    } finally {
+      release()
+      await job.close()
+    }
+  })
+}
+
+async function ticketOf({ config }: Cli, flags: ClusterFlags, name: string): Promise<string> {
+  const { id, state, ticket } = await requestJob<JobReply>(findCredentials(flags, config), name, {})
+  if (ticket === undefined) throw noTicket(id, state)
+  return ticket
+}
+
+/** Until `release`, the first Ctrl-C aborts the signal; a second one ends the process. */
+export function interruption(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController()
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  const abort = (): void => {
+    release()
+    controller.abort()
   }
+  const release = (): void => {
+    for (const name of signals) process.off(name, abort)
+  }
+  for (const name of signals) process.on(name, abort)
+  return { signal: controller.signal, release }
 }
 
 /** The bucket of --bucket, as an option of SDK calls. */
-export function bucketOf({ args }: VerbInput): { bucket?: string } {
-  const bucket = args.text('bucket')
+export function bucketOf({ bucket }: JobFlags): { bucket?: string } {
   return bucket === undefined ? {} : { bucket }
 }

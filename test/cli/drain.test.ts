@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import { DrainProgress } from '../../cli/drain-progress.ts'
 import { runCommand } from '../../cli/run.ts'
+import { DrainProgress } from '../../cli/terminal/drain-progress.ts'
 import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
 
 const MIB = 1024 * 1024
@@ -33,7 +33,14 @@ async function controller(looks: Seen[]): Promise<{ url: string; asked: string[]
 async function drain(url: string, args: string[] = [], draw?: (line: string) => void) {
   const out: string[] = []
   const err: string[] = []
-  const config = { url, apiKey: 'key', stateDir: '/nonexistent', environment: {} }
+  const config = {
+    url,
+    apiKey: 'key',
+    stateDir: '/nonexistent',
+    environment: {},
+    ticket: undefined,
+    configDir: '/nonexistent',
+  }
   const code = await runCommand(['drain', 'n-1', ...args], config, {
     print: (text) => out.push(text),
     printError: (text) => err.push(text),

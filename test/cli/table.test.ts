@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatBytes, formatTable, printable } from '../../cli/table.ts'
+import { formatBytes, formatTable, printable } from '../../cli/terminal/table.ts'
 
 test('columns are as wide as their widest cell, and no line ends in spaces', () => {
   const columns = [

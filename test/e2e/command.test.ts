@@ -34,7 +34,7 @@ test('a second terminal registers a job, puts, lists, gets, removes and ends it'
   await writer.close()
   await cluster.mayfly('rm', id, 'a/large')
   await expect(cluster.mayfly('get', id, 'a/large')).rejects.toMatchObject({
-    code: 1,
+    code: 3,
     stderr: expect.stringContaining('no object'),
   })
   expect(await cluster.mayfly('jobs')).toContain(id)

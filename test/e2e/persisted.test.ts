@@ -68,7 +68,7 @@ test('the command lists, reads and removes what is kept', async () => {
   expect(await readFile(file, 'utf8')).toBe('bytes')
   expect(await cluster.mayfly('kept', 'rm', name)).toBe('removed 1 of 1\n')
   expect(await cluster.mayfly('kept', 'ls')).toBe('')
-  await expect(cluster.mayfly('kept', 'rm', name)).rejects.toMatchObject({ code: 1 })
+  await expect(cluster.mayfly('kept', 'rm', name)).rejects.toMatchObject({ code: 3 })
 })
 
 test.for([

@@ -1,4 +1,5 @@
-import { DRAIN_STALL_MS_MAX } from '../protocol/limits.ts'
+import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
+import { bar } from './progress.ts'
 import { formatBytes } from './table.ts'
 
 /** What a draining node still holds. */
@@ -7,8 +8,6 @@ export interface Left {
   readonly objects: number
   readonly usedBytes: number
 }
-
-const BAR_CHARACTERS = 24
 
 /** Progress of a drain, and whether it still advances. Times are milliseconds of one clock. */
 export class DrainProgress {
@@ -56,9 +55,7 @@ export class DrainProgress {
   bar(): string {
     const { usedBytes } = this.#left ?? { usedBytes: this.#bytesMax }
     const done = this.#bytesMax === 0 ? 0 : 1 - usedBytes / this.#bytesMax
-    const full = Math.floor(done * BAR_CHARACTERS)
-    const bar = '█'.repeat(full) + '░'.repeat(BAR_CHARACTERS - full)
-    return `${this.#node} ${bar} ${String(Math.floor(done * 100)).padStart(3)} %  ${this.#what()}`
+    return `${this.#node} ${bar(done)}  ${this.#what()}`
   }
 
   #what(): string {

@@ -1,9 +1,17 @@
-import { tiers } from '../../protocol/operations/data-operations.ts'
-import { dirOption, findCredentials } from '../api/credentials.ts'
-import { request, requestAll } from '../api/http.ts'
-import type { ClusterReply, JobReply } from '../api/replies.ts'
-import { type Column, formatBytes, formatTable, printable } from '../table.ts'
-import type { Verb } from '../verb.ts'
+import { tiers } from '../../../protocol/operations/data-operations.ts'
+import { findCredentials } from '../../api/credentials.ts'
+import { request, requestAll } from '../../api/http.ts'
+import type { ClusterReply, JobReply } from '../../api/replies.ts'
+import { type Column, formatBytes, formatTable, printable } from '../../terminal/table.ts'
+import {
+  type AddVerb,
+  addVerb,
+  type ClusterFlags,
+  clusterOptions,
+  type JsonFlag,
+  jsonOption,
+  onRun,
+} from '../../verb.ts'
 
 /** The bytes of a job on a tier, and the operations there since its registration. */
 const tierColumns: readonly Column[] = [
@@ -27,20 +35,22 @@ const columns: readonly Column[] = [
   { heading: 'LIMIT', align: 'right' },
 ]
 
-export const status: Verb = {
-  usage: 'status [--dir DIR] [--json]',
-  summary: 'show what the cluster has, what of it is in use, and what moves between the tiers of each job',
-  shape: { options: { json: 'flag', ...dirOption }, required: [], optional: [] },
-  async run({ args, config, print }) {
-    const credentials = findCredentials(args, config)
+export const status: AddVerb = (parent, cli) => {
+  const verb = addVerb(parent, 'status', {
+    summary: 'show the capacity of the cluster and its use, and what moves between the tiers of each job',
+    examples: ['mayfly status', 'mayfly status --json | jq .totals'],
+  })
+  jsonOption(clusterOptions(verb))
+  onRun<ClusterFlags & JsonFlag>(verb, cli, async (_, flags) => {
+    const { print } = cli.terminal
+    const credentials = findCredentials(flags, cli.config)
     const cluster = await request<ClusterReply>(credentials, { path: '/v1/cluster' })
-    const jobs = await requestAll<JobReply>(credentials, '/v1/jobs', 'jobs')
-    if (args.flag('json')) {
+    const jobs = await requestAll<JobReply>(credentials, 'jobs')
+    if (flags.json === true) {
       const usage = jobs.map(({ id, name, usage }) => ({ job: id, name, ...usage }))
       print(JSON.stringify({ ...cluster, usage }))
     } else print(`${describe(credentials.url, cluster)}${describeTiers(jobs)}`)
-    return 0
-  },
+  })
 }
 
 function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply): string {

@@ -1,43 +1,57 @@
-import { isError, MayflyError } from '../../protocol/errors.ts'
-import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
-import { sleep, systemRuntime } from '../../protocol/runtime.ts'
-import { dirOption, findCredentials } from '../api/credentials.ts'
-import { type Credentials, request, requestAll } from '../api/http.ts'
-import type { NodeReply } from '../api/replies.ts'
-import { DrainProgress, type Left } from '../drain-progress.ts'
-import type { Verb, VerbInput } from '../verb.ts'
+import { isError, MayflyError } from '../../../protocol/errors.ts'
+import { DRAIN_STALL_MS_MAX } from '../../../protocol/limits.ts'
+import { sleep, systemRuntime } from '../../../protocol/runtime.ts'
+import { findCredentials } from '../../api/credentials.ts'
+import { type Credentials, request, requestAll } from '../../api/http.ts'
+import type { NodeReply } from '../../api/replies.ts'
+import { DrainProgress, type Left } from '../../terminal/drain-progress.ts'
+import type { Terminal } from '../../terminal/terminal.ts'
+import {
+  type AddVerb,
+  addVerb,
+  type ClusterFlags,
+  clusterOptions,
+  type JsonFlag,
+  jsonOption,
+  onRun,
+} from '../../verb.ts'
 
 /** Nodes report every second; a shorter interval only detects the exit of the process sooner. */
 const LOOK_MS = 250
 
 const { clock } = systemRuntime
 
-export const drain: Verb = {
-  usage: 'drain NODE [--dir DIR] [--json]',
-  summary: 'move everything from a node to others, and stop it',
-  shape: { options: { json: 'flag', ...dirOption }, required: ['NODE'], optional: [] },
-  async run(input) {
-    const { args, config, print } = input
-    const credentials = findCredentials(args, config)
-    const path = `/v1/nodes/${encodeURIComponent(args.word(0))}/drain`
+export const drain: AddVerb = (parent, cli) => {
+  const verb = addVerb(parent, 'drain', {
+    summary: 'move everything from a node to others, and stop it',
+    details:
+      'Functions go on meanwhile. Interrupting the command does not stop the drain; the same command watches it again.',
+    examples: ['mayfly drain n-gqqxmn5bk3', 'mayfly drain n-gqqxmn5bk3 --json'],
+  }).argument('<node>', 'id of a node (mayfly nodes)')
+  jsonOption(clusterOptions(verb), 'a line of JSON for each change')
+  onRun<ClusterFlags & JsonFlag>(verb, cli, async (words, flags) => {
+    const credentials = findCredentials(flags, cli.config)
+    const path = `/v1/nodes/${encodeURIComponent(words[0] as string)}/drain`
     const node = await request<NodeReply>(credentials, { method: 'POST', path })
-    await watch(node, credentials, input)
-    print(
-      args.flag('json')
+    await watch(node, credentials, { terminal: cli.terminal, json: flags.json === true })
+    cli.terminal.print(
+      flags.json === true
         ? JSON.stringify({ event: 'stopped', node: node.id })
         : `${node.id} is empty and has stopped`,
     )
-    return 0
-  },
+  })
 }
 
 /** Resolves once the node's process has exited. Until then it prints what is left whenever that changes. */
-async function watch(begun: NodeReply, credentials: Credentials, input: VerbInput): Promise<void> {
-  const { args, print, redraw } = input
+async function watch(
+  begun: NodeReply,
+  credentials: Credentials,
+  { terminal: { print, redraw }, json }: { terminal: Terminal; json: boolean },
+): Promise<void> {
   const { id } = begun
   const progress = new DrainProgress(id, clock.monotonicMs())
   const show = (left: Left): void => {
-    if (args.flag('json')) print(JSON.stringify({ event: 'draining', node: id, ...left }))
+    if (json) print(JSON.stringify({ event: 'draining', node: id, ...left }))
     else if (redraw === undefined) print(progress.line())
     else redraw(progress.bar())
   }
@@ -55,7 +69,7 @@ async function watch(begun: NodeReply, credentials: Credentials, input: VerbInpu
       if (progress.isStalled(clock.monotonicMs())) throw stalled(progress)
     }
   } finally {
-    if (!args.flag('json')) redraw?.('')
+    if (!json) redraw?.('')
   }
 }
 
@@ -71,7 +85,7 @@ function stalled(progress: DrainProgress): MayflyError {
 async function lookLater(credentials: Credentials, id: string): Promise<NodeReply | null | 'silent'> {
   await sleep(clock, LOOK_MS)
   try {
-    const nodes = await requestAll<NodeReply>(credentials, '/v1/nodes', 'nodes')
+    const nodes = await requestAll<NodeReply>(credentials, 'nodes')
     return nodes.find((node) => node.id === id) ?? null
   } catch (error) {
     if (isError(error, 'UNAVAILABLE')) return 'silent'

@@ -1,0 +1,100 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { sleep, systemRuntime } from '../../protocol/runtime.ts'
+import type { Credentials } from './http.ts'
+
+/** An event of the cluster. */
+export interface ClusterEvent {
+  /** Rises with every event. */
+  readonly id: string
+  /** `node.lost` and so on; docs/operations.md lists them. */
+  readonly type: string
+  /** ISO 8601. */
+  readonly at: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** Before a broken stream is opened again. */
+const REOPEN_MS = 1_000
+/** An event is far smaller; a longer one is no stream of events. */
+const EVENT_CHARACTERS_MAX = 2 ** 20
+
+/**
+ * The events of the cluster behind `after`, or from now on, until the signal aborts. A controller that is away is asked again, and the
+ * stream goes on behind the last event. Rejects with what it refuses.
+ */
+export async function* readEvents(
+  credentials: Credentials,
+  { after, signal, onBroken }: { after: string | null; signal: AbortSignal; onBroken?: () => void },
+): AsyncGenerator<ClusterEvent, void, undefined> {
+  for (let last = after; !signal.aborted; ) {
+    try {
+      for await (const event of readStream(credentials, { last, signal })) {
+        last = event.id
+        yield event
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      if (!isError(error, 'UNAVAILABLE')) throw error
+      // Without an event so far, nothing says where to go on: those that were missed are shown if they are kept.
+    }
+    onBroken?.()
+    await sleep(systemRuntime.clock, REOPEN_MS)
+  }
+}
+
+/** One connection. Server-sent events: WHATWG HTML, section 9.2. */
+async function* readStream(
+  { url, apiKey }: Credentials,
+  { last, signal }: { last: string | null; signal: AbortSignal },
+): AsyncGenerator<ClusterEvent, void, undefined> {
+  const headers = { authorization: `Bearer ${apiKey}`, ...(last !== null && { 'last-event-id': last }) }
+  const response = await fetch(new URL('/v1/events', url), { headers, signal }).catch((cause: unknown) => {
+    throw new MayflyError('UNAVAILABLE', `No cluster answers at ${url}; start one with \`mayfly up\``, {
+      cause,
+    })
+  })
+  if (!response.ok || response.body === null) throw refusalOf(response.status, await response.text())
+  let rest = ''
+  try {
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      rest += text
+      const blocks = rest.split('\n\n')
+      rest = blocks.pop() ?? ''
+      if (rest.length > EVENT_CHARACTERS_MAX)
+        throw new MayflyError('PROTOCOL_VIOLATION', `${url} answers with no stream of events`)
+      for (const block of blocks) {
+        const event = parseEvent(block)
+        if (event !== null) yield event
+      }
+    }
+  } catch (cause) {
+    if (cause instanceof MayflyError) throw cause
+    throw new MayflyError('UNAVAILABLE', `The stream of events of ${url} broke`, { cause })
+  }
+}
+
+/** Null for a comment, which keeps the connection open. */
+function parseEvent(block: string): ClusterEvent | null {
+  const fields = new Map(
+    block.split('\n').map((line) => {
+      const [, name = '', value = ''] = /^(\w*): ?(.*)$/.exec(line) ?? []
+      return [name, value] as const
+    }),
+  )
+  const [id, type, text] = [fields.get('id'), fields.get('event'), fields.get('data')]
+  if (id === undefined || type === undefined || text === undefined) return null
+  const { at, ...data } = JSON.parse(text) as { at: string }
+  return { id, type, at, data }
+}
+
+function refusalOf(status: number, text: string): MayflyError {
+  const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(text) ?? []
+  if (status === 401) return new MayflyError('UNAUTHENTICATED', message ?? 'The API key is refused')
+  if (status === 403) return new MayflyError('FORBIDDEN', message ?? 'The API key may not see events')
+  if (status === 429)
+    return new MayflyError('TOO_MANY_REQUESTS', message ?? 'Too many streams of events are open')
+  return new MayflyError(
+    status >= 500 ? 'UNAVAILABLE' : 'INTERNAL',
+    message ?? `The controller answered with HTTP status ${status}`,
+  )
+}

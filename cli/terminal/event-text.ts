@@ -1,0 +1,34 @@
+import type { ClusterEvent } from '../api/events.ts'
+import { formatBytes, printable } from './table.ts'
+import type { Paint, Style } from './terminal.ts'
+
+/** `12:00:01  node.lost  node=n-1 …`: one line for an event, with what went wrong in colour. */
+export function eventLine({ type, at, data }: ClusterEvent, paint: Paint): string {
+  const style = styleOf(type)
+  const shown = type.padEnd(17)
+  const fields = Object.entries(data).map(
+    ([name, value]) => `${paint('dim', `${name}=`)}${format(name, value)}`,
+  )
+  return `${timeOf(at)}  ${style === null ? shown : paint(style, shown)}  ${fields.join(' ')}`
+}
+
+/** The time of day here, to the second. */
+export function timeOf(at: string | number): string {
+  const date = new Date(at)
+  const two = (value: number): string => String(value).padStart(2, '0')
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+}
+
+function styleOf(type: string): Style | null {
+  if (/\.(lost|failing|degraded)$/.test(type)) return 'red'
+  if (/\.(silent|full|draining|starting|registering|scaled\w*|rebalanced)$/.test(type)) return 'yellow'
+  return /\.(active|recovered|drained)$/.test(type) ? 'green' : null
+}
+
+function format(name: string, value: unknown): string {
+  if (typeof value === 'number' && /bytes$/i.test(name)) return formatBytes(value)
+  if (typeof value === 'number' && /bytesPerSecond$/i.test(name)) return `${formatBytes(value)}/s`
+  if (typeof value === 'number' && name === 'load') return `${Math.round(value * 100)} %`
+  if (typeof value !== 'string') return printable(JSON.stringify(value))
+  return printable(/\s/.test(value) ? JSON.stringify(value) : value)
+}

@@ -1,0 +1,127 @@
+import { readdirSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Option } from 'commander'
+import { sleep, systemRuntime } from '../../../protocol/runtime.ts'
+import { stateDirOf } from '../../api/credentials.ts'
+import { interruption } from '../../api/open-job.ts'
+import { formatLine, type Level, type LogLine, levels, parseLine } from '../../terminal/log-text.ts'
+import { painter } from '../../terminal/terminal.ts'
+import { stateFolderAt } from '../../up/state-folder.ts'
+import { wholeNumber } from '../../values.ts'
+import { type AddVerb, addVerb, exitCodes, type JsonFlag, jsonOption, notEmpty, onRun } from '../../verb.ts'
+
+/** How often files are looked at for new lines. */
+const LOOK_MS = 250
+/** A log is cut at 16 MiB. */
+const READ_BYTES_MAX = 32 * 2 ** 20
+
+interface Flags extends JsonFlag {
+  readonly dir?: string
+  readonly follow?: boolean
+  readonly lines: number
+  readonly level: Level
+  readonly process?: readonly string[]
+}
+
+export const logs: AddVerb = (parent, cli) => {
+  const verb = addVerb(parent, 'logs', {
+    summary: 'show the logs of all processes of a cluster on this machine, in order of time',
+    details: 'Processes are named controller, metadata-1 and by the ids of storage nodes.',
+    examples: [
+      'mayfly logs',
+      'mayfly logs --follow --level warn',
+      'mayfly logs --process controller --lines 20',
+    ],
+  })
+    .option('-f, --follow', 'go on with new lines until Ctrl-C')
+    .option('-n, --lines <n>', 'show this many of the last lines', wholeNumber(0, 1e6), 100)
+    .addOption(
+      new Option('--level <level>', 'only lines of this level or above').choices(levels).default('debug'),
+    )
+    .option('--process <names...>', 'only the logs of these processes')
+    .option('--dir <folder>', 'the state folder of the cluster', notEmpty)
+  jsonOption(verb, 'the lines as they were written')
+  onRun<Flags>(verb, cli, async (_, flags) => {
+    const { terminal } = cli
+    const folder = stateFolderAt(stateDirOf(flags, cli.config)).logsDir
+    const files = new LogFiles(folder, flags.process)
+    const least = levels.indexOf(flags.level)
+    const paint = painter(terminal)
+    const show = (lines: readonly LogLine[]): void => {
+      for (const line of lines) terminal.print(flags.json === true ? line.text : formatLine(line, paint))
+    }
+    const isShown = ({ level }: LogLine): boolean => levels.indexOf(level) >= least
+    const earlier = (await files.read()).filter(isShown)
+    show(flags.lines === 0 ? [] : earlier.slice(-flags.lines))
+    if (flags.follow !== true) return exitCodes.done
+    const { signal, release } = interruption()
+    while (!signal.aborted) {
+      await sleep(systemRuntime.clock, LOOK_MS)
+      show((await files.read()).filter(isShown))
+    }
+    release()
+    return exitCodes.interrupted
+  })
+}
+
+/** The log files of a cluster, each read from where it was read to. */
+class LogFiles {
+  readonly #folder: string
+  readonly #wanted: readonly string[] | undefined
+  readonly #places = new Map<string, number>()
+
+  constructor(folder: string, wanted: readonly string[] | undefined) {
+    this.#folder = folder
+    this.#wanted = wanted
+  }
+
+  /** New lines of all files, by time. Throws if the cluster has no logs here. */
+  async read(): Promise<LogLine[]> {
+    const lines: LogLine[] = []
+    for (const name of this.#names()) lines.push(...(await this.#readFile(name)))
+    return lines.sort((a, b) => a.atMs - b.atMs)
+  }
+
+  #names(): string[] {
+    try {
+      const names = readdirSync(this.#folder)
+        .filter((file) => file.endsWith('.log'))
+        .map((file) => file.slice(0, -'.log'.length))
+      const missing = this.#wanted?.find((name) => !names.includes(name))
+      if (missing !== undefined)
+        throw new Error(`no process is called '${missing}'; there are ${names.sort().join(', ')}`)
+      return names.filter((name) => this.#wanted?.includes(name) ?? true)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      throw new Error(
+        `no cluster has run here (${this.#folder} is missing); logs are on the machine and in the --dir of \`mayfly up\``,
+      )
+    }
+  }
+
+  async #readFile(name: string): Promise<LogLine[]> {
+    const path = join(this.#folder, `${name}.log`)
+    const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
+      // The node ended, and its log with it.
+      if (error.code === 'ENOENT') return null
+      throw error
+    })
+    if (handle === null) return []
+    try {
+      const { size } = await handle.stat()
+      const known = this.#places.get(name) ?? 0
+      // A shorter file was cut at its bound and begins again.
+      const from = size < known ? 0 : known
+      const bytes = Buffer.alloc(Math.min(READ_BYTES_MAX, size - from))
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, from)
+      // A line that is half written is read next time.
+      const whole = bytes.subarray(0, bytes.subarray(0, bytesRead).lastIndexOf('\n') + 1)
+      this.#places.set(name, from + whole.length)
+      const texts = whole.toString().split('\n').slice(0, -1)
+      return texts.map((text) => parseLine(text, name))
+    } finally {
+      await handle.close()
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { isError } from '../../../protocol/errors.ts'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { stateDirOf } from '../../api/credentials.ts'
+import { requestPage } from '../../api/http.ts'
+import { defaultConfig, readConfigFile } from '../../up/cluster-config.ts'
+import { programs } from '../../up/programs.ts'
+import { runCluster } from '../../up/run-cluster.ts'
+import type { Cluster } from '../../up/supervisor.ts'
+import { wholeNumber } from '../../values.ts'
+import { type AddVerb, addVerb, jsonOption, notEmpty, onRun } from '../../verb.ts'
+
+const PORT_DEFAULT = 7400
+
+interface Flags {
+  readonly port: number
+  readonly dir?: string
+  readonly config?: string
+  readonly json?: boolean
+}
+
+export const up: AddVerb = (parent, cli) => {
+  const verb = addVerb(parent, 'up', {
+    summary: 'run a whole cluster on this machine until Ctrl-C',
+    details:
+      'Starts a controller, metadata servers and storage nodes as processes, and adds and removes nodes as jobs need them.\nWrites one line when it is ready. A second Ctrl-C kills at once.',
+    examples: ['mayfly up', 'mayfly up --port 0 --dir ./state --json', 'mayfly up --config mayfly.json'],
+  })
+    .option(
+      '--port <port>',
+      'port of the HTTP API on 127.0.0.1; 0 takes a free one',
+      wholeNumber(0, 65_535),
+      PORT_DEFAULT,
+    )
+    .option(
+      '--dir <folder>',
+      'where the cluster keeps its state (default: mayfly in the XDG state folder)',
+      notEmpty,
+    )
+    .option('--config <file>', 'JSON: node classes, S3, API keys (docs/operations.md)', notEmpty)
+  jsonOption(verb, 'the ready line as JSON')
+  onRun<Flags>(verb, cli, async (_, { port, config: configFile, json, ...flags }) => {
+    const { config, terminal } = cli
+    const options = {
+      dir: stateDirOf(flags, config),
+      port,
+      config: configFile === undefined ? defaultConfig : readConfigFile(configFile),
+      environment: config.environment,
+      programs,
+      runtime: systemRuntime,
+      say: (line: string) => terminal.printError(`mayfly: ${line}`),
+    }
+    try {
+      await runCluster(options, async (cluster, ended) => {
+        const page = await requestPage(cluster)
+        terminal.print(json === true ? readyJson(cluster, page) : readyText(cluster, page))
+        await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
+      })
+    } catch (error) {
+      // Ctrl-C is the normal end of this verb.
+      if (!isError(error, 'ABORTED')) throw error
+    }
+  })
+}
+
+function readyJson({ url, credentialsFile }: Cluster, page: string): string {
+  return JSON.stringify({ event: 'ready', url, credentials: credentialsFile, page })
+}
+
+function readyText({ url }: Cluster, page: string): string {
+  return `Mayfly is ready at ${url}. Register a job in another terminal: mayfly register NAME. Ctrl-C stops the cluster.\nThe page, by a link that logs in once within 10 minutes: ${page}`
+}
