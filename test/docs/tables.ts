@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { verbs } from '../../cli/verbs.ts'
+import { type Command, Help } from 'commander'
+import { readConfig } from '../../cli/config.ts'
+import { buildProgram } from '../../cli/program.ts'
 import * as controller from '../../controller/limits.ts'
 import { errorTable } from '../../protocol/errors.ts'
 import * as shared from '../../protocol/limits.ts'
@@ -137,8 +139,17 @@ export function principalLimitRows(): Rows {
 export function commandRows(): Rows {
   return [
     ['command', 'what it does'],
-    ...[...verbs.values()].map(({ usage, summary }) => [`\`mayfly ${usage}\``, summary]),
+    ...leaves(program).map((verb) => [`\`${new Help().commandUsage(verb)}\``, verb.summary()]),
   ]
+}
+
+const silent = { print: () => undefined, printError: () => undefined }
+const program = buildProgram({ config: readConfig({ HOME: '/' }), terminal: silent, exitCode: 0 }, '')
+
+/** Every verb that does something, those below another one too. */
+function leaves(parent: Command): Command[] {
+  const verbs = new Help().visibleCommands(parent).filter((verb) => verb.name() !== 'help')
+  return verbs.flatMap((verb) => (verb.commands.length > 0 ? leaves(verb) : [verb]))
 }
 
 /** From the text of GET /metrics: name, type, labels that were seen, help. */
