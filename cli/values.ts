@@ -23,11 +23,6 @@ export function seconds(least: number, most: number): (text: string) => number {
   }
 }
 
-/** Adds the value of an option that may be repeated. */
-export function collect(value: string, earlier: readonly string[] | undefined): string[] {
-  return [...(earlier ?? []), value]
-}
-
 const bytesOf: Readonly<Record<string, number>> = {
   KB: 1e3,
   MB: 1e6,

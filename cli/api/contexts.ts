@@ -12,7 +12,7 @@ export interface Contexts {
   readonly contexts: Readonly<Record<string, Credentials>>
 }
 
-export function contextsFile({ configDir }: CliConfig): string {
+function contextsFile({ configDir }: CliConfig): string {
   return join(configDir, 'contexts.json')
 }
 
