@@ -16,6 +16,7 @@ const rooms = {
       'store',
       'access',
       'nodes',
+      'ledger',
       'placement',
       'metadata',
       'jobs',
@@ -36,7 +37,7 @@ const rooms = {
       'operations',
       'persist',
     ],
-    ...['handoff', 'gc'],
+    ...['admission', 'handoff', 'gc'],
   ],
   bench: ['probes', 'servers', 'clients', 'tasks', 'load', 'report'],
 }

@@ -35,7 +35,7 @@ export const EVENT_STREAMS_MAX = 400
 /** Per API key: more than its dashboards and watchers. */
 export const EVENT_STREAMS_OF_KEY_MAX = 100
 /** Ended jobs retained for `GET /v1/jobs/:id`. */
-export const ENDED_JOBS_KEPT_MAX = 1_000
+export const ENDED_JOBS_RETAINED_MAX = 1_000
 /** Running jobs: each lease check and decision scans all of them; 10,000 take about 1 ms. */
 export const JOBS_MAX = 10_000
 /** Registrations that wait in the queue or for nodes to start; further ones are refused. */
@@ -49,7 +49,7 @@ export const RETRY_AFTER_SECONDS = 1
 /** Earlier runs of a job name that are needed: before the third a guess is no worse. */
 export const RUNS_LEARNED_MIN = 3
 /** Runs retained per job name: enough for the 95th percentile to exclude one. */
-export const RUNS_KEPT_MAX = 20
+export const RUNS_RETAINED_MAX = 20
 /** Job names whose runs are retained: at 150 bytes a run, 30 MB at most. */
 export const JOB_NAMES_REMEMBERED_MAX = 10_000
 /**
@@ -77,8 +77,8 @@ export const EXPECTED_NAMES_MAX = 20
 /** Seconds between two checks of expected jobs; their windows are minutes. */
 export const EXPECTED_ROUNDS = 10
 /** How long a lost node stays in `GET /v1/nodes`, so that it is visible after a fault. */
-export const LOST_NODE_KEPT_MS = 10 * 60_000
-export const LOST_NODES_KEPT_MAX = 100
+export const LOST_NODE_RETAINED_MS = 10 * 60_000
+export const LOST_NODES_RETAINED_MAX = 100
 /**
  * Back-off for starting nodes that no registration waits for, after failed starts; doubled up to the maximum.
  */

@@ -3,7 +3,7 @@ import { PERSISTED_SWEEP_MS } from '../service/persisted/persisted-limits.ts'
 import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import type { Logger } from '../service/process/log.ts'
-import type { Ledger } from './placement/ledger.ts'
+import type { Ledger } from './ledger/ledger.ts'
 
 interface Around {
   readonly background: Background

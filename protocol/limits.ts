@@ -31,7 +31,7 @@ export const REQUEST_ID_BYTES = 16
  * Creations and deletions of buckets that a metadata server remembers per job, by request id, to answer
  * repetitions. A client repeats for 30 s, in which these allow 34 a second.
  */
-export const BUCKET_REQUESTS_KEPT_MAX = 1_024
+export const BUCKET_REQUESTS_RETAINED_MAX = 1_024
 /** User metadata of an object: four times S3's 2 KiB, so that encoded S3 headers fit. */
 export const METADATA_BYTES_MAX = 8 * 1024
 

@@ -9,11 +9,11 @@ import { listedPrefix } from '../service/server/granted-keys.ts'
 import { Handlers, type Received } from '../service/server/handlers.ts'
 import { type Peer, requireCluster, type Waiter } from '../service/server/peer.ts'
 import type { Asked } from './access.ts'
+import type { MutationCall, Outcome, Stage } from './admission/capacity-wait.ts'
 import { awaitSettled, receiveIndex } from './handoff/target.ts'
 import type { NodeJob } from './job/job.ts'
 import type { PinnedReply } from './memory/pinned-reply.ts'
 import type { StorageNode } from './node.ts'
-import type { MutationCall, Outcome, Stage } from './operations/capacity-wait.ts'
 import { pageBytes } from './operations/listing.ts'
 import { wholeChunk } from './persist/chunk-reader.ts'
 import { type Mutation, type MutationRequest, manyKeys, oneKey, type Sequenced } from './sessions/sessions.ts'
@@ -269,7 +269,7 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
 /** Slots whose owner died are acquired after their persistent objects are known; all others at once. */
 async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
   const withLoss = request.owned.filter((entry) => startsWithLoss(node, request.job, entry))
-  const { job, taken } = node.own({
+  const { job, taken } = node.ownership.own({
     ...request,
     owned: request.owned.filter((entry) => !withLoss.includes(entry)),
   })
@@ -281,7 +281,7 @@ async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
   )
   const returning = await node.recovery.find(job, { epoch, slots })
   if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
-  const late = node.own({ ...request, owned: withLoss })
+  const late = node.ownership.own({ ...request, owned: withLoss })
   node.recovery.restore(job, new Set(late.taken), returning)
   return job
 }
@@ -304,7 +304,7 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     .on(nodeOperations.release, async (peer, request) => {
       requireCluster(peer)
       const job = node.requireJob(request.job)
-      node.checkOwnershipMessage(request)
+      node.ownership.check(request)
       await node.source.release(job, request)
       return done
     })
@@ -314,7 +314,7 @@ function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
     })
     .on(nodeOperations.drop, (peer, request) => {
       requireCluster(peer)
-      node.drop(request)
+      node.ownership.drop(request)
       return done
     })
     .on(peerOperations.slotIndex, (peer, request) => {

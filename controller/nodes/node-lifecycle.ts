@@ -7,8 +7,8 @@ import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Events } from '../events/events.ts'
 import {
-  LOST_NODE_KEPT_MS,
-  LOST_NODES_KEPT_MAX,
+  LOST_NODE_RETAINED_MS,
+  LOST_NODES_RETAINED_MAX,
   NODE_START_RETRY_MS_MAX,
   NODE_START_RETRY_MS_MIN,
 } from '../limits.ts'
@@ -195,10 +195,10 @@ export class NodeLifecycle {
   async forgetLost(keep: ReadonlySet<string>): Promise<void> {
     const { runtime, store } = this.#options
     const lost = this.#options.nodes.all().filter((node) => !isAlive(node) && !keep.has(node.record.id))
-    const surplus = lost.length - LOST_NODES_KEPT_MAX
+    const surplus = lost.length - LOST_NODES_RETAINED_MAX
     for (const [index, { record }] of lost.entries()) {
       const ageMs = runtime.clock.wallMs() - (record.lostAtMs ?? 0)
-      if (index >= surplus && ageMs < LOST_NODE_KEPT_MS) continue
+      if (index >= surplus && ageMs < LOST_NODE_RETAINED_MS) continue
       this.#forget(record.id)
       await store.deleteNode(record.id)
     }

@@ -1,4 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { NODE_REPLACEMENTS_MAX } from '../limits.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
@@ -6,7 +7,6 @@ import type { NodeRegistry } from '../nodes/registry.ts'
 import { type Fleet, freeOf, type Plan, packAll } from '../packing/packing.ts'
 import { cancelLeaving, type Job, mergeShares, missingOf, remainderOf, type Share } from '../records/job.ts'
 import { least, nothing, type ResourceVector, sum } from '../sizing/node-class.ts'
-import type { Ledger } from './ledger.ts'
 import { resizeShares } from './resize-shares.ts'
 
 export interface PlacerOptions {

@@ -5,8 +5,8 @@ import type { Background } from '../../service/process/background.ts'
 import type { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import type { Events } from '../events/events.ts'
 import type { JobLifecycle } from '../jobs/job-lifecycle.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
-import type { Ledger } from '../placement/ledger.ts'
 import { type Job, serversOf } from '../records/job.ts'
 
 export interface JobTransfersOptions {

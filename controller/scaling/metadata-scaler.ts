@@ -3,10 +3,10 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Events } from '../events/events.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { balanceServers, noBalanceMemory, type ServerLoad } from '../metadata/balance.ts'
 import { loadsOf, type MetadataServers } from '../metadata/servers.ts'
 import type { Fleet } from '../nodes/fleet/fleet.ts'
-import type { Ledger } from '../placement/ledger.ts'
 import type { JobTransfers } from './job-transfers.ts'
 
 export interface MetadataScalerOptions {

@@ -1,7 +1,7 @@
 import type { NodeReport } from '../../protocol/operations/reports.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
-import type { Ledger } from '../placement/ledger.ts'
 import type { Job, Share } from '../records/job.ts'
 import { capacityOf, isOpen, type Node } from '../records/node.ts'
 import {

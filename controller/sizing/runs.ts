@@ -1,4 +1,4 @@
-import { JOB_NAMES_REMEMBERED_MAX, RUNS_KEPT_MAX } from '../limits.ts'
+import { JOB_NAMES_REMEMBERED_MAX, RUNS_RETAINED_MAX } from '../limits.ts'
 import { type Learned, learn, type Run } from './run-stats.ts'
 
 /** The last runs of each job name. Bounded in both: the oldest run of a name and the least recent name are dropped. */
@@ -24,7 +24,7 @@ export class Runs {
   /** The runs that a new run displaces. */
   displacedBy({ name }: Run): readonly Run[] {
     const known = this.#byName.get(name)
-    if (known !== undefined) return known.slice(0, Math.max(0, known.length + 1 - RUNS_KEPT_MAX))
+    if (known !== undefined) return known.slice(0, Math.max(0, known.length + 1 - RUNS_RETAINED_MAX))
     const [oldest] = this.#byName.values()
     return this.#byName.size < JOB_NAMES_REMEMBERED_MAX ? [] : (oldest ?? [])
   }

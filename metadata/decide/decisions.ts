@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import {
   BUCKET_ID_MAX,
-  BUCKET_REQUESTS_KEPT_MAX,
+  BUCKET_REQUESTS_RETAINED_MAX,
   BUCKETS_MAX,
   CHUNK_BYTES,
   EPOCH_MAX,
@@ -109,7 +109,7 @@ export function findBucket(record: JobRecord, name: string): { id: number } {
 }
 
 function withRequest(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
-  const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_KEPT_MAX - 1))
+  const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_RETAINED_MAX - 1))
   return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
 }
 

@@ -9,6 +9,15 @@ export interface JobBudget {
   readonly usedBytes: number
 }
 
+/** What a job may use on a node. */
+export interface NodeBudget {
+  readonly revision: number
+  /** RAM and the tiers below it, by tier number. */
+  readonly tiers: ReadonlyMap<number, { readonly reservedBytes: number; readonly bytesMax: number }>
+  readonly bytesPerSecond: number
+  readonly readsPerObject: number | null
+}
+
 /**
  * The bytes of one tier on one node. Each job commits the larger of its reservation and its usage. The sum of
  * commitments never exceeds the capacity, so a job that fills up takes nothing that another has reserved.

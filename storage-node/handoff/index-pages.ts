@@ -124,7 +124,7 @@ export function enterPage(job: NodeJob, slot: Slot, { page, now }: { page: Index
   // Also of a deleted bucket: the slot's owner removes it from the persistent store.
   for (const { bucket, key, name, version, state } of page.kept) {
     slot.persisted.set({ bucket, key }, { name, version, state: persistedStateOf(state) })
-    job.persists = true
+    job.notePersisted()
   }
 }
 

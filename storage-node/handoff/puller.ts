@@ -292,7 +292,7 @@ function markObjectLost(job: NodeJob, slot: Slot, { bucket, key }: RemoteEntry):
     }
   }
   job.charge(-objectCharge(object))
-  job.objects--
+  job.countObjects(-1)
   slot.objects.remove(hash, object)
   // An expired object is not lost: readers were told that it does not exist.
   if (!isExpired(object, job.wallMs)) slot.markLost(hash)

@@ -2,7 +2,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Landing } from '../../protocol/wire/frame.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobBudget, TierBudget } from '../budget/budget.ts'
+import type { JobBudget, NodeBudget, TierBudget } from '../budget/budget.ts'
 import { WAITS_PER_STEP } from '../budget/limits.ts'
 import { StepBudget } from '../budget/step-budget.ts'
 import { JobTokenBucket } from '../budget/token-bucket.ts'
@@ -20,20 +20,10 @@ import { JobTiers, type LowerTier, RAM } from '../tiers/job-tiers.ts'
 import { GROWTH_WATERMARK, TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from '../tiers/limits.ts'
 import { type BucketsMessage, JobBuckets } from './buckets.ts'
 import { JobCounters } from './counters.ts'
-import { removeDeletedBuckets } from './deleted-buckets.ts'
-import { type Lease, leaseLapsed } from './lease.ts'
-
-/** A slot that this node has released but still holds, or one whose index is arriving. */
-export interface MovingSlot {
-  readonly slot: Slot
-  readonly epoch: number
-}
-
-export interface ArrivingSlot extends MovingSlot {
-  /** The next expected page of the index. */
-  nextPage: number
-  complete: boolean
-}
+import { DeletedBuckets } from './deleted-buckets.ts'
+import { IdleTime } from './idle-time.ts'
+import { JobLease, type Lease, leaseLapsed } from './lease.ts'
+import type { ArrivingSlot, MovingSlot } from './moving-slot.ts'
 
 /** One job on this node: its slots here, its budget and its usage. */
 export class NodeJob {
@@ -41,51 +31,30 @@ export class NodeJob {
   readonly owned: OwnedSlots
   readonly released = new Map<number, MovingSlot>()
   readonly arriving = new Map<number, ArrivingSlot>()
-  /** Address of the metadata server that decides for the job. */
-  metadata: string
-  /** How many times the job had been transferred between metadata servers when this server received it. */
-  term: number
-  /** Revision of the last budget. */
-  revision = 0
   readonly buckets: JobBuckets
-  /**
-   * Whether the job has, or has had, persistent objects here. Jobs without any skip the persistent store with
-   * this one check.
-   */
-  persists = false
   readonly memory: JobMemory
   /** Its bytes and budgets below RAM. */
   readonly tiers: JobTiers
-  /**
-   * Whether objects may leave RAM for lower tiers. Jobs that use RAM alone skip all of that with this one
-   * check.
-   */
-  spills = false
-  /** Expected reads per object; null if unknown. */
-  readsPerObject: number | null = null
   readonly counters = new JobCounters()
   readonly underWay: UnderWay
   /** For parked gets that are answered or failed. */
   readonly waitSteps: StepBudget
   readonly leases = new LeaseBudget()
-  objects = 0
   /** Payload bytes in and out since the last report. */
   movedBytes = 0
-  /**
-   * Used by a client since the last report. A flag, because reading the clock for each request costs more
-   * than finding the job.
-   */
-  used = false
-  /** When a report last found it used, monotonic ms. */
-  lastUseMs: number
   /** Requests since the rate was last charged. */
   requests = 0
   /** The part of `movedBytes` that the rate was charged for. */
   #meteredBytes = 0
   readonly rate: JobTokenBucket
-  #lease: Lease
-  /** Until when the lease of the previous metadata server lasts, monotonic ms. */
-  #previousLeaseUntilMs = Number.NEGATIVE_INFINITY
+  readonly lease: JobLease
+  readonly idle: IdleTime
+  #objects = 0
+  /** Revision of the last budget. */
+  #revision = 0
+  #persists = false
+  #spills = false
+  #readsPerObject: number | null = null
   readonly #clock: Clock
   readonly #tier: TierBudget
   #overheadBytes = 0
@@ -101,10 +70,7 @@ export class NodeJob {
   #isAdmitted = false
   /** The current step of the event loop began with a valid lease. */
   #isLeaseChecked = false
-  /** The running removal of deleted buckets. */
-  #bucketRemoval: Promise<unknown> = Promise.resolve()
-  /** Another removal is queued. */
-  #isRemovalQueued = false
+  readonly #deletedBuckets: DeletedBuckets
 
   constructor(
     job: { id: string; slots: number; metadata: string; term: number },
@@ -123,14 +89,13 @@ export class NodeJob {
     },
   ) {
     this.id = job.id
-    this.metadata = job.metadata
-    this.term = job.term
     this.owned = new OwnedSlots(job.slots, (word) => this.createSlot(word))
     this.#clock = options.clock
     this.buckets = new JobBuckets(options.clock)
-    this.#lease = options.lease
-    this.lastUseMs = options.clock.monotonicMs()
-    this.rate = new JobTokenBucket(this.lastUseMs)
+    this.lease = new JobLease(job, options)
+    const nowMs = options.clock.monotonicMs()
+    this.idle = new IdleTime(nowMs)
+    this.rate = new JobTokenBucket(nowMs)
     this.#tier = options.tier
     this.#tier.change(null, this.#budget)
     this.chargeOverhead(JOB_OVERHEAD_BYTES)
@@ -141,6 +106,48 @@ export class NodeJob {
     this.#onHigh = options.onHigh
     this.#onFilling = options.onFilling
     this.#background = options.background
+    this.#deletedBuckets = new DeletedBuckets(this, options)
+  }
+
+  /** Address of the metadata server that decides for the job. */
+  get metadata(): string {
+    return this.lease.metadata
+  }
+
+  /** How many times the job had been transferred between metadata servers when this server received it. */
+  get term(): number {
+    return this.lease.term
+  }
+
+  /** Number of objects in owned, released and arriving slots. */
+  get objects(): number {
+    return this.#objects
+  }
+
+  /** Whether the job has, or has had, persisted objects here. Jobs without any skip the persistent store with this one check. */
+  get persists(): boolean {
+    return this.#persists
+  }
+
+  /** The job has a persisted object here, or is about to have one. */
+  notePersisted(): void {
+    this.#persists = true
+  }
+
+  /** Whether objects may leave RAM for lower tiers. Jobs that use RAM alone skip all of that with this one check. */
+  get spills(): boolean {
+    return this.#spills
+  }
+
+  /** Expected reads per object; null if unknown. */
+  get readsPerObject(): number | null {
+    return this.#readsPerObject
+  }
+
+  /** A client has sent a request about the job. */
+  noteRequest(): void {
+    this.idle.note()
+    this.requests++
   }
 
   /** The owned slots that hold anything, by number. */
@@ -203,12 +210,22 @@ export class NodeJob {
     return moved
   }
 
+  /** Applies metadata's budget for the job here. False, with nothing changed, for an older revision. */
+  applyBudget({ revision, tiers, bytesPerSecond, readsPerObject }: NodeBudget): boolean {
+    if (revision < this.#revision) return false
+    this.#revision = revision
+    this.setBudgets(tiers)
+    this.rate.reserve(bytesPerSecond)
+    this.#readsPerObject = readsPerObject
+    return true
+  }
+
   /** Sets the budget of the job on each tier, by tier number. */
-  setBudgets(budgets: ReadonlyMap<number, { reservedBytes: number; bytesMax: number }>): void {
+  setBudgets(budgets: NodeBudget['tiers']): void {
     for (const [tier, budget] of budgets) if (tier !== RAM) this.tiers.setBudget(tier, budget)
-    this.spills = this.tiers.any
+    this.#spills = this.tiers.any
     const { reservedBytes, bytesMax } = budgets.get(RAM) ?? { reservedBytes: 0, bytesMax: 0 }
-    this.#highBytes = this.spills ? reservedBytes * TIER_HIGH_WATERMARK : Number.POSITIVE_INFINITY
+    this.#highBytes = this.#spills ? reservedBytes * TIER_HIGH_WATERMARK : Number.POSITIVE_INFINITY
     this.#growthBytes = reservedBytes * GROWTH_WATERMARK
     this.#replaceBudget({ ...this.#budget, reservedBytes, bytesMax })
   }
@@ -218,7 +235,7 @@ export class NodeJob {
   }
 
   get isOverLow(): boolean {
-    return this.spills && this.usedBytes > this.#budget.reservedBytes * TIER_LOW_WATERMARK
+    return this.#spills && this.usedBytes > this.#budget.reservedBytes * TIER_LOW_WATERMARK
   }
 
   /** Whether `bytes` more fit below the high watermark and within the node's capacity. */
@@ -282,30 +299,12 @@ export class NodeJob {
 
   /** Without a lease none of the job's slots may be served. */
   get hasLease(): boolean {
-    const nowMs = this.#clock.monotonicMs()
-    return this.#lease.untilMs > nowMs || this.#previousLeaseUntilMs > nowMs
+    return this.lease.isValid
   }
 
   /** Throws `UNAVAILABLE` without a lease. */
   requireLease(): void {
     if (!this.hasLease) throw leaseLapsed()
-  }
-
-  /**
-   * The job was transferred: its old metadata server no longer renews the lease. The time already granted
-   * remains valid, because the new server reassigns no slot of this node before it has lapsed.
-   */
-  endLeaseRenewal(): void {
-    this.#previousLeaseUntilMs = Math.max(this.#previousLeaseUntilMs, this.#lease.untilMs)
-    this.#lease = { untilMs: Number.NEGATIVE_INFINITY }
-  }
-
-  /** Another metadata server decides for the job from now on, with a lease of its own. */
-  setMetadataServer(server: { metadata: string; term: number }, lease: Lease): void {
-    this.endLeaseRenewal()
-    this.metadata = server.metadata
-    this.term = server.term
-    this.#lease = lease
   }
 
   /** Throws `CAPACITY_EXCEEDED`, with nothing changed, if the job may not use `bytes` more of RAM. */
@@ -333,17 +332,12 @@ export class NodeJob {
     if (!this.buckets.apply(revision, buckets)) return
     for (const slot of this.everySlot())
       failWaitsIn(slot, this.waitSteps, (bucket) => this.buckets.isDeleted(bucket))
-    if (this.#isRemovalQueued) return
-    this.#isRemovalQueued = true
-    this.#bucketRemoval = this.#bucketRemoval.then(() => {
-      this.#isRemovalQueued = false
-      return this.#background.attempt(['dropBuckets', this.id], () => removeDeletedBuckets(this, this.#clock))
-    })
+    this.#deletedBuckets.remove()
   }
 
   /** Resolves when everything in deleted buckets is freed. */
   get bucketsRemoved(): Promise<unknown> {
-    return this.#bucketRemoval
+    return this.#deletedBuckets.removed
   }
 
   /** Owned, released and arriving slots. */
@@ -351,6 +345,11 @@ export class NodeJob {
     for (const slot of this.slots) if (slot !== undefined) yield slot
     for (const { slot } of this.released.values()) yield slot
     for (const { slot } of this.arriving.values()) yield slot
+  }
+
+  /** Counts objects that were stored in a slot; negative if they were removed. */
+  countObjects(change: number): void {
+    this.#objects += change
   }
 
   /** Runs a change of a slot and charges the job for what it changed, also if it throws. */
@@ -361,13 +360,13 @@ export class NodeJob {
       return change()
     } finally {
       this.charge(slot.chargedBytes - bytes)
-      this.objects += slot.objects.size - objects
+      this.#objects += slot.objects.size - objects
     }
   }
 
   /** Frees a slot with its content: the charge at once, the memory in steps. */
   discard(slot: Slot): void {
-    this.objects -= slot.objects.size
+    this.#objects -= slot.objects.size
     this.charge(-slot.chargedBytes)
     this.chargeOverhead(-SLOT_OVERHEAD_BYTES)
     slot.discarded = true

@@ -24,7 +24,7 @@ export class KeyMutex {
     task: (place: KeyLocation) => Promise<Result>,
   ): Promise<Result> {
     const place = locate(job, address)
-    job.persists = true
+    job.notePersisted()
     const running = this.#mutex.run(nameOf(job, place), async () => await task(locate(job, address)))
     const { persisting } = place.slot
     persisting.add(running)

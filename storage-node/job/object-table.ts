@@ -154,13 +154,13 @@ export class ObjectTable {
     const ending = endingOf(job, object)
     slot.objects.remove(key, object)
     job.charge(-charge)
-    job.objects--
+    job.countObjects(-1)
     if (ending !== null) freeEnded(job, { slot, ...key }, ending, this.#clock.monotonicMs())
   }
 
   #stored(job: NodeJob, place: At, change: number, isNew: boolean): void {
     job.charge(change)
-    if (isNew) job.objects++
+    if (isNew) job.countObjects(1)
     answerWaits(place, job.waitSteps)
   }
 

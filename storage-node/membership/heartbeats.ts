@@ -35,15 +35,17 @@ export interface ReportedNode {
   readonly id: string
   readonly ram: TierBudget
   readonly lower: readonly LowerTier[]
-  /** Metadata servers of the jobs that it knows. */
-  readonly metadataServers: ReadonlySet<string>
   report(elapsedMs: number): JobUsageReport[]
-  jobsOf(metadata: string): string[]
-  renewLease(
-    metadata: string,
-    untilMs: number,
-    moved: readonly { readonly job: string; readonly term: number }[],
-  ): void
+  readonly ownership: {
+    /** Metadata servers of the jobs that the node knows. */
+    readonly metadataServers: ReadonlySet<string>
+    jobsOf(metadata: string): string[]
+    renewLease(
+      metadata: string,
+      untilMs: number,
+      moved: readonly { readonly job: string; readonly term: number }[],
+    ): void
+  }
   dropJob(id: string): Promise<void>
 }
 
@@ -79,7 +81,7 @@ export class Heartbeats {
    * unreachable machine can take longer to fail than the leases of the other servers last. Never rejects.
    */
   async beatMetadata(): Promise<void> {
-    const servers = new Set([...this.#metadata, ...this.#node.metadataServers])
+    const servers = new Set([...this.#metadata, ...this.#node.ownership.metadataServers])
     await Promise.all([...servers].map((address) => this.beatServer(address)))
   }
 
@@ -127,7 +129,7 @@ export class Heartbeats {
   async #beat(address: string): Promise<void> {
     const { clock, background, pool, onDead } = this.#options
     const sentMs = clock.monotonicMs()
-    const jobs = this.#node.jobsOf(address)
+    const jobs = this.#node.ownership.jobsOf(address)
     const { id: node } = this.#node
     try {
       const caller = await pool.to(address)
@@ -140,7 +142,7 @@ export class Heartbeats {
       const heads = (await Promise.all(beats)).map(({ head }) => head)
       const leaseMs = Math.min(...heads.map((head) => head.leaseMs))
       const moved = heads.flatMap((head) => head.moved)
-      this.#node.renewLease(address, sentMs + leaseMs, moved)
+      this.#node.ownership.renewLease(address, sentMs + leaseMs, moved)
       const living = new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])
       for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)
       background.succeeded(['heartbeat', address])

@@ -26,7 +26,7 @@ export class UsageReports {
     const nowMs = this.#clock.monotonicMs()
     const wasSuspended = nowMs - this.#awakeMs > TTL_SWEEP_MS + STANDSTILL_MS
     this.#awakeMs = nowMs
-    for (const job of jobs) if (wasSuspended || !job.hasLease) job.lastUseMs = nowMs
+    for (const job of jobs) if (wasSuspended || !job.hasLease) job.idle.restart(nowMs)
   }
 
   /** The usage of each job; `elapsedMs` is the time since the last report. */
@@ -35,8 +35,6 @@ export class UsageReports {
     this.check(present)
     const nowMs = this.#clock.monotonicMs()
     return present.map((job) => {
-      if (job.used) job.lastUseMs = nowMs
-      job.used = false
       return {
         id: job.id,
         objects: job.objects,
@@ -45,7 +43,7 @@ export class UsageReports {
         stored: job.counters.stored,
         readSquares: job.counters.readSquares,
         bytesPerSecond: Math.round((job.takeMoved() * 1000) / Math.max(1, elapsedMs)),
-        idleMs: Math.max(0, Math.round(nowMs - job.lastUseMs)),
+        idleMs: Math.round(job.idle.take(nowMs)),
       }
     })
   }

@@ -43,7 +43,7 @@ export class PersistedChanges {
     const before = slot.persisted.find(place)
     const version = slot.nextVersion()
     const stamp = { bucketId: bucket, version }
-    job.persists = true
+    job.notePersisted()
     if (before === undefined) slot.persisted.set(place, { name, version, state: PersistedState.uncertain })
     const at = persistedName(job.id, place.key, name)
     try {

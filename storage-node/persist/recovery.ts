@@ -71,7 +71,7 @@ export class Recovery {
       // Recorded even if the object has no room, so that a later put replaces it in the store; if its bucket is deleted, so that
       // `dropBuckets` removes it.
       slot.persisted.set({ bucket, key }, mark)
-      job.persists = true
+      job.notePersisted()
       if (job.buckets.isDeleted(bucket)) continue
       try {
         enterPersisted(job, { slot, key: { bucket, key, hash: tableHash(key, bucket) } }, object)

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { withBucket, withoutBucket } from '../../metadata/decide/decisions.ts'
 import { newRecord } from '../../metadata/decide/job-record.ts'
-import { BUCKET_REQUESTS_KEPT_MAX, REQUEST_ID_BYTES } from '../../protocol/limits.ts'
+import { BUCKET_REQUESTS_RETAINED_MAX, REQUEST_ID_BYTES } from '../../protocol/limits.ts'
 import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
 import { metadataOperations } from '../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
@@ -68,12 +68,12 @@ test('a repetition gets the first answer, whatever became of the bucket meanwhil
 
 test('what is remembered of requests is bounded', () => {
   let record = newRecord('j', 4)
-  for (let call = 0; call < BUCKET_REQUESTS_KEPT_MAX; call++) {
+  for (let call = 0; call < BUCKET_REQUESTS_RETAINED_MAX; call++) {
     const request = Buffer.alloc(REQUEST_ID_BYTES)
     request.writeUInt32LE(2 * call)
     record = withBucket(record, 'b', request)
     request.writeUInt32LE(2 * call + 1)
     record = withoutBucket(record, 'b', request)
   }
-  expect(record.bucketRequests).toHaveLength(BUCKET_REQUESTS_KEPT_MAX)
+  expect(record.bucketRequests).toHaveLength(BUCKET_REQUESTS_RETAINED_MAX)
 })

@@ -84,7 +84,7 @@ test('the absence of one server stops none of the jobs of another', async () => 
   await move(planes, 1, 2)
   await planes.stopMetadata(1)
   await job.put('k', 'value')
-  await nodes[0].node.renewLease(planes.metadataAddress, 0, [])
+  await nodes[0].node.ownership.renewLease(planes.metadataAddress, 0, [])
   expect((await job.get('k')).toString()).toBe('value')
   const other = planes.shares([nodes[1]])
   await planes.ask(placementOperations.jobShares, { job: 'j-1', readsPerThousand: null, shares: other }, 2)

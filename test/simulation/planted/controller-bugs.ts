@@ -23,7 +23,7 @@ export const controllerBugs: readonly Planted[] = [
   {
     name: 'reservation-leaks',
     what: 'What a job had reserved stays counted after its end.',
-    file: 'controller/placement/ledger.ts',
+    file: 'controller/ledger/ledger.ts',
     find: 'this.#accounts.change(this.#jobs.get(job.id) ?? null, job)',
     replace: "if (job.state !== 'ended') this.#accounts.change(this.#jobs.get(job.id) ?? null, job)",
     profile: 'controller',

@@ -5,7 +5,7 @@ export const deathBugs: readonly Planted[] = [
   {
     name: 'lease-ignored',
     what: 'A node serves on when its lease has lapsed (I1).',
-    file: 'storage-node/job/job.ts',
+    file: 'storage-node/job/lease.ts',
     find: 'return this.#lease.untilMs > nowMs ||',
     replace: 'return this.#lease.untilMs > 0 ||',
     seedsMax: 100,

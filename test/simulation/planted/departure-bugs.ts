@@ -13,14 +13,14 @@ export const departureBugs: readonly Planted[] = [
   {
     name: 'older-term-heeded',
     what: 'A node heeds the word of a server that has handed the job on, and is its again.',
-    file: 'storage-node/node.ts',
-    find: 'if (term < (this.jobs.get(job)?.term ?? 0)) {',
+    file: 'storage-node/handoff/ownership.ts',
+    find: 'if (term < (this.#jobs.get(job)?.term ?? 0)) {',
     replace: 'if (term < 0) {',
     also: [
       {
-        file: 'storage-node/node.ts',
-        find: 'if (request.term > job.term) job.setMetadataServer(',
-        replace: 'if (request.metadata !== job.metadata) job.setMetadataServer(',
+        file: 'storage-node/handoff/ownership.ts',
+        find: 'if (request.term > job.term) job.lease.replace(',
+        replace: 'if (request.metadata !== job.metadata) job.lease.replace(',
       },
     ],
     profile: 'departures',

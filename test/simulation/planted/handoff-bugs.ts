@@ -107,7 +107,7 @@ export const handoffBugs: readonly Planted[] = [
     replace: 'if (epoch < known && isOwned) return false',
     also: [
       {
-        file: 'storage-node/node.ts',
+        file: 'storage-node/handoff/ownership.ts',
         find: 'if (generation < known) {',
         replace: 'if (generation < 0) {',
       },

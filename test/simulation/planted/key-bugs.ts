@@ -62,8 +62,8 @@ export const keyBugs: readonly Planted[] = [
     name: 'budget-not-released',
     what: 'The bytes of a removed object stay booked (I13).',
     file: 'storage-node/job/object-table.ts',
-    find: '    job.charge(-charge)\n    job.objects--',
-    replace: '    job.objects--',
+    find: '    job.charge(-charge)\n    job.countObjects(-1)',
+    replace: '    job.countObjects(-1)',
     seedsMax: 30,
   },
   {

@@ -10,9 +10,11 @@ test('a metadata server whose machine is gone holds back no heartbeat to another
   const beats: string[] = []
   const node = {
     id: 'n-1',
-    metadataServers: new Set(['gone', 'living']),
-    jobsOf: () => [],
-    renewLease: (server: string) => beats.push(server),
+    ownership: {
+      metadataServers: new Set(['gone', 'living']),
+      jobsOf: () => [],
+      renewLease: (server: string) => beats.push(server),
+    },
   }
   let dials = 0
   const pool = {

@@ -32,13 +32,13 @@ test('what a server granted for a job that it has handed on stays, and grows no 
   const now = { ms: 0 }
   const lease = { untilMs: 1_000 }
   const job = spaceAt(now, lease)
-  job.endLeaseRenewal()
+  job.lease.endRenewal()
   lease.untilMs = 5_000
   now.ms = 999
   expect(job.hasLease).toBe(true)
   now.ms = 1_001
   expect(job.hasLease).toBe(false)
-  job.setMetadataServer({ metadata: 'm-2', term: 1 }, { untilMs: 3_000 })
+  job.lease.replace({ metadata: 'm-2', term: 1 }, { untilMs: 3_000 })
   expect(job).toMatchObject({ metadata: 'm-2', term: 1, hasLease: true })
 })
 
@@ -47,11 +47,15 @@ test('late words of a server that has handed the job on change nothing (I18)', a
   const { node } = await planes.startNode()
   const { address } = planes.metadataServer(1)
   const word = { job: 'j-1', generation: 9, slots: [], epoch: 99 }
-  node.own({ ...ownOf(address), generation: 9, term: 0 })
-  node.own({ ...ownOf('m-2'), generation: 1, term: 1 })
+  node.ownership.own({ ...ownOf(address), generation: 9, term: 0 })
+  node.ownership.own({ ...ownOf('m-2'), generation: 1, term: 1 })
   expect(node.requireJob('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
-  expect(() => node.own({ ...ownOf(address), generation: 9, term: 0 })).toThrow('has handed the job on')
-  expect(() => node.drop({ ...word, metadata: address, term: 0 })).toThrow('has handed the job on')
+  expect(() => node.ownership.own({ ...ownOf(address), generation: 9, term: 0 })).toThrow(
+    'has transferred the job',
+  )
+  expect(() => node.ownership.drop({ ...word, metadata: address, term: 0 })).toThrow(
+    'has transferred the job',
+  )
   expect(node.requireJob('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
 })
 

@@ -11,8 +11,8 @@ async function start() {
   const job = running.node.requireJob('j-a')
   const clock = new VirtualClock()
   const reports = new UsageReports(clock)
-  job.used = false
-  job.lastUseMs = clock.monotonicMs()
+  job.idle.take(clock.monotonicMs())
+  job.idle.restart(clock.monotonicMs())
   const idleMs = (): number | undefined => reports.report([job], 1_000)[0]?.idleMs
   return { clock, reports, job, idleMs }
 }
@@ -24,7 +24,7 @@ test('a job is reported idle for as long as nobody used it, in reports however f
     reports.check([job])
   }
   expect(idleMs()).toBe(5_000)
-  job.used = true
+  job.noteRequest()
   expect(idleMs()).toBe(0)
 })
 

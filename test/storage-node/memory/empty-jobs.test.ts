@@ -73,7 +73,7 @@ test('five hundred empty jobs take less than 8 KiB of a node each', async () => 
   }
   const planes = await Planes.start()
   const { node } = await planes.startNode()
-  const own = (job: string) => node.own({ ...word, job })
+  const own = (job: string) => node.ownership.own({ ...word, job })
   own('j-first')
   const before = usedBytes()
   for (let index = 0; index < 500; index++) own(`j-${index}`)

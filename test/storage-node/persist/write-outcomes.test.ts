@@ -4,6 +4,7 @@ import { placementOperations } from '../../../protocol/operations/control-operat
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import type { PersistedStore } from '../../../service/persisted/persisted-store.ts'
 import { sweepLeases } from '../../../storage-node/gc/expiry-sweep.ts'
+import { ObjectTable } from '../../../storage-node/job/object-table.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
 
 const unknown = () => new MayflyError('OUTCOME_UNKNOWN', 'The store did not say')
@@ -106,17 +107,16 @@ test('what a put of unknown outcome has left is removed when the store answers a
 })
 
 test('I16: an overwrite for which the node finds no memory at the end replaces the object all the same', async () => {
-  const { nodes, job, persistedText, renew } = await start()
+  const { job, persistedText, renew } = await start()
   await job.put('k', 'first', { persist: true })
-  const { table } = (nodes[0] as RunningNode).node
-  const { store } = table
-  Object.assign(table, {
+  const { store } = ObjectTable.prototype
+  Object.assign(ObjectTable.prototype, {
     store: () => {
       throw new MayflyError('CAPACITY_EXCEEDED', 'The arena is full')
     },
   })
   const version = await job.put('k', 'second', { persist: true })
-  Object.assign(table, { store })
+  Object.assign(ObjectTable.prototype, { store })
   expect([String(await job.get('k')), await persistedText('k')]).toEqual(['second', 'second'])
   expect(await job.stat('k')).toMatchObject({ persist: true, version: version.version })
   await renew()

@@ -4,11 +4,11 @@ import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
+import { copyKeys, enterAt, putsAt, valuesOf } from '../operations/batch.ts'
 import type { MutationRequest } from '../sessions/sessions.ts'
 import type { CapacityRequests } from '../tiering/capacity-requests.ts'
 import type { Demoter } from '../tiering/demoter.ts'
 import { CAPACITY_WAIT_MS } from '../tiers/limits.ts'
-import { copyKeys, enterAt, putsAt, valuesOf } from './batch.ts'
 
 export type Outcome<Result> = Result | Promise<Result>
 

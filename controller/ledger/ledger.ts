@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { ENDED_JOBS_KEPT_MAX, LAST_USE_WRITE_MS } from '../limits.ts'
+import { ENDED_JOBS_RETAINED_MAX, LAST_USE_WRITE_MS } from '../limits.ts'
 import { type Job, type Share, scopeOf } from '../records/job.ts'
 import type { NodeRecord } from '../records/node.ts'
 import { Arrivals } from '../sizing/arrivals.ts'
@@ -216,7 +216,7 @@ export class Ledger {
     this.#reads.delete(id)
     const ended = [...this.#jobs.values()].filter(({ state }) => state === 'ended')
     ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
-    const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_KEPT_MAX)).map((job) => job.id)
+    const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_RETAINED_MAX)).map((job) => job.id)
     for (const old of surplus) this.#forget(old)
     if (surplus.length > 0) await this.#store.deleteJobs(surplus)
   }
