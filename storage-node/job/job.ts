@@ -11,7 +11,6 @@ import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES } from '../limits.ts'
 import type { Arena } from '../memory/arena.ts'
 import { JobMemory } from '../memory/job-memory.ts'
 import { bytesApart } from '../memory/record.ts'
-import { LeaseBudget } from '../slot/lease-budget.ts'
 import { OwnedSlots } from '../slot/owned-slots.ts'
 import { Slot } from '../slot/slot.ts'
 import { freeSlot } from '../slot/sweep-scan.ts'
@@ -23,6 +22,7 @@ import { JobCounters } from './counters.ts'
 import { DeletedBuckets } from './deleted-buckets.ts'
 import { IdleTime } from './idle-time.ts'
 import { JobLease, type Lease, leaseLapsed } from './lease.ts'
+import { LeaseBudget } from './lease-budget.ts'
 import type { ArrivingSlot, MovingSlot } from './moving-slot.ts'
 
 /** One job on this node: its slots here, its budget and its usage. */
@@ -247,9 +247,7 @@ export class NodeJob {
     return this.#ended
   }
 
-  /**
-   * The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`.
-   */
+  /** The slot, if this node owns it and may serve it. Throws `STALE_PLACEMENT`, `JOB_ENDED` or `UNAVAILABLE`. */
   ownedSlot(index: number): Slot {
     if (this.#ended) throw new MayflyError('JOB_ENDED', `Job ${this.id} has ended`)
     const slot =
@@ -279,10 +277,7 @@ export class NodeJob {
     }
   }
 
-  /**
-   * Runs a change that was admitted earlier. It is carried out even if the lease has lapsed, the slot was
-   * released or the budget was cut since.
-   */
+  /** Runs a change that was admitted earlier, even if the lease has lapsed, the slot was released or the budget was cut since. */
   runAdmitted<Result>(change: () => Result): Result {
     this.#isAdmitted = true
     try {
@@ -373,10 +368,7 @@ export class NodeJob {
     void this.#background.once(['freeSlot', this.id], () => freeSlot(slot, this.#clock))
   }
 
-  /**
-   * Ends the job: releases all bytes at once and fails waiting calls. Resolves when the lower tiers have
-   * freed their space; rejects if one cannot.
-   */
+  /** Releases all bytes at once and fails waiting calls. Resolves when the lower tiers have freed their space; rejects if one cannot. */
   end(): Promise<void> {
     this.#tier.change(this.#budget, null)
     this.chargeOverhead(-this.#overheadBytes)

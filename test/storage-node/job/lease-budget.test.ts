@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { LEASES_MAX, LEASES_RECOUNT_MS } from '../../../storage-node/budget/limits.ts'
+import { LeaseBudget } from '../../../storage-node/job/lease-budget.ts'
 import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
-import { LeaseBudget } from '../../../storage-node/slot/lease-budget.ts'
 import { Slot } from '../../../storage-node/slot/slot.ts'
 import { newSpace } from '../support/space.ts'
 

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { LEASES_MAX, LEASES_RECOUNT_MS } from '../budget/limits.ts'
-import type { Slot } from './slot.ts'
+import type { Slot } from '../slot/slot.ts'
 
 /**
  * Bounds the leases that a job has on a node: of large puts that were begun, and of readers of large objects.
