@@ -289,7 +289,7 @@ export const NODE_LEASE_MS = 15_000
 /** Added to the lease before silence counts as death: clocks of two machines differ by far less over 15 s. */
 export const LEASE_MARGIN_MS = 1_500
 /** Dead nodes that a metadata server remembers; such a node learns of it from its first heartbeat. */
-export const DEAD_NODES_KEPT_MAX = 10_000
+export const DEAD_NODES_RETAINED_MAX = 10_000
 /**
  * Ended jobs, received from another server, that a metadata server remembers: repetitions come within
  * seconds.

@@ -15,7 +15,7 @@ export interface PlacementStore {
   saveMoved(moved: MovedJob): Promise<void>
   /** Removes everything about the job. */
   remove(job: string): Promise<void>
-  /** The last `DEAD_NODES_KEPT_MAX` nodes that were added. */
+  /** The last `DEAD_NODES_RETAINED_MAX` nodes that were added. */
   deadNodes(): Promise<string[]>
   addDeadNodes(nodes: readonly string[]): Promise<void>
   close(): Promise<void>

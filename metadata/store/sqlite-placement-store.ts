@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
 import { MayflyError } from '../../protocol/errors.ts'
-import { DEAD_NODES_KEPT_MAX } from '../../protocol/limits.ts'
+import { DEAD_NODES_RETAINED_MAX } from '../../protocol/limits.ts'
 import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../decide/job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
 
@@ -102,7 +102,7 @@ export class SqlitePlacementStore implements PlacementStore {
         'DELETE FROM dead_nodes WHERE number <= (SELECT max(number) FROM dead_nodes) - ?',
       )
       for (const node of nodes) add.run(node)
-      prune.run(DEAD_NODES_KEPT_MAX)
+      prune.run(DEAD_NODES_RETAINED_MAX)
     })
   }
 
