@@ -75,7 +75,8 @@ export class Placements {
     this.#heldQueries = new HeldQueries(runtime.clock)
     const onShown = (job: string): void => this.#heldQueries.answerSatisfied(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
-    const driverDeps = { jobs: this.#jobs, gate: this.#gate, background, messenger, address, generation }
+    const own = { jobs: this.#jobs, gate: this.#gate, runtime }
+    const driverDeps = { ...own, background, messenger, address, generation }
     const onTransferred = (job: string): void => this.#onTransferred(job)
     this.#driver = new Driver({ ...driverDeps, isDead, onShown, onTransferred })
   }

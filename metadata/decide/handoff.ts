@@ -11,6 +11,8 @@ export type MoveState = 'prepared' | 'published'
 export type MoveEvent =
   /** The source has frozen the slots and the target has confirmed their index. */
   | 'indexDelivered'
+  /** The target has no memory for the index. */
+  | 'targetRefused'
   /** The target has all bytes. */
   | 'settled'
   | 'sourceDied'
@@ -26,6 +28,8 @@ export type MoveOutcome =
   | 'finishWithHoles'
   /** The move is undone: the source continues to own the slots under a new epoch. */
   | 'restore'
+  /** As `restore`, and the target frees what it has of the index. */
+  | 'restoreAndFree'
   /** The owner died. The slots start empty elsewhere, marked as possibly lost. Copies on other nodes are not revived. */
   | 'lose'
   /** A late repetition, without effect. */
@@ -34,6 +38,7 @@ export type MoveOutcome =
 export const handoff: Readonly<Record<MoveState, Readonly<Record<MoveEvent, MoveOutcome>>>> = {
   prepared: {
     indexDelivered: 'publish',
+    targetRefused: 'restoreAndFree',
     settled: 'ignore',
     // Metadata cannot tell whether the target has the whole index, so the target's copy is not used.
     sourceDied: 'lose',
@@ -43,6 +48,7 @@ export const handoff: Readonly<Record<MoveState, Readonly<Record<MoveEvent, Move
   },
   published: {
     indexDelivered: 'ignore',
+    targetRefused: 'ignore',
     settled: 'finish',
     sourceDied: 'finishWithHoles',
     // Clients may have written to the target. The source's copy is older and must not be revived.

@@ -12,9 +12,13 @@ import { SlotTable } from './slot-table.ts'
 /**
  * Plans moves from nodes above their due number of slots to nodes below it, with as few slots as possible and at most `MOVES_MAX` moves at
  * a time. A slot that is already moving does not move again. Neither does a slot whose owner has not confirmed that it serves it, since
- * such a move could not be undone. Returns the same record if nothing has to move.
+ * such a move could not be undone. Nothing moves to nodes that `mayTake` excludes. Returns the same record if nothing has to move.
  */
-export function planMoves(record: JobRecord, isServed: (slot: number) => boolean): JobRecord {
+export function planMoves(
+  record: JobRecord,
+  isServed: (slot: number) => boolean,
+  mayTake: (node: string) => boolean = () => true,
+): JobRecord {
   const takers = takersOf(record)
   if (takers.length === 0) return record
   const owners = eventualOwners(record)
@@ -29,7 +33,7 @@ export function planMoves(record: JobRecord, isServed: (slot: number) => boolean
     const from = nodes.findIndex(
       (node, index) => (over[index] ?? 0) > 0 && movable(owners, node, underWay) !== null,
     )
-    const to = over.findIndex((count) => count < 0)
+    const to = over.findIndex((count, index) => count < 0 && mayTake(nodes[index]?.id ?? ''))
     if (from < 0 || to < 0) break
     const source = nodes[from] as PlacedNode
     const target = nodes[to] as PlacedNode
@@ -67,6 +71,8 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
         epoch: nextEpoch(record),
         origin: SlotOrigin.restored,
       })
+    case 'restoreAndFree':
+      return withLeftover(withMoveEvent(record, move, 'targetDied'), { node: target, epoch, slots })
     case 'lose': {
       const table = new SlotTable(replaceMove(record, move, null))
       for (const slot of slots) table.markLost(slot)

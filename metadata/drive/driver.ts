@@ -1,5 +1,7 @@
+import { isError } from '../../protocol/errors.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { nodeOperations, placementOperations } from '../../protocol/operations/control-operations.ts'
+import { type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import { ownershipMessage } from '../decide/decisions.ts'
 import { isSettled, recordForTarget, withTransfer } from '../decide/departure.ts'
@@ -11,7 +13,11 @@ import type { Gate } from './gate.ts'
 import type { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 
+/** A node that had no memory for the index of a slot is given none of the job for so long. */
+const REFUSED_MS = 10_000
+
 export interface DriverOptions {
+  readonly runtime: Runtime
   readonly jobs: Jobs
   readonly messenger: Messenger
   readonly gate: Gate
@@ -37,6 +43,8 @@ export class Driver {
   readonly #driving = new Set<string>()
   /** Jobs whose planning failed and is retried. */
   readonly #planning = new Set<string>()
+  /** Nodes that had no memory for slots of a job, as `JOB/NODE`. */
+  readonly #refusing = new Set<string>()
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -103,7 +111,9 @@ export class Driver {
   async #plan(job: string): Promise<void> {
     const { jobs } = this.#options
     await jobs.changeLiving(job, (record) =>
-      record.departure === null ? planMoves(record, this.#isServed(record)) : record,
+      record.departure === null
+        ? planMoves(record, this.#isServed(record), (node) => !this.#refusing.has(`${job}/${node}`))
+        : record,
     )
   }
 
@@ -140,15 +150,36 @@ export class Driver {
     if (await jobs.completeTransfer({ id: job, term: next.term, address: server.address })) onHandedOver(job)
   }
 
-  /** State `prepared`: the target learns of the job; the source freezes the slots and sends it their index. */
+  /**
+   * State `prepared`: the target learns of the job; the source freezes the slots and sends it their index. If the target has no memory for
+   * it, the source serves the slots again, or they would be frozen for as long as that takes.
+   */
   async #deliverIndex(job: string, move: Move): Promise<void> {
     const { messenger } = this.#options
     const { epoch, source, target, slots } = move
     if (!(await this.sendOwnership(job, target))) return
-    const released = await messenger.sendUntilConfirmed(source, nodeOperations.release, () =>
-      this.#isAt(job, move) ? { ...this.#sender(job), epoch, slots: [...slots], target } : null,
-    )
-    if (released) await this.#applyEvent(job, move, 'indexDelivered')
+    const next = () =>
+      this.#isAt(job, move) ? { ...this.#sender(job), epoch, slots: [...slots], target } : null
+    const isFull = (error: unknown): boolean => isError(error, 'CAPACITY_EXCEEDED')
+    try {
+      if (await messenger.sendUntilConfirmed(source, nodeOperations.release, next, isFull))
+        await this.#applyEvent(job, move, 'indexDelivered')
+    } catch (error) {
+      if (!isFull(error)) throw error
+      this.#avoid(job, target.id)
+      await this.#applyEvent(job, move, 'targetRefused')
+      await this.sendOwnership(job, source)
+    }
+  }
+
+  /** Plans no moves of the job to the node for a while. */
+  #avoid(job: string, node: string): void {
+    const name = `${job}/${node}`
+    this.#refusing.add(name)
+    void sleep(this.#options.runtime.clock, REFUSED_MS).then(() => {
+      this.#refusing.delete(name)
+      return this.plan(job)
+    })
   }
 
   /** State `published`: the target serves the slots, clients are shown it, and it pulls the remaining bytes. */
@@ -183,7 +214,7 @@ export class Driver {
     await jobs.changeLiving(job, (record) => {
       // If one end of the move is dead, the handling of its death decides about the move.
       const hasDeadEnd = isDead(move.source.id) || isDead(move.target.id)
-      const tooLate = event === 'indexDelivered' && hasDeadEnd
+      const tooLate = event !== 'settled' && hasDeadEnd
       return isAt(record, move) && !tooLate ? withMoveEvent(record, move, event) : record
     })
     await this.plan(job)

@@ -32,13 +32,21 @@ export class Messenger {
     return (await caller.call(operation, request, { deadlineMs, payload })).head
   }
 
-  /** Sends the current request of `next` until the node confirms or `next` returns null. Resolves with whether it confirmed. */
+  /**
+   * Sends the current request of `next` until the node confirms or `next` returns null. Resolves with whether it confirmed. Rejects with
+   * an error that is no use to repeat, by `isRefusal`.
+   */
   async sendUntilConfirmed<Request>(
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     next: () => Request | null,
+    isRefusal: (error: unknown) => boolean = () => false,
   ): Promise<boolean> {
-    return (await this.callUntilConfirmed(node, operation, next)) !== null
+    const send = (): Promise<unknown> | null => {
+      const request = next()
+      return request === null ? null : this.send(node, operation, request)
+    }
+    return (await this.#untilConfirmed(node, send, isRefusal)) !== null
   }
 
   /** As `sendUntilConfirmed`, with the reply; null if `next` returned null. */
@@ -75,7 +83,11 @@ export class Messenger {
     return true
   }
 
-  async #untilConfirmed<Reply>(node: PlacedNode, send: () => Promise<Reply> | null): Promise<Reply | null> {
+  async #untilConfirmed<Reply>(
+    node: PlacedNode,
+    send: () => Promise<Reply> | null,
+    isRefusal: (error: unknown) => boolean = () => false,
+  ): Promise<Reply | null> {
     const { clock, random } = this.#runtime
     for (let attempt = 0; !this.#stopped; attempt++) {
       const sent = send()
@@ -83,6 +95,7 @@ export class Messenger {
       try {
         return await sent
       } catch (error) {
+        if (isRefusal(error)) throw error
         if (attempt === 0)
           this.#log.warn(
             { node: node.id, reason: asMayflyError(error).reason },

@@ -8,6 +8,7 @@ import { Jobs } from '../../metadata/drive/jobs.ts'
 import type { Messenger } from '../../metadata/drive/messenger.ts'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
 import { nodeOperations } from '../../protocol/operations/control-operations.ts'
+import { systemRuntime } from '../../protocol/runtime.ts'
 import { background } from '../fixture/background.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
@@ -38,6 +39,7 @@ async function moveAll(options: { dead: Set<string>; whenReleased: () => void })
   const driver = new Driver({
     jobs,
     gate: new Gate(),
+    runtime: systemRuntime,
     background,
     messenger: messenger as Messenger,
     address: 'm:1',

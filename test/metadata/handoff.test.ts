@@ -116,3 +116,26 @@ test('when the node that still has the bytes dies, exactly the entries that were
 async function fill(job: Job): Promise<void> {
   await Promise.all(Array.from({ length: 200 }, (_, i) => job.put(`k/${i}`, Buffer.alloc(50_000, i))))
 }
+
+test('slots whose index the target has no memory for are served where they were', async () => {
+  const planes = await Planes.start()
+  const small = await planes.startNode(2 * 1024 * 1024)
+  const source = await planes.startNode()
+  const job = await open(await planes.createJob('j-1', [source], { capacityBytes }))
+  const long = 'k'.repeat(400)
+  const keys = Array.from({ length: 12_000 }, (_, index) => `${long}${index}`)
+  for (let at = 0; at < keys.length; at += 1_000)
+    await job.putMany(keys.slice(at, at + 1_000).map((key) => ({ key, bytes: 'x' })))
+  await moveTo(planes, small, [small, source])
+  const released = () => [...(source.node.jobs.get('j-1')?.released.keys() ?? [])].length
+  const refused = () => small.node.jobs.get('j-1')?.owned.refused
+  await expect
+    .poll(() => Array.from({ length: 64 }, (_, slot) => refused()?.get(slot) ?? 0).some((epoch) => epoch > 0))
+    .toBe(true)
+  // Every key is read, from a slot that has moved or from one that was given back.
+  for (let at = 0; at < keys.length; at += 1_000) {
+    const values = await job.getMany(keys.slice(at, at + 1_000), { deadlineMs: 8_000 })
+    expect(values.every((value) => String(value) === 'x')).toBe(true)
+  }
+  await expect.poll(released).toBe(0)
+})

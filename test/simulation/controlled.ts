@@ -85,6 +85,8 @@ export class Controlled {
       fail('a node is left', `${fleet.nodes.length} nodes run, and ${warmNodes} are to be kept warm`)
     for (const what of await checkAllEnded(cluster, controller))
       fail('something of an ended job is left', what)
+    // It would go on writing.
+    controller.crash()
     await controller.disk.close()
   }
 

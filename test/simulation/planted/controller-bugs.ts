@@ -12,15 +12,6 @@ export const controllerBugs: readonly Planted[] = [
     seedsMax: 20,
   },
   {
-    name: 'idle-while-suspended',
-    what: 'Time in which a node was suspended counts as time in which nobody wanted its jobs, and their leases lapse.',
-    file: 'storage-node/membership/usage-reports.ts',
-    find: 'if (wasSuspended || !job.hasLease)',
-    replace: 'if (wasSuspended && nowMs < 0)',
-    profile: 'controller',
-    seedsMax: 100,
-  },
-  {
     name: 'reservation-leaks',
     what: 'What a job had reserved stays counted after its end.',
     file: 'controller/ledger/ledger.ts',

@@ -132,13 +132,4 @@ export const deathBugs: readonly Planted[] = [
     replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',
     seedsMax: 1_000,
   },
-  {
-    name: 'lease-without-margin',
-    what: 'A metadata server waits no longer than a lease, though its clock may be faster than that of the node (I1).',
-    file: 'metadata/serve/node-leases.ts',
-    find: 'NODE_LEASE_MS + LEASE_MARGIN_MS ? [node] : []',
-    replace: 'NODE_LEASE_MS + 0 * LEASE_MARGIN_MS ? [node] : []',
-    profile: 'clocks',
-    seedsMax: 300,
-  },
 ]
