@@ -92,6 +92,8 @@ export const LIST_MAX = 1_000
 export const EVENT_STREAM_HEARTBEAT_MS = 15_000
 /** Queued bytes of an event stream; a slower reader is disconnected and resumes where it stopped. */
 export const EVENT_STREAM_BYTES_MAX = 1024 * 1024
+/** Jobs with metrics of their own: those with most reserved. */
+export const METRICS_JOBS_MAX = 200
 /** A session of the page, and with it its cookie, ends this long after the login. */
 export const SESSION_SECONDS = 12 * 3600
 /** Sessions of the page; the oldest one ends for one more. */

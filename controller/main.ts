@@ -4,6 +4,7 @@ import { MayflyError } from '../protocol/errors.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../protocol/transport/tcp.ts'
+import { processRegistry } from '../service/metrics/process-metrics.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import { runService } from '../service/process/lifecycle.ts'
 import { type ToController, tellSupervisor } from '../service/process/supervision.ts'
@@ -32,6 +33,7 @@ await runService('controller', {
     mkdirSync(config.dir, { recursive: true, mode: 0o700 })
     return startController(config, {
       runtime: systemRuntime,
+      registry: processRegistry('controller'),
       store: new SqliteStore(join(config.dir, 'controller.sqlite')),
       fleet: new ProcessFleet(channel, clock),
       metadataClient: new WireMetadataClient(pool, clock),

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
 import { formatAddress } from '../protocol/transport/tcp.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
@@ -10,15 +11,20 @@ import { Sessions } from './api/console/sessions.ts'
 import { Snapshots } from './api/console/snapshots.ts'
 import { EventStreams } from './api/event-streams.ts'
 import { buildHttpApi } from './api/http-api.ts'
-import { clusterMetrics } from './api/metrics.ts'
+import { addClusterMetrics } from './api/metrics.ts'
 import { Views } from './api/views.ts'
 import type { ControllerConfig } from './config.ts'
 import { type ControllerDeps, createController } from './controller.ts'
 import { HTTP_STOP_MS_MAX } from './limits.ts'
 import { sweepPersisted } from './persisted-sweep.ts'
 
+export interface ServerDeps extends ControllerDeps {
+  /** What `GET /metrics` answers. */
+  readonly registry: Registry
+}
+
 /** Starts the controller: loads its store and serves until it is stopped. */
-export async function startController(config: ControllerConfig, deps: ControllerDeps): Promise<Service> {
+export async function startController(config: ControllerConfig, deps: ServerDeps): Promise<Service> {
   const { runtime, store, fleet, log, background } = deps
   const { clock } = runtime
   const { classes, warmNodes, secret, quota } = config
@@ -26,7 +32,8 @@ export async function startController(config: ControllerConfig, deps: Controller
   const { events, tasks, ledger } = controller
   const views = new Views({ ...controller, classes, warmNodes, quota })
   const streams = new EventStreams(events, clock)
-  const metrics = clusterMetrics(views, events, tasks)
+  const metrics = deps.registry
+  addClusterMetrics(metrics, { views, events, tasks })
   const { pageDir } = config
   const sessions = new Sessions(controller.keys, runtime)
   const snapshots = new Snapshots({ ...controller, views, classes })

@@ -1,9 +1,10 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { TierReport } from '../../protocol/operations/reports.ts'
 import type { Events } from '../events/events.ts'
 import { eventTypes } from '../events/events.ts'
 import type { TaskFailures } from '../events/task-failures.ts'
+import { METRICS_JOBS_MAX } from '../limits.ts'
 import type { Views } from './views.ts'
 
 /** Counters of each running job, by tier. */
@@ -34,9 +35,21 @@ const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport)
   },
 }
 
+/** Amounts of the cluster. Each is a metric of its own, so that a sum over its labels means something. */
+const kinds = {
+  limit: 'with as many nodes as the classes allow',
+  capacity: 'of the nodes that run or start',
+  asked: 'by the hints of all living jobs',
+  reserved: 'by all living jobs',
+  used: 'by all living jobs now',
+  free: 'of the capacity, reserved by nobody',
+} as const
+
 /** Prometheus metrics of the cluster, computed from its state at each scrape. */
-export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures): Registry {
-  const registry = new Registry()
+export function addClusterMetrics(
+  registry: Registry,
+  { views, events, tasks }: { views: Views; events: Events; tasks: TaskFailures },
+): void {
   const registers = [registry]
   const gauge = <Label extends string>(
     name: string,
@@ -72,21 +85,29 @@ export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures
     labelNames: ['state'],
     read: () => Object.entries(views.cluster().nodes).map(([state, nodes]) => [{ state }, nodes]),
   })
-  gauge('mayfly_bytes', {
-    help: 'Bytes of the cluster by tier and kind: limit, capacity, asked, reserved, used, free',
-    labelNames: ['tier', 'kind'],
-    read: () =>
-      Object.entries(views.cluster().totals.bytes).flatMap(([tier, totals]) =>
-        Object.entries(totals).map(([kind, bytes]) => [{ tier, kind }, bytes] as const),
-      ),
-  })
-  gauge('mayfly_bytes_per_second', {
-    help: 'Throughput of the cluster by kind: limit, capacity, asked, reserved, used, free',
-    labelNames: ['kind'],
-    read: () => Object.entries(views.cluster().totals.bytesPerSecond).map(([kind, rate]) => [{ kind }, rate]),
+  for (const [kind, help] of Object.entries(kinds)) {
+    const of = kind as keyof typeof kinds
+    gauge(`mayfly_cluster_${kind}_bytes`, {
+      help: `Bytes of the cluster by tier: ${help}`,
+      labelNames: ['tier'],
+      read: () =>
+        Object.entries(views.cluster().totals.bytes).map(([tier, totals]) => [{ tier }, totals[of]]),
+    })
+    gauge(`mayfly_cluster_${kind}_bytes_per_second`, {
+      help: `Throughput of the cluster: ${help}`,
+      labelNames: [],
+      read: () => [[{}, views.cluster().totals.bytesPerSecond[of]]],
+    })
+  }
+  gauge('mayfly_cluster_price_per_hour', {
+    help: 'Price of the nodes that run or start, in the currency of the config file',
+    labelNames: [],
+    read: () => [
+      [{}, views.cluster().nodeClasses.reduce((sum, each) => sum + each.nodes * each.pricePerHour, 0)],
+    ],
   })
   const jobTiers = <Value>(of: (use: TierReport & { bytes: number }) => Value) =>
-    views.living().flatMap(({ id, name, usage }) =>
+    views.largest(METRICS_JOBS_MAX).flatMap(({ id, name, usage }) =>
       tiers.flatMap((tier) => {
         const use = { ...usage.tiers[tier], bytes: usage.bytes[tier] }
         // Tiers that a job does not use have no series; most jobs use RAM alone.
@@ -94,6 +115,18 @@ export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures
         return [[{ job: id, name, tier }, of(use)] as const]
       }),
     )
+  gauge('mayfly_job_reserved_bytes', {
+    help: 'Bytes that a living job has reserved by tier',
+    labelNames: ['job', 'name', 'tier'],
+    read: () =>
+      views
+        .largest(METRICS_JOBS_MAX)
+        .flatMap(({ id, name, reserved }) =>
+          tiers
+            .filter((tier) => tier === 'ram' || reserved[tier] > 0)
+            .map((tier) => [{ job: id, name, tier }, reserved[tier]] as const),
+        ),
+  })
   gauge('mayfly_job_bytes', {
     help: 'Bytes of each living job by tier',
     labelNames: ['job', 'name', 'tier'],
@@ -141,5 +174,4 @@ export function clusterMetrics(views: Views, events: Events, tasks: TaskFailures
       for (const { process, task, failures } of tasks.all()) this.inc({ process, task }, failures)
     },
   })
-  return registry
 }

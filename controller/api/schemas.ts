@@ -263,6 +263,15 @@ export const cluster = named('Cluster', {
 })
 export type ClusterView = Static<typeof cluster>
 
+export const metricsTargets = Type.Array(
+  named('MetricsTarget', {
+    targets: Type.Array(Type.String({ description: 'host:port' })),
+    labels: Type.Record(Type.String(), Type.String(), {
+      description: 'plane, process, and the class of a node',
+    }),
+  }),
+)
+
 export const consoleLink = named('ConsoleLink', {
   path: Type.String({ description: 'Of the URL of this controller' }),
   expiresAt: time,

@@ -84,10 +84,19 @@ export class Views {
     }
   }
 
-  /** Jobs that have not ended, with their usage. */
-  living(): Pick<JobView, 'id' | 'name' | 'usage'>[] {
-    const { ledger } = this.#options
-    return ledger.living().map((job) => ({ id: job.id, name: job.name, usage: this.#usage(job) }))
+  /** The living jobs with most bytes reserved, up to `max`, and what they use. */
+  largest(max: number): (Pick<JobView, 'id' | 'name' | 'usage'> & { reserved: TierBytes })[] {
+    return this.#options.ledger
+      .living()
+      .map((job) => ({ job, reserved: reservedBy(job) }))
+      .sort((a, b) => bytesOf(b.reserved) - bytesOf(a.reserved))
+      .slice(0, max)
+      .map(({ job, reserved }) => ({
+        id: job.id,
+        name: job.name,
+        usage: this.#usage(job),
+        reserved: tierBytes(reserved),
+      }))
   }
 
   #node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {

@@ -7,6 +7,7 @@ import type { JobLifecycle } from '../../jobs/job-lifecycle.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
 import type { Tickets } from '../../jobs/tickets.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
+import type { MetadataServers } from '../../metadata/servers.ts'
 import type { NodeRegistry } from '../../nodes/registry.ts'
 import type { Drains } from '../../scaling/drains.ts'
 import type { JobTransfers } from '../../scaling/job-transfers.ts'
@@ -32,6 +33,7 @@ export interface Routes {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
   readonly drains: Drains
+  readonly metadata: MetadataServers
   readonly transfers: JobTransfers
   readonly tickets: Tickets
   readonly views: Views

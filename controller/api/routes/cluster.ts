@@ -2,13 +2,16 @@ import Type from 'typebox'
 import { type Node, nodeStates } from '../../records/node.ts'
 import { forViewers, keyOf } from '../authentication.ts'
 import { replies } from '../replies.ts'
-import { cluster, consoleLink, node, nodeList } from '../schemas.ts'
+import { cluster, consoleLink, metricsTargets, node, nodeList } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 import { pageOf, paging, positionAt, readLimit } from './paging.ts'
 
 const tags = ['cluster']
 
-export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics, sessions }: Routes): void {
+export function clusterRoutes(
+  app: Api,
+  { drains, nodes, views, streams, metrics, sessions, metadata }: Routes,
+): void {
   app.get(
     '/v1/nodes',
     {
@@ -126,6 +129,33 @@ export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics
   )
 
   app.get(
+    '/v1/metrics/targets',
+    {
+      config: forViewers,
+      schema: {
+        operationId: 'listMetricsTargets',
+        tags,
+        summary: 'Where every other process serves its metrics, as Prometheus discovers targets over HTTP',
+        response: replies(200, metricsTargets, []),
+      },
+    },
+    () => [
+      ...nodes
+        .all()
+        .flatMap(({ record, report }) =>
+          report?.metrics === undefined
+            ? []
+            : [target(report.metrics, { plane: 'storage-node', process: record.id, class: record.class })],
+        ),
+      ...metadata
+        .all()
+        .flatMap(({ id, metrics: at }) =>
+          at === undefined ? [] : [target(at, { plane: 'metadata', process: id })],
+        ),
+    ],
+  )
+
+  app.get(
     '/metrics',
     {
       config: forViewers,
@@ -138,6 +168,10 @@ export function clusterRoutes(app: Api, { drains, nodes, views, streams, metrics
     },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
   )
+}
+
+function target(address: string, labels: Record<string, string>) {
+  return { targets: [address], labels }
 }
 
 function text(type: string) {

@@ -25,6 +25,7 @@ const rules: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'get /v1/cluster': forViewers,
   'get /v1/events': forViewers,
   'get /metrics': forViewers,
+  'get /v1/metrics/targets': forViewers,
   'post /v1/console/links': forViewers,
   'get /v1/kept': forAll,
   'get /v1/kept/object': forDrivers,

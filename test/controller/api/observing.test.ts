@@ -217,8 +217,8 @@ describe('the cluster', () => {
     expect(headers.get('content-type')).toContain('text/plain')
     expect(text).toContain('mayfly_jobs{state="active"} 1')
     expect(text).toContain('mayfly_nodes{state="active"} 1')
-    expect(text).toContain(`mayfly_bytes{tier="ram",kind="reserved"} ${body.reservation.bytes.ram}`)
-    expect(text).toContain('mayfly_bytes_per_second{kind="capacity"} 1000000000')
+    expect(text).toContain(`mayfly_cluster_reserved_bytes{tier="ram"} ${body.reservation.bytes.ram}`)
+    expect(text).toContain('mayfly_cluster_capacity_bytes_per_second 1000000000')
     expect(text).toContain('mayfly_events_total{type="job.active"} 1')
   })
 })
@@ -244,6 +244,7 @@ describe('the OpenAPI document', () => {
       'get /v1/kept',
       'get /v1/kept/object',
       'get /v1/keys',
+      'get /v1/metrics/targets',
       'get /v1/nodes',
       'patch /v1/jobs/{id}',
       'post /v1/console/links',

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { onTestFinished } from 'vitest'
 import type { ApiKey, Quota } from '../../../controller/records/quota.ts'
 import { startController } from '../../../controller/server.ts'
@@ -137,6 +138,7 @@ export class World {
       },
       {
         runtime,
+        registry: new Registry(),
         store: life.share(this.openStore(), (method) => method !== 'load'),
         fleet: life.share(this.fleet),
         metadataClient: life.share(this.metadata),
