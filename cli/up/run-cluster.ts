@@ -1,5 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { mustEndProcess } from '../../service/process/background.ts'
+import { watchNpm } from './npm-parent.ts'
 import { type Cluster, Supervisor, type SupervisorOptions } from './supervisor.ts'
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -35,12 +36,14 @@ export async function runCluster<T>(
   }
   process.on('uncaughtException', escaped).on('unhandledRejection', escaped)
   for (const signal of signals) process.on(signal, interrupt)
+  const npm = watchNpm(options.environment, options.runtime.clock, interrupt)
   try {
     const cluster = await Promise.race([supervisor.start(), rejectOn(end.signal)])
     const result = await use(cluster, end.signal)
     end.signal.throwIfAborted()
     return result
   } finally {
+    npm.cancel()
     await supervisor.stop()
     for (const signal of signals) process.off(signal, interrupt)
     process.off('uncaughtException', escaped).off('unhandledRejection', escaped)

@@ -152,6 +152,21 @@ test('Ctrl-C while the cluster starts leaves nothing', async () => {
   expect(existsSync(join(state, 'lock'))).toBe(false)
 })
 
+test('up that npx started ends when npx is terminated', async () => {
+  const state = join(dir, 'state')
+  const child = spawn('npx', ['mayfly', 'up', '--port', '0', '--dir', state, '--json'], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: { ...process.env, HOME: dir, TMPDIR: dir },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  started.push(child)
+  await once(child.stdout, 'data')
+  expect(processesOf(state).length).toBeGreaterThanOrEqual(2)
+  await stop(child, 'SIGTERM')
+  await vi.waitFor(() => expect(processesOf(state)).toEqual([]), { timeout: 30_000 })
+  await vi.waitFor(() => expect(existsSync(join(state, 'lock'))).toBe(false), { timeout: 30_000 })
+})
+
 test('a config with a mistake is one line that names the field', async () => {
   const config = join(dir, 'mayfly.json')
   writeFileSync(config, '{ "warmNodes": -1 }')
