@@ -1,10 +1,8 @@
 import { expect, test } from 'vitest'
-import { TierBudget } from '../../../storage-node/budget/budget.ts'
-import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
-import { NodeJob } from '../../../storage-node/job/job.ts'
-import { Arena } from '../../../storage-node/memory/arena.ts'
-import { background } from '../../fixture/background.ts'
+import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { Planes } from '../../fixture/planes.ts'
+import { ownFields } from '../support/requests.ts'
+import { newJob } from '../support/space.ts'
 
 function spaceAt(now: { ms: number }, lease: { untilMs: number }): NodeJob {
   const clock = {
@@ -12,20 +10,7 @@ function spaceAt(now: { ms: number }, lease: { untilMs: number }): NodeJob {
     wallMs: () => now.ms,
     after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
-  return new NodeJob(
-    { id: 'j', slots: 1, metadata: 'm-1', term: 0 },
-    {
-      tier: new TierBudget(1e9),
-      arena: new Arena(1e9),
-      clock,
-      lease,
-      lower: [],
-      underWay: new NodeUnderWay(),
-      background,
-      onHigh: () => undefined,
-      onFilling: () => undefined,
-    },
-  )
+  return newJob({ clock, lease })
 }
 
 test('what a server granted for a job that it has handed on stays, and grows no more (I18)', () => {
@@ -60,12 +45,5 @@ test('late words of a server that has handed the job on change nothing (I18)', a
 })
 
 function ownOf(metadata: string) {
-  const none = { ramBytes: 0, ramBytesMax: 0, ssdBytes: 0, ssdBytesMax: 0, s3Bytes: 0, s3BytesMax: 0 }
-  const rest = {
-    bytesPerSecond: 0,
-    readsPerThousand: null,
-    buckets: { next: 1, living: [{ first: 0, count: 1 }] },
-    owned: [],
-  }
-  return { job: 'j-1', metadata, revision: 1, slots: 64, ...none, ...rest }
+  return { ...ownFields, job: 'j-1', metadata, slots: 64 }
 }

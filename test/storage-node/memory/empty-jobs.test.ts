@@ -7,23 +7,13 @@ import { TierBudget } from '../../../storage-node/budget/budget.ts'
 import { takeOver } from '../../../storage-node/handoff/target.ts'
 import { JOB_OVERHEAD_BYTES, SLOT_OVERHEAD_BYTES } from '../../../storage-node/limits.ts'
 import { Planes } from '../../fixture/planes.ts'
+import { ownFields } from '../support/requests.ts'
 import { newSpace } from '../support/space.ts'
 
 const word = {
+  ...ownFields,
   metadata: 'm',
-  generation: 1,
-  term: 0,
-  revision: 1,
   slots: SLOTS_DEFAULT,
-  ramBytes: 0,
-  ramBytesMax: 0,
-  ssdBytes: 0,
-  ssdBytesMax: 0,
-  s3Bytes: 0,
-  s3BytesMax: 0,
-  bytesPerSecond: 0,
-  readsPerThousand: null,
-  buckets: { next: 1, living: [{ first: 0, count: 1 }] },
   owned: [{ first: 0, count: SLOTS_DEFAULT, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' }],
 }
 

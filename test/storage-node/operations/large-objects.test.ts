@@ -2,26 +2,24 @@ import { expect, test } from 'vitest'
 import { READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import type { Clock } from '../../../protocol/runtime.ts'
-import { TierBudget } from '../../../storage-node/budget/budget.ts'
-import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
 import { takeOver } from '../../../storage-node/handoff/target.ts'
-import { NodeJob } from '../../../storage-node/job/job.ts'
+import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { locate } from '../../../storage-node/job/locate.ts'
 import { ObjectTable } from '../../../storage-node/job/object-table.ts'
 import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
-import { Arena } from '../../../storage-node/memory/arena.ts'
 import { LargeObjects } from '../../../storage-node/operations/large-objects.ts'
 import { Slot } from '../../../storage-node/slot/slot.ts'
 import { Demoter } from '../../../storage-node/tiering/demoter.ts'
 import { LowerReads } from '../../../storage-node/tiering/lower-reads.ts'
 import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
 import { background } from '../../fixture/background.ts'
+import { newJob } from '../support/space.ts'
 
 const at = { epoch: 1, bucket: 0, key: Buffer.from('k'), lane: 0, sequence: 0, condition: 0, ifVersion: 0 }
 const manifest = [{ count: 2, chunkBytes: 10 }]
 
 /** One slot on a virtual clock. */
-function newJob() {
+function start() {
   let nowMs = 1000
   const clock: Clock = {
     monotonicMs: () => nowMs,
@@ -29,20 +27,7 @@ function newJob() {
     after: () => ({ cancel: () => undefined, unref: () => undefined }),
   }
   const lease = { untilMs: Number.POSITIVE_INFINITY }
-  const job = new NodeJob(
-    { id: 'j', slots: 1, metadata: 'm', term: 0 },
-    {
-      tier: new TierBudget(1e9),
-      arena: new Arena(1e9),
-      clock,
-      lease,
-      lower: [],
-      underWay: new NodeUnderWay(),
-      background,
-      onHigh: () => undefined,
-      onFilling: () => undefined,
-    },
-  )
+  const job = newJob({ clock, lease })
   job.setBudgets(new Map([[RAM, { reservedBytes: 1e6, bytesMax: 1e6 }]]))
   takeOver(job, { index: 0, epoch: 1, lost: false, origin: SlotOrigin.fresh, source: '' })
   const demotion = new Demoter(clock, background)
@@ -61,7 +46,7 @@ function newJob() {
 }
 
 test('I11: a commit whose lease lapsed is PUT_EXPIRED, for its chunks may be gone', () => {
-  const { job, large, pass } = newJob()
+  const { job, large, pass } = start()
   const { version } = large.begin(job, at)
   expect(large.isAlive(job, { ...at, version })).toBe(true)
   pass(PUT_LEASE_MS)
@@ -72,7 +57,7 @@ test('I11: a commit whose lease lapsed is PUT_EXPIRED, for its chunks may be gon
 })
 
 test('a put that renews its lease commits after any time, and its chunks are wanted as long as its object is there', () => {
-  const { job, large, pass } = newJob()
+  const { job, large, pass } = start()
   const { version } = large.begin(job, at)
   for (let i = 0; i < 5; i++) {
     pass(PUT_LEASE_MS / 2)
@@ -87,7 +72,7 @@ test('a put that renews its lease commits after any time, and its chunks are wan
 })
 
 /** Puts an object of two chunks, and returns its version. */
-function putTwoChunks({ job, large }: Pick<ReturnType<typeof newJob>, 'job' | 'large'>): number {
+function putTwoChunks({ job, large }: Pick<ReturnType<typeof start>, 'job' | 'large'>): number {
   const { version } = large.begin(job, at)
   for (const index of [0, 1]) large.putChunk(job, { ...at, version, index, checksum: null }, Buffer.alloc(10))
   large.commit(job, { ...at, version, manifest, ttlSeconds: 0, metadata: [], keptBucket: '' })
@@ -99,7 +84,7 @@ function versionsWithChunks(job: NodeJob): number[] {
 }
 
 test('I11: chunks of what is overwritten or deleted are freed with it, unless somebody reads them or the slot may be another node’s', () => {
-  const { job, large, table, lease, pass } = newJob()
+  const { job, large, table, lease, pass } = start()
   const place = locate(job, at)
   const remove = (): void => {
     const object = table.find(job, place)
@@ -124,7 +109,7 @@ test('I11: chunks of what is overwritten or deleted are freed with it, unless so
 })
 
 test('I11: chunks of what was replaced while it was read are freed when the last reader is done, and a reader that ends twice ends nobody else’s lease', () => {
-  const { job, large, pass } = newJob()
+  const { job, large, pass } = start()
   const version = putTwoChunks({ job, large })
   for (const lease of [1, 2]) large.renewRead(job, { ...at, version, lease })
   const second = putTwoChunks({ job, large })
@@ -143,7 +128,7 @@ test('I11: chunks of what was replaced while it was read are freed when the last
 
 test('I10: no version is given twice, also not by the next owner of the slot', () => {
   const versions = new Set<number>()
-  const { job } = newJob()
+  const { job } = start()
   for (const epoch of [1, 2, 7]) {
     const slot = new Slot(job, { epoch, mayHaveLost: false })
     for (let i = 0; i < 100; i++) versions.add(slot.nextVersion())
