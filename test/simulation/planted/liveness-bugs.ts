@@ -1,6 +1,6 @@
 import type { Planted } from './planted.ts'
 
-/** Connections that carry nothing any more, and processes that stood still. */
+/** Connections that stop carrying bytes, and processes that were frozen. */
 export const livenessBugs: readonly Planted[] = [
   {
     name: 'silent-connection-trusted',

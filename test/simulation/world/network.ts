@@ -12,24 +12,24 @@ interface Listening {
   readonly accept: (link: Link) => void
 }
 
-/** Connects hosts. Faults block, slow down or break; without them it is an ordinary network with its jitter. */
+/** Connects hosts. Faults block, delay or break connections; without faults it is an ordinary network with jitter. */
 export class SimulatedNetwork {
   readonly #timeline: Timeline
   readonly #random: SeededRandom
   readonly #wire: Wire
   readonly #listeners = new Map<string, Listening>()
-  /** In the order in which they were opened, so that a draw means the same in each run. */
+  /** In the order in which they were opened, so that each run draws the same ends. */
   readonly #ends = new Set<End>()
-  /** `from>to` of ips between which nothing passes, with how many faults say so. */
+  /** Number of faults that block each `from>to` pair of ips. */
   readonly #blocked = new Map<string, number>()
   readonly #slow = new Map<string, number>()
   readonly #refusing = new Set<string>()
   readonly #unreachable = new Set<string>()
-  /** What must never travel. */
+  /** Bytes that must never be sent. */
   readonly #secrets: Buffer[] = []
-  /** Called when it does. */
+  /** Called if such bytes are sent. */
   onLeak: () => void = () => undefined
-  /** How likely a piece is to find its connection broken. */
+  /** Probability that a piece finds its connection broken. */
   #losses = 0
   #nextPort = 40_000
 
@@ -53,7 +53,7 @@ export class SimulatedNetwork {
     }
   }
 
-  /** From now on nobody may send these bytes. */
+  /** From now on no process may send these bytes. */
   keepSecret(bytes: Uint8Array): void {
     this.#secrets.push(Buffer.from(bytes))
   }
@@ -66,13 +66,13 @@ export class SimulatedNetwork {
     }
   }
 
-  /** How long a message takes that goes from one host to another now, over a connection that nobody breaks; null where it is lost. */
+  /** Duration of a message from one host to another now, over a connection that does not break; null if it is lost. */
   messageMs(from: Host, to: Host): number | null {
     const isBlocked = this.#wire.isBlocked(from, to) || this.#wire.isLost()
     return isBlocked ? null : this.#delayMs(from, to)
   }
 
-  /** Nothing passes from any of `from` to any of `to` until the answer is called; then most of it goes on. */
+  /** Blocks everything from any of `from` to any of `to` until the returned function is called; then most of it continues. */
   block(from: readonly string[], to: readonly string[]): () => void {
     const pairs = from.flatMap((a) => to.filter((b) => a !== b).map((b) => `${a}>${b}`))
     for (const pair of pairs) this.#blocked.set(pair, (this.#blocked.get(pair) ?? 0) + 1)
@@ -84,7 +84,7 @@ export class SimulatedNetwork {
       }
       for (const end of [...this.#ends]) {
         const { peer } = end
-        // What an end that is closed by now has sent last, its end of stream included, still arrives.
+        // The last bytes of an end that was closed meanwhile, and its end of stream, still arrive.
         if (!this.#ends.has(peer) && pairs.includes(`${peer.host.ip}>${end.host.ip}`)) peer.flow()
         if (!pairs.includes(`${end.host.ip}>${peer.host.ip}`)) continue
         if (this.#random.chance(0.2)) this.#break(end)
@@ -93,17 +93,17 @@ export class SimulatedNetwork {
     }
   }
 
-  /** Holds up what goes from one ip to another over connections that are open now; a new one is as any other. */
+  /** Delays what is sent from one ip to another over connections that are open now; new ones are not affected. */
   stall(from: string, to: string): () => void {
     return stallAll([...this.#ends].filter(({ host, peer }) => host.ip === from && peer.host.ip === to))
   }
 
-  /** As `stall`, of some connections, whoever has them. */
+  /** As `stall`, for some of all connections. */
   stallSome(share: number, random: SeededRandom): () => void {
     return stallAll([...this.#ends].filter(() => random.chance(share)))
   }
 
-  /** Some of the connections, of one host or of all, carry nothing any more, in one direction or in both, and nobody is told. */
+  /** Some of the connections, of one host or of all, stop carrying bytes in one or both directions, and nobody is told. */
   forgetSome(share: number, random: SeededRandom, host?: Host): void {
     for (const end of [...this.#ends]) {
       if (host !== undefined && end.host !== host) continue
@@ -124,7 +124,7 @@ export class SimulatedNetwork {
     return () => void this.#refusing.delete(ip)
   }
 
-  /** Connections break when something is about to arrive: what was asked for is done, and the answer lost. */
+  /** Connections break when something is about to arrive: the request is carried out, and its answer lost. */
   lose(probability: number): () => void {
     this.#losses += probability
     return () => {
@@ -138,10 +138,7 @@ export class SimulatedNetwork {
       if ((host === undefined || end.host === host) && random.chance(share)) this.#break(end)
   }
 
-  /**
-   * The process is gone. Its kernel says so to its peers at once; with the whole machine they learn it only when
-   * their own kernels give up.
-   */
+  /** The process is gone. Its kernel tells its peers at once; if the whole machine is gone, they learn it only when their own kernels give up. */
   died(host: Host, machine: boolean): void {
     for (const [address, listening] of this.#listeners) {
       if (listening.host === host) this.#listeners.delete(address)
@@ -201,7 +198,7 @@ export class SimulatedNetwork {
         } else {
           const [near, far] = End.pair(host, listening.host, this.#wire)
           this.#ends.add(near).add(far)
-          // A paused process's kernel accepts; the process itself sees the connection when it goes on.
+          // The kernel of a paused process accepts the connection; the process sees it when it continues.
           listening.host.run(() => listening.accept(far))
           host.after(wayMs, () => resolve(near))
         }
