@@ -47,4 +47,36 @@ describe('a job without a hint of its size', () => {
     await cluster.pass(31, held)
     expect((await cluster.reserved(job.id))[node]).toBe(50 * MIB)
   })
+
+  test('grows up to the quota of its key and no further, while a job of another key grows', async () => {
+    const name = 'attacker'
+    const quota = { bytes: 100 * MIB }
+    const apiKeys = [
+      { name, key: 'attackers-key-of-16-characters', role: 'driver' as const, quota },
+      { name: 'bystander', key: 'bystanders-key-of-16-characters', role: 'driver' as const, quota: {} },
+    ]
+    const cluster = await ReportingCluster.start({ apiKeys })
+    const register = (key: string) =>
+      cluster.world.register({}, { authorization: `Bearer ${key}-key-of-16-characters` })
+    const { body: attackers } = await register('attackers')
+    const { body: bystanders } = await register('bystanders')
+    const reservedMib = async (id: string): Promise<number> =>
+      Object.values(await cluster.reserved(id)).reduce((sum, bytes) => sum + bytes, 0) / MIB
+    /** Each job holds all that it has reserved. */
+    const grow = async (): Promise<void> => {
+      const held = new Map<string, { id: string; mib: number; rate: number }[]>()
+      for (const { id } of [attackers, bystanders])
+        for (const [node, bytes] of Object.entries(await cluster.reserved(id)))
+          held.set(node, [...(held.get(node) ?? []), { id, mib: Math.floor(bytes / MIB), rate: 0 }])
+      await cluster.pass(2, held)
+    }
+    let most = 0
+    for (let round = 0; round < 12; round++) {
+      await grow()
+      most = Math.max(most, await reservedMib(attackers.id))
+    }
+    expect(most).toBeGreaterThan(50)
+    expect(most).toBeLessThanOrEqual(100)
+    expect(await reservedMib(bystanders.id)).toBeGreaterThan(150)
+  })
 })
