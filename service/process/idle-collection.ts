@@ -6,17 +6,21 @@ import { cpuSecondsOfProcess } from './cpu-meter.ts'
 const LOOK_MS = 2_000
 /** A process that used less of a core since the last look is idle. Heartbeats take about 0.5 %. */
 const IDLE_CORES_MAX = 0.03
+/** A process that used less than this allocates so slowly that V8 does not collect for minutes. */
+const QUIET_CORES_MAX = 0.2
 /** A process with less memory is not looked at. */
 const USED_BYTES_MIN = 64 * 1024 * 1024
 /** A collection that frees less was not worth it. */
 const FREED_BYTES_MIN = 16 * 1024 * 1024
+/** Growth since the last collection for which a process that is not idle is interrupted. */
+const QUIET_GROWTH_BYTES_MIN = 64 * 1024 * 1024
 /** Pause after a collection, doubled after each that frees too little. */
 const PAUSE_MS_MIN = 30_000
 const PAUSE_MS_MAX = 15 * 60_000
 
 /**
- * Collects garbage while the process is idle. V8 does that only when a process allocates, so one that was busy
- * and is idle would keep its garbage: buffers of the clients that have left. A collection takes tens of
+ * Collects garbage while the process has little to do. V8 does that only when a process allocates, so one that was busy
+ * and is not any more would keep its garbage: buffers of the clients that have left. A collection takes tens of
  * milliseconds.
  */
 export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProcess): void {
@@ -25,18 +29,26 @@ export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProce
   let leastBytes = 0
   let pauseMs = PAUSE_MS_MIN
   let notBeforeMs = 0
+  /** Used before a collection that has just been made: buffers are freed by another thread after it. */
+  let usedBefore: number | null = null
   const look = (): void => {
     const usedSeconds = cpuSecondsUsed() - cpuSeconds
     cpuSeconds += usedSeconds
     const bytes = usedBytes()
     const nowMs = clock.monotonicMs()
-    const isIdle = usedSeconds < (IDLE_CORES_MAX * LOOK_MS) / 1000
-    const mayBeWorthIt = bytes >= leastBytes + FREED_BYTES_MIN || nowMs >= notBeforeMs
-    if (isIdle && bytes >= USED_BYTES_MIN && mayBeWorthIt) {
-      collect()
-      leastBytes = usedBytes()
-      pauseMs = bytes - leastBytes < FREED_BYTES_MIN ? Math.min(2 * pauseMs, PAUSE_MS_MAX) : PAUSE_MS_MIN
+    const cores = (usedSeconds * 1000) / LOOK_MS
+    if (usedBefore !== null) {
+      leastBytes = bytes
+      pauseMs = usedBefore - bytes < FREED_BYTES_MIN ? Math.min(2 * pauseMs, PAUSE_MS_MAX) : PAUSE_MS_MIN
       notBeforeMs = nowMs + pauseMs
+      usedBefore = null
+    }
+    const mayBeWorthIt = bytes >= leastBytes + FREED_BYTES_MIN || nowMs >= notBeforeMs
+    const isQuietAndGrown = cores < QUIET_CORES_MAX && bytes >= leastBytes + QUIET_GROWTH_BYTES_MIN
+    const isDue = (cores < IDLE_CORES_MAX && mayBeWorthIt) || isQuietAndGrown
+    if (isDue && bytes >= USED_BYTES_MIN) {
+      collect()
+      usedBefore = bytes
       cpuSeconds = cpuSecondsUsed()
     }
     clock.after(LOOK_MS, look).unref()
