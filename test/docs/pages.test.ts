@@ -42,8 +42,8 @@ test('the blocks of all pages run one after another, as a reader pastes them', {
   for (const page of played) {
     const blocks = blocksOf(page)
     const own = blocks.some(({ isTerminal, text }) => isTerminal && text.includes('mayfly up'))
-    const env = { MAYFLY_URL: shared.url, MAYFLY_API_KEY: shared.apiKey }
-    const stage = await Stage.open(own ? {} : { env })
+    const cluster = { url: shared.url, apiKey: shared.apiKey }
+    const stage = await Stage.open(own ? {} : { cluster })
     for (const block of blocks) {
       try {
         await stage.play(block)

@@ -14,6 +14,11 @@ import { isAsShown } from './printed.ts'
 
 const run = promisify(execFile)
 
+interface Credentials {
+  readonly url: string
+  readonly apiKey: string
+}
+
 /** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
 const TERMINAL_MS_MAX = 300_000
 const BLOCK_MS_MAX = 60_000
@@ -36,8 +41,11 @@ export class Stage {
     this.#env = env
   }
 
-  /** `clone` is the folder of a clone in which the reader stands; else it is an empty one in which the SDK is installed. */
-  static async open({ clone, env = {} }: { clone?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Stage> {
+  /**
+   * `clone` is the folder of a clone in which the reader stands; else it is an empty one in which the SDK is installed. `cluster` runs already,
+   * as if the reader had started it.
+   */
+  static async open({ clone, cluster }: { clone?: string; cluster?: Credentials } = {}): Promise<Stage> {
     const home = await tempDir()
     const dir = clone ?? join(home, 'work')
     const bin = join(home, 'bin')
@@ -53,10 +61,14 @@ export class Stage {
       HOME: home,
       TMPDIR: home,
       XDG_STATE_HOME: join(home, 'state'),
-      ...env,
     })
     onTestFinished(() => stage.close())
     await writeFile(stage.#stateFile, `cd ${dir}\n`)
+    if (cluster !== undefined) {
+      const state = join(home, 'state', 'mayfly')
+      await mkdir(state, { recursive: true, mode: 0o700 })
+      await writeFile(join(state, 'credentials.json'), JSON.stringify(cluster), { mode: 0o600 })
+    }
     return stage
   }
 
