@@ -118,6 +118,8 @@ test('the package of the server has the command with all it starts, docs and lic
   const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/README.md', ...programs]
   expect(wanted.filter((path) => !paths.includes(path))).toEqual([])
   expect(
-    paths.filter((path) => !/^(dist\/.*\.js|docs\/.*|package\.json|README\.md|LICENSE)$/.test(path)),
+    paths.filter(
+      (path) => !/^(dist\/.*\.js|dist\/console\/.*|docs\/.*|package\.json|README\.md|LICENSE)$/.test(path),
+    ),
   ).toEqual([])
 })
