@@ -54,7 +54,7 @@ test('the page of settings names each field of the config file, and no other', (
   const read = [...source.matchAll(/(?:required|optional|text)\('(\w+)'/g)].map(([, name]) => name as string)
   const told = [...config.matchAll(/^\| ((?:`[\w.[\]]+`(?:, )?)+) \|/gm)]
     .flatMap(([, names = '']) => names.replaceAll('`', '').split(', '))
-    .filter((name) => !/^[A-Z_]+$/.test(name))
+    .filter((name) => !/^[A-Z0-9_]+$/.test(name))
   const parts = told.flatMap((name) => name.replaceAll('[]', '').split('.'))
   // These are read by loops over `quotaDimensions` and `defaultTraits`.
   const loops = ['jobs', 'bytes', ...Object.keys(defaultConfig.tiers.s3)]
