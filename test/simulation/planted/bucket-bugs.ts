@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const bucketBugs: readonly Planted[] = [
   {
     name: 'deleted-bucket-listed',
-    what: 'Who knows a bucket by its old id is told that the new one of its name is empty.',
+    what: 'A client that uses the old id of a bucket finds the new bucket of that name empty.',
     file: 'storage-node/operations/listing.ts',
     find: '  requireBucket(job, request.bucket)\n',
     replace: '',
@@ -20,7 +20,7 @@ export const bucketBugs: readonly Planted[] = [
   },
   {
     name: 'waits-of-a-deleted-bucket',
-    what: 'Who waits for a key of a bucket that is deleted goes on waiting, and misses what is put into the new one of its name.',
+    what: 'A get that waits in a deleted bucket continues to wait, and misses puts into the new bucket of that name.',
     file: 'storage-node/job/job.ts',
     find: 'failWaitsIn(slot, this.waitSteps, (bucket) => this.buckets.isDeleted(bucket))',
     replace: 'void [failWaitsIn, slot]',
@@ -29,7 +29,7 @@ export const bucketBugs: readonly Planted[] = [
   },
   {
     name: 'write-to-a-deleted-bucket',
-    what: 'A late write into a deleted bucket is answered as done.',
+    what: 'A late write into a deleted bucket is acknowledged.',
     file: 'storage-node/job/locate.ts',
     find: '  requireBucket(job, bucket)\n',
     replace: '',
@@ -38,7 +38,7 @@ export const bucketBugs: readonly Planted[] = [
   },
   {
     name: 'deleted-bucket-handed-over',
-    what: 'What is left of a deleted bucket goes on to the next owner of a slot, and stays there.',
+    what: 'Leftovers of a deleted bucket move to the next owner of a slot and are never freed.',
     file: 'storage-node/handoff/index-pages.ts',
     find: 'if (!job.buckets.isDeleted(entry.bucket)) enterObject(',
     replace: 'enterObject(',
@@ -54,7 +54,7 @@ export const bucketBugs: readonly Planted[] = [
   },
   {
     name: 'bucket-stays-persisted',
-    what: 'What is kept of a bucket stays in the persistent store when it is deleted (I16).',
+    what: 'Persisted objects of a bucket stay in the persistent store when the bucket is deleted (I16).',
     file: 'storage-node/handlers.ts',
     find: '        node.persistence.removeDeletedBuckets(job),\n',
     replace: '',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const controllerBugs: readonly Planted[] = [
   {
     name: 'job-lease-never-lapses',
-    what: 'A job that nobody uses or ends keeps its reservation for ever.',
+    what: 'The lease of an unused job never lapses, so its reservation is never released.',
     file: 'controller/jobs/lease.ts',
     find: 'usage.usedMs + leaseMs < usage.knownUntilMs',
     replace: 'usage.usedMs + leaseMs < 0',
@@ -13,7 +13,7 @@ export const controllerBugs: readonly Planted[] = [
   },
   {
     name: 'reservation-leaks',
-    what: 'What a job had reserved stays counted after its end.',
+    what: 'The reservation of an ended job still counts.',
     file: 'controller/ledger/ledger.ts',
     find: 'this.#accounts.change(this.#jobs.get(job.id) ?? null, job)',
     replace: "if (job.state !== 'ended') this.#accounts.change(this.#jobs.get(job.id) ?? null, job)",
@@ -22,7 +22,7 @@ export const controllerBugs: readonly Planted[] = [
   },
   {
     name: 'warm-nodes-oscillate',
-    what: 'Nodes that are kept warm are stopped as idle, and others started in their place.',
+    what: 'Warm nodes are stopped as idle, and others are started instead.',
     file: 'controller/nodes/warm-nodes.ts',
     find: 'stop: idle.slice(warmNodes),',
     replace: 'stop: idle,',
@@ -31,7 +31,7 @@ export const controllerBugs: readonly Planted[] = [
   },
   {
     name: 'session-never-let-go',
-    what: 'A session whose client is gone is kept for ever.',
+    what: 'A session whose client is gone is never forgotten.',
     file: 'storage-node/sessions/sessions.ts',
     find: 'now - SESSION_KEEP_MS',
     replace: 'now - 1_000 * SESSION_KEEP_MS',

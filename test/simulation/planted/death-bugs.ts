@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const deathBugs: readonly Planted[] = [
   {
     name: 'lease-ignored',
-    what: 'A node serves on when its lease has lapsed (I1).',
+    what: 'A node serves after its lease has lapsed (I1).',
     file: 'storage-node/job/lease.ts',
     find: 'return this.#lease.untilMs > nowMs ||',
     replace: 'return this.#lease.untilMs > 0 ||',
@@ -12,7 +12,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'buried-early',
-    what: 'Metadata gives a silent node up before its lease must have lapsed (I1).',
+    what: 'Metadata declares a silent node dead before its lease must have lapsed (I1).',
     file: 'metadata/serve/node-leases.ts',
     find: '> NODE_LEASE_MS + LEASE_MARGIN_MS ?',
     replace: '> NODE_LEASE_MS / 2 + LEASE_MARGIN_MS ?',
@@ -28,7 +28,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'lease-while-it-is-buried',
-    what: 'A node is granted a lease while its death is being written down (I1).',
+    what: 'A node is granted a lease while its death is being stored (I1).',
     file: 'metadata/placements.ts',
     find: 'await this.#options.store.addDeadNodes(nodes)',
     replace: '',
@@ -52,7 +52,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'fresh-with-copies',
-    what: 'A node that gets a slot anew begins with what it kept for its new owner (I5).',
+    what: 'A node that acquires a slot again starts with the copies that it retained for the other owner (I5).',
     file: 'storage-node/handoff/target.ts',
     find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
     replace:
@@ -62,7 +62,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'restored-empty',
-    what: 'A slot whose move never was goes on without what it held (I5).',
+    what: 'A slot whose move was cancelled is served without its content (I5).',
     file: 'storage-node/handoff/target.ts',
     find: 'leaving.slot.epoch = epoch\n    return leaving.slot',
     replace: 'job.discard(leaving.slot)\n    return null',
@@ -70,7 +70,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'restore-refused',
-    what: 'Slots whose release never came cannot be taken back.',
+    what: 'Slots whose release never arrived cannot be restored.',
     file: 'storage-node/handoff/target.ts',
     find: 'if (message.origin !== SlotOrigin.restored)',
     replace: 'if (message.epoch > 0)',
@@ -78,7 +78,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'lost-with-the-target',
-    what: 'A slot is given up for lost although its target died before anyone could write there (I14).',
+    what: 'A slot is marked as lost although its target died before anyone could write there (I14).',
     file: 'metadata/decide/handoff.ts',
     find: "targetDied: 'restore'",
     replace: "targetDied: 'lose'",
@@ -102,7 +102,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'list-hides-holes',
-    what: 'A listing does not say that part of what it covers may be lost (I14).',
+    what: 'A listing does not report that a part of it may be lost (I14).',
     file: 'storage-node/operations/listing.ts',
     find: 'if (holes && !request.acceptHoles) {',
     replace: 'if (holes && request.slots.length === 0) {',
@@ -110,7 +110,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'ended-job-retained',
-    what: 'A node that did not hear that a job ended keeps its bytes (I15).',
+    what: 'A node that missed the end of a job never frees its bytes (I15).',
     file: 'storage-node/membership/heartbeats.ts',
     find: 'for (const job of jobs) if (!living.has(job)) void this.#node.dropJob(job)',
     replace: 'if (living.size < 0) return',
@@ -118,7 +118,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'wrong-node-told',
-    what: 'Metadata tells slots to whoever is at the address of a node now (I1).',
+    what: 'Metadata sends ownership messages to whatever process has the address of a node (I1).',
     file: 'metadata/drive/messenger.ts',
     find: 'if (server !== node.id) throw',
     replace: 'if (server === null) throw',
@@ -126,7 +126,7 @@ export const deathBugs: readonly Planted[] = [
   },
   {
     name: 'ended-job-written',
-    what: 'A job that ended while it was being written down that leftovers are freed is an unhandled rejection.',
+    what: 'If a job ends while metadata stores that leftovers are freed, a rejection is unhandled.',
     file: 'metadata/drive/driver.ts',
     find: 'await jobs.changeLiving(job, (record) => withoutLeftover(',
     replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const departureBugs: readonly Planted[] = [
   {
     name: 'moved-job-dropped',
-    what: 'A node drops a job of which its server says that another one has it.',
+    what: 'A node drops a job that its metadata server has transferred to another one.',
     file: 'storage-node/membership/heartbeats.ts',
     find: 'new Set([...heads.flatMap((head) => head.jobs), ...moved.map(({ job }) => job)])',
     replace: 'new Set(heads.flatMap((head) => head.jobs))',
@@ -12,7 +12,7 @@ export const departureBugs: readonly Planted[] = [
   },
   {
     name: 'older-term-heeded',
-    what: 'A node heeds the word of a server that has handed the job on, and is its again.',
+    what: 'A node accepts messages of a server that has transferred the job, and returns to it.',
     file: 'storage-node/handoff/ownership.ts',
     find: 'if (term < (this.#jobs.get(job)?.term ?? 0)) {',
     replace: 'if (term < 0) {',
@@ -28,7 +28,7 @@ export const departureBugs: readonly Planted[] = [
   },
   {
     name: 'nobody-says-where',
-    what: 'A server forgets where a job is that it has handed on.',
+    what: 'A server forgets the new server of a job that it has transferred.',
     file: 'metadata/drive/jobs.ts',
     find: 'this.#moved.set(id, moved)\n      return true',
     replace: 'return true',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const handoffBugs: readonly Planted[] = [
   {
     name: 'release-skipped',
-    what: 'The source goes on serving a slot that it has released (I1).',
+    what: 'The source serves a slot that it has released (I1).',
     file: 'storage-node/handoff/source.ts',
     find: 'job.owned.release(index)',
     replace: '',
@@ -44,7 +44,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'told-before-written',
-    what: 'Nodes and clients hear of a decision before it is written down (I8).',
+    what: 'Nodes and clients learn a decision before it is stored (I8).',
     file: 'metadata/drive/jobs.ts',
     find: 'await this.#store.save(record)\n    if (job === undefined) this.#jobs.set(id, { record, view: new View(record) })\n    else job.record = record\n',
     replace:
@@ -53,7 +53,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'decision-unwritten',
-    what: 'A decision is not written down, and forgotten when its process dies (I8).',
+    what: 'A decision is not stored, so it is forgotten when its process dies (I8).',
     file: 'metadata/drive/jobs.ts',
     find: 'await this.#store.save(record)',
     replace: 'if (record.epoch < 4) await this.#store.save(record)',
@@ -61,7 +61,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'remote-unchecked',
-    what: 'Bytes that arrive for a remote entry take the place of what was put there meanwhile (I6).',
+    what: 'Bytes that arrive for a remote entry replace an object that was put meanwhile (I6).',
     file: 'storage-node/handoff/remote-entries.ts',
     find: 'return object?.version === version && isRemote(object)',
     replace: 'return object !== undefined && version > 0',
@@ -101,7 +101,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'older-word-accepted',
-    what: 'A node takes a slot over on a word that is older than what it knows (I2).',
+    what: 'A node acquires a slot by a message that is older than its own state (I2).',
     file: 'storage-node/handoff/target.ts',
     find: 'if (epoch < known) return false',
     replace: 'if (epoch < known && isOwned) return false',
@@ -116,7 +116,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'late-index-retained',
-    what: 'An index that arrives after its handoff was given up stays for ever.',
+    what: 'An index that arrives after its handoff was cancelled is never freed.',
     file: 'storage-node/handoff/target.ts',
     find: ' || job.owned.refused.get(index) >= epoch) return',
     replace: ') return',
@@ -124,7 +124,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'leftover-retained',
-    what: 'What a handoff has left behind is never freed.',
+    what: 'Leftovers of a handoff are never freed.',
     file: 'metadata/decide/moves.ts',
     find: 'return { ...record, leftovers: [...record.leftovers, leftover] }',
     replace: 'return record',
@@ -132,7 +132,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'own-forgets',
-    what: 'Hearing again of a slot that it owns already makes a node forget what is in it (I2).',
+    what: 'A repeated message about a slot that the node already owns clears the slot (I2).',
     file: 'storage-node/handoff/target.ts',
     find: "if (owned !== undefined && owned.source !== '' && source === '') markRemoteLost(job, owned)",
     replace:
@@ -141,7 +141,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'version-reused',
-    what: 'A new owner gives versions that the owner before gave already (I10).',
+    what: 'A new owner issues versions that the previous owner has already issued (I10).',
     file: 'storage-node/slot/slot.ts',
     find: 'return this.epoch * VERSIONS_PER_EPOCH + this.#counter++',
     replace: 'return VERSIONS_PER_EPOCH + this.#counter++',
@@ -158,7 +158,7 @@ export const handoffBugs: readonly Planted[] = [
   },
   {
     name: 'waits-not-failed',
-    what: 'A get that is parked in a slot stays there when the slot moves, and misses what is put at the new owner (I1).',
+    what: 'A get that is parked in a slot stays parked when the slot moves, and misses puts at the new owner (I1).',
     file: 'storage-node/handoff/source.ts',
     find: 'failWaits(slot, job.waitSteps, () => stalePlacement(',
     replace: 'if (index < 0) failWaits(slot, job.waitSteps, () => stalePlacement(',

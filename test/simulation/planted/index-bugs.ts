@@ -12,7 +12,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'index-without-chunks',
-    what: 'The index of a slot has its objects, and not the chunks of large ones (I11).',
+    what: 'The index of a slot lacks the chunks of large objects (I11).',
     file: 'storage-node/handoff/index-pages.ts',
     find: 'yield* chunkParts(slot)',
     replace: '',
@@ -20,7 +20,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'index-without-open-puts',
-    what: 'A large put does not survive that the slot of its key moves (I11).',
+    what: "A large put does not survive a move of its key's slot (I11).",
     file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of leasesLeft(openPuts(slot), now))',
     replace: 'for (const item of [])',
@@ -28,7 +28,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'index-without-read-leases',
-    what: 'Chunks are freed under a reader when the slot of the key moves (I11).',
+    what: 'Chunks are freed during a read when the slot of the key moves (I11).',
     file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of leasesLeft(slot.readLeases, now))',
     replace: 'for (const item of [])',
@@ -36,7 +36,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'index-without-lost-keys',
-    what: 'A key that was lost is only missing once its slot has moved on (I14).',
+    what: 'A lost key becomes a missing one when its slot moves (I14).',
     file: 'storage-node/handoff/index-pages.ts',
     find: 'for (const item of lostKeys(slot))',
     replace: 'for (const item of [])',
@@ -44,7 +44,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'index-without-expiry',
-    what: 'An object with a time to live becomes immortal when its slot moves.',
+    what: 'An object with a time to live never expires after its slot has moved.',
     file: 'storage-node/handoff/index-pages.ts',
     find: 'ttlMs: expiresAtMs === 0 ? 0 : Math.max(1, Math.round(expiresAtMs - wallMs))',
     replace: 'ttlMs: 0',
@@ -53,7 +53,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'list-without-remote',
-    what: 'A listing passes over keys whose bytes have not come yet.',
+    what: 'A listing skips keys whose bytes have not arrived yet.',
     file: 'storage-node/operations/key-gathering.ts',
     find: 'if (object.bucket !== this.#asked.bucket ||',
     replace: 'if (isRemote(object) || object.bucket !== this.#asked.bucket ||',
@@ -68,7 +68,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'append-to-remote-anew',
-    what: 'An append to an object whose bytes have not come yet begins a new one.',
+    what: 'An append to an object whose bytes have not arrived yet creates a new object.',
     file: 'storage-node/operations/objects.ts',
     find: 'if (object !== undefined && isOutsideRam(object)) {',
     replace:
@@ -77,7 +77,7 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'delete-many-stops-short',
-    what: 'Keys whose slot has moved are left by deleteMany.',
+    what: 'deleteMany skips keys whose slot has moved.',
     file: 'client/objects/delete-many.ts',
     find: 'const stale = batch.filter((_, index) => results[index] === DeleteResult.stale)',
     replace: 'const stale = batch.filter((_, index) => results[index] === undefined)',

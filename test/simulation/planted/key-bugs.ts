@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const keyBugs: readonly Planted[] = [
   {
     name: 'if-absent-forgotten',
-    what: 'A put with ifAbsent overwrites what is there.',
+    what: 'A put with ifAbsent overwrites an existing object.',
     file: 'storage-node/job/object-table.ts',
     find: "if (object !== undefined) throw new MayflyError('KEY_EXISTS'",
     replace: "if (object === null) throw new MayflyError('KEY_EXISTS'",
@@ -20,7 +20,7 @@ export const keyBugs: readonly Planted[] = [
   },
   {
     name: 'consume-keeps',
-    what: 'A consumed object stays, so that a second consumer gets it too.',
+    what: 'A consumed object is not removed, so a second consumer gets it too.',
     file: 'storage-node/operations/objects.ts',
     find: 'const last = detached(reply)\n    this.#table.remove(job, place, object)',
     replace:
@@ -29,7 +29,7 @@ export const keyBugs: readonly Planted[] = [
   },
   {
     name: 'waiting-consumer-keeps',
-    what: 'An object that answers a waiting consumer stays, so that the next one gets it too.',
+    what: 'An object that answers a waiting consumer is not removed, so the next one gets it too.',
     file: 'storage-node/operations/objects.ts',
     find: 'this.#read(job, place, object, { request, later: true })',
     replace: 'this.#read(job, place, object, { request: { ...request, consume: false }, later: true })',
@@ -60,7 +60,7 @@ export const keyBugs: readonly Planted[] = [
   },
   {
     name: 'budget-not-released',
-    what: 'The bytes of a removed object stay booked (I13).',
+    what: 'The bytes of a removed object stay charged (I13).',
     file: 'storage-node/job/object-table.ts',
     find: '    job.charge(-charge)\n    job.countObjects(-1)',
     replace: '    job.countObjects(-1)',
@@ -68,7 +68,7 @@ export const keyBugs: readonly Planted[] = [
   },
   {
     name: 'list-skips-a-slot',
-    what: 'A listing passes over the first slot.',
+    what: 'A listing skips the first slot.',
     file: 'storage-node/operations/listing.ts',
     find: 'if (!hasBit(request.slots, index)) continue',
     replace: 'if (!hasBit(request.slots, index) || index === 0) continue',
@@ -76,7 +76,7 @@ export const keyBugs: readonly Planted[] = [
   },
   {
     name: 'list-page-not-cut',
-    what: "Pages of several nodes are merged without ending where the first one's answer ends.",
+    what: "The merged page of several nodes is not cut where the first node's answer ends.",
     file: 'client/objects/listing.ts',
     find: '.filter(({ bytes }) => cut === null || Buffer.compare(bytes, cut) <= 0)',
     replace: '',

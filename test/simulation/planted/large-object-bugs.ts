@@ -12,7 +12,7 @@ export const largeObjectBugs: readonly Planted[] = [
   },
   {
     name: 'chunks-freed-unasked',
-    what: 'A holder frees chunks without heeding what the owner of their key says (I11).',
+    what: "A node frees chunks without regard to the answer of their key's owner (I11).",
     file: 'storage-node/gc/chunk-gc.ts',
     find: 'if (hasBit(alive, index)) return',
     replace: 'if (hasBit(alive, index) && index < 0) return',
@@ -28,7 +28,7 @@ export const largeObjectBugs: readonly Planted[] = [
   },
   {
     name: 'ended-though-leased',
-    what: 'Chunks of a version that is read still are freed at once when it is overwritten or deleted (I11).',
+    what: 'Chunks of a version that is still being read are freed at once when it is overwritten or deleted (I11).',
     file: 'storage-node/job/ended-chunks.ts',
     find: 'if (slot.readLeases.isHeld(version, nowMs)) return slot.readLeases.defer(ending)',
     replace: 'if (nowMs < 0) return',
@@ -36,7 +36,7 @@ export const largeObjectBugs: readonly Planted[] = [
   },
   {
     name: 'one-reader-ends-all',
-    what: 'A reader that is done ends the leases of the others, and what they read is freed (I11).',
+    what: 'A reader that is done ends the leases of other readers, so their chunks are freed (I11).',
     file: 'storage-node/slot/version-leases.ts',
     find: 'readers.untilMs.delete(lease)\n    if',
     replace: 'readers.untilMs.clear()\n    if',
@@ -52,7 +52,7 @@ export const largeObjectBugs: readonly Planted[] = [
   },
   {
     name: 'stale-owner-asked',
-    what: "A node that does not own a key any more says that its object's chunks are not wanted (I11).",
+    what: "A node that no longer owns a key answers that its object's chunks are not needed (I11).",
     file: 'storage-node/node.ts',
     find: 'this.largeObjects.isAlive(job, version) ? [index] : []',
     replace:
@@ -61,7 +61,7 @@ export const largeObjectBugs: readonly Planted[] = [
   },
   {
     name: 'chunks-never-freed',
-    what: 'Chunks of what was overwritten or deleted stay for ever.',
+    what: 'Chunks of overwritten and deleted objects are never freed.',
     file: 'storage-node/gc/chunk-gc.ts',
     find: 'if (owned !== undefined) job.charge(-owned.chunks.removeGroup(groupKey))',
     replace: 'if (owned === undefined) return',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const livenessBugs: readonly Planted[] = [
   {
     name: 'silent-connection-trusted',
-    what: 'A connection over which nothing comes any more stays in use (I20).',
+    what: 'A connection that no longer delivers bytes stays in use (I20).',
     file: 'protocol/transport/caller-pool.ts',
     find: 'if (this.#callers.get(address) === caller) void this.#doubt(address, caller)',
     replace: '',
@@ -13,7 +13,7 @@ export const livenessBugs: readonly Planted[] = [
   },
   {
     name: 'timer-before-input',
-    what: 'After a standstill a deadline passes over an answer that had arrived.',
+    what: 'After a suspension a deadline expires before an answer that has arrived is read.',
     file: 'protocol/runtime.ts',
     find: 'const timer = source.timer(ms, () => {\n        source.afterInput(() => {',
     replace: 'const timer = source.timer(ms, () => {\n        Promise.resolve().then(() => {',
@@ -22,7 +22,7 @@ export const livenessBugs: readonly Planted[] = [
   },
   {
     name: 'sent-after-its-deadline',
-    what: 'After a standstill what had waited to be sent is sent though its time is over, and given up at once.',
+    what: 'After a suspension a call that waited is sent although its deadline has passed, and given up at once.',
     file: 'protocol/transport/caller.ts',
     find: 'if (pending.deadlineMs <= nowMs) {',
     replace: 'if (pending.deadlineMs <= 0 * nowMs) {',
@@ -31,7 +31,7 @@ export const livenessBugs: readonly Planted[] = [
   },
   {
     name: 'given-up-and-consumed',
-    what: 'A call that waits for a key and was given up consumes it all the same (I24).',
+    what: 'A call that waited for a key and was cancelled consumes it nevertheless (I24).',
     file: 'service/server/requests-under-way.ts',
     find: 'if (this.#parked.get(id) === task) task(givenUp())',
     replace: '',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const memoryBugs: readonly Planted[] = [
   {
     name: 'moved-and-not-found',
-    what: 'A record that compaction moved is looked for where it was.',
+    what: 'A record that compaction has moved is looked up at its old address.',
     file: 'storage-node/memory/slot-table.ts',
     find: 'if (at !== NOWHERE) segment.moveTo(cell, at)\n    return true',
     replace: 'return true',
@@ -20,7 +20,7 @@ export const memoryBugs: readonly Planted[] = [
   },
   {
     name: 'lookup-stops-at-a-hole',
-    what: 'Keys behind a removed one are not found any more.',
+    what: 'Keys after a removed one are no longer found.',
     file: 'storage-node/memory/table-segment.ts',
     find: 'if (this.addressAt(at) === 0) break\n      const home',
     replace: 'break\n      const home',
@@ -28,7 +28,7 @@ export const memoryBugs: readonly Planted[] = [
   },
   {
     name: 'landing-retained',
-    what: 'Memory into which a payload was received that nobody stored is never free again.',
+    what: 'Memory of a received payload that was not stored is never freed.',
     file: 'storage-node/handlers.ts',
     find: 'landing?.abandon()',
     replace: 'void landing',
@@ -36,7 +36,7 @@ export const memoryBugs: readonly Planted[] = [
   },
   {
     name: 'loan-not-ended',
-    what: 'Who lent a payload of which every part was copied never hears that nobody reads it any more.',
+    what: 'The owner of a payload whose parts were all copied is never notified that the payload is no longer read.',
     file: 'protocol/transport/outbox.ts',
     find: 'else frame.sent()',
     replace: 'else this.#frames += 0',
@@ -44,7 +44,7 @@ export const memoryBugs: readonly Planted[] = [
   },
   {
     name: 'slot-retained',
-    what: 'What a handoff has left behind is not charged any more, and its memory is never free again.',
+    what: 'Leftovers of a handoff are no longer charged, and their memory is never freed.',
     file: 'storage-node/job/job.ts',
     find: "void this.#background.once(['freeSlot', this.id], () => freeSlot(slot, this.#clock))",
     replace: 'void freeSlot',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const persistedBugs: readonly Planted[] = [
   {
     name: 'chunk-ahead-unheard',
-    what: 'Of chunks that are fetched ahead for the persistent store nobody hears of those behind one that failed.',
+    what: 'If one of the chunks prefetched for the persistent store fails, rejections of later ones are unhandled.',
     file: 'storage-node/persist/chunk-reader.ts',
     find: '      chunk.catch(() => undefined)\n',
     replace: '',
@@ -12,7 +12,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'persisted-not-recovered',
-    what: 'Persisted objects do not come back into slots whose owner died (I19).',
+    what: 'Persisted objects are not recovered into slots whose owner died (I19).',
     file: 'storage-node/handlers.ts',
     find: '  node.recovery.restore(job, new Set(late.taken), returning)\n',
     replace: '',
@@ -20,7 +20,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'persisted-and-not-stored',
-    what: 'What has changed the persistent store leaves its slot as it was, where that is given away meanwhile (I16).',
+    what: 'A change of the persistent store is not applied to its slot if the slot is released meanwhile (I16).',
     file: 'storage-node/persist/persistence.ts',
     find: 'const result = job.runAdmitted(change)',
     replace: 'const result = change()',
@@ -37,7 +37,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'consumed-unread',
-    what: 'A consume of a persisted object whose chunks the store alone has removes it there first (I16).',
+    what: 'A consume of a persisted object whose chunks are only in the store removes it there first (I16).',
     file: 'storage-node/persist/persistence.ts',
     find: 'if (head.kind === ObjectKind.manifest && head.version !== complete)',
     replace: 'if (head.version < 0)',
@@ -45,7 +45,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'persisted-of-a-deleted-bucket',
-    what: 'What a bucket that is deleted had on a node that died stays in the persistent store (I16).',
+    what: 'Persisted objects that a deleted bucket had on a dead node stay in the persistent store (I16).',
     file: 'storage-node/persist/recovery.ts',
     find: 'if (id === undefined || id > firstUnused) return true',
     replace: 'if (id === undefined || firstUnused < 0) return ids === null',
@@ -54,7 +54,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'late-put-replaces',
-    what: 'What an old owner has sent to the persistent store replaces what was put since (I25).',
+    what: 'A late write of a former owner to the persistent store replaces a newer object (I25).',
     file: 'service/persisted/persisted-s3.ts',
     find: 'await write(before === null ? { isAbsent: true } : { tag: before.tag })',
     replace: 'await write(undefined as never)',
@@ -63,7 +63,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'persisted-stamp-ignored',
-    what: 'Bytes of the persistent store are taken for those of the version that was asked for, whatever lies there (I25).',
+    what: 'Bytes of the persistent store are returned without a check that they are of the requested version (I25).',
     file: 'service/persisted/persisted-s3.ts',
     find: 'if (found === null || (stamp !== undefined && !isSameStamp(found.stamp, stamp))) break',
     replace:
@@ -80,7 +80,7 @@ export const persistedBugs: readonly Planted[] = [
   },
   {
     name: 'persisted-file-not-discarded',
-    what: 'Where a half-written file cannot be removed nobody hears what became of its put.',
+    what: 'If an incomplete file cannot be removed, that error replaces the outcome of its put.',
     file: 'service/persisted/persisted-folder.ts',
     find: 'for (const file of incoming) await discard(file)',
     replace: 'for (const file of incoming) await removeFile(file)',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const pressureBugs: readonly Planted[] = [
   {
     name: 'rest-of-a-read-dropped',
-    what: 'Requests that came behind those whose answers nobody takes are never worked off.',
+    what: 'Requests received while the peer reads no answers are never processed.',
     file: 'protocol/wire/frame-reader.ts',
     find: 'if (offset < end && !this.#closed) this.#keep(piece.subarray(offset, end), isOwned)',
     replace: '',
@@ -12,7 +12,7 @@ export const pressureBugs: readonly Planted[] = [
   },
   {
     name: 'room-never-told',
-    what: 'Connections that wait because their job holds too much memory never hear that it holds less.',
+    what: 'Connections that wait because their job uses too much memory are not resumed when it uses less.',
     file: 'service/server/memory-account.ts',
     find: 'for (const job of [...this.#server.waiting]) job.#resume()',
     replace: 'this.#isResuming = true',
@@ -20,7 +20,7 @@ export const pressureBugs: readonly Planted[] = [
   },
   {
     name: 'call-never-sent',
-    what: 'Calls that waited for the server to take others are never sent.',
+    what: 'Calls that waited until the server reads others are never sent.',
     file: 'protocol/transport/caller.ts',
     find: 'drained: () => this.#sendUnsent()',
     replace: 'drained: () => undefined',
@@ -28,7 +28,7 @@ export const pressureBugs: readonly Planted[] = [
   },
   {
     name: 'under-way-not-given-back',
-    what: 'What an answer from below RAM took while it was under way stays counted when it is sent (I26).',
+    what: 'The memory of an answer from below RAM stays charged after it was sent (I26).',
     file: 'storage-node/budget/under-way.ts',
     find: 'if (answer !== null) return { ...answer, sent: both(answer.sent, release) }',
     replace: 'if (answer !== null) return { ...answer }',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const repeatBugs: readonly Planted[] = [
   {
     name: 'answer-forgotten',
-    what: 'A node carries a repeated mutation out again (I9).',
+    what: 'A node carries out a repeated mutation again (I9).',
     file: 'storage-node/sessions/sessions.ts',
     find: 'if (sequence <= lane.sequence)\n',
     replace: 'if (sequence < lane.sequence)\n',
@@ -12,7 +12,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'ownership-before-answer',
-    what: 'A node looks at ownership before it looks for the answer: what it did is done again by the new owner (I9).',
+    what: 'A node checks ownership before it looks up the stored answer, so the new owner carries the mutation out again (I9).',
     file: 'storage-node/handlers.ts',
     find: "const job = node.jobOf(peer.claims, 'write', request)\n      return sessions",
     replace:
@@ -41,7 +41,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'sequence-of-another-process',
-    what: 'Sequences that were counted for a dead node go to the process that took its address (I9).',
+    what: 'Sequences of a dead node are used with the process that took its address (I9).',
     file: 'client/routing/router.ts',
     find: 'if (at.caller.serverId !== at.owner.id) await this.#verify(at.caller, at.owner, call)',
     replace: '',
@@ -56,7 +56,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'sequence-taken-again',
-    what: "A client gives a mutation the sequence of its lane's last one, and takes that one's answer for its own (I9).",
+    what: "A client gives a mutation the sequence of its lane's last one, and gets that one's answer (I9).",
     file: 'client/routing/lanes.ts',
     find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
     replace: 'this.sequenceOf(lane) === 0 ? nowMicros : this.sequenceOf(lane)',
@@ -64,7 +64,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'deadline-hides-an-outcome',
-    what: 'A mutation whose answer was lost fails as if it had never been sent, where its time is over meanwhile (I9).',
+    what: 'A mutation whose answer was lost fails as if it had never been sent if its deadline passes meanwhile (I9).',
     file: 'client/routing/mutation.ts',
     find: 'throw unknown(reason)',
     replace: "throw isError(reason, 'DEADLINE_EXCEEDED') ? reason : unknown(reason)",
@@ -72,7 +72,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'part-deleted-and-refused',
-    what: 'deleteMany that deleted some keys and could not reach the rest fails as if nothing were done (I13).',
+    what: 'A deleteMany that deleted some keys and could not reach the others fails as if nothing was done (I13).',
     file: 'client/objects/delete-many.ts',
     find: 'if (failure === null || deleted === 0 || leavesOpen(failure)) return failure',
     replace: 'if (failure === null || deleted >= 0) return failure',
@@ -81,7 +81,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'sequence-of-a-twin',
-    what: 'Clients with one memory go on with the same sequences, and one gets the answer that the other had (I22).',
+    what: "Clients with the same memory continue with the same sequences, and one gets the other's answer (I22).",
     file: 'client/routing/lanes.ts',
     find: 'Math.max(this.sequenceOf(lane) + 1, nowMicros)',
     replace: 'this.sequenceOf(lane) + 1',
@@ -90,7 +90,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'session-of-older-memory',
-    what: 'A client whose memory is older than a session goes on with it (I22).',
+    what: 'A client whose memory is older than a session resumes it (I22).',
     file: 'storage-node/sessions/sessions.ts',
     find: 'if (session?.jobId === job && session.mutations <= mutations) return session',
     replace: 'if (session?.jobId === job && mutations >= 0) return session',
@@ -106,7 +106,7 @@ export const repeatBugs: readonly Planted[] = [
   },
   {
     name: 'answer-of-another-mutation',
-    what: 'A recorded answer is given to whatever mutation names its lane and sequence (I22).',
+    what: 'A stored answer is given to any mutation with its lane and sequence (I22).',
     file: 'storage-node/sessions/sessions.ts',
     find: 'if (operation !== lane.operation || keys !== lane.keys)',
     replace: 'if (operation + keys < 0)',

@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const storeBugs: readonly Planted[] = [
   {
     name: 'failed-task-rejects',
-    what: 'A task in the background that fails is an unhandled rejection, which ends its process (I21).',
+    what: 'A failing background task is an unhandled rejection, which ends its process (I21).',
     file: 'service/process/background.ts',
     find: 'this.failed(task, error)\n      return false',
     replace: 'throw error',
@@ -13,7 +13,7 @@ export const storeBugs: readonly Planted[] = [
   },
   {
     name: 'record-number-reused',
-    what: 'A deletion on S3 removes a record that was written under its number since (I17).',
+    what: 'A deletion on S3 removes a newer record with the same number (I17).',
     file: 'storage-node/tiers/s3/s3-space.ts',
     find: 'const record = this.#next++',
     replace: 'const record = this.#records.size + this.#writes.size + 0 * this.#next++',

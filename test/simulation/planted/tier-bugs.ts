@@ -4,7 +4,7 @@ import type { Planted } from './planted.ts'
 export const tierBugs: readonly Planted[] = [
   {
     name: 'demoted-unchecked',
-    what: 'An object that was put anew while the one before left RAM gets the bytes of the one before (I17).',
+    what: 'An object that is put while the previous one is demoted gets the bytes of the previous one (I17).',
     file: 'storage-node/tiering/candidate.ts',
     find: 'if (now?.version !== version || isManifest(now) || !isStillAt(now, from)) return false',
     replace: 'if (now === undefined || isManifest(now) || !isStillAt(now, from)) return false',
@@ -12,7 +12,7 @@ export const tierBugs: readonly Planted[] = [
   },
   {
     name: 'record-freed-under-read',
-    what: 'A read below RAM that had to wait for its turn reads a record that was given to another object meanwhile (I17).',
+    what: 'A queued read below RAM reads a record that was reused for another object (I17).',
     file: 'storage-node/operations/objects.ts',
     find: 'const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, request, version))',
     replace:
@@ -21,7 +21,7 @@ export const tierBugs: readonly Planted[] = [
   },
   {
     name: 'read-below-unchecked',
-    what: 'Bytes that were read below RAM answer for what was put meanwhile (I17).',
+    what: 'Bytes that were read from below RAM are returned for an object that was put meanwhile (I17).',
     file: 'storage-node/operations/objects.ts',
     find: 'if (object?.version !== version) {\n        sent()',
     replace: 'if (object === undefined) {\n        sent()',
@@ -29,7 +29,7 @@ export const tierBugs: readonly Planted[] = [
   },
   {
     name: 'demoted-not-handed-over',
-    what: 'A handoff forgets what lies below RAM.',
+    what: 'A handoff loses objects below RAM.',
     file: 'storage-node/handoff/source.ts',
     find: 'if (isDemoted(object)) return { location: object.location, range: { offset, length: bytes } }',
     replace: 'if (isDemoted(object)) return undefined',
@@ -37,7 +37,7 @@ export const tierBugs: readonly Planted[] = [
   },
   {
     name: 'record-retained',
-    what: 'The record of an object below RAM is never free again.',
+    what: 'The record of an object below RAM is never freed.',
     file: 'storage-node/slot/slot-objects.ts',
     find: 'this.#tiers.remove(below)',
     replace: '',
@@ -45,7 +45,7 @@ export const tierBugs: readonly Planted[] = [
   },
   {
     name: 'records-of-the-dead-retained',
-    what: 'What a node that died had on S3 stays there when its job ends, where no other node had anything there.',
+    what: 'Records of a dead node on S3 remain after their job has ended if no other node has records there.',
     file: 'storage-node/tiers/job-tiers.ts',
     find: 'space ?? (job.bytesMax > 0 ? store.open(this.#job) : null)',
     replace: 'space ?? (job.bytesMax < 0 ? store.open(this.#job) : null)',
