@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CONNECTIONS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import type { Logger } from '../../service/process/log.ts'
+import { type Logger, requestIds } from '../../service/process/log.ts'
 import type { Keys } from '../access/keys.ts'
 import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
@@ -44,6 +45,10 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     http: { connectionsCheckingInterval: HTTP_CHECK_MS, headersTimeout: HTTP_REQUEST_MS_MAX },
     clientErrorHandler: answerClientFault,
     frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
+    genReqId: ({ headers }) => {
+      const id = headers['x-request-id']
+      return typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID()
+    },
     routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
     ajv: {
       // Unknown fields are refused instead of dropped, and no type is converted. `verbose` gives errors the allowed values.
@@ -70,6 +75,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   app.addHook('onSend', async (_request, reply) => {
     if (options.stopped.aborted) reply.header('connection', 'close')
   })
+  nameRequests(app)
   addHttpMetrics(app, options.metrics)
   allowEmptyJson(app)
   await app.register(swagger, {
@@ -94,6 +100,17 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   refuseOtherMethods()
   await app.ready()
   return app
+}
+
+/** Other ids are replaced. */
+const REQUEST_ID = /^[\w.-]{1,64}$/
+
+/** The id of each request, its own or a new one, is in the answer and in every line that is logged for it. */
+function nameRequests(app: Api): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    requestIds.run(request.id, done)
+  })
 }
 
 /**

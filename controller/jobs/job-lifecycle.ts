@@ -148,7 +148,7 @@ export class JobLifecycle {
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {
-    const { ledger, tickets, usage, events, background } = this.#options
+    const { ledger, tickets, usage, events, background, log } = this.#options
     const job = ledger.require(id)
     if (job.state === 'ended') return job
     if (job.state !== 'ending') await ledger.change(id, { state: 'ending', endReason: reason })
@@ -158,6 +158,7 @@ export class JobLifecycle {
     background.forget(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
+    log.info({ job: id, name: job.name, owner: job.owner, reason: ended.endReason }, 'a job has ended')
     this.#watcher?.freed()
     return ended
   }

@@ -212,7 +212,7 @@ export class Registrations {
   }
 
   async #bringUp(job: Job): Promise<Job> {
-    const { ledger, nodes, placer, metadata, tickets, events, runtime } = this.#options
+    const { ledger, nodes, placer, metadata, tickets, events, runtime, log } = this.#options
     const { id, name } = job
     const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
     events.emit('job.registering', { job: id, name })
@@ -226,6 +226,8 @@ export class Registrations {
       ledger.touch(id, runtime.clock.monotonicMs())
       const active = await ledger.change(id, { state: 'active' })
       events.emit('job.active', { job: id, name })
+      const on = active.shares.map(({ node }) => node)
+      log.info({ job: id, name, owner: job.owner, nodes: on }, 'a job is registered')
       return active
     } catch (error) {
       const { background } = this.#options

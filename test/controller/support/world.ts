@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { Registry } from 'prom-client'
 import { onTestFinished } from 'vitest'
 import type { ApiKey, Quota } from '../../../controller/records/quota.ts'
@@ -78,6 +78,8 @@ export interface WorldOptions {
   readonly apiKeys?: readonly ApiKey[]
   /** The built page; none if it is not said. */
   readonly pageDir?: string
+  /** Silent if it is not said. */
+  readonly log?: Logger
 }
 
 /** A real controller with its HTTP API and store; the fleet and the metadata server are fakes that the test controls. */
@@ -116,7 +118,7 @@ export class World {
     const classes = this.#options.classes ?? [smallClass]
     const [firstClass = smallClass] = classes
     const runtime = { clock: this.clock, random: systemRuntime.random }
-    const log = pino({ level: 'silent' })
+    const log = this.#options.log ?? pino({ level: 'silent' })
     this.#service = await startController(
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
