@@ -7,7 +7,7 @@ import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 import { hasBit } from '../../protocol/wire/bitmap.ts'
 import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
-import { LIST_PAGE_BYTES_MAX, LIST_SCAN_BATCH } from '../limits.ts'
+import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_SCAN_BATCH } from '../limits.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
 import { isExpired, objectBytes } from '../slot/stored-object.ts'
 import { KeyGathering } from './key-gathering.ts'
@@ -35,6 +35,8 @@ export function pageBytes({ limit }: Request): number {
 export class Listings {
   readonly #clock: Clock
   readonly #cursors: ListCursors
+  /** The last page of each job that waits for a turn of the event loop. */
+  readonly #turns = new WeakMap<NodeJob, Promise<void>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -54,6 +56,7 @@ export class Listings {
         from = page.after
         cursor = await this.#gather(job, { request, slots, after: from })
       }
+      await this.#turn(job)
       await page.fill(cursor)
       if (page.isFull && request.listing !== 0)
         this.#cursors.retain(job, name, { cursor, scope: request, from })
@@ -62,6 +65,16 @@ export class Listings {
       if (page.entries.length > 0) return { complete: false, entries: page.entries }
       cursor = null
     }
+  }
+
+  /**
+   * Resolves in a turn of the event loop with no other page of the job: many requests may have waited for one
+   * collection, and a page takes about a millisecond.
+   */
+  #turn(job: NodeJob): Promise<void> {
+    const turn = (this.#turns.get(job) ?? Promise.resolve()).then(() => nextTurn(this.#clock))
+    this.#turns.set(job, turn)
+    return turn
   }
 
   /** Drops idle cursors. */
@@ -123,6 +136,7 @@ class Page {
   #addKeys(keys: readonly KeyString[]): void {
     const { memory, owned, slots } = this.#job
     checkSlots(this.#job, this.#request, this.#slots)
+    this.#job.requests += Math.ceil(keys.length / LIST_KEYS_PER_REQUEST)
     const wallMs = this.#clock.wallMs()
     for (const key of keys) {
       const hashed = keyHash(this.#request.bucket, key)

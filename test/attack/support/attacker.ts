@@ -80,7 +80,8 @@ export class Attacker {
         resolve()
       }
       this.#socket.once('close', done)
-      this.#socket.write(bytes, done)
+      // The bystander of the same process reads its answers in between.
+      this.#socket.write(bytes, () => setImmediate(done))
     })
   }
 

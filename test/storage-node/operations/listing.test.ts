@@ -189,3 +189,26 @@ test('I26: keys that a first page collects are charged to its job, and a node co
   for (const page of pages) expect((await page).entries).toHaveLength(10)
   expect(charged()).toBe(0)
 })
+
+test('pages that waited for one collection are built in turns of their own, and count as requests of their job', async () => {
+  const { clock, turn } = heldClock()
+  const listings = new Listings(clock)
+  const job = newJob()
+  for (let index = 0; index < 100; index++) put(job, `k-${index}`)
+  job.requests = 0
+  let built = 0
+  const pages = Array.from({ length: 5 }, () =>
+    listings.page(job, 's', request(job, '', { listing: 0 })).then((page) => {
+      built++
+      return page
+    }),
+  )
+  const steps: number[] = []
+  for (let before = 0; await turn(); before = built) {
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    steps.push(built - before)
+  }
+  await Promise.all(pages)
+  expect(Math.max(...steps)).toBe(1)
+  expect(job.requests).toBeGreaterThanOrEqual(5 * 10)
+})
