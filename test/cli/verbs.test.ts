@@ -284,9 +284,12 @@ test('on a terminal top takes the whole screen until q, and progress is a bar; n
       { env },
     )
     let shown = ''
+    let isAsked = false
     child.stdout.on('data', (bytes) => {
       shown += bytes
-      if (until !== '' && shown.includes(until)) child.stdin.write(keys)
+      if (isAsked || until === '' || !shown.includes(until)) return
+      isAsked = true
+      child.stdin.write(keys)
     })
     const [code] = await once(child, 'exit')
     return { code, shown }
