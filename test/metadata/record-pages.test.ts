@@ -24,7 +24,7 @@ const largest = {
   buckets: Array.from({ length: BUCKETS_MAX }, (_, id) => ({ id, name: 'b'.repeat(BUCKET_NAME_BYTES_MAX) })),
 }
 
-test('the record of the largest job goes to another metadata server in pages that fit a frame', () => {
+test('I27: the record of the largest job goes to another metadata server in pages that fit a frame', () => {
   const pages = recordPages(largest)
   const arriving = new ArrivingRecords()
   expect(pages.length).toBeGreaterThan(4)

@@ -19,6 +19,8 @@ const RECOVERY_MS = 1_500
 const RECOVERIES_MAX = 3
 /** Delay of the ping for a call whose server has said that it waits. */
 const PING_MS = PING_LOOKS * LOOK_MS
+/** A mutation may wait for room, for bytes from below RAM, and for room again. */
+const NODE_WAITS = 4
 
 /** Checks how long a call took, and what its error says about that, if at most progress was disturbed. */
 export function checkProgress(call: Call, { frozenUntilMs, forgottenUntilMs }: Progress): string | null {
@@ -27,7 +29,7 @@ export function checkProgress(call: Call, { frozenUntilMs, forgottenUntilMs }: P
   const code = outcome.kind === 'error' ? outcome.code : ''
   if (
     returnedMs < frozenUntilMs &&
-    pausedMs > 2 * CAPACITY_WAIT_MS &&
+    pausedMs > NODE_WAITS * CAPACITY_WAIT_MS &&
     isShort(call) &&
     code === 'OUTCOME_UNKNOWN'
   )

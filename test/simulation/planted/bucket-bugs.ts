@@ -37,22 +37,6 @@ export const bucketBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
-    name: 'deleted-bucket-handed-over',
-    what: 'Leftovers of a deleted bucket move to the next owner of a slot and are never freed.',
-    file: 'storage-node/handoff/index-pages.ts',
-    find: 'if (!job.buckets.isDeleted(entry.bucket)) enterObject(',
-    replace: 'enterObject(',
-    also: [
-      {
-        file: 'storage-node/handoff/index-pages.ts',
-        find: 'if (job.buckets.isDeleted(bucket)) continue',
-        replace: '',
-      },
-    ],
-    profile: 'buckets',
-    seedsMax: 300,
-  },
-  {
     name: 'bucket-stays-persisted',
     what: 'Persisted objects of a bucket stay in the persistent store when the bucket is deleted (I16).',
     file: 'storage-node/handlers.ts',

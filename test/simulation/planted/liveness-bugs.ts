@@ -20,22 +20,4 @@ export const livenessBugs: readonly Planted[] = [
     profile: 'frozen',
     seedsMax: 60,
   },
-  {
-    name: 'sent-after-its-deadline',
-    what: 'After a suspension a call that waited is sent although its deadline has passed, and given up at once.',
-    file: 'protocol/transport/caller.ts',
-    find: 'if (pending.deadlineMs <= nowMs) {',
-    replace: 'if (pending.deadlineMs <= 0 * nowMs) {',
-    profile: 'frozen',
-    seedsMax: 300,
-  },
-  {
-    name: 'given-up-and-consumed',
-    what: 'A call that waited for a key and was cancelled consumes it nevertheless (I24).',
-    file: 'service/server/requests-under-way.ts',
-    find: 'if (this.#parked.get(id) === task) task(givenUp())',
-    replace: '',
-    profile: 'silent',
-    seedsMax: 100,
-  },
 ]

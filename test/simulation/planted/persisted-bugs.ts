@@ -53,15 +53,6 @@ export const persistedBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'late-put-replaces',
-    what: 'A late write of a former owner to the persistent store replaces a newer object (I25).',
-    file: 'service/persisted/persisted-s3.ts',
-    find: 'await write(before === null ? { isAbsent: true } : { tag: before.tag })',
-    replace: 'await write(undefined as never)',
-    profile: 'overtaken',
-    seedsMax: 300,
-  },
-  {
     name: 'persisted-stamp-ignored',
     what: 'Bytes of the persistent store are returned without a check that they are of the requested version (I25).',
     file: 'service/persisted/persisted-s3.ts',
@@ -76,7 +67,7 @@ export const persistedBugs: readonly Planted[] = [
       },
     ],
     profile: 'overtaken',
-    seedsMax: 300,
+    seedsMax: 100,
   },
   {
     name: 'persisted-file-not-discarded',

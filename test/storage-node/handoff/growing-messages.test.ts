@@ -221,11 +221,11 @@ const full: [string, number][] = [
   ],
 ]
 
-test.each(full)('%s fits the head of a frame when it is filled to its bounds', (_, bytes) => {
+test.each(full)('I27: %s fits the head of a frame when it is filled to its bounds', (_, bytes) => {
   expect(bytes).toBeLessThanOrEqual(HEAD_BYTES_MAX)
 })
 
-test('a slot whose every list is far over one message moves, and its new owner knows all of it', async () => {
+test('I27: a slot whose every list is far over one message moves, and its new owner knows all of it', async () => {
   const planes = await Planes.start()
   const nodes = [await planes.startNode(), await planes.startNode()] as const
   const job = await open(await planes.createJob('j-1', [nodes[0]], { slots: 1 }))
