@@ -22,6 +22,8 @@ interface Credentials {
 /** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
 const TERMINAL_MS_MAX = 300_000
 const BLOCK_MS_MAX = 60_000
+/** Each starts a process. */
+const NODE_TRIES_MAX = 100
 
 /**
  * A reader of one page: a folder of its own, a shell whose variables and folder last from block to block, and terminals
@@ -138,6 +140,16 @@ ${commands}
         reject(new Error(`it ended with ${code}: ${printed}`))
       })
     })
+    if (commands.includes('mayfly up')) await this.#untilNodeServes(commands)
+  }
+
+  /** A person who looks at the nodes takes longer than the first one to start. */
+  async #untilNodeServes(commands: string): Promise<void> {
+    const [dir = ''] = /--dir \S+/.exec(commands) ?? []
+    for (let tries = 0; tries < NODE_TRIES_MAX; tries++) {
+      if (/ active /.test(await this.shell(`mayfly nodes ${dir}`))) return
+    }
+    throw new Error('no node serves')
   }
 
   /** Runs each line behind `$ ` and compares what it prints with the lines below it, where there are any. */
