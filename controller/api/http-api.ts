@@ -11,7 +11,7 @@ import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limi
 import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
-import { addHttpMetrics } from './http-metrics.ts'
+import { addHttpMetrics } from './metrics/http-metrics.ts'
 import { nameSchemas, openapiHead } from './openapi.ts'
 import { noteMethods } from './other-methods.ts'
 import type { Reports } from './reports.ts'

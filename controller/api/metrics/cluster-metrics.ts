@@ -1,11 +1,11 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { tiers } from '../../protocol/operations/data-operations.ts'
-import type { TierReport } from '../../protocol/operations/reports.ts'
-import type { Events } from '../events/events.ts'
-import { eventTypes } from '../events/events.ts'
-import type { TaskFailures } from '../events/task-failures.ts'
-import { METRICS_JOBS_MAX } from '../limits.ts'
-import type { Views } from './views.ts'
+import { tiers } from '../../../protocol/operations/data-operations.ts'
+import type { TierReport } from '../../../protocol/operations/reports.ts'
+import type { Events } from '../../events/events.ts'
+import { eventTypes } from '../../events/events.ts'
+import type { TaskFailures } from '../../events/task-failures.ts'
+import { METRICS_JOBS_MAX } from '../../limits.ts'
+import type { Views } from '../views.ts'
 
 /** Counters of each running job, by tier. */
 const jobCounters: Readonly<Record<string, { help: string; of: (use: TierReport) => number }>> = {

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
-import type { Api } from './routes/api.ts'
+import type { Api } from '../routes/api.ts'
 
 /** Where no route was found: paths of strangers are no labels. */
 const NO_ROUTE = 'none'
