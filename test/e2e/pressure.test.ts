@@ -93,11 +93,12 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
     { ...put, ttlSeconds: 0, metadata: [], checksum: null, keptBucket: '' },
     Buffer.alloc(CHUNK_BYTES),
   )
-  const requests = [await askFor('large', 64), await askFor('small', 1_000), half.subarray(0, 1000)]
+  const [large, small] = [await askFor('large', 64), await askFor('small', 1_000)]
+  const requestOf = (i: number) => (i % 10 === 9 ? half.subarray(0, 1000) : i % 2 === 0 ? large : small)
   const before = { bytes: residentBytes(pid), files: openFiles(pid) }
 
   for (let i = 0; i < STALLED; i++) {
-    stall(node.address, token, requests[i % requests.length] as Buffer)
+    stall(node.address, token, requestOf(i))
     if (i % 50 === 0) await sleep(5)
   }
   await expect.poll(() => openFiles(pid)).toBeGreaterThanOrEqual(before.files + STALLED)
@@ -120,13 +121,13 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
   expect(grownBytes).toBeLessThan(JOB_BYTES + 2 * JOB_HELD_BYTES_MAX + STALLED * CONNECTION_BYTES)
   expect(longestMs).toBeLessThan(CALL_MS_MAX)
 
-  // Twice the timeout since the last byte that moved; some connections may move one more byte after others were closed.
+  // Incomplete frames of 1 MiB get their memory by turns, and each turn ends with the timeout.
   await expect
-    .poll(() => openFiles(pid), { timeout: 4 * LINK_SILENT_MS, interval: 200 })
+    .poll(() => openFiles(pid), { timeout: 7 * LINK_SILENT_MS, interval: 200 })
     .toBeLessThan(before.files + 10)
   expect(await other.client.get('k')).toHaveLength(1024)
   await expect.poll(async () => (await client.get('large-1', { deadlineMs: 1_000 })).length).toBe(CHUNK_BYTES)
-})
+}, 240_000)
 
 test('a node that stands still costs a client that writes fast bounded memory, and takes all of it later', async () => {
   const { node, openOn } = await startNode()
@@ -140,7 +141,8 @@ test('a node that stands still costs a client that writes fast bounded memory, a
   const late = client.put('late', bytes, { deadlineMs: 200 })
   const aborted = client.put('aborted', bytes, { signal: AbortSignal.timeout(200) })
   expect(await Promise.allSettled([late, aborted])).toMatchObject([
-    { reason: { code: 'OUTCOME_UNKNOWN' } },
+    // It waits behind the others, and was never sent.
+    { reason: { code: 'DEADLINE_EXCEEDED' } },
     { reason: { code: 'ABORTED' } },
   ])
   await sleep(500)
