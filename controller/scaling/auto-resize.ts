@@ -26,6 +26,11 @@ export class AutoResize {
   readonly #memories = new Map<string, JobMemory>()
   /** Rounds until a refused resize is retried. */
   readonly #refused = new Map<string, number>()
+  /**
+   * Jobs for which a node's request was refused in these rounds. A round tries less than a request does, nothing below RAM
+   * for one, so its refusal does not refuse a request.
+   */
+  readonly #limited = new Set<string>()
 
   constructor(options: AutoResizeOptions) {
     this.#options = options
@@ -45,14 +50,16 @@ export class AutoResize {
     const { ledger, reconciler, jobs, allowedTiers, fleetCapacity } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
-    if (job.hints.capacityBytes !== undefined || this.#refused.has(id)) return false
+    if (job.hints.capacityBytes !== undefined || this.#limited.has(id)) return false
     // The last decision takes effect before the next one is made.
     if (job.state === 'registering' || reconciler.isPending(id) || jobs.isResizing) return true
     const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
     const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
     if (steps.length === 0) return true
     this.#memories.set(id, newJob)
-    return this.#resize(job, steps)
+    const grows = this.#resize(job, steps)
+    if (!grows) this.#limited.add(id)
+    return grows
   }
 
   #evaluate(job: Job): void {
@@ -61,6 +68,7 @@ export class AutoResize {
     const wait = this.#refused.get(job.id) ?? 0
     if (wait > 1) return void this.#refused.set(job.id, wait - 1)
     this.#refused.delete(job.id)
+    this.#limited.delete(job.id)
     const { memory, resized } = decideResize(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
     this.#memories.set(job.id, memory)
     if (resized !== null) this.#resize(job, [resized])
@@ -130,5 +138,6 @@ export class AutoResize {
   #forget(id: string): void {
     this.#memories.delete(id)
     this.#refused.delete(id)
+    this.#limited.delete(id)
   }
 }
