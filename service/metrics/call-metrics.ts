@@ -1,10 +1,16 @@
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
+import { operations } from '../../protocol/operations/operations.ts'
 import { latencyBoundsMs } from '../../protocol/operations/reports.ts'
 import type { CallCounts } from './call-counts.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
-import { operationNames } from './operation-names.ts'
+import { scrapedCounter, scrapedGauge } from './scraped.ts'
 
-/** Registers what a server of the wire counts. Everything is read when it is scraped. */
+/** Names of the operations of the wire by number. */
+const operationNames: ReadonlyMap<number, string> = new Map(
+  Object.entries(operations).map(([name, { number }]) => [number, name]),
+)
+
+/** Registers what a server of the wire counts. */
 export function addCallMetrics(
   registry: Registry,
   of: {
@@ -13,48 +19,31 @@ export function addCallMetrics(
   },
 ): void {
   const { calls, connections } = of
-  const registers = [registry]
   const nameOf = (kind: number): string => operationNames.get(kind) ?? 'other'
-  const counter = (name: string, help: string, read: (each: Counter<'operation'>) => void): void => {
-    new Counter({
-      name,
-      help,
-      labelNames: ['operation'],
-      registers,
-      collect() {
-        this.reset()
-        read(this)
-      },
-    })
-  }
-  counter('mayfly_requests_total', 'Requests by operation', (each) => {
-    for (const { kind, requests } of calls.all) each.inc({ operation: nameOf(kind) }, requests)
+  scrapedCounter(registry, 'mayfly_requests_total', {
+    help: 'Requests by operation',
+    labelNames: ['operation'],
+    read: () => calls.all.map(({ kind, requests }) => [{ operation: nameOf(kind) }, requests]),
   })
-  counter('mayfly_request_payload_bytes_total', 'Payload bytes of requests by operation', (each) => {
-    for (const { kind, receivedBytes } of calls.all) each.inc({ operation: nameOf(kind) }, receivedBytes)
+  scrapedCounter(registry, 'mayfly_request_payload_bytes_total', {
+    help: 'Payload bytes of requests by operation',
+    labelNames: ['operation'],
+    read: () => calls.all.map(({ kind, receivedBytes }) => [{ operation: nameOf(kind) }, receivedBytes]),
   })
-  new Counter({
-    name: 'mayfly_response_payload_bytes_total',
+  scrapedCounter(registry, 'mayfly_response_payload_bytes_total', {
     help: 'Payload bytes of answers',
-    registers,
-    collect() {
-      this.reset()
-      this.inc(calls.sentBytes)
-    },
+    read: () => [[{}, calls.sentBytes]],
   })
-  new Counter({
-    name: 'mayfly_request_errors_total',
+  scrapedCounter(registry, 'mayfly_request_errors_total', {
     help: 'Requests that were answered with an error, by operation and error code',
     labelNames: ['operation', 'code'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { kind, errors } of calls.all)
-        for (const [code, count] of errors) this.inc({ operation: nameOf(kind), code }, count)
-    },
+    read: () =>
+      calls.all.flatMap(({ kind, errors }) =>
+        Array.from(errors, ([code, count]) => [{ operation: nameOf(kind), code }, count] as const),
+      ),
   })
   new LatencyHistogram({
-    registers,
+    registers: [registry],
     name: 'mayfly_request_duration_seconds',
     help: 'From reading a request to handing over its answer; requests that waited for a key or for room are not in it',
     boundsSeconds: latencyBoundsMs.map((ms) => ms / 1000),
@@ -65,12 +54,8 @@ export function addCallMetrics(
         sumSeconds: latencyMs / 1000,
       })),
   })
-  new Gauge({
-    name: 'mayfly_connections',
+  scrapedGauge(registry, 'mayfly_connections', {
     help: 'Open connections of jobs',
-    registers,
-    collect() {
-      this.set(connections.count)
-    },
+    read: () => [[{}, connections.count]],
   })
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { codeOf } from '../process/system-error.ts'
 
 /** The planes by their names in `build_info` and in the service discovery. */
 export type PlaneName = 'controller' | 'metadata' | 'storage-node'
@@ -10,7 +11,7 @@ function readVersion(): string {
     try {
       return JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')).version
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (codeOf(error) !== 'ENOENT') throw error
     }
   }
   return 'unknown'

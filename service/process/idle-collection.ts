@@ -1,7 +1,7 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Clock } from '../../protocol/runtime.ts'
-import { cpuSecondsOfProcess } from './cpu-meter.ts'
+import { CpuMeter, cpuSecondsOfProcess } from './cpu-meter.ts'
 
 const LOOK_MS = 2_000
 /** A process that used less of a core since the last look is idle. Heartbeats take about 0.5 %. */
@@ -24,19 +24,17 @@ const PAUSE_MS_MAX = 15 * 60_000
  * milliseconds.
  */
 export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProcess): void {
-  const collect = exposedCollection()
-  let cpuSeconds = cpuSecondsUsed()
+  const cpu = new CpuMeter(clock, cpuSecondsUsed)
+  let collect: (() => void) | null = null
   let leastBytes = 0
   let pauseMs = PAUSE_MS_MIN
   let notBeforeMs = 0
   /** Used before a collection that has just been made: buffers are freed by another thread after it. */
   let usedBefore: number | null = null
   const look = (): void => {
-    const usedSeconds = cpuSecondsUsed() - cpuSeconds
-    cpuSeconds += usedSeconds
+    const cores = cpu.takeCores()
     const bytes = usedBytes()
     const nowMs = clock.monotonicMs()
-    const cores = (usedSeconds * 1000) / LOOK_MS
     if (usedBefore !== null) {
       leastBytes = bytes
       pauseMs = usedBefore - bytes < FREED_BYTES_MIN ? Math.min(2 * pauseMs, PAUSE_MS_MAX) : PAUSE_MS_MIN
@@ -47,9 +45,11 @@ export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProce
     const isQuietAndGrown = cores < QUIET_CORES_MAX && bytes >= leastBytes + QUIET_GROWTH_BYTES_MIN
     const isDue = (cores < IDLE_CORES_MAX && mayBeWorthIt) || isQuietAndGrown
     if (isDue && bytes >= USED_BYTES_MIN) {
+      collect ??= exposedCollection()
       collect()
       usedBefore = bytes
-      cpuSeconds = cpuSecondsUsed()
+      // The time of the collection itself does not count.
+      cpu.takeCores()
     }
     clock.after(LOOK_MS, look).unref()
   }

@@ -9,7 +9,7 @@ import {
   FRAME_HELD_BYTES_MIN,
   READER_LOOK_MS,
 } from './limits.ts'
-import { MemoryAccount, ServerMemory } from './memory-account.ts'
+import type { MemoryAccount } from './memory-account.ts'
 import type { RequestsUnderWay } from './requests-under-way.ts'
 import type { Turns } from './turns.ts'
 
@@ -34,9 +34,6 @@ interface IntakeOptions {
   readonly onResume: (pausedMs: number) => void
 }
 
-/** Before the hello little may be sent. */
-const uncounted = new MemoryAccount(new ServerMemory(), { isBounded: false })
-
 /**
  * Decides whether the received bytes of one connection are processed. They wait while the job has no turn or
  * is over its rate, while there is no memory for an incomplete frame, and while too many answers are queued
@@ -49,7 +46,8 @@ export class Intake {
   readonly #options: IntakeOptions
   /** Empty for planes, and before the hello. */
   #job = ''
-  #account = uncounted
+  /** Null before the hello, when little may be sent: nothing is charged. */
+  #account: MemoryAccount | null = null
   #chargedBytes = 0
   /** Bytes of announced answers. */
   #expectedBytes = 0
@@ -79,18 +77,19 @@ export class Intake {
 
   /** Size of the next read. */
   get readBytes(): number {
-    return this.#account === uncounted ? HELLO_BYTES_MAX : this.#account.readBytes
+    return this.#account?.readBytes ?? HELLO_BYTES_MAX
   }
 
   /** Whether no further request is processed until answers have left. */
   get isFull(): boolean {
-    return !this.#account.admitsAnswer(this.#queuedBytes)
+    return this.#account?.admitsAnswer(this.#queuedBytes) === false
   }
 
   /** Whether an incomplete frame may take `bytes`; if not, delivery continues once there is room. */
   admits(bytes: number): boolean {
-    if (bytes <= FRAME_HELD_BYTES_MIN || this.#account.hasRoom) return true
-    this.#awaitRoom()
+    const account = this.#account
+    if (bytes <= FRAME_HELD_BYTES_MIN || account === null || account.hasRoom) return true
+    this.#awaitRoom(account)
     return false
   }
 
@@ -129,8 +128,12 @@ export class Intake {
     const { link, frames, underWay, clock, onResume } = this.#options
     this.#charge(frames.heldBytes)
     const { isFull } = this
+    const account = this.#account
     // Otherwise its own answers leave first, and the network tells of that.
-    if (isFull && this.#queuedBytes <= ANSWERS_QUEUED_BYTES_MAX_FULL) this.#awaitRoom()
+    if (account !== null && isFull && this.#queuedBytes <= ANSWERS_QUEUED_BYTES_MAX_FULL)
+      this.#awaitRoom(account)
+    if (isFull && this.#options.outbox.queuedBytes > 0) this.#watchReader()
+    else this.#stopWatching()
     const isHeld = this.#isThrottled || this.#awaitsTurn || this.#awaitsRoom
     const mustPause = isHeld || isFull || underWay.size >= CALLS_OUTSTANDING_MAX
     if (mustPause === this.isPaused) return
@@ -139,9 +142,7 @@ export class Intake {
       this.#pausedAtMs = clock.monotonicMs()
       frames.pause()
       link.pause()
-      if (isFull) this.#watchReader()
     } else {
-      this.#stopWatching()
       link.resume()
       onResume(clock.monotonicMs() - this.#pausedAtMs)
     }
@@ -158,20 +159,20 @@ export class Intake {
   }
 
   #charge(heldBytes: number): void {
-    if (heldBytes === this.#chargedBytes) return
+    if (this.#account === null || heldBytes === this.#chargedBytes) return
     this.#account.add(heldBytes - this.#chargedBytes)
     this.#chargedBytes = heldBytes
   }
 
-  #awaitRoom(): void {
+  #awaitRoom(account: MemoryAccount): void {
     if (this.#awaitsRoom) return
     this.#awaitsRoom = true
-    this.#account.whenRoom(() => {
+    account.whenRoom(() => {
       this.#awaitsRoom = false
       if (this.#isClosed) return false
       this.#options.turns.wait(this.#job, () => {
         this.balance()
-        this.#account.passOn()
+        account.passOn()
       })
       return true
     })
@@ -179,9 +180,11 @@ export class Intake {
 
   /** Disconnects a peer that takes its answers too slowly: they hold memory. */
   #watchReader(): void {
+    if (this.#reader !== null) return
     const { clock, link, outbox } = this.#options
     const takenBytes = outbox.takenBytes
     this.#reader = clock.after(READER_LOOK_MS, () => {
+      this.#reader = null
       if (outbox.takenBytes - takenBytes < ANSWERS_BYTES_PER_LOOK_MIN) link.destroy()
       else this.#watchReader()
     })

@@ -14,6 +14,10 @@ export class ServerMemory {
   bytes = 0
   /** Accounts with connections that wait for room. */
   readonly waiting = new Set<MemoryAccount>()
+
+  get isOver(): boolean {
+    return this.bytes > SERVER_HELD_BYTES_MAX
+  }
 }
 
 /** Continues a connection that waited for room, and calls `passOn` when it has; false if it is closed. */
@@ -43,9 +47,14 @@ export class MemoryAccount {
 
   /** Charges memory; negative bytes release it. */
   add(bytes: number): void {
+    const server = this.#server
+    const wasOver = server.isOver
     this.#bytes += bytes
-    this.#server.bytes += bytes
-    if (bytes < 0 && this.#server.waiting.size > 0) for (const job of [...this.#server.waiting]) job.#resume()
+    server.bytes += bytes
+    if (bytes >= 0 || server.waiting.size === 0) return
+    // The bound of every job rises as the server comes below its own.
+    if (wasOver && !server.isOver) for (const job of [...server.waiting]) job.#resume()
+    else this.#resume()
   }
 
   /** Whether an incomplete frame may take memory. */
@@ -83,7 +92,7 @@ export class MemoryAccount {
 
   get #bytesMax(): number {
     if (!this.#isBounded) return Number.POSITIVE_INFINITY
-    return this.#server.bytes > SERVER_HELD_BYTES_MAX ? JOB_HELD_BYTES_MIN : JOB_HELD_BYTES_MAX
+    return this.#server.isOver ? JOB_HELD_BYTES_MIN : JOB_HELD_BYTES_MAX
   }
 
   #resume(): void {

@@ -13,13 +13,13 @@ import { cancel, challenge, hello, ping, renew } from '../../protocol/operations
 import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Link } from '../../protocol/transport/link.ts'
-import { bytesOf, Outbox } from '../../protocol/transport/outbox.ts'
+import { Outbox } from '../../protocol/transport/outbox.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
 import { errorReply } from '../../protocol/wire/error-reply.ts'
 import type { Frame, Landing } from '../../protocol/wire/frame.ts'
 import { FrameReader } from '../../protocol/wire/frame-reader.ts'
 import { Reader, violation } from '../../protocol/wire/reader.ts'
-import type { CallCounts, Counts } from '../metrics/call-counts.ts'
+import { CallCounts, type Counts } from '../metrics/call-counts.ts'
 import { endProcess, mustEndProcess } from '../process/background.ts'
 import { checkVersion } from '../process/credentials.ts'
 import { reportFault } from '../process/fault-report.ts'
@@ -61,7 +61,7 @@ class Responder implements Counted {
   readonly #link: Link
   readonly #options: ResponderOptions
   readonly #outbox: Outbox
-  readonly #calls: CallCounts | undefined
+  readonly #calls: CallCounts
   readonly #watch: PeerWatch
   readonly #frames = new FrameReader({
     onFrame: (frame) => this.#receive(frame),
@@ -84,7 +84,7 @@ class Responder implements Counted {
   constructor(link: Link, options: ResponderOptions) {
     this.#link = link
     this.#options = options
-    this.#calls = options.calls
+    this.#calls = options.calls ?? new CallCounts(options.runtime.clock)
     this.#progress = new FrameProgress(options.runtime.clock)
     this.#gate = new Gate({ ...options, onExpired: (error) => this.#refuse(0, error) })
     this.#outbox = new Outbox(link, REPLIES_FIRST_PORTION)
@@ -163,7 +163,7 @@ class Responder implements Counted {
   #finishRead(): void {
     this.#outbox.flush()
     const turnMs = this.#options.turns.end()
-    this.#calls?.endTurn(turnMs)
+    this.#calls.endTurn(turnMs)
     this.#intake.keepPace(turnMs)
     this.#intake.balance()
   }
@@ -189,7 +189,7 @@ class Responder implements Counted {
     if (frame.kind === renew.number) return this.#renew(frame, this.#peer)
     const { operation, handle, isShort } = this.#options.handlers.get(frame.kind)
     const { id } = frame
-    const counts = this.#calls?.received(frame.kind, frame.payloadBytes)
+    const counts = this.#calls.received(frame.kind, frame.payloadBytes)
     const request = this.#decode(operation, frame)
     try {
       const reply = handle(this.#peer, request, frame)
@@ -279,14 +279,14 @@ class Responder implements Counted {
 
   #later(
     id: number,
-    { codec, counts }: { codec: Codec<unknown>; counts: Counts | undefined },
+    { codec, counts }: { codec: Codec<unknown>; counts: Counts },
     reply: Promise<Reply<unknown>>,
   ): void {
     this.#underWay.begin(id)
-    const fromMs = counts === undefined ? 0 : this.#calls?.defer(counts)
+    const fromMs = this.#calls.defer(counts)
     const end = (): void => {
       const hasWaited = this.#underWay.end(id)
-      if (counts !== undefined && fromMs !== undefined && !hasWaited) this.#calls?.answered(counts, fromMs)
+      if (!hasWaited) this.#calls.answered(counts, fromMs)
     }
     reply
       .then(
@@ -307,8 +307,7 @@ class Responder implements Counted {
     const { head, payload, transient, sent } = reply
     if (this.#closed) return sent?.()
     try {
-      this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent })
-      if (payload !== undefined) this.#calls?.sent(bytesOf(payload))
+      this.#calls.sent(this.#outbox.send({ id, kind: 0, codec, head, payload, transient, sent }))
     } catch (cause) {
       sent?.()
       this.#fail(id, new MayflyError('INTERNAL', 'The reply could not be encoded', { cause }))
@@ -318,7 +317,7 @@ class Responder implements Counted {
   #fail(id: number, thrown: unknown, counts?: Counts): void {
     const isOwn = isOwnFault(thrown)
     const error = isOwn ? reportFault(thrown, this.#options) : asMayflyError(thrown)
-    if (counts !== undefined) this.#calls?.failed(counts, error.code)
+    if (counts !== undefined) this.#calls.failed(counts, error.code)
     if (this.#closed) return
     const reason = error.reason.slice(0, ERROR_MESSAGE_BYTES_MAX / 4)
     this.#outbox.send({ id, kind: errorTable[error.code].wire, codec: errorReply, head: { reason } })

@@ -47,6 +47,8 @@ class Watched extends Connections {
   }
 }
 
+type Server = Awaited<ReturnType<typeof startServer>>
+
 async function startServer() {
   const handlers = new Handlers().on(echo, (_peer, { answerBytes }) => ({
     head: { values: new Array(Math.ceil(answerBytes / value.length)).fill(value) },
@@ -58,11 +60,17 @@ async function startServer() {
     serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns, connections }),
   )
   onTestFinished(() => listener.close())
-  const connect = async (job: string): Promise<RawConnection> => {
+  const connect = async (job: string, { helloInPieces = false } = {}): Promise<RawConnection> => {
     const raw = await RawConnection.open(listener.address)
     onTestFinished(() => raw.vanish())
     const expiresSeconds = Math.floor(Date.now() / 1000) + 600
-    raw.send(await raw.hello(signToken(secret, { job, read: true, write: true, expiresSeconds })))
+    const hello = await raw.hello(signToken(secret, { job, read: true, write: true, expiresSeconds }))
+    if (helloInPieces) {
+      raw.send(hello.subarray(0, hello.length / 2))
+      // The first half is read before the second is sent.
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      raw.send(hello.subarray(hello.length / 2))
+    } else raw.send(hello)
     return raw
   }
   return { connect, held: (job: string) => connections.accounts.get(job)?.bytes ?? 0 }
@@ -79,31 +87,51 @@ function answersOf({ frames }: RawConnection): number {
 }
 
 /** Expects a new connection of the job to be answered. */
-async function expectServed(
-  { connect }: Awaited<ReturnType<typeof startServer>>,
-  job: string,
-): Promise<void> {
+async function expectServed({ connect }: Server, job: string): Promise<void> {
   const other = await connect(job)
   other.send(await echoFrame(2, { headBytes: 100_000, answerBytes: 100_000 }))
   await expect.poll(() => answersOf(other)).toBe(1)
 }
+
+/** Sends a piece on each connection. The most that their job held until it was over its bound, and for a while after. */
+async function mostHeld(
+  server: Server,
+  connections: readonly RawConnection[],
+  piece: Buffer,
+): Promise<number> {
+  let most = 0
+  const look = (): void => {
+    most = Math.max(most, server.held('j-greedy'))
+  }
+  for (const raw of connections) {
+    raw.send(piece)
+    await new Promise((resolve) => setImmediate(resolve))
+    look()
+  }
+  await expect.poll(() => server.held('j-greedy')).toBeGreaterThan(JOB_HELD_BYTES_MAX)
+  for (let count = 0; count < 100; count++) {
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    look()
+  }
+  return most
+}
+
+test('I26: a hello that arrives in pieces is not charged to its job, nor taken from what the job holds', async () => {
+  const server = await startServer()
+  for (let count = 0; count < 3; count++) {
+    const raw = await server.connect('j-slow', { helloInPieces: true })
+    raw.send(await echoFrame(2, { headBytes: 100_000, answerBytes: 0 }))
+    await expect.poll(() => answersOf(raw)).toBe(1)
+    expect(server.held('j-slow')).toBe(0)
+  }
+})
 
 test('I26: incomplete frames of a job hold a bounded amount of memory, wait for room, and are all answered when they are complete', async () => {
   const server = await startServer()
   const frame = await echoFrame(2, { headBytes: 600_000, answerBytes: 0 })
   const greedy: RawConnection[] = []
   for (let count = 0; count < 120; count++) greedy.push(await server.connect('j-greedy'))
-  let most = 0
-  for (const raw of greedy) {
-    raw.send(frame.subarray(0, 500_000))
-    await new Promise((resolve) => setImmediate(resolve))
-    most = Math.max(most, server.held('j-greedy'))
-  }
-  await expect.poll(() => server.held('j-greedy')).toBeGreaterThan(JOB_HELD_BYTES_MAX)
-  for (let look = 0; look < 100; look++) {
-    await new Promise((resolve) => setTimeout(resolve, 2))
-    most = Math.max(most, server.held('j-greedy'))
-  }
+  const most = await mostHeld(server, greedy, frame.subarray(0, 500_000))
   // One frame above the bound, and one read of each that waits.
   expect(most).toBeLessThan(JOB_HELD_BYTES_MAX + MIB + 120 * RECEIVE_BYTES)
   await expectServed(server, 'j-other')
@@ -124,17 +152,7 @@ test('I26: answers that nobody reads hold a bounded amount of memory of their jo
     deaf.push(raw)
     raw.stop()
   }
-  let most = 0
-  for (const raw of deaf) {
-    raw.send(Buffer.concat(frames))
-    await new Promise((resolve) => setImmediate(resolve))
-    most = Math.max(most, server.held('j-greedy'))
-  }
-  await expect.poll(() => server.held('j-greedy')).toBeGreaterThan(JOB_HELD_BYTES_MAX)
-  for (let look = 0; look < 100; look++) {
-    await new Promise((resolve) => setTimeout(resolve, 2))
-    most = Math.max(most, server.held('j-greedy'))
-  }
+  const most = await mostHeld(server, deaf, Buffer.concat(frames))
   expect(most).toBeLessThan(2 * JOB_HELD_BYTES_MAX + 2 * MIB)
   await expectServed(server, 'j-other')
   for (const raw of deaf) raw.read()
