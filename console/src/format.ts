@@ -14,7 +14,8 @@ export function formatBytes(bytes: number): string {
 /** Three digits at most behind each other: `1.25`, `12.5`, `125`. */
 export function formatNumber(value: number): string {
   if (value === 0) return '0'
-  const digits = Math.abs(value) < 1 ? 2 : Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0
+  const size = Math.abs(value)
+  const digits = size < 10 ? 2 : size < 100 ? 1 : 0
   return value.toLocaleString('en', { maximumFractionDigits: digits })
 }
 

@@ -38,7 +38,6 @@ export function Plot({ title, times, series, format, isBytes = false, theme }: P
   useEffect(() => {
     const element = box.current
     if (element === null) return
-    document.documentElement.dataset.theme = theme
     const made = new uPlot(optionsOf(series, { format, isBytes, width: element.clientWidth }), data, element)
     plot.current = made
     const resizes = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }))

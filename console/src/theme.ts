@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useLayoutEffect, useState } from 'preact/hooks'
 
 export type Theme = 'light' | 'dark'
 
@@ -14,7 +14,8 @@ function initial(): Theme {
 /** The theme of the system until the reader chooses one, which is then kept. */
 export function useTheme(): [Theme, () => void] {
   const [theme, setTheme] = useState(initial)
-  useEffect(() => {
+  // Before the plots, which read their colours from it.
+  useLayoutEffect(() => {
     document.documentElement.dataset.theme = theme
   }, [theme])
   const toggle = (): void => {

@@ -1,3 +1,8 @@
+import { nothingMoved } from '../../protocol/operations/reports.ts'
+
+/** A tier that a job does not use. */
+const untouched = { objects: 0, ...nothingMoved }
+
 const job = {
   id: 'j-mvr7rhbuhmpx6aqtdy3wxiobozi5',
   name: 'word-count',
@@ -85,24 +90,8 @@ const job = {
         promotedBytes: 0,
         droppedMoves: 0,
       },
-      ssd: {
-        objects: 0,
-        hits: 0,
-        demotedObjects: 0,
-        demotedBytes: 0,
-        promotedObjects: 0,
-        promotedBytes: 0,
-        droppedMoves: 0,
-      },
-      s3: {
-        objects: 0,
-        hits: 0,
-        demotedObjects: 0,
-        demotedBytes: 0,
-        promotedObjects: 0,
-        promotedBytes: 0,
-        droppedMoves: 0,
-      },
+      ssd: untouched,
+      s3: untouched,
     },
   },
   peak: {

@@ -8,7 +8,7 @@ import type { MetadataServers } from '../metadata/servers.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Job } from '../records/job.ts'
-import { livingStates, reservedBy } from '../records/job.ts'
+import { largestOf, livingStates, reservedBy } from '../records/job.ts'
 import { capacityOf, isAlive, isOpen, loadOf, type Node, nodeStates } from '../records/node.ts'
 import type { Quota } from '../records/quota.ts'
 import {
@@ -86,17 +86,12 @@ export class Views {
 
   /** The living jobs with most bytes reserved, up to `max`, and what they use. */
   largest(max: number): (Pick<JobView, 'id' | 'name' | 'usage'> & { reserved: TierBytes })[] {
-    return this.#options.ledger
-      .living()
-      .map((job) => ({ job, reserved: reservedBy(job) }))
-      .sort((a, b) => bytesOf(b.reserved) - bytesOf(a.reserved))
-      .slice(0, max)
-      .map(({ job, reserved }) => ({
-        id: job.id,
-        name: job.name,
-        usage: this.#usage(job),
-        reserved: tierBytes(reserved),
-      }))
+    return largestOf(this.#options.ledger.living(), max).map((job) => ({
+      id: job.id,
+      name: job.name,
+      usage: this.#usage(job),
+      reserved: tierBytes(reservedBy(job)),
+    }))
   }
 
   #node(node: Node, reserved: ReadonlyMap<string, ResourceVector>): NodeView {

@@ -1,6 +1,7 @@
 import type { Placed } from '../packing/packing.ts'
 import {
   add,
+  bytesOf,
   fits,
   most,
   nothing,
@@ -98,6 +99,15 @@ export function cancelLeaving(shares: readonly Share[]): Share[] {
 /** The part of a job's demand that its shares on open nodes do not cover. */
 export function missingOf(job: Job, open: readonly Share[]): ResourceVector {
   return subtract(job.demand, sum(open))
+}
+
+/** The jobs with most bytes reserved, up to `max`, the largest first. */
+export function largestOf(jobs: readonly Job[], max: number): Job[] {
+  return jobs
+    .map((job) => ({ job, bytes: bytesOf(reservedBy(job)) }))
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, max)
+    .map(({ job }) => job)
 }
 
 /** Merges shares on the same node. */

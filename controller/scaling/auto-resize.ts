@@ -20,17 +20,19 @@ export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> 
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
 }
 
+/** A resize that was refused. */
+interface Refusal {
+  /** Rounds until the next try. */
+  readonly rounds: number
+  /** A node's request was refused. A round tries less than a request, which may place the rest below RAM: its refusal refuses no request. */
+  readonly ofRequest: boolean
+}
+
 /** Resizes reservations that no hint fixes to follow usage. */
 export class AutoResize {
   readonly #options: AutoResizeOptions
   readonly #memories = new Map<string, JobMemory>()
-  /** Rounds until a refused resize is retried. */
-  readonly #refused = new Map<string, number>()
-  /**
-   * Jobs for which a node's request was refused in these rounds. A round tries less than a request does, nothing below RAM
-   * for one, so its refusal does not refuse a request.
-   */
-  readonly #limited = new Set<string>()
+  readonly #refused = new Map<string, Refusal>()
 
   constructor(options: AutoResizeOptions) {
     this.#options = options
@@ -50,28 +52,26 @@ export class AutoResize {
     const { ledger, reconciler, jobs, allowedTiers, fleetCapacity } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
-    if (job.hints.capacityBytes !== undefined || this.#limited.has(id)) return false
+    if (job.hints.capacityBytes !== undefined || this.#refused.get(id)?.ofRequest === true) return false
     // The last decision takes effect before the next one is made.
     if (job.state === 'registering' || reconciler.isPending(id) || jobs.isResizing) return true
     const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
     const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
     if (steps.length === 0) return true
     this.#memories.set(id, newJob)
-    const grows = this.#resize(job, steps)
-    if (!grows) this.#limited.add(id)
-    return grows
+    return this.#resize(job, steps, { ofRequest: true })
   }
 
   #evaluate(job: Job): void {
     const { reconciler } = this.#options
     if (reconciler.isPending(job.id)) return
-    const wait = this.#refused.get(job.id) ?? 0
-    if (wait > 1) return void this.#refused.set(job.id, wait - 1)
+    const refusal = this.#refused.get(job.id)
+    if (refusal !== undefined && refusal.rounds > 1)
+      return void this.#refused.set(job.id, { ...refusal, rounds: refusal.rounds - 1 })
     this.#refused.delete(job.id)
-    this.#limited.delete(job.id)
     const { memory, resized } = decideResize(this.#memories.get(job.id) ?? newJob, this.#loadOf(job))
     this.#memories.set(job.id, memory)
-    if (resized !== null) this.#resize(job, [resized])
+    if (resized !== null) this.#resize(job, [resized], { ofRequest: false })
   }
 
   #loadOf(job: Job): JobLoad {
@@ -86,7 +86,7 @@ export class AutoResize {
   }
 
   /** Resizes to the first step that fits. False if none fits. */
-  #resize(job: Job, steps: readonly Resized[]): boolean {
+  #resize(job: Job, steps: readonly Resized[], { ofRequest }: { ofRequest: boolean }): boolean {
     const { admission, ledger, reconciler, background } = this.#options
     let refusal: MayflyError | null = null
     for (const to of steps) {
@@ -106,7 +106,7 @@ export class AutoResize {
       this.#report(job, to)
       return true
     }
-    this.#refused.set(job.id, GROWTH_RETRY_ROUNDS)
+    this.#refused.set(job.id, { rounds: GROWTH_RETRY_ROUNDS, ofRequest })
     const { reason } = refusal ?? {}
     this.#options.log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
     return false
@@ -138,6 +138,5 @@ export class AutoResize {
   #forget(id: string): void {
     this.#memories.delete(id)
     this.#refused.delete(id)
-    this.#limited.delete(id)
   }
 }

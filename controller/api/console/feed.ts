@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { type Clock, repeat, type Timer } from '../../../protocol/runtime.ts'
 import type { Caller } from '../../access/keys.ts'
-import type { ClusterEvent, Events } from '../../events/events.ts'
+import type { Events } from '../../events/events.ts'
 import { Allowance } from '../../jobs/allowance.ts'
 import { PAGE_EVENTS_MAX, PAGE_SAMPLE_MS, PAGE_STREAMS_MAX, PAGE_STREAMS_OF_KEY_MAX } from '../../limits.ts'
 import { openEventStream } from '../event-stream.ts'
-import type { EventShown, Hello } from './snapshot.ts'
+import type { Hello } from './snapshot.ts'
 import type { Snapshots } from './snapshots.ts'
 
 interface Reader {
@@ -34,7 +34,7 @@ export class PageFeed {
     this.#snapshots = of.snapshots
     this.#sampling = repeat(of.clock, PAGE_SAMPLE_MS, () => this.#sample())
     this.#sampling.unref()
-    this.#unsubscribe = of.events.subscribe((event) => this.#send('event', shown(event)))
+    this.#unsubscribe = of.events.subscribe((event) => this.#send('event', event))
   }
 
   /** Throws `TOO_MANY_REQUESTS` if the API key may open no more. */
@@ -43,18 +43,18 @@ export class PageFeed {
   }
 
   /** Serves until the reader disconnects, falls behind, its session ends, or the server stops. */
-  serve(response: ServerResponse, of: { readonly caller: Caller; readonly find: () => Caller | null }): void {
-    const leave = this.#allowance.enter(of.caller.name)
+  serve(response: ServerResponse, of: { readonly owner: string; readonly find: () => Caller | null }): void {
+    const leave = this.#allowance.enter(of.owner)
     const { write, end } = openEventStream(response, this.#clock)
     const reader: Reader = { write, end, caller: of.find }
     const hello: Hello = {
       samples: this.#snapshots.samples,
       jobs: this.#snapshots.jobs,
-      events: this.#events.since(0).slice(-PAGE_EVENTS_MAX).map(shown),
-      caller: of.caller,
+      events: this.#events.since(0).slice(-PAGE_EVENTS_MAX),
     }
     write(format('hello', hello))
-    if (this.#snapshots.last !== null) write(format('snapshot', this.#snapshots.last))
+    const now = this.#snapshots.now()
+    if (now !== null) write(format('snapshot', now))
     this.#readers.add(reader)
     response.once('close', () => {
       leave()
@@ -69,9 +69,9 @@ export class PageFeed {
   }
 
   #sample(): void {
-    const snapshot = this.#snapshots.take()
+    this.#snapshots.take()
     for (const reader of this.#readers) if (reader.caller() === null) reader.end()
-    this.#send('snapshot', snapshot)
+    if (this.#readers.size > 0) this.#send('snapshot', this.#snapshots.now())
   }
 
   #send(type: string, data: unknown): void {
@@ -79,10 +79,6 @@ export class PageFeed {
     const text = format(type, data)
     for (const { write } of this.#readers) write(text)
   }
-}
-
-function shown({ id, type, atMs, data }: ClusterEvent): EventShown {
-  return { id, type, atMs, data }
 }
 
 function format(type: string, data: unknown): string {

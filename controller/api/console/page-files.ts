@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { codeOf } from '../../../service/process/system-error.ts'
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -41,17 +42,22 @@ export function readPageFiles(dir: string): PageFiles | null {
       assets: new Map(assets.map((name) => [name, readPageFile(join(dir, 'assets', name))])),
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    if (codeOf(error) === 'ENOENT') return null
     throw error
   }
 }
 
 function readPageFile(path: string): PageFile {
   const bytes = readFileSync(path)
+  let gzipped: Buffer | null = null
   return {
     type: types[extname(path)] ?? 'application/octet-stream',
     bytes,
-    gzipped: gzipSync(bytes),
+    // At the first request, so that the start need not wait for it.
+    get gzipped() {
+      gzipped ??= gzipSync(bytes)
+      return gzipped
+    },
     etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`,
   }
 }

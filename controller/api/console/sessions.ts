@@ -11,6 +11,7 @@ import {
 
 /** Random bytes of a session id and of a link's code. */
 const SECRET_BYTES = 32
+const UNKNOWN_KEY = 'The API key is not one of this cluster'
 
 /** A secret that stands for an API key until it expires. */
 interface Grant {
@@ -24,48 +25,47 @@ interface Grant {
  * and links are in memory alone, and their secrets only as digests.
  */
 export class Sessions {
-  readonly #keys: Pick<Keys, 'find' | 'findDigest'>
+  readonly #keys: Pick<Keys, 'findDigest'>
   readonly #runtime: Runtime
   readonly #sessions = new Map<string, Grant>()
   readonly #links = new Map<string, Grant>()
 
-  constructor(keys: Pick<Keys, 'find' | 'findDigest'>, runtime: Runtime) {
+  constructor(keys: Pick<Keys, 'findDigest'>, runtime: Runtime) {
     this.#keys = keys
     this.#runtime = runtime
   }
 
   /** Opens a session with an API key. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for a driver's key. */
   login(apiKey: string): { session: string; caller: Caller } {
-    const caller = requireViewer(this.#keys.find(apiKey), 'The API key is not one of this cluster')
-    return { session: this.#open(caller.name, digestOf(apiKey)), caller }
+    const keyDigest = digestOf(apiKey)
+    const caller = requireViewer(this.#keys.findDigest(keyDigest), UNKNOWN_KEY)
+    return { session: this.#open(caller.name, keyDigest), caller }
   }
 
   /** Makes the code of a one-time link for the holder of an API key. Throws as `login` does. */
   makeLink(apiKey: string): { code: string; untilMs: number } {
-    const { name } = requireViewer(this.#keys.find(apiKey), 'The API key is not one of this cluster')
+    const keyDigest = digestOf(apiKey)
+    const { name } = requireViewer(this.#keys.findDigest(keyDigest), UNKNOWN_KEY)
     const untilMs = this.#runtime.clock.wallMs() + LINK_SECONDS * 1000
-    const code = this.#enter(this.#links, { name, keyDigest: digestOf(apiKey), untilMs })
+    const code = this.#enter(this.#links, { name, keyDigest, untilMs })
     trim(this.#links, LINKS_OF_KEY_MAX, name)
     return { code, untilMs }
   }
 
   /** Opens a session with the code of a link, which is then used up. Throws as `login` does. */
   redeem(code: string): { session: string; caller: Caller } {
-    const grant = this.#links.get(digestOf(code))
-    this.#links.delete(digestOf(code))
-    const isOver = grant === undefined || grant.untilMs <= this.#runtime.clock.wallMs()
+    const id = digestOf(code)
+    const grant = this.#links.get(id)
+    this.#links.delete(id)
     const why = 'The link was used before, or is too old; get another one with `mayfly open`'
-    const caller = requireViewer(isOver ? null : this.#keys.findDigest(grant.keyDigest), why)
+    const caller = requireViewer(this.#callerOf(grant), why)
     return { session: this.#open(caller.name, grant?.keyDigest ?? ''), caller }
   }
 
   /** Null if there is no such session, or it has ended. */
   find(session: string): Caller | null {
     const id = digestOf(session)
-    const grant = this.#sessions.get(id)
-    if (grant === undefined) return null
-    const caller =
-      grant.untilMs > this.#runtime.clock.wallMs() ? this.#keys.findDigest(grant.keyDigest) : null
+    const caller = this.#callerOf(this.#sessions.get(id))
     if (caller !== null && caller.role !== 'driver') return caller
     this.#sessions.delete(id)
     return null
@@ -73,6 +73,12 @@ export class Sessions {
 
   logout(session: string): void {
     this.#sessions.delete(digestOf(session))
+  }
+
+  /** Null if the grant is over, or its key is gone. */
+  #callerOf(grant: Grant | undefined): Caller | null {
+    if (grant === undefined || grant.untilMs <= this.#runtime.clock.wallMs()) return null
+    return this.#keys.findDigest(grant.keyDigest)
   }
 
   #open(name: string, keyDigest: string): string {

@@ -83,5 +83,4 @@ export interface Hello {
   readonly samples: readonly Sample[]
   readonly jobs: Readonly<Record<string, readonly JobPoint[]>>
   readonly events: readonly EventShown[]
-  readonly caller: { readonly name: string; readonly role: string }
 }

@@ -1,13 +1,13 @@
 import type { Clock } from '../../../protocol/runtime.ts'
 import type { Admission } from '../../jobs/admission.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
-import type { Usage } from '../../jobs/usage.ts'
+import { peakOf, type Usage } from '../../jobs/usage.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { PAGE_JOB_SAMPLE_EVERY, PAGE_JOBS_MAX, PAGE_NODES_MAX, PAGE_SAMPLES_KEPT } from '../../limits.ts'
 import type { FleetCapacity } from '../../nodes/capacity.ts'
 import type { NodeRegistry } from '../../nodes/registry.ts'
-import { type Job, reservedBy } from '../../records/job.ts'
-import { isAlive, isOpen, type Node } from '../../records/node.ts'
+import { type Job, largestOf, reservedBy } from '../../records/job.ts'
+import { isAlive, type Node } from '../../records/node.ts'
 import { bytesOf, type NodeClass } from '../../sizing/node-class.ts'
 import type { NodeView } from '../schemas.ts'
 import type { Views } from '../views.ts'
@@ -37,7 +37,6 @@ export class Snapshots {
   readonly #samples: Sample[] = []
   readonly #jobs = new Map<string, JobPoint[]>()
   #taken = 0
-  #last: Snapshot | null = null
 
   constructor(options: SnapshotsOptions) {
     this.#options = options
@@ -52,43 +51,40 @@ export class Snapshots {
     return Object.fromEntries(this.#jobs)
   }
 
-  /** Null before the first. */
-  get last(): Snapshot | null {
-    return this.#last
+  /** Takes a sample; called every `PAGE_SAMPLE_MS`. */
+  take(): void {
+    const { nodes, ledger } = this.#options
+    const living = ledger.living()
+    this.#keep(this.#sample(nodes.all(), living), living)
   }
 
-  /** Takes one; called every `PAGE_SAMPLE_MS`. */
-  take(): Snapshot {
-    const { nodes, ledger, registrations } = this.#options
-    const all = nodes.all()
+  /** What the page shows; null before the first sample. Made for readers alone. */
+  now(): Snapshot | null {
+    const sample = this.#samples.at(-1)
+    if (sample === undefined) return null
+    const { nodes, ledger, registrations, views } = this.#options
+    const alive = nodes.all().filter(isAlive)
     const living = ledger.living()
-    const ranked = living
-      .map((job) => ({ job, bytes: bytesOf(reservedBy(job)) }))
-      .sort((a, b) => b.bytes - a.bytes)
-      .slice(0, PAGE_JOBS_MAX)
-    const jobs = ranked.map(({ job }) => this.#job(job))
-    const sample = this.#sample(all, living)
-    this.#keep(sample, jobs)
-    const shown = all.filter(({ record }) => record.state !== 'lost').slice(0, PAGE_NODES_MAX)
-    const views = this.#options.views.nodesNow(shown)
-    this.#last = {
+    const shown = alive.slice(0, PAGE_NODES_MAX)
+    const nodeViews = views.nodesNow(shown)
+    return {
       sample,
       nodes: shown.flatMap((node, index) => {
-        const view = views[index]
+        const view = nodeViews[index]
         return view === undefined ? [] : [this.#node(node, view)]
       }),
-      nodesTotal: all.filter(isAlive).length,
-      jobs,
+      nodesTotal: alive.length,
+      jobs: largestOf(living, PAGE_JOBS_MAX).map((job) => this.#job(job)),
       jobsTotal: living.length,
       waiting: registrations.waiting,
     }
-    return this.#last
   }
 
-  #keep(sample: Sample, jobs: readonly JobShown[]): void {
+  #keep(sample: Sample, living: readonly Job[]): void {
     this.#samples.push(sample)
     if (this.#samples.length > PAGE_SAMPLES_KEPT) this.#samples.shift()
     if (this.#taken++ % PAGE_JOB_SAMPLE_EVERY !== 0) return
+    const jobs = largestOf(living, PAGE_JOBS_MAX).map((job) => this.#job(job))
     const shown = new Set(jobs.map(({ id }) => id))
     for (const id of this.#jobs.keys()) if (!shown.has(id)) this.#jobs.delete(id)
     for (const { id, used, reserved } of jobs) {
@@ -122,7 +118,7 @@ export class Snapshots {
     const reserved = reservedBy(job)
     return {
       ...{ id: job.id, name: job.name, owner: job.owner, state: job.state, objects: use.objects },
-      used: Math.round(use.bytes.ram + use.bytes.ssd + use.bytes.s3),
+      used: Math.round(peakOf(use).bytes),
       reserved: bytesOf(reserved),
       bytesPerSecond: { used: Math.round(use.bytesPerSecond), reserved: reserved.bytesPerSecond },
       pricePerHour: admission.priceOf(job),
@@ -136,7 +132,7 @@ export class Snapshots {
       const of: Amounts = { used: usedBytes, reserved: reservedBytes, capacity: capacityBytes }
       return [tier, of]
     })
-    const largest = (isOpen(node) || state === 'draining' ? (node.report?.jobs ?? []) : [])
+    const largest = (node.report?.jobs ?? [])
       .map((job) => ({
         id: job.id,
         name: this.#options.ledger.get(job.id)?.name ?? '',

@@ -1,6 +1,7 @@
-import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { tiers } from '../../../protocol/operations/data-operations.ts'
 import type { TierReport } from '../../../protocol/operations/reports.ts'
+import { scrapedCounter, scrapedGauge } from '../../../service/metrics/scraped.ts'
 import type { Events } from '../../events/events.ts'
 import { eventTypes } from '../../events/events.ts'
 import type { TaskFailures } from '../../events/task-failures.ts'
@@ -50,64 +51,40 @@ export function addClusterMetrics(
   registry: Registry,
   { views, events, tasks }: { views: Views; events: Events; tasks: TaskFailures },
 ): void {
-  const registers = [registry]
-  const gauge = <Label extends string>(
-    name: string,
-    of: {
-      help: string
-      labelNames: readonly Label[]
-      read: () => readonly (readonly [Record<Label, string>, number])[]
-    },
-  ): void => {
-    new Gauge({
-      name,
-      help: of.help,
-      labelNames: of.labelNames,
-      registers,
-      collect() {
-        this.reset()
-        for (const [labels, value] of of.read()) this.set(labels, value)
-      },
-    })
-  }
-  gauge('mayfly_jobs', {
+  const cluster = oncePerTurn(() => views.cluster())
+  const largest = oncePerTurn(() => views.largest(METRICS_JOBS_MAX))
+  scrapedGauge(registry, 'mayfly_jobs', {
     help: 'Living jobs by state',
     labelNames: ['state'],
-    read: () => Object.entries(views.cluster().jobs).map(([state, jobs]) => [{ state }, jobs]),
+    read: () => Object.entries(cluster().jobs).map(([state, jobs]) => [{ state }, jobs]),
   })
-  gauge('mayfly_registrations_waiting', {
+  scrapedGauge(registry, 'mayfly_registrations_waiting', {
     help: 'Registrations that wait for room',
-    labelNames: [],
-    read: () => [[{}, views.cluster().waiting]],
+    read: () => [[{}, cluster().waiting]],
   })
-  gauge('mayfly_nodes', {
+  scrapedGauge(registry, 'mayfly_nodes', {
     help: 'Storage nodes by state',
     labelNames: ['state'],
-    read: () => Object.entries(views.cluster().nodes).map(([state, nodes]) => [{ state }, nodes]),
+    read: () => Object.entries(cluster().nodes).map(([state, nodes]) => [{ state }, nodes]),
   })
   for (const [kind, help] of Object.entries(kinds)) {
     const of = kind as keyof typeof kinds
-    gauge(`mayfly_cluster_${kind}_bytes`, {
+    scrapedGauge(registry, `mayfly_cluster_${kind}_bytes`, {
       help: `Bytes of the cluster by tier: ${help}`,
       labelNames: ['tier'],
-      read: () =>
-        Object.entries(views.cluster().totals.bytes).map(([tier, totals]) => [{ tier }, totals[of]]),
+      read: () => Object.entries(cluster().totals.bytes).map(([tier, totals]) => [{ tier }, totals[of]]),
     })
-    gauge(`mayfly_cluster_${kind}_bytes_per_second`, {
+    scrapedGauge(registry, `mayfly_cluster_${kind}_bytes_per_second`, {
       help: `Throughput of the cluster: ${help}`,
-      labelNames: [],
-      read: () => [[{}, views.cluster().totals.bytesPerSecond[of]]],
+      read: () => [[{}, cluster().totals.bytesPerSecond[of]]],
     })
   }
-  gauge('mayfly_cluster_price_per_hour', {
+  scrapedGauge(registry, 'mayfly_cluster_price_per_hour', {
     help: 'Price of the nodes that run or start, in the currency of the config file',
-    labelNames: [],
-    read: () => [
-      [{}, views.cluster().nodeClasses.reduce((sum, each) => sum + each.nodes * each.pricePerHour, 0)],
-    ],
+    read: () => [[{}, cluster().nodeClasses.reduce((sum, each) => sum + each.nodes * each.pricePerHour, 0)]],
   })
   const jobTiers = <Value>(of: (use: TierReport & { bytes: number }) => Value) =>
-    views.largest(METRICS_JOBS_MAX).flatMap(({ id, name, usage }) =>
+    largest().flatMap(({ id, name, usage }) =>
       tiers.flatMap((tier) => {
         const use = { ...usage.tiers[tier], bytes: usage.bytes[tier] }
         // Tiers that a job does not use have no series; most jobs use RAM alone.
@@ -115,63 +92,59 @@ export function addClusterMetrics(
         return [[{ job: id, name, tier }, of(use)] as const]
       }),
     )
-  gauge('mayfly_job_reserved_bytes', {
+  scrapedGauge(registry, 'mayfly_job_reserved_bytes', {
     help: 'Bytes that a living job has reserved by tier',
     labelNames: ['job', 'name', 'tier'],
     read: () =>
-      views
-        .largest(METRICS_JOBS_MAX)
-        .flatMap(({ id, name, reserved }) =>
-          tiers
-            .filter((tier) => tier === 'ram' || reserved[tier] > 0)
-            .map((tier) => [{ job: id, name, tier }, reserved[tier]] as const),
-        ),
+      largest().flatMap(({ id, name, reserved }) =>
+        tiers
+          .filter((tier) => tier === 'ram' || reserved[tier] > 0)
+          .map((tier) => [{ job: id, name, tier }, reserved[tier]] as const),
+      ),
   })
-  gauge('mayfly_job_bytes', {
+  scrapedGauge(registry, 'mayfly_job_bytes', {
     help: 'Bytes of each living job by tier',
     labelNames: ['job', 'name', 'tier'],
     read: () => jobTiers(({ bytes }) => bytes),
   })
-  gauge('mayfly_job_objects', {
+  scrapedGauge(registry, 'mayfly_job_objects', {
     help: 'Objects of each living job by the tier where their bytes lie; a large one counts in RAM',
     labelNames: ['job', 'name', 'tier'],
     read: () => jobTiers(({ objects }) => objects),
   })
-  for (const [name, { help, of }] of Object.entries(jobCounters)) {
-    new Counter({
-      name,
+  for (const [name, { help, of }] of Object.entries(jobCounters))
+    scrapedCounter(registry, name, {
       help,
       labelNames: ['job', 'name', 'tier'],
-      registers,
-      collect() {
-        this.reset()
-        for (const [labels, value] of jobTiers(of)) this.inc(labels, value)
-      },
+      read: () => jobTiers(of),
     })
-  }
-  new Counter({
-    name: 'mayfly_events_total',
+  scrapedCounter(registry, 'mayfly_events_total', {
     help: 'What happened since the controller started, by type',
     labelNames: ['type'],
-    registers,
-    collect() {
-      this.reset()
-      for (const type of eventTypes) this.inc({ type }, events.countOf(type))
-    },
+    read: () => eventTypes.map((type) => [{ type }, events.countOf(type)]),
   })
-  gauge('mayfly_tasks_failing', {
+  scrapedGauge(registry, 'mayfly_tasks_failing', {
     help: 'Of how many jobs or nodes a background task of a process fails now',
     labelNames: ['process', 'task'],
     read: () => [...tasks.all()].map(({ process, task, failing }) => [{ process, task }, failing]),
   })
-  new Counter({
-    name: 'mayfly_task_failures_total',
+  scrapedCounter(registry, 'mayfly_task_failures_total', {
     help: 'Failures of background tasks since their process started',
     labelNames: ['process', 'task'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { process, task, failures } of tasks.all()) this.inc({ process, task }, failures)
-    },
+    read: () => [...tasks.all()].map(({ process, task, failures }) => [{ process, task }, failures]),
   })
+}
+
+/** `read`, once for all metrics of a scrape: the registry collects them in one turn. */
+function oncePerTurn<Value>(read: () => Value): () => Value {
+  let held: { readonly value: Value } | null = null
+  return () => {
+    if (held === null) {
+      held = { value: read() }
+      queueMicrotask(() => {
+        held = null
+      })
+    }
+    return held.value
+  }
 }

@@ -55,7 +55,7 @@ export function consoleRoutes(
     const { caller, session } = requireSession(request, sessions)
     feed.requireRoom(caller.name)
     reply.hijack()
-    feed.serve(reply.raw, { caller, find: () => sessions.find(session) })
+    feed.serve(reply.raw, { owner: caller.name, find: () => sessions.find(session) })
   })
 }
 

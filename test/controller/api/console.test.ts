@@ -100,7 +100,7 @@ test('sessions and links end with their time and their key, and have a bound', (
   const find = (key: string) => (living.has(key) ? ({ name: key, role: 'viewer' } as const) : null)
   let digests = 0
   const random = { bytes: (count: number) => Buffer.alloc(count, `${digests++}-`), fraction: () => 0 }
-  const sessions = new Sessions({ find, findDigest: () => find('one') }, { clock, random })
+  const sessions = new Sessions({ findDigest: () => find('one') }, { clock, random })
   const { session } = sessions.login('one')
   expect(sessions.find(session)?.name).toBe('one')
   expect(sessions.find(`${session}x`)).toBe(null)

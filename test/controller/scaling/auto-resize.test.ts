@@ -48,6 +48,30 @@ describe('a job without a hint of its size', () => {
     expect((await cluster.reserved(job.id))[node]).toBe(50 * MIB)
   })
 
+  test('grows below RAM at the request of a node, though a round found no room in RAM', async () => {
+    const tiers = {
+      ram: { capacityBytes: smallClass.ramBytes, usedBytes: 0 },
+      ssd: { capacityBytes: smallClass.ssdBytes, usedBytes: 0 },
+    }
+    const cluster = await ReportingCluster.start({ classes: [{ ...smallClass, nodesMax: 1 }], tiers })
+    const { body: job } = await cluster.world.register()
+    const [node = ''] = cluster.nodes
+    const { reservation } = (await cluster.world.ask(`/v1/jobs/${job.id}`)).body
+    const freeMib = Math.floor((smallClass.ramBytes - reservation.bytes.ram) / MIB)
+    await cluster.world.register({
+      hints: { capacityBytes: Math.floor((freeMib - 4) / 1.0625) * MIB, peakBytesPerSecond: 1, latencyMs: 1 },
+    })
+    const mib = Math.floor(reservation.bytes.ram / MIB) - 1
+    await cluster.pass(1, new Map([[node, [{ id: job.id, mib, rate: 0 }]]]))
+    expect((await cluster.world.ask(`/v1/jobs/${job.id}`)).body.reservation.bytes).toEqual(reservation.bytes)
+    const waiting = { id: job.id, bytes: { ram: mib * MIB }, waitingBytes: 2 * MIB }
+    expect((await cluster.world.requestCapacity(node, [waiting])).body).toEqual({ limited: [] })
+    await eventually(async () => {
+      const { bytes } = (await cluster.world.ask(`/v1/jobs/${job.id}`)).body.reservation
+      expect(bytes.ssd).toBeGreaterThan(reservation.bytes.ssd)
+    })
+  })
+
   test('grows up to the quota of its key and no further, while a job of another key grows', async () => {
     const name = 'attacker'
     const quota = { bytes: 100 * MIB }

@@ -7,7 +7,12 @@ import { startController } from '../../../controller/server.ts'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
 import { defaultTraits, type TierTraits } from '../../../controller/sizing/tier-traits.ts'
 import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
-import { type JobUsageReport, type NodeReport, noCalls } from '../../../protocol/operations/reports.ts'
+import {
+  type CapacityRequest,
+  type JobUsageReport,
+  type NodeReport,
+  noCalls,
+} from '../../../protocol/operations/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { Background } from '../../../service/process/background.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
@@ -217,10 +222,20 @@ export class World {
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {
+    return this.#tell(`${path}/heartbeat`, report)
+  }
+
+  /** A node asks for more capacity for its jobs. */
+  requestCapacity(node: string, jobs: CapacityRequest['jobs']): Promise<Reply> {
+    return this.#tell(`nodes/${node}/capacity`, { jobs })
+  }
+
+  /** What a server of the cluster tells the controller. */
+  #tell(path: string, body: unknown): Promise<Reply> {
     const token = clusterToken(secret, this.clock.wallMs()).toString('base64url')
-    return this.ask(`/internal/v1/${path}/heartbeat`, {
+    return this.ask(`/internal/v1/${path}`, {
       method: 'POST',
-      body: report,
+      body,
       headers: { authorization: `Bearer ${token}` },
     })
   }
