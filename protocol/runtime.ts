@@ -87,8 +87,18 @@ export function clockOf(source: TimeSource): Clock {
 }
 
 /** Resolves after `ms`. */
-export function sleep(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.after(ms, resolve))
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal === undefined) return void clock.after(ms, resolve)
+    if (signal.aborted) return resolve()
+    const end = (): void => {
+      timer.cancel()
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = clock.after(ms, end)
+    signal.addEventListener('abort', end, { once: true })
+  })
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { Claims } from '../protocol/model/token.ts'
 import type { peerOperations } from '../protocol/operations/control-operations.ts'
-import { tiers } from '../protocol/operations/data-operations.ts'
 import type { RequestOf } from '../protocol/operations/operation.ts'
 import type { JobUsageReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
@@ -39,12 +38,8 @@ import { keyString } from './slot/key-string.ts'
 import { CapacityRequests, type CapacityRequestsOptions } from './tiering/capacity-requests.ts'
 import { Demoter } from './tiering/demoter.ts'
 import { LowerReads } from './tiering/lower-reads.ts'
-import { type LowerTier, RAM } from './tiers/job-tiers.ts'
+import { type LowerTier, RAM, S3, SSD } from './tiers/job-tiers.ts'
 import type { TierStore } from './tiers/tier-store.ts'
-
-/** Tier numbers. */
-const SSD = tiers.indexOf('ssd')
-const S3 = tiers.indexOf('s3')
 
 type VersionsAlive = RequestOf<typeof peerOperations.versionsAlive>
 

@@ -6,9 +6,19 @@ import {
   placedNode,
   placedShare,
 } from '../../protocol/model/placement.ts'
-import { array, bytes, flag, optional, struct, text, u8, u16, u32 } from '../../protocol/wire/codec.ts'
+import {
+  array,
+  bytes,
+  encode,
+  flag,
+  optional,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+} from '../../protocol/wire/codec.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
-import { Writer } from '../../protocol/wire/writer.ts'
 
 /** A move of slots from one node to another. A slot is in one move at a time. */
 export interface Move {
@@ -139,9 +149,7 @@ export function newRecord(id: string, slots: number): JobRecord {
 }
 
 export function encodeRecord(record: JobRecord): Buffer {
-  const writer = new Writer()
-  wireRecord.write(writer, { ...record, deletedBuckets: [], slots: slotRuns(record) })
-  return writer.take()
+  return encode(wireRecord, { ...record, deletedBuckets: [], slots: slotRuns(record) })
 }
 
 export function decodeRecord(encoded: Buffer): JobRecord {

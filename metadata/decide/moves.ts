@@ -66,13 +66,9 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
     case 'finishWithHoles':
       return replaceMove(record, move, null)
     case 'restore':
-      return giveSlots(replaceMove(record, move, null), slots, {
-        owner: source,
-        epoch: nextEpoch(record),
-        origin: SlotOrigin.restored,
-      })
+      return restored(record, move)
     case 'restoreAndFree':
-      return withLeftover(withMoveEvent(record, move, 'targetDied'), { node: target, epoch, slots })
+      return withLeftover(restored(record, move), { node: target, epoch, slots })
     case 'lose': {
       const table = new SlotTable(replaceMove(record, move, null))
       for (const slot of slots) table.markLost(slot)
@@ -85,6 +81,12 @@ export function withMoveEvent(record: JobRecord, move: Move, event: MoveEvent): 
     default:
       return unreachable(outcome)
   }
+}
+
+/** The move is undone: its source goes on owning the slots. */
+function restored(record: JobRecord, move: Move): JobRecord {
+  const to = { owner: move.source, epoch: nextEpoch(record), origin: SlotOrigin.restored }
+  return giveSlots(replaceMove(record, move, null), move.slots, to)
 }
 
 /**

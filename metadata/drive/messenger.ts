@@ -40,13 +40,9 @@ export class Messenger {
     node: PlacedNode,
     operation: Operation<Request, unknown>,
     next: () => Request | null,
-    isRefusal: (error: unknown) => boolean = () => false,
+    isRefusal?: (error: unknown) => boolean,
   ): Promise<boolean> {
-    const send = (): Promise<unknown> | null => {
-      const request = next()
-      return request === null ? null : this.send(node, operation, request)
-    }
-    return (await this.#untilConfirmed(node, send, isRefusal)) !== null
+    return (await this.callUntilConfirmed(node, operation, next, isRefusal)) !== null
   }
 
   /** As `sendUntilConfirmed`, with the reply; null if `next` returned null. */
@@ -54,11 +50,13 @@ export class Messenger {
     node: PlacedNode,
     operation: Operation<Request, Reply>,
     next: () => Request | null,
+    isRefusal?: (error: unknown) => boolean,
   ): Promise<Reply | null> {
-    return await this.#untilConfirmed(node, () => {
+    const send = (): Promise<Reply> | null => {
       const request = next()
       return request === null ? null : this.send(node, operation, request)
-    })
+    }
+    return await this.#untilConfirmed(node, send, isRefusal)
   }
 
   /** As `sendUntilConfirmed`, for several messages: if one is not confirmed, all are sent again in order. */

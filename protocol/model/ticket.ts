@@ -1,7 +1,6 @@
 import { MayflyError } from '../errors.ts'
-import { bytes, struct, text, type ValueOf } from '../wire/codec.ts'
+import { bytes, encode, struct, text, type ValueOf } from '../wire/codec.ts'
 import { Reader } from '../wire/reader.ts'
-import { Writer } from '../wire/writer.ts'
 import { placementCodec } from './placement.ts'
 
 /**
@@ -15,9 +14,7 @@ const PREFIX = 'mayfly1.'
 const ticketCodec = struct({ metadata: text, job: text, token: bytes, placement: placementCodec })
 
 export function formatTicket(ticket: Ticket): string {
-  const writer = new Writer()
-  ticketCodec.write(writer, ticket)
-  return PREFIX + writer.take().toString('base64url')
+  return PREFIX + encode(ticketCodec, ticket).toString('base64url')
 }
 
 /** Throws `UNAUTHENTICATED` for a string that is no ticket. Nodes verify the token. */

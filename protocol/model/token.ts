@@ -1,8 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { MayflyError } from '../errors.ts'
-import { bytes, flag, struct, text, u8, u32, type ValueOf } from '../wire/codec.ts'
+import { bytes, encode, flag, struct, text, u8, u32, type ValueOf } from '../wire/codec.ts'
 import { Reader } from '../wire/reader.ts'
-import { Writer } from '../wire/writer.ts'
 
 /**
  * A token grants access to one job, or to everything if `job` is empty (between planes). It consists of the
@@ -31,9 +30,7 @@ export type Granted = Omit<Claims, 'version' | 'prefix'> & Partial<Pick<Claims, 
 
 /** `expiresSeconds` counts from the Unix epoch. */
 export function signToken(secret: Buffer, claims: Granted): Buffer {
-  const writer = new Writer()
-  claimsCodec.write(writer, { version: TOKEN_VERSION, prefix: EVERY_KEY, ...claims })
-  const body = writer.take()
+  const body = encode(claimsCodec, { version: TOKEN_VERSION, prefix: EVERY_KEY, ...claims })
   return Buffer.concat([body, macOf(secret, body)])
 }
 

@@ -1,11 +1,12 @@
 import { answeredError, asMayflyError, isError, MayflyError } from '../errors.ts'
-import type { Operation } from '../operations/operation.ts'
+import { cancel } from '../operations/control-operations.ts'
+import type { Operation, RequestOf } from '../operations/operation.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Codec } from '../wire/codec.ts'
 import { errorReply } from '../wire/error-reply.ts'
 import type { Frame, Landing } from '../wire/frame.ts'
 import type { Reader } from '../wire/reader.ts'
-import type { Payload } from './outbox.ts'
+import type { Outgoing, Payload } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
 
 export interface CallOptions {
@@ -62,6 +63,14 @@ export interface Unsent {
   readonly operation: Operation<unknown, unknown>
   readonly request: unknown
   readonly payload: Payload | undefined
+}
+
+/** The id of requests whose answer is ignored. */
+export const NO_ID = 0
+
+/** The frame that asks a server to give up a call. */
+export function cancelOf(id: number): Outgoing<RequestOf<typeof cancel>> {
+  return { id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } }
 }
 
 /** Placeholder of a call that was given up: its id is reused only after its answer. */

@@ -20,10 +20,12 @@ import {
   abortedTooLate,
   type CallerOptions,
   type CallOptions,
+  cancelOf,
   failureOf,
   type Greeted,
   givenUp,
   headOf,
+  NO_ID,
   neverSent,
   type Pending,
   readHead,
@@ -38,9 +40,6 @@ import { Hearing } from './hearing.ts'
 import type { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
-
-/** The id of requests whose answer is ignored. */
-const NO_ID = 0
 
 /** The frame number of the hello. */
 const HELLO_FRAME = 1
@@ -312,7 +311,8 @@ export class Caller {
     if (this.#unsent.delete(id)) return this.#failUnsent(id, error)
     this.#pending[id - 1] = givenUp
     this.#leave()
-    this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
+    // One that is ending was cancelled before, and a cancellation lasts.
+    if (pending.isEnding !== true) this.#outbox.send(cancelOf(id))
     pending.waiting.failed(error)
   }
 
@@ -333,7 +333,7 @@ export class Caller {
     if (!pending.mutates || pending.isEnding || this.#unsent.has(id)) return pending.deadlineMs
     if (pending.deadlineMs - CANCEL_LEAD_MS > nowMs) return pending.deadlineMs - CANCEL_LEAD_MS
     pending.isEnding = true
-    this.#outbox.send({ id: NO_ID, kind: cancel.number, codec: cancel.request, head: { id } })
+    this.#outbox.send(cancelOf(id))
     return pending.deadlineMs
   }
 

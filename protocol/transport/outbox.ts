@@ -79,9 +79,9 @@ export class Outbox {
 
   /**
    * Queues one frame. Throws, with nothing queued, if the head has a value that its codec cannot encode, or
-   * the frame is too large.
+   * the frame is too large. Returns the bytes of its payload.
    */
-  send<T>(frame: Outgoing<T>): void {
+  send<T>(frame: Outgoing<T>): number {
     const { payload } = frame
     const parts = partsOf(payload)
     const payloadBytes = bytesOf(payload)
@@ -120,6 +120,7 @@ export class Outbox {
     }
     if (++this.#frames < this.#portion) this.#schedule()
     else this.#writePortion()
+    return payloadBytes
   }
 
   /** Writes all queued frames now. */

@@ -1,7 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { helloFields, welcomeFields } from '../operations/control-operations.ts'
-import type { Codec, ValueOf } from '../wire/codec.ts'
-import { Writer } from '../wire/writer.ts'
+import { encode, type ValueOf } from '../wire/codec.ts'
 
 /**
  * Both ends of a connection know the MAC of the client's token: the client from its ticket, the server from
@@ -37,10 +36,4 @@ export function isProof(given: Uint8Array, expected: Buffer): boolean {
 
 function prove(mac: Uint8Array, what: string, nonce: Uint8Array, fields: Uint8Array): Buffer {
   return createHmac('sha256', mac).update(what).update(nonce).update(fields).digest()
-}
-
-function encode<T>(codec: Codec<T>, value: T): Buffer {
-  const writer = new Writer()
-  codec.write(writer, value)
-  return writer.take()
 }

@@ -1,13 +1,20 @@
 import { isUtf8 } from 'node:buffer'
 import { MayflyError } from '../errors.ts'
 import { type Reader, violation } from './reader.ts'
-import type { Writer } from './writer.ts'
+import { Writer } from './writer.ts'
 
 /** The encoding of one type. `shape` names the encoding; the protocol version is pinned to all shapes. */
 export interface Codec<T> {
   readonly shape: string
   write(writer: Writer, value: T): void
   read(reader: Reader): T
+}
+
+/** The encoding of one value. */
+export function encode<T>(codec: Codec<T>, value: T): Buffer {
+  const writer = new Writer()
+  codec.write(writer, value)
+  return writer.take()
 }
 
 export type ValueOf<C> = C extends Codec<infer T> ? T : never
@@ -73,9 +80,7 @@ export function array<T>(element: Codec<T>): Codec<readonly T[]> {
       for (const value of values) element.write(writer, value)
     },
     read: (reader) => {
-      const count = reader.u32()
-      if (count > reader.remaining)
-        throw violation(`a list announces ${count} elements in ${reader.remaining} bytes`)
+      const count = reader.count(1)
       const values: T[] = []
       for (let index = 0; index < count; index++) values.push(element.read(reader))
       return values

@@ -1,5 +1,5 @@
 import { bytes as bytesCodec, type Codec } from './codec.ts'
-import { type Reader, readU16, readU32, violation } from './reader.ts'
+import { readU16, readU32 } from './reader.ts'
 
 /**
  * Lists of messages with many entries. They have the encoding of `array`, and are read without an object for
@@ -58,7 +58,7 @@ export const byteColumn: Codec<ByteStrings> = {
     for (const value of values) bytesCodec.write(writer, value)
   },
   read: (reader) => {
-    const count = countOf(reader, 2)
+    const count = reader.count(2)
     const starts = new Uint32Array(count)
     const { memory, offset: begin } = reader
     for (let index = 0; index < count; index++) {
@@ -78,7 +78,7 @@ export const u32Column: Codec<ArrayLike<number>> = {
     for (let index = 0; index < length; index++) writer.u32(values[index] as number)
   },
   read: (reader) => {
-    const count = countOf(reader, 4)
+    const count = reader.count(4)
     const values = new Uint32Array(count)
     const { memory } = reader
     const start = reader.skip(4 * count)
@@ -96,17 +96,9 @@ export const u64Column: Codec<ArrayLike<number>> = {
     for (let index = 0; index < length; index++) writer.u64(values[index] as number)
   },
   read: (reader) => {
-    const count = countOf(reader, 8)
+    const count = reader.count(8)
     const values = new Float64Array(count)
     for (let index = 0; index < count; index++) values[index] = reader.u64()
     return values
   },
-}
-
-/** The count of a list whose elements take at least so many bytes each, which bounds allocation. */
-function countOf(reader: Reader, elementBytes: number): number {
-  const count = reader.u32()
-  if (count * elementBytes > reader.remaining)
-    throw violation(`a list announces ${count} elements in ${reader.remaining} bytes`)
-  return count
 }

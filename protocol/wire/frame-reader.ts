@@ -59,8 +59,6 @@ export class FrameReader {
   /** Memory of the payload of `#frame` that is being received, with `#payloadBytes` so far. */
   #payload: Buffer | null = null
   #payloadBytes = 0
-  /** Own memory of that frame: its head, and its payload unless it is a landing. */
-  #frameHeldBytes = 0
   #direct = false
   #paused = false
   /** Bytes that arrived before the stream was paused. */
@@ -86,7 +84,8 @@ export class FrameReader {
 
   /** Memory of an incomplete frame and of bytes that wait for `resume`, besides a landing. */
   get heldBytes(): number {
-    return (this.#held?.length ?? 0) + this.#frameHeldBytes + (this.#rest?.length ?? 0)
+    const receiving = this.#payload === null ? 0 : this.#ownBytes(this.#frame.landing)
+    return (this.#held?.length ?? 0) + receiving + (this.#rest?.length ?? 0)
   }
 
   /** Delivers nothing, including what has arrived, until `resume`. */
@@ -133,7 +132,6 @@ export class FrameReader {
     this.#closed = true
     this.#rest = null
     this.#held = null
-    this.#frameHeldBytes = 0
     if (this.#payload === null) return
     this.#payload = null
     const { landing } = this.#frame
@@ -236,16 +234,20 @@ export class FrameReader {
     const frame = this.#frame
     const { payloadBytes } = frame
     const landing = payloadBytes > 0 ? (this.#land?.(frame) ?? null) : null
-    const bytes = FRAME_HEADER_BYTES + frame.headBytes + (landing === null ? payloadBytes : 0)
-    if (payloadBytes > 0 && !this.#mayHold(bytes)) {
+    if (payloadBytes > 0 && !this.#mayHold(this.#ownBytes(landing))) {
       landing?.abandon()
       return false
     }
     frame.landing = landing
     this.#payload = landing?.bytes ?? Buffer.allocUnsafeSlow(payloadBytes)
     this.#payloadBytes = 0
-    this.#frameHeldBytes = bytes
     return true
+  }
+
+  /** Memory of the frame that is being received besides a landing. */
+  #ownBytes(landing: Landing | null): number {
+    const { headBytes, payloadBytes } = this.#frame
+    return FRAME_HEADER_BYTES + headBytes + (landing === null ? payloadBytes : 0)
   }
 
   #fillPayload(piece: Buffer, offset: number, end: number): number {
@@ -260,7 +262,6 @@ export class FrameReader {
     if (this.#payloadBytes < payload.length) return
     const frame = this.#frame
     this.#payload = null
-    this.#frameHeldBytes = 0
     frame.payloadMemory = payload
     frame.payloadStart = 0
     frame.owned = true

@@ -68,6 +68,14 @@ export class Reader {
     return this.#advance(bytes)
   }
 
+  /** The count of a list whose elements take at least so many bytes each, which bounds allocation. */
+  count(elementBytes: number): number {
+    const count = this.u32()
+    if (count * elementBytes > this.remaining)
+      throw violation(`a list announces ${count} elements in ${this.remaining} bytes`)
+    return count
+  }
+
   /** Unread bytes would be silently ignored, so they are refused. */
   finish(): void {
     if (this.remaining > 0) throw violation(`a message is ${this.remaining} bytes longer than its fields`)

@@ -1,18 +1,14 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { SLOTS_MAX } from '../../protocol/limits.ts'
 import type { nodeOperations } from '../../protocol/operations/control-operations.ts'
-import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { NodeBudget } from '../budget/budget.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { Lease } from '../job/lease.ts'
-import { RAM } from '../tiers/job-tiers.ts'
+import { RAM, S3, SSD } from '../tiers/job-tiers.ts'
 import { dropReleased } from './source.ts'
 import { cancelArrival, takeOver } from './target.ts'
-
-const SSD = tiers.indexOf('ssd')
-const S3 = tiers.indexOf('s3')
 
 type Own = RequestOf<typeof nodeOperations.own>
 type Drop = RequestOf<typeof nodeOperations.drop>

@@ -34,8 +34,8 @@ export class Puller {
   readonly #runtime: Runtime
   readonly #background: Background
   #stopped = false
-  #pulls = 0
-  readonly #waiting: (() => void)[] = []
+  /** Background pulls of all slots, bounded so that reads come first. */
+  readonly #pulls = new ReadSemaphore(PULLS_MAX)
   /** Requested entries. */
   readonly #shared: SharedReads<void>
   /** By address of the source node, so that an unresponsive one does not block the others. */
@@ -62,7 +62,7 @@ export class Puller {
     const { clock, random } = this.#runtime
     for (let failures = 0; this.#isWanted(job, index, slot); ) {
       try {
-        await this.#limited(async () => {
+        await this.#pulls.run(1, async () => {
           if (!this.#isWanted(job, index, slot)) return
           const bytes = await this.#pullBatch(job, index, slot)
           await sleep(clock, (bytes * 1000) / PULL_BYTES_PER_SECOND)
@@ -124,19 +124,6 @@ export class Puller {
         }
         await sleep(clock, pauseMs)
       }
-    }
-  }
-
-  /** Bounds concurrent background pulls over all slots, so that reads come first. */
-  async #limited(pull: () => Promise<void>): Promise<void> {
-    if (this.#pulls >= PULLS_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#pulls++
-    try {
-      await pull()
-    } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#pulls--
-      else next()
     }
   }
 

@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { TTL_SECONDS_MAX } from '../../protocol/limits.ts'
+import { PAYLOAD_COPIED_BYTES_MAX, TTL_SECONDS_MAX } from '../../protocol/limits.ts'
 import { PutCondition } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
@@ -12,7 +12,7 @@ import { encodeMetadata, type UserMetadata } from '../slot/user-metadata.ts'
 import { type At, answerWaits } from '../slot/waits.ts'
 import { endingOf, freeEnded } from './ended-chunks.ts'
 import type { NodeJob } from './job.ts'
-import type { KeyLocation } from './locate.ts'
+import { type KeyLocation, locatePlain } from './locate.ts'
 
 /** Changes of a slot's objects and their charges. Each change is atomic: it throws with nothing changed. */
 export class ObjectTable {
@@ -101,12 +101,15 @@ export class ObjectTable {
   }
 
   /**
-   * As `store`, for a plain value that is located. False, with nothing changed, if the present object is not
-   * plain, or there is no memory: `store` handles these. It creates no object, because half of the time of a
-   * small put would be theirs.
+   * As `store`, for a plain value, which it locates and gives a version. False, with nothing stored, if it does
+   * not fit into its record, the present object is not plain, or there is no memory: `store` handles these. It
+   * creates no object, because half of the time of a small put would be theirs.
    */
   storePlain(job: NodeJob, value: PlainValue): boolean {
+    if (value.bytes > PAYLOAD_COPIED_BYTES_MAX) return false
+    locatePlain(job, value)
     const { slot } = value
+    value.version = slot.nextVersion()
     job.memory.compactIfSparse()
     const { size } = slot.objects
     const change = slot.setPlain(value, job)

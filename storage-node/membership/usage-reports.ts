@@ -31,9 +31,10 @@ export class UsageReports {
 
   /** The usage of each job; `elapsedMs` is the time since the last report. */
   report(jobs: Iterable<NodeJob>, elapsedMs: number): JobUsageReport[] {
-    const present = [...jobs].filter((job) => job.hasSlots)
-    this.check(present)
+    const all = [...jobs]
+    this.check(all)
     const nowMs = this.#clock.monotonicMs()
+    const present = all.filter((job) => job.hasSlots)
     return present.map((job) => {
       return {
         id: job.id,

@@ -3,7 +3,6 @@ import {
   MANY_KEYS_MAX,
   MANY_VALUE_BYTES_MAX,
   PAYLOAD_BYTES_MAX,
-  PAYLOAD_COPIED_BYTES_MAX,
   WAIT_SECONDS_MAX,
 } from '../../protocol/limits.ts'
 import {
@@ -18,7 +17,7 @@ import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
-import { type Address, type KeyLocation, locate, locatePlain } from '../job/locate.ts'
+import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { Kind } from '../memory/record.ts'
 import { PlainValue } from '../slot/plain-value.ts'
@@ -65,17 +64,19 @@ export class BatchObjects {
     const pieces: Uint8Array[] = []
     const checksums: (number | null)[] = []
     let room = PAYLOAD_BYTES_MAX
-    const lengths = job.inOneStep(() =>
-      Array.from(keys, (key, at) => {
-        const value = this.#value(job, { bucket, key }, { room, fetched: fetched?.get(at) })
+    const lengths = new Uint32Array(keys.length)
+    job.inOneStep(() => {
+      for (let at = 0; at < keys.length; at++) {
+        const address = { bucket, key: keys.at(at) as Uint8Array }
+        const value = this.#value(job, address, { room, fetched: fetched?.get(at) })
         const isThere = typeof value !== 'number'
         if (request.checksums) checksums.push(isThere ? value.checksum : null)
-        if (!isThere) return value
+        lengths[at] = isThere ? value.bytes : value
+        if (!isThere) continue
         room -= value.bytes
         for (const view of value.views) pieces.push(view)
-        return value.bytes
-      }),
-    )
+      }
+    })
     job.movedBytes += PAYLOAD_BYTES_MAX - room
     return { head: { lengths, checksums }, payload: pieces, transient: true }
   }
@@ -111,13 +112,10 @@ export class BatchObjects {
     return { results, versions }
   }
 
-  /** False as `ObjectTable.storePlain`, and for a value that does not fit into its record. */
+  /** As `ObjectTable.storePlain`. */
   #storePlain(job: NodeJob, value: PlainValue, keys: ByteColumn, at: number): boolean {
-    if (value.bytes > PAYLOAD_COPIED_BYTES_MAX) return false
     value.keyStart = keys.starts[at] as number
     value.keyBytes = keys.bytesAt(at)
-    locatePlain(job, value)
-    value.version = value.slot.nextVersion()
     return this.#table.storePlain(job, value)
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import type { NodeJob } from '../job/job.ts'
 import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX, LIST_GATHERINGS_MAX } from '../limits.ts'
 import type { KeyString } from '../slot/key-string.ts'
+import { ReadSemaphore } from '../tiers/read-semaphore.ts'
 
 /** The part of a listing that one node answers. */
 export interface ListScope {
@@ -63,9 +64,8 @@ interface JobCursors extends Gatherings {
 export class ListCursors {
   readonly #clock: Clock
   readonly #jobs = new Map<NodeJob, JobCursors>()
-  /** Collections of all jobs that run, and those that wait, FIFO. */
-  #running = 0
-  readonly #queue: (() => void)[] = []
+  /** Collections of all jobs. */
+  readonly #gatherings = new ReadSemaphore(LIST_GATHERINGS_MAX)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -130,23 +130,11 @@ export class ListCursors {
     if (waiting !== undefined) return await waiting
     const gathering = cursors.running.then(() => {
       cursors.next.delete(name)
-      return this.#inTurn(run)
+      return this.#gatherings.run(1, run)
     })
     cursors.next.set(name, gathering)
     cursors.running = gathering.catch(() => undefined)
     return await gathering
-  }
-
-  async #inTurn(run: () => Promise<ListCursor>): Promise<ListCursor> {
-    if (this.#running >= LIST_GATHERINGS_MAX) await new Promise<void>((begin) => this.#queue.push(begin))
-    else this.#running++
-    try {
-      return await run()
-    } finally {
-      const next = this.#queue.shift()
-      if (next === undefined) this.#running--
-      else next()
-    }
   }
 
   #cursorsOf(job: NodeJob): JobCursors {

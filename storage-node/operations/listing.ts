@@ -5,6 +5,7 @@ import type { dataOperations } from '../../protocol/operations/data-operations.t
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 import { hasBit } from '../../protocol/wire/bitmap.ts'
+import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
 import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
 import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_SCAN_BATCH } from '../limits.ts'
@@ -35,8 +36,11 @@ export function pageBytes({ limit }: Request): number {
 export class Listings {
   readonly #clock: Clock
   readonly #cursors: ListCursors
-  /** The last page of each job that waits for a turn of the event loop. */
-  readonly #turns = new WeakMap<NodeJob, Promise<void>>()
+  /**
+   * By job: a page is built in a turn of the event loop with no other page of the job. Many requests may have
+   * waited for one collection, and a page takes about a millisecond.
+   */
+  readonly #turns = new KeyedMutex()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -56,7 +60,7 @@ export class Listings {
         from = page.after
         cursor = await this.#gather(job, { request, slots, after: from })
       }
-      await this.#turn(job)
+      await this.#turns.run(job.id, () => nextTurn(this.#clock))
       await page.fill(cursor)
       if (page.isFull && request.listing !== 0)
         this.#cursors.retain(job, name, { cursor, scope: request, from })
@@ -65,16 +69,6 @@ export class Listings {
       if (page.entries.length > 0) return { complete: false, entries: page.entries }
       cursor = null
     }
-  }
-
-  /**
-   * Resolves in a turn of the event loop with no other page of the job: many requests may have waited for one
-   * collection, and a page takes about a millisecond.
-   */
-  #turn(job: NodeJob): Promise<void> {
-    const turn = (this.#turns.get(job) ?? Promise.resolve()).then(() => nextTurn(this.#clock))
-    this.#turns.set(job, turn)
-    return turn
   }
 
   /** Drops idle cursors. */

@@ -36,7 +36,7 @@ import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { moveToRam } from '../tiering/storage-location.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import { byteRangeOf } from './byte-range.ts'
-import { isPlain, putPlain } from './plain-put.ts'
+import { putPlain } from './plain-put.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
@@ -74,7 +74,7 @@ export class Objects {
 
   /** `payload` is copied, unless it was received into the job's memory. */
   put(job: NodeJob, request: DataRequests['put'], payload: Uint8Array): DataReplies['put'] {
-    const plain = isPlain(request, payload.length) ? putPlain(this.#table, job, request, payload) : null
+    const plain = putPlain(this.#table, job, request, payload)
     if (plain !== null) return { version: plain }
     verifyArrived(payload, request.checksum)
     const place = locate(job, request)

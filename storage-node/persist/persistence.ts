@@ -305,29 +305,26 @@ export class Persistence {
     const expiresAtMs = ttlSeconds === 0 ? 0 : Math.round(this.#options.clock.wallMs() + ttlSeconds * 1000)
     const object = { bytes: put.bytes, expiresAtMs, metadata }
     await this.#changes.put(job, place, { name: keptBucket, object, pieces: put.pieces })
-    try {
-      return this.#storeInSlot(job, place, { object, store: put.store })
-    } catch (error) {
-      if (!isError(error, 'VERSION_MISMATCH')) throw error
-      // The object of that version expired while the store was written.
-      await this.#changes.remove(job, place).catch((left) => Promise.reject(unknownUnlessDropped(left)))
-      throw error
-    }
+    return await this.#storeInSlot(job, place, { object, store: put.store })
   }
 
   /**
    * The store has the object. If its bytes no longer fit into the slot, although there was room when the put
    * began, the slot enters it as one whose bytes only the store has; the replaced object is gone.
    */
-  #storeInSlot<Head extends { version: number }>(
+  async #storeInSlot<Head extends { version: number }>(
     job: NodeJob,
     place: KeyLocation,
     { object, store }: { object: PersistedEntry; store: () => Reply<Head> },
-  ): Reply<Head | { version: number }> {
+  ): Promise<Reply<Head | { version: number }>> {
     try {
       return applyAfterWrite(job, store)
     } catch (error) {
-      if (isError(error, 'VERSION_MISMATCH')) throw error
+      if (isError(error, 'VERSION_MISMATCH')) {
+        // The object of that version expired while the store was written.
+        await this.#changes.remove(job, place).catch((left) => Promise.reject(unknownUnlessDropped(left)))
+        throw error
+      }
       if (!isError(error, 'CAPACITY_EXCEEDED')) throw unknownUnlessDropped(error)
     }
     const { slot } = place

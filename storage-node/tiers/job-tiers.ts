@@ -1,12 +1,15 @@
 import { assert } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
+import { tiers as tierNames } from '../../protocol/operations/data-operations.ts'
 import type { JobBudget, TierBudget } from '../budget/budget.ts'
 import { type Location, NO_RECORD } from '../memory/record.ts'
 import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './limits.ts'
 import type { Range, TierSpace, TierStore } from './tier-store.ts'
 
-/** Number of the highest tier. */
+/** Numbers of the tiers; RAM is the highest. */
 export const RAM = 0
+export const SSD = tierNames.indexOf('ssd')
+export const S3 = tierNames.indexOf('s3')
 
 /** A tier below RAM on a node. */
 export interface LowerTier {

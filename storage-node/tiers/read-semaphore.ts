@@ -1,12 +1,17 @@
 import { TIER_READS_BYTES_MAX } from './limits.ts'
 
 /**
- * A weighted FIFO semaphore over bytes in flight from one place: a lower tier, another node or the persistent
- * store.
+ * A weighted FIFO semaphore, by default over bytes in flight from one place: a lower tier, another node or the
+ * persistent store. Tasks of weight 1 are bounded in number.
  */
 export class ReadSemaphore {
+  readonly #max: number
   #bytes = 0
   readonly #waiting: { readonly bytes: number; readonly begin: () => void }[] = []
+
+  constructor(max = TIER_READS_BYTES_MAX) {
+    this.#max = max
+  }
 
   /** Runs `read` when there is room. A read above the bound runs alone. */
   async run<Result>(bytes: number, read: () => Promise<Result>): Promise<Result> {
@@ -22,7 +27,7 @@ export class ReadSemaphore {
   }
 
   #hasRoom(bytes: number): boolean {
-    return this.#bytes === 0 || this.#bytes + bytes <= TIER_READS_BYTES_MAX
+    return this.#bytes === 0 || this.#bytes + bytes <= this.#max
   }
 
   #beginNext(): void {

@@ -1,15 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { array, bytes, type Codec, u32, u64 } from '../../protocol/wire/codec.ts'
+import { array, bytes, type Codec, encode, u32, u64 } from '../../protocol/wire/codec.ts'
 import { byteColumn, u32Column, u64Column } from '../../protocol/wire/columns.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
 import { Writer } from '../../protocol/wire/writer.ts'
-
-function encode<T>(codec: Codec<T>, value: T): Buffer {
-  const writer = new Writer()
-  codec.write(writer, value)
-  return writer.take()
-}
 
 const strings = fc.array(fc.uint8Array({ maxLength: 40 }).map((value) => Buffer.from(value)))
 const words = fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }))

@@ -30,8 +30,7 @@ import { dataOperations } from '../../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
-import type { Codec } from '../../../protocol/wire/codec.ts'
-import { Writer } from '../../../protocol/wire/writer.ts'
+import { type Codec, encode } from '../../../protocol/wire/codec.ts'
 import {
   HEARTBEAT_JOBS_MAX,
   LIST_PAGE_BYTES_MAX,
@@ -42,6 +41,7 @@ import {
 import { keyString } from '../../../storage-node/slot/key-string.ts'
 import { PersistedState } from '../../../storage-node/slot/persisted-names.ts'
 import { open, Planes } from '../../fixture/planes.ts'
+import { budgetFields } from '../support/requests.ts'
 
 const { clock } = systemRuntime
 const key = Buffer.alloc(KEY_BYTES_MAX, 'k')
@@ -53,9 +53,7 @@ function fill<Item>(count: number, item: (index: number) => Item): Item[] {
 }
 
 function bytesOf<Value>(codec: Codec<Value>, value: Value): number {
-  const writer = new Writer()
-  codec.write(writer, value)
-  return writer.take().length
+  return encode(codec, value).length
 }
 
 /** As many characters of three bytes as an object's metadata may have. */
@@ -63,16 +61,7 @@ const metadata = [{ name: 'n', value: '€'.repeat(Math.floor((METADATA_BYTES_MA
 const manyNames = fill(METADATA_NAMES_MAX, (index) => ({ name: String(index), value: '' }))
 const runs = fill(MANIFEST_RUNS_MAX, (index) => ({ count: 1, chunkBytes: 1 + (index % 2) }))
 
-const budget = {
-  ramBytes: 0,
-  ramBytesMax: 0,
-  ssdBytes: 0,
-  ssdBytesMax: 0,
-  s3Bytes: 0,
-  s3BytesMax: 0,
-  bytesPerSecond: 0,
-  readsPerThousand: 1,
-}
+const budget = { ...budgetFields, readsPerThousand: 1 }
 const speaker = { job: jobId, metadata: node.address, generation: 1, term: 1 }
 const placement = {
   epoch: 1,

@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
-import { Background } from '../../../service/process/background.ts'
 import { Puller } from '../../../storage-node/handoff/puller.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
-import { background } from '../../fixture/background.ts'
+import { background, newBackground } from '../../fixture/background.ts'
 import { indexPage, newSpace } from '../support/space.ts'
 
 test('the pull of a slot ends when its job has ended', async () => {
@@ -38,7 +36,7 @@ test('a pull that failed and is not wanted any more is reported as failing no mo
   takeOver(job, { index: 0, epoch: 3, lost: false, origin: SlotOrigin.handedOver, source: 'a:1' })
   const dial = () => Promise.reject(new MayflyError('UNAVAILABLE', 'nobody is there'))
   const pool = new CallerPool({ dial, runtime: systemRuntime, token: () => Buffer.alloc(0) })
-  const tasks = new Background({ runtime: systemRuntime, log: pino({ level: 'silent' }) })
+  const tasks = newBackground()
   const puller = new Puller({ pool, runtime: systemRuntime, background: tasks })
   const failing = () => tasks.report().map(({ task, failing }) => [task, failing])
   const settled = puller.pullSlot(job, 0)

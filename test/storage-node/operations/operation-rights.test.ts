@@ -9,6 +9,7 @@ import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
 import { open, Planes } from '../../fixture/planes.ts'
+import { budgetFields } from '../support/requests.ts'
 
 /** A row of docs/security.md: what a ticket has to grant, or that only the cluster's processes may call it. */
 interface Rule {
@@ -113,15 +114,7 @@ function request(key: string, sequence: number): Record<string, unknown> {
     },
     ...{ generation: 0, revision: 0, owned: [], buckets: { next: 0, living: [] }, versions: [], entries: [] },
     ...{ chunks: [], openPuts: [], readLeases: [], lostKeys: [], kept: [], items: [], frames: 0 },
-    ...{
-      ramBytes: 0,
-      ramBytesMax: 0,
-      ssdBytes: 0,
-      ssdBytesMax: 0,
-      s3Bytes: 0,
-      s3BytesMax: 0,
-      bytesPerSecond: 0,
-    },
+    ...budgetFields,
   }
 }
 

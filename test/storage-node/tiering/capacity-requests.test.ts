@@ -1,19 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import type { CapacityRequest } from '../../../protocol/operations/reports.ts'
-import { systemRuntime } from '../../../protocol/runtime.ts'
-import { Background } from '../../../service/process/background.ts'
-import { createLog } from '../../../service/process/log.ts'
 import { CapacityRequests } from '../../../storage-node/tiering/capacity-requests.ts'
 import { CAPACITY_ASK_MS, CAPACITY_LIMITED_MS } from '../../../storage-node/tiers/limits.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
+import { newBackground } from '../../fixture/background.ts'
 import { newSpace } from '../support/space.ts'
 
 function world() {
   const clock = new VirtualClock()
-  const background = new Background({
-    runtime: { ...systemRuntime, clock },
-    log: createLog('storage-node', 'silent'),
-  })
+  const background = newBackground(clock)
   const asked: CapacityRequest[] = []
   let limited: string[] | null = []
   const capacity = new CapacityRequests({

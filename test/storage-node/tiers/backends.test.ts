@@ -5,21 +5,17 @@ import { expect, test } from 'vitest'
 import { placementOperations } from '../../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { PersistedS3 } from '../../../service/persisted/persisted-s3.ts'
-import { Background } from '../../../service/process/background.ts'
-import { createLog } from '../../../service/process/log.ts'
+import type { Background } from '../../../service/process/background.ts'
 import { S3Bucket } from '../../../service/s3/s3-bucket.ts'
 import { S3Tier } from '../../../storage-node/tiers/s3/s3-tier.ts'
 import { openSsd } from '../../../storage-node/tiers/ssd/open-ssd.ts'
 import type { TierSpace, TierStore } from '../../../storage-node/tiers/tier-store.ts'
+import { newBackground } from '../../fixture/background.ts'
 import { FakeS3, type S3Fault, s3Faults } from '../../fixture/fake-s3.ts'
 import { open, Planes } from '../../fixture/planes.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 
 const MIB = 1024 * 1024
-
-function newBackground(): Background {
-  return new Background({ runtime: systemRuntime, log: createLog('storage-node', 'silent') })
-}
 
 /** A node with one tier below RAM, a job that spills to it, and another job in RAM alone. */
 async function start(
