@@ -44,11 +44,8 @@ function fileFault(error: unknown): string | null {
   } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException & { dest?: string }
   const fault = fileFaults[code]
   // A file is written beside its place first; then the place is the rename's.
-  return fault === undefined || path === undefined ? null : `${dest ?? path.replace(PART, '$1')} ${fault}`
+  return fault === undefined || path === undefined ? null : `${dest ?? path} ${fault}`
 }
-
-/** `.NAME.PID.part`: where `get` writes what becomes NAME. */
-const PART = /\.([^/]+)\.\d+\.part$/
 
 function exitCodeOf(error: unknown): number {
   if (isError(error, 'NOT_FOUND', 'JOB_NOT_FOUND', 'BUCKET_NOT_FOUND', 'NODE_NOT_FOUND'))

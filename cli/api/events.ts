@@ -1,6 +1,7 @@
+import { errorOf } from '../../client/controller-api.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
-import type { Credentials } from './http.ts'
+import { type Credentials, noCluster } from './http.ts'
 
 /** An event of the cluster. */
 export interface ClusterEvent {
@@ -38,7 +39,7 @@ export async function* readEvents(
       // Without an event so far, nothing says where to go on: those that were missed are shown if they are kept.
     }
     onBroken?.()
-    await sleep(systemRuntime.clock, REOPEN_MS)
+    await sleep(systemRuntime.clock, REOPEN_MS, signal)
   }
 }
 
@@ -49,11 +50,13 @@ async function* readStream(
 ): AsyncGenerator<ClusterEvent, void, undefined> {
   const headers = { authorization: `Bearer ${apiKey}`, ...(last !== null && { 'last-event-id': last }) }
   const response = await fetch(new URL('/v1/events', url), { headers, signal }).catch((cause: unknown) => {
-    throw new MayflyError('UNAVAILABLE', `No cluster answers at ${url}; start one with \`mayfly up\``, {
-      cause,
-    })
+    throw noCluster(url, cause)
   })
-  if (!response.ok || response.body === null) throw refusalOf(response.status, await response.text())
+  if (!response.ok || response.body === null) {
+    const refusal = errorOf(await response.text(), response.status)
+    // What a controller or a proxy cannot answer now is asked again.
+    throw response.status < 500 ? refusal : new MayflyError('UNAVAILABLE', refusal.reason, { cause: refusal })
+  }
   let rest = ''
   try {
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
@@ -85,16 +88,4 @@ function parseEvent(block: string): ClusterEvent | null {
   if (id === undefined || type === undefined || text === undefined) return null
   const { at, ...data } = JSON.parse(text) as { at: string }
   return { id, type, at, data }
-}
-
-function refusalOf(status: number, text: string): MayflyError {
-  const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(text) ?? []
-  if (status === 401) return new MayflyError('UNAUTHENTICATED', message ?? 'The API key is refused')
-  if (status === 403) return new MayflyError('FORBIDDEN', message ?? 'The API key may not see events')
-  if (status === 429)
-    return new MayflyError('TOO_MANY_REQUESTS', message ?? 'Too many streams of events are open')
-  return new MayflyError(
-    status >= 500 ? 'UNAVAILABLE' : 'INTERNAL',
-    message ?? `The controller answered with HTTP status ${status}`,
-  )
 }

@@ -1,5 +1,5 @@
 import { ControllerApi } from '../../client/controller-api.ts'
-import { withJobId } from '../../client/registration.ts'
+import { allOf, withJobId } from '../../client/registration.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import type { LinkReply } from './replies.ts'
@@ -32,10 +32,15 @@ export async function request<T>({ url, apiKey }: Credentials, asked: HttpReques
     })) as T
   } catch (cause) {
     if (!isError(cause, 'UNAVAILABLE') || !(cause.cause instanceof TypeError)) throw cause
-    throw new MayflyError('UNAVAILABLE', `No cluster answers at ${url}; start one with \`mayfly up\``, {
-      cause,
-    })
+    throw noCluster(url, cause)
   }
+}
+
+/** Nothing answers at the URL. */
+export function noCluster(url: string, cause: unknown): MayflyError {
+  return new MayflyError('UNAVAILABLE', `No cluster answers at ${url}; start one with \`mayfly up\``, {
+    cause,
+  })
 }
 
 /** A request about the job with this id or name. */
@@ -45,21 +50,14 @@ export async function requestJob<T>(
   { below = '', ...asked }: Omit<HttpRequest, 'path'> & { below?: string },
 ): Promise<T> {
   const { url, apiKey } = credentials
-  return await withJobId(new ControllerApi(url, apiKey), job, (id) =>
+  return await withJobId(new ControllerApi(url, apiKey), { job, signal: asked.signal }, (id) =>
     request<T>(credentials, { ...asked, path: `/v1/jobs/${encodeURIComponent(id)}${below}` }),
   )
 }
 
 /** All items of a list that the controller gives page by page. */
 export async function requestAll<T>(credentials: Credentials, list: 'jobs' | 'nodes'): Promise<T[]> {
-  const items: T[] = []
-  for (let after = ''; ; ) {
-    const path = `/v1/${list}${after === '' ? '' : `?after=${encodeURIComponent(after)}`}`
-    const page = await request<Record<string, T[]> & { next?: string }>(credentials, { path })
-    items.push(...(page[list] ?? []))
-    if (page.next === undefined) return items
-    after = page.next
-  }
+  return await allOf<T>(list, (path) => request(credentials, { path }))
 }
 
 /** A link to the page of the cluster that logs in once, within 10 minutes. */

@@ -1,6 +1,6 @@
 import { DRAIN_STALL_MS_MAX } from '../../protocol/limits.ts'
 import { bar } from './progress.ts'
-import { formatBytes } from './table.ts'
+import { count, formatBytes } from './table.ts'
 
 /** What a draining node still holds. */
 export interface Left {
@@ -63,8 +63,4 @@ export class DrainProgress {
     const { jobs, objects, usedBytes } = this.#left
     return `${count(jobs, 'job')}, ${count(objects, 'object')} and ${formatBytes(usedBytes)} are left`
   }
-}
-
-function count(of: number, what: string): string {
-  return `${of} ${what}${of === 1 ? '' : 's'}`
 }

@@ -4,12 +4,11 @@ import type { Paint, Style } from './terminal.ts'
 
 /** `12:00:01  node.lost  node=n-1 …`: one line for an event, with what went wrong in colour. */
 export function eventLine({ type, at, data }: ClusterEvent, paint: Paint): string {
-  const style = styleOf(type)
   const shown = type.padEnd(17)
   const fields = Object.entries(data).map(
     ([name, value]) => `${paint('dim', `${name}=`)}${format(name, value)}`,
   )
-  return `${timeOf(at)}  ${style === null ? shown : paint(style, shown)}  ${fields.join(' ')}`
+  return `${timeOf(at)}  ${paint(styleOf(type), shown)}  ${fields.join(' ')}`
 }
 
 /** The time of day here, to the second. */
@@ -29,6 +28,10 @@ function format(name: string, value: unknown): string {
   if (typeof value === 'number' && /bytes$/i.test(name)) return formatBytes(value)
   if (typeof value === 'number' && /bytesPerSecond$/i.test(name)) return `${formatBytes(value)}/s`
   if (typeof value === 'number' && name === 'load') return `${Math.round(value * 100)} %`
-  if (typeof value !== 'string') return printable(JSON.stringify(value))
-  return printable(/\s/.test(value) ? JSON.stringify(value) : value)
+  return fieldText(value)
+}
+
+/** Text without spaces as it is, anything else as JSON. */
+export function fieldText(value: unknown): string {
+  return printable(typeof value === 'string' && !/\s/.test(value) ? value : JSON.stringify(value))
 }

@@ -1,4 +1,4 @@
-import { timeOf } from './event-text.ts'
+import { fieldText, timeOf } from './event-text.ts'
 import { printable } from './table.ts'
 import type { Paint, Style } from './terminal.ts'
 
@@ -47,19 +47,17 @@ function parseJson(text: string): Record<string, unknown> {
 /** `12:00:01.250 WARN  controller  message name=value`. */
 export function formatLine({ process, atMs, level, message, fields }: LogLine, paint: Paint): string {
   const ms = String(Math.floor(atMs) % 1000).padStart(3, '0')
-  const style = styles[level]
   const shown = level.toUpperCase().padEnd(5)
   const pairs = Object.entries(fields).map(
     ([name, value]) => `${paint('dim', `${name}=`)}${format(name, value)}`,
   )
   const words = [printable(message), ...pairs].join(' ')
-  return `${timeOf(atMs)}.${ms} ${style === null ? shown : paint(style, shown)} ${paint('cyan', process.padEnd(15))} ${words}`
+  return `${timeOf(atMs)}.${ms} ${paint(styles[level], shown)} ${paint('cyan', process.padEnd(15))} ${words}`
 }
 
 /** Of an error its message. */
 function format(name: string, value: unknown): string {
   if (name === 'err' && typeof value === 'object' && value !== null && 'message' in value)
     return printable(JSON.stringify(value.message))
-  if (typeof value === 'string' && !/\s/.test(value)) return printable(value)
-  return printable(JSON.stringify(value))
+  return fieldText(value)
 }

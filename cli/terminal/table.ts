@@ -26,14 +26,10 @@ export function formatTable(
       const used = cells.findLastIndex((cell) => cell.trim() !== '') + 1
       cells.splice(Math.max(0, used - 1), cells.length, cells[used - 1]?.trimEnd() ?? '')
       return cells
-        .map((cell, i) => painted(cell, row === 0 ? 'bold' : columns[i]?.style?.(line[i] ?? ''), paint))
+        .map((cell, i) => paint(row === 0 ? 'bold' : columns[i]?.style?.(line[i] ?? ''), cell))
         .join('  ')
     })
     .join('\n')
-}
-
-function painted(cell: string, style: Style | null | undefined, paint: Paint): string {
-  return style === null || style === undefined ? cell : paint(style, cell)
 }
 
 const stateStyles: Readonly<Record<string, Style>> = {
@@ -64,6 +60,11 @@ export function formatBytes(bytes: number): string {
   }
   const digits = unit === 0 || value >= 100 ? 0 : 1
   return `${value.toFixed(digits)} ${units[unit]}`
+}
+
+/** `1 file`, `2 files`. */
+export function count(of: number, what: string): string {
+  return `${of} ${what}${of === 1 ? '' : 's'}`
 }
 
 /** Foreign text, such as a key, with control characters escaped, so that it cannot control the terminal. */

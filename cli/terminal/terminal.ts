@@ -25,14 +25,15 @@ export interface Screen {
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
-export type Paint = (style: Style, text: string) => string
+/** Text in a style, or as it is without one. */
+export type Paint = (style: Style | null | undefined, text: string) => string
 
 export const plain: Paint = (_, text) => text
 
 /** Colours text if the terminal takes them. */
 export function painter({ colors }: Pick<Terminal, 'colors'>): Paint {
   if (colors !== true) return plain
-  return (style, text) => styleText(style, text)
+  return (style, text) => (style === null || style === undefined ? text : styleText(style, text))
 }
 
 // Control sequences of ECMA-48 and xterm.

@@ -2,7 +2,7 @@ import type { ClusterEvent } from '../api/events.ts'
 import { type ClusterReply, type JobReply, type NodeReply, sumTiers } from '../api/replies.ts'
 import { eventLine } from './event-text.ts'
 import { bar } from './progress.ts'
-import { type Column, formatBytes, formatTable, printable, stateColumn } from './table.ts'
+import { type Column, count, formatBytes, formatTable, printable, stateColumn } from './table.ts'
 import type { Paint, Style } from './terminal.ts'
 
 /** What `mayfly top` shows, of one moment. */
@@ -94,8 +94,8 @@ function headLines({ url, cluster, jobs, nodes }: Snapshot, paint: Paint): strin
     0,
   )
   const parts = [
-    `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`,
-    `${jobs.length} ${jobs.length === 1 ? 'job' : 'jobs'}`,
+    count(nodes.length, 'node'),
+    count(jobs.length, 'job'),
     `RAM ${formatBytes(ram.used)} of ${formatBytes(ram.capacity)}`,
     ...(ssd.capacity > 0 ? [`SSD ${formatBytes(ssd.used)} of ${formatBytes(ssd.capacity)}`] : []),
     `${formatBytes(cluster.totals.bytesPerSecond.used)}/s`,

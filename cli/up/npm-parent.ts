@@ -8,11 +8,11 @@ const LOOK_MS = 250
  * Calls `onGone` once npm has ended, if it started this process. npm (npx, npm run) passes SIGTERM to the shell that it starts, and the
  * shell ends without passing it on: the command would run on without a parent. Other parents may end, as a terminal does after `nohup`.
  */
-export function watchNpm(environment: Environment, clock: Clock, onGone: () => void): Timer {
-  const startedByNpm = environment.npm_command !== undefined || environment.npm_lifecycle_event !== undefined
+export function watchNpm(environment: Environment, clock: Clock, onGone: () => void): Timer | null {
+  if (environment.npm_command === undefined && environment.npm_lifecycle_event === undefined) return null
   const parent = process.ppid
   const timer = repeat(clock, LOOK_MS, () => {
-    if (!startedByNpm || process.ppid === parent) return
+    if (process.ppid === parent) return
     timer.cancel()
     onGone()
   })

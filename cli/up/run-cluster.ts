@@ -43,7 +43,7 @@ export async function runCluster<T>(
     end.signal.throwIfAborted()
     return result
   } finally {
-    npm.cancel()
+    npm?.cancel()
     await supervisor.stop()
     for (const signal of signals) process.off(signal, interrupt)
     process.off('uncaughtException', escaped).off('unhandledRejection', escaped)

@@ -1,4 +1,5 @@
 import { buffer } from 'node:stream/consumers'
+import { isHttpUrl } from '../../../client/connect.ts'
 import { contextNamed, readContexts, writeContexts } from '../../api/contexts.ts'
 import { findCredentials } from '../../api/credentials.ts'
 import { formatTable } from '../../terminal/table.ts'
@@ -98,7 +99,7 @@ export const context: AddVerb = (parent, cli) => {
 }
 
 function checkUrl(url: string): string {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url
+  if (isHttpUrl(url)) return url
   throw new Error(`url: it is '${url}', not a URL like http://127.0.0.1:7400`)
 }
 

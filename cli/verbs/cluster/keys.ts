@@ -1,20 +1,12 @@
 import { Option } from 'commander'
 import { type Role, roles } from '../../../controller/records/roles.ts'
 import { KEY_GRACE_SECONDS_MAX } from '../../../protocol/limits.ts'
-import { findCredentials } from '../../api/credentials.ts'
 import { request } from '../../api/http.ts'
+import { type Asked, onReply } from '../../api/on-reply.ts'
 import { type Column, formatTable } from '../../terminal/table.ts'
 import { painter } from '../../terminal/terminal.ts'
 import { seconds } from '../../values.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb } from '../../verb.ts'
 
 interface KeyReply {
   readonly name: string
@@ -32,8 +24,6 @@ const columns: readonly Column[] = [
   { heading: 'CREATED', align: 'left' },
   { heading: 'ROTATED', align: 'left' },
 ]
-
-type Flags = ClusterFlags & JsonFlag
 
 const nameText = 'name of an API key (mayfly keys list)'
 
@@ -72,34 +62,41 @@ export const keys: AddVerb = (parent, cli) => {
     summary: 'revoke an API key',
     examples: ['mayfly keys revoke ci', 'mayfly keys revoke ci --json'],
   }).argument('<name>', nameText)
-  for (const each of [listing, making, rotating, revoking]) jsonOption(clusterOptions(each))
-
-  const ask = (flags: Flags, method: 'POST' | 'DELETE', path: string, body?: unknown) =>
-    request<KeyReply>(findCredentials(flags, cli.config), { method, path: `/v1/keys${path}`, body })
-  const pathOf = (name = ''): string => `/${encodeURIComponent(name)}`
-  const { terminal } = cli
-  onRun<Flags>(listing, cli, async (_, flags) => {
-    const credentials = findCredentials(flags, cli.config)
-    const { keys } = await request<{ keys: KeyReply[] }>(credentials, { path: '/v1/keys' })
-    terminal.print(
-      flags.json === true ? JSON.stringify(keys) : formatTable(columns, keys.map(rowOf), painter(terminal)),
-    )
+  onReply(listing, cli, {
+    ask: async ({ credentials }) => {
+      const { keys } = await request<{ keys: KeyReply[] }>(credentials, { path: '/v1/keys' })
+      return keys
+    },
+    text: (keys) => formatTable(columns, keys.map(rowOf), painter(cli.terminal)),
   })
-  onRun<Flags & { role: Role }>(making, cli, async ([name], { role, ...flags }) =>
-    terminal.print(shown(flags, await ask(flags, 'POST', '', { name, role }))),
-  )
-  onRun<Flags & { grace: number }>(rotating, cli, async ([name], { grace, ...flags }) =>
-    terminal.print(shown(flags, await ask(flags, 'POST', `${pathOf(name)}/rotate`, { graceSeconds: grace }))),
-  )
-  onRun<Flags>(revoking, cli, async ([name], flags) => {
-    const revoked = await ask(flags, 'DELETE', pathOf(name))
-    terminal.print(flags.json === true ? JSON.stringify(revoked) : `${name} is revoked`)
+  onReply(making, cli, {
+    ask: ({ credentials, words: [name], flags: { role } }: Asked<{ role: Role }>) =>
+      request<KeyReply>(credentials, { method: 'POST', path: '/v1/keys', body: { name, role } }),
+    text: keyAlone,
+  })
+  onReply(rotating, cli, {
+    ask: ({ credentials, words: [name], flags: { grace } }: Asked<{ grace: number }>) =>
+      request<KeyReply>(credentials, {
+        method: 'POST',
+        path: `${pathOf(name)}/rotate`,
+        body: { graceSeconds: grace },
+      }),
+    text: keyAlone,
+  })
+  onReply(revoking, cli, {
+    ask: ({ credentials, words: [name] }) =>
+      request<KeyReply>(credentials, { method: 'DELETE', path: pathOf(name) }),
+    text: ({ name }) => `${name} is revoked`,
   })
 }
 
-/** Prints only the key, for redirection; it is shown once. */
-function shown({ json }: JsonFlag, reply: KeyReply): string {
-  return json === true ? JSON.stringify(reply) : `${reply.key}`
+function pathOf(name = ''): string {
+  return `/v1/keys/${encodeURIComponent(name)}`
+}
+
+/** Only the key, for redirection; it is shown once. */
+function keyAlone({ key }: KeyReply): string {
+  return `${key}`
 }
 
 function rowOf({ name, role, source, createdAt = '', rotatedAt = '' }: KeyReply): string[] {

@@ -7,14 +7,14 @@ import { stateDirOf } from '../../api/credentials.ts'
 import { interruption } from '../../api/open-job.ts'
 import { formatLine, type Level, type LogLine, levels, parseLine } from '../../terminal/log-text.ts'
 import { painter } from '../../terminal/terminal.ts'
+import { LOG_BYTES_MAX } from '../../up/log-folder.ts'
 import { stateFolderAt } from '../../up/state-folder.ts'
 import { wholeNumber } from '../../values.ts'
 import { type AddVerb, addVerb, exitCodes, type JsonFlag, jsonOption, notEmpty, onRun } from '../../verb.ts'
 
 /** How often files are looked at for new lines. */
 const LOOK_MS = 250
-/** A log is cut at 16 MiB. */
-const READ_BYTES_MAX = 32 * 2 ** 20
+const READ_BYTES_MAX = 2 * LOG_BYTES_MAX
 
 interface Flags extends JsonFlag {
   readonly dir?: string
@@ -52,13 +52,12 @@ export const logs: AddVerb = (parent, cli) => {
       for (const line of lines) terminal.print(flags.json === true ? line.text : formatLine(line, paint))
     }
     const isShown = ({ level }: LogLine): boolean => levels.indexOf(level) >= least
-    const earlier = (await files.read()).filter(isShown)
-    show(flags.lines === 0 ? [] : earlier.slice(-flags.lines))
+    show(await files.read(isShown, flags.lines))
     if (flags.follow !== true) return exitCodes.done
     const { signal, release } = interruption()
     while (!signal.aborted) {
       await sleep(systemRuntime.clock, LOOK_MS)
-      show((await files.read()).filter(isShown))
+      show(await files.read(isShown))
     }
     release()
     return exitCodes.interrupted
@@ -76,11 +75,11 @@ class LogFiles {
     this.#wanted = wanted
   }
 
-  /** New lines of all files, by time. Throws if the cluster has no logs here. */
-  async read(): Promise<LogLine[]> {
-    const lines: LogLine[] = []
-    for (const name of this.#names()) lines.push(...(await this.#readFile(name)))
-    return lines.sort((a, b) => a.atMs - b.atMs)
+  /** New lines of all files that `isShown`, by time: the last `most`. Throws if the cluster has no logs here. */
+  async read(isShown: (line: LogLine) => boolean, most = Number.POSITIVE_INFINITY): Promise<LogLine[]> {
+    const files: LogLine[][] = []
+    for (const name of this.#names()) files.push(lastOf((await this.#readFile(name)).filter(isShown), most))
+    return lastOf(files.flat(), most)
   }
 
   #names(): string[] {
@@ -124,4 +123,10 @@ class LogFiles {
       await handle.close()
     }
   }
+}
+
+/** The last lines by time. */
+function lastOf(lines: LogLine[], most: number): LogLine[] {
+  lines.sort((a, b) => a.atMs - b.atMs)
+  return most === 0 ? [] : lines.slice(-most)
 }

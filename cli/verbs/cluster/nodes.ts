@@ -1,17 +1,9 @@
-import { findCredentials } from '../../api/credentials.ts'
 import { requestAll } from '../../api/http.ts'
+import { onReply } from '../../api/on-reply.ts'
 import type { NodeReply } from '../../api/replies.ts'
 import { type Column, formatBytes, formatTable, stateColumn } from '../../terminal/table.ts'
 import { painter } from '../../terminal/terminal.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb } from '../../verb.ts'
 
 const columns: readonly Column[] = [
   { heading: 'NODE', align: 'left' },
@@ -32,15 +24,9 @@ export const nodes: AddVerb = (parent, cli) => {
     details: 'One row for each tier of a node: what jobs use and have reserved there.',
     examples: ['mayfly nodes', "mayfly nodes --json | jq '.[].id'"],
   })
-  jsonOption(clusterOptions(verb))
-  onRun<ClusterFlags & JsonFlag>(verb, cli, async (_, flags) => {
-    const { terminal } = cli
-    const nodes = await requestAll<NodeReply>(findCredentials(flags, cli.config), 'nodes')
-    terminal.print(
-      flags.json === true
-        ? JSON.stringify(nodes)
-        : formatTable(columns, nodes.flatMap(rowsOf), painter(terminal)),
-    )
+  onReply(verb, cli, {
+    ask: ({ credentials }) => requestAll<NodeReply>(credentials, 'nodes'),
+    text: (nodes) => formatTable(columns, nodes.flatMap(rowsOf), painter(cli.terminal)),
   })
 }
 

@@ -1,5 +1,5 @@
-import { isError } from '../../../protocol/errors.ts'
-import { sleep, systemRuntime, type Timer } from '../../../protocol/runtime.ts'
+import { isError, type MayflyError } from '../../../protocol/errors.ts'
+import { sleep, systemRuntime } from '../../../protocol/runtime.ts'
 import { findCredentials } from '../../api/credentials.ts'
 import { type ClusterEvent, readEvents } from '../../api/events.ts'
 import { type Credentials, request, requestAll } from '../../api/http.ts'
@@ -7,7 +7,7 @@ import { interruption } from '../../api/open-job.ts'
 import type { ClusterReply, JobReply, NodeReply } from '../../api/replies.ts'
 import { painter, type Screen } from '../../terminal/terminal.ts'
 import { type Snapshot, topLines, topScreen } from '../../terminal/top-view.ts'
-import { type AddVerb, addVerb, type ClusterFlags, clusterOptions, onRun } from '../../verb.ts'
+import { type AddVerb, addVerb, type Cli, type ClusterFlags, clusterOptions, onRun } from '../../verb.ts'
 
 /** Nodes report every second. */
 const REFRESH_MS = 1_000
@@ -33,7 +33,8 @@ export const top: AddVerb = (parent, cli) => {
     const reading = new AbortController()
     const events = new LastEvents(credentials, AbortSignal.any([signal, reading.signal]))
     try {
-      if (terminal.screen !== undefined) await live(terminal.screen, { credentials, events, signal, cli })
+      if (terminal.screen !== undefined)
+        await live(terminal.screen, { first, credentials, events, signal, cli })
       else {
         await sleep(systemRuntime.clock, EVENTS_WAIT_MS)
         const snapshot = { ...first, events: events.last(EVENTS_PRINTED) }
@@ -57,35 +58,30 @@ async function look(credentials: Credentials): Promise<Looked> {
   return { url: credentials.url, cluster, nodes, jobs }
 }
 
-async function live(
-  screen: Screen,
-  {
-    credentials,
-    events,
-    signal,
-    cli,
-  }: { credentials: Credentials; events: LastEvents; signal: AbortSignal; cli: Parameters<AddVerb>[1] },
-): Promise<void> {
+interface Live {
+  readonly first: Looked
+  readonly credentials: Credentials
+  readonly events: LastEvents
+  readonly signal: AbortSignal
+  readonly cli: Cli
+}
+
+async function live(screen: Screen, { first, credentials, events, signal, cli }: Live): Promise<void> {
   const paint = painter(cli.terminal)
   const quit = quitKey()
-  const pause = new Pause()
+  const stop = AbortSignal.any([signal, quit.signal])
   try {
-    while (!signal.aborted && !quit.pressed()) {
-      const lines = await look(credentials).then(
-        (looked) =>
-          topScreen(
-            { ...looked, events: events.last(EVENTS_KEPT) },
-            { rows: screen.rows, columns: screen.columns, paint },
-          ),
-        (error: unknown) => {
-          if (isError(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED'))
-            return [`mayfly: ${error.message}`, 'Trying again; q quits.']
-          throw error
-        },
+    for (let looked: Looked | MayflyError = first; ; looked = await lookAgain(credentials)) {
+      screen.draw(
+        'code' in looked
+          ? [`mayfly: ${looked.message}`, 'Trying again; q quits.']
+          : topScreen(
+              { ...looked, events: events.last(EVENTS_KEPT) },
+              { rows: screen.rows, columns: screen.columns, paint },
+            ),
       )
-      screen.draw(lines)
-      await Promise.race([pause.start(), quit.wait, aborted(signal)])
-      pause.cancel()
+      await sleep(systemRuntime.clock, REFRESH_MS, stop)
+      if (stop.aborted) return
     }
   } finally {
     quit.release()
@@ -93,51 +89,34 @@ async function live(
   }
 }
 
-/** A pause that ends early, so that it does not keep the process. */
-class Pause {
-  #timer: Timer | null = null
-
-  start(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#timer = systemRuntime.clock.after(REFRESH_MS, resolve)
-    })
+/** The error if the controller does not answer now. */
+async function lookAgain(credentials: Credentials): Promise<Looked | MayflyError> {
+  try {
+    return await look(credentials)
+  } catch (error) {
+    if (isError(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED')) return error
+    throw error
   }
-
-  cancel(): void {
-    this.#timer?.cancel()
-  }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
 
 const CTRL_C = '\u0003'
 
-/** Waits for q or Ctrl-C on the keyboard, which in raw mode is no signal. */
-function quitKey(): { wait: Promise<void>; pressed: () => boolean; release: () => void } {
+/** Aborts at q or Ctrl-C on the keyboard, which in raw mode is no signal. */
+function quitKey(): { signal: AbortSignal; release: () => void } {
   const { stdin } = process
-  let isPressed = false
-  let release = (): void => undefined
-  const wait = new Promise<void>((resolve) => {
-    if (!stdin.isTTY) return
-    const onData = (keys: Buffer): void => {
-      if (!['q', CTRL_C].some((key) => keys.includes(key))) return
-      isPressed = true
-      resolve()
-    }
-    stdin.setRawMode(true)
-    stdin.on('data', onData)
-    release = () => {
-      stdin.off('data', onData)
-      stdin.setRawMode(false)
-      stdin.pause()
-    }
-  })
-  return { wait, pressed: () => isPressed, release: () => release() }
+  const quit = new AbortController()
+  if (!stdin.isTTY) return { signal: quit.signal, release: () => undefined }
+  const onData = (keys: Buffer): void => {
+    if (['q', CTRL_C].some((key) => keys.includes(key))) quit.abort()
+  }
+  stdin.setRawMode(true)
+  stdin.on('data', onData)
+  const release = (): void => {
+    stdin.off('data', onData)
+    stdin.setRawMode(false)
+    stdin.pause()
+  }
+  return { signal: quit.signal, release }
 }
 
 /** The last events of the cluster, as they arrive. */

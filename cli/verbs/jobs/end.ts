@@ -1,16 +1,7 @@
-import { findCredentials } from '../../api/credentials.ts'
 import { requestJob } from '../../api/http.ts'
+import { onReply } from '../../api/on-reply.ts'
 import type { JobReply } from '../../api/replies.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jobText,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb, jobText } from '../../verb.ts'
 
 export const end: AddVerb = (parent, cli) => {
   const verb = addVerb(parent, 'end', {
@@ -18,9 +9,8 @@ export const end: AddVerb = (parent, cli) => {
     details: 'Objects that were put with --persist stay (mayfly kept).',
     examples: ['mayfly end wordcount', 'mayfly end j-r6qmx7ktw2a5c --json'],
   }).argument('<job>', jobText)
-  jsonOption(clusterOptions(verb))
-  onRun<ClusterFlags & JsonFlag>(verb, cli, async ([job = ''], flags) => {
-    const ended = await requestJob<JobReply>(findCredentials(flags, cli.config), job, { method: 'DELETE' })
-    cli.terminal.print(flags.json === true ? JSON.stringify(ended) : `${ended.id} has ended`)
+  onReply(verb, cli, {
+    ask: ({ credentials, words: [job = ''] }) => requestJob<JobReply>(credentials, job, { method: 'DELETE' }),
+    text: ({ id }) => `${id} has ended`,
   })
 }

@@ -1,6 +1,6 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import type { JobReply } from '../../api/replies.ts'
-import { formatBytes } from '../../terminal/table.ts'
+import { count, formatBytes } from '../../terminal/table.ts'
 import { collectHint, type HintValues } from '../../values.ts'
 
 const names: readonly (readonly [string, string])[] = [
@@ -17,19 +17,19 @@ export interface HintFlags {
 }
 
 /** Adds --hint, with the names of all hints in the help. */
-export function hintOption(verb: Command): Command {
+export function hintOption(verb: Command, { isRequired = false } = {}): Command {
   const width = Math.max(...names.map(([name]) => name.length))
   const lines = names.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`)
-  return verb
-    .option('--hint <name=value>', 'what the job needs; may be repeated', collectHint)
-    .addHelpText('after', `\nHints, all optional:\n${lines.join('\n')}`)
+  const option = new Option('--hint <name=value>', 'what the job needs; may be repeated')
+    .argParser(collectHint)
+    .makeOptionMandatory(isRequired)
+  return verb.addOption(option).addHelpText('after', `\nHints, all optional:\n${lines.join('\n')}`)
 }
 
 /** `256 MiB of ram, 500 MiB/s on 1 node`. */
 export function reserved({ nodes, bytes, bytesPerSecond }: JobReply['reservation']): string {
-  const where = `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'}`
   const held = Object.entries(bytes)
     .filter(([, count]) => count > 0)
     .map(([tier, count]) => `${formatBytes(count)} of ${tier}`)
-  return `${[...held, `${formatBytes(bytesPerSecond)}/s`].join(', ')} on ${where}`
+  return `${[...held, `${formatBytes(bytesPerSecond)}/s`].join(', ')} on ${count(nodes.length, 'node')}`
 }

@@ -1,17 +1,9 @@
-import { findCredentials } from '../../api/credentials.ts'
 import { requestAll } from '../../api/http.ts'
+import { onReply } from '../../api/on-reply.ts'
 import { type JobReply, sumTiers } from '../../api/replies.ts'
 import { type Column, formatBytes, formatTable, printable, stateColumn } from '../../terminal/table.ts'
 import { painter } from '../../terminal/terminal.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb } from '../../verb.ts'
 
 const columns: readonly Column[] = [
   { heading: 'JOB', align: 'left' },
@@ -28,13 +20,9 @@ export const jobs: AddVerb = (parent, cli) => {
     summary: 'list the jobs that have not ended',
     examples: ['mayfly jobs', "mayfly jobs --json | jq '.[] | {id, name, usage}'"],
   })
-  jsonOption(clusterOptions(verb))
-  onRun<ClusterFlags & JsonFlag>(verb, cli, async (_, flags) => {
-    const { terminal } = cli
-    const jobs = await requestAll<JobReply>(findCredentials(flags, cli.config), 'jobs')
-    terminal.print(
-      flags.json === true ? JSON.stringify(jobs) : formatTable(columns, jobs.map(rowOf), painter(terminal)),
-    )
+  onReply(verb, cli, {
+    ask: ({ credentials }) => requestAll<JobReply>(credentials, 'jobs'),
+    text: (jobs) => formatTable(columns, jobs.map(rowOf), painter(cli.terminal)),
   })
 }
 

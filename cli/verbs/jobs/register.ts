@@ -3,22 +3,14 @@ import {
   JOB_LEASE_SECONDS_MIN,
   REGISTRATION_WAIT_SECONDS_MAX,
 } from '../../../protocol/limits.ts'
-import { findCredentials } from '../../api/credentials.ts'
 import { request } from '../../api/http.ts'
+import { type Asked, onReply } from '../../api/on-reply.ts'
 import type { JobReply } from '../../api/replies.ts'
 import { seconds } from '../../values.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb } from '../../verb.ts'
 import { type HintFlags, hintOption, reserved } from './hints.ts'
 
-interface Flags extends ClusterFlags, JsonFlag, HintFlags {
+interface Flags extends HintFlags {
   readonly leaseSeconds?: number
   readonly waitSeconds?: number
 }
@@ -47,22 +39,21 @@ export const register: AddVerb = (parent, cli) => {
       'how long to wait in line where there is no room (default: not at all)',
       seconds(0, REGISTRATION_WAIT_SECONDS_MAX),
     )
-  hintOption(jsonOption(clusterOptions(verb)))
-  onRun<Flags>(verb, cli, async ([name], { hint = {}, leaseSeconds, waitSeconds, ...flags }) => {
-    const body = {
-      name,
-      hints: hint,
-      ...(leaseSeconds !== undefined && { leaseSeconds }),
-      ...(waitSeconds !== undefined && { waitSeconds }),
-    }
-    const job = await request<JobReply>(findCredentials(flags, cli.config), {
-      method: 'POST',
-      path: '/v1/jobs',
-      body,
-      waitMs: (waitSeconds ?? 0) * 1000,
-    })
-    cli.terminal.print(flags.json === true ? JSON.stringify(job) : describe(job))
+  onReply(verb, cli, {
+    ask: ({ credentials, words: [name], flags }: Asked<Flags>) => {
+      const { hint = {}, leaseSeconds, waitSeconds } = flags
+      const body = {
+        name,
+        hints: hint,
+        ...(leaseSeconds !== undefined && { leaseSeconds }),
+        ...(waitSeconds !== undefined && { waitSeconds }),
+      }
+      const waitMs = (waitSeconds ?? 0) * 1000
+      return request<JobReply>(credentials, { method: 'POST', path: '/v1/jobs', body, waitMs })
+    },
+    text: describe,
   })
+  hintOption(verb)
 }
 
 function describe({ id, ticket, leaseSeconds, reservation }: JobReply): string {

@@ -1,16 +1,7 @@
-import { findCredentials } from '../../api/credentials.ts'
 import { requestJob } from '../../api/http.ts'
+import { type Asked, onReply } from '../../api/on-reply.ts'
 import type { JobReply } from '../../api/replies.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jobText,
-  jsonOption,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb, jobText } from '../../verb.ts'
 import { type HintFlags, hintOption, reserved } from './hints.ts'
 
 export const resize: AddVerb = (parent, cli) => {
@@ -23,12 +14,10 @@ export const resize: AddVerb = (parent, cli) => {
       'mayfly resize wordcount --hint peakBytesPerSecond=500MB --json',
     ],
   }).argument('<job>', jobText)
-  hintOption(jsonOption(clusterOptions(verb)))
-  onRun<ClusterFlags & JsonFlag & HintFlags>(verb, cli, async ([job = ''], { hint, ...flags }) => {
-    if (hint === undefined) return verb.error("error: required option '--hint <name=value>' not specified")
-    const asked = { method: 'PATCH', body: { hints: hint } } as const
-    const resized = await requestJob<JobReply>(findCredentials(flags, cli.config), job, asked)
-    const { id, reservation } = resized
-    cli.terminal.print(flags.json === true ? JSON.stringify(resized) : `${id} has ${reserved(reservation)}`)
+  onReply(verb, cli, {
+    ask: ({ credentials, words: [job = ''], flags: { hint } }: Asked<HintFlags>) =>
+      requestJob<JobReply>(credentials, job, { method: 'PATCH', body: { hints: hint } }),
+    text: ({ id, reservation }) => `${id} has ${reserved(reservation)}`,
   })
+  hintOption(verb, { isRequired: true })
 }

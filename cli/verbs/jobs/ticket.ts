@@ -1,25 +1,15 @@
 import { TICKET_SECONDS } from '../../../protocol/limits.ts'
-import { findCredentials } from '../../api/credentials.ts'
 import { requestJob } from '../../api/http.ts'
+import { type Asked, onReply } from '../../api/on-reply.ts'
 import { seconds } from '../../values.ts'
-import {
-  type AddVerb,
-  addVerb,
-  type ClusterFlags,
-  clusterOptions,
-  type JsonFlag,
-  jobText,
-  jsonOption,
-  notEmpty,
-  onRun,
-} from '../../verb.ts'
+import { type AddVerb, addVerb, jobText, notEmpty } from '../../verb.ts'
 
 interface TicketReply {
   readonly ticket: string
   readonly expiresAt: string
 }
 
-interface Flags extends ClusterFlags, JsonFlag {
+interface Flags {
   readonly read?: boolean
   readonly write?: boolean
   readonly prefix?: string
@@ -44,15 +34,16 @@ export const ticket: AddVerb = (parent, cli) => {
       'how long it is valid, like 600 or 2h (default: 1d)',
       seconds(1, TICKET_SECONDS),
     )
-  jsonOption(clusterOptions(verb))
-  onRun<Flags>(verb, cli, async ([job = ''], { read, write, prefix, seconds, ...flags }) => {
-    const body = {
-      ...((read === true || write === true) && { read: read === true, write: write === true }),
-      ...(prefix !== undefined && { prefix }),
-      ...(seconds !== undefined && { expiresInSeconds: seconds }),
-    }
-    const asked = { method: 'POST', below: '/tickets', body } as const
-    const issued = await requestJob<TicketReply>(findCredentials(flags, cli.config), job, asked)
-    cli.terminal.print(flags.json === true ? JSON.stringify(issued) : issued.ticket)
+  onReply(verb, cli, {
+    ask: ({ credentials, words: [job = ''], flags }: Asked<Flags>) => {
+      const { read = false, write = false, prefix, seconds } = flags
+      const body = {
+        ...((read || write) && { read, write }),
+        ...(prefix !== undefined && { prefix }),
+        ...(seconds !== undefined && { expiresInSeconds: seconds }),
+      }
+      return requestJob<TicketReply>(credentials, job, { method: 'POST', below: '/tickets', body })
+    },
+    text: ({ ticket }) => ticket,
   })
 }

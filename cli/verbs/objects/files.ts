@@ -13,6 +13,9 @@ export async function toFile(file: string, write: (path: string) => Promise<void
     await rename(fresh, file)
   } catch (error) {
     await rm(fresh, { force: true })
+    // Its user knows the file by its own name.
+    const fault = error as NodeJS.ErrnoException
+    if (fault.path === fresh) fault.path = file
     throw error
   }
 }

@@ -1,11 +1,11 @@
-import { mkdir, open, readdir } from 'node:fs/promises'
+import { mkdir, open, readdir, stat } from 'node:fs/promises'
 import { dirname, join, relative, sep } from 'node:path'
 import type { Job, KeyOptions, PutOptions } from '../../../client/index.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 import { runInFlight } from '../../../protocol/transport/in-flight.ts'
 import { Progress } from '../../terminal/progress.ts'
-import { formatBytes, printable } from '../../terminal/table.ts'
+import { count, formatBytes, printable } from '../../terminal/table.ts'
 import type { Terminal } from '../../terminal/terminal.ts'
 import { exitCodes } from '../../verb.ts'
 import { readChunks, toFile, writeAll } from './files.ts'
@@ -28,25 +28,19 @@ export async function putFolder(
 ): Promise<number> {
   const files: { path: string; bytes: number }[] = []
   for await (const path of filesBelow(folder, terminal)) files.push(path)
-  const progress = new Progress(terminal, { what: folder, total: sum(files) })
-  try {
-    await runInFlight(files, FILES_IN_FLIGHT, async ({ path }) => {
-      const key = `${prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`}${relative(folder, path).split(sep).join('/')}`
-      const handle = await open(path)
-      try {
-        const { size } = await handle.stat()
-        if (size <= CHUNK_BYTES) await job.put(key, await handle.readFile(), options)
-        else await job.putStream(key, readChunks(handle), options)
-        progress.add(size)
-      } finally {
-        await handle.close()
-      }
-    })
-  } finally {
-    progress.end()
-  }
-  terminal.print(`${counted(files.length)}, ${formatBytes(sum(files))}`)
-  return exitCodes.done
+  const beginning = below(prefix)
+  return await transfer(files, { folder, terminal }, async ({ path }) => {
+    const key = `${beginning}${relative(folder, path).split(sep).join('/')}`
+    const handle = await open(path)
+    try {
+      const { size } = await handle.stat()
+      if (size <= CHUNK_BYTES) await job.put(key, await handle.readFile(), options)
+      else await job.putStream(key, readChunks(handle), options)
+      return size
+    } finally {
+      await handle.close()
+    }
+  })
 }
 
 /** Writes each object whose key is below `prefix` into a folder, at the rest of its key. Nothing is written outside of the folder. */
@@ -54,7 +48,7 @@ export async function getFolder(
   { job }: { job: Job },
   { prefix, folder, options, terminal }: Folder<KeyOptions>,
 ): Promise<number> {
-  const beginning = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
+  const beginning = below(prefix)
   const objects: { key: string; path: string; bytes: number }[] = []
   for await (const { key, bytes } of job.list({ ...options, prefix: beginning }))
     objects.push({ key, bytes, path: join(folder, safePath(key.slice(beginning.length), key)) })
@@ -62,20 +56,35 @@ export async function getFolder(
     terminal.printError(`mayfly: there is no key below ${printable(beginning)}`)
     return exitCodes.missing
   }
-  const progress = new Progress(terminal, { what: folder, total: sum(objects) })
-  try {
-    await runInFlight(objects, FILES_IN_FLIGHT, async ({ key, path, bytes }) => {
-      await mkdir(dirname(path), { recursive: true })
-      await toFile(path, async (fresh) => {
-        if (bytes <= CHUNK_BYTES) await writeAll(fresh, [await job.get(key, options)])
-        else await writeAll(fresh, job.getStream(key, options))
-      })
-      progress.add(bytes)
+  return await transfer(objects, { folder, terminal }, async ({ key, path, bytes }) => {
+    await mkdir(dirname(path), { recursive: true })
+    await toFile(path, async (fresh) => {
+      if (bytes <= CHUNK_BYTES) await writeAll(fresh, [await job.get(key, options)])
+      else await writeAll(fresh, job.getStream(key, options))
     })
+    return bytes
+  })
+}
+
+/** The beginning of keys below a prefix. */
+function below(prefix: string): string {
+  return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
+}
+
+/** Does `one` for each item, several at a time, with a bar, and prints how many there were. */
+async function transfer<Item extends { readonly bytes: number }>(
+  items: readonly Item[],
+  { folder, terminal }: Pick<Folder<unknown>, 'folder' | 'terminal'>,
+  one: (item: Item) => Promise<number>,
+): Promise<number> {
+  const total = items.reduce((sum, { bytes }) => sum + bytes, 0)
+  const progress = new Progress(terminal, { what: folder, total })
+  try {
+    await runInFlight(items, FILES_IN_FLIGHT, async (item) => progress.add(await one(item)))
   } finally {
     progress.end()
   }
-  terminal.print(`${counted(objects.length)}, ${formatBytes(sum(objects))}`)
+  terminal.print(`${count(items.length, 'file')}, ${formatBytes(total)}`)
   return exitCodes.done
 }
 
@@ -104,18 +113,8 @@ async function* filesBelow(
       yield* filesBelow(path, terminal)
       continue
     }
-    const handle = entry.isFile() || entry.isSymbolicLink() ? await open(path) : null
-    const stat = await handle?.stat()
-    await handle?.close()
-    if (stat?.isFile() === true) yield { path, bytes: stat.size }
+    const found = entry.isFile() || entry.isSymbolicLink() ? await stat(path) : null
+    if (found?.isFile() === true) yield { path, bytes: found.size }
     else terminal.printError(`mayfly: ${printable(path)} is no file and was left out`)
   }
-}
-
-function sum(items: readonly { bytes: number }[]): number {
-  return items.reduce((total, { bytes }) => total + bytes, 0)
-}
-
-function counted(files: number): string {
-  return `${files} ${files === 1 ? 'file' : 'files'}`
 }

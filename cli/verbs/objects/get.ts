@@ -75,18 +75,15 @@ interface Streamed {
 
 /** Writes an object of any size as it arrives. */
 async function stream(
-  { job }: Pick<Use<GetFlags>, 'job'>,
+  { job, flags, signal }: Pick<Use<GetFlags>, 'job' | 'flags' | 'signal'>,
   { key, options, path, terminal }: Streamed,
 ): Promise<void> {
-  const source = job.getStream(key, options)
-  const { redraw } = terminal
-  // Only a bar has to know the length.
+  // Standard output is for the object: only a file has a bar, and only a bar has to know the length.
+  const redraw = path === null ? undefined : terminal.redraw
   const total =
-    redraw === undefined ? null : ((await job.stat(key, bucketOf(options as JobFlags)))?.bytes ?? null)
-  const progress = new Progress(
-    { redraw: path === null ? undefined : redraw },
-    { what: printable(key), total },
-  )
+    redraw === undefined ? null : ((await job.stat(key, { ...bucketOf(flags), signal }))?.bytes ?? null)
+  const progress = new Progress({ redraw }, { what: printable(key), total })
+  const source = job.getStream(key, options)
   async function* counted() {
     for await (const chunk of source) {
       yield chunk as Buffer
