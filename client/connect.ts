@@ -87,7 +87,7 @@ export async function connect(
     async job(idOrName, options = {}) {
       checkText('idOrName', idOrName)
       checkOptions('call', options)
-      const reply = await withJobId(controller, idOrName, (id) =>
+      const reply = await withJobId(controller, { job: idOrName, ...options }, (id) =>
         controller.repeat('GET', pathOf(id), options),
       )
       return await openRegistered(controller, reply as JobReply, { ends: false, onRetry })
@@ -99,7 +99,7 @@ export async function connect(
   }
 }
 
-function isHttpUrl(url: string): boolean {
+export function isHttpUrl(url: string): boolean {
   try {
     return /^https?:$/.test(new URL(url).protocol)
   } catch {

@@ -116,7 +116,7 @@ const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET']
 const REFUSED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
 
 /** The error of an answer; its message already ends with the advice. */
-function errorOf(text: string, status: number): MayflyError {
+export function errorOf(text: string, status: number): MayflyError {
   const { code, message } = parseError(text)
   if (code === undefined || !Object.hasOwn(errorTable, code)) {
     return new MayflyError('INTERNAL', `The controller answered with HTTP status ${status}`)

@@ -110,14 +110,25 @@ export async function listJobs(
   controller: ControllerApi,
   { name, ...bounds }: CallerOptions & { name?: string },
 ): Promise<JobReply[]> {
-  const all: JobReply[] = []
+  const filter = name === undefined ? {} : { name }
+  return await allOf<JobReply>('jobs', (path) => controller.repeat('GET', path, bounds), filter)
+}
+
+/** All items of a list that the controller gives page by page; `ask` gets the path of a page. */
+export async function allOf<Item>(
+  list: 'jobs' | 'nodes',
+  ask: (path: string) => Promise<unknown>,
+  filter: Readonly<Record<string, string>> = {},
+): Promise<Item[]> {
+  const items: Item[] = []
   for (let after = ''; ; ) {
-    const query = new URLSearchParams({ ...(name !== undefined && { name }), ...(after !== '' && { after }) })
-    const page = await controller.repeat('GET', query.size === 0 ? '/v1/jobs' : `/v1/jobs?${query}`, bounds)
-    const { jobs, next } = page as { jobs: JobReply[]; next?: string }
-    all.push(...jobs)
-    if (next === undefined) return all
-    after = next
+    const query = new URLSearchParams({ ...filter, ...(after !== '' && { after }) })
+    const page = (await ask(query.size === 0 ? `/v1/${list}` : `/v1/${list}?${query}`)) as Partial<
+      Record<typeof list, Item[]>
+    > & { next?: string }
+    items.push(...(page[list] ?? []))
+    if (page.next === undefined) return items
+    after = page.next
   }
 }
 
@@ -142,14 +153,14 @@ async function idOfName(
 /** Runs `call` with a job's id; if no job has it as an id, with that of the job of this name. */
 export async function withJobId<Result>(
   controller: ControllerApi,
-  job: string,
+  { job, ...bounds }: { job: string } & CallerOptions,
   call: (id: string) => Promise<Result>,
 ): Promise<Result> {
   try {
     return await call(job)
   } catch (missing) {
     if (!isError(missing, 'JOB_NOT_FOUND')) throw missing
-    return await call(await idOfName(controller, { name: job, missing }))
+    return await call(await idOfName(controller, { name: job, missing, ...bounds }))
   }
 }
 
