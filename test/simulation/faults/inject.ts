@@ -4,6 +4,7 @@ import type { Client } from '../traffic/client.ts'
 import type { Twin } from '../traffic/twin.ts'
 import type { Cluster, RunningNode } from '../world/cluster.ts'
 import type { Control, PlacedJob } from '../world/control.ts'
+import type { Host } from '../world/host.ts'
 import { isPresent, pulledSlots, unsettledSlots } from '../world/inspection.ts'
 import type { MetadataServer } from '../world/metadata-servers.ts'
 import type { SeededRandom } from '../world/random.ts'
@@ -353,13 +354,13 @@ function pickNode({ cluster }: Scene, random: SeededRandom): RunningNode | null 
 }
 
 /** The network of a scripted controller has no faults, because the script is not under test. */
-function ipsOf({ cluster, clients, controller }: Scene): string[] {
-  const ips = [
-    ...cluster.metadata.all.map(({ host }) => host),
-    ...cluster.living.map(({ host }) => host),
-    ...clients.map(({ host }) => host),
-  ].map(({ ip }) => ip)
-  return [...ips, ...controller.ips]
+function ipsOf(scene: Scene): string[] {
+  return [...hostsOf(scene).map(({ ip }) => ip), ...scene.controller.ips]
+}
+
+/** The machines of all planes and clients but the controller's. */
+function hostsOf({ cluster, clients }: Scene): Host[] {
+  return [...cluster.metadata.all, ...cluster.living, ...clients].map(({ host }) => host)
 }
 
 function pickIp(scene: Scene, random: SeededRandom): string {
@@ -370,13 +371,9 @@ function pickIp(scene: Scene, random: SeededRandom): string {
 const SET_MS_MAX = 2_500
 
 /** Somebody sets the wall clock of a machine; its monotonic clock goes on. */
-function setClock({ cluster, clients, note }: Scene, random: SeededRandom): void {
-  const hosts = [
-    ...cluster.metadata.all.map(({ host }) => host),
-    ...cluster.living.map(({ host }) => host),
-    ...clients.map(({ host }) => host),
-  ]
-  const host = random.pick(hosts)
+function setClock(scene: Scene, random: SeededRandom): void {
+  const { cluster, note } = scene
+  const host = random.pick(hostsOf(scene))
   const byMs = random.between(-SET_MS_MAX, SET_MS_MAX)
   cluster.jumpedMs += Math.abs(byMs)
   host.setWall(byMs)
