@@ -14,8 +14,8 @@ export const pressureBugs: readonly Planted[] = [
     name: 'room-never-told',
     what: 'Connections that wait because their job uses too much memory are not resumed when it uses less.',
     file: 'service/server/memory-account.ts',
-    find: 'for (const job of [...this.#server.waiting]) job.#resume()',
-    replace: 'this.#isResuming = true',
+    find: 'else this.#resume()',
+    replace: 'else this.#isResuming = true',
     seedsMax: 20,
   },
   {
