@@ -1,6 +1,7 @@
 import { isError } from '../protocol/errors.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
+import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { TaskFailures } from './events/task-failures.ts'
 import type { JobLifecycle } from './jobs/job-lifecycle.ts'
 import { hasLapsed } from './jobs/lease.ts'
@@ -63,7 +64,7 @@ export class ControlLoop {
   /** To be called every `HEARTBEAT_MS`. A failing step does not stop the others. Never rejects. */
   async round(): Promise<void> {
     const { ledger, registrations, reconciler, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
-    const { background, tasks } = this.#options
+    const { background, tasks, clock } = this.#options
     const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
     const parts: Readonly<Record<string, () => unknown>> = {
       starts: () => nodeLifecycle.expireStarts(),
@@ -79,7 +80,12 @@ export class ControlLoop {
       uses: () => ledger.writeUses(),
       lostNodes: () => nodeLifecycle.forgetLost(reconciler.unreported),
     }
-    for (const [part, work] of Object.entries(parts)) await background.attempt(['controlLoop', part], work)
+    // What a round decides has an id as well, so that the lines of all planes about it can be found.
+    const round = clock.wallMs().toString(36)
+    for (const [part, work] of Object.entries(parts)) {
+      const context = { request: `${part}-${round}`, traceparent: '' }
+      await callContexts.run(context, () => background.attempt(['controlLoop', part], work))
+    }
     tasks.onReport('controller', background.report())
   }
 

@@ -1,9 +1,11 @@
 import { MayflyError } from '../protocol/errors.ts'
+import type { Placement } from '../protocol/model/placement.ts'
 import {
   heartbeatOperations,
   metadataOperations,
   placementOperations,
 } from '../protocol/operations/control-operations.ts'
+import type { Logger } from '../service/process/log.ts'
 import { requirePrefix } from '../service/server/granted-keys.ts'
 import { Handlers } from '../service/server/handlers.ts'
 import { type Peer, requireCluster } from '../service/server/peer.ts'
@@ -16,7 +18,7 @@ const done = { head: {} }
 const RAM_TIER = 0
 
 /** Maps each operation to its method and checks who may call it. */
-export function metadataHandlers(placements: Placements): Handlers {
+export function metadataHandlers(placements: Placements, log: Logger): Handlers {
   const handlers = new Handlers()
     .on(metadataOperations.placement, async (peer, { job, ...question }) => ({
       head: await placements.placement(jobOf(peer, job), question),
@@ -45,23 +47,28 @@ export function metadataHandlers(placements: Placements): Handlers {
       requireCluster(peer)
       return { head: placements.heartbeat(node, jobs) }
     })
-  return addControllerHandlers(handlers, placements)
+  return addControllerHandlers(handlers, placements, log)
 }
 
-function addControllerHandlers(handlers: Handlers, placements: Placements): Handlers {
+function addControllerHandlers(handlers: Handlers, placements: Placements, log: Logger): Handlers {
   const arriving = new ArrivingRecords()
   return handlers
     .on(placementOperations.jobCreate, async (peer, { job, slots, ...terms }) => {
       requireCluster(peer)
-      return { head: await placements.create(job, slots, terms) }
+      const placement = await placements.create(job, slots, terms)
+      log.info({ job, ...shown(placement) }, 'a job is placed')
+      return { head: placement }
     })
     .on(placementOperations.jobShares, async (peer, { job, ...terms }) => {
       requireCluster(peer)
-      return { head: await placements.setTerms(job, terms) }
+      const placement = await placements.setTerms(job, terms)
+      log.info({ job, ...shown(placement) }, 'a job has new shares')
+      return { head: placement }
     })
     .on(placementOperations.jobEnd, async (peer, { job }) => {
       requireCluster(peer)
       await placements.end(job)
+      log.info({ job }, 'the placement of a job is removed')
       return done
     })
     .on(placementOperations.nodesDied, async (peer, { nodes }) => {
@@ -84,6 +91,11 @@ function addControllerHandlers(handlers: Handlers, placements: Placements): Hand
       requireCluster(peer)
       return { head: placements.jobs().map((job) => ({ job })) }
     })
+}
+
+/** The fields of a log line. */
+function shown({ epoch, nodes }: Placement): { epoch: number; nodes: string[] } {
+  return { epoch, nodes: nodes.map(({ id }) => id) }
 }
 
 /** The job that a ticket is for. Cluster tokens are for no job, so their callers name one. */

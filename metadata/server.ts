@@ -12,8 +12,9 @@ import type { Service } from '../service/process/lifecycle.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Connections } from '../service/server/connections.ts'
 import type { Network } from '../service/server/listener.ts'
-import { serveLink } from '../service/server/responder.ts'
+import { type RunIn, serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
+import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
 import { metadataHandlers } from './handlers.ts'
@@ -64,12 +65,13 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
     generation,
   })
   await placements.load()
-  const handlers = metadataHandlers(placements)
+  const handlers = metadataHandlers(placements, log)
   const turns = new Turns(clock)
   const connections = new Connections()
   const calls = new CallCounts(clock)
   accept = (link) =>
-    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, calls })
+    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, calls, runIn })
+  const runIn: RunIn = (context, _kind, handle) => callContexts.run(context, handle)
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     const report = {

@@ -7,7 +7,7 @@
  * Version of the wire protocol. A hello with another version is refused; a change of the wire's shape must
  * raise it.
  */
-export const PROTOCOL_VERSION = 9
+export const PROTOCOL_VERSION = 10
 
 // Keys and names.
 
@@ -53,6 +53,8 @@ export const GET_BYTES_MAX = 2 ** 31
  * Bytes of a message's fields. The largest are a page of a listing and the placement of a job on 4,096 nodes.
  */
 export const HEAD_BYTES_MAX = 1024 * 1024
+/** The context of a request: an id of 64 characters and a traceparent of 55, with room for a longer form. */
+export const CONTEXT_BYTES_MAX = 256
 /** One chunk; larger payloads are split. */
 export const PAYLOAD_BYTES_MAX = 1024 * 1024
 /**

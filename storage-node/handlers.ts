@@ -5,9 +5,11 @@ import { dataOperations } from '../protocol/operations/data-operations.ts'
 import type { Operation, RequestOf } from '../protocol/operations/operation.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Landing } from '../protocol/wire/frame.ts'
+import type { Logger } from '../service/process/log.ts'
 import { listedPrefix } from '../service/server/granted-keys.ts'
 import { Handlers, type Received } from '../service/server/handlers.ts'
 import { type Peer, requireCluster, type Waiter } from '../service/server/peer.ts'
+import { requestOf } from '../service/tracing/call-contexts.ts'
 import type { Asked } from './access.ts'
 import type { MutationCall, Outcome, Stage } from './admission/capacity-wait.ts'
 import { awaitSettled, receiveIndex } from './handoff/target.ts'
@@ -28,18 +30,19 @@ const noKey = {}
 
 interface HandlersOptions {
   readonly clock: Clock
+  readonly log: Logger
   /** Requests a lease from the metadata server at that address. Never rejects. */
   readonly askLease: (metadata: string) => Promise<void>
 }
 
 /** Maps each operation to a method of the node and the right that it requires. */
-export function nodeHandlers(node: StorageNode, { clock, askLease }: HandlersOptions): Handlers {
+export function nodeHandlers(node: StorageNode, options: HandlersOptions): Handlers {
   const handlers = new Handlers()
   addMutations(handlers, node)
   addReads(handlers, node)
   addLargePuts(handlers, node)
-  addControl(handlers, node, askLease)
-  addHandoff(handlers, node, clock)
+  addControl(handlers, node, options)
+  addHandoff(handlers, node, options)
   return handlers
 }
 
@@ -223,11 +226,14 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOptions['askLease']): void {
+function addControl(handlers: Handlers, node: StorageNode, { askLease, log }: HandlersOptions): void {
   handlers
-    .on(nodeOperations.own, async (peer, request) => {
+    .on(nodeOperations.own, async (peer, request, { context }) => {
       requireCluster(peer)
       const job = await takeSlots(node, request)
+      const { ramBytes, ssdBytes, bytesPerSecond } = request
+      const what = { job: job.id, revision: request.revision, ramBytes, ssdBytes, bytesPerSecond }
+      log.info({ ...requestOf(context), ...what }, 'the share of a job is set')
       await Promise.all([
         job.bucketsRemoved,
         node.persistence.removeDeletedBuckets(job),
@@ -236,9 +242,10 @@ function addControl(handlers: Handlers, node: StorageNode, askLease: HandlersOpt
       ])
       return done
     })
-    .on(nodeOperations.jobDrop, async (peer, request) => {
+    .on(nodeOperations.jobDrop, async (peer, request, { context }) => {
       requireCluster(peer)
       await node.dropJob(request.job)
+      log.info({ ...requestOf(context), job: request.job }, 'the bytes of a job that has ended are freed')
       return done
     })
     .on(peerOperations.chunk, (peer, request) => {
@@ -299,13 +306,15 @@ function startsWithLoss(
   return false
 }
 
-function addHandoff(handlers: Handlers, node: StorageNode, clock: Clock): void {
+function addHandoff(handlers: Handlers, node: StorageNode, { clock, log }: HandlersOptions): void {
   handlers
-    .on(nodeOperations.release, async (peer, request) => {
+    .on(nodeOperations.release, async (peer, request, { context }) => {
       requireCluster(peer)
       const job = node.requireJob(request.job)
       node.ownership.check(request)
       await node.source.release(job, request)
+      const moved = { job: job.id, slots: request.slots.length, to: request.target.id }
+      log.info({ ...requestOf(context), ...moved }, 'slots of a job are handed over')
       return done
     })
     .on(nodeOperations.settled, async (peer, request) => {

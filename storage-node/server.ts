@@ -88,7 +88,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     warn,
   })
   const handlers = nodeHandlers(node, {
-    clock,
+    ...{ clock, log },
     askLease: (metadata) => heartbeats.beatServer(metadata),
   })
   const turns = new Turns(clock)

@@ -241,6 +241,7 @@ function askPiece<Result>(
     key: at.key,
     deadlineMs: bounds.deadlineMs,
     signal: bounds.signal,
+    context: bounds.context,
   }
   if (!consume) return router.read(dataOperations.get, call, finish)
   return router.mutate(dataOperations.get, call, finish)

@@ -38,6 +38,7 @@ export function putObject(
     key: at.key,
     deadlineMs: bounds.deadlineMs,
     signal: bounds.signal,
+    context: bounds.context,
   }
   return router.mutate(dataOperations.put, call, asHead)
 }

@@ -2,12 +2,15 @@ import { setMaxListeners } from 'node:events'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CALL_MS_DEFAULT } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import type { CallContext } from '../../protocol/wire/call-context.ts'
 import type { CallerOptions } from '../options.ts'
 
 /** The deadline of a call, monotonic ms, and its abort signal. */
 export interface Deadline {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+  /** Of a traced call. */
+  readonly context?: CallContext | undefined
   /** The error of the previous attempt. */
   readonly failure?: unknown
 }

@@ -5,7 +5,9 @@ import { type FastifyRequest, fastify } from 'fastify'
 import { MayflyError } from '../../protocol/errors.ts'
 import { CONNECTIONS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { type Logger, requestIds } from '../../service/process/log.ts'
+import { isTraceparent, REQUEST_ID_PATTERN } from '../../protocol/wire/call-context.ts'
+import type { Logger } from '../../service/process/log.ts'
+import { callContexts } from '../../service/tracing/call-contexts.ts'
 import type { Keys } from '../access/keys.ts'
 import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
@@ -47,7 +49,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
     genReqId: ({ headers }) => {
       const id = headers['x-request-id']
-      return typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID()
+      return typeof id === 'string' && REQUEST_ID_PATTERN.test(id) ? id : randomUUID()
     },
     routerOptions: { maxParamLength: ID_CHARACTERS_MAX },
     ajv: {
@@ -102,14 +104,13 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   return app
 }
 
-/** Other ids are replaced. */
-const REQUEST_ID = /^[\w.-]{1,64}$/
-
 /** The id of each request, its own or a new one, is in the answer and in every line that is logged for it. */
 function nameRequests(app: Api): void {
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    requestIds.run(request.id, done)
+    const { traceparent } = request.headers
+    const isTraced = typeof traceparent === 'string' && isTraceparent(traceparent)
+    callContexts.run({ request: request.id, traceparent: isTraced ? traceparent : '' }, done)
   })
 }
 

@@ -118,7 +118,7 @@ export class JobLifecycle {
   }
 
   async #resize(job: Job, added: Hints): Promise<Job> {
-    const { ledger, nodes, admission, metadata, tickets, events, runtime, size } = this.#options
+    const { ledger, nodes, admission, metadata, tickets, events, runtime, size, log } = this.#options
     const { id } = job
     const hints = { ...job.hints, ...added }
     const { demand, reasons } = size(scopeOf(job), hints)
@@ -144,6 +144,8 @@ export class JobLifecycle {
     }
     const resized = await ledger.change(id, { hints, demand, reasons, shares })
     events.emit('job.resized', { job: id, hints })
+    const { ramBytes, ssdBytes, bytesPerSecond } = demand
+    log.info({ job: id, ramBytes, ssdBytes, bytesPerSecond }, 'a job is resized')
     return resized
   }
 

@@ -6,6 +6,7 @@ import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
+import { callContexts } from '../../service/tracing/call-contexts.ts'
 import type { PlacedJob } from '../placement/shares.ts'
 import { METADATA_CALL_MS } from './call-queue.ts'
 
@@ -72,11 +73,11 @@ export class WireMetadataClient implements MetadataClient {
     request: Request,
     job = '',
   ): Promise<Reply> {
-    const deadlineMs = this.#clock.monotonicMs() + METADATA_CALL_MS
+    const bounds = { deadlineMs: this.#clock.monotonicMs() + METADATA_CALL_MS, context: callContexts.getStore() }
     let at = address
     for (let hops = 0; hops < METADATA_SERVERS_MAX; hops++) {
       const caller = await this.#pool.to(at)
-      const answer = await askServerOf(job, { caller, bounds: { deadlineMs } }, { operation, request })
+      const answer = await askServerOf(job, { caller, bounds }, { operation, request })
       if ('reply' in answer) return answer.reply
       at = answer.movedTo
     }

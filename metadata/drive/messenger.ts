@@ -6,6 +6,7 @@ import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { Logger } from '../../service/process/log.ts'
+import { callContexts } from '../../service/tracing/call-contexts.ts'
 
 /** Sends requests to nodes and to other metadata servers, once or until they are confirmed. */
 export class Messenger {
@@ -29,7 +30,7 @@ export class Messenger {
   ): Promise<Reply> {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const caller = await this.#reach(node)
-    return (await caller.call(operation, request, { deadlineMs, payload })).head
+    return (await caller.call(operation, request, { deadlineMs, payload, context: callContexts.getStore() })).head
   }
 
   /**

@@ -2,10 +2,11 @@ import { answeredError, asMayflyError, isError, MayflyError } from '../errors.ts
 import { cancel } from '../operations/control-operations.ts'
 import type { Operation, RequestOf } from '../operations/operation.ts'
 import type { Runtime } from '../runtime.ts'
+import type { CallContext } from '../wire/call-context.ts'
 import type { Codec } from '../wire/codec.ts'
 import { errorReply } from '../wire/error-reply.ts'
 import type { Frame, Landing } from '../wire/frame.ts'
-import type { Reader } from '../wire/reader.ts'
+import { type Reader, violation } from '../wire/reader.ts'
 import type { Outgoing, Payload } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
 
@@ -14,6 +15,7 @@ export interface CallOptions {
   /** Monotonic ms. */
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+  readonly context?: CallContext | undefined
   /** Chooses the memory for a large payload of the answer; null allocates a buffer. */
   readonly land?: ((payloadBytes: number) => Landing | null) | undefined
 }
@@ -63,10 +65,19 @@ export interface Unsent {
   readonly operation: Operation<unknown, unknown>
   readonly request: unknown
   readonly payload: Payload | undefined
+  readonly context: CallContext | undefined
 }
 
 /** The id of requests whose answer is ignored. */
 export const NO_ID = 0
+
+export function requestFrame<Request>(
+  id: number,
+  { operation, request }: Pick<Started<Request, unknown>, 'operation' | 'request'>,
+  { payload, context }: Pick<CallOptions, 'payload' | 'context'>,
+): Outgoing<Request> {
+  return { id, kind: operation.number, codec: operation.request, head: request, context, payload }
+}
 
 /** The frame that asks a server to give up a call. */
 export function cancelOf(id: number): Outgoing<RequestOf<typeof cancel>> {
@@ -134,6 +145,7 @@ export function headOf(frame: Frame, operation: Operation<unknown, unknown>, rea
 
 /** Throws `PROTOCOL_VIOLATION`. */
 export function readHead<Head>(frame: Frame, codec: Codec<Head>, reader: Reader): Head {
+  if (frame.contextBytes > 0) throw violation('only requests have a context')
   reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
   const head = codec.read(reader)
   reader.finish()

@@ -29,6 +29,7 @@ import {
   neverSent,
   type Pending,
   readHead,
+  requestFrame,
   type Started,
   tooLate,
   type Unsent,
@@ -143,20 +144,18 @@ export class Caller {
   }
 
   /** As `call`, without a promise: for callers with many calls. */
-  start<Request, Reply>(
-    what: Started<Request, Reply>,
-    { payload, deadlineMs, signal, land }: CallOptions,
-  ): void {
+  start<Request, Reply>(what: Started<Request, Reply>, options: CallOptions): void {
     const { operation, request, mutates = false } = what
+    const { payload, context, deadlineMs, signal, land } = options
     const waiting = what.waiting as Waiting<unknown>
     const refusal = this.#refusal(signal)
     if (refusal !== null) return this.#withhold({ waiting, mutates }, refusal)
     const id = this.#freeIds.pop() ?? this.#pending.length + 1
     if (this.#unsent.size > 0 || !this.#maySend) {
-      this.#unsent.set(id, { operation: operation as Operation<unknown, unknown>, request, payload })
+      this.#unsent.set(id, { operation: operation as Operation<unknown, unknown>, request, payload, context })
     } else {
       try {
-        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+        this.#outbox.send(requestFrame(id, what, options))
       } catch (error) {
         this.#freeIds.push(id)
         return this.#withhold({ waiting, mutates }, asMayflyError(error))
@@ -234,7 +233,7 @@ export class Caller {
   #sendUnsent(): void {
     if (this.#unsent.size === 0) return
     const nowMs = this.#clock.monotonicMs()
-    for (const [id, { operation, request, payload }] of this.#unsent) {
+    for (const [id, unsent] of this.#unsent) {
       if (!this.#maySend) return
       this.#unsent.delete(id)
       const pending = this.#pending[id - 1] as Pending
@@ -243,7 +242,7 @@ export class Caller {
         continue
       }
       try {
-        this.#outbox.send({ id, kind: operation.number, codec: operation.request, head: request, payload })
+        this.#outbox.send(requestFrame(id, unsent, unsent))
         pending.frame = this.#outbox.sent
       } catch (error) {
         this.#failUnsent(id, asMayflyError(error))

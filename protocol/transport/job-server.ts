@@ -1,6 +1,7 @@
 import { isError } from '../errors.ts'
 import { metadataOperations } from '../operations/control-operations.ts'
 import type { Operation } from '../operations/operation.ts'
+import type { CallOptions } from './call.ts'
 import type { Caller } from './caller.ts'
 
 /**
@@ -9,7 +10,7 @@ import type { Caller } from './caller.ts'
  */
 export async function askServerOf<Request, Reply>(
   job: string,
-  to: { caller: Caller; bounds: { deadlineMs: number; signal?: AbortSignal | undefined } },
+  to: { caller: Caller; bounds: Pick<CallOptions, 'deadlineMs' | 'signal' | 'context'> },
   ask: { operation: Operation<Request, Reply>; request: Request },
 ): Promise<{ reply: Reply } | { movedTo: string }> {
   const { caller, bounds } = to

@@ -1,5 +1,6 @@
 import { MayflyError } from '../errors.ts'
 import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from '../limits.ts'
+import { type CallContext, contextCodec } from '../wire/call-context.ts'
 import type { Codec } from '../wire/codec.ts'
 import { giveSlab, takeSlab } from '../wire/slabs.ts'
 import { Writer } from '../wire/writer.ts'
@@ -30,6 +31,8 @@ export interface Outgoing<T> {
   readonly kind: number
   readonly codec: Codec<T>
   readonly head: T
+  /** Of a request. */
+  readonly context?: CallContext | undefined
   readonly payload?: Payload | undefined
   /** The payload's memory may change right after queueing: all of it is copied. */
   readonly transient?: boolean | undefined
@@ -91,7 +94,12 @@ export class Outbox {
     const start = writer.length
     writer.u32(0).u32(payloadBytes).u32(frame.id).u16(frame.kind).u16(0)
     const headStart = writer.length
+    let contextBytes = 0
     try {
+      if (frame.context !== undefined) {
+        contextCodec.write(writer, frame.context)
+        contextBytes = writer.length - headStart
+      }
       frame.codec.write(writer, frame.head)
     } catch (error) {
       writer.truncate(start)
@@ -103,6 +111,8 @@ export class Outbox {
       throw new MayflyError('BAD_REQUEST', `A message of ${headBytes + payloadBytes} bytes fits no frame`)
     }
     writer.patchU32(start, headBytes)
+    // The upper half of the word whose lower half is the kind.
+    if (contextBytes > 0) writer.patchU32(start + 12, contextBytes * 0x10000 + frame.kind)
     this.sent++
     this.#freshBytes += writer.length - start + payloadBytes
     let isLent = false

@@ -1,8 +1,10 @@
-import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../limits.ts'
+import { CONTEXT_BYTES_MAX, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../limits.ts'
+import { type CallContext, readContext } from './call-context.ts'
 import { readU16, readU32, violation } from './reader.ts'
 
 /**
- * Every message is one frame: a header of 16 bytes, the head (the operation's fields), the payload (raw bytes).
+ * Every message is one frame: a header of 16 bytes, the head (the operation's fields, in a request after its context if it has one), the
+ * payload (raw bytes).
  *
  * | offset | type | field |
  * | ---: | --- | --- |
@@ -10,7 +12,7 @@ import { readU16, readU32, violation } from './reader.ts'
  * | 4 | u32 | `payloadBytes` |
  * | 8 | u32 | `id` of the request, repeated in its reply |
  * | 12 | u16 | `kind`: in a request the operation, in a reply 0 or the error's wire number |
- * | 14 | u16 | reserved, 0 |
+ * | 14 | u16 | `contextBytes`: the part of `headBytes` that is the context; 0 without one |
  */
 export const FRAME_HEADER_BYTES = 16
 
@@ -32,6 +34,8 @@ export class Frame {
   id = 0
   kind = 0
   headBytes = 0
+  /** The first bytes of the head that are the request's context. */
+  contextBytes = 0
   payloadBytes = 0
   /** Holds the head at `headStart`, until the handler returns. */
   headMemory: Buffer = nothing
@@ -44,8 +48,22 @@ export class Frame {
   /** Where the payload was received, if its receiver chose that. */
   landing: Landing | null = null
 
+  /** Where in `headMemory` the fields of the operation begin. */
+  get fieldsStart(): number {
+    return this.headStart + this.contextBytes
+  }
+
+  get fieldsBytes(): number {
+    return this.headBytes - this.contextBytes
+  }
+
   get head(): Buffer {
     return this.headMemory.subarray(this.headStart, this.headStart + this.headBytes)
+  }
+
+  /** Null without one. Throws `PROTOCOL_VIOLATION`. */
+  get context(): CallContext | null {
+    return this.contextBytes === 0 ? null : readContext(this.headMemory, this.headStart, this.contextBytes)
   }
 
   get payload(): Buffer {
@@ -74,6 +92,8 @@ export class Frame {
     if (this.payloadBytes > PAYLOAD_BYTES_MAX) {
       throw violation(`a frame's payload of ${this.payloadBytes} bytes is over ${PAYLOAD_BYTES_MAX}`)
     }
-    if (readU16(memory, offset + 14) !== 0) throw violation('the reserved field of a frame is not 0')
+    this.contextBytes = readU16(memory, offset + 14)
+    if (this.contextBytes > Math.min(this.headBytes, CONTEXT_BYTES_MAX))
+      throw violation(`a frame's context of ${this.contextBytes} bytes is too long`)
   }
 }

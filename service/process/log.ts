@@ -1,5 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { destination, type Logger, pino } from 'pino'
+import { withRequest } from '../tracing/call-contexts.ts'
 import { LogLimit } from './log-limit.ts'
 
 export type { Logger } from 'pino'
@@ -9,15 +9,6 @@ export type LogName = 'controller' | 'metadata' | 'storage-node' | 'supervisor'
 
 /** pino's level of a process's last line, which is never dropped. */
 const FATAL = 60
-
-/** The id of the HTTP request in whose name something happens. */
-export const requestIds = new AsyncLocalStorage<string>()
-
-/** Adds `request`, the id of the HTTP request, to every line that is logged on its behalf. */
-export function withRequest(): { request?: string } {
-  const request = requestIds.getStore()
-  return request === undefined ? {} : { request }
-}
 
 /** JSON lines on standard error, rate-limited per message. `level` is one of pino's. */
 export function createLog(name: LogName, level: string): Logger {

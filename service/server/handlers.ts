@@ -19,7 +19,7 @@ export interface Reply<Head> {
 /** A request's payload in its receive memory, valid until the handler returns unless `owned`. */
 export type Received = Pick<
   Frame,
-  'id' | 'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
+  'id' | 'context' | 'payload' | 'payloadMemory' | 'payloadStart' | 'payloadBytes' | 'owned' | 'landing'
 >
 
 type Handle<Request, Head> = (

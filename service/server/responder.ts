@@ -14,6 +14,7 @@ import type { Operation } from '../../protocol/operations/operation.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Link } from '../../protocol/transport/link.ts'
 import { Outbox } from '../../protocol/transport/outbox.ts'
+import type { CallContext } from '../../protocol/wire/call-context.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
 import { errorReply } from '../../protocol/wire/error-reply.ts'
 import type { Frame, Landing } from '../../protocol/wire/frame.ts'
@@ -50,7 +51,14 @@ export interface ResponderOptions {
   readonly sessions?: ClientSessions
   /** Of all connections of the server. */
   readonly calls?: CallCounts
+  /** Runs the handler of a request that has a context. */
+  readonly runIn?: RunIn
 }
+
+/** Runs the handler of operation number `kind` on behalf of `context`. */
+export type RunIn = (context: CallContext, kind: number, handle: () => HandlerReply) => HandlerReply
+
+type HandlerReply = Reply<unknown> | Promise<Reply<unknown>>
 
 /** Serves one connection: hello first, then any number of requests, each answered when it is done. */
 export function serveLink(link: Link, options: ResponderOptions): void {
@@ -191,8 +199,14 @@ class Responder implements Counted {
     const { id } = frame
     const counts = this.#calls.received(frame.kind, frame.payloadBytes)
     const request = this.#decode(operation, frame)
+    const context = frame.contextBytes === 0 ? null : this.#contextOf(frame)
+    const { runIn } = this.#options
+    const peer = this.#peer
     try {
-      const reply = handle(this.#peer, request, frame)
+      const reply =
+        context === null || runIn === undefined
+          ? handle(peer, request, frame)
+          : runIn(context, frame.kind, () => handle(peer, request, frame))
       if (reply instanceof Promise) this.#later(id, { codec: operation.reply, counts }, reply)
       else this.#answer(id, operation.reply, reply)
     } catch (error) {
@@ -219,10 +233,19 @@ class Responder implements Counted {
   /** A request that cannot be decoded never reaches its handler, so its landing is abandoned here. */
   #decode<Request>(operation: Operation<Request, unknown>, frame: Frame): Request {
     try {
-      const reader = this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes)
+      const reader = this.#reader.reset(frame.headMemory, frame.fieldsStart, frame.fieldsBytes)
       const request = operation.request.read(reader)
       reader.finish()
       return request
+    } catch (error) {
+      frame.landing?.abandon()
+      throw error
+    }
+  }
+
+  #contextOf(frame: Frame): CallContext | null {
+    try {
+      return frame.context
     } catch (error) {
       frame.landing?.abandon()
       throw error
@@ -233,7 +256,7 @@ class Responder implements Counted {
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
     const { server, sessions, connections } = this.#options
     try {
-      checkVersion(this.#reader.reset(frame.headMemory, frame.headStart, frame.headBytes).u16())
+      checkVersion(this.#reader.reset(frame.headMemory, frame.fieldsStart, frame.fieldsBytes).u16())
       const request = this.#decode(hello, frame)
       const peer = this.#peerWith(this.#gate.admit(request))
       this.#intake.enter(peer.claims.job, connections.enter(this, peer.claims.job))

@@ -59,6 +59,13 @@ test('a put request', async () => {
   )
 })
 
+test('a request with a context', async () => {
+  const context = { request: 'r-1', traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
+  const fields = { epoch: 5, bucket: 0, key }
+  const frame = await frameBytes(9, dataOperations.stat, fields, undefined, context)
+  expect(frame.toString('hex')).toMatchInlineSnapshot()
+})
+
 test('a get request', async () => {
   const frame = await frameBytes(10, dataOperations.get, {
     epoch: 5,

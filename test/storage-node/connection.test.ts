@@ -4,6 +4,7 @@ import { errorTable } from '../../protocol/errors.ts'
 import { HELLO_BYTES_MAX, PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
 import { parseTicket } from '../../protocol/model/ticket.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
+import type { CallContext } from '../../protocol/wire/call-context.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
 
@@ -14,7 +15,7 @@ async function startOne() {
   return { planes, node, ticket, job: await open(ticket), token: parseTicket(ticket).token }
 }
 
-const put = (key: string, payload: Uint8Array) =>
+const put = (key: string, payload: Uint8Array, context?: CallContext) =>
   frameBytes(
     2,
     dataOperations.put,
@@ -32,20 +33,21 @@ const put = (key: string, payload: Uint8Array) =>
       keptBucket: '',
     },
     payload,
+    context,
   )
 
 function header(fields: {
   headBytes?: number
   payloadBytes?: number
   kind?: number
-  reserved?: number
+  contextBytes?: number
 }): Buffer {
   const bytes = Buffer.alloc(16)
   bytes.writeUInt32LE(fields.headBytes ?? 0, 0)
   bytes.writeUInt32LE(fields.payloadBytes ?? 0, 4)
   bytes.writeUInt32LE(2, 8)
   bytes.writeUInt16LE(fields.kind ?? dataOperations.get.number, 12)
-  bytes.writeUInt16LE(fields.reserved ?? 0, 14)
+  bytes.writeUInt16LE(fields.contextBytes ?? 0, 14)
   return bytes
 }
 
@@ -53,7 +55,16 @@ test.each([
   ['random bytes', () => randomBytes(500)],
   ['a head over the limit', () => header({ headBytes: 2 ** 31 })],
   ['a payload over the limit', () => header({ payloadBytes: PAYLOAD_BYTES_MAX + 1 })],
-  ['a reserved field that is set', () => header({ reserved: 1 })],
+  ['a context longer than its head', () => header({ contextBytes: 1 })],
+  [
+    'a context over the limit',
+    () => Buffer.concat([header({ headBytes: 300, contextBytes: 300 }), Buffer.alloc(300)]),
+  ],
+  ['an id of a request that is none', () => put('k', Buffer.from('x'), { request: 'a b', traceparent: '' })],
+  [
+    'a traceparent that is none, before a payload that lands in the arena',
+    () => put('k', randomBytes(500_000), { request: '', traceparent: '00-0-0-00' }),
+  ],
   ['an operation that there is not', () => header({ kind: 9999 })],
   ['a head shorter than its fields', () => Buffer.concat([header({ headBytes: 3 }), Buffer.alloc(3)])],
   ['a head longer than its fields', () => Buffer.concat([header({ headBytes: 90 }), Buffer.alloc(90)])],
@@ -61,7 +72,7 @@ test.each([
   const { node, token, job } = await startOne()
   const connection = await RawConnection.open(node.address)
   connection.send(await connection.hello(token))
-  connection.send(garbage())
+  connection.send(await garbage())
   await connection.closed
   expect(connection.frames.at(-1)?.kind).toBe(errorTable.PROTOCOL_VIOLATION.wire)
   await job.put('k', 'still here')
@@ -88,6 +99,18 @@ test('a put whose client vanishes half-way leaves nothing visible', async () => 
   connection.vanish()
   await connection.closed
   expect(await job.exists('half')).toBe(false)
+})
+
+test('a request with a context is served as one without', async () => {
+  const { node, token, job } = await startOne()
+  const connection = await RawConnection.open(node.address)
+  const context = { request: 'r-1', traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
+  const bytes = Buffer.concat([await connection.hello(token), await put('k', Buffer.from('x'), context)])
+  for (const byte of bytes) connection.send(Buffer.of(byte))
+  await expect.poll(() => connection.frames.length).toBe(2)
+  expect(connection.frames[1]?.kind).toBe(0)
+  expect((await job.get('k')).toString()).toBe('x')
+  connection.vanish()
 })
 
 test('a frame that arrives byte by byte is understood', async () => {

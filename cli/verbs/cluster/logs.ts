@@ -22,16 +22,19 @@ interface Flags extends JsonFlag {
   readonly lines: number
   readonly level: Level
   readonly process?: readonly string[]
+  readonly request?: string
 }
 
 export const logs: AddVerb = (parent, cli) => {
   const verb = addVerb(parent, 'logs', {
     summary: 'show the logs of all processes of a cluster on this machine, in order of time',
-    details: 'Processes are named controller, metadata-1 and by the ids of storage nodes.',
+    details:
+      'Processes are named controller, metadata-1 and by the ids of storage nodes. What an HTTP request, or a step of the\ncontrol loop, caused in any of them has its id: that of the header X-Request-Id of its answer, shown as request=.',
     examples: [
       'mayfly logs',
       'mayfly logs --follow --level warn',
       'mayfly logs --process controller --lines 20',
+      'mayfly logs --request 5f0c4d3e-8a3b-4d0c-9c39-0a4b1f6f6f0e',
     ],
   })
     .option('-f, --follow', 'go on with new lines until Ctrl-C')
@@ -40,6 +43,7 @@ export const logs: AddVerb = (parent, cli) => {
       new Option('--level <level>', 'only lines of this level or above').choices(levels).default('debug'),
     )
     .option('--process <names...>', 'only the logs of these processes')
+    .option('--request <id>', 'only what the HTTP request of this id caused, in all processes')
     .option('--dir <folder>', 'the state folder of the cluster', notEmpty)
   jsonOption(verb, 'the lines as they were written')
   onRun<Flags>(verb, cli, async (_, flags) => {
@@ -51,7 +55,8 @@ export const logs: AddVerb = (parent, cli) => {
     const show = (lines: readonly LogLine[]): void => {
       for (const line of lines) terminal.print(flags.json === true ? line.text : formatLine(line, paint))
     }
-    const isShown = ({ level }: LogLine): boolean => levels.indexOf(level) >= least
+    const isShown = ({ level, fields }: LogLine): boolean =>
+      levels.indexOf(level) >= least && (flags.request === undefined || fields.request === flags.request)
     show(await files.read(isShown, flags.lines))
     if (flags.follow !== true) return exitCodes.done
     const { signal, release } = interruption()

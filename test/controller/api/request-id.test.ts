@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { withRequest } from '../../../service/process/log.ts'
+import { withRequest } from '../../../service/tracing/call-contexts.ts'
 import { World } from '../support/world.ts'
 
 test('a registration and an end have one line each, with the id of their request, which the answer repeats', async () => {
