@@ -160,7 +160,8 @@ export class JobLifecycle {
     background.forget(id)
     const ended = await ledger.end(id)
     events.emit('job.ended', { job: id, name: job.name, reason: ended.endReason })
-    log.info({ job: id, name: job.name, owner: job.owner, reason: ended.endReason }, 'a job has ended')
+    const what = { job: id, jobName: job.name, owner: job.owner, reason: ended.endReason }
+    log.info(what, 'a job has ended')
     this.#watcher?.freed()
     return ended
   }

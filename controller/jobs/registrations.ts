@@ -227,7 +227,7 @@ export class Registrations {
       const active = await ledger.change(id, { state: 'active' })
       events.emit('job.active', { job: id, name })
       const on = active.shares.map(({ node }) => node)
-      log.info({ job: id, name, owner: job.owner, nodes: on }, 'a job is registered')
+      log.info({ job: id, jobName: name, owner: job.owner, nodes: on }, 'a job is registered')
       return active
     } catch (error) {
       const { background } = this.#options

@@ -7,10 +7,10 @@ interface Line {
   readonly request: string
 }
 
-/** What `mayfly logs` shows about one request. */
+/** What `mayfly logs` shows about one request, in the order of the alphabet. */
 async function linesOf(cluster: Cluster, request: string): Promise<string[]> {
   const text = await cluster.mayfly('logs', '--dir', cluster.dir, '--request', request, '--json')
-  return text
+  const lines = text
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
@@ -18,6 +18,7 @@ async function linesOf(cluster: Cluster, request: string): Promise<string[]> {
       expect(id).toBe(request)
       return `${name}: ${msg}`
     })
+  return [...new Set(lines)].sort()
 }
 
 test('the id of a request is in the lines of all processes that it reaches, and mayfly logs finds them by it', async () => {
@@ -27,7 +28,9 @@ test('the id of a request is in the lines of all processes that it reaches, and 
     const content = { 'content-type': 'application/json' }
     const answer = await fetch(new URL(path, cluster.url), {
       method,
-      ...(body === undefined ? { headers } : { headers: { ...headers, ...content }, body: JSON.stringify(body) }),
+      ...(body === undefined
+        ? { headers }
+        : { headers: { ...headers, ...content }, body: JSON.stringify(body) }),
     })
     expect(answer.headers.get('x-request-id')).toBe(request)
     expect(answer.ok).toBe(true)
@@ -37,19 +40,19 @@ test('the id of a request is in the lines of all processes that it reaches, and 
   await ask('resized-1', `/v1/jobs/${id}`, 'PATCH', { hints: { capacityBytes: 200_000_000 } })
   await ask('ended-1', `/v1/jobs/${id}`, 'DELETE')
   expect(await linesOf(cluster, 'registered-1')).toEqual([
-    'storage-node: the share of a job is set',
-    'metadata: a job is placed',
     'controller: a job is registered',
+    'metadata: a job is placed',
+    'storage-node: the share of a job is set',
   ])
   expect(await linesOf(cluster, 'resized-1')).toEqual([
-    'storage-node: the share of a job is set',
-    'metadata: a job has new shares',
     'controller: a job is resized',
+    'metadata: a job has new shares',
+    'storage-node: the share of a job is set',
   ])
   expect(await linesOf(cluster, 'ended-1')).toEqual([
-    'storage-node: the bytes of a job that has ended are freed',
-    'metadata: the placement of a job is removed',
     'controller: a job has ended',
+    'metadata: the placement of a job is removed',
+    'storage-node: the bytes of a job that has ended are freed',
   ])
 })
 
@@ -65,5 +68,7 @@ test('a decision of the control loop has an id as well, in the lines of all proc
   await expect.poll(endedLine, { timeout: 30_000 }).toBeDefined()
   const request = (await endedLine())?.request ?? ''
   expect(request).toMatch(/^leases-\w+$/)
-  expect(await linesOf(cluster, request)).toContain('storage-node: the bytes of a job that has ended are freed')
+  expect(await linesOf(cluster, request)).toContain(
+    'storage-node: the bytes of a job that has ended are freed',
+  )
 })

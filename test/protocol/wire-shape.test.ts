@@ -21,7 +21,7 @@ const shapeOfVersion: Record<number, string> = {
   7: '0e4c919c2683e70f',
   8: 'a4c2af2445d05f7b',
   9: 'c1e761310afc4965',
-  10: '',
+  10: '4ada20ab3562bc0d',
 }
 
 test('the shape of the wire belongs to this version of the protocol', () => {

@@ -18,7 +18,7 @@ test('a registration and an end have one line each, with the id of their request
       msg: 'a job is registered',
       request: 'trace-1',
       owner: 'default',
-      name: 'logged',
+      jobName: 'logged',
     }),
     expect.objectContaining({ msg: 'a job has ended', request: id, reason: 'deregistered' }),
   ])
