@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
+import { Progress } from './report/progress.ts'
 import { formatReport } from './report/report.ts'
 import { saveReport } from './report/results.ts'
 import { installMinio } from './servers/minio.ts'
-import type { Suite } from './suite.ts'
+import type { Report, Suite, SuiteOptions } from './suite.ts'
 import { controller } from './suites/cluster/controller.ts'
 import { drain } from './suites/cluster/drain.ts'
 import { elasticity } from './suites/cluster/elasticity.ts'
@@ -68,7 +69,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     for (const name of wanted) {
       say(`suite ${name}`)
-      const report = await (suites.get(name) as Suite).run({ tiny, only, signal, say })
+      const report = await runSuite(name, { tiny, only, signal })
       const { charts: _, ...figures } = report
       process.stdout.write(
         json ? `${JSON.stringify({ suite: name, ...figures })}\n` : `## ${name}\n\n${formatReport(report)}`,
@@ -81,6 +82,21 @@ async function main(args: readonly string[]): Promise<number> {
     return INTERRUPTED
   }
   return failures === 0 ? 0 : 1
+}
+
+async function runSuite(
+  name: string,
+  options: Pick<SuiteOptions, 'tiny' | 'only' | 'signal'>,
+): Promise<Report> {
+  const progress = new Progress(name, process.stderr)
+  const say = (line: string): void => progress.say(line)
+  const advance = (part: number): void => progress.advance(part)
+  advance(0)
+  try {
+    return await (suites.get(name) as Suite).run({ ...options, say, advance })
+  } finally {
+    progress.end()
+  }
 }
 
 function parse(args: readonly string[]) {

@@ -15,6 +15,8 @@ export interface SuiteOptions {
   readonly signal: AbortSignal
   /** Reports progress to the user. */
   readonly say: (line: string) => void
+  /** Shows that a part of the suite is done, from 0 to 1. */
+  readonly advance: (part: number) => void
 }
 
 export interface Report {

@@ -48,14 +48,20 @@ async function compare(comparison: Comparison, options: SuiteOptions): Promise<R
   for (const note of notes) options.say(note)
   const systems = comparison.systems.filter((system) => missing.get(system) === null)
   const results: RowResult[] = []
-  for (const { setUp, rows } of comparison.groups(options.tiny)) {
-    const wanted = rows.filter(({ name }) => options.only === undefined || name.includes(options.only))
+  const isWanted = ({ name }: Row): boolean => options.only === undefined || name.includes(options.only)
+  const groups = comparison
+    .groups(options.tiny)
+    .map(({ setUp, rows }) => ({ setUp, wanted: rows.filter(isWanted) }))
+  const all = groups.reduce((sum, { wanted }) => sum + wanted.length, 0) * rounds * systems.length
+  let done = 0
+  const onMeasured = (): void => options.advance(++done / all)
+  for (const { setUp, wanted } of groups) {
     if (wanted.length === 0) continue
     await withEntrants(systems, comparison, async (entrants) => {
       for (const entrant of entrants) await setUp?.(entrant)
       for (const row of wanted) {
         options.say(row.name)
-        results.push(await measureRow(row, entrants, { rounds, signal: options.signal }))
+        results.push(await measureRow(row, entrants, { rounds, signal: options.signal, onMeasured }))
       }
     })
   }
@@ -93,7 +99,7 @@ async function withEntrants(
 async function measureRow(
   row: Row,
   entrants: readonly Entrant[],
-  { rounds, signal }: { rounds: number; signal: AbortSignal },
+  { rounds, signal, onMeasured }: { rounds: number; signal: AbortSignal; onMeasured: () => void },
 ): Promise<RowResult> {
   const { name, measure: _, ...rest } = row
   const measurements = new Map<SystemName, Measurement[]>(entrants.map(({ system }) => [system, []]))
@@ -102,6 +108,7 @@ async function measureRow(
     for (const entrant of [...entrants.slice(first), ...entrants.slice(0, first)]) {
       signal.throwIfAborted()
       measurements.get(entrant.system)?.push(await measureOnce(row, entrant))
+      onMeasured()
     }
   }
   return { row: name, ...rest, measurements }

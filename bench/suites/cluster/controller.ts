@@ -39,11 +39,12 @@ interface Outcome {
 
 export const controller: Suite = {
   summary: 'how tightly 1,000 jobs are packed, beside the lower bound and three other rules',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
-    const outcomes = Object.keys(mixes).map((mix) => {
+    const outcomes = Object.keys(mixes).map((mix, index, all) => {
       signal.throwIfAborted()
       say(`mix: ${mix}`)
+      advance(index / all.length)
       return pack(mix, settings)
     })
     return {

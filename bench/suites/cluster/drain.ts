@@ -27,12 +27,13 @@ const REPAIR_MS_MAX = 1_000
 
 export const drain: Suite = {
   summary: 'a node that holds 1 GiB is drained under full load, and another one dies',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const rounds: Round[] = []
     for (let round = 1; round <= settings.rounds; round++) {
       signal.throwIfAborted()
       say(`round ${round} of ${settings.rounds}`)
+      advance((round - 1) / settings.rounds)
       rounds.push(await runRound(settings, say))
     }
     return {

@@ -42,11 +42,11 @@ interface Measured {
 
 export const elasticity: Suite = {
   summary: 'capacity that follows jobs and their load, and what they see while there is no controller',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     try {
-      return reportOf(await measure(settings, { dir, signal, say }), settings)
+      return reportOf(await measure(settings, { dir, signal, say, advance }), settings)
     } finally {
       await rm(dir, { recursive: true, force: true })
     }
@@ -55,12 +55,14 @@ export const elasticity: Suite = {
 
 async function measure(
   settings: Settings,
-  { dir, signal, say }: Pick<SuiteOptions, 'signal' | 'say'> & { dir: string },
+  { dir, signal, say, advance }: Pick<SuiteOptions, 'signal' | 'say' | 'advance'> & { dir: string },
 ): Promise<Measured> {
   const next = (what: string): void => {
     signal.throwIfAborted()
     say(what)
+    advance(steps++ / (4 + settings.deadMs.length))
   }
+  let steps = 0
   const { registrations: samples, stepMs } = settings
   next('registrations that find their node in the pool')
   const pool = await measureRegistrations({ warmNodes: 1, samples })

@@ -76,12 +76,13 @@ interface Measured {
 
 export const placements: Suite = {
   summary: 'placements per second of one metadata server and of two',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const rows: (string | number)[][] = []
     const measured = new Map<string, Measured[]>()
     const failures: string[] = []
     for (let round = 1; round <= settings.rounds; round++) {
+      advance((round - 1) / settings.rounds)
       for (const servers of [1, 2]) {
         signal.throwIfAborted()
         say(`round ${round} of ${settings.rounds}: ${servers} server${servers > 1 ? 's' : ''}`)

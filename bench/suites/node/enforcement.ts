@@ -64,22 +64,27 @@ interface Round {
   readonly flood: Window
 }
 
+/** The part of the suite before the floods. */
+const FLOODS_FROM = 0.4
+
 export const enforcement: Suite = {
   summary:
     'a job that reserved half of a node keeps it while another floods the node, and is answered as fast',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const rounds: Round[] = []
     for (let round = 1; round <= settings.rounds; round++) {
       signal.throwIfAborted()
       say(`round ${round} of ${settings.rounds}`)
+      advance(((round - 1) / settings.rounds) * FLOODS_FROM)
       rounds.push(await runRound(settings))
     }
     const floodSettings = isTiny ? tinyFloods : fullFloods
     const floods: FloodResult[] = []
-    for (const kind of floodSettings.kinds) {
+    for (const [index, kind] of floodSettings.kinds.entries()) {
       signal.throwIfAborted()
       say(`a flood of ${kind}`)
+      advance(FLOODS_FROM + (index / floodSettings.kinds.length) * (1 - FLOODS_FROM))
       floods.push(await runFlood(kind, floodSettings))
     }
     return {

@@ -12,11 +12,12 @@ const below = ['ssd', 's3'] as const
 /** Compares demotion policies by simulation, on traces with the sizes and lifetimes of Pocket's applications. */
 export const eviction: Suite = {
   summary: 'compare what leaves RAM first: LRU, frequency and GDSF on the traces of three applications',
-  async run({ tiny, signal, say }: SuiteOptions): Promise<Report> {
+  async run({ tiny, signal, say, advance }: SuiteOptions): Promise<Report> {
     const objects = tiny ? 200 : 4000
     const rows: (string | number)[][] = []
     const goals: Goal[] = []
-    for (const workload of workloads) {
+    for (const [index, workload] of workloads.entries()) {
+      advance(index / workloads.length)
       const trace = makeTrace(workload, objects, randomOf(SEED))
       for (const tier of below) {
         signal.throwIfAborted()

@@ -21,11 +21,13 @@ const loads: readonly Load[] = [
 /** The SSD tier, compared with plain file access by Node on the same disk. */
 export const ssd: Suite = {
   summary: 'measure the SSD tier beside plain file I/O of Node, at three sizes',
-  async run({ tiny, say }: SuiteOptions): Promise<Report> {
+  async run({ tiny, say, advance }: SuiteOptions): Promise<Report> {
     const rows: (string | number)[][] = []
     const goals: Goal[] = []
     const failures: string[] = []
-    for (const load of loads.map((each) => (tiny ? { ...each, count: 20 } : each))) {
+    for (const [index, each] of loads.entries()) {
+      const load = tiny ? { ...each, count: 20 } : each
+      advance(index / loads.length)
       const plain: Throughput[] = []
       const tier: Throughput[] = []
       for (let round = 1; round <= (tiny ? 1 : ROUNDS); round++) {

@@ -63,7 +63,7 @@ interface JobRound {
 /** A job four times larger than RAM on Mayfly's tiers, on a Redis with eviction, and on S3 alone. */
 export const tiers: Suite = {
   summary: 'a job four times larger than RAM: tiers beside all RAM, Redis that evicts, and S3 alone',
-  async run({ tiny: isTiny, only, signal, say }: SuiteOptions): Promise<Report> {
+  async run({ tiny: isTiny, only, signal, say, advance }: SuiteOptions): Promise<Report> {
     const settings = isTiny ? tiny : full
     const missing = [
       findMinio() === null ? minioMissing : null,
@@ -72,9 +72,10 @@ export const tiers: Suite = {
     const rows: string[][] = []
     const goals: Goal[] = []
     const failures: string[] = []
-    for (const each of missing.length > 0 ? [] : settings.sizes) {
+    for (const [index, each] of (missing.length > 0 ? [] : settings.sizes).entries()) {
       const size = formatBytes(each.objectBytes)
       if (only !== undefined && !size.includes(only)) continue
+      advance(index / settings.sizes.length)
       say(`${size}: starting and filling`)
       const measured = await measureSize(each, settings, { signal, say })
       rows.push(...[...measured].map(([name, of]) => rowOf(size, name, of)))
