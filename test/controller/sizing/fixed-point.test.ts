@@ -69,6 +69,27 @@ describe('while no load changes, decisions reach a fixed point', () => {
     expect((await cluster.events()).get('node.draining') ?? 0).toBe(0)
   })
 
+  test('two idle jobs without hints cause no event in ten minutes, while their leases are renewed', async () => {
+    const cluster = await start()
+    const jobs = [(await cluster.world.register({})).body, (await cluster.world.register({})).body]
+    const held = new Map(jobs.map(({ id }) => [id, { bytes: 0, bytesPerSecond: 0 }]))
+    const renewed = async (): Promise<number[]> =>
+      await Promise.all(
+        jobs.map(
+          async ({ id }) => (await cluster.world.ask(`/v1/jobs/${id}/renew`, { method: 'POST' })).status,
+        ),
+      )
+    await cluster.pass(10, held)
+    const before = await cluster.events()
+    const { nodes } = cluster
+    for (let minute = 0; minute < 10; minute++) {
+      await cluster.pass(60, held)
+      expect(await renewed()).toEqual([200, 200])
+    }
+    expect(await cluster.events()).toEqual(before)
+    expect(cluster.nodes).toEqual(nodes)
+  })
+
   test.each(Array.from({ length: MIXES }, (_, number) => seed + number))('mix %i', async (seedOfMix) => {
     const cluster = await start()
     const held = new Map<string, Held>()
