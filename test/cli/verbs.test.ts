@@ -242,29 +242,6 @@ test('open prints a link to the page that logs in once', async () => {
   expect((await run(['open'])).out.startsWith(`${cluster.url}/#code=`)).toBe(true)
 })
 
-test('bash completes verbs, options, and the names of living jobs', async () => {
-  await register('completed-job')
-  const bin = await tempDir()
-  await writeFile(join(bin, 'mayfly'), `#!/bin/sh\nexec ${process.execPath} ${command} "$@"\n`, {
-    mode: 0o755,
-  })
-  const complete = async (...words: string[]) => {
-    const program = `source <(mayfly completion bash); COMP_WORDS=(mayfly ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _mayfly; echo "\${COMPREPLY[@]}"`
-    const env = {
-      PATH: `${bin}:${process.env.PATH}`,
-      HOME: cluster.dir,
-      MAYFLY_URL: cluster.url,
-      MAYFLY_API_KEY: cluster.apiKey,
-    }
-    const child = spawn('bash', ['-c', program], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-    return (await text(child.stdout)).trim().split(' ')
-  }
-  expect(await complete('re')).toEqual(['register', 'renew', 'resize'])
-  expect(await complete('get', 'completed')).toEqual(['completed-job'])
-  expect(await complete('put', '--if')).toEqual(['--if-absent'])
-  expect(await complete('keys', 'make', 'x', '--role', 'v')).toEqual(['viewer'])
-})
-
 test('on a terminal top takes the whole screen until q, and progress is a bar; neither is in a pipe', async () => {
   await register('on-screen')
   const dir = await tempDir()

@@ -18,13 +18,19 @@ _mayfly() {
   found=("\${(@f)$(mayfly __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n "$found" ]]; then compadd -- "\${found[@]}"; else _files; fi
 }
-compdef _mayfly mayfly`,
+# As a file in fpath, this is run by the first completion; sourced, it is run at the start of a shell.
+if [[ "\${funcstack[1]}" == _mayfly ]]; then _mayfly "$@"; else compdef _mayfly mayfly; fi`,
   fish: `function __mayfly_complete
   set -l words (commandline -opc)
   set -l current (commandline -ct)
-  mayfly __complete -- $words[2..-1] "$current" 2>/dev/null
+  set -l found (mayfly __complete -- $words[2..-1] "$current" 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path "$current"
+  end
 end
-complete -c mayfly -a '(__mayfly_complete)'`,
+complete -c mayfly -f -a '(__mayfly_complete)'`,
 }
 
 /** A shell does not wait longer for names. */
