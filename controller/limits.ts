@@ -113,7 +113,7 @@ export const PAGE_SAMPLE_MS = 2_000
 export const PAGE_SAMPLES_KEPT = 300
 /** Every so many samples one of each shown job is retained. */
 export const PAGE_JOB_SAMPLE_EVERY = 3
-/** Jobs and nodes on the page: those with most reserved. Others are counted. */
+/** Jobs and nodes on the page: jobs with most reserved, and the fullest nodes. Others are counted. */
 export const PAGE_JOBS_MAX = 100
 export const PAGE_NODES_MAX = 200
 /** Past events that a new reader of the page gets. */

@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks'
 import type { NodeShown, Snapshot } from '../../controller/api/console/snapshot.ts'
 import { Bar, fullness } from './bar.tsx'
 import { formatBytes, formatNumber } from './format.ts'
@@ -10,7 +11,10 @@ interface NodesProps {
 
 const tierNames: Readonly<Record<string, string>> = { ram: 'RAM', ssd: 'SSD', s3: 'S3' }
 
-/** Storage nodes by class, with a bar for each tier. */
+/** Nodes of a class that are shown at first, and how many more with each press of the button. */
+const NODES_SHOWN = 24
+
+/** Storage nodes by class, the fullest first, with a bar for each tier. */
 export function Nodes({ snapshot, chosen, onChoose }: NodesProps) {
   const classes = Map.groupBy(snapshot.nodes, (node) => node.class)
   const hidden = snapshot.nodesTotal - snapshot.nodes.length
@@ -33,19 +37,40 @@ export function Nodes({ snapshot, chosen, onChoose }: NodesProps) {
       </p>
       {snapshot.nodes.length === 0 && <p class="empty">No node runs. The next registration starts one.</p>}
       {[...classes].map(([name, nodes]) => (
-        <div key={name}>
-          <h3>
-            Class {name} <span class="muted">{nodes.length} nodes</span>
-          </h3>
-          <ul class="nodes">
-            {nodes.map((node) => (
-              <Node key={node.id} node={node} isChosen={node.id === chosen} onChoose={onChoose} />
-            ))}
-          </ul>
-        </div>
+        <Class key={name} {...{ name, nodes, chosen, onChoose }} />
       ))}
       {hidden > 0 && <p class="muted">{hidden} more nodes are not shown.</p>}
     </section>
+  )
+}
+
+function Class({
+  name,
+  nodes,
+  chosen,
+  onChoose,
+}: Omit<NodesProps, 'snapshot'> & { readonly name: string; readonly nodes: readonly NodeShown[] }) {
+  const [most, setMost] = useState(NODES_SHOWN)
+  const rest = nodes.length - most
+  return (
+    <div>
+      <h3>
+        Class {name}{' '}
+        <span class="muted">
+          {nodes.length} nodes{rest > 0 && `, the ${most} fullest are shown`}
+        </span>
+      </h3>
+      <ul class="nodes">
+        {nodes.slice(0, most).map((node) => (
+          <Node key={node.id} node={node} isChosen={node.id === chosen} onChoose={onChoose} />
+        ))}
+      </ul>
+      {rest > 0 && (
+        <button type="button" class="more" onClick={() => setMost(most + NODES_SHOWN)}>
+          Show {Math.min(NODES_SHOWN, rest)} more
+        </button>
+      )}
+    </div>
   )
 }
 

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
-import { apiKey, MIB, World, type WorldOptions } from '../controller/support/world.ts'
+import { apiKey, MIB, smallClass, World, type WorldOptions } from '../controller/support/world.ts'
 import { startBrowser } from '../fixture/browser.ts'
 
 const pageDir = new URL('../../dist/console/', import.meta.url).pathname
@@ -115,6 +115,32 @@ test('it shows which node is full, which job does it, and what the controller di
   await world.ask(`/v1/jobs/${body.id}`, { method: 'DELETE' })
   await page.getByRole('log').getByText('Job frames ended').waitFor()
   expect(await page.getByRole('log').getByText('A node of class').count()).toBe(0)
+  expect(problems).toEqual([])
+})
+
+test('of hundreds of nodes it shows the fullest first, says so at once, and more when asked', async (context) => {
+  const nodes = 300
+  const classes = [{ ...smallClass, nodesMax: nodes }]
+  const { world, page, problems } = await open(context, { classes, warmNodes: nodes })
+  await expect.poll(() => world.fleet.running.size).toBe(nodes)
+  await logIn(page, world.url)
+  await page.getByText('No node is full.').waitFor()
+  await page.getByRole('heading', { name: '200 nodes, the 24 fullest are shown' }).waitFor()
+  await page.getByText('100 more nodes are not shown.').waitFor()
+  const { body } = await world.register({ name: 'frames', hints: { capacityBytes: 100 * MIB } })
+  // The last one of the registry: it would not be among the first 200.
+  const last = [...world.fleet.running.keys()].at(-1) ?? ''
+  const used = 250 * MIB
+  await world.report(last, [{ id: body.id, objects: 7, bytes: { ram: used }, bytesPerSecond: 0 }], {
+    ram: { capacityBytes: 256 * MIB, usedBytes: used },
+  })
+  await page.getByText(`Node ${last} is 98 % full in RAM, mostly job frames with 250 MiB.`).waitFor()
+  const shown = page.locator('.node')
+  expect(await shown.first().getByRole('button').textContent()).toBe(last)
+  expect(await shown.count()).toBe(24)
+  await page.getByRole('button', { name: 'Show 24 more' }).click()
+  await expect.poll(() => shown.count()).toBe(48)
+  expect(await violations(page)).toEqual([])
   expect(problems).toEqual([])
 })
 

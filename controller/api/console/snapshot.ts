@@ -60,6 +60,7 @@ export interface JobShown {
 
 export interface Snapshot {
   readonly sample: Sample
+  /** The fullest first. */
   readonly nodes: readonly NodeShown[]
   readonly nodesTotal: number
   readonly jobs: readonly JobShown[]

@@ -65,7 +65,7 @@ export class Snapshots {
     const { nodes, ledger, registrations, views } = this.#options
     const alive = nodes.all().filter(isAlive)
     const living = ledger.living()
-    const shown = alive.slice(0, PAGE_NODES_MAX)
+    const shown = fullestFirst(alive).slice(0, PAGE_NODES_MAX)
     const nodeViews = views.nodesNow(shown)
     return {
       sample,
@@ -146,6 +146,22 @@ export class Snapshots {
       jobs: largest,
     }
   }
+}
+
+/** Nodes are ordered by their fullest tier in steps, so that they do not change places with every report. */
+const FULLNESS_STEPS = 20
+
+function fullestFirst(nodes: readonly Node[]): Node[] {
+  const stepOf = ({ report }: Node): number => {
+    const parts = Object.values(report?.tiers ?? {}).map(({ usedBytes, capacityBytes }) =>
+      capacityBytes === 0 ? 0 : usedBytes / capacityBytes,
+    )
+    return Math.floor(FULLNESS_STEPS * Math.max(0, ...parts))
+  }
+  return nodes
+    .map((node) => ({ node, step: stepOf(node) }))
+    .sort((a, b) => b.step - a.step)
+    .map(({ node }) => node)
 }
 
 function amounts({
