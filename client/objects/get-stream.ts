@@ -3,6 +3,7 @@ import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
 import { READ_LEASE_MS, STREAM_REST_MS_MAX, STREAM_WINDOW_CHUNKS } from '../../protocol/limits.ts'
 import { ANY_VERSION, dataOperations, ObjectKind } from '../../protocol/operations/data-operations.ts'
 import { repeat, type Timer } from '../../protocol/runtime.ts'
+import type { PartMemory } from '../options.ts'
 import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
@@ -23,6 +24,7 @@ interface GetStream extends Pick<Get, 'range' | 'checksums'> {
   /** Deadline of the next message, which `signal` aborts as well. */
   readonly bounds: (signal: AbortSignal) => Deadline
   readonly signal: AbortSignal | undefined
+  readonly memory: PartMemory | undefined
   /** Looks up the key's bucket and runs `open`. */
   readonly locate: (bounds: Deadline, open: (at: KeyAddress) => Promise<Source>) => Promise<Source>
 }
@@ -137,8 +139,9 @@ class Reading implements Window {
     const { range, checksums, waitMs, locate } = this.#options
     const { clock } = router.runtime
     this.#untilMs ??= clock.monotonicMs() + waitMs
-    const { deadlineMs, signal } = this.#bounds()
-    const bounds = { deadlineMs: deadlineMs + Math.max(0, this.#untilMs - clock.monotonicMs()), signal }
+    const { deadlineMs, signal, context } = this.#bounds()
+    const restMs = Math.max(0, this.#untilMs - clock.monotonicMs())
+    const bounds = { deadlineMs: deadlineMs + restMs, signal, context }
     const get = { range, checksums, consume: false, untilMs: this.#untilMs, bounds }
     const { at, opened } = await locate(bounds, async (at) => ({
       at,
@@ -211,7 +214,7 @@ class Reading implements Window {
   }
 
   #read(next: Next): void {
-    const bytes = next.part.read(this.#bounds())
+    const bytes = next.part.read(this.#bounds(), this.#options.memory?.(next.part.bytes))
     next.bytes = bytes
     next.isHere = false
     bytes.then(

@@ -1,9 +1,42 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import type { GetStreamOptions, Job } from '../../../client/index.ts'
+import { type PartMemory, partMemory } from '../../../client/options.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 
 type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>
+
+/** Chunks that were written are received into again: with a fresh one for each MiB, garbage collection takes a third of the time. */
+class ChunkMemory {
+  readonly #free: Buffer[] = []
+
+  take(bytes: number): Buffer | undefined {
+    return bytes === CHUNK_BYTES ? (this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)) : undefined
+  }
+
+  give(chunk: Buffer): void {
+    if (chunk.length === CHUNK_BYTES) this.#free.push(chunk)
+  }
+}
+
+/** Writes an object into a file as it arrives; `progress` is told of each chunk. */
+export async function writeObject(path: string, { job, key, options, progress }: Source): Promise<void> {
+  const memory = new ChunkMemory()
+  const take: PartMemory = (bytes) => memory.take(bytes)
+  const chunks = job.getStream(key, { ...options, [partMemory]: take } as GetStreamOptions)
+  await writeAll(path, chunks, (chunk) => {
+    progress?.(chunk.length)
+    memory.give(chunk)
+  })
+}
+
+interface Source {
+  readonly job: Job
+  readonly key: string
+  readonly options: GetStreamOptions
+  readonly progress?: (bytes: number) => void
+}
 
 /** Writes beside the file, and replaces it at the end: a failure leaves what was there. */
 export async function toFile(file: string, write: (path: string) => Promise<void>): Promise<void> {
@@ -20,14 +53,42 @@ export async function toFile(file: string, write: (path: string) => Promise<void
   }
 }
 
-/** Writes each chunk as it arrives. */
-export async function writeAll(path: string, chunks: Chunks): Promise<void> {
+/** Concurrent writes of one file: the next chunks are received meanwhile. */
+const WRITES_IN_FLIGHT = 4
+
+/** Writes the chunks, each at its place, while further ones arrive. A chunk must not change until it is `written`. */
+export async function writeAll(
+  path: string,
+  chunks: Chunks,
+  written: (chunk: Buffer) => void = () => undefined,
+): Promise<void> {
   const handle = await open(path, 'w')
+  const writing = new Set<Promise<void>>()
+  const failures: unknown[] = []
+  let position = 0
   try {
-    for await (const chunk of chunks) await handle.writeFile(chunk)
+    for await (const chunk of chunks) {
+      const write: Promise<void> = writeAt(handle, chunk, position)
+        .then(
+          () => written(chunk),
+          (error: unknown) => void failures.push(error),
+        )
+        .finally(() => writing.delete(write))
+      writing.add(write)
+      position += chunk.length
+      if (writing.size >= WRITES_IN_FLIGHT) await Promise.race(writing)
+      if (failures.length > 0) break
+    }
   } finally {
+    await Promise.all(writing)
     await handle.close()
   }
+  if (failures.length > 0) throw failures[0]
+}
+
+async function writeAt(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length; )
+    written += (await handle.write(bytes, written, bytes.length - written, position + written)).bytesWritten
 }
 
 /** Resolves once all is written. Standard output stays open. */
@@ -40,12 +101,23 @@ export function isOutput(file: string | undefined): file is '-' | undefined {
   return file === undefined || file === '-'
 }
 
-/** A file from its start, in a buffer that is used again for the next chunk: `putStream` copies what it is given. */
+/**
+ * A file from its start, read one chunk ahead into buffers that are used again: `putStream` copies what it is given.
+ */
 export async function* readChunks(handle: FileHandle): AsyncGenerator<Buffer, void, undefined> {
-  const buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  const read = (buffer: Buffer): ReturnType<typeof handle.read<Buffer>> => {
+    const reading = handle.read(buffer, 0, CHUNK_BYTES, null)
+    // It may not be awaited if the put fails meanwhile.
+    reading.catch(() => undefined)
+    return reading
+  }
+  let spare: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  let next = read(Buffer.allocUnsafeSlow(CHUNK_BYTES))
   for (;;) {
-    const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, null)
+    const { bytesRead, buffer } = await next
     if (bytesRead === 0) return
+    next = read(spare)
+    spare = buffer
     yield buffer.subarray(0, bytesRead)
   }
 }

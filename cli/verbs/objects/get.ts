@@ -6,7 +6,7 @@ import { printable } from '../../terminal/table.ts'
 import type { Terminal } from '../../terminal/terminal.ts'
 import { seconds } from '../../values.ts'
 import { type AddVerb, addVerb, exitCodes } from '../../verb.ts'
-import { isOutput, toFile, toOutput, writeAll } from './files.ts'
+import { isOutput, toFile, toOutput, writeAll, writeObject } from './files.ts'
 import { getFolder } from './folders.ts'
 
 interface GetFlags extends JobFlags {
@@ -83,15 +83,9 @@ async function stream(
   const total =
     redraw === undefined ? null : ((await job.stat(key, { ...bucketOf(flags), signal }))?.bytes ?? null)
   const progress = new Progress({ redraw }, { what: printable(key), total })
-  const source = job.getStream(key, options)
-  async function* counted() {
-    for await (const chunk of source) {
-      yield chunk as Buffer
-      progress.add((chunk as Buffer).length)
-    }
-  }
   try {
-    await (path === null ? toOutput(counted()) : writeAll(path, counted()))
+    if (path === null) await toOutput(job.getStream(key, options))
+    else await writeObject(path, { job, key, options, progress: (bytes) => progress.add(bytes) })
   } finally {
     progress.end()
   }
