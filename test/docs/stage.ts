@@ -19,6 +19,13 @@ interface Credentials {
   readonly apiKey: string
 }
 
+/** Where the reader is. */
+interface Place {
+  readonly clone?: string
+  readonly packed?: { readonly dir: string; readonly command: string }
+  readonly cluster?: Credentials
+}
+
 /** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
 const TERMINAL_MS_MAX = 300_000
 const BLOCK_MS_MAX = 60_000
@@ -44,19 +51,20 @@ export class Stage {
   }
 
   /**
-   * `clone` is the folder of a clone in which the reader stands; else it is an empty one in which the SDK is installed. `cluster` runs already,
-   * as if the reader had started it.
+   * `clone` is the folder of a clone in which the reader stands, and `packed` one in which both packages are installed; else it is an empty one
+   * in which the SDK is. `cluster` runs already, as if the reader had started it.
    */
-  static async open({ clone, cluster }: { clone?: string; cluster?: Credentials } = {}): Promise<Stage> {
+  static async open({ clone, packed, cluster }: Place = {}): Promise<Stage> {
     const home = await tempDir()
-    const dir = clone ?? join(home, 'work')
+    const dir = clone ?? packed?.dir ?? join(home, 'work')
     const bin = join(home, 'bin')
     await mkdir(bin)
-    const command = join(clone ?? root, 'dist/cli/main.js')
-    await writePrograms(bin, command)
-    if (clone === undefined) {
+    const command = packed?.command ?? join(clone ?? root, 'dist/cli/main.js')
+    await writePrograms(bin, { command, isBuilt: packed !== undefined })
+    if (clone === undefined && packed === undefined) {
       await mkdir(join(dir, 'node_modules'), { recursive: true })
       await symlink(join(root, 'client'), join(dir, 'node_modules', 'mayfly'))
+      await symlink(join(root, 'node_modules/@opentelemetry'), join(dir, 'node_modules/@opentelemetry'))
     }
     const stage = new Stage(dir, join(home, 'shell'), {
       PATH: `${bin}:${process.env.PATH}`,
@@ -215,8 +223,11 @@ function joinContinued(text: string): string {
   return text.replace(/\\\n\s*/g, ' ')
 }
 
-/** `npx` and `mayfly` run the built command; `npm ci` and `npm install` find everything installed. */
-async function writePrograms(bin: string, command: string): Promise<void> {
+/** `npx` and `mayfly` run the built command; `npm ci` and `npm install` find everything installed, and in a package nothing is to be built. */
+async function writePrograms(
+  bin: string,
+  { command, isBuilt }: { command: string; isBuilt: boolean },
+): Promise<void> {
   const mayfly = `verb="$1"; shift || true
 if [ "$verb" = up ]; then exec '${process.execPath}' '${command}' up --port 0 "$@"; fi
 exec '${process.execPath}' '${command}' "$verb" "$@"`
@@ -224,7 +235,7 @@ exec '${process.execPath}' '${command}' "$verb" "$@"`
   const programs: Record<string, string> = {
     mayfly,
     npx: `if [ "$1" != mayfly ]; then echo "npx $1 is not played" >&2; exit 1; fi; shift; ${mayfly}`,
-    npm: `case "$1" in ci|install) exit 0;; esac; exec '${npm}' "$@"`,
+    npm: `case "$1" in ci|install${isBuilt ? '|run' : ''}) exit 0;; esac; exec '${npm}' "$@"`,
   }
   for (const [name, text] of Object.entries(programs)) {
     await writeFile(join(bin, name), `#!/bin/bash\n${text}\n`)

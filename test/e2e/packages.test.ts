@@ -1,12 +1,13 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { installPacked } from '../fixture/packed.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
@@ -17,37 +18,9 @@ let stop: () => Promise<void> = async () => undefined
 /** For the command and for drivers: the environment of a shell after `eval "$(mayfly env)"`. */
 let env: NodeJS.ProcessEnv
 
-/** Packs a package as it would be published, and unpacks it into the folder. */
-async function install(folder: string, name: string): Promise<void> {
-  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', dir], {
-    cwd: folder,
-  })
-  const [packed] = Object.values(JSON.parse(stdout.slice(stdout.search(/[[{]/)))) as { filename: string }[]
-  const target = join(dir, 'node_modules', name)
-  await run('tar', ['-xzf', join(dir, packed?.filename ?? ''), '-C', dir])
-  await rename(join(dir, 'package'), target)
-  const { dependencies = {} } = JSON.parse(await readFile(join(target, 'package.json'), 'utf8'))
-  for (const dependency of Object.keys(dependencies)) {
-    const link = join(dir, 'node_modules', dependency)
-    await mkdir(dirname(link), { recursive: true })
-    // The SDK is the package itself, as it was unpacked before.
-    if (
-      await access(link).then(
-        () => false,
-        () => true,
-      )
-    )
-      await symlink(join(root, 'node_modules', dependency), link)
-  }
-}
-
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'mayfly-test-'))
-  await mkdir(join(dir, 'node_modules'))
-  await install(join(root, 'client'), 'mayfly')
-  await install(root, 'mayfly-server')
-  const { bin } = JSON.parse(await readFile(join(dir, 'node_modules/mayfly-server/package.json'), 'utf8'))
-  const command = join(dir, 'node_modules/mayfly-server', bin.mayfly)
+  const command = await installPacked(dir)
   const args = [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--json']
   const child = spawn(process.execPath, args, { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] })
   stop = async () => {
