@@ -14,8 +14,10 @@ import {
   type RegisteredJob,
   withJobId,
 } from './registration.ts'
+import { contextIn } from './routing/deadline.ts'
+import { traceCalls } from './tracing.ts'
 
-export interface ConnectOptions extends Pick<JobOptions, 'onRetry'> {
+export interface ConnectOptions extends Pick<JobOptions, 'onRetry' | 'tracer'> {
   /** `MAYFLY_API_KEY` of the environment if not given. */
   readonly apiKey?: string | undefined
 }
@@ -52,8 +54,8 @@ export interface Mayfly {
 }
 
 /**
- * `url` and `apiKey` default to `MAYFLY_URL` and `MAYFLY_API_KEY` of the environment. `onRetry` is also that of the
- * jobs it opens. Throws `BAD_REQUEST` unless `url` is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
+ * `url` and `apiKey` default to `MAYFLY_URL` and `MAYFLY_API_KEY` of the environment. `onRetry` and `tracer` are also
+ * those of the jobs it opens. Throws `BAD_REQUEST` unless `url` is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
  * key.
  */
 export async function connect(
@@ -61,13 +63,13 @@ export async function connect(
   options: ConnectOptions = {},
 ): Promise<Mayfly> {
   checkOptions('connect', options)
-  const { apiKey = process.env.MAYFLY_API_KEY, onRetry } = options
+  const { apiKey = process.env.MAYFLY_API_KEY, ...hooks } = options
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
   if (!isHttpUrl(url))
     throw new MayflyError('BAD_REQUEST', `url: it is '${url}', not a URL like http://127.0.0.1:7400`)
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
-  const controller = new ControllerApi(url, apiKey, onRetry)
-  return {
+  const controller = new ControllerApi(url, apiKey, hooks.onRetry)
+  const mayfly: Mayfly = {
     kept: remainderOf(controller),
     async registerJob(name, hints = {}, options = {}) {
       checkText('name', name)
@@ -81,8 +83,9 @@ export async function connect(
         headers: { 'idempotency-key': key },
         deadlineMs: (deadlineMs ?? CALL_MS_DEFAULT) + waitSeconds * 1000,
         signal,
+        ...contextIn(options),
       })
-      return await openRegistered(controller, reply as JobReply, { ends: true, onRetry })
+      return await openRegistered(controller, reply as JobReply, { ends: true, ...hooks })
     },
     async job(idOrName, options = {}) {
       checkText('idOrName', idOrName)
@@ -90,13 +93,15 @@ export async function connect(
       const reply = await withJobId(controller, { job: idOrName, ...options }, (id) =>
         controller.repeat('GET', pathOf(id), options),
       )
-      return await openRegistered(controller, reply as JobReply, { ends: false, onRetry })
+      return await openRegistered(controller, reply as JobReply, { ends: false, ...hooks })
     },
     async jobs(options = {}) {
       checkOptions('call', options)
       return (await listJobs(controller, options)).map(infoOf)
     },
   }
+  if (hooks.tracer !== undefined) traceCalls(mayfly, hooks.tracer, {})
+  return mayfly
 }
 
 export function isHttpUrl(url: string): boolean {

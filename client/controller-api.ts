@@ -3,6 +3,7 @@ import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../p
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
 import type { CallerOptions, JobOptions } from './options.ts'
+import { callContext, contextIn } from './routing/deadline.ts'
 
 /** A client of the controller's HTTP API. */
 export class ControllerApi {
@@ -75,7 +76,12 @@ export class ControllerApi {
   ): Promise<T> {
     const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
     const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
-    const headers = { ...call.headers, authorization: `Bearer ${this.#apiKey}` }
+    const traceparent = contextIn(call)[callContext]?.traceparent
+    const headers = {
+      ...call.headers,
+      ...(traceparent !== undefined && { traceparent }),
+      authorization: `Bearer ${this.#apiKey}`,
+    }
     const content =
       call.body === undefined
         ? { headers }

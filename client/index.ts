@@ -26,7 +26,9 @@ export type {
   PutOptions,
   Range,
   RetryEvent,
+  Span,
   TicketGrant,
+  Tracer,
 } from './options.ts'
 export type { Kept, KeptListOptions, KeptName, KeptObject } from './persisted.ts'
 export type { JobInfo, RegisteredJob, Registration, Reservation } from './registration.ts'

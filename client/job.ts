@@ -33,13 +33,16 @@ import {
   type KeyOptions,
   type ListOptions,
   noOptions,
+  type PartMemory,
   type PutEntry,
   type PutOptions,
+  partMemory,
   waitMsOf,
 } from './options.ts'
 import { type Deadline, deadlineOf } from './routing/deadline.ts'
 import { addressOf, type KeyAddress } from './routing/key-address.ts'
 import { Router } from './routing/router.ts'
+import { traceCalls } from './tracing.ts'
 
 /** The clock, randomness and network; replaced by the simulation. */
 export interface World {
@@ -75,11 +78,12 @@ export class Job implements AsyncDisposable {
   readonly #checksums: boolean
   readonly #windows = new StreamWindows()
 
-  constructor(ticket: string, world: World, { checksums = false, onRetry }: JobOptions = {}) {
+  constructor(ticket: string, world: World, { checksums = false, onRetry, tracer }: JobOptions = {}) {
     this.#checksums = checksums
     this.#router = new Router(parseTicket(ticket), { ...world, onRetry })
     this.id = this.#router.job
     this.#buckets = new Buckets(this.#router)
+    if (tracer !== undefined) traceCalls(this, tracer, { 'mayfly.job': this.id })
   }
 
   /**
@@ -241,6 +245,7 @@ export class Job implements AsyncDisposable {
       checksums: this.#checksums,
       waitMs: waitMsOf(options.waitSeconds),
       signal: options.signal,
+      memory: (options as { [partMemory]?: PartMemory })[partMemory],
       bounds: (signal) => this.#bounds({ ...options, signal }),
       locate: (bounds, open) =>
         this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
@@ -363,9 +368,9 @@ export class Job implements AsyncDisposable {
   /** The deadline counts from the end of the wait. */
   #waiting(options: GetManyOptions): { untilMs: number; bounds: Deadline } {
     const waitMs = waitMsOf(options.waitSeconds)
-    const { deadlineMs, signal } = this.#bounds(options)
+    const { deadlineMs, signal, context } = this.#bounds(options)
     const untilMs = waitMs === 0 ? 0 : this.#router.runtime.clock.monotonicMs() + waitMs
-    return { untilMs, bounds: { deadlineMs: deadlineMs + waitMs, signal } }
+    return { untilMs, bounds: { deadlineMs: deadlineMs + waitMs, signal, context } }
   }
 
   #at<Result>(

@@ -17,6 +17,22 @@ import {
 } from '../protocol/limits.ts'
 import { PutCondition } from '../protocol/operations/data-operations.ts'
 
+/** What Mayfly uses of OpenTelemetry's `Tracer`, of any version; pass `trace.getTracer('my-function')`. */
+export interface Tracer {
+  startSpan(
+    name: string,
+    options?: { readonly kind?: number; readonly attributes?: Readonly<Record<string, string | number>> },
+  ): Span
+}
+
+/** What Mayfly uses of OpenTelemetry's `Span`. */
+export interface Span {
+  spanContext(): { readonly traceId: string; readonly spanId: string; readonly traceFlags: number }
+  setStatus(status: { readonly code: number; readonly message?: string }): unknown
+  setAttribute(key: string, value: string): unknown
+  end(): void
+}
+
 /** Options for opening a job. */
 export interface JobOptions {
   /**
@@ -30,6 +46,11 @@ export interface JobOptions {
    * decision to repeat and cannot change it; what it throws is an uncaught exception.
    */
   readonly onRetry?: ((retry: RetryEvent) => void) | undefined
+  /**
+   * A tracer of OpenTelemetry. Each call but `list` gets a span beneath the active one, and what the servers do
+   * for it has spans beneath that, if they record any. Without a tracer a call does nothing for it.
+   */
+  readonly tracer?: Tracer | undefined
 }
 
 /** A failed attempt that is repeated. */
@@ -170,6 +191,11 @@ export interface TicketGrant {
   readonly expiresInSeconds?: number | undefined
 }
 
+/** Of `getStream`, for the command alone: memory for the next part of so many bytes, instead of a Buffer of its own. */
+export const partMemory: unique symbol = Symbol('memory of parts')
+
+export type PartMemory = (bytes: number) => Buffer | undefined
+
 /** The options of calls without options; recognized by identity. */
 export const noOptions = Object.freeze({})
 
@@ -181,6 +207,8 @@ const text: Check = (value) =>
   typeof value === 'string' && value.isWellFormed() ? null : 'a string of Unicode'
 const anything: Check = () => null
 const hook: Check = (value) => (typeof value === 'function' ? null : 'a function')
+const tracer: Check = (value) =>
+  typeof (value as Tracer | null)?.startSpan === 'function' ? null : 'a tracer of OpenTelemetry'
 const signal: Check = (value) =>
   typeof (value as AbortSignal | null)?.addEventListener === 'function' ? null : 'an AbortSignal'
 
@@ -218,7 +246,7 @@ const hints = {
 const shapes = {
   call,
   key,
-  job: { checksums: flag, onRetry: hook },
+  job: { checksums: flag, onRetry: hook, tracer },
   get: { ...key, ...wait, consume: flag, range: anything },
   getJson: { ...key, ...wait, consume: flag },
   getStream: { ...key, ...wait, range: anything },
@@ -228,7 +256,7 @@ const shapes = {
   entry: { key: anything, bytes: anything, ...object },
   list: { ...key, prefix: text, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
-  connect: { apiKey: text, onRetry: hook },
+  connect: { apiKey: text, onRetry: hook, tracer },
   hints,
   grant: {
     read: flag,

@@ -3,6 +3,7 @@ import type { Tier } from '../protocol/operations/data-operations.ts'
 import type { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import { type CallerOptions, checkOptions, type Hints, type JobOptions, type TicketGrant } from './options.ts'
+import { traceCalls } from './tracing.ts'
 
 /** What the controller reserved for the job. */
 export interface Reservation {
@@ -204,7 +205,11 @@ export async function openRegistered(
       await job.close()
     },
   }
-  const hidden = Object.entries(registration).map(([key, value]) => [key, { value }])
+  if (options.tracer !== undefined) traceCalls(registration, options.tracer, { 'mayfly.job': id })
+  const hidden = Object.getOwnPropertyNames(registration).map((key) => [
+    key,
+    { value: Reflect.get(registration, key) },
+  ])
   Object.defineProperties(job, {
     ...Object.fromEntries(hidden),
     name: { value: name, enumerable: true },

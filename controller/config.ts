@@ -1,7 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../protocol/errors.ts'
-import { type Environment, readListen, readSecret, readText } from '../service/process/environment.ts'
+import {
+  type Environment,
+  readListen,
+  readSecret,
+  readText,
+  readTracesUrl,
+} from '../service/process/environment.ts'
 import { readPrivateFile } from '../service/process/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 import type { ApiKey, Quota } from './records/quota.ts'
@@ -23,6 +29,7 @@ export function readConfig(env: Environment = process.env) {
     ...readCluster(env, readApiKey(env)),
     pageDir: PAGE_DIR,
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
+    tracesUrl: readTracesUrl(env),
   })
 }
 

@@ -16,7 +16,7 @@ import { SqliteStore } from './store/sqlite-store.ts'
 
 await runService('controller', {
   readConfig: () => readConfig(),
-  start: (config, { log, background }) => {
+  start: (config, { log, background, tracing }) => {
     if (!process.connected) {
       throw new MayflyError(
         'BAD_REQUEST',
@@ -39,6 +39,7 @@ await runService('controller', {
       metadataClient: new WireMetadataClient(pool, clock),
       log,
       background,
+      tracing,
     })
   },
 })

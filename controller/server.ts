@@ -5,6 +5,7 @@ import { formatAddress } from '../protocol/transport/tcp.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import type { Service } from '../service/process/lifecycle.ts'
 import { bindError } from '../service/server/listener.ts'
+import type { Tracing } from '../service/tracing/tracing.ts'
 import { PageFeed } from './api/console/feed.ts'
 import { readPageFiles } from './api/console/page-files.ts'
 import { Sessions } from './api/console/sessions.ts'
@@ -21,6 +22,8 @@ import { sweepPersisted } from './persisted-sweep.ts'
 export interface ServerDeps extends ControllerDeps {
   /** What `GET /metrics` answers. */
   readonly registry: Registry
+  /** Null or missing: no spans are recorded. */
+  readonly tracing?: Tracing | null
 }
 
 /** Starts the controller: loads its store and serves until it is stopped. */
@@ -48,6 +51,7 @@ export async function startController(config: ControllerConfig, deps: ServerDeps
     ...page,
     persisted: persisted.store,
     secret,
+    tracing: deps.tracing ?? null,
   })
   await controller.load()
   const running = await fleet.list()

@@ -1,4 +1,10 @@
-import { type Environment, readListen, readSecret, readText } from '../service/process/environment.ts'
+import {
+  type Environment,
+  readListen,
+  readSecret,
+  readText,
+  readTracesUrl,
+} from '../service/process/environment.ts'
 
 /** Settings of a metadata server, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -9,6 +15,7 @@ export function readConfig(env: Environment = process.env) {
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
+    tracesUrl: readTracesUrl(env),
   })
 }
 

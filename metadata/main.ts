@@ -11,7 +11,7 @@ import { SqlitePlacementStore } from './store/sqlite-placement-store.ts'
 
 await runService('metadata', {
   readConfig: () => readConfig(),
-  start: (config, { log, background }) => {
+  start: (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
     const tellController = reportTo({
       url,
@@ -30,6 +30,7 @@ await runService('metadata', {
         tellController,
         log,
         background,
+        tracing,
       }),
     )
   },

@@ -3,6 +3,7 @@ import type { MetadataReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
+import type { CallContext } from '../protocol/wire/call-context.ts'
 import { CallCounts } from '../service/metrics/call-counts.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
@@ -15,6 +16,7 @@ import type { Network } from '../service/server/listener.ts'
 import { type RunIn, serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
 import { callContexts } from '../service/tracing/call-contexts.ts'
+import type { Tracing } from '../service/tracing/tracing.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
 import { metadataHandlers } from './handlers.ts'
@@ -32,6 +34,8 @@ export interface MetadataDeps {
   readonly background: Background
   /** CPU seconds of this process so far. */
   readonly cpuSeconds: () => number
+  /** Null or missing: no spans are recorded. */
+  readonly tracing?: Tracing | null
   /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
   readonly metricsAddress?: string
 }
@@ -45,7 +49,7 @@ export interface MetadataService extends Service {
 /** Starts a metadata server. It serves and reports until it is stopped, which closes its store. */
 export async function startMetadata(config: MetadataConfig, world: MetadataDeps): Promise<MetadataService> {
   const { id, secret } = config
-  const { runtime, network, store, tellController, log, background } = world
+  const { runtime, network, store, tellController, log, background, tracing = null } = world
   const { clock } = runtime
   const pool = new CallerPool({
     dial: network.dial,
@@ -71,7 +75,10 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
   const calls = new CallCounts(clock)
   accept = (link) =>
     serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, calls, runIn })
-  const runIn: RunIn = (context, _kind, handle) => callContexts.run(context, handle)
+  const runIn: RunIn = (context, kind, handle) => {
+    const runAs = (context: CallContext) => callContexts.run(context, handle)
+    return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
+  }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
   const beat = async (): Promise<void> => {
     const report = {

@@ -4,6 +4,7 @@ import {
   readNumber,
   readSecret,
   readText,
+  readTracesUrl,
 } from '../service/process/environment.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 
@@ -23,6 +24,7 @@ export function readConfig(env: Environment = process.env) {
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
+    tracesUrl: readTracesUrl(env),
   })
 }
 

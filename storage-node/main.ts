@@ -19,7 +19,7 @@ import { openSsd } from './tiers/ssd/open-ssd.ts'
 
 await runService('storage-node', {
   readConfig: () => readConfig(),
-  start: async (config, { log, background }) => {
+  start: async (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
     const to = { url, secret, clock: systemRuntime.clock }
     const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
@@ -44,6 +44,7 @@ await runService('storage-node', {
       onDead,
       log,
       background,
+      tracing,
       persisted,
       ssd,
       s3,

@@ -17,8 +17,9 @@ import type { Service } from '../service/process/lifecycle.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Connections } from '../service/server/connections.ts'
 import type { Network } from '../service/server/listener.ts'
-import { serveLink } from '../service/server/responder.ts'
+import { type RunIn, serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
+import type { Tracing } from '../service/tracing/tracing.ts'
 import type { NodeConfig } from './config.ts'
 import { ChunkGc } from './gc/chunk-gc.ts'
 import { sweepExpired, sweepLeases, sweepPersisted } from './gc/expiry-sweep.ts'
@@ -49,6 +50,8 @@ export interface NodeWorld {
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
+  /** Null or missing: no spans are recorded. */
+  readonly tracing?: Tracing | null
   /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
   readonly metricsAddress?: string
   /** Stopped with the node. */
@@ -63,7 +66,7 @@ export interface NodeWorld {
 /** Starts a storage node: it serves, reports and sweeps until it is stopped. */
 export async function startNode(config: NodeConfig, world: NodeWorld): Promise<NodeService> {
   const { id, secret } = config
-  const { network, tellController, log, background } = world
+  const { network, tellController, log, background, tracing = null } = world
   const { clock } = world.runtime
   const pool = new CallerPool({
     dial: network.dial,
@@ -95,9 +98,14 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   const connections = new Connections()
   const calls = new CallCounts(clock)
   const pace = new JobThrottle(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
+  const inSpan =
+    tracing === null
+      ? {}
+      : { runIn: ((context, kind, handle) => tracing.run(kind, context, handle)) as RunIn }
   const listener = await network.listen(config.listen, (link) => {
     const { sessions } = node
-    serveLink(link, { server: id, secret, runtime, turns, connections, handlers, log, pace, sessions, calls })
+    const shared = { turns, connections, handlers, log, pace, sessions, calls, ...inSpan }
+    serveLink(link, { server: id, secret, runtime, ...shared })
   })
   const heartbeats = new Heartbeats(node, {
     clock,

@@ -15,10 +15,21 @@ export interface Deadline {
   readonly failure?: unknown
 }
 
-export function deadlineOf({ deadlineMs, signal }: CallerOptions, clock: Clock): Deadline {
+/** In the options of a traced call: no name, so that no program sets it and no check refuses it. */
+export const callContext: unique symbol = Symbol('call context')
+
+/** Of the options of a traced call. */
+export function contextIn(options: object): { readonly [callContext]?: CallContext } {
+  const context = (options as { [callContext]?: CallContext })[callContext]
+  return context === undefined ? {} : { [callContext]: context }
+}
+
+export function deadlineOf(options: CallerOptions, clock: Clock): Deadline {
+  const { deadlineMs, signal } = options
+  const context = (options as { [callContext]?: CallContext })[callContext]
   // Every message of a call listens to the signal, and calls may share it: Node would report a leak.
   if (signal !== undefined) setMaxListeners(0, signal)
-  return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal }
+  return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal, context }
 }
 
 /**

@@ -8,6 +8,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { isTraceparent, REQUEST_ID_PATTERN } from '../../protocol/wire/call-context.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { callContexts } from '../../service/tracing/call-contexts.ts'
+import type { ServerSpan, Tracing } from '../../service/tracing/tracing.ts'
 import type { Keys } from '../access/keys.ts'
 import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
@@ -33,6 +34,8 @@ export interface HttpApiOptions extends Routes {
   readonly log: Logger
   readonly reports: Reports
   readonly stopped: AbortSignal
+  /** Null if no spans are recorded. */
+  readonly tracing: Tracing | null
 }
 
 /** Maximum length of one part of a path; ids have 22 characters. */
@@ -77,7 +80,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   app.addHook('onSend', async (_request, reply) => {
     if (options.stopped.aborted) reply.header('connection', 'close')
   })
-  nameRequests(app)
+  nameRequests(app, options.tracing)
   addHttpMetrics(app, options.metrics)
   allowEmptyJson(app)
   await app.register(swagger, {
@@ -105,13 +108,22 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
 }
 
 /** The id of each request, its own or a new one, is in the answer and in every line that is logged for it. */
-function nameRequests(app: Api): void {
+function nameRequests(app: Api, tracing: Tracing | null): void {
+  const spans = new WeakMap<FastifyRequest, ServerSpan>()
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     const { traceparent } = request.headers
     const isTraced = typeof traceparent === 'string' && isTraceparent(traceparent)
-    callContexts.run({ request: request.id, traceparent: isTraced ? traceparent : '' }, done)
+    const context = { request: request.id, traceparent: isTraced ? traceparent : '' }
+    const span = tracing?.begin(`${request.method} ${request.routeOptions.url ?? ''}`, context) ?? null
+    if (span !== null) spans.set(request, span)
+    callContexts.run(span?.context ?? context, done)
   })
+  app.addHook('onError', async (request, _reply, error) => {
+    spans.get(request)?.end(error)
+    spans.delete(request)
+  })
+  app.addHook('onResponse', async (request) => spans.get(request)?.end())
 }
 
 /**

@@ -73,7 +73,10 @@ export class WireMetadataClient implements MetadataClient {
     request: Request,
     job = '',
   ): Promise<Reply> {
-    const bounds = { deadlineMs: this.#clock.monotonicMs() + METADATA_CALL_MS, context: callContexts.getStore() }
+    const bounds = {
+      deadlineMs: this.#clock.monotonicMs() + METADATA_CALL_MS,
+      context: callContexts.getStore(),
+    }
     let at = address
     for (let hops = 0; hops < METADATA_SERVERS_MAX; hops++) {
       const caller = await this.#pool.to(at)

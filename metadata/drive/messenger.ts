@@ -30,7 +30,8 @@ export class Messenger {
   ): Promise<Reply> {
     const deadlineMs = this.#runtime.clock.monotonicMs() + CONTROL_CALL_MS
     const caller = await this.#reach(node)
-    return (await caller.call(operation, request, { deadlineMs, payload, context: callContexts.getStore() })).head
+    return (await caller.call(operation, request, { deadlineMs, payload, context: callContexts.getStore() }))
+      .head
   }
 
   /**

@@ -22,6 +22,14 @@ export function readNumber(env: Environment, name: string, fallback?: number): n
   return value
 }
 
+/** Where spans of traced requests are sent; null if they are not recorded. */
+export function readTracesUrl(env: Environment): string | null {
+  const url = env.MAYFLY_TRACES_URL
+  if (url === undefined || url === '') return null
+  if (URL.canParse(url) && /^https?:/.test(url)) return url
+  throw new MayflyError('BAD_REQUEST', `MAYFLY_TRACES_URL is '${url}', not an http: or https: URL`)
+}
+
 /** `host:port`; port 0 takes a free one. */
 export function readListen(env: Environment): { host: string; port: number } {
   const text = readText(env, 'MAYFLY_LISTEN', '127.0.0.1:0')

@@ -1,10 +1,27 @@
 import { asMayflyError } from '../../protocol/errors.ts'
 import { PROCESS_STOP_MS_MAX } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
+import { SpanExporter } from '../tracing/span-exporter.ts'
+import { Tracing } from '../tracing/tracing.ts'
 import { Background, mustEndProcess } from './background.ts'
 import { collectWhenIdle } from './idle-collection.ts'
 import { createLog, type Logger, type LogName } from './log.ts'
 import { tellSupervisor } from './supervision.ts'
+
+/** What all server processes have. */
+interface CommonConfig {
+  /** The controller has none. */
+  readonly id?: string
+  readonly logLevel: string
+  readonly tracesUrl: string | null
+}
+
+interface Around {
+  readonly log: Logger
+  readonly background: Background
+  /** Null if no spans are recorded. */
+  readonly tracing: Tracing | null
+}
 
 /** A running server process. */
 export interface Service {
@@ -19,11 +36,11 @@ export interface Service {
  * one line with the reason, if the process cannot start, and for the errors that `mustEndProcess` lists. Any other unhandled error is logged, and the process
  * continues, because its data matters more.
  */
-export async function runService<Config extends { readonly logLevel: string }>(
+export async function runService<Config extends CommonConfig>(
   name: LogName,
   plane: {
     readConfig: () => Config
-    start: (config: Config, around: { log: Logger; background: Background }) => Promise<Service>
+    start: (config: Config, around: Around) => Promise<Service>
   },
 ): Promise<void> {
   // Only the process's user may read what it writes (SQLite files, segments, persisted objects).
@@ -33,6 +50,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
     log.fatal({ err: error }, asMayflyError(error).message)
     process.exit(1)
   }
+  let exporter: SpanExporter | null = null
   let started = false
   const escaped = (error: unknown): void => {
     if (!started || mustEndProcess(error)) die(error)
@@ -53,6 +71,7 @@ export async function runService<Config extends { readonly logLevel: string }>(
     log.info({ reason }, 'stopping')
     setTimeout(() => process.exit(1), PROCESS_STOP_MS_MAX).unref()
     await service.stop()
+    await exporter?.stop()
     process.exit(0)
   }
   process.on('SIGTERM', () => void stop('SIGTERM').catch(die))
@@ -67,6 +86,12 @@ export async function runService<Config extends { readonly logLevel: string }>(
   async function begin(): Promise<Service> {
     const config = plane.readConfig()
     log = createLog(name, config.logLevel)
-    return await plane.start(config, { log, background: new Background({ runtime: systemRuntime, log }) })
+    const background = new Background({ runtime: systemRuntime, log })
+    const { id = name, tracesUrl: url } = config
+    const { clock } = systemRuntime
+    if (url !== null)
+      exporter = new SpanExporter({ url, service: `mayfly-${name}`, instance: id, clock, background })
+    const tracing = exporter === null ? null : new Tracing(exporter)
+    return await plane.start(config, { log, background, tracing })
   }
 }

@@ -36,6 +36,8 @@ export const taskTable = {
   writeNode: 'a change of a node could not be written down',
   rollBack: 'a failed registration could not be rolled back yet',
   sweepPersisted: 'the persistent store cannot be swept',
+  // All.
+  sendSpans: 'spans of traced requests cannot be sent',
 } as const
 
 export type TaskName = keyof typeof taskTable

@@ -141,6 +141,7 @@ export class World {
         traits: this.#options.traits ?? defaultTraits,
         warmNodes: this.#options.warmNodes ?? 0,
         pageDir: this.#options.pageDir ?? this.#dir,
+        tracesUrl: null,
         logLevel: 'silent',
       },
       {

@@ -168,7 +168,7 @@ export class Cluster {
 
   /** The configuration that all planes share. */
   shared() {
-    return { controllerUrl: '', secret: this.secret, logLevel: 'silent' }
+    return { controllerUrl: '', secret: this.secret, logLevel: 'silent', tracesUrl: null }
   }
 }
 
