@@ -55,7 +55,7 @@ export function traceCalls(
 }
 
 /** Runs a call in a span of its own, which ends with its promise or its stream. */
-export function inSpan<Result>(
+function inSpan<Result>(
   tracer: Tracer,
   { name, attributes }: { name: string; attributes: Readonly<Record<string, string>> },
   call: (context: CallContext | undefined) => Result,

@@ -63,7 +63,9 @@ test('a request with a context', async () => {
   const context = { request: 'r-1', traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01` }
   const fields = { epoch: 5, bucket: 0, key }
   const frame = await frameBytes(9, dataOperations.stat, fields, undefined, context)
-  expect(frame.toString('hex')).toMatchInlineSnapshot(`"4d000000000000000900000012003e000300722d31370030302d31313131313131313131313131313131313131313131313131313131313131312d323232323232323232323232323232322d3031050000000000000005006d61702f33"`)
+  expect(frame.toString('hex')).toMatchInlineSnapshot(
+    `"4d000000000000000900000012003e000300722d31370030302d31313131313131313131313131313131313131313131313131313131313131312d323232323232323232323232323232322d3031050000000000000005006d61702f33"`,
+  )
 })
 
 test('a get request', async () => {
