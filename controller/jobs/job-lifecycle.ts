@@ -124,7 +124,7 @@ export class JobLifecycle {
     const { demand, reasons } = size(scopeOf(job), hints)
     const shares = admission.resize(job, demand)
     // Until the nodes know the new shares the larger of both counts, so released capacity is not assigned too early.
-    await ledger.change(id, { shares: maxShares(job.shares, shares) })
+    ledger.hold(id, maxShares(job.shares, shares))
     try {
       const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
       await nodes.settled(
@@ -136,17 +136,17 @@ export class JobLifecycle {
         client.shareJob(address, placed),
       )
       tickets.cachePlacement(id, placement)
+      const resized = await ledger.change(id, { hints, demand, reasons, shares })
+      events.emit('job.resized', { job: id, hints })
+      const { ramBytes, ssdBytes, bytesPerSecond } = demand
+      log.info({ job: id, ramBytes, ssdBytes, bytesPerSecond }, 'a job is resized')
+      return resized
     } catch (error) {
-      await ledger.change(id, { shares: job.shares })
+      ledger.hold(id, job.shares)
       // Metadata may have received the change.
       this.#watcher?.unsure(id)
       throw error
     }
-    const resized = await ledger.change(id, { hints, demand, reasons, shares })
-    events.emit('job.resized', { job: id, hints })
-    const { ramBytes, ssdBytes, bytesPerSecond } = demand
-    log.info({ job: id, ramBytes, ssdBytes, bytesPerSecond }, 'a job is resized')
-    return resized
   }
 
   async #end(id: string, reason: EndReason): Promise<Job> {

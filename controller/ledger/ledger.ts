@@ -129,10 +129,15 @@ export class Ledger {
     try {
       await this.#store.putJobs([job])
     } catch (error) {
-      this.#set(before)
+      this.#undo(before, job)
       throw error
     }
     return job
+  }
+
+  /** Counts these shares until the next change, without storing them. Unlike a change, this cannot fail. */
+  hold(id: string, shares: readonly Share[]): void {
+    this.#set({ ...this.require(id), shares })
   }
 
   /**
@@ -167,7 +172,7 @@ export class Ledger {
     try {
       await this.#store.putDraining(node, after)
     } catch (error) {
-      for (const job of before) this.#set(job)
+      for (const [index, job] of before.entries()) this.#undo(job, after[index] ?? job)
       throw error
     }
   }
@@ -225,6 +230,15 @@ export class Ledger {
   #upToDate(job: Job): Job {
     const { id } = job
     return { ...job, usedAtMs: this.#wallOf(this.usedMs(id)), peak: this.peakOf(job) }
+  }
+
+  /** Reverts a change that was not stored, but not what has been changed since. */
+  #undo(before: Job, failed: Job): void {
+    const now = this.#jobs.get(failed.id)
+    if (now === undefined) return
+    const names = Object.keys(failed) as (keyof Job)[]
+    const unchanged = names.filter((name) => now[name] === failed[name])
+    this.#set({ ...now, ...Object.fromEntries(unchanged.map((name) => [name, before[name]])) })
   }
 
   #set(job: Job): void {

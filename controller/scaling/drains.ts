@@ -35,13 +35,17 @@ export class Drains {
     await jobs.resized()
     if (this.#require(id).record.state === 'draining') return this.#require(id)
     const moved: string[] = []
-    await nodeLifecycle.beginDrain(id, async (record) => {
-      const sharesOf = placer.proposeMoveOff(id, onto)
-      moved.push(...sharesOf.keys())
-      await ledger.reshare(sharesOf, record)
-    })
+    try {
+      await nodeLifecycle.beginDrain(id, async (record) => {
+        const sharesOf = placer.proposeMoveOff(id, onto)
+        moved.push(...sharesOf.keys())
+        await ledger.reshare(sharesOf, record)
+      })
+    } finally {
+      // Also if the shares could not be stored: metadata may have been sent them meanwhile.
+      for (const job of moved) reconciler.reconcile(job)
+    }
     log.info({ node: id, jobs: moved.length }, 'a storage node drains')
-    for (const job of moved) reconciler.reconcile(job)
     const node = this.#require(id)
     this.#advance(node)
     return node

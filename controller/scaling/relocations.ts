@@ -101,10 +101,9 @@ export class Relocations {
   /** The shares count at once; the reconciler sends them to metadata until confirmed. */
   #enter(job: Job, shares: readonly Share[]): void {
     const { ledger, reconciler, background } = this.#options
-    void background.once(['writeShares', job.id], async () => {
-      await ledger.change(job.id, { shares })
-      reconciler.reconcile(job.id)
-    })
+    void background
+      .once(['writeShares', job.id], () => ledger.change(job.id, { shares }))
+      .finally(() => reconciler.reconcile(job.id))
   }
 }
 

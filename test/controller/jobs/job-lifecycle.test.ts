@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
+import { FullDisk } from '../support/full-disk.ts'
 import { eventually, MIB, World } from '../support/world.ts'
 
 describe('a job', () => {
@@ -150,6 +151,22 @@ describe('a changed hint', () => {
     const { status } = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(64) })
     expect(status).toBe(500)
     expect((await world.ask(`/v1/jobs/${body.id}`)).body.reservation).toEqual(body.reservation)
+  })
+
+  test('that cannot be written down changes nothing, on the nodes neither', async () => {
+    const world = await World.start()
+    await world.stop()
+    const disk = new FullDisk()
+    await world.startController({ life: disk.life })
+    const { body } = await world.register(capacity(32))
+    world.metadata.onShared = () => void disk.refused.add('putJobs')
+    const { status } = await world.ask(`/v1/jobs/${body.id}`, { method: 'PATCH', body: capacity(64) })
+    expect(status).toBe(503)
+    expect((await world.ask(`/v1/jobs/${body.id}`)).body.reservation).toEqual(body.reservation)
+    disk.refused.clear()
+    const { ram } = body.reservation.bytes
+    await eventually(() => expect(world.metadata.shares.get(body.id)?.[0]?.ramBytes).toBe(ram))
+    expect((await world.nodes())[0]?.tiers.ram.reservedBytes).toBe(ram)
   })
 
   test('of the wrong type is refused by its name', async () => {

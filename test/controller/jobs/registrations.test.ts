@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { MayflyError } from '../../../protocol/errors.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { verifyToken } from '../../../protocol/model/token.ts'
-import { Life } from '../support/mortal.ts'
+import { FullDisk } from '../support/full-disk.ts'
 import { eventually, MIB, smallClass, World } from '../support/world.ts'
 
 describe('a registration', () => {
@@ -196,24 +195,15 @@ describe('an Idempotency-Key', () => {
 test('a registration that failed is not answered with the job that is being rolled back, when it is repeated', async () => {
   const world = await World.start()
   await world.stop()
-  const life = new Life(null)
-  const share = life.share.bind(life)
-  let isFull = true
-  life.share = <T extends object>(target: T, isWrite?: (method: string) => boolean): T => {
-    const shared = share(target, isWrite)
-    const get = (_: T, name: string | symbol): unknown => {
-      if (!isFull || name !== 'putJobs') return Reflect.get(shared, name)
-      return () => Promise.reject(new MayflyError('UNAVAILABLE', 'The disk is full'))
-    }
-    return isWrite === undefined ? shared : new Proxy(shared, { get })
-  }
-  await world.startController({ life })
+  const disk = new FullDisk()
+  disk.refused.add('putJobs')
+  await world.startController({ life: disk.life })
   const ask = () => world.register({}, { 'idempotency-key': 'k' })
   for (let times = 0; times < 2; times++) {
     const { status, body } = await ask()
     expect([status, body.error?.code]).toEqual([503, 'UNAVAILABLE'])
   }
-  isFull = false
+  disk.refused.clear()
   await eventually(async () => {
     const { status, body } = await ask()
     expect([status, body.state]).toEqual([201, 'active'])

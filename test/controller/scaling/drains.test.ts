@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { NODE_SILENCE_MS_MAX } from '../../../controller/limits.ts'
+import { FullDisk } from '../support/full-disk.ts'
 import { settle, VirtualClock } from '../support/virtual-clock.ts'
 import { eventually, MIB, type Reply, smallClass, World, type WorldOptions } from '../support/world.ts'
 
@@ -31,6 +32,27 @@ async function begin(options: WorldOptions = {}) {
 }
 
 describe('a drain', () => {
+  test('that cannot be written down leaves metadata the shares that the job has', async () => {
+    const world = await World.start(three)
+    await world.stop()
+    const disk = new FullDisk()
+    await world.startController({ life: disk.life })
+    const { body: job } = await world.register(small)
+    const [node = ''] = world.fleet.running.keys()
+    await world.report(node)
+    disk.refused.add('putDraining')
+    // A metadata server that returns meanwhile is sent the shares that are not written down.
+    disk.onRefused = async () => {
+      await world.heartbeat('metadata/m-1', { address: 'm-1:7402', cpuCores: 0, tasks: [] })
+      await eventually(() => expect(world.metadata.shares.get(job.id)?.length).toBe(2))
+    }
+    expect((await drain(world, node)).status).toBe(503)
+    await eventually(() =>
+      expect(world.metadata.shares.get(job.id)?.map((share) => share.node)).toEqual([node]),
+    )
+    expect(nodesOf(await reservation(world, job.id))).toEqual([node])
+  })
+
   test('is answered at once with the node as it drains', async () => {
     const { begun, node } = await begin()
     expect(begun.status).toBe(202)

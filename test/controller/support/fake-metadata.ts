@@ -8,6 +8,8 @@ export class FakeMetadata implements MetadataClient {
   /** The requests in order, each as `operation id`. */
   readonly asked: string[] = []
   reachable = true
+  /** Called when the shares of a job have been applied. */
+  onShared: () => void = () => undefined
   /** Addresses of servers that accept requests and do not answer them. */
   readonly hanging = new Set<string>()
   /** Nodes from which no slot can move: they continue to own some slots of every job that they have. */
@@ -23,6 +25,7 @@ export class FakeMetadata implements MetadataClient {
     await this.#ask(address, `share ${job.id}`)
     const placement = this.#place(job.id)
     this.shares.set(job.id, job.shares)
+    this.onShared()
     return { ...placement, ...this.#place(job.id) }
   }
 
