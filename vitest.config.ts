@@ -6,6 +6,7 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 const measuring = {
   'test/attack/attacks.test.ts':
     'bounds the p99 of a bystander on an attacked node, and the memory of that node',
+  'test/attack/growth.test.ts': 'bounds the p99 of a bystander while a job fills the node and S3',
   'test/attack/memory.test.ts': 'bounds the memory of an attacked node, and the p99 of a bystander',
   'test/client/forgotten-streams.test.ts': 'bounds the memory that its own process holds for 200 streams',
   'test/e2e/growth.test.ts': 'fills nodes as fast as the machine can, and nodes are started meanwhile',

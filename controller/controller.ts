@@ -113,7 +113,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const reconciler = new Reconciler({ ...shared, jobs })
   const drains = new Drains({ ...shared, jobs, reconciler })
   const relocations = new Relocations({ ...shared, jobs, reconciler })
-  const autoResize = new AutoResize({ ...shared, size, jobs, reconciler, allowedTiers })
+  const autoResize = new AutoResize({ ...shared, size, jobs, reconciler, allowedTiers, traits })
   const scaler = new Scaler({
     ...shared,
     classes,

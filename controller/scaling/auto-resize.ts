@@ -7,7 +7,8 @@ import type { FleetCapacity } from '../nodes/capacity.ts'
 import { type Job, reservedBy, type Share } from '../records/job.ts'
 import { capacityOf, isOpen } from '../records/node.ts'
 import { bytesOf, nothing, subtract, sum } from '../sizing/node-class.ts'
-import type { Hints } from '../sizing/rightsizing.ts'
+import { type Demand, type Hints, s3PriceOfDemand } from '../sizing/rightsizing.ts'
+import type { TierTraits } from '../sizing/tier-traits.ts'
 import type { Reconciler } from './reconciler.ts'
 import { decideResize, type JobLoad, type JobMemory, newJob, type Resized, stepsUp } from './resize-policy.ts'
 
@@ -18,6 +19,7 @@ export interface AutoResizeOptions extends Omit<JobLifecycleOptions, 'runtime'> 
   readonly reconciler: Reconciler
   /** The tiers that a job with such hints may use. */
   readonly allowedTiers: (hints: Hints) => ReadonlySet<Tier>
+  readonly traits: TierTraits
 }
 
 /** A resize that was refused. */
@@ -49,14 +51,17 @@ export class AutoResize {
 
   /** A node requests capacity for a job that fills up or whose puts wait. False if the job gets no more. */
   request(id: string, waitingBytes: number): boolean {
-    const { ledger, reconciler, jobs, allowedTiers, fleetCapacity } = this.#options
+    const { ledger, reconciler, jobs, allowedTiers, fleetCapacity, traits } = this.#options
     const job = ledger.get(id)
     if (job === undefined || job.state === 'ending' || job.state === 'ended') return false
     if (job.hints.capacityBytes !== undefined || this.#refused.get(id)?.ofRequest === true) return false
     // The last decision takes effect before the next one is made.
     if (job.state === 'registering' || reconciler.isPending(id) || jobs.isResizing) return true
-    const maySpill = allowedTiers(job.hints).has('ssd') && fleetCapacity.limit.ssdBytes > 0
-    const steps = stepsUp(this.#loadOf(job), { waitingBytes, maySpill })
+    const allowed = allowedTiers(job.hints)
+    const hasSsd = allowed.has('ssd') && fleetCapacity.limit.ssdBytes > 0
+    const below = [...(hasSsd ? ['ssd' as const] : []), ...(allowed.has('s3') ? ['s3' as const] : [])]
+    const s3PriceOf = (demand: Demand): number => s3PriceOfDemand(demand, traits)
+    const steps = stepsUp(this.#loadOf(job), { waitingBytes, below, s3PriceOf })
     if (steps.length === 0) return true
     this.#memories.set(id, newJob)
     return this.#resize(job, steps, { ofRequest: true })

@@ -123,7 +123,7 @@ export function decideResize(
  * puts may also wait while slots move from a full node to others. The reservation grows by at least twice the waiting bytes: at 1 GB/s a third of 128 MiB lasts
  * for 40 ms. If the tiers have no room in their present proportion, the rest is placed below RAM, if the job may use that.
  */
-export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Resized[] {
+export function stepsUp(now: JobLoad, { waitingBytes, below, s3PriceOf }: Pressure): Resized[] {
   const { demand, reserved, use, hints } = now
   const has = bytesOf(demand)
   const wanted = use.bytes + waitingBytes
@@ -133,26 +133,34 @@ export function stepsUp(now: JobLoad, { waitingBytes, maySpill }: Pressure): Res
   const third = stepOf(wanted, has)
   const steps = waitingBytes > 0 ? [Math.max(2 * has, third), third, Math.ceil(has * STEP_LEAST)] : [third]
   const proportional = steps.map((bytes) => resize(now, { bytes, bytesPerSecond: demand.bytesPerSecond }))
-  return maySpill ? [...proportional, ...steps.map((bytes) => spillTo(now, bytes))] : proportional
+  const spilled = below.flatMap((tier) => steps.map((bytes) => spillTo(now, { tier, bytes, s3PriceOf })))
+  return [...proportional, ...spilled]
 }
 
 export interface Pressure {
   /** Bytes of puts that wait for capacity. */
   readonly waitingBytes: number
-  /** Whether the job may use SSD. */
-  readonly maySpill: boolean
+  /** The tiers below RAM that the job may use, the fastest first. */
+  readonly below: readonly ('ssd' | 's3')[]
+  /** What S3 charges an hour for the bytes of a demand there. */
+  readonly s3PriceOf: (demand: Demand) => number
 }
 
 /** The smallest step that is tried. */
 const STEP_LEAST = 17 / 16
 
-function spillTo(now: JobLoad, bytes: number): Resized {
-  const { demand, reasons } = resize(now, { bytes, bytesPerSecond: now.demand.bytesPerSecond })
-  const { ramBytes, s3Bytes, s3PricePerHour } = now.demand
-  return {
-    demand: { ...demand, ramBytes, s3Bytes, s3PricePerHour, ssdBytes: bytes - ramBytes - s3Bytes },
-    reasons,
-  }
+/** All that is added is placed on one tier. */
+function spillTo(
+  now: JobLoad,
+  { tier, bytes, s3PriceOf }: { tier: 'ssd' | 's3'; bytes: number } & Pick<Pressure, 's3PriceOf'>,
+): Resized {
+  const { reasons } = resize(now, { bytes, bytesPerSecond: now.demand.bytesPerSecond })
+  const added = bytes - bytesOf(now.demand)
+  const demand =
+    tier === 'ssd'
+      ? { ...now.demand, ssdBytes: now.demand.ssdBytes + added }
+      : { ...now.demand, s3Bytes: now.demand.s3Bytes + added }
+  return { demand: { ...demand, s3PricePerHour: s3PriceOf(demand) }, reasons }
 }
 
 function stepOf(use: number, has: number): number {

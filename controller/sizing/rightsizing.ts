@@ -1,9 +1,9 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
 import { type LatencyHints, latencyClassOf } from './latency-class.ts'
-import type { NodeClass, ResourceVector } from './node-class.ts'
+import { bytesOf, type NodeClass, type ResourceVector } from './node-class.ts'
 import { LEARNED_BY, type Learned } from './run-stats.ts'
-import { type Load, type Mix, type MixOptions, mixTiers, mostOf } from './tier-mix.ts'
+import { type Load, type Mix, type MixOptions, mixTiers, mostOf, s3PriceOf } from './tier-mix.ts'
 import type { TierTraits } from './tier-traits.ts'
 
 /** A user's hints about a job. All are optional; an explicit hint wins over derived values. */
@@ -147,6 +147,14 @@ function demandOf(
     bytesPerSecond,
     s3PricePerHour,
   }
+}
+
+/** What S3 charges an hour for the bytes of a demand there. */
+export function s3PriceOfDemand(demand: Demand, traits: TierTraits): number {
+  const bytes = bytesOf(demand)
+  const { bytesPerSecond, s3Bytes } = demand
+  const load = { bytes, bytesPerSecond, readsPerObject: demand.readsPerObject ?? READS_DEFAULT }
+  return (s3Bytes / bytes) * s3PriceOf(load, traits)
 }
 
 function tooMuch({ bytes, bytesPerSecond }: Load, by: MixOptions): MayflyError {

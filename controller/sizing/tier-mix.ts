@@ -147,7 +147,10 @@ function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: Mi
 }
 
 /** What S3 would charge per hour for the whole load: one transfer in 1 + readsPerObject is a write. */
-function s3PriceOf({ bytes, bytesPerSecond, readsPerObject }: Load, { s3 }: TierTraits): number {
+export function s3PriceOf(
+  { bytes, bytesPerSecond, readsPerObject }: Omit<Load, 'ramBytesMin'>,
+  { s3 }: TierTraits,
+): number {
   const perGibMoved = (s3.pricePerGibWritten + s3.pricePerGibRead * readsPerObject) / (1 + readsPerObject)
   return (bytes * s3.pricePerGibHour + bytesPerSecond * 3600 * perGibMoved) / GIB
 }

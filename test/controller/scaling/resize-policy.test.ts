@@ -148,16 +148,19 @@ describe('a job that fills up between two rounds', () => {
     bytesPerSecondMax: () => 1e9,
     ...given,
   })
+  const s3PriceOf = ({ s3Bytes }: Demand): number => s3Bytes / MIB
+  const ramOnly = { below: [], s3PriceOf }
+  const toSsd = { below: ['ssd'] as const, s3PriceOf }
   const mibOf = (steps: readonly Resized[]) =>
     steps.map(({ demand }) => [Math.round(demand.ramBytes / MIB), Math.round(demand.ssdBytes / MIB)])
 
   test('grows by a third while no put waits', () => {
-    expect(mibOf(stepsUp(now(81), { waitingBytes: 0, maySpill: false }))).toEqual([[135, 0]])
-    expect(stepsUp(now(79), { waitingBytes: 0, maySpill: false })).toEqual([])
+    expect(mibOf(stepsUp(now(81), { waitingBytes: 0, ...ramOnly }))).toEqual([[135, 0]])
+    expect(stepsUp(now(79), { waitingBytes: 0, ...ramOnly })).toEqual([])
   })
 
   test('grows to twice what it has where puts wait, else as far as there is room, and then on SSD', () => {
-    expect(mibOf(stepsUp(now(95), { waitingBytes: 8 * MIB, maySpill: true }))).toEqual([
+    expect(mibOf(stepsUp(now(95), { waitingBytes: 8 * MIB, ...toSsd }))).toEqual([
       [200, 0],
       [172, 0],
       [106, 0],
@@ -167,9 +170,26 @@ describe('a job that fills up between two rounds', () => {
     ])
   })
 
+  test('grows on S3 where neither RAM nor SSD has room, at the price of S3', () => {
+    const steps = stepsUp(now(95), { waitingBytes: 8 * MIB, below: ['ssd', 's3'], s3PriceOf })
+    expect(mibOf(steps.slice(6))).toEqual([
+      [100, 0],
+      [100, 0],
+      [100, 0],
+    ])
+    const added = steps
+      .slice(6)
+      .map(({ demand }) => [Math.round(demand.s3Bytes / MIB), demand.s3PricePerHour])
+    expect(added).toEqual([
+      [100, 100],
+      [72, expect.closeTo(72, 0)],
+      [6, expect.closeTo(6, 0)],
+    ])
+  })
+
   test('does not grow while the puts wait for slots to leave a full node, or past a hint', () => {
-    expect(stepsUp(now(50), { waitingBytes: 8 * MIB, maySpill: true })).toEqual([])
+    expect(stepsUp(now(50), { waitingBytes: 8 * MIB, ...toSsd })).toEqual([])
     const hinted = now(99, { hints: { capacityBytes: 94 * MIB } })
-    expect(stepsUp(hinted, { waitingBytes: 8 * MIB, maySpill: true })).toEqual([])
+    expect(stepsUp(hinted, { waitingBytes: 8 * MIB, ...toSsd })).toEqual([])
   })
 })
