@@ -1,7 +1,7 @@
 /** Burst of lines per message. */
-const LINES_BURST = 100
+export const LINES_BURST = 100
 /** Lines per second per message after the burst. 5 lines of 300 bytes a second fill 16 MiB in three hours. */
-const LINES_PER_SECOND = 5
+export const LINES_PER_SECOND = 5
 /**
  * Distinct messages tracked. Messages are constant texts; variable ones, such as error texts, must not fill
  * memory.

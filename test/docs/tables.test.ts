@@ -3,6 +3,12 @@ import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
 import { defaultConfig } from '../../cli/up/cluster-config.ts'
+import {
+  LINK_SECONDS,
+  LINKS_OF_KEY_MAX,
+  SESSION_SECONDS,
+  SESSIONS_OF_KEY_MAX,
+} from '../../controller/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { CallCounts } from '../../service/metrics/call-counts.ts'
 import { addCallMetrics } from '../../service/metrics/call-metrics.ts'
@@ -11,6 +17,7 @@ import { addNodeMetrics } from '../../storage-node/metrics.ts'
 import type { StorageNode } from '../../storage-node/node.ts'
 import { World } from '../controller/support/world.ts'
 import { root } from './blocks.ts'
+import { boundRows } from './bounds.ts'
 import {
   commandRows,
   errorRows,
@@ -34,6 +41,14 @@ test('the tables of errors, limits and commands are those of the code', () => {
   check('docs/reference/limits.md', 'limits', limitRows())
   check('README.md', 'limits', principalLimitRows())
   check('docs/reference/command.md', 'commands', commandRows())
+  check('docs/security.md', 'bounds', boundRows())
+})
+
+test('the lives of sessions and links of the page are those of the code', () => {
+  const page = readFileSync(join(root, 'docs/security.md'), 'utf8')
+  expect(page).toContain(`valid for ${SESSION_SECONDS / 3600} hours`)
+  expect(page).toContain(`valid for ${LINK_SECONDS / 60} minutes and once`)
+  expect(page).toContain(`up to ${SESSIONS_OF_KEY_MAX} sessions and ${LINKS_OF_KEY_MAX} links`)
 })
 
 test('the tables of metrics and routes are what the controller serves', async () => {

@@ -76,7 +76,7 @@ export function limitRows(): Rows {
     ],
     ['calls under way on one connection', count(shared.CALLS_OUTSTANDING_MAX), '`TOO_MANY_REQUESTS`'],
     ['bytes of calls queued for one node', bytes(shared.CALLS_QUEUED_BYTES_MAX), 'further calls wait'],
-    ['buckets of a job', count(shared.BUCKETS_MAX), '`TOO_MANY_REQUESTS`'],
+    ['buckets of a job', count(shared.BUCKETS_MAX), '`BAD_REQUEST`'],
     [
       'bucket name',
       `1 to ${shared.BUCKET_NAME_BYTES_MAX} letters, digits, \`.\`, \`_\` or \`-\``,
@@ -181,11 +181,11 @@ export function routeRows({ paths }: { paths: Record<string, Record<string, Oper
   return [['route', 'what it does'], ...rows]
 }
 
-function count(number: number): string {
+export function count(number: number): string {
   return number.toLocaleString('en-US')
 }
 
-function bytes(number: number): string {
+export function bytes(number: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
   const power = Math.min(units.length - 1, Math.floor(Math.log2(number) / 10))
   return `${number / 1024 ** power} ${units[power]}`
@@ -198,6 +198,6 @@ function seconds(number: number): string {
   return `${count(number)} s`
 }
 
-function ms(number: number): string {
+export function ms(number: number): string {
   return seconds(number / 1_000)
 }
