@@ -10,7 +10,8 @@ const startS3 = sharedS3()
 const LANES = 16
 /** Objects of 1 MiB: several times what the node has in RAM. */
 const OBJECTS = 200
-const P99_MS_MAX = 1_000
+/** Far above the value on a quiet machine: it writes to MinIO meanwhile. */
+const P99_MS_MAX = 3_000
 const BYSTANDERS_OBJECT = Buffer.alloc(1_024, 7)
 
 test('a job without hints that fills a node as fast as it can grows onto S3, and its neighbour is served all the while', {
