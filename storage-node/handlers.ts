@@ -25,6 +25,24 @@ type ChunkPut = RequestOf<typeof dataOperations.chunkPut>
 type OwnedRange = Own['owned'][number]
 type Consume = MutationRequest<RequestOf<typeof dataOperations.get>> & { readonly waiter: Waiter }
 
+/** A node as each group of operations sees it. */
+type MutationNode = Pick<
+  StorageNode,
+  'jobOf' | 'landing' | 'sessions' | 'capacityWait' | 'persistence' | 'persistenceBatch'
+>
+type ReadNode = Pick<
+  StorageNode,
+  'jobOf' | 'sessions' | 'objects' | 'batch' | 'batchLowerReads' | 'listings' | 'persistence'
+>
+type LargePutNode = Pick<StorageNode, 'jobOf' | 'landing' | 'capacityWait' | 'largeObjects'>
+type OwnerNode = Pick<StorageNode, 'jobs' | 'ownership' | 'recovery' | 'puller'>
+type ControlNode = OwnerNode &
+  Pick<
+    StorageNode,
+    'requireJob' | 'dropJob' | 'versionsAlive' | 'largeObjects' | 'persistence' | 'persistedChunks'
+  >
+type HandoffNode = Pick<StorageNode, 'requireJob' | 'ownership' | 'source'>
+
 const done = { head: {} }
 const noKey = {}
 
@@ -46,7 +64,7 @@ export function nodeHandlers(node: StorageNode, options: HandlersOptions): Handl
   return handlers
 }
 
-function addMutations(handlers: Handlers, node: StorageNode): void {
+function addMutations(handlers: Handlers, node: MutationNode): void {
   const { persistence, persistenceBatch, capacityWait, sessions } = node
   const { put, append } = dataOperations
   handlers
@@ -120,7 +138,7 @@ interface AskedMutation<Request, Head> extends Omit<Mutation<MutationCall<Reques
  * repetition; then those of `apply`.
  */
 function mutation<Request extends Asked & Sequenced, Head>(
-  node: StorageNode,
+  node: Pick<MutationNode, 'jobOf' | 'sessions'>,
   { apply, ...kind }: AskedMutation<Request, Head>,
 ) {
   const { sessions } = node
@@ -139,7 +157,7 @@ function mutation<Request extends Asked & Sequenced, Head>(
   }
 }
 
-function addReads(handlers: Handlers, node: StorageNode): void {
+function addReads(handlers: Handlers, node: ReadNode): void {
   const { batch, batchLowerReads, persistence, objects, sessions } = node
   const consume = {
     operation: dataOperations.get,
@@ -178,7 +196,7 @@ function addReads(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-function addLargePuts(handlers: Handlers, node: StorageNode): void {
+function addLargePuts(handlers: Handlers, node: LargePutNode): void {
   const { largeObjects, capacityWait } = node
   const putChunk = capacityWait.admit(({ job, request, payload }: MutationCall<ChunkPut>) => {
     largeObjects.putChunk(job, request, payload)
@@ -226,7 +244,7 @@ function addLargePuts(handlers: Handlers, node: StorageNode): void {
     })
 }
 
-function addControl(handlers: Handlers, node: StorageNode, { askLease, log }: HandlersOptions): void {
+function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: HandlersOptions): void {
   handlers
     .on(nodeOperations.own, async (peer, request, { context }) => {
       requireCluster(peer)
@@ -274,7 +292,7 @@ function addControl(handlers: Handlers, node: StorageNode, { askLease, log }: Ha
 }
 
 /** Slots whose owner died are acquired after their persistent objects are known; all others at once. */
-async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
+async function takeSlots(node: OwnerNode, request: Own): Promise<NodeJob> {
   const withLoss = request.owned.filter((entry) => startsWithLoss(node, request.job, entry))
   const { job, taken } = node.ownership.own({
     ...request,
@@ -295,18 +313,18 @@ async function takeSlots(node: StorageNode, request: Own): Promise<NodeJob> {
 
 /** Whether a range of slots starts here after an owner died. */
 function startsWithLoss(
-  node: StorageNode,
+  { jobs }: Pick<OwnerNode, 'jobs'>,
   job: string,
   { first, count, epoch, lost, origin }: OwnedRange,
 ): boolean {
   if (!lost || origin !== SlotOrigin.fresh) return false
-  const known = node.jobs.get(job)?.owned.epochs
+  const known = jobs.get(job)?.owned.epochs
   if (known === undefined) return true
   for (let index = first; index < first + count; index++) if (known.get(index) < epoch) return true
   return false
 }
 
-function addHandoff(handlers: Handlers, node: StorageNode, { clock, log }: HandlersOptions): void {
+function addHandoff(handlers: Handlers, node: HandoffNode, { clock, log }: HandlersOptions): void {
   handlers
     .on(nodeOperations.release, async (peer, request, { context }) => {
       requireCluster(peer)
@@ -338,8 +356,10 @@ function addHandoff(handlers: Handlers, node: StorageNode, { clock, log }: Handl
 }
 
 /** Receives a large payload directly into the job's memory, if there is room. */
-function landIn(node: StorageNode): { land: (peer: Peer, payloadBytes: number) => Landing | null } {
-  return { land: ({ claims }, payloadBytes) => node.jobs.get(claims.job)?.land(payloadBytes) ?? null }
+function landIn(node: Pick<StorageNode, 'landing'>): {
+  land: (peer: Peer, payloadBytes: number) => Landing | null
+} {
+  return { land: ({ claims }, payloadBytes) => node.landing(claims, payloadBytes) }
 }
 
 /** Frees memory that a payload was received into and that nothing stored. */

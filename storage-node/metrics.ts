@@ -4,7 +4,7 @@ import { tiersOf } from './membership/heartbeats.ts'
 import type { StorageNode } from './node.ts'
 
 /** Registers what a storage node has. It names no job: those are in the metrics of the controller. */
-export function addNodeMetrics(registry: Registry, node: StorageNode): void {
+export function addNodeMetrics(registry: Registry, node: Pick<StorageNode, 'jobs' | 'ram' | 'lower'>): void {
   const tierGauge = (name: string, help: string, of: 'capacityBytes' | 'usedBytes'): void =>
     scrapedGauge(registry, name, {
       help,

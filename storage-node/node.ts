@@ -5,6 +5,7 @@ import type { JobUsageReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { bitmapOf } from '../protocol/wire/bitmap.ts'
+import type { Landing } from '../protocol/wire/frame.ts'
 import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import { type Asked, requireRight } from './access.ts'
@@ -170,6 +171,11 @@ export class StorageNode {
     const job = this.requireJob(claims.job)
     job.noteRequest()
     return job
+  }
+
+  /** Memory of the job that a large payload is received into; null if there is no room. */
+  landing({ job }: Claims, payloadBytes: number): Landing | null {
+    return this.jobs.get(job)?.land(payloadBytes) ?? null
   }
 
   get jobs(): ReadonlyMap<string, NodeJob> {

@@ -40,6 +40,14 @@ function locateHash(job: NodeJob, { bucket, key }: Address, slotHash: number): K
   return { slot: servedSlot(job, bucket, index), index, bucket, key, hash: tableHash(key, bucket) }
 }
 
+/**
+ * As `locate`, for a key that was located before a wait: its slot may have left this node since, or come back.
+ * The key is not hashed again.
+ */
+export function locateAgain(job: NodeJob, place: KeyLocation): KeyLocation {
+  return { ...place, slot: servedSlot(job, place.bucket, place.index) }
+}
+
 /** As `locate`, for the key of a plain value: sets its slot and hash. */
 export function locatePlain(job: NodeJob, value: PlainValue): void {
   const { bucket, keys, keyStart, keyBytes } = value

@@ -160,7 +160,7 @@ function batchesOf<Item>(items: readonly Item[], itemsMax: number): Item[][] {
 }
 
 /** Capacity and use of each tier of the node. */
-export function tiersOf({ ram, lower }: ReportedNode): NodeReport['tiers'] {
+export function tiersOf({ ram, lower }: Pick<ReportedNode, 'ram' | 'lower'>): NodeReport['tiers'] {
   const sizes: Partial<Record<Tier, { capacityBytes: number; usedBytes: number }>> = { ram: sizeOf(ram) }
   for (const { number, budget } of lower) {
     const name = tiers[number]

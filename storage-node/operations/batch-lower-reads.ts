@@ -5,9 +5,9 @@ import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Peer } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
-import { type KeyLocation, locate } from '../job/locate.ts'
+import { type KeyLocation, locate, locateAgain } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
-import { isDemoted } from '../slot/stored-object.ts'
+import { isDemoted, type StoredObject } from '../slot/stored-object.ts'
 import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { TIER_MANY_IN_FLIGHT } from '../tiers/limits.ts'
 import type { SharedRead } from '../tiers/shared-reads.ts'
@@ -15,7 +15,9 @@ import { type BatchObjects, copyKeys, type Fetched, requestBytes } from './batch
 
 /** A key whose bytes are below RAM, with its version. */
 interface LowerKey {
-  readonly index: number
+  /** In the request. */
+  readonly at: number
+  readonly place: KeyLocation
   readonly version: number
   readonly bytes: number
 }
@@ -41,10 +43,14 @@ export class BatchLowerReads {
     request: DataRequests['getMany'],
     peer: Peer,
   ): Reply<DataReplies['getMany']> | Promise<Reply<DataReplies['getMany']>> {
-    const wanted = job.spills ? this.#lowerKeys(job, request) : []
-    if (wanted.length === 0) return this.#batch.get(job, request)
+    const found = job.spills ? this.#lowerKeys(job, request) : []
+    if (found.length === 0) return this.#batch.get(job, request)
     // The message's memory is valid until this returns.
     const copied = copyKeys(request)
+    const wanted = found.map((one) => ({
+      ...one,
+      place: { ...one.place, key: copied.keys.at(one.at) as Uint8Array },
+    }))
     const bytes = wanted.reduce((sum, one) => sum + one.bytes, requestBytes(copied))
     return job.underWay.answer(peer, bytes, () => this.#read(job, copied, wanted))
   }
@@ -52,12 +58,12 @@ export class BatchLowerReads {
   /** The keys below RAM for which the answer has room. */
   #lowerKeys(job: NodeJob, { bucket, keys }: DataRequests['getMany']): LowerKey[] {
     let room = PAYLOAD_BYTES_MAX
-    return [...keys].flatMap((key, index) => {
-      const place = this.#locate(job, { bucket, key })
-      const object = place === null ? undefined : this.#table.find(job, place)
-      if (object === undefined || object.bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return []
+    return [...keys].flatMap((key, at) => {
+      const found = this.#find(job, () => locate(job, { bucket, key }))
+      if (found === null || found.object.bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return []
+      const { place, object } = found
       room -= object.bytes
-      return isDemoted(object) ? [{ index, version: object.version, bytes: object.bytes }] : []
+      return isDemoted(object) ? [{ at, place, version: object.version, bytes: object.bytes }] : []
     })
   }
 
@@ -72,9 +78,9 @@ export class BatchLowerReads {
     }
     try {
       await runInFlight(keys, TIER_MANY_IN_FLIGHT, async (one) => {
-        const read = await this.#readOne(job, request, one)
+        const read = await this.#readOne(job, one)
         if (read === null) return
-        fetched.set(one.index, { version: one.version, payload: read.result, release: read.release })
+        fetched.set(one.at, { version: one.version, payload: read.result, release: read.release })
       })
       return { ...this.#batch.get(job, request, fetched), sent }
     } catch (error) {
@@ -84,17 +90,11 @@ export class BatchLowerReads {
   }
 
   /** Null if the bytes are elsewhere by now, or could not be read. */
-  async #readOne(
-    job: NodeJob,
-    { bucket, keys }: DataRequests['getMany'],
-    { index: at, version, bytes }: LowerKey,
-  ): Promise<SharedRead<Buffer> | null> {
-    const address = { bucket, key: keys.at(at) as Uint8Array }
-    const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
+  async #readOne(job: NodeJob, { place, version, bytes }: LowerKey): Promise<SharedRead<Buffer> | null> {
+    const wanted = { offset: 0, bytes, name: objectReadName(place, version) }
     const find = () => {
-      const place = this.#locate(job, address)
-      const object = place === null ? undefined : this.#table.find(job, place)
-      return place !== null && object?.version === version && isDemoted(object) ? { place, object } : null
+      const found = this.#find(job, () => locateAgain(job, place))
+      return found?.object.version === version && isDemoted(found.object) ? found : null
     }
     try {
       const read = await this.#lowerReads.read(job, wanted, () => find()?.object.location ?? null)
@@ -109,10 +109,12 @@ export class BatchLowerReads {
     }
   }
 
-  /** Null if this node may not serve the key's slot. */
-  #locate(job: NodeJob, address: { bucket: number; key: Uint8Array }): KeyLocation | null {
+  /** Null if the key has no object, or if this node may not serve its slot. */
+  #find(job: NodeJob, locateKey: () => KeyLocation): { place: KeyLocation; object: StoredObject } | null {
     try {
-      return locate(job, address)
+      const place = locateKey()
+      const object = this.#table.find(job, place)
+      return object === undefined ? null : { place, object }
     } catch (error) {
       if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE', 'JOB_ENDED')) return null
       throw error

@@ -6,13 +6,14 @@ import { violation } from '../../protocol/wire/reader.ts'
 import type { Peer } from '../../service/server/peer.ts'
 import { freeEnded } from '../job/ended-chunks.ts'
 import type { NodeJob } from '../job/job.ts'
-import { type ChunkName, type KeyLocation, locate, locateChunk } from '../job/locate.ts'
+import { type ChunkName, type KeyLocation, locate, locateAgain, locateChunk } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { OPEN_PUTS_MAX, PUT_LEASE_MS } from '../limits.ts'
 import { readParts } from '../memory/payload.ts'
 import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import { Kind } from '../memory/record.ts'
 import {
+  type Chunk,
   chargeOfChunk,
   chunkCharge,
   chunkGroupKey,
@@ -161,7 +162,9 @@ export class LargeObjects {
     const { slot } = at.place
     const chunk = slot.chunks.find(at.groupKey, at.index)
     if (chunk instanceof StoredChunk) return this.#read(job, at, { chunk, request })
-    return this.#getOutsideRam(job, { ...request, key: Buffer.from(request.key) }, options)
+    const own = { ...request, key: Buffer.from(request.key) }
+    const place = { ...at.place, key: own.key }
+    return this.#getOutsideRam(job, { at: { ...at, place }, chunk, request: own }, options)
   }
 
   #read(
@@ -180,11 +183,9 @@ export class LargeObjects {
   /** Fetches the bytes, then retries if the chunk has changed meanwhile. */
   async #getOutsideRam(
     job: NodeJob,
-    request: DataRequests['chunkGet'],
+    { at, chunk, request }: { at: ChunkPlace; chunk: Chunk | undefined; request: DataRequests['chunkGet'] },
     options: ChunkReadOptions,
   ): Promise<ChunkReply> {
-    const at = chunkPlaceOf(job, request)
-    const chunk = at.place.slot.chunks.find(at.groupKey, at.index)
     const bytes =
       chunk instanceof DemotedChunk ? byteRangeOf(request, chunk.bytes).bytes : (chunk?.bytes ?? CHUNK_BYTES)
     const answer = await job.underWay.answer(options.peer, bytes, async () => {
@@ -253,12 +254,12 @@ export class LargeObjects {
   /** As `Objects.get` of an object below RAM. Null if the chunk has changed. */
   async #readLower(
     job: NodeJob,
-    { groupKey, index }: ChunkPlace,
+    { place, groupKey, index }: ChunkPlace,
     { chunk, request }: { chunk: DemotedChunk; request: DataRequests['chunkGet'] },
   ): Promise<ChunkReply | null> {
     const part = byteRangeOf(request, chunk.bytes)
     const find = (): { slot: Slot; isSame: boolean } => {
-      const { slot } = chunkPlaceOf(job, request).place
+      const { slot } = locateAgain(job, place)
       return { slot, isSame: slot.chunks.find(groupKey, index) === chunk }
     }
     const wanted = { ...part, name: chunkReadName(groupKey, index) }

@@ -14,7 +14,7 @@ import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
-import { type Address, type KeyLocation, locate } from '../job/locate.ts'
+import { type KeyLocation, locate, locateAgain } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { detached, type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import { Kind, type Location } from '../memory/record.ts'
@@ -129,7 +129,7 @@ export class Objects {
     checkVersion(this.#present(job, place), request)
     const part = byteRangeOf(request, wholeBytes)
     const answer = await job.underWay.answer(by.waiter?.peer ?? null, part.bytes, () =>
-      this.#readLower(job, request, { version, part }),
+      this.#readLower(job, { place, request }, { version, part }),
     )
     return answer ?? (await this.#retryGet(job, request, by))
   }
@@ -137,15 +137,15 @@ export class Objects {
   /** Null if the key has another version by now, or its bytes are elsewhere. */
   async #readLower(
     job: NodeJob,
-    request: DataRequests['get'],
+    { place, request }: { place: KeyLocation; request: DataRequests['get'] },
     { version, part }: { version: number; part: { offset: number; bytes: number } },
   ): Promise<Get | null> {
-    const wanted = { ...part, name: objectReadName(request, version) }
-    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, request, version))
+    const wanted = { ...part, name: objectReadName(place, version) }
+    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, place, version))
     if (read === null) return null
     const { result: payload, release: sent } = read
     try {
-      const again = locate(job, request)
+      const again = locateAgain(job, place)
       const object = this.#table.find(job, again)
       if (object?.version !== version) {
         sent()
@@ -187,21 +187,20 @@ export class Objects {
   }
 
   /** Where an object of this version is below RAM; else null. Throws what `locate` throws. */
-  #locationOf(job: NodeJob, address: Address, version: number): Location | null {
-    const object = this.#table.find(job, locate(job, address))
+  #locationOf(job: NodeJob, place: KeyLocation, version: number): Location | null {
+    const object = this.#table.find(job, locateAgain(job, place))
     return object?.version === version && isDemoted(object) ? object.location : null
   }
 
   /** Moves an object back into RAM. Rejects with `CAPACITY_EXCEEDED` if the job has no room for it. */
-  async #moveIntoRam(job: NodeJob, address: Address, { version, bytes }: StoredObject): Promise<void> {
-    const wanted = { offset: 0, bytes, name: objectReadName(address, version) }
-    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, address, version))
+  async #moveIntoRam(job: NodeJob, place: KeyLocation, { version, bytes }: StoredObject): Promise<void> {
+    const wanted = { offset: 0, bytes, name: objectReadName(place, version) }
+    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, place, version))
     if (read === null) return
     try {
-      const place = locate(job, address)
-      if (this.#locationOf(job, address, version) === null) return
+      if (this.#locationOf(job, place, version) === null) return
       job.admit(bytes)
-      moveToRam(job, { slot: place.slot, key: place }, read.result)
+      moveToRam(job, { slot: locateAgain(job, place).slot, key: place }, read.result)
     } finally {
       read.release()
     }

@@ -14,7 +14,6 @@ import { CallCounts } from '../../service/metrics/call-counts.ts'
 import { addCallMetrics } from '../../service/metrics/call-metrics.ts'
 import { TierBudget } from '../../storage-node/budget/budget.ts'
 import { addNodeMetrics } from '../../storage-node/metrics.ts'
-import type { StorageNode } from '../../storage-node/node.ts'
 import { World } from '../controller/support/world.ts'
 import { root } from './blocks.ts'
 import { boundRows } from './bounds.ts'
@@ -56,7 +55,7 @@ test('the tables of metrics and routes are what the controller serves', async ()
   check('docs/reference/metrics.md', 'metrics', metricRows((await world.ask('/metrics')).text))
   const registry = new Registry()
   addCallMetrics(registry, { calls: new CallCounts(systemRuntime.clock), connections: { count: 0 } })
-  addNodeMetrics(registry, { jobs: new Map(), ram: new TierBudget(1), lower: [] } as unknown as StorageNode)
+  addNodeMetrics(registry, { jobs: new Map(), ram: new TierBudget(1), lower: [] })
   check('docs/reference/metrics.md', 'node metrics', metricRows(await registry.metrics()))
   const document = (await world.ask('/openapi.json')).body as Parameters<typeof routeRows>[0]
   check('docs/reference/http.md', 'routes', routeRows(document))
