@@ -20,10 +20,20 @@ const measuring = {
     'counts the steps of 166,000 that take longer than a bound',
 }
 
+/** Files that take a minute or more, and why. `npm run test:slow` runs them, and those that measure. */
+const slow = {
+  'test/bench/suites.test.ts': 'runs every suite of the bench against every system',
+  'test/e2e/demo.test.ts': 'runs the demo with several times more data than RAM',
+  'test/e2e/scaling-faults.test.ts': 'waits until load has made nodes come and go',
+  'test/e2e/scaling.test.ts': 'waits until load has made nodes come and go',
+  'test/simulation/seeds.test.ts': 'runs hundreds of simulations',
+}
+
 /** Folders whose tests start processes. All other tests start servers within their own. */
 const ofProcesses = ['attack', 'bench', 'cli', 'docs', 'e2e', 'examples', 'simulation']
 
-const missing = Object.keys(measuring).filter((file) => !existsSync(new URL(file, import.meta.url)))
+const apart = [...Object.keys(slow), ...Object.keys(measuring)]
+const missing = apart.filter((file) => !existsSync(new URL(file, import.meta.url)))
 if (missing.length > 0) throw new Error(`vitest.config.ts names files that do not exist: ${missing}`)
 
 function project(
@@ -51,14 +61,15 @@ export default defineConfig({
       // The names put those first that take longest: within a group projects begin in the order of their names.
       project('clusters', {
         include: ofProcesses.map((folder) => `test/${folder}/**/*.test.ts`),
-        exclude: Object.keys(measuring),
+        exclude: apart,
       }),
       project('in one process', {
         include: ['test/**/*.test.ts'],
-        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...Object.keys(measuring)],
+        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...apart],
         // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
         isolate: false,
       }),
+      project('slow', { include: Object.keys(slow) }),
       project('measuring', {
         include: Object.keys(measuring),
         fileParallelism: false,

@@ -1,14 +1,15 @@
 // Reads reports of vitest.
-//   report.mjs again REPORT               prints the files of failed tests, if all of them may be run again
-//   report.mjs sum STATUS REPORT [AGAIN]  prints the line with which .ci/run ends; AGAIN replaces what REPORT has of its files
+//   report.mjs again REPORT...             prints the files of failed tests, if all of them may be run again
+//   report.mjs sum STATUS AGAIN REPORT...  prints the line with which .ci/run ends; AGAIN replaces what the reports have of its files
 import { readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 
 const [command, ...args] = process.argv.slice(2)
 
+/** The test files of a report; none if the run did not come to write it. */
 function read(path) {
-  const text = path === undefined ? '' : readFileSync(path, 'utf8')
-  return text === '' ? null : JSON.parse(text)
+  const text = readFileSync(path, 'utf8')
+  return text === '' ? [] : JSON.parse(text).testResults
 }
 
 const failedIn = (file) => file.assertionResults.filter(({ status }) => status === 'failed')
@@ -23,13 +24,13 @@ function mayRunAgain(file) {
 }
 
 if (command === 'again') {
-  const files = (read(args[0])?.testResults ?? []).filter(isFailed)
+  const files = args.flatMap(read).filter(isFailed)
   if (files.every(mayRunAgain)) console.log(files.map(nameOf).join('\n'))
 } else {
-  const [status, first, second] = args
-  const again = read(second)?.testResults ?? []
+  const [status, second, ...first] = args
+  const again = read(second)
   const names = new Set(again.map(({ name }) => name))
-  const files = [...(read(first)?.testResults ?? []).filter(({ name }) => !names.has(name)), ...again]
+  const files = [...first.flatMap(read).filter(({ name }) => !names.has(name)), ...again]
   const count = (wanted) =>
     files.flatMap(({ assertionResults }) => assertionResults).filter((each) => wanted.includes(each.status))
       .length
