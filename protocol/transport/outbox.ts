@@ -1,5 +1,6 @@
 import { MayflyError } from '../errors.ts'
 import { HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX, PAYLOAD_COPIED_BYTES_MAX, SLAB_BYTES } from '../limits.ts'
+import { ByteRanges } from '../wire/byte-ranges.ts'
 import { type CallContext, contextCodec } from '../wire/call-context.ts'
 import type { Codec } from '../wire/codec.ts'
 import { giveSlab, takeSlab } from '../wire/slabs.ts'
@@ -40,8 +41,8 @@ export interface Outgoing<T> {
   readonly sent?: (() => void) | undefined
 }
 
-/** The parts of a payload in order. They must not change until sent, unless `transient`. */
-export type Payload = Uint8Array | readonly Uint8Array[]
+/** The parts of a payload in order. They must not change until sent, unless `transient`. Ranges are copied. */
+export type Payload = Uint8Array | readonly Uint8Array[] | ByteRanges
 
 /**
  * Encodes frames for one link. Everything produced in one turn of the event loop leaves in one write. With
@@ -86,7 +87,6 @@ export class Outbox {
    */
   send<T>(frame: Outgoing<T>): number {
     const { payload } = frame
-    const parts = partsOf(payload)
     const payloadBytes = bytesOf(payload)
     const isSmall = payloadBytes <= PAYLOAD_COPIED_BYTES_MAX
     const writer = this.#writer
@@ -116,14 +116,16 @@ export class Outbox {
     this.sent++
     this.#freshBytes += writer.length - start + payloadBytes
     let isLent = false
-    for (const part of parts) {
-      if (isSmall || part.length <= PAYLOAD_COPIED_BYTES_MAX || frame.transient === true) this.#copy(part)
-      else {
-        isLent = true
-        this.#lentBytes += part.length
-        this.#parts.push(writer.take(), part)
+    if (payload instanceof ByteRanges) this.#copyRanges(payload)
+    else
+      for (const part of partsOf(payload)) {
+        if (isSmall || part.length <= PAYLOAD_COPIED_BYTES_MAX || frame.transient === true) this.#copy(part)
+        else {
+          isLent = true
+          this.#lentBytes += part.length
+          this.#parts.push(writer.take(), part)
+        }
       }
-    }
     if (frame.sent !== undefined) {
       if (isLent) this.#whenTaken.push(frame.sent)
       else frame.sent()
@@ -179,15 +181,23 @@ export class Outbox {
 
   #copy(part: Uint8Array): void {
     const writer = this.#writer
-    if (part.length <= writer.room) {
-      writer.raw(part)
-      return
-    }
-    for (let from = 0; from < part.length; ) {
+    if (part.length <= writer.room) writer.raw(part)
+    else this.#copyRange(part, 0, part.length)
+  }
+
+  #copyRanges(ranges: ByteRanges): void {
+    for (let index = 0; index < ranges.count; index++)
+      this.#copyRange(ranges.memoryAt(index), ranges.startAt(index), ranges.lengthAt(index))
+  }
+
+  #copyRange(memory: Uint8Array, start: number, length: number): void {
+    const writer = this.#writer
+    const end = start + length
+    for (let from = start; from < end; ) {
       if (writer.room === 0) this.#nextSlab()
-      const to = Math.min(part.length, from + writer.room)
-      writer.raw(part.subarray(from, to))
-      from = to
+      const count = Math.min(end - from, writer.room)
+      writer.rawRange(memory, from, count)
+      from += count
     }
   }
 
@@ -216,12 +226,13 @@ function outOf(slabs: readonly Buffer[], parts: readonly Uint8Array[]): Uint8Arr
 
 /** Of all parts together. */
 export function bytesOf(payload: Payload | undefined): number {
+  if (payload instanceof ByteRanges) return payload.bytes
   let bytes = 0
   for (const part of partsOf(payload)) bytes += part.length
   return bytes
 }
 
-function partsOf(payload: Payload | undefined): readonly Uint8Array[] {
+function partsOf(payload: Exclude<Payload, ByteRanges> | undefined): readonly Uint8Array[] {
   if (payload === undefined) return nothing
   return payload instanceof Uint8Array ? [payload] : payload
 }

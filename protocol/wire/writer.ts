@@ -1,4 +1,4 @@
-import { copyBytes } from './copy-bytes.ts'
+import { copyBytes, copyRange } from './copy-bytes.ts'
 
 const GROW_BYTES = 1024
 
@@ -76,6 +76,13 @@ export class Writer {
   raw(bytes: Uint8Array): this {
     const offset = this.#advance(bytes.length)
     copyBytes(bytes, this.#memory, offset)
+    return this
+  }
+
+  /** As `raw`, for `length` bytes of `memory` from `start` on. */
+  rawRange(memory: Uint8Array, start: number, length: number): this {
+    const offset = this.#advance(length)
+    copyRange(memory, start, length, this.#memory, offset)
     return this
   }
 

@@ -119,6 +119,14 @@ export class ObjectTable {
     return true
   }
 
+  /**
+   * Locates the key and sets where its value is. False if the key has no plain record. Throws as `locate`.
+   */
+  findPlain(job: NodeJob, value: PlainValue): boolean {
+    locatePlain(job, value)
+    return value.slot.objects.findPlain(value)
+  }
+
   /** Appends to an object, or creates it; it then has `version`. Returns the new length in bytes. */
   grow(
     job: NodeJob,

@@ -20,6 +20,18 @@ export interface PlainRecord {
   readonly bytes: number
 }
 
+/** A key to be found, and then the value of its record, if that is plain. */
+export interface PlainRead {
+  readonly bucket: number
+  readonly keys: Uint8Array
+  readonly keyStart: number
+  readonly keyBytes: number
+  readonly hash: number
+  payload: Uint8Array
+  start: number
+  bytes: number
+}
+
 /** As `chargeOf`. */
 export function plainCharge(keyBytes: number, bytes: number): number {
   return ENTRY_OVERHEAD_BYTES + roundUp(keyBytes + bytes)
@@ -38,6 +50,16 @@ export function plainContentBytes(arena: Arena, at: number): number {
   // Kind, flags and count of parts are 0.
   const isValue = (words[word + 5] as number) >>> 16 === 0
   return isValue && !hasMetadata ? (words[word] as number) : -1
+}
+
+/** Sets where the plain value at an address is. False if the record has anything else. */
+export function readPlain(arena: Arena, at: number, read: PlainRead): boolean {
+  const bytes = plainContentBytes(arena, at)
+  if (bytes < 0) return false
+  read.payload = arena.slabOf(at).bytes
+  read.start = (arena.granuleOf(at) * 2 + HEADER_WORDS) * 4 + read.keyBytes
+  read.bytes = bytes
+  return true
 }
 
 /** As `writeRecord`. */

@@ -1,7 +1,15 @@
 import { assert } from '../../protocol/assert.ts'
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
-import { type PlainRecord, plainBytes, plainCharge, plainContentBytes, writePlain } from './plain-record.ts'
+import {
+  type PlainRead,
+  type PlainRecord,
+  plainBytes,
+  plainCharge,
+  plainContentBytes,
+  readPlain,
+  writePlain,
+} from './plain-record.ts'
 import { type RecordFields, recordBytes, StoredRecord, writeRecord } from './record.ts'
 import type { RecordHolder } from './record-log.ts'
 import type { KeyHash } from './table-hash.ts'
@@ -53,6 +61,15 @@ export class SlotTable implements RecordHolder {
     const segment = this.#segmentOf(key.hash)
     const cell = segment.cellOf(arena, key)
     return cell < 0 ? undefined : new StoredRecord(arena, segment.addressAt(cell))
+  }
+
+  /** Sets where the value of the key is. False if the key has no plain record. */
+  findPlain(read: PlainRead): boolean {
+    const { arena } = this.#memory
+    const { hash, bucket, keys, keyStart, keyBytes } = read
+    const segment = this.#segmentOf(hash)
+    const cell = segment.cellOfRange(arena, hash, bucket, keys, keyStart, keyBytes)
+    return cell >= 0 && readPlain(arena, segment.addressAt(cell), read)
   }
 
   /**

@@ -12,6 +12,7 @@ import {
   PutCondition,
 } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
 import { ByteColumn, type ByteStrings } from '../../protocol/wire/columns.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
@@ -27,6 +28,8 @@ import { verifyArrived } from '../tiers/checksums.ts'
 
 /** Memory of one copied key besides its bytes: a `Buffer` object. */
 const COPIED_KEY_BYTES = 200
+
+const nothing = new Uint8Array(0)
 
 interface Value {
   readonly views: readonly Buffer[]
@@ -61,24 +64,44 @@ export class BatchObjects {
   ): Reply<DataReplies['getMany']> {
     const { bucket, keys } = request
     checkCount(keys)
-    const pieces: Uint8Array[] = []
+    const values = new ByteRanges()
     const checksums: (number | null)[] = []
-    let room = PAYLOAD_BYTES_MAX
     const lengths = new Uint32Array(keys.length)
+    // A job that spills counts reads in the records.
+    const plain = keys instanceof ByteColumn && !job.spills ? keys : null
+    const read = new PlainValue(bucket, plain?.memory ?? nothing, nothing)
     job.inOneStep(() => {
       for (let at = 0; at < keys.length; at++) {
+        const room = PAYLOAD_BYTES_MAX - values.bytes
+        if (plain !== null && this.#findPlain(job, read, plain, at) && fits(read.bytes, room)) {
+          job.counters.ram.hits++
+          values.add(read.payload, read.start, read.bytes)
+          lengths[at] = read.bytes
+          if (request.checksums) checksums.push(null)
+          continue
+        }
         const address = { bucket, key: keys.at(at) as Uint8Array }
         const value = this.#value(job, address, { room, fetched: fetched?.get(at) })
         const isThere = typeof value !== 'number'
         if (request.checksums) checksums.push(isThere ? value.checksum : null)
         lengths[at] = isThere ? value.bytes : value
-        if (!isThere) continue
-        room -= value.bytes
-        for (const view of value.views) pieces.push(view)
+        if (isThere) for (const view of value.views) values.add(view, 0, view.length)
       }
     })
-    job.movedBytes += PAYLOAD_BYTES_MAX - room
-    return { head: { lengths, checksums }, payload: pieces, transient: true }
+    job.movedBytes += values.bytes
+    return { head: { lengths, checksums }, payload: values, transient: true }
+  }
+
+  /** As `ObjectTable.findPlain`, but false if this node may not serve the key's slot. */
+  #findPlain(job: NodeJob, read: PlainValue, keys: ByteColumn, at: number): boolean {
+    read.keyStart = keys.starts[at] as number
+    read.keyBytes = keys.bytesAt(at)
+    try {
+      return this.#table.findPlain(job, read)
+    } catch (error) {
+      if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return false
+      throw error
+    }
   }
 
   put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
@@ -181,7 +204,7 @@ export class BatchObjects {
       return place.slot.mayHaveLostKey(place) ? GetManyResult.lost : GetManyResult.absent
     }
     const { bytes, checksum } = object
-    if (bytes > Math.min(room, MANY_VALUE_BYTES_MAX)) return GetManyResult.alone
+    if (!fits(bytes, room)) return GetManyResult.alone
     if (fetched?.version === object.version) return { views: [fetched.payload], bytes, checksum }
     if (isOutsideRam(object) || isManifest(object)) return GetManyResult.alone
     job.counters.ram.hits++
@@ -210,6 +233,11 @@ export class BatchObjects {
     })
     return version
   }
+}
+
+/** Whether a value may be in the answer, which has so much room left. */
+function fits(bytes: number, room: number): boolean {
+  return bytes <= Math.min(room, MANY_VALUE_BYTES_MAX)
 }
 
 function checkCount(keys: ByteStrings): void {

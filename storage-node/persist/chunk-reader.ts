@@ -1,7 +1,9 @@
+import { assert } from '../../protocol/assert.ts'
 import { hashChunk, hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf, type Manifest } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { DataRequests } from '../../protocol/operations/data-operations.ts'
+import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
 import { PERSISTED_CHUNKS_AHEAD } from '../../service/persisted/persisted-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -62,6 +64,7 @@ export function wholeChunk(
 
 /** Bytes in the arena may move or be reused after their pin is released. */
 function copyOf({ payload, sent }: Reply<unknown>): Buffer {
+  assert(!(payload instanceof ByteRanges), 'a chunk is not a batch')
   const copy = Buffer.concat(
     payload === undefined || payload instanceof Uint8Array ? [payload ?? nothing] : payload,
   )

@@ -1,11 +1,11 @@
-import type { PlainRecord } from '../memory/plain-record.ts'
+import type { PlainRead, PlainRecord } from '../memory/plain-record.ts'
 import type { Slot } from './slot.ts'
 
 /**
- * The put of a value without condition, expiry, metadata and checksum, which most are. Key and value are
- * positions in their message, and one object serves all entries of a batch: nothing is allocated for each.
+ * A value without expiry, metadata and checksum, which most are, as it is put or read. Key and value are positions in
+ * their message or in the arena, and one object serves all entries of a batch: nothing is allocated for each.
  */
-export class PlainValue implements PlainRecord {
+export class PlainValue implements PlainRecord, PlainRead {
   readonly bucket: number
   readonly keys: Uint8Array
   keyStart = 0
@@ -14,7 +14,7 @@ export class PlainValue implements PlainRecord {
   hash = 0
   slot!: Slot
   version = 0
-  readonly payload: Uint8Array
+  payload: Uint8Array
   start = 0
   bytes = 0
 

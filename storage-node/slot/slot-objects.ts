@@ -1,7 +1,7 @@
 import { PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { capacityOf, freeParts, takeParts, writeParts } from '../memory/payload.ts'
-import type { PlainRecord } from '../memory/plain-record.ts'
+import type { PlainRead, PlainRecord } from '../memory/plain-record.ts'
 import {
   apartBytesOf,
   chargeOf,
@@ -94,6 +94,11 @@ export class SlotObjects {
     }
     if (landed !== null) memory.adopt(landed)
     return true
+  }
+
+  /** As `SlotTable.findPlain`. */
+  findPlain(read: PlainRead): boolean {
+    return this.#table.findPlain(read)
   }
 
   /** As `SlotTable.setPlain`. */
