@@ -14,9 +14,9 @@ export const tierBugs: readonly Planted[] = [
     name: 'record-freed-under-read',
     what: 'A queued read below RAM reads a record that was reused for another object (I17).',
     file: 'storage-node/operations/objects.ts',
-    find: 'const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, request, version))',
+    find: 'const wanted = { ...part, name: objectReadName(place, version) }\n    const read = await this.#lowerReads.read(job, wanted, () => this.#locationOf(job, place, version))',
     replace:
-      'const known = this.#locationOf(job, request, version)\n    const read = await this.#lowerReads.read(job, wanted, () => known)',
+      'const wanted = { ...part, name: objectReadName(place, version) }\n    const known = this.#locationOf(job, place, version)\n    const read = await this.#lowerReads.read(job, wanted, () => known)',
     seedsMax: 600,
   },
   {
