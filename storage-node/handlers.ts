@@ -245,13 +245,18 @@ function addLargePuts(handlers: Handlers, node: LargePutNode): void {
 }
 
 function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: HandlersOptions): void {
+  /** Every move of slots repeats the share. */
+  const logged = new WeakMap<NodeJob, object>()
   handlers
     .on(nodeOperations.own, async (peer, request, { context }) => {
       requireCluster(peer)
       const job = await takeSlots(node, request)
-      const { ramBytes, ssdBytes, bytesPerSecond } = request
-      const what = { job: job.id, revision: request.revision, ramBytes, ssdBytes, bytesPerSecond }
-      log.info({ ...requestOf(context), ...what }, 'the share of a job is set')
+      const { ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = request
+      const share = { ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
+      if (JSON.stringify(logged.get(job)) !== JSON.stringify(share)) {
+        logged.set(job, share)
+        log.info({ ...requestOf(context), job: job.id, ...share }, 'the share of a job is set')
+      }
       await Promise.all([
         job.bucketsRemoved,
         node.persistence.removeDeletedBuckets(job),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -5,8 +6,9 @@ import type { Report } from '../suite.ts'
 import { formatPage } from './page.ts'
 import { machineOf } from './report.ts'
 
-/** This file is dist/bench/report/results.js; results are stored in the source tree. */
-const resultsDir = fileURLToPath(new URL('../../../bench/results/', import.meta.url))
+/** This file is dist/bench/report/results.js; in a clone results are stored in the source tree, elsewhere in the present folder. */
+const bench = fileURLToPath(new URL('../../../bench/', import.meta.url))
+const resultsDir = existsSync(join(bench, 'main.ts')) ? join(bench, 'results') : 'bench-results'
 
 /** Writes the report as JSON and as a page. Resolves with the paths of the files. */
 export async function saveReport(result: {

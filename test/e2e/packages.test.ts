@@ -103,6 +103,7 @@ test('the command of the package talks to the cluster that it started', async ()
   expect(await mayfly('put', 'by-command', 'k', 'file')).toBe('k: 11 B\n')
   expect(await mayfly('get', 'by-command', 'k')).toBe('from a file')
   await mayfly('end', 'by-command')
+  expect(await mayfly('bench', 'eviction', '--tiny')).toContain('no call failed')
 })
 
 test('the types are those of the values, for ES modules and CommonJS', async () => {

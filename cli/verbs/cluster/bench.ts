@@ -22,7 +22,10 @@ export const bench: AddVerb = (parent, cli) => {
   })
     .argument('[suites...]', 'names of suites')
     .option('--only <text>', 'only rows that contain this text')
-    .option('--results <folder>', 'where the reports are written (default: bench/results)')
+    .option(
+      '--results <folder>',
+      'where the reports are written (default: bench/results in a clone, else bench-results)',
+    )
     .option('--tiny', 'tiny inputs, to see that it runs')
   jsonOption(verb, 'a line of JSON for each suite')
   onRun<Flags>(verb, cli, async (suites, { only, results, tiny, json }) => {

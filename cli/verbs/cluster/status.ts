@@ -2,7 +2,7 @@ import { tiers } from '../../../protocol/operations/data-operations.ts'
 import { findCredentials } from '../../api/credentials.ts'
 import { request, requestAll } from '../../api/http.ts'
 import type { ClusterReply, JobReply } from '../../api/replies.ts'
-import { type Column, formatBytes, formatTable, printable } from '../../terminal/table.ts'
+import { type Column, count, formatBytes, formatTable, printable } from '../../terminal/table.ts'
 import {
   type AddVerb,
   addVerb,
@@ -58,7 +58,7 @@ function describe(url: string, { totals, metadata, jobs, nodes }: ClusterReply):
     `controller  ${url}`,
     ...metadata.map(
       ({ id, address, jobs, busy }, index) =>
-        `${index === 0 ? 'metadata  ' : '          '}  ${id} at ${address}, ${jobs} jobs, ${Math.round(busy * 100)} % of a core`,
+        `${index === 0 ? 'metadata  ' : '          '}  ${id} at ${address}, ${count(jobs, 'job')}, ${Math.round(busy * 100)} % of a core`,
     ),
     `nodes       ${formatStates(nodes)}`,
     `jobs        ${formatStates(jobs)}`,
