@@ -61,8 +61,8 @@ export function onJob<Flags extends ClusterFlags>(
     try {
       return (await use({ job, words, flags, signal })) ?? 0
     } catch (error) {
-      if (ticket !== undefined && isError(error, 'NOT_FOUND'))
-        cli.terminal.printError(`mayfly: ${withTicket}`)
+      const isNotThere = isError(error, 'NOT_FOUND') || (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (ticket !== undefined && isNotThere) cli.terminal.printError(`mayfly: ${withTicket}`)
       throw error
     } finally {
       release()
