@@ -13,7 +13,7 @@ export function Tiles({ snapshot }: { snapshot: Snapshot }) {
       <Tile
         name="Nodes"
         value={String(nodesTotal)}
-        note={`${jobsTotal} jobs${waiting > 0 ? `, ${waiting} wait` : ''}`}
+        note={`${jobsTotal} ${jobsTotal === 1 ? 'job' : 'jobs'}${waiting > 0 ? `, ${waiting} wait` : ''}`}
       />
       <Tile
         name="RAM used"
