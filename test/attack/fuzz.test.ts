@@ -11,6 +11,8 @@ const FRAMES = Number(process.env.FRAMES ?? 5_000)
 const SEED = Number(process.env.SEED ?? 1)
 /** Frames of one write. After each batch the attacker yields, so that the test process itself does not delay the bystander. */
 const BATCH = 50
+/** Attackers at once, each of which sends a batch and waits until it was processed. */
+const LANES = 4
 const GROWN_MIB_MAX = 400
 
 /** A linear congruential generator (Numerical Recipes), so that a seed gives the same frames everywhere. */
@@ -47,9 +49,9 @@ test(
   async () => {
     console.log(`SEED=${SEED} FRAMES=${FRAMES}`)
     const siege = await Siege.lay()
-    const chance = chanceOf(SEED)
     let connections = 0
-    const attack = async (address: string, frames: number): Promise<void> => {
+    const attack = async (address: string, lane: number, frames: number): Promise<void> => {
+      const chance = chanceOf(SEED * LANES + lane)
       let attacker: Attacker | null = null
       for (let sent = 0; sent < frames; sent += BATCH) {
         if (attacker === null || attacker.isClosed) {
@@ -63,9 +65,10 @@ test(
       }
       attacker?.vanish()
     }
+    const lanes = Array.from({ length: LANES }, (_, lane) => lane)
     const outcome = await siege.endure(async () => {
-      await attack(siege.node.address, FRAMES * 0.8)
-      await attack(siege.metadata.address, FRAMES * 0.2)
+      await Promise.all(lanes.map((lane) => attack(siege.node.address, lane, (FRAMES * 0.8) / LANES)))
+      await Promise.all(lanes.map((lane) => attack(siege.metadata.address, lane, (FRAMES * 0.2) / LANES)))
     })
     console.log(`${connections} connections; bystander ${JSON.stringify(outcome)}`)
     expect(outcome.grownMib).toBeLessThan(GROWN_MIB_MAX)

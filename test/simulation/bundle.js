@@ -24,6 +24,19 @@ const smallWorld = [
   ['PAYLOAD_COPIED_BYTES_MAX = 8 * 1024', 'PAYLOAD_COPIED_BYTES_MAX = 128'],
   ['SLOTS_DEFAULT = 1024', 'SLOTS_DEFAULT = 16'],
   ['NODE_START_MS_MAX = 15_000', 'NODE_START_MS_MAX = 4_000'],
+  // A message that is not sent in pages soon exceeds these.
+  ['HEAD_BYTES_MAX = 1024 * 1024', 'HEAD_BYTES_MAX = 1024'],
+  ['PAYLOAD_BYTES_MAX = 1024 * 1024', 'PAYLOAD_BYTES_MAX = 512'],
+  ['ERROR_MESSAGE_BYTES_MAX = 1024', 'ERROR_MESSAGE_BYTES_MAX = 512'],
+  ['MANY_KEYS_MAX = 1_000', 'MANY_KEYS_MAX = 6'],
+  ['MANY_VALUE_BYTES_MAX = 64 * 1024', 'MANY_VALUE_BYTES_MAX = 200'],
+  ['DELETE_MANY_MAX = 1_000', 'DELETE_MANY_MAX = 4'],
+  ['MANIFEST_RUNS_MAX = 4_096', 'MANIFEST_RUNS_MAX = 6'],
+  ['BUCKETS_MAX = 1_000', 'BUCKETS_MAX = 12'],
+  ['STREAM_WINDOW_CHUNKS = 8', 'STREAM_WINDOW_CHUNKS = 3'],
+  ['STREAM_CHUNKS_MAX = 64', 'STREAM_CHUNKS_MAX = 4'],
+  ['STREAM_REST_MS_MAX = 60_000', 'STREAM_REST_MS_MAX = 1_500'],
+  ['SOURCE_REST_MS_MAX = 15 * 60_000', 'SOURCE_REST_MS_MAX = 1_500'],
 ]
   .map(([find, replace]) => ({ file: 'protocol/limits.ts', find, replace }))
   .concat(
@@ -57,6 +70,11 @@ const smallWorld = [
       ['limits.ts', 'PULL_BYTES_PER_SECOND = 48 * 1024 * 1024', 'PULL_BYTES_PER_SECOND = 4_000'],
       ['limits.ts', 'PULL_ITEMS_MAX = 256', 'PULL_ITEMS_MAX = 2'],
       ['limits.ts', 'HEARTBEAT_JOBS_MAX = 10_000', 'HEARTBEAT_JOBS_MAX = 1'],
+      ['limits.ts', 'INDEX_PAGE_BYTES = 512 * 1024', 'INDEX_PAGE_BYTES = 256'],
+      ['limits.ts', 'RECLAIM_BATCH = 256', 'RECLAIM_BATCH = 4'],
+      ['limits.ts', 'OPEN_PUTS_MAX = 64', 'OPEN_PUTS_MAX = 6'],
+      ['limits.ts', 'APPEND_BYTES_MAX = 16 * 1024 * 1024', 'APPEND_BYTES_MAX = 1_000'],
+      ['limits.ts', 'SESSIONS_BYTES_MAX = 48 * 1024 * 1024', 'SESSIONS_BYTES_MAX = 16 * 1024'],
       ['limits.ts', 'LIST_SCAN_BATCH = 2_000', 'LIST_SCAN_BATCH = 4'],
       ['limits.ts', 'LIST_RUN_KEYS = 1_000', 'LIST_RUN_KEYS = 2'],
       ['limits.ts', 'LIST_CURSOR_BYTES_MAX = 8 * 1024 * 1024', 'LIST_CURSOR_BYTES_MAX = 150'],
@@ -78,6 +96,19 @@ const smallWorld = [
       ['handoff/index-pages.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['handoff/remote-entries.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['budget/limits.ts', 'WAITS_PER_STEP = 128', 'WAITS_PER_STEP = 1'],
+      [
+        'budget/limits.ts',
+        'JOB_UNDER_WAY_BYTES_MAX = 64 * 1024 * 1024',
+        'JOB_UNDER_WAY_BYTES_MAX = 24 * 1024',
+      ],
+      [
+        'budget/limits.ts',
+        'NODE_UNDER_WAY_BYTES_MAX = 256 * 1024 * 1024',
+        'NODE_UNDER_WAY_BYTES_MAX = 40 * 1024',
+      ],
+      ['budget/limits.ts', 'JOB_UNDER_WAY_BYTES_MIN = 4 * 1024 * 1024', 'JOB_UNDER_WAY_BYTES_MIN = 9_000'],
+      ['budget/limits.ts', 'LEASES_MAX = 65_536', 'LEASES_MAX = 24'],
+      ['budget/limits.ts', 'LEASES_RECOUNT_MS = 1_000', 'LEASES_RECOUNT_MS = 100'],
       // Pages of few records, so that pages are compacted often.
       ['memory/slab.ts', 'BLOCK_BYTES = 1024', 'BLOCK_BYTES = 64'],
       ['memory/arena.ts', 'SLAB_BYTES_MIN = 2 * 1024 * 1024', 'SLAB_BYTES_MIN = 2 * 1024'],
@@ -102,6 +133,13 @@ const smallWorld = [
       ['scaling/resize-policy.ts', 'STEP_BYTES_MIN = 1024 * 1024', 'STEP_BYTES_MIN = 1024'],
       ['placement/shares.ts', 'WEIGHT_BYTES = 1024 * 1024', 'WEIGHT_BYTES = 1024'],
     ].map(([file, find, replace]) => ({ file: `controller/${file}`, find, replace })),
+    // Chunks of many lengths, so that manifests have as many runs as they may have.
+    {
+      file: 'client/objects/chunked.ts',
+      find: 'const manifest = manifestOf(bytes.length)',
+      replace:
+        'const manifest = Array.from({ length: Math.ceil(bytes.length / 240) }, (_, at) => ({ count: 1, chunkBytes: Math.min(240 + (at % 2), bytes.length - at * 240 - Math.floor(at / 2)) })).filter(({ chunkBytes }) => chunkBytes > 0)',
+    },
     // A slot of this world has few bytes, which would be pulled before any call finds a remote entry.
     {
       file: 'storage-node/handoff/puller.ts',

@@ -15,6 +15,10 @@ export type ActionName =
   | 'stat'
   | 'delete'
   | 'list'
+  | BulkName
+
+/** Calls of many messages, which only some profiles make. */
+export type BulkName = 'putMany' | 'getMany' | 'stream' | 'putStream'
 
 /**
  * The focus of a run. A mixture of everything reaches each pair of rare events too rarely; a seed therefore draws a profile, which has few kinds of faults and
@@ -29,14 +33,20 @@ export interface Profile {
   readonly horizonMs: number
   /** Maximum pause between two calls of a client's lane. */
   readonly thinkMsMax: number
+  /** Calls that one client has under way. */
+  readonly lanes: number
+  /** Maximum time that a get waits for its key. */
+  readonly waitSecondsMax: number
   readonly keys: readonly string[]
-  /** Weight of an action relative to the usual mixture; the default is 1. */
+  /** Weight of an action relative to the usual mixture; the default is 1, and 0 for those of `BulkName`. */
   readonly actions: Partial<Readonly<Record<ActionName, number>>>
   /** Fraction of all puts. */
   readonly large: number
   readonly persist: number
   /** Fraction of all calls that go to a bucket that is repeatedly created and deleted. */
   readonly transient: number
+  /** Whether buckets are created until a job has as many as it may have. */
+  readonly fillsBuckets: boolean
   /** Null if the seed draws it. */
   readonly nodes: number | null
   readonly slots: number | null
@@ -60,11 +70,14 @@ const plain: Profile = {
   faultsMin: 0,
   horizonMs: 4_000,
   thinkMsMax: 240,
+  lanes: 2,
+  waitSecondsMax: 1,
   keys: ['a', 'b', 'c/1', 'd'],
   actions: {},
   large: 0.3,
   persist: 0.25,
   transient: 0,
+  fillsBuckets: false,
   nodes: null,
   slots: null,
   metadataServers: null,
@@ -74,6 +87,9 @@ const plain: Profile = {
   twins: false,
   drifts: false,
 }
+
+/** As long as a key may be whose value has its name in its first bytes. */
+const LONG_KEYS = Array.from({ length: 48 }, (_, index) => `c/${'long-name-'.repeat(3)}${100 + index}`)
 
 const profiles: readonly Profile[] = [
   plain,
@@ -242,6 +258,35 @@ const profiles: readonly Profile[] = [
     persist: 0.95,
     nodes: 2,
     slots: 4,
+  },
+  // Many keys in few slots, many calls at once, streams that are abandoned and as many buckets as a job may have, so that every message that grows with data,
+  // and everything that is held for calls, reaches its bound.
+  {
+    ...plain,
+    name: 'bounds',
+    faults: ['rebalance', 'rebalance', 'crashTarget', 'crashNode', 'crashClient', 'drainNode', 'moveJob'],
+    faultsMin: 3,
+    thinkMsMax: 60,
+    lanes: 6,
+    waitSecondsMax: 3,
+    keys: LONG_KEYS,
+    actions: {
+      putMany: 3,
+      getMany: 1,
+      stream: 3,
+      putStream: 2,
+      wait: 3,
+      append: 2,
+      deleteMany: 0.5,
+      list: 0.5,
+      putExpiring: 0.5,
+    },
+    persist: 0.1,
+    transient: 0.1,
+    fillsBuckets: true,
+    nodes: 2,
+    slots: 2,
+    metadataServers: 2,
   },
   // The real controller: it starts nodes, and places and moves jobs, under the faults of the other profiles.
   {

@@ -19,12 +19,13 @@ import {
   frozenKinds,
   gentleKinds,
   planFaults,
+  promptKinds,
   silencingKinds,
   storeKinds,
 } from './faults/plan.ts'
 import type { Plan, Run } from './plan.ts'
 import { type Profile, profileOf, roomOf } from './profiles.ts'
-import { createBuckets, cycleBucket } from './traffic/buckets.ts'
+import { createBuckets, playBuckets } from './traffic/buckets.ts'
 import { Client, type ClientOptions } from './traffic/client.ts'
 import { describeCall, History } from './traffic/history.ts'
 import { Mix } from './traffic/mix.ts'
@@ -52,6 +53,10 @@ const RUN_MS_MAX = 120_000
 const CONTROLLED_RUN_MS_MAX = 900_000
 /** The longest duration of a few messages without a fault. */
 const ORDINARY_DELAY_MS = 400
+/** By when the peers of a machine that is gone learn of it. */
+const MACHINE_GONE_MS_MAX = 4_000
+/** Within this time a request that was sent has arrived, and has ended if its connection is closed. */
+const WAIT_OVER_MS_MAX = 400
 const JOBS = ['red', 'blue'] as const
 
 /** Runs the planes once, in virtual time, and checks what they did. */
@@ -139,14 +144,13 @@ class Scenario {
     const ends = new Map(
       [...this.#jobs].flatMap(([id, { endAskedMs }]) => (endAskedMs ? [[id, endAskedMs]] : [])),
     )
-    const { calls } = this.#history
     const calmUntilMs = this.#firstBut(gentleKinds)
     const progress = {
       frozenUntilMs: this.#firstBut(frozenKinds),
       forgottenUntilMs: this.#firstBut([...frozenKinds, ...forgottenKinds]),
     }
     const lateMs = calmUntilMs === Number.POSITIVE_INFINITY ? ORDINARY_DELAY_MS : CONTROL_CALL_MS
-    const { failures, gaveUp } = judge(calls, {
+    const { failures, gaveUp } = judge(this.#history.calls, {
       deaths: this.#deaths,
       ends,
       calmUntilMs,
@@ -160,7 +164,7 @@ class Scenario {
       failures: [...this.#failures, ...failures],
       profile: this.#profile.name,
       gaveUp,
-      calls: calls.length,
+      calls: this.#history.calls.length,
       events: timeline.events,
       virtualMs: timeline.nowMs,
       hash: timeline.hash,
@@ -173,15 +177,12 @@ class Scenario {
     await this.#begin()
     const clients = this.#startClients()
     const isOver = (): boolean => clients.every(({ done }) => done)
-    const cycled = this.#profile.transient > 0 ? [...this.#jobs.values()] : []
-    const cycles = cycled.map((job) => {
-      const random = this.#cluster.random.fork(`buckets/${job.id}`)
-      return cycleBucket(this.#cluster, job, {
-        names: this.#mix.transient,
-        history: this.#history,
-        random,
-        isOver,
-      })
+    const buckets = playBuckets(this.#cluster, [...this.#jobs.values()], {
+      profile: this.#profile,
+      names: this.#mix.transient,
+      history: this.#history,
+      isOver,
+      violate: (rule, what) => this.#fail(rule, what),
     })
     const scene: Scene = {
       cluster: this.#cluster,
@@ -189,6 +190,7 @@ class Scenario {
       clients,
       jobs: this.#jobs,
       nodeDies: (node) => this.#nodeDies(node),
+      clientDied: ({ host }, machine) => this.#clientDied(host.id, machine),
       restore: (twin, random) => {
         this.#repeated.push(...twin.restore(this.#history, random))
         const name = `restored/${twin.host.id}`
@@ -202,7 +204,7 @@ class Scenario {
     this.#controlled?.playTenants(this.#profile.horizonMs)
     await Promise.all(this.#chosenFaults().map((fault) => this.#at(scene, fault)))
     while (clients.some(({ done }) => !done)) await this.#controller.sleep(50)
-    await Promise.all([...this.#repairs, ...cycles, this.#controlled?.tenantsAreOver()])
+    await Promise.all([...this.#repairs, buckets, this.#controlled?.tenantsAreOver()])
     // Some jobs end while calls and faults are under way.
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
@@ -268,6 +270,7 @@ class Scenario {
       random: this.#cluster.random.fork(name),
       ...own,
       thinkMsMax: this.#profile.thinkMsMax,
+      lanes: this.#profile.lanes,
       violate: (rule, what) => this.#fail(rule, what),
     })
     this.#clients.push(client)
@@ -337,6 +340,13 @@ class Scenario {
       atMs: this.#cluster.timeline.nowMs,
       touches: (home) => (jobs.includes(home.job) ? losses(spotOf(home)) : { slot: false, chunks: false }),
     })
+  }
+
+  /** I24: what the client waited for ends soon after the servers have learned of its death. */
+  #clientDied(client: string, machine: boolean): void {
+    const laterMs = (machine ? MACHINE_GONE_MS_MAX : 0) + WAIT_OVER_MS_MAX
+    if (this.#firstBut(promptKinds) === Number.POSITIVE_INFINITY)
+      this.#history.waitsEnd(client, this.#cluster.timeline.nowMs + laterMs)
   }
 
   /** A metadata server may declare a running node dead only after its lease has lapsed, or if the controller says so. */

@@ -4,7 +4,7 @@ import type { Home } from '../traffic/values.ts'
 /** The default home of calls in hand-made histories. */
 export const home: Home = { job: 'red', bucket: 'default', key: 'a' }
 
-type Draft = Partial<Pick<Call, 'home' | 'client' | 'deadlineMs' | 'aborted'>>
+type Draft = Partial<Pick<Call, 'home' | 'client' | 'deadlineMs' | 'aborted' | 'overMs'>>
 
 /** A history made by hand: each call with the ms of its start and its end. */
 export function historyOf(
@@ -21,6 +21,7 @@ export function historyOf(
     outcome,
     pausedMs: 0,
     aborted: false,
+    overMs: Number.POSITIVE_INFINITY,
     ...draft,
   }))
 }

@@ -51,6 +51,18 @@ test('an acknowledged put that is not there is lost', () => {
   )
 })
 
+test('a consume that waits takes nothing once its connection is closed', () => {
+  const waiting = { kind: 'get', consume: true, waitSeconds: 1 } as const
+  const calls = (overMs: number): Call[] =>
+    historyOf(
+      [0, Number.POSITIVE_INFINITY, waiting, { kind: 'none' }, { overMs }],
+      [10, 11, put('1:64'), stored(7)],
+      [12, 13, get, failed('NOT_FOUND')],
+    )
+  expect(rulesBroken(calls(12))).toEqual([])
+  expect(rulesBroken(calls(5))).toEqual(disorder)
+})
+
 test('a value that was overwritten is stale', () => {
   const calls = historyOf(
     [0, 1, put('1:64'), stored(7)],

@@ -55,7 +55,8 @@ export function splitByKey(
         'mayHaveHoles' in seen
           ? { ...seen, mayHaveHoles, lateMs: world.lateMs + world.jumpedMs, earlyMs: world.jumpedMs }
           : seen
-      operations.push({ what, calledMs: beginningOf(call), returnedMs, call: call.id })
+      const { overMs } = call
+      operations.push({ what, calledMs: beginningOf(call), returnedMs, overMs, call: call.id })
     }
   }
   for (const { home, operations } of keys.values()) {
@@ -168,6 +169,7 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
     case 'append':
       if (outcome.kind === 'length') return { kind: 'append', value: action.value, bytes: outcome.bytes }
       if (code === 'BAD_REQUEST') return { kind: 'append', value: action.value, bytes: 'refused' }
+      if (code === 'OBJECT_TOO_LARGE') return { kind: 'append', value: action.value, bytes: 'tooLarge' }
       return unknown ? { kind: 'append', value: action.value, bytes: null } : null
     case 'get': {
       const { consume } = action

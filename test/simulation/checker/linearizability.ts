@@ -16,7 +16,7 @@ interface Course {
 }
 
 /** The order of events at the same time: in doubt, operations overlap. */
-const moments = { call: 0, death: 1, return: 2 } as const
+const moments = { call: 0, death: 1, return: 2, over: 3 } as const
 
 interface Moment {
   readonly atMs: number
@@ -45,7 +45,9 @@ export function checkOrder(
     const next =
       kind === 'death'
         ? die(courses, { operations, pending, death: operation, coursesMax })
-        : follow(courses, { operations, pending, answered: number, coursesMax })
+        : kind === 'over'
+          ? expire(courses, { operations, pending, over: number, coursesMax })
+          : follow(courses, { operations, pending, answered: number, coursesMax })
     if (next === null) return { kind: 'gaveUp' }
     if (next.length === 0) {
       const states = [...new Set(courses.map(({ state }) => nameState(state)))]
@@ -59,11 +61,12 @@ export function checkOrder(
 
 function momentsOf(operations: readonly Operation[]): Moment[] {
   return operations
-    .flatMap(({ what, calledMs, returnedMs }, number): Moment[] => {
+    .flatMap(({ what, calledMs, returnedMs, overMs = Number.POSITIVE_INFINITY }, number): Moment[] => {
       if (what.kind === 'death') return [{ atMs: calledMs, kind: 'death', number }]
+      const never = returnedMs === Number.POSITIVE_INFINITY
       return [
         { atMs: calledMs, kind: 'call', number },
-        { atMs: returnedMs, kind: 'return', number },
+        never ? { atMs: overMs, kind: 'over', number } : { atMs: returnedMs, kind: 'return', number },
       ]
     })
     .filter(({ atMs }) => Number.isFinite(atMs))
@@ -87,6 +90,16 @@ function die(courses: readonly Course[], at: Bounds & { death: Operation }): Cou
     return true
   })
   return complete ? [...found.values()] : null
+}
+
+/** The courses without an effect of an operation that never returned, and every continuation in which it has happened. */
+function expire(courses: readonly Course[], at: Bounds & { over: number }): Course[] | null {
+  const happened = follow(courses, { ...at, answered: at.over })
+  if (happened === null) return null
+  const found = new Map<string, Course>()
+  for (const course of [...courses.filter(({ happened }) => !happened.includes(at.over)), ...happened])
+    found.set(nameCourse(course), course)
+  return [...found.values()]
 }
 
 /** Every continuation of these courses in which the answered operation has happened. */

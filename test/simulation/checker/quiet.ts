@@ -1,4 +1,4 @@
-import { chunksOf, manifestOf } from '../../../protocol/model/manifest.ts'
+import { chunksOf, type Manifest, manifestOf } from '../../../protocol/model/manifest.ts'
 import { bytesApart, chargeOf, Kind } from '../../../storage-node/memory/record.ts'
 import { BLOCK_BYTES } from '../../../storage-node/memory/slab.ts'
 import { chunkCharge } from '../../../storage-node/slot/chunks.ts'
@@ -11,6 +11,7 @@ import {
   describeNode,
   isPersisted,
   kindOf,
+  manifestAt,
   ownsSlot,
   type Spot,
   strayBelow,
@@ -57,6 +58,8 @@ export function checkLeaks(
     kind: (home) =>
       services.map((service) => kindOf(service, spotOf(home))).find((kind) => kind !== undefined),
     isPersisted: (home) => services.some((service) => isPersisted(service, spotOf(home))),
+    manifest: (home) =>
+      services.map((service) => manifestAt(service, spotOf(home))).find((manifest) => manifest !== undefined),
     chunkBytesBelow: (home) =>
       services.reduce((sum, service) => sum + chunkBytesBelow(service, spotOf(home)), 0),
   })
@@ -139,6 +142,7 @@ function accountOf(
   where: {
     kind: (home: Home) => Kind | undefined
     isPersisted: (home: Home) => boolean
+    manifest: (home: Home) => Manifest | undefined
     chunkBytesBelow: (home: Home) => number
   },
 ): [number, number] {
@@ -163,7 +167,7 @@ function accountOf(
       least += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes })
       most += chargeOf({ ...object, kind: Kind.appended, bytes }, { ...sizes, apartBytes: 2 * apartBytes })
     } else if (kind === Kind.manifest) {
-      const manifest = manifestOf(bytes)
+      const manifest = where.manifest(home) ?? manifestOf(bytes)
       const entry = { ...object, kind: Kind.manifest, bytes: encodeManifest(manifest).length }
       const chunks = [...chunksOf(manifest)].reduce((sum, chunk) => sum + chunkCharge(chunk.bytes), 0)
       const charge = chargeOf(entry, { ...sizes, apartBytes: 0 })

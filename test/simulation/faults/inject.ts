@@ -19,6 +19,8 @@ export interface Scene {
   readonly jobs: ReadonlyMap<string, PlacedJob>
   /** Called when a node dies, while its memory can still be inspected. */
   readonly nodeDies: (node: RunningNode) => void
+  /** Called when a client has died; with its machine, its servers learn it late. */
+  readonly clientDied: (client: Client, machine: boolean) => void
   /** Starts a second process from the memory of a client. */
   readonly restore: (twin: Twin, random: SeededRandom) => void
   /** Records what happened, for a failure's report. */
@@ -48,7 +50,9 @@ export async function inject(scene: Scene, fault: Fault): Promise<void> {
       const client = random.pick(scene.clients)
       if (client.done || !client.host.alive) return
       scene.note(`${client.host.id} crashes`)
-      cluster.crash(client.host, random.chance(0.3))
+      const machine = random.chance(0.3)
+      cluster.crash(client.host, machine)
+      scene.clientDied(client, machine)
       await controller.sleep(fault.lastsMs)
       return client.start()
     }

@@ -59,6 +59,21 @@ export const gentleKinds: readonly FaultKind[] = [
   ...controllerKinds,
 ]
 
+/** Under these faults every message arrives soon, or never. */
+export const promptKinds: readonly FaultKind[] = [
+  'addNode',
+  'drainNode',
+  'rebalance',
+  'moveJob',
+  'endJob',
+  'crashClient',
+  'crashNode',
+  'crashDrained',
+  'crashTarget',
+  'crashMetadata',
+  'crashDeparting',
+]
+
 /** A frozen client notices only that time has passed. */
 export const frozenKinds: readonly FaultKind[] = ['freezeClient', 'suspendClient']
 

@@ -37,6 +37,8 @@ export interface Operation {
   readonly what: Effect
   readonly calledMs: number
   readonly returnedMs: number
+  /** By when a call that never returns has happened or never will. */
+  readonly overMs?: number
   /** The call in the history; null for a death. */
   readonly call: number | null
 }
@@ -58,8 +60,12 @@ export type Effect =
       /** A node that held chunks of the key died while they were being put. */
       readonly mayHaveHoles: boolean
     }
-  /** `bytes` is null if unknown. A chunked or persisted object cannot be appended to. */
-  | { readonly kind: 'append'; readonly value: ValueName; readonly bytes: number | null | 'refused' }
+  /** `bytes` is null if unknown. A chunked or persisted object cannot be appended to, and another one only up to a bound. */
+  | {
+      readonly kind: 'append'
+      readonly value: ValueName
+      readonly bytes: number | null | 'refused' | 'tooLarge'
+    }
   | {
       readonly kind: 'get'
       readonly consume: boolean

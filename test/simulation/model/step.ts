@@ -1,4 +1,5 @@
 import { unreachable } from '../../../protocol/assert.ts'
+import { APPEND_BYTES_MAX } from '../../../storage-node/limits.ts'
 import { bytesOf } from '../traffic/values.ts'
 import { absent, type Effect, type KeyState, type Operation } from './state.ts'
 
@@ -122,6 +123,8 @@ function append(state: KeyState, { value, bytes }: Extract<Effect, { kind: 'appe
   if (bytes === 'refused') return isRefused ? [state] : []
   if (isRefused) return bytes === null ? [state] : []
   const joined = state.value === null ? value : `${state.value}+${value}`
+  const isTooLarge = bytesOf(joined) > APPEND_BYTES_MAX
+  if (isTooLarge) return bytes === null || bytes === 'tooLarge' ? [state] : []
   if (bytes !== null && bytesOf(joined) !== bytes) return []
   return [{ ...state, value: joined, version: null, lost: touched(state) }]
 }

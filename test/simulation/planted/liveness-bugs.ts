@@ -20,4 +20,13 @@ export const livenessBugs: readonly Planted[] = [
     profile: 'frozen',
     seedsMax: 60,
   },
+  {
+    name: 'wait-outlives-its-connection',
+    what: 'A consume waits after its connection was closed, and takes the object that is put (I24).',
+    file: 'service/server/requests-under-way.ts',
+    find: 'for (const task of [...this.#parked.values()]) task(brokenOff())',
+    replace: '',
+    profile: 'bounds',
+    seedsMax: 60,
+  },
 ]

@@ -1,3 +1,4 @@
+import { boundsBugs } from './bounds-bugs.ts'
 import { bucketBugs } from './bucket-bugs.ts'
 import { controllerBugs } from './controller-bugs.ts'
 import { deathBugs } from './death-bugs.ts'
@@ -32,4 +33,5 @@ export const planted: readonly Planted[] = [
   ...pressureBugs,
   ...livenessBugs,
   ...controllerBugs,
+  ...boundsBugs,
 ]

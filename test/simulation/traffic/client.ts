@@ -4,6 +4,7 @@ import type { Cluster } from '../world/cluster.ts'
 import type { PlacedJob } from '../world/control.ts'
 import type { Host } from '../world/host.ts'
 import type { SeededRandom } from '../world/random.ts'
+import { type Bulk, isBulk, isStreamed, partsOf, performBulk } from './bulk.ts'
 import type { Action, Call, History } from './history.ts'
 import type { Mix } from './mix.ts'
 import { openSimulated } from './open.ts'
@@ -11,8 +12,8 @@ import { perform, WrongBytes } from './perform.ts'
 import { Twin } from './twin.ts'
 import type { Home } from './values.ts'
 
-/** Maximum number of calls that one client has under way. */
-const LANES = 2
+/** Deadline of the longest bulk call, and of each message of a stream. */
+const BULK_DEADLINE_MS_MAX = 2_500
 /** The client checks deadlines every 20 ms. */
 const DEADLINE_SLACK_MS = 100
 /** The client measures by its own clock. */
@@ -27,6 +28,8 @@ export interface ClientOptions {
   readonly calls: number
   /** Pause between two calls of a lane. */
   readonly thinkMsMax: number
+  /** Calls that it has under way. */
+  readonly lanes: number
   readonly violate: (rule: string, what: string) => void
   /** Another process has the same memory, and may be restored. */
   readonly hasTwin?: boolean
@@ -74,7 +77,7 @@ export class Client {
       this.#twin = null
     }
     const { violate } = this.#options
-    const lanes = Array.from({ length: LANES }, () => this.#run())
+    const lanes = Array.from({ length: this.#options.lanes }, () => this.#run())
     Promise.all(lanes).then(
       () => {
         this.done = true
@@ -119,6 +122,38 @@ export class Client {
     return call
   }
 
+  /** Makes a call about many keys, or of many messages, and records what it did to each key. */
+  async #callBulk(id: string, bulk: Bulk, deadlineMs: number): Promise<void> {
+    const { cluster, history, mix, violate } = this.#options
+    const job = this.#open(id)
+    if (job === null) return
+    const { timeline } = cluster
+    const { host } = this
+    const calledMs = timeline.nowMs
+    const pausedMs = host.pausedMs
+    const calls = partsOf(bulk).map((part) =>
+      history.begin({ client: host.id, ...part, deadlineMs, calledMs }),
+    )
+    let outcomes: Awaited<ReturnType<typeof performBulk>>
+    try {
+      outcomes = await performBulk(job, bulk, { clock: host.clock, deadlineMs })
+    } catch (error) {
+      if (!(error instanceof WrongBytes)) throw error
+      return violate('foreign or damaged bytes', `${error.message}\n(a ${bulk.kind})`)
+    }
+    timeline.trace(calls.length)
+    for (const [index, call] of calls.entries()) {
+      call.outcome = outcomes[index] ?? call.outcome
+      call.returnedMs = timeline.nowMs
+      call.pausedMs = host.pausedMs - pausedMs
+      mix.learn(call)
+    }
+    const tookMs = timeline.nowMs - calledMs - (host.pausedMs - pausedMs)
+    const waitMs = bulk.kind === 'getMany' ? bulk.waitSeconds * 1000 : 0
+    if (!isStreamed(bulk) && tookMs > (deadlineMs + waitMs) * DRIFT_FACTOR + DEADLINE_SLACK_MS)
+      violate('a call outlived its deadline', `a ${bulk.kind} took ${tookMs.toFixed(0)} of ${deadlineMs} ms`)
+  }
+
   async #run(): Promise<void> {
     const { mix, random } = this.#options
     while (this.#left > 0) {
@@ -127,7 +162,9 @@ export class Client {
       const { home, action } = mix.draw(random)
       const deadlineMs = 200 + random.below(random.chance(0.2) ? 8_000 : 2_500)
       const abortMs = random.chance(0.04) ? random.between(0, 40) : null
-      if (abortMs === null) {
+      if (isBulk(action)) {
+        await this.#callBulk(home.job, action, Math.min(deadlineMs, BULK_DEADLINE_MS_MAX))
+      } else if (abortMs === null) {
         await this.call(home, action, deadlineMs)
       } else {
         const controller = new AbortController()

@@ -3,13 +3,7 @@ import type { Home, ValueName } from './values.ts'
 
 /** The request of a client. */
 export type Action =
-  | {
-      readonly kind: 'put'
-      readonly value: ValueName
-      readonly condition: PutRule
-      readonly ttlSeconds: number
-      readonly persist: boolean
-    }
+  | Put
   | { readonly kind: 'append'; readonly value: ValueName }
   | { readonly kind: 'get'; readonly consume: boolean; readonly waitSeconds: number }
   | { readonly kind: 'stat' }
@@ -18,6 +12,14 @@ export type Action =
   | { readonly kind: 'createBucket' }
   | { readonly kind: 'deleteBucket' }
   | { readonly kind: 'list'; readonly prefix: string; readonly acceptHoles: boolean }
+
+export interface Put {
+  readonly kind: 'put'
+  readonly value: ValueName
+  readonly condition: PutRule
+  readonly ttlSeconds: number
+  readonly persist: boolean
+}
 
 /** The condition of a put: none, the key is absent, or it has this version. */
 export type PutRule = 'always' | 'absent' | number
@@ -62,6 +64,8 @@ export interface Call {
   pausedMs: number
   /** The caller aborted it. */
   aborted: boolean
+  /** By when a request of a client that died meanwhile has been carried out or never will be; infinite if messages may be late. */
+  overMs: number
 }
 
 /** All calls of one run. */
@@ -76,9 +80,18 @@ export class History {
       outcome: { kind: 'none' },
       pausedMs: 0,
       aborted: false,
+      overMs: Number.POSITIVE_INFINITY,
     }
     this.calls.push(begun)
     return begun
+  }
+
+  /** A client has died: what it waits for is consumed until then or not at all. */
+  waitsEnd(client: string, overMs: number): void {
+    for (const call of this.calls) {
+      const { action, outcome } = call
+      if (call.client === client && outcome.kind === 'none' && action.kind === 'get') call.overMs = overMs
+    }
   }
 }
 

@@ -1,12 +1,17 @@
-import type { ActionName, Profile } from '../profiles.ts'
+import type { ActionName, BulkName, Profile } from '../profiles.ts'
 import type { SeededRandom } from '../world/random.ts'
 import { BUCKETS, TransientNames } from './buckets.ts'
-import { type Action, type Call, isMutation, isUnknown, type PutRule } from './history.ts'
+import type { Bulk } from './bulk.ts'
+import { type Action, type Call, isMutation, isUnknown, type Put, type PutRule } from './history.ts'
 import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
 /** More mutations of one key with unknown outcome would make its history too costly to check. */
 const UNKNOWN_MAX = 4
 const LARGE_BYTES_MAX = 1_400
+/** Weight of each bulk action relative to the usual ones, in profiles that make any. */
+const BULK_WEIGHT = 6
+/** Longer than a read lease, and than the pause after which a stream no longer renews it. */
+const PAUSE_MS_MAX = 3_000
 
 /**
  * Draws the actions of clients. There are few keys, so that calls collide, and they are the same in every job and bucket, so that a leak between them shows.
@@ -25,7 +30,7 @@ export class Mix {
     this.#profile = profile
   }
 
-  draw(random: SeededRandom): { home: Home; action: Action } {
+  draw(random: SeededRandom): { home: Home; action: Action | Bulk } {
     const job = random.pick(this.#jobs)
     const bucket = this.#bucket(job, random)
     const stem = random.pick(this.#profile.keys)
@@ -68,7 +73,7 @@ export class Mix {
     if (outcome.kind === 'stat' && outcome.stat !== null) this.#versions.set(name, outcome.stat.version)
   }
 
-  #action(home: Home, random: SeededRandom): Action {
+  #action(home: Home, random: SeededRandom): Action | Bulk {
     const { actions } = this.#profile
     const lines: readonly (readonly [ActionName, number, () => Action])[] = [
       ['put', 20, () => this.#put(random, 'always', 0)],
@@ -76,7 +81,15 @@ export class Mix {
       ['putExpiring', 4, () => this.#put(random, 'always', 1 + random.below(2))],
       ['get', 20, () => ({ kind: 'get', consume: false, waitSeconds: 0 })],
       ['consume', 12, () => ({ kind: 'get', consume: true, waitSeconds: 0 })],
-      ['wait', 8, () => ({ kind: 'get', consume: random.chance(0.5), waitSeconds: random.between(0.01, 1) })],
+      [
+        'wait',
+        8,
+        () => ({
+          kind: 'get',
+          consume: random.chance(0.5),
+          waitSeconds: random.between(0.01, this.#profile.waitSecondsMax),
+        }),
+      ],
       ['putVersion', 8, () => this.#put(random, this.#versions.get(nameOf(home)) ?? 1, 0)],
       [
         'append',
@@ -92,10 +105,59 @@ export class Mix {
         () => ({ kind: 'list', prefix: random.pick(['', '', 'c/']), acceptHoles: random.chance(0.5) }),
       ],
     ]
-    return random.weighted(lines.map(([name, weight, draw]) => [draw, weight * (actions[name] ?? 1)]))()
+    const usual = lines.map(([name, weight, draw]) => [draw, weight * (actions[name] ?? 1)] as const)
+    return random.weighted<() => Action | Bulk>([...usual, ...this.#bulk(home, random)])()
   }
 
-  #put(random: SeededRandom, condition: PutRule, ttlSeconds: number): Action {
+  /** Calls about many keys or of many messages. */
+  #bulk(home: Home, random: SeededRandom): (readonly [() => Bulk, number])[] {
+    const { actions } = this.#profile
+    const lines: readonly (readonly [BulkName, () => Bulk])[] = [
+      [
+        'putMany',
+        () => ({
+          kind: 'putMany',
+          puts: this.#several(home, random).map((key) => ({
+            home: { ...home, key },
+            action: this.#put(random, random.chance(0.2) ? 'absent' : 'always', 0),
+          })),
+        }),
+      ],
+      [
+        'getMany',
+        () => ({
+          kind: 'getMany',
+          homes: this.#several(home, random).map((key) => ({ ...home, key })),
+          waitSeconds: random.chance(0.3) ? random.between(0.01, 1) : 0,
+        }),
+      ],
+      [
+        'stream',
+        () => ({
+          kind: 'stream',
+          home,
+          pausesMs: Array.from({ length: random.below(3) }, () => random.between(0, PAUSE_MS_MAX)),
+          isAbandoned: random.chance(0.5),
+        }),
+      ],
+      [
+        'putStream',
+        () => ({
+          kind: 'putStream',
+          home,
+          put: this.#put(random, 'always', 0),
+          pieceBytes: 40 + random.below(300),
+          pauseMsMax: random.between(0, PAUSE_MS_MAX / 10),
+          isAbandoned: random.chance(0.2),
+        }),
+      ],
+    ]
+    return lines.flatMap(([name, draw]) =>
+      actions[name] ? [[draw, BULK_WEIGHT * actions[name]] as const] : [],
+    )
+  }
+
+  #put(random: SeededRandom, condition: PutRule, ttlSeconds: number): Put {
     const bytes = random.chance(this.#profile.large)
       ? 257 + random.below(LARGE_BYTES_MAX - 257)
       : VALUE_BYTES_MIN + random.below(190)

@@ -86,12 +86,12 @@ async function act(
   }
 }
 
-function ruleOf(rule: PutRule): { ifAbsent?: true; ifVersion?: number } {
+export function ruleOf(rule: PutRule): { ifAbsent?: true; ifVersion?: number } {
   if (rule === 'absent') return { ifAbsent: true }
   return rule === 'always' ? {} : { ifVersion: rule }
 }
 
-function bytesFor(home: Home, value: ValueName): Buffer {
+export function bytesFor(home: Home, value: ValueName): Buffer {
   const [id, bytes] = value.split(':')
   return makeValue(home, Number(id), Number(bytes))
 }

@@ -1,7 +1,8 @@
 import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
+import type { Manifest } from '../../../protocol/model/manifest.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { capacityOf } from '../../../storage-node/memory/payload.ts'
-import { isOnLowerTier, type Kind } from '../../../storage-node/memory/record.ts'
+import { isOnLowerTier, Kind } from '../../../storage-node/memory/record.ts'
 import type { KeyHash } from '../../../storage-node/memory/table-hash.ts'
 import type { NodeService } from '../../../storage-node/server.ts'
 import {
@@ -13,7 +14,12 @@ import {
 } from '../../../storage-node/slot/chunks.ts'
 import { keyHash, keyString } from '../../../storage-node/slot/key-string.ts'
 import type { Slot } from '../../../storage-node/slot/slot.ts'
-import { isDemoted, isRemote, type StoredObject } from '../../../storage-node/slot/stored-object.ts'
+import {
+  isDemoted,
+  isRemote,
+  manifestOf,
+  type StoredObject,
+} from '../../../storage-node/slot/stored-object.ts'
 import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
 
 /** Reads the actual state in the memory of a storage node, from which the checker judges. Only this file of the simulation looks inside a plane. */
@@ -94,6 +100,14 @@ export function awaits(service: NodeService, at: Spot, slot: number): boolean {
 export function kindOf(service: NodeService, at: Spot): Kind | undefined {
   const { of, slot } = findKey(service, at)
   return slot?.find(of)?.kind
+}
+
+/** The chunk lengths of the key's object, if the node owns the key and the object is large. */
+export function manifestAt(service: NodeService, at: Spot): Manifest | undefined {
+  const { of, slot } = findKey(service, at)
+  const object = slot?.find(of)
+  const memory = jobOf(service, at.job)?.memory
+  return object?.kind === Kind.manifest && memory !== undefined ? manifestOf(memory, object) : undefined
 }
 
 /** Whether the key's object is in the persistent store, as its owner knows it. */
