@@ -91,7 +91,12 @@ const hints = named('Hints', {
 })
 
 export const registration = named('Registration', {
-  name: Type.String({ minLength: 1, maxLength: JOB_NAME_BYTES_MAX }),
+  name: Type.String({
+    minLength: 1,
+    maxLength: JOB_NAME_BYTES_MAX,
+    pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+    description: 'Any text without control characters',
+  }),
   hints: Type.Optional(hints),
   leaseSeconds: Type.Optional(
     Type.Integer({

@@ -82,7 +82,7 @@ export function limitRows(): Rows {
       `1 to ${shared.BUCKET_NAME_BYTES_MAX} letters, digits, \`.\`, \`_\` or \`-\``,
       '`BAD_REQUEST`',
     ],
-    ['job name', `${controller.JOB_NAME_BYTES_MAX} bytes`, '`BAD_REQUEST`'],
+    ['job name', `${controller.JOB_NAME_BYTES_MAX} bytes without control characters`, '`BAD_REQUEST`'],
     [
       'lease of a job',
       `${seconds(shared.JOB_LEASE_SECONDS_MIN)} to ${seconds(shared.JOB_LEASE_SECONDS_MAX)}; ${seconds(controller.JOB_LEASE_SECONDS_DEFAULT)} if not given`,

@@ -272,6 +272,8 @@ function untilGone(response: ServerResponse): AbortSignal {
 
 /** JSON Schema counts characters, but the wire counts bytes. */
 function checkName(name: string): void {
+  if (!name.isWellFormed())
+    throw new MayflyError('BAD_REQUEST', 'name: it has half of a surrogate pair, which UTF-8 cannot carry')
   const bytes = Buffer.byteLength(name)
   if (bytes > JOB_NAME_BYTES_MAX) {
     throw new MayflyError(

@@ -10,6 +10,9 @@ const bad: readonly [name: string, body: unknown, field: string, allowed: string
     'latencySensitive, latencyMs, maxFunctions, capacityBytes, peakBytesPerSecond, readsPerObject',
   ],
   ['an unknown field', { name: 'a', speed: 1 }, 'speed', 'name, hints, leaseSeconds'],
+  ['a name with a NUL', { name: 'a\0b' }, 'name', 'matches'],
+  ['a name with a control character', { name: 'a\u001bb' }, 'name', 'matches'],
+  ['a name with half of a surrogate pair', { name: 'a\ud800b' }, 'name', 'surrogate'],
   ['a negative capacity', { name: 'a', hints: { capacityBytes: -1 } }, 'hints.capacityBytes', 'from 1 to'],
   ['no capacity', { name: 'a', hints: { capacityBytes: 0 } }, 'hints.capacityBytes', 'from 1 to'],
   [
