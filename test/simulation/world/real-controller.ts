@@ -93,8 +93,13 @@ export class RealController implements Control {
     return this.#warmNodes
   }
 
-  /** Starts its process, also as the replacement of a dead one. */
+  /** Starts its process, also as the replacement of a dead one; again and again while it cannot start, as the supervisor does. */
   async start(): Promise<void> {
+    while (!(await this.#startOnce())) await this.sleep(RETRY_MS)
+  }
+
+  /** False if it could not start, because its disk is full. */
+  async #startOnce(): Promise<boolean> {
     const { network, secret, log } = this.#cluster
     const host = this.#cluster.newHost('controller', IP)
     const { runtime, clock } = host
@@ -135,7 +140,15 @@ export class RealController implements Control {
       this.process = { host, controller }
       await controller.begin(running)
     }
-    await host.unlessDead(begin())
+    try {
+      await host.unlessDead(begin())
+      return true
+    } catch (error) {
+      if (!this.disk.failing || !isError(error, 'UNAVAILABLE')) throw error
+      if (this.process?.host === host) this.crash()
+      else if (host.alive) this.#cluster.crash(host, false)
+      return false
+    }
   }
 
   /** Kills its process; nobody starts it again. */
