@@ -1,3 +1,6 @@
+/** Items of a list that differ; a longer one repeats them, as making them takes longer than all else of the fuzzer. */
+const ITEMS_VARIED_MAX = 10
+
 /** Uniform in [0, 1). */
 export type Chance = () => number
 
@@ -75,7 +78,13 @@ function writeList(shape: string, writing: Writing): number {
   head.writeUInt32LE(count)
   parts.push(head)
   let end = write(shape, { ...writing, at: writing.at + 1, parts: [] })
-  for (let index = 0; index < count; index++) end = write(shape, { ...writing, at: writing.at + 1 })
+  const items: Buffer[] = []
+  for (let index = 0; index < Math.min(count, ITEMS_VARIED_MAX); index++) {
+    const item: Buffer[] = []
+    end = write(shape, { ...writing, at: writing.at + 1, parts: item })
+    items.push(Buffer.concat(item))
+  }
+  for (let index = 0; index < count; index++) parts.push(items[index % items.length] as Buffer)
   return end + 1
 }
 
