@@ -1,7 +1,7 @@
 import { CHUNK_BYTES, READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { absent, type Effect, type KeyState, type Miss, type Operation } from '../model/state.ts'
 import { isTransient } from '../traffic/buckets.ts'
-import { type Call, isUnknown } from '../traffic/history.ts'
+import { type Action, type Call, isUnknown, type Outcome } from '../traffic/history.ts'
 import { bytesOf, type Home } from '../traffic/values.ts'
 import type { World } from './answers.ts'
 import type { Losses } from './losses.ts'
@@ -73,19 +73,34 @@ export function splitByKey(
   }))
 }
 
-/** While a bucket is deleted, metadata no longer has it but nodes may, and a client that was sent to them still reaches it. */
+/**
+ * While a bucket is deleted, metadata no longer has it but nodes may, and a client that was sent to them still reaches it. A node that takes over a slot before
+ * it hears of the deletion finds nothing there.
+ */
 function isAboutToGo(
   { home, action, outcome, calledMs, returnedMs }: Call,
   deletions: readonly Call[],
 ): boolean {
   if (action.kind === 'deleteBucket' || action.kind === 'deleteMany') return false
-  if (outcome.kind !== 'error' || outcome.code !== 'BUCKET_NOT_FOUND') return false
+  const isEmpty =
+    (action.kind === 'stat' && outcome.kind === 'stat' && outcome.stat === null) || isMissed(action, outcome)
+  if (!isEmpty && (outcome.kind !== 'error' || outcome.code !== 'BUCKET_NOT_FOUND')) return false
   return deletions.some(
     (deletion) =>
       deletion.home.job === home.job &&
       deletion.home.bucket === home.bucket &&
       deletion.calledMs <= returnedMs &&
       calledMs <= deletion.returnedMs,
+  )
+}
+
+/** A get that did not wait for its key has not found it. */
+function isMissed(action: Action, outcome: Outcome): boolean {
+  return (
+    action.kind === 'get' &&
+    action.waitSeconds === 0 &&
+    outcome.kind === 'error' &&
+    outcome.code === 'NOT_FOUND'
   )
 }
 
