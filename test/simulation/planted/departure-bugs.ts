@@ -24,7 +24,7 @@ export const departureBugs: readonly Planted[] = [
       },
     ],
     profile: 'departures',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'nobody-says-where',
