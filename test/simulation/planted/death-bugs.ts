@@ -58,7 +58,7 @@ export const deathBugs: readonly Planted[] = [
     replace:
       '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
     profile: 'handoffs',
-    seedsMax: 100,
+    seedsMax: 500,
   },
   {
     name: 'restored-empty',
