@@ -39,6 +39,7 @@ const rooms = {
     ],
     ...['admission', 'handoff', 'gc'],
   ],
+  gateway: ['http', 'access', 'jobs', 'objects', 'listing', 'uploads', 'buckets'],
   bench: ['probes', 'servers', 'clients', 'tasks', 'load', 'report'],
 }
 /** Files beside the rooms of a folder that its rooms may import. What else lies there only wires them. */
@@ -47,6 +48,7 @@ const shared = {
   client: ['options'],
   controller: ['limits'],
   'storage-node': ['limits'],
+  gateway: ['limits'],
   bench: ['suite', 'systems'],
 }
 

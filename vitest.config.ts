@@ -30,7 +30,7 @@ const slow = {
 }
 
 /** Folders whose tests start processes. All other tests start servers within their own. */
-const ofProcesses = ['attack', 'bench', 'cli', 'docs', 'e2e', 'examples', 'simulation']
+const ofProcesses = ['attack', 'bench', 'cli', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
 
 const apart = [...Object.keys(slow), ...Object.keys(measuring)]
 const missing = apart.filter((file) => !existsSync(new URL(file, import.meta.url)))

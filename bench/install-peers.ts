@@ -1,4 +1,5 @@
 import { installMinio } from './servers/minio.ts'
+import { installPythonS3 } from './servers/python-s3.ts'
 import { findRedis, redisMissing } from './servers/redis.ts'
 import { installSchemathesis } from './servers/schemathesis.ts'
 
@@ -8,7 +9,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const redis = findRedis()
 say(redis ?? redisMissing)
 if (redis === null) process.exitCode = 1
-for (const install of [installMinio, installSchemathesis]) {
+for (const install of [installMinio, installSchemathesis, installPythonS3]) {
   try {
     say(await install(say))
   } catch (error) {

@@ -25,7 +25,7 @@ export async function runDemo(
   process.once('exit', remove)
   const say = (line: string): boolean => process.stderr.write(`mayfly: ${line}\n`)
   const config = ramBytes === undefined ? defaultConfig : withRam(ramBytes)
-  const options = { dir, port: 0, config, environment, programs, runtime: systemRuntime, say }
+  const options = { dir, port: 0, s3Port: 0, config, environment, programs, runtime: systemRuntime, say }
   try {
     return await runCluster(options, ({ url, apiKey }, ended) => {
       return runDriver({ ...environment, MAYFLY_URL: url, MAYFLY_API_KEY: apiKey }, ended)

@@ -7,6 +7,7 @@ import { context } from './verbs/cluster/context.ts'
 import { demo } from './verbs/cluster/demo.ts'
 import { drain } from './verbs/cluster/drain.ts'
 import { env } from './verbs/cluster/env.ts'
+import { gateway } from './verbs/cluster/gateway.ts'
 import { keys } from './verbs/cluster/keys.ts'
 import { logs } from './verbs/cluster/logs.ts'
 import { nodes } from './verbs/cluster/nodes.ts'
@@ -32,7 +33,10 @@ import { completion } from './verbs/shell/completion.ts'
 
 /** The verbs in the order of the help. */
 const groups: readonly (readonly [string, readonly AddVerb[]])[] = [
-  ['A cluster:', [up, demo, status, top, watch, nodes, drain, logs, open, keys, context, env, bench]],
+  [
+    'A cluster:',
+    [up, demo, status, top, watch, nodes, drain, logs, open, keys, gateway, context, env, bench],
+  ],
   ['Jobs:', [jobs, register, resize, renew, ticket, end]],
   ['Objects of a job:', [put, get, ls, stat, rm, bucket, kept]],
   ['The shell:', [completion]],

@@ -24,6 +24,7 @@ export type {
   ObjectOptions,
   PutEntry,
   PutOptions,
+  PutStreamOptions,
   Range,
   RetryEvent,
   Span,
@@ -31,4 +32,5 @@ export type {
   Tracer,
 } from './options.ts'
 export type { Kept, KeptListOptions, KeptName, KeptObject } from './persisted.ts'
+export type { PresignOptions, S3Credentials, S3Grant } from './presign.ts'
 export type { JobInfo, RegisteredJob, Registration, Reservation } from './registration.ts'

@@ -10,8 +10,15 @@ import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
 import { getValues } from './objects/get-many.ts'
 import { streamObject } from './objects/get-stream.ts'
-import { LISTINGS, type ListEntry, listPage } from './objects/listing.ts'
-import { type Bytes, decodeJson, encodeJson, encodeObject, fieldsOf } from './objects/object-fields.ts'
+import { type ListEntry, listKeys } from './objects/listing.ts'
+import {
+  type Bytes,
+  decodeJson,
+  encodeJson,
+  encodeObject,
+  fieldsOf,
+  streamFieldsOf,
+} from './objects/object-fields.ts'
 import { putObject } from './objects/put.ts'
 import { putEntries } from './objects/put-many.ts'
 import { type ByteSource, putFrom } from './objects/put-stream.ts'
@@ -36,7 +43,9 @@ import {
   type PartMemory,
   type PutEntry,
   type PutOptions,
+  type PutStreamOptions,
   partMemory,
+  versionOf,
   waitMsOf,
 } from './options.ts'
 import { type Deadline, deadlineOf } from './routing/deadline.ts'
@@ -157,7 +166,14 @@ export class Job implements AsyncDisposable {
     const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
     return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-      getObject(this.#router, addressOf(bucket, name), { consume, untilMs, range, checksums, bounds }),
+      getObject(this.#router, addressOf(bucket, name), {
+        consume,
+        untilMs,
+        range,
+        version: versionOf(options),
+        checksums,
+        bounds,
+      }),
     )
   }
 
@@ -180,7 +196,7 @@ export class Job implements AsyncDisposable {
     const name = encodeKey(key)
     const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
-    const get = { consume: false, untilMs, range, checksums, bounds }
+    const get = { consume: false, untilMs, range, version: versionOf(options), checksums, bounds }
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getWithMetadata(this.#router, addressOf(bucket, name), { key, get }),
     )
@@ -213,9 +229,13 @@ export class Job implements AsyncDisposable {
    * stored as UTF-8; a piece with half of a surrogate pair is `BAD_REQUEST`. If the source fails, this rejects
    * with its error; on any other failure the source is destroyed.
    */
-  async putStream(key: string, readable: ByteSource, options: PutOptions = {}): Promise<{ version: number }> {
+  async putStream(
+    key: string,
+    readable: ByteSource,
+    options: PutStreamOptions = {},
+  ): Promise<{ version: number }> {
     checkOptions('put', options)
-    const fields = fieldsOf(options, options.bucket)
+    const fields = streamFieldsOf(options)
     const name = encodeKey(key)
     return await putFrom(this.#router, {
       ...fields,
@@ -242,6 +262,7 @@ export class Job implements AsyncDisposable {
     return streamObject(this.#router, {
       windows: this.#windows,
       range: checkRange(options.range),
+      version: versionOf(options),
       checksums: this.#checksums,
       waitMs: waitMsOf(options.waitSeconds),
       signal: options.signal,
@@ -309,18 +330,10 @@ export class Job implements AsyncDisposable {
    */
   async *list(options: ListOptions = {}): AsyncGenerator<ListEntry, void, undefined> {
     checkOptions('list', options)
-    const prefix = options.prefix ? encodeKey(options.prefix) : Buffer.alloc(0)
-    const acceptHoles = options.acceptHoles === true
-    const number = 1 + Math.floor(this.#router.runtime.random.fraction() * LISTINGS)
-    for (let after = Buffer.alloc(0), complete = false; !complete; ) {
+    yield* listKeys(this.#router, options, (page) => {
       const bounds = this.#bounds(options)
-      const page = await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-        listPage(this.#router, { bucket, prefix, acceptHoles, number }, { after, bounds }),
-      )
-      yield* page.entries
-      complete = page.complete
-      after = Buffer.from(page.entries.at(-1)?.key ?? '')
-    }
+      return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) => page(bucket, bounds))
+    })
   }
 
   /** `name` is 1 to 63 letters, digits, `.`, `_` or `-`. Fails with `BUCKET_EXISTS`. */

@@ -10,12 +10,13 @@ import {
   JOB_LEASE_SECONDS_MAX,
   JOB_LEASE_SECONDS_MIN,
   METADATA_BYTES_MAX,
+  PRESIGNED_SECONDS_MAX,
   REGISTRATION_WAIT_SECONDS_MAX,
   TICKET_SECONDS,
   TTL_SECONDS_MAX,
   WAIT_SECONDS_MAX,
 } from '../protocol/limits.ts'
-import { PutCondition } from '../protocol/operations/data-operations.ts'
+import { ANY_VERSION, PutCondition } from '../protocol/operations/data-operations.ts'
 
 /** What Mayfly uses of OpenTelemetry's `Tracer`, of any version; pass `trace.getTracer('my-function')`. */
 export interface Tracer {
@@ -100,6 +101,12 @@ export interface ObjectOptions {
 
 export interface PutOptions extends KeyOptions, ObjectOptions {}
 
+/** Options of `putStream`. */
+export interface PutStreamOptions extends KeyOptions, Omit<ObjectOptions, 'metadata'> {
+  /** As of `put`; a function is called when the source has ended, as for a digest of its bytes. */
+  readonly metadata?: ObjectOptions['metadata'] | (() => ObjectOptions['metadata'])
+}
+
 /** One object of a `putMany`: its key, its bytes, and the options of `put`. */
 export interface PutEntry extends ObjectOptions {
   readonly key: string
@@ -114,11 +121,19 @@ export interface Range {
   readonly end?: number | undefined
 }
 
-export interface GetStreamOptions extends KeyOptions {
+export interface GetStreamOptions extends KeyOptions, PinnedRead {
   /** Wait for a missing key to be put, up to this many seconds from the first read: 0 to 900. */
   readonly waitSeconds?: number | undefined
   /** Read only this range. */
   readonly range?: Range | undefined
+}
+
+interface PinnedRead {
+  /**
+   * Read only this version, as returned by `put` or `stat`: fails with `VERSION_MISMATCH` if the key is at
+   * another one.
+   */
+  readonly ifVersion?: number | undefined
 }
 
 export interface GetManyOptions extends KeyOptions {
@@ -126,7 +141,7 @@ export interface GetManyOptions extends KeyOptions {
   readonly waitSeconds?: number | undefined
 }
 
-export interface GetOptions extends KeyOptions {
+export interface GetOptions extends KeyOptions, PinnedRead {
   /**
    * Removes the object atomically: of several consumers exactly one gets it, the others `NOT_FOUND`. If the
    * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
@@ -142,7 +157,7 @@ export interface GetOptions extends KeyOptions {
 }
 
 /** Options of `getJson`. */
-export type GetJsonOptions = Omit<GetOptions, 'range'>
+export type GetJsonOptions = Omit<GetOptions, 'range' | 'ifVersion'>
 
 /** Options of `getWithMetadata`. */
 export type GetWithMetadataOptions = Omit<GetOptions, 'consume'>
@@ -150,6 +165,8 @@ export type GetWithMetadataOptions = Omit<GetOptions, 'consume'>
 export interface ListOptions extends KeyOptions {
   /** Only keys with this prefix. */
   readonly prefix?: string | undefined
+  /** Only keys after this one, in the order of their UTF-8 bytes; there may be no such key. */
+  readonly after?: string | undefined
   /** List the remaining keys after a node failure instead of failing with `OBJECT_LOST`. */
   readonly acceptHoles?: boolean | undefined
 }
@@ -195,7 +212,6 @@ export interface TicketGrant {
 export const partMemory: unique symbol = Symbol('memory of parts')
 
 export type PartMemory = (bytes: number) => Buffer | undefined
-
 /** The options of calls without options; recognized by identity. */
 export const noOptions = Object.freeze({})
 
@@ -209,6 +225,8 @@ const anything: Check = () => null
 const hook: Check = (value) => (typeof value === 'function' ? null : 'a function')
 const tracer: Check = (value) =>
   typeof (value as Tracer | null)?.startSpan === 'function' ? null : 'a tracer of OpenTelemetry'
+const httpMethod: Check = (value) =>
+  ['GET', 'HEAD', 'PUT', 'DELETE'].includes(value as string) ? null : 'GET, HEAD, PUT or DELETE'
 const signal: Check = (value) =>
   typeof (value as AbortSignal | null)?.addEventListener === 'function' ? null : 'an AbortSignal'
 
@@ -247,14 +265,14 @@ const shapes = {
   call,
   key,
   job: { checksums: flag, onRetry: hook, tracer },
-  get: { ...key, ...wait, consume: flag, range: anything },
+  get: { ...key, ...wait, consume: flag, range: anything, ifVersion: wholeNumber(1) },
   getJson: { ...key, ...wait, consume: flag },
-  getStream: { ...key, ...wait, range: anything },
+  getStream: { ...key, ...wait, range: anything, ifVersion: wholeNumber(1) },
   getMany: { ...key, ...wait },
   put: { ...key, ...object },
   // Keys and bytes are checked when they are encoded.
   entry: { key: anything, bytes: anything, ...object },
-  list: { ...key, prefix: text, acceptHoles: flag },
+  list: { ...key, prefix: text, after: text, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
   connect: { apiKey: text, onRetry: hook, tracer },
   hints,
@@ -264,6 +282,8 @@ const shapes = {
     prefix: text,
     expiresInSeconds: wholeNumber(1, TICKET_SECONDS),
   },
+  s3Grant: { read: flag, write: flag, prefix: text },
+  presign: { ...key, method: httpMethod, seconds: wholeNumber(1, PRESIGNED_SECONDS_MAX) },
   register: {
     ...call,
     leaseSeconds: wholeNumber(JOB_LEASE_SECONDS_MIN, JOB_LEASE_SECONDS_MAX),
@@ -321,6 +341,11 @@ function say(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** The version of a read. */
+export function versionOf({ ifVersion = ANY_VERSION }: PinnedRead): number {
+  return ifVersion
 }
 
 /** The wait of a get, in ms. */

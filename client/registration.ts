@@ -1,8 +1,10 @@
 import { isError, MayflyError } from '../protocol/errors.ts'
 import type { Tier } from '../protocol/operations/data-operations.ts'
+import { systemRuntime } from '../protocol/runtime.ts'
 import type { ControllerApi } from './controller-api.ts'
 import { type Job, openJob } from './job.ts'
 import { type CallerOptions, checkOptions, type Hints, type JobOptions, type TicketGrant } from './options.ts'
+import { type PresignOptions, presignUrl, type S3Credentials, type S3Grant } from './presign.ts'
 import { traceCalls } from './tracing.ts'
 
 /** What the controller reserved for the job. */
@@ -64,6 +66,16 @@ export interface Registration {
    * function continues with it by `renewTicket`. `JOB_ENDED`.
    */
   issueTicket(grant?: TicketGrant, options?: CallerOptions): Promise<string>
+  /**
+   * Endpoint, access key and secret of the job for S3 clients: with all rights, or with fewer: `{ write: false }`. The
+   * same rights always have the same key, which ends with the job. `UNAVAILABLE` if no S3 gateway runs, and `JOB_ENDED`.
+   */
+  s3Credentials(grant?: S3Grant, options?: CallerOptions): Promise<S3Credentials>
+  /**
+   * A URL with which a browser or curl gets or puts an object until it expires. Errors as of `s3Credentials`, and
+   * `BAD_REQUEST` for a key with a part `.` or `..`, which clients would resolve.
+   */
+  presign(key: string, options?: PresignOptions): Promise<string>
   /** Restarts the job's lease. Use of its data does so too. `JOB_ENDED`. */
   renew(options?: CallerOptions): Promise<void>
   /**
@@ -176,6 +188,7 @@ export async function openRegistered(
   const job = await openJob(ticket, options)
   const path = pathOf(id)
   let { reservation } = reply
+  let credentials: S3Credentials | undefined
   const registration: Omit<Registration, 'id' | 'name' | 'reservation'> = {
     ticket,
     async info(bounds = {}) {
@@ -187,6 +200,19 @@ export async function openRegistered(
       checkOptions('call', bounds)
       const issued = await controller.repeat('POST', `${path}/tickets`, { body: grant, ...bounds })
       return (issued as Pick<Registration, 'ticket'>).ticket
+    },
+    async s3Credentials(grant = {}, bounds = {}) {
+      checkOptions('s3Grant', grant)
+      checkOptions('call', bounds)
+      const issued = await controller.repeat('POST', `${path}/s3-keys`, { body: grant, ...bounds })
+      const { expiresAt, ...access } = issued as Omit<S3Credentials, 'expiresAt'> & { expiresAt: string }
+      return { ...access, expiresAt: new Date(expiresAt) }
+    },
+    async presign(key, options = {}) {
+      checkOptions('presign', options)
+      const { signal, deadlineMs } = options
+      credentials ??= await registration.s3Credentials({}, { signal, deadlineMs })
+      return presignUrl(credentials, key, { ...options, wallMs: systemRuntime.clock.wallMs() })
     },
     async renew(bounds = {}) {
       checkOptions('call', bounds)

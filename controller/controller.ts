@@ -12,6 +12,7 @@ import { TaskFailures } from './events/task-failures.ts'
 import { Admission } from './jobs/admission.ts'
 import { JobLifecycle } from './jobs/job-lifecycle.ts'
 import { Registrations } from './jobs/registrations.ts'
+import { S3Keys } from './jobs/s3-keys.ts'
 import { Tickets } from './jobs/tickets.ts'
 import { Usage } from './jobs/usage.ts'
 import { Ledger } from './ledger/ledger.ts'
@@ -19,6 +20,7 @@ import type { MetadataClient } from './metadata/client.ts'
 import { MetadataServers } from './metadata/servers.ts'
 import { FleetCapacity } from './nodes/capacity.ts'
 import type { Fleet } from './nodes/fleet/fleet.ts'
+import { Gateways } from './nodes/gateways.ts'
 import { NodeLifecycle } from './nodes/node-lifecycle.ts'
 import { NodeRegistry } from './nodes/registry.ts'
 import { Placer } from './placement/placer.ts'
@@ -78,6 +80,8 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const keys = new Keys({ configured: apiKeys, store, runtime })
   const admission = new Admission({ ledger, nodes, fleetCapacity, placer, quota, keys })
   const tickets = new Tickets({ secret, clock, metadata })
+  const gateways = new Gateways(clock)
+  const s3Keys = new S3Keys({ secret, gateways })
   const shared = {
     runtime,
     clock,
@@ -90,6 +94,8 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
     admission,
     metadata,
     tickets,
+    gateways,
+    s3Keys,
     events,
     log,
     background,

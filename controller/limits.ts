@@ -118,3 +118,9 @@ export const PAGE_JOBS_MAX = 100
 export const PAGE_NODES_MAX = 200
 /** Past events that a new reader of the page gets. */
 export const PAGE_EVENTS_MAX = 200
+
+/**
+ * An access key of S3 ends with its job, or after this time: programs that speak S3 cannot renew one, and a job that lives
+ * for a year needs a new one.
+ */
+export const S3_KEY_SECONDS = 365 * 86_400

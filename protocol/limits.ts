@@ -303,6 +303,8 @@ export const ENDED_TAKEN_JOBS_MAX = 10_000
 export const METADATA_SERVERS_MAX = 8
 export const JOB_LEASE_SECONDS_MIN = 1
 export const JOB_LEASE_SECONDS_MAX = 7 * 86_400
+/** As S3: how long a presigned URL can be valid. */
+export const PRESIGNED_SECONDS_MAX = 7 * 86_400
 /** Lifetime of a ticket's token; each read of the job returns a new one. */
 export const TICKET_SECONDS = 24 * 3600
 

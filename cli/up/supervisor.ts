@@ -27,6 +27,8 @@ export interface SupervisorOptions {
   readonly dir: string
   /** Port of the controller's HTTP API on the loopback interface. 0 takes a free one. */
   readonly port: number
+  /** Port of the S3 gateway on the loopback interface. 0 takes a free one. */
+  readonly s3Port: number
   readonly config: ClusterConfig
   /** Environment of this process; children get what `inherited` names and their own settings. */
   readonly environment: Environment
@@ -40,6 +42,8 @@ export interface SupervisorOptions {
 export interface Cluster {
   readonly url: string
   readonly apiKey: string
+  /** The URL of the S3 gateway. */
+  readonly s3: string
   /** The file with URL and key. */
   readonly credentialsFile: string
 }
@@ -54,6 +58,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #folder: StateFolder
   readonly #controller: ServerProcess
+  readonly #gateway: ServerProcess
   readonly #metadata: MetadataProcesses
   readonly #nodes: NodeProcesses
   readonly #logs: LogFolder
@@ -73,6 +78,7 @@ export class Supervisor {
       return new ServerProcess({ name, spawn, runtime, say })
     }
     this.#controller = server('controller', (listen) => this.#spawnController(listen))
+    this.#gateway = server('S3 gateway', (listen) => this.#spawnGateway(listen))
     this.#metadata = new MetadataProcesses({
       dir: this.#folder.dir,
       host: HOST,
@@ -93,7 +99,7 @@ export class Supervisor {
    * does not start; `stop` has to be called then too.
    */
   async start(): Promise<Cluster> {
-    const { port, config } = this.#options
+    const { port, s3Port, config } = this.#options
     requirePrivateState(this.#folder)
     this.#unlock = takeLock(this.#folder.lockFile)
     const { apiKey } = prepareStateFolder(this.#folder)
@@ -109,10 +115,13 @@ export class Supervisor {
     const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
     this.#controllerUrl = url
     for (const request of this.#early.splice(0)) this.#handle(request)
-    await this.#metadata.startAll(metadataServers)
+    const [gateway] = await Promise.all([
+      this.#gateway.start(`${HOST}:${s3Port}`),
+      this.#metadata.startAll(metadataServers),
+    ])
     await untilServing({ url, apiKey }, { clock: this.#options.runtime.clock, signal: this.#stopping.signal })
     writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify({ url, apiKey }, null, 2)}\n`)
-    return { url, apiKey, credentialsFile: this.#folder.credentialsFile }
+    return { url, apiKey, s3: `http://${gateway}`, credentialsFile: this.#folder.credentialsFile }
   }
 
   /**
@@ -122,13 +131,14 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping.abort(new MayflyError('CLOSED', 'The cluster was stopped'))
     await this.#controller.stop()
-    await Promise.all([this.#metadata.stop(), this.#nodes.stop()])
+    await Promise.all([this.#gateway.stop(), this.#metadata.stop(), this.#nodes.stop()])
     this.#release()
   }
 
   /** Kills every process at once. */
   kill(): void {
     this.#controller.kill()
+    this.#gateway.kill()
     this.#metadata.kill()
     this.#nodes.kill()
     this.#release()
@@ -179,6 +189,17 @@ export class Supervisor {
     })
   }
 
+  #spawnGateway(listen: string): Child {
+    return this.#spawn('gateway', {
+      name: 'gateway',
+      settings: {
+        MAYFLY_LISTEN: listen,
+        MAYFLY_GATEWAY_ID: 'g-1',
+        MAYFLY_CONTROLLER_URL: this.#controllerUrl,
+      },
+    })
+  }
+
   #spawnNode(node: string, className: string): Child {
     const nodeClass = this.#options.config.nodeClasses.find(({ name }) => name === className)
     if (nodeClass === undefined) throw new Error(`there is no node class '${className}'`)
@@ -205,7 +226,7 @@ export class Supervisor {
   }
 
   #spawn(
-    plane: 'controller' | 'metadata' | 'storage-node',
+    plane: 'controller' | 'metadata' | 'storage-node' | 'gateway',
     child: { name: string; settings: Environment; onMessage?: (message: ControllerRequest) => void },
   ): Child {
     const { environment, programs, runtime } = this.#options

@@ -12,11 +12,11 @@ import type { KeyAddress } from '../routing/key-address.ts'
 import type { Sent } from '../routing/routed-call.ts'
 import { asHead, type Router } from '../routing/router.ts'
 import { checksumOf, verify } from './integrity.ts'
-import type { ObjectFields } from './object-fields.ts'
+import type { ObjectFields, StreamFields } from './object-fields.ts'
 import type { Part, Span } from './range.ts'
 
 /** A large put. `bounds` returns those of the next message. */
-interface LargePut extends ObjectFields {
+interface LargePut extends StreamFields {
   readonly checksums: boolean
   readonly bounds: () => Deadline
 }
@@ -33,7 +33,7 @@ export async function putChunks(
   at: KeyAddress,
   { put, send }: { put: LargePut; send: (chunk: SendChunk) => Promise<Manifest> },
 ): Promise<{ version: number }> {
-  const { bounds, checksums, ...fields } = put
+  const { bounds, checksums, metadata, ...fields } = put
   const { hash, ...place } = at
   const { condition, ifVersion } = fields
   const { head } = await router.call(dataOperations.putBegin, {
@@ -58,7 +58,8 @@ export async function putChunks(
   }
   try {
     const manifest = await send(sendChunk)
-    const request = (sent: Sent) => ({ ...place, ...sent, ...fields, version, manifest })
+    const last = { ...fields, metadata: metadata(), version, manifest }
+    const request = (sent: Sent) => ({ ...place, ...sent, ...last })
     return await router.mutate(dataOperations.putCommit, { hash, request, ...bounds() }, asHead)
   } catch (error) {
     if (!isError(error, 'OUTCOME_UNKNOWN')) void tellOwner(router, at, dataOperations.putAbort, { version })
@@ -77,7 +78,7 @@ export async function putChunked(
   const { bytes, bounds, ...put } = object
   const manifest = manifestOf(bytes.length)
   return await putChunks(router, at, {
-    put: { ...put, bounds: () => bounds },
+    put: { ...put, metadata: () => put.metadata, bounds: () => bounds },
     send: async (sendChunk) => {
       await runInFlight(chunksOf(manifest), CHUNKS_IN_FLIGHT, ({ index, offset, bytes: chunkBytes }) =>
         sendChunk(index, bytes.subarray(offset, offset + chunkBytes)),

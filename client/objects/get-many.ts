@@ -1,6 +1,6 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { MANY_IN_FLIGHT, MANY_KEYS_MAX } from '../../protocol/limits.ts'
-import { dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
+import { ANY_VERSION, dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
 import type { ReplyOf } from '../../protocol/operations/operation.ts'
 import type { Answer } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
@@ -142,6 +142,7 @@ class Fetch {
         consume: false,
         untilMs: 0,
         range: null,
+        version: ANY_VERSION,
         checksums,
         bounds,
       })

@@ -17,7 +17,7 @@ interface Source {
   readonly opened: Opened
 }
 
-interface GetStream extends Pick<Get, 'range' | 'checksums'> {
+interface GetStream extends Pick<Get, 'range' | 'checksums' | 'version'> {
   readonly windows: StreamWindows
   /** How long to wait for a missing key, from the first read. */
   readonly waitMs: number
@@ -136,13 +136,13 @@ class Reading implements Window {
 
   async #open(): Promise<Iterator<Part>> {
     const router = this.#router
-    const { range, checksums, waitMs, locate } = this.#options
+    const { range, checksums, version: asked, waitMs, locate } = this.#options
     const { clock } = router.runtime
     this.#untilMs ??= clock.monotonicMs() + waitMs
     const { deadlineMs, signal, context } = this.#bounds()
     const restMs = Math.max(0, this.#untilMs - clock.monotonicMs())
     const bounds = { deadlineMs: deadlineMs + restMs, signal, context }
-    const get = { range, checksums, consume: false, untilMs: this.#untilMs, bounds }
+    const get = { range, checksums, version: asked, consume: false, untilMs: this.#untilMs, bounds }
     const { at, opened } = await locate(bounds, async (at) => ({
       at,
       opened: await openObject(router, at, get),

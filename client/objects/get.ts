@@ -20,6 +20,8 @@ export interface Get {
   /** Until when to wait for a missing key, monotonic ms; 0 is no wait. */
   readonly untilMs: number
   readonly range: Range | null
+  /** The version to read; `ANY_VERSION` for the current one. */
+  readonly version: number
   /** Whether bytes are verified against their writers' checksums. */
   readonly checksums: boolean
   readonly bounds: Deadline
@@ -74,6 +76,7 @@ async function getParts(
     if (isError(error, 'OBJECT_LOST') && head.version !== lostVersion)
       return await getObject(router, at, get, head.version)
     if (!wasReplaced(error) || (get.consume && isError(error, 'NOT_FOUND'))) throw error
+    if (get.version !== ANY_VERSION) throw notThatVersion(error)
     return await getObject(router, at, get, lostVersion)
   } finally {
     if (head.kind === ObjectKind.manifest) void tellOwner(router, at, dataOperations.readEnd, readerOf(head))
@@ -93,8 +96,14 @@ export async function openObject(router: Router, at: KeyAddress, get: Get): Prom
       return await open(router, at, { first, get })
     } catch (error) {
       if (!wasReplaced(error)) throw error
+      if (get.version !== ANY_VERSION) throw notThatVersion(error)
     }
   }
+}
+
+/** The version that the caller asked for is gone. */
+function notThatVersion(cause: unknown): MayflyError {
+  return new MayflyError('VERSION_MISMATCH', 'The object was replaced or deleted', { cause })
 }
 
 /** The version was replaced during the read: there is a newer one, or none. */
@@ -116,7 +125,7 @@ function askFirst<Result>(
     offset = range.start
     length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
   }
-  return askPiece(router, at, { consume, untilMs, bounds, version: ANY_VERSION, offset, length }, finish)
+  return askPiece(router, at, { consume, untilMs, bounds, version: get.version, offset, length }, finish)
 }
 
 async function open(

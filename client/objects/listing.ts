@@ -1,7 +1,9 @@
 import { LIST_PAGE_MAX } from '../../protocol/limits.ts'
+import { encodeKey } from '../../protocol/model/keys.ts'
 import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { bitmapOf } from '../../protocol/wire/bitmap.ts'
+import type { ListOptions } from '../options.ts'
 import type { Deadline } from '../routing/deadline.ts'
 import type { Router } from '../routing/router.ts'
 
@@ -11,7 +13,7 @@ export interface ListEntry {
   readonly bytes: number
 }
 
-export interface Listing {
+interface Listing {
   readonly bucket: number
   readonly prefix: Buffer
   readonly acceptHoles: boolean
@@ -20,19 +22,44 @@ export interface Listing {
 }
 
 /** Upper bound of listing numbers. */
-export const LISTINGS = 2 ** 48
+const LISTINGS = 2 ** 48
 
 const encoder = new TextEncoder()
+
+interface Page {
+  readonly complete: boolean
+  readonly entries: readonly ListEntry[]
+}
+
+/** All keys of a bucket, page by page. `inBucket` runs the request of a page with the bucket's id. */
+export async function* listKeys(
+  router: Router,
+  options: ListOptions,
+  inBucket: (page: (bucket: number, bounds: Deadline) => Promise<Page>) => Promise<Page>,
+): AsyncGenerator<ListEntry, void, undefined> {
+  const prefix = options.prefix ? encodeKey(options.prefix) : Buffer.alloc(0)
+  const acceptHoles = options.acceptHoles === true
+  const number = 1 + Math.floor(router.runtime.random.fraction() * LISTINGS)
+  let after = options.after ? encodeKey(options.after) : Buffer.alloc(0)
+  for (let complete = false; !complete; ) {
+    const page = await inBucket((bucket, bounds) =>
+      listPage(router, { bucket, prefix, acceptHoles, number }, { after, bounds }),
+    )
+    yield* page.entries
+    complete = page.complete
+    after = Buffer.from(page.entries.at(-1)?.key ?? '')
+  }
+}
 
 /**
  * One page of a job's keys above `after`, merged from all nodes in byte order. It ends where the first of the
  * nodes' answers ends, so that nothing is skipped; entries beyond are requested again.
  */
-export async function listPage(
+async function listPage(
   router: Router,
   listing: Listing,
   from: { after: Uint8Array; bounds: Deadline },
-): Promise<{ complete: boolean; entries: ListEntry[] }> {
+): Promise<Page> {
   const pages = await listSlots(router, { listing, ...from, slots: allSlots(router.placement) })
   const cut = pages
     .filter((page) => !page.complete)
@@ -56,20 +83,15 @@ interface SlotsRequest {
   readonly slots: readonly number[]
 }
 
-interface NodePage {
-  readonly complete: boolean
-  readonly entries: readonly ListEntry[]
-}
-
 /** One answer per owner of the slots; if a slot has moved meanwhile, its new owner's. */
-async function listSlots(router: Router, request: SlotsRequest): Promise<NodePage[]> {
+async function listSlots(router: Router, request: SlotsRequest): Promise<Page[]> {
   const groups = groupByOwner(router.placement, request.slots)
   const pages = await Promise.all(groups.map((slots) => listGroup(router, { ...request, slots })))
   return pages.flat()
 }
 
 /** Slots that belong to one node by the current placement, or to none. */
-async function listGroup(router: Router, request: SlotsRequest): Promise<NodePage[]> {
+async function listGroup(router: Router, request: SlotsRequest): Promise<Page[]> {
   const { listing, after, bounds, slots } = request
   const [first] = slots
   if (first === undefined) return []

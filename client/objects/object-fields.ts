@@ -4,13 +4,24 @@ import { OBJECT_BYTES_MAX } from '../../protocol/limits.ts'
 import { DEFAULT_BUCKET } from '../../protocol/model/keys.ts'
 import type { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
-import { checkCondition, checkMetadata, noOptions, type ObjectOptions } from '../options.ts'
+import {
+  checkCondition,
+  checkMetadata,
+  noOptions,
+  type ObjectOptions,
+  type PutStreamOptions,
+} from '../options.ts'
 
 /** The fields sent with an object's bytes. */
 export type ObjectFields = Pick<
   RequestOf<typeof dataOperations.put>,
   'condition' | 'ifVersion' | 'ttlSeconds' | 'metadata' | 'keptBucket'
 >
+
+/** The same of a stream; `metadata` is called when its source has ended. */
+export interface StreamFields extends Omit<ObjectFields, 'metadata'> {
+  readonly metadata: () => ObjectFields['metadata']
+}
 
 /** Encodes an object's options; `bucket` is the name of its bucket. Throws `BAD_REQUEST`. */
 export function fieldsOf(options: ObjectOptions, bucket: string | undefined): ObjectFields {
@@ -35,6 +46,14 @@ function read(options: ObjectOptions, bucket = DEFAULT_BUCKET): ObjectFields {
     metadata: checkMetadata(options.metadata),
     keptBucket: options.persist === true ? bucket : '',
   }
+}
+
+/** As `fieldsOf`, of a stream, whose metadata may be known only at its end. */
+export function streamFieldsOf({ metadata, ...options }: PutStreamOptions): StreamFields {
+  if (typeof metadata === 'function')
+    return { ...read(options, options.bucket), metadata: () => checkMetadata(metadata()) }
+  const fields = read({ ...options, metadata }, options.bucket)
+  return { ...fields, metadata: () => fields.metadata }
 }
 
 const plain = read({})

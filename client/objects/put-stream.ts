@@ -7,14 +7,14 @@ import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { putChunks, type SendChunk } from './chunked.ts'
-import { type Bytes, encodeText, type ObjectFields, viewOf } from './object-fields.ts'
+import { type Bytes, encodeText, type StreamFields, viewOf } from './object-fields.ts'
 import { putObject } from './put.ts'
 import type { StreamWindows } from './stream-windows.ts'
 
 /** A source of a stream's bytes: a Node or web stream, or any async iterable, of what `put` takes. */
 export type ByteSource = AsyncIterable<Bytes>
 
-interface PutStream extends ObjectFields {
+interface PutStream extends StreamFields {
   readonly source: ByteSource
   readonly windows: StreamWindows
   readonly locate: (bounds: Deadline) => Promise<KeyAddress>
@@ -37,7 +37,13 @@ export async function putFrom(
   try {
     const at = await locate(put.bounds())
     const first = await chunks.next()
-    if (chunks.ended) return await putObject(router, at, { ...put, bytes: first, bounds: put.bounds() })
+    if (chunks.ended)
+      return await putObject(router, at, {
+        ...put,
+        metadata: put.metadata(),
+        bytes: first,
+        bounds: put.bounds(),
+      })
     return await putChunks(router, at, {
       put,
       send: (sendChunk) => sendAll(chunks, first, { sendChunk, windows, signal }),

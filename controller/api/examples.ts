@@ -127,6 +127,15 @@ export const examples: Readonly<Record<string, unknown>> = {
     prefix: 'out/',
     expiresInSeconds: 3600,
   },
+  S3Grant: {
+    write: false,
+  },
+  S3Access: {
+    endpoint: 'http://127.0.0.1:7480',
+    accessKeyId: 'AiAAai1yNnFteDdrdHcyYTVjMnl1aGZ6cXg1dmNsNAEBAPZsawAA',
+    secretAccessKey: 'cN1mOMcnUbqbSFxMN6DfzqQy7XgQ0vFQ1m8FbXvM0aE',
+    expiresAt: '2027-03-01T12:00:00.000Z',
+  },
   Ticket: {
     ticket: 'mayfly1.DTEyNy4wLjAuMTo3NDAx',
     expiresAt: '2026-03-01T13:00:00.000Z',

@@ -26,6 +26,7 @@ import { jobRoutes } from './routes/jobs.ts'
 import { keptRoutes } from './routes/kept.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { openRoutes } from './routes/open.ts'
+import { s3KeyRoutes } from './routes/s3-keys.ts'
 
 export interface HttpApiOptions extends Routes {
   readonly keys: Keys
@@ -94,6 +95,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   await app.register(async (scope: Api) => {
     scope.addHook('onRequest', requireCaller)
     jobRoutes(scope, options)
+    s3KeyRoutes(scope, options)
     clusterRoutes(scope, options)
     keptRoutes(scope, options)
     keyRoutes(scope, options)

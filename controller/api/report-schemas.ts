@@ -1,6 +1,7 @@
 import Type from 'typebox'
+import { TICKET_SECONDS } from '../../protocol/limits.ts'
 import { latencyBoundsMs } from '../../protocol/operations/reports.ts'
-import { ADDRESS_BYTES_MAX } from '../limits.ts'
+import { ADDRESS_BYTES_MAX, TICKET_PREFIX_BYTES_MAX } from '../limits.ts'
 
 /** Requests of the cluster's own processes. They are not part of the public API. */
 
@@ -84,4 +85,18 @@ export const metadataReport = Type.Object({
   metrics,
   cpuCores: Type.Number({ minimum: 0 }),
   tasks: taskReports,
+})
+
+/** `GatewayReport` of controller/nodes/gateways.ts. */
+export const gatewayReport = Type.Object({
+  endpoint: Type.String({ minLength: 8, maxLength: ADDRESS_BYTES_MAX }),
+  metrics: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
+})
+
+/** The rights of an access key whose signature a gateway has verified. */
+export const gatewayRights = Type.Object({
+  read: Type.Boolean(),
+  write: Type.Boolean(),
+  prefix: Type.String({ maxLength: TICKET_PREFIX_BYTES_MAX }),
+  expiresInSeconds: Type.Integer({ minimum: 1, maximum: TICKET_SECONDS }),
 })

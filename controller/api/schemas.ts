@@ -354,6 +354,24 @@ export const ticketGrant = named('TicketGrant', {
   ),
 })
 
+export const s3Grant = named('S3Grant', {
+  read: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
+  write: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
+  prefix: Type.Optional(
+    Type.String({
+      maxLength: TICKET_PREFIX_BYTES_MAX,
+      description: 'Keys that begin so alone, in every bucket; all where it is missing',
+    }),
+  ),
+})
+
+export const s3Access = named('S3Access', {
+  endpoint: Type.String({ description: 'URL of a gateway' }),
+  accessKeyId: Type.String(),
+  secretAccessKey: Type.String(),
+  expiresAt: time,
+})
+
 export const ticketIssued = named('Ticket', { ticket: Type.String(), expiresAt: time })
 
 /** `PersistedStat` of service/persisted/persisted-store.ts. */

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { codeOf } from '../process/system-error.ts'
 
 /** The planes by their names in `build_info` and in the service discovery. */
-export type PlaneName = 'controller' | 'metadata' | 'storage-node'
+export type PlaneName = 'controller' | 'metadata' | 'storage-node' | 'gateway'
 
 /** The version of the package: from package.json beside the sources, or above dist/. */
 function readVersion(): string {

@@ -5,7 +5,7 @@ import { LogLimit } from './log-limit.ts'
 export type { Logger } from 'pino'
 
 /** The name of every logger. */
-export type LogName = 'controller' | 'metadata' | 'storage-node' | 'supervisor'
+export type LogName = 'controller' | 'metadata' | 'storage-node' | 'gateway' | 'supervisor'
 
 /** pino's level of a process's last line, which is never dropped. */
 const FATAL = 60

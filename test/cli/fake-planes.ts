@@ -47,6 +47,7 @@ export function writeFakePlanes(dir: string, { brokenMetadata: broken = false } 
     controller,
     metadata: broken ? brokenMetadata : server,
     'storage-node': server,
+    gateway: server,
   }
   for (const [plane, source] of Object.entries(programs)) {
     mkdirSync(join(dir, plane), { recursive: true })

@@ -31,6 +31,7 @@ function supervise({
   const supervisor = new Supervisor({
     dir: join(dir, 'state'),
     port,
+    s3Port: 0,
     config: { ...defaultConfig, metadataServers },
     environment: { PATH: process.env.PATH, ...environment },
     programs: writeFakePlanes(join(dir, 'planes'), { brokenMetadata }),
@@ -194,7 +195,12 @@ test('the log of a node goes when it stops, and stays when it failed', async () 
   process.kill(pid ?? 0, 'SIGKILL')
   await hears(url, 'nodeExited', 'n-1')
   await hears(url, 'nodeExited', 'n-warm')
-  expect(readdirSync(state('logs')).sort()).toEqual(['controller.log', 'metadata-1.log', 'n-warm.log'])
+  expect(readdirSync(state('logs')).sort()).toEqual([
+    'controller.log',
+    'gateway.log',
+    'metadata-1.log',
+    'n-warm.log',
+  ])
 })
 
 test('a controller that dies is started again at its port, and its nodes live on', async () => {

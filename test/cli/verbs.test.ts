@@ -223,7 +223,7 @@ test('watch, top and logs show what happened, as lines and as JSON', async () =>
   )
   expect(await run(['logs', '--dir', cluster.dir, '--process', 'nobody'])).toMatchObject({
     code: 1,
-    err: expect.stringContaining('there are controller, metadata-1'),
+    err: expect.stringContaining('there are controller, gateway, metadata-1'),
   })
 })
 

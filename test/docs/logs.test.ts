@@ -11,7 +11,7 @@ const guide = readFileSync(join(root, 'docs/operations/logs.md'), 'utf8')
 const logged = /\blog\.(?:info|warn|error|fatal)\(\s*(?:\{[^}]*\}|[\w.]+),\s*'([^']+)'/g
 
 function logLines(): string[] {
-  const lines = ['controller', 'metadata', 'storage-node', 'service'].flatMap((plane) =>
+  const lines = ['controller', 'metadata', 'storage-node', 'gateway', 'service'].flatMap((plane) =>
     readdirSync(join(root, plane), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.ts'))
       .flatMap((path) => [...readFileSync(join(root, plane, path), 'utf8').matchAll(logged)])

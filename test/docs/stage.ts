@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { onTestFinished } from 'vitest'
 import { parse } from 'yaml'
+import { findPythonS3 } from '../../bench/servers/python-s3.ts'
 import { parseConfig } from '../../cli/up/cluster-config.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { type Block, placeOf, root } from './blocks.ts'
@@ -237,6 +238,9 @@ exec '${process.execPath}' '${command}' "$verb" "$@"`
     npx: `if [ "$1" != mayfly ]; then echo "npx $1 is not played" >&2; exit 1; fi; shift; ${mayfly}`,
     npm: `case "$1" in ci|install${isBuilt ? '|run' : ''}) exit 0;; esac; exec '${npm}' "$@"`,
   }
+  const python = findPythonS3()
+  // As if the reader had installed boto3 and s3fs.
+  if (python !== null) programs.python = `exec '${python}' "$@"`
   for (const [name, text] of Object.entries(programs)) {
     await writeFile(join(bin, name), `#!/bin/bash\n${text}\n`)
     await chmod(join(bin, name), 0o755)

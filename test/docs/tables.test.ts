@@ -9,6 +9,7 @@ import {
   SESSION_SECONDS,
   SESSIONS_OF_KEY_MAX,
 } from '../../controller/limits.ts'
+import { addMetrics } from '../../gateway/metrics.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { CallCounts } from '../../service/metrics/call-counts.ts'
 import { addCallMetrics } from '../../service/metrics/call-metrics.ts'
@@ -57,6 +58,9 @@ test('the tables of metrics and routes are what the controller serves', async ()
   addCallMetrics(registry, { calls: new CallCounts(systemRuntime.clock), connections: { count: 0 } })
   addNodeMetrics(registry, { jobs: new Map(), ram: new TierBudget(1), lower: [] })
   check('docs/reference/metrics.md', 'node metrics', metricRows(await registry.metrics()))
+  const ofGateway = new Registry()
+  addMetrics(ofGateway, { connections: () => 0, openJobs: () => 0, bodyBytes: () => 0 })
+  check('docs/reference/metrics.md', 'gateway metrics', metricRows(await ofGateway.metrics()))
   const document = (await world.ask('/openapi.json')).body as Parameters<typeof routeRows>[0]
   check('docs/reference/http.md', 'routes', routeRows(document))
 })
@@ -100,7 +104,7 @@ test('the page of settings has the defaults of the config', () => {
 })
 
 test('the page of settings names each variable that the programs read, and no other', () => {
-  const planes = ['cli', 'client', 'controller', 'metadata', 'service', 'storage-node']
+  const planes = ['cli', 'client', 'controller', 'gateway', 'metadata', 'service', 'storage-node']
   const read = planes.flatMap((plane) =>
     readdirSync(join(root, plane), { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('.ts') && !path.includes('node_modules') && !path.startsWith('dist'))

@@ -10,9 +10,11 @@ import { wholeNumber } from '../../values.ts'
 import { type AddVerb, addVerb, jsonOption, notEmpty, onRun } from '../../verb.ts'
 
 const PORT_DEFAULT = 7400
+const S3_PORT_DEFAULT = 7480
 
 interface Flags {
   readonly port: number
+  readonly s3Port?: number
   readonly dir?: string
   readonly config?: string
   readonly json?: boolean
@@ -22,7 +24,7 @@ export const up: AddVerb = (parent, cli) => {
   const verb = addVerb(parent, 'up', {
     summary: 'run a whole cluster on this machine until Ctrl-C',
     details:
-      'Starts a controller, metadata servers and storage nodes as processes, and adds and removes nodes as jobs need them.\nWrites one line when it is ready. A second Ctrl-C kills at once.',
+      'Starts a controller, metadata servers, storage nodes and an S3 gateway as processes, and adds and removes nodes as jobs need them.\nWrites one line when it is ready. A second Ctrl-C kills at once.',
     examples: ['mayfly up', 'mayfly up --port 0 --dir ./state --json', 'mayfly up --config mayfly.json'],
   })
     .option(
@@ -32,38 +34,48 @@ export const up: AddVerb = (parent, cli) => {
       PORT_DEFAULT,
     )
     .option(
+      '--s3-port <port>',
+      `port of the S3 gateway on 127.0.0.1; 0 takes a free one (default: ${S3_PORT_DEFAULT}, with --port 0 a free one)`,
+      wholeNumber(0, 65_535),
+    )
+    .option(
       '--dir <folder>',
       'where the cluster keeps its state (default: mayfly in the XDG state folder)',
       notEmpty,
     )
     .option('--config <file>', 'JSON: node classes, S3, API keys (docs/operations.md)', notEmpty)
   jsonOption(verb, 'the ready line as JSON')
-  onRun<Flags>(verb, cli, async (_, { port, config: configFile, json, ...flags }) => {
-    const { config, terminal } = cli
-    const options = {
-      dir: stateDirOf(flags, config),
-      port,
-      config: configFile === undefined ? defaultConfig : readConfigFile(configFile),
-      environment: config.environment,
-      programs,
-      runtime: systemRuntime,
-      say: (line: string) => terminal.printError(`mayfly: ${line}`),
-    }
-    try {
-      await runCluster(options, async (cluster, ended) => {
-        const page = await requestPage(cluster)
-        terminal.print(json === true ? readyJson(cluster, page) : readyText(cluster, page))
-        await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
-      })
-    } catch (error) {
-      // Ctrl-C is the normal end of this verb.
-      if (!isError(error, 'ABORTED')) throw error
-    }
-  })
+  onRun<Flags>(
+    verb,
+    cli,
+    async (_, { port, s3Port = port === 0 ? 0 : S3_PORT_DEFAULT, config: configFile, json, ...flags }) => {
+      const { config, terminal } = cli
+      const options = {
+        dir: stateDirOf(flags, config),
+        port,
+        s3Port,
+        config: configFile === undefined ? defaultConfig : readConfigFile(configFile),
+        environment: config.environment,
+        programs,
+        runtime: systemRuntime,
+        say: (line: string) => terminal.printError(`mayfly: ${line}`),
+      }
+      try {
+        await runCluster(options, async (cluster, ended) => {
+          const page = await requestPage(cluster)
+          terminal.print(json === true ? readyJson(cluster, page) : readyText(cluster, page))
+          await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
+        })
+      } catch (error) {
+        // Ctrl-C is the normal end of this verb.
+        if (!isError(error, 'ABORTED')) throw error
+      }
+    },
+  )
 }
 
-function readyJson({ url, credentialsFile }: Cluster, page: string): string {
-  return JSON.stringify({ event: 'ready', url, credentials: credentialsFile, page })
+function readyJson({ url, s3, credentialsFile }: Cluster, page: string): string {
+  return JSON.stringify({ event: 'ready', url, s3, credentials: credentialsFile, page })
 }
 
 function readyText({ url }: Cluster, page: string): string {

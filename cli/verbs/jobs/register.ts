@@ -9,10 +9,12 @@ import type { JobReply } from '../../api/replies.ts'
 import { seconds } from '../../values.ts'
 import { type AddVerb, addVerb } from '../../verb.ts'
 import { type HintFlags, hintOption, reserved } from './hints.ts'
+import { requestS3, type S3Reply, s3Exports, s3Option } from './s3-keys.ts'
 
 interface Flags extends HintFlags {
   readonly leaseSeconds?: number
   readonly waitSeconds?: number
+  readonly s3?: boolean
 }
 
 export const register: AddVerb = (parent, cli) => {
@@ -22,6 +24,7 @@ export const register: AddVerb = (parent, cli) => {
     examples: [
       'mayfly register wordcount',
       'mayfly register video --hint capacityBytes=2GiB --hint maxFunctions=64',
+      'mayfly register batch --s3   # and for S3 clients: endpoint, access key, secret',
       'export MAYFLY_TICKET=$(mayfly register batch --json | jq -r .ticket)',
     ],
   })
@@ -39,9 +42,14 @@ export const register: AddVerb = (parent, cli) => {
       'how long to wait in line where there is no room (default: not at all)',
       seconds(0, REGISTRATION_WAIT_SECONDS_MAX),
     )
+  s3Option(verb)
   onReply(verb, cli, {
-    ask: ({ credentials, words: [name], flags }: Asked<Flags>) => {
-      const { hint = {}, leaseSeconds, waitSeconds } = flags
+    ask: async ({
+      credentials,
+      words: [name],
+      flags,
+    }: Asked<Flags>): Promise<JobReply & { s3?: S3Reply }> => {
+      const { hint = {}, leaseSeconds, waitSeconds, s3 } = flags
       const body = {
         name,
         hints: hint,
@@ -49,19 +57,21 @@ export const register: AddVerb = (parent, cli) => {
         ...(waitSeconds !== undefined && { waitSeconds }),
       }
       const waitMs = (waitSeconds ?? 0) * 1000
-      return request<JobReply>(credentials, { method: 'POST', path: '/v1/jobs', body, waitMs })
+      const job = await request<JobReply>(credentials, { method: 'POST', path: '/v1/jobs', body, waitMs })
+      return s3 === true ? { ...job, s3: await requestS3(credentials, job.id, {}) } : job
     },
     text: describe,
   })
   hintOption(verb)
 }
 
-function describe({ id, ticket, leaseSeconds, reservation }: JobReply): string {
+function describe({ id, ticket, leaseSeconds, reservation, s3 }: JobReply & { s3?: S3Reply }): string {
   return [
     `job       ${id}`,
     `reserved  ${reserved(reservation)}`,
     `lease     ${leaseSeconds} s without any use`,
     'For its functions:',
     `export MAYFLY_TICKET=${ticket}`,
+    ...(s3 === undefined ? [] : ['For its S3 clients:', s3Exports(s3)]),
   ].join('\n')
 }

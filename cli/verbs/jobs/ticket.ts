@@ -3,6 +3,7 @@ import { requestJob } from '../../api/http.ts'
 import { type Asked, onReply } from '../../api/on-reply.ts'
 import { seconds } from '../../values.ts'
 import { type AddVerb, addVerb, jobText, notEmpty } from '../../verb.ts'
+import { requestS3, type S3Reply, s3Exports, s3Option } from './s3-keys.ts'
 
 interface TicketReply {
   readonly ticket: string
@@ -14,6 +15,7 @@ interface Flags {
   readonly write?: boolean
   readonly prefix?: string
   readonly seconds?: number
+  readonly s3?: boolean
 }
 
 export const ticket: AddVerb = (parent, cli) => {
@@ -23,6 +25,7 @@ export const ticket: AddVerb = (parent, cli) => {
     examples: [
       'export MAYFLY_TICKET=$(mayfly ticket wordcount)',
       'mayfly ticket wordcount --read --prefix out/ --seconds 1h',
+      'eval "$(mayfly ticket wordcount --s3 --read)"',
     ],
   })
     .argument('<job>', jobText)
@@ -34,16 +37,17 @@ export const ticket: AddVerb = (parent, cli) => {
       'how long it is valid, like 600 or 2h (default: 1d)',
       seconds(1, TICKET_SECONDS),
     )
+  s3Option(verb)
   onReply(verb, cli, {
-    ask: ({ credentials, words: [job = ''], flags }: Asked<Flags>) => {
-      const { read = false, write = false, prefix, seconds } = flags
-      const body = {
-        ...((read || write) && { read, write }),
-        ...(prefix !== undefined && { prefix }),
-        ...(seconds !== undefined && { expiresInSeconds: seconds }),
-      }
+    ask: ({ credentials, words: [job = ''], flags }: Asked<Flags>): Promise<TicketReply | S3Reply> => {
+      const { read = false, write = false, prefix, seconds, s3 } = flags
+      const rights = { ...((read || write) && { read, write }), ...(prefix !== undefined && { prefix }) }
+      if (s3 === true && seconds !== undefined)
+        throw new Error('a key for S3 ends with its job; leave out --seconds')
+      if (s3 === true) return requestS3(credentials, job, rights)
+      const body = { ...rights, ...(seconds !== undefined && { expiresInSeconds: seconds }) }
       return requestJob<TicketReply>(credentials, job, { method: 'POST', below: '/tickets', body })
     },
-    text: ({ ticket }) => ticket,
+    text: (reply) => ('ticket' in reply ? reply.ticket : s3Exports(reply)),
   })
 }

@@ -5,9 +5,11 @@ import type { Registry } from 'prom-client'
 import type { PersistedStore } from '../../../service/persisted/persisted-store.ts'
 import type { JobLifecycle } from '../../jobs/job-lifecycle.ts'
 import type { Registrations } from '../../jobs/registrations.ts'
+import type { S3Keys } from '../../jobs/s3-keys.ts'
 import type { Tickets } from '../../jobs/tickets.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import type { MetadataServers } from '../../metadata/servers.ts'
+import type { Gateways } from '../../nodes/gateways.ts'
 import type { NodeRegistry } from '../../nodes/registry.ts'
 import type { Drains } from '../../scaling/drains.ts'
 import type { JobTransfers } from '../../scaling/job-transfers.ts'
@@ -36,6 +38,8 @@ export interface Routes {
   readonly metadata: MetadataServers
   readonly transfers: JobTransfers
   readonly tickets: Tickets
+  readonly s3Keys: S3Keys
+  readonly gateways: Gateways
   readonly views: Views
   readonly streams: EventStreams
   readonly metrics: Registry

@@ -10,7 +10,7 @@ const tags = ['cluster']
 
 export function clusterRoutes(
   app: Api,
-  { drains, nodes, views, streams, metrics, sessions, metadata }: Routes,
+  { drains, nodes, views, streams, metrics, sessions, metadata, gateways }: Routes,
 ): void {
   app.get(
     '/v1/nodes',
@@ -152,6 +152,7 @@ export function clusterRoutes(
         .flatMap(({ id, metrics: at }) =>
           at === undefined ? [] : [target(at, { plane: 'metadata', process: id })],
         ),
+      ...gateways.heard().map(({ id, metrics: at }) => target(at, { plane: 'gateway', process: id })),
     ],
   )
 

@@ -1,15 +1,26 @@
 import Type from 'typebox'
+import { MayflyError } from '../../../protocol/errors.ts'
 import type { NodeReport } from '../../../protocol/operations/reports.ts'
 import { REPORT_BYTES_MAX } from '../../limits.ts'
-import { capacityRequest, metadataReport, nodeReport } from '../report-schemas.ts'
+import {
+  capacityRequest,
+  gatewayReport,
+  gatewayRights,
+  metadataReport,
+  nodeReport,
+} from '../report-schemas.ts'
 import type { Reports } from '../reports.ts'
-import type { Api } from './api.ts'
+import type { Api, Routes } from './api.ts'
 
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
 const bodyLimit = REPORT_BYTES_MAX
 
-/** Heartbeats of the cluster's own processes. They are not part of the public API. */
-export function internalRoutes(app: Api, { reports }: { readonly reports: Reports }): void {
+/** What the cluster's own processes use: heartbeats, and tickets for gateways. It is not part of the public API. */
+interface InternalRoutes extends Pick<Routes, 'jobs' | 'tickets' | 'gateways'> {
+  readonly reports: Reports
+}
+
+export function internalRoutes(app: Api, { reports, jobs, tickets, gateways }: InternalRoutes): void {
   app.post(
     '/internal/v1/nodes/:id/heartbeat',
     { bodyLimit, schema: { hide: true, params, body: nodeReport } },
@@ -28,6 +39,27 @@ export function internalRoutes(app: Api, { reports }: { readonly reports: Report
     (request) => {
       reports.metadata(request.params.id, request.body)
       return {}
+    },
+  )
+
+  app.post(
+    '/internal/v1/gateways/:id/heartbeat',
+    { bodyLimit, schema: { hide: true, params, body: gatewayReport } },
+    (request) => {
+      gateways.onReport(request.params.id, request.body)
+      return {}
+    },
+  )
+
+  app.post(
+    '/internal/v1/jobs/:id/tickets',
+    { bodyLimit, schema: { hide: true, params, body: gatewayRights } },
+    async ({ params: { id }, body }) => {
+      const { expiresInSeconds: seconds, ...rights } = body
+      const job = jobs.requireLiving(id)
+      if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${id} is not active yet`)
+      const { ticket } = await tickets.issue(job, { ...rights, seconds })
+      return { ticket, createdAt: new Date(job.createdAtMs).toISOString() }
     },
   )
 }

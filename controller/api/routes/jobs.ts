@@ -4,12 +4,7 @@ import { MayflyError } from '../../../protocol/errors.ts'
 import { TICKET_SECONDS } from '../../../protocol/limits.ts'
 import type { Caller } from '../../access/keys.ts'
 import type { Grant } from '../../jobs/tickets.ts'
-import {
-  IDEMPOTENCY_KEY_BYTES_MAX,
-  JOB_LEASE_SECONDS_DEFAULT,
-  JOB_NAME_BYTES_MAX,
-  TICKET_PREFIX_BYTES_MAX,
-} from '../../limits.ts'
+import { IDEMPOTENCY_KEY_BYTES_MAX, JOB_LEASE_SECONDS_DEFAULT, JOB_NAME_BYTES_MAX } from '../../limits.ts'
 import { type Job, livingStates } from '../../records/job.ts'
 import { forAll, forDrivers, reaches } from '../authentication.ts'
 import { replies } from '../replies.ts'
@@ -25,6 +20,7 @@ import {
 } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 import { pageOf, paging, positionAt, readLimit } from './paging.ts'
+import { checkGrant, reachedJob } from './reached-job.ts'
 
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
@@ -37,12 +33,7 @@ export function jobRoutes(
     ...views.job(job),
     ...(job.state === 'active' && { ticket: await tickets.make(job) }),
   })
-  /** A driver sees only its own jobs. Throws `JOB_NOT_FOUND`. */
-  const reached = (caller: Caller, id: string): Job => {
-    const job = ledger.get(id)
-    if (job !== undefined && reaches(caller, job)) return job
-    throw new MayflyError('JOB_NOT_FOUND', `There is no job '${id}'`)
-  }
+  const reached = (caller: Caller, id: string): Job => reachedJob(ledger, caller, id)
 
   app.post(
     '/v1/jobs',
@@ -252,14 +243,7 @@ function grantOf({
   prefix = '',
   expiresInSeconds = TICKET_SECONDS,
 }: Static<typeof ticketGrant>): Grant {
-  if (!read && !write)
-    throw new MayflyError('BAD_REQUEST', 'write: a ticket grants to read, to write, or both')
-  const bytes = Buffer.byteLength(prefix)
-  if (bytes > TICKET_PREFIX_BYTES_MAX)
-    throw new MayflyError(
-      'BAD_REQUEST',
-      `prefix: it has ${bytes} bytes of UTF-8, more than ${TICKET_PREFIX_BYTES_MAX}`,
-    )
+  checkGrant({ read, write, prefix })
   return { read, write, prefix, seconds: expiresInSeconds }
 }
 

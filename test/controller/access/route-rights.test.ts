@@ -19,6 +19,7 @@ const rules: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
   'delete /v1/jobs/{id}': forDrivers,
   'post /v1/jobs/{id}/renew': forDrivers,
   'post /v1/jobs/{id}/tickets': forDrivers,
+  'post /v1/jobs/{id}/s3-keys': forDrivers,
   'post /v1/jobs/{id}/move': forAdmins,
   'get /v1/nodes': forViewers,
   'post /v1/nodes/{id}/drain': forAdmins,
@@ -38,6 +39,7 @@ const rules: Readonly<Record<string, readonly Role[] | 'anybody'>> = {
 
 const bodies: Readonly<Record<string, unknown>> = {
   'post /v1/jobs/{id}/tickets': {},
+  'post /v1/jobs/{id}/s3-keys': {},
   'post /v1/jobs/{id}/move': { metadata: 'm-1' },
   'patch /v1/jobs/{id}': { hints: {} },
   'post /v1/keys/{name}/rotate': {},
@@ -105,7 +107,7 @@ test("another driver's job does not exist on any route that names a job", async 
   }
   const [own, foreign] = [(await world.ask('/v1/jobs', ci)).body.id, (await world.register()).body.id]
   const ofJobs = routes.filter((route) => route.includes('/v1/jobs/{id}') && rules[route]?.includes('driver'))
-  expect(ofJobs.length).toBe(5)
+  expect(ofJobs.length).toBe(6)
   const last = 'delete /v1/jobs/{id}'
   for (const route of [...ofJobs.filter((route) => route !== last), last]) {
     expect([route, await ask(route, keys.driver, foreign)]).toEqual([route, 404])

@@ -134,6 +134,7 @@ const validBodies: Record<string, Record<string, unknown>> = {
   'post /v1/jobs': { name: 'a', hints },
   'post /v1/jobs/{id}/move': { metadata: 'm-1' },
   'post /v1/jobs/{id}/tickets': {},
+  'post /v1/jobs/{id}/s3-keys': {},
   'post /v1/keys': { name: 'k', role: 'driver' },
   'post /v1/keys/{name}/rotate': {},
 }

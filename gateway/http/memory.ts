@@ -1,0 +1,70 @@
+import type { Clock } from '../../protocol/runtime.ts'
+import { BODIES_BYTES_MAX, BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX } from '../limits.ts'
+import { S3Error } from './s3-error.ts'
+
+interface Waiting {
+  readonly bytes: number
+  readonly go: () => void
+}
+
+/** A weighted FIFO semaphore over the bytes of bodies that are in memory. */
+export class BodyMemory {
+  readonly #clock: Clock
+  readonly #waiting: Waiting[] = []
+  #used = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get usedBytes(): number {
+    return this.#used
+  }
+
+  /** Resolves when there is room. Rejects with `SlowDown` if too many wait, or this takes too long. */
+  async take(bytes: number): Promise<void> {
+    if (this.#waiting.length === 0 && this.#used + bytes <= BODIES_BYTES_MAX) {
+      this.#used += bytes
+      return
+    }
+    if (this.#waiting.length >= BODIES_WAITING_MAX) throw slowDown()
+    await new Promise<void>((resolve, reject) => {
+      const waiting = {
+        bytes,
+        go: () => {
+          timer.cancel()
+          resolve()
+        },
+      }
+      const timer = this.#clock.after(BODIES_WAIT_MS_MAX, () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
+        reject(slowDown())
+        this.#wake()
+      })
+      this.#waiting.push(waiting)
+    })
+  }
+
+  /** Counts bytes that are there already. */
+  charge(bytes: number): void {
+    this.#used += bytes
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes
+    this.#wake()
+  }
+
+  #wake(): void {
+    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+      if (this.#used + next.bytes > BODIES_BYTES_MAX) return
+      this.#waiting.shift()
+      this.#used += next.bytes
+      next.go()
+    }
+  }
+}
+
+function slowDown(): S3Error {
+  return new S3Error('SlowDown', undefined, { headers: { 'retry-after': '1' } })
+}

@@ -1,0 +1,83 @@
+import type { Job } from '../../client/job.ts'
+import type { ListEntry } from '../../client/objects/listing.ts'
+import { KEY_BYTES_MAX, LIST_PAGE_MAX } from '../../protocol/limits.ts'
+
+/** One page of a bucket's keys. */
+export interface KeyPage {
+  readonly entries: readonly ListEntry[]
+  readonly prefixes: readonly string[]
+  /** The last key or prefix of a page that is followed by another; null at the end. */
+  readonly next: string | null
+}
+
+export interface PageRequest {
+  readonly bucket: string
+  readonly prefix: string
+  /** Keys with the same text up to it, behind the prefix, are listed as one; empty for none. */
+  readonly delimiter: string
+  /** Only keys after this one. A common prefix stands for all of its keys. */
+  readonly after: string
+  readonly max: number
+  readonly signal: AbortSignal
+}
+
+/** The largest character: no key with a prefix comes after the prefix and as many of it as fit. */
+const LAST = '\u{10ffff}'
+
+/** Lists one page. Keys below a common prefix that is listed already are skipped, a page of the nodes at a time. */
+export async function listKeys(job: Job, request: PageRequest): Promise<KeyPage> {
+  const { bucket, prefix, delimiter, max, signal } = request
+  const entries: ListEntry[] = []
+  const prefixes: string[] = []
+  let last = request.after
+  if (max === 0) return { entries, prefixes, next: null }
+  let { after } = startOf(request)
+  for (;;) {
+    let skipped = 0
+    let again = false
+    for await (const entry of job.list({
+      bucket,
+      signal,
+      ...(prefix !== '' && { prefix }),
+      ...(after !== '' && { after }),
+    })) {
+      const common = commonPrefix(entry.key, request)
+      const isListed = common !== null && common === (prefixes.at(-1) ?? startOf(request).listed)
+      if (isListed && ++skipped >= LIST_PAGE_MAX) {
+        after = afterAll(common)
+        again = true
+        break
+      }
+      if (isListed) continue
+      if (entries.length + prefixes.length === max) return { entries, prefixes, next: last }
+      skipped = 0
+      if (common === null) entries.push(entry)
+      else prefixes.push(common)
+      last = common ?? entry.key
+    }
+    if (!again) return { entries, prefixes, next: null }
+  }
+
+  /** A page that follows a common prefix follows all of its keys. */
+  function startOf({ after, prefix }: PageRequest): { after: string; listed: string | null } {
+    const isPrefix =
+      delimiter !== '' &&
+      after.startsWith(prefix) &&
+      after.length > prefix.length &&
+      after.endsWith(delimiter)
+    return isPrefix && commonPrefix(after, request) === after
+      ? { after: afterAll(after), listed: after }
+      : { after, listed: null }
+  }
+}
+
+function commonPrefix(key: string, { prefix, delimiter }: PageRequest): string | null {
+  if (delimiter === '') return null
+  const end = key.indexOf(delimiter, prefix.length)
+  return end < 0 ? null : key.slice(0, end + delimiter.length)
+}
+
+/** A key after all keys with this prefix. */
+function afterAll(prefix: string): string {
+  return prefix + LAST.repeat(Math.floor((KEY_BYTES_MAX - Buffer.byteLength(prefix)) / 4))
+}

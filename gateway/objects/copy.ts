@@ -1,0 +1,159 @@
+import { isError } from '../../protocol/errors.ts'
+import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import type { Verified } from '../http/body.ts'
+import { type ChecksumAlgorithm, checksumDigest, Hash } from '../http/digests.ts'
+import type { Exchange } from '../http/exchange.ts'
+import { notImplemented, S3Error } from '../http/s3-error.ts'
+import { PUT_BYTES_MAX } from '../limits.ts'
+import type { ByteRange } from './byte-range.ts'
+import { checkConditions, conditionsIn, putCondition } from './conditions.ts'
+import { statOf } from './get.ts'
+import { algorithmIn, attributesOf, checksumNodes, quote, type S3Object, ttlOf } from './object-record.ts'
+import { store } from './store.ts'
+
+/** Copies that begin again because their source was replaced. */
+const ATTEMPTS_MAX = 3
+
+/** What a copy reads. */
+export interface CopySource {
+  readonly bucket: string
+  readonly key: string
+}
+
+export async function copyObject(exchange: Exchange): Promise<void> {
+  const source = sourceIn(exchange)
+  const directive = directiveIn(exchange)
+  if (directive === 'COPY' && source.bucket === exchange.bucket && source.key === exchange.key)
+    throw new S3Error(
+      'InvalidRequest',
+      "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+    )
+  for (let attempt = 1; ; attempt++) {
+    const object = await sourceOf(exchange, source)
+    if (object.bytes > PUT_BYTES_MAX)
+      throw new S3Error(
+        'InvalidRequest',
+        'The specified copy source is larger than the maximum allowable size for a copy source: 5368709120',
+      )
+    const attributes = directive === 'COPY' ? object : attributesOf(exchange)
+    ttlOf(attributes)
+    const condition = await putCondition(exchange, exchange)
+    const reading = new CopyReading(exchange, {
+      source,
+      object,
+      algorithm: algorithmIn(exchange) ?? algorithmOf(object),
+    })
+    try {
+      const { etag, checksum, modifiedMs } = await store(exchange.job, {
+        bucket: exchange.bucket,
+        key: exchange.key,
+        bytes: object.bytes,
+        source: () => reading.stream({ start: 0, end: object.bytes }),
+        verified: () => reading.verified,
+        attributes,
+        condition,
+        nowMs: exchange.nowMs,
+        signal: exchange.signal,
+      })
+      return exchange.sendXml('CopyObjectResult', [
+        ['LastModified', new Date(modifiedMs).toISOString()],
+        ['ETag', quote(etag)],
+        ...checksumNodes(checksum),
+      ])
+    } catch (error) {
+      if (!reading.wasReplaced || attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+/** The source of a copy. Throws `InvalidArgument`, or `NoSuchVersion`. */
+export function sourceIn(exchange: Exchange): CopySource {
+  const text = exchange.header('x-amz-copy-source') ?? ''
+  const [path = '', version] = text.split(/\?versionId=/)
+  const [, bucket = '', key = ''] = /^\/?([^/]+)\/(.+)$/s.exec(decoded(path)) ?? []
+  if (key === '')
+    throw new S3Error(
+      'InvalidArgument',
+      'Copy Source must mention the source bucket and key: sourcebucket/sourcekey',
+    )
+  if (version !== undefined && version !== 'null') throw new S3Error('NoSuchVersion')
+  return { bucket, key }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch (cause) {
+    throw new S3Error('InvalidArgument', 'x-amz-copy-source: it cannot be decoded', { cause })
+  }
+}
+
+/** The object that is copied, if its conditions hold. */
+export async function sourceOf(exchange: Exchange, source: CopySource): Promise<S3Object> {
+  const object = await statOf(exchange, source)
+  checkConditions(conditionsIn(exchange, 'x-amz-copy-source-'), object, 'copy')
+  return object
+}
+
+function directiveIn(exchange: Exchange): 'COPY' | 'REPLACE' {
+  const directive = exchange.header('x-amz-metadata-directive') ?? 'COPY'
+  if (directive !== 'COPY' && directive !== 'REPLACE')
+    throw new S3Error('InvalidArgument', 'Unknown metadata directive.')
+  if ((exchange.header('x-amz-tagging-directive') ?? 'COPY') !== 'COPY')
+    throw notImplemented('x-amz-tagging-directive')
+  return directive
+}
+
+function algorithmOf({ checksum }: S3Object): ChecksumAlgorithm | null {
+  return checksum?.algorithm ?? null
+}
+
+/** Reads a source's version, and computes what is stored with the copy. */
+export class CopyReading {
+  /** The version was gone before its last byte. */
+  wasReplaced = false
+  readonly #exchange: Exchange
+  readonly #of: { source: CopySource; object: S3Object; algorithm: ChecksumAlgorithm | null }
+  #verified: Pick<Verified, 'md5' | 'checksum'> | null = null
+
+  constructor(
+    exchange: Exchange,
+    of: { source: CopySource; object: S3Object; algorithm: ChecksumAlgorithm | null },
+  ) {
+    this.#exchange = exchange
+    this.#of = of
+  }
+
+  get verified(): Pick<Verified, 'md5' | 'checksum'> {
+    if (this.#verified === null) throw new Error('the source was not read to its end')
+    return this.#verified
+  }
+
+  async *stream(range: ByteRange): AsyncGenerator<Buffer> {
+    const { algorithm } = this.#of
+    const md5 = new Hash('md5')
+    const digest = algorithm === null ? null : checksumDigest(algorithm)
+    try {
+      for await (const piece of this.#read(range)) {
+        md5.update(piece)
+        digest?.update(piece)
+        yield piece
+      }
+    } catch (error) {
+      this.wasReplaced = isError(error, 'VERSION_MISMATCH', 'NOT_FOUND')
+      throw error
+    }
+    const value = digest === null ? '' : Buffer.from(await digest.digest()).toString('base64')
+    const checksum = algorithm === null ? null : { algorithm, value }
+    this.#verified = { md5: Buffer.from(await md5.digest()).toString('hex'), checksum }
+  }
+
+  async *#read(range: ByteRange): AsyncGenerator<Buffer> {
+    const { job, signal } = this.#exchange
+    const { source, object } = this.#of
+    if (range.end === range.start) return
+    const options = { bucket: source.bucket, signal, range, ifVersion: object.version }
+    if (range.end - range.start <= CHUNK_BYTES) yield await job.get(source.key, options)
+    else yield* job.getStream(source.key, options) as AsyncIterable<Buffer>
+  }
+}

@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto'
+import type { Job } from '../../client/job.ts'
+import { isError } from '../../protocol/errors.ts'
+import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import type { Verified } from '../http/body.ts'
+import { asS3Error, S3Error } from '../http/s3-error.ts'
+import type { PutCondition } from './conditions.ts'
+import { type Attributes, metadataOf, type ObjectRecord, ttlOf } from './object-record.ts'
+
+/** An object that is to be stored. */
+export interface Storing {
+  readonly bucket: string
+  readonly key: string
+  /** Bytes that `source` gives. */
+  readonly bytes: number
+  /** Its end means that everything was verified; a failure stores nothing. */
+  readonly source: () => AsyncIterable<Buffer>
+  /** Called at the end of the source. */
+  readonly verified: () => Pick<Verified, 'md5' | 'checksum'> & { readonly etag?: string }
+  readonly attributes: Attributes
+  readonly condition: PutCondition
+  readonly nowMs: number
+  /** Names the put; a random name if not given. */
+  readonly put?: string
+  readonly signal: AbortSignal
+}
+
+/**
+ * Stores an object: in one message if it fits, else in chunks as they arrive. Resolves with its record. If the answer of
+ * its node is lost, the key is read: it may say that the put was carried out.
+ */
+export async function store(job: Job, storing: Storing): Promise<ObjectRecord> {
+  const { bucket, key, attributes, condition, signal } = storing
+  const { metadata, record } = recorder(storing)
+  const options = { bucket, signal, ...condition, ...ttlOf(attributes) }
+  try {
+    if (storing.bytes <= CHUNK_BYTES) {
+      const bytes = await collect(storing.source())
+      await job.put(key, bytes, { ...options, metadata: metadata() })
+    } else await job.putStream(key, storing.source(), { ...options, metadata })
+    return record()
+  } catch (error) {
+    if (!isError(error, 'OUTCOME_UNKNOWN')) throw error
+    if (await wasCarriedOut(job, storing, record())) return record()
+    // Repeating a put without a condition stores the same bytes; that of another one could not tell its own success.
+    if (Object.keys(condition).length === 0) throw new S3Error('InternalError', undefined, { cause: error })
+    throw asS3Error(error)
+  }
+}
+
+function recorder({
+  verified,
+  bytes,
+  nowMs,
+  attributes,
+  put = randomBytes(8).toString('base64url'),
+}: Storing) {
+  const record = (): ObjectRecord => {
+    const { md5, etag = md5, checksum } = verified()
+    const { headers } = attributes
+    return { etag, modifiedMs: nowMs, bytes, put, headers, ...(checksum !== null && { checksum }) }
+  }
+  return { record, metadata: () => metadataOf(attributes, record()) }
+}
+
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of source) pieces.push(piece)
+  const [first = Buffer.alloc(0), ...others] = pieces
+  return others.length === 0 ? first : Buffer.concat(pieces)
+}
+
+async function wasCarriedOut(job: Job, { bucket, key }: Storing, { put }: ObjectRecord): Promise<boolean> {
+  const stat = await job.stat(key, { bucket }).catch(() => null)
+  return stat !== null && Object.values(stat.metadata).some((value) => value.includes(`"put":"${put}"`))
+}

@@ -1,0 +1,257 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isError } from '../protocol/errors.ts'
+import { KEY_BYTES_MAX } from '../protocol/limits.ts'
+import type { Clock } from '../protocol/runtime.ts'
+import type { Logger } from '../service/process/log.ts'
+import { payloadOf } from './access/payload.ts'
+import { type Proved, type SecretOf, Signatures } from './access/signature.ts'
+import type { AccessLog } from './access-log.ts'
+import { Body } from './http/body.ts'
+import { Exchange, type OpenJob } from './http/exchange.ts'
+import type { BodyMemory } from './http/memory.ts'
+import type { Paces } from './http/pace.ts'
+import { asS3Error, S3Error } from './http/s3-error.ts'
+import { parseRequest, type S3Request } from './http/s3-request.ts'
+import { formatXml, XML_DECLARATION } from './http/xml.ts'
+import type { Lease, OpenJobs } from './jobs/open-jobs.ts'
+import { REFUSED_BODY_BYTES_MAX, REFUSED_BODY_MS_MAX, STREAM_BYTES } from './limits.ts'
+import { checkBucket } from './listing/bucket-names.ts'
+import type { Ended } from './metrics.ts'
+import { Operations, type Route } from './operations.ts'
+import { checkHeaders } from './request-headers.ts'
+
+export interface RequestHandlerOptions {
+  readonly secretOf: SecretOf
+  readonly jobs: OpenJobs
+  readonly paces: Paces
+  readonly memory: BodyMemory
+  readonly clock: Clock
+  /** Hosts whose subdomains are buckets. */
+  readonly domains: readonly string[]
+  readonly count: (ended: Ended) => void
+  readonly accessLog: AccessLog
+  readonly log: Logger
+}
+
+/** What is known of a request so far, for its metrics and its log line. */
+interface Seen {
+  operation: string
+  job: string
+  bucket: string
+  key: string
+  code: string
+}
+
+interface Connection {
+  readonly id: string
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  readonly seen: Seen
+  readonly signal: AbortSignal
+}
+
+/** Answers requests: parses, authenticates, finds the operation, runs it, and turns failures into S3's errors. */
+export class RequestHandler {
+  readonly #options: RequestHandlerOptions
+  readonly #signatures: Signatures
+  readonly #operations = new Operations()
+
+  constructor(options: RequestHandlerOptions) {
+    this.#options = options
+    this.#signatures = new Signatures(options.secretOf)
+  }
+
+  /** Never rejects. */
+  async handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const id = randomBytes(8).toString('hex').toUpperCase()
+    const gone = new AbortController()
+    const seen: Seen = { operation: 'other', job: '', bucket: '', key: '', code: '' }
+    const connection = { id, incoming, outgoing, seen, signal: gone.signal }
+    outgoing.setHeader('x-amz-request-id', id)
+    outgoing.setHeader('server', 'Mayfly')
+    const fromMs = this.#options.clock.monotonicMs()
+    const { bytesRead, bytesWritten } = incoming.socket
+    outgoing.once('close', () => {
+      gone.abort()
+      const { socket } = incoming
+      this.#ended(connection, {
+        receivedBytes: Math.max(0, socket.bytesRead - bytesRead),
+        sentBytes: Math.max(0, socket.bytesWritten - bytesWritten),
+        ms: this.#options.clock.monotonicMs() - fromMs,
+      })
+    })
+    try {
+      await this.#run(connection)
+    } catch (error) {
+      this.#fail(connection, error)
+    }
+  }
+
+  async #run(connection: Connection): Promise<void> {
+    const { incoming, seen } = connection
+    const { clock, domains, jobs } = this.#options
+    const request = parseRequest(incoming, domains)
+    const proved = this.#signatures.verify(request, clock.wallMs())
+    checkHeaders(request)
+    const route = this.#operations.find(request)
+    Object.assign(seen, { operation: route.name, bucket: route.bucket, key: route.key })
+    if (route.bucket !== '') checkBucket(route.bucket)
+    checkKey(route.key)
+    const lease = await jobs.lease(proved.accessKeyId)
+    seen.job = lease.open.job.id
+    try {
+      await this.#runOperation(connection, { request, proved, route, open: lease.open })
+    } catch (error) {
+      if (isError(error, 'JOB_ENDED', 'JOB_NOT_FOUND')) jobs.forget(proved.accessKeyId)
+      throw error
+    } finally {
+      this.#releaseAtEnd(connection, lease)
+    }
+  }
+
+  /** An answer that is still being sent uses the job too. */
+  #releaseAtEnd({ outgoing }: Connection, { release }: Lease): void {
+    if (outgoing.closed || outgoing.writableFinished) release()
+    else outgoing.once('close', release)
+  }
+
+  async #runOperation(
+    connection: Connection,
+    { request, proved, route, open }: { request: S3Request; proved: Proved; route: Route; open: OpenJob },
+  ): Promise<void> {
+    const { id, incoming, outgoing, signal } = connection
+    const { paces, memory, clock } = this.#options
+    const expects = incoming.headers.expect !== undefined
+    const body = new Body({
+      incoming,
+      headers: headersWithQuery(request),
+      payload: payloadOf(request, proved),
+      paces,
+      onBegin: () => {
+        if (expects) outgoing.writeContinue()
+      },
+    })
+    const { bucket, key, handler } = route
+    const nowMs = clock.wallMs()
+    const exchange = new Exchange({
+      id,
+      request,
+      bucket,
+      key,
+      body,
+      incoming,
+      outgoing,
+      open,
+      paces,
+      nowMs,
+      signal,
+    })
+    const bytes = heldBytes(request, body)
+    await memory.take(bytes)
+    let isHeld = true
+    const give = (): void => {
+      if (isHeld) memory.give(bytes)
+      isHeld = false
+    }
+    try {
+      await handler(exchange)
+    } finally {
+      if (outgoing.closed || outgoing.writableFinished) give()
+      else outgoing.once('close', give)
+    }
+  }
+
+  #fail(connection: Connection, thrown: unknown): void {
+    const { id, incoming, outgoing, seen, signal } = connection
+    const error = signal.aborted
+      ? new S3Error('RequestTimeout', undefined, { cause: thrown })
+      : asS3Error(thrown)
+    seen.code = error.code
+    if (error.code === 'InternalError')
+      this.#options.log.error(
+        { err: error.cause ?? error, request: id, operation: seen.operation },
+        'an S3 request failed',
+      )
+    if (outgoing.headersSent || signal.aborted) return void outgoing.destroy()
+    const hasBody = !incoming.complete
+    const headers = { ...error.headers, ...(hasBody && { connection: 'close' }) }
+    if (error.status === 304 || incoming.method === 'HEAD') {
+      outgoing.writeHead(error.status, headers).end()
+    } else {
+      const { bucket, key } = seen
+      const document = formatXml('Error', [
+        ['Code', error.code],
+        ['Message', error.message],
+        ['BucketName', bucket === '' ? undefined : bucket],
+        ['Key', key === '' ? undefined : key],
+        ['Resource', `/${bucket}${key === '' ? '' : `/${key}`}`],
+        ['RequestId', id],
+        ['HostId', id],
+      ])
+      const bytes = Buffer.from(XML_DECLARATION + document)
+      outgoing
+        .writeHead(error.status, {
+          'content-type': 'application/xml',
+          'content-length': bytes.length,
+          ...headers,
+        })
+        .end(bytes)
+    }
+    if (hasBody) this.#drain(incoming)
+  }
+
+  /** Reads a part of the body that nobody wants: a client that is still sending would get a reset instead of the answer. */
+  #drain(incoming: IncomingMessage): void {
+    const { socket } = incoming
+    const timer = this.#options.clock.after(REFUSED_BODY_MS_MAX, () => socket.destroy())
+    let bytes = 0
+    incoming.on('data', (piece: Buffer) => {
+      bytes += piece.length
+      if (bytes > REFUSED_BODY_BYTES_MAX) socket.destroy()
+    })
+    incoming.on('error', () => undefined)
+    incoming.once('close', () => timer.cancel())
+    incoming.resume()
+  }
+
+  #ended(
+    { id, incoming, outgoing, seen }: Connection,
+    moved: Pick<Ended, 'receivedBytes' | 'sentBytes' | 'ms'>,
+  ): void {
+    const { operation, code, bucket, key, job } = seen
+    this.#options.count({ operation, code, ...moved })
+    this.#options.accessLog.write({
+      request: id,
+      remote: incoming.socket.remoteAddress ?? '',
+      operation,
+      job,
+      method: incoming.method ?? '',
+      bucket,
+      key,
+      status: outgoing.statusCode,
+      code,
+      ...moved,
+    })
+  }
+}
+
+/** Throws `KeyTooLongError`, and `InvalidArgument` for a key that has a NUL. */
+function checkKey(key: string): void {
+  if (Buffer.byteLength(key) > KEY_BYTES_MAX) throw new S3Error('KeyTooLongError')
+  if (key.includes('\0')) throw new S3Error('InvalidArgument', 'A key has no NUL character')
+}
+
+/** In a presigned request, parameters count as headers. */
+function headersWithQuery({ headers, query }: S3Request): ReadonlyMap<string, string> {
+  const hoisted = [...query].filter(([name]) => name.startsWith('x-amz-') && !headers.has(name))
+  return hoisted.length === 0 ? headers : new Map([...hoisted, ...headers])
+}
+
+/** What a request holds of the memory for bodies. */
+function heldBytes({ method, headers }: S3Request, body: Body): number {
+  if (method === 'GET') return 64 * 1024
+  return headers.has('content-length') || headers.has('x-amz-decoded-content-length')
+    ? Math.min(body.length, STREAM_BYTES)
+    : 0
+}

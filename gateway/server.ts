@@ -1,0 +1,110 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { isIP } from 'node:net'
+import type { Registry } from 'prom-client'
+import { BACKLOG_MAX } from '../protocol/limits.ts'
+import type { Runtime } from '../protocol/runtime.ts'
+import { formatAddress } from '../protocol/transport/tcp.ts'
+import type { Logger } from '../service/process/log.ts'
+import { bindError } from '../service/server/listener.ts'
+import type { SecretOf } from './access/signature.ts'
+import type { AccessLog } from './access-log.ts'
+import { answerBadRequest } from './http/client-faults.ts'
+import { BodyMemory } from './http/memory.ts'
+import { Paces } from './http/pace.ts'
+import { type Issue, OpenJobs } from './jobs/open-jobs.ts'
+import { GATEWAY_CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_MS_MAX, IDLE_MS_MAX } from './limits.ts'
+import { addMetrics } from './metrics.ts'
+import { RequestHandler } from './request-handler.ts'
+
+export interface GatewayOptions {
+  readonly listen: { readonly host: string; readonly port: number }
+  /** The URL of clients; null for that of the listener. */
+  readonly endpoint: string | null
+  readonly runtime: Runtime
+  readonly secretOf: SecretOf
+  readonly issue: Issue
+  readonly registry: Registry
+  readonly accessLog: AccessLog
+  readonly log: Logger
+}
+
+export interface Gateway {
+  readonly address: string
+  readonly endpoint: string
+  stop(): Promise<void>
+}
+
+/** How long requests under way may take when the gateway stops. */
+const STOP_MS_MAX = 3_000
+/** Node looks for slow headers at this interval. */
+const CHECK_MS = 1_000
+
+/** Serves S3 until it is stopped. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { listen, runtime, secretOf, issue, registry, accessLog, log } = options
+  const { clock } = runtime
+  const jobs = new OpenJobs(issue, clock)
+  const paces = new Paces(clock)
+  const memory = new BodyMemory(clock)
+  const server = newServer()
+  const open = new Set<object>()
+  const count = addMetrics(registry, {
+    connections: () => open.size,
+    openJobs: () => jobs.count,
+    bodyBytes: () => memory.usedBytes,
+  })
+  const domains: string[] = ['localhost']
+  const handler = new RequestHandler({ secretOf, jobs, paces, memory, clock, domains, count, accessLog, log })
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void =>
+    void handler.handle(incoming, outgoing)
+  // A client that waits before it sends its body is told to when an operation reads it.
+  server.on('request', handle).on('checkContinue', handle)
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => reject(bindError(listen, cause)))
+    server.listen({ ...listen, backlog: BACKLOG_MAX }, resolve)
+  })
+  server.on('error', ({ message }) => log.warn({ reason: message }, 'a connection was not accepted'))
+  const { port } = server.address() as AddressInfo
+  const address = formatAddress(listen.host, port)
+  const endpoint = options.endpoint ?? `http://${address}`
+  const { hostname } = new URL(endpoint)
+  if (isIP(hostname.replace(/[[\]]/g, '')) === 0) domains.push(hostname)
+  return {
+    address,
+    endpoint,
+    stop: async () => {
+      const cut = clock.after(STOP_MS_MAX, () => server.closeAllConnections())
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      })
+      cut.cancel()
+      paces.stop()
+      jobs.close()
+      accessLog.close()
+    },
+  }
+}
+
+function newServer(): Server {
+  const server = createServer({
+    maxHeaderSize: HEADERS_BYTES_MAX,
+    headersTimeout: HEADERS_MS_MAX,
+    // Bodies have a pace instead of a time: an upload may take hours.
+    requestTimeout: 0,
+    keepAliveTimeout: IDLE_MS_MAX,
+    connectionsCheckingInterval: CHECK_MS,
+    noDelay: true,
+    requireHostHeader: true,
+  })
+  server.maxConnections = GATEWAY_CONNECTIONS_MAX
+  // The refused client comes again; idle ones open another connection when they need one.
+  server.on('drop', () => server.closeIdleConnections())
+  server.on('clientError', answerBadRequest)
+  return server
+}

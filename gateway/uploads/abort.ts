@@ -1,0 +1,14 @@
+import type { Exchange } from '../http/exchange.ts'
+import { UploadStore } from './upload-store.ts'
+
+/** Parts that arrive later see that the upload is aborted, and are removed by those who put them. */
+export async function abortMultipartUpload(exchange: Exchange): Promise<void> {
+  const uploads = new UploadStore(exchange)
+  const id = exchange.parameter('uploadId') ?? ''
+  for (;;) {
+    const upload = await uploads.getOpen(id, exchange.key)
+    if ((await uploads.change(upload, { is: 'aborted' })) !== null) break
+  }
+  await uploads.removeParts(id)
+  exchange.send(204)
+}
