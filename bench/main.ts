@@ -10,6 +10,7 @@ import { elasticity } from './suites/cluster/elasticity.ts'
 import { placements } from './suites/cluster/placements.ts'
 import { enforcement } from './suites/node/enforcement.ts'
 import { eviction } from './suites/node/eviction.ts'
+import { gateway } from './suites/node/gateway.ts'
 import { list } from './suites/node/list.ts'
 import { ssd } from './suites/node/ssd.ts'
 import { tiers } from './suites/node/tiers.ts'
@@ -43,6 +44,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['eviction', eviction],
   ['ssd', ssd],
   ['list', list],
+  ['gateway', gateway],
   ['tiers', tiers],
   ['placements', placements],
 ])

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isError } from '../protocol/errors.ts'
-import { KEY_BYTES_MAX } from '../protocol/limits.ts'
+import { CHUNK_BYTES, KEY_BYTES_MAX } from '../protocol/limits.ts'
 import type { Clock } from '../protocol/runtime.ts'
 import type { Logger } from '../service/process/log.ts'
 import { payloadOf } from './access/payload.ts'
@@ -73,7 +73,8 @@ export class RequestHandler {
     const fromMs = this.#options.clock.monotonicMs()
     const { bytesRead, bytesWritten } = incoming.socket
     outgoing.once('close', () => {
-      gone.abort()
+      // Nobody waits for the end of an answer that was sent; making the reason of an abort costs as much as a signature.
+      if (!outgoing.writableFinished) gone.abort()
       const { socket } = incoming
       this.#ended(connection, {
         receivedBytes: Math.max(0, socket.bytesRead - bytesRead),
@@ -134,31 +135,18 @@ export class RequestHandler {
     })
     const { bucket, key, handler } = route
     const nowMs = clock.wallMs()
-    const exchange = new Exchange({
-      id,
-      request,
-      bucket,
-      key,
-      body,
-      incoming,
-      outgoing,
-      open,
-      paces,
-      nowMs,
-      signal,
-    })
-    const bytes = heldBytes(request, body)
-    await memory.take(bytes)
-    let isHeld = true
-    const give = (): void => {
-      if (isHeld) memory.give(bytes)
-      isHeld = false
+    let held = heldBytes(route, request, body)
+    const hold = (bytes: number): void => {
+      memory.change(held, bytes)
+      held = bytes
     }
+    const around = { incoming, outgoing, open, paces, nowMs, hold, signal }
+    await memory.take(held)
     try {
-      await handler(exchange)
+      await handler(new Exchange({ id, request, bucket, key, body, ...around }))
     } finally {
-      if (outgoing.closed || outgoing.writableFinished) give()
-      else outgoing.once('close', give)
+      if (outgoing.closed || outgoing.writableFinished) hold(0)
+      else outgoing.once('close', () => hold(0))
     }
   }
 
@@ -248,10 +236,9 @@ function headersWithQuery({ headers, query }: S3Request): ReadonlyMap<string, st
   return hoisted.length === 0 ? headers : new Map([...hoisted, ...headers])
 }
 
-/** What a request holds of the memory for bodies. */
-function heldBytes({ method, headers }: S3Request, body: Body): number {
-  if (method === 'GET') return 64 * 1024
-  return headers.has('content-length') || headers.has('x-amz-decoded-content-length')
-    ? Math.min(body.length, STREAM_BYTES)
-    : 0
+/** What a request may hold of the memory for bodies: of an object that is read, its first piece. */
+function heldBytes({ name }: Route, { headers }: S3Request, body: Body): number {
+  if (name === 'GetObject') return CHUNK_BYTES
+  const hasBody = headers.has('content-length') || headers.has('x-amz-decoded-content-length')
+  return hasBody ? Math.min(body.length, STREAM_BYTES) : 0
 }

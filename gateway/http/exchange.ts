@@ -28,6 +28,8 @@ interface ExchangeOptions {
   readonly paces: Paces
   /** When it was received, Unix time. */
   readonly nowMs: number
+  /** Changes what the request is charged of the memory for bodies. */
+  readonly hold: (bytes: number) => void
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal
 }
@@ -67,6 +69,11 @@ export class Exchange {
 
   parameter(name: string): string | undefined {
     return this.request.query.get(name)
+  }
+
+  /** The request holds so many bytes from here on. */
+  hold(bytes: number): void {
+    this.#options.hold(bytes)
   }
 
   /** Whether the answer has begun. */

@@ -45,13 +45,9 @@ export class BodyMemory {
     })
   }
 
-  /** Counts bytes that are there already. */
-  charge(bytes: number): void {
-    this.#used += bytes
-  }
-
-  give(bytes: number): void {
-    this.#used -= bytes
+  /** Changes what was taken: bytes that are there already do not wait. */
+  change(from: number, to: number): void {
+    this.#used += to - from
     this.#wake()
   }
 

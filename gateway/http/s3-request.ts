@@ -89,7 +89,8 @@ function decode(text: string): string {
 
 /** The bucket in front of one of the domains; empty for path style. */
 function bucketOfHost(host: string, domains: readonly string[]): string {
-  const name = host.replace(/:\d+$/, '')
+  const colon = host.lastIndexOf(':')
+  const name = colon < 0 ? host : host.slice(0, colon)
   if (isIP(name) !== 0) return ''
   const domain = domains.find((each) => name.endsWith(`.${each}`))
   return domain === undefined ? '' : name.slice(0, -domain.length - 1)

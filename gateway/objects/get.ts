@@ -3,6 +3,7 @@ import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import type { Exchange, Headers } from '../http/exchange.ts'
 import { notImplemented, S3Error } from '../http/s3-error.ts'
+import { STREAM_BYTES } from '../limits.ts'
 import { type ByteRange, contentRange, rangeOf } from './byte-range.ts'
 import { checkConditions, conditionsIn } from './conditions.ts'
 import { contentHeaders, headersOf, objectOf, type S3Object } from './object-record.ts'
@@ -90,6 +91,7 @@ async function answer(
   const headers = headersFor(exchange, object, range)
   const status = range === null ? 200 : 206
   const { first, rest } = opened
+  exchange.hold(rest === null ? first.length : STREAM_BYTES)
   if (rest === null) exchange.send(status, headers, first)
   else await exchange.sendStream(status, headers, { first, rest })
 }

@@ -46,6 +46,16 @@ for (const [name, { rows, servers }] of Object.entries(suites)) {
   })
 }
 
+test('the gateway suite measures the gateway and MinIO on tiny inputs, and no call fails', async (context) => {
+  needPeer('minio', context)
+  const args = [command, 'bench', 'gateway', '--tiny', '--json', '--results', await tempDir()]
+  const report = JSON.parse((await runProgram(args)).stdout)
+  expect(report).toMatchObject({ suite: 'gateway', notes: [], failures: [] })
+  const systems = report.rows.map(([, system]: string[]) => system)
+  expect(systems.filter((system: string) => system === 'gateway')).toHaveLength(10)
+  expect(systems.filter((system: string) => system === 'MinIO')).toHaveLength(8)
+})
+
 test('the elasticity suite sees nodes come with jobs and load, and no call fails without a controller', async () => {
   const dir = await tempDir()
   const args = [command, 'bench', 'elasticity', '--tiny', '--json', '--results', dir]
