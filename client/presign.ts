@@ -5,7 +5,7 @@ import type { KeyOptions, TicketGrant } from './options.ts'
 import {
   ALGORITHM,
   encodePath,
-  encodeUri,
+  encodeQuery,
   scopeText,
   signatureOf,
   signingKey,
@@ -47,11 +47,7 @@ export function presignUrl(
   }: PresignOptions & { wallMs: number },
 ): string {
   encodeKey(key)
-  if (/(^|\/)\.{1,2}(\/|$)/.test(key))
-    throw new MayflyError(
-      'BAD_REQUEST',
-      `key: '${key}' cannot be in a URL, because clients resolve '.' and '..'`,
-    )
+  if (/(^|\/)\.{1,2}(\/|$)/.test(key)) throw new MayflyError('BAD_REQUEST', `key: URLs cannot have '${key}'`)
   const { host } = new URL(endpoint)
   const time = timeText(wallMs)
   const scope = { day: time.slice(0, 8), region: REGION, service: 's3' }
@@ -65,6 +61,5 @@ export function presignUrl(
   ]
   const request = { method, path, query, headers: [['host', host]] as const, payloadHash: UNSIGNED_PAYLOAD }
   const signature = signatureOf(signingKey(secretAccessKey, scope), { time, scope, request })
-  const pairs = query.map(([name, value]) => `${encodeUri(name)}=${encodeUri(value)}`)
-  return `${endpoint}${encodePath(path)}?${pairs.join('&')}&X-Amz-Signature=${signature}`
+  return `${endpoint}${encodePath(path)}?${encodeQuery(query)}&X-Amz-Signature=${signature}`
 }

@@ -19,9 +19,9 @@ export interface SignedRequest {
   readonly method: string
   /** Not encoded. */
   readonly path: string
-  /** Decoded; without the signature. */
+  /** Decoded, without the signature; sorted by the encoded names. */
   readonly query: readonly (readonly [string, string])[]
-  /** The signed headers; names in lower case, sorted. */
+  /** The signed headers: names in lower case, sorted, values without white space around them. */
   readonly headers: readonly (readonly [string, string])[]
   readonly payloadHash: string
 }
@@ -44,17 +44,19 @@ export function signatureOf(
 }
 
 function canonicalRequest({ method, path, query, headers, payloadHash }: SignedRequest): string {
-  const pairs = query.map(([name, value]) => [encodeUri(name), encodeUri(value)] as const)
-  pairs.sort(([a, aValue], [b, bValue]) => compare(a, b) || compare(aValue, bValue))
   return [
     method,
     encodePath(path),
-    pairs.map(([name, value]) => `${name}=${value}`).join('&'),
-    ...headers.map(([name, value]) => `${name}:${value.trim().replace(/ {2,}/g, ' ')}`),
+    encodeQuery(query),
+    ...headers.map(([name, value]) => `${name}:${value}`),
     '',
     headers.map(([name]) => name).join(';'),
     payloadHash,
   ].join('\n')
+}
+
+export function encodeQuery(query: SignedRequest['query']): string {
+  return query.map((pair) => pair.map(encodeUri).join('=')).join('&')
 }
 
 export function encodePath(path: string): string {
@@ -80,8 +82,4 @@ export function hmac(key: Buffer | string, text: string): Buffer {
 
 export function sha256Hex(text: string | Uint8Array): string {
   return createHash('sha256').update(text).digest('hex')
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

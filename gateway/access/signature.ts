@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import {
   ALGORITHM,
+  encodeUri,
   type Scope,
   signatureOf,
   signingKey,
@@ -210,8 +211,15 @@ function signedPart(request: S3Request, { signedHeaders, payloadHash }: Claimed)
   return {
     method,
     path,
-    query: [...query].filter(([name]) => name !== 'X-Amz-Signature'),
-    headers: signedHeaders.map((name) => [name, headers.get(name) ?? ''] as const),
+    query: [...query].filter(([name]) => name !== 'X-Amz-Signature').sort(([a], [b]) => compareEncoded(a, b)),
+    headers: signedHeaders.map(
+      (name) => [name, (headers.get(name) ?? '').trim().replace(/ {2,}/g, ' ')] as const,
+    ),
     payloadHash,
   }
+}
+
+/** Names differ, as a parameter that is sent twice is refused. */
+function compareEncoded(a: string, b: string): number {
+  return encodeUri(a) < encodeUri(b) ? -1 : 1
 }
