@@ -244,10 +244,15 @@ describeServers('objects by @aws-sdk/client-s3', (server: () => S3Server) => {
     const CopySource = encodeURIComponent(`${Bucket}/source é`)
     const copied = await s3.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource }))
     expect(copied.CopyObjectResult?.ETag).toBe(ETag)
-    expect(await get('copy')).toMatchObject({ Metadata: { a: '1' }, ContentType: 'text/plain', bytes })
+    const expectCopy = async (key: string, described: object): Promise<void> => {
+      const copy = await get(key)
+      expect(copy).toMatchObject(described)
+      expect(copy.bytes.equals(bytes)).toBe(true)
+    }
+    await expectCopy('copy', { Metadata: { a: '1' }, ContentType: 'text/plain' })
     const replaced = { Metadata: { b: '2' }, MetadataDirective: 'REPLACE', ContentType: 'text/html' } as const
     await s3.send(new CopyObjectCommand({ Bucket, Key: 'source é', CopySource, ...replaced }))
-    expect(await get('source é')).toMatchObject({ Metadata: { b: '2' }, ContentType: 'text/html', bytes })
+    await expectCopy('source é', { Metadata: { b: '2' }, ContentType: 'text/html' })
   })
 
   test('a copy onto itself has to change something, and its conditions hold', async () => {
