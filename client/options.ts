@@ -121,19 +121,13 @@ export interface Range {
   readonly end?: number | undefined
 }
 
-export interface GetStreamOptions extends KeyOptions, PinnedRead {
+export interface GetStreamOptions extends KeyOptions {
+  /** Read only this version, as returned by `put` or `stat`; `VERSION_MISMATCH` if the key is at another one. */
+  readonly ifVersion?: number | undefined
   /** Wait for a missing key to be put, up to this many seconds from the first read: 0 to 900. */
   readonly waitSeconds?: number | undefined
   /** Read only this range. */
   readonly range?: Range | undefined
-}
-
-interface PinnedRead {
-  /**
-   * Read only this version, as returned by `put` or `stat`: fails with `VERSION_MISMATCH` if the key is at
-   * another one.
-   */
-  readonly ifVersion?: number | undefined
 }
 
 export interface GetManyOptions extends KeyOptions {
@@ -141,7 +135,9 @@ export interface GetManyOptions extends KeyOptions {
   readonly waitSeconds?: number | undefined
 }
 
-export interface GetOptions extends KeyOptions, PinnedRead {
+export interface GetOptions extends KeyOptions {
+  /** Read only this version, as returned by `put` or `stat`; `VERSION_MISMATCH` if the key is at another one. */
+  readonly ifVersion?: number | undefined
   /**
    * Removes the object atomically: of several consumers exactly one gets it, the others `NOT_FOUND`. If the
    * consumer may crash before it has used the bytes, get the object and delete it when the work is done.
@@ -344,7 +340,7 @@ function say(value: unknown): string {
 }
 
 /** The version of a read. */
-export function versionOf({ ifVersion = ANY_VERSION }: PinnedRead): number {
+export function versionOf({ ifVersion = ANY_VERSION }: Pick<GetOptions, 'ifVersion'>): number {
   return ifVersion
 }
 

@@ -1,6 +1,5 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/model/keys.ts'
-import type { S3Key } from '../protocol/model/s3-key.ts'
 import type { KeyOptions, TicketGrant } from './options.ts'
 import {
   ALGORITHM,
@@ -25,7 +24,9 @@ export interface PresignOptions extends KeyOptions {
 }
 
 /** What an S3 client needs to use a job. */
-export interface S3Credentials extends S3Key {
+export interface S3Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
   /** URL of a gateway. */
   readonly endpoint: string
   readonly expiresAt: Date
