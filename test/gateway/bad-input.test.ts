@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { presignUrl } from '../../client/presign.ts'
 import { ask, sendRaw, signedHead, startTestGateway, type TestGateway } from './support/in-process.ts'
 
 const put = { method: 'PUT', path: '/default/a', body: 'some bytes' }
@@ -256,4 +257,23 @@ test('Expect: 100-continue is answered once the request may send its body, and n
   expect(accepted.body).toContain('HTTP/1.1 200 OK')
   const wrong = { accessKeyId: gateway.accessKeyId, secretAccessKey: 'wrong' }
   expect((await sendRaw(gateway, [head({ key: wrong })])).code).toBe('SignatureDoesNotMatch')
+})
+
+test('a bucket may be in front of the host, and a presigned URL is refused when it is old, changed or of the future', async () => {
+  const gateway = await startTestGateway()
+  const headers = { host: 'default.localhost' }
+  expect((await ask(gateway, { ...put, path: '/in/host', headers })).status).toBe(200)
+  expect((await ask(gateway, { ...get, path: '/default/in/host' })).body).toBe('some bytes')
+  const url = (wallMs: number, seconds = 60) => presignUrl(gateway, 'in/host', { seconds, wallMs })
+  const codeOf = async (asked: string) => {
+    const answer = await fetch(asked)
+    return [answer.status, /<Code>(\w+)/.exec(await answer.text())?.[1]]
+  }
+  const now = Date.now()
+  expect(await (await fetch(url(now))).text()).toBe('some bytes')
+  expect(await codeOf(url(now - 61_000))).toEqual([403, 'AccessDenied'])
+  expect(await codeOf(url(now + 16 * 60_000))).toEqual([403, 'AccessDenied'])
+  expect(await codeOf(url(now).replace('Expires=60', 'Expires=600'))).toEqual([403, 'SignatureDoesNotMatch'])
+  expect(await codeOf(url(now, 700_000))).toEqual([400, 'AuthorizationQueryParametersError'])
+  expect(await codeOf(`${url(now)}&x-amz-acl=public-read`)).toEqual([403, 'SignatureDoesNotMatch'])
 })
