@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -111,6 +111,24 @@ test('put takes --ttl, --if-absent and --persist, get takes --wait and --consume
   expect((await run(['put', 'options', 'rest', '--persist'], { input: 'stays' })).code).toBe(0)
   expect((await run(['kept', 'ls', `${id}/`])).out).toContain(`5 B  ${id}/default/rest`)
   expect((await run(['kept', 'get', `${id}/default/rest`])).out).toBe('stays')
+})
+
+test('get writes through a link, and into a pipe, which it does not replace', async () => {
+  await register('special')
+  const dir = await tempDir()
+  const bytes = randomBytes(3 * 2 ** 20 + 1)
+  await writeFile(join(dir, 'source'), bytes)
+  await run(['put', 'special', 'k', join(dir, 'source')])
+  await writeFile(join(dir, 'target'), 'before')
+  await symlink('target', join(dir, 'link'))
+  expect(await run(['get', 'special', 'k', join(dir, 'link')])).toMatchObject({ code: 0 })
+  expect((await readFile(join(dir, 'target'))).equals(bytes)).toBe(true)
+  expect((await lstat(join(dir, 'link'))).isSymbolicLink()).toBe(true)
+  execFileSync('mkfifo', [join(dir, 'pipe')])
+  const read = readFile(join(dir, 'pipe'))
+  expect(await run(['get', 'special', 'k', join(dir, 'pipe')])).toMatchObject({ code: 0 })
+  expect((await read).equals(bytes)).toBe(true)
+  expect((await lstat(join(dir, 'pipe'))).isFIFO()).toBe(true)
 })
 
 test('a folder is put and got whole, and nothing is written outside of the folder', async () => {

@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { GetStreamOptions, Job } from '../../../client/index.ts'
@@ -38,8 +38,16 @@ interface Source {
   readonly progress?: (bytes: number) => void
 }
 
-/** Writes beside the file, and replaces it at the end: a failure leaves what was there. */
+/** As `replaceFile`, but a symbolic link is followed, and a device or a pipe is written itself. */
 export async function toFile(file: string, write: (path: string) => Promise<void>): Promise<void> {
+  const there = await stat(file).catch(() => null)
+  if (there === null) await replaceFile(file, write)
+  else if (there.isFile()) await replaceFile(await realpath(file), write)
+  else await write(file)
+}
+
+/** Writes beside the file, and replaces it at the end: a failure leaves what was there. */
+export async function replaceFile(file: string, write: (path: string) => Promise<void>): Promise<void> {
   const fresh = join(dirname(file), `.${basename(file).slice(0, 200)}.${process.pid}.part`)
   try {
     await write(fresh)
@@ -63,12 +71,15 @@ export async function writeAll(
   written: (chunk: Buffer) => void = () => undefined,
 ): Promise<void> {
   const handle = await open(path, 'w')
+  // A pipe or a terminal has no positions: its writes keep their order only one after the other.
+  const hasPositions = (await handle.stat()).isFile()
+  const inFlightMax = hasPositions ? WRITES_IN_FLIGHT : 1
   const writing = new Set<Promise<void>>()
   const failures: unknown[] = []
   let position = 0
   try {
     for await (const chunk of chunks) {
-      const write: Promise<void> = writeAt(handle, chunk, position)
+      const write: Promise<void> = writeAt(handle, chunk, hasPositions ? position : null)
         .then(
           () => written(chunk),
           (error: unknown) => void failures.push(error),
@@ -76,7 +87,7 @@ export async function writeAll(
         .finally(() => writing.delete(write))
       writing.add(write)
       position += chunk.length
-      if (writing.size >= WRITES_IN_FLIGHT) await Promise.race(writing)
+      if (writing.size >= inFlightMax) await Promise.race(writing)
       if (failures.length > 0) break
     }
   } finally {
@@ -86,9 +97,12 @@ export async function writeAll(
   if (failures.length > 0) throw failures[0]
 }
 
-async function writeAt(handle: FileHandle, bytes: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < bytes.length; )
-    written += (await handle.write(bytes, written, bytes.length - written, position + written)).bytesWritten
+/** At the end of what was written, without a position. */
+async function writeAt(handle: FileHandle, bytes: Buffer, position: number | null): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const at = position === null ? null : position + written
+    written += (await handle.write(bytes, written, bytes.length - written, at)).bytesWritten
+  }
 }
 
 /** Resolves once all is written. Standard output stays open. */

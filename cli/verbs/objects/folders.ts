@@ -8,7 +8,7 @@ import { Progress } from '../../terminal/progress.ts'
 import { count, formatBytes, printable } from '../../terminal/table.ts'
 import type { Terminal } from '../../terminal/terminal.ts'
 import { exitCodes } from '../../verb.ts'
-import { readChunks, toFile, writeAll, writeObject } from './files.ts'
+import { readChunks, replaceFile, writeAll, writeObject } from './files.ts'
 
 /** Files that are read or written at a time: enough for the latency of small ones, and 16 MiB of chunks. */
 const FILES_IN_FLIGHT = 16
@@ -58,7 +58,7 @@ export async function getFolder(
   }
   return await transfer(objects, { folder, terminal }, async ({ key, path, bytes }) => {
     await mkdir(dirname(path), { recursive: true })
-    await toFile(path, async (fresh) => {
+    await replaceFile(path, async (fresh) => {
       if (bytes <= CHUNK_BYTES) await writeAll(fresh, [await job.get(key, options)])
       else await writeObject(fresh, { job, key, options })
     })
