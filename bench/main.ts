@@ -17,7 +17,7 @@ import { tiers } from './suites/node/tiers.ts'
 import { coldstart } from './suites/peers/coldstart.ts'
 import { many } from './suites/peers/many.ts'
 import { memory } from './suites/peers/memory.ts'
-import { limit, ops } from './suites/peers/ops.ts'
+import { limit, ops, tls } from './suites/peers/ops.ts'
 import { release } from './suites/peers/release.ts'
 import { shuffle } from './suites/peers/shuffle.ts'
 import { traces } from './suites/peers/traces.ts'
@@ -26,6 +26,7 @@ import { wait } from './suites/peers/wait.ts'
 /** The suites that compare Mayfly with other systems. All of them run if no suite is named. */
 const comparisons: readonly (readonly [string, Suite])[] = [
   ['ops', ops],
+  ['tls', tls],
   ['many', many],
   ['wait', wait],
   ['shuffle', shuffle],

@@ -22,7 +22,7 @@ interface ServerKind {
   readonly title: string
   /** A line for the user if it cannot be started, else null. */
   readonly missing: () => string | null
-  readonly start: (options: { watchesStalls: boolean }) => Promise<Server>
+  readonly start: (options: { watchesStalls: boolean; tls: boolean }) => Promise<Server>
 }
 
 export const servers: Readonly<Record<ServerName, ServerKind>> = {
@@ -30,7 +30,7 @@ export const servers: Readonly<Record<ServerName, ServerKind>> = {
   redis: {
     title: 'Redis',
     missing: () => (findRedis() === null ? redisMissing : null),
-    start: () => startRedis(),
+    start: ({ tls }) => startRedis({ tls }),
   },
   minio: {
     title: 'MinIO',

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { isError } from '../protocol/errors.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import type { CliConfig } from './config.ts'
-import { type ClusterConfig, defaultConfig } from './up/cluster-config.ts'
+import { type ClusterConfig, defaultConfig } from './up/config/cluster-config.ts'
 import { programs } from './up/programs.ts'
 import { INTERRUPTED, runCluster } from './up/run-cluster.ts'
 

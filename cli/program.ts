@@ -29,6 +29,7 @@ import { ls } from './verbs/objects/ls.ts'
 import { put } from './verbs/objects/put.ts'
 import { rm } from './verbs/objects/rm.ts'
 import { stat } from './verbs/objects/stat.ts'
+import { controllerProcess, metadataProcess, nodeProcess } from './verbs/server/processes.ts'
 import { completion } from './verbs/shell/completion.ts'
 
 /** The verbs in the order of the help. */
@@ -38,6 +39,7 @@ const groups: readonly (readonly [string, readonly AddVerb[]])[] = [
     [up, demo, status, top, watch, nodes, drain, logs, open, keys, gateway, context, env, bench],
   ],
   ['Jobs:', [jobs, register, resize, renew, ticket, end]],
+  ['Processes that run by themselves:', [controllerProcess, metadataProcess, nodeProcess]],
   ['Objects of a job:', [put, get, ls, stat, rm, bucket, kept]],
   ['The shell:', [completion]],
 ]

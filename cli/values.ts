@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { parseHost } from './up/config/network-settings.ts'
 
 /** Parses a whole number within the bounds. */
 export function wholeNumber(least: number, most: number): (text: string) => number {
@@ -7,6 +8,13 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
     if (Number.isSafeInteger(value) && value >= least && value <= most && text.trim() !== '') return value
     throw new InvalidArgumentError(`It is no whole number from ${least} to ${most}.`)
   }
+}
+
+/** Parses an IP address or a name, without a port. */
+export function host(text: string): string {
+  const parsed = parseHost(text)
+  if (parsed !== null) return parsed
+  throw new InvalidArgumentError('It is no IP address or name, or has a port.')
 }
 
 const secondsOf: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3600, d: 86_400 }

@@ -15,9 +15,10 @@ import {
   withJobId,
 } from './registration.ts'
 import { contextIn } from './routing/deadline.ts'
+import { caOf } from './routing/trust.ts'
 import { traceCalls } from './tracing.ts'
 
-export interface ConnectOptions extends Pick<JobOptions, 'onRetry' | 'tracer'> {
+export interface ConnectOptions extends Pick<JobOptions, 'ca' | 'onRetry' | 'tracer'> {
   /** `MAYFLY_API_KEY` of the environment if not given. */
   readonly apiKey?: string | undefined
 }
@@ -54,8 +55,8 @@ export interface Mayfly {
 }
 
 /**
- * `url` and `apiKey` default to `MAYFLY_URL` and `MAYFLY_API_KEY` of the environment. `onRetry` and `tracer` are also
- * those of the jobs it opens. Throws `BAD_REQUEST` unless `url` is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
+ * `url` and `apiKey` default to `MAYFLY_URL` and `MAYFLY_API_KEY` of the environment. `ca`, `onRetry` and `tracer`
+ * are also those of the jobs it opens. Throws `BAD_REQUEST` unless `url` is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
  * key.
  */
 export async function connect(
@@ -68,7 +69,7 @@ export async function connect(
   if (!isHttpUrl(url))
     throw new MayflyError('BAD_REQUEST', `url: it is '${url}', not a URL like http://127.0.0.1:7400`)
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
-  const controller = new ControllerApi(url, apiKey, hooks.onRetry)
+  const controller = new ControllerApi(url, apiKey, { ca: caOf(hooks.ca), onRetry: hooks.onRetry })
   const mayfly: Mayfly = {
     kept: remainderOf(controller),
     async registerJob(name, hints = {}, options = {}) {

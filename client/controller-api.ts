@@ -2,6 +2,8 @@ import { type ErrorCode, errorTable, isError, MayflyError } from '../protocol/er
 import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
+import { tlsFault } from '../protocol/transport/tls.ts'
+import { fetchTrusting } from '../protocol/transport/trusting-fetch.ts'
 import type { CallerOptions, JobOptions } from './options.ts'
 import { callContext, contextIn } from './routing/deadline.ts'
 
@@ -9,16 +11,21 @@ import { callContext, contextIn } from './routing/deadline.ts'
 export class ControllerApi {
   readonly #url: string
   readonly #apiKey: string
-
+  readonly #ca: () => string | null
   readonly #onRetry: JobOptions['onRetry']
 
-  constructor(url: string, apiKey: string, onRetry?: JobOptions['onRetry']) {
+  constructor(
+    url: string,
+    apiKey: string,
+    { ca, onRetry }: { ca: () => string | null; onRetry?: JobOptions['onRetry'] },
+  ) {
     this.#url = url
     this.#apiKey = apiKey
+    this.#ca = ca
     this.#onRetry = onRetry
   }
 
-  /** The controller's answer. Rejects with its error, or with `UNAVAILABLE` if nothing answers. */
+  /** The controller's answer. Rejects with its error, with `TLS_FAILED`, or with `UNAVAILABLE` if nothing answers. */
   async call(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
     return await this.#fetch(method, path, {
       call,
@@ -87,7 +94,11 @@ export class ControllerApi {
         ? { headers }
         : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
     try {
-      const response = await fetch(new URL(path, this.#url), { method, signal, ...content })
+      const response = await fetchTrusting(
+        new URL(path, this.#url),
+        { method, signal, ...content },
+        this.#ca(),
+      )
       if (!response.ok) throw errorOf(await response.text(), response.status)
       return await read(response)
     } catch (cause) {
@@ -96,6 +107,9 @@ export class ControllerApi {
       if (timeout.aborted)
         throw new MayflyError('DEADLINE_EXCEEDED', `The controller at ${this.#url} did not answer`, { cause })
       const { cause: why } = cause as Error
+      const fault = tlsFault(why)
+      if (fault !== null)
+        throw new MayflyError('TLS_FAILED', `The controller at ${this.#url} ${fault}`, { cause })
       const reason = why instanceof Error ? `: ${whyNotConnected(why)}` : ''
       throw new MayflyError('UNAVAILABLE', `The controller at ${this.#url} cannot be reached${reason}`, {
         cause,

@@ -87,9 +87,9 @@ export class Job implements AsyncDisposable {
   readonly #checksums: boolean
   readonly #windows = new StreamWindows()
 
-  constructor(ticket: string, world: World, { checksums = false, onRetry, tracer }: JobOptions = {}) {
+  constructor(ticket: string, world: World, { ca, checksums = false, onRetry, tracer }: JobOptions = {}) {
     this.#checksums = checksums
-    this.#router = new Router(parseTicket(ticket), { ...world, onRetry })
+    this.#router = new Router(parseTicket(ticket), { ...world, ca, onRetry })
     this.id = this.#router.job
     this.#buckets = new Buckets(this.#router)
     if (tracer !== undefined) traceCalls(this, tracer, { 'mayfly.job': this.id })

@@ -36,6 +36,8 @@ export interface Span {
 
 /** Options for opening a job. */
 export interface JobOptions {
+  /** CAs to trust, in PEM. If not given, those of the file that `MAYFLY_CA_FILE` names; without it those of Node. */
+  readonly ca?: string | undefined
   /**
    * Puts carry a CRC-32, which is stored, and reads verify it: `CHECKSUM_MISMATCH` if bytes were damaged
    * anywhere on the way. Objects put without one are not verified. Reading a range reads the whole of its
@@ -260,7 +262,7 @@ const hints = {
 const shapes = {
   call,
   key,
-  job: { checksums: flag, onRetry: hook, tracer },
+  job: { ca: text, checksums: flag, onRetry: hook, tracer },
   get: { ...key, ...wait, consume: flag, range: anything, ifVersion: wholeNumber(1) },
   getJson: { ...key, ...wait, consume: flag },
   getStream: { ...key, ...wait, range: anything, ifVersion: wholeNumber(1) },
@@ -270,7 +272,7 @@ const shapes = {
   entry: { key: anything, bytes: anything, ...object },
   list: { ...key, prefix: text, after: text, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
-  connect: { apiKey: text, onRetry: hook, tracer },
+  connect: { apiKey: text, ca: text, onRetry: hook, tracer },
   hints,
   grant: {
     read: flag,

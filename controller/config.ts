@@ -1,13 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../protocol/errors.ts'
-import {
-  type Environment,
-  readListen,
-  readSecret,
-  readText,
-  readTracesUrl,
-} from '../service/process/environment.ts'
+import { readNetwork } from '../service/network/listening.ts'
+import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 import { readPrivateFile } from '../service/process/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 import type { ApiKey, Quota } from './records/quota.ts'
@@ -20,8 +15,12 @@ const PAGE_DIR = fileURLToPath(new URL('../console/', import.meta.url))
 
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
+  const network = readNetwork(env)
   return Object.freeze({
-    listen: readListen(env),
+    listen: network.listen,
+    network,
+    /** The name that clients expect in certificates of metadata and nodes, in the form of `Ticket`. */
+    tlsName: network.tls?.name ?? null,
     dir: readText(env, 'MAYFLY_DIR'),
     persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
@@ -33,7 +32,8 @@ export function readConfig(env: Environment = process.env) {
   })
 }
 
-export type ControllerConfig = ReturnType<typeof readConfig>
+/** `network` concerns the process, not what it serves. */
+export type ControllerConfig = Omit<ReturnType<typeof readConfig>, 'network'>
 
 /** The name, in the limits of the config file, of the key that `mayfly up` makes. */
 const DEFAULT_KEY_NAME = 'default'

@@ -107,6 +107,7 @@ export class ControlLoop {
   /** Stops empty nodes, except the warm ones for the next registration. */
   balance(): void {
     const { ledger, nodes, warmNodes, firstClass, fleetCapacity, nodeLifecycle } = this.#options
+    if (fleetCapacity.isFixed) return
     const reserved = ledger.reserved()
     const { stop, start } = planWarmNodes({
       open: inFillOrder(nodes.all()).map(({ record }) => record.id),

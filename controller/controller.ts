@@ -50,7 +50,7 @@ export interface ControllerDeps {
 /** The settings that decisions depend on; the others belong to the HTTP API. */
 export type DecidingConfig = Pick<
   ControllerConfig,
-  'classes' | 'firstClass' | 'traits' | 'warmNodes' | 'secret' | 'apiKeys' | 'quota' | 's3'
+  'classes' | 'firstClass' | 'traits' | 'warmNodes' | 'secret' | 'apiKeys' | 'quota' | 's3' | 'tlsName'
 >
 
 /**
@@ -69,7 +69,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
   const nodes = new NodeRegistry({ clock, stopped, isReserved: (node) => ledger.isReserved(node) })
-  const nodeOptions = { nodes, classes, hasS3: config.s3 !== null }
+  const nodeOptions = { nodes, classes, hasS3: config.s3 !== null, isFixed: fleet.isFixed }
   const fleetCapacity = new FleetCapacity({
     ...nodeOptions,
     pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
@@ -79,7 +79,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const placer = new Placer({ ledger, nodes, fleetCapacity, nodeLifecycle })
   const keys = new Keys({ configured: apiKeys, store, runtime })
   const admission = new Admission({ ledger, nodes, fleetCapacity, placer, quota, keys })
-  const tickets = new Tickets({ secret, clock, metadata })
+  const tickets = new Tickets({ secret, clock, metadata, tlsName: config.tlsName })
   const gateways = new Gateways(clock)
   const s3Keys = new S3Keys({ secret, gateways })
   const shared = {

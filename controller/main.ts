@@ -1,15 +1,17 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { MayflyError } from '../protocol/errors.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
-import { dialTcp } from '../protocol/transport/tcp.ts'
+import { withProbes } from '../service/metrics/probes.ts'
 import { processRegistry } from '../service/metrics/process-metrics.ts'
+import { openCertificates } from '../service/network/certificates.ts'
+import { networkOf } from '../service/network/listener.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import { runService } from '../service/process/lifecycle.ts'
 import { type ToController, tellSupervisor } from '../service/process/supervision.ts'
 import { readConfig } from './config.ts'
 import { WireMetadataClient } from './metadata/client.ts'
+import { JoiningFleet } from './nodes/fleet/joining-fleet.ts'
 import { ProcessFleet } from './nodes/fleet/process-fleet.ts'
 import { startController } from './server.ts'
 import { SqliteStore } from './store/sqlite-store.ts'
@@ -17,29 +19,28 @@ import { SqliteStore } from './store/sqlite-store.ts'
 await runService('controller', {
   readConfig: () => readConfig(),
   start: (config, { log, background, tracing }) => {
-    if (!process.connected) {
-      throw new MayflyError(
-        'BAD_REQUEST',
-        'The controller asks its supervisor for storage nodes; run `mayfly up`',
-      )
-    }
     const { clock } = systemRuntime
+    const certificates = openCertificates(config.network.tls, { log, background })
     const channel = {
       tell: tellSupervisor,
       listen: (handler: (message: ToController) => void) => void process.on('message', handler),
     }
     const token = (): Buffer => clusterToken(config.secret, clock.wallMs())
-    const pool = new CallerPool({ dial: dialTcp, runtime: systemRuntime, token })
+    const pool = new CallerPool({ dial: networkOf(certificates).dial, runtime: systemRuntime, token })
     mkdirSync(config.dir, { recursive: true, mode: 0o700 })
-    return startController(config, {
-      runtime: systemRuntime,
-      registry: processRegistry('controller'),
-      store: new SqliteStore(join(config.dir, 'controller.sqlite')),
-      fleet: new ProcessFleet(channel, clock),
-      metadataClient: new WireMetadataClient(pool, clock),
-      log,
-      background,
-      tracing,
-    })
+    // The metrics of the API name jobs and need a key; those of the probes are the process's alone.
+    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, () =>
+      startController(config, {
+        runtime: systemRuntime,
+        registry: processRegistry('controller'),
+        store: new SqliteStore(join(config.dir, 'controller.sqlite')),
+        fleet: process.connected ? new ProcessFleet(channel, clock) : new JoiningFleet(),
+        metadataClient: new WireMetadataClient(pool, clock),
+        log,
+        background,
+        tracing,
+        certificates,
+      }),
+    )
   },
 })

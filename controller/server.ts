@@ -1,10 +1,11 @@
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
-import { formatAddress } from '../protocol/transport/tcp.ts'
+import type { Certificates } from '../service/network/certificates.ts'
+import { bindError } from '../service/network/listener.ts'
+import { advertisedAddress } from '../service/network/listening.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import type { Service } from '../service/process/lifecycle.ts'
-import { bindError } from '../service/server/listener.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import { PageFeed } from './api/console/feed.ts'
 import { readPageFiles } from './api/console/page-files.ts'
@@ -24,6 +25,8 @@ export interface ServerDeps extends ControllerDeps {
   readonly registry: Registry
   /** Null or missing: no spans are recorded. */
   readonly tracing?: Tracing | null
+  /** Null without TLS. */
+  readonly certificates: Certificates | null
 }
 
 /** Starts the controller: loads its store and serves until it is stopped. */
@@ -52,6 +55,7 @@ export async function startController(config: ControllerConfig, deps: ServerDeps
     persisted: persisted.store,
     secret,
     tracing: deps.tracing ?? null,
+    certificates: deps.certificates,
   })
   await controller.load()
   const running = await fleet.list()
@@ -64,7 +68,7 @@ export async function startController(config: ControllerConfig, deps: ServerDeps
   await controller.begin(running)
   const sweeping = sweepPersisted(persisted.store, { background, log, ledger })
   return {
-    address: formatAddress(host, (server.server.address() as AddressInfo).port),
+    address: advertisedAddress(config.listen, (server.server.address() as AddressInfo).port),
     stop: async () => {
       controller.stop()
       sweeping.cancel()

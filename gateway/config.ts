@@ -1,18 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { MayflyError } from '../protocol/errors.ts'
-import {
-  type Environment,
-  readListen,
-  readSecret,
-  readText,
-  readTracesUrl,
-} from '../service/process/environment.ts'
+import { readNetwork } from '../service/network/listening.ts'
+import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 
 /** Settings of a gateway, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
+  const network = readNetwork(env)
   return Object.freeze({
     id: env.MAYFLY_GATEWAY_ID ?? `g-${randomBytes(5).toString('hex')}`,
-    listen: readListen(env),
+    network,
+    caFile: env.MAYFLY_CA_FILE || null,
     endpoint: readEndpoint(env),
     serves: readServed(env),
     accessLog: env.MAYFLY_S3_ACCESS_LOG ?? null,

@@ -2,6 +2,7 @@ import { errorOf } from '../client/controller-api.ts'
 import { asMayflyError, MayflyError } from '../protocol/errors.ts'
 import { CONTROL_CALL_MS, HEARTBEAT_MS } from '../protocol/limits.ts'
 import { type Clock, repeat } from '../protocol/runtime.ts'
+import { fetchTrusting } from '../protocol/transport/trusting-fetch.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import type { Logger } from '../service/process/log.ts'
 import type { Issue, Issued } from './jobs/open-jobs.ts'
@@ -10,6 +11,8 @@ interface Controller {
   readonly url: string
   readonly secret: Buffer
   readonly clock: Clock
+  /** Of an https URL, in PEM; null for those that Node trusts. */
+  readonly ca: () => string | null
 }
 
 /** Asks the controller for tickets, with the token of a process of the cluster. */
@@ -45,16 +48,19 @@ export async function reportGateway(
   return () => timer.cancel()
 }
 
-async function post({ url, secret, clock }: Controller, path: string, body: unknown): Promise<unknown> {
+async function post({ url, secret, clock, ca }: Controller, path: string, body: unknown): Promise<unknown> {
   const token = clusterToken(secret, clock.wallMs()).toString('base64url')
-  const response = await fetch(new URL(`/internal/v1/${path}`, url), {
+  const request = {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(CONTROL_CALL_MS),
-  }).catch((cause: unknown) => {
-    throw new MayflyError('UNAVAILABLE', `The controller at ${url} does not answer`, { cause })
-  })
+  }
+  const response = await fetchTrusting(new URL(`/internal/v1/${path}`, url), request, ca()).catch(
+    (cause: unknown) => {
+      throw new MayflyError('UNAVAILABLE', `The controller at ${url} does not answer`, { cause })
+    },
+  )
   const text = await response.text()
   if (!response.ok) throw errorOf(text, response.status)
   return JSON.parse(text)

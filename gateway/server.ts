@@ -1,12 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { isIP } from 'node:net'
 import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
 import type { Runtime } from '../protocol/runtime.ts'
-import { formatAddress } from '../protocol/transport/tcp.ts'
+import { TLS_VERSION_MIN } from '../protocol/transport/tls.ts'
+import type { Certificates } from '../service/network/certificates.ts'
+import { bindError } from '../service/network/listener.ts'
+import { advertisedAddress, type ListenAt } from '../service/network/listening.ts'
 import type { Logger } from '../service/process/log.ts'
-import { bindError } from '../service/server/listener.ts'
 import type { SecretOf } from './access/signature.ts'
 import type { AccessLog } from './access-log.ts'
 import { answerBadRequest } from './http/client-faults.ts'
@@ -18,7 +21,9 @@ import { addMetrics } from './metrics.ts'
 import { RequestHandler } from './request-handler.ts'
 
 export interface GatewayOptions {
-  readonly listen: { readonly host: string; readonly port: number }
+  readonly listen: ListenAt
+  /** Null without TLS. */
+  readonly certificates: Certificates | null
   /** The URL of clients; null for that of the listener. */
   readonly endpoint: string | null
   readonly runtime: Runtime
@@ -47,7 +52,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const jobs = new OpenJobs(issue, clock)
   const paces = new Paces(clock)
   const memory = new BodyMemory(clock)
-  const server = newServer()
+  const server = newServer(options.certificates)
   const open = new Set<object>()
   const count = addMetrics(registry, {
     connections: () => open.size,
@@ -66,12 +71,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(bindError(listen, cause)))
-    server.listen({ ...listen, backlog: BACKLOG_MAX }, resolve)
+    server.listen({ host: listen.host, port: listen.port, backlog: BACKLOG_MAX }, resolve)
   })
   server.on('error', ({ message }) => log.warn({ reason: message }, 'a connection was not accepted'))
   const { port } = server.address() as AddressInfo
-  const address = formatAddress(listen.host, port)
-  const endpoint = options.endpoint ?? `http://${address}`
+  const address = advertisedAddress(listen, port)
+  const endpoint = options.endpoint ?? `${options.certificates === null ? 'http' : 'https'}://${address}`
   const { hostname } = new URL(endpoint)
   if (isIP(hostname.replace(/[[\]]/g, '')) === 0) domains.push(hostname)
   return {
@@ -91,8 +96,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function newServer(): Server {
-  const server = createServer({
+function newServer(certificates: Certificates | null): Server {
+  const server = makeServer(certificates, {
     maxHeaderSize: HEADERS_BYTES_MAX,
     headersTimeout: HEADERS_MS_MAX,
     // Bodies have a pace instead of a time: an upload may take hours.
@@ -107,4 +112,15 @@ function newServer(): Server {
   server.on('drop', () => server.closeIdleConnections())
   server.on('clientError', answerBadRequest)
   return server
+}
+
+/** What both kinds of servers take. */
+type Options = Parameters<typeof createServer>[0] & object
+
+function makeServer(certificates: Certificates | null, options: Options): Server {
+  if (certificates === null) return createServer(options)
+  const tls = { ...options, minVersion: TLS_VERSION_MIN } as const
+  const server = createTlsServer({ ...tls, ...certificates.shown })
+  certificates.onChange((shown) => server.setSecureContext({ ...tls, ...shown }))
+  return server as unknown as Server
 }

@@ -1,17 +1,14 @@
-import {
-  type Environment,
-  readListen,
-  readSecret,
-  readText,
-  readTracesUrl,
-} from '../service/process/environment.ts'
+import { readNetwork } from '../service/network/listening.ts'
+import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 
 /** Settings of a metadata server, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
+  const network = readNetwork(env)
   return Object.freeze({
     id: readText(env, 'MAYFLY_METADATA_ID'),
     dir: readText(env, 'MAYFLY_DIR'),
-    listen: readListen(env),
+    listen: network.listen,
+    network,
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
@@ -19,4 +16,5 @@ export function readConfig(env: Environment = process.env) {
   })
 }
 
-export type MetadataConfig = ReturnType<typeof readConfig>
+/** `network` concerns the process, not what it serves. */
+export type MetadataConfig = Omit<ReturnType<typeof readConfig>, 'network'>

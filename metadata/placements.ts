@@ -123,7 +123,7 @@ export class Placements {
     return { leaseMs: NODE_LEASE_MS, jobs: jobs.filter((job) => this.#jobs.decides(job)), moved }
   }
 
-  /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Resolves with their ids. */
+  /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Resolves with all whose exit is not known. */
   async declareSilentDead(): Promise<string[]> {
     const silent = this.#leases.silent(this.#options.runtime.clock.monotonicMs())
     const concerned = new Set(
@@ -134,7 +134,7 @@ export class Placements {
     const dead = [...this.#undeclared]
     if (dead.length > 0) await this.#declareDead(dead)
     for (const node of dead) this.#undeclared.delete(node)
-    return dead
+    return [...this.#dead].filter((node) => !this.#exited.has(node))
   }
 
   /** Creates a job, or gives an existing one new shares. Resolves once every node knows its slots. */

@@ -5,6 +5,7 @@ import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
 import type { CallContext } from '../protocol/wire/call-context.ts'
 import { CallCounts } from '../service/metrics/call-counts.ts'
+import type { Network } from '../service/network/listener.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
 import type { Tell } from '../service/process/controller-report.ts'
@@ -12,7 +13,6 @@ import { CpuMeter } from '../service/process/cpu-meter.ts'
 import type { Service } from '../service/process/lifecycle.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Connections } from '../service/server/connections.ts'
-import type { Network } from '../service/server/listener.ts'
 import { type RunIn, serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
 import { callContexts } from '../service/tracing/call-contexts.ts'
@@ -80,19 +80,23 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
+  let silentDead: readonly string[] = []
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
       ...(world.metricsAddress !== undefined && { metrics: world.metricsAddress }),
       cpuCores: cpu.takeCores(),
       tasks: background.report(),
+      dead: silentDead,
     }
     await background.attempt(['report', 'controller'], () => tellController(report))
   }
   await beat()
   const declareSilentDead = async (): Promise<void> => {
     const dead = await placements.declareSilentDead()
-    if (dead.length > 0) log.warn({ nodes: dead }, 'nodes were silent for longer than their lease')
+    const nodes = dead.filter((node) => !silentDead.includes(node))
+    silentDead = dead
+    if (nodes.length > 0) log.warn({ nodes }, 'nodes were silent for longer than their lease')
   }
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),

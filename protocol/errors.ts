@@ -104,6 +104,7 @@ export const errorTable = {
     true,
     'Another metadata server decides for the job now; jobServer says which one.',
   ),
+  TLS_FAILED: row(32, 502, 'request', false, 'Compare its certificate, name and CA with what is expected.'),
   INTERNAL: row(255, 500, 'server', false, 'This is a bug in Mayfly; its log has the details.'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
+import { readNetwork } from '../service/network/listening.ts'
 import {
   type Environment,
-  readListen,
   readNumber,
   readSecret,
   readText,
@@ -12,20 +13,28 @@ import { readS3 } from '../service/s3/s3-settings.ts'
  * Reads the settings of a storage node from its environment. Throws `BAD_REQUEST`, naming the wrong variable.
  */
 export function readConfig(env: Environment = process.env) {
+  const network = readNetwork(env)
   return Object.freeze({
-    id: readText(env, 'MAYFLY_NODE_ID'),
+    // Each start is another node.
+    id: env.MAYFLY_NODE_ID || newNodeId(),
     class: readText(env, 'MAYFLY_NODE_CLASS'),
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
     ssd: readSsd(env),
     bytesPerSecond: readNumber(env, 'MAYFLY_NODE_BYTES_PER_SECOND'),
     persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
-    listen: readListen(env),
+    listen: network.listen,
+    network,
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),
   })
+}
+
+/** In the form of those that the controller gives. */
+function newNodeId(): string {
+  return `n-${[...randomBytes(13)].map((byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`
 }
 
 /** Null if the node has no SSD tier. */
@@ -34,4 +43,5 @@ function readSsd(env: Environment): { bytes: number; dir: string } | null {
   return bytes === 0 ? null : { bytes, dir: readText(env, 'MAYFLY_NODE_SSD_DIR') }
 }
 
-export type NodeConfig = ReturnType<typeof readConfig>
+/** `network` concerns the process, not what it serves. */
+export type NodeConfig = Omit<ReturnType<typeof readConfig>, 'network'>

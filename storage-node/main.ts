@@ -5,12 +5,14 @@ import type {
   NodeReportAnswer,
 } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
-import { withMetrics } from '../service/metrics/wire-metrics.ts'
+import { addCallMetrics } from '../service/metrics/call-metrics.ts'
+import { withProbes } from '../service/metrics/probes.ts'
+import { noCa, openCertificates } from '../service/network/certificates.ts'
+import { networkOf } from '../service/network/listener.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import { reportTo } from '../service/process/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
-import { tcpNetwork } from '../service/server/listener.ts'
 import { readConfig } from './config.ts'
 import { addNodeMetrics } from './metrics.ts'
 import { startNode } from './server.ts'
@@ -21,7 +23,8 @@ await runService('storage-node', {
   readConfig: () => readConfig(),
   start: async (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
-    const to = { url, secret, clock: systemRuntime.clock }
+    const certificates = openCertificates(config.network.tls, { log, background })
+    const to = { url, secret, clock: systemRuntime.clock, ca: certificates?.trust.ca ?? noCa }
     const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
     const askCapacity = reportTo<CapacityRequest, CapacityAnswer>({ ...to, path: `nodes/${id}/capacity` })
     const onDead = (reason: Error): never => {
@@ -34,25 +37,30 @@ await runService('storage-node', {
     )
     const ssd = config.ssd === null ? null : await openSsd(config.ssd, { ...systemRuntime, background })
     const s3 = await openS3(config, { ...systemRuntime, background })
-    const world = (metricsAddress: string) => ({
-      metricsAddress,
-      runtime: systemRuntime,
-      network: tcpNetwork,
-      cpuSeconds: cpuSecondsOfProcess,
-      tellController,
-      askCapacity,
-      onDead,
-      log,
-      background,
-      tracing,
-      persisted,
-      ssd,
-      s3,
-    })
-    return await withMetrics(
-      { plane: 'storage-node', host: config.listen.host },
-      (metricsAddress) => startNode(config, world(metricsAddress)),
-      (registry, { node }) => addNodeMetrics(registry, node),
+    return await withProbes(
+      { plane: 'storage-node', at: config.network.probes, certificates },
+      async ({ registry, address }) => {
+        const running = await startNode(config, {
+          metricsAddress: address,
+          runtime: systemRuntime,
+          network: networkOf(certificates),
+          cpuSeconds: cpuSecondsOfProcess,
+          tellController,
+          askCapacity,
+          onDead,
+          // As if it were told by a signal.
+          onEnd: () => process.kill(process.pid, 'SIGTERM'),
+          log,
+          background,
+          tracing,
+          persisted,
+          ssd,
+          s3,
+        })
+        addCallMetrics(registry, running)
+        addNodeMetrics(registry, running.node)
+        return running
+      },
     )
   },
 })

@@ -9,6 +9,7 @@ import type {
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { CallCounts } from '../service/metrics/call-counts.ts'
+import type { Network } from '../service/network/listener.ts'
 import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
@@ -16,7 +17,6 @@ import type { Tell } from '../service/process/controller-report.ts'
 import type { Service } from '../service/process/lifecycle.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Connections } from '../service/server/connections.ts'
-import type { Network } from '../service/server/listener.ts'
 import { type RunIn, serveLink } from '../service/server/responder.ts'
 import { Turns } from '../service/server/turns.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
@@ -47,6 +47,8 @@ export interface NodeWorld {
   readonly cpuSeconds: () => number
   readonly tellController: Tell<NodeReport, NodeReportAnswer>
   readonly askCapacity: Tell<CapacityRequest, CapacityAnswer>
+  /** Called when the controller has emptied this node: its process must end. */
+  readonly onEnd: () => void
   /** Called when metadata has declared this node dead: its process must end. */
   readonly onDead: (reason: Error) => void
   readonly log: Logger
@@ -116,6 +118,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     cpuSeconds: world.cpuSeconds,
     tellController,
     onDead: world.onDead,
+    onEnd: world.onEnd,
   })
   const reclaim = new ChunkGc(node, { pool, clock, placements: node.placements, background })
   // Not awaited: a node without a lease answers so, and an unresponsive server must not delay the others.

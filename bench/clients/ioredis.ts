@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
-/** Each command is one write; MGET and MSET for many keys. The target is `host:port`. */
+/** Each command is one write; MGET and MSET for many keys. The target is `host:port`, followed by the file of the CA for TLS. */
 export async function open(target: string): Promise<Client> {
   return new IoredisClient(target)
 }
@@ -18,8 +19,10 @@ class IoredisClient implements Client {
   readonly #waiting = new Set<Redis>()
 
   constructor(target: string, options: { enableAutoPipelining?: boolean } = {}) {
-    const [host = '', port] = target.split(':')
-    this.redis = new Redis({ host, port: Number(port), ...options })
+    const [address = '', caFile] = target.split(' ')
+    const [host = '', port] = address.split(':')
+    const tls = caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, 'utf8') } }
+    this.redis = new Redis({ host, port: Number(port), ...tls, ...options })
   }
 
   async put(key: string, bytes: Buffer): Promise<void> {

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { type Job, openJob } from 'mayfly'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
-/** The target is a ticket. */
-export async function open(ticket: string): Promise<Client> {
-  return new MayflyClient(await openJob(ticket))
+/** The target is a ticket, followed by the file of the CA if it is one with TLS. */
+export async function open(target: string): Promise<Client> {
+  const [ticket, caFile] = target.split(' ')
+  const ca = caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') }
+  return new MayflyClient(await openJob(ticket, ca))
 }
 
 class MayflyClient implements Client {

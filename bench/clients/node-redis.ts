@@ -1,14 +1,18 @@
+import { readFileSync } from 'node:fs'
 import { createClient, RESP_TYPES } from 'redis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
-/** node-redis with its defaults: it writes the commands of one turn of the event loop together. The target is `host:port`. */
+/** node-redis with its defaults: it writes the commands of one turn of the event loop together. The target is `host:port`, followed by the file of the CA for TLS. */
 export async function open(target: string): Promise<Client> {
   return new NodeRedisClient(await connect(target), target)
 }
 
 async function connect(target: string) {
-  const [host = '', port] = target.split(':')
-  const client = createClient({ socket: { host, port: Number(port) } })
+  const [address = '', caFile] = target.split(' ')
+  const [host = '', port] = address.split(':')
+  const at = { host, port: Number(port) }
+  const socket = caFile === undefined ? at : { ...at, tls: true as const, ca: readFileSync(caFile, 'utf8') }
+  const client = createClient({ socket })
   // Without a listener an error ends the process. The calls under way reject with the same error.
   client.on('error', (error) => process.stderr.write(`node-redis: ${error}\n`))
   await client.connect()

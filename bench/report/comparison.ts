@@ -21,6 +21,8 @@ export interface Comparison {
   readonly goals: readonly GoalSpec[]
   /** Whether Mayfly's processes report stalls of their event loops, which costs them a timer. */
   readonly watchesStalls?: boolean
+  /** Whether clients and servers speak TLS. */
+  readonly tls?: boolean
 }
 
 /** Rows that are measured with the same servers and client processes. */
@@ -76,7 +78,7 @@ function missingOf(system: SystemName): string | null {
 /** Systems that are clients of the same server share it, as only one of them is busy at a time. */
 async function withEntrants(
   systems: readonly SystemName[],
-  { watchesStalls = false }: Comparison,
+  { watchesStalls = false, tls = false }: Comparison,
   work: (entrants: readonly Entrant[]) => Promise<void>,
 ): Promise<void> {
   const running = new Map<ServerName, Server>()
@@ -84,7 +86,7 @@ async function withEntrants(
   try {
     for (const system of systems) {
       const name = serverOf[system]
-      const server = running.get(name) ?? (await servers[name].start({ watchesStalls }))
+      const server = running.get(name) ?? (await servers[name].start({ watchesStalls, tls }))
       running.set(name, server)
       entrants.push(new Entrant(system, server))
     }

@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
 import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { processTree } from '../probes/process-stat.ts'
 
@@ -29,6 +31,8 @@ interface Surroundings {
   readonly s3?: S3Settings | undefined
   /** Default 1. */
   readonly metadataServers?: number
+  /** Default false. */
+  readonly tls?: boolean
 }
 
 export interface NodeView {
@@ -45,23 +49,32 @@ export interface ToldEvent {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+interface Credentials {
+  readonly url: string
+  readonly apiKey: string
+  readonly caFile?: string
+}
+
 /** A cluster of real processes in a temporary folder, started by `mayfly up`. */
 export class Cluster {
   readonly url: string
   readonly apiKey: string
+  /** Undefined without TLS. */
+  readonly caFile: string | undefined
   readonly #dir: string
   readonly #process: ChildProcess
 
-  private constructor(dir: string, credentials: { url: string; apiKey: string }, child: ChildProcess) {
+  private constructor(dir: string, credentials: Credentials, child: ChildProcess) {
     this.#dir = dir
     this.url = credentials.url
     this.apiKey = credentials.apiKey
+    this.caFile = credentials.caFile
     this.#process = child
   }
 
   static async start(
     nodeClass: NodeClassConfig,
-    { environment = {}, warmNodes = 1, metadataServers = 1, s3 }: Surroundings = {},
+    { environment = {}, warmNodes = 1, metadataServers = 1, s3, tls = false }: Surroundings = {},
   ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
@@ -70,7 +83,9 @@ export class Cluster {
     await writeFile(config, JSON.stringify(settings), { mode: 0o600 })
     const child = spawn(
       process.execPath,
-      [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'],
+      [command, 'up', '--port', '0', '--dir', join(dir, 'state'), '--config', config, '--json'].concat(
+        tls ? ['--tls'] : [],
+      ),
       { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...environment } },
     )
     for await (const line of createInterface({ input: child.stdout })) {
@@ -80,11 +95,14 @@ export class Cluster {
     throw new Error('`mayfly up` ended before it was ready')
   }
 
+  /** In PEM. */
+  get ca(): string | undefined {
+    return this.caFile === undefined ? undefined : readFileSync(this.caFile, 'utf8')
+  }
+
   async call<Answer>(method: string, path: string): Promise<Answer> {
-    const response = await fetch(new URL(path, this.url), {
-      method,
-      headers: { authorization: `Bearer ${this.apiKey}` },
-    })
+    const headers = { authorization: `Bearer ${this.apiKey}` }
+    const response = await fetchTrusting(new URL(path, this.url), { method, headers }, this.ca ?? null)
     if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
     return (await response.json()) as Answer
   }

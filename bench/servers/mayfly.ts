@@ -17,17 +17,23 @@ export interface MayflyServer extends Server {
   readonly job: RegisteredJob
 }
 
-/** `mayfly up` with one node, and a job on it; the target is the job's ticket. */
-export async function startMayfly({ watchesStalls }: { watchesStalls: boolean }): Promise<MayflyServer> {
+/** `mayfly up` with one node, and a job on it; the target is the job's ticket, with `tls` followed by the file of the CA. */
+export async function startMayfly({
+  watchesStalls,
+  tls,
+}: {
+  watchesStalls: boolean
+  tls: boolean
+}): Promise<MayflyServer> {
   const watch = watchesStalls ? await StallWatch.start() : null
   const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
-  const cluster = await Cluster.start(nodeClass, watch ?? {})
-  const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey })
+  const cluster = await Cluster.start(nodeClass, { ...watch, tls })
+  const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey, ca: cluster.ca })
   const job = await mayfly.registerJob('bench', { capacityBytes: CAPACITY_BYTES })
   return {
     mayfly,
     job,
-    target: job.ticket,
+    target: cluster.caFile === undefined ? job.ticket : `${job.ticket} ${cluster.caFile}`,
     pids: () => cluster.pids(),
     ...(watch !== null && {
       longestStallMs: async () => watch.longestMs((await cluster.nodes()).map(({ pid }) => pid)),

@@ -1,8 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { requirePrivate } from '../../service/process/private-file.ts'
+import { readFileIfThere, requirePrivate, writePrivateFile } from '../../service/process/private-file.ts'
 import type { CliConfig } from '../config.ts'
-import { readFileIfThere, writePrivateFile } from '../up/state-folder.ts'
 import type { Credentials } from './http.ts'
 
 /** Clusters by name, and which of them the verbs talk to. */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
+import { readFileIfThere } from '../../service/process/private-file.ts'
 import type { CliConfig } from '../config.ts'
-import { readFileIfThere, stateFolderAt } from '../up/state-folder.ts'
+import { stateFolderAt } from '../up/state-folder.ts'
 import type { ClusterFlags } from '../verb.ts'
 import { contextNamed, readContexts } from './contexts.ts'
 import type { Credentials } from './http.ts'
@@ -15,6 +16,11 @@ export function stateDirOf({ dir }: ClusterFlags, config: CliConfig): string {
  * the credentials that `mayfly up` wrote to its default folder.
  */
 export function findCredentials(flags: ClusterFlags, config: CliConfig): Credentials {
+  const { caFile } = config
+  return { ...(caFile !== undefined && { caFile }), ...storedCredentials(flags, config) }
+}
+
+function storedCredentials(flags: ClusterFlags, config: CliConfig): Credentials {
   const { url, apiKey } = config
   if (flags.context !== undefined) return contextNamed(readContexts(config), flags.context)
   if (flags.dir !== undefined) return readCredentials(flags, config)
@@ -37,7 +43,7 @@ function readCredentials(flags: ClusterFlags, config: CliConfig): Credentials {
       `no cluster has run here (${path} is missing); start one with \`mayfly up\`, or name one with \`mayfly context add\``,
     )
   }
-  const { url, apiKey } = JSON.parse(text) as Partial<Credentials>
+  const { url, apiKey, caFile } = JSON.parse(text) as Partial<Credentials>
   if (typeof url !== 'string' || typeof apiKey !== 'string') throw new Error(`${path} is damaged; delete it`)
-  return { url, apiKey }
+  return { url, apiKey, ...(caFile !== undefined && { caFile }) }
 }

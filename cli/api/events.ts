@@ -1,7 +1,8 @@
 import { errorOf } from '../../client/controller-api.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
-import { type Credentials, noCluster } from './http.ts'
+import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
+import { type Credentials, caOf, noCluster } from './http.ts'
 
 /** An event of the cluster. */
 export interface ClusterEvent {
@@ -45,13 +46,15 @@ export async function* readEvents(
 
 /** One connection. Server-sent events: WHATWG HTML, section 9.2. */
 async function* readStream(
-  { url, apiKey }: Credentials,
+  { url, apiKey, caFile }: Credentials,
   { last, signal }: { last: string | null; signal: AbortSignal },
 ): AsyncGenerator<ClusterEvent, void, undefined> {
   const headers = { authorization: `Bearer ${apiKey}`, ...(last !== null && { 'last-event-id': last }) }
-  const response = await fetch(new URL('/v1/events', url), { headers, signal }).catch((cause: unknown) => {
-    throw noCluster(url, cause)
-  })
+  const response = await fetchTrusting(new URL('/v1/events', url), { headers, signal }, caOf(caFile)()).catch(
+    (cause: unknown) => {
+      throw noCluster(url, cause)
+    },
+  )
   if (!response.ok || response.body === null) {
     const refusal = errorOf(await response.text(), response.status)
     // What a controller or a proxy cannot answer now is asked again.

@@ -2,12 +2,25 @@ import { ControllerApi } from '../../client/controller-api.ts'
 import { allOf, withJobId } from '../../client/registration.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import { readCa } from '../../protocol/transport/tls.ts'
 import type { LinkReply } from './replies.ts'
 
 /** URL of a controller and its API key. */
 export interface Credentials {
   readonly url: string
   readonly apiKey: string
+  /** The CA of its certificates; missing for those that Node trusts. */
+  readonly caFile?: string
+}
+
+/** A client of the controller. */
+export function apiOf({ url, apiKey, caFile }: Credentials): ControllerApi {
+  return new ControllerApi(url, apiKey, { ca: caOf(caFile) })
+}
+
+/** Reads the CA for each connection. */
+export function caOf(caFile: string | undefined): () => string | null {
+  return () => (caFile === undefined ? null : readCa(caFile))
 }
 
 export interface HttpRequest {
@@ -23,16 +36,16 @@ export interface HttpRequest {
 const REPLY_MS_MAX = 2 * NODE_START_MS_MAX
 
 /** Sends a request to the controller and returns its reply. Rejects with the error that it replied. */
-export async function request<T>({ url, apiKey }: Credentials, asked: HttpRequest): Promise<T> {
+export async function request<T>(credentials: Credentials, asked: HttpRequest): Promise<T> {
   const { method = 'GET', path, waitMs = 0, ...call } = asked
   try {
-    return (await new ControllerApi(url, apiKey).call(method, path, {
+    return (await apiOf(credentials).call(method, path, {
       ...call,
       deadlineMs: REPLY_MS_MAX + waitMs,
     })) as T
   } catch (cause) {
     if (!isError(cause, 'UNAVAILABLE') || !(cause.cause instanceof TypeError)) throw cause
-    throw noCluster(url, cause)
+    throw noCluster(credentials.url, cause)
   }
 }
 
@@ -49,8 +62,7 @@ export async function requestJob<T>(
   job: string,
   { below = '', ...asked }: Omit<HttpRequest, 'path'> & { below?: string },
 ): Promise<T> {
-  const { url, apiKey } = credentials
-  return await withJobId(new ControllerApi(url, apiKey), { job, signal: asked.signal }, (id) =>
+  return await withJobId(apiOf(credentials), { job, signal: asked.signal }, (id) =>
     request<T>(credentials, { ...asked, path: `/v1/jobs/${encodeURIComponent(id)}${below}` }),
   )
 }

@@ -4,7 +4,7 @@ import { noTicket } from '../../client/registration.ts'
 import { isError } from '../../protocol/errors.ts'
 import { type Cli, type ClusterFlags, clusterOptions, jobText, onRun } from '../verb.ts'
 import { findCredentials } from './credentials.ts'
-import { requestJob } from './http.ts'
+import { caOf, requestJob } from './http.ts'
 import type { JobReply } from './replies.ts'
 
 export interface JobFlags extends ClusterFlags {
@@ -56,7 +56,7 @@ export function onJob<Flags extends ClusterFlags>(
   onRun<Flags>(verb, cli, async (all, flags) => {
     const { ticket } = cli.config
     const words = ticket === undefined ? all.slice(1) : all
-    const job = await openJob(ticket ?? (await ticketOf(cli, flags, all[0] as string)))
+    const job = await (ticket === undefined ? jobNamed(cli, flags, all[0] as string) : openJob(ticket))
     const { signal, release } = interruption()
     try {
       return (await use({ job, words, flags, signal })) ?? 0
@@ -71,10 +71,11 @@ export function onJob<Flags extends ClusterFlags>(
   })
 }
 
-async function ticketOf({ config }: Cli, flags: ClusterFlags, name: string): Promise<string> {
-  const { id, state, ticket } = await requestJob<JobReply>(findCredentials(flags, config), name, {})
+async function jobNamed({ config }: Cli, flags: ClusterFlags, name: string): Promise<Job> {
+  const credentials = findCredentials(flags, config)
+  const { id, state, ticket } = await requestJob<JobReply>(credentials, name, {})
   if (ticket === undefined) throw noTicket(id, state)
-  return ticket
+  return await openJob(ticket, { ca: caOf(credentials.caFile)() ?? undefined })
 }
 
 /** Until `release`, the first Ctrl-C aborts the signal; a second one ends the process. */

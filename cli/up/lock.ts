@@ -1,7 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
-import { readFileIfThere } from './state-folder.ts'
+import { readFileIfThere } from '../../service/process/private-file.ts'
 
 /** Attempts while other processes take and release the lock. */
 const ATTEMPTS_MAX = 5

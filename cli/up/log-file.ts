@@ -1,4 +1,4 @@
-import { readFileIfThere } from './state-folder.ts'
+import { readFileIfThere } from '../../service/process/private-file.ts'
 
 interface Line {
   readonly msg?: unknown

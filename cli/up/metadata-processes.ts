@@ -1,13 +1,13 @@
 import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
 import { METADATA_SERVERS_MAX } from '../../protocol/limits.ts'
+import { formatAddress, parseAddress } from '../../protocol/transport/address.ts'
+import { readFileIfThere, writePrivateFile } from '../../service/process/private-file.ts'
 import type { ServerProcess } from './server-process.ts'
 import {
   type MetadataFolder,
   metadataFolderAt,
   metadataNumbers,
   prepareMetadataFolder,
-  readFileIfThere,
-  writePrivateFile,
 } from './state-folder.ts'
 
 export interface MetadataProcessesOptions {
@@ -68,13 +68,13 @@ export class MetadataProcesses {
     this.#processes.set(id, server)
     prepareMetadataFolder(folder)
     const formerPort = Number(readFileIfThere(portFile) ?? 0)
-    const start = (port: number): Promise<string> => server.start(`${host}:${port}`)
+    const start = (port: number): Promise<string> => server.start(formatAddress(host, port))
     const address = await start(formerPort).catch(async (error: unknown) => {
       if (formerPort === 0 || stopped.aborted) throw error
       const other = await start(0)
       say(`the metadata server ${id} cannot have its port ${formerPort} again; older tickets no longer work`)
       return other
     })
-    writePrivateFile(portFile, `${address.slice(address.lastIndexOf(':') + 1)}\n`)
+    writePrivateFile(portFile, `${parseAddress(address).port}\n`)
   }
 }

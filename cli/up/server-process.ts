@@ -1,13 +1,14 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { RETRY_MS_MIN, SERVER_RESTART_MS_MAX, SERVER_STABLE_MS } from '../../protocol/limits.ts'
 import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
+import { formatAddress, parseAddress, splitAddress } from '../../protocol/transport/address.ts'
 import type { ToController } from '../../service/process/supervision.ts'
 import type { Child } from './child.ts'
 
 export interface ServerProcessOptions {
   /** The name that the user sees: `controller`, `metadata server`. */
   readonly name: string
-  /** Starts the process listening at `host:port`. */
+  /** Starts the process listening at `host:port`, an IPv6 address in brackets. */
   readonly spawn: (listen: string) => Child
   readonly runtime: Runtime
   /** Prints a line for the user. */
@@ -33,13 +34,15 @@ export class ServerProcess {
   }
 
   /**
-   * Starts the server at `host:port`, where port 0 takes a free one, and resolves with its address once it serves. A failed first start
+   * Starts the server at `host:port`, where port 0 takes a free one, and resolves with the address that it advertises once it serves. A failed first start
    * rejects with `UNAVAILABLE` without a retry, since its cause, such as a taken port, is permanent.
    */
   async start(listen: string): Promise<string> {
     const child = this.#spawn(listen)
     const address = await child.serving()
-    this.#watch(child, address)
+    // What is advertised may be another host, with the bound port.
+    const again = formatAddress(splitAddress(listen)?.host ?? '', parseAddress(address).port)
+    this.#watch(child, again)
     return address
   }
 
@@ -63,17 +66,17 @@ export class ServerProcess {
     return this.#child
   }
 
-  #watch(child: Child, address: string): void {
+  #watch(child: Child, listen: string): void {
     const startedMs = this.#options.runtime.clock.monotonicMs()
     void child.exited.then(({ reason }) => {
       const livedMs = this.#options.runtime.clock.monotonicMs() - startedMs
       if (livedMs >= SERVER_STABLE_MS) this.#deaths = 0
-      return this.#startAgain(address, reason)
+      return this.#startAgain(listen, reason)
     })
   }
 
   /** Never rejects. */
-  async #startAgain(address: string, reason: string): Promise<void> {
+  async #startAgain(listen: string, reason: string): Promise<void> {
     const { name, runtime, say } = this.#options
     if (this.#stopping) return
     const deaths = ++this.#deaths
@@ -82,16 +85,16 @@ export class ServerProcess {
       say(`the ${name} died ${deaths} times in a row (${reason}); its log says why, and it is started again`)
     const bounds = { msMin: RETRY_MS_MIN, msMax: SERVER_RESTART_MS_MAX }
     await sleep(runtime.clock, backoffMs(this.#deaths - 1, bounds, runtime.random))
-    const child = await this.#spawnAgain(address)
-    if (child !== null) this.#watch(child, address)
+    const child = await this.#spawnAgain(listen)
+    if (child !== null) this.#watch(child, listen)
   }
 
   /** The system may be out of processes or files only temporarily. Null once this is stopped. */
-  async #spawnAgain(address: string): Promise<Child | null> {
+  async #spawnAgain(listen: string): Promise<Child | null> {
     const { name, runtime, say } = this.#options
     for (let failures = 0; !this.#stopping; failures++) {
       try {
-        return this.#spawn(address)
+        return this.#spawn(listen)
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
         if (failures === 0) say(`the ${name} cannot be started, which is tried on: ${reason}`)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { requirePrivate } from '../../service/process/private-file.ts'
+import { readFileIfThere, requirePrivate, writePrivateFile } from '../../service/process/private-file.ts'
 
 /** Paths of the state of one cluster. */
 export interface StateFolder {
@@ -79,24 +79,6 @@ export function prepareStateFolder(folder: StateFolder): { apiKey: string } {
   mkdirSync(folder.logsDir, { mode: 0o700 })
   keepSecret(folder.secretFile, () => randomBytes(32).toString('hex'))
   return { apiKey: keepSecret(folder.apiKeyFile, () => randomBytes(32).toString('base64url')) }
-}
-
-/** Writes a file atomically, readable only by its owner. */
-export function writePrivateFile(path: string, text: string): void {
-  const fresh = `${path}.new`
-  rmSync(fresh, { force: true })
-  writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' })
-  renameSync(fresh, path)
-}
-
-/** The text of a file; null if it does not exist. */
-export function readFileIfThere(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
-  }
 }
 
 function keepSecret(path: string, make: () => string): string {

@@ -2,10 +2,15 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { MayflyError } from '../../protocol/errors.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
+import { formatAddress } from '../../protocol/transport/address.ts'
+import type { TlsSettings } from '../../service/network/certificates.ts'
 import type { Environment } from '../../service/process/environment.ts'
+import { writePrivateFile } from '../../service/process/private-file.ts'
 import { prepareS3 } from '../../service/s3/prepare-s3.ts'
 import { Child, type ControllerRequest } from './child.ts'
-import type { ClusterConfig } from './cluster-config.ts'
+import { prepareTls } from './cluster-tls.ts'
+import type { ClusterConfig } from './config/cluster-config.ts'
+import { checkNetwork, isExposed, networkEnvironment } from './config/network-settings.ts'
 import { inherited } from './inherited.ts'
 import { takeLock } from './lock.ts'
 import { LogFolder } from './log-folder.ts'
@@ -19,13 +24,12 @@ import {
   requirePrivateState,
   type StateFolder,
   stateFolderAt,
-  writePrivateFile,
 } from './state-folder.ts'
 
 export interface SupervisorOptions {
   /** The state folder; created if missing. */
   readonly dir: string
-  /** Port of the controller's HTTP API on the loopback interface. 0 takes a free one. */
+  /** Port of the controller's HTTP API. 0 takes a free one. */
   readonly port: number
   /** Port of the S3 gateway on the loopback interface. 0 takes a free one. */
   readonly s3Port: number
@@ -44,11 +48,11 @@ export interface Cluster {
   readonly apiKey: string
   /** The URL of the S3 gateway. */
   readonly s3: string
-  /** The file with URL and key. */
+  /** The CA of its certificates; missing without TLS, and for those that Node trusts. */
+  readonly caFile?: string
+  /** The file with URL, key and CA. */
   readonly credentialsFile: string
 }
-
-const HOST = '127.0.0.1'
 
 /**
  * A cluster on this machine: the parent of the controller, the metadata servers and all storage nodes. It restarts servers that die. Exits
@@ -63,6 +67,7 @@ export class Supervisor {
   readonly #nodes: NodeProcesses
   readonly #logs: LogFolder
   readonly #stopping = new AbortController()
+  #tls: TlsSettings | null = null
   /** Empty until the controller serves. */
   #controllerUrl = ''
   /** Requests for processes from before the controller's address was known. */
@@ -81,7 +86,7 @@ export class Supervisor {
     this.#gateway = server('S3 gateway', (listen) => this.#spawnGateway(listen))
     this.#metadata = new MetadataProcesses({
       dir: this.#folder.dir,
-      host: HOST,
+      host: options.config.network.host,
       make: (folder) =>
         server(`metadata server ${folder.id}`, (listen) => this.#spawnMetadata(folder, listen)),
       say: options.say,
@@ -99,29 +104,40 @@ export class Supervisor {
    * does not start; `stop` has to be called then too.
    */
   async start(): Promise<Cluster> {
-    const { port, s3Port, config } = this.#options
+    const { port, s3Port, config, say } = this.#options
+    const { s3, metadataServers, network, ...cluster } = config
+    const { host } = network
+    const { clock } = this.#options.runtime
+    checkNetwork(network)
     requirePrivateState(this.#folder)
     this.#unlock = takeLock(this.#folder.lockFile)
     const { apiKey } = prepareStateFolder(this.#folder)
     this.#logs.watch()
-    const { s3, metadataServers, ...cluster } = config
+    if (isExposed(network))
+      say(`other machines can connect to ${host}, and object bytes and API keys are not encrypted`)
+    const { dir } = this.#folder
+    this.#tls = await prepareTls(network, { dir, clock, say, stopped: this.#stopping.signal })
     writePrivateFile(this.#folder.clusterFile, `${JSON.stringify(cluster, null, 2)}\n`)
     if (s3 !== null) {
-      await prepareS3(s3, this.#options.runtime.clock)
+      await prepareS3(s3, clock)
       writePrivateFile(this.#folder.s3File, `${JSON.stringify(s3, null, 2)}\n`)
     }
     // Sequential: a metadata server sends its token to the controller's port, which may belong to another program before the controller has
     // bound it.
-    const url = `http://${await this.#controller.start(`${HOST}:${port}`)}`
+    const at = await this.#controller.start(formatAddress(host, port))
+    const url = `${this.#tls === null ? 'http' : 'https'}://${at}`
     this.#controllerUrl = url
     for (const request of this.#early.splice(0)) this.#handle(request)
     const [gateway] = await Promise.all([
-      this.#gateway.start(`${HOST}:${s3Port}`),
+      this.#gateway.start(formatAddress(host, s3Port)),
       this.#metadata.startAll(metadataServers),
     ])
-    await untilServing({ url, apiKey }, { clock: this.#options.runtime.clock, signal: this.#stopping.signal })
-    writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify({ url, apiKey }, null, 2)}\n`)
-    return { url, apiKey, s3: `http://${gateway}`, credentialsFile: this.#folder.credentialsFile }
+    const caFile = this.#tls?.caFile ?? null
+    const credentials = { url, apiKey, ...(caFile !== null && { caFile }) }
+    await untilServing(credentials, { clock, signal: this.#stopping.signal })
+    writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify(credentials, null, 2)}\n`)
+    const endpoint = `${this.#tls === null ? 'http' : 'https'}://${gateway}`
+    return { ...credentials, s3: endpoint, credentialsFile: this.#folder.credentialsFile }
   }
 
   /**
@@ -155,7 +171,7 @@ export class Supervisor {
     return this.#spawn('controller', {
       name: 'controller',
       settings: {
-        MAYFLY_LISTEN: listen,
+        ...this.#network(listen),
         MAYFLY_DIR: controllerDir,
         ...this.#persistedSettings,
         MAYFLY_API_KEY_FILE: apiKeyFile,
@@ -181,7 +197,7 @@ export class Supervisor {
     return this.#spawn('metadata', {
       name,
       settings: {
-        MAYFLY_LISTEN: listen,
+        ...this.#network(listen),
         MAYFLY_METADATA_ID: id,
         MAYFLY_DIR: dir,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
@@ -193,7 +209,7 @@ export class Supervisor {
     return this.#spawn('gateway', {
       name: 'gateway',
       settings: {
-        MAYFLY_LISTEN: listen,
+        ...this.#network(listen),
         MAYFLY_GATEWAY_ID: 'g-1',
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
@@ -201,12 +217,13 @@ export class Supervisor {
   }
 
   #spawnNode(node: string, className: string): Child {
-    const nodeClass = this.#options.config.nodeClasses.find(({ name }) => name === className)
+    const { network, nodeClasses } = this.#options.config
+    const nodeClass = nodeClasses.find(({ name }) => name === className)
     if (nodeClass === undefined) throw new Error(`there is no node class '${className}'`)
     return this.#spawn('storage-node', {
       name: node,
       settings: {
-        MAYFLY_LISTEN: `${HOST}:0`,
+        ...this.#network(formatAddress(network.host, 0)),
         MAYFLY_NODE_ID: node,
         MAYFLY_NODE_CLASS: className,
         MAYFLY_NODE_RAM_BYTES: String(nodeClass.ramBytes),
@@ -217,6 +234,10 @@ export class Supervisor {
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })
+  }
+
+  #network(listen: string): Environment {
+    return networkEnvironment(this.#options.config.network, { listen, tls: this.#tls })
   }
 
   /** The store of persistent objects. */

@@ -19,6 +19,7 @@ import { nameOf, withKey } from './key-address.ts'
 import { Lanes } from './lanes.ts'
 import { type FailedAttempt, Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
+import { dialOf } from './trust.ts'
 
 /** A node of the current placement, and a connection to it. */
 interface At {
@@ -53,8 +54,12 @@ export class Router {
   #refreshing: Promise<void> | null = null
   readonly #onRetry: JobOptions['onRetry']
 
-  constructor(ticket: Ticket, options: { runtime: Runtime; dial: Dial } & Pick<JobOptions, 'onRetry'>) {
-    const { runtime, dial, onRetry } = options
+  constructor(
+    ticket: Ticket,
+    options: { runtime: Runtime; dial: Dial } & Pick<JobOptions, 'ca' | 'onRetry'>,
+  ) {
+    const { runtime, onRetry } = options
+    const dial = dialOf(ticket, options.dial, options.ca)
     this.#onRetry = onRetry
     this.runtime = runtime
     this.#ticket = ticket

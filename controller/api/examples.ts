@@ -137,7 +137,7 @@ export const examples: Readonly<Record<string, unknown>> = {
     expiresAt: '2027-03-01T12:00:00.000Z',
   },
   Ticket: {
-    ticket: 'mayfly1.DTEyNy4wLjAuMTo3NDAx',
+    ticket: 'mayfly2.DTEyNy4wLjAuMTo3NDAx',
     expiresAt: '2026-03-01T13:00:00.000Z',
   },
   NewKey: {
@@ -179,7 +179,7 @@ export const examples: Readonly<Record<string, unknown>> = {
     status: 'ok',
   },
   Job: job,
-  JobWithTicket: { ...job, ticket: 'mayfly1.DTEyNy4wLjAuMTo3NDAx' },
+  JobWithTicket: { ...job, ticket: 'mayfly2.DTEyNy4wLjAuMTo3NDAx' },
   JobList: { jobs: [job], next: '01772366400000.j-mvr7rhbuhmpx6aqtdy3wxiobozi5' },
   Node: {
     id: 'n-a7rnqn6uzfhoz',

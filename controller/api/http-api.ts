@@ -6,14 +6,16 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { CONNECTIONS_MAX } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { isTraceparent, REQUEST_ID_PATTERN } from '../../protocol/wire/call-context.ts'
+import type { Certificates } from '../../service/network/certificates.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { callContexts } from '../../service/tracing/call-contexts.ts'
 import type { ServerSpan, Tracing } from '../../service/tracing/tracing.ts'
 import type { Keys } from '../access/keys.ts'
-import { HTTP_BODY_BYTES_MAX, HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
+import { HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
+import { followCertificates, serverOptions } from './https.ts'
 import { addHttpMetrics } from './metrics/http-metrics.ts'
 import { nameSchemas, openapiHead } from './openapi.ts'
 import { noteMethods } from './other-methods.ts'
@@ -37,6 +39,8 @@ export interface HttpApiOptions extends Routes {
   readonly stopped: AbortSignal
   /** Null if no spans are recorded. */
   readonly tracing: Tracing | null
+  /** Null without TLS. */
+  readonly certificates: Certificates | null
 }
 
 /** Maximum length of one part of a path; ids have 22 characters. */
@@ -47,8 +51,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
   const app = fastify({
     bodyLimit: HTTP_BODY_BYTES_MAX,
     requestTimeout: HTTP_REQUEST_MS_MAX,
-    // Node applies the larger of the two timeouts to the whole request; the default for the headers is a minute.
-    http: { connectionsCheckingInterval: HTTP_CHECK_MS, headersTimeout: HTTP_REQUEST_MS_MAX },
+    ...serverOptions(options.certificates),
     clientErrorHandler: answerClientFault,
     frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
     genReqId: ({ headers }) => {
@@ -62,6 +65,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.server.maxConnections = CONNECTIONS_MAX
+  if (options.certificates !== null) followCertificates(app, options.certificates)
   // A connection could not be accepted, for example because the process has too many open files.
   app.server.on('error', (error) =>
     options.log.warn({ reason: error.message }, 'a connection was not accepted'),

@@ -85,6 +85,7 @@ export const metadataReport = Type.Object({
   metrics,
   cpuCores: Type.Number({ minimum: 0 }),
   tasks: taskReports,
+  dead: Type.Optional(Type.Array(Type.String())),
 })
 
 /** `GatewayReport` of controller/nodes/gateways.ts. */

@@ -44,6 +44,8 @@ export class Reports {
   /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` if the node was declared dead. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
     const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
+    const servers = metadata.all().map(({ address }) => address)
+    if (nodeLifecycle.endsWith(id)) return { metadata: servers, end: true }
     await nodeLifecycle.onReport(id, report)
     tasks.onReport(id, report.tasks)
     const nowMs = clock.monotonicMs()
@@ -56,7 +58,7 @@ export class Reports {
     }
     drains.onReport(id, report)
     relocations.onReport(id, report)
-    return { metadata: metadata.all().map(({ address }) => address) }
+    return { metadata: servers }
   }
 
   /** Jobs are filling up on a storage node. The answer lists the jobs that get no more capacity. */
@@ -72,7 +74,8 @@ export class Reports {
 
   /** A heartbeat of a metadata server. */
   metadata(id: string, report: MetadataReport): void {
-    const { metadata, background, reconciler, tasks } = this.#options
+    const { metadata, background, reconciler, tasks, nodeLifecycle } = this.#options
+    for (const node of report.dead ?? []) nodeLifecycle.declaredDead(node)
     if (metadata.onReport(id, report)) {
       // A server that is silent again is compared anew with its next report.
       const isHeard = (): boolean => metadata.isHeard(id)

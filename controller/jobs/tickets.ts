@@ -11,6 +11,8 @@ export interface TicketsOptions {
   readonly secret: Buffer
   readonly clock: Clock
   readonly metadata: MetadataServers
+  /** Of `Ticket`. */
+  readonly tlsName: string | null
 }
 
 /** The rights of a ticket. */
@@ -59,11 +61,11 @@ export class Tickets {
   /** As `make`, with the given rights. */
   async issue({ id, metadata }: Job, { read, write, prefix, seconds }: Grant): Promise<Issued> {
     const placement = await this.#placementOf(id, metadata)
-    const { secret, clock } = this.#options
+    const { secret, clock, tlsName } = this.#options
     const expiresSeconds = Math.floor(clock.wallMs() / 1000) + seconds
     const token = signToken(secret, { job: id, read, write, expiresSeconds, prefix: Buffer.from(prefix) })
     const address = this.#options.metadata.get(metadata)?.address ?? ''
-    const ticket = formatTicket({ metadata: address, job: id, token, placement })
+    const ticket = formatTicket({ metadata: address, tls: tlsName, job: id, token, placement })
     return { ticket, expiresAtMs: expiresSeconds * 1000 }
   }
 

@@ -19,6 +19,8 @@ export interface FleetCapacityOptions {
   readonly pricePerHourMax: number
   /** Whether nodes are given an S3-compatible store. */
   readonly hasS3: boolean
+  /** Whether no node can be started. */
+  readonly isFixed: boolean
 }
 
 /** What the nodes have, present and possible: tiers, free capacity, price. Pure reads of the registry. */
@@ -29,15 +31,20 @@ export class FleetCapacity {
     this.#options = options
   }
 
+  /** Whether the nodes are those that others have started. */
+  get isFixed(): boolean {
+    return this.#options.isFixed
+  }
+
   /**
    * The tiers that nodes serve: RAM, each tier that a living node has reported, and those that the config promises for a class
    * without a living node, since a job may start its first node.
    */
   get served(): ReadonlySet<Tier> {
-    const { nodes, classes, hasS3 } = this.#options
+    const { nodes, classes, hasS3, isFixed } = this.#options
     const living = nodes.all().filter(isAlive)
     const known = new Set(living.map((node) => node.class.name))
-    const unknown = classes.filter(({ name, nodesMax }) => nodesMax > 0 && !known.has(name))
+    const unknown = classes.filter(({ name, nodesMax }) => !isFixed && nodesMax > 0 && !known.has(name))
     return new Set<Tier>([
       'ram',
       ...living.flatMap(({ record }) => record.serves),
@@ -49,7 +56,9 @@ export class FleetCapacity {
   get limit(): ResourceVector {
     const { served } = this
     return sum(
-      this.#options.classes.map((nodeClass) => scale(capacityOfClass(nodeClass, served), nodeClass.nodesMax)),
+      this.#options.classes.map((nodeClass) =>
+        scale(capacityOfClass(nodeClass, served), this.#mostOf(nodeClass)),
+      ),
     )
   }
 
@@ -88,7 +97,7 @@ export class FleetCapacity {
       .filter((node) => isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id)))
     return classes.map((nodeClass) => {
       const there = counted.filter(({ record }) => record.class === nodeClass.name).length
-      const room = Math.min(nodeClass.nodesMax - there, affordable(nodeClass, left))
+      const room = Math.min(this.#mostOf(nodeClass) - there, affordable(nodeClass, left))
       return { nodeClass, capacity: capacityOfClass(nodeClass, served), nodes: Math.max(0, room) }
     })
   }
@@ -100,8 +109,16 @@ export class FleetCapacity {
     return classes.map((nodeClass) => ({
       nodeClass,
       capacity: capacityOfClass(nodeClass, served),
-      nodes: Math.min(nodeClass.nodesMax, affordable(nodeClass, pricePerHourMax)),
+      nodes: Math.min(this.#mostOf(nodeClass), affordable(nodeClass, pricePerHourMax)),
     }))
+  }
+
+  /** How many nodes of a class there can be: without starts, those that are there. */
+  #mostOf({ name, nodesMax }: NodeClass): number {
+    const { nodes, isFixed } = this.#options
+    return isFixed
+      ? nodes.all().filter((node) => isOpen(node) && node.record.class === name).length
+      : nodesMax
   }
 }
 

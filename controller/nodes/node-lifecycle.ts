@@ -1,4 +1,4 @@
-import { asMayflyError } from '../../protocol/errors.ts'
+import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
@@ -49,6 +49,8 @@ export class NodeLifecycle {
   readonly #stopping = new Set<string>()
   /** The reason, for those that were stopped because they were silent. */
   readonly #silent = new Map<string, string>()
+  /** Nodes that were told to end and are forgotten; they may report once more. */
+  readonly #ended = new Set<string>()
   #startsFailed = 0
   #startNotBeforeMs = Number.NEGATIVE_INFINITY
 
@@ -73,9 +75,16 @@ export class NodeLifecycle {
     }
   }
 
-  /** Compares the loaded nodes with the processes of the fleet: a node without a process is dead, a process without a node is stopped. */
-  reconcileWithFleet(running: readonly FleetNode[]): void {
+  /**
+   * Compares the loaded nodes with the processes of the fleet: a node without a process is dead, a process without a node is stopped. Null if
+   * the fleet cannot tell.
+   */
+  reconcileWithFleet(running: readonly FleetNode[] | null): void {
     const { fleet } = this.#options
+    if (running === null) {
+      for (const node of this.#options.nodes.all()) if (!isAlive(node)) this.#watcher?.lost(node)
+      return
+    }
     const runs = new Set(running.map(({ node }) => node))
     for (const node of this.#options.nodes.all()) {
       const { id } = node.record
@@ -149,10 +158,14 @@ export class NodeLifecycle {
     }
   }
 
-  /** Stops the process of a silent node. The node is lost once the process has exited. */
+  /**
+   * Stops the process of a silent node. The node is lost once the process has exited. One that others have started may be silent here alone, and
+   * serve: it is lost when metadata has declared it dead, or at once if it holds nothing.
+   */
   stopSilent(id: string, silentMs: number): void {
-    const { events, fleet, log } = this.#options
+    const { events, fleet, log, nodes } = this.#options
     if (this.#stopping.has(id)) return
+    if (fleet.isFixed && !nodes.isReserved(id)) return this.#exited(id, `it was silent for ${silentMs} ms`)
     this.#stopping.add(id)
     const seconds = Math.round(silentMs / 1000)
     this.#silent.set(id, `it was silent for ${seconds} s`)
@@ -161,11 +174,30 @@ export class NodeLifecycle {
     fleet.stop(id)
   }
 
-  /** Applies a heartbeat. Throws `NODE_NOT_FOUND` for a lost node. */
+  /** A metadata server has declared a node dead: its lease has lapsed. Where the fleet ends processes, it is silent here too, and is ended. */
+  declaredDead(id: string): void {
+    if (this.#options.fleet.isFixed) this.#exited(id, 'its lease has lapsed')
+  }
+
+  /** Whether a node that others have started is to end; it holds nothing any more. */
+  endsWith(id: string): boolean {
+    const { fleet, nodes } = this.#options
+    if (!fleet.isFixed) return false
+    if (this.#ended.has(id)) return true
+    const isEmpty = nodes.get(id)?.record.state === 'draining' && !nodes.isEmptying(id)
+    if (!isEmpty || !this.#stopping.has(id)) return false
+    this.#ended.add(id)
+    if (this.#ended.size > LOST_NODES_RETAINED_MAX) this.#ended.delete([...this.#ended][0] as string)
+    this.#exited(id, 'it was told to end')
+    return true
+  }
+
+  /** Applies a heartbeat. A node that others have started joins with the first. Throws `NODE_NOT_FOUND` for a lost node. */
   async onReport(id: string, report: NodeReport): Promise<void> {
+    const { store, events, fleet } = this.#options
+    if (fleet.isFixed) this.#join(id, report)
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) throw unknownNode(id)
-    const { store, events } = this.#options
     this.#options.nodes.setReport(node, report)
     const { address, pid } = report
     const { record } = node
@@ -179,6 +211,29 @@ export class NodeLifecycle {
     if (record.state !== 'starting') return
     this.#startsFailed = 0
     events.emit('node.active', { node: id, class: record.class, address })
+  }
+
+  #join(id: string, report: NodeReport): void {
+    const { nodes, classes, runtime } = this.#options
+    // It was silent, and reports again.
+    if (this.#silent.delete(id)) this.#stopping.delete(id)
+    if (nodes.get(id) !== undefined) return
+    const nodeClass = classes.find(({ name }) => name === report.class)
+    if (nodeClass === undefined)
+      throw new MayflyError('BAD_REQUEST', `class: the config has no node class '${report.class}'`)
+    nodes.add(
+      {
+        id,
+        class: report.class,
+        state: 'starting',
+        pid: null,
+        address: null,
+        serves: [],
+        startedAtMs: runtime.clock.wallMs(),
+        lostAtMs: null,
+      },
+      nodeClass,
+    )
   }
 
   /** Gives up nodes that have not reported within `NODE_START_MS_MAX`. No data is on them yet. */

@@ -47,6 +47,11 @@ export class NodeRegistry {
     return node !== undefined && isOpen(node)
   }
 
+  /** Whether a job has a share on the node. */
+  isReserved(id: string): boolean {
+    return this.#options.isReserved(id)
+  }
+
   /** True while a node drains and jobs still have shares on it. */
   isEmptying(id: string): boolean {
     return this.#nodes.get(id)?.record.state === 'draining' && this.#options.isReserved(id)

@@ -36,14 +36,15 @@ export class MetadataScaler {
 
   /** To be called every `HEARTBEAT_MS`. */
   round(): void {
-    const { clock, ledger, metadata, transfers: moves } = this.#options
+    const { clock, fleet, ledger, metadata, transfers: moves } = this.#options
     moves.resume()
     const loads = loadsOf(metadata.all(), ledger.living())
     const { memory, decision } = balanceServers(this.#memory, loads, METADATA_SERVERS_MAX)
     this.#memory = memory
-    if (decision.kind === 'start' && clock.monotonicMs() > this.#startingUntilMs)
-      this.#start(loads, decision.busy)
-    else if (decision.kind === 'move') this.#move(decision)
+    if (decision.kind === 'start') {
+      if (!fleet.isFixed && clock.monotonicMs() > this.#startingUntilMs) this.#start(loads, decision.busy)
+    }
+    if (decision.kind === 'move') this.#move(decision)
   }
 
   /** A number that the supervisor already knows belongs to a server that runs or is being restarted. */

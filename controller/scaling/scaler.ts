@@ -154,8 +154,10 @@ export class Scaler {
   }
 
   #isUnsettled({ isStarting }: ClassView): boolean {
-    const { ledger, reconciler, registrations, nodeLifecycle } = this.#options
+    const { ledger, reconciler, registrations, nodeLifecycle, fleetCapacity } = this.#options
     return (
+      // What is stopped there cannot be started again.
+      fleetCapacity.isFixed ||
       isStarting ||
       !reconciler.isIdle ||
       registrations.underWay > 0 ||

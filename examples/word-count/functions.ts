@@ -36,9 +36,12 @@ export async function runFunctions({ program, processes, atOnce, ticket, watch }
   }
 }
 
+/** Of a cluster that speaks TLS. */
+const caFile = process.env.MAYFLY_CA_FILE
+
 function runFunction(program: string, ticket: string, signal: AbortSignal): Promise<void> {
   const child = spawn(process.execPath, [program], {
-    env: { MAYFLY_TICKET: ticket },
+    env: { MAYFLY_TICKET: ticket, ...(caFile !== undefined && { MAYFLY_CA_FILE: caFile }) },
     stdio: ['ignore', 'inherit', 'inherit'],
     signal,
   })

@@ -134,6 +134,7 @@ const codes: Readonly<Record<ErrorCode, S3Code>> = {
   ROUTE_NOT_FOUND: 'InternalError',
   NODE_NOT_FOUND: 'InternalError',
   NODE_DEAD: 'InternalError',
+  TLS_FAILED: 'InternalError',
 }
 
 /** Any thrown value as an error of S3. */

@@ -1,20 +1,27 @@
 import { MayflyError } from '../errors.ts'
-import { bytes, encode, struct, text, type ValueOf } from '../wire/codec.ts'
+import { bytes, encode, optional, struct, text, type ValueOf } from '../wire/codec.ts'
 import { Reader } from '../wire/reader.ts'
 import { placementCodec } from './placement.ts'
 
 /**
  * What a function needs to reach its job: the metadata address, the token, and the placement when the ticket
- * was issued, so that a first get connects only to the key's node.
+ * was issued, so that a first get connects only to the key's node. `tls` is null if metadata and nodes speak no
+ * TLS; else it is the name of their certificates, empty if each has the host of its address.
  */
 export type Ticket = ValueOf<typeof ticketCodec>
 
-const PREFIX = 'mayfly1.'
+const PREFIX = 'mayfly2.'
 
-const ticketCodec = struct({ metadata: text, job: text, token: bytes, placement: placementCodec })
+const ticketCodec = struct({
+  metadata: text,
+  tls: optional(text),
+  job: text,
+  token: bytes,
+  placement: placementCodec,
+})
 
-export function formatTicket(ticket: Ticket): string {
-  return PREFIX + encode(ticketCodec, ticket).toString('base64url')
+export function formatTicket(ticket: Omit<Ticket, 'tls'> & Partial<Pick<Ticket, 'tls'>>): string {
+  return PREFIX + encode(ticketCodec, { tls: null, ...ticket }).toString('base64url')
 }
 
 /** Throws `UNAUTHENTICATED` for a string that is no ticket. Nodes verify the token. */

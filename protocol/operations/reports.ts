@@ -113,6 +113,8 @@ export interface JobUsageReport {
 export interface NodeReportAnswer {
   /** Addresses of the metadata servers; each grants the node a lease. */
   readonly metadata: readonly string[]
+  /** The node holds nothing any more, and is to end its process. */
+  readonly end?: boolean
 }
 
 export interface MetadataReport {
@@ -122,6 +124,8 @@ export interface MetadataReport {
   /** CPU cores used since its previous report. */
   readonly cpuCores: number
   readonly tasks: readonly TaskReport[]
+  /** Nodes whose lease has lapsed, as far as the controller has not confirmed it. */
+  readonly dead?: readonly string[]
 }
 
 /**

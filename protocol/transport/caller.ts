@@ -42,8 +42,8 @@ import type { Link } from './link.ts'
 import { Outbox } from './outbox.ts'
 import type { SessionTrail } from './session-trail.ts'
 
-/** The frame number of the hello. */
-const HELLO_FRAME = 1
+/** The hello follows a ping, by which a port with TLS knows a client without it at once. */
+const HELLO_FRAME = 2
 
 /**
  * The calling side of one connection: any number of requests under way, answered in any order. It answers the server's challenge
@@ -125,7 +125,7 @@ export class Caller {
 
   /** Pings the server; the answer itself is ignored. */
   ask(): void {
-    // Nothing may be sent before the challenge, whose absence is detected as well.
+    // Nothing but the first ping may be sent before the challenge, whose absence is detected as well.
     if (this.#closedBy !== null || !this.#greeting.answered) return
     this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
     this.#hearing.sent(this.#outbox.sent)
@@ -201,6 +201,7 @@ export class Caller {
   #greet(deadlineMs: number): Promise<string> {
     this.#waiting++
     this.#link.keepAlive(true)
+    this.#outbox.send({ id: NO_ID, kind: ping.number, codec: ping.request, head: {} })
     this.#hearing.sent(HELLO_FRAME)
     this.#helloTimer = this.#clock.after(Math.max(0, deadlineMs - this.#clock.monotonicMs()), () =>
       this.close(new MayflyError('CONNECTION_LOST', 'The server did not answer the hello in time')),

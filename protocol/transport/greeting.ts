@@ -1,4 +1,4 @@
-import { answeredError, MayflyError } from '../errors.ts'
+import { answeredError, errorTable, MayflyError } from '../errors.ts'
 import { NONCE_BYTES, PROTOCOL_VERSION } from '../limits.ts'
 import { partsOfToken } from '../model/token.ts'
 import { challenge, hello, type renew } from '../operations/control-operations.ts'
@@ -27,7 +27,10 @@ export class Greeting {
     this.#options = options
   }
 
-  /** The hello that answers the challenge. Throws `PROTOCOL_VIOLATION` if the frame is no challenge. */
+  /**
+   * The hello that answers the challenge. Throws `PROTOCOL_VIOLATION` if the frame is no challenge, and `TLS_FAILED` if the server answers
+   * that it speaks TLS.
+   */
   answer(frame: Frame): RequestOf<typeof hello> {
     const { protocol, nonce } = challengeOf(frame)
     if (protocol !== PROTOCOL_VERSION) {
@@ -83,6 +86,8 @@ export class Greeting {
 
 function challengeOf(frame: Frame): RequestOf<typeof challenge> {
   const reader = new Reader().reset(frame.headMemory, frame.headStart, frame.headBytes)
+  if (frame.kind === errorTable.TLS_FAILED.wire)
+    throw answeredError(frame.kind, errorReply.read(reader).reason)
   if (frame.kind !== challenge.number) throw violation('a connection does not begin with a challenge')
   const fields = challenge.request.read(reader)
   reader.finish()

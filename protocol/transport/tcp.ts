@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { MayflyError } from '../errors.ts'
 import { CONNECT_MS_MAX, LINK_SILENT_MS } from '../limits.ts'
 import { systemRuntime } from '../runtime.ts'
+import { parseAddress } from './address.ts'
 import type { Link, LinkHandlers } from './link.ts'
 
 /** Options of a socket that reads into memory of the link's reader. */
@@ -118,11 +119,18 @@ export class TcpLink implements Link {
   }
 }
 
-/** Connects to `host:port` or `[ipv6]:port`. */
-export function dialTcp(address: string): Promise<TcpLink> {
-  const { host, port } = parseAddress(address)
+interface Connecting {
+  readonly makeSocket: (receiving: Receiving) => Socket
+  /** Emitted by the socket when it can be used. */
+  readonly event: 'connect' | 'secureConnect'
+  /** The error of a failure of its own kind; null if the server was not reached. */
+  readonly failure: (cause: Error) => MayflyError | null
+}
+
+/** Opens a link. Rejects with what `failure` makes of an error, or with `UNAVAILABLE`. */
+export function connectLink(address: string, { makeSocket, event, failure }: Connecting): Promise<TcpLink> {
   return new Promise((resolve, reject) => {
-    const link = new TcpLink((onread) => connect({ host, port, onread }))
+    const link = new TcpLink(makeSocket)
     const { socket } = link
     const timer = systemRuntime.clock.after(CONNECT_MS_MAX, () =>
       fail(new Error(`no answer within ${CONNECT_MS_MAX} ms`)),
@@ -130,12 +138,11 @@ export function dialTcp(address: string): Promise<TcpLink> {
     function fail(cause: Error): void {
       timer.cancel()
       socket.destroy()
-      reject(
-        new MayflyError('UNAVAILABLE', `Cannot connect to ${address}: ${whyNotConnected(cause)}`, { cause }),
-      )
+      const unreachable = `Cannot connect to ${address}: ${whyNotConnected(cause)}`
+      reject(failure(cause) ?? new MayflyError('UNAVAILABLE', unreachable, { cause }))
     }
     socket.once('error', fail)
-    socket.once('connect', () => {
+    socket.once(event, () => {
       timer.cancel()
       socket.off('error', fail)
       resolve(link)
@@ -143,23 +150,18 @@ export function dialTcp(address: string): Promise<TcpLink> {
   })
 }
 
+/** Connects to `host:port`. A name is resolved for each connection. Rejects with `UNAVAILABLE`. */
+export async function dialTcp(address: string): Promise<TcpLink> {
+  const { host, port } = parseAddress(address)
+  return await connectLink(address, {
+    makeSocket: (onread) => connect({ host, port, onread }),
+    event: 'connect',
+    failure: () => null,
+  })
+}
+
 /** Why a connection could not be opened, and the remedy if it is a limit of this process. */
 export function whyNotConnected(cause: NodeJS.ErrnoException): string {
   if (cause.code !== 'EMFILE' && cause.code !== 'ENFILE') return cause.message
   return `this process has too many files open (${cause.code}); close some, or raise the limit (ulimit -n)`
-}
-
-function parseAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  const port = Number(address.slice(colon + 1))
-  if (colon <= 0 || !Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new MayflyError('BAD_REQUEST', `'${address}' is not an address of the form host:port`)
-  }
-  return { host, port }
-}
-
-/** The address of a listener in the form that `dialTcp` parses. */
-export function formatAddress(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

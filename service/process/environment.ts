@@ -30,16 +30,6 @@ export function readTracesUrl(env: Environment): string | null {
   throw new MayflyError('BAD_REQUEST', `MAYFLY_TRACES_URL is '${url}', not an http: or https: URL`)
 }
 
-/** `host:port`; port 0 takes a free one. */
-export function readListen(env: Environment): { host: string; port: number } {
-  const text = readText(env, 'MAYFLY_LISTEN', '127.0.0.1:0')
-  const [, host, port] = /^\[?([^\]]+)\]?:(\d+)$/.exec(text) ?? []
-  if (host === undefined || Number(port) > 65_535) {
-    throw new MayflyError('BAD_REQUEST', `MAYFLY_LISTEN is '${text}', not of the form host:port`)
-  }
-  return { host, port: Number(port) }
-}
-
 /** The cluster's secret, from the file that MAYFLY_SECRET_FILE names. */
 export function readSecret(env: Environment): Buffer {
   const path = readText(env, 'MAYFLY_SECRET_FILE')

@@ -14,6 +14,7 @@ interface CommonConfig {
   readonly id?: string
   readonly logLevel: string
   readonly tracesUrl: string | null
+  readonly network: { readonly isExposed: boolean; readonly listen: { readonly host: string } }
 }
 
 interface Around {
@@ -86,6 +87,11 @@ export async function runService<Config extends CommonConfig>(
   async function begin(): Promise<Service> {
     const config = plane.readConfig()
     log = createLog(name, config.logLevel)
+    if (config.network.isExposed)
+      log.warn(
+        { host: config.network.listen.host },
+        'other machines can connect, and object bytes and API keys are not encrypted',
+      )
     const background = new Background({ runtime: systemRuntime, log })
     const { id = name, tracesUrl: url } = config
     const { clock } = systemRuntime

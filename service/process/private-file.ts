@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { MayflyError } from '../../protocol/errors.ts'
 
 /** Permission bits of group and others. */
@@ -37,4 +37,22 @@ export function requirePrivate(path: string): void {
 export function readPrivateFile(path: string): string {
   requirePrivate(path)
   return readFileSync(path, 'utf8')
+}
+
+/** Writes a file atomically, readable only by its owner. */
+export function writePrivateFile(path: string, text: string): void {
+  const fresh = `${path}.new`
+  rmSync(fresh, { force: true })
+  writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' })
+  renameSync(fresh, path)
+}
+
+/** The text of a file; null if it does not exist. */
+export function readFileIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
 }

@@ -14,6 +14,7 @@ export const taskTable = {
   compaction: 'removed records of the SSD tier keep their space',
   discard: 'objects that left the S3 tier cannot be deleted there',
   report: 'the controller does not answer',
+  certificates: 'the certificates cannot be read again, or have expired',
   askCapacity: 'more room for jobs cannot be asked for',
   heartbeat: 'metadata does not answer a heartbeat',
   // Metadata servers.

@@ -253,6 +253,7 @@ class Responder implements Counted {
   }
 
   #greet(frame: Frame): void {
+    if (frame.kind === ping.number && this.#watch.frames === 1) return // Meant for ports with TLS.
     if (frame.kind !== hello.number) throw violation('the first message is not a hello')
     const { server, sessions, connections } = this.#options
     try {

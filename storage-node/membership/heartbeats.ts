@@ -26,6 +26,8 @@ export interface HeartbeatOptions {
   readonly cpuSeconds: () => number
   /** Sends a report to the controller. */
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
+  /** The controller has emptied this node: it must end. */
+  readonly onEnd: () => void
   /** A metadata server has reassigned this node's slots: the node must end. */
   readonly onDead: (reason: Error) => void
 }
@@ -108,6 +110,7 @@ export class Heartbeats {
       // A new server may soon assign jobs to this node, which need its lease.
       for (const address of unknown) void this.beatServer(address)
       background.succeeded(['report', 'controller'])
+      if (answer.end === true) this.#options.onEnd()
     } catch (error) {
       background.failed(['report', 'controller'], error)
     }

@@ -15,6 +15,7 @@ const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 /** Number of rows of each suite on tiny inputs, and its servers. */
 const suites = {
   ops: { rows: 12, servers: ['Mayfly', 'Redis', 'MinIO', 'limit'] },
+  tls: { rows: 12, servers: ['Mayfly', 'Redis'] },
   limit: { rows: 12, servers: ['limit'] },
   many: { rows: 4, servers: ['Mayfly', 'Redis', 'MinIO'] },
   wait: { rows: 2, servers: ['Mayfly', 'Redis', 'MinIO'] },

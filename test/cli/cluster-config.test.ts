@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { defaultConfig, parseConfig, readConfigFile } from '../../cli/up/cluster-config.ts'
+import { defaultConfig, parseConfig, readConfigFile } from '../../cli/up/config/cluster-config.ts'
 
 const nodeClass = {
   name: 'local',

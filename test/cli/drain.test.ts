@@ -39,6 +39,7 @@ async function drain(url: string, args: string[] = [], draw?: (line: string) => 
     stateDir: '/nonexistent',
     environment: {},
     ticket: undefined,
+    caFile: undefined,
     configDir: '/nonexistent',
   }
   const code = await runCommand(['drain', 'n-1', ...args], config, {

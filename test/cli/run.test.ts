@@ -17,6 +17,7 @@ const nowhere: CliConfig = {
   url: undefined,
   apiKey: undefined,
   ticket: undefined,
+  caFile: undefined,
   stateDir: '/nonexistent',
   configDir: '/nonexistent',
   environment: {},

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { defaultConfig } from '../../cli/up/cluster-config.ts'
+import { defaultConfig } from '../../cli/up/config/cluster-config.ts'
 import { Supervisor } from '../../cli/up/supervisor.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import type { FromChild } from '../../service/process/supervision.ts'
@@ -66,7 +66,7 @@ test('a started cluster has its credentials, secret and config in files that onl
   expect(JSON.parse(readFileSync(credentialsFile, 'utf8'))).toEqual({ url, apiKey })
   expect(readFileSync(state('cluster-secret'), 'utf8')).toMatch(/^[0-9a-f]{64}\n$/)
   expect(readFileSync(state('api-key'), 'utf8')).toBe(`${apiKey}\n`)
-  const { s3, metadataServers, ...cluster } = defaultConfig
+  const { s3, metadataServers, network: _, ...cluster } = defaultConfig
   expect(metadataServers).toBe(1)
   expect(s3).toBeNull()
   expect(JSON.parse(readFileSync(state('cluster.json'), 'utf8'))).toEqual(cluster)

@@ -33,7 +33,7 @@ describe('a call of a driver whose answer is lost', () => {
     proxy.loseAnswer()
     await job.renew()
     proxy.loseAnswer()
-    expect(await job.issueTicket({ write: false })).toMatch(/^mayfly1\./)
+    expect(await job.issueTicket({ write: false })).toMatch(/^mayfly2\./)
     proxy.loseAnswer()
     await job.deregister()
     expect(await jobsOf(world)).toEqual([])

@@ -19,9 +19,9 @@ test('another process finds the job by its id or its name, and does with it what
   for (const by of [registered.id, 'sort']) {
     const job = await other.job(by)
     expect(job).toMatchObject({ id: registered.id, name: 'sort', reservation: registered.reservation })
-    expect(job.ticket).toMatch(/^mayfly1\./)
+    expect(job.ticket).toMatch(/^mayfly2\./)
     await job.renew()
-    expect(await job.issueTicket({ write: false })).toMatch(/^mayfly1\./)
+    expect(await job.issueTicket({ write: false })).toMatch(/^mayfly2\./)
     await job.close()
   }
   const job = await other.job('sort')

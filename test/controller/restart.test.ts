@@ -12,7 +12,7 @@ describe('a controller that starts again', () => {
     await world.startController()
     const read = await world.ask(`/v1/jobs/${body.id}`)
     expect(read.body).toMatchObject({ state: 'active', reservation: body.reservation })
-    expect(read.body.ticket).toMatch(/^mayfly1\./)
+    expect(read.body.ticket).toMatch(/^mayfly2\./)
     expect(await world.nodes()).toMatchObject(before.map(({ id, state, tiers }) => ({ id, state, tiers })))
     expect(world.fleet.started).toBe(1)
   })
@@ -146,7 +146,7 @@ describe('a controller that starts again', () => {
     await world.startController({ metadataReports: false })
     const read = world.ask(`/v1/jobs/${body.id}`)
     setTimeout(() => void world.reportMetadata(), 50)
-    expect((await read).body.ticket).toMatch(/^mayfly1\./)
+    expect((await read).body.ticket).toMatch(/^mayfly2\./)
   })
 
   test('fails with a clear line where its port is taken', async () => {

@@ -8,7 +8,7 @@ export function isAsShown(printed: string, shown: string): boolean {
 
 const kinds = [
   /…/,
-  /mayfly1\.[\w…-]+/,
+  /mayfly2\.[\w…-]+/,
   /\b[jn]-[a-z2-7]{4,}…?/,
   /\b\d{2}:\d{2}:\d{2}(?:\.\d+)?/,
   /\d[\d,.]*(?: (?:B|KiB|MiB|GiB)\b)?/,
@@ -16,7 +16,7 @@ const kinds = [
 const anyKind = new RegExp(kinds.map(({ source }) => `(${source})`).join('|'), 'g')
 const patterns = [
   '.*?',
-  'mayfly1\\.[\\w-]+',
+  'mayfly2\\.[\\w-]+',
   '[jn]-[a-z2-7]+',
   '\\d{2}:\\d{2}:\\d{2}(?:\\.\\d+)?',
   '\\d[\\d,.]*(?: (?:B|KiB|MiB|GiB))?',

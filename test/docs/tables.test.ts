@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
-import { defaultConfig } from '../../cli/up/cluster-config.ts'
+import { defaultConfig } from '../../cli/up/config/cluster-config.ts'
 import {
   LINK_SECONDS,
   LINKS_OF_KEY_MAX,
@@ -68,8 +68,12 @@ test('the tables of metrics and routes are what the controller serves', async ()
 const config = readFileSync(join(root, 'docs/reference/config.md'), 'utf8')
 
 test('the page of settings names each field of the config file, and no other', () => {
-  const source = readFileSync(join(root, 'cli/up/cluster-config.ts'), 'utf8')
-  const read = [...source.matchAll(/(?:required|optional|text)\('(\w+)'/g)].map(([, name]) => name as string)
+  const source = ['cluster-config', 'network-settings']
+    .map((name) => readFileSync(join(root, `cli/up/config/${name}.ts`), 'utf8'))
+    .join()
+  const read = [...source.matchAll(/(?:required|optional|text|path)\('(\w+)'/g)].map(
+    ([, name]) => name as string,
+  )
   const told = [...config.matchAll(/^\| ((?:`[\w.[\]]+`(?:, )?)+) \|/gm)]
     .flatMap(([, names = '']) => names.replaceAll('`', '').split(', '))
     .filter((name) => !/^[A-Z0-9_]+$/.test(name))

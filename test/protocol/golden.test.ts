@@ -213,7 +213,7 @@ test('a token and a ticket', () => {
   expect(verifyToken(secret, token, 0)).toMatchObject({ job: 'j-1', read: true, write: false })
   const ticket = formatTicket({ metadata: '127.0.0.1:7002', job: 'j-1', token, placement })
   expect(ticket).toMatchInlineSnapshot(
-    `"mayfly1.DgAxMjcuMC4wLjE6NzAwMgMAai0xLgACAwBqLTEBAACUNXcAADnTbl9BAUMh3Be7husrQw3ilcNefRsbpsa470vecGIvBQAAAAEAAAADAG4tYQ4AMTI3LjAuMC4xOjcwMDECAAAAAAADAP__AQA"`,
+    `"mayfly2.DgAxMjcuMC4wLjE6NzAwMgADAGotMS4AAgMAai0xAQAAlDV3AAA5025fQQFDIdwXu4brK0MN4pXDXn0bG6bGuO9L3nBiLwUAAAABAAAAAwBuLWEOADEyNy4wLjAuMTo3MDAxAgAAAAAAAwD__wEA"`,
   )
   expect(parseTicket(ticket)).toMatchObject({ job: 'j-1', placement })
 })

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterEach, expect, test } from 'vitest'
 import type { Link } from '../../protocol/transport/link.ts'
 import { TcpLink } from '../../protocol/transport/tcp.ts'
-import { rebuildSocket } from '../../service/server/accepted-socket.ts'
+import { rebuildSocket } from '../../service/network/accepted-socket.ts'
 
 const open: { destroy(): unknown }[] = []
 const servers: Server[] = []

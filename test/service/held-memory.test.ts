@@ -5,6 +5,7 @@ import { signToken } from '../../protocol/model/token.ts'
 import type { Operation } from '../../protocol/operations/operation.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { array, bytes, struct, u32 } from '../../protocol/wire/codec.ts'
+import { tcpNetwork } from '../../service/network/listener.ts'
 import { createLog } from '../../service/process/log.ts'
 import { Connections, type Counted } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
@@ -14,7 +15,6 @@ import {
   RECEIVE_BYTES_MIN,
   SERVER_HELD_BYTES_MAX,
 } from '../../service/server/limits.ts'
-import { tcpNetwork } from '../../service/server/listener.ts'
 import { MemoryAccount, ServerMemory } from '../../service/server/memory-account.ts'
 import { serveLink } from '../../service/server/responder.ts'
 import { Turns } from '../../service/server/turns.ts'

@@ -12,7 +12,7 @@ async function startOne() {
   return { planes, node, ticket, placement: parseTicket(ticket).placement }
 }
 
-test.each(['', 'hello', 'mayfly1.', 'mayfly1.AAAA', 'mayfly1.%%%%'])(
+test.each(['', 'hello', 'mayfly2.', 'mayfly2.AAAA', 'mayfly2.%%%%'])(
   'the string %j is no ticket',
   async (ticket) => {
     await expect(openJob(ticket)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })

@@ -46,7 +46,7 @@ const WARM_UP_BYTES_MAX = 256 * MIB
 const UNDER_WAY_BYTES_MAX = 1024 * MIB
 
 /** One group for each size: every pair of operation and number of calls under way. */
-function groupsOf(isTiny: boolean): Group[] {
+function groupsOf(isTiny: boolean, of: Partial<Settings> = {}): Group[] {
   const {
     objectBytes: sizes,
     outstanding: depths,
@@ -54,7 +54,7 @@ function groupsOf(isTiny: boolean): Group[] {
     storedBytes,
     objectsMax,
     ...times
-  } = isTiny ? tiny : full
+  } = isTiny ? tiny : { ...full, ...of }
   return sizes.map((objectBytes) => {
     const objects = Math.min(objectsMax, storedBytes / objectBytes)
     return {
@@ -143,5 +143,15 @@ export const limit = suiteOf({
   ...comparison,
   summary: 'the ceiling: raw loopback sockets in Node, with the rows of ops',
   systems: ['limit'],
+  goals: [],
+})
+
+/** What TLS costs: the rows beside those of `ops`, and beside Redis with TLS. */
+export const tls = suiteOf({
+  ...comparison,
+  summary: 'put, get and both over TLS 1.3, against Redis with TLS',
+  systems: ['mayfly', ...REDIS],
+  groups: (isTiny) => groupsOf(isTiny, { objectBytes: [KIB, 64 * KIB, MIB], outstanding: [1, 64] }),
+  tls: true,
   goals: [],
 })

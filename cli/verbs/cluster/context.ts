@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { isHttpUrl } from '../../../client/connect.ts'
 import { contextNamed, readContexts, writeContexts } from '../../api/contexts.ts'
@@ -9,6 +10,7 @@ import { type AddVerb, addVerb, type JsonFlag, jsonOption, notEmpty, onRun } fro
 interface AddFlags {
   readonly url?: string
   readonly dir?: string
+  readonly ca?: string
   readonly use?: boolean
 }
 
@@ -39,6 +41,7 @@ export const context: AddVerb = (parent, cli) => {
     .argument('<name>', 'letters, digits, ., _ and -')
     .option('--url <url>', 'URL of the controller', notEmpty)
     .option('--dir <folder>', 'take URL and key from the state folder of `mayfly up`', notEmpty)
+    .option('--ca <file>', 'the CA of its certificates in PEM (default: those that Node trusts)', notEmpty)
     .option('--use', 'use it from now on')
   const using = addVerb(verb, 'use', {
     summary: 'let the other verbs talk to this cluster',
@@ -56,7 +59,7 @@ export const context: AddVerb = (parent, cli) => {
   }).argument('<name>', nameText)
 
   const { config, terminal } = cli
-  onRun<AddFlags>(adding, cli, async ([name = ''], { url, dir, use }) => {
+  onRun<AddFlags>(adding, cli, async ([name = ''], { url, dir, ca, use }) => {
     if (!/^[\w.-]{1,64}$/.test(name))
       throw new Error(`name: '${name}' is not 1 to 64 letters, digits, '.', '_' or '-'`)
     if ((url === undefined) === (dir === undefined))
@@ -65,9 +68,13 @@ export const context: AddVerb = (parent, cli) => {
       dir === undefined
         ? { url: checkUrl(url as string), apiKey: await readKey(config.apiKey) }
         : findCredentials({ dir }, config)
+    const caFile = ca === undefined ? {} : { caFile: resolve(ca) }
     const { current, contexts } = readContexts(config)
     const chosen = use === true || current === null ? name : current
-    writeContexts(config, { current: chosen, contexts: { ...contexts, [name]: credentials } })
+    writeContexts(config, {
+      current: chosen,
+      contexts: { ...contexts, [name]: { ...credentials, ...caFile } },
+    })
     terminal.print(`${name} is ${credentials.url}${chosen === name ? ', and in use' : ''}`)
   })
   onRun(using, cli, async ([name = '']) => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { findCredentials, stateDirOf } from '../../api/credentials.ts'
+import type { Credentials } from '../../api/http.ts'
 import { programs } from '../../up/programs.ts'
 import { stateFolderAt } from '../../up/state-folder.ts'
 import {
@@ -38,10 +39,10 @@ export const gateway: AddVerb = (parent, cli) => {
     const { config } = cli
     const settings =
       config.ticket === undefined
-        ? {
-            MAYFLY_CONTROLLER_URL: findCredentials(flags, config).url,
-            MAYFLY_SECRET_FILE: flags.secretFile ?? stateFolderAt(stateDirOf(flags, config)).secretFile,
-          }
+        ? settingsOf(
+            findCredentials(flags, config),
+            flags.secretFile ?? stateFolderAt(stateDirOf(flags, config)).secretFile,
+          )
         : { MAYFLY_TICKET: config.ticket }
     const { MAYFLY_SECRET_FILE: __, ...environment } = config.environment
     return await run({
@@ -51,6 +52,14 @@ export const gateway: AddVerb = (parent, cli) => {
       ...(flags.endpoint !== undefined && { MAYFLY_S3_ENDPOINT: flags.endpoint }),
     })
   })
+}
+
+function settingsOf({ url, caFile }: Credentials, secretFile: string): NodeJS.ProcessEnv {
+  return {
+    MAYFLY_CONTROLLER_URL: url,
+    MAYFLY_SECRET_FILE: secretFile,
+    ...(caFile !== undefined && { MAYFLY_CA_FILE: caFile }),
+  }
 }
 
 /** Ctrl-C reaches the gateway too, which ends by itself. */

@@ -2,11 +2,11 @@ import { isError } from '../../../protocol/errors.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { stateDirOf } from '../../api/credentials.ts'
 import { requestPage } from '../../api/http.ts'
-import { defaultConfig, readConfigFile } from '../../up/cluster-config.ts'
+import { defaultConfig, readConfigFile } from '../../up/config/cluster-config.ts'
 import { programs } from '../../up/programs.ts'
 import { runCluster } from '../../up/run-cluster.ts'
 import type { Cluster } from '../../up/supervisor.ts'
-import { wholeNumber } from '../../values.ts'
+import { host, wholeNumber } from '../../values.ts'
 import { type AddVerb, addVerb, jsonOption, notEmpty, onRun } from '../../verb.ts'
 
 const PORT_DEFAULT = 7400
@@ -17,6 +17,10 @@ interface Flags {
   readonly s3Port?: number
   readonly dir?: string
   readonly config?: string
+  readonly host?: string
+  readonly advertise?: string
+  readonly insecure?: boolean
+  readonly tls?: boolean
   readonly json?: boolean
 }
 
@@ -27,15 +31,10 @@ export const up: AddVerb = (parent, cli) => {
       'Starts a controller, metadata servers, storage nodes and an S3 gateway as processes, and adds and removes nodes as jobs need them.\nWrites one line when it is ready. A second Ctrl-C kills at once.',
     examples: ['mayfly up', 'mayfly up --port 0 --dir ./state --json', 'mayfly up --config mayfly.json'],
   })
-    .option(
-      '--port <port>',
-      'port of the HTTP API on 127.0.0.1; 0 takes a free one',
-      wholeNumber(0, 65_535),
-      PORT_DEFAULT,
-    )
+    .option('--port <port>', 'port of the HTTP API; 0 takes a free one', wholeNumber(0, 65_535), PORT_DEFAULT)
     .option(
       '--s3-port <port>',
-      `port of the S3 gateway on 127.0.0.1; 0 takes a free one (default: ${S3_PORT_DEFAULT}, with --port 0 a free one)`,
+      `port of the S3 gateway; 0 takes a free one (default: ${S3_PORT_DEFAULT}, with --port 0 a free one)`,
       wholeNumber(0, 65_535),
     )
     .option(
@@ -43,39 +42,47 @@ export const up: AddVerb = (parent, cli) => {
       'where the cluster keeps its state (default: mayfly in the XDG state folder)',
       notEmpty,
     )
-    .option('--config <file>', 'JSON: node classes, S3, API keys (docs/operations.md)', notEmpty)
+    .option('--config <file>', 'JSON: node classes, S3, API keys (docs/reference/config.md)', notEmpty)
+    .option('--host <address>', 'IP address or name that every process binds (default: 127.0.0.1)', host)
+    .option(
+      '--advertise <host>',
+      'IP address or DNS name that others connect to (default: that of --host)',
+      host,
+    )
+    .option('--insecure', 'let other machines connect without encryption')
+    .option('--tls', 'encrypt everything, with a CA and certificates of the cluster itself')
   jsonOption(verb, 'the ready line as JSON')
-  onRun<Flags>(
-    verb,
-    cli,
-    async (_, { port, s3Port = port === 0 ? 0 : S3_PORT_DEFAULT, config: configFile, json, ...flags }) => {
-      const { config, terminal } = cli
-      const options = {
-        dir: stateDirOf(flags, config),
-        port,
-        s3Port,
-        config: configFile === undefined ? defaultConfig : readConfigFile(configFile),
-        environment: config.environment,
-        programs,
-        runtime: systemRuntime,
-        say: (line: string) => terminal.printError(`mayfly: ${line}`),
-      }
-      try {
-        await runCluster(options, async (cluster, ended) => {
-          const page = await requestPage(cluster)
-          terminal.print(json === true ? readyJson(cluster, page) : readyText(cluster, page))
-          await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
-        })
-      } catch (error) {
-        // Ctrl-C is the normal end of this verb.
-        if (!isError(error, 'ABORTED')) throw error
-      }
-    },
-  )
+  onRun<Flags>(verb, cli, async (_, { port, s3Port, config: configFile, json, dir, tls, ...network }) => {
+    const { config, terminal } = cli
+    const read = configFile === undefined ? defaultConfig : readConfigFile(configFile)
+    const options = {
+      dir: stateDirOf(dir === undefined ? {} : { dir }, config),
+      port,
+      s3Port: s3Port ?? (port === 0 ? 0 : S3_PORT_DEFAULT),
+      config: {
+        ...read,
+        network: { ...read.network, ...network, tls: read.network.tls ?? (tls ? 'own' : null) },
+      },
+      environment: config.environment,
+      programs,
+      runtime: systemRuntime,
+      say: (line: string) => terminal.printError(`mayfly: ${line}`),
+    }
+    try {
+      await runCluster(options, async (cluster, ended) => {
+        const page = await requestPage(cluster)
+        terminal.print(json === true ? readyJson(cluster, page) : readyText(cluster, page))
+        await new Promise((resolve) => ended.addEventListener('abort', resolve, { once: true }))
+      })
+    } catch (error) {
+      // Ctrl-C is the normal end of this verb.
+      if (!isError(error, 'ABORTED')) throw error
+    }
+  })
 }
 
-function readyJson({ url, s3, credentialsFile }: Cluster, page: string): string {
-  return JSON.stringify({ event: 'ready', url, s3, credentials: credentialsFile, page })
+function readyJson({ url, s3, credentialsFile, caFile }: Cluster, page: string): string {
+  return JSON.stringify({ event: 'ready', url, s3, credentials: credentialsFile, page, ca: caFile })
 }
 
 function readyText({ url }: Cluster, page: string): string {

@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander'
-import { ControllerApi } from '../../../client/controller-api.ts'
 import { readContexts } from '../../api/contexts.ts'
 import { findCredentials } from '../../api/credentials.ts'
+import { apiOf } from '../../api/http.ts'
 import type { JobReply, NodeReply } from '../../api/replies.ts'
 import { type AddVerb, addVerb, type Cli, onRun } from '../../verb.ts'
 
@@ -103,9 +103,9 @@ async function wordsOf(
     return subs
   try {
     if (name === 'name') return Object.keys(readContexts(cli.config).contexts)
-    const { url, apiKey } = findCredentials(flags, cli.config)
+    const credentials = findCredentials(flags, cli.config)
     const path = name === 'job' ? '/v1/jobs' : '/v1/nodes'
-    const found = (await new ControllerApi(url, apiKey).call('GET', path, { deadlineMs: ASK_MS_MAX })) as {
+    const found = (await apiOf(credentials).call('GET', path, { deadlineMs: ASK_MS_MAX })) as {
       jobs?: JobReply[]
       nodes?: NodeReply[]
     }

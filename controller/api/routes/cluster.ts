@@ -139,18 +139,23 @@ export function clusterRoutes(
         response: replies(200, metricsTargets, []),
       },
     },
-    () => [
-      ...nodes
-        .all()
-        .flatMap(({ record, report }) =>
-          report?.metrics === undefined
-            ? []
-            : [target(report.metrics, { plane: 'storage-node', process: record.id, class: record.class })],
-        ),
+    ({ protocol }) => [
+      ...nodes.all().flatMap(({ record, report }) =>
+        report?.metrics === undefined
+          ? []
+          : [
+              target(report.metrics, {
+                ...schemeOf(protocol),
+                plane: 'storage-node',
+                process: record.id,
+                class: record.class,
+              }),
+            ],
+      ),
       ...metadata
         .all()
         .flatMap(({ id, metrics: at }) =>
-          at === undefined ? [] : [target(at, { plane: 'metadata', process: id })],
+          at === undefined ? [] : [target(at, { ...schemeOf(protocol), plane: 'metadata', process: id })],
         ),
       ...gateways.heard().map(({ id, metrics: at }) => target(at, { plane: 'gateway', process: id })),
     ],
@@ -169,6 +174,11 @@ export function clusterRoutes(
     },
     async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
   )
+}
+
+/** Every listener of a cluster speaks TLS, or none. Prometheus takes the scheme from this label. */
+function schemeOf(protocol: string): Record<string, string> {
+  return protocol === 'https' ? { __scheme__: 'https' } : {}
 }
 
 function target(address: string, labels: Record<string, string>) {

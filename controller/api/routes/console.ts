@@ -41,14 +41,14 @@ export function consoleRoutes(
     caller: sessions.find(sessionOf(request)),
   }))
 
-  app.post('/console/login', { schema: { ...hidden, body: credentials } }, ({ body }, reply) => {
+  app.post('/console/login', { schema: { ...hidden, body: credentials } }, ({ body, protocol }, reply) => {
     const { session, caller } = 'apiKey' in body ? sessions.login(body.apiKey) : sessions.redeem(body.code)
-    return reply.header('set-cookie', cookie(session, SESSION_SECONDS)).send(caller)
+    return reply.header('set-cookie', cookie(session, { seconds: SESSION_SECONDS, protocol })).send(caller)
   })
 
   app.post('/console/logout', { schema: hidden }, (request, reply) => {
     sessions.logout(sessionOf(request))
-    return reply.header('set-cookie', cookie('', 0)).send({})
+    return reply.header('set-cookie', cookie('', { seconds: 0, protocol: request.protocol })).send({})
   })
 
   app.get('/console/stream', { schema: hidden }, (request, reply) => {
@@ -85,6 +85,7 @@ function sessionOf({ headers }: FastifyRequest): string {
   return session
 }
 
-function cookie(session: string, seconds: number): string {
-  return `${COOKIE}=${session}; HttpOnly; SameSite=Strict; Path=/console; Max-Age=${seconds}`
+function cookie(session: string, of: { seconds: number; protocol: string }): string {
+  const secure = of.protocol === 'https' ? '; Secure' : ''
+  return `${COOKIE}=${session}; HttpOnly; SameSite=Strict; Path=/console; Max-Age=${of.seconds}${secure}`
 }

@@ -13,6 +13,8 @@ export interface FleetWatcher {
 
 /** Starts and stops storage nodes and starts metadata servers. `watch` delivers the events of nodes in order. */
 export interface Fleet {
+  /** Whether it starts no process: nodes and metadata servers are started by others, and join with their first report. */
+  readonly isFixed: boolean
   /** Called once, before any other method. */
   watch(watcher: FleetWatcher): void
   start(node: string, nodeClass: string): void
@@ -20,6 +22,6 @@ export interface Fleet {
   stop(node: string): void
   /** Starts a metadata server unless it runs. It reports by itself and is restarted when it dies. */
   startMetadata(metadata: string): void
-  /** Every node with a running process; a node that is not listed is dead. Rejects with `UNAVAILABLE`. */
-  list(): Promise<readonly FleetNode[]>
+  /** Every node with a running process; a node that is not listed is dead. Null if the fleet cannot tell. Rejects with `UNAVAILABLE`. */
+  list(): Promise<readonly FleetNode[] | null>
 }

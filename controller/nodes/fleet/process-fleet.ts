@@ -19,6 +19,7 @@ interface Listing {
 
 /** Nodes as local processes. They are children of the supervisor, which outlives the controller. */
 export class ProcessFleet implements Fleet {
+  readonly isFixed = false
   readonly #channel: SupervisorChannel
   readonly #clock: Clock
   readonly #listings = new Set<Listing>()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { defaultConfig } from '../../../cli/up/cluster-config.ts'
+import { defaultConfig } from '../../../cli/up/config/cluster-config.ts'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
 import { defaultTraits } from '../../../controller/sizing/tier-traits.ts'
 import { type Held, ObedientNodes } from '../support/obedient-nodes.ts'

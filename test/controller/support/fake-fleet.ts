@@ -2,6 +2,7 @@ import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/nodes/f
 
 /** A fleet without processes: the test decides when a node reports and when it dies. */
 export class FakeFleet implements Fleet {
+  readonly isFixed: boolean = false
   readonly running = new Map<string, FleetNode & { readonly class: string }>()
   /** Called after a node was started; does nothing by default. */
   onStart: (node: string) => void = () => undefined

@@ -143,10 +143,12 @@ export class World {
         pageDir: this.#options.pageDir ?? this.#dir,
         tracesUrl: null,
         logLevel: 'silent',
+        tlsName: null,
       },
       {
         runtime,
         registry: new Registry(),
+        certificates: null,
         store: life.share(this.openStore(), (method) => method !== 'load'),
         fleet: life.share(this.fleet),
         metadataClient: life.share(this.metadata),

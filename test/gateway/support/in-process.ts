@@ -61,6 +61,7 @@ export async function startTestGateway({
   const registry = new Registry()
   const gateway = await startGateway({
     listen: { host: '127.0.0.1', port: 0 },
+    certificates: null,
     endpoint: null,
     runtime: systemRuntime,
     secretOf: secretsOfCluster(planes.secret),

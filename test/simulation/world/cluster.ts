@@ -140,6 +140,7 @@ export class Cluster {
         store: new MemoryTier({ runtime: host.runtime, random: this.random.fork(`ssd/${host.id}`) }),
       },
       s3: this.backends.tierOf(host, background),
+      onEnd: () => undefined,
       onDead: () => {
         // The node may learn it before it is stored.
         this.onEnding(node)

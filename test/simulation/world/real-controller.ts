@@ -119,6 +119,7 @@ export class RealController implements Control {
         apiKeys: [],
         quota: {},
         s3: null,
+        tlsName: null,
       },
       {
         runtime,

@@ -49,6 +49,7 @@ export class SimulatedFleet {
       timeline.at(timeline.nowMs + PIPE_MS, task)
     }
     return {
+      isFixed: false,
       watch: (watcher) => {
         this.#watching = { host, watcher }
       },

@@ -35,6 +35,7 @@ test('a metadata server whose machine is gone holds back no heartbeat to another
     cpuSeconds: () => 0,
     tellController: async () => ({ metadata: [] }),
     onDead: () => undefined,
+    onEnd: () => undefined,
   })
   for (let round = 0; round < 3; round++) {
     void heartbeats.beatMetadata()

@@ -1,18 +1,19 @@
 import { readFileSync, statSync } from 'node:fs'
-import { type Quota, quotaDimensions } from '../../controller/records/quota.ts'
-import { type Role, roles } from '../../controller/records/roles.ts'
-import type { NodeClass } from '../../controller/sizing/node-class.ts'
-import { defaultTraits, type TierTraits } from '../../controller/sizing/tier-traits.ts'
+import { type Quota, quotaDimensions } from '../../../controller/records/quota.ts'
+import { type Role, roles } from '../../../controller/records/roles.ts'
+import type { NodeClass } from '../../../controller/sizing/node-class.ts'
+import { defaultTraits, type TierTraits } from '../../../controller/sizing/tier-traits.ts'
 import {
   API_KEYS_MAX,
   CONFIG_BYTES_MAX,
   JOB_NODES_MAX,
   METADATA_SERVERS_MAX,
   NODE_CLASSES_MAX,
-} from '../../protocol/limits.ts'
-import { requirePrivate } from '../../service/process/private-file.ts'
-import type { S3Settings } from '../../service/s3/s3-settings.ts'
+} from '../../../protocol/limits.ts'
+import { requirePrivate } from '../../../service/process/private-file.ts'
+import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { ConfigError, type Field, Fields, type Range } from './fields.ts'
+import { defaultNetwork, type NetworkSettings, readNetworkSettings } from './network-settings.ts'
 
 /** The configuration of `mayfly up`, which the controller reads as well. */
 export interface ClusterConfig {
@@ -27,6 +28,7 @@ export interface ClusterConfig {
   /** Bounds of all jobs and nodes together. */
   readonly limits: Quota
   readonly apiKeys: readonly KeyConfig[]
+  readonly network: NetworkSettings
 }
 
 /** A further API key; the entry `default` without a key sets the limits of the key that `mayfly up` makes. */
@@ -57,6 +59,7 @@ export const defaultConfig: ClusterConfig = {
   tiers: defaultTraits,
   limits: {},
   apiKeys: [],
+  network: defaultNetwork,
 }
 
 const MIB = 1024 * 1024
@@ -100,8 +103,9 @@ export function parseConfig(text: string): ClusterConfig {
   const traits = fields.optional('tiers', readTiers) ?? defaultConfig.tiers
   const limits = fields.optional('limits', (at) => readLimits(at.fields())) ?? defaultConfig.limits
   const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
+  const network = readNetworkSettings(fields)
   fields.refuseOthers()
-  return { metadataServers, warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys }
+  return { metadataServers, warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys, network }
 }
 
 function readNodeClass(fields: Fields): NodeClass {

@@ -34,6 +34,11 @@ export class Field {
     return this.#value as string
   }
 
+  flag(): boolean {
+    if (typeof this.#value !== 'boolean') this.#mustBe('true or false')
+    return this.#value as boolean
+  }
+
   list({ least, most }: Range): Field[] {
     const value: unknown = this.#value
     if (!Array.isArray(value) || value.length < least || value.length > most) {

@@ -1,0 +1,99 @@
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Registry } from 'prom-client'
+import { TLS_VERSION_MIN } from '../../protocol/transport/tls.ts'
+import type { Certificates } from '../network/certificates.ts'
+import { bindError } from '../network/listener.ts'
+import { advertisedAddress, type ListenAt } from '../network/listening.ts'
+import type { Service } from '../process/lifecycle.ts'
+import { type PlaneName, processRegistry } from './process-metrics.ts'
+
+/** Scrapers and probes at once. */
+const CONNECTIONS_MAX = 32
+const REQUEST_MS_MAX = 5_000
+
+export interface Probes {
+  /** What `/metrics` answers. */
+  readonly registry: Registry
+  /** As others are told it. */
+  readonly address: string
+}
+
+/**
+ * Runs a server process with `/healthz`, `/readyz` and `/metrics` on a port of their own, from before `start` until it has stopped. They
+ * need no key: what they say names no job, no key and no object. `/readyz` answers 503 until the process serves, and from the
+ * moment it is told to stop.
+ */
+export async function withProbes(
+  of: { readonly plane: PlaneName; readonly at: ListenAt; readonly certificates: Certificates | null },
+  start: (probes: Probes) => Promise<Service>,
+): Promise<Service> {
+  const registry = processRegistry(of.plane)
+  let unready: string | null = 'it is starting'
+  const server = await serve(
+    of,
+    answer(registry, () => unready),
+  )
+  const address = advertisedAddress(of.at, (server.address() as AddressInfo).port)
+  const running = await start({ registry, address })
+  unready = null
+  return {
+    address: running.address,
+    stop: async () => {
+      unready = 'it is stopping'
+      await running.stop()
+      await new Promise<void>((closed) => {
+        server.close(() => closed())
+        server.closeAllConnections()
+      })
+    },
+  }
+}
+
+function answer(registry: Registry, unready: () => string | null): RequestListener {
+  return (request, response) => {
+    request.resume()
+    const [path] = (request.url ?? '').split('?')
+    const say = (status: number, text: string, type = 'text/plain'): void =>
+      void response.writeHead(status, { 'content-type': type }).end(text)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return say(405, 'Use GET\n')
+    if (path === '/healthz') return say(200, 'ok\n')
+    if (path === '/readyz') {
+      const why = unready()
+      return why === null ? say(200, 'ok\n') : say(503, `${why}\n`)
+    }
+    if (path !== '/metrics') return say(404, 'See GET /healthz, GET /readyz and GET /metrics\n')
+    registry.metrics().then(
+      (text) => say(200, text, registry.contentType),
+      (error: unknown) => say(500, `${error}\n`),
+    )
+  }
+}
+
+/** The server never keeps the process alive. Rejects with `UNAVAILABLE` if the port is taken. */
+async function serve(
+  { at, certificates }: { at: ListenAt; certificates: Certificates | null },
+  listener: RequestListener,
+) {
+  const server = makeServer(certificates, listener)
+  server.maxConnections = CONNECTIONS_MAX
+  server.on('clientError', (_error, socket) => socket.destroy())
+  const { host, port } = at
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => reject(bindError({ host, port }, cause)))
+    server.listen({ host, port }, resolve)
+  })
+  server.on('error', () => undefined)
+  server.unref()
+  return server
+}
+
+function makeServer(certificates: Certificates | null, listener: RequestListener) {
+  const options = { requestTimeout: REQUEST_MS_MAX }
+  if (certificates === null) return createServer(options, listener)
+  const tls = { ...options, minVersion: TLS_VERSION_MIN } as const
+  const server = createTlsServer({ ...tls, ...certificates.shown }, listener)
+  certificates.onChange((shown) => server.setSecureContext({ ...tls, ...shown }))
+  return server
+}
