@@ -1,10 +1,7 @@
 import { MayflyError } from '../protocol/errors.ts'
 import type { Placement } from '../protocol/model/placement.ts'
-import {
-  heartbeatOperations,
-  metadataOperations,
-  placementOperations,
-} from '../protocol/operations/control-operations.ts'
+import { metadataOperations } from '../protocol/operations/control-operations.ts'
+import { heartbeatOperations, placementOperations } from '../protocol/operations/plane-operations.ts'
 import type { Logger } from '../service/process/log.ts'
 import { requirePrefix } from '../service/server/granted-keys.ts'
 import { Handlers } from '../service/server/handlers.ts'

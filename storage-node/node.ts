@@ -1,6 +1,6 @@
 import type { Claims } from '../protocol/model/token.ts'
-import type { peerOperations } from '../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../protocol/operations/operation.ts'
+import type { peerOperations } from '../protocol/operations/plane-operations.ts'
 import type { JobUsageReport } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import type { CallerPool } from '../protocol/transport/caller-pool.ts'

@@ -7,8 +7,8 @@ import {
   EPOCH_MAX,
 } from '../../protocol/limits.ts'
 import type { PlacedNode, PlacedShare } from '../../protocol/model/placement.ts'
-import { type nodeOperations, SlotOrigin } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
+import { type nodeOperations, SlotOrigin } from '../../protocol/operations/plane-operations.ts'
 import { type BucketRequest, type JobRecord, slotRuns } from './job-record.ts'
 import { SlotTable } from './slot-table.ts'
 import { apportion, divide } from './spread.ts'

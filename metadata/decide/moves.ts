@@ -1,7 +1,7 @@
 import { unreachable } from '../../protocol/assert.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
-import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../protocol/operations/plane-operations.ts'
 import { fillSlots, nextEpoch, slotsDue, slotsOwned, takersOf } from './decisions.ts'
 import { handoff, type MoveEvent } from './handoff.ts'
 import type { JobRecord, Move } from './job-record.ts'

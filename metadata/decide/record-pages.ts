@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { RECORD_PAGE_BYTES, RECORD_PAGES_MAX } from '../../protocol/limits.ts'
-import type { placementOperations } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
+import type { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import { encodeRecord, type JobRecord } from './job-record.ts'
 

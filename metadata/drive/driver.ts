@@ -1,6 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
-import { nodeOperations, placementOperations } from '../../protocol/operations/control-operations.ts'
+import { nodeOperations, placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import { ownershipMessage } from '../decide/decisions.ts'

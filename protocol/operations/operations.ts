@@ -1,17 +1,11 @@
+import { cancel, challenge, hello, metadataOperations, ping, receipt, renew } from './control-operations.ts'
+import { dataOperations } from './data-operations.ts'
 import {
-  cancel,
-  challenge,
   heartbeatOperations,
-  hello,
-  metadataOperations,
   nodeOperations,
   peerOperations,
-  ping,
   placementOperations,
-  receipt,
-  renew,
-} from './control-operations.ts'
-import { dataOperations } from './data-operations.ts'
+} from './plane-operations.ts'
 
 /** All operations by name: listed in docs/protocol.md, and pinned to the protocol version. */
 export const operations = {

@@ -1,6 +1,6 @@
 import { unreachable } from '../../protocol/assert.ts'
-import type { peerOperations } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
+import type { peerOperations } from '../../protocol/operations/plane-operations.ts'
 import type { NodeJob } from '../job/job.ts'
 import { INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES } from '../limits.ts'
 import type { JobMemory } from '../memory/job-memory.ts'

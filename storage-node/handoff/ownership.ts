@@ -1,7 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { SLOTS_MAX } from '../../protocol/limits.ts'
-import type { nodeOperations } from '../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
+import type { nodeOperations } from '../../protocol/operations/plane-operations.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { NodeBudget } from '../budget/budget.ts'
 import type { NodeJob } from '../job/job.ts'

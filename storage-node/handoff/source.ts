@@ -1,13 +1,13 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS, PAYLOAD_BYTES_MAX } from '../../protocol/limits.ts'
 import type { PlacedNode } from '../../protocol/model/placement.ts'
+import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
 import {
   MISSING,
   NO_CHUNK,
   type nodeOperations,
   peerOperations,
-} from '../../protocol/operations/control-operations.ts'
-import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
+} from '../../protocol/operations/plane-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { type NodeJob, stalePlacement } from '../job/job.ts'

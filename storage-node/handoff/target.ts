@@ -1,11 +1,11 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { SETTLE_HOLD_MS } from '../../protocol/limits.ts'
+import type { RequestOf } from '../../protocol/operations/operation.ts'
 import {
   type nodeOperations,
   type peerOperations,
   SlotOrigin,
-} from '../../protocol/operations/control-operations.ts'
-import type { RequestOf } from '../../protocol/operations/operation.ts'
+} from '../../protocol/operations/plane-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { NodeJob } from '../job/job.ts'

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
-import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
+import { heartbeatOperations } from '../../protocol/operations/plane-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import type { NodeJob } from '../job/job.ts'

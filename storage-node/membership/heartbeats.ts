@@ -1,6 +1,6 @@
 import { isError } from '../../protocol/errors.ts'
-import { heartbeatOperations } from '../../protocol/operations/control-operations.ts'
 import { type Tier, tiers } from '../../protocol/operations/data-operations.ts'
+import { heartbeatOperations } from '../../protocol/operations/plane-operations.ts'
 import type {
   CallsReport,
   JobUsageReport,

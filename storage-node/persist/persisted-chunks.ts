@@ -1,7 +1,7 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf } from '../../protocol/model/manifest.ts'
-import { peerOperations } from '../../protocol/operations/control-operations.ts'
+import { peerOperations } from '../../protocol/operations/plane-operations.ts'
 import type { PersistedName, PersistedStore, Stamp } from '../../service/persisted/persisted-store.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyMutex } from '../job/key-mutex.ts'

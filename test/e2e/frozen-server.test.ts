@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { Job } from '../../client/job.ts'
-import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { PlaneProcesses } from '../fixture/plane-processes.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { startOwnTime } from '../fixture/own-time.ts'
 import { open, Planes } from '../fixture/planes.ts'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 /** A job of m-1 on two nodes, and a second metadata server. */

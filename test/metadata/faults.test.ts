@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { EPOCH_MAX } from '../../protocol/limits.ts'
-import { metadataOperations, placementOperations } from '../../protocol/operations/control-operations.ts'
+import { metadataOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const failures: readonly (readonly [string, unknown])[] = [

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { Job } from '../../client/job.ts'
-import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { open, Planes, type RunningNode } from '../fixture/planes.ts'
 
 const capacityBytes = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ import { decodeRecord, encodeRecord, type JobRecord, newRecord } from '../../met
 import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/decide/moves.ts'
 import { MOVE_SLOTS_MAX, MOVES_MAX } from '../../protocol/limits.ts'
 import { NOBODY, type PlacedShare } from '../../protocol/model/placement.ts'
-import { SlotOrigin } from '../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../protocol/operations/plane-operations.ts'
 
 const share = (node: string, weight = 1): PlacedShare => ({
   node,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
 import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
-import { placementOperations } from '../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 async function startOne() {

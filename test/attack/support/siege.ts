@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { type Job, openJob } from '../../../client/job.ts'
-import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { type PlaneProcess, PlaneProcesses } from '../../fixture/plane-processes.ts'
 import { Attacker } from './attacker.ts'
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Job, openJob } from '../../../client/job.ts'
-import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import type { CapacityRequest } from '../../../protocol/operations/reports.ts'
 import { CAPACITY_WAIT_MS } from '../../../storage-node/tiers/limits.ts'
 import { open, Planes } from '../../fixture/planes.ts'

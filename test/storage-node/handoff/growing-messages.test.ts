@@ -19,14 +19,14 @@ import {
   SLOTS_MAX,
 } from '../../../protocol/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
+import { metadataOperations } from '../../../protocol/operations/control-operations.ts'
+import { dataOperations } from '../../../protocol/operations/data-operations.ts'
 import {
   heartbeatOperations,
-  metadataOperations,
   nodeOperations,
   peerOperations,
   placementOperations,
-} from '../../../protocol/operations/control-operations.ts'
-import { dataOperations } from '../../../protocol/operations/data-operations.ts'
+} from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'

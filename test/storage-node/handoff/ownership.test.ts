@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { JOB_UNDER_WAY_BYTES_MAX } from '../../../storage-node/budget/limits.ts'
 import { fill } from '../../../storage-node/handoff/puller.ts'

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { Puller } from '../../../storage-node/handoff/puller.ts'

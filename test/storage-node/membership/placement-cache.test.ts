@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'

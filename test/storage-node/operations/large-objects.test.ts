@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { READ_LEASE_MS } from '../../../protocol/limits.ts'
-import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import type { Clock } from '../../../protocol/runtime.ts'
 import { takeOver } from '../../../storage-node/handoff/target.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { hashKey, slotOf } from '../../../protocol/model/hash.ts'
-import { SlotOrigin } from '../../../protocol/operations/control-operations.ts'
+import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'

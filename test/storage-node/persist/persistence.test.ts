@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
-import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
 import { demotedKey, fill, MIB, spaceOf, start as spilling } from '../support/spilling.ts'
 

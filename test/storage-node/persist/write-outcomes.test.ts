@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { placementOperations } from '../../../protocol/operations/control-operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import type { PersistedStore } from '../../../service/persisted/persisted-store.ts'
 import { sweepLeases } from '../../../storage-node/gc/expiry-sweep.ts'

@@ -1,5 +1,5 @@
-import type { peerOperations } from '../../../protocol/operations/control-operations.ts'
 import type { RequestOf } from '../../../protocol/operations/operation.ts'
+import type { peerOperations } from '../../../protocol/operations/plane-operations.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { TierBudget } from '../../../storage-node/budget/budget.ts'
 import { NodeUnderWay } from '../../../storage-node/budget/under-way.ts'
