@@ -20,10 +20,10 @@ export interface MayflyServer extends Server {
 /** `mayfly up` with one node, and a job on it; the target is the job's ticket, with `tls` followed by the file of the CA. */
 export async function startMayfly({
   watchesStalls,
-  tls,
+  tls = false,
 }: {
   watchesStalls: boolean
-  tls: boolean
+  tls?: boolean
 }): Promise<MayflyServer> {
   const watch = watchesStalls ? await StallWatch.start() : null
   const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
