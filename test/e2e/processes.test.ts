@@ -28,6 +28,7 @@ test('each process runs by itself, serves its probes, and ends in order at SIGTE
 
 /** A job, once a metadata server and a node have reported. */
 async function registered(processes: LoneProcesses) {
+  await expect.poll(() => states(processes)).toContain('active')
   const mayfly = await processes.connect()
   return await mayfly.registerJob('alone', { capacityBytes: 2 ** 26 }, { waitSeconds: 20 })
 }

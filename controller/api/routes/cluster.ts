@@ -157,7 +157,9 @@ export function clusterRoutes(
         .flatMap(({ id, metrics: at }) =>
           at === undefined ? [] : [target(at, { ...schemeOf(protocol), plane: 'metadata', process: id })],
         ),
-      ...gateways.heard().map(({ id, metrics: at }) => target(at, { plane: 'gateway', process: id })),
+      ...gateways
+        .heard()
+        .map(({ id, metrics: at }) => target(at, { ...schemeOf(protocol), plane: 'gateway', process: id })),
     ],
   )
 
