@@ -42,10 +42,12 @@ test('nodes that others start join, are emptied and told to end, and die by thei
   const job = await registered(processes)
   for (let number = 0; number < 50; number++) await job.put(`key/${number}`, `value ${number}`)
   const second = await processes.node()
+  // Until it has reported there is no room for what leaves the first.
+  await expect.poll(() => states(processes)).toEqual(['active', 'active'])
   const drained = once(first.child, 'exit')
   const { nodes } = await ask<{ nodes: { id: string; address: string }[] }>(processes, '/v1/nodes')
   const { id } = nodes.find(({ address }) => address === first.address) ?? { id: '' }
-  await ask(processes, `/v1/nodes/${id}/drain`, 'POST')
+  expect(await ask(processes, `/v1/nodes/${id}/drain`, 'POST')).toMatchObject({ state: 'draining' })
   expect(await drained).toEqual([0, null])
   for (let number = 0; number < 50; number++)
     expect((await job.get(`key/${number}`)).toString()).toBe(`value ${number}`)
