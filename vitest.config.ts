@@ -15,6 +15,8 @@ const measuring = {
     'bounds the time from the death of a process until its objects are known to be lost',
   'test/e2e/pressure.test.ts':
     'bounds the memory of a node with 1,000 stalled connections, and what others wait',
+  'test/e2e/standby.test.ts':
+    'bounds how long take-overs take; a process without a core for four seconds loses its lead',
   'test/storage-node/budget/enforcement.test.ts': 'measures the bytes/s of jobs beside a flood, within 5 %',
   'test/storage-node/memory/table-growth.test.ts':
     'counts the steps of 166,000 that take longer than a bound',

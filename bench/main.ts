@@ -8,6 +8,7 @@ import { controller } from './suites/cluster/controller.ts'
 import { drain } from './suites/cluster/drain.ts'
 import { elasticity } from './suites/cluster/elasticity.ts'
 import { placements } from './suites/cluster/placements.ts'
+import { state } from './suites/cluster/state.ts'
 import { enforcement } from './suites/node/enforcement.ts'
 import { eviction } from './suites/node/eviction.ts'
 import { gateway } from './suites/node/gateway.ts'
@@ -48,6 +49,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['gateway', gateway],
   ['tiers', tiers],
   ['placements', placements],
+  ['state', state],
 ])
 
 /** Exit codes for a usage error and for SIGINT, by the shell's convention. */

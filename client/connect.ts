@@ -56,7 +56,8 @@ export interface Mayfly {
 
 /**
  * `url` and `apiKey` default to `MAYFLY_URL` and `MAYFLY_API_KEY` of the environment. `ca`, `onRetry` and `tracer`
- * are also those of the jobs it opens. Throws `BAD_REQUEST` unless `url` is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
+ * are also those of the jobs it opens. `url` may be several, separated by commas: of those processes one is the controller.
+ * Throws `BAD_REQUEST` unless each is an `http:` or `https:` URL, and `UNAUTHENTICATED` without a
  * key.
  */
 export async function connect(
@@ -66,7 +67,7 @@ export async function connect(
   checkOptions('connect', options)
   const { apiKey = process.env.MAYFLY_API_KEY, ...hooks } = options
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
-  if (!isHttpUrl(url))
+  if (!url.split(',').every(isHttpUrl))
     throw new MayflyError('BAD_REQUEST', `url: it is '${url}', not a URL like http://127.0.0.1:7400`)
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')
   const controller = new ControllerApi(url, apiKey, { ca: caOf(hooks.ca), onRetry: hooks.onRetry })

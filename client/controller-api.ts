@@ -3,23 +3,28 @@ import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../p
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
 import { tlsFault } from '../protocol/transport/tls.ts'
-import { fetchTrusting } from '../protocol/transport/trusting-fetch.ts'
+import { type FetchInit, fetchTrusting } from '../protocol/transport/trusting-fetch.ts'
 import type { CallerOptions, JobOptions } from './options.ts'
 import { callContext, contextIn } from './routing/deadline.ts'
 
 /** A client of the controller's HTTP API. */
 export class ControllerApi {
   readonly #url: string
+  readonly #urls: readonly string[]
+  /** Index of the one that was reached last. */
+  #at = 0
   readonly #apiKey: string
   readonly #ca: () => string | null
   readonly #onRetry: JobOptions['onRetry']
 
+  /** `url` may be several, separated by commas: of those processes one is the controller. */
   constructor(
     url: string,
     apiKey: string,
     { ca, onRetry }: { ca: () => string | null; onRetry?: JobOptions['onRetry'] },
   ) {
     this.#url = url
+    this.#urls = url.split(',')
     this.#apiKey = apiKey
     this.#ca = ca
     this.#onRetry = onRetry
@@ -35,7 +40,7 @@ export class ControllerApi {
 
   /**
    * As `call`, for idempotent requests: repeated until the deadline if the answer is lost. A controller that
-   * is unreachable at the first attempt is reported at once.
+   * is unreachable at the first attempt is reported at once, unless another one may be taking over.
    */
   async repeat(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
     const { clock, random } = systemRuntime
@@ -47,7 +52,7 @@ export class ControllerApi {
           deadlineMs: Math.max(1, Math.ceil(untilMs - clock.monotonicMs())),
         })
       } catch (error) {
-        const isFirst = attempt === 0
+        const isFirst = attempt === 0 && this.#urls.length === 1
         const pauseMs = backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
         if (!isLost(error, isFirst) || clock.monotonicMs() + pauseMs >= untilMs) throw error
         this.#tell(attempt + 1, error)
@@ -94,11 +99,7 @@ export class ControllerApi {
         ? { headers }
         : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
     try {
-      const response = await fetchTrusting(
-        new URL(path, this.#url),
-        { method, signal, ...content },
-        this.#ca(),
-      )
+      const response = await this.#reach(path, { method, signal, ...content })
       if (!response.ok) throw errorOf(await response.text(), response.status)
       return await read(response)
     } catch (cause) {
@@ -116,7 +117,41 @@ export class ControllerApi {
       })
     }
   }
+
+  /** The answer to a request, whatever it is. Rejects as `fetch` does. */
+  async open(path: string, { headers, signal }: Pick<FetchInit, 'headers' | 'signal'>): Promise<Response> {
+    const authorized = { ...headers, authorization: `Bearer ${this.#apiKey}` }
+    return await this.#reach(path, { headers: authorized, ...(signal !== undefined && { signal }) })
+  }
+
+  /** Of the controller that was reached last. */
+  get url(): string {
+    return this.#urls[this.#at] ?? this.#url
+  }
+
+  async #reach(path: string, request: FetchInit): Promise<Response> {
+    if (this.#urls.length > 1) await this.#choose()
+    return await fetchTrusting(new URL(path, this.url), request, this.#ca())
+  }
+
+  /**
+   * Of several processes the controller answers. The others refuse connections; one that is paused or cut off may take a connection, and answers
+   * nothing.
+   */
+  async #choose(): Promise<void> {
+    const asked = this.#urls.map(async (url, index) => {
+      const signal = AbortSignal.timeout(CONTROLLER_ANSWER_MS)
+      const response = await fetchTrusting(new URL('/healthz', url), { signal }, this.#ca())
+      await response.body?.cancel()
+      if (!response.ok) throw new Error(`${url} answers with ${response.status}`)
+      return index
+    })
+    this.#at = await Promise.any(asked).catch(() => this.#at)
+  }
 }
+
+/** The controller answers within milliseconds, wherever it is. */
+const CONTROLLER_ANSWER_MS = 2_000
 
 type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<string, string>> }
 
@@ -126,14 +161,27 @@ type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<strin
  */
 function isLost(error: unknown, isFirst: boolean): error is MayflyError {
   if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false
-  const { code = '' } = (error.cause.cause ?? {}) as NodeJS.ErrnoException
+  const code = codeOf(error.cause)
   return BROKEN.includes(code) || (!isFirst && REFUSED.includes(code))
+}
+
+/** The system's code of a failed `fetch`. */
+function codeOf(error: unknown): string {
+  const { code = '' } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+  return code
 }
 
 /** Errors of an established connection. */
 const BROKEN = ['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'UND_ERR_SOCKET']
 /** Errors of a connection that was not established. */
-const REFUSED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
+const REFUSED = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]
 
 /** The error of an answer; its message already ends with the advice. */
 export function errorOf(text: string, status: number): MayflyError {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../protocol/errors.ts'
 import { readNetwork } from '../service/network/listening.ts'
+import { readState } from '../service/postgres/postgres-settings.ts'
 import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 import { readPrivateFile } from '../service/process/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
@@ -21,7 +22,7 @@ export function readConfig(env: Environment = process.env) {
     network,
     /** The name that clients expect in certificates of metadata and nodes, in the form of `Ticket`. */
     tlsName: network.tls?.name ?? null,
-    dir: readText(env, 'MAYFLY_DIR'),
+    state: readState(env),
     persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
     secret: readSecret(env),

@@ -29,6 +29,8 @@ export const HTTP_REQUEST_MS_MAX = 30_000
 export const HTTP_CHECK_MS = 1_000
 /** How long a stop waits for running requests; each learns of the stop within `RETRY_MS_MAX`. */
 export const HTTP_STOP_MS_MAX = 1_000
+/** How long running requests may still decide after a stop began. */
+export const STOP_DECIDING_MS_MAX = 250
 /** Events retained for reconnecting readers of `GET /v1/events`. */
 export const EVENTS_RETAINED_MAX = 1_000
 export const EVENT_STREAMS_MAX = 400

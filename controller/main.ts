@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { withProbes } from '../service/metrics/probes.ts'
@@ -14,7 +12,7 @@ import { WireMetadataClient } from './metadata/client.ts'
 import { JoiningFleet } from './nodes/fleet/joining-fleet.ts'
 import { ProcessFleet } from './nodes/fleet/process-fleet.ts'
 import { startController } from './server.ts'
-import { SqliteStore } from './store/sqlite-store.ts'
+import { openStore } from './store/open-store.ts'
 
 await runService('controller', {
   readConfig: () => readConfig(),
@@ -27,13 +25,16 @@ await runService('controller', {
     }
     const token = (): Buffer => clusterToken(config.secret, clock.wallMs())
     const pool = new CallerPool({ dial: networkOf(certificates).dial, runtime: systemRuntime, token })
-    mkdirSync(config.dir, { recursive: true, mode: 0o700 })
+    const onLost = (reason: string): never => {
+      log.fatal({ reason }, 'this process does not lead any more')
+      process.exit(1)
+    }
     // The metrics of the API name jobs and need a key; those of the probes are the process's alone.
-    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, () =>
+    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, async () =>
       startController(config, {
         runtime: systemRuntime,
         registry: processRegistry('controller'),
-        store: new SqliteStore(join(config.dir, 'controller.sqlite')),
+        store: await openStore(config.state, { runtime: systemRuntime, log, onLost }),
         fleet: process.connected ? new ProcessFleet(channel, clock) : new JoiningFleet(),
         metadataClient: new WireMetadataClient(pool, clock),
         log,

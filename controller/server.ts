@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
+import { sleep } from '../protocol/runtime.ts'
 import type { Certificates } from '../service/network/certificates.ts'
 import { bindError } from '../service/network/listener.ts'
 import { advertisedAddress } from '../service/network/listening.ts'
@@ -17,7 +18,7 @@ import { addClusterMetrics } from './api/metrics/cluster-metrics.ts'
 import { Views } from './api/views.ts'
 import type { ControllerConfig } from './config.ts'
 import { type ControllerDeps, createController } from './controller.ts'
-import { HTTP_STOP_MS_MAX } from './limits.ts'
+import { HTTP_STOP_MS_MAX, STOP_DECIDING_MS_MAX } from './limits.ts'
 import { sweepPersisted } from './persisted-sweep.ts'
 
 export interface ServerDeps extends ControllerDeps {
@@ -30,7 +31,10 @@ export interface ServerDeps extends ControllerDeps {
 }
 
 /** Starts the controller: loads its store and serves until it is stopped. */
-export async function startController(config: ControllerConfig, deps: ServerDeps): Promise<Service> {
+export async function startController(
+  config: Omit<ControllerConfig, 'state'>,
+  deps: ServerDeps,
+): Promise<Service> {
   const { runtime, store, fleet, log, background } = deps
   const { clock } = runtime
   const { classes, warmNodes, secret, quota } = config
@@ -76,10 +80,13 @@ export async function startController(config: ControllerConfig, deps: ServerDeps
       feed.close()
       // Node does not close connections without a request, and a client may hold one for minutes.
       const cut = clock.after(HTTP_STOP_MS_MAX, () => server.server.closeAllConnections())
-      await server.close()
+      const closed = server.close()
+      // A standby leads once the store is closed; requests that are refused then are repeated there.
+      await Promise.race([closed, sleep(clock, STOP_DECIDING_MS_MAX)])
+      await store.close()
+      await closed
       cut.cancel()
       persisted.close()
-      await store.close()
     },
   }
 }

@@ -1,4 +1,5 @@
 import { readNetwork } from '../service/network/listening.ts'
+import { readState } from '../service/postgres/postgres-settings.ts'
 import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 
 /** Settings of a metadata server, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
@@ -6,7 +7,7 @@ export function readConfig(env: Environment = process.env) {
   const network = readNetwork(env)
   return Object.freeze({
     id: readText(env, 'MAYFLY_METADATA_ID'),
-    dir: readText(env, 'MAYFLY_DIR'),
+    state: readState(env),
     listen: network.listen,
     network,
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { addCallMetrics } from '../service/metrics/call-metrics.ts'
 import { withProbes } from '../service/metrics/probes.ts'
@@ -10,7 +8,7 @@ import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
 import { readConfig } from './config.ts'
 import { startMetadata } from './server.ts'
-import { SqlitePlacementStore } from './store/sqlite-placement-store.ts'
+import { openPlacementStore } from './store/open-placement-store.ts'
 
 await runService('metadata', {
   readConfig: () => readConfig(),
@@ -24,16 +22,22 @@ await runService('metadata', {
       clock: systemRuntime.clock,
       ca: certificates?.trust.ca ?? noCa,
     })
-    mkdirSync(config.dir, { recursive: true, mode: 0o700 })
-    const store = new SqlitePlacementStore(join(config.dir, 'metadata.sqlite'))
+    const onLost = (reason: string): never => {
+      log.fatal({ reason }, 'this process does not lead any more')
+      process.exit(1)
+    }
     return withProbes(
       { plane: 'metadata', at: config.network.probes, certificates },
       async ({ registry, address }) => {
+        const around = { runtime: systemRuntime, log, onLost }
+        const { store, tenure, giveUp } = await openPlacementStore(config, around)
         const running = await startMetadata(config, {
           metricsAddress: address,
           runtime: systemRuntime,
           network: networkOf(certificates),
           store,
+          tenure,
+          onSuperseded: () => giveUp('a later process of the server has reported to the controller'),
           cpuSeconds: cpuSecondsOfProcess,
           tellController,
           log,

@@ -32,7 +32,7 @@ import { Jobs } from './drive/jobs.ts'
 import type { Messenger } from './drive/messenger.ts'
 import { type Answers, HeldQueries, type HeldQuery } from './serve/held-queries.ts'
 import { NodeLeases } from './serve/node-leases.ts'
-import type { PlacementStore } from './store/placement-store.ts'
+import type { PlacementStore, Tenure } from './store/placement-store.ts'
 
 export interface PlacementsOptions {
   readonly store: PlacementStore
@@ -42,6 +42,7 @@ export interface PlacementsOptions {
   /** Address of this server for nodes. */
   readonly address: string
   readonly generation: number
+  readonly tenure: Tenure
 }
 
 /** The controller's settings for a job. */
@@ -68,10 +69,10 @@ export class Placements {
   #dead = new Set<string>()
 
   constructor(options: PlacementsOptions) {
-    const { store, messenger, address, generation, runtime, background } = options
+    const { store, messenger, address, generation, runtime, background, tenure } = options
     this.#options = options
     this.#jobs = new Jobs(store)
-    this.#leases = new NodeLeases(runtime.clock.monotonicMs())
+    this.#leases = new NodeLeases(runtime.clock.monotonicMs(), tenure)
     this.#heldQueries = new HeldQueries(runtime.clock)
     const onShown = (job: string): void => this.#heldQueries.answerSatisfied(job, this.#answers(job))
     const isDead = (node: string): boolean => this.#dead.has(node)
@@ -83,7 +84,7 @@ export class Placements {
 
   /** Loads the stored state of an earlier process and resumes its work. */
   async load(): Promise<void> {
-    await this.#jobs.load()
+    await this.#jobs.load(this.#options.address)
     this.#dead = new Set(await this.#options.store.deadNodes())
     for (const job of this.#jobs.ids()) {
       const record = this.#jobs.record(job)
@@ -110,12 +111,12 @@ export class Placements {
   }
 
   /**
-   * Renews the lease (ms) of a node for the jobs that this server decides about. `jobs` are those the node knows; the reply names those
-   * that live here and those that moved. Throws `NODE_DEAD` if the node was declared dead.
+   * Renews the lease (ms) of a node for the jobs that this server decides about. The reply names those of `jobs` that live here and those
+   * that moved. Throws `NODE_DEAD` if the node was declared dead, and as `NodeLeases.renew`.
    */
   heartbeat(node: string, jobs: readonly string[]): ReplyOf<typeof heartbeatOperations.heartbeat> {
     if (this.#dead.has(node)) throw new MayflyError('NODE_DEAD', `Node ${node} was declared dead`)
-    this.#leases.grant(node, this.#options.runtime.clock.monotonicMs())
+    this.#leases.renew(node, this.#options.runtime.clock.monotonicMs())
     const moved = jobs.flatMap((job) => {
       const to = this.#jobs.movedTo(job)
       return to === null ? [] : [{ job, term: to.term }]

@@ -1,5 +1,5 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
-import type { MetadataReport } from '../protocol/operations/reports.ts'
+import type { MetadataReport, MetadataReportAnswer } from '../protocol/operations/reports.ts'
 import type { Runtime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
@@ -21,13 +21,17 @@ import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
-import type { PlacementStore } from './store/placement-store.ts'
+import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
 
 /** The dependencies of a metadata server; the simulation passes its own. */
 export interface MetadataDeps {
   readonly runtime: Runtime
   readonly network: Network
   readonly store: PlacementStore
+  /** That of the one process with the server's file if missing. */
+  readonly tenure?: Tenure
+  /** Called when the controller knows a later process of this server. */
+  readonly onSuperseded?: () => void
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
   /** Stopped with the server. */
@@ -47,7 +51,10 @@ export interface MetadataService extends Service {
 }
 
 /** Starts a metadata server. It serves and reports until it is stopped, which closes its store. */
-export async function startMetadata(config: MetadataConfig, world: MetadataDeps): Promise<MetadataService> {
+export async function startMetadata(
+  config: Omit<MetadataConfig, 'state'>,
+  world: MetadataDeps,
+): Promise<MetadataService> {
   const { id, secret } = config
   const { runtime, network, store, tellController, log, background, tracing = null } = world
   const { clock } = runtime
@@ -67,6 +74,7 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
     background,
     address: listener.address,
     generation,
+    tenure: world.tenure ?? soleTenure,
   })
   await placements.load()
   const handlers = metadataHandlers(placements, log)
@@ -85,11 +93,15 @@ export async function startMetadata(config: MetadataConfig, world: MetadataDeps)
     const report = {
       address: listener.address,
       ...(world.metricsAddress !== undefined && { metrics: world.metricsAddress }),
+      generation,
       cpuCores: cpu.takeCores(),
       tasks: background.report(),
       dead: silentDead,
     }
-    await background.attempt(['report', 'controller'], () => tellController(report))
+    await background.attempt(['report', 'controller'], async () => {
+      const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
+      if (answer?.superseded) world.onSuperseded?.()
+    })
   }
   await beat()
   const declareSilentDead = async (): Promise<void> => {

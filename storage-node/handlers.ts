@@ -1,5 +1,6 @@
 import { MayflyError } from '../protocol/errors.ts'
 import { CHUNK_BYTES } from '../protocol/limits.ts'
+import { metadataOperations } from '../protocol/operations/control-operations.ts'
 import { dataOperations } from '../protocol/operations/data-operations.ts'
 import type { Operation, RequestOf } from '../protocol/operations/operation.ts'
 import { nodeOperations, peerOperations, SlotOrigin } from '../protocol/operations/plane-operations.ts'
@@ -265,6 +266,9 @@ function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: Ha
       ])
       return done
     })
+    .on(metadataOperations.jobServer, (peer) => ({
+      head: { metadata: node.requireJob(peer.claims.job).metadata },
+    }))
     .on(nodeOperations.jobDrop, async (peer, request, { context }) => {
       requireCluster(peer)
       await node.dropJob(request.job)

@@ -12,7 +12,7 @@ import type { S3Settings } from '../../service/s3/s3-settings.ts'
 import { processTree } from '../probes/process-stat.ts'
 
 /** The built command. This file is dist/bench/servers/cluster.js. */
-const command = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+export const command = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 
 export interface NodeClassConfig {
   readonly ramBytes: number
@@ -31,6 +31,8 @@ interface Surroundings {
   readonly s3?: S3Settings | undefined
   /** Default 1. */
   readonly metadataServers?: number
+  /** URL of the PostgreSQL that keeps the decisions; SQLite by default. */
+  readonly database?: string | undefined
   /** Default false. */
   readonly tls?: boolean
 }
@@ -74,12 +76,18 @@ export class Cluster {
 
   static async start(
     nodeClass: NodeClassConfig,
-    { environment = {}, warmNodes = 1, metadataServers = 1, s3, tls = false }: Surroundings = {},
+    { environment = {}, warmNodes = 1, metadataServers = 1, s3, database, tls = false }: Surroundings = {},
   ): Promise<Cluster> {
     const dir = await mkdtemp(join(tmpdir(), 'mayfly-bench-'))
     const config = join(dir, 'config.json')
     const node = { name: 'bench', cores: 1, bytesPerSecond: 1e9, pricePerHour: 0, ...nodeClass }
-    const settings = { metadataServers, warmNodes, nodeClasses: [node], ...(s3 && { s3 }) }
+    const settings = {
+      metadataServers,
+      warmNodes,
+      nodeClasses: [node],
+      ...(s3 && { s3 }),
+      ...(database && { database }),
+    }
     await writeFile(config, JSON.stringify(settings), { mode: 0o600 })
     const child = spawn(
       process.execPath,
@@ -100,9 +108,14 @@ export class Cluster {
     return this.caFile === undefined ? undefined : readFileSync(this.caFile, 'utf8')
   }
 
-  async call<Answer>(method: string, path: string): Promise<Answer> {
-    const headers = { authorization: `Bearer ${this.apiKey}` }
-    const response = await fetchTrusting(new URL(path, this.url), { method, headers }, this.ca ?? null)
+  async call<Answer>(method: string, path: string, content?: unknown): Promise<Answer> {
+    const type = content === undefined ? {} : { 'content-type': 'application/json' }
+    const request = {
+      method,
+      headers: { authorization: `Bearer ${this.apiKey}`, ...type },
+      ...(content !== undefined && { body: JSON.stringify(content) }),
+    }
+    const response = await fetchTrusting(new URL(path, this.url), request, this.ca ?? null)
     if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
     return (await response.json()) as Answer
   }

@@ -1,8 +1,7 @@
 import { errorOf } from '../../client/controller-api.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
-import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
-import { type Credentials, caOf, noCluster } from './http.ts'
+import { apiOf, type Credentials, noCluster } from './http.ts'
 
 /** An event of the cluster. */
 export interface ClusterEvent {
@@ -46,15 +45,16 @@ export async function* readEvents(
 
 /** One connection. Server-sent events: WHATWG HTML, section 9.2. */
 async function* readStream(
-  { url, apiKey, caFile }: Credentials,
+  credentials: Credentials,
   { last, signal }: { last: string | null; signal: AbortSignal },
 ): AsyncGenerator<ClusterEvent, void, undefined> {
-  const headers = { authorization: `Bearer ${apiKey}`, ...(last !== null && { 'last-event-id': last }) }
-  const response = await fetchTrusting(new URL('/v1/events', url), { headers, signal }, caOf(caFile)()).catch(
-    (cause: unknown) => {
+  const { url } = credentials
+  const headers = last === null ? {} : { 'last-event-id': last }
+  const response = await apiOf(credentials)
+    .open('/v1/events', { headers, signal })
+    .catch((cause: unknown) => {
       throw noCluster(url, cause)
-    },
-  )
+    })
   if (!response.ok || response.body === null) {
     const refusal = errorOf(await response.text(), response.status)
     // What a controller or a proxy cannot answer now is asked again.

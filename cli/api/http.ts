@@ -7,6 +7,7 @@ import type { LinkReply } from './replies.ts'
 
 /** URL of a controller and its API key. */
 export interface Credentials {
+  /** Or of several processes of which one is the controller, separated by commas. */
   readonly url: string
   readonly apiKey: string
   /** The CA of its certificates; missing for those that Node trusts. */
@@ -36,10 +37,14 @@ export interface HttpRequest {
 const REPLY_MS_MAX = 2 * NODE_START_MS_MAX
 
 /** Sends a request to the controller and returns its reply. Rejects with the error that it replied. */
-export async function request<T>(credentials: Credentials, asked: HttpRequest): Promise<T> {
+export async function request<T>(
+  credentials: Credentials,
+  asked: HttpRequest,
+  api = apiOf(credentials),
+): Promise<T> {
   const { method = 'GET', path, waitMs = 0, ...call } = asked
   try {
-    return (await apiOf(credentials).call(method, path, {
+    return (await api.call(method, path, {
       ...call,
       deadlineMs: REPLY_MS_MAX + waitMs,
     })) as T
@@ -74,6 +79,8 @@ export async function requestAll<T>(credentials: Credentials, list: 'jobs' | 'no
 
 /** A link to the page of the cluster that logs in once, within 10 minutes. */
 export async function requestPage(credentials: Credentials): Promise<string> {
-  const { path } = await request<LinkReply>(credentials, { method: 'POST', path: '/v1/console/links' })
-  return new URL(path, credentials.url).href
+  const api = apiOf(credentials)
+  const asked = { method: 'POST', path: '/v1/console/links' } as const
+  const { path } = await request<LinkReply>(credentials, asked, api)
+  return new URL(path, api.url).href
 }

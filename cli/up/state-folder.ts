@@ -11,6 +11,7 @@ export interface StateFolder {
   readonly credentialsFile: string
   readonly clusterFile: string
   readonly s3File: string
+  readonly databaseFile: string
   readonly lockFile: string
   readonly logsDir: string
   readonly ssdDir: string
@@ -35,6 +36,7 @@ export function stateFolderAt(dir: string): StateFolder {
     credentialsFile: join(dir, 'credentials.json'),
     clusterFile: join(dir, 'cluster.json'),
     s3File: join(dir, 's3.json'),
+    databaseFile: join(dir, 'database-url'),
     lockFile: join(dir, 'lock'),
     logsDir: join(dir, 'logs'),
     ssdDir: join(dir, 'ssd'),
@@ -65,8 +67,9 @@ export function prepareMetadataFolder({ dir }: MetadataFolder): void {
  * API key to end every job. Called before anything is written.
  */
 export function requirePrivateState(folder: StateFolder): void {
-  const { dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File } = folder
-  for (const path of [dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File]) requirePrivate(path)
+  const { dir, secretFile, apiKeyFile, credentialsFile, clusterFile, s3File, databaseFile } = folder
+  const secrets = [secretFile, apiKeyFile, credentialsFile, clusterFile, s3File, databaseFile]
+  for (const path of [dir, ...secrets]) requirePrivate(path)
 }
 
 /**

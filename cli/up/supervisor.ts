@@ -105,7 +105,7 @@ export class Supervisor {
    */
   async start(): Promise<Cluster> {
     const { port, s3Port, config, say } = this.#options
-    const { s3, metadataServers, network, ...cluster } = config
+    const { s3, database, metadataServers, network, ...cluster } = config
     const { host } = network
     const { clock } = this.#options.runtime
     checkNetwork(network)
@@ -122,6 +122,7 @@ export class Supervisor {
       await prepareS3(s3, clock)
       writePrivateFile(this.#folder.s3File, `${JSON.stringify(s3, null, 2)}\n`)
     }
+    if (database !== null) writePrivateFile(this.#folder.databaseFile, `${database}\n`)
     // Sequential: a metadata server sends its token to the controller's port, which may belong to another program before the controller has
     // bound it.
     const at = await this.#controller.start(formatAddress(host, port))
@@ -172,7 +173,7 @@ export class Supervisor {
       name: 'controller',
       settings: {
         ...this.#network(listen),
-        MAYFLY_DIR: controllerDir,
+        ...this.#state(controllerDir),
         ...this.#persistedSettings,
         MAYFLY_API_KEY_FILE: apiKeyFile,
         MAYFLY_CLUSTER_FILE: clusterFile,
@@ -199,7 +200,7 @@ export class Supervisor {
       settings: {
         ...this.#network(listen),
         MAYFLY_METADATA_ID: id,
-        MAYFLY_DIR: dir,
+        ...this.#state(dir),
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },
     })
@@ -238,6 +239,12 @@ export class Supervisor {
 
   #network(listen: string): Environment {
     return networkEnvironment(this.#options.config.network, { listen, tls: this.#tls })
+  }
+
+  /** Where a process keeps its decisions. */
+  #state(dir: string): Environment {
+    if (this.#options.config.database === null) return { MAYFLY_DIR: dir }
+    return { MAYFLY_DATABASE_FILE: this.#folder.databaseFile }
   }
 
   /** The store of persistent objects. */

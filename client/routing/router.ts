@@ -17,6 +17,7 @@ import { type Deadline, within } from './deadline.ts'
 import { FastPath, isTransient } from './fast-path.ts'
 import { nameOf, withKey } from './key-address.ts'
 import { Lanes } from './lanes.ts'
+import { locateMetadata } from './locate-metadata.ts'
 import { type FailedAttempt, Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 import { dialOf } from './trust.ts'
@@ -195,6 +196,7 @@ export class Router {
         if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
         failure = error
         this.#tell({ attempt: round + 1, error, address: this.#metadata })
+        await within(bounds, this.runtime.clock, this.#locateMetadata())
       }
       await this.#pause(bounds, round, failure)
     }
@@ -351,7 +353,15 @@ export class Router {
       if (placement.epoch >= this.#placement.epoch) this.#placement = placement
     } catch (error) {
       if (!isError(error, 'DEADLINE_EXCEEDED', 'UNAVAILABLE')) throw error
+      await this.#locateMetadata()
     }
+  }
+
+  /** Another process may be the metadata server by now, at another address. */
+  async #locateMetadata(): Promise<void> {
+    const of = { job: this.#ticket.job, nodes: this.#placement.nodes, known: this.#metadata }
+    this.#metadata =
+      (await locateMetadata(of, { pool: this.#pool, clock: this.runtime.clock })) ?? this.#metadata
   }
 
   async #pause(bounds: Deadline, round: number, cause: unknown): Promise<void> {

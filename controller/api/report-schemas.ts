@@ -82,6 +82,7 @@ export const nodeReport = Type.Object({
 /** `MetadataReport` of protocol/operations/reports.ts. */
 export const metadataReport = Type.Object({
   address: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),
+  generation: count0,
   metrics,
   cpuCores: Type.Number({ minimum: 0 }),
   tasks: taskReports,

@@ -2,6 +2,7 @@ import type {
   CapacityAnswer,
   CapacityRequest,
   MetadataReport,
+  MetadataReportAnswer,
   NodeReport,
   NodeReportAnswer,
 } from '../../protocol/operations/reports.ts'
@@ -73,8 +74,9 @@ export class Reports {
   }
 
   /** A heartbeat of a metadata server. */
-  metadata(id: string, report: MetadataReport): void {
+  metadata(id: string, report: MetadataReport): MetadataReportAnswer {
     const { metadata, background, reconciler, tasks, nodeLifecycle } = this.#options
+    if (metadata.isSuperseded(id, report)) return { superseded: true }
     for (const node of report.dead ?? []) nodeLifecycle.declaredDead(node)
     if (metadata.onReport(id, report)) {
       // A server that is silent again is compared anew with its next report.
@@ -82,6 +84,7 @@ export class Reports {
       void background.persist(['compareMetadata', id], () => reconciler.compare(id), isHeard)
     }
     tasks.onReport(id, report.tasks)
+    return { superseded: false }
   }
 
   #hasEnded(job: string): boolean {

@@ -12,6 +12,7 @@ import { retry } from './retry.ts'
 export interface MetadataServer {
   readonly id: string
   readonly address: string
+  readonly generation: number
   /** Fraction of a core used since the previous report. */
   readonly busy: number
   /** On the monotonic clock. */
@@ -55,12 +56,25 @@ export class MetadataServers {
     return await this.ask(id, deadlineMs, async () => true).catch(() => false)
   }
 
+  /** Whether a later process of the server has reported. */
+  isSuperseded(id: string, { generation }: MetadataReport): boolean {
+    return generation < (this.#servers.get(id)?.generation ?? 0)
+  }
+
   /** Applies a heartbeat. True if the server is new, has moved or was silent, so that its jobs have to be compared. */
-  onReport(id: string, { address, cpuCores: busy, metrics }: MetadataReport): boolean {
+  onReport(id: string, { address, generation, cpuCores: busy, metrics }: MetadataReport): boolean {
     const heardMs = this.#options.runtime.clock.monotonicMs()
     const before = this.#servers.get(id)
-    this.#servers.set(id, { id, address, busy, heardMs, ...(metrics !== undefined && { metrics }) })
-    const isNew = before?.address !== address || heardMs - before.heardMs > SILENT_MS
+    this.#servers.set(id, {
+      id,
+      address,
+      generation,
+      busy,
+      heardMs,
+      ...(metrics !== undefined && { metrics }),
+    })
+    const isNew =
+      before?.address !== address || before.generation !== generation || heardMs - before.heardMs > SILENT_MS
     if (isNew) this.#options.events.emit('metadata.active', { metadata: id, address })
     return isNew
   }

@@ -27,10 +27,19 @@ export class Jobs {
     this.#store = store
   }
 
-  async load(): Promise<void> {
+  /**
+   * Loads the jobs. A process at another address than the one before takes them over as those of another server: nodes apply its messages, and
+   * take its leases, because the term is the next one. A job that is being transferred belongs to its target.
+   */
+  async load(address: string): Promise<void> {
     for (const record of await this.#store.jobs())
       this.#jobs.set(record.id, { record, view: new View(record) })
     for (const moved of await this.#store.moved()) this.#moved.set(moved.id, moved)
+    const before = await this.#store.address()
+    if (before === address) return
+    const nextTerm = (record: JobRecord): JobRecord => ({ ...record, term: record.term + 1 })
+    if (before !== null) await Promise.all(this.ids().map((id) => this.changeLiving(id, nextTerm)))
+    await this.#store.saveAddress(address)
   }
 
   /** Jobs on this server. */

@@ -1,4 +1,6 @@
+import { MayflyError } from '../../protocol/errors.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
+import { soleTenure, type Tenure } from '../store/placement-store.ts'
 
 /** A longer gap between two checks means that this process or its machine was suspended. */
 const CHECK_MS_MAX = 2 * HEARTBEAT_MS
@@ -14,14 +16,24 @@ export class NodeLeases {
   /** Time during which this process was suspended; it does not count as silence of nodes. */
   #stalledMs = 0
 
-  /** `nowMs` is monotonic here and below. */
-  constructor(nowMs: number) {
+  readonly #tenure: Tenure
+
+  /** Times are monotonic here and below. */
+  constructor(nowMs: number, tenure = soleTenure) {
     this.#checkedMs = nowMs
+    this.#tenure = tenure
   }
 
   /** Starts to watch a node that owns slots, if it is not watched yet. */
   watch(node: string, nowMs: number): void {
     if (!this.#grantedMs.has(node)) this.grant(node, nowMs)
+  }
+
+  /** Grants a lease that the node has asked for. Throws `UNAVAILABLE` once another process may grant leases for this server. */
+  renew(node: string, nowMs: number): void {
+    if (!this.#tenure.mayAct)
+      throw new MayflyError('UNAVAILABLE', 'Another process may be this metadata server by now')
+    this.grant(node, nowMs)
   }
 
   grant(node: string, nowMs: number): void {
@@ -38,7 +50,10 @@ export class NodeLeases {
     this.#checkedMs = nowMs
     this.#stalledMs += Math.max(0, passedMs - CHECK_MS_MAX)
     return [...this.#grantedMs].flatMap(([node, grantedMs]) =>
-      nowMs - this.#stalledMs - grantedMs > NODE_LEASE_MS + LEASE_MARGIN_MS ? [node] : [],
+      nowMs - this.#stalledMs - Math.max(grantedMs, this.#tenure.formerUntilMs) >
+      NODE_LEASE_MS + LEASE_MARGIN_MS
+        ? [node]
+        : [],
     )
   }
 }

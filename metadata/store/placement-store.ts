@@ -7,6 +7,9 @@ import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 export interface PlacementStore {
   /** Counts the starts of this server, from 1. */
   nextGeneration(): Promise<number>
+  /** Where the process before this one served; null if there was none. */
+  address(): Promise<string | null>
+  saveAddress(address: string): Promise<void>
   jobs(): Promise<JobRecord[]>
   moved(): Promise<MovedJob[]>
   /** Stores the job's record; the job is on this server, even if it was elsewhere before. */
@@ -20,3 +23,14 @@ export interface PlacementStore {
   addDeadNodes(nodes: readonly string[]): Promise<void>
   close(): Promise<void>
 }
+
+/** What a process has of the identity of its metadata server, which another process may have had before and may take over. */
+export interface Tenure {
+  /** Whether this process may still grant leases to nodes. */
+  readonly mayAct: boolean
+  /** Until when the process before may have granted them, monotonic ms. */
+  readonly formerUntilMs: number
+}
+
+/** Of the one process that has the server's file. */
+export const soleTenure: Tenure = Object.freeze({ mayAct: true, formerUntilMs: Number.NEGATIVE_INFINITY })

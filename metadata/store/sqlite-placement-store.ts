@@ -1,26 +1,28 @@
-import Database from 'better-sqlite3'
-import { MayflyError } from '../../protocol/errors.ts'
+import type Database from 'better-sqlite3'
 import { DEAD_NODES_RETAINED_MAX } from '../../protocol/limits.ts'
+import { openSqlite, type SqliteSchema, sqliteFailure } from '../../service/sqlite/open-sqlite.ts'
 import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../decide/job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
 
-/** Version of the tables and of the records in them. */
-const FORMAT = 3
-/** Oldest version that can be migrated. */
-const FORMAT_MIN = 2
+const what = "the metadata server's state"
 
-/**
- * One row per job. WAL with `synchronous = NORMAL`: a commit survives the death of the process. After a power failure the nodes' data is
- * gone as well, so a sync per commit would gain nothing.
- */
-const schema = `
-  PRAGMA user_version = ${FORMAT};
-  CREATE TABLE IF NOT EXISTS moved (id TEXT PRIMARY KEY, term INTEGER NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-  CREATE TABLE IF NOT EXISTS server (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS dead_nodes (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
-  INSERT OR IGNORE INTO server VALUES (1, 0);
-`
+/** One row per job. The version is also that of the records in them. */
+const schema: SqliteSchema = {
+  what,
+  version: 4,
+  tables: `
+    CREATE TABLE moved (id TEXT PRIMARY KEY, term INTEGER NOT NULL, address TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE jobs (id TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE server (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL, address TEXT);
+    CREATE TABLE dead_nodes (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+    INSERT INTO server VALUES (1, 0, NULL);
+  `,
+  migrations: {
+    // An empty list of bucket requests (u32 0) at the end of each record.
+    2: "UPDATE jobs SET record = CAST(record || x'00000000' AS BLOB)",
+    3: 'ALTER TABLE server ADD COLUMN address TEXT',
+  },
+}
 
 export class SqlitePlacementStore implements PlacementStore {
   readonly #database: Database.Database
@@ -31,19 +33,7 @@ export class SqlitePlacementStore implements PlacementStore {
 
   /** `path` is a file, created if missing. Throws `UNAVAILABLE`, also for a file of an unsupported version. */
   constructor(path: string) {
-    try {
-      this.#database = new Database(path)
-      this.#database.pragma('journal_mode = WAL')
-      this.#database.pragma('synchronous = NORMAL')
-      requireFormat(this.#database, path)
-      this.#database.exec(schema)
-    } catch (cause) {
-      if (cause instanceof MayflyError) throw cause
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new MayflyError('UNAVAILABLE', `Cannot open the metadata server's state at ${path}: ${reason}`, {
-        cause,
-      })
-    }
+    this.#database = openSqlite(path, schema)
     this.#save = this.#database.prepare('INSERT OR REPLACE INTO jobs VALUES (?, ?)')
     this.#remove = this.#database.prepare('DELETE FROM jobs WHERE id = ?')
     this.#return = this.#database.prepare('DELETE FROM moved WHERE id = ?')
@@ -57,6 +47,16 @@ export class SqlitePlacementStore implements PlacementStore {
       )
       return next.pluck().get() as number
     })
+  }
+
+  async address(): Promise<string | null> {
+    return this.#run(
+      () => this.#database.prepare<[], string | null>('SELECT address FROM server').pluck().get() ?? null,
+    )
+  }
+
+  async saveAddress(address: string): Promise<void> {
+    this.#run(() => this.#database.prepare('UPDATE server SET address = ?').run(address))
   }
 
   async jobs(): Promise<JobRecord[]> {
@@ -118,42 +118,7 @@ export class SqlitePlacementStore implements PlacementStore {
     try {
       return task()
     } catch (cause) {
-      throw storeError(cause)
+      throw sqliteFailure(what, cause)
     }
   }
-}
-
-/** The migration from each version to the next. 2: append an empty list of bucket requests (u32 0) to each record. */
-const migrations: Readonly<Record<number, string>> = {
-  2: "UPDATE jobs SET record = CAST(record || x'00000000' AS BLOB)",
-}
-
-/** Older supported versions are migrated. Any other version is refused. A file without tables is new. */
-function requireFormat(database: Database.Database, path: string): void {
-  const version = Number(database.pragma('user_version', { simple: true }))
-  const isNew = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table'").get() === undefined
-  if (version === FORMAT || isNew) return
-  if (version >= FORMAT_MIN && version < FORMAT) return migrate(database, version)
-  database.close()
-  throw new MayflyError(
-    'UNAVAILABLE',
-    `${path} has version ${version} of the metadata server's state, not ${FORMAT}; start with another --dir`,
-  )
-}
-
-/** Migrates in one transaction. */
-function migrate(database: Database.Database, from: number): void {
-  const steps = Array.from({ length: FORMAT - from }, (_, step) => migrations[from + step] ?? '')
-  database.transaction(() => {
-    for (const step of steps) database.exec(step)
-    database.pragma(`user_version = ${FORMAT}`)
-  })()
-}
-
-function storeError(cause: unknown): MayflyError {
-  if (cause instanceof MayflyError) return cause
-  const { code = '' } = cause instanceof Database.SqliteError ? cause : {}
-  return new MayflyError('UNAVAILABLE', `The disk or database of the metadata server failed ${code}`.trim(), {
-    cause,
-  })
 }

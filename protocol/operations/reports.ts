@@ -119,6 +119,8 @@ export interface NodeReportAnswer {
 
 export interface MetadataReport {
   readonly address: string
+  /** Counts the processes that had this server's identity. */
+  readonly generation: number
   /** Where it serves `/metrics`, `host:port`. */
   readonly metrics?: string
   /** CPU cores used since its previous report. */
@@ -126,6 +128,11 @@ export interface MetadataReport {
   readonly tasks: readonly TaskReport[]
   /** Nodes whose lease has lapsed, as far as the controller has not confirmed it. */
   readonly dead?: readonly string[]
+}
+
+export interface MetadataReportAnswer {
+  /** A process of a higher generation has reported: the one that asks must end. */
+  readonly superseded: boolean
 }
 
 /**

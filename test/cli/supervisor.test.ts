@@ -66,9 +66,9 @@ test('a started cluster has its credentials, secret and config in files that onl
   expect(JSON.parse(readFileSync(credentialsFile, 'utf8'))).toEqual({ url, apiKey })
   expect(readFileSync(state('cluster-secret'), 'utf8')).toMatch(/^[0-9a-f]{64}\n$/)
   expect(readFileSync(state('api-key'), 'utf8')).toBe(`${apiKey}\n`)
-  const { s3, metadataServers, network: _, ...cluster } = defaultConfig
+  const { s3, database, metadataServers, network: _, ...cluster } = defaultConfig
   expect(metadataServers).toBe(1)
-  expect(s3).toBeNull()
+  expect([s3, database]).toEqual([null, null])
   expect(JSON.parse(readFileSync(state('cluster.json'), 'utf8'))).toEqual(cluster)
   for (const name of ['credentials.json', 'cluster-secret', 'api-key'])
     expect(statSync(state(name)).mode & 0o777).toBe(0o600)

@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { decodeRecord, encodeRecord } from '../../metadata/decide/job-record.ts'
 import type { Messenger } from '../../metadata/drive/messenger.ts'
 import { Placements } from '../../metadata/placements.ts'
+import { soleTenure } from '../../metadata/store/placement-store.ts'
 import { SqlitePlacementStore } from '../../metadata/store/sqlite-placement-store.ts'
 import { HEARTBEAT_MS, LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
@@ -41,6 +42,7 @@ test('I18: a job that was handed on and has come back while a death is written d
     background,
     address: 'm-1:1',
     generation: 1,
+    tenure: soleTenure,
   })
   await placements.load()
   await placements.create('j-1', 8, { shares, readsPerThousand: null })

@@ -38,3 +38,17 @@ test('a node that is forgotten is not silent', () => {
   leases.forget('n')
   expect(askUntil(leases, 60_000)).toEqual([])
 })
+
+test('I29: no node is dead while the process before may still have granted leases', () => {
+  const formerUntilMs = 60_000
+  const leases = new NodeLeases(0, { mayAct: true, formerUntilMs })
+  leases.watch('n-1', 0)
+  let nowMs = 0
+  for (; leases.silent(nowMs).length === 0; nowMs += HEARTBEAT_MS) expect(nowMs).toBeLessThan(100_000)
+  expect(nowMs).toBeGreaterThan(formerUntilMs + NODE_LEASE_MS + LEASE_MARGIN_MS)
+})
+
+test('a process that may act no more grants no lease', () => {
+  const leases = new NodeLeases(0, { mayAct: false, formerUntilMs: 0 })
+  expect(() => leases.renew('n-1', 0)).toThrow('Another process may be this metadata server by now')
+})

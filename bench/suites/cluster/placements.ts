@@ -15,15 +15,15 @@ import { median } from '../../report/median.ts'
 import { Cluster } from '../../servers/cluster.ts'
 import type { Report, Suite, SuiteOptions } from '../../suite.ts'
 
-interface Settings {
+export interface PlacementSettings {
   readonly rounds: number
   readonly windowMs: number
   /** Calls under way at each server. */
   readonly outstanding: number
 }
 
-const full: Settings = { rounds: 3, windowMs: 2_000, outstanding: 32 }
-const tiny: Settings = { rounds: 1, windowMs: 200, outstanding: 4 }
+const full: PlacementSettings = { rounds: 3, windowMs: 2_000, outstanding: 32 }
+const tiny: PlacementSettings = { rounds: 1, windowMs: 200, outstanding: 4 }
 const CALL_MS = 10_000
 const MIB = 2 ** 20
 
@@ -69,7 +69,7 @@ const works: readonly Work[] = [
   },
 ]
 
-interface Measured {
+export interface Measured {
   readonly perSecond: number
   readonly metadataCpu: number
   readonly nodesCpu: number
@@ -119,14 +119,21 @@ export const placements: Suite = {
   },
 }
 
-async function measureRound(round: {
+/** Adds the figures of one cluster to `measured`, under `WORK/KEY`. */
+export async function measureRound(round: {
   servers: number
-  settings: Settings
+  /** URL of the PostgreSQL with the decisions; SQLite if missing. */
+  database?: string | undefined
+  key?: string
+  settings: PlacementSettings
   measured: Map<string, Measured[]>
   failures: string[]
 }): Promise<void> {
-  const { servers: count, settings, measured, failures } = round
-  const cluster = await Cluster.start({ ramBytes: 256 * MIB, nodesMax: 1 }, { metadataServers: count })
+  const { servers: count, database, key = String(count), settings, measured, failures } = round
+  const cluster = await Cluster.start(
+    { ramBytes: 256 * MIB, nodesMax: 1 },
+    { metadataServers: count, database },
+  )
   const pools = new Set<CallerPool>()
   try {
     const servers = await connectAll(cluster, { count, pools })
@@ -138,7 +145,7 @@ async function measureRound(round: {
       const [metadataCpu = 0, nodesCpu = 0] = after.map(
         (cpu, index) => (cpu - (before[index] ?? 0)) / seconds,
       )
-      const name = `${work.name}/${count}`
+      const name = `${work.name}/${key}`
       const all = measured.get(name) ?? []
       measured.set(name, [...all, { perSecond: done / seconds, metadataCpu, nodesCpu }])
     }
@@ -186,7 +193,11 @@ async function connectAll(
 
 async function repeatFor(
   work: Work,
-  { servers, settings, failures }: { servers: readonly Server[]; settings: Settings; failures: string[] },
+  {
+    servers,
+    settings,
+    failures,
+  }: { servers: readonly Server[]; settings: PlacementSettings; failures: string[] },
 ): Promise<{ done: number; seconds: number }> {
   const began = performance.now()
   let next = 0

@@ -24,6 +24,8 @@ export interface ClusterConfig {
   readonly nodeClasses: readonly NodeClass[]
   /** The store of the S3 tier and of persistent objects; null if there is none. */
   readonly s3: S3Settings | null
+  /** URL of the PostgreSQL that keeps the decisions; null for SQLite files in the state folder. */
+  readonly database: string | null
   readonly tiers: TierTraits
   /** Bounds of all jobs and nodes together. */
   readonly limits: Quota
@@ -56,6 +58,7 @@ export const defaultConfig: ClusterConfig = {
     },
   ],
   s3: null,
+  database: null,
   tiers: defaultTraits,
   limits: {},
   apiKeys: [],
@@ -63,6 +66,8 @@ export const defaultConfig: ClusterConfig = {
 }
 
 const MIB = 1024 * 1024
+/** It may hold a password. */
+const DATABASE_URL = /^postgres(ql)?:\/\/\S{1,1024}$/
 const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/
 const wholeNumber = { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true } as const satisfies Range
 
@@ -70,7 +75,8 @@ const wholeNumber = { least: 0, most: Number.MAX_SAFE_INTEGER, whole: true } as 
 export function readConfigFile(path: string): ClusterConfig {
   try {
     const config = parseConfig(readText(path))
-    if (config.s3 !== null || config.apiKeys.some(({ key }) => key !== undefined)) requirePrivate(path)
+    const hasKeys = config.apiKeys.some(({ key }) => key !== undefined)
+    if (config.s3 !== null || config.database !== null || hasKeys) requirePrivate(path)
     return config
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
@@ -86,6 +92,7 @@ export function parseConfig(text: string): ClusterConfig {
       at.number({ ...wholeNumber, least: 1, most: METADATA_SERVERS_MAX }),
     ) ?? defaultConfig.metadataServers
   const s3 = fields.optional('s3', (at) => readS3(at.fields())) ?? defaultConfig.s3
+  const database = fields.optional('database', (at) => at.text(DATABASE_URL)) ?? defaultConfig.database
   const nodeClasses =
     fields.optional('nodeClasses', (at) => {
       const classes = at
@@ -105,7 +112,7 @@ export function parseConfig(text: string): ClusterConfig {
   const apiKeys = fields.optional('apiKeys', readKeys) ?? defaultConfig.apiKeys
   const network = readNetworkSettings(fields)
   fields.refuseOthers()
-  return { metadataServers, warmNodes, nodeClasses, tiers: traits, s3, limits, apiKeys, network }
+  return { metadataServers, warmNodes, nodeClasses, tiers: traits, s3, database, limits, apiKeys, network }
 }
 
 function readNodeClass(fields: Fields): NodeClass {

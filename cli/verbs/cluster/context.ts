@@ -106,7 +106,7 @@ export const context: AddVerb = (parent, cli) => {
 }
 
 function checkUrl(url: string): string {
-  if (isHttpUrl(url)) return url
+  if (url.split(',').every(isHttpUrl)) return url
   throw new Error(`url: it is '${url}', not a URL like http://127.0.0.1:7400`)
 }
 

@@ -36,10 +36,7 @@ export function internalRoutes(app: Api, { reports, jobs, tickets, gateways }: I
   app.post(
     '/internal/v1/metadata/:id/heartbeat',
     { bodyLimit, schema: { hide: true, params, body: metadataReport } },
-    (request) => {
-      reports.metadata(request.params.id, request.body)
-      return {}
-    },
+    (request) => reports.metadata(request.params.id, request.body),
   )
 
   app.post(

@@ -8,7 +8,17 @@ import { storeContract } from './store-contract.ts'
 
 storeContract('SQLite', async () => {
   const path = join(await tempDir(), 'controller.sqlite')
-  return async () => new SqliteStore(path)
+  const change = async (sql: string): Promise<void> => {
+    const database = new Database(path)
+    database.exec(sql)
+    database.close()
+  }
+  return {
+    open: async () => new SqliteStore(path),
+    refuseJobs: () =>
+      change("CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END"),
+    allowJobs: () => change('DROP TRIGGER full'),
+  }
 })
 
 test.for([2, 99])(
@@ -18,7 +28,7 @@ test.for([2, 99])(
     const database = new Database(path)
     database.pragma(`user_version = ${version}`)
     database.close()
-    expect(() => new SqliteStore(path)).toThrow(`version ${version}`)
+    expect(() => new SqliteStore(path)).toThrow(`${path} has version ${version} of the controller's state`)
     const after = new Database(path)
     expect(after.pragma('user_version', { simple: true })).toBe(version)
     after.close()

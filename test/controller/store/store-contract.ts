@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, type TestContext, test } from 'vitest'
 import type { Job } from '../../../controller/records/job.ts'
 import type { KeyRecord } from '../../../controller/records/key-record.ts'
 import type { NodeRecord } from '../../../controller/records/node.ts'
@@ -48,17 +48,26 @@ const node: NodeRecord = {
   lostAtMs: null,
 }
 
-/** The contract of every store. `open` opens the same state each time within one test. */
-export function storeContract(name: string, prepare: () => Promise<() => Promise<Store>>): void {
+/** The state of a controller for one test. */
+export interface PreparedStore {
+  /** Opens the same state each time. */
+  open(): Promise<Store>
+  /** From now on the database refuses every new job, as it does when its disk is full; then no longer. */
+  refuseJobs(): Promise<void>
+  allowJobs(): Promise<void>
+}
+
+/** The contract of every store. */
+export function storeContract(name: string, prepare: (test: TestContext) => Promise<PreparedStore>): void {
   describe(`the ${name} store`, () => {
-    test('is empty at first', async () => {
-      const store = await (await prepare())()
+    test('is empty at first', async (context) => {
+      const store = await (await prepare(context)).open()
       expect(await store.load()).toEqual({ jobs: [], nodes: [], keys: [], runs: [], apiKeys: [] })
       await store.close()
     })
 
-    test('writes a node that drains and the jobs that leave it together', async () => {
-      const open = await prepare()
+    test('writes a node that drains and the jobs that leave it together', async (context) => {
+      const { open } = await prepare(context)
       const before = await open()
       await before.createJob(job, null)
       const left = {
@@ -78,8 +87,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await after.close()
     })
 
-    test('has what was written after it is opened again', async () => {
-      const open = await prepare()
+    test('has what was written after it is opened again', async (context) => {
+      const { open } = await prepare(context)
       const before = await open()
       const key = { owner: 'default', key: 'k', bodyHash: 'h', job: job.id }
       await before.createJob(job, key)
@@ -90,8 +99,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await after.close()
     })
 
-    test('keeps the last write of each job and node', async () => {
-      const store = await (await prepare())()
+    test('keeps the last write of each job and node', async (context) => {
+      const store = await (await prepare(context)).open()
       const other = { ...job, id: 'j-b' }
       await store.createJob(job, null)
       await store.putJobs([{ ...job, state: 'active' }, other])
@@ -103,8 +112,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('writes a job and its key both or neither', async () => {
-      const store = await (await prepare())()
+    test('writes a job and its key both or neither', async (context) => {
+      const store = await (await prepare(context)).open()
       await store.createJob(job, { owner: 'default', key: 'k', bodyHash: 'h', job: job.id })
       const second = store.createJob(
         { ...job, id: 'j-b' },
@@ -115,8 +124,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('writes the end of a job, its run and the runs that make room for it together', async () => {
-      const store = await (await prepare())()
+    test('writes the end of a job, its run and the runs that make room for it together', async (context) => {
+      const store = await (await prepare(context)).open()
       const ended = { ...job, state: 'ended' as const, shares: [] }
       const run = (id: string) => ({
         job: id,
@@ -143,8 +152,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('forgets the key with the job, or alone', async () => {
-      const store = await (await prepare())()
+    test('forgets the key with the job, or alone', async (context) => {
+      const store = await (await prepare(context)).open()
       const other = { ...job, id: 'j-b' }
       await store.createJob(job, { owner: 'default', key: 'a', bodyHash: 'h', job: 'j-a' })
       await store.createJob(other, { owner: 'default', key: 'b', bodyHash: 'h', job: 'j-b' })
@@ -154,8 +163,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('keeps the same key of two owners apart', async () => {
-      const store = await (await prepare())()
+    test('keeps the same key of two owners apart', async (context) => {
+      const store = await (await prepare(context)).open()
       const other = { ...job, id: 'j-b', owner: 'ci' }
       const keys = [
         { owner: 'ci', key: 'k', bodyHash: 'h', job: 'j-b' },
@@ -167,8 +176,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('has the API keys that were made, as they were written last', async () => {
-      const open = await prepare()
+    test('has the API keys that were made, as they were written last', async (context) => {
+      const { open } = await prepare(context)
       const before = await open()
       const key: KeyRecord = {
         name: 'ci',
@@ -189,8 +198,8 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await after.close()
     })
 
-    test('forgets nodes', async () => {
-      const store = await (await prepare())()
+    test('forgets nodes', async (context) => {
+      const store = await (await prepare(context)).open()
       await store.putNode(node)
       await store.deleteNode(node.id)
       await store.deleteNode('n-unknown')
@@ -198,8 +207,32 @@ export function storeContract(name: string, prepare: () => Promise<() => Promise
       await store.close()
     })
 
-    test('translates the errors of its driver', async () => {
-      const store = await (await prepare())()
+    test('a refused write changes nothing, and the next one is taken', async (context) => {
+      const state = await prepare(context)
+      const store = await state.open()
+      await store.createJob(job, null)
+      await state.refuseJobs()
+      const key = { owner: 'default', key: 'k', bodyHash: 'h', job: 'j-b' }
+      const refused = store.createJob({ ...job, id: 'j-b' }, key)
+      await expect(refused).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+      expect(await store.load()).toMatchObject({ jobs: [job], keys: [] })
+      await state.allowJobs()
+      await store.createJob({ ...job, id: 'j-b' }, key)
+      expect(await store.load()).toMatchObject({ jobs: [job, { id: 'j-b' }], keys: [key] })
+      await store.close()
+    })
+
+    test('stores changes of one job in the order of the calls', async (context) => {
+      const store = await (await prepare(context)).open()
+      await store.createJob(job, null)
+      const changes = Array.from({ length: 50 }, (_, index) => ({ ...job, usedAtMs: index }))
+      await Promise.all(changes.map((changed) => store.putJobs([changed])))
+      expect((await store.load()).jobs).toEqual([changes.at(-1)])
+      await store.close()
+    })
+
+    test('translates the errors of its driver', async (context) => {
+      const store = await (await prepare(context)).open()
       await store.close()
       await expect(store.putNode(node)).rejects.toMatchObject({ name: 'MayflyError', code: 'UNAVAILABLE' })
     })

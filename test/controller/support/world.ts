@@ -127,7 +127,6 @@ export class World {
     this.#service = await startController(
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
-        dir: this.#dir,
         persistedDir: this.#dir,
         s3: this.#options.s3 ?? null,
         secret,
@@ -221,7 +220,7 @@ export class World {
   }
 
   reportMetadata(id = 'm-1', cpuCores = 0): Promise<Reply> {
-    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, cpuCores, tasks: [] })
+    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, generation: 1, cpuCores, tasks: [] })
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {

@@ -11,6 +11,7 @@ import type { SeededRandom } from './random.ts'
 /** The disk of a metadata server, which survives its processes. */
 export interface Disk {
   generation: number
+  address: string | null
   readonly records: Map<string, Buffer>
   readonly moved: Map<string, MovedJob>
   readonly deadNodes: Set<string>
@@ -54,6 +55,15 @@ export class MemoryPlacementStore implements PlacementStore {
   async nextGeneration(): Promise<number> {
     this.#disk.generation++
     return this.#disk.generation
+  }
+
+  async address(): Promise<string | null> {
+    return this.#disk.address
+  }
+
+  /** At once: servers of a simulation keep their addresses. */
+  async saveAddress(address: string): Promise<void> {
+    this.#disk.address = address
   }
 
   async jobs(): Promise<JobRecord[]> {

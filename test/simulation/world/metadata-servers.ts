@@ -37,7 +37,10 @@ export class MetadataServers {
     this.#log = options.log
     this.all = Array.from({ length: options.count }, (_, index) => {
       const ip = `10.0.0.${index + 1}`
-      const disk = { generation: 0, records: new Map(), moved: new Map(), deadNodes: new Set<string>() }
+      const disk = {
+        ...{ generation: 0, address: null },
+        ...{ records: new Map(), moved: new Map(), deadNodes: new Set<string>() },
+      }
       return {
         id: `m-${index + 1}`,
         ip,

@@ -1,0 +1,143 @@
+import { median } from '../../report/median.ts'
+import { Cluster, command } from '../../servers/cluster.ts'
+import { Postgres } from '../../servers/postgres.ts'
+import { type Member, StandbyCluster } from '../../servers/standby-cluster.ts'
+import type { Report, Suite, SuiteOptions } from '../../suite.ts'
+import { type Measured, measureRound } from './placements.ts'
+
+interface Settings {
+  readonly rounds: number
+  readonly windowMs: number
+  /** Calls under way at the metadata server, or at the controller. */
+  readonly outstanding: number
+  /** Leaders that are killed, of each plane. */
+  readonly kills: number
+}
+
+const full: Settings = { rounds: 3, windowMs: 3_000, outstanding: 16, kills: 20 }
+const tiny: Settings = { rounds: 1, windowMs: 300, outstanding: 4, kills: 1 }
+const MIB = 2 ** 20
+const stores = ['SQLite', 'PostgreSQL'] as const
+const works = ['job placed and ended', 'placement changed'] as const
+
+/** What may pass from the death of a leader until another process serves. */
+const TAKE_OVER_MS_MAX = 6_000
+
+export const state: Suite = {
+  summary: 'decisions per second on SQLite and on PostgreSQL, and how long standbys take to lead',
+  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+    const settings = isTiny ? tiny : full
+    const failures: string[] = []
+    const postgres = await Postgres.start({ durable: !isTiny })
+    try {
+      const measured = new Map<string, Measured[]>()
+      const registered = new Map<string, number[]>()
+      for (let round = 1; round <= settings.rounds; round++) {
+        for (const store of stores) {
+          signal.throwIfAborted()
+          say(`round ${round} of ${settings.rounds}: ${store}`)
+          const database = store === 'SQLite' ? undefined : await postgres.createDatabase()
+          await measureRound({ servers: 1, database, key: store, settings, measured, failures })
+          const perSecond = await registrationsPerSecond(database, { settings, failures })
+          registered.set(store, [...(registered.get(store) ?? []), perSecond])
+        }
+      }
+      const rates = works.flatMap((work) =>
+        stores.map((store) => {
+          const perSecond = (measured.get(`${work}/${store}`) ?? []).map((each) => each.perSecond)
+          return [work, store, median(perSecond).toFixed(0), '']
+        }),
+      )
+      const registrations = stores.map((store) => {
+        return ['job registered and ended', store, median(registered.get(store) ?? []).toFixed(0), '']
+      })
+      const tookMs = await takeOvers(await postgres.createDatabase(), { settings, signal, say })
+      const takeOverRows = Object.entries(tookMs).map(([plane, ms]) => {
+        const seconds = (value: number): string => `${(value / 1000).toFixed(2)} s`
+        return [`take-over of the ${plane}`, 'PostgreSQL', seconds(median(ms)), seconds(Math.max(...ms))]
+      })
+      const worstMs = Math.max(...Object.values(tookMs).flat())
+      return {
+        settings: { ...settings },
+        columns: ['what', 'state', 'per second, or median', 'worst'],
+        rows: [...rates, ...registrations, ...takeOverRows],
+        goals: [
+          {
+            name: `a standby leads after ${settings.kills} kills of each plane`,
+            atLeast: `< ${TAKE_OVER_MS_MAX} ms`,
+            reachFor: `< ${TAKE_OVER_MS_MAX} ms`,
+            measured: `${worstMs.toFixed(0)} ms`,
+            verdict: worstMs < TAKE_OVER_MS_MAX ? 'reached' : 'FALLS SHORT',
+          },
+        ],
+        notes: ['PostgreSQL, all processes and the caller share the machine; its commits reach the disk'],
+        charts: [],
+        failures,
+        measurements: { tookMs },
+      }
+    } finally {
+      await postgres.stop()
+    }
+  },
+}
+
+/** Jobs that are registered and deregistered through the HTTP API, one after the other in each lane. */
+async function registrationsPerSecond(
+  database: string | undefined,
+  { settings, failures }: { settings: Settings; failures: string[] },
+): Promise<number> {
+  const cluster = await Cluster.start({ ramBytes: 256 * MIB, nodesMax: 1 }, { database })
+  try {
+    const began = performance.now()
+    let done = 0
+    const lane = async (number: number): Promise<void> => {
+      while (performance.now() - began < settings.windowMs) {
+        try {
+          const content = { name: `bench-${number}`, hints: { capacityBytes: MIB } }
+          const { id } = await cluster.call<{ id: string }>('POST', '/v1/jobs', content)
+          await cluster.call('DELETE', `/v1/jobs/${id}`)
+          done++
+        } catch (error) {
+          failures.push(`registration: ${String(error)}`)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: settings.outstanding }, (_, number) => lane(number)))
+    return (done * 1000) / (performance.now() - began)
+  } finally {
+    await cluster.stop()
+  }
+}
+
+/** Ms from each SIGKILL of a leader until its standby serves. */
+async function takeOvers(
+  database: string,
+  { settings, signal, say }: { settings: Settings; signal: AbortSignal; say: SuiteOptions['say'] },
+): Promise<Record<string, number[]>> {
+  const cluster = await StandbyCluster.prepare({ command, database })
+  try {
+    const planes: Record<string, (turn: number) => Promise<Member>> = {
+      controller: (turn) => cluster.controller(turn % 2),
+      'metadata server': () => cluster.metadata('m-1'),
+    }
+    const took: Record<string, number[]> = {}
+    for (const [plane, start] of Object.entries(planes)) {
+      let leader = await start(0)
+      await leader.ready
+      for (let kill = 1; kill <= settings.kills; kill++) {
+        signal.throwIfAborted()
+        const standby = await start(kill)
+        await standby.waiting()
+        const killedMs = performance.now()
+        leader.child.kill('SIGKILL')
+        await standby.ready
+        took[plane] = [...(took[plane] ?? []), performance.now() - killedMs]
+        leader = standby
+      }
+      say(`the ${plane} was killed ${settings.kills} times`)
+    }
+    return took
+  } finally {
+    await cluster.stop()
+  }
+}

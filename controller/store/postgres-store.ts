@@ -1,0 +1,183 @@
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { type Change, isLeader } from '../../service/postgres/fence.ts'
+import type { Lead } from '../../service/postgres/lead.ts'
+import type { Schema } from '../../service/postgres/migrations.ts'
+import { type Sql, sql } from '../../service/postgres/sql.ts'
+import type { Job } from '../records/job.ts'
+import type { KeyRecord } from '../records/key-record.ts'
+import type { NodeRecord } from '../records/node.ts'
+import type { Run } from '../sizing/run-stats.ts'
+import type { IdempotencyKey, Store, Stored } from './store.ts'
+
+/** Documents are `text`, as `jsonb` would change the order of fields and refuse some characters. */
+export const controllerSchema: Schema = {
+  component: 'controller',
+  steps: [
+    [
+      sql`CREATE TABLE controller_jobs (id text PRIMARY KEY, document text NOT NULL)`,
+      sql`CREATE TABLE controller_nodes (id text PRIMARY KEY, document text NOT NULL)`,
+      sql`CREATE TABLE controller_runs (job text PRIMARY KEY, document text NOT NULL)`,
+      sql`CREATE TABLE controller_keys (
+        owner text NOT NULL,
+        key text NOT NULL,
+        body_hash text NOT NULL,
+        job text NOT NULL REFERENCES controller_jobs (id) ON DELETE CASCADE,
+        PRIMARY KEY (owner, key)
+      )`,
+      sql`CREATE INDEX controller_keys_by_job ON controller_keys (job)`,
+      sql`CREATE TABLE controller_api_keys (name text PRIMARY KEY, document text NOT NULL)`,
+    ],
+  ],
+}
+
+interface Waiting {
+  readonly changes: readonly Change[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * The store in PostgreSQL. Writes are carried out one after another, in the order of the calls, as the ledger changes its memory in that
+ * order. A failed write fails those that wait behind it, the last one first: each is undone in memory in the reverse order.
+ */
+export class PostgresStore implements Store {
+  readonly #lead: Lead
+  readonly #waiting: Waiting[] = []
+  #isWriting = false
+
+  /** The tables have been prepared with `controllerSchema`. */
+  constructor(lead: Lead) {
+    this.#lead = lead
+  }
+
+  async load(): Promise<Stored> {
+    const documents = async (table: Sql): Promise<unknown[]> => {
+      const rows = await this.#lead.read(sql`SELECT document FROM ${table}`)
+      return rows.map(({ document }) => JSON.parse(String(document)))
+    }
+    return {
+      jobs: (await documents(sql`controller_jobs ORDER BY id`)) as Job[],
+      nodes: (await documents(sql`controller_nodes ORDER BY id`)) as NodeRecord[],
+      keys: (await this.#lead.read(
+        sql`SELECT owner, key, body_hash AS "bodyHash", job FROM controller_keys ORDER BY owner, key`,
+      )) as unknown as IdempotencyKey[],
+      runs: (await documents(sql`controller_runs ORDER BY job`)) as Run[],
+      apiKeys: (await documents(sql`controller_api_keys ORDER BY name`)) as KeyRecord[],
+    }
+  }
+
+  putJobs(jobs: readonly Job[]): Promise<void> {
+    return this.#write([putDocuments(sql`controller_jobs`, jobs)])
+  }
+
+  createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
+    const put = putDocuments(sql`controller_jobs`, [job])
+    return this.#write(key === null ? [put] : [put, putKey(key)])
+  }
+
+  endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
+    const runs = run === null ? [] : [{ ...run, id: run.job }]
+    const displaced = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
+    return this.#write([
+      putDocuments(sql`controller_jobs`, [job]),
+      sql`DELETE FROM controller_runs WHERE job = ANY (${displaced}::text[]) AND ${isLeader}`,
+      ...runs.map(
+        ({ id, ...document }) => sql`
+          INSERT INTO controller_runs SELECT ${id}::text, ${JSON.stringify(document)}::text WHERE ${isLeader}
+          ON CONFLICT (job) DO UPDATE SET document = excluded.document`,
+      ),
+    ])
+  }
+
+  deleteKeyOf(job: string): Promise<void> {
+    return this.#write([sql`DELETE FROM controller_keys WHERE job = ${job} AND ${isLeader}`])
+  }
+
+  deleteJobs(ids: readonly string[]): Promise<void> {
+    return this.#write([sql`DELETE FROM controller_jobs WHERE id = ANY (${ids}::text[]) AND ${isLeader}`])
+  }
+
+  putNode(node: NodeRecord): Promise<void> {
+    return this.#write([putDocuments(sql`controller_nodes`, [node])])
+  }
+
+  putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
+    return this.#write([
+      putDocuments(sql`controller_nodes`, [node]),
+      putDocuments(sql`controller_jobs`, jobs),
+    ])
+  }
+
+  deleteNode(id: string): Promise<void> {
+    return this.#write([sql`DELETE FROM controller_nodes WHERE id = ${id} AND ${isLeader}`])
+  }
+
+  putApiKey(key: KeyRecord): Promise<void> {
+    return this.#write([
+      sql`
+        INSERT INTO controller_api_keys SELECT ${key.name}::text, ${JSON.stringify(key)}::text WHERE ${isLeader}
+        ON CONFLICT (name) DO UPDATE SET document = excluded.document`,
+    ])
+  }
+
+  deleteApiKey(name: string): Promise<void> {
+    return this.#write([sql`DELETE FROM controller_api_keys WHERE name = ${name} AND ${isLeader}`])
+  }
+
+  /** Releases the lead, so that a standby takes over at once. */
+  async close(): Promise<void> {
+    await this.#lead.release()
+  }
+
+  #write(changes: readonly Change[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ changes, resolve, reject })
+      if (!this.#isWriting) void this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    this.#isWriting = true
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      try {
+        await this.#lead.write(next.changes)
+        next.resolve()
+      } catch (error) {
+        for (const behind of this.#waiting.splice(0).reverse()) behind.reject(unavailable(error))
+        next.reject(this.#translate(error))
+      }
+    }
+    this.#isWriting = false
+  }
+
+  /** Memory cannot follow a decision whose outcome is unknown; the next leader reads what was stored. */
+  #translate(error: unknown): unknown {
+    if (!isError(error, 'OUTCOME_UNKNOWN')) return error
+    this.#lead.giveUp('the database did not say whether it stored a decision')
+    return unavailable(error)
+  }
+}
+
+function putDocuments(table: Sql, records: readonly { readonly id: string }[]): Change {
+  // One statement changes a row once.
+  const last = [...new Map(records.map((record) => [record.id, record])).values()]
+  const documents = last.map((record) => JSON.stringify(record))
+  return sql`
+    INSERT INTO ${table} (id, document)
+    SELECT * FROM unnest(${last.map(({ id }) => id)}::text[], ${documents}::text[]) WHERE ${isLeader}
+    ON CONFLICT (id) DO UPDATE SET document = excluded.document`
+}
+
+/** Repeated for the same job it changes nothing; the key of another job is refused by the database. */
+function putKey({ owner, key, bodyHash, job }: IdempotencyKey): Change {
+  return sql`
+    INSERT INTO controller_keys
+    SELECT ${owner}::text, ${key}::text, ${bodyHash}::text, ${job}::text
+    WHERE ${isLeader} AND NOT EXISTS (SELECT FROM controller_keys WHERE owner = ${owner} AND key = ${key} AND job = ${job})`
+}
+
+function unavailable(cause: unknown): MayflyError {
+  return new MayflyError('UNAVAILABLE', 'The database does not take the decisions of the controller', {
+    cause,
+  })
+}

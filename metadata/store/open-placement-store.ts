@@ -1,0 +1,46 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Runtime } from '../../protocol/runtime.ts'
+import { takeLead } from '../../service/postgres/leadership.ts'
+import { DATABASE_AWAY_MS_MAX } from '../../service/postgres/limits.ts'
+import { migrate } from '../../service/postgres/migrations.ts'
+import type { StateAt } from '../../service/postgres/postgres-settings.ts'
+import type { Logger } from '../../service/process/log.ts'
+import { type PlacementStore, soleTenure, type Tenure } from './placement-store.ts'
+import { metadataSchema, PostgresPlacementStore } from './postgres-placement-store.ts'
+import { SqlitePlacementStore } from './sqlite-placement-store.ts'
+
+interface Opened {
+  readonly store: PlacementStore
+  readonly tenure: Tenure
+  /** To be called when another process has the server's identity: this one ends. */
+  readonly giveUp: (reason: string) => void
+}
+
+/**
+ * The server's decisions: in PostgreSQL where a database is configured, as soon as this process has the lead of the identity, else in a file.
+ * While PostgreSQL is away the process goes on granting leases to nodes, so that functions go on, and decides nothing. `onLost` is
+ * called when another process has the identity, or may have it.
+ */
+export async function openPlacementStore(
+  { id, state }: { readonly id: string; readonly state: StateAt },
+  { runtime, log, onLost }: { runtime: Runtime; log: Logger; onLost: (reason: string) => void },
+): Promise<Opened> {
+  if (state.kind === 'sqlite') {
+    mkdirSync(state.dir, { recursive: true, mode: 0o700 })
+    const store = new SqlitePlacementStore(join(state.dir, 'metadata.sqlite'))
+    return { store, tenure: soleTenure, giveUp: onLost }
+  }
+  const { url } = state
+  const lead = await takeLead(
+    { url, role: `metadata/${id}`, runtime, log, toleratedMs: DATABASE_AWAY_MS_MAX },
+    new AbortController().signal,
+  )
+  void lead.lost.then(onLost)
+  await migrate(url, metadataSchema)
+  return {
+    store: new PostgresPlacementStore(lead, id),
+    tenure: lead,
+    giveUp: (reason) => lead.giveUp(reason),
+  }
+}

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest'
+import type { Job } from '../../../controller/records/job.ts'
+import { controllerSchema, PostgresStore } from '../../../controller/store/postgres-store.ts'
+import { migrate } from '../../../service/postgres/migrations.ts'
+import { leadOf } from '../../fixture/lead.ts'
+import { startLosing } from '../../fixture/losing-proxy.ts'
+import { ask, refusing, sharedPostgres } from '../../fixture/postgres.ts'
+import { storeContract } from './store-contract.ts'
+
+const database = sharedPostgres()
+
+async function open(url: string): Promise<PostgresStore> {
+  await migrate(url, controllerSchema)
+  return new PostgresStore(await leadOf(url, { role: 'controller' }))
+}
+
+storeContract('PostgreSQL', async (context) => {
+  const { url } = await database(context)
+  const full = refusing(url, 'controller_jobs')
+  return { open: () => open(url), refuseJobs: full.refuse, allowJobs: full.allow }
+})
+
+const job = { id: 'j-a' } as Job
+
+test('a job whose stored answer is lost is registered once, with its key', async (context) => {
+  const { url, server } = await database(context)
+  const proxy = await startLosing(`127.0.0.1:${server.port}`)
+  const store = await open(url.replace(`127.0.0.1:${server.port}`, proxy.address))
+  await store.putJobs([{ ...job, id: 'j-first' }])
+  proxy.loseAnswer()
+  const key = { owner: 'default', key: 'k', bodyHash: 'h', job: job.id }
+  await store.createJob(job, key)
+  expect(await store.load()).toMatchObject({ jobs: [job, { id: 'j-first' }], keys: [key] })
+})
+
+test('writes that wait behind a failed one are undone before it', async (context) => {
+  const { url } = await database(context)
+  const store = await open(url)
+  await refusing(url, 'controller_jobs').refuse()
+  const rejected: string[] = []
+  const put = (id: string) => store.putJobs([{ ...job, id }]).catch(() => rejected.push(id))
+  await Promise.all([put('first'), put('second'), put('third')])
+  expect(rejected).toEqual(['third', 'second', 'first'])
+})
+
+test('a decision whose outcome stays unknown ends the lead, so that the next leader reads what was stored', async (context) => {
+  const { url, server } = await database(context)
+  await migrate(url, controllerSchema)
+  const lead = await leadOf(url, { role: 'controller', toleratedMs: 60_000 })
+  const store = new PostgresStore(lead)
+  await store.putJobs([job])
+  const holding = await holdTable(url)
+  const writing = store.putJobs([{ ...job, name: 'b' }])
+  await holding.untilWaiting()
+  await server.halt()
+  await expect(writing).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(await lead.lost).toMatch('did not say whether')
+  await server.resume()
+  expect(await ask(url, 'SELECT document FROM controller_jobs')).toHaveLength(1)
+})
+
+/** Locks the jobs, so that a write is under way until the connection ends. */
+async function holdTable(url: string) {
+  const { Client } = await import('pg')
+  const client = new Client({ connectionString: url })
+  client.on('error', () => undefined)
+  await client.connect()
+  await client.query('BEGIN')
+  await client.query('LOCK TABLE controller_jobs IN ACCESS EXCLUSIVE MODE')
+  return {
+    untilWaiting: () =>
+      expect
+        .poll(() => ask(url, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        .toHaveLength(1),
+  }
+}
