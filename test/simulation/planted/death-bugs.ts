@@ -14,8 +14,8 @@ export const deathBugs: readonly Planted[] = [
     name: 'buried-early',
     what: 'Metadata declares a silent node dead before its lease must have lapsed (I1).',
     file: 'metadata/serve/node-leases.ts',
-    find: '> NODE_LEASE_MS + LEASE_MARGIN_MS ?',
-    replace: '> NODE_LEASE_MS / 2 + LEASE_MARGIN_MS ?',
+    find: 'NODE_LEASE_MS + LEASE_MARGIN_MS',
+    replace: 'NODE_LEASE_MS / 2 + LEASE_MARGIN_MS',
     seedsMax: 30,
   },
   {
