@@ -105,6 +105,9 @@ export class RequestHandler {
       await this.#runOperation(connection, { request, proved, route, open: lease.open })
     } catch (error) {
       if (isError(error, 'JOB_ENDED', 'JOB_NOT_FOUND')) jobs.forget(proved.accessKeyId)
+      // Another request has learned it first, which has closed the job.
+      else if (jobs.hasEnded(proved.accessKeyId))
+        throw new S3Error('InvalidAccessKeyId', undefined, { cause: error })
       throw error
     } finally {
       this.#releaseAtEnd(connection, lease)

@@ -63,8 +63,7 @@ export class OpenJobs {
   /** The job of an access key whose signature was right. Rejects with `InvalidAccessKeyId` once it has ended. */
   async lease(accessKeyId: string): Promise<Lease> {
     const nowMs = this.#clock.monotonicMs()
-    const endedUntilMs = this.#ended.get(accessKeyId)
-    if (endedUntilMs !== undefined && nowMs < endedUntilMs) throw new S3Error('InvalidAccessKeyId')
+    if (this.hasEnded(accessKeyId)) throw new S3Error('InvalidAccessKeyId')
     const entry = this.#entries.get(accessKeyId) ?? this.#open(accessKeyId, nowMs)
     entry.usedMs = nowMs
     this.#entries.delete(accessKeyId)
@@ -82,6 +81,12 @@ export class OpenJobs {
       release()
       throw error
     }
+  }
+
+  /** Whether the job of this key is known to have ended. */
+  hasEnded(accessKeyId: string): boolean {
+    const untilMs = this.#ended.get(accessKeyId)
+    return untilMs !== undefined && this.#clock.monotonicMs() < untilMs
   }
 
   /** The job of this key has ended, as one of its calls was answered. */
