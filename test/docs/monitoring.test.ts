@@ -35,7 +35,9 @@ test('every process serves metrics that promtool takes, and rules and dashboard 
   await expect(job.get('missing')).rejects.toThrow('missing')
   type Target = { targets: [string]; labels: { plane: string } }
   const targets = await cluster.api<Target[]>('/v1/metrics/targets')
-  expect(new Set(targets.map(({ labels }) => labels.plane))).toEqual(new Set(['storage-node', 'metadata']))
+  expect(new Set(targets.map(({ labels }) => labels.plane))).toEqual(
+    new Set(['storage-node', 'metadata', 'gateway']),
+  )
   const own = await fetch(`${cluster.url}/metrics`, {
     headers: { authorization: `Bearer ${cluster.apiKey}` },
   })
