@@ -75,6 +75,8 @@ const smallWorld = [
       ['limits.ts', 'OPEN_PUTS_MAX = 64', 'OPEN_PUTS_MAX = 6'],
       ['limits.ts', 'APPEND_BYTES_MAX = 16 * 1024 * 1024', 'APPEND_BYTES_MAX = 1_000'],
       ['limits.ts', 'SESSIONS_BYTES_MAX = 48 * 1024 * 1024', 'SESSIONS_BYTES_MAX = 16 * 1024'],
+      // A page has to fit beside parked calls into what a job may have under way, as it does in the real world.
+      ['limits.ts', 'LIST_PAGE_BYTES_MAX = 512 * 1024', 'LIST_PAGE_BYTES_MAX = 500'],
       ['limits.ts', 'LIST_SCAN_BATCH = 2_000', 'LIST_SCAN_BATCH = 4'],
       ['limits.ts', 'LIST_RUN_KEYS = 1_000', 'LIST_RUN_KEYS = 2'],
       ['limits.ts', 'LIST_CURSOR_BYTES_MAX = 8 * 1024 * 1024', 'LIST_CURSOR_BYTES_MAX = 150'],
