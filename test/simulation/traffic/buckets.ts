@@ -85,7 +85,7 @@ async function fillBuckets(
 ): Promise<void> {
   const { history, random, violate } = of
   const host = cluster.newHost('filler')
-  const client = openSimulated(host, job.ticket, cluster.network.of(host).dial)
+  await using client = openSimulated(host, job.ticket, cluster.network.of(host).dial)
   const call = caller(cluster, client, { job, host, history })
   const made: string[] = []
   for (let index = 0; index <= BUCKETS_MAX; index++) {
@@ -136,7 +136,7 @@ async function cycleBucket(
 ): Promise<void> {
   const { names, history, random, isOver } = of
   const host = cluster.newHost('buckets')
-  const client = openSimulated(host, job.ticket, cluster.network.of(host).dial)
+  await using client = openSimulated(host, job.ticket, cluster.network.of(host).dial)
   const pause = (ms: number): Promise<void> => sleep(host.clock, random.between(0, ms))
   const call = caller(cluster, client, { job, host, history })
   while (!isOver()) {
