@@ -251,6 +251,7 @@ describe('the OpenAPI document', () => {
       'post /v1/jobs',
       'post /v1/jobs/{id}/move',
       'post /v1/jobs/{id}/renew',
+      'post /v1/jobs/{id}/s3-keys',
       'post /v1/jobs/{id}/tickets',
       'post /v1/keys',
       'post /v1/keys/{name}/rotate',

@@ -43,7 +43,7 @@ describe('a drain', () => {
     disk.refused.add('putDraining')
     // A metadata server that returns meanwhile is sent the shares that are not written down.
     disk.onRefused = async () => {
-      await world.heartbeat('metadata/m-1', { address: 'm-1:7402', cpuCores: 0, tasks: [] })
+      await world.heartbeat('metadata/m-1', { address: 'm-1:7402', generation: 1, cpuCores: 0, tasks: [] })
       await eventually(() => expect(world.metadata.shares.get(job.id)?.length).toBe(2))
     }
     expect((await drain(world, node)).status).toBe(503)
