@@ -1,3 +1,4 @@
+import { runInFlight } from '../../../protocol/transport/in-flight.ts'
 import { isTransient } from '../traffic/buckets.ts'
 import type { Client } from '../traffic/client.ts'
 import { type Call, isMutation, isUnknown, keysOf } from '../traffic/history.ts'
@@ -9,6 +10,8 @@ import type { Failure } from './judge.ts'
 import { checkLeaks, checkOwners, checkPersisted } from './quiet.ts'
 
 const LAST_DEADLINE_MS = 10_000
+/** Keys that are read at once: fewer than a node has leases for readers of one job, as all may be on one. */
+const HOMES_IN_FLIGHT = 16
 /** Longer than a write to the tier below and a pause after a failed one. */
 const MOVEMENT_MS = 500
 
@@ -37,12 +40,11 @@ export async function inspect({
 }: Inspected): Promise<Failure[]> {
   const failures: Failure[] = []
   const fail = (rule: string, what: string): void => void failures.push({ rule, what })
-  const readings = await Promise.all(
-    homes.flatMap((home) => [
-      reader.call(home, { kind: 'get', consume: false, waitSeconds: 0 }, LAST_DEADLINE_MS),
-      reader.call(home, { kind: 'stat' }, LAST_DEADLINE_MS),
-    ]),
-  )
+  const readings: Awaited<ReturnType<typeof reader.call>>[] = []
+  await runInFlight(homes, HOMES_IN_FLIGHT, async (home) => {
+    const get = reader.call(home, { kind: 'get', consume: false, waitSeconds: 0 }, LAST_DEADLINE_MS)
+    readings.push(...(await Promise.all([get, reader.call(home, { kind: 'stat' }, LAST_DEADLINE_MS)])))
+  })
   const made = readings.filter((call) => call !== null)
   for (const { id, home, outcome } of made) {
     const misses = ['NOT_FOUND', 'OBJECT_LOST', ...(isTransient(home.bucket) ? ['BUCKET_NOT_FOUND'] : [])]
