@@ -27,7 +27,7 @@ export async function startMayfly({
 }): Promise<MayflyServer> {
   const watch = watchesStalls ? await StallWatch.start() : null
   const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
-  const cluster = await Cluster.start(nodeClass, { ...watch, tls })
+  const cluster = await Cluster.start(nodeClass, { ...(watch && { environment: watch.environment }), tls })
   const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey, ca: cluster.ca })
   const job = await mayfly.registerJob('bench', { capacityBytes: CAPACITY_BYTES })
   return {
