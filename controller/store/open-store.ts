@@ -1,8 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Runtime } from '../../protocol/runtime.ts'
-import { takeLead } from '../../service/postgres/leadership.ts'
-import { migrate } from '../../service/postgres/migrations.ts'
 import type { StateAt } from '../../service/postgres/postgres-settings.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { controllerSchema, PostgresStore } from './postgres-store.ts'
@@ -21,10 +19,8 @@ export async function openStore(
     mkdirSync(state.dir, { recursive: true, mode: 0o700 })
     return new SqliteStore(join(state.dir, 'controller.sqlite'))
   }
-  const { url } = state
-  const options = { url, role: 'controller', runtime, log, toleratedMs: 0 }
-  const lead = await takeLead(options, new AbortController().signal)
-  void lead.lost.then(onLost)
-  await migrate(url, controllerSchema)
-  return new PostgresStore(lead)
+  // Loaded only here: the driver takes start-up time and memory.
+  const { openLead } = await import('../../service/postgres/leadership.ts')
+  const options = { url: state.url, role: 'controller', runtime, log, toleratedMs: 0 }
+  return new PostgresStore(await openLead(options, controllerSchema, onLost))
 }

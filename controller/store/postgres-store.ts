@@ -55,37 +55,34 @@ export class PostgresStore implements Store {
       const rows = await this.#lead.read(sql`SELECT document FROM ${table}`)
       return rows.map(({ document }) => JSON.parse(String(document)))
     }
-    return {
-      jobs: (await documents(sql`controller_jobs ORDER BY id`)) as Job[],
-      nodes: (await documents(sql`controller_nodes ORDER BY id`)) as NodeRecord[],
-      keys: (await this.#lead.read(
+    // At once, as each opens a connection, and a take-over waits for them. Nobody else writes.
+    const [jobs, nodes, keys, runs, apiKeys] = await Promise.all([
+      documents(sql`controller_jobs ORDER BY id`) as Promise<Job[]>,
+      documents(sql`controller_nodes ORDER BY id`) as Promise<NodeRecord[]>,
+      this.#lead.read(
         sql`SELECT owner, key, body_hash AS "bodyHash", job FROM controller_keys ORDER BY owner, key`,
-      )) as unknown as IdempotencyKey[],
-      runs: (await documents(sql`controller_runs ORDER BY job`)) as Run[],
-      apiKeys: (await documents(sql`controller_api_keys ORDER BY name`)) as KeyRecord[],
-    }
+      ) as Promise<unknown> as Promise<IdempotencyKey[]>,
+      documents(sql`controller_runs ORDER BY job`) as Promise<Run[]>,
+      documents(sql`controller_api_keys ORDER BY name`) as Promise<KeyRecord[]>,
+    ])
+    return { jobs, nodes, keys, runs, apiKeys }
   }
 
   putJobs(jobs: readonly Job[]): Promise<void> {
-    return this.#write([putDocuments(sql`controller_jobs`, jobs)])
+    return this.#write([putJobs(jobs)])
   }
 
   createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
-    const put = putDocuments(sql`controller_jobs`, [job])
+    const put = putJobs([job])
     return this.#write(key === null ? [put] : [put, putKey(key)])
   }
 
   endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
-    const runs = run === null ? [] : [{ ...run, id: run.job }]
     const displaced = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
     return this.#write([
-      putDocuments(sql`controller_jobs`, [job]),
+      putJobs([job]),
       sql`DELETE FROM controller_runs WHERE job = ANY (${displaced}::text[]) AND ${isLeader}`,
-      ...runs.map(
-        ({ id, ...document }) => sql`
-          INSERT INTO controller_runs SELECT ${id}::text, ${JSON.stringify(document)}::text WHERE ${isLeader}
-          ON CONFLICT (job) DO UPDATE SET document = excluded.document`,
-      ),
+      ...(run === null ? [] : [putDocuments(sql`controller_runs`, sql`job`, [[run.job, run]])]),
     ])
   }
 
@@ -98,14 +95,11 @@ export class PostgresStore implements Store {
   }
 
   putNode(node: NodeRecord): Promise<void> {
-    return this.#write([putDocuments(sql`controller_nodes`, [node])])
+    return this.#write([putNode(node)])
   }
 
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
-    return this.#write([
-      putDocuments(sql`controller_nodes`, [node]),
-      putDocuments(sql`controller_jobs`, jobs),
-    ])
+    return this.#write([putNode(node), putJobs(jobs)])
   }
 
   deleteNode(id: string): Promise<void> {
@@ -113,11 +107,7 @@ export class PostgresStore implements Store {
   }
 
   putApiKey(key: KeyRecord): Promise<void> {
-    return this.#write([
-      sql`
-        INSERT INTO controller_api_keys SELECT ${key.name}::text, ${JSON.stringify(key)}::text WHERE ${isLeader}
-        ON CONFLICT (name) DO UPDATE SET document = excluded.document`,
-    ])
+    return this.#write([putDocuments(sql`controller_api_keys`, sql`name`, [[key.name, key]])])
   }
 
   deleteApiKey(name: string): Promise<void> {
@@ -158,14 +148,27 @@ export class PostgresStore implements Store {
   }
 }
 
-function putDocuments(table: Sql, records: readonly { readonly id: string }[]): Change {
+function putJobs(jobs: readonly Job[]): Change {
+  return putDocuments(
+    sql`controller_jobs`,
+    sql`id`,
+    jobs.map((job) => [job.id, job]),
+  )
+}
+
+function putNode(node: NodeRecord): Change {
+  return putDocuments(sql`controller_nodes`, sql`id`, [[node.id, node]])
+}
+
+/** Each document with the value of the table's key column. */
+function putDocuments(table: Sql, key: Sql, documents: readonly (readonly [string, unknown])[]): Change {
   // One statement changes a row once.
-  const last = [...new Map(records.map((record) => [record.id, record])).values()]
-  const documents = last.map((record) => JSON.stringify(record))
+  const last = [...new Map(documents)]
+  const texts = last.map(([, document]) => JSON.stringify(document))
   return sql`
-    INSERT INTO ${table} (id, document)
-    SELECT * FROM unnest(${last.map(({ id }) => id)}::text[], ${documents}::text[]) WHERE ${isLeader}
-    ON CONFLICT (id) DO UPDATE SET document = excluded.document`
+    INSERT INTO ${table} (${key}, document)
+    SELECT * FROM unnest(${last.map(([value]) => value)}::text[], ${texts}::text[]) WHERE ${isLeader}
+    ON CONFLICT (${key}) DO UPDATE SET document = excluded.document`
 }
 
 /** Repeated for the same job it changes nothing; the key of another job is refused by the database. */

@@ -1,9 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Runtime } from '../../protocol/runtime.ts'
-import { takeLead } from '../../service/postgres/leadership.ts'
 import { DATABASE_AWAY_MS_MAX } from '../../service/postgres/limits.ts'
-import { migrate } from '../../service/postgres/migrations.ts'
 import type { StateAt } from '../../service/postgres/postgres-settings.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './placement-store.ts'
@@ -31,13 +29,11 @@ export async function openPlacementStore(
     const store = new SqlitePlacementStore(join(state.dir, 'metadata.sqlite'))
     return { store, tenure: soleTenure, giveUp: onLost }
   }
+  // Loaded only here: the driver takes start-up time and memory.
+  const { openLead } = await import('../../service/postgres/leadership.ts')
   const { url } = state
-  const lead = await takeLead(
-    { url, role: `metadata/${id}`, runtime, log, toleratedMs: DATABASE_AWAY_MS_MAX },
-    new AbortController().signal,
-  )
-  void lead.lost.then(onLost)
-  await migrate(url, metadataSchema)
+  const options = { url, role: `metadata/${id}`, runtime, log, toleratedMs: DATABASE_AWAY_MS_MAX }
+  const lead = await openLead(options, metadataSchema, onLost)
   return {
     store: new PostgresPlacementStore(lead, id),
     tenure: lead,

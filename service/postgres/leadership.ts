@@ -61,6 +61,21 @@ export async function takeLead(options: LeadOptions, signal: AbortSignal): Promi
   }
 }
 
+/**
+ * As `takeLead`, and brings the tables of `schema` to the last version. `onLost` is called when this process leads no more, before another one
+ * can.
+ */
+export async function openLead(
+  options: LeadOptions,
+  schema: Schema,
+  onLost: (reason: string) => void,
+): Promise<Lead> {
+  const lead = await takeLead(options, new AbortController().signal)
+  void lead.lost.then(onLost)
+  await migrate(options.url, schema)
+  return lead
+}
+
 /** Takes the lead if nobody has it. The row is written only then: a poll does not wait for the leader's writes. */
 export async function tryLead(
   database: Database,
