@@ -88,7 +88,7 @@ export async function startMetadata(
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
-  let silentDead: readonly string[] = []
+  let silentDead: ReadonlySet<string> = new Set()
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
@@ -96,7 +96,7 @@ export async function startMetadata(
       generation,
       cpuCores: cpu.takeCores(),
       tasks: background.report(),
-      dead: silentDead,
+      dead: [...silentDead],
     }
     await background.attempt(['report', 'controller'], async () => {
       const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
@@ -105,8 +105,8 @@ export async function startMetadata(
   }
   await beat()
   const declareSilentDead = async (): Promise<void> => {
-    const dead = await placements.declareSilentDead()
-    const nodes = dead.filter((node) => !silentDead.includes(node))
+    const dead = new Set(await placements.declareSilentDead())
+    const nodes = [...dead].filter((node) => !silentDead.has(node))
     silentDead = dead
     if (nodes.length > 0) log.warn({ nodes }, 'nodes were silent for longer than their lease')
   }
