@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto'
+import { newNodeId } from '../protocol/model/random-id.ts'
+import { systemRuntime } from '../protocol/runtime.ts'
 import { readNetwork } from '../service/network/listening.ts'
 import {
   type Environment,
@@ -16,7 +17,7 @@ export function readConfig(env: Environment = process.env) {
   const network = readNetwork(env)
   return Object.freeze({
     // Each start is another node.
-    id: env.MAYFLY_NODE_ID || newNodeId(),
+    id: env.MAYFLY_NODE_ID || newNodeId(systemRuntime.random),
     class: readText(env, 'MAYFLY_NODE_CLASS'),
     ramBytes: readNumber(env, 'MAYFLY_NODE_RAM_BYTES'),
     ssd: readSsd(env),
@@ -30,11 +31,6 @@ export function readConfig(env: Environment = process.env) {
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),
   })
-}
-
-/** In the form of those that the controller gives. */
-function newNodeId(): string {
-  return `n-${[...randomBytes(13)].map((byte) => 'abcdefghijklmnopqrstuvwxyz234567'[byte % 32]).join('')}`
 }
 
 /** Null if the node has no SSD tier. */

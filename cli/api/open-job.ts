@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { type Job, openJob } from '../../client/index.ts'
 import { noTicket } from '../../client/registration.ts'
 import { isError } from '../../protocol/errors.ts'
+import { codeOf } from '../../service/process/system-error.ts'
 import { type Cli, type ClusterFlags, clusterOptions, jobText, onRun } from '../verb.ts'
 import { findCredentials } from './credentials.ts'
 import { caOf, requestJob } from './http.ts'
@@ -61,7 +62,7 @@ export function onJob<Flags extends ClusterFlags>(
     try {
       return (await use({ job, words, flags, signal })) ?? 0
     } catch (error) {
-      const isNotThere = isError(error, 'NOT_FOUND') || (error as NodeJS.ErrnoException).code === 'ENOENT'
+      const isNotThere = isError(error, 'NOT_FOUND') || codeOf(error) === 'ENOENT'
       if (ticket !== undefined && isNotThere) cli.terminal.printError(`mayfly: ${withTicket}`)
       throw error
     } finally {

@@ -126,7 +126,8 @@ export class Supervisor {
     // Sequential: a metadata server sends its token to the controller's port, which may belong to another program before the controller has
     // bound it.
     const at = await this.#controller.start(formatAddress(host, port))
-    const url = `${this.#tls === null ? 'http' : 'https'}://${at}`
+    const scheme = this.#tls === null ? 'http' : 'https'
+    const url = `${scheme}://${at}`
     this.#controllerUrl = url
     for (const request of this.#early.splice(0)) this.#handle(request)
     const [gateway] = await Promise.all([
@@ -137,7 +138,7 @@ export class Supervisor {
     const credentials = { url, apiKey, ...(caFile !== null && { caFile }) }
     await untilServing(credentials, { clock, signal: this.#stopping.signal })
     writePrivateFile(this.#folder.credentialsFile, `${JSON.stringify(credentials, null, 2)}\n`)
-    const endpoint = `${this.#tls === null ? 'http' : 'https'}://${gateway}`
+    const endpoint = `${scheme}://${gateway}`
     return { ...credentials, s3: endpoint, credentialsFile: this.#folder.credentialsFile }
   }
 

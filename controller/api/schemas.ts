@@ -335,16 +335,17 @@ export const keyWithSecret = named('KeyWithSecret', {
   key: Type.String({ description: 'The key itself, which is shown this once' }),
 })
 
-export const ticketGrant = named('TicketGrant', {
+const readAndWrite = {
   read: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
   write: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
-  prefix: Type.Optional(
-    Type.String({
-      maxLength: TICKET_PREFIX_BYTES_MAX,
-      description:
-        'Keys that begin so alone, in every bucket; all where it is missing. Buckets are then neither created nor deleted',
-    }),
-  ),
+}
+const PREFIX_MEANING = 'Keys that begin so alone, in every bucket; all where it is missing'
+const grantedPrefix = (description: string) =>
+  Type.Optional(Type.String({ maxLength: TICKET_PREFIX_BYTES_MAX, description }))
+
+export const ticketGrant = named('TicketGrant', {
+  ...readAndWrite,
+  prefix: grantedPrefix(`${PREFIX_MEANING}. Buckets are then neither created nor deleted`),
   expiresInSeconds: Type.Optional(
     Type.Integer({
       minimum: 1,
@@ -354,16 +355,7 @@ export const ticketGrant = named('TicketGrant', {
   ),
 })
 
-export const s3Grant = named('S3Grant', {
-  read: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
-  write: Type.Optional(Type.Boolean({ description: 'True where it is missing' })),
-  prefix: Type.Optional(
-    Type.String({
-      maxLength: TICKET_PREFIX_BYTES_MAX,
-      description: 'Keys that begin so alone, in every bucket; all where it is missing',
-    }),
-  ),
-})
+export const s3Grant = named('S3Grant', { ...readAndWrite, prefix: grantedPrefix(PREFIX_MEANING) })
 
 export const s3Access = named('S3Access', {
   endpoint: Type.String({ description: 'URL of a gateway' }),

@@ -1,5 +1,6 @@
 import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import { newNodeId } from '../../protocol/model/random-id.ts'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
 import { backoffMs, type Runtime } from '../../protocol/runtime.ts'
@@ -12,7 +13,6 @@ import {
   NODE_START_RETRY_MS_MAX,
   NODE_START_RETRY_MS_MIN,
 } from '../limits.ts'
-import { newNodeId } from '../records/id.ts'
 import { isAlive, isOpen, type Node, type NodeRecord } from '../records/node.ts'
 import type { NodeClass } from '../sizing/node-class.ts'
 import type { Store } from '../store/store.ts'
@@ -114,20 +114,26 @@ export class NodeLifecycle {
 
   /** Starts a node in the background. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
   start(nodeClass: NodeClass, id: string, because: string): void {
-    const { runtime, events } = this.#options
+    const { events, hasS3 } = this.#options
+    const record = this.#add(id, nodeClass, expectedTiers(nodeClass, hasS3))
+    events.emit('node.starting', { node: id, class: nodeClass.name, because })
+    void this.#options.background.once(['controlLoop', id], () => this.#launch(record))
+  }
+
+  #add(id: string, nodeClass: NodeClass, serves: NodeRecord['serves']): NodeRecord {
+    const { nodes, runtime } = this.#options
     const record: NodeRecord = {
       id,
       class: nodeClass.name,
       state: 'starting',
       pid: null,
       address: null,
-      serves: expectedTiers(nodeClass, this.#options.hasS3),
+      serves,
       startedAtMs: runtime.clock.wallMs(),
       lostAtMs: null,
     }
-    this.#options.nodes.add(record, nodeClass)
-    events.emit('node.starting', { node: record.id, class: nodeClass.name, because })
-    void this.#options.background.once(['controlLoop', id], () => this.#launch(record))
+    nodes.add(record, nodeClass)
+    return record
   }
 
   /** Stops a node on which nothing is reserved. */
@@ -187,7 +193,8 @@ export class NodeLifecycle {
     const isEmpty = nodes.get(id)?.record.state === 'draining' && !nodes.isEmptying(id)
     if (!isEmpty || !this.#stopping.has(id)) return false
     this.#ended.add(id)
-    if (this.#ended.size > LOST_NODES_RETAINED_MAX) this.#ended.delete([...this.#ended][0] as string)
+    const [oldest] = this.#ended
+    if (this.#ended.size > LOST_NODES_RETAINED_MAX && oldest !== undefined) this.#ended.delete(oldest)
     this.#exited(id, 'it was told to end')
     return true
   }
@@ -214,26 +221,14 @@ export class NodeLifecycle {
   }
 
   #join(id: string, report: NodeReport): void {
-    const { nodes, classes, runtime } = this.#options
+    const { nodes, classes } = this.#options
     // It was silent, and reports again.
     if (this.#silent.delete(id)) this.#stopping.delete(id)
     if (nodes.get(id) !== undefined) return
     const nodeClass = classes.find(({ name }) => name === report.class)
     if (nodeClass === undefined)
       throw new MayflyError('BAD_REQUEST', `class: the config has no node class '${report.class}'`)
-    nodes.add(
-      {
-        id,
-        class: report.class,
-        state: 'starting',
-        pid: null,
-        address: null,
-        serves: [],
-        startedAtMs: runtime.clock.wallMs(),
-        lostAtMs: null,
-      },
-      nodeClass,
-    )
+    this.#add(id, nodeClass, [])
   }
 
   /** Gives up nodes that have not reported within `NODE_START_MS_MAX`. No data is on them yet. */

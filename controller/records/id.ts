@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
+import { letterOf, randomText } from '../../protocol/model/random-id.ts'
 import type { Random } from '../../protocol/runtime.ts'
-
-const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 
 const JOB_LETTERS = 20
 /** 40 bits: two of a thousand owners collide in one of two million clusters. */
@@ -20,21 +19,7 @@ export function isJobOf(id: string, owner: string): boolean {
   return id.length === 2 + JOB_LETTERS + OWNER_LETTERS && id.endsWith(ownerTag(owner))
 }
 
-/** 65 random bits: every start of a storage node gets a new id. */
-export function newNodeId(random: Random): string {
-  return `n-${randomText(random, 13)}`
-}
-
 function ownerTag(owner: string): string {
   const digest = createHash('sha256').update(owner).digest()
   return [...digest.subarray(0, OWNER_LETTERS)].map(letterOf).join('')
-}
-
-/** The alphabet has 32 letters, which divides 256, so letters are uniform. */
-function randomText(random: Random, letters: number): string {
-  return Array.from(random.bytes(letters), letterOf).join('')
-}
-
-function letterOf(byte: number): string {
-  return ALPHABET[byte % ALPHABET.length] ?? ''
 }

@@ -22,3 +22,8 @@ export const operations = {
   ...nodeOperations,
   ...peerOperations,
 } as const
+
+/** Names of the operations by number. */
+export const operationNames: ReadonlyMap<number, string> = new Map(
+  Object.entries(operations).map(([name, { number }]) => [number, name]),
+)

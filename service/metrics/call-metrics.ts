@@ -1,14 +1,9 @@
 import type { Registry } from 'prom-client'
-import { operations } from '../../protocol/operations/operations.ts'
+import { operationNames } from '../../protocol/operations/operations.ts'
 import { latencyBoundsMs } from '../../protocol/operations/reports.ts'
 import type { CallCounts } from './call-counts.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 import { scrapedCounter, scrapedGauge } from './scraped.ts'
-
-/** Names of the operations of the wire by number. */
-const operationNames: ReadonlyMap<number, string> = new Map(
-  Object.entries(operations).map(([name, { number }]) => [number, name]),
-)
 
 /** Registers what a server of the wire counts. */
 export function addCallMetrics(

@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { MayflyError } from '../../protocol/errors.ts'
+import { codeOf } from './system-error.ts'
 
 /** Permission bits of group and others. */
 const NOT_OWNER = 0o077
@@ -52,7 +53,7 @@ export function readFileIfThere(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    if (codeOf(error) === 'ENOENT') return null
     throw error
   }
 }

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { asMayflyError } from '../../protocol/errors.ts'
-import { operations } from '../../protocol/operations/operations.ts'
+import { operationNames } from '../../protocol/operations/operations.ts'
 import type { CallContext } from '../../protocol/wire/call-context.ts'
 import { attribute, type SpanExporter } from './span-exporter.ts'
 
 /** OTLP's numbers. */
 const KIND_SERVER = 2
 const STATUS_ERROR = 2
-
-const operationNames = new Map(Object.entries(operations).map(([name, { number }]) => [number, name]))
 
 /** A span of this process beneath that of its caller. */
 export interface ServerSpan {

@@ -1,5 +1,4 @@
 import Type from 'typebox'
-import { MayflyError } from '../../../protocol/errors.ts'
 import type { NodeReport } from '../../../protocol/operations/reports.ts'
 import { REPORT_BYTES_MAX } from '../../limits.ts'
 import {
@@ -11,6 +10,7 @@ import {
 } from '../report-schemas.ts'
 import type { Reports } from '../reports.ts'
 import type { Api, Routes } from './api.ts'
+import { requireActive } from './reached-job.ts'
 
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
 const bodyLimit = REPORT_BYTES_MAX
@@ -53,8 +53,7 @@ export function internalRoutes(app: Api, { reports, jobs, tickets, gateways }: I
     { bodyLimit, schema: { hide: true, params, body: gatewayRights } },
     async ({ params: { id }, body }) => {
       const { expiresInSeconds: seconds, ...rights } = body
-      const job = jobs.requireLiving(id)
-      if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${id} is not active yet`)
+      const job = requireActive(jobs.requireLiving(id))
       const { ticket } = await tickets.issue(job, { ...rights, seconds })
       return { ticket, createdAt: new Date(job.createdAtMs).toISOString() }
     },

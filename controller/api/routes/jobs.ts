@@ -20,7 +20,7 @@ import {
 } from '../schemas.ts'
 import type { Api, Routes } from './api.ts'
 import { pageOf, paging, positionAt, readLimit } from './paging.ts'
-import { checkGrant, reachedJob } from './reached-job.ts'
+import { checkGrant, reachedJob, requireActive } from './reached-job.ts'
 
 const params = Type.Object({ id: Type.String() })
 const tags = ['jobs']
@@ -188,8 +188,7 @@ export function jobRoutes(
       },
     },
     async ({ caller, params: { id }, body }, reply) => {
-      const job = jobs.requireLiving(reached(caller, id).id)
-      if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${id} is not active yet`)
+      const job = requireActive(jobs.requireLiving(reached(caller, id).id))
       const { ticket, expiresAtMs } = await tickets.issue(job, grantOf(body))
       return reply.status(201).send({ ticket, expiresAt: new Date(expiresAtMs).toISOString() })
     },

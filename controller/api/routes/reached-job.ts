@@ -13,6 +13,12 @@ export function reachedJob(ledger: Ledger, caller: Caller, id: string): Job {
   throw new MayflyError('JOB_NOT_FOUND', `There is no job '${id}'`)
 }
 
+/** Tickets are issued for active jobs only. Throws `UNAVAILABLE`. */
+export function requireActive(job: Job): Job {
+  if (job.state !== 'active') throw new MayflyError('UNAVAILABLE', `Job ${job.id} is not active yet`)
+  return job
+}
+
 /** Throws `BAD_REQUEST` for rights that grant nothing, or a prefix that is too long. */
 export function checkGrant({ read, write, prefix }: Omit<Grant, 'seconds'>): void {
   if (!read && !write)
