@@ -67,6 +67,7 @@ export async function connect(
   checkOptions('connect', options)
   const { apiKey = process.env.MAYFLY_API_KEY, ...hooks } = options
   if (!url) throw new MayflyError('BAD_REQUEST', 'url: it is not given, and MAYFLY_URL is not set')
+  checkText('url', url)
   if (!url.split(',').every(isHttpUrl))
     throw new MayflyError('BAD_REQUEST', `url: it is '${url}', not a URL like http://127.0.0.1:7400`)
   if (!apiKey) throw new MayflyError('UNAUTHENTICATED', 'No apiKey is given, and MAYFLY_API_KEY is not set')

@@ -72,6 +72,7 @@ export async function openJob(
   checkOptions('job', options)
   if (ticket === undefined || ticket === '')
     throw new MayflyError('UNAUTHENTICATED', 'No ticket is given, and MAYFLY_TICKET is not set')
+  checkText('ticket', ticket)
   return new Job(ticket, realWorld, options)
 }
 
@@ -361,6 +362,7 @@ export class Job implements AsyncDisposable {
    * running calls are not disturbed. `BAD_REQUEST` for a ticket of another job.
    */
   async renewTicket(ticket: string): Promise<void> {
+    checkText('ticket', ticket)
     await this.#router.renew(parseTicket(ticket))
   }
 

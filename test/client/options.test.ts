@@ -179,6 +179,13 @@ test('half of a surrogate pair is refused in keys, values and names, and nothing
     () => untyped.deleteMany(null),
     () => untyped.putMany({}),
     () => driver.registerJob(7),
+    () =>
+      (connect as (url: unknown) => Promise<unknown>)({
+        url: 'http://127.0.0.1:1',
+        apiKey: 'key-0123456789abcdef',
+      }),
+    () => (openJob as (ticket: unknown) => Promise<unknown>)({ ticket }),
+    () => untyped.renewTicket(7),
     () => untyped.putStream('k', null),
   ]
   for (const call of refused) {
