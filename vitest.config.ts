@@ -67,10 +67,12 @@ export default defineConfig({
       }),
       project('in one process', {
         include: ['test/**/*.test.ts'],
-        exclude: [...ofProcesses.map((folder) => `test/${folder}/**`), ...apart],
+        exclude: [...[...ofProcesses, 'kubernetes'].map((folder) => `test/${folder}/**`), ...apart],
         // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
         isolate: false,
       }),
+      // One control plane at a time: its ports are fixed.
+      project('kubernetes', { include: ['test/kubernetes/**/*.test.ts'], fileParallelism: false }),
       project('slow', { include: Object.keys(slow) }),
       project('measuring', {
         include: Object.keys(measuring),

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { MayflyError } from '../protocol/errors.ts'
+import { METADATA_SERVERS_MAX } from '../protocol/limits.ts'
 import { readNetwork } from '../service/network/listening.ts'
 import { readState } from '../service/postgres/postgres-settings.ts'
 import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
 import { readPrivateFile } from '../service/process/private-file.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
+import { type KubernetesSettings, readKubernetesFile } from './nodes/fleet/kubernetes/settings.ts'
 import type { ApiKey, Quota } from './records/quota.ts'
 import type { Role } from './records/roles.ts'
 import type { NodeClass } from './sizing/node-class.ts'
@@ -17,6 +19,7 @@ const PAGE_DIR = fileURLToPath(new URL('../console/', import.meta.url))
 /** Settings of the controller, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
   const network = readNetwork(env)
+  const cluster = readCluster(env, readApiKey(env))
   return Object.freeze({
     listen: network.listen,
     network,
@@ -26,18 +29,28 @@ export function readConfig(env: Environment = process.env) {
     persistedDir: readText(env, 'MAYFLY_KEPT_DIR'),
     s3: readS3(env),
     secret: readSecret(env),
-    ...readCluster(env, readApiKey(env)),
+    ...cluster,
+    kubernetes: readKubernetes(env, cluster.classes),
     pageDir: PAGE_DIR,
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),
   })
 }
 
-/** `network` concerns the process, not what it serves. */
-export type ControllerConfig = Omit<ReturnType<typeof readConfig>, 'network'>
+/** The others concern the process, not what it serves. */
+export type ControllerConfig = Omit<
+  ReturnType<typeof readConfig>,
+  'network' | 'kubernetes' | 'metadataServers'
+>
 
 /** The name, in the limits of the config file, of the key that `mayfly up` makes. */
 const DEFAULT_KEY_NAME = 'default'
+
+/** Null if others start the cluster's processes. */
+function readKubernetes(env: Environment, classes: readonly NodeClass[]): KubernetesSettings | null {
+  const path = env.MAYFLY_KUBERNETES_FILE
+  return path === undefined || path === '' ? null : readKubernetesFile(path, classes)
+}
 
 function readApiKey(env: Environment): string {
   const path = readText(env, 'MAYFLY_API_KEY_FILE')
@@ -54,6 +67,8 @@ function checkKey(key: string, where: string): string {
 
 /** The part of the config file that `mayfly up` passes on. */
 interface ClusterFile {
+  /** Those that a Kubernetes fleet starts; the supervisor starts its own. */
+  readonly metadataServers?: number
   readonly warmNodes: number
   readonly nodeClasses: NodeClass[]
   readonly tiers: TierTraits
@@ -82,7 +97,19 @@ function readCluster(env: Environment, defaultKey: string) {
   if (warmNodes === undefined || !Number.isSafeInteger(warmNodes) || warmNodes < 0) {
     throw new MayflyError('BAD_REQUEST', `warmNodes in ${path} is not a whole number from 0`)
   }
-  return { warmNodes, firstClass, classes: nodeClasses, traits, quota, apiKeys: keysOf(apiKeys, defaultKey) }
+  const { metadataServers = 1 } = file
+  if (
+    !Number.isSafeInteger(metadataServers) ||
+    metadataServers < 1 ||
+    metadataServers > METADATA_SERVERS_MAX
+  ) {
+    throw new MayflyError(
+      'BAD_REQUEST',
+      `metadataServers in ${path} is not a whole number from 1 to ${METADATA_SERVERS_MAX}`,
+    )
+  }
+  const keys = keysOf(apiKeys, defaultKey)
+  return { metadataServers, warmNodes, firstClass, classes: nodeClasses, traits, quota, apiKeys: keys }
 }
 
 function keysOf(entries: ClusterFile['apiKeys'], defaultKey: string): ApiKey[] {

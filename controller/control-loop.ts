@@ -19,6 +19,7 @@ import { inFillOrder } from './records/node.ts'
 import type { Drains } from './scaling/drains.ts'
 import type { MetadataScaler } from './scaling/metadata-scaler.ts'
 import type { Reconciler } from './scaling/reconciler.ts'
+import type { Rollout } from './scaling/rollout.ts'
 import type { Scaler } from './scaling/scaler.ts'
 import type { Expected } from './sizing/arrivals.ts'
 import type { NodeClass } from './sizing/node-class.ts'
@@ -40,6 +41,7 @@ export interface ControlLoopOptions {
   readonly reconciler: Reconciler
   readonly drains: Drains
   readonly scaler: Scaler
+  readonly rollout: Rollout
   readonly metadataScaler: MetadataScaler
   readonly warmNodes: number
   /** The class of the warm nodes. */
@@ -63,7 +65,8 @@ export class ControlLoop {
 
   /** To be called every `HEARTBEAT_MS`. A failing step does not stop the others. Never rejects. */
   async round(): Promise<void> {
-    const { ledger, registrations, reconciler, drains, scaler, metadataScaler, nodeLifecycle } = this.#options
+    const { ledger, registrations, reconciler, drains, scaler, rollout, metadataScaler, nodeLifecycle } =
+      this.#options
     const { background, tasks, clock } = this.#options
     const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
     const parts: Readonly<Record<string, () => unknown>> = {
@@ -75,6 +78,7 @@ export class ControlLoop {
       scaler: () => scaler.round(),
       metadataScaler: () => metadataScaler.round(),
       drains: () => drains.round(),
+      rollout: () => rollout.round(),
       expected: () => isLook && this.#startExpected(),
       balanceWarmNodes: () => this.balance(),
       uses: () => ledger.writeUses(),

@@ -23,6 +23,7 @@ import type { Fleet } from './nodes/fleet/fleet.ts'
 import { Gateways } from './nodes/gateways.ts'
 import { NodeLifecycle } from './nodes/node-lifecycle.ts'
 import { NodeRegistry } from './nodes/registry.ts'
+import { StartFailures } from './nodes/start-failures.ts'
 import { Placer } from './placement/placer.ts'
 import { AutoResize } from './scaling/auto-resize.ts'
 import { Drains } from './scaling/drains.ts'
@@ -30,6 +31,7 @@ import { JobTransfers } from './scaling/job-transfers.ts'
 import { MetadataScaler } from './scaling/metadata-scaler.ts'
 import { Reconciler } from './scaling/reconciler.ts'
 import { Relocations } from './scaling/relocations.ts'
+import { Rollout } from './scaling/rollout.ts'
 import { Scaler } from './scaling/scaler.ts'
 import { latencyClassOf } from './sizing/latency-class.ts'
 import { type Hints, rightsize } from './sizing/rightsizing.ts'
@@ -69,14 +71,17 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
   const nodes = new NodeRegistry({ clock, stopped, isReserved: (node) => ledger.isReserved(node) })
-  const nodeOptions = { nodes, classes, hasS3: config.s3 !== null, isFixed: fleet.isFixed }
+  const startFailures = new StartFailures(clock)
+  const nodeOptions = { nodes, classes, hasS3: config.s3 !== null, startFailures }
   const fleetCapacity = new FleetCapacity({
     ...nodeOptions,
+    isFixed: fleet.isFixed,
+    waitMsMax: fleet.capacityMsMax,
     pricePerHourMax: quota.pricePerHour ?? Number.POSITIVE_INFINITY,
   })
   const nodeLifecycle = new NodeLifecycle({ ...nodeOptions, runtime, store, fleet, events, log, background })
   const metadata = new MetadataServers({ runtime, client: metadataClient, events, stopped })
-  const placer = new Placer({ ledger, nodes, fleetCapacity, nodeLifecycle })
+  const placer = new Placer({ ledger, nodes, fleetCapacity, nodeLifecycle, startFailures })
   const keys = new Keys({ configured: apiKeys, store, runtime })
   const admission = new Admission({ ledger, nodes, fleetCapacity, placer, quota, keys })
   const tickets = new Tickets({ secret, clock, metadata, tlsName: config.tlsName })
@@ -130,6 +135,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
     relocations,
     autoResize,
   })
+  const rollout = new Rollout({ ...shared, drains, reconciler })
   const transfers = new JobTransfers({ ...shared, jobs })
   const metadataScaler = new MetadataScaler({ ...shared, fleet, transfers })
   const controlLoop = new ControlLoop({
@@ -140,6 +146,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
     reconciler,
     drains,
     scaler,
+    rollout,
     metadataScaler,
     warmNodes,
     firstClass,
@@ -207,6 +214,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
       stopping.abort()
       background.stop()
       round?.cancel()
+      fleet.close()
     },
   }
 }

@@ -86,6 +86,8 @@ export const LOST_NODES_RETAINED_MAX = 100
  */
 export const NODE_START_RETRY_MS_MIN = 1_000
 export const NODE_START_RETRY_MS_MAX = 60_000
+/** After a failed start, nodes of other classes are preferred for this time: machines or an image come back in minutes. */
+export const CLASS_AVOIDED_MS = 5 * 60_000
 /** Interval at which a job's last use is stored: a controller restart ends a job at most this much early. */
 export const LAST_USE_WRITE_MS = 5_000
 /** Items on one page of a list. */

@@ -9,8 +9,7 @@ import { runService } from '../service/process/lifecycle.ts'
 import { type ToController, tellSupervisor } from '../service/process/supervision.ts'
 import { readConfig } from './config.ts'
 import { WireMetadataClient } from './metadata/client.ts'
-import { JoiningFleet } from './nodes/fleet/joining-fleet.ts'
-import { ProcessFleet } from './nodes/fleet/process-fleet.ts'
+import { openFleet } from './nodes/fleet/open-fleet.ts'
 import { startController } from './server.ts'
 import { openStore } from './store/open-store.ts'
 
@@ -30,18 +29,21 @@ await runService('controller', {
       process.exit(1)
     }
     // The metrics of the API name jobs and need a key; those of the probes are the process's alone.
-    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, async () =>
-      startController(config, {
+    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, async () => {
+      const supervisor = process.connected ? channel : null
+      // Before the store: a standby is then ready to lead.
+      const fleet = await openFleet(config, { supervisor, runtime: systemRuntime, background })
+      return startController(config, {
         runtime: systemRuntime,
         registry: processRegistry('controller'),
         store: await openStore(config.state, { runtime: systemRuntime, log, onLost }),
-        fleet: process.connected ? new ProcessFleet(channel, clock) : new JoiningFleet(),
+        fleet,
         metadataClient: new WireMetadataClient(pool, clock),
         log,
         background,
         tracing,
         certificates,
-      }),
-    )
+      })
+    })
   },
 })

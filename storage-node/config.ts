@@ -10,6 +10,9 @@ import {
 } from '../service/process/environment.ts'
 import { readS3 } from '../service/s3/s3-settings.ts'
 
+/** Below the 90 s that systemd grants by default. */
+const DRAIN_SECONDS_DEFAULT = 60
+
 /**
  * Reads the settings of a storage node from its environment. Throws `BAD_REQUEST`, naming the wrong variable.
  */
@@ -27,6 +30,8 @@ export function readConfig(env: Environment = process.env) {
     listen: network.listen,
     network,
     controllerUrl: readText(env, 'MAYFLY_CONTROLLER_URL'),
+    /** How long a process that is told to end serves on, until its slots have moved. */
+    drainMs: readNumber(env, 'MAYFLY_DRAIN_SECONDS', DRAIN_SECONDS_DEFAULT) * 1000,
     secret: readSecret(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),

@@ -136,6 +136,9 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
   return {
     ...{ node, calls, connections },
     address: listener.address,
+    ...(config.drainMs > 0 && {
+      drain: (hurry) => heartbeats.drain(AbortSignal.any([hurry, AbortSignal.timeout(config.drainMs)])),
+    }),
     stop: async () => {
       for (const timer of timers) timer.cancel()
       background.stop()

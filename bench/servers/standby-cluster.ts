@@ -1,27 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, type Mayfly } from '../../client/connect.ts'
+import { type Member, startMember } from './member.ts'
 import { freePort } from './server.ts'
-
-/** A process that serves, or waits until it leads. */
-export interface Member {
-  readonly child: ChildProcess
-  /** Where its `/readyz` is. */
-  readonly probes: string
-  /** Resolves with its address once it serves; a standby does when it leads. */
-  readonly ready: Promise<string>
-  readonly exited: Promise<unknown>
-  /** Resolves once it answers its probes: it may take over from then on. */
-  waiting(): Promise<void>
-  /** Its log so far. */
-  log(): string
-}
 
 interface StandbyOptions {
   /** Path of the built command. */
@@ -97,50 +80,13 @@ export class StandbyCluster {
   }
 
   async #start(verb: string, settings: NodeJS.ProcessEnv): Promise<Member> {
-    const probes = `127.0.0.1:${await freePort()}`
-    const child = spawn(process.execPath, [this.#options.command, verb], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: {
-        PATH: process.env.PATH,
-        MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
-        MAYFLY_CONTROLLER_URL: this.url,
-        MAYFLY_METRICS_LISTEN: probes,
-        MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),
-        ...settings,
-      },
+    const member = await startMember(this.#options.command, verb, {
+      MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
+      MAYFLY_CONTROLLER_URL: this.url,
+      MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),
+      ...settings,
     })
-    const exited = once(child, 'exit')
-    const lines: string[] = []
-    const ready = new Promise<string>((resolve, reject) => {
-      createInterface({ input: child.stderr }).on('line', (line) => {
-        lines.push(line)
-        const { msg, address } = JSON.parse(line) as { msg?: string; address?: string }
-        if (msg === 'ready' && address !== undefined) resolve(address)
-      })
-      void exited.then(() => reject(new Error(`mayfly ${verb} ended: ${lines.at(-1)}`)))
-    })
-    // A standby may end without having led.
-    ready.catch(() => undefined)
-    const member = {
-      child,
-      probes,
-      ready,
-      exited,
-      waiting: () => answers(probes),
-      log: () => lines.join('\n'),
-    }
     this.#members.add(member)
     return member
-  }
-}
-
-async function answers(probes: string): Promise<void> {
-  for (;;) {
-    const answered = await fetch(`http://${probes}/healthz`).then(
-      ({ ok }) => ok,
-      () => false,
-    )
-    if (answered) return
-    await sleep(20)
   }
 }

@@ -232,6 +232,8 @@ export class Supervisor {
         MAYFLY_NODE_SSD_BYTES: String(nodeClass.ssdBytes),
         MAYFLY_NODE_SSD_DIR: this.#ssdDir(node),
         MAYFLY_NODE_BYTES_PER_SECOND: String(nodeClass.bytesPerSecond),
+        // The controller empties a node before it stops it, and the end of the cluster ends its jobs.
+        MAYFLY_DRAIN_SECONDS: '0',
         ...this.#persistedSettings,
         MAYFLY_CONTROLLER_URL: this.#controllerUrl,
       },

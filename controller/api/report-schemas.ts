@@ -77,6 +77,7 @@ export const nodeReport = Type.Object({
       maxItems: latencyBoundsMs.length + 1,
     }),
   }),
+  ending: Type.Optional(Type.Literal(true)),
 })
 
 /** `MetadataReport` of protocol/operations/reports.ts. */

@@ -57,6 +57,7 @@ export class Reports {
       ledger.touch(job, nowMs - idleMs)
       ledger.observe(job, { peak: peakOf(usage.useOf(job)), reads: usage.readsOf(job) })
     }
+    if (report.ending === true) drains.beginEnding(id)
     drains.onReport(id, report)
     relocations.onReport(id, report)
     return { metadata: servers }

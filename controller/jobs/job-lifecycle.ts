@@ -1,5 +1,5 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../protocol/limits.ts'
+import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { KeyedMutex } from '../../service/process/keyed-mutex.ts'
@@ -7,6 +7,7 @@ import type { Logger } from '../../service/process/log.ts'
 import type { Events } from '../events/events.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { isGone, type MetadataServers } from '../metadata/servers.ts'
+import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import { placedJob } from '../placement/shares.ts'
 import { decidersOf, type EndReason, type Job, maxShares, scopeOf, serversOf } from '../records/job.ts'
@@ -20,6 +21,7 @@ export interface JobLifecycleOptions {
   readonly ledger: Ledger
   readonly nodes: NodeRegistry
   readonly admission: Admission
+  readonly fleetCapacity: FleetCapacity
   readonly metadata: MetadataServers
   readonly tickets: Tickets
   readonly usage: Usage
@@ -126,7 +128,7 @@ export class JobLifecycle {
     // Until the nodes know the new shares the larger of both counts, so released capacity is not assigned too early.
     ledger.hold(id, maxShares(job.shares, shares))
     try {
-      const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
+      const deadlineMs = runtime.clock.monotonicMs() + this.#options.fleetCapacity.waitMsMax
       await nodes.settled(
         shares.map(({ node }) => node),
         deadlineMs,

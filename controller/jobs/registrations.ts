@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { MayflyError } from '../../protocol/errors.ts'
-import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { REGISTRATION_CLAIM_MS, REGISTRATIONS_OF_KEY_MAX, REGISTRATIONS_UNDER_WAY_MAX } from '../limits.ts'
 import type { Placer } from '../placement/placer.ts'
 import { placedJob } from '../placement/shares.ts'
@@ -172,8 +171,8 @@ export class Registrations {
   }
 
   #chooseServer(): Promise<string> {
-    const { ledger, metadata, runtime } = this.#options
-    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + NODE_START_MS_MAX)
+    const { ledger, metadata, runtime, fleetCapacity } = this.#options
+    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + fleetCapacity.waitMsMax)
   }
 
   /** The admitted job is in the ledger when this returns. */
@@ -212,9 +211,9 @@ export class Registrations {
   }
 
   async #bringUp(job: Job): Promise<Job> {
-    const { ledger, nodes, placer, metadata, tickets, events, runtime, log } = this.#options
+    const { ledger, nodes, placer, metadata, tickets, events, runtime, log, fleetCapacity } = this.#options
     const { id, name } = job
-    const deadlineMs = runtime.clock.monotonicMs() + NODE_START_MS_MAX
+    const deadlineMs = runtime.clock.monotonicMs() + fleetCapacity.waitMsMax
     events.emit('job.registering', { job: id, name })
     try {
       const secured = await placer.awaitServing(id, deadlineMs)

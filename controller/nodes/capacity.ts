@@ -11,6 +11,7 @@ import {
   sum,
 } from '../sizing/node-class.ts'
 import type { NodeRegistry } from './registry.ts'
+import type { StartFailures } from './start-failures.ts'
 
 export interface FleetCapacityOptions {
   readonly nodes: NodeRegistry
@@ -21,6 +22,9 @@ export interface FleetCapacityOptions {
   readonly hasS3: boolean
   /** Whether no node can be started. */
   readonly isFixed: boolean
+  readonly startFailures: StartFailures
+  /** How long whoever needs new nodes waits for them. */
+  readonly waitMsMax: number
 }
 
 /** What the nodes have, present and possible: tiers, free capacity, price. Pure reads of the registry. */
@@ -34,6 +38,10 @@ export class FleetCapacity {
   /** Whether the nodes are those that others have started. */
   get isFixed(): boolean {
     return this.#options.isFixed
+  }
+
+  get waitMsMax(): number {
+    return this.#options.waitMsMax
   }
 
   /**
@@ -85,17 +93,21 @@ export class FleetCapacity {
   }
 
   /**
-   * How many nodes of each class may be started. A node that is emptied still counts, as its machine is in use; one that
-   * is empty and about to exit does not.
+   * How many nodes of each class may be started; classes of which none could be started lately come last. A node that is emptied still
+   * counts, as its machine is in use; one that is empty and about to exit does not, nor one whose process ends in any case.
    */
   rooms(reserved: ReadonlyMap<string, ResourceVector>): Room[] {
-    const { nodes, classes, pricePerHourMax } = this.#options
+    const { nodes, classes, pricePerHourMax, startFailures } = this.#options
     const { served } = this
-    const left = pricePerHourMax - this.pricePerHour
+    const ending = nodes.all().filter((node) => isAlive(node) && node.isEnding)
+    const left = pricePerHourMax - this.pricePerHour + sumOf(ending.map((node) => node.class.pricePerHour))
     const counted = nodes
       .all()
       .filter((node) => isOpen(node) || (node.record.state === 'draining' && reserved.has(node.record.id)))
-    return classes.map((nodeClass) => {
+      .filter(({ isEnding }) => !isEnding)
+    const isAvoided = ({ name }: NodeClass): boolean => startFailures.isAvoided(name)
+    const inOrder = [...classes.filter((each) => !isAvoided(each)), ...classes.filter(isAvoided)]
+    return inOrder.map((nodeClass) => {
       const there = counted.filter(({ record }) => record.class === nodeClass.name).length
       const room = Math.min(this.#mostOf(nodeClass) - there, affordable(nodeClass, left))
       return { nodeClass, capacity: capacityOfClass(nodeClass, served), nodes: Math.max(0, room) }
@@ -126,6 +138,10 @@ export class FleetCapacity {
 export function expectedTiers({ ssdBytes }: NodeClass, hasS3: boolean): Tier[] {
   const there: Record<Tier, boolean> = { ram: true, ssd: ssdBytes > 0, s3: hasS3 }
   return tiers.filter((tier) => there[tier])
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 /** Number of nodes of one class within a price. The sum over several classes is checked by the caller. */

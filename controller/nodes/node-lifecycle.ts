@@ -1,5 +1,4 @@
 import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
-import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
 import { newNodeId } from '../../protocol/model/random-id.ts'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
@@ -19,6 +18,7 @@ import type { Store } from '../store/store.ts'
 import { expectedTiers } from './capacity.ts'
 import type { Fleet, FleetNode } from './fleet/fleet.ts'
 import { type NodeRegistry, unknownNode } from './registry.ts'
+import type { StartFailures } from './start-failures.ts'
 
 export interface NodeLifecycleOptions {
   readonly runtime: Runtime
@@ -28,6 +28,7 @@ export interface NodeLifecycleOptions {
   readonly classes: readonly NodeClass[]
   /** Whether nodes are given an S3-compatible store. */
   readonly hasS3: boolean
+  readonly startFailures: StartFailures
   readonly events: Events
   readonly log: Logger
   readonly background: Background
@@ -51,14 +52,17 @@ export class NodeLifecycle {
   readonly #silent = new Map<string, string>()
   /** Nodes that were told to end and are forgotten; they may report once more. */
   readonly #ended = new Set<string>()
+  readonly #outdated = new Set<string>()
   #startsFailed = 0
   #startNotBeforeMs = Number.NEGATIVE_INFINITY
 
   constructor(options: NodeLifecycleOptions) {
     this.#options = options
     options.fleet.watch({
-      started: ({ node, pid }) => void options.nodes.change(node, { pid }),
+      started: (node) => this.#started(node),
       exited: (node, reason) => this.#exited(node, reason),
+      gone: (node, reason) => this.#gone(node, reason),
+      listed: (running) => this.reconcileWithFleet(running),
     })
   }
 
@@ -76,8 +80,8 @@ export class NodeLifecycle {
   }
 
   /**
-   * Compares the loaded nodes with the processes of the fleet: a node without a process is dead, a process without a node is stopped. Null if
-   * the fleet cannot tell.
+   * Compares the loaded nodes with the processes of the fleet: a node without a process is dead where the fleet sees every exit, and a process
+   * without a node is stopped. Null if the fleet cannot tell.
    */
   reconcileWithFleet(running: readonly FleetNode[] | null): void {
     const { fleet } = this.#options
@@ -90,7 +94,9 @@ export class NodeLifecycle {
       const { id } = node.record
       if (runs.has(id) && !isOpen(node) && !this.#options.nodes.isEmptying(id)) this.#stopProcess(id)
       if (!isAlive(node)) this.#watcher?.lost(node)
-      else if (!runs.has(id)) this.#exited(id, 'its process was gone when the controller started')
+      else if (runs.has(id)) continue
+      else if (fleet.seesExits) this.#exited(id, 'its process was gone when the controller started')
+      else this.#gone(id, 'its process was gone when the controller started')
     }
     for (const id of runs) if (this.#options.nodes.get(id) === undefined) fleet.stop(id)
   }
@@ -100,6 +106,13 @@ export class NodeLifecycle {
     return this.#options.nodes
       .all()
       .filter(({ record }) => record.state === 'draining' && !this.#stopping.has(record.id))
+  }
+
+  /** Nodes that serve, and were started from settings that have changed since. */
+  outdated(): Node[] {
+    return this.#options.nodes
+      .all()
+      .filter(({ record }) => record.state === 'active' && this.#outdated.has(record.id))
   }
 
   /** False during the back-off after failed starts. It applies to starts that no caller waits for. */
@@ -165,30 +178,33 @@ export class NodeLifecycle {
   }
 
   /**
-   * Stops the process of a silent node. The node is lost once the process has exited. One that others have started may be silent here alone, and
-   * serve: it is lost when metadata has declared it dead, or at once if it holds nothing.
+   * Stops the process of a silent node. The node is lost once the process has exited. Where the fleet does not see that, the node may be silent
+   * here alone, and serve: it is lost when metadata has declared it dead, or at once if it holds nothing.
    */
   stopSilent(id: string, silentMs: number): void {
-    const { events, fleet, log, nodes } = this.#options
+    const { events, fleet, log } = this.#options
     if (this.#stopping.has(id)) return
-    if (fleet.isFixed && !nodes.isReserved(id)) return this.#exited(id, `it was silent for ${silentMs} ms`)
+    if (!fleet.seesExits && this.#gone(id, `it was silent for ${silentMs} ms`)) return
     this.#stopping.add(id)
     const seconds = Math.round(silentMs / 1000)
     this.#silent.set(id, `it was silent for ${seconds} s`)
     log.warn({ node: id, silentMs: Math.round(silentMs) }, 'a storage node is silent; its process is ended')
     events.emit('node.silent', { node: id, silentMs: Math.round(silentMs) })
+    if (fleet.seesExits) fleet.stop(id)
+  }
+
+  /** A metadata server has declared a node dead: its lease has lapsed. Where the fleet sees exits, it is silent here too, and is ended. */
+  declaredDead(id: string): void {
+    const { fleet, nodes } = this.#options
+    if (fleet.seesExits || !nodes.isAlive(id)) return
+    this.#exited(id, 'its lease has lapsed')
     fleet.stop(id)
   }
 
-  /** A metadata server has declared a node dead: its lease has lapsed. Where the fleet ends processes, it is silent here too, and is ended. */
-  declaredDead(id: string): void {
-    if (this.#options.fleet.isFixed) this.#exited(id, 'its lease has lapsed')
-  }
-
-  /** Whether a node that others have started is to end; it holds nothing any more. */
+  /** Whether a node whose exit the fleet may not see is to end; it holds nothing any more. */
   endsWith(id: string): boolean {
     const { fleet, nodes } = this.#options
-    if (!fleet.isFixed) return false
+    if (fleet.seesExits) return false
     if (this.#ended.has(id)) return true
     const isEmpty = nodes.get(id)?.record.state === 'draining' && !nodes.isEmptying(id)
     if (!isEmpty || !this.#stopping.has(id)) return false
@@ -201,7 +217,9 @@ export class NodeLifecycle {
 
   /** Applies a heartbeat. A node that others have started joins with the first. Throws `NODE_NOT_FOUND` for a lost node. */
   async onReport(id: string, report: NodeReport): Promise<void> {
-    const { store, events, fleet } = this.#options
+    const { store, events, fleet, startFailures } = this.#options
+    // It was silent, and reports again.
+    if (!fleet.seesExits && this.#silent.delete(id)) this.#stopping.delete(id)
     if (fleet.isFixed) this.#join(id, report)
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) throw unknownNode(id)
@@ -217,13 +235,12 @@ export class NodeLifecycle {
     this.#options.nodes.change(id, { state, address, pid, serves })
     if (record.state !== 'starting') return
     this.#startsFailed = 0
+    startFailures.succeeded(record.class)
     events.emit('node.active', { node: id, class: record.class, address })
   }
 
   #join(id: string, report: NodeReport): void {
     const { nodes, classes } = this.#options
-    // It was silent, and reports again.
-    if (this.#silent.delete(id)) this.#stopping.delete(id)
     if (nodes.get(id) !== undefined) return
     const nodeClass = classes.find(({ name }) => name === report.class)
     if (nodeClass === undefined)
@@ -231,13 +248,14 @@ export class NodeLifecycle {
     this.#add(id, nodeClass, [])
   }
 
-  /** Gives up nodes that have not reported within `NODE_START_MS_MAX`. No data is on them yet. */
+  /** Gives up nodes that have not reported in time. No data is on them yet. */
   expireStarts(): void {
-    const nowMs = this.#options.runtime.clock.monotonicMs()
-    for (const { record, sinceMs } of this.#options.nodes.all()) {
-      if (record.state !== 'starting' || nowMs - sinceMs < NODE_START_MS_MAX) continue
-      this.#options.fleet.stop(record.id)
-      this.#exited(record.id, `it did not report within ${NODE_START_MS_MAX} ms`)
+    const { nodes, runtime, fleet } = this.#options
+    const nowMs = runtime.clock.monotonicMs()
+    for (const { record, sinceMs } of nodes.all()) {
+      if (record.state !== 'starting' || nowMs - sinceMs < fleet.startMsMax) continue
+      fleet.stop(record.id)
+      this.#exited(record.id, `it did not report within ${fleet.startMsMax} ms`)
     }
   }
 
@@ -264,11 +282,28 @@ export class NodeLifecycle {
     this.#options.fleet.start(record.id, record.class)
   }
 
+  #started({ node, pid, isOutdated }: FleetNode): void {
+    const { fleet, nodes } = this.#options
+    if (isOutdated === true) this.#outdated.add(node)
+    // Another controller may have asked for it before it lost the lead.
+    if (!nodes.isAlive(node)) fleet.stop(node)
+    else nodes.change(node, { pid })
+  }
+
+  /** A node that holds nothing is over; of any other the lease decides. True if it is over. */
+  #gone(id: string, reason: string): boolean {
+    const { fleet, nodes } = this.#options
+    if (nodes.get(id)?.record.state !== 'starting' && nodes.isReserved(id)) return false
+    fleet.stop(id)
+    this.#exited(id, reason)
+    return true
+  }
+
   #exited(id: string, reason: string): void {
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) return
     if (node.record.state === 'draining' && !this.#options.nodes.isEmptying(id)) return this.#stopped(node)
-    if (node.record.state === 'starting') this.#startFailed()
+    if (node.record.state === 'starting') this.#startFailed(node.class.name, reason)
     const silence = this.#silent.get(id)
     const why = silence === undefined ? reason : `${silence} and was ended: ${reason}`
     void this.#options.background.once(['controlLoop', id], () => this.#lose(node, why))
@@ -302,11 +337,13 @@ export class NodeLifecycle {
     this.#options.nodes.remove(id)
     this.#stopping.delete(id)
     this.#silent.delete(id)
+    this.#outdated.delete(id)
     this.#options.background.forget(id)
   }
 
-  #startFailed(): void {
+  #startFailed(className: string, reason: string): void {
     const { clock, random } = this.#options.runtime
+    this.#options.startFailures.failed(className, reason)
     const bounds = { msMin: NODE_START_RETRY_MS_MIN, msMax: NODE_START_RETRY_MS_MAX }
     this.#startNotBeforeMs = clock.monotonicMs() + backoffMs(this.#startsFailed++, bounds, random)
   }

@@ -82,7 +82,14 @@ export class NodeRegistry {
 
   add(record: NodeRecord, nodeClass: NodeClass): void {
     const sinceMs = this.#options.clock.monotonicMs()
-    this.#nodes.set(record.id, { record, class: nodeClass, report: null, reportedMs: null, sinceMs })
+    this.#nodes.set(record.id, {
+      record,
+      class: nodeClass,
+      report: null,
+      reportedMs: null,
+      sinceMs,
+      isEnding: false,
+    })
   }
 
   /** Changes the record of a node. Null if the node is unknown. */
@@ -93,6 +100,12 @@ export class NodeRegistry {
     this.#nodes.set(id, changed)
     this.#wake()
     return changed
+  }
+
+  /** Notes that the process of a node ends in any case. */
+  setEnding(id: string): void {
+    const node = this.#nodes.get(id)
+    if (node !== undefined && !node.isEnding) this.#nodes.set(id, { ...node, isEnding: true })
   }
 
   /** Stores the last report of a known node. */

@@ -4,6 +4,7 @@ import { NODE_REPLACEMENTS_MAX } from '../limits.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeLifecycle } from '../nodes/node-lifecycle.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
+import type { StartFailures } from '../nodes/start-failures.ts'
 import { type Fleet, freeOf, type Plan, packAll } from '../packing/packing.ts'
 import { cancelLeaving, type Job, mergeShares, missingOf, remainderOf, type Share } from '../records/job.ts'
 import { least, nothing, type ResourceVector, sum } from '../sizing/node-class.ts'
@@ -14,6 +15,7 @@ export interface PlacerOptions {
   readonly nodes: NodeRegistry
   readonly fleetCapacity: FleetCapacity
   readonly nodeLifecycle: NodeLifecycle
+  readonly startFailures: StartFailures
 }
 
 /**
@@ -100,9 +102,16 @@ export class Placer {
         const job = ledger.require(id)
         if (job.shares.every(({ node }) => nodes.serves(node))) return job
       } else if (++replacements > NODE_REPLACEMENTS_MAX) {
-        throw new MayflyError('UNAVAILABLE', `Storage nodes exit as soon as they start: ${dead.join(', ')}`)
+        throw new MayflyError('UNAVAILABLE', this.#whyNotStarted(dead))
       }
     }
+  }
+
+  #whyNotStarted(dead: readonly string[]): string {
+    const { nodes, startFailures } = this.#options
+    const className = nodes.get(dead.at(-1) ?? '')?.record.class ?? ''
+    const reason = startFailures.reasonOf(className)
+    return `Storage nodes exit as soon as they start: ${dead.join(', ')}${reason === null ? '' : ` (${reason})`}`
   }
 
   /**

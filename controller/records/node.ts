@@ -36,6 +36,8 @@ export interface Node {
   readonly reportedMs: number | null
   /** When this controller process first knew it. */
   readonly sinceMs: number
+  /** Whether its process ends in any case, so that another node may take its place before. */
+  readonly isEnding: boolean
 }
 
 /** What a node still holds by its last report; null if it has not reported to this controller process. */
@@ -54,8 +56,8 @@ export function isAlive({ record }: Node): boolean {
 }
 
 /** True if it may take new shares. */
-export function isOpen({ record }: Node): boolean {
-  return record.state === 'starting' || record.state === 'active'
+export function isOpen({ record, isEnding }: Node): boolean {
+  return !isEnding && (record.state === 'starting' || record.state === 'active')
 }
 
 /** Its capacity: as reported, or before that by its class and the tiers that nodes serve. */

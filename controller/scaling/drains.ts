@@ -20,6 +20,7 @@ export class Drains {
   /** Consecutive reports without a job, by draining node. */
   readonly #emptyReports = new Map<string, number>()
   readonly #removing = new Set<string>()
+  readonly #beginning = new Set<string>()
 
   constructor(options: DrainsOptions) {
     this.#options = options
@@ -49,6 +50,19 @@ export class Drains {
     const node = this.#require(id)
     this.#advance(node)
     return node
+  }
+
+  /**
+   * The process of a node ends in any case: its drain begins, also onto new nodes. Without capacity it is tried again with the next report.
+   */
+  beginEnding(id: string): void {
+    const { nodes, background } = this.#options
+    nodes.setEnding(id)
+    if (nodes.get(id)?.record.state !== 'active' || this.#beginning.has(id)) return
+    this.#beginning.add(id)
+    void background
+      .attempt(['drainEnding', id], () => this.begin(id, 'any'))
+      .finally(() => this.#beginning.delete(id))
   }
 
   /** Applies a report of a node. */

@@ -22,6 +22,8 @@ export interface NodeReport {
   readonly jobs: readonly JobUsageReport[]
   readonly tasks: readonly TaskReport[]
   readonly calls: CallsReport
+  /** Its process was told to end: the node is to be emptied. Missing otherwise. */
+  readonly ending?: true
 }
 
 /** Upper bounds of the latency classes, in ms. */

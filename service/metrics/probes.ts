@@ -38,8 +38,15 @@ export async function withProbes(
   const address = advertisedAddress(of.at, (server.address() as AddressInfo).port)
   const running = await start({ registry, address })
   unready = null
+  const { drain } = running
   return {
     address: running.address,
+    ...(drain !== undefined && {
+      drain: (hurry) => {
+        unready = 'it is draining'
+        return drain(hurry)
+      },
+    }),
     stop: async () => {
       unready = 'it is stopping'
       await running.stop()

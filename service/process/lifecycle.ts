@@ -28,12 +28,18 @@ interface Around {
 export interface Service {
   /** The address that it serves on. */
   readonly address: string
+  /**
+   * Hands over what others depend on, while it serves on. Resolves when nothing is left, or soon after `hurry` is aborted. Missing if there is
+   * nothing to hand over.
+   */
+  drain?(hurry: AbortSignal): Promise<void>
   /** Finishes the work under way and frees every resource. */
   stop(): Promise<void>
 }
 
 /**
- * Runs a server process: tells the supervisor when it serves, and stops it on SIGTERM, on SIGINT, or when the supervisor has exited. Exits with code 1, after
+ * Runs a server process: tells the supervisor when it serves. On SIGTERM and SIGINT it drains the service, which a second signal cuts short, and stops it;
+ * when the supervisor has exited it stops it at once. Exits with code 1, after
  * one line with the reason, if the process cannot start, and for the errors that `mustEndProcess` lists. Any other unhandled error is logged, and the process
  * continues, because its data matters more.
  */
@@ -65,7 +71,17 @@ export async function runService<Config extends CommonConfig>(
   process.on('unhandledRejection', escaped)
   const service = await begin().catch(die)
   started = true
+  const hurry = new AbortController()
+  let draining: Promise<void> | null = null
   let stopping = false
+  const drain = async (reason: string): Promise<void> => {
+    if (draining !== null) hurry.abort()
+    else if (service.drain !== undefined)
+      log.info({ reason }, 'draining; a second signal ends the process at once')
+    draining ??= service.drain?.(hurry.signal) ?? Promise.resolve()
+    await draining
+    await stop(reason)
+  }
   const stop = async (reason: string): Promise<void> => {
     if (stopping) return
     stopping = true
@@ -75,10 +91,10 @@ export async function runService<Config extends CommonConfig>(
     await exporter?.stop()
     process.exit(0)
   }
-  process.on('SIGTERM', () => void stop('SIGTERM').catch(die))
+  process.on('SIGTERM', () => void drain('SIGTERM').catch(die))
   // Ctrl-C reaches the whole process group. The supervisor decides the order in which its children stop.
   if (process.connected) process.on('SIGINT', () => log.debug("SIGINT is the supervisor's"))
-  else process.on('SIGINT', () => void stop('SIGINT').catch(die))
+  else process.on('SIGINT', () => void drain('SIGINT').catch(die))
   onOrphaned = () => void stop('the supervisor is gone').catch(die)
   log.info({ address: service.address }, 'ready')
   tellSupervisor({ type: 'ready', address: service.address })

@@ -36,6 +36,12 @@ export const taskTable = {
   writeShares: 'a change of a job could not be written down',
   writeNode: 'a change of a node could not be written down',
   rollBack: 'a failed registration could not be rolled back yet',
+  watchPods: 'the pods of storage nodes cannot be watched',
+  createPod: 'the pod of a storage node could not be created yet',
+  deletePod: 'the pod of a storage node could not be deleted yet',
+  applyMetadata: 'the Deployment of a metadata server could not be applied yet',
+  applyBudget: 'the PodDisruptionBudget of storage nodes could not be applied yet',
+  drainEnding: 'a storage node that was told to end cannot be emptied yet',
   sweepPersisted: 'the persistent store cannot be swept',
   // All.
   sendSpans: 'spans of traced requests cannot be sent',

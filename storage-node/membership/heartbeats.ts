@@ -58,6 +58,8 @@ export class Heartbeats {
   #metadata: readonly string[] = []
   #reportedMs: number
   readonly #cpu: CpuMeter
+  /** Ends the drain of this node; null while nobody has told it to end. */
+  #ended: (() => void) | null = null
   /** Running heartbeats, by server address. */
   readonly #beating = new Map<string, Promise<void>>()
 
@@ -75,6 +77,19 @@ export class Heartbeats {
   async begin(): Promise<void> {
     await this.beatController()
     await this.beatMetadata()
+  }
+
+  /**
+   * Reports from now on that the process ends. Resolves when the controller has emptied the node, when it does not know the node or does
+   * not answer although no slot is here, and when `hurry` is aborted.
+   */
+  async drain(hurry: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#ended = resolve
+      if (hurry.aborted) return resolve()
+      hurry.addEventListener('abort', () => resolve(), { once: true })
+      void this.beatController()
+    })
   }
 
   /**
@@ -104,15 +119,17 @@ export class Heartbeats {
         jobs,
         tasks: background.report(),
         calls: calls(),
+        ...(this.#ended !== null && { ending: true }),
       })
       const unknown = answer.metadata.filter((address) => !this.#metadata.includes(address))
       this.#metadata = answer.metadata
       // A new server may soon assign jobs to this node, which need its lease.
       for (const address of unknown) void this.beatServer(address)
       background.succeeded(['report', 'controller'])
-      if (answer.end === true) this.#options.onEnd()
+      if (answer.end === true) (this.#ended ?? this.#options.onEnd)()
     } catch (error) {
       background.failed(['report', 'controller'], error)
+      if (jobs.length === 0) this.#ended?.()
     }
   }
 

@@ -22,6 +22,7 @@ test('each process runs by itself, serves its probes, and ends in order at SIGTE
   await job.put('key', 'value')
   expect((await job.get('key')).toString()).toBe('value')
   expect((await answerOf(started[0]?.probes ?? '', '/metrics')).text).not.toContain(job.id)
+  await job.deregister()
   await job.close()
   for (const each of started.reverse()) expect(await each.end('SIGTERM')).toBe(0)
 })

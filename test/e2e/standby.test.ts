@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, type TestContext, test } from 'vitest'
-import { type Member, StandbyCluster } from '../../bench/servers/standby-cluster.ts'
+import type { Member } from '../../bench/servers/member.ts'
+import { StandbyCluster } from '../../bench/servers/standby-cluster.ts'
 import { type MayflyError, openJob } from '../../client/index.ts'
 import type { RegisteredJob } from '../../client/registration.ts'
 import { seed } from '../controller/support/seed.ts'

@@ -1,7 +1,8 @@
 import { median } from '../../report/median.ts'
 import { Cluster, command } from '../../servers/cluster.ts'
+import type { Member } from '../../servers/member.ts'
 import { Postgres } from '../../servers/postgres.ts'
-import { type Member, StandbyCluster } from '../../servers/standby-cluster.ts'
+import { StandbyCluster } from '../../servers/standby-cluster.ts'
 import type { Report, Suite, SuiteOptions } from '../../suite.ts'
 import { type Measured, measureRound } from './placements.ts'
 

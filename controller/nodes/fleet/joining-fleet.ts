@@ -1,3 +1,4 @@
+import { NODE_START_MS_MAX } from '../../../protocol/limits.ts'
 import type { Fleet, FleetWatcher } from './fleet.ts'
 
 /**
@@ -6,6 +7,9 @@ import type { Fleet, FleetWatcher } from './fleet.ts'
  */
 export class JoiningFleet implements Fleet {
   readonly isFixed = true
+  readonly seesExits = false
+  readonly startMsMax = NODE_START_MS_MAX
+  readonly capacityMsMax = NODE_START_MS_MAX
   #watcher: FleetWatcher | null = null
 
   watch(watcher: FleetWatcher): void {
@@ -27,5 +31,9 @@ export class JoiningFleet implements Fleet {
 
   async list(): Promise<null> {
     return null
+  }
+
+  close(): void {
+    // It has no events.
   }
 }

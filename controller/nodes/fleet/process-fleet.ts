@@ -1,6 +1,6 @@
 import { unreachable } from '../../../protocol/assert.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
-import { CONTROL_CALL_MS } from '../../../protocol/limits.ts'
+import { CONTROL_CALL_MS, NODE_START_MS_MAX } from '../../../protocol/limits.ts'
 import type { Clock, Timer } from '../../../protocol/runtime.ts'
 import type { FromChild, ToController } from '../../../service/process/supervision.ts'
 import type { Fleet, FleetNode, FleetWatcher } from './fleet.ts'
@@ -20,6 +20,9 @@ interface Listing {
 /** Nodes as local processes. They are children of the supervisor, which outlives the controller. */
 export class ProcessFleet implements Fleet {
   readonly isFixed = false
+  readonly seesExits = true
+  readonly startMsMax = NODE_START_MS_MAX
+  readonly capacityMsMax = NODE_START_MS_MAX
   readonly #channel: SupervisorChannel
   readonly #clock: Clock
   readonly #listings = new Set<Listing>()
@@ -68,6 +71,10 @@ export class ProcessFleet implements Fleet {
       this.#listings.add(listing)
       this.#channel.tell({ type: 'listNodes' })
     })
+  }
+
+  close(): void {
+    // The supervisor has no more to say to a controller that ends.
   }
 
   #answerListings(nodes: readonly FleetNode[]): void {

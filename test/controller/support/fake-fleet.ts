@@ -1,8 +1,12 @@
 import type { Fleet, FleetNode, FleetWatcher } from '../../../controller/nodes/fleet/fleet.ts'
+import { NODE_START_MS_MAX } from '../../../protocol/limits.ts'
 
 /** A fleet without processes: the test decides when a node reports and when it dies. */
 export class FakeFleet implements Fleet {
   readonly isFixed: boolean = false
+  readonly seesExits: boolean = true
+  readonly startMsMax = NODE_START_MS_MAX
+  readonly capacityMsMax = NODE_START_MS_MAX
   readonly running = new Map<string, FleetNode & { readonly class: string }>()
   /** Called after a node was started; does nothing by default. */
   onStart: (node: string) => void = () => undefined
@@ -33,6 +37,10 @@ export class FakeFleet implements Fleet {
 
   async list(): Promise<readonly FleetNode[]> {
     return [...this.running.values()]
+  }
+
+  close(): void {
+    // There is nothing to close.
   }
 
   kill(node: string, reason = 'signal SIGKILL'): void {

@@ -169,7 +169,7 @@ export class Cluster {
 
   /** The configuration that all planes share. */
   shared() {
-    return { controllerUrl: '', secret: this.secret, logLevel: 'silent', tracesUrl: null }
+    return { controllerUrl: '', secret: this.secret, logLevel: 'silent', tracesUrl: null, drainMs: 0 }
   }
 }
 

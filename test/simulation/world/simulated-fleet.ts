@@ -1,5 +1,5 @@
 import type { Fleet, FleetWatcher } from '../../../controller/nodes/fleet/fleet.ts'
-import { PROCESS_STOP_MS_MAX } from '../../../protocol/limits.ts'
+import { NODE_START_MS_MAX, PROCESS_STOP_MS_MAX } from '../../../protocol/limits.ts'
 import type { Cluster, RunningNode } from './cluster.ts'
 import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'
@@ -50,6 +50,10 @@ export class SimulatedFleet {
     }
     return {
       isFixed: false,
+      seesExits: true,
+      startMsMax: NODE_START_MS_MAX,
+      capacityMsMax: NODE_START_MS_MAX,
+      close: () => undefined,
       watch: (watcher) => {
         this.#watching = { host, watcher }
       },
