@@ -17,8 +17,17 @@ async function begin(settings: NodeJS.ProcessEnv = {}) {
   await processes.metadata('m-1')
   const first = await processes.node(settings)
   const mayfly = await processes.connect()
-  const register = () => mayfly.registerJob('ended', { capacityBytes: 2 ** 26 }, { waitSeconds: 20 })
+  const register = async () => {
+    // A job is refused where no node has reported yet.
+    await expect.poll(async () => (await nodesOf(processes)).map(({ state }) => state)).toContain('active')
+    return await mayfly.registerJob('ended', { capacityBytes: 2 ** 26 }, { waitSeconds: 20 })
+  }
   return { processes, first, register }
+}
+
+async function nodesOf({ url, apiKey }: LoneProcesses): Promise<{ state: string }[]> {
+  const answer = await fetch(new URL('/v1/nodes', url), { headers: { authorization: `Bearer ${apiKey}` } })
+  return ((await answer.json()) as { nodes: { state: string }[] }).nodes
 }
 
 async function readyStatus(probes: string): Promise<number> {

@@ -4,7 +4,6 @@ import { expect, onTestFinished, type TestContext, test } from 'vitest'
 import type { Fleet } from '../../../controller/nodes/fleet/fleet.ts'
 import { isRunning } from '../../fixture/mayfly-up.ts'
 
-
 /** A world in which a fleet starts real processes, `fixture/fleet-node.mjs`. It has the classes `small` and `broken`. */
 export interface FleetWorld {
   /** A fleet as a controller has it. A further one is that of the next controller. */
