@@ -25,11 +25,12 @@ export interface Running {
 }
 
 /** Returns a function that starts a cluster in a namespace of its own, with one controller or two. */
-export function clusters(): (
+export function clusters(
+  control = sharedKubernetes(),
+): (
   context: Context,
   options?: Partial<KubernetesClusterOptions> & { controllers?: number },
 ) => Promise<Running> {
-  const control = sharedKubernetes()
   const database = sharedPostgres()
   return async (context, { controllers: count = 1, ...options } = {}) => {
     const kubernetes = await control(context)

@@ -4,7 +4,7 @@ import type { NodeClass } from '../../../sizing/node-class.ts'
 import { DRAIN_MARGIN_SECONDS, GRACE_SECONDS_DEFAULT, REASON_LENGTH_MAX } from './limits.ts'
 
 /** Labels of Mayfly's own; the others are those that Kubernetes recommends. */
-export const NODE_LABEL = 'mayfly/node'
+const NODE_LABEL = 'mayfly/node'
 const CLASS_LABEL = 'mayfly/class'
 const TEMPLATE_LABEL = 'mayfly/template'
 export const METADATA_LABEL = 'mayfly/metadata'
@@ -167,7 +167,7 @@ function joined(parts: readonly (string | null)[]): string {
 }
 
 /** Whether it counts as healthy where Kubernetes decides whether another pod may be disrupted. */
-export function isReady({ metadata, status }: V1Pod): boolean {
+function isReady({ metadata, status }: V1Pod): boolean {
   if (metadata?.deletionTimestamp !== undefined) return false
   return status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 }
