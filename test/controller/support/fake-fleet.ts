@@ -4,7 +4,8 @@ import { NODE_START_MS_MAX } from '../../../protocol/limits.ts'
 /** A fleet without processes: the test decides when a node reports and when it dies. */
 export class FakeFleet implements Fleet {
   readonly isFixed: boolean = false
-  readonly seesExits: boolean = true
+  /** Whether the death of a node that is lost without a trace is known. */
+  seesExits = true
   readonly startMsMax = NODE_START_MS_MAX
   readonly capacityMsMax = NODE_START_MS_MAX
   readonly running = new Map<string, FleetNode & { readonly class: string }>()
@@ -37,6 +38,17 @@ export class FakeFleet implements Fleet {
 
   async list(): Promise<readonly FleetNode[]> {
     return [...this.running.values()]
+  }
+
+  /** A node of which nothing is seen any more. */
+  lose(node: string): void {
+    if (this.running.delete(node)) this.#watcher?.gone(node, 'its pod was deleted')
+  }
+
+  /** A node that was not asked for, or whose settings are those of before. */
+  appear(node: FleetNode & { class: string }): void {
+    this.running.set(node.node, node)
+    this.#watcher?.started(node)
   }
 
   close(): void {
