@@ -293,6 +293,7 @@ export class NodeLifecycle {
   /** A node that holds nothing is over; of any other the lease decides. True if it is over. */
   #gone(id: string, reason: string): boolean {
     const { fleet, nodes } = this.#options
+    if (!nodes.isAlive(id)) return false
     if (nodes.get(id)?.record.state !== 'starting' && nodes.isReserved(id)) return false
     fleet.stop(id)
     this.#exited(id, reason)

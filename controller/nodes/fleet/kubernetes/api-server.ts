@@ -105,42 +105,42 @@ export class ApiServer {
   ): Promise<void> {
     const what = 'watch the pods'
     const watch = new this.#library.Watch(this.#boundedConfig())
-    await new Promise<void>((resolve, reject) => {
-      let failure: unknown = null
-      const query = {
-        labelSelector: this.#selector,
-        resourceVersion,
-        allowWatchBookmarks: true,
-        timeoutSeconds: WATCH_SECONDS,
-      }
-      const take = (type: string, object: unknown): void => {
-        if (type === 'ERROR') failure ??= statusError(what, object)
-        else if (failure === null) deliver(type, object as V1Pod, events)
-      }
-      const done = (error: unknown): void => {
-        const why = failure ?? error ?? null
-        if (why === null) resolve()
-        else reject(why instanceof ApiServerError ? why : asApiServerError(what, why))
-      }
-      const path = `/api/v1/namespaces/${encodeURIComponent(this.namespace)}/pods`
-      void watch.watch(path, query, take, done).then((request) => {
-        const stop = (): void => {
-          clearTimeout(late)
-          request.abort()
-          resolve()
-        }
-        const late = setTimeout(() => {
-          failure ??= new ApiServerError(`Could not ${what}: nothing came for too long`, {
-            status: null,
-            cause: null,
-          })
-          request.abort()
-        }, WATCH_MS_MAX)
-        request.signal.addEventListener('abort', () => clearTimeout(late), { once: true })
-        if (signal.aborted) stop()
-        else signal.addEventListener('abort', stop, { once: true })
-      }, done)
+    const query = {
+      labelSelector: this.#selector,
+      resourceVersion,
+      allowWatchBookmarks: true,
+      timeoutSeconds: WATCH_SECONDS,
+    }
+    const path = `/api/v1/namespaces/${encodeURIComponent(this.namespace)}/pods`
+    let failure: unknown = null
+    let isOver = (): void => undefined
+    const over = new Promise<void>((resolve) => {
+      isOver = resolve
     })
+    const take = (type: string, object: unknown): void => {
+      if (type === 'ERROR') failure ??= statusError(what, object)
+      else if (failure === null) deliver(type, object as V1Pod, events)
+    }
+    const request = await watch
+      .watch(path, query, take, (error) => {
+        failure ??= error ?? null
+        isOver()
+      })
+      .catch((cause: unknown) => Promise.reject(asApiServerError(what, cause)))
+    const abort = (): void => request.abort()
+    const late = setTimeout(() => {
+      failure ??= new ApiServerError(`Could not ${what}: nothing came for too long`, {
+        ...{ status: null, cause: null },
+      })
+      abort()
+    }, WATCH_MS_MAX)
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    await over
+    clearTimeout(late)
+    signal.removeEventListener('abort', abort)
+    if (failure === null || signal.aborted) return
+    throw failure instanceof ApiServerError ? failure : asApiServerError(what, failure)
   }
 
   async createPod(pod: V1Pod): Promise<void> {

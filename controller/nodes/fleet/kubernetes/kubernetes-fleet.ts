@@ -243,6 +243,11 @@ export class KubernetesFleet implements Fleet {
     const { runtime, settings } = this.#options
     const nowMs = runtime.clock.monotonicMs()
     for (const [node, { sinceMs, failingSinceMs, refused }] of this.#starting) {
+      const pod = this.#watch.get(podName(settings.name, node))
+      if (pod !== undefined && stateOf(pod).is !== 'waiting') {
+        this.#starting.delete(node)
+        continue
+      }
       const isFailing = failingSinceMs !== null && nowMs - failingSinceMs > POD_FAILING_MS_MAX
       if (!isFailing && nowMs - sinceMs < settings.startSeconds * 1000) continue
       this.#giveUp(node, (await this.#whyLate(node)) ?? refused ?? 'Kubernetes gives no reason')
@@ -261,7 +266,7 @@ export class KubernetesFleet implements Fleet {
   #giveUp(node: string, reason: string): void {
     const starting = this.#starting.get(node)
     if (starting === undefined) return
-    this.stop(node)
+    this.#starting.delete(node)
     const seconds = Math.round((this.#options.runtime.clock.monotonicMs() - starting.sinceMs) / 1000)
     this.#watcher?.gone(node, `its pod has not started within ${seconds} s: ${reason}`)
   }
