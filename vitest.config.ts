@@ -24,6 +24,7 @@ const measuring = {
 
 /** Files that take a minute or more, and why. `npm run test:slow` runs them, and those that measure. */
 const slow = {
+  'test/deploy/image.test.ts': 'builds the container image, with an addon that is compiled',
   'test/bench/suites.test.ts': 'runs every suite of the bench against every system',
   'test/e2e/demo.test.ts': 'runs the demo with several times more data than RAM',
   'test/e2e/scaling-faults.test.ts': 'waits until load has made nodes come and go',
@@ -32,7 +33,7 @@ const slow = {
 }
 
 /** Folders whose tests start processes. All other tests start servers within their own. */
-const ofProcesses = ['attack', 'bench', 'cli', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
+const ofProcesses = ['attack', 'bench', 'cli', 'deploy', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
 
 const apart = [...Object.keys(slow), ...Object.keys(measuring)]
 const missing = apart.filter((file) => !existsSync(new URL(file, import.meta.url)))
@@ -67,12 +68,14 @@ export default defineConfig({
       }),
       project('in one process', {
         include: ['test/**/*.test.ts'],
-        exclude: [...[...ofProcesses, 'kubernetes'].map((folder) => `test/${folder}/**`), ...apart],
+        exclude: [...[...ofProcesses, 'kubernetes', 'machines'].map((folder) => `test/${folder}/**`), ...apart],
         // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
         isolate: false,
       }),
       // One control plane at a time: its ports are fixed.
       project('kubernetes', { include: ['test/kubernetes/**/*.test.ts'], fileParallelism: false }),
+      // Machines with containers, which take root and minutes.
+      project('machines', { include: ['test/machines/**/*.test.ts'] }),
       project('slow', { include: Object.keys(slow) }),
       project('measuring', {
         include: Object.keys(measuring),

@@ -1,3 +1,5 @@
+import { compose } from './servers/compose.ts'
+import { helm } from './servers/helm.ts'
 import { installMinio } from './servers/minio.ts'
 import { findPostgres, postgresMissing } from './servers/postgres.ts'
 import { installPythonS3 } from './servers/python-s3.ts'
@@ -14,7 +16,7 @@ for (const [found, missing] of [
   say(found ?? missing)
   if (found === null) process.exitCode = 1
 }
-for (const install of [installMinio, installSchemathesis, installPythonS3]) {
+for (const install of [installMinio, helm.install, compose.install, installSchemathesis, installPythonS3]) {
   try {
     say(await install(say))
   } catch (error) {

@@ -29,14 +29,15 @@ await runService('controller', {
       process.exit(1)
     }
     // The metrics of the API name jobs and need a key; those of the probes are the process's alone.
-    return withProbes({ plane: 'controller', at: config.network.probes, certificates }, async () => {
+    const probes = { plane: 'controller', at: config.network.probes, certificates } as const
+    return withProbes(probes, async ({ onStandby }) => {
       const supervisor = process.connected ? channel : null
       // Before the store: a standby is then ready to lead.
       const fleet = await openFleet(config, { supervisor, runtime: systemRuntime, background })
       return startController(config, {
         runtime: systemRuntime,
         registry: processRegistry('controller'),
-        store: await openStore(config.state, { runtime: systemRuntime, log, onLost }),
+        store: await openStore(config.state, { runtime: systemRuntime, log, onLost, onStandby }),
         fleet,
         metadataClient: new WireMetadataClient(pool, clock),
         log,

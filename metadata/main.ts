@@ -28,8 +28,8 @@ await runService('metadata', {
     }
     return withProbes(
       { plane: 'metadata', at: config.network.probes, certificates },
-      async ({ registry, address }) => {
-        const around = { runtime: systemRuntime, log, onLost }
+      async ({ registry, address, onStandby }) => {
+        const around = { runtime: systemRuntime, log, onLost, onStandby }
         const { store, tenure, giveUp } = await openPlacementStore(config, around)
         const running = await startMetadata(config, {
           metricsAddress: address,

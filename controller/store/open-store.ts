@@ -7,14 +7,18 @@ import { controllerSchema, PostgresStore } from './postgres-store.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import type { Store } from './store.ts'
 
+interface Around {
+  readonly runtime: Runtime
+  readonly log: Logger
+  readonly onLost: (reason: string) => void
+  readonly onStandby: () => void
+}
+
 /**
  * The controller's decisions: in PostgreSQL where a database is configured, as soon as this process leads, else in a file. `onLost` is
- * called when this process leads no more, before another one can.
+ * called when this process leads no more, before another one can; `onStandby` when another one leads.
  */
-export async function openStore(
-  state: StateAt,
-  { runtime, log, onLost }: { runtime: Runtime; log: Logger; onLost: (reason: string) => void },
-): Promise<Store> {
+export async function openStore(state: StateAt, { runtime, log, ...told }: Around): Promise<Store> {
   if (state.kind === 'sqlite') {
     mkdirSync(state.dir, { recursive: true, mode: 0o700 })
     return new SqliteStore(join(state.dir, 'controller.sqlite'))
@@ -22,5 +26,5 @@ export async function openStore(
   // Loaded only here: the driver takes start-up time and memory.
   const { openLead } = await import('../../service/postgres/leadership.ts')
   const options = { url: state.url, role: 'controller', runtime, log, toleratedMs: 0 }
-  return new PostgresStore(await openLead(options, controllerSchema, onLost))
+  return new PostgresStore(await openLead(options, controllerSchema, told))
 }

@@ -1,4 +1,4 @@
-/** The reduce function: reads what every mapper has put for it and merges it into one result. Its only input is a ticket. */
+/** The reduce function: waits for what every mapper puts for it and merges it into one result. Its only input is a ticket. */
 import { openJob } from 'mayfly'
 import { claim } from './claim.ts'
 import { keys, MAPPERS, type WordEntry } from './plan.ts'
@@ -12,7 +12,7 @@ const reducer = Number(task)
 
 const tally = new Tally()
 for (let mapper = 0; mapper < MAPPERS; mapper++) {
-  const partition = await job.get(keys.partition(mapper, reducer), { consume: true })
+  const partition = await job.get(keys.partition(mapper, reducer), { consume: true, waitSeconds: 600 })
   for (const [word, count, files] of JSON.parse(partition.toString()) as WordEntry[]) {
     tally.add(word, count, files)
   }

@@ -15,25 +15,32 @@ interface Opened {
   readonly giveUp: (reason: string) => void
 }
 
+interface Around {
+  readonly runtime: Runtime
+  readonly log: Logger
+  readonly onLost: (reason: string) => void
+  readonly onStandby: () => void
+}
+
 /**
  * The server's decisions: in PostgreSQL where a database is configured, as soon as this process has the lead of the identity, else in a file.
  * While PostgreSQL is away the process goes on granting leases to nodes, so that functions go on, and decides nothing. `onLost` is
- * called when another process has the identity, or may have it.
+ * called when another process has the identity, or may have it; `onStandby` when another one leads.
  */
 export async function openPlacementStore(
   { id, state }: { readonly id: string; readonly state: StateAt },
-  { runtime, log, onLost }: { runtime: Runtime; log: Logger; onLost: (reason: string) => void },
+  { runtime, log, ...told }: Around,
 ): Promise<Opened> {
   if (state.kind === 'sqlite') {
     mkdirSync(state.dir, { recursive: true, mode: 0o700 })
     const store = new SqlitePlacementStore(join(state.dir, 'metadata.sqlite'))
-    return { store, tenure: soleTenure, giveUp: onLost }
+    return { store, tenure: soleTenure, giveUp: told.onLost }
   }
   // Loaded only here: the driver takes start-up time and memory.
   const { openLead } = await import('../../service/postgres/leadership.ts')
   const { url } = state
   const options = { url, role: `metadata/${id}`, runtime, log, toleratedMs: DATABASE_AWAY_MS_MAX }
-  const lead = await openLead(options, metadataSchema, onLost)
+  const lead = await openLead(options, metadataSchema, told)
   return {
     store: new PostgresPlacementStore(lead, id),
     tenure: lead,

@@ -18,25 +18,33 @@ export interface Probes {
   readonly registry: Registry
   /** As others are told it. */
   readonly address: string
+  /** To be called by a process that waits until it may lead. */
+  readonly onStandby: () => void
 }
+
+/** Null if the process serves. */
+type Unready = 'it is starting' | 'it is a standby' | 'it is stopping' | null
 
 /**
  * Runs a server process with `/healthz`, `/readyz` and `/metrics` on a port of their own, from before `start` until it has stopped. They
  * need no key: what they say names no job, no key and no object. `/readyz` answers 503 until the process serves, and from the
- * moment it is told to stop.
+ * moment it is told to stop; `/readyz?standby=true` answers 200 also while it waits as a standby.
  */
 export async function withProbes(
   of: { readonly plane: PlaneName; readonly at: ListenAt; readonly certificates: Certificates | null },
   start: (probes: Probes) => Promise<Service>,
 ): Promise<Service> {
   const registry = processRegistry(of.plane)
-  let unready: string | null = 'it is starting'
+  let unready: Unready = 'it is starting'
   const server = await serve(
     of,
     answer(registry, () => unready),
   )
   const address = advertisedAddress(of.at, (server.address() as AddressInfo).port)
-  const running = await start({ registry, address })
+  const onStandby = (): void => {
+    unready = 'it is a standby'
+  }
+  const running = await start({ registry, address, onStandby })
   unready = null
   const { drain } = running
   return {
@@ -58,17 +66,18 @@ export async function withProbes(
   }
 }
 
-function answer(registry: Registry, unready: () => string | null): RequestListener {
+function answer(registry: Registry, unready: () => Unready): RequestListener {
   return (request, response) => {
     request.resume()
-    const [path] = (request.url ?? '').split('?')
+    const [path, query] = (request.url ?? '').split('?')
     const say = (status: number, text: string, type = 'text/plain'): void =>
       void response.writeHead(status, { 'content-type': type }).end(text)
     if (request.method !== 'GET' && request.method !== 'HEAD') return say(405, 'Use GET\n')
     if (path === '/healthz') return say(200, 'ok\n')
     if (path === '/readyz') {
       const why = unready()
-      return why === null ? say(200, 'ok\n') : say(503, `${why}\n`)
+      const isReady = why === null || (why === 'it is a standby' && query === 'standby=true')
+      return isReady ? say(200, 'ok\n') : say(503, `${why}\n`)
     }
     if (path !== '/metrics') return say(404, 'See GET /healthz, GET /readyz and GET /metrics\n')
     registry.metrics().then(

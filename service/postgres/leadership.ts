@@ -27,9 +27,14 @@ export const leadershipSchema: Schema = {
 
 /**
  * Waits until this process leads, for as long as it takes: another process may lead, and the database may be away. Rejects with
- * `UNAVAILABLE` if the database refuses this process, and with the signal's reason when it aborts.
+ * `UNAVAILABLE` if the database refuses this process, and with the signal's reason when it aborts. `onStandby` is called whenever another
+ * process is found to lead.
  */
-export async function takeLead(options: LeadOptions, signal: AbortSignal): Promise<Lead> {
+export async function takeLead(
+  options: LeadOptions,
+  signal: AbortSignal,
+  onStandby: () => void = () => undefined,
+): Promise<Lead> {
   const { url, role, runtime, log } = options
   const database = new Database({
     url,
@@ -49,6 +54,7 @@ export async function takeLead(options: LeadOptions, signal: AbortSignal): Promi
         const terms = await tryLead(database, holder, options)
         if (terms !== null) return new Lead(options, terms)
         isFailing = false
+        onStandby()
       } catch (error) {
         if (!isTransient(error)) throw error
         if (!isFailing) log.warn({ role, reason: (error as Error).message }, 'the database does not answer')
@@ -68,9 +74,9 @@ export async function takeLead(options: LeadOptions, signal: AbortSignal): Promi
 export async function openLead(
   options: LeadOptions,
   schema: Schema,
-  onLost: (reason: string) => void,
+  { onLost, onStandby }: { onLost: (reason: string) => void; onStandby: () => void },
 ): Promise<Lead> {
-  const lead = await takeLead(options, new AbortController().signal)
+  const lead = await takeLead(options, new AbortController().signal, onStandby)
   void lead.lost.then(onLost)
   await migrate(options.url, schema)
   return lead

@@ -25,6 +25,12 @@ interface Place {
   readonly clone?: string
   readonly packed?: { readonly dir: string; readonly command: string }
   readonly cluster?: Credentials
+  /** The folders of the repository that pages name are there. */
+  readonly repository?: boolean
+  /** Further variables; a PATH stands behind that of the reader. */
+  readonly env?: Readonly<Record<string, string>>
+  /** How long a block may take. */
+  readonly blockMs?: number
 }
 
 /** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
@@ -43,19 +49,31 @@ export class Stage {
   readonly #stateFile: string
   readonly #env: NodeJS.ProcessEnv
   readonly #terminals: ChildProcess[] = []
+  readonly #blockMs: number
   #programs = 0
 
-  private constructor(dir: string, stateFile: string, env: NodeJS.ProcessEnv) {
+  private constructor(
+    dir: string,
+    { stateFile, env, blockMs }: { stateFile: string; env: NodeJS.ProcessEnv; blockMs: number },
+  ) {
     this.#dir = dir
     this.#stateFile = stateFile
     this.#env = env
+    this.#blockMs = blockMs
   }
 
   /**
    * `clone` is the folder of a clone in which the reader stands, and `packed` one in which both packages are installed; else it is an empty one
    * in which the SDK is. `cluster` runs already, as if the reader had started it.
    */
-  static async open({ clone, packed, cluster }: Place = {}): Promise<Stage> {
+  static async open({
+    clone,
+    packed,
+    cluster,
+    repository = false,
+    env = {},
+    blockMs = BLOCK_MS_MAX,
+  }: Place = {}): Promise<Stage> {
     const home = await tempDir()
     const dir = clone ?? packed?.dir ?? join(home, 'work')
     const bin = join(home, 'bin')
@@ -67,12 +85,14 @@ export class Stage {
       await symlink(join(root, 'client'), join(dir, 'node_modules', 'mayfly'))
       await symlink(join(root, 'node_modules/@opentelemetry'), join(dir, 'node_modules/@opentelemetry'))
     }
-    const stage = new Stage(dir, join(home, 'shell'), {
-      PATH: `${bin}:${process.env.PATH}`,
-      HOME: home,
-      TMPDIR: home,
-      XDG_STATE_HOME: join(home, 'state'),
-    })
+    if (repository)
+      for (const folder of ['deploy', 'examples']) await symlink(join(root, folder), join(dir, folder))
+    const reader = {
+      ...{ HOME: home, TMPDIR: home, XDG_STATE_HOME: join(home, 'state') },
+      ...env,
+      PATH: `${bin}:${env.PATH ?? process.env.PATH}`,
+    }
+    const stage = new Stage(dir, { stateFile: join(home, 'shell'), env: reader, blockMs })
     onTestFinished(() => stage.close())
     await writeFile(stage.#stateFile, `cd ${dir}\n`)
     if (cluster !== undefined) {
@@ -107,7 +127,7 @@ ${commands}
       const { stdout } = await run('bash', ['-c', script], {
         cwd: this.#dir,
         env: this.#env,
-        timeout: BLOCK_MS_MAX,
+        timeout: this.#blockMs,
         maxBuffer: 2 ** 24,
       })
       return stdout

@@ -84,8 +84,11 @@ async function expectDecisions({ cluster, job }: Running, name: string): Promise
 
 test('standbys take over from a controller and a metadata server that are killed, and functions see nothing', async (context) => {
   const running = await start(context)
-  for (const member of [running.controllers[1], running.metadata[1]])
-    expect((await fetch(`http://${member?.probes}/readyz`)).status).toBe(503)
+  for (const member of [running.controllers[1], running.metadata[1]]) {
+    const answer = async (query: string) => (await fetch(`http://${member?.probes}/readyz${query}`)).status
+    await expect.poll(() => answer('?standby=true')).toBe(200)
+    expect(await answer('')).toBe(503)
+  }
   expect(await takeOver(running.controllers, 'SIGKILL')).toBeLessThan(TAKE_OVER_MS)
   await expectDecisions(running, 'controller-killed')
   expect(await takeOver(running.metadata, 'SIGKILL')).toBeLessThan(TAKE_OVER_MS)

@@ -1,0 +1,113 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { copyFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { coredns } from '../../bench/servers/coredns.ts'
+import { type S3Target, startMinio } from '../../bench/servers/minio.ts'
+import { cacheDir } from '../../bench/servers/path.ts'
+import { Postgres } from '../../bench/servers/postgres.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
+import { addAddress, forward, removeAddress } from './forwarder.ts'
+
+const run = promisify(execFile)
+
+const API = '10.0.0.1'
+const DNS = '10.0.0.10'
+const DATABASE = '10.0.0.20'
+const S3 = '10.0.0.21'
+const MACHINES = [1, 2]
+const READY_MS_MAX = 120_000
+
+/** A Kubernetes with two machines, its DNS, a PostgreSQL and a MinIO that pods reach. */
+export interface RealCluster {
+  /** What a shell needs to use it. */
+  readonly env: Readonly<Record<string, string>>
+  kubectl(...args: string[]): Promise<string>
+  stop(): Promise<void>
+}
+
+/** The folder of the kit. */
+const kit = process.env.MAYFLY_KUBERNETES ?? join(cacheDir(process.env), 'kubernetes')
+
+export const kitMissing = `There is no Kubernetes in ${kit}: set MAYFLY_KUBERNETES to a folder with kubectl, up.sh and node.sh`
+
+export function hasKit(): boolean {
+  return existsSync(join(kit, 'bin/kubectl'))
+}
+
+/** Starts all of it. `images` are archives that both machines import. */
+export async function startRealCluster(images: readonly string[]): Promise<RealCluster> {
+  const ends: (() => unknown)[] = []
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end()
+  }
+  try {
+    const dir = await tempDir()
+    const kubeconfig = join(dir, 'kubeconfig')
+    const script = (name: string, args: readonly string[] = [], env: Record<string, string> = {}) =>
+      run(join(kit, name), args, {
+        env: { ...process.env, ...env },
+        timeout: READY_MS_MAX,
+        maxBuffer: 2 ** 24,
+      })
+    for (const image of images) {
+      const copy = join(kit, 'img', 'mayfly.tar')
+      await copyFile(image, copy)
+      ends.push(() => run('rm', ['-f', copy]))
+    }
+    ends.push(() => script('down.sh'))
+    await run('rm', ['-rf', join(kit, 'data')])
+    await script('up.sh', [], { FULL: '1' })
+    await copyFile(join(kit, 'pki/admin.kubeconfig'), kubeconfig)
+    ends.push(await forward(API, 443, 6443))
+    ends.push(await startDns(dir, kubeconfig))
+    const flags = `--cluster-dns=${DNS} --cluster-domain=cluster.local`
+    for (const machine of MACHINES) {
+      ends.push(() => script('node-down.sh', [`${machine}`], { PURGE: '1' }))
+      await script('node.sh', [`${machine}`], { KUBELET_FLAGS: flags })
+    }
+    const postgres = await Postgres.start({ durable: false })
+    ends.push(() => postgres.stop())
+    const database = new URL(await postgres.createDatabase())
+    ends.push(await forward(DATABASE, 5432, postgres.port))
+    const minio = await startMinio()
+    ends.push(() => minio.stop())
+    const { endpoint, accessKeyId, secretAccessKey } = JSON.parse(minio.target) as S3Target
+    ends.push(await forward(S3, 9000, Number(new URL(endpoint).port)))
+    const env = {
+      PATH: `${join(kit, 'bin')}:${process.env.PATH}`,
+      KUBECONFIG: kubeconfig,
+      DATABASE_URL: `postgres://mayfly@${DATABASE}:5432${database.pathname}`,
+      S3_ENDPOINT: `http://${S3}:9000`,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+    }
+    const kubectl = async (...args: string[]): Promise<string> =>
+      (await run('kubectl', args, { env: { ...process.env, ...env }, maxBuffer: 2 ** 24 })).stdout
+    await kubectl('wait', '--for=condition=Ready', 'node', '--all', `--timeout=${READY_MS_MAX / 1000}s`)
+    return { env, kubectl, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+/** The DNS of the cluster; resolves with a function that ends it. */
+async function startDns(dir: string, kubeconfig: string): Promise<() => Promise<void>> {
+  const corefile = join(dir, 'Corefile')
+  await writeFile(
+    corefile,
+    `.:53 {\n  bind ${DNS}\n  errors\n  kubernetes cluster.local {\n    kubeconfig ${kubeconfig}\n  }\n}\n`,
+  )
+  addAddress(DNS)
+  const child: ChildProcess = spawn(coredns.find() ?? '', ['-conf', corefile], { stdio: 'ignore' })
+  return async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill()
+      await once(child, 'exit')
+    }
+    removeAddress(DNS)
+  }
+}

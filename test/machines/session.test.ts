@@ -1,0 +1,69 @@
+import { join } from 'node:path'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { expect, test } from 'vitest'
+import { buildImage } from '../deploy/support/image.ts'
+import { type Block, blocksOf } from '../docs/blocks.ts'
+import { Stage } from '../docs/stage.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
+import { type Load, startLoad } from './load.ts'
+import { hasKit, kitMissing, type RealCluster, startRealCluster } from './real-cluster.ts'
+
+/** An install waits for pods that start, and a drain for objects that move. */
+const BLOCK_MS_MAX = 300_000
+const IMAGE = 'local.test/mayfly'
+
+async function createBucket({ env }: RealCluster): Promise<void> {
+  const credentials = {
+    accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
+    secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
+  }
+  const s3 = new S3Client({
+    ...{ endpoint: env.S3_ENDPOINT ?? '', region: 'us-east-1', credentials, forcePathStyle: true },
+  })
+  await s3.send(new CreateBucketCommand({ Bucket: 'mayfly' }))
+  s3.destroy()
+}
+
+/** Until each pod of Mayfly was made from what the upgrade brought. */
+async function untilUpgraded({ kubectl }: RealCluster): Promise<void> {
+  const old = () =>
+    kubectl('get', 'pods', '--selector', 'app.kubernetes.io/name=mayfly,release!=second', '--output', 'name')
+  await expect.poll(old, { timeout: BLOCK_MS_MAX, interval: 1000 }).toMatch(/^(pod\/mayfly-test\n)?$/)
+}
+
+test('the session of docs/kubernetes.md runs on two machines, and no call fails while one is emptied and all is upgraded', {
+  timeout: 1_800_000,
+}, async () => {
+  if (!hasKit()) throw new Error(kitMissing)
+  const image = await buildImage(await tempDir())
+  const cluster = await startRealCluster([image.archive])
+  try {
+    await createBucket(cluster)
+    const stage = await Stage.open({
+      env: { ...cluster.env, IMAGE },
+      blockMs: BLOCK_MS_MAX,
+      repository: true,
+    })
+    const has = ({ text }: Block, command: string) => text.includes(command)
+    let load: Load | null = null
+    for (const block of blocksOf(join('docs', 'kubernetes.md'))) {
+      if (block.skip === null) console.log(block.text)
+      await stage.play(block)
+      if (has(block, 'helm test')) load = await startLoad(cluster, `${IMAGE}:0.1.0`)
+      if (has(block, 'helm upgrade') && load !== null) {
+        await untilUpgraded(cluster)
+        const { calls, failures } = await load.finish()
+        console.log(`${calls} calls beside the drain and the upgrade, ${failures.length} failed`)
+        expect(failures).toEqual([])
+        expect(calls).toBeGreaterThan(1000)
+      }
+    }
+    expect(load).not.toBeNull()
+    const left = () =>
+      cluster.kubectl('get', 'pods', '--selector', 'app.kubernetes.io/name=mayfly', '--output', 'name')
+    await expect.poll(left, { timeout: 60_000, interval: 1000 }).toMatch(/^(pod\/mayfly-test\n)?$/)
+    await stage.close()
+  } finally {
+    await cluster.stop()
+  }
+})
