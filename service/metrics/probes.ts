@@ -23,7 +23,7 @@ export interface Probes {
 }
 
 /** Null if the process serves. */
-type Unready = 'it is starting' | 'it is a standby' | 'it is stopping' | null
+type Unready = 'it is starting' | 'it is a standby' | 'it is draining' | 'it is stopping' | null
 
 /**
  * Runs a server process with `/healthz`, `/readyz` and `/metrics` on a port of their own, from before `start` until it has stopped. They
