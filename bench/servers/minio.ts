@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { goProgram } from './go-program.ts'
+import { minio } from '../go-programs.ts'
 import { type Server, startProgram } from './server.ts'
 
 /** Settings of an S3 client, as the JSON of a target. */
@@ -13,8 +13,7 @@ export interface S3Target {
 const ACCESS_KEY = 'mayfly-bench'
 const SECRET_KEY = 'mayfly-bench-secret'
 
-const program = goProgram({ name: 'minio', title: 'MinIO', module: 'github.com/minio/minio@latest' })
-export const { find: findMinio, install: installMinio, missing: minioMissing } = program
+export const { find: findMinio, install: installMinio, missing: minioMissing } = minio
 
 /** One server with one folder, in RAM where the system allows it, because short-lived data needs no disk. Its target is the JSON of an `S3Target`. */
 export async function startMinio(): Promise<Server> {

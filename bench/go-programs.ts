@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheDir, findOnPath, isExecutable } from './path.ts'
+import { cacheDir, findOnPath, isExecutable } from './servers/path.ts'
 
 /** A program that `go install` builds into the user's cache. */
-export interface GoProgram {
+interface GoProgram {
   /**
    * Looks for its variable, then for the program on the PATH, then for what `install` has built; null if there is none. Throws if the variable is set and names
    * no program.
@@ -26,7 +26,7 @@ interface Source {
   readonly module: string
 }
 
-export function goProgram({ name, title, module }: Source): GoProgram {
+function goProgram({ name, title, module }: Source): GoProgram {
   const variable = `MAYFLY_${name.toUpperCase().replaceAll('-', '_')}`
   const missing = `${title} is missing: set ${variable} to its file, or let \`npm run peers\` build it, which needs go (https://go.dev) on the PATH`
   const find = (env: NodeJS.ProcessEnv = process.env): string | null => {
@@ -55,3 +55,29 @@ export function goProgram({ name, title, module }: Source): GoProgram {
   }
   return { find, install, missing }
 }
+
+export const minio = goProgram({
+  name: 'minio',
+  title: 'MinIO',
+  module: 'github.com/minio/minio@latest',
+})
+
+export const helm = goProgram({
+  name: 'helm',
+  title: 'Helm',
+  module: 'helm.sh/helm/v3/cmd/helm@latest',
+})
+
+/** The reference implementation of the Compose specification, which checks files. */
+export const compose = goProgram({
+  name: 'compose-spec',
+  title: 'The check of Compose files',
+  module: 'github.com/compose-spec/compose-go/v2/cmd@latest',
+})
+
+/** A DNS server for a Kubernetes that has none. */
+export const coredns = goProgram({
+  name: 'coredns',
+  title: 'CoreDNS',
+  module: 'github.com/coredns/coredns@latest',
+})
