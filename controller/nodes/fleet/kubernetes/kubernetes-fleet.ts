@@ -51,7 +51,10 @@ export class KubernetesFleet implements Fleet {
   #watcher: FleetWatcher | null = null
   #owner: Promise<V1OwnerReference> | null = null
   #budget: number | null = null
+  #beginning: Promise<void> | null = null
   #isListed = false
+  /** Whether a caller of `list` waits for the pods, or has them. */
+  #isAwaited = true
   #isClosed = false
   #rounds: Pick<Timer, 'cancel'> | null = null
 
@@ -103,28 +106,26 @@ export class KubernetesFleet implements Fleet {
 
   /** Begins to watch. Null if the API server does not answer yet; the watcher is told when it does. */
   async list(): Promise<readonly FleetNode[] | null> {
-    const { runtime, background } = this.#options
-    const { clock } = runtime
-    let answered = (): void => undefined
-    let isLate = false
-    const listed = new Promise<boolean>((resolve) => {
-      answered = () => resolve(true)
-    })
-    void this.#watch.run(() => {
-      this.#isListed = true
-      this.#balanceBudget()
-      if (isLate) this.#watcher?.listed(this.#nodes())
-      else answered()
-    })
+    this.#beginning ??= this.#begin()
+    await Promise.race([this.#beginning, sleep(this.#options.runtime.clock, FIRST_LIST_MS_MAX)])
+    this.#isAwaited = this.#isListed
+    return this.#isListed ? this.#nodes() : null
+  }
+
+  /** Resolves when the pods are known. */
+  #begin(): Promise<void> {
+    const { background } = this.#options
+    const isWanted = (): boolean => !this.#isClosed
+    void background.persist(['applyMetadata', ''], () => this.#startAllMetadata(), isWanted)
     this.#rounds = background.every(HEARTBEAT_MS, ['controlLoop', 'pods'], () => this.#giveUpLate())
-    void background.persist(
-      ['applyMetadata', ''],
-      () => this.#startAllMetadata(),
-      () => !this.#isClosed,
-    )
-    const inTime = await Promise.race([listed, sleep(clock, FIRST_LIST_MS_MAX).then(() => false)])
-    isLate = !inTime
-    return inTime ? this.#nodes() : null
+    return new Promise((resolve) => {
+      void this.#watch.run(() => {
+        this.#isListed = true
+        this.#balanceBudget()
+        if (!this.#isAwaited) this.#watcher?.listed(this.#nodes())
+        resolve()
+      })
+    })
   }
 
   close(): void {
