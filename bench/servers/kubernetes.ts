@@ -140,7 +140,9 @@ export class Kubernetes {
   }
 
   async #script(path: string, ...args: string[]): Promise<void> {
-    const child = spawn(path, args, { cwd: this.dir, stdio: 'ignore', env: { ...process.env, FULL: '1' } })
+    // The node renews its lease every ten seconds, and the machine may be busy.
+    const env = { ...process.env, FULL: '1', NODE_GRACE: '60s' }
+    const child = spawn(path, args, { cwd: this.dir, stdio: 'ignore', env })
     const [code] = (await once(child, 'exit')) as [number]
     if (code !== 0) throw new Error(`${join(this.dir, path)} ended with exit code ${code}`)
   }

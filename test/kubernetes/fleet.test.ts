@@ -60,7 +60,7 @@ describe('the Kubernetes fleet, as every fleet', () => {
     const classes = ['small', 'broken'].map((name) => ({ name, ...ofEach }))
     const open = async (): Promise<KubernetesFleet> => {
       const api = await ApiServer.open('mayfly')
-      const background = new Background({ runtime: systemRuntime, log: createLog('controller', 'silent') })
+      const background = new Background({ runtime: systemRuntime, log: createLog('controller', 'warn') })
       const settings = readKubernetesFile(file, classes)
       return new KubernetesFleet({
         api,
