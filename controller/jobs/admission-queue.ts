@@ -102,8 +102,8 @@ export class AdmissionQueue<T> {
   }
 
   #behind({ attempt, refusal }: Entry<T>): Refusal {
-    const { reason } = refusal.error
+    const { code, reason } = refusal.error
     const text = `A registration of API key '${attempt.owner}' came first and waits (${this.count} do). ${reason}`
-    return { by: refusal.by, error: new MayflyError('RESERVATION_REFUSED', text) }
+    return { by: refusal.by, error: new MayflyError(code, text) }
   }
 }

@@ -6,6 +6,7 @@ import type { FleetCapacity } from '../nodes/capacity.ts'
 import type { NodeRegistry } from '../nodes/registry.ts'
 import type { Placer, Proposal } from '../placement/placer.ts'
 import type { Job, Share } from '../records/job.ts'
+import { isOpen } from '../records/node.ts'
 import { addSpending, excessOf, nothingSpent, priceOf, type Quota, type Spending } from '../records/quota.ts'
 import { bytesOf, type NodeClass } from '../sizing/node-class.ts'
 import type { Demand } from '../sizing/rightsizing.ts'
@@ -29,6 +30,8 @@ export interface Refusal {
   readonly error: MayflyError
 }
 
+const nothingProposed: Proposal = Object.freeze({ shares: [], started: [] })
+
 /** Decides what may be reserved, by free capacity and by the quotas of the cluster and of the key. */
 export class Admission {
   readonly #options: AdmissionOptions
@@ -37,10 +40,17 @@ export class Admission {
     this.#options = options
   }
 
-  /** Throws `RESERVATION_REFUSED` for a demand that an empty cluster could not meet. */
+  /** `UNAVAILABLE` where nodes are started by others and none is there: then nothing is known of tiers and capacity. */
+  withoutNodes(): Refusal | null {
+    const { fleetCapacity, nodes } = this.#options
+    if (!fleetCapacity.isFixed || nodes.all().some(isOpen)) return null
+    return { by: 'cluster', error: new MayflyError('UNAVAILABLE', 'No storage node has joined yet') }
+  }
+
+  /** Throws `RESERVATION_REFUSED` for a demand that an empty cluster could not meet. Nodes that others start may still join. */
   requirePossible(owner: string, demand: Demand): void {
-    const { placer, quota } = this.#options
-    const proposal = placer.proposeOnEmpty(demand)
+    const { placer, quota, fleetCapacity } = this.#options
+    const proposal = fleetCapacity.isFixed ? nothingProposed : placer.proposeOnEmpty(demand)
     const more = { ...spendingOf(demand), pricePerHour: this.#priceOf(proposal, demand) }
     const excess = this.#excess(owner, { quota: nothingSpent, key: nothingSpent }, more)
     if (excess !== null) throw refused(`${excess.text}; it can never be met`)

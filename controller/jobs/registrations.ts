@@ -158,8 +158,8 @@ export class Registrations {
 
   async #register(request: Registration, by: RegisterOptions, { gaveUp }: Claim): Promise<Job> {
     const { admission, size } = this.#options
-    const { demand } = size(scopeOf({ ...request, ...by }), request.hints)
-    admission.requirePossible(by.owner, demand)
+    if (admission.withoutNodes() === null)
+      admission.requirePossible(by.owner, size(scopeOf({ ...request, ...by }), request.hints).demand)
     const server = await this.#chooseServer()
     const { registered } = await this.#waiting.enter({
       owner: by.owner,
@@ -182,6 +182,8 @@ export class Registrations {
     metadata: string,
   ): { done: Admitted } | Refusal {
     const { ledger, admission, runtime, size, serial } = this.#options
+    const refusal = admission.withoutNodes()
+    if (refusal !== null) return refusal
     const { demand, reasons } = size(scopeOf({ owner, name: request.name }), request.hints)
     const shares = admission.admit(owner, demand)
     if ('error' in shares) return shares

@@ -106,6 +106,38 @@ describe('a registration for which there is no room now', () => {
   })
 })
 
+describe('a registration before the first node that others start has joined', () => {
+  test('is refused as unavailable, and says why', async () => {
+    const world = await World.start({ nodesJoin: true })
+    const { status, body } = await world.register(large)
+    expect([status, body.error.code]).toEqual([503, 'UNAVAILABLE'])
+    expect(body.error.message).toContain('No storage node has joined yet')
+  })
+
+  test('waits for it if it says so, and behind others in order', async () => {
+    const world = await World.start({ nodesJoin: true })
+    // The config has no tier for it but SSD, of which nothing is known yet.
+    const waits = world.register({ hints: { capacityBytes: 600 * MIB }, waitSeconds: 60 })
+    await untilWaiting(world, 1)
+    const behind = await world.register(small)
+    expect([behind.status, behind.body.error.code]).toEqual([503, 'UNAVAILABLE'])
+    const tiers = { ram: { capacityBytes: 256 * MIB, usedBytes: 0 }, ssd: { capacityBytes: 2048 * MIB, usedBytes: 0 } }
+    await world.report('n-1', [], tiers)
+    expect((await waits).status).toBe(201)
+  })
+
+  test('waits for more nodes than have joined so far, and is refused with the numbers else', async () => {
+    const world = await World.start({ nodesJoin: true })
+    await world.report('n-1')
+    const refused = await world.register(whole)
+    expect([refused.status, refused.body.error.code]).toEqual([409, 'RESERVATION_REFUSED'])
+    const waits = world.register({ ...whole, waitSeconds: 60 })
+    await untilWaiting(world, 1)
+    await world.report('n-2')
+    expect((await waits).status).toBe(201)
+  })
+})
+
 describe('a registration that can never be met', () => {
   test('is refused at once, however long it would wait', async () => {
     const world = await World.start({ classes: [{ ...smallClass, ssdBytes: 0 }] })

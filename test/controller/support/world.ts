@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { Registry } from 'prom-client'
 import { onTestFinished } from 'vitest'
+import { JoiningFleet } from '../../../controller/nodes/fleet/joining-fleet.ts'
 import type { ApiKey, Quota } from '../../../controller/records/quota.ts'
 import { startController } from '../../../controller/server.ts'
 import type { NodeClass } from '../../../controller/sizing/node-class.ts'
@@ -75,6 +76,8 @@ export interface WorldOptions {
   readonly tiers?: NodeReport['tiers']
   /** Whether nodes report as soon as they start; else the test calls `report`. */
   readonly nodesReport?: boolean
+  /** Whether nodes join when the test reports them, as those that others start; else the fleet starts them. */
+  readonly nodesJoin?: boolean
   readonly port?: number
   readonly quota?: Quota
   /** None by default; nothing has to listen there. */
@@ -149,7 +152,7 @@ export class World {
         registry: new Registry(),
         certificates: null,
         store: life.share(this.openStore(), (method) => method !== 'load'),
-        fleet: life.share(this.fleet),
+        fleet: this.#options.nodesJoin ? new JoiningFleet() : life.share(this.fleet),
         metadataClient: life.share(this.metadata),
         log,
         background: new Background({ runtime, log }),
