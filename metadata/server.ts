@@ -19,6 +19,7 @@ import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
+import { Votes } from './drive/votes.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
@@ -30,8 +31,8 @@ export interface MetadataDeps {
   readonly store: PlacementStore
   /** That of the one process with the server's file if missing. */
   readonly tenure?: Tenure
-  /** Called when the controller knows a later process of this server. */
-  readonly onSuperseded?: () => void
+  /** Called with who knows a later process of this server. */
+  readonly onSuperseded?: (knownBy: string) => void
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
   /** Stopped with the server. */
@@ -77,6 +78,13 @@ export async function startMetadata(
     tenure: world.tenure ?? soleTenure,
   })
   await placements.load()
+  const votes = new Votes({
+    ...{ server: id, generation, clock, messenger },
+    tenure: world.tenure ?? soleTenure,
+    nominees: () => placements.heardNodes(),
+    onSuperseded: () => world.onSuperseded?.('storage nodes'),
+  })
+  void votes.round()
   const handlers = metadataHandlers(placements, log)
   const turns = new Turns(clock)
   const connections = new Connections()
@@ -88,7 +96,7 @@ export async function startMetadata(
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
-  let silentDead: ReadonlySet<string> = new Set()
+  let silentDead: ReadonlySet<string> = new Set(placements.silentDead)
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
@@ -100,7 +108,8 @@ export async function startMetadata(
     }
     await background.attempt(['report', 'controller'], async () => {
       const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
-      if (answer?.superseded) world.onSuperseded?.()
+      if (answer?.superseded) world.onSuperseded?.('the controller')
+      placements.confirmDead(answer?.gone ?? [])
     })
   }
   await beat()
@@ -113,6 +122,7 @@ export async function startMetadata(
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
     background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
+    background.every(HEARTBEAT_MS, ['vote', ''], () => votes.round()),
   ]
   return {
     ...{ calls, connections },
