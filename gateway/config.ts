@@ -9,7 +9,6 @@ export function readConfig(env: Environment = process.env) {
   return Object.freeze({
     id: env.MAYFLY_GATEWAY_ID ?? `g-${randomBytes(5).toString('hex')}`,
     network,
-    caFile: env.MAYFLY_CA_FILE || null,
     endpoint: readEndpoint(env),
     serves: readServed(env),
     accessLog: env.MAYFLY_S3_ACCESS_LOG ?? null,

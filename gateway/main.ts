@@ -2,7 +2,7 @@ import { TICKET_SECONDS } from '../protocol/limits.ts'
 import { claimsOfAccessKey, s3KeyOf } from '../protocol/model/s3-key.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
-import { readCa } from '../protocol/transport/tls.ts'
+import { caIn } from '../protocol/transport/tls.ts'
 import { withProbes } from '../service/metrics/probes.ts'
 import { openCertificates } from '../service/network/certificates.ts'
 import { runService } from '../service/process/lifecycle.ts'
@@ -16,10 +16,10 @@ import { startGateway } from './server.ts'
 await runService('gateway', {
   readConfig: () => readConfig(),
   start: async (config, { log, background }) => {
-    const { id, network, caFile, endpoint, serves, accessLog } = config
+    const { id, network, endpoint, serves, accessLog } = config
     const { clock } = systemRuntime
     const certificates = openCertificates(network.tls, { log, background })
-    const ca = (): string | null => (caFile === null ? null : readCa(caFile))
+    const ca = caIn(network.caFile)
     return await withProbes(
       { plane: 'gateway', at: network.probes, certificates },
       async ({ registry, address: metrics }) => {

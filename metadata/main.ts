@@ -1,7 +1,8 @@
 import { systemRuntime } from '../protocol/runtime.ts'
+import { caIn } from '../protocol/transport/tls.ts'
 import { addCallMetrics } from '../service/metrics/call-metrics.ts'
 import { withProbes } from '../service/metrics/probes.ts'
-import { noCa, openCertificates } from '../service/network/certificates.ts'
+import { openCertificates } from '../service/network/certificates.ts'
 import { networkOf } from '../service/network/listener.ts'
 import { reportTo } from '../service/process/controller-report.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
@@ -20,7 +21,7 @@ await runService('metadata', {
       path: `metadata/${id}/heartbeat`,
       secret,
       clock: systemRuntime.clock,
-      ca: certificates?.trust.ca ?? noCa,
+      ca: caIn(config.network.caFile),
     })
     const onLost = (reason: string): never => {
       log.fatal({ reason }, 'this process does not lead any more')

@@ -5,9 +5,10 @@ import type {
   NodeReportAnswer,
 } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
+import { caIn } from '../protocol/transport/tls.ts'
 import { addCallMetrics } from '../service/metrics/call-metrics.ts'
 import { withProbes } from '../service/metrics/probes.ts'
-import { noCa, openCertificates } from '../service/network/certificates.ts'
+import { openCertificates } from '../service/network/certificates.ts'
 import { networkOf } from '../service/network/listener.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import { reportTo } from '../service/process/controller-report.ts'
@@ -24,7 +25,7 @@ await runService('storage-node', {
   start: async (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
     const certificates = openCertificates(config.network.tls, { log, background })
-    const to = { url, secret, clock: systemRuntime.clock, ca: certificates?.trust.ca ?? noCa }
+    const to = { url, secret, clock: systemRuntime.clock, ca: caIn(config.network.caFile) }
     const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
     const askCapacity = reportTo<CapacityRequest, CapacityAnswer>({ ...to, path: `nodes/${id}/capacity` })
     const onDead = (reason: Error): never => {

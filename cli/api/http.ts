@@ -2,7 +2,7 @@ import { ControllerApi } from '../../client/controller-api.ts'
 import { allOf, withJobId } from '../../client/registration.ts'
 import { isError, MayflyError } from '../../protocol/errors.ts'
 import { NODE_START_MS_MAX } from '../../protocol/limits.ts'
-import { readCa } from '../../protocol/transport/tls.ts'
+import { caIn } from '../../protocol/transport/tls.ts'
 import type { LinkReply } from './replies.ts'
 
 /** URL of a controller and its API key. */
@@ -16,12 +16,7 @@ export interface Credentials {
 
 /** A client of the controller. */
 export function apiOf({ url, apiKey, caFile }: Credentials): ControllerApi {
-  return new ControllerApi(url, apiKey, { ca: caOf(caFile) })
-}
-
-/** Reads the CA for each connection. */
-export function caOf(caFile: string | undefined): () => string | null {
-  return () => (caFile === undefined ? null : readCa(caFile))
+  return new ControllerApi(url, apiKey, { ca: caIn(caFile) })
 }
 
 export interface HttpRequest {

@@ -2,10 +2,11 @@ import type { Command } from 'commander'
 import { type Job, openJob } from '../../client/index.ts'
 import { noTicket } from '../../client/registration.ts'
 import { isError } from '../../protocol/errors.ts'
+import { caIn } from '../../protocol/transport/tls.ts'
 import { codeOf } from '../../service/process/system-error.ts'
 import { type Cli, type ClusterFlags, clusterOptions, jobText, onRun } from '../verb.ts'
 import { findCredentials } from './credentials.ts'
-import { caOf, requestJob } from './http.ts'
+import { requestJob } from './http.ts'
 import type { JobReply } from './replies.ts'
 
 export interface JobFlags extends ClusterFlags {
@@ -76,7 +77,7 @@ async function jobNamed({ config }: Cli, flags: ClusterFlags, name: string): Pro
   const credentials = findCredentials(flags, config)
   const { id, state, ticket } = await requestJob<JobReply>(credentials, name, {})
   if (ticket === undefined) throw noTicket(id, state)
-  return await openJob(ticket, { ca: caOf(credentials.caFile)() ?? undefined })
+  return await openJob(ticket, { ca: caIn(credentials.caFile)() ?? undefined })
 }
 
 /** Until `release`, the first Ctrl-C aborts the signal; a second one ends the process. */

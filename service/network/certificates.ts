@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { MayflyError } from '../../protocol/errors.ts'
-import { readCa, TLS_VERSION_MIN, type TlsTrust } from '../../protocol/transport/tls.ts'
+import { caIn, TLS_VERSION_MIN, type TlsTrust } from '../../protocol/transport/tls.ts'
 import type { Background } from '../process/background.ts'
 import type { Environment } from '../process/environment.ts'
 import type { Logger } from '../process/log.ts'
@@ -30,11 +30,6 @@ export function readTls(env: Environment): TlsSettings | null {
   return { certFile, keyFile, caFile: env.MAYFLY_CA_FILE || null, name: env.MAYFLY_TLS_NAME ?? '' }
 }
 
-/** The CA of a process without certificates: those that Node trusts. */
-export function noCa(): null {
-  return null
-}
-
 /** What a server shows to clients. */
 export interface Shown {
   readonly cert: string
@@ -57,7 +52,7 @@ export class Certificates {
   constructor(settings: TlsSettings) {
     this.#settings = settings
     const { caFile, name } = settings
-    this.trust = { name, ca: () => (caFile === null ? null : readCa(caFile)) }
+    this.trust = { name, ca: caIn(caFile) }
     this.trust.ca()
     this.#shown = this.#read()
     ;({ context: this.#context, expiresAt: this.#expiresAt } = this.#check(this.#shown))

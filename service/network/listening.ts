@@ -1,6 +1,7 @@
 import { isIP, isIPv6 } from 'node:net'
 import { MayflyError } from '../../protocol/errors.ts'
 import { formatAddress, type HostPort, splitAddress } from '../../protocol/transport/address.ts'
+import { caIn } from '../../protocol/transport/tls.ts'
 import type { Environment } from '../process/environment.ts'
 import { readTls, type TlsSettings } from './certificates.ts'
 
@@ -24,12 +25,14 @@ export interface NetworkConfig {
   readonly probes: ListenAt
   /** Of every listener; null if none speaks TLS. */
   readonly tls: TlsSettings | null
+  /** The CA that the process trusts as a client of the HTTP API; null for those that Node trusts. */
+  readonly caFile: string | null
   /** Whether other machines can connect, and what they send is not encrypted. */
   readonly isExposed: boolean
 }
 
 /**
- * Reads MAYFLY_LISTEN, MAYFLY_ADVERTISE, MAYFLY_METRICS_LISTEN, MAYFLY_INSECURE, and what `readTls` reads. Throws `BAD_REQUEST`, naming the variable.
+ * Reads MAYFLY_LISTEN, MAYFLY_ADVERTISE, MAYFLY_METRICS_LISTEN, MAYFLY_INSECURE, MAYFLY_CA_FILE, and what `readTls` reads. Throws `BAD_REQUEST`, naming the variable.
  * No name is resolved: a process may start before its name exists.
  */
 export function readNetwork(env: Environment): NetworkConfig {
@@ -40,6 +43,8 @@ export function readNetwork(env: Environment): NetworkConfig {
   checkReachable(at, advertised, names)
   checkReachable(probesAt, advertised, { ...names, listen: 'MAYFLY_METRICS_LISTEN' })
   const tls = readTls(env)
+  const caFile = env.MAYFLY_CA_FILE || null
+  caIn(caFile)()
   const isExposed = tls === null && [at, probesAt].some(({ host }) => !isLoopback(host))
   const isAllowed = readFlag(env, 'MAYFLY_INSECURE')
   if (isExposed && !isAllowed)
@@ -52,6 +57,7 @@ export function readNetwork(env: Environment): NetworkConfig {
     // A port that is advertised is that of the main listener.
     probes: advertised === null ? probesAt : { ...probesAt, advertised: { ...advertised, port: null } },
     tls,
+    caFile,
     isExposed,
   }
 }

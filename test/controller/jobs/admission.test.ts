@@ -117,12 +117,17 @@ describe('a registration before the first node that others start has joined', ()
   test('waits for it if it says so, and behind others in order', async () => {
     const world = await World.start({ nodesJoin: true })
     // The config has no tier for it but SSD, of which nothing is known yet.
-    const waits = world.register({ hints: { capacityBytes: 600 * MIB }, waitSeconds: 60 })
+    const hints = { capacityBytes: 600 * MIB, peakBytesPerSecond: 1_000, latencySensitive: false }
+    const waits = world.register({ hints, waitSeconds: 60 })
     await untilWaiting(world, 1)
     const behind = await world.register(small)
     expect([behind.status, behind.body.error.code]).toEqual([503, 'UNAVAILABLE'])
-    const tiers = { ram: { capacityBytes: 256 * MIB, usedBytes: 0 }, ssd: { capacityBytes: 2048 * MIB, usedBytes: 0 } }
+    const tiers = {
+      ram: { capacityBytes: 256 * MIB, usedBytes: 0 },
+      ssd: { capacityBytes: 2048 * MIB, usedBytes: 0 },
+    }
     await world.report('n-1', [], tiers)
+    expect((await waits).text).toContain('active')
     expect((await waits).status).toBe(201)
   })
 

@@ -128,6 +128,7 @@ const others: Readonly<Record<string, Record<string, unknown>>> = {
   release: { metadata: '', slots: [] },
   settled: { slots: [] },
   drop: { metadata: '', slots: [] },
+  vote: { server: '', generation: 1 },
   jobCreate: { slots: 64 },
 }
 
