@@ -3,11 +3,11 @@
  * read mapper.ts and reducer.ts.
  * It needs a cluster: `mayfly demo` starts one for it; for a running one, set MAYFLY_URL and MAYFLY_API_KEY.
  */
-import { connect, type RegisteredJob } from 'mayfly'
+import { connect, MayflyError, type RegisteredJob } from 'mayfly'
 import { findDifference } from './check.ts'
 import { findFolder, readTextFiles } from './corpus.ts'
-import { putInput } from './input.ts'
-import { keys, MAPPERS, REDUCERS, type WordEntry } from './plan.ts'
+import { inputsOf, putInput } from './input.ts'
+import { keys, MAPPERS, type MapTask, REDUCERS, type WordEntry } from './plan.ts'
 import { formatReport } from './report.ts'
 import { runStage, type StageReport } from './stage.ts'
 import { countBytesLeft, watchStored } from './stored.ts'
@@ -17,8 +17,13 @@ const files = readTextFiles(folder)
 const inputBytes = files.reduce((sum, { bytes }) => sum + bytes, 0)
 console.log(`${files.length} text files, ${(inputBytes / 2 ** 20).toFixed(1)} MiB, under ${folder}`)
 
-// Register the job. The hints tell Mayfly how much capacity to reserve. Every stage consumes its input, so the data of a stage is freed while that of the next
-// one is written: twice the input is ample. If this process dies, the job is no longer used, and its lease of a minute lapses, which frees its data.
+/** Each loss of a node costs one more at most. */
+const ROUNDS_MAX = 5
+const map = { name: 'map', program: 'mapper.js', reads: 'input/', writes: 'map/' }
+const reduce = { name: 'reduce', program: 'reducer.js', reads: 'map/', writes: 'result/' }
+
+// Register the job. The hints tell Mayfly how much capacity to reserve. Every function deletes its input when it is done, so the data of a stage is freed while that of
+// the next one is written: twice the input is ample. If this process dies, the job is no longer used, and its lease of a minute lapses, which frees its data.
 const mayfly = await connect()
 const job = await mayfly.registerJob(
   'word-count',
@@ -43,31 +48,59 @@ console.log(
 )
 process.exitCode = difference === null && bytesLeft === 0 ? 0 : 1
 
+/**
+ * What is lost with a node is made again: in each round the mappers run whose partitions are missing, and then the reducers whose results are. Without a loss
+ * there is one round.
+ */
 async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
-  // Put the input, and one task for each function to claim.
-  stages.push(await putInput(job, files))
-  for (let i = 0; i < MAPPERS; i++) await job.put(keys.mapTask(i), String(i))
-  for (let i = 0; i < REDUCERS; i++) await job.put(keys.reduceTask(i), String(i))
+  const inputs = inputsOf(files)
+  const results = new Map<number, WordEntry[]>()
+  for (let round = 1; results.size < REDUCERS; round++) {
+    if (round > ROUNDS_MAX) throw new Error(`After ${ROUNDS_MAX} rounds results are still missing`)
+    const reducers = numbers(REDUCERS).filter((reducer) => !results.has(reducer))
+    const mappers = await missing(job, numbers(MAPPERS), (mapper) =>
+      reducers.map((reducer) => keys.partition(mapper, reducer)),
+    )
+    if (round > 1) console.log(`run again: ${mappers.length} mappers, ${reducers.length} reducers`)
+    if (mappers.length > 0) {
+      stages.push(await putInput(job, inputs, mappers))
+      stages.push(await runStage(job, { ...map, tasks: mappers.map((mapper) => mapTask(mapper, inputs)) }))
+    }
+    stages.push(await runStage(job, { ...reduce, tasks: reducers.map(reduceTask) }))
+    for (const reducer of reducers) {
+      const bytes = await job.get(keys.result(reducer)).catch(unlessThere)
+      if (bytes !== null) results.set(reducer, JSON.parse(bytes.toString()) as WordEntry[])
+    }
+  }
+  return [...results.values()].flat()
+}
 
-  stages.push(
-    await runStage(job, {
-      name: 'map',
-      program: 'mapper.js',
-      processes: MAPPERS,
-      reads: 'input/',
-      writes: 'map/',
-    }),
-  )
-  stages.push(
-    await runStage(job, {
-      name: 'reduce',
-      program: 'reducer.js',
-      processes: REDUCERS,
-      reads: 'map/',
-      writes: 'result/',
-    }),
-  )
+function mapTask(mapper: number, inputs: readonly (readonly unknown[])[]) {
+  const task: MapTask = { mapper, pieces: inputs[mapper]?.length ?? 0 }
+  return { key: keys.mapTask(mapper), content: JSON.stringify(task) }
+}
 
-  const results = await Promise.all(Array.from({ length: REDUCERS }, (_, i) => job.get(keys.result(i))))
-  return results.flatMap((bytes) => JSON.parse(bytes.toString()) as WordEntry[])
+function reduceTask(reducer: number) {
+  return { key: keys.reduceTask(reducer), content: String(reducer) }
+}
+
+/** Those of which an object is missing. */
+async function missing(
+  job: RegisteredJob,
+  of: readonly number[],
+  keysOf: (number: number) => string[],
+): Promise<number[]> {
+  const isThere = (key: string): Promise<boolean> => job.exists(key).catch(() => false)
+  const found = await Promise.all(of.map(async (number) => await Promise.all(keysOf(number).map(isThere))))
+  return of.filter((_, index) => found[index]?.includes(false))
+}
+
+/** Null for what can be made again. */
+function unlessThere(error: unknown): null {
+  if (error instanceof MayflyError) return null
+  throw error
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, number) => number)
 }

@@ -3,7 +3,13 @@
 export const MAPPERS = 8
 export const REDUCERS = 4
 
-/** A piece of the input: some whole files. Its key names the mapper that reads it. */
+/** The task of a mapper: its number, and how many pieces it reads. */
+export interface MapTask {
+  readonly mapper: number
+  readonly pieces: number
+}
+
+/** A part of a piece of the input, which is some whole files. The key of a piece names the mapper that reads it. */
 export interface InputFile {
   readonly file: number
   readonly text: string

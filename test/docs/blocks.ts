@@ -3,7 +3,7 @@ import { join, relative } from 'node:path'
 
 export const root = new URL('../..', import.meta.url).pathname
 
-/** A fenced block of a page. Its info string is `LANGUAGE [FILE] WORD skip="REASON"`; all but the language may be missing. */
+/** A fenced block of a page. Its info string is `LANGUAGE [FILE] WORD on=MACHINES skip="REASON"`; all but the language may be missing. */
 export interface Block {
   /** Path below the root. */
   readonly page: string
@@ -14,6 +14,8 @@ export interface Block {
   readonly file: string | null
   /** `terminal`: it keeps running while later blocks run. */
   readonly isTerminal: boolean
+  /** The machines on which it is run, where a page has several. */
+  readonly on: readonly string[]
   /** Why it is not run. */
   readonly skip: string | null
   readonly text: string
@@ -45,11 +47,14 @@ export function blocksOf(page: string): Block[] {
   return blocks
 }
 
-function parseInfo(info: string, place: string): Pick<Block, 'language' | 'file' | 'isTerminal' | 'skip'> {
-  const match = /^(\w+)(?: \[([\w./-]+)\])?( terminal)?(?: skip="([^"]+)")?$/.exec(info.trim())
+function parseInfo(
+  info: string,
+  place: string,
+): Pick<Block, 'language' | 'file' | 'isTerminal' | 'on' | 'skip'> {
+  const match = /^(\w+)(?: \[([\w./-]+)\])?( terminal)?(?: on=([\w,]+))?(?: skip="([^"]+)")?$/.exec(info.trim())
   if (match === null) throw new Error(`${place}: the info string '${info}' is none of test/docs/blocks.ts`)
-  const [, language = '', file = null, terminal, skip = null] = match
-  return { language, file, isTerminal: terminal !== undefined, skip }
+  const [, language = '', file = null, terminal, on, skip = null] = match
+  return { language, file, isTerminal: terminal !== undefined, on: on?.split(',') ?? [], skip }
 }
 
 /** Where a block stands, for names of tests and errors. */

@@ -7,6 +7,8 @@ import { faultsOfTypes } from './types.ts'
 
 /** The pages that begin with a clone of the repository; `clone.test.ts` plays them there. */
 const ofClone = ['README.md', 'docs/tutorial.md']
+/** Its machines are made by `hosts.test.ts`. */
+const ofMachines = 'docs/hosts.md'
 
 /** Pages about a Kubernetes; `test/machines` plays them on one. */
 const ofKubernetes = ['docs/kubernetes.md']
@@ -33,7 +35,7 @@ test('the TypeScript of all pages compiles against the types of the package', ()
 
 const played = pages().filter(
   (page) =>
-    ![...ofClone, ...ofKubernetes].includes(page) &&
+    ![...ofClone, ...ofKubernetes, ofMachines].includes(page) &&
     blocksOf(page).some((block) => block.skip === null && !prose.includes(block.language)),
 )
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { onTestFinished } from 'vitest'
 import { parse } from 'yaml'
+import { findPostgres } from '../../bench/servers/postgres.ts'
 import { findPythonS3 } from '../../bench/servers/python-s3.ts'
 import { parseConfig } from '../../cli/up/config/cluster-config.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -31,11 +32,21 @@ interface Place {
   readonly env?: Readonly<Record<string, string>>
   /** How long a block may take. */
   readonly blockMs?: number
+  /** One of several machines. */
+  readonly machine?: {
+    /** The command that runs the words after it there. */
+    readonly prefix: readonly string[]
+    /** Folder of the homes of all machines, by their host names. */
+    readonly homes: string
+    readonly host: string
+  }
 }
 
 /** Until a terminal has printed that its cluster is ready, or anything at all where it starts none; it may build first. */
 const TERMINAL_MS_MAX = 300_000
 const BLOCK_MS_MAX = 60_000
+/** On machines blocks wait for leases, too. */
+const MACHINE_BLOCK_MS_MAX = 300_000
 /** Each starts a process. */
 const NODE_TRIES_MAX = 100
 
@@ -48,18 +59,23 @@ export class Stage {
   readonly #dir: string
   readonly #stateFile: string
   readonly #env: NodeJS.ProcessEnv
+  readonly #prefix: readonly string[]
   readonly #terminals: ChildProcess[] = []
   readonly #blockMs: number
   #programs = 0
 
-  private constructor(
-    dir: string,
-    { stateFile, env, blockMs }: { stateFile: string; env: NodeJS.ProcessEnv; blockMs: number },
-  ) {
-    this.#dir = dir
-    this.#stateFile = stateFile
-    this.#env = env
-    this.#blockMs = blockMs
+  private constructor(of: {
+    dir: string
+    stateFile: string
+    env: NodeJS.ProcessEnv
+    prefix: readonly string[]
+    blockMs: number
+  }) {
+    this.#dir = of.dir
+    this.#stateFile = of.stateFile
+    this.#env = of.env
+    this.#prefix = of.prefix
+    this.#blockMs = of.blockMs
   }
 
   /**
@@ -70,17 +86,21 @@ export class Stage {
     clone,
     packed,
     cluster,
+    machine,
     repository = false,
     env = {},
-    blockMs = BLOCK_MS_MAX,
+    blockMs = machine === undefined ? BLOCK_MS_MAX : MACHINE_BLOCK_MS_MAX,
   }: Place = {}): Promise<Stage> {
-    const home = await tempDir()
-    const dir = clone ?? packed?.dir ?? join(home, 'work')
+    const home = machine === undefined ? await tempDir() : join(machine.homes, machine.host)
+    const dir = clone ?? packed?.dir ?? (machine === undefined ? join(home, 'work') : home)
     const bin = join(home, 'bin')
-    await mkdir(bin)
+    await mkdir(bin, { recursive: true })
     const command = packed?.command ?? join(clone ?? root, 'dist/cli/main.js')
     await writePrograms(bin, { command, isBuilt: packed !== undefined })
-    if (clone === undefined && packed === undefined) {
+    if (machine !== undefined) {
+      await writeMachinePrograms(bin, machine.homes)
+      await symlink(root, join(home, 'mayfly'))
+    } else if (clone === undefined && packed === undefined) {
       await mkdir(join(dir, 'node_modules'), { recursive: true })
       await symlink(join(root, 'client'), join(dir, 'node_modules', 'mayfly'))
       await symlink(join(root, 'node_modules/@opentelemetry'), join(dir, 'node_modules/@opentelemetry'))
@@ -89,10 +109,12 @@ export class Stage {
       for (const folder of ['deploy', 'examples']) await symlink(join(root, folder), join(dir, folder))
     const reader = {
       ...{ HOME: home, TMPDIR: home, XDG_STATE_HOME: join(home, 'state') },
+      ...(machine !== undefined && { HOST: machine.host }),
       ...env,
       PATH: `${bin}:${env.PATH ?? process.env.PATH}`,
     }
-    const stage = new Stage(dir, { stateFile: join(home, 'shell'), env: reader, blockMs })
+    const prefix = machine?.prefix ?? []
+    const stage = new Stage({ dir, stateFile: join(home, 'shell'), env: reader, prefix, blockMs })
     onTestFinished(() => stage.close())
     await writeFile(stage.#stateFile, `cd ${dir}\n`)
     if (cluster !== undefined) {
@@ -124,7 +146,8 @@ export class Stage {
 ${commands}
 { declare -p | grep -Ev '^declare -([a-z]*r|[aA] BASH|- _=)'; printf 'cd %q\\n' "$PWD"; } >'${this.#stateFile}'`
     try {
-      const { stdout } = await run('bash', ['-c', script], {
+      const [program = '', ...args] = [...this.#prefix, 'bash', '-c', script]
+      const { stdout } = await run(program, args, {
         cwd: this.#dir,
         env: this.#env,
         timeout: this.#blockMs,
@@ -147,7 +170,8 @@ ${commands}
   /** Runs it in another terminal until the page ends. */
   async #keep(commands: string): Promise<void> {
     const script = `set -e; . '${this.#stateFile}' >/dev/null; exec 2>&1\n${commands}`
-    const child = spawn('bash', ['-c', script], {
+    const [program = '', ...args] = [...this.#prefix, 'bash', '-c', script]
+    const child = spawn(program, args, {
       cwd: this.#dir,
       env: this.#env,
       detached: true,
@@ -261,10 +285,22 @@ exec '${process.execPath}' '${command}' "$verb" "$@"`
   const python = findPythonS3()
   // As if the reader had installed boto3 and s3fs.
   if (python !== null) programs.python = `exec '${python}' "$@"`
-  for (const [name, text] of Object.entries(programs)) {
-    await writeFile(join(bin, name), `#!/bin/bash\n${text}\n`)
-    await chmod(join(bin, name), 0o755)
-  }
+  for (const [name, text] of Object.entries(programs)) await writeProgram(join(bin, name), text)
+}
+
+/** `scp` copies to the home of another machine. PostgreSQL refuses to run as root, as whom the page is played. */
+async function writeMachinePrograms(bin: string, homes: string): Promise<void> {
+  const asPostgres = `mkdir -p "$HOME/postgres"; chown -R postgres: "$HOME/postgres" "$HOME/cluster/password"
+exec setpriv --reuid=postgres --regid=postgres --clear-groups`
+  const programs: Record<string, string> = { scp: `cp -r "$2" "${homes}/\${3%:}/"` }
+  for (const name of ['initdb', 'pg_ctl'])
+    programs[name] = `${asPostgres} '${join(findPostgres() ?? '', '..', name)}' "$@"`
+  for (const [name, text] of Object.entries(programs)) await writeProgram(join(bin, name), text)
+}
+
+async function writeProgram(path: string, text: string): Promise<void> {
+  await writeFile(path, `#!/bin/bash\n${text}\n`)
+  await chmod(path, 0o755)
 }
 
 async function realNpm(): Promise<string> {
