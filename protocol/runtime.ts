@@ -106,10 +106,13 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
  * millisecond.
  */
 export function nextTurn(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    if (clock.soon === undefined) clock.after(0, resolve)
-    else clock.soon(resolve)
-  })
+  return new Promise((resolve) => afterPoll(clock, resolve))
+}
+
+/** Runs `task` after the next poll of the network. */
+export function afterPoll(clock: Clock, task: () => void): void {
+  if (clock.soon === undefined) clock.after(0, task)
+  else clock.soon(task)
 }
 
 /** Runs `task` every `ms` until cancelled, counted from the end of one run to the start of the next. */

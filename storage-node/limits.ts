@@ -65,8 +65,10 @@ export const SESSIONS_BYTES_MAX = 48 * 1024 * 1024
 /** Interval of the sweep that frees expired objects, which readers no longer see. */
 export const TTL_SWEEP_MS = 1_000
 export const LIST_PAGE_BYTES_MAX = 512 * 1024
-/** Table cells or keys visited between two yields of a listing: about 1 ms of work. */
+/** Table cells or keys visited in one step of the collection of a listing's keys: about 1 ms of work. */
 export const LIST_SCAN_BATCH = 2_000
+/** Keys of a page of a listing that are looked up in one step: below 1 ms. */
+export const LIST_PAGE_STEP_KEYS = 500
 /** Cells of one table visited in one step. */
 export const LIST_SCAN_CELLS = 1_000
 /** Keys of a page that take as long as a small request: listings count against the job's rate as such. */

@@ -8,6 +8,7 @@ import { bitmapOf } from '../protocol/wire/bitmap.ts'
 import type { Landing } from '../protocol/wire/frame.ts'
 import type { PersistedStore } from '../service/persisted/persisted-store.ts'
 import type { Background } from '../service/process/background.ts'
+import { Turns } from '../service/server/turns.ts'
 import { type Asked, requireRight } from './access.ts'
 import { CapacityWait } from './admission/capacity-wait.ts'
 import { TierBudget } from './budget/budget.ts'
@@ -80,6 +81,8 @@ export class StorageNode {
   readonly persistedChunks: PersistedChunks
   readonly recovery: Recovery
   readonly placements: PlacementCache
+  /** The shares of the jobs in the time of the event loop. */
+  readonly turns: Turns
   readonly listings: Listings
   readonly sessions: Sessions
   readonly usageReports: UsageReports
@@ -151,7 +154,8 @@ export class StorageNode {
       readPersisted: (job, chunk) => persistedChunks.fetch(job, chunk),
     })
     this.batchLowerReads = new BatchLowerReads(this.batch, { table, lowerReads })
-    this.listings = new Listings(clock)
+    this.turns = new Turns(clock)
+    this.listings = new Listings(clock, this.turns)
     const { objects, largeObjects, batch } = this
     const chunks = new ChunkReader({ largeObjects, owners })
     this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, mutex, clock })

@@ -18,7 +18,6 @@ import type { Service } from '../service/process/lifecycle.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Connections } from '../service/server/connections.ts'
 import { type RunIn, serveLink } from '../service/server/responder.ts'
-import { Turns } from '../service/server/turns.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import type { NodeConfig } from './config.ts'
 import { ChunkGc } from './gc/chunk-gc.ts'
@@ -96,7 +95,6 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
     ...{ clock, log },
     askLease: (metadata) => heartbeats.beatServer(metadata),
   })
-  const turns = new Turns(clock)
   const connections = new Connections()
   const calls = new CallCounts(clock)
   const pace = new JobThrottle(node.jobs, { bytesPerSecond: config.bytesPerSecond, clock })
@@ -105,7 +103,7 @@ export async function startNode(config: NodeConfig, world: NodeWorld): Promise<N
       ? {}
       : { runIn: ((context, kind, handle) => tracing.run(kind, context, handle)) as RunIn }
   const listener = await network.listen(config.listen, (link) => {
-    const { sessions } = node
+    const { sessions, turns } = node
     const shared = { turns, connections, handlers, log, pace, sessions, calls, ...inSpan }
     serveLink(link, { server: id, secret, runtime, ...shared })
   })

@@ -316,7 +316,9 @@ class Responder implements Counted {
       .then(
         (value) => {
           end()
+          this.#options.turns.begin(this.#job)
           this.#answer(id, codec, value)
+          this.#options.turns.end()
         },
         (error: unknown) => {
           end()

@@ -1,5 +1,5 @@
 import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS, TURNS_DEBT_MS_MAX } from '../../protocol/limits.ts'
-import type { Clock } from '../../protocol/runtime.ts'
+import { afterPoll, type Clock } from '../../protocol/runtime.ts'
 
 /** The event-loop time used by one job, and its connections that wait for more. */
 interface Share {
@@ -22,7 +22,6 @@ const CLUSTER = ''
  */
 export class Turns {
   readonly #clock: Clock
-  readonly #soon: (task: () => void) => void
   readonly #shares = new Map<string, Share>()
   #isRoundPlanned = false
   #roundBeganMs = 0
@@ -33,10 +32,8 @@ export class Turns {
   #recent = { job: CLUSTER, atMs: Number.NEGATIVE_INFINITY }
   #otherAtMs = Number.NEGATIVE_INFINITY
 
-  /** `soon` runs a task after the next poll of the network. */
-  constructor(clock: Clock, soon: (task: () => void) => void = setImmediate) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#soon = soon
   }
 
   /** Begins a turn. False if the job's time in this round is used up: the caller then calls `wait`. */
@@ -78,9 +75,23 @@ export class Turns {
     this.#planRound()
   }
 
-  /** Resolves when the job has time: for background work in steps. */
-  next(job: string): Promise<void> {
-    return new Promise((resolve) => this.wait(job, resolve))
+  /** Runs long work of a job: each step, up to the next `yield`, is a turn in a later round. */
+  run<Result>(job: string, work: Iterator<void, Result>): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const step = (): void => {
+        this.begin(job)
+        try {
+          const { done, value } = work.next()
+          if (done) resolve(value)
+          else this.wait(job, step)
+        } catch (error) {
+          reject(error)
+        } finally {
+          this.end()
+        }
+      }
+      this.wait(job, step)
+    })
   }
 
   /** Jobs with state. */
@@ -91,7 +102,7 @@ export class Turns {
   #planRound(): void {
     if (this.#isRoundPlanned) return
     this.#isRoundPlanned = true
-    this.#soon(() => {
+    afterPoll(this.#clock, () => {
       this.#isRoundPlanned = false
       this.#beginRound(this.#clock.monotonicMs())
     })

@@ -1,4 +1,3 @@
-import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 import { type NodeJob, stalePlacement } from '../job/job.ts'
 import { LIST_CURSOR_BYTES_MAX, LIST_RUN_KEYS, LIST_SCAN_BATCH, LIST_SCAN_CELLS } from '../limits.ts'
 import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
@@ -18,13 +17,12 @@ const KEY_OVERHEAD_BYTES = 40
 /**
  * Collects the smallest keys above `after` in some slots, in order. Keys are collected in sorted runs and
  * merged at the end. Whenever they take twice the bound of a cursor, the larger half is dropped, and higher
- * keys are ignored from then on. It yields to the event loop regularly, also within a slot; a key that exists
+ * keys are ignored from then on. It is interrupted regularly, also within a slot; a key that exists
  * during a whole scan is visited once.
  */
 export class KeyGathering {
   readonly #job: NodeJob
   readonly #asked: GatheringScope
-  readonly #clock: Clock
   #runs: KeyString[][] = []
   #run: KeyString[] = []
   #bytes = 0
@@ -35,17 +33,16 @@ export class KeyGathering {
   /** Cells visited since it last yielded. */
   #steps = 0
 
-  constructor(job: NodeJob, asked: GatheringScope, clock: Clock) {
+  constructor(job: NodeJob, asked: GatheringScope) {
     this.#job = job
     this.#asked = asked
-    this.#clock = clock
   }
 
   /** Throws `STALE_PLACEMENT` if a slot is released meanwhile. */
-  async run(): Promise<ListCursor> {
+  *run(): Generator<void, ListCursor> {
     try {
-      for (const index of this.#asked.slots) await this.#scanSlot(index)
-      const keys = await this.#merged()
+      for (const index of this.#asked.slots) yield* this.#scanSlot(index)
+      const keys = yield* this.#merged()
       return new ListCursor({ keys, bytes: this.#bytes, isComplete: this.#bound === null })
     } finally {
       this.#charge(0)
@@ -57,7 +54,7 @@ export class KeyGathering {
     this.#chargedBytes = bytes
   }
 
-  async #scanSlot(index: number): Promise<void> {
+  *#scanSlot(index: number): Generator<void, void> {
     const slot = this.#job.touchedSlot(index)
     if (slot === undefined) return
     for (let from: number | null = 0; from !== null; ) {
@@ -70,10 +67,12 @@ export class KeyGathering {
         this.#add(object.key)
       })
       if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
-      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) await this.#cut()
+      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) yield* this.#cut()
       this.#charge(this.#bytes)
-      const pause = this.#stepped(Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1))
-      if (pause !== null) await pause
+      this.#steps += Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1)
+      if (this.#steps < LIST_SCAN_BATCH) continue
+      this.#steps = 0
+      yield
     }
   }
 
@@ -92,8 +91,8 @@ export class KeyGathering {
   }
 
   /** Keeps as many of the smallest keys as fit a cursor. */
-  async #cut(): Promise<void> {
-    const keys = await this.#merged()
+  *#cut(): Generator<void, void> {
+    const keys = yield* this.#merged()
     let count = 0
     let bytes = 0
     while (count < keys.length && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
@@ -106,17 +105,17 @@ export class KeyGathering {
   }
 
   /** Merges everything into one run. */
-  async #merged(): Promise<KeyString[]> {
+  *#merged(): Generator<void, KeyString[]> {
     this.#endRun()
     while (this.#runs.length > 1) {
       // Merges the two oldest runs first, so that each key is merged a logarithmic number of times.
       const [left = [], right = [], ...rest] = this.#runs
-      this.#runs = [...rest, await this.#merge(left, right)]
+      this.#runs = [...rest, yield* this.#merge(left, right)]
     }
     return this.#runs[0] ?? []
   }
 
-  async #merge(left: readonly KeyString[], right: readonly KeyString[]): Promise<KeyString[]> {
+  *#merge(left: readonly KeyString[], right: readonly KeyString[]): Generator<void, KeyString[]> {
     const merged: KeyString[] = []
     for (let at = 0, other = 0; at < left.length || other < right.length; ) {
       const a = left[at]
@@ -128,16 +127,9 @@ export class KeyGathering {
         merged.push(b)
         other++
       }
-      if (merged.length % LIST_SCAN_BATCH === 0) await nextTurn(this.#clock)
+      if (merged.length % LIST_SCAN_BATCH === 0) yield
     }
     return merged
-  }
-
-  #stepped(steps: number): Promise<void> | null {
-    this.#steps += steps
-    if (this.#steps < LIST_SCAN_BATCH) return null
-    this.#steps = 0
-    return nextTurn(this.#clock)
   }
 }
 

@@ -3,12 +3,12 @@ import { LIST_PAGE_MAX } from '../../protocol/limits.ts'
 import { hashKey, slotOf } from '../../protocol/model/hash.ts'
 import type { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { ReplyOf, RequestOf } from '../../protocol/operations/operation.ts'
-import { type Clock, nextTurn } from '../../protocol/runtime.ts'
+import type { Clock } from '../../protocol/runtime.ts'
 import { hasBit } from '../../protocol/wire/bitmap.ts'
-import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
+import type { Turns } from '../../service/server/turns.ts'
 import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
-import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_SCAN_BATCH } from '../limits.ts'
+import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_PAGE_STEP_KEYS } from '../limits.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
 import { isExpired, objectBytes } from '../slot/stored-object.ts'
 import { KeyGathering } from './key-gathering.ts'
@@ -36,14 +36,11 @@ export function pageBytes({ limit }: Request): number {
 export class Listings {
   readonly #clock: Clock
   readonly #cursors: ListCursors
-  /**
-   * By job: a page is built in a turn of the event loop with no other page of the job. Many requests may have
-   * waited for one collection, and a page takes about a millisecond.
-   */
-  readonly #turns = new KeyedMutex()
+  readonly #turns: Pick<Turns, 'run'>
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, turns: Pick<Turns, 'run'>) {
     this.#clock = clock
+    this.#turns = turns
     this.#cursors = new ListCursors(clock)
   }
 
@@ -60,8 +57,7 @@ export class Listings {
         from = page.after
         cursor = await this.#gather(job, { request, slots, after: from })
       }
-      await this.#turns.run(job.id, () => nextTurn(this.#clock))
-      await page.fill(cursor)
+      await this.#turns.run(job.id, page.fill(cursor))
       if (page.isFull && request.listing !== 0)
         this.#cursors.retain(job, name, { cursor, scope: request, from })
       else this.#cursors.remove(job, name)
@@ -83,7 +79,7 @@ export class Listings {
     const { bucket, prefix } = request
     const asked = { bucket, prefix, slots, after: keyBytes(after) }
     return this.#cursors.gather(job, { scope: request, after }, () =>
-      new KeyGathering(job, asked, this.#clock).run(),
+      this.#turns.run(job.id, new KeyGathering(job, asked).run()),
     )
   }
 }
@@ -112,12 +108,12 @@ class Page {
   }
 
   /** Looks up the cursor's keys above `after`, in steps, until the page is full or the cursor is used up. */
-  async fill(cursor: ListCursor): Promise<void> {
+  *fill(cursor: ListCursor): Generator<void, void> {
     for (let at = cursor.above(this.after); at < cursor.keys.length && !this.isFull; ) {
-      const keys = cursor.keys.slice(at, at + LIST_SCAN_BATCH)
+      const keys = cursor.keys.slice(at, at + LIST_PAGE_STEP_KEYS)
       this.#job.inOneStep(() => this.#addKeys(keys))
       at += keys.length
-      if (at < cursor.keys.length && !this.isFull) await nextTurn(this.#clock)
+      if (at < cursor.keys.length && !this.isFull) yield
     }
   }
 

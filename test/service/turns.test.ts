@@ -5,9 +5,9 @@ import { VirtualClock } from '../controller/support/virtual-clock.ts'
 
 /** An event loop whose polls are made by the test: all callbacks that were scheduled for after the poll run then. */
 function loop() {
-  const clock = new VirtualClock()
   let planned: (() => void)[] = []
-  const turns = new Turns(clock, (task) => planned.push(task))
+  const clock = Object.assign(new VirtualClock(), { soon: (task: () => void) => void planned.push(task) })
+  const turns = new Turns(clock)
   const look = (): boolean => {
     const tasks = planned
     planned = []
@@ -92,4 +92,37 @@ test('what nobody waits for is forgotten', () => {
   for (let job = 0; job < 1_000; job++) work(`job-${job}`, 1)
   while (look());
   expect(turns.jobs).toBe(0)
+})
+
+test('long work of a job takes turns of its quantum, a step at a time, beside another job', async () => {
+  const { clock, turns, look, work } = loop()
+  let steps = 0
+  function* listing(): Generator<void, string> {
+    for (; steps < 20; steps++) {
+      clock.jump(TURN_MS / 4)
+      yield
+    }
+    return 'listed'
+  }
+  const listings = Array.from({ length: 3 }, () => turns.run('flood', listing()))
+  while (steps < 20) {
+    const before = steps
+    expect(work('bystander', 2 ** -7)).toBe(true)
+    expect(look()).toBe(true)
+    expect(steps - before).toBeLessThanOrEqual(5)
+  }
+  while (look());
+  expect(await Promise.all(listings)).toEqual(['listed', 'listed', 'listed'])
+})
+
+test('work that throws rejects, and its job goes on', async () => {
+  const { turns, look, work } = loop()
+  const failing = turns.run('job', {
+    next: () => {
+      throw new Error('it broke')
+    },
+  })
+  expect(look()).toBe(true)
+  await expect(failing).rejects.toThrow('it broke')
+  expect(work('job', 1)).toBe(true)
 })
