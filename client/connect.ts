@@ -14,7 +14,7 @@ import {
   type RegisteredJob,
   withJobId,
 } from './registration.ts'
-import { contextIn } from './routing/deadline.ts'
+import { callContext, contextIn } from './routing/deadline.ts'
 import { caOf } from './routing/trust.ts'
 import { traceCalls } from './tracing.ts'
 
@@ -86,7 +86,7 @@ export async function connect(
         headers: { 'idempotency-key': key },
         deadlineMs: (deadlineMs ?? CALL_MS_DEFAULT) + waitSeconds * 1000,
         signal,
-        ...contextIn(options),
+        [callContext]: contextIn(options),
       })
       return await openRegistered(controller, reply as JobReply, { ends: true, ...hooks })
     },

@@ -4,8 +4,9 @@ import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
 import { tlsFault } from '../protocol/transport/tls.ts'
 import { type FetchInit, fetchTrusting } from '../protocol/transport/trusting-fetch.ts'
+import type { CallContext } from '../protocol/wire/call-context.ts'
 import type { CallerOptions, JobOptions } from './options.ts'
-import { callContext, contextIn } from './routing/deadline.ts'
+import { type callContext, contextIn } from './routing/deadline.ts'
 
 /** A client of the controller's HTTP API. */
 export class ControllerApi {
@@ -88,7 +89,7 @@ export class ControllerApi {
   ): Promise<T> {
     const timeout = AbortSignal.timeout(call.deadlineMs ?? CALL_MS_DEFAULT)
     const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal])
-    const traceparent = contextIn(call)[callContext]?.traceparent
+    const traceparent = contextIn(call)?.traceparent
     const headers = {
       ...call.headers,
       ...(traceparent !== undefined && { traceparent }),
@@ -153,7 +154,11 @@ export class ControllerApi {
 /** The controller answers within milliseconds, wherever it is. */
 const CONTROLLER_ANSWER_MS = 2_000
 
-type ApiCall = CallerOptions & { body?: unknown; headers?: Readonly<Record<string, string>> }
+type ApiCall = CallerOptions & {
+  body?: unknown
+  headers?: Readonly<Record<string, string>>
+  [callContext]?: CallContext | undefined
+}
 
 /**
  * Whether the request has no answer although it may have been carried out. After the first attempt a refused

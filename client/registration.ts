@@ -232,10 +232,7 @@ export async function openRegistered(
     },
   }
   if (options.tracer !== undefined) traceCalls(registration, options.tracer, { 'mayfly.job': id })
-  const hidden = Object.getOwnPropertyNames(registration).map((key) => [
-    key,
-    { value: Reflect.get(registration, key) },
-  ])
+  const hidden = Object.entries(registration).map(([key, value]) => [key, { value }] as const)
   Object.defineProperties(job, {
     ...Object.fromEntries(hidden),
     name: { value: name, enumerable: true },

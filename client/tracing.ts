@@ -19,7 +19,7 @@ const optionsAt = {
   ...{ putMany: 1, getMany: 1, deleteMany: 1 },
   ...{ createBucket: 1, deleteBucket: 1, buckets: 0 },
   ...{ registerJob: 2, job: 1, jobs: 0 },
-  ...{ info: 0, issueTicket: 1, renew: 0, resize: 1, deregister: 0 },
+  ...{ info: 0, issueTicket: 1, s3Credentials: 1, presign: 1, renew: 0, resize: 1, deregister: 0 },
 }
 
 type Options = Readonly<Record<string, unknown>> & { readonly [callContext]?: CallContext }
@@ -50,6 +50,7 @@ export function traceCalls(
         inner(isObject ? { ...options, [callContext]: context } : options),
       )
     }
+    // On an object that has it, it stays enumerable.
     Object.defineProperty(client, name, { value, configurable: true })
   }
 }

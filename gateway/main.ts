@@ -1,47 +1,46 @@
-import { TICKET_SECONDS } from '../protocol/limits.ts'
+import { errorOf } from '../client/controller-api.ts'
+import { HEARTBEAT_MS, TICKET_SECONDS } from '../protocol/limits.ts'
 import { claimsOfAccessKey, s3KeyOf } from '../protocol/model/s3-key.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
+import type { GatewayReport } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { caIn } from '../protocol/transport/tls.ts'
 import { withProbes } from '../service/metrics/probes.ts'
 import { openCertificates } from '../service/network/certificates.ts'
+import { type Post, postTo } from '../service/process/controller-report.ts'
 import { runService } from '../service/process/lifecycle.ts'
 import { secretOfTicket, secretsOfCluster } from './access/secrets.ts'
+import type { SecretOf } from './access/signature.ts'
 import { openAccessLog } from './access-log.ts'
 import { readConfig, type Served } from './config.ts'
-import { reportGateway, ticketsOf } from './controller-link.ts'
-import type { Issue } from './jobs/open-jobs.ts'
+import type { Issue, Issued } from './jobs/open-jobs.ts'
 import { startGateway } from './server.ts'
 
 await runService('gateway', {
   readConfig: () => readConfig(),
   start: async (config, { log, background }) => {
     const { id, network, endpoint, serves, accessLog } = config
-    const { clock } = systemRuntime
     const certificates = openCertificates(network.tls, { log, background })
-    const ca = caIn(network.caFile)
+    const { post, ...access } = accessOf(serves, caIn(network.caFile))
     return await withProbes(
       { plane: 'gateway', at: network.probes, certificates },
       async ({ registry, address: metrics }) => {
         const gateway = await startGateway({
           ...{ listen: network.listen, endpoint, registry, log, certificates },
           runtime: systemRuntime,
-          secretOf: serves.of === 'cluster' ? secretsOfCluster(serves.secret) : secretOfTicket(serves.ticket),
-          issue: issuerOf(serves, ca),
+          ...access,
           accessLog: openAccessLog(accessLog),
         })
-        const report = { endpoint: gateway.endpoint, metrics }
-        const unreport =
-          serves.of === 'cluster'
-            ? await reportGateway(
-                { url: serves.controllerUrl, secret: serves.secret, clock, ca },
-                { id, report, log },
-              )
-            : () => undefined
+        if (post === null) return gateway
+        const report: GatewayReport = { endpoint: gateway.endpoint, metrics }
+        const tell = () => post(`gateways/${encodeURIComponent(id)}/heartbeat`, report)
+        // The supervisor tells users the endpoint once the controller knows it.
+        await background.attempt(['report', ''], tell)
+        const reports = background.every(HEARTBEAT_MS, ['report', ''], tell)
         return {
           address: gateway.address,
           stop: async () => {
-            unreport()
+            reports.cancel()
             await gateway.stop()
           },
         }
@@ -50,10 +49,21 @@ await runService('gateway', {
   },
 })
 
-function issuerOf(serves: Served, ca: () => string | null): Issue {
-  if (serves.of === 'cluster')
-    return ticketsOf({ url: serves.controllerUrl, secret: serves.secret, clock: systemRuntime.clock, ca })
-  const { ticket } = serves
+/** Secrets and tickets of the jobs that are served, and how the controller is called: a gateway for one ticket calls none. */
+function accessOf(
+  serves: Served,
+  ca: () => string | null,
+): { secretOf: SecretOf; issue: Issue; post: Post | null } {
+  if (serves.of === 'ticket')
+    return { secretOf: secretOfTicket(serves.ticket), issue: issueOf(serves.ticket), post: null }
+  const { controllerUrl: url, secret } = serves
+  const post = postTo({ url, secret, clock: systemRuntime.clock, ca, errorOf })
+  const issue: Issue = async ({ job, ...rights }) =>
+    (await post(`jobs/${encodeURIComponent(job)}/tickets`, rights)) as Issued
+  return { secretOf: secretsOfCluster(secret), issue, post }
+}
+
+function issueOf(ticket: string): Issue {
   // A ticket does not say when its job was registered; it was issued so long before its end, or later.
   const { accessKeyId } = s3KeyOf(parseTicket(ticket).token)
   const expiresSeconds = claimsOfAccessKey(accessKeyId)?.claims.expiresSeconds ?? 0

@@ -14,7 +14,7 @@ import type { Paces } from './http/pace.ts'
 import { asS3Error, S3Error } from './http/s3-error.ts'
 import { parseRequest, type S3Request } from './http/s3-request.ts'
 import { formatXml, XML_DECLARATION } from './http/xml.ts'
-import type { Lease, OpenJobs } from './jobs/open-jobs.ts'
+import type { OpenJobs } from './jobs/open-jobs.ts'
 import { REFUSED_BODY_BYTES_MAX, REFUSED_BODY_MS_MAX, STREAM_BYTES } from './limits.ts'
 import { checkBucket } from './listing/bucket-names.ts'
 import type { Ended } from './metrics.ts'
@@ -110,14 +110,8 @@ export class RequestHandler {
         throw new S3Error('InvalidAccessKeyId', undefined, { cause: error })
       throw error
     } finally {
-      this.#releaseAtEnd(connection, lease)
+      atEnd(connection.outgoing, lease.release)
     }
-  }
-
-  /** An answer that is still being sent uses the job too. */
-  #releaseAtEnd({ outgoing }: Connection, { release }: Lease): void {
-    if (outgoing.closed || outgoing.writableFinished) release()
-    else outgoing.once('close', release)
   }
 
   async #runOperation(
@@ -148,8 +142,7 @@ export class RequestHandler {
     try {
       await handler(new Exchange({ id, request, bucket, key, body, ...around }))
     } finally {
-      if (outgoing.closed || outgoing.writableFinished) hold(0)
-      else outgoing.once('close', () => hold(0))
+      atEnd(outgoing, () => hold(0))
     }
   }
 
@@ -225,6 +218,12 @@ export class RequestHandler {
       ...moved,
     })
   }
+}
+
+/** What a request uses is in use until its answer was sent, or cannot be. */
+function atEnd(outgoing: ServerResponse, free: () => void): void {
+  if (outgoing.closed || outgoing.writableFinished) free()
+  else outgoing.once('close', free)
 }
 
 /** Throws `KeyTooLongError`, and `InvalidArgument` for a key that has a NUL. */

@@ -1,12 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import { isIP } from 'node:net'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { type AddressInfo, isIP } from 'node:net'
 import type { Registry } from 'prom-client'
 import { BACKLOG_MAX } from '../protocol/limits.ts'
 import type { Runtime } from '../protocol/runtime.ts'
-import { TLS_VERSION_MIN } from '../protocol/transport/tls.ts'
 import type { Certificates } from '../service/network/certificates.ts'
+import { makeHttpServer } from '../service/network/http-server.ts'
 import { bindError } from '../service/network/listener.ts'
 import { advertisedAddress, type ListenAt } from '../service/network/listening.ts'
 import type { Logger } from '../service/process/log.ts'
@@ -97,7 +95,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 function newServer(certificates: Certificates | null): Server {
-  const server = makeServer(certificates, {
+  const server = makeHttpServer(certificates, {
     maxHeaderSize: HEADERS_BYTES_MAX,
     headersTimeout: HEADERS_MS_MAX,
     // Bodies have a pace instead of a time: an upload may take hours.
@@ -112,15 +110,4 @@ function newServer(certificates: Certificates | null): Server {
   server.on('drop', () => server.closeIdleConnections())
   server.on('clientError', answerBadRequest)
   return server
-}
-
-/** What both kinds of servers take. */
-type Options = Parameters<typeof createServer>[0] & object
-
-function makeServer(certificates: Certificates | null, options: Options): Server {
-  if (certificates === null) return createServer(options)
-  const tls = { ...options, minVersion: TLS_VERSION_MIN } as const
-  const server = createTlsServer({ ...tls, ...certificates.shown })
-  certificates.onChange((shown) => server.setSecureContext({ ...tls, ...shown }))
-  return server as unknown as Server
 }

@@ -28,7 +28,7 @@ export async function createBucket(target: string): Promise<void> {
 }
 
 /** Connections are reused. Optional checksums are off, as the other systems compute none. */
-function connect(target: string): S3Client {
+export function connect(target: string): S3Client {
   const { endpoint, region, accessKeyId, secretAccessKey } = JSON.parse(target) as S3Target
   return new S3Client({
     endpoint,

@@ -95,7 +95,7 @@ export class KubernetesCluster {
 
   /** The first or second controller, 0 or 1. It is ready when it leads. */
   async controller(index = 0): Promise<Member> {
-    const member = await startMember(this.#options.command, 'controller', {
+    const member = await startMember([this.#options.command, 'controller'], {
       HOME: this.#dir,
       KUBECONFIG: join(this.#dir, 'kubeconfig'),
       MAYFLY_LISTEN: `127.0.0.1:${this.#ports[index]}`,

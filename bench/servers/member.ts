@@ -18,10 +18,10 @@ export interface Member {
   log(): string
 }
 
-/** Runs a verb of the built command, with these variables alone. */
-export async function startMember(command: string, verb: string, env: NodeJS.ProcessEnv): Promise<Member> {
+/** Runs a built program, or a verb of the command, with these variables alone. */
+export async function startMember(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Member> {
   const probes = `127.0.0.1:${await freePort()}`
-  const child = spawn(process.execPath, [command, verb], {
+  const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, MAYFLY_METRICS_LISTEN: probes, ...env },
   })
@@ -33,7 +33,7 @@ export async function startMember(command: string, verb: string, env: NodeJS.Pro
       const { msg, address } = JSON.parse(line) as { msg?: string; address?: string }
       if (msg === 'ready' && address !== undefined) resolve(address)
     })
-    void exited.then(() => reject(new Error(`mayfly ${verb} ended: ${lines.at(-1)}`)))
+    void exited.then(() => reject(new Error(`${args.join(' ')} ended: ${lines.at(-1)}`)))
   })
   // A standby may end without having led.
   ready.catch(() => undefined)

@@ -51,7 +51,7 @@ export class StandbyCluster {
 
   /** The first or second controller, 0 or 1. `database` is its way to PostgreSQL, if it has one of its own. */
   controller(index: number, { database = this.#options.database } = {}): Promise<Member> {
-    return this.#start('controller', {
+    return this.#start([this.#options.command, 'controller'], {
       MAYFLY_LISTEN: `127.0.0.1:${this.#ports[index]}`,
       MAYFLY_DATABASE_URL: database,
       MAYFLY_API_KEY_FILE: join(this.#dir, 'key'),
@@ -61,15 +61,20 @@ export class StandbyCluster {
 
   /** A process that can be the metadata server `id`, at a port of its own. */
   metadata(id: string, { database = this.#options.database } = {}): Promise<Member> {
-    return this.#start('metadata', { MAYFLY_METADATA_ID: id, MAYFLY_DATABASE_URL: database })
+    return this.#start([this.#options.command, 'metadata'], { MAYFLY_METADATA_ID: id, MAYFLY_DATABASE_URL: database })
   }
 
   node(): Promise<Member> {
-    return this.#start('node', {
+    return this.#start([this.#options.command, 'node'], {
       MAYFLY_NODE_CLASS: 'small',
       MAYFLY_NODE_RAM_BYTES: String(2 ** 28),
       MAYFLY_NODE_BYTES_PER_SECOND: String(1e9),
     })
+  }
+
+  /** An S3 gateway. */
+  gateway(): Promise<Member> {
+    return this.#start([join(this.#options.command, '../../gateway/main.js')], {})
   }
 
   /** Kills every process. */
@@ -79,8 +84,8 @@ export class StandbyCluster {
     await rm(this.#dir, { recursive: true, force: true })
   }
 
-  async #start(verb: string, settings: NodeJS.ProcessEnv): Promise<Member> {
-    const member = await startMember(this.#options.command, verb, {
+  async #start(args: readonly string[], settings: NodeJS.ProcessEnv): Promise<Member> {
+    const member = await startMember(args, {
       MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
       MAYFLY_CONTROLLER_URL: this.url,
       MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),

@@ -3,11 +3,12 @@ import { calls, fill } from './calls.ts'
 import { giveAll, takeAll } from './handover.ts'
 import { many } from './many.ts'
 import { map, reduce } from './partitions.ts'
+import { cannon, presigned } from './presigned.ts'
 import { reads } from './reads.ts'
 import { trace } from './trace.ts'
 
 /** All tasks of a client process. */
-const tasks = { calls, fill, giveAll, many, map, reads, reduce, takeAll, trace }
+const tasks = { calls, cannon, fill, giveAll, many, map, presigned, reads, reduce, takeAll, trace }
 
 type Tasks = typeof tasks
 export type TaskName = keyof Tasks

@@ -16,6 +16,7 @@ import { takeLock } from './lock.ts'
 import { LogFolder } from './log-folder.ts'
 import { MetadataProcesses } from './metadata-processes.ts'
 import { NodeProcesses } from './node-processes.ts'
+import { isPortTaken } from './port.ts'
 import { untilServing } from './readiness.ts'
 import { ServerProcess } from './server-process.ts'
 import {
@@ -26,13 +27,15 @@ import {
   stateFolderAt,
 } from './state-folder.ts'
 
+export const S3_PORT_DEFAULT = 7480
+
 export interface SupervisorOptions {
   /** The state folder; created if missing. */
   readonly dir: string
   /** Port of the controller's HTTP API. 0 takes a free one. */
   readonly port: number
-  /** Port of the S3 gateway on the loopback interface. 0 takes a free one. */
-  readonly s3Port: number
+  /** Port of the S3 gateway. 0 takes a free one, and null too if another process has `S3_PORT_DEFAULT`. */
+  readonly s3Port: number | null
   readonly config: ClusterConfig
   /** Environment of this process; children get what `inherited` names and their own settings. */
   readonly environment: Environment
@@ -104,7 +107,7 @@ export class Supervisor {
    * does not start; `stop` has to be called then too.
    */
   async start(): Promise<Cluster> {
-    const { port, s3Port, config, say } = this.#options
+    const { port, config, say } = this.#options
     const { s3, database, metadataServers, network, ...cluster } = config
     const { host } = network
     const { clock } = this.#options.runtime
@@ -130,10 +133,7 @@ export class Supervisor {
     const url = `${scheme}://${at}`
     this.#controllerUrl = url
     for (const request of this.#early.splice(0)) this.#handle(request)
-    const [gateway] = await Promise.all([
-      this.#gateway.start(formatAddress(host, s3Port)),
-      this.#metadata.startAll(metadataServers),
-    ])
+    const [gateway] = await Promise.all([this.#startGateway(host), this.#metadata.startAll(metadataServers)])
     const caFile = this.#tls?.caFile ?? null
     const credentials = { url, apiKey, ...(caFile !== null && { caFile }) }
     await untilServing(credentials, { clock, signal: this.#stopping.signal })
@@ -160,6 +160,15 @@ export class Supervisor {
     this.#metadata.kill()
     this.#nodes.kill()
     this.#release()
+  }
+
+  async #startGateway(host: string): Promise<string> {
+    const { s3Port, say } = this.#options
+    if (s3Port !== null) return await this.#gateway.start(formatAddress(host, s3Port))
+    const isTaken = await isPortTaken({ host, port: S3_PORT_DEFAULT })
+    const address = await this.#gateway.start(formatAddress(host, isTaken ? 0 : S3_PORT_DEFAULT))
+    if (isTaken) say(`another process has port ${S3_PORT_DEFAULT}; the S3 gateway is at ${address}`)
+    return address
   }
 
   #release(): void {

@@ -19,17 +19,19 @@ export interface Deadline {
 export const callContext: unique symbol = Symbol('call context')
 
 /** Of the options of a traced call. */
-export function contextIn(options: object): { readonly [callContext]?: CallContext } {
-  const context = (options as { [callContext]?: CallContext })[callContext]
-  return context === undefined ? {} : { [callContext]: context }
+export function contextIn(options: object): CallContext | undefined {
+  return (options as { [callContext]?: CallContext })[callContext]
 }
 
 export function deadlineOf(options: CallerOptions, clock: Clock): Deadline {
   const { deadlineMs, signal } = options
-  const context = (options as { [callContext]?: CallContext })[callContext]
   // Every message of a call listens to the signal, and calls may share it: Node would report a leak.
   if (signal !== undefined) setMaxListeners(0, signal)
-  return { deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT), signal, context }
+  return {
+    deadlineMs: clock.monotonicMs() + (deadlineMs ?? CALL_MS_DEFAULT),
+    signal,
+    context: contextIn(options),
+  }
 }
 
 /**

@@ -1,12 +1,10 @@
 import type { Ticket } from '../../protocol/model/ticket.ts'
 import type { Dial } from '../../protocol/transport/link.ts'
-import { dialTls, readCa } from '../../protocol/transport/tls.ts'
+import { caIn, dialTls } from '../../protocol/transport/tls.ts'
 
 /** The CAs to trust, called for each connection; null for those that Node trusts. It throws `BAD_REQUEST` for a file that cannot be read. */
 export function caOf(given: string | undefined): () => string | null {
-  const path = process.env.MAYFLY_CA_FILE
-  if (given !== undefined) return () => given
-  return () => (path === undefined || path === '' ? null : readCa(path))
+  return given === undefined ? caIn(process.env.MAYFLY_CA_FILE) : () => given
 }
 
 /** How the servers of a ticket are connected to. */

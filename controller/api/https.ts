@@ -1,8 +1,7 @@
 import type { Server } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { MayflyError } from '../../protocol/errors.ts'
-import { TLS_VERSION_MIN } from '../../protocol/transport/tls.ts'
-import type { Certificates, Shown } from '../../service/network/certificates.ts'
+import { type Certificates, tlsOptions } from '../../service/network/certificates.ts'
 import { HTTP_CHECK_MS, HTTP_REQUEST_MS_MAX } from '../limits.ts'
 import type { Api } from './routes/api.ts'
 
@@ -15,14 +14,10 @@ export function serverOptions(certificates: Certificates | null): { http: typeof
   return { https: { ...http, ...tlsOptions(certificates.shown) } } as unknown as { http: typeof http }
 }
 
-function tlsOptions(shown: Shown) {
-  return { ...shown, minVersion: TLS_VERSION_MIN } as const
-}
-
 /** New connections get the certificates of now; a client without TLS is answered. */
 export function followCertificates(app: Api, certificates: Certificates): void {
   const server = app.server as unknown as Server
-  certificates.onChange((shown) => server.setSecureContext(tlsOptions(shown)))
+  certificates.keepCurrent(server)
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     if (error.code === 'ERR_SSL_HTTP_REQUEST') answerPlain(socket)
   })

@@ -90,7 +90,7 @@ export const metadataReport = Type.Object({
   dead: Type.Optional(Type.Array(Type.String())),
 })
 
-/** `GatewayReport` of controller/nodes/gateways.ts. */
+/** `GatewayReport` of protocol/operations/reports.ts. */
 export const gatewayReport = Type.Object({
   endpoint: Type.String({ minLength: 8, maxLength: ADDRESS_BYTES_MAX }),
   metrics: Type.String({ minLength: 3, maxLength: ADDRESS_BYTES_MAX }),

@@ -1,13 +1,6 @@
 import { HEARTBEAT_MS } from '../../protocol/limits.ts'
+import type { GatewayReport } from '../../protocol/operations/reports.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-
-/** What an S3 gateway reports. */
-export interface GatewayReport {
-  /** The URL that S3 clients use. */
-  readonly endpoint: string
-  /** Where it serves `/metrics`, `host:port`. */
-  readonly metrics: string
-}
 
 interface Gateway extends GatewayReport {
   readonly id: string

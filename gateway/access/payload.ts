@@ -2,7 +2,7 @@ import { scopeText, UNSIGNED_PAYLOAD } from '../../client/signature-v4.ts'
 import type { Payload } from '../http/body.ts'
 import { S3Error } from '../http/s3-error.ts'
 import type { S3Request } from '../http/s3-request.ts'
-import { areEqual, type Proved } from './signature.ts'
+import type { Proved } from './signature.ts'
 
 const STREAMING = 'STREAMING-'
 const modes: Readonly<Record<string, { isSigned: boolean; hasTrailers: boolean }>> = {
@@ -27,6 +27,6 @@ export function payloadOf({ headers }: S3Request, { payloadHash, ...proved }: Pr
   if (!encodings.includes('aws-chunked') && !headers.has('x-amz-decoded-content-length'))
     throw new S3Error('InvalidRequest', 'The body is said to be aws-chunked, and Content-Encoding is not.')
   const { key, time, scope, signature } = proved
-  const signer = { key, time, scope: scopeText(scope), seed: signature, equal: areEqual }
+  const signer = { key, time, scope: scopeText(scope), seed: signature }
   return { kind: 'chunked', signer: mode.isSigned ? signer : null, hasTrailers: mode.hasTrailers }
 }

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from 'node:crypto'
 import {
   ALGORITHM,
   encodeUri,
@@ -9,6 +8,7 @@ import {
   UNSIGNED_PAYLOAD,
 } from '../../client/signature-v4.ts'
 import { PRESIGNED_SECONDS_MAX } from '../../protocol/limits.ts'
+import { areEqual } from '../http/constant-time.ts'
 import { S3Error } from '../http/s3-error.ts'
 import type { S3Request } from '../http/s3-request.ts'
 import { CLOCK_SKEW_MS_MAX, SIGNING_KEYS_MAX } from '../limits.ts'
@@ -73,12 +73,6 @@ export class Signatures {
     }
     return key
   }
-}
-
-/** In constant time. */
-export function areEqual(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)]
-  return left.length === right.length && timingSafeEqual(left, right)
 }
 
 function readClaimed(request: S3Request): Claimed {

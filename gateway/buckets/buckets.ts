@@ -5,6 +5,7 @@ import { S3Error } from '../http/s3-error.ts'
 import { parseXml } from '../http/xml.ts'
 import { XML_BYTES_MAX } from '../limits.ts'
 import { bucketNames, requireBucket } from '../listing/bucket-names.ts'
+import { ownerOf } from '../listing/rows.ts'
 import { removeUploadsOf } from '../uploads/upload-store.ts'
 
 /** Clients compare it with the region that they were given, and take any for this one. */
@@ -12,18 +13,12 @@ const REGION = 'us-east-1'
 
 /** Buckets have no time of their own: that of the job's registration. */
 export async function listBuckets(exchange: Exchange): Promise<void> {
-  const { open, job } = exchange
+  const { open } = exchange
   const createdAt = open.createdAt.toISOString()
   const prefix = exchange.parameter('prefix') ?? ''
   const names = (await bucketNames(exchange)).filter((name) => name.startsWith(prefix)).sort()
   exchange.sendXml('ListAllMyBucketsResult', [
-    [
-      'Owner',
-      [
-        ['ID', job.id],
-        ['DisplayName', job.id],
-      ],
-    ],
+    ['Owner', ownerOf(exchange)],
     [
       'Buckets',
       names.map(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { hmac } from '../../client/signature-v4.ts'
+import { hmac, sha256Hex } from '../../client/signature-v4.ts'
 import { CHUNK_HEADER_BYTES_MAX } from '../limits.ts'
+import { areEqual } from './constant-time.ts'
 import { S3Error } from './s3-error.ts'
 
 /** What the signatures of chunks are checked with; each covers the one before it. */
@@ -10,8 +11,6 @@ export interface ChunkSigner {
   readonly scope: string
   /** Of the request. */
   readonly seed: string
-  /** Compares two signatures in constant time. */
-  readonly equal: (a: string, b: string) => boolean
 }
 
 interface AwsChunked {
@@ -23,7 +22,7 @@ interface AwsChunked {
   readonly onTrailers: (trailers: ReadonlyMap<string, string>) => void
 }
 
-const EMPTY_SHA256 = createHash('sha256').digest('hex')
+const EMPTY_SHA256 = sha256Hex('')
 
 /**
  * The bytes of a body in `aws-chunked` encoding, `LENGTH;chunk-signature=…\r\nBYTES\r\n`, without buffering chunks.
@@ -66,7 +65,7 @@ export async function* decodeChunks(
 
 function check(signer: ChunkSigner, text: readonly string[], signature: string): void {
   const expected = hmac(signer.key, text.join('\n')).toString('hex')
-  if (!signer.equal(expected, signature)) throw new S3Error('SignatureDoesNotMatch')
+  if (!areEqual(expected, signature)) throw new S3Error('SignatureDoesNotMatch')
 }
 
 /** Lines `name:value` up to an empty one, or to the end: the last `\r\n` is missing without trailers in some clients. */
@@ -89,8 +88,11 @@ async function readTrailers(
     throw new S3Error('InvalidRequest', 'An announced trailer is missing.')
   if (signer !== null && names.length > 0) {
     const lines = [...found].map(([name, value]) => `${name}:${value}\n`).join('')
-    const hash = createHash('sha256').update(lines).digest('hex')
-    check(signer, ['AWS4-HMAC-SHA256-TRAILER', signer.time, signer.scope, former, hash], signature)
+    check(
+      signer,
+      ['AWS4-HMAC-SHA256-TRAILER', signer.time, signer.scope, former, sha256Hex(lines)],
+      signature,
+    )
   }
   return found
 }

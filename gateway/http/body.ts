@@ -67,12 +67,8 @@ export class Body {
   }
 
   /** All of it, in one buffer. The caller has checked `length`. Rejects as `stream` throws. */
-  async all(computed: ChecksumAlgorithm | null = null): Promise<Buffer> {
-    const pieces: Buffer[] = []
-    for await (const piece of this.stream(computed)) pieces.push(piece)
-    const [first, ...others] = pieces
-    if (first === undefined) return Buffer.alloc(0)
-    return others.length === 0 ? first : Buffer.concat(pieces)
+  async all(): Promise<Buffer> {
+    return await collect(this.stream())
   }
 
   /**
@@ -150,6 +146,14 @@ export class Body {
       void pieces.return?.().catch(() => undefined)
     }
   }
+}
+
+/** All bytes of a source in one buffer. */
+export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of source) pieces.push(piece)
+  const [first = Buffer.alloc(0), ...others] = pieces
+  return others.length === 0 ? first : Buffer.concat(pieces)
 }
 
 async function hexOf(digest: Digest): Promise<string> {

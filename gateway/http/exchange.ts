@@ -100,13 +100,13 @@ export class Exchange {
   async sendStream(
     status: number,
     headers: Headers,
-    { first, rest }: { first: Buffer; rest: Readable },
+    { first, rest }: { first: readonly Buffer[]; rest: Readable },
   ): Promise<void> {
     const { outgoing, paces } = this.#options
     const pace = new Pace(paces, () => outgoing.destroy())
     outgoing.writeHead(status, headers)
     try {
-      await this.#write(first, pace)
+      for (const piece of first) if (piece.length > 0) await this.#write(piece, pace)
       for await (const piece of rest) await this.#write(piece as Buffer, pace)
       outgoing.end()
     } catch (error) {

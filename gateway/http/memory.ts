@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/runtime.ts'
 import { BODIES_BYTES_MAX, BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX } from '../limits.ts'
-import { S3Error } from './s3-error.ts'
+import { slowDown } from './s3-error.ts'
 
 interface Waiting {
   readonly bytes: number
@@ -27,7 +27,7 @@ export class BodyMemory {
       this.#used += bytes
       return
     }
-    if (this.#waiting.length >= BODIES_WAITING_MAX) throw slowDown()
+    if (this.#waiting.length >= BODIES_WAITING_MAX) throw slowDown('too many requests wait for memory')
     await new Promise<void>((resolve, reject) => {
       const waiting = {
         bytes,
@@ -38,7 +38,7 @@ export class BodyMemory {
       }
       const timer = this.#clock.after(BODIES_WAIT_MS_MAX, () => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
-        reject(slowDown())
+        reject(slowDown('there was no memory for its body in time'))
         this.#wake()
       })
       this.#waiting.push(waiting)
@@ -59,8 +59,4 @@ export class BodyMemory {
       next.go()
     }
   }
-}
-
-function slowDown(): S3Error {
-  return new S3Error('SlowDown', undefined, { headers: { 'retry-after': '1' } })
 }

@@ -94,9 +94,6 @@ interface S3ErrorOptions extends ErrorOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Seconds after which a refused client may come again. */
-const RETRY_AFTER = { headers: { 'retry-after': '1' } }
-
 /**
  * What each error of the SDK is to an S3 client. SDKs repeat 500 and 503, and nothing else of this: so an outcome
  * that must not be repeated blindly is a 409, and a lost object, which no repetition brings back, a 410.
@@ -142,11 +139,16 @@ export function asS3Error(error: unknown): S3Error {
   if (error instanceof S3Error) return error
   const { code, reason } = asMayflyError(error)
   const answer = codes[code]
-  if (answer === 'SlowDown')
-    return new S3Error(answer, `${s3Errors.SlowDown[1]} (${reason})`, { ...RETRY_AFTER, cause: error })
+  if (answer === 'SlowDown') return slowDown(reason, error)
   if (answer === 'InternalError') return new S3Error(answer, undefined, { cause: error })
   const says = error instanceof MayflyError && (answer === 'InvalidArgument' || answer === 'AccessDenied')
   return new S3Error(answer, says ? error.message : undefined, { cause: error })
+}
+
+/** The client may come again after a second. */
+export function slowDown(reason: string, cause?: unknown): S3Error {
+  const headers = { 'retry-after': '1' }
+  return new S3Error('SlowDown', `${s3Errors.SlowDown[1]} (${reason})`, { headers, cause })
 }
 
 /** Refuses what is not supported, instead of ignoring it. */

@@ -17,6 +17,7 @@ export interface PageRequest {
   readonly delimiter: string
   /** Only keys after this one. A common prefix stands for all of its keys. */
   readonly after: string
+  /** 1 or more. */
   readonly max: number
   readonly signal: AbortSignal
 }
@@ -26,12 +27,11 @@ const LAST = '\u{10ffff}'
 
 /** Lists one page. Keys below a common prefix that is listed already are skipped, a page of the nodes at a time. */
 export async function listKeys(job: Job, request: PageRequest): Promise<KeyPage> {
-  const { bucket, prefix, delimiter, max, signal } = request
+  const { bucket, prefix, max, signal } = request
   const entries: ListEntry[] = []
   const prefixes: string[] = []
   let last = request.after
-  if (max === 0) return { entries, prefixes, next: null }
-  let { after } = startOf(request)
+  let { after, listed } = startOf(request)
   for (;;) {
     let skipped = 0
     let again = false
@@ -42,7 +42,7 @@ export async function listKeys(job: Job, request: PageRequest): Promise<KeyPage>
       ...(after !== '' && { after }),
     })) {
       const common = commonPrefix(entry.key, request)
-      const isListed = common !== null && common === (prefixes.at(-1) ?? startOf(request).listed)
+      const isListed = common !== null && common === listed
       if (isListed && ++skipped >= LIST_PAGE_MAX) {
         after = afterAll(common)
         again = true
@@ -53,25 +53,25 @@ export async function listKeys(job: Job, request: PageRequest): Promise<KeyPage>
       skipped = 0
       if (common === null) entries.push(entry)
       else prefixes.push(common)
+      listed = common ?? listed
       last = common ?? entry.key
     }
     if (!again) return { entries, prefixes, next: null }
   }
-
-  /** A page that follows a common prefix follows all of its keys. */
-  function startOf({ after, prefix }: PageRequest): { after: string; listed: string | null } {
-    const isPrefix =
-      delimiter !== '' &&
-      after.startsWith(prefix) &&
-      after.length > prefix.length &&
-      after.endsWith(delimiter)
-    return isPrefix && commonPrefix(after, request) === after
-      ? { after: afterAll(after), listed: after }
-      : { after, listed: null }
-  }
 }
 
-function commonPrefix(key: string, { prefix, delimiter }: PageRequest): string | null {
+/** A page that follows a common prefix, which is `listed`, follows all of its keys. */
+function startOf(request: PageRequest): { after: string; listed: string | null } {
+  const { after, prefix } = request
+  const isPrefix = after.startsWith(prefix) && commonPrefix(after, request) === after
+  return isPrefix ? { after: afterAll(after), listed: after } : { after, listed: null }
+}
+
+/** What stands for a key below the prefix in a listing with a delimiter; null for the key itself. */
+export function commonPrefix(
+  key: string,
+  { prefix, delimiter }: Pick<PageRequest, 'prefix' | 'delimiter'>,
+): string | null {
   if (delimiter === '') return null
   const end = key.indexOf(delimiter, prefix.length)
   return end < 0 ? null : key.slice(0, end + delimiter.length)

@@ -1,186 +1,169 @@
 import type { ListEntry } from '../../client/objects/listing.ts'
-import { encodePath } from '../../client/signature-v4.ts'
-import { isError } from '../../protocol/errors.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { S3Error } from '../http/s3-error.ts'
-import type { Node } from '../http/xml.ts'
-import { PAGE_MAX, STATS_IN_FLIGHT } from '../limits.ts'
+import { STATS_IN_FLIGHT } from '../limits.ts'
 import { checksumType, objectOf, quote, type S3Object } from '../objects/object-record.ts'
-import { type KeyPage, listKeys } from './key-pages.ts'
+import { listKeys } from './key-pages.ts'
+import { commonPrefixes, type Encoding, encodingOf, maxOf, ownerOf, type Row } from './rows.ts'
 
-type Nodes = readonly (readonly [string, Node | undefined])[]
-
-/** The parameters that all listings of keys share. */
-interface ListParameters {
+/** What every listing of keys asks for. */
+interface Listing extends Encoding {
   readonly prefix: string
   readonly delimiter: string
   readonly max: number
-  /** Encodes keys as the request asks. */
-  readonly encode: (text: string) => string
-  readonly encoding: string | undefined
+}
+
+interface Listed {
+  readonly key: string
+  readonly object: S3Object
+}
+
+interface Page {
+  readonly objects: readonly Listed[]
+  readonly prefixes: readonly string[]
+  /** Where the next page begins; null at the end. */
+  readonly next: string | null
 }
 
 export async function listObjectsV2(exchange: Exchange): Promise<void> {
-  const shared = parametersOf(exchange)
-  const { prefix, delimiter, max, encode, encoding } = shared
+  const listing = listingOf(exchange)
   const token = exchange.parameter('continuation-token')
   const startAfter = exchange.parameter('start-after') ?? ''
-  const page = await pageOf(exchange, shared, token === undefined ? startAfter : keyOfToken(token))
-  const { entries, prefixes, next } = page
-  const withOwner = exchange.parameter('fetch-owner') === 'true'
-  exchange.sendXml('ListBucketResult', [
-    ['Name', exchange.bucket],
-    ['Prefix', encode(prefix)],
-    ['StartAfter', startAfter === '' ? undefined : encode(startAfter)],
-    ['ContinuationToken', token],
-    ['NextContinuationToken', next === null ? undefined : tokenOfKey(next)],
-    ['KeyCount', entries.length + prefixes.length],
-    ['MaxKeys', max],
-    ['Delimiter', delimiter === '' ? undefined : encode(delimiter)],
-    ['EncodingType', encoding],
-    ['IsTruncated', next !== null],
-    ...(await contents(exchange, page, encode)).map(
-      ({ node }) => ['Contents', withOwner ? [...node, ownerOf(exchange)] : node] as const,
-    ),
-    ...commonPrefixes(page, encode),
-  ])
+  const page = await pageOf(exchange, listing, token === undefined ? startAfter : keyOfToken(token))
+  const { objects, prefixes, next } = page
+  send(exchange, 'ListBucketResult', {
+    listing,
+    page,
+    position: [
+      ['StartAfter', startAfter === '' ? undefined : listing.encode(startAfter)],
+      ['ContinuationToken', token],
+      ['NextContinuationToken', next === null ? undefined : tokenOfKey(next)],
+      ['KeyCount', objects.length + prefixes.length],
+    ],
+    element: 'Contents',
+    hasOwner: exchange.parameter('fetch-owner') === 'true',
+  })
 }
 
 export async function listObjectsV1(exchange: Exchange): Promise<void> {
-  const shared = parametersOf(exchange)
-  const { prefix, delimiter, max, encode, encoding } = shared
+  const listing = listingOf(exchange)
+  const { encode, delimiter } = listing
   const marker = exchange.parameter('marker') ?? ''
-  const page = await pageOf(exchange, shared, marker)
-  exchange.sendXml('ListBucketResult', [
-    ['Name', exchange.bucket],
-    ['Prefix', encode(prefix)],
-    ['Marker', encode(marker)],
-    ['NextMarker', page.next === null || delimiter === '' ? undefined : encode(page.next)],
-    ['MaxKeys', max],
-    ['Delimiter', delimiter === '' ? undefined : encode(delimiter)],
-    ['EncodingType', encoding],
-    ['IsTruncated', page.next !== null],
-    ...(await contents(exchange, page, encode)).map(
-      ({ node }) => ['Contents', [...node, ownerOf(exchange)]] as const,
-    ),
-    ...commonPrefixes(page, encode),
-  ])
+  const page = await pageOf(exchange, listing, marker)
+  send(exchange, 'ListBucketResult', {
+    listing,
+    page,
+    position: [
+      ['Marker', encode(marker)],
+      ['NextMarker', page.next === null || delimiter === '' ? undefined : encode(page.next)],
+    ],
+    element: 'Contents',
+    hasOwner: true,
+  })
 }
 
 /** As of a bucket without versions: each object is the latest of its key, with the version `null`. */
 export async function listObjectVersions(exchange: Exchange): Promise<void> {
-  const shared = parametersOf(exchange)
-  const { prefix, delimiter, max, encode, encoding } = shared
+  const listing = listingOf(exchange)
+  const { encode } = listing
   const marker = exchange.parameter('key-marker') ?? ''
-  const page = await pageOf(exchange, shared, marker)
-  exchange.sendXml('ListVersionsResult', [
+  const page = await pageOf(exchange, listing, marker)
+  send(exchange, 'ListVersionsResult', {
+    listing,
+    page,
+    position: [
+      ['KeyMarker', encode(marker)],
+      ['VersionIdMarker', exchange.parameter('version-id-marker') ?? ''],
+      ['NextKeyMarker', page.next === null ? undefined : encode(page.next)],
+      ['NextVersionIdMarker', page.next === null ? undefined : 'null'],
+    ],
+    element: 'Version',
+    hasOwner: true,
+  })
+}
+
+interface Document {
+  readonly listing: Listing
+  readonly page: Page
+  /** Where the page begins and ends. */
+  readonly position: readonly Row[]
+  readonly element: 'Contents' | 'Version'
+  readonly hasOwner: boolean
+}
+
+/** The elements are in the order in which S3 sends them. */
+function send(
+  exchange: Exchange,
+  root: string,
+  { listing, page, position, element, hasOwner }: Document,
+): void {
+  const { prefix, delimiter, max, encode, encoding } = listing
+  const owner = hasOwner ? ownerOf(exchange) : undefined
+  exchange.sendXml(root, [
     ['Name', exchange.bucket],
     ['Prefix', encode(prefix)],
-    ['KeyMarker', encode(marker)],
-    ['VersionIdMarker', exchange.parameter('version-id-marker') ?? ''],
-    ['NextKeyMarker', page.next === null ? undefined : encode(page.next)],
-    ['NextVersionIdMarker', page.next === null ? undefined : 'null'],
+    ...position,
     ['MaxKeys', max],
     ['Delimiter', delimiter === '' ? undefined : encode(delimiter)],
     ['EncodingType', encoding],
     ['IsTruncated', page.next !== null],
-    ...(await contents(exchange, page, encode)).map(
-      ({ node }) =>
-        ['Version', [...node, ['VersionId', 'null'], ['IsLatest', true], ownerOf(exchange)]] as const,
+    ...page.objects.map(
+      ({ key, object: { etag, modifiedMs, bytes, checksum } }): Row => [
+        element,
+        [
+          ['Key', encode(key)],
+          ['VersionId', element === 'Version' ? 'null' : undefined],
+          ['IsLatest', element === 'Version' ? true : undefined],
+          ['LastModified', new Date(modifiedMs).toISOString()],
+          ['ETag', quote(etag)],
+          ['ChecksumAlgorithm', checksum?.algorithm],
+          ['ChecksumType', checksum && checksumType(checksum)],
+          ['Size', bytes],
+          ['StorageClass', 'STANDARD'],
+          ['Owner', owner],
+        ],
+      ],
     ),
-    ...commonPrefixes(page, encode),
+    ...commonPrefixes(page.prefixes, encode),
   ])
 }
 
-async function pageOf(
-  exchange: Exchange,
-  { prefix, delimiter, max }: ListParameters,
-  after: string,
-): Promise<KeyPage> {
-  const { job, bucket, signal } = exchange
-  if (max > 0) return await listKeys(job, { bucket, prefix, delimiter, max, after, signal })
-  for await (const _ of job.list({ bucket, signal })) break
-  return { entries: [], prefixes: [], next: null }
-}
-
-function parametersOf(exchange: Exchange): ListParameters {
-  const encoding = exchange.parameter('encoding-type')
-  if (encoding !== undefined && encoding !== 'url')
-    throw new S3Error('InvalidArgument', 'Invalid Encoding Method specified in Request')
+function listingOf(exchange: Exchange): Listing {
   return {
+    ...encodingOf(exchange),
     prefix: exchange.parameter('prefix') ?? '',
     delimiter: exchange.parameter('delimiter') ?? '',
     max: maxOf(exchange.parameter('max-keys'), 'max-keys'),
-    encode: encoding === 'url' ? encodePath : (text) => text,
-    encoding,
   }
 }
 
-/** As S3: more than a page is a page, 0 is an empty one. */
-export function maxOf(text: string | undefined, name: string): number {
-  if (text === undefined || text === '') return PAGE_MAX
-  if (!/^\d{1,10}$/.test(text))
-    throw new S3Error('InvalidArgument', `Provided ${name} not an integer or within integer range`)
-  return Math.min(PAGE_MAX, Number(text))
+/** Keys have entity tags and times only where their objects are. Those that were deleted since they were listed are left out. */
+async function pageOf(exchange: Exchange, { prefix, delimiter, max }: Listing, after: string): Promise<Page> {
+  const { job, bucket, signal } = exchange
+  if (max === 0) {
+    // Whether there is such a bucket.
+    for await (const _ of job.list({ bucket, signal })) break
+    return { objects: [], prefixes: [], next: null }
+  }
+  const { entries, prefixes, next } = await listKeys(job, { bucket, prefix, delimiter, max, after, signal })
+  const stats = await statAll(exchange, entries)
+  const objects = stats.flatMap(({ key, object }) => (object === null ? [] : [{ key, object }]))
+  return { objects, prefixes, next }
 }
 
-/** Keys have entity tags and times only where their objects are: they are asked for in the page's order. */
-async function contents(
-  exchange: Exchange,
-  { entries }: KeyPage,
-  encode: (text: string) => string,
-): Promise<{ node: Nodes }[]> {
-  const objects = await statAll(exchange, entries)
-  return objects.flatMap(({ key, object }) =>
-    object === null ? [] : [{ node: nodeOf(encode(key), object) }],
-  )
-}
-
-function nodeOf(key: string, { etag, modifiedMs, bytes, checksum }: S3Object): Nodes {
-  return [
-    ['Key', key],
-    ['LastModified', new Date(modifiedMs).toISOString()],
-    ['ETag', quote(etag)],
-    ['ChecksumAlgorithm', checksum?.algorithm],
-    ['ChecksumType', checksum && checksumType(checksum)],
-    ['Size', bytes],
-    ['StorageClass', 'STANDARD'],
-  ]
-}
-
-/** Null for an object that was deleted since it was listed. */
+/** In the order of the keys. Null for an object that there is not. */
 export async function statAll(
   { job, open, bucket: own, signal }: Exchange,
-  entries: readonly Pick<ListEntry, 'key'>[],
+  keys: readonly Pick<ListEntry, 'key'>[],
   bucket = own,
 ): Promise<{ key: string; object: S3Object | null }[]> {
-  const objects: { key: string; object: S3Object | null }[] = entries.map(({ key }) => ({
-    key,
-    object: null,
-  }))
-  await runInFlight(objects, STATS_IN_FLIGHT, async (entry) => {
-    const stat = await job.stat(entry.key, { bucket, signal }).catch((error: unknown) => {
-      if (isError(error, 'NOT_FOUND')) return null
-      throw error
-    })
+  const found: { key: string; object: S3Object | null }[] = keys.map(({ key }) => ({ key, object: null }))
+  await runInFlight(found, STATS_IN_FLIGHT, async (entry) => {
+    const stat = await job.stat(entry.key, { bucket, signal })
     if (stat !== null) entry.object = objectOf(stat, open.createdAt)
   })
-  return objects
-}
-
-function commonPrefixes({ prefixes }: KeyPage, encode: (text: string) => string): [string, Node][] {
-  return prefixes.map((prefix) => ['CommonPrefixes', [['Prefix', encode(prefix)]]])
-}
-
-function ownerOf({ job }: Exchange): readonly [string, Node] {
-  return [
-    'Owner',
-    [
-      ['ID', job.id],
-      ['DisplayName', job.id],
-    ],
-  ]
+  return found
 }
 
 /** Tokens are opaque to clients, and need no state: they name the last key of the page before. */

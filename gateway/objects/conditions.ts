@@ -1,4 +1,3 @@
-import type { Job } from '../../client/job.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { notImplemented, S3Error } from '../http/s3-error.ts'
 import { objectOf, quote, type S3Object } from './object-record.ts'
@@ -67,7 +66,7 @@ export async function putCondition(
     return { ifAbsent: true }
   }
   if (match === undefined) return {}
-  const stat = await (job as Job).stat(key, { bucket, signal })
+  const stat = await job.stat(key, { bucket, signal })
   if (stat === null) throw new S3Error('NoSuchKey')
   if (!lists(match, objectOf(stat, open.createdAt).etag)) throw new S3Error('PreconditionFailed')
   return { ifVersion: stat.version }

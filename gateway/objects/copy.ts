@@ -1,5 +1,4 @@
-import { isError } from '../../protocol/errors.ts'
-import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import { wasReplaced } from '../../client/objects/get.ts'
 import type { Verified } from '../http/body.ts'
 import { type ChecksumAlgorithm, checksumDigest, Hash } from '../http/digests.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -9,6 +8,7 @@ import type { ByteRange } from './byte-range.ts'
 import { checkConditions, conditionsIn, putCondition } from './conditions.ts'
 import { statOf } from './get.ts'
 import { algorithmIn, attributesOf, checksumNodes, quote, type S3Object, ttlOf } from './object-record.ts'
+import { readVersion } from './read-version.ts'
 import { store } from './store.ts'
 
 /** Copies that begin again because their source was replaced. */
@@ -130,30 +130,21 @@ export class CopyReading {
   }
 
   async *stream(range: ByteRange): AsyncGenerator<Buffer> {
-    const { algorithm } = this.#of
+    const { algorithm, source, object } = this.#of
     const md5 = new Hash('md5')
     const digest = algorithm === null ? null : checksumDigest(algorithm)
     try {
-      for await (const piece of this.#read(range)) {
+      for await (const piece of readVersion(this.#exchange, { ...source, version: object.version, range })) {
         md5.update(piece)
         digest?.update(piece)
         yield piece
       }
     } catch (error) {
-      this.wasReplaced = isError(error, 'VERSION_MISMATCH', 'NOT_FOUND')
+      this.wasReplaced = wasReplaced(error)
       throw error
     }
     const value = digest === null ? '' : Buffer.from(await digest.digest()).toString('base64')
     const checksum = algorithm === null ? null : { algorithm, value }
     this.#verified = { md5: Buffer.from(await md5.digest()).toString('hex'), checksum }
-  }
-
-  async *#read(range: ByteRange): AsyncGenerator<Buffer> {
-    const { job, signal } = this.#exchange
-    const { source, object } = this.#of
-    if (range.end === range.start) return
-    const options = { bucket: source.bucket, signal, range, ifVersion: object.version }
-    if (range.end - range.start <= CHUNK_BYTES) yield await job.get(source.key, options)
-    else yield* job.getStream(source.key, options) as AsyncIterable<Buffer>
   }
 }

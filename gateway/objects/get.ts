@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { wasReplaced } from '../../client/objects/get.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import type { Exchange, Headers } from '../http/exchange.ts'
@@ -8,10 +8,12 @@ import { type ByteRange, contentRange, rangeOf } from './byte-range.ts'
 import { checkConditions, conditionsIn } from './conditions.ts'
 import { contentHeaders, headersOf, objectOf, type S3Object } from './object-record.ts'
 
-/** The bytes of a version: the first of them, and the rest if there is more. */
-interface Opened {
+/** What was learned of an object, in one round trip, and its first bytes if they came with it. */
+interface Begun {
+  readonly object: S3Object
+  /** Null for all of it. */
+  readonly range: ByteRange | null
   readonly first: Buffer
-  readonly rest: Readable | null
 }
 
 /** Reads of one request that begin again because the object was replaced; more are a client's business. */
@@ -19,18 +21,12 @@ const ATTEMPTS_MAX = 10
 
 export async function getObject(exchange: Exchange): Promise<void> {
   checkVersion(exchange)
-  const simple = await getSmall(exchange)
-  if (simple !== null) return answer(exchange, { ...simple, range: null })
   for (let attempt = 1; ; attempt++) {
-    const object = await statOf(exchange)
-    checkConditions(conditionsIn(exchange), object, 'read')
-    const range = rangeOf(exchange.request.headers.get('range'), object.bytes)
+    const begun = await begin(exchange)
     try {
-      const opened = await openVersion(exchange, object, range ?? { start: 0, end: object.bytes })
-      return await answer(exchange, { object, opened, range })
+      return await answer(exchange, begun)
     } catch (error) {
-      const isReplaced = isError(error, 'VERSION_MISMATCH', 'NOT_FOUND') && !exchange.isAnswered
-      if (!isReplaced || attempt === ATTEMPTS_MAX) throw error
+      if (!wasReplaced(error) || exchange.isAnswered || attempt === ATTEMPTS_MAX) throw error
     }
   }
 }
@@ -43,16 +39,25 @@ export async function headObject(exchange: Exchange): Promise<void> {
   exchange.send(range === null ? 200 : 206, headersFor(exchange, object, range))
 }
 
-/** A whole object of up to one message, with its metadata, in one round trip; null for anything else. */
-async function getSmall(exchange: Exchange): Promise<{ object: S3Object; opened: Opened } | null> {
-  const { job, bucket, key, signal, open, request } = exchange
-  if (request.headers.has('range') || conditionsIn(exchange) !== null) return null
+/** Throws `NoSuchKey`, `InvalidRange`, and what `checkConditions` throws. */
+async function begin(exchange: Exchange): Promise<Begun> {
+  const header = exchange.request.headers.get('range')
+  const conditions = conditionsIn(exchange)
+  if (header === undefined && conditions === null) {
+    const begun = await beginWhole(exchange)
+    if (begun !== null) return begun
+  }
+  const object = await statOf(exchange)
+  checkConditions(conditions, object, 'read')
+  return { object, range: rangeOf(header, object.bytes), first: Buffer.alloc(0) }
+}
+
+/** With the first chunk, which is all of most objects. Null for an empty object, which has no first byte. */
+async function beginWhole({ job, bucket, key, signal, open }: Exchange): Promise<Begun | null> {
   try {
     const got = await job.getWithMetadata(key, { bucket, signal, range: { start: 0, end: CHUNK_BYTES } })
-    if (got.value.length < got.bytes) return null
-    return { object: objectOf(got, open.createdAt), opened: { first: got.value, rest: null } }
+    return { object: objectOf(got, open.createdAt), range: null, first: got.value }
   } catch (error) {
-    // An empty object has no first byte.
     if (isError(error, 'RANGE_NOT_SATISFIABLE')) return null
     throw error
   }
@@ -68,32 +73,24 @@ export async function statOf(
   return objectOf(stat, exchange.open.createdAt)
 }
 
-/** Rejects with `VERSION_MISMATCH` or `NOT_FOUND` if the object was replaced; what comes later cuts the stream. */
-async function openVersion(
-  exchange: Exchange,
-  { version }: S3Object,
-  { start, end }: ByteRange,
-): Promise<Opened> {
-  if (end === start) return { first: Buffer.alloc(0), rest: null }
+/** Rejects with an error for which `wasReplaced` holds before it has sent anything; what comes later cuts the stream. */
+async function answer(exchange: Exchange, { object, range, first }: Begun): Promise<void> {
   const { job, bucket, key, signal } = exchange
-  const options = { bucket, signal, range: { start, end }, ifVersion: version }
-  if (end - start <= CHUNK_BYTES) return { first: await job.get(key, options), rest: null }
-  const rest = job.getStream(key, options)
-  const pieces = rest.iterator({ destroyOnReturn: false })
-  const { value } = await pieces.next()
-  return { first: value as Buffer, rest }
-}
-
-async function answer(
-  exchange: Exchange,
-  { object, opened, range }: { object: S3Object; opened: Opened; range: ByteRange | null },
-): Promise<void> {
-  const headers = headersFor(exchange, object, range)
+  const { start, end } = range ?? { start: 0, end: object.bytes }
+  const left = { start: start + first.length, end }
+  const leftBytes = left.end - left.start
+  const options = { bucket, signal, range: left, ifVersion: object.version }
   const status = range === null ? 200 : 206
-  const { first, rest } = opened
-  exchange.hold(rest === null ? first.length : STREAM_BYTES)
-  if (rest === null) exchange.send(status, headers, first)
-  else await exchange.sendStream(status, headers, { first, rest })
+  const headers = headersFor(exchange, object, range)
+  if (leftBytes === 0 || (first.length === 0 && leftBytes <= CHUNK_BYTES)) {
+    const bytes = leftBytes === 0 ? first : await job.get(key, options)
+    exchange.hold(bytes.length)
+    return exchange.send(status, headers, bytes)
+  }
+  exchange.hold(STREAM_BYTES)
+  const rest = job.getStream(key, options)
+  const { value } = await rest.iterator({ destroyOnReturn: false }).next()
+  await exchange.sendStream(status, headers, { first: [first, value as Buffer], rest })
 }
 
 function headersFor(exchange: Exchange, object: S3Object, range: ByteRange | null): Headers {

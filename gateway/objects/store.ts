@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Job } from '../../client/job.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
-import type { Verified } from '../http/body.ts'
+import { collect, type Verified } from '../http/body.ts'
 import { asS3Error, S3Error } from '../http/s3-error.ts'
 import type { PutCondition } from './conditions.ts'
 import { type Attributes, metadataOf, type ObjectRecord, ttlOf } from './object-record.ts'
@@ -61,13 +61,6 @@ function recorder({
     return { etag, modifiedMs: nowMs, bytes, put, headers, ...(checksum !== null && { checksum }) }
   }
   return { record, metadata: () => metadataOf(attributes, record()) }
-}
-
-async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
-  const pieces: Buffer[] = []
-  for await (const piece of source) pieces.push(piece)
-  const [first = Buffer.alloc(0), ...others] = pieces
-  return others.length === 0 ? first : Buffer.concat(pieces)
 }
 
 async function wasCarriedOut(job: Job, { bucket, key }: Storing, { put }: ObjectRecord): Promise<boolean> {

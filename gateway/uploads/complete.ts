@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
+import { wasReplaced } from '../../client/objects/get.ts'
 import { isError } from '../../protocol/errors.ts'
-import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import { type Checksum, checksumAlgorithms, checksumDigest, checksumIn } from '../http/digests.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { asS3Error, S3Error } from '../http/s3-error.ts'
@@ -10,8 +10,9 @@ import { UPLOADS_BUCKET } from '../listing/bucket-names.ts'
 import { type PutCondition, putCondition } from '../objects/conditions.ts'
 import { statOf } from '../objects/get.ts'
 import { checksumNodes, checksumType, quote } from '../objects/object-record.ts'
+import { readVersion } from '../objects/read-version.ts'
 import { store } from '../objects/store.ts'
-import { type Part, partsOf } from './parts.ts'
+import { type Part, partsWith } from './parts.ts'
 import { partKey, type Upload, UploadStore } from './upload-store.ts'
 
 /** A part as the request names it. */
@@ -110,7 +111,12 @@ async function copyParts(
   upload: Upload,
   named: readonly Named[],
 ): Promise<Completed | null> {
-  const parts = chosenOf(await partsOf(exchange, upload, { after: 0, max: PARTS_MAX }), named)
+  const found = await partsWith(
+    exchange,
+    upload,
+    named.map(({ number }) => number),
+  )
+  const parts = chosenOf(found, named)
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
   const size = exchange.header('x-amz-mp-object-size')
   if (size !== undefined && Number(size) !== bytes)
@@ -201,15 +207,12 @@ class PartsCopy {
   }
 
   async *#read({ number, bytes, version }: Part): AsyncGenerator<Buffer> {
-    if (bytes === 0) return
-    const { job, signal } = this.#exchange
     const key = partKey(this.#upload.id, number)
-    const options = { bucket: UPLOADS_BUCKET, signal, ifVersion: version }
+    const range = { start: 0, end: bytes }
     try {
-      if (bytes <= CHUNK_BYTES) yield await job.get(key, options)
-      else yield* job.getStream(key, options) as AsyncIterable<Buffer>
+      yield* readVersion(this.#exchange, { bucket: UPLOADS_BUCKET, key, version, range })
     } catch (error) {
-      if (!isError(error, 'VERSION_MISMATCH', 'NOT_FOUND')) throw error
+      if (!wasReplaced(error)) throw error
       // Replaced, or removed by a completion that was faster.
       const current = await new UploadStore(this.#exchange).find(this.#upload.id)
       this.wasOvertaken = current?.version !== this.#upload.version

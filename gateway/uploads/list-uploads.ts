@@ -1,12 +1,11 @@
-import { encodePath } from '../../client/signature-v4.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { notImplemented, S3Error } from '../http/s3-error.ts'
-import type { Node } from '../http/xml.ts'
+import { notImplemented } from '../http/s3-error.ts'
 import { STATS_IN_FLIGHT, UPLOADS_LISTED_MAX } from '../limits.ts'
 import { requireBucket } from '../listing/bucket-names.ts'
-import { maxOf } from '../listing/list-objects.ts'
-import { type Upload, UploadStore } from './upload-store.ts'
+import { commonPrefix } from '../listing/key-pages.ts'
+import { commonPrefixes, encodingOf, maxOf, ownerOf } from '../listing/rows.ts'
+import { isUnfinished, type Upload, UploadStore } from './upload-store.ts'
 
 /** Uploads in the order of their keys, and of their ids where keys are equal. */
 export async function listMultipartUploads(exchange: Exchange): Promise<void> {
@@ -18,18 +17,12 @@ export async function listMultipartUploads(exchange: Exchange): Promise<void> {
     id: exchange.parameter('upload-id-marker') ?? '',
   }
   const max = maxOf(exchange.parameter('max-uploads'), 'max-uploads')
-  const encoding = exchange.parameter('encoding-type')
-  if (encoding !== undefined && encoding !== 'url')
-    throw new S3Error('InvalidArgument', 'Invalid Encoding Method specified in Request')
-  const encode = encoding === 'url' ? encodePath : (text: string) => text
+  const { encode, encoding } = encodingOf(exchange)
   const all = (await openUploads(exchange)).filter(
     (upload) => upload.key.startsWith(prefix) && isAfter(upload, marker, delimiter),
   )
   const { uploads, prefixes, last, isTruncated } = page(all, { prefix, delimiter, max })
-  const owner: Node = [
-    ['ID', exchange.job.id],
-    ['DisplayName', exchange.job.id],
-  ]
+  const owner = ownerOf(exchange)
   exchange.sendXml('ListMultipartUploadsResult', [
     ['Bucket', exchange.bucket],
     ['KeyMarker', encode(marker.key)],
@@ -57,7 +50,7 @@ export async function listMultipartUploads(exchange: Exchange): Promise<void> {
           ],
         ] as const,
     ),
-    ...prefixes.map((each) => ['CommonPrefixes', [['Prefix', encode(each)]]] as const),
+    ...commonPrefixes(prefixes, encode),
   ])
 }
 
@@ -69,7 +62,7 @@ async function openUploads(exchange: Exchange): Promise<Upload[]> {
   const uploads: Upload[] = []
   await runInFlight(ids, STATS_IN_FLIGHT, async (id) => {
     const upload = await store.find(id)
-    if (upload !== null && (upload.state.is === 'open' || upload.state.is === 'claimed')) uploads.push(upload)
+    if (upload !== null && isUnfinished(upload)) uploads.push(upload)
   })
   return uploads.sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.id, b.id))
 }
@@ -108,8 +101,7 @@ function page(
   const prefixes = new Set<string>()
   let last: Marker = { key: '', id: '' }
   for (const upload of all) {
-    const end = delimiter === '' ? -1 : upload.key.indexOf(delimiter, prefix.length)
-    const common = end < 0 ? null : upload.key.slice(0, end + delimiter.length)
+    const common = commonPrefix(upload.key, { prefix, delimiter })
     if (common !== null && prefixes.has(common)) continue
     if (uploads.length + prefixes.size === max)
       return { uploads, prefixes: [...prefixes], last, isTruncated: max > 0 }

@@ -4,7 +4,8 @@ import { S3Error } from '../http/s3-error.ts'
 import type { Node } from '../http/xml.ts'
 import { PARTS_MAX, PUT_BYTES_MAX } from '../limits.ts'
 import { UPLOADS_BUCKET } from '../listing/bucket-names.ts'
-import { maxOf, statAll } from '../listing/list-objects.ts'
+import { statAll } from '../listing/list-objects.ts'
+import { maxOf, ownerOf } from '../listing/rows.ts'
 import { copyRangeOf } from '../objects/byte-range.ts'
 import { CopyReading, sourceIn, sourceOf } from '../objects/copy.ts'
 import {
@@ -15,7 +16,7 @@ import {
   type S3Object,
 } from '../objects/object-record.ts'
 import { store } from '../objects/store.ts'
-import { partKey, type Upload, UploadStore } from './upload-store.ts'
+import { isUnfinished, partKey, type Upload, UploadStore } from './upload-store.ts'
 
 /** What fills a part. */
 interface PartSource {
@@ -83,7 +84,7 @@ async function storePart(exchange: Exchange, upload: Upload, part: PartSource): 
     },
   })
   const after = await new UploadStore(exchange).find(upload.id)
-  if (after !== null && (after.state.is === 'open' || after.state.is === 'claimed')) return record
+  if (after !== null && isUnfinished(after)) return record
   await job.delete(key, { bucket: UPLOADS_BUCKET })
   throw new S3Error('NoSuchUpload')
 }
@@ -101,12 +102,24 @@ export interface Part extends S3Object {
 }
 
 /** Up to `max` parts after a number. */
-export async function partsOf(
+async function partsOf(
   exchange: Exchange,
-  { id }: Upload,
+  upload: Upload,
   { after, max }: { after: number; max: number },
 ): Promise<Part[]> {
-  const numbers = await new UploadStore(exchange).partNumbers(id, { after, max })
+  return await partsWith(
+    exchange,
+    upload,
+    await new UploadStore(exchange).partNumbers(upload.id, { after, max }),
+  )
+}
+
+/** The parts with these numbers that there are. */
+export async function partsWith(
+  exchange: Exchange,
+  { id }: Upload,
+  numbers: readonly number[],
+): Promise<Part[]> {
   const stats = await statAll(
     exchange,
     numbers.map((number) => ({ key: partKey(id, number) })),
@@ -124,11 +137,7 @@ export async function listParts(exchange: Exchange): Promise<void> {
   const found = await partsOf(exchange, upload, { after, max: max + 1 })
   const parts = found.slice(0, max)
   const isTruncated = found.length > max
-  const { job } = exchange
-  const owner: Node = [
-    ['ID', job.id],
-    ['DisplayName', job.id],
-  ]
+  const owner = ownerOf(exchange)
   exchange.sendXml('ListPartsResult', [
     ['Bucket', exchange.bucket],
     ['Key', upload.key],

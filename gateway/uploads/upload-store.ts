@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Job } from '../../client/job.ts'
+import { wasReplaced } from '../../client/objects/get.ts'
 import { isError } from '../../protocol/errors.ts'
+import { sleep, systemRuntime } from '../../protocol/runtime.ts'
 import type { Checksum, ChecksumAlgorithm } from '../http/digests.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { S3Error } from '../http/s3-error.ts'
@@ -65,7 +67,7 @@ export class UploadStore {
       if (upload === null || upload.key !== key || upload.state.is === 'aborted')
         throw new S3Error('NoSuchUpload')
       if (upload.state.is !== 'claimed' || Date.now() - upload.state.claimedMs > CLAIM_MS_MAX) return upload
-      await new Promise((resolve) => setTimeout(resolve, CLAIM_LOOK_MS))
+      await sleep(systemRuntime.clock, CLAIM_LOOK_MS, this.#signal)
       this.#signal.throwIfAborted()
     }
   }
@@ -102,7 +104,7 @@ export class UploadStore {
       const put = await this.#put(id, { ...record, state }, options)
       return { ...upload, state, version: put.version }
     } catch (error) {
-      if (isError(error, 'VERSION_MISMATCH', 'NOT_FOUND')) return null
+      if (wasReplaced(error)) return null
       throw error
     }
   }
@@ -162,6 +164,11 @@ export class UploadStore {
   get #options(): { bucket: string; signal: AbortSignal } {
     return { bucket: UPLOADS_BUCKET, signal: this.#signal }
   }
+}
+
+/** Whether parts may still arrive, or are being copied. */
+export function isUnfinished({ state }: Upload): boolean {
+  return state.is === 'open' || state.is === 'claimed'
 }
 
 /** Zeros in front, so that parts are listed in the order of their numbers. */

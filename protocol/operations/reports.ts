@@ -26,6 +26,14 @@ export interface NodeReport {
   readonly ending?: true
 }
 
+/** What an S3 gateway reports, likewise: `POST /internal/v1/gateways/:id/heartbeat`. */
+export interface GatewayReport {
+  /** The URL that S3 clients use. */
+  readonly endpoint: string
+  /** Where it serves `/metrics`, `host:port`. */
+  readonly metrics: string
+}
+
 /** Upper bounds of the latency classes, in ms. */
 export const latencyBoundsMs: readonly number[] = Object.freeze([
   ...[0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50],

@@ -15,8 +15,12 @@ export interface TlsTrust {
 /** No earlier version is spoken: 1.3 needs one round trip less, and has no cipher to choose. */
 export const TLS_VERSION_MIN = 'TLSv1.3'
 
-/** The CAs of the file that is named by MAYFLY_CA_FILE. Throws `BAD_REQUEST`. */
-export function readCa(path: string): string {
+/** Reads the CAs of a file, for each connection; those that Node trusts without one. What it returns throws `BAD_REQUEST`. */
+export function caIn(path: string | null | undefined): () => string | null {
+  return () => (path ? readCa(path) : null)
+}
+
+function readCa(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {

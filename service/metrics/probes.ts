@@ -1,9 +1,8 @@
-import { createServer, type RequestListener } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
-import { TLS_VERSION_MIN } from '../../protocol/transport/tls.ts'
 import type { Certificates } from '../network/certificates.ts'
+import { makeHttpServer } from '../network/http-server.ts'
 import { bindError } from '../network/listener.ts'
 import { advertisedAddress, type ListenAt } from '../network/listening.ts'
 import type { Service } from '../process/lifecycle.ts'
@@ -92,7 +91,7 @@ async function serve(
   { at, certificates }: { at: ListenAt; certificates: Certificates | null },
   listener: RequestListener,
 ) {
-  const server = makeServer(certificates, listener)
+  const server = makeHttpServer(certificates, { requestTimeout: REQUEST_MS_MAX }, listener)
   server.maxConnections = CONNECTIONS_MAX
   server.on('clientError', (_error, socket) => socket.destroy())
   const { host, port } = at
@@ -102,14 +101,5 @@ async function serve(
   })
   server.on('error', () => undefined)
   server.unref()
-  return server
-}
-
-function makeServer(certificates: Certificates | null, listener: RequestListener) {
-  const options = { requestTimeout: REQUEST_MS_MAX }
-  if (certificates === null) return createServer(options, listener)
-  const tls = { ...options, minVersion: TLS_VERSION_MIN } as const
-  const server = createTlsServer({ ...tls, ...certificates.shown }, listener)
-  certificates.onChange((shown) => server.setSecureContext({ ...tls, ...shown }))
   return server
 }

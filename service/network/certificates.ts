@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import { createSecureContext, type SecureContext, type Server } from 'node:tls'
 import { MayflyError } from '../../protocol/errors.ts'
 import { caIn, TLS_VERSION_MIN, type TlsTrust } from '../../protocol/transport/tls.ts'
 import type { Background } from '../process/background.ts'
@@ -36,6 +36,11 @@ export interface Shown {
   readonly key: string
 }
 
+/** The options of a server that shows them. */
+export function tlsOptions(shown: Shown) {
+  return { ...shown, minVersion: TLS_VERSION_MIN } as const
+}
+
 /**
  * The certificate and the key of a process, and the CA that it trusts. They are read again when their files change; connections that are open
  * keep what they began with.
@@ -43,7 +48,7 @@ export interface Shown {
 export class Certificates {
   readonly trust: TlsTrust
   readonly #settings: TlsSettings
-  readonly #listeners: ((shown: Shown) => void)[] = []
+  readonly #servers: Server[] = []
   #shown: Shown
   #context: SecureContext
   #expiresAt: Date
@@ -71,9 +76,9 @@ export class Certificates {
     return this.#expiresAt
   }
 
-  /** Calls `listener` with what is read from now on. */
-  onChange(listener: (shown: Shown) => void): void {
-    this.#listeners.push(listener)
+  /** New connections of a server get what is read from now on. */
+  keepCurrent(server: Server): void {
+    this.#servers.push(server)
   }
 
   /**
@@ -87,7 +92,7 @@ export class Certificates {
     this.#shown = shown
     this.#context = context
     this.#expiresAt = expiresAt
-    for (const listener of this.#listeners) listener(shown)
+    for (const server of this.#servers) server.setSecureContext(tlsOptions(shown))
     return true
   }
 
@@ -116,9 +121,7 @@ export class Certificates {
         `The key in ${keyFile} is not that of the certificate in ${certFile}`,
       )
     }
-    const context = parsed(certFile, 'a certificate', () =>
-      createSecureContext({ cert, key, minVersion: TLS_VERSION_MIN }),
-    )
+    const context = parsed(certFile, 'a certificate', () => createSecureContext(tlsOptions({ cert, key })))
     return { context, expiresAt: new Date(certificate.validTo) }
   }
 }

@@ -1,4 +1,4 @@
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { tlsFault } from '../../protocol/transport/tls.ts'
@@ -8,25 +8,35 @@ import { clusterToken } from './cluster-token.ts'
 /** Sends a report to the controller and returns its answer; rejects with `UNAVAILABLE` if there is none. */
 export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
 
-interface To {
+/** The controller, as a process of the cluster calls it. */
+export interface ToController {
   /** Of the controller, or of the processes of which one is the controller, separated by commas. */
   readonly url: string
-  /** The subject: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
-  readonly path: string
   readonly secret: Buffer
   readonly clock: Clock
   /** The CA of an https URL in PEM; null for those that Node trusts. */
   readonly ca: () => string | null
+  /** The error of an answer that is not 2xx; `UNAVAILABLE` if not given. */
+  readonly errorOf?: (text: string, status: number) => MayflyError
+}
+
+/** Posts a body to a path below `/internal/v1/`, and returns the answer. */
+export type Post = (path: string, body: unknown) => Promise<unknown>
+
+/** `path`: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
+export function reportTo<Report, Answer>(to: ToController & { path: string }): Tell<Report, Answer> {
+  const post = postTo(to)
+  return async (report) => (await post(to.path, report)) as Answer
 }
 
 /**
- * Returns a function that posts a report to the controller's internal port. It begins with the process that accepted the last report, and
- * rejects with `TLS_FAILED` or `UNAVAILABLE` unless one accepts it.
+ * Returns a function that posts to the controller's internal port. It begins with the process that answered last, and
+ * rejects with `TLS_FAILED` or `UNAVAILABLE` if none answers. Any other error is the controller's answer.
  */
-export function reportTo<Report, Answer>(to: To): Tell<Report, Answer> {
+export function postTo(to: ToController): Post {
   const urls = to.url.split(',')
   let first = 0
-  return async (report) => {
+  return async (path, body) => {
     const { clock } = to
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
     let failure: unknown
@@ -35,10 +45,11 @@ export function reportTo<Report, Answer>(to: To): Tell<Report, Answer> {
       // One that does not answer leaves time for the others.
       const answerMs = Math.max(1, (deadlineMs - clock.monotonicMs()) / (urls.length - tried))
       try {
-        const answer = await post(urls[index] ?? '', { ...to, report, answerMs })
+        const answer = await post(urls[index] ?? '', { to, path, body, answerMs })
         first = index
-        return answer as Answer
+        return answer
       } catch (error) {
+        if (!isError(error, 'UNAVAILABLE', 'TLS_FAILED')) throw error
         failure = error
       }
     }
@@ -48,27 +59,34 @@ export function reportTo<Report, Answer>(to: To): Tell<Report, Answer> {
 
 async function post(
   base: string,
-  { path, secret, clock, ca, report, answerMs }: To & { report: unknown; answerMs: number },
+  { to, path, body, answerMs }: { to: ToController; path: string; body: unknown; answerMs: number },
 ): Promise<unknown> {
+  const { secret, clock, ca, errorOf = refused } = to
   const token = clusterToken(secret, clock.wallMs()).toString('base64url')
   const request = {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
-    body: JSON.stringify(report),
+    body: JSON.stringify(body),
     signal: AbortSignal.timeout(Math.ceil(answerMs)),
   }
   const url = new URL(`/internal/v1/${path}`, base)
-  const response = await fetchTrusting(url, request, ca()).catch((cause: unknown) => {
+  try {
+    const response = await fetchTrusting(url, request, ca())
+    const text = await response.text()
+    if (!response.ok) throw errorOf(text, response.status)
+    return JSON.parse(text)
+  } catch (cause) {
+    if (cause instanceof MayflyError) throw cause
     const fault = tlsFault(cause instanceof Error ? cause.cause : null)
     if (fault !== null) throw new MayflyError('TLS_FAILED', `The controller at ${base} ${fault}`, { cause })
-    throw new MayflyError('UNAVAILABLE', `The controller at ${base} does not answer`, { cause })
-  })
-  const body = await response.text()
-  if (!response.ok)
-    throw new MayflyError('UNAVAILABLE', `The controller answered ${response.status}: ${body}`)
-  try {
-    return JSON.parse(body)
-  } catch (cause) {
-    throw new MayflyError('UNAVAILABLE', `What answers at ${base} is no controller`, { cause })
+    const what =
+      cause instanceof SyntaxError
+        ? `What answers at ${base} is no controller`
+        : `The controller at ${base} does not answer`
+    throw new MayflyError('UNAVAILABLE', what, { cause })
   }
+}
+
+function refused(text: string, status: number): MayflyError {
+  return new MayflyError('UNAVAILABLE', `The controller answered ${status}: ${text}`)
 }

@@ -3,6 +3,7 @@ import { expect, onTestFinished, type TestContext, test } from 'vitest'
 import type { Member } from '../../bench/servers/member.ts'
 import { StandbyCluster } from '../../bench/servers/standby-cluster.ts'
 import { type MayflyError, openJob } from '../../client/index.ts'
+import { presignUrl } from '../../client/presign.ts'
 import type { RegisteredJob } from '../../client/registration.ts'
 import { seed } from '../controller/support/seed.ts'
 import { startCuttableProxy } from '../fixture/cuttable-proxy.ts'
@@ -82,6 +83,13 @@ async function expectDecisions({ cluster, job }: Running, name: string): Promise
   await later.deregister()
 }
 
+/** The controller knows the gateway with its next report. */
+async function until<Result>(call: () => Promise<Result>): Promise<Result> {
+  let result: Result | undefined
+  await expect.poll(() => call().then((value) => (result = value)), { timeout: 20_000 }).toBeDefined()
+  return result as Result
+}
+
 test('standbys take over from a controller and a metadata server that are killed, and functions see nothing', async (context) => {
   const running = await start(context)
   for (const member of [running.controllers[1], running.metadata[1]]) {
@@ -94,6 +102,29 @@ test('standbys take over from a controller and a metadata server that are killed
   expect(await takeOver(running.metadata, 'SIGKILL')).toBeLessThan(TAKE_OVER_MS)
   await expectDecisions(running, 'metadata-killed')
   await running.finish()
+})
+
+test('an S3 gateway finds the controller that leads, which is not the first of its list, and another one after its death', async (context) => {
+  const { url } = await database(context)
+  const cluster = await StandbyCluster.prepare({ command, database: url })
+  onTestFinished(() => cluster.stop())
+  const leader = await cluster.controller(1)
+  const server = await cluster.metadata('m-1')
+  await Promise.all([leader.ready, server.ready])
+  const standby = await cluster.controller(0)
+  await standby.waiting()
+  const others = [await cluster.node(), await cluster.gateway()]
+  await Promise.all(others.map(({ ready }) => ready))
+  const mayfly = await cluster.connect()
+  const job = await mayfly.registerJob('s3', { capacityBytes: 2 ** 20 }, { waitSeconds: 20 })
+  const put = await fetch(await job.presign('key', { method: 'PUT' }), { method: 'PUT', body: 'value' })
+  expect(put.status).toBe(200)
+  leader.child.kill('SIGKILL')
+  await standby.ready
+  // The gateway has not seen this key: it needs a ticket of the controller that leads now.
+  const reader = await until(() => job.s3Credentials({ write: false }))
+  const got = await fetch(presignUrl(reader, 'key', { wallMs: Date.now() }))
+  expect(await got.text()).toBe('value')
 })
 
 test('standbys take over within a second from a controller and a metadata server that end in order', async (context) => {

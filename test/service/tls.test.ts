@@ -10,6 +10,7 @@ import type { Link } from '../../protocol/transport/link.ts'
 import { dialTcp, TcpLink } from '../../protocol/transport/tcp.ts'
 import { dialTls } from '../../protocol/transport/tls.ts'
 import { Certificates } from '../../service/network/certificates.ts'
+import { makeHttpServer } from '../../service/network/http-server.ts'
 import { networkOf, tcpNetwork } from '../../service/network/listener.ts'
 import { beginTls } from '../../service/network/tls-listener.ts'
 import { makeCertificates, openCertificates } from '../fixture/certificates.ts'
@@ -171,22 +172,25 @@ test('certificates are read again when they change, and connections that are ope
   const { made, certificates } = await openCertificates()
   const links: TcpLink[] = []
   const address = await serve(certificates, (link) => links.push(link as TcpLink))
-  const shown: string[] = []
-  certificates.onChange(({ cert }) => shown.push(cert))
+  const server = makeHttpServer(certificates, {}).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
   const dial = dialTls(certificates.trust)
   const serialOf = (link: TcpLink): string => (link.socket as TLSSocket).getPeerCertificate().serialNumber
-  const before = await dial(address)
+  const [before, beforeHttp] = [await dial(address), await dial(`127.0.0.1:${port}`)]
   expect(certificates.refresh()).toBe(false)
   await made.renew()
   expect(certificates.refresh()).toBe(true)
-  expect(shown).toEqual([readFileSync(made.certFile, 'utf8')])
-  const after = await dial(address)
+  expect(certificates.shown.cert).toBe(readFileSync(made.certFile, 'utf8'))
+  const [after, afterHttp] = [await dial(address), await dial(`127.0.0.1:${port}`)]
   expect(serialOf(after)).not.toBe(serialOf(before))
+  expect(serialOf(afterHttp)).toBe(serialOf(after))
   await expect.poll(() => links.length).toBe(2)
   const received = receive(links[0] as TcpLink, message.length)
   before.write([message], () => undefined)
   expect((await received).equals(message)).toBe(true)
-  for (const link of [before, after]) link.destroy()
+  for (const link of [before, after, beforeHttp, afterHttp]) link.destroy()
 })
 
 test('files that do not belong together are refused by name, and the former ones stay in use', async () => {

@@ -5,12 +5,11 @@ import { requestPage } from '../../api/http.ts'
 import { defaultConfig, readConfigFile } from '../../up/config/cluster-config.ts'
 import { programs } from '../../up/programs.ts'
 import { runCluster } from '../../up/run-cluster.ts'
-import type { Cluster } from '../../up/supervisor.ts'
+import { type Cluster, S3_PORT_DEFAULT } from '../../up/supervisor.ts'
 import { host, wholeNumber } from '../../values.ts'
 import { type AddVerb, addVerb, jsonOption, notEmpty, onRun } from '../../verb.ts'
 
 const PORT_DEFAULT = 7400
-const S3_PORT_DEFAULT = 7480
 
 interface Flags {
   readonly port: number
@@ -34,7 +33,7 @@ export const up: AddVerb = (parent, cli) => {
     .option('--port <port>', 'port of the HTTP API; 0 takes a free one', wholeNumber(0, 65_535), PORT_DEFAULT)
     .option(
       '--s3-port <port>',
-      `port of the S3 gateway; 0 takes a free one (default: ${S3_PORT_DEFAULT}, with --port 0 a free one)`,
+      `port of the S3 gateway; 0 takes a free one (default: ${S3_PORT_DEFAULT}, or a free one if that is taken or with --port 0)`,
       wholeNumber(0, 65_535),
     )
     .option(
@@ -58,7 +57,7 @@ export const up: AddVerb = (parent, cli) => {
     const options = {
       dir: stateDirOf(dir === undefined ? {} : { dir }, config),
       port,
-      s3Port: s3Port ?? (port === 0 ? 0 : S3_PORT_DEFAULT),
+      s3Port: s3Port ?? (port === 0 ? 0 : null),
       config: {
         ...read,
         network: { ...read.network, ...network, tls: read.network.tls ?? (tls ? 'own' : null) },
