@@ -2,9 +2,6 @@ import type { Readable } from 'node:stream'
 import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/model/keys.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
-import { type Runtime, systemRuntime } from '../protocol/runtime.ts'
-import type { Dial } from '../protocol/transport/link.ts'
-import { dialTcp } from '../protocol/transport/tcp.ts'
 import { Buckets } from './objects/buckets.ts'
 import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
@@ -48,18 +45,12 @@ import {
   versionOf,
   waitMsOf,
 } from './options.ts'
+import { type PresignOptions, presignByTicket } from './presign.ts'
 import { type Deadline, deadlineOf } from './routing/deadline.ts'
 import { addressOf, type KeyAddress } from './routing/key-address.ts'
 import { Router } from './routing/router.ts'
+import { realWorld, type World } from './routing/world.ts'
 import { traceCalls } from './tracing.ts'
-
-/** The clock, randomness and network; replaced by the simulation. */
-export interface World {
-  readonly runtime: Runtime
-  readonly dial: Dial
-}
-
-const realWorld: World = { runtime: systemRuntime, dial: dialTcp }
 
 /**
  * Opens a job from its ticket, by default that of `MAYFLY_TICKET` in the environment. Connects on first use.
@@ -91,7 +82,7 @@ export class Job implements AsyncDisposable {
   constructor(ticket: string, world: World, { ca, checksums = false, onRetry, tracer }: JobOptions = {}) {
     this.#checksums = checksums
     this.#router = new Router(parseTicket(ticket), { ...world, ca, onRetry })
-    this.id = this.#router.job
+    this.id = this.#router.ticket.job
     this.#buckets = new Buckets(this.#router)
     if (tracer !== undefined) traceCalls(this, tracer, { 'mayfly.job': this.id })
   }
@@ -355,6 +346,15 @@ export class Job implements AsyncDisposable {
   async buckets(options: CallerOptions = {}): Promise<string[]> {
     checkOptions('call', options)
     return await this.#buckets.names(this.#bounds(options))
+  }
+
+  /**
+   * A URL with which a browser or curl gets or puts an object until it expires, with the rights of the ticket and no longer than it.
+   * `BAD_REQUEST` without the URL of a gateway, and for a key with a part `.` or `..`, which clients would resolve.
+   */
+  async presign(key: string, options: PresignOptions = {}): Promise<string> {
+    checkOptions('presign', options)
+    return presignByTicket(this.#router.ticket, key, options)
   }
 
   /**

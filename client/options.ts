@@ -281,7 +281,7 @@ const shapes = {
     expiresInSeconds: wholeNumber(1, TICKET_SECONDS),
   },
   s3Grant: { read: flag, write: flag, prefix: text },
-  presign: { ...key, method: httpMethod, seconds: wholeNumber(1, PRESIGNED_SECONDS_MAX) },
+  presign: { ...key, method: httpMethod, seconds: wholeNumber(1, PRESIGNED_SECONDS_MAX), endpoint: text },
   register: {
     ...call,
     leaseSeconds: wholeNumber(JOB_LEASE_SECONDS_MIN, JOB_LEASE_SECONDS_MAX),

@@ -212,7 +212,9 @@ export async function openRegistered(
       checkOptions('presign', options)
       const { signal, deadlineMs } = options
       credentials ??= await registration.s3Credentials({}, { signal, deadlineMs })
-      return presignUrl(credentials, key, { ...options, wallMs: systemRuntime.clock.wallMs() })
+      const { endpoint = credentials.endpoint } = options
+      const wallMs = systemRuntime.clock.wallMs()
+      return presignUrl({ ...credentials, endpoint }, key, { ...options, wallMs })
     },
     async renew(bounds = {}) {
       checkOptions('call', bounds)

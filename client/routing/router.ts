@@ -11,7 +11,6 @@ import type { Answer } from '../../protocol/transport/call.ts'
 import type { Caller } from '../../protocol/transport/caller.ts'
 import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { askServerOf } from '../../protocol/transport/job-server.ts'
-import type { Dial } from '../../protocol/transport/link.ts'
 import type { JobOptions } from '../options.ts'
 import { type Deadline, within } from './deadline.ts'
 import { FastPath, isTransient } from './fast-path.ts'
@@ -21,6 +20,7 @@ import { locateMetadata } from './locate-metadata.ts'
 import { type FailedAttempt, Mutation } from './mutation.ts'
 import type { Finish, RoutedCall, RoutedMutation } from './routed-call.ts'
 import { dialOf } from './trust.ts'
+import type { World } from './world.ts'
 
 /** A node of the current placement, and a connection to it. */
 interface At {
@@ -55,10 +55,7 @@ export class Router {
   #refreshing: Promise<void> | null = null
   readonly #onRetry: JobOptions['onRetry']
 
-  constructor(
-    ticket: Ticket,
-    options: { runtime: Runtime; dial: Dial } & Pick<JobOptions, 'ca' | 'onRetry'>,
-  ) {
+  constructor(ticket: Ticket, options: World & Pick<JobOptions, 'ca' | 'onRetry'>) {
     const { runtime, onRetry } = options
     const dial = dialOf(ticket, options.dial, options.ca)
     this.#onRetry = onRetry
@@ -300,8 +297,8 @@ export class Router {
     return { caller, placement, owner }
   }
 
-  get job(): string {
-    return this.#ticket.job
+  get ticket(): Ticket {
+    return this.#ticket
   }
 
   /** The hook runs in a microtask of its own: what it throws is its program's uncaught exception, as of a timer. */

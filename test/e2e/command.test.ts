@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { freePort } from '../../bench/servers/server.ts'
+import { S3_PORT_DEFAULT } from '../../cli/up/supervisor.ts'
 import { openJob } from '../../client/index.ts'
 import { Cluster, isRunning } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -43,6 +47,22 @@ test('a second terminal registers a job, puts, lists, gets, removes and ends it'
   await cluster.mayfly('end', id)
   expect(await cluster.mayfly('jobs')).not.toContain(id)
   await expect(cluster.mayfly('put', id, 'late', command())).rejects.toMatchObject({ code: 1 })
+})
+
+test('the second cluster of a machine takes a free port for S3, and says so; a port that was named has to be free', async () => {
+  // A cluster of the machine's user may have it already.
+  const holder = createServer().listen(S3_PORT_DEFAULT, '127.0.0.1')
+  onTestFinished(() => void holder.close())
+  await Promise.race([once(holder, 'listening'), once(holder, 'error').catch(() => undefined)])
+  const port = await freePort()
+  const cluster = await Cluster.start(['--port', String(port)])
+  expect(cluster.url).toBe(`http://127.0.0.1:${port}`)
+  expect(cluster.s3).not.toBe(`http://127.0.0.1:${S3_PORT_DEFAULT}`)
+  expect(cluster.said).toContain(
+    `another process has port ${S3_PORT_DEFAULT}; the S3 gateway is at ${new URL(cluster.s3).host}`,
+  )
+  expect((await fetch(cluster.s3)).headers.get('server')).toBe('Mayfly')
+  await expect(Cluster.start(['--s3-port', String(S3_PORT_DEFAULT)])).rejects.toThrow('ended without a line')
 })
 
 test.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('%s leaves no process behind', async (signal) => {

@@ -1,31 +1,49 @@
 import { createHash, createHmac } from 'node:crypto'
+import { crc32 as crcOf } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { presignUrl } from '../../client/presign.ts'
+import { sha256Hex } from '../../client/signature-v4.ts'
 import { ask, sendRaw, signedHead, startTestGateway, type TestGateway } from './support/in-process.ts'
 
 const put = { method: 'PUT', path: '/default/a', body: 'some bytes' }
 const get = { method: 'GET', path: '/default/a' }
 
-/** A body of signed chunks. */
+/** A body of signed chunks, with a signed trailer `name:value` if there is one. */
 function chunksOf(
   { signature, time, scope, signingKey }: ReturnType<typeof signedHead>,
   pieces: readonly string[],
+  trailer?: string,
 ): string {
   let former = signature
-  return [...pieces, '']
-    .map((piece) => {
-      const hashes = [createHash('sha256').digest('hex'), createHash('sha256').update(piece).digest('hex')]
-      const text = ['AWS4-HMAC-SHA256-PAYLOAD', time, scope, former, ...hashes].join('\n')
-      former = createHmac('sha256', signingKey).update(text).digest('hex')
-      return `${piece.length.toString(16)};chunk-signature=${former}\r\n${piece}\r\n`
-    })
-    .join('')
+  const sign = (kind: string, ...hashes: readonly string[]): string => {
+    const text = [`AWS4-HMAC-SHA256-${kind}`, time, scope, former, ...hashes].join('\n')
+    former = createHmac('sha256', signingKey).update(text).digest('hex')
+    return former
+  }
+  const chunks = [...pieces, ''].map((piece) => {
+    const signed = sign('PAYLOAD', sha256Hex(''), sha256Hex(piece))
+    const head = `${piece.length.toString(16)};chunk-signature=${signed}\r\n`
+    return piece === '' && trailer !== undefined ? head : `${head}${piece}\r\n`
+  })
+  if (trailer === undefined) return chunks.join('')
+  const signed = sign('TRAILER', sha256Hex(`${trailer}\n`))
+  return `${chunks.join('')}${trailer}\r\nx-amz-trailer-signature:${signed}\r\n\r\n`
 }
 
-async function sendChunks(gateway: TestGateway, change: (body: string) => string, decoded = 10) {
-  const headers = { 'content-encoding': 'aws-chunked', 'x-amz-decoded-content-length': String(decoded) }
-  const head = signedHead(gateway, { ...put, headers, payloadHash: 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD' })
-  const body = change(chunksOf(head, ['some ', 'bytes']))
+async function sendChunks(
+  gateway: TestGateway,
+  change: (body: string) => string,
+  { decoded = 10, trailer }: { decoded?: number; trailer?: string } = {},
+) {
+  const mode = 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD'
+  const headers = {
+    'content-encoding': 'aws-chunked',
+    'x-amz-decoded-content-length': String(decoded),
+    ...(trailer !== undefined && { 'x-amz-trailer': trailer.slice(0, trailer.indexOf(':')) }),
+  }
+  const payloadHash = trailer === undefined ? mode : `${mode}-TRAILER`
+  const head = signedHead(gateway, { ...put, headers, payloadHash })
+  const body = change(chunksOf(head, ['some ', 'bytes'], trailer))
   return await sendRaw(gateway, [
     `${head.text}content-length: ${body.length}\r\nconnection: close\r\n\r\n`,
     body,
@@ -50,12 +68,44 @@ test('signed chunks are accepted, and refused if one is changed, missing, added 
       (body) => body.slice(0, body.indexOf('5;', 3)) + body.slice(body.indexOf('0;')),
     ),
   ).toMatchObject({ code: 'SignatureDoesNotMatch' })
-  expect(await sendChunks(gateway, (body) => body, 9)).toMatchObject({ code: 'IncompleteBody' })
-  expect(await sendChunks(gateway, (body) => body, 11)).toMatchObject({ code: 'IncompleteBody' })
+  expect(await sendChunks(gateway, (body) => body, { decoded: 9 })).toMatchObject({ code: 'IncompleteBody' })
+  expect(await sendChunks(gateway, (body) => body, { decoded: 11 })).toMatchObject({ code: 'IncompleteBody' })
   expect(await sendChunks(gateway, (body) => `zz${body}`)).toMatchObject({ code: 'InvalidRequest' })
   expect(await sendChunks(gateway, (body) => `${body}x-amz-checksum-crc32:AAAAAA==\r\n\r\n`)).toMatchObject({
     code: 'InvalidRequest',
   })
+  expect((await ask(gateway, get)).code).toBe('NoSuchKey')
+})
+
+test('a signed trailer is verified: its checksum is kept, and one that is changed, missing or not announced is refused', async () => {
+  const gateway = await startTestGateway()
+  const crc32 = Buffer.alloc(4)
+  crc32.writeUInt32BE(crcOf(Buffer.from('some bytes')))
+  const trailer = `x-amz-checksum-crc32:${crc32.toString('base64')}`
+  const stored = await sendChunks(gateway, (body) => body, { trailer })
+  expect(stored).toMatchObject({ status: 200, headers: { 'x-amz-checksum-crc32': crc32.toString('base64') } })
+  const headers = { 'x-amz-checksum-mode': 'ENABLED' }
+  expect(await ask(gateway, { ...get, headers })).toMatchObject({
+    body: 'some bytes',
+    headers: { 'x-amz-checksum-crc32': crc32.toString('base64') },
+  })
+  await ask(gateway, { method: 'DELETE', path: '/default/a' })
+  const wrong = await sendChunks(gateway, (body) => body, { trailer: 'x-amz-checksum-crc32:AAAAAA==' })
+  expect(wrong).toMatchObject({ status: 400, code: 'BadDigest' })
+  const changes: [string, (body: string) => string, string][] = [
+    ['its value', (body) => body.replace(trailer, 'x-amz-checksum-crc32:AAAAAA=='), 'SignatureDoesNotMatch'],
+    [
+      'its signature',
+      (body) => body.replace(/trailer-signature:.{10}/, 'trailer-signature:0000000000'),
+      'SignatureDoesNotMatch',
+    ],
+    ['no signature', (body) => body.replace(/x-amz-trailer-signature.*\r\n/, ''), 'SignatureDoesNotMatch'],
+    ['no trailer', (body) => body.replace(/x-amz-checksum-crc32.*\r\n/, ''), 'InvalidRequest'],
+    ['another one', (body) => body.replace(trailer, `${trailer}\r\nx-amz-meta-a:b`), 'InvalidRequest'],
+    ['no end', (body) => body.slice(0, -4), 'IncompleteBody'],
+  ]
+  for (const [what, change, code] of changes)
+    expect([what, (await sendChunks(gateway, change, { trailer })).code]).toEqual([what, code])
   expect((await ask(gateway, get)).code).toBe('NoSuchKey')
 })
 

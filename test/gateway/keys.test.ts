@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { GetObjectCommand, ListBucketsCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { openJob } from '../../client/index.ts'
 import { Cluster } from '../fixture/mayfly-up.ts'
 import { clientOf, failureOf } from './support/s3-servers.ts'
 
@@ -64,6 +65,35 @@ test('what S3 puts the SDK reads, and the other way round; a presigned URL needs
   expect(await (await fetch(await job.presign('by URL é'))).text()).toBe('z')
   expect((await fetch((await job.presign('by URL é')).replace('by%20URL', 'other'))).status).toBe(403)
   await expect(job.presign('../a')).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+})
+
+test('a job that was opened with a ticket presigns with the rights of the ticket, and not beyond its end', async () => {
+  const cluster = await Cluster.start()
+  const registered = await (await cluster.connect()).registerJob('presigned')
+  onTestFinished(() => registered.close())
+  await registered.put('in/a', 'bytes')
+  const rights = { write: false, prefix: 'in/', expiresInSeconds: 100 }
+  const job = await openJob(await registered.issueTicket(rights))
+  onTestFinished(() => job.close())
+  const { s3: endpoint } = cluster
+  expect(await (await fetch(await job.presign('in/a', { endpoint }))).text()).toBe('bytes')
+  const put = await job.presign('in/a', { endpoint, method: 'PUT' })
+  expect((await fetch(put, { method: 'PUT', body: 'x' })).status).toBe(403)
+  expect((await fetch(await job.presign('out', { endpoint }))).status).toBe(403)
+  await expect(job.presign('in/a', { endpoint, seconds: 200 })).rejects.toMatchObject({
+    code: 'BAD_REQUEST',
+    reason: expect.stringContaining('the ticket expires in'),
+  })
+  await expect(job.presign('in/a')).rejects.toMatchObject({
+    code: 'BAD_REQUEST',
+    reason: expect.stringContaining('AWS_ENDPOINT_URL is not set'),
+  })
+  await expect(job.presign('in/a', { endpoint: 'nowhere' })).rejects.toMatchObject({
+    reason: expect.stringContaining("endpoint: it is 'nowhere'"),
+  })
+  vi.stubEnv('AWS_ENDPOINT_URL', `${endpoint}/`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(await (await fetch(await job.presign('in/a'))).text()).toBe('bytes')
 })
 
 test('metadata mayfly-ttl-seconds is the time to live of an object', async () => {

@@ -1,4 +1,5 @@
 import { findCredentials } from '../../api/credentials.ts'
+import { shellText } from '../../terminal/shell-text.ts'
 import { type AddVerb, addVerb, type ClusterFlags, clusterOptions, onRun } from '../../verb.ts'
 
 export const env: AddVerb = (parent, cli) => {
@@ -14,12 +15,7 @@ export const env: AddVerb = (parent, cli) => {
       MAYFLY_API_KEY: apiKey,
       ...(caFile !== undefined && { MAYFLY_CA_FILE: caFile }),
     }
-    const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${quote(value)}`)
+    const lines = Object.entries(variables).map(([name, value]) => `export ${name}=${shellText(value)}`)
     cli.terminal.print(lines.join('\n'))
   })
-}
-
-/** For a POSIX shell: text from a file or a variable must not be run as a command. */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -37,13 +37,24 @@ export interface TestGateway extends Gateway, S3Key {
 
 const JOB = 'j-gateway'
 
+interface TestGatewayOptions {
+  readonly nodes?: number
+  readonly ramBytes?: number
+  /** Where clients reach the first node, if not at its address; a node without the job is at `other`. */
+  readonly reach?: (address: string, other: string) => Promise<string>
+}
+
 export async function startTestGateway({
   nodes: count = 1,
   ramBytes = 256 * 2 ** 20,
-} = {}): Promise<TestGateway> {
+  reach,
+}: TestGatewayOptions = {}): Promise<TestGateway> {
   const planes = await Planes.start()
   const nodes: RunningNode[] = []
   for (let index = 0; index < count; index++) nodes.push(await planes.startNode(ramBytes))
+  const [first] = nodes
+  if (reach !== undefined && first !== undefined)
+    nodes[0] = { ...first, address: await reach(first.address, (await planes.startNode()).address) }
   const ticket = await planes.createJob(JOB, nodes, {
     capacityBytes: count * ramBytes * 0.8,
     bytesPerSecond: 1e10,
