@@ -206,7 +206,7 @@ async function withClient<Result>(
 }
 
 /** As `measureCalls`, with this process as the client. */
-async function inProcess(entrant: Entrant, work: () => Promise<Measurement>): Promise<Measurement> {
+async function inProcess(work: () => Promise<Measurement>): Promise<Measurement> {
   const before = process.cpuUsage()
   const measured = await work()
   const { user, system } = process.cpuUsage(before)
@@ -226,7 +226,7 @@ async function putKeys(s3: S3Client, prefix: string, count: number): Promise<str
 
 function heads(entrant: Entrant, lanes: Lanes): Promise<Measurement> {
   return withClient(entrant, (s3) =>
-    inProcess(entrant, () =>
+    inProcess(() =>
       measureCalls(entrant, () =>
         runLanes(lanes, async () => {
           const Key = keyOf(KIB, Math.floor(Math.random() * OBJECTS))
@@ -268,7 +268,7 @@ function deletions(entrant: Entrant, count: number): Promise<Measurement> {
 
 /** `work` resolves with the number of keys that it came by. */
 function keysPerSecond(entrant: Entrant, count: number, work: () => Promise<number>): Promise<Measurement> {
-  return inProcess(entrant, async () => {
+  return inProcess(async () => {
     const beganMs = performance.now()
     const { value, cost } = await entrant.costOf(work)
     const seconds = (performance.now() - beganMs) / 1000
