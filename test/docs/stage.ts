@@ -283,7 +283,7 @@ exec '${process.execPath}' '${command}' "$verb" "$@"`
     npm: `case "$1" in ci|install${isBuilt ? '|run' : ''}) exit 0;; esac; exec '${npm}' "$@"`,
   }
   const python = findPythonS3()
-  // As if the reader had installed boto3 and s3fs.
+  // As if the reader had installed boto3, s3fs and Lithops.
   if (python !== null) programs.python = `exec '${python}' "$@"`
   for (const [name, text] of Object.entries(programs)) await writeProgram(join(bin, name), text)
 }

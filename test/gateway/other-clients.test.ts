@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { findPythonS3 } from '../../bench/servers/python-s3.ts'
@@ -11,6 +11,7 @@ import { describeServers, freshName, type S3Server } from './support/s3-servers.
 
 const run = promisify(execFile)
 const suite = new URL('support/boto3_suite.py', import.meta.url).pathname
+const lithops = new URL('support/lithops_program.py', import.meta.url).pathname
 
 function environmentOf({ is, endpoint, accessKeyId, secretAccessKey, region }: S3Server): NodeJS.ProcessEnv {
   return {
@@ -57,6 +58,26 @@ describeServers('other clients', (server: () => S3Server) => {
       'threads',
       'files',
     ])
+  })
+
+  test('a program with Lithops runs as it is', async (context) => {
+    needPeer('pythonS3', context)
+    const python = findPythonS3() as string
+    const { region } = server()
+    const config = {
+      lithops: { backend: 'localhost', storage: 'aws_s3', data_cleaner: false },
+      aws_s3: { region, storage_bucket: freshName() },
+    }
+    const { stdout } = await run(python, [lithops], {
+      env: {
+        ...environmentOf(server()),
+        // Lithops starts `python` for its functions.
+        PATH: `${dirname(python)}:${process.env.PATH}`,
+        TMPDIR: await tempDir(),
+        LITHOPS_CONFIG: JSON.stringify(config),
+      },
+    })
+    expect(stdout.trim().split('\n').at(-1)).toBe('15')
   })
 
   test('s3cmd puts, lists, gets, copies, syncs and deletes', async (context) => {
