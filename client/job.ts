@@ -155,7 +155,6 @@ export class Job implements AsyncDisposable {
     if (consume && range !== null)
       throw new MayflyError('BAD_REQUEST', 'range: it contradicts consume, which takes the whole object')
     const name = encodeKey(key)
-    const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
     return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getObject(this.#router, addressOf(bucket, name), {
@@ -163,7 +162,7 @@ export class Job implements AsyncDisposable {
         untilMs,
         range,
         version: versionOf(options),
-        checksums,
+        checksums: this.#checksums,
         bounds,
       }),
     )
@@ -310,9 +309,8 @@ export class Job implements AsyncDisposable {
     checkOptions('key', options)
     const payload = encodeObject(bytes)
     checkAppend(payload)
-    const checksums = this.#checksums
     return await this.#at(key, options, (at, bounds) =>
-      appendTo(this.#router, at, { payload, checksums, bounds }),
+      appendTo(this.#router, at, { payload, checksums: this.#checksums, bounds }),
     )
   }
 
