@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
-/** Opens COUNT connections to PORT, tells its parent, and keeps them until it is ended. */
+/** Opens COUNT connections to PORT, sends a request over each, tells its parent, and keeps them until it is ended. */
 const [port, count] = process.argv.slice(2).map(Number)
 process.on('disconnect', () => process.exit(0))
 const sockets = []
@@ -11,7 +11,9 @@ while (sockets.length < count) {
     const localAddress = `127.0.0.${2 + ((sockets.length + index) % 10)}`
     return connect({ port, host: '127.0.0.1', localAddress })
   })
-  await Promise.all(some.map((socket) => once(socket, 'connect')))
+  // A connection without any request is closed after some seconds.
+  for (const socket of some) socket.write('GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n')
+  await Promise.all(some.map((socket) => once(socket, 'data')))
   sockets.push(...some)
 }
 let open = sockets.length
