@@ -69,7 +69,10 @@ export default defineConfig({
       }),
       project('in one process', {
         include: ['test/**/*.test.ts'],
-        exclude: [...[...ofProcesses, 'kubernetes', 'machines'].map((folder) => `test/${folder}/**`), ...apart],
+        exclude: [
+          ...[...ofProcesses, 'kubernetes', 'machines'].map((folder) => `test/${folder}/**`),
+          ...apart,
+        ],
         // A worker loads the planes once and not for each file, which takes a second of its core. Files share no state but that.
         isolate: false,
       }),

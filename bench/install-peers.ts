@@ -1,4 +1,4 @@
-import { compose, helm } from './go-programs.ts'
+import { compose, helm } from './servers/go-programs.ts'
 import { installMinio } from './servers/minio.ts'
 import { findPostgres, postgresMissing } from './servers/postgres.ts'
 import { installPythonS3 } from './servers/python-s3.ts'

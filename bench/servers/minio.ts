@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { minio } from '../go-programs.ts'
+import { minio } from './go-programs.ts'
 import { type Server, startProgram } from './server.ts'
 
 /** Settings of an S3 client, as the JSON of a target. */

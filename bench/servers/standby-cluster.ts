@@ -61,7 +61,10 @@ export class StandbyCluster {
 
   /** A process that can be the metadata server `id`, at a port of its own. */
   metadata(id: string, { database = this.#options.database } = {}): Promise<Member> {
-    return this.#start([this.#options.command, 'metadata'], { MAYFLY_METADATA_ID: id, MAYFLY_DATABASE_URL: database })
+    return this.#start([this.#options.command, 'metadata'], {
+      MAYFLY_METADATA_ID: id,
+      MAYFLY_DATABASE_URL: database,
+    })
   }
 
   node(): Promise<Member> {

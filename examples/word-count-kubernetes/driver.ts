@@ -5,8 +5,8 @@
 import { connect } from 'mayfly'
 import { findDifference } from '../word-count/check.ts'
 import { findFolder, readTextFiles } from '../word-count/corpus.ts'
-import { putInput } from '../word-count/input.ts'
-import { keys, MAPPERS, REDUCERS, type WordEntry } from '../word-count/plan.ts'
+import { inputsOf, putInput } from '../word-count/input.ts'
+import { keys, MAPPERS, mapTask, numbers, REDUCERS, reduceTask, type WordEntry } from '../word-count/plan.ts'
 import { createSecret } from './secret.ts'
 
 const RESULT_SECONDS_MAX = 600
@@ -19,9 +19,11 @@ const mayfly = await connect()
 const hints = { maxFunctions: MAPPERS + REDUCERS, capacityBytes: 2 * inputBytes }
 const job = await mayfly.registerJob('word-count', hints, { leaseSeconds: 60 })
 try {
-  await putInput(job, files)
-  for (let i = 0; i < MAPPERS; i++) await job.put(keys.mapTask(i), String(i))
-  for (let i = 0; i < REDUCERS; i++) await job.put(keys.reduceTask(i), String(i))
+  const inputs = inputsOf(files)
+  await putInput(job, inputs, numbers(MAPPERS))
+  const mapTasks = inputs.map((pieces, mapper) => mapTask(mapper, pieces.length))
+  const reduceTasks = numbers(REDUCERS).map(reduceTask)
+  for (const { key, content } of [...mapTasks, ...reduceTasks]) await job.put(key, content)
   await createSecret('word-count-ticket', { MAYFLY_TICKET: job.ticket })
   console.log(`the ticket is in the Secret word-count-ticket; ${MAPPERS + REDUCERS} functions may start`)
 

@@ -7,7 +7,7 @@ import { connect, MayflyError, type RegisteredJob } from 'mayfly'
 import { findDifference } from './check.ts'
 import { findFolder, readTextFiles } from './corpus.ts'
 import { inputsOf, putInput } from './input.ts'
-import { keys, MAPPERS, type MapTask, REDUCERS, type WordEntry } from './plan.ts'
+import { keys, MAPPERS, mapTask, numbers, REDUCERS, reduceTask, type WordEntry } from './plan.ts'
 import { formatReport } from './report.ts'
 import { runStage, type StageReport } from './stage.ts'
 import { countBytesLeft, watchStored } from './stored.ts'
@@ -64,7 +64,12 @@ async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
     if (round > 1) console.log(`run again: ${mappers.length} mappers, ${reducers.length} reducers`)
     if (mappers.length > 0) {
       stages.push(await putInput(job, inputs, mappers))
-      stages.push(await runStage(job, { ...map, tasks: mappers.map((mapper) => mapTask(mapper, inputs)) }))
+      stages.push(
+        await runStage(job, {
+          ...map,
+          tasks: mappers.map((mapper) => mapTask(mapper, inputs[mapper]?.length ?? 0)),
+        }),
+      )
     }
     stages.push(await runStage(job, { ...reduce, tasks: reducers.map(reduceTask) }))
     for (const reducer of reducers) {
@@ -73,15 +78,6 @@ async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
     }
   }
   return [...results.values()].flat()
-}
-
-function mapTask(mapper: number, inputs: readonly (readonly unknown[])[]) {
-  const task: MapTask = { mapper, pieces: inputs[mapper]?.length ?? 0 }
-  return { key: keys.mapTask(mapper), content: JSON.stringify(task) }
-}
-
-function reduceTask(reducer: number) {
-  return { key: keys.reduceTask(reducer), content: String(reducer) }
 }
 
 /** Those of which an object is missing. */
@@ -99,8 +95,4 @@ async function missing(
 function unlessThere(error: unknown): null {
   if (error instanceof MayflyError) return null
   throw error
-}
-
-function numbers(count: number): number[] {
-  return Array.from({ length: count }, (_, number) => number)
 }

@@ -26,6 +26,20 @@ export const keys = {
   result: (reducer: number) => `result/${reducer}`,
 } as const
 
+/** The task of a mapper that reads so many pieces, and its key. */
+export function mapTask(mapper: number, pieces: number): { key: string; content: string } {
+  const task: MapTask = { mapper, pieces }
+  return { key: keys.mapTask(mapper), content: JSON.stringify(task) }
+}
+
+export function reduceTask(reducer: number): { key: string; content: string } {
+  return { key: keys.reduceTask(reducer), content: String(reducer) }
+}
+
+export function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, number) => number)
+}
+
 /** A word is a run of letters and digits of any script, in lower case. */
 export function wordsOf(text: string): readonly string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []

@@ -28,11 +28,6 @@ function readCa(path: string): string {
   }
 }
 
-/** The CAs of a file, read for each connection; null where no file is named, for those that Node trusts. */
-export function caIn(path: string | null | undefined): () => string | null {
-  return () => (path ? readCa(path) : null)
-}
-
 /**
  * Connects with TLS. The link receives into memory of its reader as one without TLS does, a record of at most 16 KiB at a time. Rejects
  * with `TLS_FAILED`, which names what is wrong, or with `UNAVAILABLE`.

@@ -51,7 +51,9 @@ function parseInfo(
   info: string,
   place: string,
 ): Pick<Block, 'language' | 'file' | 'isTerminal' | 'on' | 'skip'> {
-  const match = /^(\w+)(?: \[([\w./-]+)\])?( terminal)?(?: on=([\w,]+))?(?: skip="([^"]+)")?$/.exec(info.trim())
+  const match = /^(\w+)(?: \[([\w./-]+)\])?( terminal)?(?: on=([\w,]+))?(?: skip="([^"]+)")?$/.exec(
+    info.trim(),
+  )
   if (match === null) throw new Error(`${place}: the info string '${info}' is none of test/docs/blocks.ts`)
   const [, language = '', file = null, terminal, on, skip = null] = match
   return { language, file, isTerminal: terminal !== undefined, on: on?.split(',') ?? [], skip }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { parseAllDocuments } from 'yaml'
-import { helm } from '../../../bench/go-programs.ts'
+import { helm } from '../../../bench/servers/go-programs.ts'
 
 export const chart = join(import.meta.dirname, '../../../deploy/helm/mayfly')
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { renameSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
-import { cacheDir, findOnPath, isExecutable } from './servers/path.ts'
+import { cacheDir, findOnPath, isExecutable } from './path.ts'
 
 /** A program that `go install` builds into the user's cache. */
 interface GoProgram {
