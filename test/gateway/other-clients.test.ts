@@ -77,7 +77,7 @@ describeServers('other clients', (server: () => S3Server) => {
         LITHOPS_CONFIG: JSON.stringify(config),
       },
     })
-    expect(stdout.trim().split('\n').at(-1)).toBe('15')
+    expect(stdout.trim().split('\n').at(-1)).toBe('140')
   })
 
   test('s3cmd puts, lists, gets, copies, syncs and deletes', async (context) => {
