@@ -74,10 +74,3 @@ export const compose = goProgram({
   title: 'The check of Compose files',
   module: 'github.com/compose-spec/compose-go/v2/cmd@latest',
 })
-
-/** A DNS server for a Kubernetes that has none. */
-export const coredns = goProgram({
-  name: 'coredns',
-  title: 'CoreDNS',
-  module: 'github.com/coredns/coredns@latest',
-})

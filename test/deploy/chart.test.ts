@@ -10,42 +10,16 @@ import {
   KUBE_VERSION,
   type KubernetesFile,
   type Manifest,
-  minimal,
   podsOf,
   render,
   runHelm,
   withValues,
 } from './support/chart.ts'
+import { everything, minimal } from './support/values.ts'
 
 beforeEach((context) => needPeer('helm', context))
 
 const root = join(import.meta.dirname, '../..')
-const small = {
-  ...{ name: 'small', cores: 0.5, ramBytes: 2 ** 28, memory: '768Mi' },
-  ...{ bytesPerSecond: 1e8, pricePerHour: 0.05, nodesMax: 4 },
-}
-const spot = {
-  ...{ ...small, name: 'spot', ssdBytes: 2 ** 33, ssdStorageClass: 'fast' },
-  ...{ nodeSelector: { pool: 'spot' }, tolerations: [{ key: 'spot', operator: 'Exists' }] },
-}
-
-/** What a user may want, each with what it leads to. */
-const everything = {
-  database: { secretName: 'database' },
-  s3: { secretName: 's3' },
-  tls: { certManager: { issuerName: 'ca', issuerKind: 'ClusterIssuer' }, dnsNames: ['mayfly.example'] },
-  nodeClasses: [small, spot],
-  limits: { jobs: 100, bytes: 2 ** 40 },
-  hostNetwork: true,
-  storageNode: { preStop: { sleep: { seconds: 3 } } },
-  priorityClasses: { create: true },
-  networkPolicy: { enabled: true, database: { to: [{ ipBlock: { cidr: '10.1.0.0/16' } }] } },
-  serviceMonitor: { enabled: true },
-  prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
-  podLabels: { team: 'data' },
-  hostAliases: [{ ip: '10.0.0.9', hostnames: ['database'] }],
-  ipFamily: 'IPv6',
-}
 const sets: Readonly<Record<string, Record<string, unknown>>> = {
   'the least': minimal,
   'own certificates': { ...minimal, tls: { secretName: 'certificate' } },

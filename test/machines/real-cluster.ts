@@ -1,15 +1,15 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { copyFile, writeFile } from 'node:fs/promises'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { coredns } from '../../bench/servers/go-programs.ts'
 import { type S3Target, startMinio } from '../../bench/servers/minio.ts'
 import { cacheDir } from '../../bench/servers/path.ts'
 import { Postgres } from '../../bench/servers/postgres.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-import { addAddress, forward, removeAddress } from './forwarder.ts'
+import { startDns } from './dns.ts'
+import { forward } from './forwarder.ts'
 
 const run = promisify(execFile)
 
@@ -52,6 +52,12 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
         timeout: READY_MS_MAX,
         maxBuffer: 2 ** 24,
       })
+    // Its ports are fixed, so it waits while another one runs on this machine.
+    const lock = spawn('flock', [join(kit, 'lock'), 'sh', '-c', 'echo locked; exec cat'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
+    ends.push(() => lock.stdin.end())
+    await once(lock.stdout, 'data')
     for (const image of images) {
       const copy = join(kit, 'img', 'mayfly.tar')
       await copyFile(image, copy)
@@ -62,7 +68,7 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     await script('up.sh', [], { FULL: '1' })
     await copyFile(join(kit, 'pki/admin.kubeconfig'), kubeconfig)
     ends.push(await forward(API, 443, 6443))
-    ends.push(await startDns(dir, kubeconfig))
+    ends.push(await startDns(DNS, kit))
     const flags = `--cluster-dns=${DNS} --cluster-domain=cluster.local`
     for (const machine of MACHINES) {
       ends.push(() => script('node-down.sh', [`${machine}`], { PURGE: '1' }))
@@ -86,28 +92,12 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     }
     const kubectl = async (...args: string[]): Promise<string> =>
       (await run('kubectl', args, { env: { ...process.env, ...env }, maxBuffer: 2 ** 24 })).stdout
+    for (const machine of MACHINES)
+      await kubectl(...['wait', '--for=create', `node/127.0.0.${machine}`, `--timeout=${READY_MS_MAX / 1000}s`])
     await kubectl('wait', '--for=condition=Ready', 'node', '--all', `--timeout=${READY_MS_MAX / 1000}s`)
     return { env, kubectl, stop }
   } catch (error) {
     await stop()
     throw error
-  }
-}
-
-/** The DNS of the cluster; resolves with a function that ends it. */
-async function startDns(dir: string, kubeconfig: string): Promise<() => Promise<void>> {
-  const corefile = join(dir, 'Corefile')
-  await writeFile(
-    corefile,
-    `.:53 {\n  bind ${DNS}\n  errors\n  kubernetes cluster.local {\n    kubeconfig ${kubeconfig}\n  }\n}\n`,
-  )
-  addAddress(DNS)
-  const child: ChildProcess = spawn(coredns.find() ?? '', ['-conf', corefile], { stdio: 'ignore' })
-  return async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill()
-      await once(child, 'exit')
-    }
-    removeAddress(DNS)
   }
 }

@@ -48,13 +48,6 @@ export interface KubernetesFile {
   readonly metadata: { readonly replicas: number; readonly template: PodTemplate }
 }
 
-/** Values with which the chart renders: everything that is required, and no more. */
-export const minimal = {
-  database: { secretName: 'database' },
-  s3: { secretName: 's3' },
-  tls: { insecure: true },
-} as const
-
 /** What `go install` builds believes in an old Kubernetes. */
 export const KUBE_VERSION = ['--kube-version', '1.36.0']
 
