@@ -17,7 +17,7 @@ async function nodeOf({ cluster }: Running): Promise<{ id: string; pod: string }
 /** A job that needs a node of its own. */
 async function registerMore({ cluster }: Running, name: string, waitSeconds = 60) {
   const mayfly = await cluster.connect()
-  return await mayfly.registerJob(name, { capacityBytes: 2 ** 27 }, { waitSeconds })
+  return await mayfly.registerJob(name, { capacityBytes: 96 * 2 ** 20 }, { waitSeconds })
 }
 
 async function reasonOf(running: Running, node: string): Promise<string> {
