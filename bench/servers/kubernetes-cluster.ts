@@ -36,8 +36,8 @@ export interface KubernetesClusterOptions {
   readonly kubernetes: Kubernetes
   /** Path of the built command. */
   readonly command: string
-  /** URL of PostgreSQL. */
-  readonly database: string
+  /** URL of PostgreSQL, which several controllers need; null for SQLite files. */
+  readonly database: string | null
   readonly classes?: readonly ClassOptions[]
   readonly warmNodes?: number
   readonly startSeconds?: number
@@ -99,7 +99,7 @@ export class KubernetesCluster {
       HOME: this.#dir,
       KUBECONFIG: join(this.#dir, 'kubeconfig'),
       MAYFLY_LISTEN: `127.0.0.1:${this.#ports[index]}`,
-      MAYFLY_DATABASE_URL: this.#options.database,
+      ...this.#state('controller'),
       MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
       MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),
       MAYFLY_API_KEY_FILE: join(this.#dir, 'key'),
@@ -248,7 +248,13 @@ export class KubernetesCluster {
   }
 
   #metadataTemplate(): object {
-    return { spec: this.#podSpec('metadata', { MAYFLY_DATABASE_URL: this.#options.database }, {}) }
+    return { spec: this.#podSpec('metadata', this.#state('$(MAYFLY_METADATA_ID)'), {}) }
+  }
+
+  /** Where a process keeps its decisions. */
+  #state(name: string): Record<string, string> {
+    const { database } = this.#options
+    return database === null ? { MAYFLY_DIR: join(this.#dir, name) } : { MAYFLY_DATABASE_URL: database }
   }
 
   #podSpec(verb: string, environment: Readonly<Record<string, string>>, container: object): object {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { MayflyError } from '../../client/index.ts'
+import { isRunning } from '../fixture/mayfly-up.ts'
 import { clusters, type Running, startLoad } from './support/load.ts'
 
 const start = clusters()
@@ -99,8 +100,10 @@ test('a pod that is deleted by force proves nothing: the lease of its node decid
   const running = await start(context)
   const load = await startLoad(running)
   const { id, pod } = await nodeOf(running)
-  const diedMs = performance.now()
+  const pid = await running.cluster.pidOf(id)
   await running.cluster.kubectl('delete', 'pod', pod, '--force', '--grace-period=0')
+  while (isRunning(pid)) await sleep(20)
+  const diedMs = performance.now()
   await expect.poll(() => reasonOf(running, id), { timeout: 60_000 }).toContain('its lease has lapsed')
   expect(performance.now() - diedMs).toBeGreaterThan(10_000)
   await load.job.put('again', 'value', { deadlineMs: 60_000 })
