@@ -145,7 +145,8 @@ test('the certificate of cert-manager has all names by which the API, nodes and 
     const env = spec.containers.flatMap((container) => container.env)
     for (const variable of ['MAYFLY_CONTROLLER_URL', 'MAYFLY_S3_ENDPOINT', 'MAYFLY_URL']) {
       const url = env.find((each) => each.name === variable)?.value
-      if (url !== undefined) expect(dnsNames, `${variable} of ${name}`).toContain(new URL(url).hostname)
+      for (const each of url?.split(',') ?? [])
+        expect(dnsNames, `${variable} of ${name}`).toContain(new URL(each).hostname)
     }
     const tlsName = env.find((each) => each.name === 'MAYFLY_TLS_NAME')?.value
     if (tlsName !== undefined) expect(dnsNames).toContain(tlsName)

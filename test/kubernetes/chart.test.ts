@@ -39,26 +39,39 @@ function startedPods(manifests: readonly Manifest[]): object[] {
 test.each([
   ['the least', minimal],
   ['everything', everything],
-])('the API server takes the chart with %s, and the pods that the controller makes of it', async (_, values) => {
-  const server = await kubernetes({ skip: (note) => expect.unreachable(note) as never })
-  for (const definition of definitions) await server.apply(definition)
-  await server.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
-  const namespace = await server.namespace()
-  const manifests = await render(values)
-  const dryRun = async (objects: readonly object[]): Promise<string[]> => {
-    const args = ['apply', '--dry-run=server', '--validate=strict', '--namespace', namespace, '-o', 'name', '-f', '-']
-    const list = { apiVersion: 'v1', kind: 'List', items: objects }
-    return (await server.kubectl(args, JSON.stringify(list))).trim().split('\n')
-  }
-  const taken = await dryRun(manifests.filter(({ kind }) => kind !== 'PriorityClass').map(inNamespace))
-  expect(taken.length).toBeGreaterThan(8)
-  // A priority class has to exist before pods may name it.
-  for (const each of manifests) if (each.kind === 'PriorityClass') await server.apply(each)
-  expect(await dryRun(startedPods(manifests))).toHaveLength('nodeClasses' in values ? 3 : 2)
-  await expect(dryRun([{ ...manifests[0], kind: 'Confusion' }])).rejects.toThrow('Confusion')
+])(
+  'the API server takes the chart with %s, and the pods that the controller makes of it',
+  async (_, values) => {
+    const server = await kubernetes({ skip: (note) => expect.unreachable(note) as never })
+    for (const definition of definitions) await server.apply(definition)
+    await server.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'])
+    const namespace = await server.namespace()
+    const manifests = await render(values)
+    const dryRun = async (objects: readonly object[]): Promise<string[]> => {
+      const args = [
+        'apply',
+        '--dry-run=server',
+        '--validate=strict',
+        '--namespace',
+        namespace,
+        '-o',
+        'name',
+        '-f',
+        '-',
+      ]
+      const list = { apiVersion: 'v1', kind: 'List', items: objects }
+      return (await server.kubectl(args, JSON.stringify(list))).trim().split('\n')
+    }
+    const taken = await dryRun(manifests.filter(({ kind }) => kind !== 'PriorityClass').map(inNamespace))
+    expect(taken.length).toBeGreaterThan(8)
+    // A priority class has to exist before pods may name it.
+    for (const each of manifests) if (each.kind === 'PriorityClass') await server.apply(each)
+    expect(await dryRun(startedPods(manifests))).toHaveLength('nodeClasses' in values ? 3 : 2)
+    await expect(dryRun([{ ...manifests[0], kind: 'Confusion' }])).rejects.toThrow('Confusion')
 
-  function inNamespace(manifest: Manifest): object {
-    const text = JSON.stringify(manifest).replaceAll('"namespace":"store"', `"namespace":"${namespace}"`)
-    return JSON.parse(text) as object
-  }
-})
+    function inNamespace(manifest: Manifest): object {
+      const text = JSON.stringify(manifest).replaceAll('"namespace":"store"', `"namespace":"${namespace}"`)
+      return JSON.parse(text) as object
+    }
+  },
+)

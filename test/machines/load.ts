@@ -39,7 +39,7 @@ export interface Load {
 
 /** Eight lanes of calls from a pod beside the release \`mayfly\` of docs/kubernetes.md. */
 export async function startLoad({ kubectl }: RealCluster, image: string): Promise<Load> {
-  const url = 'https://mayfly-controllers:7400'
+  const url = 'https://mayfly-controllers:7400,https://mayfly:7400'
   const volumes = [
     { name: 'tls', secret: { secretName: 'mayfly-tls', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
   ]

@@ -2,8 +2,9 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { helm } from '../../bench/go-programs.ts'
 import { type S3Target, startMinio } from '../../bench/servers/minio.ts'
 import { cacheDir } from '../../bench/servers/path.ts'
 import { Postgres } from '../../bench/servers/postgres.ts'
@@ -83,7 +84,7 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     const { endpoint, accessKeyId, secretAccessKey } = JSON.parse(minio.target) as S3Target
     ends.push(await forward(S3, 9000, Number(new URL(endpoint).port)))
     const env = {
-      PATH: `${join(kit, 'bin')}:${process.env.PATH}`,
+      PATH: [join(kit, 'bin'), dirname(helm.find() ?? ''), process.env.PATH].join(':'),
       KUBECONFIG: kubeconfig,
       DATABASE_URL: `postgres://mayfly@${DATABASE}:5432${database.pathname}`,
       S3_ENDPOINT: `http://${S3}:9000`,
@@ -93,7 +94,9 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     const kubectl = async (...args: string[]): Promise<string> =>
       (await run('kubectl', args, { env: { ...process.env, ...env }, maxBuffer: 2 ** 24 })).stdout
     for (const machine of MACHINES)
-      await kubectl(...['wait', '--for=create', `node/127.0.0.${machine}`, `--timeout=${READY_MS_MAX / 1000}s`])
+      await kubectl(
+        ...['wait', '--for=create', `node/127.0.0.${machine}`, `--timeout=${READY_MS_MAX / 1000}s`],
+      )
     await kubectl('wait', '--for=condition=Ready', 'node', '--all', `--timeout=${READY_MS_MAX / 1000}s`)
     return { env, kubectl, stop }
   } catch (error) {

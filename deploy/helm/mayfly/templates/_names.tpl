@@ -45,6 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 {{ include "mayfly.scheme" . }}://{{ include "mayfly.name" . }}-controllers.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7400
 {{- end }}
 
+{{/* Two names of the controllers: where more than one is named, the SDK waits for one that takes over. */}}
+{{- define "mayfly.driverUrl" -}}
+{{ include "mayfly.controllerUrl" . }},{{ include "mayfly.scheme" . }}://{{ include "mayfly.name" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7400
+{{- end }}
+
 {{/* The name that clients expect in certificates of metadata servers and storage nodes. */}}
 {{- define "mayfly.tlsName" -}}
 {{ include "mayfly.name" . }}.{{ .Release.Namespace }}.svc
