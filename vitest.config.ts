@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that run one at a time when all others have ended, and why. */
 const measuring = {
@@ -22,7 +23,7 @@ const measuring = {
     'counts the steps of 166,000 that take longer than a bound',
 }
 
-/** Files that take a minute or more, and why. `npm run test:slow` runs them, and those that measure. */
+/** Files that take a minute or more, or test the bench alone, and why. `npm run test:slow` runs them, and those that measure. */
 const slow = {
   'test/deploy/image.test.ts': 'builds the container image, with an addon that is compiled',
   'test/bench/suites.test.ts': 'runs every suite of the bench against every system',
@@ -36,8 +37,30 @@ const slow = {
 /** Folders whose tests start processes. All other tests start servers within their own. */
 const ofProcesses = ['attack', 'bench', 'cli', 'deploy', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
 
+/** Files that begin first, the longest one first: what begins last runs alone at the end. */
+const longest = [
+  'test/docs/clone.test.ts',
+  'test/docs/tutorial-packed.test.ts',
+  'test/docs/pages.test.ts',
+  'test/storage-node/tiers/backends.test.ts',
+  'test/controller/api/schemathesis.test.ts',
+  'test/cli/verbs.test.ts',
+  'test/console/page.test.ts',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const index = longest.findIndex((file) => moduleId.endsWith(`/${file}`))
+      return index === -1 ? longest.length : index
+    }
+    const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder
+    return (await super.sort(files)).sort((a, b) => groupOf(a) - groupOf(b) || rankOf(a) - rankOf(b))
+  }
+}
+
 const apart = [...Object.keys(slow), ...Object.keys(measuring)]
-const missing = apart.filter((file) => !existsSync(new URL(file, import.meta.url)))
+const missing = [...apart, ...longest].filter((file) => !existsSync(new URL(file, import.meta.url)))
 if (missing.length > 0) throw new Error(`vitest.config.ts names files that do not exist: ${missing}`)
 
 function project(
@@ -59,6 +82,7 @@ function project(
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     // Half of the time of most files is waiting: for a lease, a heartbeat, a process that starts.
     maxWorkers: Math.min(2 * availableParallelism(), availableParallelism() + 4),
     projects: [

@@ -68,7 +68,7 @@ export function buildProgram(cli: Cli, version: string): Command {
     .helpOption('-h, --help', 'explain a verb')
     .addHelpCommand(new Command('help').argument('[verb]').summary('explain a verb').helpGroup('The shell:'))
     .configureHelp({
-      // One line for a verb; its own help has the rest.
+      // One line per verb; details are in the verb's own help.
       subcommandTerm: (verb) => verb.name(),
       styleTitle: (text) => paint('bold', text),
       styleCommandText: (text) => paint('cyan', text),
@@ -96,7 +96,7 @@ function allCommands(command: Command): Command[] {
   return command.commands.flatMap((each) => [each, ...allCommands(each)])
 }
 
-/** What follows the message about a wrong command line. */
+/** The text after the message about a wrong command line. */
 function usageOf(verb: Command): string {
   const note = noteOf(verb)
   return `usage: ${new Help().commandUsage(verb)}${note === undefined ? '' : `\n${note}`}`

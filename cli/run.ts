@@ -18,7 +18,7 @@ export async function runCommand(
     await buildProgram(cli, readVersion()).parseAsync(args, { from: 'user' })
     return cli.exitCode
   } catch (error) {
-    // Commander has written what it says: a help text, or what is wrong with the command line.
+    // Commander has already printed the help text, or the error of the command line.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.misused
     const message = fileFault(error) ?? (error instanceof Error ? error.message : String(error))
     terminal.printError(`mayfly: ${printable(message)}`)
@@ -35,7 +35,7 @@ const fileFaults: Readonly<Record<string, string>> = {
   ELOOP: 'is a link to itself',
 }
 
-/** What is wrong with a file that the user named; null for another error. */
+/** The problem with a file that the user named; null for another error. */
 function fileFault(error: unknown): string | null {
   const {
     code = '',
@@ -43,7 +43,7 @@ function fileFault(error: unknown): string | null {
     dest,
   } = (error instanceof Error ? error : {}) as NodeJS.ErrnoException & { dest?: string }
   const fault = fileFaults[code]
-  // A file is written beside its place first; then the place is the rename's.
+  // A file is written under a temporary name first, so the user's path is the target of the rename.
   return fault === undefined || path === undefined ? null : `${dest ?? path} ${fault}`
 }
 

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { CliConfig } from './config.ts'
 import type { Terminal } from './terminal/terminal.ts'
 
-/** What every verb gets. */
+/** The arguments of every verb. */
 export interface Cli {
   readonly config: CliConfig
   readonly terminal: Terminal
@@ -19,7 +19,7 @@ export const exitCodes = { done: 0, failed: 1, misused: 2, missing: 3, interrupt
 interface VerbText {
   /** What it does, in one line. */
   readonly summary: string
-  /** What else a user has to know. */
+  /** Further help. */
   readonly details?: string
   /** Command lines that work as they are, at least two. */
   readonly examples: readonly [string, string, ...string[]]
@@ -40,7 +40,7 @@ export function addVerb(
     .description(details === undefined ? sentence : `${sentence}\n\n${details}`)
     .addHelpText('after', `\nExamples:\n${shown}`)
   if (!isDefault) return verb
-  // What is no verb of the parent arrives here.
+  // A word that is not a verb of the parent arrives here.
   verb.allowExcessArguments().hook('preAction', () => {
     const [unknown] = verb.args
     const known = parent.commands.map((each) => each.name()).join(', ')
@@ -49,7 +49,7 @@ export function addVerb(
   return verb
 }
 
-/** Options of verbs that talk to a cluster. */
+/** Options of verbs that call a cluster. */
 export interface ClusterFlags {
   readonly context?: string
   readonly dir?: string

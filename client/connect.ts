@@ -44,9 +44,9 @@ export interface Mayfly {
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
   /**
-   * Opens a job that another process registered, by its id, or by its name if one living job has it. With
-   * `await using` it is closed at the end of the block, and goes on. `JOB_NOT_FOUND`, `JOB_ENDED`, `FORBIDDEN`
-   * with a viewer's key, and `BAD_REQUEST` if several jobs have the name.
+   * Opens a job that another process registered, by its id, or by its name if exactly one living job has it. With `await using` the client is
+   * closed at the end of the block, and the job continues. `JOB_NOT_FOUND`, `JOB_ENDED`, `FORBIDDEN` with a viewer's key, and `BAD_REQUEST` if
+   * several jobs have the name.
    */
   job(idOrName: string, options?: CallerOptions): Promise<RegisteredJob>
   /** The jobs that have not ended, in no order; for a driver's key its own. */

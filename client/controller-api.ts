@@ -12,7 +12,7 @@ import { type callContext, contextIn } from './routing/deadline.ts'
 export class ControllerApi {
   readonly #url: string
   readonly #urls: readonly string[]
-  /** Index of the one that was reached last. */
+  /** Index of the URL that was reached last. */
   #at = 0
   readonly #apiKey: string
   readonly #ca: () => string | null
@@ -125,7 +125,7 @@ export class ControllerApi {
     return await this.#reach(path, { headers: authorized, ...(signal !== undefined && { signal }) })
   }
 
-  /** Of the controller that was reached last. */
+  /** URL of the controller that was reached last. */
   get url(): string {
     return this.#urls[this.#at] ?? this.#url
   }
@@ -136,8 +136,8 @@ export class ControllerApi {
   }
 
   /**
-   * Of several processes the controller answers. The others refuse connections; one that is paused or cut off may take a connection, and answers
-   * nothing.
+   * Of several processes only the controller answers. The others refuse connections; one that is suspended or partitioned may accept a
+   * connection without answering.
    */
   async #choose(): Promise<void> {
     const asked = this.#urls.map(async (url, index) => {
@@ -151,7 +151,7 @@ export class ControllerApi {
   }
 }
 
-/** The controller answers within milliseconds, wherever it is. */
+/** A controller that runs answers within milliseconds. */
 const CONTROLLER_ANSWER_MS = 2_000
 
 type ApiCall = CallerOptions & {
@@ -161,8 +161,8 @@ type ApiCall = CallerOptions & {
 }
 
 /**
- * Whether the request has no answer although it may have been carried out. After the first attempt a refused
- * connection counts too: the controller may be restarting.
+ * Whether the request may have been carried out although it has no answer. After the first attempt a refused connection counts too: the
+ * controller may be restarting.
  */
 function isLost(error: unknown, isFirst: boolean): error is MayflyError {
   if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false

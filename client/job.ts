@@ -112,7 +112,7 @@ export class Job implements AsyncDisposable {
     )
   }
 
-  /** As `put`, of a value as JSON. `BAD_REQUEST` for one that JSON cannot hold, as a function or a BigInt. */
+  /** As `put`, of a value as JSON. `BAD_REQUEST` for one that JSON cannot represent, such as a function or a BigInt. */
   async putJson(key: string, value: unknown, options: PutOptions = {}): Promise<{ version: number }> {
     return await this.put(key, encodeJson(value), options)
   }

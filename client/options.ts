@@ -213,7 +213,7 @@ export type PartMemory = (bytes: number) => Buffer | undefined
 /** The options of calls without options; recognized by identity. */
 export const noOptions = Object.freeze({})
 
-/** What is wrong with a value; null if it is valid. */
+/** The problem with a value; null if it is valid. */
 type Check = (value: unknown) => string | null
 
 const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false')

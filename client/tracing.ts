@@ -41,9 +41,9 @@ export function traceCalls(
         withOwn[at] = own
         return Reflect.apply(call as Call, client, withOwn)
       }
-      // A call of a call, like the `get` of `getJson`, is within its span.
+      // An inner call, like the `get` of `getJson`, gets no span of its own.
       if (options?.[callContext] !== undefined) return inner(options)
-      // What is no object is refused by the call itself.
+      // Invalid options are left to the validation of the call.
       const isObject = options === undefined || (typeof options === 'object' && options !== null)
       const key = Object.hasOwn(ofKey, name) ? { 'mayfly.key': String(args[0]) } : {}
       return inSpan(tracer, { name: `mayfly.${name}`, attributes: { ...attributes, ...key } }, (context) =>
@@ -86,7 +86,7 @@ function inSpan<Result>(
   }
 }
 
-/** None for a span that is not valid, as those of a tracer that records nothing. */
+/** None if the span is invalid, as those of a no-op tracer. */
 function contextOf(span: Span): CallContext | undefined {
   const { traceId, spanId, traceFlags } = span.spanContext()
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`

@@ -9,7 +9,7 @@ export default defineConfig({
   build: {
     outDir: fileURLToPath(new URL('../dist/console/', import.meta.url)),
     emptyOutDir: true,
-    // The policy of the page takes files of its own alone.
+    // The page's content security policy allows only its own files.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: 'es2022',

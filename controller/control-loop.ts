@@ -84,7 +84,7 @@ export class ControlLoop {
       uses: () => ledger.writeUses(),
       lostNodes: () => nodeLifecycle.forgetLost(reconciler.unreported),
     }
-    // What a round decides has an id as well, so that the lines of all planes about it can be found.
+    // Each round has a request id, which the log lines of all planes about its decisions contain.
     const round = clock.wallMs().toString(36)
     for (const [part, work] of Object.entries(parts)) {
       const context = { request: `${part}-${round}`, traceparent: '' }

@@ -1,7 +1,7 @@
+import { Registry } from 'prom-client'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import { withProbes } from '../service/metrics/probes.ts'
-import { processRegistry } from '../service/metrics/process-metrics.ts'
 import { openCertificates } from '../service/network/certificates.ts'
 import { networkOf } from '../service/network/listener.ts'
 import { clusterToken } from '../service/process/cluster-token.ts'
@@ -25,18 +25,18 @@ await runService('controller', {
     const token = (): Buffer => clusterToken(config.secret, clock.wallMs())
     const pool = new CallerPool({ dial: networkOf(certificates).dial, runtime: systemRuntime, token })
     const onLost = (reason: string): never => {
-      log.fatal({ reason }, 'this process does not lead any more')
+      log.fatal({ reason }, 'this process has lost the lead')
       process.exit(1)
     }
-    // The metrics of the API name jobs and need a key; those of the probes are the process's alone.
+    // `/metrics` of the API needs a key and names jobs, in addition to the process metrics, which the probes show without a key.
     const probes = { plane: 'controller', at: config.network.probes, certificates } as const
-    return withProbes(probes, async ({ onStandby }) => {
+    return withProbes(probes, async ({ registry, onStandby }) => {
       const supervisor = process.connected ? channel : null
       // Before the store: a standby is then ready to lead.
       const fleet = await openFleet(config, { supervisor, runtime: systemRuntime, background })
       return startController(config, {
         runtime: systemRuntime,
-        registry: processRegistry('controller'),
+        registry: Registry.merge([registry]),
         store: await openStore(config.state, { runtime: systemRuntime, log, onLost, onStandby }),
         fleet,
         metadataClient: new WireMetadataClient(pool, clock),

@@ -1,6 +1,6 @@
 import { type DestinationStream, destination, pino } from 'pino'
 
-/** One request, as the access log has it. No query: it may have a signature. */
+/** One line of the access log. It omits the query string, which may contain a signature. */
 interface AccessLine {
   readonly request: string
   readonly remote: string
@@ -21,7 +21,7 @@ export interface AccessLog {
   close(): void
 }
 
-/** Lines of JSON at the end of a file; none without a path. */
+/** Appends JSON lines to a file; without a path it writes nothing. */
 export function openAccessLog(path: string | null): AccessLog {
   if (path === null) return { write: () => undefined, close: () => undefined }
   const lines = destination({

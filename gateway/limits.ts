@@ -43,7 +43,7 @@ export const STREAM_BYTES = 2 * 1024 * 1024
 export const BODIES_WAITING_MAX = 10_000
 /** How long a request waits for memory. */
 export const BODIES_WAIT_MS_MAX = 10_000
-/** What is read of the body of a refused request, so that its client reads the answer instead of a reset. */
+/** Bytes of a refused request's body that are read, so that the client gets the answer instead of a reset. */
 export const REFUSED_BODY_BYTES_MAX = 1024 * 1024
 export const REFUSED_BODY_MS_MAX = 2_000
 

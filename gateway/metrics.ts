@@ -18,7 +18,7 @@ interface Gauges {
   readonly bodyBytes: () => number
 }
 
-/** Counts requests by operation. Returns what to call at the end of each. */
+/** Counts requests by operation. Returns the function to call at the end of each request. */
 export function addMetrics(registry: Registry, gauges: Gauges): (ended: Ended) => void {
   const registers = [registry]
   const labelNames = ['operation'] as const

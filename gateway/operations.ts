@@ -30,7 +30,7 @@ interface Operation {
   readonly handler: Handler
 }
 
-/** Method, level, what selects it among the operations of the level, and the operation. */
+/** Method, level, the query parameter that selects the operation within its level, and the operation. */
 type Row = readonly [HTTPMethod, 'service' | 'bucket' | 'object', string, string, Handler]
 
 export const operations: readonly Row[] = [
@@ -58,7 +58,7 @@ export const operations: readonly Row[] = [
   ['GET', 'object', 'uploadId', 'ListParts', listParts],
 ]
 
-/** Query parameters of S3 that select another operation. What is none of the table is refused, never ignored. */
+/** Query parameters of S3 that select an operation. One that is not in the table is refused, never ignored. */
 const SUBRESOURCES: readonly string[] = [
   ...[
     'abac',
@@ -105,7 +105,7 @@ const SUBRESOURCES: readonly string[] = [
   ...['uploads', 'versioning', 'versions', 'website'],
 ]
 
-/** Where a request goes. */
+/** The operation of a request. */
 export interface Route extends Operation {
   readonly bucket: string
   readonly key: string

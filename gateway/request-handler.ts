@@ -34,7 +34,7 @@ export interface RequestHandlerOptions {
   readonly log: Logger
 }
 
-/** What is known of a request so far, for its metrics and its log line. */
+/** The fields of a request that are known so far, for its metrics and its log line. */
 interface Seen {
   operation: string
   job: string
@@ -73,7 +73,7 @@ export class RequestHandler {
     const fromMs = this.#options.clock.monotonicMs()
     const { bytesRead, bytesWritten } = incoming.socket
     outgoing.once('close', () => {
-      // Nobody waits for the end of an answer that was sent; making the reason of an abort costs as much as a signature.
+      // After a complete answer nothing listens to the signal, and creating the abort reason takes as long as checking a signature.
       if (!outgoing.writableFinished) gone.abort()
       const { socket } = incoming
       this.#ended(connection, {
@@ -105,7 +105,7 @@ export class RequestHandler {
       await this.#runOperation(connection, { request, proved, route, open: lease.open })
     } catch (error) {
       if (isError(error, 'JOB_ENDED', 'JOB_NOT_FOUND')) jobs.forget(proved.accessKeyId)
-      // Another request has learned it first, which has closed the job.
+      // Another request got that error first and has closed the job.
       else if (jobs.hasEnded(proved.accessKeyId))
         throw new S3Error('InvalidAccessKeyId', undefined, { cause: error })
       throw error
@@ -238,7 +238,7 @@ function headersWithQuery({ headers, query }: S3Request): ReadonlyMap<string, st
   return hoisted.length === 0 ? headers : new Map([...hoisted, ...headers])
 }
 
-/** What a request may hold of the memory for bodies: of an object that is read, its first piece. */
+/** The bytes that a request charges of the memory for bodies; for a read, those of the first piece. */
 function heldBytes({ name }: Route, { headers }: S3Request, body: Body): number {
   if (name === 'GetObject') return CHUNK_BYTES
   const hasBody = headers.has('content-length') || headers.has('x-amz-decoded-content-length')

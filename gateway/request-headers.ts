@@ -1,7 +1,7 @@
 import { notImplemented, S3Error } from './http/s3-error.ts'
 import type { S3Request } from './http/s3-request.ts'
 
-/** Headers of Amazon's that the gateway understands. */
+/** Headers `x-amz-*` that the gateway supports. */
 const UNDERSTOOD: ReadonlySet<string> = new Set([
   ...['x-amz-checksum-algorithm', 'x-amz-checksum-mode', 'x-amz-checksum-type', 'x-amz-content-sha256'],
   ...[
@@ -17,7 +17,7 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   ...['x-amz-sdk-checksum-algorithm', 'x-amz-tagging-directive', 'x-amz-trailer', 'x-amz-user-agent'],
 ])
 
-/** Headers that ask for what is the case anyway. Another value is refused. */
+/** Headers that are accepted only with the value that the gateway always applies. */
 const DEFAULTS: Readonly<Record<string, string>> = {
   'x-amz-acl': 'private',
   'x-amz-bucket-object-lock-enabled': 'false',
@@ -30,7 +30,7 @@ const SIGNATURE: ReadonlySet<string> = new Set([
   ...['x-amz-algorithm', 'x-amz-credential', 'x-amz-expires', 'x-amz-signedheaders', 'x-amz-signature'],
 ])
 
-/** Throws `NotImplemented` for a header of Amazon's that would be ignored; in a presigned URL also for a parameter. */
+/** Throws `NotImplemented` for an unsupported `x-amz-*` header; in a presigned URL also for such a parameter. */
 export function checkHeaders({ headers, query }: S3Request): void {
   for (const [name, value] of headers) if (name.startsWith('x-amz-')) check(name, value)
   for (const [name, value] of query) {

@@ -24,7 +24,7 @@ await runService('metadata', {
       ca: caIn(config.network.caFile),
     })
     const onLost = (reason: string): never => {
-      log.fatal({ reason }, 'this process does not lead any more')
+      log.fatal({ reason }, 'this process has lost the lead')
       process.exit(1)
     }
     return withProbes(

@@ -29,7 +29,7 @@ export interface MetadataDeps {
   readonly runtime: Runtime
   readonly network: Network
   readonly store: PlacementStore
-  /** That of the one process with the server's file if missing. */
+  /** By default that of the only process, which has the SQLite file open. */
   readonly tenure?: Tenure
   /** Called with who knows a later process of this server. */
   readonly onSuperseded?: (knownBy: string) => void
@@ -41,7 +41,7 @@ export interface MetadataDeps {
   readonly cpuSeconds: () => number
   /** Null or missing: no spans are recorded. */
   readonly tracing?: Tracing | null
-  /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
+  /** Address of this process's `/metrics`, `host:port`; missing if it is not served. */
   readonly metricsAddress?: string
 }
 

@@ -3,7 +3,7 @@ import { scrapedGauge } from '../service/metrics/scraped.ts'
 import { tiersOf } from './membership/heartbeats.ts'
 import type { StorageNode } from './node.ts'
 
-/** Registers what a storage node has. It names no job: those are in the metrics of the controller. */
+/** Registers the metrics of a storage node. They have no label for jobs; the controller's metrics do. */
 export function addNodeMetrics(registry: Registry, node: Pick<StorageNode, 'jobs' | 'ram' | 'lower'>): void {
   const tierGauge = (name: string, help: string, of: 'capacityBytes' | 'usedBytes'): void =>
     scrapedGauge(registry, name, {

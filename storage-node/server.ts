@@ -53,7 +53,7 @@ export interface NodeWorld {
   readonly log: Logger
   /** Null or missing: no spans are recorded. */
   readonly tracing?: Tracing | null
-  /** Where `/metrics` of this process is, `host:port`; missing where nothing serves it. */
+  /** Address of this process's `/metrics`, `host:port`; missing if it is not served. */
   readonly metricsAddress?: string
   /** Stopped with the node. */
   readonly background: Background

@@ -1,13 +1,13 @@
 const CLEAR_LINE = '\r\u001b[K'
 const BAR_CHARACTERS = 24
 
-/** Where progress is shown: standard error. */
+/** The output of progress: standard error. */
 export interface Shown {
   readonly isTTY?: boolean | undefined
   write(text: string): unknown
 }
 
-/** What a suite does, as lines; below them on a terminal a bar of how much of it is done. */
+/** Prints the progress of a suite as lines; on a terminal also as a bar below them. */
 export class Progress {
   readonly #suite: string
   readonly #shown: Shown

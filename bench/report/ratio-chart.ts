@@ -1,6 +1,6 @@
 import { escapeText } from './svg.ts'
 
-/** What `results.ts` writes, as far as this chart reads it. */
+/** The fields of a file of `results.ts` that this chart reads. */
 export interface Results {
   readonly suite: string
   readonly machine: Readonly<Record<string, string>>
@@ -67,12 +67,12 @@ function drawBar({ row, ratio }: Bar, { top, across }: { top: number; across: (r
   return [
     `<text x="${LEFT - 10}" y="${top + 16}" text-anchor="end">${escapeText(row)}</text>`,
     `<rect class="${ratio >= 1 ? 'above' : 'below'}" x="${LEFT}" y="${top + 4}" width="${(end - LEFT).toFixed(1)}" height="${BAR - 8}" rx="2"/>`,
-    // Right of the line at 1, which would cross the figure.
+    // Right of the line at 1, so that the line does not cross the number.
     `<text x="${(Math.max(end, across(1)) + 8).toFixed(1)}" y="${top + 16}">${ratio.toFixed(2)}×</text>`,
   ].join('')
 }
 
-/** Throws where results lack the column that ratios stand in. */
+/** Throws if the results have no column of ratios. */
 function barsOf({ suite, columns, rows }: Results): Bar[] {
   const column = columns.indexOf('Mayfly to it')
   if (column === -1) throw new Error(`suite ${suite} has no column 'Mayfly to it'`)
@@ -83,7 +83,7 @@ function barsOf({ suite, columns, rows }: Results): Bar[] {
   })
 }
 
-/** What was measured: on which machine, with which versions, at which commits. */
+/** The footer: machine, versions and commits of the measurements. */
 function notesOf(results: readonly Results[]): string[] {
   const [first] = results
   if (first === undefined) throw new Error('there are no results to draw')

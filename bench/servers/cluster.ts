@@ -31,7 +31,7 @@ interface Surroundings {
   readonly s3?: S3Settings | undefined
   /** Default 1. */
   readonly metadataServers?: number
-  /** URL of the PostgreSQL that keeps the decisions; SQLite by default. */
+  /** URL of the PostgreSQL that stores the decisions; SQLite by default. */
   readonly database?: string | undefined
   /** Default false. */
   readonly tls?: boolean

@@ -14,7 +14,7 @@ export const postgresMissing =
 
 /** Debian keeps the server's programs outside of the PATH, in one folder for each major version. */
 const DEBIAN_DIR = '/usr/lib/postgresql'
-/** PostgreSQL refuses to run as root. These users exist where it is installed, or everywhere. */
+/** PostgreSQL refuses to run as root. The first user exists where PostgreSQL is installed, the other on every system. */
 const USERS = ['postgres', 'nobody']
 const START_MS_MAX = 30_000
 
@@ -26,7 +26,7 @@ export function findPostgres(): string | null {
 }
 
 export interface PostgresOptions {
-  /** Whether commits reach the disk. Tests that crash no machine do without. */
+  /** Whether commits are synced to disk. Tests do not need that, because they crash no machine. */
   readonly durable: boolean
   /** Further settings of the server, `name=value`. */
   readonly settings?: readonly string[]
@@ -90,7 +90,7 @@ export class Postgres implements Server {
     await becomesReady(child)
   }
 
-  /** Ends the server as a crash would: connections are cut, and nothing is written any more. */
+  /** Ends the server like a crash: connections are closed, and nothing more is written. */
   async halt(): Promise<void> {
     await end(this.#child, 'SIGQUIT')
     this.#child = null

@@ -4,9 +4,9 @@ import { readFileIfThere, requirePrivate, writePrivateFile } from '../../service
 import type { CliConfig } from '../config.ts'
 import type { Credentials } from './http.ts'
 
-/** Clusters by name, and which of them the verbs talk to. */
+/** Clusters by name, and the one that the verbs use. */
 export interface Contexts {
-  /** Null: none is in use. */
+  /** Null if none is in use. */
   readonly current: string | null
   readonly contexts: Readonly<Record<string, Credentials>>
 }
@@ -32,7 +32,7 @@ export function writeContexts(config: CliConfig, contexts: Contexts): void {
   writePrivateFile(path, `${JSON.stringify(contexts, null, 2)}\n`)
 }
 
-/** Throws with the names that there are. */
+/** Throws an error that lists the existing names. */
 export function contextNamed(contexts: Contexts, name: string): Credentials {
   const found = Object.hasOwn(contexts.contexts, name) ? contexts.contexts[name] : undefined
   if (found !== undefined) return found

@@ -12,8 +12,8 @@ export function stateDirOf({ dir }: ClusterFlags, config: CliConfig): string {
 }
 
 /**
- * The cluster that a verb talks to: that of --context or --dir, else of MAYFLY_URL and MAYFLY_API_KEY, else of the context in use, else of
- * the credentials that `mayfly up` wrote to its default folder.
+ * The cluster that a verb uses: that of --context or --dir, else of MAYFLY_URL and MAYFLY_API_KEY, else of the context in use, else of the
+ * credentials that `mayfly up` wrote to its default folder.
  */
 export function findCredentials(flags: ClusterFlags, config: CliConfig): Credentials {
   const { caFile } = config

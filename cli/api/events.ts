@@ -14,14 +14,14 @@ export interface ClusterEvent {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** Before a broken stream is opened again. */
+/** Pause before a broken stream is opened again. */
 const REOPEN_MS = 1_000
-/** An event is far smaller; a longer one is no stream of events. */
+/** Far larger than any event; more is not an event stream. */
 const EVENT_CHARACTERS_MAX = 2 ** 20
 
 /**
- * The events of the cluster behind `after`, or from now on, until the signal aborts. A controller that is away is asked again, and the
- * stream goes on behind the last event. Rejects with what it refuses.
+ * The events of the cluster after the id `after`, or from now on, until the signal aborts. If the controller is unavailable, the request is
+ * retried, and the stream continues after the last event. Rejects if the controller refuses the request.
  */
 export async function* readEvents(
   credentials: Credentials,
@@ -36,7 +36,7 @@ export async function* readEvents(
     } catch (error) {
       if (signal.aborted) return
       if (!isError(error, 'UNAVAILABLE')) throw error
-      // Without an event so far, nothing says where to go on: those that were missed are shown if they are kept.
+      // Without a last event the position is unknown: all retained events are requested.
     }
     onBroken?.()
     await sleep(systemRuntime.clock, REOPEN_MS, signal)
@@ -57,7 +57,7 @@ async function* readStream(
     })
   if (!response.ok || response.body === null) {
     const refusal = errorOf(await response.text(), response.status)
-    // What a controller or a proxy cannot answer now is asked again.
+    // Transient errors of a controller or a proxy are retried.
     throw response.status < 500 ? refusal : new MayflyError('UNAVAILABLE', refusal.reason, { cause: refusal })
   }
   let rest = ''

@@ -3,7 +3,7 @@ import { type Cli, type ClusterFlags, clusterOptions, type JsonFlag, jsonOption,
 import { findCredentials } from './credentials.ts'
 import type { Credentials } from './http.ts'
 
-/** What a request to the controller is made of. */
+/** A request to the controller. */
 export interface Asked<Flags> {
   readonly credentials: Credentials
   readonly words: readonly string[]

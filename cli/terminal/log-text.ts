@@ -2,7 +2,7 @@ import { fieldText, timeOf } from './event-text.ts'
 import { printable } from './table.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** pino's levels, of the least first; their numbers are 10 to 60. */
+/** pino's levels in ascending order; their numbers are 10 to 60. */
 export const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const
 export type Level = (typeof levels)[number]
 
@@ -25,7 +25,7 @@ export interface LogLine {
   readonly text: string
 }
 
-/** A line of a log. What is no JSON was written by a process that crashed: an error of the time before it. */
+/** A line of a log. A line that is not JSON was written by a process that crashed; it is shown as an error at the time of the line before it. */
 export function parseLine(text: string, process: string): LogLine {
   const { level, time, msg, name: _, pid: __, hostname: ___, ...fields } = parseJson(text)
   const known = typeof level === 'number' ? levels[Math.round(level / 10) - 1] : undefined

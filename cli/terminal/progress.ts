@@ -2,7 +2,7 @@ import { formatBytes } from './table.ts'
 import type { Terminal } from './terminal.ts'
 
 const BAR_CHARACTERS = 24
-/** Redrawing more often than this is not seen. */
+/** Minimum interval between two redraws. */
 const REDRAW_MS = 100
 
 /** `████░░░░  50 %`: the part of the bar that is full, and the part in per cent. */

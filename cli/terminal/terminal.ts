@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 
-/** Where a command writes. Colours, bars and whole screens are for people: files and pipes get plain lines. */
+/** The output of a command. Colours, bars and full-screen views are used only on terminals; files and pipes get plain lines. */
 export interface Terminal {
   /** Writes a line to standard output. */
   readonly print: (text: string) => void

@@ -5,7 +5,7 @@ import { bar } from './progress.ts'
 import { type Column, count, formatBytes, formatTable, printable, stateColumn } from './table.ts'
 import type { Paint, Style } from './terminal.ts'
 
-/** What `mayfly top` shows, of one moment. */
+/** The data of one screen of `mayfly top`. */
 export interface Snapshot {
   readonly url: string
   readonly cluster: ClusterReply
@@ -48,7 +48,7 @@ const jobColumns: readonly Column[] = [
   { heading: 'COST/H', align: 'right' },
 ]
 
-/** Nodes with the fullest first, jobs with the largest first, and what happened; as many lines as there are. */
+/** Nodes (fullest first), jobs (largest first) and events, all of them. */
 export function topLines(snapshot: Snapshot, paint: Paint): string[] {
   const { nodes, jobs, events } = snapshot
   return [
@@ -61,7 +61,7 @@ export function topLines(snapshot: Snapshot, paint: Paint): string[] {
   ]
 }
 
-/** The same within `rows` and `columns`: of each part as many lines as there is room for. */
+/** The same within `rows` and `columns`: each part is cut to the lines that fit. */
 export function topScreen(
   snapshot: Snapshot,
   { rows, columns, paint }: { rows: number; columns: number; paint: Paint },
@@ -135,7 +135,7 @@ function gauge({ tiers }: NodeReply, name: 'ram' | 'ssd'): string {
   return `${bar(tier.usedBytes / tier.capacityBytes, BAR_CHARACTERS)} of ${formatBytes(tier.capacityBytes)}`
 }
 
-/** What each job has of its bytes on the node, by its share of the reservation there. */
+/** The bytes of each job on the node, estimated from its share of the reservation there. */
 function jobsOf(node: string, jobs: readonly JobReply[]): string {
   const shares = jobs.flatMap(({ id, name, reservation, usage }) => {
     const share = reservation.nodes.find((part) => part.node === node)

@@ -11,17 +11,17 @@ interface Surroundings {
   readonly say: (line: string) => void
 }
 
-/** A certificate of the cluster's own CA is looked at this often. */
+/** Interval at which certificates of the cluster's own CA are checked. */
 const LOOK_MS = 24 * 3600 * 1000
 
-/** The files that every process is given; null without TLS. Those of the cluster's own CA are made, and renewed until it has stopped. */
+/** The certificate files for every process; null without TLS. With the cluster's own CA they are created, and renewed until the cluster stops. */
 export async function prepareTls(
   network: NetworkSettings,
   around: Surroundings,
 ): Promise<TlsSettings | null> {
   const { tls } = network
   if (tls !== 'own') return tls
-  // It is loaded where it is used: it takes a tenth of a second.
+  // Loaded on demand: it takes a tenth of a second.
   const { ownCertificatesAt, prepareCertificates } = await import('../../service/network/own-ca.ts')
   const { clock, dir, stopped, say } = around
   const files = ownCertificatesAt(dir)

@@ -253,7 +253,7 @@ export class Supervisor {
     return networkEnvironment(this.#options.config.network, { listen, tls: this.#tls })
   }
 
-  /** Where a process keeps its decisions. */
+  /** Where a process stores its decisions. */
   #state(dir: string): Environment {
     if (this.#options.config.database === null) return { MAYFLY_DIR: dir }
     return { MAYFLY_DATABASE_FILE: this.#folder.databaseFile }

@@ -58,7 +58,7 @@ export function streamFieldsOf({ metadata, ...options }: PutStreamOptions): Stre
 
 const plain = read({})
 
-/** Its UTF-8. Throws `BAD_REQUEST` where that has no form of it. */
+/** Encodes text as UTF-8. Throws `BAD_REQUEST` for a lone surrogate. */
 export function encodeText(text: string, name: 'bytes' | 'readable'): Buffer {
   if (text.isWellFormed()) return Buffer.from(text)
   throw new MayflyError(
@@ -91,8 +91,8 @@ export function encodeObject(bytes: Bytes): Uint8Array {
 }
 
 /**
- * The same memory as a Uint8Array, also of another realm. Throws `BAD_REQUEST` for what has no bytes, and says
- * what to call instead.
+ * The same memory as a Uint8Array; `bytes` may come from another realm. Throws `BAD_REQUEST` for a value without bytes, and says what to call
+ * instead.
  */
 export function viewOf(value: unknown, name: 'bytes' | 'readable'): Uint8Array {
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
@@ -111,7 +111,7 @@ function whatOf(value: unknown): string {
   return `${Array.isArray(value) ? 'an array' : 'an object'}, ${wanted}; putJson stores it as JSON`
 }
 
-/** Encodes a value as JSON. Throws `BAD_REQUEST` for one that JSON does not have. */
+/** Encodes a value as JSON. Throws `BAD_REQUEST` for one that JSON cannot represent. */
 export function encodeJson(value: unknown): Buffer {
   let text: string | undefined
   try {

@@ -20,7 +20,7 @@ export interface ObjectStat {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** An object's bytes and what `stat` says of the same version. */
+/** An object's bytes and the `stat` of the same version. */
 export interface ObjectWithMetadata extends ObjectStat {
   /** The bytes, which the caller owns; only those of `range` if it was given, while `bytes` counts all. */
   readonly value: Buffer

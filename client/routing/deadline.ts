@@ -15,7 +15,7 @@ export interface Deadline {
   readonly failure?: unknown
 }
 
-/** In the options of a traced call: no name, so that no program sets it and no check refuses it. */
+/** A symbol in the options of a traced call, so that no program sets it by name and validation ignores it. */
 export const callContext: unique symbol = Symbol('call context')
 
 /** Of the options of a traced call. */

@@ -12,18 +12,18 @@ export function addressOf(bucket: number, key: Buffer): KeyAddress {
   return { bucket, key, hash: hashKey(key, bucket) }
 }
 
-/** The key as its user wrote it. */
+/** The key as the caller passed it. */
 export function nameOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString()
 }
 
-/** The same error with the key's name in it, if it says something of an object. */
+/** The same error with the key's name in it, if it is about an object. */
 export function withKey(error: unknown, key: Uint8Array | undefined): unknown {
   if (key === undefined || !isError(error, ...aboutObjects)) return error
   return new MayflyError(error.code, `${error.reason} (key '${nameOf(key)}')`, { cause: error })
 }
 
-/** Codes whose message speaks of an object without its name. */
+/** Codes whose message is about an object and does not name it. */
 const aboutObjects = [
   'NOT_FOUND',
   'KEY_EXISTS',

@@ -3,14 +3,14 @@ import { metadataOperations } from '../../protocol/operations/control-operations
 import { type Clock, sleep } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 
-/** Nodes that are asked at once: one that has heard from the metadata server suffices. */
+/** Number of nodes asked concurrently; one that knows the new address suffices. */
 const ASKED_MAX = 4
-/** A node that is not heard by then is not waited for: the caller tries the old address again meanwhile. */
+/** Deadline of the nodes' answers; then the caller tries the old address again. */
 const ASKED_MS = 1_000
 
 /**
- * Asks nodes of the job where its metadata server is now. They keep their addresses when metadata changes its own, and hear from it every
- * second. Null if none names another address than `known`.
+ * Asks nodes of the job for the current address of its metadata server. Node addresses do not change with that of metadata, and nodes exchange
+ * heartbeats with it every second. Null if no node names an address other than `known`.
  */
 export async function locateMetadata(
   of: { readonly job: string; readonly nodes: readonly PlacedNode[]; readonly known: string },

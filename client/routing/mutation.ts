@@ -9,7 +9,7 @@ import type { Deadline } from './deadline.ts'
 import type { Lanes } from './lanes.ts'
 import type { RoutedMutation } from './routed-call.ts'
 
-/** What `onRetry` is told. */
+/** The argument of `onRetry`. */
 export interface FailedAttempt {
   readonly attempt: number
   readonly error: unknown

@@ -4,7 +4,7 @@ import { formatBytes, formatNumber } from './format.ts'
 export interface EventText {
   readonly kind: 'info' | 'action' | 'warning' | 'failure'
   readonly text: string
-  /** Why the controller did it, or what it went by; empty where the event says all. */
+  /** The reason or the numbers behind the event; empty if the event has none. */
   readonly reason: string
 }
 
@@ -104,7 +104,7 @@ export function describeEvent({ type, data }: EventShown): EventText {
   return { kind, text, reason }
 }
 
-/** Whether the controller decided something, or something went wrong. */
+/** Whether the event is a decision of the controller or a failure. */
 export function isDecision(event: EventShown): boolean {
   return describeEvent(event).kind !== 'info'
 }

@@ -5,14 +5,14 @@ import { formatTime } from './format.ts'
 interface EventsProps {
   /** The newest first. */
   readonly events: readonly EventShown[]
-  /** A node or job of which alone events are shown. */
+  /** If set, only events of this node or job are shown. */
   readonly chosen: string | null
   readonly onClear: () => void
 }
 
 const SHOWN_MAX = 100
 
-/** What happened, with the reasons of the controller. */
+/** The list of events with their reasons. */
 export function Events({ events, chosen, onClear }: EventsProps) {
   const shown = events.filter((event) => chosen === null || isAbout(event, chosen)).slice(0, SHOWN_MAX)
   return (

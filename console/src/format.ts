@@ -11,7 +11,7 @@ export function formatBytes(bytes: number): string {
   return `${formatNumber(value)} ${units[unit]}`
 }
 
-/** Three digits at most behind each other: `1.25`, `12.5`, `125`. */
+/** At most three significant digits: `1.25`, `12.5`, `125`. */
 export function formatNumber(value: number): string {
   if (value === 0) return '0'
   const size = Math.abs(value)

@@ -10,7 +10,7 @@ export interface Live {
   readonly history: ReadonlyMap<string, readonly JobPoint[]>
   /** The newest first. */
   readonly events: readonly EventShown[]
-  /** Null until the first one has come. */
+  /** Null until the first snapshot. */
   readonly snapshot: Snapshot | null
 }
 
@@ -46,7 +46,7 @@ function withEvent(live: Live, event: EventShown): Live {
   return { ...live, events: [event, ...live.events].slice(0, EVENTS_MAX) }
 }
 
-/** What the stream says. `onOver` is called when the session has ended. */
+/** The state of the stream. `onOver` is called when the session has ended. */
 export function useLive(onOver: () => void): Live {
   const [live, setLive] = useState(nothing)
   useEffect(() => {
@@ -72,7 +72,7 @@ export function useLive(onOver: () => void): Live {
       try {
         if ((await currentSession()) === null) return onOver()
       } catch {
-        // The controller is away; it is asked again.
+        // The controller is unavailable; the request is retried.
       }
       open()
     }

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks'
 import { type Caller, login } from './session.ts'
 
 interface LoginProps {
-  /** Why there is no session; empty where there was none. */
+  /** Why the session ended; empty if there was none. */
   readonly problem: string
   readonly onCaller: (caller: Caller) => void
 }

@@ -1,4 +1,4 @@
-/** Who is logged in. */
+/** The logged-in user. */
 export interface Caller {
   readonly name: string
   readonly role: string
@@ -26,7 +26,7 @@ export async function logout(): Promise<void> {
   await fetch('/console/logout', { method: 'POST' })
 }
 
-/** The code of a one-time link, which is taken out of the address at once. */
+/** The code of a one-time link, which is removed from the address bar at once. */
 export function takeCode(): string | null {
   const [, code] = /^#code=([\w-]+)$/.exec(location.hash) ?? []
   if (code !== undefined) history.replaceState(null, '', location.pathname)

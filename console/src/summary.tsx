@@ -3,7 +3,7 @@ import { fullness } from './bar.tsx'
 import { describeEvent, isDecision } from './event-text.ts'
 import { formatAge, formatBytes, formatCount, formatMs, formatPercent, formatPrice } from './format.ts'
 
-/** The figures that matter first. */
+/** The most important figures. */
 export function Tiles({ snapshot }: { snapshot: Snapshot }) {
   const { sample, nodesTotal, jobsTotal, waiting } = snapshot
   const { ram, bytesPerSecond, cost } = sample
@@ -59,10 +59,10 @@ function Tile({ name, value, note }: { name: string; value: string; note: string
   )
 }
 
-/** How long a decision is news. */
+/** How long a decision is shown. */
 const NEWS_MS = 120_000
 
-/** In a sentence: which node is full, which job does it, and what the controller did last. */
+/** One sentence: the fullest node, the job that uses it most, and the controller's last decision. */
 export function Headline({ snapshot, events }: { snapshot: Snapshot; events: readonly EventShown[] }) {
   const worst = snapshot.nodes.map(fullestOf).sort((a, b) => b.part - a.part)[0]
   const decision = events.find(isDecision)

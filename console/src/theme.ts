@@ -11,7 +11,7 @@ function initial(): Theme {
   return prefersDark.matches ? 'dark' : 'light'
 }
 
-/** The theme of the system until the reader chooses one, which is then kept. */
+/** The system's theme until the user chooses one, which is then stored. */
 export function useTheme(): [Theme, () => void] {
   const [theme, setTheme] = useState(initial)
   // Before the plots, which read their colours from it.

@@ -25,7 +25,7 @@ export function answerFailure(log: Logger) {
     const { code, message } = error
     if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
     if (errorTable[code].blame === 'server' && error.cause !== undefined)
-      log.warn({ err: error.cause, url: request.url }, 'what the controller needs for a request has failed')
+      log.warn({ err: error.cause, url: request.url }, 'a dependency of a request has failed')
     if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
     return reply
       .status(status ?? errorTable[code].status)

@@ -35,7 +35,7 @@ export class FleetCapacity {
     this.#options = options
   }
 
-  /** Whether the nodes are those that others have started. */
+  /** Whether the fleet starts no nodes itself. */
   get isFixed(): boolean {
     return this.#options.isFixed
   }
@@ -125,7 +125,7 @@ export class FleetCapacity {
     }))
   }
 
-  /** How many nodes of a class there can be: without starts, those that are there. */
+  /** The maximum number of nodes of a class: if the fleet starts none, the present ones. */
   #mostOf({ name, nodesMax }: NodeClass): number {
     const { nodes, isFixed } = this.#options
     return isFixed

@@ -6,7 +6,7 @@ export interface Bin {
   readonly spare: ResourceVector
 }
 
-/** A node is even if each resource has at least this fraction of what is left of the most plentiful one. */
+/** A node is balanced (even) if the free fraction of each resource is at least this part of the largest free fraction. */
 export const EVEN = 0.5
 /** Below this free fraction a node is full and imbalance is ignored. */
 const FULL_BELOW = 0.02
@@ -17,13 +17,13 @@ const SHARE_MIN = 0.3
 
 /**
  * How well demands go with what is left on nodes, after the alignment of Tetris (Grandl et al., SIGCOMM'14) and the
- * vector heuristics of Panigrahy et al. (2011). A node is stranded when one resource is used up and another is not; it
- * fills evenly when jobs of opposite kinds meet on it. Even is measured along the mix of all demands: where jobs need
- * far more memory than throughput, throughput that stays over costs nothing.
+ * vector heuristics of Panigrahy et al. (2011). A node is stranded when one resource is used up and another is not.
+ * Jobs of opposite kinds on one node use its resources evenly. Evenness is relative to the mix of all demands: if jobs need
+ * far more memory than throughput, unused throughput costs nothing.
  *
  * For each resource `left = 1 - used / (capacity × share)`, where `share` is the part of the mix relative to its
- * largest. All `left` of an empty node are 1, of one filled by the average job all fall together. The distance between
- * the largest and the smallest is the node's unevenness. What is plentiful does not count, nor what the node does not have.
+ * largest. On an empty node each `left` is 1, and jobs of the average mix lower all of them equally. The unevenness of a node
+ * is the largest minus the smallest `left`. Plentiful resources, and those that the node does not have, are ignored.
  */
 export class Alignment {
   readonly #mix: ResourceVector

@@ -113,7 +113,7 @@ export class AutoResize {
     }
     this.#refused.set(job.id, { rounds: GROWTH_RETRY_ROUNDS, ofRequest })
     const { reason } = refusal ?? {}
-    this.#options.log.warn({ job: job.id, reason }, 'a job has outgrown its reservation, and may not grow')
+    this.#options.log.warn({ job: job.id, reason }, 'a job has outgrown its reservation and may not grow')
     return false
   }
 
@@ -124,7 +124,7 @@ export class AutoResize {
     const because = [to.reasons.bytes.because, to.reasons.bytesPerSecond.because]
     const what = { job: job.id, ramBytes, ssdBytes, bytesPerSecond }
     if (grows) log.info({ ...what, because }, 'a job has outgrown its reservation and grows')
-    else log.info({ ...what, because }, 'a job is past its peak and gives back what it does not use')
+    else log.info({ ...what, because }, 'a job is past its peak and shrinks')
     events.emit('job.scaled', { ...what, grows, because })
   }
 

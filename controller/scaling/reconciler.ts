@@ -197,7 +197,7 @@ export class Reconciler {
       this.#settled(id)
       this.#options.log.error(
         { job: id },
-        'metadata does not know a job; it ends, as nobody can find its data',
+        'metadata does not know a job; it ends, because its data cannot be found',
       )
       jobs.endInBackground(id, 'failed')
     }

@@ -63,10 +63,7 @@ export class Relocations {
         if (share.leaving === 1) this.#removeShare(job.id, node)
         else this.#settle(job, share, remainderOf(share))
       } else if (now.reports >= RELOCATION_REPORTS_MAX && share.leaving !== 1) {
-        log.warn(
-          { job: job.id, node },
-          'a part of a job does not leave its node; the node keeps what it holds',
-        )
+        log.warn({ job: job.id, node }, 'a share of a job does not leave its node; the node keeps it')
         const { ram = 0, ssd = 0, s3 = 0 } = used?.bytes ?? {}
         const held = {
           ...share,

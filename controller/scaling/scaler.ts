@@ -106,7 +106,7 @@ export class Scaler {
       nodes: seen.loads.length,
       moves: moves.length,
     }
-    log.info({ ...what, started: started.length }, 'load is above the band; nodes take a part of it')
+    log.info({ ...what, started: started.length }, 'load is above the band; nodes are added')
     events.emit('class.scaledOut', { ...what, started: started.map(({ node }) => node) })
     for (const { node } of started) nodeLifecycle.start(nodeClass, node, 'load is above the band')
     relocations.begin(moves)

@@ -57,11 +57,12 @@ const GIB = 2 ** 30
  *                 ram ≤ R·u,  ssd ≤ S·u,  bytesPerSecond ≤ B·u,  u ≤ 1
  *
  * Capacity, throughput and latency are what Pocket fits (OSDI'18, section 4.1); u is the dominant share of DRF (Ghodsi et
- * al., NSDI'11). Once u is given nothing beats filling the fastest tier first: what nodes hold costs nothing more, and
- * what is left for S3 does. So u is all there is to search. It begins where throughput and index just fit. From there on the
- * price changes in a straight line up to where nothing is left for S3, and rises after that; latency falls up to where
- * all that may be is in RAM, which is the split of u = 1, and is paid for by what it takes. Least they are at one of these
- * three, exactly but for the rounding to whole bytes.
+ * al., NSDI'11). For a given u the best split fills the fastest tier first, because bytes on nodes cost nothing beyond P·u and
+ * bytes on S3 do. So only u has to be searched, and the optimum is at one of three corners, except for rounding to whole bytes:
+ *
+ * - the smallest u with enough throughput and RAM for the index; from there on the price is linear in u,
+ * - the smallest u at which no bytes are on S3; beyond it the price only rises,
+ * - u = 1, where as many bytes as possible are in RAM; latency falls up to there.
  */
 export function mixTiers(load: Load, by: MixOptions): Mix[] {
   const mixes = poolsOf(by).flatMap((pool) => cornersOf(load, pool, by))
@@ -146,7 +147,7 @@ function valued(bytes: TierBytes, load: Load, { pool, by }: { pool: Pool; by: Mi
   }
 }
 
-/** What S3 would charge per hour for the whole load: one transfer in 1 + readsPerObject is a write. */
+/** The price of S3 per hour for the whole load: one transfer in 1 + readsPerObject is a write. */
 export function s3PriceOf(
   { bytes, bytesPerSecond, readsPerObject }: Omit<Load, 'ramBytesMin'>,
   { s3 }: TierTraits,

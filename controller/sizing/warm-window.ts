@@ -24,11 +24,11 @@ export const KEEP_ALIVE_MINUTES = 10
 const keepAlive: WarmWindow = Object.freeze({ fromMinutes: 0, untilMinutes: KEEP_ALIVE_MINUTES })
 
 /**
- * Intervals between registrations of one job name, in bins of a minute, and the hybrid-histogram policy over them
- * (Shahrad et al., "Serverless in the Wild", ATC'20, section 4.2): nodes are made ready shortly before the next registration can
- * come, at the 5th percentile less 10 %, and kept until it is overdue, at the 99th plus 10 %. With too few intervals, most
- * of them beyond four hours, or without a pattern, it is a plain keep-alive. The paper tells a pattern by the spread of the
- * bins' counts, which with a few dozen intervals is high for any; here the spread of the intervals themselves decides.
+ * Intervals between registrations of one job name, in bins of a minute, and the hybrid-histogram policy over them (Shahrad et al., "Serverless
+ * in the Wild", ATC'20, section 4.2): nodes are made ready shortly before the next registration can come, at the 5th percentile less 10 %, and
+ * kept until it is overdue, at the 99th plus 10 %. With too few intervals, most of them beyond four hours, or without a pattern, it is a plain
+ * keep-alive. The paper detects a pattern by the spread of the bins' counts, which is high for any few dozen intervals; this code uses the
+ * spread of the intervals themselves.
  */
 export class Intervals {
   readonly #bins = new Uint32Array(BINS)

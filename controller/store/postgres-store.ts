@@ -55,7 +55,7 @@ export class PostgresStore implements Store {
       const rows = await this.#lead.read(sql`SELECT document FROM ${table}`)
       return rows.map(({ document }) => JSON.parse(String(document)))
     }
-    // At once, as each opens a connection, and a take-over waits for them. Nobody else writes.
+    // Concurrent, because a take-over waits for all of them. No other process writes meanwhile.
     const [jobs, nodes, keys, runs, apiKeys] = await Promise.all([
       documents(sql`controller_jobs ORDER BY id`) as Promise<Job[]>,
       documents(sql`controller_nodes ORDER BY id`) as Promise<NodeRecord[]>,
@@ -140,7 +140,10 @@ export class PostgresStore implements Store {
     this.#isWriting = false
   }
 
-  /** Memory cannot follow a decision whose outcome is unknown; the next leader reads what was stored. */
+  /**
+   * If the outcome of a write is unknown, memory may differ from the database. So this process gives up the lead, and the next leader loads
+   * what was stored.
+   */
   #translate(error: unknown): unknown {
     if (!isError(error, 'OUTCOME_UNKNOWN')) return error
     this.#lead.giveUp('the database did not say whether it stored a decision')

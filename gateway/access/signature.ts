@@ -13,7 +13,7 @@ import { S3Error } from '../http/s3-error.ts'
 import type { S3Request } from '../http/s3-request.ts'
 import { CLOCK_SKEW_MS_MAX, SIGNING_KEYS_MAX } from '../limits.ts'
 
-/** What a request says of its signature, in headers or in the query. */
+/** The signature fields of a request, from headers or from the query. */
 interface Claimed {
   readonly accessKeyId: string
   readonly scope: Scope
@@ -25,7 +25,7 @@ interface Claimed {
   readonly expiresSeconds: number | null
 }
 
-/** A signature that was right. */
+/** A verified signature. */
 export interface Proved {
   readonly accessKeyId: string
   readonly key: Buffer
@@ -49,8 +49,8 @@ export class Signatures {
   }
 
   /**
-   * Throws `AccessDenied` without a signature and for an expired URL, `InvalidAccessKeyId`, `RequestTimeTooSkewed`,
-   * `SignatureDoesNotMatch`, and what S3 has for a signature that cannot be read.
+   * Throws `AccessDenied` without a signature and for an expired URL, `InvalidAccessKeyId`, `RequestTimeTooSkewed`, `SignatureDoesNotMatch`,
+   * and S3's errors for a malformed signature.
    */
   verify(request: S3Request, wallMs: number): Proved {
     const claimed = readClaimed(request)
@@ -192,7 +192,7 @@ function checkTime({ time, scope, expiresSeconds }: Claimed, wallMs: number): vo
   if (wallMs > timeMs + expiresSeconds * 1000) throw new S3Error('AccessDenied', 'Request has expired')
 }
 
-/** What the signature has to cover. Throws `AccessDenied` for headers that it does not. */
+/** Checks that the signature covers the required headers. Throws `AccessDenied` otherwise. */
 function signedPart(request: S3Request, { signedHeaders, payloadHash }: Claimed) {
   const { method, path, query, headers } = request
   if (!signedHeaders.includes('host')) throw new S3Error('SignatureDoesNotMatch')
@@ -213,7 +213,7 @@ function signedPart(request: S3Request, { signedHeaders, payloadHash }: Claimed)
   }
 }
 
-/** Names differ, as a parameter that is sent twice is refused. */
+/** Names are distinct: a parameter that is sent twice is refused. */
 function compareEncoded(a: string, b: string): number {
   return encodeUri(a) < encodeUri(b) ? -1 : 1
 }

@@ -8,10 +8,10 @@ import { bucketNames, requireBucket } from '../listing/bucket-names.ts'
 import { ownerOf } from '../listing/rows.ts'
 import { removeUploadsOf } from '../uploads/upload-store.ts'
 
-/** Clients compare it with the region that they were given, and take any for this one. */
+/** The region that answers name. Requests may name any region. */
 const REGION = 'us-east-1'
 
-/** Buckets have no time of their own: that of the job's registration. */
+/** Buckets have no creation time; the time of the job's registration is used. */
 export async function listBuckets(exchange: Exchange): Promise<void> {
   const { open } = exchange
   const createdAt = open.createdAt.toISOString()
@@ -60,8 +60,8 @@ export async function headBucket(exchange: Exchange): Promise<void> {
 }
 
 /**
- * As S3, only an empty bucket is deleted. Mayfly deletes a bucket with its objects, so an object that is put between
- * the look and the deletion is deleted with it.
+ * As in S3, only an empty bucket is deleted. Mayfly deletes a bucket with its objects, so an object that is put between the check and the
+ * deletion is deleted too.
  */
 export async function deleteBucket(exchange: Exchange): Promise<void> {
   const { bucket, job, signal } = exchange

@@ -13,7 +13,7 @@ import {
 import { Pace, type Paces } from './pace.ts'
 import { S3Error } from './s3-error.ts'
 
-/** How a request says that its body is protected. */
+/** How a request declares the protection of its body. */
 export type Payload =
   | { readonly kind: 'plain'; readonly sha256: string | null }
   | { readonly kind: 'chunked'; readonly signer: ChunkSigner | null; readonly hasTrailers: boolean }
@@ -27,7 +27,7 @@ export interface BodyOptions {
   readonly onBegin: () => void
 }
 
-/** What is known of a body once all of it was read and verified. */
+/** The digests of a body after all of it was read and verified. */
 export interface Verified {
   readonly bytes: number
   /** In hex. */
@@ -35,7 +35,7 @@ export interface Verified {
   readonly checksum: Checksum | null
 }
 
-/** The body of a request: decoded, counted, and verified at its end, before its last bytes are believed. */
+/** The body of a request: decoded, counted, and verified at its end, before its last bytes are returned. */
 export class Body {
   readonly #options: BodyOptions
   #verified: Verified | null = null
@@ -120,7 +120,7 @@ export class Body {
     this.#verified = { bytes, md5: md5Hex, checksum: algorithm === null ? null : { algorithm, value } }
   }
 
-  /** What arrives, at the pace of the client. */
+  /** The raw bytes as they arrive; throws if the client is too slow. */
   async *#raw(): AsyncGenerator<Buffer> {
     const { incoming, paces } = this.#options
     const pieces = incoming.iterator({ destroyOnReturn: false })
@@ -142,7 +142,7 @@ export class Body {
       pace.moved(0)
       throw cause instanceof S3Error ? cause : new S3Error('IncompleteBody', undefined, { cause })
     } finally {
-      // Whoever answers reads the rest, or closes the connection.
+      // The code that answers reads the rest, or closes the connection.
       void pieces.return?.().catch(() => undefined)
     }
   }

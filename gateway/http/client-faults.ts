@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { formatXml, XML_DECLARATION } from './xml.ts'
 
-/** What Node's parser refuses before there is a request, as S3 answers it. */
+/** S3's answers to requests that Node's parser refuses. */
 const faults: Readonly<Record<string, readonly [string, string, string]>> = {
   HPE_HEADER_OVERFLOW: [
     '400 Bad Request',
@@ -16,7 +16,7 @@ const faults: Readonly<Record<string, readonly [string, string, string]>> = {
 }
 const OTHER = ['400 Bad Request', 'BadRequest', 'An error occurred when parsing the HTTP request.'] as const
 
-/** Answers what is no HTTP and closes the connection. */
+/** Answers invalid HTTP and closes the connection. */
 export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()

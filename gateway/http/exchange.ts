@@ -28,7 +28,7 @@ interface ExchangeOptions {
   readonly paces: Paces
   /** When it was received, Unix time. */
   readonly nowMs: number
-  /** Changes what the request is charged of the memory for bodies. */
+  /** Changes the bytes that the request is charged of the memory for bodies. */
   readonly hold: (bytes: number) => void
   /** Aborted when the client is gone. */
   readonly signal: AbortSignal

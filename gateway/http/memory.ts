@@ -45,7 +45,7 @@ export class BodyMemory {
     })
   }
 
-  /** Changes what was taken: bytes that are there already do not wait. */
+  /** Changes the charged amount without waiting: the bytes are in memory already. */
   change(from: number, to: number): void {
     this.#used += to - from
     this.#wake()

@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../../protocol/runtime.ts'
 import { repeat } from '../../protocol/runtime.ts'
 import { BODY_BYTES_PER_LOOK_MIN, BODY_LOOK_MS } from '../limits.ts'
 
-/** Looks at all waits at this interval. */
+/** All waits are checked at this interval. */
 const LOOK_MS = 1_000
 
 /** All waits for clients, checked by one timer. */
@@ -28,8 +28,8 @@ export class Paces {
 }
 
 /**
- * The pace of one direction of one request: `BODY_BYTES_PER_LOOK_MIN` have to pass in `BODY_LOOK_MS` of waiting for
- * the client. Time in which the gateway itself is the slow one does not count.
+ * The pace of one direction of one request: `BODY_BYTES_PER_LOOK_MIN` have to pass in `BODY_LOOK_MS` of waiting for the client. Time that the
+ * gateway itself needs does not count.
  */
 export class Pace {
   readonly #paces: Paces

@@ -76,7 +76,7 @@ const s3Errors = {
 
 export type S3Code = keyof typeof s3Errors
 
-/** An error as S3 words it. `headers` go with it. */
+/** An error with S3's code and text; `headers` are sent with it. */
 export class S3Error extends Error {
   readonly code: S3Code
   readonly status: number
@@ -95,8 +95,8 @@ interface S3ErrorOptions extends ErrorOptions {
 }
 
 /**
- * What each error of the SDK is to an S3 client. SDKs repeat 500 and 503, and nothing else of this: so an outcome
- * that must not be repeated blindly is a 409, and a lost object, which no repetition brings back, a 410.
+ * Maps errors of the SDK to errors of S3. S3 SDKs retry only 500 and 503. So an unknown outcome, which must not be retried blindly, is a 409,
+ * and a lost object, which no retry recovers, a 410.
  */
 const codes: Readonly<Record<ErrorCode, S3Code>> = {
   BAD_REQUEST: 'InvalidArgument',

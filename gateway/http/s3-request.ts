@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { S3Error } from './s3-error.ts'
 
-/** A request as S3 reads it: its parts are decoded, its bucket may come from the host. */
+/** A parsed request of S3: its parts are decoded, and its bucket may come from the host name. */
 export interface S3Request {
   readonly method: string
   /** The raw path, with the bucket in front. */
@@ -14,8 +14,8 @@ export interface S3Request {
 }
 
 /**
- * Parses a request. `domains` are the hosts whose subdomains are buckets (virtual-host style). Throws `InvalidURI`,
- * and `InvalidArgument` for a query parameter or a header that is sent twice: which one counts would be a guess.
+ * Parses a request. `domains` are the hosts whose subdomains are buckets (virtual-host style). Throws `InvalidURI`, and `InvalidArgument` for
+ * a query parameter or a header that is sent twice: which one is meant is ambiguous.
  */
 export function parseRequest(incoming: IncomingMessage, domains: readonly string[]): S3Request {
   const { method = '', url = '' } = incoming
@@ -33,7 +33,7 @@ export function parseRequest(incoming: IncomingMessage, domains: readonly string
   }
 }
 
-/** Names in lower case. Several lines of one header are one, as signatures have them. */
+/** Names are in lower case. Repeated headers are joined, as signatures require. */
 function headersOf(raw: readonly string[]): Map<string, string> {
   const headers = new Map<string, string>()
   for (let index = 0; index < raw.length; index += 2) {

@@ -56,7 +56,7 @@ export function textOf(element: Element, name: string): string | undefined {
   return child
 }
 
-/** What becomes XML: text, or a list of named children. Undefined ones are left out. */
+/** Content of an XML element: text, or a list of named children. Undefined children are omitted. */
 export type Node = string | number | boolean | readonly (readonly [string, Node | undefined])[]
 
 const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/'

@@ -120,7 +120,7 @@ export class OpenJobs {
     return { job: await openJob(ticket), canWrite: rights.write, createdAt: new Date(createdAt) }
   }
 
-  /** Requests go on with the former ticket meanwhile. */
+  /** Meanwhile requests use the former ticket. */
   #renew(accessKeyId: string, entry: Entry, nowMs: number): void {
     entry.renewAtMs = nowMs + TICKET_SECONDS * 500
     void Promise.resolve()

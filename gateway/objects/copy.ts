@@ -11,10 +11,10 @@ import { algorithmIn, attributesOf, checksumNodes, quote, type S3Object, ttlOf }
 import { readVersion } from './read-version.ts'
 import { store } from './store.ts'
 
-/** Copies that begin again because their source was replaced. */
+/** How often a copy is restarted because its source was replaced. */
 const ATTEMPTS_MAX = 3
 
-/** What a copy reads. */
+/** The source of a copy. */
 export interface CopySource {
   readonly bucket: string
   readonly key: string
@@ -108,7 +108,7 @@ function algorithmOf({ checksum }: S3Object): ChecksumAlgorithm | null {
   return checksum?.algorithm ?? null
 }
 
-/** Reads a source's version, and computes what is stored with the copy. */
+/** Reads one version of the source, and computes the digests that are stored with the copy. */
 export class CopyReading {
   /** The version was gone before its last byte. */
   wasReplaced = false

@@ -7,7 +7,7 @@ import { childrenOf, type Element, type Node, parseXml, textOf } from '../http/x
 import { PAGE_MAX, STATS_IN_FLIGHT, XML_BYTES_MAX } from '../limits.ts'
 import { checkVersion } from './get.ts'
 
-/** As S3: deleting what is not there succeeds. */
+/** As in S3, deleting a missing key succeeds. */
 export async function deleteObject(exchange: Exchange): Promise<void> {
   const { job, bucket, key, signal } = exchange
   checkVersion(exchange)

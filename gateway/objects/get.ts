@@ -16,7 +16,7 @@ interface Begun {
   readonly first: Buffer
 }
 
-/** Reads of one request that begin again because the object was replaced; more are a client's business. */
+/** How often a read is restarted because the object was replaced. */
 const ATTEMPTS_MAX = 10
 
 export async function getObject(exchange: Exchange): Promise<void> {
@@ -108,7 +108,7 @@ function headersFor(exchange: Exchange, object: S3Object, range: ByteRange | nul
   }
 }
 
-/** An object has one version, which S3 calls `null` where a bucket keeps no others. */
+/** Buckets have no versioning, so the version id of every object is `null`, as in S3. */
 export function checkVersion(exchange: Exchange): void {
   const version = exchange.parameter('versionId')
   if (version !== undefined && version !== 'null') throw new S3Error('NoSuchVersion')

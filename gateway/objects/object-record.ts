@@ -6,8 +6,8 @@ import { S3Error } from '../http/s3-error.ts'
 import { USER_METADATA_BYTES_MAX } from '../limits.ts'
 
 /**
- * What S3 has of an object besides its bytes and the user's metadata. It lies in the object's metadata as JSON, under
- * a name that no HTTP header can have. Objects that were put by the SDK have none.
+ * S3's attributes of an object besides its bytes and the user's metadata. They are stored in the object's metadata as JSON, under a name that
+ * no HTTP header can have. Objects that were put by the SDK have none.
  */
 export interface ObjectRecord {
   /** Without quotes. */
@@ -38,7 +38,7 @@ export const contentHeaders = [
 ] as const
 const DEFAULT_TYPE = 'binary/octet-stream'
 
-/** What a put stores with the bytes. */
+/** The attributes that a put stores with the bytes. */
 export interface Attributes {
   readonly headers: Readonly<Record<string, string>>
   readonly user: Readonly<Record<string, string>>
@@ -97,8 +97,8 @@ export interface S3Object extends ObjectRecord, Attributes {
 }
 
 /**
- * `since` is the time of objects that the SDK has put, which have none: their job's registration. Their entity tag names
- * their version, in a form that no client takes for an MD5.
+ * Objects that the SDK has put have no time; `since`, the time of the job's registration, is used. Their entity tag contains their version, in
+ * a form that no client takes for an MD5.
  */
 export function objectOf(stat: ObjectStat, since: Date): S3Object {
   const { [RECORD]: text, ...user } = stat.metadata
@@ -150,7 +150,7 @@ export function headersOf(object: S3Object, exchange: Exchange): Headers {
 
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-/** As S3: what is not ASCII is an encoded word of RFC 2047. */
+/** As in S3, text that is not ASCII is encoded as a word of RFC 2047. */
 function headerValue(text: string): string {
   return /^[\x20-\x7e\t]*$/.test(text) ? text : `=?UTF-8?B?${Buffer.from(text).toString('base64')}?=`
 }

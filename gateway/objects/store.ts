@@ -13,7 +13,7 @@ export interface Storing {
   readonly key: string
   /** Bytes that `source` gives. */
   readonly bytes: number
-  /** Its end means that everything was verified; a failure stores nothing. */
+  /** The source ends normally only after verification; if it fails, nothing is stored. */
   readonly source: () => AsyncIterable<Buffer>
   /** Called at the end of the source. */
   readonly verified: () => Pick<Verified, 'md5' | 'checksum'> & { readonly etag?: string }

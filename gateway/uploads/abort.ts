@@ -1,7 +1,7 @@
 import type { Exchange } from '../http/exchange.ts'
 import { UploadStore } from './upload-store.ts'
 
-/** Parts that arrive later see that the upload is aborted, and are removed by those who put them. */
+/** Requests that put a part later see that the upload is aborted, and remove their part. */
 export async function abortMultipartUpload(exchange: Exchange): Promise<void> {
   const uploads = new UploadStore(exchange)
   const id = exchange.parameter('uploadId') ?? ''

@@ -76,8 +76,8 @@ function resultOf({ bucket, key }: Exchange, { etag, checksum }: Completed): Nod
 }
 
 /**
- * Copies the parts into one object. Right before it becomes visible the upload is claimed: of several completions one
- * makes its object visible, and the others answer as that one did.
+ * Copies the parts into one object. Right before the object becomes visible, the upload is claimed: of concurrent completions only one makes
+ * its object visible, and the others give the same answer.
  */
 async function complete(exchange: Exchange, named: readonly Named[]): Promise<Completed> {
   const uploads = new UploadStore(exchange)
@@ -96,7 +96,7 @@ async function complete(exchange: Exchange, named: readonly Named[]): Promise<Co
   }
 }
 
-/** A claim whose gateway died: the object is there, or it never will be. */
+/** The gateway that claimed the upload died: its object either exists or never will. */
 async function resultOfClaim(exchange: Exchange, { id }: Upload): Promise<Completed | null> {
   const object = await statOf(exchange).catch((error: unknown) => {
     if (error instanceof S3Error || isError(error, 'OBJECT_LOST')) return null
@@ -142,7 +142,7 @@ async function copyParts(
     return { etag: record.etag, checksum: record.checksum ?? null }
   } catch (error) {
     if (copy.wasOvertaken) return null
-    // Nothing became visible: another completion may go on at once.
+    // Nothing became visible: another completion may start at once.
     if (copy.claim !== null && isError(error, 'KEY_EXISTS', 'VERSION_MISMATCH', 'CAPACITY_EXCEEDED'))
       await new UploadStore(exchange).change(copy.claim, { is: 'open' })
     throw error

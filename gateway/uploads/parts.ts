@@ -18,7 +18,7 @@ import {
 import { store } from '../objects/store.ts'
 import { isUnfinished, partKey, type Upload, UploadStore } from './upload-store.ts'
 
-/** What fills a part. */
+/** The content of a part. */
 interface PartSource {
   readonly bytes: number
   readonly source: () => AsyncIterable<Buffer>

@@ -11,8 +11,8 @@ import { UPLOADS_BUCKET } from '../listing/bucket-names.ts'
 import type { Attributes } from '../objects/object-record.ts'
 
 /**
- * A multipart upload. It is an object of its job, and so are its parts: any gateway can go on with it, and the end of the
- * job, or `UPLOAD_SECONDS_MAX`, removes what was left.
+ * A multipart upload. It is an object of its job, and so are its parts: any gateway can continue it, and it is removed with the job, or after
+ * `UPLOAD_SECONDS_MAX`.
  */
 export interface UploadRecord {
   readonly key: string
@@ -23,7 +23,7 @@ export interface UploadRecord {
   readonly state: UploadState
 }
 
-/** `claimed`: a completion makes its object visible next. Of `done` the answer is remembered. */
+/** `claimed`: a completion is about to make the object visible. `done`: the answer is stored for repetitions. */
 export type UploadState =
   | { readonly is: 'open' }
   | { readonly is: 'claimed'; readonly claimedMs: number }
@@ -60,7 +60,7 @@ export class UploadStore {
     return id
   }
 
-  /** An upload that can go on, or is `done`. Waits for another request that completes it. Throws `NoSuchUpload`. */
+  /** An upload that is open or `done`. Waits while another request completes it. Throws `NoSuchUpload`. */
   async get(id: string, key: string): Promise<Upload> {
     for (;;) {
       const upload = await this.find(id)
@@ -109,7 +109,7 @@ export class UploadStore {
     }
   }
 
-  /** Ids of the uploads of this bucket, in no order that means anything. */
+  /** Ids of the uploads of this bucket, in no particular order. */
   async ids(max: number): Promise<string[]> {
     const prefix = this.#recordKey('')
     return (await this.#keys(prefix, max)).map((key) => key.slice(prefix.length))

@@ -13,7 +13,7 @@ import type { Gate } from './gate.ts'
 import type { Jobs } from './jobs.ts'
 import type { Messenger } from './messenger.ts'
 
-/** A node that had no memory for the index of a slot is given none of the job for so long. */
+/** How long a node that had no memory for a slot's index gets no slots of that job. */
 const REFUSED_MS = 10_000
 
 export interface DriverOptions {

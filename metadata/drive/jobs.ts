@@ -28,8 +28,8 @@ export class Jobs {
   }
 
   /**
-   * Loads the jobs. A process at another address than the one before takes them over as those of another server: nodes apply its messages, and
-   * take its leases, because the term is the next one. A job that is being transferred belongs to its target.
+   * Loads the jobs. If the previous process served at another address, the term of every job rises, as after a transfer from another server:
+   * nodes then accept this process's messages and leases. A job that is being transferred belongs to its target.
    */
   async load(address: string): Promise<void> {
     for (const record of await this.#store.jobs())

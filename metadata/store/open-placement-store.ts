@@ -11,7 +11,7 @@ import { SqlitePlacementStore } from './sqlite-placement-store.ts'
 interface Opened {
   readonly store: PlacementStore
   readonly tenure: Tenure
-  /** To be called when another process has the server's identity: this one ends. */
+  /** To be called when another process acts as this metadata server: this process ends. */
   readonly giveUp: (reason: string) => void
 }
 

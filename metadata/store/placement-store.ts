@@ -8,7 +8,7 @@ import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 export interface PlacementStore {
   /** Counts the starts of this server, from 1. */
   nextGeneration(): Promise<number>
-  /** Where the process before this one served; null if there was none. */
+  /** The address at which the previous process served; null if there was none. */
   address(): Promise<string | null>
   saveAddress(address: string): Promise<void>
   jobs(): Promise<JobRecord[]>
@@ -25,7 +25,7 @@ export interface PlacementStore {
   close(): Promise<void>
 }
 
-/** What a process has of the identity of its metadata server, which another process may have had before and may take over. */
+/** The right of a process to act as its metadata server. A standby may take it over. */
 export interface Tenure {
   /** Whether this process may still grant leases to nodes. */
   readonly mayAct: boolean

@@ -27,8 +27,8 @@ export const metadataSchema: Schema = {
 }
 
 /**
- * The decisions of one metadata server in PostgreSQL. A failed write may be stored all the same, but no later than the next write of this
- * server: it was announced to nobody, and the job's next record replaces it.
+ * The decisions of one metadata server in PostgreSQL. A failed write may still take effect, but not after the next write of this server. It
+ * was not announced, and the job's next record replaces it.
  */
 export class PostgresPlacementStore implements PlacementStore {
   readonly #lead: Lead
@@ -40,7 +40,7 @@ export class PostgresPlacementStore implements PlacementStore {
     this.#server = server
   }
 
-  /** The term of the lead: every leader of the identity has a higher one. */
+  /** The term of the lead, which rises with each leader. */
   async nextGeneration(): Promise<number> {
     return this.#lead.term
   }

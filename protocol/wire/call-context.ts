@@ -1,11 +1,11 @@
 import { struct, text } from './codec.ts'
 import { Reader, violation } from './reader.ts'
 
-/** On whose behalf a request is sent. Either field may be empty, not both. */
+/** The context of a request: the HTTP request and the span that caused it. One field may be empty, not both. */
 export interface CallContext {
-  /** The id of the HTTP request that has caused it: `REQUEST_ID_PATTERN`. */
+  /** The id of the HTTP request, see `REQUEST_ID_PATTERN`. */
   readonly request: string
-  /** The span that has caused it, as in the header `traceparent` of W3C Trace Context. */
+  /** The span, as in the header `traceparent` of W3C Trace Context. */
   readonly traceparent: string
 }
 

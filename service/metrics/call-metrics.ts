@@ -5,7 +5,7 @@ import type { CallCounts } from './call-counts.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 import { scrapedCounter, scrapedGauge } from './scraped.ts'
 
-/** Registers what a server of the wire counts. */
+/** Registers the metrics of a server of the wire protocol. */
 export function addCallMetrics(
   registry: Registry,
   of: {

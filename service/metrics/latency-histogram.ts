@@ -15,7 +15,7 @@ interface LatencyHistogramOptions {
   readonly read: () => readonly Classes[]
 }
 
-/** A histogram over counts that its owner keeps: it observes nothing itself and is built when it is scraped. */
+/** A histogram of counts that are kept elsewhere; they are read when it is scraped. */
 export class LatencyHistogram extends Histogram {
   readonly #options: LatencyHistogramOptions
 

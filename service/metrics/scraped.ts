@@ -7,7 +7,7 @@ interface Scraped<Label extends string> {
   readonly read: () => Iterable<readonly [Record<Label, string>, number]>
 }
 
-/** A gauge whose values its owner has: it is read when it is scraped. */
+/** A gauge whose values are kept elsewhere; they are read when it is scraped. */
 export function scrapedGauge<Label extends string = never>(
   registry: Registry,
   name: string,
@@ -22,7 +22,7 @@ export function scrapedGauge<Label extends string = never>(
   })
 }
 
-/** As `scrapedGauge`, for a sum that only grows while its owner lives. */
+/** As `scrapedGauge`, for a sum that only grows during the life of the process. */
 export function scrapedCounter<Label extends string = never>(
   registry: Registry,
   name: string,

@@ -5,7 +5,7 @@ import { caIn } from '../../protocol/transport/tls.ts'
 import type { Environment } from '../process/environment.ts'
 import { readTls, type TlsSettings } from './certificates.ts'
 
-/** What others connect to instead of the bound address, as behind a DNS name or in a pod. */
+/** The host to which others connect, if it is not the bound address: a DNS name, or the address of a pod. */
 export interface Advertised {
   readonly host: string
   /** Null if it is the port that is bound. */
@@ -18,7 +18,7 @@ export interface ListenAt extends HostPort {
   readonly advertised?: Advertised
 }
 
-/** Where the listeners of a server process are. */
+/** The listeners of a server process. */
 export interface NetworkConfig {
   readonly listen: ListenAt
   /** Of `/healthz`, `/readyz` and `/metrics`. */
@@ -54,7 +54,7 @@ export function readNetwork(env: Environment): NetworkConfig {
     )
   return {
     listen: advertised === null ? at : { ...at, advertised },
-    // A port that is advertised is that of the main listener.
+    // An advertised port applies to the main listener alone.
     probes: advertised === null ? probesAt : { ...probesAt, advertised: { ...advertised, port: null } },
     tls,
     caFile,
@@ -62,20 +62,17 @@ export function readNetwork(env: Environment): NetworkConfig {
   }
 }
 
-/** The address of a listener as others are told it. */
+/** The advertised address of a listener. */
 export function advertisedAddress({ host, advertised }: ListenAt, boundPort: number): string {
   return formatAddress(advertised?.host ?? host, advertised?.port ?? boundPort)
 }
 
-/** Why a listener without TLS is refused. `consent` is what allows it. */
+/** The error for a listener without TLS; `consent` is the setting that allows it. */
 export function exposureRefusal(address: string, consent: string): string {
   return `Other machines could connect to ${address}, and object bytes and API keys would cross the network unencrypted. Set a certificate for TLS, listen on 127.0.0.1, or allow it with ${consent}`
 }
 
-/**
- * Throws `BAD_REQUEST` if others would be told an address that stands for every interface, to which nobody can connect. `names` are
- * those of the settings.
- */
+/** Throws `BAD_REQUEST` if the advertised address stands for every interface, to which nobody can connect. `names` are the names of the settings. */
 export function checkReachable(
   { host }: { readonly host: string },
   advertised: Advertised | null,
@@ -114,7 +111,7 @@ export function isLoopback(host: string): boolean {
   )
 }
 
-/** Whether it stands for every interface, in any way of writing it. */
+/** Whether it is the unspecified address (all interfaces), in any notation. */
 export function isUnspecified(host: string): boolean {
   return ['0.0.0.0', '[::]', '[::ffff:0:0]'].includes(canonical(host))
 }

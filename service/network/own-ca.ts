@@ -21,7 +21,7 @@ import { readFileIfThere, writePrivateFile } from '../process/private-file.ts'
 const DAY_MS = 24 * 3600 * 1000
 const CA_DAYS = 3650
 const CERTIFICATE_DAYS = 90
-/** A certificate with less time left is replaced. */
+/** A certificate that expires sooner is replaced. */
 const RENEW_DAYS = 30
 /** Clocks of other machines may be behind. */
 const EARLIER_MS = 3600 * 1000
@@ -49,8 +49,8 @@ export function ownCertificatesAt(dir: string): OwnCertificates {
 }
 
 /**
- * Makes what is missing, and replaces a certificate that has other names or little time left. The CA stays, so that clients need not be told
- * again. True if a certificate was made.
+ * Creates missing files, and replaces a certificate that has other names or expires soon. The CA stays, so that clients keep trusting it. True
+ * if a certificate was created.
  */
 export async function prepareCertificates(
   files: OwnCertificates,
@@ -76,7 +76,7 @@ function isGood(
   return leftMs > RENEW_DAYS * DAY_MS && hosts.every(isNamed) && certificate.checkIssued(ca)
 }
 
-/** True if a new CA was made. */
+/** True if a new CA was created. */
 async function prepareCa({ caFile, caKeyFile }: OwnCertificates, nowMs: number): Promise<boolean> {
   if (readFileIfThere(caFile) !== null && readFileIfThere(caKeyFile) !== null) return false
   const keys = await makeKeys()
@@ -96,7 +96,7 @@ async function prepareCa({ caFile, caKeyFile }: OwnCertificates, nowMs: number):
   return true
 }
 
-/** The key is written first: until the certificate follows, its readers keep both former ones. */
+/** The key is written first; until the certificate follows, processes keep using the former pair. */
 async function issue(
   { caKeyFile, certFile, keyFile }: OwnCertificates,
   ca: X509Certificate,

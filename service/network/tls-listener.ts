@@ -60,7 +60,7 @@ interface Beginning {
   readonly certificates: Certificates
 }
 
-/** A socket that reads into memory of its reader; one that emits `data` where Node has changed. */
+/** A socket that reads into memory of its reader; if Node's internals have changed, one that emits `data`. */
 export function beginTls(accepted: Socket, { first, receiving, certificates }: Beginning): Socket {
   const options: TLSSocketOptions = { isServer: true, secureContext: certificates.context }
   const holder = accepted as unknown as { _handle: object | null }
@@ -73,7 +73,7 @@ export function beginTls(accepted: Socket, { first, receiving, certificates }: B
   const own = { ...options, onread: receiving, accepted: handle }
   const socket = new AcceptedTls(undefined as unknown as Socket, own)
   const opened = socket as unknown as Inner
-  // Without a socket Node assumes one that is yet to connect.
+  // Without a socket Node assumes that the handle is not connected yet.
   opened.connecting = false
   opened._releaseControl()
   // A handshake that fails is reported in the next turn, when the link may be closed already.
@@ -82,7 +82,7 @@ export function beginTls(accepted: Socket, { first, receiving, certificates }: B
   return socket
 }
 
-/** In place of the challenge. */
+/** Sent instead of the challenge. */
 function refuse(accepted: Socket): void {
   const link = new TcpLink(() => accepted)
   const reason = 'This port speaks TLS, and the client does not; use a ticket of now'

@@ -10,7 +10,7 @@ import type { Sql } from './sql.ts'
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database?sslmode=…` */
   readonly url: string
-  /** What `pg_stat_activity` shows. */
+  /** The `application_name` that `pg_stat_activity` shows. */
   readonly name: string
   readonly connectionsMax?: number
   readonly statementMsMax?: number
@@ -18,12 +18,12 @@ export interface DatabaseOptions {
 
 export type Row = Readonly<Record<string, unknown>>
 
-/** Why a statement failed, and what that means for what it would have changed. */
+/** The failure of a statement, and whether it may have changed anything. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError'
-  /** `none`: nothing was changed. `unknown`: it may have been carried out, or may be yet. */
+  /** `none`: it changed nothing. `unknown`: it may have taken effect, or may do so later. */
   readonly outcome: 'none' | 'unknown'
-  /** The same statement may succeed in a moment. */
+  /** Whether the same statement may succeed shortly. */
   readonly isTransient: boolean
 
   constructor(message: string, of: { outcome: 'none' | 'unknown'; isTransient: boolean; cause: unknown }) {
@@ -34,12 +34,12 @@ export class DatabaseError extends Error {
 }
 
 /**
- * SQLSTATEs of failures that pass: serialization failures and deadlocks (40), too many connections (53300), a server that starts or stops
- * (57P), a server that became a replica (25006), lost connections (08), a lock that was not had in time (55P03).
+ * SQLSTATEs of transient failures: serialization failures and deadlocks (40), too many connections (53300), a server that starts or stops
+ * (57P), a server that became a replica (25006), lost connections (08), a lock timeout (55P03).
  */
 const TRANSIENT = /^(40|53300|57P|25006|08|55P03)/
 
-/** A pool of connections to one PostgreSQL. The host is resolved anew for every connection. */
+/** A pool of connections to one PostgreSQL. The host name is resolved again for every connection. */
 export class Database {
   readonly #pool: pg.Pool
 
@@ -50,11 +50,11 @@ export class Database {
       max: connectionsMax ?? DATABASE_CONNECTIONS_MAX,
       connectionTimeoutMillis: DATABASE_CONNECT_MS_MAX,
       statement_timeout: statementMsMax,
-      // The server's own bound fires first, unless the connection carries nothing.
+      // The server's own timeout fires first, unless the connection is dead.
       query_timeout: statementMsMax + 500,
       keepAlive: true,
     })
-    // A connection that breaks while it has no statement; the next one fails on it, or opens another one.
+    // An idle connection broke. The next statement opens another one.
     this.#pool.on('error', () => undefined).on('connect', (client) => client.on('error', () => undefined))
   }
 
@@ -94,7 +94,8 @@ export class Database {
       failure = error
       throw error
     } finally {
-      // A connection whose statement has no answer may still carry it out, and answers the next one late.
+      // If a statement timed out, the connection is closed: the server may still carry it out, and its late answer would be taken for that of the
+      // next statement.
       client.release(failure !== null && !(failure instanceof DatabaseError && failure.outcome === 'none'))
     }
   }
@@ -120,7 +121,7 @@ async function run(client: pg.PoolClient, statement: pg.QueryConfig): Promise<Ro
 /** SQLSTATEs that end the session, at any point of a statement: a server that stops (57P), lost connections (08), its own faults (XX). */
 const ENDS_SESSION = /^(57P|08|XX)/
 
-/** What a failed statement means. An error that the server answers has changed nothing, unless it ends the session. */
+/** Classifies the error of a statement. An error that the server answered means that nothing was changed, unless it ended the session. */
 function failureOf(cause: unknown): DatabaseError {
   const isAnswer = cause instanceof pg.DatabaseError && !ENDS_SESSION.test(cause.code ?? 'XX')
   const answered = isAnswer ? cause : null

@@ -1,23 +1,23 @@
 import { joinSql, Sql, sql } from './sql.ts'
 
-/** What the row of a role has to hold for a statement to change anything. */
+/** The values that the row of a role must have for a statement to take effect. */
 export interface Fence {
   readonly role: string
   readonly term: number
-  /** Counts within a term: it tells a leader's own statements without an answer from those that came after. */
+  /** Rises within a term, so that a leader's own late statements without an answer have no effect. */
   readonly attempt: number
 }
 
 /** One change of a fenced statement: `INSERT`, `UPDATE` or `DELETE`, whose condition contains `isLeader`. */
 export type Change = Sql
 
-/** True within a fenced statement while its fence holds. */
+/** A condition for use in a fenced statement: true while its fence holds. */
 export const isLeader: Sql = sql`EXISTS (SELECT FROM leader)`
 
 /**
- * All changes or none, in one statement, and none unless the row of the role is as `fence` says. Its answer is one row, whose `led` is 1 or 0. The lock is
- * the weakest that a change of term or attempt waits for, and renewals do not. If such a change comes first, PostgreSQL tests the condition again
- * on the row's new version (READ COMMITTED).
+ * One statement that makes all changes, or none if the row of the role differs from `fence`. It returns one row, whose `led` is 1 or 0. It
+ * takes the weakest lock that blocks changes of term and attempt but not renewals. If such a change commits first, PostgreSQL tests the
+ * condition again on the row's new version (READ COMMITTED).
  */
 export function fenced({ role, term, attempt }: Fence, changes: readonly Change[]): Sql {
   const leader = sql`
@@ -29,8 +29,8 @@ export function fenced({ role, term, attempt }: Fence, changes: readonly Change[
 }
 
 /**
- * Raises the attempt of a leader, after its statements that are being carried out; those that arrive later change nothing. Its answer is the new
- * `attempt`, and no row if the holder leads no more.
+ * Raises the attempt of a leader. It waits for statements in progress; those that arrive later have no effect. It returns the new `attempt`,
+ * or no row if the holder has lost the lead.
  */
 export function raised({ role, term }: Omit<Fence, 'attempt'>, holder: string): Sql {
   return sql`

@@ -21,7 +21,7 @@ import { type Sql, sql } from './sql.ts'
 
 export interface LeadOptions {
   readonly url: string
-  /** What is decided, `controller` or `metadata/m-1`. */
+  /** `controller` or `metadata/m-1`. */
   readonly role: string
   readonly runtime: Runtime
   readonly log: Logger
@@ -32,24 +32,24 @@ export interface LeadOptions {
   readonly toleratedMs: number
 }
 
-/** What a process gets with the lead. */
+/** The lead as it was granted. */
 export interface LeadTerms {
-  /** This process and life. */
+  /** Identifies this process. */
   readonly holder: string
-  /** One higher with every new leader of the role. */
+  /** Rises by one with each new leader of the role. */
   readonly term: number
-  /** When the request for it was sent, monotonic ms. */
+  /** When the request for the lead was sent, monotonic ms. */
   readonly sentMs: number
-  /** Until when the former leader may go on without deciding, monotonic ms; in the past if it has released the lead. */
+  /** Until when the former leader may continue without making decisions, monotonic ms; in the past if it has released the lead. */
   readonly formerUntilMs: number
   /** Those of the former leader. */
   readonly voters: readonly PlacedNode[]
 }
 
 /**
- * The lead of a role, which is a row of the database: holder, term and expiry on the database's clock. Whatever a leader writes is one
- * statement that locks this row with its own term in it. So a leader of an older term changes nothing, however late its statement arrives,
- * and no clock has to be right for that.
+ * The lead of a role: a row of the database with holder, term and expiry by the database's clock. Every write of a leader is one statement
+ * that locks this row and requires the leader's term in it. So a statement of an older term has no effect, however late it arrives, whatever
+ * the clocks say.
  */
 export class Lead {
   readonly term: number
@@ -58,7 +58,7 @@ export class Lead {
   readonly #options: LeadOptions
   readonly #holder: string
   readonly #database: Database
-  /** Renewals do not wait behind decisions. */
+  /** Separate, so that renewals do not queue behind decisions. */
   readonly #renewals: Database
   #lose: (reason: string) => void = () => undefined
   #isOver = false
@@ -72,14 +72,14 @@ export class Lead {
   /** Whether half of the former leader's voters follow this process: from then on the former one gets no majority. */
   #isFollowed: boolean
   /**
-   * Fences this process's own statements without an answer: raised before the next write, so that one that is still on its way changes
-   * nothing any more.
+   * Fences this process's own statements without an answer: it is raised before the next write, so that a statement still in flight has no
+   * effect.
    */
   #attempt = 0
   #isUnsettled = false
   #settling: Promise<void> | null = null
   #renewal: Timer
-  /** A renewal without an answer does not keep the lead alive. */
+  /** Fires when the lead expires; only an answered renewal moves it. */
   #expiry: Timer
 
   constructor(options: LeadOptions, { holder, term, sentMs, formerUntilMs, voters }: LeadTerms) {
@@ -116,7 +116,7 @@ export class Lead {
     return !this.#isOver && this.#options.runtime.clock.monotonicMs() < this.#actsUntilMs
   }
 
-  /** Whether the database lets nobody else lead, by the clock of this process. */
+  /** Whether the lead has not expired in the database, by the clock of this process. */
   get isRenewed(): boolean {
     const nowMs = this.#options.runtime.clock.monotonicMs()
     return !this.#isOver && nowMs < this.#renewedMs + LEAD_MS - LEAD_MARGIN_MS
@@ -165,9 +165,9 @@ export class Lead {
   }
 
   /**
-   * Carries out all changes or none, in one statement. While the database does not answer it is repeated within `DATABASE_WRITE_MS_MAX`.
-   * Rejects with `UNAVAILABLE` if nothing was changed and nothing will be; with `OUTCOME_UNKNOWN` if that is not known: then it is settled
-   * before the next write, in one way or the other. The changes have to be idempotent.
+   * Makes all changes or none, in one statement, and repeats it while the database does not answer, for up to `DATABASE_WRITE_MS_MAX`. Rejects
+   * with `UNAVAILABLE` if nothing was changed and nothing will be, and with `OUTCOME_UNKNOWN` if that is not known; the outcome is then
+   * determined before the next write. The changes must be idempotent.
    */
   async write(changes: readonly Change[]): Promise<void> {
     const { clock } = this.#options.runtime
@@ -185,7 +185,7 @@ export class Lead {
     }
   }
 
-  /** Reads with a bound that the whole state of a cluster needs. Rejects with `UNAVAILABLE`. */
+  /** Reads with a deadline that suffices for the whole state of a cluster. Rejects with `UNAVAILABLE`. */
   async read(statement: Sql): Promise<Row[]> {
     const { url, role } = this.#options
     const name = `mayfly ${role}`
@@ -199,7 +199,7 @@ export class Lead {
     }
   }
 
-  /** Leads no more, because its own state no longer agrees with the database's. */
+  /** Gives up the lead, because this process's state no longer agrees with the database. */
   giveUp(reason: string): void {
     this.#end(reason)
   }
@@ -221,7 +221,7 @@ export class Lead {
     await Promise.allSettled([this.#database.close(), this.#renewals.close()])
   }
 
-  /** False if the row has another attempt or another term: then nothing was changed. */
+  /** False, with nothing changed, if the row has another attempt or term. */
   async #tryWrite(
     changes: readonly Change[],
     onFailed: (outcome: 'none' | 'unknown') => void,
@@ -232,7 +232,7 @@ export class Lead {
     const statement = fenced({ role, term: this.term, attempt }, changes)
     try {
       const [row] = await this.#database.query(statement)
-      // Without a raise of this process, whose answer may have been lost, another process leads; settling tells which.
+      // Either a raise of this process took effect and its answer was lost, or another process leads; `#settle` finds out.
       if (row?.led !== 1 && attempt === this.#attempt) this.#isUnsettled = true
       return row?.led === 1
     } catch (error) {
@@ -251,7 +251,7 @@ export class Lead {
     return this.#settling
   }
 
-  /** Raises the attempt, which waits for statements that are being carried out. Rejects with `UNAVAILABLE` if another process leads. */
+  /** Raises the attempt, after statements in progress have finished. Rejects with `UNAVAILABLE` if another process leads. */
   async #raise(): Promise<void> {
     const { role } = this.#options
     const [row] = await this.#database.query(raised({ role, term: this.term }, this.#holder))

@@ -28,15 +28,10 @@ export const leadershipSchema: Schema = {
 }
 
 /**
- * Waits until this process leads, for as long as it takes: another process may lead, and the database may be away. Rejects with
- * `UNAVAILABLE` if the database refuses this process, and with the signal's reason when it aborts. `onStandby` is called whenever another
- * process is found to lead.
+ * Waits, without a bound, until this process leads: another process may lead, or the database may be unavailable. Rejects with `UNAVAILABLE` if
+ * the database refuses this process. `onStandby` is called whenever another process is found to lead.
  */
-export async function takeLead(
-  options: LeadOptions,
-  signal: AbortSignal,
-  onStandby: () => void = () => undefined,
-): Promise<Lead> {
+export async function takeLead(options: LeadOptions, onStandby: () => void = () => undefined): Promise<Lead> {
   const { url, role, runtime, log } = options
   const database = new Database({
     url,
@@ -49,7 +44,6 @@ export async function takeLead(
   let isFailing = false
   try {
     for (;;) {
-      signal.throwIfAborted()
       try {
         if (!isPrepared) await migrate(url, leadershipSchema)
         isPrepared = true
@@ -62,29 +56,26 @@ export async function takeLead(
         if (!isFailing) log.warn({ role, reason: (error as Error).message }, 'the database does not answer')
         isFailing = true
       }
-      await sleep(runtime.clock, LEAD_POLL_MS, signal)
+      await sleep(runtime.clock, LEAD_POLL_MS)
     }
   } finally {
     await database.close()
   }
 }
 
-/**
- * As `takeLead`, and brings the tables of `schema` to the last version. `onLost` is called when this process leads no more, before another one
- * can.
- */
+/** As `takeLead`, and migrates the tables of `schema`. `onLost` is called when this process has lost the lead, before another process can have it. */
 export async function openLead(
   options: LeadOptions,
   schema: Schema,
   { onLost, onStandby }: { onLost: (reason: string) => void; onStandby: () => void },
 ): Promise<Lead> {
-  const lead = await takeLead(options, new AbortController().signal, onStandby)
+  const lead = await takeLead(options, onStandby)
   void lead.lost.then(onLost)
   await migrate(options.url, schema)
   return lead
 }
 
-/** Takes the lead if nobody has it. The row is written only then: a poll does not wait for the leader's writes. */
+/** Takes the lead if no process has it. Only then is the row written, so that a poll does not wait for the leader's writes. */
 export async function tryLead(
   database: Database,
   holder: string,

@@ -1,17 +1,17 @@
 /**
- * How long a leader may decide after it has sent an answered renewal. A successor needs up to this, one poll and the time to load its
- * state: 4 + 0.25 s and what is read at 10,000 jobs a second, within the 6 s that a take-over may take.
+ * How long a leader may make decisions after it sent a renewal that was answered. A take-over takes this, one poll, and the time to load the
+ * state: 4 + 0.25 s, and 0.1 s per 1,000 jobs. The goal is 6 s.
  */
 export const LEAD_MS = 4_000
 /** Three renewals may fail before the lead is lost. */
 export const LEAD_RENEW_MS = 1_000
-/** A renewal may take so long: another one has to fit into the lead after one that failed. */
+/** Deadline of a renewal: after a failed one another must fit into the lead. */
 export const LEAD_RENEWAL_MS_MAX = 1_500
-/** A leader counts its lead shorter than the database does: clocks differ by far less over 4 s. */
+/** A leader considers its lead expired this much earlier than the database: clocks drift by far less over 4 s. */
 export const LEAD_MARGIN_MS = 400
-/** A standby looks this often: a released lead is taken within a second. */
+/** Poll interval of a standby: a released lead is taken within a second. */
 export const LEAD_POLL_MS = 250
-/** Between attempts while the database does not answer. */
+/** Back-off between attempts while the database does not answer. */
 export const DATABASE_RETRY_MS_MIN = 50
 export const DATABASE_RETRY_MS_MAX = 500
 
@@ -19,13 +19,13 @@ export const DATABASE_RETRY_MS_MAX = 500
 export const DATABASE_CONNECTIONS_MAX = 8
 /** Statements that wait for a connection; more are refused at once. */
 export const DATABASE_WAITING_MAX = 10_000
-/** To open a connection, or to wait for one of the pool. */
+/** Deadline for opening a connection, or for getting one of the pool. */
 export const DATABASE_CONNECT_MS_MAX = 2_000
-/** One statement, on the server and on the way. */
+/** Deadline of one statement, with its round trip. */
 export const DATABASE_STATEMENT_MS_MAX = 2_000
-/** All attempts to store a decision. Below `CONTROL_CALL_MS`, so that a caller hears the reason instead of its own deadline. */
+/** Deadline of all attempts to store a decision. Below `CONTROL_CALL_MS`, so that the caller gets the reason before its own deadline. */
 export const DATABASE_WRITE_MS_MAX = 4_000
-/** Reading the whole state at start, or migrating it. */
+/** Deadline for reading the whole state at the start, and for migrating it. */
 export const DATABASE_LOAD_MS_MAX = 60_000
 /**
  * A metadata server that cannot renew its lead because the database is away goes on granting leases to nodes for up to so long: a restart or a failover of the

@@ -6,16 +6,16 @@ import { type Sql, sql } from './sql.ts'
 /** The tables of one part of Mayfly in a database that other parts use too. */
 export interface Schema {
   readonly component: string
-  /** The statements that lead from each version to the next, from version 0, which has no tables. */
+  /** The statements that migrate from each version to the next; version 0 has no tables. */
   readonly steps: readonly (readonly Sql[])[]
 }
 
-/** Any number that no other program uses for its advisory locks. */
+/** Key of the advisory lock; no other program may use it. */
 const LOCK = 7_160_217_400
 
 /**
- * Brings the tables to the last version, in one transaction; of several processes one does it. Rejects with `UNAVAILABLE` if a newer Mayfly
- * has written them, or the database does not answer.
+ * Migrates the tables to the last version, in one transaction; concurrent processes wait for one another. Rejects with `UNAVAILABLE` if a
+ * newer Mayfly has written them, or the database does not answer.
  */
 export async function migrate(url: string, { component, steps }: Schema): Promise<void> {
   const name = `mayfly migration of ${component}`

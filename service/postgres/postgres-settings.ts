@@ -2,7 +2,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import { type Environment, readText } from '../process/environment.ts'
 import { readPrivateFile } from '../process/private-file.ts'
 
-/** Where a process keeps its decisions. */
+/** Where a process stores its decisions. */
 export type StateAt =
   | { readonly kind: 'sqlite'; readonly dir: string }
   /** `url` may hold a password. */

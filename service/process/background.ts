@@ -111,7 +111,10 @@ export class Background {
   /** Reports that a task with its own schedule succeeded, or is no longer needed. */
   succeeded([name, of]: Task): void {
     if (this.#failing.get(name)?.delete(of) !== true) return
-    this.#log.info({ task: name, ...(of !== '' && { of }) }, 'a task that had failed is over, or goes on')
+    this.#log.info(
+      { task: name, ...(of !== '' && { of }) },
+      'a failing task has succeeded, or is no longer needed',
+    )
   }
 
   /** Forgets a subject that is gone. */

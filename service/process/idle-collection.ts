@@ -19,9 +19,8 @@ const PAUSE_MS_MIN = 30_000
 const PAUSE_MS_MAX = 15 * 60_000
 
 /**
- * Collects garbage while the process has little to do. V8 does that only when a process allocates, so one that was busy
- * and is not any more would keep its garbage: buffers of the clients that have left. A collection takes tens of
- * milliseconds.
+ * Collects garbage while the process is idle. V8 collects only when a process allocates, so a process that was busy before would retain its
+ * garbage, such as buffers of disconnected clients. A collection takes tens of milliseconds.
  */
 export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProcess): void {
   const cpu = new CpuMeter(clock, cpuSecondsUsed)
@@ -29,7 +28,7 @@ export function collectWhenIdle(clock: Clock, cpuSecondsUsed = cpuSecondsOfProce
   let leastBytes = 0
   let pauseMs = PAUSE_MS_MIN
   let notBeforeMs = 0
-  /** Used before a collection that has just been made: buffers are freed by another thread after it. */
+  /** Bytes in use before the last collection; null once a later look has compared them, because another thread frees buffers after the collection. */
   let usedBefore: number | null = null
   const look = (): void => {
     const cores = cpu.takeCores()
@@ -61,7 +60,7 @@ function usedBytes(): number {
   return heapBytes + externalBytes
 }
 
-/** V8's collection of all garbage, which a flag of the process would expose too. */
+/** V8's full garbage collection, which `--expose-gc` would expose too. */
 function exposedCollection(): () => void {
   setFlagsFromString('--expose-gc')
   return runInNewContext('gc')

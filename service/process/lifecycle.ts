@@ -61,7 +61,7 @@ export async function runService<Config extends CommonConfig>(
   let started = false
   const escaped = (error: unknown): void => {
     if (!started || mustEndProcess(error)) die(error)
-    log.error({ err: error }, 'an error reached nobody; the process goes on')
+    log.error({ err: error }, 'an unhandled error; the process continues')
   }
   // Until the plane serves, there is nothing to finish. The supervisor may have disconnected before this line, while modules were loading.
   let onOrphaned = (): void => process.exit(1)

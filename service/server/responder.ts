@@ -149,10 +149,7 @@ class Responder implements Counted {
     this.#link.destroy()
   }
 
-  /**
-   * A peer that violates the protocol is told why, if possible, and disconnected; other peers are not
-   * affected.
-   */
+  /** A peer that violates the protocol is told why, if possible, and disconnected; other peers are not affected. */
   #filled(bytes: number): void {
     if (this.#closed) return
     this.#watch.received()

@@ -9,14 +9,14 @@ export interface SqliteSchema {
   readonly version: number
   /** Statements that make the tables of this version. */
   readonly tables: string
-  /** Statements that lead from a version to the next. What comes before the first one cannot be opened. */
+  /** Statements that migrate from one version to the next. Files of versions before the first cannot be opened. */
   readonly migrations: Readonly<Record<number, string>>
 }
 
 /**
- * Opens or creates a file, and brings one of an earlier version forward, in one transaction. WAL with `synchronous = NORMAL`: a commit
- * survives the death of the process. A power failure may lose the last ones, but it also loses everything in the nodes' RAM. Throws
- * `UNAVAILABLE`, and then the file is as it was.
+ * Opens or creates a file, and migrates one of an earlier version, in one transaction. WAL with `synchronous = NORMAL`: a commit survives the
+ * death of the process. A power failure may lose the last ones, but it also loses everything in the nodes' RAM. Throws `UNAVAILABLE`, and then
+ * the file is as it was.
  */
 export function openSqlite(path: string, schema: SqliteSchema): Database.Database {
   let database: Database.Database | null = null

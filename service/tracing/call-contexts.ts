@@ -2,12 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { CallContext } from '../../protocol/wire/call-context.ts'
 
 /**
- * On whose behalf something happens, in the controller and in metadata servers. Storage nodes pass it on
- * explicitly, as the storage costs each promise of a process.
+ * The call context (request id and span) of the running code, in the controller and in metadata servers. Storage nodes pass it as an argument
+ * instead, because `AsyncLocalStorage` slows every promise of a process.
  */
 export const callContexts = new AsyncLocalStorage<CallContext>()
 
-/** Adds `request`, the id of the HTTP request, to every line that is logged on its behalf. */
+/** Adds `request`, the id of the HTTP request, to every log line of its context. */
 export function withRequest(): { request?: string } {
   return requestOf(callContexts.getStore())
 }

@@ -24,7 +24,7 @@ interface Attribute {
 const BATCH_MS = 1_000
 /** Spans in one request: about 200 KiB. */
 const BATCH_SPANS = 512
-/** Spans that wait while the collector does not answer; further ones are dropped. */
+/** Spans queued while the collector does not answer; further ones are dropped. */
 const WAITING_SPANS_MAX = 4 * BATCH_SPANS
 
 /** Counts and reports failures. */
@@ -60,7 +60,7 @@ export class SpanExporter {
     })
   }
 
-  /** Sends what waits. */
+  /** Sends the queued spans. */
   async stop(): Promise<void> {
     const last = this.#waiting.splice(0, BATCH_SPANS)
     if (last.length > 0) await this.#send(last)

@@ -16,7 +16,7 @@ export interface ServerSpan {
   end(error?: unknown): void
 }
 
-/** Records spans for requests whose caller records one, and for no others. */
+/** Records spans only for requests whose caller records one. */
 export class Tracing {
   readonly #exporter: Pick<SpanExporter, 'add'>
 
@@ -74,7 +74,7 @@ export class Tracing {
   }
 }
 
-/** By the last bit of the flags. */
+/** The last bit of the flags is `sampled`. */
 function isSampled(traceparent: string): boolean {
   return traceparent !== '' && (Number.parseInt(traceparent.slice(-2), 16) & 1) === 1
 }

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { sharedCluster } from '../fixture/mayfly-up.ts'
 import { sharedS3 } from '../fixture/s3.ts'
 
 const startS3 = sharedS3()
+/** For tests that do not end it. */
+const shared = sharedCluster()
 
 /** The built command, as a user runs it. */
 const command = join(import.meta.dirname, '../../dist/cli/main.js')
@@ -84,8 +87,7 @@ test('up says on one line that it is ready, and Ctrl-C leaves no process and no 
 })
 
 test('only the owner may read or change what a cluster writes into its folder', async () => {
-  const state = join(dir, 'state')
-  await up(state)
+  const { dir: state } = await shared()
   await run(['register', 'job', '--dir', state])
   const files = readdirSync(state, { recursive: true, encoding: 'utf8' }).map((name) => join(state, name))
   expect(files.filter((file) => file.endsWith('.sqlite')).length).toBe(2)
@@ -93,8 +95,7 @@ test('only the owner may read or change what a cluster writes into its folder', 
 })
 
 test('a taken port is one clear line and exit code 1, with nothing left behind', async () => {
-  const first = await up(join(dir, 'first'))
-  const port = Number(new URL(first.url).port)
+  const port = Number(new URL((await shared()).url).port)
   const state = join(dir, 'second')
   const { code, out, err } = await run(['up', '--port', String(port), '--dir', state])
   expect(code).toBe(1)
@@ -124,11 +125,10 @@ test.for([
 )
 
 test('a second cluster in the same folder is one clear line and exit code 1', async () => {
-  const state = join(dir, 'state')
-  const { child } = await up(state)
+  const { pid, dir: state } = await shared()
   const { code, err } = await run(['up', '--port', '0', '--dir', state])
   expect(code).toBe(1)
-  expect(err).toMatch(new RegExp(`^mayfly: Process ${child.pid} runs a cluster in ${state}.*\n$`))
+  expect(err).toMatch(new RegExp(`^mayfly: Process ${pid} runs a cluster in ${state}.*\n$`))
 })
 
 test('when the supervisor is killed its processes end by themselves, and the folder can be used again', async () => {

@@ -4,20 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { needProgram } from '../fixture/find-program.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { type Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
+import { needPeer } from '../fixture/peers.ts'
 
 const command = join(import.meta.dirname, '../../dist/cli/main.js')
 
+const shared = sharedCluster()
 let cluster: Cluster
 /** The home of a user whose shells find `mayfly`. */
 let home: string
-const ends: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'mayfly-test-'))
-  cluster = await Cluster.start([], join(home, 'cluster'), (end) => void ends.push(end))
-  ends.push(() => rm(home, { recursive: true }))
+  cluster = await shared()
   await mkdir(join(home, 'bin'))
   const program = `#!/bin/sh\nexec ${process.execPath} ${command} "$@"\n`
   await writeFile(join(home, 'bin/mayfly'), program, { mode: 0o755 })
@@ -26,9 +25,7 @@ beforeAll(async () => {
   await mkdir(join(home, 'files'))
   await writeFile(join(home, 'files/input.txt'), '')
 })
-afterAll(async () => {
-  for (const end of ends) await end()
-})
+afterAll(() => rm(home, { recursive: true }))
 
 /** What a shell prints, with the files of the user in its folder. */
 async function shell(name: string, args: readonly string[]): Promise<string> {
@@ -56,7 +53,7 @@ test('bash completes verbs, options, the names of living jobs, and files', async
 })
 
 test('fish completes the same, and files where nothing else fits', async (context) => {
-  needProgram('fish', context)
+  needPeer('fish', context)
   const complete = async (line: string): Promise<string[]> => {
     const program = `mayfly completion fish | source; complete -C '${line}'`
     return (await shell('fish', ['--no-config', '-c', program])).split('\n')
@@ -81,7 +78,7 @@ async function completeInZsh(setUp: string, line: string): Promise<string> {
 }
 
 test('zsh completes the same, from a file in fpath and from a sourced script, with the first tab', async (context) => {
-  needProgram('zsh', context)
+  needPeer('zsh', context)
   const functions = join(home, 'functions')
   await mkdir(functions)
   await shell('sh', ['-c', `mayfly completion zsh > ${functions}/_mayfly`])

@@ -11,6 +11,7 @@ import { runCommand } from '../../cli/run.ts'
 import { collectHint, seconds } from '../../cli/values.ts'
 import type { Cli } from '../../cli/verb.ts'
 import { formatTicket } from '../../protocol/model/ticket.ts'
+import { nothingMoved } from '../../protocol/operations/reports.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const nowhere: CliConfig = {
@@ -302,14 +303,7 @@ test('state lies in the XDG state folder, which must be absolute, or below the h
 
 test('status shows what each job has and moved by tier, also as JSON', async () => {
   const total = { used: 1, reserved: 2, free: 3, capacity: 4, limit: 5 }
-  const unmoved = {
-    demotedObjects: 0,
-    demotedBytes: 0,
-    promotedObjects: 0,
-    promotedBytes: 0,
-    droppedMoves: 0,
-  }
-  const none = { objects: 0, hits: 0, ...unmoved }
+  const none = { objects: 0, ...nothingMoved }
   const usage = {
     objects: 9,
     bytes: { ram: 1024, ssd: 4096, s3: 0 },

@@ -1,28 +1,25 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { lstat, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { buffer, text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import { readConfig } from '../../cli/config.ts'
+import { runCommand } from '../../cli/run.ts'
 import { openJob } from '../../client/index.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { type Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
-/** The command as `npm run build` made it, against one cluster for all tests of this file. */
+/** The command as `npm run build` made it. */
 const command = join(import.meta.dirname, '../../dist/cli/main.js')
 
+const shared = sharedCluster()
 let cluster: Cluster
-const ends: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'mayfly-test-'))
-  cluster = await Cluster.start([], dir, (end) => void ends.push(end, () => rm(dir, { recursive: true })))
-})
-afterAll(async () => {
-  for (const end of ends) await end()
+  cluster = await shared()
 })
 
 interface Run {
@@ -60,6 +57,18 @@ async function run(args: readonly string[], { input = '', env }: Run = {}) {
   return { code: code as number, bytes, out: bytes.toString(), err }
 }
 
+/** As `run`, in this process: for command lines that neither read standard input nor write bytes to standard output. */
+async function call(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { dir: HOME, url: MAYFLY_URL, apiKey: MAYFLY_API_KEY } = cluster
+  const out: string[] = []
+  const err: string[] = []
+  const code = await runCommand(args, readConfig({ HOME, MAYFLY_URL, MAYFLY_API_KEY, ...env }), {
+    print: (line) => void out.push(`${line}\n`),
+    printError: (line) => void err.push(`${line}\n`),
+  })
+  return { code, out: out.join(''), err: err.join('') }
+}
+
 /** Registers a job with a name of its own, and ends it after the test. */
 async function register(name: string) {
   const job = await (await cluster.connect()).registerJob(name, { capacityBytes: 64 * 2 ** 20 })
@@ -72,7 +81,7 @@ test('a job is put to, listed, read, removed by its name; what is not there is e
   const dir = await tempDir()
   const large = randomBytes(5 * 2 ** 20 + 17)
   await writeFile(join(dir, 'large'), large)
-  expect(await run(['put', 'by-name', 'large', join(dir, 'large')])).toMatchObject({
+  expect(await call(['put', 'by-name', 'large', join(dir, 'large')])).toMatchObject({
     code: 0,
     out: 'large: 5.0 MiB\n',
   })
@@ -80,20 +89,20 @@ test('a job is put to, listed, read, removed by its name; what is not there is e
     code: 0,
     out: 'small: 5 B\n',
   })
-  expect((await run(['ls', 'by-name'])).out).toBe('   5.0 MiB  large\n       5 B  small\n')
+  expect((await call(['ls', 'by-name'])).out).toBe('   5.0 MiB  large\n       5 B  small\n')
   expect((await run(['get', 'by-name', 'small'])).out).toBe('hello')
   expect((await run(['get', 'by-name', 'large'])).bytes.equals(large)).toBe(true)
-  expect((await run(['get', 'by-name', 'large', join(dir, 'copy')])).code).toBe(0)
+  expect((await call(['get', 'by-name', 'large', join(dir, 'copy')])).code).toBe(0)
   expect((await readFile(join(dir, 'copy'))).equals(large)).toBe(true)
-  expect((await run(['stat', 'by-name', 'small', '--json'])).out).toContain('"bytes":5')
-  expect((await run(['rm', 'by-name', 'small', 'none'])).code).toBe(3)
+  expect((await call(['stat', 'by-name', 'small', '--json'])).out).toContain('"bytes":5')
+  expect((await call(['rm', 'by-name', 'small', 'none'])).code).toBe(3)
   for (const verb of ['get', 'stat'])
-    expect(await run([verb, 'by-name', 'small'])).toMatchObject({ code: 3, out: '', err: /small/ })
-  expect(await run(['ls', 'no-such-job'])).toMatchObject({
+    expect(await call([verb, 'by-name', 'small'])).toMatchObject({ code: 3, out: '', err: /small/ })
+  expect(await call(['ls', 'no-such-job'])).toMatchObject({
     code: 3,
     err: expect.stringContaining('mayfly jobs'),
   })
-  expect(await run(['get', 'by-name', 'none', join(dir, 'kept')])).toMatchObject({ code: 3 })
+  expect(await call(['get', 'by-name', 'none', join(dir, 'kept')])).toMatchObject({ code: 3 })
   expect((await readdir(dir)).sort()).toEqual(['copy', 'large'])
 })
 
@@ -101,15 +110,15 @@ test('put takes --ttl, --if-absent and --persist, get takes --wait and --consume
   const { id } = await register('options')
   const put = (...args: string[]) => run(['put', 'options', 'k', ...args], { input: 'one' })
   expect((await put('--ttl', '10m', '--if-absent')).code).toBe(0)
-  const stat = JSON.parse((await run(['stat', 'options', 'k', '--json'])).out)
+  const stat = JSON.parse((await call(['stat', 'options', 'k', '--json'])).out)
   expect(Date.parse(stat.expiresAt) - Date.now()).toBeLessThanOrEqual(600_000)
   expect(await put('--if-absent')).toMatchObject({ code: 1, err: expect.stringContaining("(key 'k')") })
   const waiting = run(['get', 'options', 'later', '--wait', '60', '--consume'])
   await run(['put', 'options', 'later', '--persist'], { input: 'it came' })
   expect((await waiting).out).toBe('it came')
-  expect((await run(['get', 'options', 'later'])).code).toBe(3)
+  expect((await call(['get', 'options', 'later'])).code).toBe(3)
   expect((await run(['put', 'options', 'rest', '--persist'], { input: 'stays' })).code).toBe(0)
-  expect((await run(['kept', 'ls', `${id}/`])).out).toContain(`5 B  ${id}/default/rest`)
+  expect((await call(['kept', 'ls', `${id}/`])).out).toContain(`5 B  ${id}/default/rest`)
   expect((await run(['kept', 'get', `${id}/default/rest`])).out).toBe('stays')
 })
 
@@ -118,10 +127,10 @@ test('get writes through a link, and into a pipe, which it does not replace', as
   const dir = await tempDir()
   const bytes = randomBytes(3 * 2 ** 20 + 1)
   await writeFile(join(dir, 'source'), bytes)
-  await run(['put', 'special', 'k', join(dir, 'source')])
+  await call(['put', 'special', 'k', join(dir, 'source')])
   await writeFile(join(dir, 'target'), 'before')
   await symlink('target', join(dir, 'link'))
-  expect(await run(['get', 'special', 'k', join(dir, 'link')])).toMatchObject({ code: 0 })
+  expect(await call(['get', 'special', 'k', join(dir, 'link')])).toMatchObject({ code: 0 })
   expect((await readFile(join(dir, 'target'))).equals(bytes)).toBe(true)
   expect((await lstat(join(dir, 'link'))).isSymbolicLink()).toBe(true)
   execFileSync('mkfifo', [join(dir, 'pipe')])
@@ -142,32 +151,32 @@ test('a folder is put and got whole, and nothing is written outside of the folde
   }
   for (const [path, bytes] of Object.entries(files)) await writeFile(join(dir, 'in', path), bytes)
   await symlink('small', join(dir, 'in/a/link'))
-  expect(await run(['put', 'folders', 'tree', join(dir, 'in'), '-r'])).toMatchObject({
+  expect(await call(['put', 'folders', 'tree', join(dir, 'in'), '-r'])).toMatchObject({
     code: 0,
     out: '4 files, 1.0 MiB\n',
   })
-  expect(await run(['get', 'folders', 'tree/', join(dir, 'out'), '--recursive'])).toMatchObject({
+  expect(await call(['get', 'folders', 'tree/', join(dir, 'out'), '--recursive'])).toMatchObject({
     code: 0,
     out: '4 files, 1.0 MiB\n',
   })
   for (const [path, bytes] of Object.entries({ ...files, 'a/link': files['a/small'] as Buffer }))
     expect((await readFile(join(dir, 'out', path))).equals(bytes)).toBe(true)
   await job.put('tree/../../escaped', 'x')
-  const refused = await run(['get', 'folders', 'tree', join(dir, 'again'), '-r'])
+  const refused = await call(['get', 'folders', 'tree', join(dir, 'again'), '-r'])
   expect(refused).toMatchObject({
     code: 1,
     err: expect.stringContaining('is no path of a file below the folder'),
   })
   expect((await readdir(dir)).sort()).toEqual(['in', 'out'])
-  expect(await run(['put', 'folders', 'k', join(dir, 'in')])).toMatchObject({
+  expect(await call(['put', 'folders', 'k', join(dir, 'in')])).toMatchObject({
     code: 1,
     err: expect.stringContaining('--recursive'),
   })
-  expect(await run(['put', 'folders', 'k', join(dir, 'none')])).toMatchObject({
+  expect(await call(['put', 'folders', 'k', join(dir, 'none')])).toMatchObject({
     code: 1,
     err: `mayfly: ${join(dir, 'none')} does not exist\n`,
   })
-  expect(await run(['get', 'folders', 'nothing', join(dir, 'x'), '-r'])).toMatchObject({ code: 3 })
+  expect(await call(['get', 'folders', 'nothing', join(dir, 'x'), '-r'])).toMatchObject({ code: 3 })
 })
 
 test('MAYFLY_TICKET takes the place of the job, without a key of the API', async () => {
@@ -175,15 +184,15 @@ test('MAYFLY_TICKET takes the place of the job, without a key of the API', async
   const env = { MAYFLY_TICKET: ticket, MAYFLY_URL: '', MAYFLY_API_KEY: '' }
   expect((await run(['put', 'k'], { input: 'x', env })).out).toBe('k: 1 B\n')
   expect((await run(['get', 'k'], { env })).out).toBe('x')
-  expect((await run(['ls'], { env })).out).toBe('       1 B  k\n')
-  expect(await run(['get', 'by-ticket', 'k'], { env })).toMatchObject({
+  expect((await call(['ls'], env)).out).toBe('       1 B  k\n')
+  expect(await call(['get', 'by-ticket', 'k'], env)).toMatchObject({
     code: 3,
     err: expect.stringContaining('MAYFLY_TICKET is set'),
   })
 })
 
 test('a job is registered, resized, renewed, given a narrow ticket and ended by its name', async () => {
-  const json = async (...args: string[]) => JSON.parse((await run([...args, '--json'])).out)
+  const json = async (...args: string[]) => JSON.parse((await call([...args, '--json'])).out)
   const { id, reservation } = await json(
     'register',
     'life',
@@ -196,18 +205,18 @@ test('a job is registered, resized, renewed, given a narrow ticket and ended by 
   expect(resized.reservation.bytes.ram).toBeGreaterThan(reservation.bytes.ram)
   expect(await json('renew', 'life')).toMatchObject({ id, leaseSeconds: 300 })
   const reader = await openJob(
-    (await run(['ticket', 'life', '--read', '--prefix', 'out/', '--seconds', '1h'])).out.trim(),
+    (await call(['ticket', 'life', '--read', '--prefix', 'out/', '--seconds', '1h'])).out.trim(),
   )
   onTestFinished(() => reader.close())
   await expect(reader.put('out/k', 'x')).rejects.toMatchObject({ code: 'FORBIDDEN' })
   await expect(reader.get('in/k')).rejects.toMatchObject({ code: 'FORBIDDEN' })
-  expect((await run(['bucket', 'create', 'life', 'scratch'])).code).toBe(0)
+  expect((await call(['bucket', 'create', 'life', 'scratch'])).code).toBe(0)
   await run(['put', 'life', 'k', '--bucket', 'scratch'], { input: 'x' })
   expect(await json('bucket', 'list', 'life')).toEqual(['default', 'scratch'])
-  expect((await run(['bucket', 'delete', 'life', 'scratch'])).code).toBe(0)
-  expect((await run(['ls', 'life', '-b', 'scratch'])).code).toBe(3)
-  expect((await run(['end', 'life'])).out).toBe(`${id} has ended\n`)
-  expect((await run(['renew', id])).err).toContain('Register the job again')
+  expect((await call(['bucket', 'delete', 'life', 'scratch'])).code).toBe(0)
+  expect((await call(['ls', 'life', '-b', 'scratch'])).code).toBe(3)
+  expect((await call(['end', 'life'])).out).toBe(`${id} has ended\n`)
+  expect((await call(['renew', id])).err).toContain('Register the job again')
 })
 
 test('watch, top and logs show what happened, as lines and as JSON', async () => {
@@ -226,7 +235,7 @@ test('watch, top and logs show what happened, as lines and as JSON', async () =>
   await expect
     .poll(async () => {
       ended = (await (await cluster.connect()).registerJob('ended')).id
-      await run(['end', ended])
+      await call(['end', ended])
       return Promise.race([seen.then(() => true), new Promise((resolve) => setTimeout(resolve, 100, false))])
     })
     .toBe(true)
@@ -234,19 +243,19 @@ test('watch, top and logs show what happened, as lines and as JSON', async () =>
     type: 'job.ended',
     reason: 'deregistered',
   })
-  const logs = await run(['logs', '--dir', cluster.dir, '--lines', '5'])
+  const logs = await call(['logs', '--dir', cluster.dir, '--lines', '5'])
   expect(logs.out.trimEnd().split('\n').length).toBeLessThanOrEqual(5)
-  expect((await run(['logs', '--dir', cluster.dir, '--process', 'controller'])).out).toMatch(
+  expect((await call(['logs', '--dir', cluster.dir, '--process', 'controller'])).out).toMatch(
     /^\d\d:\d\d:\d\d\.\d{3} INFO {2}controller {6}ready address=/m,
   )
-  expect(await run(['logs', '--dir', cluster.dir, '--process', 'nobody'])).toMatchObject({
+  expect(await call(['logs', '--dir', cluster.dir, '--process', 'nobody'])).toMatchObject({
     code: 1,
     err: expect.stringContaining('there are controller, gateway, metadata-1'),
   })
 })
 
 test('open prints a link to the page that logs in once', async () => {
-  const { page } = JSON.parse((await run(['open', '--json'])).out)
+  const { page } = JSON.parse((await call(['open', '--json'])).out)
   const [address, code] = page.split('#code=')
   expect(address).toBe(`${cluster.url}/`)
   const login = () =>
@@ -257,7 +266,7 @@ test('open prints a link to the page that logs in once', async () => {
     })
   expect((await login()).status).toBeLessThan(300)
   expect((await login()).status).toBe(401)
-  expect((await run(['open'])).out.startsWith(`${cluster.url}/#code=`)).toBe(true)
+  expect((await call(['open'])).out.startsWith(`${cluster.url}/#code=`)).toBe(true)
 })
 
 test('on a terminal top takes the whole screen until q, and progress is a bar; neither is in a pipe', async () => {

@@ -1,27 +1,24 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { installSdk } from '../fixture/packed.ts'
 import { Planes } from '../fixture/planes.ts'
-import { tempDir } from '../fixture/temp-dir.ts'
 
 const run = promisify(execFile)
 const client = new URL('../../client', import.meta.url).pathname
 
-/** Unpacks the package as it would be published, in a folder from which nothing else can be resolved. */
-async function install(): Promise<string> {
-  const dir = await tempDir()
-  const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', dir], { cwd: client })
-  const { filename } = Object.values(JSON.parse(stdout.slice(stdout.search(/[[{]/))))[0] as {
-    filename: string
-  }
-  await run('tar', ['-xzf', join(dir, filename), '-C', dir])
-  await mkdir(join(dir, 'node_modules'))
-  await rename(join(dir, 'package'), join(dir, 'node_modules', 'mayfly'))
-  return dir
-}
+/** A folder with the package as it is published, from which nothing else can be resolved. */
+let dir: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'mayfly-test-'))
+  await installSdk(dir)
+})
+afterAll(() => rm(dir, { recursive: true }))
 
 test('the published package has no dependency and is under 42 KB gzipped', async () => {
   const manifest = JSON.parse(await readFile(join(client, 'package.json'), 'utf8'))
@@ -32,7 +29,6 @@ test('the published package has no dependency and is under 42 KB gzipped', async
 })
 
 test('an error of the ESM build is one of the CommonJS build as well, and the other way round', async () => {
-  const dir = await install()
   const program = `import * as esm from 'mayfly'
     import { createRequire } from 'node:module'
     const cjs = createRequire(import.meta.url)('mayfly')
@@ -61,7 +57,6 @@ test('an error of the ESM build is one of the CommonJS build as well, and the ot
 test('a process that has too many files open is told so, by every call', async () => {
   const planes = await Planes.start()
   const ticket = await planes.createJob('j-1', [await planes.startNode()])
-  const dir = await install()
   const program = `import { openSync } from 'node:fs'
     import { connect, openJob } from 'mayfly'
     const job = await openJob(process.env.MAYFLY_TICKET)
@@ -90,7 +85,6 @@ test.each([
   async (_, file, line) => {
     const planes = await Planes.start()
     const ticket = await planes.createJob('j-1', [await planes.startNode()])
-    const dir = await install()
     await writeFile(
       join(dir, file),
       `${line}

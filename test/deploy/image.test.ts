@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { needProgram } from '../fixture/find-program.ts'
+import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { buildImage } from './support/image.ts'
 
@@ -11,7 +11,7 @@ const BYTES_MAX = 120_000_000
 test('the image is small, has no compiler and runs without privileges on a root file system that cannot be written', {
   timeout: 900_000,
 }, async (context) => {
-  needProgram('buildah', context)
+  needPeer('buildah', context)
   if (process.getuid?.() !== 0) context.skip('only root may change the root folder of a process')
   const { config, rootfs, bytes, files } = await buildImage(await tempDir())
   console.log(`the image adds ${(bytes / 1e6).toFixed(1)} MB to its base`)

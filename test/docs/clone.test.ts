@@ -4,7 +4,6 @@ import { cp, mkdir, readdir, rm, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { test } from 'vitest'
-import { installPacked } from '../fixture/packed.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { blocksOf, root } from './blocks.ts'
 import { Stage } from './stage.ts'
@@ -38,16 +37,4 @@ test('the README and the tutorial work in a clean clone, as they are pasted', {
     for (const block of blocksOf(page)) await stage.play(block)
     await stage.close()
   }
-})
-
-test('the tutorial works from the packages as they are published, in a folder that has nothing else', {
-  timeout: 900_000,
-}, async () => {
-  const dir = join(await tempDir(), 'folder')
-  const command = await installPacked(dir)
-  // It puts the README of the folder in which it is read.
-  await cp(join(dir, 'node_modules/mayfly-server/README.md'), join(dir, 'README.md'))
-  const stage = await Stage.open({ packed: { dir, command } })
-  for (const block of blocksOf('docs/tutorial.md')) await stage.play(block)
-  await stage.close()
 })

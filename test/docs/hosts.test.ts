@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { chmod } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { onTestFinished, test } from 'vitest'
-import { needProgram } from '../fixture/find-program.ts'
 import { startMachines } from '../fixture/machines.ts'
 import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
@@ -16,7 +15,7 @@ test('three machines are a cluster as the page says, one is lost in the midst of
   timeout: 900_000,
 }, async (context) => {
   needPeer('postgres', context)
-  needProgram('openssl', context)
+  needPeer('openssl', context)
   const machines = await startMachines(names.length, context)
   const hosts = machines.map(({ address }, index) => `${address} ${names[index]}.example`)
   const homes = await tempDir()

@@ -1,20 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { findProgram } from '../fixture/find-program.ts'
 import { Cluster } from '../fixture/mayfly-up.ts'
+import { needPeer, type Skippable } from '../fixture/peers.ts'
 
 const folder = new URL('../../docs/monitoring/', import.meta.url).pathname
-const missing = 'no promtool on the PATH; on Debian: apt-get install prometheus'
 
-/** Runs promtool of Prometheus. Where there is none, a user's test is skipped with a line that says so; in CI it fails. */
-function promtool(context: { skip(note: string): never }, args: readonly string[], input = ''): string {
-  const program = findProgram(['promtool'])
-  if (program === null) {
-    if (process.env.CI === 'true') throw new Error(missing)
-    process.stderr.write(`skipped: ${missing}\n`)
-    return context.skip(missing)
-  }
+/** Runs promtool of Prometheus; returns its output. Fails unless its exit code is 0. */
+function promtool(context: Skippable, args: readonly string[], input = ''): string {
+  const program = needPeer('promtool', context)
   const { status, stdout, stderr } = spawnSync(program, args, { cwd: folder, input, encoding: 'utf8' })
   expect(status, stdout + stderr).toBe(0)
   return stdout + stderr

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { findPythonS3, pythonS3Missing } from '../../bench/servers/python-s3.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { sharedCluster } from '../fixture/mayfly-up.ts'
+import { needPeer } from '../fixture/peers.ts'
 import { blocksOf, pages, placeOf, prose } from './blocks.ts'
 import { Stage } from './stage.ts'
 import { faultsOfTypes } from './types.ts'
@@ -39,30 +39,20 @@ const played = pages().filter(
     blocksOf(page).some((block) => block.skip === null && !prose.includes(block.language)),
 )
 
-test('the blocks of all pages run one after another, as a reader pastes them', {
-  timeout: 600_000,
-}, async () => {
-  // A page that starts no cluster of its own is about one that runs.
-  const shared = await Cluster.start()
-  const faults: string[] = []
-  for (const page of played) {
+const cluster = sharedCluster()
+
+test.for(played)(
+  'the blocks of %s run one after another, as a reader pastes them',
+  {
+    timeout: 300_000,
+  },
+  async (page, context) => {
     const blocks = blocksOf(page)
-    if (blocks.some(({ language }) => language === 'python') && findPythonS3() === null) {
-      if (process.env.CI === 'true') faults.push(pythonS3Missing)
-      else process.stderr.write(`skipped: ${page}: ${pythonS3Missing}\n`)
-      continue
-    }
-    const own = blocks.some(({ isTerminal, text }) => isTerminal && text.includes('mayfly up'))
-    const cluster = { url: shared.url, apiKey: shared.apiKey }
-    const stage = await Stage.open(own ? {} : { cluster })
-    for (const block of blocks) {
-      try {
-        await stage.play(block)
-      } catch (error) {
-        faults.push((error as Error).message)
-        break
-      }
-    }
-  }
-  expect(faults).toEqual([])
-})
+    if (blocks.some(({ language }) => language === 'python')) needPeer('pythonS3', context)
+    // A page that starts no cluster of its own is about one that runs.
+    const startsOwn = blocks.some(({ isTerminal, text }) => isTerminal && text.includes('mayfly up'))
+    const { url, apiKey } = await cluster()
+    const stage = await Stage.open(startsOwn ? {} : { cluster: { url, apiKey } })
+    for (const block of blocks) await stage.play(block)
+  },
+)

@@ -7,8 +7,9 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { onTestFinished } from 'vitest'
 import { parse } from 'yaml'
+import { findOnPath } from '../../bench/servers/path.ts'
 import { findPostgres } from '../../bench/servers/postgres.ts'
-import { findPythonS3 } from '../../bench/servers/python-s3.ts'
+import { findPython } from '../../bench/servers/python-packages.ts'
 import { parseConfig } from '../../cli/up/config/cluster-config.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { type Block, placeOf, root } from './blocks.ts'
@@ -276,13 +277,13 @@ async function writePrograms(
   const mayfly = `verb="$1"; shift || true
 if [ "$verb" = up ]; then exec '${process.execPath}' '${command}' up --port 0 "$@"; fi
 exec '${process.execPath}' '${command}' "$verb" "$@"`
-  const npm = await realNpm()
+  const npm = realNpm()
   const programs: Record<string, string> = {
     mayfly,
     npx: `if [ "$1" != mayfly ]; then echo "npx $1 is not played" >&2; exit 1; fi; shift; ${mayfly}`,
     npm: `case "$1" in ci|install${isBuilt ? '|run' : ''}) exit 0;; esac; exec '${npm}' "$@"`,
   }
-  const python = findPythonS3()
+  const python = findPython('pythonS3')
   // As if the reader had installed boto3, s3fs and Lithops.
   if (python !== null) programs.python = `exec '${python}' "$@"`
   for (const [name, text] of Object.entries(programs)) await writeProgram(join(bin, name), text)
@@ -303,9 +304,9 @@ async function writeProgram(path: string, text: string): Promise<void> {
   await chmod(path, 0o755)
 }
 
-async function realNpm(): Promise<string> {
+function realNpm(): string {
   const beside = join(dirname(process.execPath), 'npm')
-  if (existsSync(beside)) return beside
-  const { stdout } = await run('bash', ['-c', 'command -v npm'])
-  return stdout.trim()
+  const found = existsSync(beside) ? beside : findOnPath('npm')
+  if (found === null) throw new Error('npm is neither beside Node nor on the PATH')
+  return found
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { type Job, openJob } from '../../client/job.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
 
+const shared = sharedCluster()
 const keys = Array.from({ length: 40 }, (_, i) => `k/${i}`)
 
 interface JobView {
@@ -22,7 +23,7 @@ async function codeOf(call: Promise<unknown>): Promise<string> {
 }
 
 test('a job gives functions its ticket, and when it ends every byte on every node is free', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const job = await (await cluster.connect()).registerJob('wordcount', { capacityBytes: 200_000_000 })
   const f = await openJob(job.ticket)
   await Promise.all(keys.map((key) => f.put(key, randomBytes(100_000))))
@@ -39,7 +40,7 @@ test('a job gives functions its ticket, and when it ends every byte on every nod
 })
 
 test('a lease lapses when nobody uses the job, and not while somebody does', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const mayfly = await cluster.connect()
   const used = await mayfly.registerJob('used', {}, { leaseSeconds: 3 })
   const renewed = await mayfly.registerJob('renewed', {}, { leaseSeconds: 3 })
@@ -58,7 +59,7 @@ test('a lease lapses when nobody uses the job, and not while somebody does', asy
 })
 
 test('a registration beyond the limits is refused with what was asked, what there may be and what to do', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const mayfly = await cluster.connect()
   const asked = 100 * 2 ** 30
   await expect(mayfly.registerJob('huge', { capacityBytes: asked })).rejects.toMatchObject({

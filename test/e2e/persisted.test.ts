@@ -23,7 +23,7 @@ test.for(['a folder', 'S3'])(
     const s3 = where === 'S3' ? await startS3(context) : undefined
     const args = ['--config', await configFile({ ...(s3 && { s3 }) })]
     const dir = await tempDir()
-    const first = await Cluster.start(args, dir)
+    const first = await Cluster.start(args, { dir })
     const mayfly = await first.connect()
     const job = await mayfly.registerJob('keeps')
     const large = randomBytes(5 * 1024 * 1024 + 7)
@@ -40,7 +40,7 @@ test.for(['a folder', 'S3'])(
     await job.deregister()
     await first.stop('SIGKILL')
 
-    const second = await Cluster.start(args, dir)
+    const second = await Cluster.start(args, { dir })
     const { kept } = await second.connect()
     expect(await keysOf(kept)).toEqual(['small', 'results/large'])
     expect((await kept.get({ job: job.id, bucket: 'out', key: 'results/large' })).equals(large)).toBe(true)

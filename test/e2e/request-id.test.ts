@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { type Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
+
+const shared = sharedCluster()
 
 interface Line {
   readonly name: string
   readonly msg: string
   readonly request: string
+  readonly job?: string
 }
 
 /** What `mayfly logs` shows about one request, in the order of the alphabet. */
@@ -22,7 +25,7 @@ async function linesOf(cluster: Cluster, request: string): Promise<string[]> {
 }
 
 test('the id of a request is in the lines of all processes that it reaches, and mayfly logs finds them by it', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const ask = async (request: string, path: string, method: string, body?: unknown): Promise<unknown> => {
     const headers = { authorization: `Bearer ${cluster.apiKey}`, 'x-request-id': request }
     const content = { 'content-type': 'application/json' }
@@ -57,13 +60,15 @@ test('the id of a request is in the lines of all processes that it reaches, and 
 })
 
 test('a decision of the control loop has an id as well, in the lines of all processes', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const job = await (await cluster.connect()).registerJob('brief', {}, { leaseSeconds: 1 })
   await job.close()
   const endedLine = async (): Promise<Line | undefined> => {
     const text = await cluster.mayfly('logs', '--dir', cluster.dir, '--process', 'controller', '--json')
     const lines = text.split('\n').filter((line) => line !== '')
-    return lines.map((line) => JSON.parse(line) as Line).find(({ msg }) => msg === 'a job has ended')
+    return lines
+      .map((line) => JSON.parse(line) as Line)
+      .find(({ msg, job: ended }) => msg === 'a job has ended' && ended === job.id)
   }
   await expect.poll(endedLine, { timeout: 30_000 }).toBeDefined()
   const request = (await endedLine())?.request ?? ''

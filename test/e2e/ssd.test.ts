@@ -85,7 +85,7 @@ test('a node that is killed while its files are compacted loses nothing that was
   }
   await job.close()
   await cluster.stop('SIGKILL')
-  const again = await Cluster.start([], cluster.dir)
+  const again = await Cluster.start([], { dir: cluster.dir })
   const { kept: store } = await again.connect()
   for (const [key, bytes] of kept)
     expect((await store.get({ job: registered.id, key })).equals(bytes)).toBe(true)

@@ -142,7 +142,7 @@ test('leaders that are paused past their lead end when they go on, and change no
   await expectDecisions(running, 'paused')
   for (const { child } of paused) child.kill('SIGCONT')
   await Promise.all(paused.map(({ exited }) => exited))
-  for (const member of paused) expect(member.log()).toContain('this process does not lead any more')
+  for (const member of paused) expect(member.log()).toContain('this process has lost the lead')
   await expectDecisions(running, 'went-on')
   await running.finish()
 })

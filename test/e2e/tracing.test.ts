@@ -36,9 +36,7 @@ async function startCollector(): Promise<{ url: string; spans: Received[] }> {
 
 test('a trace leads from a call of the SDK to the spans of controller, metadata and node', async () => {
   const { url, spans } = await startCollector()
-  process.env.MAYFLY_TRACES_URL = url
-  const cluster = await Cluster.start()
-  delete process.env.MAYFLY_TRACES_URL
+  const cluster = await Cluster.start([], { env: { MAYFLY_TRACES_URL: url } })
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
   onTestFinished(() => provider.shutdown())
@@ -83,9 +81,7 @@ test('a trace leads from a call of the SDK to the spans of controller, metadata 
 })
 
 test('a collector that does not answer is named in the log, and disturbs nothing', async () => {
-  process.env.MAYFLY_TRACES_URL = 'http://127.0.0.1:9/v1/traces'
-  const cluster = await Cluster.start()
-  delete process.env.MAYFLY_TRACES_URL
+  const cluster = await Cluster.start([], { env: { MAYFLY_TRACES_URL: 'http://127.0.0.1:9/v1/traces' } })
   const provider = new BasicTracerProvider()
   onTestFinished(() => provider.shutdown())
   const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey, tracer: provider.getTracer('driver') })

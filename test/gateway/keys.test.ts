@@ -6,11 +6,15 @@ import { promisify } from 'node:util'
 import { GetObjectCommand, ListBucketsCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { openJob } from '../../client/index.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { s3KeyOf } from '../../protocol/model/s3-key.ts'
+import { parseTicket } from '../../protocol/model/ticket.ts'
+import { Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
+import { tempDir } from '../fixture/temp-dir.ts'
 import { clientOf, failureOf } from './support/s3-servers.ts'
 
 const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const region = 'us-east-1'
+const shared = sharedCluster()
 
 /** The value of an exported variable, as a shell has it. */
 async function variables(exports: string): Promise<Record<string, string>> {
@@ -20,7 +24,7 @@ async function variables(exports: string): Promise<Record<string, string>> {
 }
 
 test('register --s3 prints what S3 clients need, ticket --s3 the same, and one that reads alone', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const printed = await variables(await cluster.mayfly('register', 'keys', '--s3'))
   expect(printed.AWS_ENDPOINT_URL).toBe(cluster.s3)
   expect(await variables(await cluster.mayfly('ticket', 'keys', '--s3'))).toMatchObject({
@@ -40,7 +44,7 @@ test('register --s3 prints what S3 clients need, ticket --s3 the same, and one t
 })
 
 test('what S3 puts the SDK reads, and the other way round; a presigned URL needs no key', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const mayfly = await cluster.connect()
   await using job = await mayfly.registerJob('shared')
   const s3 = clientOf({ region, ...(await job.s3Credentials()) })
@@ -97,7 +101,7 @@ test('a job that was opened with a ticket presigns with the rights of the ticket
 })
 
 test('metadata mayfly-ttl-seconds is the time to live of an object', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   await using job = await (await cluster.connect()).registerJob('ttl')
   const s3 = clientOf({ region, ...(await job.s3Credentials()) })
   const put = (ttl: string) =>
@@ -109,7 +113,7 @@ test('metadata mayfly-ttl-seconds is the time to live of an object', async () =>
 })
 
 test('keys of a job that has ended are InvalidAccessKeyId, also while requests run', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const job = await (await cluster.connect()).registerJob('ending')
   const s3 = clientOf({ region, ...(await job.s3Credentials()) }, { maxAttempts: 1 })
   const codes = new Set<string>()
@@ -135,13 +139,11 @@ test('keys of a job that has ended are InvalidAccessKeyId, also while requests r
 })
 
 test('a gateway for one ticket serves its job alone, without a secret and without the controller', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const mayfly = await cluster.connect()
   await using job = await mayfly.registerJob('sidecar')
   await using other = await mayfly.registerJob('other')
   const ticket = await job.issueTicket()
-  const { s3KeyOf } = await import('../../protocol/model/s3-key.ts')
-  const { parseTicket } = await import('../../protocol/model/ticket.ts')
   const child = spawn(process.execPath, [command, 'gateway', '--listen', '127.0.0.1:0'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, MAYFLY_TICKET: ticket },
@@ -164,13 +166,8 @@ test('a gateway for one ticket serves its job alone, without a secret and withou
 })
 
 test('the access log has a line for each request, and neither secrets nor signatures', async () => {
-  process.env.MAYFLY_S3_ACCESS_LOG = join((await import('node:os')).tmpdir(), `access-${process.pid}.log`)
-  const file = process.env.MAYFLY_S3_ACCESS_LOG
-  onTestFinished(async () => {
-    delete process.env.MAYFLY_S3_ACCESS_LOG
-    await (await import('node:fs/promises')).rm(file, { force: true })
-  })
-  const cluster = await Cluster.start()
+  const file = join(await tempDir(), 'access.log')
+  const cluster = await Cluster.start([], { env: { MAYFLY_S3_ACCESS_LOG: file } })
   await using job = await (await cluster.connect()).registerJob('logged')
   const { secretAccessKey } = await job.s3Credentials()
   const url = await job.presign('a', { method: 'PUT' })

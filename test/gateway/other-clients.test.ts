@@ -4,7 +4,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { findPythonS3 } from '../../bench/servers/python-s3.ts'
 import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { describeServers, freshName, type S3Server } from './support/s3-servers.ts'
@@ -45,8 +44,8 @@ async function expectFiles(dir: string, files: ReadonlyMap<string, Buffer>): Pro
 
 describeServers('other clients', (server: () => S3Server) => {
   test('programs with boto3 and s3fs run as they are', async (context) => {
-    needPeer('pythonS3', context)
-    const { stdout } = await run(findPythonS3() as string, [suite, freshName()], {
+    const python = needPeer('pythonS3', context)
+    const { stdout } = await run(python, [suite, freshName()], {
       env: environmentOf(server()),
     })
     expect(stdout.trim().split('\n')).toEqual([
@@ -61,8 +60,7 @@ describeServers('other clients', (server: () => S3Server) => {
   })
 
   test('a program with Lithops runs as it is', async (context) => {
-    needPeer('pythonS3', context)
-    const python = findPythonS3() as string
+    const python = needPeer('pythonS3', context)
     const { region } = server()
     const config = {
       lithops: { backend: 'localhost', storage: 'aws_s3', data_cleaner: false },

@@ -4,7 +4,6 @@ import { Agent } from 'node:https'
 import { promisify } from 'node:util'
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
-import { findPythonS3 } from '../../bench/servers/python-s3.ts'
 import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
 import { Cluster } from '../fixture/mayfly-up.ts'
 import { needPeer } from '../fixture/peers.ts'
@@ -46,18 +45,18 @@ test('over TLS the SDK of AWS and presigned URLs need the CA of the cluster', as
 })
 
 test('over TLS programs with boto3 and s3fs run with the variables that `mayfly ticket --s3` prints', async (context) => {
-  needPeer('pythonS3', context)
+  const python = needPeer('pythonS3', context)
   const { cluster, job } = await start()
   const printed = await cluster.mayfly('ticket', job.id, '--s3', '--dir', cluster.dir)
   expect(printed).toContain(`export AWS_CA_BUNDLE='${cluster.caFile}'`)
   const script = `${printed}\nexport SSL_CERT_FILE="$AWS_CA_BUNDLE"\n"$0" "$@"`
-  const { stdout } = await run('bash', ['-c', script, findPythonS3() as string, suite, freshName()], {
+  const { stdout } = await run('bash', ['-c', script, python, suite, freshName()], {
     env: { PATH: process.env.PATH, HOME: '/nonexistent' },
   })
   expect(stdout).toContain('files')
   const without = run(
     'bash',
-    ['-c', `${printed}\nunset AWS_CA_BUNDLE\n"$0" "$@"`, findPythonS3() as string, suite, freshName()],
+    ['-c', `${printed}\nunset AWS_CA_BUNDLE\n"$0" "$@"`, python, suite, freshName()],
     {
       env: { PATH: process.env.PATH, HOME: '/nonexistent' },
     },

@@ -5,13 +5,9 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { Caller } from '../../protocol/transport/caller.ts'
 import { SessionTrail } from '../../protocol/transport/session-trail.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
-import { tcpNetwork } from '../../service/network/listener.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
-import { createLog } from '../../service/process/log.ts'
-import { Connections } from '../../service/server/connections.ts'
 import { Handlers, type Reply } from '../../service/server/handlers.ts'
-import { serveLink } from '../../service/server/responder.ts'
-import { Turns } from '../../service/server/turns.ts'
+import { startWireServer } from '../fixture/wire-server.ts'
 
 const secret = Buffer.alloc(32, 1)
 const remove = dataOperations.delete
@@ -25,21 +21,8 @@ async function startOne(how: 'works' | 'waits') {
       if (how === 'waits') peer.whenGone(id, reject)
     })
   })
-  const turns = new Turns(systemRuntime.clock)
-  const log = createLog('storage-node', 'silent')
-  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) =>
-    serveLink(link, {
-      server: 'n-1',
-      secret,
-      runtime: systemRuntime,
-      connections: new Connections(),
-      handlers,
-      log,
-      turns,
-    }),
-  )
-  onTestFinished(() => listener.close())
-  const caller = new Caller(await dialTcp(listener.address), {
+  const { address } = await startWireServer({ secret, handlers })
+  const caller = new Caller(await dialTcp(address), {
     runtime: systemRuntime,
     token: clusterToken(secret, Date.now()),
     trail: new SessionTrail(),

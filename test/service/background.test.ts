@@ -37,7 +37,7 @@ test('I21: whatever a task fails with, it is counted, logged once and repeated u
     expect(runs).toBe(4)
     expect(background.report()).toEqual([{ task: 'drive', failures: 3, failing: 0, reason: '' }])
     expect(lines.filter(({ level }) => level >= 40)).toHaveLength(1)
-    expect(lines.at(-1)?.msg).toBe('a task that had failed is over, or goes on')
+    expect(lines.at(-1)?.msg).toBe('a failing task has succeeded, or is no longer needed')
   }
   await Promise.all(failures.map(persistThrough))
 })

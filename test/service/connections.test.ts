@@ -6,33 +6,20 @@ import { signToken } from '../../protocol/model/token.ts'
 import { ping } from '../../protocol/operations/control-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import type { LinkHandlers } from '../../protocol/transport/link.ts'
-import { tcpNetwork } from '../../service/network/listener.ts'
-import { createLog } from '../../service/process/log.ts'
 import { Connections } from '../../service/server/connections.ts'
 import { FrameProgress } from '../../service/server/frame-progress.ts'
 import { Handlers } from '../../service/server/handlers.ts'
-import { serveLink } from '../../service/server/responder.ts'
-import { Turns } from '../../service/server/turns.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
+import { startWireServer, watchOpen } from '../fixture/wire-server.ts'
 
 const secret = randomBytes(32)
 const { clock } = systemRuntime
 
 async function startServer(connections: Connections) {
-  const handlers = new Handlers()
-  const links: (LinkHandlers | null)[] = []
-  const turns = new Turns(clock)
-  const log = createLog('storage-node', 'silent')
-  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
-    const open = link.open.bind(link)
-    link.open = (given) => {
-      links.push(given)
-      open(given)
-    }
-    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns, connections })
-  })
-  onTestFinished(() => listener.close())
-  return { address: listener.address, silence: () => links.at(-1)?.silent() }
+  const links: LinkHandlers[] = []
+  const options = { secret, handlers: new Handlers(), connections }
+  const { address } = await startWireServer(options, (link) => watchOpen(link, (given) => links.push(given)))
+  return { address, silence: () => links.at(-1)?.silent() }
 }
 
 /** A connection of a job that has been accepted; `ended` resolves when the server closes it. */

@@ -3,10 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { RECEIVE_BYTES } from '../../protocol/limits.ts'
 import { signToken } from '../../protocol/model/token.ts'
 import type { Operation } from '../../protocol/operations/operation.ts'
-import { systemRuntime } from '../../protocol/runtime.ts'
 import { array, bytes, struct, u32 } from '../../protocol/wire/codec.ts'
-import { tcpNetwork } from '../../service/network/listener.ts'
-import { createLog } from '../../service/process/log.ts'
 import { Connections, type Counted } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
 import {
@@ -16,9 +13,8 @@ import {
   SERVER_HELD_BYTES_MAX,
 } from '../../service/server/limits.ts'
 import { MemoryAccount, ServerMemory } from '../../service/server/memory-account.ts'
-import { serveLink } from '../../service/server/responder.ts'
-import { Turns } from '../../service/server/turns.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
+import { startWireServer } from '../fixture/wire-server.ts'
 
 const MIB = 1024 * 1024
 const secret = randomBytes(32)
@@ -54,14 +50,9 @@ async function startServer() {
     head: { values: new Array(Math.ceil(answerBytes / value.length)).fill(value) },
   }))
   const connections = new Watched()
-  const turns = new Turns(systemRuntime.clock)
-  const log = createLog('storage-node', 'silent')
-  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) =>
-    serveLink(link, { server: 'n-1', secret, runtime: systemRuntime, handlers, log, turns, connections }),
-  )
-  onTestFinished(() => listener.close())
+  const { address } = await startWireServer({ secret, handlers, connections })
   const connect = async (job: string, { helloInPieces = false } = {}): Promise<RawConnection> => {
-    const raw = await RawConnection.open(listener.address)
+    const raw = await RawConnection.open(address)
     onTestFinished(() => raw.vanish())
     const expiresSeconds = Math.floor(Date.now() / 1000) + 600
     const hello = await raw.hello(signToken(secret, { job, read: true, write: true, expiresSeconds }))
@@ -147,7 +138,7 @@ test('I26: answers that nobody reads hold a bounded amount of memory of their jo
   for (let id = 0; id < answers; id++)
     frames.push(await echoFrame(2 + id, { headBytes: 0, answerBytes: 900_000 }))
   const deaf: RawConnection[] = []
-  for (let count = 0; count < 80; count++) {
+  for (let count = 0; count < 40; count++) {
     const raw = await server.connect('j-greedy')
     deaf.push(raw)
     raw.stop()

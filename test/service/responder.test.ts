@@ -8,12 +8,9 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 import { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { array, bytes, struct, text } from '../../protocol/wire/codec.ts'
-import { tcpNetwork } from '../../service/network/listener.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
-import { Connections } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
-import { serveLink } from '../../service/server/responder.ts'
-import { Turns } from '../../service/server/turns.ts'
+import { startWireServer } from '../fixture/wire-server.ts'
 
 const { clock } = systemRuntime
 
@@ -61,27 +58,14 @@ async function start() {
   const handlers = new Handlers().on(ask, (_peer, { how }) =>
     how.endsWith(' later') ? sleep(1).then(() => answer(how)) : answer(how),
   )
-  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) =>
-    serveLink(link, {
-      server: 'n-1',
-      secret,
-      runtime: systemRuntime,
-      turns: new Turns(clock),
-      connections: new Connections(),
-      handlers,
-      log,
-    }),
-  )
+  const { address } = await startWireServer({ secret, handlers, log })
   const pool = new CallerPool({
     dial: dialTcp,
     runtime: systemRuntime,
     token: () => clusterToken(secret, Date.now()),
   })
-  onTestFinished(async () => {
-    pool.close()
-    await listener.close()
-  })
-  const caller = await pool.to(listener.address)
+  onTestFinished(() => pool.close())
+  const caller = await pool.to(address)
   const call = (how: string) => caller.call(ask, { how }, { deadlineMs: clock.monotonicMs() + 5_000 })
   return { call, lines, freed: () => freed }
 }

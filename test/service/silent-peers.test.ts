@@ -5,18 +5,14 @@ import { ping, receipt } from '../../protocol/operations/control-operations.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { Caller } from '../../protocol/transport/caller.ts'
-import type { Link, LinkHandlers } from '../../protocol/transport/link.ts'
+import type { LinkHandlers } from '../../protocol/transport/link.ts'
 import { SessionTrail } from '../../protocol/transport/session-trail.ts'
 import { dialTcp } from '../../protocol/transport/tcp.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
-import { tcpNetwork } from '../../service/network/listener.ts'
 import { clusterToken } from '../../service/process/cluster-token.ts'
-import { createLog } from '../../service/process/log.ts'
-import { Connections } from '../../service/server/connections.ts'
 import { Handlers } from '../../service/server/handlers.ts'
-import { serveLink } from '../../service/server/responder.ts'
-import { Turns } from '../../service/server/turns.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
+import { startWireServer, watchOpen } from '../fixture/wire-server.ts'
 
 const secret = Buffer.alloc(32, 1)
 const { stat, delete: remove } = dataOperations
@@ -24,34 +20,14 @@ const key = { epoch: 1, bucket: 0, key: Buffer.from('k') }
 
 /** A server that never answers `stat`; `silence` is called when a connection was silent for long. */
 async function startServer() {
-  const { clock } = systemRuntime
-  const turns = new Turns(clock)
-  const links: { handlers: LinkHandlers | null }[] = []
+  const links: LinkHandlers[] = []
   const handlers = new Handlers()
     .on(stat, () => new Promise(() => undefined))
     .on(remove, () => ({ head: { existed: true } }))
-  const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
-    const entry: { handlers: LinkHandlers | null } = { handlers: null }
-    links.push(entry)
-    const { open } = link
-    const opened = (given: LinkHandlers): void => {
-      entry.handlers = given
-      open.call(link, given)
-    }
-    Object.assign(link, { open: opened } satisfies Partial<Link>)
-    const log = createLog('storage-node', 'silent')
-    serveLink(link, {
-      server: 'n-1',
-      secret,
-      runtime: systemRuntime,
-      connections: new Connections(),
-      handlers,
-      log,
-      turns,
-    })
-  })
-  onTestFinished(() => listener.close())
-  return { address: listener.address, silence: () => links.at(-1)?.handlers?.silent() }
+  const { address } = await startWireServer({ secret, handlers }, (link) =>
+    watchOpen(link, (given) => links.push(given)),
+  )
+  return { address, silence: () => links.at(-1)?.silent() }
 }
 
 async function connect(address: string): Promise<RawConnection> {

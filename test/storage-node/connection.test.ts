@@ -7,6 +7,7 @@ import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { CallContext } from '../../protocol/wire/call-context.ts'
 import { open, Planes } from '../fixture/planes.ts'
 import { frameBytes, RawConnection } from '../fixture/raw-connection.ts'
+import { putFields } from './support/requests.ts'
 
 async function startOne() {
   const planes = await Planes.start()
@@ -25,12 +26,7 @@ const put = (key: string, payload: Uint8Array, context?: CallContext) =>
       key: Buffer.from(key),
       lane: 0,
       sequence: 1,
-      condition: 0,
-      ifVersion: 0,
-      ttlSeconds: 0,
-      metadata: [],
-      checksum: null,
-      keptBucket: '',
+      ...putFields,
     },
     payload,
     context,

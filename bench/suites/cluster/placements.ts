@@ -125,11 +125,13 @@ export async function measureRound(round: {
   /** URL of the PostgreSQL with the decisions; SQLite if missing. */
   database?: string | undefined
   key?: string
+  /** Names of the work that is measured; all by default. */
+  only?: readonly string[]
   settings: PlacementSettings
   measured: Map<string, Measured[]>
   failures: string[]
 }): Promise<void> {
-  const { servers: count, database, key = String(count), settings, measured, failures } = round
+  const { servers: count, database, key = String(count), only, settings, measured, failures } = round
   const cluster = await Cluster.start(
     { ramBytes: 256 * MIB, nodesMax: 1 },
     { metadataServers: count, database },
@@ -138,7 +140,7 @@ export async function measureRound(round: {
   try {
     const servers = await connectAll(cluster, { count, pools })
     const pids = await cluster.pidsByPlane()
-    for (const work of works) {
+    for (const work of works.filter(({ name }) => only?.includes(name) ?? true)) {
       const before = [await cpuSeconds(pids.metadata), await cpuSeconds(pids['storage-node'])]
       const { done, seconds } = await repeatFor(work, { servers, settings, failures })
       const after = [await cpuSeconds(pids.metadata), await cpuSeconds(pids['storage-node'])]

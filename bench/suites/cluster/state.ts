@@ -11,7 +11,7 @@ interface Settings {
   readonly windowMs: number
   /** Calls under way at the metadata server, or at the controller. */
   readonly outstanding: number
-  /** Leaders that are killed, of each plane. */
+  /** Leaders killed per plane. */
   readonly kills: number
 }
 
@@ -19,14 +19,17 @@ const full: Settings = { rounds: 3, windowMs: 3_000, outstanding: 16, kills: 20 
 const tiny: Settings = { rounds: 1, windowMs: 300, outstanding: 4, kills: 1 }
 const MIB = 2 ** 20
 const stores = ['SQLite', 'PostgreSQL'] as const
+/** Works of the suite `placements` that write. */
 const works = ['job placed and ended', 'placement changed'] as const
 
-/** What may pass from the death of a leader until another process serves. */
+/** The part of the suite after which leaders are killed. */
+const TAKE_OVERS_FROM = 0.3
+/** Maximum time from the death of a leader until another process serves. */
 const TAKE_OVER_MS_MAX = 6_000
 
 export const state: Suite = {
   summary: 'decisions per second on SQLite and on PostgreSQL, and how long standbys take to lead',
-  run: async ({ tiny: isTiny, signal, say }: SuiteOptions): Promise<Report> => {
+  run: async ({ tiny: isTiny, signal, say, advance }: SuiteOptions): Promise<Report> => {
     const settings = isTiny ? tiny : full
     const failures: string[] = []
     const postgres = await Postgres.start({ durable: !isTiny })
@@ -34,11 +37,12 @@ export const state: Suite = {
       const measured = new Map<string, Measured[]>()
       const registered = new Map<string, number[]>()
       for (let round = 1; round <= settings.rounds; round++) {
+        advance(((round - 1) / settings.rounds) * TAKE_OVERS_FROM)
         for (const store of stores) {
           signal.throwIfAborted()
           say(`round ${round} of ${settings.rounds}: ${store}`)
           const database = store === 'SQLite' ? undefined : await postgres.createDatabase()
-          await measureRound({ servers: 1, database, key: store, settings, measured, failures })
+          await measureRound({ servers: 1, database, key: store, only: works, settings, measured, failures })
           const perSecond = await registrationsPerSecond(database, { settings, failures })
           registered.set(store, [...(registered.get(store) ?? []), perSecond])
         }
@@ -52,7 +56,7 @@ export const state: Suite = {
       const registrations = stores.map((store) => {
         return ['job registered and ended', store, median(registered.get(store) ?? []).toFixed(0), '']
       })
-      const tookMs = await takeOvers(await postgres.createDatabase(), { settings, signal, say })
+      const tookMs = await takeOvers(await postgres.createDatabase(), { settings, signal, say, advance })
       const takeOverRows = Object.entries(tookMs).map(([plane, ms]) => {
         const seconds = (value: number): string => `${(value / 1000).toFixed(2)} s`
         return [`take-over of the ${plane}`, 'PostgreSQL', seconds(median(ms)), seconds(Math.max(...ms))]
@@ -113,7 +117,12 @@ async function registrationsPerSecond(
 /** Ms from each SIGKILL of a leader until its standby serves. */
 async function takeOvers(
   database: string,
-  { settings, signal, say }: { settings: Settings; signal: AbortSignal; say: SuiteOptions['say'] },
+  {
+    settings,
+    signal,
+    say,
+    advance,
+  }: Pick<SuiteOptions, 'signal' | 'say' | 'advance'> & { settings: Settings },
 ): Promise<Record<string, number[]>> {
   const cluster = await StandbyCluster.prepare({ command, database })
   try {
@@ -122,11 +131,14 @@ async function takeOvers(
       'metadata server': () => cluster.metadata('m-1'),
     }
     const took: Record<string, number[]> = {}
+    const kills = settings.kills * Object.keys(planes).length
+    let done = 0
     for (const [plane, start] of Object.entries(planes)) {
       let leader = await start(0)
       await leader.ready
       for (let kill = 1; kill <= settings.kills; kill++) {
         signal.throwIfAborted()
+        advance(TAKE_OVERS_FROM + (done++ / kills) * (1 - TAKE_OVERS_FROM))
         const standby = await start(kill)
         await standby.waiting()
         const killedMs = performance.now()

@@ -24,7 +24,7 @@ export interface ClusterConfig {
   readonly nodeClasses: readonly NodeClass[]
   /** The store of the S3 tier and of persistent objects; null if there is none. */
   readonly s3: S3Settings | null
-  /** URL of the PostgreSQL that keeps the decisions; null for SQLite files in the state folder. */
+  /** URL of the PostgreSQL that stores the decisions; null for SQLite files in the state folder. */
   readonly database: string | null
   readonly tiers: TierTraits
   /** Bounds of all jobs and nodes together. */

@@ -12,7 +12,7 @@ import {
 import type { Environment } from '../../../service/process/environment.ts'
 import { ConfigError, type Field, type Fields } from './fields.ts'
 
-/** Where the processes of a cluster listen, and what others are told. */
+/** Where the processes of a cluster listen, and which address they advertise. */
 export interface NetworkSettings {
   /** The IP address, or the name, that every process binds. */
   readonly host: string
@@ -49,7 +49,7 @@ export function checkNetwork({ host, advertise, insecure, tls }: NetworkSettings
     throw new MayflyError('BAD_REQUEST', exposureRefusal(host, '--insecure'))
 }
 
-/** Whether other machines can connect, and what they send is not encrypted. */
+/** Whether other machines can connect without encryption. */
 export function isExposed({ host, tls }: Pick<NetworkSettings, 'host' | 'tls'>): boolean {
   return tls === null && !isLoopback(host)
 }

@@ -12,7 +12,7 @@ import { stateFolderAt } from '../../up/state-folder.ts'
 import { wholeNumber } from '../../values.ts'
 import { type AddVerb, addVerb, exitCodes, type JsonFlag, jsonOption, notEmpty, onRun } from '../../verb.ts'
 
-/** How often files are looked at for new lines. */
+/** Interval at which files are checked for new lines. */
 const LOOK_MS = 250
 const READ_BYTES_MAX = 2 * LOG_BYTES_MAX
 
@@ -69,7 +69,7 @@ export const logs: AddVerb = (parent, cli) => {
   })
 }
 
-/** The log files of a cluster, each read from where it was read to. */
+/** The log files of a cluster, each with the position up to which it was read. */
 class LogFiles {
   readonly #folder: string
   readonly #wanted: readonly string[] | undefined
@@ -115,7 +115,7 @@ class LogFiles {
     try {
       const { size } = await handle.stat()
       const known = this.#places.get(name) ?? 0
-      // A shorter file was cut at its bound and begins again.
+      // The file has become shorter: it was rotated, and is read from its start.
       const from = size < known ? 0 : known
       const bytes = Buffer.alloc(Math.min(READ_BYTES_MAX, size - from))
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, from)

@@ -11,10 +11,10 @@ import { type AddVerb, addVerb, type Cli, type ClusterFlags, clusterOptions, onR
 
 /** Nodes report every second. */
 const REFRESH_MS = 1_000
-/** Events that are kept for the screen; without one the last few are printed. */
+/** Events retained for the screen; without a terminal the last few are printed. */
 const EVENTS_KEPT = 200
 const EVENTS_PRINTED = 10
-/** The controller sends the events that it keeps at once. */
+/** How long to wait for the events that the controller has retained. */
 const EVENTS_WAIT_MS = 300
 
 export const top: AddVerb = (parent, cli) => {
@@ -131,7 +131,7 @@ class LastEvents {
     return this.#events.slice(-count)
   }
 
-  /** Without events, as where too many streams are open, the rest is shown. */
+  /** If events are unavailable, for example because too many streams are open, the rest is shown. */
   async #read(credentials: Credentials, signal: AbortSignal): Promise<void> {
     try {
       for await (const event of readEvents(credentials, { after: '0', signal })) {

@@ -54,7 +54,7 @@ export async function replaceFile(file: string, write: (path: string) => Promise
     await rename(fresh, file)
   } catch (error) {
     await rm(fresh, { force: true })
-    // Its user knows the file by its own name.
+    // Errors name the file that the user named, not the temporary one.
     const fault = error as NodeJS.ErrnoException
     if (fault.path === fresh) fault.path = file
     throw error

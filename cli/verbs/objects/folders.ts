@@ -71,7 +71,7 @@ function below(prefix: string): string {
   return prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`
 }
 
-/** Does `one` for each item, several at a time, with a bar, and prints how many there were. */
+/** Runs `one` for each item, several concurrently, with a progress bar, and prints the number of items. */
 async function transfer<Item extends { readonly bytes: number }>(
   items: readonly Item[],
   { folder, terminal }: Pick<Folder<unknown>, 'folder' | 'terminal'>,

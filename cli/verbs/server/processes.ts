@@ -5,7 +5,7 @@ interface Process {
   readonly summary: string
   /** The folder of its plane. */
   readonly plane: string
-  /** What it needs, besides what all need. */
+  /** The variables that it needs, besides those that all need. */
   readonly needs: string
   /** Command lines that work once the variables are set. */
   readonly examples: readonly [string, string]

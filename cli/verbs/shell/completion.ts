@@ -5,7 +5,7 @@ import { apiOf } from '../../api/http.ts'
 import type { JobReply, NodeReply } from '../../api/replies.ts'
 import { type AddVerb, addVerb, type Cli, onRun } from '../../verb.ts'
 
-/** Each asks the command itself, so that it completes what this version has, and names of living jobs and nodes. */
+/** Each script calls the command, so that it completes the verbs of the installed version, and names of living jobs and nodes. */
 const scripts: Readonly<Record<string, string>> = {
   bash: `_mayfly() {
   local IFS=$'\\n'
@@ -55,7 +55,7 @@ export const completion: AddVerb = (parent, cli) => {
   })
 }
 
-/** What may stand in the place of the last word, which may be unfinished. */
+/** The candidates for the last word, which may be incomplete. */
 async function candidates(program: Command, words: readonly string[], cli: Cli): Promise<string[]> {
   const current = words.at(-1) ?? ''
   let command = program

@@ -4,8 +4,8 @@ import { bytesOf, type NodeClass } from '../../sizing/node-class.ts'
 import type { Cost } from './snapshot.ts'
 
 /**
- * What the cluster costs per hour, and what Redis would on whole machines of one node class: for each job machines of its own, with RAM for
- * every byte and the throughput that the job reserved. The class is the one for which that is cheapest.
+ * The price per hour of the cluster, and of Redis on whole machines of one node class: each job gets its own machines, with RAM for all of its
+ * bytes and for the throughput that it reserved. The cheapest class is taken.
  */
 export function costOf(
   jobs: readonly Job[],

@@ -18,13 +18,13 @@ export interface PageFile {
   readonly etag: string
 }
 
-/** The built page, read once: `index.html`, and by name what lies in `assets/`. Null where the page was not built. */
+/** The built page, read once: `index.html`, and the files in `assets/` by name. Null if the page was not built. */
 export interface PageFiles {
   readonly index: PageFile
   readonly assets: ReadonlyMap<string, PageFile>
 }
 
-/** The page allows nothing but its own files and its own server. */
+/** Content security policy: the page loads only its own files and connects only to its own server. */
 export const pageHeaders: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -2,7 +2,7 @@ import { type CallsReport, latencyBoundsMs, noCalls } from '../../../protocol/op
 import type { Clock } from '../../../protocol/runtime.ts'
 import type { Node } from '../../records/node.ts'
 
-/** What clients called and how long that took, over the time since the last sample. */
+/** Rate and latency of clients' calls since the last sample. */
 export interface ViewedRates {
   readonly callsPerSecond: number
   readonly errorsPerSecond: number
@@ -11,7 +11,7 @@ export interface ViewedRates {
   readonly p99Ms: number | null
 }
 
-/** Rates from the counters that nodes report, which begin anew with each node. */
+/** Rates from the counters that nodes report. The counters of each node process start at 0. */
 export class Rates {
   readonly #clock: Clock
   #seen = new Map<string, CallsReport>()
@@ -59,7 +59,7 @@ export function quantile(counts: readonly number[], fraction: number): number | 
   for (const [index, count] of counts.entries()) {
     const rank = fraction * total - below
     const upperMs = latencyBoundsMs[index]
-    // Nothing is known above the last bound.
+    // The last class has no upper bound.
     if (upperMs === undefined) break
     if (count > 0 && rank <= count) {
       const lowerMs = latencyBoundsMs[index - 1] ?? 0

@@ -21,8 +21,8 @@ interface Grant {
 }
 
 /**
- * Who is logged in to the page. A session stands for the API key that opened it: it ends with the key, also when that is rotated. Sessions
- * and links are in memory alone, and their secrets only as digests.
+ * Sessions of the page's users. A session has the rights of the API key that opened it, and ends when the key is revoked or rotated. Sessions
+ * and links are held only in memory, with digests of their secrets.
  */
 export class Sessions {
   readonly #keys: Pick<Keys, 'findDigest'>

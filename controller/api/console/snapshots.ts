@@ -30,7 +30,7 @@ export interface SnapshotsOptions {
 /** Jobs of a node that are named on the page. */
 const JOBS_OF_NODE = 3
 
-/** What the page shows now, and the plots of the last `PAGE_SAMPLES_KEPT` samples. */
+/** The data that the page shows: the current snapshot, and the last `PAGE_SAMPLES_KEPT` samples for the plots. */
 export class Snapshots {
   readonly #options: SnapshotsOptions
   readonly #rates: Rates
@@ -58,7 +58,7 @@ export class Snapshots {
     this.#keep(this.#sample(nodes.all(), living), living)
   }
 
-  /** What the page shows; null before the first sample. Made for readers alone. */
+  /** The current snapshot; null before the first sample. It is computed only while the page has readers. */
   now(): Snapshot | null {
     const sample = this.#samples.at(-1)
     if (sample === undefined) return null

@@ -135,7 +135,7 @@ export function addClusterMetrics(
   })
 }
 
-/** `read`, once for all metrics of a scrape: the registry collects them in one turn. */
+/** Calls `read` once per scrape: the registry collects all metrics in one turn of the event loop. */
 function oncePerTurn<Value>(read: () => Value): () => Value {
   let held: { readonly value: Value } | null = null
   return () => {

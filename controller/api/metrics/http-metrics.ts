@@ -1,10 +1,10 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
 import type { Api } from '../routes/api.ts'
 
-/** Where no route was found: paths of strangers are no labels. */
+/** The label of requests that match no route: arbitrary paths would make an unbounded number of series. */
 const NO_ROUTE = 'none'
 
-/** Counts the requests of the HTTP API by route, and how long each took. Event streams and registrations that wait are counted alone. */
+/** Counts the requests of the HTTP API by route, with their durations. Of event streams and waiting registrations only the number is counted. */
 export function addHttpMetrics(app: Api, registry: Registry): void {
   const registers = [registry]
   const requests = new Counter({

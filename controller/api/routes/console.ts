@@ -9,7 +9,7 @@ import type { Api, Routes } from './api.ts'
 
 const COOKIE = 'mayfly_session'
 const SECRET_CHARACTERS_MAX = 512
-/** File names have a hash of what is in them. */
+/** File names contain a hash of the content. */
 const FOREVER = 'public, max-age=31536000, immutable'
 
 const secret = Type.String({ minLength: 1, maxLength: SECRET_CHARACTERS_MAX })
@@ -19,8 +19,8 @@ const credentials = Type.Union([
 ])
 
 /**
- * The page and what it asks for. Its cookie opens these routes alone, none of the API: a session sees what a viewer sees, without tickets,
- * and changes nothing.
+ * Routes of the console page. Its cookie is accepted only by these routes, not by the API: a session may read what a viewer may, without
+ * tickets, and change nothing.
  */
 export function consoleRoutes(
   app: Api,

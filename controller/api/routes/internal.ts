@@ -15,7 +15,7 @@ import { requireActive } from './reached-job.ts'
 const params = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) })
 const bodyLimit = REPORT_BYTES_MAX
 
-/** What the cluster's own processes use: heartbeats, and tickets for gateways. It is not part of the public API. */
+/** Routes for the cluster's own processes: heartbeats, and tickets for gateways. They are not part of the public API. */
 interface InternalRoutes extends Pick<Routes, 'jobs' | 'tickets' | 'gateways'> {
   readonly reports: Reports
 }

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { findSchemathesis } from '../../../bench/servers/schemathesis.ts'
 import { needPeer } from '../../fixture/peers.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { apiKey, smallClass, World } from '../support/world.ts'
@@ -30,7 +29,7 @@ function run(file: string, args: readonly string[], cwd: string): Promise<{ code
 test(
   'Schemathesis finds no route that answers in another way than the document says',
   async (context) => {
-    needPeer('schemathesis', context)
+    const schemathesis = needPeer('schemathesis', context)
     const world = await World.start({ warmNodes: 1, classes: [vast] })
     const dir = await tempDir()
     const document = join(dir, 'openapi.json')
@@ -40,7 +39,7 @@ test(
       Object.keys(methods),
     ).length
     const { code, output } = await run(
-      findSchemathesis() as string,
+      schemathesis,
       [
         ...['--config-file', config, 'run'],
         document,

@@ -1,18 +1,11 @@
 import { expect, test } from 'vitest'
 import { Usage } from '../../../controller/jobs/usage.ts'
-import type { JobUsageReport } from '../../../protocol/operations/reports.ts'
+import { type JobUsageReport, nothingMoved } from '../../../protocol/operations/reports.ts'
 
 /** A node's report in which all hits were in RAM. */
 function report(of: { hits: number; stored?: number; readSquares?: number }): JobUsageReport {
   const { hits, stored = 10, readSquares = 0 } = of
-  const unmoved = {
-    demotedObjects: 0,
-    demotedBytes: 0,
-    promotedObjects: 0,
-    promotedBytes: 0,
-    droppedMoves: 0,
-  }
-  const tiers = { ram: { objects: 1, hits, ...unmoved } }
+  const tiers = { ram: { objects: 1, ...nothingMoved, hits } }
   return { id: 'j', objects: 1, bytes: { ram: 10 }, tiers, stored, readSquares, bytesPerSecond: 0, idleMs: 0 }
 }
 

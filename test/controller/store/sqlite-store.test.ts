@@ -3,22 +3,14 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { SqliteStore } from '../../../controller/store/sqlite-store.ts'
+import { refusingRows } from '../../fixture/sqlite.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { storeContract } from './store-contract.ts'
 
 storeContract('SQLite', async () => {
   const path = join(await tempDir(), 'controller.sqlite')
-  const change = async (sql: string): Promise<void> => {
-    const database = new Database(path)
-    database.exec(sql)
-    database.close()
-  }
-  return {
-    open: async () => new SqliteStore(path),
-    refuseJobs: () =>
-      change("CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END"),
-    allowJobs: () => change('DROP TRIGGER full'),
-  }
+  const full = refusingRows(path, 'jobs')
+  return { open: async () => new SqliteStore(path), refuseJobs: full.refuse, allowJobs: full.allow }
 })
 
 test.for([2, 99])(

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { findMinio, minioMissing, type S3Target, startMinio } from '../../../bench/servers/minio.ts'
-import { Cluster } from '../../fixture/mayfly-up.ts'
+import type { RegisteredJob } from '../../../client/index.ts'
+import { sharedCluster } from '../../fixture/mayfly-up.ts'
 
 /** A real server of S3 that a suite runs against. */
 export interface S3Server extends S3Target {
@@ -21,19 +19,14 @@ let buckets = 0
 export function describeServers(name: string, suite: (server: () => S3Server) => void): void {
   describe(`${name}, on the gateway`, () => {
     let server: S3Server
-    const ends: (() => Promise<void>)[] = []
+    const cluster = sharedCluster()
+    let job: RegisteredJob
+    afterAll(() => job?.close())
     beforeAll(async () => {
-      const dir = await mkdtemp(join(tmpdir(), 'mayfly-test-'))
-      const cluster = await Cluster.start([], dir, (end) => ends.push(end))
-      ends.push(() => rm(dir, { recursive: true, force: true }))
-      const mayfly = await cluster.connect()
-      const job = await mayfly.registerJob('suite', { capacityBytes: 512 * 2 ** 20 })
-      ends.unshift(() => job.close())
+      const mayfly = await (await cluster()).connect()
+      job = await mayfly.registerJob('suite', { capacityBytes: 512 * 2 ** 20 })
       const { endpoint, accessKeyId, secretAccessKey } = await job.s3Credentials()
       server = { is: 'gateway', endpoint, accessKeyId, secretAccessKey, region: 'us-east-1' }
-    })
-    afterAll(async () => {
-      for (const end of ends) await end()
     })
     suite(() => server)
   })

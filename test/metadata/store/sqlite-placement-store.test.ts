@@ -3,21 +3,17 @@ import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { newRecord } from '../../../metadata/decide/job-record.ts'
 import { SqlitePlacementStore } from '../../../metadata/store/sqlite-placement-store.ts'
+import { refusingRows } from '../../fixture/sqlite.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { placementStoreContract } from './placement-store-contract.ts'
 
 placementStoreContract('SQLite', async () => {
   const path = join(await tempDir(), 'metadata.sqlite')
-  const change = async (sql: string): Promise<void> => {
-    const database = new Database(path)
-    database.exec(sql)
-    database.close()
-  }
+  const full = refusingRows(path, 'jobs')
   return {
     open: async () => new SqlitePlacementStore(path),
-    refuseWrites: () =>
-      change("CREATE TRIGGER full BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'full'); END"),
-    allowWrites: () => change('DROP TRIGGER full'),
+    refuseWrites: full.refuse,
+    allowWrites: full.allow,
   }
 })
 

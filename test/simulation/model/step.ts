@@ -169,15 +169,9 @@ function death(state: KeyState, { slot, chunks }: Extract<Effect, { kind: 'death
 
 function emptied(state: KeyState): KeyState {
   return {
+    ...absent,
     bucket: state.bucket,
-    value: null,
-    large: false,
-    persisted: false,
-    shaky: false,
-    version: null,
-    expiry: null,
     lost: touched(state),
-    holes: false,
   }
 }
 

@@ -7,20 +7,17 @@ import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import type { Link } from '../../../protocol/transport/link.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
-import { tcpNetwork } from '../../../service/network/listener.ts'
 import { Background } from '../../../service/process/background.ts'
 import { clusterToken } from '../../../service/process/cluster-token.ts'
 import { createLog } from '../../../service/process/log.ts'
-import { Connections } from '../../../service/server/connections.ts'
 import { Handlers } from '../../../service/server/handlers.ts'
-import { serveLink } from '../../../service/server/responder.ts'
-import { Turns } from '../../../service/server/turns.ts'
 import { ChunkGc } from '../../../storage-node/gc/chunk-gc.ts'
 import { Puller } from '../../../storage-node/handoff/puller.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import type { PlacementCache } from '../../../storage-node/membership/placement-cache.ts'
 import { tableHash } from '../../../storage-node/memory/table-hash.ts'
 import type { StorageNode } from '../../../storage-node/node.ts'
+import { startWireServer } from '../../fixture/wire-server.ts'
 import { indexPage, newSpace } from '../support/space.ts'
 
 const { clock } = systemRuntime
@@ -68,23 +65,13 @@ class Peer {
         const isShort = peer.wrong === 'answers too little'
         return { head: { alive: Buffer.alloc(isShort ? 0 : versions.length, 0xff) } }
       })
-    const listener = await tcpNetwork.listen({ host: '127.0.0.1', port: 0 }, (link) => {
+    const { address } = await startWireServer({ server: 'n-peer', secret, handlers }, (link) => {
       peer.#link = link
-      serveLink(link, {
-        server: 'n-peer',
-        secret,
-        runtime: systemRuntime,
-        turns: new Turns(clock),
-        connections: new Connections(),
-        handlers,
-        log,
-      })
     })
-    peer.address = listener.address
-    onTestFinished(async () => {
+    peer.address = address
+    onTestFinished(() => {
       peer.background.stop()
       peer.pool.close()
-      await listener.close()
     })
     return peer
   }
