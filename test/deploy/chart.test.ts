@@ -87,9 +87,7 @@ test('each variable of the pods is one that the processes read', async () => {
   const known = readFileSync(join(root, 'docs/reference/config.md'), 'utf8')
   const pods = [...podsOf(await render(everything)).values(), ...podsOf(await render(minimal)).values()]
   const names = pods.flatMap(({ spec }) => spec.containers.flatMap(({ env }) => env.map(({ name }) => name)))
-  const unknown = [...new Set(names)].filter(
-    (name) => !['POD_IP', 'MAYFLY_KUBERNETES_FILE'].includes(name) && !known.includes(`\`${name}\``),
-  )
+  const unknown = [...new Set(names)].filter((name) => name !== 'POD_IP' && !known.includes(`\`${name}\``))
   expect(names.length).toBeGreaterThan(30)
   expect(unknown).toEqual([])
 })
