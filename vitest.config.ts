@@ -25,9 +25,7 @@ const measuring = {
 
 /** Files that take a minute or more, or test the bench alone, and why. `npm run test:slow` runs them, and those that measure. */
 const slow = {
-  'test/deploy/image.test.ts': 'builds the container image, with an addon that is compiled',
   'test/bench/suites.test.ts': 'runs every suite of the bench against every system',
-  'test/docs/hosts.test.ts': 'waits for the lease of a node whose machine is lost, in the midst of a job',
   'test/e2e/demo.test.ts': 'runs the demo with several times more data than RAM',
   'test/e2e/scaling-faults.test.ts': 'waits until load has made nodes come and go',
   'test/e2e/scaling.test.ts': 'waits until load has made nodes come and go',

@@ -53,8 +53,8 @@ test('the gateway suite measures the gateway and MinIO on tiny inputs, and no ca
   const report = JSON.parse((await runProgram(args)).stdout)
   expect(report).toMatchObject({ suite: 'gateway', notes: [], failures: [] })
   const systems = report.rows.map(([, system]: string[]) => system)
-  expect(systems.filter((system: string) => system === 'gateway')).toHaveLength(10)
-  expect(systems.filter((system: string) => system === 'MinIO')).toHaveLength(8)
+  expect(systems.filter((system: string) => system === 'Mayfly')).toHaveLength(14)
+  expect(systems.filter((system: string) => system === 'MinIO')).toHaveLength(12)
 })
 
 test('the elasticity suite sees nodes come with jobs and load, and no call fails without a controller', async () => {

@@ -7,7 +7,7 @@ import { faultsOfTypes } from './types.ts'
 
 /** The pages that begin with a clone of the repository; `clone.test.ts` plays them there. */
 const ofClone = ['README.md', 'docs/tutorial.md']
-/** Its machines are made by `hosts.test.ts`. */
+/** `test/machines` plays it. */
 const ofMachines = 'docs/hosts.md'
 
 /** Pages about a Kubernetes; `test/machines` plays them on one. */

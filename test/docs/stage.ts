@@ -291,7 +291,8 @@ exec '${process.execPath}' '${command}' "$verb" "$@"`
 
 /** `scp` copies to the home of another machine. PostgreSQL refuses to run as root, as whom the page is played. */
 async function writeMachinePrograms(bin: string, homes: string): Promise<void> {
-  const asPostgres = `mkdir -p "$HOME/postgres"; chown -R postgres: "$HOME/postgres" "$HOME/cluster/password"
+  const asPostgres = `mkdir -p "$HOME/postgres"; chmod 711 "$HOME" "$HOME/cluster"
+chown -R postgres: "$HOME/postgres" "$HOME/cluster/password"
 exec setpriv --reuid=postgres --regid=postgres --clear-groups`
   const programs: Record<string, string> = { scp: `cp -r "$2" "${homes}/\${3%:}/"` }
   for (const name of ['initdb', 'pg_ctl'])

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { buildImage } from '../deploy/support/image.ts'
 import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-import { buildImage } from './support/image.ts'
 
 const run = promisify(execFile)
 const BYTES_MAX = 120_000_000

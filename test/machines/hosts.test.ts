@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process'
 import { chmod } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { onTestFinished, test } from 'vitest'
+import { blocksOf } from '../docs/blocks.ts'
+import { Stage } from '../docs/stage.ts'
 import { startMachines } from '../fixture/machines.ts'
 import { needPeer } from '../fixture/peers.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-import { blocksOf } from './blocks.ts'
-import { Stage } from './stage.ts'
 
 const names = ['a', 'b', 'c']
 
