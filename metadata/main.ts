@@ -38,7 +38,7 @@ await runService('metadata', {
           network: networkOf(certificates),
           store,
           tenure,
-          onSuperseded: (knownBy) => giveUp(`a later process of the server is known to ${knownBy}`),
+          onSuperseded: () => giveUp('a later process of the server has reported to the controller'),
           cpuSeconds: cpuSecondsOfProcess,
           tellController,
           log,

@@ -19,7 +19,6 @@ import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
-import { Votes } from './drive/votes.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
@@ -31,8 +30,8 @@ export interface MetadataDeps {
   readonly store: PlacementStore
   /** By default that of the only process, which has the SQLite file open. */
   readonly tenure?: Tenure
-  /** Called with who knows a later process of this server. */
-  readonly onSuperseded?: (knownBy: string) => void
+  /** Called when the controller knows a later process of this server. */
+  readonly onSuperseded?: () => void
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
   /** Stopped with the server. */
@@ -78,13 +77,6 @@ export async function startMetadata(
     tenure: world.tenure ?? soleTenure,
   })
   await placements.load()
-  const votes = new Votes({
-    ...{ server: id, generation, clock, messenger },
-    tenure: world.tenure ?? soleTenure,
-    nominees: () => placements.heardNodes(),
-    onSuperseded: () => world.onSuperseded?.('storage nodes'),
-  })
-  void votes.round()
   const handlers = metadataHandlers(placements, log)
   const turns = new Turns(clock)
   const connections = new Connections()
@@ -96,7 +88,7 @@ export async function startMetadata(
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
-  let silentDead: ReadonlySet<string> = new Set(placements.silentDead)
+  let silentDead: ReadonlySet<string> = new Set()
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
@@ -108,8 +100,7 @@ export async function startMetadata(
     }
     await background.attempt(['report', 'controller'], async () => {
       const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
-      if (answer?.superseded) world.onSuperseded?.('the controller')
-      placements.confirmDead(answer?.gone ?? [])
+      if (answer?.superseded) world.onSuperseded?.()
     })
   }
   await beat()
@@ -122,7 +113,6 @@ export async function startMetadata(
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
     background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
-    background.every(HEARTBEAT_MS, ['vote', ''], () => votes.round()),
   ]
   return {
     ...{ calls, connections },

@@ -1,9 +1,7 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { backoffMs, type Runtime, sleep, type Timer } from '../../protocol/runtime.ts'
 import type { Logger } from '../process/log.ts'
 import { Database, DatabaseError, type Row } from './database.ts'
-import { Electorate } from './electorate.ts'
 import { type Change, fenced, raised } from './fence.ts'
 import {
   DATABASE_LOAD_MS_MAX,
@@ -14,8 +12,6 @@ import {
   LEAD_MS,
   LEAD_RENEW_MS,
   LEAD_RENEWAL_MS_MAX,
-  VOTES_MS,
-  VOTES_NEEDED_MS,
 } from './limits.ts'
 import { type Sql, sql } from './sql.ts'
 
@@ -26,8 +22,8 @@ export interface LeadOptions {
   readonly runtime: Runtime
   readonly log: Logger
   /**
-   * How long this process may go on without deciding anything after it could not renew, because the database does not answer, while more than half of
-   * the voters confirm that they follow it. A successor knows that it does not once half of them follow the successor, or when that time has passed.
+   * How long this process may go on without deciding anything after it could not renew, because the database does not answer. A successor
+   * learns until when that may be (`LeadTerms.formerUntilMs`).
    */
   readonly toleratedMs: number
 }
@@ -42,8 +38,6 @@ export interface LeadTerms {
   readonly sentMs: number
   /** Until when the former leader may continue without making decisions, monotonic ms; in the past if it has released the lead. */
   readonly formerUntilMs: number
-  /** Those of the former leader. */
-  readonly voters: readonly PlacedNode[]
 }
 
 /**
@@ -53,6 +47,8 @@ export interface LeadTerms {
  */
 export class Lead {
   readonly term: number
+  /** As in `LeadTerms`. */
+  readonly formerUntilMs: number
   /** Resolves with why this process leads no more, unless it has released the lead. */
   readonly lost: Promise<string>
   readonly #options: LeadOptions
@@ -64,13 +60,6 @@ export class Lead {
   #isOver = false
   /** When the last answered renewal was sent, monotonic ms. */
   #renewedMs: number
-  readonly #electorate: Electorate
-  /** When the last majority of votes was asked for, monotonic ms. */
-  #votedMs = Number.NEGATIVE_INFINITY
-  #nominated: readonly PlacedNode[] | null = null
-  #formerUntilMs: number
-  /** Whether half of the former leader's voters follow this process: from then on the former one gets no majority. */
-  #isFollowed: boolean
   /**
    * Fences this process's own statements without an answer: it is raised before the next write, so that a statement still in flight has no
    * effect.
@@ -82,14 +71,11 @@ export class Lead {
   /** Fires when the lead expires; only an answered renewal moves it. */
   #expiry: Timer
 
-  constructor(options: LeadOptions, { holder, term, sentMs, formerUntilMs, voters }: LeadTerms) {
+  constructor(options: LeadOptions, { holder, term, sentMs, formerUntilMs }: LeadTerms) {
     const { url, role, runtime } = options
     this.term = term
     this.#holder = holder
-    // Without voters nobody gets a majority.
-    this.#isFollowed = voters.length === 0
-    this.#formerUntilMs = this.#isFollowed ? Math.min(sentMs, formerUntilMs) : formerUntilMs
-    this.#electorate = new Electorate(voters)
+    this.formerUntilMs = formerUntilMs
     this.#options = options
     this.#renewedMs = sentMs
     this.#database = new Database({ url, name: `mayfly ${role}` })
@@ -106,12 +92,7 @@ export class Lead {
     this.#expiry = this.#expire()
   }
 
-  /** Until when the former leader may go on, as far as is known by now, monotonic ms. */
-  get formerUntilMs(): number {
-    return this.#formerUntilMs
-  }
-
-  /** Whether this process may act for the role: until its lead has expired by its own clock, and then with a majority of votes. */
+  /** Whether this process may act for the role: until its lead has expired by its own clock, and then for `toleratedMs`. */
   get mayAct(): boolean {
     return !this.#isOver && this.#options.runtime.clock.monotonicMs() < this.#actsUntilMs
   }
@@ -123,45 +104,7 @@ export class Lead {
   }
 
   get #actsUntilMs(): number {
-    const heldUntilMs = this.#renewedMs + LEAD_MS
-    const votedUntilMs = Math.min(this.#votedMs + VOTES_MS, heldUntilMs + this.#options.toleratedMs)
-    return Math.max(heldUntilMs, votedUntilMs) - LEAD_MARGIN_MS
-  }
-
-  /** The voters to ask now; none while nothing depends on them. */
-  get voters(): readonly PlacedNode[] {
-    const isOverdue = this.#options.runtime.clock.monotonicMs() > this.#renewedMs + VOTES_NEEDED_MS
-    return isOverdue || !this.#isFormerOver ? this.#electorate.voters : []
-  }
-
-  /** These voters, asked at `askedMs`, have confirmed that they follow this process, and from then on no process of an older term. */
-  voted(followers: ReadonlySet<string>, askedMs: number): void {
-    if (this.#isOver) return
-    if (!this.#isFollowed && this.#electorate.hasHalf(followers)) {
-      this.#isFollowed = true
-      const untilMs = this.#options.runtime.clock.monotonicMs() + VOTES_MS
-      this.#formerUntilMs = Math.min(this.#formerUntilMs, untilMs)
-    }
-    if (!this.#electorate.hasMajority(followers)) return
-    this.#votedMs = Math.max(this.#votedMs, askedMs)
-    this.#expiry.cancel()
-    this.#expiry = this.#expire()
-  }
-
-  /**
-   * The voters from the next renewal on, always in the same order. Those of the former leader stay until it cannot get their majority: whoever leads
-   * next has to know them.
-   */
-  nominate(voters: readonly PlacedNode[]): void {
-    this.#nominated = voters
-  }
-
-  get #isFormerOver(): boolean {
-    return this.#isFollowed || this.#hasFormerEnded
-  }
-
-  get #hasFormerEnded(): boolean {
-    return this.#options.runtime.clock.monotonicMs() >= this.#formerUntilMs
+    return this.#renewedMs + LEAD_MS + this.#options.toleratedMs - LEAD_MARGIN_MS
   }
 
   /**
@@ -213,7 +156,7 @@ export class Lead {
     try {
       if (isHeld)
         await this.#renewals.query(sql`
-          UPDATE leaders SET expires_at = clock_timestamp(), released = ${this.#hasFormerEnded}
+          UPDATE leaders SET expires_at = clock_timestamp(), released = true
           WHERE role = ${role} AND holder = ${this.#holder} AND term = ${this.term}`)
     } catch (error) {
       log.warn({ role, reason: reasonOf(error) }, 'the lead was not released; it expires')
@@ -267,14 +210,11 @@ export class Lead {
     const { role, log, runtime } = this.#options
     const sentMs = runtime.clock.monotonicMs()
     let pauseMs = LEAD_RENEW_MS
-    const voters = this.#electorate.send(this.#isFormerOver ? this.#nominated : null)
     try {
       const [row] = await this.#renewals.query(sql`
-        UPDATE leaders SET expires_at = clock_timestamp() + ${LEAD_MS}::float8 * interval '1 ms',
-          voters = coalesce(${voters === null ? null : JSON.stringify(voters)}::jsonb, voters)
+        UPDATE leaders SET expires_at = clock_timestamp() + ${LEAD_MS}::float8 * interval '1 ms'
         WHERE role = ${role} AND holder = ${this.#holder} AND term = ${this.term} RETURNING term`)
       if (row === undefined) return this.#end('another process leads')
-      this.#electorate.confirmSent()
       if (!this.isRenewed) log.info({ role }, 'the lead is renewed again')
       this.#renewedMs = sentMs
       this.#expiry.cancel()

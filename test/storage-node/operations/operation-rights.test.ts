@@ -72,7 +72,6 @@ const rules: Readonly<Record<Name, Rule>> = {
   release: plane('node'),
   settled: plane('node'),
   drop: plane('node'),
-  vote: plane('node'),
   slotIndex: plane('node'),
   pull: plane('node'),
   chunk: plane('node'),
