@@ -1,7 +1,7 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { Runtime, Timer } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
-import { KeyedMutex } from '../service/process/keyed-mutex.ts'
+import { KeyedMutex } from '../service/process/locks.ts'
 import type { Logger } from '../service/process/log.ts'
 import { Keys } from './access/keys.ts'
 import { Reports } from './api/reports.ts'

@@ -14,7 +14,7 @@ import type { ReplyOf } from '../protocol/operations/operation.ts'
 import { type heartbeatOperations, nodeOperations } from '../protocol/operations/plane-operations.ts'
 import { nextTurn, type Runtime, sleep } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
-import { KeyedMutex } from '../service/process/keyed-mutex.ts'
+import { KeyedMutex } from '../service/process/locks.ts'
 import {
   bucketOf,
   findBucket,

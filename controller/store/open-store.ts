@@ -1,17 +1,16 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Runtime } from '../../protocol/runtime.ts'
+import type { LeadEvents } from '../../service/postgres/leadership.ts'
 import type { StateAt } from '../../service/postgres/postgres-settings.ts'
 import type { Logger } from '../../service/process/log.ts'
 import { controllerSchema, PostgresStore } from './postgres-store.ts'
 import { SqliteStore } from './sqlite-store.ts'
 import type { Store } from './store.ts'
 
-interface Around {
+interface Around extends LeadEvents {
   readonly runtime: Runtime
   readonly log: Logger
-  readonly onLost: (reason: string) => void
-  readonly onStandby: () => void
 }
 
 /**

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { ENDED_TAKEN_JOBS_MAX } from '../../protocol/limits.ts'
-import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
+import { KeyedMutex } from '../../service/process/locks.ts'
 import { transferring } from '../decide/departure.ts'
 import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 import { View } from '../decide/view.ts'

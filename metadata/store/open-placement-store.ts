@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Runtime } from '../../protocol/runtime.ts'
+import type { LeadEvents } from '../../service/postgres/leadership.ts'
 import { DATABASE_AWAY_MS_MAX } from '../../service/postgres/limits.ts'
 import type { StateAt } from '../../service/postgres/postgres-settings.ts'
 import type { Logger } from '../../service/process/log.ts'
@@ -15,11 +16,9 @@ interface Opened {
   readonly giveUp: (reason: string) => void
 }
 
-interface Around {
+interface Around extends LeadEvents {
   readonly runtime: Runtime
   readonly log: Logger
-  readonly onLost: (reason: string) => void
-  readonly onStandby: () => void
 }
 
 /**

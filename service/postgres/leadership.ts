@@ -61,11 +61,18 @@ export async function takeLead(options: LeadOptions, onStandby: () => void = () 
   }
 }
 
-/** As `takeLead`, and migrates the tables of `schema`. `onLost` is called when this process has lost the lead, before another process can have it. */
+export interface LeadEvents {
+  /** This process has lost the lead, and no other has it yet. */
+  readonly onLost: (reason: string) => void
+  /** Another process was found to lead. */
+  readonly onStandby: () => void
+}
+
+/** As `takeLead`, and migrates the tables of `schema`. */
 export async function openLead(
   options: LeadOptions,
   schema: Schema,
-  { onLost, onStandby }: { onLost: (reason: string) => void; onStandby: () => void },
+  { onLost, onStandby }: LeadEvents,
 ): Promise<Lead> {
   const lead = await takeLead(options, onStandby)
   void lead.lost.then(onLost)

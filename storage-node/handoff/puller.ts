@@ -7,6 +7,7 @@ import { backoffMs, type Runtime, sleep } from '../../protocol/runtime.ts'
 import type { CallerPool } from '../../protocol/transport/caller-pool.ts'
 import { violation } from '../../protocol/wire/reader.ts'
 import type { Background } from '../../service/process/background.ts'
+import { Semaphore } from '../../service/process/locks.ts'
 import type { NodeJob } from '../job/job.ts'
 import { PULL_BATCH_BYTES, PULL_BYTES_PER_SECOND, PULL_ITEMS_MAX, PULLS_MAX } from '../limits.ts'
 import { bytesApart, type Location } from '../memory/record.ts'
@@ -16,7 +17,7 @@ import type { Slot } from '../slot/slot.ts'
 import { isExpired, objectCharge } from '../slot/stored-object.ts'
 import { moveToLowerTier, moveToPersisted, moveToRam } from '../tiering/storage-location.ts'
 import { RAM } from '../tiers/job-tiers.ts'
-import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import { TIER_READS_BYTES_MAX } from '../tiers/limits.ts'
 import { SharedReads } from '../tiers/shared-reads.ts'
 import { type RemoteEntry, remoteEntries, stillRemote } from './remote-entries.ts'
 
@@ -35,11 +36,11 @@ export class Puller {
   readonly #background: Background
   #stopped = false
   /** Background pulls of all slots, bounded so that reads come first. */
-  readonly #pulls = new ReadSemaphore(PULLS_MAX)
+  readonly #pulls = new Semaphore(PULLS_MAX)
   /** Requested entries. */
   readonly #shared: SharedReads<void>
   /** By address of the source node, so that an unresponsive one does not block the others. */
-  readonly #fetches = new Map<string, ReadSemaphore>()
+  readonly #fetches = new Map<string, Semaphore>()
 
   constructor(options: { pool: CallerPool; runtime: Runtime; background: Background }) {
     this.#pool = options.pool
@@ -96,10 +97,10 @@ export class Puller {
     release()
   }
 
-  #fetchesFrom(source: string): ReadSemaphore {
+  #fetchesFrom(source: string): Semaphore {
     let fetches = this.#fetches.get(source)
     if (fetches === undefined) {
-      fetches = new ReadSemaphore()
+      fetches = new Semaphore(TIER_READS_BYTES_MAX)
       this.#fetches.set(source, fetches)
     }
     return fetches

@@ -1,4 +1,4 @@
-import { KeyedMutex } from '../../service/process/keyed-mutex.ts'
+import { KeyedMutex } from '../../service/process/locks.ts'
 import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
 import type { NodeJob } from './job.ts'

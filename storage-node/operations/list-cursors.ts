@@ -1,8 +1,8 @@
 import type { Clock } from '../../protocol/runtime.ts'
+import { Semaphore } from '../../service/process/locks.ts'
 import type { NodeJob } from '../job/job.ts'
 import { LIST_CURSOR_KEEP_MS, LIST_CURSORS_BYTES_MAX, LIST_GATHERINGS_MAX } from '../limits.ts'
 import type { KeyString } from '../slot/key-string.ts'
-import { ReadSemaphore } from '../tiers/read-semaphore.ts'
 
 /** The part of a listing that one node answers. */
 export interface ListScope {
@@ -65,7 +65,7 @@ export class ListCursors {
   readonly #clock: Clock
   readonly #jobs = new Map<NodeJob, JobCursors>()
   /** Collections of all jobs. */
-  readonly #gatherings = new ReadSemaphore(LIST_GATHERINGS_MAX)
+  readonly #gatherings = new Semaphore(LIST_GATHERINGS_MAX)
 
   constructor(clock: Clock) {
     this.#clock = clock

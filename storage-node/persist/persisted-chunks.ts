@@ -3,13 +3,14 @@ import { hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/plane-operations.ts'
 import type { PersistedName, PersistedStore, Stamp } from '../../service/persisted/persisted-store.ts'
+import { Semaphore } from '../../service/process/locks.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyMutex } from '../job/key-mutex.ts'
 import { type ChunkName, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { PersistedState, persistedName } from '../slot/persisted-names.ts'
 import { manifestOf } from '../slot/stored-object.ts'
-import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import { TIER_READS_BYTES_MAX } from '../tiers/limits.ts'
 import type { OwnerCalls } from './owner-calls.ts'
 import { enterPersisted, recoverableOf } from './persisted-entry.ts'
 
@@ -26,7 +27,7 @@ interface PersistedChunksOptions {
  */
 export class PersistedChunks {
   readonly #options: PersistedChunksOptions
-  readonly #reads = new ReadSemaphore()
+  readonly #reads = new Semaphore(TIER_READS_BYTES_MAX)
 
   constructor(options: PersistedChunksOptions) {
     this.#options = options

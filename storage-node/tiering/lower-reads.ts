@@ -1,12 +1,13 @@
 import { isError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { Semaphore } from '../../service/process/locks.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { Address } from '../job/locate.ts'
 import type { Location } from '../memory/record.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import { keyString } from '../slot/key-string.ts'
 import type { Slot } from '../slot/slot.ts'
-import { ReadSemaphore } from '../tiers/read-semaphore.ts'
+import { TIER_READS_BYTES_MAX } from '../tiers/limits.ts'
 import { type SharedRead, SharedReads } from '../tiers/shared-reads.ts'
 import type { Demoter } from './demoter.ts'
 import { moveToRam } from './storage-location.ts'
@@ -27,7 +28,7 @@ interface Found {
 /** Reads of bytes below RAM. */
 export class LowerReads {
   /** By tier, so that a slow tier does not block the others. */
-  readonly #reads = new Map<number, ReadSemaphore>()
+  readonly #reads = new Map<number, Semaphore>()
   readonly #shared: SharedReads<Found | null>
   readonly #demoter: Demoter
 
@@ -67,10 +68,10 @@ export class LowerReads {
     return { result: result.content, release }
   }
 
-  #readsOf(tier: number): ReadSemaphore {
+  #readsOf(tier: number): Semaphore {
     let reads = this.#reads.get(tier)
     if (reads === undefined) {
-      reads = new ReadSemaphore()
+      reads = new Semaphore(TIER_READS_BYTES_MAX)
       this.#reads.set(tier, reads)
     }
     return reads

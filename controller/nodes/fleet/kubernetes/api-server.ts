@@ -10,9 +10,16 @@ import type {
   V1PodDisruptionBudget,
 } from '@kubernetes/client-node'
 import { MayflyError } from '../../../../protocol/errors.ts'
-import { API_CALL_MS_MAX, API_PAGE_MAX, CREDENTIALS_MS, WATCH_MS_MAX, WATCH_SECONDS } from './limits.ts'
+import { Semaphore } from '../../../../service/process/locks.ts'
+import {
+  API_CALL_MS_MAX,
+  API_CALLS_MAX,
+  API_PAGE_MAX,
+  CREDENTIALS_MS,
+  WATCH_MS_MAX,
+  WATCH_SECONDS,
+} from './limits.ts'
 import { selectorOf } from './pod.ts'
-import { Turns } from './turns.ts'
 
 /** The API server did not answer, or refused. */
 export class ApiServerError extends MayflyError {
@@ -57,7 +64,7 @@ export class ApiServer {
   readonly #core: CoreV1Api
   readonly #apps: AppsV1Api
   readonly #policy: PolicyV1Api
-  readonly #turns = new Turns()
+  readonly #inFlight = new Semaphore(API_CALLS_MAX)
   #agent: { readonly agent: Agent; readonly sinceMs: number } | null = null
 
   private constructor(library: typeof import('@kubernetes/client-node'), instance: string) {
@@ -268,7 +275,7 @@ export class ApiServer {
   }
 
   async #call<T>(what: string, call: () => Promise<T>): Promise<T> {
-    return await this.#turns.run(() =>
+    return await this.#inFlight.run(1, () =>
       call().catch((cause: unknown) => Promise.reject(asApiServerError(what, cause))),
     )
   }
