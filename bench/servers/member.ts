@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from './server.ts'
@@ -9,9 +12,11 @@ export interface Member {
   readonly child: ChildProcess
   /** Where its `/readyz` is. */
   readonly probes: string
-  /** Resolves with its address once it serves; a standby does when it leads. */
+  /** Resolves with the address that it advertises once it serves; a standby does when it leads. Rejects with its last log line if it ends before. */
   readonly ready: Promise<string>
   readonly exited: Promise<unknown>
+  /** Sends a signal and waits for the exit; resolves with code or signal. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
   /** Resolves once it answers its probes: it may take over from then on. */
   waiting(): Promise<void>
   /** Its log so far. */
@@ -25,19 +30,49 @@ export async function startMember(args: readonly string[], env: NodeJS.ProcessEn
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, MAYFLY_METRICS_LISTEN: probes, ...env },
   })
-  const exited = once(child, 'exit')
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   const lines: string[] = []
   const ready = new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stderr }).on('line', (line) => {
+    const log = createInterface({ input: child.stderr })
+    log.on('line', (line) => {
       lines.push(line)
       const { msg, address } = JSON.parse(line) as { msg?: string; address?: string }
       if (msg === 'ready' && address !== undefined) resolve(address)
     })
-    void exited.then(() => reject(new Error(`${args.join(' ')} ended: ${lines.at(-1)}`)))
+    log.once('close', () => reject(new Error(`${args.join(' ')} ended: ${lines.at(-1)}`)))
   })
   // A standby may end without having led.
   ready.catch(() => undefined)
-  return { child, probes, ready, exited, waiting: () => answers(probes), log: () => lines.join('\n') }
+  return {
+    child,
+    probes,
+    ready,
+    exited,
+    end: async (signal) => {
+      child.kill(signal)
+      const [code, killer] = await exited
+      return code ?? killer
+    },
+    waiting: () => answers(probes),
+    log: () => lines.join('\n'),
+  }
+}
+
+/** Writes `secret`, `key` and `cluster.json` of a cluster whose nodes are of one class, which `smallNode` names. */
+export async function writeClusterFiles(dir: string, apiKey: string): Promise<void> {
+  const write = (name: string, text: string) => writeFile(join(dir, name), text, { mode: 0o600 })
+  const nodeClass = { name: 'small', cores: 1, ramBytes: 2 ** 28, ssdBytes: 0, bytesPerSecond: 1e9 }
+  const cluster = { warmNodes: 0, nodeClasses: [{ ...nodeClass, pricePerHour: 0, nodesMax: 8 }] }
+  await write('secret', randomBytes(32).toString('hex'))
+  await write('key', apiKey)
+  await write('cluster.json', JSON.stringify(cluster))
+}
+
+/** Variables of a node of that class. */
+export const smallNode = {
+  MAYFLY_NODE_CLASS: 'small',
+  MAYFLY_NODE_RAM_BYTES: String(2 ** 28),
+  MAYFLY_NODE_BYTES_PER_SECOND: String(1e9),
 }
 
 async function answers(probes: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Mayfly } from '../../client/connect.ts'
-import { type Member, startMember } from './member.ts'
+import { type Member, smallNode, startMember, writeClusterFiles } from './member.ts'
 import { freePort } from './server.ts'
 
 interface StandbyOptions {
@@ -31,12 +31,7 @@ export class StandbyCluster {
   static async prepare(options: StandbyOptions): Promise<StandbyCluster> {
     const ports = [await freePort(), await freePort()]
     const cluster = new StandbyCluster(await mkdtemp(join(tmpdir(), 'mayfly-standby-')), options, ports)
-    const write = (name: string, text: string) => writeFile(join(cluster.#dir, name), text, { mode: 0o600 })
-    const nodeClass = { name: 'small', cores: 1, ramBytes: 2 ** 28, ssdBytes: 0, bytesPerSecond: 1e9 }
-    const config = { warmNodes: 0, nodeClasses: [{ ...nodeClass, pricePerHour: 0, nodesMax: 8 }] }
-    await write('secret', randomBytes(32).toString('hex'))
-    await write('key', cluster.#apiKey)
-    await write('cluster.json', JSON.stringify(config))
+    await writeClusterFiles(cluster.#dir, cluster.#apiKey)
     return cluster
   }
 
@@ -68,11 +63,7 @@ export class StandbyCluster {
   }
 
   node(): Promise<Member> {
-    return this.#start([this.#options.command, 'node'], {
-      MAYFLY_NODE_CLASS: 'small',
-      MAYFLY_NODE_RAM_BYTES: String(2 ** 28),
-      MAYFLY_NODE_BYTES_PER_SECOND: String(1e9),
-    })
+    return this.#start([this.#options.command, 'node'], smallNode)
   }
 
   /** An S3 gateway. */
@@ -82,8 +73,7 @@ export class StandbyCluster {
 
   /** Kills every process. */
   async stop(): Promise<void> {
-    for (const { child } of this.#members) child.kill('SIGKILL')
-    await Promise.all([...this.#members].map(({ exited }) => exited))
+    await Promise.all([...this.#members].map((member) => member.end('SIGKILL')))
     await rm(this.#dir, { recursive: true, force: true })
   }
 

@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { Kubernetes } from '../../bench/servers/kubernetes.ts'
-import { controllerRules, type PolicyRule } from '../../bench/servers/kubernetes-cluster.ts'
 import { ApiServer, ApiServerError } from '../../controller/nodes/fleet/kubernetes/api-server.ts'
 import { disruptionBudget, metadataDeployment } from '../../controller/nodes/fleet/kubernetes/companions.ts'
 import { nodePod } from '../../controller/nodes/fleet/kubernetes/pod.ts'
 import { sharedKubernetes } from '../fixture/kubernetes.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
+import type { Kubernetes } from './support/kubernetes.ts'
+import { controllerRules, type PolicyRule } from './support/kubernetes-cluster.ts'
 import { clusters } from './support/load.ts'
 
 const control = sharedKubernetes()

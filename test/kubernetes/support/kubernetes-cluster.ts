@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { connect, type Mayfly } from '../../client/connect.ts'
+import { type Member, startMember } from '../../../bench/servers/member.ts'
+import { freePort } from '../../../bench/servers/server.ts'
+import { connect, type Mayfly } from '../../../client/connect.ts'
 import type { Kubernetes, KubernetesObject } from './kubernetes.ts'
-import { type Member, startMember } from './member.ts'
-import { freePort } from './server.ts'
 
 /** What the controller's service account may do, and has to. `docs/reference/kubernetes.md` lists the same. */
 export const controllerRules: readonly PolicyRule[] = [
@@ -173,8 +173,7 @@ export class KubernetesCluster {
 
   /** Resolves once no pod and no Deployment of the fleet is left, and with the controllers ended. */
   async stop(): Promise<void> {
-    for (const { child } of this.#members) child.kill('SIGKILL')
-    await Promise.all(this.#members.map(({ exited }) => exited))
+    await Promise.all(this.#members.map((member) => member.end('SIGKILL')))
     await this.kubectl('delete', 'deployments,pods', '--all', '--force', '--grace-period=0', '--wait=false')
     while ((await this.#options.kubernetes.get('pods', this.namespace)).length > 0) await sleep(100)
     await this.#options.kubernetes.kubectl(['delete', 'namespace', this.namespace, '--wait=false'])

@@ -5,7 +5,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { cacheDir } from './path.ts'
+import { cacheDir } from '../../../bench/servers/path.ts'
 
 export const kubernetesMissing =
   'Kubernetes is missing: `PARTS=control test/kubernetes/kit/install.sh` builds it in 8 minutes, for which Go is needed'
