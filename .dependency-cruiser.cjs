@@ -46,7 +46,7 @@ const rooms = {
 const shared = {
   protocol: ['assert', 'errors', 'limits', 'runtime'],
   client: ['options'],
-  controller: ['limits'],
+  controller: ['errors', 'limits'],
   'storage-node': ['limits'],
   gateway: ['limits'],
   bench: ['suite', 'systems'],

@@ -38,9 +38,10 @@ export interface Mayfly {
   /**
    * Registers a job; resolves once its capacity is reserved and its nodes are running. Fails with
    * `RESERVATION_REFUSED` if that exceeds the cluster or the API key's quota, and with `TOO_MANY_REQUESTS` if
-   * too many registrations are in progress: try again in a second. A lost answer is requested again with the
-   * same `Idempotency-Key`, and the job is registered once; a job whose answer no client received ends by
-   * itself. `await using job = await mayfly.registerJob(…)` deregisters it at the end of the block.
+   * too many registrations are in progress: try again in a second. If an answer is lost, or the controller ends
+   * meanwhile, the same request is sent again until the deadline, with the same `Idempotency-Key`: the job is registered
+   * once. A job whose answer no client received ends by itself. `await using job = await mayfly.registerJob(…)`
+   * deregisters it at the end of the block.
    */
   registerJob(name: string, hints?: Hints, options?: RegisterOptions): Promise<RegisteredJob>
   /**

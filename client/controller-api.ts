@@ -17,6 +17,8 @@ export class ControllerApi {
   readonly #apiKey: string
   readonly #ca: () => string | null
   readonly #onRetry: JobOptions['onRetry']
+  /** Errors of answers that say that the same request is served soon. */
+  readonly #postponed = new WeakSet<MayflyError>()
 
   /** `url` may be several, separated by commas: of those processes one is the controller. */
   constructor(
@@ -40,8 +42,9 @@ export class ControllerApi {
   }
 
   /**
-   * As `call`, for idempotent requests: repeated until the deadline if the answer is lost. A controller that
-   * is unreachable at the first attempt is reported at once, unless another one may be taking over.
+   * As `call`, for idempotent requests: repeated until the deadline if the answer is lost, or if a controller that ends
+   * leaves the request to the one that takes over. A controller that is unreachable at the first attempt is reported at
+   * once, unless another one may be taking over: where several URLs are given, or another machine refuses the connection.
    */
   async repeat(method: string, path: string, call: ApiCall = {}): Promise<unknown> {
     const { clock, random } = systemRuntime
@@ -53,9 +56,12 @@ export class ControllerApi {
           deadlineMs: Math.max(1, Math.ceil(untilMs - clock.monotonicMs())),
         })
       } catch (error) {
-        const isFirst = attempt === 0 && this.#urls.length === 1
+        const isOnly = attempt === 0 && this.#urls.length === 1
         const pauseMs = backoffMs(attempt, { msMin: RETRY_MS_MIN, msMax: RETRY_MS_MAX }, random)
-        if (!isLost(error, isFirst) || clock.monotonicMs() + pauseMs >= untilMs) throw error
+        const mayRepeat =
+          isError(error, 'UNAVAILABLE') &&
+          (this.#postponed.has(error) || isLost(error, isOnly ? this.url : null))
+        if (!mayRepeat || clock.monotonicMs() + pauseMs >= untilMs) throw error
         this.#tell(attempt + 1, error)
         await sleep(clock, pauseMs)
       }
@@ -101,7 +107,11 @@ export class ControllerApi {
         : { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(call.body) }
     try {
       const response = await this.#reach(path, { method, signal, ...content })
-      if (!response.ok) throw errorOf(await response.text(), response.status)
+      if (!response.ok) {
+        const error = errorOf(await response.text(), response.status)
+        if (response.headers.has('retry-after')) this.#postponed.add(error)
+        throw error
+      }
       return await read(response)
     } catch (cause) {
       if (cause instanceof MayflyError) throw cause
@@ -161,13 +171,16 @@ type ApiCall = CallerOptions & {
 }
 
 /**
- * Whether the request may have been carried out although it has no answer. After the first attempt a refused connection counts too: the
- * controller may be restarting.
+ * Whether the request may have been carried out although it has no answer, or was sent while no controller led. `onlyUrl` is that of the
+ * first attempt where no other is known, else null. A refused connection counts there if it was refused by another machine, as a Service of
+ * Kubernetes does while no controller leads; on this one nobody else would take over, and a name that does not exist is a mistake.
  */
-function isLost(error: unknown, isFirst: boolean): error is MayflyError {
-  if (!isError(error, 'UNAVAILABLE') || !(error.cause instanceof TypeError)) return false
-  const code = codeOf(error.cause)
-  return BROKEN.includes(code) || (!isFirst && REFUSED.includes(code))
+function isLost({ cause }: MayflyError, onlyUrl: string | null): boolean {
+  if (!(cause instanceof TypeError)) return false
+  const code = codeOf(cause)
+  if (BROKEN.includes(code)) return true
+  if (!REFUSED.includes(code)) return false
+  return onlyUrl === null || (code !== 'ENOTFOUND' && !LOOPBACK.test(new URL(onlyUrl).hostname))
 }
 
 /** The system's code of a failed `fetch`. */
@@ -187,6 +200,8 @@ const REFUSED = [
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
 ]
+
+const LOOPBACK = /^(localhost|127\..*|\[::1\])$/
 
 /** The error of an answer; its message already ends with the advice. */
 export function errorOf(text: string, status: number): MayflyError {

@@ -3,6 +3,7 @@ import { errorTable, isOwnFault, MayflyError } from '../../protocol/errors.ts'
 import { endProcess, mustEndProcess } from '../../service/process/background.ts'
 import { reportFault } from '../../service/process/fault-report.ts'
 import type { Logger } from '../../service/process/log.ts'
+import { PostponedError } from '../errors.ts'
 import { RETRY_AFTER_SECONDS } from '../limits.ts'
 import { earlyStatuses } from './replies.ts'
 import { explain } from './validation.ts'
@@ -15,8 +16,8 @@ interface Failure {
   readonly status?: number
 }
 
-/** Answers every failure with the API's error body. */
-export function answerFailure(log: Logger) {
+/** Answers every failure with the API's error body. Once the controller is `stopped`, another one serves what is unavailable here. */
+export function answerFailure({ log, stopped }: { readonly log: Logger; readonly stopped: AbortSignal }) {
   return (thrown: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const failure = failureOf(thrown)
     const { field, status } = failure
@@ -26,7 +27,8 @@ export function answerFailure(log: Logger) {
     if (isOwn && mustEndProcess(thrown)) endProcess(thrown)
     if (errorTable[code].blame === 'server' && error.cause !== undefined)
       log.warn({ err: error.cause, url: request.url }, 'a dependency of a request has failed')
-    if (code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
+    const isPostponed = error instanceof PostponedError || (code === 'UNAVAILABLE' && stopped.aborted)
+    if (isPostponed || code === 'TOO_MANY_REQUESTS') reply.header('retry-after', RETRY_AFTER_SECONDS)
     return reply
       .status(status ?? errorTable[code].status)
       .send({ error: { code, message, ...(field !== undefined && { field }) } })

@@ -53,7 +53,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     requestTimeout: HTTP_REQUEST_MS_MAX,
     ...serverOptions(options.certificates),
     clientErrorHandler: answerClientFault,
-    frameworkErrors: (thrown, request, reply) => void answerFailure(options.log)(thrown, request, reply),
+    frameworkErrors: (thrown, request, reply) => void answerFailure(options)(thrown, request, reply),
     genReqId: ({ headers }) => {
       const id = headers['x-request-id']
       return typeof id === 'string' && REQUEST_ID_PATTERN.test(id) ? id : randomUUID()
@@ -71,7 +71,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     options.log.warn({ reason: error.message }, 'a connection was not accepted'),
   )
   app.decorateRequest('caller')
-  app.setErrorHandler(answerFailure(options.log))
+  app.setErrorHandler(answerFailure(options))
   const { keys } = options
   const requireAnyKey = async (request: FastifyRequest): Promise<void> => requireKey(request, keys)
   const requireCaller = async (request: FastifyRequest): Promise<void> => {

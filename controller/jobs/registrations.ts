@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { MayflyError } from '../../protocol/errors.ts'
+import { PostponedError } from '../errors.ts'
 import { REGISTRATION_CLAIM_MS, REGISTRATIONS_OF_KEY_MAX, REGISTRATIONS_UNDER_WAY_MAX } from '../limits.ts'
 import type { Placer } from '../placement/placer.ts'
 import { placedJob } from '../placement/shares.ts'
@@ -91,7 +92,7 @@ export class Registrations {
    * nodes or metadata were not ready in time.
    */
   async register(request: Registration, by: RegisterOptions): Promise<Job> {
-    const { ledger, jobs, runtime } = this.#options
+    const { ledger, runtime } = this.#options
     const { owner, key, signal } = by
     if (key === null) {
       const claim = new Claim(runtime.clock, 0)
@@ -105,7 +106,7 @@ export class Registrations {
     if (underWay !== undefined) return await this.#answer(underWay.claim, signal, () => underWay.registered)
     if (known !== undefined && 'job' in known) {
       const claim = this.#claims.get(known.job)
-      const job = async (): Promise<Job> => requireRegistered(jobs.requireLiving(known.job))
+      const job = async (): Promise<Job> => this.#requireRegistered(known.job)
       return claim === undefined ? await job() : await this.#answer(claim, signal, job)
     }
     const claim = new Claim(runtime.clock, REGISTRATION_CLAIM_MS)
@@ -133,19 +134,32 @@ export class Registrations {
     const leave = this.#allowance.enter(by.owner)
     try {
       const job = await this.#register(request, by, claim)
-      const end = (): void => {
-        this.#claims.delete(job.id)
-        this.#options.jobs.endInBackground(job.id, 'failed')
-      }
-      if (claim.gaveUp.aborted) end()
+      if (claim.gaveUp.aborted) this.#abandon(job.id)
       else {
         this.#claims.set(job.id, claim)
-        claim.gaveUp.addEventListener('abort', end)
+        claim.gaveUp.addEventListener('abort', () => this.#abandon(job.id))
       }
       return job
     } finally {
       leave()
     }
+  }
+
+  /** Throws `UNAVAILABLE` while the registration is rolled back, after which its key is free, and `JOB_ENDED`. */
+  #requireRegistered(id: string): Job {
+    const { ledger, jobs } = this.#options
+    const { state, endReason } = ledger.require(id)
+    if (state === 'registering' || (state === 'ending' && endReason === 'failed'))
+      throw new PostponedError(`The registration of job ${id} was cut off and is being rolled back`)
+    return jobs.requireLiving(id)
+  }
+
+  /** Ends a job whose answer nobody has received. Its key is freed first: who asks again gets another job. */
+  #abandon(id: string): void {
+    const { background, ledger, jobs } = this.#options
+    this.#claims.delete(id)
+    void background.persist(['rollBack', id], () => ledger.releaseKey(id))
+    jobs.endInBackground(id, 'failed')
   }
 
   /** Undoes a registration. The reservation is freed once metadata has ended the job. */
@@ -237,12 +251,6 @@ export class Registrations {
       throw error
     }
   }
-}
-
-/** A job that is neither active nor being registered is being rolled back: throws `UNAVAILABLE`. */
-function requireRegistered(job: Job): Job {
-  if (job.state === 'active') return job
-  throw new MayflyError('UNAVAILABLE', `The registration of job ${job.id} failed and is being rolled back`)
 }
 
 function otherBody(): MayflyError {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { freePort } from '../../bench/servers/server.ts'
 import { connect } from '../../client/connect.ts'
 import { REGISTRATION_CLAIM_MS } from '../../controller/limits.ts'
 import { VirtualClock } from '../controller/support/virtual-clock.ts'
@@ -50,6 +51,72 @@ describe('a call of a driver whose answer is lost', () => {
   })
 })
 
+describe('a registration under way while its controller ends', () => {
+  async function begin() {
+    const world = await World.start({ port: await freePort(), nodesReport: false })
+    const retries: string[] = []
+    const mayfly = await connect(world.url, {
+      apiKey,
+      onRetry: ({ error }) => void retries.push(error.message),
+    })
+    const registered = mayfly.registerJob('once', hints, { deadlineMs: 60_000 })
+    await eventually(() => expect(world.fleet.running.size).toBe(1))
+    return { world, registered, retries }
+  }
+
+  async function report(world: World): Promise<void> {
+    for (const node of world.fleet.running.keys()) await world.report(node)
+  }
+
+  test('is carried out by the one that takes over', async () => {
+    const { world, registered, retries } = await begin()
+    await world.stop()
+    await eventually(() => expect(retries[0]).toContain('The controller is stopping'))
+    await world.startController()
+    await report(world)
+    const { id } = await registered
+    expect(await jobsOf(world)).toMatchObject([{ id, state: 'active' }])
+  })
+
+  test('is repeated until the one that takes over has rolled it back', async () => {
+    const { world, registered, retries } = await begin()
+    const { createJob } = world.metadata
+    world.metadata.createJob = () => new Promise(() => undefined)
+    await report(world)
+    await world.stop()
+    world.metadata.createJob = createJob
+    let rollBack = (): void => undefined
+    const held = new Promise<void>((resolve) => {
+      rollBack = resolve
+    })
+    const store = world.openStore()
+    const putJobs = store.putJobs.bind(store)
+    store.putJobs = async (jobs) => held.then(() => putJobs(jobs))
+    world.openStore = () => store
+    const started = world.startController()
+    await eventually(() => expect(retries.at(-1)).toContain('is being rolled back'))
+    rollBack()
+    await started
+    await report(world)
+    const { id } = await registered
+    expect((await jobsOf(world)).filter(({ state }: { state: string }) => state === 'active')).toMatchObject([
+      { id },
+    ])
+  })
+})
+
+test('a connection that another machine refuses is repeated, as a controller may be about to lead there', async () => {
+  const port = await freePort()
+  let refusals = 0
+  const onRetry = (): void => void refusals++
+  // No loopback by its name, and no other machine.
+  const mayfly = await connect(`http://[::ffff:127.0.0.1]:${port}`, { apiKey, onRetry })
+  const jobs = mayfly.jobs({ deadlineMs: 60_000 })
+  await eventually(() => expect(refusals).toBeGreaterThan(1))
+  await World.start({ port })
+  expect(await jobs).toEqual([])
+})
+
 test('what is asked for again changes nothing: a resize, a renewal, an end', async () => {
   const world = await World.start()
   const { id } = (await world.register({ hints })).body
@@ -97,6 +164,13 @@ describe('a registration whose caller is gone before its answer', () => {
     await eventually(async () => expect(await jobsOf(world)).toMatchObject([{ state: 'active' }]))
     await clock.advance(REGISTRATION_CLAIM_MS)
     await eventually(async () => expect(await jobsOf(world)).toEqual([]))
+    // A client that was cut off for longer gets a job all the same.
+    const late = world.register({ name: 'a', hints }, { 'idempotency-key': 'k' })
+    await eventually(async () => {
+      for (const node of world.fleet.running.keys()) await world.report(node)
+      expect(await jobsOf(world)).toMatchObject([{ state: 'active' }])
+    })
+    expect((await late).status).toBe(201)
   })
 
   test('is there for who asks again with its key, and stays', async () => {
