@@ -98,17 +98,15 @@ const smallWorld = [
       ['handoff/index-pages.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['handoff/remote-entries.ts', 'SCAN_CELLS = 256', 'SCAN_CELLS = 2'],
       ['budget/limits.ts', 'WAITS_PER_STEP = 128', 'WAITS_PER_STEP = 1'],
-      [
-        'budget/limits.ts',
-        'JOB_UNDER_WAY_BYTES_MAX = 64 * 1024 * 1024',
-        'JOB_UNDER_WAY_BYTES_MAX = 24 * 1024',
-      ],
+      ['budget/limits.ts', 'JOB_UNDER_WAY_BYTES_MAX = 64 * 1024 * 1024', 'JOB_UNDER_WAY_BYTES_MAX = 19_200'],
       [
         'budget/limits.ts',
         'NODE_UNDER_WAY_BYTES_MAX = 256 * 1024 * 1024',
-        'NODE_UNDER_WAY_BYTES_MAX = 40 * 1024',
+        'NODE_UNDER_WAY_BYTES_MAX = 32_000',
       ],
-      ['budget/limits.ts', 'JOB_UNDER_WAY_BYTES_MIN = 4 * 1024 * 1024', 'JOB_UNDER_WAY_BYTES_MIN = 9_000'],
+      ['budget/limits.ts', 'JOB_UNDER_WAY_BYTES_MIN = 4 * 1024 * 1024', 'JOB_UNDER_WAY_BYTES_MIN = 7_100'],
+      // Beside the six parked calls that a job may have, there is room for one answer.
+      ['budget/limits.ts', 'UNDER_WAY_PARKED_SHARE = 3 / 4', 'UNDER_WAY_PARKED_SHARE = 24 / 25'],
       ['budget/limits.ts', 'LEASES_MAX = 65_536', 'LEASES_MAX = 24'],
       ['budget/limits.ts', 'LEASES_RECOUNT_MS = 1_000', 'LEASES_RECOUNT_MS = 100'],
       // Pages of few records, so that pages are compacted often.

@@ -3,16 +3,6 @@ import type { Planted } from './planted.ts'
 /** Messages and things held that grow with data (I26, I27). */
 export const boundsBugs: readonly Planted[] = [
   {
-    name: 'lost-keys-on-one-page',
-    what: 'All lost keys of a slot are sent on one page of its index, and the slot cannot move (I27).',
-    file: 'storage-node/handoff/index-pages.ts',
-    find: '!next.done && count < INDEX_PAGE_ENTRIES && bytes < INDEX_PAGE_BYTES; count++',
-    replace:
-      "!next.done && ((count < INDEX_PAGE_ENTRIES && bytes < INDEX_PAGE_BYTES) || next.value.list === 'lostKeys'); count++",
-    profile: 'bounds',
-    seedsMax: 60,
-  },
-  {
     name: 'index-on-one-page',
     what: 'The index of a slot is sent on one page, and a slot with many keys cannot move (I27).',
     file: 'storage-node/handoff/index-pages.ts',
@@ -65,8 +55,8 @@ export const boundsBugs: readonly Planted[] = [
     seedsMax: 10,
   },
   {
-    name: 'wait-for-room-never-ends',
-    what: 'What a parked call has booked is never given back (I26).',
+    name: 'answer-for-room-never-begins',
+    what: 'An answer that waits for memory never begins, because none that ends lets it (I26).',
     file: 'storage-node/budget/under-way.ts',
     find: 'for (const job of [...this.#node.waiting]) job.#beginNext()',
     replace: 'void this.#node.waiting',
