@@ -151,7 +151,7 @@ const brand = Symbol.for('mayfly.MayflyError')
 export class MayflyError extends Error {
   static override [Symbol.hasInstance](value: unknown): boolean {
     // biome-ignore lint/complexity/noThisInStatic: classes that users derive from this one inherit the check.
-    if (this !== MayflyError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    if (!isMayflyError(this)) return Function.prototype[Symbol.hasInstance].call(this, value)
     return hasBrand(value, brand)
   }
 
@@ -172,6 +172,11 @@ export class MayflyError extends Error {
     this.retryable = errorTable[code].retryable
     this.reason = reason
   }
+}
+
+/** Outside the class: bundlers rename a class that names itself, and logs and consoles show the name of an error's class. */
+function isMayflyError(type: unknown): boolean {
+  return type === MayflyError
 }
 
 /** True if `error` is a `MayflyError` with one of these codes. */

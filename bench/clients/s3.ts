@@ -7,10 +7,9 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
-import type { S3Target } from '../servers/minio.ts'
+import { BUCKET, type S3Target } from '../servers/minio.ts'
 import { type Client, type Entry, TAKE_SECONDS_MAX } from './client.ts'
 
-export const BUCKET = 'bench'
 /** The largest number of calls that a suite has under way, so that no call waits for a socket. */
 const SOCKETS_MAX = 256
 /** A client that waits on S3 polls. A shorter interval would answer sooner and cost the server more. */

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, totalmem } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import type { Report } from '../suite.ts'
 
 /** The report as text: machine, versions, table and goals. */
@@ -63,6 +64,7 @@ function commitOf(): string {
 }
 
 function git(...args: string[]): string {
-  const cwd = import.meta.dirname
+  // This file is dist/bench/report/report.js.
+  const cwd = fileURLToPath(new URL('../../../', import.meta.url))
   return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
 }

@@ -10,6 +10,8 @@ export interface S3Target {
   readonly secretAccessKey: string
 }
 
+/** The bucket that every suite uses. */
+export const BUCKET = 'bench'
 const ACCESS_KEY = 'mayfly-bench'
 const SECRET_KEY = 'mayfly-bench-secret'
 

@@ -101,7 +101,15 @@ test.each([
   },
 )
 
-test('the package of the server has the command with all it starts, docs and licence, and no source', async () => {
+test('the class of its errors has the name that users catch', async () => {
+  const program = `import { MayflyError, openJob } from 'mayfly'
+    console.log(MayflyError.name, (await openJob('no ticket').catch((error) => error)).constructor.name)`
+  await writeFile(join(dir, 'name.mjs'), program)
+  const { stdout } = await run(process.execPath, [join(dir, 'name.mjs')], { timeout: 30_000 })
+  expect(stdout).toBe('MayflyError MayflyError\n')
+})
+
+test('the package of the server has the command with all it starts, docs and licences, and no source', async () => {
   const root = new URL('../..', import.meta.url).pathname
   const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root })
   const [packed] = Object.values(JSON.parse(stdout.slice(stdout.search(/[[{]/)))) as {
@@ -109,14 +117,24 @@ test('the package of the server has the command with all it starts, docs and lic
   }[]
   const paths = packed?.files.map(({ path }) => path) ?? []
   const programs = ['cli', 'controller', 'metadata', 'storage-node'].map((plane) => `dist/${plane}/main.js`)
-  const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/README.md', ...programs]
+  const wanted = ['package.json', 'README.md', 'LICENSE', 'docs/README.md', 'dist/licenses.txt', ...programs]
   expect(wanted.filter((path) => !paths.includes(path))).toEqual([])
   expect(
     paths.filter(
       (path) =>
-        !/^(dist\/.*\.js|dist\/console\/.*|docs\/.*|bench\/traces\/.*\.csv|package\.json|README\.md|LICENSE)$/.test(
+        !/^(dist\/.*\.js|dist\/licenses\.txt|dist\/console\/.*|docs\/.*|bench\/traces\/.*\.csv|package\.json|README\.md|LICENSE)$/.test(
           path,
         ),
     ),
   ).toEqual([])
+})
+
+test('the package of the server has what it bundles under its licence, and depends on nothing but the addon and the SDK', async () => {
+  const root = new URL('../..', import.meta.url).pathname
+  const { dependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  expect(Object.keys(dependencies)).toEqual(['better-sqlite3', 'mayfly'])
+  const licenses = await readFile(join(root, 'dist/licenses.txt'), 'utf8')
+  for (const name of ['fastify', 'pino', 'pg', '@aws-sdk/client-s3', '@kubernetes/client-node'])
+    expect(licenses).toMatch(new RegExp(`^${name} [\\d.]+: (MIT|Apache-2\\.0)$`, 'm'))
+  expect(licenses).toMatch(/copyright.*The Fastify team/i)
 })
