@@ -6,8 +6,8 @@ export interface Link {
   /** Starts delivery. Called once. */
   open(handlers: LinkHandlers): void
   /**
-   * Queues the parts, in one system call if possible. They must not change until `taken` is called, once: the
-   * network has taken them, or the link is closed.
+   * Queues the parts, in one system call if possible. They must not change until `taken` is called, once, perhaps before this
+   * returns: the network has taken them, or the link is closed.
    */
   write(parts: readonly Uint8Array[], taken: () => void): void
   /** Bytes written and not yet taken by the network. */

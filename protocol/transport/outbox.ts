@@ -59,6 +59,8 @@ export class Outbox {
   #slabs: Buffer[] = []
   #whenTaken: (() => void)[] = []
   #scheduled = false
+  /** Until `flush` nothing is scheduled. */
+  #isHeld = false
   /** Bytes of frames that are not written yet. */
   #freshBytes = 0
   /** The part of them that is in payloads of others. */
@@ -135,9 +137,15 @@ export class Outbox {
     return payloadBytes
   }
 
+  /** The caller calls `flush` in this turn of the event loop. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
   /** Writes all queued frames now. */
   flush(): void {
     this.#portion = this.#firstPortion
+    this.#isHeld = false
     this.#write()
   }
 
@@ -211,7 +219,7 @@ export class Outbox {
 
   /** After all microtasks, so that requests sent for the answers of one read leave together. */
   #schedule(): void {
-    if (this.#scheduled) return
+    if (this.#scheduled || this.#isHeld) return
     this.#scheduled = true
     process.nextTick(() => {
       if (this.#scheduled) this.flush()

@@ -14,11 +14,19 @@ export interface Receiving {
 /** Node needs memory for the first read before there is a reader; a hello, or its answer, fits. */
 const FIRST_READ_BYTES = 1024
 
+/** Written after bytes whose departure must be noticed. */
+const nothing = Buffer.alloc(0)
+
 /** A link over a connected or connecting socket. */
 export class TcpLink implements Link {
   readonly #socket: Socket
   #handlers: LinkHandlers | null = null
   #paused = false
+  /** The network did not take the last write at once. Then Node's own timeout is set, which sees how much of a write it takes. */
+  #isLate = false
+  /** Otherwise two counters are compared from time to time: Node's timeout would be set anew by every read and write. */
+  #looks: NodeJS.Timeout | undefined
+  #lookedBytes = 0
   #first: Buffer | null = Buffer.allocUnsafe(FIRST_READ_BYTES)
 
   /** `makeSocket` creates a socket with these options, or one that emits `data` if that is not possible. */
@@ -42,26 +50,41 @@ export class TcpLink implements Link {
       .on('error', (error) => {
         cause = error
       })
-      .on('close', () => handlers.closed(cause))
-      .on('timeout', () => this.#silent(handlers))
-      .setTimeout(LINK_SILENT_MS)
+      .on('close', () => {
+        clearInterval(this.#looks)
+        handlers.closed(cause)
+      })
+      .on('timeout', () => {
+        // Otherwise Node would report it once, and again only after the next byte.
+        this.#setLate(true)
+        this.#silent(handlers)
+      })
       .setNoDelay(true)
       .setKeepAlive(true, 30_000)
       .resume()
+    this.#looks = setInterval(() => this.#look(handlers), LINK_SILENT_MS).unref()
   }
 
   write(parts: readonly Uint8Array[], taken: () => void): void {
     const socket = this.#socket
-    if (socket.destroyed || socket.writableEnded) return taken()
+    if (!socket.writable) return taken()
     const last = parts.length - 1
+    const wasLate = this.#isLate
     if (last > 0) socket.cork()
     for (let i = 0; i < last; i++) socket.write(parts[i] as Uint8Array)
-    socket.write(parts[last] as Uint8Array, taken)
+    // A callback costs Node another tick, also for a write that the network takes at once.
+    if (wasLate) socket.write(parts[last] as Uint8Array, taken)
+    else socket.write(parts[last] as Uint8Array)
     if (last > 0) socket.uncork()
+    const isLate = socket.writableLength > 0
+    if (isLate !== wasLate) this.#setLate(isLate)
+    if (wasLate) return
+    if (isLate) socket.write(nothing, taken)
+    else taken()
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength
+    return this.#isLate ? this.#socket.writableLength : 0
   }
 
   pause(): void {
@@ -92,10 +115,20 @@ export class TcpLink implements Link {
     else this.#socket.unref()
   }
 
+  #setLate(isLate: boolean): void {
+    this.#isLate = isLate
+    this.#socket.setTimeout(isLate ? LINK_SILENT_MS : 0)
+  }
+
+  #look(handlers: LinkHandlers): void {
+    const { bytesRead, bytesWritten } = this.#socket
+    const isSilent = bytesRead + bytesWritten === this.#lookedBytes
+    this.#lookedBytes = bytesRead + bytesWritten
+    if (isSilent && !this.#isLate) this.#silent(handlers)
+  }
+
   #silent(handlers: LinkHandlers): void {
     const { bytesRead } = this.#socket
-    // Otherwise Node would report the timeout once, and again only after the next byte.
-    this.#socket.setTimeout(LINK_SILENT_MS)
     // After a suspension of the process, pending input is read first.
     setImmediate(() => {
       if (this.#socket.bytesRead === bytesRead && !this.#socket.destroyed) handlers.silent()

@@ -155,6 +155,7 @@ class Responder implements Counted {
     this.#watch.received()
     const { turns } = this.#options
     if (!turns.begin(this.#job)) this.#intake.awaitTurn()
+    this.#outbox.hold()
     try {
       this.#frames.filled(bytes)
     } catch (error) {
