@@ -16,6 +16,7 @@ import { list } from './suites/node/list.ts'
 import { ssd } from './suites/node/ssd.ts'
 import { tiers } from './suites/node/tiers.ts'
 import { coldstart } from './suites/peers/coldstart.ts'
+import { fanin } from './suites/peers/fanin.ts'
 import { many } from './suites/peers/many.ts'
 import { memory } from './suites/peers/memory.ts'
 import { limit, ops, tls } from './suites/peers/ops.ts'
@@ -28,6 +29,7 @@ import { wait } from './suites/peers/wait.ts'
 const comparisons: readonly (readonly [string, Suite])[] = [
   ['ops', ops],
   ['tls', tls],
+  ['fanin', fanin],
   ['many', many],
   ['wait', wait],
   ['shuffle', shuffle],

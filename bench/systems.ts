@@ -13,6 +13,8 @@ export const serverOf: Readonly<Record<SystemName, ServerName>> = {
   ioredis: 'redis',
   'ioredis pipelining': 'redis',
   'node-redis': 'redis',
+  iovalkey: 'redis',
+  'valkey-glide': 'redis',
   s3: 'minio',
   limit: 'limit',
 }

@@ -4,25 +4,36 @@ import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
 
 /** Each command is one write; MGET and MSET for many keys. The target is `host:port`, followed by the file of the CA for TLS. */
 export async function open(target: string): Promise<Client> {
-  return new IoredisClient(target)
+  return new IoredisClient(new Redis(optionsOf(target)))
 }
 
 /** Enables auto-pipelining: the commands of one turn of the event loop, including those of `getMany` and `putMany`, share one pipeline. */
 export async function openPipelining(target: string): Promise<Client> {
-  return new PipeliningClient(target, { enableAutoPipelining: true })
+  return new PipeliningClient(new Redis({ ...optionsOf(target), enableAutoPipelining: true }))
 }
 
-class IoredisClient implements Client {
+interface Options {
+  readonly host: string
+  readonly port: number
+  readonly tls?: { readonly ca: string }
+}
+
+/** The connection of ioredis, or of a library with the same interface. */
+export function optionsOf(target: string): Options {
+  const [address = '', caFile] = target.split(' ')
+  const [host = '', port] = address.split(':')
+  const tls = caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, 'utf8') } }
+  return { host, port: Number(port), ...tls }
+}
+
+export class IoredisClient implements Client {
   protected readonly redis: Redis
   /** BLPOP blocks its connection, so each waiting call uses a connection of its own, as ioredis advises. */
   readonly #idle: Redis[] = []
   readonly #waiting = new Set<Redis>()
 
-  constructor(target: string, options: { enableAutoPipelining?: boolean } = {}) {
-    const [address = '', caFile] = target.split(' ')
-    const [host = '', port] = address.split(':')
-    const tls = caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, 'utf8') } }
-    this.redis = new Redis({ host, port: Number(port), ...tls, ...options })
+  constructor(redis: Redis) {
+    this.redis = redis
   }
 
   async put(key: string, bytes: Buffer): Promise<void> {

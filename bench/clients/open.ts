@@ -1,7 +1,15 @@
 import type { Open } from './client.ts'
 
 /** A system under test: a server together with one of the libraries that a function would use for it. */
-export type SystemName = 'mayfly' | 'ioredis' | 'ioredis pipelining' | 'node-redis' | 's3' | 'limit'
+export type SystemName =
+  | 'mayfly'
+  | 'ioredis'
+  | 'ioredis pipelining'
+  | 'node-redis'
+  | 'iovalkey'
+  | 'valkey-glide'
+  | 's3'
+  | 'limit'
 
 /** Libraries are loaded on demand, so that no process pays for the libraries of other systems. */
 export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
@@ -9,6 +17,8 @@ export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
   ioredis: async () => (await import('./ioredis.ts')).open,
   'ioredis pipelining': async () => (await import('./ioredis.ts')).openPipelining,
   'node-redis': async () => (await import('./node-redis.ts')).open,
+  iovalkey: async () => (await import('./iovalkey.ts')).open,
+  'valkey-glide': async () => (await import('./valkey-glide.ts')).open,
   s3: async () => (await import('./s3.ts')).open,
   limit: async () => (await import('./limit.ts')).open,
 }
@@ -19,6 +29,8 @@ export const libraries: Readonly<Record<SystemName, string | null>> = {
   ioredis: 'ioredis',
   'ioredis pipelining': 'ioredis',
   'node-redis': 'redis',
+  iovalkey: 'iovalkey',
+  'valkey-glide': '@valkey/valkey-glide',
   s3: '@aws-sdk/client-s3',
   limit: null,
 }

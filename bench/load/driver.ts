@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type { SystemName } from '../clients/open.ts'
 import type { Params, Result, TaskName } from '../tasks/tasks.ts'
 
-/** The answer of a driver: the task's result and its CPU cost, or the error. */
+/** The answer of a driver: the task's result for each client and the CPU cost of all, or the error. */
 export type Answer =
-  | { readonly type: 'done'; readonly result: unknown; readonly cpuSeconds: number }
+  | { readonly type: 'done'; readonly results: readonly unknown[]; readonly cpuSeconds: number }
   | { readonly type: 'failed'; readonly message: string }
 
 /** A task that takes longer than this has failed: MinIO takes a minute for 4 GiB. */
@@ -14,7 +14,7 @@ const TASK_MS_MAX = 5 * 60_000
 
 const program = fileURLToPath(new URL('driver-process.js', import.meta.url))
 
-/** One process that uses one system, as one function does. It runs one task at a time. */
+/** One process that uses one system, as one function does, with one client or several. It runs one task at a time, on all of them at once. */
 export class Driver {
   readonly #child: ChildProcess
 
@@ -22,9 +22,9 @@ export class Driver {
     this.#child = child
   }
 
-  /** Resolves when the library is loaded and the client connected. */
-  static async start(system: SystemName, target: string): Promise<Driver> {
-    const driver = new Driver(fork(program, [system, target]))
+  /** Resolves when the library is loaded and the clients are connected. */
+  static async start(system: SystemName, target: string, clients = 1): Promise<Driver> {
+    const driver = new Driver(fork(program, [system, target, String(clients)]))
     await driver.#answer()
     return driver
   }
@@ -32,11 +32,11 @@ export class Driver {
   async run<Name extends TaskName>(
     name: Name,
     params: Params<Name>,
-  ): Promise<{ result: Result<Name>; cpuSeconds: number }> {
+  ): Promise<{ results: readonly Result<Name>[]; cpuSeconds: number }> {
     const answer = this.#answer()
     this.#child.send({ name, params })
-    const { result, cpuSeconds } = await answer
-    return { result: result as Result<Name>, cpuSeconds }
+    const { results, cpuSeconds } = await answer
+    return { results: results as readonly Result<Name>[], cpuSeconds }
   }
 
   async end(): Promise<void> {

@@ -8,7 +8,7 @@ import { Driver } from './driver.ts'
 export class Entrant {
   readonly system: SystemName
   readonly server: Server
-  readonly #drivers = new Map<number, Promise<Driver>>()
+  readonly #drivers = new Map<string, Promise<Driver>>()
   #clientCpuSeconds = 0
 
   constructor(system: SystemName, server: Server) {
@@ -18,11 +18,37 @@ export class Entrant {
 
   /** Runs a task in a client process, which is started at its first use. */
   async run<Name extends TaskName>(name: Name, params: Params<Name>, driver = 0): Promise<Result<Name>> {
-    const started = this.#drivers.get(driver) ?? Driver.start(this.system, this.server.target)
-    this.#drivers.set(driver, started)
-    const { result, cpuSeconds } = await (await started).run(name, params)
+    const [result] = await this.#runIn({ driver, clients: 1 }, name, params)
+    return result as Result<Name>
+  }
+
+  /** Runs a task on all clients of several processes at once. */
+  async runOnAll<Name extends TaskName>(
+    { processes, clients }: { processes: number; clients: number },
+    name: Name,
+    params: Params<Name>,
+  ): Promise<Result<Name>[]> {
+    const drivers = Array.from({ length: processes }, (_, driver) => ({ driver, clients }))
+    // All are ready before the first begins.
+    await Promise.all(drivers.map((each) => this.#driver(each)))
+    return (await Promise.all(drivers.map((each) => this.#runIn(each, name, params)))).flat()
+  }
+
+  async #runIn<Name extends TaskName>(
+    which: { driver: number; clients: number },
+    name: Name,
+    params: Params<Name>,
+  ): Promise<readonly Result<Name>[]> {
+    const { results, cpuSeconds } = await (await this.#driver(which)).run(name, params)
     this.#clientCpuSeconds += cpuSeconds
-    return result
+    return results
+  }
+
+  #driver({ driver, clients }: { driver: number; clients: number }): Promise<Driver> {
+    const id = `${driver} with ${clients}`
+    const started = this.#drivers.get(id) ?? Driver.start(this.system, this.server.target, clients)
+    this.#drivers.set(id, started)
+    return started
   }
 
   /** Runs `work` and measures the CPU time of all processes of client and server. */

@@ -25,7 +25,14 @@ interface BoundGoal extends GoalBase {
   readonly reachFor?: number
 }
 
-export const REDIS = ['ioredis', 'ioredis pipelining', 'node-redis'] as const satisfies SystemName[]
+/** The libraries of Node for Redis and Valkey: the best of them counts in each row. */
+export const REDIS = [
+  'ioredis',
+  'ioredis pipelining',
+  'node-redis',
+  'iovalkey',
+  'valkey-glide',
+] as const satisfies SystemName[]
 
 /** Whether the rows meet a goal; null if `--only` left out every row of the goal. */
 export function judge(

@@ -6,6 +6,8 @@ export const colours: Readonly<Record<SeriesName, string>> = {
   ioredis: '#0072b2',
   'ioredis pipelining': '#56b4e9',
   'node-redis': '#009e73',
+  iovalkey: '#e69f00',
+  'valkey-glide': '#b3a100',
   s3: '#cc79a7',
   limit: '#777777',
   allocated: '#777777',

@@ -50,3 +50,31 @@ export class Tally {
     }
   }
 }
+
+/**
+ * Sums calls that were made at the same time by several clients. Their rates add up. Of each client only the values at `RANKS` are known, so
+ * a call counts as one of the next higher rank: the values of the sum are upper bounds.
+ */
+export function sumOf(all: readonly Tallied[]): Tallied {
+  const calls = all.reduce((sum, each) => sum + each.calls, 0)
+  const perSecond = all.reduce((sum, each) => sum + each.calls / each.seconds, 0)
+  const known = all
+    .flatMap(({ calls, ranksMs }) =>
+      ranksMs.map((ms, at) => ({ ms, calls: (calls * ((RANKS[at] ?? 0) - (RANKS[at - 1] ?? 0))) / 100 })),
+    )
+    .sort((a, b) => a.ms - b.ms)
+  let at = 0
+  let below = known[0]?.calls ?? 0
+  const ranksMs = RANKS.map((rank) => {
+    while (at < known.length - 1 && below < (rank / 100) * calls * (1 - Number.EPSILON * known.length))
+      below += known[++at]?.calls ?? 0
+    return known[at]?.ms ?? 0
+  })
+  return {
+    calls,
+    bytes: all.reduce((sum, each) => sum + each.bytes, 0),
+    seconds: perSecond === 0 ? 1 : calls / perSecond,
+    ranksMs,
+    failures: all.flatMap(({ failures }) => failures).slice(0, FAILURES_RETAINED_MAX),
+  }
+}

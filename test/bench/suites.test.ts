@@ -17,6 +17,7 @@ const suites = {
   ops: { rows: 12, servers: ['Mayfly', 'Redis', 'MinIO', 'limit'] },
   tls: { rows: 12, servers: ['Mayfly', 'Redis'] },
   limit: { rows: 12, servers: ['limit'] },
+  fanin: { rows: 6, servers: ['Mayfly', 'Redis'] },
   many: { rows: 4, servers: ['Mayfly', 'Redis', 'MinIO'] },
   wait: { rows: 2, servers: ['Mayfly', 'Redis', 'MinIO'] },
   shuffle: { rows: 1, servers: ['Mayfly', 'Redis', 'MinIO'] },
