@@ -18,7 +18,15 @@ const entryPoints = [
 })
 
 /** Left to `node_modules`: a native addon; the SDK, as functions import it; what the bench compares with, as its users install it. */
-const external = ['better-sqlite3', 'mayfly', 'autocannon', 'ioredis', 'redis']
+const external = [
+  'better-sqlite3',
+  'mayfly',
+  'autocannon',
+  'ioredis',
+  'redis',
+  'iovalkey',
+  '@valkey/valkey-glide',
+]
 
 /** The bench measures AWS's SDK as it is installed; the planes bundle it. */
 const measured = {
