@@ -124,12 +124,4 @@ export const deathBugs: readonly Planted[] = [
     replace: 'if (server === null) throw',
     seedsMax: 30,
   },
-  {
-    name: 'ended-job-written',
-    what: 'If a job ends while metadata stores that leftovers are freed, a rejection is unhandled.',
-    file: 'metadata/drive/driver.ts',
-    find: 'await jobs.changeLiving(job, (record) => withoutLeftover(',
-    replace: 'if (jobs.has(job)) await jobs.change(job, (record) => withoutLeftover(',
-    seedsMax: 1_000,
-  },
 ]
