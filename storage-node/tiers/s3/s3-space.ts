@@ -12,6 +12,9 @@ import type { DiscardQueue } from './discard-queue.ts'
 interface Record {
   readonly bytes: number
   readonly checksums: Checksums
+  /** Reads in flight. */
+  reads: number
+  isRemoved: boolean
 }
 
 /** The same for all jobs of a node. */
@@ -66,7 +69,7 @@ export class S3Space implements TierSpace {
       this.#writes.delete(writing)
     }
     this.#requireOpen()
-    this.#records.set(record, { bytes: bytes.length, checksums })
+    this.#records.set(record, { bytes: bytes.length, checksums, reads: 0, isRemoved: false })
     this.#usedBytes += bytes.length
     return record
   }
@@ -77,9 +80,15 @@ export class S3Space implements TierSpace {
     assert(found !== undefined, 'a record is read while it is there')
     if (range.length === 0) return Buffer.alloc(0)
     const blocks = coveringBlocks(range, found.bytes)
-    const bytes = await this.#fetch(record, blocks)
-    verifyBlocks(bytes, blocks, found.checksums)
-    return cutRange(bytes, blocks, range)
+    found.reads++
+    try {
+      const bytes = await this.#fetch(record, blocks)
+      verifyBlocks(bytes, blocks, found.checksums)
+      return cutRange(bytes, blocks, range)
+    } finally {
+      found.reads--
+      if (found.isRemoved) this.#discardUnread(record, found)
+    }
   }
 
   remove(record: number): void {
@@ -87,7 +96,8 @@ export class S3Space implements TierSpace {
     assert(found !== undefined, 'a record is removed once')
     this.#records.delete(record)
     this.#usedBytes -= found.bytes
-    this.#options.discards.add(this.#keyOf(record))
+    found.isRemoved = true
+    this.#discardUnread(record, found)
   }
 
   drop(): Promise<void> {
@@ -95,10 +105,16 @@ export class S3Space implements TierSpace {
     return this.#dropped
   }
 
+  /** The last of its reads discards a removed record, so that none of them fails. */
+  #discardUnread(record: number, { reads }: Record): void {
+    if (reads === 0 && this.#dropped === null) this.#options.discards.add(this.#keyOf(record))
+  }
+
   async #fetch(record: number, range: Range): Promise<Buffer> {
     try {
       return await this.#options.bucket.get(this.#keyOf(record), range)
     } catch (error) {
+      this.#requireOpen()
       if (!isError(error, 'NOT_FOUND')) throw error
       throw new MayflyError('OBJECT_LOST', 'The S3 tier does not have its record any more')
     }

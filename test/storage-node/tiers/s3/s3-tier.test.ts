@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../../protocol/runtime.ts'
 import { S3Bucket } from '../../../../service/s3/s3-bucket.ts'
 import type { S3Settings } from '../../../../service/s3/s3-settings.ts'
 import { TierBudget } from '../../../../storage-node/budget/budget.ts'
 import { JobTiers } from '../../../../storage-node/tiers/job-tiers.ts'
+import { S3_DELETE_MS } from '../../../../storage-node/tiers/limits.ts'
 import { S3Tier } from '../../../../storage-node/tiers/s3/s3-tier.ts'
+import type { TierSpace } from '../../../../storage-node/tiers/tier-store.ts'
 import { background } from '../../../fixture/background.ts'
-import { sharedS3, startFaults } from '../../../fixture/s3.ts'
+import { type S3Faults, sharedS3, startFaults } from '../../../fixture/s3.ts'
 import { tierContract } from '../tier-contract.ts'
 
 const startS3 = sharedS3()
@@ -74,6 +77,42 @@ test('a record that somebody else removed or changed is a lost object, never wro
     message: expect.stringContaining('checksum'),
   })
 })
+
+test('a record that is removed while a slow read of it is under way is deleted after that read', async (context) => {
+  const settings = await startS3(context)
+  const faults = await startFaults(settings)
+  const job = open('n-1', faults.settings).open('j-a')
+  const record = await job.write(Buffer.from('slow'))
+  const read = await readSlowly(job, record, faults)
+  job.remove(record)
+  expect((await read()).toString()).toBe('slow')
+  await expect.poll(inspect(settings), { timeout: 5_000 }).toEqual([])
+})
+
+test('a slow read of a job that ends meanwhile says so, and not that its object is lost', async (context) => {
+  const faults = await startFaults(await startS3(context))
+  const job = open('n-1', faults.settings).open('j-a')
+  const read = await readSlowly(job, await job.write(Buffer.from('slow')), faults)
+  await job.drop()
+  await expect(read()).rejects.toMatchObject({ code: 'JOB_ENDED' })
+})
+
+/** Begins a read whose request the endpoint gets later than deletions that are asked for now; all other requests are fast. */
+async function readSlowly(job: TierSpace, record: number, faults: S3Faults): Promise<() => Promise<Buffer>> {
+  const before = faults.requests
+  faults.delayMs = 2.5 * S3_DELETE_MS
+  const outcome = job.read(record, { offset: 0, length: 4 }).then(
+    (bytes) => () => bytes,
+    (error: unknown) => () => {
+      throw error
+    },
+  )
+  await expect.poll(() => faults.requests).toBe(before + 1)
+  // The proxy takes the delay of a request when it has all of it.
+  await sleep(50)
+  faults.delayMs = 0
+  return async () => (await outcome)()
+}
 
 test('while the endpoint is down writes and reads are UNAVAILABLE, and afterwards all is there', async (context) => {
   const faults = await startFaults(await startS3(context))
