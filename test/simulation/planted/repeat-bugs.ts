@@ -29,7 +29,8 @@ export const repeatBugs: readonly Planted[] = [
         replace: "const job = node.jobOf(claims, 'write', request)\n        locate(job, request)\n",
       },
     ],
-    seedsMax: 1_000,
+    profile: 'clones',
+    seedsMax: 150,
   },
   {
     name: 'mutation-sent-anew',
