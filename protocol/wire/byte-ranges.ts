@@ -1,3 +1,5 @@
+import { copyRange } from './copy-bytes.ts'
+
 /**
  * Ranges of several memories, in order: a payload of many small values that is copied when it is queued, without a
  * view of each.
@@ -33,5 +35,17 @@ export class ByteRanges {
 
   lengthAt(index: number): number {
     return this.#bounds[2 * index + 1] as number
+  }
+
+  /** All ranges in memory of their own. */
+  copy(): Buffer {
+    const copied = Buffer.allocUnsafe(this.#bytes)
+    let at = 0
+    for (let index = 0; index < this.count; index++) {
+      const length = this.lengthAt(index)
+      copyRange(this.memoryAt(index), this.startAt(index), length, copied, at)
+      at += length
+    }
+    return copied
   }
 }

@@ -1,3 +1,4 @@
+import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { JobMemory } from './job-memory.ts'
 import type { Piece } from './payload.ts'
@@ -22,6 +23,7 @@ export function pinnedReply<Head>(head: Head, memory: JobMemory, { views, runs }
 /** The reply with a payload that no longer depends on the arena, or is pinned. */
 export function detached<Head>(reply: PinnedReply<Head>): PinnedReply<Head> {
   const { payload, pin } = reply
+  if (payload instanceof ByteRanges) return { ...reply, payload: payload.copy() }
   if (pin !== undefined || !(payload instanceof Uint8Array)) return reply
   return { ...reply, payload: Buffer.from(payload) }
 }

@@ -1,7 +1,7 @@
 import { ENTRY_OVERHEAD_BYTES } from '../../protocol/limits.ts'
 import { copyRange } from '../../protocol/wire/copy-bytes.ts'
 import type { Arena } from './arena.ts'
-import { HEADER_BYTES, HEADER_WORDS, KEY_MASK, putLong, roundUp } from './record.ts'
+import { HEADER_BYTES, HEADER_WORDS, KEY_MASK, longAt, putLong, roundUp } from './record.ts'
 
 /**
  * A record to be written of a value without expiry, metadata, checksum and runs. `keys` has the key's bytes
@@ -27,6 +27,7 @@ export interface PlainRead {
   readonly keyStart: number
   readonly keyBytes: number
   readonly hash: number
+  version: number
   payload: Uint8Array
   start: number
   bytes: number
@@ -52,12 +53,15 @@ export function plainContentBytes(arena: Arena, at: number): number {
   return isValue && !hasMetadata ? (words[word] as number) : -1
 }
 
-/** Sets where the plain value at an address is. False if the record has anything else. */
+/** Sets the version of the plain value at an address, and where it is. False if the record has anything else. */
 export function readPlain(arena: Arena, at: number, read: PlainRead): boolean {
   const bytes = plainContentBytes(arena, at)
   if (bytes < 0) return false
-  read.payload = arena.slabOf(at).bytes
-  read.start = (arena.granuleOf(at) * 2 + HEADER_WORDS) * 4 + read.keyBytes
+  const { words, bytes: memory } = arena.slabOf(at)
+  const word = arena.granuleOf(at) * 2
+  read.version = longAt(words, word + 2)
+  read.payload = memory
+  read.start = (word + HEADER_WORDS) * 4 + read.keyBytes
   read.bytes = bytes
   return true
 }

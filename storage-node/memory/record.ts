@@ -364,7 +364,8 @@ export function roundUp(bytes: number): number {
   return Math.ceil(bytes / GRANULE_BYTES) * GRANULE_BYTES
 }
 
-function longAt(words: Uint32Array, word: number): number {
+/** An integer of eight bytes. */
+export function longAt(words: Uint32Array, word: number): number {
   return (words[word + 1] as number) * 2 ** 32 + (words[word] as number)
 }
 

@@ -36,7 +36,7 @@ import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { moveToRam } from '../tiering/storage-location.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import { byteRangeOf } from './byte-range.ts'
-import { putPlain } from './plain-put.ts'
+import { getPlain, putPlain } from './plain.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
@@ -99,7 +99,7 @@ export class Objects {
     waiter: Waiter | null,
     retry: RetryGet | null = null,
   ): Get | Promise<Get> {
-    return this.#get(job, request, { waiter, later: false, retry })
+    return getPlain(this.#table, job, request) ?? this.#get(job, request, { waiter, later: false, retry })
   }
 
   #get(
