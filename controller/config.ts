@@ -31,6 +31,7 @@ export function readConfig(env: Environment = process.env) {
     secret: readSecret(env),
     ...cluster,
     kubernetes: readKubernetes(env, cluster.classes),
+    podName: env.MAYFLY_POD_NAME || null,
     pageDir: PAGE_DIR,
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),
@@ -40,7 +41,7 @@ export function readConfig(env: Environment = process.env) {
 /** The others concern the process, not what it serves. */
 export type ControllerConfig = Omit<
   ReturnType<typeof readConfig>,
-  'network' | 'kubernetes' | 'metadataServers'
+  'network' | 'kubernetes' | 'podName' | 'metadataServers'
 >
 
 /** The name, in the limits of the config file, of the key that `mayfly up` makes. */

@@ -40,6 +40,7 @@ export const taskTable = {
   createPod: 'the pod of a storage node could not be created yet',
   deletePod: 'the pod of a storage node could not be deleted yet',
   applyMetadata: 'the Deployment of a metadata server could not be applied yet',
+  labelLeader: 'the pod of the controller that leads could not be labelled yet',
   applyBudget: 'the PodDisruptionBudget of storage nodes could not be applied yet',
   drainEnding: 'a storage node that was told to end cannot be emptied yet',
   sweepPersisted: 'the persistent store cannot be swept',

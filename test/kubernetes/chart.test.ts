@@ -62,10 +62,10 @@ test.each([
       const list = { apiVersion: 'v1', kind: 'List', items: objects }
       return (await server.kubectl(args, JSON.stringify(list))).trim().split('\n')
     }
+    // A priority class has to exist before pods may name it, as that of `helm test` does.
+    for (const each of manifests) if (each.kind === 'PriorityClass') await server.apply(each)
     const taken = await dryRun(manifests.filter(({ kind }) => kind !== 'PriorityClass').map(inNamespace))
     expect(taken.length).toBeGreaterThan(8)
-    // A priority class has to exist before pods may name it.
-    for (const each of manifests) if (each.kind === 'PriorityClass') await server.apply(each)
     expect(await dryRun(startedPods(manifests))).toHaveLength('nodeClasses' in values ? 3 : 2)
     await expect(dryRun([{ ...manifests[0], kind: 'Confusion' }])).rejects.toThrow('Confusion')
 

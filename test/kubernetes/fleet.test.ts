@@ -67,6 +67,7 @@ describe('the Kubernetes fleet, as every fleet', () => {
         settings,
         classes,
         metadataServers: 1,
+        podName: null,
         runtime: systemRuntime,
         background,
       })

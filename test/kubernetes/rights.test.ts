@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { Kubernetes } from '../../bench/servers/kubernetes/kubernetes.ts'
+import { controllerRules, type PolicyRule } from '../../bench/servers/kubernetes/kubernetes-cluster.ts'
 import { ApiServer, ApiServerError } from '../../controller/nodes/fleet/kubernetes/api-server.ts'
 import { disruptionBudget, metadataDeployment } from '../../controller/nodes/fleet/kubernetes/companions.ts'
 import { nodePod } from '../../controller/nodes/fleet/kubernetes/pod.ts'
 import { sharedKubernetes } from '../fixture/kubernetes.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-import type { Kubernetes } from './support/kubernetes.ts'
-import { controllerRules, type PolicyRule } from './support/kubernetes-cluster.ts'
 import { clusters } from './support/load.ts'
 
 const control = sharedKubernetes()
@@ -77,6 +77,9 @@ async function forbidden(api: ApiServer): Promise<string[]> {
   await attempt(api.watchPods(list?.resourceVersion ?? '0', { events, signal }))
   await attempt(api.createPod(nodePod(template, { instance: 'mayfly', node: id, nodeClass, owner })))
   await attempt(api.lastWarning(`mayfly-${id}`))
+  await attempt(api.listLeaders())
+  // Without the right to create it there is no pod.
+  await attempt(api.labelLeader(`mayfly-${id}`, true)).catch(() => undefined)
   await attempt(api.deletePod(`mayfly-${id}`)).catch(() => undefined)
   await attempt(api.listMetadata())
   const settings = {

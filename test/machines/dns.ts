@@ -12,7 +12,13 @@ const IN = 1
 const NO_SUCH_NAME = 3
 const TTL_SECONDS = 1
 
+/** A label of slices whose Service has no address of its own. */
+const HEADLESS = 'service.kubernetes.io/headless'
+/** Of a pod's own loopback, where nothing listens: as a Service proxy does, it refuses connections. */
+const REFUSING = '127.0.0.1'
+
 interface Slice {
+  readonly metadata: { readonly labels?: Readonly<Record<string, string>> }
   readonly endpoints?: readonly {
     readonly addresses: readonly string[]
     readonly conditions: { readonly ready?: boolean }
@@ -20,8 +26,8 @@ interface Slice {
 }
 
 /**
- * The part of a cluster's DNS that headless Services need: the addresses of their ready pods, from the API server of the kit in `kit`. Resolves with
- * a function that ends it.
+ * The part of a cluster's DNS that is needed, from the API server of the kit in `kit`: names of Services have the addresses of their ready pods. No
+ * Service proxy runs, so that holds for Services with an address of their own too. Resolves with a function that ends it.
  */
 export async function startDns(address: string, kit: string): Promise<() => void> {
   const read = (name: string) => readFileSync(join(kit, 'pki', name))
@@ -32,9 +38,11 @@ export async function startDns(address: string, kit: string): Promise<() => void
     const sent = request({ host: '127.0.0.1', port: 6443, path, ...tls }).end()
     const [response] = await once(sent, 'response')
     const { items = [] } = (await json(response)) as { items?: Slice[] }
-    return items.flatMap(({ endpoints }) =>
+    const ready = items.flatMap(({ endpoints }) =>
       (endpoints ?? []).flatMap(({ addresses, conditions }) => (conditions.ready === false ? [] : addresses)),
     )
+    const hasAddress = items.some(({ metadata }) => metadata.labels?.[HEADLESS] === undefined)
+    return ready.length === 0 && hasAddress ? [REFUSING] : ready
   }
   addAddress(address)
   const socket = createSocket('udp4')

@@ -39,7 +39,6 @@ export interface Load {
 
 /** Eight lanes of calls from a pod beside the release \`mayfly\` of docs/kubernetes.md. */
 export async function startLoad({ kubectl }: RealCluster, image: string): Promise<Load> {
-  const url = 'https://mayfly-controllers:7400,https://mayfly:7400'
   const volumes = [
     { name: 'tls', secret: { secretName: 'mayfly-tls', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
   ]
@@ -49,7 +48,7 @@ export async function startLoad({ kubectl }: RealCluster, image: string): Promis
     workingDir: '/opt/mayfly',
     command: ['node', '--input-type=module', '-e', program],
     env: [
-      { name: 'MAYFLY_URL', value: url },
+      { name: 'MAYFLY_URL', value: 'https://mayfly:7400' },
       { name: 'MAYFLY_CA_FILE', value: '/etc/mayfly/ca.crt' },
       { name: 'MAYFLY_API_KEY', valueFrom: { secretKeyRef: { name: 'mayfly-auth', key: 'api-key' } } },
     ],

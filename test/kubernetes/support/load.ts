@@ -1,4 +1,9 @@
 import { onTestFinished } from 'vitest'
+import type { Kubernetes } from '../../../bench/servers/kubernetes/kubernetes.ts'
+import {
+  KubernetesCluster,
+  type KubernetesClusterOptions,
+} from '../../../bench/servers/kubernetes/kubernetes-cluster.ts'
 import type { Member } from '../../../bench/servers/member.ts'
 import type { RegisteredJob } from '../../../client/registration.ts'
 import { seed } from '../../controller/support/seed.ts'
@@ -8,8 +13,6 @@ import { Traffic } from '../../e2e/support/traffic.ts'
 import { sharedKubernetes } from '../../fixture/kubernetes.ts'
 import { sharedPostgres } from '../../fixture/postgres.ts'
 import { SeededRandom } from '../../simulation/world/random.ts'
-import type { Kubernetes } from './kubernetes.ts'
-import { KubernetesCluster, type KubernetesClusterOptions } from './kubernetes-cluster.ts'
 
 const command = new URL('../../../dist/cli/main.js', import.meta.url).pathname
 

@@ -19,7 +19,7 @@ import {
   WATCH_MS_MAX,
   WATCH_SECONDS,
 } from './limits.ts'
-import { selectorOf } from './pod.ts'
+import { LEADER_LABEL, leaderSelector, selectorOf } from './pod.ts'
 
 /** The API server did not answer, or refused. */
 export class ApiServerError extends MayflyError {
@@ -160,6 +160,27 @@ export class ApiServer {
   async deletePod(name: string): Promise<void> {
     await this.#call('delete a pod', () =>
       this.#core.deleteNamespacedPod({ namespace: this.namespace, name }),
+    )
+  }
+
+  /** The pods of controllers with the label of the leader. */
+  async listLeaders(): Promise<string[]> {
+    const labelSelector = leaderSelector(this.#instance)
+    const { items } = await this.#call('list the pods of controllers', () =>
+      this.#core.listNamespacedPod({ namespace: this.namespace, labelSelector }),
+    )
+    return items.flatMap(({ metadata }) => metadata?.name ?? [])
+  }
+
+  /** Sets the label of the leader on a pod, or removes it. */
+  async labelLeader(name: string, leads: boolean): Promise<void> {
+    const { setHeaderOptions, PatchStrategy } = this.#library
+    const body = { metadata: { labels: { [LEADER_LABEL]: leads ? 'true' : null } } }
+    await this.#call('label a pod', () =>
+      this.#core.patchNamespacedPod(
+        { name, namespace: this.namespace, body, fieldManager: FIELD_MANAGER },
+        setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+      ),
     )
   }
 

@@ -7,7 +7,7 @@ import type { NodeClass } from '../../../sizing/node-class.ts'
 import type { Fleet, FleetNode, FleetWatcher } from '../fleet.ts'
 import { type ApiServer, ApiServerError } from './api-server.ts'
 import { budgetName, disruptionBudget, metadataDeployment, metadataOf } from './companions.ts'
-import { FIRST_LIST_MS_MAX, POD_FAILING_MS_MAX } from './limits.ts'
+import { FIRST_LIST_MS_MAX, LEADER_LABEL_MS, POD_FAILING_MS_MAX } from './limits.ts'
 import { classOf, isOutdated, minAvailable, nodeOf, nodePod, podName, stateOf } from './pod.ts'
 import { PodWatch } from './pod-watch.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -18,6 +18,8 @@ export interface KubernetesFleetOptions {
   readonly classes: readonly NodeClass[]
   /** Metadata servers that are started with the fleet. */
   readonly metadataServers: number
+  /** The pod of this process, which gets the label of the leader; null if it has none. */
+  readonly podName: string | null
   readonly runtime: Runtime
   readonly background: Background
 }
@@ -56,7 +58,7 @@ export class KubernetesFleet implements Fleet {
   /** Whether a caller of `list` waits for the pods, or has them. */
   #isAwaited = true
   #isClosed = false
-  #rounds: Pick<Timer, 'cancel'> | null = null
+  readonly #rounds: Pick<Timer, 'cancel'>[] = []
 
   constructor(options: KubernetesFleetOptions) {
     this.#options = options
@@ -117,7 +119,13 @@ export class KubernetesFleet implements Fleet {
     const { background } = this.#options
     const isWanted = (): boolean => !this.#isClosed
     void background.persist(['applyMetadata', ''], () => this.#startAllMetadata(), isWanted)
-    this.#rounds = background.every(HEARTBEAT_MS, ['controlLoop', 'pods'], () => this.#giveUpLate())
+    this.#rounds.push(background.every(HEARTBEAT_MS, ['controlLoop', 'pods'], () => this.#giveUpLate()))
+    const { podName } = this.#options
+    if (podName !== null) {
+      const label = (): Promise<void> => this.#labelLeader(podName)
+      void background.persist(['labelLeader', podName], label, isWanted)
+      this.#rounds.push(background.every(LEADER_LABEL_MS, ['labelLeader', ''], label))
+    }
     return new Promise((resolve) => {
       void this.#watch.run(() => {
         this.#isListed = true
@@ -130,8 +138,16 @@ export class KubernetesFleet implements Fleet {
 
   close(): void {
     this.#isClosed = true
-    this.#rounds?.cancel()
+    for (const round of this.#rounds) round.cancel()
     this.#watch.close()
+  }
+
+  /** This pod gets the label of the leader, and the one that led before loses it. */
+  async #labelLeader(own: string): Promise<void> {
+    const { api } = this.#options
+    const labelled = await api.listLeaders()
+    if (!labelled.includes(own)) await api.labelLeader(own, true)
+    for (const pod of labelled) if (pod !== own) await api.labelLeader(pod, false).catch(ignoreMissing)
   }
 
   /** The metadata servers of the config, and those that were started under load. A changed template rolls them. */
@@ -285,4 +301,8 @@ export class KubernetesFleet implements Fleet {
     const isWanted = (): boolean => this.#budget === least && !this.#isClosed
     void background.persist(['applyBudget', budgetName(settings.name)], apply, isWanted)
   }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof ApiServerError) || error.status !== 404) throw error
 }

@@ -8,6 +8,8 @@ const NODE_LABEL = 'mayfly/node'
 const CLASS_LABEL = 'mayfly/class'
 const TEMPLATE_LABEL = 'mayfly/template'
 export const METADATA_LABEL = 'mayfly/metadata'
+/** `true` on the pod of the controller that leads. A Service that selects it has that pod alone. */
+export const LEADER_LABEL = 'mayfly/leads'
 
 export type Component = 'storage-node' | 'metadata'
 
@@ -24,6 +26,11 @@ export function selectorOf(instance: string, component: Component): string {
   return Object.entries(labelsOf(instance, component))
     .map(([key, value]) => `${key}=${value}`)
     .join(',')
+}
+
+/** The controllers that have the label of the leader; the chart makes their pods, and not the fleet. */
+export function leaderSelector(instance: string): string {
+  return `app.kubernetes.io/instance=${instance},${LEADER_LABEL}=true`
 }
 
 export function podName(instance: string, node: string): string {

@@ -45,9 +45,9 @@ helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Versio
 {{ include "mayfly.scheme" . }}://{{ include "mayfly.name" . }}-controllers.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7400
 {{- end }}
 
-{{/* Two names of the controllers: where more than one is named, the SDK waits for one that takes over. */}}
+{{/* Of the controller that leads. While another one takes over it refuses connections, and the SDK tries again. */}}
 {{- define "mayfly.driverUrl" -}}
-{{ include "mayfly.controllerUrl" . }},{{ include "mayfly.scheme" . }}://{{ include "mayfly.name" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7400
+{{ include "mayfly.scheme" . }}://{{ include "mayfly.name" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:7400
 {{- end }}
 
 {{/* The name that clients expect in certificates of metadata servers and storage nodes. */}}

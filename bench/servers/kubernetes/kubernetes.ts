@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { cacheDir } from '../../../bench/servers/path.ts'
+import { cacheDir } from '../path.ts'
 
 export const kubernetesMissing =
   'Kubernetes is missing: `PARTS=control test/kubernetes/kit/install.sh` builds it in 8 minutes, for which Go is needed'
@@ -13,7 +13,9 @@ export const kubernetesMissing =
 /** The folder in which a Kubernetes for one machine was built; null if there is none. */
 export function findKubernetes(): string | null {
   const dir = join(cacheDir(process.env), 'kubernetes')
-  return ['etcd36', 'kubeall', 'proc-kubelet'].every((name) => existsSync(join(dir, 'bin', name)))
+  return ['etcd36', 'etcdctl36', 'kubeall', 'proc-kubelet'].every((name) =>
+    existsSync(join(dir, 'bin', name)),
+  )
     ? dir
     : null
 }
@@ -30,8 +32,35 @@ export interface KubernetesObject {
   readonly status?: Readonly<Record<string, unknown>>
 }
 
+/** A request that the API server has answered, or has begun to if it is a watch. */
+export interface ApiRequest {
+  readonly verb: string
+  readonly resource: string
+  readonly code: number
+  /** When it was received, ms since the Unix epoch. */
+  readonly atMs: number
+  /** Of the object, if it names one. */
+  readonly name: string
+}
+
 const API_SERVER = 'https://127.0.0.1:6443'
+/** Requests of service accounts are logged when they are answered. */
+const AUDIT_POLICY = JSON.stringify({
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts'] }],
+})
 const START_MS_MAX = 60_000
+
+/** The part of an audit event that is used here. */
+interface AuditEntry {
+  readonly verb: string
+  readonly stage: string
+  readonly objectRef?: { readonly resource?: string; readonly name?: string }
+  readonly responseStatus?: { readonly code?: number }
+  readonly requestReceivedTimestamp: string
+}
 
 /**
  * A real control plane, and a node whose pods are processes of this machine. Its ports are fixed, so it waits while another one runs on this
@@ -58,6 +87,8 @@ export class Kubernetes {
     // A run that was killed has left its processes.
     await kubernetes.#script('./down.sh')
     await rm(join(dir, 'data'), { recursive: true, force: true })
+    await rm(kubernetes.#auditLog, { force: true })
+    await writeFile(join(dir, 'audit-policy.json'), AUDIT_POLICY)
     await kubernetes.#script('./up.sh')
     await kubernetes.#script('./proc-node.sh', 'proc1')
     return kubernetes
@@ -91,6 +122,21 @@ export class Kubernetes {
   async get(kind: string, namespace: string, selector = ''): Promise<KubernetesObject[]> {
     const text = await this.kubectl(['get', kind, '-n', namespace, '-l', selector, '-o', 'json'])
     return (JSON.parse(text) as { items: KubernetesObject[] }).items
+  }
+
+  /** The requests of a service account so far, in the order of their answers. */
+  async requestsOf(account: string, namespace: string): Promise<ApiRequest[]> {
+    const user = `system:serviceaccount:${namespace}:${account}`
+    const lines = (await readFile(this.#auditLog, 'utf8')).split('\n').filter((line) => line.includes(user))
+    return lines.flatMap((line) => {
+      const entry = JSON.parse(line) as AuditEntry
+      const { verb, objectRef, responseStatus, requestReceivedTimestamp, stage } = entry
+      // A watch has an entry for its beginning, and one for its end.
+      if (stage === 'ResponseStarted') return []
+      const { resource = '', name = '' } = objectRef ?? {}
+      const { code = 0 } = responseStatus ?? {}
+      return [{ verb, resource, name, code, atMs: Date.parse(requestReceivedTimestamp) }]
+    })
   }
 
   /** Creates a namespace; pods can be created there. */
@@ -133,6 +179,10 @@ export class Kubernetes {
     await once(this.#lock, 'exit')
   }
 
+  get #auditLog(): string {
+    return join(this.dir, 'log', 'audit.log')
+  }
+
   async #untilReady(): Promise<void> {
     for (const endMs = performance.now() + START_MS_MAX; performance.now() < endMs; await sleep(100)) {
       const answer = await this.kubectl(['get', '--raw', '/readyz']).catch(() => '')
@@ -142,8 +192,10 @@ export class Kubernetes {
   }
 
   async #script(path: string, ...args: string[]): Promise<void> {
-    // The node renews its lease every ten seconds, and the machine may be busy. No test crashes the machine, so nothing need reach the disk.
-    const env = { ...process.env, FULL: '1', NODE_GRACE: '60s', ETCD_FLAGS: '--unsafe-no-fsync' }
+    // The stand-in of the kubelet says once that its machine is ready: one that was NotReady, after a minute without the API server, would stay so. No test crashes the machine, so nothing need reach the disk.
+    const APISERVER_FLAGS = `--audit-policy-file=${this.dir}/audit-policy.json --audit-log-path=${this.#auditLog}`
+    const own = { FULL: '1', NODE_GRACE: '3600s', ETCD_FLAGS: '--unsafe-no-fsync', APISERVER_FLAGS }
+    const env = { ...process.env, ...own }
     const child = spawn(path, args, { cwd: this.dir, stdio: 'ignore', env })
     const [code] = (await once(child, 'exit')) as [number]
     if (code !== 0) throw new Error(`${join(this.dir, path)} ended with exit code ${code}`)

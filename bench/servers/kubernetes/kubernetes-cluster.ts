@@ -5,14 +5,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { type Member, startMember } from '../../../bench/servers/member.ts'
-import { freePort } from '../../../bench/servers/server.ts'
 import { connect, type Mayfly } from '../../../client/connect.ts'
-import type { Kubernetes, KubernetesObject } from './kubernetes.ts'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { type Post, postTo } from '../../../service/process/controller-report.ts'
+import { type Member, startMember } from '../member.ts'
+import { freePort } from '../server.ts'
+import type { ApiRequest, Kubernetes, KubernetesObject } from './kubernetes.ts'
 
 /** What the controller's service account may do, and has to. `docs/reference/kubernetes.md` lists the same. */
 export const controllerRules: readonly PolicyRule[] = [
-  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'] },
+  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'patch', 'delete'] },
   { apiGroups: [''], resources: ['events'], verbs: ['list'] },
   { apiGroups: ['apps'], resources: ['deployments'], verbs: ['list', 'create', 'patch'] },
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: ['create', 'patch'] },
@@ -43,10 +45,13 @@ export interface KubernetesClusterOptions {
   readonly startSeconds?: number
   readonly ramBytes?: number
   readonly rules?: readonly PolicyRule[]
+  /** Way of the controllers to the API server; its own URL if not given. */
+  readonly apiServer?: string
 }
 
 const NAME = 'mayfly'
 const GRACE_SECONDS = 60
+const ofController = { 'app.kubernetes.io/instance': NAME, 'app.kubernetes.io/component': 'controller' }
 
 /** Controllers as processes of this machine, with metadata servers and storage nodes as pods of a namespace of their own. */
 export class KubernetesCluster {
@@ -93,8 +98,11 @@ export class KubernetesCluster {
     return connect(this.url, { apiKey: this.apiKey })
   }
 
-  /** The first or second controller, 0 or 1. It is ready when it leads. */
+  /** The first or second controller, 0 or 1. It is ready when it leads. Where there are two, each has a pod that stands for it. */
   async controller(index = 0): Promise<Member> {
+    const podName = `${NAME}-controller-${index}`
+    const hasPod = this.#options.database !== null
+    if (hasPod) await this.#options.kubernetes.apply(this.#controllerPod(podName))
     const member = await startMember([this.#options.command, 'controller'], {
       HOME: this.#dir,
       KUBECONFIG: join(this.#dir, 'kubeconfig'),
@@ -105,6 +113,7 @@ export class KubernetesCluster {
       MAYFLY_API_KEY_FILE: join(this.#dir, 'key'),
       MAYFLY_CLUSTER_FILE: join(this.#dir, 'cluster.json'),
       MAYFLY_KUBERNETES_FILE: join(this.#dir, 'kubernetes.json'),
+      ...(hasPod && { MAYFLY_POD_NAME: podName }),
     })
     this.#members.push(member)
     return member
@@ -113,6 +122,12 @@ export class KubernetesCluster {
   /** The pods of storage nodes. */
   pods(): Promise<KubernetesObject[]> {
     return this.#options.kubernetes.get('pods', this.namespace, 'app.kubernetes.io/component=storage-node')
+  }
+
+  /** Names of the pods that a Service of the leader would select. */
+  async leaders(): Promise<string[]> {
+    const pods = await this.#options.kubernetes.get('pods', this.namespace, 'mayfly/leads=true')
+    return pods.map(({ metadata }) => metadata.name)
   }
 
   kubectl(...args: string[]): Promise<string> {
@@ -161,6 +176,23 @@ export class KubernetesCluster {
   async newToken(bound?: string): Promise<string> {
     const to = bound === undefined ? [] : ['--bound-object-kind=Secret', `--bound-object-name=${bound}`]
     return (await this.kubectl('create', 'token', `${NAME}-controller`, ...to)).trim()
+  }
+
+  /** How many nodes a controller keeps warm that starts from now on. */
+  async setWarmNodes(warmNodes: number): Promise<void> {
+    await this.#write('cluster.json', JSON.stringify({ ...this.#config(), warmNodes }))
+  }
+
+  /** Posts to a controller as a process of the cluster. */
+  async internalPost(): Promise<Post> {
+    const text = (await readFile(join(this.#dir, 'secret'), 'utf8')).trim()
+    const { clock } = systemRuntime
+    return postTo({ url: this.url, secret: Buffer.from(text, 'hex'), clock, ca: () => null })
+  }
+
+  /** Requests of the controllers that the API server has answered so far. */
+  requests(): Promise<ApiRequest[]> {
+    return this.#options.kubernetes.requestsOf(`${NAME}-controller`, this.namespace)
   }
 
   async setToken(token: string): Promise<void> {
@@ -216,13 +248,26 @@ export class KubernetesCluster {
     ]
   }
 
+  #controllerPod(name: string): object {
+    const containers = [{ name: 'stand-in', image: 'none', command: ['sleep', 'infinity'] }]
+    return {
+      ...{
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: this.namespace, labels: ofController },
+      },
+      spec: { automountServiceAccountToken: false, terminationGracePeriodSeconds: 1, containers },
+    }
+  }
+
   #role(rules: readonly PolicyRule[]): object {
     const metadata = { name: `${NAME}-controller`, namespace: this.namespace }
     return { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata, rules }
   }
 
   #kubeconfig(): object {
-    const { server, caFile } = this.#options.kubernetes
+    const { caFile, server: direct } = this.#options.kubernetes
+    const { apiServer: server = direct } = this.#options
     const auth = { name: 'tokenFile', config: { tokenFile: join(this.#dir, 'token') } }
     return {
       ...{ apiVersion: 'v1', kind: 'Config', 'current-context': 'test' },
