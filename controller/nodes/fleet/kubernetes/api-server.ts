@@ -31,11 +31,18 @@ export class ApiServerError extends MayflyError {
     this.status = status
   }
 
-  /** A repetition of the request would be refused as well: it is wrong, not allowed, or exceeds a quota. */
+  /**
+   * A repetition of the request would be refused as well: it is wrong, or exceeds a quota. A right that is missing is none of that: an API server
+   * that has just started refuses every request until it has read the roles.
+   */
   get isFinal(): boolean {
-    return this.status !== null && [400, 403, 404, 405, 422].includes(this.status)
+    if (this.status === 403) return !MISSING_RIGHT.test(this.reason)
+    return this.status !== null && [400, 404, 405, 422].includes(this.status)
   }
 }
+
+/** What the API server says where no role allows the request; what admission refuses has the same status. */
+const MISSING_RIGHT = / is forbidden: User ".*" cannot /
 
 export interface PodList {
   readonly pods: readonly V1Pod[]
