@@ -7,6 +7,7 @@ import type { Report, Suite, SuiteOptions } from './suite.ts'
 import { controller } from './suites/cluster/controller.ts'
 import { drain } from './suites/cluster/drain.ts'
 import { elasticity } from './suites/cluster/elasticity.ts'
+import { kubernetes } from './suites/cluster/kubernetes.ts'
 import { placements } from './suites/cluster/placements.ts'
 import { state } from './suites/cluster/state.ts'
 import { enforcement } from './suites/node/enforcement.ts'
@@ -52,6 +53,7 @@ const suites: ReadonlyMap<string, Suite> = new Map([
   ['tiers', tiers],
   ['placements', placements],
   ['state', state],
+  ['kubernetes', kubernetes],
 ])
 
 /** Exit codes for a usage error and for SIGINT, by the shell's convention. */

@@ -6,8 +6,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { connect, type Mayfly } from '../../../client/connect.ts'
-import { systemRuntime } from '../../../protocol/runtime.ts'
-import { type Post, postTo } from '../../../service/process/controller-report.ts'
 import { type Member, startMember } from '../member.ts'
 import { freePort } from '../server.ts'
 import type { ApiRequest, Kubernetes, KubernetesObject } from './kubernetes.ts'
@@ -176,18 +174,6 @@ export class KubernetesCluster {
   async newToken(bound?: string): Promise<string> {
     const to = bound === undefined ? [] : ['--bound-object-kind=Secret', `--bound-object-name=${bound}`]
     return (await this.kubectl('create', 'token', `${NAME}-controller`, ...to)).trim()
-  }
-
-  /** How many nodes a controller keeps warm that starts from now on. */
-  async setWarmNodes(warmNodes: number): Promise<void> {
-    await this.#write('cluster.json', JSON.stringify({ ...this.#config(), warmNodes }))
-  }
-
-  /** Posts to a controller as a process of the cluster. */
-  async internalPost(): Promise<Post> {
-    const text = (await readFile(join(this.#dir, 'secret'), 'utf8')).trim()
-    const { clock } = systemRuntime
-    return postTo({ url: this.url, secret: Buffer.from(text, 'hex'), clock, ca: () => null })
   }
 
   /** Requests of the controllers that the API server has answered so far. */

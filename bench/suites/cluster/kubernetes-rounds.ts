@@ -1,0 +1,156 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LoggedCall } from '../../load/call-log.ts'
+import { Load } from '../../load/load.ts'
+import { Latencies } from '../../report/latencies.ts'
+import { command } from '../../servers/cluster.ts'
+import type { ApiRequest, Kubernetes } from '../../servers/kubernetes/kubernetes.ts'
+import { KubernetesCluster } from '../../servers/kubernetes/kubernetes-cluster.ts'
+
+export interface On {
+  readonly kubernetes: Kubernetes
+  /** URL of an empty database. */
+  readonly database: string
+  readonly signal: AbortSignal
+}
+
+/** From the request of a registration that needs a pod until its answer, in ms. */
+export interface Start {
+  /** Until the API server has the request for the pod. */
+  readonly decidedMs: number
+  /** Until the process of the container runs: scheduler and kubelet. */
+  readonly kubernetesMs: number
+  /** Until the node has reported, metadata has placed the job, and the driver has the answer. */
+  readonly broughtUpMs: number
+}
+
+const MIB = 2 ** 20
+const POLL_MS = 100
+const WAIT_MS_MAX = 300_000
+
+/** Registrations one after the other, each of which needs a pod. */
+export async function measureStarts(on: On, samples: number): Promise<Start[]> {
+  return await withCluster({ ...on, ramBytes: 128 * MIB }, async (cluster) => {
+    await (await cluster.controller()).ready
+    const mayfly = await cluster.connect()
+    const starts: Start[] = []
+    for (let sample = 0; sample <= samples; sample++) {
+      on.signal.throwIfAborted()
+      const sentMs = now()
+      // For a name that recurs a node would be started ahead.
+      const job = await mayfly.registerJob(`pod-${sample}`, { capacityBytes: 96 * MIB }, { waitSeconds: 60 })
+      const answeredMs = now()
+      const node = job.reservation.nodes[0]?.node ?? ''
+      const runsMs = await startedMs(await cluster.pidOf(node))
+      const created = (await cluster.requests()).findLast(isOf('create', 'pods'))
+      const createdMs = created?.atMs ?? Number.NaN
+      // The first one waits for the metadata server too.
+      if (sample > 0)
+        starts.push({
+          decidedMs: createdMs - sentMs,
+          kubernetesMs: runsMs - createdMs,
+          broughtUpMs: answeredMs - runsMs,
+        })
+      await job.deregister()
+      await until('no pod is left', async () => (await cluster.pods()).length === 0)
+    }
+    return starts
+  })
+}
+
+export interface DrainSettings {
+  readonly objects: number
+  readonly objectBytes: number
+  readonly clients: number
+  readonly lanes: number
+  /** Length of the measurement before. */
+  readonly beforeMs: number
+}
+
+export interface Drain {
+  readonly mebibytes: number
+  /** From the deletion of the pod until it is gone. */
+  readonly tookMs: number
+  readonly before: Latencies
+  readonly during: Latencies
+  readonly problems: readonly string[]
+}
+
+/** The pod of the only node, which is full, is deleted under load: SIGTERM begins a drain onto a pod that is started for it. */
+export async function measureDrain(on: On & { dir: string }, settings: DrainSettings): Promise<Drain> {
+  const { objects, objectBytes, beforeMs } = settings
+  const bytes = objects * objectBytes
+  const classes = [{ name: 'small', nodesMax: 2, spec: { terminationGracePeriodSeconds: 300 } }]
+  return await withCluster({ ...on, classes, ramBytes: 2 * bytes }, async (cluster) => {
+    await (await cluster.controller()).ready
+    const mayfly = await cluster.connect()
+    const hints = { capacityBytes: Math.ceil(1.25 * bytes) + MIB, peakBytesPerSecond: 1e8 }
+    const job = await mayfly.registerJob('drain', hints, { waitSeconds: 60 })
+    const load = await Load.fill({ ...settings, dir: on.dir, ticket: job.ticket })
+    try {
+      load.start([Array.from({ length: objects }, (_, number) => number)])
+      const beganMs = now()
+      await sleep(beforeMs)
+      const [pod] = await cluster.pods()
+      const name = pod?.metadata.name ?? ''
+      const deletedMs = now()
+      await cluster.kubectl('delete', 'pod', name, '--wait=false')
+      const isGone = async () => (await cluster.pods()).every(({ metadata }) => metadata.name !== name)
+      await until('the pod is gone', isGone)
+      const goneMs = now()
+      const { calls, problems } = await load.stop()
+      await job.deregister()
+      return {
+        mebibytes: bytes / MIB,
+        tookMs: goneMs - deletedMs,
+        before: between(calls, beganMs, deletedMs),
+        during: between(calls, deletedMs, goneMs),
+        problems,
+      }
+    } finally {
+      await load.end()
+    }
+  })
+}
+
+async function withCluster<Result>(
+  options: Omit<Parameters<typeof KubernetesCluster.prepare>[0], 'command'>,
+  run: (cluster: KubernetesCluster) => Promise<Result>,
+): Promise<Result> {
+  const cluster = await KubernetesCluster.prepare({ ...options, command })
+  try {
+    return await run(cluster)
+  } finally {
+    await cluster.stop()
+  }
+}
+
+function isOf(verb: string, resource: string): (request: ApiRequest) => boolean {
+  return (request) => request.verb === verb && request.resource === resource
+}
+
+function between(calls: readonly LoggedCall[], fromMs: number, toMs: number): Latencies {
+  const within = calls.filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
+  return new Latencies(
+    within.map(({ ms }) => ms),
+    (toMs - fromMs) / 1000,
+  )
+}
+
+/** When a process was started, ms since the Unix epoch, to 10 ms. */
+async function startedMs(pid: number): Promise<number> {
+  const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ').at(-1) ?? ''
+  const ticks = Number(stat.split(' ')[19])
+  const [uptime = ''] = (await readFile('/proc/uptime', 'utf8')).split(' ')
+  return now() - (Number(uptime) - ticks / 100) * 1000
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const untilMs = now() + WAIT_MS_MAX; now() < untilMs; await sleep(POLL_MS)) if (await holds()) return
+  throw new Error(`not within ${WAIT_MS_MAX} ms: ${what}`)
+}
+
+/** The clock that all processes of the machine share, in ms since the Unix epoch. */
+function now(): number {
+  return performance.timeOrigin + performance.now()
+}
