@@ -97,7 +97,16 @@ describe('a registration under way while its controller ends', () => {
     await eventually(() => expect(retries.at(-1)).toContain('is being rolled back'))
     rollBack()
     await started
-    await report(world)
+    let isRegistered = false
+    const then = (): void => {
+      isRegistered = true
+    }
+    registered.then(then, then)
+    // The repeated registration may start a node of its own, at any time.
+    await eventually(async () => {
+      await report(world)
+      expect(isRegistered).toBe(true)
+    })
     const { id } = await registered
     expect((await jobsOf(world)).filter(({ state }: { state: string }) => state === 'active')).toMatchObject([
       { id },
