@@ -95,12 +95,13 @@ async function measureFanIn(
     return sum
   })
   const { serverCpuSeconds, clientCpuSeconds, figures } = measured
+  // A time below one tick of the kernel's count was not measured.
   return {
     ...measured,
     figures: {
       ...figures,
-      [SERVER_US]: (1e6 * serverCpuSeconds) / calls,
-      [CLIENT_US]: (1e6 * clientCpuSeconds) / calls,
+      ...(serverCpuSeconds > 0 && { [SERVER_US]: (1e6 * serverCpuSeconds) / calls }),
+      ...(clientCpuSeconds > 0 && { [CLIENT_US]: (1e6 * clientCpuSeconds) / calls }),
     },
   }
 }
