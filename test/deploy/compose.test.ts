@@ -42,10 +42,11 @@ test('the Compose file keeps to the specification, and services wait for healthy
     }
 })
 
-test.each([
+test.for([
   ['  mayfly:\n    image:', '  mayfly:\n    imagee:', 'imagee'],
   ['condition: service_healthy }\n      bucket', 'condition: healthy }\n      bucket', 'condition'],
-])('the check finds a mistake: %s becomes %s', async (right, wrong, message) => {
+])('the check finds a mistake: %s becomes %s', async ([right = '', wrong = '', message = ''], context) => {
+  needPeer('compose', context)
   const broken = join(await tempDir(), 'compose.yaml')
   const text = await readFile(file, 'utf8')
   expect(text).toContain(right)
