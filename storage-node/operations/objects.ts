@@ -99,7 +99,7 @@ export class Objects {
     waiter: Waiter | null,
     retry: RetryGet | null = null,
   ): Get | Promise<Get> {
-    return getPlain(this.#table, job, request) ?? this.#get(job, request, { waiter, later: false, retry })
+    return this.#get(job, request, { waiter, later: false, retry })
   }
 
   #get(
@@ -108,6 +108,8 @@ export class Objects {
     options: GetOptions & { later: boolean },
   ): Get | Promise<Get> {
     const place = locate(job, request)
+    const plain = getPlain(job, place, request)
+    if (plain !== null) return options.later ? detached(plain) : plain
     const object = this.#table.find(job, place)
     if (object === undefined) return this.#waitForPut(job, copyRequest(request), options)
     if (isOutsideRam(object)) {

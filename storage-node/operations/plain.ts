@@ -8,6 +8,7 @@ import {
 import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
+import type { KeyLocation } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
 import { PlainValue } from '../slot/plain-value.ts'
 
@@ -31,20 +32,18 @@ function isPlain({ condition, ttlSeconds, checksum, metadata }: DataRequests['pu
   return condition === PutCondition.always && ttlSeconds === 0 && checksum === null && metadata.length === 0
 }
 
-/**
- * Reads a plain value whole, without a view of it. Null if the get asks for more than that, or the key has no plain value in RAM. Throws as
- * `locate`.
- */
+/** Reads a plain value whole, without a view of it. Null if the get asks for more than that, or the key has no plain value in RAM. */
 export function getPlain(
-  table: ObjectTable,
   job: NodeJob,
+  place: KeyLocation,
   request: DataRequests['get'],
 ): Reply<DataReplies['get']> | null {
   // A job that spills counts reads in the records.
   if (!isWhole(request) || job.spills) return null
-  const value = new PlainValue(request.bucket, request.key, nothing)
-  value.keyBytes = request.key.length
-  if (!table.findPlain(job, value)) return null
+  const value = new PlainValue(place.bucket, place.key, nothing)
+  value.keyBytes = place.key.length
+  value.hash = place.hash
+  if (!place.slot.objects.findPlain(value)) return null
   const { version, payload, start, bytes } = value
   const range = new ByteRanges()
   range.add(payload, start, bytes)
