@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
+import { parseRedisTarget } from './redis-target.ts'
+import { WaitingConnections } from './waiting-connections.ts'
 
 /** Each command is one write; MGET and MSET for many keys. The target is `host:port`, followed by the file of the CA for TLS. */
 export async function open(target: string): Promise<Client> {
@@ -12,25 +13,17 @@ export async function openPipelining(target: string): Promise<Client> {
   return new PipeliningClient(new Redis({ ...optionsOf(target), enableAutoPipelining: true }))
 }
 
-interface Options {
-  readonly host: string
-  readonly port: number
-  readonly tls?: { readonly ca: string }
-}
-
-/** The connection of ioredis, or of a library with the same interface. */
-export function optionsOf(target: string): Options {
-  const [address = '', caFile] = target.split(' ')
-  const [host = '', port] = address.split(':')
-  const tls = caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, 'utf8') } }
-  return { host, port: Number(port), ...tls }
+/** Options of ioredis, or of a library with the same interface. */
+export function optionsOf(target: string) {
+  const { host, port, ca } = parseRedisTarget(target)
+  return { host, port, ...(ca !== undefined && { tls: { ca } }) }
 }
 
 export class IoredisClient implements Client {
   protected readonly redis: Redis
-  /** BLPOP blocks its connection, so each waiting call uses a connection of its own, as ioredis advises. */
-  readonly #idle: Redis[] = []
-  readonly #waiting = new Set<Redis>()
+  readonly #takers = new WaitingConnections<Redis>(async () =>
+    this.redis.duplicate({ enableAutoPipelining: false }),
+  )
 
   constructor(redis: Redis) {
     this.redis = redis
@@ -62,16 +55,12 @@ export class IoredisClient implements Client {
   }
 
   async take(key: string): Promise<Buffer> {
-    const connection = this.#idle.pop() ?? this.redis.duplicate({ enableAutoPipelining: false })
-    this.#waiting.add(connection)
-    const answer = await connection.blpopBuffer(key, TAKE_SECONDS_MAX)
-    this.#waiting.delete(connection)
-    this.#idle.push(connection)
+    const answer = await this.#takers.use((connection) => connection.blpopBuffer(key, TAKE_SECONDS_MAX))
     return found(answer?.[1], key)
   }
 
   async close(): Promise<void> {
-    for (const connection of [this.redis, ...this.#idle, ...this.#waiting]) connection.disconnect()
+    for (const connection of [this.redis, ...this.#takers.all]) connection.disconnect()
   }
 }
 

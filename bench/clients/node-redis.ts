@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { createClient, RESP_TYPES } from 'redis'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
+import { parseRedisTarget } from './redis-target.ts'
+import { WaitingConnections } from './waiting-connections.ts'
 
 /** node-redis with its defaults: it writes the commands of one turn of the event loop together. The target is `host:port`, followed by the file of the CA for TLS. */
 export async function open(target: string): Promise<Client> {
@@ -8,10 +9,8 @@ export async function open(target: string): Promise<Client> {
 }
 
 async function connect(target: string) {
-  const [address = '', caFile] = target.split(' ')
-  const [host = '', port] = address.split(':')
-  const at = { host, port: Number(port) }
-  const socket = caFile === undefined ? at : { ...at, tls: true as const, ca: readFileSync(caFile, 'utf8') }
+  const { host, port, ca } = parseRedisTarget(target)
+  const socket = ca === undefined ? { host, port } : { host, port, tls: true as const, ca }
   const client = createClient({ socket })
   // Without a listener an error ends the process. The calls under way reject with the same error.
   client.on('error', (error) => process.stderr.write(`node-redis: ${error}\n`))
@@ -23,14 +22,11 @@ type Connection = Awaited<ReturnType<typeof connect>>
 
 class NodeRedisClient implements Client {
   readonly #redis: Connection
-  readonly #target: string
-  /** BLPOP blocks its connection, so each waiting call uses a connection of its own. */
-  readonly #idle: Connection[] = []
-  readonly #waiting = new Set<Connection>()
+  readonly #takers: WaitingConnections<Connection>
 
   constructor(redis: Connection, target: string) {
     this.#redis = redis
-    this.#target = target
+    this.#takers = new WaitingConnections(() => connect(target))
   }
 
   async put(key: string, bytes: Buffer): Promise<void> {
@@ -59,15 +55,11 @@ class NodeRedisClient implements Client {
   }
 
   async take(key: string): Promise<Buffer> {
-    const connection = this.#idle.pop() ?? (await connect(this.#target))
-    this.#waiting.add(connection)
-    const answer = await connection.blPop(key, TAKE_SECONDS_MAX)
-    this.#waiting.delete(connection)
-    this.#idle.push(connection)
+    const answer = await this.#takers.use((connection) => connection.blPop(key, TAKE_SECONDS_MAX))
     return found(answer?.element, key)
   }
 
   async close(): Promise<void> {
-    for (const connection of [this.#redis, ...this.#idle, ...this.#waiting]) connection.destroy()
+    for (const connection of [this.#redis, ...this.#takers.all]) connection.destroy()
   }
 }

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Decoder, GlideClient, type GlideString } from '@valkey/valkey-glide'
 import { type Client, type Entry, found, TAKE_SECONDS_MAX } from './client.ts'
+import { parseRedisTarget } from './redis-target.ts'
+import { WaitingConnections } from './waiting-connections.ts'
 
 /** Far longer than any call, as the other libraries have no bound. */
 const REQUEST_MS_MAX = 60_000
@@ -11,14 +12,13 @@ export async function open(target: string): Promise<Client> {
 }
 
 async function connect(target: string): Promise<GlideClient> {
-  const [address = '', caFile] = target.split(' ')
-  const [host = '', port] = address.split(':')
-  const tls = caFile !== undefined && {
+  const { host, port, ca } = parseRedisTarget(target)
+  const tls = ca !== undefined && {
     useTLS: true,
-    advancedConfiguration: { tlsAdvancedConfiguration: { rootCertificates: readFileSync(caFile) } },
+    advancedConfiguration: { tlsAdvancedConfiguration: { rootCertificates: ca } },
   }
   return await GlideClient.createClient({
-    addresses: [{ host, port: Number(port) }],
+    addresses: [{ host, port }],
     defaultDecoder: Decoder.Bytes,
     requestTimeout: REQUEST_MS_MAX,
     ...tls,
@@ -27,14 +27,11 @@ async function connect(target: string): Promise<GlideClient> {
 
 class GlideStoreClient implements Client {
   readonly #glide: GlideClient
-  readonly #target: string
-  /** BLPOP blocks its connection, so each waiting call uses a connection of its own. */
-  readonly #idle: GlideClient[] = []
-  readonly #waiting = new Set<GlideClient>()
+  readonly #takers: WaitingConnections<GlideClient>
 
   constructor(glide: GlideClient, target: string) {
     this.#glide = glide
-    this.#target = target
+    this.#takers = new WaitingConnections(() => connect(target))
   }
 
   async put(key: string, bytes: Buffer): Promise<void> {
@@ -63,16 +60,12 @@ class GlideStoreClient implements Client {
   }
 
   async take(key: string): Promise<Buffer> {
-    const connection = this.#idle.pop() ?? (await connect(this.#target))
-    this.#waiting.add(connection)
-    const answer = await connection.blpop([key], TAKE_SECONDS_MAX)
-    this.#waiting.delete(connection)
-    this.#idle.push(connection)
+    const answer = await this.#takers.use((connection) => connection.blpop([key], TAKE_SECONDS_MAX))
     return found(bytesOf(answer?.[1]), key)
   }
 
   async close(): Promise<void> {
-    for (const connection of [this.#glide, ...this.#idle, ...this.#waiting]) connection.close()
+    for (const connection of [this.#glide, ...this.#takers.all]) connection.close()
   }
 }
 

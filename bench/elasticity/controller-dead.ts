@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'mayfly'
 import { PacedLoad } from '../load/paced-load.ts'
-import { Latencies } from '../report/latencies.ts'
+import { nowMs } from '../probes/shared-clock.ts'
+import { type Latencies, latenciesWithin } from '../report/latencies.ts'
 import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 
@@ -36,34 +37,29 @@ export async function runControllerDead(of: { dir: string; deadMs: number }): Pr
     load = await PacedLoad.open({ ...loadShape, dir, name: `dead-${deadMs}`, ticket: job.ticket })
     load.pace(BYTES_PER_SECOND)
     const controller = await cluster.controllerPid()
-    const began = now()
+    const began = nowMs()
     await sleep(STEADY_MS)
     process.kill(cluster.pid, 'SIGSTOP')
     process.kill(controller, 'SIGKILL')
-    const died = now()
+    const died = nowMs()
     await sleep(deadMs)
     const isGone = await cluster.nodes().then(
       () => false,
       () => true,
     )
-    const due = now()
+    const due = nowMs()
     process.kill(cluster.pid, 'SIGCONT')
     await untilBack(cluster)
     const next = await mayfly.registerJob('next', { capacityBytes: 1, peakBytesPerSecond: 1 })
-    const backMs = now() - due
+    const backMs = nowMs() - due
     await sleep(STEADY_MS)
     const { calls, problems } = await load.stop()
     await next.deregister()
     await job.deregister()
-    const latencies = (from: number, to: number): Latencies =>
-      new Latencies(
-        calls.filter(({ atMs }) => atMs >= from && atMs < to).map(({ ms }) => ms),
-        (to - from) / 1000,
-      )
     return {
       deadMs,
-      before: latencies(began, died),
-      during: latencies(died, due),
+      before: latenciesWithin(calls, [began, died]),
+      during: latenciesWithin(calls, [died, due]),
       backMs,
       problems: isGone ? problems : [...problems, 'the controller answered while it was to be dead'],
     }
@@ -75,7 +71,7 @@ export async function runControllerDead(of: { dir: string; deadMs: number }): Pr
 }
 
 async function untilBack(cluster: Cluster): Promise<void> {
-  for (const untilMs = now() + BACK_MS_MAX; now() < untilMs; await sleep(POLL_MS)) {
+  for (const untilMs = nowMs() + BACK_MS_MAX; nowMs() < untilMs; await sleep(POLL_MS)) {
     try {
       await cluster.nodes()
       return
@@ -84,8 +80,4 @@ async function untilBack(cluster: Cluster): Promise<void> {
     }
   }
   throw new Error(`the controller has not come back within ${BACK_MS_MAX} ms`)
-}
-
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

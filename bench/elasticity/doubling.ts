@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'mayfly'
 import { PacedLoad } from '../load/paced-load.ts'
+import { nowMs } from '../probes/shared-clock.ts'
 import type { LineChart } from '../report/chart.ts'
-import { Latencies } from '../report/latencies.ts'
+import { type Latencies, latenciesWithin } from '../report/latencies.ts'
 import { Cluster } from '../servers/cluster.ts'
 import { CAPACITY_BYTES, loadShape, nodeClass } from './load-settings.ts'
 import { Timeline } from './timeline.ts'
@@ -70,10 +71,9 @@ export async function runDoubling(settings: DoublingSettings & { dir: string }):
       { name: 'doubled', from: doubled, to: halved, factor: 2 },
       { name: 'halved', from: halved, to: ended, factor: 1 },
     ].map(({ name, from, to, factor }) => {
-      const within = calls.filter(({ atMs }) => atMs >= from.atMs && atMs < to.atMs).map(({ ms }) => ms)
       return {
         name,
-        latencies: new Latencies(within, (to.atMs - from.atMs) / 1000),
+        latencies: latenciesWithin(calls, [from.atMs, to.atMs]),
         usedBytesPerSecond: timeline.usedBetween(from.seconds + 1, to.seconds),
         askedBytesPerSecond: factor * BASE_BYTES_PER_SECOND,
       }
@@ -100,5 +100,5 @@ export async function runDoubling(settings: DoublingSettings & { dir: string }):
 
 /** A moment on the clock that all processes share, and on the timeline. */
 function mark(timeline: Timeline): { atMs: number; seconds: number } {
-  return { atMs: performance.timeOrigin + performance.now(), seconds: timeline.seconds }
+  return { atMs: nowMs(), seconds: timeline.seconds }
 }

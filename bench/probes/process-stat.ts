@@ -1,15 +1,14 @@
 import { readFile } from 'node:fs/promises'
+import { nowMs } from './shared-clock.ts'
 
-/** The kernel reports CPU time in hundredths of a second (`USER_HZ`, proc(5)). */
+/** The kernel reports times in hundredths of a second (`USER_HZ`, proc(5)). */
 const TICKS_PER_SECOND = 100
 
 /** CPU time of the processes so far, user and kernel. A process that has exited counts 0. */
 export async function cpuSeconds(pids: readonly number[]): Promise<number> {
   const seconds = await Promise.all(
     pids.map(async (pid) => {
-      // The second field, the name, may contain any character, so fields are counted from its closing parenthesis.
-      const stat = (await read(pid, 'stat')).split(') ').at(-1) ?? ''
-      const [utime = 0, stime = 0] = stat.split(' ').slice(11, 13).map(Number)
+      const [utime = 0, stime = 0] = (await statOf(pid)).slice(11, 13).map(Number)
       return (utime + stime) / TICKS_PER_SECOND
     }),
   )
@@ -28,6 +27,18 @@ export async function residentBytes(pids: readonly number[]): Promise<number> {
 export async function processTree(pid: number): Promise<number[]> {
   const children = (await read(pid, `task/${pid}/children`)).split(' ').filter(Boolean).map(Number)
   return [pid, ...(await Promise.all(children.map(processTree))).flat()]
+}
+
+/** When a process was started, ms since the Unix epoch, to 10 ms. */
+export async function startedMs(pid: number): Promise<number> {
+  const ticks = Number((await statOf(pid))[19])
+  const [uptime = ''] = (await readFile('/proc/uptime', 'utf8')).split(' ')
+  return nowMs() - (Number(uptime) - ticks / TICKS_PER_SECOND) * 1000
+}
+
+/** The fields of proc_pid_stat(5) from the third on. The second, the name, may contain any character, so they are counted from its closing parenthesis. */
+async function statOf(pid: number): Promise<string[]> {
+  return (await read(pid, 'stat')).split(') ').at(-1)?.split(' ') ?? []
 }
 
 /** Empty if the process has exited. */

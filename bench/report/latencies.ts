@@ -1,3 +1,5 @@
+import type { LoggedCall } from '../load/call-log.ts'
+
 /** Latencies of calls of one kind, in ms. */
 export class Latencies {
   readonly #sorted: Float64Array
@@ -33,4 +35,17 @@ export class Latencies {
   toJSON(): number[] {
     return [...this.#sorted]
   }
+}
+
+/** Of the calls that began within the ranges of time, `[from, to)` in ms since the Unix epoch. */
+export function latenciesWithin(
+  calls: readonly LoggedCall[],
+  ...ranges: (readonly [number, number])[]
+): Latencies {
+  const within = calls.filter(({ atMs }) => ranges.some(([from, to]) => atMs >= from && atMs < to))
+  const seconds = ranges.reduce((sum, [from, to]) => sum + (to - from) / 1000, 0)
+  return new Latencies(
+    within.map(({ ms }) => ms),
+    seconds,
+  )
 }

@@ -10,7 +10,8 @@ import { parseTicket } from '../../../protocol/model/ticket.ts'
 import type { LoggedCall } from '../../load/call-log.ts'
 import { Load } from '../../load/load.ts'
 import { Objects } from '../../load/objects.ts'
-import { Latencies } from '../../report/latencies.ts'
+import { nowMs } from '../../probes/shared-clock.ts'
+import { type Latencies, latenciesWithin } from '../../report/latencies.ts'
 import { Cluster, type NodeView } from '../../servers/cluster.ts'
 
 export interface DrainSettings {
@@ -77,14 +78,14 @@ export async function runRound(settings: DrainSettings, say: (line: string) => v
     const moving = new Set(numbers.filter(isMoving))
     load.start([[...moving], numbers.filter((number) => !moving.has(number))])
     await sleep(WARM_UP_MS)
-    const times = [now()]
+    const times = [nowMs()]
     await sleep(settings.baselineMs)
-    times.push(now())
+    times.push(nowMs())
     await cluster.call('POST', `/v1/nodes/${drained.id}/drain`)
     await untilEmpty(cluster, drained.id)
-    times.push(now())
+    times.push(nowMs())
     await sleep(settings.baselineMs)
-    times.push(now())
+    times.push(nowMs())
     const { calls, problems } = await load.stop()
     const [before = 0, from = 0, to = 0, after = 0] = times
     const windowOf = (ranges: readonly (readonly [number, number])[]): Window =>
@@ -151,7 +152,7 @@ async function usedNodes(cluster: Cluster): Promise<NodeView[]> {
 }
 
 async function untilEmpty(cluster: Cluster, id: string): Promise<void> {
-  for (const untilMs = now() + DRAIN_MS_MAX; now() < untilMs; await sleep(POLL_MS)) {
+  for (const untilMs = nowMs() + DRAIN_MS_MAX; nowMs() < untilMs; await sleep(POLL_MS)) {
     const node = (await cluster.nodes()).find((candidate) => candidate.id === id)
     if (node === undefined || mebibytes(node) === 0) return
   }
@@ -160,18 +161,15 @@ async function untilEmpty(cluster: Cluster, id: string): Promise<void> {
 
 function window(
   calls: readonly LoggedCall[],
-  of: { ranges: readonly (readonly [number, number])[]; moving: ReadonlySet<number> },
+  { ranges, moving }: { ranges: readonly (readonly [number, number])[]; moving: ReadonlySet<number> },
 ): Window {
-  const within = calls.filter(({ atMs }) => of.ranges.some(([from, to]) => atMs >= from && atMs < to))
-  const seconds = of.ranges.reduce((sum, [from, to]) => sum + (to - from) / 1000, 0)
-  const latencies = (some: readonly LoggedCall[]): Latencies =>
-    new Latencies(
-      some.map(({ ms }) => ms),
-      seconds,
-    )
+  const isMoving = ({ key }: LoggedCall): boolean => moving.has(key)
   return {
-    moving: latencies(within.filter(({ key }) => of.moving.has(key))),
-    others: latencies(within.filter(({ key }) => !of.moving.has(key))),
+    moving: latenciesWithin(calls.filter(isMoving), ...ranges),
+    others: latenciesWithin(
+      calls.filter((call) => !isMoving(call)),
+      ...ranges,
+    ),
   }
 }
 
@@ -182,9 +180,4 @@ function ownerAt(placement: Parameters<typeof ownerOf>[0], key: string): string 
 
 function mebibytes({ tiers }: NodeView): number {
   return (tiers.ram?.usedBytes ?? 0) / MIB
-}
-
-/** The clock that all processes of the machine share, in ms since the Unix epoch. */
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LoggedCall } from '../../load/call-log.ts'
 import { Load } from '../../load/load.ts'
-import { Latencies } from '../../report/latencies.ts'
+import { startedMs } from '../../probes/process-stat.ts'
+import { nowMs } from '../../probes/shared-clock.ts'
+import { type Latencies, latenciesWithin } from '../../report/latencies.ts'
 import { command } from '../../servers/cluster.ts'
 import type { ApiRequest, Kubernetes } from '../../servers/kubernetes/kubernetes.ts'
 import { KubernetesCluster } from '../../servers/kubernetes/kubernetes-cluster.ts'
@@ -36,10 +36,10 @@ export async function measureStarts(on: On, samples: number): Promise<Start[]> {
     const starts: Start[] = []
     for (let sample = 0; sample <= samples; sample++) {
       on.signal.throwIfAborted()
-      const sentMs = now()
+      const sentMs = nowMs()
       // For a name that recurs a node would be started ahead.
       const job = await mayfly.registerJob(`pod-${sample}`, { capacityBytes: 96 * MIB }, { waitSeconds: 60 })
-      const answeredMs = now()
+      const answeredMs = nowMs()
       const node = job.reservation.nodes[0]?.node ?? ''
       const runsMs = await startedMs(await cluster.pidOf(node))
       const created = (await cluster.requests()).findLast(isOf('create', 'pods'))
@@ -89,22 +89,22 @@ export async function measureDrain(on: On & { dir: string }, settings: DrainSett
     const load = await Load.fill({ ...settings, dir: on.dir, ticket: job.ticket })
     try {
       load.start([Array.from({ length: objects }, (_, number) => number)])
-      const beganMs = now()
+      const beganMs = nowMs()
       await sleep(beforeMs)
       const [pod] = await cluster.pods()
       const name = pod?.metadata.name ?? ''
-      const deletedMs = now()
+      const deletedMs = nowMs()
       await cluster.kubectl('delete', 'pod', name, '--wait=false')
       const isGone = async () => (await cluster.pods()).every(({ metadata }) => metadata.name !== name)
       await until('the pod is gone', isGone)
-      const goneMs = now()
+      const goneMs = nowMs()
       const { calls, problems } = await load.stop()
       await job.deregister()
       return {
         mebibytes: bytes / MIB,
         tookMs: goneMs - deletedMs,
-        before: between(calls, beganMs, deletedMs),
-        during: between(calls, deletedMs, goneMs),
+        before: latenciesWithin(calls, [beganMs, deletedMs]),
+        during: latenciesWithin(calls, [deletedMs, goneMs]),
         problems,
       }
     } finally {
@@ -129,28 +129,8 @@ function isOf(verb: string, resource: string): (request: ApiRequest) => boolean 
   return (request) => request.verb === verb && request.resource === resource
 }
 
-function between(calls: readonly LoggedCall[], fromMs: number, toMs: number): Latencies {
-  const within = calls.filter(({ atMs }) => atMs >= fromMs && atMs < toMs)
-  return new Latencies(
-    within.map(({ ms }) => ms),
-    (toMs - fromMs) / 1000,
-  )
-}
-
-/** When a process was started, ms since the Unix epoch, to 10 ms. */
-async function startedMs(pid: number): Promise<number> {
-  const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ').at(-1) ?? ''
-  const ticks = Number(stat.split(' ')[19])
-  const [uptime = ''] = (await readFile('/proc/uptime', 'utf8')).split(' ')
-  return now() - (Number(uptime) - ticks / 100) * 1000
-}
-
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const untilMs = now() + WAIT_MS_MAX; now() < untilMs; await sleep(POLL_MS)) if (await holds()) return
+  for (const untilMs = nowMs() + WAIT_MS_MAX; nowMs() < untilMs; await sleep(POLL_MS))
+    if (await holds()) return
   throw new Error(`not within ${WAIT_MS_MAX} ms: ${what}`)
-}
-
-/** The clock that all processes of the machine share, in ms since the Unix epoch. */
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }
