@@ -227,8 +227,7 @@ export const ENTRY_OVERHEAD_BYTES = 40
 export const READ_LEASE_MS = 30_000
 /** Longest time that a get may wait for its key. */
 export const WAIT_SECONDS_MAX = 900
-export const DELETE_MANY_MAX = 1_000
-/** Keys of one getMany, waitMany or putMany message: with the longest keys they still fit its head. */
+/** Keys of one getMany, waitMany, putMany or deleteMany message: with the longest keys they still fit its head. */
 export const MANY_KEYS_MAX = 1_000
 /**
  * Larger values travel in messages of their own: they fill a write, and the node neither copies nor gathers

@@ -157,7 +157,7 @@ export class StorageNode {
     const { objects, largeObjects, batch } = this
     const chunks = new ChunkReader({ largeObjects, owners })
     this.persistence = new Persistence({ table, objects, largeObjects, chunks, store, mutex, clock })
-    this.persistenceBatch = new PersistenceBatch(this.persistence, { objects, batch })
+    this.persistenceBatch = new PersistenceBatch(this.persistence, batch)
     this.recovery = new Recovery({
       store,
       runtime,

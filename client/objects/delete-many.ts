@@ -1,5 +1,5 @@
 import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
-import { DELETE_MANY_MAX } from '../../protocol/limits.ts'
+import { MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { DeleteResult, dataOperations } from '../../protocol/operations/data-operations.ts'
 import { batchesOf } from '../routing/batches.ts'
 import type { Deadline } from '../routing/deadline.ts'
@@ -84,4 +84,4 @@ function leavesOpen(error: MayflyError): boolean {
   return isError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
 }
 
-const limits = { itemsMax: DELETE_MANY_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
+const limits = { itemsMax: MANY_KEYS_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }

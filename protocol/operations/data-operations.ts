@@ -223,7 +223,7 @@ export const dataOperations = {
   }),
   /** `results` has a byte per key, see `DeleteResult`. */
   deleteMany: operation(28, {
-    request: struct({ epoch: u32, bucket: u32, ...repeatable, keys: array(bytes) }),
+    request: struct({ epoch: u32, bucket: u32, ...repeatable, keys: byteColumn }),
     reply: struct({ results: bytes }),
   }),
   /** Acknowledges the answers of these lanes up to `sequence`; sent if no other mutation does so soon. */

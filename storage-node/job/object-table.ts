@@ -127,6 +127,19 @@ export class ObjectTable {
     return value.slot.objects.findPlain(value)
   }
 
+  /**
+   * Locates the key and removes its plain record. Returns whether the key had one; null, with nothing changed, if it
+   * has another record. Throws as `locate`.
+   */
+  removePlain(job: NodeJob, value: PlainValue): boolean | null {
+    locatePlain(job, value)
+    const charge = value.slot.objects.removePlain(value)
+    if (charge <= 0) return charge === 0 ? false : null
+    job.charge(-charge)
+    job.countObjects(-1)
+    return true
+  }
+
   /** Appends to an object, or creates it; it then has `version`. Returns the new length in bytes. */
   grow(
     job: NodeJob,

@@ -3,30 +3,29 @@ import { copyRange } from '../../protocol/wire/copy-bytes.ts'
 import type { Arena } from './arena.ts'
 import { HEADER_BYTES, HEADER_WORDS, KEY_MASK, longAt, putLong, roundUp } from './record.ts'
 
-/**
- * A record to be written of a value without expiry, metadata, checksum and runs. `keys` has the key's bytes
- * from `keyStart`, `payload` the value's from `start`.
- */
-export interface PlainRecord {
+/** A key to be found: `keyBytes` bytes of `keys` from `keyStart` on. */
+export interface PlainKey {
   readonly bucket: number
   readonly keys: Uint8Array
   readonly keyStart: number
   readonly keyBytes: number
   /** `tableHash` of bucket and key. */
   readonly hash: number
+}
+
+/**
+ * A record to be written of a value without expiry, metadata, checksum and runs, whose bytes are in `payload` from
+ * `start` on.
+ */
+export interface PlainRecord extends PlainKey {
   readonly version: number
   readonly payload: Uint8Array
   readonly start: number
   readonly bytes: number
 }
 
-/** A key to be found, and then the value of its record, if that is plain. */
-export interface PlainRead {
-  readonly bucket: number
-  readonly keys: Uint8Array
-  readonly keyStart: number
-  readonly keyBytes: number
-  readonly hash: number
+/** A key, and then the value of its record, if that is plain. */
+export interface PlainRead extends PlainKey {
   version: number
   payload: Uint8Array
   start: number

@@ -2,6 +2,7 @@ import { assert } from '../../protocol/assert.ts'
 import { NOWHERE } from './arena.ts'
 import type { JobMemory } from './job-memory.ts'
 import {
+  type PlainKey,
   type PlainRead,
   type PlainRecord,
   plainBytes,
@@ -136,9 +137,25 @@ export class SlotTable implements RecordHolder {
     if (cell < 0) return
     const at = segment.addressAt(cell)
     log.release(at, new StoredRecord(arena, at).recordBytes)
-    segment.close(cell)
-    this.#size--
-    if (segment.isSparse) this.#shrink(segment)
+    this.#close(segment, cell)
+  }
+
+  /**
+   * Removes the plain record of the key. Returns what it was charged; 0 if the key has no record; -1, with nothing
+   * changed, if it has another one.
+   */
+  removePlain(key: PlainKey): number {
+    const { arena, log } = this.#memory
+    const { hash, bucket, keys, keyStart, keyBytes } = key
+    const segment = this.#segmentOf(hash)
+    const cell = segment.cellOfRange(arena, hash, bucket, keys, keyStart, keyBytes)
+    if (cell < 0) return 0
+    const at = segment.addressAt(cell)
+    const contentBytes = plainContentBytes(arena, at)
+    if (contentBytes < 0) return -1
+    log.release(at, plainBytes(keyBytes, contentBytes))
+    this.#close(segment, cell)
+    return plainCharge(keyBytes, contentBytes)
   }
 
   moveRecord(record: StoredRecord, append: () => number): boolean {
@@ -179,6 +196,12 @@ export class SlotTable implements RecordHolder {
   /** Returns the table's number to the job. The table must be empty. */
   release(): void {
     this.#memory.unregisterTable(this.#number)
+  }
+
+  #close(segment: TableSegment, cell: number): void {
+    segment.close(cell)
+    this.#size--
+    if (segment.isSparse) this.#shrink(segment)
   }
 
   #segmentOf(hash: number): TableSegment {

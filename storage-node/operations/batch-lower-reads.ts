@@ -11,7 +11,8 @@ import { isDemoted, type StoredObject } from '../slot/stored-object.ts'
 import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { TIER_MANY_IN_FLIGHT } from '../tiers/limits.ts'
 import type { SharedRead } from '../tiers/shared-reads.ts'
-import { type BatchObjects, copyKeys, type Fetched, requestBytes } from './batch.ts'
+import type { BatchObjects, Fetched } from './batch.ts'
+import { copyKeys, requestBytes } from './batch-keys.ts'
 
 /** A key whose bytes are below RAM, with its version. */
 interface LowerKey {

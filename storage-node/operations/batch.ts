@@ -1,20 +1,15 @@
 import { errorTable, isError, MayflyError } from '../../protocol/errors.ts'
-import {
-  MANY_KEYS_MAX,
-  MANY_VALUE_BYTES_MAX,
-  PAYLOAD_BYTES_MAX,
-  WAIT_SECONDS_MAX,
-} from '../../protocol/limits.ts'
+import { MANY_VALUE_BYTES_MAX, PAYLOAD_BYTES_MAX, WAIT_SECONDS_MAX } from '../../protocol/limits.ts'
 import {
   type DataReplies,
   type DataRequests,
+  DeleteResult,
   GetManyResult,
   PutCondition,
 } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
-import { ByteColumn, type ByteStrings } from '../../protocol/wire/columns.ts'
-import { violation } from '../../protocol/wire/reader.ts'
+import { ByteColumn } from '../../protocol/wire/columns.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -25,9 +20,8 @@ import { PlainValue } from '../slot/plain-value.ts'
 import { isManifest, isOutsideRam, readObject } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
-
-/** Memory of one copied key besides its bytes: a `Buffer` object. */
-const COPIED_KEY_BYTES = 200
+import { checkCount, checkKeys, requestBytes } from './batch-keys.ts'
+import { arePlain, checkColumns } from './put-columns.ts'
 
 const nothing = new Uint8Array(0)
 
@@ -142,6 +136,44 @@ export class BatchObjects {
     return this.#table.storePlain(job, value)
   }
 
+  /** Checks all keys before the first is deleted, so that a failed request changes nothing. */
+  delete(job: NodeJob, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
+    const { bucket, keys } = request
+    checkKeys(keys)
+    const results = new Uint8Array(keys.length)
+    const plain = keys instanceof ByteColumn ? keys : null
+    const value = new PlainValue(bucket, plain?.memory ?? nothing, nothing)
+    job.inOneStep(() => {
+      for (let at = 0; at < keys.length; at++) {
+        try {
+          const existed =
+            (plain === null ? null : this.#removePlain(job, value, plain, at)) ??
+            this.#remove(job, { bucket, key: keys.at(at) as Uint8Array })
+          results[at] = existed ? DeleteResult.deleted : DeleteResult.absent
+        } catch (error) {
+          if (!isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) throw error
+          results[at] = DeleteResult.stale
+        }
+      }
+    })
+    return { results }
+  }
+
+  /** As `ObjectTable.removePlain`. */
+  #removePlain(job: NodeJob, value: PlainValue, keys: ByteColumn, at: number): boolean | null {
+    value.keyStart = keys.starts[at] as number
+    value.keyBytes = keys.bytesAt(at)
+    return this.#table.removePlain(job, value)
+  }
+
+  /** Returns whether there was an object. */
+  #remove(job: NodeJob, address: Address): boolean {
+    const place = locate(job, address)
+    const object = this.#table.find(job, place)
+    if (object !== undefined) this.#table.remove(job, place, object)
+    return object !== undefined
+  }
+
   /** Resolves when every key has existed since the call, or at the timeout. */
   async wait(job: NodeJob, request: DataRequests['waitMany'], waiter: Waiter): Promise<void> {
     const { bucket, keys } = request
@@ -238,106 +270,4 @@ export class BatchObjects {
 /** Whether a value may be in the answer, which has so much room left. */
 function fits(bytes: number, room: number): boolean {
   return bytes <= Math.min(room, MANY_VALUE_BYTES_MAX)
-}
-
-function checkCount(keys: ByteStrings): void {
-  if (keys.length > MANY_KEYS_MAX) throw violation(`a message names more than ${MANY_KEYS_MAX} keys`)
-}
-
-/** Whether no entry has a condition, an expiry, metadata or a checksum. */
-function arePlain(request: DataRequests['putMany']): boolean {
-  const { conditions, ifVersions, ttlSeconds, metadata, checksums } = request
-  return [conditions, ifVersions, ttlSeconds, metadata, checksums].every(({ length }) => length === 0)
-}
-
-/** Throws `PROTOCOL_VIOLATION`. */
-export function checkColumns(request: DataRequests['putMany'], payloadBytes: number): void {
-  const { keys, lengths, conditions, ifVersions, ttlSeconds, metadata, checksums } = request
-  checkCount(keys)
-  for (const column of [conditions, ifVersions, ttlSeconds, metadata, checksums]) {
-    if (column.length !== 0 && column.length !== keys.length)
-      throw violation('a list of many puts is neither empty nor as long as their keys')
-  }
-  let sum = 0
-  for (let at = 0; at < lengths.length; at++) sum += lengths[at] as number
-  if (lengths.length !== keys.length || sum !== payloadBytes)
-    throw violation('the lengths of many puts do not add up to their payload')
-}
-
-/** A copy of a batched request that outlives its message. */
-export function copyKeys<Request extends { readonly keys: ByteStrings }>(
-  request: Request,
-): Request & { readonly keys: readonly Uint8Array[] } {
-  return { ...request, keys: Array.from(request.keys, (key) => Buffer.from(key)) }
-}
-
-/** Memory of such a copy: each key's bytes and its JavaScript object. */
-export function requestBytes({ keys }: { readonly keys: readonly Uint8Array[] }): number {
-  return keys.reduce((sum, key) => sum + key.length + COPIED_KEY_BYTES, 0)
-}
-
-/** One entry of a batched put as a put of its own. */
-export function putAt(request: DataRequests['putMany'], index: number): DataRequests['put'] {
-  const { epoch, bucket, lane, sequence } = request
-  return {
-    epoch,
-    bucket,
-    lane,
-    sequence,
-    key: request.keys.at(index) as Uint8Array,
-    condition: request.conditions[index] ?? PutCondition.always,
-    ifVersion: request.ifVersions[index] ?? 0,
-    ttlSeconds: request.ttlSeconds[index] ?? 0,
-    metadata: request.metadata[index] ?? [],
-    checksum: request.checksums[index] ?? null,
-    keptBucket: '',
-  }
-}
-
-/** The payloads of a batched put, in order. */
-export function valuesOf({ lengths }: DataRequests['putMany'], payload: Buffer): Buffer[] {
-  let offset = 0
-  return Array.from(lengths, (length) => {
-    offset += length
-    return payload.subarray(offset - length, offset)
-  })
-}
-
-/** Some entries of a batched put as a message of their own. */
-export function putsAt(
-  request: DataRequests['putMany'],
-  values: readonly Buffer[],
-  indexes: readonly number[],
-): { request: DataRequests['putMany']; payload: Buffer } {
-  return {
-    request: columnsAt(request, indexes),
-    payload: Buffer.concat(indexes.map((at) => values[at] as Buffer)),
-  }
-}
-
-/** Enters the outcomes of some entries into those of the whole batch. */
-export function enterAt(
-  whole: { readonly results: Uint8Array; readonly versions: Float64Array },
-  { results, versions }: DataReplies['putMany'],
-  indexes: readonly number[],
-): void {
-  indexes.forEach((at, index) => {
-    whole.results[at] = results[index] as number
-    whole.versions[at] = versions[index] as number
-  })
-}
-
-function columnsAt(request: DataRequests['putMany'], indexes: readonly number[]): DataRequests['putMany'] {
-  const some = <T>(column: readonly T[]): T[] =>
-    column.length === 0 ? [] : indexes.map((at) => column[at] as T)
-  return {
-    ...request,
-    keys: some([...request.keys]),
-    lengths: some(Array.from(request.lengths)),
-    conditions: some(request.conditions),
-    ifVersions: some(request.ifVersions),
-    ttlSeconds: some(request.ttlSeconds),
-    metadata: some(request.metadata),
-    checksums: some(request.checksums),
-  }
 }

@@ -1,16 +1,13 @@
 import { crc32 } from 'node:zlib'
-import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
-import { DELETE_MANY_MAX, PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../../protocol/limits.ts'
-import { checkKey } from '../../protocol/model/keys.ts'
+import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
+import { PAYLOAD_BYTES_MAX, READ_LEASE_MS, WAIT_SECONDS_MAX } from '../../protocol/limits.ts'
 import {
   ANY_VERSION,
   type DataReplies,
   type DataRequests,
-  DeleteResult,
   ObjectKind,
 } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { violation } from '../../protocol/wire/reader.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -225,20 +222,6 @@ export class Objects {
     return { existed: object !== undefined }
   }
 
-  deleteMany(job: NodeJob, request: DataRequests['deleteMany']): DataReplies['deleteMany'] {
-    checkKeys(request.keys)
-    const results = request.keys.map((key) => {
-      try {
-        const { existed } = this.delete(job, { ...request, key })
-        return existed ? DeleteResult.deleted : DeleteResult.absent
-      } catch (error) {
-        if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return DeleteResult.stale
-        throw error
-      }
-    })
-    return { results: Uint8Array.from(results) }
-  }
-
   append(
     job: NodeJob,
     request: DataRequests['append'],
@@ -352,15 +335,6 @@ export function takesAll(
   partBytes: number,
 ): boolean {
   return request.version === object.version || partBytes === object.bytes
-}
-
-/**
- * Checks all keys before the first is deleted, so that a failed request changes nothing. Throws
- * `BAD_REQUEST`.
- */
-export function checkKeys(keys: readonly Uint8Array[]): void {
-  if (keys.length > DELETE_MANY_MAX) throw violation(`a request deletes more than ${DELETE_MANY_MAX} keys`)
-  for (const key of keys) checkKey(key)
 }
 
 /** A copy of a request that outlives its message. */

@@ -9,16 +9,9 @@ import type { ByteStrings } from '../../protocol/wire/columns.ts'
 import { PERSISTED_CHANGES_IN_FLIGHT } from '../../service/persisted/persisted-limits.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
-import {
-  type BatchObjects,
-  checkColumns,
-  copyKeys,
-  enterAt,
-  putAt,
-  putsAt,
-  valuesOf,
-} from '../operations/batch.ts'
-import { checkKeys, type Objects } from '../operations/objects.ts'
+import type { BatchObjects } from '../operations/batch.ts'
+import { checkKeys, copyKeys } from '../operations/batch-keys.ts'
+import { checkColumns, enterAt, putAt, putsAt, valuesOf } from '../operations/put-columns.ts'
 import type { Answer, Persistence } from './persistence.ts'
 
 /**
@@ -27,13 +20,11 @@ import type { Answer, Persistence } from './persistence.ts'
  */
 export class PersistenceBatch {
   readonly #persistence: Persistence
-  readonly #objects: Objects
   readonly #batch: BatchObjects
 
-  constructor(persistence: Persistence, deps: { objects: Objects; batch: BatchObjects }) {
+  constructor(persistence: Persistence, batch: BatchObjects) {
     this.#persistence = persistence
-    this.#objects = deps.objects
-    this.#batch = deps.batch
+    this.#batch = batch
   }
 
   /** As `BatchObjects.put`. */
@@ -46,12 +37,13 @@ export class PersistenceBatch {
     return this.#put(job, copyKeys(request), { persisted, values })
   }
 
-  /** As `Objects.deleteMany`. */
+  /** As `BatchObjects.delete`. */
   delete(job: NodeJob, request: DataRequests['deleteMany']): Answer<'deleteMany'> {
     const persisted = this.#persistedIndexes(job, request)
-    if (persisted === null) return { head: this.#objects.deleteMany(job, request) }
+    if (persisted === null) return { head: this.#batch.delete(job, request) }
     checkKeys(request.keys)
-    return this.#delete(job, request, persisted)
+    // The message's memory is valid until this returns.
+    return this.#delete(job, copyKeys(request), persisted)
   }
 
   /** Indexes of keys that may be persisted; null if there are none. */
@@ -88,13 +80,13 @@ export class PersistenceBatch {
 
   async #delete(
     job: NodeJob,
-    request: DataRequests['deleteMany'],
+    request: DataRequests['deleteMany'] & { readonly keys: readonly Uint8Array[] },
     persisted: ReadonlySet<number>,
   ): Promise<Reply<DataReplies['deleteMany']>> {
     const results = new Uint8Array(request.keys.length)
     const others = request.keys.flatMap((_, at) => (persisted.has(at) ? [] : [at]))
     const keys = others.map((at) => request.keys[at] as Uint8Array)
-    const head = this.#objects.deleteMany(job, { ...request, keys })
+    const head = this.#batch.delete(job, { ...request, keys })
     others.forEach((at, index) => {
       results[at] = head.results[index] as number
     })

@@ -1,7 +1,7 @@
 import { PAYLOAD_COPIED_BYTES_MAX } from '../../protocol/limits.ts'
 import type { JobMemory } from '../memory/job-memory.ts'
 import { capacityOf, freeParts, takeParts, writeParts } from '../memory/payload.ts'
-import type { PlainRead, PlainRecord } from '../memory/plain-record.ts'
+import type { PlainKey, PlainRead, PlainRecord } from '../memory/plain-record.ts'
 import {
   apartBytesOf,
   chargeOf,
@@ -106,6 +106,13 @@ export class SlotObjects {
     const change = this.#table.setPlain(record, holder)
     if (change !== null) this.#chargedBytes += change
     return change
+  }
+
+  /** As `SlotTable.removePlain`. */
+  removePlain(key: PlainKey): number {
+    const charge = this.#table.removePlain(key)
+    if (charge > 0) this.#chargedBytes -= charge
+    return charge
   }
 
   /**

@@ -5,7 +5,6 @@ import {
   BUCKETS_MAX,
   CHUNK_BYTES,
   CHUNKS_MAX,
-  DELETE_MANY_MAX,
   HEAD_BYTES_MAX,
   JOB_NODES_MAX,
   KEY_BYTES_MAX,
@@ -199,7 +198,7 @@ const full: [string, number][] = [
       bucket: 1,
       lane: 1,
       sequence: 1,
-      keys: fill(DELETE_MANY_MAX, () => key),
+      keys: fill(MANY_KEYS_MAX, () => key),
     }),
   ],
   [
