@@ -70,7 +70,11 @@ export interface RetryEvent {
 
 /** Options of every call. */
 export interface CallerOptions {
-  /** Aborts the call with `ABORTED`. A sent request may still be carried out. */
+  /**
+   * Aborts the call with `ABORTED`: no object was changed and none will be. If a node has a change of an object
+   * already and does not confirm that, the call fails with `OUTCOME_UNKNOWN` instead. Calls about buckets,
+   * jobs and kept objects are always `ABORTED`, and may be carried out once they were sent.
+   */
   readonly signal?: AbortSignal | undefined
   /** Fails the call with `DEADLINE_EXCEEDED` after this many ms: 1 to 900,000, 30,000 if not given. */
   readonly deadlineMs?: number | undefined
@@ -92,9 +96,8 @@ export interface ObjectOptions {
   /**
    * The object outlives the job, until it is deleted or expires; read it with `mayfly.kept` then. The put
    * waits until the object is in the persistent store, and so does any operation that overwrites, deletes or
-   * consumes it. `BAD_REQUEST` if the key is no valid file name: each part between slashes has 1 to 255 bytes
-   * and is not `.` or `..`, and job, bucket and key have up to 996 together; `append` does not accept such
-   * objects. If its node fails it is read from the persistent store, under a new version.
+   * consumes it. Any key is accepted. `append` does not accept such objects. If its node fails it is read from
+   * the persistent store, under a new version.
    */
   readonly persist?: boolean | undefined
   /** Stored with the object and returned by `stat`; up to 8 KiB of names and values. */
