@@ -96,13 +96,14 @@ export class World {
   readonly metadata = new FakeMetadata()
   readonly clock: Clock
   readonly #options: WorldOptions
-  readonly #dir: string
+  /** Where it has its state and, without S3, persisted objects. */
+  readonly dir: string
   #service: Service | null = null
 
   private constructor(dir: string, options: WorldOptions) {
     this.#options = options
     this.clock = options.clock ?? systemRuntime.clock
-    this.#dir = dir
+    this.dir = dir
     if (options.nodesReport !== false) {
       this.fleet.onStart = (node) =>
         void setImmediate(() =>
@@ -130,7 +131,7 @@ export class World {
     this.#service = await startController(
       {
         listen: { host: '127.0.0.1', port: this.#options.port ?? 0 },
-        persistedDir: this.#dir,
+        persistedDir: this.dir,
         s3: this.#options.s3 ?? null,
         secret,
         apiKeys: [
@@ -142,7 +143,7 @@ export class World {
         firstClass,
         traits: this.#options.traits ?? defaultTraits,
         warmNodes: this.#options.warmNodes ?? 0,
-        pageDir: this.#options.pageDir ?? this.#dir,
+        pageDir: this.#options.pageDir ?? this.dir,
         tracesUrl: null,
         logLevel: 'silent',
         tlsName: null,
@@ -163,7 +164,7 @@ export class World {
 
   /** Opens the controller's state, as another process would. */
   openStore(): SqliteStore {
-    return new SqliteStore(join(this.#dir, 'controller.sqlite'))
+    return new SqliteStore(join(this.dir, 'controller.sqlite'))
   }
 
   async stop(): Promise<void> {
