@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CONTENTION_MS } from '../../../protocol/limits.ts'
 import { JobTokenBucket, TokenBuckets } from '../../../storage-node/budget/token-bucket.ts'
-import { REQUEST_COST_BYTES } from '../../../storage-node/limits.ts'
+import { CPU_RESERVABLE_SHARE, REQUEST_COST_BYTES } from '../../../storage-node/limits.ts'
 
 const MB = 1_000_000
 const CAPACITY = 100 * MB
@@ -80,6 +80,22 @@ describe('the throughput of a node', () => {
     rates.spend(job, rates.costOf(1_000, 0, 0), 10)
     const waitMs = rates.waitMs(job, 10)
     expect(waitMs).toBeCloseTo((1_001 * REQUEST_COST_BYTES * 1000) / CAPACITY - 10, 0)
+  })
+
+  test('counts the time of the event loop, where that is the scarcest', () => {
+    const rates = new TokenBuckets(CAPACITY, 0)
+    // 8 ms of a second of which jobs may have 0.8 are a hundredth of the node, whatever else was moved.
+    expect(CPU_RESERVABLE_SHARE).toBe(0.8)
+    expect(rates.costOf(1, 100, 8)).toBeCloseTo(MB)
+    expect(rates.costOf(1_000, 0, 800)).toBeCloseTo(CAPACITY)
+    // Less time than bytes or requests stand for costs nothing more.
+    expect(rates.costOf(0, 2 * MB, 8)).toBe(2 * MB)
+    expect(rates.costOf(1_000, 0, 0.001)).toBe(1_000 * REQUEST_COST_BYTES)
+
+    const [job, other] = [new JobTokenBucket(0), new JobTokenBucket(0)]
+    rates.spend(other, rates.costOf(1, 0, 0), 0)
+    rates.spend(job, rates.costOf(1, 0, 80), 0)
+    expect(rates.waitMs(job, 0)).toBeCloseTo(100, 0)
   })
 
   test('is lent without a debt: who used what was idle has its own at once when others come back', () => {
