@@ -135,8 +135,7 @@ export class ObjectTable {
     locatePlain(job, value)
     const charge = value.slot.objects.removePlain(value)
     if (charge <= 0) return charge === 0 ? false : null
-    job.charge(-charge)
-    job.countObjects(-1)
+    this.#removed(job, charge)
     return true
   }
 
@@ -177,8 +176,7 @@ export class ObjectTable {
     const charge = objectCharge(object)
     const ending = endingOf(job, object)
     slot.objects.remove(key, object)
-    job.charge(-charge)
-    job.countObjects(-1)
+    this.#removed(job, charge)
     if (ending !== null) freeEnded(job, { slot, ...key }, ending, this.#clock.monotonicMs())
   }
 
@@ -186,6 +184,11 @@ export class ObjectTable {
     job.charge(change)
     if (isNew) job.countObjects(1)
     answerWaits(place, job.waitSteps)
+  }
+
+  #removed(job: NodeJob, charge: number): void {
+    job.charge(-charge)
+    job.countObjects(-1)
   }
 
   #expiry(ttlSeconds: number): number {
