@@ -246,7 +246,10 @@ export const RESUME_MAX = 8
  * that lanes never run out first.
  */
 export const LANES_MAX = 65_536
-/** How long a client repeats a mutation, and a node stores a consumed object's bytes for it. */
+/**
+ * How long after the loss of its connection a client repeats a mutation, and a node stores a consumed object's bytes
+ * for it.
+ */
 export const REPEAT_MS_MAX = 30_000
 /** An idle client acknowledges its last mutations after this time, so that consumed bytes are freed. */
 export const SETTLE_AFTER_MS = 20

@@ -39,8 +39,6 @@ export class Mutation<Request, Reply> {
   readonly #options: MutationOptions<Request, Reply>
   readonly #lane: number
   readonly #sequence: number
-  /** Deadline of repetitions, counted from the first attempt: the node then forgets the answer. */
-  readonly #giveUpMs: number
   #caller: Caller
 
   /** Throws `TOO_MANY_REQUESTS` if too many mutations are in progress at the node. */
@@ -50,7 +48,6 @@ export class Mutation<Request, Reply> {
     this.#lane = options.sequencer.begin()
     options.caller.beginMutation()
     this.#sequence = options.sequencer.sequenceOf(this.#lane)
-    this.#giveUpMs = Math.min(options.call.deadlineMs, options.clock.monotonicMs() + REPEAT_MS_MAX)
   }
 
   request(): Request {
@@ -64,6 +61,16 @@ export class Mutation<Request, Reply> {
     sequencer.end(this.#lane, call.holds === true ? this.#caller : null)
   }
 
+  /**
+   * Until when the node is sought after its connection was lost just now. It counts from the loss, however long the
+   * mutation has waited: the node keeps a session from when it lost the connection, and an answer from when there is one.
+   * Later it may have forgotten both, which it then says.
+   */
+  #giveUpMs(): number {
+    const { call, clock } = this.#options
+    return Math.min(call.deadlineMs, clock.monotonicMs() + REPEAT_MS_MAX)
+  }
+
   /** Continues after `failure`: repeats until there is an answer, or rejects with the known outcome. */
   async recover(failure: unknown): Promise<Answer<Reply>> {
     const { operation, call, caller, owner, reach, tell } = this.#options
@@ -73,7 +80,7 @@ export class Mutation<Request, Reply> {
       for (let attempt = 1; ; attempt++) {
         if (!isError(error, 'CONNECTION_LOST')) throw outcomeOf(error, attempt > 1)
         tell({ attempt, error, address: owner.address, key: call.key })
-        this.#caller = await reach(owner, { ...call, deadlineMs: this.#giveUpMs }).catch(
+        this.#caller = await reach(owner, { ...call, deadlineMs: this.#giveUpMs() }).catch(
           (reason: unknown) => {
             throw unknown(reason)
           },
