@@ -20,6 +20,8 @@ export class Compactor {
   readonly #clock: Clock
   readonly #background: Background
   readonly #waiting = new Map<Segment, SegmentLog>()
+  /** Segments whose last compaction failed; each has a timer or waits. */
+  readonly #failing = new Set<Segment>()
   #running: Promise<void> | null = null
   #stopped = false
 
@@ -28,17 +30,21 @@ export class Compactor {
     this.#background = background
   }
 
-  /** Queues a segment, once. */
+  /** Queues a segment, once. One whose compaction failed is queued when its pause is over, not before. */
   add(log: SegmentLog, segment: Segment): void {
-    if (this.#stopped) return
-    this.#waiting.set(segment, log)
-    this.#running ??= this.#run()
+    if (!this.#failing.has(segment)) this.#queue(log, segment)
   }
 
   /** Resolves once it uses no file any more. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#running
+  }
+
+  #queue(log: SegmentLog, segment: Segment): void {
+    if (this.#stopped) return
+    this.#waiting.set(segment, log)
+    this.#running ??= this.#run()
   }
 
   /** Never rejects. */
@@ -66,12 +72,21 @@ export class Compactor {
         await sleep(this.#clock, (bytes * 1000) / COMPACTION_BYTES_PER_SECOND)
       }
       await log.discard(segment)
-      this.#background.succeeded(['compaction', ''])
+      this.#done(segment)
     } catch (error) {
-      if (isError(error, 'JOB_ENDED')) return
+      if (isError(error, 'JOB_ENDED')) return this.#done(segment)
+      this.#failing.add(segment)
+      // It may have been queued again meanwhile.
+      this.#waiting.delete(segment)
       this.#background.failed(['compaction', ''], error)
-      this.#clock.after(COMPACTION_RETRY_MS, () => this.add(log, segment)).unref()
+      this.#clock.after(COMPACTION_RETRY_MS, () => this.#queue(log, segment)).unref()
     }
+  }
+
+  /** The task is failing until no segment is. */
+  #done(segment: Segment): void {
+    this.#failing.delete(segment)
+    if (this.#failing.size === 0) this.#background.succeeded(['compaction', ''])
   }
 }
 

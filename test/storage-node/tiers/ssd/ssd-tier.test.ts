@@ -1,12 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemRuntime } from '../../../../protocol/runtime.ts'
-import { CHECKSUM_BLOCK_BYTES, SSD_SEGMENT_BYTES_MIN } from '../../../../storage-node/tiers/limits.ts'
+import {
+  CHECKSUM_BLOCK_BYTES,
+  COMPACTION_RETRY_MS,
+  SSD_SEGMENT_BYTES_MIN,
+} from '../../../../storage-node/tiers/limits.ts'
 import { SsdTier } from '../../../../storage-node/tiers/ssd/ssd-tier.ts'
-import { background } from '../../../fixture/background.ts'
+import { VirtualClock } from '../../../controller/support/virtual-clock.ts'
+import { background, newBackground } from '../../../fixture/background.ts'
 import { tempDir } from '../../../fixture/temp-dir.ts'
 import { tierContract } from '../tier-contract.ts'
 
@@ -119,6 +124,69 @@ test('a record that compaction finds damaged is lost, and the others of its segm
   await expect.poll(() => readdirSync(join(dir, 'j-a'))).not.toContain('0.segment')
   await expect(job.read(records[0] ?? -1, whole(10))).rejects.toMatchObject({ code: 'OBJECT_LOST' })
   expect(await job.read(records[3] ?? -1, whole(10))).toEqual(Buffer.alloc(10, 4))
+})
+
+/** A job of which the first segment cannot be compacted, since its records would be written to a full disk. */
+async function openOnFullDisk() {
+  const dir = join(await tempDir(), 'ssd')
+  const clock = new VirtualClock()
+  const own = newBackground(clock)
+  const tier = new SsdTier(dir, { clock, background: own })
+  onTestFinished(() => tier.close())
+  const job = tier.open('j-a')
+  const contents = Array.from({ length: 8 }, () => randomBytes(SSD_SEGMENT_BYTES_MIN / 8))
+  const records = await Promise.all(contents.map((bytes) => job.write(bytes)))
+  // Every write to this device fails with ENOSPC, as on a full disk.
+  symlinkSync('/dev/full', join(dir, 'j-a', '1.segment'))
+  await expect(job.write(randomBytes(10))).rejects.toMatchObject({ code: 'CAPACITY_EXCEEDED' })
+  const report = () => own.report().find(({ task }) => task === 'compaction')
+  const remove = (index: number) => job.remove(records[index] as number)
+  const expectKept = async (indexes: readonly number[]) => {
+    for (const index of indexes) {
+      const bytes = contents[index] as Buffer
+      expect((await job.read(records[index] as number, whole(bytes.length))).equals(bytes)).toBe(true)
+    }
+  }
+  /** Lets time pass in such steps until the result is as expected. */
+  const after = <Result>(ms: number, result: () => Result) =>
+    expect.poll(async () => {
+      await clock.advance(ms)
+      return result()
+    })
+  return { dir, tier, clock, job, report, remove, expectKept, after }
+}
+
+test('I21: a compaction for which the disk has no room is reported, keeps every record, and is repeated until there is room', async () => {
+  const { dir, clock, tier, job, report, remove, expectKept, after } = await openOnFullDisk()
+  for (const index of [0, 2, 4]) remove(index)
+  const reason = expect.stringContaining('The disk of the SSD tier is full (ENOSPC)')
+  await after(1, report).toEqual({ task: 'compaction', failures: 1, failing: 1, reason })
+  await expectKept([1, 3, 5, 6, 7])
+  // More garbage in it is no reason to try a full disk sooner.
+  for (const index of [1, 6]) remove(index)
+  await clock.advance(COMPACTION_RETRY_MS / 2)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await clock.advance(1)
+  expect(report()?.failures).toBe(1)
+  await clock.advance(COMPACTION_RETRY_MS / 2)
+  await after(1, () => report()?.failures).toBe(2)
+  await expectKept([3, 5, 7])
+  // What was written in vain fills the segment, and the next one lies on a disk with room.
+  rmSync(join(dir, 'j-a', '1.segment'))
+  await after(COMPACTION_RETRY_MS, report).toMatchObject({ failing: 0, reason: '' })
+  await expectKept([3, 5, 7])
+  await after(1, () => readdirSync(join(dir, 'j-a'))).toEqual(['2.segment'])
+  expect(tier.diskBytes).toBe(job.usedBytes)
+  expect(job.usedBytes).toBe((3 * SSD_SEGMENT_BYTES_MIN) / 8)
+})
+
+test('a job that ends while it cannot be compacted is reported as failing no more', async () => {
+  const { dir, job, report, remove, after } = await openOnFullDisk()
+  for (const index of [0, 2, 4]) remove(index)
+  await after(1, () => report()?.failing).toBe(1)
+  await job.drop()
+  expect(readdirSync(dir)).toEqual([])
+  await after(COMPACTION_RETRY_MS, report).toMatchObject({ failures: 1, failing: 0 })
 })
 
 test('a job that is dropped while it is compacted leaves no file', async () => {
