@@ -15,16 +15,20 @@ export class TaskFailures {
     this.#events = events
   }
 
+  /** A task that is missing in a report has not failed since its process was started again. */
   onReport(process: string, tasks: readonly TaskReport[]): void {
-    const known = this.#known.get(process) ?? new Map<string, Known>()
-    for (const report of tasks) {
-      const { task, failing, reason } = report
-      const before = known.get(task)?.failing ?? 0
-      if (before === 0 && failing > 0) this.#events.emit('task.failing', { process, task, failing, reason })
-      if (before > 0 && failing === 0) this.#events.emit('task.recovered', { process, task })
-      known.set(task, { ...report, process })
+    const before = this.#known.get(process)
+    if (before === undefined && tasks.length === 0) return
+    const known = new Map(tasks.map((report) => [report.task, { ...report, process }]))
+    for (const [task, { failing, reason }] of known) {
+      if (failing > 0 && !isFailing(before?.get(task)))
+        this.#events.emit('task.failing', { process, task, failing, reason })
     }
-    if (known.size > 0) this.#known.set(process, known)
+    for (const [task, report] of before ?? []) {
+      if (isFailing(report) && !isFailing(known.get(task)))
+        this.#events.emit('task.recovered', { process, task })
+    }
+    this.#known.set(process, known)
   }
 
   /** Removes a process that has ended. */
@@ -36,4 +40,8 @@ export class TaskFailures {
   *all(): Generator<Known> {
     for (const tasks of this.#known.values()) yield* tasks.values()
   }
+}
+
+function isFailing(task: Known | undefined): boolean {
+  return task !== undefined && task.failing > 0
 }

@@ -13,6 +13,7 @@ import {
   type JobUsageReport,
   type NodeReport,
   noCalls,
+  type TaskReport,
 } from '../../../protocol/operations/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { Background } from '../../../service/process/background.ts'
@@ -95,6 +96,8 @@ export class World {
   readonly fleet = new FakeFleet()
   readonly metadata = new FakeMetadata()
   readonly clock: Clock
+  /** What each process reports of its background tasks; nothing by default. */
+  readonly tasks = new Map<string, readonly TaskReport[]>()
   readonly #options: WorldOptions
   /** Where it has its state and, without S3, persisted objects. */
   readonly dir: string
@@ -216,7 +219,7 @@ export class World {
       tiers,
       cpuCores: 0,
       bytesPerSecond: jobs.reduce((sum, job) => sum + (job.bytesPerSecond ?? 0), 0),
-      tasks: [],
+      tasks: this.tasks.get(node) ?? [],
       calls: noCalls,
       jobs: jobs.map((job) => ({ ...unused, ...job })),
     }
@@ -224,7 +227,8 @@ export class World {
   }
 
   reportMetadata(id = 'm-1', cpuCores = 0): Promise<Reply> {
-    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, generation: 1, cpuCores, tasks: [] })
+    const tasks = this.tasks.get(id) ?? []
+    return this.heartbeat(`metadata/${id}`, { address: `${id}:7401`, generation: 1, cpuCores, tasks })
   }
 
   heartbeat(path: string, report: unknown): Promise<Reply> {
