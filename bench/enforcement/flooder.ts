@@ -1,8 +1,11 @@
-import { type Job, openJob } from 'mayfly'
+import { type Job, MayflyError, openJob } from 'mayfly'
 import type { FlooderOptions, FloodKind, FromFlooder } from './floods.ts'
 
 const KEYS = Array.from({ length: 1_000 }, (_, number) => `flood-key-${number}`)
+const ENTRIES = KEYS.map((key) => ({ key, bytes: Buffer.alloc(64) }))
 const NAMES = 500
+/** An object is full after 256 of them, and has been copied to a larger place each time that it had grown out of one. */
+const APPENDED = Buffer.alloc(64 * 1024)
 
 /** What each flood puts first, and one call of it. */
 const floods: Readonly<
@@ -10,6 +13,7 @@ const floods: Readonly<
 > = {
   get: { prepare: putSmall, call: (job) => job.get('flood') },
   put: { prepare: putSmall, call: (job) => job.put('flood', Buffer.alloc(1_024)) },
+  append: { prepare: (job) => job.delete('flood'), call: appendOrBegin },
   stat: {
     prepare: (job) => {
       const metadata = Object.fromEntries(Array.from({ length: NAMES }, (_, name) => [`name-${name}`, 'v']))
@@ -17,13 +21,11 @@ const floods: Readonly<
     },
     call: (job) => job.stat('flood'),
   },
-  getMany: {
-    prepare: (job) => job.putMany(KEYS.map((key) => ({ key, bytes: Buffer.alloc(64) }))),
-    call: (job) => job.getMany(KEYS),
-  },
+  getMany: { prepare: putEntries, call: (job) => job.getMany(KEYS) },
+  putMany: { prepare: putEntries, call: putEntries },
   deleteMany: { prepare: putSmall, call: (job) => job.deleteMany(KEYS) },
   list: {
-    prepare: (job) => job.putMany(KEYS.map((key) => ({ key, bytes: Buffer.alloc(64) }))),
+    prepare: putEntries,
     call: async (job) => {
       for await (const entry of job.list()) if (entry.key === '') return
     },
@@ -32,6 +34,19 @@ const floods: Readonly<
 
 function putSmall(job: Job): Promise<unknown> {
   return job.put('flood', Buffer.alloc(1_024))
+}
+
+function putEntries(job: Job): Promise<unknown> {
+  return job.putMany(ENTRIES)
+}
+
+async function appendOrBegin(job: Job): Promise<unknown> {
+  try {
+    return await job.append('flood', APPENDED)
+  } catch (error) {
+    if (error instanceof MayflyError && error.code === 'OBJECT_TOO_LARGE') return await job.delete('flood')
+    throw error
+  }
 }
 
 /** One process that sends as many requests as it can until it is killed or its parent has exited. */

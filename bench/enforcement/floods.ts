@@ -11,8 +11,11 @@ import { median } from '../report/median.ts'
 import { Cluster } from '../servers/cluster.ts'
 import type { Goal } from '../suite.ts'
 
-/** The calls of a flood: of one key, of 1,000 keys, for the metadata of an object with 500 names, or listings of 1,000 keys. */
-export type FloodKind = 'get' | 'put' | 'stat' | 'getMany' | 'deleteMany' | 'list'
+/**
+ * The calls of a flood: of one key, of 1,000 keys, for the metadata of an object with 500 names, listings of 1,000 keys, or
+ * appends to one object that begins anew when it is full.
+ */
+export type FloodKind = 'get' | 'put' | 'append' | 'stat' | 'getMany' | 'putMany' | 'deleteMany' | 'list'
 
 export interface FlooderOptions {
   readonly ticket: string

@@ -24,14 +24,14 @@ interface Settings {
 }
 
 const fullFloods: FloodSettings = {
-  kinds: ['get', 'put', 'stat', 'getMany', 'deleteMany', 'list'],
+  kinds: ['get', 'put', 'append', 'stat', 'getMany', 'putMany', 'deleteMany', 'list'],
   rounds: 5,
   lanes: 256,
   windowMs: 2_000,
 }
 const tinyFloods: FloodSettings = {
   ...fullFloods,
-  kinds: ['get', 'deleteMany'],
+  kinds: ['get', 'append', 'putMany', 'deleteMany'],
   rounds: 1,
   lanes: 16,
   windowMs: 200,
