@@ -78,4 +78,13 @@ export const persistedBugs: readonly Planted[] = [
     profile: 'stores',
     seedsMax: 30,
   },
+  {
+    name: 'hidden-write-taken-for-failed',
+    what: 'A put that S3 carried out and answered with an error counts as not carried out, and its object stays in the store (I16).',
+    file: 'service/persisted/persisted-s3.ts',
+    find: "if (outcome === 'refused' || (outcome === 'unsent' && !mayRepeat)) throw error",
+    replace: "if (outcome !== 'unsent' || !mayRepeat) throw error",
+    profile: 'stores',
+    seedsMax: 100,
+  },
 ]

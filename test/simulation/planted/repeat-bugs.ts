@@ -135,4 +135,36 @@ export const repeatBugs: readonly Planted[] = [
     replace: 'return Buffer.from(nonce.length + fields.mutations < 0 ? nonce : mac)',
     seedsMax: 5,
   },
+  {
+    name: 'part-stored-and-refused',
+    what: 'A putMany is refused as a whole after a part of it was stored, because the rest found no room (I13).',
+    file: 'storage-node/admission/capacity-wait.ts',
+    find: 'if (isOwnFault(error)) throw error',
+    replace: 'if (isOwnFault(error) || results.length > 0) throw error',
+    profile: 'bounds',
+    seedsMax: 60,
+  },
+  {
+    name: 'cancelled-though-done',
+    what: 'A node says of a mutation that was cancelled while it ran that nothing was done, and it was (I9).',
+    file: 'service/server/responder.ts',
+    find: '          end()\n          this.#options.turns.begin(this.#job)\n',
+    replace:
+      "          if (this.#underWay.isCancelled(id)) {\n            end()\n            return this.#fail(id, new MayflyError('ABORTED', 'The client gave the request up'), counts)\n          }\n          end()\n          this.#options.turns.begin(this.#job)\n",
+    also: [
+      {
+        file: 'service/server/requests-under-way.ts',
+        find: '      this.#cancelled.add(id)\n      return false\n',
+        replace: '      this.#cancelled.add(id)\n      return true\n',
+      },
+      {
+        file: 'service/server/requests-under-way.ts',
+        find: '  /** The connection is gone. */\n',
+        replace:
+          '  isCancelled(id: number): boolean {\n    return this.#cancelled.has(id)\n  }\n\n  /** The connection is gone. */\n',
+      },
+    ],
+    profile: 'persisted',
+    seedsMax: 30,
+  },
 ]
