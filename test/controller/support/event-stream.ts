@@ -1,6 +1,6 @@
 import { apiKey, type World } from './world.ts'
 
-export interface StreamEvent {
+interface StreamEvent {
   readonly id: string
   readonly event: string
   readonly data: Record<string, unknown>
