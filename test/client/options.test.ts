@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { connect } from '../../client/connect.ts'
-import { openJob } from '../../client/job.ts'
+import { ControllerApi } from '../../client/controller-api.ts'
+import { Job, openJob } from '../../client/job.ts'
+import { openRegistered } from '../../client/registration.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { formatTicket } from '../../protocol/model/ticket.ts'
 
@@ -21,6 +23,24 @@ const untyped = job as any
 const mayfly = await connect('http://127.0.0.1:1', { apiKey: 'key-0123456789abcdef' })
 // biome-ignore lint/suspicious/noExplicitAny: as above.
 const driver = mayfly as any
+const controller = new ControllerApi('http://127.0.0.1:1', 'key-0123456789abcdef', { ca: () => null })
+const none = { ram: 0, ssd: 0, s3: 0 }
+const reply = {
+  ...{
+    id: 'j-1',
+    name: 'n',
+    owner: 'o',
+    state: 'active' as const,
+    hints: {},
+    pricePerHour: 0,
+    leaseSeconds: 1,
+  },
+  reservation: { latencyClass: 'ram' as const, bytes: none, bytesPerSecond: 1, nodes: [] },
+  usage: { objects: 0, bytes: none, bytesPerSecond: 0 },
+  ...{ leaseExpiresAt: '2030-01-01T00:00:00Z', createdAt: '2030-01-01T00:00:00Z', ticket },
+}
+// biome-ignore lint/suspicious/noExplicitAny: as above.
+const registered = (await openRegistered(controller, reply, { ends: false })) as any
 const calls: Readonly<Record<string, Call>> = {
   put: (options) => untyped.put('k', 'v', options),
   putMany: (options) => untyped.putMany([{ key: 'k', bytes: 'v' }], options),
@@ -42,6 +62,17 @@ const calls: Readonly<Record<string, Call>> = {
   createBucket: (options) => untyped.createBucket('b', options),
   deleteBucket: (options) => untyped.deleteBucket('b', options),
   buckets: (options) => untyped.buckets(options),
+  presign: (options) => untyped.presign('k', options),
+  'registered.info': (options) => registered.info(options),
+  'the grant of registered.issueTicket': (options) => registered.issueTicket(options),
+  'registered.issueTicket': (options) => registered.issueTicket({}, options),
+  'the grant of registered.s3Credentials': (options) => registered.s3Credentials(options),
+  'registered.s3Credentials': (options) => registered.s3Credentials({}, options),
+  'registered.presign': (options) => registered.presign('k', options),
+  'registered.renew': (options) => registered.renew(options),
+  'hints of registered.resize': (options) => registered.resize(options),
+  'registered.resize': (options) => registered.resize({}, options),
+  'registered.deregister': (options) => registered.deregister(options),
   openJob: (options) => openJob(ticket, options as object),
   connect: (options) => connect('http://127.0.0.1:1', options as object),
   'hints of registerJob': (options) => driver.registerJob('n', options),
@@ -75,8 +106,29 @@ test.each(Object.keys(calls))(
   },
 )
 
+/** Calls without options. */
+const withoutOptions = ['renewTicket', 'close']
+
+test('each call that has options is in the table', () => {
+  const own = (object: object): string[] =>
+    Object.entries(Object.getOwnPropertyDescriptors(object)).flatMap(([name, { value }]) =>
+      typeof value === 'function' && name !== 'constructor' ? [name] : [],
+    )
+  const all = [
+    ...own(Job.prototype),
+    ...own(registered).map((name) => `registered.${name}`),
+    ...own(mayfly).map((name) => (name === 'registerJob' ? name : `mayfly.${name}`)),
+    ...own(mayfly.kept).map((name) => `kept.${name}`),
+  ]
+  expect(all.length).toBeGreaterThan(30)
+  expect(all.filter((name) => !Object.hasOwn(calls, name))).toEqual(withoutOptions)
+  const withValues = new Set(wrong.map(([name]) => name))
+  expect(Object.keys(calls).filter((name) => !withValues.has(name))).toEqual([])
+})
+
 const ofAnyCall = [
   { deadlineMs: 0 },
+  { deadlineMs: 900_001 },
   { deadlineMs: '100' },
   { deadlineMs: Number.NaN },
   { deadlineMs: null },
@@ -95,6 +147,7 @@ const ofObjects = [
   { ttlSeconds: 0 },
   { ttlSeconds: '60' },
   { ttlSeconds: 1.5 },
+  { ttlSeconds: 315_360_001 },
   { persist: 'yes' },
   { metadata: null },
   { metadata: [] },
@@ -113,6 +166,35 @@ const ranges = [
   { range: { start: 2, end: 2 } },
   { range: { start: 2, end: null } },
 ]
+const hints = [
+  { capacityBytes: '1' },
+  { capacityBytes: 0 },
+  { capacityBytes: 2 ** 51 },
+  { latencySensitive: 1 },
+  { latencyMs: 0 },
+  { latencyMs: 60_001 },
+  { maxFunctions: 1.5 },
+  { maxFunctions: 100_001 },
+  { peakBytesPerSecond: 0 },
+  { peakBytesPerSecond: '1' },
+  { readsPerObject: -1 },
+  { readsPerObject: 1_000_001 },
+]
+const rights = [{ read: 1 }, { read: null }, { write: 'no' }, { prefix: 7 }, { prefix: half }]
+const presigned = [
+  ...ofKeys,
+  { method: 'POST' },
+  { method: 'get' },
+  { method: null },
+  { seconds: 0 },
+  { seconds: 1.5 },
+  { seconds: 604_801 },
+  { seconds: '60' },
+  { endpoint: 7 },
+  { endpoint: half },
+]
+const versions = [{ ifVersion: 0 }, { ifVersion: 1.5 }, { ifVersion: '3' }, { ifVersion: null }]
+const hooks = [{ ca: 7 }, { ca: null }, { onRetry: 'log' }, { tracer: {} }, { tracer: null }]
 const waits = [{ waitSeconds: -1 }, { waitSeconds: 901 }, { waitSeconds: '1' }, { waitSeconds: null }]
 
 const wrong: readonly (readonly [string, readonly object[]])[] = [
@@ -120,32 +202,75 @@ const wrong: readonly (readonly [string, readonly object[]])[] = [
   ['an entry of putMany', ofObjects],
   ['putMany', ofKeys],
   ['putStream', [...ofKeys, ...ofObjects]],
-  ['get', [...ofKeys, ...ranges, ...waits, { consume: 1 }, { consume: true, range: { start: 0 } }]],
-  ['getStream', [...ofKeys, ...ranges, ...waits]],
+  [
+    'get',
+    [...ofKeys, ...ranges, ...waits, ...versions, { consume: 1 }, { consume: true, range: { start: 0 } }],
+  ],
+  ['getStream', [...ofKeys, ...ranges, ...waits, ...versions, { consume: true }]],
   ['putJson', [...ofKeys, ...ofObjects]],
-  ['getJson', [...ofKeys, ...waits, { range: { start: 0 } }]],
-  ['getWithMetadata', [...ofKeys, ...ranges, ...waits, { consume: true }]],
+  ['getJson', [...ofKeys, ...waits, { range: { start: 0 } }, { ifVersion: 3 }]],
+  ['getWithMetadata', [...ofKeys, ...ranges, ...waits, ...versions, { consume: true }]],
   ['getMany', [...ofKeys, ...waits]],
   ['stat', ofKeys],
+  ['exists', ofKeys],
+  ['delete', ofKeys],
   ['deleteMany', ofKeys],
   ['append', ofKeys],
-  ['list', [...ofKeys, { prefix: 7 }, { prefix: half }, { acceptHoles: 'no' }]],
+  [
+    'list',
+    [
+      ...ofKeys,
+      { prefix: 7 },
+      { prefix: half },
+      { after: 7 },
+      { after: null },
+      { after: half },
+      { acceptHoles: 'no' },
+    ],
+  ],
   ['createBucket', ofAnyCall],
-  ['openJob', [{ checksums: 'yes' }, { checksums: null }, { onRetry: 'log' }]],
-  ['connect', [{ apiKey: 7 }, { apiKey: null }, { onRetry: true }]],
+  ['deleteBucket', ofAnyCall],
+  ['buckets', ofAnyCall],
+  ['presign', presigned],
+  ['openJob', [...hooks, { checksums: 'yes' }, { checksums: null }]],
+  ['connect', [...hooks, { apiKey: 7 }, { apiKey: null }]],
   ['mayfly.job', ofAnyCall],
   ['mayfly.jobs', ofAnyCall],
+  ['hints of registerJob', hints],
   [
-    'hints of registerJob',
-    [{ capacityBytes: '1' }, { capacityBytes: 0 }, { latencySensitive: 1 }, { maxFunctions: 1.5 }],
+    'registerJob',
+    [
+      ...ofAnyCall,
+      { leaseSeconds: '1' },
+      { leaseSeconds: 0 },
+      { leaseSeconds: 604_801 },
+      { waitSeconds: 241 },
+      { waitSeconds: -1 },
+      { waitSeconds: null },
+    ],
   ],
-  ['registerJob', [...ofAnyCall, { leaseSeconds: '1' }, { waitSeconds: 241 }, { waitSeconds: null }]],
-  ['kept.list', [...ofAnyCall, { prefix: null }]],
+  ['registered.info', ofAnyCall],
+  [
+    'the grant of registered.issueTicket',
+    [...rights, { expiresInSeconds: 0 }, { expiresInSeconds: 86_401 }, { expiresInSeconds: '60' }],
+  ],
+  ['registered.issueTicket', ofAnyCall],
+  ['the grant of registered.s3Credentials', [...rights, { expiresInSeconds: 60 }]],
+  ['registered.s3Credentials', ofAnyCall],
+  ['registered.presign', presigned],
+  ['registered.renew', ofAnyCall],
+  ['hints of registered.resize', hints],
+  ['registered.resize', ofAnyCall],
+  ['registered.deregister', ofAnyCall],
+  ['kept.list', [...ofAnyCall, { prefix: null }, { prefix: 7 }, { prefix: half }]],
+  ['kept.get', ofAnyCall],
+  ['kept.delete', ofAnyCall],
   [
     'the name of kept.get',
     [
       { job: 7, key: 'k' },
       { job: 'j', key: half },
+      { job: 'j', bucket: null, key: 'k' },
     ],
   ],
 ]
