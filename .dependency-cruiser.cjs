@@ -6,7 +6,18 @@ const planes = ['controller', 'metadata', 'storage-node', 'gateway']
 const rooms = {
   protocol: ['wire', 'model', 'operations', 'transport'],
   client: ['routing', 'objects'],
-  service: ['tracing', 'process', 'sqlite', 'postgres', 'network', 'metrics', 'server', 's3', 'persisted'],
+  service: [
+    'tracing',
+    'process',
+    'reporting',
+    'sqlite',
+    'postgres',
+    'network',
+    'metrics',
+    'server',
+    's3',
+    'persisted',
+  ],
   controller: [
     ...[
       'events',

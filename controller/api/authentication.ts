@@ -1,10 +1,15 @@
 import type { FastifyRequest } from 'fastify'
 import { MayflyError } from '../../protocol/errors.ts'
-import { verifyToken } from '../../protocol/model/token.ts'
-import type { Clock } from '../../protocol/runtime.ts'
+import {
+  NONCE_HEADER,
+  PROOF_HEADER,
+  SignatureCheck,
+  type SignedRequest,
+} from '../../service/reporting/signed-requests.ts'
 import type { Caller, Keys } from '../access/keys.ts'
 import type { Job } from '../records/job.ts'
 import type { Role } from '../records/roles.ts'
+import type { Api } from './routes/api.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,14 +50,43 @@ export function reaches({ name, role }: Caller, { owner }: Pick<Job, 'owner'>): 
   return role !== 'driver' || owner === name
 }
 
-/** Admits only the cluster's own processes. Throws `UNAUTHENTICATED`, or `FORBIDDEN` for the token of a job. */
-export function requireClusterToken(request: FastifyRequest, of: { secret: Buffer; clock: Clock }): void {
-  const token = Buffer.from(keyOf(request), 'base64url')
-  const { job } = verifyToken(of.secret, token, of.clock.wallMs())
-  if (job !== '') throw new MayflyError('FORBIDDEN', 'A job ticket grants no access to the control plane')
+/**
+ * Admits only requests that a process of the cluster has signed, each once, and proves each answer. A body is read
+ * only after the head was verified. Throws `UNAUTHENTICATED`.
+ */
+export function requireSignatures(scope: Api, secret: Buffer): void {
+  const check = new SignatureCheck(secret)
+  const admitted = new WeakMap<FastifyRequest, SignedRequest>()
+  const verified = new WeakSet<FastifyRequest>()
+  scope.addHook('onRequest', async (request, reply) => {
+    const signed = check.admit(request.headers.authorization ?? '', request.url)
+    if (signed !== null) return void admitted.set(request, signed)
+    reply.header(NONCE_HEADER, check.nonce())
+    throw unsigned()
+  })
+  const parse = scope.getDefaultJsonParser('ignore', 'ignore')
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (!admitted.get(request)?.isBody(body as Buffer)) return done(unsigned())
+    verified.add(request)
+    void parse(request, body.toString(), done)
+  })
+  scope.addHook('preValidation', async (request) => {
+    if (!verified.has(request)) throw unsigned()
+  })
+  scope.addHook('onSend', async (request, reply, payload) => {
+    const signed = admitted.get(request)
+    if (signed === undefined) return
+    const body = typeof payload === 'string' ? payload : ''
+    reply.header(PROOF_HEADER, check.prove(signed, { status: reply.statusCode, body }))
+  })
 }
 
-/** The API key of a request, or the token of another process; empty where there is none. */
+function unsigned(): MayflyError {
+  return new MayflyError('UNAUTHENTICATED', 'The request was not signed by a process of this cluster')
+}
+
+/** The API key of a request; empty where there is none. */
 export function keyOf({ headers }: FastifyRequest): string {
   const [, token] = /^bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
   return token ?? ''

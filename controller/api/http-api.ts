@@ -12,7 +12,7 @@ import { callContexts } from '../../service/tracing/call-contexts.ts'
 import type { ServerSpan, Tracing } from '../../service/tracing/tracing.ts'
 import type { Keys } from '../access/keys.ts'
 import { HTTP_BODY_BYTES_MAX, HTTP_REQUEST_MS_MAX } from '../limits.ts'
-import { requireClusterToken, requireKey, requireRole } from './authentication.ts'
+import { requireKey, requireRole, requireSignatures } from './authentication.ts'
 import { answerClientFault } from './client-faults.ts'
 import { answerFailure } from './error-handler.ts'
 import { followCertificates, serverOptions } from './https.ts'
@@ -105,7 +105,7 @@ export async function buildHttpApi(options: HttpApiOptions): Promise<Api> {
     keyRoutes(scope, options)
   })
   await app.register(async (scope: Api) => {
-    scope.addHook('onRequest', async (request) => requireClusterToken(request, options))
+    requireSignatures(scope, options.secret)
     internalRoutes(scope, options)
   })
   refuseOtherMethods()

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { MayflyError } from '../errors.ts'
 import { bytes, encode, flag, struct, text, u8, u32, type ValueOf } from '../wire/codec.ts'
 import { Reader } from '../wire/reader.ts'
@@ -38,15 +38,6 @@ export function signToken(secret: Buffer, claims: Granted): Buffer {
 export function partsOfToken(token: Uint8Array): { claims: Uint8Array; mac: Uint8Array } {
   const end = Math.max(0, token.length - MAC_BYTES)
   return { claims: token.subarray(0, end), mac: token.subarray(end) }
-}
-
-/** Throws `UNAUTHENTICATED` unless this cluster signed the token, and `TICKET_EXPIRED` if it has expired. */
-export function verifyToken(secret: Buffer, token: Buffer, wallMs: number): Claims {
-  const { claims, mac } = partsOfToken(token)
-  if (mac.length !== MAC_BYTES || !timingSafeEqual(mac, macOf(secret, claims))) {
-    throw new MayflyError('UNAUTHENTICATED', 'The token was not signed by this cluster')
-  }
-  return readClaims(claims, wallMs)
 }
 
 /** The claims of a token whose MAC was verified. Throws `TICKET_EXPIRED`. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { NOBODY, placementCodec } from '../../protocol/model/placement.ts'
 import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
-import { partsOfToken, signToken, verifyToken } from '../../protocol/model/token.ts'
+import { partsOfToken, signToken } from '../../protocol/model/token.ts'
 import { challenge, hello, renew } from '../../protocol/operations/control-operations.ts'
 import { dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
 import { nodeOperations } from '../../protocol/operations/plane-operations.ts'
@@ -11,6 +11,7 @@ import { ByteColumn } from '../../protocol/wire/columns.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
 import { Writer } from '../../protocol/wire/writer.ts'
 import { frameBytes } from '../fixture/raw-connection.ts'
+import { verifiedClaims } from '../fixture/verified-claims.ts'
 
 /** Bytes that every client, in any language, must send and accept; docs/protocol.md explains them. */
 const secret = Buffer.alloc(32, 7)
@@ -211,7 +212,7 @@ test('a token and a ticket', () => {
   expect(token.toString('hex')).toMatchInlineSnapshot(
     `"0203006a2d31010000943577000039d36e5f41014321dc17bb86eb2b430de295c35e7d1b1ba6c6b8ef4bde70622f"`,
   )
-  expect(verifyToken(secret, token, 0)).toMatchObject({ job: 'j-1', read: true, write: false })
+  expect(verifiedClaims(secret, token, 0)).toMatchObject({ job: 'j-1', read: true, write: false })
   const ticket = formatTicket({ metadata: '127.0.0.1:7002', job: 'j-1', token, placement })
   expect(ticket).toMatchInlineSnapshot(
     `"mayfly2.DgAxMjcuMC4wLjE6NzAwMgADAGotMS4AAgMAai0xAQAAlDV3AAA5025fQQFDIdwXu4brK0MN4pXDXn0bG6bGuO9L3nBiLwUAAAABAAAAAwBuLWEOADEyNy4wLjAuMTo3MDAxAgAAAAAAAwD__wEA"`,

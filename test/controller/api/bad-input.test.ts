@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { signToken } from '../../../protocol/model/token.ts'
+import { RequestSigner } from '../../../service/reporting/signed-requests.ts'
 import { apiKey, World } from '../support/world.ts'
 
 const bad: readonly [name: string, body: unknown, field: string, allowed: string][] = [
@@ -155,21 +156,47 @@ describe('the API key', () => {
 })
 
 describe('the internal port', () => {
-  test('opens for the cluster alone: neither for the API key, nor for a ticket of a job', async () => {
+  const path = '/internal/v1/metadata/m-2/heartbeat'
+  const evil = { address: 'evil:1', generation: 1, cpuCores: 0, tasks: [] }
+
+  test('opens for the cluster alone: not for the API key, a ticket of a job, a token, or a signature of another cluster', async () => {
     const world = await World.start()
     const claims = { job: 'j-a', read: true, write: true, expiresSeconds: 2 ** 32 - 1 }
-    const token = signToken(Buffer.alloc(32, 7), claims).toString('base64url')
-    const forged = signToken(Buffer.alloc(32, 8), { ...claims, job: '' }).toString('base64url')
-    const ask = (bearer: string) =>
-      world.ask('/internal/v1/metadata/m-2/heartbeat', {
-        method: 'POST',
-        body: { address: 'evil:1' },
-        headers: { authorization: `Bearer ${bearer}` },
-      })
-    expect((await ask(apiKey)).status).toBe(401)
-    expect((await ask(token)).status).toBe(403)
-    expect((await ask(forged)).status).toBe(401)
+    const secret = Buffer.alloc(32, 7)
+    const ticket = signToken(secret, claims).toString('base64url')
+    const cluster = signToken(secret, { ...claims, job: '' }).toString('base64url')
+    for (const authorization of ['', 'Mayfly', ...[apiKey, ticket, cluster].map((key) => `Bearer ${key}`)])
+      expect((await world.ask(path, { method: 'POST', body: evil, headers: { authorization } })).status).toBe(
+        401,
+      )
+    const foreign = await world.askSigned(new RequestSigner(Buffer.alloc(32, 8)), path, evil)
+    expect([foreign.status, foreign.body.error.code]).toEqual([401, 'UNAUTHENTICATED'])
     expect((await world.ask('/v1/cluster')).body.metadata.length).toBe(1)
+  })
+
+  test('I23: a request that was recorded is refused when it comes again, with another path or body, or at another controller', async () => {
+    const world = await World.start()
+    const signer = new RequestSigner(Buffer.alloc(32, 7))
+    expect((await world.askSigned(signer, path, evil)).status).toBe(200)
+    const { header: authorization } = signer.sign(path, JSON.stringify(evil))
+    const changed = { method: 'POST', body: { ...evil, address: 'other:1' }, headers: { authorization } }
+    expect((await world.ask(path, changed)).status).toBe(401)
+    const { header: second } = signer.sign(path, JSON.stringify(evil))
+    const send = (to: string) =>
+      world.ask(to, { method: 'POST', body: evil, headers: { authorization: second } })
+    expect((await send(path.replace('m-2', 'm-3'))).status).toBe(401)
+    expect((await send(path)).status).toBe(200)
+    expect((await send(path)).status).toBe(401)
+    const overtaken = signer.sign(path, JSON.stringify(evil)).header
+    expect((await world.askSigned(signer, path, evil)).status).toBe(200)
+    const late = { method: 'POST', body: evil, headers: { authorization: overtaken } }
+    expect((await world.ask(path, late)).status).toBe(200)
+    const { header: last } = signer.sign(path, JSON.stringify(evil))
+    await world.stop()
+    await world.startController()
+    const elsewhere = { method: 'POST', body: evil, headers: { authorization: last } }
+    expect((await world.ask(path, elsewhere)).status).toBe(401)
+    expect((await world.askSigned(signer, path, evil)).status).toBe(200)
   })
 
   test('tells nodes where metadata is, and a node that nobody started that it is not known', async () => {

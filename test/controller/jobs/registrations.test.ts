@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
-import { verifyToken } from '../../../protocol/model/token.ts'
+import { verifiedClaims } from '../../fixture/verified-claims.ts'
 import { FullDisk } from '../support/full-disk.ts'
 import { eventually, MIB, smallClass, World } from '../support/world.ts'
 
@@ -29,7 +29,7 @@ describe('a registration', () => {
     expect(Date.parse(body.leaseExpiresAt) - Date.now()).toBeGreaterThan(55_000)
     const ticket = parseTicket(body.ticket)
     expect(ticket).toMatchObject({ job: body.id, metadata: 'm-1:7401', placement: { epoch: 1 } })
-    const claims = verifyToken(Buffer.alloc(32, 7), Buffer.from(ticket.token), Date.now())
+    const claims = verifiedClaims(Buffer.alloc(32, 7), Buffer.from(ticket.token), Date.now())
     expect(claims).toMatchObject({ job: body.id, read: true, write: true })
   })
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { TICKET_PREFIX_BYTES_MAX } from '../../../controller/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
-import { verifyToken } from '../../../protocol/model/token.ts'
+import { verifiedClaims } from '../../fixture/verified-claims.ts'
 import { World } from '../support/world.ts'
 
 const secret = Buffer.alloc(32, 7)
@@ -18,7 +18,7 @@ test('a ticket has what was asked for of rights, keys and time', async () => {
   const nowMs = Date.now()
   const { status, body } = await issue({ write: false, prefix: 'out/', expiresInSeconds: 60 })
   expect(status).toBe(201)
-  const claims = verifyToken(secret, Buffer.from(parseTicket(body.ticket).token), nowMs)
+  const claims = verifiedClaims(secret, Buffer.from(parseTicket(body.ticket).token), nowMs)
   expect(claims).toMatchObject({ job: id, read: true, write: false, prefix: Buffer.from('out/') })
   expect(claims.expiresSeconds * 1000).toBe(Date.parse(body.expiresAt))
   expect(Date.parse(body.expiresAt) - nowMs).toBeLessThanOrEqual(61_000)

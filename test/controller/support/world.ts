@@ -17,8 +17,8 @@ import {
 } from '../../../protocol/operations/reports.ts'
 import { type Clock, systemRuntime } from '../../../protocol/runtime.ts'
 import { Background } from '../../../service/process/background.ts'
-import { clusterToken } from '../../../service/process/cluster-token.ts'
 import type { Service } from '../../../service/process/lifecycle.ts'
+import { NONCE_HEADER, RequestSigner } from '../../../service/reporting/signed-requests.ts'
 import type { S3Settings } from '../../../service/s3/s3-settings.ts'
 import { tempDir } from '../../fixture/temp-dir.ts'
 import { FakeFleet } from './fake-fleet.ts'
@@ -99,6 +99,7 @@ export class World {
   /** What each process reports of its background tasks; nothing by default. */
   readonly tasks = new Map<string, readonly TaskReport[]>()
   readonly #options: WorldOptions
+  readonly #signer = new RequestSigner(secret)
   /** Where it has its state and, without S3, persisted objects. */
   readonly dir: string
   #service: Service | null = null
@@ -242,12 +243,20 @@ export class World {
 
   /** What a server of the cluster tells the controller. */
   #tell(path: string, body: unknown): Promise<Reply> {
-    const token = clusterToken(secret, this.clock.wallMs()).toString('base64url')
-    return this.ask(`/internal/v1/${path}`, {
-      method: 'POST',
-      body,
-      headers: { authorization: `Bearer ${token}` },
-    })
+    return this.askSigned(this.#signer, `/internal/v1/${path}`, body)
+  }
+
+  /** A request of a process of the cluster, again with the nonce that an answer names. */
+  async askSigned(signer: RequestSigner, path: string, body: unknown): Promise<Reply> {
+    const ask = (): Promise<Reply> => {
+      const { header } = signer.sign(path, JSON.stringify(body))
+      return this.ask(path, { method: 'POST', body, headers: { authorization: header } })
+    }
+    const answer = await ask()
+    const nonce = answer.headers.get(NONCE_HEADER)
+    if (nonce === null) return answer
+    signer.adopt(nonce)
+    return await ask()
   }
 
   async nodes(): Promise<{ id: string; state: string; tiers: { ram: { reservedBytes: number } } }[]> {

@@ -3,7 +3,7 @@ import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { tlsFault } from '../../protocol/transport/tls.ts'
 import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
-import { clusterToken } from './cluster-token.ts'
+import { NONCE_HEADER, PROOF_HEADER, RequestSigner } from './signed-requests.ts'
 
 /** Sends a report to the controller and returns its answer; rejects with `UNAVAILABLE` if there is none. */
 export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
@@ -34,18 +34,19 @@ export function reportTo<Report, Answer>(to: ToController & { path: string }): T
  * rejects with `TLS_FAILED` or `UNAVAILABLE` if none answers. Any other error is the controller's answer.
  */
 export function postTo(to: ToController): Post {
-  const urls = to.url.split(',')
+  const controllers = to.url.split(',').map((url) => ({ url, signer: new RequestSigner(to.secret) }))
   let first = 0
   return async (path, body) => {
     const { clock } = to
     const deadlineMs = clock.monotonicMs() + CONTROL_CALL_MS
     let failure: unknown
-    for (let tried = 0; tried < urls.length; tried++) {
-      const index = (first + tried) % urls.length
+    for (let tried = 0; tried < controllers.length; tried++) {
+      const index = (first + tried) % controllers.length
+      const controller = controllers[index] as Controller
       // One that does not answer leaves time for the others.
-      const answerMs = Math.max(1, (deadlineMs - clock.monotonicMs()) / (urls.length - tried))
+      const answerMs = Math.max(1, (deadlineMs - clock.monotonicMs()) / (controllers.length - tried))
       try {
-        const answer = await post(urls[index] ?? '', { to, path, body, answerMs })
+        const answer = await post(controller, { to, path, body, answerMs })
         first = index
         return answer
       } catch (error) {
@@ -57,34 +58,51 @@ export function postTo(to: ToController): Post {
   }
 }
 
+interface Controller {
+  readonly url: string
+  readonly signer: RequestSigner
+}
+
 async function post(
-  base: string,
+  { url: base, signer }: Controller,
   { to, path, body, answerMs }: { to: ToController; path: string; body: unknown; answerMs: number },
 ): Promise<unknown> {
-  const { secret, clock, ca, errorOf = refused } = to
-  const token = clusterToken(secret, clock.wallMs()).toString('base64url')
+  const { ca, errorOf = refused } = to
+  const url = new URL(`/internal/v1/${path}`, base)
   const request = {
     method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
     body: JSON.stringify(body),
     signal: AbortSignal.timeout(Math.ceil(answerMs)),
   }
-  const url = new URL(`/internal/v1/${path}`, base)
-  try {
-    const response = await fetchTrusting(url, request, ca())
+  const send = async () => {
+    const { header, isAnswer } = signer.sign(url.pathname, request.body)
+    const headers = { 'content-type': 'application/json', authorization: header }
+    const response = await fetchTrusting(url, { ...request, headers }, ca())
     const text = await response.text()
-    if (!response.ok) throw errorOf(text, response.status)
-    return JSON.parse(text)
+    const { status } = response
+    const nonce = response.headers.get(NONCE_HEADER)
+    const proof = response.headers.get(PROOF_HEADER) ?? ''
+    return { status, text, nonce, isProved: isAnswer({ proof, status, body: text }) }
+  }
+  try {
+    let answer = await send()
+    if (answer.nonce !== null && !answer.isProved) {
+      signer.adopt(answer.nonce)
+      answer = await send()
+    }
+    if (!answer.isProved) throw noController(base)
+    if (answer.status >= 300) throw errorOf(answer.text, answer.status)
+    return JSON.parse(answer.text)
   } catch (cause) {
     if (cause instanceof MayflyError) throw cause
     const fault = tlsFault(cause instanceof Error ? cause.cause : null)
     if (fault !== null) throw new MayflyError('TLS_FAILED', `The controller at ${base} ${fault}`, { cause })
-    const what =
-      cause instanceof SyntaxError
-        ? `What answers at ${base} is no controller`
-        : `The controller at ${base} does not answer`
-    throw new MayflyError('UNAVAILABLE', what, { cause })
+    throw new MayflyError('UNAVAILABLE', `The controller at ${base} does not answer`, { cause })
   }
+}
+
+function noController(base: string): MayflyError {
+  return new MayflyError('UNAVAILABLE', `What answers at ${base} is no controller of this cluster`)
 }
 
 function refused(text: string, status: number): MayflyError {

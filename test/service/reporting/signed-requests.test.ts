@@ -1,0 +1,117 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { postTo } from '../../../service/reporting/controller-report.ts'
+import {
+  NONCE_HEADER,
+  PROOF_HEADER,
+  RequestSigner,
+  SignatureCheck,
+} from '../../../service/reporting/signed-requests.ts'
+
+const secret = Buffer.alloc(32, 5)
+const path = '/internal/v1/nodes/n-1/heartbeat'
+
+async function serve(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume()
+    answer(request, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** A controller that answers with `body`, as `check` proves it. */
+function controller(check: SignatureCheck, body: string) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const signed = check.admit(request.headers.authorization ?? '', request.url ?? '')
+    if (signed === null) response.writeHead(401, { [NONCE_HEADER]: check.nonce() }).end()
+    else response.setHeader(PROOF_HEADER, check.prove(signed, { status: 200, body })).end(body)
+  }
+}
+
+function posting(...urls: string[]) {
+  return postTo({ url: urls.join(','), secret, clock: systemRuntime.clock, ca: () => null })
+}
+
+test('I23: what answers on the port of a controller is believed only if it knows the secret of the cluster', async () => {
+  const seen: string[] = []
+  const note = (request: IncomingMessage) => seen.push(request.headers.authorization ?? '')
+  const impostors = await Promise.all([
+    serve((request, response) => {
+      note(request)
+      response.end('{"metadata":["evil:1"]}')
+    }),
+    serve((request, response) => {
+      note(request)
+      response.writeHead(401, { [NONCE_HEADER]: new SignatureCheck(secret).nonce() }).end()
+    }),
+    serve((request, response) => {
+      note(request)
+      const proof = Buffer.alloc(32).toString('base64url')
+      response.setHeader(PROOF_HEADER, proof).end('{"metadata":["evil:1"]}')
+    }),
+  ])
+  for (const url of impostors) {
+    await expect(posting(url)('nodes/n-1/heartbeat', {})).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining(`What answers at ${url} is no controller of this cluster`),
+    })
+  }
+  expect(seen.length).toBe(4)
+  // What they have seen opens no controller.
+  for (const header of seen) expect(new SignatureCheck(secret).admit(header, path)).toBe(null)
+  const real = await serve(controller(new SignatureCheck(secret), '{"metadata":["m-1:1"]}'))
+  const post = posting(...impostors, real)
+  expect(await post('nodes/n-1/heartbeat', {})).toEqual({ metadata: ['m-1:1'] })
+})
+
+test('an answer that was changed on its way is refused', async () => {
+  const check = new SignatureCheck(secret)
+  const url = await serve((request, response) => {
+    const signed = check.admit(request.headers.authorization ?? '', request.url ?? '')
+    if (signed === null) return void response.writeHead(401, { [NONCE_HEADER]: check.nonce() }).end()
+    const proof = check.prove(signed, { status: 200, body: '{"metadata":["m-1:1"]}' })
+    response.setHeader(PROOF_HEADER, proof).end('{"metadata":["evil:1"]}')
+  })
+  await expect(posting(url)('nodes/n-1/heartbeat', {})).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+})
+
+test('calls that overtake one another are admitted once each, also those that begin before the nonce is known', async () => {
+  const check = new SignatureCheck(secret)
+  const url = await serve(controller(check, '{}'))
+  const post = posting(url)
+  expect(
+    await Promise.all(Array.from({ length: 50 }, (_, n) => post('nodes/n-1/heartbeat', { n }))),
+  ).toHaveLength(50)
+  const signer = new RequestSigner(secret)
+  signer.adopt(check.nonce())
+  const headers = Array.from({ length: 256 }, (_, n) => signer.sign(path, `${n}`).header)
+  for (const header of headers.toReversed()) expect(check.admit(header, path)).not.toBe(null)
+  for (const header of headers) expect(check.admit(header, path)).toBe(null)
+})
+
+test('a body counts only as it was signed, and a nonce only as the controller gave it', () => {
+  const check = new SignatureCheck(secret)
+  const signer = new RequestSigner(secret)
+  signer.adopt(check.nonce())
+  const admitted = check.admit(signer.sign(path, '{"a":1}').header, path)
+  expect(admitted?.isBody(Buffer.from('{"a":1}'))).toBe(true)
+  expect(admitted?.isBody(Buffer.from('{"a":2}'))).toBe(false)
+  for (const nonce of [
+    'none',
+    '',
+    new SignatureCheck(secret).nonce(),
+    check.nonce().replace(/^./, (first) => (first === 'A' ? 'B' : 'A')),
+  ]) {
+    signer.adopt(nonce)
+    expect(check.admit(signer.sign(path, '{}').header, path)).toBe(null)
+  }
+})
