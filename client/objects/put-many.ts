@@ -204,8 +204,8 @@ function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
   }
 }
 
-/** A lower bound of the entry's bytes in the head of its message. */
-function headBytes(key: Uint8Array, metadata: ObjectFields['metadata']): number {
+/** At least the entry's bytes in the head of its message. */
+export function headBytes(key: Uint8Array, metadata: ObjectFields['metadata']): number {
   return metadata.reduce(
     (sum, { name, value }) => sum + 4 + Buffer.byteLength(name) + Buffer.byteLength(value),
     ENTRY_HEAD_BYTES + key.length,

@@ -1,37 +1,40 @@
 import { expect, test } from 'vitest'
-import { ADDRESS_BYTES_MAX, JOBS_MAX } from '../../../controller/limits.ts'
+import { headBytes } from '../../../client/objects/put-many.ts'
+import { ADDRESS_BYTES_MAX, JOBS_MAX, TICKET_PREFIX_BYTES_MAX } from '../../../controller/limits.ts'
 import {
   BUCKET_NAME_BYTES_MAX,
   BUCKETS_MAX,
   CHUNK_BYTES,
   CHUNKS_MAX,
   HEAD_BYTES_MAX,
+  HELLO_BYTES_MAX,
   JOB_NODES_MAX,
   KEY_BYTES_MAX,
   LANES_MAX,
+  LIST_PAGE_MAX,
   MANIFEST_RUNS_MAX,
   MANY_KEYS_MAX,
   METADATA_BYTES_MAX,
   MOVE_SLOTS_MAX,
   MOVES_MAX,
+  NONCE_BYTES,
   OBJECT_BYTES_MAX,
+  RESUME_MAX,
   SLOTS_MAX,
 } from '../../../protocol/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
-import { metadataOperations } from '../../../protocol/operations/control-operations.ts'
+import { partsOfToken, signToken } from '../../../protocol/model/token.ts'
 import { dataOperations } from '../../../protocol/operations/data-operations.ts'
-import {
-  heartbeatOperations,
-  nodeOperations,
-  peerOperations,
-  placementOperations,
-} from '../../../protocol/operations/plane-operations.ts'
+import type { ReplyOf, RequestOf } from '../../../protocol/operations/operation.ts'
+import { operations } from '../../../protocol/operations/operations.ts'
+import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { dialTcp } from '../../../protocol/transport/tcp.ts'
 import { type Codec, encode } from '../../../protocol/wire/codec.ts'
 import {
   HEARTBEAT_JOBS_MAX,
+  INDEX_PAGE_BYTES,
   LIST_PAGE_BYTES_MAX,
   METADATA_NAMES_MAX,
   PULL_ITEMS_MAX,
@@ -49,10 +52,6 @@ const jobId = 'j-abcdefghijklmnopqrst'
 
 function fill<Item>(count: number, item: (index: number) => Item): Item[] {
   return Array.from({ length: count }, (_, index) => item(index))
-}
-
-function bytesOf<Value>(codec: Codec<Value>, value: Value): number {
-  return encode(codec, value).length
 }
 
 /** As many characters of three bytes as an object's metadata may have. */
@@ -75,142 +74,161 @@ const owned = fill(SLOTS_MAX, (first) => {
   return { first, count: 1, epoch: 1, lost: true, origin: 0, source }
 })
 const many = { epoch: 1, bucket: 1, keys: fill(MANY_KEYS_MAX, () => key) }
+const repeatable = { lane: 1, sequence: 1 }
+const address = { epoch: 1, bucket: 1, key }
+const slots = fill(SLOTS_MAX, (slot) => slot)
+const buckets = { next: 1, living: fill(BUCKETS_MAX, (id) => ({ first: 2 * id, count: 1 })) }
 
-/** Messages that grow with data and are not paged, each filled to its bounds. */
-const full: [string, number][] = [
-  [
-    'own',
-    bytesOf(nodeOperations.own.request, {
-      ...speaker,
-      revision: 1,
-      slots: SLOTS_MAX,
-      ...budget,
-      buckets: { next: 1, living: fill(BUCKETS_MAX, (id) => ({ first: 2 * id, count: 1 })) },
-      owned,
-    }),
-  ],
-  ['placement', bytesOf(metadataOperations.placement.reply, placement)],
-  ['jobCreate', bytesOf(placementOperations.jobCreate.request, { ...shares, slots: SLOTS_MAX })],
-  ['jobShares', bytesOf(placementOperations.jobShares.request, shares)],
-  [
+/** As many entries as the SDK sends in one message, with every field. */
+function putMany(of: { key: Buffer; metadata: typeof metadata }): RequestOf<typeof operations.putMany> {
+  const count = Math.min(MANY_KEYS_MAX, Math.floor(HEAD_BYTES_MAX / headBytes(of.key, of.metadata)))
+  return {
+    ...{ epoch: 1, bucket: 1, ...repeatable },
+    keys: fill(count, () => of.key),
+    lengths: fill(count, () => 1),
+    conditions: fill(count, () => 2),
+    ifVersions: fill(count, () => 1),
+    ttlSeconds: fill(count, () => 1),
+    metadata: fill(count, () => of.metadata),
+    checksums: fill(count, () => 1),
+  }
+}
+
+const lostKey = { bucket: 1, key }
+const largestEntry = {
+  ...{ ...lostKey, version: 1, base: 1, bytes: 1, tier: 0, ttlMs: 1, checksum: 1 },
+  ...{ manifest: runs, metadata: manyNames },
+}
+const token = signToken(Buffer.alloc(32), {
+  ...{ job: jobId, read: true, write: true, expiresSeconds: 1 },
+  prefix: Buffer.alloc(TICKET_PREFIX_BYTES_MAX),
+})
+const hello = { protocol: 1, claims: partsOfToken(token).claims, nonce: Buffer.alloc(NONCE_BYTES) }
+
+type Name = keyof typeof operations
+type Row = readonly [title: string, bytes: number, bytesMax: number]
+const inTable = new Set<string>()
+
+function request<Each extends Name>(
+  name: Each,
+  value: RequestOf<(typeof operations)[Each]>,
+  { what = '', bytesMax = HEAD_BYTES_MAX } = {},
+): Row {
+  inTable.add(`${name}, request`)
+  const codec = operations[name].request as Codec<unknown>
+  return [`${name}${what}`, encode(codec, value).length, bytesMax]
+}
+
+function reply<Each extends Name>(name: Each, value: ReplyOf<(typeof operations)[Each]>): Row {
+  inTable.add(`${name}, reply`)
+  return [`${name}, answered`, encode(operations[name].reply as Codec<unknown>, value).length, HEAD_BYTES_MAX]
+}
+
+/** Messages that grow with data, each filled to its bounds; of those that are paged, the largest page. */
+const full: Row[] = [
+  request(
+    'hello',
+    {
+      ...hello,
+      resume: fill(RESUME_MAX, () => Buffer.alloc(NONCE_BYTES)),
+      mutations: 1,
+      proof: Buffer.alloc(32),
+    },
+    { bytesMax: HELLO_BYTES_MAX },
+  ),
+  request('own', { ...speaker, revision: 1, slots: SLOTS_MAX, ...budget, buckets, owned }),
+  reply('placement', placement),
+  request('jobCreate', { ...shares, slots: SLOTS_MAX }),
+  reply('jobCreate', placement),
+  request('jobShares', shares),
+  reply('jobShares', placement),
+  reply(
     'jobs',
-    bytesOf(
-      placementOperations.jobs.reply,
-      fill(JOBS_MAX, () => ({ job: jobId })),
-    ),
-  ],
-  [
-    'nodesDied',
-    bytesOf(placementOperations.nodesDied.request, { nodes: fill(JOB_NODES_MAX, () => node.id) }),
-  ],
-  [
+    fill(JOBS_MAX, () => ({ job: jobId })),
+  ),
+  request('nodesDied', { nodes: fill(JOB_NODES_MAX, () => node.id) }),
+  reply(
     'buckets',
-    bytesOf(
-      metadataOperations.buckets.reply,
-      fill(BUCKETS_MAX, (id) => ({ id, name: 'b'.repeat(BUCKET_NAME_BYTES_MAX) })),
-    ),
-  ],
-  [
-    'heartbeat',
-    bytesOf(heartbeatOperations.heartbeat.request, {
-      node: node.id,
-      jobs: fill(HEARTBEAT_JOBS_MAX, () => jobId),
-    }),
-  ],
-  [
-    'heartbeat, answered',
-    bytesOf(heartbeatOperations.heartbeat.reply, {
-      leaseMs: 1,
-      jobs: [],
-      moved: fill(HEARTBEAT_JOBS_MAX, () => ({ job: jobId, term: 1 })),
-    }),
-  ],
-  [
-    'versionsAlive',
-    bytesOf(peerOperations.versionsAlive.request, {
-      job: jobId,
-      versions: fill(RECLAIM_BATCH, () => ({ bucket: 1, key, version: 1 })),
-    }),
-  ],
-  [
-    'pull',
-    bytesOf(peerOperations.pull.request, {
-      job: jobId,
-      slot: 1,
-      epoch: 1,
-      items: fill(PULL_ITEMS_MAX, () => ({ bucket: 1, key, version: 1, chunk: 1, offset: 1 })),
-    }),
-  ],
-  [
-    'get, of a manifest',
-    bytesOf(dataOperations.get.reply, {
-      version: 1,
-      kind: 1,
+    fill(BUCKETS_MAX, (id) => ({ id, name: 'b'.repeat(BUCKET_NAME_BYTES_MAX) })),
+  ),
+  request('heartbeat', { node: node.id, jobs: fill(HEARTBEAT_JOBS_MAX, () => jobId) }),
+  reply('heartbeat', {
+    leaseMs: 1,
+    jobs: [],
+    moved: fill(HEARTBEAT_JOBS_MAX, () => ({ job: jobId, term: 1 })),
+  }),
+  reply('jobBuckets', { revision: 1, buckets }),
+  request('release', { ...speaker, epoch: 1, slots, target: node }),
+  request('settled', { job: jobId, epoch: 1, slots }),
+  request('drop', { ...speaker, epoch: 1, slots }),
+  request('versionsAlive', {
+    job: jobId,
+    versions: fill(RECLAIM_BATCH, () => ({ ...lostKey, version: 1 })),
+  }),
+  request('slotIndex', {
+    ...{ job: jobId, slot: 1, epoch: 1, page: 1, last: true },
+    entries: [largestEntry],
+    ...{ chunks: [], openPuts: [], readLeases: [], kept: [] },
+    lostKeys: fill(Math.ceil(INDEX_PAGE_BYTES / KEY_BYTES_MAX), () => lostKey),
+  }),
+  request('pull', {
+    job: jobId,
+    slot: 1,
+    epoch: 1,
+    items: fill(PULL_ITEMS_MAX, () => ({ ...lostKey, version: 1, chunk: 1, offset: 1 })),
+  }),
+  reply('pull', { bytes: fill(PULL_ITEMS_MAX, () => 1) }),
+  request('put', {
+    ...{ ...address, ...repeatable, condition: 0, ifVersion: 0, ttlSeconds: 1 },
+    ...{ metadata: manyNames, checksum: 1, keptBucket: 'b'.repeat(BUCKET_NAME_BYTES_MAX) },
+  }),
+  reply('get', {
+    ...{ version: 1, kind: 1, bytes: 1, checksum: 1, consumed: false, lease: 1 },
+    manifest: runs,
+  }),
+  reply('stat', {
+    ...{ bytes: 1, version: 1, tier: 0, expiresAtMs: 1, persist: false },
+    metadata: manyNames,
+  }),
+  request('putCommit', {
+    ...{ ...address, ...repeatable, condition: 0, ifVersion: 0, version: 1, ttlSeconds: 1 },
+    ...{ manifest: runs, metadata, keptBucket: 'b' },
+  }),
+  request('list', {
+    ...{ epoch: 1, bucket: 1, prefix: key, after: key, limit: LIST_PAGE_MAX, acceptHoles: false, listing: 1 },
+    slots: Buffer.alloc(SLOTS_MAX / 8),
+  }),
+  // A page is cut after the entry that exceeds its bytes.
+  reply('list', {
+    complete: false,
+    entries: fill(Math.ceil(LIST_PAGE_BYTES_MAX / KEY_BYTES_MAX) + 1, () => ({
+      key: key.toString(),
       bytes: 1,
-      checksum: 1,
-      consumed: false,
-      manifest: runs,
-      lease: 1,
-    }),
-  ],
-  [
-    'stat',
-    bytesOf(dataOperations.stat.reply, {
-      bytes: 1,
-      version: 1,
-      tier: 0,
-      expiresAtMs: 1,
-      metadata: manyNames,
-      persist: false,
-    }),
-  ],
-  [
-    'putCommit',
-    bytesOf(dataOperations.putCommit.request, {
-      epoch: 1,
-      bucket: 1,
-      key,
-      lane: 1,
-      sequence: 1,
-      condition: 0,
-      ifVersion: 0,
-      version: 1,
-      ttlSeconds: 1,
-      manifest: runs,
-      metadata,
-      keptBucket: 'b',
-    }),
-  ],
-  ['list, answered', LIST_PAGE_BYTES_MAX + 2 * KEY_BYTES_MAX],
-  ['getMany', bytesOf(dataOperations.getMany.request, { ...many, checksums: true })],
-  [
-    'getMany, answered',
-    bytesOf(dataOperations.getMany.reply, {
-      lengths: fill(MANY_KEYS_MAX, () => 1),
-      checksums: fill(MANY_KEYS_MAX, () => 1),
-    }),
-  ],
-  ['waitMany', bytesOf(dataOperations.waitMany.request, { ...many, waitMs: 1 })],
-  [
-    'deleteMany',
-    bytesOf(dataOperations.deleteMany.request, {
-      epoch: 1,
-      bucket: 1,
-      lane: 1,
-      sequence: 1,
-      keys: fill(MANY_KEYS_MAX, () => key),
-    }),
-  ],
-  [
-    'settle',
-    bytesOf(dataOperations.settle.request, {
-      lanes: fill(LANES_MAX, (lane) => ({ lane, sequence: 16 })),
-    }),
-  ],
+    })),
+  }),
+  request('getMany', { ...many, checksums: true }),
+  reply('getMany', { lengths: fill(MANY_KEYS_MAX, () => 1), checksums: fill(MANY_KEYS_MAX, () => 1) }),
+  request('waitMany', { ...many, waitMs: 1 }),
+  request('deleteMany', { ...many, ...repeatable }),
+  request('putMany', putMany({ key, metadata: [] }), { what: ' of the longest keys' }),
+  request('putMany', putMany({ key: key.subarray(0, 1), metadata: [] }), { what: ' of the shortest keys' }),
+  request('putMany', putMany({ key, metadata }), { what: ' of the largest metadata' }),
+  request('putMany', putMany({ key, metadata: manyNames }), { what: ' of the most names' }),
+  reply('putMany', { results: Buffer.alloc(MANY_KEYS_MAX), versions: fill(MANY_KEYS_MAX, () => 1) }),
+  request('settle', { lanes: fill(LANES_MAX, (lane) => ({ lane, sequence: 16 })) }),
 ]
 
-test.each(full)('I27: %s fits the head of a frame when it is filled to its bounds', (_, bytes) => {
-  expect(bytes).toBeLessThanOrEqual(HEAD_BYTES_MAX)
+test.each(full)('I27: %s fits the head of a frame when it is filled to its bounds', (_, bytes, bytesMax) => {
+  expect(bytes).toBeLessThanOrEqual(bytesMax)
+})
+
+test('I27: each message that has a list is among those that were filled to their bounds', () => {
+  const growing = Object.entries(operations).flatMap(([name, { request, reply }]) => [
+    ...(request.shape.includes('[') ? [`${name}, request`] : []),
+    ...(reply.shape.includes('[') ? [`${name}, reply`] : []),
+  ])
+  expect(growing.length).toBeGreaterThan(25)
+  expect(growing.filter((message) => !inTable.has(message))).toEqual([])
 })
 
 test('I27: a slot whose every list is far over one message moves, and its new owner knows all of it', async () => {
