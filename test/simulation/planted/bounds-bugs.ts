@@ -34,7 +34,7 @@ export const boundsBugs: readonly Planted[] = [
     find: 'from += RECLAIM_BATCH) {\n        const batch = names.slice(from, from + RECLAIM_BATCH)',
     replace: 'from += 1_000) {\n        const batch = names.slice(from, from + 1_000)',
     profile: 'bounds',
-    seedsMax: 60,
+    seedsMax: 150,
   },
   {
     name: 'forgotten-stream-keeps-its-lease',

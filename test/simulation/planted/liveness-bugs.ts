@@ -27,6 +27,6 @@ export const livenessBugs: readonly Planted[] = [
     find: 'for (const task of [...this.#parked.values()]) task(brokenOff())',
     replace: '',
     profile: 'bounds',
-    seedsMax: 60,
+    seedsMax: 100,
   },
 ]
