@@ -102,7 +102,10 @@ async function post(
 }
 
 function noController(base: string): MayflyError {
-  return new MayflyError('UNAVAILABLE', `What answers at ${base} is no controller of this cluster`)
+  return new MayflyError(
+    'UNAVAILABLE',
+    `What answers at ${base} does not know the secret of this process (MAYFLY_SECRET_FILE): it is another cluster, or no controller`,
+  )
 }
 
 function refused(text: string, status: number): MayflyError {

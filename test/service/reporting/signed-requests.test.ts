@@ -62,7 +62,7 @@ test('I23: what answers on the port of a controller is believed only if it knows
   for (const url of impostors) {
     await expect(posting(url)('nodes/n-1/heartbeat', {})).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: expect.stringContaining(`What answers at ${url} is no controller of this cluster`),
+      message: expect.stringContaining(`What answers at ${url} does not know the secret of this process`),
     })
   }
   expect(seen.length).toBe(4)
