@@ -1,7 +1,9 @@
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Ask, World } from '../support/world.ts'
+import { newJobId } from '../../../controller/records/id.ts'
+import { systemRuntime } from '../../../protocol/runtime.ts'
+import { type Ask, MIB, World } from '../support/world.ts'
 
 const driver = { name: 'driver', key: 'driver-key-0123456789', role: 'driver' as const, quota: {} }
 const asDriver: Ask = { headers: { authorization: `Bearer ${driver.key}` } }
@@ -60,6 +62,37 @@ test('an object whose name is a way out of the store is not there', async () => 
       expect(body.error.message).toContain(`There is no persisted object ${job}/${bucket}/${key}.`)
       expect(body.error.message).not.toContain(world.dir)
     }
+  }
+})
+
+test('a driver lists, reads and removes what its own jobs have kept, and nothing of another driver', async () => {
+  const other = { name: 'other', key: 'other-key-0123456789', role: 'driver' as const, quota: {} }
+  const asOther: Ask = { headers: { authorization: `Bearer ${other.key}` } }
+  const world = await World.start({ apiKeys: [driver, other] })
+  const hints = { capacityBytes: MIB, peakBytesPerSecond: 1000 }
+  const registered = await world.register({ hints }, asDriver.headers)
+  expect(registered.status).toBe(201)
+  // One job has a record, the other's was deleted long ago.
+  const jobs: string[] = [registered.body.id, newJobId(systemRuntime.random, driver.name)]
+  for (const job of jobs) {
+    await mkdir(join(world.dir, 'kept', job, 'default'), { recursive: true })
+    await writeFile(join(world.dir, 'kept', job, 'default', 'result%'), 'persisted')
+  }
+  const listed = async (asked: Ask, prefix = '') =>
+    (await world.ask(`/v1/kept?prefix=${prefix}`, asked)).body.objects.map(({ job }: { job: string }) => job)
+  expect(await listed(asOther)).toEqual([])
+  expect((await listed(asDriver)).sort()).toEqual([...jobs].sort())
+  for (const job of jobs) {
+    expect(await listed(asOther, `${job}/`)).toEqual([])
+    expect(await listed(asDriver, `${job}/`)).toEqual([job])
+    const path = `/v1/kept/object?${new URLSearchParams({ job, bucket: 'default', key: 'result' })}`
+    for (const method of ['GET', 'DELETE']) {
+      const { status, body } = await world.ask(path, { ...asOther, method })
+      expect([method, status, body.error?.code]).toEqual([method, 404, 'NOT_FOUND'])
+    }
+    expect((await world.ask(path, asDriver)).text).toBe('persisted')
+    expect((await world.ask(path, { ...asDriver, method: 'DELETE' })).status).toBe(200)
+    expect((await world.ask(path, asDriver)).status).toBe(404)
   }
 })
 
