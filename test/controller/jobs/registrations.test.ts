@@ -125,10 +125,14 @@ describe('a registration', () => {
 
   test('that metadata cannot take is undone there too', async () => {
     const world = await World.start()
-    world.metadata.createJob = () => Promise.reject(new Error('a bug'))
-    const { status, body } = await world.register()
+    const thrown = new Error("ENOENT: no such file or directory, open '/var/lib/mayfly/secret'")
+    world.metadata.createJob = () => Promise.reject(thrown)
+    const { status, body, text } = await world.register()
     expect(status).toBe(500)
-    expect(body.error.code).toBe('INTERNAL')
+    expect(body).toEqual({
+      error: { code: 'INTERNAL', message: expect.stringMatching(/fault controller\/\d+/) },
+    })
+    expect(text).not.toMatch(/ENOENT|no such file|\/var\/lib/)
     await eventually(() =>
       expect(world.metadata.asked.some((asked) => asked.startsWith('end j-'))).toBe(true),
     )
