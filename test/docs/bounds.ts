@@ -91,7 +91,7 @@ export function boundRows(): Rows {
     ['HTTP bodies', `${bytes(controller.HTTP_BODY_BYTES_MAX)}, within ${ms(controller.HTTP_REQUEST_MS_MAX)}`],
     [
       'log lines',
-      `each message ${LINES_BURST} times at once, then ${LINES_PER_SECOND} times a second; a log file ${bytes(LOG_BYTES_MAX)}, and one older one`,
+      `each message ${LINES_BURST} times at once, then ${LINES_PER_SECOND} times a second; a log file ${bytes(LOG_BYTES_MAX)}, and one older one. The access log of the S3 gateway, which is off by default, has a line for each request and no bound`,
     ],
   ]
 }
