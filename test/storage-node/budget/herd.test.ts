@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import type { Job } from '../../../client/job.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { ANY_VERSION, dataOperations } from '../../../protocol/operations/data-operations.ts'
 import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
@@ -10,6 +11,7 @@ import { JOB_UNDER_WAY_BYTES_MAX } from '../../../storage-node/budget/limits.ts'
 import { Puller } from '../../../storage-node/handoff/puller.ts'
 import { receiveIndex, takeOver } from '../../../storage-node/handoff/target.ts'
 import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
+import { TIER_READS_BYTES_MAX } from '../../../storage-node/tiers/limits.ts'
 import { background } from '../../fixture/background.ts'
 import { startOwnTime } from '../../fixture/own-time.ts'
 import { open, Planes } from '../../fixture/planes.ts'
@@ -21,17 +23,18 @@ import { spaceOf } from '../support/spilling.ts'
 const MIB = 1024 * 1024
 const OBJECT_BYTES = 900_000
 
+const slowJob = { capacityBytes: 8 * MIB, s3Bytes: 1024 * MIB, bytesPerSecond: 1e9 }
+
 async function startSlow(readMs: number) {
   const planes = await Planes.start()
   const tier = new SlowTier(readMs)
   const node = await planes.startNode(256 * MIB, 1e9, { s3: tier })
-  const options = { capacityBytes: 8 * MIB, s3Bytes: 1024 * MIB, bytesPerSecond: 1e9 }
-  const ticket = await planes.createJob('j-a', [node], options)
-  return { tier, node, ticket, job: await open(ticket) }
+  const ticket = await planes.createJob('j-a', [node], slowJob)
+  return { planes, tier, node, ticket, job: await open(ticket) }
 }
 
 /** Puts objects of which most end below RAM. */
-async function putMany(job: Awaited<ReturnType<typeof open>>, count: number): Promise<Buffer> {
+async function putMany(job: Job, count: number): Promise<Buffer> {
   const bytes = randomBytes(OBJECT_BYTES)
   for (let index = 0; index < count; index++) await job.put(`k/${index}`, bytes)
   return bytes
@@ -108,6 +111,37 @@ test('a hundred clients that stop reading cost no more than their job may have u
   expect(tier.readBytes - readBefore).toBeGreaterThan(0)
   for (const connection of connections) connection.vanish()
   await expect.poll(() => spaceOf(node).underWay.bytes).toBe(0)
+})
+
+test('reads of a tier that are under way, for however many jobs and clients, are of a bounded number of bytes', async () => {
+  const { tier, planes, node, ticket } = await startSlow(1_000)
+  const tickets = [ticket, await planes.createJob('j-b', [node], slowJob)]
+  const objects = 60
+  const perJob = await Promise.all(
+    tickets.map(async (each) => {
+      const clients = await Promise.all(Array.from({ length: 10 }, () => open(each)))
+      return { clients, bytes: await putMany(clients[0] as Job, objects) }
+    }),
+  )
+  const underWay = (): number =>
+    ['j-a', 'j-b'].reduce((sum, id) => sum + node.node.requireJob(id).underWay.bytes, 0)
+  let most = 0
+  const watching = setInterval(() => {
+    most = Math.max(most, underWay())
+  }, 5)
+  // Each client asks for other objects, so that no two share a read.
+  const asking = perJob.flatMap(({ clients, bytes }) =>
+    Array.from({ length: objects }, async (_, index) => {
+      const client = clients[index % clients.length] as Job
+      expect((await client.get(`k/${index}`)).equals(bytes)).toBe(true)
+    }),
+  )
+  await Promise.all(asking).finally(() => clearInterval(watching))
+  // The jobs may have more under way than the tier reads at a time, and had: the others waited for their turn.
+  expect(most).toBeGreaterThan(1.5 * TIER_READS_BYTES_MAX)
+  expect(tier.underWayBytesMost).toBeGreaterThan(TIER_READS_BYTES_MAX - OBJECT_BYTES)
+  expect(tier.underWayBytesMost).toBeLessThanOrEqual(TIER_READS_BYTES_MAX)
+  expect(tier.underWayBytes).toBe(0)
 })
 
 test('a herd that gets an entry which a handoff has not brought yet pulls it once', async () => {

@@ -5,6 +5,9 @@ import type { Range, TierSpace, TierStore } from '../../../storage-node/tiers/ti
 export class SlowTier implements TierStore {
   reads = 0
   readBytes = 0
+  /** Of reads that have begun and not ended: now, and at most so far. */
+  underWayBytes = 0
+  underWayBytesMost = 0
   readonly #readMs: number
 
   constructor(readMs: number) {
@@ -36,7 +39,10 @@ export class SlowTier implements TierStore {
   async #read(record: Buffer, { offset, length }: Range): Promise<Buffer> {
     this.reads++
     this.readBytes += length
+    this.underWayBytes += length
+    this.underWayBytesMost = Math.max(this.underWayBytesMost, this.underWayBytes)
     await sleep(this.#readMs)
+    this.underWayBytes -= length
     return Buffer.from(record.subarray(offset, offset + length))
   }
 }
