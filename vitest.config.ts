@@ -19,8 +19,7 @@ const measuring = {
   'test/e2e/standby.test.ts':
     'bounds how long take-overs take; a process without a core for four seconds loses its lead',
   'test/storage-node/budget/enforcement.test.ts': 'measures the bytes/s of jobs beside a flood, within 5 %',
-  'test/storage-node/memory/table-growth.test.ts':
-    'counts the steps of 166,000 that take longer than a bound',
+  'test/storage-node/memory/table-growth.test.ts': 'bounds the longest of 166,000 steps',
 }
 
 /** Files that take a minute or more, or test the bench alone, and why. `npm run test:slow` runs them, and those that measure. */

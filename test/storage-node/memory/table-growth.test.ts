@@ -9,9 +9,9 @@ import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash
 const nothing = Buffer.alloc(0)
 /** The number of keys that stalled a node for 17 s. */
 const KEYS = 166_000
-/** A put takes microseconds. On a busy machine a few puts wait for a core; when a table grew in one step, it took seconds. */
-const STEP_MS_MAX = 20
-const LATE_STEPS_MAX = KEYS / 1_000
+const ROUNDS = 4
+/** A put that splits a segment takes a tenth of this. If a table grows in one step, that of so many keys takes several times as long. */
+const STEP_MS_MAX = 2
 
 function newTable(): SlotTable {
   return new SlotTable(new JobMemory(new Arena(2e8), () => undefined))
@@ -57,21 +57,27 @@ function collidingKey(first: number): Buffer {
   return key
 }
 
-test('166,000 keys of one slot hash are put into one slot, and none of them waits long', () => {
-  const table = newTable()
+test('166,000 keys of one slot hash are put into one slot, and no put of them takes long', () => {
+  const keys = Array.from({ length: KEYS }, (_, index) => keyOf(collidingKey(index + 1)))
   const slotHash = hashKey(collidingKey(1), 0)
-  let late = 0
-  for (let number = 1; number <= KEYS; number++) {
-    const key = collidingKey(number)
-    if (number % 1_000 === 0) expect(hashKey(key, 0)).toBe(slotHash)
-    const beganMs = performance.now()
-    set(table, keyOf(key))
-    if (performance.now() - beganMs > STEP_MS_MAX) late++
+  for (let number = 1_000; number <= KEYS; number += 1_000)
+    expect(hashKey(collidingKey(number), 0)).toBe(slotHash)
+  // Each table grows at the same puts. A put that the collection of garbage or another process made long in one table is short in another one.
+  const shortest = new Float64Array(KEYS).fill(Number.POSITIVE_INFINITY)
+  for (let round = 0; round < ROUNDS; round++) {
+    const table = newTable()
+    // The first put allocates memory for many.
+    set(table, keyOf(Buffer.from('first')))
+    for (const [index, key] of keys.entries()) {
+      const beganMs = performance.now()
+      set(table, key)
+      shortest[index] = Math.min(shortest[index] as number, performance.now() - beganMs)
+    }
+    expect(table.size).toBe(KEYS + 1)
+    for (let number = 0; number < KEYS; number += 97)
+      expect(table.find(keys[number] as KeyHash)?.version).toBe(1)
   }
-  expect(table.size).toBe(KEYS)
-  expect(late).toBeLessThan(LATE_STEPS_MAX)
-  for (let number = 1; number <= KEYS; number += 97)
-    expect(table.find(keyOf(collidingKey(number)))?.version).toBe(1)
+  expect(shortest.reduce((most, ms) => Math.max(most, ms), 0)).toBeLessThan(STEP_MS_MAX)
 })
 
 test('a table of many segments has each key once in a scan, also while it grows and shrinks, and is small again at the end', () => {
