@@ -51,16 +51,6 @@ export const deathBugs: readonly Planted[] = [
     seedsMax: 1_000,
   },
   {
-    name: 'fresh-with-copies',
-    what: 'A node that acquires a slot again starts with the copies that it retained for the other owner (I5).',
-    file: 'storage-node/handoff/target.ts',
-    find: '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored) {',
-    replace:
-      '} else if (arriving !== undefined) dropArriving(job, index, arriving.epoch)\n  if (origin === SlotOrigin.restored || (origin === SlotOrigin.fresh && leaving !== undefined)) {',
-    profile: 'handoffs',
-    seedsMax: 500,
-  },
-  {
     name: 'restored-empty',
     what: 'A slot whose move was cancelled is served without its content (I5).',
     file: 'storage-node/handoff/target.ts',

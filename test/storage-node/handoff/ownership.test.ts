@@ -180,3 +180,18 @@ test('a restored slot goes on with what it held, whether the release came or not
   takeOver(job, word(5, { origin: SlotOrigin.restored }))
   expect(text(job.ownedSlot(0), 'k')).toBe('kept')
 })
+
+test('I5: a slot that comes back because its other owner died begins empty, without the copies that were retained for that owner', () => {
+  const job = newSpace()
+  takeOver(job, word(1))
+  const slot = job.ownedSlot(0)
+  put(slot, 'k', { version: 1, text: 'as it was before the other owner changed it' })
+  job.owned.release(0)
+  job.owned.epochs.set(0, 2)
+  job.released.set(0, { slot, epoch: 2 })
+  takeOver(job, word(3, { lost: true }))
+  expect(job.ownedSlot(0).find(keyHash(0, 'k'))).toBe(undefined)
+  expect(job.ownedSlot(0).mayHaveLost).toBe(true)
+  expect(slot.discarded).toBe(true)
+  expect(job.released.get(0)).toBe(undefined)
+})
