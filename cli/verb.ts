@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { flawOfKeyText } from '../protocol/model/text.ts'
 import type { CliConfig } from './config.ts'
 import type { Terminal } from './terminal/terminal.ts'
 
@@ -72,6 +73,15 @@ export function jsonOption(verb: Command, what = 'JSON instead of text'): Comman
 export function notEmpty(text: string): string {
   if (text !== '') return text
   throw new InvalidArgumentError('It is empty.')
+}
+
+/** The beginning of keys, for a grant. Bytes that are not UTF-8 arrive as U+FFFD and would grant other keys. */
+export function keyPrefix(text: string): string {
+  const flaw = text.includes('\ufffd')
+    ? 'holds U+FFFD, as which bytes that are not UTF-8 are read'
+    : flawOfKeyText(notEmpty(text))
+  if (flaw === null) return text
+  throw new InvalidArgumentError(`It ${flaw}.`)
 }
 
 /** Runs `run` with the verb's words and options; what it returns is the exit code, by default 0. */

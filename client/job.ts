@@ -16,6 +16,7 @@ import {
   fieldsOf,
   streamFieldsOf,
 } from './objects/object-fields.ts'
+import { type PartMemory, partMemory } from './objects/part-memory.ts'
 import { putObject } from './objects/put.ts'
 import { putEntries } from './objects/put-many.ts'
 import { type ByteSource, putFrom } from './objects/put-stream.ts'
@@ -37,11 +38,9 @@ import {
   type KeyOptions,
   type ListOptions,
   noOptions,
-  type PartMemory,
   type PutEntry,
   type PutOptions,
   type PutStreamOptions,
-  partMemory,
   versionOf,
   waitMsOf,
 } from './options.ts'

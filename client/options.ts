@@ -16,6 +16,7 @@ import {
   TTL_SECONDS_MAX,
   WAIT_SECONDS_MAX,
 } from '../protocol/limits.ts'
+import { flawOfKeyText, flawOfName } from '../protocol/model/text.ts'
 import { ANY_VERSION, PutCondition } from '../protocol/operations/data-operations.ts'
 
 /** What Mayfly uses of OpenTelemetry's `Tracer`, of any version; pass `trace.getTracer('my-function')`. */
@@ -209,10 +210,6 @@ export interface TicketGrant {
   readonly expiresInSeconds?: number | undefined
 }
 
-/** Of `getStream`, for the command alone: memory for the next part of so many bytes, instead of a Buffer of its own. */
-export const partMemory: unique symbol = Symbol('memory of parts')
-
-export type PartMemory = (bytes: number) => Buffer | undefined
 /** The options of calls without options; recognized by identity. */
 export const noOptions = Object.freeze({})
 
@@ -222,6 +219,8 @@ type Check = (value: unknown) => string | null
 const flag: Check = (value) => (typeof value === 'boolean' ? null : 'true or false')
 const text: Check = (value) =>
   typeof value === 'string' && value.isWellFormed() ? null : 'a string of Unicode'
+const keyText: Check = (value) =>
+  typeof value === 'string' && flawOfKeyText(value) === null ? null : 'a string of Unicode without NUL'
 const anything: Check = () => null
 const hook: Check = (value) => (typeof value === 'function' ? null : 'a function')
 const tracer: Check = (value) =>
@@ -273,24 +272,24 @@ const shapes = {
   put: { ...key, ...object },
   // Keys and bytes are checked when they are encoded.
   entry: { key: anything, bytes: anything, ...object },
-  list: { ...key, prefix: text, after: text, acceptHoles: flag },
+  list: { ...key, prefix: keyText, after: keyText, acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
   connect: { apiKey: text, ca: text, onRetry: hook, tracer },
   hints,
   grant: {
     read: flag,
     write: flag,
-    prefix: text,
+    prefix: keyText,
     expiresInSeconds: wholeNumber(1, TICKET_SECONDS),
   },
-  s3Grant: { read: flag, write: flag, prefix: text },
+  s3Grant: { read: flag, write: flag, prefix: keyText },
   presign: { ...key, method: httpMethod, seconds: wholeNumber(1, PRESIGNED_SECONDS_MAX), endpoint: text },
   register: {
     ...call,
     leaseSeconds: wholeNumber(JOB_LEASE_SECONDS_MIN, JOB_LEASE_SECONDS_MAX),
     waitSeconds: wholeNumber(0, REGISTRATION_WAIT_SECONDS_MAX),
   },
-  kept: { ...call, prefix: text },
+  kept: { ...call, prefix: keyText },
   persistedName: { job: text, bucket: text, key: text },
 } as const satisfies Record<string, Readonly<Record<string, Check>>>
 
@@ -386,8 +385,8 @@ export function checkMetadata(
   for (const { name, value } of pairs) {
     if (typeof value !== 'string')
       throw badOption('metadata', `has a value under '${name}' that is not a string`)
-    if (!name.isWellFormed() || !value.isWellFormed())
-      throw badOption('metadata', 'has half of a surrogate pair, which UTF-8 cannot carry')
+    const flaw = flawOfName(name) ?? (value.isWellFormed() ? null : 'has half of a surrogate pair')
+    if (flaw !== null) throw badOption('metadata', `has a name or value that ${flaw}`)
     bytes += Buffer.byteLength(name) + Buffer.byteLength(value)
   }
   if (bytes > METADATA_BYTES_MAX)

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { MayflyError } from '../errors.ts'
 import { BUCKET_NAME_BYTES_MAX, KEY_BYTES_MAX } from '../limits.ts'
+import { flawOfKeyText } from './text.ts'
 
 /** The default bucket. It exists in every job and cannot be deleted. */
 export const DEFAULT_BUCKET = 'default'
@@ -9,10 +10,10 @@ export const DEFAULT_BUCKET_ID = 0
 /** Encodes a key for the wire. Throws `BAD_REQUEST`. */
 export function encodeKey(key: string): Buffer {
   if (typeof key !== 'string') throw badKey('is not a string')
-  if (!key.isWellFormed()) throw badKey('has half of a surrogate pair, which UTF-8 cannot carry')
+  const flaw = flawOfKeyText(key)
+  if (flaw !== null) throw badKey(flaw)
   const bytes = Buffer.from(key)
   checkLength(bytes)
-  if (key.includes('\0')) throw badKey('holds a NUL character')
   return bytes
 }
 

@@ -1,5 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { encodeKey } from '../../protocol/model/keys.ts'
+import { flawOfKeyText, flawOfName } from '../../protocol/model/text.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { PERSISTED_PART_BYTES_MAX } from './persisted-limits.ts'
 
@@ -160,13 +161,13 @@ export function checkPersistedName({ job, bucket, key }: PersistedName): void {
     if (
       text !== '' &&
       !text.includes('/') &&
-      isText(text) &&
+      flawOfName(text) === null &&
       Buffer.byteLength(text) <= PERSISTED_PART_BYTES_MAX
     )
       continue
     throw new MayflyError(
       'BAD_REQUEST',
-      `${what}: '${text}' is not 1 to ${PERSISTED_PART_BYTES_MAX} bytes without '/' and NUL`,
+      `${what}: '${text}' is not 1 to ${PERSISTED_PART_BYTES_MAX} bytes without '/' and control characters`,
     )
   }
   encodeKey(key)
@@ -174,8 +175,8 @@ export function checkPersistedName({ job, bucket, key }: PersistedName): void {
 
 /** Throws `BAD_REQUEST` for a prefix that no name has. */
 export function checkPersistedPrefix(prefix: string): void {
-  if (!isText(prefix))
-    throw new MayflyError('BAD_REQUEST', 'prefix: it holds a NUL character or half of a surrogate pair')
+  const flaw = flawOfKeyText(prefix)
+  if (flaw !== null) throw new MayflyError('BAD_REQUEST', `prefix: it ${flaw}`)
 }
 
 export function noSuchObject(name: PersistedName): MayflyError {
@@ -184,8 +185,4 @@ export function noSuchObject(name: PersistedName): MayflyError {
 
 export function isSuperseded(name: PersistedName): MayflyError {
   return new MayflyError('STALE_PLACEMENT', `A newer object is persisted as ${formatName(name)}`)
-}
-
-function isText(text: string): boolean {
-  return text.isWellFormed() && !text.includes('\0')
 }

@@ -8,7 +8,7 @@ import { planAppend } from '../slot/append-plan.ts'
 import type { PlainValue } from '../slot/plain-value.ts'
 import type { NewObject } from '../slot/slot-objects.ts'
 import { isExpired, objectCharge, type StoredObject } from '../slot/stored-object.ts'
-import { encodeMetadata, type UserMetadata } from '../slot/user-metadata.ts'
+import { encodeNewMetadata, type UserMetadata } from '../slot/user-metadata.ts'
 import { type At, answerWaits } from '../slot/waits.ts'
 import { endingOf, freeEnded } from './ended-chunks.ts'
 import type { NodeJob } from './job.ts'
@@ -60,7 +60,7 @@ export class ObjectTable {
   ): number {
     const { kind, bytes, checksum } = put
     const object = { kind, bytes, checksum, version: 1, base: 1, expiresAtMs: this.#expiry(put.ttlSeconds) }
-    return costOf(place, { ...object, metadata: encodeMetadata(put.metadata) }, bytesApart(bytes))
+    return costOf(place, { ...object, metadata: encodeNewMetadata(put.metadata) }, bytesApart(bytes))
   }
 
   /**
@@ -82,7 +82,7 @@ export class ObjectTable {
     const { version, kind, content, checksum } = put
     const { slot } = place
     const { memory } = job
-    const metadata = encodeMetadata(put.metadata)
+    const metadata = encodeNewMetadata(put.metadata)
     const expiresAtMs = this.#expiry(put.ttlSeconds)
     const bytes = content.length
     const object = { version, base: version, expiresAtMs, metadata, checksum, kind, bytes, content }

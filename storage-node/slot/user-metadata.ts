@@ -1,5 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { METADATA_BYTES_MAX } from '../../protocol/limits.ts'
+import { flawOfName } from '../../protocol/model/text.ts'
 import { METADATA_NAMES_MAX } from '../limits.ts'
 
 /** Metadata that the user attaches to an object. */
@@ -7,6 +8,15 @@ export type UserMetadata = readonly { readonly name: string; readonly value: str
 
 const LENGTH_BYTES = 2
 const none = Buffer.alloc(0)
+
+/** As `encodeMetadata`, of metadata that a client sends. Throws `BAD_REQUEST` for a name that none may have. */
+export function encodeNewMetadata(metadata: UserMetadata): Buffer {
+  for (const { name } of metadata) {
+    const flaw = flawOfName(name)
+    if (flaw !== null) throw new MayflyError('BAD_REQUEST', `metadata: it has a name that ${flaw}`)
+  }
+  return encodeMetadata(metadata)
+}
 
 /** Encodes metadata for a record: each text after its length. Throws `BAD_REQUEST` over a limit. */
 export function encodeMetadata(metadata: UserMetadata): Buffer {

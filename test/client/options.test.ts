@@ -155,6 +155,8 @@ const ofObjects = [
   { metadata: { a: 1 } },
   { metadata: { a: half } },
   { metadata: { [half]: 'a' } },
+  { metadata: { 'a\0': 'a' } },
+  { metadata: { 'a\n': 'a' } },
 ]
 const ranges = [
   { range: null },
@@ -180,7 +182,14 @@ const hints = [
   { readsPerObject: -1 },
   { readsPerObject: 1_000_001 },
 ]
-const rights = [{ read: 1 }, { read: null }, { write: 'no' }, { prefix: 7 }, { prefix: half }]
+const rights = [
+  { read: 1 },
+  { read: null },
+  { write: 'no' },
+  { prefix: 7 },
+  { prefix: half },
+  { prefix: 'a\0' },
+]
 const presigned = [
   ...ofKeys,
   { method: 'POST' },
@@ -222,6 +231,7 @@ const wrong: readonly (readonly [string, readonly object[]])[] = [
       ...ofKeys,
       { prefix: 7 },
       { prefix: half },
+      { prefix: 'a\0' },
       { after: 7 },
       { after: null },
       { after: half },
@@ -262,7 +272,7 @@ const wrong: readonly (readonly [string, readonly object[]])[] = [
   ['hints of registered.resize', hints],
   ['registered.resize', ofAnyCall],
   ['registered.deregister', ofAnyCall],
-  ['kept.list', [...ofAnyCall, { prefix: null }, { prefix: 7 }, { prefix: half }]],
+  ['kept.list', [...ofAnyCall, { prefix: null }, { prefix: 7 }, { prefix: half }, { prefix: 'a\0' }]],
   ['kept.get', ofAnyCall],
   ['kept.delete', ofAnyCall],
   [

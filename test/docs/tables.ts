@@ -53,7 +53,7 @@ export function errorRows(): Rows {
 export function limitRows(): Rows {
   return [
     ['what', 'limit', 'beyond it'],
-    ['key', `1 to ${count(shared.KEY_BYTES_MAX)} bytes of UTF-8`, '`BAD_REQUEST`'],
+    ['key', `1 to ${count(shared.KEY_BYTES_MAX)} bytes of UTF-8 without NUL`, '`BAD_REQUEST`'],
     ['object', bytes(shared.OBJECT_BYTES_MAX), '`OBJECT_TOO_LARGE`'],
     [
       'object that one `get` returns',

@@ -2,7 +2,7 @@ import { TICKET_SECONDS } from '../../../protocol/limits.ts'
 import { requestJob } from '../../api/http.ts'
 import { type Asked, onReply } from '../../api/on-reply.ts'
 import { seconds } from '../../values.ts'
-import { type AddVerb, addVerb, jobText, notEmpty } from '../../verb.ts'
+import { type AddVerb, addVerb, jobText, keyPrefix } from '../../verb.ts'
 import { requestS3, type S3Reply, s3Exports, s3Option } from './s3-keys.ts'
 
 interface TicketReply {
@@ -31,7 +31,7 @@ export const ticket: AddVerb = (parent, cli) => {
     .argument('<job>', jobText)
     .option('--read', 'grant to read')
     .option('--write', 'grant to write')
-    .option('--prefix <text>', 'only keys that begin so, in every bucket', notEmpty)
+    .option('--prefix <text>', 'only keys that begin so, in every bucket', keyPrefix)
     .option(
       '--seconds <time>',
       'how long it is valid, like 600 or 2h (default: 1d)',

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import Type, { type Static } from 'typebox'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { TICKET_SECONDS } from '../../../protocol/limits.ts'
+import { flawOfName } from '../../../protocol/model/text.ts'
 import type { Caller } from '../../access/keys.ts'
 import type { Grant } from '../../jobs/tickets.ts'
 import { IDEMPOTENCY_KEY_BYTES_MAX, JOB_LEASE_SECONDS_DEFAULT, JOB_NAME_BYTES_MAX } from '../../limits.ts'
@@ -255,8 +256,8 @@ function untilGone(response: ServerResponse): AbortSignal {
 
 /** JSON Schema counts characters, but the wire counts bytes. */
 function checkName(name: string): void {
-  if (!name.isWellFormed())
-    throw new MayflyError('BAD_REQUEST', 'name: it has half of a surrogate pair, which UTF-8 cannot carry')
+  const flaw = flawOfName(name)
+  if (flaw !== null) throw new MayflyError('BAD_REQUEST', `name: it ${flaw}`)
   const bytes = Buffer.byteLength(name)
   if (bytes > JOB_NAME_BYTES_MAX) {
     throw new MayflyError(

@@ -1,4 +1,5 @@
 import { MayflyError } from '../../../protocol/errors.ts'
+import { flawOfKeyText } from '../../../protocol/model/text.ts'
 import type { Caller } from '../../access/keys.ts'
 import type { Grant } from '../../jobs/tickets.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
@@ -19,10 +20,12 @@ export function requireActive(job: Job): Job {
   return job
 }
 
-/** Throws `BAD_REQUEST` for rights that grant nothing, or a prefix that is too long. */
+/** Throws `BAD_REQUEST` for rights that grant nothing, or a prefix that no key has. */
 export function checkGrant({ read, write, prefix }: Omit<Grant, 'seconds'>): void {
   if (!read && !write)
     throw new MayflyError('BAD_REQUEST', 'write: a ticket grants to read, to write, or both')
+  const flaw = flawOfKeyText(prefix)
+  if (flaw !== null) throw new MayflyError('BAD_REQUEST', `prefix: it ${flaw}`)
   const bytes = Buffer.byteLength(prefix)
   if (bytes > TICKET_PREFIX_BYTES_MAX)
     throw new MayflyError(

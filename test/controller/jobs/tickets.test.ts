@@ -24,6 +24,20 @@ test('a ticket has what was asked for of rights, keys and time', async () => {
   expect(Date.parse(body.expiresAt) - nowMs).toBeLessThanOrEqual(61_000)
 })
 
+test.each([
+  ['half of a surrogate pair', 'out/\ud800'],
+  ['a NUL', 'out/\0'],
+])('a prefix with %s is refused by name, for tickets and for S3 keys', async (_, prefix) => {
+  const { world, id } = await start()
+  for (const below of ['tickets', 's3-keys']) {
+    const { status, body } = await world.ask(`/v1/jobs/${id}/${below}`, { method: 'POST', body: { prefix } })
+    expect([status, body.error.code, body.error.field]).toEqual([400, 'BAD_REQUEST', 'prefix'])
+  }
+  expect(
+    (await world.ask(`/v1/jobs/${id}/tickets`, { method: 'POST', body: { prefix: '\u0001' } })).status,
+  ).toBe(201)
+})
+
 test('one that grants nothing, or of a job that has ended, is refused', async () => {
   const { world, id, issue } = await start()
   expect((await issue({ read: false, write: false })).body.error).toMatchObject({
