@@ -1,9 +1,10 @@
 import { type Job, MayflyError, openJob } from 'mayfly'
 import type { FlooderOptions, FloodKind, FromFlooder } from './floods.ts'
+import { putManyRuns } from './many-runs.ts'
 
 const KEYS = Array.from({ length: 1_000 }, (_, number) => `flood-key-${number}`)
 const ENTRIES = KEYS.map((key) => ({ key, bytes: Buffer.alloc(64) }))
-const NAMES = 500
+const NAMES = 1_000
 /** An object is full after 256 of them, and has been copied to a larger place each time that it had grown out of one. */
 const APPENDED = Buffer.alloc(64 * 1024)
 
@@ -20,6 +21,10 @@ const floods: Readonly<
       return job.put('flood', 'value', { metadata })
     },
     call: (job) => job.stat('flood'),
+  },
+  statOfRuns: {
+    prepare: (job) => putManyRuns(ticket, 'flood-runs').then(() => job.stat('flood-runs')),
+    call: (job) => job.stat('flood-runs'),
   },
   getMany: { prepare: putEntries, call: (job) => job.getMany(KEYS) },
   putMany: { prepare: putEntries, call: putEntries },

@@ -12,10 +12,19 @@ import { Cluster } from '../servers/cluster.ts'
 import type { Goal } from '../suite.ts'
 
 /**
- * The calls of a flood: of one key, of 1,000 keys, for the metadata of an object with 500 names, listings of 1,000 keys, or
+ * The calls of a flood: of one key, of 1,000 keys, for the metadata of an object with 1,000 names or with as many runs as there may be, listings of 1,000 keys, or
  * appends to one object that begins anew when it is full.
  */
-export type FloodKind = 'get' | 'put' | 'append' | 'stat' | 'getMany' | 'putMany' | 'deleteMany' | 'list'
+export type FloodKind =
+  | 'get'
+  | 'put'
+  | 'append'
+  | 'stat'
+  | 'statOfRuns'
+  | 'getMany'
+  | 'putMany'
+  | 'deleteMany'
+  | 'list'
 
 export interface FlooderOptions {
   readonly ticket: string

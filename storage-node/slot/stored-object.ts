@@ -13,7 +13,9 @@ export type StoredObject = StoredRecord
 
 const noRuns: Piece['runs'] = []
 
-/** An encoded run of equal chunks in a manifest: count and bytes. */
+/** An encoded manifest: the object's length, so that a `stat` need not add up the runs, and the runs. */
+const LENGTH_BYTES = 8
+/** An encoded run of equal chunks: count and bytes. */
 const RUN_BYTES = 8
 
 /** Whether a handoff has announced the object and its bytes are still on the slot's previous owner. */
@@ -60,7 +62,9 @@ export function isExpired({ expiresAtMs }: StoredObject, wallMs: number): boolea
 
 /** The object's length in bytes. */
 export function objectBytes(memory: JobMemory, object: StoredObject): number {
-  return isManifest(object) ? manifestBytes(manifestOf(memory, object)) : object.bytes
+  if (!isManifest(object)) return object.bytes
+  const [view] = readObject(memory, object, { offset: 0, bytes: LENGTH_BYTES }).views
+  return (view as Buffer).readDoubleLE()
 }
 
 /** Its charge to the job; 0 if undefined. */
@@ -79,17 +83,18 @@ export function metadataOf(object: StoredObject): UserMetadata {
 export function manifestOf(memory: JobMemory, object: StoredObject): Manifest {
   if (!isManifest(object)) return []
   const encoded = Buffer.concat(readObject(memory, object, { offset: 0, bytes: object.bytes }).views)
-  return Array.from({ length: encoded.length / RUN_BYTES }, (_, index) => ({
-    count: encoded.readUInt32LE(index * RUN_BYTES),
-    chunkBytes: encoded.readUInt32LE(index * RUN_BYTES + 4),
+  return Array.from({ length: (encoded.length - LENGTH_BYTES) / RUN_BYTES }, (_, index) => ({
+    count: encoded.readUInt32LE(LENGTH_BYTES + index * RUN_BYTES),
+    chunkBytes: encoded.readUInt32LE(LENGTH_BYTES + index * RUN_BYTES + 4),
   }))
 }
 
 export function encodeManifest(manifest: Manifest): Buffer {
-  const encoded = Buffer.allocUnsafe(manifest.length * RUN_BYTES)
+  const encoded = Buffer.allocUnsafe(LENGTH_BYTES + manifest.length * RUN_BYTES)
+  encoded.writeDoubleLE(manifestBytes(manifest))
   manifest.forEach(({ count, chunkBytes }, index) => {
-    encoded.writeUInt32LE(count, index * RUN_BYTES)
-    encoded.writeUInt32LE(chunkBytes, index * RUN_BYTES + 4)
+    encoded.writeUInt32LE(count, LENGTH_BYTES + index * RUN_BYTES)
+    encoded.writeUInt32LE(chunkBytes, LENGTH_BYTES + index * RUN_BYTES + 4)
   })
   return encoded
 }

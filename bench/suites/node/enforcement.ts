@@ -24,14 +24,14 @@ interface Settings {
 }
 
 const fullFloods: FloodSettings = {
-  kinds: ['get', 'put', 'append', 'stat', 'getMany', 'putMany', 'deleteMany', 'list'],
+  kinds: ['get', 'put', 'append', 'stat', 'statOfRuns', 'getMany', 'putMany', 'deleteMany', 'list'],
   rounds: 5,
   lanes: 256,
   windowMs: 2_000,
 }
 const tinyFloods: FloodSettings = {
   ...fullFloods,
-  kinds: ['get', 'append', 'putMany', 'deleteMany'],
+  kinds: ['get', 'append', 'statOfRuns', 'putMany', 'deleteMany'],
   rounds: 1,
   lanes: 16,
   windowMs: 200,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { MANIFEST_RUNS_MAX, READ_LEASE_MS } from '../../../protocol/limits.ts'
+import { manifestBytes } from '../../../protocol/model/manifest.ts'
 import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import type { Clock } from '../../../protocol/runtime.ts'
 import { takeOver } from '../../../storage-node/handoff/target.ts'
@@ -9,6 +10,7 @@ import { ObjectTable } from '../../../storage-node/job/object-table.ts'
 import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
 import { LargeObjects } from '../../../storage-node/operations/large-objects.ts'
 import { Slot } from '../../../storage-node/slot/slot.ts'
+import { objectBytes, type StoredObject } from '../../../storage-node/slot/stored-object.ts'
 import { Demoter } from '../../../storage-node/tiering/demoter.ts'
 import { LowerReads } from '../../../storage-node/tiering/lower-reads.ts'
 import { RAM } from '../../../storage-node/tiers/job-tiers.ts'
@@ -135,4 +137,33 @@ test('I10: no version is given twice, also not by the next owner of the slot', (
   }
   expect(versions.size).toBe(300)
   expect([...versions].every(Number.isSafeInteger)).toBe(true)
+})
+
+test('to tell how long an object is costs the same, however many runs its manifest has', () => {
+  const { job, large, table } = start()
+  const runs = Array.from({ length: MANIFEST_RUNS_MAX }, (_, index) => ({
+    count: 1,
+    chunkBytes: 1 + (index % 2),
+  }))
+  const timesMs = [manifest, runs].map((each, index) => {
+    const place = { ...at, key: Buffer.from(`k${index}`) }
+    const { version } = large.begin(job, place)
+    large.commit(job, { ...place, version, manifest: each, ttlSeconds: 0, metadata: [], keptBucket: '' })
+    const bytes = manifestBytes(each)
+    const rounds = Array.from({ length: 10 }, () => {
+      const beganMs = performance.now()
+      let sum = 0
+      for (let times = 0; times < 200; times++) {
+        const object = table.find(job, locate(job, place)) as StoredObject
+        sum += objectBytes(job.memory, object)
+      }
+      const tookMs = performance.now() - beganMs
+      expect(sum).toBe(200 * bytes)
+      return tookMs
+    })
+    return Math.min(...rounds)
+  })
+  const [few = 0, many = 0] = timesMs
+  // It took a hundred times as long when the runs were added up.
+  expect(many).toBeLessThan(10 * few + 1)
 })
