@@ -7,6 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const measuring = {
   'test/attack/attacks.test.ts':
     'bounds the p99 of a bystander on an attacked node, and the memory of that node',
+  'test/attack/floods.test.ts': 'bounds the latency of a bystander on a node that is flooded',
   'test/attack/growth.test.ts': 'bounds the p99 of a bystander while a job fills the node and S3',
   'test/attack/memory.test.ts': 'bounds the memory of an attacked node, and the p99 of a bystander',
   'test/client/forgotten-streams.test.ts': 'bounds the memory that its own process holds for 200 streams',

@@ -3,159 +3,23 @@ import { afterAll, expect, test } from 'vitest'
 import { CHUNK_BYTES, MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import { dataOperations, PutCondition } from '../../protocol/operations/data-operations.ts'
-import { METADATA_NAMES_MAX } from '../../storage-node/limits.ts'
-import type { Attacker } from './support/attacker.ts'
+import { FLOOD_MS, judge, LENGTH, printRows } from './support/judge.ts'
 import { keysOfOneHash } from './support/keys-of-one-hash.ts'
-import { type Outcome, Siege } from './support/siege.ts'
+import { at, get, manyKeys, put } from './support/requests.ts'
+import { Siege } from './support/siege.ts'
 
-/** Factor by which `npm run attack` prolongs each attack. */
-const LENGTH = Number(process.env.ATTACK_LENGTH ?? 1)
-const FLOOD_MS = 2_000 * LENGTH
 /**
  * All lanes that a session can have, and as many connections as a server accepts besides one for each plane. Only `npm run attack` uses these numbers, as they
  * take a minute each.
  */
 const LANES = LENGTH > 1 ? 65_000 : 8_000
 const IDLE_CONNECTIONS = LENGTH > 1 ? 9_998 : 1_000
-/**
- * The tests share their machine with other tests, so these bounds are far above what a bystander sees on a quiet one (`npm run attack` prints that). The
- * attacks used to stall the node for seconds, or to end its process.
- */
-const P99_MS_MAX = 1_000
-const GROWN_MIB_MAX = 300
-
-const rows: string[] = []
-afterAll(() => {
-  if (LENGTH > 1)
-    console.log(
-      [
-        '| attack | gets | p50 ms | p99 ms | longest ms | grown MiB |',
-        '| --- | ---: | ---: | ---: | ---: | ---: |',
-        ...rows,
-      ].join('\n'),
-    )
-})
-
-function judge(name: string, { gets, p50, p99, longest, grownMib }: Outcome): void {
-  rows.push(
-    `| ${name} | ${gets} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${longest.toFixed(1)} | ${grownMib.toFixed(0)} |`,
-  )
-  expect(p99).toBeLessThan(P99_MS_MAX)
-  expect(grownMib).toBeLessThan(GROWN_MIB_MAX)
-}
-
-const key = (text: string): Uint8Array => Buffer.from(text)
-const at = (text: string) => ({ epoch: 1, bucket: 0, key: key(text) })
-const manyKeys = Array.from({ length: MANY_KEYS_MAX }, (_, index) => key(`many-${index}`))
-const put = {
-  condition: PutCondition.always,
-  ifVersion: 0,
-  ttlSeconds: 0,
-  metadata: [],
-  checksum: null,
-  keptBucket: '',
-}
-const get = { lane: 0, sequence: 0, consume: false, waitMs: 0, version: 0, offset: 0, length: 0 }
-
-/** Sends the same batch of frames repeatedly, each time when the network has accepted the last batch. */
-async function flood(
-  attacker: Attacker,
-  frames: (lane: number) => Promise<Buffer>,
-  batch: number,
-): Promise<void> {
-  const bytes = Buffer.concat(await Promise.all(Array.from({ length: batch }, (_, lane) => frames(lane))))
-  for (const endMs = performance.now() + FLOOD_MS; performance.now() < endMs && !attacker.isClosed; ) {
-    await attacker.send(bytes)
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
+afterAll(printRows)
 
 interface Attack {
   readonly name: string
   prepare?(siege: Siege): Promise<unknown>
   run(siege: Siege): Promise<void>
-}
-
-const floods: readonly {
-  name: string
-  batch: number
-  prepare?: Attack['prepare']
-  frame: (attacker: Attacker, lane: number) => Promise<Buffer>
-}[] = [
-  {
-    name: 'a flood of gets of one key',
-    batch: 500,
-    prepare: ({ attackersJob }) => attackersJob.put('small', 'value'),
-    frame: (attacker) => attacker.frame(dataOperations.get, { ...at('small'), ...get }),
-  },
-  {
-    name: 'a flood of getMany of 1,000 keys',
-    batch: 20,
-    frame: (attacker) =>
-      attacker.frame(dataOperations.getMany, { epoch: 1, bucket: 0, checksums: false, keys: manyKeys }),
-  },
-  {
-    name: 'a flood of deleteMany of 1,000 keys',
-    batch: 20,
-    frame: (attacker, lane) =>
-      attacker.frame(dataOperations.deleteMany, { epoch: 1, bucket: 0, lane, sequence: 1, keys: manyKeys }),
-  },
-  {
-    name: 'a flood of stat of an object with as many metadata names as there may be',
-    batch: 2_000,
-    prepare: ({ attackersJob }) =>
-      attackersJob.put('names', 'value', {
-        metadata: Object.fromEntries(
-          Array.from({ length: Math.min(METADATA_NAMES_MAX, 1_000) }, (_, index) => [`n${index}`, '']),
-        ),
-      }),
-    frame: (attacker) => attacker.frame(dataOperations.stat, at('names')),
-  },
-  {
-    name: 'a flood of list',
-    batch: 20,
-    prepare: ({ attackersJob }) =>
-      attackersJob.putMany(
-        Array.from({ length: 5_000 }, (_, index) => ({ key: `listed-${index}`, bytes: Buffer.alloc(8) })),
-      ),
-    frame: (attacker) =>
-      attacker.frame(dataOperations.list, {
-        epoch: 1,
-        bucket: 0,
-        slots: Buffer.alloc(128, 0xff),
-        prefix: Buffer.alloc(0),
-        after: Buffer.alloc(0),
-        limit: 1_000,
-        acceptHoles: false,
-        listing: 0,
-      }),
-  },
-]
-
-/** Every flood runs twice: its attacker reads the answers, or reads nothing. */
-for (const { name, batch, prepare, frame } of floods) {
-  for (const reads of [true, false]) {
-    const title = reads ? name : `${name}, by a peer that reads no answer`
-    test(
-      `${title} leaves a bystander its time`,
-      async () => {
-        const siege = await Siege.lay()
-        await prepare?.(siege)
-        const outcome = await siege.endure(async () => {
-          const attackers = await Promise.all(Array.from({ length: 4 }, () => siege.connect()))
-          if (!reads) for (const attacker of attackers) attacker.stopReading()
-          const flooding = attackers.map((attacker) =>
-            flood(attacker, (lane) => frame(attacker, lane), batch),
-          )
-          await Promise.race([Promise.all(flooding), sleep(FLOOD_MS)])
-          for (const attacker of attackers) attacker.vanish()
-          await Promise.all(flooding)
-        })
-        judge(title, outcome)
-      },
-      60_000 * LENGTH,
-    )
-  }
 }
 
 const attacks: readonly Attack[] = [

@@ -1,13 +1,16 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { operations } from '../../protocol/operations/operations.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/wire/frame.ts'
 import { Attacker } from './support/attacker.ts'
+import { LENGTH, note, printRows } from './support/judge.ts'
 import { type Chance, randomMessage } from './support/random-message.ts'
 import { Siege } from './support/siege.ts'
 
+afterAll(printRows)
+
 /** `FRAMES=1000000 npx vitest run test/attack/fuzz.test.ts` runs longer; `SEED=7` repeats the same frames. */
-const FRAMES = Number(process.env.FRAMES ?? 5_000)
+const FRAMES = Number(process.env.FRAMES ?? 5_000 * LENGTH)
 const SEED = Number(process.env.SEED ?? 1)
 /** Frames of one write. After each batch the attacker yields, so that the test process itself does not delay the bystander. */
 const BATCH = 50
@@ -71,6 +74,7 @@ test(
       await Promise.all(lanes.map((lane) => attack(siege.metadata.address, lane, (FRAMES * 0.2) / LANES)))
     })
     console.log(`${connections} connections; bystander ${JSON.stringify(outcome)}`)
+    note(`${FRAMES} random frames`, outcome)
     expect(outcome.grownMib).toBeLessThan(GROWN_MIB_MAX)
     expect(connections).toBeGreaterThan(10)
   },

@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { CHUNK_BYTES, MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { dataOperations, PutCondition } from '../../protocol/operations/data-operations.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/wire/frame.ts'
 import type { Attacker } from './support/attacker.ts'
+import { note, printRows } from './support/judge.ts'
 import { Siege } from './support/siege.ts'
+
+afterAll(printRows)
 
 const MIB = 2 ** 20
 /**
@@ -193,6 +196,7 @@ test('a job that fills every kind of memory to its bound costs a stated amount, 
     await sleep(1_000)
     for (const attacker of attackers) attacker.vanish()
   })
+  note('every kind of memory to its bound', outcome)
   const left: number[] = []
   for (const endMs = performance.now() + LEFT_AFTER_MS; performance.now() < endMs; await sleep(1_000))
     left.push(siege.residentMib() - outcome.beforeMib)

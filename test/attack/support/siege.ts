@@ -8,12 +8,15 @@ import { Attacker } from './attacker.ts'
 
 const MIB = 2 ** 20
 const BYSTANDER_EVERY_MS = 5
+const GETS_ALONE = 100
 /** An object that the bystander has put before and gets repeatedly. */
 const OBJECT = Buffer.alloc(1_024, 7)
 
 /** What the bystander observed. */
 export interface Outcome {
-  /** Latency of the bystander's gets, in ms. */
+  /** Latency of the bystander's gets before the attack, in ms. */
+  readonly alone: { readonly p50: number; readonly p99: number }
+  /** And during it. */
   readonly p50: number
   readonly p99: number
   readonly longest: number
@@ -99,17 +102,16 @@ export class Siege {
     const pids = [this.node.child.pid, this.metadata.child.pid]
     const beforeMib = this.residentMib()
     let most = beforeMib
+    const alone: number[] = []
+    while (alone.length < GETS_ALONE) alone.push(await this.#get(alone.length))
     let isOver = false
     const ms: number[] = []
     const attacking = attack().finally(() => {
       isOver = true
     })
     while (!isOver || ms.length < 20) {
-      const beganMs = performance.now()
-      expect(await this.#bystander.get(`k-${ms.length % 100}`)).toEqual(OBJECT)
-      ms.push(performance.now() - beganMs)
+      ms.push(await this.#get(ms.length))
       most = Math.max(most, this.residentMib())
-      await sleep(BYSTANDER_EVERY_MS)
     }
     await attacking
     await this.#bystander.put('after', 'value')
@@ -118,16 +120,24 @@ export class Siege {
     expect([this.node.child.exitCode, this.metadata.child.exitCode]).toEqual([null, null])
     expect([this.node.child.pid, this.metadata.child.pid]).toEqual(pids)
     for (const plane of [this.node, this.metadata]) expect(errorsOf(plane)).toEqual([])
-    ms.sort((a, b) => a - b)
-    const at = (share: number): number => ms[Math.min(ms.length - 1, Math.floor(share * ms.length))] as number
     return {
-      p50: at(0.5),
-      p99: at(0.99),
-      longest: at(1),
+      alone: { p50: percentile(alone, 0.5), p99: percentile(alone, 0.99) },
+      p50: percentile(ms, 0.5),
+      p99: percentile(ms, 0.99),
+      longest: percentile(ms, 1),
       gets: ms.length,
       beforeMib,
       grownMib: most - beforeMib,
     }
+  }
+
+  /** One get of the bystander, and a pause. Returns how long the get took, in ms. */
+  async #get(number: number): Promise<number> {
+    const beganMs = performance.now()
+    expect(await this.#bystander.get(`k-${number % 100}`)).toEqual(OBJECT)
+    const tookMs = performance.now() - beganMs
+    await sleep(BYSTANDER_EVERY_MS)
+    return tookMs
   }
 
   /** Resident memory of the storage node, in MiB. */
@@ -135,6 +145,11 @@ export class Siege {
     const status = readFileSync(`/proc/${this.node.child.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
   }
+}
+
+function percentile(ms: readonly number[], share: number): number {
+  const sorted = [...ms].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] as number
 }
 
 /** Log lines of level error or fatal, which report bugs. */
