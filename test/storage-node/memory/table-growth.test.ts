@@ -1,11 +1,14 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { hashKey } from '../../../protocol/model/hash.ts'
 import { Arena } from '../../../storage-node/memory/arena.ts'
 import { JobMemory } from '../../../storage-node/memory/job-memory.ts'
 import { Kind } from '../../../storage-node/memory/record.ts'
 import { SlotTable } from '../../../storage-node/memory/slot-table.ts'
 import { type KeyHash, tableHash } from '../../../storage-node/memory/table-hash.ts'
+import { TableSegment } from '../../../storage-node/memory/table-segment.ts'
 
+/** Of a segment that is split when it is full. */
+const SEGMENT_CELLS = 512
 const nothing = Buffer.alloc(0)
 /** The number of keys that stalled a node for 17 s. */
 const KEYS = 166_000
@@ -78,6 +81,39 @@ test('166,000 keys of one slot hash are put into one slot, and no put of them ta
       expect(table.find(keys[number] as KeyHash)?.version).toBe(1)
   }
   expect(shortest.reduce((most, ms) => Math.max(most, ms), 0)).toBeLessThan(STEP_MS_MAX)
+})
+
+/** How many cells a search for each of the keys looks at, at most. */
+function longestProbe(table: SlotTable, keys: Iterable<KeyHash>): number {
+  const { addressAt, cellOfRange } = TableSegment.prototype
+  let looks = 0
+  let longest = 0
+  vi.spyOn(TableSegment.prototype, 'addressAt').mockImplementation(function (this: TableSegment, cell) {
+    looks++
+    return addressAt.call(this, cell)
+  })
+  vi.spyOn(TableSegment.prototype, 'cellOfRange').mockImplementation(function (this: TableSegment, ...of) {
+    const cell = cellOfRange.apply(this, of)
+    expect(cell).toBeGreaterThanOrEqual(0)
+    const [, hash] = of
+    const at = addressAt.call(this, cell)
+    looks = 0
+    this.cellAt(hash, at)
+    longest = Math.max(longest, looks)
+    return cell
+  })
+  for (const key of keys) table.find(key)
+  vi.restoreAllMocks()
+  return longest
+}
+
+test('a search among 166,000 keys of one slot hash looks at no more cells than a segment has', () => {
+  const table = newTable()
+  const keys = Array.from({ length: KEYS }, (_, index) => keyOf(collidingKey(index + 1)))
+  for (const key of keys) set(table, key)
+  const longest = longestProbe(table, keys)
+  expect(longest).toBeGreaterThan(1)
+  expect(longest).toBeLessThanOrEqual(SEGMENT_CELLS)
 })
 
 test('a table of many segments has each key once in a scan, also while it grows and shrinks, and is small again at the end', () => {
