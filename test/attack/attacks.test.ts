@@ -71,7 +71,8 @@ const attacks: readonly Attack[] = [
     },
   },
   {
-    name: '1,500 buckets made and deleted',
+    name: '1,500 buckets made and deleted, after an object was kept',
+    prepare: ({ attackersJob }) => attackersJob.put('kept', 'value', { persist: true }),
     run: async ({ attackersJob }) => {
       for (let from = 0; from < 1_500; from += 50) {
         const names = Array.from({ length: 50 }, (_, index) => `bucket-${from + index}`)

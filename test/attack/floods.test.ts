@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { putManyRuns } from '../../bench/enforcement/many-runs.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { METADATA_NAMES_MAX } from '../../storage-node/limits.ts'
@@ -7,6 +7,8 @@ import type { Attacker } from './support/attacker.ts'
 import { FLOOD_MS, judge, LENGTH, printRows } from './support/judge.ts'
 import { at, get, manyKeys } from './support/requests.ts'
 import { Siege } from './support/siege.ts'
+
+const MIB = 2 ** 20
 
 afterAll(printRows)
 
@@ -26,6 +28,7 @@ async function flood(
 const floods: readonly {
   name: string
   batch: number
+  ssdBytes?: number
   prepare?: (siege: Siege) => Promise<unknown>
   frame: (attacker: Attacker, lane: number) => Promise<Buffer>
 }[] = [
@@ -65,6 +68,21 @@ const floods: readonly {
     frame: (attacker) => attacker.frame(dataOperations.stat, at('runs')),
   },
   {
+    name: 'a flood of gets of objects below RAM',
+    batch: 50,
+    ssdBytes: 256 * MIB,
+    prepare: async ({ attackersJob }) => {
+      // More than the job's RAM.
+      for (let index = 0; index < 150; index++)
+        await attackersJob.put(`spilled-${index}`, Buffer.alloc(MIB, 1))
+      const tiers = await Promise.all(
+        Array.from({ length: 50 }, async (_, index) => (await attackersJob.stat(`spilled-${index}`))?.tier),
+      )
+      expect(tiers.filter((tier) => tier === 'ssd').length).toBeGreaterThan(10)
+    },
+    frame: (attacker, lane) => attacker.frame(dataOperations.get, { ...at(`spilled-${lane % 50}`), ...get }),
+  },
+  {
     name: 'a flood of list',
     batch: 20,
     prepare: ({ attackersJob }) =>
@@ -86,13 +104,13 @@ const floods: readonly {
 ]
 
 /** Every flood runs twice: its attacker reads the answers, or reads nothing. */
-for (const { name, batch, prepare, frame } of floods) {
+for (const { name, batch, ssdBytes, prepare, frame } of floods) {
   for (const reads of [true, false]) {
     const title = reads ? name : `${name}, by a peer that reads no answer`
     test(
       `${title} leaves a bystander its time`,
       async () => {
-        const siege = await Siege.lay()
+        const siege = await Siege.lay({ ssdBytes })
         await prepare?.(siege)
         const outcome = await siege.endure(async () => {
           const attackers = await Promise.all(Array.from({ length: 4 }, () => siege.connect()))
