@@ -66,21 +66,52 @@ async function sendDeaf(
   }
 }
 
+function sum(values: readonly number[]): number {
+  return values.reduce((before, value) => before + value, 0)
+}
+
+/** How many connections have bytes of which the node reads none for a second. */
+async function stalledOf(siege: Siege, attackers: readonly Attacker[]): Promise<number> {
+  const before = siege.unreadBytes()
+  await sleep(1_000)
+  const after = siege.unreadBytes()
+  return attackers.filter(({ port }) => before.get(port) && before.get(port) === after.get(port)).length
+}
+
+const expectAtBound = {
+  refused: (_siege: Siege, attackers: readonly Attacker[]) =>
+    expect.poll(() => sum(attackers.map(({ refused }) => refused))).toBeGreaterThan(0),
+  'not read': (siege: Siege, attackers: readonly Attacker[]) =>
+    expect.poll(() => stalledOf(siege, attackers)).toBeGreaterThan(0),
+  waits: async (_siege: Siege, attackers: readonly Attacker[]) => {
+    expect(attackers.every(({ isClosed }) => !isClosed)).toBe(true)
+    expect(sum(attackers.map(({ unanswered }) => unanswered))).toBeGreaterThan(7_500)
+  },
+}
+
 /** What an attacker fills, and how. */
-const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> }[] = [
+const kinds: readonly {
+  name: string
+  /** What the attacker notices when the bound is reached: errors, bytes that the node does not read, or calls that wait, which fill a part of their bound. */
+  atBound: 'refused' | 'not read' | 'waits'
+  fill: (connect: Connect) => Promise<void>
+}[] = [
   {
     name: 'parked gets, half of what calls that wait may have',
+    atBound: 'waits',
     fill: async (connect) => {
       for (let connection = 0; connection < 2; connection++) {
         const parked = await connect()
         await sendAll(parked, 4_000, (index) =>
           parked.frame(dataOperations.get, { ...at(`parked-${index}`), ...get, waitMs: 60_000 }),
         )
+        await parked.heard()
       }
     },
   },
   {
     name: 'waitMany of 1,000 keys, up to the bound of calls that wait',
+    atBound: 'refused',
     fill: async (connect) => {
       const waiting = await connect()
       const wait = { epoch: 1, bucket: 0, waitMs: 60_000, keys: longKeys }
@@ -90,6 +121,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'recorded answers of putMany',
+    atBound: 'refused',
     fill: async (connect) => {
       const lanes = await connect()
       const lengths = shortKeys.map(() => 1)
@@ -113,6 +145,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'large puts that are begun and never finished, and readers of large objects',
+    atBound: 'refused',
     fill: async (connect) => {
       const begun = await connect()
       await sendAll(begun, 50_000, (index) =>
@@ -124,6 +157,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'payloads that never end',
+    atBound: 'refused',
     fill: async (connect) => {
       for (let connection = 0; connection < 100; connection++) {
         const unfinished = await connect()
@@ -135,6 +169,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'heads that never end',
+    atBound: 'not read',
     fill: async (connect) => {
       for (let connection = 0; connection < 150; connection++) {
         const unfinished = await connect()
@@ -146,6 +181,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'listings that nobody reads',
+    atBound: 'not read',
     fill: (connect) =>
       sendDeaf(connect, { connections: 40, count: 40 }, (deaf, listing) =>
         deaf.frame(dataOperations.list, { ...list, listing }),
@@ -153,6 +189,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'values that nobody reads',
+    atBound: 'not read',
     fill: (connect) =>
       sendDeaf(connect, { connections: 40, count: 500 }, (deaf, index) =>
         deaf.frame(dataOperations.get, { ...at(`value-${index % 20}`), ...get }),
@@ -160,6 +197,7 @@ const kinds: readonly { name: string; fill: (connect: Connect) => Promise<void> 
   },
   {
     name: 'answers from below RAM that nobody reads',
+    atBound: 'not read',
     fill: (connect) =>
       sendDeaf(connect, { connections: 40, count: 100 }, (deaf, index) =>
         deaf.frame(dataOperations.get, { ...at(`spilled-${index}`), ...get }),
@@ -189,8 +227,10 @@ test('a job that fills every kind of memory to its bound costs a stated amount, 
   const grown: string[] = []
   const outcome = await siege.endure(async () => {
     const before = siege.residentMib()
-    for (const { name, fill } of kinds) {
+    for (const { name, atBound, fill } of kinds) {
+      const first = attackers.length
       await fill(connect)
+      await expectAtBound[atBound](siege, attackers.slice(first))
       grown.push(`${(siege.residentMib() - before).toFixed(0)} MiB after ${name}`)
     }
     await sleep(1_000)

@@ -16,6 +16,9 @@ export class Attacker {
   #id = 2
   #onPong: () => void = () => undefined
   isClosed = false
+  #answered = 0
+  /** How many requests were answered with an error. */
+  refused = 0
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -34,13 +37,26 @@ export class Attacker {
     const head = first.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + first.readUInt32LE(0))
     if (first.readUInt16LE(12) !== challenge.number) throw new Error('a connection begins with a challenge')
     const reader = new FrameReader({
-      onFrame: ({ id }) => {
+      onFrame: ({ id, kind }) => {
         if (id === PING_ID) attacker.#onPong()
+        else {
+          attacker.#answered++
+          if (kind !== 0) attacker.refused++
+        }
       },
     })
     socket.on('data', (piece) => feed(reader, piece))
     socket.write(await helloFrame(parseTicket(ticket).token, nonceOf(Buffer.from(head))))
     return attacker
+  }
+
+  /** How many frames that were made have no answer. */
+  get unanswered(): number {
+    return this.#id - 2 - this.#answered
+  }
+
+  get port(): number {
+    return this.#socket.localPort ?? 0
   }
 
   /** Resolves when the server has processed everything sent before, or has closed the connection. */

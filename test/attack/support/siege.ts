@@ -140,6 +140,19 @@ export class Siege {
     return tookMs
   }
 
+  /** Bytes that lie in the node's sockets, by the port of the peer: the node does not read them. */
+  unreadBytes(): Map<number, number> {
+    const nodePort = Number(this.node.address.split(':')[1])
+    const unread = new Map<number, number>()
+    for (const line of readFileSync(`/proc/${this.node.child.pid}/net/tcp`, 'utf8').split('\n').slice(1)) {
+      const [, local = '', remote = '', , queues = ''] = line.trim().split(/\s+/)
+      const portOf = (address: string): number => Number.parseInt(address.split(':')[1] ?? '', 16)
+      if (portOf(local) === nodePort)
+        unread.set(portOf(remote), Number.parseInt(queues.split(':')[1] ?? '', 16))
+    }
+    return unread
+  }
+
   /** Resident memory of the storage node, in MiB. */
   residentMib(): number {
     const status = readFileSync(`/proc/${this.node.child.pid}/status`, 'utf8')
