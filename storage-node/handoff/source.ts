@@ -62,6 +62,9 @@ export class HandoffSource {
     const moving = job.released.get(request.slot)
     if (moving?.epoch !== request.epoch)
       throw stalePlacement(`what slot ${request.slot} held before epoch ${request.epoch}`)
+    // What this node has freed with a bucket is not lost: its new owner hears of the deletion soon.
+    if (request.items.some(({ bucket }) => job.buckets.isDeleted(bucket)))
+      throw new MayflyError('UNAVAILABLE', 'A bucket of these entries is being deleted')
     let room = PAYLOAD_BYTES_MAX
     const pieces = request.items.map((item) => {
       const piece = itemPiece(job, moving, { item, room })
