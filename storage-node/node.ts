@@ -127,7 +127,7 @@ export class StorageNode {
     const store = options.persisted
     const mutex = new KeyMutex()
     const owners = new OwnerCalls({ self: this.id, placements, pool, clock })
-    this.persistedChunks = new PersistedChunks({ table, store, mutex, owners })
+    this.persistedChunks = new PersistedChunks({ table, store, mutex, owners, clock })
     this.sessions = new Sessions(clock)
     this.usageReports = new UsageReports(clock)
     this.source = new HandoffSource({ pool, clock })

@@ -2,6 +2,7 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import { chunksOf } from '../../protocol/model/manifest.ts'
 import { peerOperations } from '../../protocol/operations/plane-operations.ts'
+import type { Clock } from '../../protocol/runtime.ts'
 import type { PersistedName, PersistedStore, Stamp } from '../../service/persisted/persisted-store.ts'
 import { Semaphore } from '../../service/process/locks.ts'
 import type { NodeJob } from '../job/job.ts'
@@ -11,6 +12,7 @@ import type { ObjectTable } from '../job/object-table.ts'
 import { PersistedState, persistedName } from '../slot/persisted-names.ts'
 import { manifestOf } from '../slot/stored-object.ts'
 import { TIER_READS_BYTES_MAX } from '../tiers/limits.ts'
+import { SharedReads } from '../tiers/shared-reads.ts'
 import type { OwnerCalls } from './owner-calls.ts'
 import { enterPersisted, recoverableOf } from './persisted-entry.ts'
 
@@ -19,6 +21,7 @@ interface PersistedChunksOptions {
   readonly store: PersistedStore
   readonly mutex: KeyMutex
   readonly owners: OwnerCalls
+  readonly clock: Clock
 }
 
 /**
@@ -28,9 +31,12 @@ interface PersistedChunksOptions {
 export class PersistedChunks {
   readonly #options: PersistedChunksOptions
   readonly #reads = new Semaphore(TIER_READS_BYTES_MAX)
+  /** A node whose call has timed out asks again, and joins the read that it began. */
+  readonly #shared: SharedReads<Buffer>
 
   constructor(options: PersistedChunksOptions) {
     this.#options = options
+    this.#shared = new SharedReads(options.clock)
   }
 
   /** As `read`, on the node that owns the key. */
@@ -70,12 +76,12 @@ export class PersistedChunks {
     // A put that holds the mutex may be waiting for this very chunk.
     const seen = this.#find(job, locate(job, copied), copied)
     if (seen === null) return null
-    const present = await this.#readStore(seen)
+    const present = await this.#readStore(job, seen)
     if (present !== null) return present
     return await this.#options.mutex.run(job, copied, async (place) => {
       const found = this.#find(job, place, copied)
       if (found === null) return null
-      const bytes = await this.#readStore(found)
+      const bytes = await this.#readStore(job, found)
       if (bytes !== null) return bytes
       if (await this.#takeNewer(job, place, found.name)) return null
       this.#markLost(job, place)
@@ -84,11 +90,16 @@ export class PersistedChunks {
   }
 
   /** Null if the bytes are not there. */
-  async #readStore({ name, stamp, offset, length }: Piece): Promise<Buffer | null> {
+  async #readStore(job: NodeJob, { name, stamp, offset, length }: Piece): Promise<Buffer | null> {
+    const { bucket, key } = name
+    const shared = { name: `${stamp.bucketId}/${stamp.version}/${offset}/${bucket}/${key}`, bytes: length }
     try {
       const range = { offset, length }
-      const bytes = await this.#reads.run(length, () => this.#options.store.get(name, range, stamp))
-      return bytes.length === length ? bytes : null
+      const { result, release } = await this.#shared.share(job, shared, () =>
+        this.#reads.run(length, () => this.#options.store.get(name, range, stamp)),
+      )
+      release()
+      return result.length === length ? result : null
     } catch (error) {
       if (isError(error, 'NOT_FOUND')) return null
       throw error

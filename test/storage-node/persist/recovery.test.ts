@@ -3,9 +3,11 @@ import { expect, test } from 'vitest'
 import type { Job } from '../../../client/job.ts'
 import { MayflyError } from '../../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
+import { DEFAULT_BUCKET_ID } from '../../../protocol/model/keys.ts'
 import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { PersistedFolder } from '../../../service/persisted/persisted-folder.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
+import { locate } from '../../../storage-node/job/locate.ts'
 import { Recovery } from '../../../storage-node/persist/recovery.ts'
 import { VirtualClock } from '../../controller/support/virtual-clock.ts'
 import { open, Planes, type RunningNode } from '../../fixture/planes.ts'
@@ -206,4 +208,34 @@ test('chunks of an object that only the kept store has are read side by side', a
   })
   expect((await job.get('large')).equals(bytes)).toBe(true)
   expect(most).toBeGreaterThan(2)
+})
+
+test('a chunk that is asked for again while it is read from the persistent store is read once', async () => {
+  const { planes, nodes, job, replace } = await start(1)
+  await job.put('k', 'value', { persist: true })
+  const { node } = await replace(nodes[0] as RunningNode)
+  await expect.poll(() => job.exists('k')).toBe(true)
+  const held = node.requireJob('j-a')
+  const address = { bucket: DEFAULT_BUCKET_ID, key: Buffer.from('k') }
+  const place = locate(held, address)
+  const chunk = { ...address, version: place.slot.find(place)?.version ?? 0, index: 0 }
+  const { persisted } = planes
+  const get = persisted.get.bind(persisted)
+  let reads = 0
+  let goOn = (): void => undefined
+  const isOpen = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  Object.assign(persisted, {
+    get: async (...of: Parameters<typeof get>) => {
+      reads++
+      await isOpen
+      return await get(...of)
+    },
+  })
+  // As a node does whose call has timed out.
+  const asked = [node.persistedChunks.read(held, chunk), node.persistedChunks.read(held, chunk)]
+  goOn()
+  expect((await Promise.all(asked)).map(String)).toEqual(['value', 'value'])
+  expect(reads).toBe(1)
 })
