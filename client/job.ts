@@ -6,7 +6,7 @@ import { Buckets } from './objects/buckets.ts'
 import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
 import { getValues } from './objects/get-many.ts'
-import { streamObject } from './objects/get-stream.ts'
+import { type PartMemory, partMemory, streamObject } from './objects/get-stream.ts'
 import { type ListEntry, listKeys } from './objects/listing.ts'
 import {
   type Bytes,
@@ -16,7 +16,6 @@ import {
   fieldsOf,
   streamFieldsOf,
 } from './objects/object-fields.ts'
-import { type PartMemory, partMemory } from './objects/part-memory.ts'
 import { putObject } from './objects/put.ts'
 import { putEntries } from './objects/put-many.ts'
 import { type ByteSource, putFrom } from './objects/put-stream.ts'

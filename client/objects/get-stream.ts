@@ -8,9 +8,13 @@ import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { askOwner, tellOwner } from './chunked.ts'
 import { type Get, type Opened, openObject, readerOf, wasReplaced } from './get.ts'
-import type { PartMemory } from './part-memory.ts'
 import type { Part } from './range.ts'
 import type { StreamWindows, Window } from './stream-windows.ts'
+
+/** Of `getStream`, for the command alone: memory for the next part of so many bytes, instead of a Buffer of its own. */
+export const partMemory: unique symbol = Symbol('memory of parts')
+
+export type PartMemory = (bytes: number) => Buffer | undefined
 
 interface Source {
   readonly at: KeyAddress

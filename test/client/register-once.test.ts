@@ -41,10 +41,7 @@ describe('a call of a driver whose answer is lost', () => {
   })
 
   test('fails at once where no controller is there', async () => {
-    const { world } = await startLosingAnswers()
-    const { url } = world
-    await world.stop()
-    const mayfly = await connect(url, { apiKey })
+    const mayfly = await connect(`http://127.0.0.1:${await freePort()}`, { apiKey })
     const ownMs = startOwnTime()
     await expect(mayfly.registerJob('nobody', hints)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     expect(ownMs()).toBeLessThan(5_000)

@@ -2,7 +2,7 @@ import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { GetStreamOptions, Job } from '../../../client/index.ts'
-import { type PartMemory, partMemory } from '../../../client/objects/part-memory.ts'
+import { type PartMemory, partMemory } from '../../../client/objects/get-stream.ts'
 import { CHUNK_BYTES } from '../../../protocol/limits.ts'
 
 type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>
