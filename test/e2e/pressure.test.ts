@@ -49,6 +49,9 @@ async function startNode() {
   return { node, pid: node.child.pid as number, openOn }
 }
 
+/** Connections to the controller, which come and go. */
+const OTHER_FILES_MAX = 10
+
 function residentBytes(pid: number): number {
   return 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
 }
@@ -101,7 +104,7 @@ test('a thousand clients that ask for much and read nothing cost a node bounded 
     stall(node.address, token, requestOf(i))
     if (i % 50 === 0) await sleep(5)
   }
-  await expect.poll(() => openFiles(pid)).toBeGreaterThanOrEqual(before.files + STALLED)
+  await expect.poll(() => openFiles(pid)).toBeGreaterThan(before.files + STALLED - OTHER_FILES_MAX)
   const waitedMs: number[] = []
   let residentMax = 0
   for (const endMs = performance.now() + 5_000; performance.now() < endMs; await sleep(5)) {
