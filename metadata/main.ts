@@ -6,7 +6,7 @@ import { openCertificates } from '../service/network/certificates.ts'
 import { networkOf } from '../service/network/listener.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
-import { reportTo } from '../service/reporting/controller-report.ts'
+import { postTo, reportTo } from '../service/reporting/controller-report.ts'
 import { readConfig } from './config.ts'
 import { startMetadata } from './server.ts'
 import { openPlacementStore } from './store/open-placement-store.ts'
@@ -16,13 +16,8 @@ await runService('metadata', {
   start: (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
     const certificates = openCertificates(config.network.tls, { log, background })
-    const tellController = reportTo({
-      url,
-      path: `metadata/${id}/heartbeat`,
-      secret,
-      clock: systemRuntime.clock,
-      ca: caIn(config.network.caFile),
-    })
+    const post = postTo({ url, secret, clock: systemRuntime.clock, ca: caIn(config.network.caFile) })
+    const tellController = reportTo(post, `metadata/${id}/heartbeat`)
     const onLost = (reason: string): never => {
       log.fatal({ reason }, 'this process has lost the lead')
       process.exit(1)

@@ -13,7 +13,7 @@ import { networkOf } from '../service/network/listener.ts'
 import { openPersisted } from '../service/persisted/open-persisted.ts'
 import { cpuSecondsOfProcess } from '../service/process/cpu-meter.ts'
 import { runService } from '../service/process/lifecycle.ts'
-import { reportTo } from '../service/reporting/controller-report.ts'
+import { postTo, reportTo } from '../service/reporting/controller-report.ts'
 import { readConfig } from './config.ts'
 import { addNodeMetrics } from './metrics.ts'
 import { startNode } from './server.ts'
@@ -25,9 +25,9 @@ await runService('storage-node', {
   start: async (config, { log, background, tracing }) => {
     const { id, secret, controllerUrl: url } = config
     const certificates = openCertificates(config.network.tls, { log, background })
-    const to = { url, secret, clock: systemRuntime.clock, ca: caIn(config.network.caFile) }
-    const tellController = reportTo<NodeReport, NodeReportAnswer>({ ...to, path: `nodes/${id}/heartbeat` })
-    const askCapacity = reportTo<CapacityRequest, CapacityAnswer>({ ...to, path: `nodes/${id}/capacity` })
+    const post = postTo({ url, secret, clock: systemRuntime.clock, ca: caIn(config.network.caFile) })
+    const tellController = reportTo<NodeReport, NodeReportAnswer>(post, `nodes/${id}/heartbeat`)
+    const askCapacity = reportTo<CapacityRequest, CapacityAnswer>(post, `nodes/${id}/capacity`)
     const onDead = (reason: Error): never => {
       log.fatal({ reason: reason.message }, 'metadata has declared this node dead')
       process.exit(1)

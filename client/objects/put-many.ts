@@ -204,7 +204,7 @@ function columnsOf(batch: readonly Put[], checksums: boolean): Columns {
   }
 }
 
-/** At least the entry's bytes in the head of its message. */
+/** An upper bound of the entry's bytes in the head of its message. */
 export function headBytes(key: Uint8Array, metadata: ObjectFields['metadata']): number {
   return metadata.reduce(
     (sum, { name, value }) => sum + 4 + Buffer.byteLength(name) + Buffer.byteLength(value),

@@ -9,7 +9,7 @@ function hasControl(text: string): boolean {
 
 /**
  * What is wrong with the text of a key or of the beginning of keys, as in "it has half of a surrogate pair";
- * null for none. Keys may have control characters: they are a program's own, and nobody reads them out.
+ * null for none. Keys may have control characters, because programs choose and read them.
  */
 export function flawOfKeyText(text: string): string | null {
   if (!text.isWellFormed()) return 'has half of a surrogate pair, which UTF-8 cannot carry'

@@ -24,9 +24,8 @@ export interface ToController {
 export type Post = (path: string, body: unknown) => Promise<unknown>
 
 /** `path`: `nodes/ID/heartbeat`, `nodes/ID/capacity` or `metadata/ID/heartbeat`. */
-export function reportTo<Report, Answer>(to: ToController & { path: string }): Tell<Report, Answer> {
-  const post = postTo(to)
-  return async (report) => (await post(to.path, report)) as Answer
+export function reportTo<Report, Answer>(post: Post, path: string): Tell<Report, Answer> {
+  return async (report) => (await post(path, report)) as Answer
 }
 
 /**

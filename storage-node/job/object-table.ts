@@ -172,6 +172,13 @@ export class ObjectTable {
     return growth.bytes
   }
 
+  /** Removes the object under the key. Returns whether there was one. */
+  delete(job: NodeJob, place: KeyLocation): boolean {
+    const object = this.find(job, place)
+    if (object !== undefined) this.remove(job, place, object)
+    return object !== undefined
+  }
+
   remove(job: NodeJob, { slot, ...key }: Omit<KeyLocation, 'index'>, object: StoredObject): void {
     const charge = objectCharge(object)
     const ending = endingOf(job, object)

@@ -88,8 +88,7 @@ export class BatchObjects {
 
   /** As `ObjectTable.findPlain`, but false if this node may not serve the key's slot. */
   #findPlain(job: NodeJob, read: PlainValue, keys: ByteColumn, at: number): boolean {
-    read.keyStart = keys.starts[at] as number
-    read.keyBytes = keys.bytesAt(at)
+    read.takeKey(keys, at)
     try {
       return this.#table.findPlain(job, read)
     } catch (error) {
@@ -131,8 +130,7 @@ export class BatchObjects {
 
   /** As `ObjectTable.storePlain`. */
   #storePlain(job: NodeJob, value: PlainValue, keys: ByteColumn, at: number): boolean {
-    value.keyStart = keys.starts[at] as number
-    value.keyBytes = keys.bytesAt(at)
+    value.takeKey(keys, at)
     return this.#table.storePlain(job, value)
   }
 
@@ -148,7 +146,7 @@ export class BatchObjects {
         try {
           const existed =
             (plain === null ? null : this.#removePlain(job, value, plain, at)) ??
-            this.#remove(job, { bucket, key: keys.at(at) as Uint8Array })
+            this.#table.delete(job, locate(job, { bucket, key: keys.at(at) as Uint8Array }))
           results[at] = existed ? DeleteResult.deleted : DeleteResult.absent
         } catch (error) {
           if (!isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) throw error
@@ -161,17 +159,8 @@ export class BatchObjects {
 
   /** As `ObjectTable.removePlain`. */
   #removePlain(job: NodeJob, value: PlainValue, keys: ByteColumn, at: number): boolean | null {
-    value.keyStart = keys.starts[at] as number
-    value.keyBytes = keys.bytesAt(at)
+    value.takeKey(keys, at)
     return this.#table.removePlain(job, value)
-  }
-
-  /** Returns whether there was an object. */
-  #remove(job: NodeJob, address: Address): boolean {
-    const place = locate(job, address)
-    const object = this.#table.find(job, place)
-    if (object !== undefined) this.#table.remove(job, place, object)
-    return object !== undefined
   }
 
   /** Resolves when every key has existed since the call, or at the timeout. */

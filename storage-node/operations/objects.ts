@@ -216,10 +216,7 @@ export class Objects {
   }
 
   delete(job: NodeJob, request: DataRequests['delete']): DataReplies['delete'] {
-    const place = locate(job, request)
-    const object = this.#table.find(job, place)
-    if (object !== undefined) this.#table.remove(job, place, object)
-    return { existed: object !== undefined }
+    return { existed: this.#table.delete(job, locate(job, request)) }
   }
 
   append(

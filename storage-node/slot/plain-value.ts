@@ -1,3 +1,4 @@
+import type { ByteColumn } from '../../protocol/wire/columns.ts'
 import type { PlainRead, PlainRecord } from '../memory/plain-record.ts'
 import type { Slot } from './slot.ts'
 
@@ -22,6 +23,12 @@ export class PlainValue implements PlainRecord, PlainRead {
     this.bucket = bucket
     this.keys = keys
     this.payload = payload
+  }
+
+  /** Takes the key at `index` of the column in whose memory the keys are. */
+  takeKey(column: ByteColumn, index: number): void {
+    this.keyStart = column.starts[index] as number
+    this.keyBytes = column.bytesAt(index)
   }
 
   /** A view of the key. */
