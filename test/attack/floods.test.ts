@@ -5,7 +5,7 @@ import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { METADATA_NAMES_MAX } from '../../storage-node/limits.ts'
 import type { Attacker } from './support/attacker.ts'
 import { FLOOD_MS, judge, LENGTH, printRows } from './support/judge.ts'
-import { at, get, manyKeys } from './support/requests.ts'
+import { at, get, list, manyKeys } from './support/requests.ts'
 import { Siege } from './support/siege.ts'
 
 const MIB = 2 ** 20
@@ -89,17 +89,7 @@ const floods: readonly {
       attackersJob.putMany(
         Array.from({ length: 5_000 }, (_, index) => ({ key: `listed-${index}`, bytes: Buffer.alloc(8) })),
       ),
-    frame: (attacker) =>
-      attacker.frame(dataOperations.list, {
-        epoch: 1,
-        bucket: 0,
-        slots: Buffer.alloc(128, 0xff),
-        prefix: Buffer.alloc(0),
-        after: Buffer.alloc(0),
-        limit: 1_000,
-        acceptHoles: false,
-        listing: 0,
-      }),
+    frame: (attacker) => attacker.frame(dataOperations.list, { ...list, listing: 0 }),
   },
 ]
 

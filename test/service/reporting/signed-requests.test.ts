@@ -10,6 +10,7 @@ import {
   RequestSigner,
   SignatureCheck,
 } from '../../../service/reporting/signed-requests.ts'
+import { answerSigned } from '../../fixture/signing-controller.ts'
 
 const secret = Buffer.alloc(32, 5)
 const path = '/internal/v1/nodes/n-1/heartbeat'
@@ -30,11 +31,8 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 
 /** A controller that answers with `body`, as `check` proves it. */
 function controller(check: SignatureCheck, body: string) {
-  return (request: IncomingMessage, response: ServerResponse): void => {
-    const signed = check.admit(request.headers.authorization ?? '', request.url ?? '')
-    if (signed === null) response.writeHead(401, { [NONCE_HEADER]: check.nonce() }).end()
-    else response.setHeader(PROOF_HEADER, check.prove(signed, { status: 200, body })).end(body)
-  }
+  return (request: IncomingMessage, response: ServerResponse): void =>
+    answerSigned(check, { request, response }, body)
 }
 
 function posting(...urls: string[]) {

@@ -37,7 +37,13 @@ async function start() {
   return { job, answer }
 }
 
-const payload = Buffer.from('x')
+const putManyFrame = (keys: Buffer[], metadata: ReturnType<typeof names>[] = []) =>
+  frameBytes(
+    2,
+    dataOperations.putMany,
+    { ...many, ...putManyFields, lane: 0, sequence: 1, keys, lengths: keys.map(() => 1), metadata },
+    Buffer.alloc(keys.length),
+  )
 
 const named = {
   put: (key: string, count: number) =>
@@ -45,23 +51,9 @@ const named = {
       2,
       dataOperations.put,
       { ...at(key), ...putFields, sequence: 1, metadata: names(count) },
-      payload,
+      Buffer.alloc(1),
     ),
-  putMany: (key: string, count: number) =>
-    frameBytes(
-      2,
-      dataOperations.putMany,
-      {
-        ...many,
-        ...putManyFields,
-        lane: 0,
-        sequence: 1,
-        keys: [Buffer.from(key)],
-        lengths: [1],
-        metadata: [names(count)],
-      },
-      payload,
-    ),
+  putMany: (key: string, count: number) => putManyFrame([Buffer.from(key)], [names(count)]),
 }
 
 test.each(Object.entries(named))(
@@ -85,20 +77,7 @@ const manyKeys = {
     frameBytes(2, dataOperations.waitMany, { ...many, waitMs: 1, keys: keys(count) }),
   deleteMany: (count: number) =>
     frameBytes(2, dataOperations.deleteMany, { ...many, lane: 0, sequence: 1, keys: keys(count) }),
-  putMany: (count: number) =>
-    frameBytes(
-      2,
-      dataOperations.putMany,
-      {
-        ...many,
-        ...putManyFields,
-        lane: 0,
-        sequence: 1,
-        keys: keys(count),
-        lengths: keys(count).map(() => 1),
-      },
-      Buffer.alloc(count),
-    ),
+  putMany: (count: number) => putManyFrame(keys(count)),
 }
 
 test.each(Object.entries(manyKeys))(
