@@ -251,7 +251,7 @@ function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: Ha
   handlers
     .on(nodeOperations.own, async (peer, request, { context }) => {
       requireCluster(peer)
-      const job = await takeSlots(node, request)
+      const job = await takeSlots(node, request, log)
       const { ramBytes, ssdBytes, s3Bytes, bytesPerSecond } = request
       const share = { ramBytes, ssdBytes, s3Bytes, bytesPerSecond }
       if (JSON.stringify(logged.get(job)) !== JSON.stringify(share)) {
@@ -301,12 +301,11 @@ function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: Ha
 }
 
 /** Slots whose owner died are acquired after their persistent objects are known; all others at once. */
-async function takeSlots(node: OwnerNode, request: Own): Promise<NodeJob> {
+async function takeSlots(node: OwnerNode, request: Own, log: Logger): Promise<NodeJob> {
   const withLoss = request.owned.filter((entry) => startsWithLoss(node, request.job, entry))
-  const { job, taken } = node.ownership.own({
-    ...request,
-    owned: request.owned.filter((entry) => !withLoss.includes(entry)),
-  })
+  const { job, taken, withdrawn } = node.ownership.own(request, (entry) => withLoss.includes(entry))
+  if (withdrawn > 0)
+    log.warn({ job: job.id, slots: withdrawn }, 'slots were withdrawn: this node had been declared dead')
   for (const slot of taken) void node.puller.pullSlot(job, slot)
   if (withLoss.length === 0) return job
   const epoch = Math.max(...withLoss.map((entry) => entry.epoch))
@@ -315,7 +314,7 @@ async function takeSlots(node: OwnerNode, request: Own): Promise<NodeJob> {
   )
   const returning = await node.recovery.find(job, { epoch, slots })
   if (node.jobs.get(job.id) !== job) throw new MayflyError('JOB_ENDED', `Job ${job.id} has ended`)
-  const late = node.ownership.own({ ...request, owned: withLoss })
+  const late = node.ownership.own(request)
   node.recovery.restore(job, new Set(late.taken), returning)
   return job
 }

@@ -7,10 +7,11 @@ import type { NodeBudget } from '../budget/budget.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { Lease } from '../job/lease.ts'
 import { RAM, S3, SSD } from '../tiers/job-tiers.ts'
-import { dropReleased } from './source.ts'
+import { dropReleased, withdraw } from './source.ts'
 import { cancelArrival, takeOver } from './target.ts'
 
 type Own = RequestOf<typeof nodeOperations.own>
+type Owned = Own['owned'][number]
 type Drop = RequestOf<typeof nodeOperations.drop>
 
 /** The sender of an ownership message, and its job. */
@@ -40,23 +41,36 @@ export class Ownership {
     return this.#jobs
   }
 
-  /** Applies the ownership that metadata has decided for a job. Returns the newly acquired slots. */
-  own(request: Own): { job: NodeJob; taken: number[] } {
+  /**
+   * Applies the ownership that metadata has decided for a job; slots for which `isLate` are acquired by a later call. Returns the newly
+   * acquired slots, and how many were withdrawn: metadata had declared this node dead and has given them to others.
+   */
+  own(
+    request: Own,
+    isLate: (owned: Owned) => boolean = () => false,
+  ): { job: NodeJob; taken: number[]; withdrawn: number } {
     if (request.slots === 0 || request.slots > SLOTS_MAX) throw violation(`a job has ${request.slots} slots`)
     this.check(request)
     const job = this.#knownJob(request)
     if (request.term > job.term) job.lease.replace(request, this.#lease(request.metadata))
-    if (job.applyBudget(budgetOf(request))) this.#options.onBudget(job)
-    job.applyBuckets(request)
-    const taken: number[] = []
-    for (const { first, count, epoch, lost, origin, source } of request.owned) {
+    for (const { first, count } of request.owned)
       if (first + count > job.owned.count)
         throw violation(`slots ${first} to ${first + count - 1} are out of range`)
+    let withdrawn = 0
+    if (job.applyBudget(budgetOf(request))) {
+      this.#options.onBudget(job)
+      withdrawn = withdrawOthers(job, request.owned)
+    }
+    job.applyBuckets(request)
+    const taken: number[] = []
+    for (const owned of request.owned) {
+      if (isLate(owned)) continue
+      const { first, count, epoch, lost, origin, source } = owned
       for (let index = first; index < first + count; index++)
         if (takeOver(job, { index, epoch, lost, origin, source })) taken.push(index)
     }
     job.owned.compact()
-    return { job, taken }
+    return { job, taken, withdrawn }
   }
 
   /** Frees what a handoff has left behind. */
@@ -134,6 +148,23 @@ export class Ownership {
     }
     return lease
   }
+}
+
+/**
+ * Withdraws owned slots that are in no range of a current message, which names all slots of the node. A node that lives releases a slot
+ * before another gets it, so these were given away because the node was declared dead. Returns how many there were.
+ */
+function withdrawOthers(job: NodeJob, ranges: readonly Owned[]): number {
+  if (!job.owned.any) return 0
+  const named = new Uint8Array(job.owned.count)
+  for (const { first, count } of ranges) named.fill(1, first, first + count)
+  let others = 0
+  for (let index = 0; index < named.length; index++) {
+    if (named[index] === 1 || !job.owned.owns(index)) continue
+    withdraw(job, index)
+    others++
+  }
+  return others
 }
 
 function budgetOf(request: Own): NodeBudget {

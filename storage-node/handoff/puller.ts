@@ -223,7 +223,7 @@ async function arrive(job: NodeJob, slot: Slot, { item, bytes }: Arrived): Promi
     job.admit(bytesApart(bytes.length) || bytes.length)
     return fill(job, slot, { item, bytes })
   }
-  if (slot.discarded || !stillRemote(slot, item)) return job.tiers.remove(location)
+  if (!stillRemote(slot, item)) return job.tiers.remove(location)
   try {
     enterLower(job, slot, { item, location })
   } catch (error) {

@@ -39,6 +39,7 @@ export function* remoteEntries(slot: Slot): Generator<RemoteEntry> {
 
 /** Whether the slot still has this version of the entry without its bytes. */
 export function stillRemote(slot: Slot, { bucket, key, version, chunk }: RemoteEntry): boolean {
+  if (slot.discarded) return false
   if (chunk !== null) return slot.chunks.find(chunk.groupKey, chunk.index) instanceof RemoteChunk
   const object = slot.find(keyHash(bucket, key))
   return object?.version === version && isRemote(object)

@@ -18,6 +18,7 @@ import { type PinnedReply, pinnedReply } from '../memory/pinned-reply.ts'
 import type { Location } from '../memory/record.ts'
 import { chunkGroupKey, DemotedChunk, StoredChunk } from '../slot/chunks.ts'
 import { keyHash, keyString } from '../slot/key-string.ts'
+import type { Slot } from '../slot/slot.ts'
 import { isDemoted, isManifest, isRemote, readObject } from '../slot/stored-object.ts'
 import { failWaits } from '../slot/waits.ts'
 import type { Range } from '../tiers/tier-store.ts'
@@ -120,6 +121,13 @@ export function dropReleased(job: NodeJob, slot: number, epoch: number): void {
   job.discard(moving.slot)
 }
 
+/** Frees an owned slot that others own by now. */
+export function withdraw(job: NodeJob, index: number): void {
+  const slot = job.slots[index]
+  stopServing(job, index, slot)
+  if (slot !== undefined) job.discard(slot)
+}
+
 /** Stops serving a slot: all answered mutations are in it, and parked calls fail with `STALE_PLACEMENT`. */
 function freeze(job: NodeJob, index: number, epoch: number): void {
   const known = job.owned.epochs.get(index)
@@ -128,10 +136,15 @@ function freeze(job: NodeJob, index: number, epoch: number): void {
   if (known >= epoch || slot === undefined) throw stalePlacement(`slot ${index} of the job in epoch ${epoch}`)
   if (!slot.isComplete)
     throw new MayflyError('UNAVAILABLE', `Slot ${index} has not settled and cannot move yet`)
-  job.owned.release(index)
+  stopServing(job, index, slot)
   job.owned.epochs.set(index, epoch)
   job.released.set(index, { slot, epoch })
-  failWaits(slot, job.waitSteps, () => stalePlacement(`slot ${index} of the job any more`))
+}
+
+function stopServing(job: NodeJob, index: number, slot: Slot | undefined): void {
+  job.owned.release(index)
+  if (slot !== undefined)
+    failWaits(slot, job.waitSteps, () => stalePlacement(`slot ${index} of the job any more`))
 }
 
 /** RAM ranges are copied before anything is awaited; a record that its tier has lost is missing. */

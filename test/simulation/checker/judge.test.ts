@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Call } from '../traffic/history.ts'
+import type { Action, Call } from '../traffic/history.ts'
 import type { World } from './answers.ts'
 import {
   consume,
@@ -16,6 +16,7 @@ import {
 } from './histories.ts'
 import { judge } from './judge.ts'
 import type { Losses } from './losses.ts'
+import { repeatsOf } from './repeats.ts'
 
 const progress = { frozenUntilMs: 0, forgottenUntilMs: 0 }
 const peace: World = {
@@ -49,6 +50,24 @@ test('an acknowledged put that is not there is lost', () => {
   expect(rulesBroken(historyOf([0, 1, put('1:64'), stored(7)], [2, 3, get, failed('NOT_FOUND')]))).toEqual(
     disorder,
   )
+})
+
+test('an append that a second process repeats may have happened twice with one answer, if the key was removed in between', () => {
+  const append = { kind: 'append', value: '6:121' } as const
+  const length = { kind: 'length', bytes: 121 } as const
+  const broken = (action: Action, value: string): string[] => {
+    const history = historyOf(
+      [0, 1, append, length],
+      [0, 20, append, length],
+      [2, 3, action, found('6:121')],
+      [15, 21, consume, found(value)],
+    )
+    const [original, copy] = history as [Call, Call]
+    return rulesBroken(history, { ...peace, repeats: repeatsOf([{ original, copy }]) })
+  }
+  expect(broken(get, '6:121')).toEqual([])
+  expect(broken(consume, '6:121')).toEqual([])
+  expect(broken(get, '6:121+6:121')).toEqual(disorder)
 })
 
 test('a consume that waits takes nothing once its connection is closed', () => {

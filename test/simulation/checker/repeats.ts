@@ -3,7 +3,8 @@ import type { Repeated } from '../traffic/twin.ts'
 
 /**
  * Calls that are one with a call of a client with the same memory: their answers are those of a single execution. Any other call is counted by itself. Two
- * deletions with equal answers cannot be told apart, so the second one is ignored.
+ * deletions with equal answers cannot be told apart, so the second one is ignored. Appends with equal answers were one, or two with a removal of the key in
+ * between, so the second one may have happened.
  */
 export function repeatsOf(repeated: readonly Repeated[]): ReadonlySet<number> {
   return new Set(repeated.flatMap((pair) => repeatOf(pair)?.id ?? []))
@@ -24,7 +25,10 @@ function repeatOf({ original, copy }: Repeated): Call | null {
     }
     return null
   }
-  return isOne(original.outcome, copy.outcome) ? copy : null
+  if (!isOne(original.outcome, copy.outcome)) return null
+  if (action.kind !== 'append') return copy
+  copy.returnedMs = Number.POSITIVE_INFINITY
+  return null
 }
 
 function isTaken(outcome: Outcome): boolean {
@@ -35,7 +39,7 @@ function isOther(one: Outcome, other: Outcome): boolean {
   return one.kind === 'value' && other.kind === 'value' && one.value !== other.value
 }
 
-/** Only a single execution can have produced both answers. */
+/** A single execution can have produced both answers; of puts, no other can, for each has its version. */
 function isOne(one: Outcome, other: Outcome): boolean {
   if (one.kind === 'version') return other.kind === 'version' && other.version === one.version
   return one.kind === 'length' && other.kind === 'length' && other.bytes === one.bytes

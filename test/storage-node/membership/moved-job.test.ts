@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { SlotOrigin } from '../../../protocol/operations/plane-operations.ts'
 import type { NodeJob } from '../../../storage-node/job/job.ts'
 import { Planes } from '../../fixture/planes.ts'
 import { ownFields } from '../support/requests.ts'
@@ -42,6 +43,28 @@ test('late words of a server that has handed the job on change nothing (I18)', a
     'has transferred the job',
   )
   expect(node.requireJob('j-1')).toMatchObject({ metadata: 'm-2', term: 1 })
+})
+
+test('slots that were given away while their node was declared dead are withdrawn, whoever tells it then (I1)', async () => {
+  const planes = await Planes.start()
+  const { node } = await planes.startNode()
+  const run = { first: 0, count: 64, epoch: 3, lost: false, origin: SlotOrigin.fresh, source: '' }
+  node.ownership.own({ ...ownOf('m-1'), revision: 1, owned: [run] })
+  const job = node.requireJob('j-1')
+  const kept = job.owned.touch(9)
+  const older = { ...run, count: 9 }
+  expect(node.ownership.own({ ...ownOf('m-1'), revision: 0, owned: [older] })).toMatchObject({ withdrawn: 0 })
+  // m-1 declared the node dead and gave slots 0 to 7 to others; m-2 has the job since.
+  const rest = { ...run, first: 8, count: 56 }
+  const own = { ...ownOf('m-2'), term: 1, revision: 5, owned: [rest] }
+  expect(node.ownership.own(own)).toMatchObject({ taken: [], withdrawn: 8 })
+  expect(job.owned.owns(7)).toBe(false)
+  expect(job.owned.touch(9)).toBe(kept)
+  // One of them comes back empty, which its new owner had for a while.
+  const again = { ...run, count: 1, epoch: 20, lost: true }
+  const owned = [again, rest]
+  expect(node.ownership.own({ ...own, revision: 6, owned })).toMatchObject({ taken: [0], withdrawn: 0 })
+  expect(job.owned.mayHaveLost(0)).toBe(true)
 })
 
 function ownOf(metadata: string) {
