@@ -42,13 +42,49 @@ export interface Random {
   fraction(): number
 }
 
+class SystemTimer implements Timer {
+  readonly #timeout: ReturnType<typeof setTimeout>
+
+  constructor(ms: number, task: () => void) {
+    this.#timeout = setTimeout(task, ms)
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout)
+  }
+
+  unref(): void {
+    this.#timeout.unref()
+  }
+}
+
+/** Waits for pending input once its time has come, see `clockOf`. */
+class InputTimer implements Timer {
+  readonly #timer: Timer
+  #isCancelled = false
+
+  constructor(source: TimeSource, ms: number, task: () => void) {
+    this.#timer = source.timer(ms, () => {
+      source.afterInput(() => {
+        if (!this.#isCancelled) task()
+      })
+    })
+  }
+
+  cancel(): void {
+    this.#isCancelled = true
+    this.#timer.cancel()
+  }
+
+  unref(): void {
+    this.#timer.unref()
+  }
+}
+
 const systemTime: TimeSource = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
-  timer: (ms, task) => {
-    const timer = setTimeout(task, ms)
-    return { cancel: () => clearTimeout(timer), unref: () => void timer.unref() }
-  },
+  timer: (ms, task) => new SystemTimer(ms, task),
   // Immediates run right after the poll phase, which reads every readable socket.
   afterInput: (task) => void setImmediate(task),
 }
@@ -68,21 +104,7 @@ export function clockOf(source: TimeSource): Clock {
     monotonicMs: () => source.monotonicMs(),
     wallMs: () => source.wallMs(),
     soon: (task) => source.afterInput(task),
-    after: (ms, task) => {
-      let isCancelled = false
-      const timer = source.timer(ms, () => {
-        source.afterInput(() => {
-          if (!isCancelled) task()
-        })
-      })
-      return {
-        cancel: () => {
-          isCancelled = true
-          timer.cancel()
-        },
-        unref: () => timer.unref(),
-      }
-    },
+    after: (ms, task) => new InputTimer(source, ms, task),
   }
 }
 

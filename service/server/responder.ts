@@ -310,20 +310,20 @@ class Responder implements Counted {
       const hasWaited = this.#underWay.end(id)
       if (!hasWaited) this.#calls.answered(counts, fromMs)
     }
-    reply
-      .then(
-        (value) => {
-          end()
-          this.#options.turns.begin(this.#job)
-          this.#answer(id, codec, value)
-          this.#options.turns.end()
-        },
-        (error: unknown) => {
-          end()
-          this.#fail(id, error, counts)
-        },
-      )
-      .finally(() => this.#intake.balance())
+    void reply.then(
+      (value) => {
+        end()
+        this.#options.turns.begin(this.#job)
+        this.#answer(id, codec, value)
+        this.#options.turns.end()
+        this.#intake.balance()
+      },
+      (error: unknown) => {
+        end()
+        this.#fail(id, error, counts)
+        this.#intake.balance()
+      },
+    )
   }
 
   /** A reply that cannot be encoded fails only its request. */

@@ -1,12 +1,15 @@
 import { MayflyError } from '../../protocol/errors.ts'
 
-/** What one job may use of a tier on one node, and what it uses, in bytes. */
-export interface JobBudget {
+/**
+ * What one job may use of a tier on one node, and what it uses, in bytes. `TierBudget` changes it in place: every put
+ * does.
+ */
+export class JobBudget {
   /** Always granted. */
-  readonly reservedBytes: number
+  reservedBytes = 0
   /** Hard limit. Bytes between the two are granted from what no other job has reserved. */
-  readonly bytesMax: number
-  readonly usedBytes: number
+  bytesMax = 0
+  usedBytes = 0
 }
 
 /** What a job may use on a node. */
@@ -77,13 +80,28 @@ export class TierBudget {
     return this.#committedBytes + extra <= this.capacityBytes
   }
 
-  /** Records that a job's budget changed from `before` to `after`; null means that the job is absent. */
-  change(before: JobBudget | null, after: JobBudget | null): void {
-    this.#committedBytes += committedBy(after) - committedBy(before)
-    this.#usedBytes += (after?.usedBytes ?? 0) - (before?.usedBytes ?? 0)
+  /** Charges bytes that the job has stored; negative bytes were freed. */
+  use(job: JobBudget, bytes: number): void {
+    const before = committedBy(job)
+    job.usedBytes += bytes
+    this.#usedBytes += bytes
+    this.#committedBytes += committedBy(job) - before
+  }
+
+  resize(job: JobBudget, { reservedBytes, bytesMax }: Pick<JobBudget, 'reservedBytes' | 'bytesMax'>): void {
+    const before = committedBy(job)
+    job.reservedBytes = reservedBytes
+    job.bytesMax = bytesMax
+    this.#committedBytes += committedBy(job) - before
+  }
+
+  /** Releases all that the job has reserved and uses. */
+  leave(job: JobBudget): void {
+    this.#committedBytes -= committedBy(job)
+    this.#usedBytes -= job.usedBytes
   }
 }
 
-function committedBy(job: JobBudget | null): number {
-  return job === null ? 0 : Math.max(job.reservedBytes, job.usedBytes)
+function committedBy({ reservedBytes, usedBytes }: JobBudget): number {
+  return Math.max(reservedBytes, usedBytes)
 }

@@ -2,7 +2,8 @@ import { type Clock, nextTurn } from '../../protocol/runtime.ts'
 
 /**
  * Bounds how many short tasks a job runs in one step of the event loop. `take` counts one; what finds none left
- * goes on in a later step, in order.
+ * goes on in a later step, in order. The count begins anew after a step that left less than half: to do so after
+ * every step would cost a poll of the network for each.
  */
 export class StepBudget {
   readonly #clock: Clock
@@ -21,7 +22,7 @@ export class StepBudget {
   take(): boolean {
     if (this.#left === 0) return false
     this.#left--
-    if (this.#isRenewed) {
+    if (this.#isRenewed && this.#left < this.#tasksMax / 2) {
       this.#isRenewed = false
       void nextTurn(this.#clock).then(() => this.#renew())
     }

@@ -98,7 +98,7 @@ export class UnderWay {
       isBooked = false
       this.#bytes -= bytes
       this.#node.bytes -= bytes
-      for (const job of [...this.#node.waiting]) job.#beginNext()
+      if (this.#node.waiting.size > 0) for (const job of [...this.#node.waiting]) job.#beginNext()
     }
   }
 

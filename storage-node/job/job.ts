@@ -2,7 +2,7 @@ import { MayflyError } from '../../protocol/errors.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { Landing } from '../../protocol/wire/frame.ts'
 import type { Background } from '../../service/process/background.ts'
-import type { JobBudget, NodeBudget, TierBudget } from '../budget/budget.ts'
+import { JobBudget, type NodeBudget, type TierBudget } from '../budget/budget.ts'
 import { WAITS_PER_STEP } from '../budget/limits.ts'
 import { StepBudget } from '../budget/step-budget.ts'
 import { JobTokenBucket } from '../budget/token-bucket.ts'
@@ -61,7 +61,7 @@ export class NodeJob {
   readonly #onHigh: (job: NodeJob) => void
   readonly #onFilling: (job: NodeJob) => void
   readonly #background: Background
-  #budget: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
+  readonly #budget = new JobBudget()
   /** RAM usage above which objects begin to leave. */
   #highBytes = Number.POSITIVE_INFINITY
   /** RAM usage above which the job asks for more; infinity once it has asked. */
@@ -97,7 +97,6 @@ export class NodeJob {
     this.idle = new IdleTime(nowMs)
     this.rate = new JobTokenBucket(nowMs)
     this.#tier = options.tier
-    this.#tier.change(null, this.#budget)
     this.chargeOverhead(JOB_OVERHEAD_BYTES)
     this.memory = new JobMemory(options.arena, (bytes) => this.charge(bytes))
     this.tiers = new JobTiers(job.id, options.lower)
@@ -227,7 +226,8 @@ export class NodeJob {
     const { reservedBytes, bytesMax } = budgets.get(RAM) ?? { reservedBytes: 0, bytesMax: 0 }
     this.#highBytes = this.#spills ? reservedBytes * TIER_HIGH_WATERMARK : Number.POSITIVE_INFINITY
     this.#growthBytes = reservedBytes * GROWTH_WATERMARK
-    this.#replaceBudget({ ...this.#budget, reservedBytes, bytesMax })
+    this.#tier.resize(this.#budget, { reservedBytes, bytesMax })
+    this.#checkUsage()
   }
 
   get isOverHigh(): boolean {
@@ -318,8 +318,8 @@ export class NodeJob {
   /** Charges bytes that were admitted; negative bytes were freed. */
   charge(bytes: number): void {
     if (this.#ended || bytes === 0) return
-    const { reservedBytes, bytesMax, usedBytes } = this.#budget
-    this.#replaceBudget({ reservedBytes, bytesMax, usedBytes: usedBytes + bytes })
+    this.#tier.use(this.#budget, bytes)
+    this.#checkUsage()
   }
 
   /** Applies metadata's list of the job's buckets and frees everything in deleted ones. */
@@ -370,7 +370,7 @@ export class NodeJob {
 
   /** Releases all bytes at once and fails waiting calls. Resolves when the lower tiers have freed their space; rejects if one cannot. */
   end(): Promise<void> {
-    this.#tier.change(this.#budget, null)
+    this.#tier.leave(this.#budget)
     this.chargeOverhead(-this.#overheadBytes)
     this.#ended = true
     this.memory.end()
@@ -380,11 +380,9 @@ export class NodeJob {
     return left
   }
 
-  #replaceBudget(budget: JobBudget): void {
-    this.#tier.change(this.#budget, budget)
-    this.#budget = budget
+  #checkUsage(): void {
     if (this.isOverHigh) this.#onHigh(this)
-    if (budget.usedBytes > this.#growthBytes) {
+    if (this.usedBytes > this.#growthBytes) {
       this.#growthBytes = Number.POSITIVE_INFINITY
       this.#onFilling(this)
     }

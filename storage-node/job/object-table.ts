@@ -9,7 +9,7 @@ import type { PlainValue } from '../slot/plain-value.ts'
 import type { NewObject } from '../slot/slot-objects.ts'
 import { isExpired, objectCharge, type StoredObject } from '../slot/stored-object.ts'
 import { encodeNewMetadata, type UserMetadata } from '../slot/user-metadata.ts'
-import { type At, answerWaits } from '../slot/waits.ts'
+import { type At, answerWaits, deliver } from '../slot/waits.ts'
 import { endingOf, freeEnded } from './ended-chunks.ts'
 import type { NodeJob } from './job.ts'
 import { type KeyLocation, locatePlain } from './locate.ts'
@@ -110,12 +110,24 @@ export class ObjectTable {
     locatePlain(job, value)
     const { slot } = value
     value.version = slot.nextVersion()
+    if (slot.waits !== null && this.#deliver(job, value)) return true
     job.memory.compactIfSparse()
     const { size } = slot.objects
     const change = slot.setPlain(value, job)
     if (change === null) return false
     job.counters.stored++
     this.#stored(job, value, change, slot.objects.size > size)
+    return true
+  }
+
+  /**
+   * Gives the value to the get that waits for it, if that consumes it, as if it had been stored and removed. A third
+   * of the time of such a put and get would be the table's.
+   */
+  #deliver(job: NodeJob, value: PlainValue): boolean {
+    const { slot } = value
+    if (slot.lostKeys !== null || slot.objects.has(value) || !deliver(value, job.waitSteps)) return false
+    job.counters.stored++
     return true
   }
 

@@ -64,6 +64,11 @@ export class SlotTable implements RecordHolder {
     return cell < 0 ? undefined : new StoredRecord(arena, segment.addressAt(cell))
   }
 
+  has({ hash, bucket, keys, keyStart, keyBytes }: PlainKey): boolean {
+    const { arena } = this.#memory
+    return this.#segmentOf(hash).cellOfRange(arena, hash, bucket, keys, keyStart, keyBytes) >= 0
+  }
+
   /** Sets where the value of the key is. False if the key has no plain record. */
   findPlain(read: PlainRead): boolean {
     const { arena } = this.#memory

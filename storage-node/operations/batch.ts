@@ -195,6 +195,7 @@ export class BatchObjects {
         { ...wait, clock: this.#clock, underWay: job.underWay },
         {
           attempt: () => (this.#table.find(job, place) === undefined ? null : true),
+          deliver: () => null,
           missed: () => {
             isOver = true
             return place.slot.missingError(place)

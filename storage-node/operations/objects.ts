@@ -33,7 +33,7 @@ import { type LowerReads, objectReadName } from '../tiering/lower-reads.ts'
 import { moveToRam } from '../tiering/storage-location.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import { byteRangeOf } from './byte-range.ts'
-import { getPlain, putPlain } from './plain.ts'
+import { deliverPlain, getPlain, isWholeConsume, putPlain } from './plain.ts'
 
 type Get = PinnedReply<DataReplies['get']>
 
@@ -108,7 +108,7 @@ export class Objects {
     const plain = getPlain(job, place, request)
     if (plain !== null) return options.later ? detached(plain) : plain
     const object = this.#table.find(job, place)
-    if (object === undefined) return this.#waitForPut(job, copyRequest(request), options)
+    if (object === undefined) return this.#waitForPut(job, place, request, options)
     if (isOutsideRam(object)) {
       const own = copyRequest(request)
       const at = { ...place, key: own.key }
@@ -282,24 +282,30 @@ export class Objects {
    */
   #waitForPut(
     job: NodeJob,
-    request: DataRequests['get'],
-    { waiter: asker, retry: again }: GetOptions,
+    missing: KeyLocation,
+    asked: DataRequests['get'],
+    { waiter, retry }: GetOptions,
   ): Get | Promise<Get> {
-    const place = locate(job, request)
-    if (asker === null || request.waitMs === 0) throw place.slot.missingError(place)
+    if (waiter === null || asked.waitMs === 0) throw missing.slot.missingError(missing)
+    const request = copyRequest(asked)
+    const place = { ...missing, key: request.key }
     const waitMs = Math.min(request.waitMs, WAIT_SECONDS_MAX * 1000)
     const untilMs = this.#clock.monotonicMs() + waitMs
     return park<Get>(
       place,
-      { waitMs, clock: this.#clock, waiter: asker, underWay: job.underWay },
+      { waitMs, clock: this.#clock, waiter, underWay: job.underWay },
       {
         attempt: () => {
           const object = this.#table.find(job, place)
           if (object === undefined) return null
-          if (again === null || !request.consume || !place.slot.persisted.mayHave(place))
+          if (retry === null || !request.consume || !place.slot.persisted.mayHave(place))
             return this.#read(job, place, object, { request, later: true })
           const leftMs = Math.max(0, Math.round(untilMs - this.#clock.monotonicMs()))
-          return again({ ...request, waitMs: leftMs })
+          return retry({ ...request, waitMs: leftMs })
+        },
+        deliver: (value) => {
+          if (!isWholeConsume(request) || place.slot.persisted.mayHave(place)) return null
+          return deliverPlain(job, value)
         },
         missed: () => this.#miss(job, place),
       },

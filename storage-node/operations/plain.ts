@@ -6,10 +6,12 @@ import {
   PutCondition,
 } from '../../protocol/operations/data-operations.ts'
 import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
+import { copyRange } from '../../protocol/wire/copy-bytes.ts'
 import type { Reply } from '../../service/server/handlers.ts'
 import type { NodeJob } from '../job/job.ts'
 import type { KeyLocation } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
+import type { PlainRead } from '../memory/plain-record.ts'
 import { PlainValue } from '../slot/plain-value.ts'
 
 const nothing = new Uint8Array(0)
@@ -39,28 +41,42 @@ export function getPlain(
   request: DataRequests['get'],
 ): Reply<DataReplies['get']> | null {
   // A job that spills counts reads in the records.
-  if (!isWhole(request) || job.spills) return null
+  if (request.consume || !isWhole(request) || job.spills) return null
   const value = new PlainValue(place.bucket, place.key, nothing)
   value.keyBytes = place.key.length
   value.hash = place.hash
   if (!place.slot.objects.findPlain(value)) return null
-  const { version, payload, start, bytes } = value
+  const { payload, start, bytes } = value
   const range = new ByteRanges()
   range.add(payload, start, bytes)
-  job.movedBytes += bytes
-  job.counters.ram.hits++
-  const head = {
-    version,
-    kind: ObjectKind.value,
-    bytes,
-    checksum: null,
-    consumed: false,
-    manifest: [],
-    lease: 0,
-  }
-  return { head, payload: range }
+  countRead(job, bytes)
+  return { head: headOf(value, false), payload: range }
 }
 
-function isWhole({ consume, version, offset, length }: DataRequests['get']): boolean {
-  return !consume && version === ANY_VERSION && offset === 0 && length === 0
+/** The answer to a consuming get that has waited for the value, which is not stored. The value's memory may change after this. */
+export function deliverPlain(job: NodeJob, value: PlainRead): Reply<DataReplies['get']> {
+  const { start, bytes } = value
+  const payload = Buffer.allocUnsafe(bytes)
+  copyRange(value.payload, start, bytes, payload, 0)
+  countRead(job, bytes)
+  if (job.spills) job.counters.readAgain(0)
+  return { head: headOf(value, true), payload }
+}
+
+/** Whether a get takes the whole object, whatever its version. */
+export function isWholeConsume(request: DataRequests['get']): boolean {
+  return request.consume && isWhole(request)
+}
+
+function countRead(job: NodeJob, bytes: number): void {
+  job.movedBytes += bytes
+  job.counters.ram.hits++
+}
+
+function headOf({ version, bytes }: PlainRead, consumed: boolean): DataReplies['get'] {
+  return { version, kind: ObjectKind.value, bytes, checksum: null, consumed, manifest: [], lease: 0 }
+}
+
+function isWhole({ version, offset, length }: DataRequests['get']): boolean {
+  return version === ANY_VERSION && offset === 0 && length === 0
 }

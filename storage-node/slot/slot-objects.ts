@@ -96,6 +96,10 @@ export class SlotObjects {
     return true
   }
 
+  has(key: PlainKey): boolean {
+    return this.#table.has(key)
+  }
+
   /** As `SlotTable.findPlain`. */
   findPlain(read: PlainRead): boolean {
     return this.#table.findPlain(read)

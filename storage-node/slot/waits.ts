@@ -1,9 +1,10 @@
 import { MayflyError } from '../../protocol/errors.ts'
-import type { Clock } from '../../protocol/runtime.ts'
+import type { Clock, Timer } from '../../protocol/runtime.ts'
 import type { Waiter } from '../../service/server/peer.ts'
 import { WAIT_BYTES } from '../budget/limits.ts'
 import type { StepBudget } from '../budget/step-budget.ts'
-import type { UnderWay } from '../budget/under-way.ts'
+import type { Release, UnderWay } from '../budget/under-way.ts'
+import type { PlainRead } from '../memory/plain-record.ts'
 import { keyString } from './key-string.ts'
 import { KeyWaits, type Wait } from './key-waits.ts'
 import type { Slot } from './slot.ts'
@@ -14,52 +15,101 @@ export interface At {
   readonly key: Uint8Array
 }
 
+/** How a parked get ends. */
+export interface ParkedRead<Result> {
+  /** Runs at every put of the key: the answer, or null if another consumer took the object. */
+  attempt(): Result | Promise<Result> | null
+  /** The answer with a value that is not stored; null if the get does not consume all of it. */
+  deliver(value: PlainRead): Result | null
+  /** The error at the timeout. */
+  missed(): MayflyError
+}
+
+interface ParkOptions {
+  readonly waitMs: number
+  readonly clock: Clock
+  readonly waiter: Waiter
+  readonly underWay: UnderWay
+}
+
 /**
- * Parks a get. `attempt` runs at every put of the key and returns the answer, or null if another consumer
- * took the object; `missed` returns the error at the timeout. Rejects with `ABORTED` or `CONNECTION_LOST`
- * when the client has given up, and with `UNAVAILABLE` if too much of the job is parked.
+ * Parks a get. Rejects with `ABORTED` or `CONNECTION_LOST` when the client has given up, and with `UNAVAILABLE` if too much of the job is
+ * parked.
  */
-export function park<Result>(
-  place: At,
-  options: { waitMs: number; clock: Clock; waiter: Waiter; underWay: UnderWay },
-  outcome: { attempt: () => Result | Promise<Result> | null; missed: () => MayflyError },
-): Promise<Result> {
-  const { slot, bucket, key } = place
-  const name = waitKey(bucket, key)
-  const all = slot.waits ?? new Map<string, KeyWaits>()
-  const waits = all.get(name) ?? new KeyWaits()
+export function park<Result>(place: At, options: ParkOptions, read: ParkedRead<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const release = options.underWay.park(WAIT_BYTES + key.length)
-    slot.waits = all.set(name, waits)
-    const leave = (): void => {
-      release()
-      timer.cancel()
-      forgetClose()
-      if (!waits.remove(wait) && all.get(name) === waits) all.delete(name)
-    }
-    const wait: Wait = {
-      answer: () => {
-        try {
-          const result = outcome.attempt()
-          if (result === null) return false
-          leave()
-          resolve(result)
-        } catch (error) {
-          leave()
-          reject(error)
-        }
-        return true
-      },
-      fail: (error) => {
-        leave()
-        reject(error)
-      },
-    }
-    const timer = options.clock.after(options.waitMs, () => wait.fail(waits.failure ?? outcome.missed()))
-    const { peer, id } = options.waiter
-    const forgetClose = peer.whenGone(id, (reason) => wait.fail(reason))
-    waits.add(wait)
+    void new ParkedGet(place, options, { read, resolve, reject })
   })
+}
+
+interface Call<Result> {
+  readonly read: ParkedRead<Result>
+  readonly resolve: (result: Result | Promise<Result>) => void
+  readonly reject: (error: unknown) => void
+}
+
+class ParkedGet<Result> implements Wait {
+  before: Wait | null = null
+  after: Wait | null = null
+  readonly #name: string
+  readonly #waits: KeyWaits
+  readonly #all: Map<string, KeyWaits>
+  readonly #call: Call<Result>
+  readonly #release: Release
+  readonly #timer: Timer
+  readonly #forgetClose: () => void
+
+  constructor(
+    { slot, bucket, key }: At,
+    { waitMs, clock, waiter, underWay }: ParkOptions,
+    call: Call<Result>,
+  ) {
+    this.#call = call
+    this.#release = underWay.park(WAIT_BYTES + key.length)
+    this.#name = waitKey(bucket, key)
+    slot.waits ??= new Map()
+    this.#all = slot.waits
+    this.#waits = this.#all.get(this.#name) ?? new KeyWaits()
+    if (this.#waits.isEmpty) this.#all.set(this.#name, this.#waits)
+    this.#waits.add(this)
+    this.#timer = clock.after(waitMs, () => this.fail(this.#waits.failure ?? call.read.missed()))
+    this.#forgetClose = waiter.peer.whenGone(waiter.id, (reason) => this.fail(reason))
+  }
+
+  answer(): boolean {
+    const { read, resolve } = this.#call
+    try {
+      const result = read.attempt()
+      if (result === null) return false
+      this.#leave()
+      resolve(result)
+    } catch (error) {
+      this.fail(error)
+    }
+    return true
+  }
+
+  deliver(value: PlainRead): boolean {
+    const { read, resolve } = this.#call
+    const result = read.deliver(value)
+    if (result === null) return false
+    this.#leave()
+    resolve(result)
+    return true
+  }
+
+  fail(error: unknown): void {
+    this.#leave()
+    this.#call.reject(error)
+  }
+
+  #leave(): void {
+    this.#release()
+    this.#timer.cancel()
+    this.#forgetClose()
+    this.#waits.remove(this)
+    if (this.#waits.isEmpty && this.#all.get(this.#name) === this.#waits) this.#all.delete(this.#name)
+  }
 }
 
 /** The key was put: answers its parked gets. */
@@ -67,6 +117,11 @@ export function answerWaits(at: At, steps: StepBudget): void {
   const { waits } = at.slot
   if (waits === null || waits.size === 0) return
   waits.get(waitKey(at.bucket, at.key))?.answer(steps)
+}
+
+/** Delivers a value that is not stored, see `KeyWaits.deliver`. The key must have no object. */
+export function deliver(at: At & PlainRead, steps: StepBudget): boolean {
+  return at.slot.waits?.get(waitKey(at.bucket, at.key))?.deliver(at, steps) ?? false
 }
 
 /** Fails all parked gets of a slot that is no longer served. `reason` is called only if there are any. */

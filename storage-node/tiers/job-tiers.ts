@@ -1,7 +1,7 @@
 import { assert } from '../../protocol/assert.ts'
 import { MayflyError } from '../../protocol/errors.ts'
 import { tiers as tierNames } from '../../protocol/operations/data-operations.ts'
-import type { JobBudget, TierBudget } from '../budget/budget.ts'
+import { JobBudget, type TierBudget } from '../budget/budget.ts'
 import { type Location, NO_RECORD } from '../memory/record.ts'
 import { TIER_HIGH_WATERMARK, TIER_LOW_WATERMARK } from './limits.ts'
 import type { Range, TierSpace, TierStore } from './tier-store.ts'
@@ -22,11 +22,9 @@ export interface LowerTier {
 interface Part extends LowerTier {
   /** Null until something is written. */
   space: TierSpace | null
-  job: JobBudget
+  readonly job: JobBudget
   objects: number
 }
-
-const unused: JobBudget = { reservedBytes: 0, bytesMax: 0, usedBytes: 0 }
 
 /** The bytes and budgets of one job on the tiers below RAM. */
 export class JobTiers {
@@ -37,8 +35,7 @@ export class JobTiers {
 
   constructor(job: string, tiers: readonly LowerTier[]) {
     this.#job = job
-    this.#parts = tiers.map((tier) => ({ ...tier, space: null, job: unused, objects: 0 }))
-    for (const { budget, job: own } of this.#parts) budget.change(null, own)
+    this.#parts = tiers.map((tier) => ({ ...tier, space: null, job: new JobBudget(), objects: 0 }))
   }
 
   /** Whether the job may use any tier below RAM. */
@@ -62,9 +59,9 @@ export class JobTiers {
       yield { tier: number, bytes: job.usedBytes, objects: Math.max(0, objects) }
   }
 
-  setBudget(tier: number, { reservedBytes, bytesMax }: Omit<JobBudget, 'usedBytes'>): void {
+  setBudget(tier: number, bounds: Omit<JobBudget, 'usedBytes'>): void {
     const part = this.#find(tier)
-    if (part !== undefined && !this.#ended) replaceBudget(part, { ...part.job, reservedBytes, bytesMax })
+    if (part !== undefined && !this.#ended) part.budget.resize(part.job, bounds)
   }
 
   isOverHigh(tier: number): boolean {
@@ -85,8 +82,8 @@ export class JobTiers {
   /** Charges bytes that are on the tier or on their way there; negative bytes are gone. */
   charge(tier: number, bytes: number): void {
     if (this.#ended) return
-    const part = this.#part(tier)
-    replaceBudget(part, { ...part.job, usedBytes: part.job.usedBytes + bytes })
+    const { budget, job } = this.#part(tier)
+    budget.use(job, bytes)
   }
 
   /** As `charge`, for one object. */
@@ -128,7 +125,7 @@ export class JobTiers {
     const spaces = this.#parts.map(
       ({ space, job, store }) => space ?? (job.bytesMax > 0 ? store.open(this.#job) : null),
     )
-    for (const { budget, job } of this.#parts) budget.change(job, null)
+    for (const { budget, job } of this.#parts) budget.leave(job)
     await Promise.all(spaces.map((space) => space?.drop()))
   }
 
@@ -141,9 +138,4 @@ export class JobTiers {
   #find(tier: number): Part | undefined {
     return this.#parts.find(({ number }) => number === tier)
   }
-}
-
-function replaceBudget(part: Part, budget: JobBudget): void {
-  part.budget.change(part.job, budget)
-  part.job = budget
 }

@@ -36,6 +36,14 @@ export const keyBugs: readonly Planted[] = [
     seedsMax: 30,
   },
   {
+    name: 'delivered-and-stored',
+    what: 'A value that was delivered to its waiting consumer is stored as well, so the next one gets it too.',
+    file: 'storage-node/job/object-table.ts',
+    find: 'if (slot.waits !== null && this.#deliver(job, value)) return true',
+    replace: 'if (slot.waits !== null) this.#deliver(job, value)',
+    seedsMax: 30,
+  },
+  {
     name: 'put-answers-nobody',
     what: 'A get that waits for a key is not answered by its put.',
     file: 'storage-node/job/object-table.ts',

@@ -148,9 +148,9 @@ export const repeatBugs: readonly Planted[] = [
     name: 'cancelled-though-done',
     what: 'A node says of a mutation that was cancelled while it ran that nothing was done, and it was (I9).',
     file: 'service/server/responder.ts',
-    find: '          end()\n          this.#options.turns.begin(this.#job)\n',
+    find: '        end()\n        this.#options.turns.begin(this.#job)\n',
     replace:
-      "          if (this.#underWay.isCancelled(id)) {\n            end()\n            return this.#fail(id, new MayflyError('ABORTED', 'The client gave the request up'), counts)\n          }\n          end()\n          this.#options.turns.begin(this.#job)\n",
+      "        if (this.#underWay.isCancelled(id)) {\n          end()\n          return this.#fail(id, new MayflyError('ABORTED', 'The client gave the request up'), counts)\n        }\n        end()\n        this.#options.turns.begin(this.#job)\n",
     also: [
       {
         file: 'service/server/requests-under-way.ts',

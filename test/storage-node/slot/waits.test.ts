@@ -26,7 +26,7 @@ function start() {
       attempts++
       return object.there ? 'answered' : null
     }
-    void park(place, { waitMs, clock, waiter, underWay }, { attempt, missed }).then(
+    void park(place, { waitMs, clock, waiter, underWay }, { attempt, deliver: () => null, missed }).then(
       (answer) => outcomes.push(answer),
       (error: MayflyError) => outcomes.push(error.code),
     )
@@ -84,9 +84,11 @@ test('gets parked on many keys share one bound for each step', async () => {
   const underWay = new UnderWay(new NodeUnderWay())
   for (let count = 0; count < COUNT; count++) {
     const place = { slot, bucket: 0, key: Buffer.from(`k/${count}`) }
-    void park(place, { waitMs: 60_000, clock, waiter, underWay }, { attempt: () => null, missed }).catch(
-      (error: MayflyError) => outcomes.push(error.code),
-    )
+    void park(
+      place,
+      { waitMs: 60_000, clock, waiter, underWay },
+      { attempt: () => null, deliver: () => null, missed },
+    ).catch((error: MayflyError) => outcomes.push(error.code))
   }
   failWaits(slot, steps, () => new MayflyError('JOB_ENDED', 'ended'))
   await Promise.resolve()
