@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
-import { CHUNK_BYTES, MANY_KEYS_MAX } from '../../protocol/limits.ts'
+import { putManyRuns } from '../../bench/enforcement/many-runs.ts'
+import { BUCKETS_MAX, CHUNK_BYTES, MANIFEST_RUNS_MAX, MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { hashKey } from '../../protocol/model/hash.ts'
 import { dataOperations, PutCondition } from '../../protocol/operations/data-operations.ts'
 import { FLOOD_MS, judge, LENGTH, printRows } from './support/judge.ts'
 import { keysOfOneHash } from './support/keys-of-one-hash.ts'
 import { at, get, manyKeys, put } from './support/requests.ts'
-import { Siege } from './support/siege.ts'
+import { type Observed, Siege } from './support/siege.ts'
 
 /**
  * All lanes that a session can have, and as many connections as a server accepts besides one for each plane. Only `npm run attack` uses these numbers, as they
@@ -14,10 +15,16 @@ import { Siege } from './support/siege.ts'
  */
 const LANES = LENGTH > 1 ? 65_000 : 8_000
 const IDLE_CONNECTIONS = LENGTH > 1 ? 9_998 : 1_000
+const LEASED_READS = 60_000
+const LARGE_MANIFESTS = 200
+/** It takes a second or two. The leases alone once made it 33. */
+const DRAIN_MS_MAX = 15_000
 afterAll(printRows)
 
 interface Attack {
   readonly name: string
+  /** What the bystander does meanwhile; gets by default. */
+  readonly observed?: Observed
   prepare?(siege: Siege): Promise<unknown>
   run(siege: Siege): Promise<void>
 }
@@ -79,6 +86,39 @@ const attacks: readonly Attack[] = [
         await Promise.all(names.map((name) => attackersJob.createBucket(name)))
         await Promise.all(names.map((name) => attackersJob.deleteBucket(name)))
       }
+    },
+  },
+  {
+    name: 'as many buckets as a job may have, beside a client that asks for its placement',
+    observed: 'placement',
+    run: async ({ attackersJob }) => {
+      for (let from = 0; from < BUCKETS_MAX - 50; from += 50) {
+        const names = Array.from({ length: 50 }, (_, index) => `bucket-${from + index}`)
+        await Promise.all(names.map((name) => attackersJob.createBucket(name)))
+      }
+      await sleep(FLOOD_MS)
+    },
+  },
+  {
+    name: `a drain of ${LEASED_READS} read leases and of ${LARGE_MANIFESTS} manifests of the most runs`,
+    prepare: async (siege) => {
+      await siege.attackersJob.put('leased', Buffer.alloc(2 * CHUNK_BYTES))
+      for (let index = 0; index < LARGE_MANIFESTS; index++)
+        await putManyRuns(siege.attackersTicket, `runs-${index}`)
+      const attacker = await siege.connect()
+      for (let from = 0; from < LEASED_READS; from += 500) {
+        const frames = Array.from({ length: 500 }, () =>
+          attacker.frame(dataOperations.get, { ...at('leased'), ...get }),
+        )
+        await attacker.send(Buffer.concat(await Promise.all(frames)))
+        await attacker.heard()
+      }
+      expect(attacker.refused).toBe(0)
+    },
+    run: async (siege) => {
+      expect(await siege.drainAttacker()).toBeLessThan(DRAIN_MS_MAX)
+      expect((await siege.attackersJob.stat('runs-0'))?.bytes).toBeGreaterThan(MANIFEST_RUNS_MAX)
+      expect((await siege.attackersJob.get('leased')).length).toBe(2 * CHUNK_BYTES)
     },
   },
   {
@@ -174,13 +214,13 @@ const attacks: readonly Attack[] = [
   },
 ]
 
-for (const { name, prepare, run } of attacks) {
+for (const { name, observed, prepare, run } of attacks) {
   test(
     `${name}: a bystander is served, and keeps what it has`,
     async () => {
       const siege = await Siege.lay()
       await prepare?.(siege)
-      judge(name, await siege.endure(() => run(siege)))
+      judge(name, await siege.endure(() => run(siege), observed))
     },
     120_000 * LENGTH,
   )

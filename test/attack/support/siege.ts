@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import { type Job, openJob } from '../../../client/job.ts'
+import { metadataOperations } from '../../../protocol/operations/control-operations.ts'
 import { placementOperations } from '../../../protocol/operations/plane-operations.ts'
 import { type PlaneProcess, PlaneProcesses } from '../../fixture/plane-processes.ts'
 import { Attacker } from './attacker.ts'
@@ -12,9 +13,12 @@ const GETS_ALONE = 100
 /** An object that the bystander has put before and gets repeatedly. */
 const OBJECT = Buffer.alloc(1_024, 7)
 
+/** What the bystander does all the time: gets an object, or asks metadata for its placement. */
+export type Observed = 'get' | 'placement'
+
 /** What the bystander observed. */
 export interface Outcome {
-  /** Latency of the bystander's gets before the attack, in ms. */
+  /** Latency of the bystander's calls before the attack, in ms. */
   readonly alone: { readonly p50: number; readonly p99: number }
   /** And during it. */
   readonly p50: number
@@ -61,15 +65,7 @@ export class Siege {
     const metadata = await planes.startMetadata()
     const node = await planes.startNode('n-1', {}, { ssdBytes })
     const open = async (job: string): Promise<{ ticket: string; client: Job }> => {
-      const share = {
-        node: node.id,
-        address: node.address,
-        weight: 1,
-        ramBytes: 100 * MIB,
-        ssdBytes: ssdBytes / 2,
-        s3Bytes: 0,
-      }
-      const shares = [{ ...share, bytesPerSecond: 4e8 }]
+      const shares = [shareOn(node, ssdBytes / 2)]
       const request = { job, slots: 1024, readsPerThousand: null, shares }
       const placement = await planes.ask(metadata, placementOperations.jobCreate, { request })
       const ticket = planes.ticket(job, placement)
@@ -88,6 +84,21 @@ export class Siege {
     return Attacker.connect(this.node.address, this.attackersTicket)
   }
 
+  /** Moves the attacker's job to a new node. Resolves with the time that it took in ms, once the new node has all of it. */
+  async drainAttacker(): Promise<number> {
+    const target = await this.planes.startNode('n-2')
+    const beganMs = performance.now()
+    const terms = { job: 'j-attacker', readsPerThousand: null, shares: [shareOn(target)] }
+    await this.planes.ask(this.metadata, placementOperations.jobShares, { request: terms })
+    const request = { job: 'j-attacker', known: 0, slot: 0 }
+    for (;;) {
+      // Slots that have settled move no more; the first node keeps none of them.
+      const { nodes } = await this.planes.ask(this.metadata, metadataOperations.placement, { request })
+      if (nodes.every(({ id }) => id === target.id)) return performance.now() - beganMs
+      await sleep(20)
+    }
+  }
+
   /** Another client of the bystander connects, is served, and disconnects. */
   async bystanderComes(): Promise<void> {
     const client = await openJob(this.#bystandersTicket)
@@ -98,19 +109,20 @@ export class Siege {
   /**
    * Runs the attack while the bystander reads. Asserts that the same processes serve afterwards, and that none of the bystander's objects is missing or wrong.
    */
-  async endure(attack: () => Promise<void>): Promise<Outcome> {
+  async endure(attack: () => Promise<void>, observed: Observed = 'get'): Promise<Outcome> {
+    const observe = (number: number): Promise<number> => this.#observe(observed, number)
     const pids = [this.node.child.pid, this.metadata.child.pid]
     const beforeMib = this.residentMib()
     let most = beforeMib
     const alone: number[] = []
-    while (alone.length < GETS_ALONE) alone.push(await this.#get(alone.length))
+    while (alone.length < GETS_ALONE) alone.push(await observe(alone.length))
     let isOver = false
     const ms: number[] = []
     const attacking = attack().finally(() => {
       isOver = true
     })
     while (!isOver || ms.length < 20) {
-      ms.push(await this.#get(ms.length))
+      ms.push(await observe(ms.length))
       most = Math.max(most, this.residentMib())
     }
     await attacking
@@ -131,13 +143,21 @@ export class Siege {
     }
   }
 
-  /** One get of the bystander, and a pause. Returns how long the get took, in ms. */
-  async #get(number: number): Promise<number> {
+  /** One call of the bystander, and a pause. Returns how long the call took, in ms. */
+  async #observe(observed: Observed, number: number): Promise<number> {
     const beganMs = performance.now()
-    expect(await this.#bystander.get(`k-${number % 100}`)).toEqual(OBJECT)
+    if (observed === 'get') expect(await this.#bystander.get(`k-${number % 100}`)).toEqual(OBJECT)
+    else await this.#askPlacement()
     const tookMs = performance.now() - beganMs
     await sleep(BYSTANDER_EVERY_MS)
     return tookMs
+  }
+
+  async #askPlacement(): Promise<void> {
+    const request = { job: '', known: 0, slot: 0 }
+    const of = { request, job: 'j-bystander' }
+    const { nodes } = await this.planes.ask(this.metadata, metadataOperations.placement, of)
+    expect(nodes.map(({ id }) => id)).toEqual([this.node.id])
   }
 
   /** Bytes that lie in the node's sockets, by the port of the peer: the node does not read them. */
@@ -158,6 +178,11 @@ export class Siege {
     const status = readFileSync(`/proc/${this.node.child.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
   }
+}
+
+function shareOn({ id, address }: PlaneProcess, ssdBytes = 0) {
+  const bytes = { ramBytes: 100 * MIB, ssdBytes, s3Bytes: 0 }
+  return { node: id, address, weight: 1, ...bytes, bytesPerSecond: 4e8 }
 }
 
 function percentile(ms: readonly number[], share: number): number {

@@ -67,15 +67,6 @@ export const deathBugs: readonly Planted[] = [
     seedsMax: 100,
   },
   {
-    name: 'withdrawn-slots-served',
-    what: 'A node that was declared dead by one metadata server serves its slots again once another has the job, though others own them (I1).',
-    file: 'storage-node/handoff/ownership.ts',
-    find: 'withdrawn = withdrawOthers(job, request.owned)',
-    replace: 'withdrawn = 0',
-    profile: 'controller',
-    seedsMax: 1_000,
-  },
-  {
     name: 'lost-with-the-target',
     what: 'A slot is marked as lost although its target died before anyone could write there (I14).',
     file: 'metadata/decide/handoff.ts',
