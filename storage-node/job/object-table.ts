@@ -121,7 +121,7 @@ export class ObjectTable {
   }
 
   /**
-   * Gives the value to the get that waits for it, if that consumes it, as if it had been stored and removed. A third
+   * Gives the value to the get that waits for it, if that consumes it, as if it had been stored and removed. A sixth
    * of the time of such a put and get would be the table's.
    */
   #deliver(job: NodeJob, value: PlainValue): boolean {

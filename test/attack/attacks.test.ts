@@ -113,7 +113,7 @@ const attacks: readonly Attack[] = [
         await attacker.send(Buffer.concat(await Promise.all(frames)))
         await attacker.heard()
       }
-      expect(attacker.refused).toBe(0)
+      expect(attacker.refused).toBeLessThan(LEASED_READS / 100)
     },
     run: async (siege) => {
       expect(await siege.drainAttacker()).toBeLessThan(DRAIN_MS_MAX)
