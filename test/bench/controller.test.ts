@@ -14,6 +14,6 @@ test('the enforcement suite floods a node: nothing fails, and the result names b
   const { stdout } = await runProgram([main, 'enforcement', '--tiny', '--results', await tempDir()])
   expect(stdout).toContain('no call failed, no answer was wrong')
   expect(stdout).toContain('job with half, beside the flooder')
-  for (const kind of ['append', 'putMany', 'deleteMany'])
-    expect(stdout).toContain(`bystander beside a flood of ${kind}`)
+  const kinds = ['get', 'put', 'append', 'stat', 'statOfRuns', 'getMany', 'putMany', 'deleteMany', 'list']
+  for (const kind of kinds) expect(stdout).toContain(`bystander beside a flood of ${kind}`)
 })
