@@ -9,7 +9,7 @@ import type { PlainValue } from '../slot/plain-value.ts'
 import type { NewObject } from '../slot/slot-objects.ts'
 import { isExpired, objectCharge, type StoredObject } from '../slot/stored-object.ts'
 import { encodeNewMetadata, type UserMetadata } from '../slot/user-metadata.ts'
-import { type At, answerWaits, deliver } from '../slot/waits.ts'
+import { type At, waitsOf } from '../slot/waits.ts'
 import { endingOf, freeEnded } from './ended-chunks.ts'
 import type { NodeJob } from './job.ts'
 import { type KeyLocation, locatePlain } from './locate.ts'
@@ -126,7 +126,9 @@ export class ObjectTable {
    */
   #deliver(job: NodeJob, value: PlainValue): boolean {
     const { slot } = value
-    if (slot.lostKeys !== null || slot.objects.has(value) || !deliver(value, job.waitSteps)) return false
+    const waits = waitsOf(value)
+    if (waits === undefined || slot.lostKeys !== null || slot.objects.has(value)) return false
+    if (!waits.deliver(value, job.waitSteps)) return false
     job.counters.stored++
     return true
   }
@@ -202,7 +204,7 @@ export class ObjectTable {
   #stored(job: NodeJob, place: At, change: number, isNew: boolean): void {
     job.charge(change)
     if (isNew) job.countObjects(1)
-    answerWaits(place, job.waitSteps)
+    waitsOf(place)?.answer(job.waitSteps)
   }
 
   #removed(job: NodeJob, charge: number): void {

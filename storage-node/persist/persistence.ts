@@ -29,7 +29,7 @@ import type { LargeObjects } from '../operations/large-objects.ts'
 import { checkVersion, type Objects, takesAll } from '../operations/objects.ts'
 import { PersistedState } from '../slot/persisted-names.ts'
 import { encodeManifest, isManifest, objectBytes, type StoredObject } from '../slot/stored-object.ts'
-import { answerWaits } from '../slot/waits.ts'
+import { waitsOf } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import type { ChunkReader } from './chunk-reader.ts'
 import { PersistedChanges } from './persisted-changes.ts'
@@ -334,7 +334,7 @@ export class Persistence {
       const head = applyAfterWrite(job, () => ({
         version: enterPersisted(job, { slot, key: place }, object),
       }))
-      answerWaits(place, job.waitSteps)
+      waitsOf(place)?.answer(job.waitSteps)
       return { head }
     } catch (error) {
       const mark = slot.persisted.find(place)

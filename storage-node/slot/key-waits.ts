@@ -7,11 +7,11 @@ export interface Wait {
   /** Its neighbours among the waits of its key. */
   before: Wait | null
   after: Wait | null
-  /** Answers the get with the current object under the key, and leaves. False if there is none and it stays parked. */
+  /** Answers the get with the current object under the key, and removes it from the waits. False if there is no object: it stays parked. */
   answer(): boolean
-  /** Answers the get with a value that is not stored, and leaves. False if the value has to be stored first. */
+  /** As `answer`, with a value that is not stored. False if the value has to be stored first. */
   deliver(value: PlainRead): boolean
-  /** Leaves. */
+  /** Rejects the get, and removes it from the waits. */
   fail(error: unknown): void
 }
 

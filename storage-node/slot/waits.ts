@@ -112,16 +112,10 @@ class ParkedGet<Result> implements Wait {
   }
 }
 
-/** The key was put: answers its parked gets. */
-export function answerWaits(at: At, steps: StepBudget): void {
-  const { waits } = at.slot
-  if (waits === null || waits.size === 0) return
-  waits.get(waitKey(at.bucket, at.key))?.answer(steps)
-}
-
-/** Delivers a value that is not stored, see `KeyWaits.deliver`. The key must have no object. */
-export function deliver(at: At & PlainRead, steps: StepBudget): boolean {
-  return at.slot.waits?.get(waitKey(at.bucket, at.key))?.deliver(at, steps) ?? false
+/** The parked gets of a key. */
+export function waitsOf({ slot, bucket, key }: At): KeyWaits | undefined {
+  const { waits } = slot
+  return waits === null || waits.size === 0 ? undefined : waits.get(waitKey(bucket, key))
 }
 
 /** Fails all parked gets of a slot that is no longer served. `reason` is called only if there are any. */

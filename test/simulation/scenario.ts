@@ -44,7 +44,7 @@ const CLIENTS = 6
 const RESTORED_CALLS = 20
 /** Time in which leases and sessions of up to 6 s lapse, slots move, chunks are checked, and times to live end. */
 const QUIET_MS = 14_000
-/** A message of before a job's end may arrive 9 s late (`Network.slow`) and create it again; the next heartbeat tells of the end. */
+/** A message that was sent before a job's end may arrive 9 s later (`Network.slow`) and create the job again; the next heartbeat removes it. */
 const FORGET_MS = 12_000
 /** Sessions of disconnected clients live for 6 s, and are checked once a second. */
 const LET_GO_MS = 8_000

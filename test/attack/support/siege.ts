@@ -84,7 +84,7 @@ export class Siege {
     return Attacker.connect(this.node.address, this.attackersTicket)
   }
 
-  /** Moves the attacker's job to a new node. Resolves with the time that it took in ms, once the new node has all of it. */
+  /** Moves the attacker's job to a new node. Resolves with the time in ms until the new node owns all of its slots. */
   async drainAttacker(): Promise<number> {
     const target = await this.planes.startNode('n-2')
     const beganMs = performance.now()
@@ -92,7 +92,6 @@ export class Siege {
     await this.planes.ask(this.metadata, placementOperations.jobShares, { request: terms })
     const request = { job: 'j-attacker', known: 0, slot: 0 }
     for (;;) {
-      // Slots that have settled move no more; the first node keeps none of them.
       const { nodes } = await this.planes.ask(this.metadata, metadataOperations.placement, { request })
       if (nodes.every(({ id }) => id === target.id)) return performance.now() - beganMs
       await sleep(20)

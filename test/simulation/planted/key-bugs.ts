@@ -47,15 +47,8 @@ export const keyBugs: readonly Planted[] = [
     name: 'put-answers-nobody',
     what: 'A get that waits for a key is not answered by its put.',
     file: 'storage-node/job/object-table.ts',
-    find: 'answerWaits(place, job.waitSteps)',
+    find: 'waitsOf(place)?.answer(job.waitSteps)',
     replace: '',
-    also: [
-      {
-        file: 'storage-node/job/object-table.ts',
-        find: 'type At, answerWaits',
-        replace: 'type At',
-      },
-    ],
     seedsMax: 30,
   },
   {

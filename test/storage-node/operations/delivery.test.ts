@@ -77,7 +77,7 @@ test('a value for which a reader waits that does not consume it is stored', asyn
   expect(String(await job.get('k'))).toBe(VALUE)
 })
 
-test('a value with a checksum, metadata or a time to live arrives with them', async () => {
+test('a value with metadata and a time to live is stored, and its waiting consumer removes it', async () => {
   const { other, waiting } = await start()
   const { got } = await waiting('k')
   await other.put('k', VALUE, { metadata: { stage: 'map' }, ttlSeconds: 60 })

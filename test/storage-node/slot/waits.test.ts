@@ -6,7 +6,7 @@ import { WAITS_PER_STEP } from '../../../storage-node/budget/limits.ts'
 import { StepBudget } from '../../../storage-node/budget/step-budget.ts'
 import { NodeUnderWay, UnderWay } from '../../../storage-node/budget/under-way.ts'
 import type { Slot } from '../../../storage-node/slot/slot.ts'
-import { answerWaits, failWaits, park } from '../../../storage-node/slot/waits.ts'
+import { failWaits, park, waitsOf } from '../../../storage-node/slot/waits.ts'
 
 const { clock } = systemRuntime
 const COUNT = 5 * WAITS_PER_STEP
@@ -39,7 +39,7 @@ const turnOver = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 test('a put answers many parked gets of its key in steps, between which others have their turn', async () => {
   const { place, steps, outcomes, parkOne } = start()
   for (let count = 0; count < COUNT; count++) parkOne(60_000)
-  answerWaits(place, steps)
+  waitsOf(place)?.answer(steps)
   await Promise.resolve()
   const seen: number[] = []
   while (outcomes.length < COUNT) {
@@ -55,13 +55,13 @@ test('a put answers many parked gets of its key in steps, between which others h
 test('gets that a put could not answer yet when the object was consumed stay parked until the next put', async () => {
   const { place, steps, outcomes, object, parkOne } = start()
   for (let count = 0; count < COUNT; count++) parkOne(60_000)
-  answerWaits(place, steps)
+  waitsOf(place)?.answer(steps)
   object.there = false
   await turnOver()
   await turnOver()
   expect(outcomes.length).toBe(WAITS_PER_STEP)
   object.there = true
-  answerWaits(place, steps)
+  waitsOf(place)?.answer(steps)
   await expect.poll(() => outcomes.length).toBe(COUNT)
 })
 
@@ -71,7 +71,7 @@ test('gets parked in a slot that is no longer served fail in steps, and none of 
   const endMs = performance.now() + 5
   while (performance.now() < endMs);
   failWaits(slot, steps, () => new MayflyError('STALE_PLACEMENT', 'moved'))
-  answerWaits(place, steps)
+  waitsOf(place)?.answer(steps)
   await Promise.resolve()
   expect(outcomes.length).toBeLessThanOrEqual(WAITS_PER_STEP)
   await expect.poll(() => outcomes.length).toBe(COUNT)
