@@ -267,15 +267,14 @@ export const LIST_PAGE_MAX = 1_000
  */
 export const CONTENTION_MS = 1_000
 
-/**
- * Event-loop time of one job between two polls of the network while another job is active. Requests wait at
- * most this long per active job.
- */
+/** Event-loop time of one turn of a connection, so that timers and planes are served. */
 export const TURN_MS = 2
 /**
- * The same for a job that is alone. A connection's turn is still `TURN_MS`, so that timers and planes are
- * served.
+ * Event-loop time of one job between two polls of the network while another job is active. Requests wait at
+ * most this long per active job. Shorter turns split the batches of jobs with hundreds of calls under way.
  */
+export const TURNS_SHARED_MS = 0.2
+/** The same for a job that is alone. */
 export const TURNS_ALONE_MS = 10
 /** Bound of the debt from a turn that took longer: the machine may have been suspended. */
 export const TURNS_DEBT_MS_MAX = 100

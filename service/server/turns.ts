@@ -1,4 +1,10 @@
-import { CONTENTION_MS, TURN_MS, TURNS_ALONE_MS, TURNS_DEBT_MS_MAX } from '../../protocol/limits.ts'
+import {
+  CONTENTION_MS,
+  TURN_MS,
+  TURNS_ALONE_MS,
+  TURNS_DEBT_MS_MAX,
+  TURNS_SHARED_MS,
+} from '../../protocol/limits.ts'
 import { afterPoll, type Clock } from '../../protocol/runtime.ts'
 
 /** The event-loop time used by one job, and its connections that wait for more. */
@@ -14,8 +20,8 @@ const CLUSTER = ''
 
 /**
  * Shares a server's event loop among jobs by time: deficit round robin (Shreedhar and Varghese, 1995) with a
- * quantum in ms. A round lies between two polls of the network. In each a job may take `TURN_MS`; requests on
- * its other connections wait for the next round, and a longer turn is paid by skipping rounds. The loop never
+ * quantum in ms. A round lies between two polls of the network. In each a job may take `TURNS_SHARED_MS`; its
+ * further requests wait for the next round, and a longer turn is paid by skipping rounds. The loop never
  * idles while a job waits, so a job that is alone loses only the polls in between.
  *
  * One turn at a time: `begin`, work, `end`.
@@ -28,6 +34,8 @@ export class Turns {
   #turn: Share | null = null
   #beganMs = 0
   #limitMs = 0
+  /** A job that has used so much of its quantum gets a new round. */
+  #nextRoundMs = 0
   /** The two most recently active jobs, and when. */
   #recent = { job: CLUSTER, atMs: Number.NEGATIVE_INFINITY }
   #otherAtMs = Number.NEGATIVE_INFINITY
@@ -47,8 +55,10 @@ export class Turns {
     if (nowMs - this.#roundBeganMs > TURNS_ALONE_MS && !this.#isRoundPlanned) this.#beginRound(nowMs)
     const share = this.#shareOf(job)
     this.#turn = share
-    const leftMs = this.#quantumMs(job, nowMs) - share.spentMs
+    const quantumMs = this.#quantumMs(job, nowMs)
+    const leftMs = quantumMs - share.spentMs
     this.#limitMs = Math.min(TURN_MS, leftMs)
+    this.#nextRoundMs = Math.min(TURN_MS, quantumMs) / 2
     return leftMs > 0
   }
 
@@ -64,7 +74,7 @@ export class Turns {
     this.#turn = null
     if (share !== null) {
       share.spentMs += tookMs
-      if (share.spentMs >= TURN_MS / 2) this.#planRound()
+      if (share.spentMs >= this.#nextRoundMs) this.#planRound()
     }
     return tookMs
   }
@@ -130,7 +140,7 @@ export class Turns {
 
   #quantumMs(job: string, nowMs: number): number {
     const otherAtMs = job === this.#recent.job ? this.#otherAtMs : this.#recent.atMs
-    return nowMs - otherAtMs > CONTENTION_MS ? TURNS_ALONE_MS : TURN_MS
+    return nowMs - otherAtMs > CONTENTION_MS ? TURNS_ALONE_MS : TURNS_SHARED_MS
   }
 
   #note(job: string, nowMs: number): void {

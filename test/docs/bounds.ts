@@ -25,7 +25,7 @@ export function boundRows(): Rows {
     ['bytes per second', 'what the job reserved, more while others leave it'],
     [
       'CPU time',
-      `a job has a turn of ${shared.TURN_MS} ms between two looks at the network while another job is there (deficit round robin), and the time counts against its bytes per second: at a node of 1 GB/s, who reserved 100 MB/s has a tenth of the CPU time that jobs share, which is ${node.CPU_RESERVABLE_SHARE * 100} % of the node's`,
+      `a job has a turn of ${shared.TURNS_SHARED_MS} ms between two looks at the network while another job is there (deficit round robin), and the time counts against its bytes per second: at a node of 1 GB/s, who reserved 100 MB/s has a tenth of the CPU time that jobs share, which is ${node.CPU_RESERVABLE_SHARE * 100} % of the node's`,
     ],
     ['keys in one message', count(shared.MANY_KEYS_MAX)],
     ['runs of equal chunks in one manifest', count(shared.MANIFEST_RUNS_MAX)],

@@ -25,7 +25,7 @@ interface Settings {
 
 const fullFloods: FloodSettings = {
   kinds: ['get', 'put', 'append', 'stat', 'statOfRuns', 'getMany', 'putMany', 'deleteMany', 'list'],
-  rounds: 5,
+  rounds: 7,
   lanes: 256,
   windowMs: 2_000,
 }
