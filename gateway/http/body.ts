@@ -125,15 +125,17 @@ export class Body {
     const { incoming, paces } = this.#options
     const pieces = incoming.iterator({ destroyOnReturn: false })
     let onStall: (error: S3Error) => void = () => undefined
-    const stalled = new Promise<never>((_, reject) => {
-      onStall = reject
-    })
-    stalled.catch(() => undefined)
     const pace = new Pace(paces, () => onStall(new S3Error('RequestTimeout')))
+    // A `Promise.race` with one promise for all stalls would hold every piece until the end of the body.
+    const next = (): Promise<IteratorResult<Buffer>> =>
+      new Promise((resolve, reject) => {
+        onStall = reject
+        pieces.next().then(resolve, reject)
+      })
     try {
       for (;;) {
         pace.wait()
-        const { done, value } = await Promise.race([pieces.next(), stalled])
+        const { done, value } = await next()
         pace.moved(done ? 0 : value.length)
         if (done) return
         yield value
