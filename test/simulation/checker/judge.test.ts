@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Action, Call } from '../traffic/history.ts'
+import { type Action, type Call, History } from '../traffic/history.ts'
 import type { World } from './answers.ts'
 import {
   consume,
@@ -214,4 +214,15 @@ test('nobody notices anything before the first fault', () => {
   const calls = historyOf([0, 1, get, failed('UNAVAILABLE')])
   expect(rulesBroken(calls, { ...peace, calmUntilMs: 100 })).toEqual(answer)
   expect(rulesBroken(calls)).toEqual([])
+})
+
+test('the end of a client bounds its waits, and not a consume that the persistent store may carry out', () => {
+  const history = new History()
+  const begin = (key: string, action: Action): Call =>
+    history.begin({ client: 'client', home: { ...home, key }, action, deadlineMs: 1, calledMs: 0 })
+  begin('persisted', { ...put('1:64'), persist: true } as Action)
+  begin('plain', put('2:64'))
+  const [slow, waiting] = [begin('persisted', consume), begin('plain', consume)]
+  history.waitsEnd('client', 5)
+  expect([slow.overMs, waiting.overMs]).toEqual([Number.POSITIVE_INFINITY, 5])
 })

@@ -86,13 +86,28 @@ export class History {
     return begun
   }
 
-  /** A client has died: what it waits for is consumed until then or not at all. */
+  /**
+   * A client has died: what it waits for is consumed until then or not at all. A consume that the persistent store is carrying out goes on, also with a
+   * newer object if its own was replaced meanwhile.
+   */
   waitsEnd(client: string, overMs: number): void {
     for (const call of this.calls) {
       const { action, outcome } = call
-      if (call.client === client && outcome.kind === 'none' && action.kind === 'get') call.overMs = overMs
+      if (call.client !== client || outcome.kind !== 'none' || action.kind !== 'get') continue
+      if (!this.#mayBePersisted(call, overMs)) call.overMs = overMs
     }
   }
+
+  #mayBePersisted({ home }: Call, byMs: number): boolean {
+    return this.calls.some(
+      ({ action, calledMs, home: other }) =>
+        action.kind === 'put' && action.persist && calledMs <= byMs && isSameKey(other, home),
+    )
+  }
+}
+
+function isSameKey(one: Home, other: Home): boolean {
+  return one.job === other.job && one.bucket === other.bucket && one.key === other.key
 }
 
 export function isMutation(action: Action): boolean {
