@@ -267,11 +267,11 @@ export const LIST_PAGE_MAX = 1_000
  */
 export const CONTENTION_MS = 1_000
 
-/** Event-loop time of one turn of a connection, so that timers and planes are served. */
+/** Longest turn of one connection, also of a job that is alone, so that timers and planes are served. */
 export const TURN_MS = 2
 /**
  * Event-loop time of one job between two polls of the network while another job is active. Requests wait at
- * most this long per active job. Shorter turns split the batches of jobs with hundreds of calls under way.
+ * most this long per active job. A smaller value splits a batch of calls that arrived in one read.
  */
 export const TURNS_SHARED_MS = 0.2
 /** The same for a job that is alone. */

@@ -85,7 +85,7 @@ export async function runFlood(
           if (message.type === 'failed') failures.push(`the flood of ${kind}: ${message.reason}`)
         })
         await childAnswer<FromFlooder, 'ready'>(flooder, 'ready')
-        yieldsCpu(flooder.pid as number)
+        letOthersPreempt(flooder.pid as number)
         await sleep(windowMs / 4)
         const { 'storage-node': nodes } = await cluster.pidsByPlane()
         const before = await cpuSeconds(nodes)
@@ -117,11 +117,10 @@ async function gets(job: Job, windowMs: number): Promise<Latencies> {
 }
 
 /**
- * The flooding client stands on another machine in production. Here node and bystander preempt it at once (`SCHED_IDLE`),
- * so that the shares of the node are measured, and not those of the kernel: a process of the lowest `nice` still ends its
- * time slice first on Linux from 6.6 on (EEVDF).
+ * The flooding client stands on another machine in production. Here node and bystander preempt it at once (`SCHED_IDLE`), so that the node's shares of CPU time
+ * are measured and not the kernel's. From Linux 6.6 on (EEVDF) even a process of the lowest priority is not preempted before its time slice ends.
  */
-function yieldsCpu(pid: number): void {
+function letOthersPreempt(pid: number): void {
   if (process.platform !== 'linux') return setPriority(pid, constants.priority.PRIORITY_LOW)
   execFileSync('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)])
 }

@@ -126,7 +126,7 @@ export class Body {
     const pieces = incoming.iterator({ destroyOnReturn: false })
     let onStall: (error: S3Error) => void = () => undefined
     const pace = new Pace(paces, () => onStall(new S3Error('RequestTimeout')))
-    // A `Promise.race` with one promise for all stalls would hold every piece until the end of the body.
+    // `Promise.race` with one promise for the whole body would hold every piece until the body ends.
     const next = (): Promise<IteratorResult<Buffer>> =>
       new Promise((resolve, reject) => {
         onStall = reject

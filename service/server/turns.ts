@@ -34,7 +34,7 @@ export class Turns {
   #turn: Share | null = null
   #beganMs = 0
   #limitMs = 0
-  /** A job that has used so much of its quantum gets a new round. */
+  /** A new round is planned once the job has spent this much in the present one. */
   #nextRoundMs = 0
   /** The two most recently active jobs, and when. */
   #recent = { job: CLUSTER, atMs: Number.NEGATIVE_INFINITY }

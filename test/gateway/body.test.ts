@@ -10,7 +10,7 @@ import { systemRuntime } from '../../protocol/runtime.ts'
 
 const MIB = 2 ** 20
 
-test('a stream of a body holds its current pieces only', async () => {
+test('a body that is streamed holds only its current pieces', async () => {
   const paces = new Paces(systemRuntime.clock)
   onTestFinished(() => paces.stop())
   const before = process.memoryUsage().arrayBuffers

@@ -3,6 +3,7 @@ import { READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { PUT_LEASE_MS } from '../../../storage-node/limits.ts'
 import { isTransient } from '../traffic/buckets.ts'
 import { type Call, isMutation } from '../traffic/history.ts'
+import { nameOf } from '../traffic/values.ts'
 import type { Death, JobEnds } from './key-histories.ts'
 import type { Progress } from './progress.ts'
 
@@ -60,7 +61,7 @@ const byAction: Readonly<Record<Call['action']['kind'], readonly ErrorCode[]>> =
 /** Violations in single answers, independent of earlier answers. */
 export function checkAnswers(calls: readonly Call[], world: World): { call: Call; what: string }[] {
   const wrong: { call: Call; what: string }[] = []
-  const keys = new Set(calls.map(({ home: { job, bucket, key } }) => `${job}/${bucket}/${key}`))
+  const keys = new Set(calls.map(({ home }) => nameOf(home)))
   const versions = new Set<string>()
   for (const call of calls) {
     if (world.repeats.has(call.id)) continue
@@ -71,11 +72,11 @@ export function checkAnswers(calls: readonly Call[], world: World): { call: Call
 }
 
 /** A version names one put of its key. */
-function whatIsOld({ home: { job, bucket, key }, outcome }: Call, versions: Set<string>): string | null {
+function whatIsOld({ home, outcome }: Call, versions: Set<string>): string | null {
   if (outcome.kind !== 'version') return null
-  const name = `${job}/${bucket}/${key}@${outcome.version}`
+  const name = `${nameOf(home)}@${outcome.version}`
   // A new bucket of the same name has versions of its own.
-  if (isTransient(bucket)) return null
+  if (isTransient(home.bucket)) return null
   if (versions.has(name)) return 'another put of the key has the same version'
   versions.add(name)
   return null
@@ -89,7 +90,7 @@ function whatIsWrong(call: Call, world: World & { keys: ReadonlySet<string> }): 
       ({ key }, index) => index > 0 && key <= (entries[index - 1]?.key ?? ''),
     )
     if (unsorted > 0) return `its entries are not in order, each once: ${entries[unsorted]?.key}`
-    const foreign = entries.find(({ key }) => !world.keys.has(`${home.job}/${home.bucket}/${key}`))
+    const foreign = entries.find(({ key }) => !world.keys.has(nameOf({ ...home, key })))
     return foreign === undefined ? null : `it lists ${foreign.key}, which nobody ever put`
   }
   if (outcome.kind !== 'error') return null

@@ -1,5 +1,6 @@
 import type { Operation } from '../model/state.ts'
 import { type Call, describeCall } from '../traffic/history.ts'
+import { nameOf } from '../traffic/values.ts'
 import { checkAnswers, type World } from './answers.ts'
 import { type KeyHistory, splitByKey } from './key-histories.ts'
 import { checkOrder } from './linearizability.ts'
@@ -57,7 +58,7 @@ function describe(
     return `${shown === operation ? '>' : ' '} ${text}`
   })
   return [
-    `no order explains the marked call on ${home.job}/${home.bucket}/${home.key};`,
+    `no order explains the marked call on ${nameOf(home)};`,
     `before it the key could be: ${states.join(' or ')}`,
     ...lines,
   ].join('\n  ')

@@ -2,7 +2,7 @@ import { CHUNK_BYTES, READ_LEASE_MS } from '../../../protocol/limits.ts'
 import { absent, type Effect, type KeyState, type Miss, type Operation } from '../model/state.ts'
 import { isTransient } from '../traffic/buckets.ts'
 import { type Action, type Call, isUnknown, type Outcome } from '../traffic/history.ts'
-import { bytesOf, type Home } from '../traffic/values.ts'
+import { bytesOf, type Home, nameOf } from '../traffic/values.ts'
 import type { World } from './answers.ts'
 import type { Losses } from './losses.ts'
 
@@ -202,8 +202,4 @@ function effectOfCall({ action, outcome }: Call): Effect | null {
     default:
       return null
   }
-}
-
-function nameOf({ job, bucket, key }: Home): string {
-  return `${job}\n${bucket}\n${key}`
 }

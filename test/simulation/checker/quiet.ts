@@ -4,7 +4,7 @@ import { BLOCK_BYTES } from '../../../storage-node/memory/slab.ts'
 import { chunkCharge } from '../../../storage-node/slot/chunks.ts'
 import { encodeManifest } from '../../../storage-node/slot/stored-object.ts'
 import type { Call, Outcome } from '../traffic/history.ts'
-import { type Home, readValue, type ValueName } from '../traffic/values.ts'
+import { type Home, nameOf, readValue, type ValueName } from '../traffic/values.ts'
 import type { RunningNode } from '../world/cluster.ts'
 import {
   chunkBytesBelow,
@@ -107,7 +107,7 @@ export function checkPersisted(
 ): string[] {
   return of.readings.flatMap(({ home, outcome }) => {
     if (home.job !== of.job || (outcome.kind !== 'stat' && !isMissing(outcome))) return []
-    const name = `${home.job}/${home.bucket}/${home.key}`
+    const name = nameOf(home)
     const stored = store.get(name)
     const read = stored === undefined ? null : readValue(home, stored.content)
     const found = read === null ? null : 'wrong' in read ? read.wrong : read.name

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../../protocol/errors.ts'
-import type { Home, ValueName } from './values.ts'
+import { type Home, nameOf, type ValueName } from './values.ts'
 
 /** The request of a client. */
 export type Action =
@@ -64,7 +64,7 @@ export interface Call {
   pausedMs: number
   /** The caller aborted it. */
   aborted: boolean
-  /** By when a request of a client that died meanwhile has been carried out or never will be; infinite if messages may be late. */
+  /** By when a get of a client that died meanwhile has been carried out or never will be; infinite if messages may be late, or the persistent store may carry it out. */
   overMs: number
 }
 
@@ -99,15 +99,15 @@ export class History {
   }
 
   #mayBePersisted({ home }: Call, byMs: number): boolean {
+    const name = nameOf(home)
     return this.calls.some(
-      ({ action, calledMs, home: other }) =>
-        action.kind === 'put' && action.persist && calledMs <= byMs && isSameKey(other, home),
+      (call) =>
+        call.action.kind === 'put' &&
+        call.action.persist &&
+        call.calledMs <= byMs &&
+        nameOf(call.home) === name,
     )
   }
-}
-
-function isSameKey(one: Home, other: Home): boolean {
-  return one.job === other.job && one.bucket === other.bucket && one.key === other.key
 }
 
 export function isMutation(action: Action): boolean {
@@ -142,7 +142,7 @@ export function describeCall({ id, client, home, action, calledMs, returnedMs, o
   const { kind, ...details } = action
   const at = `${calledMs.toFixed(1)}–${Number.isFinite(returnedMs) ? returnedMs.toFixed(1) : '…'} ms`
   const { kind: result, ...found } = outcome
-  return `#${id} ${at} ${client} ${kind} ${home.job}/${home.bucket}/${home.key} ${brief(details)} → ${result} ${brief(found)}`
+  return `#${id} ${at} ${client} ${kind} ${nameOf(home)} ${brief(details)} → ${result} ${brief(found)}`
 }
 
 function brief(value: object): string {

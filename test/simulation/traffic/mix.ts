@@ -3,7 +3,7 @@ import type { SeededRandom } from '../world/random.ts'
 import { BUCKETS, TransientNames } from './buckets.ts'
 import type { Bulk } from './bulk.ts'
 import { type Action, type Call, isMutation, isUnknown, type Put, type PutRule } from './history.ts'
-import { type Home, nameValue, VALUE_BYTES_MIN } from './values.ts'
+import { type Home, nameOf, nameValue, VALUE_BYTES_MIN } from './values.ts'
 
 /** More mutations of one key with unknown outcome would make its history too costly to check. */
 const UNKNOWN_MAX = 4
@@ -183,10 +183,6 @@ export class Mix {
     while ((this.#unknown.get(nameOf({ job, bucket, key: keyOf(stem, round) })) ?? 0) >= UNKNOWN_MAX) round++
     return round
   }
-}
-
-function nameOf({ job, bucket, key }: Home): string {
-  return `${job}/${bucket}/${key}`
 }
 
 function keyOf(stem: string, round: number): string {

@@ -5,6 +5,11 @@ export interface Home {
   readonly key: string
 }
 
+/** One name for each key of each bucket of each job. */
+export function nameOf({ job, bucket, key }: Home): string {
+  return `${job}/${bucket}/${key}`
+}
+
 /** A value's name in the model: `id:bytes` of one put or append, joined with `+` for appends. */
 export type ValueName = string
 
