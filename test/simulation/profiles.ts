@@ -260,15 +260,26 @@ const profiles: readonly Profile[] = [
     slots: 4,
   },
   // Many keys in few slots, many calls at once, streams that are abandoned and as many buckets as a job may have, so that every message that grows with data,
-  // and everything that is held for calls, reaches its bound.
+  // and everything that is held for calls, reaches its bound. The faults begin while the clients call, and waits outlast the death of a client's machine.
   {
     ...plain,
     name: 'bounds',
-    faults: ['rebalance', 'rebalance', 'crashTarget', 'crashNode', 'crashClient', 'drainNode', 'moveJob'],
+    faults: [
+      'rebalance',
+      'rebalance',
+      'crashTarget',
+      'crashNode',
+      'crashClient',
+      'crashClient',
+      'crashClient',
+      'drainNode',
+      'moveJob',
+    ],
     faultsMin: 3,
     thinkMsMax: 60,
+    horizonMs: 900,
     lanes: 6,
-    waitSecondsMax: 3,
+    waitSecondsMax: 6,
     keys: LONG_KEYS,
     actions: {
       putMany: 3,

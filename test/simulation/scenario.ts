@@ -1,7 +1,7 @@
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import { parseTicket } from '../../protocol/model/ticket.ts'
 import { partsOfToken } from '../../protocol/model/token.ts'
-import { checkHeld, checkLetGo } from './checker/held.ts'
+import { checkHeld, checkLetGo, rest } from './checker/held.ts'
 import { inspect } from './checker/inspect.ts'
 import { type Failure, judge } from './checker/judge.ts'
 import type { Death } from './checker/key-histories.ts'
@@ -42,8 +42,6 @@ export const CALLS_DEFAULT = 300
 const CLIENTS = 6
 /** Calls of a client that was restored from the memory of another one. */
 const RESTORED_CALLS = 20
-/** Time in which leases and sessions of up to 6 s lapse, slots move, chunks are checked, and times to live end. */
-const QUIET_MS = 14_000
 /** A message that was sent before a job's end may arrive 9 s later (`Network.slow`) and create the job again; the next heartbeat removes it. */
 const FORGET_MS = 12_000
 /** Sessions of disconnected clients live for 6 s, and are checked once a second. */
@@ -208,7 +206,7 @@ class Scenario {
     // Some jobs end while calls and faults are under way.
     if (this.#cluster.random.fork('end').chance(0.85)) {
       this.#note('all is quiet')
-      await this.#controller.sleep(QUIET_MS)
+      await rest(this.#cluster, (ms) => this.#controller.sleep(ms))
       for (const what of checkHeld(this.#cluster.living)) this.#fail('something is held for nobody', what)
       await this.#controlled?.checkQuiet()
       await this.#inspect()
