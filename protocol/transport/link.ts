@@ -12,6 +12,8 @@ export interface Link {
   write(parts: readonly Uint8Array[], taken: () => void): void
   /** Bytes written and not yet taken by the network. */
   readonly queuedBytes: number
+  /** Runs `task` once all bytes that have arrived by now, on any link of the process, were read. */
+  afterInput(task: () => void): void
   /** Stops and resumes delivery: TCP back-pressure slows the peer. */
   pause(): void
   resume(): void

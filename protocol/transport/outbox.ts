@@ -45,7 +45,7 @@ export interface Outgoing<T> {
 export type Payload = Uint8Array | readonly Uint8Array[] | ByteRanges
 
 /**
- * Encodes frames for one link. Everything produced in one turn of the event loop leaves in one write. With
+ * Encodes frames for one link. Everything produced for the input of one poll leaves in one write. With
  * `portion`, larger turns leave in several: the first has so many frames, each further one twice as many, up
  * to `PORTION_MAX`.
  */
@@ -217,11 +217,11 @@ export class Outbox {
     writer.reset(slab)
   }
 
-  /** After all microtasks, so that requests sent for the answers of one read leave together. */
+  /** Requests sent for the input of one poll leave together, also if it came on many sockets, as in a server that calls nodes for its own clients. */
   #schedule(): void {
     if (this.#scheduled || this.#isHeld) return
     this.#scheduled = true
-    process.nextTick(() => {
+    this.#link.afterInput(() => {
       if (this.#scheduled) this.flush()
     })
   }

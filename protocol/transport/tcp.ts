@@ -87,6 +87,10 @@ export class TcpLink implements Link {
     return this.#isLate ? this.#socket.writableLength : 0
   }
 
+  afterInput(task: () => void): void {
+    setImmediate(task)
+  }
+
   pause(): void {
     this.#paused = true
     this.#socket.pause()

@@ -62,7 +62,11 @@ test('memory for a payload of which the rest never comes is given up, once', asy
 test('whoever lends a payload is told once that it was copied, or that the network has it', () => {
   const taken: (() => void)[] = []
   const sent: string[] = []
-  const link = { queuedBytes: 0, write: (_: unknown, done: () => void) => void taken.push(done) }
+  const link = {
+    queuedBytes: 0,
+    afterInput: setImmediate,
+    write: (_: unknown, done: () => void) => void taken.push(done),
+  }
   const outbox = new Outbox(link as unknown as Link)
   const send = (payload: Uint8Array, name: string): void => {
     const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
@@ -79,7 +83,7 @@ test('whoever lends a payload is told once that it was copied, or that the netwo
 
 test('whoever lends a payload of many small parts is told, also where the network is busy', () => {
   const sent: string[] = []
-  const link = { queuedBytes: 1, write: (_: unknown, done: () => void) => done() }
+  const link = { queuedBytes: 1, afterInput: setImmediate, write: (_: unknown, done: () => void) => done() }
   const outbox = new Outbox(link as unknown as Link)
   const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
   const payload = [Buffer.alloc(5000), Buffer.alloc(5000)]
@@ -90,7 +94,11 @@ test('whoever lends a payload of many small parts is told, also where the networ
 
 test('what was written stays as it is until the network has it', () => {
   const written: Buffer[] = []
-  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
+  const link = {
+    queuedBytes: 0,
+    afterInput: setImmediate,
+    write: (parts: Buffer[]) => void written.push(...parts),
+  }
   const outbox = new Outbox(link as unknown as Link)
   const send = (byte: number): void => {
     const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
@@ -103,7 +111,11 @@ test('what was written stays as it is until the network has it', () => {
 
 test('a payload of many parts leaves whole and in order, and one that is transient may change at once', () => {
   const written: Buffer[] = []
-  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void written.push(...parts) }
+  const link = {
+    queuedBytes: 0,
+    afterInput: setImmediate,
+    write: (parts: Buffer[]) => void written.push(...parts),
+  }
   const outbox = new Outbox(link as unknown as Link)
   // Small payloads are copied into a slab one after another; the one of 300,000 bytes spans several slabs.
   const sizes = [10, 8192, 8193, 1, 300_000, 0, 5000]
@@ -123,7 +135,11 @@ test('a payload of many parts leaves whole and in order, and one that is transie
 
 test('a server writes replies in portions of 8, 16 and then 32, and begins anew with each turn', () => {
   const writes: number[] = []
-  const link = { queuedBytes: 0, write: (parts: Buffer[]) => void writes.push(Buffer.concat(parts).length) }
+  const link = {
+    queuedBytes: 0,
+    afterInput: setImmediate,
+    write: (parts: Buffer[]) => void writes.push(Buffer.concat(parts).length),
+  }
   const outbox = new Outbox(link as unknown as Link, REPLIES_FIRST_PORTION)
   const frame = { id: 1, kind: 0, codec: dataOperations.chunkGet.reply, head: { checksum: null } }
   for (const replies of [100, 3]) {

@@ -16,7 +16,7 @@ export const memoryBugs: readonly Planted[] = [
     file: 'storage-node/memory/job-memory.ts',
     find: 'if (pinned !== undefined) {\n      pinned.freed = true',
     replace: 'if (pinned !== undefined && blocks < 0) {\n      pinned.freed = true',
-    seedsMax: 30,
+    seedsMax: 100,
   },
   {
     name: 'lookup-stops-at-a-hole',

@@ -110,6 +110,10 @@ class MirroredLink implements Link {
     }
   }
 
+  afterInput(task: () => void): void {
+    this.original.afterInput(task)
+  }
+
   pause(): void {
     // Nothing arrives at the first process either.
   }
@@ -222,6 +226,10 @@ class RecordedLink implements Link {
       taken()
       told()
     })
+  }
+
+  afterInput(task: () => void): void {
+    this.#link.afterInput(task)
   }
 
   pause(): void {

@@ -103,6 +103,10 @@ export class End implements Link {
     }
   }
 
+  afterInput(task: () => void): void {
+    process.nextTick(task)
+  }
+
   pause(): void {
     this.#paused = true
   }
