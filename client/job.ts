@@ -3,10 +3,11 @@ import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/model/keys.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
 import { Buckets } from './objects/buckets.ts'
+import { chunkMemory, type WithChunkMemory } from './objects/chunk-memory.ts'
 import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
 import { getValues } from './objects/get-many.ts'
-import { type PartMemory, partMemory, streamObject } from './objects/get-stream.ts'
+import { streamObject } from './objects/get-stream.ts'
 import { type ListEntry, listKeys } from './objects/listing.ts'
 import {
   type Bytes,
@@ -185,7 +186,8 @@ export class Job implements AsyncDisposable {
     const name = encodeKey(key)
     const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
-    const get = { consume: false, untilMs, range, version: versionOf(options), checksums, bounds }
+    const memory = (options as WithChunkMemory)[chunkMemory]
+    const get = { consume: false, untilMs, range, version: versionOf(options), checksums, bounds, memory }
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getWithMetadata(this.#router, addressOf(bucket, name), { key, get }),
     )
@@ -230,6 +232,7 @@ export class Job implements AsyncDisposable {
       ...fields,
       source: readable,
       windows: this.#windows,
+      memory: (options as WithChunkMemory)[chunkMemory],
       checksums: this.#checksums,
       signal: options.signal,
       bounds: () => this.#bounds(options),
@@ -255,7 +258,7 @@ export class Job implements AsyncDisposable {
       checksums: this.#checksums,
       waitMs: waitMsOf(options.waitSeconds),
       signal: options.signal,
-      memory: (options as { [partMemory]?: PartMemory })[partMemory],
+      memory: (options as WithChunkMemory)[chunkMemory],
       bounds: (signal) => this.#bounds({ ...options, signal }),
       locate: (bounds, open) =>
         this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>

@@ -39,6 +39,8 @@ export const BODY_LOOK_MS = 15_000
 export const BODIES_BYTES_MAX = 512 * 1024 * 1024
 /** What a stream holds besides the chunks that the SDK has in flight, or prefetches, for all streams of a job: 64 MiB. */
 export const STREAM_BYTES = 2 * 1024 * 1024
+/** Chunks of memory that are kept for the next bodies: as many as requests of a busy gateway hold. */
+export const FREE_CHUNKS_MAX = 64
 /** Requests that wait for memory; more are answered with SlowDown. */
 export const BODIES_WAITING_MAX = 10_000
 /** How long a request waits for memory. */

@@ -137,7 +137,8 @@ export class RequestHandler {
       memory.change(held, bytes)
       held = bytes
     }
-    const around = { incoming, outgoing, open, paces, nowMs, hold, signal }
+    const { chunks } = memory
+    const around = { incoming, outgoing, open, paces, chunks, nowMs, hold, signal }
     await memory.take(held)
     try {
       await handler(new Exchange({ id, request, bucket, key, body, ...around }))

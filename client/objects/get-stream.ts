@@ -6,15 +6,11 @@ import { repeat, type Timer } from '../../protocol/runtime.ts'
 import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
+import type { ChunkMemory } from './chunk-memory.ts'
 import { askOwner, tellOwner } from './chunked.ts'
 import { type Get, type Opened, openObject, readerOf, wasReplaced } from './get.ts'
 import type { Part } from './range.ts'
 import type { StreamWindows, Window } from './stream-windows.ts'
-
-/** Of `getStream`, for the command alone: memory for the next part of so many bytes, instead of a Buffer of its own. */
-export const partMemory: unique symbol = Symbol('memory of parts')
-
-export type PartMemory = (bytes: number) => Buffer | undefined
 
 interface Source {
   readonly at: KeyAddress
@@ -28,7 +24,7 @@ interface GetStream extends Pick<Get, 'range' | 'checksums' | 'version'> {
   /** Deadline of the next message, which `signal` aborts as well. */
   readonly bounds: (signal: AbortSignal) => Deadline
   readonly signal: AbortSignal | undefined
-  readonly memory: PartMemory | undefined
+  readonly memory: ChunkMemory | undefined
   /** Looks up the key's bucket and runs `open`. */
   readonly locate: (bounds: Deadline, open: (at: KeyAddress) => Promise<Source>) => Promise<Source>
 }
@@ -218,7 +214,9 @@ class Reading implements Window {
   }
 
   #read(next: Next): void {
-    const bytes = next.part.read(this.#bounds(), this.#options.memory?.(next.part.bytes))
+    const { part } = next
+    const target = part.isHere ? undefined : this.#options.memory?.take(part.bytes)
+    const bytes = part.read(this.#bounds(), target)
     next.bytes = bytes
     next.isHere = false
     bytes.then(

@@ -9,6 +9,7 @@ import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Finish, Sent } from '../routing/routed-call.ts'
 import { asAnswer, type Router } from '../routing/router.ts'
+import { type ChunkMemory, landIn } from './chunk-memory.ts'
 import { chunkParts, tellOwner } from './chunked.ts'
 import { verify } from './integrity.ts'
 import { type Part, piecesOf, type Span, spanOf } from './range.ts'
@@ -25,6 +26,8 @@ export interface Get {
   /** Whether bytes are verified against their writers' checksums. */
   readonly checksums: boolean
   readonly bounds: Deadline
+  /** Where bytes that come in one message are received; memory of their own if not given. */
+  readonly memory?: ChunkMemory | undefined
 }
 
 /** The owner's answer about an object, and how to read the requested range. */
@@ -117,7 +120,7 @@ function askFirst<Result>(
   get: Get,
   finish: Finish<GetAnswer['head'], Result>,
 ): Promise<Result> {
-  const { consume, untilMs, bounds, range, checksums } = get
+  const { consume, untilMs, bounds, range, checksums, version, memory } = get
   let offset = 0
   let length = 0
   // A checksum covers the whole object, so all of it has to be read.
@@ -125,7 +128,7 @@ function askFirst<Result>(
     offset = range.start
     length = Math.min(PAYLOAD_BYTES_MAX, (range.end ?? Number.POSITIVE_INFINITY) - range.start)
   }
-  return askPiece(router, at, { consume, untilMs, bounds, version: get.version, offset, length }, finish)
+  return askPiece(router, at, { consume, untilMs, bounds, version, memory, offset, length }, finish)
 }
 
 async function open(
@@ -156,7 +159,7 @@ function partOf(bytes: Buffer): Part {
     bytes.copy(target)
     return target
   }
-  return { from: 0, bytes: bytes.length, read }
+  return { from: 0, bytes: bytes.length, isHere: true, read }
 }
 
 /** The bytes of a value: those of the first answer, and further ranges of the same version. */
@@ -197,7 +200,7 @@ async function collect(
 }
 
 /** The bytes of all parts in one buffer; not copied if there is one part. */
-export async function concat({ span, parts }: Opened, { bounds }: Get): Promise<Buffer> {
+export async function concat({ span, parts }: Opened, { bounds, memory }: Get): Promise<Buffer> {
   const total = span.end - span.start
   if (total > GET_BYTES_MAX) {
     throw new MayflyError(
@@ -206,9 +209,9 @@ export async function concat({ span, parts }: Opened, { bounds }: Get): Promise<
     )
   }
   let whole: Buffer | null = null
-  await runInFlight(parts, CHUNKS_IN_FLIGHT, async ({ from, bytes, read }) => {
+  await runInFlight(parts, CHUNKS_IN_FLIGHT, async ({ from, bytes, isHere, read }) => {
     if (bytes === total) {
-      whole = await read(bounds)
+      whole = await read(bounds, isHere ? undefined : memory?.take(bytes))
       return
     }
     whole ??= Buffer.allocUnsafeSlow(total)
@@ -217,7 +220,7 @@ export async function concat({ span, parts }: Opened, { bounds }: Get): Promise<
   return whole ?? nothing
 }
 
-type AskedPiece = Piece & Pick<Get, 'untilMs' | 'bounds'>
+type AskedPiece = Piece & Pick<Get, 'untilMs' | 'bounds' | 'memory'>
 
 function getPiece(router: Router, at: KeyAddress, piece: AskedPiece): Promise<GetAnswer> {
   return askPiece(router, at, piece, asAnswer)
@@ -229,7 +232,7 @@ function askPiece<Result>(
   piece: AskedPiece,
   finish: Finish<GetAnswer['head'], Result>,
 ): Promise<Result> {
-  const { consume, untilMs, bounds } = piece
+  const { consume, untilMs, bounds, memory } = piece
   const { clock } = router.runtime
   const request = ({ epoch, lane, sequence }: Sent) => ({
     epoch,
@@ -251,6 +254,7 @@ function askPiece<Result>(
     deadlineMs: bounds.deadlineMs,
     signal: bounds.signal,
     context: bounds.context,
+    land: landIn(memory),
   }
   if (!consume) return router.read(dataOperations.get, call, finish)
   return router.mutate(dataOperations.get, call, finish)

@@ -6,6 +6,7 @@ import type { Clock } from '../../protocol/runtime.ts'
 import { abortedBy, type Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
+import { ChunkMemory } from './chunk-memory.ts'
 import { putChunks, type SendChunk } from './chunked.ts'
 import { type Bytes, encodeText, type StreamFields, viewOf } from './object-fields.ts'
 import { putObject } from './put.ts'
@@ -17,6 +18,8 @@ export type ByteSource = AsyncIterable<Bytes>
 interface PutStream extends StreamFields {
   readonly source: ByteSource
   readonly windows: StreamWindows
+  /** Where chunks are collected; if not given, the stream has its own. */
+  readonly memory: ChunkMemory | undefined
   readonly locate: (bounds: Deadline) => Promise<KeyAddress>
   readonly checksums: boolean
   readonly signal: AbortSignal | undefined
@@ -31,9 +34,9 @@ interface PutStream extends StreamFields {
  */
 export async function putFrom(
   router: Router,
-  { source, windows, locate, signal, ...put }: PutStream,
+  { source, windows, memory, locate, signal, ...put }: PutStream,
 ): Promise<{ version: number }> {
-  const chunks = new Chunks(source, { signal, clock: router.runtime.clock })
+  const chunks = new Chunks(source, { signal, clock: router.runtime.clock, memory })
   try {
     const at = await locate(put.bounds())
     const first = await chunks.next()
@@ -69,7 +72,7 @@ async function sendAll(
     await windows.take(signal)
     const chunk = next
     const sent: Promise<void> = sendChunk(index, chunk)
-      .then(() => chunks.recycle(chunk))
+      .then(() => chunks.memory.give(chunk))
       .catch((error: unknown) => chunks.fail(error))
       .finally(() => {
         windows.give()
@@ -84,6 +87,12 @@ async function sendAll(
   return manifestOf(bytes)
 }
 
+interface ChunksOptions {
+  readonly signal: AbortSignal | undefined
+  readonly clock: Clock
+  readonly memory: ChunkMemory | undefined
+}
+
 /**
  * Collects a source into chunks. A failure or the signal ends the wait for the source at once; an idle source
  * ends after `SOURCE_REST_MS_MAX`, so that earlier chunks are freed.
@@ -91,18 +100,21 @@ async function sendAll(
 class Chunks {
   /** The last chunk has been returned. */
   ended = false
+  /** Takes chunks back that the node has answered. */
+  readonly memory: ChunkMemory
   readonly #source: ByteSource
   readonly #pieces: AsyncIterator<Bytes>
   readonly #signal: AbortSignal | undefined
   readonly #clock: Clock
   readonly #onAbort = (): void => this.fail(abortedBy(this.#signal))
   #rest: Uint8Array = new Uint8Array(0)
-  /** Chunks that were sent. With a fresh one for each MiB the garbage collector takes half of the time. */
-  readonly #free: Buffer[] = []
   #failure: MayflyError | null = null
   #interrupt: (error: MayflyError) => void = () => undefined
 
-  constructor(source: ByteSource, { signal, clock }: { signal: AbortSignal | undefined; clock: Clock }) {
+  constructor(
+    source: ByteSource,
+    { signal, clock, memory = new ChunkMemory(CHUNKS_IN_FLIGHT + 1) }: ChunksOptions,
+  ) {
     if (typeof source?.[Symbol.asyncIterator] !== 'function')
       throw new MayflyError(
         'BAD_REQUEST',
@@ -110,6 +122,7 @@ class Chunks {
           ? 'readable: it is a Blob; use its stream()'
           : 'readable: it is no stream and no async iterable',
       )
+    this.memory = memory
     this.#source = source
     this.#pieces = source[Symbol.asyncIterator]()
     this.#signal = signal
@@ -120,7 +133,7 @@ class Chunks {
 
   /** A full chunk; after the end of the source the rest, then empty. */
   async next(): Promise<Buffer> {
-    const chunk = this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    const chunk = this.memory.take(CHUNK_BYTES)
     let used = 0
     while (used < CHUNK_BYTES && !this.ended) {
       this.check()
@@ -131,11 +144,6 @@ class Chunks {
       this.#rest = this.#rest.subarray(taken.length)
     }
     return chunk.subarray(0, used)
-  }
-
-  /** Takes back a full chunk that the node has answered. */
-  recycle(chunk: Buffer): void {
-    if (chunk.length === CHUNK_BYTES) this.#free.push(chunk)
   }
 
   fail(error: unknown): void {

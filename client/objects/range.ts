@@ -14,6 +14,8 @@ export interface Part {
   /** Its offset in the requested bytes. */
   readonly from: number
   readonly bytes: number
+  /** Its bytes have arrived with the object's head. */
+  readonly isHere?: true
   /** Reads it into `target` if given, otherwise into memory of its own. */
   readonly read: (bounds: Deadline, target?: Buffer) => Promise<Buffer>
 }

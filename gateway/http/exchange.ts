@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Job } from '../../client/job.ts'
+import type { ChunkMemory } from '../../client/objects/chunk-memory.ts'
 import type { Body } from './body.ts'
 import { Pace, type Paces } from './pace.ts'
 import type { S3Request } from './s3-request.ts'
@@ -26,6 +27,7 @@ interface ExchangeOptions {
   readonly outgoing: ServerResponse
   readonly open: OpenJob
   readonly paces: Paces
+  readonly chunks: ChunkMemory
   /** When it was received, Unix time. */
   readonly nowMs: number
   /** Changes the bytes that the request is charged of the memory for bodies. */
@@ -44,6 +46,8 @@ export class Exchange {
   readonly open: OpenJob
   readonly signal: AbortSignal
   readonly nowMs: number
+  /** Memory for bodies. What is sent goes back to it. */
+  readonly chunks: ChunkMemory
   readonly #options: ExchangeOptions
 
   constructor(options: ExchangeOptions) {
@@ -56,6 +60,7 @@ export class Exchange {
     this.open = options.open
     this.signal = options.signal
     this.nowMs = options.nowMs
+    this.chunks = options.chunks
   }
 
   get job(): Job {
@@ -87,7 +92,10 @@ export class Exchange {
     if (bytes === undefined || bytes.length === 0) return void outgoing.end()
     const pace = new Pace(paces, () => outgoing.destroy())
     pace.wait(bytes.length)
-    outgoing.once('close', () => pace.moved(bytes.length))
+    outgoing.once('close', () => {
+      pace.moved(bytes.length)
+      if (outgoing.writableFinished) this.chunks.give(bytes)
+    })
     outgoing.end(bytes)
   }
 
@@ -131,7 +139,10 @@ export class Exchange {
   async #write(bytes: Buffer, pace: Pace): Promise<void> {
     const { outgoing } = this.#options
     if (outgoing.destroyed) throw new Error('the client is gone')
-    if (outgoing.write(bytes)) return
+    const sent = (error?: Error | null): void => {
+      if (!error) this.chunks.give(bytes)
+    }
+    if (outgoing.write(bytes, sent)) return
     pace.wait(bytes.length)
     await new Promise<void>((resolve) => {
       const go = (): void => {

@@ -1,5 +1,6 @@
+import { ChunkMemory } from '../../client/objects/chunk-memory.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { BODIES_BYTES_MAX, BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX } from '../limits.ts'
+import { BODIES_BYTES_MAX, BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX, FREE_CHUNKS_MAX } from '../limits.ts'
 import { slowDown } from './s3-error.ts'
 
 interface Waiting {
@@ -9,6 +10,8 @@ interface Waiting {
 
 /** A weighted FIFO semaphore over the bytes of bodies that are in memory. */
 export class BodyMemory {
+  /** The buffers of bodies above 16 KiB. */
+  readonly chunks = new ChunkMemory(FREE_CHUNKS_MAX)
   readonly #clock: Clock
   readonly #waiting: Waiting[] = []
   #used = 0

@@ -54,6 +54,7 @@ export async function copyObject(exchange: Exchange): Promise<void> {
         condition,
         nowMs: exchange.nowMs,
         signal: exchange.signal,
+        chunks: exchange.chunks,
       })
       return exchange.sendXml('CopyObjectResult', [
         ['LastModified', new Date(modifiedMs).toISOString()],

@@ -1,3 +1,4 @@
+import { chunkMemory } from '../../client/objects/chunk-memory.ts'
 import { wasReplaced } from '../../client/objects/get.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
@@ -53,9 +54,10 @@ async function begin(exchange: Exchange): Promise<Begun> {
 }
 
 /** With the first chunk, which is all of most objects. Null for an empty object, which has no first byte. */
-async function beginWhole({ job, bucket, key, signal, open }: Exchange): Promise<Begun | null> {
+async function beginWhole({ job, bucket, key, signal, open, chunks }: Exchange): Promise<Begun | null> {
   try {
-    const got = await job.getWithMetadata(key, { bucket, signal, range: { start: 0, end: CHUNK_BYTES } })
+    const options = { bucket, signal, range: { start: 0, end: CHUNK_BYTES }, [chunkMemory]: chunks }
+    const got = await job.getWithMetadata(key, options)
     return { object: objectOf(got, open.createdAt), range: null, first: got.value }
   } catch (error) {
     if (isError(error, 'RANGE_NOT_SATISFIABLE')) return null
@@ -75,11 +77,11 @@ export async function statOf(
 
 /** Rejects with an error for which `wasReplaced` holds before it has sent anything; what comes later cuts the stream. */
 async function answer(exchange: Exchange, { object, range, first }: Begun): Promise<void> {
-  const { job, bucket, key, signal } = exchange
+  const { job, bucket, key, signal, chunks } = exchange
   const { start, end } = range ?? { start: 0, end: object.bytes }
   const left = { start: start + first.length, end }
   const leftBytes = left.end - left.start
-  const options = { bucket, signal, range: left, ifVersion: object.version }
+  const options = { bucket, signal, range: left, ifVersion: object.version, [chunkMemory]: chunks }
   const status = range === null ? 200 : 206
   const headers = headersFor(exchange, object, range)
   if (leftBytes === 0 || (first.length === 0 && leftBytes <= CHUNK_BYTES)) {

@@ -6,7 +6,7 @@ import { attributesOf, checksumHeaders, quote, ttlOf } from './object-record.ts'
 import { store } from './store.ts'
 
 export async function putObject(exchange: Exchange): Promise<void> {
-  const { body, bucket, key, signal, job } = exchange
+  const { body, bucket, key, signal, job, chunks } = exchange
   if (body.length > PUT_BYTES_MAX) throw new S3Error('EntityTooLarge')
   const attributes = attributesOf(exchange)
   ttlOf(attributes)
@@ -21,6 +21,7 @@ export async function putObject(exchange: Exchange): Promise<void> {
     condition,
     nowMs: exchange.nowMs,
     signal,
+    chunks,
   })
   exchange.send(200, { etag: quote(etag), ...checksumHeaders(checksum), 'content-length': 0 })
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Job } from '../../client/job.ts'
+import { type ChunkMemory, chunkMemory } from '../../client/objects/chunk-memory.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
-import { collect, type Verified } from '../http/body.ts'
+import type { Verified } from '../http/body.ts'
 import { asS3Error, S3Error } from '../http/s3-error.ts'
 import type { PutCondition } from './conditions.ts'
 import { type Attributes, metadataOf, type ObjectRecord, ttlOf } from './object-record.ts'
@@ -23,6 +24,8 @@ export interface Storing {
   /** Names the put; a random name if not given. */
   readonly put?: string
   readonly signal: AbortSignal
+  /** Where the bytes are collected. */
+  readonly chunks: ChunkMemory
 }
 
 /**
@@ -30,13 +33,15 @@ export interface Storing {
  * its node is lost, the key is read: it may say that the put was carried out.
  */
 export async function store(job: Job, storing: Storing): Promise<ObjectRecord> {
-  const { bucket, key, attributes, condition, signal } = storing
+  const { bucket, key, attributes, condition, signal, chunks } = storing
   const { metadata, record } = recorder(storing)
-  const options = { bucket, signal, ...condition, ...ttlOf(attributes) }
+  const options = { bucket, signal, ...condition, ...ttlOf(attributes), [chunkMemory]: chunks }
   try {
     if (storing.bytes <= CHUNK_BYTES) {
-      const bytes = await collect(storing.source())
+      const bytes = await collect(storing)
       await job.put(key, bytes, { ...options, metadata: metadata() })
+      // After a failure a connection may still read them.
+      chunks.give(bytes)
     } else await job.putStream(key, storing.source(), { ...options, metadata })
     return record()
   } catch (error) {
@@ -46,6 +51,21 @@ export async function store(job: Job, storing: Storing): Promise<ObjectRecord> {
     if (Object.keys(condition).length === 0) throw new S3Error('InternalError', undefined, { cause: error })
     throw asS3Error(error)
   }
+}
+
+/** All bytes of the source: in memory of `chunks` unless they come in one piece. */
+async function collect({ source, bytes, chunks }: Storing): Promise<Buffer> {
+  let whole: Buffer = Buffer.alloc(0)
+  let used = 0
+  for await (const piece of source()) {
+    if (piece.length === bytes) whole = piece
+    else {
+      if (used === 0) whole = chunks.take(bytes)
+      piece.copy(whole, used)
+    }
+    used += piece.length
+  }
+  return whole.subarray(0, used)
 }
 
 function recorder({

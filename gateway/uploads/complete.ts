@@ -138,6 +138,7 @@ async function copyParts(
       nowMs: exchange.nowMs,
       put: upload.id,
       signal: exchange.signal,
+      chunks: exchange.chunks,
     })
     return { etag: record.etag, checksum: record.checksum ?? null }
   } catch (error) {

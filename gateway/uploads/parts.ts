@@ -67,10 +67,11 @@ async function uploadOf(exchange: Exchange): Promise<Upload> {
 
 /** A part that arrives again replaces the former one. One whose upload has ended meanwhile is removed. */
 async function storePart(exchange: Exchange, upload: Upload, part: PartSource): Promise<ObjectRecord> {
-  const { job, signal, nowMs } = exchange
+  const { job, signal, nowMs, chunks } = exchange
   const key = partKey(upload.id, numberIn(exchange))
+  const attributes = { headers: {}, user: {} }
   const record = await store(job, {
-    ...{ bucket: UPLOADS_BUCKET, key, attributes: { headers: {}, user: {} }, condition: {}, nowMs, signal },
+    ...{ bucket: UPLOADS_BUCKET, key, attributes, condition: {}, nowMs, signal, chunks },
     ...part,
     verified: () => {
       const verified = part.verified()

@@ -2,29 +2,15 @@ import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { GetStreamOptions, Job } from '../../../client/index.ts'
-import { type PartMemory, partMemory } from '../../../client/objects/get-stream.ts'
-import { CHUNK_BYTES } from '../../../protocol/limits.ts'
+import { ChunkMemory, chunkMemory } from '../../../client/objects/chunk-memory.ts'
+import { CHUNK_BYTES, STREAM_WINDOW_CHUNKS } from '../../../protocol/limits.ts'
 
 type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>
 
-/** Chunks that were written are received into again: with a fresh one for each MiB, garbage collection takes a third of the time. */
-class ChunkMemory {
-  readonly #free: Buffer[] = []
-
-  take(bytes: number): Buffer | undefined {
-    return bytes === CHUNK_BYTES ? (this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)) : undefined
-  }
-
-  give(chunk: Buffer): void {
-    if (chunk.length === CHUNK_BYTES) this.#free.push(chunk)
-  }
-}
-
 /** Writes an object into a file as it arrives; `progress` is told of each chunk. */
 export async function writeObject(path: string, { job, key, options, progress }: Source): Promise<void> {
-  const memory = new ChunkMemory()
-  const take: PartMemory = (bytes) => memory.take(bytes)
-  const chunks = job.getStream(key, { ...options, [partMemory]: take } as GetStreamOptions)
+  const memory = new ChunkMemory(STREAM_WINDOW_CHUNKS)
+  const chunks = job.getStream(key, { ...options, [chunkMemory]: memory } as GetStreamOptions)
   await writeAll(path, chunks, (chunk) => {
     progress?.(chunk.length)
     memory.give(chunk)
