@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isError } from '../protocol/errors.ts'
 import { CHUNK_BYTES, KEY_BYTES_MAX } from '../protocol/limits.ts'
@@ -19,6 +18,7 @@ import { REFUSED_BODY_BYTES_MAX, REFUSED_BODY_MS_MAX, STREAM_BYTES } from './lim
 import { checkBucket } from './listing/bucket-names.ts'
 import type { Ended } from './metrics.ts'
 import { Operations, type Route } from './operations.ts'
+import { randomId } from './random-id.ts'
 import { checkHeaders } from './request-headers.ts'
 
 export interface RequestHandlerOptions {
@@ -64,7 +64,7 @@ export class RequestHandler {
 
   /** Never rejects. */
   async handle(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const id = randomBytes(8).toString('hex').toUpperCase()
+    const id = randomId().toUpperCase()
     const gone = new AbortController()
     const seen: Seen = { operation: 'other', job: '', bucket: '', key: '', code: '' }
     const connection = { id, incoming, outgoing, seen, signal: gone.signal }

@@ -12,6 +12,8 @@ export interface ChildOptions {
   readonly name: string
   /** The JavaScript file that Node runs. */
   readonly program: URL
+  /** Of Node; none by default. */
+  readonly flags?: readonly string[]
   readonly environment: Environment
   /** Standard error is appended to it. */
   readonly logFile: string
@@ -36,7 +38,7 @@ export class Child {
   constructor(options: ChildOptions) {
     const log = openSync(options.logFile, 'a', 0o600)
     this.#options = options
-    this.#process = spawn(process.execPath, [fileURLToPath(options.program)], {
+    this.#process = spawn(process.execPath, [...(options.flags ?? []), fileURLToPath(options.program)], {
       stdio: ['ignore', 'ignore', log, 'ipc'],
       env: options.environment,
     })

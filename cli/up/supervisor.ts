@@ -7,7 +7,7 @@ import type { TlsSettings } from '../../service/network/certificates.ts'
 import type { Environment } from '../../service/process/environment.ts'
 import { writePrivateFile } from '../../service/process/private-file.ts'
 import { prepareS3 } from '../../service/s3/prepare-s3.ts'
-import { Child, type ControllerRequest } from './child.ts'
+import { Child, type ChildOptions, type ControllerRequest } from './child.ts'
 import { prepareTls } from './cluster-tls.ts'
 import type { ClusterConfig } from './config/cluster-config.ts'
 import { checkNetwork, isExposed, networkEnvironment } from './config/network-settings.ts'
@@ -17,6 +17,7 @@ import { LogFolder } from './log-folder.ts'
 import { MetadataProcesses } from './metadata-processes.ts'
 import { NodeProcesses } from './node-processes.ts'
 import { isPortTaken } from './port.ts'
+import { gatewayFlags } from './programs.ts'
 import { untilServing } from './readiness.ts'
 import { ServerProcess } from './server-process.ts'
 import {
@@ -219,6 +220,7 @@ export class Supervisor {
   #spawnGateway(listen: string): Child {
     return this.#spawn('gateway', {
       name: 'gateway',
+      flags: gatewayFlags,
       settings: {
         ...this.#network(listen),
         MAYFLY_GATEWAY_ID: 'g-1',
@@ -267,7 +269,7 @@ export class Supervisor {
 
   #spawn(
     plane: 'controller' | 'metadata' | 'storage-node' | 'gateway',
-    child: { name: string; settings: Environment; onMessage?: (message: ControllerRequest) => void },
+    child: Pick<ChildOptions, 'name' | 'flags' | 'onMessage'> & { settings: Environment },
   ): Child {
     const { environment, programs, runtime } = this.#options
     return new Child({
@@ -280,6 +282,7 @@ export class Supervisor {
       },
       logFile: this.#logs.open(child.name),
       clock: runtime.clock,
+      ...(child.flags && { flags: child.flags }),
       ...(child.onMessage && { onMessage: child.onMessage }),
     })
   }

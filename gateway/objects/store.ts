@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import type { Job } from '../../client/job.ts'
 import { type ChunkMemory, chunkMemory } from '../../client/objects/chunk-memory.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
 import type { Verified } from '../http/body.ts'
 import { asS3Error, S3Error } from '../http/s3-error.ts'
+import { randomId } from '../random-id.ts'
 import type { PutCondition } from './conditions.ts'
 import { type Attributes, metadataOf, type ObjectRecord, ttlOf } from './object-record.ts'
 
@@ -68,13 +68,7 @@ async function collect({ source, bytes, chunks }: Storing): Promise<Buffer> {
   return whole.subarray(0, used)
 }
 
-function recorder({
-  verified,
-  bytes,
-  nowMs,
-  attributes,
-  put = randomBytes(8).toString('base64url'),
-}: Storing) {
+function recorder({ verified, bytes, nowMs, attributes, put = randomId() }: Storing) {
   const record = (): ObjectRecord => {
     const { md5, etag = md5, checksum } = verified()
     const { headers } = attributes

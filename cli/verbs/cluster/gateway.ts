@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { findCredentials, stateDirOf } from '../../api/credentials.ts'
 import type { Credentials } from '../../api/http.ts'
-import { programs } from '../../up/programs.ts'
+import { gatewayFlags, programs } from '../../up/programs.ts'
 import { stateFolderAt } from '../../up/state-folder.ts'
 import {
   type AddVerb,
@@ -64,10 +64,14 @@ function settingsOf({ url, caFile }: Credentials, secretFile: string): NodeJS.Pr
 
 /** Ctrl-C reaches the gateway too, which ends by itself. */
 async function run(env: NodeJS.ProcessEnv): Promise<number> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('gateway/main.js', programs))], {
-    stdio: 'inherit',
-    env,
-  })
+  const child = spawn(
+    process.execPath,
+    [...gatewayFlags, fileURLToPath(new URL('gateway/main.js', programs))],
+    {
+      stdio: 'inherit',
+      env,
+    },
+  )
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal)
   process.on('SIGTERM', forward).on('SIGINT', forward)
   return await new Promise((resolve, reject) => {
