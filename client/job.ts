@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream'
 import { MayflyError } from '../protocol/errors.ts'
 import { DEFAULT_BUCKET, encodeKey } from '../protocol/model/keys.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'
+import { chunkMemory, type WithChunkMemory } from '../protocol/wire/chunk-memory.ts'
 import { Buckets } from './objects/buckets.ts'
-import { chunkMemory, type WithChunkMemory } from './objects/chunk-memory.ts'
 import { deleteKeys } from './objects/delete-many.ts'
 import { getObject } from './objects/get.ts'
 import { getValues } from './objects/get-many.ts'
@@ -89,8 +89,7 @@ export class Job implements AsyncDisposable {
   /**
    * Stores an object of up to 1 TiB under a key of 1 to 1,024 bytes of UTF-8. It is atomic: visible when this
    * resolves, and not stored if this rejects, except with `OUTCOME_UNKNOWN`: then its node failed before it
-   * answered. Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change until it
-   * resolves.
+   * answered. Also `CAPACITY_EXCEEDED`, and `KEY_EXISTS` with `ifAbsent`. `bytes` must not change meanwhile.
    */
   async put(key: string, bytes: Bytes, options: PutOptions = noOptions): Promise<{ version: number }> {
     checkOptions('put', options)
@@ -186,7 +185,7 @@ export class Job implements AsyncDisposable {
     const name = encodeKey(key)
     const checksums = this.#checksums
     const { untilMs, bounds } = this.#waiting(options)
-    const memory = (options as WithChunkMemory)[chunkMemory]
+    const { [chunkMemory]: memory } = options as WithChunkMemory
     const get = { consume: false, untilMs, range, version: versionOf(options), checksums, bounds, memory }
     return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       getWithMetadata(this.#router, addressOf(bucket, name), { key, get }),

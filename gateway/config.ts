@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { MayflyError } from '../protocol/errors.ts'
 import { readNetwork } from '../service/network/listening.ts'
-import { type Environment, readSecret, readText, readTracesUrl } from '../service/process/environment.ts'
+import {
+  type Environment,
+  readNumber,
+  readSecret,
+  readText,
+  readTracesUrl,
+} from '../service/process/environment.ts'
+import { PROCESSES_DEFAULT_MAX, PROCESSES_MAX } from './limits.ts'
 
 /** Settings of a gateway, from its environment. Throws `BAD_REQUEST`, naming the variable that is wrong. */
 export function readConfig(env: Environment = process.env) {
@@ -12,9 +20,24 @@ export function readConfig(env: Environment = process.env) {
     endpoint: readEndpoint(env),
     serves: readServed(env),
     accessLog: env.MAYFLY_S3_ACCESS_LOG ?? null,
+    processes: readProcesses(env),
     logLevel: readText(env, 'MAYFLY_LOG_LEVEL', 'info'),
     tracesUrl: readTracesUrl(env),
   })
+}
+
+/** How many processes serve. Throws `BAD_REQUEST`. */
+function readProcesses(env: Environment): number {
+  const processes = readNumber(
+    env,
+    'MAYFLY_GATEWAY_PROCESSES',
+    Math.min(availableParallelism(), PROCESSES_DEFAULT_MAX),
+  )
+  if (Number.isInteger(processes) && processes >= 1 && processes <= PROCESSES_MAX) return processes
+  throw new MayflyError(
+    'BAD_REQUEST',
+    `MAYFLY_GATEWAY_PROCESSES is ${processes}, not a whole number from 1 to ${PROCESSES_MAX}`,
+  )
 }
 
 /** The jobs that a gateway serves: all of a cluster, or that of one ticket, without any secret of the cluster. */

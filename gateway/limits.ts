@@ -27,20 +27,23 @@ export const HEADERS_BYTES_MAX = 16 * 1024
 export const HEADERS_MS_MAX = 10_000
 /** A connection without a request is closed after this time: longer than the pools of SDKs hold theirs. */
 export const IDLE_MS_MAX = 120_000
-/** Connections of one gateway. When they are used up, those without a request are closed. */
+/** Processes of a gateway: as many as cores, but no more than this if nothing else is set. */
+export const PROCESSES_DEFAULT_MAX = 4
+export const PROCESSES_MAX = 64
+/** Connections of one process. When they are used up, those without a request are closed. */
 export const GATEWAY_CONNECTIONS_MAX = CONNECTIONS_MAX + 2_000
 /** Bytes of a body, in either direction, that have to pass in `BODY_LOOK_MS`: 35 kbit/s, as the wire has it. */
 export const BODY_BYTES_PER_LOOK_MIN = 64 * 1024
 export const BODY_LOOK_MS = 15_000
 /**
- * Bytes of bodies in memory, of all requests. A small body counts in full and a stream as `STREAM_BYTES`; further
+ * Bytes of bodies in memory, of all requests of a gateway; its processes have equal parts. A small body counts in full and a stream as `STREAM_BYTES`; further
  * requests wait. With it, 10,000 clients that each send 1 MiB cost no more than 512.
  */
 export const BODIES_BYTES_MAX = 512 * 1024 * 1024
 /** What a stream holds besides the chunks that the SDK has in flight, or prefetches, for all streams of a job: 64 MiB. */
 export const STREAM_BYTES = 2 * 1024 * 1024
-/** Chunks of memory that are kept for the next bodies: as many as requests of a busy gateway hold. */
-export const FREE_CHUNKS_MAX = 64
+/** Chunks of memory that a process keeps for the next bodies. */
+export const FREE_CHUNKS_MAX = 32
 /** Requests that wait for memory; more are answered with SlowDown. */
 export const BODIES_WAITING_MAX = 10_000
 /** How long a request waits for memory. */

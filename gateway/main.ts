@@ -1,3 +1,5 @@
+import cluster from 'node:cluster'
+import type { Registry } from 'prom-client'
 import { errorOf } from '../client/controller-api.ts'
 import { HEARTBEAT_MS, TICKET_SECONDS } from '../protocol/limits.ts'
 import { claimsOfAccessKey, s3KeyOf } from '../protocol/model/s3-key.ts'
@@ -6,48 +8,71 @@ import type { GatewayReport } from '../protocol/operations/reports.ts'
 import { systemRuntime } from '../protocol/runtime.ts'
 import { caIn } from '../protocol/transport/tls.ts'
 import { withProbes } from '../service/metrics/probes.ts'
+import { workerRegistry, workersMetrics } from '../service/metrics/workers-metrics.ts'
 import { openCertificates } from '../service/network/certificates.ts'
-import { runService } from '../service/process/lifecycle.ts'
+import { type Around, runService, type Service } from '../service/process/lifecycle.ts'
+import { startWorkers } from '../service/process/workers.ts'
 import { type Post, postTo } from '../service/reporting/controller-report.ts'
 import { secretOfTicket, secretsOfCluster } from './access/secrets.ts'
 import type { SecretOf } from './access/signature.ts'
 import { openAccessLog } from './access-log.ts'
 import { readConfig, type Served } from './config.ts'
 import type { Issue, Issued } from './jobs/open-jobs.ts'
-import { startGateway } from './server.ts'
+import { endpointOf, startGateway } from './server.ts'
+
+type Config = ReturnType<typeof readConfig>
 
 await runService('gateway', {
   readConfig: () => readConfig(),
-  start: async (config, { log, background }) => {
-    const { id, network, endpoint, serves, accessLog } = config
-    const certificates = openCertificates(network.tls, { log, background })
-    const { post, ...access } = accessOf(serves, caIn(network.caFile))
-    return await withProbes(
-      { plane: 'gateway', at: network.probes, certificates },
-      async ({ registry, address: metrics }) => {
-        const gateway = await startGateway({
-          ...{ listen: network.listen, endpoint, registry, log, certificates },
-          runtime: systemRuntime,
-          ...access,
-          accessLog: openAccessLog(accessLog),
-        })
-        if (post === null) return gateway
-        const report: GatewayReport = { endpoint: gateway.endpoint, metrics }
-        const tell = () => post(`gateways/${encodeURIComponent(id)}/heartbeat`, report)
-        // The supervisor tells users the endpoint once the controller knows it.
-        await background.attempt(['report', ''], tell)
-        const reports = background.every(HEARTBEAT_MS, ['report', ''], tell)
-        return {
-          address: gateway.address,
-          stop: async () => {
-            reports.cancel()
-            await gateway.stop()
-          },
-        }
-      },
-    )
+  start: async (config, around) => {
+    if (!cluster.isWorker) return await lead(config, around)
+    const registry = workerRegistry('gateway')
+    return await serve(config, around, registry)
   },
 })
+
+/** Reports the gateway to the controller and answers probes, and serves S3: in this process, or in several that share the port. */
+async function lead(config: Config, around: Around): Promise<Service> {
+  const { id, network, serves, processes } = config
+  const { log, background } = around
+  const certificates = openCertificates(network.tls, { log, background })
+  const metrics = processes > 1 ? workersMetrics() : undefined
+  return await withProbes(
+    { plane: 'gateway', at: network.probes, certificates, metrics },
+    async ({ registry, address: probes }) => {
+      const running =
+        processes > 1
+          ? await startWorkers({ count: processes, runtime: systemRuntime, log })
+          : await serve(config, around, registry)
+      const { post } = accessOf(serves, caIn(network.caFile))
+      if (post === null) return running
+      const endpoint = config.endpoint ?? endpointOf(running.address, { isTls: certificates !== null })
+      const report: GatewayReport = { endpoint, metrics: probes }
+      const tell = () => post(`gateways/${encodeURIComponent(id)}/heartbeat`, report)
+      // The supervisor tells users the endpoint once the controller knows it.
+      await background.attempt(['report', ''], tell)
+      const reports = background.every(HEARTBEAT_MS, ['report', ''], tell)
+      return {
+        address: running.address,
+        stop: async () => {
+          reports.cancel()
+          await running.stop()
+        },
+      }
+    },
+  )
+}
+
+async function serve(config: Config, { log, background }: Around, registry: Registry): Promise<Service> {
+  const { network, endpoint, serves, accessLog, processes } = config
+  const { secretOf, issue } = accessOf(serves, caIn(network.caFile))
+  return await startGateway({
+    ...{ listen: network.listen, endpoint, registry, log, secretOf, issue, processes },
+    certificates: openCertificates(network.tls, { log, background }),
+    runtime: systemRuntime,
+    accessLog: openAccessLog(accessLog),
+  })
+}
 
 /** Secrets and tickets of the jobs that are served, and how the controller is called: a gateway for one ticket calls none. */
 function accessOf(

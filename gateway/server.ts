@@ -14,7 +14,13 @@ import { answerBadRequest } from './http/client-faults.ts'
 import { BodyMemory } from './http/memory.ts'
 import { Paces } from './http/pace.ts'
 import { type Issue, OpenJobs } from './jobs/open-jobs.ts'
-import { GATEWAY_CONNECTIONS_MAX, HEADERS_BYTES_MAX, HEADERS_MS_MAX, IDLE_MS_MAX } from './limits.ts'
+import {
+  BODIES_BYTES_MAX,
+  GATEWAY_CONNECTIONS_MAX,
+  HEADERS_BYTES_MAX,
+  HEADERS_MS_MAX,
+  IDLE_MS_MAX,
+} from './limits.ts'
 import { addMetrics } from './metrics.ts'
 import { RequestHandler } from './request-handler.ts'
 
@@ -25,6 +31,8 @@ export interface GatewayOptions {
   /** The URL of clients; null for that of the listener. */
   readonly endpoint: string | null
   readonly runtime: Runtime
+  /** Processes that serve beside one another, this one included; 1 by default. */
+  readonly processes?: number
   readonly secretOf: SecretOf
   readonly issue: Issue
   readonly registry: Registry
@@ -45,11 +53,11 @@ const CHECK_MS = 1_000
 
 /** Serves S3 until it is stopped. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { listen, runtime, secretOf, issue, registry, accessLog, log } = options
+  const { listen, runtime, secretOf, issue, registry, accessLog, log, processes = 1 } = options
   const { clock } = runtime
   const jobs = new OpenJobs(issue, clock)
   const paces = new Paces(clock)
-  const memory = new BodyMemory(clock)
+  const memory = new BodyMemory(clock, BODIES_BYTES_MAX / processes)
   const server = newServer(options.certificates)
   const open = new Set<object>()
   const count = addMetrics(registry, {
@@ -64,6 +72,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // A client that waits before it sends its body is told to when an operation reads it.
   server.on('request', handle).on('checkContinue', handle)
   server.on('connection', (socket) => {
+    if (open.size >= GATEWAY_CONNECTIONS_MAX) {
+      // The refused client comes again; idle ones open another connection when they need one.
+      server.closeIdleConnections()
+      return void socket.destroy()
+    }
     open.add(socket)
     socket.once('close', () => open.delete(socket))
   })
@@ -74,7 +87,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   server.on('error', ({ message }) => log.warn({ reason: message }, 'a connection was not accepted'))
   const { port } = server.address() as AddressInfo
   const address = advertisedAddress(listen, port)
-  const endpoint = options.endpoint ?? `${options.certificates === null ? 'http' : 'https'}://${address}`
+  const endpoint = options.endpoint ?? endpointOf(address, { isTls: options.certificates !== null })
   const { hostname } = new URL(endpoint)
   if (isIP(hostname.replace(/[[\]]/g, '')) === 0) domains.push(hostname)
   return {
@@ -94,6 +107,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
+/** The URL of clients, unless another one is configured. */
+export function endpointOf(address: string, { isTls }: { isTls: boolean }): string {
+  return `${isTls ? 'https' : 'http'}://${address}`
+}
+
 function newServer(certificates: Certificates | null): Server {
   const server = makeHttpServer(certificates, {
     maxHeaderSize: HEADERS_BYTES_MAX,
@@ -105,9 +123,6 @@ function newServer(certificates: Certificates | null): Server {
     noDelay: true,
     requireHostHeader: true,
   })
-  server.maxConnections = GATEWAY_CONNECTIONS_MAX
-  // The refused client comes again; idle ones open another connection when they need one.
-  server.on('drop', () => server.closeIdleConnections())
   server.on('clientError', answerBadRequest)
   return server
 }

@@ -2,7 +2,7 @@ import type { Environment } from '../../service/process/environment.ts'
 
 /**
  * The variables that server processes inherit from `mayfly up`: paths of programs and temporary files, language and time zone, Node's
- * settings, those of malloc, certificates for S3 over TLS, the log level, the file of the S3 gateway's access log, and the bench's file for event-loop stalls. Nothing else, since a shell's
+ * settings, those of malloc, certificates for S3 over TLS, the log level, the file of the S3 gateway's access log and the number of its processes, and the bench's file for event-loop stalls. Nothing else, since a shell's
  * environment holds credentials of other programs that a compromised server must not see.
  */
 const NAMES = [
@@ -23,6 +23,7 @@ const NAMES = [
   'MAYFLY_LOG_LEVEL',
   'MAYFLY_TRACES_URL',
   'MAYFLY_S3_ACCESS_LOG',
+  'MAYFLY_GATEWAY_PROCESSES',
   'MAYFLY_BENCH_STALLS',
 ] as const
 

@@ -151,7 +151,7 @@ export class Body {
 }
 
 /** All bytes of a source in one buffer. */
-export async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const pieces: Buffer[] = []
   for await (const piece of source) pieces.push(piece)
   const [first = Buffer.alloc(0), ...others] = pieces

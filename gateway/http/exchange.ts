@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { Job } from '../../client/job.ts'
-import type { ChunkMemory } from '../../client/objects/chunk-memory.ts'
+import type { ChunkMemory } from '../../protocol/wire/chunk-memory.ts'
 import type { Body } from './body.ts'
 import { Pace, type Paces } from './pace.ts'
 import type { S3Request } from './s3-request.ts'

@@ -1,6 +1,6 @@
-import { ChunkMemory } from '../../client/objects/chunk-memory.ts'
 import type { Clock } from '../../protocol/runtime.ts'
-import { BODIES_BYTES_MAX, BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX, FREE_CHUNKS_MAX } from '../limits.ts'
+import { ChunkMemory } from '../../protocol/wire/chunk-memory.ts'
+import { BODIES_WAIT_MS_MAX, BODIES_WAITING_MAX, FREE_CHUNKS_MAX } from '../limits.ts'
 import { slowDown } from './s3-error.ts'
 
 interface Waiting {
@@ -13,11 +13,14 @@ export class BodyMemory {
   /** The buffers of bodies above 16 KiB. */
   readonly chunks = new ChunkMemory(FREE_CHUNKS_MAX)
   readonly #clock: Clock
+  readonly #bytesMax: number
   readonly #waiting: Waiting[] = []
   #used = 0
 
-  constructor(clock: Clock) {
+  /** Bodies may have `bytesMax`. */
+  constructor(clock: Clock, bytesMax: number) {
     this.#clock = clock
+    this.#bytesMax = bytesMax
   }
 
   get usedBytes(): number {
@@ -26,7 +29,7 @@ export class BodyMemory {
 
   /** Resolves when there is room. Rejects with `SlowDown` if too many wait, or this takes too long. */
   async take(bytes: number): Promise<void> {
-    if (this.#waiting.length === 0 && this.#used + bytes <= BODIES_BYTES_MAX) {
+    if (this.#waiting.length === 0 && this.#used + bytes <= this.#bytesMax) {
       this.#used += bytes
       return
     }
@@ -56,7 +59,7 @@ export class BodyMemory {
 
   #wake(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (this.#used + next.bytes > BODIES_BYTES_MAX) return
+      if (this.#used + next.bytes > this.#bytesMax) return
       this.#waiting.shift()
       this.#used += next.bytes
       next.go()

@@ -1,7 +1,7 @@
-import { chunkMemory } from '../../client/objects/chunk-memory.ts'
 import { wasReplaced } from '../../client/objects/get.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import { chunkMemory } from '../../protocol/wire/chunk-memory.ts'
 import type { Exchange, Headers } from '../http/exchange.ts'
 import { notImplemented, S3Error } from '../http/s3-error.ts'
 import { STREAM_BYTES } from '../limits.ts'

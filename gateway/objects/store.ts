@@ -1,7 +1,7 @@
 import type { Job } from '../../client/job.ts'
-import { type ChunkMemory, chunkMemory } from '../../client/objects/chunk-memory.ts'
 import { isError } from '../../protocol/errors.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import { type ChunkMemory, chunkMemory } from '../../protocol/wire/chunk-memory.ts'
 import type { Verified } from '../http/body.ts'
 import { asS3Error, S3Error } from '../http/s3-error.ts'
 import { randomId } from '../random-id.ts'

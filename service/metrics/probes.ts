@@ -21,6 +21,14 @@ export interface Probes {
   readonly onStandby: () => void
 }
 
+interface ProbesOptions {
+  readonly plane: PlaneName
+  readonly at: ListenAt
+  readonly certificates: Certificates | null
+  /** What `/metrics` answers, where other processes serve for this one; those of the registry if not given. */
+  readonly metrics?: (() => Promise<string>) | undefined
+}
+
 /** Null if the process serves. */
 type Unready = 'it is starting' | 'it is a standby' | 'it is draining' | 'it is stopping' | null
 
@@ -30,14 +38,17 @@ type Unready = 'it is starting' | 'it is a standby' | 'it is draining' | 'it is 
  * moment it is told to stop; `/readyz?standby=true` answers 200 also while it waits as a standby.
  */
 export async function withProbes(
-  of: { readonly plane: PlaneName; readonly at: ListenAt; readonly certificates: Certificates | null },
+  of: ProbesOptions,
   start: (probes: Probes) => Promise<Service>,
 ): Promise<Service> {
   const registry = processRegistry(of.plane)
   let unready: Unready = 'it is starting'
   const server = await serve(
     of,
-    answer(registry, () => unready),
+    answer(
+      { metrics: of.metrics ?? (() => registry.metrics()), contentType: registry.contentType },
+      () => unready,
+    ),
   )
   const address = advertisedAddress(of.at, (server.address() as AddressInfo).port)
   const onStandby = (): void => {
@@ -65,7 +76,10 @@ export async function withProbes(
   }
 }
 
-function answer(registry: Registry, unready: () => Unready): RequestListener {
+function answer(
+  { metrics, contentType }: { metrics: () => Promise<string>; contentType: string },
+  unready: () => Unready,
+): RequestListener {
   return (request, response) => {
     request.resume()
     const [path, query] = (request.url ?? '').split('?')
@@ -79,8 +93,8 @@ function answer(registry: Registry, unready: () => Unready): RequestListener {
       return isReady ? say(200, 'ok\n') : say(503, `${why}\n`)
     }
     if (path !== '/metrics') return say(404, 'See GET /healthz, GET /readyz and GET /metrics\n')
-    registry.metrics().then(
-      (text) => say(200, text, registry.contentType),
+    metrics().then(
+      (text) => say(200, text, contentType),
       (error: unknown) => say(500, `${error}\n`),
     )
   }

@@ -25,6 +25,7 @@ export function processRegistry(plane: PlaneName): Registry {
     name: 'mayfly_build_info',
     help: 'Always 1; the labels say what runs',
     labelNames: ['plane', 'version', 'node_version'],
+    aggregator: 'first',
     registers: [registry],
   }).set({ plane, version: readVersion(), node_version: process.version }, 1)
   return registry

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { asMayflyError } from '../../protocol/errors.ts'
 import { PROCESS_STOP_MS_MAX } from '../../protocol/limits.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
@@ -17,7 +18,7 @@ interface CommonConfig {
   readonly network: { readonly isExposed: boolean; readonly listen: { readonly host: string } }
 }
 
-interface Around {
+export interface Around {
   readonly log: Logger
   readonly background: Background
   /** Null if no spans are recorded. */
@@ -54,7 +55,9 @@ export async function runService<Config extends CommonConfig>(
   process.umask(0o077)
   let log = createLog(name, 'info')
   const die = (error: unknown): never => {
-    log.fatal({ err: error }, asMayflyError(error).message)
+    const { message, reason } = asMayflyError(error)
+    log.fatal({ err: error }, message)
+    if (cluster.isWorker) tellSupervisor({ type: 'failed', reason })
     process.exit(1)
   }
   let exporter: SpanExporter | null = null

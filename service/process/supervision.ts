@@ -11,6 +11,12 @@ export type FromChild =
   | { readonly type: 'listNodes' }
   | { readonly type: 'startMetadata'; readonly metadata: string }
 
+/** Messages of a worker to the process that started it (`startWorkers`). */
+export type FromWorker =
+  | Extract<FromChild, { type: 'ready' }>
+  /** It could not start, and exits. */
+  | { readonly type: 'failed'; readonly reason: string }
+
 export type ToController =
   | { readonly type: 'nodeStarted'; readonly node: string; readonly pid: number }
   /** Proof of death: this process has exited. Also the answer to a failed start. */
@@ -18,6 +24,6 @@ export type ToController =
   | { readonly type: 'nodes'; readonly nodes: readonly { readonly node: string; readonly pid: number }[] }
 
 /** Sends a message to the supervisor; ignored without one, when a plane is run by hand. */
-export function tellSupervisor(message: FromChild): void {
+export function tellSupervisor(message: FromChild | FromWorker): void {
   process.send?.(message, undefined, undefined, () => undefined)
 }

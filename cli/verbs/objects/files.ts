@@ -2,8 +2,8 @@ import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promi
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { GetStreamOptions, Job } from '../../../client/index.ts'
-import { ChunkMemory, chunkMemory } from '../../../client/objects/chunk-memory.ts'
 import { CHUNK_BYTES, STREAM_WINDOW_CHUNKS } from '../../../protocol/limits.ts'
+import { ChunkMemory, chunkMemory } from '../../../protocol/wire/chunk-memory.ts'
 
 type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>
 

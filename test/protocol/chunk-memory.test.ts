@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { ChunkMemory, landIn } from '../../client/objects/chunk-memory.ts'
 import { CHUNK_BYTES } from '../../protocol/limits.ts'
+import { ChunkMemory, landIn } from '../../protocol/wire/chunk-memory.ts'
 
 test('memory that was given back is taken again; small parts and memory of others are not kept', () => {
   const memory = new ChunkMemory(1)

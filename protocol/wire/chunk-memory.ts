@@ -1,5 +1,5 @@
-import { CHUNK_BYTES } from '../../protocol/limits.ts'
-import type { CallOptions } from '../../protocol/transport/call.ts'
+import { CHUNK_BYTES } from '../limits.ts'
+import type { Landing } from './frame.ts'
 
 /** Of `getStream`, `getWithMetadata` and `putStream`, for the command and the gateway alone: memory for parts and chunks, which their caller gives back. */
 export const chunkMemory: unique symbol = Symbol('memory of chunks')
@@ -37,7 +37,7 @@ export interface WithChunkMemory {
 }
 
 /** Receives an answer's payload into memory of `memory`. */
-export function landIn(memory: ChunkMemory | undefined): CallOptions['land'] {
+export function landIn(memory: ChunkMemory | undefined): ((payloadBytes: number) => Landing) | undefined {
   if (memory === undefined) return undefined
   return (payloadBytes) => {
     const bytes = memory.take(payloadBytes)
