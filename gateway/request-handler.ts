@@ -10,6 +10,7 @@ import { Body } from './http/body.ts'
 import { Exchange, type OpenJob } from './http/exchange.ts'
 import type { BodyMemory } from './http/memory.ts'
 import type { Paces } from './http/pace.ts'
+import { randomId } from './http/random-id.ts'
 import { asS3Error, S3Error } from './http/s3-error.ts'
 import { parseRequest, type S3Request } from './http/s3-request.ts'
 import { formatXml, XML_DECLARATION } from './http/xml.ts'
@@ -18,7 +19,6 @@ import { REFUSED_BODY_BYTES_MAX, REFUSED_BODY_MS_MAX, STREAM_BYTES } from './lim
 import { checkBucket } from './listing/bucket-names.ts'
 import type { Ended } from './metrics.ts'
 import { Operations, type Route } from './operations.ts'
-import { randomId } from './random-id.ts'
 import { checkHeaders } from './request-headers.ts'
 
 export interface RequestHandlerOptions {
