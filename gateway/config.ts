@@ -33,7 +33,7 @@ function readProcesses(env: Environment): number {
     'MAYFLY_GATEWAY_PROCESSES',
     Math.min(availableParallelism(), PROCESSES_DEFAULT_MAX),
   )
-  if (Number.isInteger(processes) && processes >= 1 && processes <= PROCESSES_MAX) return processes
+  if (processes >= 1 && processes <= PROCESSES_MAX) return processes
   throw new MayflyError(
     'BAD_REQUEST',
     `MAYFLY_GATEWAY_PROCESSES is ${processes}, not a whole number from 1 to ${PROCESSES_MAX}`,

@@ -10,7 +10,7 @@ import { caIn } from '../protocol/transport/tls.ts'
 import { withProbes } from '../service/metrics/probes.ts'
 import { workerRegistry, workersMetrics } from '../service/metrics/workers-metrics.ts'
 import { openCertificates } from '../service/network/certificates.ts'
-import { type Around, runService, type Service } from '../service/process/lifecycle.ts'
+import { runService, type Service } from '../service/process/lifecycle.ts'
 import { startWorkers } from '../service/process/workers.ts'
 import { type Post, postTo } from '../service/reporting/controller-report.ts'
 import { secretOfTicket, secretsOfCluster } from './access/secrets.ts'
@@ -20,59 +20,49 @@ import { readConfig, type Served } from './config.ts'
 import type { Issue, Issued } from './jobs/open-jobs.ts'
 import { endpointOf, startGateway } from './server.ts'
 
-type Config = ReturnType<typeof readConfig>
-
 await runService('gateway', {
   readConfig: () => readConfig(),
-  start: async (config, around) => {
-    if (!cluster.isWorker) return await lead(config, around)
-    const registry = workerRegistry('gateway')
-    return await serve(config, around, registry)
+  start: async (config, { log, background }) => {
+    const { id, network, endpoint, serves, processes } = config
+    const certificates = openCertificates(network.tls, { log, background })
+    const { post, ...access } = accessOf(serves, caIn(network.caFile))
+    const serve = (registry: Registry): Promise<Service> =>
+      startGateway({
+        ...{ listen: network.listen, endpoint, registry, log, certificates, processes },
+        runtime: systemRuntime,
+        ...access,
+        accessLog: openAccessLog(config.accessLog),
+      })
+    if (cluster.isWorker) return await serve(workerRegistry('gateway'))
+    // The process that was started reports the gateway and answers probes. It serves S3 itself, or has workers that do.
+    const hasWorkers = processes > 1
+    const probes = { plane: 'gateway', at: network.probes, certificates } as const
+    return await withProbes(
+      { ...probes, metrics: hasWorkers ? workersMetrics() : undefined },
+      async ({ registry, address: metrics }) => {
+        const running = hasWorkers
+          ? await startWorkers({ count: processes, runtime: systemRuntime, log })
+          : await serve(registry)
+        if (post === null) return running
+        const report: GatewayReport = {
+          endpoint: endpoint ?? endpointOf(running.address, { isTls: certificates !== null }),
+          metrics,
+        }
+        const tell = () => post(`gateways/${encodeURIComponent(id)}/heartbeat`, report)
+        // The supervisor tells users the endpoint once the controller knows it.
+        await background.attempt(['report', ''], tell)
+        const reports = background.every(HEARTBEAT_MS, ['report', ''], tell)
+        return {
+          address: running.address,
+          stop: async () => {
+            reports.cancel()
+            await running.stop()
+          },
+        }
+      },
+    )
   },
 })
-
-/** Reports the gateway to the controller and answers probes, and serves S3: in this process, or in several that share the port. */
-async function lead(config: Config, around: Around): Promise<Service> {
-  const { id, network, serves, processes } = config
-  const { log, background } = around
-  const certificates = openCertificates(network.tls, { log, background })
-  const metrics = processes > 1 ? workersMetrics() : undefined
-  return await withProbes(
-    { plane: 'gateway', at: network.probes, certificates, metrics },
-    async ({ registry, address: probes }) => {
-      const running =
-        processes > 1
-          ? await startWorkers({ count: processes, runtime: systemRuntime, log })
-          : await serve(config, around, registry)
-      const { post } = accessOf(serves, caIn(network.caFile))
-      if (post === null) return running
-      const endpoint = config.endpoint ?? endpointOf(running.address, { isTls: certificates !== null })
-      const report: GatewayReport = { endpoint, metrics: probes }
-      const tell = () => post(`gateways/${encodeURIComponent(id)}/heartbeat`, report)
-      // The supervisor tells users the endpoint once the controller knows it.
-      await background.attempt(['report', ''], tell)
-      const reports = background.every(HEARTBEAT_MS, ['report', ''], tell)
-      return {
-        address: running.address,
-        stop: async () => {
-          reports.cancel()
-          await running.stop()
-        },
-      }
-    },
-  )
-}
-
-async function serve(config: Config, { log, background }: Around, registry: Registry): Promise<Service> {
-  const { network, endpoint, serves, accessLog, processes } = config
-  const { secretOf, issue } = accessOf(serves, caIn(network.caFile))
-  return await startGateway({
-    ...{ listen: network.listen, endpoint, registry, log, secretOf, issue, processes },
-    certificates: openCertificates(network.tls, { log, background }),
-    runtime: systemRuntime,
-    accessLog: openAccessLog(accessLog),
-  })
-}
 
 /** Secrets and tickets of the jobs that are served, and how the controller is called: a gateway for one ticket calls none. */
 function accessOf(

@@ -72,6 +72,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // A client that waits before it sends its body is told to when an operation reads it.
   server.on('request', handle).on('checkContinue', handle)
   server.on('connection', (socket) => {
+    // `maxConnections` is not for workers: node:cluster would offer the connection to all of them again and again.
     if (open.size >= GATEWAY_CONNECTIONS_MAX) {
       // The refused client comes again; idle ones open another connection when they need one.
       server.closeIdleConnections()

@@ -269,21 +269,19 @@ export class Supervisor {
 
   #spawn(
     plane: 'controller' | 'metadata' | 'storage-node' | 'gateway',
-    child: Pick<ChildOptions, 'name' | 'flags' | 'onMessage'> & { settings: Environment },
+    { settings, ...child }: Pick<ChildOptions, 'name' | 'flags' | 'onMessage'> & { settings: Environment },
   ): Child {
     const { environment, programs, runtime } = this.#options
     return new Child({
-      name: child.name,
+      ...child,
       program: new URL(`${plane}/main.js`, programs),
       environment: {
         ...inherited(environment),
-        ...child.settings,
+        ...settings,
         MAYFLY_SECRET_FILE: this.#folder.secretFile,
       },
       logFile: this.#logs.open(child.name),
       clock: runtime.clock,
-      ...(child.flags && { flags: child.flags }),
-      ...(child.onMessage && { onMessage: child.onMessage }),
     })
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { type ChunkSigner, decodeChunks } from './aws-chunked.ts'
 import {
   type Checksum,
@@ -68,7 +69,7 @@ export class Body {
 
   /** All of it, in one buffer. The caller has checked `length`. Rejects as `stream` throws. */
   async all(): Promise<Buffer> {
-    return await collect(this.stream())
+    return await buffer(this.stream())
   }
 
   /**
@@ -148,14 +149,6 @@ export class Body {
       void pieces.return?.().catch(() => undefined)
     }
   }
-}
-
-/** All bytes of a source in one buffer. */
-async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
-  const pieces: Buffer[] = []
-  for await (const piece of source) pieces.push(piece)
-  const [first = Buffer.alloc(0), ...others] = pieces
-  return others.length === 0 ? first : Buffer.concat(pieces)
 }
 
 async function hexOf(digest: Digest): Promise<string> {

@@ -18,7 +18,7 @@ interface CommonConfig {
   readonly network: { readonly isExposed: boolean; readonly listen: { readonly host: string } }
 }
 
-export interface Around {
+interface Around {
   readonly log: Logger
   readonly background: Background
   /** Null if no spans are recorded. */
