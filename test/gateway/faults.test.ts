@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -76,6 +77,8 @@ class Load {
         this.failures.push(`${(error as Error).name}: ${(error as Error).message}`)
       }
       this.done++
+      // Without a pause the load would take the machine from the nodes that it waits for.
+      await sleep(5)
     }
   }
 }
