@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os'
-import type { RegisteredJob } from 'mayfly'
 import { Entrant } from '../load/entrant.ts'
 import type { Column, Measurement } from '../report/measurement.ts'
 import type { MayflyServer } from '../servers/mayfly.ts'
+import type { Server } from '../servers/server.ts'
+import { startMinioWithBucket } from '../systems.ts'
 import type { Params, Result, TaskName } from '../tasks/tasks.ts'
 
 export const JOB_MS = 'ms'
@@ -37,24 +38,22 @@ const MIB = 2 ** 20
 let jobs = 0
 
 /**
- * Runs a job in processes of its own, after a small one that warms them up. With Mayfly it is a registered job, which pays for what it
- * has reserved at its end; any other system has to have RAM or disk for `capacityBytes`, at the same price.
+ * Runs a job in processes of its own, after a small one that warms them up. A job of Mayfly pays for what it has reserved at its end; any other
+ * system has to have RAM or disk for `capacityBytes`, at the same price.
  */
 export async function measureJob(
-  { system, server }: Entrant,
+  entrant: Entrant,
   capacityBytes: number,
   { warmUp, run }: { warmUp?: RunJob; run: RunJob },
 ): Promise<Measurement> {
   const id = `job-${++jobs}`
-  const job = 'mayfly' in server ? await register(server as MayflyServer, id, capacityBytes) : null
-  const functions = new Entrant(system, { ...server, target: job?.ticket ?? server.target })
+  const place = await placeOf(entrant, id, capacityBytes)
+  const functions = new Entrant(entrant.system, place.server)
   try {
     const warmed = await warmUp?.(functions, `${id}/warm-up`)
     const outcome = await run(functions, id)
     const lost = (warmed?.lost ?? 0) + outcome.lost
-    // The price of the node class is one for each MiB.
-    const mebibytes = job === null ? capacityBytes / MIB : (await job.info()).pricePerHour
-    const cost = (mebibytes * (outcome.figures[JOB_MS] ?? 0)) / 1000
+    const cost = ((await place.mebibytes()) * (outcome.figures[JOB_MS] ?? 0)) / 1000
     return {
       ...outcome,
       figures: { ...outcome.figures, [COST]: cost, [LOST]: lost },
@@ -66,13 +65,36 @@ export async function measureJob(
     }
   } finally {
     await functions.endDrivers()
-    await job?.deregister()
+    await place.end()
   }
 }
 
-/** Under a name of its own, so that it learns nothing from other jobs. */
-function register({ mayfly }: MayflyServer, name: string, capacityBytes: number): Promise<RegisteredJob> {
-  return mayfly.registerJob(name, { capacityBytes })
+/** Where the objects of one job are. */
+interface Place {
+  readonly server: Server
+  /** What the job pays for. */
+  mebibytes(): Promise<number>
+  end(): Promise<unknown>
+}
+
+async function placeOf({ system, server }: Entrant, id: string, capacityBytes: number): Promise<Place> {
+  const mebibytes = async (): Promise<number> => capacityBytes / MIB
+  if (system === 'mayfly') {
+    // Under a name of its own, so that it learns nothing from other jobs.
+    const job = await (server as MayflyServer).mayfly.registerJob(id, { capacityBytes })
+    return {
+      server: { ...server, target: job.ticket },
+      // The price of the node class is one for each MiB.
+      mebibytes: async () => (await job.info()).pricePerHour,
+      end: () => job.deregister(),
+    }
+  }
+  if (system === 's3') {
+    // MinIO frees deleted objects after five minutes: several jobs together would not fit into RAM.
+    const own = await startMinioWithBucket()
+    return { server: own, mebibytes, end: () => own.stop() }
+  }
+  return { server, mebibytes, end: async () => undefined }
 }
 
 /** Runs the functions from 0 to `count` - 1, each in the next process that is free. */
