@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Client, isLost } from '../../bench/clients/client.ts'
 import { open } from '../../bench/clients/disk.ts'
+import { measureJob } from '../../bench/jobs/measure.ts'
 import { faultsOf } from '../../bench/jobs/sort.ts'
+import { Entrant } from '../../bench/load/entrant.ts'
+import { startDisk } from '../../bench/servers/disk.ts'
 import { compile, compileInput, link, type ProgramParams, programOf } from '../../bench/tasks/jobs/compile.ts'
 import {
   checksumOf,
@@ -125,4 +128,16 @@ test('on the local disk a key is taken as soon as it is given, and once', async 
   await writeFile(join(dir, 'file'), '')
   const error = await consumer.get('file/below').catch((error: unknown) => error)
   expect(isLost(error), 'another error').toBe(false)
+})
+
+test('lost objects and faults fail the run, those of the warm-up too, and the cost is capacity times time', async () => {
+  const server = await startDisk()
+  onTestFinished(() => server.stop())
+  const outcome = { figures: { ms: 500 }, clientCpuSeconds: 0, serverCpuSeconds: 0 }
+  const measured = await measureJob(new Entrant('disk', server), 6 * 2 ** 20, {
+    warmUp: async () => ({ ...outcome, lost: 1, failures: ['early'] }),
+    run: async () => ({ ...outcome, lost: 2, failures: ['late'] }),
+  })
+  expect(measured.figures).toEqual({ ms: 500, 'MiB s': 3, lost: 3 })
+  expect(measured.failures).toEqual(['3 objects were lost', 'early', 'late'])
 })
