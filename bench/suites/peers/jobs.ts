@@ -22,7 +22,7 @@ const tiny = {
   chain: { functions: 4, ms: 100, warmUpMs: 20 },
 }
 
-/** Of Redis the two libraries one of which is the best in every row of `ops` from 64 KiB. */
+/** Of Redis the two libraries one of which is the best in nearly every row of `ops` from 64 KiB. */
 export const jobs = suiteOf({
   summary:
     'whole jobs of function processes: a sort, a word count, a compile and a chain, against Redis, MinIO and the local disk',
