@@ -8,7 +8,7 @@ import { hasBit } from '../../protocol/wire/bitmap.ts'
 import type { Turns } from '../../service/server/turns.ts'
 import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
-import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_PAGE_STEP_KEYS } from '../limits.ts'
+import { KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_PAGE_STEP_KEYS } from '../limits.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
 import { isExpired, objectBytes } from '../slot/stored-object.ts'
 import { KeyGathering } from './key-gathering.ts'
@@ -126,7 +126,7 @@ class Page {
   #addKeys(keys: readonly KeyString[]): void {
     const { memory, owned, slots } = this.#job
     checkSlots(this.#job, this.#request, this.#slots)
-    this.#job.requests += Math.ceil(keys.length / LIST_KEYS_PER_REQUEST)
+    this.#job.requests += Math.ceil(keys.length / KEYS_PER_REQUEST)
     const wallMs = this.#clock.wallMs()
     for (const key of keys) {
       const hashed = keyHash(this.#request.bucket, key)
