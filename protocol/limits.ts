@@ -259,10 +259,10 @@ export const SETTLE_AFTER_MS = 20
 /** Ten years: longer than any job, short enough that milliseconds stay exact. */
 export const TTL_SECONDS_MAX = 10 * 365 * 86_400
 /**
- * Entries in one page of a listing. Bytes bound a page too: with the longest keys 1.1 MiB would not fit a
- * head.
+ * Entries in one page of a listing: a page of S3, and one more, which says that another page follows. Bytes bound
+ * a page too: with the longest keys 1.1 MiB would not fit a head.
  */
-export const LIST_PAGE_MAX = 1_000
+export const LIST_PAGE_MAX = 1_001
 
 /**
  * A job is alone on a server if no other was active for this long: a client on a busy machine may be

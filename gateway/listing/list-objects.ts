@@ -142,7 +142,7 @@ async function pageOf(exchange: Exchange, { prefix, delimiter, max }: Listing, a
   const { job, bucket, signal } = exchange
   if (max === 0) {
     // Whether there is such a bucket.
-    for await (const _ of job.list({ bucket, signal })) break
+    for await (const _ of job.list({ bucket, signal, limit: 1 }));
     return { objects: [], prefixes: [], next: null }
   }
   const { entries, prefixes, next } = await listKeys(job, { bucket, prefix, delimiter, max, after, signal })

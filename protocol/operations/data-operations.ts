@@ -162,7 +162,8 @@ export const dataOperations = {
   /**
    * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is
    * slot i). The node must own all of them. `complete`: nothing follows the last entry. `listing` is a number
-   * that the client gives all pages of one listing, which begins with an empty `after`; 0 is none.
+   * that the client gives all pages of one listing, which begins with an empty `after`; 0 if it needs one page
+   * only.
    */
   list: operation(20, {
     request: struct({

@@ -9,6 +9,8 @@ interface GatheringScope {
   readonly prefix: Uint8Array
   readonly after: Uint8Array
   readonly slots: readonly number[]
+  /** As many keys are enough. */
+  readonly keysMax: number
 }
 
 /** Memory of a key string in a list, besides its characters. */
@@ -16,8 +18,8 @@ const KEY_OVERHEAD_BYTES = 40
 
 /**
  * Collects the smallest keys above `after` in some slots, in order. Keys are collected in sorted runs and
- * merged at the end. Whenever they take twice the bound of a cursor, the larger half is dropped, and higher
- * keys are ignored from then on. It is interrupted regularly, also within a slot; a key that exists
+ * merged at the end. Whenever they take twice the bound of a cursor, or are twice as many as are enough, the larger
+ * half is dropped, and higher keys are ignored from then on. It is interrupted regularly, also within a slot; a key that exists
  * during a whole scan is visited once.
  */
 export class KeyGathering {
@@ -26,6 +28,7 @@ export class KeyGathering {
   #runs: KeyString[][] = []
   #run: KeyString[] = []
   #bytes = 0
+  #count = 0
   /** The part of them that is charged to the job. */
   #chargedBytes = 0
   /** Keys above this are ignored. */
@@ -67,7 +70,7 @@ export class KeyGathering {
         this.#add(object.key)
       })
       if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
-      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) yield* this.#cut()
+      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX || this.#count > 2 * this.#asked.keysMax) yield* this.#cut()
       this.#charge(this.#bytes)
       this.#steps += Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1)
       if (this.#steps < LIST_SCAN_BATCH) continue
@@ -82,6 +85,7 @@ export class KeyGathering {
     if (!startsWith(key, prefix) || Buffer.compare(key, after) <= 0) return
     this.#run.push(keyString(key))
     this.#bytes += key.length + KEY_OVERHEAD_BYTES
+    this.#count++
   }
 
   #endRun(): void {
@@ -90,17 +94,19 @@ export class KeyGathering {
     this.#run = []
   }
 
-  /** Keeps as many of the smallest keys as fit a cursor. */
+  /** Keeps as many of the smallest keys as fit a cursor and are enough. */
   *#cut(): Generator<void, void> {
     const keys = yield* this.#merged()
     let count = 0
     let bytes = 0
-    while (count < keys.length && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
+    const countMax = Math.min(keys.length, this.#asked.keysMax)
+    while (count < countMax && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
       bytes += (keys[count++]?.length ?? 0) + KEY_OVERHEAD_BYTES
     const bound = keys[count - 1]
     if (count === keys.length || bound === undefined) return
     keys.length = count
     this.#bytes = bytes
+    this.#count = count
     this.#bound = keyBytes(bound)
   }
 
