@@ -1,5 +1,6 @@
 import { type NodeJob, stalePlacement } from '../job/job.ts'
 import { LIST_CURSOR_BYTES_MAX, LIST_RUN_KEYS, LIST_SCAN_BATCH, LIST_SCAN_CELLS } from '../limits.ts'
+import type { RecordKey } from '../memory/record-key.ts'
 import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
 import { isExpired } from '../slot/stored-object.ts'
 import { ListCursor } from './list-cursors.ts'
@@ -65,9 +66,9 @@ export class KeyGathering {
       if (this.#job.touchedSlot(index) !== slot)
         throw stalePlacement(`slot ${index} as it was when the listing began`)
       const { wallMs } = this.#job
-      from = slot.objects.scan(start, LIST_SCAN_CELLS, (object) => {
-        if (object.bucket !== this.#asked.bucket || isExpired(object, wallMs)) return
-        this.#add(object.key)
+      from = slot.objects.scanKeys(start, LIST_SCAN_CELLS, (key) => {
+        if (key.bucket !== this.#asked.bucket || isExpired(key, wallMs)) return
+        this.#add(key)
       })
       if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
       if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX || this.#count > 2 * this.#asked.keysMax) yield* this.#cut()
@@ -79,11 +80,11 @@ export class KeyGathering {
     }
   }
 
-  #add(key: Buffer): void {
+  #add(key: RecordKey): void {
     const { prefix, after } = this.#asked
-    if (this.#bound !== null && Buffer.compare(key, this.#bound) > 0) return
-    if (!startsWith(key, prefix) || Buffer.compare(key, after) <= 0) return
-    this.#run.push(keyString(key))
+    if (this.#bound !== null && key.compare(this.#bound) > 0) return
+    if (!key.startsWith(prefix) || key.compare(after) <= 0) return
+    this.#run.push(keyString(key.bytes))
     this.#bytes += key.length + KEY_OVERHEAD_BYTES
     this.#count++
   }
@@ -137,10 +138,4 @@ export class KeyGathering {
     }
     return merged
   }
-}
-
-function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  if (key.length < prefix.length) return false
-  for (let index = 0; index < prefix.length; index++) if (key[index] !== prefix[index]) return false
-  return true
 }
