@@ -91,7 +91,7 @@ export default defineConfig({
     // Each project would transform all sources, and so would the next run.
     experimental: { fsModuleCache: true, fsModuleCachePath: 'node_modules/.cache/vitest' },
     // Half of the time of most files is waiting: for a lease, a heartbeat, a process that starts.
-    maxWorkers: Math.min(2 * availableParallelism(), availableParallelism() + 4),
+    maxWorkers: availableParallelism() + 4,
     // Where files are not isolated, a worker loads modules once and not for each file, which takes seconds of its core. Files share no other state.
     projects: [
       // The names put those first that take longest: within a group projects begin in the order of their names.
