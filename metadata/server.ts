@@ -1,6 +1,6 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { MetadataReport, MetadataReportAnswer } from '../protocol/operations/reports.ts'
-import type { Runtime } from '../protocol/runtime.ts'
+import { type Runtime, sleep } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
 import type { CallContext } from '../protocol/wire/call-context.ts'
@@ -22,6 +22,9 @@ import { Messenger } from './drive/messenger.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
+
+/** How long a start waits until the controller knows of it. After a take-over the machine of the controller may be lost, too. */
+const FIRST_REPORT_MS = 250
 
 /** The dependencies of a metadata server; the simulation passes its own. */
 export interface MetadataDeps {
@@ -103,7 +106,7 @@ export async function startMetadata(
       if (answer?.superseded) world.onSuperseded?.()
     })
   }
-  await beat()
+  await Promise.race([beat(), sleep(clock, FIRST_REPORT_MS)])
   const declareSilentDead = async (): Promise<void> => {
     const dead = new Set(await placements.declareSilentDead())
     const nodes = [...dead].filter((node) => !silentDead.has(node))

@@ -42,7 +42,7 @@ export class Reports {
     this.#options = options
   }
 
-  /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` if the node was declared dead. */
+  /** A heartbeat of a storage node. Rejects as `NodeLifecycle.onReport`. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
     const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
     const servers = metadata.all().map(({ address }) => address)
