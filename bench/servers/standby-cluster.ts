@@ -77,8 +77,8 @@ export class StandbyCluster {
   }
 
   /** An S3 gateway. */
-  gateway(): Promise<Member> {
-    return this.#start([join(this.#options.command, '../../gateway/main.js')], {})
+  gateway({ on }: Pick<Started, 'on'> = {}): Promise<Member> {
+    return this.#start([join(this.#options.command, '../../gateway/main.js')], {}, on)
   }
 
   /** Kills every process. */

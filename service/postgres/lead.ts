@@ -38,6 +38,8 @@ export interface LeadTerms {
   readonly sentMs: number
   /** Until when the former leader may continue without making decisions, monotonic ms; in the past if it has released the lead. */
   readonly formerUntilMs: number
+  /** How far the clock of the database is ahead of the wall clock of this process. */
+  readonly databaseAheadSeconds: number
 }
 
 /**
@@ -49,6 +51,8 @@ export class Lead {
   readonly term: number
   /** As in `LeadTerms`. */
   readonly formerUntilMs: number
+  /** As in `LeadTerms`. */
+  readonly databaseAheadSeconds: number
   /** Resolves with why this process leads no more, unless it has released the lead. */
   readonly lost: Promise<string>
   readonly #options: LeadOptions
@@ -71,11 +75,15 @@ export class Lead {
   /** Fires when the lead expires; only an answered renewal moves it. */
   #expiry: Timer
 
-  constructor(options: LeadOptions, { holder, term, sentMs, formerUntilMs }: LeadTerms) {
+  constructor(
+    options: LeadOptions,
+    { holder, term, sentMs, formerUntilMs, databaseAheadSeconds }: LeadTerms,
+  ) {
     const { url, role, runtime } = options
     this.term = term
     this.#holder = holder
     this.formerUntilMs = formerUntilMs
+    this.databaseAheadSeconds = databaseAheadSeconds
     this.#options = options
     this.#renewedMs = sentMs
     this.#database = new Database({ url, name: `mayfly ${role}` })

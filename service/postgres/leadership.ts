@@ -99,12 +99,17 @@ export async function tryLead(
       holder = excluded.holder, term = leaders.term + 1, attempt = 0, expires_at = excluded.expires_at,
       released = false
     WHERE leaders.expires_at <= clock_timestamp()
-    RETURNING term, (
+    RETURNING term, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms, (
       SELECT extract(epoch FROM expires_at - clock_timestamp()) * 1000 FROM former WHERE NOT released
     )::float8 AS former_ms`)
   if (row === undefined) return null
   const former = row.former_ms === null ? Number.NEGATIVE_INFINITY : Number(row.former_ms) + toleratedMs
-  return { holder, term: Number(row.term), sentMs, formerUntilMs: runtime.clock.monotonicMs() + former }
+  return {
+    ...{ holder, sentMs },
+    term: Number(row.term),
+    formerUntilMs: runtime.clock.monotonicMs() + former,
+    databaseAheadSeconds: Math.round((Number(row.now_ms) - runtime.clock.wallMs()) / 1000),
+  }
 }
 
 function isTransient(error: unknown): boolean {

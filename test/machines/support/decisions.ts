@@ -5,7 +5,8 @@ import type { RegisteredJob } from '../../../client/registration.ts'
 
 /** Long enough that a call is repeated, short enough that one ends while the database is away. */
 const DEADLINE_MS = 3_000
-const PAUSE_MS = 50
+/** After a take-over each job is compared with what metadata has, so there should not be thousands. */
+const PAUSE_MS = 200
 
 /** A decision that somebody asked for. */
 interface Decision {
