@@ -19,6 +19,7 @@ import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
+import { Votes } from './drive/votes.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
@@ -33,8 +34,8 @@ export interface MetadataDeps {
   readonly store: PlacementStore
   /** By default that of the only process, which has the SQLite file open. */
   readonly tenure?: Tenure
-  /** Called when the controller knows a later process of this server. */
-  readonly onSuperseded?: () => void
+  /** Called with who knows a later process of this server. */
+  readonly onSuperseded?: (knownBy: string) => void
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
   /** Stopped with the server. */
@@ -80,6 +81,13 @@ export async function startMetadata(
     tenure: world.tenure ?? soleTenure,
   })
   await placements.load()
+  const votes = new Votes({
+    ...{ server: id, generation, clock, messenger },
+    tenure: world.tenure ?? soleTenure,
+    nominate: () => placements.nominate(),
+    onSuperseded: () => world.onSuperseded?.('storage nodes'),
+  })
+  void votes.round()
   const handlers = metadataHandlers(placements, log)
   const turns = new Turns(clock)
   const connections = new Connections()
@@ -91,7 +99,7 @@ export async function startMetadata(
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
-  let silentDead: ReadonlySet<string> = new Set()
+  let silentDead: ReadonlySet<string> = new Set(placements.silentDead)
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
@@ -103,7 +111,8 @@ export async function startMetadata(
     }
     await background.attempt(['report', 'controller'], async () => {
       const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
-      if (answer?.superseded) world.onSuperseded?.()
+      if (answer?.superseded) world.onSuperseded?.('the controller')
+      placements.confirmDead(answer?.gone ?? [])
     })
   }
   await Promise.race([beat(), sleep(clock, FIRST_REPORT_MS)])
@@ -116,6 +125,7 @@ export async function startMetadata(
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
     background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
+    background.every(HEARTBEAT_MS, ['vote', ''], () => votes.round()),
   ]
   return {
     ...{ calls, connections },

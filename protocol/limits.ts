@@ -7,7 +7,7 @@
  * Version of the wire protocol. A hello with another version is refused; a change of the wire's shape must
  * raise it.
  */
-export const PROTOCOL_VERSION = 11
+export const PROTOCOL_VERSION = 12
 
 // Keys and names.
 

@@ -4,8 +4,8 @@ export const MAPPERS = 8
 export const REDUCERS = 4
 
 /**
- * For calls of the driver, which has to outlive what its functions may fail with: a machine that is lost together with its metadata server is noticed after 95 s,
- * and calls to keys there wait for so long.
+ * For calls of the driver, which has to outlive what its functions may fail with: a machine that is lost together with its metadata server and most of the nodes
+ * is noticed after 100 s, and calls to keys there wait for so long.
  */
 export const patient = { deadlineMs: 120_000 } as const
 

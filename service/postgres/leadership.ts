@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { sleep } from '../../protocol/runtime.ts'
 import { Database, DatabaseError } from './database.ts'
 import { Lead, type LeadOptions, type LeadTerms } from './lead.ts'
@@ -22,6 +23,7 @@ export const leadershipSchema: Schema = {
         UNIQUE (role, term, attempt)
       )`,
     ],
+    [sql`ALTER TABLE leaders ADD COLUMN voters jsonb NOT NULL DEFAULT '[]'`],
   ],
 }
 
@@ -99,7 +101,7 @@ export async function tryLead(
       holder = excluded.holder, term = leaders.term + 1, attempt = 0, expires_at = excluded.expires_at,
       released = false
     WHERE leaders.expires_at <= clock_timestamp()
-    RETURNING term, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms, (
+    RETURNING term, voters, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms, (
       SELECT extract(epoch FROM expires_at - clock_timestamp()) * 1000 FROM former WHERE NOT released
     )::float8 AS former_ms`)
   if (row === undefined) return null
@@ -109,6 +111,7 @@ export async function tryLead(
     term: Number(row.term),
     formerUntilMs: runtime.clock.monotonicMs() + former,
     databaseAheadSeconds: Math.round((Number(row.now_ms) - runtime.clock.wallMs()) / 1000),
+    voters: row.voters as PlacedNode[],
   }
 }
 

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Job } from '../../../controller/records/job.ts'
 import { controllerSchema, PostgresStore } from '../../../controller/store/postgres-store.ts'
 import { type Runtime, systemRuntime } from '../../../protocol/runtime.ts'
@@ -66,6 +66,11 @@ test('a decision whose outcome stays unknown ends the lead, so that the next lea
   const { url, server } = await database(context)
   await migrate(url, controllerSchema)
   const lead = await leadOf(url, { role: 'controller', toleratedMs: 60_000 })
+  // A node follows it, so that the lead does not expire before.
+  lead.nominate([{ id: 'n-1', address: 'n-1:1' }])
+  await expect.poll(async () => (await ask(url, 'SELECT voters FROM leaders'))[0]?.voters).toHaveLength(1)
+  const votes = setInterval(() => lead.voted(new Set(['n-1']), performance.now()), 500)
+  onTestFinished(() => clearInterval(votes))
   const store = new PostgresStore(lead)
   await store.putJobs([job])
   const holding = await holdTable(url)

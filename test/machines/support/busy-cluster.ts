@@ -17,6 +17,8 @@ const command = new URL('../../../dist/cli/main.js', import.meta.url).pathname
 interface Places {
   readonly servers: readonly [Place, Place]
   readonly nodes: readonly Place[]
+  /** Of the job of the functions; by default it fits on one node. */
+  readonly capacityBytes?: number
 }
 
 /** A cluster that is used. */
@@ -27,8 +29,12 @@ export interface BusyCluster {
   readonly metadata: readonly [Member, Member]
   readonly job: RegisteredJob
   readonly decisions: Decisions
-  /** Ends functions and decisions. Fails if a call of a function failed, if anything wrong was seen, or if an acknowledged decision is missing. */
-  finish(): Promise<void>
+  readonly traffic: Traffic
+  /**
+   * Ends functions and decisions. Fails if anything wrong was seen, if an acknowledged decision is missing, or if a call of a function failed; where a node was
+   * lost with its objects at `lossMs`, calls may fail by what failures.md says.
+   */
+  finish(lossMs?: number): Promise<void>
 }
 
 const here: Place = { prefix: [], address: '127.0.0.1' }
@@ -36,7 +42,7 @@ const here: Place = { prefix: [], address: '127.0.0.1' }
 /** Two controllers, two processes for m-1, two nodes, functions at work in this process, and jobs and buckets that are made all the time. */
 export async function startBusyCluster(
   database: string,
-  { servers, nodes }: Places = { servers: [here, here], nodes: [here, here] },
+  { servers, nodes, capacityBytes = 40 * 2 ** 20 }: Places = { servers: [here, here], nodes: [here, here] },
 ): Promise<BusyCluster> {
   const cluster = await StandbyCluster.prepare({ command, database, places: servers })
   onTestFinished(() => cluster.stop())
@@ -47,15 +53,14 @@ export async function startBusyCluster(
   const metadata = [firstMetadata, await cluster.metadata('m-1', { on: servers[1] })] as const
   for (const on of nodes) await (await cluster.node({ on })).ready
   const mayfly = await cluster.connect()
-  const hints = { capacityBytes: 40 * 2 ** 20 }
-  const job = await mayfly.registerJob('kept', hints, { waitSeconds: 20 })
+  const job = await mayfly.registerJob('kept', { capacityBytes }, { waitSeconds: 20 })
   const clients = await openFunctions(job.ticket, 3)
   const traffic = new Traffic({ clients, lanes: 2, random: new SeededRandom(`${seed}`), pauseMs: 5 })
   const decisions = new Decisions(mayfly, job)
   await decisions.untilMade()
   await sleep(1_000)
   expect(decisions.failed).toEqual([])
-  const finish = async (): Promise<void> => {
+  const finish = async (lossMs?: number): Promise<void> => {
     await decisions.stop()
     const made = decisions.made.length - decisions.failed.length
     console.info(`${made} decisions acknowledged, ${decisions.failed.length} failed`)
@@ -63,12 +68,13 @@ export async function startBusyCluster(
     expect(await decisions.missing()).toEqual([])
     const history = await traffic.stop()
     console.info(history.summary())
-    expect(judge({ calls: history.calls, lossesMs: [] }, { mayFail: false })).toEqual([])
+    const lossesMs = lossMs === undefined ? [] : [lossMs]
+    expect(judge({ calls: history.calls, lossesMs }, { mayFail: lossMs !== undefined })).toEqual([])
     expect((await traffic.checkAll()).calls.filter(({ code }) => code !== 'ok')).toEqual([])
     const [bucket = ''] = await job.buckets()
     const old = await openJob(job.ticket)
     await old.put('key', 'value', { bucket })
     await old.close()
   }
-  return { cluster, controllers, metadata, job, decisions, finish }
+  return { cluster, controllers, metadata, job, decisions, traffic, finish }
 }
