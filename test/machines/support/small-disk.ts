@@ -30,7 +30,7 @@ export async function startSmallDisk(bytes: number, test: Skippable): Promise<Sm
     skipMissing(`a file system in RAM needs root: ${(error as Error).message}`, test)
   }
   // Whoever uses it ends later than the test: what is mounted there goes with the last of them.
-  onTestFinished(() => void run('umount', ['--lazy', dir]))
+  onTestFinished(async () => void (await run('umount', ['--lazy', dir])))
   const ballast = join(dir, 'ballast')
   return {
     dir,
