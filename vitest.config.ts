@@ -23,12 +23,19 @@ const measuring = {
   'test/storage-node/memory/table-growth.test.ts': 'bounds the longest of 166,000 steps',
 }
 
-/** Files that take a minute or more, or test the bench alone, and why. `npm run test:slow` runs them, and those that measure. */
+/** Files that take a minute or more, or run suites of the bench, and why. `npm run test:slow` runs them, and those that measure. */
 const slow = {
+  'test/bench/controller.test.ts': 'runs two suites of the bench',
+  'test/bench/drain.test.ts': 'runs a suite of the bench',
+  'test/bench/placements.test.ts': 'runs a suite of the bench',
+  'test/bench/ssd.test.ts': 'runs a suite of the bench',
+  'test/bench/state.test.ts': 'runs a suite of the bench',
   'test/bench/suites.test.ts': 'runs every suite of the bench against every system',
+  'test/bench/tiers.test.ts': 'runs a suite of the bench',
   'test/e2e/demo.test.ts': 'runs the demo with several times more data than RAM',
   'test/e2e/scaling-faults.test.ts': 'waits until load has made nodes come and go',
   'test/e2e/scaling.test.ts': 'waits until load has made nodes come and go',
+  'test/simulation/planted-bugs.test.ts': 'plants bugs and runs simulations until each is caught',
   'test/simulation/seeds.test.ts': 'runs hundreds of simulations',
 }
 

@@ -18,6 +18,7 @@ import { ssd } from './suites/node/ssd.ts'
 import { tiers } from './suites/node/tiers.ts'
 import { coldstart } from './suites/peers/coldstart.ts'
 import { fanin } from './suites/peers/fanin.ts'
+import { jobs } from './suites/peers/jobs.ts'
 import { many } from './suites/peers/many.ts'
 import { memory } from './suites/peers/memory.ts'
 import { limit, ops, tls } from './suites/peers/ops.ts'
@@ -38,6 +39,7 @@ const comparisons: readonly (readonly [string, Suite])[] = [
   ['memory', memory],
   ['coldstart', coldstart],
   ['release', release],
+  ['jobs', jobs],
 ]
 const suites: ReadonlyMap<string, Suite> = new Map([
   ...comparisons,

@@ -1,11 +1,12 @@
 import type { SystemName } from './clients/open.ts'
+import { startDisk } from './servers/disk.ts'
 import { startLimit } from './servers/limit.ts'
 import { startMayfly } from './servers/mayfly.ts'
 import { findMinio, minioMissing, startMinio } from './servers/minio.ts'
 import { findRedis, redisMissing, startRedis } from './servers/redis.ts'
 import type { Server } from './servers/server.ts'
 
-export type ServerName = 'mayfly' | 'redis' | 'minio' | 'limit'
+export type ServerName = 'mayfly' | 'redis' | 'minio' | 'disk' | 'limit'
 
 /** The server that each system is a client of. */
 export const serverOf: Readonly<Record<SystemName, ServerName>> = {
@@ -16,6 +17,7 @@ export const serverOf: Readonly<Record<SystemName, ServerName>> = {
   iovalkey: 'redis',
   'valkey-glide': 'redis',
   s3: 'minio',
+  disk: 'disk',
   limit: 'limit',
 }
 
@@ -39,6 +41,7 @@ export const servers: Readonly<Record<ServerName, ServerKind>> = {
     missing: () => (findMinio() === null ? minioMissing : null),
     start: startMinioWithBucket,
   },
+  disk: { title: 'local disk', missing: () => null, start: startDisk },
   limit: { title: 'limit', missing: () => null, start: startLimit },
 }
 

@@ -12,6 +12,7 @@ import { type ListEntry, listKeys } from './objects/listing.ts'
 import {
   type Bytes,
   decodeJson,
+  encodeEntry,
   encodeJson,
   encodeObject,
   fieldsOf,
@@ -21,7 +22,13 @@ import { putObject } from './objects/put.ts'
 import { putEntries } from './objects/put-many.ts'
 import { type ByteSource, putFrom } from './objects/put-stream.ts'
 import { appendTo, checkAppend, deleteObject } from './objects/small-mutations.ts'
-import { getWithMetadata, type ObjectStat, type ObjectWithMetadata, statObject } from './objects/stat.ts'
+import {
+  getWithMetadata,
+  type ObjectStat,
+  type ObjectWithMetadata,
+  statObject,
+  statObjects,
+} from './objects/stat.ts'
 import { StreamWindows } from './objects/stream-windows.ts'
 import {
   type CallerOptions,
@@ -96,18 +103,10 @@ export class Job implements AsyncDisposable {
     const object = encodeObject(bytes)
     const { condition, ifVersion, ttlSeconds, metadata, keptBucket } = fieldsOf(options, options.bucket)
     const checksums = this.#checksums
-    return this.#at(key, options, (at, bounds) =>
-      putObject(this.#router, at, {
-        bytes: object,
-        condition,
-        ifVersion,
-        ttlSeconds,
-        metadata,
-        keptBucket,
-        checksums,
-        bounds,
-      }),
-    )
+    return this.#at(key, options, (at, bounds) => {
+      const put = { bytes: object, condition, ifVersion, ttlSeconds, metadata, keptBucket, checksums, bounds }
+      return putObject(this.#router, at, put)
+    })
   }
 
   /** As `put`, of a value as JSON. `BAD_REQUEST` for one that JSON cannot represent, such as a function or a BigInt. */
@@ -124,22 +123,12 @@ export class Job implements AsyncDisposable {
   async putMany(entries: readonly PutEntry[], options: KeyOptions = {}): Promise<{ version: number }[]> {
     checkOptions('key', options)
     checkList('entries', entries)
-    const encoded = entries.map((entry) => {
-      checkOptions('entry', entry)
-      return {
-        name: encodeKey(entry.key),
-        bytes: encodeObject(entry.bytes),
-        fields: fieldsOf(entry, options.bucket),
-      }
-    })
+    const encoded = entries.map((entry) => encodeEntry(entry, options.bucket))
     const bounds = this.#bounds(options)
-    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-      putEntries(
-        this.#router,
-        encoded.map(({ name, bytes, fields }) => ({ at: addressOf(bucket, name), bytes, fields })),
-        { checksums: this.#checksums, bounds },
-      ),
-    )
+    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) => {
+      const all = encoded.map(({ name, bytes, fields }) => ({ at: addressOf(bucket, name), bytes, fields }))
+      return putEntries(this.#router, all, { checksums: this.#checksums, bounds })
+    })
   }
 
   /**
@@ -200,16 +189,9 @@ export class Job implements AsyncDisposable {
    */
   async getMany(keys: readonly string[], options: GetManyOptions = {}): Promise<(Buffer | null)[]> {
     checkOptions('getMany', options)
-    checkList('keys', keys)
-    const encoded = keys.map(encodeKey)
     const { untilMs, bounds } = this.#waiting(options)
-    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-      getValues(
-        this.#router,
-        encoded.map((key) => addressOf(bucket, key)),
-        { untilMs, checksums: this.#checksums, bounds },
-      ),
-    )
+    const get = { untilMs, checksums: this.#checksums, bounds }
+    return await this.#atAll(keys, { options, bounds }, (all) => getValues(this.#router, all, get))
   }
 
   /**
@@ -272,6 +254,16 @@ export class Job implements AsyncDisposable {
     return await this.#at(key, options, (at, bounds) => statObject(this.#router, at, { key, bounds }))
   }
 
+  /**
+   * As `stat`, of any number of keys, in order, in one message per node; null for a missing object. Not atomic:
+   * each was so at some moment of the call. `OBJECT_LOST` if a node with one of them failed.
+   */
+  async statMany(keys: readonly string[], options: KeyOptions = {}): Promise<(ObjectStat | null)[]> {
+    checkOptions('key', options)
+    const bounds = this.#bounds(options)
+    return await this.#atAll(keys, { options, bounds }, (all) => statObjects(this.#router, all, bounds))
+  }
+
   async exists(key: string, options: KeyOptions = {}): Promise<boolean> {
     return (await this.stat(key, options)) !== null
   }
@@ -289,16 +281,8 @@ export class Job implements AsyncDisposable {
    */
   async deleteMany(keys: readonly string[], options: KeyOptions = {}): Promise<number> {
     checkOptions('key', options)
-    checkList('keys', keys)
-    const encoded = keys.map(encodeKey)
     const bounds = this.#bounds(options)
-    return await this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
-      deleteKeys(
-        this.#router,
-        encoded.map((key) => addressOf(bucket, key)),
-        bounds,
-      ),
-    )
+    return await this.#atAll(keys, { options, bounds }, (all) => deleteKeys(this.#router, all, bounds))
   }
 
   /**
@@ -395,6 +379,18 @@ export class Job implements AsyncDisposable {
     const bytes = encodeKey(key)
     return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
       call(addressOf(bucket, bytes), bounds),
+    )
+  }
+
+  #atAll<Result>(
+    keys: readonly string[],
+    { options, bounds }: { options: KeyOptions; bounds: Deadline },
+    call: (all: readonly KeyAddress[]) => Promise<Result>,
+  ): Promise<Result> {
+    checkList('keys', keys)
+    const encoded = keys.map(encodeKey)
+    return this.#buckets.with(options.bucket ?? DEFAULT_BUCKET, bounds, (bucket) =>
+      call(encoded.map((key) => addressOf(bucket, key))),
     )
   }
 }

@@ -169,6 +169,8 @@ export interface ListOptions extends KeyOptions {
   readonly prefix?: string | undefined
   /** Only keys after this one, in the order of their UTF-8 bytes; there may be no such key. */
   readonly after?: string | undefined
+  /** At most this many keys: 1 or more. For up to 1,001 the nodes collect no others. */
+  readonly limit?: number | undefined
   /** List the remaining keys after a node failure instead of failing with `OBJECT_LOST`. */
   readonly acceptHoles?: boolean | undefined
 }
@@ -272,16 +274,11 @@ const shapes = {
   put: { ...key, ...object },
   // Keys and bytes are checked when they are encoded.
   entry: { key: anything, bytes: anything, ...object },
-  list: { ...key, prefix: keyText, after: keyText, acceptHoles: flag },
+  list: { ...key, prefix: keyText, after: keyText, limit: wholeNumber(1), acceptHoles: flag },
   range: { start: wholeNumber(0), end: wholeNumber(1) },
   connect: { apiKey: text, ca: text, onRetry: hook, tracer },
   hints,
-  grant: {
-    read: flag,
-    write: flag,
-    prefix: keyText,
-    expiresInSeconds: wholeNumber(1, TICKET_SECONDS),
-  },
+  grant: { read: flag, write: flag, prefix: keyText, expiresInSeconds: wholeNumber(1, TICKET_SECONDS) },
   s3Grant: { read: flag, write: flag, prefix: keyText },
   presign: { ...key, method: httpMethod, seconds: wholeNumber(1, PRESIGNED_SECONDS_MAX), endpoint: text },
   register: {

@@ -16,7 +16,7 @@ const ofKey = {
 /** The same of all traced calls. */
 const optionsAt = {
   ...ofKey,
-  ...{ putMany: 1, getMany: 1, deleteMany: 1 },
+  ...{ putMany: 1, getMany: 1, statMany: 1, deleteMany: 1 },
   ...{ createBucket: 1, deleteBucket: 1, buckets: 0 },
   ...{ registerJob: 2, job: 1, jobs: 0 },
   ...{ info: 0, issueTicket: 1, s3Credentials: 1, presign: 1, renew: 0, resize: 1, deregister: 0 },

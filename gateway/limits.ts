@@ -63,8 +63,8 @@ export const TICKET_SECONDS = 3_600
 /** How long the end of a job that the controller has reported is remembered. */
 export const ENDED_JOB_MS = 60_000
 
-/** Requests to nodes at a time for one page of a listing. */
-export const STATS_IN_FLIGHT = 256
+/** Calls of the SDK that one request has under way, where it makes one for each key. */
+export const CALLS_IN_FLIGHT = 256
 /** Uploads of one bucket that a listing of uploads sorts. */
 export const UPLOADS_LISTED_MAX = 10_000
 /** An upload that was neither completed nor aborted is removed after this time. */

@@ -227,14 +227,17 @@ export const ENTRY_OVERHEAD_BYTES = 40
 export const READ_LEASE_MS = 30_000
 /** Longest time that a get may wait for its key. */
 export const WAIT_SECONDS_MAX = 900
-/** Keys of one getMany, waitMany, putMany or deleteMany message: with the longest keys they still fit its head. */
+/**
+ * Keys of one getMany, statMany, waitMany, putMany or deleteMany message: with the longest keys they still fit its
+ * head.
+ */
 export const MANY_KEYS_MAX = 1_000
 /**
  * Larger values travel in messages of their own: they fill a write, and the node neither copies nor gathers
  * them.
  */
 export const MANY_VALUE_BYTES_MAX = 64 * 1024
-/** Concurrent messages of one getMany or putMany call: with full payloads, 8 MiB. */
+/** Concurrent messages of one getMany, statMany or putMany call: with full payloads, 8 MiB. */
 export const MANY_IN_FLIGHT = 8
 /** A random nonce of server or client. */
 export const NONCE_BYTES = 16
@@ -256,10 +259,10 @@ export const SETTLE_AFTER_MS = 20
 /** Ten years: longer than any job, short enough that milliseconds stay exact. */
 export const TTL_SECONDS_MAX = 10 * 365 * 86_400
 /**
- * Entries in one page of a listing. Bytes bound a page too: with the longest keys 1.1 MiB would not fit a
- * head.
+ * Entries in one page of a listing: a page of S3, and one more, which says that another page follows. Bytes bound
+ * a page too: with the longest keys 1.1 MiB would not fit a head.
  */
-export const LIST_PAGE_MAX = 1_000
+export const LIST_PAGE_MAX = 1_001
 
 /**
  * A job is alone on a server if no other was active for this long: a client on a busy machine may be

@@ -191,6 +191,9 @@ function addReads(handlers: Handlers, node: ReadNode): void {
     .on(dataOperations.getMany, (peer, request) =>
       batchLowerReads.get(node.jobOf(peer.claims, 'read', request), request, peer),
     )
+    .on(dataOperations.statMany, ({ claims }, request) =>
+      batch.stat(node.jobOf(claims, 'read', request), request),
+    )
     .on(dataOperations.waitMany, async (peer, request, { id }) => {
       await batch.wait(node.jobOf(peer.claims, 'read', request), request, { peer, id })
       return done

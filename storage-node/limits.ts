@@ -71,8 +71,11 @@ export const LIST_SCAN_BATCH = 2_000
 export const LIST_PAGE_STEP_KEYS = 500
 /** Cells of one table visited in one step. */
 export const LIST_SCAN_CELLS = 1_000
-/** Keys of a page that take as long as a small request: listings count against the job's rate as such. */
-export const LIST_KEYS_PER_REQUEST = 10
+/**
+ * Keys of a page of a listing, or of a statMany, that take as long as a small request: as such they count against
+ * the job's rate.
+ */
+export const KEYS_PER_REQUEST = 10
 /** Keys of a listing sorted in one step: 0.5 ms. */
 export const LIST_RUN_KEYS = 1_000
 /**

@@ -26,8 +26,14 @@ export type Open = (target: string) => Promise<Client>
 /** How long `take` waits: far longer than any run, so that a lost answer becomes a failure instead of a hang. */
 export const TAKE_SECONDS_MAX = 60
 
-/** Thrown if the store has evicted the object. */
+/** Thrown if the store has not the object, or has evicted it. */
 export class NotThere extends Error {}
+
+/** Whether a call was rejected because the object is not there or was lost, whatever the system. */
+export function isLost(error: unknown): boolean {
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  return error instanceof NotThere || code === 'NOT_FOUND' || code === 'OBJECT_LOST' || name === 'NoSuchKey'
+}
 
 /** Throws if the key is missing. The suites that run systems with eviction count this error; for all others it makes the run invalid. */
 export function found(bytes: Buffer | null | undefined, key: string): Buffer {

@@ -9,6 +9,7 @@ export type SystemName =
   | 'iovalkey'
   | 'valkey-glide'
   | 's3'
+  | 'disk'
   | 'limit'
 
 /** Libraries are loaded on demand, so that no process pays for the libraries of other systems. */
@@ -20,6 +21,7 @@ export const openers: Readonly<Record<SystemName, () => Promise<Open>>> = {
   iovalkey: async () => (await import('./iovalkey.ts')).open,
   'valkey-glide': async () => (await import('./valkey-glide.ts')).open,
   s3: async () => (await import('./s3.ts')).open,
+  disk: async () => (await import('./disk.ts')).open,
   limit: async () => (await import('./limit.ts')).open,
 }
 
@@ -32,6 +34,7 @@ export const libraries: Readonly<Record<SystemName, string | null>> = {
   iovalkey: 'iovalkey',
   'valkey-glide': '@valkey/valkey-glide',
   s3: '@aws-sdk/client-s3',
+  disk: null,
   limit: null,
 }
 

@@ -55,7 +55,7 @@ export function makeTrace(workload: Workload, objects: number, random: () => num
 }
 
 /** Draws a value from a distribution by linear interpolation between its quantiles. */
-function quantileDraw(file: string, random: () => number): () => number {
+export function quantileDraw(file: string, random: () => number): () => number {
   const rows = readFileSync(quantilesDir + file, 'utf8')
     .trim()
     .split('\n')

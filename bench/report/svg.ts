@@ -9,6 +9,7 @@ export const colours: Readonly<Record<SeriesName, string>> = {
   iovalkey: '#e69f00',
   'valkey-glide': '#b3a100',
   s3: '#cc79a7',
+  disk: '#999933',
   limit: '#777777',
   allocated: '#777777',
   reserved: '#0072b2',

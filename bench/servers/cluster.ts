@@ -21,6 +21,8 @@ export interface NodeClassConfig {
   readonly nodesMax: number
   /** Default 1e9. */
   readonly bytesPerSecond?: number
+  /** Default 0. */
+  readonly pricePerHour?: number
 }
 
 interface Surroundings {

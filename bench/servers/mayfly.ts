@@ -10,6 +10,8 @@ const RAM_BYTES = Math.floor(totalmem() / 2)
 const CAPACITY_BYTES = Math.floor(0.7 * RAM_BYTES)
 /** More than loopback carries, so that no rate limit affects the comparison with the ceiling. */
 const BYTES_PER_SECOND = 1e11
+/** One for each MiB, so that the price of a job is the RAM that it reserves, in MiB. */
+const PRICE_PER_HOUR = RAM_BYTES / 2 ** 20
 
 export interface MayflyServer extends Server {
   readonly mayfly: Mayfly
@@ -26,7 +28,12 @@ export async function startMayfly({
   tls?: boolean
 }): Promise<MayflyServer> {
   const watch = watchesStalls ? await StallWatch.start() : null
-  const nodeClass = { ramBytes: RAM_BYTES, nodesMax: 1, bytesPerSecond: BYTES_PER_SECOND }
+  const nodeClass = {
+    ramBytes: RAM_BYTES,
+    nodesMax: 1,
+    bytesPerSecond: BYTES_PER_SECOND,
+    pricePerHour: PRICE_PER_HOUR,
+  }
   const cluster = await Cluster.start(nodeClass, { ...(watch && { environment: watch.environment }), tls })
   const mayfly = await connect(cluster.url, { apiKey: cluster.apiKey, ca: cluster.ca })
   const job = await mayfly.registerJob('bench', { capacityBytes: CAPACITY_BYTES })

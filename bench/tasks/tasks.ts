@@ -1,6 +1,10 @@
 import type { Client } from '../clients/client.ts'
 import { calls, fill } from './calls.ts'
 import { giveAll, takeAll } from './handover.ts'
+import { passOn, runChains } from './jobs/chain.ts'
+import { compile, compileInput, link } from './jobs/compile.ts'
+import { sortCheck, sortInput, sortMap, sortReduce } from './jobs/sort.ts'
+import { countCheck, countInput, countMap, countReduce } from './jobs/word-count.ts'
 import { many } from './many.ts'
 import { map, reduce } from './partitions.ts'
 import { cannon, presigned } from './presigned.ts'
@@ -8,7 +12,11 @@ import { reads } from './reads.ts'
 import { trace } from './trace.ts'
 
 /** All tasks of a client process. */
-const tasks = { calls, cannon, fill, giveAll, many, map, presigned, reads, reduce, takeAll, trace }
+const tasks = {
+  ...{ calls, cannon, fill, giveAll, many, map, presigned, reads, reduce, takeAll, trace },
+  ...{ compile, compileInput, link, passOn, runChains },
+  ...{ countCheck, countInput, countMap, countReduce, sortCheck, sortInput, sortMap, sortReduce },
+}
 
 type Tasks = typeof tasks
 export type TaskName = keyof Tasks

@@ -19,7 +19,8 @@ export class Progress {
   readonly #total: number | null
   readonly #redraw: Terminal['redraw']
   readonly #sinceMs = performance.now()
-  #drawnMs = performance.now()
+  /** The first piece is drawn, however quick the transfer is. */
+  #drawnMs = Number.NEGATIVE_INFINITY
   #done = 0
 
   constructor({ redraw }: Pick<Terminal, 'redraw'>, { what, total }: { what: string; total: number | null }) {

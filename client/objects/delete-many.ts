@@ -1,5 +1,4 @@
 import { asMayflyError, isError, MayflyError } from '../../protocol/errors.ts'
-import { MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { DeleteResult, dataOperations } from '../../protocol/operations/data-operations.ts'
 import { batchesOf } from '../routing/batches.ts'
 import type { Deadline } from '../routing/deadline.ts'
@@ -22,7 +21,7 @@ export async function deleteKeys(
   keys: readonly KeyAddress[],
   bounds: Deadline,
 ): Promise<number> {
-  const outcome = await deleteBatches(router, batchesOf(router, keys, limits), bounds)
+  const outcome = await deleteBatches(router, batchesOf(router, keys), bounds)
   const failure = failureOf(outcome)
   if (failure !== null) throw failure
   return outcome.deleted
@@ -83,5 +82,3 @@ function failureOf({ deleted, failures }: Outcome): MayflyError | null {
 function leavesOpen(error: MayflyError): boolean {
   return isError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'JOB_ENDED', 'BUCKET_NOT_FOUND')
 }
-
-const limits = { itemsMax: MANY_KEYS_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }

@@ -1,10 +1,8 @@
 import { isError, MayflyError } from '../../protocol/errors.ts'
-import { MANY_IN_FLIGHT, MANY_KEYS_MAX } from '../../protocol/limits.ts'
+import { MANY_IN_FLIGHT } from '../../protocol/limits.ts'
 import { ANY_VERSION, dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
-import type { ReplyOf } from '../../protocol/operations/operation.ts'
-import type { Answer } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
-import { batchesOf } from '../routing/batches.ts'
+import { askOwner, batchesOf } from '../routing/batches.ts'
 import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
@@ -28,8 +26,6 @@ interface Missed {
   readonly wanted: Wanted
   readonly lost: boolean
 }
-
-const limits = { itemsMax: MANY_KEYS_MAX, bytesMax: Number.POSITIVE_INFINITY, bytesOf: () => 0 }
 
 /**
  * The values of keys in order, one message per node; null for a missing object. While some are missing and
@@ -77,7 +73,7 @@ class Fetch {
   /** Returns the missing keys. */
   async all(wanted: readonly Wanted[]): Promise<Missed[]> {
     const missed: Missed[] = []
-    const batches = batchesOf(this.#router, wanted, limits)
+    const batches = batchesOf(this.#router, wanted)
     await runInFlight(batches, MANY_IN_FLIGHT, async (batch) => {
       for (const miss of await this.#batch(batch)) missed.push(miss)
     })
@@ -85,9 +81,13 @@ class Fetch {
   }
 
   async #batch(batch: readonly Wanted[]): Promise<Missed[]> {
-    const [first] = batch
-    if (first === undefined) return []
-    const { head, payload } = await this.#ask(first, batch)
+    const { bounds, checksums } = this.#get
+    const { head, payload } = await askOwner(this.#router, batch, {
+      bounds,
+      call: (caller, asked) => caller.call(dataOperations.getMany, { ...asked, checksums }, bounds),
+      resultsOf: ({ lengths }) => lengths,
+      stale: GetManyResult.stale,
+    })
     const missed: Missed[] = []
     const stale: Wanted[] = []
     const alone: Wanted[] = []
@@ -115,24 +115,6 @@ class Fetch {
     return stale.length === 0 ? missed : [...missed, ...(await this.all(stale))]
   }
 
-  async #ask(
-    first: Wanted,
-    batch: readonly Wanted[],
-  ): Promise<Answer<ReplyOf<typeof dataOperations.getMany>>> {
-    const { bounds, checksums } = this.#get
-    const router = this.#router
-    const keys = batch.map(({ key }) => key)
-    return await router.retry(bounds, router.slotOf(first.hash), async (caller, { epoch }) => {
-      const request = { epoch, bucket: first.bucket, checksums, keys }
-      const answer = await caller.call(dataOperations.getMany, request, bounds)
-      const { lengths } = answer.head
-      if (lengths.length !== batch.length)
-        throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many keys is not as long as the question')
-      for (let at = 0; at < lengths.length; at++) if (lengths[at] !== GetManyResult.stale) return answer
-      throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
-    })
-  }
-
   /** An object that does not fit the batched answer. */
   async #alone(wanted: Wanted): Promise<Missed | null> {
     const { index, ...at } = wanted
@@ -156,7 +138,7 @@ class Fetch {
 
 /** Resolves when all keys exist, or at the timeout. Keys of one owner share a message. */
 async function waitFor(router: Router, wanted: readonly Wanted[], get: GetMany): Promise<void> {
-  await Promise.all(batchesOf(router, wanted, limits).map((batch) => waitForBatch(router, batch, get)))
+  await Promise.all(batchesOf(router, wanted).map((batch) => waitForBatch(router, batch, get)))
 }
 
 async function waitForBatch(router: Router, batch: readonly Wanted[], get: GetMany): Promise<void> {

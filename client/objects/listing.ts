@@ -17,8 +17,10 @@ interface Listing {
   readonly bucket: number
   readonly prefix: Buffer
   readonly acceptHoles: boolean
-  /** Random number of the listing: it tells nodes which pages belong together. */
+  /** Random number of the listing: it tells nodes which pages belong together. 0 if one page is enough. */
   readonly number: number
+  /** Entries of a page. */
+  readonly limit: number
 }
 
 /** Upper bound of listing numbers. */
@@ -39,13 +41,17 @@ export async function* listKeys(
 ): AsyncGenerator<ListEntry, void, undefined> {
   const prefix = options.prefix ? encodeKey(options.prefix) : Buffer.alloc(0)
   const acceptHoles = options.acceptHoles === true
-  const number = 1 + Math.floor(router.runtime.random.fraction() * LISTINGS)
+  let left = options.limit ?? Number.POSITIVE_INFINITY
+  const number = left <= LIST_PAGE_MAX ? 0 : 1 + Math.floor(router.runtime.random.fraction() * LISTINGS)
   let after = options.after ? encodeKey(options.after) : Buffer.alloc(0)
-  for (let complete = false; !complete; ) {
+  for (let complete = false; !complete && left > 0; ) {
+    const limit = Math.min(left, LIST_PAGE_MAX)
     const page = await inBucket((bucket, bounds) =>
-      listPage(router, { bucket, prefix, acceptHoles, number }, { after, bounds }),
+      listPage(router, { bucket, prefix, acceptHoles, number, limit }, { after, bounds }),
     )
-    yield* page.entries
+    // Each node has sent as many.
+    yield* page.entries.length > left ? page.entries.slice(0, left) : page.entries
+    left -= page.entries.length
     complete = page.complete
     after = Buffer.from(page.entries.at(-1)?.key ?? '')
   }
@@ -97,7 +103,7 @@ async function listGroup(router: Router, request: SlotsRequest): Promise<Page[]>
   if (first === undefined) return []
   return await router.retry(bounds, first, async (caller, placement, owner) => {
     if (!slots.every((slot) => isOwner(placement, owner, slot))) return await listSlots(router, request)
-    const { prefix, bucket, acceptHoles, number } = listing
+    const { prefix, bucket, acceptHoles, number, limit } = listing
     const bitmap = bitmapOf(slots, placement.owners.length)
     const { head } = await caller.call(
       dataOperations.list,
@@ -107,7 +113,7 @@ async function listGroup(router: Router, request: SlotsRequest): Promise<Page[]>
         slots: bitmap,
         prefix,
         after,
-        limit: LIST_PAGE_MAX,
+        limit,
         acceptHoles,
         listing: number,
       },

@@ -1,14 +1,16 @@
 import { isArrayBuffer, isSharedArrayBuffer } from 'node:util/types'
 import { MayflyError } from '../../protocol/errors.ts'
 import { OBJECT_BYTES_MAX } from '../../protocol/limits.ts'
-import { DEFAULT_BUCKET } from '../../protocol/model/keys.ts'
+import { DEFAULT_BUCKET, encodeKey } from '../../protocol/model/keys.ts'
 import type { dataOperations } from '../../protocol/operations/data-operations.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
 import {
   checkCondition,
   checkMetadata,
+  checkOptions,
   noOptions,
   type ObjectOptions,
+  type PutEntry,
   type PutStreamOptions,
 } from '../options.ts'
 
@@ -72,6 +74,19 @@ export function encodeText(text: string, name: 'bytes' | 'readable'): Buffer {
  * ArrayBuffer all of its bytes; none is copied.
  */
 export type Bytes = string | ArrayBuffer | ArrayBufferView
+
+/** Encodes an entry of a `putMany`. Throws as `fieldsOf` and `encodeObject`. */
+export function encodeEntry(
+  entry: PutEntry,
+  bucket: string | undefined,
+): { name: Buffer; bytes: Uint8Array; fields: ObjectFields } {
+  checkOptions('entry', entry)
+  return {
+    name: encodeKey(entry.key),
+    bytes: encodeObject(entry.bytes),
+    fields: fieldsOf(entry, bucket),
+  }
+}
 
 /** Encodes an object's bytes. Throws `BAD_REQUEST` or `OBJECT_TOO_LARGE`. */
 export function encodeObject(bytes: Bytes): Uint8Array {

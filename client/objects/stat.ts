@@ -1,6 +1,20 @@
-import { isError } from '../../protocol/errors.ts'
-import { dataOperations, ObjectKind, type Tier, tiers } from '../../protocol/operations/data-operations.ts'
-import type { KeyAddress } from '../routing/key-address.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
+import { MANY_IN_FLIGHT } from '../../protocol/limits.ts'
+import {
+  type DataReplies,
+  dataOperations,
+  ObjectKind,
+  StatResult,
+  type Tier,
+  tiers,
+} from '../../protocol/operations/data-operations.ts'
+import type { Answer } from '../../protocol/transport/call.ts'
+import { runInFlight } from '../../protocol/transport/in-flight.ts'
+import { text } from '../../protocol/wire/codec.ts'
+import { Reader } from '../../protocol/wire/reader.ts'
+import { askOwner, batchesOf } from '../routing/batches.ts'
+import type { Deadline } from '../routing/deadline.ts'
+import { type KeyAddress, nameOf } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
 import { tellOwner } from './chunked.ts'
 import { concat, type Get, openObject, readerOf, wasReplaced } from './get.ts'
@@ -39,19 +53,98 @@ export async function statObject(
       key: at.key,
       ...bounds,
     })
-    return {
-      key,
-      bytes: head.bytes,
-      version: head.version,
-      tier: tiers[head.tier] ?? 'ram',
-      expiresAt: head.expiresAtMs === 0 ? null : new Date(head.expiresAtMs),
-      persist: head.persist,
-      metadata: Object.fromEntries(head.metadata.map(({ name, value }) => [name, value])),
-    }
+    const metadata = Object.fromEntries(head.metadata.map(({ name, value }) => [name, value]))
+    return statOf(key, { ...head, metadata })
   } catch (error) {
     if (isError(error, 'NOT_FOUND')) return null
     throw error
   }
+}
+
+/** What an answer tells of an object. */
+interface Told extends Pick<ObjectStat, 'bytes' | 'version' | 'persist' | 'metadata'> {
+  readonly tier: number
+  readonly expiresAtMs: number
+}
+
+function statOf(key: string, told: Told): ObjectStat {
+  const { bytes, version, tier, persist, expiresAtMs, metadata } = told
+  return {
+    key,
+    bytes,
+    version,
+    tier: tiers[tier] ?? 'ram',
+    expiresAt: expiresAtMs === 0 ? null : new Date(expiresAtMs),
+    persist,
+    metadata,
+  }
+}
+
+/** One of many keys, with its index in the result. */
+interface Wanted extends KeyAddress {
+  readonly index: number
+}
+
+/**
+ * As `statObject`, of keys in order, one message per node. Keys whose slot has moved, or for which an answer had
+ * no room, are asked again. Throws `OBJECT_LOST`.
+ */
+export async function statObjects(
+  router: Router,
+  keys: readonly KeyAddress[],
+  bounds: Deadline,
+): Promise<(ObjectStat | null)[]> {
+  const stats = new Array<ObjectStat | null>(keys.length).fill(null)
+  let wanted = keys.map(({ bucket, key, hash }, index): Wanted => ({ bucket, key, hash, index }))
+  while (wanted.length > 0) {
+    const again: Wanted[] = []
+    await runInFlight(batchesOf(router, wanted), MANY_IN_FLIGHT, async (batch) => {
+      const answer = await askOwner(router, batch, {
+        bounds,
+        call: (caller, asked) => caller.call(dataOperations.statMany, asked, bounds),
+        resultsOf: ({ results }) => results,
+        stale: StatResult.stale,
+      })
+      again.push(...takeStats(stats, batch, answer))
+    })
+    wanted = again
+  }
+  return stats
+}
+
+/** Puts what an answer tells into `stats`. Returns the keys to ask again. */
+function takeStats(
+  stats: (ObjectStat | null)[],
+  batch: readonly Wanted[],
+  { head, payload }: Answer<DataReplies['statMany']>,
+): Wanted[] {
+  const again: Wanted[] = []
+  const metadata = new Reader(payload)
+  for (const [at, wanted] of batch.entries()) {
+    const key = nameOf(wanted.key)
+    const result = head.results[at]
+    if (result === StatResult.lost)
+      throw new MayflyError('OBJECT_LOST', `'${key}' is not here, and an owner of its slot died`)
+    if (result === StatResult.stale || result === StatResult.later) again.push(wanted)
+    if (result !== StatResult.found) continue
+    stats[wanted.index] = statOf(key, {
+      bytes: head.bytes[at] as number,
+      version: head.versions[at] as number,
+      tier: head.tiers[at] as number,
+      expiresAtMs: head.expiresAtMs[at] as number,
+      persist: head.persist[at] === 1,
+      metadata: metadataIn(metadata, head.metadataBytes[at] as number),
+    })
+  }
+  metadata.finish()
+  return again
+}
+
+function metadataIn(reader: Reader, bytes: number): Record<string, string> {
+  const entries: [string, string][] = []
+  for (const end = reader.offset + bytes; reader.offset < end; )
+    entries.push([text.read(reader), text.read(reader)])
+  return Object.fromEntries(entries)
 }
 
 /**

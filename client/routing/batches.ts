@@ -1,4 +1,10 @@
+import { MayflyError } from '../../protocol/errors.ts'
+import { MANY_KEYS_MAX } from '../../protocol/limits.ts'
 import { NOBODY } from '../../protocol/model/placement.ts'
+import type { Answer } from '../../protocol/transport/call.ts'
+import type { Caller } from '../../protocol/transport/caller.ts'
+import type { Deadline } from './deadline.ts'
+import type { KeyAddress } from './key-address.ts'
 import type { Router } from './router.ts'
 
 /** Bounds of one message. */
@@ -8,11 +14,18 @@ interface BatchLimits<Item> {
   bytesOf(item: Item): number
 }
 
+/** Messages that have a key for each item, and nothing else that grows. */
+const keyLimits: BatchLimits<unknown> = {
+  itemsMax: MANY_KEYS_MAX,
+  bytesMax: Number.POSITIVE_INFINITY,
+  bytesOf: () => 0,
+}
+
 /** Groups items by owner, by the current placement, up to the size of a message; keeps their order. */
 export function batchesOf<Item extends { readonly hash: number }>(
   router: Router,
   items: readonly Item[],
-  limits: BatchLimits<Item>,
+  limits: BatchLimits<NoInfer<Item>> = keyLimits,
 ): Item[][] {
   const { itemsMax, bytesMax } = limits
   const open = new Map<number, { batch: Item[]; bytes: number }>()
@@ -31,4 +44,35 @@ export function batchesOf<Item extends { readonly hash: number }>(
     last.bytes += bytes
   }
   return batches
+}
+
+/** A question about a batch of keys. */
+interface Question<Head> {
+  readonly bounds: Deadline
+  readonly call: (
+    caller: Caller,
+    asked: { readonly epoch: number; readonly bucket: number; readonly keys: readonly Buffer[] },
+  ) => Promise<Answer<Head>>
+  /** Of an answer, an element per key. */
+  readonly resultsOf: (head: Head) => ArrayLike<number>
+  /** The result of a key whose slot the node does not own. */
+  readonly stale: number
+}
+
+/** Asks the owner of the first key about all keys of a batch, which is not empty. Some of the results may be stale. */
+export async function askOwner<Head>(
+  router: Router,
+  batch: readonly KeyAddress[],
+  { bounds, call, resultsOf, stale }: Question<Head>,
+): Promise<Answer<Head>> {
+  const { hash, bucket } = batch[0] as KeyAddress
+  const keys = batch.map(({ key }) => key)
+  return await router.retry(bounds, router.slotOf(hash), async (caller, { epoch }) => {
+    const answer = await call(caller, { epoch, bucket, keys })
+    const results = resultsOf(answer.head)
+    if (results.length !== batch.length)
+      throw new MayflyError('PROTOCOL_VIOLATION', 'An answer to many keys is not as long as the question')
+    for (let at = 0; at < results.length; at++) if (results[at] !== stale) return answer
+    throw new MayflyError('STALE_PLACEMENT', 'The node owns none of the slots')
+  })
 }

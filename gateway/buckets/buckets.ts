@@ -68,7 +68,7 @@ export async function deleteBucket(exchange: Exchange): Promise<void> {
   await requireBucket(exchange)
   if (bucket === DEFAULT_BUCKET)
     throw new S3Error('AccessDenied', `The bucket '${DEFAULT_BUCKET}' is in every job and cannot be deleted`)
-  for await (const _ of job.list({ bucket, signal })) throw new S3Error('BucketNotEmpty')
+  for await (const _ of job.list({ bucket, signal, limit: 1 })) throw new S3Error('BucketNotEmpty')
   await removeUploadsOf(exchange)
   try {
     await job.deleteBucket(bucket, { signal })

@@ -38,6 +38,8 @@ export async function listKeys(job: Job, request: PageRequest): Promise<KeyPage>
     for await (const entry of job.list({
       bucket,
       signal,
+      // One more than the page: whether another one follows. Behind a common prefix any number is skipped.
+      ...(request.delimiter === '' && { limit: max + 1 }),
       ...(prefix !== '' && { prefix }),
       ...(after !== '' && { after }),
     })) {

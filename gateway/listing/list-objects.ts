@@ -1,8 +1,7 @@
 import type { ListEntry } from '../../client/objects/listing.ts'
-import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { S3Error } from '../http/s3-error.ts'
-import { STATS_IN_FLIGHT } from '../limits.ts'
+import { PAGE_MAX } from '../limits.ts'
 import { checksumType, objectOf, quote, type S3Object } from '../objects/object-record.ts'
 import { listKeys } from './key-pages.ts'
 import { commonPrefixes, type Encoding, encodingOf, maxOf, ownerOf, type Row } from './rows.ts'
@@ -143,7 +142,7 @@ async function pageOf(exchange: Exchange, { prefix, delimiter, max }: Listing, a
   const { job, bucket, signal } = exchange
   if (max === 0) {
     // Whether there is such a bucket.
-    for await (const _ of job.list({ bucket, signal })) break
+    for await (const _ of job.list({ bucket, signal, limit: 1 }));
     return { objects: [], prefixes: [], next: null }
   }
   const { entries, prefixes, next } = await listKeys(job, { bucket, prefix, delimiter, max, after, signal })
@@ -152,17 +151,21 @@ async function pageOf(exchange: Exchange, { prefix, delimiter, max }: Listing, a
   return { objects, prefixes, next }
 }
 
-/** In the order of the keys. Null for an object that there is not. */
+/** In the order of the keys. Null for an object that there is not. Each page has its own deadline. */
 export async function statAll(
   { job, open, bucket: own, signal }: Exchange,
   keys: readonly Pick<ListEntry, 'key'>[],
   bucket = own,
 ): Promise<{ key: string; object: S3Object | null }[]> {
-  const found: { key: string; object: S3Object | null }[] = keys.map(({ key }) => ({ key, object: null }))
-  await runInFlight(found, STATS_IN_FLIGHT, async (entry) => {
-    const stat = await job.stat(entry.key, { bucket, signal })
-    if (stat !== null) entry.object = objectOf(stat, open.createdAt)
-  })
+  const found: { key: string; object: S3Object | null }[] = []
+  for (let from = 0; from < keys.length; from += PAGE_MAX) {
+    const page = keys.slice(from, from + PAGE_MAX).map(({ key }) => key)
+    const stats = await job.statMany(page, { bucket, signal })
+    stats.forEach((stat, index) => {
+      const object = stat === null ? null : objectOf(stat, open.createdAt)
+      found.push({ key: page[index] as string, object })
+    })
+  }
   return found
 }
 

@@ -4,7 +4,7 @@ import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { asS3Error, notImplemented, S3Error } from '../http/s3-error.ts'
 import { childrenOf, type Element, type Node, parseXml, textOf } from '../http/xml.ts'
-import { PAGE_MAX, STATS_IN_FLIGHT, XML_BYTES_MAX } from '../limits.ts'
+import { CALLS_IN_FLIGHT, PAGE_MAX, XML_BYTES_MAX } from '../limits.ts'
 import { checkVersion } from './get.ts'
 
 /** As in S3, deleting a missing key succeeds. */
@@ -68,7 +68,7 @@ async function deleteKeys(exchange: Exchange, wanted: readonly Wanted[]): Promis
     await job.deleteMany(keys, { bucket, signal })
   } catch (error) {
     if (!(error instanceof MayflyError) || MEANS_ALL.includes(error.code)) throw error
-    await runInFlight(keys, STATS_IN_FLIGHT, async (key) => {
+    await runInFlight(keys, CALLS_IN_FLIGHT, async (key) => {
       await job.delete(key, { bucket, signal }).catch((cause: unknown) => failures.set(key, asS3Error(cause)))
     })
   }

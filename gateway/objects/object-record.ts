@@ -104,7 +104,11 @@ export function objectOf(stat: ObjectStat, since: Date): S3Object {
   const { [RECORD]: text, ...user } = stat.metadata
   const record = readRecord(text)
   const { version, expiresAt, bytes } = stat
-  if (record !== null && record.bytes === bytes) return { ...record, user, version, expiresAt }
+  if (record !== null && record.bytes === bytes) {
+    // Written out: spreading what was parsed takes three times as long as parsing it.
+    const { etag, modifiedMs, headers, checksum, put } = record
+    return { etag, modifiedMs, bytes, headers, checksum, put, user, version, expiresAt }
+  }
   const etag = `${version.toString(16).padStart(32, '0')}-1`
   const headers = record?.headers ?? {}
   return { etag, modifiedMs: since.getTime(), bytes, headers, put: '', user, version, expiresAt }

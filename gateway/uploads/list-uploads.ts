@@ -1,7 +1,7 @@
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { notImplemented } from '../http/s3-error.ts'
-import { STATS_IN_FLIGHT, UPLOADS_LISTED_MAX } from '../limits.ts'
+import { CALLS_IN_FLIGHT, UPLOADS_LISTED_MAX } from '../limits.ts'
 import { requireBucket } from '../listing/bucket-names.ts'
 import { commonPrefix } from '../listing/key-pages.ts'
 import { commonPrefixes, encodingOf, maxOf, ownerOf } from '../listing/rows.ts'
@@ -60,7 +60,7 @@ async function openUploads(exchange: Exchange): Promise<Upload[]> {
   if (ids.length > UPLOADS_LISTED_MAX)
     throw notImplemented(`listing more than ${UPLOADS_LISTED_MAX} uploads of a bucket`)
   const uploads: Upload[] = []
-  await runInFlight(ids, STATS_IN_FLIGHT, async (id) => {
+  await runInFlight(ids, CALLS_IN_FLIGHT, async (id) => {
     const upload = await store.find(id)
     if (upload !== null && isUnfinished(upload)) uploads.push(upload)
   })

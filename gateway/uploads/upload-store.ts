@@ -138,10 +138,9 @@ export class UploadStore {
         ...this.#options,
         prefix,
         ...(after !== undefined && { after }),
-      })) {
-        if (keys.length === max) break
+        ...(Number.isFinite(max) && { limit: max }),
+      }))
         keys.push(key)
-      }
     } catch (error) {
       if (!isError(error, 'BUCKET_NOT_FOUND')) throw error
     }

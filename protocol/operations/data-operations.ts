@@ -162,7 +162,8 @@ export const dataOperations = {
   /**
    * One page of the keys above `after`, in byte order, in the slots of the bitmap (bit i of byte i / 8 is
    * slot i). The node must own all of them. `complete`: nothing follows the last entry. `listing` is a number
-   * that the client gives all pages of one listing, which begins with an empty `after`; 0 is none.
+   * that the client gives all pages of one listing, which begins with an empty `after`; 0 if it needs one page
+   * only.
    */
   list: operation(20, {
     request: struct({
@@ -267,6 +268,23 @@ export const dataOperations = {
   readRenew: operation(33, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
   /** Ends the read lease: chunks of a replaced version without other readers are freed. */
   readEnd: operation(34, { request: struct({ ...address, version: u64, lease: u64 }), reply: empty }),
+  /**
+   * `stat` of many keys. Each list of the reply has an element per key: a `StatResult`, and for a key that is
+   * found what `stat` tells of it, else 0. Reply's payload: the metadata of the found objects in sequence,
+   * each of `metadataBytes`: names and values in turn, encoded as `text`.
+   */
+  statMany: operation(35, {
+    request: struct({ epoch: u32, bucket: u32, keys: byteColumn }),
+    reply: struct({
+      results: bytes,
+      bytes: u64Column,
+      versions: u64Column,
+      tiers: bytes,
+      expiresAtMs: u64Column,
+      persist: bytes,
+      metadataBytes: u32Column,
+    }),
+  }),
 } as const
 
 /**
@@ -282,6 +300,12 @@ export const GetManyResult = {
 
 /** `stale`: the node does not own the key's slot, and the key is unchanged. */
 export const DeleteResult = { absent: 0, deleted: 1, stale: 2 } as const
+
+/**
+ * Of a key in `statMany`. `lost`: no object, but it may have been lost; `stale`: the node does not own the key's
+ * slot; `later`: the answer has no room for the metadata, so the key has to be asked for again.
+ */
+export const StatResult = { absent: 0, found: 1, lost: 2, stale: 3, later: 4 } as const
 
 /** The fields of each request and reply. */
 export type DataRequests = { [Name in keyof typeof dataOperations]: RequestOf<(typeof dataOperations)[Name]> }

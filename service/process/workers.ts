@@ -63,8 +63,13 @@ class Workers {
           if (worker.process.pid === undefined) exited()
         })
         worker.once('exit', (code, signal) => {
-          reason ??= signal ?? `exit code ${code}`
-          exited()
+          const end = (): void => {
+            reason ??= signal ?? `exit code ${code}`
+            exited()
+          }
+          // Its last message, the reason, may still be in the channel.
+          if (worker.isConnected()) worker.once('disconnect', end)
+          else end()
         })
       })
       this.#exits.add(exit)

@@ -37,10 +37,10 @@ export type Kind = (typeof Kind)[keyof typeof Kind]
 
 const KIND_SHIFT = 16
 const KIND_MASK = 0xf
-const HAS_BASE = 1 << 20
-const HAS_EXPIRY = 1 << 21
-const HAS_CHECKSUM = 1 << 22
-const PARTS_SHIFT = 23
+export const HAS_BASE = 1 << 20
+export const HAS_EXPIRY = 1 << 21
+export const HAS_CHECKSUM = 1 << 22
+export const PARTS_SHIFT = 23
 /** The longest key. */
 export const KEY_MASK = 0x7ff
 const READS_SHIFT = 11
@@ -49,7 +49,7 @@ const READS_MAX = 31
 /** Tier and record number. */
 const LOCATION_BYTES = 8
 /** The largest part count in nine bits; larger counts take a word of their own. */
-const MANY_PARTS = 511
+export const MANY_PARTS = 511
 
 /** A run of blocks that holds part of a payload. */
 export interface Part {
@@ -320,32 +320,6 @@ export class StoredRecord {
   }
 }
 
-/**
- * Whether the record at an address has the key of `length` bytes in `keys` from `start` on. Reads the words directly, because it runs at every access.
- */
-export function hasKey(
-  arena: Arena,
-  at: number,
-  bucket: number,
-  keys: Uint8Array,
-  start: number,
-  length: number,
-): boolean {
-  const { words, bytes } = arena.slabOf(at)
-  const word = arena.granuleOf(at) * 2
-  if (words[word + 1] !== bucket || ((words[word + 4] as number) & KEY_MASK) !== length) return false
-  const flags = words[word + 5] as number
-  const count = flags >>> PARTS_SHIFT
-  let offset = word * 4 + HEADER_BYTES
-  if (count !== 0)
-    offset += bytesOfParts(count === MANY_PARTS ? (words[word + HEADER_WORDS] as number) : count)
-  if ((flags & HAS_BASE) !== 0) offset += 8
-  if ((flags & HAS_EXPIRY) !== 0) offset += 8
-  if ((flags & HAS_CHECKSUM) !== 0) offset += 4
-  for (let index = 0; index < length; index++) if (bytes[offset + index] !== keys[start + index]) return false
-  return true
-}
-
 /** Appended objects always have the field, so that they can grow in place. */
 function hasBase({ kind, base, version }: Pick<ObjectFields, 'kind' | 'base' | 'version'>): boolean {
   return kind === Kind.appended || base !== version
@@ -356,7 +330,7 @@ function optionalBytes(object: Omit<ObjectFields, 'metadata' | 'bytes'>): number
 }
 
 /** Bytes of the part list in a record. */
-function bytesOfParts(count: number): number {
+export function bytesOfParts(count: number): number {
   return count * PART_BYTES + (count < MANY_PARTS ? 0 : 4)
 }
 

@@ -1,6 +1,6 @@
 import { assert } from '../../protocol/assert.ts'
 import type { Arena } from './arena.ts'
-import { hasKey } from './record.ts'
+import { hasKey } from './record-key.ts'
 import type { KeyHash } from './table-hash.ts'
 
 export const HASHES = 2 ** 32

@@ -6,6 +6,7 @@ import {
   DeleteResult,
   GetManyResult,
   PutCondition,
+  StatResult,
 } from '../../protocol/operations/data-operations.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { ByteRanges } from '../../protocol/wire/byte-ranges.ts'
@@ -15,9 +16,10 @@ import type { Waiter } from '../../service/server/peer.ts'
 import type { NodeJob } from '../job/job.ts'
 import { type Address, type KeyLocation, locate } from '../job/locate.ts'
 import type { ObjectTable } from '../job/object-table.ts'
+import { KEYS_PER_REQUEST } from '../limits.ts'
 import { Kind } from '../memory/record.ts'
 import { PlainValue } from '../slot/plain-value.ts'
-import { isManifest, isOutsideRam, readObject } from '../slot/stored-object.ts'
+import { isManifest, isOutsideRam, objectBytes, readObject, tierOf } from '../slot/stored-object.ts'
 import { park } from '../slot/waits.ts'
 import { verifyArrived } from '../tiers/checksums.ts'
 import { checkCount, checkKeys, requestBytes } from './batch-keys.ts'
@@ -95,6 +97,44 @@ export class BatchObjects {
       if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return false
       throw error
     }
+  }
+
+  /** Metadata is sent as it is stored: it is not decoded here. */
+  stat(job: NodeJob, { bucket, keys }: DataRequests['statMany']): Reply<DataReplies['statMany']> {
+    checkCount(keys)
+    const { length } = keys
+    const results = new Uint8Array(length)
+    const bytes = new Float64Array(length)
+    const versions = new Float64Array(length)
+    const tiers = new Uint8Array(length)
+    const expiresAtMs = new Float64Array(length)
+    const persist = new Uint8Array(length)
+    const metadataBytes = new Uint32Array(length)
+    const metadata = new ByteRanges()
+    job.inOneStep(() => {
+      for (let at = 0; at < length; at++) {
+        const place = placeOf(job, { bucket, key: keys.at(at) as Uint8Array })
+        const object = place === null ? undefined : this.#table.find(job, place)
+        if (place === null) results[at] = StatResult.stale
+        else if (object === undefined)
+          results[at] = place.slot.mayHaveLostKey(place) ? StatResult.lost : StatResult.absent
+        else if (metadata.bytes + object.metadataBytes > PAYLOAD_BYTES_MAX) results[at] = StatResult.later
+        else {
+          results[at] = StatResult.found
+          bytes[at] = objectBytes(job.memory, object)
+          versions[at] = object.version
+          tiers[at] = tierOf(object)
+          expiresAtMs[at] = object.expiresAtMs
+          persist[at] = place.slot.persisted.hasObject(place) ? 1 : 0
+          metadataBytes[at] = object.metadataBytes
+          if (object.metadataBytes > 0) metadata.add(object.metadata, 0, object.metadataBytes)
+        }
+      }
+    })
+    job.requests += Math.ceil(length / KEYS_PER_REQUEST)
+    job.movedBytes += metadata.bytes
+    const head = { results, bytes, versions, tiers, expiresAtMs, persist, metadataBytes }
+    return { head, payload: metadata, transient: true }
   }
 
   put(job: NodeJob, request: DataRequests['putMany'], payload: Buffer): DataReplies['putMany'] {
@@ -214,13 +254,8 @@ export class BatchObjects {
     address: Address,
     { room, fetched }: { room: number; fetched: Fetched | undefined },
   ): Value | number {
-    let place: KeyLocation
-    try {
-      place = locate(job, address)
-    } catch (error) {
-      if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return GetManyResult.stale
-      throw error
-    }
+    const place = placeOf(job, address)
+    if (place === null) return GetManyResult.stale
     const object = this.#table.find(job, place)
     if (object === undefined) {
       return place.slot.mayHaveLostKey(place) ? GetManyResult.lost : GetManyResult.absent
@@ -254,6 +289,16 @@ export class BatchObjects {
       checksum,
     })
     return version
+  }
+}
+
+/** As `locate`, but null if this node may not serve the key's slot. */
+function placeOf(job: NodeJob, address: Address): KeyLocation | null {
+  try {
+    return locate(job, address)
+  } catch (error) {
+    if (isError(error, 'STALE_PLACEMENT', 'UNAVAILABLE')) return null
+    throw error
   }
 }
 

@@ -1,5 +1,6 @@
 import { type NodeJob, stalePlacement } from '../job/job.ts'
 import { LIST_CURSOR_BYTES_MAX, LIST_RUN_KEYS, LIST_SCAN_BATCH, LIST_SCAN_CELLS } from '../limits.ts'
+import type { RecordKey } from '../memory/record-key.ts'
 import { type KeyString, keyBytes, keyString } from '../slot/key-string.ts'
 import { isExpired } from '../slot/stored-object.ts'
 import { ListCursor } from './list-cursors.ts'
@@ -9,6 +10,8 @@ interface GatheringScope {
   readonly prefix: Uint8Array
   readonly after: Uint8Array
   readonly slots: readonly number[]
+  /** As many keys are enough. */
+  readonly keysMax: number
 }
 
 /** Memory of a key string in a list, besides its characters. */
@@ -16,8 +19,8 @@ const KEY_OVERHEAD_BYTES = 40
 
 /**
  * Collects the smallest keys above `after` in some slots, in order. Keys are collected in sorted runs and
- * merged at the end. Whenever they take twice the bound of a cursor, the larger half is dropped, and higher
- * keys are ignored from then on. It is interrupted regularly, also within a slot; a key that exists
+ * merged at the end. Whenever they take twice the bound of a cursor, or are twice as many as are enough, the larger
+ * half is dropped, and higher keys are ignored from then on. It is interrupted regularly, also within a slot; a key that exists
  * during a whole scan is visited once.
  */
 export class KeyGathering {
@@ -26,6 +29,7 @@ export class KeyGathering {
   #runs: KeyString[][] = []
   #run: KeyString[] = []
   #bytes = 0
+  #count = 0
   /** The part of them that is charged to the job. */
   #chargedBytes = 0
   /** Keys above this are ignored. */
@@ -62,12 +66,12 @@ export class KeyGathering {
       if (this.#job.touchedSlot(index) !== slot)
         throw stalePlacement(`slot ${index} as it was when the listing began`)
       const { wallMs } = this.#job
-      from = slot.objects.scan(start, LIST_SCAN_CELLS, (object) => {
-        if (object.bucket !== this.#asked.bucket || isExpired(object, wallMs)) return
-        this.#add(object.key)
+      from = slot.objects.scanKeys(start, LIST_SCAN_CELLS, (key) => {
+        if (key.bucket !== this.#asked.bucket || isExpired(key, wallMs)) return
+        this.#add(key)
       })
       if (this.#run.length >= LIST_RUN_KEYS) this.#endRun()
-      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX) yield* this.#cut()
+      if (this.#bytes > 2 * LIST_CURSOR_BYTES_MAX || this.#count > 2 * this.#asked.keysMax) yield* this.#cut()
       this.#charge(this.#bytes)
       this.#steps += Math.min(LIST_SCAN_CELLS, 2 * slot.objects.size + 1)
       if (this.#steps < LIST_SCAN_BATCH) continue
@@ -76,12 +80,13 @@ export class KeyGathering {
     }
   }
 
-  #add(key: Buffer): void {
+  #add(key: RecordKey): void {
     const { prefix, after } = this.#asked
-    if (this.#bound !== null && Buffer.compare(key, this.#bound) > 0) return
-    if (!startsWith(key, prefix) || Buffer.compare(key, after) <= 0) return
-    this.#run.push(keyString(key))
+    if (this.#bound !== null && key.compare(this.#bound) > 0) return
+    if (!key.startsWith(prefix) || key.compare(after) <= 0) return
+    this.#run.push(keyString(key.bytes))
     this.#bytes += key.length + KEY_OVERHEAD_BYTES
+    this.#count++
   }
 
   #endRun(): void {
@@ -90,17 +95,19 @@ export class KeyGathering {
     this.#run = []
   }
 
-  /** Keeps as many of the smallest keys as fit a cursor. */
+  /** Keeps as many of the smallest keys as fit a cursor and are enough. */
   *#cut(): Generator<void, void> {
     const keys = yield* this.#merged()
     let count = 0
     let bytes = 0
-    while (count < keys.length && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
+    const countMax = Math.min(keys.length, this.#asked.keysMax)
+    while (count < countMax && (count === 0 || bytes < LIST_CURSOR_BYTES_MAX))
       bytes += (keys[count++]?.length ?? 0) + KEY_OVERHEAD_BYTES
     const bound = keys[count - 1]
     if (count === keys.length || bound === undefined) return
     keys.length = count
     this.#bytes = bytes
+    this.#count = count
     this.#bound = keyBytes(bound)
   }
 
@@ -131,10 +138,4 @@ export class KeyGathering {
     }
     return merged
   }
-}
-
-function startsWith(key: Uint8Array, prefix: Uint8Array): boolean {
-  if (key.length < prefix.length) return false
-  for (let index = 0; index < prefix.length; index++) if (key[index] !== prefix[index]) return false
-  return true
 }

@@ -121,11 +121,11 @@ export class ListCursors {
   /** Serializes collections of a job. Callers with the same request share one that has not begun. */
   async gather(
     job: NodeJob,
-    position: { scope: ListScope; after: KeyString },
+    position: { scope: ListScope; after: KeyString; keysMax: number },
     run: () => Promise<ListCursor>,
   ): Promise<ListCursor> {
     const cursors = this.#cursorsOf(job)
-    const name = `${scopeName(position.scope)}/${position.after}`
+    const name = `${scopeName(position.scope)}/${position.keysMax}/${position.after}`
     const waiting = cursors.next.get(name)
     if (waiting !== undefined) return await waiting
     const gathering = cursors.running.then(() => {

@@ -8,7 +8,7 @@ import { hasBit } from '../../protocol/wire/bitmap.ts'
 import type { Turns } from '../../service/server/turns.ts'
 import type { NodeJob } from '../job/job.ts'
 import { requireBucket } from '../job/locate.ts'
-import { LIST_KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_PAGE_STEP_KEYS } from '../limits.ts'
+import { KEYS_PER_REQUEST, LIST_PAGE_BYTES_MAX, LIST_PAGE_STEP_KEYS } from '../limits.ts'
 import { type KeyString, keyBytes, keyHash, keyString } from '../slot/key-string.ts'
 import { isExpired, objectBytes } from '../slot/stored-object.ts'
 import { KeyGathering } from './key-gathering.ts'
@@ -23,8 +23,12 @@ const ENTRY_BYTES = 10
 const ENTRY_OBJECT_BYTES = 100
 
 /** Upper bound of a page's memory while it is being built. */
-export function pageBytes({ limit }: Request): number {
-  return LIST_PAGE_BYTES_MAX + Math.min(Math.max(1, limit), LIST_PAGE_MAX) * ENTRY_OBJECT_BYTES
+export function pageBytes(request: Request): number {
+  return LIST_PAGE_BYTES_MAX + pageLimit(request) * ENTRY_OBJECT_BYTES
+}
+
+function pageLimit({ limit }: Request): number {
+  return Math.min(Math.max(1, limit), LIST_PAGE_MAX)
 }
 
 /**
@@ -77,8 +81,10 @@ export class Listings {
     { request, slots, after }: { request: Request; slots: readonly number[]; after: KeyString },
   ): Promise<ListCursor> {
     const { bucket, prefix } = request
-    const asked = { bucket, prefix, slots, after: keyBytes(after) }
-    return this.#cursors.gather(job, { scope: request, after }, () =>
+    // No page follows. One key more says whether this is the last.
+    const keysMax = request.listing === 0 ? pageLimit(request) + 1 : Number.POSITIVE_INFINITY
+    const asked = { bucket, prefix, slots, after: keyBytes(after), keysMax }
+    return this.#cursors.gather(job, { scope: request, after, keysMax }, () =>
       this.#turns.run(job.id, new KeyGathering(job, asked).run()),
     )
   }
@@ -104,7 +110,7 @@ class Page {
     this.#slots = options.slots
     this.#clock = options.clock
     this.after = keyString(options.request.after)
-    this.#limit = Math.max(1, Math.min(options.request.limit, LIST_PAGE_MAX))
+    this.#limit = pageLimit(options.request)
   }
 
   /** Looks up the cursor's keys above `after`, in steps, until the page is full or the cursor is used up. */
@@ -126,7 +132,7 @@ class Page {
   #addKeys(keys: readonly KeyString[]): void {
     const { memory, owned, slots } = this.#job
     checkSlots(this.#job, this.#request, this.#slots)
-    this.#job.requests += Math.ceil(keys.length / LIST_KEYS_PER_REQUEST)
+    this.#job.requests += Math.ceil(keys.length / KEYS_PER_REQUEST)
     const wallMs = this.#clock.wallMs()
     for (const key of keys) {
       const hashed = keyHash(this.#request.bucket, key)

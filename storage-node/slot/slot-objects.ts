@@ -12,6 +12,7 @@ import {
   type ObjectFields,
   type Part,
 } from '../memory/record.ts'
+import type { RecordKey } from '../memory/record-key.ts'
 import { SlotTable } from '../memory/slot-table.ts'
 import type { KeyHash } from '../memory/table-hash.ts'
 import type { JobTiers } from '../tiers/job-tiers.ts'
@@ -167,6 +168,11 @@ export class SlotObjects {
   /** As `SlotTable.scan`. */
   scan(from: number, cells: number, visit: (object: StoredObject, hash: number) => void): number | null {
     return this.#table.scan(from, cells, visit)
+  }
+
+  /** As `SlotTable.scanKeys`. */
+  scanKeys(from: number, cells: number, visit: (key: RecordKey) => void): number | null {
+    return this.#table.scanKeys(from, cells, visit)
   }
 
   /** Returns the table's number to the job. The table must be empty. */

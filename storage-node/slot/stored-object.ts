@@ -56,7 +56,7 @@ export function isManifest({ kind }: StoredObject): boolean {
   return kind === Kind.manifest
 }
 
-export function isExpired({ expiresAtMs }: StoredObject, wallMs: number): boolean {
+export function isExpired({ expiresAtMs }: Pick<StoredObject, 'expiresAtMs'>, wallMs: number): boolean {
   return expiresAtMs !== 0 && expiresAtMs <= wallMs
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { putManyRuns } from '../../bench/enforcement/many-runs.ts'
+import { METADATA_BYTES_MAX } from '../../protocol/limits.ts'
 import { dataOperations } from '../../protocol/operations/data-operations.ts'
 import { METADATA_NAMES_MAX } from '../../storage-node/limits.ts'
 import type { Attacker } from './support/attacker.ts'
@@ -60,6 +61,17 @@ const floods: readonly {
         ),
       }),
     frame: (attacker) => attacker.frame(dataOperations.stat, at('names')),
+  },
+  {
+    name: 'a flood of statMany of 1,000 keys of an object with as much metadata as there may be',
+    batch: 20,
+    prepare: ({ attackersJob }) =>
+      attackersJob.put('names', 'value', { metadata: { name: 'm'.repeat(METADATA_BYTES_MAX - 4) } }),
+    frame: (attacker) =>
+      attacker.frame(dataOperations.statMany, {
+        ...{ epoch: 1, bucket: 0 },
+        keys: manyKeys.map(() => at('names').key),
+      }),
   },
   {
     name: 'a flood of stat of an object whose manifest has as many runs as there may be',

@@ -26,6 +26,7 @@ const suites = {
   coldstart: { rows: 1, servers: ['Mayfly', 'Redis', 'MinIO'] },
   release: { rows: 1, servers: ['Mayfly'] },
   list: { rows: 2, servers: ['Mayfly'] },
+  jobs: { rows: 4, servers: ['Mayfly', 'Redis', 'MinIO', 'local'] },
 }
 
 for (const [name, { rows, servers }] of Object.entries(suites)) {

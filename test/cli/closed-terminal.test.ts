@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { processTree } from '../../bench/probes/process-stat.ts'
+import { isRunning } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -32,7 +33,9 @@ test('a cluster whose terminal is gone goes on, and its messages raise no errors
     await expect.poll(isServed, { timeout: 60_000 }).toBe(true)
     expect(existsSync(raised)).toBe(false)
   } finally {
+    const pids = await processTree(up.pid as number)
     up.kill('SIGKILL')
-    await once(up, 'exit')
+    // Its servers end by themselves, and write into the folder until then.
+    await expect.poll(() => pids.filter(isRunning)).toEqual([])
   }
 })

@@ -295,7 +295,8 @@ test('on a terminal top takes the whole screen until q, and progress is a bar; n
       isAsked = true
       child.stdin.write(keys)
     })
-    const [code] = await once(child, 'exit')
+    // At `exit` some of its output may still be in the pipe.
+    const [code] = await once(child, 'close')
     return { code, shown }
   }
   const top = await onTerminal('top', 'q', 'on-screen')

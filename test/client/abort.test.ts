@@ -32,6 +32,7 @@ const calls: readonly (readonly [name: string, call: (job: Job, limits: Limits) 
   ['getMany', (job, limits) => job.getMany(['k'], limits)],
   ['getStream', (job, limits) => buffer(job.getStream('k', limits))],
   ['stat', (job, limits) => job.stat('k', limits)],
+  ['statMany', (job, limits) => job.statMany(['k'], limits)],
   ['delete', (job, limits) => job.delete('k', limits)],
   ['deleteMany', (job, limits) => job.deleteMany(['k'], limits)],
   [

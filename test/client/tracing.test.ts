@@ -60,6 +60,7 @@ test('the messages of a large object, a stream and many keys are beneath their c
   expect(Buffer.concat(pieces).equals(large)).toBe(true)
   await job.putMany([{ key: 'a', bytes: '1' }])
   await job.getMany(['a', 'b'])
+  await job.statMany(['a', 'b'])
   await expect.poll(() => named('mayfly.getStream').length).toBe(1)
   const under = (call: string): string[] => {
     const id = named(call)[0]?.spanContext().spanId
@@ -69,6 +70,7 @@ test('the messages of a large object, a stream and many keys are beneath their c
   expect(under('mayfly.getStream')).toEqual(['get', 'chunkGet', 'chunkGet', 'chunkGet'])
   expect(under('mayfly.putMany')).toEqual(['putMany'])
   expect(under('mayfly.getMany')).toEqual(['getMany'])
+  expect(under('mayfly.statMany')).toEqual(['statMany'])
 })
 
 test('the span of a call that fails names the error, as does that of the node', async () => {

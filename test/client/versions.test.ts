@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import type { ListOptions } from '../../client/options.ts'
 import { open, Planes } from '../fixture/planes.ts'
 
 const MIB = 2 ** 20
@@ -47,6 +48,23 @@ test('a listing begins after a key, which need not exist', async () => {
   expect(await after('b')).toEqual(['b/1', 'b/2', 'c', 'é'])
   expect(await after('b/1', 'b/')).toEqual(['b/2'])
   expect(await after('é')).toEqual([])
+})
+
+test('a listing of at most so many keys has the first ones, of one node or of several', async () => {
+  const planes = await Planes.start()
+  const nodes = [await planes.startNode(), await planes.startNode(), await planes.startNode()]
+  const job = await open(await planes.createJob('j-1', nodes))
+  const keys = Array.from({ length: 3_000 }, (_, index) => `k/${String(index).padStart(4, '0')}`)
+  await job.putMany(keys.map((key) => ({ key, bytes: 'x' })))
+  const listed = async (options: ListOptions) => {
+    const found: string[] = []
+    for await (const { key } of job.list(options)) found.push(key)
+    return found
+  }
+  for (const limit of [1, 2, 999, 1_001, 1_002, 2_500, 3_000, 5_000])
+    expect(await listed({ limit })).toEqual(keys.slice(0, limit))
+  expect(await listed({ limit: 10, after: 'k/2994' })).toEqual(keys.slice(2_995))
+  expect(await listed({ limit: 3, prefix: 'k/12' })).toEqual(keys.slice(1_200, 1_203))
 })
 
 test.each([10, 2 * MIB + 3])('metadata of a stream of %i bytes can be known at its end', async (length) => {

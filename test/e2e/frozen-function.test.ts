@@ -61,10 +61,10 @@ test('an answer that arrived while a function was frozen counts, though its dead
   const { frozen, direct } = await startFunction()
   // On a busy machine the first connection takes longer than the pause before the freeze.
   await frozen.call('append', 'log', 'a')
-  for (let round = 0; round < 10; round++) {
-    const waiting = frozen.call('get', 'late', { consume: true, waitSeconds: 0.6, deadlineMs: 1 })
+  for (let round = 0; round < 6; round++) {
+    const waiting = frozen.call('get', 'late', { consume: true, waitSeconds: 1.2, deadlineMs: 1 })
     await sleep(100)
-    await frozen.freeze(800, () => direct.put('late', 'here'))
+    await frozen.freeze(1_400, () => direct.put('late', 'here'))
     expect(await waiting).toMatchObject({ result: 'here' })
   }
 })

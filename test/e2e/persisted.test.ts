@@ -31,7 +31,7 @@ test.for(['a folder', 'S3'])(
     await job.put('results/large', large, { bucket: 'out', persist: true })
     await job.put('small', 'stays', { persist: true, metadata: { of: 'small' } })
     await job.put('gone', 'is gone with its node')
-    await first.kill('storage-node')
+    for (const { pid } of await first.nodesOf(job)) process.kill(pid, 'SIGKILL')
     expect((await job.get('results/large', { bucket: 'out' })).equals(large)).toBe(true)
     expect(await job.stat('small')).toMatchObject({ persist: true, metadata: { of: 'small' } })
     expect((await job.get('small')).toString()).toBe('stays')

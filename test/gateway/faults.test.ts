@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -12,13 +13,13 @@ import {
 } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
 import { Cluster } from '../fixture/mayfly-up.ts'
-import { clientOf, failureOf } from './support/s3-servers.ts'
+import { clientOf, failureOf, severalProcesses } from './support/s3-servers.ts'
 
 const Bucket = 'default'
 const MIB = 2 ** 20
 
 async function clusterOfNodes() {
-  const cluster = await Cluster.startSmall({ ramBytes: 128 * MIB, nodesMax: 6 })
+  const cluster = await Cluster.startSmall({ ramBytes: 128 * MIB, nodesMax: 6 }, { env: severalProcesses })
   const mayfly = await cluster.connect()
   const job = await mayfly.registerJob('faults', { capacityBytes: 300 * MIB })
   onTestFinished(() => job.close())
@@ -76,6 +77,8 @@ class Load {
         this.failures.push(`${(error as Error).name}: ${(error as Error).message}`)
       }
       this.done++
+      // Without a pause the load would take the machine from the nodes that it waits for.
+      await sleep(5)
     }
   }
 }

@@ -10,11 +10,11 @@ import { s3KeyOf } from '../../protocol/model/s3-key.ts'
 import { parseTicket } from '../../protocol/model/ticket.ts'
 import { Cluster, sharedCluster } from '../fixture/mayfly-up.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
-import { clientOf, failureOf } from './support/s3-servers.ts'
+import { clientOf, failureOf, severalProcesses } from './support/s3-servers.ts'
 
 const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 const region = 'us-east-1'
-const shared = sharedCluster()
+const shared = sharedCluster(severalProcesses)
 
 /** The value of an exported variable, as a shell has it. */
 async function variables(exports: string): Promise<Record<string, string>> {
@@ -72,7 +72,7 @@ test('what S3 puts the SDK reads, and the other way round; a presigned URL needs
 })
 
 test('a job that was opened with a ticket presigns with the rights of the ticket, and not beyond its end', async () => {
-  const cluster = await Cluster.start()
+  const cluster = await shared()
   const registered = await (await cluster.connect()).registerJob('presigned')
   onTestFinished(() => registered.close())
   await registered.put('in/a', 'bytes')

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
 import { Cluster } from '../fixture/mayfly-up.ts'
-import { clientOf } from './support/s3-servers.ts'
+import { clientOf, severalProcesses } from './support/s3-servers.ts'
 
 const Bucket = 'default'
 const KIB = 1024
@@ -30,7 +30,7 @@ function isWhole(key: string, object: Buffer): boolean {
 }
 
 test('bodies share memory one after the other: none has bytes of another, whatever clients do', async () => {
-  const cluster = await Cluster.startSmall({ ramBytes: 256 * MIB, nodesMax: 1 })
+  const cluster = await Cluster.startSmall({ ramBytes: 256 * MIB, nodesMax: 1 }, { env: severalProcesses })
   const mayfly = await cluster.connect()
   const job = await mayfly.registerJob('memory', { capacityBytes: 200 * MIB })
   onTestFinished(() => job.close())

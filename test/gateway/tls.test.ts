@@ -7,14 +7,14 @@ import { expect, onTestFinished, test } from 'vitest'
 import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
 import { Cluster } from '../fixture/mayfly-up.ts'
 import { needPeer } from '../fixture/peers.ts'
-import { clientOf, freshName } from './support/s3-servers.ts'
+import { clientOf, freshName, severalProcesses } from './support/s3-servers.ts'
 
 const run = promisify(execFile)
 const suite = new URL('support/boto3_suite.py', import.meta.url).pathname
 
 /** A cluster with a CA of its own, and a job on it. */
 async function start() {
-  const cluster = await Cluster.start(['--tls'])
+  const cluster = await Cluster.start(['--tls'], { env: severalProcesses })
   const job = await (await cluster.connect()).registerJob('tls', { capacityBytes: 2 ** 28 })
   onTestFinished(() => job.close())
   return { cluster, job, target: { region: 'mayfly', ...(await job.s3Credentials()) } }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../gateway/config.ts'
-import { Cluster } from '../fixture/mayfly-up.ts'
+import { Cluster, isRunning } from '../fixture/mayfly-up.ts'
 import { clientOf } from './support/s3-servers.ts'
 
 const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
@@ -16,14 +16,6 @@ async function childrenOf(pid: number): Promise<number[]> {
   const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,ppid='])
   const pairs = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number))
   return pairs.filter(([, parent]) => parent === pid).map(([child = 0]) => child)
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }
 
 test('a gateway of several processes has one port and one set of metrics, starts a worker again, and leaves none behind', async () => {

@@ -3,7 +3,7 @@ import { NOBODY, placementCodec } from '../../protocol/model/placement.ts'
 import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
 import { partsOfToken, signToken } from '../../protocol/model/token.ts'
 import { challenge, hello, renew } from '../../protocol/operations/control-operations.ts'
-import { dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
+import { dataOperations, GetManyResult, StatResult } from '../../protocol/operations/data-operations.ts'
 import { nodeOperations } from '../../protocol/operations/plane-operations.ts'
 import { helloProof, renewProof, welcomeProof } from '../../protocol/transport/proof.ts'
 import type { Codec } from '../../protocol/wire/codec.ts'
@@ -108,7 +108,7 @@ test('the head of a get reply with a manifest', () => {
   )
 })
 
-test('putMany and getMany requests', async () => {
+test('putMany, statMany and getMany requests', async () => {
   const put = {
     epoch: 5,
     bucket: 0,
@@ -127,6 +127,10 @@ test('putMany and getMany requests', async () => {
   ).toMatchInlineSnapshot(
     `"48000000030000000b000000200000000500000000000000020003000000000000000200000005006d61702f33010062020000000300000000000000020000000100000000000000000000000000020000000167ba8eeb0078797a"`,
   )
+  const stat = { epoch: 5, bucket: 0, keys: [key, Buffer.from('b')] }
+  expect(encode(dataOperations.statMany.request, stat)).toMatchInlineSnapshot(
+    `"05000000000000000200000005006d61702f33010062"`,
+  )
   const get = { epoch: 5, bucket: 0, checksums: true, keys: [key, Buffer.from('b')] }
   expect(encode(dataOperations.getMany.request, get)).toMatchInlineSnapshot(
     `"0500000000000000010200000005006d61702f33010062"`,
@@ -134,6 +138,19 @@ test('putMany and getMany requests', async () => {
 })
 
 test('the heads of their replies', () => {
+  expect(
+    encode(dataOperations.statMany.reply, {
+      results: Buffer.of(StatResult.found, StatResult.absent),
+      bytes: [3, 0],
+      versions: [5 * 2 ** 32 + 1, 0],
+      tiers: Buffer.of(1, 0),
+      expiresAtMs: [1_700_000_000_000, 0],
+      persist: Buffer.of(1, 0),
+      metadataBytes: [6, 0],
+    }),
+  ).toMatchInlineSnapshot(
+    `"020001000200000003000000000000000000000000000000020000000100000005000000000000000000000002000100020000000068e5cf8b010000000000000000000002000100020000000600000000000000"`,
+  )
   expect(
     encode(dataOperations.putMany.reply, { results: Buffer.of(0, 10), versions: [5 * 2 ** 32 + 1, 0] }),
   ).toMatchInlineSnapshot(`"0200000a0200000001000000050000000000000000000000"`)

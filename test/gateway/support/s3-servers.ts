@@ -9,6 +9,9 @@ export interface S3Server extends S3Target {
   readonly is: 'gateway' | 'minio'
 }
 
+/** In the environment of a cluster: its gateway shares its port among processes, on a machine with one core too. */
+export const severalProcesses = { MAYFLY_GATEWAY_PROCESSES: '2' }
+
 /** The bucket of a suite in use. */
 let buckets = 0
 
@@ -19,7 +22,7 @@ let buckets = 0
 export function describeServers(name: string, suite: (server: () => S3Server) => void): void {
   describe(`${name}, on the gateway`, () => {
     let server: S3Server
-    const cluster = sharedCluster()
+    const cluster = sharedCluster(severalProcesses)
     let job: RegisteredJob
     afterAll(() => job?.close())
     beforeAll(async () => {

@@ -211,20 +211,22 @@ async function takeOverBetween(send: (statement: Sql) => Sql): Promise<number> {
   await expire()
   const former = await lead('a')
   const late = database.query(send(put(former?.term ?? 0, sql`pg_advisory_xact_lock(1)`)))
-  await untilWaiting(1)
+  await expect.poll(waiting).toHaveLength(1)
   await expire()
-  const taking = lead('b').then((terms) => database.query(send(put(terms?.term ?? 0, sql`1`))))
-  await Promise.race([taking, untilWaiting(2)])
+  let hasTaken = false
+  const taking = lead('b')
+    .then((terms) => database.query(send(put(terms?.term ?? 0, sql`1`))))
+    .finally(() => {
+      hasTaken = true
+    })
+  await expect.poll(async () => hasTaken || (await waiting()).length === 2).toBe(true)
   await held.end()
   await Promise.all([late, taking])
   return await violations()
 }
 
-/** Resolves when so many statements wait for locks. */
-const untilWaiting = (count: number) =>
-  expect
-    .poll(() => ask(url, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
-    .toHaveLength(count)
+/** The statements that wait for locks. */
+const waiting = () => ask(url, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 
 test('I28: a take-over waits for a statement that has passed its fence', async () => {
   expect(await takeOverBetween((statement) => statement)).toBe(0)

@@ -53,17 +53,10 @@ export const indexBugs: readonly Planted[] = [
   },
   {
     name: 'list-without-remote',
-    what: 'A listing skips keys whose bytes have not arrived yet.',
+    what: 'A listing skips keys of slots whose bytes have not all arrived yet.',
     file: 'storage-node/operations/key-gathering.ts',
-    find: 'if (object.bucket !== this.#asked.bucket ||',
-    replace: 'if (isRemote(object) || object.bucket !== this.#asked.bucket ||',
-    also: [
-      {
-        file: 'storage-node/operations/key-gathering.ts',
-        find: "import { isExpired } from '../slot/stored-object.ts'",
-        replace: "import { isExpired, isRemote } from '../slot/stored-object.ts'",
-      },
-    ],
+    find: 'if (key.bucket !== this.#asked.bucket ||',
+    replace: 'if (!slot.isComplete || key.bucket !== this.#asked.bucket ||',
     seedsMax: 30,
   },
   {

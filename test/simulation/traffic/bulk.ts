@@ -4,7 +4,7 @@ import { asMayflyError, MayflyError } from '../../../protocol/errors.ts'
 import { type Clock, sleep } from '../../../protocol/runtime.ts'
 import { isTransient } from './buckets.ts'
 import type { Action, Outcome, Put } from './history.ts'
-import { bytesFor, ruleOf, WrongBytes } from './perform.ts'
+import { bytesFor, ruleOf, statOutcome, WrongBytes } from './perform.ts'
 import { type Home, readValue } from './values.ts'
 
 /** A call about many keys, or of many messages. What it does to each key is recorded as a call of its own. */
@@ -14,6 +14,7 @@ export type Bulk =
       readonly puts: readonly { readonly home: Home; readonly action: Put }[]
     }
   | { readonly kind: 'getMany'; readonly homes: readonly Home[]; readonly waitSeconds: number }
+  | { readonly kind: 'statMany'; readonly homes: readonly Home[] }
   | {
       readonly kind: 'stream'
       readonly home: Home
@@ -32,7 +33,13 @@ export type Bulk =
       readonly isAbandoned: boolean
     }
 
-const bulkKinds: readonly string[] = ['putMany', 'getMany', 'stream', 'putStream'] satisfies Bulk['kind'][]
+const bulkKinds: readonly string[] = [
+  'putMany',
+  'getMany',
+  'statMany',
+  'stream',
+  'putStream',
+] satisfies Bulk['kind'][]
 
 export function isBulk(action: Action | Bulk): action is Bulk {
   return bulkKinds.includes(action.kind)
@@ -46,6 +53,8 @@ export function partsOf(bulk: Bulk): readonly { readonly home: Home; readonly ac
       return bulk.puts
     case 'getMany':
       return bulk.homes.map((home) => ({ home, action: read }))
+    case 'statMany':
+      return bulk.homes.map((home) => ({ home, action: { kind: 'stat' } }))
     case 'stream':
       return [{ home: bulk.home, action: read }]
     case 'putStream':
@@ -70,6 +79,8 @@ export async function performBulk(
         return await putMany(job, bulk, deadlineMs)
       case 'getMany':
         return await getMany(job, bulk, deadlineMs)
+      case 'statMany':
+        return await statMany(job, bulk, deadlineMs)
       case 'stream':
         return [await stream(job, bulk, { clock, deadlineMs })]
       case 'putStream':
@@ -120,6 +131,23 @@ async function getMany(
     return values.map((bytes, index) => (bytes === null ? missing() : readingOf(homes[index] as Home, bytes)))
   } catch (error) {
     // One key of them is lost, and nothing is known of the others.
+    if (asMayflyError(error).code === 'OBJECT_LOST') return homes.map(() => ({ kind: 'none' }))
+    throw error
+  }
+}
+
+async function statMany(
+  job: Job,
+  { homes }: Extract<Bulk, { kind: 'statMany' }>,
+  deadlineMs: number,
+): Promise<Outcome[]> {
+  const [first] = homes
+  if (first === undefined) return []
+  const keys = homes.map(({ key }) => key)
+  try {
+    return (await job.statMany(keys, { bucket: first.bucket, deadlineMs })).map(statOutcome)
+  } catch (error) {
+    // As of `getMany`.
     if (asMayflyError(error).code === 'OBJECT_LOST') return homes.map(() => ({ kind: 'none' }))
     throw error
   }

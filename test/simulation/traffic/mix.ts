@@ -132,6 +132,13 @@ export class Mix {
         }),
       ],
       [
+        'statMany',
+        () => ({
+          kind: 'statMany',
+          homes: this.#several(home, random).map((key) => ({ ...home, key })),
+        }),
+      ],
+      [
         'stream',
         () => ({
           kind: 'stream',

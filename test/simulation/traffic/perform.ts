@@ -1,4 +1,5 @@
 import type { Job } from '../../../client/job.ts'
+import type { ObjectStat } from '../../../client/objects/stat.ts'
 import { asMayflyError } from '../../../protocol/errors.ts'
 import type { Action, Outcome, PutRule } from './history.ts'
 import { type Home, makeValue, readValue, type ValueName } from './values.ts'
@@ -51,18 +52,8 @@ async function act(
       if ('wrong' in read) throw new WrongBytes(`${home.job}/${bucket}/${key}: ${read.wrong}`)
       return { kind: 'value', value: read.name }
     }
-    case 'stat': {
-      const stat = await job.stat(key, options)
-      return {
-        kind: 'stat',
-        stat: stat && {
-          bytes: stat.bytes,
-          version: stat.version,
-          expires: stat.expiresAt !== null,
-          persist: stat.persist,
-        },
-      }
-    }
+    case 'stat':
+      return statOutcome(await job.stat(key, options))
     case 'delete':
       return { kind: 'existed', existed: await job.delete(key, options) }
     case 'list': {
@@ -94,4 +85,10 @@ export function ruleOf(rule: PutRule): { ifAbsent?: true; ifVersion?: number } {
 export function bytesFor(home: Home, value: ValueName): Buffer {
   const [id, bytes] = value.split(':')
   return makeValue(home, Number(id), Number(bytes))
+}
+
+export function statOutcome(stat: ObjectStat | null): Outcome {
+  if (stat === null) return { kind: 'stat', stat }
+  const { bytes, version, expiresAt, persist } = stat
+  return { kind: 'stat', stat: { bytes, version, expires: expiresAt !== null, persist } }
 }

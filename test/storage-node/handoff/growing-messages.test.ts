@@ -77,6 +77,7 @@ const owned = fill(SLOTS_MAX, (first) => {
   return { first, count: 1, epoch: 1, lost: true, origin: 0, source }
 })
 const many = { epoch: 1, bucket: 1, keys: fill(MANY_KEYS_MAX, () => key) }
+const numbers = fill(MANY_KEYS_MAX, () => 1)
 const repeatable = { lane: 1, sequence: 1 }
 const address = { epoch: 1, bucket: 1, key }
 const slots = fill(SLOTS_MAX, (slot) => slot)
@@ -211,6 +212,12 @@ const full: Row[] = [
   }),
   request('getMany', { ...many, checksums: true }),
   reply('getMany', { lengths: fill(MANY_KEYS_MAX, () => 1), checksums: fill(MANY_KEYS_MAX, () => 1) }),
+  request('statMany', many),
+  reply('statMany', {
+    ...{ results: Buffer.alloc(MANY_KEYS_MAX), tiers: Buffer.alloc(MANY_KEYS_MAX) },
+    persist: Buffer.alloc(MANY_KEYS_MAX),
+    ...{ bytes: numbers, versions: numbers, expiresAtMs: numbers, metadataBytes: numbers },
+  }),
   request('waitMany', { ...many, waitMs: 1 }),
   request('deleteMany', { ...many, ...repeatable }),
   request('putMany', putMany({ key, metadata: [] }), { what: ' of the longest keys' }),

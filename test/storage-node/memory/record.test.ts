@@ -3,13 +3,13 @@ import { expect, test } from 'vitest'
 import { Arena } from '../../../storage-node/memory/arena.ts'
 import {
   encodeLocation,
-  hasKey,
   isOnLowerTier,
   Kind,
   recordBytes,
   StoredRecord,
   writeRecord,
 } from '../../../storage-node/memory/record.ts'
+import { hasKey, RecordKey } from '../../../storage-node/memory/record-key.ts'
 import { tableHash } from '../../../storage-node/memory/table-hash.ts'
 
 const long = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
@@ -81,6 +81,9 @@ test('a record gives back what was written, and its own length', () => {
         })
       }
       expect(read.hash).toBe(tableHash(written.key, written.bucket))
+      const inPlace = new RecordKey().read(arena, at)
+      expect(inPlace.bytes.equals(written.key)).toBe(true)
+      expect([inPlace.bucket, inPlace.expiresAtMs]).toEqual([written.bucket, written.expiresAtMs])
       const has = ({ bucket, key }: { bucket: number; key: Uint8Array }) =>
         hasKey(arena, at, bucket, Buffer.concat([Buffer.from('ab'), key]), 2, key.length)
       expect(has(written)).toBe(true)
@@ -88,5 +91,30 @@ test('a record gives back what was written, and its own length', () => {
       expect(has({ ...written, key: written.key.map((byte) => byte ^ 1) })).toBe(false)
     }),
     { numRuns: 300 },
+  )
+})
+
+test('a key in place compares as its bytes do, however long it is', () => {
+  const arena = new Arena(1e7)
+  const at = arena.take(64)
+  const object = { version: 1, base: 1, expiresAtMs: 0, metadata: Buffer.alloc(0), checksum: null }
+  // Few different bytes, so that keys have much in common.
+  const bytes = (minLength: number) =>
+    fc.oneof(
+      fc.uint8Array({ minLength, maxLength: 6, max: 1 }),
+      fc.uint8Array({ minLength, maxLength: 120, max: 1 }),
+      fc.uint8Array({ minLength, maxLength: 60 }),
+    )
+  fc.assert(
+    fc.property(bytes(1), bytes(0), fc.nat({ max: 130 }), (key, drawn, cut) => {
+      const fields = { key: { bucket: 1, key }, object: { ...object, kind: Kind.value, bytes: 0 } }
+      writeRecord(arena, { at, table: 1 }, { ...fields, parts: [], content: Buffer.alloc(0) })
+      const inPlace = new RecordKey().read(arena, at)
+      for (const other of [drawn, key, key.slice(0, cut), Buffer.concat([key, drawn])]) {
+        expect(Math.sign(inPlace.compare(other))).toBe(Buffer.compare(key, other))
+        expect(inPlace.startsWith(other)).toBe(Buffer.from(key).subarray(0, other.length).equals(other))
+      }
+    }),
+    { numRuns: 500 },
   )
 })

@@ -21,11 +21,11 @@ function newJob(slots = SLOTS, capacityBytes = 60_000): NodeJob {
   return job
 }
 
-function put(job: NodeJob, key: string): void {
+function put(job: NodeJob, key: string, expiresAtMs = 0): void {
   const of = keyHash(0, key)
   const slot = job.ownedSlot(slotOf(hashKey(of.key, of.bucket), job.owned.count))
   const content = Buffer.from('x')
-  const object = { version: 1, base: 1, expiresAtMs: 0, metadata: Buffer.alloc(0), checksum: null }
+  const object = { version: 1, base: 1, expiresAtMs, metadata: Buffer.alloc(0), checksum: null }
   expect(slot.set(of, { ...object, kind: Kind.value, bytes: 1, content }, slot.find(of))).toBe(true)
 }
 
@@ -186,13 +186,13 @@ test('I26: keys that a first page collects are charged to its job, and a node co
   const jobs = Array.from({ length: LIST_GATHERINGS_MAX + 1 }, () => newJob(SLOTS, 300_000))
   for (const job of jobs) for (let index = 0; index < 2_000; index++) put(job, `k-${index}`)
   const before = jobs.map(({ overheadBytes }) => overheadBytes)
-  const pages = jobs.map((job) => listings.page(job, 's', request(job, '', { listing: 0 })))
+  const pages = jobs.map((job) => listings.page(job, 's', request(job, '', { listing: 0, limit: 1_000 })))
   const charged = (): number =>
     jobs.filter(({ overheadBytes }, at) => overheadBytes > (before[at] ?? 0)).length
   const counts: number[] = []
   while (await turn()) counts.push(charged())
   expect(Math.max(...counts)).toBe(LIST_GATHERINGS_MAX)
-  for (const page of pages) expect((await page).entries).toHaveLength(10)
+  for (const page of pages) expect((await page).entries).toHaveLength(1_000)
   expect(charged()).toBe(0)
 })
 
@@ -206,7 +206,7 @@ test('pages that waited for one collection are built within the time of their jo
   job.requests = 0
   let built = 0
   const pages = Array.from({ length: 5 }, () =>
-    listings.page(job, 's', request(job, '', { listing: 0 })).then((page) => {
+    listings.page(job, 's', request(job, '', { listing: 0, limit: 100 })).then((page) => {
       built++
       return page
     }),
@@ -219,4 +219,50 @@ test('pages that waited for one collection are built within the time of their jo
   await Promise.all(pages)
   expect(Math.max(...steps)).toBe(Math.ceil(TURNS_ALONE_MS / 4))
   expect(job.requests).toBeGreaterThanOrEqual(5 * 10)
+})
+
+test('a listing of one page has the smallest keys, says whether others follow, and collects no more than these', async () => {
+  const job = newJob(64)
+  const count = 5_000
+  const name = (index: number) => `k${String(index).padStart(4, '0')}`
+  for (let index = 0; index < count; index++) put(job, name((index * 7919) % count))
+  const { clock, turn } = heldClock()
+  const listings = listingsOf(clock)
+  const before = job.overheadBytes
+  const whole = async (listing: number): Promise<{ keys: string[]; heldBytes: number }> => {
+    const page = listings.page(job, 's', request(job, 'k0099', { limit: 10, listing }))
+    let heldBytes = 0
+    while (await turn()) heldBytes = Math.max(heldBytes, job.overheadBytes - before)
+    const { entries, complete } = await page
+    expect(complete).toBe(false)
+    return { keys: entries.map(({ key }) => key), heldBytes }
+  }
+  const alone = await whole(0)
+  expect(alone.keys).toEqual(Array.from({ length: 10 }, (_, index) => name(100 + index)))
+  expect(job.overheadBytes).toBe(before)
+  const first = await whole(7)
+  expect(first.keys).toEqual(alone.keys)
+  expect(alone.heldBytes).toBeLessThan(first.heldBytes / 20)
+
+  const last = async (limit: number) => {
+    const page = listings.page(job, 's', request(job, name(count - 11), { limit, listing: 0 }))
+    while (await turn());
+    const { entries, complete } = await page
+    return [entries.length, complete]
+  }
+  expect(await last(9)).toEqual([9, false])
+  expect(await last(10)).toEqual([10, true])
+  expect(await last(11)).toEqual([10, true])
+})
+
+test('keys that expire after a listing of one page has collected them leave room for those behind them', async () => {
+  const job = newJob()
+  const keys = Array.from({ length: 3_000 }, (_, index) => `k${String(index).padStart(4, '0')}`)
+  const { wallMs } = systemRuntime.clock
+  for (const [index, key] of keys.entries()) put(job, key, index < 500 ? wallMs() + 60_000 : 0)
+  // Keys are collected by the clock of the job.
+  const listings = listingsOf({ ...systemRuntime.clock, wallMs: () => wallMs() + 120_000 })
+  const { entries, complete } = await listings.page(job, 's', request(job, '', { listing: 0, limit: 10 }))
+  expect(entries.map(({ key }) => key)).toEqual(keys.slice(500, 510))
+  expect(complete).toBe(false)
 })

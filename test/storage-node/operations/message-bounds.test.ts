@@ -73,6 +73,7 @@ test.each(Object.entries(named))(
 const manyKeys = {
   getMany: (count: number) =>
     frameBytes(2, dataOperations.getMany, { ...many, checksums: false, keys: keys(count) }),
+  statMany: (count: number) => frameBytes(2, dataOperations.statMany, { ...many, keys: keys(count) }),
   waitMany: (count: number) =>
     frameBytes(2, dataOperations.waitMany, { ...many, waitMs: 1, keys: keys(count) }),
   deleteMany: (count: number) =>

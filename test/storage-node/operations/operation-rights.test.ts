@@ -38,6 +38,7 @@ const rules: Readonly<Record<Name, Rule>> = {
   append: writing,
   deleteMany: writing,
   getMany: reading,
+  statMany: reading,
   waitMany: reading,
   putMany: writing,
   putBegin: writing,

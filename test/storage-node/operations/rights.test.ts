@@ -36,6 +36,7 @@ const operations: Readonly<Record<string, (job: Job, key: string) => Promise<unk
   delete: (job, key) => job.delete(key),
   deleteMany: (job, key) => job.deleteMany([key, 'a/2']),
   getMany: (job, key) => job.getMany([key, 'a/1']),
+  statMany: (job, key) => job.statMany([key, 'a/1']),
   'getMany that waits': (job, key) => job.getMany([key, 'a/1'], { waitSeconds: 1 }),
   putMany: (job, key) =>
     job.putMany([
@@ -67,6 +68,7 @@ const reads = [
   'stat',
   'exists',
   'getMany',
+  'statMany',
   'getMany that waits',
   'getStream',
 ]

@@ -28,11 +28,14 @@ test('of a job four times larger than its RAM nothing is lost, small objects, la
   expect(ssdBytesOf(node)).toBeGreaterThan(20 * MIB)
 })
 
-test('stat tells the tier, and list, ranges, getMany, exists and deleteMany know what lies on SSD', async () => {
+test('stat and statMany tell the tier, and list, ranges, getMany, exists and deleteMany know what lies on SSD', async () => {
   const { job } = await start({ ramBytes: 4 * MIB })
   const contents = await fill(job, { count: 400, bytes: 20_000 })
   const tiers = await tiersOf(job, contents.keys())
   expect(new Set(tiers.values())).toEqual(new Set(['ram', 'ssd']))
+  const stats = await job.statMany([...tiers.keys()])
+  expect(new Set(stats.map((stat) => stat?.tier))).toEqual(new Set(['ram', 'ssd']))
+  expect(stats.every((stat) => stat?.bytes === 20_000)).toBe(true)
   const listed: string[] = []
   for await (const { key, bytes } of job.list()) {
     expect(bytes).toBe(20_000)

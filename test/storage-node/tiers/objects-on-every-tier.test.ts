@@ -109,7 +109,7 @@ class Tiered {
 describe.each(tiers)('an object whose bytes lie on %s', (tier) => {
   const value = randomBytes(5_000)
 
-  test('is read whole, in part, as a stream and among many, and is known by stat, exists and list', async (context) => {
+  test('is read whole, in part, as a stream and among many, and is known by stat, statMany, exists and list', async (context) => {
     const on = await Tiered.start(tier, context)
     const { job } = on
     await on.put('a', value, { metadata: { kind: 'frame' } })
@@ -121,7 +121,9 @@ describe.each(tiers)('an object whose bytes lie on %s', (tier) => {
     expect(found?.equals(value)).toBe(true)
     expect(none).toBeNull()
     expect(await job.exists('a')).toBe(true)
-    expect(await job.stat('a')).toMatchObject({ bytes: 5_000, tier, metadata: { kind: 'frame' } })
+    const stat = await job.stat('a')
+    expect(stat).toMatchObject({ bytes: 5_000, tier, metadata: { kind: 'frame' } })
+    expect(await job.statMany(['missing', 'a'])).toEqual([null, stat])
     const listed = []
     for await (const entry of job.list({ prefix: 'a' })) listed.push(entry)
     expect(listed).toEqual([{ key: 'a', bytes: 5_000 }])
