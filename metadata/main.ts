@@ -33,7 +33,7 @@ await runService('metadata', {
           network: networkOf(certificates),
           store,
           tenure,
-          onSuperseded: () => giveUp('a later process of the server has reported to the controller'),
+          onSuperseded: (knownBy) => giveUp(`a later process of the server is known to ${knownBy}`),
           cpuSeconds: cpuSecondsOfProcess,
           tellController,
           log,

@@ -1,12 +1,5 @@
 import { MayflyError } from '../protocol/errors.ts'
-import {
-  BUCKET_TOLD_MS,
-  CONTROL_CALL_MS,
-  JOB_DROP_MS,
-  NODE_LEASE_MS,
-  REQUEST_ID_BYTES,
-  SLOTS_MAX,
-} from '../protocol/limits.ts'
+import { BUCKET_TOLD_MS, CONTROL_CALL_MS, JOB_DROP_MS, NODE_LEASE_MS, SLOTS_MAX } from '../protocol/limits.ts'
 import { hashKey, slotOf } from '../protocol/model/hash.ts'
 import { checkBucketName, checkKey } from '../protocol/model/keys.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/model/placement.ts'
@@ -24,12 +17,13 @@ import {
   withShares,
 } from './decide/decisions.ts'
 import { withDeparture } from './decide/departure.ts'
-import { type Bucket, decodeRecord, type JobRecord, newRecord } from './decide/job-record.ts'
+import { type Bucket, decodeRecord, type JobRecord, newRecord, nodesOf } from './decide/job-record.ts'
 import { withoutNodes } from './decide/moves.ts'
 import { Driver } from './drive/driver.ts'
 import { Gate } from './drive/gate.ts'
 import { Jobs } from './drive/jobs.ts'
 import type { Messenger } from './drive/messenger.ts'
+import { votersAmong } from './drive/votes.ts'
 import { type Answers, HeldQueries, type HeldQuery } from './serve/held-queries.ts'
 import { NodeLeases } from './serve/node-leases.ts'
 import type { PlacementStore, Tenure } from './store/placement-store.ts'
@@ -62,7 +56,7 @@ export class Placements {
   readonly #bucketChanges = new KeyedMutex()
   /** Callers that wait until a job is transferred, by job. */
   readonly #departing = new Map<string, Set<() => void>>()
-  /** Dead nodes whose process exit was reported. The other dead nodes were silent. */
+  /** Dead nodes that the controller knows of. The others were silent, and are reported to it. */
   readonly #exited = new Set<string>()
   /** Silent nodes whose death is not stored yet. */
   readonly #undeclared = new Set<string>()
@@ -127,15 +121,36 @@ export class Placements {
   /** Declares nodes dead that have a part in a job and whose lease must have lapsed. Resolves with all whose exit is not known. */
   async declareSilentDead(): Promise<string[]> {
     const silent = this.#leases.silent(this.#options.runtime.clock.monotonicMs())
-    const concerned = new Set(
-      this.#jobs.ids().flatMap((job) => nodesOf(this.#jobs.record(job)).map(({ id }) => id)),
-    )
+    const concerned = this.#concerned()
     for (const node of silent) if (!concerned.has(node)) this.#leases.forget(node)
     for (const node of silent) if (concerned.has(node)) this.#undeclared.add(node)
     const dead = [...this.#undeclared]
     if (dead.length > 0) await this.#declareDead(dead)
     for (const node of dead) this.#undeclared.delete(node)
+    return this.silentDead
+  }
+
+  /** Dead nodes of which it is not known whether the controller knows. */
+  get silentDead(): string[] {
     return [...this.#dead].filter((node) => !this.#exited.has(node))
+  }
+
+  /** The controller knows of these dead nodes. */
+  confirmDead(nodes: readonly string[]): void {
+    for (const node of nodes) if (this.#dead.has(node)) this.#exited.add(node)
+  }
+
+  /** Nominates as voters of this server nodes with a part in a job that have sent a heartbeat lately. */
+  nominate(): void {
+    const nowMs = this.#options.runtime.clock.monotonicMs()
+    const heard = [...this.#concerned().values()].filter(({ id }) => this.#leases.isHeard(id, nowMs))
+    this.#options.tenure.nominate(votersAmong(heard))
+  }
+
+  /** Nodes with a part in a job. */
+  #concerned(): Map<string, PlacedNode> {
+    const nodes = this.#jobs.ids().flatMap((job) => nodesOf(this.#jobs.record(job)))
+    return new Map(nodes.map((node) => [node.id, node]))
   }
 
   /** Creates a job, or gives an existing one new shares. Resolves once every node knows its slots. */
@@ -280,7 +295,6 @@ export class Placements {
   /** Resolves with the id of the new bucket; a repeated request gets the same id. */
   async createBucket(job: string, { name, request }: BucketCall): Promise<number> {
     checkBucketName(name)
-    checkRequest(request)
     return await this.#gate.run(job, async () => {
       const record = await this.#changeBuckets(job, (before) => withBucket(before, name, request))
       // A node that does not confirm in time asks when the first key is put.
@@ -306,7 +320,6 @@ export class Placements {
 
   /** Resolves once every node has dropped the bucket's objects. */
   async deleteBucket(job: string, { name, request }: BucketCall): Promise<void> {
-    checkRequest(request)
     await this.#gate.run(job, async () => {
       const record = await this.#changeBuckets(job, (before) => withoutBucket(before, name, request))
       await this.#awaitConfirmed(this.#apply(record), 'drop the bucket')
@@ -358,6 +371,8 @@ export class Placements {
   #watch(record: JobRecord): void {
     const now = this.#options.runtime.clock.monotonicMs()
     for (const { id } of nodesOf(record)) this.#leases.watch(id, now)
+    // The first job is not to wait for the next round: the database may be away by then.
+    if (!this.#options.tenure.hasNominees) this.nominate()
   }
 
   /** The controller may not know yet that a node has died. */
@@ -377,23 +392,8 @@ export class Placements {
   }
 }
 
-/** Every node that holds something of the job. */
-function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
-  const all = [
-    ...nodes,
-    ...moves.flatMap(({ source, target }) => [source, target]),
-    ...leftovers.map(({ node }) => node),
-  ]
-  return [...new Map(all.map((node) => [node.id, node])).values()]
-}
-
 interface BucketCall {
   readonly name: string
   /** Identifies the call across repetitions. */
   readonly request: Uint8Array
-}
-
-function checkRequest({ length }: Uint8Array): void {
-  if (length !== REQUEST_ID_BYTES)
-    throw new MayflyError('BAD_REQUEST', `request: it has ${length} bytes, not ${REQUEST_ID_BYTES}`)
 }

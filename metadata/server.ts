@@ -1,6 +1,6 @@
 import { HEARTBEAT_MS } from '../protocol/limits.ts'
 import type { MetadataReport, MetadataReportAnswer } from '../protocol/operations/reports.ts'
-import type { Runtime } from '../protocol/runtime.ts'
+import { type Runtime, sleep } from '../protocol/runtime.ts'
 import { CallerPool } from '../protocol/transport/caller-pool.ts'
 import type { Link } from '../protocol/transport/link.ts'
 import type { CallContext } from '../protocol/wire/call-context.ts'
@@ -19,9 +19,13 @@ import { callContexts } from '../service/tracing/call-contexts.ts'
 import type { Tracing } from '../service/tracing/tracing.ts'
 import type { MetadataConfig } from './config.ts'
 import { Messenger } from './drive/messenger.ts'
+import { Votes } from './drive/votes.ts'
 import { metadataHandlers } from './handlers.ts'
 import { Placements } from './placements.ts'
 import { type PlacementStore, soleTenure, type Tenure } from './store/placement-store.ts'
+
+/** How long a start waits until the controller knows of it. After a take-over the machine of the controller may be lost, too. */
+const FIRST_REPORT_MS = 250
 
 /** The dependencies of a metadata server; the simulation passes its own. */
 export interface MetadataDeps {
@@ -30,8 +34,8 @@ export interface MetadataDeps {
   readonly store: PlacementStore
   /** By default that of the only process, which has the SQLite file open. */
   readonly tenure?: Tenure
-  /** Called when the controller knows a later process of this server. */
-  readonly onSuperseded?: () => void
+  /** Called with who knows a later process of this server. */
+  readonly onSuperseded?: (knownBy: string) => void
   readonly tellController: Tell<MetadataReport, unknown>
   readonly log: Logger
   /** Stopped with the server. */
@@ -77,6 +81,13 @@ export async function startMetadata(
     tenure: world.tenure ?? soleTenure,
   })
   await placements.load()
+  const votes = new Votes({
+    ...{ server: id, generation, clock, messenger },
+    tenure: world.tenure ?? soleTenure,
+    nominate: () => placements.nominate(),
+    onSuperseded: () => world.onSuperseded?.('storage nodes'),
+  })
+  void votes.round()
   const handlers = metadataHandlers(placements, log)
   const turns = new Turns(clock)
   const connections = new Connections()
@@ -88,7 +99,7 @@ export async function startMetadata(
     return tracing === null ? runAs(context) : tracing.run(kind, context, runAs)
   }
   const cpu = new CpuMeter(clock, world.cpuSeconds)
-  let silentDead: ReadonlySet<string> = new Set()
+  let silentDead: ReadonlySet<string> = new Set(placements.silentDead)
   const beat = async (): Promise<void> => {
     const report = {
       address: listener.address,
@@ -100,10 +111,11 @@ export async function startMetadata(
     }
     await background.attempt(['report', 'controller'], async () => {
       const answer = (await tellController(report)) as Partial<MetadataReportAnswer> | undefined
-      if (answer?.superseded) world.onSuperseded?.()
+      if (answer?.superseded) world.onSuperseded?.('the controller')
+      placements.confirmDead(answer?.gone ?? [])
     })
   }
-  await beat()
+  await Promise.race([beat(), sleep(clock, FIRST_REPORT_MS)])
   const declareSilentDead = async (): Promise<void> => {
     const dead = new Set(await placements.declareSilentDead())
     const nodes = [...dead].filter((node) => !silentDead.has(node))
@@ -113,6 +125,7 @@ export async function startMetadata(
   const timers = [
     background.every(HEARTBEAT_MS, ['report', ''], beat),
     background.every(HEARTBEAT_MS, ['declareDead', ''], declareSilentDead),
+    background.every(HEARTBEAT_MS, ['vote', ''], () => votes.round()),
   ]
   return {
     ...{ calls, connections },

@@ -40,7 +40,7 @@ type OwnerNode = Pick<StorageNode, 'jobs' | 'ownership' | 'recovery' | 'puller'>
 type ControlNode = OwnerNode &
   Pick<
     StorageNode,
-    'requireJob' | 'dropJob' | 'versionsAlive' | 'largeObjects' | 'persistence' | 'persistedChunks'
+    'requireJob' | 'dropJob' | 'versionsAlive' | 'largeObjects' | 'persistence' | 'persistedChunks' | 'votes'
   >
 type HandoffNode = Pick<StorageNode, 'requireJob' | 'ownership' | 'source'>
 
@@ -268,6 +268,10 @@ function addControl(handlers: Handlers, node: ControlNode, { askLease, log }: Ha
         job.hasLease ? null : askLease(request.metadata),
       ])
       return done
+    })
+    .on(nodeOperations.vote, (peer, request) => {
+      requireCluster(peer)
+      return { head: { generation: node.votes.cast(request) } }
     })
     .on(metadataOperations.jobServer, (peer) => ({
       head: { metadata: node.requireJob(peer.claims.job).metadata },

@@ -23,6 +23,7 @@ import { ObjectTable } from './job/object-table.ts'
 import { BucketLookup } from './membership/bucket-lookup.ts'
 import { PlacementCache } from './membership/placement-cache.ts'
 import { UsageReports } from './membership/usage-reports.ts'
+import { Votes } from './membership/votes.ts'
 import { Arena } from './memory/arena.ts'
 import { BatchObjects } from './operations/batch.ts'
 import { BatchLowerReads } from './operations/batch-lower-reads.ts'
@@ -85,6 +86,7 @@ export class StorageNode {
   readonly listings: Listings
   readonly sessions: Sessions
   readonly usageReports: UsageReports
+  readonly votes = new Votes()
   readonly source: HandoffSource
   readonly puller: Puller
   readonly #capacityRequests: CapacityRequests

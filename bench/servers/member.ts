@@ -23,10 +23,24 @@ export interface Member {
   log(): string
 }
 
+/** Where a member runs. */
+export interface Place {
+  /** The command that runs the words after it there. */
+  readonly prefix: readonly string[]
+  readonly address: string
+}
+
+const here: Place = { prefix: [], address: '127.0.0.1' }
+
 /** Runs a built program, or a verb of the command, with these variables alone. */
-export async function startMember(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Member> {
-  const probes = `127.0.0.1:${await freePort()}`
-  const child = spawn(process.execPath, args, {
+export async function startMember(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  { prefix, address }: Place = here,
+): Promise<Member> {
+  const probes = `${address}:${await freePort()}`
+  const [program = '', ...words] = [...prefix, process.execPath, ...args]
+  const child = spawn(program, words, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, MAYFLY_METRICS_LISTEN: probes, ...env },
   })
@@ -36,8 +50,8 @@ export async function startMember(args: readonly string[], env: NodeJS.ProcessEn
     const log = createInterface({ input: child.stderr })
     log.on('line', (line) => {
       lines.push(line)
-      const { msg, address } = JSON.parse(line) as { msg?: string; address?: string }
-      if (msg === 'ready' && address !== undefined) resolve(address)
+      const { msg, address: served } = JSON.parse(line) as { msg?: string; address?: string }
+      if (msg === 'ready' && served !== undefined) resolve(served)
     })
     log.once('close', () => reject(new Error(`${args.join(' ')} ended: ${lines.at(-1)}`)))
   })

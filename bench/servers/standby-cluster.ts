@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Mayfly } from '../../client/connect.ts'
-import { type Member, smallNode, startMember, writeClusterFiles } from './member.ts'
+import { type Member, type Place, smallNode, startMember, writeClusterFiles } from './member.ts'
 import { freePort } from './server.ts'
 
 interface StandbyOptions {
@@ -11,6 +11,14 @@ interface StandbyOptions {
   readonly command: string
   /** URL of PostgreSQL. */
   readonly database: string
+  /** Where the two controllers run; by default here. */
+  readonly places?: readonly [Place, Place]
+}
+
+/** Where a process runs, and its way to PostgreSQL if it has one of its own. */
+interface Started {
+  readonly on?: Place
+  readonly database?: string
 }
 
 /** Controllers, metadata servers that share an identity, and storage nodes, each started by itself, on one PostgreSQL. */
@@ -37,38 +45,40 @@ export class StandbyCluster {
 
   /** Of all controllers. */
   get url(): string {
-    return this.#ports.map((port) => `http://127.0.0.1:${port}`).join(',')
+    return [0, 1].map((index) => `http://${this.#addressOf(index)}`).join(',')
   }
 
   connect(): Promise<Mayfly> {
     return connect(this.url, { apiKey: this.#apiKey })
   }
 
-  /** The first or second controller, 0 or 1. `database` is its way to PostgreSQL, if it has one of its own. */
-  controller(index: number, { database = this.#options.database } = {}): Promise<Member> {
-    return this.#start([this.#options.command, 'controller'], {
-      MAYFLY_LISTEN: `127.0.0.1:${this.#ports[index]}`,
+  /** The first or second controller, 0 or 1. */
+  controller(
+    index: number,
+    { database = this.#options.database }: Omit<Started, 'on'> = {},
+  ): Promise<Member> {
+    const settings = {
+      MAYFLY_LISTEN: this.#addressOf(index),
       MAYFLY_DATABASE_URL: database,
       MAYFLY_API_KEY_FILE: join(this.#dir, 'key'),
       MAYFLY_CLUSTER_FILE: join(this.#dir, 'cluster.json'),
-    })
+    }
+    return this.#start([this.#options.command, 'controller'], settings, this.#options.places?.[index])
   }
 
   /** A process that can be the metadata server `id`, at a port of its own. */
-  metadata(id: string, { database = this.#options.database } = {}): Promise<Member> {
-    return this.#start([this.#options.command, 'metadata'], {
-      MAYFLY_METADATA_ID: id,
-      MAYFLY_DATABASE_URL: database,
-    })
+  metadata(id: string, { database = this.#options.database, on }: Started = {}): Promise<Member> {
+    const settings = { MAYFLY_METADATA_ID: id, MAYFLY_DATABASE_URL: database }
+    return this.#start([this.#options.command, 'metadata'], settings, on)
   }
 
-  node(): Promise<Member> {
-    return this.#start([this.#options.command, 'node'], smallNode)
+  node({ on }: Pick<Started, 'on'> = {}): Promise<Member> {
+    return this.#start([this.#options.command, 'node'], smallNode, on)
   }
 
   /** An S3 gateway. */
-  gateway(): Promise<Member> {
-    return this.#start([join(this.#options.command, '../../gateway/main.js')], {})
+  gateway({ on }: Pick<Started, 'on'> = {}): Promise<Member> {
+    return this.#start([join(this.#options.command, '../../gateway/main.js')], {}, on)
   }
 
   /** Kills every process. */
@@ -77,13 +87,22 @@ export class StandbyCluster {
     await rm(this.#dir, { recursive: true, force: true })
   }
 
-  async #start(args: readonly string[], settings: NodeJS.ProcessEnv): Promise<Member> {
-    const member = await startMember(args, {
-      MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
-      MAYFLY_CONTROLLER_URL: this.url,
-      MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),
-      ...settings,
-    })
+  #addressOf(index: number): string {
+    return `${this.#options.places?.[index]?.address ?? '127.0.0.1'}:${this.#ports[index]}`
+  }
+
+  async #start(args: readonly string[], settings: NodeJS.ProcessEnv, on?: Place): Promise<Member> {
+    const member = await startMember(
+      args,
+      {
+        MAYFLY_SECRET_FILE: join(this.#dir, 'secret'),
+        MAYFLY_CONTROLLER_URL: this.url,
+        MAYFLY_KEPT_DIR: join(this.#dir, 'kept'),
+        ...(on !== undefined && { MAYFLY_LISTEN: `${on.address}:0`, MAYFLY_INSECURE: 'true' }),
+        ...settings,
+      },
+      on,
+    )
     this.#members.add(member)
     return member
   }

@@ -25,11 +25,11 @@ export class EventStreams {
     this.#allowance.require(owner)
   }
 
-  /** Writes the retained events above `after` and then each new one, until the reader disconnects, falls behind, or the server stops. */
-  serve(response: ServerResponse, { owner, after }: { owner: string; after: number }): void {
+  /** Writes the retained events above `after`, none for null, and then each new one, until the reader disconnects, falls behind, or the server stops. */
+  serve(response: ServerResponse, { owner, after }: { owner: string; after: number | null }): void {
     const leave = this.#allowance.enter(owner)
     const { write, end } = openEventStream(response, this.#clock)
-    for (const event of this.#events.since(after)) write(format(event))
+    for (const event of after === null ? [] : this.#events.since(after)) write(format(event))
     const unsubscribe = this.#events.subscribe((event) => write(format(event)))
     this.#open.add(end)
     response.once('close', () => {

@@ -42,7 +42,7 @@ export class Reports {
     this.#options = options
   }
 
-  /** A heartbeat of a storage node. Rejects with `NODE_NOT_FOUND` if the node was declared dead. */
+  /** A heartbeat of a storage node. Rejects as `NodeLifecycle.onReport`. */
   async node(id: string, report: NodeReport): Promise<NodeReportAnswer> {
     const { tasks, clock, ledger, usage, drains, relocations, metadata, nodeLifecycle } = this.#options
     const servers = metadata.all().map(({ address }) => address)
@@ -76,16 +76,18 @@ export class Reports {
 
   /** A heartbeat of a metadata server. */
   metadata(id: string, report: MetadataReport): MetadataReportAnswer {
-    const { metadata, background, reconciler, tasks, nodeLifecycle } = this.#options
-    if (metadata.isSuperseded(id, report)) return { superseded: true }
-    for (const node of report.dead ?? []) nodeLifecycle.declaredDead(node)
+    const { metadata, background, reconciler, tasks, nodes, nodeLifecycle } = this.#options
+    if (metadata.isSuperseded(id, report)) return { superseded: true, gone: [] }
+    const { dead = [] } = report
+    const gone = dead.filter((node) => !nodes.isAlive(node))
+    for (const node of dead) nodeLifecycle.declaredDead(node)
     if (metadata.onReport(id, report)) {
       // A server that is silent again is compared anew with its next report.
       const isHeard = (): boolean => metadata.isHeard(id)
       void background.persist(['compareMetadata', id], () => reconciler.compare(id), isHeard)
     }
     tasks.onReport(id, report.tasks)
-    return { superseded: false }
+    return { superseded: false, gone }
   }
 
   #hasEnded(job: string): boolean {

@@ -62,9 +62,12 @@ export class Events {
     for (const listener of this.#listeners) listener(event)
   }
 
-  /** Retained events with an id above `after`, oldest first. */
+  /**
+   * Retained events with an id above `after`, oldest first. All of them if this process has given no such id yet: then it is of a process whose clock was
+   * ahead.
+   */
   since(after: number): readonly ClusterEvent[] {
-    return this.#retained.filter(({ id }) => id > after)
+    return this.#retained.filter(({ id }) => id > after || after > this.#lastId)
   }
 
   /** Calls `listener` for each new event until the returned function is called. */

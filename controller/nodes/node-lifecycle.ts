@@ -215,14 +215,15 @@ export class NodeLifecycle {
     return true
   }
 
-  /** Applies a heartbeat. A node that others have started joins with the first. Throws `NODE_NOT_FOUND` for a lost node. */
+  /** Applies a heartbeat. A node that others have started joins with the first. Throws `NODE_DEAD` for a lost node, and `NODE_NOT_FOUND` for an unknown one. */
   async onReport(id: string, report: NodeReport): Promise<void> {
     const { store, events, fleet, startFailures } = this.#options
     // It was silent, and reports again.
     if (!fleet.seesExits && this.#silent.delete(id)) this.#stopping.delete(id)
     if (fleet.isFixed) this.#join(id, report)
     const node = this.#options.nodes.get(id)
-    if (node === undefined || !isAlive(node)) throw unknownNode(id)
+    if (node === undefined) throw unknownNode(id)
+    if (!isAlive(node)) throw new MayflyError('NODE_DEAD', `Node ${id} was declared dead`)
     this.#options.nodes.setReport(node, report)
     const { address, pid } = report
     const { record } = node

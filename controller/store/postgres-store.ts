@@ -57,7 +57,7 @@ export class PostgresStore implements Store {
     }
     // Concurrent, because a take-over waits for all of them. No other process writes meanwhile.
     const [jobs, nodes, keys, runs, apiKeys] = await Promise.all([
-      documents(sql`controller_jobs ORDER BY id`) as Promise<Job[]>,
+      this.#loadJobs(documents(sql`controller_jobs ORDER BY id`) as Promise<Job[]>),
       documents(sql`controller_nodes ORDER BY id`) as Promise<NodeRecord[]>,
       this.#lead.read(
         sql`SELECT owner, key, body_hash AS "bodyHash", job FROM controller_keys ORDER BY owner, key`,
@@ -69,18 +69,18 @@ export class PostgresStore implements Store {
   }
 
   putJobs(jobs: readonly Job[]): Promise<void> {
-    return this.#write([putJobs(jobs)])
+    return this.#write([this.#putJobs(jobs)])
   }
 
   createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
-    const put = putJobs([job])
+    const put = this.#putJobs([job])
     return this.#write(key === null ? [put] : [put, putKey(key)])
   }
 
   endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
     const displaced = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
     return this.#write([
-      putJobs([job]),
+      this.#putJobs([job]),
       sql`DELETE FROM controller_runs WHERE job = ANY (${displaced}::text[]) AND ${isLeader}`,
       ...(run === null ? [] : [putDocuments(sql`controller_runs`, sql`job`, [[run.job, run]])]),
     ])
@@ -99,7 +99,7 @@ export class PostgresStore implements Store {
   }
 
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
-    return this.#write([putNode(node), putJobs(jobs)])
+    return this.#write([putNode(node), this.#putJobs(jobs)])
   }
 
   deleteNode(id: string): Promise<void> {
@@ -117,6 +117,21 @@ export class PostgresStore implements Store {
   /** Releases the lead, so that a standby takes over at once. */
   async close(): Promise<void> {
     await this.#lead.release()
+  }
+
+  /** The last use is stored by the clock of the database: the next leader may be on a machine with another clock, and a lease must not lapse for that. */
+  #putJobs(jobs: readonly Job[]): Change {
+    const aheadMs = this.#lead.databaseAheadSeconds * 1000
+    return putDocuments(
+      sql`controller_jobs`,
+      sql`id`,
+      jobs.map((job) => [job.id, { ...job, usedAtMs: job.usedAtMs + aheadMs }]),
+    )
+  }
+
+  async #loadJobs(stored: Promise<Job[]>): Promise<Job[]> {
+    const aheadMs = this.#lead.databaseAheadSeconds * 1000
+    return (await stored).map((job) => ({ ...job, usedAtMs: job.usedAtMs - aheadMs }))
   }
 
   #write(changes: readonly Change[]): Promise<void> {
@@ -149,14 +164,6 @@ export class PostgresStore implements Store {
     this.#lead.giveUp('the database did not say whether it stored a decision')
     return unavailable(error)
   }
-}
-
-function putJobs(jobs: readonly Job[]): Change {
-  return putDocuments(
-    sql`controller_jobs`,
-    sql`id`,
-    jobs.map((job) => [job.id, job]),
-  )
 }
 
 function putNode(node: NodeRecord): Change {

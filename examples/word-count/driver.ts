@@ -7,7 +7,7 @@ import { connect, MayflyError, type RegisteredJob } from 'mayfly'
 import { findDifference } from './check.ts'
 import { findFolder, readTextFiles } from './corpus.ts'
 import { inputsOf, putInput } from './input.ts'
-import { keys, MAPPERS, mapTask, numbers, REDUCERS, reduceTask, type WordEntry } from './plan.ts'
+import { keys, MAPPERS, mapTask, numbers, patient, REDUCERS, reduceTask, type WordEntry } from './plan.ts'
 import { formatReport } from './report.ts'
 import { runStage, type StageReport } from './stage.ts'
 import { countBytesLeft, watchStored } from './stored.ts'
@@ -23,7 +23,7 @@ const map = { name: 'map', program: 'mapper.js', reads: 'input/', writes: 'map/'
 const reduce = { name: 'reduce', program: 'reducer.js', reads: 'map/', writes: 'result/' }
 
 // Register the job. The hints tell Mayfly how much capacity to reserve. Every function deletes its input when it is done, so the data of a stage is freed while that of
-// the next one is written: twice the input is ample. If this process dies, the job is no longer used, and its lease of a minute lapses, which frees its data.
+// the next one is written: twice the input is ample. If this process dies, the job is no longer used, and its lease lapses, which frees its data.
 const mayfly = await connect()
 const job = await mayfly.registerJob(
   'word-count',
@@ -33,10 +33,10 @@ const job = await mayfly.registerJob(
     capacityBytes: 2 * inputBytes,
     peakBytesPerSecond: 200_000_000,
   },
-  { leaseSeconds: 60 },
+  { leaseSeconds: 180 },
 )
 const stages: StageReport[] = []
-const { result, most } = await watchStored(mapAndReduce(job)).finally(() => job.deregister())
+const { result, most } = await watchStored(mapAndReduce(job)).finally(() => job.deregister(patient))
 const bytesLeft = await countBytesLeft()
 
 const difference = findDifference(files, result)
@@ -49,8 +49,8 @@ console.log(
 process.exitCode = difference === null && bytesLeft === 0 ? 0 : 1
 
 /**
- * What is lost with a node is made again: in each round the mappers run whose partitions are missing, and then the reducers whose results are. Without a loss
- * there is one round.
+ * What is lost with a node is made again: in each round the mappers run whose partitions are missing. When none is, the reducers run whose results are missing.
+ * Without a loss each stage runs once.
  */
 async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
   const inputs = inputsOf(files)
@@ -58,37 +58,32 @@ async function mapAndReduce(job: RegisteredJob): Promise<WordEntry[]> {
   for (let round = 1; results.size < REDUCERS; round++) {
     if (round > ROUNDS_MAX) throw new Error(`After ${ROUNDS_MAX} rounds results are still missing`)
     const reducers = numbers(REDUCERS).filter((reducer) => !results.has(reducer))
-    const mappers = await missing(job, numbers(MAPPERS), (mapper) =>
-      reducers.map((reducer) => keys.partition(mapper, reducer)),
-    )
+    const mappers = await mappersMissing(job, reducers)
     if (round > 1) console.log(`run again: ${mappers.length} mappers, ${reducers.length} reducers`)
     if (mappers.length > 0) {
       stages.push(await putInput(job, inputs, mappers))
-      stages.push(
-        await runStage(job, {
-          ...map,
-          tasks: mappers.map((mapper) => mapTask(mapper, inputs[mapper]?.length ?? 0)),
-        }),
-      )
+      const tasks = mappers.map((mapper) => mapTask(mapper, inputs[mapper]?.length ?? 0))
+      stages.push(await runStage(job, { ...map, tasks }))
+      if ((await mappersMissing(job, reducers)).length > 0) continue
     }
     stages.push(await runStage(job, { ...reduce, tasks: reducers.map(reduceTask) }))
     for (const reducer of reducers) {
-      const bytes = await job.get(keys.result(reducer)).catch(unlessThere)
+      const bytes = await job.get(keys.result(reducer), patient).catch(unlessThere)
       if (bytes !== null) results.set(reducer, JSON.parse(bytes.toString()) as WordEntry[])
     }
   }
   return [...results.values()].flat()
 }
 
-/** Those of which an object is missing. */
-async function missing(
-  job: RegisteredJob,
-  of: readonly number[],
-  keysOf: (number: number) => string[],
-): Promise<number[]> {
-  const isThere = (key: string): Promise<boolean> => job.exists(key).catch(() => false)
-  const found = await Promise.all(of.map(async (number) => await Promise.all(keysOf(number).map(isThere))))
-  return of.filter((_, index) => found[index]?.includes(false))
+/** Those of which a partition for one of the reducers is missing. */
+async function mappersMissing(job: RegisteredJob, reducers: readonly number[]): Promise<number[]> {
+  const isThere = (key: string): Promise<boolean> => job.exists(key, patient).catch(() => false)
+  const found = await Promise.all(
+    numbers(MAPPERS).map((mapper) =>
+      Promise.all(reducers.map((reducer) => isThere(keys.partition(mapper, reducer)))),
+    ),
+  )
+  return numbers(MAPPERS).filter((mapper) => found[mapper]?.includes(false))
 }
 
 /** Null for what can be made again. */

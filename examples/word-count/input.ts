@@ -1,6 +1,6 @@
 import type { RegisteredJob } from 'mayfly'
 import type { TextFile } from './corpus.ts'
-import { type InputFile, keys, MAPPERS } from './plan.ts'
+import { type InputFile, keys, MAPPERS, patient } from './plan.ts'
 import { Progress } from './progress.ts'
 import { repeat } from './repeat.ts'
 import type { StageReport } from './stage.ts'
@@ -22,7 +22,7 @@ export async function putInput(
   let sum = 0
   for (const [i, { key, piece }] of objects.entries()) {
     const bytes = Buffer.from(JSON.stringify(piece))
-    await repeat(() => job.put(key, bytes))
+    await repeat(() => job.put(key, bytes, patient))
     sum += bytes.length
     progress.show(i + 1)
   }

@@ -3,6 +3,12 @@
 export const MAPPERS = 8
 export const REDUCERS = 4
 
+/**
+ * For calls of the driver, which has to outlive what its functions may fail with: a machine that is lost together with its metadata server and most of the nodes
+ * is noticed after 100 s, and calls to keys there wait for so long.
+ */
+export const patient = { deadlineMs: 120_000 } as const
+
 /** The task of a mapper: its number, and how many pieces it reads. */
 export interface MapTask {
   readonly mapper: number

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import type { RegisteredJob } from 'mayfly'
 import { runFunctions } from './functions.ts'
+import { patient } from './plan.ts'
 import { Progress } from './progress.ts'
 import { repeat } from './repeat.ts'
 
@@ -31,7 +32,7 @@ export async function runStage(job: RegisteredJob, stage: Stage): Promise<StageR
   const startedMs = performance.now()
   const [input, before] = [await measure(job, reads), await measure(job, writes)]
   const progress = new Progress(name, input.objects)
-  for (const { key, content } of tasks) await repeat(() => job.put(key, content))
+  for (const { key, content } of tasks) await repeat(() => job.put(key, content, patient))
   await runFunctions({
     program,
     processes: tasks.length,
@@ -55,7 +56,7 @@ export async function runStage(job: RegisteredJob, stage: Stage): Promise<StageR
 async function measure(job: RegisteredJob, prefix: string): Promise<{ objects: number; bytes: number }> {
   let objects = 0
   let sum = 0
-  for await (const { bytes } of job.list({ prefix, acceptHoles: true })) {
+  for await (const { bytes } of job.list({ prefix, acceptHoles: true, ...patient })) {
     objects++
     sum += bytes
   }

@@ -5,6 +5,7 @@ import {
   BUCKETS_MAX,
   CHUNK_BYTES,
   EPOCH_MAX,
+  REQUEST_ID_BYTES,
 } from '../../protocol/limits.ts'
 import type { PlacedNode, PlacedShare } from '../../protocol/model/placement.ts'
 import type { RequestOf } from '../../protocol/operations/operation.ts'
@@ -109,6 +110,8 @@ export function findBucket(record: JobRecord, name: string): { id: number } {
 }
 
 function withRequest(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
+  if (request.length !== REQUEST_ID_BYTES)
+    throw new MayflyError('BAD_REQUEST', `request: it has ${request.length} bytes, not ${REQUEST_ID_BYTES}`)
   const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_RETAINED_MAX - 1))
   return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
 }

@@ -125,6 +125,16 @@ const wireRecord = struct({
   bucketRequests: array(struct({ request: bytes, bucket: u32 })),
 })
 
+/** Every node that holds something of the job. */
+export function nodesOf({ nodes, moves, leftovers }: JobRecord): PlacedNode[] {
+  const all = [
+    ...nodes,
+    ...moves.flatMap(({ source, target }) => [source, target]),
+    ...leftovers.map(({ node }) => node),
+  ]
+  return [...new Map(all.map((node) => [node.id, node])).values()]
+}
+
 /** A job without owners, at epoch 0. */
 export function newRecord(id: string, slots: number): JobRecord {
   return {

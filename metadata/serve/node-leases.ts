@@ -16,10 +16,10 @@ export class NodeLeases {
   /** Time during which this process was suspended; it does not count as silence of nodes. */
   #stalledMs = 0
 
-  readonly #tenure: Tenure
+  readonly #tenure: Pick<Tenure, 'mayAct' | 'formerUntilMs'>
 
   /** Times are monotonic here and below. */
-  constructor(nowMs: number, tenure = soleTenure) {
+  constructor(nowMs: number, tenure: Pick<Tenure, 'mayAct' | 'formerUntilMs'> = soleTenure) {
     this.#checkedMs = nowMs
     this.#tenure = tenure
   }
@@ -38,6 +38,12 @@ export class NodeLeases {
 
   grant(node: string, nowMs: number): void {
     this.#grantedMs.set(node, nowMs - this.#stalledMs)
+  }
+
+  /** Whether the node has asked within two heartbeats. */
+  isHeard(node: string, nowMs: number): boolean {
+    const grantedMs = this.#grantedMs.get(node) ?? Number.NEGATIVE_INFINITY
+    return nowMs - this.#stalledMs - grantedMs <= 2 * HEARTBEAT_MS
   }
 
   forget(node: string): void {

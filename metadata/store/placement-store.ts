@@ -1,3 +1,4 @@
+import type { PlacedNode } from '../../protocol/model/placement.ts'
 import type { JobRecord, MovedJob } from '../decide/job-record.ts'
 
 /**
@@ -28,9 +29,24 @@ export interface PlacementStore {
 export interface Tenure {
   /** Whether this process may still grant leases to nodes. */
   readonly mayAct: boolean
-  /** Until when the process before may have granted them, monotonic ms. */
+  /** Until when the process before may have granted them, as far as is known by now, monotonic ms. */
   readonly formerUntilMs: number
+  /** Nodes to ask which process of the server they follow; none while nothing depends on that. */
+  readonly voters: readonly PlacedNode[]
+  /** These voters, asked at `askedMs` (monotonic), follow this process. */
+  voted(followers: ReadonlySet<string>, askedMs: number): void
+  /** Whether there are nodes that are to be voters. */
+  readonly hasNominees: boolean
+  /** Names the nodes that are to be voters. */
+  nominate(voters: readonly PlacedNode[]): void
 }
 
 /** Of the one process that has the server's file. */
-export const soleTenure: Tenure = Object.freeze({ mayAct: true, formerUntilMs: Number.NEGATIVE_INFINITY })
+export const soleTenure: Tenure = Object.freeze({
+  mayAct: true,
+  formerUntilMs: Number.NEGATIVE_INFINITY,
+  voters: [],
+  voted: () => undefined,
+  hasNominees: true,
+  nominate: () => undefined,
+})

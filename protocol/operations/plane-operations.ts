@@ -135,6 +135,14 @@ export const nodeOperations = {
     request: struct({ job: text, ...speaker, epoch: u32, slots: array(u16) }),
     reply: empty,
   }),
+  /**
+   * Asks for the vote of the node: it follows the process with the highest `generation` of the metadata server of that id that has asked, which
+   * is the reply.
+   */
+  vote: operation(117, {
+    request: struct({ server: text, generation: u32 }),
+    reply: struct({ generation: u32 }),
+  }),
 } as const
 
 const place = { bucket: u32, key: bytes }

@@ -143,6 +143,8 @@ export interface MetadataReport {
 export interface MetadataReportAnswer {
   /** A process of a higher generation has reported: the one that asks must end. */
   readonly superseded: boolean
+  /** Of the `dead` nodes those that the controller does not have, or has as lost. They need not be reported again. */
+  readonly gone: readonly string[]
 }
 
 /**

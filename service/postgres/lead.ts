@@ -1,7 +1,9 @@
 import { MayflyError } from '../../protocol/errors.ts'
+import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { backoffMs, type Runtime, sleep, type Timer } from '../../protocol/runtime.ts'
 import type { Logger } from '../process/log.ts'
 import { Database, DatabaseError, type Row } from './database.ts'
+import { Electorate } from './electorate.ts'
 import { type Change, fenced, raised } from './fence.ts'
 import {
   DATABASE_LOAD_MS_MAX,
@@ -12,6 +14,8 @@ import {
   LEAD_MS,
   LEAD_RENEW_MS,
   LEAD_RENEWAL_MS_MAX,
+  VOTES_MS,
+  VOTES_NEEDED_MS,
 } from './limits.ts'
 import { type Sql, sql } from './sql.ts'
 
@@ -22,8 +26,8 @@ export interface LeadOptions {
   readonly runtime: Runtime
   readonly log: Logger
   /**
-   * How long this process may go on without deciding anything after it could not renew, because the database does not answer. A successor
-   * learns until when that may be (`LeadTerms.formerUntilMs`).
+   * How long this process may go on without deciding anything after it could not renew, because the database does not answer, while more than half of
+   * the voters confirm that they follow it. A successor knows that it does not once half of them follow the successor, or when that time has passed.
    */
   readonly toleratedMs: number
 }
@@ -38,6 +42,10 @@ export interface LeadTerms {
   readonly sentMs: number
   /** Until when the former leader may continue without making decisions, monotonic ms; in the past if it has released the lead. */
   readonly formerUntilMs: number
+  /** How far the clock of the database is ahead of the wall clock of this process. */
+  readonly databaseAheadSeconds: number
+  /** Those of the former leader. */
+  readonly voters: readonly PlacedNode[]
 }
 
 /**
@@ -48,7 +56,7 @@ export interface LeadTerms {
 export class Lead {
   readonly term: number
   /** As in `LeadTerms`. */
-  readonly formerUntilMs: number
+  readonly databaseAheadSeconds: number
   /** Resolves with why this process leads no more, unless it has released the lead. */
   readonly lost: Promise<string>
   readonly #options: LeadOptions
@@ -60,6 +68,13 @@ export class Lead {
   #isOver = false
   /** When the last answered renewal was sent, monotonic ms. */
   #renewedMs: number
+  readonly #electorate: Electorate
+  /** When the last majority of votes was asked for, monotonic ms. */
+  #votedMs = Number.NEGATIVE_INFINITY
+  #nominated: readonly PlacedNode[] | null = null
+  #formerUntilMs: number
+  /** Whether half of the former leader's voters follow this process: from then on the former one gets no majority. */
+  #isFollowed: boolean
   /**
    * Fences this process's own statements without an answer: it is raised before the next write, so that a statement still in flight has no
    * effect.
@@ -68,14 +83,22 @@ export class Lead {
   #isUnsettled = false
   #settling: Promise<void> | null = null
   #renewal: Timer
+  #isRenewing = false
   /** Fires when the lead expires; only an answered renewal moves it. */
   #expiry: Timer
 
-  constructor(options: LeadOptions, { holder, term, sentMs, formerUntilMs }: LeadTerms) {
+  constructor(
+    options: LeadOptions,
+    { holder, term, sentMs, formerUntilMs, databaseAheadSeconds, voters }: LeadTerms,
+  ) {
     const { url, role, runtime } = options
     this.term = term
     this.#holder = holder
-    this.formerUntilMs = formerUntilMs
+    this.databaseAheadSeconds = databaseAheadSeconds
+    // Without voters nobody gets a majority.
+    this.#isFollowed = voters.length === 0
+    this.#formerUntilMs = this.#isFollowed ? Math.min(sentMs, formerUntilMs) : formerUntilMs
+    this.#electorate = new Electorate(voters)
     this.#options = options
     this.#renewedMs = sentMs
     this.#database = new Database({ url, name: `mayfly ${role}` })
@@ -92,7 +115,12 @@ export class Lead {
     this.#expiry = this.#expire()
   }
 
-  /** Whether this process may act for the role: until its lead has expired by its own clock, and then for `toleratedMs`. */
+  /** Until when the former leader may go on, as far as is known by now, monotonic ms. */
+  get formerUntilMs(): number {
+    return this.#formerUntilMs
+  }
+
+  /** Whether this process may act for the role: until its lead has expired by its own clock, and then with a majority of votes. */
   get mayAct(): boolean {
     return !this.#isOver && this.#options.runtime.clock.monotonicMs() < this.#actsUntilMs
   }
@@ -104,7 +132,53 @@ export class Lead {
   }
 
   get #actsUntilMs(): number {
-    return this.#renewedMs + LEAD_MS + this.#options.toleratedMs - LEAD_MARGIN_MS
+    const heldUntilMs = this.#renewedMs + LEAD_MS
+    const votedUntilMs = Math.min(this.#votedMs + VOTES_MS, heldUntilMs + this.#options.toleratedMs)
+    return Math.max(heldUntilMs, votedUntilMs) - LEAD_MARGIN_MS
+  }
+
+  /** The voters to ask now; none while nothing depends on them. */
+  get voters(): readonly PlacedNode[] {
+    const isOverdue = this.#options.runtime.clock.monotonicMs() > this.#renewedMs + VOTES_NEEDED_MS
+    return isOverdue || !this.#isFormerOver ? this.#electorate.voters : []
+  }
+
+  /** These voters, asked at `askedMs`, have confirmed that they follow this process, and from then on no process of an older term. */
+  voted(followers: ReadonlySet<string>, askedMs: number): void {
+    if (this.#isOver) return
+    if (!this.#isFollowed && this.#electorate.hasHalf(followers)) {
+      this.#isFollowed = true
+      const untilMs = this.#options.runtime.clock.monotonicMs() + VOTES_MS
+      this.#formerUntilMs = Math.min(this.#formerUntilMs, untilMs)
+    }
+    if (!this.#electorate.hasMajority(followers)) return
+    this.#votedMs = Math.max(this.#votedMs, askedMs)
+    this.#expiry.cancel()
+    this.#expiry = this.#expire()
+  }
+
+  /**
+   * The voters from the next renewal on, always in the same order. Those of the former leader stay until it cannot get their majority: whoever leads
+   * next has to know them.
+   */
+  nominate(voters: readonly PlacedNode[]): void {
+    this.#nominated = voters
+    // The database may be away before the next renewal is due, and nobody votes who is not stored.
+    if (this.#isOver || this.#isRenewing || !this.#isFormerOver || !this.#electorate.isNew(voters)) return
+    this.#renewal.cancel()
+    void this.#renew()
+  }
+
+  get hasNominees(): boolean {
+    return this.#nominated !== null && this.#nominated.length > 0
+  }
+
+  get #isFormerOver(): boolean {
+    return this.#isFollowed || this.#hasFormerEnded
+  }
+
+  get #hasFormerEnded(): boolean {
+    return this.#options.runtime.clock.monotonicMs() >= this.#formerUntilMs
   }
 
   /**
@@ -156,7 +230,7 @@ export class Lead {
     try {
       if (isHeld)
         await this.#renewals.query(sql`
-          UPDATE leaders SET expires_at = clock_timestamp(), released = true
+          UPDATE leaders SET expires_at = clock_timestamp(), released = ${this.#hasFormerEnded}
           WHERE role = ${role} AND holder = ${this.#holder} AND term = ${this.term}`)
     } catch (error) {
       log.warn({ role, reason: reasonOf(error) }, 'the lead was not released; it expires')
@@ -210,11 +284,15 @@ export class Lead {
     const { role, log, runtime } = this.#options
     const sentMs = runtime.clock.monotonicMs()
     let pauseMs = LEAD_RENEW_MS
+    this.#isRenewing = true
+    const voters = this.#electorate.send(this.#isFormerOver ? this.#nominated : null)
     try {
       const [row] = await this.#renewals.query(sql`
-        UPDATE leaders SET expires_at = clock_timestamp() + ${LEAD_MS}::float8 * interval '1 ms'
+        UPDATE leaders SET expires_at = clock_timestamp() + ${LEAD_MS}::float8 * interval '1 ms',
+          voters = coalesce(${voters === null ? null : JSON.stringify(voters)}::jsonb, voters)
         WHERE role = ${role} AND holder = ${this.#holder} AND term = ${this.term} RETURNING term`)
       if (row === undefined) return this.#end('another process leads')
+      this.#electorate.confirmSent()
       if (!this.isRenewed) log.info({ role }, 'the lead is renewed again')
       this.#renewedMs = sentMs
       this.#expiry.cancel()
@@ -224,7 +302,9 @@ export class Lead {
       pauseMs = DATABASE_RETRY_MS_MIN
       log.warn({ role, reason: reasonOf(error) }, 'the lead could not be renewed')
     }
-    if (!this.#isOver) this.#renewal = runtime.clock.after(pauseMs, () => void this.#renew())
+    this.#isRenewing = false
+    if (this.#isOver) return
+    this.#renewal = runtime.clock.after(pauseMs, () => void this.#renew())
   }
 
   #expire(): Timer {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { PlacedNode } from '../../protocol/model/placement.ts'
 import { sleep } from '../../protocol/runtime.ts'
 import { Database, DatabaseError } from './database.ts'
 import { Lead, type LeadOptions, type LeadTerms } from './lead.ts'
@@ -22,6 +23,7 @@ export const leadershipSchema: Schema = {
         UNIQUE (role, term, attempt)
       )`,
     ],
+    [sql`ALTER TABLE leaders ADD COLUMN voters jsonb NOT NULL DEFAULT '[]'`],
   ],
 }
 
@@ -99,12 +101,18 @@ export async function tryLead(
       holder = excluded.holder, term = leaders.term + 1, attempt = 0, expires_at = excluded.expires_at,
       released = false
     WHERE leaders.expires_at <= clock_timestamp()
-    RETURNING term, (
+    RETURNING term, voters, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms, (
       SELECT extract(epoch FROM expires_at - clock_timestamp()) * 1000 FROM former WHERE NOT released
     )::float8 AS former_ms`)
   if (row === undefined) return null
   const former = row.former_ms === null ? Number.NEGATIVE_INFINITY : Number(row.former_ms) + toleratedMs
-  return { holder, term: Number(row.term), sentMs, formerUntilMs: runtime.clock.monotonicMs() + former }
+  return {
+    ...{ holder, sentMs },
+    term: Number(row.term),
+    formerUntilMs: runtime.clock.monotonicMs() + former,
+    databaseAheadSeconds: Math.round((Number(row.now_ms) - runtime.clock.wallMs()) / 1000),
+    voters: row.voters as PlacedNode[],
+  }
 }
 
 function isTransient(error: unknown): boolean {

@@ -28,7 +28,17 @@ export const DATABASE_WRITE_MS_MAX = 4_000
 /** Deadline for reading the whole state at the start, and for migrating it. */
 export const DATABASE_LOAD_MS_MAX = 60_000
 /**
- * A metadata server that cannot renew its lead because the database is away goes on granting leases to nodes for so long: a restart or a failover of the
- * database takes less. Whoever takes the identity over declares no node dead on silence before that time has passed.
+ * A metadata server that cannot renew its lead because the database is away goes on granting leases to nodes for up to so long: a restart or a failover of the
+ * database takes less. It needs the votes of its nodes for that.
  */
 export const DATABASE_AWAY_MS_MAX = 75_000
+/** Voters are asked when the lead was not renewed for so long, which leaves time for two rounds before it expires. */
+export const VOTES_NEEDED_MS = 2_000
+/**
+ * How long a majority of votes counts, from when they were asked for. They are asked for every second, and an answer that takes longer than
+ * `VOTE_MS` is not waited for, so that two rounds fit. A successor that half of the voters follow waits for so long before silence of nodes counts.
+ */
+export const VOTES_MS = 3_000
+export const VOTE_MS = 500
+/** Voters of one role. More make a vote no better; of fewer the loss of one machine could take half. */
+export const VOTERS_MAX = 15

@@ -21,6 +21,7 @@ export const taskTable = {
   drive: 'a move of slots, or of a job, is stuck',
   plan: 'moves of slots cannot be planned',
   sendOwnership: 'an ownership message cannot be sent to a node',
+  vote: 'nodes cannot be asked which process of a metadata server they follow',
   declareDead: 'the death of nodes cannot be stored',
   replaceDead: 'the slots of a dead node cannot be reassigned',
   // Controller.

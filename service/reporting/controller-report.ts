@@ -1,11 +1,11 @@
-import { isError, MayflyError } from '../../protocol/errors.ts'
+import { errorTable, isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { tlsFault } from '../../protocol/transport/tls.ts'
 import { fetchTrusting } from '../../protocol/transport/trusting-fetch.ts'
 import { NONCE_HEADER, PROOF_HEADER, RequestSigner } from './signed-requests.ts'
 
-/** Sends a report to the controller and returns its answer; rejects with `UNAVAILABLE` if there is none. */
+/** Sends a report to the controller and returns its answer. Rejects with `UNAVAILABLE` if there is none, and with `NODE_DEAD`. */
 export type Tell<Report, Answer> = (report: Report) => Promise<Answer>
 
 /** The controller, as a process of the cluster calls it. */
@@ -20,6 +20,9 @@ export interface ToController {
   readonly errorOf?: (text: string, status: number) => MayflyError
 }
 
+/** The machine of a controller may be lost, and then nothing refuses a connection: after this time the next one is asked. */
+const SILENT_MS = 1_000
+
 /** Posts a body to a path below `/internal/v1/`, and returns the answer. */
 export type Post = (path: string, body: unknown) => Promise<unknown>
 
@@ -29,7 +32,7 @@ export function reportTo<Report, Answer>(post: Post, path: string): Tell<Report,
 }
 
 /**
- * Returns a function that posts to the controller's internal port. It begins with the process that answered last, and
+ * Returns a function that posts to the controller's internal port. It begins with the process that answered last, or after a failure with the next one, and
  * rejects with `TLS_FAILED` or `UNAVAILABLE` if none answers. Any other error is the controller's answer.
  */
 export function postTo(to: ToController): Post {
@@ -42,8 +45,9 @@ export function postTo(to: ToController): Post {
     for (let tried = 0; tried < controllers.length; tried++) {
       const index = (first + tried) % controllers.length
       const controller = controllers[index] as Controller
-      // One that does not answer leaves time for the others.
-      const answerMs = Math.max(1, (deadlineMs - clock.monotonicMs()) / (controllers.length - tried))
+      const leftMs = Math.max(1, deadlineMs - clock.monotonicMs())
+      const isLast = tried === controllers.length - 1
+      const answerMs = isLast ? leftMs : Math.min(leftMs, SILENT_MS)
       try {
         const answer = await post(controller, { to, path, body, answerMs })
         first = index
@@ -53,6 +57,8 @@ export function postTo(to: ToController): Post {
         failure = error
       }
     }
+    // One that is busy gets more time as the last one.
+    first = (first + 1) % controllers.length
     throw failure
   }
 }
@@ -108,5 +114,6 @@ function noController(base: string): MayflyError {
 }
 
 function refused(text: string, status: number): MayflyError {
-  return new MayflyError('UNAVAILABLE', `The controller answered ${status}: ${text}`)
+  const code = status === errorTable.NODE_DEAD.status ? 'NODE_DEAD' : 'UNAVAILABLE'
+  return new MayflyError(code, `The controller answered ${status}: ${text}`)
 }

@@ -28,7 +28,7 @@ export interface HeartbeatOptions {
   readonly tellController: (report: NodeReport) => Promise<NodeReportAnswer>
   /** The controller has emptied this node: it must end. */
   readonly onEnd: () => void
-  /** A metadata server has reassigned this node's slots: the node must end. */
+  /** The slots of this node were reassigned: it must end. */
   readonly onDead: (reason: Error) => void
 }
 
@@ -104,7 +104,7 @@ export class Heartbeats {
 
   /** Sends one report to the controller. Never rejects. */
   async beatController(): Promise<void> {
-    const { clock, background, self, tellController, calls } = this.#options
+    const { clock, background, self, tellController, calls, onDead } = this.#options
     const now = clock.monotonicMs()
     const elapsedMs = now - this.#reportedMs
     const jobs = this.#node.report(elapsedMs)
@@ -128,6 +128,8 @@ export class Heartbeats {
       background.succeeded(['report', 'controller'])
       if (answer.end === true) (this.#ended ?? this.#options.onEnd)()
     } catch (error) {
+      // Metadata has said so, at an address that this node may not know: another process may be the server by now.
+      if (isError(error, 'NODE_DEAD')) return onDead(error)
       background.failed(['report', 'controller'], error)
       if (jobs.length === 0) this.#ended?.()
     }

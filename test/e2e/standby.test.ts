@@ -117,7 +117,8 @@ test('an S3 gateway finds the controller that leads, which is not the first of i
   await Promise.all(others.map(({ ready }) => ready))
   const mayfly = await cluster.connect()
   const job = await mayfly.registerJob('s3', { capacityBytes: 2 ** 20 }, { waitSeconds: 20 })
-  const put = await fetch(await job.presign('key', { method: 'PUT' }), { method: 'PUT', body: 'value' })
+  const putUrl = await until(() => job.presign('key', { method: 'PUT' }))
+  const put = await fetch(putUrl, { method: 'PUT', body: 'value' })
   expect(put.status).toBe(200)
   leader.child.kill('SIGKILL')
   await standby.ready

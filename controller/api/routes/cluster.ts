@@ -104,7 +104,7 @@ export function clusterRoutes(
       reply.hijack()
       streams.serve(reply.raw, {
         owner: request.caller.name,
-        after: last === undefined ? Number.POSITIVE_INFINITY : Number(last),
+        after: last === undefined ? null : Number(last),
       })
     },
   )

@@ -40,6 +40,8 @@ test('a node that is not seen any more keeps its job until metadata has declared
   await world.heartbeat('metadata/m-1', report)
   await eventually(async () => expect(await stateOf(world, node)).toBe('lost'))
   await eventually(async () => expect(await nodesOf(world, body.id)).not.toContain(node))
+  // It is back, and knows the address of a former metadata server alone.
+  expect(await world.report(node)).toMatchObject({ status: 410, body: { error: { code: 'NODE_DEAD' } } })
 })
 
 test('a node that is not seen any more and holds nothing is over at once', async () => {

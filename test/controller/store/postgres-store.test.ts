@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Job } from '../../../controller/records/job.ts'
 import { controllerSchema, PostgresStore } from '../../../controller/store/postgres-store.ts'
+import { type Runtime, systemRuntime } from '../../../protocol/runtime.ts'
 import { migrate } from '../../../service/postgres/migrations.ts'
 import { leadOf } from '../../fixture/lead.ts'
 import { startLosing } from '../../fixture/losing-proxy.ts'
@@ -9,9 +10,9 @@ import { storeContract } from './store-contract.ts'
 
 const database = sharedPostgres()
 
-async function open(url: string): Promise<PostgresStore> {
+async function open(url: string, runtime: Runtime = systemRuntime): Promise<PostgresStore> {
   await migrate(url, controllerSchema)
-  return new PostgresStore(await leadOf(url, { role: 'controller' }))
+  return new PostgresStore(await leadOf(url, { role: 'controller', runtime }))
 }
 
 storeContract('PostgreSQL', async (context) => {
@@ -20,7 +21,7 @@ storeContract('PostgreSQL', async (context) => {
   return { open: () => open(url), refuseJobs: full.refuse, allowJobs: full.allow }
 })
 
-const job = { id: 'j-a' } as Job
+const job = { id: 'j-a', usedAtMs: 0 } as Job
 
 test('a job whose stored answer is lost is registered once, with its key', async (context) => {
   const { url, server } = await database(context)
@@ -32,6 +33,24 @@ test('a job whose stored answer is lost is registered once, with its key', async
   await store.createJob(job, key)
   expect(await store.load()).toMatchObject({ jobs: [job, { id: 'j-first' }], keys: [key] })
 })
+
+for (const aheadMs of [3_600_000, -3_600_000])
+  test(`a job was used as long ago as it was for a leader whose clock is ${aheadMs} ms ahead`, async (context) => {
+    const { url } = await database(context)
+    const { clock, random } = systemRuntime
+    const ahead = { random, clock: { ...clock, wallMs: () => clock.wallMs() + aheadMs } }
+    const usedAtMs = clock.wallMs() - 5_000
+    const first = await open(url)
+    await first.putJobs([{ ...job, usedAtMs }])
+    await first.close()
+    const second = await open(url, ahead)
+    const [loaded] = (await second.load()).jobs
+    expect(Math.abs((loaded?.usedAtMs ?? 0) - usedAtMs - aheadMs)).toBeLessThan(2_000)
+    await second.putJobs([{ ...job, usedAtMs: usedAtMs + aheadMs }])
+    await second.close()
+    const [back] = (await (await open(url)).load()).jobs
+    expect(Math.abs((back?.usedAtMs ?? 0) - usedAtMs)).toBeLessThan(2_000)
+  })
 
 test('writes that wait behind a failed one are undone before it', async (context) => {
   const { url } = await database(context)
@@ -47,6 +66,11 @@ test('a decision whose outcome stays unknown ends the lead, so that the next lea
   const { url, server } = await database(context)
   await migrate(url, controllerSchema)
   const lead = await leadOf(url, { role: 'controller', toleratedMs: 60_000 })
+  // A node follows it, so that the lead does not expire before.
+  lead.nominate([{ id: 'n-1', address: 'n-1:1' }])
+  await expect.poll(async () => (await ask(url, 'SELECT voters FROM leaders'))[0]?.voters).toHaveLength(1)
+  const votes = setInterval(() => lead.voted(new Set(['n-1']), performance.now()), 500)
+  onTestFinished(() => clearInterval(votes))
   const store = new PostgresStore(lead)
   await store.putJobs([job])
   const holding = await holdTable(url)

@@ -40,7 +40,7 @@ test('one process leads, and another one does within a second of its release, wi
   expect(await notes()).toEqual([{ id: 'a', text: '2' }])
 })
 
-test('after the death of a leader another one leads within 5 s, and knows for how long the former one may have gone on', async () => {
+test('after the death of a leader another one leads within 5 s, and knows that the former one has ended', async () => {
   const dead = pausableRuntime()
   await leadOf(state.url, { runtime: dead.runtime })
   const diedMs = performance.now()
@@ -48,8 +48,8 @@ test('after the death of a leader another one leads within 5 s, and knows for ho
   const second = await leadOf(state.url, { toleratedMs: 60_000 })
   expect(performance.now() - diedMs).toBeGreaterThan(LEAD_MS - 1_500)
   expect(performance.now() - diedMs).toBeLessThan(5_000)
-  expect(second.formerUntilMs - performance.now()).toBeGreaterThan(59_000)
-  expect(second.formerUntilMs - performance.now()).toBeLessThanOrEqual(60_000)
+  // It had no voters, so it could not go on.
+  expect(second.formerUntilMs).toBeLessThanOrEqual(performance.now())
 })
 
 test('I28: a leader that was paused past its lead changes nothing, and knows it', async () => {
@@ -73,20 +73,6 @@ test('I29: a leader that is cut off from the database gives up before another on
   const second = leadOf(state.url).then(() => performance.now())
   expect(await lost).toBeLessThan(await second)
   await expect(first.write([put('a', '1')])).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-})
-
-test('I29: a leader that is tolerated goes on while the database is away, and leads again when it is back', async () => {
-  const first = await leadOf(state.url, { toleratedMs: 60_000 })
-  await state.server.halt()
-  await expect.poll(() => first.isRenewed).toBe(false)
-  expect(first.mayAct).toBe(true)
-  const beganMs = performance.now()
-  await expect(first.write([put('a', '1')])).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-  expect(performance.now() - beganMs).toBeLessThan(DATABASE_WRITE_MS_MAX + 1_000)
-  await state.server.resume()
-  await expect.poll(() => first.isRenewed).toBe(true)
-  await first.write([put('a', '2')])
-  expect(await notes()).toEqual([{ id: 'a', text: '2' }])
 })
 
 test('a decision waits for a database that restarts', async () => {

@@ -30,9 +30,9 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 }
 
 /** A controller that answers with `body`, as `check` proves it. */
-function controller(check: SignatureCheck, body: string) {
+function controller(check: SignatureCheck, body: string, status = 200) {
   return (request: IncomingMessage, response: ServerResponse): void =>
-    answerSigned(check, { request, response }, body)
+    answerSigned(check, { request, response }, body, status)
 }
 
 function posting(...urls: string[]) {
@@ -69,6 +69,38 @@ test('I23: what answers on the port of a controller is believed only if it knows
   const real = await serve(controller(new SignatureCheck(secret), '{"metadata":["m-1:1"]}'))
   const post = posting(...impostors, real)
   expect(await post('nodes/n-1/heartbeat', {})).toEqual({ metadata: ['m-1:1'] })
+})
+
+test('a controller whose machine is lost, so that nothing refuses a call, holds a call back for a second at most, and the next one not at all', async () => {
+  let calls = 0
+  const lost = await serve(() => {
+    calls++
+  })
+  const url = await serve(controller(new SignatureCheck(secret), '{"metadata":["m-1:1"]}'))
+  const post = posting(lost, url)
+  const beganMs = performance.now()
+  expect(await post('nodes/n-1/heartbeat', {})).toEqual({ metadata: ['m-1:1'] })
+  expect(performance.now() - beganMs).toBeLessThan(2_000)
+  expect(await post('nodes/n-1/heartbeat', {})).toEqual({ metadata: ['m-1:1'] })
+  expect(calls).toBe(1)
+})
+
+test('after a call that nobody has answered the next one begins with another controller', async () => {
+  const seen: string[] = []
+  const standby = (name: string) =>
+    serve((request) => {
+      seen.push(name)
+      request.socket.destroy()
+    })
+  const post = posting(await standby('a'), await standby('b'))
+  for (let call = 0; call < 2; call++)
+    await expect(post('nodes/n-1/heartbeat', {})).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(seen).toEqual(['a', 'b', 'b', 'a'])
+})
+
+test('a node that was declared dead learns it from the controller', async () => {
+  const url = await serve(controller(new SignatureCheck(secret), '{}', 410))
+  await expect(posting(url)('nodes/n-1/heartbeat', {})).rejects.toMatchObject({ code: 'NODE_DEAD' })
 })
 
 test('an answer that was changed on its way is refused', async () => {

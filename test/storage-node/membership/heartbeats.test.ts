@@ -1,10 +1,35 @@
 import { expect, test } from 'vitest'
+import { MayflyError } from '../../../protocol/errors.ts'
 import { noCalls } from '../../../protocol/operations/reports.ts'
 import { systemRuntime } from '../../../protocol/runtime.ts'
 import type { CallerPool } from '../../../protocol/transport/caller-pool.ts'
 import { Heartbeats } from '../../../storage-node/membership/heartbeats.ts'
 import type { StorageNode } from '../../../storage-node/node.ts'
 import { background } from '../../fixture/background.ts'
+
+const noBytes = { capacityBytes: 0, usedBytes: 0, overheadBytes: 0 }
+const options = {
+  clock: systemRuntime.clock,
+  background,
+  calls: () => noCalls,
+  self: { class: 'test', address: '127.0.0.1:1', pid: 1 },
+  cpuSeconds: () => 0,
+  onEnd: () => undefined,
+}
+
+test('a node that the controller knows as dead ends, also if it knows no metadata server', async () => {
+  const node = { id: 'n-1', ram: noBytes, lower: [], report: () => [], ownership: {} }
+  const dead = new MayflyError('NODE_DEAD', 'Node n-1 was declared dead')
+  const reasons: Error[] = []
+  const heartbeats = new Heartbeats(node as unknown as StorageNode, {
+    ...options,
+    pool: {} as CallerPool,
+    tellController: () => Promise.reject(dead),
+    onDead: (reason) => void reasons.push(reason),
+  })
+  await heartbeats.beatController()
+  expect(reasons).toEqual([dead])
+})
 
 test('a metadata server whose machine is gone holds back no heartbeat to another one', async () => {
   const beats: string[] = []
@@ -27,15 +52,10 @@ test('a metadata server whose machine is gone holds back no heartbeat to another
     },
   }
   const heartbeats = new Heartbeats(node as unknown as StorageNode, {
-    clock: systemRuntime.clock,
-    background,
+    ...options,
     pool: pool as unknown as CallerPool,
-    calls: () => noCalls,
-    self: { class: 'test', address: '127.0.0.1:1', pid: 1 },
-    cpuSeconds: () => 0,
     tellController: async () => ({ metadata: [] }),
     onDead: () => undefined,
-    onEnd: () => undefined,
   })
   for (let round = 0; round < 3; round++) {
     void heartbeats.beatMetadata()

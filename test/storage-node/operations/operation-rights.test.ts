@@ -73,6 +73,7 @@ const rules: Readonly<Record<Name, Rule>> = {
   release: plane('node'),
   settled: plane('node'),
   drop: plane('node'),
+  vote: plane('node'),
   slotIndex: plane('node'),
   pull: plane('node'),
   chunk: plane('node'),
