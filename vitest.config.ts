@@ -42,15 +42,20 @@ const slow = {
 /** Folders whose tests start processes. All other tests start servers within their own. */
 const ofProcesses = ['attack', 'bench', 'cli', 'deploy', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
 
-/** Files that begin first, the longest one first: what begins last runs alone at the end. */
+/** Files that begin first, the longest one first: what begins last runs alone at the end, and those that wait leave the cores to others. */
 const longest = [
   'test/docs/clone.test.ts',
   'test/docs/tutorial-packed.test.ts',
   'test/docs/pages.test.ts',
   'test/storage-node/tiers/backends.test.ts',
   'test/controller/api/schemathesis.test.ts',
+  'test/service/postgres/votes.test.ts',
   'test/cli/verbs.test.ts',
   'test/console/page.test.ts',
+  'test/controller/api/http-faults.test.ts',
+  'test/client/liveness.test.ts',
+  'test/storage-node/admission/put-waits.test.ts',
+  'test/controller/sizing/fixed-point.test.ts',
 ]
 
 class LongestFirst extends BaseSequencer {
