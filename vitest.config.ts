@@ -114,9 +114,16 @@ export default defineConfig({
         isolate: false,
       }),
       // One control plane at a time: its ports are fixed.
-      project('kubernetes', { include: ['test/kubernetes/**/*.test.ts'], fileParallelism: false }),
-      // Machines, with containers or network namespaces, which take root and minutes; one at a time, as some bound how long take-overs take.
-      project('machines', { include: ['test/machines/**/*.test.ts'], fileParallelism: false }),
+      project('kubernetes', {
+        include: ['test/kubernetes/**/*.test.ts', 'test/machines/{image,session}.test.ts'],
+        fileParallelism: false,
+      }),
+      // Network namespaces as machines, which take root and minutes.
+      project('machines', {
+        include: ['test/machines/**/*.test.ts'],
+        exclude: ['test/machines/{image,session}.test.ts'],
+        fileParallelism: false,
+      }),
       project('slow', { include: Object.keys(slow) }),
       project('measuring', {
         include: Object.keys(measuring),
