@@ -1,4 +1,4 @@
-import { type ErrorCode, errorTable, isError, MayflyError } from '../protocol/errors.ts'
+import { errorOf, isError, MayflyError } from '../protocol/errors.ts'
 import { CALL_MS_DEFAULT, GET_BYTES_MAX, RETRY_MS_MAX, RETRY_MS_MIN } from '../protocol/limits.ts'
 import { backoffMs, sleep, systemRuntime } from '../protocol/runtime.ts'
 import { whyNotConnected } from '../protocol/transport/tcp.ts'
@@ -202,23 +202,3 @@ const REFUSED = [
 ]
 
 const LOOPBACK = /^(localhost|127\..*|\[::1\])$/
-
-/** The error of an answer; its message already ends with the advice. */
-export function errorOf(text: string, status: number): MayflyError {
-  const { code, message } = parseError(text)
-  if (code === undefined || !Object.hasOwn(errorTable, code)) {
-    return new MayflyError('INTERNAL', `The controller answered with HTTP status ${status}`)
-  }
-  const known = code as ErrorCode
-  const advice = `. ${errorTable[known].advice}`
-  return new MayflyError(known, message?.endsWith(advice) ? message.slice(0, -advice.length) : `${message}`)
-}
-
-function parseError(text: string): { code?: string; message?: string } {
-  try {
-    return (JSON.parse(text) as { error?: { code?: string; message?: string } }).error ?? {}
-  } catch (error) {
-    if (error instanceof SyntaxError) return {}
-    throw error
-  }
-}

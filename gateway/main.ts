@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import type { Registry } from 'prom-client'
-import { errorOf } from '../client/controller-api.ts'
+import { errorOf } from '../protocol/errors.ts'
 import { HEARTBEAT_MS, TICKET_SECONDS } from '../protocol/limits.ts'
 import { claimsOfAccessKey, s3KeyOf } from '../protocol/model/s3-key.ts'
 import { parseTicket } from '../protocol/model/ticket.ts'

@@ -204,3 +204,23 @@ export function asMayflyError(error: unknown): MayflyError {
   if (error instanceof MayflyError) return error
   return new MayflyError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error })
 }
+
+/** The error that an answer of the controller's HTTP API says. The message there already ends with the advice. */
+export function errorOf(text: string, status: number): MayflyError {
+  const { code, message } = parseError(text)
+  if (code === undefined || !Object.hasOwn(errorTable, code)) {
+    return new MayflyError('INTERNAL', `The controller answered with HTTP status ${status}`)
+  }
+  const known = code as ErrorCode
+  const advice = `. ${errorTable[known].advice}`
+  return new MayflyError(known, message?.endsWith(advice) ? message.slice(0, -advice.length) : `${message}`)
+}
+
+function parseError(text: string): { code?: string; message?: string } {
+  try {
+    return (JSON.parse(text) as { error?: { code?: string; message?: string } }).error ?? {}
+  } catch (error) {
+    if (error instanceof SyntaxError) return {}
+    throw error
+  }
+}

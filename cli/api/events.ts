@@ -1,5 +1,4 @@
-import { errorOf } from '../../client/controller-api.ts'
-import { isError, MayflyError } from '../../protocol/errors.ts'
+import { errorOf, isError, MayflyError } from '../../protocol/errors.ts'
 import { sleep, systemRuntime } from '../../protocol/runtime.ts'
 import { apiOf, type Credentials, noCluster } from './http.ts'
 

@@ -2,7 +2,7 @@ import { isError, MayflyError } from '../../protocol/errors.ts'
 import { MANY_IN_FLIGHT } from '../../protocol/limits.ts'
 import { ANY_VERSION, dataOperations, GetManyResult } from '../../protocol/operations/data-operations.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
-import { askOwner, batchesOf } from '../routing/batches.ts'
+import { askOwner, batchesOf, type IndexedKey, indexed } from '../routing/batches.ts'
 import type { Deadline } from '../routing/deadline.ts'
 import type { KeyAddress } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
@@ -16,14 +16,9 @@ interface GetMany {
   readonly bounds: Deadline
 }
 
-/** A key with its index in the answer. */
-interface Wanted extends KeyAddress {
-  readonly index: number
-}
-
 /** A missing key; `lost` if its node may have failed. */
 interface Missed {
-  readonly wanted: Wanted
+  readonly wanted: IndexedKey
   readonly lost: boolean
 }
 
@@ -38,7 +33,7 @@ export async function getValues(
   get: GetMany,
 ): Promise<(Buffer | null)[]> {
   const values = new Array<Buffer | null>(keys.length).fill(null)
-  const wanted = keys.map(({ bucket, key, hash }, index) => ({ bucket, key, hash, index }))
+  const wanted = indexed(keys)
   const fetch = new Fetch(router, get, values)
   let missed = await fetch.all(wanted)
   const { clock } = router.runtime
@@ -71,7 +66,7 @@ class Fetch {
   }
 
   /** Returns the missing keys. */
-  async all(wanted: readonly Wanted[]): Promise<Missed[]> {
+  async all(wanted: readonly IndexedKey[]): Promise<Missed[]> {
     const missed: Missed[] = []
     const batches = batchesOf(this.#router, wanted)
     await runInFlight(batches, MANY_IN_FLIGHT, async (batch) => {
@@ -80,7 +75,7 @@ class Fetch {
     return missed
   }
 
-  async #batch(batch: readonly Wanted[]): Promise<Missed[]> {
+  async #batch(batch: readonly IndexedKey[]): Promise<Missed[]> {
     const { bounds, checksums } = this.#get
     const { head, payload } = await askOwner(this.#router, batch, {
       bounds,
@@ -89,11 +84,11 @@ class Fetch {
       stale: GetManyResult.stale,
     })
     const missed: Missed[] = []
-    const stale: Wanted[] = []
-    const alone: Wanted[] = []
+    const stale: IndexedKey[] = []
+    const alone: IndexedKey[] = []
     let offset = 0
     for (let at = 0; at < batch.length; at++) {
-      const wanted = batch[at] as Wanted
+      const wanted = batch[at] as IndexedKey
       const length = head.lengths[at] as number
       if (length === GetManyResult.absent) missed.push({ wanted, lost: false })
       else if (length === GetManyResult.lost) missed.push({ wanted, lost: true })
@@ -116,7 +111,7 @@ class Fetch {
   }
 
   /** An object that does not fit the batched answer. */
-  async #alone(wanted: Wanted): Promise<Missed | null> {
+  async #alone(wanted: IndexedKey): Promise<Missed | null> {
     const { index, ...at } = wanted
     const { bounds, checksums } = this.#get
     try {
@@ -137,11 +132,11 @@ class Fetch {
 }
 
 /** Resolves when all keys exist, or at the timeout. Keys of one owner share a message. */
-async function waitFor(router: Router, wanted: readonly Wanted[], get: GetMany): Promise<void> {
+async function waitFor(router: Router, wanted: readonly IndexedKey[], get: GetMany): Promise<void> {
   await Promise.all(batchesOf(router, wanted).map((batch) => waitForBatch(router, batch, get)))
 }
 
-async function waitForBatch(router: Router, batch: readonly Wanted[], get: GetMany): Promise<void> {
+async function waitForBatch(router: Router, batch: readonly IndexedKey[], get: GetMany): Promise<void> {
   const [first] = batch
   if (first === undefined) return
   const { untilMs, bounds } = get

@@ -12,7 +12,7 @@ import type { Answer } from '../../protocol/transport/call.ts'
 import { runInFlight } from '../../protocol/transport/in-flight.ts'
 import { text } from '../../protocol/wire/codec.ts'
 import { Reader } from '../../protocol/wire/reader.ts'
-import { askOwner, batchesOf } from '../routing/batches.ts'
+import { askOwner, batchesOf, type IndexedKey, indexed } from '../routing/batches.ts'
 import type { Deadline } from '../routing/deadline.ts'
 import { type KeyAddress, nameOf } from '../routing/key-address.ts'
 import type { Router } from '../routing/router.ts'
@@ -80,11 +80,6 @@ function statOf(key: string, told: Told): ObjectStat {
   }
 }
 
-/** One of many keys, with its index in the result. */
-interface Wanted extends KeyAddress {
-  readonly index: number
-}
-
 /**
  * As `statObject`, of keys in order, one message per node. Keys whose slot has moved, or for which an answer had
  * no room, are asked again. Throws `OBJECT_LOST`.
@@ -95,9 +90,9 @@ export async function statObjects(
   bounds: Deadline,
 ): Promise<(ObjectStat | null)[]> {
   const stats = new Array<ObjectStat | null>(keys.length).fill(null)
-  let wanted = keys.map(({ bucket, key, hash }, index): Wanted => ({ bucket, key, hash, index }))
+  let wanted = indexed(keys)
   while (wanted.length > 0) {
-    const again: Wanted[] = []
+    const again: IndexedKey[] = []
     await runInFlight(batchesOf(router, wanted), MANY_IN_FLIGHT, async (batch) => {
       const answer = await askOwner(router, batch, {
         bounds,
@@ -115,10 +110,10 @@ export async function statObjects(
 /** Puts what an answer tells into `stats`. Returns the keys to ask again. */
 function takeStats(
   stats: (ObjectStat | null)[],
-  batch: readonly Wanted[],
+  batch: readonly IndexedKey[],
   { head, payload }: Answer<DataReplies['statMany']>,
-): Wanted[] {
-  const again: Wanted[] = []
+): IndexedKey[] {
+  const again: IndexedKey[] = []
   const metadata = new Reader(payload)
   for (const [at, wanted] of batch.entries()) {
     const key = nameOf(wanted.key)

@@ -46,6 +46,15 @@ export function batchesOf<Item extends { readonly hash: number }>(
   return batches
 }
 
+/** One of many keys, with its index in the result. */
+export interface IndexedKey extends KeyAddress {
+  readonly index: number
+}
+
+export function indexed(keys: readonly KeyAddress[]): IndexedKey[] {
+  return keys.map(({ bucket, key, hash }, index) => ({ bucket, key, hash, index }))
+}
+
 /** A question about a batch of keys. */
 interface Question<Head> {
   readonly bounds: Deadline

@@ -68,6 +68,7 @@ export function bucketOf({ bucketRequests }: JobRecord, request: Uint8Array): nu
  * Adds a bucket. A repeated request returns the same record. Throws `BUCKET_EXISTS`, or `BAD_REQUEST` if the job has `BUCKETS_MAX` buckets.
  */
 export function withBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  checkRequest(request)
   if (bucketOf(record, request) !== null) return record
   if (record.buckets.some((bucket) => bucket.name === name)) {
     throw new MayflyError('BUCKET_EXISTS', `The job has a bucket '${name}' already`)
@@ -83,6 +84,7 @@ export function withBucket(record: JobRecord, name: string, request: Uint8Array)
 
 /** Removes a bucket. A repeated request returns the same record. Throws `BUCKET_NOT_FOUND`. */
 export function withoutBucket(record: JobRecord, name: string, request: Uint8Array): JobRecord {
+  checkRequest(request)
   if (bucketOf(record, request) !== null) return record
   const { id } = findBucket(record, name)
   return {
@@ -109,9 +111,12 @@ export function findBucket(record: JobRecord, name: string): { id: number } {
   return bucket
 }
 
+function checkRequest({ length }: Uint8Array): void {
+  if (length !== REQUEST_ID_BYTES)
+    throw new MayflyError('BAD_REQUEST', `request: it has ${length} bytes, not ${REQUEST_ID_BYTES}`)
+}
+
 function withRequest(record: JobRecord, { request, bucket }: BucketRequest): JobRecord {
-  if (request.length !== REQUEST_ID_BYTES)
-    throw new MayflyError('BAD_REQUEST', `request: it has ${request.length} bytes, not ${REQUEST_ID_BYTES}`)
   const before = record.bucketRequests.slice(-(BUCKET_REQUESTS_RETAINED_MAX - 1))
   return { ...record, bucketRequests: [...before, { request: Buffer.from(request), bucket }] }
 }

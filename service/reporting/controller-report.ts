@@ -1,4 +1,4 @@
-import { errorTable, isError, MayflyError } from '../../protocol/errors.ts'
+import { errorOf, isError, MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import { tlsFault } from '../../protocol/transport/tls.ts'
@@ -114,6 +114,7 @@ function noController(base: string): MayflyError {
 }
 
 function refused(text: string, status: number): MayflyError {
-  const code = status === errorTable.NODE_DEAD.status ? 'NODE_DEAD' : 'UNAVAILABLE'
-  return new MayflyError(code, `The controller answered ${status}: ${text}`)
+  const error = errorOf(text, status)
+  if (error.code === 'NODE_DEAD') return error
+  return new MayflyError('UNAVAILABLE', `The controller answered ${status}: ${text}`)
 }

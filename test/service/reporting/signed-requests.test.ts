@@ -99,8 +99,12 @@ test('after a call that nobody has answered the next one begins with another con
 })
 
 test('a node that was declared dead learns it from the controller', async () => {
-  const url = await serve(controller(new SignatureCheck(secret), '{}', 410))
-  await expect(posting(url)('nodes/n-1/heartbeat', {})).rejects.toMatchObject({ code: 'NODE_DEAD' })
+  const answer = (code: string): Promise<string> =>
+    serve(controller(new SignatureCheck(secret), JSON.stringify({ error: { code, message: 'n-1' } }), 410))
+  const beat = (url: string) => posting(url)('nodes/n-1/heartbeat', {})
+  await expect(beat(await answer('NODE_DEAD'))).rejects.toMatchObject({ code: 'NODE_DEAD' })
+  // Other errors have the same status.
+  await expect(beat(await answer('JOB_ENDED'))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })
 
 test('an answer that was changed on its way is refused', async () => {

@@ -118,36 +118,45 @@ async function putMany(
   }
 }
 
-async function getMany(
+function getMany(
   job: Job,
   { homes, waitSeconds }: Extract<Bulk, { kind: 'getMany' }>,
   deadlineMs: number,
 ): Promise<Outcome[]> {
-  const [first] = homes
-  if (first === undefined) return []
-  const keys = homes.map(({ key }) => key)
-  try {
-    const values = await job.getMany(keys, { bucket: first.bucket, waitSeconds, deadlineMs })
-    return values.map((bytes, index) => (bytes === null ? missing() : readingOf(homes[index] as Home, bytes)))
-  } catch (error) {
-    // One key of them is lost, and nothing is known of the others.
-    if (asMayflyError(error).code === 'OBJECT_LOST') return homes.map(() => ({ kind: 'none' }))
-    throw error
-  }
+  return readMany(homes, {
+    ask: (keys, bucket) => job.getMany(keys, { bucket, waitSeconds, deadlineMs }),
+    outcomeOf: (bytes, home) => (bytes === null ? missing() : readingOf(home, bytes)),
+  })
 }
 
-async function statMany(
+function statMany(
   job: Job,
   { homes }: Extract<Bulk, { kind: 'statMany' }>,
   deadlineMs: number,
+): Promise<Outcome[]> {
+  return readMany(homes, {
+    ask: (keys, bucket) => job.statMany(keys, { bucket, deadlineMs }),
+    outcomeOf: statOutcome,
+  })
+}
+
+interface ReadMany<Answer> {
+  readonly ask: (keys: readonly string[], bucket: string) => Promise<Answer[]>
+  readonly outcomeOf: (answer: Answer, home: Home) => Outcome
+}
+
+async function readMany<Answer>(
+  homes: readonly Home[],
+  { ask, outcomeOf }: ReadMany<Answer>,
 ): Promise<Outcome[]> {
   const [first] = homes
   if (first === undefined) return []
   const keys = homes.map(({ key }) => key)
   try {
-    return (await job.statMany(keys, { bucket: first.bucket, deadlineMs })).map(statOutcome)
+    const answers = await ask(keys, first.bucket)
+    return answers.map((answer, index) => outcomeOf(answer, homes[index] as Home))
   } catch (error) {
-    // As of `getMany`.
+    // One key of them is lost, and nothing is known of the others.
     if (asMayflyError(error).code === 'OBJECT_LOST') return homes.map(() => ({ kind: 'none' }))
     throw error
   }
