@@ -71,6 +71,7 @@ export async function startMetadata(
   const generation = await store.nextGeneration()
   let accept = (link: Link): void => link.destroy()
   const listener = await network.listen(config.listen, (link) => accept(link))
+  const { tenure = soleTenure } = world
   const placements = new Placements({
     store,
     messenger,
@@ -78,12 +79,11 @@ export async function startMetadata(
     background,
     address: listener.address,
     generation,
-    tenure: world.tenure ?? soleTenure,
+    tenure,
   })
   await placements.load()
   const votes = new Votes({
-    ...{ server: id, generation, clock, messenger },
-    tenure: world.tenure ?? soleTenure,
+    ...{ server: id, generation, clock, messenger, tenure },
     nominate: () => placements.nominate(),
     onSuperseded: () => world.onSuperseded?.('storage nodes'),
   })

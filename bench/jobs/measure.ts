@@ -7,8 +7,8 @@ import { startMinioWithBucket } from '../systems.ts'
 import type { Params, Result, TaskName } from '../tasks/tasks.ts'
 
 export const JOB_MS = 'ms'
-export const MAP_MS = 'map ms'
-export const REDUCE_MS = 'reduce ms'
+const MAP_MS = 'map ms'
+const REDUCE_MS = 'reduce ms'
 export const STEP_MS = 'ms a step'
 export const INPUT_MB = 'input MB'
 const COST = 'MiB s'
@@ -113,6 +113,36 @@ export async function runStage<Name extends TaskName>(
   }
   await Promise.all(Array.from({ length: WORKERS }, (_, process) => worker(process)))
   return results
+}
+
+interface MapReduce {
+  /** Runs all mappers; resolves with how many objects each has missed. */
+  readonly map: () => Promise<number[]>
+  /** The same of the reducers, which run if the mappers have missed none. */
+  readonly reduce: () => Promise<number[]>
+  readonly inputBytes: number
+}
+
+/** Runs and measures two stages. */
+export async function measureMapReduce(
+  functions: Entrant,
+  { map, reduce, inputBytes }: MapReduce,
+): Promise<Omit<Outcome, 'failures'>> {
+  const { value, cost } = await functions.costOf(async () => {
+    const beganMs = performance.now()
+    const mapped = sumOf(await map())
+    const mapMs = performance.now() - beganMs
+    const reduced = mapped === 0 ? sumOf(await reduce()) : 0
+    return { ms: performance.now() - beganMs, mapMs, lost: mapped + reduced }
+  })
+  const { ms, mapMs, lost } = value
+  const figures = {
+    [JOB_MS]: ms,
+    [MAP_MS]: mapMs,
+    [REDUCE_MS]: ms - mapMs,
+    [INPUT_MB]: inputBytes / 1e6,
+  }
+  return { ...cost, figures, lost }
 }
 
 export function sumOf(numbers: readonly number[]): number {

@@ -1,7 +1,7 @@
 import type { Entrant } from '../load/entrant.ts'
 import { CHECKSUM_MODULUS, RECORD_BYTES } from '../tasks/jobs/records.ts'
 import type { Sorted, SortParams, Summary } from '../tasks/jobs/sort.ts'
-import { INPUT_MB, JOB_MS, MAP_MS, type Outcome, REDUCE_MS, runStage, sumOf, WORKERS } from './measure.ts'
+import { measureMapReduce, type Outcome, runStage, sumOf, WORKERS } from './measure.ts'
 
 export interface SortSettings {
   readonly mappers: number
@@ -21,24 +21,14 @@ export async function runSort(functions: Entrant, run: string, settings: SortSet
   const records = Math.floor(bytes / mappers / RECORD_BYTES)
   const paramsOf = (number: number): SortParams => ({ run, number, mappers, reducers, records })
   const inputs = await runStage(functions, 'sortInput', { count: mappers, paramsOf })
-  const { value, cost } = await functions.costOf(async () => {
-    const beganMs = performance.now()
-    const mapped = await runStage(functions, 'sortMap', { count: mappers, paramsOf })
-    const mapMs = performance.now() - beganMs
-    const reduced =
-      sumOf(mapped) === 0 ? await runStage(functions, 'sortReduce', { count: reducers, paramsOf }) : []
-    return { ms: performance.now() - beganMs, mapMs, lost: sumOf([...mapped, ...reduced]) }
+  const measured = await measureMapReduce(functions, {
+    map: () => runStage(functions, 'sortMap', { count: mappers, paramsOf }),
+    reduce: () => runStage(functions, 'sortReduce', { count: reducers, paramsOf }),
+    inputBytes: records * mappers * RECORD_BYTES,
   })
-  const { ms, mapMs, lost } = value
-  const figures = {
-    [JOB_MS]: ms,
-    [MAP_MS]: mapMs,
-    [REDUCE_MS]: ms - mapMs,
-    [INPUT_MB]: (records * mappers * RECORD_BYTES) / 1e6,
-  }
-  if (lost > 0) return { ...cost, figures, lost, failures: [] }
+  if (measured.lost > 0) return { ...measured, failures: [] }
   const outputs = await runStage(functions, 'sortCheck', { count: reducers, paramsOf })
-  return { ...cost, figures, lost, failures: faultsOf(inputs, outputs) }
+  return { ...measured, failures: faultsOf(inputs, outputs) }
 }
 
 /** Whether the outputs, one after the other, are the records of the inputs in order. */

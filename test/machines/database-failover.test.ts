@@ -14,7 +14,6 @@ const SERVES_MS_MAX = 10_000
 test('when PostgreSQL fails over to a synchronous replica nothing acknowledged is lost, decisions fail as unavailable meanwhile, and functions see nothing', async (context) => {
   needPeer('postgres', context)
   const [first, second, servers] = await startMachines(3, context)
-  if (first === undefined || second === undefined || servers === undefined) throw new Error('there are three')
   const primary = await Postgres.start({ durable: true, on: first })
   onTestFinished(() => primary.stop())
   const replica = await primary.replicate({ durable: true, on: second })

@@ -16,7 +16,7 @@ test('three machines are a cluster as the page says, one is lost in the midst of
 }, async (context) => {
   needPeer('postgres', context)
   needPeer('openssl', context)
-  const machines = await startMachines(names.length, context)
+  const machines = await startMachines(3, context)
   const hosts = machines.map(({ address }, index) => `${address} ${names[index]}.example`)
   const homes = await tempDir()
   // PostgreSQL runs as another user.

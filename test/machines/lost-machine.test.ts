@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
-import { Postgres } from '../../bench/servers/postgres.ts'
+import { expect, test } from 'vitest'
 import { LEASE_MARGIN_MS, NODE_LEASE_MS } from '../../protocol/limits.ts'
 import { VOTES_MS } from '../../service/postgres/limits.ts'
 import { startMachines } from '../fixture/machines.ts'
-import { needPeer } from '../fixture/peers.ts'
-import { startBusyCluster } from './support/busy-cluster.ts'
+import { startBusyCluster, startDatabaseOn } from './support/busy-cluster.ts'
 
 const TAKE_OVER_MS = 6_000
 /** Until metadata looks for silent nodes, and the controller gives their slots to others. */
@@ -16,12 +14,8 @@ const AFTER_MS = 8_000
 const SERVES_MS_MAX = TAKE_OVER_MS + VOTES_MS + NODE_LEASE_MS + LEASE_MARGIN_MS + NOTICED_MS
 
 test('after a machine was lost with the leaders and a node, all keys serve again after take-over, votes and lease', async (context) => {
-  needPeer('postgres', context)
   const [a, b, c] = await startMachines(3, context)
-  if (a === undefined || b === undefined || c === undefined) throw new Error('there are three')
-  const server = await Postgres.start({ durable: false, on: c })
-  onTestFinished(() => server.stop())
-  const database = await server.createDatabase()
+  const database = await startDatabaseOn(c, context)
   // More than two nodes have.
   const capacityBytes = 560 * 2 ** 20
   const running = await startBusyCluster(database, { servers: [a, b], nodes: [a, b, c], capacityBytes })

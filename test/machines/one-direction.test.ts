@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
-import { Postgres } from '../../bench/servers/postgres.ts'
+import { expect, test } from 'vitest'
 import { startMachines } from '../fixture/machines.ts'
-import { needPeer } from '../fixture/peers.ts'
 import { ask } from '../fixture/postgres.ts'
-import { startBusyCluster } from './support/busy-cluster.ts'
+import { startBusyCluster, startDatabaseOn } from './support/busy-cluster.ts'
 
 /** From the cut until the standbys serve. */
 const TAKE_OVER_MS = 6_000
@@ -33,13 +31,8 @@ async function writersOf(database: string, role: string): Promise<string[]> {
 
 for (const lost of ['sent', 'received'] as const)
   test(`when a machine with leaders loses all packets that are ${lost}, standbys take over, never two write, and functions see nothing`, async (context) => {
-    needPeer('postgres', context)
     const [a, b, c, d] = await startMachines(4, context)
-    if (a === undefined || b === undefined || c === undefined || d === undefined)
-      throw new Error('there are four')
-    const server = await Postgres.start({ durable: false, on: c })
-    onTestFinished(() => server.stop())
-    const database = await server.createDatabase()
+    const database = await startDatabaseOn(c, context)
     const running = await startBusyCluster(database, { servers: [a, b], nodes: [d, d] })
     await ask(database, AUDIT)
     await running.decisions.untilMade()

@@ -4,10 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, type TestContext, test } from 'vitest'
 import type { Member, Place } from '../../bench/servers/member.ts'
-import { Postgres } from '../../bench/servers/postgres.ts'
 import { startMachines } from '../fixture/machines.ts'
-import { needPeer, skipMissing } from '../fixture/peers.ts'
-import { type BusyCluster, startBusyCluster } from './support/busy-cluster.ts'
+import { skipMissing } from '../fixture/peers.ts'
+import { type BusyCluster, startBusyCluster, startDatabaseOn } from './support/busy-cluster.ts'
 
 /** A take-over that depended on clocks would take an hour, or nothing. */
 const TAKE_OVER_MS = 10_000
@@ -39,14 +38,10 @@ function withClock({ prefix, address }: Place, offsetSeconds: number): Place {
 
 /** The first machine of two has a wrong clock. The leaders run there, and a node on each. */
 async function start(offsetSeconds: number, context: TestContext): Promise<BusyCluster & { wrong: Place }> {
-  needPeer('postgres', context)
   if (!existsSync(library)) skipMissing(`${library} is missing: apt-get install libfaketime`, context)
   const [a, b, c] = await startMachines(3, context)
-  if (a === undefined || b === undefined || c === undefined) throw new Error('there are three')
-  const server = await Postgres.start({ durable: false, on: c })
-  onTestFinished(() => server.stop())
   const wrong = withClock(a, offsetSeconds)
-  const database = await server.createDatabase()
+  const database = await startDatabaseOn(c, context)
   return { ...(await startBusyCluster(database, { servers: [wrong, b], nodes: [wrong, b] })), wrong }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished } from 'vitest'
 import type { Member, Place } from '../../../bench/servers/member.ts'
+import { Postgres } from '../../../bench/servers/postgres.ts'
 import { StandbyCluster } from '../../../bench/servers/standby-cluster.ts'
 import { openJob } from '../../../client/index.ts'
 import type { RegisteredJob } from '../../../client/registration.ts'
@@ -8,6 +9,8 @@ import { seed } from '../../controller/support/seed.ts'
 import { openFunctions } from '../../e2e/support/functions.ts'
 import { judge } from '../../e2e/support/judge.ts'
 import { Traffic } from '../../e2e/support/traffic.ts'
+import type { Machine } from '../../fixture/machines.ts'
+import { needPeer, type Skippable } from '../../fixture/peers.ts'
 import { SeededRandom } from '../../simulation/world/random.ts'
 import { Decisions } from './decisions.ts'
 
@@ -77,4 +80,12 @@ export async function startBusyCluster(
     await old.close()
   }
   return { cluster, controllers, metadata, job, decisions, traffic, finish }
+}
+
+/** A PostgreSQL on a machine, until the test has finished. */
+export async function startDatabaseOn(on: Machine, test: Skippable): Promise<string> {
+  needPeer('postgres', test)
+  const server = await Postgres.start({ durable: false, on })
+  onTestFinished(() => server.stop())
+  return await server.createDatabase()
 }

@@ -105,13 +105,18 @@ test('I29: the successor of a dead leader knows that it has ended once half of t
   await expect.poll(() => second.formerUntilMs - performance.now()).toBeLessThanOrEqual(VOTES_MS)
 })
 
-test('I29: a leader that is cut off with most voters goes on, and its successor knows that it may', async () => {
+/** The first leader was cut off with most voters; then the second began to lead. */
+async function succeededLeaders() {
   const nodes = new Nodes()
   const { lead: first, cut } = await cuttable()
   nodes.serve(first, new Set(['n-1', 'n-2']))
   await untilVotersAreStored()
   cut()
-  const second = await leadOf(state.url, { toleratedMs })
+  return { nodes, first, second: await leadOf(state.url, { toleratedMs }) }
+}
+
+test('I29: a leader that is cut off with most voters goes on, and its successor knows that it may', async () => {
+  const { nodes, first, second } = await succeededLeaders()
   const reach = new Set(['n-3'])
   nodes.serve(second, reach)
   await sleep(VOTES_MS)
@@ -127,12 +132,7 @@ test('I29: a leader that is cut off with most voters goes on, and its successor 
 })
 
 test('I29: a successor that ends before the former leader must have ended leaves that to the next one', async () => {
-  const nodes = new Nodes()
-  const { lead: first, cut } = await cuttable()
-  nodes.serve(first, new Set(['n-1', 'n-2']))
-  await untilVotersAreStored()
-  cut()
-  const second = await leadOf(state.url, { toleratedMs })
+  const { first, second } = await succeededLeaders()
   await second.release()
   const third = await leadOf(state.url, { toleratedMs })
   expect(third.term).toBe(3)
