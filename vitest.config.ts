@@ -39,7 +39,7 @@ const slow = {
   'test/simulation/seeds.test.ts': 'runs hundreds of simulations',
 }
 
-/** Folders whose tests start processes. All other tests start servers within their own. */
+/** Folders whose tests start processes, and take longest. */
 const ofProcesses = ['attack', 'bench', 'cli', 'deploy', 'docs', 'e2e', 'examples', 'gateway', 'simulation']
 
 /** Files that begin first, the longest one first: what begins last runs alone at the end, and those that wait leave the cores to others. */
@@ -62,7 +62,8 @@ class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rankOf = ({ moduleId }: TestSpecification): number => {
       const index = longest.findIndex((file) => moduleId.endsWith(`/${file}`))
-      return index === -1 ? longest.length : index
+      if (index !== -1) return index
+      return longest.length + (ofProcesses.some((folder) => moduleId.includes(`/test/${folder}/`)) ? 0 : 1)
     }
     const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder
     return (await super.sort(files)).sort((a, b) => groupOf(a) - groupOf(b) || rankOf(a) - rankOf(b))
@@ -99,18 +100,9 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 4,
     // Where files are not isolated, a worker loads modules once and not for each file, which takes seconds of its core. Files share no other state.
     projects: [
-      // The names put those first that take longest: within a group projects begin in the order of their names.
-      project('clusters', {
-        include: ofProcesses.map((folder) => `test/${folder}/**/*.test.ts`),
-        exclude: apart,
-        isolate: false,
-      }),
-      project('in one process', {
+      project('tests', {
         include: ['test/**/*.test.ts'],
-        exclude: [
-          ...[...ofProcesses, 'kubernetes', 'machines'].map((folder) => `test/${folder}/**`),
-          ...apart,
-        ],
+        exclude: ['test/kubernetes/**', 'test/machines/**', ...apart],
         isolate: false,
       }),
       // One control plane at a time: its ports are fixed.

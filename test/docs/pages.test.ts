@@ -29,8 +29,8 @@ test('each block is in a language that is run, or parsed, or is text', () => {
   expect(all.filter(({ language }) => !languages.includes(language)).map(placeOf)).toEqual([])
 })
 
-test('the TypeScript of all pages compiles against the types of the package', () => {
-  expect(faultsOfTypes(all.filter(({ language, skip }) => language === 'ts' && skip === null))).toEqual([])
+test('the TypeScript of all pages compiles against the types of the package', async () => {
+  expect(await faultsOfTypes(all.filter(({ language, skip }) => language === 'ts' && skip === null))).toEqual([])
 })
 
 const played = pages().filter(
