@@ -144,7 +144,7 @@ test('the types are those of the values, for ES modules and CommonJS', async () 
     join(dir, 'tsconfig.json'),
     JSON.stringify({ compilerOptions: options, include: ['*.mts', '*.cts'] }),
   )
-  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const tsc = join(root, 'node_modules/typescript-7/bin/tsc')
   const { stdout } = await run(process.execPath, [tsc, '-p', dir]).catch((error: { stdout: string }) => error)
   expect(stdout).toBe('')
 })
