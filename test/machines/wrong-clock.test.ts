@@ -14,7 +14,7 @@ const HOUR_SECONDS = 3600
 const LEASE_SECONDS = 30
 
 /** Debian's package libfaketime has it. */
-const library = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1'
+const library = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketimeMT.so.1`
 const sdk = new URL('../../client/dist/index.js', import.meta.url).href
 
 /** A function on a machine. */
