@@ -7,7 +7,7 @@ import type { Job } from '../records/job.ts'
 import type { KeyRecord } from '../records/key-record.ts'
 import type { NodeRecord } from '../records/node.ts'
 import type { Run } from '../sizing/run-stats.ts'
-import type { IdempotencyKey, Store, Stored } from './store.ts'
+import type { History, IdempotencyKey, Store, Stored } from './store.ts'
 
 /** Documents are `text`, as `jsonb` would change the order of fields and refuse some characters. */
 export const controllerSchema: Schema = {
@@ -77,21 +77,20 @@ export class PostgresStore implements Store {
     return this.#write(key === null ? [put] : [put, putKey(key)])
   }
 
-  endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
+  endJob(job: Job, { run, forgotten, pruned }: History): Promise<void> {
     const displaced = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
     return this.#write([
       this.#putJobs([job]),
       sql`DELETE FROM controller_runs WHERE job = ANY (${displaced}::text[]) AND ${isLeader}`,
       ...(run === null ? [] : [putDocuments(sql`controller_runs`, sql`job`, [[run.job, run]])]),
+      ...(pruned.length === 0
+        ? []
+        : [sql`DELETE FROM controller_jobs WHERE id = ANY (${pruned}::text[]) AND ${isLeader}`]),
     ])
   }
 
   deleteKeyOf(job: string): Promise<void> {
     return this.#write([sql`DELETE FROM controller_keys WHERE job = ${job} AND ${isLeader}`])
-  }
-
-  deleteJobs(ids: readonly string[]): Promise<void> {
-    return this.#write([sql`DELETE FROM controller_jobs WHERE id = ANY (${ids}::text[]) AND ${isLeader}`])
   }
 
   putNode(node: NodeRecord): Promise<void> {

@@ -25,7 +25,8 @@ export function withShares(record: JobRecord, shares: readonly PlacedShare[]): J
 export function fillSlots(record: JobRecord): JobRecord {
   const takers = takersOf(record)
   const table = new SlotTable(record)
-  const free = table.owners.flatMap((owner, slot) => (owner === null ? [slot] : []))
+  const free: number[] = []
+  for (let slot = 0; slot < table.owners.length; slot++) if (table.owners[slot] === null) free.push(slot)
   if (takers.length === 0 || free.length === 0) return record
   const epoch = nextEpoch(record)
   const parts = divide(free.length, {
@@ -56,7 +57,15 @@ export function slotsDue({ shares, owners }: JobRecord, nodes: readonly PlacedNo
 
 /** The number of slots that each node owns. */
 export function slotsOwned(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
-  return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
+  const counts = new Map<string, number>()
+  let since = 0
+  for (let slot = 1; slot <= owners.length; slot++) {
+    const owner = owners[since]
+    if (slot < owners.length && owners[slot] === owner) continue
+    if (owner) counts.set(owner.id, (counts.get(owner.id) ?? 0) + slot - since)
+    since = slot
+  }
+  return nodes.map(({ id }) => counts.get(id) ?? 0)
 }
 
 /** The bucket of a creation or deletion that was already carried out; null for a new request. */

@@ -1,7 +1,7 @@
 import { assert } from '../../protocol/assert.ts'
 import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
 import type { JobRecord } from './job-record.ts'
-import { SlotTable } from './slot-table.ts'
+import { indexed, ownersOf } from './slot-table.ts'
 
 /**
  * The placement that clients are shown: for each slot the last owner that has confirmed that it serves the slot. Its epoch rises with each
@@ -16,7 +16,7 @@ export class View {
   #placement: Placement
 
   constructor(record: JobRecord) {
-    this.#owners = new SlotTable(record).owners
+    this.#owners = ownersOf(record)
     this.#epochs = record.epochs.slice()
     this.#confirmed = new Uint32Array(record.owners.length)
     this.#placement = this.#build(record.epoch)
@@ -64,11 +64,6 @@ export class View {
   }
 
   #build(epoch: number): Placement {
-    const nodes = [
-      ...new Map(this.#owners.flatMap((node) => (node === null ? [] : [[node.id, node]]))).values(),
-    ]
-    const indices = new Map(nodes.map(({ id }, index) => [id, index]))
-    const owners = Uint16Array.from(this.#owners, (node) => indices.get(node?.id ?? '') ?? NOBODY)
-    return { epoch, nodes, owners }
+    return { epoch, ...indexed(this.#owners) }
   }
 }
