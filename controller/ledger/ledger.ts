@@ -27,6 +27,8 @@ export class Ledger {
   readonly #jobs = new Map<string, Job>()
   /** Jobs that have not ended, oldest first. */
   readonly #living = new Map<string, Job>()
+  /** Number of living jobs of each metadata server. */
+  readonly #servers = new Map<string, number>()
   /** Ended jobs whose record is retained, the longest ended first. */
   #ended = new Set<string>()
   readonly #relocating = new Set<string>()
@@ -88,6 +90,11 @@ export class Ledger {
 
   get livingCount(): number {
     return this.#living.size
+  }
+
+  /** Number of living jobs that a metadata server decides about. */
+  livingOn(server: string): number {
+    return this.#servers.get(server) ?? 0
   }
 
   /** Reservations of living jobs by node. */
@@ -255,12 +262,14 @@ export class Ledger {
   #set(job: Job): void {
     this.#accounts.change(this.#jobs.get(job.id) ?? null, job)
     this.#jobs.set(job.id, job)
+    this.#count(this.#living.get(job.id), -1)
     if (job.state === 'ended') {
       this.#living.delete(job.id)
       this.#ended.add(job.id)
     } else {
       this.#ended.delete(job.id)
       this.#living.set(job.id, job)
+      this.#count(job, 1)
     }
     if (job.shares.some(({ leaving }) => leaving !== undefined)) this.#relocating.add(job.id)
     else this.#relocating.delete(job.id)
@@ -268,12 +277,17 @@ export class Ledger {
 
   #forget(id: string): void {
     this.#accounts.change(this.#jobs.get(id) ?? null, null)
+    this.#count(this.#living.get(id), -1)
     this.#jobs.delete(id)
     this.#living.delete(id)
     this.#ended.delete(id)
     this.#relocating.delete(id)
     this.#forgetUse(id)
     this.#forgetKey(id)
+  }
+
+  #count(job: Job | undefined, by: number): void {
+    if (job !== undefined) this.#servers.set(job.metadata, this.livingOn(job.metadata) + by)
   }
 
   #forgetUse(id: string): void {

@@ -16,6 +16,7 @@ const ended = (number: number): Job =>
     state: 'ended',
     hints: {},
     shares: [],
+    metadata: 'm-1',
     peak: { bytes: 0, bytesPerSecond: 0 },
     // In reverse, so that the order of their ends is not that of their registrations.
     createdAtMs: 10_000 - number,
@@ -70,6 +71,26 @@ test('an end that cannot be stored pushes out nothing, and the next one the job 
   const ids = (await store.load()).jobs.map(({ id }) => id)
   expect(ids).toHaveLength(ENDED_JOBS_RETAINED_MAX)
   expect(ids).not.toContain('j-0')
+  await store.close()
+})
+
+test('living jobs are counted by the metadata server that decides about them', async () => {
+  const { path, store, ledger, create } = await start()
+  await Promise.all([2_000, 2_001, 2_002].map(create))
+  await ledger.change('j-2001', { metadata: 'm-2' })
+  const counts = () => ['m-1', 'm-2', 'm-3'].map((server) => ledger.livingOn(server))
+  expect(counts()).toEqual([2, 1, 0])
+  await ledger.end('j-2000')
+  expect(counts()).toEqual([1, 1, 0])
+  const disk = refusingRows(path, 'jobs')
+  await disk.refuse()
+  await expect(ledger.end('j-2002')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  await expect(ledger.change('j-2002', { metadata: 'm-3' })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  await expect(create(2_003)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(counts()).toEqual([1, 1, 0])
+  const again = new Ledger(store, systemRuntime.clock)
+  again.restore(await store.load())
+  expect(['m-1', 'm-2'].map((server) => again.livingOn(server))).toEqual([1, 1])
   await store.close()
 })
 
