@@ -36,9 +36,8 @@ export function fillSlots(record: JobRecord): JobRecord {
   let next = 0
   parts.forEach((part, index) => {
     const owner = takers[index] as PlacedNode
-    for (const slot of free.slice(next, next + part))
-      table.give(slot, { owner, epoch, origin: SlotOrigin.fresh })
-    next += part
+    const to = { owner, epoch, origin: SlotOrigin.fresh }
+    for (const until = next + part; next < until; next++) table.give(free[next] as number, to)
   })
   // All assigned slots share one epoch. Each node that was assigned some takes one further epoch, used when clients are shown it.
   return { ...table.write(), epoch: epoch + parts.filter((part) => part > 0).length }

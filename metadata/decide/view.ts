@@ -34,16 +34,16 @@ export class View {
     const index = now.nodes.findIndex(({ id }) => id === node.id)
     let changed = false
     let confirmed = false
-    now.owners.forEach((owner, slot) => {
+    for (let slot = 0; slot < now.owners.length; slot++) {
       const epoch = now.epochs[slot] ?? 0
-      if (owner !== index || sent.epochs[slot] !== epoch) return
+      if (now.owners[slot] !== index || sent.epochs[slot] !== epoch) continue
       confirmed ||= this.#confirmed[slot] !== epoch
       this.#confirmed[slot] = epoch
-      if (this.#epochs[slot] === epoch) return
+      if (this.#epochs[slot] === epoch) continue
       this.#owners[slot] = node
       this.#epochs[slot] = epoch
       changed = true
-    })
+    }
     if (!changed) return confirmed
     assert(this.#placement.epoch < now.epoch, 'each change that is shown has taken an epoch of the record')
     this.#placement = this.#build(this.#placement.epoch + 1)
