@@ -46,6 +46,8 @@ export const REGISTRATIONS_UNDER_WAY_MAX = 4_000
 export const REGISTRATIONS_OF_KEY_MAX = 1_000
 /** A registration whose callers have all disconnected is undone after this time: a client repeats at once. */
 export const REGISTRATION_CLAIM_MS = 10_000
+/** Age up to which the placement of a new job is in the ticket that answers its registration: a node that dies is noticed later. */
+export const FIRST_PLACEMENT_MS = 1_000
 /** `Retry-After` of a 429 and of a 503 that is postponed: a burst of registrations that fit is over by then, and a take-over. */
 export const RETRY_AFTER_SECONDS = 1
 /** Earlier runs of a job name that are needed: before the third a guess is no worse. */

@@ -5,7 +5,7 @@ import { checkBucketName, checkKey } from '../protocol/model/keys.ts'
 import { ownerOf, type PlacedNode, type PlacedShare, type Placement } from '../protocol/model/placement.ts'
 import type { ReplyOf } from '../protocol/operations/operation.ts'
 import { type heartbeatOperations, nodeOperations } from '../protocol/operations/plane-operations.ts'
-import { nextTurn, type Runtime, sleep } from '../protocol/runtime.ts'
+import { nextTurn, type Runtime, within } from '../protocol/runtime.ts'
 import type { Background } from '../service/process/background.ts'
 import { KeyedMutex } from '../service/process/locks.ts'
 import {
@@ -213,14 +213,14 @@ export class Placements {
   /** Ends a job. Resolves once every reachable node has freed its bytes. */
   async end(job: string): Promise<void> {
     const record = await this.#jobs.end(job)
-    this.#heldQueries.end(job, new MayflyError('JOB_ENDED', `Job ${job} has ended`))
+    this.#heldQueries.end(job, () => new MayflyError('JOB_ENDED', `Job ${job} has ended`))
     this.#releaseDeparting(job)
     if (record === null) return
     // Nodes that this does not reach learn it from the reply to their next heartbeat.
     const sent = nodesOf(record).map((node) =>
       this.#options.messenger.send(node, nodeOperations.jobDrop, { job }),
     )
-    await Promise.race([Promise.allSettled(sent), sleep(this.#options.runtime.clock, JOB_DROP_MS)])
+    await within(this.#options.runtime.clock, JOB_DROP_MS, Promise.allSettled(sent))
   }
 
   /** Handles the exit of node processes: their slots are assigned to others, marked as possibly lost. Resolves once that is decided. */
@@ -299,7 +299,7 @@ export class Placements {
       const record = await this.#changeBuckets(job, (before) => withBucket(before, name, request))
       // A node that does not confirm in time asks when the first key is put.
       const sent = record.nodes.map((node) => this.#driver.sendOwnership(job, node))
-      await Promise.race([Promise.all(sent), sleep(this.#options.runtime.clock, BUCKET_TOLD_MS)])
+      await within(this.#options.runtime.clock, BUCKET_TOLD_MS, Promise.all(sent))
       return bucketOf(record, request) ?? findBucket(record, name).id
     })
   }
@@ -338,7 +338,7 @@ export class Placements {
     const { address = '' } = this.#jobs.movedTo(job) ?? {}
     this.#heldQueries.end(
       job,
-      new MayflyError('JOB_MOVED', `The metadata server at ${address} decides for it`),
+      () => new MayflyError('JOB_MOVED', `The metadata server at ${address} decides for it`),
     )
     this.#releaseDeparting(job)
   }
@@ -362,9 +362,8 @@ export class Placements {
 
   /** Only the answer is bounded; messages to slow nodes are repeated in the background. */
   async #awaitConfirmed(sent: readonly Promise<boolean>[], what: string): Promise<void> {
-    const tooLate = sleep(this.#options.runtime.clock, CONTROL_CALL_MS).then(() => false)
-    const inTime = await Promise.race([Promise.all(sent).then(() => true), tooLate])
-    if (!inTime)
+    const confirmed = await within(this.#options.runtime.clock, CONTROL_CALL_MS, Promise.all(sent))
+    if (confirmed === null)
       throw new MayflyError('UNAVAILABLE', `Not every node of the job confirmed in time to ${what}`)
   }
 

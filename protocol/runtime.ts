@@ -123,6 +123,23 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
   })
 }
 
+/** The outcome of `work`, or null if it takes longer than `ms`. Unlike a race with `sleep` it leaves no timer behind. */
+export function within<Result>(clock: Clock, ms: number, work: Promise<Result>): Promise<Result | null> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => resolve(null))
+    work.then(
+      (result) => {
+        timer.cancel()
+        resolve(result)
+      },
+      (error) => {
+        timer.cancel()
+        reject(error)
+      },
+    )
+  })
+}
+
 /**
  * Yields to the event loop between two steps of work that somebody waits for; a timer would take a
  * millisecond.

@@ -1,6 +1,6 @@
 import { MayflyError } from '../../protocol/errors.ts'
 import { CONTROL_CALL_MS } from '../../protocol/limits.ts'
-import { type Runtime, sleep } from '../../protocol/runtime.ts'
+import { type Runtime, within } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { KeyedMutex } from '../../service/process/locks.ts'
 import type { Logger } from '../../service/process/log.ts'
@@ -108,7 +108,7 @@ export class JobLifecycle {
   /** As `end`, with a bound: rejects with `UNAVAILABLE` after `CONTROL_CALL_MS` and continues in the background. */
   async endWithin(id: string, reason: EndReason): Promise<Job> {
     const { clock } = this.#options.runtime
-    const ended = await Promise.race([this.end(id, reason), sleep(clock, CONTROL_CALL_MS).then(() => null)])
+    const ended = await within(clock, CONTROL_CALL_MS, this.end(id, reason))
     if (ended !== null) return ended
     throw new MayflyError('UNAVAILABLE', `Job ${id} is ending, but its metadata server does not answer`)
   }

@@ -186,7 +186,8 @@ export class Registrations {
 
   #chooseServer(): Promise<string> {
     const { ledger, metadata, runtime, fleetCapacity } = this.#options
-    return metadata.choose(() => ledger.living(), runtime.clock.monotonicMs() + fleetCapacity.waitMsMax)
+    const jobsOn = (server: string): number => ledger.livingOn(server)
+    return metadata.choose(jobsOn, runtime.clock.monotonicMs() + fleetCapacity.waitMsMax)
   }
 
   /** The admitted job is in the ledger when this returns. */

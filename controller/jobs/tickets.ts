@@ -4,6 +4,7 @@ import { NOBODY, type Placement } from '../../protocol/model/placement.ts'
 import { formatTicket } from '../../protocol/model/ticket.ts'
 import { signToken } from '../../protocol/model/token.ts'
 import type { Clock } from '../../protocol/runtime.ts'
+import { FIRST_PLACEMENT_MS } from '../limits.ts'
 import type { MetadataServers } from '../metadata/servers.ts'
 import type { Job } from '../records/job.ts'
 
@@ -25,6 +26,11 @@ export interface Grant {
   readonly seconds: number
 }
 
+interface Cached {
+  readonly placement: Placement
+  readonly atMs: number
+}
+
 interface Issued {
   readonly ticket: string
   readonly expiresAtMs: number
@@ -35,7 +41,7 @@ const everything: Grant = Object.freeze({ read: true, write: true, prefix: '', s
 /** Issues tickets of active jobs, each with the current placement. */
 export class Tickets {
   readonly #options: TicketsOptions
-  readonly #placements = new Map<string, Placement>()
+  readonly #placements = new Map<string, Cached>()
 
   constructor(options: TicketsOptions) {
     this.#options = options
@@ -43,7 +49,7 @@ export class Tickets {
 
   /** Caches a placement for tickets that are issued while metadata does not answer. */
   cachePlacement(job: string, placement: Placement): void {
-    this.#placements.set(job, placement)
+    this.#placements.set(job, { placement, atMs: this.#options.clock.monotonicMs() })
   }
 
   forget(job: string): void {
@@ -58,9 +64,21 @@ export class Tickets {
     return (await this.issue(job, everything)).ticket
   }
 
+  /** As `make`, for the answer of a registration: with the placement that it has just got from metadata. */
+  async first(job: Job): Promise<string> {
+    const { placement, atMs = Number.NEGATIVE_INFINITY } = this.#placements.get(job.id) ?? {}
+    const isFresh = this.#options.clock.monotonicMs() - atMs <= FIRST_PLACEMENT_MS
+    return placement !== undefined && isFresh
+      ? this.#with(placement, job, everything).ticket
+      : await this.make(job)
+  }
+
   /** As `make`, with the given rights. */
-  async issue({ id, metadata }: Job, { read, write, prefix, seconds }: Grant): Promise<Issued> {
-    const placement = await this.#placementOf(id, metadata)
+  async issue(job: Job, grant: Grant): Promise<Issued> {
+    return this.#with(await this.#placementOf(job.id, job.metadata), job, grant)
+  }
+
+  #with(placement: Placement, { id, metadata }: Job, { read, write, prefix, seconds }: Grant): Issued {
     const { secret, clock, tlsName } = this.#options
     const expiresSeconds = Math.floor(clock.wallMs() / 1000) + seconds
     const token = signToken(secret, { job: id, read, write, expiresSeconds, prefix: Buffer.from(prefix) })
@@ -83,7 +101,7 @@ export class Tickets {
       return placement
     } catch (error) {
       if (!known || !isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'DEADLINE_EXCEEDED')) throw error
-      return this.#placements.get(id) ?? nobodysPlacement()
+      return this.#placements.get(id)?.placement ?? nobodysPlacement()
     }
   }
 }

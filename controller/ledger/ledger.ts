@@ -27,11 +27,17 @@ export class Ledger {
   readonly #jobs = new Map<string, Job>()
   /** Jobs that have not ended, oldest first. */
   readonly #living = new Map<string, Job>()
+  /** Number of living jobs of each metadata server. */
+  readonly #servers = new Map<string, number>()
+  /** Ended jobs whose record is retained, the longest ended first. */
+  #ended = new Set<string>()
   readonly #relocating = new Set<string>()
   readonly #accounts = new ReservationTotals()
   readonly #runs = new Runs()
   readonly arrivals = new Arrivals()
   readonly #keys = new Map<string, IdempotencyKey>()
+  /** The scoped key of each job that has one. */
+  readonly #keyOf = new Map<string, string>()
   /** On the monotonic clock, so that a jump of the wall clock ends no job. */
   readonly #usedMs = new Map<string, number>()
   /** Peaks above the stored ones. */
@@ -49,7 +55,10 @@ export class Ledger {
       this.#set(job)
       if (job.state !== 'ended') this.#usedMs.set(job.id, this.#monotonicOf(job.usedAtMs))
     }
-    for (const key of stored.keys) this.#keys.set(scopedKey(key), key)
+    const ended = stored.jobs.filter(({ state }) => state === 'ended')
+    ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
+    this.#ended = new Set(ended.map(({ id }) => id))
+    for (const key of stored.keys) this.#enterKey(key)
     this.#runs.restore(stored.runs)
     this.#restoreArrivals(stored)
   }
@@ -83,6 +92,11 @@ export class Ledger {
     return this.#living.size
   }
 
+  /** Number of living jobs that a metadata server decides about. */
+  livingOn(server: string): number {
+    return this.#servers.get(server) ?? 0
+  }
+
   /** Reservations of living jobs by node. */
   reserved(): Map<string, ResourceVector> {
     return this.#accounts.reserved()
@@ -111,7 +125,7 @@ export class Ledger {
     this.#set(job)
     this.arrivals.registered(scopeOf(job), job.createdAtMs, job.hints)
     this.touch(job.id, this.#clock.monotonicMs())
-    if (key !== null) this.#keys.set(scopedKey(key), key)
+    if (key !== null) this.#enterKey(key)
     try {
       await this.#store.createJob(job, key)
     } catch (error) {
@@ -152,15 +166,19 @@ export class Ledger {
     const name = scopeOf(job)
     const isRun = job.endReason !== 'failed' && isInstructive(peak)
     const run = isRun ? { job: id, name, endedAtMs, peak, reads: this.#reads.get(id) ?? null } : null
+    const forgotten = run === null ? [] : this.#runs.displacedBy(run)
     this.#set(job)
+    const pruned = this.#takeSurplus()
     try {
-      await this.#store.endJob(job, { run, forgotten: run === null ? [] : this.#runs.displacedBy(run) })
+      await this.#store.endJob(job, { run, forgotten, pruned })
     } catch (error) {
       this.#set(before)
+      this.#ended = new Set([...pruned, ...this.#ended])
       throw error
     }
     if (run !== null) this.#runs.add(run)
-    await this.#prune(id)
+    for (const old of pruned) this.#forget(old)
+    this.#forgetUse(id)
     return job
   }
 
@@ -179,7 +197,7 @@ export class Ledger {
 
   /** Releases the idempotency key of a failed registration, so that it can be repeated. */
   async releaseKey(job: string): Promise<void> {
-    for (const [key, known] of this.#keys) if (known.job === job) this.#keys.delete(key)
+    this.#forgetKey(job)
     await this.#store.deleteKeyOf(job)
   }
 
@@ -215,15 +233,15 @@ export class Ledger {
     await this.#store.putJobs(stale)
   }
 
-  async #prune(id: string): Promise<void> {
-    this.#usedMs.delete(id)
-    this.#peaks.delete(id)
-    this.#reads.delete(id)
-    const ended = [...this.#jobs.values()].filter(({ state }) => state === 'ended')
-    ended.sort((a, b) => (a.endedAtMs ?? 0) - (b.endedAtMs ?? 0))
-    const surplus = ended.slice(0, Math.max(0, ended.length - ENDED_JOBS_RETAINED_MAX)).map((job) => job.id)
-    for (const old of surplus) this.#forget(old)
-    if (surplus.length > 0) await this.#store.deleteJobs(surplus)
+  /** The ended jobs above `ENDED_JOBS_RETAINED_MAX`. They are no longer retained, so that no other end deletes them too. */
+  #takeSurplus(): string[] {
+    const surplus: string[] = []
+    for (const id of this.#ended) {
+      if (this.#ended.size <= ENDED_JOBS_RETAINED_MAX) break
+      this.#ended.delete(id)
+      surplus.push(id)
+    }
+    return surplus
   }
 
   /** The job with what was noted since the last write. */
@@ -244,21 +262,48 @@ export class Ledger {
   #set(job: Job): void {
     this.#accounts.change(this.#jobs.get(job.id) ?? null, job)
     this.#jobs.set(job.id, job)
-    if (job.state === 'ended') this.#living.delete(job.id)
-    else this.#living.set(job.id, job)
+    this.#count(this.#living.get(job.id), -1)
+    if (job.state === 'ended') {
+      this.#living.delete(job.id)
+      this.#ended.add(job.id)
+    } else {
+      this.#ended.delete(job.id)
+      this.#living.set(job.id, job)
+      this.#count(job, 1)
+    }
     if (job.shares.some(({ leaving }) => leaving !== undefined)) this.#relocating.add(job.id)
     else this.#relocating.delete(job.id)
   }
 
   #forget(id: string): void {
     this.#accounts.change(this.#jobs.get(id) ?? null, null)
+    this.#count(this.#living.get(id), -1)
     this.#jobs.delete(id)
     this.#living.delete(id)
+    this.#ended.delete(id)
     this.#relocating.delete(id)
+    this.#forgetUse(id)
+    this.#forgetKey(id)
+  }
+
+  #count(job: Job | undefined, by: number): void {
+    if (job !== undefined) this.#servers.set(job.metadata, this.livingOn(job.metadata) + by)
+  }
+
+  #forgetUse(id: string): void {
     this.#usedMs.delete(id)
     this.#peaks.delete(id)
     this.#reads.delete(id)
-    for (const [key, known] of this.#keys) if (known.job === id) this.#keys.delete(key)
+  }
+
+  #enterKey(key: IdempotencyKey): void {
+    this.#keys.set(scopedKey(key), key)
+    this.#keyOf.set(key.job, scopedKey(key))
+  }
+
+  #forgetKey(job: string): void {
+    this.#keys.delete(this.#keyOf.get(job) ?? '')
+    this.#keyOf.delete(job)
   }
 
   /** For runs whose job record is gone only the end is known; their distances equal those of the registrations. */

@@ -3,7 +3,6 @@ import { CONTROL_CALL_MS, HEARTBEAT_MS } from '../../protocol/limits.ts'
 import type { MetadataReport } from '../../protocol/operations/reports.ts'
 import type { Runtime } from '../../protocol/runtime.ts'
 import type { Events } from '../events/events.ts'
-import type { Job } from '../records/job.ts'
 import { chooseServer, type ServerLoad } from './balance.ts'
 import { CallQueue } from './call-queue.ts'
 import type { MetadataClient } from './client.ts'
@@ -86,11 +85,11 @@ export class MetadataServers {
   }
 
   /** The server for a new job, preferably one that is not silent. Waits for one until the deadline. */
-  choose(living: () => readonly Job[], deadlineMs: number): Promise<string> {
+  choose(jobsOn: (server: string) => number, deadlineMs: number): Promise<string> {
     return retry(
       async () => {
         const heard = this.all().filter((each) => this.isHeard(each.id))
-        const server = chooseServer(loadsOf(heard.length > 0 ? heard : this.all(), living()))
+        const server = chooseServer(loadsOf(heard.length > 0 ? heard : this.all(), jobsOn))
         if (server === null) throw new MayflyError('UNAVAILABLE', 'No metadata server has reported yet')
         return server
       },
@@ -134,10 +133,11 @@ export class MetadataServers {
 }
 
 /** The load of each server. */
-export function loadsOf(servers: readonly MetadataServer[], living: readonly Job[]): ServerLoad[] {
-  const jobs = new Map<string, number>()
-  for (const { metadata } of living) jobs.set(metadata, (jobs.get(metadata) ?? 0) + 1)
-  return servers.map(({ id, busy }) => ({ id, busy, jobs: jobs.get(id) ?? 0 }))
+export function loadsOf(
+  servers: readonly MetadataServer[],
+  jobsOn: (server: string) => number,
+): ServerLoad[] {
+  return servers.map(({ id, busy }) => ({ id, busy, jobs: jobsOn(id) }))
 }
 
 /** True if metadata does not know the job. */

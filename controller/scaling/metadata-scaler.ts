@@ -38,7 +38,7 @@ export class MetadataScaler {
   round(): void {
     const { clock, fleet, ledger, metadata, transfers: moves } = this.#options
     moves.resume()
-    const loads = loadsOf(metadata.all(), ledger.living())
+    const loads = loadsOf(metadata.all(), (server) => ledger.livingOn(server))
     const { memory, decision } = balanceServers(this.#memory, loads, METADATA_SERVERS_MAX)
     this.#memory = memory
     if (decision.kind === 'start') {

@@ -7,7 +7,7 @@ import type { Job } from '../records/job.ts'
 import type { KeyRecord } from '../records/key-record.ts'
 import type { NodeRecord } from '../records/node.ts'
 import type { Run } from '../sizing/run-stats.ts'
-import type { IdempotencyKey, Store, Stored } from './store.ts'
+import type { History, IdempotencyKey, Store, Stored } from './store.ts'
 
 /** Documents are `text`, as `jsonb` would change the order of fields and refuse some characters. */
 export const controllerSchema: Schema = {
@@ -30,15 +30,30 @@ export const controllerSchema: Schema = {
   ],
 }
 
+/** What one call changes, all or nothing. */
+interface Writes {
+  readonly jobs?: readonly Job[]
+  readonly keys?: readonly IdempotencyKey[]
+  readonly runs?: readonly Run[]
+  readonly deletedRuns?: readonly string[]
+  readonly deletedJobs?: readonly string[]
+  /** Changes that share a statement with no other call. */
+  readonly alone?: readonly Change[]
+}
+
 interface Waiting {
-  readonly changes: readonly Change[]
+  readonly writes: Writes
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
+/** Calls whose writes are one statement at most: it stays a fraction of what the database takes in its time. */
+const CALLS_OF_STATEMENT_MAX = 100
+
 /**
- * The store in PostgreSQL. Writes are carried out one after another, in the order of the calls, as the ledger changes its memory in that
- * order. A failed write fails those that wait behind it, the last one first: each is undone in memory in the reverse order.
+ * The store in PostgreSQL. Writes are carried out in the order of the calls, as the ledger changes its memory in that order: one statement
+ * after another, each with all that waits and changes different rows. A failed statement fails its writes and those that wait behind it, the
+ * last one first: each is undone in memory in the reverse order.
  */
 export class PostgresStore implements Store {
   readonly #lead: Lead
@@ -69,49 +84,40 @@ export class PostgresStore implements Store {
   }
 
   putJobs(jobs: readonly Job[]): Promise<void> {
-    return this.#write([this.#putJobs(jobs)])
+    return this.#write({ jobs })
   }
 
   createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
-    const put = this.#putJobs([job])
-    return this.#write(key === null ? [put] : [put, putKey(key)])
+    return this.#write({ jobs: [job], keys: key === null ? [] : [key] })
   }
 
-  endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
-    const displaced = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
-    return this.#write([
-      this.#putJobs([job]),
-      sql`DELETE FROM controller_runs WHERE job = ANY (${displaced}::text[]) AND ${isLeader}`,
-      ...(run === null ? [] : [putDocuments(sql`controller_runs`, sql`job`, [[run.job, run]])]),
-    ])
+  endJob(job: Job, { run, forgotten, pruned }: History): Promise<void> {
+    const deletedRuns = forgotten.map((old) => old.job).filter((old) => old !== run?.job)
+    return this.#write({ jobs: [job], runs: run === null ? [] : [run], deletedRuns, deletedJobs: pruned })
   }
 
   deleteKeyOf(job: string): Promise<void> {
-    return this.#write([sql`DELETE FROM controller_keys WHERE job = ${job} AND ${isLeader}`])
-  }
-
-  deleteJobs(ids: readonly string[]): Promise<void> {
-    return this.#write([sql`DELETE FROM controller_jobs WHERE id = ANY (${ids}::text[]) AND ${isLeader}`])
+    return this.#alone(sql`DELETE FROM controller_keys WHERE job = ${job} AND ${isLeader}`)
   }
 
   putNode(node: NodeRecord): Promise<void> {
-    return this.#write([putNode(node)])
+    return this.#alone(putNode(node))
   }
 
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
-    return this.#write([putNode(node), this.#putJobs(jobs)])
+    return this.#alone(putNode(node), this.#putJobs(jobs))
   }
 
   deleteNode(id: string): Promise<void> {
-    return this.#write([sql`DELETE FROM controller_nodes WHERE id = ${id} AND ${isLeader}`])
+    return this.#alone(sql`DELETE FROM controller_nodes WHERE id = ${id} AND ${isLeader}`)
   }
 
   putApiKey(key: KeyRecord): Promise<void> {
-    return this.#write([putDocuments(sql`controller_api_keys`, sql`name`, [[key.name, key]])])
+    return this.#alone(putDocuments(sql`controller_api_keys`, sql`name`, [[key.name, key]]))
   }
 
   deleteApiKey(name: string): Promise<void> {
-    return this.#write([sql`DELETE FROM controller_api_keys WHERE name = ${name} AND ${isLeader}`])
+    return this.#alone(sql`DELETE FROM controller_api_keys WHERE name = ${name} AND ${isLeader}`)
   }
 
   /** Releases the lead, so that a standby takes over at once. */
@@ -134,25 +140,68 @@ export class PostgresStore implements Store {
     return (await stored).map((job) => ({ ...job, usedAtMs: job.usedAtMs - aheadMs }))
   }
 
-  #write(changes: readonly Change[]): Promise<void> {
+  #alone(...changes: readonly Change[]): Promise<void> {
+    return this.#write({ alone: changes })
+  }
+
+  #write(writes: Writes): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ changes, resolve, reject })
+      this.#waiting.push({ writes, resolve, reject })
       if (!this.#isWriting) void this.#run()
     })
   }
 
   async #run(): Promise<void> {
     this.#isWriting = true
-    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+    for (let group = this.#nextGroup(); group.length > 0; group = this.#nextGroup()) {
       try {
-        await this.#lead.write(next.changes)
-        next.resolve()
+        await this.#lead.write(this.#changesOf(group.map(({ writes }) => writes)))
+        for (const { resolve } of group) resolve()
       } catch (error) {
         for (const behind of this.#waiting.splice(0).reverse()) behind.reject(unavailable(error))
-        next.reject(this.#translate(error))
+        const translated = this.#translate(error)
+        for (const { reject } of group.reverse()) reject(translated)
       }
     }
     this.#isWriting = false
+  }
+
+  /** Takes the first of those that wait whose writes can be one statement, which changes a row at most once. */
+  #nextGroup(): Waiting[] {
+    const rows = new Set<string>()
+    let count = 0
+    for (const { writes } of this.#waiting) {
+      const changed = rowsOf(writes)
+      const joins = writes.alone === undefined && !changed.some((row) => rows.has(row))
+      if (count > 0 && (!joins || count === CALLS_OF_STATEMENT_MAX)) break
+      count++
+      if (!joins) break
+      for (const row of changed) rows.add(row)
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  #changesOf(group: readonly Writes[]): Change[] {
+    const jobs = group.flatMap((writes) => writes.jobs ?? [])
+    const keys = group.flatMap((writes) => writes.keys ?? [])
+    const runs = group.flatMap((writes) => writes.runs ?? [])
+    const deletedRuns = group.flatMap((writes) => writes.deletedRuns ?? [])
+    const deletedJobs = group.flatMap((writes) => writes.deletedJobs ?? [])
+    const runDocuments = runs.map((run) => [run.job, run] as const)
+    return [
+      ...group.flatMap(({ alone = [] }) => alone),
+      ...unlessEmpty(jobs, () => this.#putJobs(jobs)),
+      ...unlessEmpty(keys, () => putKeys(keys)),
+      ...unlessEmpty(runs, () => putDocuments(sql`controller_runs`, sql`job`, runDocuments)),
+      ...unlessEmpty(
+        deletedRuns,
+        () => sql`DELETE FROM controller_runs WHERE job = ANY (${deletedRuns}::text[]) AND ${isLeader}`,
+      ),
+      ...unlessEmpty(
+        deletedJobs,
+        () => sql`DELETE FROM controller_jobs WHERE id = ANY (${deletedJobs}::text[]) AND ${isLeader}`,
+      ),
+    ]
   }
 
   /**
@@ -181,12 +230,29 @@ function putDocuments(table: Sql, key: Sql, documents: readonly (readonly [strin
     ON CONFLICT (${key}) DO UPDATE SET document = excluded.document`
 }
 
-/** Repeated for the same job it changes nothing; the key of another job is refused by the database. */
-function putKey({ owner, key, bodyHash, job }: IdempotencyKey): Change {
+/** A key that is there for the same job stays; the key of another job is refused by the database. */
+function putKeys(keys: readonly IdempotencyKey[]): Change {
+  const of = (name: keyof IdempotencyKey): string[] => keys.map((key) => key[name])
   return sql`
     INSERT INTO controller_keys
-    SELECT ${owner}::text, ${key}::text, ${bodyHash}::text, ${job}::text
-    WHERE ${isLeader} AND NOT EXISTS (SELECT FROM controller_keys WHERE owner = ${owner} AND key = ${key} AND job = ${job})`
+    SELECT new.* FROM unnest(${of('owner')}::text[], ${of('key')}::text[], ${of('bodyHash')}::text[], ${of('job')}::text[])
+      AS new (owner, key, body_hash, job)
+    WHERE ${isLeader} AND NOT EXISTS (
+      SELECT FROM controller_keys AS old WHERE old.owner = new.owner AND old.key = new.key AND old.job = new.job
+    )`
+}
+
+function unlessEmpty(items: readonly unknown[], change: () => Change): Change[] {
+  return items.length === 0 ? [] : [change()]
+}
+
+/** The rows that a call changes. */
+function rowsOf({ jobs = [], keys = [], runs = [], deletedRuns = [], deletedJobs = [] }: Writes): string[] {
+  return [
+    ...[...jobs.map(({ id }) => id), ...deletedJobs].map((id) => `job ${id}`),
+    ...keys.map(({ owner, key }) => `key ${owner}/${key}`),
+    ...[...runs.map(({ job }) => job), ...deletedRuns].map((job) => `run ${job}`),
+  ]
 }
 
 function unavailable(cause: unknown): MayflyError {

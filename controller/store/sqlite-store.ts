@@ -1,10 +1,11 @@
 import type Database from 'better-sqlite3'
+import { type Defer, GroupCommit } from '../../service/sqlite/group-commit.ts'
 import { openSqlite, type SqliteSchema, sqliteFailure } from '../../service/sqlite/open-sqlite.ts'
 import type { Job } from '../records/job.ts'
 import type { KeyRecord } from '../records/key-record.ts'
 import type { NodeRecord } from '../records/node.ts'
 import type { Run } from '../sizing/run-stats.ts'
-import type { IdempotencyKey, Store, Stored } from './store.ts'
+import type { History, IdempotencyKey, Store, Stored } from './store.ts'
 
 const what = "the controller's state"
 
@@ -55,10 +56,13 @@ const schema: SqliteSchema = {
  */
 export class SqliteStore implements Store {
   readonly #database: Database.Database
+  readonly #commits: GroupCommit
+  readonly #statements = new Map<string, Database.Statement>()
 
   /** Opens or creates the file. Throws `UNAVAILABLE`. */
-  constructor(path: string) {
+  constructor(path: string, defer?: Defer) {
     this.#database = openSqlite(path, schema)
+    this.#commits = new GroupCommit(this.#database, what, defer)
   }
 
   async load(): Promise<Stored> {
@@ -79,14 +83,12 @@ export class SqliteStore implements Store {
     })
   }
 
-  async putJobs(jobs: readonly Job[]): Promise<void> {
-    this.#transaction(() => {
-      for (const job of jobs) this.#put('jobs', job)
-    })
+  putJobs(jobs: readonly Job[]): Promise<void> {
+    return this.#commits.run(() => this.#putJobs(jobs))
   }
 
-  async createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
-    this.#transaction(() => {
+  createJob(job: Job, key: IdempotencyKey | null): Promise<void> {
+    return this.#commits.run(() => {
       this.#put('jobs', job)
       if (key !== null) {
         const { owner, bodyHash } = key
@@ -96,42 +98,37 @@ export class SqliteStore implements Store {
     })
   }
 
-  async endJob(job: Job, { run, forgotten }: { run: Run | null; forgotten: readonly Run[] }): Promise<void> {
-    this.#transaction(() => {
+  endJob(job: Job, { run, forgotten, pruned }: History): Promise<void> {
+    return this.#commits.run(() => {
       this.#put('jobs', job)
       for (const { job: id } of forgotten) this.#run('DELETE FROM runs WHERE job = ?', id)
       if (run !== null)
         this.#run('INSERT OR REPLACE INTO runs (job, document) VALUES (?, ?)', run.job, JSON.stringify(run))
+      for (const id of pruned) this.#run('DELETE FROM jobs WHERE id = ?', id)
     })
   }
 
-  async deleteKeyOf(job: string): Promise<void> {
-    this.#transaction(() => this.#run('DELETE FROM keys WHERE job = ?', job))
+  deleteKeyOf(job: string): Promise<void> {
+    return this.#commits.run(() => this.#run('DELETE FROM keys WHERE job = ?', job))
   }
 
-  async deleteJobs(ids: readonly string[]): Promise<void> {
-    this.#transaction(() => {
-      for (const id of ids) this.#run('DELETE FROM jobs WHERE id = ?', id)
-    })
+  putNode(node: NodeRecord): Promise<void> {
+    return this.#commits.run(() => this.#put('nodes', node))
   }
 
-  async putNode(node: NodeRecord): Promise<void> {
-    this.#transaction(() => this.#put('nodes', node))
-  }
-
-  async putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
-    this.#transaction(() => {
+  putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void> {
+    return this.#commits.run(() => {
       this.#put('nodes', node)
-      for (const job of jobs) this.#put('jobs', job)
+      this.#putJobs(jobs)
     })
   }
 
-  async deleteNode(id: string): Promise<void> {
-    this.#transaction(() => this.#run('DELETE FROM nodes WHERE id = ?', id))
+  deleteNode(id: string): Promise<void> {
+    return this.#commits.run(() => this.#run('DELETE FROM nodes WHERE id = ?', id))
   }
 
-  async putApiKey(key: KeyRecord): Promise<void> {
-    this.#transaction(() =>
+  putApiKey(key: KeyRecord): Promise<void> {
+    return this.#commits.run(() =>
       this.#run(
         'INSERT OR REPLACE INTO apiKeys (name, document) VALUES (?, ?)',
         key.name,
@@ -140,12 +137,17 @@ export class SqliteStore implements Store {
     )
   }
 
-  async deleteApiKey(name: string): Promise<void> {
-    this.#transaction(() => this.#run('DELETE FROM apiKeys WHERE name = ?', name))
+  deleteApiKey(name: string): Promise<void> {
+    return this.#commits.run(() => this.#run('DELETE FROM apiKeys WHERE name = ?', name))
   }
 
   async close(): Promise<void> {
+    this.#commits.commit()
     this.#translate(() => this.#database.close())
+  }
+
+  #putJobs(jobs: readonly Job[]): void {
+    for (const job of jobs) this.#put('jobs', job)
   }
 
   #put(table: 'jobs' | 'nodes', record: Job | NodeRecord): void {
@@ -157,11 +159,12 @@ export class SqliteStore implements Store {
   }
 
   #run(sql: string, ...values: string[]): void {
-    this.#database.prepare(sql).run(...values)
-  }
-
-  #transaction(task: () => void): void {
-    this.#translate(() => this.#database.transaction(task).immediate())
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    statement.run(...values)
   }
 
   #translate<T>(task: () => T): T {

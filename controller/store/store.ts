@@ -12,6 +12,16 @@ export interface IdempotencyKey {
   readonly job: string
 }
 
+/** What the end of a job changes beside the job. */
+export interface History {
+  /** The run from which later jobs learn. */
+  readonly run: Run | null
+  /** Runs that make room for it. */
+  readonly forgotten: readonly Run[]
+  /** Ids of jobs that ended before and are deleted, with their keys. */
+  readonly pruned: readonly string[]
+}
+
 /** The whole content of the store. */
 export interface Stored {
   readonly jobs: Job[]
@@ -32,12 +42,10 @@ export interface Store {
   putJobs(jobs: readonly Job[]): Promise<void>
   /** Writes a new job and its idempotency key in one transaction. */
   createJob(job: Job, key: IdempotencyKey | null): Promise<void>
-  /** Writes an ended job and the run from which later jobs learn, and deletes older runs, in one transaction. */
-  endJob(job: Job, history: { readonly run: Run | null; readonly forgotten: readonly Run[] }): Promise<void>
+  /** Writes an ended job with what its end adds to the history and removes from it, in one transaction. */
+  endJob(job: Job, history: History): Promise<void>
   /** Deletes the key, so that a registration that failed can be retried with it. */
   deleteKeyOf(job: string): Promise<void>
-  /** Deletes jobs and their keys. */
-  deleteJobs(ids: readonly string[]): Promise<void>
   putNode(node: NodeRecord): Promise<void>
   /** Writes a draining node and the jobs whose shares leave it, in one transaction. */
   putDraining(node: NodeRecord, jobs: readonly Job[]): Promise<void>

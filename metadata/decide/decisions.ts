@@ -25,7 +25,8 @@ export function withShares(record: JobRecord, shares: readonly PlacedShare[]): J
 export function fillSlots(record: JobRecord): JobRecord {
   const takers = takersOf(record)
   const table = new SlotTable(record)
-  const free = table.owners.flatMap((owner, slot) => (owner === null ? [slot] : []))
+  const free: number[] = []
+  for (let slot = 0; slot < table.owners.length; slot++) if (table.owners[slot] === null) free.push(slot)
   if (takers.length === 0 || free.length === 0) return record
   const epoch = nextEpoch(record)
   const parts = divide(free.length, {
@@ -35,9 +36,8 @@ export function fillSlots(record: JobRecord): JobRecord {
   let next = 0
   parts.forEach((part, index) => {
     const owner = takers[index] as PlacedNode
-    for (const slot of free.slice(next, next + part))
-      table.give(slot, { owner, epoch, origin: SlotOrigin.fresh })
-    next += part
+    const to = { owner, epoch, origin: SlotOrigin.fresh }
+    for (const until = next + part; next < until; next++) table.give(free[next] as number, to)
   })
   // All assigned slots share one epoch. Each node that was assigned some takes one further epoch, used when clients are shown it.
   return { ...table.write(), epoch: epoch + parts.filter((part) => part > 0).length }
@@ -56,7 +56,15 @@ export function slotsDue({ shares, owners }: JobRecord, nodes: readonly PlacedNo
 
 /** The number of slots that each node owns. */
 export function slotsOwned(nodes: readonly PlacedNode[], owners: readonly (PlacedNode | null)[]): number[] {
-  return nodes.map(({ id }) => owners.reduce((count, owner) => count + (owner?.id === id ? 1 : 0), 0))
+  const counts = new Map<string, number>()
+  let since = 0
+  for (let slot = 1; slot <= owners.length; slot++) {
+    const owner = owners[since]
+    if (slot < owners.length && owners[slot] === owner) continue
+    if (owner) counts.set(owner.id, (counts.get(owner.id) ?? 0) + slot - since)
+    since = slot
+  }
+  return nodes.map(({ id }) => counts.get(id) ?? 0)
 }
 
 /** The bucket of a creation or deletion that was already carried out; null for a new request. */

@@ -189,27 +189,23 @@ export function decodeRecord(encoded: Buffer): JobRecord {
 }
 
 /** The record's slots as runs, in order. */
-export function slotRuns(
-  record: Pick<JobRecord, 'owners' | 'epochs' | 'mayHaveLost' | 'origins'>,
-): SlotRun[] {
+export function slotRuns(record: SlotFates): SlotRun[] {
   const runs: SlotRun[] = []
   for (let first = 0; first < record.owners.length; ) {
-    const run = slotAt(record, first)
     let end = first + 1
-    while (end < record.owners.length && isSame(run, slotAt(record, end))) end++
-    runs.push({ first, count: end - first, ...run })
+    while (end < record.owners.length && isSame(record, first, end)) end++
+    runs.push({ first, count: end - first, ...slotAt(record, first) })
     first = end
   }
   return runs
 }
 
-type SlotFate = Omit<SlotRun, 'first' | 'count'>
+type SlotFates = Pick<JobRecord, 'owners' | 'epochs' | 'mayHaveLost' | 'origins'>
 
 function slotAt(
-  record: Pick<JobRecord, 'owners' | 'epochs' | 'mayHaveLost' | 'origins'>,
+  { owners, epochs, mayHaveLost, origins }: SlotFates,
   slot: number,
-): SlotFate {
-  const { owners, epochs, mayHaveLost, origins } = record
+): Omit<SlotRun, 'first' | 'count'> {
   return {
     owner: owners[slot] as number,
     epoch: epochs[slot] as number,
@@ -218,8 +214,11 @@ function slotAt(
   }
 }
 
-function isSame(a: SlotFate, b: SlotFate): boolean {
+function isSame({ owners, epochs, mayHaveLost, origins }: SlotFates, a: number, b: number): boolean {
   return (
-    a.owner === b.owner && a.epoch === b.epoch && a.mayHaveLost === b.mayHaveLost && a.origin === b.origin
+    owners[a] === owners[b] &&
+    epochs[a] === epochs[b] &&
+    mayHaveLost[a] === mayHaveLost[b] &&
+    origins[a] === origins[b]
   )
 }

@@ -5,7 +5,7 @@ import { SlotOrigin } from '../../protocol/operations/plane-operations.ts'
 import { fillSlots, nextEpoch, slotsDue, slotsOwned, takersOf } from './decisions.ts'
 import { handoff, type MoveEvent } from './handoff.ts'
 import type { JobRecord, Move } from './job-record.ts'
-import { SlotTable } from './slot-table.ts'
+import { ownersOf, SlotTable } from './slot-table.ts'
 
 /** Decisions about slot moves of one job: pure functions from a job record to a job record. No I/O. */
 
@@ -25,6 +25,8 @@ export function planMoves(
   const nodes = [...takers, ...record.nodes.filter(({ id }) => !takers.some((taker) => taker.id === id))]
   const due = slotsDue(record, nodes)
   const over = slotsOwned(nodes, owners).map((owned, index) => owned - (due[index] ?? 0))
+  // Mostly nothing has to move, and then no slot need be looked at.
+  if (!over.some((count, index) => count < 0 && mayTake(nodes[index]?.id ?? ''))) return record
   const underWay = new Set(record.moves.flatMap(({ slots }) => slots))
   for (let slot = 0; slot < record.owners.length; slot++) if (!isServed(slot)) underWay.add(slot)
   const moves: Move[] = [...record.moves]
@@ -152,7 +154,7 @@ function withLeftover(record: JobRecord, leftover: JobRecord['leftovers'][number
 
 /** The owner of each slot after all moves under way. */
 function eventualOwners(record: JobRecord): (PlacedNode | null)[] {
-  const { owners } = new SlotTable(record)
+  const owners = ownersOf(record)
   for (const { target, slots } of record.moves) for (const slot of slots) owners[slot] = target
   return owners
 }

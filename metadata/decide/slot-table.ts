@@ -14,7 +14,7 @@ export class SlotTable {
 
   constructor(record: JobRecord) {
     this.#record = record
-    this.owners = Array.from(record.owners, (owner) => record.nodes[owner] ?? null)
+    this.owners = ownersOf(record)
     this.#epochs = record.epochs.slice()
     this.#mayHaveLost = record.mayHaveLost.slice()
     this.#origins = record.origins.slice()
@@ -35,16 +35,42 @@ export class SlotTable {
 
   /** The record with these slots. */
   write(): JobRecord {
-    const nodes = new Map<string, PlacedNode>()
-    for (const owner of this.owners) if (owner !== null) nodes.set(owner.id, owner)
-    const indices = new Map([...nodes.keys()].map((id, index) => [id, index]))
     return {
       ...this.#record,
-      nodes: [...nodes.values()],
-      owners: Uint16Array.from(this.owners, (owner) => indices.get(owner?.id ?? '') ?? NOBODY),
+      ...indexed(this.owners),
       epochs: this.#epochs,
       mayHaveLost: this.#mayHaveLost,
       origins: this.#origins,
     }
   }
+}
+
+/** The owner of each slot. */
+export function ownersOf({ owners, nodes }: Pick<JobRecord, 'owners' | 'nodes'>): (PlacedNode | null)[] {
+  const all = new Array<PlacedNode | null>(owners.length)
+  for (let slot = 0; slot < owners.length; slot++) all[slot] = nodes[owners[slot] as number] ?? null
+  return all
+}
+
+/** The inverse of `ownersOf`: the nodes in the order of their first slots, with the object of the last one, and an index for each slot. */
+export function indexed(slots: readonly (PlacedNode | null)[]): Pick<JobRecord, 'owners' | 'nodes'> {
+  const nodes: PlacedNode[] = []
+  const indices = new Map<string, number>()
+  const owners = new Uint16Array(slots.length)
+  // Neighbours mostly have the same owner.
+  let before: PlacedNode | null = null
+  let index = NOBODY
+  for (let slot = 0; slot < slots.length; slot++) {
+    const owner = slots[slot] ?? null
+    if (owner !== before) {
+      before = owner
+      index = owner === null ? NOBODY : (indices.get(owner.id) ?? nodes.length)
+      if (owner !== null) {
+        indices.set(owner.id, index)
+        nodes[index] = owner
+      }
+    }
+    owners[slot] = index
+  }
+  return { nodes, owners }
 }

@@ -1,7 +1,7 @@
 import { assert } from '../../protocol/assert.ts'
 import { NOBODY, type PlacedNode, type Placement } from '../../protocol/model/placement.ts'
 import type { JobRecord } from './job-record.ts'
-import { SlotTable } from './slot-table.ts'
+import { indexed, ownersOf } from './slot-table.ts'
 
 /**
  * The placement that clients are shown: for each slot the last owner that has confirmed that it serves the slot. Its epoch rises with each
@@ -16,7 +16,7 @@ export class View {
   #placement: Placement
 
   constructor(record: JobRecord) {
-    this.#owners = new SlotTable(record).owners
+    this.#owners = ownersOf(record)
     this.#epochs = record.epochs.slice()
     this.#confirmed = new Uint32Array(record.owners.length)
     this.#placement = this.#build(record.epoch)
@@ -34,16 +34,16 @@ export class View {
     const index = now.nodes.findIndex(({ id }) => id === node.id)
     let changed = false
     let confirmed = false
-    now.owners.forEach((owner, slot) => {
+    for (let slot = 0; slot < now.owners.length; slot++) {
       const epoch = now.epochs[slot] ?? 0
-      if (owner !== index || sent.epochs[slot] !== epoch) return
+      if (now.owners[slot] !== index || sent.epochs[slot] !== epoch) continue
       confirmed ||= this.#confirmed[slot] !== epoch
       this.#confirmed[slot] = epoch
-      if (this.#epochs[slot] === epoch) return
+      if (this.#epochs[slot] === epoch) continue
       this.#owners[slot] = node
       this.#epochs[slot] = epoch
       changed = true
-    })
+    }
     if (!changed) return confirmed
     assert(this.#placement.epoch < now.epoch, 'each change that is shown has taken an epoch of the record')
     this.#placement = this.#build(this.#placement.epoch + 1)
@@ -64,11 +64,6 @@ export class View {
   }
 
   #build(epoch: number): Placement {
-    const nodes = [
-      ...new Map(this.#owners.flatMap((node) => (node === null ? [] : [[node.id, node]]))).values(),
-    ]
-    const indices = new Map(nodes.map(({ id }, index) => [id, index]))
-    const owners = Uint16Array.from(this.#owners, (node) => indices.get(node?.id ?? '') ?? NOBODY)
-    return { epoch, nodes, owners }
+    return { epoch, ...indexed(this.#owners) }
   }
 }

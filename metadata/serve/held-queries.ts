@@ -69,8 +69,8 @@ export class HeldQueries {
     for (const entry of [...(this.#held.get(job) ?? [])]) if (answers.satisfies(entry)) entry.settle()
   }
 
-  /** Rejects all queries of a job that this server no longer decides about. */
-  end(job: string, error: MayflyError): void {
-    for (const entry of [...(this.#held.get(job) ?? [])]) entry.rejectAll(error)
+  /** Rejects all queries of a job that this server no longer decides about; mostly there are none. */
+  end(job: string, error: () => MayflyError): void {
+    for (const entry of [...(this.#held.get(job) ?? [])]) entry.rejectAll(error())
   }
 }

@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3'
 import { DEAD_NODES_RETAINED_MAX } from '../../protocol/limits.ts'
+import { GroupCommit } from '../../service/sqlite/group-commit.ts'
 import { openSqlite, type SqliteSchema, sqliteFailure } from '../../service/sqlite/open-sqlite.ts'
 import { decodeRecord, encodeRecord, type JobRecord, type MovedJob } from '../decide/job-record.ts'
 import type { PlacementStore } from './placement-store.ts'
@@ -26,6 +27,7 @@ const schema: SqliteSchema = {
 
 export class SqlitePlacementStore implements PlacementStore {
   readonly #database: Database.Database
+  readonly #commits: GroupCommit
   readonly #save: Database.Statement<[string, Buffer]>
   readonly #remove: Database.Statement<[string]>
   readonly #return: Database.Statement<[string]>
@@ -34,6 +36,7 @@ export class SqlitePlacementStore implements PlacementStore {
   /** `path` is a file, created if missing. Throws `UNAVAILABLE`, also for a file of an unsupported version. */
   constructor(path: string) {
     this.#database = openSqlite(path, schema)
+    this.#commits = new GroupCommit(this.#database, what)
     this.#save = this.#database.prepare('INSERT OR REPLACE INTO jobs VALUES (?, ?)')
     this.#remove = this.#database.prepare('DELETE FROM jobs WHERE id = ?')
     this.#return = this.#database.prepare('DELETE FROM moved WHERE id = ?')
@@ -70,22 +73,22 @@ export class SqlitePlacementStore implements PlacementStore {
     return this.#run(() => this.#database.prepare<[], MovedJob>('SELECT id, term, address FROM moved').all())
   }
 
-  async save(record: JobRecord): Promise<void> {
-    this.#transaction(() => {
+  save(record: JobRecord): Promise<void> {
+    return this.#commits.run(() => {
       this.#save.run(record.id, encodeRecord(record))
       this.#return.run(record.id)
     })
   }
 
-  async saveMoved({ id, term, address }: MovedJob): Promise<void> {
-    this.#transaction(() => {
+  saveMoved({ id, term, address }: MovedJob): Promise<void> {
+    return this.#commits.run(() => {
       this.#remove.run(id)
       this.#move.run(id, term, address)
     })
   }
 
-  async remove(job: string): Promise<void> {
-    this.#transaction(() => {
+  remove(job: string): Promise<void> {
+    return this.#commits.run(() => {
       this.#remove.run(job)
       this.#return.run(job)
     })
@@ -95,8 +98,8 @@ export class SqlitePlacementStore implements PlacementStore {
     return this.#run(() => this.#database.prepare('SELECT id FROM dead_nodes').pluck().all() as string[])
   }
 
-  async addDeadNodes(nodes: readonly string[]): Promise<void> {
-    this.#transaction(() => {
+  addDeadNodes(nodes: readonly string[]): Promise<void> {
+    return this.#commits.run(() => {
       const add = this.#database.prepare('INSERT OR IGNORE INTO dead_nodes (id) VALUES (?)')
       const prune = this.#database.prepare(
         'DELETE FROM dead_nodes WHERE number <= (SELECT max(number) FROM dead_nodes) - ?',
@@ -107,11 +110,8 @@ export class SqlitePlacementStore implements PlacementStore {
   }
 
   async close(): Promise<void> {
+    this.#commits.commit()
     this.#database.close()
-  }
-
-  #transaction(task: () => void): void {
-    this.#run(() => this.#database.transaction(task)())
   }
 
   #run<Result>(task: () => Result): Result {

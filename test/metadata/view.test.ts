@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
-import { withShares } from '../../metadata/decide/decisions.ts'
+import { slotsOwned, withShares } from '../../metadata/decide/decisions.ts'
 import { type JobRecord, newRecord } from '../../metadata/decide/job-record.ts'
 import { planMoves, withMoveEvent, withoutNodes } from '../../metadata/decide/moves.ts'
+import { indexed, ownersOf } from '../../metadata/decide/slot-table.ts'
 import { View } from '../../metadata/decide/view.ts'
 import { Jobs } from '../../metadata/drive/jobs.ts'
 import type { PlacementStore } from '../../metadata/store/placement-store.ts'
-import { ownerOf, type PlacedShare } from '../../protocol/model/placement.ts'
+import { NOBODY, ownerOf, type PlacedShare } from '../../protocol/model/placement.ts'
 
 const share = (node: string): PlacedShare => ({
   node,
@@ -80,4 +81,17 @@ test('I8: a change that could not be written down is not seen', async () => {
   fail = true
   await expect(jobs.change('j', (known) => withShares(known, [share('b')]))).rejects.toThrow('disk')
   expect(jobs.record('j')).toBe(record)
+})
+
+test('slots that several nodes own in turn are indexed by their first slot, with the last address of each node', () => {
+  const moved = { id: 'a', address: 'a:2' }
+  const a = { id: 'a', address: 'a:1' }
+  const { nodes, owners } = indexed([null, b, b, a, null, moved, b, a])
+  expect(nodes).toEqual([b, a])
+  expect([...owners]).toEqual([NOBODY, 0, 0, 1, NOBODY, 1, 0, 1])
+  expect(slotsOwned([a, b, { id: 'c', address: 'c:1' }], [null, b, b, a, null, moved, b, a])).toEqual([
+    3, 3, 0,
+  ])
+  expect(ownersOf({ nodes, owners })).toEqual([null, b, b, a, null, a, b, a])
+  expect(indexed([])).toEqual({ nodes: [], owners: new Uint16Array(0) })
 })

@@ -1,3 +1,4 @@
+import { ApiConnection } from '../../load/api-connection.ts'
 import { median } from '../../report/median.ts'
 import { Cluster, command } from '../../servers/cluster.ts'
 import type { Member } from '../../servers/member.ts'
@@ -8,6 +9,8 @@ import { type Measured, measureRound } from './placements.ts'
 
 interface Settings {
   readonly rounds: number
+  /** Uncounted registrations before the window. */
+  readonly warmMs: number
   readonly windowMs: number
   /** Calls under way at the metadata server, or at the controller. */
   readonly outstanding: number
@@ -15,8 +18,8 @@ interface Settings {
   readonly kills: number
 }
 
-const full: Settings = { rounds: 3, windowMs: 3_000, outstanding: 16, kills: 20 }
-const tiny: Settings = { rounds: 1, windowMs: 300, outstanding: 4, kills: 1 }
+const full: Settings = { rounds: 3, warmMs: 2_000, windowMs: 3_000, outstanding: 16, kills: 20 }
+const tiny: Settings = { rounds: 1, warmMs: 100, windowMs: 300, outstanding: 4, kills: 1 }
 const MIB = 2 ** 20
 const stores = ['SQLite', 'PostgreSQL'] as const
 /** Works of the suite `placements` that write. */
@@ -92,26 +95,41 @@ async function registrationsPerSecond(
   { settings, failures }: { settings: Settings; failures: string[] },
 ): Promise<number> {
   const cluster = await Cluster.start({ ramBytes: 256 * MIB, nodesMax: 1 }, { database })
+  const connections = await Promise.all(
+    Array.from({ length: settings.outstanding }, () => ApiConnection.open(cluster)),
+  )
   try {
+    await registerFor(settings.warmMs, connections, failures)
     const began = performance.now()
-    let done = 0
-    const lane = async (number: number): Promise<void> => {
-      while (performance.now() - began < settings.windowMs) {
-        try {
-          const content = { name: `bench-${number}`, hints: { capacityBytes: MIB } }
-          const { id } = await cluster.call<{ id: string }>('POST', '/v1/jobs', content)
-          await cluster.call('DELETE', `/v1/jobs/${id}`)
-          done++
-        } catch (error) {
-          failures.push(`registration: ${String(error)}`)
-        }
-      }
-    }
-    await Promise.all(Array.from({ length: settings.outstanding }, (_, number) => lane(number)))
+    const done = await registerFor(settings.windowMs, connections, failures)
     return (done * 1000) / (performance.now() - began)
   } finally {
+    for (const connection of connections) connection.close()
     await cluster.stop()
   }
+}
+
+async function registerFor(
+  ms: number,
+  connections: readonly ApiConnection[],
+  failures: string[],
+): Promise<number> {
+  const untilMs = performance.now() + ms
+  let done = 0
+  const lane = async (connection: ApiConnection, number: number): Promise<void> => {
+    try {
+      while (performance.now() < untilMs) {
+        const content = { name: `bench-${number}`, hints: { capacityBytes: MIB } }
+        const { id } = await connection.call<{ id: string }>('POST', '/v1/jobs', content)
+        await connection.call('DELETE', `/v1/jobs/${id}`)
+        done++
+      }
+    } catch (error) {
+      failures.push(`registration: ${String(error)}`)
+    }
+  }
+  await Promise.all(connections.map(lane))
+  return done
 }
 
 /** Ms from each SIGKILL of a leader until its standby serves. */

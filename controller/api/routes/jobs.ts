@@ -75,7 +75,8 @@ export function jobRoutes(
           signal: untilGone(reply.raw),
         },
       )
-      return reply.status(201).send(await withTicket(registered))
+      const ticket = registered.state === 'active' && { ticket: await tickets.first(registered) }
+      return reply.status(201).send({ ...views.job(registered), ...ticket })
     },
   )
 
@@ -250,7 +251,9 @@ function grantOf({
 /** A signal that is aborted if the connection closes before the answer is sent. */
 function untilGone(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
-  response.once('close', () => gone.abort())
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort()
+  })
   return gone.signal
 }
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { TICKET_PREFIX_BYTES_MAX } from '../../../controller/limits.ts'
+import { FIRST_PLACEMENT_MS, TICKET_PREFIX_BYTES_MAX } from '../../../controller/limits.ts'
 import { parseTicket } from '../../../protocol/model/ticket.ts'
 import { verifiedClaims } from '../../fixture/verified-claims.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
 import { World } from '../support/world.ts'
 
 const secret = Buffer.alloc(32, 7)
@@ -49,4 +50,28 @@ test('one that grants nothing, or of a job that has ended, is refused', async ()
   expect((await issue({ expiresInSeconds: 0 })).status).toBe(400)
   await world.ask(`/v1/jobs/${id}`, { method: 'DELETE' })
   expect((await issue({})).status).toBe(410)
+})
+
+test('the answer of a registration has the placement that its server has just given, later ones ask again', async () => {
+  const { world, id } = await start()
+  expect(world.metadata.asked.filter((what) => what.endsWith(id))).toEqual([`create ${id}`])
+  const { body } = await world.ask(`/v1/jobs/${id}`)
+  expect(world.metadata.asked.filter((what) => what.endsWith(id))).toEqual([
+    `create ${id}`,
+    `placement ${id}`,
+  ])
+  expect(parseTicket(body.ticket).placement.nodes).toHaveLength(1)
+})
+
+test('a registration that is asked for again much later gets the placement of then', async () => {
+  const clock = new VirtualClock()
+  const world = await World.start({ clock })
+  const headers = { 'idempotency-key': 'k' }
+  const { id } = (await world.register({}, headers)).body
+  clock.jump(FIRST_PLACEMENT_MS + 1)
+  await world.register({}, headers)
+  expect(world.metadata.asked.filter((what) => what.endsWith(id))).toEqual([
+    `create ${id}`,
+    `placement ${id}`,
+  ])
 })

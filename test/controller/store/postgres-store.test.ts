@@ -62,6 +62,57 @@ test('writes that wait behind a failed one are undone before it', async (context
   expect(rejected).toEqual(['third', 'second', 'first'])
 })
 
+test('what waits is one statement, up to a second change of the same row', async (context) => {
+  const { url } = await database(context)
+  const store = await open(url)
+  const key = { owner: 'default', key: 'k', bodyHash: 'h', job: 'c' }
+  const run = { job: 'd', name: 'n', endedAtMs: 5, peak: { bytes: 1, bytesPerSecond: 2 }, reads: null }
+  await Promise.all([
+    store.putJobs([{ ...job, id: 'a' }]),
+    store.putJobs([{ ...job, id: 'b' }]),
+    store.createJob({ ...job, id: 'c' }, key),
+    store.putJobs([{ ...job, id: 'b', name: 'later' }]),
+    store.endJob({ ...job, id: 'd' }, { run, forgotten: [], pruned: ['a'] }),
+    store.deleteKeyOf('other'),
+    store.putJobs([{ ...job, id: 'e' }]),
+  ])
+  const rows = await ask(
+    url,
+    'SELECT id, xmin::text::int AS xact FROM controller_jobs ORDER BY xmin::text::int, id',
+  )
+  expect(rows.map(({ id }) => id)).toEqual(['c', 'b', 'd', 'e'])
+  const [c, b, d, e] = rows.map(({ xact }) => Number(xact)) as [number, number, number, number]
+  expect([b > c, d - b, e > d]).toEqual([true, 0, true])
+  expect(await ask(url, 'SELECT xmin::text::int AS xact FROM controller_keys')).toEqual([{ xact: c }])
+  const { jobs, keys, runs } = await store.load()
+  expect(jobs.find(({ id }) => id === 'b')?.name).toBe('later')
+  expect([keys, runs]).toEqual([[key], [run]])
+  await store.close()
+})
+
+test('of writes that share a statement which is refused, the last one is undone first', async (context) => {
+  const { url } = await database(context)
+  const store = await open(url)
+  const full = refusing(url, 'controller_runs')
+  await full.refuse()
+  const outcomes: string[] = []
+  const note = (id: string, writing: Promise<void>) =>
+    writing.then(
+      () => outcomes.push(`stored ${id}`),
+      () => outcomes.push(`refused ${id}`),
+    )
+  const run = { job: 'c', name: 'n', endedAtMs: 5, peak: { bytes: 1, bytesPerSecond: 2 }, reads: null }
+  await Promise.all([
+    note('a', store.putJobs([{ ...job, id: 'a' }])),
+    note('b', store.putJobs([{ ...job, id: 'b' }])),
+    note('c', store.endJob({ ...job, id: 'c' }, { run, forgotten: [], pruned: [] })),
+    note('d', store.putJobs([{ ...job, id: 'd' }])),
+  ])
+  expect(outcomes).toEqual(['stored a', 'refused d', 'refused c', 'refused b'])
+  expect((await store.load()).jobs.map(({ id }) => id)).toEqual(['a'])
+  await store.close()
+})
+
 test('a decision whose outcome stays unknown ends the lead, so that the next leader reads what was stored', async (context) => {
   const { url, server } = await database(context)
   await migrate(url, controllerSchema)

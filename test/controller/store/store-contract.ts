@@ -135,7 +135,7 @@ export function storeContract(name: string, prepare: (test: TestContext) => Prom
         reads: { perObject: 1.5, variance: null },
       })
       await store.createJob(job, null)
-      await store.endJob(ended, { run: run('j-a'), forgotten: [] })
+      await store.endJob(ended, { run: run('j-a'), forgotten: [], pruned: [] })
       expect(await store.load()).toEqual({
         jobs: [ended],
         nodes: [],
@@ -143,12 +143,14 @@ export function storeContract(name: string, prepare: (test: TestContext) => Prom
         runs: [run('j-a')],
         apiKeys: [],
       })
-      await store.endJob({ ...ended, id: 'j-b' }, { run: run('j-b'), forgotten: [run('j-a')] })
+      await store.endJob({ ...ended, id: 'j-b' }, { run: run('j-b'), forgotten: [run('j-a')], pruned: [] })
       expect((await store.load()).runs).toEqual([run('j-b')])
-      await store.endJob({ ...ended, id: 'j-c' }, { run: null, forgotten: [] })
+      await store.endJob({ ...ended, id: 'j-c' }, { run: null, forgotten: [], pruned: [] })
       expect((await store.load()).runs).toEqual([run('j-b')])
-      await store.deleteJobs(['j-b'])
-      expect((await store.load()).runs).toEqual([run('j-b')])
+      await store.endJob({ ...ended, id: 'j-d' }, { run: null, forgotten: [], pruned: ['j-b', 'j-c'] })
+      const { jobs, runs } = await store.load()
+      expect(jobs.map(({ id }) => id)).toEqual(['j-a', 'j-d'])
+      expect(runs).toEqual([run('j-b')])
       await store.close()
     })
 
@@ -157,9 +159,10 @@ export function storeContract(name: string, prepare: (test: TestContext) => Prom
       const other = { ...job, id: 'j-b' }
       await store.createJob(job, { owner: 'default', key: 'a', bodyHash: 'h', job: 'j-a' })
       await store.createJob(other, { owner: 'default', key: 'b', bodyHash: 'h', job: 'j-b' })
-      await store.deleteJobs(['j-a', 'j-unknown'])
+      const ended = { ...job, id: 'j-c', state: 'ended' as const }
+      await store.endJob(ended, { run: null, forgotten: [], pruned: ['j-a', 'j-unknown'] })
       await store.deleteKeyOf('j-b')
-      expect(await store.load()).toEqual({ jobs: [other], nodes: [], keys: [], runs: [], apiKeys: [] })
+      expect(await store.load()).toEqual({ jobs: [other, ended], nodes: [], keys: [], runs: [], apiKeys: [] })
       await store.close()
     })
 

@@ -47,8 +47,8 @@ export class Life {
     if (isLast && this.#death?.when === 'before') this.#dead = true
     if (this.#dead) return await new Promise(() => undefined)
     const written = await write()
-    if (!isLast) return written
-    this.#dead = true
-    return await new Promise(() => undefined)
+    if (isLast) this.#dead = true
+    // Writes of one transaction are stored together, and none of them is answered after the death.
+    return this.#dead ? await new Promise(() => undefined) : written
   }
 }

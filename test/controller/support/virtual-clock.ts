@@ -31,6 +31,11 @@ export class VirtualClock implements Clock {
     return { cancel: () => void this.#tasks.delete(task), unref: () => undefined }
   }
 
+  /** Number of timers that have neither run nor been cancelled. */
+  get pending(): number {
+    return this.#tasks.size
+  }
+
   /** Advances by `ms` without running timers, as for a process that was suspended. */
   jump(ms: number): void {
     this.#nowMs += ms

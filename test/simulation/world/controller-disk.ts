@@ -5,13 +5,13 @@ import type { Host } from './host.ts'
 import type { SeededRandom } from './random.ts'
 
 /**
- * The controller's disk, which survives its processes: the published store on a database in memory. SQLite writes before the call returns, so a crash comes
+ * The controller's disk, which survives its processes: the published store on a database in memory. It writes before the call returns, so a crash comes
  * before a write, or after it and before the process continues.
  */
 export class ControllerDisk {
   /** While the disk is full or its device fails, nothing is written and every write is rejected. */
   failing = false
-  readonly #store = new SqliteStore(':memory:')
+  readonly #store = new SqliteStore(':memory:', (commit) => commit())
 
   /** The store, as a process on `host` opens it. */
   of(host: Host, random: SeededRandom): Store {
