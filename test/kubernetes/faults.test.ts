@@ -81,6 +81,7 @@ test('one pod at a time may be evicted', async (context) => {
   expect(evicted.filter((was) => was)).toHaveLength(1)
   await expect.poll(budget).toBe(1)
   for (const job of jobs) await job.deregister()
+  await expect.poll(() => cluster.pods()).toEqual([])
 })
 
 test('a container that was killed proves the death of its node at once', async (context) => {
@@ -206,6 +207,8 @@ test('a quota that is reached refuses a registration with the words of Kubernete
   await cluster.kubectl('delete', 'quota', 'few')
   await (await registerMore(running, 'more')).deregister()
   expect(await load.finish()).toEqual([])
+  await load.job.deregister()
+  await expect.poll(() => cluster.pods()).toEqual([])
 })
 
 test('a pod that cannot be scheduled is given up with the reason of Kubernetes, and another class is tried', async (context) => {
