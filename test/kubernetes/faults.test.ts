@@ -136,11 +136,12 @@ test('a standby takes over from a controller that was killed, and finds its pods
 })
 
 test('while the API server is away functions go on, and a registration that needs a pod has it once it is back', async (context) => {
-  const running = await start(context)
+  // Scheduler and kubelet ask again up to 30 s after it is back.
+  const running = await start(context, { startSeconds: 60 })
   const { kubernetes, cluster } = running
   const load = await startLoad(running)
   const resume = await kubernetes.haltApiServer()
-  const more = registerMore(running, 'more', 120)
+  const more = registerMore(running, 'more', 180)
   more.catch(() => undefined)
   await sleep(AWAY_MS)
   await resume()
