@@ -163,9 +163,10 @@ test('on real machines a dead kubelet and a container without memory cost no wro
 
     const second = await startLoad(running)
     const victim = await onlyNode(cluster)
-    // The kernel ends the process with the highest score when the memory of the container is used up.
+    // Of the processes of a container that has used up its memory, the kernel ends the one with the highest score: by its size, and by what is written here.
     const program = `require('fs').writeFileSync('/proc/1/oom_score_adj', '1000')
-      for (const held = [];;) held.push(Buffer.alloc(2 ** 24, 1))`
+      const hold = 'const held = Buffer.alloc(2 ** 25, 1); setInterval(() => held.length, 1000)'
+      for (let i = 0; i < 20; i++) require('child_process').spawn(process.execPath, ['-e', hold])`
     const diedMs = performance.now()
     await kubectl('exec', victim.pod, '--', 'node', '-e', program).catch(() => undefined)
     const reason = async (): Promise<string> => {
