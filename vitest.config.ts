@@ -107,13 +107,13 @@ export default defineConfig({
       }),
       // One control plane at a time: its ports are fixed.
       project('kubernetes', {
-        include: ['test/kubernetes/**/*.test.ts', 'test/machines/{image,session}.test.ts'],
+        include: ['test/kubernetes/**/*.test.ts', 'test/machines/{image,kubelets,session}.test.ts'],
         fileParallelism: false,
       }),
       // Network namespaces as machines, which take root and minutes.
       project('machines', {
         include: ['test/machines/**/*.test.ts'],
-        exclude: ['test/machines/{image,session}.test.ts'],
+        exclude: ['test/machines/{image,kubelets,session}.test.ts'],
         fileParallelism: false,
       }),
       project('slow', { include: Object.keys(slow) }),

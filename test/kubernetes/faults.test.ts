@@ -81,6 +81,7 @@ test('one pod at a time may be evicted', async (context) => {
   expect(evicted.filter((was) => was)).toHaveLength(1)
   await expect.poll(budget).toBe(1)
   for (const job of jobs) await job.deregister()
+  await expect.poll(() => cluster.pods()).toEqual([])
 })
 
 test('a container that was killed proves the death of its node at once', async (context) => {
@@ -135,11 +136,12 @@ test('a standby takes over from a controller that was killed, and finds its pods
 })
 
 test('while the API server is away functions go on, and a registration that needs a pod has it once it is back', async (context) => {
-  const running = await start(context)
+  // Scheduler and kubelet ask again up to 30 s after it is back.
+  const running = await start(context, { startSeconds: 60 })
   const { kubernetes, cluster } = running
   const load = await startLoad(running)
   const resume = await kubernetes.haltApiServer()
-  const more = registerMore(running, 'more', 120)
+  const more = registerMore(running, 'more', 180)
   more.catch(() => undefined)
   await sleep(AWAY_MS)
   await resume()
@@ -206,6 +208,8 @@ test('a quota that is reached refuses a registration with the words of Kubernete
   await cluster.kubectl('delete', 'quota', 'few')
   await (await registerMore(running, 'more')).deregister()
   expect(await load.finish()).toEqual([])
+  await load.job.deregister()
+  await expect.poll(() => cluster.pods()).toEqual([])
 })
 
 test('a pod that cannot be scheduled is given up with the reason of Kubernetes, and another class is tried', async (context) => {

@@ -1,9 +1,10 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { copyFile } from 'node:fs/promises'
+import { copyFile, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { helm } from '../../bench/servers/go-programs.ts'
 import { type S3Target, startMinio } from '../../bench/servers/minio.ts'
 import { cacheDir } from '../../bench/servers/path.ts'
@@ -26,8 +27,13 @@ export interface RealCluster {
   /** What a shell needs to use it. */
   readonly env: Readonly<Record<string, string>>
   kubectl(...args: string[]): Promise<string>
+  /** Kills the kubelet of a machine; its containers run on. Resolves with a function that starts it again. */
+  killKubelet(machine: string): Promise<() => Promise<void>>
   stop(): Promise<void>
 }
+
+/** The image that `test/deploy/support/image.ts` builds. */
+export const IMAGE = 'local.test/mayfly'
 
 /** The folder of the kit. */
 const kit = process.env.MAYFLY_KUBERNETES ?? join(cacheDir(process.env), 'kubernetes')
@@ -71,9 +77,11 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     ends.push(await forward(API, 443, 6443))
     ends.push(await startDns(DNS, kit))
     const flags = `--cluster-dns=${DNS} --cluster-domain=cluster.local`
+    const startMachine = async (machine: string): Promise<void> =>
+      void (await script('node.sh', [machine], { KUBELET_FLAGS: flags }))
     for (const machine of MACHINES) {
       ends.push(() => script('node-down.sh', [`${machine}`], { PURGE: '1' }))
-      await script('node.sh', [`${machine}`], { KUBELET_FLAGS: flags })
+      await startMachine(`${machine}`)
     }
     const postgres = await Postgres.start({ durable: false })
     ends.push(() => postgres.stop())
@@ -83,6 +91,10 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
     ends.push(() => minio.stop())
     const { endpoint, accessKeyId, secretAccessKey } = JSON.parse(minio.target) as S3Target
     ends.push(await forward(S3, 9000, Number(new URL(endpoint).port)))
+    const credentials = { accessKeyId, secretAccessKey }
+    const s3 = new S3Client({ endpoint, region: 'us-east-1', credentials, forcePathStyle: true })
+    await s3.send(new CreateBucketCommand({ Bucket: 'mayfly' }))
+    s3.destroy()
     const env = {
       PATH: [join(kit, 'bin'), dirname(helm.find() ?? ''), process.env.PATH].join(':'),
       KUBECONFIG: kubeconfig,
@@ -98,7 +110,12 @@ export async function startRealCluster(images: readonly string[]): Promise<RealC
         ...['wait', '--for=create', `node/127.0.0.${machine}`, `--timeout=${READY_MS_MAX / 1000}s`],
       )
     await kubectl('wait', '--for=condition=Ready', 'node', '--all', `--timeout=${READY_MS_MAX / 1000}s`)
-    return { env, kubectl, stop }
+    const killKubelet = async (name: string): Promise<() => Promise<void>> => {
+      const machine = name.split('.').at(-1) ?? ''
+      process.kill(Number(await readFile(join(kit, 'run', `kubelet${machine}.pid`), 'utf8')), 'SIGKILL')
+      return () => startMachine(machine)
+    }
+    return { env, kubectl, killKubelet, stop }
   } catch (error) {
     await stop()
     throw error

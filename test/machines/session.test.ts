@@ -1,28 +1,14 @@
 import { join } from 'node:path'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { expect, test } from 'vitest'
 import { buildImage } from '../deploy/support/image.ts'
 import { type Block, blocksOf } from '../docs/blocks.ts'
 import { Stage } from '../docs/stage.ts'
 import { tempDir } from '../fixture/temp-dir.ts'
 import { type Load, startLoad } from './load.ts'
-import { hasKit, kitMissing, type RealCluster, startRealCluster } from './real-cluster.ts'
+import { hasKit, IMAGE, kitMissing, type RealCluster, startRealCluster } from './real-cluster.ts'
 
 /** An install waits for pods that start, and a drain for objects that move. */
 const BLOCK_MS_MAX = 300_000
-const IMAGE = 'local.test/mayfly'
-
-async function createBucket({ env }: RealCluster): Promise<void> {
-  const credentials = {
-    accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
-    secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
-  }
-  const s3 = new S3Client({
-    ...{ endpoint: env.S3_ENDPOINT ?? '', region: 'us-east-1', credentials, forcePathStyle: true },
-  })
-  await s3.send(new CreateBucketCommand({ Bucket: 'mayfly' }))
-  s3.destroy()
-}
 
 /** Until each pod of Mayfly was made from what the upgrade brought. */
 async function untilUpgraded({ kubectl }: RealCluster): Promise<void> {
@@ -38,7 +24,6 @@ test('the session of docs/kubernetes.md runs on two machines, and no call fails 
   const image = await buildImage(await tempDir())
   const cluster = await startRealCluster([image.archive])
   try {
-    await createBucket(cluster)
     const stage = await Stage.open({
       env: { ...cluster.env, IMAGE },
       blockMs: BLOCK_MS_MAX,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Load } from '../../load/load.ts'
-import { startedMs } from '../../probes/process-stat.ts'
+import { cpuSeconds, startedMs } from '../../probes/process-stat.ts'
 import { nowMs } from '../../probes/shared-clock.ts'
 import { type Latencies, latenciesWithin } from '../../report/latencies.ts'
 import { command } from '../../servers/cluster.ts'
@@ -67,6 +67,12 @@ export interface DrainSettings {
   readonly beforeMs: number
 }
 
+export interface BurstSettings {
+  readonly pods: number
+  /** Length of the measurement with all of them. */
+  readonly steadyMs: number
+}
+
 export interface Drain {
   readonly mebibytes: number
   /** From the deletion of the pod until it is gone. */
@@ -111,6 +117,81 @@ export async function measureDrain(on: On & { dir: string }, settings: DrainSett
       await load.end()
     }
   })
+}
+
+/** What the controller used in a time. */
+export interface Use {
+  readonly seconds: number
+  readonly cpuSeconds: number
+  /** Requests to the API server, by verb and resource. */
+  readonly requests: Readonly<Record<string, number>>
+}
+
+export interface Burst {
+  /** From the first registration until the last job is active. */
+  readonly starting: Use
+  /** While all pods run and nothing changes. */
+  readonly steady: Use
+  /** Until the last pod is gone, after all jobs have ended. */
+  readonly ending: Use
+}
+
+/** As many registrations at once as `pods`, each of which needs a pod. */
+export async function measureBurst(on: On, { pods, steadyMs }: BurstSettings): Promise<Burst> {
+  // The processes of the pods share the cores with the controller and Kubernetes, which on other machines have their own.
+  const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
+  const classes = [{ name: 'small', nodesMax: pods, container }]
+  // A busy machine costs a controller its lead in PostgreSQL, and then it ends.
+  const options = { ...on, database: null, classes, startSeconds: 300, ramBytes: 128 * MIB }
+  return await withCluster(options, async (cluster) => {
+    const controller = await cluster.controller()
+    await controller.ready
+    const mayfly = await cluster.connect()
+    // The metadata server starts, too.
+    await (await mayfly.registerJob('first', { capacityBytes: MIB }, { waitSeconds: 60 })).deregister()
+    const isGone = async () => (await cluster.pods()).length === 0
+    await until('no pod is left', isGone)
+    const used = async <Result>(work: () => Promise<Result>): Promise<[Use, Result]> => {
+      const state = async () => ({
+        atMs: nowMs(),
+        cpu: await cpuSeconds([controller.child.pid ?? 0]),
+        requests: await cluster.requests(),
+      })
+      const before = await state()
+      const result = await work()
+      const after = await state()
+      return [
+        {
+          seconds: (after.atMs - before.atMs) / 1000,
+          cpuSeconds: after.cpu - before.cpu,
+          requests: countRequests(after.requests.slice(before.requests.length)),
+        },
+        result,
+      ]
+    }
+    // With what is added for keys each takes a node.
+    const register = (number: number) =>
+      mayfly.registerJob(`burst-${number}`, { capacityBytes: 119 * MIB }, { waitSeconds: 240 })
+    const [starting, jobs] = await used(() =>
+      Promise.all(Array.from({ length: pods }, (_, number) => register(number))),
+    )
+    on.signal.throwIfAborted()
+    const [steady] = await used(() => sleep(steadyMs))
+    const [ending] = await used(async () => {
+      await Promise.all(jobs.map((job) => job.deregister()))
+      await until('no pod is left', isGone)
+    })
+    return { starting, steady, ending }
+  })
+}
+
+export function countRequests(requests: readonly ApiRequest[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { verb, resource } of requests) {
+    const kind = `${verb} ${resource}`
+    counts[kind] = (counts[kind] ?? 0) + 1
+  }
+  return counts
 }
 
 async function withCluster<Result>(

@@ -58,7 +58,10 @@ export interface Load {
 }
 
 /** A job whose functions use every operation. */
-export async function startLoad({ cluster }: Running, capacityBytes = 2 ** 26): Promise<Load> {
+export async function startLoad(
+  { cluster }: { readonly cluster: Pick<KubernetesCluster, 'connect'> },
+  capacityBytes = 2 ** 26,
+): Promise<Load> {
   const mayfly = await cluster.connect()
   const job = await mayfly.registerJob('load', { capacityBytes }, { waitSeconds: 60 })
   await fill(job, { count: 200, bytes: 64 * 1024 })

@@ -7,7 +7,7 @@ import type { NodeClass } from '../../../sizing/node-class.ts'
 import type { Fleet, FleetNode, FleetWatcher } from '../fleet.ts'
 import { type ApiServer, ApiServerError } from './api-server.ts'
 import { budgetName, disruptionBudget, metadataDeployment, metadataOf } from './companions.ts'
-import { FIRST_LIST_MS_MAX, LEADER_LABEL_MS, POD_FAILING_MS_MAX } from './limits.ts'
+import { BUDGET_MS, FIRST_LIST_MS_MAX, LEADER_LABEL_MS, POD_FAILING_MS_MAX } from './limits.ts'
 import { classOf, isOutdated, minAvailable, nodeOf, nodePod, podName, stateOf } from './pod.ts'
 import { PodWatch } from './pod-watch.ts'
 import type { KubernetesSettings } from './settings.ts'
@@ -53,6 +53,7 @@ export class KubernetesFleet implements Fleet {
   #watcher: FleetWatcher | null = null
   #owner: Promise<V1OwnerReference> | null = null
   #budget: number | null = null
+  #budgetIsDue = false
   #beginning: Promise<void> | null = null
   #isListed = false
   /** Whether a caller of `list` waits for the pods, or has them. */
@@ -288,18 +289,24 @@ export class KubernetesFleet implements Fleet {
     this.#watcher?.gone(node, `its pod has not started within ${seconds} s: ${reason}`)
   }
 
-  /** Lets Kubernetes disrupt one pod at a time. */
+  /** Lets Kubernetes disrupt one pod at a time. Many pods that start or end at once cause one request a second, and the last state is applied last. */
   #balanceBudget(): void {
-    const { api, settings, background } = this.#options
-    if (!this.#isListed) return
-    const least = minAvailable(this.#watch.pods)
-    if (least === this.#budget) return
-    this.#budget = least
+    if (!this.#isListed || this.#budgetIsDue || minAvailable(this.#watch.pods) === this.#budget) return
+    this.#budgetIsDue = true
+    void this.#applyBudget()
+  }
+
+  async #applyBudget(): Promise<void> {
+    const { api, settings, background, runtime } = this.#options
     const apply = async (): Promise<void> => {
+      const least = minAvailable(this.#watch.pods)
       await api.applyBudget(disruptionBudget(settings.name, least, await this.#ownerReference()))
+      this.#budget = least
     }
-    const isWanted = (): boolean => this.#budget === least && !this.#isClosed
-    void background.persist(['applyBudget', budgetName(settings.name)], apply, isWanted)
+    await background.persist(['applyBudget', budgetName(settings.name)], apply, () => !this.#isClosed)
+    await sleep(runtime.clock, BUDGET_MS)
+    this.#budgetIsDue = false
+    if (!this.#isClosed) this.#balanceBudget()
   }
 }
 

@@ -16,6 +16,8 @@ export const RESYNC_MS = 10 * 60_000
 export const CREDENTIALS_MS = 5 * 60_000
 /** The label of the leader is looked at again after this time, as a leader that was paused may have set it late. */
 export const LEADER_LABEL_MS = 60_000
+/** The PodDisruptionBudget is applied again after this time at the earliest. */
+export const BUDGET_MS = 1_000
 /** How long a start of the controller waits for the API server to list the pods. */
 export const FIRST_LIST_MS_MAX = 5_000
 /** A pod whose image cannot be pulled, or whose container cannot be made, is given up after this time: a registry may be back by then. */

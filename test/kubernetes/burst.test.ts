@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { countRequests } from '../../bench/suites/cluster/kubernetes-rounds.ts'
+import { clusters, startLoad } from './support/load.ts'
+
+const start = clusters()
+const PODS = 200
+/** With what is added for keys it takes a node of 128 MiB. */
+const NODE_BYTES = 119 * 2 ** 20
+
+const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
+
+test('200 pods that are started at once all serve, no call of others fails, and each costs a few requests', async (context) => {
+  // They would take the cores from the functions and from Kubernetes.
+  const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
+  const classes = [{ name: 'small', nodesMax: PODS + 1, container }]
+  const running = await start(context, { classes, startSeconds: 300 })
+  const { cluster, controllers } = running
+  const load = await startLoad(running, NODE_BYTES)
+  const mayfly = await cluster.connect()
+  const before = (await cluster.requests()).length
+  const beganMs = performance.now()
+  const jobs = await Promise.all(
+    Array.from({ length: PODS }, (_, index) =>
+      mayfly.registerJob(`burst-${index}`, { capacityBytes: NODE_BYTES }, { waitSeconds: 240 }),
+    ),
+  )
+  expect(new Set(jobs.flatMap(({ reservation }) => reservation.nodes.map(({ node }) => node))).size).toBe(
+    PODS,
+  )
+  expect(await cluster.pods()).toHaveLength(PODS + 1)
+  await Promise.all(jobs.map((job, index) => job.put('key', `value ${index}`)))
+  const values = await Promise.all(jobs.map((job) => job.get('key')))
+  expect(values.map(String)).toEqual(jobs.map((_, index) => `value ${index}`))
+  expect(await load.finish()).toEqual([])
+  await Promise.all([load.job, ...jobs].map((job) => job.deregister()))
+  await expect.poll(() => cluster.pods(), { timeout: 120_000 }).toEqual([])
+  const seconds = (performance.now() - beganMs) / 1000
+  const { 'patch poddisruptionbudgets': budgets = 0, ...requests } = countRequests(
+    (await cluster.requests()).slice(before),
+  )
+  console.info(`${seconds.toFixed(0)} s`, { budgets, ...requests })
+  // A pod is created and deleted; deletions are repeated where the answer was late.
+  expect(requests['create pods']).toBe(PODS)
+  expect(requests['delete pods']).toBeLessThanOrEqual(2 * (PODS + 1))
+  expect(budgets).toBeLessThanOrEqual(seconds + 1)
+  const { 'create pods': created = 0, 'delete pods': deleted = 0, ...others } = requests
+  expect(Object.values(others).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(seconds / 10 + 10)
+  expect(created + deleted).toBeGreaterThanOrEqual(2 * PODS)
+  expect(controllers[0]?.log()).not.toContain('"level":50')
+}, 600_000)
