@@ -125,7 +125,7 @@ async function untilNoPod(cluster: RealCluster): Promise<void> {
   await expect.poll(() => podsOf(cluster, STORAGE), { timeout: 60_000, interval: 500 }).toEqual([])
 }
 
-test('on real machines a kubelet that dies and comes back costs no call: its node serves on, and drains when it is told', {
+test('on real machines a kubelet that dies and comes back costs no call, and a node that is killed for memory is dead at once; neither leaves a pod', {
   timeout: 1_200_000,
 }, async () => {
   if (!hasKit()) throw new Error(kitMissing)
@@ -159,6 +159,24 @@ test('on real machines a kubelet that dies and comes back costs no call: its nod
     expect(await first.finish()).toEqual([])
     for (let index = 0; index < 200; index++) expect(await first.job.exists(`fill/${index}`)).toBe(true)
     await first.job.deregister()
+    await untilNoPod(cluster)
+
+    const second = await startLoad(running)
+    const victim = await onlyNode(cluster)
+    // Of the processes of a container that has used up its memory, the kernel kills the one with the highest score: by its size, and by what is written here.
+    const program = `require('fs').writeFileSync('/proc/1/oom_score_adj', '1000')
+      const held = []
+      for (;;) held.push(Buffer.alloc(2 ** 24, 1))`
+    const diedMs = performance.now()
+    await kubectl('exec', victim.pod, '--', 'node', '-e', program).catch(() => undefined)
+    const reason = async (): Promise<string> => {
+      const lines = (await kubectl('logs', leader.metadata.name)).split('\n')
+      return lines.find((line) => line.includes('is lost') && line.includes(victim.node)) ?? ''
+    }
+    await expect.poll(reason, { timeout: 30_000, interval: 500 }).toMatch(/exit code 137.*OOMKilled/)
+    await second.job.put('again', 'value', { deadlineMs: 60_000 })
+    expect(await second.finish([diedMs])).toEqual([])
+    await second.job.deregister()
     await untilNoPod(cluster)
   } finally {
     await cluster.stop()
