@@ -70,7 +70,7 @@ export class ControlLoop {
     const { background, tasks, clock } = this.#options
     const isLook = this.#rounds++ % EXPECTED_ROUNDS === 0
     const parts: Readonly<Record<string, () => unknown>> = {
-      starts: () => nodeLifecycle.expireStarts(),
+      starts: () => nodeLifecycle.checkStarts(),
       failureDetector: () => this.#stopSilent(),
       leases: () => this.#endLapsed(),
       reconcile: () => reconciler.retry(),
@@ -121,7 +121,7 @@ export class ControlLoop {
       room: fleetCapacity.rooms(reserved).find(({ nodeClass }) => nodeClass === firstClass)?.nodes ?? 0,
     })
     for (const node of stop) nodeLifecycle.stopInBackground(node)
-    if (!nodeLifecycle.mayStart) return
+    if (!nodeLifecycle.mayStart(firstClass.name)) return
     for (let count = 0; count < start; count++) nodeLifecycle.start(firstClass, nodeLifecycle.newId(), WARM)
   }
 
@@ -133,8 +133,8 @@ export class ControlLoop {
     const demands = expected.flatMap((job) => this.#demandOf(job) ?? [])
     const { used, started } = planExpectedNodes(demands, placer.fleet(), () => nodeLifecycle.newId())
     this.#expected = used
-    if (nodeLifecycle.mayStart)
-      for (const { node, nodeClass } of started) nodeLifecycle.start(nodeClass, node, EXPECTED)
+    for (const { node, nodeClass } of started)
+      if (nodeLifecycle.mayStart(nodeClass.name)) nodeLifecycle.start(nodeClass, node, EXPECTED)
   }
 
   #demandOf({ name, hints }: Expected): Demand | null {

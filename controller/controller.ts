@@ -71,7 +71,7 @@ export function createController(config: DecidingConfig, deps: ControllerDeps) {
   const ledger = new Ledger(store, clock)
   const usage = new Usage()
   const nodes = new NodeRegistry({ clock, stopped, isReserved: (node) => ledger.isReserved(node) })
-  const startFailures = new StartFailures(clock)
+  const startFailures = new StartFailures(runtime)
   const nodeOptions = { nodes, classes, hasS3: config.s3 !== null, startFailures }
   const fleetCapacity = new FleetCapacity({
     ...nodeOptions,

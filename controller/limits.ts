@@ -83,9 +83,7 @@ export const EXPECTED_ROUNDS = 10
 /** How long a lost node stays in `GET /v1/nodes`, so that it is visible after a fault. */
 export const LOST_NODE_RETAINED_MS = 10 * 60_000
 export const LOST_NODES_RETAINED_MAX = 100
-/**
- * Back-off for starting nodes that no registration waits for, after failed starts; doubled up to the maximum.
- */
+/** Back-off for starting nodes of a class after failed starts; doubled up to the maximum. */
 export const NODE_START_RETRY_MS_MIN = 1_000
 export const NODE_START_RETRY_MS_MAX = 60_000
 /** After a failed start, nodes of other classes are preferred for this time: machines or an image come back in minutes. */

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import { CALL_MS_DEFAULT } from '../../protocol/limits.ts'
 import type { Clock } from '../../protocol/runtime.ts'
 import type { CallContext } from '../../protocol/wire/call-context.ts'
@@ -35,7 +35,7 @@ export function deadlineOf(options: CallerOptions, clock: Clock): Deadline {
 }
 
 /**
- * The result of `promise`, or `DEADLINE_EXCEEDED` or `ABORTED`. After a suspension of the process too, so
+ * The result of `promise`, or `DEADLINE_EXCEEDED`, `ABORTED` or the `TLS_FAILED` of the previous attempt. After a suspension of the process too, so
  * that nothing is sent for an expired call.
  */
 export function within<Result>(bounds: Deadline, clock: Clock, promise: Promise<Result>): Promise<Result> {
@@ -43,6 +43,7 @@ export function within<Result>(bounds: Deadline, clock: Clock, promise: Promise<
     const onAbort = (): void => settle(() => reject(abortedBy(bounds.signal)))
     const late = (): void => {
       const { failure } = bounds
+      if (isError(failure, 'TLS_FAILED')) return reject(failure)
       const why = failure instanceof MayflyError ? `: ${failure.reason}` : ''
       reject(
         new MayflyError('DEADLINE_EXCEEDED', `No node could be reached in time${why}`, { cause: failure }),

@@ -159,7 +159,7 @@ export class Router {
         if (owner !== null)
           return await attempt(await this.#connection(owner.address, bounds), placement, owner)
       } catch (error) {
-        if (!isTransient(error)) throw error
+        if (!isTransient(error) && !isError(error, 'TLS_FAILED')) throw error
         failure = error
         this.#tell({ attempt: round + 1, error, address: owner?.address, key: bounds.key })
       }
@@ -168,7 +168,8 @@ export class Router {
       const newer = this.#refresh(after, question).then(() =>
         this.#placement.epoch === placement.epoch ? this.#pause(bounds, round, failure) : undefined,
       )
-      const isElsewhere = owner === null || isError(failure, 'STALE_PLACEMENT')
+      // Another server may have the address of a node that has ended; whether it has, metadata knows.
+      const isElsewhere = owner === null || isError(failure, 'STALE_PLACEMENT', 'TLS_FAILED')
       // An unreachable or refusing node may recover before metadata has a newer placement.
       await (isElsewhere ? newer : Promise.race([newer, this.#sleep(after, this.#pauseMs(round))]))
     }
@@ -190,10 +191,12 @@ export class Router {
         // The job may have been transferred again; a long chain is followed at a bounded rate.
         if (round === 0) continue
       } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
+        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'TLS_FAILED')) throw error
         failure = error
-        this.#tell({ attempt: round + 1, error, address: this.#metadata })
+        const known = this.#metadata
+        this.#tell({ attempt: round + 1, error, address: known })
         await within(bounds, this.runtime.clock, this.#locateMetadata())
+        if (isError(error, 'TLS_FAILED') && this.#metadata === known) throw error
       }
       await this.#pause(bounds, round, failure)
     }
@@ -212,7 +215,7 @@ export class Router {
         await this.#verify(caller, node, bounds)
         return caller
       } catch (error) {
-        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST')) throw error
+        if (!isError(error, 'UNAVAILABLE', 'CONNECTION_LOST', 'TLS_FAILED')) throw error
         failure = error
       }
       const { epoch } = this.#placement
@@ -364,6 +367,7 @@ export class Router {
   async #pause(bounds: Deadline, round: number, cause: unknown): Promise<void> {
     const ms = this.#pauseMs(round)
     if (this.runtime.clock.monotonicMs() + ms >= bounds.deadlineMs) {
+      if (isError(cause, 'TLS_FAILED')) throw cause
       const why = cause instanceof MayflyError ? `: ${cause.reason}` : ''
       throw new MayflyError('UNAVAILABLE', `No owner of the slot could be reached in time${why}`, { cause })
     }

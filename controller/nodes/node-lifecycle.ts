@@ -2,16 +2,11 @@ import { asMayflyError, MayflyError } from '../../protocol/errors.ts'
 import { newNodeId } from '../../protocol/model/random-id.ts'
 import { tiers } from '../../protocol/operations/data-operations.ts'
 import type { NodeReport } from '../../protocol/operations/reports.ts'
-import { backoffMs, type Runtime } from '../../protocol/runtime.ts'
+import type { Runtime } from '../../protocol/runtime.ts'
 import type { Background } from '../../service/process/background.ts'
 import type { Logger } from '../../service/process/log.ts'
 import type { Events } from '../events/events.ts'
-import {
-  LOST_NODE_RETAINED_MS,
-  LOST_NODES_RETAINED_MAX,
-  NODE_START_RETRY_MS_MAX,
-  NODE_START_RETRY_MS_MIN,
-} from '../limits.ts'
+import { LOST_NODE_RETAINED_MS, LOST_NODES_RETAINED_MAX } from '../limits.ts'
 import { isAlive, isOpen, type Node, type NodeRecord } from '../records/node.ts'
 import type { NodeClass } from '../sizing/node-class.ts'
 import type { Store } from '../store/store.ts'
@@ -53,8 +48,8 @@ export class NodeLifecycle {
   /** Nodes that were told to end and are forgotten; they may report once more. */
   readonly #ended = new Set<string>()
   readonly #outdated = new Set<string>()
-  #startsFailed = 0
-  #startNotBeforeMs = Number.NEGATIVE_INFINITY
+  /** Nodes that the fleet was not asked for yet, oldest first, and whether they are stored. */
+  readonly #unstarted = new Map<string, { readonly isStored: boolean }>()
 
   constructor(options: NodeLifecycleOptions) {
     this.#options = options
@@ -94,7 +89,7 @@ export class NodeLifecycle {
       const { id } = node.record
       if (runs.has(id) && !isOpen(node) && !this.#options.nodes.isEmptying(id)) this.#stopProcess(id)
       if (!isAlive(node)) this.#watcher?.lost(node)
-      else if (runs.has(id)) continue
+      else if (runs.has(id) || this.#unstarted.has(id)) continue
       else if (fleet.seesExits) this.#exited(id, 'its process was gone when the controller started')
       else this.#gone(id, 'its process was gone when the controller started')
     }
@@ -115,9 +110,18 @@ export class NodeLifecycle {
       .filter(({ record }) => record.state === 'active' && this.#outdated.has(record.id))
   }
 
-  /** False during the back-off after failed starts. It applies to starts that no caller waits for. */
-  get mayStart(): boolean {
-    return this.#options.runtime.clock.monotonicMs() >= this.#startNotBeforeMs
+  /** False during the back-off after failed starts of the class, or of every class. Then a node should be asked for only if a caller waits. */
+  mayStart(className?: string): boolean {
+    const { classes, startFailures } = this.#options
+    if (className !== undefined) return startFailures.mayStart(className)
+    return classes.some(({ name }) => startFailures.mayStart(name))
+  }
+
+  /** Whether the node is held back by the back-off of its class until after that time. */
+  isHeldUntil(id: string, ms: number): boolean {
+    const node = this.#options.nodes.get(id)
+    if (node === undefined || !this.#unstarted.has(id)) return false
+    return this.#options.startFailures.notBeforeMs(node.class.name) > ms
   }
 
   /** An id for a node that is about to be started. */
@@ -125,10 +129,11 @@ export class NodeLifecycle {
     return newNodeId(this.#options.runtime.random)
   }
 
-  /** Starts a node in the background. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
+  /** Starts a node in the background, during the back-off of its class after that. It counts as capacity at once; callers notice a failed start in `NodeRegistry.settled`. */
   start(nodeClass: NodeClass, id: string, because: string): void {
     const { events, hasS3 } = this.#options
     const record = this.#add(id, nodeClass, expectedTiers(nodeClass, hasS3))
+    this.#unstarted.set(id, { isStored: false })
     events.emit('node.starting', { node: id, class: nodeClass.name, because })
     void this.#options.background.once(['controlLoop', id], () => this.#launch(record))
   }
@@ -235,8 +240,8 @@ export class NodeLifecycle {
     if (this.#options.nodes.get(id)?.record.state !== record.state) return
     this.#options.nodes.change(id, { state, address, pid, serves })
     if (record.state !== 'starting') return
-    this.#startsFailed = 0
     startFailures.succeeded(record.class)
+    this.#startHeld()
     events.emit('node.active', { node: id, class: record.class, address })
   }
 
@@ -249,15 +254,17 @@ export class NodeLifecycle {
     this.#add(id, nodeClass, [])
   }
 
-  /** Gives up nodes that have not reported in time. No data is on them yet. */
-  expireStarts(): void {
+  /** Gives up nodes that have not reported in time, on which no data is yet, and starts those whose back-off is over. */
+  checkStarts(): void {
     const { nodes, runtime, fleet } = this.#options
     const nowMs = runtime.clock.monotonicMs()
     for (const { record, sinceMs } of nodes.all()) {
-      if (record.state !== 'starting' || nowMs - sinceMs < fleet.startMsMax) continue
+      if (record.state !== 'starting' || this.#unstarted.has(record.id)) continue
+      if (nowMs - sinceMs < fleet.startMsMax) continue
       fleet.stop(record.id)
       this.#exited(record.id, `it did not report within ${fleet.startMsMax} ms`)
     }
+    this.#startHeld()
   }
 
   /** Removes lost nodes that exceed the retention bounds, oldest first; nodes in `keep` stay. */
@@ -280,7 +287,22 @@ export class NodeLifecycle {
       this.#exited(record.id, asMayflyError(error).reason)
       return
     }
-    this.#options.fleet.start(record.id, record.class)
+    if (!this.#unstarted.has(record.id)) return
+    this.#unstarted.set(record.id, { isStored: true })
+    this.#startHeld()
+  }
+
+  /** Starts the nodes that are stored and not held back. */
+  #startHeld(): void {
+    const { fleet, nodes, startFailures } = this.#options
+    for (const [id, { isStored }] of this.#unstarted) {
+      const className = nodes.get(id)?.class.name
+      if (className === undefined || !isStored || !startFailures.mayStart(className)) continue
+      this.#unstarted.delete(id)
+      nodes.restartTime(id)
+      startFailures.started(className, id)
+      fleet.start(id, className)
+    }
   }
 
   #started({ node, pid, isOutdated }: FleetNode): void {
@@ -304,8 +326,9 @@ export class NodeLifecycle {
   #exited(id: string, reason: string): void {
     const node = this.#options.nodes.get(id)
     if (node === undefined || !isAlive(node)) return
+    this.#unstarted.delete(id)
     if (node.record.state === 'draining' && !this.#options.nodes.isEmptying(id)) return this.#stopped(node)
-    if (node.record.state === 'starting') this.#startFailed(node.class.name, reason)
+    if (node.record.state === 'starting') this.#options.startFailures.failed(node.class.name, id, reason)
     const silence = this.#silent.get(id)
     const why = silence === undefined ? reason : `${silence} and was ended: ${reason}`
     void this.#options.background.once(['controlLoop', id], () => this.#lose(node, why))
@@ -323,12 +346,14 @@ export class NodeLifecycle {
 
   #stopProcess(id: string): void {
     this.#stopping.add(id)
-    this.#options.fleet.stop(id)
+    if (this.#unstarted.has(id)) this.#exited(id, 'it was told to end')
+    else this.#options.fleet.stop(id)
   }
 
   #stopped(node: Node): void {
-    const { store, events, background } = this.#options
+    const { store, events, background, startFailures } = this.#options
     const { id } = node.record
+    startFailures.stopped(node.class.name, id)
     this.#forget(id)
     void background.once(['writeNode', id], () => store.deleteNode(id))
     events.emit('node.stopped', { node: id })
@@ -341,13 +366,6 @@ export class NodeLifecycle {
     this.#silent.delete(id)
     this.#outdated.delete(id)
     this.#options.background.forget(id)
-  }
-
-  #startFailed(className: string, reason: string): void {
-    const { clock, random } = this.#options.runtime
-    this.#options.startFailures.failed(className, reason)
-    const bounds = { msMin: NODE_START_RETRY_MS_MIN, msMax: NODE_START_RETRY_MS_MAX }
-    this.#startNotBeforeMs = clock.monotonicMs() + backoffMs(this.#startsFailed++, bounds, random)
   }
 
   /** Events of the fleet are facts, whether they can be stored or not, so a failed write is only logged. */

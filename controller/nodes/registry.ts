@@ -108,6 +108,12 @@ export class NodeRegistry {
     if (node !== undefined && !node.isEnding) this.#nodes.set(id, { ...node, isEnding: true })
   }
 
+  /** The node is started only now. */
+  restartTime(id: string): void {
+    const node = this.#nodes.get(id)
+    if (node !== undefined) this.#nodes.set(id, { ...node, sinceMs: this.#options.clock.monotonicMs() })
+  }
+
   /** Stores the last report of a known node. */
   setReport(node: Node, report: NodeReport): void {
     this.#nodes.set(node.record.id, { ...node, report, reportedMs: this.#options.clock.monotonicMs() })

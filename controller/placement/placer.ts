@@ -1,4 +1,4 @@
-import { MayflyError } from '../../protocol/errors.ts'
+import { isError, MayflyError } from '../../protocol/errors.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { NODE_REPLACEMENTS_MAX } from '../limits.ts'
 import type { FleetCapacity } from '../nodes/capacity.ts'
@@ -95,7 +95,7 @@ export class Placer {
       if (completed !== null) await ledger.change(id, { shares: completed })
       const { shares } = ledger.require(id)
       const ids = shares.map(({ node }) => node)
-      await nodes.settled(ids, deadlineMs)
+      await this.#settled(ids, deadlineMs)
       const dead = ids.filter((node) => !nodes.isAlive(node))
       if (dead.length === 0) {
         // A drain may have given the job nodes that are still starting.
@@ -107,11 +107,29 @@ export class Placer {
     }
   }
 
-  #whyNotStarted(dead: readonly string[]): string {
+  /** As `settled` of the nodes. Rejects at once if the back-off of their class is longer than the deadline. */
+  async #settled(ids: readonly string[], deadlineMs: number): Promise<void> {
+    const { nodes, nodeLifecycle } = this.#options
+    const held = ids.filter((node) => nodeLifecycle.isHeldUntil(node, deadlineMs))
+    if (held.length > 0) throw new MayflyError('UNAVAILABLE', this.#whyNotStarted(held))
+    try {
+      await nodes.settled(ids, deadlineMs)
+    } catch (error) {
+      const [starting] = ids.filter((node) => nodes.get(node)?.record.state === 'starting')
+      if (starting === undefined || !isError(error, 'UNAVAILABLE')) throw error
+      throw new MayflyError('UNAVAILABLE', `${error.reason}${this.#lastFailure(starting)}`)
+    }
+  }
+
+  #whyNotStarted(nodes: readonly string[]): string {
+    return `Storage nodes exit as soon as they start: ${nodes.join(', ')}${this.#lastFailure(nodes.at(-1) ?? '')}`
+  }
+
+  /** Why a node of the same class did not start; empty if the last one did. */
+  #lastFailure(node: string): string {
     const { nodes, startFailures } = this.#options
-    const className = nodes.get(dead.at(-1) ?? '')?.record.class ?? ''
-    const reason = startFailures.reasonOf(className)
-    return `Storage nodes exit as soon as they start: ${dead.join(', ')}${reason === null ? '' : ` (${reason})`}`
+    const reason = startFailures.reasonOf(nodes.get(node)?.record.class ?? '')
+    return reason === null ? '' : ` (${reason})`
   }
 
   /**

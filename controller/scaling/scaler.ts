@@ -61,7 +61,7 @@ export class Scaler {
     if (seen === null) return
     const memory = this.#memories.get(nodeClass.name) ?? noMemory
     const { nodeLifecycle } = this.#options
-    const room = nodeLifecycle.mayStart ? seen.room : 0
+    const room = nodeLifecycle.mayStart(nodeClass.name) ? seen.room : 0
     const wasFull = this.#full.delete(nodeClass.name)
     const { memory: next, decision } = decide(memory, { ...seen, room, unsettled: this.#isUnsettled(seen) })
     this.#memories.set(nodeClass.name, next)

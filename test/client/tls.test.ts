@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { copyFileSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
+import { once } from 'node:events'
+import { copyFileSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:tls'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { openJob } from '../../client/job.ts'
 import { formatTicket, parseTicket } from '../../protocol/model/ticket.ts'
+import { placementOperations } from '../../protocol/operations/plane-operations.ts'
 import { systemRuntime } from '../../protocol/runtime.ts'
 import { makeCertificates, openCertificates } from '../fixture/certificates.ts'
 import { open, Planes } from '../fixture/planes.ts'
@@ -95,6 +98,78 @@ test('a ticket without TLS for servers with TLS, and the other way round, fails 
     code: 'TLS_FAILED',
     reason: expect.stringContaining('does not speak TLS'),
   })
+})
+
+/** A server of another cluster: its certificate is of another CA. */
+async function listenAsOther(address: string): Promise<void> {
+  const { keyFile, certFile } = await makeCertificates()
+  const server = createServer({ key: readFileSync(keyFile), cert: readFileSync(certFile) }, (socket) =>
+    socket.destroy(),
+  )
+  // What the other side says of the handshake.
+  server.on('tlsClientError', () => undefined)
+  server.listen(Number(address.split(':')[1]), '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+}
+
+describe('when a server of another CA has the address of a node that has ended', () => {
+  test.each(['before', 'after'] as const)(
+    'calls go to the node that has its slots, %s they have failed',
+    async (when) => {
+      const { made, planes, nodes, ticket } = await startTls({}, 2)
+      const [ended] = nodes as [(typeof nodes)[0]]
+      await ended.stop()
+      await listenAsOther(ended.address)
+      let died: Promise<unknown> | null = null
+      const tell = () => {
+        died ??= planes.ask(placementOperations.nodesDied, { nodes: [ended.id] })
+        return died
+      }
+      if (when === 'before') await tell()
+      const failed: string[] = []
+      const job = await open(ticket, {
+        ca: made.ca,
+        onRetry: ({ error }) => {
+          failed.push(error.code)
+          void tell()
+        },
+      })
+      const keys = Array.from({ length: 20 }, (_, key) => `key/${key}`)
+      await Promise.all(keys.map((key) => job.put(key, key)))
+      for (const key of keys) expect((await job.get(key)).toString()).toBe(key)
+      expect(failed).toContain('TLS_FAILED')
+    },
+  )
+
+  test('and metadata still names it, a call fails with the reason at its deadline', async () => {
+    const { made, nodes, ticket } = await startTls()
+    const [ended] = nodes as [(typeof nodes)[0]]
+    await ended.stop()
+    await listenAsOther(ended.address)
+    const job = await open(ticket, { ca: made.ca })
+    const expected = {
+      code: 'TLS_FAILED',
+      reason: expect.stringContaining(`The server at ${ended.address} has a certificate of a CA`),
+    }
+    const beganMs = performance.now()
+    await expect(job.put('key', 'value', { deadlineMs: 1_000 })).rejects.toMatchObject(expected)
+    await expect(job.get('key', { deadlineMs: 1_000 })).rejects.toMatchObject(expected)
+    expect(performance.now() - beganMs).toBeGreaterThan(1_000)
+  })
+})
+
+test('the metadata server is found where it is now if a server of another CA has its address', async () => {
+  const { made, planes, nodes, ticket } = await startTls({}, 2)
+  const before = planes.metadataAddress
+  await planes.moveMetadata()
+  await listenAsOther(before)
+  for (const { node } of nodes)
+    await expect.poll(() => [...node.ownership.metadataServers]).toEqual([planes.metadataAddress])
+  const job = await open(ticket, { ca: made.ca })
+  await job.createBucket('later')
+  await job.put('key', 'in a bucket', { bucket: 'later' })
+  expect((await job.get('key', { bucket: 'later' })).toString()).toBe('in a bucket')
 })
 
 test('certificates that are replaced again and again under load fail no call', async () => {
