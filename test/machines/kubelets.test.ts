@@ -170,8 +170,8 @@ test('on real machines a kubelet that dies and comes back costs no call, and a n
     const program = `require('fs').writeFileSync('/proc/1/oom_score_adj', '1000')
       const hold = 'const held = Buffer.alloc(2 ** 25, 1); setInterval(() => held.length, 1000)'
       for (let i = 0; i < 40; i++) require('child_process').spawn(process.execPath, ['-e', hold])`
-    const diedMs = performance.now()
     await kubectl('exec', victim.pod, '--', 'node', '-e', program).catch(() => undefined)
+    const diedMs = performance.now()
     const reason = async (): Promise<string> => {
       const lines = (await kubectl('logs', leader.metadata.name)).split('\n')
       return lines.find((line) => line.includes('is lost') && line.includes(victim.node)) ?? ''
